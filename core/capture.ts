@@ -1,0 +1,143 @@
+/**
+ * Capture: record a step once, replay it from then on with no graph building, no allocation and one submission.
+ *
+ * @module
+ */
+import type { Device, Recorded } from "./device.ts";
+import type { TypedArray } from "./dtype.ts";
+import { CaptureError, DisposedError, ShapeError } from "./errors.ts";
+import { formatShape, type Shape, sizeOf } from "./shape.ts";
+import type { Tensor } from "./tensor.ts";
+import { type Tree, treeLeaves } from "./tree.ts";
+
+/** Elements on the host, with their shape: what a captured step is fed. */
+export interface HostTensor {
+  /** The elements, row-major. `Int32Array` becomes int32, floats the device's float type. */
+  readonly data: TypedArray;
+  /** The sizes of the axes. */
+  readonly shape: Shape;
+}
+
+/** Named host tensors. */
+export type HostInputs = { readonly [name: string]: HostTensor };
+
+/** The tensors that a step sees for its inputs. */
+export type StepInputs<I extends HostInputs> = { readonly [K in keyof I]: Tensor };
+
+/** A captured step. Call it with host inputs; its outputs are overwritten by the next call with the same shapes. */
+export interface Captured<I extends HostInputs, O extends Tree> extends Disposable {
+  /** Runs the step on new inputs. */
+  (inputs: I): O;
+  /** How many different input shapes have been recorded. */
+  readonly programs: number;
+  /** Gives all recorded programs back. */
+  dispose(): void;
+}
+
+interface Entry<O> {
+  readonly inputs: Readonly<Record<string, Tensor>>;
+  readonly outputs: O;
+  readonly recorded: Recorded;
+}
+
+/**
+ * Captures a step. The first call with given input shapes runs `step` once to record its kernels and lay out its
+ * memory; every call copies the inputs in and replays the record. `step` must therefore do the same whenever it is
+ * called: what changes from call to call (a learning rate, a dropout key) comes in through `inputs`. Parameters that
+ * `step` updates in place keep their place. Other shapes record another program.
+ *
+ * @throws {CaptureError} if `step` reads or writes a tensor on the host, or if inputs are missing or renamed.
+ * @throws {ShapeError} if an input's shape does not fit its data.
+ * @throws {DisposedError} if a tensor from outside that the step uses was freed.
+ *
+ * @example
+ * ```ts
+ * import { capture, cpu, mul, sum } from "beargrad";
+ *
+ * const device = cpu();
+ * const weights = device.tensor([1, 2, 3]);
+ * const step = capture(device, ({ x }: { x: { data: Float32Array; shape: number[] } }) => ({
+ *   dot: sum(mul(x, weights)),
+ * }));
+ * const { dot } = step({ x: { data: new Float32Array([1, 1, 1]), shape: [3] } });
+ * console.log(await dot.item()); // 6
+ * ```
+ */
+export function capture<I extends HostInputs, O extends Tree>(
+  device: Device,
+  step: (inputs: StepInputs<I>) => O,
+): Captured<I, O> {
+  const entries = new Map<string, Entry<O>>();
+  let names: string | undefined;
+
+  const call = (inputs: I): O => {
+    const given = Object.keys(inputs).sort().join(", ");
+    names ??= given;
+    if (given !== names) {
+      throw new CaptureError(
+        `Cannot run a captured step on inputs {${given}}: they must be those of its first call, {${names}}`,
+      );
+    }
+    const signature = signatureOf(inputs);
+    let entry = entries.get(signature);
+    if (entry === undefined) {
+      entry = recordStep(device, step, inputs);
+      entries.set(signature, entry);
+    } else {
+      for (const name in inputs) device.write(entry.inputs[name], inputs[name].data);
+    }
+    checkExternals(entry.recorded);
+    entry.recorded.program.run();
+    return entry.outputs;
+  };
+
+  const dispose = (): void => {
+    for (const { recorded } of entries.values()) recorded.dispose();
+    entries.clear();
+  };
+
+  return Object.defineProperties(call, {
+    programs: { get: () => entries.size },
+    dispose: { value: dispose },
+    [Symbol.dispose]: { value: dispose },
+  }) as Captured<I, O>;
+}
+
+/** The inputs are made inside the recording, so they belong to it and are given back with it. */
+function recordStep<I extends HostInputs, O extends Tree>(
+  device: Device,
+  step: (inputs: StepInputs<I>) => O,
+  inputs: I,
+): Entry<O> {
+  const tensors: Record<string, Tensor> = {};
+  let outputs: O | undefined;
+  const recorded = device.record(() => {
+    for (const name in inputs) tensors[name] = device.tensor(inputs[name].data, inputs[name].shape);
+    outputs = step(tensors as StepInputs<I>);
+    return treeLeaves(outputs);
+  });
+  return { inputs: tensors, outputs: outputs as O, recorded };
+}
+
+function signatureOf(inputs: HostInputs): string {
+  return Object.keys(inputs).sort().map((name) => {
+    const { data, shape } = inputs[name];
+    if (data.length !== sizeOf(shape)) {
+      throw new ShapeError(
+        `Cannot run a captured step on input ${name} of shape ${formatShape(shape)}: ` +
+          `it needs ${sizeOf(shape)} elements, got ${data.length}`,
+      );
+    }
+    return `${name}:${data instanceof Int32Array ? "int" : "float"}${formatShape(shape)}`;
+  }).join(" ");
+}
+
+function checkExternals(recorded: Recorded): void {
+  for (const { state, birth } of recorded.externals) {
+    if (state !== "live") {
+      throw new DisposedError(
+        `Cannot run a captured step: the ${birth} tensor that it uses must be alive, but its memory was given back`,
+      );
+    }
+  }
+}

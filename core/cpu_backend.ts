@@ -1,0 +1,161 @@
+/**
+ * The cpu device: tensors in WebAssembly memory, kernels as their TypeScript twins. In float64 it is the oracle
+ * that everything else is tested against.
+ *
+ * @module
+ */
+import type { Backend, BackendStats, Launch, Memory, Program, Region } from "./backend.ts";
+import { Device } from "./device.ts";
+import { type FloatDType, hostArray, type TypedArray, viewArray } from "./dtype.ts";
+import { DeviceError } from "./errors.ts";
+
+const PAGE = 65536;
+const MAX_PAGES = 65536;
+const ALIGN = 64;
+
+interface Block extends Memory {
+  readonly address: number;
+}
+
+/** Options of `cpu()`. */
+export interface CpuOptions {
+  /** The float type to compute in; `float32` unless told. */
+  readonly float?: FloatDType;
+}
+
+/**
+ * Opens a cpu device.
+ *
+ * @example
+ * ```ts
+ * import { cpu } from "beargrad";
+ *
+ * const oracle = cpu({ float: "float64" });
+ * console.log(oracle.tensor([1, 2]).dtype); // float64
+ * ```
+ */
+export function cpu(options: CpuOptions = {}): Device {
+  return new Device(new CpuBackend(options.float ?? "float32"));
+}
+
+class CpuBackend implements Backend {
+  readonly kind = "cpu" as const;
+  readonly adapter = "TypeScript";
+  readonly software = true;
+  readonly float: FloatDType;
+  readonly stats: BackendStats = {
+    launches: 0,
+    submits: 0,
+    downloads: 0,
+    liveBytes: 0,
+    heldBytes: 0,
+  };
+  // Shared memory keeps the views of its old buffer valid when it grows; unshared memory detaches them.
+  readonly #memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: true });
+  #free: Block[] = [];
+  #end = ALIGN;
+
+  constructor(float: FloatDType) {
+    this.float = float;
+  }
+
+  /** Best fit over the free blocks, which are kept in address order and merged when neighbours meet. */
+  allocate(bytes: number): Memory {
+    const size = Math.ceil(Math.max(bytes, 1) / ALIGN) * ALIGN;
+    let best = -1;
+    for (let i = 0; i < this.#free.length; i++) {
+      const have = this.#free[i].bytes;
+      if (have >= size && (best < 0 || have < this.#free[best].bytes)) best = i;
+    }
+    this.stats.liveBytes += size;
+    if (best < 0) return { address: this.#grow(size), bytes: size } as Block;
+    const { address, bytes: have } = this.#free[best];
+    if (have === size) this.#free.splice(best, 1);
+    else this.#free[best] = { address: address + size, bytes: have - size };
+    return { address, bytes: size } as Block;
+  }
+
+  release(memory: Memory): void {
+    const { address, bytes } = memory as Block;
+    this.stats.liveBytes -= bytes;
+    let at = this.#free.findIndex((b) => b.address > address);
+    if (at < 0) at = this.#free.length;
+    const before = this.#free[at - 1];
+    const after = this.#free[at];
+    const joinsBefore = before !== undefined && before.address + before.bytes === address;
+    const joinsAfter = after !== undefined && address + bytes === after.address;
+    const merged: Block = {
+      address: joinsBefore ? before.address : address,
+      bytes: bytes + (joinsBefore ? before.bytes : 0) + (joinsAfter ? after.bytes : 0),
+    };
+    const from = joinsBefore ? at - 1 : at;
+    this.#free.splice(from, (joinsBefore ? 1 : 0) + (joinsAfter ? 1 : 0), merged);
+  }
+
+  upload(memory: Memory, data: TypedArray): void {
+    const { address } = memory as Block;
+    new Uint8Array(this.#memory.buffer, address, data.byteLength)
+      .set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+
+  download(regions: readonly Region[]): Promise<TypedArray[]> {
+    this.stats.downloads++;
+    return Promise.resolve(regions.map((region) => {
+      const out = hostArray(region.dtype, region.size);
+      out.set(this.#view(region));
+      return out;
+    }));
+  }
+
+  launch(launch: Launch): void {
+    this.#bind(launch)();
+    this.stats.launches++;
+  }
+
+  compile(launches: readonly Launch[]): Program {
+    const bound = launches.map((l) => this.#bind(l));
+    return {
+      run: (): void => {
+        for (const run of bound) run();
+        this.stats.launches += bound.length;
+      },
+      dispose: (): void => {},
+    };
+  }
+
+  dispose(): void {
+    this.#free = [];
+  }
+
+  #bind({ kernel, regions, params }: Launch): () => void {
+    const views: Record<string, TypedArray> = {};
+    Object.keys(kernel.buffers).forEach((name, i) => views[name] = this.#view(regions[i]));
+    return () => kernel.cpu(views as never, params);
+  }
+
+  #view(region: Region): TypedArray {
+    const { address } = region.memory as Block;
+    return viewArray(region.dtype, this.#memory.buffer, address, region.size);
+  }
+
+  #grow(size: number): number {
+    const address = this.#end;
+    const missing = Math.ceil((address + size - this.#memory.buffer.byteLength) / PAGE);
+    if (missing > 0) {
+      try {
+        this.#memory.grow(missing);
+      } catch {
+        this.stats.liveBytes -= size;
+        throw new DeviceError(
+          `Cannot allocate ${size} bytes on the cpu device: at most ${
+            MAX_PAGES * PAGE
+          } bytes fit, ` +
+            `and ${address} are in use`,
+        );
+      }
+      this.stats.heldBytes = this.#memory.buffer.byteLength;
+    }
+    this.#end = address + size;
+    return address;
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * Counter-based random numbers: Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers:
+ * as easy as 1, 2, 3", SC 2011). A number depends on (key, counter) alone, so it can be drawn in any
+ * order, in parallel, on any device, and redrawn instead of stored. There is no hidden state.
+ *
+ * @module
+ */
+
+/** A key: two 32-bit words. Derive as many independent keys as you like with `foldIn`. */
+export type Key = readonly [number, number];
+
+const PARITY = 0x1bd11bda;
+const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24] as const;
+
+/** The 64 random bits of counter `(c0, c1)` under `key`, as two unsigned 32-bit words. */
+export function threefry(key: Key, c0: number, c1: number): [number, number] {
+  const words = [key[0] | 0, key[1] | 0, key[0] ^ key[1] ^ PARITY];
+  let x = (c0 + words[0]) | 0;
+  let y = (c1 + words[1]) | 0;
+  for (let group = 0; group < 5; group++) {
+    for (let round = 0; round < 4; round++) {
+      const turn = ROTATIONS[(group % 2) * 4 + round];
+      x = (x + y) | 0;
+      y = ((y << turn) | (y >>> (32 - turn))) ^ x;
+    }
+    x = (x + words[(group + 1) % 3]) | 0;
+    y = (y + words[(group + 2) % 3] + group + 1) | 0;
+  }
+  return [x >>> 0, y >>> 0];
+}
+
+/**
+ * The key of a seed.
+ *
+ * @example
+ * ```ts
+ * import { foldIn, keyOf, uniform } from "beargrad";
+ *
+ * const key = keyOf(0);
+ * const a = uniform(foldIn(key, 1), 3);
+ * const b = uniform(foldIn(key, 1), 3);
+ * if (a.join() !== b.join()) throw new Error("the same key gives the same numbers");
+ * ```
+ */
+export function keyOf(seed: number): Key {
+  return [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
+}
+
+/** A new key, independent of `key` and of every other `index`. */
+export function foldIn(key: Key, index: number): Key {
+  return threefry(key, index, 0x5eed);
+}
+
+/** The top 24 bits of a word as a number in [0, 1): exact in float32, so the same on every device. */
+export function unit(word: number): number {
+  return (word >>> 8) * 2 ** -24;
+}
+
+/** `n` numbers, uniform in [0, 1). */
+export function uniform(key: Key, n: number): Float64Array {
+  const out = new Float64Array(n);
+  for (let i = 0; i < n; i++) out[i] = unit(threefry(key, i, 0)[0]);
+  return out;
+}
+
+/**
+ * `n` numbers from the standard normal distribution, by Marsaglia's polar method. Only exactly rounded
+ * operations are used (the logarithm is our own), so every runtime gives the same bits.
+ */
+export function normal(key: Key, n: number): Float64Array {
+  const out = new Float64Array(n);
+  for (let i = 0, counter = 0; i < n; counter++) {
+    const [a, b] = threefry(key, counter, 1);
+    const x = (a + 0.5) * 2 ** -31 - 1;
+    const y = (b + 0.5) * 2 ** -31 - 1;
+    const square = x * x + y * y;
+    if (square >= 1) continue;
+    const scale = Math.sqrt((-2 * portableLog(square)) / square);
+    out[i++] = x * scale;
+    if (i < n) out[i++] = y * scale;
+  }
+  return out;
+}
+
+/** A random order of 0..n-1 (Fisher and Yates). */
+export function permutation(key: Key, n: number): Int32Array {
+  const order = Int32Array.from({ length: n }, (_, i) => i);
+  for (let i = n - 1; i > 0; i--) {
+    const j = Math.floor((threefry(key, i, 2)[0] * (i + 1)) / 2 ** 32);
+    const swap = order[i];
+    order[i] = order[j];
+    order[j] = swap;
+  }
+  return order;
+}
+
+/** log x for 0 < x < 1 from +, -, *, / alone: x = m 2^e with m in [1/2, 1); log m = 2 atanh((m-1)/(m+1)). */
+function portableLog(x: number): number {
+  let exponent = 0;
+  for (; x < 0.5; x *= 2) exponent--;
+  const s = (x - 1) / (x + 1);
+  const s2 = s * s;
+  let series = 0;
+  for (let k = 37; k >= 1; k -= 2) series = series * s2 + 1 / k;
+  return 2 * s * series + exponent * Math.LN2;
+}

@@ -1,0 +1,127 @@
+/**
+ * Tensors: a shape, a dtype, and memory on a device. Always contiguous and row-major; never written to
+ * after birth, except parameters by an optimiser.
+ *
+ * @module
+ */
+import type { Device } from "./device.ts";
+import type { DType, TypedArray } from "./dtype.ts";
+import type { Memory, Region } from "./backend.ts";
+import { ArgumentError, DisposedError } from "./errors.ts";
+import { formatShape, type Shape, sizeOf } from "./shape.ts";
+import type { Tracked } from "./tape.ts";
+
+/** Memory with a life: several tensors may share it (a reshape does). */
+export interface Storage {
+  /** The memory; absent while a captured step is being recorded and not yet laid out. */
+  memory: Memory | undefined;
+  /** Bytes asked for. */
+  readonly bytes: number;
+  /** What made it: the name of an op or a constructor. */
+  readonly birth: string;
+  /** `freed` by an arena or by hand; `captured`: an intermediate of a captured step, whose memory is reused. */
+  state: "live" | "freed" | "captured";
+}
+
+/**
+ * A tensor. Make one with {@link Device.tensor}, or with an op.
+ *
+ * @example
+ * ```ts
+ * import { cpu } from "beargrad";
+ *
+ * const x = cpu().tensor([[1, 2, 3], [4, 5, 6]]);
+ * console.log(x.shape, await x.data()); // [2, 3] Float32Array [1, 2, 3, 4, 5, 6]
+ * ```
+ */
+export class Tensor {
+  /** The device that holds it. */
+  readonly device: Device;
+  /** The sizes of its axes. */
+  readonly shape: Shape;
+  /** The type of its elements. */
+  readonly dtype: DType;
+  /** Its memory, possibly shared. Internal. */
+  readonly storage: Storage;
+  /** Its place on a tape, where it has one. Internal. */
+  readonly tracked: Tracked | undefined;
+
+  /** Internal: tensors are made by a device or by an op. */
+  constructor(device: Device, shape: Shape, dtype: DType, storage: Storage, tracked?: Tracked) {
+    this.device = device;
+    this.shape = shape;
+    this.dtype = dtype;
+    this.storage = storage;
+    this.tracked = tracked;
+  }
+
+  /** The number of elements. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  /** The number of axes. */
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  /**
+   * Its elements, row-major, copied to the host. Every call is a read-back and waits for the device; to read
+   * several tensors at once use {@link Device.read}.
+   *
+   * @throws {DisposedError} if its memory was given back.
+   * @throws {CaptureError} inside a captured step.
+   */
+  async data(): Promise<TypedArray> {
+    return (await this.device.read([this]))[0];
+  }
+
+  /**
+   * The one element of a tensor that has one.
+   *
+   * @throws {ArgumentError} if there is more than one.
+   */
+  async item(): Promise<number> {
+    if (this.size !== 1) {
+      throw new ArgumentError(
+        `Cannot take the item of a tensor of shape ${formatShape(this.shape)}: ` +
+          `it must have one element, got ${this.size}`,
+      );
+    }
+    return (await this.data())[0];
+  }
+
+  /** The same elements under another shape, sharing memory; `shape` must have the same size. Internal: use `reshape`. */
+  view(shape: Shape): Tensor {
+    return new Tensor(this.device, shape, this.dtype, this.storage);
+  }
+
+  /** The same tensor at a place on a tape, or off every tape. Internal. */
+  at(tracked: Tracked | undefined): Tensor {
+    return new Tensor(this.device, this.shape, this.dtype, this.storage, tracked);
+  }
+
+  /** Its memory, for a launch. Internal. @throws {DisposedError} if it was given back. */
+  region(action: string): Region {
+    const { storage } = this;
+    if (storage.state !== "live") {
+      const why = storage.state === "freed"
+        ? "it must be alive, but its memory was given back"
+        : "it must be an output of the captured step, but it is an intermediate whose memory is reused";
+      throw new DisposedError(
+        `Cannot ${action} the ${storage.birth} tensor of shape ${formatShape(this.shape)}: ${why}`,
+      );
+    }
+    return { memory: storage.memory as Memory, dtype: this.dtype, size: this.size };
+  }
+
+  /** Gives its memory back now. Every tensor that shares it is gone too. Twice is allowed. */
+  dispose(): void {
+    this.device.free(this.storage);
+  }
+
+  /** The same as {@link Tensor.dispose}, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * Trees: tensors in plain records and arrays, as models keep their parameters.
+ *
+ * @module
+ */
+import { ArgumentError } from "./errors.ts";
+import { Tensor } from "./tensor.ts";
+
+/** A tensor, or records and arrays of trees. */
+export type Tree = Tensor | { readonly [key: string]: Tree } | readonly Tree[];
+
+/** The same tree with `f` applied to every tensor; `path` is like `layers.0.query`. */
+export function mapTree<T extends Tree>(tree: T, f: (tensor: Tensor, path: string) => Tensor): T {
+  const walk = (node: Tree, path: string): Tree => {
+    if (node instanceof Tensor) return f(node, path);
+    const at = (key: string | number): string => path === "" ? `${key}` : `${path}.${key}`;
+    if (Array.isArray(node)) return node.map((child, i) => walk(child, at(i)));
+    if (typeof node !== "object" || node === null) {
+      throw new ArgumentError(
+        `Cannot walk a tree at "${path}": it must hold tensors, records and arrays, got ${node}`,
+      );
+    }
+    return Object.fromEntries(
+      Object.entries(node).map(([key, child]) => [key, walk(child, at(key))]),
+    );
+  };
+  return walk(tree, "") as T;
+}
+
+/** The tensors of a tree with their paths, in a fixed order. */
+export function treeEntries(tree: Tree): [path: string, tensor: Tensor][] {
+  const entries: [string, Tensor][] = [];
+  mapTree(tree, (tensor, path) => {
+    entries.push([path, tensor]);
+    return tensor;
+  });
+  return entries;
+}
+
+/** The tensors of a tree, in the order of {@link treeEntries}. */
+export function treeLeaves(tree: Tree): Tensor[] {
+  return treeEntries(tree).map(([, tensor]) => tensor);
+}

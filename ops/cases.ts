@@ -1,0 +1,21 @@
+/**
+ * Inputs for the gradient checks.
+ *
+ * @module
+ */
+import type { Device } from "../core/device.ts";
+import { foldIn, keyOf, uniform } from "../core/random.ts";
+import { type Shape, sizeOf } from "../core/shape.ts";
+import type { Tensor } from "../core/tensor.ts";
+
+/** A tensor of numbers in [low, high), the same in every run; another `seed` gives others. */
+export function sample(device: Device, shape: Shape, seed: number, low = -1, high = 1): Tensor {
+  const values = uniform(foldIn(keyOf(17), seed), sizeOf(shape));
+  return device.tensor(values.map((u) => low + (high - low) * u), shape);
+}
+
+/** A tensor of integers in [0, below). */
+export function indices(device: Device, shape: Shape, seed: number, below: number): Tensor {
+  const values = uniform(foldIn(keyOf(19), seed), sizeOf(shape));
+  return device.tensor(Int32Array.from(values, (u) => Math.floor(u * below)), shape);
+}
