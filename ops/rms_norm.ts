@@ -54,7 +54,9 @@ function rows(x: Tensor, weight: Tensor): { N: number; C: number } {
   const C = weight.size;
   if (weight.rank !== 1 || x.shape.at(-1) !== C) {
     throw new ShapeError(
-      `Cannot rmsNorm ${formatShape(x.shape)} with a weight of shape ${formatShape(weight.shape)}: ` +
+      `Cannot rmsNorm ${formatShape(x.shape)} with a weight of shape ${
+        formatShape(weight.shape)
+      }: ` +
         `the weight must be (${x.shape.at(-1) ?? "C"})`,
     );
   }

@@ -1,0 +1,16 @@
+/**
+ * Every kernel there is. A kernel exported by a module that is listed here is twin-tested on every device.
+ *
+ * @module
+ */
+import type { Kernel } from "../core/kernel.ts";
+import * as rmsNorm from "./rms_norm.ts";
+
+/** The modules of this room that export kernels; a test checks that none is missing. */
+const modules: readonly Record<string, unknown>[] = [rmsNorm];
+
+/** Every kernel, by registration. */
+export const kernels: readonly Kernel[] = modules.flatMap((module) => Object.values(module))
+  .flatMap(
+    (value) => Array.isArray(value) ? value : [value],
+  ).filter((value): value is Kernel => (value as Kernel | undefined)?.kind === "kernel");
