@@ -48,7 +48,7 @@ class CpuBackend implements Backend {
     submits: 0,
     downloads: 0,
     liveBytes: 0,
-    heldBytes: 0,
+    heldBytes: PAGE,
   };
   // Shared memory keeps the views of its old buffer valid when it grows; unshared memory detaches them.
   readonly #memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: true });

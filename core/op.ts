@@ -35,9 +35,13 @@ export interface OpSpec<A extends readonly unknown[], O extends OpOutput, S> {
    * a tensor, and every tensor in an argument that is an array of tensors. Absent for an op that nothing flows
    * back through.
    */
-  readonly backward?: (dout: OutputGradient<O>, saved: S, ...args: A) => InputGradients;
+  readonly backward?: (
+    dout: OutputGradient<O>,
+    saved: S,
+    args: NoInfer<A>,
+  ) => InputGradients;
   /** Inputs for the gradient check: at least one. */
-  cases(): readonly OpCase<A>[];
+  cases(): readonly OpCase<NoInfer<A>>[];
 }
 
 /** An op: call it on tensors. */
@@ -65,7 +69,7 @@ export function defineOp<A extends readonly unknown[], O extends OpOutput, S>(
       const dout = names === undefined
         ? douts[0]
         : Object.fromEntries(names.map((name, i) => [name, douts[i]]));
-      return backward(dout as OutputGradient<O>, saved as S, ...plain);
+      return backward(dout as OutputGradient<O>, saved as S, plain);
     });
     if (names === undefined) return (out as Tensor).at({ node, output: 0 }) as O;
     const parts = out as { readonly [name: string]: Tensor };

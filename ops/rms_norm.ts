@@ -29,7 +29,7 @@ export const rmsNorm: Op<[x: Tensor, weight: Tensor, eps: number], Tensor> = def
     x.device.run(rmsNormForward, { x, weight, out, rstd }, { N, C, eps });
     return { out, saved: { rstd } };
   },
-  backward(dout, { rstd }, x, weight) {
+  backward(dout, { rstd }, [x, weight]) {
     const { C, N } = rows(x, weight);
     return [
       () => { // dx = r (w dout - xhat mean(w dout xhat))
