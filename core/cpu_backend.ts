@@ -1,6 +1,6 @@
 /**
- * The cpu device: tensors in WebAssembly memory, kernels as their TypeScript twins. In float64 it is the oracle
- * that everything else is tested against.
+ * The cpu device: tensors in WebAssembly memory, kernels as their WebAssembly versions where they have one, else as
+ * their TypeScript twins. In float64 it runs the twins only: the oracle that everything else is tested against.
  *
  * @module
  */
@@ -8,6 +8,7 @@ import type { Backend, BackendStats, Launch, Memory, Program, Region } from "./b
 import { Device } from "./device.ts";
 import { type FloatDType, hostArray, type TypedArray, viewArray } from "./dtype.ts";
 import { DeviceError } from "./errors.ts";
+import type { WasmFunction, WasmModule } from "./kernel.ts";
 
 const PAGE = 65536;
 const MAX_PAGES = 65536;
@@ -17,10 +18,18 @@ interface Block extends Memory {
   readonly address: number;
 }
 
+/** A WebAssembly module at work on the device's memory; null where no variant of it is valid here. */
+type Instance = {
+  readonly exports: Readonly<Record<string, WasmFunction>>;
+  readonly scratch: number;
+} | null;
+
 /** Options of `cpu()`. */
 export interface CpuOptions {
   /** The float type to compute in; `float32` unless told. */
   readonly float?: FloatDType;
+  /** Whether float32 kernels may use WebAssembly; true unless told. */
+  readonly wasm?: boolean;
 }
 
 /**
@@ -35,12 +44,13 @@ export interface CpuOptions {
  * ```
  */
 export function cpu(options: CpuOptions = {}): Device {
-  return new Device(new CpuBackend(options.float ?? "float32"));
+  const float = options.float ?? "float32";
+  return new Device(new CpuBackend(float, float === "float32" && options.wasm !== false));
 }
 
 class CpuBackend implements Backend {
   readonly kind = "cpu" as const;
-  readonly adapter = "TypeScript";
+  readonly adapter: string;
   readonly software = true;
   readonly float: FloatDType;
   readonly stats: BackendStats = {
@@ -54,9 +64,12 @@ class CpuBackend implements Backend {
   readonly #memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: true });
   #free: Block[] = [];
   #end = ALIGN;
+  readonly #modules: Map<WasmModule, Instance> | undefined;
 
-  constructor(float: FloatDType) {
+  constructor(float: FloatDType, wasm: boolean) {
     this.float = float;
+    this.#modules = wasm ? new Map() : undefined;
+    this.adapter = wasm ? "WebAssembly SIMD" : "TypeScript";
   }
 
   /** Best fit over the free blocks, which are kept in address order and merged when neighbours meet. */
@@ -128,9 +141,33 @@ class CpuBackend implements Backend {
   }
 
   #bind({ kernel, regions, params }: Launch): () => void {
-    const views: Record<string, TypedArray> = {};
-    Object.keys(kernel.buffers).forEach((name, i) => views[name] = this.#view(regions[i]));
+    const names = Object.keys(kernel.buffers);
+    const { wasm } = kernel;
+    const instance = wasm && this.#instance(wasm.module);
+    if (wasm && instance) {
+      const address = Object.fromEntries(
+        names.map((name, i) => [name, (regions[i].memory as Block).address]),
+      );
+      return () => wasm.run(instance.exports, address, params, instance.scratch);
+    }
+    const views = Object.fromEntries(names.map((name, i) => [name, this.#view(regions[i])]));
     return () => kernel.cpu(views as never, params);
+  }
+
+  #instance(module: WasmModule): Instance {
+    if (this.#modules === undefined) return null;
+    let instance = this.#modules.get(module);
+    if (instance === undefined) {
+      const bytes = module.variants.map(decodeBase64).find((b) => WebAssembly.validate(b));
+      instance = bytes === undefined ? null : {
+        exports: new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+          env: { memory: this.#memory },
+        }).exports as Record<string, WasmFunction>,
+        scratch: (this.allocate(module.scratchBytes) as Block).address,
+      };
+      this.#modules.set(module, instance);
+    }
+    return instance;
   }
 
   #view(region: Region): TypedArray {
@@ -158,4 +195,8 @@ class CpuBackend implements Backend {
     this.#end = address + size;
     return address;
   }
+}
+
+function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
 }

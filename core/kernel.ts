@@ -36,6 +36,33 @@ export interface KernelCase<
   readonly buffers: { readonly [K in keyof B]: number | readonly number[] | TypedArray };
 }
 
+/** A WebAssembly module that kernels of the float32 cpu device may call. It imports `env.memory`, the device's. */
+export interface WasmModule {
+  /** Its bytes in base64, best first; the first that the runtime validates is used. */
+  readonly variants: readonly string[];
+  /** Bytes of scratch memory that its functions need. */
+  readonly scratchBytes: number;
+}
+
+/** A function exported by a WebAssembly module: addresses in bytes, sizes in elements. */
+export type WasmFunction = (...args: number[]) => void;
+
+/** A kernel's WebAssembly version: the twin in float32, faster. */
+export interface WasmVersion<
+  B extends Record<string, BufferUse>,
+  P extends Record<string, ParamType>,
+> {
+  /** The module. */
+  readonly module: WasmModule;
+  /** Does what the twin does, on byte addresses. */
+  run(
+    exports: Readonly<Record<string, WasmFunction>>,
+    address: { readonly [K in keyof B]: number },
+    params: ParamValues<P>,
+    scratch: number,
+  ): void;
+}
+
 /** What a kernel is made of. */
 export interface KernelSpec<
   B extends Record<string, BufferUse>,
@@ -49,6 +76,8 @@ export interface KernelSpec<
   readonly params: P;
   /** The twin. It must write every element of every `write` buffer that the kernel writes. */
   cpu(buffers: BufferViews<B>, params: ParamValues<P>): void;
+  /** A WebAssembly version for the float32 cpu device, where it pays. */
+  readonly wasm?: WasmVersion<B, P>;
   /**
    * How many times `fn kernel(i: u32)` of the WGSL runs, i = 0, 1, ... A kernel that needs workgroup memory
    * gives `grid` instead.

@@ -1,0 +1,187 @@
+// C (M, N) = A (M, K) B (K, N) in float32, by Goto's blocking (Goto and van de Geijn, ACM TOMS 34(3), 2008):
+// panels of B and A are packed so that the 6x8 micro-kernel reads both in order, from cache. A and B come with
+// strides in elements (row, column), so a transpose is only another pair of strides. C is dense.
+
+/** Rows and columns of the micro-tile: 12 accumulators of four lanes. */
+const MR: i32 = 6;
+const NR: i32 = 8;
+/** Block sizes: a packed A block (MC x KC) stays in L2, a packed B panel (KC x NR) in L1. */
+const MC: i32 = 96;
+const KC: i32 = 256;
+const NC: i32 = 1024;
+
+/** Bytes of scratch that `gemm` needs: packed B, packed A, one micro-tile. */
+export function scratchBytes(): i32 {
+  return (KC * NC + MC * KC + MR * NR) * 4;
+}
+
+// @ts-ignore: decorator
+@inline
+function madd(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
+  return f32x4.add(f32x4.mul(a, b), c);
+}
+
+/** One row of the tile: c, or c + what is there. */
+// @ts-ignore: decorator
+@inline
+function put(c: usize, left: v128, right: v128, add: bool): void {
+  v128.store(c, add ? f32x4.add(left, v128.load(c)) : left);
+  v128.store(c, add ? f32x4.add(right, v128.load(c, 16)) : right, 16);
+}
+
+/** A 6x8 tile of C (+)= the packed rows at `a` ([K][6]) times the packed columns at `b` ([K][8]). */
+function micro(K: i32, a: usize, b: usize, c: usize, pitch: usize, add: bool): void {
+  let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
+  let c30 = c00, c31 = c00, c40 = c00, c41 = c00, c50 = c00, c51 = c00;
+  const end = b + <usize> K * 32;
+  while (b < end) {
+    const b0 = v128.load(b), b1 = v128.load(b, 16);
+    let x = v128.load_splat<f32>(a);
+    c00 = madd(x, b0, c00);
+    c01 = madd(x, b1, c01);
+    x = v128.load_splat<f32>(a, 4);
+    c10 = madd(x, b0, c10);
+    c11 = madd(x, b1, c11);
+    x = v128.load_splat<f32>(a, 8);
+    c20 = madd(x, b0, c20);
+    c21 = madd(x, b1, c21);
+    x = v128.load_splat<f32>(a, 12);
+    c30 = madd(x, b0, c30);
+    c31 = madd(x, b1, c31);
+    x = v128.load_splat<f32>(a, 16);
+    c40 = madd(x, b0, c40);
+    c41 = madd(x, b1, c41);
+    x = v128.load_splat<f32>(a, 20);
+    c50 = madd(x, b0, c50);
+    c51 = madd(x, b1, c51);
+    a += 24;
+    b += 32;
+  }
+  put(c, c00, c01, add);
+  put(c + pitch, c10, c11, add);
+  put(c + 2 * pitch, c20, c21, add);
+  put(c + 3 * pitch, c30, c31, add);
+  put(c + 4 * pitch, c40, c41, add);
+  put(c + 5 * pitch, c50, c51, add);
+}
+
+/** Packs M rows of A as [M / 6][K][6], the last group filled up with zeros. Strides in bytes. */
+function packA(to: usize, a: usize, M: i32, K: i32, row: usize, column: usize): void {
+  for (let i = 0; i < M; i += MR) {
+    let from = a + <usize> i * row;
+    if (M - i >= MR) {
+      for (let k = 0; k < K; k++) {
+        store<f32>(to, load<f32>(from));
+        store<f32>(to, load<f32>(from + row), 4);
+        store<f32>(to, load<f32>(from + 2 * row), 8);
+        store<f32>(to, load<f32>(from + 3 * row), 12);
+        store<f32>(to, load<f32>(from + 4 * row), 16);
+        store<f32>(to, load<f32>(from + 5 * row), 20);
+        from += column;
+        to += 24;
+      }
+    } else {
+      for (let k = 0; k < K; k++) {
+        for (let r = 0; r < MR; r++) {
+          store<f32>(to + <usize> (r << 2), i + r < M ? load<f32>(from + <usize> r * row) : 0);
+        }
+        from += column;
+        to += 24;
+      }
+    }
+  }
+}
+
+/** Packs N columns of B as [N / 8][K][8], the last group filled up with zeros. Strides in bytes. */
+function packB(to: usize, b: usize, N: i32, K: i32, row: usize, column: usize): void {
+  for (let j = 0; j < N; j += NR) {
+    let from = b + <usize> j * column;
+    if (N - j >= NR && column == 4) {
+      for (let k = 0; k < K; k++) {
+        v128.store(to, v128.load(from));
+        v128.store(to, v128.load(from, 16), 16);
+        from += row;
+        to += 32;
+      }
+    } else if (N - j >= NR) {
+      for (let k = 0; k < K; k++) {
+        store<f32>(to, load<f32>(from));
+        store<f32>(to, load<f32>(from + column), 4);
+        store<f32>(to, load<f32>(from + 2 * column), 8);
+        store<f32>(to, load<f32>(from + 3 * column), 12);
+        store<f32>(to, load<f32>(from + 4 * column), 16);
+        store<f32>(to, load<f32>(from + 5 * column), 20);
+        store<f32>(to, load<f32>(from + 6 * column), 24);
+        store<f32>(to, load<f32>(from + 7 * column), 28);
+        from += row;
+        to += 32;
+      }
+    } else {
+      for (let k = 0; k < K; k++) {
+        for (let c = 0; c < NR; c++) {
+          store<f32>(to + <usize> (c << 2), j + c < N ? load<f32>(from + <usize> c * column) : 0);
+        }
+        from += row;
+        to += 32;
+      }
+    }
+  }
+}
+
+/** C = A B. Addresses in bytes, sizes and strides in elements, `scratch` of `scratchBytes()`. */
+export function gemm(
+  a: usize,
+  b: usize,
+  c: usize,
+  M: i32,
+  N: i32,
+  K: i32,
+  aRow: i32,
+  aColumn: i32,
+  bRow: i32,
+  bColumn: i32,
+  scratch: usize,
+): void {
+  const packedB = scratch;
+  const packedA = packedB + KC * NC * 4;
+  const tile = packedA + MC * KC * 4;
+  const ar = <usize> aRow << 2, ac = <usize> aColumn << 2;
+  const br = <usize> bRow << 2, bc = <usize> bColumn << 2;
+  const pitch = <usize> N << 2;
+  for (let n0 = 0; n0 < N; n0 += NC) {
+    const nc = min(NC, N - n0);
+    for (let k0 = 0; k0 < K; k0 += KC) {
+      const kc = min(KC, K - k0);
+      packB(packedB, b + <usize> k0 * br + <usize> n0 * bc, nc, kc, br, bc);
+      for (let m0 = 0; m0 < M; m0 += MC) {
+        const mc = min(MC, M - m0);
+        packA(packedA, a + <usize> m0 * ar + <usize> k0 * ac, mc, kc, ar, ac);
+        for (let j = 0; j < nc; j += NR) {
+          const panel = packedB + <usize> j * kc * 4;
+          for (let i = 0; i < mc; i += MR) {
+            const at = c + <usize> (m0 + i) * pitch + (<usize> (n0 + j) << 2);
+            const rows = packedA + <usize> i * kc * 4;
+            if (mc - i >= MR && nc - j >= NR) {
+              micro(kc, rows, panel, at, pitch, k0 > 0);
+            } else {
+              micro(kc, rows, panel, tile, NR * 4, false);
+              edge(tile, at, min(MR, mc - i), min(NR, nc - j), pitch, k0 > 0);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+/** Copies the part of a micro-tile that lies inside C. */
+function edge(tile: usize, c: usize, rows: i32, columns: i32, pitch: usize, add: bool): void {
+  for (let r = 0; r < rows; r++) {
+    for (let q = 0; q < columns; q++) {
+      const at = c + <usize> r * pitch + <usize> (q << 2);
+      const value = load<f32>(tile + <usize> ((r * NR + q) << 2));
+      store<f32>(at, add ? load<f32>(at) + value : value);
+    }
+  }
+}
