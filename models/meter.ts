@@ -1,0 +1,51 @@
+/**
+ * A running mean that stays on the device.
+ *
+ * @module
+ */
+import type { Device } from "../core/device.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { accumulate } from "../kernels/accumulate.ts";
+
+/**
+ * The mean of a scalar over many steps, read back once: a read-back per step would stall the device. A value that
+ * is not finite stays visible in the mean. Its tensor is written in place, as parameters are.
+ *
+ * @example
+ * ```ts
+ * import { cpu, Meter } from "beargrad";
+ *
+ * const device = cpu();
+ * const meter = new Meter(device);
+ * meter.add(device.tensor(1));
+ * meter.add(device.tensor(3));
+ * console.log(await meter.take(2)); // 2
+ * ```
+ */
+export class Meter implements Disposable {
+  readonly #device: Device;
+  readonly #total: Tensor;
+
+  /** Starts at zero. Make it outside arenas and captured steps; it lives until disposed. */
+  constructor(device: Device) {
+    this.#device = device;
+    this.#total = device.tensor([0]);
+  }
+
+  /** Adds a scalar to the total. May be part of a captured step. */
+  add(value: Tensor): void {
+    this.#device.run(accumulate, { total: this.#total, value }, {});
+  }
+
+  /** The mean of what was added, given how many times, and a fresh start. One read-back. */
+  async take(count: number): Promise<number> {
+    const total = await this.#total.item();
+    this.#device.write(this.#total, new Float64Array(1));
+    return total / count;
+  }
+
+  /** Gives its memory back. */
+  [Symbol.dispose](): void {
+    this.#total.dispose();
+  }
+}
