@@ -1,0 +1,80 @@
+/**
+ * Everything that decides what a run computes. Two runs with equal recipes on equal data end with equal bits.
+ *
+ * @module
+ */
+import type { LossName } from "../models/losses/loss.ts";
+import type { TransformerConfig } from "../models/transformer.ts";
+import type { Dataset } from "./data/dataset.ts";
+
+/** The recipe of one run. */
+export interface Recipe {
+  /** The data set: `synthetic`, or its folder's name. */
+  readonly data: string;
+  /** The kind of device; bits differ between kinds. */
+  readonly device: "cpu" | "webgpu";
+  /** The loss. */
+  readonly loss: LossName;
+  /** Beam width B that the loss aims at. */
+  readonly beam: number;
+  /** Temperature xi of the margin. */
+  readonly xi: number;
+  /** Weight lambda of the beam term. */
+  readonly lambda: number;
+  /** Temperature tau of the softmax. */
+  readonly tau: number;
+  /** Seed of weights, batches and dropout. */
+  readonly seed: number;
+  /** Layers of the decoder. */
+  readonly layers: number;
+  /** Channels C. */
+  readonly dim: number;
+  /** Query heads. */
+  readonly heads: number;
+  /** Key and value heads. */
+  readonly kvHeads: number;
+  /** Inner width of the SwiGLU. */
+  readonly ffn: number;
+  /** Dropout on the embedding and the residual branches. */
+  readonly dropout: number;
+  /** Items of history that the model sees. */
+  readonly history: number;
+  /** Passes over the training windows. */
+  readonly epochs: number;
+  /** Windows a batch. */
+  readonly batch: number;
+  /** Peak learning rate. */
+  readonly rate: number;
+  /** Warm-up steps. */
+  readonly warmup: number;
+  /** Decoupled weight decay of the matrices. */
+  readonly decay: number;
+}
+
+/** AdamW's betas. */
+export const BETAS = [0.9, 0.98] as const;
+
+/** The learning rate at the end, as a share of the peak. */
+export const RATE_FLOOR = 0.05;
+
+/** Gradients are clipped to this global norm. */
+export const CLIP_NORM = 1;
+
+/** The decoder of a recipe. The vocabulary is rounded up to a multiple of 4; the extra ids never occur. */
+export function transformerConfig(recipe: Recipe, dataset: Dataset): TransformerConfig {
+  const longest = dataset.paths.reduce((most, path) => Math.max(most, path.length), 0);
+  return {
+    vocabSize: Math.ceil(dataset.tokens.length / 4) * 4,
+    dim: recipe.dim,
+    layers: recipe.layers,
+    heads: recipe.heads,
+    kvHeads: recipe.kvHeads,
+    headDim: recipe.dim / recipe.heads,
+    ffn: recipe.ffn,
+    ropeTheta: 10000,
+    normEps: 1e-5,
+    maxLength: Math.ceil(((recipe.history + 1) * longest + 1) / 8) * 8 + longest,
+    dropout: recipe.dropout,
+    tiedEmbeddings: true,
+  };
+}

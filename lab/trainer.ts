@@ -1,0 +1,167 @@
+/**
+ * The training loop: batches in, updated weights out, one captured step per batch shape.
+ *
+ * @module
+ */
+import { capture, type Captured, type HostTensor } from "../core/capture.ts";
+import type { Device } from "../core/device.ts";
+import { NonFiniteError } from "../core/errors.ts";
+import { foldIn, keyOf } from "../core/random.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { AdamW, hyperOf } from "../models/adamw.ts";
+import type { DeviceTrie } from "../models/decode/trie.ts";
+import { lossByName } from "../models/losses/loss_by_name.ts";
+import { Meter } from "../models/meter.ts";
+import { cosineSchedule } from "../models/schedule.ts";
+import { initTransformer, Transformer, type TransformerParams } from "../models/transformer.ts";
+import { reshape } from "../ops/reshape.ts";
+import { valueAndGrad } from "../ops/value_and_grad.ts";
+import { type Batch, makeBatches, makeWindows, type Window } from "./data/batches.ts";
+import type { Dataset } from "./data/dataset.ts";
+import { BETAS, CLIP_NORM, RATE_FLOOR, type Recipe, transformerConfig } from "./recipe.ts";
+
+/** Steps between two looks at the loss: a look waits for the device. */
+const LOOK_EVERY = 10;
+
+/** What a look at the running loss shows. */
+export interface TrainReport {
+  /** Steps done, of `steps`. */
+  readonly step: number;
+  /** Steps of the whole run. */
+  readonly steps: number;
+  /** The epoch, from 0. */
+  readonly epoch: number;
+  /** Mean loss of a step since the last report. */
+  readonly loss: number;
+  /** The learning rate of the last step. */
+  readonly rate: number;
+  /** Target tokens trained on since the last report. */
+  readonly tokens: number;
+}
+
+/** What one step is fed. */
+type StepInputs = {
+  readonly tokens: HostTensor; // int32 (B, T)
+  readonly nodes: HostTensor; // int32 (B * T)
+  readonly labels: HostTensor; // int32 (B * T)
+  readonly hyper: HostTensor; // float (3): learning rate, 1 - beta1^t, 1 - beta2^t
+  readonly key: HostTensor; // int32 (2): the step's dropout key
+};
+
+/** A model in training: parameters, optimiser state, and the step that changes them. */
+export class Trainer implements Disposable {
+  /** The decoder. */
+  readonly model: Transformer;
+  /** Its weights, updated in place. */
+  readonly params: TransformerParams;
+  /** The optimiser, with its moments. */
+  readonly optimizer: AdamW<TransformerParams>;
+  /** Steps of one epoch. */
+  readonly stepsPerEpoch: number;
+  /** Epochs finished. */
+  epoch = 0;
+
+  readonly #recipe: Recipe;
+  readonly #windows: readonly Window[];
+  readonly #meter: Meter;
+  readonly #step: Captured<StepInputs, { loss: Tensor }>;
+  readonly #rate: (step: number) => number;
+
+  /** Initialises weights from the recipe's seed; `trie` must hold the data set's paths. */
+  constructor(device: Device, dataset: Dataset, trie: DeviceTrie, recipe: Recipe) {
+    const config = transformerConfig(recipe, dataset);
+    const model = new Transformer(device, config);
+    const params = initTransformer(device, config, recipe.seed);
+    const optimizer = new AdamW(params, {
+      betas: BETAS,
+      weightDecay: recipe.decay,
+      clipNorm: CLIP_NORM,
+    });
+    const meter = new Meter(device);
+    const loss = lossByName(recipe.loss, recipe);
+
+    this.model = model;
+    this.params = params;
+    this.optimizer = optimizer;
+    this.#recipe = recipe;
+    this.#windows = makeWindows(dataset, trie.trie, recipe.history);
+    this.#meter = meter;
+    this.stepsPerEpoch = makeBatches(this.#windows, { ...recipe, epoch: 0 }).length;
+    this.#rate = cosineSchedule({
+      peak: recipe.rate,
+      warmup: recipe.warmup,
+      steps: this.stepsPerEpoch * recipe.epochs,
+      floor: RATE_FLOOR,
+    });
+    this.#step = capture(device, ({ tokens, nodes, labels, hyper, key }) => {
+      const { value, grads } = valueAndGrad((p: TransformerParams) => {
+        const hidden = model.hidden(p, tokens, key); // (B, T, C)
+        const logits = model.logits(p, reshape(hidden, [-1, config.dim])); // (B T, V)
+        return loss(logits, { trie, nodes, labels });
+      })(params);
+      optimizer.update(grads, hyper);
+      meter.add(value);
+      return { loss: value };
+    });
+  }
+
+  /**
+   * One pass over the windows.
+   *
+   * @throws {NonFiniteError} if the loss became NaN or infinite.
+   */
+  async runEpoch(onReport: (report: TrainReport) => void): Promise<void> {
+    const { seed, epochs } = this.#recipe;
+    const batches = makeBatches(this.#windows, { ...this.#recipe, epoch: this.epoch });
+    let tokens = 0;
+    let counted = 0;
+    for (const [i, batch] of batches.entries()) {
+      const step = this.epoch * this.stepsPerEpoch + i;
+      const rate = this.#rate(step);
+      this.#step({ ...inputsOf(batch), ...hyperInputs(step, rate, seed) });
+      tokens += batch.targets;
+      counted++;
+      if (counted === LOOK_EVERY || i === batches.length - 1) {
+        const loss = await this.#meter.take(counted);
+        this.#checkFinite(loss, step + 1);
+        const steps = this.stepsPerEpoch * epochs;
+        onReport({ step: step + 1, steps, epoch: this.epoch, loss, rate, tokens });
+        tokens = 0;
+        counted = 0;
+      }
+    }
+    this.epoch++;
+  }
+
+  /** Gives the recorded steps back; the weights live on. */
+  [Symbol.dispose](): void {
+    this.#step.dispose();
+    this.#meter[Symbol.dispose]();
+  }
+
+  #checkFinite(loss: number, step: number): void {
+    if (Number.isFinite(loss)) return;
+    const { loss: name, rate } = this.#recipe;
+    throw new NonFiniteError(
+      `Cannot go on training ${name} at step ${step}: the loss must be finite, got ${loss}; ` +
+        `a smaller --lr than ${rate} may help`,
+    );
+  }
+}
+
+function inputsOf(
+  { tokens, nodes, labels }: Batch,
+): Pick<StepInputs, "tokens" | "nodes" | "labels"> {
+  return { tokens, nodes, labels };
+}
+
+function hyperInputs(
+  step: number,
+  rate: number,
+  seed: number,
+): Pick<StepInputs, "hyper" | "key"> {
+  return {
+    hyper: { data: hyperOf(step, rate, BETAS), shape: [3] },
+    key: { data: Int32Array.from(foldIn(foldIn(keyOf(seed), 1), step)), shape: [2] },
+  };
+}
