@@ -1,0 +1,56 @@
+/**
+ * Learning rates over a run.
+ *
+ * @module
+ */
+import { ArgumentError } from "../core/errors.ts";
+
+/** What a {@link cosineSchedule} is made of. */
+export interface CosineScheduleOptions {
+  /** The highest learning rate. */
+  readonly peak: number;
+  /** Steps of linear warm-up before it. */
+  readonly warmup: number;
+  /** Steps of the whole run, warm-up included. */
+  readonly steps: number;
+  /** The learning rate of the last step, as a share of `peak`. */
+  readonly floor: number;
+}
+
+/**
+ * The learning rate of each step, counted from 1: up in a line, peak step / warmup, then down by half a cosine,
+ * peak (floor + (1 - floor) (1 + cos(pi x)) / 2) with x from 0 at the end of warm-up to 1 at the last step
+ * (Loshchilov and Hutter, arXiv:1608.03983, without restarts). Later steps keep the last rate.
+ *
+ * @throws {ArgumentError} if `steps` is below 1, `warmup` is outside [0, steps], `peak` is not above 0, or `floor` is outside
+ * [0, 1].
+ *
+ * @example
+ * ```ts
+ * import { cosineSchedule } from "beargrad";
+ *
+ * const rate = cosineSchedule({ peak: 1e-3, warmup: 10, steps: 110, floor: 0.1 });
+ * console.log(rate(5), rate(10), rate(60), rate(110)); // 5e-4, 1e-3, 5.5e-4, 1e-4
+ * ```
+ */
+export function cosineSchedule(options: CosineScheduleOptions): (step: number) => number {
+  const { peak, warmup, steps, floor } = options;
+  const require = (holds: boolean, what: string, actual: number): void => {
+    if (!holds) {
+      throw new ArgumentError(`Cannot schedule a learning rate: ${what}, got ${actual}`);
+    }
+  };
+  require(Number.isInteger(steps) && steps >= 1, "steps must be an integer of at least 1", steps);
+  require(
+    Number.isInteger(warmup) && warmup >= 0 && warmup <= steps,
+    `warmup must be an integer between 0 and the ${steps} steps`,
+    warmup,
+  );
+  require(peak > 0 && Number.isFinite(peak), "peak must be above 0", peak);
+  require(floor >= 0 && floor <= 1, "floor must be between 0 and 1", floor);
+  return (step) => {
+    if (step < warmup) return (peak * step) / warmup;
+    const x = Math.min((step - warmup) / Math.max(steps - warmup, 1), 1);
+    return peak * (floor + (1 - floor) * (1 + Math.cos(Math.PI * x)) / 2);
+  };
+}
