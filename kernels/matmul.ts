@@ -15,6 +15,7 @@ import { defineKernel, type Kernel } from "../core/kernel.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { ramp } from "./cases.ts";
 import { gemm, type GemmSizes } from "./gemm.ts";
+import { gemm as wasmGemm } from "./wasm/modules.ts";
 
 /** What to multiply. */
 export interface Product {
@@ -83,6 +84,15 @@ function matmulKernel<I extends "float" | "float4", O extends "float" | "float4"
     params: PARAMS,
     cpu({ a, b, out }: { a: FloatArray; b: FloatArray; out: FloatArray }, params): void {
       gemm(a, b, out, params);
+    },
+    wasm: {
+      module: wasmGemm,
+      run({ gemm }, { a, b, out }, { batch, M, N, K, aBatch, bBatch, ...s }, scratch) {
+        for (let n = 0; n < batch; n++) {
+          const [aAt, bAt, at] = [a + 4 * n * aBatch, b + 4 * n * bBatch, out + 4 * n * M * N];
+          gemm(aAt, bAt, at, M, N, K, s.aRow, s.aCol, s.bRow, s.bCol, scratch);
+        }
+      },
     },
     invocations: ({ batch, M, N }) => batch * Math.ceil(M / 8) * Math.ceil(N / 8),
     workgroup: 32,
