@@ -1,6 +1,6 @@
 /**
- * AdamW over a tree of parameters. This is the one place where tensors are written in place: the parameters and
- * their moments keep their memory from step to step, so that a captured step finds them again.
+ * AdamW over a tree of parameters. Apart from the total of a `Meter` this is the one place where tensors are written in
+ * place: parameters and moments keep their memory from step to step, so that a captured step finds them again.
  *
  * @module
  */

@@ -1,0 +1,245 @@
+/** AdamW against an independent float64 implementation; on every device; captured and eager. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { capture, type HostTensor } from "../../core/capture.ts";
+import { cpu } from "../../core/cpu_backend.ts";
+import type { Device } from "../../core/device.ts";
+import { ArgumentError, DisposedError, ShapeError } from "../../core/errors.ts";
+import { foldIn, keyOf, normal } from "../../core/random.ts";
+import { sizeOf } from "../../core/shape.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import { treeEntries, treeLeaves } from "../../core/tree.ts";
+import { AdamW, type AdamWOptions, hyperOf } from "../../models/adamw.ts";
+import { testDevices } from "../devices.ts";
+
+const STEPS = 20;
+const BETAS = [0.9, 0.98] as const;
+type Params = { embed: Tensor; layer: { norm: Tensor; weight: Tensor }[]; bias: Tensor };
+
+/** The shapes in the order of `treeEntries`. */
+const LEAVES = [
+  ["embed", [7, 4]],
+  ["layer.0.norm", [5]],
+  ["layer.0.weight", [3, 5]],
+  ["bias", []],
+] as const;
+
+/** Values of every leaf; the gradients of step t shrink, so that early ones are clipped and late ones are not. */
+function valuesAt(step: number): Float64Array[] {
+  const size = step === 0 ? 1 : 2 / step;
+  return LEAVES.map(([, shape], i) =>
+    normal(foldIn(foldIn(keyOf(5), step), i), sizeOf(shape)).map((x) => x * size)
+  );
+}
+
+function treeOf(device: Device, values: readonly Float64Array[]): Params {
+  const [embed, norm, weight, bias] = values.map((v, i) => device.tensor(v, LEAVES[i][1]));
+  return { embed, layer: [{ norm, weight }], bias };
+}
+
+interface Expected {
+  readonly params: Float64Array[];
+  readonly norms: number[];
+  readonly clipped: boolean[];
+}
+
+/** AdamW as textbooks write it: decay first, then the step, with a plain loop over numbers. */
+function reference(
+  rateAt: (step: number) => number,
+  decay: number,
+  clip: number,
+  decays: (path: string) => boolean,
+): Expected {
+  const [b1, b2] = BETAS;
+  const params = valuesAt(0);
+  const m = params.map((p) => new Float64Array(p.length));
+  const v = params.map((p) => new Float64Array(p.length));
+  const norms: number[] = [];
+  const clipped: boolean[] = [];
+  for (let step = 1; step <= STEPS; step++) {
+    const grads = valuesAt(step);
+    const norm = Math.hypot(...grads.flatMap((g) => [...g]));
+    norms.push(norm);
+    clipped.push(norm > clip);
+    const rate = rateAt(step);
+    for (const [leaf, [path]] of LEAVES.entries()) {
+      for (let i = 0; i < params[leaf].length; i++) {
+        const g = norm > clip ? grads[leaf][i] * clip / norm : grads[leaf][i];
+        if (decays(path)) params[leaf][i] *= 1 - rate * decay;
+        m[leaf][i] = b1 * m[leaf][i] + (1 - b1) * g;
+        v[leaf][i] = b2 * v[leaf][i] + (1 - b2) * g ** 2;
+        const mean = m[leaf][i] / (1 - Math.pow(b1, step));
+        const variance = v[leaf][i] / (1 - Math.pow(b2, step));
+        params[leaf][i] -= rate * mean / (Math.sqrt(variance) + 1e-8);
+      }
+    }
+  }
+  return { params, norms, clipped };
+}
+
+const rateAt = (step: number): number => 0.05 * (1 + Math.cos(step / 7));
+
+/** What the captured step is fed: a gradient each, and hyper. */
+type StepInputs = Record<"embed" | "norm" | "weight" | "bias" | "hyper", HostTensor>;
+
+interface Trained {
+  readonly params: ArrayLike<number>[];
+  readonly norms: number[];
+  readonly moments: ArrayLike<number>[];
+}
+
+async function train(
+  device: Device,
+  options: AdamWOptions,
+  how: "eager" | "captured" = "eager",
+): Promise<Trained> {
+  const params = treeOf(device, valuesAt(0));
+  const optimizer = new AdamW(params, { betas: BETAS, ...options });
+  const captured = capture<StepInputs, { norm: Tensor }>(
+    device,
+    ({ embed, norm, weight, bias, hyper }) =>
+      optimizer.update({ embed, layer: [{ norm, weight }], bias }, hyper),
+  );
+  const norms: number[] = [];
+  for (let step = 1; step <= STEPS; step++) {
+    using _scope = device.arena();
+    const grads = valuesAt(step);
+    const hyper = hyperOf(step, rateAt(step), BETAS);
+    if (how === "eager") {
+      const { norm } = optimizer.update(treeOf(device, grads), device.tensor(hyper));
+      norms.push(await norm.item());
+    } else {
+      const [embed, gain, weight, bias] = grads.map((data, i) => ({ data, shape: LEAVES[i][1] }));
+      const inputs = { embed, norm: gain, weight, bias, hyper: { data: hyper, shape: [3] } };
+      const { norm } = captured(inputs);
+      norms.push(await norm.item());
+    }
+  }
+  assert.equal(captured.programs, how === "eager" ? 0 : 1);
+  const moments = [...treeLeaves(optimizer.first), ...treeLeaves(optimizer.second)];
+  const out = {
+    params: await device.read(treeLeaves(params)),
+    moments: await device.read(moments),
+    norms,
+  };
+  captured.dispose();
+  optimizer.dispose();
+  return out;
+}
+
+/** The largest |a - b| / (1 + |b|). */
+function distance(a: readonly ArrayLike<number>[], b: readonly ArrayLike<number>[]): number {
+  let most = 0;
+  assert.equal(a.length, b.length);
+  b.forEach((values, leaf) => {
+    assert.equal(a[leaf].length, values.length);
+    Array.from(values).forEach((x, i) => {
+      const gap = Math.abs(a[leaf][i] - x) / (1 + Math.abs(x));
+      most = Math.max(most, Number.isNaN(gap) ? Infinity : gap);
+    });
+  });
+  return most;
+}
+
+const oracle = cpu({ float: "float64" });
+const matrices = (path: string): boolean => path === "embed" || path.endsWith("weight");
+
+for (const clip of [Infinity, 1.5]) {
+  test(`adamw: ${STEPS} steps equal the reference, clip ${clip}`, async () => {
+    const expected = reference(rateAt, 0.1, clip, matrices);
+    const actual = await train(oracle, { weightDecay: 0.1, clipNorm: clip });
+    assert.ok(distance(actual.params, expected.params) < 1e-12);
+    assert.ok(distance([actual.norms], [expected.norms]) < 1e-12);
+    assert.equal(expected.clipped.includes(true), clip === 1.5);
+    assert.ok(expected.clipped.includes(false));
+  });
+}
+
+test("adamw: decays chooses the parameters that decay", async () => {
+  const decays = (path: string): boolean => path === "layer.0.norm";
+  const expected = reference(rateAt, 0.3, 1, decays);
+  const actual = await train(oracle, { weightDecay: 0.3, clipNorm: 1, decays });
+  assert.ok(distance(actual.params, expected.params) < 1e-12);
+  const others = await train(oracle, { weightDecay: 0.3, clipNorm: 1 });
+  assert.ok(distance(others.params, expected.params) > 1e-3);
+});
+
+for (const { name, skip, open } of testDevices) {
+  test(`adamw: a captured step has the bits of an eager one, ${name}`, { skip }, async () => {
+    const device = await open();
+    const options = { weightDecay: 0.1, clipNorm: 1 };
+    const eager = await train(device, options);
+    assert.deepEqual(await train(device, options, "captured"), eager);
+  });
+
+  test(`adamw: ${name} agrees with the oracle`, { skip }, async () => {
+    const options = { weightDecay: 0.1, clipNorm: 1 };
+    const actual = await train(await open(), options);
+    const expected = await train(oracle, options);
+    for (const part of ["params", "moments"] as const) {
+      assert.ok(distance(actual[part], expected[part]) < 1e-5, part);
+    }
+    assert.ok(distance([actual.norms], [expected.norms]) < 1e-5, "norms");
+  });
+}
+
+test("adamw: the norm of more elements than chunks of the first size hold", async () => {
+  using _scope = oracle.arena();
+  const values = normal(keyOf(3), 1_100_003);
+  const params = { w: oracle.tensor(values) };
+  using optimizer = new AdamW(params);
+  const { norm } = optimizer.update(params, oracle.tensor(hyperOf(1, 0)));
+  let square = 0;
+  for (const x of values) square += x * x;
+  assert.ok(Math.abs(await norm.item() / Math.sqrt(square) - 1) < 1e-12);
+});
+
+test("adamw: moments begin at zero, outlive the steps' arenas, and are given back", async () => {
+  const device = cpu();
+  const params = treeOf(device, valuesAt(0));
+  const before = device.stats.liveBytes;
+  const optimizer = new AdamW(params);
+  const moments = [...treeLeaves(optimizer.first), ...treeLeaves(optimizer.second)];
+  for (const values of await device.read(moments)) assert.ok(values.every((x) => x === 0));
+  assert.deepEqual(
+    treeEntries(optimizer.second).map(([path, t]) => [path, t.shape]),
+    treeEntries(params).map(([path, t]) => [path, t.shape]),
+  );
+  const held = device.stats.liveBytes;
+  for (let step = 1; step <= 3; step++) {
+    using _scope = device.arena();
+    optimizer.update(treeOf(device, valuesAt(step)), device.tensor(hyperOf(step, 0.1)));
+  }
+  assert.equal(device.stats.liveBytes, held);
+  for (const values of await device.read(moments)) assert.ok(values.every((x) => x !== 0));
+  optimizer.dispose();
+  assert.equal(device.stats.liveBytes, before);
+  assert.throws(
+    () => optimizer.update(treeOf(device, valuesAt(1)), device.tensor(hyperOf(1, 0.1))),
+    DisposedError,
+  );
+});
+
+test("adamw: what it refuses", () => {
+  const params = treeOf(oracle, valuesAt(0));
+  const optimizer = new AdamW(params);
+  const hyper = oracle.tensor(hyperOf(1, 0.1));
+  assert.throws(() => optimizer.update(params, oracle.tensor([1, 2])), {
+    name: ShapeError.name,
+    message: "Cannot update parameters by AdamW: hyper must be of shape (3), got (2)",
+  });
+  const wrong = { ...params, bias: oracle.tensor([1, 2]) };
+  assert.throws(() => optimizer.update(wrong, hyper), {
+    name: ShapeError.name,
+    message:
+      "Cannot update parameters by AdamW: the gradient of bias must be of shape (), got bias (2)",
+  });
+  const { bias: _bias, ...fewer } = params;
+  assert.throws(() => optimizer.update(fewer as Params, hyper), /of bias must .* got none/);
+  assert.throws(() => new AdamW([]), ArgumentError);
+  assert.throws(() => new AdamW(params, { clipNorm: 0 }), ArgumentError);
+  assert.throws(() => new AdamW(params, { betas: [0.9, 1] }), /betas must be in \[0, 1\), got 0.9/);
+  assert.throws(() => new AdamW(params, { weightDecay: NaN }), ArgumentError);
+  assert.throws(() => hyperOf(0, 0.1), /step must be an integer of at least 1, got 0/);
+  assert.throws(() => hyperOf(1, NaN), ArgumentError);
+});
