@@ -7,9 +7,10 @@ import type { Kernel } from "../core/kernel.ts";
 import * as adamw from "./adamw.ts";
 import * as matmul from "./matmul.ts";
 import * as rmsNorm from "./rms_norm.ts";
+import * as trieLogProb from "./trie_log_prob.ts";
 
 /** The modules of this room that export kernels; a test checks that none is missing. */
-const modules: readonly Record<string, unknown>[] = [adamw, matmul, rmsNorm];
+const modules: readonly Record<string, unknown>[] = [adamw, matmul, rmsNorm, trieLogProb];
 
 /** Every kernel, by registration. */
 export const kernels: readonly Kernel[] = modules.flatMap((module) => Object.values(module))

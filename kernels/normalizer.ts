@@ -1,0 +1,85 @@
+/**
+ * What turns a row of logits into log-probabilities: max z and log sum exp((z - max z) / tau), kept apart so that
+ * (z_v - max z) / tau - log sum is as exact at logits of 1e4 as at logits of 1.
+ *
+ * @module
+ */
+import type { FloatArray } from "../core/dtype.ts";
+import { MASKED } from "./masked.ts";
+import { wgslMaths } from "./maths.ts";
+
+/** The largest of `size` logits from `row`, and log sum exp((z - max) / tau). */
+export function vocabularyNormalizer(
+  logits: FloatArray,
+  row: number,
+  size: number,
+  tau: number,
+): [max: number, logSum: number] {
+  let max = -Infinity;
+  for (let v = row; v < row + size; v++) if (logits[v] > max) max = logits[v];
+  let sum = 0;
+  for (let v = row; v < row + size; v++) sum += Math.exp((logits[v] - max) / tau);
+  return [max, Math.log(sum)];
+}
+
+/** The same over the children `table[from..to]` of a trie node. */
+export function childrenNormalizer(
+  logits: FloatArray,
+  row: number,
+  table: Int32Array,
+  from: number,
+  to: number,
+  tau: number,
+): [max: number, logSum: number] {
+  let max = -Infinity;
+  for (let k = from; k < to; k++) max = Math.max(max, logits[row + table[k]]);
+  let sum = 0;
+  for (let k = from; k < to; k++) sum += Math.exp((logits[row + table[k]] - max) / tau);
+  return [max, Math.log(sum)];
+}
+
+/**
+ * WGSL for `vocabulary(row)`: the largest of V logits from `row` and log sum exp((z - max) / tau), in one walk of four lanes,
+ * each with its own maximum so far.
+ */
+export const VOCABULARY_WGSL = `
+${wgslMaths("f32")}
+fn vocabulary(row: u32) -> vec2f {
+  let inverse = 1.0 / p.tau;
+  var m = vec4f(${MASKED});
+  var s = vec4f(0.0);
+  var v = 0u;
+  for (; v + 4u <= p.V; v += 4u) {
+    let i = row + v;
+    let z = vec4f(logits[i], logits[i + 1u], logits[i + 2u], logits[i + 3u]);
+    let d = (z - m) * inverse;
+    let e = exp(-abs(d));
+    s = select(s + e, s * e + 1.0, d > vec4f(0.0));
+    m = max(m, z);
+  }
+  for (; v < p.V; v++) {
+    let z = logits[row + v];
+    let d = (z - m.x) * inverse;
+    let e = exp(-abs(d));
+    s.x = select(s.x + e, s.x * e + 1.0, d > 0.0);
+    m.x = max(m.x, z);
+  }
+  let top = max(max(m.x, m.y), max(m.z, m.w));
+  return vec2f(top, logOf(dot(s, exp((m - top) * inverse))));
+}`;
+
+/** WGSL for `children(row, begin, end)`: the same over the children `table[begin..end]` of a trie node. */
+export const CHILDREN_WGSL = `
+fn children(row: u32, begin: u32, end: u32) -> vec2f {
+  let inverse = 1.0 / p.tau;
+  var m = logits[row + u32(table[begin])];
+  var s = 1.0;
+  for (var k = begin + 1u; k < end; k++) {
+    let z = logits[row + u32(table[k])];
+    let d = (z - m) * inverse;
+    let e = exp(-abs(d));
+    s = select(s + e, s * e + 1.0, d > 0.0);
+    m = max(m, z);
+  }
+  return vec2f(m, logOf(s));
+}`;

@@ -1,0 +1,271 @@
+/**
+ * The catalogue trie: every item is a path of tokens from the root to a leaf. One structure in compressed rows,
+ * built once, uploaded once, shared by training, decoding and verification.
+ *
+ * @module
+ */
+import type { Device } from "../../core/device.ts";
+import { ArgumentError, DataError } from "../../core/errors.ts";
+import { trieTable } from "../../kernels/trie_table.ts";
+import type { TrieTable } from "../../ops/trie_log_prob.ts";
+
+/** An item's tokens. */
+export type Path = readonly number[];
+
+/** A trie in device memory, made by {@link Trie.upload}. */
+export interface DeviceTrie extends TrieTable, Disposable {
+  /** The trie on the host. */
+  readonly trie: Trie;
+  /** Gives the device memory back. */
+  dispose(): void;
+}
+
+/**
+ * A catalogue trie. Nodes are numbered depth first, children in ascending token order, so of two nodes of which neither
+ * is an ancestor of the other the smaller number comes first lexicographically. The root is node 0. Items that share a
+ * path share a leaf.
+ *
+ * @example
+ * ```ts
+ * import { Trie } from "beargrad";
+ *
+ * const trie = new Trie([[1, 2], [1, 3], [0]]);
+ * console.log(trie.nodeCount, trie.leafOf[1], trie.pathOf(trie.leafOf[1])); // 5 4 [1, 3]
+ * ```
+ */
+export class Trie {
+  /** The number of items. */
+  readonly itemCount: number;
+  /** The number of nodes. */
+  readonly nodeCount: number;
+  /** The number of leaves: distinct paths. */
+  readonly leafCount: number;
+  /** The number of items beyond the first on their leaf. */
+  readonly duplicates: number;
+  /** The number of tokens of the longest path. */
+  readonly maxDepth: number;
+  /** The largest token. */
+  readonly maxToken: number;
+  /** The number of nodes at depth 0, 1, ..., maxDepth. */
+  readonly levelSizes: Int32Array;
+  /** The largest number of children of a node at depth 0, 1, ..., maxDepth. */
+  readonly fanOuts: Int32Array;
+  /** Node -> its parent; -1 for the root. */
+  readonly parents: Int32Array;
+  /** Node -> the token that leads to it; -1 for the root. */
+  readonly tokens: Int32Array;
+  /** Node -> its depth. */
+  readonly depths: Int32Array;
+  /** Node u's children are entries childOffsets[u] to childOffsets[u + 1] of `childTokens` and `childNodes`. */
+  readonly childOffsets: Int32Array;
+  /** Tokens of the children, ascending within a node. */
+  readonly childTokens: Int32Array;
+  /** Nodes of the children, ascending within a node. */
+  readonly childNodes: Int32Array;
+  /** Leaf u's items are entries leafOffsets[u] to leafOffsets[u + 1] of `leafItems`. */
+  readonly leafOffsets: Int32Array;
+  /** Items by leaf, ascending within a leaf. */
+  readonly leafItems: Int32Array;
+  /** Item -> its leaf. */
+  readonly leafOf: Int32Array;
+
+  /**
+   * Builds the trie of a catalogue; `paths[i]` is item i's tokens.
+   *
+   * @throws {DataError} if there are no items, a path is empty, a token is not a non-negative integer, or a path is the
+   * beginning of another.
+   */
+  constructor(paths: readonly Path[]) {
+    checkPaths(paths);
+    const order = Int32Array.from(paths, (_, i) => i).sort((a, b) =>
+      comparePaths(paths[a], paths[b]) || a - b
+    );
+    // An item adds the nodes of its path beyond what it shares with the item before it.
+    const shared = new Int32Array(order.length);
+    let nodeCount = 1 + paths[order[0]].length;
+    let maxDepth = paths[order[0]].length;
+    let duplicates = 0;
+    for (let i = 1; i < order.length; i++) {
+      const path = paths[order[i]];
+      shared[i] = sharedLength(order[i - 1], order[i], paths);
+      nodeCount += path.length - shared[i];
+      maxDepth = Math.max(maxDepth, path.length);
+      if (shared[i] === path.length) duplicates++;
+    }
+    this.itemCount = paths.length;
+    this.nodeCount = nodeCount;
+    this.duplicates = duplicates;
+    this.leafCount = paths.length - duplicates;
+    this.maxDepth = maxDepth;
+
+    this.parents = new Int32Array(nodeCount).fill(-1);
+    this.tokens = new Int32Array(nodeCount).fill(-1);
+    this.depths = new Int32Array(nodeCount);
+    this.leafOf = new Int32Array(paths.length);
+    const trail = new Int32Array(maxDepth + 1); // the nodes from the root to the item before
+    for (let i = 0, next = 1; i < order.length; i++) {
+      const path = paths[order[i]];
+      for (let depth = shared[i]; depth < path.length; depth++, next++) {
+        this.parents[next] = trail[depth];
+        this.tokens[next] = path[depth];
+        this.depths[next] = depth + 1;
+        trail[depth + 1] = next;
+      }
+      this.leafOf[order[i]] = trail[path.length];
+    }
+    this.maxToken = this.tokens.reduce((a, b) => Math.max(a, b));
+
+    this.leafItems = order;
+    this.leafOffsets = offsetsOf(this.leafOf, nodeCount);
+    this.childOffsets = offsetsOf(this.parents.subarray(1), nodeCount);
+    this.childTokens = new Int32Array(nodeCount - 1);
+    this.childNodes = new Int32Array(nodeCount - 1);
+    const at = this.childOffsets.slice();
+    this.levelSizes = new Int32Array(maxDepth + 1);
+    this.fanOuts = new Int32Array(maxDepth + 1);
+    this.levelSizes[0] = 1;
+    this.fanOuts[0] = this.childCount(0);
+    for (let node = 1; node < nodeCount; node++) {
+      const entry = at[this.parents[node]]++;
+      this.childTokens[entry] = this.tokens[node];
+      this.childNodes[entry] = node;
+      const depth = this.depths[node];
+      this.levelSizes[depth]++;
+      this.fanOuts[depth] = Math.max(this.fanOuts[depth], this.childCount(node));
+    }
+  }
+
+  /** The number of a node's children; 0 for a leaf. */
+  childCount(node: number): number {
+    return this.childOffsets[node + 1] - this.childOffsets[node];
+  }
+
+  /** The tokens of a node's children, ascending. */
+  tokensUnder(node: number): Int32Array {
+    return this.childTokens.subarray(this.childOffsets[node], this.childOffsets[node + 1]);
+  }
+
+  /** The nodes of a node's children, ascending. */
+  nodesUnder(node: number): Int32Array {
+    return this.childNodes.subarray(this.childOffsets[node], this.childOffsets[node + 1]);
+  }
+
+  /** The child that a token leads to, or -1. */
+  child(node: number, token: number): number {
+    let low = this.childOffsets[node];
+    let high = this.childOffsets[node + 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.childTokens[middle] < token) low = middle + 1;
+      else high = middle;
+    }
+    const found = low < this.childOffsets[node + 1] && this.childTokens[low] === token;
+    return found ? this.childNodes[low] : -1;
+  }
+
+  /** The tokens from the root to a node. */
+  pathOf(node: number): number[] {
+    const path = new Array<number>(this.depths[node]);
+    for (let i = path.length - 1, at = node; i >= 0; i--, at = this.parents[at]) {
+      path[i] = this.tokens[at];
+    }
+    return path;
+  }
+
+  /** The items at a leaf, ascending; none at an inner node. */
+  itemsAt(leaf: number): Int32Array {
+    return this.leafItems.subarray(this.leafOffsets[leaf], this.leafOffsets[leaf + 1]);
+  }
+
+  /**
+   * The nodes that vanish when items are taken out of the catalogue, ascending: a leaf when all its items are out, an
+   * inner node when all its children vanish.
+   *
+   * @throws {ArgumentError} if an item is not in the catalogue.
+   */
+  blockedNodes(items: Iterable<number>): Int32Array {
+    const blocked: number[] = [];
+    const lost = new Map<number, number>(); // node -> how many of its items, or of its children, are out
+    const loseOne = (node: number, of: number): void => {
+      const count = (lost.get(node) ?? 0) + 1;
+      lost.set(node, count);
+      if (count < of) return;
+      blocked.push(node);
+      const parent = this.parents[node];
+      if (parent >= 0) loseOne(parent, this.childCount(parent));
+    };
+    for (const item of new Set(items)) {
+      if (!(Number.isInteger(item) && item >= 0 && item < this.itemCount)) {
+        throw new ArgumentError(
+          `Cannot take item ${item} out of a catalogue: items must be 0 to ${this.itemCount - 1}`,
+        );
+      }
+      const leaf = this.leafOf[item];
+      loseOne(leaf, this.itemsAt(leaf).length);
+    }
+    return Int32Array.from(blocked).sort();
+  }
+
+  /** Copies the trie to a device. The memory lives until it is disposed, or the arena around it closes. */
+  upload(device: Device): DeviceTrie {
+    const table = device.tensor(trieTable(this.childOffsets, this.childTokens, this.childNodes));
+    return {
+      trie: this,
+      table,
+      nodeCount: this.nodeCount,
+      maxToken: this.maxToken,
+      dispose: () => table.dispose(),
+      [Symbol.dispose]: () => table.dispose(),
+    };
+  }
+}
+
+function checkPaths(paths: readonly Path[]): void {
+  if (paths.length === 0) {
+    throw new DataError("Cannot build a trie: the catalogue must have items, got none");
+  }
+  paths.forEach((path, item) => {
+    if (path.length === 0) {
+      throw new DataError(
+        `Cannot build a trie: an item's path must have tokens, got none for item ${item}`,
+      );
+    }
+    for (const token of path) {
+      if (!(Number.isInteger(token) && token >= 0)) {
+        throw new DataError(
+          `Cannot build a trie: tokens must be non-negative integers, got ${token} in item ${item}`,
+        );
+      }
+    }
+  });
+}
+
+/** Lexicographic; the beginning of a path comes before the path. */
+function comparePaths(a: Path, b: Path): number {
+  const n = Math.min(a.length, b.length);
+  for (let i = 0; i < n; i++) if (a[i] !== b[i]) return a[i] - b[i];
+  return a.length - b.length;
+}
+
+/** How many tokens two neighbours in lexicographic order share. */
+function sharedLength(before: number, item: number, paths: readonly Path[]): number {
+  const a = paths[before];
+  const b = paths[item];
+  let n = 0;
+  while (n < a.length && a[n] === b[n]) n++;
+  if (n === a.length && n < b.length) {
+    throw new DataError(
+      `Cannot build a trie: no item's path may be the beginning of another's, got [${a}] for item ${before} ` +
+        `and [${b}] for item ${item}`,
+    );
+  }
+  return n;
+}
+
+/** Where each key's entries begin when entries are sorted by their key. */
+function offsetsOf(keys: Int32Array, keyCount: number): Int32Array {
+  const offsets = new Int32Array(keyCount + 1);
+  for (const key of keys) offsets[key + 1]++;
+  for (let key = 0; key < keyCount; key++) offsets[key + 1] += offsets[key];
+  return offsets;
+}
