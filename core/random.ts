@@ -10,23 +10,60 @@
 export type Key = readonly [number, number];
 
 const PARITY = 0x1bd11bda;
-const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24] as const;
 
 /** The 64 random bits of counter `(c0, c1)` under `key`, as two unsigned 32-bit words. */
 export function threefry(key: Key, c0: number, c1: number): [number, number] {
-  const words = [key[0] | 0, key[1] | 0, key[0] ^ key[1] ^ PARITY];
-  let x = (c0 + words[0]) | 0;
-  let y = (c1 + words[1]) | 0;
-  for (let group = 0; group < 5; group++) {
-    for (let round = 0; round < 4; round++) {
-      const turn = ROTATIONS[(group % 2) * 4 + round];
+  const words = new Uint32Array(2);
+  threefryInto(words, key[0], key[1], c0, c1);
+  return [words[0], words[1]];
+}
+
+/** The same into `words`, for loops that draw many. */
+export function threefryInto(
+  words: Uint32Array,
+  key0: number,
+  key1: number,
+  c0: number,
+  c1: number,
+): void {
+  let a = key0 | 0;
+  let b = key1 | 0;
+  let c = key0 ^ key1 ^ PARITY;
+  let x = (c0 + a) | 0;
+  let y = (c1 + b) | 0;
+  for (let group = 1; group <= 5; group++) {
+    if (group % 2 === 1) {
       x = (x + y) | 0;
-      y = ((y << turn) | (y >>> (32 - turn))) ^ x;
+      y = rotate(y, 13) ^ x;
+      x = (x + y) | 0;
+      y = rotate(y, 15) ^ x;
+      x = (x + y) | 0;
+      y = rotate(y, 26) ^ x;
+      x = (x + y) | 0;
+      y = rotate(y, 6) ^ x;
+    } else {
+      x = (x + y) | 0;
+      y = rotate(y, 17) ^ x;
+      x = (x + y) | 0;
+      y = rotate(y, 29) ^ x;
+      x = (x + y) | 0;
+      y = rotate(y, 16) ^ x;
+      x = (x + y) | 0;
+      y = rotate(y, 24) ^ x;
     }
-    x = (x + words[(group + 1) % 3]) | 0;
-    y = (y + words[(group + 2) % 3] + group + 1) | 0;
+    const used = a;
+    a = b;
+    b = c;
+    c = used;
+    x = (x + a) | 0;
+    y = (y + b + group) | 0;
   }
-  return [x >>> 0, y >>> 0];
+  words[0] = x;
+  words[1] = y;
+}
+
+function rotate(word: number, turn: number): number {
+  return (word << turn) | (word >>> (32 - turn));
 }
 
 /**
@@ -59,7 +96,11 @@ export function unit(word: number): number {
 /** `n` numbers, uniform in [0, 1). */
 export function uniform(key: Key, n: number): Float64Array {
   const out = new Float64Array(n);
-  for (let i = 0; i < n; i++) out[i] = unit(threefry(key, i, 0)[0]);
+  const words = new Uint32Array(2);
+  for (let i = 0; i < n; i++) {
+    threefryInto(words, key[0], key[1], i, 0);
+    out[i] = unit(words[0]);
+  }
   return out;
 }
 

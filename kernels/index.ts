@@ -5,12 +5,33 @@
  */
 import type { Kernel } from "../core/kernel.ts";
 import * as adamw from "./adamw.ts";
+import * as binary from "./binary.ts";
+import * as copy from "./copy.ts";
+import * as dropout from "./dropout.ts";
+import * as fill from "./fill.ts";
+import * as indexRows from "./index_rows.ts";
 import * as matmul from "./matmul.ts";
+import * as pointwise from "./pointwise.ts";
+import * as random from "./random.ts";
+import * as reduce from "./reduce.ts";
 import * as rmsNorm from "./rms_norm.ts";
 import * as trieLogProb from "./trie_log_prob.ts";
 
 /** The modules of this room that export kernels; a test checks that none is missing. */
-const modules: readonly Record<string, unknown>[] = [adamw, matmul, rmsNorm, trieLogProb];
+const modules: readonly Record<string, unknown>[] = [
+  adamw,
+  binary,
+  copy,
+  dropout,
+  fill,
+  indexRows,
+  matmul,
+  pointwise,
+  random,
+  reduce,
+  rmsNorm,
+  trieLogProb,
+];
 
 /** Every kernel, by registration. */
 export const kernels: readonly Kernel[] = modules.flatMap((module) => Object.values(module))

@@ -4,11 +4,30 @@
  * @module
  */
 import type { Op, OpOutput } from "../core/op.ts";
+import * as binary from "./binary.ts";
+import * as dropout from "./dropout.ts";
+import * as fill from "./fill.ts";
+import * as layout from "./layout.ts";
+import * as randomUniform from "./random_uniform.ts";
+import * as reduce from "./reduce.ts";
 import * as rmsNorm from "./rms_norm.ts";
+import * as takeRows from "./take_rows.ts";
 import * as trieLogProb from "./trie_log_prob.ts";
+import * as unary from "./unary.ts";
 
 /** The modules of this room that export ops; a test checks that none is missing. */
-const modules: readonly Record<string, unknown>[] = [rmsNorm, trieLogProb];
+const modules: readonly Record<string, unknown>[] = [
+  binary,
+  dropout,
+  fill,
+  layout,
+  randomUniform,
+  reduce,
+  rmsNorm,
+  takeRows,
+  trieLogProb,
+  unary,
+];
 
 /** Every op, by registration. */
 export const ops: readonly Op<readonly unknown[], OpOutput>[] = modules

@@ -1,0 +1,304 @@
+/**
+ * The webgpu device. Launches are encoded into one open compute pass and submitted only when the host needs
+ * them done: before a read-back, before an upload that would overtake them, or when the parameter ring is full.
+ *
+ * @module
+ */
+import type { Backend, BackendStats, Launch, Memory, Program, Region } from "./backend.ts";
+import { Device } from "./device.ts";
+import { bytesPerElement, hostArray, type TypedArray, viewArray } from "./dtype.ts";
+import { DeviceError } from "./errors.ts";
+import { gridOf, type Kernel, packParams } from "./kernel.ts";
+import { oneLine, PARAM_BLOCK, WebgpuKernels } from "./webgpu_kernels.ts";
+import { type Block, WebgpuPool } from "./webgpu_pool.ts";
+
+// The bits of GPUBufferUsage and GPUMapMode, which not every runtime has as globals.
+const MAP_READ = 1;
+const COPY_DST = 8;
+const UNIFORM = 64;
+const MODE_READ = 1;
+
+/** The launches whose parameters fit the ring. */
+const RING_BLOCKS = 256;
+/** What kernels may need more of than every device has; asked for as far as the adapter goes. */
+const LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupSizeY",
+  "maxComputeWorkgroupSizeZ",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeWorkgroupsPerDimension",
+] as const;
+
+/** Options of `webgpu()`. */
+export interface WebgpuOptions {
+  /** Whether an adapter that is a program on the processor, such as llvmpipe, will do; false unless told. */
+  readonly allowSoftware?: boolean;
+}
+
+/**
+ * Opens a webgpu device. `gpu` is `navigator.gpu` in Deno and in browsers, and what `create([])` of the npm
+ * package `webgpu` returns in Bun and Node.
+ *
+ * @throws {DeviceError} if there is no adapter, or only a software adapter and `allowSoftware` is not set.
+ *
+ * @example
+ * ```ts
+ * import { cpu, webgpu } from "beargrad";
+ *
+ * const device = await webgpu(navigator.gpu).catch(() => cpu());
+ * console.log(device.adapter);
+ * ```
+ */
+export async function webgpu(
+  gpu: GPU | undefined,
+  options: WebgpuOptions = {},
+): Promise<Device> {
+  if (gpu === undefined) {
+    throw new DeviceError("Cannot open a webgpu device: the runtime must offer WebGPU, got none");
+  }
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (adapter === null) {
+    throw new DeviceError("Cannot open a webgpu device: an adapter must be present, got none");
+  }
+  const { vendor, architecture, device, description, isFallbackAdapter } = adapter.info;
+  const name = description || [vendor, architecture, device].join(" ").trim() || "unnamed adapter";
+  const software = isFallbackAdapter || /llvmpipe|swiftshader|basic render/i.test(name);
+  if (software && !options.allowSoftware) {
+    throw new DeviceError(
+      `Cannot open a webgpu device: without allowSoftware the adapter must be hardware, got ${name}`,
+    );
+  }
+  const requiredLimits = Object.fromEntries(LIMITS.map((l) => [l, adapter.limits[l]]));
+  const opened = await adapter.requestDevice({ requiredLimits });
+  return new Device(new WebgpuBackend(gpu, opened, name, software));
+}
+
+class WebgpuBackend implements Backend {
+  readonly kind = "webgpu" as const;
+  readonly float = "float32" as const;
+  readonly adapter: string;
+  readonly software: boolean;
+  readonly stats: BackendStats = {
+    launches: 0,
+    submits: 0,
+    downloads: 0,
+    liveBytes: 0,
+    heldBytes: 0,
+  };
+  /** Held because a process crashes when the npm package's object is collected before its devices. */
+  readonly gpu: GPU;
+  readonly #device: GPUDevice;
+  readonly #pool: WebgpuPool;
+  readonly #kernels: WebgpuKernels;
+  readonly #ring: GPUBuffer;
+  readonly #ringHost = new Uint8Array(RING_BLOCKS * PARAM_BLOCK);
+  readonly #staging: GPUBuffer[] = [];
+  #ringUsed = 0;
+  #encoder: GPUCommandEncoder | undefined;
+  #pass: GPUComputePassEncoder | undefined;
+  #batch = 1;
+  /** A failed command, reported once by the next use. */
+  #failure: DeviceError | undefined;
+  /** The device is lost or disposed, reported by every use. */
+  #gone: DeviceError | undefined;
+
+  constructor(gpu: GPU, device: GPUDevice, adapter: string, software: boolean) {
+    this.gpu = gpu;
+    this.adapter = adapter;
+    this.software = software;
+    this.#device = device;
+    this.#pool = new WebgpuPool(device, this.stats, () => {
+      this.#flush();
+      this.#kernels.forgetGroups();
+    });
+    this.#kernels = new WebgpuKernels(device, (error) => this.#failure = error);
+    this.#ring = this.#buffer("params", RING_BLOCKS * PARAM_BLOCK, UNIFORM | COPY_DST);
+    device.addEventListener("uncapturederror", (event) => {
+      event.preventDefault();
+      const { message } = (event as GPUUncapturedErrorEvent).error;
+      this.#failure ??= new DeviceError(
+        `Cannot go on with the webgpu device: its commands must be valid, got: ${oneLine(message)}`,
+      );
+    });
+    device.lost.then(({ message }) => {
+      this.#gone ??= new DeviceError(
+        `Cannot use the webgpu device: it must not be lost, got: ${oneLine(message)}`,
+      );
+    });
+  }
+
+  allocate(bytes: number): Memory {
+    this.#check();
+    return this.#pool.allocate(bytes);
+  }
+
+  release(memory: Memory): void {
+    if (this.#gone === undefined) this.#pool.release(memory as Block);
+  }
+
+  upload(memory: Memory, data: TypedArray): void {
+    this.#check();
+    const { buffer, batch } = memory as Block;
+    if (batch === this.#batch) this.#flush();
+    this.#device.queue.writeBuffer(buffer, 0, data as BufferSource);
+  }
+
+  async download(regions: readonly Region[]): Promise<TypedArray[]> {
+    this.#check();
+    if (regions.length === 0) return [];
+    const sizes = regions.map((r) => r.size * bytesPerElement(r.dtype));
+    const bytes = sizes.reduce((a, b) => a + b);
+    const staging = this.#takeStaging(bytes);
+    this.#encoder ??= this.#device.createCommandEncoder();
+    this.#pass?.end();
+    this.#pass = undefined;
+    let at = 0;
+    for (const [i, { memory }] of regions.entries()) {
+      this.#encoder.copyBufferToBuffer((memory as Block).buffer, 0, staging, at, sizes[i]);
+      at += sizes[i];
+    }
+    this.#flush();
+    this.stats.downloads++;
+    try {
+      await staging.mapAsync(MODE_READ, 0, bytes);
+      await Promise.all(this.#kernels.compiling);
+    } catch (cause) {
+      this.#destroy(staging);
+      this.#check();
+      throw new DeviceError(
+        `Cannot read from the webgpu device: it must map its memory, got: ${cause}`,
+        { cause },
+      );
+    }
+    const mapped = staging.getMappedRange(0, bytes);
+    at = 0;
+    const arrays = regions.map(({ dtype, size }, i) => {
+      const array = hostArray(dtype, size);
+      array.set(viewArray(dtype, mapped, at, size));
+      at += sizes[i];
+      return array;
+    });
+    staging.unmap();
+    this.#staging.push(staging);
+    this.#check();
+    return arrays;
+  }
+
+  launch({ kernel, regions, params }: Launch): void {
+    this.#check();
+    const grid = this.#grid(kernel, params);
+    const compiled = this.#kernels.get(kernel);
+    const group = this.#kernels.cachedGroup(compiled, regions, this.#ring);
+    if (this.#ringUsed === RING_BLOCKS) this.#flush();
+    const offset = this.#ringUsed++ * PARAM_BLOCK;
+    this.#ringHost.set(packParams(kernel, params), offset);
+    for (const { memory } of regions) (memory as Block).batch = this.#batch;
+    this.#dispatch(compiled.pipeline, group, offset, grid);
+    this.stats.launches++;
+  }
+
+  compile(launches: readonly Launch[]): Program {
+    this.#check();
+    const grids = launches.map(({ kernel, params }) => this.#grid(kernel, params));
+    const blocks = new Uint8Array(Math.max(launches.length, 1) * PARAM_BLOCK);
+    const uniform = this.#buffer("program params", blocks.byteLength, UNIFORM | COPY_DST);
+    const commands = launches.map(({ kernel, regions, params }, i) => {
+      blocks.set(packParams(kernel, params), i * PARAM_BLOCK);
+      const { pipeline, layout } = this.#kernels.get(kernel);
+      return { pipeline, group: this.#kernels.group(layout, regions, uniform), grid: grids[i] };
+    });
+    this.#device.queue.writeBuffer(uniform, 0, blocks);
+    return {
+      run: (): void => {
+        this.#check();
+        commands.forEach(({ pipeline, group, grid }, i) =>
+          this.#dispatch(pipeline, group, i * PARAM_BLOCK, grid)
+        );
+        this.stats.launches += commands.length;
+        this.#flush();
+      },
+      dispose: (): void => this.#destroy(uniform),
+    };
+  }
+
+  dispose(): void {
+    this.#gone = new DeviceError(
+      "Cannot use the webgpu device: it must be open, but it was disposed",
+    );
+    this.#pass = this.#encoder = undefined;
+    this.#device.destroy();
+    this.stats.liveBytes = this.stats.heldBytes = 0;
+  }
+
+  #dispatch(
+    pipeline: GPUComputePipeline,
+    group: GPUBindGroup,
+    offset: number,
+    [x, y, z]: readonly [number, number, number],
+  ): void {
+    this.#encoder ??= this.#device.createCommandEncoder();
+    this.#pass ??= this.#encoder.beginComputePass();
+    this.#pass.setPipeline(pipeline);
+    this.#pass.setBindGroup(0, group, [offset]);
+    this.#pass.dispatchWorkgroups(x, y, z);
+  }
+
+  /** Submits what is pending. */
+  #flush(): void {
+    if (this.#encoder === undefined) return;
+    this.#pass?.end();
+    const bytes = this.#ringUsed * PARAM_BLOCK;
+    if (bytes > 0) this.#device.queue.writeBuffer(this.#ring, 0, this.#ringHost, 0, bytes);
+    this.#device.queue.submit([this.#encoder.finish()]);
+    this.#pass = this.#encoder = undefined;
+    this.#ringUsed = 0;
+    this.#batch++;
+    this.stats.submits++;
+  }
+
+  /** Throws what has gone wrong since the last check. */
+  #check(): void {
+    const error = this.#gone ?? this.#failure;
+    this.#failure = undefined;
+    if (error !== undefined) throw error;
+  }
+
+  #grid(kernel: Kernel, params: Launch["params"]): readonly [number, number, number] {
+    const grid = gridOf(kernel, params);
+    const most = this.#device.limits.maxComputeWorkgroupsPerDimension;
+    if (grid.some((n) => n > most)) {
+      throw new DeviceError(
+        `Cannot run ${kernel.name}: this adapter allows ${most} workgroups along an axis, ` +
+          `got (${grid.join(", ")})`,
+      );
+    }
+    return grid;
+  }
+
+  /** A buffer to map. Each read-back that is under way has its own. */
+  #takeStaging(bytes: number): GPUBuffer {
+    const last = this.#staging.pop();
+    if (last !== undefined && last.size >= bytes) return last;
+    if (last !== undefined) this.#destroy(last);
+    return this.#buffer(
+      "staging",
+      2 ** Math.ceil(Math.log2(Math.max(bytes, 4096))),
+      MAP_READ | COPY_DST,
+    );
+  }
+
+  #buffer(label: string, size: number, usage: number): GPUBuffer {
+    this.stats.heldBytes += size;
+    return this.#device.createBuffer({ label, size, usage });
+  }
+
+  #destroy(buffer: GPUBuffer): void {
+    if (this.#gone !== undefined) return;
+    this.stats.heldBytes -= buffer.size;
+    buffer.destroy();
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * Device memory of the webgpu device: buffers by size class, reused when given back.
+ *
+ * @module
+ */
+import type { BackendStats, Memory } from "./backend.ts";
+import { DeviceError } from "./errors.ts";
+
+// The bits of GPUBufferUsage, which not every runtime has as a global.
+const COPY_SRC = 4;
+const COPY_DST = 8;
+const STORAGE = 128;
+
+/** Idle buffers are destroyed only when they are more than those in use, plus this. */
+const IDLE_BYTES = 64 * 2 ** 20;
+
+/** A buffer of the pool. */
+export interface Block extends Memory {
+  /** The buffer. */
+  readonly buffer: GPUBuffer;
+  /** Its number. The lowest free one is taken, so equal steps get equal blocks and find their bind groups again. */
+  readonly id: number;
+  /** The last batch of commands that uses it. */
+  batch: number;
+}
+
+/** The pool of one device. */
+export class WebgpuPool {
+  readonly #device: GPUDevice;
+  readonly #stats: BackendStats;
+  readonly #beforeTrim: () => void;
+  readonly #maxBytes: number;
+  readonly #idle = new Map<number, Block[]>();
+  #idleBytes = 0;
+  #nextId = 0;
+
+  /** Counts in `stats`; `beforeTrim` must submit what is pending and forget every bind group of idle blocks. */
+  constructor(device: GPUDevice, stats: BackendStats, beforeTrim: () => void) {
+    this.#device = device;
+    this.#stats = stats;
+    this.#beforeTrim = beforeTrim;
+    const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
+    this.#maxBytes = Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / 16) * 16;
+  }
+
+  /** Takes a block. */
+  allocate(bytes: number): Block {
+    if (bytes > this.#maxBytes) {
+      throw new DeviceError(
+        `Cannot allocate ${bytes} bytes on the webgpu device: ` +
+          `a buffer has at most ${this.#maxBytes} on this adapter`,
+      );
+    }
+    const size = Math.min(sizeClass(bytes), this.#maxBytes);
+    const idle = this.#idle.get(size)?.pop();
+    this.#stats.liveBytes += size;
+    if (idle !== undefined) {
+      this.#idleBytes -= size;
+      return idle;
+    }
+    if (this.#idleBytes > this.#stats.liveBytes + IDLE_BYTES) this.#trim();
+    this.#stats.heldBytes += size;
+    const usage = STORAGE | COPY_SRC | COPY_DST;
+    const buffer = this.#device.createBuffer({ label: "tensor", size, usage });
+    return { bytes: size, buffer, id: this.#nextId++, batch: 0 };
+  }
+
+  /** Gives a block back. The next owner's commands run after those of this one. */
+  release(block: Block): void {
+    const { bytes, id } = block;
+    this.#stats.liveBytes -= bytes;
+    this.#idleBytes += bytes;
+    const idle = this.#idle.get(bytes) ?? [];
+    this.#idle.set(bytes, idle);
+    let at = idle.length; // highest number first, so that pop() takes the lowest
+    while (at > 0 && idle[at - 1].id < id) at--;
+    idle.splice(at, 0, block);
+  }
+
+  #trim(): void {
+    this.#beforeTrim();
+    for (const blocks of this.#idle.values()) for (const { buffer } of blocks) buffer.destroy();
+    this.#idle.clear();
+    this.#stats.heldBytes -= this.#idleBytes;
+    this.#idleBytes = 0;
+  }
+}
+
+/** The size of the buffer for `bytes`: 256 at least, then four steps to each doubling. */
+export function sizeClass(bytes: number): number {
+  if (bytes <= 256) return 256;
+  const step = 2 ** (Math.floor(Math.log2(bytes - 1)) - 2);
+  return Math.ceil(bytes / step) * step;
+}

@@ -1,0 +1,53 @@
+/**
+ * Opening devices by name, in whichever runtime this is.
+ *
+ * @module
+ */
+import { cpu } from "../core/cpu_backend.ts";
+import type { Device } from "../core/device.ts";
+import { DeviceError } from "../core/errors.ts";
+import { webgpu } from "../core/webgpu_backend.ts";
+
+/** The names of devices. `auto` is webgpu where an adapter of hardware answers, else cpu. */
+export type DeviceChoice = "auto" | "cpu" | "webgpu";
+
+/**
+ * Opens a device. `webgpu` makes do with a software adapter, such as llvmpipe; `auto` does not.
+ *
+ * @throws {DeviceError} if `webgpu` is asked for and there is no adapter.
+ *
+ * @example
+ * ```ts
+ * import { openDevice } from "beargrad";
+ *
+ * const device = await openDevice("auto");
+ * console.log(device.kind, device.adapter);
+ * ```
+ */
+export async function openDevice(choice: DeviceChoice): Promise<Device> {
+  if (choice === "cpu") return cpu();
+  if (choice === "webgpu") return webgpu(await findGpu(), { allowSoftware: true });
+  try {
+    return await webgpu(await findGpu());
+  } catch (error) {
+    if (error instanceof DeviceError) return cpu();
+    throw error;
+  }
+}
+
+/**
+ * The runtime's own WebGPU, else that of the npm package `webgpu`, which is then kept in `navigator.gpu`: its object
+ * must live as long as the process, and one is enough.
+ */
+async function findGpu(): Promise<GPU | undefined> {
+  if ("gpu" in navigator || "Deno" in globalThis) return navigator.gpu;
+  const { create } = await import("webgpu").catch((cause) => {
+    throw new DeviceError(
+      `Cannot open a webgpu device: the npm package webgpu must load, got: ${cause}`,
+      { cause },
+    );
+  });
+  const gpu: GPU = create([]);
+  Object.defineProperty(navigator, "gpu", { value: gpu });
+  return gpu;
+}

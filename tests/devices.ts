@@ -1,0 +1,41 @@
+/** The devices that tests run on. */
+import process from "node:process";
+import { cpu } from "../core/cpu_backend.ts";
+import type { Device } from "../core/device.ts";
+import { DeviceError } from "../core/errors.ts";
+import { openDevice } from "../lab/devices.ts";
+
+/** A device of a test file: `test(name, { skip }, async () => { const device = await open(); ... })`. */
+export interface TestDevice {
+  /** What tests call it. */
+  readonly name: "cpu float32" | "cpu float64" | "webgpu";
+  /** Why it cannot be had here, or false. */
+  readonly skip: string | false;
+  /** The device, one for all tests of a file. */
+  open(): Promise<Device>;
+}
+
+/** Why there is no webgpu device here, or false. With `BEARGRAD_REQUIRE_WEBGPU` set there must be one. */
+const reason = await openDevice("webgpu").then((device): false => {
+  device.dispose();
+  return false;
+}, (error: unknown) => {
+  if (!(error instanceof DeviceError) || process.env.BEARGRAD_REQUIRE_WEBGPU) throw error;
+  return error.message;
+});
+
+/** Every device. */
+export const testDevices: readonly TestDevice[] = [
+  { name: "cpu float32", skip: false, open: once(() => Promise.resolve(cpu())) },
+  {
+    name: "cpu float64",
+    skip: false,
+    open: once(() => Promise.resolve(cpu({ float: "float64" }))),
+  },
+  { name: "webgpu", skip: reason, open: once(() => openDevice("webgpu")) },
+];
+
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => made ??= make();
+}
