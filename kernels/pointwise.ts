@@ -1,13 +1,15 @@
 /**
- * Pointwise maths: out_i = f(x_i), and out_i = f(a_i, b_i) with broadcasting.
+ * Pointwise maths of one operand: out_i = f(x_i).
  *
- * Broadcasting is by strides: an output index is split along at most four axes (adjacent axes that both operands
- * walk alike are merged beforehand), and a stretched axis has stride 0.
+ * Every function is written once for the twin and once for WGSL, as an expression that means the same on f32 and on
+ * vec4f, called F; sizes that are a multiple of 4 go by the latter.
  *
  * @module
  */
+import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel, type Kernel } from "../core/kernel.ts";
 import { ramp } from "./cases.ts";
+import { mapTable, sigmoid, softplus, wgslMaths } from "./maths.ts";
 
 /** A function of one number, in both languages. */
 interface Unary {
@@ -17,34 +19,132 @@ interface Unary {
   readonly domain?: readonly [number, number];
 }
 
-/** A function of two numbers, in both languages. */
-interface Binary {
-  readonly js: (a: number, b: number) => number;
-  readonly wgsl: string;
-}
-
-const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
-const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
-
-/** Every unary function, by name. */
 const UNARY = {
+  neg: { js: (x) => -x, wgsl: "-x" },
   abs: { js: Math.abs, wgsl: "abs(x)" },
-  exp: { js: Math.exp, wgsl: "exp(x)", domain: [-20, 20] },
-  log: { js: Math.log, wgsl: "log(x)", domain: [0.001, 4] },
+  exp: { js: Math.exp, wgsl: "exp(x)", domain: [-20, 5] },
+  log: { js: Math.log, wgsl: "logOf(x)", domain: [0.001, 4] },
   sqrt: { js: Math.sqrt, wgsl: "sqrt(x)", domain: [0, 4] },
-  tanh: { js: Math.tanh, wgsl: "tanh(clamp(x, -15.0, 15.0))", domain: [-20, 20] },
-  sigmoid: { js: sigmoid, wgsl: "1.0 / (1.0 + exp(-x))", domain: [-20, 20] },
-  softplus: {
-    js: softplus,
-    wgsl: "max(x, 0.0) + log(1.0 + exp(-abs(x)))",
-    domain: [-20, 20],
-  },
+  square: { js: (x) => x * x, wgsl: "x * x" },
+  tanh: { js: Math.tanh, wgsl: "tanhOf(x)", domain: [-100, 100] },
+  sigmoid: { js: sigmoid, wgsl: "sigmoidOf(x)", domain: [-100, 100] },
+  relu: { js: (x) => Math.max(x, 0), wgsl: "max(x, F(0.0))" },
+  silu: { js: (x) => x * sigmoid(x), wgsl: "x * sigmoidOf(x)", domain: [-100, 100] },
+  softplus: { js: softplus, wgsl: "softplusOf(x)", domain: [-100, 100] },
+  logSigmoid: { js: (x) => -softplus(-x), wgsl: "-softplusOf(-x)", domain: [-100, 100] },
 } as const satisfies Record<string, Unary>;
 
-/** Every binary function, by name. Comparisons give 1 or 0. */
-const BINARY = {
-  add: { js: (a, b) => a + b, wgsl: "a + b" },
-  sub: { js: (a, b) => a - b, wgsl: "a - b" },
-  mul: { js: (a, b) => a * b, wgsl: "a * b" },
-  div: { js: (a, b) => a / b, wgsl: "a / b" },
-} as const satisfies Record<string, Binary>;
+/** out = f(x) on n elements. */
+export type UnaryKernel = Kernel<
+  { readonly x: "read float" | "read float4"; readonly out: "write float" | "write float4" },
+  { readonly n: "u32" }
+>;
+
+/** One function for sizes that are a multiple of 4, and for all sizes. */
+export interface UnaryKernels {
+  /** Four elements an invocation. */
+  readonly vec4: UnaryKernel;
+  /** One element an invocation. */
+  readonly scalar: UnaryKernel;
+}
+
+/** Makes a {@link UnaryKernel}; four an invocation where `element` is float4. */
+function unaryKernel(
+  name: string,
+  { js, wgsl, domain = [-1, 1] }: Unary,
+  element: "float" | "float4",
+): UnaryKernel {
+  const lanes = element === "float4" ? 4 : 1;
+  return defineKernel({
+    name: `${name} ${element}`,
+    buffers: { x: `read ${element}`, out: `write ${element}` },
+    params: { n: "u32" },
+    cpu({ x, out }: { x: FloatArray; out: FloatArray }, { n }): void {
+      for (let i = 0; i < n; i++) out[i] = js(x[i]);
+    },
+    invocations: ({ n }) => n / lanes,
+    wgsl: `${wgslMaths(element === "float4" ? "vec4f" : "f32")}
+fn kernel(i: u32) {
+  let x = x[i];
+  out[i] = ${wgsl};
+}`,
+    cases: () => [{
+      name: `${domain[0]} to ${domain[1]}`,
+      params: { n: 64 },
+      buffers: {
+        x: ramp(64, 1).map((u) => domain[0] + (domain[1] - domain[0]) * (u + 1) / 2),
+        out: 64,
+      },
+    }],
+  });
+}
+
+/** x^e on n elements; a negative x needs an integer e, whose parity decides the sign. */
+export const power = defineKernel({
+  name: "power",
+  buffers: { x: "read float", out: "write float" },
+  params: { n: "u32", exponent: "f32" },
+  cpu({ x, out }, { n, exponent }): void {
+    for (let i = 0; i < n; i++) out[i] = Math.pow(x[i], exponent);
+  },
+  invocations: ({ n }) => n,
+  wgsl: `
+fn kernel(i: u32) {
+  let e = p.exponent;
+  let size = pow(abs(x[i]), e);
+  let odd = abs(e) % 2.0 == 1.0;
+  out[i] = select(size, -size, odd && x[i] < 0.0);
+}`,
+  cases: () =>
+    [2, 3, -1, 0, 1.5].map((exponent) => ({
+      name: `exponent ${exponent}`,
+      params: { n: 5, exponent },
+      buffers: {
+        x: exponent === 1.5 ? [0.25, 0.5, 1, 2, 3] : [-2, -0.5, 0.25, 1, 3],
+        out: 5,
+      },
+    })),
+});
+
+/** int to float. */
+export const intToFloat = defineKernel({
+  name: "intToFloat",
+  buffers: { x: "read int", out: "write float" },
+  params: { n: "u32" },
+  cpu({ x, out }, { n }): void {
+    for (let i = 0; i < n; i++) out[i] = x[i];
+  },
+  invocations: ({ n }) => n,
+  wgsl: `fn kernel(i: u32) { out[i] = f32(x[i]); }`,
+  cases: () => [{ name: "signs", params: { n: 4 }, buffers: { x: [-7, 0, 3, 1 << 20], out: 4 } }],
+});
+
+/** float to int, towards zero. */
+export const floatToInt = defineKernel({
+  name: "floatToInt",
+  buffers: { x: "read float", out: "write int" },
+  params: { n: "u32" },
+  cpu({ x, out }, { n }): void {
+    for (let i = 0; i < n; i++) out[i] = Math.trunc(x[i]);
+  },
+  invocations: ({ n }) => n,
+  wgsl: `fn kernel(i: u32) { out[i] = i32(x[i]); }`,
+  cases: () => [{
+    name: "rounds towards zero",
+    params: { n: 5 },
+    buffers: { x: [-1.75, -0.5, 0, 0.9375, 1000.5], out: 5 },
+  }],
+});
+
+/** Unary functions by name. */
+export const unary: Readonly<Record<keyof typeof UNARY, UnaryKernels>> = mapTable(
+  UNARY,
+  (name, f) => ({
+    scalar: unaryKernel(name, f, "float"),
+    vec4: unaryKernel(name, f, "float4"),
+  }),
+);
+
+/** The table's kernels, for registration. */
+export const unaryKernels: readonly UnaryKernel[] = Object.values(unary)
+  .flatMap((kernels) => [kernels.scalar, kernels.vec4]);

@@ -1,0 +1,285 @@
+/**
+ * Pointwise maths of two or three operands: out_i = f(a_i, b_i), with broadcasting by strides (see `strides.ts`).
+ *
+ * Every function is written once for the twin and once for WGSL, as an expression that means the same on f32, on i32
+ * and on vec4f; operands of one shape whose size is a multiple of 4 go by the last.
+ *
+ * @module
+ */
+import type { TypedArray } from "../core/dtype.ts";
+import { defineKernel, type Kernel } from "../core/kernel.ts";
+import { integers, ramp } from "./cases.ts";
+import { mapTable, sigmoid, wgslMaths } from "./maths.ts";
+import { type WalkParams, walkParams, wgslWalk } from "./strides.ts";
+
+/** A function of two numbers, in both languages: the twin does a whole row, so that its loop is its own. */
+interface Binary {
+  readonly row: Row;
+  readonly wgsl: string;
+}
+
+/** out[o + k] = f(a[i + k da], b[j + k db]) for 0 <= k < n. */
+type Row = (
+  out: TypedArray,
+  o: number,
+  a: TypedArray,
+  i: number,
+  da: number,
+  b: TypedArray,
+  j: number,
+  db: number,
+  n: number,
+) => void;
+
+const rowOf = (f: (a: number, b: number) => number): Row => (out, o, a, i, da, b, j, db, n) => {
+  for (const end = o + n; o < end; o++, i += da, j += db) out[o] = f(a[i], b[j]);
+};
+
+const addRow: Row = (out, o, a, i, da, b, j, db, n) => {
+  for (const end = o + n; o < end; o++, i += da, j += db) out[o] = a[i] + b[j];
+};
+
+const subRow: Row = (out, o, a, i, da, b, j, db, n) => {
+  for (const end = o + n; o < end; o++, i += da, j += db) out[o] = a[i] - b[j];
+};
+
+const mulRow: Row = (out, o, a, i, da, b, j, db, n) => {
+  for (const end = o + n; o < end; o++, i += da, j += db) out[o] = a[i] * b[j];
+};
+
+const divRow: Row = (out, o, a, i, da, b, j, db, n) => {
+  for (const end = o + n; o < end; o++, i += da, j += db) out[o] = a[i] / b[j];
+};
+
+const ARITHMETIC = {
+  add: { row: addRow, wgsl: "a + b" },
+  sub: { row: subRow, wgsl: "a - b" },
+  mul: { row: mulRow, wgsl: "a * b" },
+  maximum: { row: rowOf(Math.max), wgsl: "max(a, b)" },
+  minimum: { row: rowOf(Math.min), wgsl: "min(a, b)" },
+} as const satisfies Record<string, Binary>;
+
+const FLOAT_ARITHMETIC = {
+  ...ARITHMETIC,
+  div: { row: divRow, wgsl: "a / b" },
+} as const satisfies Record<string, Binary>;
+
+/** a is dout; b is the output of the function, or its input x where the name says so. */
+const GRADIENT = {
+  absOfX: { row: rowOf((d, x) => d * Math.sign(x)), wgsl: "a * sign(b)" },
+  sqrt: { row: rowOf((d, y) => (0.5 * d) / y), wgsl: "0.5 * a / b" },
+  squareOfX: { row: rowOf((d, x) => 2 * d * x), wgsl: "2.0 * a * b" },
+  tanh: { row: rowOf((d, y) => d * (1 - y * y)), wgsl: "a * (1.0 - b * b)" },
+  sigmoid: { row: rowOf((d, y) => d * y * (1 - y)), wgsl: "a * b * (1.0 - b)" },
+  relu: { row: rowOf((d, y) => y > 0 ? d : 0), wgsl: "select(F(0.0), a, b > F(0.0))" },
+  siluOfX: { // x s(x): s + x s (1 - s)
+    row: rowOf((d, x) => d * sigmoid(x) * (1 + x * (1 - sigmoid(x)))),
+    wgsl: "a * sigmoidOf(b) * (1.0 + b * (1.0 - sigmoidOf(b)))",
+  },
+  softplusOfX: { row: rowOf((d, x) => d * sigmoid(x)), wgsl: "a * sigmoidOf(b)" },
+  logSigmoidOfX: { row: rowOf((d, x) => d * sigmoid(-x)), wgsl: "a * sigmoidOf(-b)" },
+} as const satisfies Record<string, Binary>;
+
+/** Comparisons give 1 or 0. */
+const COMPARISON = {
+  greater: { row: rowOf((a, b) => a > b ? 1 : 0), wgsl: "a > b" },
+  greaterEqual: { row: rowOf((a, b) => a >= b ? 1 : 0), wgsl: "a >= b" },
+  less: { row: rowOf((a, b) => a < b ? 1 : 0), wgsl: "a < b" },
+  lessEqual: { row: rowOf((a, b) => a <= b ? 1 : 0), wgsl: "a <= b" },
+  equal: { row: rowOf((a, b) => a === b ? 1 : 0), wgsl: "a == b" },
+  notEqual: { row: rowOf((a, b) => a !== b ? 1 : 0), wgsl: "a != b" },
+} as const satisfies Record<string, Binary>;
+
+/** out = f(a, b) on n elements of one shape, n a multiple of 4. */
+export type SameShapeKernel = Kernel<
+  { readonly a: "read float4"; readonly b: "read float4"; readonly out: "write float4" },
+  { readonly n: "u32" }
+>;
+
+function sameShapeKernel(name: string, { row, wgsl }: Binary): SameShapeKernel {
+  return defineKernel({
+    name: `${name} float4`,
+    buffers: { a: "read float4", b: "read float4", out: "write float4" },
+    params: { n: "u32" },
+    cpu({ a, b, out }, { n }): void {
+      row(out, 0, a, 0, 1, b, 0, 1, n);
+    },
+    invocations: ({ n }) => n / 4,
+    wgsl: `${wgslMaths("vec4f")}
+fn kernel(i: u32) {
+  let a = a[i];
+  let b = b[i];
+  out[i] = ${wgsl};
+}`,
+    cases: () => [{
+      name: "64 elements",
+      params: { n: 64 },
+      buffers: { a: ramp(64, 1), b: ramp(64, 2).map((u) => u + 1.25), out: 64 },
+    }],
+  });
+}
+
+/** out = f(a, b) on n elements, walking a and b by strides. */
+export type StridedKernel = Kernel<
+  {
+    readonly a: "read float" | "read int";
+    readonly b: "read float" | "read int";
+    readonly out: "write float" | "write int";
+  },
+  WalkParams<"a" | "b"> & { readonly n: "u32" }
+>;
+
+/** One function of two floats. */
+export interface BinaryKernels {
+  /** For operands of one shape whose size is a multiple of 4. */
+  readonly vec4: SameShapeKernel;
+  /** For all operands. */
+  readonly strided: StridedKernel;
+}
+
+/** Makes a {@link StridedKernel}; a test gives a boolean, written as int 1 or 0. */
+function stridedKernel(
+  name: string,
+  { row, wgsl }: Binary,
+  element: "float" | "int",
+  test = false,
+): StridedKernel {
+  const output = test ? "int" : element;
+  const make = (n: number, seed: number): TypedArray =>
+    element === "int" ? integers(n, 5, seed) : integers(n, 5, seed).map((k) => k + 1);
+  const result = test ? `select(0, 1, ${wgsl})` : wgsl;
+  const [scalar, maths] = element === "float" ? ["f32", wgslMaths("f32")] : ["i32", ""];
+  return defineKernel({
+    name: `${name} strided ${element}`,
+    buffers: { a: `read ${element}`, b: `read ${element}`, out: `write ${output}` },
+    params: { n: "u32", ...walkParams(["a", "b"]) },
+    cpu({ a, b, out }: { a: TypedArray; b: TypedArray; out: TypedArray }, p): void {
+      const { n, d1, d2, d3 } = p;
+      for (let i0 = 0, o = 0; o < n; i0++) {
+        for (let i1 = 0; i1 < d1; i1++) {
+          let i = i0 * p.a0 + i1 * p.a1;
+          let j = i0 * p.b0 + i1 * p.b1;
+          for (let i2 = 0; i2 < d2; i2++, o += d3, i += p.a2, j += p.b2) {
+            row(out, o, a, i, p.a3, b, j, p.b3, d3);
+          }
+        }
+      }
+    },
+    invocations: ({ n }) => n,
+    wgsl: `${maths}
+fn f(a: ${scalar}, b: ${scalar}) -> ${output === "int" ? "i32" : "f32"} { return ${result}; }
+fn kernel(i: u32) {${wgslWalk(["a", "b"])}
+  out[i] = f(a[aAt], b[bAt]);
+}`,
+    cases: () => [
+      {
+        name: "(2, 3, 5, 7) by (3, 1, 7)",
+        params: {
+          ...{ n: 210, d1: 3, d2: 5, d3: 7 },
+          ...{ a0: 105, a1: 35, a2: 7, a3: 1, b0: 0, b1: 7, b2: 0, b3: 1 },
+        },
+        buffers: { a: make(210, 1), b: make(21, 2), out: 210 },
+      },
+      {
+        name: "(5) by a scalar",
+        params: {
+          ...{ n: 5, d1: 1, d2: 1, d3: 5 },
+          ...{ a0: 0, a1: 0, a2: 0, a3: 1, b0: 0, b1: 0, b2: 0, b3: 0 },
+        },
+        buffers: { a: make(5, 1), b: make(1, 2), out: 5 },
+      },
+    ],
+  });
+}
+
+/** out = cond ? a : b on n elements of one shape. */
+export type WhereKernel = Kernel<
+  {
+    readonly cond: "read int";
+    readonly a: "read float" | "read int";
+    readonly b: "read float" | "read int";
+    readonly out: "write float" | "write int";
+  },
+  { readonly n: "u32" }
+>;
+
+function whereKernel(element: "float" | "int"): WhereKernel {
+  return defineKernel({
+    name: `where ${element}`,
+    buffers: {
+      cond: "read int",
+      a: `read ${element}`,
+      b: `read ${element}`,
+      out: `write ${element}`,
+    },
+    params: { n: "u32" },
+    cpu(
+      { cond, a, b, out }: { cond: Int32Array; a: TypedArray; b: TypedArray; out: TypedArray },
+      { n },
+    ): void {
+      for (let i = 0; i < n; i++) out[i] = cond[i] !== 0 ? a[i] : b[i];
+    },
+    invocations: ({ n }) => n,
+    wgsl: `fn kernel(i: u32) { out[i] = select(b[i], a[i], cond[i] != 0); }`,
+    cases: () => [{
+      name: "5 elements",
+      params: { n: 5 },
+      buffers: { cond: [0, 1, 0, -1, 2], a: integers(5, 9, 1), b: integers(5, 9, 2), out: 5 },
+    }],
+  });
+}
+
+/** {@link WhereKernel} for floats. */
+export const whereFloat = whereKernel("float");
+
+/** {@link WhereKernel} for integers. */
+export const whereInt = whereKernel("int");
+
+/** Binary functions of floats by name. */
+export const binary: Readonly<Record<keyof typeof FLOAT_ARITHMETIC, BinaryKernels>> = mapTable(
+  FLOAT_ARITHMETIC,
+  (name, f) => ({
+    vec4: sameShapeKernel(name, f),
+    strided: stridedKernel(name, f, "float"),
+  }),
+);
+
+/** Binary functions of integers by name. */
+export const binaryInt: Readonly<Record<keyof typeof ARITHMETIC, StridedKernel>> = mapTable(
+  ARITHMETIC,
+  (name, f) => stridedKernel(name, f, "int"),
+);
+
+/** Gradients of unary functions by name: f(dout, x or y). */
+export const gradient: Readonly<Record<keyof typeof GRADIENT, BinaryKernels>> = mapTable(
+  GRADIENT,
+  (name, f) => ({
+    vec4: sameShapeKernel(`${name} gradient`, f),
+    strided: stridedKernel(`${name} gradient`, f, "float"),
+  }),
+);
+
+/** One comparison of floats and of integers. */
+export interface ComparisonKernels {
+  /** Floats to 0 or 1. */
+  readonly float: StridedKernel;
+  /** Integers to 0 or 1. */
+  readonly int: StridedKernel;
+}
+
+/** Comparisons by name. */
+export const comparison: Readonly<Record<keyof typeof COMPARISON, ComparisonKernels>> = mapTable(
+  COMPARISON,
+  (name, f) => ({
+    float: stridedKernel(name, f, "float", true),
+    int: stridedKernel(name, f, "int", true),
+  }),
+);
+
+/** The tables' kernels, for registration. */
+export const binaryKernels: readonly (SameShapeKernel | StridedKernel)[] = [
+  ...[binary, gradient].flatMap((table) => Object.values(table))
+    .flatMap((kernels: BinaryKernels) => [kernels.vec4, kernels.strided]),
+  ...Object.values(binaryInt),
+  ...Object.values(comparison).flatMap((kernels) => [kernels.float, kernels.int]),
+];

@@ -1,0 +1,67 @@
+/**
+ * Functions that the kernels share, for the twins and as WGSL source. WGSL's own `log` may err by 2^-21 near 1, where
+ * the log-probability of a nearly certain token lives, and its `tanh` may overflow.
+ *
+ * @module
+ */
+
+/** 1 / (1 + e^-x). */
+export const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
+
+/** log(1 + e^x) = max(x, 0) + log(1 + e^-|x|). */
+export const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+
+/**
+ * WGSL for `logOf`, `log1pOf`, `sigmoidOf`, `softplusOf` and `tanhOf` on `F`, which is f32 or vec4f. Within 3e-7 relative of
+ * the exact value given an exact exp:
+ *
+ *   atanh s = s (1 + s^2/3 + s^4/5 + ...),   log(1 + u) = 2 atanh(u / (2 + u))  for 0 <= u <= 1
+ *   x = m 2^k with m in [sqrt(1/2), sqrt 2):  log x = k log 2 + 2 atanh((m - 1) / (m + 1))
+ *   softplus x = log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)
+ */
+export function wgslMaths(element: "f32" | "vec4f"): string {
+  const [int, uint] = element === "f32" ? ["i32", "u32"] : ["vec4i", "vec4u"];
+  return `
+alias F = ${element};
+fn twiceAtanh(s: F) -> F { // |s| <= 1/3
+  let q = s * s;
+  var tail = F(0.06666667);
+  tail = F(0.07692308) + q * tail;
+  tail = F(0.09090909) + q * tail;
+  tail = F(0.11111111) + q * tail;
+  tail = F(0.14285714) + q * tail;
+  tail = F(0.2) + q * tail;
+  tail = F(0.33333334) + q * tail;
+  return 2.0 * (s + s * q * tail);
+}
+fn log1pOf(u: F) -> F { // 0 <= u <= 1
+  return twiceAtanh(u / (2.0 + u));
+}
+fn logOf(x: F) -> F { // zero, subnormal, negative and infinite x are left to the built-in
+  let k = (bitcast<${int}>(x) - ${int}(0x3f3504f3)) >> ${uint}(23u);
+  let m = bitcast<F>(bitcast<${int}>(x) - (k << ${uint}(23u)));
+  let e = F(k);
+  let y = e * 0.69314575 + (e * 1.4286068e-6 + twiceAtanh((m - 1.0) / (m + 1.0)));
+  return select(log(x), y, (x > F(1.2e-38)) & (x < F(3.4e38)));
+}
+fn sigmoidOf(x: F) -> F { // e^88 is the largest that fits
+  return 1.0 / (1.0 + exp(min(-x, F(88.0))));
+}
+fn softplusOf(x: F) -> F {
+  return max(x, F(0.0)) + log1pOf(exp(-abs(x)));
+}
+fn tanhOf(x: F) -> F {
+  return tanh(clamp(x, F(-15.0), F(15.0)));
+}
+`;
+}
+
+/** `table` with every entry replaced by what `make` makes of it. */
+export function mapTable<T, R, const K extends string>(
+  table: Readonly<Record<K, T>>,
+  make: (name: K, entry: T) => R,
+): Readonly<Record<K, R>> {
+  return Object.fromEntries(
+    Object.entries<T>(table).map(([name, entry]) => [name, make(name as K, entry)]),
+  ) as Record<K, R>;
+}

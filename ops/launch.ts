@@ -1,0 +1,200 @@
+/**
+ * How the ops of this room launch the pointwise, copy and reduction kernels. Plain functions on tensors: nothing here
+ * is an op, so nothing here is differentiable.
+ *
+ * @module
+ */
+import type { DType } from "../core/dtype.ts";
+import { ArgumentError, DeviceError, DTypeError } from "../core/errors.ts";
+import { deviceOf } from "../core/op.ts";
+import { broadcastShapes, sameShape, type Shape, sizeOf, stridesOf } from "../core/shape.ts";
+import { Tensor } from "../core/tensor.ts";
+import { copyFloat, copyInt } from "../kernels/copy.ts";
+import { fillFloat, fillInt } from "../kernels/fill.ts";
+import type { UnaryKernels } from "../kernels/pointwise.ts";
+import { type BinaryKernels, type StridedKernel, whereFloat, whereInt } from "../kernels/binary.ts";
+import { CHUNK, sumChunks } from "../kernels/reduce.ts";
+import { broadcastStrides, mergeAxes, walkValues } from "../kernels/strides.ts";
+import type { Device } from "../core/device.ts";
+
+/** A new tensor filled with a value. */
+export function filled(
+  device: Device,
+  shape: Shape,
+  value: number,
+  dtype: DType = device.float,
+): Tensor {
+  const out = device.empty(shape, dtype, "full");
+  if (dtype !== "int32") {
+    device.run(fillFloat, { out }, { n: out.size, value });
+    return out;
+  }
+  if (!Number.isInteger(value)) {
+    throw new ArgumentError(
+      `Cannot fill an int32 tensor: the value must be an integer, got ${value}`,
+    );
+  }
+  device.run(fillInt, { out }, { n: out.size, value });
+  return out;
+}
+
+/** f(x) of every element. */
+export function mapped(kernels: UnaryKernels, birth: string, x: Tensor): Tensor {
+  const out = x.device.empty(x.shape, x.device.float, birth);
+  const kernel = x.size % 4 === 0 ? kernels.vec4 : kernels.scalar;
+  x.device.run(kernel, { x, out }, { n: x.size });
+  return out;
+}
+
+/** Two operands as tensors of one device and one dtype; a number becomes a scalar. */
+export function operands(
+  action: string,
+  a: Tensor | number,
+  b: Tensor | number,
+): { device: Device; dtype: DType; a: Tensor; b: Tensor; shape: Shape } {
+  const device = deviceOf(action, [a, b]);
+  const dtype = (a instanceof Tensor ? a : b as Tensor).dtype;
+  const x = a instanceof Tensor ? a : filled(device, [], a, dtype);
+  const y = b instanceof Tensor ? b : filled(device, [], b, dtype);
+  if (x.device !== y.device) {
+    throw new DeviceError(
+      `Cannot ${action} tensors of two devices: both must be on one, got ${x.device.kind} and ${y.device.kind}`,
+    );
+  }
+  if (x.dtype !== y.dtype) {
+    throw new DTypeError(
+      `Cannot ${action} tensors of two dtypes: they must be equal, got ${x.dtype} and ${y.dtype}`,
+    );
+  }
+  return { device, dtype, a: x, b: y, shape: broadcastShapes(action, x.shape, y.shape) };
+}
+
+/** f(a, b) of every pair of floats, with broadcasting. */
+export function combined(
+  kernels: BinaryKernels,
+  action: string,
+  a: Tensor | number,
+  b: Tensor | number,
+): Tensor {
+  const pair = operands(action, a, b);
+  const n = sizeOf(pair.shape);
+  if (n % 4 !== 0 || pair.a.size !== n || pair.b.size !== n) {
+    return strided(kernels.strided, action, pair, pair.device.float);
+  }
+  const out = pair.device.empty(pair.shape, pair.dtype, action);
+  pair.device.run(kernels.vec4, { a: pair.a, b: pair.b, out }, { n });
+  return out;
+}
+
+/** f(a, b) of every pair, walking both by strides. */
+export function strided(
+  kernel: StridedKernel,
+  action: string,
+  { device, a, b, shape }: ReturnType<typeof operands>,
+  dtype: DType,
+): Tensor {
+  const walk = mergeAxes(action, shape, [
+    broadcastStrides(a.shape, shape),
+    broadcastStrides(b.shape, shape),
+  ]);
+  const out = device.empty(shape, dtype, action);
+  device.run(kernel, { a, b, out }, { n: out.size, ...walkValues(["a", "b"], walk) });
+  return out;
+}
+
+/** cond ? a : b, all of one shape. */
+export function chosen(action: string, cond: Tensor, a: Tensor, b: Tensor): Tensor {
+  const out = a.device.empty(a.shape, a.dtype, action);
+  a.device.run(a.dtype === "int32" ? whereInt : whereFloat, { cond, a, b, out }, { n: out.size });
+  return out;
+}
+
+/** Where a copy begins and how it walks. */
+export interface Side {
+  /** The first element. */
+  readonly at: number;
+  /** The stride of each axis of the walk. */
+  readonly strides: Shape;
+}
+
+/** Copies a walk of `shape` over `from` of x to `to` of out, which exists already. */
+export function copyInto(
+  action: string,
+  shape: Shape,
+  x: Tensor,
+  from: Side,
+  out: Tensor,
+  to: Side,
+): void {
+  const walk = mergeAxes(action, shape, [from.strides, to.strides]);
+  x.device.run(
+    x.dtype === "int32" ? copyInt : copyFloat,
+    { x, out },
+    { n: sizeOf(shape), xAt: from.at, outAt: to.at, ...walkValues(["x", "o"], walk) },
+  );
+}
+
+/** A new tensor of `shape` from a walk over x. */
+export function copied(action: string, shape: Shape, x: Tensor, from: Side): Tensor {
+  const out = x.device.empty(shape, x.dtype, action);
+  copyInto(action, shape, x, from, out, { at: 0, strides: stridesOf(shape) });
+  return out;
+}
+
+/** x with its axes in another order. */
+export function permuted(action: string, x: Tensor, axes: readonly number[]): Tensor {
+  const strides = stridesOf(x.shape);
+  const shape = axes.map((axis) => x.shape[axis]);
+  return copied(action, shape, x, { at: 0, strides: axes.map((axis) => strides[axis]) });
+}
+
+/** x stretched to `shape`, which it must broadcast to. */
+export function stretched(action: string, x: Tensor, shape: Shape): Tensor {
+  if (x.size === sizeOf(shape)) return x.view(shape);
+  return copied(action, shape, x, { at: 0, strides: broadcastStrides(x.shape, shape) });
+}
+
+/** A tensor seen as (outer, n, inner), to be reduced over n. */
+export interface Rows {
+  readonly x: Tensor;
+  readonly outer: number;
+  readonly n: number;
+  readonly inner: number;
+}
+
+/** x seen so that `axes` (sorted) are its middle axis; x is transposed first where they are not neighbours. */
+export function rowsOver(action: string, x: Tensor, axes: readonly number[]): Rows {
+  const n = sizeOf(axes.map((axis) => x.shape[axis]));
+  const first = axes[0] ?? 0;
+  if (axes.every((axis, i) => axis === first + i)) {
+    const outer = sizeOf(x.shape.slice(0, first));
+    return { x, outer, n, inner: x.size / n / outer };
+  }
+  const kept = x.shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
+  return { x: permuted(action, x, [...kept, ...axes]), outer: x.size / n, n, inner: 1 };
+}
+
+/** The sums over `axes` (sorted), under the shape that is left. */
+export function summed(action: string, x: Tensor, axes: readonly number[]): Tensor {
+  const shape = x.shape.filter((_, axis) => !axes.includes(axis));
+  const { outer, inner, ...rows } = rowsOver(action, x, axes);
+  let { x: part, n } = rows;
+  while (n > 1) {
+    const chunk = n > 2 * CHUNK ? CHUNK : n;
+    const chunks = Math.ceil(n / chunk);
+    const out = x.device.empty(chunks === 1 ? shape : [outer, chunks, inner], x.dtype, action);
+    x.device.run(sumChunks, { x: part, out }, { outer, n, inner, chunk });
+    part = out;
+    n = chunks;
+  }
+  return part.view(shape);
+}
+
+/** The gradient of an operand of shape `shape` that was broadcast: the sum of dout over the stretched axes. */
+export function summedTo(dout: Tensor, shape: Shape): Tensor {
+  if (sameShape(dout.shape, shape)) return dout;
+  const shift = dout.rank - shape.length;
+  const axes = dout.shape.map((_, axis) => axis)
+    .filter((axis) => axis < shift || shape[axis - shift] !== dout.shape[axis]);
+  return summed("sum a gradient", dout, axes).view(shape);
+}

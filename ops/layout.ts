@@ -1,0 +1,279 @@
+import { ArgumentError, DTypeError, ShapeError } from "../core/errors.ts";
+import { defineOp, type Op } from "../core/op.ts";
+import {
+  broadcastShapes,
+  checkShape,
+  formatShape,
+  normalizeAxis,
+  sameShape,
+  type Shape,
+  sizeOf,
+  stridesOf,
+} from "../core/shape.ts";
+import type { InputGradients } from "../core/tape.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { sample } from "./cases.ts";
+import { copied, copyInto, filled, permuted, stretched, summedTo } from "./launch.ts";
+
+/**
+ * The same elements under another shape, sharing memory. One size may be -1: it is what remains.
+ *
+ * @throws {ShapeError} if the number of elements differs.
+ *
+ * @example
+ * ```ts
+ * import { cpu, reshape } from "beargrad";
+ *
+ * const x = cpu().tensor([1, 2, 3, 4, 5, 6]);
+ * console.log(reshape(x, [2, -1]).shape); // [2, 3]
+ * ```
+ */
+export const reshape: Op<[x: Tensor, shape: Shape], Tensor> = defineOp({
+  name: "reshape",
+  forward: (x: Tensor, shape: Shape) => ({ out: x.view(completed(x, shape)) }),
+  backward: (dout, _, [x]) => [() => dout.view(x.shape)],
+  cases: () => [
+    { name: "(2, 6) to (3, 4)", args: (d) => [sample(d, [2, 6], 1), [3, 4]] },
+    { name: "(2, 6) to (3, -1, 2)", args: (d) => [sample(d, [2, 6], 1), [3, -1, 2]] },
+    { name: "(1) to ()", args: (d) => [sample(d, [1], 1), []] },
+  ],
+});
+
+function completed(x: Tensor, shape: Shape): Shape {
+  const known = sizeOf(shape.filter((n) => n !== -1));
+  const target = shape.map((n) => n === -1 ? x.size / known : n);
+  if (shape.filter((n) => n === -1).length > 1) {
+    throw new ShapeError(
+      `Cannot reshape ${formatShape(x.shape)} to ${formatShape(shape)}: at most one size may be -1`,
+    );
+  }
+  if (sizeOf(target) !== x.size || target.some((n) => !Number.isInteger(n))) {
+    throw new ShapeError(
+      `Cannot reshape ${formatShape(x.shape)} to ${formatShape(shape)}: ` +
+        `the number of elements must be ${x.size}, got ${known}`,
+    );
+  }
+  checkShape("reshape to a tensor", target);
+  return target;
+}
+
+/**
+ * x with its axes in another order: axis i of the result is axis `axes[i]` of x. Reverses them where no order is given.
+ *
+ * @throws {ShapeError} if `axes` is not an order of the axes, or if more than four axes remain after merging neighbours.
+ *
+ * @example
+ * ```ts
+ * import { cpu, transpose } from "beargrad";
+ *
+ * const x = cpu().tensor([[1, 2, 3], [4, 5, 6]]);
+ * console.log(await transpose(x).data()); // [1, 4, 2, 5, 3, 6]
+ * ```
+ */
+export const transpose: Op<[x: Tensor, axes?: readonly number[]], Tensor> = defineOp({
+  name: "transpose",
+  forward: (x: Tensor, axes?: readonly number[]) => ({
+    out: permuted("transpose", x, orderOf(x, axes)),
+  }),
+  backward: (dout, _, [x, axes]) => [() => { // axis order[i] of dx is axis i of dout
+    const back: number[] = [];
+    orderOf(x, axes).forEach((axis, i) => back[axis] = i);
+    return permuted("transpose gradient", dout, back);
+  }],
+  cases: () => [
+    { name: "(2, 3)", args: (d) => [sample(d, [2, 3], 1)] },
+    {
+      name: "(2, 3, 4, 5) by [2, 0, -1, 1]",
+      args: (d) => [sample(d, [2, 3, 4, 5], 1), [2, 0, -1, 1]],
+    },
+  ],
+});
+
+function orderOf(x: Tensor, axes?: readonly number[]): number[] {
+  if (axes === undefined) return x.shape.map((_, i) => x.rank - 1 - i);
+  const order = axes.map((axis) => normalizeAxis("transpose", x.shape, axis));
+  if (order.length !== x.rank || new Set(order).size !== x.rank) {
+    throw new ShapeError(
+      `Cannot transpose ${formatShape(x.shape)} by [${axes.join(", ")}]: ` +
+        `each of its ${x.rank} axes must be named once`,
+    );
+  }
+  return order;
+}
+
+/**
+ * The part of x from `start` up to, and not including, `end`, along each axis.
+ *
+ * @throws {ShapeError} if the part is empty or reaches outside of x.
+ *
+ * @example
+ * ```ts
+ * import { cpu, slice } from "beargrad";
+ *
+ * const x = cpu().tensor([[1, 2, 3], [4, 5, 6]]);
+ * console.log(await slice(x, [0, 1], [2, 3]).data()); // [2, 3, 5, 6]
+ * ```
+ */
+export const slice: Op<[x: Tensor, start: readonly number[], end: readonly number[]], Tensor> =
+  defineOp({
+    name: "slice",
+    forward(x: Tensor, start: readonly number[], end: readonly number[]): { out: Tensor } {
+      const { shape, side } = partOf(x, start, end);
+      return { out: copied("slice", shape, x, side) };
+    },
+    backward: (dout, _, [x, start, end]) => [() => { // dx is dout in its place, 0 around it
+      const { shape, side } = partOf(x, start, end);
+      const dx = filled(x.device, x.shape, 0, x.dtype);
+      copyInto("slice gradient", shape, dout, { at: 0, strides: stridesOf(shape) }, dx, side);
+      return dx;
+    }],
+    cases: () => [
+      { name: "(3, 4), columns 1 and 2", args: (d) => [sample(d, [3, 4], 1), [0, 1], [3, 3]] },
+      {
+        name: "(3, 4, 5), a block",
+        args: (d) => [sample(d, [3, 4, 5], 2), [1, 0, 2], [3, 2, 5]],
+      },
+    ],
+  });
+
+function partOf(
+  x: Tensor,
+  start: readonly number[],
+  end: readonly number[],
+): { shape: Shape; side: { at: number; strides: Shape } } {
+  const shape = x.shape.map((n, axis) => {
+    const from = start[axis];
+    const to = end[axis];
+    if (!Number.isInteger(from) || !Number.isInteger(to) || from < 0 || from >= to || to > n) {
+      throw new ShapeError(
+        `Cannot slice ${formatShape(x.shape)} from [${start.join(", ")}] to [${end.join(", ")}]: ` +
+          `axis ${axis} needs 0 <= start < end <= ${n}, got ${from} and ${to}`,
+      );
+    }
+    return to - from;
+  });
+  if (start.length !== x.rank || end.length !== x.rank) {
+    throw new ShapeError(
+      `Cannot slice ${formatShape(x.shape)} from [${start.join(", ")}] to [${end.join(", ")}]: ` +
+        `there must be ${x.rank} starts and ends, got ${start.length} and ${end.length}`,
+    );
+  }
+  const strides = stridesOf(x.shape);
+  const at = strides.reduce((sum, stride, axis) => sum + stride * start[axis], 0);
+  return { shape, side: { at, strides } };
+}
+
+/**
+ * Tensors joined along an axis; their other sizes must agree.
+ *
+ * @throws {ShapeError} if they do not fit.
+ * @throws {DTypeError} if their dtypes differ.
+ * @throws {ArgumentError} if there are none.
+ *
+ * @example
+ * ```ts
+ * import { concat, cpu } from "beargrad";
+ *
+ * const device = cpu();
+ * const xs = [device.tensor([[1, 2]]), device.tensor([[3, 4]])];
+ * console.log(await concat(xs, 1).data()); // [1, 2, 3, 4]
+ * ```
+ */
+export const concat: Op<[tensors: readonly Tensor[], axis: number], Tensor> = defineOp({
+  name: "concat",
+  forward(tensors: readonly Tensor[], axis: number): { out: Tensor } {
+    const { shape, starts } = joined(tensors, axis);
+    const out = tensors[0].device.empty(shape, tensors[0].dtype, "concat");
+    const strides = stridesOf(shape);
+    tensors.forEach((x, i) => {
+      copyInto("concat", x.shape, x, whole(x), out, { at: starts[i], strides });
+    });
+    return { out };
+  },
+  backward(dout, _, [tensors, axis]): InputGradients {
+    const { starts } = joined(tensors, axis);
+    const strides = stridesOf(dout.shape);
+    return tensors.map((x, i) => () =>
+      copied("concat gradient", x.shape, dout, { at: starts[i], strides })
+    );
+  },
+  cases: () => [
+    {
+      name: "(2, 1), (2, 3) and (2, 2) along the last axis",
+      args: (d) => [[sample(d, [2, 1], 1), sample(d, [2, 3], 2), sample(d, [2, 2], 3)], -1],
+    },
+    {
+      name: "(1, 3) and (2, 3) along the first axis",
+      args: (d) => [[sample(d, [1, 3], 1), sample(d, [2, 3], 2)], 0],
+    },
+  ],
+});
+
+const whole = (x: Tensor): { at: number; strides: Shape } => ({
+  at: 0,
+  strides: stridesOf(x.shape),
+});
+
+/** The shape of the joined tensor, and where each part begins in it. */
+function joined(tensors: readonly Tensor[], axis: number): { shape: Shape; starts: number[] } {
+  const first = tensors[0];
+  if (first === undefined) {
+    throw new ArgumentError("Cannot concat no tensors: at least one must be given, got 0");
+  }
+  const along = normalizeAxis("concat", first.shape, axis);
+  const elsewhere = (x: Tensor): Shape => x.shape.map((n, i) => i === along ? 1 : n);
+  const shape = [...first.shape];
+  shape[along] = 0;
+  const inner = sizeOf(first.shape.slice(along + 1));
+  const starts = tensors.map((x) => {
+    if (!sameShape(elsewhere(x), elsewhere(first))) {
+      throw new ShapeError(
+        `Cannot concat ${formatShape(first.shape)} and ${
+          formatShape(x.shape)
+        } along axis ${along}: ` +
+          `their other sizes must agree`,
+      );
+    }
+    if (x.dtype !== first.dtype) {
+      throw new DTypeError(
+        `Cannot concat tensors of two dtypes: they must be equal, got ${first.dtype} and ${x.dtype}`,
+      );
+    }
+    const start = shape[along] * inner;
+    shape[along] += x.shape[along];
+    return start;
+  });
+  return { shape, starts };
+}
+
+/**
+ * x stretched to a shape by NumPy's rule: aligned at the back, sizes of 1 repeat.
+ *
+ * @throws {ShapeError} if it does not stretch to that shape.
+ *
+ * @example
+ * ```ts
+ * import { broadcastTo, cpu } from "beargrad";
+ *
+ * const x = cpu().tensor([1, 2]);
+ * console.log(await broadcastTo(x, [2, 2]).data()); // [1, 2, 1, 2]
+ * ```
+ */
+export const broadcastTo: Op<[x: Tensor, shape: Shape], Tensor> = defineOp({
+  name: "broadcastTo",
+  forward(x: Tensor, shape: Shape): { out: Tensor } {
+    if (!sameShape(broadcastShapes("broadcast", x.shape, shape), shape)) {
+      throw new ShapeError(
+        `Cannot broadcast ${formatShape(x.shape)} to ${formatShape(shape)}: ` +
+          `each of its sizes must be 1 or the target's`,
+      );
+    }
+    return { out: stretched("broadcastTo", x, shape) };
+  },
+  backward: (dout, _, [x]) => [() => summedTo(dout, x.shape)],
+  cases: () => [
+    { name: "(3, 1) to (2, 3, 4)", args: (d) => [sample(d, [3, 1], 1), [2, 3, 4]] },
+    { name: "() to (2, 2)", args: (d) => [sample(d, [], 1), [2, 2]] },
+    { name: "(1, 3) to (3)'s own shape", args: (d) => [sample(d, [1, 3], 1), [1, 3]] },
+  ],
+});

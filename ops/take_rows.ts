@@ -1,0 +1,56 @@
+import { ShapeError } from "../core/errors.ts";
+import { defineOp, type Op } from "../core/op.ts";
+import { formatShape } from "../core/shape.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { rankByRow, sumRows, takeRowsForward } from "../kernels/index_rows.ts";
+import { indices, sample } from "./cases.ts";
+
+/**
+ * Rows of a table by their ids, also called embedding lookup: table (V, C), ids int32 of any shape, out (..., C) with
+ * `out[..., :] = table[ids[...], :]`. Ids must be in [0, V); one outside takes the nearest row.
+ *
+ * @throws {ShapeError} if the table does not have two axes.
+ * @throws {DTypeError} if the ids are not int32.
+ *
+ * @example
+ * ```ts
+ * import { cpu, takeRows } from "beargrad";
+ *
+ * const device = cpu();
+ * const table = device.tensor([[1, 2], [3, 4]]);
+ * const ids = device.tensor([1, 0, 1], [3], "int32");
+ * console.log(await takeRows(table, ids).data()); // [3, 4, 1, 2, 3, 4]
+ * ```
+ */
+export const takeRows: Op<[table: Tensor, ids: Tensor], Tensor> = defineOp({
+  name: "takeRows",
+  forward(table: Tensor, ids: Tensor): { out: Tensor } {
+    if (table.rank !== 2) {
+      throw new ShapeError(
+        `Cannot take rows of a table of shape ${formatShape(table.shape)}: ` +
+          `it must have two axes, got ${table.rank}`,
+      );
+    }
+    const [V, C] = table.shape;
+    const out = table.device.empty([...ids.shape, C], table.dtype, "takeRows");
+    table.device.run(takeRowsForward, { table, ids, out }, { N: ids.size, V, C });
+    return { out };
+  },
+  backward: (dout, _, [table, ids]) => [
+    () => { // dtable[v] = sum of dout[n] over the n with ids_n = v, in the order of n
+      const { device } = table;
+      const [V, C] = table.shape;
+      const N = ids.size;
+      const order = device.empty([N], "int32", "takeRows gradient");
+      device.run(rankByRow, { ids, order }, { N, V });
+      const dtable = device.empty(table.shape, table.dtype, "takeRows gradient");
+      device.run(sumRows, { x: dout, ids, order, out: dtable }, { N, V, C });
+      return dtable;
+    },
+    null,
+  ],
+  cases: () => [
+    { name: "(5, 3) by (2, 4)", args: (d) => [sample(d, [5, 3], 1), indices(d, [2, 4], 2, 5)] },
+    { name: "(3, 4) by ()", args: (d) => [sample(d, [3, 4], 1), indices(d, [], 2, 3)] },
+  ],
+});

@@ -1,0 +1,217 @@
+import { defineOp, type Op } from "../core/op.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { binary, type BinaryKernels, gradient } from "../kernels/binary.ts";
+import { power, unary, type UnaryKernels } from "../kernels/pointwise.ts";
+import { sample } from "./cases.ts";
+import { combined, filled, mapped } from "./launch.ts";
+
+/** An op of one tensor whose gradient is dx = g(dout, y) with y its output, or g(dout, x) with x its input. */
+function pointwise(
+  name: keyof typeof unary,
+  dx: BinaryKernels,
+  of: "input" | "output",
+  domain: readonly [number, number] = [-2, 2],
+): Op<[x: Tensor], Tensor> {
+  const kernels: UnaryKernels = unary[name];
+  return defineOp({
+    name,
+    forward(x: Tensor): { out: Tensor; saved: Tensor } {
+      const out = mapped(kernels, name, x);
+      return { out, saved: of === "input" ? x : out };
+    },
+    backward: (dout, saved) => [() => combined(dx, `${name} gradient`, dout, saved)],
+    cases: () => [
+      { name: "(2, 3)", args: (d) => [sample(d, [2, 3], 1, ...domain)] },
+      { name: "(2, 4)", args: (d) => [sample(d, [2, 4], 2, ...domain)] },
+    ],
+  });
+}
+
+/**
+ * -x.
+ *
+ * @example
+ * ```ts
+ * import { cpu, neg } from "beargrad";
+ *
+ * console.log(await neg(cpu().tensor([1, -2])).data()); // [-1, 2]
+ * ```
+ */
+export const neg: Op<[x: Tensor], Tensor> = defineOp({
+  name: "neg",
+  forward: (x: Tensor) => ({ out: mapped(unary.neg, "neg", x) }),
+  backward: (dout) => [() => mapped(unary.neg, "neg gradient", dout)],
+  cases: () => [{ name: "(2, 3)", args: (d) => [sample(d, [2, 3], 1)] }],
+});
+
+/**
+ * |x|. Its gradient at 0 is 0.
+ *
+ * @example
+ * ```ts
+ * import { abs, cpu } from "beargrad";
+ *
+ * console.log(await abs(cpu().tensor([1, -2])).data()); // [1, 2]
+ * ```
+ */
+export const abs: Op<[x: Tensor], Tensor> = pointwise("abs", gradient.absOfX, "input");
+
+/**
+ * e^x.
+ *
+ * @example
+ * ```ts
+ * import { cpu, exp } from "beargrad";
+ *
+ * console.log(await exp(cpu().tensor([0, 1])).data()); // [1, 2.718]
+ * ```
+ */
+export const exp: Op<[x: Tensor], Tensor> = pointwise("exp", binary.mul, "output");
+
+/**
+ * The natural logarithm of x.
+ *
+ * @example
+ * ```ts
+ * import { cpu, log } from "beargrad";
+ *
+ * console.log(await log(cpu().tensor([1, Math.E])).data()); // [0, 1]
+ * ```
+ */
+export const log: Op<[x: Tensor], Tensor> = pointwise("log", binary.div, "input", [0.2, 3]);
+
+/**
+ * The square root of x.
+ *
+ * @example
+ * ```ts
+ * import { cpu, sqrt } from "beargrad";
+ *
+ * console.log(await sqrt(cpu().tensor([4, 9])).data()); // [2, 3]
+ * ```
+ */
+export const sqrt: Op<[x: Tensor], Tensor> = pointwise("sqrt", gradient.sqrt, "output", [0.2, 3]);
+
+/**
+ * x^2.
+ *
+ * @example
+ * ```ts
+ * import { cpu, square } from "beargrad";
+ *
+ * console.log(await square(cpu().tensor([2, -3])).data()); // [4, 9]
+ * ```
+ */
+export const square: Op<[x: Tensor], Tensor> = pointwise("square", gradient.squareOfX, "input");
+
+/**
+ * The hyperbolic tangent of x.
+ *
+ * @example
+ * ```ts
+ * import { cpu, tanh } from "beargrad";
+ *
+ * console.log(await tanh(cpu().tensor([0, 100])).data()); // [0, 1]
+ * ```
+ */
+export const tanh: Op<[x: Tensor], Tensor> = pointwise("tanh", gradient.tanh, "output");
+
+/**
+ * 1 / (1 + e^-x).
+ *
+ * @example
+ * ```ts
+ * import { cpu, sigmoid } from "beargrad";
+ *
+ * console.log(await sigmoid(cpu().tensor([0, 100])).data()); // [0.5, 1]
+ * ```
+ */
+export const sigmoid: Op<[x: Tensor], Tensor> = pointwise("sigmoid", gradient.sigmoid, "output");
+
+/**
+ * max(x, 0). Its gradient at 0 is 0.
+ *
+ * @example
+ * ```ts
+ * import { cpu, relu } from "beargrad";
+ *
+ * console.log(await relu(cpu().tensor([2, -3])).data()); // [2, 0]
+ * ```
+ */
+export const relu: Op<[x: Tensor], Tensor> = pointwise("relu", gradient.relu, "output");
+
+/**
+ * x sigmoid(x), also called swish. Elfwing et al., arXiv:1702.03118.
+ *
+ * @example
+ * ```ts
+ * import { cpu, silu } from "beargrad";
+ *
+ * console.log(await silu(cpu().tensor([0, 100])).data()); // [0, 100]
+ * ```
+ */
+export const silu: Op<[x: Tensor], Tensor> = pointwise("silu", gradient.siluOfX, "input");
+
+/**
+ * log(1 + e^x), without overflow for large x and without loss of digits for small ones.
+ *
+ * @example
+ * ```ts
+ * import { cpu, softplus } from "beargrad";
+ *
+ * console.log(await softplus(cpu().tensor([0, 1000])).data()); // [0.6931, 1000]
+ * ```
+ */
+export const softplus: Op<[x: Tensor], Tensor> = pointwise(
+  "softplus",
+  gradient.softplusOfX,
+  "input",
+);
+
+/**
+ * log(sigmoid(x)) = -softplus(-x), without underflow.
+ *
+ * @example
+ * ```ts
+ * import { cpu, logSigmoid } from "beargrad";
+ *
+ * console.log(await logSigmoid(cpu().tensor([0, -1000])).data()); // [-0.6931, -1000]
+ * ```
+ */
+export const logSigmoid: Op<[x: Tensor], Tensor> = pointwise(
+  "logSigmoid",
+  gradient.logSigmoidOfX,
+  "input",
+);
+
+/**
+ * x^exponent for one exponent. A negative x needs an integer exponent.
+ *
+ * @example
+ * ```ts
+ * import { cpu, pow } from "beargrad";
+ *
+ * console.log(await pow(cpu().tensor([2, -3]), 3).data()); // [8, -27]
+ * ```
+ */
+export const pow: Op<[x: Tensor, exponent: number], Tensor> = defineOp({
+  name: "pow",
+  forward: (x: Tensor, exponent: number) => ({ out: powered(x, exponent) }),
+  backward: (dout, _, [x, exponent]) => [() => { // d x^e = e x^(e-1)
+    if (exponent === 0) return filled(x.device, x.shape, 0, x.dtype);
+    const slope = combined(binary.mul, "pow gradient", powered(x, exponent - 1), exponent);
+    return combined(binary.mul, "pow gradient", dout, slope);
+  }],
+  cases: () => [
+    { name: "cubes", args: (d) => [sample(d, [2, 3], 1), 3] },
+    { name: "inverse squares", args: (d) => [sample(d, [2, 3], 2, -2, -0.5), -2] },
+    { name: "exponent 1.5", args: (d) => [sample(d, [2, 3], 3, 0.2, 2), 1.5] },
+    { name: "exponent 0", args: (d) => [sample(d, [2, 3], 4), 0] },
+  ],
+});
+
+function powered(x: Tensor, exponent: number): Tensor {
+  const out = x.device.empty(x.shape, x.dtype, "pow");
+  x.device.run(power, { x, out }, { n: x.size, exponent });
+  return out;
+}
