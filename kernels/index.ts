@@ -16,6 +16,7 @@ import * as random from "./random.ts";
 import * as reduce from "./reduce.ts";
 import * as rmsNorm from "./rms_norm.ts";
 import * as trieLogProb from "./trie_log_prob.ts";
+import * as beam from "./beam.ts";
 
 /** The modules of this room that export kernels; a test checks that none is missing. */
 const modules: readonly Record<string, unknown>[] = [
@@ -31,6 +32,7 @@ const modules: readonly Record<string, unknown>[] = [
   reduce,
   rmsNorm,
   trieLogProb,
+  beam,
 ];
 
 /** Every kernel, by registration. */

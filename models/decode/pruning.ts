@@ -1,0 +1,119 @@
+/**
+ * What beam search prunes, in plain float64 on the host: the probabilities of a node's children, and an item's margins.
+ *
+ * @module
+ */
+import { ArgumentError } from "../../core/errors.ts";
+import { checkBeam, checkDistribution, type Normalization } from "../../ops/trie_log_prob.ts";
+import type { BeamStep } from "./results.ts";
+import type { Trie } from "./trie.ts";
+
+/** A model on the host: the logits of the token that follows a path. */
+export type PathLogits = (path: readonly number[]) => ArrayLike<number>;
+
+/** One step of an item's path, against its siblings. */
+export interface StepMargin {
+  /** The log-probability of the item's token. */
+  readonly logProb: number;
+  /** That of the beam-th most probable sibling, the item's token included; the last one's if there are fewer. */
+  readonly logBeta: number;
+  /** logBeta - logProb. Above 0, a beam search of this width prunes the item here or earlier (THEORY T2). */
+  readonly margin: number;
+  /** The number of siblings, the item's token included. With at most `beam`, the margin cannot be above 0. */
+  readonly choices: number;
+}
+
+/** Why a beam search did not return an item. */
+export type PruningCause =
+  /** Some margin is above 0: the token is not among the best B of its siblings. */
+  | "violation"
+  /** Prefixes from other parts of the trie took the places. */
+  | "displacement"
+  /** Items that ended earlier took the places. */
+  | "length"
+  /** Its score equals the threshold, and the total order decided. */
+  | "tie"
+  /** It is not in the catalogue, or was excluded. */
+  | "absent";
+
+/** An item that a beam search did not return. */
+export interface Attribution {
+  /** Why. */
+  readonly cause: PruningCause;
+  /** The first step (from 1) that did not keep its prefix. */
+  readonly step: number;
+}
+
+/** Options of {@link margins}. */
+export interface MarginOptions {
+  /** The beam width. */
+  readonly beam: number;
+  /** What to normalise over; "children" unless told. */
+  readonly normalization?: Normalization;
+  /** The temperature; 1 unless told. */
+  readonly tau?: number;
+  /** Nodes taken out of the trie, as `Trie.blockedNodes` gives them. */
+  readonly blocked?: ReadonlySet<number>;
+}
+
+/**
+ * The log-probabilities of the tokens of a node's children: (z_v - max z) / tau - log sum exp((z - max z) / tau), over
+ * these tokens ("children") or all logits ("vocabulary").
+ */
+export function logProbs(
+  logits: ArrayLike<number>,
+  tokens: ArrayLike<number>,
+  normalization: Normalization,
+  tau: number,
+): Float64Array {
+  const own = Float64Array.from(tokens, (token) => logits[token]);
+  const all = normalization === "children" ? own : Float64Array.from(logits);
+  const max = all.reduce((a, b) => Math.max(a, b), -Infinity);
+  const sum = all.reduce((total, z) => total + Math.exp((z - max) / tau), 0);
+  return own.map((z) => (z - max) / tau - Math.log(sum));
+}
+
+/** The children of a node that are not blocked, ascending. */
+export function openChildren(
+  trie: Trie,
+  node: number,
+  blocked?: ReadonlySet<number>,
+): { readonly nodes: Int32Array; readonly tokens: Int32Array } {
+  const nodes = trie.nodesUnder(node).filter((child) => !blocked?.has(child));
+  return { nodes, tokens: nodes.map((child) => trie.tokens[child]) };
+}
+
+/**
+ * The margins along the path to a leaf, one for each token.
+ *
+ * @throws {ArgumentError} if the node is no leaf or is blocked, beam is not a positive integer, or tau not positive.
+ */
+export function margins(
+  trie: Trie,
+  leaf: number,
+  logits: PathLogits,
+  { beam, normalization = "children", tau = 1, blocked }: MarginOptions,
+): StepMargin[] {
+  checkBeam("take margins", beam);
+  checkDistribution("take margins", normalization, tau);
+  if (trie.itemsAt(leaf).length === 0 || blocked?.has(leaf)) {
+    throw new ArgumentError(`Cannot take margins: the node must be a leaf, got node ${leaf}`);
+  }
+  const path = trie.pathOf(leaf);
+  let node = 0;
+  return path.map((token, depth) => {
+    const { tokens } = openChildren(trie, node, blocked);
+    const siblings = logProbs(logits(path.slice(0, depth)), tokens, normalization, tau);
+    const logProb = siblings[tokens.indexOf(token)];
+    const logBeta = siblings.toSorted((a, b) => b - a)[Math.min(beam, tokens.length) - 1];
+    node = trie.child(node, token);
+    return { logProb, logBeta, margin: logBeta - logProb, choices: tokens.length };
+  });
+}
+
+/** The first step (from 1) that did not keep the prefix of a leaf, or 0 if the leaf was retrieved. */
+export function prunedAt(trie: Trie, leaf: number, steps: readonly BeamStep[]): number {
+  const trail = [leaf];
+  while (trail[0] > 0) trail.unshift(trie.parents[trail[0]]);
+  return 1 + steps.findIndex(({ nodes }, t) => !nodes.includes(trail[t + 1] ?? leaf));
+}

@@ -1,0 +1,95 @@
+/**
+ * Beam search in plain float64, one user at a time: the specification that `beam_search.ts` is tested against.
+ *
+ * @module
+ */
+import { checkBeam, checkDistribution, type Normalization } from "../../ops/trie_log_prob.ts";
+import { logProbs, openChildren, type PathLogits } from "./pruning.ts";
+import type { BeamResult, BeamStep, RankedItem } from "./results.ts";
+import type { Trie } from "./trie.ts";
+
+/** Options of {@link referenceBeamSearch}. */
+export interface ReferenceOptions {
+  /** How many prefixes each step keeps. */
+  readonly beam: number;
+  /** What to normalise over; "children" unless told. */
+  readonly normalization?: Normalization;
+  /** The temperature; 1 unless told. */
+  readonly tau?: number;
+  /** Items taken out of the catalogue. */
+  readonly excluded?: Iterable<number>;
+}
+
+/** A prefix and its log-probability. */
+interface Entry {
+  readonly node: number;
+  readonly score: number;
+}
+
+/** The total order: score descending, then node ascending, which is lexicographic order. */
+const best = (a: Entry, b: Entry): number => b.score - a.score || a.node - b.node;
+
+/**
+ * Beam search over a trie. F_0 = {root}; the pool of step t is all children of F_(t-1) and the finished items in it; F_t is the
+ * best `beam` of the pool. A finished item keeps its score and goes on competing. Always traced.
+ *
+ * @throws {ArgumentError} if beam is not a positive integer, tau not positive, or an excluded item unknown.
+ */
+export function referenceBeamSearch(
+  trie: Trie,
+  logits: PathLogits,
+  { beam, normalization = "children", tau = 1, excluded = [] }: ReferenceOptions,
+): BeamResult {
+  checkBeam("search", beam);
+  checkDistribution("search", normalization, tau);
+  const out = new Set(excluded);
+  const blocked = new Set(trie.blockedNodes(out));
+  const expand = ({ node, score }: Entry): Entry[] => {
+    if (trie.childCount(node) === 0) return [{ node, score }];
+    const { nodes, tokens } = openChildren(trie, node, blocked);
+    const q = logProbs(logits(trie.pathOf(node)), tokens, normalization, tau);
+    return Array.from(nodes, (child, i) => ({ node: child, score: score + Math.min(0, q[i]) }));
+  };
+
+  let frontier: Entry[] = blocked.has(0) ? [] : [{ node: 0, score: 0 }];
+  const steps: BeamStep[] = [];
+  for (let t = 1; t <= trie.maxDepth; t++) {
+    const pool = frontier.flatMap(expand).sort(best);
+    frontier = pool.slice(0, beam);
+    steps.push({
+      nodes: nodesOf(frontier),
+      scores: scoresOf(frontier),
+      poolSize: pool.length,
+      threshold: pool[beam - 1]?.score ?? -Infinity,
+      logMass: logSumExp(scoresOf(pool)),
+      bestPruned: pool[beam]?.score ?? -Infinity,
+      pool: { nodes: nodesOf(pool), scores: scoresOf(pool) },
+    });
+  }
+  return {
+    ranking: frontier.map(({ node, score }) => rankedItem(trie, node, score, out)),
+    steps,
+    bestPruned: Math.max(...steps.map((s) => s.bestPruned)),
+  };
+}
+
+/** A leaf as a search returns it. */
+export function rankedItem(
+  trie: Trie,
+  leaf: number,
+  logProb: number,
+  excluded: ReadonlySet<number>,
+): RankedItem {
+  return { leaf, items: [...trie.itemsAt(leaf)].filter((item) => !excluded.has(item)), logProb };
+}
+
+/** log sum exp; -Infinity of nothing. */
+export function logSumExp(values: Float64Array): number {
+  const max = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  if (max === -Infinity) return max;
+  return max + Math.log(values.reduce((sum, v) => sum + Math.exp(v - max), 0));
+}
+
+const nodesOf = (entries: readonly Entry[]): Int32Array => Int32Array.from(entries, (e) => e.node);
+const scoresOf = (entries: readonly Entry[]): Float64Array =>
+  Float64Array.from(entries, (e) => e.score);
