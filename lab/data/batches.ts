@@ -1,0 +1,195 @@
+/**
+ * From users to what a training step is fed. A user's training items are cut into windows, a window becomes one row of
+ * tokens, and rows of similar length are stacked into batches. No mask over the vocabulary is made: a position carries
+ * its trie node, whose children are the candidates.
+ *
+ * @module
+ */
+import type { HostTensor } from "../../core/capture.ts";
+import { ArgumentError } from "../../core/errors.ts";
+import { foldIn, keyOf, permutation } from "../../core/random.ts";
+import type { Trie } from "../../models/decode/trie.ts";
+import { BOS, type Dataset, historyTokens, trainItems } from "./dataset.ts";
+
+/** One row: T inputs, and at each position the token to be predicted. */
+export interface Window {
+  /** (T): {@link BOS} and the items' tokens without the last. */
+  readonly tokens: Int32Array;
+  /** (T): the trie node whose children are the candidates; -1 where nothing is to be predicted. */
+  readonly nodes: Int32Array;
+  /** (T): the token to be predicted; 0 where there is none. */
+  readonly labels: Int32Array;
+  /** How many positions predict something. */
+  readonly targets: number;
+}
+
+/** B rows of T tokens. */
+export interface Batch {
+  /** int32 (B, T). */
+  readonly tokens: HostTensor;
+  /** int32 (B T): the trie node of each position, -1 for none. */
+  readonly nodes: HostTensor;
+  /** int32 (B T): the token to be predicted. */
+  readonly labels: HostTensor;
+  /** How many positions predict something: the real tokens of the batch. */
+  readonly targets: number;
+}
+
+/** What `makeBatches` needs to know. */
+export interface BatchOptions {
+  /** Rows a batch, B. */
+  readonly batch: number;
+  /** The seed of the run. */
+  readonly seed: number;
+  /** The pass over the data, from 0: another order each. */
+  readonly epoch: number;
+}
+
+/** The share of positions that padding may take, as long as few lengths suffice for it. */
+const PADDING = 0.25;
+/** The most different lengths. Each is one more program to capture. */
+const MOST_LENGTHS = 6;
+/** Lengths are multiples of this. */
+const LENGTH_STEP = 4;
+
+/**
+ * The windows of all users' training items: at most `historyLength + 1` items each, so that the last is predicted from
+ * `historyLength` others, and one window begins with the item that the window before ends with. So every training item is
+ * a target exactly once: a user's first window predicts all of its items, a later one all but its first.
+ *
+ * @throws {ArgumentError} if `historyLength` is not a positive integer.
+ */
+export function makeWindows(
+  dataset: Dataset,
+  trie: Trie,
+  historyLength: number,
+): Window[] {
+  if (!Number.isInteger(historyLength) || historyLength < 1) {
+    throw new ArgumentError(
+      `Cannot cut training windows: the history length must be a positive integer, got ${historyLength}`,
+    );
+  }
+  const windows: Window[] = [];
+  for (const user of dataset.users) {
+    const items = trainItems(user);
+    for (let start = 0; start === 0 || start < items.length - 1; start += historyLength) {
+      const context = start === 0 ? 0 : 1;
+      windows.push(
+        windowOf(dataset, trie, items.slice(start, start + historyLength + 1), context),
+      );
+    }
+  }
+  return windows;
+}
+
+/** The row of some items, of which the first `context` are not predicted. */
+function windowOf(
+  dataset: Dataset,
+  trie: Trie,
+  items: readonly number[],
+  context: number,
+): Window {
+  const tokens = Int32Array.from(historyTokens(dataset, items));
+  const nodes = new Int32Array(tokens.length - 1).fill(-1);
+  const labels = new Int32Array(tokens.length - 1);
+  let targets = 0;
+  let position = 0;
+  items.forEach((item, i) => {
+    let node = 0;
+    for (const token of dataset.paths[item]) {
+      if (i >= context) {
+        nodes[position] = node;
+        labels[position] = token;
+        targets++;
+      }
+      node = trie.child(node, token);
+      position++;
+    }
+  });
+  return { tokens: tokens.subarray(0, -1), nodes, labels, targets };
+}
+
+/**
+ * The batches of one epoch. The order is a function of (seed, epoch). Rows are padded to one of a few lengths, chosen for
+ * all epochs alike so that padding stays below a quarter with as few of them as possible; a batch that is not full is
+ * filled up with empty rows, so a run sees few shapes.
+ *
+ * @throws {ArgumentError} if `batch` is not a positive integer or there are no windows.
+ */
+export function makeBatches(windows: readonly Window[], options: BatchOptions): Batch[] {
+  const { batch, seed, epoch } = options;
+  if (!Number.isInteger(batch) || batch < 1) {
+    throw new ArgumentError(
+      `Cannot make batches: the batch size must be a positive integer, got ${batch}`,
+    );
+  }
+  if (windows.length === 0) {
+    throw new ArgumentError("Cannot make batches: there must be windows, got none");
+  }
+  const key = foldIn(foldIn(keyOf(seed), 0xba7c), epoch);
+  const lengths = paddedLengths(windows.map((window) => window.tokens.length));
+  const filling = new Map<number, Window[]>(lengths.map((length) => [length, []]));
+  const batches: Batch[] = [];
+  for (const index of permutation(foldIn(key, 0), windows.length)) {
+    const window = windows[index];
+    const length = lengths.find((length) => length >= window.tokens.length) as number;
+    const rows = filling.get(length) as Window[];
+    rows.push(window);
+    if (rows.length === batch) batches.push(stack(rows.splice(0), batch, length));
+  }
+  for (const [length, rows] of filling) {
+    if (rows.length > 0) batches.push(stack(rows, batch, length));
+  }
+  return [...permutation(foldIn(key, 1), batches.length)].map((i) => batches[i]);
+}
+
+/**
+ * The lengths that rows are padded to, ascending: of the choices with the fewest lengths that keep padding within a quarter
+ * (or of all choices with the most lengths allowed), the one with the least padding.
+ */
+export function paddedLengths(lengths: readonly number[]): number[] {
+  const counts = new Map<number, number>();
+  let real = 0;
+  for (const length of lengths) {
+    const rounded = Math.ceil(length / LENGTH_STEP) * LENGTH_STEP;
+    counts.set(rounded, (counts.get(rounded) ?? 0) + 1);
+    real += length;
+  }
+  const sizes = [...counts.keys()].sort((a, b) => a - b);
+  const rows = [0]; // rows[j]: how many rows have one of the j shortest lengths
+  for (const size of sizes) rows.push(rows[rows.length - 1] + (counts.get(size) as number));
+
+  // best[j]: the fewest positions for the rows of the j shortest lengths, and the lengths that give them.
+  let best = sizes.map((size, j) => ({ positions: rows[j + 1] * size, chosen: [size] }));
+  best.unshift({ positions: 0, chosen: [] });
+  for (let n = 2; n <= Math.min(MOST_LENGTHS, sizes.length); n++) {
+    if (1 - real / best[sizes.length].positions <= PADDING) break;
+    best = best.map((sofar, j) => {
+      for (let i = 1; i < j; i++) {
+        const positions = best[i].positions + (rows[j] - rows[i]) * sizes[j - 1];
+        if (positions < sofar.positions) {
+          sofar = { positions, chosen: [...best[i].chosen, sizes[j - 1]] };
+        }
+      }
+      return sofar;
+    });
+  }
+  return best[sizes.length].chosen;
+}
+
+function stack(rows: readonly Window[], B: number, T: number): Batch {
+  const tokens = new Int32Array(B * T).fill(BOS);
+  const nodes = new Int32Array(B * T).fill(-1);
+  const labels = new Int32Array(B * T);
+  rows.forEach((row, b) => {
+    tokens.set(row.tokens, b * T);
+    nodes.set(row.nodes, b * T);
+    labels.set(row.labels, b * T);
+  });
+  return {
+    tokens: { data: tokens, shape: [B, T] },
+    nodes: { data: nodes, shape: [B * T] },
+    labels: { data: labels, shape: [B * T] },
+    targets: rows.reduce((sum, row) => sum + row.targets, 0),
+  };
+}

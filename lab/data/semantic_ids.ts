@@ -1,0 +1,154 @@
+/**
+ * Data sets of semantic IDs: a folder with `inter.json` (user -> item ids in time order), `index.json` (item id ->
+ * codes) and, if there is one, `items.json` (item id -> what is known of it, its title among it).
+ *
+ * @module
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import * as v from "valibot";
+import { DataError } from "../../core/errors.ts";
+import type { Dataset, UserHistory } from "./dataset.ts";
+
+const id = v.pipe(v.union([v.string(), v.number()]), v.transform(String));
+const interactions = v.record(v.string(), v.array(id));
+const index = v.record(
+  v.string(),
+  v.pipe(v.array(v.string()), v.minLength(1, "an item must have codes")),
+);
+const descriptions = v.record(v.string(), v.looseObject({ title: v.optional(v.string()) }));
+
+/**
+ * Loads a data set of semantic IDs. Each distinct code becomes a token, in natural order ("<a_2>" before "<a_10>"). Items
+ * that share their codes are legal; users with fewer than three items are skipped and counted.
+ *
+ * @throws {DataError} if a file is missing, malformed or contradicts another: one line that names file and place.
+ *
+ * @example
+ * ```ts ignore
+ * import { loadSemanticIds } from "beargrad";
+ *
+ * const dataset = loadSemanticIds("data/office");
+ * console.log(dataset.items.length, "items", dataset.users.length, "users");
+ * ```
+ */
+export function loadSemanticIds(folder: string): Dataset {
+  const codes = Object.entries(read(folder, "index.json", index) ?? missing(folder, "index.json"));
+  const histories = read(folder, "inter.json", interactions) ?? missing(folder, "inter.json");
+  const known = read(folder, "items.json", descriptions);
+  if (codes.length === 0) refuse(folder, "index.json", "the catalogue must have items", "none");
+
+  const tokens = ["<bos>", ...[...new Set(codes.flatMap(([, path]) => path))].sort(naturally)];
+  const tokenOf = new Map(tokens.map((text, token) => [text, token]));
+  const paths = codes.map(([, path]) => path.map((code) => tokenOf.get(code) as number));
+  refusePrefixes(folder, codes);
+
+  const itemOf = new Map(codes.map(([item], i) => [item, i]));
+  const users: UserHistory[] = [];
+  for (const [user, ids] of Object.entries(histories)) {
+    const items = ids.map((item) =>
+      itemOf.get(item) ?? refuse(
+        folder,
+        "inter.json",
+        "every item must have codes in index.json",
+        `item "${item}" of user "${user}"`,
+      )
+    );
+    if (items.length >= 3) users.push({ id: user, items });
+  }
+  const skippedUsers = Object.keys(histories).length - users.length;
+  if (users.length === 0) {
+    refuse(
+      folder,
+      "inter.json",
+      "at least one user must have three items",
+      `${skippedUsers} users with fewer`,
+    );
+  }
+  return {
+    name: basename(resolve(folder)),
+    items: codes.map(([item]) => item),
+    ...(known && { titles: codes.map(([item]) => known[item]?.title ?? item) }),
+    paths,
+    tokens,
+    users,
+    skippedUsers,
+  };
+}
+
+/** A file's contents as its schema has them; undefined where there is no such file in the folder. */
+function read<S extends v.GenericSchema>(
+  folder: string,
+  file: string,
+  schema: S,
+): v.InferOutput<S> | undefined {
+  let text: string;
+  try {
+    text = readFileSync(join(folder, file), "utf8");
+  } catch (error) {
+    const { name, code, message } = error as NodeJS.ErrnoException;
+    if (name === "NotCapable") {
+      refuse(folder, file, "Deno must be allowed to read it (-P or --allow-read)", "no permission");
+    }
+    if (code !== "ENOENT") refuse(folder, file, "it must be a readable file", oneLine(message));
+    if (existsSync(folder)) return undefined;
+    return refuse(folder, file, "the folder must exist", "no such folder");
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    refuse(folder, file, "it must be whole, well-formed JSON", oneLine((error as Error).message));
+  }
+  const result = v.safeParse(schema, json);
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const place = v.getDotPath(issue);
+  return refuse(
+    folder,
+    place === null ? file : `${file} at "${place}"`,
+    issue.type === "min_length" ? issue.message : `it must be ${issue.expected}`,
+    issue.received,
+  );
+}
+
+/** An item whose codes begin another's could never be told from it while they are generated. */
+function refusePrefixes(folder: string, codes: readonly [string, readonly string[]][]): void {
+  const owner = new Map(codes.map(([item, path]) => [JSON.stringify(path), item]));
+  for (const [item, path] of codes) {
+    for (let length = 1; length < path.length; length++) {
+      const shorter = owner.get(JSON.stringify(path.slice(0, length)));
+      if (shorter === undefined) continue;
+      refuse(
+        folder,
+        "index.json",
+        "the codes of no item may begin those of another",
+        `item "${shorter}", which begins item "${item}"`,
+      );
+    }
+  }
+}
+
+/** Text and numbers in turn, numbers by value: "<a_2>" before "<a_10>". */
+function naturally(a: string, b: string): number {
+  const x = a.match(/\d+|\D+/g) ?? [];
+  const y = b.match(/\d+|\D+/g) ?? [];
+  for (let i = 0; i < Math.min(x.length, y.length); i++) {
+    const byValue = /^\d/.test(x[i]) && /^\d/.test(y[i]) ? Number(x[i]) - Number(y[i]) : 0;
+    if (byValue !== 0) return byValue;
+    if (x[i] !== y[i]) return x[i] < y[i] ? -1 : 1;
+  }
+  return x.length - y.length;
+}
+
+function missing(folder: string, file: string): never {
+  return refuse(folder, file, "the file must be there", "no such file");
+}
+
+function refuse(folder: string, file: string, requirement: string, actual: string): never {
+  throw new DataError(`Cannot load ${join(folder, file)}: ${requirement}, got ${actual}`);
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, " ").trim();
+}

@@ -1,0 +1,268 @@
+/**
+ * The built-in data set: an invented shop whose customers' true behaviour is known, so that a result can be held against
+ * the best that any model could do.
+ *
+ * **Catalogue.** A title is a brand, a kind of product and up to three qualifiers, closed by an end token, so a title may
+ * begin another. A dozen houses sell most items under shared prefixes, none of which stands out; the other brands sell
+ * one item each, among them strong ones. Such an item can be among the ten most probable while its first word is not, which
+ * is what beam search prunes.
+ *
+ * **Customers.** Each has a hidden taste z, uniform over 8. Nothing is taken twice: among the items not in the history
+ * h = h_1..h_t,
+ *
+ *   P(j | h, z) is proportional to (1 - rho) w_z(j) + rho s(j | h_t)     (for the first item, to w_z(j)),
+ *
+ * where w_z is Zipf's popularity tilted to the three kinds that z likes, and s(. | i) lives on four successors which the
+ * items of one brand and kind share. The taste is not observed, so P(j | h) = sum_z P(z | h) P(j | h, z), with
+ * P(z | h) by Bayes' rule along h: the `oracle`. It is exact for a history that starts at the customer's first item;
+ * a customer has at most 14, so every history of the default length (20) does.
+ *
+ * Only exactly rounded arithmetic is used: the same seed gives the same data in every runtime.
+ *
+ * @module
+ */
+import { ArgumentError } from "../../core/errors.ts";
+import { foldIn, type Key, keyOf, permutation, threefry, unit } from "../../core/random.ts";
+import type { Dataset, UserHistory } from "./dataset.ts";
+
+/** How large, and from which seed. */
+export interface SyntheticOptions {
+  /** Another seed is another shop with other customers; default 0. */
+  readonly seed?: number;
+  /** Items in the catalogue, 100 to 1,500; default 400. */
+  readonly items?: number;
+  /** Customers; default 1,500. */
+  readonly users?: number;
+}
+
+const HEADS = "Ald Brim Cor Dun Elm Far Gol Hol Ist Jun Kel Lor Mar Nev Ost Pel Quin Ros Sil Tav"
+  .split(" ");
+const TAILS = "by croft dale en ford gate ham ik ley mere ont ra stead ton wen wick".split(" ");
+const KINDS =
+  ("backpack blanket bottle chair clock desk headset kettle keyboard lamp mirror mug notebook pan shelf " +
+    "tent").split(" ");
+const LINES = "Atlas Breeze Comet Delta Ember Fjord Grove Halo".split(" ");
+const SIZES = "mini small medium large double travel".split(" ");
+const COLOURS = "amber black blue green grey red sand white".split(" ");
+
+const HOUSES = 12;
+const TASTES = 8;
+const LIKED_KINDS = 3;
+const SUCCESSOR_WEIGHTS = [0.4, 0.3, 0.2, 0.1];
+const RHO = 0.3;
+
+interface Product {
+  readonly brand: string;
+  readonly kind: number;
+  readonly words: readonly string[];
+}
+
+interface Shop {
+  readonly products: readonly Product[];
+  /** w_z(j) for each taste. */
+  readonly taste: readonly Float64Array[];
+  /** The successors of each item, most likely first. */
+  readonly successors: readonly (readonly number[])[];
+}
+
+/**
+ * Generates the data set.
+ *
+ * @throws {ArgumentError} if a size is out of range.
+ *
+ * @example
+ * ```ts
+ * import { synthetic } from "beargrad";
+ *
+ * const { oracle, titles, users } = synthetic({ seed: 1, users: 100 });
+ * const truth = oracle!(users[0].items.slice(0, 3));
+ * console.log(titles![0], truth.reduce((sum, p) => sum + p)); // the probabilities sum to 1
+ * ```
+ */
+export function synthetic(options: SyntheticOptions = {}): Dataset {
+  const { seed = 0, items = 400, users = 1500 } = options;
+  checkRange("items", items, 100, 1500);
+  checkRange("users", users, 1, 1e6);
+  const key = foldIn(keyOf(seed), 0x5707);
+  const products = makeProducts(dice(foldIn(key, 0)), items);
+  const shop = openShop(foldIn(key, 1), products);
+  const words = [...new Set(products.flatMap((product) => product.words))].sort();
+  const tokens = ["<bos>", "<end>", ...words];
+  const tokenOf = new Map(tokens.map((text, token) => [text, token]));
+  return {
+    name: "synthetic",
+    items: products.map((_, i) => `${i}`),
+    titles: products.map((product) => product.words.join(" ")),
+    paths: products.map(({ words }) => [...words, "<end>"].map((w) => tokenOf.get(w) as number)),
+    tokens,
+    users: Array.from({ length: users }, (_, u) => visit(shop, dice(foldIn(foldIn(key, 2), u)), u)),
+    skippedUsers: 0,
+    oracle: (history) => nextItem(shop, history),
+  };
+}
+
+/** How many items, the last ones, are their brand's only one; the houses sell the others. */
+function singles(count: number): number {
+  return Math.floor(count / 5);
+}
+
+/** Invents the titles. */
+function makeProducts(roll: Dice, count: number): Product[] {
+  const names = HEADS.flatMap((head) => TAILS.map((tail) => head + tail));
+  const brands = [...permutation(roll.key, names.length)].map((i) => names[i]);
+  const houseShare = Float64Array.from({ length: HOUSES }, (_, b) => 1 / (b + 4));
+  const seen = new Set<string>();
+  const products: Product[] = [];
+  while (products.length < count) {
+    const house = products.length < count - singles(count);
+    const b = house
+      ? roll.weighted(houseShare)
+      : HOUSES + products.length - (count - singles(count));
+    // A house sells four kinds.
+    const kind = house ? (5 * b + roll.below(4)) % KINDS.length : roll.below(KINDS.length);
+    const qualifiers = [LINES, SIZES, COLOURS].slice(0, roll.below(4));
+    const words = [
+      brands[b],
+      KINDS[kind],
+      ...qualifiers.map((list) => list[roll.below(list.length)]),
+    ];
+    const title = words.join(" ");
+    if (seen.has(title)) continue;
+    seen.add(title);
+    products.push({ brand: brands[b], kind, words });
+  }
+  return products;
+}
+
+/** Draws the ranks of popularity, what each taste likes, and the successors. */
+function openShop(key: Key, products: readonly Product[]): Shop {
+  const roll = dice(foldIn(key, 0));
+  const isSingle = (i: number): boolean => i >= products.length - singles(products.length);
+  const luck = products.map((_, i) => roll.unit() * (isSingle(i) ? 0.25 : 1));
+  const order = [...products.keys()].sort((i, j) => luck[i] - luck[j]);
+  const popularity = new Float64Array(products.length);
+  order.forEach((item, rank) => popularity[item] = 1 / (rank + 10));
+
+  const kinds = permutation(foldIn(key, 1), KINDS.length);
+  const likes = (z: number, kind: number): boolean =>
+    (kinds.indexOf(kind) - 2 * z + KINDS.length) % KINDS.length < LIKED_KINDS;
+  const taste = Array.from(
+    { length: TASTES },
+    (_, z) => normalize(popularity.map((p, i) => p * (likes(z, products[i].kind) ? 16 : 1))),
+  );
+
+  const companion = (kind: number): number => kinds[(kinds.indexOf(kind) + 5) % KINDS.length];
+  const families = new Map<string, number[]>();
+  const successors = products.map(({ brand, kind }) => {
+    const family = `${brand} ${kind}`;
+    let chosen = families.get(family);
+    if (chosen === undefined) {
+      const weights = Float64Array.from(
+        products,
+        (other, i) =>
+          other.kind === kind ? 0 : popularity[i] * (other.kind === companion(kind) ? 30 : 1),
+      );
+      chosen = SUCCESSOR_WEIGHTS.map(() => {
+        const item = roll.weighted(weights);
+        weights[item] = 0;
+        return item;
+      });
+      families.set(family, chosen);
+    }
+    return chosen;
+  });
+  return { products, taste, successors };
+}
+
+/** P(. | history, z). */
+function nextGivenTaste(shop: Shop, z: number, history: readonly number[]): Float64Array {
+  const last = history.at(-1);
+  const weights = shop.taste[z].slice();
+  if (last !== undefined) {
+    for (let item = 0; item < weights.length; item++) weights[item] *= 1 - RHO;
+    shop.successors[last].forEach((item, rank) => weights[item] += RHO * SUCCESSOR_WEIGHTS[rank]);
+  }
+  for (const item of history) weights[item] = 0;
+  return normalize(weights);
+}
+
+/** P(. | history) = sum_z P(z | history) P(. | history, z). */
+function nextItem(shop: Shop, history: readonly number[]): Float64Array {
+  checkHistory(history, shop.products.length);
+  const belief = new Float64Array(TASTES).fill(1);
+  history.forEach((item, t) => {
+    const before = history.slice(0, t);
+    for (let z = 0; z < TASTES; z++) belief[z] *= nextGivenTaste(shop, z, before)[item];
+    normalize(belief);
+  });
+  normalize(belief);
+  const mixed = new Float64Array(shop.products.length);
+  for (let z = 0; z < TASTES; z++) {
+    const next = nextGivenTaste(shop, z, history);
+    for (let item = 0; item < mixed.length; item++) mixed[item] += belief[z] * next[item];
+  }
+  return mixed;
+}
+
+/** One customer: a taste, 6 to 14 items. */
+function visit(shop: Shop, roll: Dice, user: number): UserHistory {
+  const z = roll.below(TASTES);
+  const length = 6 + roll.below(9);
+  const items: number[] = [];
+  while (items.length < length) items.push(roll.weighted(nextGivenTaste(shop, z, items)));
+  return { id: `${user}`, items };
+}
+
+/** Draws in sequence from one key. */
+interface Dice {
+  readonly key: Key;
+  /** Uniform in [0, 1). */
+  unit(): number;
+  /** An integer in [0, n). */
+  below(n: number): number;
+  /** An index with probability proportional to its weight. */
+  weighted(weights: Float64Array): number;
+}
+
+function dice(key: Key): Dice {
+  let counter = 0;
+  const next = (): number => unit(threefry(key, counter++, 0)[0]);
+  return {
+    key: foldIn(key, 1),
+    unit: next,
+    below: (n) => Math.floor(next() * n),
+    weighted(weights): number {
+      let rest = next() * weights.reduce((sum, w) => sum + w, 0);
+      let chosen = 0;
+      for (let i = 0; i < weights.length && rest >= 0; i++) {
+        if (weights[i] === 0) continue;
+        chosen = i;
+        rest -= weights[i];
+      }
+      return chosen;
+    },
+  };
+}
+
+/** Divides by the sum, in place. */
+function normalize(weights: Float64Array): Float64Array {
+  let total = 0;
+  for (let i = 0; i < weights.length; i++) total += weights[i];
+  for (let i = 0; i < weights.length; i++) weights[i] /= total;
+  return weights;
+}
+
+function checkRange(name: string, value: number, low: number, high: number): void {
+  if (Number.isInteger(value) && value >= low && value <= high) return;
+  throw new ArgumentError(
+    `Cannot make synthetic data with ${name} ${value}: it must be an integer from ${low} to ${high}, got ${value}`,
+  );
+}
+
+function checkHistory(history: readonly number[], items: number): void {
+  const known = history.every((item) => Number.isInteger(item) && item >= 0 && item < items);
+  if (known && new Set(history).size === history.length) return;
+  throw new ArgumentError(
+    `Cannot tell the next item: a history must be of distinct items below ${items}, got [${history}]`,
+  );
+}
