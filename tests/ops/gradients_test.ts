@@ -1,0 +1,182 @@
+/** Every op, because it is registered: gradients against central differences, and all devices against float64. */
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { test } from "node:test";
+import { cpu } from "../../core/cpu_backend.ts";
+import type { Device } from "../../core/device.ts";
+import type { TypedArray } from "../../core/dtype.ts";
+import type { Op, OpOutput } from "../../core/op.ts";
+import { Tensor } from "../../core/tensor.ts";
+import { add, mul } from "../../ops/binary.ts";
+import { sample } from "../../ops/cases.ts";
+import { zeros } from "../../ops/fill.ts";
+import { ops } from "../../ops/index.ts";
+import { sum } from "../../ops/reduce.ts";
+import { valueAndGrad } from "../../ops/value_and_grad.ts";
+import { testDevices } from "../devices.ts";
+
+type AnyOp = Op<readonly unknown[], OpOutput>;
+
+/** Ops of floats to floats through which nothing flows back on purpose. */
+const BARRIERS = ["fullLike", "stopGradient"];
+
+/** The float tensors among arguments, also those in an argument that is an array. */
+function floatsOf(args: readonly unknown[]): Tensor[] {
+  return args.flat().filter((arg): arg is Tensor => arg instanceof Tensor && arg.dtype !== "int32");
+}
+
+/** The arguments with their float tensors replaced, in the order of {@link floatsOf}. */
+function withFloats(args: readonly unknown[], floats: readonly Tensor[]): unknown[] {
+  let next = 0;
+  const replace = (arg: unknown): unknown =>
+    Array.isArray(arg)
+      ? arg.map(replace)
+      : arg instanceof Tensor && arg.dtype !== "int32"
+      ? floats[next++]
+      : arg;
+  return args.map(replace);
+}
+
+/** The outputs of an op as a list. */
+function outputsOf(out: OpOutput): Tensor[] {
+  return out instanceof Tensor ? [out] : Object.values(out);
+}
+
+/** The sum over an op's float outputs of their product with fixed random numbers. */
+function projection(op: AnyOp, args: readonly unknown[], floats: readonly Tensor[]): Tensor {
+  const device = floats[0].device;
+  return outputsOf(op(...withFloats(args, floats)))
+    .filter((out) => out.dtype !== "int32")
+    .map((out, i) => sum(mul(out, sample(device, out.shape, 100 + i, 0.5, 1.5))))
+    .reduce((a, b) => add(a, b), zeros(device, []));
+}
+
+function gradientsOf(op: AnyOp, args: readonly unknown[], floats: readonly Tensor[]): Tensor[] {
+  return [
+    ...valueAndGrad((params: readonly Tensor[]) => projection(op, args, params))(floats).grads,
+  ];
+}
+
+/** The derivatives of the projection with respect to one float tensor, by central differences. */
+async function differences(
+  op: AnyOp,
+  args: readonly unknown[],
+  floats: readonly Tensor[],
+  which: number,
+): Promise<Float64Array> {
+  const { device, shape } = floats[which];
+  const x = await floats[which].data();
+  const at = async (i: number, value: number): Promise<number> => {
+    using _scope = device.arena();
+    const moved = Float64Array.from(x);
+    moved[i] = value;
+    return await projection(op, args, floats.with(which, device.tensor(moved, shape))).item();
+  };
+  const out = new Float64Array(x.length);
+  for (let i = 0; i < x.length; i++) {
+    const step = 1e-5 * Math.max(1, Math.abs(x[i]));
+    out[i] = (await at(i, x[i] + step) - await at(i, x[i] - step)) / (2 * step);
+  }
+  return out;
+}
+
+function largest(values: ArrayLike<number>): number {
+  return Array.from(values).reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+}
+
+function norm(values: ArrayLike<number>): number {
+  return Math.hypot(...Array.from(values));
+}
+
+for (const op of ops) {
+  const { name, backward, cases } = op.spec;
+
+  test(`gradient: ${name} against central differences`, async () => {
+    const device = cpu({ float: "float64" });
+    let steepest = 0;
+    for (const kase of cases()) {
+      const args = kase.args(device);
+      const floats = floatsOf(args);
+      const outputs = outputsOf(op(...args));
+      const floatToFloat = floats.length > 0 && outputs.some((out) => out.dtype !== "int32");
+      if (backward === undefined) {
+        const declared = !floatToFloat || BARRIERS.includes(name);
+        assert.ok(declared, `${name} has neither a backward nor a place among the barriers`);
+      }
+      if (!floatToFloat) continue;
+      for (const [which, gradient] of gradientsOf(op, args, floats).entries()) {
+        const what = `${name}, "${kase.name}", float argument ${which}`;
+        assert.deepEqual(gradient.shape, floats[which].shape, what);
+        const actual = await gradient.data();
+        if (backward === undefined) {
+          assert.equal(largest(actual), 0, what);
+          continue;
+        }
+        const expected = await differences(op, args, floats, which);
+        steepest = Math.max(steepest, largest(expected));
+        const floor = 1e-8 + 1e-2 * largest(expected);
+        actual.forEach((value, i) => {
+          const error = Math.abs(value - expected[i]);
+          const allowed = 1e-6 * Math.max(Math.abs(expected[i]), floor);
+          assert.ok(error <= allowed + 1e-9, `${what}, [${i}]: ${value}, not ${expected[i]}`);
+        });
+        const error = norm(actual.map((value, i) => value - expected[i]));
+        assert.ok(error <= 1e-6 * norm(expected) + 1e-9, `${what}: off by ${error}`);
+      }
+    }
+    const flows = backward !== undefined && cases().some((c) => floatsOf(c.args(device)).length);
+    if (flows) assert.ok(steepest > 0, `no case of ${name} has a gradient other than 0`);
+  });
+
+  for (const { name: deviceName, skip, open } of testDevices) {
+    if (deviceName === "cpu float64") continue;
+    test(`op: ${name} on ${deviceName} against float64`, { skip }, async () => {
+      for (const { name: caseName, args } of cases()) {
+        const actual = await resultsOf(op, args, await open());
+        const expected = await resultsOf(op, args, cpu({ float: "float64" }));
+        assert.equal(actual.length, expected.length);
+        actual.forEach((values, k) => {
+          assert.equal(values.length, expected[k].length);
+          const allowed = values instanceof Int32Array ? 0 : 1e-4 * largest(expected[k]);
+          values.forEach((value, i) => {
+            const error = Math.abs(value - expected[k][i]);
+            const what = `${name}, "${caseName}", result ${k}, [${i}]`;
+            assert.ok(error <= allowed, `${what}: ${value}, not ${expected[k][i]}`);
+          });
+        });
+      }
+    });
+  }
+}
+
+/** The outputs and gradients of an op, from arguments rounded to float32. */
+async function resultsOf(
+  op: AnyOp,
+  argsOn: (device: Device) => readonly unknown[],
+  device: Device,
+): Promise<TypedArray[]> {
+  using _scope = device.arena();
+  const args = argsOn(device);
+  const floats = floatsOf(args);
+  const data = await device.read(floats);
+  const rounded = floats.map((x, i) => device.tensor(Float32Array.from(data[i]), x.shape));
+  const outputs = outputsOf(op(...withFloats(args, rounded)));
+  const flows = op.spec.backward !== undefined && floats.length > 0;
+  return await device.read([...outputs, ...(flows ? gradientsOf(op, args, rounded) : [])]);
+}
+
+test("ops: every exported op is registered, under a name of its own, with a case", async () => {
+  const room = new URL("../../ops/", import.meta.url);
+  const registered = new Set<unknown>(ops);
+  for (const file of readdirSync(room).filter((f) => f.endsWith(".ts") && f !== "index.ts")) {
+    const module: Record<string, unknown> = await import(new URL(file, room).href);
+    for (const [exported, value] of Object.entries(module)) {
+      if (typeof value !== "function" || !("spec" in value)) continue;
+      assert.ok(registered.has(value), `${exported} of ops/${file} is not registered`);
+      assert.equal((value as AnyOp).spec.name, exported);
+    }
+  }
+  assert.ok(registered.size > 20);
+  assert.equal(new Set(ops.map((op) => op.spec.name)).size, ops.length);
+  for (const op of ops) assert.ok(op.spec.cases().length > 0, op.spec.name);
+});
