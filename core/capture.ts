@@ -52,21 +52,20 @@ interface Entry<O> {
  *
  * @example
  * ```ts
- * import { capture, cpu, mul, sum } from "beargrad";
+ * import { capture, cpu, mul, sum, type Tensor } from "beargrad";
  *
  * const device = cpu();
  * const weights = device.tensor([1, 2, 3]);
- * const step = capture(device, ({ x }: { x: { data: Float32Array; shape: number[] } }) => ({
- *   dot: sum(mul(x, weights)),
- * }));
+ * const step = capture(device, ({ x }: { x: Tensor }) => ({ dot: sum(mul(x, weights)) }));
  * const { dot } = step({ x: { data: new Float32Array([1, 1, 1]), shape: [3] } });
  * console.log(await dot.item()); // 6
  * ```
  */
-export function capture<I extends HostInputs, O extends Tree>(
+export function capture<K extends string, O extends Tree>(
   device: Device,
-  step: (inputs: StepInputs<I>) => O,
-): Captured<I, O> {
+  step: (inputs: Readonly<Record<K, Tensor>>) => O,
+): Captured<Readonly<Record<K, HostTensor>>, O> {
+  type I = Readonly<Record<K, HostTensor>>;
   const entries = new Map<string, Entry<O>>();
   let names: string | undefined;
 

@@ -140,10 +140,17 @@ export class Device {
     this.#backend.upload(tensor.region("write to").memory, convert(data, tensor.dtype));
   }
 
-  /** Reads several tensors in one read-back. */
+  /**
+   * Reads several tensors in one read-back.
+   *
+   * @throws {CaptureError} inside a captured step, at once.
+   * @throws {DisposedError} if a tensor's memory was given back.
+   */
   read(tensors: readonly Tensor[]): Promise<TypedArray[]> {
     this.#refuseWhileRecording("read a tensor");
-    return this.#backend.download(tensors.map((t) => t.region("read")));
+    return new Promise((resolve) => {
+      resolve(this.#backend.download(tensors.map((t) => t.region("read"))));
+    });
   }
 
   /**
@@ -194,7 +201,7 @@ export class Device {
 
   /** Gives memory back. Internal: use `Tensor.dispose` or an arena. */
   free(storage: Storage): void {
-    if (storage.state !== "live") return;
+    if (storage.state !== "live" || storage.owned) return;
     if (this.#recording) {
       const { transients, constants } = this.#recording;
       if (!transients.has(storage) && !constants.has(storage)) {
@@ -225,18 +232,26 @@ export class Device {
       transients: new Set(),
       constants: new Set(),
     };
-    this.#recording = recording;
-    let outputs: readonly Tensor[];
+    const memories: Memory[] = [];
+    const release = (): void => {
+      for (const storage of [...recording.transients, ...recording.constants]) {
+        storage.state = "freed";
+      }
+      for (const storage of recording.constants) memories.push(storage.memory as Memory);
+      for (const memory of memories) this.#backend.release(memory);
+    };
     try {
-      outputs = step();
+      this.#recording = recording;
+      const outputs = new Set(step().map((t) => (t.region("return"), t.storage)));
+      this.#recording = undefined;
+      return this.#layOut(recording, outputs, memories, release);
     } catch (error) {
-      for (const storage of recording.constants) this.#backend.release(storage.memory as Memory);
+      release();
       throw error;
     } finally {
       this.#scopes.length = depth;
       this.#recording = undefined;
     }
-    return this.#layOut(recording, new Set(outputs.map((t) => (t.region("return"), t.storage))));
   }
 
   /** Gives all memory back. The device is of no use afterwards. */
@@ -244,10 +259,15 @@ export class Device {
     this.#backend.dispose();
   }
 
-  #layOut(recording: Recording, outputs: ReadonlySet<Storage>): Recorded {
-    const { launches, transients, constants } = recording;
+  /** Fills `memories` and places the recorded storages in them. */
+  #layOut(
+    { launches, transients, constants }: Recording,
+    outputs: ReadonlySet<Storage>,
+    memories: Memory[],
+    release: () => void,
+  ): Recorded {
     const slots = planSlots(launches.map((l) => l.storages), transients, outputs);
-    const memories = slots.bytes.map((bytes) => this.#backend.allocate(bytes));
+    for (const bytes of slots.bytes) memories.push(this.#backend.allocate(bytes));
     for (const [storage, slot] of slots.slotOf) storage.memory = memories[slot];
     const externals = new Set<Storage>();
     for (const { launch, storages } of launches) {
@@ -256,22 +276,24 @@ export class Device {
         if (!transients.has(storages[i]) && !constants.has(storages[i])) externals.add(storages[i]);
       });
     }
-    for (const storage of transients) if (!outputs.has(storage)) storage.state = "captured";
     const program = this.#backend.compile(launches.map((l) => l.launch));
-    return {
-      program,
-      externals: [...externals],
-      dispose: (): void => {
-        program.dispose();
-        for (const storage of [...transients, ...constants]) storage.state = "freed";
-        memories.forEach((memory) => this.#backend.release(memory));
-        constants.forEach((storage) => this.#backend.release(storage.memory as Memory));
-      },
+    for (const storage of transients) if (!outputs.has(storage)) storage.state = "captured";
+    for (const storage of [...transients, ...constants]) storage.owned = true;
+    const dispose = (): void => {
+      program.dispose();
+      release();
     };
+    return { program, externals: [...externals], dispose };
   }
 
   #store(bytes: number, birth: string, constant: boolean): Storage {
-    const storage: Storage = { memory: undefined, bytes, birth, state: "live" };
+    const storage: Storage = {
+      memory: undefined,
+      bytes,
+      birth,
+      state: "live",
+      owned: false,
+    };
     const recording = this.#recording;
     if (recording && !constant) recording.transients.add(storage);
     else storage.memory = this.#backend.allocate(bytes);

@@ -21,6 +21,8 @@ export interface Storage {
   readonly birth: string;
   /** `freed` by an arena or by hand; `captured`: an intermediate of a captured step, whose memory is reused. */
   state: "live" | "freed" | "captured";
+  /** Whether it belongs to a captured step, which alone gives it back. */
+  owned: boolean;
 }
 
 /**
@@ -72,8 +74,8 @@ export class Tensor {
    * @throws {DisposedError} if its memory was given back.
    * @throws {CaptureError} inside a captured step.
    */
-  async data(): Promise<TypedArray> {
-    return (await this.device.read([this]))[0];
+  data(): Promise<TypedArray> {
+    return this.device.read([this]).then(([elements]) => elements);
   }
 
   /**
@@ -81,14 +83,14 @@ export class Tensor {
    *
    * @throws {ArgumentError} if there is more than one.
    */
-  async item(): Promise<number> {
-    if (this.size !== 1) {
-      throw new ArgumentError(
+  item(): Promise<number> {
+    if (this.size === 1) return this.data().then(([element]) => element);
+    return Promise.reject(
+      new ArgumentError(
         `Cannot take the item of a tensor of shape ${formatShape(this.shape)}: ` +
           `it must have one element, got ${this.size}`,
-      );
-    }
-    return (await this.data())[0];
+      ),
+    );
   }
 
   /** The same elements under another shape, sharing memory; `shape` must have the same size. Internal: use `reshape`. */
@@ -115,7 +117,10 @@ export class Tensor {
     return { memory: storage.memory as Memory, dtype: this.dtype, size: this.size };
   }
 
-  /** Gives its memory back now. Every tensor that shares it is gone too. Twice is allowed. */
+  /**
+   * Gives its memory back now. Every tensor that shares it is gone too. Twice is allowed. The outputs of a captured
+   * step stay: they are given back with it.
+   */
   dispose(): void {
     this.device.free(this.storage);
   }

@@ -95,7 +95,7 @@ async function train(
 ): Promise<Trained> {
   const params = treeOf(device, valuesAt(0));
   const optimizer = new AdamW(params, { betas: BETAS, ...options });
-  const captured = capture<StepInputs, { norm: Tensor }>(
+  const captured = capture<keyof StepInputs, { norm: Tensor }>(
     device,
     ({ embed, norm, weight, bias, hyper }) =>
       optimizer.update({ embed, layer: [{ norm, weight }], bias }, hyper),

@@ -1,0 +1,85 @@
+/** Lifetimes. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { cpu } from "../../core/cpu_backend.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import { testDevices } from "../devices.ts";
+import { affine } from "./affine.ts";
+
+test("arena: what is born inside is freed when it closes, and says what it was when touched", async () => {
+  const device = cpu();
+  const outside = device.tensor([1]);
+  let born: Tensor;
+  {
+    using _scope = device.arena();
+    born = affine(outside, 2);
+  }
+  assert.deepEqual([...await outside.data()], [1]);
+  const expected = {
+    name: "DisposedError",
+    message: "Cannot read the affine tensor of shape (1): it must be alive, " +
+      "but its memory was given back",
+  };
+  await assert.rejects(born.data(), expected);
+  await assert.rejects(device.read([outside, born]), expected);
+  assert.throws(() => affine(born, 2), /^DisposedError: Cannot run affine on the affine tensor/);
+  assert.throws(() => device.write(born, Float32Array.of(1)), /Cannot write to the affine tensor/);
+});
+
+test("arena: kept tensors move one arena out, and out of the outermost to nobody", async () => {
+  const device = cpu();
+  let kept: Tensor;
+  {
+    using outer = device.arena();
+    {
+      using inner = device.arena();
+      kept = inner.keep(device.tensor([5]));
+    }
+    assert.deepEqual([...await kept.data()], [5]);
+    const sibling = device.tensor([6]);
+    {
+      using inner = device.arena();
+      inner.keep(sibling); // belongs to the outer arena and stays there
+    }
+    outer.keep(kept);
+  }
+  assert.deepEqual([...await kept.data()], [5]);
+  const { liveBytes } = device.stats;
+  kept.dispose();
+  kept.dispose();
+  assert.ok(device.stats.liveBytes < liveBytes);
+});
+
+test("arena: closing an outer arena closes those inside it", async () => {
+  const device = cpu();
+  const outer = device.arena();
+  const inner = device.arena();
+  const born = device.tensor([1]);
+  outer[Symbol.dispose]();
+  await assert.rejects(born.data(), { name: "DisposedError" });
+  inner[Symbol.dispose]();
+  const later = device.tensor([2]);
+  assert.deepEqual([...await later.data()], [2]);
+});
+
+for (const { name, skip, open } of testDevices) {
+  test(`arena: memory stays flat over 1,000 eager steps on ${name}`, { skip }, async () => {
+    const device = await open();
+    using _all = device.arena();
+    const weights = device.tensor(new Float64Array(300).fill(1));
+    const step = (i: number): void => {
+      using _scope = device.arena();
+      let x = device.tensor(new Float64Array(300).fill(i));
+      for (let layer = 0; layer < 4; layer++) x = affine(x, 0.5, layer);
+      affine(weights, i);
+      device.tensor([i]).dispose();
+    };
+    for (let i = 0; i < 3; i++) step(i);
+    await weights.data();
+    const { liveBytes, heldBytes } = device.stats;
+    for (let i = 0; i < 1000; i++) step(i);
+    await weights.data();
+    assert.equal(device.stats.liveBytes, liveBytes);
+    assert.equal(device.stats.heldBytes, heldBytes);
+  });
+}

@@ -1,0 +1,203 @@
+/** Recording a step and replaying it. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { capture } from "../../core/capture.ts";
+import { cpu } from "../../core/cpu_backend.ts";
+import type { Device } from "../../core/device.ts";
+import { CaptureError, DisposedError, ShapeError } from "../../core/errors.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import { testDevices } from "../devices.ts";
+import { addInto, affine, mulSame } from "./affine.ts";
+
+/** Host inputs of one name. */
+function host(...values: number[]): { x: { data: Float32Array; shape: number[] } } {
+  return { x: { data: Float32Array.from(values), shape: [values.length] } };
+}
+
+/** Eight kernels in a row. */
+function chain(x: Tensor, weights: Tensor): Tensor {
+  for (let layer = 0; layer < 4; layer++) x = mulSame(affine(x, 1.1, layer), weights);
+  return x;
+}
+
+for (const { name, skip, open } of testDevices) {
+  test(`capture: replays on ${name} have the bits of eager runs`, { skip }, async () => {
+    const device = await open();
+    using _scope = device.arena();
+    const weights = device.tensor([0.3, -1.7, 2.9]);
+    let records = 0;
+    using step = capture(device, ({ x }: { x: Tensor }) => {
+      records++;
+      using _inside = device.arena();
+      return { out: _inside.keep(chain(x, weights)), passed: x };
+    });
+    for (const values of [[1, 2, 3], [-0.1, 0.7, 1e3], [5, 5, 5]]) {
+      const { out, passed } = step(host(...values));
+      const eager = chain(device.tensor(Float32Array.from(values)), weights);
+      const [a, b, c] = await device.read([out, eager, passed]);
+      assert.deepEqual(a, b);
+      assert.deepEqual([...c], [...Float32Array.from(values)]);
+    }
+    assert.equal(records, 1);
+    assert.equal(step.programs, 1);
+  });
+
+  test(`capture: other shapes on ${name} record another program`, { skip }, async () => {
+    const device = await open();
+    using step = capture(device, ({ x }: { x: Tensor }) => affine(x, 2));
+    const outs: number[][] = [];
+    for (const values of [[1], [1, 2], [3], [3, 4]]) {
+      outs.push([...await step(host(...values)).data()]);
+    }
+    assert.deepEqual(outs, [[2], [2, 4], [6], [6, 8]]);
+    assert.equal(step.programs, 2);
+  });
+
+  test(`capture: parameters on ${name} are updated in place, and may be written between replays`, {
+    skip,
+  }, async () => {
+    const device = await open();
+    using _scope = device.arena();
+    const weight = device.tensor([10]);
+    using step = capture(device, ({ x }: { x: Tensor }) => {
+      const out = mulSame(x, weight);
+      addInto(weight, 1);
+      return out;
+    });
+    const outs: number[] = [];
+    for (const x of [1, 2, 3]) outs.push(await step(host(x)).item());
+    assert.deepEqual(outs, [10, 22, 36]);
+    device.write(weight, Float32Array.of(100));
+    addInto(weight, 1); // still pending on webgpu when the replay begins
+    assert.equal(await step(host(2)).item(), 202);
+    assert.equal(await weight.item(), 102);
+  });
+
+  test(`capture: memory stays flat over 1,000 replays on ${name}`, { skip }, async () => {
+    const device = await open();
+    using _scope = device.arena();
+    const weights = device.tensor([1, 1, 1]);
+    using step = capture(device, ({ x }: { x: Tensor }) => chain(x, weights));
+    await step(host(1, 2, 3)).data();
+    const before = { ...device.stats };
+    for (let i = 0; i < 1000; i++) step(host(i, i, i));
+    const after = { ...device.stats };
+    assert.equal(after.liveBytes, before.liveBytes);
+    assert.equal(after.heldBytes, before.heldBytes);
+    assert.equal(after.launches - before.launches, 8000);
+    assert.equal(after.submits - before.submits, device.kind === "webgpu" ? 1000 : 0);
+    await weights.data();
+  });
+
+  test(
+    `capture: intermediates on ${name} share memory, and all of it is given back`,
+    { skip },
+    async () => {
+      const device = await open();
+      using _scope = device.arena();
+      const n = 4096;
+      const bytes = n * (device.float === "float64" ? 8 : 4);
+      const before = device.stats.liveBytes;
+      const step = capture(device, ({ x }: { x: Tensor }) => {
+        for (let layer = 0; layer < 20; layer++) x = affine(x, 1, 1);
+        return x;
+      });
+      const out = step({ x: { data: new Float32Array(n), shape: [n] } });
+      assert.equal((await out.data())[n - 1], 20);
+      assert.equal(device.stats.liveBytes - before, 3 * bytes); // the input, and two slots in turn
+      out.dispose(); // belongs to the step
+      assert.equal((await out.data())[0], 20);
+      step.dispose();
+      assert.equal(device.stats.liveBytes, before);
+      await assert.rejects(out.data(), DisposedError);
+    },
+  );
+}
+
+test("capture: inputs must keep their names and fit their shapes", () => {
+  const device = cpu();
+  const step = capture(device, (inputs: Record<string, Tensor>) => Object.values(inputs));
+  step(host(1));
+  assert.throws(() => step({ y: { data: Float32Array.of(1), shape: [1] } }), {
+    name: "CaptureError",
+    message: "Cannot run a captured step on inputs {y}: they must be those of its first call, {x}",
+  });
+  assert.throws(() => step({ x: { data: Float32Array.of(1), shape: [2] } }), ShapeError);
+});
+
+test("capture: the host may neither read nor write nor capture inside a step", () => {
+  const device = cpu();
+  const outside = device.tensor([1]);
+  const { liveBytes } = device.stats;
+  const faults: Record<string, (x: Tensor) => unknown> = {
+    "read a tensor": (x) => x.data(),
+    "write to a tensor": (x) => device.write(x, Float32Array.of(1)),
+    "capture a step": () => capture(device, () => outside)({}),
+  };
+  for (const [action, fault] of Object.entries(faults)) {
+    const step = capture(device, ({ x }: { x: Tensor }) => {
+      fault(x);
+      return x;
+    });
+    assert.throws(() => step(host(1)), {
+      name: "CaptureError",
+      message: `Cannot ${action} inside a captured step: ` +
+        "a step must be free of reads and writes by the host",
+    });
+  }
+  const step = capture(device, () => (outside.dispose(), outside));
+  assert.throws(() => step({}), CaptureError);
+  assert.equal(device.stats.liveBytes, liveBytes, "a failed recording gives its memory back");
+});
+
+test("capture: a failed recording leaves the device as it was", async () => {
+  const device = cpu();
+  let fail = true;
+  const step = capture(device, ({ x }: { x: Tensor }) => {
+    device.arena();
+    if (fail) throw new RangeError("not yet");
+    return affine(x, 2);
+  });
+  assert.throws(() => step(host(1)), RangeError);
+  const born = device.tensor([3]);
+  fail = false;
+  assert.equal(await step(host(4)).item(), 8);
+  assert.equal(await born.item(), 3);
+});
+
+test("capture: a step whose parameter was freed refuses to run", () => {
+  const device = cpu();
+  const weights = device.tensor([1, 2]);
+  const step = capture(device, ({ x }: { x: Tensor }) => mulSame(x, weights));
+  step(host(1, 2));
+  weights.dispose();
+  assert.throws(() => step(host(1, 2)), {
+    name: "DisposedError",
+    message: "Cannot run a captured step: the tensor tensor that it uses must be alive, " +
+      "but its memory was given back",
+  });
+});
+
+test("capture: intermediates and freed outputs cannot be had", async () => {
+  const device: Device = cpu();
+  let inside: Tensor | undefined;
+  const step = capture(device, ({ x }: { x: Tensor }) => {
+    inside = affine(x, 2);
+    return affine(inside, 3);
+  });
+  assert.equal(await step(host(1)).item(), 6);
+  await assert.rejects((inside as Tensor).data(), {
+    name: "DisposedError",
+    message: "Cannot read the affine tensor of shape (1): it must be an output of the captured " +
+      "step, but it is an intermediate whose memory is reused",
+  });
+  const freed = capture(device, ({ x }: { x: Tensor }) => {
+    using _inside = device.arena();
+    return affine(x, 2);
+  });
+  assert.throws(() => freed(host(1)), {
+    name: "DisposedError",
+    message: "Cannot return the affine tensor of shape (1): it must be alive, " +
+      "but its memory was given back",
+  });
+});

@@ -1,0 +1,77 @@
+/** The memory plan of captured steps. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { planSlots } from "../../core/plan.ts";
+import type { Storage } from "../../core/tensor.ts";
+
+interface Case {
+  readonly launches: Storage[][];
+  readonly transients: Set<Storage>;
+  readonly outputs: Set<Storage>;
+}
+
+/** Launches over a few storages of different sizes, some from outside, some of them outputs. */
+const cases: fc.Arbitrary<Case> = fc.record({
+  bytes: fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 12 }),
+  picks: fc.array(fc.array(fc.nat(), { minLength: 1, maxLength: 4 }), { maxLength: 20 }),
+  outside: fc.array(fc.nat(), { maxLength: 4 }),
+  returned: fc.array(fc.nat(), { maxLength: 4 }),
+}).map(({ bytes, picks, outside, returned }) => {
+  const storages = bytes.map((b, i): Storage => ({
+    memory: undefined,
+    bytes: b,
+    birth: `storage ${i}`,
+    state: "live",
+    owned: false,
+  }));
+  const pick = (i: number): Storage => storages[i % storages.length];
+  const transients = new Set(storages);
+  for (const i of outside) transients.delete(pick(i));
+  return {
+    launches: picks.map((l) => l.map(pick)),
+    transients,
+    outputs: new Set(returned.map(pick)),
+  };
+});
+
+/** The launches between which a storage must keep its contents; null where nobody needs it. */
+function life({ launches, outputs }: Case, storage: Storage): [number, number] | null {
+  const first = launches.findIndex((l) => l.includes(storage));
+  const last = outputs.has(storage) ? Infinity : launches.findLastIndex((l) => l.includes(storage));
+  return first < 0 && last < 0 ? null : [first < 0 ? Infinity : first, last];
+}
+
+test("plan: storages whose lives overlap never share a slot, and every slot is large enough", () => {
+  fc.assert(
+    fc.property(cases, (given) => {
+      const { bytes, slotOf } = planSlots(given.launches, given.transients, given.outputs);
+      for (const storage of given.transients) {
+        const mine = life(given, storage);
+        assert.equal(slotOf.has(storage), mine !== null);
+        if (mine === null) continue;
+        const slot = slotOf.get(storage) as number;
+        assert.ok(bytes[slot] >= storage.bytes);
+        for (const other of given.transients) {
+          const theirs = life(given, other);
+          if (other === storage || theirs === null || slotOf.get(other) !== slot) continue;
+          assert.ok(mine[1] < theirs[0] || theirs[1] < mine[0], `${storage.birth}, ${other.birth}`);
+        }
+      }
+      for (const storage of slotOf.keys()) assert.ok(given.transients.has(storage));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("plan: a chain of equal intermediates needs two slots", () => {
+  const chain = Array.from({ length: 10 }, (_, i): Storage => ({
+    memory: undefined,
+    bytes: 8,
+    birth: `${i}`,
+    state: "live",
+    owned: false,
+  }));
+  const launches = chain.slice(1).map((storage, i) => [chain[i], storage]);
+  assert.deepEqual(planSlots(launches, new Set(chain), new Set()).bytes, [8, 8]);
+});

@@ -1,0 +1,123 @@
+/** Making, reading and writing tensors. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { cpu } from "../../core/cpu_backend.ts";
+import { ArgumentError, DeviceError, DTypeError, ShapeError } from "../../core/errors.ts";
+import { testDevices } from "../devices.ts";
+import { affine } from "./affine.ts";
+
+for (const { name, skip, open } of testDevices) {
+  test(`tensor: elements and shapes survive the way to ${name} and back`, { skip }, async () => {
+    const device = await open();
+    using _scope = device.arena();
+    const nested = device.tensor([[[1], [2]], [[3], [4]], [[5], [6]]]);
+    assert.deepEqual(nested.shape, [3, 2, 1]);
+    assert.equal(nested.size, 6);
+    assert.equal(nested.rank, 3);
+    assert.equal(nested.dtype, device.float);
+    const scalar = device.tensor(-2.5);
+    assert.deepEqual(scalar.shape, []);
+    const integers = device.tensor(Int32Array.of(7, -8), [2, 1]);
+    assert.equal(integers.dtype, "int32");
+    const part = device.tensor(Float64Array.of(9, 10, 11).subarray(1));
+    const listed = device.tensor([1, 2], [2], "int32");
+    const [a, b, c, d, e] = await device.read([nested, scalar, integers, part, listed]);
+    assert.deepEqual([...a], [1, 2, 3, 4, 5, 6]);
+    assert.deepEqual([...b], [-2.5]);
+    assert.deepEqual(c, Int32Array.of(7, -8));
+    assert.deepEqual([...d], [10, 11]);
+    assert.deepEqual(e, Int32Array.of(1, 2));
+    assert.equal(await scalar.item(), -2.5);
+    assert.deepEqual(await device.read([]), []);
+  });
+
+  test(
+    `tensor: writes on ${name} come after earlier launches and before later ones`,
+    { skip },
+    async () => {
+      const device = await open();
+      using _scope = device.arena();
+      const x = device.tensor([1, 2]);
+      const before = affine(x, 10);
+      device.write(x, Float64Array.of(3, 4));
+      const after = affine(x, 10);
+      assert.deepEqual((await device.read([before, after])).map((a) => [...a]), [[10, 20], [
+        30,
+        40,
+      ]]);
+    },
+  );
+
+  test(`tensor: two read-backs on ${name} may be under way at once`, { skip }, async () => {
+    const device = await open();
+    using _scope = device.arena();
+    const x = device.tensor([1, 2]);
+    const first = affine(x, 2).data();
+    const second = affine(x, 3).data();
+    assert.deepEqual((await Promise.all([second, first])).map((a) => [...a]), [[3, 6], [2, 4]]);
+  });
+
+  test(`tensor: a view on ${name} shares the memory of the tensor it is of`, { skip }, async () => {
+    const device = await open();
+    using _scope = device.arena();
+    const x = device.tensor([1, 2, 3, 4]);
+    const view = x.view([2, 2]);
+    device.write(x, Float64Array.of(5, 6, 7, 8));
+    assert.deepEqual([...await view.data()], [5, 6, 7, 8]);
+    view.dispose();
+    assert.throws(() => affine(x, 1), /Cannot run affine on the tensor tensor of shape \(4\)/);
+  });
+}
+
+test("tensor: ragged and empty arrays are refused", () => {
+  const device = cpu();
+  const ragged = [[[1, 2], [3]], [[1, 2], 3], [1, [2]], [[1], [2, 3]]];
+  for (const data of ragged) {
+    assert.throws(() => device.tensor(data), {
+      name: "ShapeError",
+      message: /^Cannot make a tensor of nested arrays: all arrays at depth \d must have length/,
+    });
+  }
+  assert.throws(() => device.tensor([]), ShapeError);
+  assert.throws(() => device.tensor([[], []]), ShapeError);
+});
+
+test("tensor: shapes must be positive integers and fit the elements", () => {
+  const device = cpu();
+  assert.throws(() => device.tensor([1, 2, 3], [2, 2]), {
+    name: "ShapeError",
+    message: "Cannot make a tensor of shape (2, 2): it needs 4 elements, got 3",
+  });
+  for (const size of [0, -1, 1.5, NaN]) assert.throws(() => device.empty([size]), ShapeError);
+  const x = device.tensor([1, 2]);
+  assert.throws(() => device.write(x, Float32Array.of(1)), {
+    name: "ShapeError",
+    message: "Cannot write to a tensor of shape (2): it needs 2 elements, got 1",
+  });
+});
+
+test("tensor: dtypes must be those of the device and of the kernel", () => {
+  const single = cpu();
+  const double = cpu({ float: "float64" });
+  assert.throws(() => single.tensor([1], [1], "float64"), DTypeError);
+  assert.throws(() => double.tensor([1], [1], "float32"), DTypeError);
+  assert.throws(() => single.tensor([1, 2.5], [2], "int32"), {
+    name: "ArgumentError",
+    message: "Cannot make an int32 tensor: elements must be integers, got 2.5 at index 1",
+  });
+  assert.throws(() => affine(single.tensor([1], [1], "int32"), 2), {
+    name: "DTypeError",
+    message: "Cannot run affine on x: its dtype must be float32, got int32",
+  });
+});
+
+test("tensor: the item of many elements is refused", async () => {
+  await assert.rejects(cpu().tensor([1, 2]).item(), ArgumentError);
+});
+
+test("tensor: a kernel runs on the device of its tensors only", () => {
+  const [here, there] = [cpu(), cpu()];
+  const x = there.tensor([1]);
+  const kernel = { name: "none", buffers: { x: "read float" } };
+  assert.throws(() => here.run(kernel as never, { x } as never, {} as never), DeviceError);
+});
