@@ -5,34 +5,48 @@
  */
 import type { Kernel } from "../core/kernel.ts";
 import * as adamw from "./adamw.ts";
+import * as attention from "./attention.ts";
+import * as attentionBackward from "./attention_backward.ts";
+import * as beam from "./beam.ts";
 import * as binary from "./binary.ts";
 import * as copy from "./copy.ts";
 import * as dropout from "./dropout.ts";
 import * as fill from "./fill.ts";
+import * as gather from "./gather.ts";
 import * as indexRows from "./index_rows.ts";
 import * as matmul from "./matmul.ts";
 import * as pointwise from "./pointwise.ts";
 import * as random from "./random.ts";
 import * as reduce from "./reduce.ts";
 import * as rmsNorm from "./rms_norm.ts";
+import * as rope from "./rope.ts";
+import * as softmax from "./softmax.ts";
+import * as swiglu from "./swiglu.ts";
+import * as topK from "./top_k.ts";
 import * as trieLogProb from "./trie_log_prob.ts";
-import * as beam from "./beam.ts";
 
 /** The modules of this room that export kernels; a test checks that none is missing. */
 const modules: readonly Record<string, unknown>[] = [
   adamw,
+  attention,
+  attentionBackward,
+  beam,
   binary,
   copy,
   dropout,
   fill,
+  gather,
   indexRows,
   matmul,
   pointwise,
   random,
   reduce,
   rmsNorm,
+  rope,
+  softmax,
+  swiglu,
+  topK,
   trieLogProb,
-  beam,
 ];
 
 /** Every kernel, by registration. */

@@ -1,0 +1,153 @@
+/**
+ * Causal attention with grouped query heads (Ainslie et al., arXiv:2305.13245): query head h of H reads key and value head
+ * floor(h / (H / KVH)). For each batch entry and head, with s_tj = q_t . k_j / sqrt(D):
+ *
+ *   lse_t = log sum_{j<=t} e^{s_tj},   p_tj = e^{s_tj - lse_t},   out_t = sum_{j<=t} p_tj v_j
+ *
+ * No (T, T) matrix is stored: the backward makes p again from lse (Dao et al., arXiv:2205.14135).
+ *
+ * q, out are (B, T, H, D); k, v (B, T, KVH, D); lse (B, H, T). In WGSL an invocation takes eight rows of one head and
+ * walks over the other side four rows at a time, so that each vec4 it loads serves eight rows. D is a multiple of 4, at
+ * most MAX_HEAD_SIZE. (A variable declared in a loop needs its zeros spelt out: naga gives them to the first round only.)
+ *
+ * @module
+ */
+import { defineKernel } from "../core/kernel.ts";
+import { ramp } from "./cases.ts";
+import { addRows, dotRows, packRows, softmaxScores } from "./head_rows.ts";
+import { MASKED } from "./masked.ts";
+
+/** The largest head that fits the arrays of the WGSL. */
+export const MAX_HEAD_SIZE = 128;
+
+/** Sizes, of every kernel of attention. */
+export const PARAMS = { B: "u32", T: "u32", H: "u32", KVH: "u32", D: "u32" } as const;
+
+/** Their values. */
+export type Sizes = { readonly [K in keyof typeof PARAMS]: number };
+
+/** Invocation i is one of the eight-row tiles of one head: neighbours do the same rows of other heads. */
+export const tiles = (heads: number, { B, T }: Sizes): number => B * heads * Math.ceil(T / 8);
+
+/** Sizes of the twin tests. */
+export const SIZES: readonly Sizes[] = [
+  { B: 2, T: 11, H: 4, KVH: 2, D: 8 },
+  { B: 1, T: 1, H: 1, KVH: 1, D: 4 },
+];
+
+/** Inputs of a case, lse and delta among them, whether or not they belong together. */
+export function inputs({ B, T, H, KVH, D }: Sizes): Record<
+  "q" | "k" | "v" | "dout" | "attended" | "lse" | "delta",
+  Float64Array
+> {
+  const queries = B * T * H * D;
+  const keys = B * T * KVH * D;
+  return {
+    q: ramp(queries, 1).map((x) => 3 * x),
+    k: ramp(keys, 2),
+    v: ramp(keys, 3),
+    dout: ramp(queries, 4),
+    attended: ramp(queries, 5),
+    lse: ramp(B * H * T, 6).map((x) => 6 + x),
+    delta: ramp(B * H * T, 7),
+  };
+}
+
+/** The name of a case. */
+export const nameOf = ({ B, T, H, KVH, D }: Sizes): string =>
+  `B ${B} T ${T} H ${H} KVH ${KVH} D ${D}`;
+
+/** out and lse. */
+export const attentionForward = defineKernel({
+  name: "attentionForward",
+  buffers: {
+    q: "read float4",
+    k: "read float4",
+    v: "read float4",
+    out: "write float4",
+    lse: "write float",
+  },
+  params: PARAMS,
+  cpu({ q, k, v, out, lse }, { B, T, H, KVH, D }): void {
+    const scale = 1 / Math.sqrt(D);
+    const [qs, ks, vs] = [0, 1, 2].map(() => new Float64Array(T * D));
+    const p = new Float64Array(T);
+    const sum = new Float64Array(D);
+    for (let b = 0; b < B; b++) {
+      for (let h = 0; h < H; h++) {
+        const kv = (b * T * KVH + Math.floor(h / (H / KVH))) * D;
+        packRows(qs, q, (b * T * H + h) * D, H * D, T, D);
+        packRows(ks, k, kv, KVH * D, T, D);
+        packRows(vs, v, kv, KVH * D, T, D);
+        for (let t = 0; t < T; t++) {
+          dotRows(p, qs, t * D, ks, 0, t + 1, D, scale);
+          lse[(b * H + h) * T + t] = softmaxScores(p, t + 1);
+          sum.fill(0);
+          addRows(sum, p, vs, 0, t + 1, D);
+          out.set(sum, ((b * T + t) * H + h) * D);
+        }
+      }
+    }
+  },
+  invocations: (sizes) => tiles(sizes.H, sizes),
+  workgroup: 8,
+  wgsl: `
+fn kernel(i: u32) {
+  let D4 = p.D / 4u;
+  let h = i % p.H;
+  let b = i / p.H % p.B;
+  let t = i / (p.H * p.B) * 8u;
+  let pitch = p.KVH * D4;
+  let start = b * p.T * pitch + h / (p.H / p.KVH) * D4;
+  let last = min(t + 7u, p.T - 1u);
+  var qs: array<vec4f, ${MAX_HEAD_SIZE * 2}>; // row r, quarter d: [d * 8 + r]
+  var sums: array<vec4f, ${MAX_HEAD_SIZE * 2}>;
+  var top: array<f32, 8>;
+  var total: array<f32, 8>;
+  for (var r = 0u; r < 8u; r++) {
+    top[r] = ${MASKED};
+    let at = ((b * p.T + min(t + r, last)) * p.H + h) * D4;
+    for (var d = 0u; d < D4; d++) { qs[d * 8u + r] = q[at + d] / sqrt(f32(p.D)); }
+  }
+  for (var j = 0u; j <= last; j += 4u) {
+    let js = min(vec4u(j, j + 1u, j + 2u, j + 3u), vec4u(last)) * pitch + start;
+    var ps = array<vec4f, 8>();
+    for (var d = 0u; d < D4; d++) {
+      let k0 = k[js.x + d]; let k1 = k[js.y + d]; let k2 = k[js.z + d]; let k3 = k[js.w + d];
+      for (var r = 0u; r < 8u; r++) {
+        let x = qs[d * 8u + r];
+        ps[r] += vec4f(dot(x, k0), dot(x, k1), dot(x, k2), dot(x, k3));
+      }
+    }
+    for (var r = 0u; r < 8u; r++) { // sums so far are relative to the largest score so far
+      let live = vec4u(j, j + 1u, j + 2u, j + 3u) <= vec4u(t + r);
+      let s = select(vec4f(${MASKED}), ps[r], live);
+      let newTop = max(top[r], max(max(s.x, s.y), max(s.z, s.w)));
+      let shrink = exp(top[r] - newTop);
+      let e = exp(s - newTop);
+      top[r] = newTop;
+      total[r] = total[r] * shrink + e.x + e.y + e.z + e.w;
+      ps[r] = e;
+      if (shrink < 1.0) { for (var d = 0u; d < D4; d++) { sums[d * 8u + r] *= shrink; } }
+    }
+    for (var d = 0u; d < D4; d++) {
+      let v0 = v[js.x + d]; let v1 = v[js.y + d]; let v2 = v[js.z + d]; let v3 = v[js.w + d];
+      for (var r = 0u; r < 8u; r++) {
+        let e = ps[r];
+        sums[d * 8u + r] += e.x * v0 + e.y * v1 + e.z * v2 + e.w * v3;
+      }
+    }
+  }
+  for (var r = 0u; r <= last - t; r++) {
+    let at = ((b * p.T + t + r) * p.H + h) * D4;
+    for (var d = 0u; d < D4; d++) { out[at + d] = sums[d * 8u + r] / total[r]; }
+    lse[(b * p.H + h) * p.T + t + r] = top[r] + log(total[r]);
+  }
+}`,
+  cases: () =>
+    SIZES.map((sizes) => {
+      const { q, k, v } = inputs(sizes);
+      const lse = sizes.B * sizes.H * sizes.T;
+      return { name: nameOf(sizes), params: sizes, buffers: { q, k, v, out: q.length, lse } };
+    }),
+});

@@ -1,0 +1,96 @@
+/**
+ * SwiGLU (Shazeer, arXiv:2002.05202) with s = 1 / (1 + e^-gate):
+ *
+ *   out = gate s up,   dgate = dout up s (1 + gate (1 - s)),   dup = dout gate s
+ *
+ * @module
+ */
+import type { FloatArray } from "../core/dtype.ts";
+import { defineKernel, type Kernel } from "../core/kernel.ts";
+import { ramp } from "./cases.ts";
+import { sigmoid, wgslMaths } from "./maths.ts";
+
+type Views<K extends string> = { readonly [name in K]: FloatArray };
+
+/** gate and up, far enough out for e^-gate to overflow in float32. */
+const inputs = (n: number): { gate: Float64Array; up: Float64Array } => ({
+  gate: ramp(n, 1).map((g, i) => i < n / 2 ? 4 * g : 100 * g),
+  up: ramp(n, 2),
+});
+
+/** out on n elements; four an invocation where `element` is float4. */
+function forwardKernel<E extends "float" | "float4">(
+  element: E,
+): Kernel<{ gate: `read ${E}`; up: `read ${E}`; out: `write ${E}` }, { n: "u32" }> {
+  const lanes = element === "float4" ? 4 : 1;
+  return defineKernel({
+    name: `swigluForward ${element}`,
+    buffers: { gate: `read ${element}`, up: `read ${element}`, out: `write ${element}` },
+    params: { n: "u32" },
+    cpu({ gate, up, out }: Views<"gate" | "up" | "out">, { n }): void {
+      for (let i = 0; i < n; i++) out[i] = gate[i] * sigmoid(gate[i]) * up[i];
+    },
+    invocations: ({ n }) => n / lanes,
+    wgsl: `${wgslMaths(lanes === 4 ? "vec4f" : "f32")}
+fn kernel(i: u32) {
+  out[i] = gate[i] * sigmoidOf(gate[i]) * up[i];
+}`,
+    cases: () => [{ name: "16 numbers", params: { n: 16 }, buffers: { ...inputs(16), out: 16 } }],
+  });
+}
+
+/** dgate and dup on n elements; four an invocation where `element` is float4. */
+function backwardKernel<E extends "float" | "float4">(element: E): Kernel<
+  {
+    dout: `read ${E}`;
+    gate: `read ${E}`;
+    up: `read ${E}`;
+    dgate: `write ${E}`;
+    dup: `write ${E}`;
+  },
+  { n: "u32" }
+> {
+  const lanes = element === "float4" ? 4 : 1;
+  return defineKernel({
+    name: `swigluBackward ${element}`,
+    buffers: {
+      dout: `read ${element}`,
+      gate: `read ${element}`,
+      up: `read ${element}`,
+      dgate: `write ${element}`,
+      dup: `write ${element}`,
+    },
+    params: { n: "u32" },
+    cpu(
+      { dout, gate, up, dgate, dup }: Views<"dout" | "gate" | "up" | "dgate" | "dup">,
+      { n },
+    ): void {
+      for (let i = 0; i < n; i++) {
+        const s = sigmoid(gate[i]);
+        dgate[i] = dout[i] * up[i] * s * (1 + gate[i] * (1 - s));
+        dup[i] = dout[i] * gate[i] * s;
+      }
+    },
+    invocations: ({ n }) => n / lanes,
+    wgsl: `${wgslMaths(lanes === 4 ? "vec4f" : "f32")}
+fn kernel(i: u32) {
+  let s = sigmoidOf(gate[i]);
+  dgate[i] = dout[i] * up[i] * s * (1.0 + gate[i] * (1.0 - s));
+  dup[i] = dout[i] * gate[i] * s;
+}`,
+    cases: () => [{
+      name: "16 numbers",
+      params: { n: 16 },
+      buffers: { dout: ramp(16, 3), ...inputs(16), dgate: 16, dup: 16 },
+    }],
+  });
+}
+
+/** Any size. */
+export const swigluForward = forwardKernel("float");
+/** Sizes that are a multiple of 4. */
+export const swigluForward4 = forwardKernel("float4");
+/** Any size. */
+export const swigluBackward = backwardKernel("float");
+/** Sizes that are a multiple of 4. */
+export const swigluBackward4 = backwardKernel("float4");
