@@ -1,0 +1,142 @@
+/**
+ * Files, written so that a crash leaves either the old one or the new one, and errors that say what to do.
+ *
+ * @module
+ */
+import {
+  appendFileSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { DataError } from "../core/errors.ts";
+
+/** What the system's error codes ask for. */
+const REQUIREMENTS: Readonly<Record<string, string>> = {
+  EACCES: "the user must be allowed to",
+  EPERM: "the user must be allowed to",
+  EROFS: "its file system must be writable",
+  ENOSPC: "its disk must have room",
+  EDQUOT: "the user's quota must have room",
+  ENOENT: "it and its folder must exist",
+  ENOTDIR: "its folder must not be a file",
+  EISDIR: "it must not be a folder",
+  EEXIST: "it must not be a file",
+  ENOTEMPTY: "it must not be a folder",
+};
+
+/** Deno's own errors have a name instead of a code. */
+const DENO_ERRORS = ["NotCapable", "PermissionDenied"];
+
+/**
+ * Replaces a file, or makes it, in one atomic step: the data goes to a file beside it that is then renamed. If anything
+ * fails the old file is untouched and the one beside it is removed.
+ *
+ * @throws {DataError} if the system refuses.
+ *
+ * @example
+ * ```ts
+ * import { tmpdir } from "node:os";
+ * import { writeFileAtomic } from "beargrad";
+ *
+ * writeFileAtomic(`${tmpdir()}/summary.json`, "{}\n");
+ * ```
+ */
+export function writeFileAtomic(path: string, data: string | Uint8Array): void {
+  const beside = join(dirname(path), `.${basename(path)}.tmp`);
+  try {
+    const file = openSync(beside, "w");
+    try {
+      writeFileSync(file, data);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(beside, path);
+  } catch (error) {
+    removeQuietly(beside);
+    throw fileError("write", path, error);
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // The error that led here says more than this one.
+  }
+}
+
+/**
+ * Adds a line to the end of a file, which is made if need be.
+ *
+ * @throws {DataError} if the system refuses.
+ *
+ * @example
+ * ```ts
+ * import { tmpdir } from "node:os";
+ * import { appendLine } from "beargrad";
+ *
+ * appendLine(`${tmpdir()}/metrics.jsonl`, JSON.stringify({ step: 1, loss: 2.5 }));
+ * ```
+ */
+export function appendLine(path: string, line: string): void {
+  attempt("write", path, () => appendFileSync(path, `${line}\n`));
+}
+
+/**
+ * Makes a folder, and those above it, where they are missing.
+ *
+ * @throws {DataError} if the system refuses.
+ */
+export function makeFolder(path: string): void {
+  attempt("make the folder", path, () => mkdirSync(path, { recursive: true }));
+}
+
+/**
+ * The bytes of a file, or undefined where there is none.
+ *
+ * @throws {DataError} if the system refuses.
+ */
+export function readIfPresent(path: string): Uint8Array | undefined {
+  return attempt("read", path, () => {
+    try {
+      return readFileSync(path);
+    } catch (error) {
+      if (codeOf(error) === "ENOENT") return undefined;
+      throw error;
+    }
+  });
+}
+
+function attempt<T>(action: string, path: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw fileError(action, path, error);
+  }
+}
+
+/** The typed error for one of the system's; anything else is returned as it is. Internal. */
+export function fileError(action: string, path: string, error: unknown): unknown {
+  const code = codeOf(error);
+  if (code === undefined) return error;
+  const flag = action === "read" ? "--allow-read" : "--allow-write";
+  const requirement = DENO_ERRORS.includes(code)
+    ? `Deno must be allowed to (run with -P or ${flag})`
+    : REQUIREMENTS[code] ?? "the system must allow it";
+  return new DataError(`Cannot ${action} ${path}: ${requirement}, got ${code}`, { cause: error });
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  if (DENO_ERRORS.includes(error.name)) return error.name;
+  const { code } = error as NodeJS.ErrnoException;
+  return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
+}
