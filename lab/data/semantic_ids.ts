@@ -100,6 +100,7 @@ function read<S extends v.GenericSchema>(
   } catch (error) {
     refuse(folder, file, "it must be whole, well-formed JSON", oneLine((error as Error).message));
   }
+  if (Array.isArray(json)) refuse(folder, file, "it must be an object", "an array");
   const result = v.safeParse(schema, json);
   if (result.success) return result.output;
   const [issue] = result.issues;

@@ -1,0 +1,119 @@
+/** Baselines: by hand, against brute force, and on real data. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { test } from "node:test";
+import { ArgumentError } from "../../core/errors.ts";
+import { bestAttainable, cooccurrence, oracle, popularity } from "../../lab/baselines.ts";
+import { type Dataset, evaluationCases } from "../../lab/data/dataset.ts";
+import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
+import { synthetic } from "../../lab/data/synthetic.ts";
+import { hitRate } from "../../lab/metrics.ts";
+
+const OFFICE = "../shared/data/office-sid";
+
+const small: Dataset = {
+  name: "hand-made",
+  items: ["0", "1", "2", "3", "4"],
+  paths: [[1], [2], [3], [4], [5]],
+  tokens: ["<bos>", "a", "b", "c", "d", "e"],
+  users: [
+    { id: "x", items: [0, 1, 2, 3] },
+    { id: "y", items: [1, 2, 4] },
+    { id: "z", items: [1, 0, 3] },
+  ],
+  skippedUsers: 0,
+};
+
+test("baselines: popularity counts what comes before the targets", () => {
+  // Before the test targets: 0 1 2, 1 2, 1 0. Before the validation targets: 0 1, 1, 1.
+  assert.deepEqual(popularity(small, "test").rank([], 5), [1, 0, 2, 3, 4]);
+  assert.deepEqual(popularity(small, "validation").rank([], 3), [1, 0, 2]);
+  assert.deepEqual(popularity(small, "test").rank([1, 3], 2), [1, 0]);
+});
+
+test("baselines: popularity without the history", () => {
+  const baseline = popularity(small, "test", { excludeHistory: true });
+  assert.deepEqual(baseline.rank([1, 3], 2), [0, 2]);
+  assert.deepEqual(baseline.rank([0, 1, 2, 3], 5), [4]);
+});
+
+test("baselines: co-occurrence by hand", () => {
+  // Test: C(0, 1) = 1, C(0, 2) = 1/2, C(1, 2) = 2, C(1, 0) = 1; counts 2 3 2 0 0.
+  const baseline = cooccurrence(small, "test");
+  // After 0: 1 scores 1 / sqrt(3 * 4), 2 scores 0.5 / sqrt(3 * 3); the others go by count, then index.
+  assert.deepEqual(baseline.rank([0], 5), [1, 2, 3, 4]);
+  // After 1: 2 scores 2 / sqrt(4 * 3), 0 scores 1 / sqrt(4 * 3).
+  assert.deepEqual(baseline.rank([1], 2), [2, 0]);
+  // Nothing followed 2 and 3: by count.
+  assert.deepEqual(baseline.rank([2, 3], 5), [1, 0, 4]);
+});
+
+test("baselines: co-occurrence agrees with its formula", () => {
+  const shop = synthetic({ users: 60 });
+  const n = new Array<number>(shop.items.length).fill(0);
+  const before = shop.users.map(({ items }) => items.slice(0, -1));
+  for (const items of before) for (const item of items) n[item]++;
+  const together = (i: number, j: number): number => {
+    let total = 0;
+    for (const items of before) {
+      const p = items.indexOf(i);
+      const q = items.indexOf(j);
+      if (p >= 0 && q > p && q - p <= 5) total += 1 / (q - p);
+    }
+    return total;
+  };
+  for (const { history } of evaluationCases(shop, "test", 6, 5)) {
+    const score = (j: number): number =>
+      history.toReversed().reduce(
+        (sum, i, d) => sum + together(i, j) / (d + 1) / Math.sqrt((1 + n[i]) * (1 + n[j])),
+        0,
+      );
+    const list = cooccurrence(shop, "test").rank(history, 20);
+    const scores = list.map(score);
+    const others = shop.items.map((_, j) => j).filter((j) =>
+      !history.includes(j) && !list.includes(j)
+    );
+    assert.equal(new Set(list).size, 20);
+    assert.ok(list.every((item) => !history.includes(item)));
+    scores.slice(1).forEach((s, r) => assert.ok(s <= scores[r] + 1e-12));
+    assert.ok(Math.max(...others.map(score)) <= scores[19] + 1e-12);
+  }
+});
+
+test("baselines: the oracle ranks by the true probabilities", () => {
+  const p = Float64Array.of(0.1, 0.4, 0.2, 0.3, 0);
+  const dataset = { ...small, oracle: (): Float64Array => p.slice() };
+  assert.deepEqual(oracle(dataset).rank([3], 3), [1, 3, 2]);
+  assert.deepEqual(oracle(dataset, { excludeHistory: true }).rank([3], 3), [1, 2, 0]);
+  const cases = evaluationCases(dataset, "test", 20);
+  assert.ok(Math.abs(bestAttainable(dataset, cases, 2) - 0.7) < 1e-12);
+  assert.ok(Math.abs(bestAttainable(dataset, cases, 9) - 1) < 1e-12);
+  assert.throws(() => oracle(small), ArgumentError);
+  assert.throws(() => bestAttainable(small, cases, 2), ArgumentError);
+});
+
+test("baselines: on synthetic data the order is popularity, co-occurrence, oracle", () => {
+  const shop = synthetic();
+  const cases = evaluationCases(shop, "test", 20);
+  const [popular, together, best] = [
+    popularity(shop, "test"),
+    cooccurrence(shop, "test"),
+    oracle(shop),
+  ]
+    .map((baseline) =>
+      hitRate(cases.map((c) => baseline.rank(c.history, 10).indexOf(c.target)), 10)
+    );
+  assert.ok(popular + 0.05 < together && together + 0.05 < best, `${popular} ${together} ${best}`);
+  // What the oracle reaches is what it expects, within three standard errors of 1,500 users.
+  assert.ok(Math.abs(best - bestAttainable(shop, cases, 10)) < 3 * Math.sqrt(0.25 / 1500));
+});
+
+test("baselines: co-occurrence on office-sid reaches HR@10 of about .116", {
+  skip: existsSync(OFFICE) ? false : `there is no ${OFFICE}`,
+}, () => {
+  const office = loadSemanticIds(OFFICE);
+  const cases = evaluationCases(office, "test", 20);
+  const baseline = cooccurrence(office, "test");
+  const hr = hitRate(cases.map((c) => baseline.rank(c.history, 10).indexOf(c.target)), 10);
+  assert.ok(Math.abs(hr - 0.116) < 0.005, `HR@10 ${hr}`);
+});
