@@ -9,6 +9,7 @@ import * as attention from "./attention.ts";
 import * as attentionBackward from "./attention_backward.ts";
 import * as beam from "./beam.ts";
 import * as binary from "./binary.ts";
+import * as cachedAttention from "./cached_attention.ts";
 import * as copy from "./copy.ts";
 import * as dropout from "./dropout.ts";
 import * as fill from "./fill.ts";
@@ -32,6 +33,7 @@ const modules: readonly Record<string, unknown>[] = [
   attentionBackward,
   beam,
   binary,
+  cachedAttention,
   copy,
   dropout,
   fill,
