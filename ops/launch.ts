@@ -148,6 +148,14 @@ export function permuted(action: string, x: Tensor, axes: readonly number[]): Te
   return copied(action, shape, x, { at: 0, strides: axes.map((axis) => strides[axis]) });
 }
 
+/** The opposite of {@link permuted}: axis i of x becomes axis `order[i]`. */
+export function restored(action: string, x: Tensor, order: readonly number[]): Tensor {
+  if (order.every((axis, i) => axis === i)) return x;
+  const back: number[] = [];
+  order.forEach((axis, i) => back[axis] = i);
+  return permuted(action, x, back);
+}
+
 /** x stretched to `shape`, which it must broadcast to. */
 export function stretched(action: string, x: Tensor, shape: Shape): Tensor {
   if (x.size === sizeOf(shape)) return x.view(shape);
@@ -156,9 +164,15 @@ export function stretched(action: string, x: Tensor, shape: Shape): Tensor {
 
 /** A tensor seen as (outer, n, inner), to be reduced over n. */
 export interface Rows {
+  /** The tensor, its axes possibly in another order. */
   readonly x: Tensor;
+  /** Axis i of it is axis `order[i]` of the original. */
+  readonly order: readonly number[];
+  /** The product of the sizes before the reduced axes. */
   readonly outer: number;
+  /** The product of the reduced sizes. */
   readonly n: number;
+  /** The product of the sizes after them. */
   readonly inner: number;
 }
 
@@ -168,10 +182,11 @@ export function rowsOver(action: string, x: Tensor, axes: readonly number[]): Ro
   const first = axes[0] ?? 0;
   if (axes.every((axis, i) => axis === first + i)) {
     const outer = sizeOf(x.shape.slice(0, first));
-    return { x, outer, n, inner: x.size / n / outer };
+    return { x, order: x.shape.map((_, axis) => axis), outer, n, inner: x.size / n / outer };
   }
   const kept = x.shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
-  return { x: permuted(action, x, [...kept, ...axes]), outer: x.size / n, n, inner: 1 };
+  const order = [...kept, ...axes];
+  return { x: permuted(action, x, order), order, outer: x.size / n, n, inner: 1 };
 }
 
 /** The sums over `axes` (sorted), under the shape that is left. */

@@ -13,7 +13,7 @@ import {
 import type { InputGradients } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { sample } from "./cases.ts";
-import { copied, copyInto, filled, permuted, stretched, summedTo } from "./launch.ts";
+import { copied, copyInto, filled, permuted, restored, stretched, summedTo } from "./launch.ts";
 
 /**
  * The same elements under another shape, sharing memory. One size may be -1: it is what remains.
@@ -75,11 +75,9 @@ export const transpose: Op<[x: Tensor, axes?: readonly number[]], Tensor> = defi
   forward: (x: Tensor, axes?: readonly number[]) => ({
     out: permuted("transpose", x, orderOf(x, axes)),
   }),
-  backward: (dout, _, [x, axes]) => [() => { // axis order[i] of dx is axis i of dout
-    const back: number[] = [];
-    orderOf(x, axes).forEach((axis, i) => back[axis] = i);
-    return permuted("transpose gradient", dout, back);
-  }],
+  backward: (dout, _, [x, axes]) => [ // axis order[i] of dx is axis i of dout
+    () => restored("transpose gradient", dout, orderOf(x, axes)),
+  ],
   cases: () => [
     { name: "(2, 3)", args: (d) => [sample(d, [2, 3], 1)] },
     {

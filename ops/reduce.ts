@@ -2,12 +2,17 @@ import { ArgumentError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { normalizeAxis, type Shape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
+import { gatherForward, scatterAddForward } from "../kernels/gather.ts";
+import { CHUNK, extremeOfCandidates, extremeOfChunks } from "../kernels/reduce.ts";
 import { mul } from "./binary.ts";
 import { sample } from "./cases.ts";
-import { stretched, summed } from "./launch.ts";
+import { restored, type Rows, rowsOver, stretched, summed } from "./launch.ts";
 
 /** One axis, several, or all where there is none. Negative axes count from the back. */
 export type Axes = number | readonly number[];
+
+/** A reduction over some axes, or over all. */
+export type Reduction = Op<[x: Tensor, axis?: Axes, keepDims?: boolean], Tensor>;
 
 /** The axes that a reduction runs over, sorted, and the shapes it leaves. */
 function reduction(
@@ -45,7 +50,7 @@ function reduction(
  * console.log(await sum(x).item(), await sum(x, 0).data()); // 21 [5, 7, 9]
  * ```
  */
-export const sum: Op<[x: Tensor, axis?: Axes, keepDims?: boolean], Tensor> = defineOp({
+export const sum: Reduction = defineOp({
   name: "sum",
   forward(x: Tensor, axis?: Axes, keepDims = false): { out: Tensor } {
     const { axes, shape } = reduction("sum", x, axis, keepDims);
@@ -81,3 +86,109 @@ export function mean(x: Tensor, axis?: Axes, keepDims?: boolean): Tensor {
   const { axes } = reduction("mean", x, axis, false);
   return mul(sum(x, axis, keepDims), 1 / sizeOf(axes.map((a) => x.shape[a])));
 }
+
+/** The extremes over `axes`: where each lies in the merged axis, and its value. */
+function extremes(name: string, x: Tensor, axes: readonly number[], sign: 1 | -1): Extremes {
+  const rows = rowsOver(name, x, axes);
+  const { outer, n, inner } = rows;
+  const chunk = n > 2 * CHUNK ? CHUNK : n;
+  const chunks = Math.ceil(n / chunk);
+  const { device } = x;
+  const candidates = device.empty([outer, chunks, inner], "int32", name);
+  device.run(extremeOfChunks, { x: rows.x, index: candidates }, { outer, n, inner, chunk, sign });
+  let index = candidates;
+  if (chunks > 1) {
+    index = device.empty([outer, 1, inner], "int32", name);
+    const params = { outer, n, inner, chunks, sign };
+    device.run(extremeOfCandidates, { x: rows.x, candidates, index }, params);
+  }
+  return { ...rows, index };
+}
+
+interface Extremes extends Rows {
+  readonly index: Tensor;
+}
+
+function extreme(name: "max" | "min", sign: 1 | -1): Reduction {
+  return defineOp({
+    name,
+    forward(x: Tensor, axis?: Axes, keepDims = false): { out: Tensor; saved: Extremes } {
+      const { axes, shape } = reduction(name, x, axis, keepDims);
+      const saved = extremes(name, x, axes, sign);
+      const { outer, n, inner, index } = saved;
+      const out = x.device.empty(shape, x.dtype, name);
+      const params = { outer, V: n, K: 1, inner };
+      x.device.run(gatherForward, { x: saved.x, index, out }, params);
+      return { out, saved };
+    },
+    backward: (dout, { outer, n, inner, index, order }, [x]) => [() => { // all to the extreme
+      const dx = x.device.empty(order.map((axis) => x.shape[axis]), x.dtype, `${name} gradient`);
+      const params = { outer, V: n, K: 1, inner };
+      x.device.run(scatterAddForward, { index, values: dout, out: dx }, params);
+      return restored(`${name} gradient`, dx, order);
+    }],
+    cases: () => [
+      { name: "all of (2, 3)", args: (d) => [sample(d, [2, 3], 1)] },
+      { name: "the middle of (2, 3, 4)", args: (d) => [sample(d, [2, 3, 4], 1), 1] },
+      {
+        name: "the ends of (2, 3, 4), kept",
+        args: (d) => [sample(d, [2, 3, 4], 1), [0, -1], true],
+      },
+    ],
+  });
+}
+
+/**
+ * The largest over some axes, or over all. With `keepDims` the axes stay, with size 1. Among equals the gradient goes
+ * to the first.
+ *
+ * @throws {ShapeError} if x has no such axis.
+ * @throws {ArgumentError} if an axis is named twice.
+ *
+ * @example
+ * ```ts
+ * import { cpu, max } from "beargrad";
+ *
+ * const x = cpu().tensor([[1, 5, 3], [4, 2, 6]]);
+ * console.log(await max(x).item(), await max(x, 0).data()); // 6 [4, 5, 6]
+ * ```
+ */
+export const max: Reduction = extreme("max", 1);
+
+/**
+ * The smallest over some axes, or over all. With `keepDims` the axes stay, with size 1. Among equals the gradient goes
+ * to the first.
+ *
+ * @throws {ShapeError} if x has no such axis.
+ * @throws {ArgumentError} if an axis is named twice.
+ *
+ * @example
+ * ```ts
+ * import { cpu, min } from "beargrad";
+ *
+ * const x = cpu().tensor([[1, 5, 3], [4, 2, 6]]);
+ * console.log(await min(x).item(), await min(x, 1).data()); // 1 [1, 2]
+ * ```
+ */
+export const min: Reduction = extreme("min", -1);
+
+/**
+ * Where the largest lies along the last axis: x (..., V), out int32 (...). Among equals the lowest index.
+ *
+ * @throws {ShapeError} if x is a scalar.
+ *
+ * @example
+ * ```ts
+ * import { argmax, cpu } from "beargrad";
+ *
+ * console.log(await argmax(cpu().tensor([[1, 5, 5], [4, 2, 3]])).data()); // Int32Array [1, 0]
+ * ```
+ */
+export const argmax: Op<[x: Tensor], Tensor> = defineOp({
+  name: "argmax",
+  forward(x: Tensor): { out: Tensor } {
+    const { axes, shape } = reduction("argmax", x, -1, false);
+    return { out: extremes("argmax", x, axes, 1).index.view(shape) };
+  },
+  cases: () => [{ name: "(3, 4)", args: (d) => [sample(d, [3, 4], 1)] }],
+});

@@ -1,0 +1,66 @@
+/**
+ * The k largest of each of N rows of V, in the total order (value descending, index ascending).
+ *
+ * @module
+ */
+import { defineKernel } from "../core/kernel.ts";
+import { integers, ramp } from "./cases.ts";
+
+/** values and indices (N, k); one invocation a row, which takes k rounds of "the largest below the last". */
+export const topKForward = defineKernel({
+  name: "topKForward",
+  buffers: { x: "read float", values: "write float", indices: "write int" },
+  params: { N: "u32", V: "u32", k: "u32" },
+  cpu({ x, values, indices }, { N, V, k }): void {
+    for (let n = 0, row = 0, out = 0; n < N; n++, row += V, out += k) {
+      for (let v = 0; v < V; v++) { // insert x_v into the sorted list of the largest so far
+        const value = x[row + v];
+        if (v >= k && value <= values[out + k - 1]) continue;
+        let at = Math.min(v, k - 1);
+        for (; at > 0 && value > values[out + at - 1]; at--) {
+          values[out + at] = values[out + at - 1];
+          indices[out + at] = indices[out + at - 1];
+        }
+        values[out + at] = value;
+        indices[out + at] = v;
+      }
+    }
+  },
+  invocations: ({ N }) => N,
+  wgsl: `
+fn kernel(n: u32) {
+  let row = n * p.V;
+  var last = 0.0;
+  var lastAt = -1;
+  for (var j = 0u; j < p.k; j++) {
+    var best = 0.0;
+    var bestAt = -1;
+    for (var v = 0; v < i32(p.V); v++) {
+      let value = x[row + u32(v)];
+      let below = j == 0u || value < last || (value == last && v > lastAt);
+      if (below && (bestAt < 0 || value > best)) { best = value; bestAt = v; }
+    }
+    values[n * p.k + j] = best;
+    indices[n * p.k + j] = bestAt;
+    last = best;
+    lastAt = bestAt;
+  }
+}`,
+  cases: () => [
+    {
+      name: "4 of 9, with ties",
+      params: { N: 3, V: 9, k: 4 },
+      buffers: { x: integers(27, 4, 1), values: 12, indices: 12 },
+    },
+    {
+      name: "1 of 6",
+      params: { N: 5, V: 6, k: 1 },
+      buffers: { x: ramp(30, 1), values: 5, indices: 5 },
+    },
+    {
+      name: "all of 7",
+      params: { N: 2, V: 7, k: 7 },
+      buffers: { x: ramp(14, 2), values: 14, indices: 14 },
+    },
+  ],
+});

@@ -1,0 +1,110 @@
+import { ShapeError } from "../core/errors.ts";
+import { defineOp, type Op } from "../core/op.ts";
+import { formatShape, sameShape } from "../core/shape.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { gatherForward, scatterAddForward } from "../kernels/gather.ts";
+import { indices, sample } from "./cases.ts";
+
+/** out[..., k] = x[..., index[..., k]]. */
+function gathered(birth: string, x: Tensor, index: Tensor): Tensor {
+  const V = x.shape.at(-1) ?? 1;
+  const K = index.shape.at(-1) ?? 1;
+  const out = x.device.empty(index.shape, x.device.float, birth);
+  x.device.run(gatherForward, { x, index, out }, { outer: index.size / K, V, K, inner: 1 });
+  return out;
+}
+
+/** out[..., v] = the sum of the values whose index is v. */
+export function scattered(birth: string, index: Tensor, values: Tensor, V: number): Tensor {
+  const K = index.shape.at(-1) ?? 1;
+  const outer = index.size / K;
+  const out = values.device.empty([...index.shape.slice(0, -1), V], values.device.float, birth);
+  values.device.run(scatterAddForward, { index, values, out }, { outer, V, K, inner: 1 });
+  return out;
+}
+
+/**
+ * Elements of x along its last axis by their indices: x (..., V), index int32 (..., K), out (..., K). Indices must be in
+ * [0, V); one outside takes the nearest element.
+ *
+ * @throws {ShapeError} if x and index do not agree on the axes before the last.
+ * @throws {DTypeError} if index is not int32.
+ *
+ * @example
+ * ```ts
+ * import { cpu, gather } from "beargrad";
+ *
+ * const device = cpu();
+ * const x = device.tensor([[1, 2, 3], [4, 5, 6]]);
+ * const index = device.tensor([[2, 2], [0, 1]], [2, 2], "int32");
+ * console.log(await gather(x, index).data()); // [3, 3, 4, 5]
+ * ```
+ */
+export const gather: Op<[x: Tensor, index: Tensor], Tensor> = defineOp({
+  name: "gather",
+  forward(x: Tensor, index: Tensor): { out: Tensor } {
+    const fits = x.rank > 0 && x.rank === index.rank &&
+      sameShape(x.shape.slice(0, -1), index.shape.slice(0, -1));
+    if (!fits) {
+      throw new ShapeError(
+        `Cannot gather from ${formatShape(x.shape)} by ${formatShape(index.shape)}: ` +
+          `their shapes must agree up to the last axis`,
+      );
+    }
+    return { out: gathered("gather", x, index) };
+  },
+  backward: (dout, _, [x, index]) => [ // the adjoint: dx[..., v] sums dout where the index is v
+    () => scattered("gather gradient", index, dout, x.shape.at(-1) ?? 1),
+    null,
+  ],
+  cases: () => [
+    {
+      name: "(2, 5) by (2, 3)",
+      args: (d) => [sample(d, [2, 5], 1), indices(d, [2, 3], 2, 5)],
+    },
+    { name: "(3) by (4)", args: (d) => [sample(d, [3], 1), indices(d, [4], 2, 3)] },
+  ],
+});
+
+/**
+ * Adds values into zeros along the last axis: index int32 (..., K), values (..., K), out (..., size) with `out[..., v]` the
+ * sum of the values whose index is v. The adjoint of {@link gather}. Indices must be in [0, size); one outside counts
+ * as the nearest.
+ *
+ * @throws {ShapeError} if index and values differ in shape, or if size is not a positive integer.
+ * @throws {DTypeError} if index is not int32.
+ *
+ * @example
+ * ```ts
+ * import { cpu, scatterAdd } from "beargrad";
+ *
+ * const device = cpu();
+ * const index = device.tensor([0, 2, 0], [3], "int32");
+ * console.log(await scatterAdd(index, device.tensor([1, 2, 3]), 4).data()); // [4, 0, 2, 0]
+ * ```
+ */
+export const scatterAdd: Op<[index: Tensor, values: Tensor, size: number], Tensor> = defineOp({
+  name: "scatterAdd",
+  forward(index: Tensor, values: Tensor, size: number): { out: Tensor } {
+    if (index.rank === 0 || !sameShape(index.shape, values.shape)) {
+      throw new ShapeError(
+        `Cannot scatter values of shape ${formatShape(values.shape)} by ${
+          formatShape(index.shape)
+        }: ` +
+          `the shapes must be equal, with at least one axis`,
+      );
+    }
+    return { out: scattered("scatterAdd", index, values, size) };
+  },
+  backward: (dout, _, [index]) => [
+    null,
+    () => gathered("scatterAdd gradient", dout, index),
+  ],
+  cases: () => [
+    {
+      name: "(2, 4) into (2, 3)",
+      args: (d) => [indices(d, [2, 4], 1, 3), sample(d, [2, 4], 2), 3],
+    },
+    { name: "(3) into (5)", args: (d) => [indices(d, [3], 1, 5), sample(d, [3], 2), 5] },
+  ],
+});
