@@ -44,8 +44,9 @@ fn logOf(x: F) -> F { // zero, subnormal, negative and infinite x are left to th
   let y = e * 0.69314575 + (e * 1.4286068e-6 + twiceAtanh((m - 1.0) / (m + 1.0)));
   return select(log(x), y, (x > F(1.2e-38)) & (x < F(3.4e38)));
 }
-fn sigmoidOf(x: F) -> F { // e^88 is the largest that fits
-  return 1.0 / (1.0 + exp(min(-x, F(88.0))));
+fn sigmoidOf(x: F) -> F { // e^-|x| cannot overflow
+  let e = exp(-abs(x));
+  return select(e, F(1.0), x >= F(0.0)) / (1.0 + e);
 }
 fn softplusOf(x: F) -> F {
   return max(x, F(0.0)) + log1pOf(exp(-abs(x)));

@@ -91,7 +91,7 @@ export const power = defineKernel({
   wgsl: `
 fn kernel(i: u32) {
   let e = p.exponent;
-  let size = pow(abs(x[i]), e);
+  let size = select(pow(abs(x[i]), e), 1.0, e == 0.0);
   let odd = abs(e) % 2.0 == 1.0;
   out[i] = select(size, -size, odd && x[i] < 0.0);
 }`,
@@ -100,7 +100,11 @@ fn kernel(i: u32) {
       name: `exponent ${exponent}`,
       params: { n: 5, exponent },
       buffers: {
-        x: exponent === 1.5 ? [0.25, 0.5, 1, 2, 3] : [-2, -0.5, 0.25, 1, 3],
+        x: exponent === 1.5
+          ? [0, 0.25, 0.5, 1, 2]
+          : exponent < 0
+          ? [-2, -0.5, 0.25, 1, 3]
+          : [-2, -0.5, 0, 1, 3],
         out: 5,
       },
     })),

@@ -1,0 +1,249 @@
+/** Unary and binary ops, comparisons, where, cast. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { cpu } from "../../core/cpu_backend.ts";
+import { ArgumentError, DeviceError, DTypeError, ShapeError } from "../../core/errors.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import { add, clamp, div, maximum, minimum, mul, sub } from "../../ops/binary.ts";
+import { equal, greater, greaterEqual, less, lessEqual, notEqual } from "../../ops/compare.ts";
+import { full, fullLike, ones, zeros } from "../../ops/fill.ts";
+import { sum } from "../../ops/reduce.ts";
+import { cast, stopGradient, where } from "../../ops/select.ts";
+import {
+  abs,
+  exp,
+  log,
+  logSigmoid,
+  neg,
+  pow,
+  relu,
+  sigmoid,
+  silu,
+  softplus,
+  sqrt,
+  square,
+  tanh,
+} from "../../ops/unary.ts";
+import { valueAndGrad } from "../../ops/value_and_grad.ts";
+import { equals, indexOf, integerTensors, onEachDevice, placeOf, runs, shapes } from "./harness.ts";
+
+const oracle = cpu({ float: "float64" });
+
+const UNARY: readonly [op: (x: Tensor) => Tensor, f: (x: number) => number, positive?: true][] = [
+  [neg, (x) => -x],
+  [abs, (x) => x < 0 ? -x : x],
+  [exp, (x) => Math.E ** x],
+  [log, (x) => Math.log10(x) * Math.LN10, true],
+  [sqrt, (x) => x ** 0.5, true],
+  [square, (x) => x ** 2],
+  [tanh, (x) => (Math.exp(2 * x) - 1) / (Math.exp(2 * x) + 1)],
+  [sigmoid, (x) => Math.exp(x) / (1 + Math.exp(x))],
+  [relu, (x) => x > 0 ? x : 0],
+  [silu, (x) => x / (1 + Math.exp(-x))],
+  [softplus, (x) => Math.log(1 + Math.exp(x))],
+  [logSigmoid, (x) => Math.log(1 / (1 + Math.exp(-x)))],
+];
+
+onEachDevice("unary ops: plain formulas", async (device) => {
+  const points = [-3, -1.5, -0.25, 0, 0.25, 0.75, 1, 2.5];
+  for (const size of [8, 7]) {
+    for (const [op, f, positive] of UNARY) {
+      const x = points.map((p) => positive ? p + 3.25 : p).slice(0, size);
+      await equals(op(device.tensor(x)), [size], x.map(f), 1e-6);
+    }
+  }
+});
+
+onEachDevice("unary ops: the ends of the range", async (device) => {
+  const x = device.tensor([-1000, 1000]);
+  await equals(tanh(x), [2], [-1, 1]);
+  await equals(sigmoid(x), [2], [0, 1]);
+  await equals(silu(x), [2], [0, 1000]);
+  await equals(softplus(x), [2], [0, 1000]);
+  await equals(logSigmoid(x), [2], [-1000, 0]);
+  await equals(pow(device.tensor([-2, 0, 3]), 3), [3], [-8, 0, 27], 1e-6);
+  await equals(pow(device.tensor([-2, 0, 3]), 2), [3], [4, 0, 9], 1e-6);
+  await equals(pow(device.tensor([-2, 0, 3]), 0), [3], [1, 1, 1]);
+});
+
+/** Relative accuracy matters where a log-probability is close to 0, or a probability is. */
+onEachDevice("unary ops: digits of small results", async (device) => {
+  const rounded = (values: number[]): number[] => values.map(Math.fround);
+  const near1 = rounded([0.5, 0.9, 0.99, 0.9999, 0.999999, 1.000001, 1.0001, 1.01, 1.5, 2, 1e-30]);
+  const tail = rounded([-80, -60, -30, -20, -15, -10, -5, -1, 0, 1, 5]);
+  const far = rounded([1e-30, 1e-8, 3, 1000, 1e30]);
+  const check = async (op: (x: Tensor) => Tensor, x: number[], f: (x: number) => number) => {
+    const values = await op(device.tensor(x)).data();
+    values.forEach((value, i) => {
+      const wanted = f(x[i]);
+      const error = Math.abs(value - wanted) / Math.abs(wanted);
+      assert.ok(error < 5e-6, `${op.name} of ${x[i]}: ${value}, not ${wanted}`);
+    });
+  };
+  await check(log, near1, Math.log);
+  await check(log, far, Math.log);
+  await check(exp, tail, Math.exp);
+  await check(sigmoid, tail, (x) => 1 / (1 + Math.exp(-x)));
+  await check(softplus, tail, (x) => Math.log1p(Math.exp(x)));
+  await check(logSigmoid, tail.map((x) => -x), (x) => -Math.log1p(Math.exp(-x)));
+});
+
+const ARITHMETIC: readonly [op: typeof add, f: (a: number, b: number) => number][] = [
+  [add, (a, b) => a + b],
+  [sub, (a, b) => a - b],
+  [mul, (a, b) => a * b],
+  [maximum, (a, b) => a > b ? a : b],
+  [minimum, (a, b) => a < b ? a : b],
+];
+
+const COMPARISONS: readonly [op: typeof greater, f: (a: number, b: number) => boolean][] = [
+  [greater, (a, b) => a > b],
+  [greaterEqual, (a, b) => a >= b],
+  [less, (a, b) => a < b],
+  [lessEqual, (a, b) => a <= b],
+  [equal, (a, b) => a === b],
+  [notEqual, (a, b) => a !== b],
+];
+
+/** Two shapes that broadcast: a common one, with axes of each set to 1 and leading axes of each dropped. */
+const pairs = shapes(4).chain((shape) =>
+  fc.tuple(...[0, 1].map(() =>
+    fc.record({
+      squeeze: fc.array(fc.boolean(), { minLength: shape.length, maxLength: shape.length }),
+      drop: fc.nat({ max: shape.length }),
+    }).map(({ squeeze, drop }) => shape.map((n, i) => squeeze[i] ? 1 : n).slice(drop))
+  ))
+).chain(([a, b]) =>
+  fc.record({
+    a: fc.constant(a),
+    b: fc.constant(b),
+    x: integerTensors(a),
+    y: integerTensors(b),
+  })
+);
+
+onEachDevice("binary ops: broadcasting by the naive rule, floats and integers", async (device) => {
+  await fc.assert(
+    fc.asyncProperty(pairs, async ({ a, b, x, y }) => {
+      using _scope = device.arena();
+      const rank = Math.max(a.length, b.length);
+      const padded = [a, b].map((s) => [...Array<number>(rank - s.length).fill(1), ...s]);
+      const shape = padded[0].map((n, i) => Math.max(n, padded[1][i]));
+      const size = shape.reduce((p, n) => p * n, 1);
+      const expect = (f: (p: number, q: number) => number): number[] =>
+        Array.from({ length: size }, (_, at) => {
+          const index = indexOf(shape, at);
+          return f(x[placeOf(a, index)], y[placeOf(b, index)]);
+        });
+      const floats = [device.tensor(x, a), device.tensor(y, b)] as const;
+      const ints = [device.tensor(x, a, "int32"), device.tensor(y, b, "int32")] as const;
+      for (const [op, f] of ARITHMETIC) {
+        await equals(op(...floats), shape, expect(f));
+        const out = op(...ints);
+        assert.equal(out.dtype, "int32");
+        await equals(out, shape, expect(f));
+      }
+      for (const [op, f] of COMPARISONS) {
+        for (const args of [floats, ints]) {
+          const out = op(...args);
+          assert.equal(out.dtype, "int32");
+          await equals(out, shape, expect((p, q) => f(p, q) ? 1 : 0));
+        }
+      }
+      const nonZero = y.map((v) => v === 0 ? 1 : 2 ** v);
+      const quotient = div(floats[0], device.tensor(nonZero, b));
+      const scale = (at: number): number => nonZero[placeOf(b, indexOf(shape, at))];
+      const numerator = (at: number): number => x[placeOf(a, indexOf(shape, at))];
+      const wanted = Array.from({ length: size }, (_, at) => numerator(at) / scale(at));
+      await equals(quotient, shape, wanted, 1e-6);
+    }),
+    { ...runs(device), numRuns: device.kind === "webgpu" ? 4 : 50 },
+  );
+});
+
+onEachDevice("binary ops: a number stands for a scalar", async (device) => {
+  const x = device.tensor([1, 2, 3, 4]);
+  await equals(sub(10, x), [4], [9, 8, 7, 6]);
+  await equals(div(x, 2), [4], [0.5, 1, 1.5, 2]);
+  await equals(greater(2.5, x), [4], [1, 1, 0, 0]);
+  await equals(clamp(x, 1.5, 3.5), [4], [1.5, 2, 3, 3.5]);
+  await equals(add(device.tensor([1, 2], [2], "int32"), 1), [2], [2, 3]);
+});
+
+test("binary ops: where equal, the gradient of maximum and minimum goes to the first", async () => {
+  for (const op of [maximum, minimum]) {
+    const { grads } = valueAndGrad((p: { a: Tensor; b: Tensor }) => sum(op(p.a, p.b)))({
+      a: oracle.tensor([1, 1]),
+      b: oracle.tensor([1, 1]),
+    });
+    await equals(grads.a, [2], [1, 1]);
+    await equals(grads.b, [2], [0, 0]);
+  }
+});
+
+test("binary ops: the gradient of abs and relu at 0 is 0, and clamp passes nothing outside", async () => {
+  const at = (f: (x: Tensor) => Tensor, x: number[]): Tensor =>
+    valueAndGrad((p: Tensor) => sum(f(p)))(oracle.tensor(x)).grads;
+  await equals(at(abs, [-2, 0, 2]), [3], [-1, 0, 1]);
+  await equals(at(relu, [-2, 0, 2]), [3], [0, 0, 1]);
+  await equals(at((x) => clamp(x, -1, 1), [-2, 0, 2]), [3], [0, 1, 0]);
+});
+
+test("binary ops: what does not fit is refused", () => {
+  const x = oracle.tensor([[1, 2, 3], [4, 5, 6]]);
+  assert.throws(() => add(x, oracle.tensor([1, 2])), {
+    name: "ShapeError",
+    message: "Cannot add (2, 3) and (2): sizes must be equal or 1, got 3 and 2",
+  });
+  assert.throws(() => mul(x, oracle.tensor([1, 2, 3], [3], "int32")), {
+    name: "DTypeError",
+    message: "Cannot mul tensors of two dtypes: they must be equal, got float64 and int32",
+  });
+  assert.throws(() => sub(x, cpu({ float: "float64" }).tensor([1, 2, 3])), DeviceError);
+  assert.throws(() => greater(1, 2), ArgumentError);
+  assert.throws(() => div(oracle.tensor([4], [1], "int32"), 2), DTypeError);
+  assert.throws(() => add(oracle.tensor([4], [1], "int32"), 0.5), {
+    name: "ArgumentError",
+    message: "Cannot fill an int32 tensor: the value must be an integer, got 0.5",
+  });
+  const wide = (odd: number): Tensor =>
+    zeros(oracle, [0, 1, 2, 3, 4].map((i) => i % 2 === odd ? 2 : 1));
+  assert.throws(() => add(wide(0), wide(1)), ShapeError);
+});
+
+onEachDevice("fill: full, zeros, ones, fullLike", async (device) => {
+  await equals(full(device, [2, 2], 0.5), [2, 2], [0.5, 0.5, 0.5, 0.5]);
+  await equals(zeros(device, []), [], [0]);
+  await equals(ones(device, [3], "int32"), [3], [1, 1, 1]);
+  const like = fullLike(device.tensor([1, 2], [2], "int32"), -7);
+  assert.equal(like.dtype, "int32");
+  await equals(like, [2], [-7, -7]);
+});
+
+onEachDevice("where: broadcasting among three, floats and integers", async (device) => {
+  const cond = device.tensor([[1], [0]], undefined, "int32");
+  await equals(where(cond, device.tensor([1, 2, 3]), -1), [2, 3], [1, 2, 3, -1, -1, -1]);
+  await equals(where(cond, 5, 6), [2, 1], [5, 6]);
+  const ints = where(cond, device.tensor([7, 8], [2], "int32"), 0);
+  assert.equal(ints.dtype, "int32");
+  await equals(ints, [2, 2], [7, 8, 0, 0]);
+  assert.throws(() => where(device.tensor([1, 0]), 5, 6), DTypeError);
+});
+
+onEachDevice("cast: towards zero, and back", async (device) => {
+  const x = device.tensor([-1.75, -0.5, 0, 2.5, 1000]);
+  const ints = cast(x, "int");
+  assert.equal(ints.dtype, "int32");
+  await equals(ints, [5], [-1, 0, 0, 2, 1000]);
+  const floats = cast(ints, "float");
+  assert.equal(floats.dtype, device.float);
+  await equals(floats, [5], [-1, 0, 0, 2, 1000]);
+});
+
+test("stopGradient: a constant to the walk, the same elements to the eye", async () => {
+  const f = valueAndGrad((x: Tensor) => sum(mul(x, stopGradient(x))));
+  const { value, grads } = f(oracle.tensor([3, -2]));
+  assert.equal(await value.item(), 13);
+  await equals(grads, [2], [3, -2]);
+});
