@@ -31,6 +31,8 @@ export interface Product {
   readonly transposeA: boolean;
   /** Whether b is stored as (N, K). */
   readonly transposeB: boolean;
+  /** Whether the whole batch uses one a. */
+  readonly sharedA: boolean;
   /** Whether the whole batch uses one b. */
   readonly sharedB: boolean;
 }
@@ -50,10 +52,12 @@ export function runMatmul(
   else device.run(matmulStrided, buffers, params);
 }
 
-function layOut({ batch, M, N, K, transposeA, transposeB, sharedB }: Product): GemmSizes {
-  const [aRow, aCol] = transposeA ? [1, M] : [K, 1];
-  const [bRow, bCol] = transposeB ? [1, K] : [N, 1];
-  return { batch, M, N, K, aBatch: M * K, aRow, aCol, bBatch: sharedB ? 0 : K * N, bRow, bCol };
+function layOut({ batch, M, N, K, ...form }: Product): GemmSizes {
+  const [aRow, aCol] = form.transposeA ? [1, M] : [K, 1];
+  const [bRow, bCol] = form.transposeB ? [1, K] : [N, 1];
+  const aBatch = form.sharedA ? 0 : M * K;
+  const bBatch = form.sharedB ? 0 : K * N;
+  return { batch, M, N, K, aBatch, aRow, aCol, bBatch, bRow, bCol };
 }
 
 const PARAMS = {
@@ -87,7 +91,7 @@ function matmulKernel<I extends "float" | "float4", O extends "float" | "float4"
     },
     wasm: {
       module: wasmGemm,
-      run({ gemm }, { a, b, out }, { batch, M, N, K, aBatch, bBatch, ...s }, scratch) {
+      run({ gemm }, { a, b, out }, { batch, M, N, K, aBatch, bBatch, ...s }, scratch): void {
         for (let n = 0; n < batch; n++) {
           const [aAt, bAt, at] = [a + 4 * n * aBatch, b + 4 * n * bBatch, out + 4 * n * M * N];
           gemm(aAt, bAt, at, M, N, K, s.aRow, s.aCol, s.bRow, s.bCol, scratch);
@@ -110,15 +114,18 @@ ${output === "float4" ? STORE_VEC4 : STORE_SCALARS}
 }`,
     cases: () =>
       sizes.flatMap(([M, N, K]) =>
-        [false, true].map((sharedB) => ({
-          name: `${M} by ${N} over ${K}, ${sharedB ? "shared" : "batched"} b`,
-          params: layOut({ batch: 2, M, N, K, ...form, sharedB }),
-          buffers: {
-            a: ramp(2 * M * K, 1),
-            b: ramp((sharedB ? 1 : 2) * K * N, 2),
-            out: 2 * M * N,
-          },
-        }))
+        ["a", "b", "nothing"].map((shared) => {
+          const [sharedA, sharedB] = [shared === "a", shared === "b"];
+          return {
+            name: `two of ${M} by ${N} over ${K}, ${shared} shared`,
+            params: layOut({ batch: 2, M, N, K, ...form, sharedA, sharedB }),
+            buffers: {
+              a: ramp((sharedA ? 1 : 2) * M * K, 1),
+              b: ramp((sharedB ? 1 : 2) * K * N, 2),
+              out: 2 * M * N,
+            },
+          };
+        })
       ),
   });
 }

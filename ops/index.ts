@@ -4,17 +4,21 @@
  * @module
  */
 import type { Op, OpOutput } from "../core/op.ts";
+import * as attention from "./attention.ts";
 import * as binary from "./binary.ts";
 import * as compare from "./compare.ts";
 import * as dropout from "./dropout.ts";
 import * as fill from "./fill.ts";
 import * as gather from "./gather.ts";
 import * as layout from "./layout.ts";
+import * as matmul from "./matmul.ts";
 import * as randomUniform from "./random_uniform.ts";
 import * as reduce from "./reduce.ts";
 import * as rmsNorm from "./rms_norm.ts";
+import * as rope from "./rope.ts";
 import * as select from "./select.ts";
 import * as softmax from "./softmax.ts";
+import * as swiglu from "./swiglu.ts";
 import * as takeRows from "./take_rows.ts";
 import * as topK from "./top_k.ts";
 import * as trieLogProb from "./trie_log_prob.ts";
@@ -22,17 +26,21 @@ import * as unary from "./unary.ts";
 
 /** The modules of this room that export ops; a test checks that none is missing. */
 const modules: readonly Record<string, unknown>[] = [
+  attention,
   binary,
   compare,
   dropout,
   fill,
   gather,
   layout,
+  matmul,
   randomUniform,
   reduce,
   rmsNorm,
+  rope,
   select,
   softmax,
+  swiglu,
   takeRows,
   topK,
   trieLogProb,

@@ -1,0 +1,76 @@
+import { ShapeError } from "../core/errors.ts";
+import { defineOp, type Op } from "../core/op.ts";
+import { formatShape, sameShape } from "../core/shape.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { rotate } from "../kernels/rope.ts";
+import { indices, sample } from "./cases.ts";
+
+/** What {@link rope} looks angles up in: constants, so no gradient flows to them. */
+export interface RopeTable {
+  /** (P, D): row p holds D/2 cosines, then D/2 sines, of the angles of position p. */
+  readonly angles: Tensor;
+}
+
+/**
+ * Rotary position embedding: x (B, T, H, D), positions int32 (B, T), or (T) where all rows share them, each in [0, P);
+ * out (B, T, H, D). Channel i < D/2 is rotated together with channel i + D/2, as in Hugging Face's Llama. Su et
+ * al., arXiv:2104.09864.
+ *
+ * @throws {ShapeError} if the sizes do not fit.
+ *
+ * @example
+ * ```ts
+ * import { cpu, rope, ropeTable } from "beargrad";
+ *
+ * const device = cpu();
+ * const angles = device.tensor(ropeTable(8, 2, 10000), [8, 2]); // 8 positions, heads of size 2
+ * const x = device.tensor([1, 0], [1, 1, 1, 2]);
+ * const y = rope(x, { angles }, device.tensor([3], [1], "int32"));
+ * console.log(await y.data()); // [cos 3, sin 3]
+ * ```
+ */
+export const rope: Op<[x: Tensor, table: RopeTable, positions: Tensor], Tensor> = defineOp({
+  name: "rope",
+  forward: (x: Tensor, table: RopeTable, positions: Tensor) => ({
+    out: rotated("rope", x, table, positions, 1),
+  }),
+  backward: (dout, _, [, table, positions]) => [ // a rotation's transpose is its inverse
+    () => rotated("rope gradient", dout, table, positions, -1),
+    null,
+  ],
+  cases: () =>
+    [[3], [2, 3]].map((shape) => ({
+      name: `positions of shape (${shape})`,
+      args: (d) => [
+        sample(d, [2, 3, 2, 4], 1),
+        { angles: sample(d, [5, 4], 2) },
+        indices(d, shape, 3, 5),
+      ],
+    })),
+});
+
+function rotated(
+  birth: string,
+  x: Tensor,
+  { angles }: RopeTable,
+  positions: Tensor,
+  turn: number,
+): Tensor {
+  const [B, T, H, D] = x.shape;
+  if (x.rank !== 4 || D % 2 !== 0 || angles.rank !== 2 || angles.shape[1] !== D) {
+    throw new ShapeError(
+      `Cannot rope ${formatShape(x.shape)} with a table of shape ${formatShape(angles.shape)}: ` +
+        `they must be (B, T, H, D) and (P, D) with an even D`,
+    );
+  }
+  if (!sameShape(positions.shape, [T]) && !sameShape(positions.shape, [B, T])) {
+    throw new ShapeError(
+      `Cannot rope ${formatShape(x.shape)}: positions must be (${T}) or (${B}, ${T}), ` +
+        `got ${formatShape(positions.shape)}`,
+    );
+  }
+  const out = x.device.empty(x.shape, x.dtype, birth);
+  const params = { N: B * T, H, D, period: positions.size, rows: angles.shape[0], turn };
+  x.device.run(rotate, { x, table: angles, positions, out }, params);
+  return out;
+}
