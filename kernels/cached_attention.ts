@@ -118,7 +118,7 @@ fn kernel(i: u32) {
 }`,
   cases: () =>
     CASES.map((params) => {
-      const { R, beam, H, KVH, D, T, steps, step } = params;
+      const { R, beam, H, KVH, D, T, steps } = params;
       const history = (R / beam) * T * KVH * D;
       const generated = steps * R * KVH * D;
       return {
