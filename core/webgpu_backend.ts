@@ -147,8 +147,9 @@ class WebgpuBackend implements Backend {
     this.#device.queue.writeBuffer(buffer, 0, data as BufferSource);
   }
 
+  /** Reports failures at its end, when the outcome of every compilation is known. */
   async download(regions: readonly Region[]): Promise<TypedArray[]> {
-    this.#check();
+    if (this.#gone !== undefined) throw this.#gone;
     if (regions.length === 0) return [];
     const sizes = regions.map((r) => r.size * bytesPerElement(r.dtype));
     const bytes = sizes.reduce((a, b) => a + b);
@@ -166,26 +167,27 @@ class WebgpuBackend implements Backend {
     try {
       await staging.mapAsync(MODE_READ, 0, bytes);
       await Promise.all(this.#kernels.compiling);
+      this.#check();
+      const mapped = staging.getMappedRange(0, bytes);
+      at = 0;
+      const arrays = regions.map(({ dtype, size }, i) => {
+        const array = hostArray(dtype, size);
+        array.set(viewArray(dtype, mapped, at, size));
+        at += sizes[i];
+        return array;
+      });
+      staging.unmap();
+      this.#staging.push(staging);
+      return arrays;
     } catch (cause) {
       this.#destroy(staging);
       this.#check();
+      if (cause instanceof DeviceError) throw cause;
       throw new DeviceError(
         `Cannot read from the webgpu device: it must map its memory, got: ${cause}`,
         { cause },
       );
     }
-    const mapped = staging.getMappedRange(0, bytes);
-    at = 0;
-    const arrays = regions.map(({ dtype, size }, i) => {
-      const array = hostArray(dtype, size);
-      array.set(viewArray(dtype, mapped, at, size));
-      at += sizes[i];
-      return array;
-    });
-    staging.unmap();
-    this.#staging.push(staging);
-    this.#check();
-    return arrays;
   }
 
   launch({ kernel, regions, params }: Launch): void {
@@ -284,11 +286,8 @@ class WebgpuBackend implements Backend {
     const last = this.#staging.pop();
     if (last !== undefined && last.size >= bytes) return last;
     if (last !== undefined) this.#destroy(last);
-    return this.#buffer(
-      "staging",
-      2 ** Math.ceil(Math.log2(Math.max(bytes, 4096))),
-      MAP_READ | COPY_DST,
-    );
+    const size = 2 ** Math.ceil(Math.log2(Math.max(bytes, 4096)));
+    return this.#buffer("staging", size, MAP_READ | COPY_DST);
   }
 
   #buffer(label: string, size: number, usage: number): GPUBuffer {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
+import { cpu } from "../../core/cpu_backend.ts";
 import type { Device } from "../../core/device.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import type { Kernel, KernelCase } from "../../core/kernel.ts";
@@ -63,8 +64,16 @@ async function check(kernel: Kernel, kase: KernelCase, device: Device): Promise<
   });
 }
 
+const withoutWasm = cpu({ wasm: false });
+const plainDevice = {
+  name: "cpu float32 without WebAssembly",
+  skip: false as const,
+  open: () => Promise.resolve(withoutWasm),
+};
+
 for (const kernel of kernels) {
-  for (const { name, skip, open } of testDevices) {
+  const devices = kernel.wasm ? [...testDevices, plainDevice] : testDevices;
+  for (const { name, skip, open } of devices) {
     test(`twin: ${kernel.name} on ${name}`, { skip }, async () => {
       const device = await open();
       for (const kase of kernel.cases()) await check(kernel, kase, device);

@@ -1,0 +1,226 @@
+/** What only the webgpu device has: adapters, errors of commands, and the reuse of buffers. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { capture } from "../../core/capture.ts";
+import type { Device } from "../../core/device.ts";
+import { DeviceError } from "../../core/errors.ts";
+import { defineKernel } from "../../core/kernel.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import { webgpu } from "../../core/webgpu_backend.ts";
+import { sizeClass } from "../../core/webgpu_pool.ts";
+import { openDevice } from "../../lab/devices.ts";
+import { testDevices } from "../devices.ts";
+import { affine } from "./affine.ts";
+
+const { skip } = testDevices[2];
+
+/** A kernel of one buffer whose WGSL is `body`. */
+function kernelOf(name: string, body: string, groups = 1): ReturnType<typeof defineKernel> {
+  return defineKernel({
+    name,
+    buffers: { x: "update float" },
+    params: {},
+    cpu(): void {},
+    grid: () => [groups, 1, 1],
+    wgsl: body,
+    cases: () => [],
+  }) as unknown as ReturnType<typeof defineKernel>;
+}
+
+/** Runs `body` on a device of its own. */
+async function onDevice(body: (device: Device) => Promise<void> | void): Promise<void> {
+  const device = await openDevice("webgpu");
+  try {
+    await body(device);
+  } finally {
+    device.dispose();
+  }
+}
+
+test("webgpu: a missing adapter is an error", async () => {
+  const none = { requestAdapter: () => Promise.resolve(null) } as unknown as GPU;
+  await assert.rejects(webgpu(none), {
+    name: "DeviceError",
+    message: "Cannot open a webgpu device: an adapter must be present, got none",
+  });
+  await assert.rejects(webgpu(undefined), DeviceError);
+});
+
+test("webgpu: a software adapter is refused unless it is allowed", async () => {
+  const info = { vendor: "", architecture: "", device: "", description: "llvmpipe 25" };
+  const adapter = { info, limits: {}, requestDevice: () => Promise.reject(new Error("reached")) };
+  const gpu = { requestAdapter: () => Promise.resolve(adapter) } as unknown as GPU;
+  await assert.rejects(webgpu(gpu), {
+    name: "DeviceError",
+    message: "Cannot open a webgpu device: without allowSoftware the adapter must be hardware, " +
+      "got llvmpipe 25",
+  });
+  await assert.rejects(webgpu(gpu, { allowSoftware: true }), /reached/);
+  info.description = "A real one";
+  await assert.rejects(webgpu(gpu), /reached/);
+  Object.assign(info, { isFallbackAdapter: true });
+  await assert.rejects(webgpu(gpu), DeviceError);
+});
+
+test(
+  "webgpu: WGSL that does not compile is an error that names the kernel, once",
+  { skip },
+  async () => {
+    await onDevice(async (device) => {
+      const x = device.tensor([1]);
+      const broken = kernelOf("brokenOne", "@compute @workgroup_size(1) fn main() { x[0] = 1u; }");
+      for (let time = 0; time < 2; time++) {
+        device.run(broken, { x }, {});
+        const message = /^Cannot compile kernel brokenOne: its WGSL must be valid, got: .+$/;
+        await assert.rejects(x.data(), { name: "DeviceError", message });
+        assert.deepEqual([...await affine(x, 3).data()], [3]);
+      }
+      const step = capture(device, (inputs: { y: Tensor }) => {
+        device.run(broken, { x: inputs.y }, {});
+        return inputs.y;
+      });
+      const out = step({ y: { data: Float32Array.of(1), shape: [1] } });
+      await assert.rejects(out.data(), /^DeviceError: Cannot compile kernel brokenOne/);
+    });
+  },
+);
+
+test("webgpu: a launch after one that failed reports it", { skip }, async () => {
+  await onDevice(async (device) => {
+    const x = device.tensor([1]);
+    device.run(kernelOf("brokenTwo", "@compute @workgroup_size(1) fn main() { y; }"), { x }, {});
+    await assert.rejects(async () => {
+      for (let i = 0; i < 1000; i++) {
+        affine(x, 1).dispose();
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    }, /^DeviceError: .*brokenTwo/);
+  });
+});
+
+test(
+  "webgpu: a command that is refused rejects the read-back that waits for it",
+  { skip },
+  async () => {
+    await onDevice(async (device) => {
+      const x = device.tensor([1, 2]);
+      const both = defineKernel({
+        name: "aliased",
+        buffers: { x: "read float", out: "write float" },
+        params: {},
+        cpu(): void {},
+        invocations: () => 1,
+        wgsl: "fn kernel(i: u32) { out[i] = x[i]; }",
+        cases: () => [],
+      });
+      device.run(both, { x, out: x }, {});
+      await assert.rejects(x.data(), {
+        name: "DeviceError",
+        message: /^Cannot go on with the webgpu device: its commands must be valid, got: .+$/,
+      });
+      assert.deepEqual([...await x.data()], [1, 2]);
+    });
+  },
+);
+
+test("webgpu: what exceeds the adapter is refused at once", { skip }, async () => {
+  await onDevice((device) => {
+    assert.throws(() => device.empty([2 ** 40]), {
+      name: "DeviceError",
+      message: /^Cannot allocate 4398046511104 bytes on the webgpu device: a buffer has at most/,
+    });
+    const x = device.tensor([1]);
+    const wide = kernelOf("wide", "@compute @workgroup_size(1) fn main() {}", 1e6);
+    const message =
+      /^Cannot run wide: this adapter allows \d+ workgroups along an axis, got \(1000000, 1, 1\)$/;
+    assert.throws(() => device.run(wide, { x }, {}), { name: "DeviceError", message });
+    const { liveBytes } = device.stats;
+    const step = capture(device, ({ y }: { y: Tensor }) => (device.run(wide, { x: y }, {}), y));
+    const inputs = { y: { data: Float32Array.of(1), shape: [1] } };
+    assert.throws(() => step(inputs), { name: "DeviceError", message });
+    assert.equal(device.stats.liveBytes, liveBytes, "a failed capture gives its memory back");
+  });
+});
+
+test("webgpu: a disposed device says so", { skip }, async () => {
+  const device = await openDevice("webgpu");
+  const scope = device.arena();
+  const x = device.tensor([1]);
+  const pending = affine(x, 2).data();
+  device.dispose();
+  const gone = {
+    name: "DeviceError",
+    message: "Cannot use the webgpu device: it must be open, but it was disposed",
+  };
+  await assert.rejects(pending, gone);
+  assert.throws(() => device.tensor([1]), gone);
+  assert.throws(() => device.write(x, Float32Array.of(1)), gone);
+  await assert.rejects(x.data(), gone);
+  scope[Symbol.dispose]();
+  assert.equal(device.stats.heldBytes, 0);
+});
+
+test(
+  "webgpu: launches are submitted together, and read back by one more command",
+  { skip },
+  async () => {
+    await onDevice(async (device) => {
+      const x = device.tensor([1, 2, 3]);
+      const before = { ...device.stats };
+      let y = x;
+      for (let i = 0; i < 100; i++) y = affine(y, 1, 1);
+      device.tensor([9]); // a new buffer: nothing pending uses it
+      assert.equal(device.stats.submits, before.submits);
+      assert.deepEqual((await device.read([y, x])).map((a) => a[0]), [101, 1]);
+      assert.equal(device.stats.launches - before.launches, 100);
+      assert.equal(device.stats.submits - before.submits, 1);
+      assert.equal(device.stats.downloads - before.downloads, 1);
+    });
+  },
+);
+
+test(
+  "webgpu: more launches than the parameter ring holds keep their parameters",
+  { skip },
+  async () => {
+    await onDevice(async (device) => {
+      const x = device.tensor([0]);
+      const outs = Array.from({ length: 1000 }, (_, i) => affine(x, 1, i));
+      const values = await device.read(outs);
+      assert.deepEqual(values.map((v) => v[0]), outs.map((_, i) => i));
+    });
+  },
+);
+
+test("webgpu: idle buffers beyond those in use are destroyed, and captured steps survive it", {
+  skip,
+}, async () => {
+  await onDevice(async (device) => {
+    const n = 2 ** 22; // 16 MiB
+    const weights = device.tensor([2]);
+    const step = capture(device, ({ x }: { x: Tensor }) => affine(affine(x, 3), 1, 1));
+    const inputs = { x: { data: Float32Array.of(1), shape: [1] } };
+    step(inputs);
+    {
+      using _scope = device.arena();
+      for (let i = 0; i < 8; i++) affine(device.empty([n]), 1);
+    }
+    const { heldBytes } = device.stats;
+    const out = affine(weights, 5, 1);
+    using big = device.empty([n + 1]);
+    assert.ok(device.stats.heldBytes < heldBytes / 2, `${device.stats.heldBytes} of ${heldBytes}`);
+    assert.equal(big.size, n + 1);
+    assert.equal(await out.item(), 11);
+    assert.equal(await step(inputs).item(), 4);
+    assert.equal(await affine(weights, 5, 1).item(), 11);
+  });
+});
+
+test("webgpu: size classes hold what they are for and waste a fifth at most", () => {
+  for (let bytes = 4; bytes < 1e6; bytes += 4) {
+    const size = sizeClass(bytes);
+    assert.ok(size >= bytes && size % 16 === 0);
+    assert.ok(size <= Math.max(256, 1.25 * bytes), `${size} for ${bytes}`);
+    assert.equal(sizeClass(size), size);
+  }
+});
