@@ -4,10 +4,11 @@
  *
  * @module
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import * as v from "valibot";
 import { DataError } from "../../core/errors.ts";
+import { readIfPresent } from "../files.ts";
 import type { Dataset, UserHistory } from "./dataset.ts";
 
 const id = v.pipe(v.union([v.string(), v.number()]), v.transform(String));
@@ -82,21 +83,14 @@ function read<S extends v.GenericSchema>(
   file: string,
   schema: S,
 ): v.InferOutput<S> | undefined {
-  let text: string;
-  try {
-    text = readFileSync(join(folder, file), "utf8");
-  } catch (error) {
-    const { name, code, message } = error as NodeJS.ErrnoException;
-    if (name === "NotCapable") {
-      refuse(folder, file, "Deno must be allowed to read it (-P or --allow-read)", "no permission");
-    }
-    if (code !== "ENOENT") refuse(folder, file, "it must be a readable file", oneLine(message));
+  const bytes = readIfPresent(join(folder, file));
+  if (bytes === undefined) {
     if (existsSync(folder)) return undefined;
-    return refuse(folder, file, "the folder must exist", "no such folder");
+    refuse(folder, file, "the folder must exist", "no such folder");
   }
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = JSON.parse(new TextDecoder().decode(bytes));
   } catch (error) {
     refuse(folder, file, "it must be whole, well-formed JSON", oneLine((error as Error).message));
   }
