@@ -1,0 +1,203 @@
+/**
+ * The host's side of beam search: what goes into a batch, and how a user's result is read out of what comes back.
+ *
+ * @module
+ */
+import type { HostTensor } from "../../core/capture.ts";
+import type { TypedArray } from "../../core/dtype.ts";
+import { ArgumentError } from "../../core/errors.ts";
+import { NO_NODE } from "../../kernels/beam.ts";
+import { ABSENT } from "../../kernels/masked.ts";
+import { logSumExp, rankedItem } from "./reference.ts";
+import type { BeamResult, BeamStep } from "./results.ts";
+import type { Trie } from "./trie.ts";
+
+/** What a batch of U users is fed: histories padded to T tokens, lists of blocked nodes padded to E. */
+export type BatchInputs = {
+  /** (U, T), int32. */
+  readonly tokens: HostTensor;
+  /** (U), int32. */
+  readonly lengths: HostTensor;
+  /** Where each user starts: (U), int32; the root, or -1 where there is nothing to find. */
+  readonly start: HostTensor;
+  /** (U, E), int32, ascending. */
+  readonly blocked: HostTensor;
+};
+
+/** What one step of a batch leaves, with B rows a user, W rows a user before it, and pools of W F entries. */
+export type StepRecord<T> = {
+  /** (U B), ascending within a user, -1 last. */
+  readonly nodes: T;
+  /** (U B), in the order of the nodes. */
+  readonly scores: T;
+  /** The best scores of each pool, at most B + 1: (U, K), descending. */
+  readonly best: T;
+  /** The log of each row's total probability: (U W). */
+  readonly mass: T;
+  /** The number of entries of each row: (U W). */
+  readonly count: T;
+};
+
+/** A batch's steps on the host, with their pools where the search is traced. */
+export interface BatchRecord {
+  /** One a step that ran on the device. */
+  readonly steps: readonly StepRecord<TypedArray>[];
+  /** (U, W F) for each step, or nothing. */
+  readonly pools: readonly TypedArray[];
+}
+
+/** A user's place in a batch. */
+export interface UserContext {
+  readonly trie: Trie;
+  /** The user's number in the batch. */
+  readonly user: number;
+  /** How many users the batch has. */
+  readonly users: number;
+  /** The beam width that was asked for. */
+  readonly beam: number;
+  /** The rows a user has. */
+  readonly rows: number;
+  /** Items taken out of the catalogue. */
+  readonly excluded: ReadonlySet<number>;
+}
+
+/** @throws {ArgumentError} if a history is empty or has tokens outside the vocabulary. */
+export function checkHistories(
+  histories: readonly (readonly number[])[],
+  vocabSize: number,
+): void {
+  histories.forEach((history, user) => {
+    if (history.length === 0) {
+      throw new ArgumentError(
+        `Cannot search: a history must have at least one token, got none for user ${user}`,
+      );
+    }
+    const bad = history.find((t) => !(Number.isInteger(t) && t >= 0 && t < vocabSize));
+    if (bad !== undefined) {
+      throw new ArgumentError(
+        `Cannot search: history tokens must be 0 to ${vocabSize - 1}, got ${bad} for user ${user}`,
+      );
+    }
+  });
+}
+
+/** The smallest power of two from `n` up. */
+export function powerOfTwo(n: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(n, 1)));
+}
+
+/**
+ * The inputs of a batch of `users`, of which those beyond the histories have nothing to find. T is padded to a multiple of
+ * 8 and E to a power of two, so that few shapes occur.
+ */
+export function padBatch(
+  histories: readonly (readonly number[])[],
+  blocked: readonly Int32Array[],
+  users: number,
+): BatchInputs {
+  const T = 8 * Math.ceil(Math.max(...histories.map((h) => h.length)) / 8);
+  const E = powerOfTwo(Math.max(...blocked.map((b) => b.length)));
+  const tokens = new Int32Array(users * T);
+  const lengths = new Int32Array(users).fill(1);
+  const start = new Int32Array(users).fill(-1);
+  const nodes = new Int32Array(users * E).fill(NO_NODE);
+  histories.forEach((history, u) => {
+    tokens.set(history, u * T);
+    nodes.set(blocked[u], u * E);
+    lengths[u] = history.length;
+    start[u] = blocked[u][0] === 0 ? -1 : 0; // the root vanishes with the last item
+  });
+  return {
+    tokens: { data: tokens, shape: [users, T] },
+    lengths: { data: lengths, shape: [users] },
+    start: { data: start, shape: [users] },
+    blocked: { data: nodes, shape: [users, E] },
+  };
+}
+
+/** A user's result. Steps that did not run on the device have no choices and are added here. */
+export function readResult(record: BatchRecord, context: UserContext): BeamResult {
+  const { trie, excluded } = context;
+  const steps = record.steps.map((step, t) => {
+    const before = t === 0 ? Int32Array.of(0) : rowsOf(record.steps[t - 1].nodes, context);
+    const pool = record.pools.at(t);
+    return readStep(step, context, pool && readPool(pool, before, context));
+  });
+  while (steps.length < trie.maxDepth) steps.push(forcedStep(steps[steps.length - 1], context));
+  const { nodes, scores } = steps[steps.length - 1];
+  return {
+    ranking: Array.from(nodes, (leaf, i) => rankedItem(trie, leaf, scores[i], excluded)),
+    steps,
+    bestPruned: Math.max(...steps.map((s) => s.bestPruned)),
+  };
+}
+
+function readStep(
+  step: StepRecord<TypedArray>,
+  context: UserContext,
+  pool: Entries | undefined,
+): BeamStep {
+  const { rows, beam } = context;
+  const kept = bestFirst(rowsOf(step.nodes, context), rowsOf(step.scores, context));
+  const poolSize = Float64Array.from(rowsOf(step.count, context)).reduce((a, b) => a + b, 0);
+  const next = rowsOf(step.best, context).at(rows) ?? ABSENT;
+  return {
+    ...kept,
+    poolSize,
+    threshold: kept.scores.at(beam - 1) ?? -Infinity,
+    logMass: logSumExp(Float64Array.from(rowsOf(step.mass, context)).filter((m) => m > ABSENT)),
+    bestPruned: next > ABSENT ? next : -Infinity,
+    ...(pool && { pool }),
+  };
+}
+
+interface Entries {
+  readonly nodes: Int32Array;
+  readonly scores: Float64Array;
+}
+
+/** The entries of a user's pool, whose rows are the children of `before`. */
+function readPool(pool: TypedArray, before: TypedArray, context: UserContext): Entries {
+  const { trie } = context;
+  const scores = rowsOf(pool, context);
+  const F = scores.length / before.length;
+  const nodes = new Int32Array(scores.length).fill(-1);
+  before.forEach((node, w) => {
+    if (node < 0) return;
+    nodes.set(trie.childCount(node) === 0 ? [node] : trie.nodesUnder(node), w * F);
+  });
+  return bestFirst(nodes, scores);
+}
+
+/** What follows a step where no node has a choice left: everybody moves on, and nothing else changes. */
+function forcedStep(step: BeamStep, { trie }: UserContext): BeamStep {
+  const { scores, threshold } = step;
+  const nodes = step.nodes.map((node) =>
+    trie.childCount(node) === 0 ? node : trie.nodesUnder(node)[0]
+  );
+  return {
+    nodes,
+    scores,
+    poolSize: nodes.length,
+    threshold,
+    logMass: logSumExp(scores),
+    bestPruned: -Infinity,
+    ...(step.pool && { pool: { nodes, scores } }),
+  };
+}
+
+/** A user's part of a tensor. */
+function rowsOf(values: TypedArray, { user, users }: UserContext): TypedArray {
+  const size = values.length / users;
+  return values.subarray(user * size, (user + 1) * size);
+}
+
+/** The entries that are present, by score descending, then node ascending. */
+function bestFirst(nodes: TypedArray, scores: TypedArray): Entries {
+  const order = Array.from(nodes.keys()).filter((i) => nodes[i] >= 0 && scores[i] > ABSENT)
+    .sort((a, b) => scores[b] - scores[a] || nodes[a] - nodes[b]);
+  return {
+    nodes: Int32Array.from(order, (i) => nodes[i]),
+    scores: Float64Array.from(order, (i) => scores[i]),
+  };
+}

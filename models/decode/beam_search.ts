@@ -1,0 +1,267 @@
+/**
+ * Beam search over the catalogue trie, for many users at once. Everything runs on the device, as one captured
+ * program for each input shape; the host reads back once a batch. `reference.ts` says what it computes.
+ *
+ * @module
+ */
+import { capture, type Captured, type StepInputs } from "../../core/capture.ts";
+import type { Device } from "../../core/device.ts";
+import type { TypedArray } from "../../core/dtype.ts";
+import { ArgumentError } from "../../core/errors.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import { treeLeaves } from "../../core/tree.ts";
+import { advanceBeams, poolScores, traceAncestors } from "../../kernels/beam.ts";
+import { zeros } from "../../ops/fill.ts";
+import { topK } from "../../ops/top_k.ts";
+import { checkBeam, checkDistribution, type Normalization } from "../../ops/trie_log_prob.ts";
+import {
+  type BatchInputs,
+  type BatchRecord,
+  checkHistories,
+  padBatch,
+  powerOfTwo,
+  readResult,
+  type StepRecord,
+} from "./beam_host.ts";
+import type { Decoder } from "./decoder.ts";
+import type { BeamResult } from "./results.ts";
+import type { DeviceTrie } from "./trie.ts";
+
+/** Options of {@link BeamSearch}. */
+export interface BeamSearchOptions {
+  /** How many prefixes each step keeps, B; any number from 1, also beyond the size of the catalogue. */
+  readonly beam: number;
+  /** What to normalise over; "children" unless told. */
+  readonly normalization?: Normalization;
+  /** The temperature; 1 unless told. */
+  readonly tau?: number;
+  /** Whether steps come with their whole pools. */
+  readonly trace?: boolean;
+  /** At most how many users go through the model at once; 64 unless told. */
+  readonly batch?: number;
+}
+
+/** The prefixes that are alive: W rows a user, ascending nodes, -1 last. */
+interface Frontier {
+  readonly nodes: Tensor;
+  readonly scores: Tensor;
+}
+
+/** All steps of a batch, on the device. */
+type BatchSteps = {
+  readonly steps: readonly StepRecord<Tensor>[];
+  readonly pools: readonly Tensor[];
+};
+
+/**
+ * Absorbing beam search with a model and a trie.
+ *
+ * A beam of width B keeps the B best prefixes at each step; finished items keep their score and go on competing. Ties go to the
+ * lexicographically smaller path, on every device. Scores add up in the device's float type. Excluded items are as if the
+ * trie had been built without them. Under "children" a node with one child has probability 1, so once no node has
+ * a choice left the model is not called any more.
+ *
+ * The pool of a step takes U * B * F floats of device memory, F the largest number of children at that depth.
+ *
+ * @example
+ * ```ts
+ * import { BeamSearch, cpu, initTransformer, keyOf, TransformerDecoder, Trie } from "beargrad";
+ *
+ * const device = cpu();
+ * using trie = new Trie([[1, 2], [1, 3], [4, 2]]).upload(device);
+ * ```
+ */
+export class BeamSearch implements Disposable {
+  readonly #decoder: Decoder;
+  readonly #trie: DeviceTrie;
+  readonly #device: Device;
+  readonly #options: Required<BeamSearchOptions>;
+  /** Rows a user: no step can keep more prefixes than there are leaves. */
+  readonly #rows: number;
+  /** How many steps run on the device; those beyond have no choices. */
+  readonly #deviceSteps: number;
+  readonly #program: Captured<BatchInputs, BatchSteps>;
+
+  /**
+   * Prepares searches. The first search of each input shape records a program.
+   *
+   * @throws {ArgumentError} if beam or batch is not a positive integer, tau not positive, or the trie has tokens that the
+   * decoder has not.
+   */
+  constructor(decoder: Decoder, trie: DeviceTrie, options: BeamSearchOptions) {
+    const { beam, normalization = "children", tau = 1, trace = false, batch = 64 } = options;
+    checkBeam("search", beam);
+    checkDistribution("search", normalization, tau);
+    if (!(Number.isInteger(batch) && batch >= 1)) {
+      throw new ArgumentError(`Cannot search: batch must be a positive integer, got ${batch}`);
+    }
+    if (trie.maxToken >= decoder.vocabSize) {
+      throw new ArgumentError(
+        `Cannot search: the trie's tokens must be below ${decoder.vocabSize}, got ${trie.maxToken}`,
+      );
+    }
+    this.#decoder = decoder;
+    this.#trie = trie;
+    this.#device = trie.table.device;
+    this.#options = { beam, normalization, tau, trace, batch };
+    this.#rows = Math.min(beam, trie.trie.leafCount);
+    const choices = trie.trie.fanOuts.findLastIndex((n) => n > 1) + 1;
+    this.#deviceSteps = normalization === "children" ? Math.max(choices, 1) : trie.trie.maxDepth;
+    this.#program = capture(this.#device, (inputs: StepInputs<BatchInputs>) => this.#run(inputs));
+  }
+
+  /**
+   * Searches for every user: `histories[i]` are the tokens that the model reads before the item, `excluded[i]` the items
+   * taken out of the catalogue for that user. A user without items left gets an empty ranking.
+   *
+   * @throws {ArgumentError} if a history is empty or has tokens that the decoder has not, if an excluded item is
+   * not in the catalogue, or if `excluded` and `histories` differ in length.
+   */
+  async search(
+    histories: readonly (readonly number[])[],
+    excluded: readonly Iterable<number>[] = histories.map(() => []),
+  ): Promise<BeamResult[]> {
+    checkHistories(histories, this.#decoder.vocabSize);
+    if (excluded.length !== histories.length) {
+      throw new ArgumentError(
+        `Cannot search: there must be as many exclusions as histories, ${histories.length}, ` +
+          `got ${excluded.length}`,
+      );
+    }
+    const results: BeamResult[] = [];
+    for (let at = 0; at < histories.length; at += this.#options.batch) {
+      const users = histories.slice(at, at + this.#options.batch);
+      const out = excluded.slice(at, at + users.length).map((items) => new Set(items));
+      results.push(...await this.#searchBatch(users, out));
+    }
+    return results;
+  }
+
+  /** Gives the recorded programs' memory back. */
+  dispose(): void {
+    this.#program.dispose();
+  }
+
+  /** The same as {@link BeamSearch.dispose}, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  async #searchBatch(
+    histories: readonly (readonly number[])[],
+    excluded: readonly ReadonlySet<number>[],
+  ): Promise<BeamResult[]> {
+    const { trie } = this.#trie;
+    const blocked = excluded.map((items) => trie.blockedNodes(items));
+    const U = Math.min(this.#options.batch, powerOfTwo(histories.length));
+    const record = await readBack(this.#device, this.#program(padBatch(histories, blocked, U)));
+    const shared = { trie, users: U, beam: this.#options.beam, rows: this.#rows };
+    return histories.map((_, user) =>
+      readResult(record, { ...shared, user, excluded: excluded[user] })
+    );
+  }
+
+  /** The captured program. */
+  #run({ tokens, lengths, start, blocked }: StepInputs<BatchInputs>): BatchSteps {
+    const device = this.#device;
+    const [U] = start.shape;
+    const B = this.#rows;
+    const L = Math.max(this.#deviceSteps - 1, 1); // tokens that are fed
+    const { logits: first, cache } = this.#decoder.prefill(tokens, lengths, B, L);
+    let logits = first; // (U, V), then (U B, V)
+    let frontier: Frontier = { nodes: start, scores: zeros(device, [U]) };
+    let ancestors = zeros(device, [U * B, L], "int32");
+    const steps: StepRecord<Tensor>[] = [];
+    const pools: Tensor[] = [];
+    for (let step = 0; step < this.#deviceSteps; step++) {
+      const { pool, mass, count } = this.#expand(frontier, logits, blocked, step);
+      const best = topK(pool, Math.min(B + 1, pool.shape[1]));
+      const next = this.#select(best, frontier, pool, U);
+      if (step + 1 < this.#deviceSteps) {
+        if (step > 0) ancestors = this.#trace(next.parents, ancestors, step);
+        logits = this.#decoder.step(cache, step, next.tokens, ancestors);
+      }
+      frontier = next;
+      steps.push({ nodes: next.nodes, scores: next.scores, best: best.values, mass, count });
+      if (this.#options.trace) pools.push(pool);
+    }
+    return { steps, pools };
+  }
+
+  /** Scores the children of the frontier: pool (U, W F), and of each row its mass and the number of its entries (U W). */
+  #expand(
+    { nodes, scores }: Frontier,
+    logits: Tensor,
+    blocked: Tensor,
+    depth: number,
+  ): { pool: Tensor; mass: Tensor; count: Tensor } {
+    const device = this.#device;
+    const { trie, table } = this.#trie;
+    const [U, E] = blocked.shape;
+    const R = nodes.size;
+    const W = R / U;
+    const F = trie.fanOuts[depth];
+    const pool = device.empty([U, W * F], device.float, "beam pool");
+    const mass = device.empty([R], device.float, "beam mass");
+    const count = device.empty([R], "int32", "beam count");
+    device.run(
+      poolScores,
+      { logits, table, nodes, scores, blocked, pool, mass, count },
+      {
+        ...{ R, W, F, E, V: logits.shape[1], edges: trie.nodeCount - 1 },
+        vocabulary: this.#options.normalization === "vocabulary" ? 1 : 0,
+        tau: this.#options.tau,
+      },
+    );
+    return { pool, mass, count };
+  }
+
+  /** The next frontier, the tokens that its rows feed, and the rows that they descend from: each (U B). */
+  #select(
+    { values, indices: positions }: { readonly values: Tensor; readonly indices: Tensor },
+    { nodes: before }: Frontier,
+    pool: Tensor,
+    U: number,
+  ): Frontier & { readonly tokens: Tensor; readonly parents: Tensor } {
+    const device = this.#device;
+    const { trie, table } = this.#trie;
+    const B = this.#rows;
+    const W = before.size / U;
+    const rows = (dtype: "int32" | "float32" | "float64"): Tensor =>
+      device.empty([U * B], dtype, "beams");
+    const [nodes, tokens, parents] = [rows("int32"), rows("int32"), rows("int32")];
+    const scores = rows(device.float);
+    device.run(
+      advanceBeams,
+      { values, positions, table, before, nodes, scores, tokens, parents },
+      { U, B, K: values.shape[1], W, F: pool.shape[1] / W, edges: trie.nodeCount - 1 },
+    );
+    return { nodes, scores, tokens, parents };
+  }
+
+  /** The ancestors of the rows that feed token number `step`: (U B, L). */
+  #trace(parents: Tensor, before: Tensor, step: number): Tensor {
+    const after = this.#device.empty(before.shape, "int32", "beam ancestors");
+    const [R, L] = before.shape;
+    this.#device.run(traceAncestors, { parents, before, after }, { R, L, step });
+    return after;
+  }
+}
+
+/** Copies a batch to the host, in one read-back. */
+async function readBack(device: Device, { steps, pools }: BatchSteps): Promise<BatchRecord> {
+  const tensors = [...steps.flatMap((step) => treeLeaves(step)), ...pools];
+  const arrays = await device.read(tensors);
+  const read = new Map(tensors.map((tensor, i) => [tensor, arrays[i]]));
+  const host = (tensor: Tensor): TypedArray => read.get(tensor) as TypedArray;
+  return {
+    steps: steps.map(({ nodes, scores, best, mass, count }) => ({
+      nodes: host(nodes),
+      scores: host(scores),
+      best: host(best),
+      mass: host(mass),
+      count: host(count),
+    })),
+    pools: pools.map(host),
+  };
+}

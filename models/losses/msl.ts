@@ -1,0 +1,50 @@
+/**
+ * Masked softmax loss: the likelihood of the next token among those that continue to an item.
+ *
+ * @module
+ */
+import { checkDistribution, trieLogProb } from "../../ops/trie_log_prob.ts";
+import { neg } from "../../ops/unary.ts";
+import { type Loss, reduce, type Reduction } from "./loss.ts";
+
+/** Options of {@link msl}. */
+export interface MslOptions {
+  /** The temperature that divides the logits; 1 unless told. */
+  readonly tau?: number;
+  /** Over the target tokens; "mean" unless told. */
+  readonly reduction?: Reduction;
+}
+
+/**
+ * The MSL loss of arXiv:2504.04178, -log p with p the label's probability among its siblings. A token without siblings
+ * gives 0 and counts as a target.
+ *
+ * - Normalisation: the children of the label's trie node.
+ * - Temperature: logits / tau, fixed.
+ * - Reduction: the mean (or sum) over target tokens.
+ * - Bound: -log p / log(B + 1) is at least 1[margin > 0] for every beam width B, because a violated token has B siblings
+ *   that are more probable.
+ * - Gradient weight: 1, whatever the margin.
+ *
+ * @throws {ArgumentError} if tau is not positive.
+ *
+ * @example
+ * ```ts
+ * import { cpu, msl, Trie } from "beargrad";
+ *
+ * const device = cpu();
+ * using trie = new Trie([[0], [2]]).upload(device);
+ * const nodes = device.tensor(new Int32Array([0]));
+ * const labels = device.tensor(new Int32Array([2]));
+ * const loss = msl()(device.tensor([[0, 0, 0]]), { trie, nodes, labels });
+ * console.log(await loss.item()); // log 2
+ * ```
+ */
+export function msl({ tau = 1, reduction = "mean" }: MslOptions = {}): Loss {
+  const options = { normalization: "children", tau } as const;
+  checkDistribution("make an msl loss", options.normalization, tau);
+  return (logits, { trie, nodes, labels }) => {
+    const { logProb, choices } = trieLogProb(logits, trie, nodes, labels, options);
+    return reduce(neg(logProb), choices, reduction);
+  };
+}

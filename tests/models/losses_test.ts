@@ -1,0 +1,269 @@
+/** The losses against golden values, against plain float64 evaluations of their formulas, and at the edges. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import fc from "fast-check";
+import { cpu } from "../../core/cpu_backend.ts";
+import { ArgumentError, ShapeError } from "../../core/errors.ts";
+import { bear } from "../../models/losses/bear.ts";
+import type { Loss } from "../../models/losses/loss.ts";
+import { lossByName, lossNames } from "../../models/losses/loss_by_name.ts";
+import { msl } from "../../models/losses/msl.ts";
+import { sft } from "../../models/losses/sft.ts";
+import { trieLogProb } from "../../ops/trie_log_prob.ts";
+import { testDevices } from "../devices.ts";
+import {
+  assertClose,
+  type Batch,
+  bearOptions,
+  evaluate,
+  goldenLosses,
+  run,
+  type Settings,
+  sigmoid,
+  targets,
+  token,
+  type Value,
+} from "./loss_cases.ts";
+
+interface Golden extends Batch, Settings {
+  readonly name: string;
+  readonly margin: readonly number[];
+  readonly losses: Readonly<Record<keyof typeof goldenLosses, Value>>;
+}
+
+const golden = (JSON.parse(readFileSync("tests/golden/losses.json", "utf8")) as { cases: Golden[] })
+  .cases;
+
+/**
+ * A golden value. The golden file was made with a softplus that is x itself above 20, so the weight of such a token in the
+ * convex form is 1 + lambda / xi there, where the formula has 1 + lambda / xi sigma(x): 5e-10 apart.
+ */
+function expectedOf(kase: Golden, loss: keyof typeof goldenLosses): Value {
+  const { value, grad } = kase.losses[loss];
+  if (loss !== "bear_convex") return { value, grad };
+  const weight = (slope: number): number => 1 + (kase.lambda / kase.xi) * slope;
+  const exact = kase.margin.map((m) =>
+    m / kase.xi > 20 ? weight(sigmoid(m / kase.xi)) / weight(1) : 1
+  );
+  return { value, grad: grad.map((row, n) => row.map((g) => g * exact[n])) };
+}
+
+for (const { name, skip, open } of testDevices) {
+  const tolerance = name === "cpu float64" ? 1e-10 : 1e-5;
+  test(`losses: all golden values and gradients on ${name}`, { skip }, async () => {
+    const device = await open();
+    assert.equal(golden.length, 20);
+    for (const kase of golden) {
+      for (const [loss, make] of Object.entries(goldenLosses)) {
+        const expected = expectedOf(kase, loss as keyof typeof goldenLosses);
+        assertClose(
+          await run(device, make(kase), kase),
+          expected,
+          tolerance,
+          `${kase.name}, ${loss}`,
+        );
+      }
+    }
+  });
+}
+
+test("losses: the margins are the golden ones", async () => {
+  const device = cpu({ float: "float64" });
+  for (const kase of golden) {
+    const { trie, nodes, labels } = targets(device, kase);
+    const options = { normalization: "children", beam: kase.B, tau: kase.tau } as const;
+    const z = device.tensor(kase.logits);
+    const { logProb, logBeta, choices } = trieLogProb(z, trie, nodes, labels, options);
+    const [p, beta, count] = await device.read([logProb, logBeta, choices]);
+    kase.margin.forEach((margin, n) => {
+      assert.ok(Math.abs(beta[n] - p[n] - margin) <= 1e-10 * Math.max(1, Math.abs(margin)));
+      assert.equal(count[n], kase.children[n].length);
+    });
+  }
+});
+
+/** Batches of up to 5 rows: ties, rows without siblings, rows that are no target. */
+const batches: fc.Arbitrary<Batch> = fc.record({
+  V: fc.integer({ min: 5, max: 16 }),
+  N: fc.integer({ min: 1, max: 5 }),
+})
+  .chain(({ V, N }) => {
+    const logit = fc.oneof(
+      fc.integer({ min: -2, max: 2 }),
+      fc.double({ min: -9, max: 9, noNaN: true }),
+    );
+    const tokens = [...Array(V).keys()];
+    const row = fc.record({
+      logits: fc.array(logit, { minLength: V, maxLength: V }),
+      children: fc.subarray(tokens),
+      at: fc.nat(V - 1),
+    });
+    return fc.array(row, { minLength: N, maxLength: N }).map((rows) => ({
+      logits: rows.map((r) => r.logits),
+      children: rows.map((r) => r.children),
+      label: rows.map((r) => r.children.length === 0 ? 0 : r.children[r.at % r.children.length]),
+    }));
+  });
+
+const settings: fc.Arbitrary<Settings> = fc.record({
+  B: fc.integer({ min: 1, max: 20 }),
+  tau: fc.constantFrom(0.5, 1, 2),
+  xi: fc.constantFrom(0.25, 1, 2.75),
+  lambda: fc.constantFrom(0, 0.25, 1, 4),
+});
+
+test("losses: values and gradients are those of the formulas", async () => {
+  const device = cpu({ float: "float64" });
+  const property = fc.asyncProperty(batches, settings, async (batch, s) => {
+    for (const [name, make] of Object.entries(goldenLosses)) {
+      const expected = evaluate(name as keyof typeof goldenLosses, batch, s);
+      assertClose(await run(device, make(s), batch), expected, 1e-10, name);
+    }
+  });
+  await fc.assert(property);
+});
+
+test("losses: gradient weights as functions of the margin (THEORY section 5)", async () => {
+  const device = cpu({ float: "float64" });
+  const property = fc.asyncProperty(batches, settings, async (batch, s) => {
+    const { xi, lambda } = s;
+    const plain = await run(device, msl({ tau: s.tau, reduction: "sum" }), batch);
+    const { trie, nodes, labels } = targets(device, batch);
+    const options = { normalization: "children", beam: s.B, tau: s.tau } as const;
+    const z = device.tensor(batch.logits);
+    const { logProb, logBeta } = trieLogProb(z, trie, nodes, labels, options);
+    const [p, beta] = await device.read([logProb, logBeta]);
+    const safe = batch.logits.map((_, n) => sigmoid((p[n] - beta[n]) / xi));
+    const w = safe.map((x, n) => batch.children[n].length > 1 ? 1 + lambda * x : 0);
+    const total = w.reduce((a, b) => a + b, 0) || 1;
+    const weights = {
+      bear_released: w.map((x) => x / total),
+      bear_paper: safe.map((x) => 1 + (lambda / xi) * x),
+      bear_convex: safe.map((x) => 1 + (lambda / xi) * (1 - x)),
+    };
+    for (const [name, weight] of Object.entries(weights)) {
+      const loss = goldenLosses[name as keyof typeof weights](s);
+      const { value, grad } = await run(device, loss, batch);
+      const expected = { value, grad: plain.grad.map((row, n) => row.map((g) => weight[n] * g)) };
+      assertClose({ value, grad }, expected, 1e-10, name);
+    }
+  });
+  await fc.assert(property, { numRuns: 50 });
+});
+
+test("losses: the regularisers bound the violation from the side that their documentation says", async () => {
+  const device = cpu({ float: "float64" });
+  const property = fc.asyncProperty(batches, settings, async (batch, { B, tau }) => {
+    const s = { B, tau, xi: 1, lambda: 1 };
+    const value = async (loss: Loss): Promise<number> => (await run(device, loss, batch)).value;
+    const plain = await value(msl({ tau, reduction: "sum" }));
+    const below = await value(goldenLosses.bear_paper(s)) - plain;
+    const above = (await value(goldenLosses.bear_convex(s)) - plain) / Math.LN2;
+    const tokens = batch.children.flatMap((children, n) =>
+      children.length > 1 ? [token(batch.logits[n], children, children, batch.label[n], s)] : []
+    );
+    const violations = tokens.filter((t) => t.logBeta > t.logP).length;
+    assert.ok(below <= violations + 1e-9);
+    assert.ok(above >= violations - 1e-9);
+    assert.ok(plain / Math.log(B + 1) >= violations - 1e-9);
+    assert.ok(await value(sft({ tau, reduction: "sum" })) >= plain - 1e-9);
+  });
+  await fc.assert(property, { numRuns: 50 });
+});
+
+for (const { name, skip, open } of testDevices) {
+  test(
+    `losses: logits of 1e4 and certain tokens give finite numbers on ${name}`,
+    { skip },
+    async () => {
+      const device = await open();
+      const batch: Batch = {
+        logits: [[1e4, -1e4, 0, 5], [-1e4, 1e4, 1e4, -1e4], [60, 0, 0, 0]],
+        children: [[0, 1, 2], [0, 1, 2, 3], [0, 1, 2, 3]],
+        label: [1, 1, 0],
+      };
+      const s = { B: 2, tau: 1, xi: 1, lambda: 1 };
+      for (const [loss, make] of Object.entries(goldenLosses)) {
+        const expected = evaluate(loss as keyof typeof goldenLosses, batch, s);
+        assertClose(await run(device, make(s), batch), expected, 1e-5, loss);
+      }
+    },
+  );
+
+  test(`losses: no siblings, no targets on ${name}`, { skip }, async () => {
+    const device = await open();
+    const single: Batch = { logits: [[3, 1, 2], [0, 7, 0]], children: [[1], [2]], label: [1, 2] };
+    const none: Batch = { ...single, children: [[], []], label: [0, 0] };
+    const s = { B: 2, tau: 1, xi: 1, lambda: 1 };
+    for (const [loss, make] of Object.entries(goldenLosses)) {
+      for (const batch of loss === "sft" ? [none] : [none, single]) {
+        const { value, grad } = await run(device, make(s), batch);
+        assert.equal(Math.abs(value), 0, loss);
+        assert.ok(grad.flat().every((g) => g === 0), loss);
+      }
+    }
+  });
+}
+
+test("losses: paper and convex default to the mean over target tokens", async () => {
+  const device = cpu({ float: "float64" });
+  const kase = golden.find((k) => k.name === "some single-child") as Golden;
+  for (const form of ["paper", "convex"] as const) {
+    const { value } = await run(device, bear(bearOptions(kase, form)), kase);
+    assert.ok(Math.abs(value - kase.losses[`bear_${form}`].value / kase.label.length) < 1e-10);
+  }
+});
+
+test("losses: by name", async () => {
+  const device = cpu({ float: "float64" });
+  const kase = golden.find((k) => k.name === "tau 2, xi 2.75") as Golden;
+  const { B: beam, tau, xi, lambda } = kase;
+  const direct = [
+    sft({ tau }),
+    msl({ tau }),
+    bear(bearOptions(kase, "released")),
+    bear(bearOptions(kase, "paper")),
+    bear(bearOptions(kase, "convex")),
+  ];
+  assert.deepEqual(lossNames, ["sft", "msl", "bear", "bear-paper", "bear-convex"]);
+  for (const [i, name] of lossNames.entries()) {
+    const named = lossByName(name, { beam, tau, xi, lambda });
+    assert.deepEqual(await run(device, named, kase), await run(device, direct[i], kase));
+  }
+  assert.throws(() => lossByName("nll"), /must be one of sft, msl, .* got nll/);
+  assert.throws(() => lossByName("toString"), ArgumentError);
+});
+
+test("losses: arguments outside their domain are refused", () => {
+  for (const tau of [0, -1, NaN, Infinity]) {
+    for (const make of [sft, msl, bear]) assert.throws(() => make({ tau }), ArgumentError);
+  }
+  for (const xi of [0, -1, NaN]) assert.throws(() => bear({ xi }), ArgumentError);
+  for (const lambda of [-0.1, NaN]) assert.throws(() => bear({ lambda }), ArgumentError);
+  for (const beam of [0, -3, 1.5, NaN]) assert.throws(() => bear({ beam }), ArgumentError);
+  assert.throws(() => bear({ form: "other" as "paper" }), ArgumentError);
+  assert.throws(() => bear({ form: "released", reduction: "sum" }), ArgumentError);
+});
+
+test("trieLogProb: shapes and arguments that do not fit are refused", () => {
+  const device = cpu();
+  const { trie, nodes, labels } = targets(device, { logits: [], children: [[0, 3]], label: [3] });
+  const narrow = device.tensor([[1, 2, 3]]);
+  const logits = device.tensor([[1, 2, 3, 4]]);
+  const children = { normalization: "children" } as const;
+  assert.throws(() => trieLogProb(narrow, trie, nodes, labels, children), ShapeError);
+  assert.throws(
+    () => trieLogProb(device.tensor([1, 2, 3, 4]), trie, nodes, labels, children),
+    ShapeError,
+  );
+  const two = device.tensor(new Int32Array(2));
+  assert.throws(() => trieLogProb(logits, trie, two, labels, children), ShapeError);
+  assert.throws(() => trieLogProb(logits, trie, nodes, two, children), ShapeError);
+  for (const wrong of [{ beam: 0 }, { beam: 2.5 }, { tau: 0 }, { tau: NaN }]) {
+    assert.throws(
+      () => trieLogProb(logits, trie, nodes, labels, { ...children, ...wrong }),
+      ArgumentError,
+    );
+  }
+});
