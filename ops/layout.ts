@@ -92,8 +92,8 @@ function orderOf(x: Tensor, axes?: readonly number[]): number[] {
   const order = axes.map((axis) => normalizeAxis("transpose", x.shape, axis));
   if (order.length !== x.rank || new Set(order).size !== x.rank) {
     throw new ShapeError(
-      `Cannot transpose ${formatShape(x.shape)} by [${axes.join(", ")}]: ` +
-        `each of its ${x.rank} axes must be named once`,
+      `Cannot transpose ${formatShape(x.shape)}: each of its ${x.rank} axes must be named once, ` +
+        `got [${axes.join(", ")}]`,
     );
   }
   return order;
@@ -219,19 +219,21 @@ function joined(tensors: readonly Tensor[], axis: number): { shape: Shape; start
     throw new ArgumentError("Cannot concat no tensors: at least one must be given, got 0");
   }
   const along = normalizeAxis("concat", first.shape, axis);
-  const elsewhere = (x: Tensor): Shape => x.shape.map((n, i) => i === along ? 1 : n);
   const shape = [...first.shape];
   shape[along] = 0;
   const inner = sizeOf(first.shape.slice(along + 1));
   const starts = tensors.map((x) => {
-    if (!sameShape(elsewhere(x), elsewhere(first))) {
-      throw new ShapeError(
-        `Cannot concat ${formatShape(first.shape)} and ${
-          formatShape(x.shape)
-        } along axis ${along}: ` +
-          `their other sizes must agree`,
-      );
+    const refuse = (why: string): never => {
+      const [a, b] = [formatShape(first.shape), formatShape(x.shape)];
+      throw new ShapeError(`Cannot concat ${a} and ${b} along axis ${along}: ${why}`);
+    };
+    if (x.rank !== first.rank) {
+      refuse(`they must have as many axes, got ${first.rank} and ${x.rank}`);
     }
+    first.shape.forEach((n, axis) => {
+      const other = x.shape[axis];
+      if (axis !== along && n !== other) refuse(`other sizes must be equal, got ${n} and ${other}`);
+    });
     if (x.dtype !== first.dtype) {
       throw new DTypeError(
         `Cannot concat tensors of two dtypes: they must be equal, got ${first.dtype} and ${x.dtype}`,
@@ -260,10 +262,11 @@ function joined(tensors: readonly Tensor[], axis: number): { shape: Shape; start
 export const broadcastTo: Op<[x: Tensor, shape: Shape], Tensor> = defineOp({
   name: "broadcastTo",
   forward(x: Tensor, shape: Shape): { out: Tensor } {
-    if (!sameShape(broadcastShapes("broadcast", x.shape, shape), shape)) {
+    const common = broadcastShapes("broadcast", x.shape, shape);
+    if (!sameShape(common, shape)) {
       throw new ShapeError(
         `Cannot broadcast ${formatShape(x.shape)} to ${formatShape(shape)}: ` +
-          `each of its sizes must be 1 or the target's`,
+          `it must stretch to that shape, got ${formatShape(common)}`,
       );
     }
     return { out: stretched("broadcastTo", x, shape) };

@@ -15,7 +15,7 @@ import { sample } from "./cases.ts";
 function rows(action: string, x: Tensor): { N: number; V: number } {
   const V = x.shape.at(-1);
   if (V === undefined) {
-    throw new ShapeError(`Cannot ${action} over the last axis of a scalar: there must be one`);
+    throw new ShapeError(`Cannot ${action} over the last axis: there must be one, got a scalar`);
   }
   return { N: x.size / V, V };
 }

@@ -1,0 +1,172 @@
+/** takeRows, gather, scatterAdd, topK, kthLargest. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { cpu } from "../../core/cpu_backend.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../../core/errors.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import { mul } from "../../ops/binary.ts";
+import { indices, sample } from "../../ops/cases.ts";
+import { gather, scatterAdd } from "../../ops/gather.ts";
+import { sum } from "../../ops/reduce.ts";
+import { takeRows } from "../../ops/take_rows.ts";
+import { kthLargest, topK } from "../../ops/top_k.ts";
+import { valueAndGrad } from "../../ops/value_and_grad.ts";
+import { equals, integerTensors, onEachDevice, runs } from "./harness.ts";
+
+const oracle = cpu({ float: "float64" });
+
+const lookups = fc.record({
+  V: fc.integer({ min: 1, max: 6 }),
+  C: fc.integer({ min: 1, max: 5 }),
+  N: fc.integer({ min: 1, max: 12 }),
+}).chain(({ V, C, N }) =>
+  fc.record({
+    ...{ V: fc.constant(V), C: fc.constant(C), N: fc.constant(N) },
+    table: integerTensors([V, C], 99),
+    ids: fc.array(fc.nat({ max: V - 1 }), { minLength: N, maxLength: N }),
+    weights: integerTensors([N, C], 99),
+  })
+);
+
+onEachDevice("takeRows: rows by id, and the naive gradient", async (device) => {
+  await fc.assert(
+    fc.asyncProperty(lookups, async ({ V, C, N, table, ids, weights }) => {
+      using _scope = device.arena();
+      const rows = device.tensor(ids, [N], "int32");
+      const w = device.tensor(weights, [N, C]);
+      const given = device.tensor(table, [V, C]);
+      const expected = ids.flatMap((v) => table.slice(v * C, (v + 1) * C));
+      await equals(takeRows(given, rows), [N, C], expected);
+      const gradient = Array<number>(V * C).fill(0);
+      ids.forEach((v, n) => {
+        for (let c = 0; c < C; c++) gradient[v * C + c] += weights[n * C + c];
+      });
+      const f = valueAndGrad((t: Tensor) => sum(mul(takeRows(t, rows), w)));
+      await equals(f(given).grads, [V, C], gradient);
+    }),
+    runs(device),
+  );
+});
+
+onEachDevice(
+  "takeRows: the gradient has the same bits every time, many rows or few",
+  async (device) => {
+    const table = sample(device, [40, 12], 1);
+    for (const below of [40, 2]) {
+      const ids = indices(device, [9, 70], 2, below);
+      const w = sample(device, [9, 70, 12], 3);
+      const f = valueAndGrad((t: Tensor) => sum(mul(takeRows(t, ids), w)));
+      const [once, again] = await device.read([f(table).grads, f(table).grads]);
+      assert.deepEqual(once, again);
+      const [id, weight] = await device.read([ids, w]);
+      const gradient = new Float64Array(480);
+      weight.forEach((v, i) => gradient[id[Math.floor(i / 12)] * 12 + i % 12] += v);
+      await equals(f(table).grads, [40, 12], gradient, 1e-5);
+    }
+  },
+);
+
+onEachDevice("indexing: an id outside takes the nearest", async (device) => {
+  const table = device.tensor([[1, 2], [3, 4]]);
+  const ids = device.tensor([-7, 9], [2], "int32");
+  const f = valueAndGrad((t: Tensor) => sum(takeRows(t, ids)));
+  await equals(takeRows(table, ids), [2, 2], [1, 2, 3, 4]);
+  await equals(f(table).grads, [2, 2], [1, 1, 1, 1]);
+  await equals(gather(device.tensor([5, 6, 7]), ids), [2], [5, 7]);
+  await equals(scatterAdd(ids, device.tensor([1, 2]), 3), [3], [1, 0, 2]);
+});
+
+const gathers = fc.record({
+  N: fc.integer({ min: 1, max: 3 }),
+  V: fc.integer({ min: 1, max: 6 }),
+  K: fc.integer({ min: 1, max: 6 }),
+}).chain(({ N, V, K }) =>
+  fc.record({
+    ...{ N: fc.constant(N), V: fc.constant(V), K: fc.constant(K) },
+    x: integerTensors([N, V], 99),
+    index: fc.array(fc.nat({ max: V - 1 }), { minLength: N * K, maxLength: N * K }),
+    values: integerTensors([N, K], 99),
+  })
+);
+
+onEachDevice("gather: by the naive rule, with scatterAdd for its adjoint", async (device) => {
+  await fc.assert(
+    fc.asyncProperty(gathers, async ({ N, V, K, x, index, values }) => {
+      using _scope = device.arena();
+      const at = device.tensor(index, [N, K], "int32");
+      const taken = gather(device.tensor(x, [N, V]), at);
+      await equals(taken, [N, K], index.map((v, i) => x[Math.floor(i / K) * V + v]));
+      const given = device.tensor(values, [N, K]);
+      const spread = scatterAdd(at, given, V);
+      const left = sum(mul(taken, given));
+      const right = sum(mul(device.tensor(x, [N, V]), spread));
+      assert.deepEqual(spread.shape, [N, V]);
+      assert.equal(await left.item(), await right.item());
+    }),
+    runs(device),
+  );
+});
+
+const tied = fc.integer({ min: 1, max: 12 }).chain((V) =>
+  fc.record({
+    V: fc.constant(V),
+    k: fc.integer({ min: 1, max: V }),
+    x: integerTensors([2, V], 3),
+  })
+);
+
+onEachDevice("topK: agrees with sorting by value, then by index", async (device) => {
+  await fc.assert(
+    fc.asyncProperty(tied, async ({ V, k, x }) => {
+      using _scope = device.arena();
+      const order = [0, 1].map((n) =>
+        Array.from({ length: V }, (_, v) => v)
+          .sort((a, b) => x[n * V + b] - x[n * V + a] || a - b).slice(0, k)
+      );
+      const given = device.tensor(x, [2, V]);
+      const { values, indices } = topK(given, k);
+      assert.equal(indices.dtype, "int32");
+      await equals(indices, [2, k], order.flat());
+      const sorted = order.flatMap((row, n) => row.map((v) => x[n * V + v]));
+      await equals(values, [2, k], sorted);
+      await equals(kthLargest(given, k), [2], [sorted[k - 1], sorted[2 * k - 1]]);
+    }),
+    runs(device),
+  );
+});
+
+test("topK: gradients go to the chosen, among equals to the lower index", async () => {
+  const x = oracle.tensor([3, 9, 5, 9]);
+  const best = valueAndGrad((t: Tensor) => {
+    return sum(mul(topK(t, 3).values, oracle.tensor([10, 20, 30])));
+  });
+  await equals(best(x).grads, [4], [0, 10, 30, 20]);
+  const second = valueAndGrad((t: Tensor) => kthLargest(t, 2));
+  await equals(second(x).grads, [4], [0, 0, 0, 1]);
+  const first = valueAndGrad((t: Tensor) => kthLargest(t, 1));
+  await equals(first(x).grads, [4], [0, 1, 0, 0]);
+});
+
+test("indexing: what does not fit is refused", () => {
+  const x = oracle.tensor([[1, 2, 3], [4, 5, 6]]);
+  const ids = oracle.tensor([0, 1], [2], "int32");
+  assert.throws(() => takeRows(oracle.tensor([1, 2]), ids), {
+    name: "ShapeError",
+    message: "Cannot take rows of a table of shape (2): it must have two axes, got 1",
+  });
+  assert.throws(() => takeRows(x, oracle.tensor([0, 1])), DTypeError);
+  assert.throws(() => gather(x, ids), {
+    name: "ShapeError",
+    message: "Cannot gather from (2, 3) by (2): their shapes must agree up to the last axis",
+  });
+  assert.throws(() => scatterAdd(ids, oracle.tensor([1]), 3), ShapeError);
+  assert.throws(() => scatterAdd(ids, oracle.tensor([1, 2]), 0), ShapeError);
+  assert.throws(() => topK(x, 4), {
+    name: "ArgumentError",
+    message:
+      "Cannot take the top 4 of a tensor of shape (2, 3): k must be an integer from 1 to 3, got 4",
+  });
+  assert.throws(() => topK(x, 0), ArgumentError);
+  assert.throws(() => kthLargest(x, 1.5), ArgumentError);
+});

@@ -1,0 +1,135 @@
+/** reshape, transpose, slice, concat, broadcastTo. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { cpu } from "../../core/cpu_backend.ts";
+import { ArgumentError, DTypeError, ShapeError } from "../../core/errors.ts";
+import { zeros } from "../../ops/fill.ts";
+import { broadcastTo, concat, reshape, slice, transpose } from "../../ops/layout.ts";
+import { equals, indexOf, integerTensors, onEachDevice, placeOf, runs, shapes } from "./harness.ts";
+
+const oracle = cpu({ float: "float64" });
+
+const tensors = shapes(4).chain((shape) =>
+  fc.record({
+    shape: fc.constant(shape),
+    x: integerTensors(shape, 99),
+    dtype: fc.constantFrom("float", "int32"),
+  })
+);
+
+onEachDevice("transpose: any order by the naive rule, and back", async (device) => {
+  const orders = tensors.chain((t) =>
+    fc.record({
+      ...{ shape: fc.constant(t.shape), x: fc.constant(t.x), dtype: fc.constant(t.dtype) },
+      order: fc.shuffledSubarray(t.shape.map((_, i) => i), { minLength: t.shape.length }),
+    })
+  );
+  await fc.assert(
+    fc.asyncProperty(orders, async ({ shape, x, dtype, order }) => {
+      using _scope = device.arena();
+      const given = device.tensor(x, shape, dtype === "int32" ? "int32" : device.float);
+      const target = order.map((axis) => shape[axis]);
+      const expected = x.map((_, at) => {
+        const index: number[] = [];
+        indexOf(target, at).forEach((i, k) => index[order[k]] = i);
+        return x[placeOf(shape, index)];
+      });
+      const out = transpose(given, order);
+      await equals(out, target, expected);
+      await equals(transpose(out, order.map((_, i) => order.indexOf(i))), shape, x);
+      if (order.every((axis, i) => axis === shape.length - 1 - i)) {
+        await equals(transpose(given), target, expected);
+      }
+    }),
+    runs(device),
+  );
+});
+
+onEachDevice("concat: joins the slices of a tensor to the tensor again", async (device) => {
+  const cuts = shapes(4, 1).chain((shape) =>
+    fc.record({
+      shape: fc.constant(shape),
+      x: integerTensors(shape, 99),
+      axis: fc.nat({ max: shape.length - 1 }),
+      where: fc.array(fc.nat({ max: 4 }), { maxLength: 3 }),
+    })
+  );
+  await fc.assert(
+    fc.asyncProperty(cuts, async ({ shape, x, axis, where }) => {
+      using _scope = device.arena();
+      const given = device.tensor(x, shape);
+      const inside = where.filter((c) => c > 0 && c < shape[axis]);
+      const marks = [...new Set([0, ...inside, shape[axis]])].sort((a, b) => a - b);
+      const parts = marks.slice(1).map((to, i) =>
+        slice(
+          given,
+          shape.map((_, a) => a === axis ? marks[i] : 0),
+          shape.map((n, a) => a === axis ? to : n),
+        )
+      );
+      await equals(concat(parts, axis), shape, x);
+    }),
+    runs(device),
+  );
+});
+
+onEachDevice("slice, concat, broadcastTo: integers by hand", async (device) => {
+  const x = device.tensor([[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]], undefined, "int32");
+  const block = slice(x, [1, 1], [3, 3]);
+  assert.equal(block.dtype, "int32");
+  await equals(block, [2, 2], [6, 7, 10, 11]);
+  await equals(concat([block, block], -1), [2, 4], [6, 7, 6, 7, 10, 11, 10, 11]);
+  await equals(concat([block, slice(x, [0, 0], [1, 2])], 0), [3, 2], [6, 7, 10, 11, 1, 2]);
+  await equals(broadcastTo(slice(x, [0, 0], [3, 1]), [3, 2]), [3, 2], [1, 1, 5, 5, 9, 9]);
+  await equals(broadcastTo(slice(x, [0, 0], [1, 2]), [2, 1, 2]), [2, 1, 2], [1, 2, 1, 2]);
+});
+
+onEachDevice("reshape: the same elements in the same memory", async (device) => {
+  const x = device.tensor([1, 2, 3, 4, 5, 6]);
+  const y = reshape(x, [2, -1]);
+  await equals(y, [2, 3], [1, 2, 3, 4, 5, 6]);
+  await equals(reshape(slice(y, [0, 0], [1, 1]), []), [], [1]);
+  device.write(x, new Float32Array([6, 5, 4, 3, 2, 1]));
+  await equals(y, [2, 3], [6, 5, 4, 3, 2, 1]);
+});
+
+test("layout: what does not fit is refused", () => {
+  const x = oracle.tensor([[1, 2, 3], [4, 5, 6]]);
+  const refused = (f: () => unknown, name: string, message: string): void =>
+    assert.throws(f, { name, message });
+  refused(
+    () => reshape(x, [4, 2]),
+    "ShapeError",
+    "Cannot reshape (2, 3) to (4, 2): the number of elements must be 6, got 8",
+  );
+  assert.throws(() => reshape(x, [-1, 4]), ShapeError);
+  assert.throws(() => reshape(x, [-1, -1]), ShapeError);
+  assert.throws(() => reshape(x, [-2, -3]), ShapeError);
+  refused(
+    () => transpose(x, [0, 0]),
+    "ShapeError",
+    "Cannot transpose (2, 3): each of its 2 axes must be named once, got [0, 0]",
+  );
+  assert.throws(() => transpose(zeros(oracle, [2, 2, 2, 2, 2])), ShapeError);
+  refused(
+    () => slice(x, [0, 1], [2, 4]),
+    "ShapeError",
+    "Cannot slice (2, 3) from [0, 1] to [2, 4]: axis 1 needs 0 <= start < end <= 3, got 1 and 4",
+  );
+  assert.throws(() => slice(x, [0], [1]), ShapeError);
+  assert.throws(() => slice(x, [0, 0, 0], [1, 1, 1]), ShapeError);
+  refused(
+    () => concat([x, zeros(oracle, [2, 2])], 0),
+    "ShapeError",
+    "Cannot concat (2, 3) and (2, 2) along axis 0: other sizes must be equal, got 3 and 2",
+  );
+  assert.throws(() => concat([x, zeros(oracle, [2, 3, 1])], 0), ShapeError);
+  assert.throws(() => concat([x, zeros(oracle, [2, 3], "int32")], 0), DTypeError);
+  assert.throws(() => concat([], 0), ArgumentError);
+  refused(
+    () => broadcastTo(x, [2, 1]),
+    "ShapeError",
+    "Cannot broadcast (2, 3) to (2, 1): it must stretch to that shape, got (2, 3)",
+  );
+});

@@ -1,0 +1,143 @@
+/** Reductions: sum, mean, max, min, argmax. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { cpu } from "../../core/cpu_backend.ts";
+import { ArgumentError, ShapeError } from "../../core/errors.ts";
+import { foldIn, keyOf, uniform } from "../../core/random.ts";
+import { stridesOf } from "../../core/shape.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import { mul } from "../../ops/binary.ts";
+import { argmax, max, mean, min, sum } from "../../ops/reduce.ts";
+import { valueAndGrad } from "../../ops/value_and_grad.ts";
+import { equals, indexOf, integerTensors, onEachDevice, runs, shapes } from "./harness.ts";
+
+const oracle = cpu({ float: "float64" });
+
+/** A tensor of integers, and some of its axes in any order, some counted from the back. */
+const reductions = shapes(4).chain((shape) =>
+  fc.record({
+    shape: fc.constant(shape),
+    x: integerTensors(shape, 3),
+    axes: fc.shuffledSubarray(shape.map((_, i) => i))
+      .chain((axes) => fc.tuple(...axes.map((a) => fc.constantFrom(a, a - shape.length)))),
+    keepDims: fc.boolean(),
+  })
+);
+
+/** The elements that fall on each element of the result, with their places, in row-major order. */
+function groups(
+  { shape, x, axes }: { shape: number[]; x: number[]; axes: readonly number[] },
+): { kept: number[]; members: { value: number; at: number }[][] } {
+  const reduced = axes.map((a) => (a + shape.length) % shape.length);
+  const kept = shape.map((n, i) => reduced.includes(i) ? 1 : n);
+  const strides = stridesOf(kept);
+  const members: { value: number; at: number }[][] = [];
+  x.forEach((value, at) => {
+    const to = indexOf(shape, at).reduce((s, i, a) => s + (kept[a] === 1 ? 0 : i * strides[a]), 0);
+    (members[to] ??= []).push({ value, at });
+  });
+  return { kept, members };
+}
+
+onEachDevice("reductions: any axes, by the naive rule", async (device) => {
+  await fc.assert(
+    fc.asyncProperty(reductions, async (given) => {
+      using _scope = device.arena();
+      const { shape, axes, keepDims } = given;
+      const x = device.tensor(given.x, shape);
+      const { kept, members } = groups(given);
+      const dropped = kept.filter((_, i) =>
+        !axes.some((a) => (a + shape.length) % shape.length === i)
+      );
+      const target = keepDims ? kept : dropped;
+      const check = (op: typeof sum | typeof mean, f: (group: number[]) => number): Promise<void> =>
+        equals(
+          op(x, axes, keepDims),
+          target,
+          members.map((group) => f(group.map((m) => m.value))),
+          1e-6,
+        );
+      await check(sum, (group) => group.reduce((a, b) => a + b, 0));
+      await check(mean, (group) => group.reduce((a, b) => a + b, 0) / group.length);
+      await check(max, (group) => Math.max(...group));
+      await check(min, (group) => Math.min(...group));
+    }),
+    runs(device),
+  );
+});
+
+test("reductions: the gradient of max and min goes to the first of the equals", async () => {
+  await fc.assert(
+    fc.asyncProperty(reductions, async (given) => {
+      using _scope = oracle.arena();
+      const { members } = groups(given);
+      for (const [op, best] of [[max, Math.max], [min, Math.min]] as const) {
+        const weights = members.map((_, i) => i + 1);
+        const f = valueAndGrad((x: Tensor) => {
+          const out = op(x, given.axes);
+          return sum(mul(out, oracle.tensor(weights, out.shape)));
+        });
+        const expected = given.x.map(() => 0);
+        members.forEach((group, i) => {
+          const value = best(...group.map((m) => m.value));
+          const first = group.find((m) => m.value === value);
+          assert.ok(first);
+          expected[first.at] = weights[i];
+        });
+        await equals(f(oracle.tensor(given.x, given.shape)).grads, given.shape, expected);
+      }
+    }),
+    runs(oracle),
+  );
+});
+
+onEachDevice("reductions: one axis, all axes, none", async (device) => {
+  const x = device.tensor([[1, 2, 3], [4, 5, 6]]);
+  await equals(sum(x), [], [21]);
+  await equals(sum(x, 0), [3], [5, 7, 9]);
+  await equals(sum(x, -1, true), [2, 1], [6, 15]);
+  await equals(sum(x, []), [2, 3], [1, 2, 3, 4, 5, 6]);
+  await equals(mean(x, 1), [2], [2, 5], 1e-6);
+  await equals(max(device.tensor(5)), [], [5]);
+});
+
+onEachDevice("argmax: the last axis, ties to the lowest index", async (device) => {
+  const x = device.tensor([[1, 7, 7], [4, 2, 4], [0, 0, 0]]);
+  const out = argmax(x);
+  assert.equal(out.dtype, "int32");
+  await equals(out, [3], [1, 0, 0]);
+});
+
+/** Long enough for several stages of chunks. */
+onEachDevice("reductions: a long axis keeps its digits", async (device) => {
+  const n = 300_000;
+  const values = Float64Array.from(uniform(foldIn(keyOf(3), 1), n), Math.fround);
+  const x = device.tensor(values);
+  const exact = values.reduce((a, b) => a + b, 0);
+  await equals(sum(x), [], [exact], 1e-6);
+  const y = device.tensor(values.subarray(0, 3 * 700 * 2), [3, 700, 2]);
+  const column = (o: number, i: number): number => {
+    let total = 0;
+    for (let k = 0; k < 700; k++) total += values[(o * 700 + k) * 2 + i];
+    return total;
+  };
+  await equals(sum(y, 1), [3, 2], [0, 1, 2].flatMap((o) => [column(o, 0), column(o, 1)]), 1e-6);
+  values[123_456] = 2;
+  values[200_000] = 2;
+  values[77_777] = -1;
+  const peaks = device.tensor(values);
+  await equals(argmax(peaks), [], [123_456]);
+  await equals(max(peaks), [], [2]);
+  await equals(min(peaks), [], [-1]);
+});
+
+test("reductions: axes that are not there, or twice, are refused", () => {
+  const x = oracle.tensor([[1, 2, 3], [4, 5, 6]]);
+  assert.throws(() => sum(x, 2), {
+    name: "ShapeError",
+    message: "Cannot sum over axis 2: a tensor of shape (2, 3) has axes -2 to 1",
+  });
+  assert.throws(() => max(x, [0, -2]), ArgumentError);
+  assert.throws(() => argmax(oracle.tensor(1)), ShapeError);
+});

@@ -1,0 +1,75 @@
+/** softmax, logSoftmax, logSumExp. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { cpu } from "../../core/cpu_backend.ts";
+import { ShapeError } from "../../core/errors.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import { sum } from "../../ops/reduce.ts";
+import { logSoftmax, logSumExp, softmax } from "../../ops/softmax.ts";
+import { valueAndGrad } from "../../ops/value_and_grad.ts";
+import { equals, onEachDevice, runs } from "./harness.ts";
+
+const rows = fc.array(fc.double({ min: -30, max: 30, noNaN: true }), { minLength: 1, maxLength: 9 })
+  .map((row) => row.map(Math.fround));
+
+onEachDevice(
+  "softmax: sums to 1, keeps the order, and agrees with its logarithms",
+  async (device) => {
+    await fc.assert(
+      fc.asyncProperty(rows, async (row) => {
+        using _scope = device.arena();
+        const x = device.tensor(row);
+        const [y, logY, total] = await device.read([softmax(x), logSoftmax(x), logSumExp(x)]);
+        assert.ok(Math.abs([...y].reduce((a, b) => a + b, 0) - 1) < 1e-6);
+        const peak = Math.max(...row);
+        const exact = peak + Math.log(row.reduce((s, v) => s + Math.exp(v - peak), 0));
+        assert.ok(Math.abs(total[0] - exact) <= 1e-6 * (1 + Math.abs(exact)));
+        row.forEach((v, i) => {
+          assert.ok(Math.abs(logY[i] - (v - exact)) < 1e-5, `logSoftmax of ${row}: ${logY}`);
+          assert.ok(Math.abs(y[i] - Math.exp(v - exact)) < 1e-6, `softmax of ${row}: ${y}`);
+        });
+      }),
+      runs(device),
+    );
+  },
+);
+
+onEachDevice("softmax: rows are the last axis", async (device) => {
+  const x = device.tensor([[[0, 0], [0, Math.log(3)]], [[Math.log(4), 0], [1, 1]]]);
+  await equals(softmax(x), [2, 2, 2], [0.5, 0.5, 0.25, 0.75, 0.8, 0.2, 0.5, 0.5], 1e-6);
+  const sums = [2, 4, 5, 2 * Math.E].map(Math.log);
+  await equals(logSumExp(x), [2, 2], sums, 1e-6);
+});
+
+onEachDevice("softmax: very large logits, and elements that are absent", async (device) => {
+  await equals(softmax(device.tensor([1e30, -1e30, 1e30])), [3], [0.5, 0, 0.5]);
+  await equals(logSoftmax(device.tensor([2000, 2000, -2000])).view([3]), [3], [
+    -Math.LN2,
+    -Math.LN2,
+    -4000 - Math.LN2,
+  ], 1e-6);
+  await equals(logSumExp(device.tensor([1000, 1000])), [], [1000 + Math.LN2], 1e-6);
+});
+
+/** log softmax is -log(1 + rest): the digits of a nearly certain element must survive. */
+onEachDevice("logSoftmax: digits of a nearly certain element", async (device) => {
+  for (const gap of [1, 5, 10, 15, 20, 40]) {
+    const x = device.tensor([0, gap, -1]);
+    const rest = Math.exp(-gap) + Math.exp(-1 - gap);
+    const value = (await logSoftmax(x).data())[1];
+    const wanted = -Math.log1p(rest);
+    assert.ok(Math.abs(value / wanted - 1) < 5e-6, `gap ${gap}: ${value}, not ${wanted}`);
+  }
+});
+
+test("softmax: the gradient of a sum over a row of probabilities is 0", async () => {
+  const device = cpu({ float: "float64" });
+  const { grads } = valueAndGrad((x: Tensor) => sum(softmax(x)))(device.tensor([1, -2, 0.5]));
+  for (const g of await grads.data()) assert.ok(Math.abs(g) < 1e-15);
+});
+
+test("softmax: a scalar has no last axis", () => {
+  const x = cpu().tensor(1);
+  for (const op of [softmax, logSoftmax, logSumExp]) assert.throws(() => op(x), ShapeError);
+});
