@@ -4,6 +4,7 @@
  * @module
  */
 import type { Kernel } from "../core/kernel.ts";
+import * as accumulate from "./accumulate.ts";
 import * as adamw from "./adamw.ts";
 import * as attention from "./attention.ts";
 import * as attentionBackward from "./attention_backward.ts";
@@ -28,6 +29,7 @@ import * as trieLogProb from "./trie_log_prob.ts";
 
 /** The modules of this room that export kernels; a test checks that none is missing. */
 const modules: readonly Record<string, unknown>[] = [
+  accumulate,
   adamw,
   attention,
   attentionBackward,
