@@ -1,0 +1,232 @@
+/** Evaluation against an enumeration of the whole catalogue on the host. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { cpu } from "../../core/cpu_backend.ts";
+import type { Device } from "../../core/device.ts";
+import { foldIn, keyOf, normal } from "../../core/random.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import { popularity } from "../../lab/baselines.ts";
+import { type Dataset, evaluationCases, historyTokens } from "../../lab/data/dataset.ts";
+import { synthetic } from "../../lab/data/synthetic.ts";
+import { evaluate, evaluateBaseline, type EvaluateOptions } from "../../lab/evaluate.ts";
+import { attribute, certifiesTop, hitRate, ndcg } from "../../lab/metrics.ts";
+import type { Decoder } from "../../models/decode/decoder.ts";
+import { margins, prunedAt } from "../../models/decode/pruning.ts";
+import { referenceBeamSearch } from "../../models/decode/reference.ts";
+import { Trie } from "../../models/decode/trie.ts";
+import { add, sub } from "../../ops/binary.ts";
+import { gather } from "../../ops/gather.ts";
+import { reshape } from "../../ops/layout.ts";
+import { cast } from "../../ops/select.ts";
+import { takeRows } from "../../ops/take_rows.ts";
+
+/** A small shop in which two more items share their tokens with others. */
+const shop = synthetic({ seed: 5, items: 100, users: 300 });
+const dataset: Dataset = {
+  ...shop,
+  items: [...shop.items, "100", "101"],
+  paths: [...shop.paths, shop.paths[3], shop.paths[50]],
+};
+const V = dataset.tokens.length;
+const trie = new Trie(dataset.paths);
+
+/** Logits: bias[last word of the history, which ends in an end token], plus table[token before] once there is one. */
+const bias = normal(foldIn(keyOf(1), 0), V * V);
+const table = normal(foldIn(keyOf(1), 1), V * V);
+
+function pathLogits(history: readonly number[], path: readonly number[]): Float64Array {
+  const user = (history.at(-2) as number) * V;
+  const before = path.at(-1);
+  return Float64Array.from(
+    { length: V },
+    (_, v) => bias[user + v] + (before === undefined ? 0 : table[before * V + v]),
+  );
+}
+
+class ToyDecoder implements Decoder<Tensor> {
+  readonly vocabSize = V;
+  readonly #bias: Tensor;
+  readonly #table: Tensor;
+
+  constructor(device: Device) {
+    this.#bias = device.tensor(bias, [V, V]);
+    this.#table = device.tensor(table, [V, V]);
+  }
+
+  prefill(tokens: Tensor, lengths: Tensor, beam: number): { logits: Tensor; cache: Tensor } {
+    const [U] = tokens.shape;
+    const at = cast(sub(cast(reshape(lengths, [U, 1]), "float"), 2), "int"); // (U, 1)
+    const last = cast(reshape(gather(cast(tokens, "float"), at), [U]), "int");
+    const logits = takeRows(this.#bias, last); // (U, V)
+    const owner = Int32Array.from({ length: U * beam }, (_, r) => Math.floor(r / beam));
+    return { logits, cache: takeRows(logits, tokens.device.tensor(owner)) };
+  }
+
+  step(cache: Tensor, _step: number, tokens: Tensor): Tensor {
+    return add(cache, takeRows(this.#table, tokens));
+  }
+}
+
+type Settings = Pick<
+  EvaluateOptions,
+  "beam" | "split" | "historyLength" | "excludeHistory" | "normalization" | "tau" | "limitUsers"
+>;
+
+async function compare(settings: Settings): Promise<{ pruned: number; absent: number }> {
+  const device = cpu({ float: "float64" });
+  using deviceTrie = trie.upload(device);
+  let reported = 0;
+  const found = await evaluate({
+    ...settings,
+    decoder: new ToyDecoder(device),
+    teacherForced: (histories, paths) =>
+      Promise.resolve(
+        paths.map((path, u) => path.map((_, t) => pathLogits(histories[u], path.slice(0, t)))),
+      ),
+    trie: deviceTrie,
+    dataset,
+    onProgress: (done, total) => {
+      assert.ok(done > reported && done <= total);
+      reported = done;
+    },
+  });
+
+  const { beam, normalization, tau = 1 } = settings;
+  const cases = evaluationCases(
+    dataset,
+    settings.split,
+    settings.historyLength,
+    settings.limitUsers,
+  );
+  const ranks: number[] = [];
+  const exactRanks: number[] = [];
+  const lost: number[] = [];
+  const causes = { violation: 0, displacement: 0, length: 0, tie: 0 };
+  let [inTop, pruned, absent, certified] = [0, 0, 0, 0];
+  const vacuous = Array.from({ length: trie.maxDepth }, () => ({ part: 0, whole: 0 }));
+  for (const { history, target } of cases) {
+    const tokens = historyTokens(dataset, history);
+    const logits = (path: readonly number[]): Float64Array => pathLogits(tokens, path);
+    const excluded = settings.excludeHistory ? history : [];
+    const blocked = new Set(trie.blockedNodes(excluded));
+    const leaf = trie.leafOf[target];
+    // The exact ranking, leaf by leaf.
+    const scored = [...new Set(trie.leafOf)].filter((l) => !blocked.has(l)).map((l) => ({
+      leaf: l,
+      score: margins(trie, l, logits, { beam, normalization, tau, blocked })
+        .reduce((sum, step) => sum + step.logProb, 0),
+    })).sort((a, b) => b.score - a.score || a.leaf - b.leaf);
+    const result = referenceBeamSearch(trie, logits, { beam, normalization, tau, excluded });
+    const rank = result.ranking.findIndex((item) => item.leaf === leaf);
+    const exactRank = scored.slice(0, beam).findIndex((item) => item.leaf === leaf);
+    ranks.push(rank);
+    exactRanks.push(exactRank);
+    lost.push(prunedAt(trie, leaf, result.steps));
+    if (certifiesTop(result, Math.min(10, beam))) certified++;
+    if (blocked.has(leaf)) {
+      absent++;
+      continue;
+    }
+    const path = margins(trie, leaf, logits, { beam, normalization, tau, blocked });
+    path.forEach(({ choices }, t) => {
+      vacuous[t].whole++;
+      if (choices <= beam) vacuous[t].part++;
+    });
+    if (exactRank >= 0) inTop++;
+    if (exactRank >= 0 && rank < 0) {
+      pruned++;
+      const { steps } = result;
+      const why = attribute(trie, leaf, { steps, margins: path, beam, rounding: 2 ** -48 });
+      causes[why?.cause as keyof typeof causes]++;
+    }
+  }
+
+  const n = cases.length;
+  assert.equal(reported, n);
+  assert.equal(found.users, n);
+  assert.deepEqual(found.ranks, ranks);
+  assert.deepEqual(found.exact.ranks, exactRanks);
+  for (const k of [5, 10]) {
+    assert.equal(found.hr[k], hitRate(ranks, k));
+    assert.equal(found.ndcg[k], ndcg(ranks, k));
+    assert.equal(found.exact.hr[k], hitRate(exactRanks, k));
+    assert.equal(found.exact.ndcg[k], ndcg(exactRanks, k));
+  }
+  assert.equal(found.inExactTop, inTop);
+  assert.equal(found.pruned, pruned);
+  assert.equal(found.absent, absent);
+  assert.equal(found.pruningRate, inTop === 0 ? 0 : pruned / inTop);
+  assert.deepEqual(found.causes, causes);
+  assert.equal(found.violationShare, pruned === 0 ? 0 : causes.violation / pruned);
+  assert.equal(found.certifiedShare, certified / n);
+  assert.deepEqual(found.vacuousShare, vacuous.map(({ part, whole }) => part / whole));
+  const alive = (t: number): number => lost.filter((step) => step === 0 || step > t + 1).length / n;
+  assert.deepEqual(found.survival, vacuous.map((_, t) => alive(t)));
+  assert.equal(found.survival.at(-1), ranks.filter((rank) => rank >= 0).length / n);
+  return { pruned, absent };
+}
+
+test("evaluate: agrees with enumeration", async () => {
+  const { pruned, absent } = await compare({ beam: 8, split: "test", historyLength: 20 });
+  assert.ok(pruned > 0, "the case must have pruned targets to say anything");
+  assert.equal(absent, 0);
+});
+
+test("evaluate: a beam narrower than the lists, vocabulary normalisation, a temperature", async () => {
+  const { pruned } = await compare({
+    beam: 4,
+    split: "validation",
+    historyLength: 3,
+    normalization: "vocabulary",
+    tau: 1.5,
+  });
+  assert.ok(pruned > 0);
+});
+
+test("evaluate: the history taken out, the first users only", async () => {
+  const { pruned } = await compare({
+    beam: 8,
+    split: "test",
+    historyLength: 20,
+    excludeHistory: true,
+    limitUsers: 150,
+  });
+  assert.ok(pruned > 0);
+});
+
+test("evaluate: a target that exclusion takes out is absent", async () => {
+  const users = dataset.users.map((user) => ({
+    ...user,
+    items: user.items.with(-1, user.items[0]),
+  }));
+  const device = cpu({ float: "float64" });
+  using deviceTrie = trie.upload(device);
+  const options: EvaluateOptions = {
+    decoder: new ToyDecoder(device),
+    teacherForced: (histories, paths) =>
+      Promise.resolve(
+        paths.map((path, u) => path.map((_, t) => pathLogits(histories[u], path.slice(0, t)))),
+      ),
+    trie: deviceTrie,
+    dataset: { ...dataset, users },
+    split: "test",
+    beam: 10,
+    historyLength: 20,
+    excludeHistory: true,
+    limitUsers: 40,
+  };
+  const shared = users.slice(0, 40).filter(({ items }) => [3, 50].includes(items[0])).length;
+  const out = await evaluate(options);
+  assert.equal(out.absent, 40 - shared);
+  assert.ok(out.survival[0] < 1);
+  const kept = await evaluate({ ...options, excludeHistory: false });
+  assert.equal(kept.absent, 0);
+});
+
+test("evaluate: a baseline on the same users", () => {
+  const cases = evaluationCases(shop, "test", 20);
+  const scores = evaluateBaseline(popularity(shop, "test"), cases, [1, 100]);
+  assert.equal(scores.ranks.length, 300);
+  assert.equal(scores.hr[100], 1);
+  assert.equal(scores.hr[1], scores.ranks.filter((rank) => rank === 0).length / 300);
+});
