@@ -1,0 +1,137 @@
+/**
+ * The transformer as beam search wants it: one forward pass over the histories, then one token a beam row a step, with
+ * keys and values kept. Nothing here reads or writes on the host, so that it runs inside `capture`.
+ *
+ * @module
+ */
+import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { formatShape, sameShape } from "../core/shape.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { attention } from "../ops/attention.ts";
+import {
+  type AttentionCache,
+  cachedAttention,
+  generatedPositions,
+  lastRows,
+} from "../ops/cached_attention.ts";
+import { reshape } from "../ops/layout.ts";
+import { takeRows } from "../ops/take_rows.ts";
+import type { Decoder, Prefilled } from "./decode/decoder.ts";
+import type { Transformer, TransformerParams } from "./transformer.ts";
+
+/** What {@link TransformerDecoder} keeps between steps. */
+export interface TransformerCache {
+  /** int32 (U): the lengths of the histories. */
+  readonly lengths: Tensor;
+  /** Beam rows a user. */
+  readonly beam: number;
+  /** One a block. */
+  readonly layers: readonly AttentionCache[];
+}
+
+/**
+ * Decodes with a transformer. The beams of a user share the keys and values of the history; what a beam has generated
+ * is found by way of its ancestors, so nothing moves when beams are reordered.
+ *
+ * @example
+ * ```ts
+ * import { cpu, initTransformer, Transformer, type TransformerConfig, TransformerDecoder } from "beargrad";
+ *
+ * const config: TransformerConfig = {
+ *   ...{ vocabSize: 16, dim: 8, layers: 1, heads: 2, kvHeads: 1, headDim: 4, ffn: 12 },
+ *   ...{ ropeTheta: 10000, normEps: 1e-5, maxLength: 32, dropout: 0, tiedEmbeddings: true },
+ * };
+ * const device = cpu();
+ * const ints = (values: number[], shape: number[]) => device.tensor(values, shape, "int32");
+ * const decoder = new TransformerDecoder(new Transformer(device, config), initTransformer(device, config, 0));
+ * const { cache } = decoder.prefill(ints([5, 6, 7, 8], [2, 2]), ints([2, 1], [2]), 1, 1);
+ * console.log(decoder.step(cache, 0, ints([1, 2], [2]), ints([0, 1], [2, 1])).shape); // [2, 16]
+ * ```
+ */
+export class TransformerDecoder implements Decoder<TransformerCache> {
+  /** The size of the vocabulary. */
+  readonly vocabSize: number;
+  readonly #model: Transformer;
+  readonly #params: TransformerParams;
+
+  /** Decodes with these weights; they may be updated in between. */
+  constructor(model: Transformer, params: TransformerParams) {
+    this.vocabSize = model.config.vocabSize;
+    this.#model = model;
+    this.#params = params;
+  }
+
+  /**
+   * Reads the histories: see {@link Decoder.prefill}.
+   *
+   * @throws {ShapeError} if tokens are not (U, T), lengths not (U), or T + steps more than the model's longest sequence.
+   * @throws {ArgumentError} if beam or steps is not a positive integer.
+   */
+  prefill(
+    tokens: Tensor,
+    lengths: Tensor,
+    beam: number,
+    steps: number,
+  ): Prefilled<TransformerCache> {
+    const { device, config } = this.#model;
+    const { kvHeads, headDim, dim, maxLength } = config;
+    const [U, T] = tokens.shape;
+    for (const [name, value] of Object.entries({ beam, steps })) {
+      if (!Number.isInteger(value) || value < 1) {
+        throw new ArgumentError(
+          `Cannot read histories: ${name} must be a positive integer, got ${value}`,
+        );
+      }
+    }
+    if (tokens.rank !== 2 || !sameShape(lengths.shape, [U]) || T + steps > maxLength) {
+      throw new ShapeError(
+        `Cannot read histories of shape ${formatShape(tokens.shape)} with lengths of shape ` +
+          `${formatShape(lengths.shape)}: they must be (U, T) and (U), and T with the ${steps} ` +
+          `steps to come at most ${maxLength}`,
+      );
+    }
+    const layers: AttentionCache[] = [];
+    const room = (): Tensor =>
+      device.empty([steps, U * beam, kvHeads, headDim], device.float, "attention cache");
+    const positions = device.tensor(Int32Array.from({ length: T }, (_, t) => t));
+    const hidden = this.#model.forward(this.#params, tokens, positions, (_, q, k, v) => {
+      layers.push({ historyKeys: k, historyValues: v, keys: room(), values: room() });
+      return attention(q, k, v);
+    }); // (U, T, C)
+    const last = takeRows(reshape(hidden, [U * T, dim]), lastRows(lengths, T)); // (U, C)
+    return {
+      logits: this.#model.logits(this.#params, last),
+      cache: { lengths, beam, layers },
+    };
+  }
+
+  /** Feeds a generated token to every beam row: see {@link Decoder.step}. */
+  step(
+    { lengths, beam, layers }: TransformerCache,
+    step: number,
+    tokens: Tensor,
+    ancestors: Tensor,
+  ): Tensor {
+    const { heads, kvHeads, headDim: D, dim } = this.#model.config;
+    const R = tokens.size;
+    const positions = reshape(generatedPositions(lengths, beam, step), [R, 1]);
+    const hidden = this.#model.forward(
+      this.#params,
+      reshape(tokens, [R, 1]),
+      positions,
+      (l, q, k, v) => {
+        const row = (x: Tensor, n: number): Tensor => reshape(x, [R, n, D]);
+        return cachedAttention(
+          row(q, heads),
+          row(k, kvHeads),
+          row(v, kvHeads),
+          layers[l],
+          lengths,
+          ancestors,
+          step,
+        );
+      },
+    ); // (R, 1, C)
+    return this.#model.logits(this.#params, reshape(hidden, [R, dim]));
+  }
+}

@@ -1,0 +1,130 @@
+/** Attention against its definition in float64. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { ShapeError } from "../../core/errors.ts";
+import { ramp } from "../../kernels/cases.ts";
+import { attention } from "../../ops/attention.ts";
+import { mul } from "../../ops/binary.ts";
+import { sum } from "../../ops/reduce.ts";
+import { valueAndGrad } from "../../ops/value_and_grad.ts";
+import { testDevices } from "../devices.ts";
+
+interface Sizes {
+  readonly B: number;
+  readonly T: number;
+  readonly H: number;
+  readonly KVH: number;
+  readonly D: number;
+}
+
+interface Inputs {
+  readonly q: Float64Array;
+  readonly k: Float64Array;
+  readonly v: Float64Array;
+  readonly dout: Float64Array;
+}
+
+const sizes: fc.Arbitrary<Sizes> = fc.record({
+  B: fc.integer({ min: 1, max: 3 }),
+  T: fc.integer({ min: 1, max: 21 }),
+  group: fc.integer({ min: 1, max: 3 }),
+  KVH: fc.integer({ min: 1, max: 2 }),
+  quarter: fc.integer({ min: 1, max: 5 }),
+}).map(({ group, quarter, ...s }) => ({ ...s, H: group * s.KVH, D: 4 * quarter }));
+
+function inputsOf({ B, T, H, KVH, D }: Sizes): Inputs {
+  const make = (n: number, seed: number, scale: number): Float64Array =>
+    ramp(n, seed).map((x) => Math.fround(scale * x));
+  return {
+    q: make(B * T * H * D, 1, 3),
+    k: make(B * T * KVH * D, 2, 3),
+    v: make(B * T * KVH * D, 3, 1),
+    dout: make(B * T * H * D, 4, 1),
+  };
+}
+
+/** The output and the gradients, by the chain rule through a whole matrix of scores per head. */
+function reference({ q, k, v, dout }: Inputs, { B, T, H, KVH, D }: Sizes): Float64Array[] {
+  const [out, dq, dk, dv] = [q, q, k, v].map((x) => new Float64Array(x.length));
+  const queryAt = (b: number, t: number, h: number): number => ((b * T + t) * H + h) * D;
+  const keyAt = (b: number, j: number, h: number): number =>
+    ((b * T + j) * KVH + Math.floor(h * KVH / H)) * D;
+  const dot = (x: Float64Array, i: number, y: Float64Array, j: number): number => {
+    let total = 0;
+    for (let d = 0; d < D; d++) total += x[i + d] * y[j + d];
+    return total;
+  };
+  for (let b = 0; b < B; b++) {
+    for (let h = 0; h < H; h++) {
+      for (let t = 0; t < T; t++) {
+        const at = queryAt(b, t, h);
+        const keys = Array.from({ length: t + 1 }, (_, j) => keyAt(b, j, h));
+        const scores = keys.map((j) => dot(q, at, k, j) / Math.sqrt(D));
+        const top = Math.max(...scores);
+        const weights = scores.map((s) => Math.exp(s - top));
+        const total = weights.reduce((x, y) => x + y, 0);
+        const p = weights.map((w) => w / total);
+        const dp = keys.map((j) => dot(dout, at, v, j));
+        const mean = p.reduce((x, w, j) => x + w * dp[j], 0);
+        keys.forEach((key, j) => {
+          const ds = p[j] * (dp[j] - mean) / Math.sqrt(D);
+          for (let d = 0; d < D; d++) {
+            out[at + d] += p[j] * v[key + d];
+            dq[at + d] += ds * k[key + d];
+            dk[key + d] += ds * q[at + d];
+            dv[key + d] += p[j] * dout[at + d];
+          }
+        });
+      }
+    }
+  }
+  return [out, dq, dk, dv];
+}
+
+for (const { name, skip, open } of testDevices) {
+  test(`attention on ${name}: output and gradients of any sizes`, { skip }, async () => {
+    const device = await open();
+    const allowed = device.float === "float64" ? 1e-12 : 2e-5;
+    await fc.assert(
+      fc.asyncProperty(sizes, async (s) => {
+        using _scope = device.arena();
+        const inputs = inputsOf(s);
+        const [q, k, v, dout] = [inputs.q, inputs.k, inputs.v, inputs.dout].map((x, i) =>
+          device.tensor(x, [s.B, s.T, i === 1 || i === 2 ? s.KVH : s.H, s.D])
+        );
+        const { grads } = valueAndGrad((p: { q: typeof q; k: typeof q; v: typeof q }) =>
+          sum(mul(attention(p.q, p.k, p.v), dout))
+        )({ q, k, v });
+        const actual = await device.read([attention(q, k, v), grads.q, grads.k, grads.v]);
+        reference(inputs, s).forEach((expected, part) =>
+          expected.forEach((x, i) => {
+            const error = Math.abs(actual[part][i] - x);
+            const what = ["out", "dq", "dk", "dv"][part];
+            assert.ok(error <= allowed * (1 + Math.abs(x)), `${what}[${i}] is off by ${error}`);
+          })
+        );
+      }),
+      {
+        numRuns: name === "webgpu" ? 25 : 60,
+        seed: 2,
+        examples: [[{ B: 1, T: 9, H: 1, KVH: 1, D: 128 }]],
+      },
+    );
+  });
+}
+
+test("attention: sizes that do not fit are refused", async () => {
+  const device = await testDevices[0].open();
+  const zeros = (...shape: number[]): ReturnType<typeof device.tensor> =>
+    device.tensor(new Float32Array(shape.reduce((x, y) => x * y, 1)), shape);
+  const three = zeros(1, 2, 3, 4);
+  const two = zeros(1, 2, 2, 4);
+  assert.throws(() => attention(three, two, two), ShapeError); // 3 is no multiple of 2
+  assert.throws(() => attention(two, two, zeros(1, 3, 2, 4)), ShapeError);
+  const six = zeros(1, 1, 1, 6);
+  assert.throws(() => attention(six, six, six), {
+    name: "ShapeError",
+    message: "Cannot attend with heads of size 6: it must be a multiple of 4, at most 128",
+  });
+});

@@ -1,0 +1,148 @@
+/** Matrix products of random shapes against sums written out in float64. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { ShapeError } from "../../core/errors.ts";
+import { ramp } from "../../kernels/cases.ts";
+import { linear, matmul } from "../../ops/matmul.ts";
+import { testDevices } from "../devices.ts";
+
+interface Operands {
+  readonly lead: readonly number[];
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+  readonly shared: "a" | "b" | "neither";
+}
+
+const size = fc.integer({ min: 1, max: 40 });
+/** Small sizes, and those that the vec4 kernels take. */
+const axis = fc.oneof(size, fc.integer({ min: 1, max: 10 }).map((n) => 4 * n));
+
+const operands: fc.Arbitrary<Operands> = fc.record({
+  lead: fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 2 }),
+  M: axis,
+  N: axis,
+  K: axis,
+  transposeA: fc.boolean(),
+  transposeB: fc.boolean(),
+  shared: fc.constantFrom("a", "b", "neither"),
+});
+
+/** sum_k A_mk B_kn for every matrix of the batch, and sum_k |A_mk B_kn|, which bounds its rounding. */
+function product(a: Float64Array, b: Float64Array, o: Operands): [Float64Array, Float64Array] {
+  const { M, N, K } = o;
+  const batch = o.lead.reduce((x, y) => x * y, 1);
+  const out = new Float64Array(batch * M * N);
+  const scale = new Float64Array(batch * M * N);
+  for (let i = 0; i < out.length; i++) {
+    const n = i % N;
+    const m = Math.floor(i / N) % M;
+    const matrix = Math.floor(i / (M * N));
+    const aAt = o.shared === "a" ? 0 : matrix * M * K;
+    const bAt = o.shared === "b" ? 0 : matrix * K * N;
+    for (let k = 0; k < K; k++) {
+      const term = a[aAt + (o.transposeA ? k * M + m : m * K + k)] *
+        b[bAt + (o.transposeB ? n * K + k : k * N + n)];
+      out[i] += term;
+      scale[i] += Math.abs(term);
+    }
+  }
+  return [out, scale];
+}
+
+const rounded = (values: Float64Array): Float64Array => Float64Array.from(values, Math.fround);
+
+for (const { name, skip, open } of testDevices) {
+  const runs = name === "webgpu" ? 40 : 100;
+
+  test(`matmul on ${name}: any shape, batch and form`, { skip }, async () => {
+    const device = await open();
+    const unit = device.float === "float64" ? 2 ** -52 : 2 ** -23;
+    await fc.assert(
+      fc.asyncProperty(operands, async (o) => {
+        using _scope = device.arena();
+        const aShape = [
+          ...(o.shared === "a" ? [] : o.lead),
+          ...(o.transposeA ? [o.K, o.M] : [o.M, o.K]),
+        ];
+        const bShape = [
+          ...(o.shared === "b" ? [] : o.lead),
+          ...(o.transposeB ? [o.N, o.K] : [o.K, o.N]),
+        ];
+        const [a, b] = [aShape, bShape].map((shape, seed) =>
+          rounded(ramp(shape.reduce((x, y) => x * y, 1), seed))
+        );
+        const out = matmul(device.tensor(a, aShape), device.tensor(b, bShape), o);
+        assert.deepEqual(out.shape, [...o.lead, o.M, o.N]);
+        const [expected, scale] = product(a, b, o);
+        (await out.data()).forEach((value, i) => {
+          const error = Math.abs(value - expected[i]);
+          assert.ok(error <= (o.K + 1) * unit * scale[i], `[${i}]: ${value}, not ${expected[i]}`);
+        });
+      }),
+      { numRuns: runs, seed: 1 },
+    );
+  });
+
+  test(`matmul on ${name}: sums and rows beyond one block`, { skip }, async () => {
+    const device = await open();
+    for (const transposeA of [false, true]) {
+      using _scope = device.arena();
+      const [M, N, K] = [131, 9, 601];
+      const o: Operands = {
+        ...{ lead: [], M, N, K, transposeA, transposeB: false },
+        shared: "neither",
+      };
+      const [a, b] = [rounded(ramp(M * K, 1)), rounded(ramp(K * N, 2))];
+      const out = matmul(
+        device.tensor(a, transposeA ? [K, M] : [M, K]),
+        device.tensor(b, [K, N]),
+        { transposeA },
+      );
+      const [expected] = product(a, b, o);
+      const allowed = device.float === "float64" ? 1e-12 : 1e-4;
+      (await out.data()).forEach((value, i) => {
+        assert.ok(Math.abs(value - expected[i]) <= allowed, `[${i}]: ${value}, not ${expected[i]}`);
+      });
+    }
+  });
+
+  test(`linear on ${name}: x w^T over any leading axes`, { skip }, async () => {
+    const device = await open();
+    const w = device.tensor([[1, 1], [0, 1], [1, 0]]);
+    const x = device.tensor([[[1, 2]], [[3, 4]]]);
+    const y = linear(x, w);
+    assert.deepEqual(y.shape, [2, 1, 3]);
+    assert.deepEqual([...await y.data()], [3, 2, 1, 7, 4, 3]);
+  });
+}
+
+test("matmul: sizes that do not fit are refused", async () => {
+  const device = await testDevices[0].open();
+  const zeros = (...shape: number[]): ReturnType<typeof device.tensor> =>
+    device.tensor(new Float32Array(shape.reduce((x, y) => x * y, 1)), shape);
+  const cases: [() => unknown, string][] = [
+    [
+      () => matmul(zeros(8, 64), zeros(32, 64)),
+      "Cannot matmul (8, 64) by (32, 64): inner sizes must match, got 64 and 32",
+    ],
+    [
+      () => matmul(zeros(3), zeros(3, 2)),
+      "Cannot matmul (3) by (3, 2): each must have two axes or more, got 1 and 2",
+    ],
+    [
+      () => matmul(zeros(2, 3, 4), zeros(3, 4, 5)),
+      "Cannot matmul (2, 3, 4) by (3, 4, 5): leading axes must match, or one operand must have none",
+    ],
+    [
+      () => linear(zeros(2, 3), zeros(4, 2)),
+      "Cannot apply linear to (2, 3) with weights of shape (4, 2): the weights must be (out, 3)",
+    ],
+  ];
+  for (const [run, message] of cases) {
+    assert.throws(run, (error) => error instanceof ShapeError && error.message === message);
+  }
+});
