@@ -3,14 +3,20 @@
  *
  * @module
  */
+import type { Device } from "../core/device.ts";
 import type { LossName } from "../models/losses/loss.ts";
 import type { TransformerConfig } from "../models/transformer.ts";
 import type { Dataset } from "./data/dataset.ts";
+import type { Options } from "./options.ts";
 
 /** The recipe of one run. */
 export interface Recipe {
-  /** The data set: `synthetic`, or its folder's name. */
+  /** The data set's name. */
   readonly data: string;
+  /** Its number of users and of items, which tell data sets of one name apart. */
+  readonly users: number;
+  /** See `users`. */
+  readonly items: number;
   /** The kind of device; bits differ between kinds. */
   readonly device: "cpu" | "webgpu";
   /** The loss. */
@@ -59,6 +65,25 @@ export const RATE_FLOOR = 0.05;
 
 /** Gradients are clipped to this global norm. */
 export const CLIP_NORM = 1;
+
+/** The recipe that options ask for. */
+export function recipeOf(
+  options: Options,
+  loss: LossName,
+  dataset: Dataset,
+  device: Device,
+): Recipe {
+  const { beam, xi, lambda, tau, seed, layers, dim, heads, kvHeads, ffn } = options;
+  const { dropout, history, epochs, batch, lr, warmup, decay } = options;
+  return {
+    data: dataset.name,
+    users: dataset.users.length,
+    items: dataset.items.length,
+    device: device.kind,
+    ...{ loss, beam, xi, lambda, tau, seed, layers, dim, heads, kvHeads, ffn },
+    ...{ dropout, history, epochs, batch, rate: lr, warmup, decay },
+  };
+}
 
 /** The decoder of a recipe. The vocabulary is rounded up to a multiple of 4; the extra ids never occur. */
 export function transformerConfig(recipe: Recipe, dataset: Dataset): TransformerConfig {

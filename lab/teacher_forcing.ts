@@ -7,7 +7,7 @@ import { capture, type Captured, type HostTensor } from "../core/capture.ts";
 import type { Device } from "../core/device.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { Transformer, TransformerParams } from "../models/transformer.ts";
-import { reshape } from "../ops/reshape.ts";
+import { reshape } from "../ops/layout.ts";
 import { takeRows } from "../ops/take_rows.ts";
 
 type Inputs = {

@@ -14,10 +14,11 @@ import { lossByName } from "../models/losses/loss_by_name.ts";
 import { Meter } from "../models/meter.ts";
 import { cosineSchedule } from "../models/schedule.ts";
 import { initTransformer, Transformer, type TransformerParams } from "../models/transformer.ts";
-import { reshape } from "../ops/reshape.ts";
+import { reshape } from "../ops/layout.ts";
 import { valueAndGrad } from "../ops/value_and_grad.ts";
 import { type Batch, makeBatches, makeWindows, type Window } from "./data/batches.ts";
 import type { Dataset } from "./data/dataset.ts";
+import type { RunTensors } from "./checkpoint.ts";
 import { BETAS, CLIP_NORM, RATE_FLOOR, type Recipe, transformerConfig } from "./recipe.ts";
 
 /** Steps between two looks at the loss: a look waits for the device. */
@@ -58,6 +59,8 @@ export class Trainer implements Disposable {
   readonly optimizer: AdamW<TransformerParams>;
   /** Steps of one epoch. */
   readonly stepsPerEpoch: number;
+  /** Target tokens of one epoch. */
+  readonly targetsPerEpoch: number;
   /** Epochs finished. */
   epoch = 0;
 
@@ -86,6 +89,7 @@ export class Trainer implements Disposable {
     this.#recipe = recipe;
     this.#windows = makeWindows(dataset, trie.trie, recipe.history);
     this.#meter = meter;
+    this.targetsPerEpoch = this.#windows.reduce((sum, window) => sum + window.targets, 0);
     this.stepsPerEpoch = makeBatches(this.#windows, { ...recipe, epoch: 0 }).length;
     this.#rate = cosineSchedule({
       peak: recipe.rate,
@@ -105,6 +109,11 @@ export class Trainer implements Disposable {
     });
   }
 
+  /** What changes as it trains. */
+  get tensors(): RunTensors {
+    return { params: this.params, first: this.optimizer.first, second: this.optimizer.second };
+  }
+
   /**
    * One pass over the windows.
    *
@@ -116,16 +125,16 @@ export class Trainer implements Disposable {
     let tokens = 0;
     let counted = 0;
     for (const [i, batch] of batches.entries()) {
-      const step = this.epoch * this.stepsPerEpoch + i;
+      const step = this.epoch * this.stepsPerEpoch + i + 1;
       const rate = this.#rate(step);
       this.#step({ ...inputsOf(batch), ...hyperInputs(step, rate, seed) });
       tokens += batch.targets;
       counted++;
       if (counted === LOOK_EVERY || i === batches.length - 1) {
         const loss = await this.#meter.take(counted);
-        this.#checkFinite(loss, step + 1);
+        this.#checkFinite(loss, step);
         const steps = this.stepsPerEpoch * epochs;
-        onReport({ step: step + 1, steps, epoch: this.epoch, loss, rate, tokens });
+        onReport({ step, steps, epoch: this.epoch, loss, rate, tokens });
         tokens = 0;
         counted = 0;
       }

@@ -12,7 +12,7 @@ import { restored, type Rows, rowsOver, stretched, summed } from "./launch.ts";
 export type Axes = number | readonly number[];
 
 /** A reduction over some axes, or over all. */
-export type Reduction = Op<[x: Tensor, axis?: Axes, keepDims?: boolean], Tensor>;
+export type Reduce = Op<[x: Tensor, axis?: Axes, keepDims?: boolean], Tensor>;
 
 /** The axes that a reduction runs over, sorted, and the shapes it leaves. */
 function reduction(
@@ -50,7 +50,7 @@ function reduction(
  * console.log(await sum(x).item(), await sum(x, 0).data()); // 21 [5, 7, 9]
  * ```
  */
-export const sum: Reduction = defineOp({
+export const sum: Reduce = defineOp({
   name: "sum",
   forward(x: Tensor, axis?: Axes, keepDims = false): { out: Tensor } {
     const { axes, shape } = reduction("sum", x, axis, keepDims);
@@ -109,7 +109,7 @@ interface Extremes extends Rows {
   readonly index: Tensor;
 }
 
-function extreme(name: "max" | "min", sign: 1 | -1): Reduction {
+function extreme(name: "max" | "min", sign: 1 | -1): Reduce {
   return defineOp({
     name,
     forward(x: Tensor, axis?: Axes, keepDims = false): { out: Tensor; saved: Extremes } {
@@ -153,7 +153,7 @@ function extreme(name: "max" | "min", sign: 1 | -1): Reduction {
  * console.log(await max(x).item(), await max(x, 0).data()); // 6 [4, 5, 6]
  * ```
  */
-export const max: Reduction = extreme("max", 1);
+export const max: Reduce = extreme("max", 1);
 
 /**
  * The smallest over some axes, or over all. With `keepDims` the axes stay, with size 1. Among equals the gradient goes
@@ -170,7 +170,7 @@ export const max: Reduction = extreme("max", 1);
  * console.log(await min(x).item(), await min(x, 1).data()); // 1 [1, 2]
  * ```
  */
-export const min: Reduction = extreme("min", -1);
+export const min: Reduce = extreme("min", -1);
 
 /**
  * Where the largest lies along the last axis: x (..., V), out int32 (...). Among equals the lowest index.

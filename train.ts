@@ -1,0 +1,53 @@
+/**
+ * Trains a small decoder with each of some losses, decodes it with beam search over the catalogue, and prints what
+ * was retrieved and what was pruned. `--help` lists the options.
+ *
+ * @module
+ */
+import process from "node:process";
+import {
+  BeargradError,
+  createProgress,
+  helpText,
+  parseOptions,
+  type Progress,
+  renderReport,
+  runExperiment,
+  UsageError,
+} from "./mod.ts";
+
+/** Prints progress to the standard error, the report to the standard output. */
+async function main(args: readonly string[]): Promise<void> {
+  const options = parseOptions(args);
+  if (options.help) return console.log(helpText());
+
+  let bar: Progress | undefined;
+  const report = await runExperiment(options, {
+    started({ name, users, items, skippedUsers }, device): void {
+      const skipped = skippedUsers > 0 ? ` (${skippedUsers} with fewer than 3 items left out)` : "";
+      console.error(`${name}: ${users.length} users${skipped}, ${items.length} items`);
+      console.error(`${device.kind}: ${device.adapter}`);
+    },
+    training(run, { step, steps, loss, tokensPerSecond }): void {
+      bar ??= createProgress({ label: `train ${run}`, total: steps });
+      bar.update(step, { loss: loss.toFixed(3), "tokens/s": `${tokensPerSecond}` });
+      if (step === steps) {
+        bar = void bar.finish(`train ${run}: ${steps} steps, loss ${loss.toFixed(3)}`);
+      }
+    },
+    evaluating(run, done, users): void {
+      bar ??= createProgress({ label: `judge ${run}`, total: users });
+      bar.update(done, {});
+      if (done === users) bar = void bar.finish(`judge ${run}: ${users} users`);
+    },
+  });
+  console.log(renderReport(report));
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof BeargradError)) throw error;
+  console.error(error.message);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
