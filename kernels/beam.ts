@@ -74,7 +74,8 @@ export const poolScores = defineKernel({
         : presentNormalizer(entries, tau);
       for (let k = 0; k < entries.length; k++) {
         if (entries[k] <= ABSENT) continue;
-        entries[k] = scores[r] + Math.min(0, (entries[k] - max) / tau - logSum);
+        entries[k] = Math.min(0, (entries[k] - max) / tau - logSum);
+        entries[k] += scores[r]; // after rounding, as in WGSL, so that (a, b) and (b, a) tie
       }
       const [best, logMass] = presentNormalizer(entries, 1);
       mass[r] = best + logMass;
@@ -323,7 +324,7 @@ function presentNormalizer(entries: FloatArray, tau: number): [max: number, logS
   for (let i = 0; i < entries.length; i++) if (entries[i] > max) max = entries[i];
   let sum = 0;
   for (let i = 0; i < entries.length; i++) {
-    if (entries[i] > ABSENT) sum += Math.exp((entries[i] - max) / tau);
+    if (!(entries[i] <= ABSENT)) sum += Math.exp((entries[i] - max) / tau);
   }
   return [max, Math.log(sum)];
 }

@@ -5,7 +5,7 @@
  */
 import type { HostTensor } from "../../core/capture.ts";
 import type { TypedArray } from "../../core/dtype.ts";
-import { ArgumentError } from "../../core/errors.ts";
+import { ArgumentError, NonFiniteError } from "../../core/errors.ts";
 import { NO_NODE } from "../../kernels/beam.ts";
 import { ABSENT } from "../../kernels/masked.ts";
 import { logSumExp, rankedItem } from "./reference.ts";
@@ -138,6 +138,10 @@ function readStep(
   pool: Entries | undefined,
 ): BeamStep {
   const { rows, beam } = context;
+  const mass = Float64Array.from(rowsOf(step.mass, context));
+  if (mass.some(Number.isNaN)) {
+    throw new NonFiniteError("Cannot search: the model's logits must be finite, got NaN scores");
+  }
   const kept = bestFirst(rowsOf(step.nodes, context), rowsOf(step.scores, context));
   const poolSize = Float64Array.from(rowsOf(step.count, context)).reduce((a, b) => a + b, 0);
   const next = rowsOf(step.best, context).at(rows) ?? ABSENT;
@@ -145,7 +149,7 @@ function readStep(
     ...kept,
     poolSize,
     threshold: kept.scores.at(beam - 1) ?? -Infinity,
-    logMass: logSumExp(Float64Array.from(rowsOf(step.mass, context)).filter((m) => m > ABSENT)),
+    logMass: logSumExp(mass.filter((m) => m > ABSENT)),
     bestPruned: next > ABSENT ? next : -Infinity,
     ...(pool && { pool }),
   };
