@@ -123,6 +123,10 @@ onEachDevice("reductions: a long axis keeps its digits", async (device) => {
     return total;
   };
   await equals(sum(y, 1), [3, 2], [0, 1, 2].flatMap((o) => [column(o, 0), column(o, 1)]), 1e-6);
+  const wide = max(device.tensor(values.subarray(0, 3 * 700 * 2), [3, 700, 2]), 1);
+  const peak = (o: number, i: number): number =>
+    Math.max(...values.subarray(o * 1400, (o + 1) * 1400).filter((_, at) => at % 2 === i));
+  await equals(wide, [3, 2], [0, 1, 2].flatMap((o) => [peak(o, 0), peak(o, 1)]));
   values[123_456] = 2;
   values[200_000] = 2;
   values[77_777] = -1;
