@@ -6,6 +6,7 @@
 import {
   appendFileSync,
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -97,6 +98,15 @@ export function appendLine(path: string, line: string): void {
  */
 export function makeFolder(path: string): void {
   attempt("make the folder", path, () => mkdirSync(path, { recursive: true }));
+}
+
+/**
+ * Whether there is a file or folder.
+ *
+ * @throws {DataError} if the system refuses to say.
+ */
+export function isPresent(path: string): boolean {
+  return attempt("read", path, () => existsSync(path));
 }
 
 /**

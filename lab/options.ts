@@ -5,6 +5,7 @@
  */
 import { parseArgs } from "node:util";
 import { UsageError } from "../core/errors.ts";
+import { MAX_HEAD_SIZE } from "../kernels/attention.ts";
 import type { LossName } from "../models/losses/loss.ts";
 import { lossNames } from "../models/losses/loss_by_name.ts";
 import type { DeviceChoice } from "./devices.ts";
@@ -102,7 +103,7 @@ const FLAGS: Flags = {
   tau: positive(1, "temperature of the softmax"),
   layers: integer(1, 2, "layers of the decoder"),
   dim: integer(1, 64, "channels of the decoder"),
-  heads: integer(1, 2, "query heads; dim / heads must be even"),
+  heads: integer(1, 2, "query heads; dim / heads must be a multiple of 4"),
   kvHeads: { ...integer(1, NaN, "key and value heads; heads must be a multiple"), shown: "heads" },
   ffn: integer(1, 256, "inner width of the SwiGLU, channels"),
   history: integer(1, 20, "items of history that the model sees"),
@@ -227,9 +228,10 @@ function refuse(what: string, requirement: string, actual?: string): never {
 
 /** What no option can know alone. */
 function checkTogether({ dim, heads, kvHeads, out, resume }: Options): void {
-  if (dim % (2 * heads) !== 0) {
-    const actual = `${dim} / ${heads} = ${dim / heads}`;
-    refuse("--dim with --heads", "dim / heads must be an even integer", actual);
+  const size = dim / heads;
+  if (size % 4 !== 0 || size > MAX_HEAD_SIZE) {
+    const requirement = `dim / heads must be a multiple of 4, at most ${MAX_HEAD_SIZE}`;
+    refuse("--dim with --heads", requirement, `${dim} / ${heads} = ${size}`);
   }
   if (heads % kvHeads !== 0) {
     refuse("--kv-heads", "heads must be a multiple of it", `${heads} heads and ${kvHeads}`);

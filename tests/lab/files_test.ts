@@ -10,6 +10,7 @@ import { DataError } from "../../core/errors.ts";
 import {
   appendLine,
   fileError,
+  isPresent,
   makeFolder,
   readIfPresent,
   writeFileAtomic,
@@ -104,6 +105,7 @@ test(
 test(
   "files: a missing file reads as undefined, anything else that is wrong does not",
   inFolder((folder) => {
+    assert.deepEqual([isPresent(folder), isPresent(join(folder, "none"))], [true, false]);
     assert.equal(readIfPresent(join(folder, "none")), undefined);
     assert.equal(readIfPresent(join(folder, "none", "none")), undefined);
     refuses(() => readIfPresent(folder), `Cannot read ${folder}: it must not be a folder`);

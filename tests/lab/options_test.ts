@@ -103,11 +103,15 @@ const BAD: readonly [args: string, message: string][] = [
   ["--out=", "Cannot use --out: it must be a name, got an empty text"],
   [
     "--dim 65",
-    "Cannot use --dim with --heads: dim / heads must be an even integer, got 65 / 2 = 32.5",
+    "Cannot use --dim with --heads: dim / heads must be a multiple of 4, at most 128, got 65 / 2 = 32.5",
   ],
   [
-    "--dim 6 --heads 2",
-    "Cannot use --dim with --heads: dim / heads must be an even integer, got 6 / 2 = 3",
+    "--dim 12 --heads 2",
+    "Cannot use --dim with --heads: dim / heads must be a multiple of 4, at most 128, got 12 / 2 = 6",
+  ],
+  [
+    "--dim 132 --heads 1",
+    "Cannot use --dim with --heads: dim / heads must be a multiple of 4, at most 128, got 132 / 1 = 132",
   ],
   [
     "--heads 4 --kv-heads 3",

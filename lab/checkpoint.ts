@@ -1,0 +1,214 @@
+/**
+ * Run folders. `config.json` and `model.safetensors` hold the model as Hugging Face lays it out, for others to use;
+ * `state.safetensors` holds everything that going on needs, in the device's exact float type. It is one file, renamed
+ * into place in one step after the other two: a run resumes from the last one that was complete.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { CheckpointError } from "../core/errors.ts";
+import { type Tree, treeLeaves } from "../core/tree.ts";
+import { configToJson, readTree, toHuggingFace, writeTree } from "../models/checkpoint.ts";
+import { decodeSafetensors, encodeSafetensors, type SafeTensors } from "../models/safetensors.ts";
+import type { TransformerConfig } from "../models/transformer.ts";
+import { makeFolder, readIfPresent, writeFileAtomic } from "./files.ts";
+
+const STATE = "state.safetensors";
+/** Changed whenever the state's layout is. */
+const FORMAT = "beargrad run 1";
+
+/** What changes in a run as it goes, on the device: the weights and AdamW's moments of them. */
+export interface RunTensors {
+  /** The weights of a transformer. */
+  readonly params: Tree;
+  /** The first moments. */
+  readonly first: Tree;
+  /** The second moments. */
+  readonly second: Tree;
+}
+
+/** How far a run has come. */
+export interface RunProgress {
+  /** Steps taken. */
+  readonly step: number;
+  /** Epochs finished. */
+  readonly epoch: number;
+  /** Seconds spent training. */
+  readonly seconds: number;
+}
+
+/** A run as its folder keeps it. */
+export interface SavedRun extends RunProgress {
+  /** The folder. */
+  readonly folder: string;
+  /** Everything that decided what the run computed. */
+  readonly recipe: Readonly<Record<string, unknown>>;
+  /** The tensors by path: `params.`, `first.` and `second.` and the path in that tree. */
+  readonly tensors: SafeTensors;
+}
+
+/**
+ * Saves a run; its folder is made if need be. One read-back. A crash at any moment leaves a folder that resumes from this
+ * save or from the one before.
+ *
+ * @throws {DataError} if the system refuses to write.
+ */
+export async function saveRun(
+  folder: string,
+  config: TransformerConfig,
+  recipe: object,
+  progress: RunProgress,
+  { params, first, second }: RunTensors,
+): Promise<void> {
+  const tensors = await readTree({ params, first, second });
+  const weights = Object.fromEntries(
+    Object.entries(tensors)
+      .filter(([path]) => path.startsWith("params."))
+      .map(([path, tensor]) => [path.slice("params.".length), tensor]),
+  );
+  const metadata = {
+    format: FORMAT,
+    step: `${progress.step}`,
+    epoch: `${progress.epoch}`,
+    seconds: `${progress.seconds}`,
+    recipe: JSON.stringify(recipe),
+  };
+  makeFolder(folder);
+  const json = JSON.stringify(configToJson(config), undefined, 2);
+  writeFileAtomic(join(folder, "config.json"), `${json}\n`);
+  writeFileAtomic(
+    join(folder, "model.safetensors"),
+    encodeSafetensors(toHuggingFace(weights), { format: "pt" }),
+  );
+  writeFileAtomic(join(folder, STATE), encodeSafetensors(tensors, metadata));
+}
+
+/**
+ * Loads the last complete save of a run.
+ *
+ * @throws {CheckpointError} if there is none, or it is malformed.
+ * @throws {DataError} if the system refuses to read.
+ */
+export function loadRun(folder: string): SavedRun {
+  const path = join(folder, STATE);
+  const bytes = readIfPresent(path);
+  if (bytes === undefined) {
+    throw new CheckpointError(`Cannot resume ${folder}: it must hold ${STATE}, got none`);
+  }
+  const { tensors, metadata } = decodeSafetensors(bytes, path);
+  const field = (name: string, requirement: string, holds: (text: string) => boolean): string => {
+    const text = Object.hasOwn(metadata, name) ? metadata[name] : undefined;
+    if (text !== undefined && holds(text)) return text;
+    throw new CheckpointError(
+      `Cannot read ${path}: its ${name} must be ${requirement}, got ${text ?? "none"}`,
+    );
+  };
+  field("format", `"${FORMAT}"`, (text) => text === FORMAT);
+  const count = (name: string): number =>
+    Number(field(name, "a count", (text) => /^\d+$/.test(text)));
+  return {
+    folder,
+    step: count("step"),
+    epoch: count("epoch"),
+    seconds: Number(field("seconds", "a time", (text) => Number(text) >= 0)),
+    recipe: JSON.parse(field("recipe", "a JSON object", (text) => isObject(parseJson(text)))),
+    tensors,
+  };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Puts the tensors of a saved run back to where a run of the same recipe keeps them.
+ *
+ * @throws {CheckpointError} if they do not fit, or were saved in another float type; then nothing has been written.
+ */
+export function restoreRun({ folder, tensors }: SavedRun, into: RunTensors): void {
+  const { params, first, second } = into;
+  const source = join(folder, STATE);
+  const wanted = treeLeaves(params)[0].device.float === "float64" ? "F64" : "F32";
+  const other = Object.entries(tensors).find(([, { dtype }]) => dtype !== wanted);
+  if (other !== undefined) {
+    throw new CheckpointError(
+      `Cannot load ${source}: ${other[0]} must be ${wanted} as on the device, got ${
+        other[1].dtype
+      }`,
+    );
+  }
+  writeTree({ params, first, second }, tensors, source);
+}
+
+/**
+ * Makes sure that a saved run is one of the given recipe.
+ *
+ * @throws {CheckpointError} naming the first field that differs, and both values.
+ */
+export function checkRecipe({ folder, recipe: saved }: SavedRun, recipe: object): void {
+  const asked = JSON.parse(JSON.stringify(recipe));
+  const difference = firstDifference(saved, asked, "");
+  if (difference === undefined) return;
+  const [field, was, is] = difference;
+  throw new CheckpointError(
+    `Cannot resume ${folder}: ${field} must be that of its checkpoint, ${was}, got ${is}`,
+  );
+}
+
+/** The path of the first difference between two JSON values, and what each has there. */
+function firstDifference(
+  a: unknown,
+  b: unknown,
+  path: string,
+): [path: string, a: string, b: string] | undefined {
+  if (isObject(a) && isObject(b)) {
+    for (const key of new Set([...Object.keys(b), ...Object.keys(a)])) {
+      const inner = firstDifference(a[key], b[key], path === "" ? key : `${path}.${key}`);
+      if (inner !== undefined) return inner;
+    }
+    return undefined;
+  }
+  if (a === b) return undefined;
+  return [path, JSON.stringify(a) ?? "none", JSON.stringify(b) ?? "none"];
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+/**
+ * Drops from a `metrics.jsonl` what its runs wrote after their last saves: `steps` has the last saved step of each run by
+ * name, and a line whose `run` is among them goes if its `step` is later; so does a last line that a crash tore. A
+ * missing file is left missing.
+ *
+ * @throws {CheckpointError} if another line is not a JSON object with a run and a step.
+ * @throws {DataError} if the system refuses.
+ */
+export function truncateMetrics(path: string, steps: ReadonlyMap<string, number>): void {
+  const bytes = readIfPresent(path);
+  if (bytes === undefined) return;
+  const text = new TextDecoder().decode(bytes);
+  const lines = text.split("\n");
+  lines.pop(); // what follows the last line end: nothing, or a torn line
+  const kept = lines.filter((line, i) => {
+    const { run, step } = parseMetrics(line, path, i + 1);
+    return step <= (steps.get(run) ?? Infinity);
+  });
+  const out = kept.map((line) => `${line}\n`).join("");
+  if (out !== text) writeFileAtomic(path, out);
+}
+
+function parseMetrics(line: string, path: string, number: number): { run: string; step: number } {
+  const entry = parseJson(line);
+  if (isObject(entry) && typeof entry.run === "string" && typeof entry.step === "number") {
+    return { run: entry.run, step: entry.step };
+  }
+  throw new CheckpointError(
+    `Cannot resume from ${path}: line ${number} must be a JSON object with a run and a step, ` +
+      `got ${JSON.stringify(line.slice(0, 60))}`,
+  );
+}

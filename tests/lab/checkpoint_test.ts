@@ -1,0 +1,294 @@
+/** Run folders: what is saved is restored to the bit, crashes and foreign recipes included. */
+import assert from "node:assert/strict";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { cpu } from "../../core/cpu_backend.ts";
+import type { Device } from "../../core/device.ts";
+import { CheckpointError, DataError } from "../../core/errors.ts";
+import { foldIn, keyOf, normal } from "../../core/random.ts";
+import { mapTree, treeEntries } from "../../core/tree.ts";
+import {
+  checkRecipe,
+  loadRun,
+  restoreRun,
+  type RunTensors,
+  saveRun,
+  truncateMetrics,
+} from "../../lab/checkpoint.ts";
+import { AdamW, hyperOf } from "../../models/adamw.ts";
+import { configFromJson } from "../../models/checkpoint.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../models/safetensors.ts";
+import {
+  initTransformer,
+  type TransformerConfig,
+  type TransformerParams,
+} from "../../models/transformer.ts";
+import { testDevices } from "../devices.ts";
+
+const CONFIG: TransformerConfig = {
+  vocabSize: 8,
+  dim: 4,
+  layers: 1,
+  heads: 1,
+  kvHeads: 1,
+  headDim: 4,
+  ffn: 6,
+  ropeTheta: 10000,
+  normEps: 1e-5,
+  maxLength: 16,
+  dropout: 0.1,
+  tiedEmbeddings: true,
+};
+const RECIPE = { loss: "bear", lr: 0.01, sizes: { dim: 4, heads: 1 }, seed: 0 };
+
+/** Runs a test in a folder of its own. */
+function inFolder(run: (folder: string) => void | Promise<void>): () => Promise<void> {
+  return async () => {
+    const folder = mkdtempSync(join(tmpdir(), "beargrad-"));
+    try {
+      await run(folder);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  };
+}
+
+interface Run {
+  readonly params: TransformerParams;
+  readonly tensors: RunTensors;
+  /** Takes AdamW steps `from` + 1 to `to` on made-up gradients. */
+  train(from: number, to: number): void;
+}
+
+function start(device: Device, seed = 0): Run {
+  const params = initTransformer(device, CONFIG, seed);
+  const optimizer = new AdamW(params, { clipNorm: 1 });
+  const train = (from: number, to: number): void => {
+    for (let step = from + 1; step <= to; step++) {
+      using _scope = device.arena();
+      let leaf = 0;
+      const key = foldIn(keyOf(1), step);
+      const grads = mapTree(
+        params,
+        (t) => device.tensor(normal(foldIn(key, leaf++), t.size), t.shape),
+      );
+      optimizer.update(grads, device.tensor(hyperOf(step, 0.01)));
+    }
+  };
+  return { params, tensors: { params, first: optimizer.first, second: optimizer.second }, train };
+}
+
+async function bits(device: Device, { params, first, second }: RunTensors): Promise<unknown> {
+  const entries = treeEntries({ params, first, second });
+  return await device.read(entries.map(([, tensor]) => tensor));
+}
+
+function refuses(run: () => unknown, message: string): void {
+  assert.throws(run, (error) => {
+    assert.ok(error instanceof CheckpointError, `${error}`);
+    assert.equal(error.message, message);
+    return true;
+  });
+}
+
+for (const { name, skip, open } of testDevices) {
+  test(
+    `run folder: an interrupted run ends with the bits of an uninterrupted one, ${name}`,
+    { skip },
+    inFolder(async (folder) => {
+      const device = await open();
+      const whole = start(device);
+      whole.train(0, 9);
+
+      const before = start(device);
+      before.train(0, 4);
+      await saveRun(folder, CONFIG, RECIPE, { step: 4, epoch: 2, seconds: 1.5 }, before.tensors);
+      const after = start(device, 77);
+      const saved = loadRun(folder);
+      restoreRun(saved, after.tensors);
+      after.train(saved.step, 9);
+      assert.deepEqual(await bits(device, after.tensors), await bits(device, whole.tensors));
+    }),
+  );
+}
+
+test(
+  "run folder: progress and recipe come back, and the model is there for others",
+  inFolder(async (parent) => {
+    const folder = join(parent, "new", "run");
+    const run = start(cpu());
+    const progress = { step: 12, epoch: 3, seconds: 0.1 + 0.2 };
+    await saveRun(folder, CONFIG, RECIPE, progress, run.tensors);
+    assert.deepEqual(readdirSync(folder).sort(), [
+      "config.json",
+      "model.safetensors",
+      "state.safetensors",
+    ]);
+    const { step, epoch, seconds, recipe } = loadRun(folder);
+    assert.deepEqual({ step, epoch, seconds }, progress);
+    assert.deepEqual(recipe, RECIPE);
+    const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+    assert.deepEqual(configFromJson(config), CONFIG);
+    const model = decodeSafetensors(readFileSync(join(folder, "model.safetensors")));
+    assert.deepEqual(
+      model.tensors["model.layers.0.mlp.down_proj.weight"].data,
+      await run.params.layers[0].down.data(),
+    );
+    assert.deepEqual(model.metadata, { format: "pt" });
+  }),
+);
+
+test(
+  "run folder: a save that fails at its last step leaves the one before",
+  inFolder(async (folder) => {
+    const device = cpu();
+    const run = start(device);
+    await saveRun(folder, CONFIG, RECIPE, { step: 1, epoch: 1, seconds: 1 }, run.tensors);
+    const old = await bits(device, run.tensors);
+    run.train(0, 3);
+    mkdirSync(join(folder, ".state.safetensors.tmp")); // where the new state would go first
+    await assert.rejects(
+      saveRun(folder, CONFIG, RECIPE, { step: 2, epoch: 2, seconds: 2 }, run.tensors),
+      DataError,
+    );
+    const saved = loadRun(folder);
+    assert.equal(saved.step, 1);
+    restoreRun(saved, run.tensors);
+    assert.deepEqual(await bits(device, run.tensors), old);
+  }),
+);
+
+test(
+  "run folder: nothing to resume",
+  inFolder((folder) => {
+    refuses(
+      () => loadRun(folder),
+      `Cannot resume ${folder}: it must hold state.safetensors, got none`,
+    );
+    const none = join(folder, "none");
+    refuses(() => loadRun(none), `Cannot resume ${none}: it must hold state.safetensors, got none`);
+  }),
+);
+
+test(
+  "run folder: a damaged state is refused by name",
+  inFolder(async (folder) => {
+    const path = join(folder, "state.safetensors");
+    await saveRun(folder, CONFIG, RECIPE, { step: 1, epoch: 1, seconds: 1 }, start(cpu()).tensors);
+    const { tensors, metadata } = decodeSafetensors(readFileSync(path));
+    const changes = [
+      [{ step: "1.5" }, /its step must be a count, got 1.5$/],
+      [{ epoch: "many" }, /its epoch must be a count, got many$/],
+      [{ seconds: "-1" }, /its seconds must be a time, got -1$/],
+      [{ recipe: "{" }, /its recipe must be a JSON object, got \{$/],
+      [{ format: "beargrad run 9" }, /its format must be "beargrad run 1", got beargrad run 9$/],
+    ] as const;
+    for (const [change, message] of changes) {
+      writeFileSync(path, encodeSafetensors(tensors, { ...metadata, ...change }));
+      assert.throws(() => loadRun(folder), (error) => {
+        assert.ok(error instanceof CheckpointError);
+        assert.ok(error.message.startsWith(`Cannot read ${path}: `));
+        assert.match(error.message, message);
+        return true;
+      });
+    }
+    writeFileSync(path, encodeSafetensors(tensors));
+    assert.throws(() => loadRun(folder), /its format must be "beargrad run 1", got none$/);
+    truncateSync(path, 100);
+    assert.throws(() => loadRun(folder), CheckpointError);
+  }),
+);
+
+test(
+  "run folder: tensors of another float type or model are refused, and nothing is written",
+  inFolder(async (folder) => {
+    const path = join(folder, "state.safetensors");
+    await saveRun(folder, CONFIG, RECIPE, { step: 1, epoch: 1, seconds: 1 }, start(cpu()).tensors);
+    const saved = loadRun(folder);
+    refuses(
+      () => restoreRun(saved, start(cpu({ float: "float64" })).tensors),
+      `Cannot load ${path}: params.embed must be F64 as on the device, got F32`,
+    );
+    const device = cpu();
+    const { params, tensors } = start(device, 5);
+    const smaller: RunTensors = { ...tensors, second: { ...params, norm: device.tensor([1]) } };
+    const before = await bits(device, smaller);
+    refuses(
+      () => restoreRun(saved, smaller),
+      `Cannot load ${path}: second.norm must be of shape (1), got (4)`,
+    );
+    assert.deepEqual(await bits(device, smaller), before);
+  }),
+);
+
+test(
+  "run folder: another recipe is refused by its first field that differs",
+  inFolder(async (folder) => {
+    await saveRun(folder, CONFIG, RECIPE, { step: 1, epoch: 1, seconds: 1 }, start(cpu()).tensors);
+    const saved = loadRun(folder);
+    checkRecipe(saved, RECIPE);
+    checkRecipe(saved, { seed: 0, sizes: { heads: 1, dim: 4 }, lr: 0.01, loss: "bear" });
+    const { seed: _seed, ...seedless } = RECIPE;
+    const changes = [
+      [{ ...RECIPE, loss: "msl", lr: 1 }, 'loss must be that of its checkpoint, "bear", got "msl"'],
+      [{ ...RECIPE, lr: 0.02 }, "lr must be that of its checkpoint, 0.01, got 0.02"],
+      [
+        { ...RECIPE, sizes: { dim: 4, heads: 2 } },
+        "sizes.heads must be that of its checkpoint, 1, got 2",
+      ],
+      [seedless, "seed must be that of its checkpoint, 0, got none"],
+      [{ ...RECIPE, extra: true }, "extra must be that of its checkpoint, none, got true"],
+    ] as const;
+    for (const [recipe, message] of changes) {
+      refuses(() => checkRecipe(saved, recipe), `Cannot resume ${folder}: ${message}`);
+    }
+  }),
+);
+
+const line = (run: string, step: number): string => `${JSON.stringify({ run, step, loss: 1 })}\n`;
+
+test(
+  "metrics: lines after a run's last save go, and so does a torn last line",
+  inFolder((folder) => {
+    const path = join(folder, "metrics.jsonl");
+    const steps = new Map([["msl", 20], ["bear", 0]]);
+    truncateMetrics(path, steps);
+    assert.deepEqual(readdirSync(folder), []);
+    const kept = line("sft", 90) + line("msl", 10) + line("msl", 20);
+    for (const lost of ["", line("msl", 21), line("msl", 30) + line("bear", 1) + '{"run": "be']) {
+      writeFileSync(path, kept + lost);
+      truncateMetrics(path, steps);
+      assert.equal(readFileSync(path, "utf8"), kept);
+    }
+    writeFileSync(path, line("msl", 10) + line("bear", 10) + line("msl", 20));
+    truncateMetrics(path, steps);
+    assert.equal(readFileSync(path, "utf8"), line("msl", 10) + line("msl", 20));
+  }),
+);
+
+test(
+  "metrics: any other line that is not what it should be is refused, and the file left alone",
+  inFolder((folder) => {
+    const path = join(folder, "metrics.jsonl");
+    for (const bad of ['{"step"', '{"step":3}', '{"run":"a","step":"3"}', "", "null"]) {
+      const text = `${line("a", 1)}${bad}\n${line("a", 9)}`;
+      writeFileSync(path, text);
+      refuses(
+        () => truncateMetrics(path, new Map([["a", 1]])),
+        `Cannot resume from ${path}: line 2 must be a JSON object with a run and a step, ` +
+          `got ${JSON.stringify(bad)}`,
+      );
+      assert.equal(readFileSync(path, "utf8"), text);
+    }
+  }),
+);

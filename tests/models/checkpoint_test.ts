@@ -1,0 +1,215 @@
+/** Hugging Face's names and configurations, on trees and on a real file. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { cpu } from "../../core/cpu_backend.ts";
+import { CheckpointError } from "../../core/errors.ts";
+import { treeEntries } from "../../core/tree.ts";
+import {
+  configFromJson,
+  configToJson,
+  fromHuggingFace,
+  readTree,
+  toHuggingFace,
+  writeTree,
+} from "../../models/checkpoint.ts";
+import { decodeSafetensors } from "../../models/safetensors.ts";
+import { initTransformer, Transformer, type TransformerConfig } from "../../models/transformer.ts";
+
+const CONFIG: TransformerConfig = {
+  vocabSize: 12,
+  dim: 8,
+  layers: 2,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 4,
+  ffn: 20,
+  ropeTheta: 500,
+  normEps: 1e-6,
+  maxLength: 40,
+  dropout: 0.1,
+  tiedEmbeddings: true,
+};
+
+const GOLDEN = "tests/golden/llama-untied";
+const golden = (file: string): unknown => JSON.parse(readFileSync(join(GOLDEN, file), "utf8"));
+const goldenFile = decodeSafetensors(readFileSync(join(GOLDEN, "model.safetensors")));
+
+test("checkpoint: a model of Hugging Face gives Hugging Face's logits", async () => {
+  const config = configFromJson(golden("config.json"));
+  const device = cpu({ float: "float64" });
+  const params = initTransformer(device, config, 0);
+  writeTree(params, fromHuggingFace(goldenFile.tensors, config));
+  const { input_ids, logits } = golden("expected.json") as {
+    readonly input_ids: number[][];
+    readonly logits: number[][][];
+  };
+  const tokens = device.tensor(input_ids, [input_ids.length, input_ids[0].length], "int32");
+  const model = new Transformer(device, config);
+  const actual = await model.logits(params, model.hidden(params, tokens)).data();
+  const expected = logits.flat(2);
+  assert.equal(actual.length, expected.length);
+  expected.forEach((x, i) => assert.ok(Math.abs(actual[i] - x) < 1e-9, `logit ${i}`));
+});
+
+test("checkpoint: a model of Hugging Face goes back to the same names, shapes and bits", async () => {
+  const config = configFromJson(golden("config.json"));
+  const params = initTransformer(cpu(), config, 0);
+  writeTree(params, fromHuggingFace(goldenFile.tensors, config));
+  assert.deepEqual(toHuggingFace(await readTree(params)), goldenFile.tensors);
+});
+
+test("checkpoint: names of a tied model", async () => {
+  const names = Object.keys(toHuggingFace(await readTree(initTransformer(cpu(), CONFIG, 0))));
+  const layer = (i: number): string[] =>
+    [
+      "input_layernorm",
+      "self_attn.q_proj",
+      "self_attn.k_proj",
+      "self_attn.v_proj",
+      "self_attn.o_proj",
+      "post_attention_layernorm",
+      "mlp.gate_proj",
+      "mlp.up_proj",
+      "mlp.down_proj",
+    ].map((name) => `model.layers.${i}.${name}.weight`);
+  assert.deepEqual(
+    names.sort(),
+    ["model.embed_tokens.weight", "model.norm.weight", ...layer(0), ...layer(1)].sort(),
+  );
+});
+
+test("checkpoint: float64 weights are exact in a tree and float32 for others", async () => {
+  const params = { norm: cpu({ float: "float64" }).tensor([1 / 3]) };
+  const weights = await readTree(params);
+  assert.deepEqual(weights.norm, { dtype: "F64", shape: [1], data: Float64Array.of(1 / 3) });
+  assert.deepEqual(toHuggingFace(weights)["model.norm.weight"], {
+    dtype: "F32",
+    shape: [1],
+    data: Float32Array.of(1 / 3),
+  });
+});
+
+test("checkpoint: a head that repeats a tied embedding is dropped, an untied one kept", () => {
+  const { tensors } = goldenFile;
+  assert.ok("head" in fromHuggingFace(tensors, { tiedEmbeddings: false }));
+  assert.ok(!("head" in fromHuggingFace(tensors, { tiedEmbeddings: true })));
+});
+
+test("checkpoint: tensors that no Llama model has are refused by name", async () => {
+  const tensor = { dtype: "F32", shape: [1], data: new Float32Array(1) } as const;
+  for (
+    const name of ["model.layers.0.self_attn.q_proj.bias", "model.layers.x.mlp.up_proj.weight"]
+  ) {
+    assert.throws(() => fromHuggingFace({ [name]: tensor }, CONFIG, "a.safetensors"), {
+      name: "CheckpointError",
+      message: `Cannot load a.safetensors: every tensor must be one of a Llama model, got ${name}`,
+    });
+  }
+  const stranger = await readTree({ layers: [{ toString: cpu().tensor([1]) }] });
+  assert.throws(() => toHuggingFace(stranger), /of a transformer, got layers.0.toString/);
+});
+
+test("checkpoint: weights that do not fit are refused, and nothing is written", async () => {
+  const device = cpu();
+  const tree = { a: device.tensor([1, 2]), b: [device.tensor([[3]])] };
+  const F32 = "F32" as const;
+  const a = { dtype: F32, shape: [2], data: Float32Array.of(8, 9) };
+  const b = { dtype: F32, shape: [1, 1], data: Float32Array.of(7) };
+  const bad = [
+    [{ a }, "Cannot load weights: it must hold b.0, got none"],
+    [{ a, "b.0": { ...b, shape: [1] } }, "b.0 must be of shape (1, 1), got (1)"],
+    [{ a, "b.0": b, c: b }, "every tensor must belong to the model, got c"],
+  ] as const;
+  for (const [values, message] of bad) {
+    assert.throws(() => writeTree(tree, values), (error) => {
+      assert.ok(error instanceof CheckpointError && error.message.endsWith(message), `${error}`);
+      return true;
+    });
+    assert.deepEqual(await device.read([tree.a, tree.b[0]]), [
+      Float32Array.of(1, 2),
+      Float32Array.of(3),
+    ]);
+  }
+  writeTree(tree, { a, "b.0": b });
+  assert.deepEqual(await tree.a.data(), Float32Array.of(8, 9));
+  assert.deepEqual(treeEntries(tree).map(([path]) => path), ["a", "b.0"]);
+});
+
+test("checkpoint: a configuration comes back from its JSON", () => {
+  for (const config of [CONFIG, { ...CONFIG, tiedEmbeddings: false, dropout: 0, headDim: 8 }]) {
+    assert.deepEqual(configFromJson(JSON.parse(JSON.stringify(configToJson(config)))), config);
+  }
+  const json = configToJson(CONFIG);
+  assert.deepEqual(json.architectures, ["LlamaForCausalLM"]);
+  assert.deepEqual(json.beargrad, { dropout: 0.1 });
+});
+
+const MINIMAL = {
+  model_type: "llama",
+  vocab_size: 10,
+  hidden_size: 24,
+  intermediate_size: 30,
+  num_hidden_layers: 1,
+  num_attention_heads: 3,
+};
+
+test("checkpoint: absent fields have Hugging Face's defaults", () => {
+  const expected: TransformerConfig = {
+    vocabSize: 10,
+    dim: 24,
+    layers: 1,
+    heads: 3,
+    kvHeads: 3,
+    headDim: 8,
+    ffn: 30,
+    ropeTheta: 10000,
+    normEps: 1e-6,
+    maxLength: 2048,
+    dropout: 0,
+    tiedEmbeddings: false,
+  };
+  assert.deepEqual(configFromJson(MINIMAL), expected);
+  assert.deepEqual(configFromJson({ ...MINIMAL, head_dim: null, rope_scaling: null }), expected);
+  const newer = { rope_parameters: { rope_type: "default", rope_theta: 77 } };
+  assert.deepEqual(configFromJson({ ...MINIMAL, ...newer }), { ...expected, ropeTheta: 77 });
+});
+
+/** Changes to a good configuration, with the end of the error that each must give. */
+const REFUSED: readonly [change: Record<string, unknown>, message: string][] = [
+  [{ model_type: "mistral" }, 'model_type must be llama, got "mistral"'],
+  [{ model_type: undefined }, "model_type must be llama, got none"],
+  [{ hidden_act: "gelu" }, 'hidden_act must be silu, got "gelu"'],
+  [{ attention_bias: true }, "attention_bias must be false, got true"],
+  [{ mlp_bias: true }, "mlp_bias must be false, got true"],
+  [{ rope_scaling: { rope_type: "llama3" } }, 'must be null, got {"rope_type":"llama3"}'],
+  [{ rope_scaling: { type: "linear" } }, 'must be null, got {"type":"linear"}'],
+  [{ rope_parameters: { rope_type: "yarn" } }, 'default, got {"rope_type":"yarn"}'],
+  [{ vocab_size: undefined }, "vocab_size must be an integer of at least 1, got none"],
+  [{ hidden_size: "24" }, 'hidden_size must be an integer of at least 1, got "24"'],
+  [{ num_hidden_layers: 0 }, "num_hidden_layers must be an integer of at least 1, got 0"],
+  [{ num_attention_heads: 5 }, "head_dim must be an integer of at least 1, got 4.8"],
+  [{ rope_theta: -1 }, "rope_theta must be above 0, got -1"],
+  [{ tie_word_embeddings: "yes" }, 'tie_word_embeddings must be true or false, got "yes"'],
+  [{ beargrad: { dropout: 1 } }, "dropout must be in [0, 1), got 1"],
+];
+
+for (const [change, message] of REFUSED) {
+  test(`checkpoint: refuses a configuration with ${JSON.stringify(change)}`, () => {
+    assert.throws(() => configFromJson({ ...MINIMAL, ...change }), (error) => {
+      assert.ok(error instanceof CheckpointError);
+      assert.ok(error.message.endsWith(message), error.message);
+      return true;
+    });
+  });
+}
+
+test("checkpoint: a configuration that is no object is refused", () => {
+  for (const json of [null, [], 3, "llama"]) {
+    assert.throws(() => configFromJson(json, "a/config.json"), {
+      name: "CheckpointError",
+      message: `Cannot read a/config.json: it must be a JSON object, got ${JSON.stringify(json)}`,
+    });
+  }
+});
