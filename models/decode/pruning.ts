@@ -96,7 +96,7 @@ export function margins(
 ): StepMargin[] {
   checkBeam("take margins", beam);
   checkDistribution("take margins", normalization, tau);
-  if (trie.itemsAt(leaf).length === 0 || blocked?.has(leaf)) {
+  if (trie.childCount(leaf) !== 0 || blocked?.has(leaf)) {
     throw new ArgumentError(`Cannot take margins: the node must be a leaf, got node ${leaf}`);
   }
   const path = trie.pathOf(leaf);
