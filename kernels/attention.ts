@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { ShapeError } from "../core/errors.ts";
 import { defineKernel } from "../core/kernel.ts";
 import { ramp } from "./cases.ts";
 import { addRows, dotRows, packRows, softmaxScores } from "./head_rows.ts";
@@ -19,6 +20,15 @@ import { MASKED } from "./masked.ts";
 
 /** The largest head that fits the arrays of the WGSL. */
 export const MAX_HEAD_SIZE = 128;
+
+/** Throws {@link ShapeError} unless the kernels can do heads of size D. */
+export function checkHeadSize(action: string, D: number): void {
+  if (D % 4 !== 0 || D > MAX_HEAD_SIZE) {
+    throw new ShapeError(
+      `Cannot ${action} with heads of size ${D}: it must be a multiple of 4, at most ${MAX_HEAD_SIZE}`,
+    );
+  }
+}
 
 /** Sizes, of every kernel of attention. */
 export const PARAMS = { B: "u32", T: "u32", H: "u32", KVH: "u32", D: "u32" } as const;

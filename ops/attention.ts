@@ -3,7 +3,7 @@ import { defineOp, type Op } from "../core/op.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { InputGradients } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { attentionForward, MAX_HEAD_SIZE, type Sizes } from "../kernels/attention.ts";
+import { attentionForward, checkHeadSize, type Sizes } from "../kernels/attention.ts";
 import {
   attentionBackwardKeys,
   attentionBackwardQuery,
@@ -80,13 +80,4 @@ function sizesOf(q: Tensor, k: Tensor, v: Tensor): Sizes {
   }
   checkHeadSize("attend", D);
   return { B, T, H, KVH, D };
-}
-
-/** Throws {@link ShapeError} unless the kernels can do heads of size D. */
-export function checkHeadSize(action: string, D: number): void {
-  if (D % 4 !== 0 || D > MAX_HEAD_SIZE) {
-    throw new ShapeError(
-      `Cannot ${action} with heads of size ${D}: it must be a multiple of 4, at most ${MAX_HEAD_SIZE}`,
-    );
-  }
 }

@@ -1,8 +1,8 @@
 import { ShapeError } from "../core/errors.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
+import { checkHeadSize } from "../kernels/attention.ts";
 import { cachedAttentionForward, offsetLengths } from "../kernels/cached_attention.ts";
-import { checkHeadSize } from "./attention.ts";
 import { copyInto } from "./launch.ts";
 
 /** Keys and values of one layer: those of the histories, and room for those of generated tokens. */
@@ -24,6 +24,22 @@ export interface AttentionCache {
  * Not differentiable, and it writes to the cache: for decoding, not for training.
  *
  * @throws {ShapeError} if the sizes do not fit.
+ *
+ * @example
+ * ```ts
+ * import { cachedAttention, cpu, full, zeros } from "beargrad";
+ *
+ * const device = cpu();
+ * const cache = { // one user, a history of one entry, one beam row, room for one step
+ *   historyKeys: zeros(device, [1, 1, 1, 4]),
+ *   historyValues: full(device, [1, 1, 1, 4], 1),
+ *   keys: zeros(device, [1, 1, 1, 4]),
+ *   values: zeros(device, [1, 1, 1, 4]),
+ * };
+ * const [q, k, v] = [0, 0, 3].map((value) => full(device, [1, 1, 4], value));
+ * const [lengths, ancestors] = [full(device, [1], 1, "int32"), zeros(device, [1, 1], "int32")];
+ * console.log(await cachedAttention(q, k, v, cache, lengths, ancestors, 0).data()); // [2, 2, 2, 2]
+ * ```
  */
 export function cachedAttention(
   q: Tensor,
@@ -77,12 +93,32 @@ export function cachedAttention(
   return out;
 }
 
-/** int32 (R): `lengths[u] + step` for row r of user u = floor(r / beam): where generated token `step` stands. */
+/**
+ * The positions of the tokens that beam rows feed at step `step`, int32 (R): `lengths[u] + step` for row r of user
+ * u = floor(r / beam); lengths int32 (U).
+ *
+ * @example
+ * ```ts
+ * import { cpu, generatedPositions } from "beargrad";
+ *
+ * const lengths = cpu().tensor([5, 2], [2], "int32");
+ * console.log(await generatedPositions(lengths, 2, 1).data()); // [6, 6, 3, 3]
+ * ```
+ */
 export function generatedPositions(lengths: Tensor, beam: number, step: number): Tensor {
   return offset(lengths, beam, 0, step);
 }
 
-/** int32 (U): the rows of (U T, C) that hold the last of each user's `lengths[u]` entries. */
+/**
+ * The rows of (U T, C) that hold the last of each user's `lengths[u]` entries, int32 (U); lengths int32 (U).
+ *
+ * @example
+ * ```ts
+ * import { cpu, lastRows } from "beargrad";
+ *
+ * console.log(await lastRows(cpu().tensor([3, 1], [2], "int32"), 4).data()); // [2, 4]
+ * ```
+ */
 export function lastRows(lengths: Tensor, T: number): Tensor {
   return offset(lengths, 1, T, -1);
 }
