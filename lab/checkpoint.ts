@@ -52,6 +52,18 @@ export interface SavedRun extends RunProgress {
  * save or from the one before.
  *
  * @throws {DataError} if the system refuses to write.
+ *
+ * @example
+ * ```ts ignore
+ * import { checkRecipe, loadRun, restoreRun, saveRun } from "beargrad";
+ *
+ * const tensors = { params, first: optimizer.first, second: optimizer.second };
+ * await saveRun("runs/bear", model.config, recipe, { step: 200, epoch: 1, seconds: 31.5 }, tensors);
+ *
+ * const saved = loadRun("runs/bear");
+ * checkRecipe(saved, recipe);
+ * restoreRun(saved, tensors);
+ * ```
  */
 export async function saveRun(
   folder: string,

@@ -40,14 +40,6 @@ const DENO_ERRORS = ["NotCapable", "PermissionDenied"];
  * fails the old file is untouched and the one beside it is removed.
  *
  * @throws {DataError} if the system refuses.
- *
- * @example
- * ```ts
- * import { tmpdir } from "node:os";
- * import { writeFileAtomic } from "beargrad";
- *
- * writeFileAtomic(`${tmpdir()}/summary.json`, "{}\n");
- * ```
  */
 export function writeFileAtomic(path: string, data: string | Uint8Array): void {
   const beside = join(dirname(path), `.${basename(path)}.tmp`);
@@ -78,14 +70,6 @@ function removeQuietly(path: string): void {
  * Adds a line to the end of a file, which is made if need be.
  *
  * @throws {DataError} if the system refuses.
- *
- * @example
- * ```ts
- * import { tmpdir } from "node:os";
- * import { appendLine } from "beargrad";
- *
- * appendLine(`${tmpdir()}/metrics.jsonl`, JSON.stringify({ step: 1, loss: 2.5 }));
- * ```
  */
 export function appendLine(path: string, line: string): void {
   attempt("write", path, () => appendFileSync(path, `${line}\n`));
