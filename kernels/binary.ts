@@ -124,7 +124,7 @@ export type StridedKernel = Kernel<
   {
     readonly a: "read float" | "read int";
     readonly b: "read float" | "read int";
-    readonly out: "write float" | "write int";
+    readonly out: "write float" | "write float4" | "write int";
   },
   WalkParams<"a" | "b"> & { readonly n: "u32" }
 >;
@@ -133,6 +133,8 @@ export type StridedKernel = Kernel<
 export interface BinaryKernels {
   /** For operands of one shape whose size is a multiple of 4. */
   readonly vec4: SameShapeKernel;
+  /** For walks whose last axis is a multiple of 4: four of its elements an invocation. */
+  readonly strided4: StridedKernel;
   /** For all operands. */
   readonly strided: StridedKernel;
 }
@@ -141,17 +143,23 @@ export interface BinaryKernels {
 function stridedKernel(
   name: string,
   { row, wgsl }: Binary,
-  element: "float" | "int",
+  element: "float" | "float4" | "int",
   test = false,
 ): StridedKernel {
   const output = test ? "int" : element;
+  const input = element === "int" ? "int" : "float";
   const make = (n: number, seed: number): TypedArray =>
     element === "int" ? integers(n, 5, seed) : integers(n, 5, seed).map((k) => k + 1);
   const result = test ? `select(0, 1, ${wgsl})` : wgsl;
-  const [scalar, maths] = element === "float" ? ["f32", wgslMaths("f32")] : ["i32", ""];
+  const lanes = element === "float4" ? 4 : 1;
+  const F = ({ float: "f32", float4: "vec4f", int: "i32" } as const)[element];
+  const load = (a: string): string =>
+    element === "float4"
+      ? `vec4f(${[0, 1, 2, 3].map((k) => `${a}[${a}At + ${k}u * p.${a}3]`).join(", ")})`
+      : `${a}[${a}At]`;
   return defineKernel({
     name: `${name} strided ${element}`,
-    buffers: { a: `read ${element}`, b: `read ${element}`, out: `write ${output}` },
+    buffers: { a: `read ${input}`, b: `read ${input}`, out: `write ${output}` },
     params: { n: "u32", ...walkParams(["a", "b"]) },
     cpu({ a, b, out }: { a: TypedArray; b: TypedArray; out: TypedArray }, p): void {
       const { n, d1, d2, d3 } = p;
@@ -165,28 +173,29 @@ function stridedKernel(
         }
       }
     },
-    invocations: ({ n }) => n,
-    wgsl: `${maths}
-fn f(a: ${scalar}, b: ${scalar}) -> ${output === "int" ? "i32" : "f32"} { return ${result}; }
-fn kernel(i: u32) {${wgslWalk(["a", "b"])}
-  out[i] = f(a[aAt], b[bAt]);
+    invocations: ({ n }) => n / lanes,
+    wgsl: `${F === "i32" ? "" : wgslMaths(F)}
+fn f(a: ${F}, b: ${F}) -> ${test ? "i32" : F} { return ${result}; }
+fn kernel(at: u32) {
+  let i = at * ${lanes}u;${wgslWalk(["a", "b"])}
+  out[at] = f(${load("a")}, ${load("b")});
 }`,
     cases: () => [
       {
-        name: "(2, 3, 5, 7) by (3, 1, 7)",
+        name: "(2, 3, 5, 8) by (3, 1, 8)",
         params: {
-          ...{ n: 210, d1: 3, d2: 5, d3: 7 },
-          ...{ a0: 105, a1: 35, a2: 7, a3: 1, b0: 0, b1: 7, b2: 0, b3: 1 },
+          ...{ n: 240, d1: 3, d2: 5, d3: 8 },
+          ...{ a0: 120, a1: 40, a2: 8, a3: 1, b0: 0, b1: 8, b2: 0, b3: 1 },
         },
-        buffers: { a: make(210, 1), b: make(21, 2), out: 210 },
+        buffers: { a: make(240, 1), b: make(24, 2), out: 240 },
       },
       {
-        name: "(5) by a scalar",
+        name: "(12) by a scalar",
         params: {
-          ...{ n: 5, d1: 1, d2: 1, d3: 5 },
+          ...{ n: 12, d1: 1, d2: 1, d3: 12 },
           ...{ a0: 0, a1: 0, a2: 0, a3: 1, b0: 0, b1: 0, b2: 0, b3: 0 },
         },
-        buffers: { a: make(5, 1), b: make(1, 2), out: 5 },
+        buffers: { a: make(12, 1), b: make(1, 2), out: 12 },
       },
     ],
   });
@@ -240,6 +249,7 @@ export const binary: Readonly<Record<keyof typeof FLOAT_ARITHMETIC, BinaryKernel
   FLOAT_ARITHMETIC,
   (name, f) => ({
     vec4: sameShapeKernel(name, f),
+    strided4: stridedKernel(name, f, "float4"),
     strided: stridedKernel(name, f, "float"),
   }),
 );
@@ -255,6 +265,7 @@ export const gradient: Readonly<Record<keyof typeof GRADIENT, BinaryKernels>> = 
   GRADIENT,
   (name, f) => ({
     vec4: sameShapeKernel(`${name} gradient`, f),
+    strided4: stridedKernel(`${name} gradient`, f, "float4"),
     strided: stridedKernel(`${name} gradient`, f, "float"),
   }),
 );
@@ -279,7 +290,7 @@ export const comparison: Readonly<Record<keyof typeof COMPARISON, ComparisonKern
 /** The tables' kernels, for registration. */
 export const binaryKernels: readonly (SameShapeKernel | StridedKernel)[] = [
   ...[binary, gradient].flatMap((table) => Object.values(table))
-    .flatMap((kernels: BinaryKernels) => [kernels.vec4, kernels.strided]),
+    .flatMap((kernels: BinaryKernels) => [kernels.vec4, kernels.strided4, kernels.strided]),
   ...Object.values(binaryInt),
   ...Object.values(comparison).flatMap((kernels) => [kernels.float, kernels.int]),
 ];

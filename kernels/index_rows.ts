@@ -8,43 +8,71 @@
  *
  * @module
  */
-import { defineKernel } from "../core/kernel.ts";
+import { defineKernel, type Kernel } from "../core/kernel.ts";
 import { integers, ramp } from "./cases.ts";
 
 const CASES = [
   { name: "7 ids into (4, 3), one row unused", N: 7, V: 4, C: 3, ids: [2, 0, 2, 3, 3, 2, 0] },
   { name: "ids out of range", N: 3, V: 2, C: 4, ids: [-1, 5, 1] },
-  { name: "40 ids into (9, 8)", N: 40, V: 9, C: 8, ids: integers(40, 9, 1) },
+  { name: "41 ids into (9, 8)", N: 41, V: 9, C: 8, ids: integers(41, 9, 1) },
 ];
 
-/** out[n] = table[ids_n]; one invocation an element. */
-export const takeRowsForward = defineKernel({
-  name: "takeRowsForward",
-  buffers: { table: "read float", ids: "read int", out: "write float" },
-  params: { N: "u32", V: "u32", C: "u32" },
-  cpu({ table, ids, out }, { N, V, C }): void {
-    for (let n = 0; n < N; n++) {
-      const row = Math.min(Math.max(ids[n], 0), V - 1) * C;
-      for (let c = 0; c < C; c++) out[n * C + c] = table[row + c];
-    }
-  },
-  invocations: ({ N, C }) => N * C,
-  wgsl: `
-fn kernel(i: u32) {
-  let row = u32(clamp(ids[i / p.C], 0, i32(p.V) - 1));
-  out[i] = table[row * p.C + i % p.C];
-}`,
-  cases: () =>
-    CASES.map(({ name, N, V, C, ids }) => ({
-      name,
-      params: { N, V, C },
-      buffers: { table: ramp(V * C, 1), ids, out: N * C },
-    })),
+type Lanes = 1 | 4;
+
+/** The element types of a kernel that handles `lanes` channels an invocation, and its cases. */
+const variant = (lanes: Lanes): {
+  element: "float" | "float4";
+  F: string;
+  cases: typeof CASES;
+} => ({
+  element: lanes === 4 ? "float4" : "float",
+  F: lanes === 4 ? "vec4f" : "f32",
+  cases: CASES.filter(({ C }) => C % lanes === 0),
 });
 
+type Read = "read float" | "read float4";
+type Write = "write float" | "write float4";
+type RowsParams = { readonly N: "u32"; readonly V: "u32"; readonly C: "u32" };
+
+function takeRows(
+  lanes: Lanes,
+): Kernel<{ readonly table: Read; readonly ids: "read int"; readonly out: Write }, RowsParams> {
+  const { element, cases } = variant(lanes);
+  return defineKernel({
+    name: `takeRows ${element}`,
+    buffers: { table: `read ${element}`, ids: "read int", out: `write ${element}` },
+    params: { N: "u32", V: "u32", C: "u32" },
+    cpu({ table, ids, out }, { N, V, C }): void {
+      for (let n = 0; n < N; n++) {
+        const row = Math.min(Math.max(ids[n], 0), V - 1) * C;
+        for (let c = 0; c < C; c++) out[n * C + c] = table[row + c];
+      }
+    },
+    invocations: ({ N, C }) => N * C / lanes,
+    wgsl: `
+fn kernel(i: u32) {
+  let width = p.C / ${lanes}u;
+  let row = u32(clamp(ids[i / width], 0, i32(p.V) - 1));
+  out[i] = table[row * width + i % width];
+}`,
+    cases: () =>
+      cases.map(({ name, N, V, C, ids }) => ({
+        name,
+        params: { N, V, C },
+        buffers: { table: ramp(V * C, 1), ids, out: N * C },
+      })),
+  });
+}
+
+/** out[n] = table[ids_n], a channel an invocation. */
+export const takeRowsForward = takeRows(1);
+
+/** out[n] = table[ids_n], four channels an invocation. */
+export const takeRowsForward4 = takeRows(4);
+
 /**
- * order[r] = the n whose rank is r in the order by (ids_n, n). The WGSL compares all pairs, N^2 in all, which for the
- * few thousand positions of a batch costs less than the passes of a parallel sort.
+ * order[r] = the n whose rank is r in the order by (ids_n, n). The WGSL compares all pairs, N^2 in all, four n an invocation:
+ * for the few thousand positions of a batch that costs less than the many passes of a parallel sort.
  */
 export const rankByRow = defineKernel({
   name: "rankByRow",
@@ -52,78 +80,97 @@ export const rankByRow = defineKernel({
   params: { N: "u32", V: "u32" },
   cpu({ ids, order }, { N, V }): void {
     const starts = new Int32Array(V + 1);
-    const rowAt = (n: number): number => Math.min(Math.max(ids[n], 0), V - 1);
-    for (let n = 0; n < N; n++) starts[rowAt(n) + 1]++;
+    for (let n = 0; n < N; n++) starts[Math.min(Math.max(ids[n], 0), V - 1) + 1]++;
     for (let v = 0; v < V; v++) starts[v + 1] += starts[v];
-    for (let n = 0; n < N; n++) order[starts[rowAt(n)]++] = n;
+    for (let n = 0; n < N; n++) order[starts[Math.min(Math.max(ids[n], 0), V - 1)]++] = n;
   },
-  invocations: ({ N }) => N,
+  invocations: ({ N }) => Math.ceil(N / 4),
   wgsl: `
-fn kernel(n: u32) { // ids before n count if they are <= its own, ids after it if they are <
-  let last = i32(p.V) - 1;
-  let own = clamp(ids[n], 0, last);
+fn rowOf(m: u32) -> i32 { return clamp(ids[min(m, p.N - 1u)], 0, i32(p.V) - 1); }
+fn kernel(i: u32) { // m before n counts if its row is <= that of n, m after n if it is <
+  let n = 4u * i + vec4u(0u, 1u, 2u, 3u);
+  let own = vec4i(rowOf(n.x), rowOf(n.y), rowOf(n.z), rowOf(n.w));
   var rank = vec4u(0u);
-  var m = 0u;
-  for (; m + 4u <= n; m += 4u) {
-    let four = clamp(vec4i(ids[m], ids[m + 1u], ids[m + 2u], ids[m + 3u]), vec4i(0), vec4i(last));
-    rank += select(vec4u(0u), vec4u(1u), four <= vec4i(own));
+  for (var m = 0u; m < n.x; m++) {
+    rank += select(vec4u(0u), vec4u(1u), vec4i(rowOf(m)) <= own);
   }
-  for (; m < n; m++) { rank.x += select(0u, 1u, clamp(ids[m], 0, last) <= own); }
-  for (; m + 4u <= p.N; m += 4u) {
-    let four = clamp(vec4i(ids[m], ids[m + 1u], ids[m + 2u], ids[m + 3u]), vec4i(0), vec4i(last));
-    rank += select(vec4u(0u), vec4u(1u), four < vec4i(own));
+  for (var m = n.x; m < min(n.x + 4u, p.N); m++) {
+    let row = vec4i(rowOf(m));
+    rank += select(vec4u(0u), vec4u(1u), (row < own) | ((row == own) & (vec4u(m) < n)));
   }
-  for (; m < p.N; m++) { rank.x += select(0u, 1u, clamp(ids[m], 0, last) < own); }
-  order[rank.x + rank.y + rank.z + rank.w] = i32(n);
+  for (var m = n.x + 4u; m < p.N; m++) {
+    rank += select(vec4u(0u), vec4u(1u), vec4i(rowOf(m)) < own);
+  }
+  for (var k = 0u; k < 4u && n[k] < p.N; k++) { order[rank[k]] = i32(n[k]); }
 }`,
   cases: () =>
     CASES.map(({ name, N, V, ids }) => ({ name, params: { N, V }, buffers: { ids, order: N } })),
 });
 
-const ORDERS = [[1, 6, 0, 2, 5, 3, 4], [0, 1, 2]];
+/** What {@link rankByRow} gives for the cases. */
+const ORDERS = CASES.map(({ N, V, ids }) => {
+  const order = new Int32Array(N);
+  rankByRow.cpu({ ids: Int32Array.from(ids), order }, { N, V });
+  return order;
+});
 
-/** out[v] = sum of x[n] over the n with ids_n = v, in order; one invocation an element. */
-export const sumRows = defineKernel({
-  name: "sumRows",
-  buffers: { x: "read float", ids: "read int", order: "read int", out: "write float" },
-  params: { N: "u32", V: "u32", C: "u32" },
-  cpu({ x, ids, order, out }, { N, V, C }): void {
-    const totals = new Float64Array(C);
-    for (let v = 0, r = 0; v < V; v++) {
-      totals.fill(0);
-      for (; r < N && Math.min(Math.max(ids[order[r]], 0), V - 1) === v; r++) {
-        const row = order[r] * C;
-        for (let c = 0; c < C; c++) totals[c] += x[row + c];
+function sumRowsOf(lanes: Lanes): Kernel<
+  { readonly x: Read; readonly ids: "read int"; readonly order: "read int"; readonly out: Write },
+  RowsParams
+> {
+  const { element, F, cases } = variant(lanes);
+  return defineKernel({
+    name: `sumRows ${element}`,
+    buffers: {
+      x: `read ${element}`,
+      ids: "read int",
+      order: "read int",
+      out: `write ${element}`,
+    },
+    params: { N: "u32", V: "u32", C: "u32" },
+    cpu({ x, ids, order, out }, { N, V, C }): void {
+      const totals = new Float64Array(C);
+      for (let v = 0, r = 0; v < V; v++) {
+        totals.fill(0);
+        for (; r < N && Math.min(Math.max(ids[order[r]], 0), V - 1) === v; r++) {
+          const row = order[r] * C;
+          for (let c = 0; c < C; c++) totals[c] += x[row + c];
+        }
+        out.set(totals, v * C);
       }
-      out.set(totals, v * C);
-    }
-  },
-  invocations: ({ V, C }) => V * C,
-  wgsl: `
+    },
+    invocations: ({ V, C }) => V * C / lanes,
+    wgsl: `
 fn rowAt(r: u32) -> i32 { return clamp(ids[order[r]], 0, i32(p.V) - 1); }
 fn kernel(i: u32) {
-  let v = i32(i / p.C);
-  let c = i % p.C;
+  let width = p.C / ${lanes}u;
+  let v = i32(i / width);
+  let c = i % width;
   var low = 0u; // the first r whose row is at least v
   var high = p.N;
   while (low < high) {
     let middle = (low + high) / 2u;
     if (rowAt(middle) < v) { low = middle + 1u; } else { high = middle; }
   }
-  var total = 0.0;
+  var total = ${F}(0.0);
   for (var r = low; r < p.N; r++) {
     if (rowAt(r) != v) { break; }
-    total += x[u32(order[r]) * p.C + c];
+    total += x[u32(order[r]) * width + c];
   }
   out[i] = total;
 }`,
-  cases: () =>
-    ORDERS.map((order, i) => {
-      const { name, N, V, C, ids } = CASES[i];
-      return {
-        name,
-        params: { N, V, C },
-        buffers: { x: ramp(N * C, 2), ids, order, out: V * C },
-      };
-    }),
-});
+    cases: () =>
+      cases.map((given) => {
+        const { name, N, V, C, ids } = given;
+        const order = ORDERS[CASES.indexOf(given)];
+        const buffers = { x: ramp(N * C, 2), ids, order, out: V * C };
+        return { name, params: { N, V, C }, buffers };
+      }),
+  });
+}
+
+/** out[v] = sum of x[n] over the n with ids_n = v, in order, a channel an invocation. */
+export const sumRows = sumRowsOf(1);
+
+/** out[v] = sum of x[n] over the n with ids_n = v, in order, four channels an invocation. */
+export const sumRows4 = sumRowsOf(4);

@@ -36,14 +36,17 @@ function restOf(x: FloatArray, row: number, V: number, a: number): number {
 const WGSL_ROW = `
 fn argmaxOf(row: u32) -> u32 {
   var a = row;
-  for (var at = row + 1u; at < row + p.V; at++) { if (x[at] > x[a]) { a = at; } }
+  var m = x[row];
+  for (var at = row + 1u; at < row + p.V; at++) {
+    let value = x[at];
+    if (value > m) { a = at; m = value; }
+  }
   return a;
 }
 fn restOf(row: u32, a: u32) -> f32 {
   let m = x[a];
   var rest = 0.0;
-  for (var at = row; at < a; at++) { rest += exp(x[at] - m); }
-  for (var at = a + 1u; at < row + p.V; at++) { rest += exp(x[at] - m); }
+  for (var at = row; at < row + p.V; at++) { rest += select(exp(x[at] - m), 0.0, at == a); }
   return rest;
 }`;
 

@@ -16,7 +16,7 @@ export type BinaryOp = Op<[a: Operand, b: Operand], Tensor>;
 function arithmetic(name: keyof typeof binaryInt, a: Operand, b: Operand): Tensor {
   const first = a instanceof Tensor ? a : b;
   if (first instanceof Tensor && first.dtype === "int32") {
-    return strided(binaryInt[name], name, operands(name, a, b), "int32");
+    return strided(() => binaryInt[name], name, operands(name, a, b), "int32");
   }
   return combined(binary[name], name, a, b);
 }
@@ -39,7 +39,7 @@ const negative = (x: Tensor): Tensor => mapped(unary.neg, "neg gradient", x);
 
 /** dout where the comparison holds, else 0. */
 function where(test: ComparisonKernels, a: Operand, b: Operand, dout: Tensor): Tensor {
-  const cond = strided(test.float, "compare", operands("compare", a, b), "int32");
+  const cond = strided(() => test.float, "compare", operands("compare", a, b), "int32");
   const zero = filled(dout.device, dout.shape, 0);
   return chosen("choose a gradient", cond, dout, zero);
 }

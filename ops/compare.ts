@@ -14,7 +14,7 @@ function compare(name: keyof typeof comparison): Comparison {
       const pair = operands(name, a, b);
       const kernels = comparison[name];
       const kernel = pair.dtype === "int32" ? kernels.int : kernels.float;
-      return { out: strided(kernel, name, pair, "int32") };
+      return { out: strided(() => kernel, name, pair, "int32") };
     },
     cases: () => [
       { name: "(2, 3) by (3)", args: (d) => [sample(d, [2, 3], 1), sample(d, [3], 2)] },

@@ -79,16 +79,18 @@ export function combined(
   const pair = operands(action, a, b);
   const n = sizeOf(pair.shape);
   if (n % 4 !== 0 || pair.a.size !== n || pair.b.size !== n) {
-    return strided(kernels.strided, action, pair, pair.device.float);
+    const choose = (row: number): StridedKernel =>
+      row % 4 === 0 ? kernels.strided4 : kernels.strided;
+    return strided(choose, action, pair, pair.device.float);
   }
   const out = pair.device.empty(pair.shape, pair.dtype, action);
   pair.device.run(kernels.vec4, { a: pair.a, b: pair.b, out }, { n });
   return out;
 }
 
-/** f(a, b) of every pair, walking both by strides. */
+/** f(a, b) of every pair, walking both by strides. `choose` gets the size of the walk's last axis. */
 export function strided(
-  kernel: StridedKernel,
+  choose: (row: number) => StridedKernel,
   action: string,
   { device, a, b, shape }: ReturnType<typeof operands>,
   dtype: DType,
@@ -98,6 +100,7 @@ export function strided(
     broadcastStrides(b.shape, shape),
   ]);
   const out = device.empty(shape, dtype, action);
+  const kernel = choose(walk.sizes[walk.sizes.length - 1]);
   device.run(kernel, { a, b, out }, { n: out.size, ...walkValues(["a", "b"], walk) });
   return out;
 }

@@ -2,7 +2,13 @@ import { ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { rankByRow, sumRows, takeRowsForward } from "../kernels/index_rows.ts";
+import {
+  rankByRow,
+  sumRows,
+  sumRows4,
+  takeRowsForward,
+  takeRowsForward4,
+} from "../kernels/index_rows.ts";
 import { indices, sample } from "./cases.ts";
 
 /**
@@ -33,7 +39,8 @@ export const takeRows: Op<[table: Tensor, ids: Tensor], Tensor> = defineOp({
     }
     const [V, C] = table.shape;
     const out = table.device.empty([...ids.shape, C], table.dtype, "takeRows");
-    table.device.run(takeRowsForward, { table, ids, out }, { N: ids.size, V, C });
+    const kernel = C % 4 === 0 ? takeRowsForward4 : takeRowsForward;
+    table.device.run(kernel, { table, ids, out }, { N: ids.size, V, C });
     return { out };
   },
   backward: (dout, _, [table, ids]) => [
@@ -44,7 +51,8 @@ export const takeRows: Op<[table: Tensor, ids: Tensor], Tensor> = defineOp({
       const order = device.empty([N], "int32", "takeRows gradient");
       device.run(rankByRow, { ids, order }, { N, V });
       const dtable = device.empty(table.shape, table.dtype, "takeRows gradient");
-      device.run(sumRows, { x: dout, ids, order, out: dtable }, { N, V, C });
+      const kernel = C % 4 === 0 ? sumRows4 : sumRows;
+      device.run(kernel, { x: dout, ids, order, out: dtable }, { N, V, C });
       return dtable;
     },
     null,
