@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- the one place that prints
 /**
  * Trains a small decoder with each of some losses, decodes it with beam search over the catalogue, and prints what
  * was retrieved and what was pruned. `--help` lists the options.

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CheckpointError } from "../core/errors.ts";
 import {
@@ -15,7 +14,7 @@ import {
   saveRun,
   truncateMetrics,
 } from "./checkpoint.ts";
-import { appendLine, makeFolder, writeFileAtomic } from "./files.ts";
+import { appendLine, isPresent, makeFolder, writeFileAtomic } from "./files.ts";
 import type { Recipe } from "./recipe.ts";
 import type { Trainer, TrainReport } from "./trainer.ts";
 
@@ -38,7 +37,7 @@ export class RunFolders {
    */
   constructor(folder: string, recipes: readonly Recipe[], resume: boolean) {
     const present = recipes.filter((recipe) =>
-      existsSync(join(folder, runName(recipe), "state.safetensors"))
+      isPresent(join(folder, runName(recipe), "state.safetensors"))
     );
     if (present.length > 0 && !resume) {
       throw new CheckpointError(

@@ -5,6 +5,7 @@
  */
 import { spawn } from "node:child_process";
 import process from "node:process";
+import { stripVTControlCharacters } from "node:util";
 
 interface Outcome {
   readonly code: number;
@@ -32,11 +33,9 @@ function count(output: string, pattern: RegExp): number {
   return Number([...output.matchAll(pattern)].at(-1)?.[1] ?? 0);
 }
 
-const plain = (text: string): string => text.replaceAll(/\x1b\[[0-9;]*m/g, "");
-
 const deno = await run("deno", ["task", "ok"]);
 const bun = await run("bun", ["test", "./tests"]);
-const [ours, theirs] = [plain(deno.output), plain(bun.output)];
+const [ours, theirs] = [deno.output, bun.output].map(stripVTControlCharacters);
 
 /** Deno prints a summary for each of its test commands, so all of them are added up. */
 const total = (pattern: RegExp): number =>

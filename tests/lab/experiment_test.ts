@@ -1,0 +1,227 @@
+/** Whole experiments on a tiny data set: what they write, that they resume, that devices agree. */
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { CheckpointError, DeviceError, NonFiniteError } from "../../core/errors.ts";
+import { runExperiment } from "../../lab/experiment.ts";
+import type { Observer, Report } from "../../lab/experiment.ts";
+import { parseOptions } from "../../lab/options.ts";
+import { renderReport, summaryOf } from "../../lab/summary.ts";
+import { testDevices } from "../devices.ts";
+import { emptyFolder, smallFolder } from "./small_folder.ts";
+
+const DATA = smallFolder();
+const SMALL = ["--layers", "1", "--dim", "16", "--heads", "2", "--ffn", "32", "--batch", "8"];
+const webgpu = testDevices.find((device) => device.name === "webgpu");
+
+const silent: Observer = { started() {}, training() {}, evaluating() {} };
+
+class Interrupted extends Error {}
+
+function run(args: readonly string[], observer: Observer = silent): Promise<Report> {
+  return runExperiment(
+    parseOptions(["--data", DATA, "--device", "cpu", ...SMALL, ...args]),
+    observer,
+  );
+}
+
+/** Stops an experiment as a crash would, in the middle of an epoch. */
+function interruptAt(run: string, step: number): Observer {
+  return {
+    ...silent,
+    training(name, report): void {
+      if (name === run && report.step >= step) throw new Interrupted();
+    },
+  };
+}
+
+const bytesOf = (folder: string, file: string): string =>
+  readFileSync(join(folder, file)).toString("base64");
+
+test("experiment: writes metrics, a checkpoint a run and a summary, and nothing else", async () => {
+  const out = emptyFolder();
+  const report = await run(["--loss", "sft,bear", "--epochs", "2", "--out", out]);
+  assert.deepEqual(readdirSync(out).sort(), [
+    "bear-seed0",
+    "metrics.jsonl",
+    "sft-seed0",
+    "summary.json",
+  ]);
+  assert.deepEqual(readdirSync(join(out, "bear-seed0")).sort(), [
+    "config.json",
+    "model.safetensors",
+    "state.safetensors",
+  ]);
+
+  const summary = JSON.parse(readFileSync(join(out, "summary.json"), "utf8"));
+  assert.deepEqual(summary, JSON.parse(JSON.stringify(summaryOf(report))));
+  assert.equal(summary.version, 1);
+  assert.deepEqual(Object.keys(summary.data), ["name", "users", "items"]);
+  assert.equal(summary.data.users, 40);
+  assert.equal(summary.data.items, 24);
+  assert.deepEqual(summary.runs.map((r: { loss: string }) => r.loss), ["sft", "bear"]);
+  assert.deepEqual(Object.keys(summary.runs[0]), [
+    "loss",
+    "seed",
+    "device",
+    "adapter",
+    "steps",
+    "trainSeconds",
+    "tokensPerSecond",
+    "test",
+  ]);
+  assert.deepEqual(Object.keys(summary.runs[0].test), [
+    "users",
+    "HR@5",
+    "HR@10",
+    "NDCG@5",
+    "NDCG@10",
+    "pruningRate@10",
+    "violationShare@10",
+  ]);
+
+  const lines = readFileSync(join(out, "metrics.jsonl"), "utf8").trim().split("\n")
+    .map((line) => JSON.parse(line));
+  assert.deepEqual([...new Set(lines.map((l) => l.run))], ["sft-seed0", "bear-seed0"]);
+  for (const run of summary.runs) {
+    const last = lines.findLast((l) => l.run === `${run.loss}-seed0`);
+    assert.equal(last.step, run.steps);
+  }
+});
+
+test("experiment: the loss falls, and the same seed gives the same bits", async () => {
+  const losses: number[] = [];
+  const observer: Observer = {
+    ...silent,
+    training: (_run, { loss }) => void losses.push(loss),
+  };
+  const [a, b] = [emptyFolder(), emptyFolder()];
+  const args = ["--loss", "bear", "--epochs", "6", "--lr", "0.01", "--warmup", "2"];
+  await run([...args, "--out", a], observer);
+  const half = losses.slice();
+  await run([...args, "--out", b], observer);
+  assert.deepEqual(losses.slice(half.length), half);
+  assert.ok(half.at(-1)! < half[0] - 0.1, `${half[0]} to ${half.at(-1)}`);
+  assert.equal(
+    bytesOf(a, "bear-seed0/model.safetensors"),
+    bytesOf(b, "bear-seed0/model.safetensors"),
+  );
+
+  const other = emptyFolder();
+  await run([...args, "--seed", "1", "--out", other]);
+  assert.notEqual(
+    bytesOf(a, "bear-seed0/model.safetensors"),
+    bytesOf(other, "bear-seed1/model.safetensors"),
+  );
+});
+
+test("experiment: an interrupted one resumes and ends with the same bits", async () => {
+  const args = ["--loss", "msl,bear", "--epochs", "4", "--dropout", "0.2"];
+  const whole = emptyFolder();
+  const report = await run([...args, "--out", whole]);
+  const steps = report.runs[0].steps;
+
+  const torn = emptyFolder();
+  const halfway = interruptAt("bear-seed0", Math.ceil(steps * 0.6));
+  await assert.rejects(run([...args, "--out", torn], halfway), Interrupted);
+  assert.ok(existsSync(join(torn, "bear-seed0", "state.safetensors")));
+  const resumed = await run([...args, "--out", torn, "--resume"]);
+
+  for (const name of ["msl-seed0", "bear-seed0"]) {
+    for (const file of ["model.safetensors", "config.json"]) {
+      assert.equal(bytesOf(torn, join(name, file)), bytesOf(whole, join(name, file)));
+    }
+  }
+  const tests = (r: Report): unknown => summaryOf(r).runs.map(({ loss, test }) => ({ loss, test }));
+  assert.deepEqual(tests(resumed), tests(report));
+  const trace = (folder: string): unknown[] =>
+    readFileSync(join(folder, "metrics.jsonl"), "utf8").trim().split("\n").map((line) => {
+      const { run, step, epoch, loss, rate } = JSON.parse(line);
+      return { run, step, epoch, loss, rate };
+    });
+  assert.deepEqual(trace(torn), trace(whole));
+});
+
+test("experiment: refuses to overwrite runs, to resume nothing, to resume another recipe", async () => {
+  const out = emptyFolder();
+  const args = ["--loss", "msl", "--epochs", "1", "--out", out];
+  await assert.rejects(run([...args, "--resume"]), (error: Error) => {
+    assert.ok(error instanceof CheckpointError);
+    assert.match(
+      error.message,
+      /^Cannot resume from .*: it must hold a checkpoint of msl-seed0, got none$/,
+    );
+    return true;
+  });
+  assert.deepEqual(readdirSync(out), []);
+
+  await run(args);
+  const before = bytesOf(out, "msl-seed0/state.safetensors");
+  await assert.rejects(
+    run(args),
+    /^CheckpointError: Cannot start in .*: it must not hold these runs/,
+  );
+  await assert.rejects(
+    run([...args, "--resume", "--lr", "0.5"]),
+    /^CheckpointError: Cannot resume .*: rate must be that of its checkpoint, 0.002, got 0.5$/,
+  );
+  assert.equal(bytesOf(out, "msl-seed0/state.safetensors"), before);
+
+  writeFileSync(join(out, "msl-seed0", "state.safetensors"), "torn");
+  await assert.rejects(run([...args, "--resume"]), CheckpointError);
+});
+
+test("experiment: a loss that is not finite ends the run and keeps the last checkpoint", async () => {
+  const out = emptyFolder();
+  const args = [
+    "--loss",
+    "bear-paper",
+    "--epochs",
+    "3",
+    "--lr",
+    "1e30",
+    "--warmup",
+    "0",
+    "--out",
+    out,
+  ];
+  await assert.rejects(run(args), (error: Error) => {
+    assert.ok(error instanceof NonFiniteError);
+    assert.match(error.message, /the loss must be finite, got (NaN|-?Infinity)/);
+    return true;
+  });
+  assert.ok(!existsSync(join(out, "summary.json")));
+});
+
+test("experiment: the report names the losses, the baselines and every step", async () => {
+  const report = await run(["--loss", "sft,bear-convex", "--epochs", "1", "--exclude-history"]);
+  const text = renderReport(report);
+  for (const word of ["popularity", "co-occurrence", "sft", "bear-convex", "HR@10", "step 3"]) {
+    assert.ok(text.includes(word), word);
+  }
+  assert.ok(!text.includes("NaN") && !text.includes("undefined"));
+  assert.equal(report.runs[0].normalization, "vocabulary");
+  assert.equal(report.runs[1].normalization, "children");
+  assert.equal(report.dataset.skippedUsers, 1);
+});
+
+test("experiment: webgpu and cpu reach losses that agree", { skip: webgpu?.skip }, async () => {
+  const losses = async (device: string): Promise<number[]> => {
+    const seen: number[] = [];
+    const args = ["--data", DATA, ...SMALL, "--loss", "bear", "--epochs", "2", "--device", device];
+    await runExperiment(parseOptions(args), {
+      ...silent,
+      training: (_run, { loss }) => void seen.push(loss),
+    });
+    return seen;
+  };
+  const [onCpu, onGpu] = [await losses("cpu"), await losses("webgpu")];
+  assert.equal(onCpu.length, onGpu.length);
+  onCpu.forEach((loss, i) => assert.ok(Math.abs(loss - onGpu[i]) < 1e-4 * Math.abs(loss)));
+});
+
+test("experiment: DeviceError is what a missing adapter gives", async () => {
+  const { webgpu: open } = await import("../../core/webgpu_backend.ts");
+  await assert.rejects(open(undefined), DeviceError);
+});
