@@ -5,17 +5,17 @@ import type { InputGradients } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { topKForward } from "../kernels/top_k.ts";
 import { sample } from "./cases.ts";
-import { scattered } from "./gather.ts";
-import { copied } from "./launch.ts";
+import { copied, scattered } from "./launch.ts";
 
 /** What {@link topK} returns, each (..., k). */
 export interface TopK {
+  /** Both, by name. */
   readonly [name: string]: Tensor;
   /** The values, largest first. */
   readonly values: Tensor;
   /** Where they are, int32. */
   readonly indices: Tensor;
-}
+};
 
 function largest(action: string, x: Tensor, k: number): TopK {
   const V = x.shape.at(-1) ?? 0;

@@ -34,15 +34,14 @@ export interface TrieLogProbOptions {
 }
 
 /** What {@link trieLogProb} returns, each of shape (N). */
-export interface TrieLogProbs {
+export type TrieLogProbs = {
   /** The label's log-probability. */
   readonly logProb: Tensor;
   /** The log-probability of the beam-th most probable child, the least probable one's if there are fewer. */
   readonly logBeta: Tensor;
   /** The number of children, int32. */
   readonly choices: Tensor;
-  readonly [name: string]: Tensor;
-}
+};
 
 /**
  * The log-probability of each label among the children of its trie node, and that of the beam-th most probable child:
