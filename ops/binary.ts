@@ -38,7 +38,7 @@ const quotient = (a: Operand, b: Operand): Tensor => combined(binary.div, "div g
 const negative = (x: Tensor): Tensor => mapped(unary.neg, "neg gradient", x);
 
 /** dout where the comparison holds, else 0. */
-function where(test: ComparisonKernels, a: Operand, b: Operand, dout: Tensor): Tensor {
+function gated(test: ComparisonKernels, a: Operand, b: Operand, dout: Tensor): Tensor {
   const cond = strided(() => test.float, "compare", operands("compare", a, b), "int32");
   const zero = filled(dout.device, dout.shape, 0);
   return chosen("choose a gradient", cond, dout, zero);
@@ -73,8 +73,9 @@ function cases(low: number, high: number): readonly OpCase<[a: Operand, b: Opera
  * ```ts
  * import { add, cpu } from "beargrad";
  *
- * const x = cpu().tensor([[1, 2], [3, 4]]);
- * console.log(await add(x, cpu().tensor([10, 20])).data()); // [11, 22, 13, 24]
+ * const device = cpu();
+ * const x = device.tensor([[1, 2], [3, 4]]);
+ * console.log(await add(x, device.tensor([10, 20])).data()); // [11, 22, 13, 24]
  * ```
  */
 export const add: BinaryOp = defineOp({
@@ -166,8 +167,8 @@ export const maximum: BinaryOp = defineOp({
   backward: (dout, _, [a, b]) =>
     gradients(
       [a, b],
-      () => where(comparison.greaterEqual, a, b, dout),
-      () => where(comparison.less, a, b, dout),
+      () => gated(comparison.greaterEqual, a, b, dout),
+      () => gated(comparison.less, a, b, dout),
     ),
   cases: () => cases(-1, 1),
 });
@@ -191,8 +192,8 @@ export const minimum: BinaryOp = defineOp({
   backward: (dout, _, [a, b]) =>
     gradients(
       [a, b],
-      () => where(comparison.lessEqual, a, b, dout),
-      () => where(comparison.greater, a, b, dout),
+      () => gated(comparison.lessEqual, a, b, dout),
+      () => gated(comparison.greater, a, b, dout),
     ),
   cases: () => cases(-1, 1),
 });

@@ -2,26 +2,8 @@ import { ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { gatherForward, scatterAddForward } from "../kernels/gather.ts";
 import { indices, sample } from "./cases.ts";
-
-/** out[..., k] = x[..., index[..., k]]. */
-function gathered(birth: string, x: Tensor, index: Tensor): Tensor {
-  const V = x.shape.at(-1) ?? 1;
-  const K = index.shape.at(-1) ?? 1;
-  const out = x.device.empty(index.shape, x.device.float, birth);
-  x.device.run(gatherForward, { x, index, out }, { outer: index.size / K, V, K, inner: 1 });
-  return out;
-}
-
-/** out[..., v] = the sum of the values whose index is v. */
-export function scattered(birth: string, index: Tensor, values: Tensor, V: number): Tensor {
-  const K = index.shape.at(-1) ?? 1;
-  const outer = index.size / K;
-  const out = values.device.empty([...index.shape.slice(0, -1), V], values.device.float, birth);
-  values.device.run(scatterAddForward, { index, values, out }, { outer, V, K, inner: 1 });
-  return out;
-}
+import { gathered, scattered } from "./launch.ts";
 
 /**
  * Elements of x along its last axis by their indices: x (..., V), index int32 (..., K), out (..., K). Indices must be in

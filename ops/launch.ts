@@ -4,18 +4,19 @@
  *
  * @module
  */
+import type { Device } from "../core/device.ts";
 import type { DType } from "../core/dtype.ts";
 import { ArgumentError, DeviceError, DTypeError } from "../core/errors.ts";
 import { deviceOf } from "../core/op.ts";
 import { broadcastShapes, sameShape, type Shape, sizeOf, stridesOf } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
+import { type BinaryKernels, type StridedKernel, whereFloat, whereInt } from "../kernels/binary.ts";
 import { copyFloat, copyInt } from "../kernels/copy.ts";
 import { fillFloat, fillInt } from "../kernels/fill.ts";
+import { gatherForward, scatterAddForward } from "../kernels/gather.ts";
 import type { UnaryKernels } from "../kernels/pointwise.ts";
-import { type BinaryKernels, type StridedKernel, whereFloat, whereInt } from "../kernels/binary.ts";
 import { CHUNK, sumChunks } from "../kernels/reduce.ts";
 import { broadcastStrides, mergeAxes, walkValues } from "../kernels/strides.ts";
-import type { Device } from "../core/device.ts";
 
 /** A new tensor filled with a value. */
 export function filled(
@@ -215,4 +216,22 @@ export function summedTo(dout: Tensor, shape: Shape): Tensor {
   const axes = dout.shape.map((_, axis) => axis)
     .filter((axis) => axis < shift || shape[axis - shift] !== dout.shape[axis]);
   return summed("sum a gradient", dout, axes).view(shape);
+}
+
+/** out[..., k] = x[..., index[..., k]]. */
+export function gathered(birth: string, x: Tensor, index: Tensor): Tensor {
+  const V = x.shape.at(-1) ?? 1;
+  const K = index.shape.at(-1) ?? 1;
+  const out = x.device.empty(index.shape, x.device.float, birth);
+  x.device.run(gatherForward, { x, index, out }, { outer: index.size / K, V, K, inner: 1 });
+  return out;
+}
+
+/** out[..., v] = the sum of the values whose index is v. */
+export function scattered(birth: string, index: Tensor, values: Tensor, V: number): Tensor {
+  const K = index.shape.at(-1) ?? 1;
+  const outer = index.size / K;
+  const out = values.device.empty([...index.shape.slice(0, -1), V], values.device.float, birth);
+  values.device.run(scatterAddForward, { index, values, out }, { outer, V, K, inner: 1 });
+  return out;
 }

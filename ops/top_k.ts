@@ -15,7 +15,7 @@ export interface TopK {
   readonly values: Tensor;
   /** Where they are, int32. */
   readonly indices: Tensor;
-};
+}
 
 function largest(action: string, x: Tensor, k: number): TopK {
   const V = x.shape.at(-1) ?? 0;
