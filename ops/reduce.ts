@@ -25,7 +25,7 @@ function reduction(
   const axes = given.map((a) => normalizeAxis(name, x.shape, a)).sort((a, b) => a - b);
   if (new Set(axes).size !== axes.length) {
     throw new ArgumentError(
-      `Cannot ${name} over axes [${given.join(", ")}]: each axis must be named once`,
+      `Cannot ${name} over some axes: each must be named once, got [${given.join(", ")}]`,
     );
   }
   const keptShape = x.shape.map((n, i) => axes.includes(i) ? 1 : n);
@@ -87,7 +87,7 @@ export function mean(x: Tensor, axis?: Axes, keepDims?: boolean): Tensor {
   return mul(sum(x, axis, keepDims), 1 / sizeOf(axes.map((a) => x.shape[a])));
 }
 
-/** The extremes over `axes`: where each lies in the merged axis, and its value. */
+/** x seen as rows over `axes`, and where the extreme of each row lies. */
 function extremes(name: string, x: Tensor, axes: readonly number[], sign: 1 | -1): Extremes {
   const rows = rowsOver(name, x, axes);
   const { outer, n, inner } = rows;
