@@ -13,10 +13,9 @@
  *
  * @module
  */
-import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel } from "../core/kernel.ts";
+import { BEAM_TH_LARGEST_WGSL, BEAM_TH_TOKEN_WGSL, beamThLargest, beamThToken } from "./beam_th.ts";
 import { ramp } from "./cases.ts";
-import { MASKED } from "./masked.ts";
 import {
   CHILDREN_WGSL,
   childrenNormalizer,
@@ -24,30 +23,6 @@ import {
   vocabularyNormalizer,
 } from "./normalizer.ts";
 import { exampleRows, exampleTable } from "./trie_table.ts";
-
-/** The beam-th largest logit of the children, the smallest if there are fewer; `best` has room for `beam` numbers. */
-function beamThLargest(
-  logits: FloatArray,
-  row: number,
-  table: Int32Array,
-  from: number,
-  to: number,
-  best: Float64Array,
-): number {
-  const room = Math.min(best.length, to - from);
-  let held = 0;
-  for (let k = from; k < to; k++) {
-    const z = logits[row + table[k]];
-    if (held === room && z <= best[room - 1]) continue;
-    let at = held < room ? held++ : room - 1;
-    for (; at > 0 && best[at - 1] < z; at--) best[at] = best[at - 1];
-    best[at] = z;
-  }
-  return best[room - 1];
-}
-
-/** How many of the largest logits one walk over the children finds in WGSL. */
-const HELD = 16;
 
 /**
  * logProb, logBeta, the number of children, and for the backward max z, log sum exp and z_b; one invocation a row. A node of
@@ -98,37 +73,7 @@ export const trieLogProbForward = defineKernel({
   wgsl: `
 ${VOCABULARY_WGSL}
 ${CHILDREN_WGSL}
-fn smallest(row: u32, begin: u32, end: u32) -> f32 {
-  var z = logits[row + u32(table[begin])];
-  for (var k = begin + 1u; k < end; k++) { z = min(z, logits[row + u32(table[k])]); }
-  return z;
-}
-fn beamThLargest(row: u32, begin: u32, end: u32) -> f32 { // needs more than beam children
-  var bound = 3e38; // earlier walks have passed everything from here up
-  while (true) {
-    var best: array<f32, ${HELD}>; // the largest below the bound
-    for (var i = 0u; i < ${HELD}u; i++) { best[i] = ${MASKED}; }
-    var passed = 0u;
-    for (var k = begin; k < end; k++) {
-      var z = logits[row + u32(table[k])];
-      if (z >= bound) { passed++; }
-      else if (z > best[${HELD - 1}]) {
-        for (var i = 0u; i < ${HELD}u; i++) {
-          let high = max(best[i], z);
-          z = min(best[i], z);
-          best[i] = high;
-        }
-      }
-    }
-    if (p.beam <= passed) { break; }
-    if (p.beam <= passed + ${HELD}u) {
-      bound = best[p.beam - passed - 1u];
-      break;
-    }
-    bound = best[${HELD - 1}];
-  }
-  return bound;
-}
+${BEAM_TH_LARGEST_WGSL}
 fn kernel(n: u32) {
   logProb[n] = 0.0;
   logBeta[n] = 0.0;
@@ -148,9 +93,7 @@ fn kernel(n: u32) {
   saved[3u * n] = normalizer.x;
   saved[3u * n + 1u] = normalizer.y;
   if (p.beam == 0u) { return; }
-  var beta: f32;
-  if (p.beam >= end - begin) { beta = smallest(row, begin, end); }
-  else { beta = beamThLargest(row, begin, end); }
+  let beta = beamThLargest(row, begin, end);
   logBeta[n] = (beta - normalizer.x) / p.tau - normalizer.y;
   saved[3u * n + 2u] = beta;
 }`,
@@ -233,6 +176,7 @@ export const trieLogProbBackward = defineKernel({
   },
   invocations: ({ N }) => N,
   wgsl: `
+${BEAM_TH_TOKEN_WGSL}
 fn kernel(n: u32) {
   let row = n * p.V;
   let u = max(nodes[n], 0);
@@ -260,18 +204,8 @@ fn kernel(n: u32) {
   }
   dlogits[row + u32(labels[n])] += dProb;
   if (p.withBeta == 0u) { return; }
-  let beta = saved[3u * n + 2u];
-  var place = min(p.beam, end - begin); // of b among the children that equal it
-  for (var k = begin; k < end; k++) {
-    if (logits[row + u32(table[k])] > beta) { place--; }
-  }
-  for (var k = begin; k < end; k++) {
-    let v = row + u32(table[k]);
-    if (logits[v] == beta) {
-      place--;
-      if (place == 0u) { dlogits[v] += dBeta; }
-    }
-  }
+  let b = beamThToken(row, begin, end, saved[3u * n + 2u]);
+  dlogits[row + b] += dBeta;
 }`,
   cases: () =>
     exampleRows().flatMap(({ name, V, z, nodes, labels }) =>
@@ -310,21 +244,3 @@ fn kernel(n: u32) {
       )
     ),
 });
-
-/** The token of the beam-th child, whose logit is `beta`. */
-function beamThToken(
-  logits: FloatArray,
-  row: number,
-  table: Int32Array,
-  from: number,
-  to: number,
-  beam: number,
-  beta: number,
-): number {
-  let place = Math.min(beam, to - from);
-  for (let k = from; k < to; k++) if (logits[row + table[k]] > beta) place--;
-  for (let k = from; k < to; k++) {
-    if (logits[row + table[k]] === beta && --place === 0) return table[k];
-  }
-  return table[to - 1]; // not reached: some child is the beam-th
-}

@@ -54,6 +54,7 @@ export function exampleRows(): ExampleRows[] {
     rows("V 9", 9, (z) => 3 * z),
     rows("V 50", 50, (z) => 3 * z),
     rows("V 46, ties", 46, (z) => Math.round(2 * z)),
+    rows("V 40, equal logits", 40, () => 1),
     rows("V 12, large logits", 12, (z) => 1e4 * Math.round(4 * z)),
   ];
 }

@@ -1,0 +1,105 @@
+/**
+ * The beam-th largest logit among the children `table[from..to]` of a trie node, and the token that has it. With fewer children than
+ * beams it is the smallest. Only the children are walked.
+ *
+ * @module
+ */
+import type { FloatArray } from "../core/dtype.ts";
+import { ABSENT, MASKED } from "./masked.ts";
+
+/** The logit; `best` has room for `beam` numbers. */
+export function beamThLargest(
+  logits: FloatArray,
+  row: number,
+  table: Int32Array,
+  from: number,
+  to: number,
+  best: Float64Array,
+): number {
+  const room = Math.min(best.length, to - from);
+  let held = 0;
+  for (let k = from; k < to; k++) {
+    const z = logits[row + table[k]];
+    if (held === room && z <= best[room - 1]) continue;
+    let at = held < room ? held++ : room - 1;
+    for (; at > 0 && best[at - 1] < z; at--) best[at] = best[at - 1];
+    best[at] = z;
+  }
+  return best[room - 1];
+}
+
+/** How many of the largest logits one walk over the children finds in WGSL. */
+const HELD = 16;
+
+/** WGSL for `beamThLargest(row, begin, end)`, with p.beam. */
+export const BEAM_TH_LARGEST_WGSL = `
+fn beamThLargest(row: u32, begin: u32, end: u32) -> f32 {
+  if (p.beam >= end - begin) {
+    var least = logits[row + u32(table[begin])];
+    for (var k = begin + 1u; k < end; k++) { least = min(least, logits[row + u32(table[k])]); }
+    return least;
+  }
+  let keep = min(p.beam, ${HELD}u);
+  var bound = 3e38; // earlier walks have passed everything from here up
+  while (true) {
+    var best: array<f32, ${HELD}>; // the largest below the bound, descending
+    for (var i = 0u; i < keep; i++) { best[i] = ${MASKED}; }
+    var least = f32(${MASKED});
+    var passed = 0u;
+    for (var k = begin; k < end; k++) {
+      var z = logits[row + u32(table[k])];
+      if (z >= bound) { passed++; }
+      else if (z > least) {
+        for (var i = 0u; i < keep; i++) {
+          let high = max(best[i], z);
+          z = min(best[i], z);
+          best[i] = high;
+        }
+        least = best[keep - 1u];
+      }
+    }
+    if (p.beam <= passed) { break; }
+    if (p.beam <= passed + keep) {
+      bound = best[p.beam - passed - 1u];
+      break;
+    }
+    bound = least;
+    if (bound <= ${ABSENT}) { break; } // fewer numbers than beams: the rest are NaN
+  }
+  return bound;
+}`;
+
+/** The token of the beam-th child, whose logit is `beta`: among equals in token order. */
+export function beamThToken(
+  logits: FloatArray,
+  row: number,
+  table: Int32Array,
+  from: number,
+  to: number,
+  beam: number,
+  beta: number,
+): number {
+  let place = Math.min(beam, to - from);
+  for (let k = from; k < to; k++) if (logits[row + table[k]] > beta) place--;
+  for (let k = from; k < to; k++) {
+    if (logits[row + table[k]] === beta && --place === 0) return table[k];
+  }
+  return table[to - 1]; // not reached: some child is the beam-th
+}
+
+/** WGSL for `beamThToken(row, begin, end, beta)`, with p.beam. */
+export const BEAM_TH_TOKEN_WGSL = `
+fn beamThToken(row: u32, begin: u32, end: u32, beta: f32) -> u32 {
+  var place = min(p.beam, end - begin);
+  for (var k = begin; k < end; k++) {
+    if (logits[row + u32(table[k])] > beta) { place--; }
+  }
+  var found = u32(table[begin]);
+  for (var k = begin; k < end; k++) {
+    if (logits[row + u32(table[k])] == beta) {
+      place--;
+      if (place == 0u) { found = u32(table[k]); }
+    }
+  }
+  return found;
+}`;
