@@ -54,7 +54,10 @@ export interface WasmVersion<
 > {
   /** The module. */
   readonly module: WasmModule;
-  /** Does what the twin does, on byte addresses. */
+  /**
+   * Does what the twin does, on byte addresses. The memory of a buffer is a whole number of 64-byte lines, so it may read
+   * and write whole vectors past the last element.
+   */
   run(
     exports: Readonly<Record<string, WasmFunction>>,
     address: { readonly [K in keyof B]: number },

@@ -16,6 +16,7 @@
  */
 import { defineKernel, type Kernel } from "../core/kernel.ts";
 import { ramp } from "./cases.ts";
+import { simd } from "./wasm/modules.ts";
 
 /** How a kernel walks its elements. */
 type Element = "float" | "float4";
@@ -175,6 +176,13 @@ function adamwUpdateKernel(
         second[i] = v;
         param[i] -= rate * (m / c1 / (Math.sqrt(v / c2) + eps) + decay * param[i]);
       }
+    },
+    wasm: {
+      module: simd,
+      run({ adamwUpdate }, { param, first, second, grad, hyper, scale }, p): void {
+        const hypers = [p.keep1, p.take1, p.keep2, p.take2, p.eps, p.decay];
+        adamwUpdate(param, first, second, grad, hyper, scale, p.N, ...hypers);
+      },
     },
     invocations: ({ N }) => N / WIDTH[element],
     wgsl: `

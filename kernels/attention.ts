@@ -17,6 +17,7 @@ import { defineKernel } from "../core/kernel.ts";
 import { ramp } from "./cases.ts";
 import { addRows, dotRows, packRows, softmaxScores } from "./head_rows.ts";
 import { MASKED } from "./masked.ts";
+import { simd } from "./wasm/modules.ts";
 
 /** The largest head that fits the arrays of the WGSL. */
 export const MAX_HEAD_SIZE = 128;
@@ -39,10 +40,13 @@ export type Sizes = { readonly [K in keyof typeof PARAMS]: number };
 /** Invocation i is one of the eight-row tiles of one head: neighbours do the same rows of other heads. */
 export const tiles = (heads: number, { B, T }: Sizes): number => B * heads * Math.ceil(T / 8);
 
-/** Sizes of the twin tests. */
+/** Sizes of the twin tests: rows that fill no tile, several blocks of them, groups of heads, small and large heads. */
 export const SIZES: readonly Sizes[] = [
   { B: 2, T: 11, H: 4, KVH: 2, D: 8 },
   { B: 1, T: 1, H: 1, KVH: 1, D: 4 },
+  { B: 1, T: 139, H: 2, KVH: 1, D: 12 },
+  { B: 2, T: 16, H: 3, KVH: 3, D: 32 },
+  { B: 1, T: 5, H: 2, KVH: 1, D: 128 },
 ];
 
 /** Inputs of a case, lse and delta among them, whether or not they belong together. */
@@ -98,6 +102,12 @@ export const attentionForward = defineKernel({
         }
       }
     }
+  },
+  wasm: {
+    module: simd,
+    run({ attentionForward }, { q, k, v, out, lse }, { B, T, H, KVH, D }, scratch): void {
+      attentionForward(q, k, v, out, lse, B, T, H, KVH, D, scratch);
+    },
   },
   invocations: (sizes) => tiles(sizes.H, sizes),
   workgroup: 8,

@@ -12,6 +12,7 @@ import { defineKernel } from "../core/kernel.ts";
 import { inputs, MAX_HEAD_SIZE, nameOf, PARAMS, SIZES, tiles } from "./attention.ts";
 import { addRows, dotRows, packRows } from "./head_rows.ts";
 import { MASKED } from "./masked.ts";
+import { simd } from "./wasm/modules.ts";
 
 /** delta_t = dout_t . out_t; one invocation a row of a head. */
 export const attentionDelta = defineKernel({
@@ -28,6 +29,12 @@ export const attentionDelta = defineKernel({
         }
       }
     }
+  },
+  wasm: {
+    module: simd,
+    run({ attentionDelta }, { dout, attended, delta }, { B, T, H, D }): void {
+      attentionDelta(dout, attended, delta, B, T, H, D);
+    },
   },
   invocations: ({ B, T, H }) => B * T * H,
   wgsl: `
@@ -86,6 +93,12 @@ export const attentionBackwardQuery = defineKernel({
         }
       }
     }
+  },
+  wasm: {
+    module: simd,
+    run(exports, { dout, q, k, v, lse, delta, dq }, { B, T, H, KVH, D }, scratch): void {
+      exports.attentionBackwardQuery(dout, q, k, v, lse, delta, dq, B, T, H, KVH, D, scratch);
+    },
   },
   invocations: (sizes) => tiles(sizes.H, sizes),
   workgroup: 8,
@@ -199,6 +212,12 @@ export const attentionBackwardKeys = defineKernel({
         }
       }
     }
+  },
+  wasm: {
+    module: simd,
+    run(exports, { dout, q, k, v, lse, delta, dk, dv }, { B, T, H, KVH, D }, scratch): void {
+      exports.attentionBackwardKeys(dout, q, k, v, lse, delta, dk, dv, B, T, H, KVH, D, scratch);
+    },
   },
   invocations: (sizes) => tiles(sizes.KVH, sizes),
   workgroup: 8,

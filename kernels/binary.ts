@@ -11,11 +11,14 @@ import { defineKernel, type Kernel } from "../core/kernel.ts";
 import { integers, ramp } from "./cases.ts";
 import { mapTable, sigmoid, wgslMaths } from "./maths.ts";
 import { type WalkParams, walkParams, wgslWalk } from "./strides.ts";
+import { simd } from "./wasm/modules.ts";
 
 /** A function of two numbers, in both languages: the twin does a whole row, so that its loop is its own. */
 interface Binary {
   readonly row: Row;
   readonly wgsl: string;
+  /** Its function for operands of one shape in the WebAssembly module. */
+  readonly wasm?: string;
 }
 
 /** out[o + k] = f(a[i + k da], b[j + k db]) for 0 <= k < n. */
@@ -52,7 +55,7 @@ const divRow: Row = (out, o, a, i, da, b, j, db, n) => {
 };
 
 const ARITHMETIC = {
-  add: { row: addRow, wgsl: "a + b" },
+  add: { row: addRow, wgsl: "a + b", wasm: "add" },
   sub: { row: subRow, wgsl: "a - b" },
   mul: { row: mulRow, wgsl: "a * b" },
   maximum: { row: rowOf(Math.max), wgsl: "max(a, b)" },
@@ -96,13 +99,17 @@ export type SameShapeKernel = Kernel<
   { readonly n: "u32" }
 >;
 
-function sameShapeKernel(name: string, { row, wgsl }: Binary): SameShapeKernel {
+function sameShapeKernel(name: string, { row, wgsl, wasm }: Binary): SameShapeKernel {
   return defineKernel({
     name: `${name} float4`,
     buffers: { a: "read float4", b: "read float4", out: "write float4" },
     params: { n: "u32" },
     cpu({ a, b, out }, { n }): void {
       row(out, 0, a, 0, 1, b, 0, 1, n);
+    },
+    wasm: wasm === undefined ? undefined : {
+      module: simd,
+      run: (exports, { a, b, out }, { n }) => exports[wasm](a, b, out, n),
     },
     invocations: ({ n }) => n / 4,
     wgsl: `${wgslMaths("vec4f")}

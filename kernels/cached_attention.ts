@@ -15,6 +15,7 @@ import { ramp } from "./cases.ts";
 import { addRows, dotRows, packRows, softmaxScores } from "./head_rows.ts";
 import { MAX_HEAD_SIZE } from "./attention.ts";
 import { MASKED } from "./masked.ts";
+import { simd } from "./wasm/modules.ts";
 
 /** WGSL: takes the key and value at vec4 `at` into the softmax, as in attention.ts. */
 const visit = (keys: string, values: string): string => `
@@ -33,6 +34,9 @@ const visit = (keys: string, values: string): string => `
 const CASES = [
   { R: 6, beam: 3, H: 4, KVH: 2, D: 8, T: 5, steps: 3, step: 2 },
   { R: 1, beam: 1, H: 1, KVH: 1, D: 4, T: 1, steps: 1, step: 0 },
+  { R: 10, beam: 5, H: 4, KVH: 2, D: 32, T: 70, steps: 2, step: 1 },
+  { R: 9, beam: 9, H: 1, KVH: 1, D: 12, T: 3, steps: 80, step: 70 },
+  { R: 2, beam: 1, H: 2, KVH: 1, D: 128, T: 4, steps: 1, step: 0 },
 ];
 
 /** One invocation a head of a row. */
@@ -92,6 +96,15 @@ export const cachedAttentionForward = defineKernel({
       }
     }
   },
+  wasm: {
+    module: simd,
+    run({ cachedAttentionForward }, address, p, scratch): void {
+      const { q, historyKeys, historyValues, lengths, keys, values, ancestors, out } = address;
+      const buffers = [q, historyKeys, historyValues, lengths, keys, values, ancestors, out];
+      const sizes = [p.R, p.beam, p.H, p.KVH, p.D, p.T, p.steps, p.step];
+      cachedAttentionForward(...buffers, ...sizes, scratch);
+    },
+  },
   invocations: ({ R, H }) => R * H,
   workgroup: 8,
   wgsl: `
@@ -128,7 +141,7 @@ fn kernel(i: u32) {
           q: ramp(R * H * D, 1).map((x) => 3 * x),
           historyKeys: ramp(history, 2),
           historyValues: ramp(history, 3),
-          lengths: R === 1 ? [1] : [2, 5],
+          lengths: Array.from({ length: R / beam }, (_, u) => Math.max(1, T - 3 * u)),
           keys: ramp(generated, 4),
           values: ramp(generated, 5),
           ancestors: Array.from({ length: R * steps }, (_, i) => (i * 5) % R),

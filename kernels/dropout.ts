@@ -12,6 +12,7 @@ import { defineKernel } from "../core/kernel.ts";
 import { threefryInto } from "../core/random.ts";
 import { ramp } from "./cases.ts";
 import { THREEFRY } from "./threefry.ts";
+import { simd } from "./wasm/modules.ts";
 
 /** n elements; one invocation a pair. */
 export const dropoutMap = defineKernel({
@@ -26,6 +27,12 @@ export const dropoutMap = defineKernel({
       out[i] = words[i % 2] >>> 8 >= threshold ? x[i] * scale : 0;
     }
   },
+  wasm: {
+    module: simd,
+    run({ dropout }, { x, key, out }, { n, stream, threshold, scale }): void {
+      dropout(x, key, out, n, stream, threshold, scale);
+    },
+  },
   invocations: ({ n }) => Math.ceil(n / 2),
   wgsl: `${THREEFRY}
 fn kernel(pair: u32) {
@@ -39,6 +46,11 @@ fn kernel(pair: u32) {
       name: "an odd number of elements, half of them dropped",
       params: { n: 501, stream: 3, threshold: 2 ** 23, scale: 2 },
       buffers: { x: ramp(501, 1), key: [-5, 9], out: 501 },
+    },
+    {
+      name: "the largest words",
+      params: { n: 40, stream: 0xffffffff, threshold: 2 ** 22, scale: 4 / 3 },
+      buffers: { x: ramp(40, 2), key: [-1, -1], out: 40 },
     },
     {
       name: "nothing dropped",

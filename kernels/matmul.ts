@@ -15,7 +15,7 @@ import { defineKernel, type Kernel } from "../core/kernel.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { ramp } from "./cases.ts";
 import { gemm, type GemmSizes } from "./gemm.ts";
-import { gemm as wasmGemm } from "./wasm/modules.ts";
+import { simd } from "./wasm/modules.ts";
 
 /** What to multiply. */
 export interface Product {
@@ -90,7 +90,7 @@ function matmulKernel<I extends "float" | "float4", O extends "float" | "float4"
       gemm(a, b, out, params);
     },
     wasm: {
-      module: wasmGemm,
+      module: simd,
       run({ gemm }, { a, b, out }, { batch, M, N, K, aBatch, bBatch, ...s }, scratch): void {
         for (let n = 0; n < batch; n++) {
           const [aAt, bAt, at] = [a + 4 * n * aBatch, b + 4 * n * bBatch, out + 4 * n * M * N];

@@ -11,6 +11,7 @@
  */
 import { defineKernel } from "../core/kernel.ts";
 import { ramp } from "./cases.ts";
+import { simd } from "./wasm/modules.ts";
 
 /** out, and r for the backward; one invocation a row. */
 export const rmsNormForward = defineKernel({
@@ -25,6 +26,12 @@ export const rmsNormForward = defineKernel({
       for (let c = 0; c < C; c++) out[row + c] = x[row + c] * r * weight[c];
       rstd[n] = r;
     }
+  },
+  wasm: {
+    module: simd,
+    run({ rmsNormForward }, { x, weight, out, rstd }, { N, C, eps }): void {
+      rmsNormForward(x, weight, out, rstd, N, C, eps);
+    },
   },
   invocations: ({ N }) => N,
   wgsl: `
@@ -70,6 +77,12 @@ export const rmsNormBackwardX = defineKernel({
       for (let c = 0; c < C; c++) dx[row + c] = r * (weight[c] * dout[row + c] - x[row + c] * pull);
     }
   },
+  wasm: {
+    module: simd,
+    run({ rmsNormBackwardX }, { dout, x, weight, rstd, dx }, { N, C }): void {
+      rmsNormBackwardX(dout, x, weight, rstd, dx, N, C);
+    },
+  },
   invocations: ({ N }) => N,
   wgsl: `
 fn kernel(n: u32) {
@@ -94,6 +107,11 @@ fn kernel(n: u32) {
         dx: 40,
       },
     },
+    {
+      name: "2 rows of 7",
+      params: { N: 2, C: 7 },
+      buffers: { dout: ramp(14, 3), x: ramp(14, 1), weight: ramp(7, 2), rstd: [1, 1.5], dx: 14 },
+    },
   ],
 });
 
@@ -109,6 +127,12 @@ export const rmsNormBackwardWeight = defineKernel({
     }
     dweight.set(sums);
   },
+  wasm: {
+    module: simd,
+    run({ rmsNormBackwardWeight }, { dout, x, rstd, dweight }, { N, C }): void {
+      rmsNormBackwardWeight(dout, x, rstd, dweight, N, C);
+    },
+  },
   invocations: ({ C }) => C,
   wgsl: `
 fn kernel(c: u32) {
@@ -121,6 +145,11 @@ fn kernel(c: u32) {
       name: "5 rows of 8",
       params: { N: 5, C: 8 },
       buffers: { dout: ramp(40, 3), x: ramp(40, 1), rstd: [1, 1.5, 2, 2.5, 3], dweight: 8 },
+    },
+    {
+      name: "11 rows of 7",
+      params: { N: 11, C: 7 },
+      buffers: { dout: ramp(77, 3), x: ramp(77, 1), rstd: ramp(11, 2), dweight: 7 },
     },
   ],
 });

@@ -12,6 +12,7 @@
  */
 import { defineKernel } from "../core/kernel.ts";
 import { ramp } from "./cases.ts";
+import { simd } from "./wasm/modules.ts";
 
 /** One invocation a head of a row. */
 export const rotate = defineKernel({
@@ -34,6 +35,12 @@ export const rotate = defineKernel({
       }
     }
   },
+  wasm: {
+    module: simd,
+    run({ rotate }, { x, table, positions, out }, { N, H, D, period, rows, turn }): void {
+      rotate(x, table, positions, out, N, H, D, period, rows, turn);
+    },
+  },
   invocations: ({ N, H }) => N * H,
   wgsl: `
 fn kernel(i: u32) {
@@ -49,9 +56,9 @@ fn kernel(i: u32) {
   }
 }`,
   cases: () =>
-    [1, -1].map((turn) => ({
-      name: `4 rows of 3 heads of 8, turn ${turn}, positions 1, 4 and one too large`,
-      params: { N: 4, H: 3, D: 8, period: 2, rows: 5, turn },
-      buffers: { x: ramp(96, 1), table: ramp(40, 2), positions: [1, 9], out: 96 },
+    [[8, 1], [8, -1], [6, 1], [36, -1]].map(([D, turn]) => ({
+      name: `4 rows of 3 heads of ${D}, turn ${turn}, positions 1 and one too large`,
+      params: { N: 4, H: 3, D, period: 2, rows: 5, turn },
+      buffers: { x: ramp(12 * D, 1), table: ramp(5 * D, 2), positions: [1, 9], out: 12 * D },
     })),
 });

@@ -9,6 +9,7 @@ import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel, type Kernel } from "../core/kernel.ts";
 import { ramp } from "./cases.ts";
 import { sigmoid, wgslMaths } from "./maths.ts";
+import { simd } from "./wasm/modules.ts";
 
 type Views<K extends string> = { readonly [name in K]: FloatArray };
 
@@ -17,6 +18,9 @@ const inputs = (n: number): { gate: Float64Array; up: Float64Array } => ({
   gate: ramp(n, 1).map((g, i) => i < n / 2 ? 4 * g : 100 * g),
   up: ramp(n, 2),
 });
+
+/** Sizes of the twin tests. */
+const SIZES = { float: [16, 23], float4: [16, 200] } as const;
 
 /** out on n elements; four an invocation where `element` is float4. */
 function forwardKernel<E extends "float" | "float4">(
@@ -30,12 +34,21 @@ function forwardKernel<E extends "float" | "float4">(
     cpu({ gate, up, out }: Views<"gate" | "up" | "out">, { n }): void {
       for (let i = 0; i < n; i++) out[i] = gate[i] * sigmoid(gate[i]) * up[i];
     },
+    wasm: {
+      module: simd,
+      run({ swigluForward }, { gate, up, out }, { n }, scratch): void {
+        swigluForward(gate, up, out, n, scratch);
+      },
+    },
     invocations: ({ n }) => n / lanes,
     wgsl: `${wgslMaths(lanes === 4 ? "vec4f" : "f32")}
 fn kernel(i: u32) {
   out[i] = gate[i] * sigmoidOf(gate[i]) * up[i];
 }`,
-    cases: () => [{ name: "16 numbers", params: { n: 16 }, buffers: { ...inputs(16), out: 16 } }],
+    cases: () =>
+      SIZES[element].map((n) => (
+        { name: `${n} numbers`, params: { n }, buffers: { ...inputs(n), out: n } }
+      )),
   });
 }
 
@@ -71,6 +84,12 @@ function backwardKernel<E extends "float" | "float4">(element: E): Kernel<
         dup[i] = dout[i] * gate[i] * s;
       }
     },
+    wasm: {
+      module: simd,
+      run({ swigluBackward }, { dout, gate, up, dgate, dup }, { n }, scratch): void {
+        swigluBackward(dout, gate, up, dgate, dup, n, scratch);
+      },
+    },
     invocations: ({ n }) => n / lanes,
     wgsl: `${wgslMaths(lanes === 4 ? "vec4f" : "f32")}
 fn kernel(i: u32) {
@@ -78,11 +97,12 @@ fn kernel(i: u32) {
   dgate[i] = dout[i] * up[i] * s * (1.0 + gate[i] * (1.0 - s));
   dup[i] = dout[i] * gate[i] * s;
 }`,
-    cases: () => [{
-      name: "16 numbers",
-      params: { n: 16 },
-      buffers: { dout: ramp(16, 3), ...inputs(16), dgate: 16, dup: 16 },
-    }],
+    cases: () =>
+      SIZES[element].map((n) => ({
+        name: `${n} numbers`,
+        params: { n },
+        buffers: { dout: ramp(n, 3), ...inputs(n), dgate: n, dup: n },
+      })),
   });
 }
 

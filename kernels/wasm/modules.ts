@@ -1,16 +1,14 @@
 /**
- * The WebAssembly modules that kernels of the cpu device call.
+ * The WebAssembly module that kernels of the cpu device call: `assembly/index.ts` lists its functions. They take the
+ * buffers and parameters of their kernel, and scratch memory last where they need some.
  *
  * @module
  */
 import type { WasmModule } from "../../core/kernel.ts";
-import { gemmPlain, gemmRelaxed } from "./bytes.ts";
+import { plain, relaxed } from "./bytes.ts";
 
-/**
- * `gemm(a, b, c, M, N, K, aRow, aColumn, bRow, bColumn, scratch)`: C = A B with A and B strided, C dense.
- * Scratch holds a packed panel of B, a packed block of A and a micro-tile (see assembly/gemm.ts).
- */
-export const gemm: WasmModule = {
-  variants: [gemmRelaxed, gemmPlain],
-  scratchBytes: (256 * 1024 + 96 * 256 + 6 * 8) * 4,
+/** SIMD versions of the kernels that training and decoding spend their time in. */
+export const simd: WasmModule = {
+  variants: [relaxed, plain],
+  scratchBytes: 1147072, // what gemm needs: see GEMM_SCRATCH
 };

@@ -2,6 +2,8 @@
 // panels of B and A are packed so that the 6x8 micro-kernel reads both in order, from cache. A and B come with
 // strides in elements (row, column), so a transpose is only another pair of strides. C is dense.
 
+import { madd } from "./maths";
+
 /** Rows and columns of the micro-tile: 12 accumulators of four lanes. */
 const MR: i32 = 6;
 const NR: i32 = 8;
@@ -11,16 +13,7 @@ const KC: i32 = 256;
 const NC: i32 = 1024;
 
 /** Bytes of scratch that `gemm` needs: packed B, packed A, one micro-tile. */
-export function scratchBytes(): i32 {
-  return (KC * NC + MC * KC + MR * NR) * 4;
-}
-
-// @ts-ignore: decorator
-@inline
-function madd(a: v128, b: v128, c: v128): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
-  return f32x4.add(f32x4.mul(a, b), c);
-}
+export const GEMM_SCRATCH: usize = (KC * NC + MC * KC + MR * NR) * 4;
 
 /** One row of the tile: c, or c + what is there. */
 // @ts-ignore: decorator
@@ -129,7 +122,7 @@ function packB(to: usize, b: usize, N: i32, K: i32, row: usize, column: usize): 
   }
 }
 
-/** C = A B. Addresses in bytes, sizes and strides in elements, `scratch` of `scratchBytes()`. */
+/** C = A B. Addresses in bytes, sizes and strides in elements, `scratch` of `GEMM_SCRATCH`. */
 export function gemm(
   a: usize,
   b: usize,

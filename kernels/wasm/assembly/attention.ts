@@ -1,0 +1,66 @@
+// The kernel of kernels/attention.ts: eight queries of one head against the keys up to the last of them. Sizes are in
+// elements, addresses in bytes.
+
+import { log4, prepare } from "./maths";
+import { absorb, begin, BLOCK, bytes, dots, finish, lanes, LANES, LEFT, MASKED, mix } from "./tile";
+import { pack, SCORE, SUM, TOP, TOTAL, unpack } from "./tile";
+
+/** out and lse. */
+export function attentionForward(
+  q: usize,
+  k: usize,
+  v: usize,
+  out: usize,
+  lse: usize,
+  B: i32,
+  T: i32,
+  H: i32,
+  KVH: i32,
+  D: i32,
+  scratch: usize,
+): void {
+  const pitch = bytes(H * D), kvPitch = bytes(KVH * D), factor: f32 = 1.0 / sqrt<f32>(<f32> D);
+  const left = scratch + LEFT, score = scratch + SCORE, sum = scratch + SUM;
+  prepare(scratch);
+  for (let b = 0; b < B; b++) {
+    for (let h = 0; h < H; h++, lse += bytes(T)) {
+      const kv = bytes(h / (H / KVH) * D);
+      for (let t = 0; t < T; t += LANES) {
+        const count = min(LANES, T - t), row = bytes(h * D) + <usize> t * pitch;
+        pack(left, q + row, pitch, count, D, factor);
+        begin(scratch, D);
+        for (let from = 0; from < t + count; from += BLOCK) {
+          const n = min(BLOCK, t + count - from), rows = kv + <usize> from * kvPitch;
+          dots(score, k + rows, kvPitch, n, left, D);
+          for (let j = max(from, t); j < from + n; j++) mask(score + bytes(j - from) * LANES, j, t);
+          absorb(scratch, n, D);
+          mix(sum, score, v + rows, kvPitch, n, D);
+        }
+        finish(scratch, D);
+        unpack(out + row, pitch, sum, count, D);
+        logSums(scratch);
+        memory.copy(lse + bytes(t), scratch + TOP, bytes(count));
+      }
+    }
+    q += <usize> T * pitch;
+    out += <usize> T * pitch;
+    k += <usize> T * kvPitch;
+    v += <usize> T * kvPitch;
+  }
+}
+
+/** Hides key j from those of the queries t .. t + 7 that come before it. */
+function mask(score: usize, j: i32, t: i32): void {
+  for (let half = 0; half < LANES; half += 4) {
+    const live = i32x4.ge_s(lanes(t + half), i32x4.splat(j)), at = score + bytes(half);
+    v128.store(at, v128.bitselect(v128.load(at), f32x4.splat(MASKED), live));
+  }
+}
+
+/** Log-sum-exps in place of the largest scores. */
+function logSums(scratch: usize): void {
+  for (let half = 0; half < LANES; half += 4) {
+    const at = scratch + bytes(half);
+    v128.store(at, f32x4.add(v128.load(at, TOP), log4(v128.load(at, TOTAL))), TOP);
+  }
+}

@@ -1,0 +1,17 @@
+// What the WebAssembly module exports.
+
+import { GEMM_SCRATCH } from "./gemm";
+import { TILE_SCRATCH } from "./tile";
+
+export { gemm } from "./gemm";
+export { attentionForward } from "./attention";
+export { cachedAttentionForward } from "./cached_attention";
+export { attentionBackwardKeys, attentionBackwardQuery } from "./attention_backward";
+export { attentionDelta } from "./attention_backward";
+export { add, adamwUpdate, dropout, swigluBackward, swigluForward } from "./pointwise";
+export { rmsNormBackwardWeight, rmsNormBackwardX, rmsNormForward, rotate } from "./rows";
+
+/** The most scratch memory that any function needs, in bytes. */
+export function scratchBytes(): usize {
+  return max(GEMM_SCRATCH, TILE_SCRATCH);
+}

@@ -1,0 +1,110 @@
+// Functions of four float32 lanes. The module must have no data of its own: its memory is the device's.
+
+const LOG2E: f32 = 1.44269504;
+/** log 2 in two parts: the first has 15 bits, so that its product with an exponent is exact. */
+const LN2_HIGH: f32 = 0.693145751953125;
+const LN2_LOW: f32 = 1.4286068203094172e-6;
+
+/** Bytes at the beginning of the scratch memory that hold the constants of `exp4`. */
+export const CONSTANTS: usize = 13 * 16;
+
+/** Writes the constants of `exp4`: V8 would make each of them anew at each use, in more time than a load takes. */
+export function prepare(scratch: usize): void {
+  v128.store(scratch, f32x4.splat(-88));
+  v128.store(scratch, f32x4.splat(88.5), 16);
+  v128.store(scratch, f32x4.splat(LOG2E), 32);
+  v128.store(scratch, f32x4.splat(12582912), 48);
+  v128.store(scratch, f32x4.splat(LN2_HIGH), 64);
+  v128.store(scratch, f32x4.splat(LN2_LOW), 80);
+  v128.store(scratch, f32x4.splat(1.0 / 5040), 96);
+  v128.store(scratch, f32x4.splat(1.0 / 720), 112);
+  v128.store(scratch, f32x4.splat(1.0 / 120), 128);
+  v128.store(scratch, f32x4.splat(1.0 / 24), 144);
+  v128.store(scratch, f32x4.splat(1.0 / 6), 160);
+  v128.store(scratch, f32x4.splat(0.5), 176);
+  v128.store(scratch, f32x4.splat(1), 192);
+}
+
+/** a b + c, in one rounding where the features allow it. */
+// @ts-ignore: decorator
+@inline
+export function madd(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
+  return f32x4.add(f32x4.mul(a, b), c);
+}
+
+/** c - a b, likewise. */
+// @ts-ignore: decorator
+@inline
+export function nmadd(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_nmadd(a, b, c);
+  return f32x4.sub(c, f32x4.mul(a, b));
+}
+
+/** The sum of the lanes. */
+// @ts-ignore: decorator
+@inline
+export function sumLanes(x: v128): f32 {
+  return (f32x4.extract_lane(x, 0) + f32x4.extract_lane(x, 1)) +
+    (f32x4.extract_lane(x, 2) + f32x4.extract_lane(x, 3));
+}
+
+/**
+ * e^x within 2e-7 relative; 0 below -87.7, infinity above 88.3. With x = n log 2 + r and |r| <= log(2) / 2:
+ *
+ *   e^x = 2^n e^r,   e^r = 1 + r (1 + r (1/2 + r (1/6 + r (1/24 + r (1/120 + r (1/720 + r / 5040))))))
+ *
+ * Taylor's remainder is below r^8 / 8! = 5e-9. Adding 1.5 2^23 rounds to an integer and leaves it in the low bits,
+ * from where a shift takes it to the exponent: n = -127 gives 0 and n = 128 infinity, as they should. NaN stays.
+ */
+// @ts-ignore: decorator
+@inline
+export function exp4(x: v128, scratch: usize): v128 {
+  const one = v128.load(scratch, 192), shift = v128.load(scratch, 48);
+  x = f32x4.pmin(f32x4.pmax(x, v128.load(scratch)), v128.load(scratch, 16));
+  const shifted = madd(x, v128.load(scratch, 32), shift);
+  const n = f32x4.sub(shifted, shift);
+  const r = nmadd(n, v128.load(scratch, 80), nmadd(n, v128.load(scratch, 64), x));
+  let e = madd(r, v128.load(scratch, 96), v128.load(scratch, 112));
+  e = madd(r, e, v128.load(scratch, 128));
+  e = madd(r, e, v128.load(scratch, 144));
+  e = madd(r, e, v128.load(scratch, 160));
+  e = madd(r, e, v128.load(scratch, 176));
+  e = madd(r, e, one);
+  e = madd(r, e, one);
+  return f32x4.mul(e, i32x4.add(i32x4.shl(shifted, 23), one));
+}
+
+/** 1 / (1 + e^-x); e^-|x| cannot overflow. */
+// @ts-ignore: decorator
+@inline
+export function sigmoid4(x: v128, scratch: usize): v128 {
+  const one = v128.load(scratch, 192);
+  const e = exp4(f32x4.neg(f32x4.abs(x)), scratch);
+  const top = v128.bitselect(one, e, f32x4.ge(x, f32x4.splat(0)));
+  return f32x4.div(top, f32x4.add(one, e));
+}
+
+/**
+ * log x for normal x, within 2e-7 max(1, |log x|). With x = m 2^k, m in [sqrt(1/2), sqrt 2), s = (m - 1) / (m + 1):
+ *
+ *   log x = k log 2 + 2 atanh s,   atanh s = s (1 + s^2 (1/3 + s^2 (1/5 + s^2 (1/7 + s^2 (1/9 + ...)))))
+ *
+ * What is left out is below s^10 / 11 = 2e-9 of the whole. NaN stays.
+ */
+// @ts-ignore: decorator
+@inline
+export function log4(x: v128): v128 {
+  const one = f32x4.splat(1);
+  const k = i32x4.shr_s(i32x4.sub(x, i32x4.splat(0x3f3504f3)), 23);
+  const m = i32x4.sub(x, i32x4.shl(k, 23));
+  const s = f32x4.div(f32x4.sub(m, one), f32x4.add(m, one));
+  const square = f32x4.mul(s, s);
+  let tail = madd(square, f32x4.splat(1.0 / 9), f32x4.splat(1.0 / 7));
+  tail = madd(square, tail, f32x4.splat(1.0 / 5));
+  tail = madd(square, tail, f32x4.splat(1.0 / 3));
+  const twice = f32x4.add(s, s);
+  const e = f32x4.convert_i32x4_s(k);
+  const low = madd(e, f32x4.splat(LN2_LOW), madd(twice, f32x4.mul(square, tail), twice));
+  return f32x4.add(madd(e, f32x4.splat(LN2_HIGH), low), f32x4.sub(x, x));
+}

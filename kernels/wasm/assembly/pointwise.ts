@@ -1,0 +1,171 @@
+// Elementwise kernels. Sizes are in elements, addresses in bytes. A buffer's memory is a whole number of 64-byte lines,
+// so the last vectors may reach past the last element.
+
+import { madd, nmadd, prepare, sigmoid4 } from "./maths";
+
+/** out = a + b. */
+export function add(a: usize, b: usize, out: usize, n: i32): void {
+  const bytes = <usize> n << 2;
+  for (let i: usize = 0; i < bytes; i += 16) {
+    v128.store(out + i, f32x4.add(v128.load(a + i), v128.load(b + i)));
+  }
+}
+
+/** out = gate s up, s = sigmoid(gate). */
+export function swigluForward(gate: usize, up: usize, out: usize, n: i32, scratch: usize): void {
+  prepare(scratch);
+  const bytes = <usize> n << 2;
+  for (let i: usize = 0; i < bytes; i += 16) {
+    const g = v128.load(gate + i);
+    v128.store(out + i, f32x4.mul(f32x4.mul(g, sigmoid4(g, scratch)), v128.load(up + i)));
+  }
+}
+
+/** dgate = dout up s (1 + gate (1 - s)), dup = dout gate s. */
+export function swigluBackward(
+  dout: usize,
+  gate: usize,
+  up: usize,
+  dgate: usize,
+  dup: usize,
+  n: i32,
+  scratch: usize,
+): void {
+  prepare(scratch);
+  const one = f32x4.splat(1);
+  const bytes = <usize> n << 2;
+  for (let i: usize = 0; i < bytes; i += 16) {
+    const g = v128.load(gate + i);
+    const s = sigmoid4(g, scratch);
+    const ds = f32x4.mul(v128.load(dout + i), s);
+    const slope = madd(g, f32x4.sub(one, s), one);
+    v128.store(dgate + i, f32x4.mul(f32x4.mul(ds, v128.load(up + i)), slope));
+    v128.store(dup + i, f32x4.mul(ds, g));
+  }
+}
+
+/** The word turned left, then xor `other`. */
+// @ts-ignore: decorator
+@inline
+function turn(word: v128, left: i32, other: v128): v128 {
+  return v128.xor(v128.or(i32x4.shl(word, left), i32x4.shr_u(word, 32 - left)), other);
+}
+
+/** x scale where the top 24 bits of the word reach `threshold`, else 0. */
+// @ts-ignore: decorator
+@inline
+function keep(word: v128, threshold: v128, x: v128, scale: v128): v128 {
+  return v128.and(i32x4.ge_s(i32x4.shr_u(word, 8), threshold), f32x4.mul(x, scale));
+}
+
+/**
+ * Dropout by threefry(key, (floor(i / 2), stream)): the rounds of core/random.ts on four counters at once, which give
+ * the words of eight elements.
+ */
+export function dropout(
+  x: usize,
+  key: usize,
+  out: usize,
+  n: i32,
+  stream: i32,
+  threshold: i32,
+  scale: f32,
+): void {
+  const key0 = load<i32>(key), key1 = load<i32>(key, 4), key2 = key0 ^ key1 ^ 0x1bd11bda;
+  const a = i32x4.splat(key0), b = i32x4.splat(key1), c = i32x4.splat(key2);
+  const c1 = i32x4.splat(key2 + 1), a2 = i32x4.splat(key0 + 2), b3 = i32x4.splat(key1 + 3);
+  const c4 = i32x4.splat(key2 + 4), a5 = i32x4.splat(key0 + 5), first = i32x4.splat(key1 + stream);
+  const least = i32x4.splat(threshold), factor = f32x4.splat(scale);
+  let counter = i32x4(0, 1, 2, 3);
+  for (const end = x + (<usize> n << 2); x < end; x += 32, out += 32) {
+    let u = i32x4.add(counter, a), v = first;
+    u = i32x4.add(u, v);
+    v = turn(v, 13, u);
+    u = i32x4.add(u, v);
+    v = turn(v, 15, u);
+    u = i32x4.add(u, v);
+    v = turn(v, 26, u);
+    u = i32x4.add(u, v);
+    v = turn(v, 6, u);
+    u = i32x4.add(u, b);
+    v = i32x4.add(v, c1);
+    u = i32x4.add(u, v);
+    v = turn(v, 17, u);
+    u = i32x4.add(u, v);
+    v = turn(v, 29, u);
+    u = i32x4.add(u, v);
+    v = turn(v, 16, u);
+    u = i32x4.add(u, v);
+    v = turn(v, 24, u);
+    u = i32x4.add(u, c);
+    v = i32x4.add(v, a2);
+    u = i32x4.add(u, v);
+    v = turn(v, 13, u);
+    u = i32x4.add(u, v);
+    v = turn(v, 15, u);
+    u = i32x4.add(u, v);
+    v = turn(v, 26, u);
+    u = i32x4.add(u, v);
+    v = turn(v, 6, u);
+    u = i32x4.add(u, a);
+    v = i32x4.add(v, b3);
+    u = i32x4.add(u, v);
+    v = turn(v, 17, u);
+    u = i32x4.add(u, v);
+    v = turn(v, 29, u);
+    u = i32x4.add(u, v);
+    v = turn(v, 16, u);
+    u = i32x4.add(u, v);
+    v = turn(v, 24, u);
+    u = i32x4.add(u, b);
+    v = i32x4.add(v, c4);
+    u = i32x4.add(u, v);
+    v = turn(v, 13, u);
+    u = i32x4.add(u, v);
+    v = turn(v, 15, u);
+    u = i32x4.add(u, v);
+    v = turn(v, 26, u);
+    u = i32x4.add(u, v);
+    v = turn(v, 6, u);
+    u = i32x4.add(u, c);
+    v = i32x4.add(v, a5);
+    const left = v128.shuffle<i32>(u, v, 0, 4, 1, 5);
+    const right = v128.shuffle<i32>(u, v, 2, 6, 3, 7);
+    v128.store(out, keep(left, least, v128.load(x), factor));
+    v128.store(out, keep(right, least, v128.load(x, 16), factor), 16);
+    counter = i32x4.add(counter, i32x4.splat(4));
+  }
+}
+
+/** One step of AdamW in place; hyper = [rate, c1, c2]. */
+export function adamwUpdate(
+  param: usize,
+  first: usize,
+  second: usize,
+  grad: usize,
+  hyper: usize,
+  scale: usize,
+  n: i32,
+  keep1: f32,
+  take1: f32,
+  keep2: f32,
+  take2: f32,
+  eps: f32,
+  decay: f32,
+): void {
+  const rate = v128.load_splat<f32>(hyper);
+  const c1 = v128.load_splat<f32>(hyper, 4), c2 = v128.load_splat<f32>(hyper, 8);
+  const clip = v128.load_splat<f32>(scale);
+  const bytes = <usize> n << 2;
+  for (let i: usize = 0; i < bytes; i += 16) {
+    const g = f32x4.mul(clip, v128.load(grad + i)), p = v128.load(param + i);
+    const m = madd(f32x4.splat(keep1), v128.load(first + i), f32x4.mul(f32x4.splat(take1), g));
+    const square = f32x4.mul(f32x4.mul(f32x4.splat(take2), g), g);
+    const v = madd(f32x4.splat(keep2), v128.load(second + i), square);
+    v128.store(first + i, m);
+    v128.store(second + i, v);
+    const root = f32x4.add(f32x4.sqrt(f32x4.div(v, c2)), f32x4.splat(eps));
+    const step = madd(f32x4.splat(decay), p, f32x4.div(f32x4.div(m, c1), root));
+    v128.store(param + i, nmadd(rate, step, p));
+  }
+}

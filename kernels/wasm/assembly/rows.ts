@@ -1,0 +1,128 @@
+// Kernels over rows of a matrix. Sizes are in elements, addresses in bytes. Vectors may reach past the end of a row:
+// rows go in order, and a buffer's memory is a whole number of 64-byte lines.
+
+import { madd, nmadd, sumLanes } from "./maths";
+
+/** sum_c a_c b_c. */
+// @ts-ignore: decorator
+@inline
+function dot(a: usize, b: usize, C: i32): f32 {
+  let sum = f32x4.splat(0), rest: f32 = 0, c = 0;
+  for (; c + 4 <= C; c += 4, a += 16, b += 16) sum = madd(v128.load(a), v128.load(b), sum);
+  for (; c < C; c++, a += 4, b += 4) rest += load<f32>(a) * load<f32>(b);
+  return sumLanes(sum) + rest;
+}
+
+/** r = 1 / sqrt(mean x^2 + eps), out = x r w. */
+export function rmsNormForward(
+  x: usize,
+  weight: usize,
+  out: usize,
+  rstd: usize,
+  N: i32,
+  C: i32,
+  eps: f32,
+): void {
+  const pitch = <usize> C << 2;
+  for (let n = 0; n < N; n++, x += pitch, out += pitch, rstd += 4) {
+    const r: f32 = 1.0 / sqrt<f32>(dot(x, x, C) / <f32> C + eps);
+    const scale = f32x4.splat(r);
+    for (let c: usize = 0; c < pitch; c += 16) {
+      v128.store(out + c, f32x4.mul(f32x4.mul(v128.load(x + c), scale), v128.load(weight + c)));
+    }
+    store<f32>(rstd, r);
+  }
+}
+
+/** dx = r (w dout - x r^2 mean(w dout x)). */
+export function rmsNormBackwardX(
+  dout: usize,
+  x: usize,
+  weight: usize,
+  rstd: usize,
+  dx: usize,
+  N: i32,
+  C: i32,
+): void {
+  const pitch = <usize> C << 2;
+  for (let n = 0; n < N; n++, dout += pitch, x += pitch, dx += pitch, rstd += 4) {
+    for (let c: usize = 0; c < pitch; c += 16) {
+      v128.store(dx + c, f32x4.mul(v128.load(weight + c), v128.load(dout + c)));
+    }
+    const r = load<f32>(rstd);
+    const scale = f32x4.splat(r);
+    const pull = f32x4.splat(dot(dx, x, C) * r * r / <f32> C);
+    for (let c: usize = 0; c < pitch; c += 16) {
+      v128.store(dx + c, f32x4.mul(scale, nmadd(v128.load(x + c), pull, v128.load(dx + c))));
+    }
+  }
+}
+
+/** dw_c = sum_n dout_nc x_nc r_n, four rows at a time. */
+export function rmsNormBackwardWeight(
+  dout: usize,
+  x: usize,
+  rstd: usize,
+  dweight: usize,
+  N: i32,
+  C: i32,
+): void {
+  const pitch = <usize> C << 2;
+  for (let c: usize = 0; c < pitch; c += 16) v128.store(dweight + c, f32x4.splat(0));
+  let n = 0;
+  for (; n + 4 <= N; n += 4, dout += 4 * pitch, x += 4 * pitch, rstd += 16) {
+    const r0 = v128.load_splat<f32>(rstd), r1 = v128.load_splat<f32>(rstd, 4);
+    const r2 = v128.load_splat<f32>(rstd, 8), r3 = v128.load_splat<f32>(rstd, 12);
+    for (let c: usize = 0; c < pitch; c += 16) {
+      const d = dout + c, y = x + c;
+      let sum = f32x4.mul(f32x4.mul(v128.load(d), v128.load(y)), r0);
+      sum = madd(f32x4.mul(v128.load(d + pitch), v128.load(y + pitch)), r1, sum);
+      sum = madd(f32x4.mul(v128.load(d + 2 * pitch), v128.load(y + 2 * pitch)), r2, sum);
+      sum = madd(f32x4.mul(v128.load(d + 3 * pitch), v128.load(y + 3 * pitch)), r3, sum);
+      v128.store(dweight + c, f32x4.add(v128.load(dweight + c), sum));
+    }
+  }
+  for (; n < N; n++, dout += pitch, x += pitch, rstd += 4) {
+    const r = v128.load_splat<f32>(rstd);
+    for (let c: usize = 0; c < pitch; c += 16) {
+      const product = f32x4.mul(v128.load(dout + c), v128.load(x + c));
+      v128.store(dweight + c, madd(product, r, v128.load(dweight + c)));
+    }
+  }
+}
+
+/** Rotates the two halves of each head of D by the angle of the row's position. */
+export function rotate(
+  x: usize,
+  table: usize,
+  positions: usize,
+  out: usize,
+  N: i32,
+  H: i32,
+  D: i32,
+  period: i32,
+  rows: i32,
+  turn: f32,
+): void {
+  const half = <usize> (D >> 1) << 2;
+  const direction = f32x4.splat(turn);
+  for (let n = 0, p = 0; n < N; n++, p = p + 1 < period ? p + 1 : 0) {
+    const position = max(min(load<i32>(positions + (<usize> p << 2)), rows - 1), 0);
+    const cosines = table + <usize> position * 2 * half, sines = cosines + half;
+    for (let h = 0; h < H; h++, x += 2 * half, out += 2 * half) {
+      let i: usize = 0;
+      for (; i + 16 <= half; i += 16) {
+        const c = v128.load(cosines + i), s = f32x4.mul(v128.load(sines + i), direction);
+        const left = v128.load(x + i), right = v128.load(x + half + i);
+        v128.store(out + i, nmadd(right, s, f32x4.mul(left, c)));
+        v128.store(out + half + i, madd(left, s, f32x4.mul(right, c)));
+      }
+      for (; i < half; i += 4) {
+        const c = load<f32>(cosines + i), s = load<f32>(sines + i) * turn;
+        const left = load<f32>(x + i), right = load<f32>(x + half + i);
+        store<f32>(out + i, left * c - right * s);
+        store<f32>(out + half + i, right * c + left * s);
+      }
+    }
+  }
+}

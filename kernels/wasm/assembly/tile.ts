@@ -1,0 +1,220 @@
+// What attention is made of: eight rows of one head, side by side in two vectors, against any number of rows of the
+// other side (queries against keys, or keys against queries). So scores, their exponentials and the sums of these are
+// vertical operations. The other side is read where it lies, in blocks of `BLOCK` rows. Two products do nearly all of
+// the work:
+//
+//   dots   out[j][lane] = rows_j . x_lane              (rows, 8) = (rows, D) (D, 8)
+//   mix    sums[lane][d] += sum_j w[j][lane] rows_jd   (8, D) = (8, rows) (rows, D)
+//
+// D is a multiple of 4, at most MAX_D. Sizes are in elements, addresses and pitches in bytes.
+
+import { CONSTANTS, exp4, madd } from "./maths";
+
+/** Rows side by side. */
+export const LANES: i32 = 8;
+/** Rows of the other side at a time: a multiple of 4. */
+export const BLOCK: i32 = 64;
+/** MAX_HEAD_SIZE of kernels/attention.ts. */
+const MAX_D: i32 = 128;
+/** The score of what is absent. */
+export const MASKED: f32 = -1e30;
+
+const MATRIX: usize = MAX_D * LANES * 4;
+const SCORES: usize = BLOCK * LANES * 4;
+const NUMBERS: usize = LANES * 4;
+
+// The scratch memory. First the constants of exp4, then the eight rows of two matrices as [D][8],
+export const LEFT: usize = CONSTANTS;
+export const RIGHT: usize = LEFT + MATRIX;
+/** two blocks of scores [BLOCK][8], */
+export const SCORE: usize = RIGHT + MATRIX;
+export const SLOPE: usize = SCORE + SCORES;
+/** two sums [8][D], */
+export const SUM: usize = SLOPE + SCORES;
+export const SUM2: usize = SUM + MATRIX;
+/** and for each lane three numbers: of a softmax, the largest score so far and the sum of e^(score - largest). */
+export const TOP: usize = SUM2 + MATRIX;
+export const TOTAL: usize = TOP + NUMBERS;
+const FACTOR: usize = TOTAL + NUMBERS;
+export const TILE_SCRATCH: usize = FACTOR + NUMBERS;
+
+// @ts-ignore: decorator
+@inline
+export function bytes(elements: i32): usize {
+  return <usize> elements << 2;
+}
+
+/** The numbers of four lanes: first, first + 1, ... */
+// @ts-ignore: decorator
+@inline
+export function lanes(first: i32): v128 {
+  return i32x4.add(i32x4.splat(first), i32x4(0, 1, 2, 3));
+}
+
+/** Four rows, scaled, as four columns of [D][8]. */
+export function packFour(
+  to: usize,
+  r0: usize,
+  r1: usize,
+  r2: usize,
+  r3: usize,
+  D: i32,
+  scale: f32,
+): void {
+  const factor = f32x4.splat(scale);
+  for (let i: usize = 0; i < bytes(D); i += 16, to += 128) {
+    const a = v128.load(r0 + i), b = v128.load(r1 + i);
+    const c = v128.load(r2 + i), d = v128.load(r3 + i);
+    const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5), cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+    const AB = v128.shuffle<f32>(a, b, 2, 6, 3, 7), CD = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+    v128.store(to, f32x4.mul(factor, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5)));
+    v128.store(to, f32x4.mul(factor, v128.shuffle<f32>(ab, cd, 2, 3, 6, 7)), 32);
+    v128.store(to, f32x4.mul(factor, v128.shuffle<f32>(AB, CD, 0, 1, 4, 5)), 64);
+    v128.store(to, f32x4.mul(factor, v128.shuffle<f32>(AB, CD, 2, 3, 6, 7)), 96);
+  }
+}
+
+/** `count` rows that lie `pitch` apart, scaled, as [D][8]; the last row fills up the lanes. */
+export function pack(to: usize, rows: usize, pitch: usize, count: i32, D: i32, scale: f32): void {
+  const last = count - 1;
+  for (let lane = 0; lane < LANES; lane += 4) {
+    const r0 = rows + <usize> min(lane, last) * pitch;
+    const r1 = rows + <usize> min(lane + 1, last) * pitch;
+    const r2 = rows + <usize> min(lane + 2, last) * pitch;
+    const r3 = rows + <usize> min(lane + 3, last) * pitch;
+    packFour(to + bytes(lane), r0, r1, r2, r3, D, scale);
+  }
+}
+
+/** Copies the first `count` rows of sums [8][D] to rows that lie `pitch` apart. */
+export function unpack(to: usize, pitch: usize, sums: usize, count: i32, D: i32): void {
+  const width = bytes(D);
+  for (let lane = 0; lane < count; lane++, to += pitch, sums += width) {
+    memory.copy(to, sums, width);
+  }
+}
+
+/** out[j][lane] = rows_j . x_lane, x as [D][8]. Up to three rows more are written. */
+export function dots(out: usize, rows: usize, pitch: usize, n: i32, x: usize, D: i32): void {
+  const last = n - 1, end = x + bytes(D) * LANES;
+  for (let j = 0; j < n; j += 4, out += 128) {
+    let r0 = rows + <usize> j * pitch, r1 = rows + <usize> min(j + 1, last) * pitch;
+    let r2 = rows + <usize> min(j + 2, last) * pitch, r3 = rows + <usize> min(j + 3, last) * pitch;
+    let s00 = f32x4.splat(0), s01 = s00, s10 = s00, s11 = s00;
+    let s20 = s00, s21 = s00, s30 = s00, s31 = s00;
+    for (let at = x; at < end; at += 32, r0 += 4, r1 += 4, r2 += 4, r3 += 4) {
+      const x0 = v128.load(at), x1 = v128.load(at, 16);
+      let y = v128.load_splat<f32>(r0);
+      s00 = madd(y, x0, s00);
+      s01 = madd(y, x1, s01);
+      y = v128.load_splat<f32>(r1);
+      s10 = madd(y, x0, s10);
+      s11 = madd(y, x1, s11);
+      y = v128.load_splat<f32>(r2);
+      s20 = madd(y, x0, s20);
+      s21 = madd(y, x1, s21);
+      y = v128.load_splat<f32>(r3);
+      s30 = madd(y, x0, s30);
+      s31 = madd(y, x1, s31);
+    }
+    v128.store(out, s00);
+    v128.store(out, s01, 16);
+    v128.store(out, s10, 32);
+    v128.store(out, s11, 48);
+    v128.store(out, s20, 64);
+    v128.store(out, s21, 80);
+    v128.store(out, s30, 96);
+    v128.store(out, s31, 112);
+  }
+}
+
+/** sums[lane][d] += sum_j w[j][lane] rows_jd. */
+export function mix(sums: usize, w: usize, rows: usize, pitch: usize, n: i32, D: i32): void {
+  const width = bytes(D), end = w + bytes(n) * LANES;
+  for (let d: usize = 0; d < width; d += 16) {
+    const to = sums + d;
+    let s0 = v128.load(to), s1 = v128.load(to + width);
+    let s2 = v128.load(to + 2 * width), s3 = v128.load(to + 3 * width);
+    let s4 = v128.load(to + 4 * width), s5 = v128.load(to + 5 * width);
+    let s6 = v128.load(to + 6 * width), s7 = v128.load(to + 7 * width);
+    let row = rows + d;
+    for (let at = w; at < end; at += 32, row += pitch) {
+      const y = v128.load(row);
+      s0 = madd(v128.load_splat<f32>(at), y, s0);
+      s1 = madd(v128.load_splat<f32>(at, 4), y, s1);
+      s2 = madd(v128.load_splat<f32>(at, 8), y, s2);
+      s3 = madd(v128.load_splat<f32>(at, 12), y, s3);
+      s4 = madd(v128.load_splat<f32>(at, 16), y, s4);
+      s5 = madd(v128.load_splat<f32>(at, 20), y, s5);
+      s6 = madd(v128.load_splat<f32>(at, 24), y, s6);
+      s7 = madd(v128.load_splat<f32>(at, 28), y, s7);
+    }
+    v128.store(to, s0);
+    v128.store(to + width, s1);
+    v128.store(to + 2 * width, s2);
+    v128.store(to + 3 * width, s3);
+    v128.store(to + 4 * width, s4);
+    v128.store(to + 5 * width, s5);
+    v128.store(to + 6 * width, s6);
+    v128.store(to + 7 * width, s7);
+  }
+}
+
+/** sums[lane][d] = 0. */
+export function clear(sums: usize, D: i32): void {
+  for (const end = sums + bytes(D) * LANES; sums < end; sums += 16) {
+    v128.store(sums, f32x4.splat(0));
+  }
+}
+
+/** sums[lane][d] *= factors[lane]. */
+function scale(sums: usize, factors: usize, D: i32): void {
+  for (const end = factors + NUMBERS; factors < end; factors += 4) {
+    const factor = v128.load_splat<f32>(factors);
+    for (const next = sums + bytes(D); sums < next; sums += 16) {
+      v128.store(sums, f32x4.mul(factor, v128.load(sums)));
+    }
+  }
+}
+
+/** Begins the softmax of eight rows of scores: no score so far. */
+export function begin(scratch: usize, D: i32): void {
+  clear(scratch + SUM, D);
+  for (let half: usize = 0; half < NUMBERS; half += 16) {
+    v128.store(scratch + half, f32x4.splat(MASKED), TOP);
+    v128.store(scratch + half, f32x4.splat(0), TOTAL);
+  }
+}
+
+/**
+ * Goes on with it (Milakov and Gimelshein, arXiv:1805.02867): turns the next n scores at SCORE into weights relative
+ * to the largest score so far, and brings what was summed before to that.
+ */
+export function absorb(scratch: usize, n: i32, D: i32): void {
+  for (let half: usize = 0; half < NUMBERS; half += 16) {
+    const at = scratch + half, first = at + SCORE, end = first + bytes(n) * LANES;
+    const before = v128.load(at, TOP);
+    let top = before;
+    for (let s = first; s < end; s += 32) top = f32x4.pmax(top, v128.load(s));
+    const shrink = exp4(f32x4.sub(before, top), scratch);
+    let total = f32x4.mul(v128.load(at, TOTAL), shrink);
+    for (let s = first; s < end; s += 32) {
+      const e = exp4(f32x4.sub(v128.load(s), top), scratch);
+      total = f32x4.add(total, e);
+      v128.store(s, e);
+    }
+    v128.store(at, top, TOP);
+    v128.store(at, total, TOTAL);
+    v128.store(at, shrink, FACTOR);
+  }
+  scale(scratch + SUM, scratch + FACTOR, D);
+}
+
+/** Ends it: divides the sums by the totals. */
+export function finish(scratch: usize, D: i32): void {
+  for (let half: usize = 0; half < NUMBERS; half += 16) {
+    const at = scratch + half;
+    v128.store(at, f32x4.div(f32x4.splat(1), v128.load(at, TOTAL)), FACTOR);
+  }
+  scale(scratch + SUM, scratch + FACTOR, D);
+}

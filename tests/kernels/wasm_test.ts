@@ -1,0 +1,106 @@
+/** The WebAssembly versions of kernels: that they are built from their sources, and do what their twins do. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { cpu } from "../../core/cpu_backend.ts";
+import type { Kernel, WasmModule } from "../../core/kernel.ts";
+import { kernels } from "../../kernels/index.ts";
+import { swigluForward } from "../../kernels/swiglu.ts";
+import { generate } from "../../kernels/wasm/build.ts";
+import { plain, relaxed } from "../../kernels/wasm/bytes.ts";
+import { simd } from "../../kernels/wasm/modules.ts";
+import { check } from "./harness.ts";
+
+const decode = (base64: string): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+
+/** The ids of a module's sections, in their order (WebAssembly core specification, section 5.5). */
+function sectionIds(bytes: Uint8Array): number[] {
+  const ids: number[] = [];
+  for (let at = 8; at < bytes.length;) {
+    ids.push(bytes[at++]);
+    let size = 0;
+    for (let shift = 0, more = true; more; shift += 7) {
+      size += (bytes[at] & 127) * 2 ** shift;
+      more = bytes[at++] >= 128;
+    }
+    at += size;
+  }
+  return ids;
+}
+
+/** What the module exports, on a memory of its own. */
+function instantiate(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Exports {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+  return new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } }).exports;
+}
+
+test("wasm: the embedded bytes are what the sources compile to", async () => {
+  assert.ok(
+    readFileSync("kernels/wasm/bytes.ts", "utf8") === await generate(),
+    "kernels/wasm/bytes.ts is out of date: run `deno task wasm`",
+  );
+});
+
+test("wasm: the bytes in use are these, relaxed SIMD first", () => {
+  assert.deepEqual(simd.variants, [relaxed, plain]);
+});
+
+for (const [name, base64] of Object.entries({ relaxed, plain })) {
+  const bytes = decode(base64);
+  const valid = WebAssembly.validate(bytes);
+  const skip = name === "relaxed" && !valid ? "this runtime has no relaxed SIMD" : false;
+
+  test(`wasm: ${name} bytes need the scratch memory they are given, and bring no data`, {
+    skip,
+  }, () => {
+    assert.ok(valid);
+    const { scratchBytes } = instantiate(bytes);
+    assert.equal((scratchBytes as () => number)(), simd.scratchBytes);
+    assert.ok(sectionIds(bytes).includes(10)); // code
+    assert.ok(!sectionIds(bytes).includes(11)); // data
+  });
+
+  const device = cpu();
+  const module: WasmModule = { variants: [base64], scratchBytes: simd.scratchBytes };
+  for (const kernel of kernels) {
+    const { wasm } = kernel;
+    if (!wasm) continue;
+    test(`wasm: ${kernel.name} with ${name} bytes, twice with the same bits`, {
+      skip,
+    }, async () => {
+      let calls = 0;
+      const run: typeof wasm.run = (...args) => {
+        calls++;
+        wasm.run(...args);
+      };
+      const version: Kernel = { ...kernel, wasm: { module, run } };
+      for (const kase of kernel.cases()) {
+        const once = await check(version, kase, device);
+        assert.deepEqual(await check(version, kase, device), once, kase.name);
+      }
+      assert.equal(calls, 2 * kernel.cases().length);
+    });
+  }
+
+  test(`wasm: exponentials of ${name} bytes are right to 4e-7, and special numbers keep`, {
+    skip,
+  }, async () => {
+    const version = {
+      ...swigluForward,
+      wasm: swigluForward.wasm && { ...swigluForward.wasm, module },
+    };
+    const gates = Float32Array.from({ length: 1100 }, (_, i) => i / 10 - 87);
+    const special = [NaN, Infinity, -Infinity, 1000, -1000, 0, -0];
+    const gate = Float32Array.from([...gates, ...special]);
+    using _scope = device.arena();
+    const [x, up, out] = [gate, gate.map(() => 1), gate].map((a) => device.tensor(a));
+    device.run(version, { gate: x, up, out }, { n: gate.length });
+    const actual = await out.data();
+    for (const [i, g] of gates.entries()) {
+      const expected = g / (1 + Math.exp(-g));
+      assert.ok(Math.abs(actual[i] - expected) <= 4e-7 * Math.abs(expected), `${g}: ${actual[i]}`);
+    }
+    assert.deepEqual([...actual.slice(gates.length)], [NaN, Infinity, NaN, 1000, -0, 0, -0]);
+  });
+}
