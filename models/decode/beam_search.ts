@@ -65,10 +65,18 @@ type BatchSteps = {
  *
  * @example
  * ```ts
- * import { BeamSearch, cpu, initTransformer, keyOf, TransformerDecoder, Trie } from "beargrad";
+ * import { BeamSearch, cpu, type Decoder, full, Trie } from "beargrad";
  *
  * const device = cpu();
  * using trie = new Trie([[1, 2], [1, 3], [4, 2]]).upload(device);
+ * const indifferent: Decoder<null> = { // a TransformerDecoder in earnest
+ *   vocabSize: 5,
+ *   prefill: (tokens) => ({ logits: full(device, [tokens.shape[0], 5], 0), cache: null }),
+ *   step: (_cache, _step, tokens) => full(device, [tokens.size, 5], 0),
+ * };
+ * using search = new BeamSearch(indifferent, trie, { beam: 2 });
+ * const [user] = await search.search([[0, 4]], [[1]]); // item 1 is out of stock
+ * console.log(user.ranking.map((r) => r.items)); // [[0], [2]]
  * ```
  */
 export class BeamSearch implements Disposable {

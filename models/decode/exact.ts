@@ -33,6 +33,22 @@ const MAX_ROWS = 4096;
  * search again with four times the width, at the latest until the beam holds the whole catalogue.
  *
  * @throws {ArgumentError} if k is not a positive integer, or for the reasons of {@link BeamSearch}.
+ *
+ * @example
+ * ```ts
+ * import { cpu, type Decoder, exactTopK, full, Trie } from "beargrad";
+ *
+ * const device = cpu();
+ * using trie = new Trie([[1, 2], [1, 3], [4, 2]]).upload(device);
+ * const indifferent: Decoder<null> = {
+ *   vocabSize: 5,
+ *   prefill: (tokens) => ({ logits: full(device, [tokens.shape[0], 5], 0), cache: null }),
+ *   step: (_cache, _step, tokens) => full(device, [tokens.size, 5], 0),
+ * };
+ *
+ * const [best] = await exactTopK(indifferent, trie, [[0]], 1);
+ * console.log(best.map((r) => r.items)); // [[2]], with probability 1/2
+ * ```
  */
 export async function exactTopK(
   decoder: Decoder,
@@ -70,6 +86,22 @@ export async function exactTopK(
  * The log-probability of every leaf of the catalogue after one history, best first: a beam search that has room for all.
  *
  * @throws {ArgumentError} for the reasons of {@link BeamSearch}.
+ *
+ * @example
+ * ```ts
+ * import { cpu, type Decoder, full, scoreCatalogue, Trie } from "beargrad";
+ *
+ * const device = cpu();
+ * using trie = new Trie([[1, 2], [1, 3], [4, 2]]).upload(device);
+ * const indifferent: Decoder<null> = {
+ *   vocabSize: 5,
+ *   prefill: (tokens) => ({ logits: full(device, [tokens.shape[0], 5], 0), cache: null }),
+ *   step: (_cache, _step, tokens) => full(device, [tokens.size, 5], 0),
+ * };
+ *
+ * const scores = await scoreCatalogue(indifferent, trie, [0]);
+ * console.log(scores.map((r) => Math.exp(r.logProb))); // [0.5, 0.25, 0.25]
+ * ```
  */
 export async function scoreCatalogue(
   decoder: Decoder,

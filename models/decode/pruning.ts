@@ -59,6 +59,13 @@ export interface MarginOptions {
 /**
  * The log-probabilities of the tokens of a node's children: (z_v - max z) / tau - log sum exp((z - max z) / tau), over
  * these tokens ("children") or all logits ("vocabulary").
+ *
+ * @example
+ * ```ts
+ * import { logProbs } from "beargrad";
+ *
+ * console.log(logProbs([0, 9, 0], [0, 2], "children", 1)); // [-log 2, -log 2]
+ * ```
  */
 export function logProbs(
   logits: ArrayLike<number>,
@@ -73,7 +80,15 @@ export function logProbs(
   return own.map((z) => (z - max) / tau - Math.log(sum));
 }
 
-/** The children of a node that are not blocked, ascending. */
+/** The children of a node that are not blocked, ascending. *
+ * @example
+ * ```ts
+ * import { openChildren, Trie } from "beargrad";
+ *
+ * const trie = new Trie([[5], [7]]);
+ * console.log(openChildren(trie, 0, new Set(trie.blockedNodes([0]))).tokens); // [7]
+ * ```
+ */
 export function openChildren(
   trie: Trie,
   node: number,
@@ -87,6 +102,15 @@ export function openChildren(
  * The margins along the path to a leaf, one for each token.
  *
  * @throws {ArgumentError} if the node is no leaf or is blocked, beam is not a positive integer, or tau not positive.
+ *
+ * @example
+ * ```ts
+ * import { margins, Trie } from "beargrad";
+ *
+ * const trie = new Trie([[0], [1]]);
+ * const [step] = margins(trie, trie.leafOf[0], () => [0, 3], { beam: 1 });
+ * console.log(step.margin); // 3: a beam of 1 prunes item 0
+ * ```
  */
 export function margins(
   trie: Trie,
@@ -111,7 +135,16 @@ export function margins(
   });
 }
 
-/** The first step (from 1) that did not keep the prefix of a leaf, or 0 if the leaf was retrieved. */
+/** The first step (from 1) that did not keep the prefix of a leaf, or 0 if the leaf was retrieved. *
+ * @example
+ * ```ts
+ * import { prunedAt, referenceBeamSearch, Trie } from "beargrad";
+ *
+ * const trie = new Trie([[0], [1]]);
+ * const { steps } = referenceBeamSearch(trie, () => [0, 3], { beam: 1 });
+ * console.log(prunedAt(trie, trie.leafOf[0], steps)); // 1
+ * ```
+ */
 export function prunedAt(trie: Trie, leaf: number, steps: readonly BeamStep[]): number {
   const trail = [leaf];
   while (trail[0] > 0) trail.unshift(trie.parents[trail[0]]);

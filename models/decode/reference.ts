@@ -34,6 +34,15 @@ const best = (a: Entry, b: Entry): number => b.score - a.score || a.node - b.nod
  * best `beam` of the pool. A finished item keeps its score and goes on competing. Always traced.
  *
  * @throws {ArgumentError} if beam is not a positive integer, tau not positive, or an excluded item unknown.
+ *
+ * @example
+ * ```ts
+ * import { referenceBeamSearch, Trie } from "beargrad";
+ *
+ * const trie = new Trie([[0], [1, 0], [1, 1]]);
+ * const { ranking } = referenceBeamSearch(trie, () => [0, 1], { beam: 2 });
+ * console.log(ranking.map((r) => r.items)); // [[2], [0]]
+ * ```
  */
 export function referenceBeamSearch(
   trie: Trie,

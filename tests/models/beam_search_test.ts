@@ -9,7 +9,10 @@ import { BeamSearch, type BeamSearchOptions } from "../../models/decode/beam_sea
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import type { BeamResult, BeamStep } from "../../models/decode/results.ts";
 import { type Path, Trie } from "../../models/decode/trie.ts";
+import { Transformer } from "../../models/transformer.ts";
+import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import { testDevices } from "../devices.ts";
+import { grouped, livelyParams, referenceLogits, weightsOf } from "./llamas.ts";
 import { coarse, type Entries, smooth, TableDecoder } from "./table_decoder.ts";
 import { catalogues, someItems } from "./tries.ts";
 
@@ -206,6 +209,43 @@ for (const { name, skip, open } of testDevices) {
       assert.deepEqual(await search(complete, 5, falling), bySum.slice(0, 5));
     },
   );
+}
+
+for (const { name, skip, open } of testDevices) {
+  test(`beam search: with a transformer it is the reference on whole sequences, on ${name}`, {
+    skip,
+  }, async () => {
+    const device = await open();
+    using _scope = device.arena();
+    const trie = new Trie([[1, 2, 3], [1, 2, 4], [1, 5], [6, 1, 1], [6, 1, 2], [6, 3, 0], [7], [
+      0,
+      9,
+      8,
+    ]]);
+    const params = livelyParams(device, grouped, 4);
+    const weights = await weightsOf(params);
+    const decoder = new TransformerDecoder(new Transformer(device, grouped), params);
+    const histories = [[3], [1, 2, 3, 4, 5, 6, 7, 8, 9], [10, 0, 2, 2]];
+    const excluded = [[], [0, 6], [2]];
+    let [compared, all] = [0, 0];
+    for (const normalization of ["children", "vocabulary"] as const) {
+      for (const beam of [1, 3, 8]) {
+        const options = { beam, normalization, trace: true };
+        using search = new BeamSearch(decoder, trie.upload(device), options);
+        const results = await search.search(histories, excluded);
+        histories.forEach((history, i) => {
+          const expected = referenceBeamSearch(
+            trie,
+            (path) => referenceLogits(weights, grouped, [...history, ...path]).at(-1) as number[],
+            { ...options, excluded: excluded[i] },
+          );
+          compared += compareSteps(results[i], expected, beam);
+          all += trie.maxDepth;
+        });
+      }
+    }
+    assert.ok(compared > 0.9 * all, `${compared} of ${all} steps were compared`);
+  });
 }
 
 test("beam search: finished items compete with their final score", async () => {
