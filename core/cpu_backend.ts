@@ -163,7 +163,7 @@ class CpuBackend implements Backend {
         exports: new WebAssembly.Instance(new WebAssembly.Module(bytes), {
           env: { memory: this.#memory },
         }).exports as Record<string, WasmFunction>,
-        scratch: (this.allocate(module.scratchBytes) as Block).address,
+        scratch: this.#grow(Math.ceil(module.scratchBytes / ALIGN) * ALIGN),
       };
       this.#modules.set(module, instance);
     }
