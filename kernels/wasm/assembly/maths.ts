@@ -86,7 +86,7 @@ export function sigmoid4(x: v128, scratch: usize): v128 {
 }
 
 /**
- * log x for normal x, within 2e-7 max(1, |log x|). With x = m 2^k, m in [sqrt(1/2), sqrt 2), s = (m - 1) / (m + 1):
+ * log x for normal x, within 1e-7 max(1, |log x|). With x = m 2^k, m in [sqrt(1/2), sqrt 2), s = (m - 1) / (m + 1):
  *
  *   log x = k log 2 + 2 atanh s,   atanh s = s (1 + s^2 (1/3 + s^2 (1/5 + s^2 (1/7 + s^2 (1/9 + ...)))))
  *
