@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ListScores } from "./evaluate.ts";
 import type { Report, Run } from "./experiment.ts";
 import { renderTable } from "./table.ts";
 
@@ -68,72 +69,93 @@ function decimal(share: number, digits = 4): string {
   return Number.isNaN(share) ? "-" : share.toFixed(digits).replace(/^0\./, ".");
 }
 
-/** The standard error of a share of n. */
-function standardError(share: number, n: number): number {
-  return Math.sqrt((share * (1 - share)) / n);
+/**
+ * The tables that train.ts ends with: what was retrieved, what was pruned and why, and step by step.
+ *
+ * @example
+ * ```ts
+ * import { parseOptions, renderReport, runExperiment } from "beargrad";
+ *
+ * const quiet = { started() {}, training() {}, evaluating() {} };
+ * const options = parseOptions(["--loss", "msl", "--epochs", "1", "--limit-users", "10"]);
+ * console.log(renderReport(await runExperiment(options, quiet)));
+ * ```
+ */
+export function renderReport(report: Report): string {
+  const { runs, options: { beam } } = report;
+  const absent = runs[0].test.absent;
+  return [
+    `Retrieved, ${setting(report)}`,
+    renderScores(report),
+    ...bounds(report),
+    "",
+    `Of the targets among the exact ${beam} most probable, beam search with B = ${beam} pruned:`,
+    renderPruning(runs),
+    ...(absent > 0 ? [`${absent} targets are in their user's history and were excluded.`] : []),
+    "",
+    "Share of targets whose prefix is still in the beam, and of steps that cannot violate:",
+    renderSteps(runs, beam),
+  ].join("\n");
 }
 
-/** The tables that train.ts ends with. */
-export function renderReport(report: Report): string {
-  const { dataset, options, baselines, best, runs } = report;
-  const users = runs[0].test.users;
-  const rows = [
-    ...baselines.map(({ name, hr, ndcg }) => [
-      name,
-      ...[hr[5], hr[10], ndcg[10]].map((x) => decimal(x)),
-      ...Array(5).fill(""),
-    ]),
-    ...runs.map((run) => modelRow(run)),
-  ];
-  const head = [
-    "",
-    "HR@5",
-    "HR@10",
-    "NDCG@10",
-    "exact HR@10",
-    "pruned / exact top B",
-    "rate",
-    "of these violated",
-    "s",
-  ];
-  const notes = [
-    `${dataset.name}: ${users} test users, ${dataset.items.length} items, beam B = ${options.beam}; ` +
-    `the standard error of an HR@10 is about ${
-      decimal(standardError(runs[0].test.hr[10], users))
-    }.`,
-  ];
+function setting({ dataset, options, runs, device, adapter }: Report): string {
+  return `${dataset.name}: ${runs[0].test.users} test users, ${dataset.items.length} items, ` +
+    `beam ${options.beam}, seed ${options.seed}, ${device} (${adapter})`;
+}
+
+function renderScores({ baselines, runs }: Report): string {
+  const scores = ({ hr, ndcg }: ListScores): string[] =>
+    [hr[5], hr[10], ndcg[5], ndcg[10]].map((x) => decimal(x));
+  return renderTable(
+    ["", "HR@5", "HR@10", "NDCG@5", "NDCG@10", "HR@10 of the exact ranking", "seconds"],
+    [
+      ...baselines.map((baseline) => [baseline.name, ...scores(baseline), "", ""]),
+      ...runs.map(({ loss, trainSeconds, test }) => [
+        loss,
+        ...scores(test),
+        decimal(test.exact.hr[10]),
+        trainSeconds.toFixed(0),
+      ]),
+    ],
+  );
+}
+
+/** How far the numbers can be trusted, and how high they could be. */
+function bounds({ best, runs }: Report): string[] {
+  const { hr, users } = runs[0].test;
+  const error = Math.sqrt((hr[10] * (1 - hr[10])) / users);
+  const lines = [`One standard error of an HR@10 here is about ${decimal(error)}.`];
   if (best !== undefined) {
-    notes.push(
-      `No model can expect more than HR@5 ${decimal(best[5])}, HR@10 ${decimal(best[10])}.`,
+    lines.push(
+      `The best that any model can expect: HR@5 ${decimal(best[5])}, HR@10 ${decimal(best[10])}.`,
     );
   }
-  return [renderTable(head, rows), ...notes, "", renderSteps(runs, options.beam)].join("\n");
+  return lines;
 }
 
-function modelRow({ loss, trainSeconds, test }: Run): string[] {
-  return [
-    loss,
-    ...[test.hr[5], test.hr[10], test.ndcg[10], test.exact.hr[10]].map((x) => decimal(x)),
-    `${test.pruned} / ${test.inExactTop}`,
-    decimal(test.pruningRate, 3),
-    decimal(test.violationShare, 2),
-    trainSeconds.toFixed(0),
-  ];
+/** What beam search lost, by cause: `violation` is a local one (some margin above 0), the others are not. */
+function renderPruning(runs: readonly Run[]): string {
+  return renderTable(
+    ["", "targets", "pruned", "rate", "violation", "displacement", "length", "tie", "exact lists"],
+    runs.map(({ loss, test: { causes, ...test } }) => [
+      loss,
+      test.inExactTop,
+      test.pruned,
+      decimal(test.pruningRate, 3),
+      ...[causes.violation, causes.displacement, causes.length, causes.tie],
+      decimal(test.certifiedShare, 3),
+    ]),
+  );
 }
 
 /** Step by step: whose prefix is still in the beam, and where the local condition cannot fail. */
 function renderSteps(runs: readonly Run[], beam: number): string {
-  const steps = runs[0].test.survival.length;
-  const head = ["share of targets", ...Array.from({ length: steps }, (_, t) => `step ${t + 1}`)];
-  const rows = [
-    ...runs.map(({ loss, test }) => [
-      `${loss}: in the beam after`,
-      ...test.survival.map((x) => decimal(x, 3)),
-    ]),
+  const shares = (values: readonly number[]): string[] => values.map((x) => decimal(x, 3));
+  return renderTable(
+    ["", ...runs[0].test.survival.map((_, t) => `step ${t + 1}`)],
     [
-      `at most ${beam} children (vacuous)`,
-      ...runs[0].test.vacuousShare.map((x) => decimal(x, 3)),
+      ...runs.map(({ loss, test }) => [loss, ...shares(test.survival)]),
+      [`at most ${beam} children`, ...shares(runs[0].test.vacuousShare)],
     ],
-  ];
-  return renderTable(head, rows);
+  );
 }
