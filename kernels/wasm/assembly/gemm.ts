@@ -62,25 +62,33 @@ function micro(K: i32, a: usize, b: usize, c: usize, pitch: usize, add: bool): v
 /** Packs M rows of A as [M / 6][K][6], the last group filled up with zeros. Strides in bytes. */
 function packA(to: usize, a: usize, M: i32, K: i32, row: usize, column: usize): void {
   for (let i = 0; i < M; i += MR) {
-    let from = a + <usize> i * row;
-    if (M - i >= MR) {
-      for (let k = 0; k < K; k++) {
-        store<f32>(to, load<f32>(from));
-        store<f32>(to, load<f32>(from + row), 4);
-        store<f32>(to, load<f32>(from + 2 * row), 8);
-        store<f32>(to, load<f32>(from + 3 * row), 12);
-        store<f32>(to, load<f32>(from + 4 * row), 16);
-        store<f32>(to, load<f32>(from + 5 * row), 20);
-        from += column;
-        to += 24;
+    let from = a + <usize> i * row, k = 0;
+    if (M - i >= MR && column == 4) { // six rows side by side: a transpose
+      for (; k + 4 <= K; k += 4, from += 16, to += 96) {
+        const r0 = v128.load(from), r1 = v128.load(from + row), r2 = v128.load(from + 2 * row);
+        const r3 = v128.load(from + 3 * row), r4 = v128.load(from + 4 * row);
+        const r5 = v128.load(from + 5 * row);
+        let ab = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5), cd = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
+        let ef = v128.shuffle<f32>(r4, r5, 0, 4, 1, 5);
+        v128.store(to, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5));
+        v128.store(to, v128.shuffle<f32>(ef, ab, 0, 1, 6, 7), 16);
+        v128.store(to, v128.shuffle<f32>(cd, ef, 2, 3, 6, 7), 32);
+        ab = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7);
+        cd = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
+        ef = v128.shuffle<f32>(r4, r5, 2, 6, 3, 7);
+        v128.store(to, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5), 48);
+        v128.store(to, v128.shuffle<f32>(ef, ab, 0, 1, 6, 7), 64);
+        v128.store(to, v128.shuffle<f32>(cd, ef, 2, 3, 6, 7), 80);
       }
-    } else {
-      for (let k = 0; k < K; k++) {
-        for (let r = 0; r < MR; r++) {
-          store<f32>(to + <usize> (r << 2), i + r < M ? load<f32>(from + <usize> r * row) : 0);
-        }
-        from += column;
-        to += 24;
+    } else if (M - i >= MR && row == 4) { // they are side by side
+      for (; k < K; k++, from += column, to += 24) {
+        v128.store(to, v128.load(from));
+        store<u64>(to, load<u64>(from, 16), 16);
+      }
+    }
+    for (; k < K; k++, from += column, to += 24) {
+      for (let r = 0; r < MR; r++) {
+        store<f32>(to + <usize> (r << 2), i + r < M ? load<f32>(from + <usize> r * row) : 0);
       }
     }
   }
