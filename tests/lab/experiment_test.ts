@@ -164,7 +164,7 @@ test("experiment: refuses to overwrite runs, to resume nothing, to resume anothe
   );
   await assert.rejects(
     run([...args, "--resume", "--lr", "0.5"]),
-    /^CheckpointError: Cannot resume .*: rate must be that of its checkpoint, 0.002, got 0.5$/,
+    /^CheckpointError: Cannot resume .*: rate must be that of its checkpoint, 0.004, got 0.5$/,
   );
   assert.equal(bytesOf(out, "msl-seed0/state.safetensors"), before);
 
