@@ -18,7 +18,8 @@
 export { capture } from "./core/capture.ts";
 export type { Captured, HostInputs, HostTensor, StepInputs } from "./core/capture.ts";
 export { cpu, type CpuOptions } from "./core/cpu_backend.ts";
-export { type Arena, Device, type Nested, type Recorded } from "./core/device.ts";
+export { type Arena, Device, type Recorded } from "./core/device.ts";
+export type { Nested } from "./core/host_data.ts";
 export type { DType, FloatArray, FloatDType, TypedArray } from "./core/dtype.ts";
 export * from "./core/errors.ts";
 export { defineKernel } from "./core/kernel.ts";

@@ -12,14 +12,12 @@ import {
   hostArray,
   type TypedArray,
 } from "./dtype.ts";
-import { ArgumentError, CaptureError, DeviceError, DTypeError, ShapeError } from "./errors.ts";
+import { CaptureError, DeviceError, DTypeError, ShapeError } from "./errors.ts";
 import type { BufferUse, Kernel, ParamType, ParamValues } from "./kernel.ts";
+import { convertTo, flatten, type Nested } from "./host_data.ts";
 import { planSlots } from "./plan.ts";
 import { checkShape, formatShape, type Shape, sizeOf } from "./shape.ts";
 import { type Storage, Tensor } from "./tensor.ts";
-
-/** Numbers in nested arrays, as deep as the tensor has axes. */
-export type Nested = number | readonly Nested[];
 
 /** A scope of lifetimes: every tensor born on the device while it is open is freed when it closes. */
 export interface Arena extends Disposable {
@@ -112,8 +110,10 @@ export class Device {
       );
     }
     const type = dtype ?? (data instanceof Int32Array ? "int32" : this.float);
-    const storage = this.#store(sizeOf(target) * this.#elementBytes(type), "tensor", true);
-    this.#backend.upload(storage.memory as Memory, convert(flat.values, type));
+    const bytes = flat.values.length * this.#elementBytes(type);
+    const values = convertTo(type, flat.values);
+    const storage = this.#store(bytes, "tensor", true);
+    this.#backend.upload(storage.memory as Memory, values);
     return new Tensor(this, target, type, storage);
   }
 
@@ -137,7 +137,7 @@ export class Device {
           `it needs ${tensor.size} elements, got ${data.length}`,
       );
     }
-    this.#backend.upload(tensor.region("write to").memory, convert(data, tensor.dtype));
+    this.#backend.upload(tensor.region("write to").memory, convertTo(tensor.dtype, data));
   }
 
   /**
@@ -338,44 +338,4 @@ export class Device {
       );
     }
   }
-}
-
-function flatten(data: Nested | TypedArray): { values: TypedArray; shape: number[] } {
-  if (ArrayBuffer.isView(data)) return { values: data as TypedArray, shape: [data.length] };
-  const shape: number[] = [];
-  for (let level: Nested = data as Nested; typeof level !== "number"; level = level[0]) {
-    shape.push(level.length);
-    if (level.length === 0) break;
-  }
-  const values: number[] = [];
-  const walk = (part: Nested, depth: number): void => {
-    const length = typeof part === "number" ? undefined : part.length;
-    if (length !== shape[depth]) {
-      throw new ShapeError(
-        `Cannot make a tensor of nested arrays: all arrays at depth ${depth} must have ` +
-          `length ${shape[depth] ?? "none"}, got ${length ?? "a number"}`,
-      );
-    }
-    if (typeof part === "number") values.push(part);
-    else for (const p of part) walk(p, depth + 1);
-  };
-  walk(data as Nested, 0);
-  return { values: Float64Array.from(values), shape };
-}
-
-function convert(values: TypedArray, dtype: DType): TypedArray {
-  const out = hostArray(dtype, values.length);
-  if (out.constructor === values.constructor) return values;
-  if (dtype === "int32") {
-    const bad = values.findIndex((v) => !Number.isInteger(v));
-    if (bad >= 0) {
-      throw new ArgumentError(
-        `Cannot make an int32 tensor: elements must be integers, got ${
-          values[bad]
-        } at index ${bad}`,
-      );
-    }
-  }
-  out.set(values);
-  return out;
 }

@@ -1,0 +1,53 @@
+/**
+ * What the host may hand to a device: numbers, nested arrays, typed arrays.
+ *
+ * @module
+ */
+import { type DType, hostArray, type TypedArray } from "./dtype.ts";
+import { ArgumentError, ShapeError } from "./errors.ts";
+
+/** Numbers in nested arrays, as deep as the tensor has axes. */
+export type Nested = number | readonly Nested[];
+
+/** The elements of nested or typed arrays, row-major, and their shape. */
+export function flatten(data: Nested | TypedArray): { values: TypedArray; shape: number[] } {
+  if (ArrayBuffer.isView(data)) return { values: data as TypedArray, shape: [data.length] };
+  const shape: number[] = [];
+  for (let level: Nested = data as Nested; typeof level !== "number"; level = level[0]) {
+    shape.push(level.length);
+    if (level.length === 0) break;
+  }
+  const values: number[] = [];
+  const walk = (part: Nested, depth: number): void => {
+    const length = typeof part === "number" ? undefined : part.length;
+    if (length !== shape[depth]) {
+      throw new ShapeError(
+        `Cannot make a tensor of nested arrays: all arrays at depth ${depth} must have ` +
+          `length ${shape[depth] ?? "none"}, got ${length ?? "a number"}`,
+      );
+    }
+    if (typeof part === "number") values.push(part);
+    else for (const p of part) walk(p, depth + 1);
+  };
+  walk(data as Nested, 0);
+  return { values: Float64Array.from(values), shape };
+}
+
+/** The same elements as an array of `dtype`; the array itself where it is one already. */
+export function convertTo(dtype: DType, values: TypedArray): TypedArray {
+  if (ARRAYS[dtype] === values.constructor) return values;
+  if (dtype === "int32") {
+    const bad = values.findIndex((v) => !Number.isInteger(v));
+    if (bad >= 0) {
+      throw new ArgumentError(
+        `Cannot make an int32 tensor: elements must be integers, ` +
+          `got ${values[bad]} at index ${bad}`,
+      );
+    }
+  }
+  const out = hostArray(dtype, values.length);
+  out.set(values);
+  return out;
+}
+
+const ARRAYS = { float32: Float32Array, float64: Float64Array, int32: Int32Array } as const;
