@@ -5,13 +5,7 @@
  * @module
  */
 import type { Backend, BackendStats, Launch, Memory, Program, Region } from "./backend.ts";
-import {
-  bytesPerElement,
-  type DType,
-  type FloatDType,
-  hostArray,
-  type TypedArray,
-} from "./dtype.ts";
+import { bytesPerElement, type DType, type FloatDType, type TypedArray } from "./dtype.ts";
 import { CaptureError, DeviceError, DTypeError, ShapeError } from "./errors.ts";
 import type { BufferUse, Kernel, ParamType, ParamValues } from "./kernel.ts";
 import { convertTo, flatten, type Nested } from "./host_data.ts";
