@@ -74,6 +74,7 @@ export * from "./models/decode/exact.ts";
 export * from "./models/decode/pruning.ts";
 export { referenceBeamSearch, type ReferenceOptions } from "./models/decode/reference.ts";
 export * from "./models/decode/results.ts";
+export type { Semantics, SemanticsOptions } from "./models/decode/semantics.ts";
 export * from "./models/decode/trie.ts";
 
 export * from "./lab/baselines.ts";

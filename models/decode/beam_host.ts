@@ -8,7 +8,7 @@ import type { TypedArray } from "../../core/dtype.ts";
 import { ArgumentError, NonFiniteError } from "../../core/errors.ts";
 import { NO_NODE } from "../../kernels/beam.ts";
 import { ABSENT } from "../../kernels/masked.ts";
-import { logSumExp, rankedItem } from "./reference.ts";
+import { finalOrder, logSumExp, rankedItem } from "./ranked.ts";
 import type { BeamResult, BeamStep } from "./results.ts";
 import type { Trie } from "./trie.ts";
 
@@ -59,6 +59,8 @@ export interface UserContext {
   readonly rows: number;
   /** Items taken out of the catalogue. */
   readonly excluded: ReadonlySet<number>;
+  /** The ranking goes by log P / length^lengthPenalty. */
+  readonly lengthPenalty: number;
 }
 
 /** @throws {ArgumentError} if a history is empty or has tokens outside the vocabulary. */
@@ -117,7 +119,7 @@ export function padBatch(
 
 /** A user's result. Steps that did not run on the device have no choices and are added here. */
 export function readResult(record: BatchRecord, context: UserContext): BeamResult {
-  const { trie, excluded } = context;
+  const { trie, excluded, lengthPenalty } = context;
   const steps = record.steps.map((step, t) => {
     const before = t === 0 ? Int32Array.of(0) : rowsOf(record.steps[t - 1].nodes, context);
     const pool = record.pools.at(t);
@@ -126,7 +128,8 @@ export function readResult(record: BatchRecord, context: UserContext): BeamResul
   while (steps.length < trie.maxDepth) steps.push(forcedStep(steps[steps.length - 1], context));
   const { nodes, scores } = steps[steps.length - 1];
   return {
-    ranking: Array.from(nodes, (leaf, i) => rankedItem(trie, leaf, scores[i], excluded)),
+    ranking: Array.from(nodes, (leaf, i) => rankedItem(trie, leaf, scores[i], excluded))
+      .sort(finalOrder(trie, lengthPenalty)),
     steps,
     bestPruned: Math.max(...steps.map((s) => s.bestPruned)),
   };

@@ -24,11 +24,13 @@ import {
   type StepRecord,
 } from "./beam_host.ts";
 import type { Decoder } from "./decoder.ts";
+import { searchOnHost } from "./host_search.ts";
 import type { BeamResult } from "./results.ts";
+import { resolveSemantics, type SemanticsOptions } from "./semantics.ts";
 import type { DeviceTrie } from "./trie.ts";
 
 /** Options of {@link BeamSearch}. */
-export interface BeamSearchOptions {
+export interface BeamSearchOptions extends SemanticsOptions {
   /** How many prefixes each step keeps, B; any number from 1, also beyond the size of the catalogue. */
   readonly beam: number;
   /** What to normalise over; "children" unless told. */
@@ -54,7 +56,7 @@ type BatchSteps = {
 };
 
 /**
- * Absorbing beam search with a model and a trie.
+ * Beam search with a model and a trie.
  *
  * A beam of width B keeps the B best prefixes at each step; finished items keep their score and go on competing. Ties go to the
  * lexicographically smaller path, on every device. Scores add up in the device's float type. Excluded items are as if the
@@ -62,6 +64,9 @@ type BatchSteps = {
  * a choice left the model is not called any more.
  *
  * The pool of a step takes U * B * F floats of device memory, F the largest number of children at that depth.
+ *
+ * All this is the absorbing semantics. With `semantics: "huggingface"` the model runs on the device and the bookkeeping on the
+ * host, with one read-back a step and always with traces: slower, and meant for comparisons. {@link Semantics} has its rules.
  *
  * @example
  * ```ts
@@ -83,7 +88,7 @@ export class BeamSearch implements Disposable {
   readonly #decoder: Decoder;
   readonly #trie: DeviceTrie;
   readonly #device: Device;
-  readonly #options: Required<BeamSearchOptions>;
+  readonly #options: Required<Omit<BeamSearchOptions, "endToken">>;
   /** Rows a user: no step can keep more prefixes than there are leaves. */
   readonly #rows: number;
   /** How many steps run on the device; those beyond have no choices. */
@@ -93,8 +98,8 @@ export class BeamSearch implements Disposable {
   /**
    * Prepares searches. The first search of each input shape records a program.
    *
-   * @throws {ArgumentError} if beam or batch is not a positive integer, tau not positive, or the trie has tokens that the
-   * decoder has not.
+   * @throws {ArgumentError} if beam or batch is not a positive integer, tau not positive, the semantics not possible, or
+   * the trie has tokens that the decoder has not.
    */
   constructor(decoder: Decoder, trie: DeviceTrie, options: BeamSearchOptions) {
     const { beam, normalization = "children", tau = 1, trace = false, batch = 64 } = options;
@@ -111,7 +116,8 @@ export class BeamSearch implements Disposable {
     this.#decoder = decoder;
     this.#trie = trie;
     this.#device = trie.table.device;
-    this.#options = { beam, normalization, tau, trace, batch };
+    const declared = resolveSemantics(trie.trie, options);
+    this.#options = { beam, normalization, tau, trace, batch, ...declared };
     this.#rows = Math.min(beam, trie.trie.leafCount);
     const choices = trie.trie.fanOuts.findLastIndex((n) => n > 1) + 1;
     this.#deviceSteps = normalization === "children" ? Math.max(choices, 1) : trie.trie.maxDepth;
@@ -140,7 +146,14 @@ export class BeamSearch implements Disposable {
     for (let at = 0; at < histories.length; at += this.#options.batch) {
       const users = histories.slice(at, at + this.#options.batch);
       const out = excluded.slice(at, at + users.length).map((items) => new Set(items));
-      results.push(...await this.#searchBatch(users, out));
+      results.push(
+        ...this.#options.semantics === "huggingface"
+          ? await searchOnHost(this.#decoder, this.#trie, users, out, {
+            ...this.#options,
+            rows: this.#rows,
+          })
+          : await this.#searchBatch(users, out),
+      );
     }
     return results;
   }
@@ -163,7 +176,8 @@ export class BeamSearch implements Disposable {
     const blocked = excluded.map((items) => trie.blockedNodes(items));
     const U = Math.min(this.#options.batch, powerOfTwo(histories.length));
     const record = await readBack(this.#device, this.#program(padBatch(histories, blocked, U)));
-    const shared = { trie, users: U, beam: this.#options.beam, rows: this.#rows };
+    const { beam, lengthPenalty } = this.#options;
+    const shared = { trie, users: U, beam, rows: this.#rows, lengthPenalty };
     return histories.map((_, user) =>
       readResult(record, { ...shared, user, excluded: excluded[user] })
     );

@@ -4,12 +4,15 @@
  * @module
  */
 import { checkBeam, checkDistribution, type Normalization } from "../../ops/trie_log_prob.ts";
+import { Hypotheses } from "./hypotheses.ts";
 import { logProbs, openChildren, type PathLogits } from "./pruning.ts";
-import type { BeamResult, BeamStep, RankedItem } from "./results.ts";
+import { finalOrder, logSumExp, rankedItem } from "./ranked.ts";
+import type { BeamResult, BeamStep } from "./results.ts";
+import { resolveSemantics, type SemanticsOptions } from "./semantics.ts";
 import type { Trie } from "./trie.ts";
 
 /** Options of {@link referenceBeamSearch}. */
-export interface ReferenceOptions {
+export interface ReferenceOptions extends SemanticsOptions {
   /** How many prefixes each step keeps. */
   readonly beam: number;
   /** What to normalise over; "children" unless told. */
@@ -31,9 +34,11 @@ const best = (a: Entry, b: Entry): number => b.score - a.score || a.node - b.nod
 
 /**
  * Beam search over a trie. F_0 = {root}; the pool of step t is all children of F_(t-1) and the finished items in it; F_t is the
- * best `beam` of the pool. A finished item keeps its score and goes on competing. Always traced.
+ * best `beam` of the pool. A finished item keeps its score and goes on competing. Always traced. Or, where it is asked for,
+ * the beam search of Hugging Face: `Semantics` has its rules.
  *
- * @throws {ArgumentError} if beam is not a positive integer, tau not positive, or an excluded item unknown.
+ * @throws {ArgumentError} if beam is not a positive integer, tau not positive, an excluded item unknown, or the semantics not
+ * possible.
  *
  * @example
  * ```ts
@@ -47,11 +52,21 @@ const best = (a: Entry, b: Entry): number => b.score - a.score || a.node - b.nod
 export function referenceBeamSearch(
   trie: Trie,
   logits: PathLogits,
-  { beam, normalization = "children", tau = 1, excluded = [] }: ReferenceOptions,
+  { beam, normalization = "children", tau = 1, excluded = [], ...declared }: ReferenceOptions,
 ): BeamResult {
   checkBeam("search", beam);
   checkDistribution("search", normalization, tau);
+  const { semantics, lengthPenalty } = resolveSemantics(trie, declared);
   const out = new Set(excluded);
+  if (semantics === "huggingface") {
+    const shared = { beam, normalization, tau, lengthPenalty, excluded: out };
+    const search = new Hypotheses(trie, shared);
+    for (let t = 1; t <= trie.maxDepth; t++) {
+      const paths = search.running.map(({ node }) => trie.pathOf(node));
+      search.advance((i) => logits(paths[i]));
+    }
+    return search.result();
+  }
   const blocked = new Set(trie.blockedNodes(out));
   const expand = ({ node, score }: Entry): Entry[] => {
     if (trie.childCount(node) === 0) return [{ node, score }];
@@ -76,27 +91,11 @@ export function referenceBeamSearch(
     });
   }
   return {
-    ranking: frontier.map(({ node, score }) => rankedItem(trie, node, score, out)),
+    ranking: frontier.map(({ node, score }) => rankedItem(trie, node, score, out))
+      .sort(finalOrder(trie, lengthPenalty)),
     steps,
     bestPruned: Math.max(...steps.map((s) => s.bestPruned)),
   };
-}
-
-/** A leaf as a search returns it. */
-export function rankedItem(
-  trie: Trie,
-  leaf: number,
-  logProb: number,
-  excluded: ReadonlySet<number>,
-): RankedItem {
-  return { leaf, items: [...trie.itemsAt(leaf)].filter((item) => !excluded.has(item)), logProb };
-}
-
-/** log sum exp; -Infinity of nothing. */
-export function logSumExp(values: Float64Array): number {
-  const max = values.reduce((a, b) => Math.max(a, b), -Infinity);
-  if (max === -Infinity) return max;
-  return max + Math.log(values.reduce((sum, v) => sum + Math.exp(v - max), 0));
 }
 
 const nodesOf = (entries: readonly Entry[]): Int32Array => Int32Array.from(entries, (e) => e.node);

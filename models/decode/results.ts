@@ -14,7 +14,10 @@ export interface RankedItem {
   readonly logProb: number;
 }
 
-/** One step: all children of the beams so far, and the beams that are finished, compete for B places. */
+/**
+ * One step: all children of the beams so far, and the beams that are finished, compete for B places. By Hugging Face's rules
+ * up to B that go on and up to B that are finished are kept.
+ */
 export interface BeamStep {
   /** The entries that were kept, best first. */
   readonly nodes: Int32Array;
@@ -34,7 +37,7 @@ export interface BeamStep {
 
 /** One user's search. */
 export interface BeamResult {
-  /** The retrieved leaves, best first, ties in lexicographic order of their paths. */
+  /** The retrieved leaves, best first by log P / length^lengthPenalty, ties in lexicographic order of their paths. */
   readonly ranking: readonly RankedItem[];
   /** Every step, as many as the longest path has tokens. */
   readonly steps: readonly BeamStep[];

@@ -13,7 +13,8 @@ import {
   type PathLogits,
   prunedAt,
 } from "../../models/decode/pruning.ts";
-import { logSumExp, referenceBeamSearch } from "../../models/decode/reference.ts";
+import { logSumExp } from "../../models/decode/ranked.ts";
+import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { type Path, Trie } from "../../models/decode/trie.ts";
 import { type Normalization, trieLogProb } from "../../ops/trie_log_prob.ts";
 import { testDevices } from "../devices.ts";

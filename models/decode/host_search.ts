@@ -1,0 +1,65 @@
+/**
+ * Beam search by Hugging Face's rules: the model runs on the device, the bookkeeping on the host.
+ *
+ * @module
+ */
+import { NonFiniteError } from "../../core/errors.ts";
+import { padBatch } from "./beam_host.ts";
+import type { Decoder } from "./decoder.ts";
+import { Hypotheses, type HypothesesOptions } from "./hypotheses.ts";
+import type { BeamResult } from "./results.ts";
+import type { DeviceTrie } from "./trie.ts";
+
+/** What {@link searchOnHost} needs beside the users. */
+export interface HostSearchOptions extends Omit<HypothesesOptions, "excluded"> {
+  /** The rows a user has on the device. */
+  readonly rows: number;
+}
+
+/** Searches for a batch of users. One read-back a step, of all beams' logits; scores add up in float64. */
+export async function searchOnHost(
+  decoder: Decoder,
+  { trie, table: { device } }: DeviceTrie,
+  histories: readonly (readonly number[])[],
+  excluded: readonly ReadonlySet<number>[],
+  { rows: B, ...options }: HostSearchOptions,
+): Promise<BeamResult[]> {
+  using _scope = device.arena();
+  const ints = (data: Int32Array, shape: number[]) => device.tensor(data, shape);
+  const U = histories.length;
+  const L = Math.max(trie.maxDepth - 1, 1); // tokens that are fed
+  const { tokens, lengths } = padBatch(histories, histories.map(() => new Int32Array()), U);
+  const users = excluded.map((out) => new Hypotheses(trie, { ...options, excluded: out }));
+  const { logits: first, cache } = decoder.prefill(
+    ints(tokens.data as Int32Array, [...tokens.shape]),
+    ints(lengths.data as Int32Array, [U]),
+    B,
+    L,
+  );
+  let logits = first; // (U, V), then (U B, V)
+  let ancestors = new Int32Array(U * B * L);
+  for (let step = 0; step < trie.maxDepth; step++) {
+    const [values] = users.some((u) => u.running.length > 0) ? await device.read([logits]) : [[]];
+    if (values.some(Number.isNaN)) {
+      throw new NonFiniteError("Cannot search: the model's logits must be finite, got NaN");
+    }
+    const [V, W] = [decoder.vocabSize, logits.shape[0] / U];
+    users.forEach((user, u) =>
+      user.advance((i) => values.slice((u * W + i) * V, (u * W + i + 1) * V))
+    );
+    if (step + 1 === trie.maxDepth) break;
+    const fed = new Int32Array(U * B);
+    const after = new Int32Array(U * B * L);
+    users.forEach(({ running }, u) =>
+      running.forEach(({ node, parent }, i) => {
+        const [row, before] = [u * B + i, u * B + parent];
+        fed[row] = trie.tokens[node];
+        after.set(ancestors.subarray(before * L, before * L + step), row * L);
+        if (step > 0) after[row * L + step - 1] = before;
+      })
+    );
+    ancestors = after;
+    logits = decoder.step(cache, step, ints(fed, [U * B]), ints(ancestors, [U * B, L]));
+  }
+  return users.map((user) => user.result());
+}
