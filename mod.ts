@@ -69,6 +69,7 @@ export * from "./models/losses/loss_by_name.ts";
 export * from "./models/losses/msl.ts";
 export * from "./models/losses/sft.ts";
 export * from "./models/decode/beam_search.ts";
+export * from "./models/decode/certificates.ts";
 export * from "./models/decode/decoder.ts";
 export * from "./models/decode/exact.ts";
 export * from "./models/decode/pruning.ts";
