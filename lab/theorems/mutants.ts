@@ -1,0 +1,203 @@
+/**
+ * Deliberate mistakes: in the search, in the margin, in a theorem's own wording. Each must be caught by the proposition that it
+ * is paired with; that shows the generators strong enough to tell right from wrong.
+ *
+ * @module
+ */
+import fc from "fast-check";
+import { exactWorlds } from "./arbitraries.ts";
+import { competitorsOf, prunedBeforeLast, T10, T4, T5, T6, T9 } from "./certificates.ts";
+import { D1, T12, T8 } from "./edges.ts";
+import { compare, total } from "./exact.ts";
+import { isAlive, named, T1, T2, T3, T7 } from "./necessary.ts";
+import { type Proposition, Tally } from "./proposition.ts";
+import type { RunOptions } from "./runner.ts";
+import { type ExactSearch, exactSearch, type Rules } from "./search.ts";
+import { prefixOf, returned, type World } from "./world.ts";
+
+/** A mistake and what must catch it. */
+export interface Mutant {
+  /** What is wrong. */
+  readonly name: string;
+  /** The proposition that fails: one of the project's, or one worded wrongly. */
+  readonly caughtBy: Proposition<World>;
+  /** Puts the mistake into a world; absent where the wording is the mistake. */
+  readonly plant?: (world: World) => World;
+}
+
+/** A search with wrong rules. */
+function wrongSearch(
+  name: string,
+  caughtBy: Proposition<World>,
+  changes: (world: World) => Partial<Rules>,
+): Mutant {
+  const plant = (world: World): World => ({ ...world, search: exactSearch(world, changes(world)) });
+  return { name, caughtBy, plant };
+}
+
+/** Margins with a wrong beta: `pick` gets the siblings' weights, descending, and those outside the trie. */
+function wrongBeta(
+  name: string,
+  caughtBy: Proposition<World>,
+  pick: (ranked: bigint[], beam: number, outside: readonly bigint[]) => bigint,
+): Mutant {
+  const plant = (world: World): World => {
+    const { children, weights, beam, outside } = world;
+    const beta = [...world.beta];
+    children.forEach((list, u) => {
+      const ranked = list.map((v) => weights[v]).sort((a, b) => compare(b, a));
+      for (const v of list) beta[v] = pick(ranked, beam, outside[u]);
+    });
+    return { ...world, beta };
+  };
+  return { name, caughtBy, plant };
+}
+
+/** A theorem with a wrong wording. */
+function wrongWording(
+  name: string,
+  theorem: Proposition<World>,
+  check: (world: World, tally: Tally) => void,
+): Mutant {
+  return { name, caughtBy: { ...theorem, check } };
+}
+
+const at = (ranked: readonly bigint[], i: number): bigint =>
+  ranked[Math.max(0, Math.min(i, ranked.length - 1))];
+
+/** The world with its last step lost: items of the longest paths are cut short. */
+function stopEarly(world: World): ExactSearch {
+  return world.search.map((step, t) => t > 0 && t === world.depth - 1 ? world.search[t - 1] : step);
+}
+
+/** Every mutant. */
+export const mutants: readonly Mutant[] = [
+  wrongSearch("B + 1 places", T1, () => ({ places: (beam) => beam + 1 })),
+  wrongSearch("B - 1 places", T3, () => ({ places: (beam) => Math.max(1, beam - 1) })),
+  wrongSearch("places never run out", T2, () => ({ places: () => Infinity })),
+  wrongSearch("the worst are kept", T4, ({ pi }) => ({ score: (v) => -pi[v] })),
+  wrongSearch("ties by arrival from the back", T1, () => ({ tie: (a, b) => b - a })),
+  wrongSearch("ties by depth", T3, ({ trie }) => ({
+    tie: (a, b) => trie.depths[b] - trie.depths[a] || a - b,
+  })),
+  wrongSearch("ties are left to the sort", T3, () => ({ tie: () => 0 })),
+  wrongSearch("parent's score left out", T7, ({ weights }) => ({ score: (v) => weights[v] })),
+  wrongSearch("grandparents' scores left out", T3, ({ trie, pi, weights }) => ({
+    score: (v) => trie.depths[v] < 2 ? pi[v] : weights[trie.parents[v]] * weights[v],
+  })),
+  wrongSearch("finished items dropped", T3, ({ trie, children }) => ({
+    expand: (v) => trie.childCount(v) === 0 ? [] : children[v],
+  })),
+  wrongSearch("finished items win", T7, ({ pi, children, one }) => ({
+    score: (v) => children[v].length === 0 ? one + pi[v] : pi[v],
+  })),
+  wrongSearch("items that end early count half", T4, ({ pi, children, trie, depth }) => ({
+    score: (v) => children[v].length === 0 && trie.depths[v] < depth ? pi[v] / 2n : pi[v],
+  })),
+  wrongSearch("first child missed", T3, ({ children }) => ({
+    expand: (v) =>
+      children[v].length < 2 ? children[v].length ? children[v] : [v] : children[v].slice(1),
+  })),
+  wrongSearch("items that share a leaf take a place each", T3, ({ trie, children }) => ({
+    expand: (v) =>
+      (children[v].length === 0 ? [v] : children[v]).flatMap((c) =>
+        Array(Math.max(1, trie.itemsAt(c).length)).fill(c)
+      ),
+  })),
+  wrongSearch("taken-out items are ignored", D1, ({ trie }) => ({
+    expand: (v) => trie.childCount(v) === 0 ? [v] : [...trie.nodesUnder(v)],
+  })),
+  wrongSearch("a level is cut to its first B in token order", T8, ({ children, beam }) => ({
+    expand: (v) => children[v].length === 0 ? [v] : children[v].slice(0, beam),
+  })),
+  {
+    name: "the last step does not run",
+    caughtBy: T3,
+    plant: (w) => ({ ...w, search: stopEarly(w) }),
+  },
+  wrongBeta("beta is the (B-1)-th", T2, (ranked, beam) => at(ranked, beam - 2)),
+  wrongBeta("beta is the (B+1)-th", T2, (ranked, beam) => at(ranked, beam)),
+  wrongBeta(
+    "beta over the whole vocabulary",
+    T2,
+    (ranked, beam, outside) => at([...ranked, ...outside].sort((a, b) => compare(b, a)), beam - 1),
+  ),
+  wrongBeta("beta is the mean sibling", T2, (ranked) => total(ranked) / BigInt(ranked.length)),
+  wrongBeta("beta is doubled", T7, (ranked, beam) => 2n * at(ranked, beam - 1)),
+  {
+    name: "the normaliser of every second sibling is off",
+    caughtBy: T12,
+    plant: (w) => ({ ...w, pi: w.pi.map((p, v) => v % 2 ? p * 2n : p) }),
+  },
+  wrongWording("T4 with >= for >", T4, (world, tally) => {
+    const { pi, one, beam } = world;
+    for (const y of world.leaves) {
+      const heavy = pi[y] * BigInt(beam + 1) >= one;
+      if (heavy) tally.expect(returned(world).includes(y), () => named(world, y));
+    }
+  }),
+  wrongWording("T5 with >= for >", T5, (world, tally) => {
+    const { pi, beam } = world;
+    world.search.forEach(({ pool }, t) => {
+      const mass = total(pool.map((v) => pi[v]));
+      for (const y of world.leaves) {
+        const heavy = pi[prefixOf(world, y, t + 1)] * BigInt(beam + 1) >= mass;
+        if (heavy && isAlive(world, y, t)) {
+          tally.expect(isAlive(world, y, t + 1), () => named(world, y));
+        }
+      }
+    });
+  }),
+  wrongWording("T6 with <= B for <= B - 1", T6, (world, tally) => {
+    const { beam, depth } = world;
+    for (const y of world.leaves) {
+      let holds = true;
+      for (let t = 1; t <= depth; t++) holds &&= competitorsOf(world, y, t) <= beam;
+      if (holds) tally.expect(returned(world).includes(y), () => named(world, y));
+    }
+  }),
+  wrongWording("T6 at the first step only", T6, (world, tally) => {
+    for (const y of world.leaves) {
+      const holds = competitorsOf(world, y, 1) < world.beam;
+      if (holds) tally.expect(returned(world).includes(y), () => named(world, y));
+    }
+  }),
+  wrongWording("T9 with >= for >", T9, (world, tally) => {
+    const { pi, levels, depth } = world;
+    returned(world).forEach((y, rank) => {
+      const holds = pi[y] >= prunedBeforeLast(world);
+      if (holds) tally.expect(levels[depth][rank] === y, () => named(world, y));
+    });
+  }),
+  wrongWording("T9 looks at the first step only", T9, (world, tally) => {
+    const { levels, depth, pi, search } = world;
+    const lost = search[0].pool.filter((v) => !search[0].kept.includes(v)).map((v) => pi[v]);
+    returned(world).forEach((y, rank) => {
+      const holds = lost.every((p) => pi[y] > p);
+      if (holds) tally.expect(levels[depth][rank] === y, () => named(world, y));
+    });
+  }),
+  wrongWording("T10 with B + 2 for B + 1", T10, (world, tally) => {
+    const { pi, one, beam } = world;
+    for (const y of world.leaves) {
+      if (returned(world).includes(y)) continue;
+      tally.expect(pi[y] * BigInt(beam + 2) <= one, () => named(world, y));
+    }
+  }),
+];
+
+/** Whether the propositions catch each mutant within so many worlds. */
+export function runMutants(
+  { cases, seed }: Pick<RunOptions, "cases" | "seed">,
+  planted: readonly Mutant[] = mutants,
+): { readonly name: string; readonly caughtBy: string; readonly caught: boolean }[] {
+  return planted.map(({ name, caughtBy, plant }) => {
+    const property = fc.property(exactWorlds(), (world) => {
+      const tally = new Tally();
+      caughtBy.check(plant ? plant(world) : world, tally);
+      return tally.failures.length === 0;
+    });
+    const { failed } = fc.check(property, { numRuns: cases, seed, endOnFailure: true });
+    return { name, caughtBy: caughtBy.id, caught: failed };
+  });
+}

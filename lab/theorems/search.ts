@@ -1,0 +1,66 @@
+/**
+ * Beam search in exact arithmetic: the definition of THEORY.md section 2, rule by rule, so that each rule can be
+ * replaced by a wrong one.
+ *
+ * @module
+ */
+import { compare } from "./exact.ts";
+
+/** One step: nodes, best first. */
+export interface ExactStep {
+  /** All entries that competed. */
+  readonly pool: readonly number[];
+  /** Those that were kept. */
+  readonly kept: readonly number[];
+}
+
+/** All steps, as many as the longest path has tokens. */
+export type ExactSearch = readonly ExactStep[];
+
+/** What a search looks at. */
+export interface Searchable {
+  /** The beam width. */
+  readonly beam: number;
+  /** The number of steps. */
+  readonly depth: number;
+  /** Node -> its children that are in the catalogue, ascending. */
+  readonly children: readonly (readonly number[])[];
+  /** Node -> the probability of its path, a whole number of units. */
+  readonly pi: readonly bigint[];
+}
+
+/** The rules of a search. */
+export interface Rules {
+  /** How many entries a step keeps. */
+  places(beam: number): number;
+  /** The score of a node. */
+  score(node: number): bigint;
+  /** Which of two entries of equal score comes first. */
+  tie(a: number, b: number): number;
+  /** The entries of the next pool that a kept node stands for. */
+  expand(node: number): readonly number[];
+}
+
+/** The rules as they are: B places, the path's probability, ties by node, finished items go on competing. */
+export function rulesOf({ pi, children }: Searchable): Rules {
+  return {
+    places: (beam) => beam,
+    score: (node) => pi[node],
+    tie: (a, b) => a - b,
+    expand: (node) => children[node].length === 0 ? [node] : children[node],
+  };
+}
+
+/** F_0 = {root}; the pool of a step is what its predecessor's kept nodes stand for; the best are kept. */
+export function exactSearch(world: Searchable, changes: Partial<Rules> = {}): ExactSearch {
+  const { places, score, tie, expand } = { ...rulesOf(world), ...changes };
+  const order = (a: number, b: number): number => compare(score(b), score(a)) || tie(a, b);
+  const steps: ExactStep[] = [];
+  let kept: readonly number[] = world.children[0].length === 0 ? [] : [0]; // nothing is left
+  for (let t = 1; t <= world.depth; t++) {
+    const pool = kept.flatMap(expand).sort(order);
+    kept = pool.slice(0, places(world.beam));
+    steps.push({ pool, kept });
+  }
+  return steps;
+}

@@ -1,0 +1,188 @@
+/**
+ * What an error in the logits can do (T11), and what rounding does when scores are added (R7): theorems about floats.
+ *
+ * @module
+ */
+import fc from "fast-check";
+import { logProbs } from "../../models/decode/pruning.ts";
+import { Trie } from "../../models/decode/trie.ts";
+import { trees } from "./arbitraries.ts";
+import type { Proposition, Refutation } from "./proposition.ts";
+import { branchesOf, pathsOf } from "./world.ts";
+
+/** A catalogue with logits and with the same logits in error. */
+export interface Perturbed {
+  readonly trie: Trie;
+  readonly beam: number;
+  readonly tau: number;
+  /** Node -> its logit among its siblings. */
+  readonly before: Float64Array;
+  /** The same in error, all of them float32. */
+  readonly after: Float64Array;
+}
+
+/** Logits are whole multiples of this, below 8 in size: their differences are exact in float64. */
+const GRID = 2 ** -28;
+
+/**
+ * Logits of 31 bits, and what rounding to float32 makes of them, alone or after a further error of up to 1/64, 1/4 or 4; and
+ * temperatures that are powers of two.
+ *
+ * @example
+ * ```ts
+ * import { perturbedLogits, T11, verifyPropositions } from "beargrad";
+ *
+ * const [outcome] = await verifyPropositions(perturbedLogits(), [T11], { cases: 100, seed: 1 });
+ * console.log(outcome.failures); // 0
+ * ```
+ */
+export function perturbedLogits(): fc.Arbitrary<Perturbed> {
+  return fc.record({
+    root: trees((raw) => raw),
+    beam: fc.integer({ min: 1, max: 4 }),
+    tau: fc.constantFrom(1, 0.5, 2),
+    error: fc.constantFrom(0, 2 ** -6, 2 ** -2, 4),
+    spread: fc.constantFrom(2 ** -20, 2 ** -4, 1),
+    noise: fc.array(fc.tuple(fc.integer({ min: -128, max: 128 }), fc.nat(2 ** 20)), {
+      minLength: 8,
+      maxLength: 8,
+    }),
+  }).map(({ root, beam, tau, error, spread, noise }) => {
+    const trie = new Trie(pathsOf(root));
+    const at = (node: number): readonly [number, number] => noise[node % noise.length];
+    const before = Float64Array.from(
+      branchesOf(root),
+      ({ weight }, node) =>
+        Math.round(((weight - 500) / 125 * spread) / GRID) * GRID + at(node)[1] * GRID,
+    );
+    const after = before.map((z, node) => Math.fround(z + (at(node)[0] / 128) * error));
+    return { trie, beam, tau, before, after };
+  });
+}
+
+/** Node -> the margin of its token, and how far it is to the next verdict. */
+function marginsOf({ trie, beam, tau }: Perturbed, z: Float64Array): Float64Array {
+  const margins = new Float64Array(trie.nodeCount);
+  for (let u = 0; u < trie.nodeCount; u++) {
+    const nodes = trie.nodesUnder(u);
+    const ranked = Float64Array.from(nodes, (v) => z[v]).sort().reverse();
+    for (const v of nodes) margins[v] = (ranked[Math.min(beam, ranked.length) - 1] - z[v]) / tau;
+  }
+  return margins;
+}
+
+/** Node -> the log-probability of its path, in float64. */
+function scoresOf({ trie, tau }: Perturbed, z: Float64Array): Float64Array {
+  const scores = new Float64Array(trie.nodeCount);
+  for (let u = 0; u < trie.nodeCount; u++) {
+    const nodes = trie.nodesUnder(u);
+    if (nodes.length === 0) continue;
+    const own = Float64Array.from(nodes, (v) => z[v]);
+    const q = logProbs(own, own.keys().toArray(), "children", tau);
+    nodes.forEach((v, i) => scores[v] = scores[u] + q[i]);
+  }
+  return scores;
+}
+
+/** The nodes that a beam search keeps at each step, and its pools, each best first. */
+function beamsOf(
+  { trie, beam }: Perturbed,
+  scores: Float64Array,
+): { pool: number[]; kept: number[] }[] {
+  let kept = [0];
+  return Array.from({ length: trie.maxDepth }, () => {
+    const pool = kept.flatMap((u) => trie.childCount(u) === 0 ? [u] : [...trie.nodesUnder(u)])
+      .sort((a, b) => scores[b] - scores[a] || a - b);
+    kept = pool.slice(0, beam);
+    return { pool, kept };
+  });
+}
+
+/** The step at which two paths first differ, from 1. */
+function forkOf(trie: Trie, a: number, b: number): number {
+  const [x, y] = [trie.pathOf(a), trie.pathOf(b)];
+  return 1 + x.findIndex((token, i) => token !== y[i]);
+}
+
+/** Log-sum-exps are rounded in float64; scores here are below 100. */
+const ROUNDING = 1e-12;
+
+export const T11: Proposition<Perturbed> = {
+  id: "T11",
+  statement:
+    "logits off by at most e: |Delta - Delta'| <= 2e/tau, so a verdict with |Delta| > 2e/tau stands; score gaps move by at " +
+    "most (4(t-d)+2)e/tau, so wider gaps at the boundary keep the beam",
+  hypothesis:
+    "One instance a token with |Delta| > 2e/tau, and one a step whose gaps between kept and pruned all exceed the bound; d is " +
+    "where two prefixes first differ.",
+  proof:
+    "Order statistics move by at most e, and the normaliser cancels among siblings. After the fork each of the t - d further " +
+    "steps moves either log-probability by at most 2e.",
+  source: "THEORY 4",
+  check(world, tally): void {
+    const { trie, tau, before, after } = world;
+    const e = before.reduce((most, z, v) => v ? Math.max(most, Math.abs(z - after[v])) : most, 0);
+    const [a, b] = [marginsOf(world, before), marginsOf(world, after)]; // exact
+    for (let v = 1; v < trie.nodeCount; v++) {
+      const moved = Math.abs(a[v] - b[v]) <= 2 * e / tau;
+      if (!moved) tally.expect(false, () => `Delta of node ${v} moved by ${a[v] - b[v]}, e = ${e}`);
+      if (Math.abs(a[v]) > 2 * e / tau) {
+        tally.expect((a[v] > 0) === (b[v] > 0), () => `the verdict on node ${v} flipped`);
+      }
+    }
+    const [s, s2] = [scoresOf(world, before), scoresOf(world, after)];
+    const [ours, theirs] = [beamsOf(world, s), beamsOf(world, s2)];
+    for (const [t, { pool, kept }] of ours.entries()) {
+      const pruned = pool.slice(kept.length);
+      const stands = kept.every((k) =>
+        pruned.every((p) => {
+          const bound = (4 * (t + 1 - forkOf(trie, k, p)) + 2) * e / tau + ROUNDING;
+          const change = Math.abs((s[k] - s[p]) - (s2[k] - s2[p]));
+          if (change > bound) tally.expect(false, () => `the gap of ${k} and ${p} moved ${change}`);
+          return s[k] - s[p] > bound;
+        })
+      );
+      if (!stands) break;
+      const same = kept.toSorted().join() === theirs[t].kept.toSorted().join();
+      if (pruned.length > 0) tally.expect(same, () => `the beam of step ${t + 1} changed`);
+    }
+  },
+};
+
+/** A parent's log-probability, and those of two siblings under it, all float32 and first the more probable. */
+export interface FloatPair {
+  readonly parent: number;
+  readonly better: number;
+  readonly worse: number;
+}
+
+/** Siblings one float32 apart near -64, under a parent from -512 to -64. */
+export function adjacentFloats(): fc.Arbitrary<FloatPair> {
+  const ulp = 2 ** -17; // of float32 between 64 and 128
+  return fc.record({ parent: fc.integer({ min: 64, max: 512 }), step: fc.nat(2 ** 20) })
+    .map(({ parent, step }) => ({
+      parent: -parent,
+      better: -(64 + step * ulp),
+      worse: -(64 + (step + 1) * ulp),
+    }));
+}
+
+export const R7: Refutation<FloatPair> = {
+  id: "R7",
+  statement:
+    "In float32 a strictly more probable sibling stays strictly ahead when the parent's score is added",
+  source:
+    "THEORY 7: T2 on a device needs a gap above rounding, or scores compared as they are accumulated",
+  finds({ parent, better, worse }): string | undefined {
+    const [a, b] = [Math.fround(parent + better), Math.fround(parent + worse)];
+    if (a !== b) return undefined;
+    return `with B = 1 the order of tokens decides, so the better one is lost though it is the best of its siblings`;
+  },
+  draw({ parent, better, worse }): string {
+    const sum = (own: number): string =>
+      `${own} + ${parent} = ${own + parent}, in float32 ${Math.fround(own + parent)}`;
+    return `  log pi(parent) = ${parent}\n  better child: ${sum(better)}\n  worse child:  ${
+      sum(worse)
+    }`;
+  },
+};
