@@ -23,6 +23,7 @@ import {
   vocabularyNormalizer,
 } from "./normalizer.ts";
 import { exampleRows, exampleTable } from "./trie_table.ts";
+import { simd } from "./wasm/modules.ts";
 
 /**
  * logProb, logBeta, the number of children, and for the backward max z, log sum exp and z_b; one invocation a row. A node of
@@ -68,6 +69,14 @@ export const trieLogProbForward = defineKernel({
       logBeta[n] = (beta - max) / tau - logSum;
       saved[3 * n + 2] = beta;
     }
+  },
+  wasm: {
+    module: simd,
+    run({ trieLogProbForward }, a, { N, V, beam, vocabulary, tau }, scratch): void {
+      const read = [a.logits, a.table, a.nodes, a.labels];
+      const written = [a.logProb, a.logBeta, a.choices, a.saved];
+      trieLogProbForward(...read, ...written, N, V, beam, vocabulary, tau, scratch);
+    },
   },
   invocations: ({ N }) => N,
   wgsl: `
@@ -173,6 +182,14 @@ export const trieLogProbBackward = defineKernel({
         dlogits[row + b] += dBeta;
       }
     }
+  },
+  wasm: {
+    module: simd,
+    run({ trieLogProbBackward }, a, p, scratch): void {
+      const read = [a.dlogProb, a.dlogBeta, a.logits, a.table, a.nodes, a.labels, a.saved];
+      const params = [p.N, p.V, p.beam, p.vocabulary, p.tau, p.withProb, p.withBeta];
+      trieLogProbBackward(...read, a.dlogits, ...params, scratch);
+    },
   },
   invocations: ({ N }) => N,
   wgsl: `

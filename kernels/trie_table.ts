@@ -56,5 +56,6 @@ export function exampleRows(): ExampleRows[] {
     rows("V 46, ties", 46, (z) => Math.round(2 * z)),
     rows("V 40, equal logits", 40, () => 1),
     rows("V 12, large logits", 12, (z) => 1e4 * Math.round(4 * z)),
+    rows("V 2050", 2050, (z) => 3 * z),
   ];
 }

@@ -46,7 +46,7 @@ function withModule<
   return { ...kernel, wasm: { ...kernel.wasm, module } };
 }
 
-test("wasm: the embedded bytes are what the sources compile to", async () => {
+test("wasm: the embedded bytes are what the sources compile to", { timeout: 60000 }, async () => {
   assert.ok(
     readFileSync("kernels/wasm/bytes.ts", "utf8") === await generate(),
     "kernels/wasm/bytes.ts is out of date: run `deno task wasm`",

@@ -2,6 +2,7 @@
 
 import { GEMM_SCRATCH } from "./gemm";
 import { TILE_SCRATCH } from "./tile";
+import { TRIE_SCRATCH } from "./trie_log_prob";
 
 export { gemm } from "./gemm";
 export { attentionForward } from "./attention";
@@ -10,8 +11,9 @@ export { attentionBackwardKeys, attentionBackwardQuery } from "./attention_backw
 export { attentionDelta } from "./attention_backward";
 export { add, adamwUpdate, dropout, swigluBackward, swigluForward } from "./pointwise";
 export { rmsNormBackwardWeight, rmsNormBackwardX, rmsNormForward, rotate } from "./rows";
+export { trieLogProbBackward, trieLogProbForward } from "./trie_log_prob";
 
 /** The most scratch memory that any function needs, in bytes. */
 export function scratchBytes(): usize {
-  return max(GEMM_SCRATCH, TILE_SCRATCH);
+  return max(max(GEMM_SCRATCH, TILE_SCRATCH), TRIE_SCRATCH);
 }

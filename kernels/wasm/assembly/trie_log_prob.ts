@@ -1,0 +1,233 @@
+// The kernels of kernels/trie_log_prob.ts. Logits are taken to a block of scratch memory, so that the rest is vertical
+// operations on whole vectors. Sizes are in elements, addresses in bytes.
+
+import { CONSTANTS, exp4, log4, prepare } from "./maths";
+import { bytes, MASKED } from "./tile";
+
+/** Logits taken at a time: a multiple of 4. */
+const BLOCK: i32 = 1024;
+
+// The scratch memory: after the constants of exp4 a block of logits, and a vector to fill it up.
+const LOGITS: usize = CONSTANTS;
+export const TRIE_SCRATCH: usize = LOGITS + (BLOCK + 4) * 4;
+
+/** The address of z_v, v the token at `token`. */
+// @ts-ignore: decorator
+@inline
+function logitOf(row: usize, token: usize): usize {
+  return row + bytes(load<i32>(token));
+}
+
+/**
+ * n logits of the row to `block`, filled up to whole vectors: those of the tokens at `tokens`, or of all tokens if it is
+ * 0, from number `from` on.
+ */
+function fetch(block: usize, row: usize, tokens: usize, from: i32, n: i32): void {
+  if (tokens === 0) memory.copy(block, row + bytes(from), bytes(n));
+  else {
+    tokens += bytes(from);
+    for (let k: usize = 0; k < bytes(n); k += 4) {
+      store<f32>(block + k, load<f32>(logitOf(row, tokens + k)));
+    }
+  }
+  v128.store(block + bytes(n), f32x4.splat(-Infinity));
+}
+
+/** The way back. */
+function put(block: usize, row: usize, tokens: usize, from: i32, n: i32): void {
+  if (tokens === 0) memory.copy(row + bytes(from), block, bytes(n));
+  else {
+    tokens += bytes(from);
+    for (let k: usize = 0; k < bytes(n); k += 4) {
+      store<f32>(logitOf(row, tokens + k), load<f32>(block + k));
+    }
+  }
+}
+
+/** The largest lane. */
+// @ts-ignore: decorator
+@inline
+function maxLanes(x: v128): f32 {
+  return max<f32>(
+    max<f32>(f32x4.extract_lane(x, 0), f32x4.extract_lane(x, 1)),
+    max<f32>(f32x4.extract_lane(x, 2), f32x4.extract_lane(x, 3)),
+  );
+}
+
+/** log x, from the logarithm of x in float32 and its slope there. */
+// @ts-ignore: decorator
+@inline
+function logOf(x: f64): f64 {
+  const near = <f32> x;
+  return <f64> f32x4.extract_lane(log4(f32x4.splat(near)), 0) + (x - <f64> near) / <f64> near;
+}
+
+/** Stores max z over `count` tokens at `top` and returns log sum exp((z - max z) / tau). */
+function normalize(
+  top: usize,
+  row: usize,
+  tokens: usize,
+  count: i32,
+  inverse: v128,
+  scratch: usize,
+): f64 {
+  const block = scratch + LOGITS;
+  let most: f32 = MASKED, total: f64 = 0;
+  for (let from = 0; from < count; from += BLOCK) {
+    const n = min(BLOCK, count - from), end = block + bytes(n);
+    fetch(block, row, tokens, from, n);
+    let high = f32x4.splat(most);
+    for (let at = block; at < end; at += 16) high = f32x4.pmax(high, v128.load(at));
+    const before = f32x4.splat(most);
+    most = maxLanes(high);
+    high = f32x4.splat(most);
+    if (from > 0) {
+      const shrink = exp4(f32x4.mul(f32x4.sub(before, high), inverse), scratch);
+      total *= <f64> f32x4.extract_lane(shrink, 0);
+    }
+    let sum = f64x2.splat(0);
+    for (let at = block; at < end; at += 16) {
+      const e = exp4(f32x4.mul(f32x4.sub(v128.load(at), high), inverse), scratch);
+      const pairs = f32x4.add(e, v128.shuffle<f32>(e, e, 2, 3, 0, 1));
+      sum = f64x2.add(sum, f64x2.promote_low_f32x4(pairs));
+    }
+    total += f64x2.extract_lane(sum, 0) + f64x2.extract_lane(sum, 1);
+  }
+  store<f32>(top, most);
+  return logOf(total);
+}
+
+/** Integers in the order of the numbers, in place of numbers. */
+// @ts-ignore: decorator
+@inline
+function order(x: v128): v128 {
+  return v128.xor(x, v128.and(i32x4.shr_s(x, 31), i32x4.splat(0x7fffffff)));
+}
+
+/** The beam-th largest of `count` logits, bit by bit: the largest number that as many reach. */
+function beamThLargest(row: usize, tokens: usize, count: i32, beam: i32, block: usize): f32 {
+  const place = min(beam, count);
+  let found = i32.MIN_VALUE;
+  for (let bit = 31; bit >= 0; bit--) {
+    const next = found ^ (1 << bit), below = i32x4.splat(next - 1);
+    let reached = i32x4.splat(0);
+    for (let from = 0; from < count; from += BLOCK) {
+      const n = min(BLOCK, count - from), end = block + bytes(n);
+      if (bit === 31 || count > BLOCK) {
+        fetch(block, row, tokens, from, n);
+        for (let at = block; at < end; at += 16) v128.store(at, order(v128.load(at)));
+      }
+      for (let at = block; at < end; at += 16) {
+        reached = i32x4.sub(reached, i32x4.gt_s(v128.load(at), below));
+      }
+    }
+    const left = i32x4.extract_lane(reached, 0) + i32x4.extract_lane(reached, 1);
+    const right = i32x4.extract_lane(reached, 2) + i32x4.extract_lane(reached, 3);
+    if (left + right >= place) found = next;
+  }
+  return f32x4.extract_lane(order(i32x4.splat(found)), 0);
+}
+
+/** The token of the beam-th child, whose logit is `beta`: among equals in token order. */
+function beamThToken(row: usize, tokens: usize, count: i32, beam: i32, beta: f32): i32 {
+  const end = tokens + bytes(count);
+  let place = min(beam, count);
+  for (let at = tokens; at < end; at += 4) place -= i32(load<f32>(logitOf(row, at)) > beta);
+  for (let at = tokens; at < end; at += 4) {
+    if (load<f32>(logitOf(row, at)) === beta && --place === 0) return load<i32>(at);
+  }
+  return load<i32>(end - 4); // not reached: some child is the beam-th
+}
+
+/** logProb, logBeta, choices and saved. */
+export function trieLogProbForward(
+  logits: usize,
+  table: usize,
+  nodes: usize,
+  labels: usize,
+  logProb: usize,
+  logBeta: usize,
+  choices: usize,
+  saved: usize,
+  N: i32,
+  V: i32,
+  beam: i32,
+  vocabulary: i32,
+  tau: f64,
+  scratch: usize,
+): void {
+  const inverse = f32x4.splat(<f32> (1 / tau));
+  prepare(scratch);
+  for (let n = 0; n < N; n++, logits += bytes(V), saved += 12) {
+    const i = bytes(n), u = load<i32>(nodes + i), node = table + bytes(max(u, 0));
+    const tokens = table + bytes(load<i32>(node));
+    const count = u < 0 ? 0 : load<i32>(node, 4) - load<i32>(node);
+    let p: f64 = 0, b: f64 = 0, top: f32 = 0, logSum: f64 = 0, beta: f32 = 0;
+    if (count > 0) {
+      logSum = vocabulary
+        ? normalize(saved, logits, 0, V, inverse, scratch)
+        : normalize(saved, logits, tokens, count, inverse, scratch);
+      top = load<f32>(saved);
+      p = (<f64> load<f32>(logitOf(logits, labels + i)) - <f64> top) / tau - logSum;
+      if (beam > 0) {
+        beta = beamThLargest(logits, tokens, count, beam, scratch + LOGITS);
+        b = (<f64> beta - <f64> top) / tau - logSum;
+      }
+    }
+    store<f32>(logProb + i, <f32> p);
+    store<f32>(logBeta + i, <f32> b);
+    store<i32>(choices + i, count);
+    store<f32>(saved, top);
+    store<f32>(saved, <f32> logSum, 4);
+    store<f32>(saved, beta, 8);
+  }
+}
+
+/** dlogits. */
+export function trieLogProbBackward(
+  dlogProb: usize,
+  dlogBeta: usize,
+  logits: usize,
+  table: usize,
+  nodes: usize,
+  labels: usize,
+  saved: usize,
+  dlogits: usize,
+  N: i32,
+  V: i32,
+  beam: i32,
+  vocabulary: i32,
+  tau: f64,
+  withProb: i32,
+  withBeta: i32,
+  scratch: usize,
+): void {
+  const inverse = f32x4.splat(<f32> (1 / tau)), pitch = bytes(V), block = scratch + LOGITS;
+  prepare(scratch);
+  for (let n = 0; n < N; n++, logits += pitch, dlogits += pitch, saved += 12) {
+    const i = bytes(n), u = load<i32>(nodes + i), node = table + bytes(max(u, 0));
+    const tokens = table + bytes(load<i32>(node));
+    const count = u < 0 ? 0 : load<i32>(node, 4) - load<i32>(node);
+    if (count === 0 || !vocabulary) memory.fill(dlogits, 0, pitch);
+    if (count === 0 || (count === 1 && !vocabulary)) continue;
+    const top = v128.load_splat<f32>(saved), logSum = v128.load_splat<f32>(saved, 4);
+    const dProb: f64 = withProb ? <f64> load<f32>(dlogProb + i) / tau : 0;
+    const dBeta: f64 = withBeta ? <f64> load<f32>(dlogBeta + i) / tau : 0;
+    const pull = f32x4.splat(-<f32> (dProb + dBeta));
+    const from = vocabulary ? 0 : tokens, size = vocabulary ? V : count;
+    for (let k = 0; k < size; k += BLOCK) {
+      const m = min(BLOCK, size - k);
+      fetch(block, logits, from, k, m);
+      for (let at = block; at < block + bytes(m); at += 16) {
+        const x = f32x4.sub(f32x4.mul(f32x4.sub(v128.load(at), top), inverse), logSum);
+        v128.store(at, f32x4.mul(pull, exp4(x, scratch)));
+      }
+      put(block, dlogits, from, k, m);
+    }
+    const y = logitOf(dlogits, labels + i);
+    store<f32>(y, load<f32>(y) + <f32> dProb);
+    if (!withBeta) continue;
+    const b = dlogits + bytes(beamThToken(logits, tokens, count, beam, load<f32>(saved, 8)));
+    store<f32>(b, load<f32>(b) + <f32> dBeta);
+  }
+}
