@@ -95,3 +95,25 @@ export * from "./lab/data/batches.ts";
 export * from "./lab/data/dataset.ts";
 export * from "./lab/data/semantic_ids.ts";
 export * from "./lab/data/synthetic.ts";
+export { exactWorlds } from "./lab/theorems/arbitraries.ts";
+export * from "./lab/theorems/catalogue.ts";
+export * from "./lab/theorems/proposition.ts";
+export * from "./lab/theorems/report.ts";
+export * from "./lab/theorems/runner.ts";
+export type { Worlds } from "./lab/theorems/worlds.ts";
+export type { ExactSearch, ExactStep } from "./lab/theorems/search.ts";
+export {
+  adjacentFloats,
+  type FloatPair,
+  type Perturbed,
+  perturbedLogits,
+} from "./lab/theorems/stability.ts";
+export { type TokenBatch, tokenBatches, type TokenRow } from "./lab/theorems/surrogates.ts";
+export * from "./lab/theorems/verification.ts";
+export {
+  type Branch,
+  exactWorld,
+  type Model,
+  type World,
+  type WorldSpec,
+} from "./lab/theorems/world.ts";

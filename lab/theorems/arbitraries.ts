@@ -5,6 +5,7 @@
  */
 import fc from "fast-check";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
+import { type Worlds, worldsFrom } from "./worlds.ts";
 import { type Branch, exactWorld, pathsOf, type World, type WorldSpec } from "./world.ts";
 
 /** A node before its weight is known: numbers that stand for one. */
@@ -90,15 +91,14 @@ export function specOf(
  *
  * @example
  * ```ts
- * import { exactWorlds, T4, verifyPropositions } from "beargrad";
+ * import { exactTheorems, exactWorlds, verifyPropositions } from "beargrad";
  *
- * const [outcome] = await verifyPropositions(exactWorlds(), [T4], { cases: 100, seed: 1 });
- * console.log(outcome.failures, outcome.instances > 0); // 0 true
+ * const outcomes = await verifyPropositions(exactWorlds(), exactTheorems, { cases: 100, seed: 1 });
+ * console.log(outcomes[0].id, outcomes[0].failures); // T1 0
  * ```
  */
-export function exactWorlds(): fc.Arbitrary<World> {
+export function exactWorlds(): Worlds<World> {
   const kinds = Object.values(KINDS).map((weight) => trees(weight));
-  return fc.tuple(fc.oneof(...kinds), settings).map(([root, rest]) =>
-    exactWorld(specOf(root, rest))
-  );
+  const specs = fc.tuple(fc.oneof(...kinds), settings);
+  return worldsFrom(specs.map(([root, rest]) => exactWorld(specOf(root, rest))));
 }

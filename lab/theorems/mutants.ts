@@ -4,14 +4,13 @@
  *
  * @module
  */
-import fc from "fast-check";
 import { exactWorlds } from "./arbitraries.ts";
 import { competitorsOf, prunedBeforeLast, T10, T4, T5, T6, T9 } from "./certificates.ts";
 import { D1, T12, T8 } from "./edges.ts";
 import { compare, total } from "./exact.ts";
 import { isAlive, named, T1, T2, T3, T7 } from "./necessary.ts";
-import { type Proposition, Tally } from "./proposition.ts";
-import type { RunOptions } from "./runner.ts";
+import type { Proposition, Tally } from "./proposition.ts";
+import { type RunOptions, tallyOf } from "./runner.ts";
 import { type ExactSearch, exactSearch, type Rules } from "./search.ts";
 import { prefixOf, returned, type World } from "./world.ts";
 
@@ -187,17 +186,17 @@ export const mutants: readonly Mutant[] = [
 ];
 
 /** Whether the propositions catch each mutant within so many worlds. */
-export function runMutants(
-  { cases, seed }: Pick<RunOptions, "cases" | "seed">,
+export async function runMutants(
+  options: Pick<RunOptions, "cases" | "seed">,
   planted: readonly Mutant[] = mutants,
-): { readonly name: string; readonly caughtBy: string; readonly caught: boolean }[] {
-  return planted.map(({ name, caughtBy, plant }) => {
-    const property = fc.property(exactWorlds(), (world) => {
-      const tally = new Tally();
-      caughtBy.check(plant ? plant(world) : world, tally);
-      return tally.failures.length === 0;
-    });
-    const { failed } = fc.check(property, { numRuns: cases, seed, endOnFailure: true });
-    return { name, caughtBy: caughtBy.id, caught: failed };
-  });
+): Promise<{ readonly name: string; readonly caughtBy: string; readonly caught: boolean }[]> {
+  const results = [];
+  for (const { name, caughtBy, plant = (world: World): World => world } of planted) {
+    const failing = await exactWorlds().search(
+      async (world) => (await tallyOf(caughtBy, plant(world))).failures.length === 0,
+      options,
+    );
+    results.push({ name, caughtBy: caughtBy.id, caught: failing !== undefined });
+  }
+  return results;
 }

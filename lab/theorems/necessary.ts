@@ -113,7 +113,7 @@ export const T7: Proposition<World> = {
           (pi[node] === pi[rival] && node < rival);
         // pi(rival) >= beta pi(parent), and pi(node) = weight pi(parent)
         const bound = t > trie.depths[leaf] || !isViolated(world, node) ||
-          pi[rival] * weights[node] >= beta[node] * pi[node];
+          (rival !== undefined && pi[rival] * weights[node] >= beta[node] * pi[node]);
         tally.expect(
           wins === isAlive(world, leaf, t) && bound,
           () => `${named(world, leaf)}, step ${t}`,

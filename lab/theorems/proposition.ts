@@ -32,6 +32,8 @@ export interface Proposition<W> {
   readonly source: string;
   /** Looks for instances in a world. */
   check(world: W, tally: Tally): void | Promise<void>;
+  /** The world, so that a person can check a counterexample by hand. */
+  draw?(world: W): string;
 }
 
 /** A statement that is plausible and false. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import fc from "fast-check";
 import { type Proposition, type Refutation, Tally } from "./proposition.ts";
+import type { Worlds } from "./worlds.ts";
 
 /** How long and from where. */
 export interface RunOptions {
@@ -18,7 +18,9 @@ export interface RunOptions {
 
 /** What became of a proposition. */
 export interface Outcome {
+  /** As in docs/theory.md. */
   readonly id: string;
+  /** In one line. */
   readonly statement: string;
   /** How many worlds it was checked in. */
   readonly cases: number;
@@ -32,8 +34,11 @@ export interface Outcome {
 
 /** What became of a refutation. */
 export interface Found {
+  /** As in docs/theory.md. */
   readonly id: string;
+  /** In one line. */
   readonly statement: string;
+  /** Whether there is a counterexample. */
   readonly found: boolean;
   /** The world of the counterexample and what happens in it; empty if there is none. */
   readonly counterexample: string;
@@ -41,7 +46,19 @@ export interface Found {
   readonly replay: string;
 }
 
-/** Counts a proposition's instances and failures in one world. */
+/**
+ * Counts a proposition's instances and failures in one world.
+ *
+ * @example
+ * ```ts
+ * import { exactTheorems, exactWorld, tallyOf } from "beargrad";
+ *
+ * const item = (weight: number) => ({ weight, outside: [], copies: 1, children: [] });
+ * const root = { weight: 1, outside: [], copies: 1, children: [item(1), item(2)] };
+ * const world = exactWorld({ root, beam: 1, normalization: "children", excluded: [] });
+ * console.log((await tallyOf(exactTheorems[0], world)).instances); // 1: one item is returned
+ * ```
+ */
 export async function tallyOf<W>(proposition: Proposition<W>, world: W): Promise<Tally> {
   const tally = new Tally();
   await proposition.check(world, tally);
@@ -71,13 +88,13 @@ export async function tallyOf<W>(proposition: Proposition<W>, world: W): Promise
  * ```
  */
 export async function verifyPropositions<W>(
-  worlds: fc.Arbitrary<W>,
+  worlds: Worlds<W>,
   propositions: readonly Proposition<W>[],
   { cases, seed, progress }: RunOptions,
 ): Promise<Outcome[]> {
   const counts = propositions.map(() => ({ instances: 0, failures: 0 }));
   let done = 0;
-  const visit = fc.asyncProperty(worlds, async (world) => {
+  await worlds.search(async (world) => {
     for (const [i, proposition] of propositions.entries()) {
       const { instances, failures } = await tallyOf(proposition, world);
       counts[i].instances += instances;
@@ -85,58 +102,65 @@ export async function verifyPropositions<W>(
     }
     done++;
     progress?.(done);
-  });
-  await fc.assert(visit, { seed, numRuns: cases });
+    return true;
+  }, { cases, seed });
   const outcomes: Outcome[] = [];
   for (const [i, proposition] of propositions.entries()) {
     const { id, statement } = proposition;
     const outcome = { id, statement, cases: done, ...counts[i] };
-    const failed = outcome.failures > 0;
-    outcomes.push(
-      failed
-        ? { ...outcome, counterexample: await shrink(worlds, proposition, cases, seed) }
-        : outcome,
-    );
+    const counterexample = outcome.failures > 0
+      ? { counterexample: await smallestFailure(worlds, proposition, { cases, seed }) }
+      : {};
+    outcomes.push({ ...outcome, ...counterexample });
   }
   return outcomes;
 }
 
-async function shrink<W>(
-  worlds: fc.Arbitrary<W>,
+async function smallestFailure<W>(
+  worlds: Worlds<W>,
   proposition: Proposition<W>,
-  numRuns: number,
-  seed: number,
+  options: { readonly cases: number; readonly seed: number },
 ): Promise<string> {
-  let last = "";
-  const property = fc.asyncProperty(worlds, async (world) => {
-    const { failures } = await tallyOf(proposition, world);
-    if (failures.length > 0) last = failures[0];
-    return failures.length === 0;
-  });
-  const { counterexamplePath } = await fc.check(property, { seed, numRuns });
-  return `${last} (seed ${seed}, path ${counterexamplePath})`;
+  const found = await worlds.search(
+    async (world) => (await tallyOf(proposition, world)).failures.length === 0,
+    options,
+  );
+  if (found === undefined) return `not found again from seed ${options.seed}`;
+  const { failures } = await tallyOf(proposition, found.world);
+  const picture = proposition.draw ? `\n${proposition.draw(found.world)}` : "";
+  return `${failures[0]} (seed ${options.seed}, path ${found.path})${picture}`;
 }
 
 /** From how many seeds a refutation is looked for: shrinking is greedy, and the smallest of several is small. */
 const SEARCHES = 8;
 
-/** Looks for counterexamples, shrinks them, and returns the smallest: that with the shortest picture. */
-export function findRefutation<W>(
-  worlds: fc.Arbitrary<W>,
+/**
+ * Looks for counterexamples, shrinks them, and returns the smallest: that with the shortest picture.
+ *
+ * @example
+ * ```ts
+ * import { exactRefutations, exactWorlds, findRefutation } from "beargrad";
+ *
+ * const [R1] = exactRefutations;
+ * const { found, counterexample } = await findRefutation(exactWorlds(), R1, { cases: 1000, seed: 1 });
+ * console.log(found, counterexample.split("\n")[0]); // true "B = 2, normalised over children"
+ * ```
+ */
+export async function findRefutation<W>(
+  worlds: Worlds<W>,
   { id, statement, finds, draw }: Refutation<W>,
-  { cases, seed }: Omit<RunOptions, "progress">,
-): Found {
-  const property = fc.property(worlds, (world) => finds(world) === undefined);
+  { cases, seed }: Pick<RunOptions, "cases" | "seed">,
+): Promise<Found> {
   let best: Found = { id, statement, found: false, counterexample: "", replay: `seed ${seed}` };
   for (let from = seed; from < seed + SEARCHES; from++) {
-    const { counterexample, counterexamplePath } = fc.check(property, {
+    const smallest = await worlds.search((world) => finds(world) === undefined, {
+      cases,
       seed: from,
-      numRuns: cases,
     });
-    if (counterexample === null) continue;
-    const picture = `${draw(counterexample[0])}\n  ${finds(counterexample[0])}`;
+    if (smallest === undefined) continue;
+    const picture = `${draw(smallest.world)}\n  ${finds(smallest.world)}`;
     if (best.found && picture.length >= best.counterexample.length) continue;
-    const replay = `seed ${from}, path ${counterexamplePath}`;
+    const replay = `seed ${from}, path ${smallest.path}`;
     best = { id, statement, found: true, counterexample: picture, replay };
   }
   return best;

@@ -9,11 +9,15 @@ import { Trie } from "../../models/decode/trie.ts";
 import { trees } from "./arbitraries.ts";
 import type { Proposition, Refutation } from "./proposition.ts";
 import { branchesOf, pathsOf } from "./world.ts";
+import { type Worlds, worldsFrom } from "./worlds.ts";
 
 /** A catalogue with logits and with the same logits in error. */
 export interface Perturbed {
+  /** The catalogue. */
   readonly trie: Trie;
+  /** The beam width. */
   readonly beam: number;
+  /** The temperature. */
   readonly tau: number;
   /** Node -> its logit among its siblings. */
   readonly before: Float64Array;
@@ -30,14 +34,15 @@ const GRID = 2 ** -28;
  *
  * @example
  * ```ts
- * import { perturbedLogits, T11, verifyPropositions } from "beargrad";
+ * import { perturbedLogits, stabilityTheorems, verifyPropositions } from "beargrad";
  *
- * const [outcome] = await verifyPropositions(perturbedLogits(), [T11], { cases: 100, seed: 1 });
- * console.log(outcome.failures); // 0
+ * const options = { cases: 100, seed: 1 };
+ * const [T11] = await verifyPropositions(perturbedLogits(), stabilityTheorems, options);
+ * console.log(T11.failures); // 0
  * ```
  */
-export function perturbedLogits(): fc.Arbitrary<Perturbed> {
-  return fc.record({
+export function perturbedLogits(): Worlds<Perturbed> {
+  const perturbed = fc.record({
     root: trees((raw) => raw),
     beam: fc.integer({ min: 1, max: 4 }),
     tau: fc.constantFrom(1, 0.5, 2),
@@ -58,6 +63,7 @@ export function perturbedLogits(): fc.Arbitrary<Perturbed> {
     const after = before.map((z, node) => Math.fround(z + (at(node)[0] / 128) * error));
     return { trie, beam, tau, before, after };
   });
+  return worldsFrom(perturbed);
 }
 
 /** Node -> the margin of its token, and how far it is to the next verdict. */
@@ -151,20 +157,34 @@ export const T11: Proposition<Perturbed> = {
 
 /** A parent's log-probability, and those of two siblings under it, all float32 and first the more probable. */
 export interface FloatPair {
+  /** The parent's path. */
   readonly parent: number;
+  /** The more probable sibling, given the parent. */
   readonly better: number;
+  /** The other. */
   readonly worse: number;
 }
 
-/** Siblings one float32 apart near -64, under a parent from -512 to -64. */
-export function adjacentFloats(): fc.Arbitrary<FloatPair> {
+/**
+ * Siblings one float32 apart near -64, under a parent from -512 to -64.
+ *
+ * @example
+ * ```ts
+ * import { adjacentFloats, findRefutation, floatRefutations } from "beargrad";
+ *
+ * const [R7] = floatRefutations;
+ * console.log((await findRefutation(adjacentFloats(), R7, { cases: 100, seed: 1 })).found); // true
+ * ```
+ */
+export function adjacentFloats(): Worlds<FloatPair> {
   const ulp = 2 ** -17; // of float32 between 64 and 128
-  return fc.record({ parent: fc.integer({ min: 64, max: 512 }), step: fc.nat(2 ** 20) })
+  const pairs = fc.record({ parent: fc.integer({ min: 64, max: 512 }), step: fc.nat(2 ** 20) })
     .map(({ parent, step }) => ({
       parent: -parent,
       better: -(64 + step * ulp),
       worse: -(64 + (step + 1) * ulp),
     }));
+  return worldsFrom(pairs);
 }
 
 export const R7: Refutation<FloatPair> = {

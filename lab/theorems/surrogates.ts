@@ -15,13 +15,19 @@ import { msl } from "../../models/losses/msl.ts";
 import { sft } from "../../models/losses/sft.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import type { Proposition, Tally } from "./proposition.ts";
+import { type Worlds, worldsFrom } from "./worlds.ts";
 
 /** Some tokens to predict, each with its logits and its siblings, and what the losses are told. */
 export interface TokenBatch {
+  /** The tokens. */
   readonly rows: readonly TokenRow[];
+  /** The beam width. */
   readonly beam: number;
+  /** The temperature of the softmax. */
   readonly tau: number;
+  /** The temperature of the margin. */
   readonly xi: number;
+  /** The weight of the regulariser. */
   readonly lambda: number;
 }
 
@@ -31,6 +37,7 @@ export interface TokenRow {
   readonly logits: readonly number[];
   /** The tokens that are valid here, ascending, the label among them. */
   readonly children: readonly number[];
+  /** The token to predict. */
   readonly label: number;
 }
 
@@ -42,13 +49,13 @@ const V = 8;
  *
  * @example
  * ```ts
- * import { S5, tokenBatches, verifyPropositions } from "beargrad";
+ * import { surrogates, tokenBatches, verifyPropositions } from "beargrad";
  *
- * const [outcome] = await verifyPropositions(tokenBatches(), [S5], { cases: 50, seed: 1 });
- * console.log(outcome.failures); // 0
+ * const outcomes = await verifyPropositions(tokenBatches(), surrogates, { cases: 50, seed: 1 });
+ * console.log(outcomes.map((o) => o.failures)); // [0, 0, 0, 0, 0, 0]
  * ```
  */
-export function tokenBatches(): fc.Arbitrary<TokenBatch> {
+export function tokenBatches(): Worlds<TokenBatch> {
   const logit = fc.oneof(
     fc.integer({ min: -2, max: 2 }),
     fc.double({ min: -9, max: 9, noNaN: true }),
@@ -62,13 +69,14 @@ export function tokenBatches(): fc.Arbitrary<TokenBatch> {
     children,
     label: children[at % children.length],
   }));
-  return fc.record({
+  const batches = fc.record({
     rows: fc.array(row, { minLength: 1, maxLength: 4 }),
     beam: fc.integer({ min: 1, max: 6 }),
     tau: fc.constantFrom(1, 0.5, 2),
     xi: fc.constantFrom(1, 0.25, 2.75),
     lambda: fc.constantFrom(1, 0, 0.25, 4),
   });
+  return worldsFrom(batches);
 }
 
 /** A token's probabilities, on the host, from their definition. */
