@@ -91,6 +91,9 @@ export * from "./lab/summary.ts";
 export * from "./lab/table.ts";
 export * from "./lab/teacher_forcing.ts";
 export * from "./lab/trainer.ts";
+export * from "./lab/verify_model.ts";
+export * from "./lab/verify_report.ts";
+export type { TheoremCount, TheoremId } from "./lab/verify_user.ts";
 export * from "./lab/data/batches.ts";
 export * from "./lab/data/dataset.ts";
 export * from "./lab/data/semantic_ids.ts";
@@ -108,7 +111,7 @@ export {
   type Perturbed,
   perturbedLogits,
 } from "./lab/theorems/stability.ts";
-export { type TokenBatch, tokenBatches, type TokenRow } from "./lab/theorems/surrogates.ts";
+export { type TokenBatch, tokenBatches, type TokenRow } from "./lab/theorems/token_batch.ts";
 export * from "./lab/theorems/verification.ts";
 export {
   type Branch,

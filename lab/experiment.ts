@@ -149,7 +149,7 @@ async function trainAndJudge(recipe: Recipe, setting: Setting): Promise<Run> {
 }
 
 /** A model is decoded under the normalisation that it was trained with. */
-function normalizationOf(loss: LossName): Normalization {
+export function normalizationOf(loss: LossName): Normalization {
   return loss === "sft" ? "vocabulary" : "children";
 }
 

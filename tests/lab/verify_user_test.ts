@@ -1,0 +1,220 @@
+/** The theorems on single users: nothing is found in a right search, and every planted mistake is. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { cpu } from "../../core/cpu_backend.ts";
+import {
+  judgeUser,
+  noCounts,
+  type TheoremCounts,
+  type TheoremId,
+  type UserFacts,
+  verdictOf,
+} from "../../lab/verify_user.ts";
+import { LevelCounts, pathSteps } from "../../models/decode/certificates.ts";
+import { logProbs, margins, type PathLogits } from "../../models/decode/pruning.ts";
+import { logSumExp } from "../../models/decode/ranked.ts";
+import { referenceBeamSearch } from "../../models/decode/reference.ts";
+import type { BeamResult, BeamStep } from "../../models/decode/results.ts";
+import { Trie } from "../../models/decode/trie.ts";
+import { smooth, TableDecoder } from "../models/table_decoder.ts";
+import { catalogues } from "../models/tries.ts";
+
+const V = 9;
+const oracle = cpu({ float: "float64" });
+const budget = { eps: 1e-6, tau: 1 };
+
+const worlds = fc.record({
+  paths: fc.constantFrom([1, 6], [2, 6], [3, 4], [4, 3])
+    .chain(([depth, fanOut]) => catalogues({ depth, fanOut, vocabulary: V })),
+  seed: fc.nat(1e6),
+  beam: fc.integer({ min: 1, max: 5 }),
+});
+type World = typeof worlds extends fc.Arbitrary<infer T> ? T : never;
+
+type Search = (trie: Trie, logits: PathLogits, beam: number) => BeamResult;
+const right: Search = (trie, logits, beam) => referenceBeamSearch(trie, logits, { beam });
+
+/** The facts of every leaf, from a search that may be wrong. */
+function factsOf({ paths, seed, beam }: World, search: Search = right): UserFacts[] {
+  const trie = new Trie(paths);
+  const logits = new TableDecoder(oracle, V, smooth(seed, V)).logitsAfter([1]);
+  const counts = new LevelCounts(trie);
+  const [found, wide, greedy, exact] = [
+    search(trie, logits, beam),
+    search(trie, logits, 4 * beam),
+    search(trie, logits, 1),
+    right(trie, logits, beam),
+  ];
+  return [...new Set(trie.leafOf)].map((leaf) => {
+    const own = margins(trie, leaf, logits, { beam });
+    return {
+      ...{ counts, beam, leaf, path: pathSteps(trie, leaf, logits), margins: own },
+      ...{ deviceMargins: own, logitErrors: own.map(() => 0), found, wide, greedy, oracle: exact },
+    };
+  });
+}
+
+/** What is found in many worlds. */
+function judgeAll(change: (facts: UserFacts) => UserFacts, search?: Search): TheoremCounts {
+  const counts = noCounts();
+  fc.assert(
+    fc.property(worlds, (world) => {
+      for (const facts of factsOf(world, search)) judgeUser(change(facts), budget, counts);
+    }),
+    { numRuns: 150, seed: 7 },
+  );
+  return counts;
+}
+
+test("verify: a right search violates nothing, and every theorem has instances", () => {
+  for (const [id, count] of Object.entries(judgeAll((facts) => facts))) {
+    assert.equal(count.violations, 0, id);
+    assert.ok(count.holds > 50, `${id}: ${count.holds} instances hold`);
+    assert.ok(count.undecided < 0.02 * count.instances, `${id}: ${count.undecided} undecided`);
+    assert.equal(count.holds + count.undecided, count.instances);
+  }
+});
+
+test("verify: verdicts of the teacher-forced pass agree with the search", () => {
+  const seen = { retrieved: 0, pruned: 0, undecided: 0 };
+  fc.assert(fc.property(worlds, (world) => {
+    for (const facts of factsOf(world)) {
+      const verdict = verdictOf(facts, budget);
+      const returned = facts.found.ranking.some((item) => item.leaf === facts.leaf);
+      seen[verdict.kind]++;
+      if (verdict.kind !== "undecided") assert.equal(returned, verdict.kind === "retrieved");
+    }
+  }));
+  assert.ok(Math.min(...Object.values(seen)) > 20, JSON.stringify(seen));
+});
+
+test("verify: what is within the budget is undecided", () => {
+  const counts = noCounts();
+  fc.assert(fc.property(worlds, (world) => {
+    for (const facts of factsOf(world)) judgeUser(facts, { eps: 50, tau: 1 }, counts);
+  }));
+  for (const id of ["T2", "T3", "T4", "T6"] as const) {
+    assert.equal(counts[id].violations, 0);
+    assert.ok(counts[id].undecided > 0);
+  }
+  // T3 and T6 still know how few prefixes there are.
+  for (const id of ["T2", "T4"] as const) assert.equal(counts[id].holds, 0);
+});
+
+interface Entry {
+  readonly node: number;
+  readonly score: number;
+}
+type Slip = {
+  /** The score of a child. */
+  readonly score?: (parent: number, q: number) => number;
+  /** How many entries are kept of B. */
+  readonly width?: (beam: number) => number;
+  /** The order of the pool. */
+  readonly order?: (a: Entry, b: Entry) => number;
+  /** Whether finished items go on. */
+  readonly absorbs?: boolean;
+};
+
+/** A beam search with a slip in it. */
+function careless(slip: Slip): Search {
+  const { score = (p, q) => p + q, width = (b) => b, absorbs = true } = slip;
+  const { order = (a, b) => b.score - a.score || a.node - b.node } = slip;
+  return (trie, logits, beam) => {
+    let frontier: Entry[] = [{ node: 0, score: 0 }];
+    const steps: BeamStep[] = [];
+    const list = (entries: Entry[]): { nodes: Int32Array; scores: Float64Array } => ({
+      nodes: Int32Array.from(entries, (e) => e.node),
+      scores: Float64Array.from(entries, (e) => e.score),
+    });
+    for (let t = 0; t < trie.maxDepth; t++) {
+      const pool = frontier.flatMap((entry) => {
+        const nodes = [...trie.nodesUnder(entry.node)];
+        if (nodes.length === 0) return absorbs ? [entry] : [];
+        const tokens = trie.tokensUnder(entry.node);
+        const q = logProbs(logits(trie.pathOf(entry.node)), tokens, "children", 1);
+        return nodes.map((node, i) => ({ node, score: score(entry.score, Math.min(0, q[i])) }));
+      }).sort(order);
+      frontier = pool.slice(0, Math.max(1, width(beam)));
+      steps.push({
+        ...list(frontier),
+        poolSize: pool.length,
+        threshold: pool[beam - 1]?.score ?? -Infinity,
+        logMass: logSumExp(list(pool).scores),
+        bestPruned: pool[frontier.length]?.score ?? -Infinity,
+        pool: list(pool),
+      });
+    }
+    return {
+      ranking: frontier.map(({ node, score }) => ({ leaf: node, items: [], logProb: score })),
+      steps,
+      bestPruned: Math.max(...steps.map((s) => s.bestPruned)),
+    };
+  };
+}
+
+const MISTAKES: readonly [
+  name: string,
+  caught: readonly TheoremId[],
+  counts: () => TheoremCounts,
+][] = [
+  [
+    "one beam too few",
+    ["T3", "T6", "T7"],
+    () => judgeAll((f) => f, careless({ width: (b) => b - 1 })),
+  ],
+  [
+    "one beam too many",
+    ["T1", "T2", "T7"],
+    () => judgeAll((f) => f, careless({ width: (b) => b + 1 })),
+  ],
+  [
+    "the parent's score left out",
+    ["T7", "T11"],
+    () => judgeAll((f) => f, careless({ score: (_, q) => q })),
+  ],
+  [
+    "the worst are kept",
+    ["T1", "T2", "T3", "T4", "T6", "T7", "T8"],
+    () => judgeAll((f) => f, careless({ order: (a, b) => a.score - b.score })),
+  ],
+  [
+    "finished items are forgotten",
+    ["T4", "T5", "T6"],
+    () => judgeAll((f) => f, careless({ absorbs: false })),
+  ],
+  [
+    "probabilities are halved at each step",
+    ["T7", "T11"],
+    () => judgeAll((f) => f, careless({ score: (p, q) => p + q - Math.log(2) })),
+  ],
+  ["what was pruned is not recorded", ["T9"], () =>
+    judgeAll((f) => ({
+      ...f,
+      found: { ...f.found, steps: f.found.steps.map((s) => ({ ...s, bestPruned: -Infinity })) },
+    }))],
+  ["a threshold too high", ["T5"], () =>
+    judgeAll((f) => ({
+      ...f,
+      found: { ...f.found, steps: f.found.steps.map((s) => ({ ...s, threshold: s.scores[0] })) },
+    }))],
+  ["margins of another model", ["T11"], () =>
+    judgeAll((f) => ({
+      ...f,
+      deviceMargins: f.margins.map((m) => ({ ...m, margin: m.margin + 1e-3 })),
+    }))],
+];
+
+for (const [name, caught, counts] of MISTAKES) {
+  test(`verify: caught: ${name}`, () => {
+    const found = counts();
+    for (const id of caught) assert.ok(found[id].violations > 0, `${id} must be violated`);
+  });
+}
+
+test("verify: the right search, written like the careless ones, violates nothing", () => {
+  for (const count of Object.values(judgeAll((f) => f, careless({})))) {
+    assert.equal(count.violations, 0);
+  }
+});
