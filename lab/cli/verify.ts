@@ -82,6 +82,7 @@ async function main(args: readonly string[]): Promise<void> {
   const report = await verifyTheory({
     cases,
     seed,
+    searches: 8,
     devices: await devicesHere(),
     progress(stage, done, total): void {
       bar ??= createProgress({ label: stage, total });

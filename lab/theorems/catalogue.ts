@@ -9,7 +9,8 @@ import { T1, T2, T3, T7 } from "./necessary.ts";
 import type { Proposition, Refutation } from "./proposition.ts";
 import { R1, R10, R11, R2, R3, R4, R5, R6, R8, R9 } from "./refutations.ts";
 import { type FloatPair, type Perturbed, R7, T11 } from "./stability.ts";
-import { S1, S2, S3, S4, S5, S6, type TokenBatch } from "./surrogates.ts";
+import { S1, S2, S3, S4, S5, S6 } from "./surrogates.ts";
+import type { TokenBatch } from "./token_batch.ts";
 import { drawWorld, type World } from "./world.ts";
 
 /** What speaks about a search alone, and so about the beams of a device too. */

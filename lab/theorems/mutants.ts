@@ -4,24 +4,38 @@
  *
  * @module
  */
+import { bear, type BearOptions } from "../../models/losses/bear.ts";
+import { msl } from "../../models/losses/msl.ts";
 import { exactWorlds } from "./arbitraries.ts";
 import { competitorsOf, prunedBeforeLast, T10, T4, T5, T6, T9 } from "./certificates.ts";
 import { D1, T12, T8 } from "./edges.ts";
 import { compare, total } from "./exact.ts";
 import { isAlive, named, T1, T2, T3, T7 } from "./necessary.ts";
 import type { Proposition, Tally } from "./proposition.ts";
-import { type RunOptions, tallyOf } from "./runner.ts";
+import { type SearchOptions, tallyOf } from "./runner.ts";
 import { type ExactSearch, exactSearch, type Rules } from "./search.ts";
+import {
+  beamsOf,
+  errorOf,
+  marginsOf,
+  type Perturbed,
+  perturbedLogits,
+  scoresOf,
+  T11,
+} from "./stability.ts";
+import { convexForm, likelihood, paperForm, releasedForm } from "./surrogates.ts";
+import { type TokenBatch, tokenBatches } from "./token_batch.ts";
 import { prefixOf, returned, type World } from "./world.ts";
+import type { Worlds } from "./worlds.ts";
 
 /** A mistake and what must catch it. */
-export interface Mutant {
+export interface Mutant<W> {
   /** What is wrong. */
   readonly name: string;
   /** The proposition that fails: one of the project's, or one worded wrongly. */
-  readonly caughtBy: Proposition<World>;
+  readonly caughtBy: Proposition<W>;
   /** Puts the mistake into a world; absent where the wording is the mistake. */
-  readonly plant?: (world: World) => World;
+  readonly plant?: (world: W) => W;
 }
 
 /** A search with wrong rules. */
@@ -29,7 +43,7 @@ function wrongSearch(
   name: string,
   caughtBy: Proposition<World>,
   changes: (world: World) => Partial<Rules>,
-): Mutant {
+): Mutant<World> {
   const plant = (world: World): World => ({ ...world, search: exactSearch(world, changes(world)) });
   return { name, caughtBy, plant };
 }
@@ -39,7 +53,7 @@ function wrongBeta(
   name: string,
   caughtBy: Proposition<World>,
   pick: (ranked: bigint[], beam: number, outside: readonly bigint[]) => bigint,
-): Mutant {
+): Mutant<World> {
   const plant = (world: World): World => {
     const { children, weights, beam, outside } = world;
     const beta = [...world.beta];
@@ -53,11 +67,11 @@ function wrongBeta(
 }
 
 /** A theorem with a wrong wording. */
-function wrongWording(
+function wrongWording<W>(
   name: string,
-  theorem: Proposition<World>,
-  check: (world: World, tally: Tally) => void,
-): Mutant {
+  theorem: Proposition<W>,
+  check: (world: W, tally: Tally) => void,
+): Mutant<W> {
   return { name, caughtBy: { ...theorem, check } };
 }
 
@@ -69,8 +83,8 @@ function stopEarly(world: World): ExactSearch {
   return world.search.map((step, t) => t > 0 && t === world.depth - 1 ? world.search[t - 1] : step);
 }
 
-/** Every mutant. */
-export const mutants: readonly Mutant[] = [
+/** Mistakes in searches, margins, normalisers and theorems. */
+export const exactMutants: readonly Mutant<World>[] = [
   wrongSearch("B + 1 places", T1, () => ({ places: (beam) => beam + 1 })),
   wrongSearch("B - 1 places", T3, () => ({ places: (beam) => Math.max(1, beam - 1) })),
   wrongSearch("places never run out", T2, () => ({ places: () => Infinity })),
@@ -185,14 +199,91 @@ export const mutants: readonly Mutant[] = [
   }),
 ];
 
-/** Whether the propositions catch each mutant within so many worlds. */
-export async function runMutants(
-  options: Pick<RunOptions, "cases" | "seed">,
-  planted: readonly Mutant[] = mutants,
-): Promise<{ readonly name: string; readonly caughtBy: string; readonly caught: boolean }[]> {
-  const results = [];
-  for (const { name, caughtBy, plant = (world: World): World => world } of planted) {
-    const failing = await exactWorlds().search(
+/** Mistakes about logits in error: in what the error is, in the margin, in the bound. */
+export const stabilityMutants: readonly Mutant<Perturbed>[] = [
+  wrongWording("margins move by at most e", T11, (world, tally) => {
+    const [a, b] = [marginsOf(world, world.before), marginsOf(world, world.after)];
+    const e = errorOf(world);
+    a.forEach((m, v) => tally.expect(Math.abs(m - b[v]) <= e / world.tau, () => `node ${v}`));
+  }),
+  wrongWording("the temperature is left out", T11, (world, tally) => {
+    const [a, b] = [marginsOf(world, world.before), marginsOf(world, world.after)];
+    const e = errorOf(world);
+    a.forEach((m, v) => tally.expect(Math.abs(m - b[v]) <= 2 * e, () => `node ${v}`));
+  }),
+  wrongWording("a gap of 2e keeps the beam", T11, (world, tally) => {
+    const s = scoresOf(world, world.before);
+    const theirs = beamsOf(world, scoresOf(world, world.after));
+    for (const [t, { pool, kept }] of beamsOf(world, s).entries()) {
+      const next = pool.at(kept.length);
+      if (next === undefined) continue;
+      if (s[kept[kept.length - 1]] - s[next] <= 2 * errorOf(world) / world.tau) return;
+      const same = kept.toSorted().join() === theirs[t].kept.toSorted().join();
+      tally.expect(same, () => `step ${t + 1}`);
+    }
+  }),
+];
+
+/** What a loss is told. */
+const told = ({ tau, xi, lambda, beam }: TokenBatch): BearOptions => ({ tau, xi, lambda, beam });
+
+/** Losses that are not what they are called. */
+export const surrogateMutants: readonly Mutant<TokenBatch>[] = [
+  {
+    name: "sft over valid children",
+    caughtBy: likelihood("S1", "", "vocabulary", ({ tau }) => msl({ tau, reduction: "sum" })),
+  },
+  {
+    name: "msl without its temperature",
+    caughtBy: likelihood("S2", "", "children", () => msl({ reduction: "sum" })),
+  },
+  {
+    name: "the released form with lambda / xi",
+    caughtBy: releasedForm((b) => bear({ ...told(b), lambda: b.lambda / b.xi })),
+  },
+  {
+    name: "the convex form for the paper's",
+    caughtBy: paperForm((b) => bear({ ...told(b), form: "convex", reduction: "sum" })),
+  },
+  {
+    name: "the paper's form for the convex",
+    caughtBy: convexForm((b) => bear({ ...told(b), form: "paper", reduction: "sum" })),
+  },
+  {
+    name: "the convex form for a beam of B + 1",
+    caughtBy: convexForm((b) =>
+      bear({ ...told(b), beam: b.beam + 1, form: "convex", reduction: "sum" })
+    ),
+  },
+];
+
+/** A mutant and whether it was caught. */
+export interface CaughtMutant {
+  /** What is wrong. */
+  readonly name: string;
+  /** The proposition that is to catch it. */
+  readonly caughtBy: string;
+  /** Whether it did. */
+  readonly caught: boolean;
+}
+
+/** Whether the propositions catch each mutant, and hold without it, within so many worlds. */
+export async function runMutants(options: SearchOptions): Promise<CaughtMutant[]> {
+  return [
+    ...await hunt(exactWorlds(), exactMutants, options),
+    ...await hunt(perturbedLogits(), stabilityMutants, options),
+    ...await hunt(tokenBatches(), surrogateMutants, options),
+  ];
+}
+
+async function hunt<W>(
+  worlds: Worlds<W>,
+  mutants: readonly Mutant<W>[],
+  options: SearchOptions,
+): Promise<CaughtMutant[]> {
+  const results: CaughtMutant[] = [];
+  for (const { name, caughtBy, plant = (world: W): W => world } of mutants) {
+    const failing = await worlds.search(
       async (world) => (await tallyOf(caughtBy, plant(world))).failures.length === 0,
       options,
     );

@@ -17,7 +17,7 @@ const STATEMENT = 78;
  * ```ts
  * import { renderVerification, verifyTheory } from "beargrad";
  *
- * const report = await verifyTheory({ cases: 300, seed: 1 });
+ * const report = await verifyTheory({ cases: 50, seed: 1 });
  * console.log(renderVerification(report).includes("T12")); // true
  * ```
  */
@@ -69,7 +69,7 @@ export function renderVerification(report: VerificationReport): string {
  * ```ts
  * import { verificationJson, verifyTheory } from "beargrad";
  *
- * const { mutants } = verificationJson(await verifyTheory({ cases: 300, seed: 1 }));
+ * const { mutants } = verificationJson(await verifyTheory({ cases: 50, seed: 1 }));
  * console.log(mutants.planted === mutants.caught); // true
  * ```
  */

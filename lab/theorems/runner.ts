@@ -16,6 +16,16 @@ export interface RunOptions {
   readonly progress?: (done: number) => void;
 }
 
+/** How long and from where to look for something. */
+export interface SearchOptions {
+  /** At most how many worlds from one seed. */
+  readonly cases: number;
+  /** The first seed. */
+  readonly seed: number;
+  /** From how many seeds, 1 unless told: shrinking is greedy, and the smallest of several is small. */
+  readonly searches?: number;
+}
+
 /** What became of a proposition. */
 export interface Outcome {
   /** As in docs/theory.md. */
@@ -131,9 +141,6 @@ async function smallestFailure<W>(
   return `${failures[0]} (seed ${options.seed}, path ${found.path})${picture}`;
 }
 
-/** From how many seeds a refutation is looked for: shrinking is greedy, and the smallest of several is small. */
-const SEARCHES = 8;
-
 /**
  * Looks for counterexamples, shrinks them, and returns the smallest: that with the shortest picture.
  *
@@ -149,10 +156,10 @@ const SEARCHES = 8;
 export async function findRefutation<W>(
   worlds: Worlds<W>,
   { id, statement, finds, draw }: Refutation<W>,
-  { cases, seed }: Pick<RunOptions, "cases" | "seed">,
+  { cases, seed, searches = 1 }: SearchOptions,
 ): Promise<Found> {
   let best: Found = { id, statement, found: false, counterexample: "", replay: `seed ${seed}` };
-  for (let from = seed; from < seed + SEARCHES; from++) {
+  for (let from = seed; from < seed + searches; from++) {
     const smallest = await worlds.search((world) => finds(world) === undefined, {
       cases,
       seed: from,

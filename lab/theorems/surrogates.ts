@@ -4,143 +4,15 @@
  *
  * @module
  */
-import fc from "fast-check";
-import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
-import { logProbs } from "../../models/decode/pruning.ts";
-import { Trie } from "../../models/decode/trie.ts";
 import { bear } from "../../models/losses/bear.ts";
 import type { Loss } from "../../models/losses/loss.ts";
 import { msl } from "../../models/losses/msl.ts";
 import { sft } from "../../models/losses/sft.ts";
-import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import type { Proposition, Tally } from "./proposition.ts";
-import { type Worlds, worldsFrom } from "./worlds.ts";
+import { differentiate, factsOf, type TokenBatch, type TokenFacts } from "./token_batch.ts";
 
-/** Some tokens to predict, each with its logits and its siblings, and what the losses are told. */
-export interface TokenBatch {
-  /** The tokens. */
-  readonly rows: readonly TokenRow[];
-  /** The beam width. */
-  readonly beam: number;
-  /** The temperature of the softmax. */
-  readonly tau: number;
-  /** The temperature of the margin. */
-  readonly xi: number;
-  /** The weight of the regulariser. */
-  readonly lambda: number;
-}
-
-/** A token to predict. */
-export interface TokenRow {
-  /** (V) */
-  readonly logits: readonly number[];
-  /** The tokens that are valid here, ascending, the label among them. */
-  readonly children: readonly number[];
-  /** The token to predict. */
-  readonly label: number;
-}
-
-/** Size of the vocabulary. */
-const V = 8;
-
-/**
- * Batches of one to four tokens: ties, single children, margins on both sides.
- *
- * @example
- * ```ts
- * import { surrogates, tokenBatches, verifyPropositions } from "beargrad";
- *
- * const outcomes = await verifyPropositions(tokenBatches(), surrogates, { cases: 50, seed: 1 });
- * console.log(outcomes.map((o) => o.failures)); // [0, 0, 0, 0, 0, 0]
- * ```
- */
-export function tokenBatches(): Worlds<TokenBatch> {
-  const logit = fc.oneof(
-    fc.integer({ min: -2, max: 2 }),
-    fc.double({ min: -9, max: 9, noNaN: true }),
-  );
-  const row = fc.record({
-    logits: fc.array(logit, { minLength: V, maxLength: V }),
-    children: fc.subarray([...Array(V).keys()], { minLength: 1 }),
-    at: fc.nat(V - 1),
-  }).map(({ logits, children, at }) => ({
-    logits,
-    children,
-    label: children[at % children.length],
-  }));
-  const batches = fc.record({
-    rows: fc.array(row, { minLength: 1, maxLength: 4 }),
-    beam: fc.integer({ min: 1, max: 6 }),
-    tau: fc.constantFrom(1, 0.5, 2),
-    xi: fc.constantFrom(1, 0.25, 2.75),
-    lambda: fc.constantFrom(1, 0, 0.25, 4),
-  });
-  return worldsFrom(batches);
-}
-
-/** A token's probabilities, on the host, from their definition. */
-interface TokenFacts {
-  readonly logP: number;
-  /** The margin log beta - log p. */
-  readonly delta: number;
-  readonly violated: boolean;
-  /** The number of valid tokens. */
-  readonly choices: number;
-  /** The gradient of -log p by the logits. */
-  readonly gradient: readonly number[];
-}
-
-function factsOf(
-  { logits, children, label }: TokenRow,
-  { beam, tau }: TokenBatch,
-  over: "children" | "vocabulary" = "children",
-): TokenFacts {
-  const logP = logProbs(logits, [label], "vocabulary", tau)[0];
-  const own = logProbs(logits, children, over, tau);
-  const at = children.indexOf(label);
-  const ranked = children.map((v) => logits[v]).sort((a, b) => b - a);
-  const beta = ranked[Math.min(beam, ranked.length) - 1];
-  const everything = logProbs(logits, logits.map((_, v) => v), "vocabulary", tau);
-  const q = logits.map((_, v) =>
-    over === "vocabulary"
-      ? everything[v]
-      : children.includes(v)
-      ? own[children.indexOf(v)]
-      : -Infinity
-  );
-  return {
-    logP: over === "vocabulary" ? logP : own[at],
-    delta: (beta - logits[label]) / tau, // the normaliser cancels (T12)
-    violated: beta > logits[label],
-    choices: children.length,
-    gradient: q.map((log, v) => (Math.exp(log) - (v === label ? 1 : 0)) / tau),
-  };
-}
-
-let oracle: Device | undefined;
-
-/** A loss of a batch and its gradient by each row's logits, on the cpu in float64. */
-async function differentiate(
-  loss: Loss,
-  { rows }: TokenBatch,
-): Promise<{ value: number; gradients: number[][] }> {
-  const device = oracle ??= cpu({ float: "float64" });
-  using _scope = device.arena();
-  const trie = new Trie(rows.flatMap(({ children }, n) => children.map((token) => [n, token])));
-  const targets = {
-    trie: trie.upload(device),
-    nodes: device.tensor(Int32Array.from(rows, (_, n) => trie.child(0, n))),
-    labels: device.tensor(Int32Array.from(rows, ({ label }) => label)),
-  };
-  const logits = device.tensor(rows.map((row) => [...row.logits]));
-  const { value, grads } = valueAndGrad((z: typeof logits) => loss(z, targets))(logits);
-  const [[number], flat] = await device.read([value, grads]);
-  return {
-    value: number,
-    gradients: rows.map((_, n) => [...flat.subarray(n * V, (n + 1) * V)]),
-  };
-}
+/** The loss of a batch's settings. */
+export type LossOf = (batch: TokenBatch) => Loss;
 
 /** Rounding of float64 in values and gradients that are below about 1e3. */
 const ROUNDING = 1e-10;
@@ -172,11 +44,12 @@ async function expectLoss(
 
 const total = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 
-function likelihood(
+/** S1 and S2: what is said of a likelihood, checked on `loss`. */
+export function likelihood(
   id: string,
   name: string,
   over: "children" | "vocabulary",
-  loss: (batch: TokenBatch) => Loss,
+  loss: LossOf,
 ): Proposition<TokenBatch> {
   return {
     id,
@@ -210,7 +83,8 @@ export const S2: Proposition<TokenBatch> = likelihood(
   ({ tau }) => msl({ tau, reduction: "sum" }),
 );
 
-export const S3: Proposition<TokenBatch> = {
+/** S3: what is said of the released form, checked on `loss`. */
+export const releasedForm = (loss: LossOf): Proposition<TokenBatch> => ({
   id: "S3",
   statement:
     "bear, released form: gradient weight w / sum w with w = 1 + lambda sigma(-x), falling in the margin; bounds neither side",
@@ -219,7 +93,7 @@ export const S3: Proposition<TokenBatch> = {
     "w is detached, so the loss is a weighted mean of -log p. For one token w cancels and -log p is left.",
   source: "Tiny-Snow/BEAR-SIGIR-2026; THEORY 3 and 5",
   async check(batch, tally): Promise<void> {
-    const { xi, lambda, beam, tau } = batch;
+    const { xi, lambda } = batch;
     const facts = batch.rows.map((row) => factsOf(row, batch));
     const w = facts.map(({ delta, choices }) =>
       choices > 1 ? 1 + lambda * sigmoid(-delta / xi) : 0
@@ -236,15 +110,20 @@ export const S3: Proposition<TokenBatch> = {
     await expectLoss(
       tally,
       batch,
-      bear({ form: "released", tau, xi, lambda, beam }),
+      loss(batch),
       facts,
       w.map((x) => x / sum),
       value,
     );
   },
-};
+});
 
-export const S4: Proposition<TokenBatch> = {
+export const S3: Proposition<TokenBatch> = releasedForm(
+  ({ tau, xi, lambda, beam }) => bear({ form: "released", tau, xi, lambda, beam }),
+);
+
+/** S4: what is said of the paper form, checked on `loss`. */
+export const paperForm = (loss: LossOf): Proposition<TokenBatch> => ({
   id: "S4",
   statement:
     "bear, paper form: log sigma(x) <= 0 <= 1[Delta > 0], 1 + log2 sigma(x) <= 1[Delta >= 0]; gradient weight " +
@@ -254,7 +133,7 @@ export const S4: Proposition<TokenBatch> = {
     "sigma(x) < 1, and sigma(x) < 1/2 where x < 0. d log sigma(x) / d log p = -sigma(-x) / xi.",
   source: "Yang et al., arXiv:2601.22925; THEORY 5",
   async check(batch, tally): Promise<void> {
-    const { xi, lambda, beam, tau } = batch;
+    const { xi, lambda } = batch;
     const facts = batch.rows.map((row) => factsOf(row, batch));
     const term = facts.map(({ delta, choices }) => choices > 1 ? -softplus(-delta / xi) : 0);
     facts.forEach(({ delta, violated, choices }, n) => {
@@ -264,12 +143,16 @@ export const S4: Proposition<TokenBatch> = {
     });
     const weights = facts.map(({ delta }) => 1 + (lambda / xi) * sigmoid(-delta / xi));
     const value = total(facts.map(({ logP }, n) => lambda * term[n] - logP));
-    const loss = bear({ form: "paper", tau, xi, lambda, beam, reduction: "sum" });
-    await expectLoss(tally, batch, loss, facts, weights, value);
+    await expectLoss(tally, batch, loss(batch), facts, weights, value);
   },
-};
+});
 
-export const S5: Proposition<TokenBatch> = {
+export const S4: Proposition<TokenBatch> = paperForm(
+  ({ tau, xi, lambda, beam }) => bear({ form: "paper", tau, xi, lambda, beam, reduction: "sum" }),
+);
+
+/** S5: what is said of the convex form, checked on `loss`. */
+export const convexForm = (loss: LossOf): Proposition<TokenBatch> => ({
   id: "S5",
   statement:
     "bear, convex form: softplus(x)/log 2, max(0, 1+x), 2 sigma(x), e^x >= 1[Delta > 0]; gradient weight " +
@@ -279,7 +162,7 @@ export const S5: Proposition<TokenBatch> = {
     "Each is 1 at x = 0, rises, and is never negative. d softplus(x) / d log p = -sigma(x) / xi.",
   source: "THEORY 5",
   async check(batch, tally): Promise<void> {
-    const { xi, lambda, beam, tau } = batch;
+    const { xi, lambda } = batch;
     const facts = batch.rows.map((row) => factsOf(row, batch));
     for (const { delta, violated } of facts) {
       const x = delta / xi;
@@ -294,10 +177,13 @@ export const S5: Proposition<TokenBatch> = {
         (choices > 1 ? lambda * softplus(delta / xi) : 0) - logP
       ),
     );
-    const loss = bear({ form: "convex", tau, xi, lambda, beam, reduction: "sum" });
-    await expectLoss(tally, batch, loss, facts, weights, value);
+    await expectLoss(tally, batch, loss(batch), facts, weights, value);
   },
-};
+});
+
+export const S5: Proposition<TokenBatch> = convexForm(
+  ({ tau, xi, lambda, beam }) => bear({ form: "convex", tau, xi, lambda, beam, reduction: "sum" }),
+);
 
 export const S6: Proposition<TokenBatch> = {
   id: "S6",
