@@ -194,9 +194,14 @@ function judgeList({ leaf, path, found, wide }: UserFacts, slack: number, judge:
   judge.bound("T9", kth - Math.max(-Infinity, ...outside), slack);
 }
 
-/** T11: margins row by row, the scores of all prefixes that both searches saw, and the beams. */
+/** T11: margins row by row, the scores of the path and of all prefixes that both searches saw, and the beams. */
 function judgeStability(facts: UserFacts, budget: Budget, judge: Judge): void {
-  const { margins, deviceMargins, logitErrors, found, oracle } = facts;
+  const { path, margins, deviceMargins, logitErrors, found, oracle } = facts;
+  path.forEach(({ nodes, own, score }, i) => {
+    for (const other of scoresOf(found.steps[i], new Set([nodes[own]]))) {
+      judge.bound("T11", slackAt(i + 1, score, budget) - Math.abs(other - score), 0);
+    }
+  });
   margins.forEach(({ margin }, i) => {
     const moved = Math.abs(deviceMargins[i].margin - margin);
     judge.bound("T11", (2 * logitErrors[i]) / budget.tau + FLOAT64 - moved, 0);
