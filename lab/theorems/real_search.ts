@@ -180,8 +180,11 @@ export function onDevice(device: Device, proposition: Proposition<World>): Propo
   };
 }
 
-/** D2 on a device. */
-export function equalsExact(device: Device): Proposition<SearchCase> {
+/** D2 on a device; `find` searches. */
+export function equalsExact(
+  device: Device,
+  find: (device: Device, search: SearchCase) => Promise<Searched[]> = shared,
+): Proposition<SearchCase> {
   return {
     id: "D2",
     statement: "a device's beams, pools, scores and margins are the exact ones, entry by entry",
@@ -190,7 +193,7 @@ export function equalsExact(device: Device): Proposition<SearchCase> {
     proof: "Definition; ties go to the lower node on every device.",
     source: "differential check",
     async check(search, tally): Promise<void> {
-      for (const found of await shared(device, search)) compareSteps(found, search.beam, tally);
+      for (const found of await find(device, search)) compareSteps(found, search.beam, tally);
     },
   };
 }

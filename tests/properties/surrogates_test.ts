@@ -1,0 +1,44 @@
+/** What the losses put in place of the violation, against automatic differentiation, and THEORY.md's numbers. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { surrogates } from "../../lab/theorems/catalogue.ts";
+import { verifyPropositions } from "../../lab/theorems/runner.ts";
+import { regularizer } from "../../lab/theorems/surrogates.ts";
+import {
+  differentiate,
+  factsOf,
+  tokenBatches,
+  type TokenRow,
+} from "../../lab/theorems/token_batch.ts";
+import { bear } from "../../models/losses/bear.ts";
+
+for (const surrogate of surrogates) {
+  test(`${surrogate.id}: ${surrogate.statement}`, async () => {
+    const options = { cases: 500, seed: 3 };
+    const [outcome] = await verifyPropositions(tokenBatches(), [surrogate], options);
+    assert.equal(outcome.failures, 0, `${outcome.counterexample}`);
+    assert.ok(outcome.instances > 0);
+  });
+}
+
+test("S6: one violation scores far below none, so exp(L_reg) does not relax any", () => {
+  assert.equal(regularizer([-10, 5]).toFixed(2), "-10.01");
+  assert.equal(regularizer([-1, -1]).toFixed(2), "-2.63");
+});
+
+test("S3: the released form lies above the violation of one token and below that of another", async () => {
+  const settings = { beam: 1, tau: 1, xi: 1, lambda: 1 };
+  const row = (logits: number[]): TokenRow => ({ logits, children: [0, 1], label: 0 });
+  const rest: number[] = Array(6).fill(0);
+  const cases = [
+    { row: row([0, 0.1, ...rest]), violated: true, above: false }, // -log p = .74 < 1
+    { row: row([0.1, 0, ...rest]), violated: false, above: true }, // -log p = .65 > 0
+  ];
+  for (const { row, violated, above } of cases) {
+    const batch = { ...settings, rows: [row] };
+    const { value } = await differentiate(bear({ ...settings, form: "released" }), batch);
+    assert.equal(factsOf(row, batch).violated, violated);
+    assert.equal(value > (violated ? 1 : 0), above);
+    assert.notEqual(value, violated ? 1 : 0);
+  }
+});
