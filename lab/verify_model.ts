@@ -18,17 +18,9 @@ import { loadSemanticIds } from "./data/semantic_ids.ts";
 import { synthetic } from "./data/synthetic.ts";
 import { evaluate, type Evaluation } from "./evaluate.ts";
 import { normalizationOf } from "./experiment.ts";
+import { noCounts, STATEMENTS, type TheoremCount, type TheoremId } from "./judge.ts";
 import { type OpenModel, openModel, readRecipe } from "./saved_model.ts";
-import {
-  type Budget,
-  judgeUser,
-  noCounts,
-  STATEMENTS,
-  type TheoremCount,
-  type TheoremId,
-  type UserFacts,
-  verdictOf,
-} from "./verify_user.ts";
+import { type Budget, judgeUser, type UserFacts, verdictOf } from "./verify_user.ts";
 
 /** What {@link verifyModel} is told. */
 export interface VerifyModelOptions {
@@ -86,10 +78,10 @@ export interface ModelVerification {
   readonly violations: number;
   /** What one teacher-forced pass says of the targets. */
   readonly verdicts: {
-    /** Certified retrieved by T6. */
-    readonly retrievedByCount: VerdictCount;
-    /** Certified retrieved by T4 and not by T6. */
+    /** Certified retrieved by T4. */
     readonly retrievedByMass: VerdictCount;
+    /** Certified retrieved by T6 and not by T4. */
+    readonly retrievedByCount: VerdictCount;
     /** Certified pruned by T2: entry t - 1 at step t. */
     readonly prunedAtStep: readonly VerdictCount[];
     /** Neither; `confirmed` are those that the search returned. */
@@ -254,7 +246,7 @@ function countVerdicts(
   budget: Budget,
 ): ModelVerification["verdicts"] {
   const tally = (): { users: number; confirmed: number } => ({ users: 0, confirmed: 0 });
-  const [retrievedByCount, retrievedByMass, undecided] = [tally(), tally(), tally()];
+  const [retrievedByMass, retrievedByCount, undecided] = [tally(), tally(), tally()];
   const prunedAtStep = Array.from({ length: facts[0].counts.trie.maxDepth }, tally);
   for (const user of facts) {
     const verdict = verdictOf(user, budget);
@@ -269,7 +261,7 @@ function countVerdicts(
     count.users++;
     if (returned === (verdict.kind !== "pruned")) count.confirmed++;
   }
-  return { retrievedByCount, retrievedByMass, prunedAtStep, undecided };
+  return { retrievedByMass, retrievedByCount, prunedAtStep, undecided };
 }
 
 function listShares(

@@ -36,8 +36,8 @@ export function renderModelVerification(found: ModelVerification): string {
     renderTable(
       ["one teacher-forced pass says of the target", "users", "share", "the search did"],
       [
-        row("certified retrieved (T6)", verdicts.retrievedByCount, users),
-        row("certified retrieved (T4, not T6)", verdicts.retrievedByMass, users),
+        row("certified retrieved (T4)", verdicts.retrievedByMass, users),
+        row("certified retrieved (T6, not T4)", verdicts.retrievedByCount, users),
         ...verdicts.prunedAtStep.map((count, t) =>
           row(`certified pruned by step ${t + 1} (T2)`, count, users)
         ),

@@ -91,7 +91,8 @@ test("verifyModel: another beam, the first users only", async () => {
   assert.equal(found.retrieved, 1); // the beam holds the whole catalogue
   assert.equal(found.exactLists, 1);
   assert.deepEqual(found.vacuous, [1, 1, 1]);
-  assert.equal(found.verdicts.retrievedByCount.users, 5);
+  const { retrievedByMass, retrievedByCount } = found.verdicts;
+  assert.equal(retrievedByMass.users + retrievedByCount.users, 5);
 });
 
 test("verifyModel: what is no run of the data is refused", async () => {

@@ -3,14 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { cpu } from "../../core/cpu_backend.ts";
-import {
-  judgeUser,
-  noCounts,
-  type TheoremCounts,
-  type TheoremId,
-  type UserFacts,
-  verdictOf,
-} from "../../lab/verify_user.ts";
+import { noCounts, type TheoremCounts, type TheoremId } from "../../lab/judge.ts";
+import { judgeUser, type UserFacts, verdictOf } from "../../lab/verify_user.ts";
 import { LevelCounts, pathSteps } from "../../models/decode/certificates.ts";
 import { logProbs, margins, type PathLogits } from "../../models/decode/pruning.ts";
 import { logSumExp } from "../../models/decode/ranked.ts";
