@@ -4,6 +4,7 @@
  * @module
  */
 import { cpu } from "../core/cpu_backend.ts";
+import { ArgumentError } from "../core/errors.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
 import { certifiedCount, LevelCounts, pathSteps } from "../models/decode/certificates.ts";
 import { margins } from "../models/decode/pruning.ts";
@@ -126,7 +127,7 @@ const CHUNK = 64;
  *
  * @throws {CheckpointError} if there is no such run, it is malformed, or it was trained on another data set.
  * @throws {DataError} if the data cannot be read.
- * @throws {ArgumentError} if beam is not a positive integer.
+ * @throws {ArgumentError} if beam or limitUsers is not a positive integer.
  *
  * @example
  * ```ts ignore
@@ -138,6 +139,12 @@ const CHUNK = 64;
  */
 export async function verifyModel(options: VerifyModelOptions): Promise<ModelVerification> {
   const began = performance.now();
+  const { limitUsers = Infinity } = options;
+  if (!(limitUsers >= 1)) {
+    throw new ArgumentError(
+      `Cannot verify a model: limitUsers must be a positive integer, got ${limitUsers}`,
+    );
+  }
   const dataset = options.data === "synthetic" ? synthetic() : loadSemanticIds(options.data);
   const recipe = readRecipe(options.checkpoint, dataset);
   const { tau, history } = recipe;
@@ -159,7 +166,7 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
     onProgress: (done) => report(cases.length + done),
   });
 
-  const eps = Math.max(...facts.flatMap((user) => user.logitErrors));
+  const eps = facts.reduce((most, user) => Math.max(most, ...user.logitErrors), 0);
   const counts = noCounts();
   for (const user of facts) judgeUser(user, { eps, tau }, counts);
   const theorems = Object.entries(counts).map(([id, count]) => ({

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { CheckpointError } from "../../core/errors.ts";
+import { ArgumentError, CheckpointError } from "../../core/errors.ts";
 import { type Report, runExperiment } from "../../lab/experiment.ts";
 import { parseOptions } from "../../lab/options.ts";
 import { type ModelVerification, verifyModel } from "../../lab/verify_model.ts";
@@ -99,6 +99,8 @@ test("verifyModel: what is no run of the data is refused", async () => {
   const checkpoint = await runOf("bear");
   await assert.rejects(verifyModel({ checkpoint: emptyFolder(), data: DATA }), CheckpointError);
   await assert.rejects(verifyModel({ checkpoint, data: "synthetic" }), CheckpointError);
+  await assert.rejects(verifyModel({ checkpoint, data: DATA, limitUsers: 0 }), ArgumentError);
+  await assert.rejects(verifyModel({ checkpoint, data: DATA, beam: 0.5 }), ArgumentError);
   writeFileSync(join(OUT, "sft-seed0", "config.json"), "{");
   const broken = { checkpoint: await runOf("sft"), data: DATA };
   await assert.rejects(verifyModel(broken), CheckpointError);
