@@ -119,7 +119,7 @@ const CHUNK = 64;
  *
  * The searches run on a float32 cpu device; the probabilities along the target's path come from a float64 oracle with
  * the same weights. The budget is eps, the largest difference between a logit of the two in these users' teacher-forced rows: the gap
- * of two prefixes of t tokens may differ by 2 t eps / tau (T11), plus 2^-20 of the score for float32's own arithmetic. An
+ * of two prefixes of t tokens may differ by 2 t eps / tau (T11), plus 2^-19 of the score (of 1 if that is more) for float32's own arithmetic. An
  * instance that is decided by less is undecided.
  *
  * Global prefix ranks (T3) are counted in a beam search of width max(4 B, 32); where that does not settle the rank, the
@@ -140,7 +140,7 @@ const CHUNK = 64;
 export async function verifyModel(options: VerifyModelOptions): Promise<ModelVerification> {
   const began = performance.now();
   const { limitUsers = Infinity } = options;
-  if (!(limitUsers >= 1)) {
+  if (!(limitUsers >= 1 && Math.floor(limitUsers) === limitUsers)) {
     throw new ArgumentError(
       `Cannot verify a model: limitUsers must be a positive integer, got ${limitUsers}`,
     );
