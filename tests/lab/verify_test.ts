@@ -1,0 +1,110 @@
+/** `deno task verify` as a user runs it: a process of its own, without a terminal. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import process from "node:process";
+import { test } from "node:test";
+import { renderVerification, verificationJson } from "../../lab/theorems/report.ts";
+import { isVerified, type VerificationReport } from "../../lab/theorems/verification.ts";
+
+const inDeno = "Deno" in globalThis;
+
+/** The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime in its arguments it adds permissions. */
+function verify(args: string): { code: number | null; stdout: string; stderr: string } {
+  const command = `"$RUNTIME" run ${inDeno ? "-P" : ""} lab/cli/verify.ts ${args} </dev/null`;
+  const { status, stdout, stderr } = spawnSync("sh", [], {
+    input: command,
+    encoding: "utf8",
+    env: { ...process.env, RUNTIME: process.execPath, NO_COLOR: "1" },
+  });
+  return { code: status, stdout, stderr };
+}
+
+test("verify: --json prints one object with every theorem, refutation and mutant", () => {
+  const { code, stdout, stderr } = verify("--json --cases 40 --seed 2");
+  assert.equal(code, 0, stderr);
+  assert.equal(stdout.trim().split("\n").length, 1);
+  const report = JSON.parse(stdout) as ReturnType<typeof verificationJson>;
+  const ids = report.theorems.map(({ id }) => id);
+  assert.deepEqual(ids.slice(0, 12), Array.from({ length: 12 }, (_, i) => `T${i + 1}`));
+  for (const { id, cases, instances, failures } of report.theorems) {
+    assert.equal(cases, 40, id);
+    assert.ok(instances > 0, id);
+    assert.equal(failures, 0, id);
+  }
+  for (const { id, found, counterexample, replay } of report.refutations) {
+    assert.ok(found && counterexample.includes("\n"), id);
+    assert.match(replay, /^seed \d+, path [\d:]+$/);
+  }
+  assert.deepEqual(report.refutations.map(({ id }) => id).slice(0, 8), [
+    ...["R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8"],
+  ]);
+  assert.ok(report.mutants.planted > 30);
+  assert.equal(report.mutants.planted, report.mutants.caught);
+  assert.match(stderr, /catalogues: 40/);
+});
+
+test("verify: --help, and bad usage ends with one line and code 2", () => {
+  const help = verify("--help");
+  assert.equal(help.code, 0);
+  for (const option of ["cases", "seed", "json"]) assert.ok(help.stdout.includes(`--${option}`));
+  const wrong: Readonly<Record<string, RegExp>> = {
+    "--colour red": /^Cannot use the command line: .*got --colour$/,
+    "--cases 0": /^Cannot use --cases: it must be an integer of at least 1, got 0$/,
+    "--cases": /^Cannot use --cases: .* got none$/,
+    "--seed=-1": /^Cannot use --seed: .* got -1$/,
+    "ten": /^Cannot use the command line: .*got ten$/,
+  };
+  for (const [args, message] of Object.entries(wrong)) {
+    const { code, stdout, stderr } = verify(args);
+    assert.equal(code, 2, args);
+    assert.equal(stdout, "");
+    const lines = stderr.trim().split("\n").filter((line) => !line.startsWith("Warning"));
+    assert.equal(lines.length, 1, stderr);
+    assert.match(lines[0], message);
+  }
+});
+
+const outcome = { id: "T1", statement: "a => b", cases: 5, instances: 3, failures: 0 };
+const found = {
+  ...{ id: "R1", statement: "b => a", found: true, counterexample: "B = 1\n  [0] 1/2" },
+  replay: "seed 1, path 0:1",
+};
+const good: VerificationReport = {
+  seed: 1,
+  theorems: [outcome],
+  refutations: [found],
+  mutants: { planted: 2, caught: 2, escaped: [] },
+  devices: [
+    { name: "cpu", outcomes: [outcome] },
+    { name: "webgpu", skipped: "no adapter", outcomes: [] },
+  ],
+};
+
+test("verify: the report names what holds, what was left out, and how to replay", () => {
+  assert.ok(isVerified(good));
+  const text = renderVerification(good);
+  assert.match(text, /T1 .* a => b .* 5 .* 3 .* 0/);
+  for (const part of ["[0] 1/2", "seed 1, path 0:1", "webgpu was left out: no adapter", "holds"]) {
+    assert.ok(text.includes(part), part);
+  }
+  assert.equal(verificationJson(good).devices[1].skipped, "no adapter");
+});
+
+test("verify: whatever fails, is not tested, not found or not caught, is said and is no success", () => {
+  const bad: readonly [Partial<VerificationReport>, RegExp][] = [
+    [{ theorems: [{ ...outcome, failures: 1, counterexample: "x" }] }, /T1 FAILS: x/],
+    [{ theorems: [{ ...outcome, instances: 0 }] }, /T1 WAS NOT TESTED/],
+    [{ refutations: [{ ...found, found: false }] }, /NOT FOUND/],
+    [{ mutants: { planted: 2, caught: 1, escaped: ["B + 1 places"] } }, /escaped: B \+ 1 places/],
+    [
+      { devices: [{ name: "cpu", outcomes: [{ ...outcome, failures: 2, counterexample: "y" }] }] },
+      /T1 FAILS on cpu: y/,
+    ],
+  ];
+  for (const [change, message] of bad) {
+    const report = { ...good, ...change };
+    assert.ok(!isVerified(report));
+    assert.match(renderVerification(report), message);
+    assert.match(renderVerification(report), /NOT VERIFIED/);
+  }
+});

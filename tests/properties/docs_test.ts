@@ -1,0 +1,84 @@
+/** docs/theory.md, the catalogue of the code, and these tests name the same statements in the same words. */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { cpu } from "../../core/cpu_backend.ts";
+import {
+  exactRefutations,
+  exactTheorems,
+  floatRefutations,
+  stabilityTheorems,
+  surrogates,
+} from "../../lab/theorems/catalogue.ts";
+import { exactMutants, stabilityMutants, surrogateMutants } from "../../lab/theorems/mutants.ts";
+import { equalsExact } from "../../lab/theorems/real_search.ts";
+
+const page = readFileSync("docs/theory.md", "utf8");
+const propositions = [
+  ...exactTheorems,
+  ...stabilityTheorems,
+  ...surrogates,
+  equalsExact(cpu()),
+];
+const refutations = [...exactRefutations, ...floatRefutations];
+const mutants = [...exactMutants, ...stabilityMutants, ...surrogateMutants];
+
+/** The page's sections by the id that heads them. */
+const sections = new Map(
+  page.split(/^### /m).slice(1).map((text): [string, string] => [
+    text.slice(0, text.indexOf("\n")),
+    text.split(/^## /m)[0],
+  ]),
+);
+
+/** Words alone: the page may break lines and escape characters. */
+const words = (text: string): string => text.replaceAll("\\", "").replaceAll(/\s+/g, " ");
+
+test("docs: every id of the code has one section, and every section an id", () => {
+  const ids = [...propositions, ...refutations].map(({ id }) => id);
+  assert.equal(new Set(ids).size, ids.length);
+  assert.deepEqual([...sections.keys()].toSorted(), ids.toSorted());
+  const numbers = (letter: string): number[] =>
+    ids.filter((id) => id.startsWith(letter)).map((id) => Number(id.slice(1))).sort((a, b) =>
+      a - b
+    );
+  assert.deepEqual(numbers("T"), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+  assert.deepEqual(numbers("R").slice(0, 8), [1, 2, 3, 4, 5, 6, 7, 8]);
+});
+
+for (const { id, statement, hypothesis, proof, source } of propositions) {
+  test(`docs: ${id} says what the code says`, () => {
+    const section = words(sections.get(id) ?? "");
+    for (const text of [statement, hypothesis, proof, source]) {
+      assert.ok(section.includes(words(text)), `${id}: ${text}`);
+    }
+    const caught = mutants.filter(({ caughtBy }) => caughtBy.id === id).map(({ name }) => name);
+    if (caught.length > 0) assert.ok(section.includes(`Catches: ${words(caught.join("; "))}.`), id);
+  });
+}
+
+for (const { id, statement, source } of refutations) {
+  test(`docs: ${id} says what the code says, with a picture`, () => {
+    const section = sections.get(id) ?? "";
+    for (const text of [statement, source]) assert.ok(words(section).includes(words(text)), text);
+    assert.match(section, /```\n[^`]+\n```/);
+  });
+}
+
+test("docs: the code and the test that a section names exist and are about it", () => {
+  for (const [id, section] of sections) {
+    const files = [...section.matchAll(/\]\(\.\.\/([\w/.]+)\)/g)].map((match) => match[1]);
+    assert.equal(files.length, 2, id);
+    for (const file of files) assert.ok(existsSync(join(".", file)), file);
+    const code = readFileSync(files[0], "utf8");
+    assert.match(code, new RegExp(`export const ${id}\\b|id: "${id}"`), `${files[0]} states ${id}`);
+    // Tests are named by the ids of these lists; the rest names its id itself.
+    const tested = readFileSync(files[1], "utf8");
+    assert.match(tested, /\$\{(theorem|surrogate|refutation)\.id\}|D2/, `${files[1]} tests ${id}`);
+  }
+});
+
+test("docs: the number of mutants", () => {
+  assert.ok(page.includes(`${mutants.length} deliberate mistakes`));
+});
