@@ -1,6 +1,6 @@
 // deno-lint-ignore-file no-console -- prints the report
 /**
- * Verifies the theory of what beam search prunes: `deno task verify --help` lists the options.
+ * Verifies the theory of what beam search prunes, in itself or on a trained model: `deno task verify --help` lists the options.
  *
  * @module
  */
@@ -11,54 +11,20 @@ import { openDevice } from "../devices.ts";
 import { createProgress, formatDuration, type Progress } from "../progress.ts";
 import { renderVerification, verificationJson } from "../theorems/report.ts";
 import { isVerified, type VerifiedDevice, verifyTheory } from "../theorems/verification.ts";
+import { verifyModel } from "../verify_model.ts";
+import { renderModelVerification } from "../verify_report.ts";
+import { parseVerifyOptions, VERIFY_HELP, type VerifyOptions } from "./verify_options.ts";
 
-const HELP =
-  `Verifies every theorem, refutation, surrogate and mutant of docs/theory.md on random catalogues, and the
-search of every device against exact beams.
+/** From how many seeds a refutation is looked for, to print the smallest. */
+const SEARCHES = 8;
 
-  deno task verify [options]
+let bar: Progress | undefined;
 
-  --cases N   worlds a theorem (20000)
-  --seed S    where the generators start (1)
-  --json      print one JSON object and nothing else to the standard output
-  --help      print this and stop`;
-
-interface Options {
-  readonly cases: number;
-  readonly seed: number;
-  readonly json: boolean;
-  readonly help: boolean;
-}
-
-/** @throws {UsageError} if an option is unknown or outside its domain. */
-function parse(args: readonly string[]): Options {
-  const options = { cases: 20_000, seed: 1, json: false, help: false };
-  const rest = args.flatMap((arg) => /^--[a-z]+=/.test(arg) ? splitOnce(arg) : [arg]);
-  while (rest.length > 0) {
-    const flag = rest.shift();
-    if (flag === "--json" || flag === "--help") options[flag === "--json" ? "json" : "help"] = true;
-    else if (flag === "--cases") options.cases = integer(flag, rest.shift(), 1);
-    else if (flag === "--seed") options.seed = integer(flag, rest.shift(), 0);
-    else {
-      throw new UsageError(
-        `Cannot use the command line: options must be among those that --help lists, got ${flag}`,
-      );
-    }
-  }
-  return options;
-}
-
-function splitOnce(arg: string): string[] {
-  const at = arg.indexOf("=");
-  return [arg.slice(0, at), arg.slice(at + 1)];
-}
-
-function integer(flag: string, text: string | undefined, least: number): number {
-  const n = /^\d+$/.test(text ?? "") ? Number(text) : NaN;
-  if (n >= least && n < 2 ** 31) return n;
-  throw new UsageError(
-    `Cannot use ${flag}: it must be an integer of at least ${least}, got ${text ?? "none"}`,
-  );
+/** Shows how far a stage is, on the standard error. */
+function show(stage: string, done: number, total: number): void {
+  bar ??= createProgress({ label: stage, total });
+  bar.update(done, {});
+  if (done === total) bar = void bar.finish(`${stage}: ${total}`);
 }
 
 /** Every device; a webgpu device that is not there is left out and says why. */
@@ -74,25 +40,40 @@ async function devicesHere(): Promise<VerifiedDevice[]> {
   ];
 }
 
+/** What there is to print, and whether everything holds. */
+interface Verdict {
+  readonly text: string;
+  readonly json: object;
+  readonly holds: boolean;
+}
+
+async function onTheory({ cases, seed }: VerifyOptions): Promise<Verdict> {
+  const devices = await devicesHere();
+  const report = await verifyTheory({ cases, seed, searches: SEARCHES, devices, progress: show });
+  return {
+    text: renderVerification(report),
+    json: verificationJson(report),
+    holds: isVerified(report),
+  };
+}
+
+async function onModel(checkpoint: string, options: VerifyOptions): Promise<Verdict> {
+  const { data, beam, limitUsers } = options;
+  const onProgress = (done: number, total: number): void => show("users, twice", done, total);
+  const found = await verifyModel({ checkpoint, data, beam, limitUsers, onProgress });
+  return { text: renderModelVerification(found), json: found, holds: found.violations === 0 };
+}
+
 async function main(args: readonly string[]): Promise<void> {
-  const { cases, seed, json, help } = parse(args);
-  if (help) return console.log(HELP);
+  const options = parseVerifyOptions(args);
+  const { help, json, checkpoint } = options;
+  if (help) return console.log(VERIFY_HELP);
   const began = performance.now();
-  let bar: Progress | undefined;
-  const report = await verifyTheory({
-    cases,
-    seed,
-    searches: 8,
-    devices: await devicesHere(),
-    progress(stage, done, total): void {
-      bar ??= createProgress({ label: stage, total });
-      bar.update(done, {});
-      if (done === total) bar = void bar.finish(`${stage}: ${total}`);
-    },
-  });
+  const verdict =
+    await (checkpoint === undefined ? onTheory(options) : onModel(checkpoint, options));
   console.error(`Verified in ${formatDuration(performance.now() - began)}`);
-  console.log(json ? JSON.stringify(verificationJson(report)) : renderVerification(report));
-  if (!isVerified(report)) process.exitCode = 1;
+  console.log(json ? JSON.stringify(verdict.json) : verdict.text);
+  if (!verdict.holds) process.exitCode = 1;
 }
 
 try {

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { test } from "node:test";
+import { UsageError } from "../../core/errors.ts";
+import { parseVerifyOptions } from "../../lab/cli/verify_options.ts";
 import { renderVerification, verificationJson } from "../../lab/theorems/report.ts";
 import { isVerified, type VerificationReport } from "../../lab/theorems/verification.ts";
 
@@ -46,22 +48,51 @@ test("verify: --json prints one object with every theorem, refutation and mutant
 test("verify: --help, and bad usage ends with one line and code 2", () => {
   const help = verify("--help");
   assert.equal(help.code, 0);
-  for (const option of ["cases", "seed", "json"]) assert.ok(help.stdout.includes(`--${option}`));
+  for (const option of "cases seed json checkpoint data beam limit-users".split(" ")) {
+    assert.ok(help.stdout.includes(`--${option}`), option);
+  }
+  const { code, stdout, stderr } = verify("--colour red");
+  assert.equal(code, 2);
+  assert.equal(stdout, "");
+  const lines = stderr.trim().split("\n").filter((line) => !line.startsWith("Warning"));
+  assert.deepEqual(lines, [
+    "Cannot use the command line: options must be among those that --help lists, got --colour",
+  ]);
+});
+
+test("verify: a checkpoint that is not there ends with one line and code 1", () => {
+  const { code, stdout, stderr } = verify("--json --checkpoint no/such/folder");
+  assert.equal(code, 1);
+  assert.equal(stdout, "");
+  assert.match(stderr, /^Cannot .*no.such.folder/m);
+  assert.doesNotMatch(stderr, /^\s+at /m, "no stack trace");
+});
+
+test("verify: options outside their domain, or that do not fit, are refused", () => {
   const wrong: Readonly<Record<string, RegExp>> = {
-    "--colour red": /^Cannot use the command line: .*got --colour$/,
     "--cases 0": /^Cannot use --cases: it must be an integer of at least 1, got 0$/,
-    "--cases": /^Cannot use --cases: .* got none$/,
-    "--seed=-1": /^Cannot use --seed: .* got -1$/,
+    "--cases": /^Cannot use --cases: it must have a value, got none$/,
+    "--cases --json": /^Cannot use --cases: it must have a value, got none$/,
+    "--seed=-1": /^Cannot use --seed: it must be an integer of at least 0, got -1$/,
+    "--seed 1e3": /got 1e3$/,
+    "--seed 1 --seed=2": /^Cannot use --seed: it must be given once, got it twice$/,
     "ten": /^Cannot use the command line: .*got ten$/,
+    "--toString": /^Cannot use the command line: .*got --toString$/,
+    "--beam 10": /^Cannot use --beam: it must come with --checkpoint, got --beam$/,
+    "--checkpoint a --cases 5": /^Cannot use --cases: it must come without --checkpoint, got /,
+    "--checkpoint a --beam 0": /^Cannot use --beam: it must be an integer of at least 1, got 0$/,
   };
   for (const [args, message] of Object.entries(wrong)) {
-    const { code, stdout, stderr } = verify(args);
-    assert.equal(code, 2, args);
-    assert.equal(stdout, "");
-    const lines = stderr.trim().split("\n").filter((line) => !line.startsWith("Warning"));
-    assert.equal(lines.length, 1, stderr);
-    assert.match(lines[0], message);
+    assert.throws(() => parseVerifyOptions(args.split(" ")), (error) => {
+      assert.ok(error instanceof UsageError, args);
+      assert.match(error.message, message);
+      return true;
+    });
   }
+  const model = parseVerifyOptions("--checkpoint a --data=b --beam 5 --json".split(" "));
+  assert.deepEqual([model.checkpoint, model.data, model.beam, model.json], ["a", "b", 5, true]);
+  const theory = parseVerifyOptions([]);
+  assert.deepEqual([theory.cases, theory.seed, theory.checkpoint], [20_000, 1, undefined]);
 });
 
 const outcome = { id: "T1", statement: "a => b", cases: 5, instances: 3, failures: 0 };
