@@ -55,8 +55,8 @@ export interface WasmVersion<
   /** The module. */
   readonly module: WasmModule;
   /**
-   * Does what the twin does, on byte addresses. The memory of a buffer is a whole number of 64-byte lines, so it may read
-   * and write whole vectors past the last element.
+   * Does what the twin does, on byte addresses. A buffer begins at a 64-byte line and nothing else lies in its last line, so
+   * this line may be read as a whole. Nothing is written past the last element.
    */
   run(
     exports: Readonly<Record<string, WasmFunction>>,

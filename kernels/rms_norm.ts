@@ -13,6 +13,9 @@ import { defineKernel } from "../core/kernel.ts";
 import { ramp } from "./cases.ts";
 import { simd } from "./wasm/modules.ts";
 
+/** Rows whose last vector of four is not full: in some it would reach into the next 64-byte line. */
+const UNEVEN = [[3, 5], [16, 13], [7, 9]] as const;
+
 /** out, and r for the backward; one invocation a row. */
 export const rmsNormForward = defineKernel({
   name: "rmsNormForward",
@@ -54,6 +57,11 @@ fn kernel(n: u32) {
       params: { N: 1, C: 3, eps: 1e-5 },
       buffers: { x: [0, 0, 0], weight: [1, 2, 3], out: 3, rstd: 1 },
     },
+    ...UNEVEN.map(([N, C]) => ({
+      name: `${N} rows of ${C}`,
+      params: { N, C, eps: 1e-5 },
+      buffers: { x: ramp(N * C, 1), weight: ramp(C, 2), out: N * C, rstd: N },
+    })),
   ],
 });
 
@@ -112,6 +120,17 @@ fn kernel(n: u32) {
       params: { N: 2, C: 7 },
       buffers: { dout: ramp(14, 3), x: ramp(14, 1), weight: ramp(7, 2), rstd: [1, 1.5], dx: 14 },
     },
+    ...UNEVEN.map(([N, C]) => ({
+      name: `${N} rows of ${C}`,
+      params: { N, C },
+      buffers: {
+        dout: ramp(N * C, 3),
+        x: ramp(N * C, 1),
+        weight: ramp(C, 2),
+        rstd: ramp(N, 4).map((r) => r + 2),
+        dx: N * C,
+      },
+    })),
   ],
 });
 
@@ -151,5 +170,10 @@ fn kernel(c: u32) {
       params: { N: 11, C: 7 },
       buffers: { dout: ramp(77, 3), x: ramp(77, 1), rstd: ramp(11, 2), dweight: 7 },
     },
+    ...UNEVEN.map(([N, C]) => ({
+      name: `${N} rows of ${C}`,
+      params: { N, C },
+      buffers: { dout: ramp(N * C, 3), x: ramp(N * C, 1), rstd: ramp(N, 4), dweight: C },
+    })),
   ],
 });

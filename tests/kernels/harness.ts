@@ -8,8 +8,12 @@ import type { Tensor } from "../../core/tensor.ts";
 /** Write buffers begin with this, so that an element that nobody writes shows. */
 const GARBAGE = -12345;
 
-/** What lies behind every buffer, so that a write past its end shows. */
-const GUARD = Int32Array.from({ length: 16 }, (_, i) => 1000 + i);
+/** How many numbers lie right behind the last element of every buffer, so that a write past it shows. */
+const GUARD = 16;
+
+/** The guard of buffer i: no two buffers have the same, so that a copy of one shows in another. */
+const guardOf = (i: number): number[] =>
+  Array.from({ length: GUARD }, (_, j) => 1000 * (i + 1) + j);
 
 /** What the buffers of a case hold before the kernel runs. */
 function contents(kernel: Kernel, { buffers }: KernelCase): Map<string, Float64Array | Int32Array> {
@@ -50,24 +54,26 @@ export async function check(
 ): Promise<TypedArray[]> {
   using _scope = device.arena();
   const tensors: Record<string, Tensor> = {};
-  const guards: Tensor[] = [];
+  const guarded: Tensor[] = []; // the buffers with their guards, in the same memory
   const twin: Record<string, Float64Array | Int32Array> = {};
   for (const [name, array] of contents(kernel, kase)) {
     twin[name] = rounded(device, array);
-    tensors[name] = device.tensor(twin[name]);
-    guards.push(device.tensor(GUARD));
+    const dtype = array instanceof Int32Array ? "int32" : device.float;
+    const whole = device.tensor([...twin[name], ...guardOf(guarded.length)], undefined, dtype);
+    tensors[name] = whole.view([array.length]);
+    guarded.push(whole);
   }
   device.run(kernel, tensors, kase.params);
   const names = Object.keys(kernel.buffers);
-  const read = await device.read([...names.map((name) => tensors[name]), ...guards]);
-  const results = read.slice(0, names.length);
+  const read = await device.read(guarded);
+  const results = read.map((elements) => elements.slice(0, -GUARD));
   kernel.cpu(twin as never, kase.params);
   names.forEach((name, i) => {
     const exact = twin[name] instanceof Int32Array || kernel.buffers[name].startsWith("read");
     const tolerance = device.float === "float64" ? 1e-12 : kernel.tolerance ?? 1e-5;
     const what = `${kernel.name} on ${device.kind}, "${kase.name}": ${name}`;
     compare(results[i], twin[name], exact ? 0 : tolerance, what);
-    assert.deepEqual(read[names.length + i], GUARD, `${what} was written past its end`);
+    assert.deepEqual([...read[i].slice(-GUARD)], guardOf(i), `${what} was written past its end`);
   });
   return results;
 }

@@ -1,13 +1,25 @@
 // Elementwise kernels. Sizes are in elements, addresses in bytes. A buffer's memory is a whole number of 64-byte lines,
-// so the last vectors may reach past the last element.
+// so the last vectors may be read past the last element; `put` does not write past it.
 
 import { madd, nmadd, prepare, sigmoid4 } from "./maths";
+
+/** Stores those of four lanes that lie before `end`. */
+// @ts-ignore: decorator
+@inline
+function put(to: usize, x: v128, end: usize): void {
+  if (to + 16 <= end) v128.store(to, x);
+  else {
+    if (to < end) v128.store_lane<f32>(to, x, 0);
+    if (to + 4 < end) v128.store_lane<f32>(to, x, 1, 4);
+    if (to + 8 < end) v128.store_lane<f32>(to, x, 2, 8);
+  }
+}
 
 /** out = a + b. */
 export function add(a: usize, b: usize, out: usize, n: i32): void {
   const bytes = <usize> n << 2;
   for (let i: usize = 0; i < bytes; i += 16) {
-    v128.store(out + i, f32x4.add(v128.load(a + i), v128.load(b + i)));
+    put(out + i, f32x4.add(v128.load(a + i), v128.load(b + i)), out + bytes);
   }
 }
 
@@ -17,7 +29,8 @@ export function swigluForward(gate: usize, up: usize, out: usize, n: i32, scratc
   const bytes = <usize> n << 2;
   for (let i: usize = 0; i < bytes; i += 16) {
     const g = v128.load(gate + i);
-    v128.store(out + i, f32x4.mul(f32x4.mul(g, sigmoid4(g, scratch)), v128.load(up + i)));
+    const y = f32x4.mul(f32x4.mul(g, sigmoid4(g, scratch)), v128.load(up + i));
+    put(out + i, y, out + bytes);
   }
 }
 
@@ -39,8 +52,8 @@ export function swigluBackward(
     const s = sigmoid4(g, scratch);
     const ds = f32x4.mul(v128.load(dout + i), s);
     const slope = madd(g, f32x4.sub(one, s), one);
-    v128.store(dgate + i, f32x4.mul(f32x4.mul(ds, v128.load(up + i)), slope));
-    v128.store(dup + i, f32x4.mul(ds, g));
+    put(dgate + i, f32x4.mul(f32x4.mul(ds, v128.load(up + i)), slope), dgate + bytes);
+    put(dup + i, f32x4.mul(ds, g), dup + bytes);
   }
 }
 
@@ -77,7 +90,7 @@ export function dropout(
   const c4 = i32x4.splat(key2 + 4), a5 = i32x4.splat(key0 + 5), first = i32x4.splat(key1 + stream);
   const least = i32x4.splat(threshold), factor = f32x4.splat(scale);
   let counter = i32x4(0, 1, 2, 3);
-  for (const end = x + (<usize> n << 2); x < end; x += 32, out += 32) {
+  for (const end = out + (<usize> n << 2); out < end; x += 32, out += 32) {
     let u = i32x4.add(counter, a), v = first;
     u = i32x4.add(u, v);
     v = turn(v, 13, u);
@@ -131,8 +144,8 @@ export function dropout(
     v = i32x4.add(v, a5);
     const left = v128.shuffle<i32>(u, v, 0, 4, 1, 5);
     const right = v128.shuffle<i32>(u, v, 2, 6, 3, 7);
-    v128.store(out, keep(left, least, v128.load(x), factor));
-    v128.store(out, keep(right, least, v128.load(x, 16), factor), 16);
+    put(out, keep(left, least, v128.load(x), factor), end);
+    put(out + 16, keep(right, least, v128.load(x, 16), factor), end);
     counter = i32x4.add(counter, i32x4.splat(4));
   }
 }
@@ -162,10 +175,10 @@ export function adamwUpdate(
     const m = madd(f32x4.splat(keep1), v128.load(first + i), f32x4.mul(f32x4.splat(take1), g));
     const square = f32x4.mul(f32x4.mul(f32x4.splat(take2), g), g);
     const v = madd(f32x4.splat(keep2), v128.load(second + i), square);
-    v128.store(first + i, m);
-    v128.store(second + i, v);
+    put(first + i, m, first + bytes);
+    put(second + i, v, second + bytes);
     const root = f32x4.add(f32x4.sqrt(f32x4.div(v, c2)), f32x4.splat(eps));
     const step = madd(f32x4.splat(decay), p, f32x4.div(f32x4.div(m, c1), root));
-    v128.store(param + i, nmadd(rate, step, p));
+    put(param + i, nmadd(rate, step, p), param + bytes);
   }
 }

@@ -1,5 +1,5 @@
-// Kernels over rows of a matrix. Sizes are in elements, addresses in bytes. Vectors may reach past the end of a row:
-// rows go in order, and a buffer's memory is a whole number of 64-byte lines.
+// Kernels over rows of a matrix. Sizes are in elements, addresses in bytes. A row takes whole vectors as far as they fit,
+// then single elements: behind it lies another row, or another buffer.
 
 import { madd, nmadd, sumLanes } from "./maths";
 
@@ -27,9 +27,11 @@ export function rmsNormForward(
   for (let n = 0; n < N; n++, x += pitch, out += pitch, rstd += 4) {
     const r: f32 = 1.0 / sqrt<f32>(dot(x, x, C) / <f32> C + eps);
     const scale = f32x4.splat(r);
-    for (let c: usize = 0; c < pitch; c += 16) {
+    let c: usize = 0;
+    for (; c + 16 <= pitch; c += 16) {
       v128.store(out + c, f32x4.mul(f32x4.mul(v128.load(x + c), scale), v128.load(weight + c)));
     }
+    for (; c < pitch; c += 4) store<f32>(out + c, load<f32>(x + c) * r * load<f32>(weight + c));
     store<f32>(rstd, r);
   }
 }
@@ -46,14 +48,18 @@ export function rmsNormBackwardX(
 ): void {
   const pitch = <usize> C << 2;
   for (let n = 0; n < N; n++, dout += pitch, x += pitch, dx += pitch, rstd += 4) {
-    for (let c: usize = 0; c < pitch; c += 16) {
+    let c: usize = 0;
+    for (; c + 16 <= pitch; c += 16) {
       v128.store(dx + c, f32x4.mul(v128.load(weight + c), v128.load(dout + c)));
     }
-    const r = load<f32>(rstd);
-    const scale = f32x4.splat(r);
-    const pull = f32x4.splat(dot(dx, x, C) * r * r / <f32> C);
-    for (let c: usize = 0; c < pitch; c += 16) {
+    for (; c < pitch; c += 4) store<f32>(dx + c, load<f32>(weight + c) * load<f32>(dout + c));
+    const r = load<f32>(rstd), factor: f32 = dot(dx, x, C) * r * r / <f32> C;
+    const scale = f32x4.splat(r), pull = f32x4.splat(factor);
+    for (c = 0; c + 16 <= pitch; c += 16) {
       v128.store(dx + c, f32x4.mul(scale, nmadd(v128.load(x + c), pull, v128.load(dx + c))));
+    }
+    for (; c < pitch; c += 4) {
+      store<f32>(dx + c, r * (load<f32>(dx + c) - load<f32>(x + c) * factor));
     }
   }
 }
@@ -67,13 +73,13 @@ export function rmsNormBackwardWeight(
   N: i32,
   C: i32,
 ): void {
-  const pitch = <usize> C << 2;
-  for (let c: usize = 0; c < pitch; c += 16) v128.store(dweight + c, f32x4.splat(0));
+  const pitch = <usize> C << 2, body = pitch & ~15;
+  memory.fill(dweight, 0, pitch);
   let n = 0;
   for (; n + 4 <= N; n += 4, dout += 4 * pitch, x += 4 * pitch, rstd += 16) {
     const r0 = v128.load_splat<f32>(rstd), r1 = v128.load_splat<f32>(rstd, 4);
     const r2 = v128.load_splat<f32>(rstd, 8), r3 = v128.load_splat<f32>(rstd, 12);
-    for (let c: usize = 0; c < pitch; c += 16) {
+    for (let c: usize = 0; c < body; c += 16) {
       const d = dout + c, y = x + c;
       let sum = f32x4.mul(f32x4.mul(v128.load(d), v128.load(y)), r0);
       sum = madd(f32x4.mul(v128.load(d + pitch), v128.load(y + pitch)), r1, sum);
@@ -81,13 +87,27 @@ export function rmsNormBackwardWeight(
       sum = madd(f32x4.mul(v128.load(d + 3 * pitch), v128.load(y + 3 * pitch)), r3, sum);
       v128.store(dweight + c, f32x4.add(v128.load(dweight + c), sum));
     }
+    for (let row: usize = 0; row < 4; row++) {
+      addTail(dout + row * pitch, x + row * pitch, load<f32>(rstd + 4 * row), dweight, body, pitch);
+    }
   }
   for (; n < N; n++, dout += pitch, x += pitch, rstd += 4) {
     const r = v128.load_splat<f32>(rstd);
-    for (let c: usize = 0; c < pitch; c += 16) {
+    for (let c: usize = 0; c < body; c += 16) {
       const product = f32x4.mul(v128.load(dout + c), v128.load(x + c));
       v128.store(dweight + c, madd(product, r, v128.load(dweight + c)));
     }
+    addTail(dout, x, load<f32>(rstd), dweight, body, pitch);
+  }
+}
+
+/** dw_c += dout_c x_c r for the single elements of a row, from byte `body` on. */
+// @ts-ignore: decorator
+@inline
+function addTail(dout: usize, x: usize, r: f32, dweight: usize, body: usize, pitch: usize): void {
+  for (let c = body; c < pitch; c += 4) {
+    const sum = load<f32>(dweight + c) + load<f32>(dout + c) * load<f32>(x + c) * r;
+    store<f32>(dweight + c, sum);
   }
 }
 
