@@ -33,14 +33,18 @@ export function flatten(data: Nested | TypedArray): { values: TypedArray; shape:
   return { values: Float64Array.from(values), shape };
 }
 
-/** The same elements as an array of `dtype`; the array itself where it is one already. */
+/**
+ * The same elements as an array of `dtype`; the array itself where it is one already.
+ *
+ * @throws {ArgumentError} if the dtype is int32 and an element is not an integer from -2^31 to 2^31 - 1.
+ */
 export function convertTo(dtype: DType, values: TypedArray): TypedArray {
   if (ARRAYS[dtype] === values.constructor) return values;
   if (dtype === "int32") {
-    const bad = values.findIndex((v) => !Number.isInteger(v));
+    const bad = values.findIndex((v) => (v | 0) !== v);
     if (bad >= 0) {
       throw new ArgumentError(
-        `Cannot make an int32 tensor: elements must be integers, ` +
+        `Cannot make an int32 tensor: elements must be integers of 32 bits, ` +
           `got ${values[bad]} at index ${bad}`,
       );
     }

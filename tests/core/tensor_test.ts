@@ -103,12 +103,23 @@ test("tensor: dtypes must be those of the device and of the kernel", () => {
   assert.throws(() => double.tensor([1], [1], "float32"), DTypeError);
   assert.throws(() => single.tensor([1, 2.5], [2], "int32"), {
     name: "ArgumentError",
-    message: "Cannot make an int32 tensor: elements must be integers, got 2.5 at index 1",
+    message:
+      "Cannot make an int32 tensor: elements must be integers of 32 bits, got 2.5 at index 1",
   });
   assert.throws(() => affine(single.tensor([1], [1], "int32"), 2), {
     name: "DTypeError",
     message: "Cannot run affine on x: its dtype must be float32, got int32",
   });
+});
+
+test("tensor: int32 elements must be within 32 bits, and are kept to the ends", async () => {
+  const device = cpu();
+  const ends = device.tensor([-(2 ** 31), -0, 2 ** 31 - 1], [3], "int32");
+  assert.deepEqual([...await ends.data()], [-(2 ** 31), 0, 2 ** 31 - 1]);
+  for (const bad of [2 ** 31, -(2 ** 31) - 1, 2 ** 32, NaN, Infinity]) {
+    assert.throws(() => device.tensor([bad], [1], "int32"), ArgumentError);
+    assert.throws(() => device.write(ends, Float64Array.of(0, 0, bad)), ArgumentError);
+  }
 });
 
 test("tensor: the item of many elements is refused", async () => {
