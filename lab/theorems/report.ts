@@ -15,10 +15,11 @@ const STATEMENT = 78;
  *
  * @example
  * ```ts
- * import { renderVerification, verifyTheory } from "beargrad";
+ * import { renderVerification } from "beargrad";
  *
- * const report = await verifyTheory({ cases: 50, seed: 1 });
- * console.log(renderVerification(report).includes("T12")); // true
+ * const mutants = { planted: 3, caught: 2, escaped: ["B + 1 places"] };
+ * const report = { seed: 1, theorems: [], refutations: [], mutants, devices: [] };
+ * console.log(renderVerification(report)); // ... escaped: B + 1 places ... NOT VERIFIED
  * ```
  */
 export function renderVerification(report: VerificationReport): string {
@@ -67,10 +68,11 @@ export function renderVerification(report: VerificationReport): string {
  *
  * @example
  * ```ts
- * import { verificationJson, verifyTheory } from "beargrad";
+ * import { verificationJson } from "beargrad";
  *
- * const { mutants } = verificationJson(await verifyTheory({ cases: 50, seed: 1 }));
- * console.log(mutants.planted === mutants.caught); // true
+ * const mutants = { planted: 3, caught: 3, escaped: [] };
+ * const report = { seed: 1, theorems: [], refutations: [], mutants, devices: [] };
+ * console.log(JSON.stringify(verificationJson(report)));
  * ```
  */
 export function verificationJson(report: VerificationReport): {
