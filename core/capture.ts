@@ -86,7 +86,7 @@ export function capture<K extends string, O extends Tree>(
       for (const name in inputs) device.write(entry.inputs[name], inputs[name].data);
     }
     checkExternals(entry.recorded);
-    entry.recorded.program.run();
+    entry.recorded.run();
     return entry.outputs;
   };
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Backend, BackendStats, Launch, Memory, Program, Region } from "./backend.ts";
+import type { Backend, BackendStats, Launch, Memory, Region } from "./backend.ts";
 import { bytesPerElement, type DType, type FloatDType, type TypedArray } from "./dtype.ts";
 import { CaptureError, DeviceError, DTypeError, ShapeError } from "./errors.ts";
 import type { BufferUse, Kernel, ParamType, ParamValues } from "./kernel.ts";
@@ -21,8 +21,8 @@ export interface Arena extends Disposable {
 
 /** A recorded step: its program, and the memory it lives in. Internal to capture. */
 export interface Recorded {
-  /** Runs the step again. */
-  readonly program: Program;
+  /** Runs the step again. @throws {CaptureError} inside another recording. */
+  run(): void;
   /** Memory from outside the step that must still be alive when it runs. */
   readonly externals: readonly Storage[];
   /** Gives the step's memory back. */
@@ -122,9 +122,11 @@ export class Device {
    * Overwrites a tensor's elements from the host. Meant for parameters and for the inputs of captured steps.
    *
    * @throws {ShapeError} if the number of elements differs.
+   * @throws {DeviceError} if the tensor is another device's.
    */
   write(tensor: Tensor, data: TypedArray): void {
     this.#refuseWhileRecording("write to a tensor");
+    this.#refuseForeign("write to a tensor", tensor);
     if (data.length !== tensor.size) {
       throw new ShapeError(
         `Cannot write to a tensor of shape ${formatShape(tensor.shape)}: ` +
@@ -139,10 +141,12 @@ export class Device {
    *
    * @throws {CaptureError} inside a captured step, at once.
    * @throws {DisposedError} if a tensor's memory was given back.
+   * @throws {DeviceError} if a tensor is another device's.
    */
   read(tensors: readonly Tensor[]): Promise<TypedArray[]> {
     this.#refuseWhileRecording("read a tensor");
     return new Promise((resolve) => {
+      for (const tensor of tensors) this.#refuseForeign("read a tensor", tensor);
       resolve(this.#backend.download(tensors.map((t) => t.region("read"))));
     });
   }
@@ -277,7 +281,11 @@ export class Device {
       program.dispose();
       release();
     };
-    return { program, externals: [...externals], dispose };
+    const run = (): void => {
+      this.#refuseWhileRecording("run a captured step");
+      program.run();
+    };
+    return { run, externals: [...externals], dispose };
   }
 
   #store(bytes: number, birth: string, constant: boolean): Storage {
@@ -306,12 +314,7 @@ export class Device {
   }
 
   #checkBuffer(kernel: string, name: string, use: BufferUse, tensor: Tensor): void {
-    if (tensor.device !== this) {
-      throw new DeviceError(
-        `Cannot run ${kernel} on ${name}: all tensors must be on one device, got ` +
-          `${tensor.device.kind} and ${this.kind}`,
-      );
-    }
+    this.#refuseForeign(`run ${kernel} on ${name}`, tensor);
     const wanted = use.endsWith("int") ? "int32" : this.float;
     if (tensor.dtype !== wanted) {
       throw new DTypeError(
@@ -323,6 +326,14 @@ export class Device {
         `Cannot run ${kernel} on ${name}: its size must be a multiple of 4, got ${tensor.size}`,
       );
     }
+  }
+
+  #refuseForeign(action: string, tensor: Tensor): void {
+    if (tensor.device === this) return;
+    throw new DeviceError(
+      `Cannot ${action}: all tensors must be on one device, ` +
+        `got one on another (${tensor.device.kind} and ${this.kind})`,
+    );
   }
 
   #refuseWhileRecording(action: string): void {

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { ArgumentError } from "./errors.ts";
 
 /** A key: two 32-bit words. Derive as many independent keys as you like with `foldIn`. */
 export type Key = readonly [number, number];
@@ -69,6 +70,8 @@ function rotate(word: number, turn: number): number {
 /**
  * The key of a seed.
  *
+ * @throws {ArgumentError} if the seed is not an integer from 0.
+ *
  * @example
  * ```ts
  * import { foldIn, keyOf, uniform } from "beargrad";
@@ -80,6 +83,11 @@ function rotate(word: number, turn: number): number {
  * ```
  */
 export function keyOf(seed: number): Key {
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw new ArgumentError(
+      `Cannot make a key: its seed must be an integer from 0 to 2^53 - 1, got ${seed}`,
+    );
+  }
   return [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
 }
 

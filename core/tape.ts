@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { ShapeError, TapeError } from "./errors.ts";
+import { ArgumentError, ShapeError, TapeError } from "./errors.ts";
 import { formatShape } from "./shape.ts";
-import type { Tensor } from "./tensor.ts";
+import { Tensor } from "./tensor.ts";
 import { mapTree, type Tree, treeLeaves } from "./tree.ts";
 
 /** A place on a tape: an output of a node. */
@@ -131,13 +131,8 @@ export function valueAndGradWith<P extends Tree, A extends unknown[]>(
     const lent = mapTree(params, (t) => t.at(tape.leaf()));
     try {
       const value = f(lent, ...args);
-      if (value.size !== 1) {
-        throw new ShapeError(
-          `Cannot differentiate a function whose value has shape ${formatShape(value.shape)}: ` +
-            `it must be a scalar, got ${value.size} elements`,
-        );
-      }
-      if (value.tracked?.node.tape === tape) {
+      checkValue(value, tape);
+      if (value.tracked) {
         tape.backward(value.tracked, arithmetic.fullLike(value, 1), arithmetic.add);
       }
       const grads = mapTree(lent, (t) => {
@@ -149,4 +144,24 @@ export function valueAndGradWith<P extends Tree, A extends unknown[]>(
       tape.close();
     }
   };
+}
+
+function checkValue(value: unknown, tape: Tape): void {
+  if (!(value instanceof Tensor)) {
+    throw new ArgumentError(
+      `Cannot differentiate a function: its value must be a tensor, got a ${typeof value}`,
+    );
+  }
+  if (value.size !== 1) {
+    throw new ShapeError(
+      `Cannot differentiate a function whose value has shape ${formatShape(value.shape)}: ` +
+        `it must be a scalar, got ${value.size} elements`,
+    );
+  }
+  if (value.tracked && value.tracked.node.tape !== tape) {
+    throw new TapeError(
+      "Cannot differentiate a function whose value depends on what an outer valueAndGrad tracks: " +
+        "beargrad has first derivatives only",
+    );
+  }
 }

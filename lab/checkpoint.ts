@@ -6,7 +6,7 @@
  * @module
  */
 import { join } from "node:path";
-import { CheckpointError } from "../core/errors.ts";
+import { CheckpointError, NonFiniteError } from "../core/errors.ts";
 import { type Tree, treeLeaves } from "../core/tree.ts";
 import { configToJson, readTree, toHuggingFace, writeTree } from "../models/checkpoint.ts";
 import { decodeSafetensors, encodeSafetensors, type SafeTensors } from "../models/safetensors.ts";
@@ -51,6 +51,7 @@ export interface SavedRun extends RunProgress {
  * Saves a run; its folder is made if need be. One read-back. A crash at any moment leaves a folder that resumes from this
  * save or from the one before.
  *
+ * @throws {NonFiniteError} if a number to be saved is NaN or infinite; then nothing is written.
  * @throws {DataError} if the system refuses to write.
  *
  * @example
@@ -73,6 +74,7 @@ export async function saveRun(
   { params, first, second }: RunTensors,
 ): Promise<void> {
   const tensors = await readTree({ params, first, second });
+  checkFinite(folder, tensors);
   const weights = Object.fromEntries(
     Object.entries(tensors)
       .filter(([path]) => path.startsWith("params."))
@@ -93,6 +95,18 @@ export async function saveRun(
     encodeSafetensors(toHuggingFace(weights), { format: "pt" }),
   );
   writeFileAtomic(join(folder, STATE), encodeSafetensors(tensors, metadata));
+}
+
+/** A run of NaNs must not take the place of the last good save. */
+function checkFinite(folder: string, tensors: SafeTensors): void {
+  for (const [path, { data }] of Object.entries(tensors)) {
+    const bad = data.findIndex((x) => !Number.isFinite(x));
+    if (bad >= 0) {
+      throw new NonFiniteError(
+        `Cannot save ${folder}: its tensors must be finite, got ${data[bad]} in ${path}`,
+      );
+    }
+  }
 }
 
 /**

@@ -82,7 +82,7 @@ export interface ListScores {
 export interface Evaluation extends ListScores {
   /** Users. */
   readonly users: number;
-  /** Targets that exclusion took out of the catalogue: misses of every list, and no part of the counts below. */
+  /** Targets that exclusion took out of the catalogue: misses of every list, and no part of what is counted below. */
   readonly absent: number;
   /** The same scores for the exact B most probable items. */
   readonly exact: ListScores;
@@ -135,13 +135,14 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const top = Math.min(Math.max(...ks), beam);
   const causes = { violation: 0, displacement: 0, length: 0, tie: 0 };
   for (const { cause } of verdicts) if (cause !== undefined) causes[cause]++;
+  const present = verdicts.filter((v) => v.margins !== undefined);
   const inExactTop = verdicts.filter((v) => v.exactRank >= 0).length;
   const pruned = causes.violation + causes.displacement + causes.length + causes.tie;
   const { maxDepth } = trie.trie;
   return {
     users: verdicts.length,
     ...scoreRanks(verdicts.map((v) => v.rank), ks),
-    absent: verdicts.filter((v) => v.margins === undefined).length,
+    absent: verdicts.length - present.length,
     exact: scoreRanks(verdicts.map((v) => v.exactRank), ks),
     inExactTop,
     pruned,
@@ -150,7 +151,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     causes,
     vacuousShare: vacuousShares(verdicts.map((v) => v.margins ?? []), beam, maxDepth),
     survival: survivalCurve(
-      verdicts.map((v) => prunedAt(trie.trie, v.leaf, v.result.steps)),
+      present.map((v) => prunedAt(trie.trie, v.leaf, v.result.steps)),
       maxDepth,
     ),
     certifiedShare: share(
@@ -191,20 +192,24 @@ async function judge(
 ): Promise<Verdict[]> {
   const { beam, dataset, excludeHistory = false } = options;
   const { trie } = options.trie;
-  const queries = cases.map(({ history, target }) => ({
-    tokens: historyTokens(dataset, history),
-    excluded: excludeHistory ? history : [],
-    leaf: trie.leafOf[target],
-  }));
+  const queries = cases.map(({ history, target }): Query => {
+    const excluded = excludeHistory ? history : [];
+    return {
+      tokens: historyTokens(dataset, history),
+      excluded,
+      leaf: trie.leafOf[target],
+      absent: excluded.includes(target),
+    };
+  });
   const results = await search.search(
     queries.map((q) => q.tokens),
     queries.map((q) => q.excluded),
   );
   const paths = await marginsOf(queries, options);
-  const verdicts = queries.map(({ leaf }, i): Verdict => ({
+  const verdicts = queries.map(({ leaf, absent }, i): Verdict => ({
     leaf,
     result: results[i],
-    rank: rankOf(leaf, results[i].ranking),
+    rank: absent ? -1 : rankOf(leaf, results[i].ranking),
     exactRank: -1,
     margins: paths[i],
   }));
@@ -227,6 +232,8 @@ interface Query {
   readonly tokens: readonly number[];
   readonly excluded: readonly number[];
   readonly leaf: number;
+  /** Whether the target is itself excluded; another item may keep its leaf in the catalogue. */
+  readonly absent: boolean;
 }
 
 /** The margins along each target's path, in float64; undefined for a target that is not in the catalogue. */
@@ -238,9 +245,9 @@ async function marginsOf(
     queries.map((q) => q.tokens),
     queries.map((q) => trie.pathOf(q.leaf)),
   );
-  return queries.map(({ leaf, excluded }, i) => {
+  return queries.map(({ leaf, excluded, absent }, i) => {
+    if (absent) return undefined;
     const blocked = new Set(trie.blockedNodes(excluded));
-    if (blocked.has(leaf)) return undefined;
     return margins(trie, leaf, (path) => rows[i][path.length], {
       beam,
       normalization,

@@ -87,6 +87,9 @@ type Flags = { readonly [K in keyof Options]: Flag<Options[K]> };
 
 const devices: readonly DeviceChoice[] = ["auto", "webgpu", "cpu"];
 
+/** What an integer is at most unless told: sizes beyond it fit no machine. */
+const MOST = 1e6;
+
 /** Every option. The defaults suit the synthetic data. */
 const FLAGS: Flags = {
   data: text("DATA", "synthetic", "synthetic, or a folder with inter.json and index.json"),
@@ -101,19 +104,19 @@ const FLAGS: Flags = {
   xi: positive(1, "temperature of the margin in the bear losses"),
   lambda: notNegative(1, "weight of the beam term; in bear it is the paper's lambda / xi"),
   tau: positive(1, "temperature of the softmax"),
-  layers: integer(1, 2, "layers of the decoder"),
-  dim: integer(1, 64, "channels of the decoder"),
+  layers: integer(1, 2, "layers of the decoder", 1000),
+  dim: integer(1, 64, "channels of the decoder", 16384),
   heads: integer(1, 2, "query heads; dim / heads must be a multiple of 4"),
   kvHeads: { ...integer(1, NaN, "key and value heads; heads must be a multiple"), shown: "heads" },
-  ffn: integer(1, 256, "inner width of the SwiGLU, channels"),
-  history: integer(1, 20, "items of history that the model sees"),
+  ffn: integer(1, 256, "inner width of the SwiGLU, channels", 65536),
+  history: integer(1, 20, "items of history that the model sees", 10000),
   epochs: integer(1, 8, "passes over the training data"),
-  batch: integer(1, 32, "windows a batch"),
+  batch: integer(1, 32, "windows a batch", 65536),
   lr: positive(0.004, "peak learning rate"),
   warmup: integer(0, 50, "steps of linear warm-up, then a cosine"),
   dropout: real(0.1, "dropout on the embedding and the residual branches", "in [0, 1)", isRate),
   decay: notNegative(0.05, "weight decay of the matrices, times the learning rate a step"),
-  seed: integer(0, 0, "seed of weights, batches and dropout"),
+  seed: integer(0, 0, "seed of weights, batches and dropout", Number.MAX_SAFE_INTEGER),
   device: {
     value: devices.join("|"),
     default: "auto",
@@ -121,7 +124,7 @@ const FLAGS: Flags = {
     read: (given, fail) =>
       devices.find((device) => device === given) ?? fail(`one of ${devices.join(", ")}`),
   },
-  excludeHistory: toggle("take each user's history out of the catalogue when decoding"),
+  excludeHistory: toggle("take the history that the model sees out of the catalogue when decoding"),
   limitUsers: { ...integer(1, undefined, "only the first N users"), shown: "all" },
   out: {
     ...text("FOLDER", undefined, "write metrics, checkpoints and summary.json"),
@@ -260,6 +263,7 @@ function integer<T extends number | undefined>(
   least: number,
   usual: T,
   help: string,
+  most: number = MOST,
 ): Flag<T | number> {
   return {
     value: "N",
@@ -267,8 +271,8 @@ function integer<T extends number | undefined>(
     help,
     read(given, fail): number {
       const n = readNumber(given);
-      const holds = Number.isSafeInteger(n) && n >= least;
-      return holds ? n : fail(`an integer of at least ${least}`);
+      const holds = Number.isSafeInteger(n) && n >= least && n <= most;
+      return holds ? n : fail(`an integer from ${least} to ${most}`);
     },
   };
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import type { Device } from "../core/device.ts";
 import type { LossName } from "../models/losses/loss.ts";
 import type { TransformerConfig } from "../models/transformer.ts";
@@ -13,10 +14,8 @@ import type { Options } from "./options.ts";
 export interface Recipe {
   /** The data set's name. */
   readonly data: string;
-  /** Its number of users and of items, which tell data sets of one name apart. */
-  readonly users: number;
-  /** See `users`. */
-  readonly items: number;
+  /** A digest of its catalogue and its users, which tells data sets of one name apart. */
+  readonly digest: string;
   /** The kind of device; bits differ between kinds. */
   readonly device: "cpu" | "webgpu";
   /** The loss. */
@@ -66,6 +65,17 @@ export const RATE_FLOOR = 0.05;
 /** Gradients are clipped to this global norm. */
 export const CLIP_NORM = 1;
 
+/** A digest of items, tokens, and who took what in which order. */
+export function digestOf({ items, tokens, paths, users }: Dataset): string {
+  const content = JSON.stringify([
+    items,
+    tokens,
+    paths,
+    users.map((user) => [user.id, user.items]),
+  ]);
+  return createHash("sha256").update(content).digest("hex").slice(0, 16);
+}
+
 /** The recipe that options ask for. */
 export function recipeOf(
   options: Options,
@@ -77,8 +87,7 @@ export function recipeOf(
   const { dropout, history, epochs, batch, lr, warmup, decay } = options;
   return {
     data: dataset.name,
-    users: dataset.users.length,
-    items: dataset.items.length,
+    digest: digestOf(dataset),
     device: device.kind,
     ...{ loss, beam, xi, lambda, tau, seed, layers, dim, heads, kvHeads, ffn },
     ...{ dropout, history, epochs, batch, rate: lr, warmup, decay },

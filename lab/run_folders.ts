@@ -14,13 +14,25 @@ import {
   saveRun,
   truncateMetrics,
 } from "./checkpoint.ts";
-import { appendLine, isPresent, makeFolder, writeFileAtomic } from "./files.ts";
+import { appendLine, isPresent, makeFolder, readIfPresent, writeFileAtomic } from "./files.ts";
 import type { Recipe } from "./recipe.ts";
+import type { RunSummary, Summary } from "./summary.ts";
 import type { Trainer, TrainReport } from "./trainer.ts";
 
 /** The name of a run, and of its folder: `bear-seed0`. */
-export function runName({ loss, seed }: Recipe): string {
+export function runName({ loss, seed }: { readonly loss: string; readonly seed: number }): string {
   return `${loss}-seed${seed}`;
+}
+
+/** The runs of a summary as it is on disk; none where it is missing or of another layout. */
+function runsIn(bytes: Uint8Array | undefined): readonly RunSummary[] {
+  if (bytes === undefined) return [];
+  try {
+    const { version, runs } = JSON.parse(new TextDecoder().decode(bytes));
+    return version === 1 && Array.isArray(runs) ? runs : [];
+  } catch {
+    return [];
+  }
 }
 
 /** The folder of an experiment. */
@@ -90,9 +102,13 @@ export class RunFolders {
     appendLine(this.#metrics, JSON.stringify(line));
   }
 
-  /** Writes `summary.json`. */
-  writeSummary(summary: object): void {
-    writeFileAtomic(join(this.#folder, "summary.json"), `${JSON.stringify(summary, null, 2)}\n`);
+  /** Writes `summary.json`. Runs of earlier experiments in the same folder stay in it. */
+  writeSummary(summary: Summary): void {
+    const path = join(this.#folder, "summary.json");
+    const known = new Set(summary.runs.map(({ loss, seed }) => runName({ loss, seed })));
+    const others = runsIn(readIfPresent(path)).filter((run) => !known.has(runName(run)));
+    const all = { ...summary, runs: [...others, ...summary.runs] };
+    writeFileAtomic(path, `${JSON.stringify(all, null, 2)}\n`);
   }
 
   get #metrics(): string {

@@ -16,7 +16,7 @@ import { TransformerDecoder } from "../models/transformer_decoder.ts";
 import { loadRun } from "./checkpoint.ts";
 import type { Dataset } from "./data/dataset.ts";
 import { readIfPresent } from "./files.ts";
-import type { Recipe } from "./recipe.ts";
+import { digestOf, type Recipe } from "./recipe.ts";
 import { TeacherForcing } from "./teacher_forcing.ts";
 
 const Schema = v.object({
@@ -24,8 +24,7 @@ const Schema = v.object({
   beam: v.number(),
   tau: v.number(),
   history: v.number(),
-  users: v.number(),
-  items: v.number(),
+  digest: v.string(),
 });
 
 /** A model on a device, ready for searches and teacher-forced passes. */
@@ -43,7 +42,7 @@ export interface OpenModel extends Disposable {
 export function readRecipe(
   folder: string,
   dataset: Dataset,
-): Pick<Recipe, "loss" | "beam" | "tau" | "history" | "users" | "items"> {
+): Pick<Recipe, "loss" | "beam" | "tau" | "history"> {
   const { recipe } = loadRun(folder);
   const parsed = v.safeParse(Schema, recipe);
   if (!parsed.success) {
@@ -53,11 +52,11 @@ export function readRecipe(
         `got ${issue.received}`,
     );
   }
-  const { users, items } = parsed.output;
-  if (users !== dataset.users.length || items !== dataset.items.length) {
+  const digest = digestOf(dataset);
+  if (parsed.output.digest !== digest) {
     throw new CheckpointError(
-      `Cannot verify ${folder}: the data must be what it was trained on, ${users} users and ${items} items, ` +
-        `got ${dataset.users.length} and ${dataset.items.length}`,
+      `Cannot verify ${folder}: the data must be what it was trained on, of digest ` +
+        `${parsed.output.digest}, got ${digest}`,
     );
   }
   return parsed.output;

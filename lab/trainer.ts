@@ -153,7 +153,7 @@ export class Trainer implements Disposable {
     const { loss: name, rate } = this.#recipe;
     throw new NonFiniteError(
       `Cannot go on training ${name} at step ${step}: the loss must be finite, got ${loss}; ` +
-        `a smaller --lr than ${rate} may help`,
+        `a smaller --lr than ${rate}, or less extreme --tau, --xi and --lambda, may help`,
     );
   }
 }

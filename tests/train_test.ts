@@ -60,7 +60,7 @@ test("train.ts: bad usage ends with one line and code 2", () => {
   assert.match(failure("--colour red", 2), /^Cannot use the command line: .*got --colour$/);
   assert.match(
     failure("--beam 0", 2),
-    /^Cannot use --beam: it must be an integer of at least 1, got 0$/,
+    /^Cannot use --beam: it must be an integer from 1 to 1000000, got 0$/,
   );
   assert.match(
     failure("--loss sft,mls", 2),

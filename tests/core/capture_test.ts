@@ -201,3 +201,11 @@ test("capture: intermediates and freed outputs cannot be had", async () => {
       "but its memory was given back",
   });
 });
+
+test("capture: a recorded step cannot run inside another one", () => {
+  const device = cpu();
+  const inner = capture(device, () => ({ one: device.empty([1]) }));
+  inner({});
+  const outer = capture(device, () => ({ two: inner({}).one }));
+  assert.throws(() => outer({}), CaptureError);
+});

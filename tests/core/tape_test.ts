@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
-import { ShapeError, TapeError } from "../../core/errors.ts";
+import { ArgumentError, ShapeError, TapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { add, mul } from "../../ops/binary.ts";
 import { sum } from "../../ops/reduce.ts";
@@ -120,4 +120,21 @@ test("tape: tracked tensors must not outlive their function, however it ends", (
         device.tensor([1, 2]),
       ), TapeError);
   }
+});
+
+test("tape: a function whose value hangs on an outer function's parameters is refused", () => {
+  const outer = valueAndGrad(({ x }: { x: Tensor }) => {
+    const inner = valueAndGrad((_: { y: Tensor }) => sum(mul(x, x)));
+    return inner({ y: device.tensor([1]) }).value;
+  });
+  assert.throws(() => outer({ x: device.tensor([3]) }), TapeError);
+});
+
+test("tape: a value that is no tensor is refused", () => {
+  const number = valueAndGrad((() => 1) as unknown as (p: { x: Tensor }) => Tensor);
+  assert.throws(
+    () => number({ x: device.tensor([1]) }),
+    (error) =>
+      error instanceof ArgumentError && /must be a tensor, got a number$/.test(error.message),
+  );
 });

@@ -172,6 +172,39 @@ test("experiment: refuses to overwrite runs, to resume nothing, to resume anothe
   await assert.rejects(run([...args, "--resume"]), CheckpointError);
 });
 
+test("experiment: weights that are not finite are not saved", async () => {
+  const out = emptyFolder();
+  const model = ["--layers", "1", "--dim", "8", "--heads", "2", "--ffn", "8", "--batch", "64"];
+  const args = ["--data", DATA, "--device", "cpu", "--loss", "bear", "--epochs", "1", ...model];
+  const options = parseOptions([...args, "--lr", "1e30", "--warmup", "0", "--out", out]);
+  await assert.rejects(runExperiment(options, silent), /^NonFiniteError: Cannot save/);
+  assert.ok(!existsSync(join(out, "bear-seed0")));
+});
+
+test("experiment: another loss joins the summary of the same folder", async () => {
+  const out = emptyFolder();
+  await run(["--loss", "msl", "--epochs", "1", "--out", out]);
+  await run(["--loss", "sft", "--epochs", "1", "--out", out]);
+  const { runs } = JSON.parse(readFileSync(join(out, "summary.json"), "utf8"));
+  assert.deepEqual(runs.map((r: { loss: string }) => r.loss), ["msl", "sft"]);
+});
+
+test("experiment: resuming on other data of the same name is refused", async () => {
+  const out = emptyFolder();
+  const args = ["--loss", "msl", "--epochs", "1", "--out", out];
+  await run(args);
+  const path = join(DATA, "inter.json");
+  const before = readFileSync(path, "utf8");
+  const users = JSON.parse(before);
+  users.u0 = users.u0.toReversed();
+  writeFileSync(path, JSON.stringify(users));
+  try {
+    await assert.rejects(run([...args, "--resume"]), /^CheckpointError: .*digest must be/);
+  } finally {
+    writeFileSync(path, before);
+  }
+});
+
 test("experiment: a loss that is not finite ends the run and keeps the last checkpoint", async () => {
   const out = emptyFolder();
   const args = [
