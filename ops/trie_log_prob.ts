@@ -29,7 +29,7 @@ export interface TrieLogProbOptions {
   readonly normalization: Normalization;
   /** The temperature that divides the logits; 1 unless told. */
   readonly tau?: number;
-  /** The beam width of logBeta; without it logBeta is 0. */
+  /** The beam width of logBeta, beyond any number of children at will; without it logBeta is 0. */
   readonly beam?: number;
 }
 
@@ -46,7 +46,8 @@ export type TrieLogProbs = {
 /**
  * The log-probability of each label among the children of its trie node, and that of the beam-th most probable child:
  * logits (N, V), nodes and labels int32 (N); all outputs (N). A node of -1, or a leaf, is no target: zeros, no gradient.
- * A label must be the token of a child of its node. The pruning margin is `logBeta - logProb`: above 0, a beam search of
+ * A label must be the token of a child of its node; that is not checked, and for any other label, or a node that the trie
+ * does not have, the results mean nothing. The pruning margin is `logBeta - logProb`: above 0, a beam search of
  * that width prunes the label. Both have gradients; losses detach logBeta with `stopGradient`. Under "children" a node with
  * one child gives exactly 0 and no gradient. Among equal logits at the beam-th place the gradient of logBeta goes by token
  * order. The margin is that of Yang et al., arXiv:2601.22925.
@@ -159,7 +160,8 @@ function paramsOf(
   }
   checkDistribution("trieLogProb", normalization, tau);
   if (beam !== undefined) checkBeam("trieLogProb", beam);
-  return { N, V, beam: beam ?? 0, vocabulary: normalization === "vocabulary" ? 1 : 0, tau };
+  const places = Math.min(beam ?? 0, trie.maxToken + 1); // no node has more children
+  return { N, V, beam: places, vocabulary: normalization === "vocabulary" ? 1 : 0, tau };
 }
 
 /** Throws {@link ArgumentError} unless the normalisation is known and the temperature positive. */

@@ -4,13 +4,17 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
 import { cpu } from "../../core/cpu_backend.ts";
+import type { TypedArray } from "../../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
+import type { Tensor } from "../../core/tensor.ts";
 import { bear } from "../../models/losses/bear.ts";
 import type { Loss } from "../../models/losses/loss.ts";
 import { lossByName, lossNames } from "../../models/losses/loss_by_name.ts";
 import { msl } from "../../models/losses/msl.ts";
 import { sft } from "../../models/losses/sft.ts";
+import { sum } from "../../ops/reduce.ts";
 import { trieLogProb } from "../../ops/trie_log_prob.ts";
+import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { testDevices } from "../devices.ts";
 import {
   assertClose,
@@ -267,3 +271,30 @@ test("trieLogProb: shapes and arguments that do not fit are refused", () => {
     );
   }
 });
+
+for (const { name, skip, open } of testDevices) {
+  test(`trieLogProb: the widest beams take the last child on ${name}`, { skip }, async () => {
+    const device = await open();
+    using _scope = device.arena();
+    const { trie, nodes, labels } = targets(device, {
+      logits: [],
+      children: [[0, 2, 3], [1, 2]],
+      label: [3, 1],
+    });
+    const logits = device.tensor([[1, 9, -2, 4], [7, 3, 5, 0]]);
+    const logBeta = (z: Tensor, beam: number): Tensor =>
+      trieLogProb(z, trie, nodes, labels, { normalization: "children", beam }).logBeta;
+    const gradOf = valueAndGrad((z: Tensor, beam: number) => sum(logBeta(z, beam)));
+    const run = (beam: number): Promise<TypedArray[]> =>
+      device.read([logBeta(logits, beam), gradOf(logits, beam).grads]);
+    const expected = await run(3);
+    const lasts = [
+      -2 - Math.log(Math.exp(1) + Math.exp(-2) + Math.exp(4)),
+      -Math.log1p(Math.exp(2)),
+    ];
+    lasts.forEach((last, n) => assert.ok(Math.abs(expected[0][n] - last) < 1e-5));
+    for (const beam of [4, 2 ** 31, 2 ** 32, 2 ** 32 + 1, Number.MAX_SAFE_INTEGER]) {
+      assert.deepEqual(await run(beam), expected, `${beam}`);
+    }
+  });
+}
