@@ -132,3 +132,11 @@ test("tensor: a kernel runs on the device of its tensors only", () => {
   const kernel = { name: "none", buffers: { x: "read float" } };
   assert.throws(() => here.run(kernel as never, { x } as never, {} as never), DeviceError);
 });
+
+test("device: reading and writing refuse a tensor of another device", async () => {
+  const [mine, other] = [cpu(), cpu()];
+  const tensor = mine.tensor([1, 2]);
+  await assert.rejects(other.read([tensor]), DeviceError);
+  assert.throws(() => other.write(tensor, new Float32Array(2)), DeviceError);
+  assert.deepEqual([...await tensor.data()], [1, 2]);
+});
