@@ -4,7 +4,7 @@
  * @module
  */
 
-/** The id of a theorem of THEORY that speaks of a model and a search. */
+/** The id of a theorem of docs/theory.md that speaks of a model and a search. */
 export type TheoremId = "T1" | "T2" | "T3" | "T4" | "T5" | "T6" | "T7" | "T8" | "T9" | "T11";
 
 /** The theorems in a line each. */

@@ -71,7 +71,7 @@ export function survivalCurve(prunedAt: readonly number[], steps: number): numbe
 
 /**
  * Where the local condition says nothing: entry t - 1 is the share of the targets that have a token t whose parent has at
- * most `beam` children, so that no margin can be above 0 (THEORY R8).
+ * most `beam` children, so that no margin can be above 0 (docs/theory.md, R8).
  */
 export function vacuousShares(
   paths: readonly (readonly StepMargin[])[],
@@ -85,7 +85,7 @@ export function vacuousShares(
 }
 
 /**
- * Whether the first `k` of a search's ranking are provably the catalogue's exact best, in order (THEORY T9): the k-th
+ * Whether the first `k` of a search's ranking are provably the catalogue's exact best, in order (docs/theory.md, T9): the k-th
  * scores above everything that was pruned, or nothing was.
  */
 export function certifiesTop({ ranking, bestPruned }: BeamResult, k: number): boolean {

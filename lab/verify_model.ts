@@ -1,5 +1,5 @@
 /**
- * The theorems of THEORY on a trained model: its own probabilities, its own users, the searches as they run.
+ * The theorems of docs/theory.md on a trained model: its own probabilities, its own users, the searches as they run.
  *
  * @module
  */

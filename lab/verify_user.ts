@@ -58,7 +58,7 @@ export type PathVerdict =
 /** Scores of the float32 device are off by this share of their size, or of 1 if that is more, beyond what its logits are. */
 const ROUNDING = 2 ** -20;
 
-/** By how much the gap of two prefixes of t tokens may differ between device and oracle (THEORY T11). */
+/** By how much the gap of two prefixes of t tokens may differ between device and oracle (docs/theory.md, T11). */
 function slackAt(t: number, score: number, { eps, tau }: Budget): number {
   return (2 * t * eps) / tau + 2 * ROUNDING * Math.max(1, Math.abs(score));
 }

@@ -14,7 +14,7 @@ export const T4: Proposition<World> = {
   hypothesis: "P(y) > 1/(B+1), strictly: of B + 1 equal leaves one is lost.",
   proof:
     "Prefixes of one level are disjoint events, so at most B of them have more than 1/(B+1), and each prefix of y has. T3.",
-  source: "THEORY 4",
+  source: "this project",
   check(world, tally): void {
     const { pi, one, beam } = world;
     const found = new Set(returned(world));
@@ -33,7 +33,7 @@ export const T5: Proposition<World> = {
     "One instance an item and a step with that share of the pool's mass, and one a step with at least B entries.",
   proof:
     "Fewer than B + 1 entries can have more than 1/(B+1) of a sum. The best B have at least B theta_t between them.",
-  source: "THEORY 4",
+  source: "this project",
   check(world, tally): void {
     const { pi, beam, search } = world;
     search.forEach(({ pool }, t) => {
@@ -85,7 +85,7 @@ export const T6: Proposition<World> = {
     "Entries under w share pi(w), so at most floor(pi(w)/x) of them have x or more. Every entry of the pool but y_<=t is under " +
     "one off-path sibling. So fewer than B entries come before y_<=t at each t. The count never falls with t (n_t(w) grows, " +
     "pi(y_<=t) falls), so the last step decides.",
-  source: "THEORY 4",
+  source: "this project",
   check(world, tally): void {
     const { beam, depth } = world;
     const found = new Set(returned(world));
@@ -121,7 +121,7 @@ export const T9: Proposition<World> = {
   proof:
     "Scores only fall along a path, so every lost item has at most the score of its pruned prefix; items lost at the last step " +
     "come after all that were returned.",
-  source: "THEORY 4",
+  source: "this project",
   check(world, tally): void {
     const { pi, levels, depth } = world;
     const bound = prunedBeforeLast(world);
@@ -143,7 +143,7 @@ export const T10: Proposition<World> = {
     "y was not returned. One instance such an item; for a returned one the right side is not negative.",
   proof:
     "By T4 a missed item has P(y) <= 1/(B+1), so -log P(y) >= log(B+1). Cross-entropy bounds the miss rate already.",
-  source: "THEORY 4",
+  source: "this project",
   check(world, tally): void {
     const { pi, one, beam } = world;
     const found = new Set(returned(world));

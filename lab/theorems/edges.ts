@@ -26,7 +26,7 @@ export const T8: Proposition<World> = {
     "One instance an item and an edge case that its catalogue is in; B = 1 only where P(y) > 0.",
   proof:
     "With one place the best child of the only prefix is kept. The rest: where nothing is pruned, pool_t is level t.",
-  source: "THEORY 4",
+  source: "this project",
   check(world, tally): void {
     const { levels, beam, depth, pi, leaves } = world;
     const found = new Set(returned(world));
@@ -51,7 +51,7 @@ export const T12: Proposition<World> = {
   hypothesis: "A node whose parent has pi > 0 under both. One instance a node.",
   proof:
     "Both divide the weights of siblings by one number. Across parents the numbers differ, and pi is their product.",
-  source: "THEORY 4",
+  source: "this project",
   check(world, tally): void {
     if (world.spec === undefined) return;
     const { spec, trie, pi, children } = world;

@@ -28,7 +28,7 @@ export const T1: Proposition<World> = {
   proof:
     "All siblings of y_t are in the pool of step t, and multiplying by pi(y_<t) > 0 keeps their order. If B of them " +
     "come before y_t, so do B entries of the pool.",
-  source: "Yang et al., arXiv:2601.22925; THEORY 4",
+  source: "Yang et al., arXiv:2601.22925",
   check(world, tally): void {
     const { trie, pi, beam } = world;
     for (const leaf of returned(world)) {
@@ -48,7 +48,7 @@ export const T2: Proposition<World> = {
     "Some token of y has Delta_t > 0, that is, at least B siblings are strictly more probable. One instance an item.",
   proof:
     "B entries of the pool score strictly above y_<=t, so no tie rule can keep it. T1's contrapositive.",
-  source: "Yang et al., arXiv:2601.22925; THEORY 4",
+  source: "Yang et al., arXiv:2601.22925",
   check(world, tally): void {
     const { trie, pi, weights, beam } = world;
     for (const leaf of world.leaves) {
@@ -80,7 +80,7 @@ export const T3: Proposition<World> = {
     "At each t, fewer than B prefixes of t tokens (and items that ended before) come before y_<=t.",
   proof:
     "The pool of step t is a subset of level t. By induction y_<=t is in it, and fewer than B entries come before it.",
-  source: "THEORY 4",
+  source: "this project",
   check(world, tally): void {
     const { levels, beam, depth } = world;
     const found = new Set(returned(world));
@@ -102,7 +102,7 @@ export const T7: Proposition<World> = {
   proof:
     "y_<=t is among the best B exactly if at most B - 1 other entries come before it. Where B siblings are more probable, the " +
     "B-th best other entry scores at least beta_t pi(y_<t).",
-  source: "THEORY 4, whose second half is stated there without its condition; see R9",
+  source: "this project; the second half needs its condition, see R9",
   check(world, tally): void {
     const { trie, pi, weights, beta, beam, depth, search } = world;
     for (const leaf of world.leaves) {

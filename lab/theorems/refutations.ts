@@ -35,7 +35,7 @@ const plain = ({ spec, pi }: World): boolean =>
 export const R1: Refutation<World> = refutation(
   "R1",
   "Every y_t is among the best B of its siblings => y is returned (T1 would be sufficient)",
-  "THEORY 7: root .9/.1, a -> .9/.1, b -> 1; B = 2 prunes a's second child (.09)",
+  "this project: root .9/.1, a -> .9/.1, b -> 1; B = 2 prunes a's second child (.09)",
   (world) => {
     const found = returned(world);
     const lost = plain(world) && world.leaves.find((leaf) =>
@@ -49,7 +49,7 @@ export const R1: Refutation<World> = refutation(
 export const R2: Refutation<World> = refutation(
   "R2",
   "An item more probable than a returned one is returned",
-  "THEORY 7: .6/.4, a -> .6/.4, b -> 1; B = 1 returns .36 and loses .40",
+  "this project: .6/.4, a -> .6/.4, b -> 1; B = 1 returns .36 and loses .40",
   (world) => {
     const { pi, leaves } = world;
     const found = returned(world);
@@ -64,7 +64,7 @@ export const R2: Refutation<World> = refutation(
 export const R3: Refutation<World> = refutation(
   "R3",
   "An item returned at B is returned at B + 1",
-  "THEORY 7: .55/.45, a -> .4/.3/.3, b -> .5/.5; .22 is returned at B = 1 and lost at B = 2",
+  "this project: .55/.45, a -> .4/.3/.3, b -> .5/.5; .22 is returned at B = 1 and lost at B = 2",
   (world) => {
     if (!plain(world)) return undefined;
     const wider = exactSearch({ ...world, beam: world.beam + 1 }).at(-1)?.kept;
@@ -78,7 +78,7 @@ export const R3: Refutation<World> = refutation(
 export const R4: Refutation<World> = refutation(
   "R4",
   "theta_t never rises with t",
-  "THEORY 7: .9/.1, a -> .8/.2",
+  "this project: .9/.1, a -> .8/.2",
   (world) => {
     const { search, pi, beam } = world;
     const theta = search.map(({ pool }) => pool.length < beam ? 0n : pi[pool[beam - 1]]);
@@ -91,7 +91,7 @@ export const R4: Refutation<World> = refutation(
 export const R5: Refutation<World> = refutation(
   "R5",
   "The beam on a part of the catalogue is the catalogue's beam on that part",
-  "THEORY 7; here in the stronger form: taking an item out loses another that was returned",
+  "this project; in a strong form: taking an item out loses another that was returned",
   (world) => {
     const { spec, pi } = world;
     if (spec === undefined || spec.excluded.length === 0 || pi.some((p) => p === 0n)) {
@@ -110,7 +110,7 @@ export const R5: Refutation<World> = refutation(
 export const R6: Refutation<World> = refutation(
   "R6",
   "A token below the B-th best of the whole vocabulary is pruned",
-  "THEORY 7: it flagged the best valid child in 892 of 5,000 cases",
+  "this project: it flagged the best valid child in 892 of 5,000 cases",
   (world) => {
     const { spec, weights, outside, trie, beam } = world;
     if (!plain(world) || spec?.normalization !== "vocabulary") return undefined;
@@ -133,7 +133,7 @@ export const R6: Refutation<World> = refutation(
 export const R8: Refutation<World> = refutation(
   "R8",
   "An item that is pruned has a step at which the local condition could have failed",
-  "THEORY 7: where |C(u)| <= B nothing can be violated",
+  "this project: where |C(u)| <= B nothing can be violated",
   (world) => {
     const { trie, children, beam } = world;
     const lost = plain(world) && world.leaves.find((leaf) =>
@@ -190,7 +190,7 @@ export const R10: Refutation<World> = refutation(
 export const R11: Refutation<World> = refutation(
   "R11",
   "The two normalisations give the same beams (the second half of T12)",
-  "THEORY 4: 5,769 of 20,000 tries differ",
+  "this project: 5,769 of 20,000 tries differ",
   (world) => {
     const { spec } = world;
     if (!plain(world) || spec?.normalization !== "vocabulary") return undefined;

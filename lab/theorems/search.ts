@@ -1,5 +1,5 @@
 /**
- * Beam search in exact arithmetic: the definition of THEORY.md section 2, rule by rule, so that each rule can be
+ * Beam search in exact arithmetic: the definition in docs/theory.md, rule by rule, so that each rule can be
  * replaced by a wrong one.
  *
  * @module

@@ -130,7 +130,7 @@ export const T11: Proposition<Perturbed> = {
   proof:
     "Order statistics move by at most e, and the normaliser cancels among siblings. After the fork each of the t - d further " +
     "steps moves either log-probability by at most 2e.",
-  source: "THEORY 4",
+  source: "this project",
   check(world, tally): void {
     const { trie, tau, before, after } = world;
     const e = errorOf(world);
@@ -198,7 +198,7 @@ export const R7: Refutation<FloatPair> = {
   statement:
     "In float32 a strictly more probable sibling stays strictly ahead when the parent's score is added",
   source:
-    "THEORY 7: T2 on a device needs a gap above rounding, or scores compared as they are accumulated",
+    "this project: T2 on a device needs a gap above rounding, or scores compared as they are accumulated",
   finds({ parent, better, worse }): string | undefined {
     const [a, b] = [Math.fround(parent + better), Math.fround(parent + worse)];
     if (a !== b) return undefined;

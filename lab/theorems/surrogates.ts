@@ -1,5 +1,5 @@
 /**
- * What the losses put in place of V_t = 1[Delta_t > 0] (THEORY.md section 5): from which side they bound it, and what gradient
+ * What the losses put in place of V_t = 1[Delta_t > 0] (docs/theory.md, S1 to S6): from which side they bound it, and what gradient
  * they give a token as a function of its margin, compared with automatic differentiation in float64.
  *
  * @module
@@ -56,7 +56,7 @@ export function likelihood(
     statement: `${name}: -log p / log(B+1) >= 1[Delta > 0]; gradient weight 1, whatever the margin`,
     hypothesis: "One instance a token.",
     proof: "A violated token has B siblings that are more probable, so p <= 1/(B+1).",
-    source: "THEORY 3 and 5",
+    source: "this project",
     async check(batch, tally): Promise<void> {
       const facts = batch.rows.map((row) => factsOf(row, batch, over));
       for (const { logP, violated } of facts) {
@@ -91,7 +91,7 @@ export const releasedForm = (loss: LossOf): Proposition<TokenBatch> => ({
   hypothesis: "x = Delta / xi; w is 0 for a token without siblings. One instance a token.",
   proof:
     "w is detached, so the loss is a weighted mean of -log p. For one token w cancels and -log p is left.",
-  source: "Tiny-Snow/BEAR-SIGIR-2026; THEORY 3 and 5",
+  source: "Tiny-Snow/BEAR-SIGIR-2026",
   async check(batch, tally): Promise<void> {
     const { xi, lambda } = batch;
     const facts = batch.rows.map((row) => factsOf(row, batch));
@@ -131,7 +131,7 @@ export const paperForm = (loss: LossOf): Proposition<TokenBatch> => ({
   hypothesis: "x = Delta / xi, beta detached. One instance a token.",
   proof:
     "sigma(x) < 1, and sigma(x) < 1/2 where x < 0. d log sigma(x) / d log p = -sigma(-x) / xi.",
-  source: "Yang et al., arXiv:2601.22925; THEORY 5",
+  source: "Yang et al., arXiv:2601.22925",
   async check(batch, tally): Promise<void> {
     const { xi, lambda } = batch;
     const facts = batch.rows.map((row) => factsOf(row, batch));
@@ -160,7 +160,7 @@ export const convexForm = (loss: LossOf): Proposition<TokenBatch> => ({
   hypothesis: "x = Delta / xi, beta detached. One instance a token.",
   proof:
     "Each is 1 at x = 0, rises, and is never negative. d softplus(x) / d log p = -sigma(x) / xi.",
-  source: "THEORY 5",
+  source: "this project",
   async check(batch, tally): Promise<void> {
     const { xi, lambda } = batch;
     const facts = batch.rows.map((row) => factsOf(row, batch));
@@ -194,7 +194,7 @@ export const S6: Proposition<TokenBatch> = {
   proof:
     "A sum of numbers of at least 0 is at least each of them. A product of numbers below 1 is at most each of them.",
   source:
-    "THEORY 5: at xi = 1, Delta = (-10, 5) scores -10.01 with one violation, (-1, -1) scores -2.63 with none",
+    "this project: at xi = 1, Delta = (-10, 5) scores -10.01 with one violation, (-1, -1) scores -2.63 with none",
   check(batch, tally): void {
     const facts = batch.rows.map((row) => factsOf(row, batch));
     const x = facts.map(({ delta }) => delta / batch.xi);

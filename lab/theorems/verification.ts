@@ -74,7 +74,7 @@ const SEARCH = 4000;
 const LEAST = 20;
 
 /**
- * Verifies every statement of THEORY.md sections 4, 5 and 7 that this project has in code.
+ * Verifies every statement of docs/theory.md.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * What can be known of a beam search without running it, and of its list without searching on (THEORY T4, T6, T9). All of it is
+ * What can be known of a beam search without running it, and of its list without searching on (docs/theory.md, T4, T6, T9). All of it is
  * about the absorbing semantics.
  *
  * @module

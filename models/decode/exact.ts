@@ -29,7 +29,7 @@ const MAX_ROWS = 4096;
  * The true `k` most probable leaves of the catalogue for every user, best first; fewer where there are fewer.
  *
  * Scores only fall along a path, so when the k-th best item of a beam search scores above everything that the search ever
- * pruned, nothing better was lost (THEORY T9). The first search has a width of max(4 k, 32); users without that certificate
+ * pruned, nothing better was lost (docs/theory.md, T9). The first search has a width of max(4 k, 32); users without that certificate
  * search again with four times the width, at the latest until the beam holds the whole catalogue.
  *
  * @throws {ArgumentError} if k is not a positive integer, or for the reasons of {@link BeamSearch}.

@@ -17,7 +17,7 @@ export interface StepMargin {
   readonly logProb: number;
   /** That of the beam-th most probable sibling, the item's token included; the last one's if there are fewer. */
   readonly logBeta: number;
-  /** logBeta - logProb. Above 0, a beam search of this width prunes the item here or earlier (THEORY T2). */
+  /** logBeta - logProb. Above 0, a beam search of this width prunes the item here or earlier (docs/theory.md, T2). */
   readonly margin: number;
   /** The number of siblings, the item's token included. With at most `beam`, the margin cannot be above 0. */
   readonly choices: number;

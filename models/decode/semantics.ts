@@ -17,7 +17,7 @@ import type { Trie } from "./trie.ts";
  *   no prefix ends in two ways. Candidates outside the trie do not exist instead of scoring -Infinity, and ties, which
  *   there go by the order of arrival, go to the lexicographically smaller path, as everywhere here.
  *
- * T1 and T4 hold under the first only (THEORY section 6).
+ * T1 and T4 hold under the first only (docs/theory.md).
  */
 export type Semantics = "absorbing" | "huggingface";
 

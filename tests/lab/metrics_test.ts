@@ -113,7 +113,7 @@ test("metrics: a violation counts wherever it is, even after the loss", () => {
 });
 
 test("metrics: displacement from elsewhere", () => {
-  // T1 holds for 1,0 at width 2, but both places go to the children of 0 (THEORY R2's shape).
+  // T1 holds for 1,0 at width 2, but both places go to the children of 0 (the shape of R2).
   const paths = [[0, 0], [0, 1], [1, 0]];
   const model = { "": [0.8, 0.2], "0": [0.6, 0.4] };
   assert.equal(fate(paths, model, 2, 2), "displacement at 2");

@@ -1,4 +1,4 @@
-/** Every refutation: found by the generators and shrunk to a case for the eye; and the pictures of THEORY.md themselves. */
+/** Every refutation: found by the generators and shrunk to a case for the eye; and the pictures of docs/theory.md themselves. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { exactWorlds } from "../../lab/theorems/arbitraries.ts";
@@ -34,7 +34,7 @@ function node(weight: number, ...children: Branch[]): Branch {
   return { weight, outside: [], copies: 1, children };
 }
 
-/** The counterexamples that THEORY.md section 7 gives, at their widths. */
+/** The counterexamples by hand, at their widths. */
 const GIVEN: Readonly<Record<string, readonly [beam: number, root: Branch]>> = {
   R1: [2, node(1, node(9, node(9), node(1)), node(1, node(1)))],
   R2: [1, node(1, node(6, node(6), node(4)), node(4, node(1)))],

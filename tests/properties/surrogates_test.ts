@@ -1,4 +1,4 @@
-/** What the losses put in place of the violation, against automatic differentiation, and THEORY.md's numbers. */
+/** What the losses put in place of the violation, against automatic differentiation, and known numbers. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { surrogates } from "../../lab/theorems/catalogue.ts";
