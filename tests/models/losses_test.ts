@@ -128,7 +128,7 @@ test("losses: values and gradients are those of the formulas", async () => {
   await fc.assert(property);
 });
 
-test("losses: gradient weights as functions of the margin (THEORY section 5)", async () => {
+test("losses: gradient weights as functions of the margin (docs/theory.md, S1 to S6)", async () => {
   const device = cpu({ float: "float64" });
   const property = fc.asyncProperty(batches, settings, async (batch, s) => {
     const { xi, lambda } = s;
