@@ -13,16 +13,20 @@
 import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel } from "../core/kernel.ts";
 import { integers, ramp } from "./cases.ts";
-import { ABSENT, MASKED } from "./masked.ts";
+import { ABSENT, isUsable, MASKED, USABLE_WGSL } from "./masked.ts";
 import { VOCABULARY_WGSL, vocabularyNormalizer } from "./normalizer.ts";
 import { trieTable } from "./trie_table.ts";
 
 /** Pads a list of blocked nodes; larger than any node. */
 export const NO_NODE = 2 ** 31 - 1;
 
+/** The count of a row whose logits cannot be used. */
+export const UNUSABLE = -1;
+
 /**
  * The pool, and for each row the log of its entries' total probability and their number; one invocation a row. `blocked` holds E
- * nodes a user, ascending, padded with NO_NODE. logits has one row a frontier row.
+ * nodes a user, ascending, padded with NO_NODE. logits has one row a frontier row. If a logit that w covers is not usable
+ * (`masked.ts`), the row has no entries, and the number is UNUSABLE.
  */
 export const poolScores = defineKernel({
   name: "poolScores",
@@ -63,12 +67,20 @@ export const poolScores = defineKernel({
         continue;
       }
       const user = Math.floor(r / W) * E;
+      const entries = pool.subarray(first, first + to - from);
+      let usable = true;
       for (let k = from; k < to; k++) {
         if (isBlocked(table[k + edges], blocked, user, E)) continue;
-        pool[first + k - from] = logits[row + table[k]];
+        entries[k - from] = logits[row + table[k]];
+        usable &&= isUsable(entries[k - from]);
         count[r]++;
       }
-      const entries = pool.subarray(first, first + to - from);
+      if (vocabulary) { for (let v = row; v < row + V; v++) usable &&= isUsable(logits[v]); }
+      if (!usable) {
+        entries.fill(MASKED);
+        count[r] = UNUSABLE;
+        continue;
+      }
       const [max, logSum] = vocabulary
         ? vocabularyNormalizer(logits, row, V, tau)
         : presentNormalizer(entries, tau);
@@ -84,6 +96,7 @@ export const poolScores = defineKernel({
   invocations: ({ R }) => R,
   wgsl: `
 ${VOCABULARY_WGSL}
+${USABLE_WGSL}
 fn isBlocked(node: i32, begin: u32) -> bool {
   var low = begin;
   var high = begin + p.E;
@@ -124,13 +137,24 @@ fn kernel(r: u32) {
   }
   let user = r / p.W * p.E;
   var open = 0;
+  var usable = true;
   for (var k = begin; k < end; k++) {
     if (isBlocked(table[k + p.edges], user)) { continue; }
-    pool[first + k - begin] = logits[row + u32(table[k])];
+    let z = logits[row + u32(table[k])];
+    usable = usable && isUsable(z);
+    pool[first + k - begin] = z;
     open++;
   }
-  count[r] = open;
+  if (p.vocabulary != 0u) {
+    for (var v = row; v < row + p.V; v++) { usable = usable && isUsable(logits[v]); }
+  }
   let last = first + end - begin;
+  if (!usable) {
+    for (var i = first; i < last; i++) { pool[i] = ${MASKED}; }
+    count[r] = ${UNUSABLE};
+    return;
+  }
+  count[r] = open;
   var normalizer: vec2f;
   if (p.vocabulary != 0u) { normalizer = vocabulary(row); }
   else { normalizer = present(first, last, 1.0 / p.tau); }
@@ -141,24 +165,40 @@ fn kernel(r: u32) {
   let total = present(first, last, 1.0);
   mass[r] = total.x + total.y;
 }`,
-  cases: () =>
-    [[0, 1], [1, 1], [0, 2.5], [1, 0.5]].map(([vocabulary, tau]) => {
-      const [W, F, E, V] = [4, 5, 2, 7];
-      return {
-        name: `${vocabulary ? "vocabulary" : "children"}, tau ${tau}`,
+  cases: () => {
+    const [W, F, E, V] = [4, 5, 2, 7];
+    const ordinary = { // an inner node, a leaf, a node with one child, ...
+      nodes: [1, 4, 6, -1, 1, 2, 4, 6],
+      logits: ramp(2 * W * V, 1).map((z) => 4 * z),
+    };
+    const strange = { nodes: [1, 4, 6, -1, 1, 1, 6, 6], logits: ordinary.logits.slice() };
+    const set = (row: number, token: number, z: number): number =>
+      strange.logits[row * V + token] = z;
+    set(0, 4, NaN); // of a node that is blocked
+    strange.logits.fill(NaN, V, 2 * V); // of a leaf
+    set(2, 3, NaN);
+    set(4, 6, Infinity);
+    set(5, 1, -6e29);
+    set(6, 3, 4e29);
+    set(7, 3, -Infinity);
+    return [[0, 1], [1, 1], [0, 2.5], [1, 0.5]].flatMap(([vocabulary, tau]) =>
+      [ordinary, strange].map(({ nodes, logits }) => ({
+        name: `${vocabulary ? "vocabulary" : "children"}, tau ${tau}` +
+          (logits === strange.logits ? ", logits that cannot be used" : ""),
         params: { R: 2 * W, W, F, E, V, edges: exampleTrie.edges, vocabulary, tau },
         buffers: {
-          logits: ramp(2 * W * V, 1).map((z) => 4 * z),
+          logits,
           table: exampleTrie.table,
-          nodes: [1, 4, 6, -1, 1, 2, 4, 6], // an inner node, a leaf, a node with one child, ...
+          nodes,
           scores: ramp(2 * W, 2).map((s) => s - 3),
           blocked: [3, NO_NODE, NO_NODE, NO_NODE],
           pool: 2 * W * F,
           mass: 2 * W,
           count: 2 * W,
         },
-      };
-    }),
+      }))
+    );
+  },
 });
 
 /**

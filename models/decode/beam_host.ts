@@ -6,7 +6,7 @@
 import type { HostTensor } from "../../core/capture.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import { ArgumentError, NonFiniteError } from "../../core/errors.ts";
-import { NO_NODE } from "../../kernels/beam.ts";
+import { NO_NODE, UNUSABLE } from "../../kernels/beam.ts";
 import { ABSENT } from "../../kernels/masked.ts";
 import { finalOrder, logSumExp, rankedItem } from "./ranked.ts";
 import type { BeamResult, BeamStep } from "./results.ts";
@@ -34,7 +34,7 @@ export type StepRecord<T> = {
   readonly best: T;
   /** The log of each row's total probability: (U W). */
   readonly mass: T;
-  /** The number of entries of each row: (U W). */
+  /** The number of entries of each row, or UNUSABLE: (U W). */
   readonly count: T;
 };
 
@@ -142,11 +142,15 @@ function readStep(
 ): BeamStep {
   const { rows, beam } = context;
   const mass = Float64Array.from(rowsOf(step.mass, context));
-  if (mass.some(Number.isNaN)) {
-    throw new NonFiniteError("Cannot search: the model's logits must be finite, got NaN scores");
-  }
+  const counts = Float64Array.from(rowsOf(step.count, context));
   const kept = bestFirst(rowsOf(step.nodes, context), rowsOf(step.scores, context));
-  const poolSize = Float64Array.from(rowsOf(step.count, context)).reduce((a, b) => a + b, 0);
+  const poolSize = counts.reduce((a, b) => a + b, 0);
+  if (counts.includes(UNUSABLE) || (poolSize > 0 && kept.nodes.length === 0)) {
+    throw new NonFiniteError(
+      `Cannot search: the model's logits must be finite and far below ${-ABSENT} in size, ` +
+        `got others for user ${context.user} of a batch`,
+    );
+  }
   const next = rowsOf(step.best, context).at(rows) ?? ABSENT;
   return {
     ...kept,

@@ -130,6 +130,7 @@ export class BeamSearch implements Disposable {
    *
    * @throws {ArgumentError} if a history is empty or has tokens that the decoder has not, if an excluded item is
    * not in the catalogue, or if `excluded` and `histories` differ in length.
+   * @throws {NonFiniteError} if the model gives logits that are NaN or infinite, for tokens that are normalised over.
    */
   async search(
     histories: readonly (readonly number[])[],

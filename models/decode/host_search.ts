@@ -40,8 +40,9 @@ export async function searchOnHost(
   let ancestors = new Int32Array(U * B * L);
   for (let step = 0; step < trie.maxDepth; step++) {
     const [values] = users.some((u) => u.running.length > 0) ? await device.read([logits]) : [[]];
-    if (values.some(Number.isNaN)) {
-      throw new NonFiniteError("Cannot search: the model's logits must be finite, got NaN");
+    const bad = values.find((z) => !Number.isFinite(z));
+    if (bad !== undefined) {
+      throw new NonFiniteError(`Cannot search: the model's logits must be finite, got ${bad}`);
     }
     const [V, W] = [decoder.vocabSize, logits.shape[0] / U];
     users.forEach((user, u) =>

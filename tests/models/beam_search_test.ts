@@ -313,7 +313,7 @@ test("beam search: pools come only with a trace", async () => {
   }
 });
 
-test("beam search: bad arguments are refused, and NaN logits are reported", async () => {
+test("beam search: bad arguments are refused", async () => {
   const device = cpu();
   const decoder = new TableDecoder(device, V, smooth(3, V));
   const trie = new Trie([[1, 2], [1, 3]]).upload(device);
@@ -332,6 +332,58 @@ test("beam search: bad arguments are refused, and NaN logits are reported", asyn
   await assert.rejects(search.search([[0.5]]), ArgumentError);
   await assert.rejects(search.search([[1]], [[2]]), ArgumentError);
   await assert.rejects(search.search([[1]], []), ArgumentError);
-  using broken = new BeamSearch(new TableDecoder(device, V, () => NaN), trie, { beam: 1 });
-  await assert.rejects(broken.search([[1]]), NonFiniteError);
 });
+
+for (const { name, skip, open } of testDevices) {
+  test(`beam search: logits that are not finite are reported on ${name}`, { skip }, async () => {
+    const device = await open();
+    using _scope = device.arena();
+    const trie = new Trie([[1, 2, 3], [1, 4, 3], [5, 2, 3]]).upload(device);
+    const rejects = async (
+      entries: Entries,
+      options: Partial<BeamSearchOptions>,
+    ): Promise<void> => {
+      using search = new BeamSearch(new TableDecoder(device, V, entries), trie, {
+        beam: 2,
+        ...options,
+      });
+      await assert.rejects(search.search([[0], [0, 5]]), NonFiniteError);
+    };
+    for (const bad of [NaN, Infinity, -Infinity]) {
+      for (const normalization of ["children", "vocabulary"] as const) {
+        await rejects(() => bad, { normalization });
+        await rejects((i) => i % V === 4 ? bad : i % V, { normalization }); // at the second step
+        await rejects(() => bad, { normalization, semantics: "huggingface", endToken: 3 });
+      }
+      // Only the vocabulary has token 7.
+      const apart: Entries = (i) => i % V === 7 ? bad : -(i % V);
+      await rejects(apart, { normalization: "vocabulary" });
+      using search = new BeamSearch(new TableDecoder(device, V, apart), trie, { beam: 3 });
+      const [{ ranking }] = await search.search([[0]]);
+      assert.deepEqual(ranking.map((r) => r.items), [[0], [1], [2]]);
+    }
+    // Finite, but lost among what is absent.
+    await rejects(() => -1e30, {});
+    await rejects((i) => i % V === 7 ? 4e29 : -4e29, { normalization: "vocabulary" });
+  });
+
+  test(
+    `beam search: a beam of any size keeps the whole catalogue on ${name}`,
+    { skip },
+    async () => {
+      const device = await open();
+      using _scope = device.arena();
+      const trie = new Trie([[1, 2], [1, 3], [4], [6, 0, 0], [6, 0, 1]]).upload(device);
+      const decoder = new TableDecoder(device, V, smooth(5, V));
+      const run = async (beam: number): Promise<BeamResult[]> => {
+        using search = new BeamSearch(decoder, trie, { beam });
+        return await search.search([[0], [0, 5]]);
+      };
+      const expected = await run(6); // one more than there are items
+      assert.equal(expected[0].ranking.length, 5);
+      for (const beam of [2 ** 31, 2 ** 32, 2 ** 32 + 1]) {
+        assert.deepEqual(await run(beam), expected);
+      }
+    },
+  );
+}
