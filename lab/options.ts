@@ -125,7 +125,10 @@ const FLAGS: Flags = {
       devices.find((device) => device === given) ?? fail(`one of ${devices.join(", ")}`),
   },
   excludeHistory: toggle("take the history that the model sees out of the catalogue when decoding"),
-  limitUsers: { ...integer(1, undefined, "only the first N users"), shown: "all" },
+  limitUsers: {
+    ...integer(1, undefined, "judge the first N users only; training uses all"),
+    shown: "all",
+  },
   out: {
     ...text("FOLDER", undefined, "write metrics, checkpoints and summary.json"),
     shown: "none",

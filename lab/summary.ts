@@ -23,7 +23,7 @@ export interface RunSummary {
   readonly trainSeconds: number;
   /** Target tokens a second in training. */
   readonly tokensPerSecond: number;
-  /** Metrics by name; `pruningRate@B` and `violationShare@B` for the beam width B. */
+  /** Metrics by name, of lists of at most B items; `pruningRate@B` and `violationShare@B` for the beam width B. */
   readonly test: Readonly<Record<string, number>>;
 }
 
@@ -93,7 +93,7 @@ export function renderReport(report: Report): string {
     renderPruning(runs),
     ...(absent > 0 ? [`${absent} targets are in their user's history and were excluded.`] : []),
     "",
-    "Share of targets whose prefix is still in the beam, and of steps that cannot violate:",
+    "Share of targets whose prefix is still in the beam; last, of tokens that no violation can hit:",
     renderSteps(runs, beam),
   ].join("\n");
 }
@@ -103,17 +103,18 @@ function setting({ dataset, options, runs, device, adapter }: Report): string {
     `beam ${options.beam}, seed ${options.seed}, ${device} (${adapter})`;
 }
 
-function renderScores({ baselines, runs }: Report): string {
-  const scores = ({ hr, ndcg }: ListScores): string[] =>
-    [hr[5], hr[10], ndcg[5], ndcg[10]].map((x) => decimal(x));
+/** A search of width B returns B items, so nothing is said of longer lists. */
+function renderScores({ baselines, runs, options: { beam } }: Report): string {
+  const scores = ({ hr, ndcg }: ListScores, longest = Infinity): string[] =>
+    [hr, ndcg].flatMap((by) => [5, 10].map((k) => (k > longest ? "" : decimal(by[k]))));
   return renderTable(
     ["", "HR@5", "HR@10", "NDCG@5", "NDCG@10", "HR@10 of the exact ranking", "seconds"],
     [
       ...baselines.map((baseline) => [baseline.name, ...scores(baseline), "", ""]),
       ...runs.map(({ loss, trainSeconds, test }) => [
         loss,
-        ...scores(test),
-        decimal(test.exact.hr[10]),
+        ...scores(test, beam),
+        beam < 10 ? "" : decimal(test.exact.hr[10]),
         trainSeconds.toFixed(0),
       ]),
     ],
@@ -124,10 +125,13 @@ function renderScores({ baselines, runs }: Report): string {
 function bounds({ best, runs }: Report): string[] {
   const { hr, users } = runs[0].test;
   const error = Math.sqrt((hr[10] * (1 - hr[10])) / users);
-  const lines = [`One standard error of an HR@10 here is about ${decimal(error)}.`];
+  const lines = [
+    `One standard error of a hit rate of ${decimal(hr[10])} here is ${decimal(error)}.`,
+  ];
   if (best !== undefined) {
     lines.push(
-      `The best that any model can expect: HR@5 ${decimal(best[5])}, HR@10 ${decimal(best[10])}.`,
+      `The best that any model can expect: HR@5 ${decimal(best[5])}, HR@10 ${decimal(best[10])}; ` +
+        "the oracle row is what came of it for these users.",
     );
   }
   return lines;

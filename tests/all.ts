@@ -34,7 +34,7 @@ function count(output: string, pattern: RegExp): number {
 }
 
 const deno = await run("deno", ["task", "ok"]);
-const bun = await run("bun", ["test", "./tests"]);
+const bun = await run("bun", ["test", "--timeout", "120000", "./tests"]);
 const [ours, theirs] = [deno.output, bun.output].map(stripVTControlCharacters);
 
 /** Deno prints a summary for each of its test commands, so all of them are added up. */
@@ -47,8 +47,14 @@ const skipped = total(/\| (\d+) ignored/g) + count(theirs, /^\s*(\d+) skip$/gm);
 const webgpu = /webgpu.*\bok\b/.test(ours);
 
 if (process.env.BEARGRAD_REQUIRE_WEBGPU && !webgpu) {
-  process.stdout.write("The WebGPU suite did not run, and BEARGRAD_REQUIRE_WEBGPU is set.\n");
+  process.stdout.write(
+    "The WebGPU suite did not run under Deno, and BEARGRAD_REQUIRE_WEBGPU is set.\n",
+  );
   process.exitCode = 1;
 }
-if (deno.code !== 0 || bun.code !== 0) process.exitCode = 1;
+for (const [name, { code }] of Object.entries({ "deno task ok": deno, "bun test": bun })) {
+  if (code === 0) continue;
+  process.stdout.write(`${name} failed with code ${code}.\n`);
+  process.exitCode = 1;
+}
 process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
