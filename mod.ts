@@ -18,6 +18,7 @@
 export { capture } from "./core/capture.ts";
 export type { Captured, HostInputs, HostTensor, StepInputs } from "./core/capture.ts";
 export { cpu, type CpuOptions } from "./core/cpu_backend.ts";
+export { type WorkerConstructor, type WorkerData } from "./core/cpu_threads.ts";
 export { type Arena, Device, type Recorded } from "./core/device.ts";
 export type { Nested } from "./core/host_data.ts";
 export type { DType, FloatArray, FloatDType, TypedArray } from "./core/dtype.ts";

@@ -45,6 +45,8 @@ export interface Program {
 export interface BackendStats {
   /** Kernel launches. */
   launches: number;
+  /** Of these, those whose work threads shared (cpu). */
+  sharedLaunches: number;
   /** Command submissions (webgpu), 0 on the cpu. */
   submits: number;
   /** Read-backs of device memory by the host. */

@@ -7,12 +7,15 @@
 import type { Backend, BackendStats, Launch, Memory, Program, Region } from "./backend.ts";
 import { Device } from "./device.ts";
 import { type FloatDType, hostArray, type TypedArray, viewArray } from "./dtype.ts";
-import { DeviceError } from "./errors.ts";
+import { ArgumentError, DeviceError } from "./errors.ts";
+import { Threads, type WorkerConstructor } from "./cpu_threads.ts";
 import type { WasmFunction, WasmModule } from "./kernel.ts";
 
 const PAGE = 65536;
 const MAX_PAGES = 65536;
 const ALIGN = 64;
+/** A kernel of at least so much work (see `WasmVersion`) is shared between threads: some 30 us of one. */
+const SHARED_WORK = 2 ** 18;
 
 interface Block extends Memory {
   readonly address: number;
@@ -21,7 +24,11 @@ interface Block extends Memory {
 /** A WebAssembly module at work on the device's memory; null where no variant of it is valid here. */
 type Instance = {
   readonly exports: Readonly<Record<string, WasmFunction>>;
-  readonly scratch: number;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Scratch memory of this thread, then of each worker. */
+  readonly scratch: readonly number[];
+  /** Started when there is first work for them. */
+  threads?: Threads;
 } | null;
 
 /** Options of `cpu()`. */
@@ -30,10 +37,19 @@ export interface CpuOptions {
   readonly float?: FloatDType;
   /** Whether float32 kernels may use WebAssembly; true unless told. */
   readonly wasm?: boolean;
+  /**
+   * How many threads share the work of WebAssembly kernels that have enough of it; 1 unless told. Results do not depend on it.
+   * The workers start with the first such kernel and do not keep the process alive.
+   */
+  readonly threads?: number;
+  /** What to make workers with, if threads are more than 1: `Worker` of `node:worker_threads`. */
+  readonly Worker?: WorkerConstructor;
 }
 
 /**
  * Opens a cpu device.
+ *
+ * @throws {ArgumentError} if threads is not a positive integer, or more than 1 without a Worker.
  *
  * @example
  * ```ts
@@ -42,10 +58,31 @@ export interface CpuOptions {
  * const oracle = cpu({ float: "float64" });
  * console.log(oracle.tensor([1, 2]).dtype); // float64
  * ```
+ *
+ * @example
+ * ```ts
+ * import { Worker } from "node:worker_threads";
+ * import { cpu } from "beargrad";
+ *
+ * const device = cpu({ threads: 2, Worker });
+ * console.log(device.kind); // cpu
+ * ```
  */
 export function cpu(options: CpuOptions = {}): Device {
   const float = options.float ?? "float32";
-  return new Device(new CpuBackend(float, float === "float32" && options.wasm !== false));
+  const { threads = 1, Worker } = options;
+  if (!(Number.isInteger(threads) && threads >= 1)) {
+    throw new ArgumentError(
+      `Cannot open a cpu device: threads must be a positive integer, got ${threads}`,
+    );
+  }
+  if (threads > 1 && Worker === undefined) {
+    throw new ArgumentError(
+      `Cannot open a cpu device with ${threads} threads: Worker must be that of node:worker_threads, got none`,
+    );
+  }
+  const wasm = float === "float32" && options.wasm !== false;
+  return new Device(new CpuBackend(float, wasm, threads, Worker));
 }
 
 class CpuBackend implements Backend {
@@ -55,6 +92,7 @@ class CpuBackend implements Backend {
   readonly float: FloatDType;
   readonly stats: BackendStats = {
     launches: 0,
+    sharedLaunches: 0,
     submits: 0,
     downloads: 0,
     liveBytes: 0,
@@ -65,11 +103,21 @@ class CpuBackend implements Backend {
   #free: Block[] = [];
   #end = ALIGN;
   readonly #modules: Map<WasmModule, Instance> | undefined;
+  readonly #threads: number;
+  readonly #Worker: WorkerConstructor | undefined;
 
-  constructor(float: FloatDType, wasm: boolean) {
+  constructor(
+    float: FloatDType,
+    wasm: boolean,
+    threads: number,
+    Worker: WorkerConstructor | undefined,
+  ) {
     this.float = float;
+    this.#threads = threads;
+    this.#Worker = Worker;
     this.#modules = wasm ? new Map() : undefined;
-    this.adapter = wasm ? "WebAssembly SIMD" : "TypeScript";
+    const kernels = wasm ? "WebAssembly SIMD" : "TypeScript";
+    this.adapter = threads > 1 ? `${kernels}, ${threads} threads` : kernels;
   }
 
   /** Best fit over the free blocks, which are kept in address order and merged when neighbours meet. */
@@ -138,6 +186,7 @@ class CpuBackend implements Backend {
 
   dispose(): void {
     this.#free = [];
+    for (const instance of this.#modules?.values() ?? []) instance?.threads?.dispose();
   }
 
   #bind({ kernel, regions, params }: Launch): () => void {
@@ -148,7 +197,19 @@ class CpuBackend implements Backend {
       const address = Object.fromEntries(
         names.map((name, i) => [name, (regions[i].memory as Block).address]),
       );
-      return () => wasm.run(instance.exports, address, params, instance.scratch);
+      const args = wasm.args(address, params);
+      const items = wasm.items(params);
+      if (this.#threads > 1 && this.#Worker && wasm.work(params) >= SHARED_WORK) {
+        const { bytes, exports, scratch } = instance;
+        const threads = instance.threads ??= new Threads(
+          ...[this.#Worker, bytes, this.#memory, exports, scratch] as const,
+        );
+        return () => {
+          if (threads.run(wasm.function, args, items)) this.stats.sharedLaunches++;
+        };
+      }
+      const call = instance.exports[wasm.function];
+      return () => call(...args, 0, items, instance.scratch[0]);
     }
     const views = Object.fromEntries(names.map((name, i) => [name, this.#view(regions[i])]));
     return () => kernel.cpu(views as never, params);
@@ -159,11 +220,13 @@ class CpuBackend implements Backend {
     let instance = this.#modules.get(module);
     if (instance === undefined) {
       const bytes = module.variants.map(decodeBase64).find((b) => WebAssembly.validate(b));
+      const scratchBytes = Math.ceil(module.scratchBytes / ALIGN) * ALIGN;
       instance = bytes === undefined ? null : {
         exports: new WebAssembly.Instance(new WebAssembly.Module(bytes), {
           env: { memory: this.#memory },
         }).exports as Record<string, WasmFunction>,
-        scratch: this.#grow(Math.ceil(module.scratchBytes / ALIGN) * ALIGN),
+        bytes,
+        scratch: Array.from({ length: this.#threads }, () => this.#grow(scratchBytes)),
       };
       this.#modules.set(module, instance);
     }

@@ -47,7 +47,10 @@ export interface WasmModule {
 /** A function exported by a WebAssembly module: addresses in bytes, sizes in elements. */
 export type WasmFunction = (...args: number[]) => void;
 
-/** A kernel's WebAssembly version: the twin in float32, faster. */
+/**
+ * A kernel's WebAssembly version: the twin in float32, faster. Its work is made of items (rows, heads, vectors) that do not
+ * depend on each other, so that threads can share them: however they are shared, the bits of the result are the same.
+ */
 export interface WasmVersion<
   B extends Record<string, BufferUse>,
   P extends Record<string, ParamType>,
@@ -55,15 +58,17 @@ export interface WasmVersion<
   /** The module. */
   readonly module: WasmModule;
   /**
-   * Does what the twin does, on byte addresses. A buffer begins at a 64-byte line and nothing else lies in its last line, so
-   * this line may be read as a whole. Nothing is written past the last element.
+   * The exported function. It is called with `args`, then the first item to do and the first not to do, then the address of
+   * scratch memory. It does what the twin does, on byte addresses. A buffer begins at a 64-byte line and nothing else
+   * lies in its last line, so this line may be read as a whole. Nothing is written past the last element.
    */
-  run(
-    exports: Readonly<Record<string, WasmFunction>>,
-    address: { readonly [K in keyof B]: number },
-    params: ParamValues<P>,
-    scratch: number,
-  ): void;
+  readonly function: string;
+  /** Its first arguments. */
+  args(address: { readonly [K in keyof B]: number }, params: ParamValues<P>): readonly number[];
+  /** The number of items. */
+  items(params: ParamValues<P>): number;
+  /** Multiply-adds, or elements passed over, of all items together: whether threads are worth the while. */
+  work(params: ParamValues<P>): number;
 }
 
 /** What a kernel is made of. */

@@ -84,6 +84,7 @@ class WebgpuBackend implements Backend {
   readonly software: boolean;
   readonly stats: BackendStats = {
     launches: 0,
+    sharedLaunches: 0,
     submits: 0,
     downloads: 0,
     liveBytes: 0,

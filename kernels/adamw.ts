@@ -179,10 +179,13 @@ function adamwUpdateKernel(
     },
     wasm: {
       module: simd,
-      run({ adamwUpdate }, { param, first, second, grad, hyper, scale }, p): void {
+      function: "adamwUpdate",
+      args: ({ param, first, second, grad, hyper, scale }, p) => {
         const hypers = [p.keep1, p.take1, p.keep2, p.take2, p.eps, p.decay];
-        adamwUpdate(param, first, second, grad, hyper, scale, p.N, ...hypers);
+        return [param, first, second, grad, hyper, scale, p.N, ...hypers];
       },
+      items: ({ N }) => Math.ceil(N / 4),
+      work: ({ N }) => 4 * N,
     },
     invocations: ({ N }) => N / WIDTH[element],
     wgsl: `

@@ -105,9 +105,10 @@ export const attentionForward = defineKernel({
   },
   wasm: {
     module: simd,
-    run({ attentionForward }, { q, k, v, out, lse }, { B, T, H, KVH, D }, scratch): void {
-      attentionForward(q, k, v, out, lse, B, T, H, KVH, D, scratch);
-    },
+    function: "attentionForward",
+    args: ({ q, k, v, out, lse }, { T, H, KVH, D }) => [q, k, v, out, lse, T, H, KVH, D],
+    items: ({ B, H }) => B * H,
+    work: ({ B, T, H, D }) => B * H * T * T * D,
   },
   invocations: (sizes) => tiles(sizes.H, sizes),
   workgroup: 8,

@@ -32,9 +32,10 @@ export const attentionDelta = defineKernel({
   },
   wasm: {
     module: simd,
-    run({ attentionDelta }, { dout, attended, delta }, { B, T, H, D }): void {
-      attentionDelta(dout, attended, delta, B, T, H, D);
-    },
+    function: "attentionDelta",
+    args: ({ dout, attended, delta }, { T, H, D }) => [dout, attended, delta, T, H, D],
+    items: ({ B }) => B,
+    work: ({ B, T, H, D }) => B * T * H * D,
   },
   invocations: ({ B, T, H }) => B * T * H,
   wgsl: `
@@ -96,9 +97,10 @@ export const attentionBackwardQuery = defineKernel({
   },
   wasm: {
     module: simd,
-    run(exports, { dout, q, k, v, lse, delta, dq }, { B, T, H, KVH, D }, scratch): void {
-      exports.attentionBackwardQuery(dout, q, k, v, lse, delta, dq, B, T, H, KVH, D, scratch);
-    },
+    function: "attentionBackwardQuery",
+    args: (a, { T, H, KVH, D }) => [a.dout, a.q, a.k, a.v, a.lse, a.delta, a.dq, T, H, KVH, D],
+    items: ({ B, H }) => B * H,
+    work: ({ B, T, H, D }) => 2 * B * H * T * T * D,
   },
   invocations: (sizes) => tiles(sizes.H, sizes),
   workgroup: 8,
@@ -215,9 +217,13 @@ export const attentionBackwardKeys = defineKernel({
   },
   wasm: {
     module: simd,
-    run(exports, { dout, q, k, v, lse, delta, dk, dv }, { B, T, H, KVH, D }, scratch): void {
-      exports.attentionBackwardKeys(dout, q, k, v, lse, delta, dk, dv, B, T, H, KVH, D, scratch);
-    },
+    function: "attentionBackwardKeys",
+    args: (
+      { dout, q, k, v, lse, delta, dk, dv },
+      { T, H, KVH, D },
+    ) => [dout, q, k, v, lse, delta, dk, dv, T, H, KVH, D],
+    items: ({ B, KVH }) => B * KVH,
+    work: ({ B, T, H, D }) => 2 * B * H * T * T * D,
   },
   invocations: (sizes) => tiles(sizes.KVH, sizes),
   workgroup: 8,

@@ -109,7 +109,10 @@ function sameShapeKernel(name: string, { row, wgsl, wasm }: Binary): SameShapeKe
     },
     wasm: wasm === undefined ? undefined : {
       module: simd,
-      run: (exports, { a, b, out }, { n }) => exports[wasm](a, b, out, n),
+      function: wasm,
+      args: ({ a, b, out }, { n }) => [a, b, out, n],
+      items: ({ n }) => Math.ceil(n / 4),
+      work: ({ n }) => n,
     },
     invocations: ({ n }) => n / 4,
     wgsl: `${wgslMaths("vec4f")}

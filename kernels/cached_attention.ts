@@ -98,12 +98,14 @@ export const cachedAttentionForward = defineKernel({
   },
   wasm: {
     module: simd,
-    run({ cachedAttentionForward }, address, p, scratch): void {
+    function: "cachedAttentionForward",
+    args: (address, p) => {
       const { q, historyKeys, historyValues, lengths, keys, values, ancestors, out } = address;
       const buffers = [q, historyKeys, historyValues, lengths, keys, values, ancestors, out];
-      const sizes = [p.R, p.beam, p.H, p.KVH, p.D, p.T, p.steps, p.step];
-      cachedAttentionForward(...buffers, ...sizes, scratch);
+      return [...buffers, p.R, p.beam, p.H, p.KVH, p.D, p.T, p.steps, p.step];
     },
+    items: ({ R, beam }) => R / beam,
+    work: ({ R, H, D, T, step }) => 2 * R * H * D * (T + step),
   },
   invocations: ({ R, H }) => R * H,
   workgroup: 8,

@@ -29,9 +29,10 @@ export const dropoutMap = defineKernel({
   },
   wasm: {
     module: simd,
-    run({ dropout }, { x, key, out }, { n, stream, threshold, scale }): void {
-      dropout(x, key, out, n, stream, threshold, scale);
-    },
+    function: "dropout",
+    args: ({ x, key, out }, p) => [x, key, out, p.n, p.stream, p.threshold, p.scale],
+    items: ({ n }) => Math.ceil(n / 8),
+    work: ({ n }) => 8 * n,
   },
   invocations: ({ n }) => Math.ceil(n / 2),
   wgsl: `${THREEFRY}

@@ -60,6 +60,9 @@ function layOut({ batch, M, N, K, ...form }: Product): GemmSizes {
   return { batch, M, N, K, aBatch, aRow, aCol, bBatch, bRow, bCol };
 }
 
+/** Whether threads share the columns of the output: each packs all of the other operand, which had better be the smaller. */
+const isWide = ({ M, N }: { readonly M: number; readonly N: number }): boolean => N > M;
+
 const PARAMS = {
   batch: "u32",
   M: "u32",
@@ -91,12 +94,13 @@ function matmulKernel<I extends "float" | "float4", O extends "float" | "float4"
     },
     wasm: {
       module: simd,
-      run({ gemm }, { a, b, out }, { batch, M, N, K, aBatch, bBatch, ...s }, scratch): void {
-        for (let n = 0; n < batch; n++) {
-          const [aAt, bAt, at] = [a + 4 * n * aBatch, b + 4 * n * bBatch, out + 4 * n * M * N];
-          gemm(aAt, bAt, at, M, N, K, s.aRow, s.aCol, s.bRow, s.bCol, scratch);
-        }
+      function: "gemm",
+      args: ({ a, b, out }, p) => {
+        const strides = [p.aBatch, p.aRow, p.aCol, p.bBatch, p.bRow, p.bCol];
+        return [a, b, out, p.M, p.N, p.K, ...strides, Number(isWide(p))];
       },
+      items: (p) => p.batch * (isWide(p) ? Math.ceil(p.N / 8) : Math.ceil(p.M / 6)),
+      work: ({ batch, M, N, K }) => batch * M * N * K,
     },
     invocations: ({ batch, M, N }) => batch * Math.ceil(M / 8) * Math.ceil(N / 8),
     workgroup: 32,

@@ -32,9 +32,10 @@ export const rmsNormForward = defineKernel({
   },
   wasm: {
     module: simd,
-    run({ rmsNormForward }, { x, weight, out, rstd }, { N, C, eps }): void {
-      rmsNormForward(x, weight, out, rstd, N, C, eps);
-    },
+    function: "rmsNormForward",
+    args: ({ x, weight, out, rstd }, { C, eps }) => [x, weight, out, rstd, C, eps],
+    items: ({ N }) => N,
+    work: ({ N, C }) => 2 * N * C,
   },
   invocations: ({ N }) => N,
   wgsl: `
@@ -87,9 +88,10 @@ export const rmsNormBackwardX = defineKernel({
   },
   wasm: {
     module: simd,
-    run({ rmsNormBackwardX }, { dout, x, weight, rstd, dx }, { N, C }): void {
-      rmsNormBackwardX(dout, x, weight, rstd, dx, N, C);
-    },
+    function: "rmsNormBackwardX",
+    args: ({ dout, x, weight, rstd, dx }, { C }) => [dout, x, weight, rstd, dx, C],
+    items: ({ N }) => N,
+    work: ({ N, C }) => 2 * N * C,
   },
   invocations: ({ N }) => N,
   wgsl: `
@@ -148,9 +150,10 @@ export const rmsNormBackwardWeight = defineKernel({
   },
   wasm: {
     module: simd,
-    run({ rmsNormBackwardWeight }, { dout, x, rstd, dweight }, { N, C }): void {
-      rmsNormBackwardWeight(dout, x, rstd, dweight, N, C);
-    },
+    function: "rmsNormBackwardWeight",
+    args: ({ dout, x, rstd, dweight }, { N, C }) => [dout, x, rstd, dweight, N, C],
+    items: ({ C }) => Math.ceil(C / 16),
+    work: ({ N, C }) => N * C,
   },
   invocations: ({ C }) => C,
   wgsl: `

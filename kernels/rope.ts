@@ -37,9 +37,13 @@ export const rotate = defineKernel({
   },
   wasm: {
     module: simd,
-    run({ rotate }, { x, table, positions, out }, { N, H, D, period, rows, turn }): void {
-      rotate(x, table, positions, out, N, H, D, period, rows, turn);
-    },
+    function: "rotate",
+    args: (
+      { x, table, positions, out },
+      { H, D, period, rows, turn },
+    ) => [x, table, positions, out, H, D, period, rows, turn],
+    items: ({ N }) => N,
+    work: ({ N, H, D }) => N * H * D,
   },
   invocations: ({ N, H }) => N * H,
   wgsl: `

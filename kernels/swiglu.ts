@@ -36,9 +36,10 @@ function forwardKernel<E extends "float" | "float4">(
     },
     wasm: {
       module: simd,
-      run({ swigluForward }, { gate, up, out }, { n }, scratch): void {
-        swigluForward(gate, up, out, n, scratch);
-      },
+      function: "swigluForward",
+      args: ({ gate, up, out }, { n }) => [gate, up, out, n],
+      items: ({ n }) => Math.ceil(n / 4),
+      work: ({ n }) => 8 * n,
     },
     invocations: ({ n }) => n / lanes,
     wgsl: `${wgslMaths(lanes === 4 ? "vec4f" : "f32")}
@@ -86,9 +87,10 @@ function backwardKernel<E extends "float" | "float4">(element: E): Kernel<
     },
     wasm: {
       module: simd,
-      run({ swigluBackward }, { dout, gate, up, dgate, dup }, { n }, scratch): void {
-        swigluBackward(dout, gate, up, dgate, dup, n, scratch);
-      },
+      function: "swigluBackward",
+      args: ({ dout, gate, up, dgate, dup }, { n }) => [dout, gate, up, dgate, dup, n],
+      items: ({ n }) => Math.ceil(n / 4),
+      work: ({ n }) => 8 * n,
     },
     invocations: ({ n }) => n / lanes,
     wgsl: `${wgslMaths(lanes === 4 ? "vec4f" : "f32")}

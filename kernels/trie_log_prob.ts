@@ -72,11 +72,14 @@ export const trieLogProbForward = defineKernel({
   },
   wasm: {
     module: simd,
-    run({ trieLogProbForward }, a, { N, V, beam, vocabulary, tau }, scratch): void {
+    function: "trieLogProbForward",
+    args: (a, { V, beam, vocabulary, tau }) => {
       const read = [a.logits, a.table, a.nodes, a.labels];
       const written = [a.logProb, a.logBeta, a.choices, a.saved];
-      trieLogProbForward(...read, ...written, N, V, beam, vocabulary, tau, scratch);
+      return [...read, ...written, V, beam, vocabulary, tau];
     },
+    items: ({ N }) => N,
+    work: ({ N, V }) => 4 * N * V,
   },
   invocations: ({ N }) => N,
   wgsl: `
@@ -185,11 +188,13 @@ export const trieLogProbBackward = defineKernel({
   },
   wasm: {
     module: simd,
-    run({ trieLogProbBackward }, a, p, scratch): void {
+    function: "trieLogProbBackward",
+    args: (a, p) => {
       const read = [a.dlogProb, a.dlogBeta, a.logits, a.table, a.nodes, a.labels, a.saved];
-      const params = [p.N, p.V, p.beam, p.vocabulary, p.tau, p.withProb, p.withBeta];
-      trieLogProbBackward(...read, a.dlogits, ...params, scratch);
+      return [...read, a.dlogits, p.V, p.beam, p.vocabulary, p.tau, p.withProb, p.withBeta];
     },
+    items: ({ N }) => N,
+    work: ({ N, V }) => 4 * N * V,
   },
   invocations: ({ N }) => N,
   wgsl: `

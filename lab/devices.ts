@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
 import { cpu } from "../core/cpu_backend.ts";
 import type { Device } from "../core/device.ts";
 import { DeviceError } from "../core/errors.ts";
@@ -11,10 +13,15 @@ import { webgpu } from "../core/webgpu_backend.ts";
 /** The names of devices. `auto` is webgpu where an adapter of hardware answers, else cpu. */
 export type DeviceChoice = "auto" | "cpu" | "webgpu";
 
+/** Threads of a cpu device unless told: more than this rarely pay. */
+const MOST_THREADS = 8;
+
 /**
- * Opens a device. `webgpu` makes do with a software adapter, such as llvmpipe; `auto` does not.
+ * Opens a device. `webgpu` makes do with a software adapter, such as llvmpipe; `auto` does not. A cpu device has `threads`
+ * threads: one for each core unless told, at most 8.
  *
  * @throws {DeviceError} if `webgpu` is asked for and there is no adapter.
+ * @throws {ArgumentError} if threads is not a positive integer.
  *
  * @example
  * ```ts
@@ -24,13 +31,16 @@ export type DeviceChoice = "auto" | "cpu" | "webgpu";
  * console.log(device.kind, device.adapter);
  * ```
  */
-export async function openDevice(choice: DeviceChoice): Promise<Device> {
-  if (choice === "cpu") return cpu();
+export async function openDevice(
+  choice: DeviceChoice,
+  threads: number = Math.min(availableParallelism(), MOST_THREADS),
+): Promise<Device> {
+  if (choice === "cpu") return cpu({ threads, Worker });
   if (choice === "webgpu") return webgpu(await findGpu(), { allowSoftware: true });
   try {
     return await webgpu(await findGpu());
   } catch (error) {
-    if (error instanceof DeviceError) return cpu();
+    if (error instanceof DeviceError) return cpu({ threads, Worker });
     throw error;
   }
 }

@@ -5,47 +5,46 @@ import { log4, prepare } from "./maths";
 import { absorb, begin, BLOCK, bytes, dots, finish, lanes, LANES, LEFT, MASKED, mix } from "./tile";
 import { pack, SCORE, SUM, TOP, TOTAL, unpack } from "./tile";
 
-/** out and lse. */
+/** out and lse. An item is one head of one sequence. */
 export function attentionForward(
   q: usize,
   k: usize,
   v: usize,
   out: usize,
   lse: usize,
-  B: i32,
   T: i32,
   H: i32,
   KVH: i32,
   D: i32,
+  from: i32,
+  to: i32,
   scratch: usize,
 ): void {
   const pitch = bytes(H * D), kvPitch = bytes(KVH * D), factor: f32 = 1.0 / sqrt<f32>(<f32> D);
   const left = scratch + LEFT, score = scratch + SCORE, sum = scratch + SUM;
   prepare(scratch);
-  for (let b = 0; b < B; b++) {
-    for (let h = 0; h < H; h++, lse += bytes(T)) {
-      const kv = bytes(h / (H / KVH) * D);
+  for (let item = from; item < to; item++) {
+      const b = item / H, h = item % H;
+      const head = bytes(h * D) + <usize> (b * T) * pitch, sums = lse + bytes(item * T);
+      const kv = bytes(h / (H / KVH) * D) + <usize> (b * T) * kvPitch;
       for (let t = 0; t < T; t += LANES) {
-        const count = min(LANES, T - t), row = bytes(h * D) + <usize> t * pitch;
+        const count = min(LANES, T - t), row = head + <usize> t * pitch;
         pack(left, q + row, pitch, count, D, factor);
         begin(scratch, D);
-        for (let from = 0; from < t + count; from += BLOCK) {
-          const n = min(BLOCK, t + count - from), rows = kv + <usize> from * kvPitch;
+        for (let first = 0; first < t + count; first += BLOCK) {
+          const n = min(BLOCK, t + count - first), rows = kv + <usize> first * kvPitch;
           dots(score, k + rows, kvPitch, n, left, D);
-          for (let j = max(from, t); j < from + n; j++) mask(score + bytes(j - from) * LANES, j, t);
+          for (let j = max(first, t); j < first + n; j++) {
+            mask(score + bytes(j - first) * LANES, j, t);
+          }
           absorb(scratch, n, D);
           mix(sum, score, v + rows, kvPitch, n, D);
         }
         finish(scratch, D);
         unpack(out + row, pitch, sum, count, D);
         logSums(scratch);
-        memory.copy(lse + bytes(t), scratch + TOP, bytes(count));
+        memory.copy(sums + bytes(t), scratch + TOP, bytes(count));
       }
-    }
-    q += <usize> T * pitch;
-    out += <usize> T * pitch;
-    k += <usize> T * kvPitch;
-    v += <usize> T * kvPitch;
   }
 }
 

@@ -30,7 +30,7 @@ function add(to: usize, w: v128, y: usize, width: usize): void {
   }
 }
 
-/** out. */
+/** out. An item is one user. */
 export function cachedAttentionForward(
   q: usize,
   historyKeys: usize,
@@ -48,14 +48,17 @@ export function cachedAttentionForward(
   T: i32,
   steps: i32,
   step: i32,
+  from: i32,
+  to: i32,
   scratch: usize,
 ): void {
   const width = bytes(D), pitch = bytes(KVH * D), factor: f32 = 1.0 / sqrt<f32>(<f32> D);
   const left = scratch + LEFT, score = scratch + SCORE, sum = scratch + SUM;
   const group = H / KVH;
   prepare(scratch);
-  for (let first = 0; first < R; first += beam, lengths += 4) {
-    const length = load<i32>(lengths);
+  for (let user = from; user < to; user++) {
+    const first = user * beam, length = load<i32>(lengths + bytes(user));
+    const history = <usize> (user * T) * pitch;
     for (let g = 0; g < KVH; g++) {
       for (let lane = 0; lane < beam * group; lane += LANES) {
         const count = min(LANES, beam * group - lane), last = lane + count - 1;
@@ -67,19 +70,20 @@ export function cachedAttentionForward(
           packFour(left + bytes(l), r0, r1, r2, r3, D, factor);
         }
         begin(scratch, D);
-        for (let from = 0; from < length; from += BLOCK) {
-          const n = min(BLOCK, length - from), rows = bytes(g * D) + <usize> from * pitch;
+        for (let begins = 0; begins < length; begins += BLOCK) {
+          const n = min(BLOCK, length - begins);
+          const rows = history + bytes(g * D) + <usize> begins * pitch;
           dots(score, historyKeys + rows, pitch, n, left, D);
           absorb(scratch, n, D);
           mix(sum, score, historyValues + rows, pitch, n, D);
         }
-        for (let from = 0; from <= step; from += BLOCK) {
-          const n = min(BLOCK, step + 1 - from);
+        for (let begins = 0; begins <= step; begins += BLOCK) {
+          const n = min(BLOCK, step + 1 - begins);
           for (let l = 0; l < LANES; l++) {
             const here = min(lane + l, last), r = first + here / group;
             const x = q + laneAt(first, g, here, group, H, D);
             for (let i = 0; i < n; i++) {
-              const entry = entryOf(ancestors, r, from + i, step, steps, R);
+              const entry = entryOf(ancestors, r, begins + i, step, steps, R);
               const product = dot(x, keys + bytes(g * D) + entry * pitch, width);
               store<f32>(score + bytes(i * LANES + l), product * factor);
             }
@@ -88,7 +92,7 @@ export function cachedAttentionForward(
           for (let l = 0; l < count; l++) {
             const r = first + (lane + l) / group;
             for (let i = 0; i < n; i++) {
-              const entry = entryOf(ancestors, r, from + i, step, steps, R);
+              const entry = entryOf(ancestors, r, begins + i, step, steps, R);
               const w = v128.load_splat<f32>(score + bytes(i * LANES + l));
               add(sum + <usize> l * width, w, values + bytes(g * D) + entry * pitch, width);
             }
@@ -101,7 +105,5 @@ export function cachedAttentionForward(
         }
       }
     }
-    historyKeys += <usize> T * pitch;
-    historyValues += <usize> T * pitch;
   }
 }

@@ -130,12 +130,49 @@ function packB(to: usize, b: usize, N: i32, K: i32, row: usize, column: usize): 
   }
 }
 
-/** C = A B. Addresses in bytes, sizes and strides in elements, `scratch` of `GEMM_SCRATCH`. */
+/**
+ * C = A B for the matrices of a batch. Addresses in bytes, sizes and strides in elements, `scratch` of `GEMM_SCRATCH`.
+ * An item is a panel of MR rows of one C, or with `wide` of NR columns: each range of them packs for itself what it needs.
+ */
 export function gemm(
   a: usize,
   b: usize,
   c: usize,
   M: i32,
+  N: i32,
+  K: i32,
+  aBatch: i32,
+  aRow: i32,
+  aColumn: i32,
+  bBatch: i32,
+  bRow: i32,
+  bColumn: i32,
+  wide: i32,
+  from: i32,
+  to: i32,
+  scratch: usize,
+): void {
+  const size = wide ? N : M, step = wide ? NR : MR, panels = (size + step - 1) / step;
+  while (from < to) {
+    const matrix = from / panels, first = from % panels, count = min(panels - first, to - from);
+    const start = first * step, end = min(start + count * step, size);
+    const A = a + (<usize> (matrix * aBatch) << 2), B = b + (<usize> (matrix * bBatch) << 2);
+    const C = c + (<usize> (matrix * M * N) << 2);
+    if (wide) multiply(A, B, C, 0, M, start, end, N, K, aRow, aColumn, bRow, bColumn, scratch);
+    else multiply(A, B, C, start, end, 0, N, N, K, aRow, aColumn, bRow, bColumn, scratch);
+    from += count;
+  }
+}
+
+/** Rows mFrom .. mTo and columns nFrom .. nTo of one C, whose rows have N columns. */
+function multiply(
+  a: usize,
+  b: usize,
+  c: usize,
+  mFrom: i32,
+  mTo: i32,
+  nFrom: i32,
+  nTo: i32,
   N: i32,
   K: i32,
   aRow: i32,
@@ -150,13 +187,13 @@ export function gemm(
   const ar = <usize> aRow << 2, ac = <usize> aColumn << 2;
   const br = <usize> bRow << 2, bc = <usize> bColumn << 2;
   const pitch = <usize> N << 2;
-  for (let n0 = 0; n0 < N; n0 += NC) {
-    const nc = min(NC, N - n0);
+  for (let n0 = nFrom; n0 < nTo; n0 += NC) {
+    const nc = min(NC, nTo - n0);
     for (let k0 = 0; k0 < K; k0 += KC) {
       const kc = min(KC, K - k0);
       packB(packedB, b + <usize> k0 * br + <usize> n0 * bc, nc, kc, br, bc);
-      for (let m0 = 0; m0 < M; m0 += MC) {
-        const mc = min(MC, M - m0);
+      for (let m0 = mFrom; m0 < mTo; m0 += MC) {
+        const mc = min(MC, mTo - m0);
         packA(packedA, a + <usize> m0 * ar + <usize> k0 * ac, mc, kc, ar, ac);
         for (let j = 0; j < nc; j += NR) {
           const panel = packedB + <usize> j * kc * 4;

@@ -1,4 +1,4 @@
-// Elementwise kernels. Sizes are in elements, addresses in bytes. A buffer's memory is a whole number of 64-byte lines,
+// Elementwise kernels. Sizes are in elements, addresses in bytes. An item is a vector of four elements, of dropout two. A buffer's memory is a whole number of 64-byte lines,
 // so the last vectors may be read past the last element; `put` does not write past it.
 
 import { madd, nmadd, prepare, sigmoid4 } from "./maths";
@@ -16,18 +16,34 @@ function put(to: usize, x: v128, end: usize): void {
 }
 
 /** out = a + b. */
-export function add(a: usize, b: usize, out: usize, n: i32): void {
+export function add(
+  a: usize,
+  b: usize,
+  out: usize,
+  n: i32,
+  from: i32,
+  to: i32,
+  _scratch: usize,
+): void {
   const bytes = <usize> n << 2;
-  for (let i: usize = 0; i < bytes; i += 16) {
+  for (let i = <usize> from << 4; i < <usize> to << 4; i += 16) {
     put(out + i, f32x4.add(v128.load(a + i), v128.load(b + i)), out + bytes);
   }
 }
 
 /** out = gate s up, s = sigmoid(gate). */
-export function swigluForward(gate: usize, up: usize, out: usize, n: i32, scratch: usize): void {
+export function swigluForward(
+  gate: usize,
+  up: usize,
+  out: usize,
+  n: i32,
+  from: i32,
+  to: i32,
+  scratch: usize,
+): void {
   prepare(scratch);
   const bytes = <usize> n << 2;
-  for (let i: usize = 0; i < bytes; i += 16) {
+  for (let i = <usize> from << 4; i < <usize> to << 4; i += 16) {
     const g = v128.load(gate + i);
     const y = f32x4.mul(f32x4.mul(g, sigmoid4(g, scratch)), v128.load(up + i));
     put(out + i, y, out + bytes);
@@ -42,12 +58,14 @@ export function swigluBackward(
   dgate: usize,
   dup: usize,
   n: i32,
+  from: i32,
+  to: i32,
   scratch: usize,
 ): void {
   prepare(scratch);
   const one = f32x4.splat(1);
   const bytes = <usize> n << 2;
-  for (let i: usize = 0; i < bytes; i += 16) {
+  for (let i = <usize> from << 4; i < <usize> to << 4; i += 16) {
     const g = v128.load(gate + i);
     const s = sigmoid4(g, scratch);
     const ds = f32x4.mul(v128.load(dout + i), s);
@@ -83,14 +101,19 @@ export function dropout(
   stream: i32,
   threshold: i32,
   scale: f32,
+  from: i32,
+  to: i32,
+  _scratch: usize,
 ): void {
   const key0 = load<i32>(key), key1 = load<i32>(key, 4), key2 = key0 ^ key1 ^ 0x1bd11bda;
   const a = i32x4.splat(key0), b = i32x4.splat(key1), c = i32x4.splat(key2);
   const c1 = i32x4.splat(key2 + 1), a2 = i32x4.splat(key0 + 2), b3 = i32x4.splat(key1 + 3);
   const c4 = i32x4.splat(key2 + 4), a5 = i32x4.splat(key0 + 5), first = i32x4.splat(key1 + stream);
   const least = i32x4.splat(threshold), factor = f32x4.splat(scale);
-  let counter = i32x4(0, 1, 2, 3);
-  for (const end = out + (<usize> n << 2); out < end; x += 32, out += 32) {
+  let counter = i32x4.add(i32x4.splat(from << 2), i32x4(0, 1, 2, 3));
+  const end = out + (<usize> n << 2), stop = out + (<usize> to << 5);
+  x += <usize> from << 5;
+  for (out += <usize> from << 5; out < stop; x += 32, out += 32) {
     let u = i32x4.add(counter, a), v = first;
     u = i32x4.add(u, v);
     v = turn(v, 13, u);
@@ -165,12 +188,15 @@ export function adamwUpdate(
   take2: f32,
   eps: f32,
   decay: f32,
+  from: i32,
+  to: i32,
+  _scratch: usize,
 ): void {
   const rate = v128.load_splat<f32>(hyper);
   const c1 = v128.load_splat<f32>(hyper, 4), c2 = v128.load_splat<f32>(hyper, 8);
   const clip = v128.load_splat<f32>(scale);
   const bytes = <usize> n << 2;
-  for (let i: usize = 0; i < bytes; i += 16) {
+  for (let i = <usize> from << 4; i < <usize> to << 4; i += 16) {
     const g = f32x4.mul(clip, v128.load(grad + i)), p = v128.load(param + i);
     const m = madd(f32x4.splat(keep1), v128.load(first + i), f32x4.mul(f32x4.splat(take1), g));
     const square = f32x4.mul(f32x4.mul(f32x4.splat(take2), g), g);

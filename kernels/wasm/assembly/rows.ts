@@ -1,4 +1,4 @@
-// Kernels over rows of a matrix. Sizes are in elements, addresses in bytes. A row takes whole vectors as far as they fit,
+// Kernels over rows of a matrix, an item each unless told. Sizes are in elements, addresses in bytes. A row takes whole vectors as far as they fit,
 // then single elements: behind it lies another row, or another buffer.
 
 import { madd, nmadd, sumLanes } from "./maths";
@@ -19,12 +19,17 @@ export function rmsNormForward(
   weight: usize,
   out: usize,
   rstd: usize,
-  N: i32,
   C: i32,
   eps: f32,
+  from: i32,
+  to: i32,
+  _scratch: usize,
 ): void {
   const pitch = <usize> C << 2;
-  for (let n = 0; n < N; n++, x += pitch, out += pitch, rstd += 4) {
+  x += <usize> from * pitch;
+  out += <usize> from * pitch;
+  rstd += <usize> from << 2;
+  for (let n = from; n < to; n++, x += pitch, out += pitch, rstd += 4) {
     const r: f32 = 1.0 / sqrt<f32>(dot(x, x, C) / <f32> C + eps);
     const scale = f32x4.splat(r);
     let c: usize = 0;
@@ -43,11 +48,17 @@ export function rmsNormBackwardX(
   weight: usize,
   rstd: usize,
   dx: usize,
-  N: i32,
   C: i32,
+  from: i32,
+  to: i32,
+  _scratch: usize,
 ): void {
   const pitch = <usize> C << 2;
-  for (let n = 0; n < N; n++, dout += pitch, x += pitch, dx += pitch, rstd += 4) {
+  dout += <usize> from * pitch;
+  x += <usize> from * pitch;
+  dx += <usize> from * pitch;
+  rstd += <usize> from << 2;
+  for (let n = from; n < to; n++, dout += pitch, x += pitch, dx += pitch, rstd += 4) {
     let c: usize = 0;
     for (; c + 16 <= pitch; c += 16) {
       v128.store(dx + c, f32x4.mul(v128.load(weight + c), v128.load(dout + c)));
@@ -64,7 +75,7 @@ export function rmsNormBackwardX(
   }
 }
 
-/** dw_c = sum_n dout_nc x_nc r_n, four rows at a time. */
+/** dw_c = sum_n dout_nc x_nc r_n, four rows at a time. An item is sixteen columns. */
 export function rmsNormBackwardWeight(
   dout: usize,
   x: usize,
@@ -72,14 +83,18 @@ export function rmsNormBackwardWeight(
   dweight: usize,
   N: i32,
   C: i32,
+  from: i32,
+  to: i32,
+  _scratch: usize,
 ): void {
-  const pitch = <usize> C << 2, body = pitch & ~15;
-  memory.fill(dweight, 0, pitch);
+  const pitch = <usize> C << 2, start = <usize> from << 6;
+  const end = min(<usize> to << 6, pitch), body = min(end, pitch & ~15);
+  memory.fill(dweight + start, 0, end - start);
   let n = 0;
   for (; n + 4 <= N; n += 4, dout += 4 * pitch, x += 4 * pitch, rstd += 16) {
     const r0 = v128.load_splat<f32>(rstd), r1 = v128.load_splat<f32>(rstd, 4);
     const r2 = v128.load_splat<f32>(rstd, 8), r3 = v128.load_splat<f32>(rstd, 12);
-    for (let c: usize = 0; c < body; c += 16) {
+    for (let c = start; c < body; c += 16) {
       const d = dout + c, y = x + c;
       let sum = f32x4.mul(f32x4.mul(v128.load(d), v128.load(y)), r0);
       sum = madd(f32x4.mul(v128.load(d + pitch), v128.load(y + pitch)), r1, sum);
@@ -88,24 +103,24 @@ export function rmsNormBackwardWeight(
       v128.store(dweight + c, f32x4.add(v128.load(dweight + c), sum));
     }
     for (let row: usize = 0; row < 4; row++) {
-      addTail(dout + row * pitch, x + row * pitch, load<f32>(rstd + 4 * row), dweight, body, pitch);
+      addTail(dout + row * pitch, x + row * pitch, load<f32>(rstd + 4 * row), dweight, body, end);
     }
   }
   for (; n < N; n++, dout += pitch, x += pitch, rstd += 4) {
     const r = v128.load_splat<f32>(rstd);
-    for (let c: usize = 0; c < body; c += 16) {
+    for (let c = start; c < body; c += 16) {
       const product = f32x4.mul(v128.load(dout + c), v128.load(x + c));
       v128.store(dweight + c, madd(product, r, v128.load(dweight + c)));
     }
-    addTail(dout, x, load<f32>(rstd), dweight, body, pitch);
+    addTail(dout, x, load<f32>(rstd), dweight, body, end);
   }
 }
 
-/** dw_c += dout_c x_c r for the single elements of a row, from byte `body` on. */
+/** dw_c += dout_c x_c r for the single elements of a row, from byte `body` to byte `end`. */
 // @ts-ignore: decorator
 @inline
-function addTail(dout: usize, x: usize, r: f32, dweight: usize, body: usize, pitch: usize): void {
-  for (let c = body; c < pitch; c += 4) {
+function addTail(dout: usize, x: usize, r: f32, dweight: usize, body: usize, end: usize): void {
+  for (let c = body; c < end; c += 4) {
     const sum = load<f32>(dweight + c) + load<f32>(dout + c) * load<f32>(x + c) * r;
     store<f32>(dweight + c, sum);
   }
@@ -117,16 +132,20 @@ export function rotate(
   table: usize,
   positions: usize,
   out: usize,
-  N: i32,
   H: i32,
   D: i32,
   period: i32,
   rows: i32,
   turn: f32,
+  from: i32,
+  to: i32,
+  _scratch: usize,
 ): void {
   const half = <usize> (D >> 1) << 2;
+  x += <usize> (from * H) * 2 * half;
+  out += <usize> (from * H) * 2 * half;
   const direction = f32x4.splat(turn);
-  for (let n = 0, p = 0; n < N; n++, p = p + 1 < period ? p + 1 : 0) {
+  for (let n = from, p = from % period; n < to; n++, p = p + 1 < period ? p + 1 : 0) {
     const position = max(min(load<i32>(positions + (<usize> p << 2)), rows - 1), 0);
     const cosines = table + <usize> position * 2 * half, sines = cosines + half;
     for (let h = 0; h < H; h++, x += 2 * half, out += 2 * half) {

@@ -139,7 +139,7 @@ function beamThToken(row: usize, tokens: usize, count: i32, beam: i32, beta: f32
   return load<i32>(end - 4); // not reached: some child is the beam-th
 }
 
-/** logProb, logBeta, choices and saved. */
+/** logProb, logBeta, choices and saved. An item is a row of logits. */
 export function trieLogProbForward(
   logits: usize,
   table: usize,
@@ -149,16 +149,19 @@ export function trieLogProbForward(
   logBeta: usize,
   choices: usize,
   saved: usize,
-  N: i32,
   V: i32,
   beam: i32,
   vocabulary: i32,
   tau: f64,
+  from: i32,
+  to: i32,
   scratch: usize,
 ): void {
   const inverse = f32x4.splat(<f32> (1 / tau));
   prepare(scratch);
-  for (let n = 0; n < N; n++, logits += bytes(V), saved += 12) {
+  logits += <usize> from * bytes(V);
+  saved += <usize> from * 12;
+  for (let n = from; n < to; n++, logits += bytes(V), saved += 12) {
     const i = bytes(n), u = load<i32>(nodes + i), node = table + bytes(max(u, 0));
     const tokens = table + bytes(load<i32>(node));
     const count = u < 0 ? 0 : load<i32>(node, 4) - load<i32>(node);
@@ -183,7 +186,7 @@ export function trieLogProbForward(
   }
 }
 
-/** dlogits. */
+/** dlogits. An item is a row of logits. */
 export function trieLogProbBackward(
   dlogProb: usize,
   dlogBeta: usize,
@@ -193,18 +196,22 @@ export function trieLogProbBackward(
   labels: usize,
   saved: usize,
   dlogits: usize,
-  N: i32,
   V: i32,
   beam: i32,
   vocabulary: i32,
   tau: f64,
   withProb: i32,
   withBeta: i32,
+  from: i32,
+  to: i32,
   scratch: usize,
 ): void {
   const inverse = f32x4.splat(<f32> (1 / tau)), pitch = bytes(V), block = scratch + LOGITS;
   prepare(scratch);
-  for (let n = 0; n < N; n++, logits += pitch, dlogits += pitch, saved += 12) {
+  logits += <usize> from * pitch;
+  dlogits += <usize> from * pitch;
+  saved += <usize> from * 12;
+  for (let n = from; n < to; n++, logits += pitch, dlogits += pitch, saved += 12) {
     const i = bytes(n), u = load<i32>(nodes + i), node = table + bytes(max(u, 0));
     const tokens = table + bytes(load<i32>(node));
     const count = u < 0 ? 0 : load<i32>(node, 4) - load<i32>(node);
@@ -214,15 +221,15 @@ export function trieLogProbBackward(
     const dProb: f64 = withProb ? <f64> load<f32>(dlogProb + i) / tau : 0;
     const dBeta: f64 = withBeta ? <f64> load<f32>(dlogBeta + i) / tau : 0;
     const pull = f32x4.splat(-<f32> (dProb + dBeta));
-    const from = vocabulary ? 0 : tokens, size = vocabulary ? V : count;
+    const chosen = vocabulary ? 0 : tokens, size = vocabulary ? V : count;
     for (let k = 0; k < size; k += BLOCK) {
       const m = min(BLOCK, size - k);
-      fetch(block, logits, from, k, m);
+      fetch(block, logits, chosen, k, m);
       for (let at = block; at < block + bytes(m); at += 16) {
         const x = f32x4.sub(f32x4.mul(f32x4.sub(v128.load(at), top), inverse), logSum);
         v128.store(at, f32x4.mul(pull, exp4(x, scratch)));
       }
-      put(block, dlogits, from, k, m);
+      put(block, dlogits, chosen, k, m);
     }
     const y = logitOf(dlogits, labels + i);
     store<f32>(y, load<f32>(y) + <f32> dProb);

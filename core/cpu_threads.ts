@@ -1,0 +1,176 @@
+/**
+ * Threads of the cpu device: workers that run functions of a WebAssembly module on the device's memory, beside the
+ * thread that asks. Between two jobs a worker spins for a moment, then sleeps.
+ *
+ * @module
+ */
+import type { WasmFunction } from "./kernel.ts";
+
+/** Parts that a thread's share is cut into, so that a thread that was held up leaves work to the others. */
+const PARTS = 2;
+
+// The control block: int32 fields, then the job's arguments as float64.
+const JOB = 0; // number of the job: bumped when one begins
+const NEXT = 1; // the next part to claim
+const LEFT = 2; // workers that are not done
+const FAILED = 3; // whether a worker's function threw
+const READY = 4; // workers that are waiting for jobs
+const FUNCTION = 5; // index of the function, -1 to end the worker
+const ITEMS = 6;
+const PART_COUNT = 7;
+const ARG_COUNT = 8;
+const ARGS = 64; // bytes
+const MOST_ARGS = 30;
+const BYTES = ARGS + 8 * MOST_ARGS;
+
+/** What a worker is given. */
+export interface WorkerData {
+  /** The module. */
+  readonly bytes: Uint8Array;
+  /** The device's memory. */
+  readonly memory: WebAssembly.Memory;
+  /** Where jobs are announced. */
+  readonly control: SharedArrayBuffer;
+  /** The module's functions, by their index in jobs. */
+  readonly names: readonly string[];
+  /** The worker's scratch memory. */
+  readonly scratch: number;
+}
+
+/** `Worker` of `node:worker_threads`, which Deno, Bun and Node have: as much of it as is used here. */
+export type WorkerConstructor = new (
+  source: string,
+  options: { eval: true; workerData: WorkerData },
+) => { unref(): void };
+
+/** What runs in a worker. It is passed on as source text, so it may use nothing from around it. */
+function work({ bytes, memory, control, names, scratch }: WorkerData): void {
+  const module = new WebAssembly.Module(bytes as BufferSource);
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  const functions = names.map((name) => exports[name] as (...args: number[]) => void);
+  const ints = new Int32Array(control, 0, 16);
+  const floats = new Float64Array(control, 64);
+  const [JOB, NEXT, LEFT, FAILED, READY, FUNCTION, ITEMS, PART_COUNT, ARG_COUNT] = Array.from({
+    length: 9,
+  }, (_, i) => i);
+  const SPINS = 20000;
+  let job = 0;
+  Atomics.add(ints, READY, 1);
+  for (;;) {
+    for (let i = 0; i < SPINS && Atomics.load(ints, JOB) === job; i++);
+    while (Atomics.load(ints, JOB) === job) Atomics.wait(ints, JOB, job);
+    job = Atomics.load(ints, JOB);
+    if (ints[FUNCTION] < 0) return;
+    try {
+      const run = functions[ints[FUNCTION]];
+      const args = Array.from(floats.subarray(0, ints[ARG_COUNT]));
+      const items = ints[ITEMS];
+      const parts = ints[PART_COUNT];
+      for (;;) {
+        const part = Atomics.add(ints, NEXT, 1);
+        if (part >= parts) break;
+        const from = Math.floor(items * part / parts);
+        run(...args, from, Math.floor(items * (part + 1) / parts), scratch);
+      }
+    } catch {
+      Atomics.store(ints, FAILED, 1);
+    }
+    if (Atomics.sub(ints, LEFT, 1) === 1) Atomics.notify(ints, LEFT);
+  }
+}
+
+/** Workers on one module and one memory. They end with the device, or with the process. */
+export class Threads {
+  readonly #control = new SharedArrayBuffer(BYTES);
+  readonly #ints = new Int32Array(this.#control, 0, ARGS / 4);
+  readonly #floats = new Float64Array(this.#control, ARGS);
+  readonly #names: readonly string[];
+  readonly #exports: Readonly<Record<string, WasmFunction>>;
+  readonly #workers: number;
+  readonly #scratch: number;
+
+  /** Starts a worker for each address in `scratch` but the first, which is this thread's: their scratch memories. */
+  constructor(
+    Worker: WorkerConstructor,
+    bytes: Uint8Array,
+    memory: WebAssembly.Memory,
+    exports: Readonly<Record<string, WasmFunction>>,
+    scratch: readonly number[],
+  ) {
+    this.#exports = exports;
+    this.#names = Object.keys(exports);
+    this.#scratch = scratch[0];
+    this.#workers = scratch.length - 1;
+    for (const address of scratch.slice(1)) {
+      const workerData = {
+        bytes,
+        memory,
+        control: this.#control,
+        names: this.#names,
+        scratch: address,
+      };
+      const source = `(${work})(require("node:worker_threads").workerData)`;
+      new Worker(source, { eval: true, workerData }).unref();
+    }
+    atExit.register(this, this.#ints);
+  }
+
+  /**
+   * Runs one function over all items, on this thread and the workers. As long as these are not up it runs alone, and
+   * returns false.
+   */
+  run(name: string, args: readonly number[], items: number): boolean {
+    const ints = this.#ints;
+    const call = this.#exports[name];
+    if (Atomics.load(ints, READY) < this.#workers) {
+      call(...args, 0, items, this.#scratch);
+      return false;
+    }
+    const parts = Math.min(items, PARTS * (this.#workers + 1));
+    this.#floats.set(args);
+    ints[FUNCTION] = this.#names.indexOf(name);
+    ints[ITEMS] = items;
+    ints[PART_COUNT] = parts;
+    ints[ARG_COUNT] = args.length;
+    ints[NEXT] = 0;
+    ints[LEFT] = this.#workers;
+    Atomics.add(ints, JOB, 1);
+    Atomics.notify(ints, JOB);
+    try {
+      for (;;) {
+        const part = Atomics.add(ints, NEXT, 1);
+        if (part >= parts) break;
+        const from = Math.floor(items * part / parts);
+        call(...args, from, Math.floor(items * (part + 1) / parts), this.#scratch);
+      }
+    } finally {
+      this.#join();
+    }
+    if (ints[FAILED] !== 0) throw new WebAssembly.RuntimeError(`${name} failed in a worker`);
+    return true;
+  }
+
+  /** Ends the workers. */
+  dispose(): void {
+    end(this.#ints);
+  }
+
+  /** Waits until all workers are done with the job. */
+  #join(): void {
+    for (let i = 0; i < 20000; i++) if (Atomics.load(this.#ints, LEFT) === 0) return;
+    for (;;) {
+      const left = Atomics.load(this.#ints, LEFT);
+      if (left === 0) return;
+      Atomics.wait(this.#ints, LEFT, left);
+    }
+  }
+}
+
+function end(ints: Int32Array<SharedArrayBuffer>): void {
+  ints[FUNCTION] = -1;
+  Atomics.add(ints, JOB, 1);
+  Atomics.notify(ints, JOB);
+}
+
+/** Ends the workers of devices that were forgotten. */
+const atExit = new FinalizationRegistry(end);
