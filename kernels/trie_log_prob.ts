@@ -79,7 +79,7 @@ export const trieLogProbForward = defineKernel({
       return [...read, ...written, V, beam, vocabulary, tau];
     },
     items: ({ N }) => N,
-    work: ({ N, V }) => 4 * N * V,
+    work: ({ N, V, vocabulary }) => (vocabulary ? 4 : 1) * N * V,
   },
   invocations: ({ N }) => N,
   wgsl: `
@@ -194,7 +194,7 @@ export const trieLogProbBackward = defineKernel({
       return [...read, a.dlogits, p.V, p.beam, p.vocabulary, p.tau, p.withProb, p.withBeta];
     },
     items: ({ N }) => N,
-    work: ({ N, V }) => 4 * N * V,
+    work: ({ N, V, vocabulary }) => (vocabulary ? 4 : 1) * N * V,
   },
   invocations: ({ N }) => N,
   wgsl: `

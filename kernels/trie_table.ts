@@ -25,12 +25,16 @@ export function trieTable(
   return table;
 }
 
-/** A trie whose node 0 has children 0, 1, ..., V - 1, node 1 every third token from 1, node 2 one child, node 3 none. */
+/**
+ * A trie whose node 0 has children 0, 1, ..., V - 1, node 1 every third token from 1, node 2 one child, node 3 none, node 4
+ * all tokens from 3 on.
+ */
 export function exampleTable(V: number): Int32Array {
   const tokens = [...Array(V).keys()];
   const sparse = tokens.filter((v) => v % 3 === 1);
-  const childTokens = [...tokens, ...sparse, 2];
-  const offsets = [0, V, V + sparse.length, childTokens.length, childTokens.length];
+  const childTokens = [...tokens, ...sparse, 2, ...tokens.slice(3)];
+  const sparseEnd = V + sparse.length;
+  const offsets = [0, V, sparseEnd, sparseEnd + 1, sparseEnd + 1, childTokens.length];
   return trieTable(offsets, childTokens, new Int32Array(childTokens.length));
 }
 
@@ -45,9 +49,9 @@ export interface ExampleRows {
 
 /** Rows for the twin tests. */
 export function exampleRows(): ExampleRows[] {
-  const nodes = Int32Array.from([0, 1, 2, -1, 3, 0, 1]);
-  const labels = Int32Array.from([5, 4, 2, 0, 0, 0, 7]);
-  const rows = (name: string, V: number, f: (z: number) => number): ExampleRows => (
+  const nodes = Int32Array.from([0, 1, 2, -1, 3, 0, 1, 4]);
+  const labels = Int32Array.from([5, 4, 2, 0, 0, 0, 7, 6]);
+  const rows = (name: string, V: number, f: (z: number, i: number) => number): ExampleRows => (
     { name, V, z: ramp(nodes.length * V, 4).map(f), nodes, labels }
   );
   return [
@@ -57,5 +61,6 @@ export function exampleRows(): ExampleRows[] {
     rows("V 40, equal logits", 40, () => 1),
     rows("V 12, large logits", 12, (z) => 1e4 * Math.round(4 * z)),
     rows("V 2050", 2050, (z) => 3 * z),
+    rows("V 1100, ascending", 1100, (_, i) => (i % 1100) / 100),
   ];
 }

@@ -119,7 +119,7 @@ export const trieLogProb: Op<
         name: `${normalization}, beam ${beam}`,
         args: (d) => [
           sample(d, [6, 8], 1, -3, 3),
-          { table: d.tensor(exampleTable(8)), nodeCount: 4, maxToken: 7 },
+          { table: d.tensor(exampleTable(8)), nodeCount: 5, maxToken: 7 },
           d.tensor(Int32Array.from([0, 1, 2, -1, 3, 0])),
           d.tensor(Int32Array.from([5, 4, 2, 0, 0, 0])),
           { normalization, beam, tau: 1.5 },

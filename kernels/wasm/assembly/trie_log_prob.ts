@@ -4,18 +4,30 @@
 import { CONSTANTS, exp4, log4, prepare } from "./maths";
 import { bytes, MASKED } from "./tile";
 
-/** Logits taken at a time: a multiple of 4. */
+/** Logits taken at a time: a multiple of 16. */
 const BLOCK: i32 = 1024;
+/** The largest beam that one walk selects; for larger ones the bits of the number are found one by one. */
+const HELD: i32 = 32;
 
-// The scratch memory: after the constants of exp4 a block of logits, and a vector to fill it up.
+// The scratch memory: after the constants of exp4 a block of logits with room to fill it up, the maxima of its columns,
+// and the largest logits so far.
 const LOGITS: usize = CONSTANTS;
-export const TRIE_SCRATCH: usize = LOGITS + (BLOCK + 4) * 4;
+const COLUMNS: usize = LOGITS + (BLOCK + 16) * 4;
+const LARGEST: usize = COLUMNS + 16 * 4;
+export const TRIE_SCRATCH: usize = LARGEST + HELD * 4;
 
 /** The address of z_v, v the token at `token`. */
 // @ts-ignore: decorator
 @inline
 function logitOf(row: usize, token: usize): usize {
   return row + bytes(load<i32>(token));
+}
+
+/** Whether the tokens of `count` children, which ascend, follow one another without a gap. */
+// @ts-ignore: decorator
+@inline
+function isRange(tokens: usize, count: i32): bool {
+  return load<i32>(tokens + bytes(count - 1)) - load<i32>(tokens) === count - 1;
 }
 
 /**
@@ -104,9 +116,96 @@ function order(x: v128): v128 {
   return v128.xor(x, v128.and(i32x4.shr_s(x, 31), i32x4.splat(0x7fffffff)));
 }
 
-/** The beam-th largest of `count` logits, bit by bit: the largest number that as many reach. */
-function beamThLargest(row: usize, tokens: usize, count: i32, beam: i32, block: usize): f32 {
-  const place = min(beam, count);
+/** Puts z among the descending numbers from `held` up to `end` and drops the least: h_i = max(h_i, min(h_(i-1), z)). */
+// @ts-ignore: decorator
+@inline
+function hold(held: usize, end: usize, z: v128): void {
+  let before = f32x4.splat(Infinity);
+  for (; held < end; held += 16) {
+    const own = v128.load(held);
+    const above = v128.shuffle<f32>(before, own, 3, 4, 5, 6);
+    v128.store(held, f32x4.pmax(own, f32x4.pmin(above, z)));
+    before = own;
+  }
+}
+
+/** Fills whole vectors with x. */
+// @ts-ignore: decorator
+@inline
+function fill(held: usize, end: usize, x: v128): void {
+  for (; held < end; held += 16) v128.store(held, x);
+}
+
+/** The least of `count` logits. */
+function least(row: usize, tokens: usize, count: i32): f32 {
+  let found = Infinity as f32;
+  if (tokens === 0) {
+    for (let at = row; at < row + bytes(count); at += 4) found = min<f32>(found, load<f32>(at));
+  } else {
+    for (let k = 0; k < count; k++) {
+      found = min<f32>(found, load<f32>(logitOf(row, tokens + bytes(k))));
+    }
+  }
+  return found;
+}
+
+/**
+ * The place-th largest of `count` logits, place <= HELD, in one walk that holds the largest so far. Nearly all logits
+ * are below the least of these, which one comparison of 16 tells. It begins with a good bound, the place-th largest of
+ * the maxima of 16 columns. With `fetched` the logits are in the block already.
+ */
+function selectHeld(
+  row: usize,
+  tokens: usize,
+  count: i32,
+  place: i32,
+  fetched: bool,
+  scratch: usize,
+): f32 {
+  const block = scratch + LOGITS, held = scratch + LARGEST;
+  const last = held + bytes(place - 1), heldEnd = held + bytes(place);
+  const none = f32x4.splat(-Infinity);
+  fill(held, heldEnd, none);
+  for (let from = 0; from < count; from += BLOCK) {
+    const n = min(BLOCK, count - from), end = block + bytes(n);
+    if (!fetched) fetch(block, row, tokens, from, n);
+    fill(end, end + 64, none);
+    if (from === 0) {
+      const columns = scratch + COLUMNS;
+      let a = none, b = none, c = none, d = none;
+      for (let at = block; at < end; at += 64) {
+        a = f32x4.pmax(a, v128.load(at));
+        b = f32x4.pmax(b, v128.load(at, 16));
+        c = f32x4.pmax(c, v128.load(at, 32));
+        d = f32x4.pmax(d, v128.load(at, 48));
+      }
+      v128.store(columns, a);
+      v128.store(columns, b, 16);
+      v128.store(columns, c, 32);
+      v128.store(columns, d, 48);
+      for (let i: usize = 0; i < 64; i += 4) {
+        hold(held, heldEnd, v128.load_splat<f32>(columns + i));
+      }
+      fill(held, heldEnd, v128.load_splat<f32>(last));
+    }
+    let bound = v128.load_splat<f32>(last);
+    for (let at = block; at < end; at += 64) {
+      const a = f32x4.gt(v128.load(at), bound), b = f32x4.gt(v128.load(at, 16), bound);
+      const c = f32x4.gt(v128.load(at, 32), bound), d = f32x4.gt(v128.load(at, 48), bound);
+      if (!v128.any_true(v128.or(v128.or(a, b), v128.or(c, d)))) continue;
+      const low = i32x4.bitmask(a) | (i32x4.bitmask(b) << 4);
+      let larger = low | (i32x4.bitmask(c) << 8) | (i32x4.bitmask(d) << 12);
+      for (; larger !== 0; larger &= larger - 1) {
+        hold(held, heldEnd, v128.load_splat<f32>(at + bytes(ctz(larger))));
+      }
+      bound = v128.load_splat<f32>(last);
+    }
+  }
+  return load<f32>(last);
+}
+
+/** The place-th largest of `count` logits, bit by bit: the largest number that as many reach. */
+function selectByBits(row: usize, tokens: usize, count: i32, place: i32, block: usize): f32 {
   let found = i32.MIN_VALUE;
   for (let bit = 31; bit >= 0; bit--) {
     const next = found ^ (1 << bit), below = i32x4.splat(next - 1);
@@ -167,13 +266,18 @@ export function trieLogProbForward(
     const count = u < 0 ? 0 : load<i32>(node, 4) - load<i32>(node);
     let p: f64 = 0, b: f64 = 0, top: f32 = 0, logSum: f64 = 0, beta: f32 = 0;
     if (count > 0) {
+      const range = isRange(tokens, count), chosen = range ? 0 : tokens;
+      const row = logits + (range ? bytes(load<i32>(tokens)) : 0);
       logSum = vocabulary
         ? normalize(saved, logits, 0, V, inverse, scratch)
-        : normalize(saved, logits, tokens, count, inverse, scratch);
+        : normalize(saved, row, chosen, count, inverse, scratch);
       top = load<f32>(saved);
       p = (<f64> load<f32>(logitOf(logits, labels + i)) - <f64> top) / tau - logSum;
       if (beam > 0) {
-        beta = beamThLargest(logits, tokens, count, beam, scratch + LOGITS);
+        const fetched = !vocabulary && count <= BLOCK;
+        if (beam >= count) beta = least(row, chosen, count);
+        else if (beam > HELD) beta = selectByBits(row, chosen, count, beam, scratch + LOGITS);
+        else beta = selectHeld(row, chosen, count, beam, fetched, scratch);
         b = (<f64> beta - <f64> top) / tau - logSum;
       }
     }
@@ -221,15 +325,17 @@ export function trieLogProbBackward(
     const dProb: f64 = withProb ? <f64> load<f32>(dlogProb + i) / tau : 0;
     const dBeta: f64 = withBeta ? <f64> load<f32>(dlogBeta + i) / tau : 0;
     const pull = f32x4.splat(-<f32> (dProb + dBeta));
-    const chosen = vocabulary ? 0 : tokens, size = vocabulary ? V : count;
+    const range = !vocabulary && isRange(tokens, count), first = range ? load<i32>(tokens) : 0;
+    const row = logits + bytes(first), out = dlogits + bytes(first);
+    const chosen = vocabulary || range ? 0 : tokens, size = vocabulary ? V : count;
     for (let k = 0; k < size; k += BLOCK) {
       const m = min(BLOCK, size - k);
-      fetch(block, logits, chosen, k, m);
+      fetch(block, row, chosen, k, m);
       for (let at = block; at < block + bytes(m); at += 16) {
         const x = f32x4.sub(f32x4.mul(f32x4.sub(v128.load(at), top), inverse), logSum);
         v128.store(at, f32x4.mul(pull, exp4(x, scratch)));
       }
-      put(block, dlogits, chosen, k, m);
+      put(block, out, chosen, k, m);
     }
     const y = logitOf(dlogits, labels + i);
     store<f32>(y, load<f32>(y) + <f32> dProb);
