@@ -8,9 +8,11 @@ import * as accumulate from "./accumulate.ts";
 import * as adamw from "./adamw.ts";
 import * as attention from "./attention.ts";
 import * as attentionBackward from "./attention_backward.ts";
-import * as beam from "./beam.ts";
+import * as beamAdvance from "./beam_advance.ts";
+import * as beamPool from "./beam_pool.ts";
 import * as binary from "./binary.ts";
 import * as cachedAttention from "./cached_attention.ts";
+import * as childLogits from "./child_logits.ts";
 import * as copy from "./copy.ts";
 import * as dropout from "./dropout.ts";
 import * as fill from "./fill.ts";
@@ -33,9 +35,11 @@ const modules: readonly Record<string, unknown>[] = [
   adamw,
   attention,
   attentionBackward,
-  beam,
+  beamAdvance,
+  beamPool,
   binary,
   cachedAttention,
+  childLogits,
   copy,
   dropout,
   fill,

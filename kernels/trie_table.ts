@@ -64,3 +64,9 @@ export function exampleRows(): ExampleRows[] {
     rows("V 1100, ascending", 1100, (_, i) => (i % 1100) / 100),
   ];
 }
+
+/** The paths (0, 1), (0, 4), (0, 6), (2), (5, 3): nodes 0 (root), 1 (0), 2 to 4 (its leaves), 5 (2), 6 (5), 7 (5, 3). */
+export const smallTrie = {
+  table: trieTable([0, 3, 6, 6, 6, 6, 6, 7, 7], [0, 2, 5, 1, 4, 6, 3], [1, 5, 6, 2, 3, 4, 7]),
+  edges: 7,
+};

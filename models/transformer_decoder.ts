@@ -16,7 +16,7 @@ import {
 } from "../ops/cached_attention.ts";
 import { reshape } from "../ops/layout.ts";
 import { takeRows } from "../ops/take_rows.ts";
-import type { Decoder, Prefilled } from "./decode/decoder.ts";
+import type { Decoder, Logits, Prefilled } from "./decode/decoder.ts";
 import type { Transformer, TransformerParams } from "./transformer.ts";
 
 /** What {@link TransformerDecoder} keeps between steps. */
@@ -35,7 +35,8 @@ export interface TransformerCache {
  *
  * @example
  * ```ts
- * import { cpu, initTransformer, Transformer, type TransformerConfig, TransformerDecoder } from "beargrad";
+ * import { allLogits, cpu, initTransformer, Transformer } from "beargrad";
+ * import { type TransformerConfig, TransformerDecoder } from "beargrad";
  *
  * const config: TransformerConfig = {
  *   ...{ vocabSize: 16, dim: 8, layers: 1, heads: 2, kvHeads: 1, headDim: 4, ffn: 12 },
@@ -45,7 +46,8 @@ export interface TransformerCache {
  * const ints = (values: number[], shape: number[]) => device.tensor(values, shape, "int32");
  * const decoder = new TransformerDecoder(new Transformer(device, config), initTransformer(device, config, 0));
  * const { cache } = decoder.prefill(ints([5, 6, 7, 8], [2, 2]), ints([2, 1], [2]), 1, 1);
- * console.log(decoder.step(cache, 0, ints([1, 2], [2]), ints([0, 1], [2, 1])).shape); // [2, 16]
+ * const logits = decoder.step(cache, 0, ints([1, 2], [2]), ints([0, 1], [2, 1]));
+ * console.log(allLogits(logits).shape); // [2, 16]
  * ```
  */
 export class TransformerDecoder implements Decoder<TransformerCache> {
@@ -100,7 +102,7 @@ export class TransformerDecoder implements Decoder<TransformerCache> {
     }); // (U, T, C)
     const last = takeRows(reshape(hidden, [U * T, dim]), lastRows(lengths, T)); // (U, C)
     return {
-      logits: this.#model.logits(this.#params, last),
+      logits: this.#logits(last),
       cache: { lengths, beam, layers },
     };
   }
@@ -111,7 +113,7 @@ export class TransformerDecoder implements Decoder<TransformerCache> {
     step: number,
     tokens: Tensor,
     ancestors: Tensor,
-  ): Tensor {
+  ): Logits {
     const { heads, kvHeads, headDim: D, dim } = this.#model.config;
     const R = tokens.size;
     const positions = reshape(generatedPositions(lengths, beam, step), [R, 1]);
@@ -132,6 +134,10 @@ export class TransformerDecoder implements Decoder<TransformerCache> {
         );
       },
     ); // (R, 1, C)
-    return this.#model.logits(this.#params, reshape(hidden, [R, dim]));
+    return this.#logits(reshape(hidden, [R, dim]));
+  }
+
+  #logits(hidden: Tensor): Logits {
+    return { hidden, head: this.#params.head ?? this.#params.embed };
   }
 }

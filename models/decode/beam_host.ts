@@ -6,7 +6,7 @@
 import type { HostTensor } from "../../core/capture.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import { ArgumentError, NonFiniteError } from "../../core/errors.ts";
-import { NO_NODE, UNUSABLE } from "../../kernels/beam.ts";
+import { NO_NODE, UNUSABLE } from "../../kernels/beam_pool.ts";
 import { ABSENT } from "../../kernels/masked.ts";
 import { finalOrder, logSumExp, rankedItem } from "./ranked.ts";
 import type { BeamResult, BeamStep } from "./results.ts";
@@ -83,21 +83,44 @@ export function checkHistories(
   });
 }
 
+/** The length of the longest history. */
+export function longestOf(histories: readonly (readonly number[])[]): number {
+  return histories.reduce((longest, { length }) => Math.max(longest, length), 0);
+}
+
 /** The smallest power of two from `n` up. */
 export function powerOfTwo(n: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(n, 1)));
 }
 
+/** Users by the length of their history, longest first: users of a batch are padded to the same length. */
+export function byLength(histories: readonly (readonly number[])[]): number[] {
+  return [...histories.keys()].sort((a, b) => histories[b].length - histories[a].length || a - b);
+}
+
+/** How far apart the lengths are that histories are padded to, so that few shapes occur. */
+const STRIDE = 16;
+
 /**
- * The inputs of a batch of `users`, of which those beyond the histories have nothing to find. T is padded to a multiple of
- * 8 and E to a power of two, so that few shapes occur.
+ * The length to which a batch is padded whose longest history has `length` tokens, the longest of all of them `longest`: that
+ * one less a multiple of STRIDE, itself rounded up to 8 k or 8 k + 1 (a first token, then items).
+ */
+function paddedLength(length: number, longest: number): number {
+  const top = longest % 8 === 1 ? longest : 8 * Math.ceil(longest / 8);
+  return top - STRIDE * Math.floor((top - length) / STRIDE);
+}
+
+/**
+ * The inputs of a batch of `users`, of which those beyond the histories have nothing to find. `longest` is the length of the
+ * longest history of all batches. E is padded to a power of two.
  */
 export function padBatch(
   histories: readonly (readonly number[])[],
   blocked: readonly Int32Array[],
   users: number,
+  longest: number,
 ): BatchInputs {
-  const T = 8 * Math.ceil(Math.max(...histories.map((h) => h.length)) / 8);
+  const T = paddedLength(longestOf(histories), longest);
   const E = powerOfTwo(Math.max(...blocked.map((b) => b.length)));
   const tokens = new Int32Array(users * T);
   const lengths = new Int32Array(users).fill(1);

@@ -10,20 +10,19 @@ import type { TypedArray } from "../../core/dtype.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { treeLeaves } from "../../core/tree.ts";
-import { advanceBeams, poolScores, traceAncestors } from "../../kernels/beam.ts";
-import { zeros } from "../../ops/fill.ts";
-import { topK } from "../../ops/top_k.ts";
 import { checkBeam, checkDistribution, type Normalization } from "../../ops/trie_log_prob.ts";
 import {
   type BatchInputs,
   type BatchRecord,
+  byLength,
   checkHistories,
+  longestOf,
   padBatch,
   powerOfTwo,
   readResult,
-  type StepRecord,
 } from "./beam_host.ts";
 import type { Decoder } from "./decoder.ts";
+import { type BatchSteps, DeviceSearch } from "./device_search.ts";
 import { searchOnHost } from "./host_search.ts";
 import type { BeamResult } from "./results.ts";
 import { resolveSemantics, type SemanticsOptions } from "./semantics.ts";
@@ -42,18 +41,6 @@ export interface BeamSearchOptions extends SemanticsOptions {
   /** At most how many users go through the model at once; 64 unless told. */
   readonly batch?: number;
 }
-
-/** The prefixes that are alive: W rows a user, ascending nodes, -1 last. */
-interface Frontier {
-  readonly nodes: Tensor;
-  readonly scores: Tensor;
-}
-
-/** All steps of a batch, on the device. */
-type BatchSteps = {
-  readonly steps: readonly StepRecord<Tensor>[];
-  readonly pools: readonly Tensor[];
-};
 
 /**
  * Beam search with a model and a trie.
@@ -91,8 +78,6 @@ export class BeamSearch implements Disposable {
   readonly #options: Required<Omit<BeamSearchOptions, "endToken">>;
   /** Rows a user: no step can keep more prefixes than there are leaves. */
   readonly #rows: number;
-  /** How many steps run on the device; those beyond have no choices. */
-  readonly #deviceSteps: number;
   readonly #program: Captured<BatchInputs, BatchSteps>;
 
   /**
@@ -119,9 +104,11 @@ export class BeamSearch implements Disposable {
     const declared = resolveSemantics(trie.trie, options);
     this.#options = { beam, normalization, tau, trace, batch, ...declared };
     this.#rows = Math.min(beam, trie.trie.leafCount);
-    const choices = trie.trie.fanOuts.findLastIndex((n) => n > 1) + 1;
-    this.#deviceSteps = normalization === "children" ? Math.max(choices, 1) : trie.trie.maxDepth;
-    this.#program = capture(this.#device, (inputs: StepInputs<BatchInputs>) => this.#run(inputs));
+    const search = new DeviceSearch(decoder, trie, { rows: this.#rows, normalization, tau, trace });
+    this.#program = capture(
+      this.#device,
+      (inputs: StepInputs<BatchInputs>) => search.run(inputs),
+    );
   }
 
   /**
@@ -143,18 +130,20 @@ export class BeamSearch implements Disposable {
           `got ${excluded.length}`,
       );
     }
-    const results: BeamResult[] = [];
-    for (let at = 0; at < histories.length; at += this.#options.batch) {
-      const users = histories.slice(at, at + this.#options.batch);
-      const out = excluded.slice(at, at + users.length).map((items) => new Set(items));
-      results.push(
-        ...this.#options.semantics === "huggingface"
-          ? await searchOnHost(this.#decoder, this.#trie, users, out, {
-            ...this.#options,
-            rows: this.#rows,
-          })
-          : await this.#searchBatch(users, out),
-      );
+    const order = byLength(histories);
+    const longest = longestOf(histories);
+    const results = new Array<BeamResult>(histories.length);
+    for (let at = 0; at < order.length; at += this.#options.batch) {
+      const batch = order.slice(at, at + this.#options.batch);
+      const users = batch.map((i) => histories[i]);
+      const out = batch.map((i) => new Set(excluded[i]));
+      const found = this.#options.semantics === "huggingface"
+        ? await searchOnHost(this.#decoder, this.#trie, users, out, {
+          ...this.#options,
+          rows: this.#rows,
+        })
+        : await this.#searchBatch(users, out, longest);
+      batch.forEach((i, n) => results[i] = found[n]);
     }
     return results;
   }
@@ -172,102 +161,20 @@ export class BeamSearch implements Disposable {
   async #searchBatch(
     histories: readonly (readonly number[])[],
     excluded: readonly ReadonlySet<number>[],
+    longest: number,
   ): Promise<BeamResult[]> {
     const { trie } = this.#trie;
     const blocked = excluded.map((items) => trie.blockedNodes(items));
     const U = Math.min(this.#options.batch, powerOfTwo(histories.length));
-    const record = await readBack(this.#device, this.#program(padBatch(histories, blocked, U)));
+    const record = await readBack(
+      this.#device,
+      this.#program(padBatch(histories, blocked, U, longest)),
+    );
     const { beam, lengthPenalty } = this.#options;
     const shared = { trie, users: U, beam, rows: this.#rows, lengthPenalty };
     return histories.map((_, user) =>
       readResult(record, { ...shared, user, excluded: excluded[user] })
     );
-  }
-
-  /** The captured program. */
-  #run({ tokens, lengths, start, blocked }: StepInputs<BatchInputs>): BatchSteps {
-    const device = this.#device;
-    const [U] = start.shape;
-    const B = this.#rows;
-    const L = Math.max(this.#deviceSteps - 1, 1); // tokens that are fed
-    const { logits: first, cache } = this.#decoder.prefill(tokens, lengths, B, L);
-    let logits = first; // (U, V), then (U B, V)
-    let frontier: Frontier = { nodes: start, scores: zeros(device, [U]) };
-    let ancestors = zeros(device, [U * B, L], "int32");
-    const steps: StepRecord<Tensor>[] = [];
-    const pools: Tensor[] = [];
-    for (let step = 0; step < this.#deviceSteps; step++) {
-      const { pool, mass, count } = this.#expand(frontier, logits, blocked, step);
-      const best = topK(pool, Math.min(B + 1, pool.shape[1]));
-      const next = this.#select(best, frontier, pool, U);
-      if (step + 1 < this.#deviceSteps) {
-        if (step > 0) ancestors = this.#trace(next.parents, ancestors, step);
-        logits = this.#decoder.step(cache, step, next.tokens, ancestors);
-      }
-      frontier = next;
-      steps.push({ nodes: next.nodes, scores: next.scores, best: best.values, mass, count });
-      if (this.#options.trace) pools.push(pool);
-    }
-    return { steps, pools };
-  }
-
-  /** Scores the children of the frontier: pool (U, W F), and of each row its mass and the number of its entries (U W). */
-  #expand(
-    { nodes, scores }: Frontier,
-    logits: Tensor,
-    blocked: Tensor,
-    depth: number,
-  ): { pool: Tensor; mass: Tensor; count: Tensor } {
-    const device = this.#device;
-    const { trie, table } = this.#trie;
-    const [U, E] = blocked.shape;
-    const R = nodes.size;
-    const W = R / U;
-    const F = trie.fanOuts[depth];
-    const pool = device.empty([U, W * F], device.float, "beam pool");
-    const mass = device.empty([R], device.float, "beam mass");
-    const count = device.empty([R], "int32", "beam count");
-    device.run(
-      poolScores,
-      { logits, table, nodes, scores, blocked, pool, mass, count },
-      {
-        ...{ R, W, F, E, V: logits.shape[1], edges: trie.nodeCount - 1 },
-        vocabulary: this.#options.normalization === "vocabulary" ? 1 : 0,
-        tau: this.#options.tau,
-      },
-    );
-    return { pool, mass, count };
-  }
-
-  /** The next frontier, the tokens that its rows feed, and the rows that they descend from: each (U B). */
-  #select(
-    { values, indices: positions }: { readonly values: Tensor; readonly indices: Tensor },
-    { nodes: before }: Frontier,
-    pool: Tensor,
-    U: number,
-  ): Frontier & { readonly tokens: Tensor; readonly parents: Tensor } {
-    const device = this.#device;
-    const { trie, table } = this.#trie;
-    const B = this.#rows;
-    const W = before.size / U;
-    const rows = (dtype: "int32" | "float32" | "float64"): Tensor =>
-      device.empty([U * B], dtype, "beams");
-    const [nodes, tokens, parents] = [rows("int32"), rows("int32"), rows("int32")];
-    const scores = rows(device.float);
-    device.run(
-      advanceBeams,
-      { values, positions, table, before, nodes, scores, tokens, parents },
-      { U, B, K: values.shape[1], W, F: pool.shape[1] / W, edges: trie.nodeCount - 1 },
-    );
-    return { nodes, scores, tokens, parents };
-  }
-
-  /** The ancestors of the rows that feed token number `step`: (U B, L). */
-  #trace(parents: Tensor, before: Tensor, step: number): Tensor {
-    const after = this.#device.empty(before.shape, "int32", "beam ancestors");
-    const [R, L] = before.shape;
-    this.#device.run(traceAncestors, { parents, before, after }, { R, L, step });
-    return after;
   }
 }
 

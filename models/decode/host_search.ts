@@ -4,8 +4,8 @@
  * @module
  */
 import { NonFiniteError } from "../../core/errors.ts";
-import { padBatch } from "./beam_host.ts";
-import type { Decoder } from "./decoder.ts";
+import { longestOf, padBatch } from "./beam_host.ts";
+import { allLogits, type Decoder } from "./decoder.ts";
 import { Hypotheses, type HypothesesOptions } from "./hypotheses.ts";
 import type { BeamResult } from "./results.ts";
 import type { DeviceTrie } from "./trie.ts";
@@ -28,7 +28,8 @@ export async function searchOnHost(
   const ints = (data: Int32Array, shape: number[]) => device.tensor(data, shape);
   const U = histories.length;
   const L = Math.max(trie.maxDepth - 1, 1); // tokens that are fed
-  const { tokens, lengths } = padBatch(histories, histories.map(() => new Int32Array()), U);
+  const nothing = histories.map(() => new Int32Array());
+  const { tokens, lengths } = padBatch(histories, nothing, U, longestOf(histories));
   const users = excluded.map((out) => new Hypotheses(trie, { ...options, excluded: out }));
   const { logits: first, cache } = decoder.prefill(
     ints(tokens.data as Int32Array, [...tokens.shape]),
@@ -36,7 +37,7 @@ export async function searchOnHost(
     B,
     L,
   );
-  let logits = first; // (U, V), then (U B, V)
+  let logits = allLogits(first); // (U, V), then (U B, V)
   let ancestors = new Int32Array(U * B * L);
   for (let step = 0; step < trie.maxDepth; step++) {
     const [values] = users.some((u) => u.running.length > 0) ? await device.read([logits]) : [[]];
@@ -60,7 +61,9 @@ export async function searchOnHost(
       })
     );
     ancestors = after;
-    logits = decoder.step(cache, step, ints(fed, [U * B]), ints(ancestors, [U * B, L]));
+    logits = allLogits(
+      decoder.step(cache, step, ints(fed, [U * B]), ints(ancestors, [U * B, L])),
+    );
   }
   return users.map((user) => user.result());
 }

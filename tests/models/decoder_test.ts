@@ -8,6 +8,7 @@ import type { Device } from "../../core/device.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { initTransformer, Transformer } from "../../models/transformer.ts";
+import { allLogits } from "../../models/decode/decoder.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import { testDevices } from "../devices.ts";
 import { grouped, livelyParams, referenceLogits, untied, weightsOf } from "./llamas.ts";
@@ -91,7 +92,7 @@ function decode(
     ...script.steps.map((_, s) =>
       decoder.step(cache, s, inputs[`fed${s}`], inputs[`ancestors${s}`])
     ),
-  ];
+  ].map(allLogits);
 }
 
 function onDevice(device: Device, inputs: Record<string, HostTensor>): Record<string, Tensor> {

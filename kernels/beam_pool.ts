@@ -1,6 +1,7 @@
 /**
- * One step of beam search on a trie (table of `trie_table.ts`), for U users with W beams each. A frontier row holds a node and
- * its score; rows of a user are in ascending order of nodes, absent rows (node -1) last. Its pool row has F entries: its children's
+ * The pools of a step of beam search on a trie (table of `trie_table.ts`), for U users with W beams each. A frontier row holds a
+ * node and its score; rows of a user are in ascending order of nodes, absent rows (node -1) last. Its pool row has F entries: its
+ * children's
  *
  *   score + min(0, log q(v)),   log q(v) = (z_v - max z) / tau - log sum_w exp((z_w - max z) / tau)
  *
@@ -12,10 +13,10 @@
  */
 import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel } from "../core/kernel.ts";
-import { integers, ramp } from "./cases.ts";
+import { ramp } from "./cases.ts";
 import { ABSENT, isUsable, MASKED, USABLE_WGSL } from "./masked.ts";
 import { VOCABULARY_WGSL, vocabularyNormalizer } from "./normalizer.ts";
-import { trieTable } from "./trie_table.ts";
+import { smallTrie } from "./trie_table.ts";
 
 /** Pads a list of blocked nodes; larger than any node. */
 export const NO_NODE = 2 ** 31 - 1;
@@ -25,8 +26,9 @@ export const UNUSABLE = -1;
 
 /**
  * The pool, and for each row the log of its entries' total probability and their number; one invocation a row. `blocked` holds E
- * nodes a user, ascending, padded with NO_NODE. logits has one row a frontier row. If a logit that w covers is not usable
- * (`masked.ts`), the row has no entries, and the number is UNUSABLE.
+ * nodes a user, ascending, padded with NO_NODE. logits has V numbers a frontier row: by token, or where `gathered` is 1 (not with
+ * `vocabulary`) one for each child, in order. If a logit that w covers is not usable (`masked.ts`), the row has no entries, and
+ * the number is UNUSABLE.
  */
 export const poolScores = defineKernel({
   name: "poolScores",
@@ -48,11 +50,12 @@ export const poolScores = defineKernel({
     V: "u32",
     edges: "u32",
     vocabulary: "u32",
+    gathered: "u32",
     tau: "f32",
   },
   cpu(
     { logits, table, nodes, scores, blocked, pool, mass, count },
-    { R, W, F, E, V, edges, vocabulary, tau },
+    { R, W, F, E, V, edges, vocabulary, gathered, tau },
   ): void {
     pool.fill(MASKED);
     for (let r = 0; r < R; r++) {
@@ -71,7 +74,7 @@ export const poolScores = defineKernel({
       let usable = true;
       for (let k = from; k < to; k++) {
         if (isBlocked(table[k + edges], blocked, user, E)) continue;
-        entries[k - from] = logits[row + table[k]];
+        entries[k - from] = logits[row + (gathered ? k - from : table[k])];
         usable &&= isUsable(entries[k - from]);
         count[r]++;
       }
@@ -140,7 +143,9 @@ fn kernel(r: u32) {
   var usable = true;
   for (var k = begin; k < end; k++) {
     if (isBlocked(table[k + p.edges], user)) { continue; }
-    let z = logits[row + u32(table[k])];
+    var column = k - begin;
+    if (p.gathered == 0u) { column = u32(table[k]); }
+    let z = logits[row + column];
     usable = usable && isUsable(z);
     pool[first + k - begin] = z;
     open++;
@@ -181,14 +186,19 @@ fn kernel(r: u32) {
     set(5, 1, -6e29);
     set(6, 3, 4e29);
     set(7, 3, -Infinity);
-    return [[0, 1], [1, 1], [0, 2.5], [1, 0.5]].flatMap(([vocabulary, tau]) =>
+    const byToken = [[0, 1], [1, 1], [0, 2.5], [1, 0.5]].map(([vocabulary, tau]) => ({
+      vocabulary,
+      gathered: 0,
+      tau,
+    }));
+    return [...byToken, { vocabulary: 0, gathered: 1, tau: 2.5 }].flatMap((options) =>
       [ordinary, strange].map(({ nodes, logits }) => ({
-        name: `${vocabulary ? "vocabulary" : "children"}, tau ${tau}` +
+        name: Object.entries(options).flat().join(" ") +
           (logits === strange.logits ? ", logits that cannot be used" : ""),
-        params: { R: 2 * W, W, F, E, V, edges: exampleTrie.edges, vocabulary, tau },
+        params: { R: 2 * W, W, F, E, V, edges: smallTrie.edges, ...options },
         buffers: {
           logits,
-          table: exampleTrie.table,
+          table: smallTrie.table,
           nodes,
           scores: ramp(2 * W, 2).map((s) => s - 3),
           blocked: [3, NO_NODE, NO_NODE, NO_NODE],
@@ -199,151 +209,6 @@ fn kernel(r: u32) {
       }))
     );
   },
-});
-
-/**
- * The next frontier from the K best entries of each user's pool, best first, K at most B + 1; one invocation a kept entry. Row u B + i
- * gets the kept entry with the i-th lowest position. Also the token that each row feeds to the model (0 where it does not
- * matter) and the row it descends from, if the frontier before had B rows a user too.
- */
-export const advanceBeams = defineKernel({
-  name: "advanceBeams",
-  buffers: {
-    values: "read float",
-    positions: "read int",
-    table: "read int",
-    before: "read int",
-    nodes: "write int",
-    scores: "write float",
-    tokens: "write int",
-    parents: "write int",
-  },
-  params: { U: "u32", B: "u32", K: "u32", W: "u32", F: "u32", edges: "u32" },
-  cpu(
-    { values, positions, table, before, nodes, scores, tokens, parents },
-    { U, B, K, W, F, edges },
-  ): void {
-    for (let i = 0; i < U * B; i++) {
-      const u = Math.floor(i / B);
-      const own = u * K + (i % B);
-      if (i % B >= K || values[own] <= ABSENT) {
-        nodes[i] = -1;
-        scores[i] = MASKED;
-        tokens[i] = 0;
-        parents[i] = i;
-        continue;
-      }
-      let row = u * B;
-      for (let j = u * K; j < u * K + Math.min(B, K); j++) {
-        if (values[j] > ABSENT && positions[j] < positions[own]) row++;
-      }
-      const w = Math.floor(positions[own] / F);
-      const node = before[u * W + w];
-      const [from, to] = [table[node], table[node + 1]];
-      const child = from + positions[own] % F;
-      nodes[row] = from === to ? node : table[child + edges];
-      tokens[row] = from === to ? 0 : table[child];
-      scores[row] = values[own];
-      parents[row] = u * B + w;
-    }
-  },
-  invocations: ({ U, B }) => U * B,
-  wgsl: `
-fn kernel(i: u32) {
-  let u = i / p.B;
-  let own = u * p.K + min(i % p.B, p.K - 1u);
-  if (i % p.B >= p.K || values[own] <= ${ABSENT}) {
-    nodes[i] = -1;
-    scores[i] = ${MASKED};
-    tokens[i] = 0;
-    parents[i] = i32(i);
-    return;
-  }
-  var row = u * p.B;
-  let position = positions[own];
-  for (var j = u * p.K; j < u * p.K + min(p.B, p.K); j++) {
-    if (values[j] > ${ABSENT} && positions[j] < position) { row++; }
-  }
-  let w = u32(position) / p.F;
-  let node = before[u * p.W + w];
-  let begin = u32(table[node]);
-  let child = begin + u32(position) % p.F;
-  if (begin == u32(table[node + 1])) {
-    nodes[row] = node;
-    tokens[row] = 0;
-  } else {
-    nodes[row] = table[child + p.edges];
-    tokens[row] = table[child];
-  }
-  scores[row] = values[own];
-  parents[row] = i32(u * p.B + w);
-}`,
-  cases: () => [
-    {
-      name: "a user with three entries, a user with two and a masked one",
-      params: { U: 2, B: 3, K: 4, W: 2, F: 3, edges: exampleTrie.edges },
-      buffers: {
-        values: [-0.5, -1, -1, -2, -1, -1.5, MASKED, MASKED],
-        positions: [3, 0, 1, 2, 3, 0, 1, 2],
-        table: exampleTrie.table,
-        before: [1, 4, 4, 6],
-        nodes: 6,
-        scores: 6,
-        tokens: 6,
-        parents: 6,
-      },
-    },
-    {
-      name: "from the root, fewer entries than beams",
-      params: { U: 1, B: 5, K: 3, W: 1, F: 3, edges: exampleTrie.edges },
-      buffers: {
-        values: [-0.5, -1, -2],
-        positions: [2, 1, 0],
-        table: exampleTrie.table,
-        before: [0],
-        nodes: 5,
-        scores: 5,
-        tokens: 5,
-        parents: 5,
-      },
-    },
-  ],
-});
-
-/**
- * The ancestors of R rows after token number `step` was chosen: entry [r, j] for j < step is the row that fed the token at step j which
- * row r descends from. after[r, j] = before[parents[r], j] for j < step - 1, and after[r, step - 1] = parents[r]; the rest is 0.
- * One invocation a row.
- */
-export const traceAncestors = defineKernel({
-  name: "traceAncestors",
-  buffers: { parents: "read int", before: "read int", after: "write int" },
-  params: { R: "u32", L: "u32", step: "u32" },
-  cpu({ parents, before, after }, { R, L, step }): void {
-    for (let r = 0; r < R; r++) {
-      for (let j = 0; j < L; j++) {
-        const older = j + 1 < step ? before[parents[r] * L + j] : 0;
-        after[r * L + j] = j + 1 === step ? parents[r] : older;
-      }
-    }
-  },
-  invocations: ({ R }) => R,
-  wgsl: `
-fn kernel(r: u32) {
-  let parent = u32(parents[r]) * p.L;
-  for (var j = 0u; j < p.L; j++) {
-    var row = 0;
-    if (j + 1u < p.step) { row = before[parent + j]; }
-    if (j + 1u == p.step) { row = parents[r]; }
-    after[r * p.L + j] = row;
-  }
-}`,
-  cases: () =>
-    [1, 3].map((step) => ({
-      name: `step ${step}`,
-      params: { R: 6, L: 4, step },
-      buffers: { parents: [0, 0, 1, 4, 5, 5], before: integers(24, 6, 1), after: 24 },
-    })),
 });
 
 /** Whether a node is in a user's list. */
@@ -368,9 +233,3 @@ function presentNormalizer(entries: FloatArray, tau: number): [max: number, logS
   }
   return [max, Math.log(sum)];
 }
-
-/** The paths (0, 1), (0, 4), (0, 6), (2), (5, 3): nodes 0 (root), 1 (0), 2 to 4 (its leaves), 5 (2), 6 (5), 7 (5, 3). */
-const exampleTrie = {
-  table: trieTable([0, 3, 6, 6, 6, 6, 6, 7, 7], [0, 2, 5, 1, 4, 6, 3], [1, 5, 6, 2, 3, 4, 7]),
-  edges: 7,
-};

@@ -1,0 +1,64 @@
+/**
+ * The logits of the tokens that can follow on a trie (table of `trie_table.ts`), and of no others. Row r stands at node u = nodes_r, or at
+ * none (-1), and has the hidden state h_r of C numbers:
+ *
+ *   out[r, k] = h_r . head[v_k],   v_k the token of child k of u, or 0 where u has no child k < F.
+ *
+ * @module
+ */
+import { defineKernel } from "../core/kernel.ts";
+import { ramp } from "./cases.ts";
+import { smallTrie } from "./trie_table.ts";
+
+/** hidden (R, C), head (V, C), out (R, F); one invocation an element of out. */
+export const childLogits = defineKernel({
+  name: "childLogits",
+  buffers: {
+    hidden: "read float4",
+    head: "read float4",
+    table: "read int",
+    nodes: "read int",
+    out: "write float",
+  },
+  params: { R: "u32", F: "u32", C: "u32" },
+  cpu({ hidden, head, table, nodes, out }, { R, F, C }): void {
+    out.fill(0);
+    for (let r = 0; r < R; r++) {
+      if (nodes[r] < 0) continue;
+      const from = table[nodes[r]];
+      for (let k = from; k < table[nodes[r] + 1]; k++) {
+        let sum = 0;
+        for (let c = 0, h = r * C, w = table[k] * C; c < C; c++) sum += hidden[h++] * head[w++];
+        out[r * F + k - from] = sum;
+      }
+    }
+  },
+  invocations: ({ R, F }) => R * F,
+  wgsl: `
+fn kernel(i: u32) {
+  let r = i / p.F;
+  var sum = vec4f(0.0);
+  let node = nodes[r];
+  if (node >= 0) {
+    let child = u32(table[node]) + i % p.F;
+    if (child < u32(table[node + 1])) {
+      let C4 = p.C / 4u;
+      let row = u32(table[child]) * C4;
+      for (var c = 0u; c < C4; c++) { sum += hidden[r * C4 + c] * head[row + c]; }
+    }
+  }
+  out[i] = dot(sum, vec4f(1.0));
+}`,
+  cases: () =>
+    [4, 20].map((C) => ({
+      name: `hidden states of ${C}`,
+      params: { R: 6, F: 4, C },
+      buffers: {
+        hidden: ramp(6 * C, 1),
+        head: ramp(7 * C, 2),
+        table: smallTrie.table,
+        nodes: [0, 1, 2, 6, -1, 0],
+        out: 24,
+      },
+    })),
+});

@@ -1,0 +1,167 @@
+/**
+ * The device's side of beam search: what a batch runs from its histories to its last step. Nothing here reads or writes on the
+ * host, so that it runs inside `capture`.
+ *
+ * @module
+ */
+import type { StepInputs } from "../../core/capture.ts";
+import type { Device } from "../../core/device.ts";
+import { Tensor } from "../../core/tensor.ts";
+import { advanceBeams, traceAncestors } from "../../kernels/beam_advance.ts";
+import { poolScores } from "../../kernels/beam_pool.ts";
+import { childLogits } from "../../kernels/child_logits.ts";
+import { zeros } from "../../ops/fill.ts";
+import { topK } from "../../ops/top_k.ts";
+import type { Normalization } from "../../ops/trie_log_prob.ts";
+import type { BatchInputs, StepRecord } from "./beam_host.ts";
+import { allLogits, type Decoder, type Logits } from "./decoder.ts";
+import type { DeviceTrie } from "./trie.ts";
+
+/** What {@link DeviceSearch} needs beside the users. */
+export interface DeviceSearchOptions {
+  /** The rows a user has. */
+  readonly rows: number;
+  /** What to normalise over. */
+  readonly normalization: Normalization;
+  /** The temperature. */
+  readonly tau: number;
+  /** Whether steps come with their whole pools. */
+  readonly trace: boolean;
+}
+
+/** The prefixes that are alive: W rows a user, ascending nodes, -1 last. */
+interface Frontier {
+  readonly nodes: Tensor;
+  readonly scores: Tensor;
+}
+
+/** All steps of a batch, on the device. */
+export type BatchSteps = {
+  readonly steps: readonly StepRecord<Tensor>[];
+  readonly pools: readonly Tensor[];
+};
+
+/** How much longer a logit takes that is computed by itself than one of a whole product, at most. */
+const GATHERED_COST = 8;
+
+/** Searches for a batch of users at a time. */
+export class DeviceSearch {
+  readonly #decoder: Decoder;
+  readonly #trie: DeviceTrie;
+  readonly #device: Device;
+  readonly #options: DeviceSearchOptions;
+  /** How many steps run; those beyond have no choices. */
+  readonly #steps: number;
+
+  constructor(decoder: Decoder, trie: DeviceTrie, options: DeviceSearchOptions) {
+    this.#decoder = decoder;
+    this.#trie = trie;
+    this.#device = trie.table.device;
+    this.#options = options;
+    const { fanOuts, maxDepth } = trie.trie;
+    const choices = fanOuts.findLastIndex((n) => n > 1) + 1;
+    this.#steps = options.normalization === "children" ? Math.max(choices, 1) : maxDepth;
+  }
+
+  /** A batch, from what it is fed to what there is to read back. */
+  run({ tokens, lengths, start, blocked }: StepInputs<BatchInputs>): BatchSteps {
+    const device = this.#device;
+    const [U] = start.shape;
+    const B = this.#options.rows;
+    const L = Math.max(this.#steps - 1, 1); // tokens that are fed
+    const { logits: first, cache } = this.#decoder.prefill(tokens, lengths, B, L);
+    let logits = first; // of U rows, then of U B
+    let frontier: Frontier = { nodes: start, scores: zeros(device, [U]) };
+    let ancestors = zeros(device, [U * B, L], "int32");
+    const steps: StepRecord<Tensor>[] = [];
+    const pools: Tensor[] = [];
+    for (let step = 0; step < this.#steps; step++) {
+      const { pool, mass, count } = this.#expand(frontier, logits, blocked, step);
+      const best = topK(pool, Math.min(B + 1, pool.shape[1]));
+      const next = this.#select(best, frontier, pool, U);
+      if (step + 1 < this.#steps) {
+        if (step > 0) ancestors = this.#trace(next.parents, ancestors, step);
+        logits = this.#decoder.step(cache, step, next.tokens, ancestors);
+      }
+      frontier = next;
+      steps.push({ nodes: next.nodes, scores: next.scores, best: best.values, mass, count });
+      if (this.#options.trace) pools.push(pool);
+    }
+    return { steps, pools };
+  }
+
+  /** Scores the children of the frontier: pool (U, W F), and of each row its mass and the number of its entries (U W). */
+  #expand(
+    { nodes, scores }: Frontier,
+    logits: Logits,
+    blocked: Tensor,
+    depth: number,
+  ): { pool: Tensor; mass: Tensor; count: Tensor } {
+    const device = this.#device;
+    const { trie, table } = this.#trie;
+    const [U, E] = blocked.shape;
+    const R = nodes.size;
+    const W = R / U;
+    const F = trie.fanOuts[depth];
+    const pool = device.empty([U, W * F], device.float, "beam pool");
+    const mass = device.empty([R], device.float, "beam mass");
+    const count = device.empty([R], "int32", "beam count");
+    const children = this.#childLogits(logits, nodes, F);
+    const rows = children ?? allLogits(logits);
+    device.run(
+      poolScores,
+      { logits: rows, table, nodes, scores, blocked, pool, mass, count },
+      {
+        ...{ R, W, F, E, V: rows.shape[1], edges: trie.nodeCount - 1 },
+        vocabulary: this.#options.normalization === "vocabulary" ? 1 : 0,
+        gathered: children ? 1 : 0,
+        tau: this.#options.tau,
+      },
+    );
+    return { pool, mass, count };
+  }
+
+  /** The logits of each node's children alone, (R, F), where that saves work. */
+  #childLogits(logits: Logits, nodes: Tensor, F: number): Tensor | undefined {
+    if (logits instanceof Tensor || this.#options.normalization === "vocabulary") return undefined;
+    const { hidden, head } = logits;
+    const [V, C] = head.shape;
+    if (C % 4 !== 0 || GATHERED_COST * F > V) return undefined;
+    const R = nodes.size;
+    const out = this.#device.empty([R, F], this.#device.float, "child logits");
+    const { table } = this.#trie;
+    this.#device.run(childLogits, { hidden, head, table, nodes, out }, { R, F, C });
+    return out;
+  }
+
+  /** The next frontier, the tokens that its rows feed, and the rows that they descend from: each (U B). */
+  #select(
+    { values, indices: positions }: { readonly values: Tensor; readonly indices: Tensor },
+    { nodes: before }: Frontier,
+    pool: Tensor,
+    U: number,
+  ): Frontier & { readonly tokens: Tensor; readonly parents: Tensor } {
+    const device = this.#device;
+    const { trie, table } = this.#trie;
+    const B = this.#options.rows;
+    const W = before.size / U;
+    const rows = (dtype: "int32" | "float32" | "float64"): Tensor =>
+      device.empty([U * B], dtype, "beams");
+    const [nodes, tokens, parents] = [rows("int32"), rows("int32"), rows("int32")];
+    const scores = rows(device.float);
+    device.run(
+      advanceBeams,
+      { values, positions, table, before, nodes, scores, tokens, parents },
+      { U, B, K: values.shape[1], W, F: pool.shape[1] / W, edges: trie.nodeCount - 1 },
+    );
+    return { nodes, scores, tokens, parents };
+  }
+
+  /** The ancestors of the rows that feed token number `step`: (U B, L). */
+  #trace(parents: Tensor, before: Tensor, step: number): Tensor {
+    const after = this.#device.empty(before.shape, "int32", "beam ancestors");
+    const [R, L] = before.shape;
+    this.#device.run(traceAncestors, { parents, before, after }, { R, L, step });
+    return after;
+  }
+}
