@@ -59,6 +59,7 @@ export * from "./ops/value_and_grad.ts";
 
 export * from "./models/adamw.ts";
 export * from "./models/checkpoint.ts";
+export * from "./models/checkpoint_config.ts";
 export * from "./models/meter.ts";
 export * from "./models/safetensors.ts";
 export * from "./models/schedule.ts";

@@ -9,7 +9,7 @@ import { Tensor } from "./tensor.ts";
 /** A tensor, or records and arrays of trees. */
 export type Tree = Tensor | { readonly [key: string]: Tree } | readonly Tree[];
 
-/** The same tree with `f` applied to every tensor; `path` is like `layers.0.query`. */
+/** The same tree with `f` applied to every tensor; `path` is like `layers.0.qkv`. */
 export function mapTree<T extends Tree>(tree: T, f: (tensor: Tensor, path: string) => Tensor): T {
   const walk = (node: Tree, path: string): Tree => {
     if (node instanceof Tensor) return f(node, path);

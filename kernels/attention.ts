@@ -6,7 +6,8 @@
  *
  * No (T, T) matrix is stored: the backward makes p again from lse (Dao et al., arXiv:2205.14135).
  *
- * q, out are (B, T, H, D); k, v (B, T, KVH, D); lse (B, H, T). In WGSL an invocation takes eight rows of one head and
+ * qkv is (B, T, H + 2 KVH, D), as one matrix product gives it: in each row H heads of q, KVH of k, KVH of v. out is
+ * (B, T, H, D), lse (B, H, T). In WGSL an invocation takes eight rows of one head and
  * walks over the other side four rows at a time, so that each vec4 it loads serves eight rows. D is a multiple of 4, at
  * most MAX_HEAD_SIZE. (A variable declared in a loop needs its zeros spelt out: naga gives them to the first round only.)
  *
@@ -51,17 +52,14 @@ export const SIZES: readonly Sizes[] = [
 
 /** Inputs of a case, lse and delta among them, whether or not they belong together. */
 export function inputs({ B, T, H, KVH, D }: Sizes): Record<
-  "q" | "k" | "v" | "dout" | "attended" | "lse" | "delta",
+  "qkv" | "dout" | "attended" | "lse" | "delta",
   Float64Array
 > {
-  const queries = B * T * H * D;
-  const keys = B * T * KVH * D;
+  const width = (H + 2 * KVH) * D;
   return {
-    q: ramp(queries, 1).map((x) => 3 * x),
-    k: ramp(keys, 2),
-    v: ramp(keys, 3),
-    dout: ramp(queries, 4),
-    attended: ramp(queries, 5),
+    qkv: ramp(B * T * width, 1).map((x, i) => i % width < H * D ? 3 * x : x),
+    dout: ramp(B * T * H * D, 4),
+    attended: ramp(B * T * H * D, 5),
     lse: ramp(B * H * T, 6).map((x) => 6 + x),
     delta: ramp(B * H * T, 7),
   };
@@ -75,24 +73,24 @@ export const nameOf = ({ B, T, H, KVH, D }: Sizes): string =>
 export const attentionForward = defineKernel({
   name: "attentionForward",
   buffers: {
-    q: "read float4",
-    k: "read float4",
-    v: "read float4",
+    qkv: "read float4",
     out: "write float4",
     lse: "write float",
   },
   params: PARAMS,
-  cpu({ q, k, v, out, lse }, { B, T, H, KVH, D }): void {
+  cpu({ qkv, out, lse }, { B, T, H, KVH, D }): void {
+    const pitch = (H + 2 * KVH) * D;
     const scale = 1 / Math.sqrt(D);
     const [qs, ks, vs] = [0, 1, 2].map(() => new Float64Array(T * D));
     const p = new Float64Array(T);
     const sum = new Float64Array(D);
     for (let b = 0; b < B; b++) {
       for (let h = 0; h < H; h++) {
-        const kv = (b * T * KVH + Math.floor(h / (H / KVH))) * D;
-        packRows(qs, q, (b * T * H + h) * D, H * D, T, D);
-        packRows(ks, k, kv, KVH * D, T, D);
-        packRows(vs, v, kv, KVH * D, T, D);
+        const start = b * T * pitch;
+        const key = start + (H + Math.floor(h / (H / KVH))) * D;
+        packRows(qs, qkv, start + h * D, pitch, T, D);
+        packRows(ks, qkv, key, pitch, T, D);
+        packRows(vs, qkv, key + KVH * D, pitch, T, D);
         for (let t = 0; t < T; t++) {
           dotRows(p, qs, t * D, ks, 0, t + 1, D, scale);
           lse[(b * H + h) * T + t] = softmaxScores(p, t + 1);
@@ -106,7 +104,7 @@ export const attentionForward = defineKernel({
   wasm: {
     module: simd,
     function: "attentionForward",
-    args: ({ q, k, v, out, lse }, { T, H, KVH, D }) => [q, k, v, out, lse, T, H, KVH, D],
+    args: ({ qkv, out, lse }, { T, H, KVH, D }) => [qkv, out, lse, T, H, KVH, D],
     items: ({ B, H }) => B * H,
     work: ({ B, T, H, D }) => B * H * T * T * D,
   },
@@ -118,8 +116,9 @@ fn kernel(i: u32) {
   let h = i % p.H;
   let b = i / p.H % p.B;
   let t = i / (p.H * p.B) * 8u;
-  let pitch = p.KVH * D4;
-  let start = b * p.T * pitch + h / (p.H / p.KVH) * D4;
+  let pitch = (p.H + 2u * p.KVH) * D4;
+  let keys = b * p.T * pitch + (p.H + h / (p.H / p.KVH)) * D4;
+  let values = keys + p.KVH * D4;
   let last = min(t + 7u, p.T - 1u);
   var qs: array<vec4f, ${MAX_HEAD_SIZE * 2}>; // row r, quarter d: [d * 8 + r]
   var sums: array<vec4f, ${MAX_HEAD_SIZE * 2}>;
@@ -127,14 +126,17 @@ fn kernel(i: u32) {
   var total: array<f32, 8>;
   for (var r = 0u; r < 8u; r++) {
     top[r] = ${MASKED};
-    let at = ((b * p.T + min(t + r, last)) * p.H + h) * D4;
-    for (var d = 0u; d < D4; d++) { qs[d * 8u + r] = q[at + d] / sqrt(f32(p.D)); }
+    let at = (b * p.T + min(t + r, last)) * pitch + h * D4;
+    for (var d = 0u; d < D4; d++) { qs[d * 8u + r] = qkv[at + d] / sqrt(f32(p.D)); }
   }
   for (var j = 0u; j <= last; j += 4u) {
-    let js = min(vec4u(j, j + 1u, j + 2u, j + 3u), vec4u(last)) * pitch + start;
+    let js = min(vec4u(j, j + 1u, j + 2u, j + 3u), vec4u(last)) * pitch;
+    let kAt = js + keys;
+    let vAt = js + values;
     var ps = array<vec4f, 8>();
     for (var d = 0u; d < D4; d++) {
-      let k0 = k[js.x + d]; let k1 = k[js.y + d]; let k2 = k[js.z + d]; let k3 = k[js.w + d];
+      let k0 = qkv[kAt.x + d]; let k1 = qkv[kAt.y + d];
+      let k2 = qkv[kAt.z + d]; let k3 = qkv[kAt.w + d];
       for (var r = 0u; r < 8u; r++) {
         let x = qs[d * 8u + r];
         ps[r] += vec4f(dot(x, k0), dot(x, k1), dot(x, k2), dot(x, k3));
@@ -152,7 +154,8 @@ fn kernel(i: u32) {
       if (shrink < 1.0) { for (var d = 0u; d < D4; d++) { sums[d * 8u + r] *= shrink; } }
     }
     for (var d = 0u; d < D4; d++) {
-      let v0 = v[js.x + d]; let v1 = v[js.y + d]; let v2 = v[js.z + d]; let v3 = v[js.w + d];
+      let v0 = qkv[vAt.x + d]; let v1 = qkv[vAt.y + d];
+      let v2 = qkv[vAt.z + d]; let v3 = qkv[vAt.w + d];
       for (var r = 0u; r < 8u; r++) {
         let e = ps[r];
         sums[d * 8u + r] += e.x * v0 + e.y * v1 + e.z * v2 + e.w * v3;
@@ -167,8 +170,8 @@ fn kernel(i: u32) {
 }`,
   cases: () =>
     SIZES.map((sizes) => {
-      const { q, k, v } = inputs(sizes);
+      const { qkv, dout } = inputs(sizes);
       const lse = sizes.B * sizes.H * sizes.T;
-      return { name: nameOf(sizes), params: sizes, buffers: { q, k, v, out: q.length, lse } };
+      return { name: nameOf(sizes), params: sizes, buffers: { qkv, out: dout.length, lse } };
     }),
 });

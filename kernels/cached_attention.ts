@@ -2,11 +2,12 @@
  * Attention of one new token a beam row, R = U B rows of U users, with nothing copied between rows. Row r of user
  * u = floor(r / B) attends to
  *
- *   the user's history: entry j < lengths_u of (U, T, KVH, D), and
- *   what it has generated: for each step i <= step, entry [i, row_i] of (steps, R, KVH, D),
- *   with row_i = ancestors[r, i] for i < step and r itself at i = step.
+ *   the user's history: entry j < lengths_u of (U, T, H + 2 KVH, D), which is laid out as in attention.ts,
+ *   what it has generated: for each step i < step, entry [i, ancestors[r, i]] of (steps, R, 2 KVH, D), KVH keys and
+ *   then KVH values, and
+ *   itself: row r of qkv (R, H + 2 KVH, D), whose key and value become entry [step, r] of what is generated.
  *
- * Otherwise as in attention.ts: out_r = sum p v, p the softmax of q_r . k / sqrt(D). q and out are (R, H, D).
+ * Otherwise as in attention.ts: out_r = sum p v, p the softmax of q_r . k / sqrt(D). out is (R, H, D).
  *
  * @module
  */
@@ -17,10 +18,10 @@ import { MAX_HEAD_SIZE } from "./attention.ts";
 import { MASKED } from "./masked.ts";
 import { simd } from "./wasm/modules.ts";
 
-/** WGSL: takes the key and value at vec4 `at` into the softmax, as in attention.ts. */
-const visit = (keys: string, values: string): string => `
+/** WGSL: takes the key and value at vec4 `key` and `value` of a buffer into the softmax, as in attention.ts. */
+const visit = (buffer: string): string => `
     var s = 0.0;
-    for (var d = 0u; d < D4; d++) { s += dot(qs[d], ${keys}[at + d]); }
+    for (var d = 0u; d < D4; d++) { s += dot(qs[d], ${buffer}[key + d]); }
     if (s > top) {
       let shrink = exp(top - s);
       total *= shrink;
@@ -29,7 +30,7 @@ const visit = (keys: string, values: string): string => `
     }
     let e = exp(s - top);
     total += e;
-    for (var d = 0u; d < D4; d++) { sums[d] += e * ${values}[at + d]; }`;
+    for (var d = 0u; d < D4; d++) { sums[d] += e * ${buffer}[value + d]; }`;
 
 const CASES = [
   { R: 6, beam: 3, H: 4, KVH: 2, D: 8, T: 5, steps: 3, step: 2 },
@@ -39,16 +40,14 @@ const CASES = [
   { R: 2, beam: 1, H: 2, KVH: 1, D: 128, T: 4, steps: 1, step: 0 },
 ];
 
-/** One invocation a head of a row. */
+/** out, and the new entries of `generated`; one invocation a head of a row. */
 export const cachedAttentionForward = defineKernel({
   name: "cachedAttentionForward",
   buffers: {
-    q: "read float4",
-    historyKeys: "read float4",
-    historyValues: "read float4",
+    qkv: "read float4",
+    history: "read float4",
     lengths: "read int",
-    keys: "read float4",
-    values: "read float4",
+    generated: "update float4",
     ancestors: "read int",
     out: "write float4",
   },
@@ -63,7 +62,7 @@ export const cachedAttentionForward = defineKernel({
     step: "u32",
   },
   cpu(
-    { q, historyKeys, historyValues, lengths, keys, values, ancestors, out },
+    { qkv, history, lengths, generated, ancestors, out },
     { R, beam, H, KVH, D, T, steps, step },
   ): void {
     const [ks, vs] = [0, 1].map(() => new Float64Array((T + step + 1) * D));
@@ -71,21 +70,27 @@ export const cachedAttentionForward = defineKernel({
     const p = new Float64Array(T + step + 1);
     const sum = new Float64Array(D);
     const group = H / KVH;
+    const pitch = (H + 2 * KVH) * D;
+    for (let r = 0; r < R; r++) {
+      const row = qkv.subarray(r * pitch + H * D, (r + 1) * pitch);
+      generated.set(row, (step * R + r) * 2 * KVH * D);
+    }
     for (let u = 0; u < R / beam; u++) {
       const length = lengths[u];
       const n = length + step + 1;
       for (let g = 0; g < KVH; g++) {
-        packRows(ks, historyKeys, (u * T * KVH + g) * D, KVH * D, length, D);
-        packRows(vs, historyValues, (u * T * KVH + g) * D, KVH * D, length, D);
+        const key = u * T * pitch + (H + g) * D;
+        packRows(ks, history, key, pitch, length, D);
+        packRows(vs, history, key + KVH * D, pitch, length, D);
         for (let r = u * beam; r < (u + 1) * beam; r++) {
           for (let i = 0; i <= step; i++) {
             const row = i < step ? ancestors[r * steps + i] : r;
-            const at = ((i * R + row) * KVH + g) * D;
-            ks.set(keys.subarray(at, at + D), (length + i) * D);
-            vs.set(values.subarray(at, at + D), (length + i) * D);
+            const at = ((i * R + row) * 2 * KVH + g) * D;
+            ks.set(generated.subarray(at, at + D), (length + i) * D);
+            vs.set(generated.subarray(at + KVH * D, at + KVH * D + D), (length + i) * D);
           }
           for (let h = g * group; h < (g + 1) * group; h++) {
-            query.set(q.subarray((r * H + h) * D, (r * H + h + 1) * D));
+            query.set(qkv.subarray(r * pitch + h * D, r * pitch + (h + 1) * D));
             dotRows(p, query, 0, ks, 0, n, D, 1 / Math.sqrt(D));
             softmaxScores(p, n);
             sum.fill(0);
@@ -99,11 +104,10 @@ export const cachedAttentionForward = defineKernel({
   wasm: {
     module: simd,
     function: "cachedAttentionForward",
-    args: (address, p) => {
-      const { q, historyKeys, historyValues, lengths, keys, values, ancestors, out } = address;
-      const buffers = [q, historyKeys, historyValues, lengths, keys, values, ancestors, out];
-      return [...buffers, p.R, p.beam, p.H, p.KVH, p.D, p.T, p.steps, p.step];
-    },
+    args: (a, p) => [
+      ...[a.qkv, a.history, a.lengths, a.generated, a.ancestors, a.out],
+      ...[p.R, p.beam, p.H, p.KVH, p.D, p.T, p.steps, p.step],
+    ],
     items: ({ R, beam }) => R / beam,
     work: ({ R, H, D, T, step }) => 2 * R * H * D * (T + step),
   },
@@ -114,38 +118,49 @@ fn kernel(i: u32) {
   let D4 = p.D / 4u;
   let r = i / p.H;
   let u = r / p.beam;
-  let head = i % p.H / (p.H / p.KVH) * D4;
-  let pitch = p.KVH * D4;
+  let h = i % p.H;
+  let group = p.H / p.KVH;
+  let pitch = (p.H + 2u * p.KVH) * D4;
+  let values = p.KVH * D4; // how far behind its key a value lies
+  let head = h / group * D4;
   var qs: array<vec4f, ${MAX_HEAD_SIZE / 4}>;
   var sums: array<vec4f, ${MAX_HEAD_SIZE / 4}>;
   var top = ${MASKED};
   var total = 0.0;
-  for (var d = 0u; d < D4; d++) { qs[d] = q[i * D4 + d] / sqrt(f32(p.D)); }
+  for (var d = 0u; d < D4; d++) { qs[d] = qkv[r * pitch + h * D4 + d] / sqrt(f32(p.D)); }
   for (var j = 0u; j < u32(lengths[u]); j++) {
-    let at = (u * p.T + j) * pitch + head;${visit("historyKeys", "historyValues")}
+    let key = (u * p.T + j) * pitch + p.H * D4 + head;
+    let value = key + values;${visit("history")}
   }
-  for (var j = 0u; j <= p.step; j++) {
-    var row = r;
-    if (j < p.step) { row = u32(ancestors[r * p.steps + j]); }
-    let at = (j * p.R + row) * pitch + head;${visit("keys", "values")}
+  for (var j = 0u; j < p.step; j++) {
+    let key = (j * p.R + u32(ancestors[r * p.steps + j])) * 2u * values + head;
+    let value = key + values;${visit("generated")}
+  }
+  {
+    let key = r * pitch + p.H * D4 + head;
+    let value = key + values;${visit("qkv")}
+    if (h % group == 0u) {
+      let to = (p.step * p.R + r) * 2u * values + head;
+      for (var d = 0u; d < D4; d++) {
+        generated[to + d] = qkv[key + d];
+        generated[to + values + d] = qkv[value + d];
+      }
+    }
   }
   for (var d = 0u; d < D4; d++) { out[i * D4 + d] = sums[d] / total; }
 }`,
   cases: () =>
     CASES.map((params) => {
       const { R, beam, H, KVH, D, T, steps } = params;
-      const history = (R / beam) * T * KVH * D;
-      const generated = steps * R * KVH * D;
+      const width = (H + 2 * KVH) * D;
       return {
         name: Object.entries(params).flat().join(" "),
         params,
         buffers: {
-          q: ramp(R * H * D, 1).map((x) => 3 * x),
-          historyKeys: ramp(history, 2),
-          historyValues: ramp(history, 3),
+          qkv: ramp(R * width, 1).map((x, i) => i % width < H * D ? 3 * x : x),
+          history: ramp((R / beam) * T * width, 2),
           lengths: Array.from({ length: R / beam }, (_, u) => Math.max(1, T - 3 * u)),
-          keys: ramp(generated, 4),
-          values: ramp(generated, 5),
+          generated: ramp(steps * R * 2 * KVH * D, 4),
           ancestors: Array.from({ length: R * steps }, (_, i) => (i * 5) % R),
           out: R * H * D,
         },

@@ -5,8 +5,8 @@
  *   out_i = x_i cos_i - x_{i+D/2} sin_i,   out_{i+D/2} = x_{i+D/2} cos_i + x_i sin_i
  *
  * with cosines and sines from row P of a table: D/2 cosines, then D/2 sines. The backward rotates by -P: `turn` is 1
- * forward and -1 backward. x is N rows of H heads; row n has position positions[n % period]. Positions outside of the
- * table count as the nearest inside.
+ * forward and -1 backward. x is N rows of H heads, of which the first `turned` rotate and the others pass; row n has
+ * position positions[n % period]. Positions outside of the table count as the nearest inside.
  *
  * @module
  */
@@ -18,12 +18,12 @@ import { simd } from "./wasm/modules.ts";
 export const rotate = defineKernel({
   name: "rotate",
   buffers: { x: "read float", table: "read float", positions: "read int", out: "write float" },
-  params: { N: "u32", H: "u32", D: "u32", period: "u32", rows: "u32", turn: "f32" },
-  cpu({ x, table, positions, out }, { N, H, D, period, rows, turn }): void {
+  params: { N: "u32", H: "u32", turned: "u32", D: "u32", period: "u32", rows: "u32", turn: "f32" },
+  cpu({ x, table, positions, out }, { N, H, turned, D, period, rows, turn }): void {
     const half = D / 2;
     for (let n = 0, at = 0; n < N; n++) {
       const position = Math.min(Math.max(positions[n % period], 0), rows - 1);
-      for (let h = 0; h < H; h++, at += D) {
+      for (let h = 0; h < turned; h++, at += D) {
         for (let i = 0; i < half; i++) {
           const c = table[position * D + i];
           const s = table[position * D + half + i] * turn;
@@ -33,6 +33,7 @@ export const rotate = defineKernel({
           out[at + half + i] = right * c + left * s;
         }
       }
+      for (const end = (n + 1) * H * D; at < end; at++) out[at] = x[at];
     }
   },
   wasm: {
@@ -40,14 +41,18 @@ export const rotate = defineKernel({
     function: "rotate",
     args: (
       { x, table, positions, out },
-      { H, D, period, rows, turn },
-    ) => [x, table, positions, out, H, D, period, rows, turn],
+      { H, turned, D, period, rows, turn },
+    ) => [x, table, positions, out, H, turned, D, period, rows, turn],
     items: ({ N }) => N,
     work: ({ N, H, D }) => N * H * D,
   },
   invocations: ({ N, H }) => N * H,
   wgsl: `
 fn kernel(i: u32) {
+  if (i % p.H >= p.turned) {
+    for (var d = i * p.D; d < (i + 1u) * p.D; d++) { out[d] = x[d]; }
+    return;
+  }
   let half = p.D / 2u;
   let row = u32(clamp(positions[i / p.H % p.period], 0, i32(p.rows) - 1)) * p.D;
   for (var d = 0u; d < half; d++) {
@@ -60,9 +65,9 @@ fn kernel(i: u32) {
   }
 }`,
   cases: () =>
-    [[8, 1], [8, -1], [6, 1], [36, -1]].map(([D, turn]) => ({
-      name: `4 rows of 3 heads of ${D}, turn ${turn}, positions 1 and one too large`,
-      params: { N: 4, H: 3, D, period: 2, rows: 5, turn },
+    [[8, 1, 3], [8, -1, 2], [6, 1, 3], [6, -1, 1], [36, -1, 2]].map(([D, turn, turned]) => ({
+      name: `4 rows, ${turned} of 3 heads of ${D}, turn ${turn}, positions 1 and one too large`,
+      params: { N: 4, H: 3, turned, D, period: 2, rows: 5, turn },
       buffers: { x: ramp(12 * D, 1), table: ramp(5 * D, 2), positions: [1, 9], out: 12 * D },
     })),
 });

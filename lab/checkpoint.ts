@@ -8,14 +8,15 @@
 import { join } from "node:path";
 import { CheckpointError, NonFiniteError } from "../core/errors.ts";
 import { type Tree, treeLeaves } from "../core/tree.ts";
-import { configToJson, readTree, toHuggingFace, writeTree } from "../models/checkpoint.ts";
+import { readTree, toHuggingFace, writeTree } from "../models/checkpoint.ts";
+import { configToJson } from "../models/checkpoint_config.ts";
 import { decodeSafetensors, encodeSafetensors, type SafeTensors } from "../models/safetensors.ts";
 import type { TransformerConfig } from "../models/transformer.ts";
 import { makeFolder, readIfPresent, writeFileAtomic } from "./files.ts";
 
 const STATE = "state.safetensors";
 /** Changed whenever the state's layout is. */
-const FORMAT = "beargrad run 1";
+const FORMAT = "beargrad run 2";
 
 /** What changes in a run as it goes, on the device: the weights and AdamW's moments of them. */
 export interface RunTensors {
@@ -92,7 +93,7 @@ export async function saveRun(
   writeFileAtomic(join(folder, "config.json"), `${json}\n`);
   writeFileAtomic(
     join(folder, "model.safetensors"),
-    encodeSafetensors(toHuggingFace(weights), { format: "pt" }),
+    encodeSafetensors(toHuggingFace(weights, config), { format: "pt" }),
   );
   writeFileAtomic(join(folder, STATE), encodeSafetensors(tensors, metadata));
 }

@@ -1,29 +1,30 @@
 /**
- * Weights and configuration as others keep them: Hugging Face's names for the tensors of a Llama model, and the fields of
- * its config.json. Nothing here touches a file.
+ * Weights as others keep them: Hugging Face's names for the tensors of a Llama model. Nothing here touches a file.
  *
  * @module
  */
+import { hostArray } from "../core/dtype.ts";
 import { CheckpointError } from "../core/errors.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import { type Tree, treeEntries } from "../core/tree.ts";
 import type { SafeTensor, SafeTensors } from "./safetensors.ts";
 import type { TransformerConfig } from "./transformer.ts";
+import { fusedRows } from "./transformer_config.ts";
 
 /** Our names of a model's own weights, and Hugging Face's. */
 const MODEL = { embed: "model.embed_tokens", norm: "model.norm", head: "lm_head" } as const;
 
-/** Our names of a layer's weights, and Hugging Face's. Both keep matrices as (out, in). */
+/**
+ * Our names of a layer's weights, and Hugging Face's. Both keep matrices as (out, in); of several matrices that are one
+ * weight here, the rows lie one after the other.
+ */
 const LAYER = {
-  attnNorm: "input_layernorm",
-  query: "self_attn.q_proj",
-  key: "self_attn.k_proj",
-  value: "self_attn.v_proj",
-  output: "self_attn.o_proj",
-  mlpNorm: "post_attention_layernorm",
-  gate: "mlp.gate_proj",
-  up: "mlp.up_proj",
-  down: "mlp.down_proj",
+  attnNorm: ["input_layernorm"],
+  qkv: ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+  output: ["self_attn.o_proj"],
+  mlpNorm: ["post_attention_layernorm"],
+  gateUp: ["mlp.gate_proj", "mlp.up_proj"],
+  down: ["mlp.down_proj"],
 } as const;
 
 /**
@@ -88,24 +89,35 @@ export function writeTree(tree: Tree, values: SafeTensors, source = "weights"): 
 }
 
 /**
- * Weights by path, as {@link readTree} gives those of a transformer, under Hugging Face's names and in float32.
+ * Weights by path, as {@link readTree} gives those of a transformer, under Hugging Face's names and in float32. What is one
+ * weight here and several there is split.
  *
- * @throws {CheckpointError} if a path is not one of a transformer.
+ * @throws {CheckpointError} if a path is not one of a transformer, or a weight not of the configuration's size.
  *
  * @example
- * ```ts
- * import { cpu, readTree, toHuggingFace } from "beargrad";
+ * ```ts ignore
+ * import { encodeSafetensors, readTree, toHuggingFace } from "beargrad";
  *
- * const params = { layers: [{ query: cpu().tensor([[1, 2], [3, 4]]) }] };
- * console.log(Object.keys(toHuggingFace(await readTree(params)))); // model.layers.0.self_attn.q_proj.weight
+ * const bytes = encodeSafetensors(toHuggingFace(await readTree(params), model.config), { format: "pt" });
  * ```
  */
-export function toHuggingFace(weights: SafeTensors): SafeTensors {
+export function toHuggingFace(weights: SafeTensors, config: TransformerConfig): SafeTensors {
   return Object.fromEntries(
-    Object.entries(weights).map(([path, { shape, data }]) => [
-      nameOf(path),
-      { dtype: "F32", shape, data: Float32Array.from(data) },
-    ]),
+    Object.entries(weights).flatMap(([path, { shape, data }]) => {
+      const names = namesOf(path);
+      const rows = rowsOf(path, config) ?? [shape[0]];
+      const width = data.length / shape[0];
+      if (rows.reduce((total, n) => total + n, 0) !== shape[0]) {
+        throw new CheckpointError(
+          `Cannot name weights: ${path} must have ${rows.join(" + ")} rows, got ${shape[0]}`,
+        );
+      }
+      let at = 0;
+      return rows.map((n, i): [string, SafeTensor] => {
+        const part = Float32Array.from(data.subarray(at, at += n * width));
+        return [names[i], { dtype: "F32", shape: [n, ...shape.slice(1)], data: part }];
+      });
+    }),
   );
 }
 
@@ -113,7 +125,7 @@ export function toHuggingFace(weights: SafeTensors): SafeTensors {
  * The opposite of {@link toHuggingFace}: weights by path, ready for {@link writeTree}. Where embeddings are tied, a copy
  * that the file keeps as the head is dropped.
  *
- * @throws {CheckpointError} if a tensor is not one of a Llama model.
+ * @throws {CheckpointError} if a tensor is not one of a Llama model, or those that are one weight here do not fit together.
  *
  * @example
  * ```ts ignore
@@ -126,182 +138,93 @@ export function toHuggingFace(weights: SafeTensors): SafeTensors {
  */
 export function fromHuggingFace(
   tensors: SafeTensors,
-  config: Pick<TransformerConfig, "tiedEmbeddings">,
+  config: TransformerConfig,
   source = "weights",
 ): SafeTensors {
-  const entries = Object.entries(tensors).map(([name, tensor]) => {
-    const path = pathOf(name);
-    if (path === undefined) {
+  const paths = new Set(
+    Object.keys(tensors).map((name) => {
+      const path = pathOf(name);
+      if (path !== undefined) return path;
       throw new CheckpointError(
         `Cannot load ${source}: every tensor must be one of a Llama model, got ${name}`,
       );
-    }
-    return [path, tensor] as const;
-  });
+    }),
+  );
+  if (config.tiedEmbeddings) paths.delete("head");
   return Object.fromEntries(
-    entries.filter(([path]) => path !== "head" || !config.tiedEmbeddings),
+    [...paths].map((path) => {
+      const rows = rowsOf(path, config);
+      const names = namesOf(path);
+      return [path, rows ? joined(tensors, names, rows, config.dim, source) : tensors[names[0]]];
+    }),
   );
 }
 
-function nameOf(path: string): string {
-  const [, index, weight] = path.match(/^layers\.(\d+)\.(\w+)$/) ?? [];
-  const name = index === undefined ? lookUp(MODEL, path) : lookUp(LAYER, weight);
-  if (name === undefined) {
-    throw new CheckpointError(
-      `Cannot name weights: a path must be one of a transformer, got ${path}`,
-    );
+const DTYPES = { F32: "float32", F64: "float64", I32: "int32" } as const;
+
+/** Several matrices of a file as one: `rows[i]` rows of width `dim` from the i-th name. */
+function joined(
+  tensors: SafeTensors,
+  names: readonly string[],
+  rows: readonly number[],
+  dim: number,
+  source: string,
+): SafeTensor {
+  const fail = (requirement: string, actual: string): never => {
+    throw new CheckpointError(`Cannot load ${source}: ${requirement}, got ${actual}`);
+  };
+  const parts = names.map((name, i) => {
+    const part = Object.hasOwn(tensors, name)
+      ? tensors[name]
+      : fail(`it must hold ${name}`, "none");
+    if (!sameShape(part.shape, [rows[i], dim])) {
+      fail(`${name} must be of shape ${formatShape([rows[i], dim])}`, formatShape(part.shape));
+    }
+    const { dtype } = tensors[names[0]];
+    if (part.dtype !== dtype) fail(`${name} must be ${dtype} as ${names[0]}`, part.dtype);
+    return part.data;
+  });
+  const all = hostArray(DTYPES[tensors[names[0]].dtype], rows.reduce((n, r) => n + r, 0) * dim);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
   }
-  return index === undefined ? `${name}.weight` : `model.layers.${index}.${name}.weight`;
+  return safeTensor([all.length / dim, dim], all);
 }
 
+/** The rows of the matrices that are one weight here, or undefined for a weight that is one matrix. */
+function rowsOf(path: string, config: TransformerConfig): readonly number[] | undefined {
+  const [, weight] = path.match(/^layers\.\d+\.(\w+)$/) ?? [];
+  return weight === undefined ? undefined : lookUp(fusedRows(config), weight);
+}
+
+/** Hugging Face's names of a weight. */
+function namesOf(path: string): readonly string[] {
+  const [, index, weight] = path.match(/^layers\.(\d+)\.(\w+)$/) ?? [];
+  if (index === undefined) {
+    const name = lookUp(MODEL, path);
+    if (name !== undefined) return [`${name}.weight`];
+  } else {
+    const names = lookUp(LAYER, weight);
+    if (names !== undefined) return names.map((name) => `model.layers.${index}.${name}.weight`);
+  }
+  throw new CheckpointError(
+    `Cannot name weights: a path must be one of a transformer, got ${path}`,
+  );
+}
+
+/** The path of the weight that a tensor is, or is part of. */
 function pathOf(name: string): string | undefined {
   const [, index, inLayer] = name.match(/^model\.layers\.(\d+)\.(.+)\.weight$/) ?? [];
-  const [weight] = index === undefined
-    ? Object.entries(MODEL).find(([, ours]) => `${ours}.weight` === name) ?? []
-    : Object.entries(LAYER).find(([, ours]) => ours === inLayer) ?? [];
-  return index === undefined || weight === undefined ? weight : `layers.${index}.${weight}`;
+  if (index === undefined) {
+    return Object.entries(MODEL).find(([, theirs]) => `${theirs}.weight` === name)?.[0];
+  }
+  const [weight] = Object.entries<readonly string[]>(LAYER)
+    .find(([, theirs]) => theirs.includes(inLayer)) ?? [];
+  return weight && `layers.${index}.${weight}`;
 }
 
-function lookUp(table: Readonly<Record<string, string>>, key: string): string | undefined {
+function lookUp<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
   return Object.hasOwn(table, key) ? table[key] : undefined;
-}
-
-/**
- * A configuration in the fields of Hugging Face's LlamaConfig, ready for `JSON.stringify`. What it has no field for is under
- * `beargrad`.
- *
- * @example
- * ```ts ignore
- * import { configToJson } from "beargrad";
- *
- * console.log(JSON.stringify(configToJson(model.config), undefined, 2));
- * ```
- */
-export function configToJson(config: TransformerConfig): Record<string, unknown> {
-  return {
-    architectures: ["LlamaForCausalLM"],
-    model_type: "llama",
-    torch_dtype: "float32",
-    vocab_size: config.vocabSize,
-    hidden_size: config.dim,
-    intermediate_size: config.ffn,
-    num_hidden_layers: config.layers,
-    num_attention_heads: config.heads,
-    num_key_value_heads: config.kvHeads,
-    head_dim: config.headDim,
-    max_position_embeddings: config.maxLength,
-    rope_theta: config.ropeTheta,
-    rope_scaling: null,
-    rms_norm_eps: config.normEps,
-    tie_word_embeddings: config.tiedEmbeddings,
-    hidden_act: "silu",
-    attention_bias: false,
-    mlp_bias: false,
-    bos_token_id: null,
-    eos_token_id: null,
-    beargrad: { dropout: config.dropout },
-  };
-}
-
-/**
- * The configuration that a parsed config.json describes. Fields that are absent have Hugging Face's defaults; fields that
- * ask for what the transformer here cannot do are refused. `source` names the file in errors.
- *
- * @throws {CheckpointError} if it is not the configuration of a Llama model that the transformer can be.
- *
- * @example
- * ```ts
- * import { configFromJson } from "beargrad";
- *
- * const config = configFromJson({
- *   model_type: "llama",
- *   vocab_size: 100,
- *   hidden_size: 32,
- *   intermediate_size: 64,
- *   num_hidden_layers: 2,
- *   num_attention_heads: 4,
- * });
- * console.log(config.headDim, config.kvHeads); // 8 4
- * ```
- */
-export function configFromJson(json: unknown, source = "config.json"): TransformerConfig {
-  const field = fieldsOf(json, source);
-  field("model_type", "llama", isEqual("llama"));
-  field("hidden_act", "silu", isEqual("silu"), "silu");
-  field("attention_bias", "false", isEqual(false), false);
-  field("mlp_bias", "false", isEqual(false), false);
-  field("rope_scaling", "null", isPlainRope, {});
-  // Newer files keep the base of the rotary positions in an object of its own.
-  const rope = field("rope_parameters", "of rope_type default", isPlainRope, {});
-  const theta = "rope_theta" in rope ? fieldsOf(rope, source) : field;
-  const own = fieldsOf(field("beargrad", "an object", isRecord, {}), source);
-  const dim = field("hidden_size", COUNT, isCount);
-  const heads = field("num_attention_heads", COUNT, isCount);
-  return {
-    vocabSize: field("vocab_size", COUNT, isCount),
-    dim,
-    layers: field("num_hidden_layers", COUNT, isCount),
-    heads,
-    kvHeads: field("num_key_value_heads", COUNT, isCount, heads),
-    headDim: field("head_dim", COUNT, isCount, dim / heads),
-    ffn: field("intermediate_size", COUNT, isCount),
-    ropeTheta: theta("rope_theta", "above 0", isPositive, 10000),
-    normEps: field("rms_norm_eps", "at least 0", isNotNegative, 1e-6),
-    maxLength: field("max_position_embeddings", COUNT, isCount, 2048),
-    dropout: own("dropout", "in [0, 1)", isRate, 0),
-    tiedEmbeddings: field("tie_word_embeddings", "true or false", isBoolean, false),
-  };
-}
-
-type Guard<T> = (value: unknown) => value is T;
-
-/** Reads fields of an object: null counts as absent, an absent field is its fallback, and without one it is refused. */
-function fieldsOf(
-  json: unknown,
-  source: string,
-): <T>(name: string, requirement: string, holds: Guard<T>, fallback?: T) => T {
-  const fail = (requirement: string, actual: unknown): never => {
-    const shown = JSON.stringify(actual) ?? "none";
-    throw new CheckpointError(`Cannot read ${source}: ${requirement}, got ${shown}`);
-  };
-  const fields = isRecord(json) ? json : fail("it must be a JSON object", json);
-  return (name, requirement, holds, fallback) => {
-    const value = (Object.hasOwn(fields, name) ? fields[name] : undefined) ?? fallback;
-    return holds(value) ? value : fail(`${name} must be ${requirement}`, value);
-  };
-}
-
-const COUNT = "an integer of at least 1";
-
-function isEqual<const T>(wanted: T): Guard<T> {
-  return (value): value is T => value === wanted;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Rotary positions without any stretching: the only ones that the transformer has. */
-function isPlainRope(value: unknown): value is Record<string, unknown> {
-  return isRecord(value) && (value.rope_type ?? value.type ?? "default") === "default";
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 1;
-}
-
-function isPositive(value: unknown): value is number {
-  return typeof value === "number" && value > 0 && Number.isFinite(value);
-}
-
-function isNotNegative(value: unknown): value is number {
-  return value === 0 || isPositive(value);
-}
-
-function isRate(value: unknown): value is number {
-  return typeof value === "number" && value >= 0 && value < 1;
-}
-
-function isBoolean(value: unknown): value is boolean {
-  return typeof value === "boolean";
 }

@@ -31,8 +31,8 @@ export {
   type TransformerParams,
 } from "./transformer_config.ts";
 
-/** Turns a block's rotated queries (B, T, H, D) and keys, and its values (B, T, KVH, D), into (B, T, H, D). Internal. */
-export type Attend = (layer: number, q: Tensor, k: Tensor, v: Tensor) => Tensor;
+/** Turns a block's rotated queries and keys, and its values, (B, T, H + 2 KVH, D), into (B, T, H, D). Internal. */
+export type Attend = (layer: number, qkv: Tensor) => Tensor;
 
 /**
  * The angles of rotary positions 0 to P - 1 for heads of size D, row-major (P, D): in row p the cosines of
@@ -104,7 +104,7 @@ export class Transformer implements Disposable {
    * @throws {ShapeError} if tokens are not (B, T), or longer than the configuration allows.
    */
   hidden(params: TransformerParams, tokens: Tensor, dropoutKey?: Tensor): Tensor {
-    const { maxLength } = this.config;
+    const { maxLength, heads, kvHeads } = this.config;
     const [, T] = tokens.shape;
     if (tokens.rank !== 2 || T > maxLength) {
       throw new ShapeError(
@@ -113,7 +113,8 @@ export class Transformer implements Disposable {
       );
     }
     const positions = this.device.tensor(Int32Array.from({ length: T }, (_, t) => t));
-    return this.forward(params, tokens, positions, (_, q, k, v) => attention(q, k, v), dropoutKey);
+    const attend: Attend = (_, qkv) => attention(qkv, heads, kvHeads);
+    return this.forward(params, tokens, positions, attend, dropoutKey);
   }
 
   /** The logits of hidden states: (..., C) to (..., V). */
@@ -133,20 +134,17 @@ export class Transformer implements Disposable {
     const [B, T] = tokens.shape;
     let stream = 0;
     const drop = (x: Tensor): Tensor => dropoutKey ? dropout(x, rate, dropoutKey, stream++) : x;
-    const split = (x: Tensor, w: Tensor, n: number): Tensor => reshape(linear(x, w), [B, T, n, D]);
-    const turn = (x: Tensor): Tensor => rope(x, this.#rope, positions);
 
     let x = drop(takeRows(params.embed, tokens)); // (B, T, C)
     params.layers.forEach((layer, l) => {
       const a = rmsNorm(x, layer.attnNorm, normEps);
-      const q = turn(split(a, layer.query, heads)); // (B, T, H, D)
-      const k = turn(split(a, layer.key, kvHeads)); // (B, T, KVH, D)
-      const v = split(a, layer.value, kvHeads);
-      const mixed = reshape(attend(l, q, k, v), [B, T, heads * D]);
+      const qkv = reshape(linear(a, layer.qkv), [B, T, heads + 2 * kvHeads, D]);
+      const turned = rope(qkv, this.#rope, positions, heads + kvHeads); // not the values
+      const mixed = reshape(attend(l, turned), [B, T, heads * D]);
       x = add(x, drop(linear(mixed, layer.output))); // (B, T, C)
 
       const m = rmsNorm(x, layer.mlpNorm, normEps);
-      const inner = swiglu(linear(m, layer.gate), linear(m, layer.up)); // (B, T, F)
+      const inner = swiglu(linear(m, layer.gateUp)); // (B, T, F)
       x = add(x, drop(linear(inner, layer.down))); // (B, T, C)
     });
     return rmsNorm(x, params.norm, normEps);

@@ -42,20 +42,14 @@ export interface TransformerConfig {
 export type LayerParams = {
   /** (C). */
   readonly attnNorm: Tensor;
-  /** (H D, C). */
-  readonly query: Tensor;
-  /** (KVH D, C). */
-  readonly key: Tensor;
-  /** (KVH D, C). */
-  readonly value: Tensor;
+  /** ((H + 2 KVH) D, C): the rows of the queries' matrix, then those of the keys' and of the values'. */
+  readonly qkv: Tensor;
   /** (C, H D). */
   readonly output: Tensor;
   /** (C). */
   readonly mlpNorm: Tensor;
-  /** (F, C). */
-  readonly gate: Tensor;
-  /** (F, C). */
-  readonly up: Tensor;
+  /** (2 F, C): the rows of the gates' matrix, then those of the ups'. */
+  readonly gateUp: Tensor;
   /** (C, F). */
   readonly down: Tensor;
 };
@@ -109,24 +103,39 @@ export function checkConfig(config: TransformerConfig): void {
 /** Standard deviation of fresh weights. */
 const INIT_STD = 0.02;
 
-/** The shapes of the weights, in the order in which they are drawn. */
+/**
+ * The rows of the matrices that are kept as one in the fused weights of a block, in their order.
+ *
+ * @example
+ * ```ts ignore
+ * const { qkv: [queries, keys, values], gateUp: [gates, ups] } = fusedRows(config);
+ * ```
+ */
+export function fusedRows(
+  { heads, kvHeads, headDim, ffn }: TransformerConfig,
+): { readonly qkv: readonly number[]; readonly gateUp: readonly number[] } {
+  return {
+    qkv: [heads * headDim, kvHeads * headDim, kvHeads * headDim],
+    gateUp: [ffn, ffn],
+  };
+}
+
+/** The shapes of the weights, in the order in which they are drawn; of several matrices in one weight, one after the other. */
 function shapesOf(config: TransformerConfig): {
   readonly embed: Shape;
-  readonly layer: { readonly [K in keyof LayerParams]: Shape };
+  readonly layer: { readonly [K in keyof LayerParams]: readonly Shape[] };
 } {
-  const { vocabSize, dim, heads, kvHeads, headDim, ffn } = config;
+  const { vocabSize, dim, heads, headDim, ffn } = config;
+  const { qkv, gateUp } = fusedRows(config);
   return {
     embed: [vocabSize, dim],
     layer: {
-      attnNorm: [dim],
-      query: [heads * headDim, dim],
-      key: [kvHeads * headDim, dim],
-      value: [kvHeads * headDim, dim],
-      output: [dim, heads * headDim],
-      mlpNorm: [dim],
-      gate: [ffn, dim],
-      up: [ffn, dim],
-      down: [dim, ffn],
+      attnNorm: [[dim]],
+      qkv: qkv.map((rows) => [rows, dim]),
+      output: [[dim, heads * headDim]],
+      mlpNorm: [[dim]],
+      gateUp: gateUp.map((rows) => [rows, dim]),
+      down: [[dim, ffn]],
     },
   };
 }
@@ -146,7 +155,7 @@ function shapesOf(config: TransformerConfig): {
  *   ...{ ropeTheta: 10000, normEps: 1e-5, maxLength: 32, dropout: 0, tiedEmbeddings: true },
  * };
  * const params = initTransformer(cpu(), config, 0);
- * console.log(params.layers[0].gate.shape, parameterCount(config)); // [12, 8] 632
+ * console.log(params.layers[0].gateUp.shape, parameterCount(config)); // [24, 8] 632
  * ```
  */
 export function initTransformer(
@@ -157,10 +166,15 @@ export function initTransformer(
   checkConfig(config);
   const key = foldIn(keyOf(seed), 0);
   let drawn = 0;
-  const make = (shape: Shape): Tensor => {
-    if (shape.length === 1) return device.tensor(new Float64Array(shape[0]).fill(1), shape);
-    const values = normal(foldIn(key, drawn++), sizeOf(shape));
-    return device.tensor(values.map((z) => INIT_STD * z), shape);
+  const make = (...parts: readonly Shape[]): Tensor => {
+    const [[, ...inner]] = parts;
+    const values = parts.flatMap((shape) =>
+      shape.length === 1
+        ? Array<number>(shape[0]).fill(1)
+        : Array.from(normal(foldIn(key, drawn++), sizeOf(shape)), (z) => INIT_STD * z)
+    );
+    const rows = parts.reduce((total, [n]) => total + n, 0);
+    return device.tensor(Float64Array.from(values), [rows, ...inner]);
   };
   const { embed, layer } = shapesOf(config);
   return {
@@ -169,7 +183,7 @@ export function initTransformer(
       { length: config.layers },
       () =>
         Object.fromEntries(
-          Object.entries(layer).map(([name, shape]) => [name, make(shape)]),
+          Object.entries(layer).map(([name, parts]) => [name, make(...parts)]),
         ) as LayerParams,
     ),
     norm: make([config.dim]),
@@ -191,7 +205,7 @@ export function initTransformer(
  */
 export function parameterCount(config: TransformerConfig): number {
   const { embed, layer } = shapesOf(config);
-  const block = Object.values(layer).reduce((total, shape) => total + sizeOf(shape), 0);
+  const block = Object.values(layer).flat().reduce((total, shape) => total + sizeOf(shape), 0);
   const tables = config.tiedEmbeddings ? 1 : 2;
   return tables * sizeOf(embed) + config.layers * block + config.dim;
 }

@@ -76,7 +76,7 @@ export class TransformerDecoder implements Decoder<TransformerCache> {
     steps: number,
   ): Prefilled<TransformerCache> {
     const { device, config } = this.#model;
-    const { kvHeads, headDim, dim, maxLength } = config;
+    const { heads, kvHeads, headDim, dim, maxLength } = config;
     const [U, T] = tokens.shape;
     for (const [name, value] of Object.entries({ beam, steps })) {
       if (!Number.isInteger(value) || value < 1) {
@@ -93,12 +93,12 @@ export class TransformerDecoder implements Decoder<TransformerCache> {
       );
     }
     const layers: AttentionCache[] = [];
-    const room = (): Tensor =>
-      device.empty([steps, U * beam, kvHeads, headDim], device.float, "attention cache");
+    const room = [steps, U * beam, 2 * kvHeads, headDim];
     const positions = device.tensor(Int32Array.from({ length: T }, (_, t) => t));
-    const hidden = this.#model.forward(this.#params, tokens, positions, (_, q, k, v) => {
-      layers.push({ historyKeys: k, historyValues: v, keys: room(), values: room() });
-      return attention(q, k, v);
+    const hidden = this.#model.forward(this.#params, tokens, positions, (_, qkv) => {
+      const generated = device.empty(room, device.float, "attention cache");
+      layers.push({ history: qkv, generated });
+      return attention(qkv, heads, kvHeads);
     }); // (U, T, C)
     const last = takeRows(reshape(hidden, [U * T, dim]), lastRows(lengths, T)); // (U, C)
     return {
@@ -121,17 +121,9 @@ export class TransformerDecoder implements Decoder<TransformerCache> {
       this.#params,
       reshape(tokens, [R, 1]),
       positions,
-      (l, q, k, v) => {
-        const row = (x: Tensor, n: number): Tensor => reshape(x, [R, n, D]);
-        return cachedAttention(
-          row(q, heads),
-          row(k, kvHeads),
-          row(v, kvHeads),
-          layers[l],
-          lengths,
-          ancestors,
-          step,
-        );
+      (l, qkv) => {
+        const rows = reshape(qkv, [R, heads + 2 * kvHeads, D]);
+        return cachedAttention(rows, layers[l], lengths, ancestors, step);
       },
     ); // (R, 1, C)
     return this.#logits(reshape(hidden, [R, dim]));

@@ -3,25 +3,21 @@ import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { checkHeadSize } from "../kernels/attention.ts";
 import { cachedAttentionForward, offsetLengths } from "../kernels/cached_attention.ts";
-import { copyInto } from "./launch.ts";
 
-/** Keys and values of one layer: those of the histories, and room for those of generated tokens. */
+/** What one layer attends to: the histories, and room for the keys and values of generated tokens. */
 export interface AttentionCache {
-  /** (U, T, KVH, D). */
-  readonly historyKeys: Tensor;
-  /** (U, T, KVH, D). */
-  readonly historyValues: Tensor;
-  /** (steps, R, KVH, D), written step by step. */
-  readonly keys: Tensor;
-  /** (steps, R, KVH, D), written step by step. */
-  readonly values: Tensor;
+  /** (U, T, H + 2 KVH, D): in each row H heads of queries, which are not read, KVH of keys and KVH of values. */
+  readonly history: Tensor;
+  /** (steps, R, 2 KVH, D), written step by step: KVH keys, then KVH values. */
+  readonly generated: Tensor;
 }
 
 /**
- * Attention of the tokens that R = U B beam rows feed at step `step`: q (R, H, D); k and v (R, KVH, D) are first put into
- * the cache. Row r of user floor(r / B) sees the first `lengths[u]` entries of the user's history, the entry of row
- * `ancestors[r, j]` at each step j < step, and its own. lengths int32 (U), ancestors int32 (R, steps), out (R, H, D).
- * Not differentiable, and it writes to the cache: for decoding, not for training.
+ * Attention of the tokens that R = U B beam rows feed at step `step`: qkv (R, H + 2 KVH, D) holds in each row H heads of
+ * queries, and KVH of keys and of values, which are put into the cache. Row r of user floor(r / B) sees the first
+ * `lengths[u]` entries of the user's history, the entry of row `ancestors[r, j]` at each step j < step, and its own.
+ * lengths int32 (U), ancestors int32 (R, steps), out (R, H, D). Not differentiable, and it writes to the cache: for
+ * decoding, not for training.
  *
  * @throws {ShapeError} if the sizes do not fit.
  *
@@ -31,63 +27,53 @@ export interface AttentionCache {
  *
  * const device = cpu();
  * const cache = { // one user, a history of one entry, one beam row, room for one step
- *   historyKeys: zeros(device, [1, 1, 1, 4]),
- *   historyValues: full(device, [1, 1, 1, 4], 1),
- *   keys: zeros(device, [1, 1, 1, 4]),
- *   values: zeros(device, [1, 1, 1, 4]),
+ *   history: full(device, [1, 1, 3, 4], 1),
+ *   generated: zeros(device, [1, 1, 2, 4]),
  * };
- * const [q, k, v] = [0, 0, 3].map((value) => full(device, [1, 1, 4], value));
+ * const qkv = full(device, [1, 3, 4], 1);
  * const [lengths, ancestors] = [full(device, [1], 1, "int32"), zeros(device, [1, 1], "int32")];
- * console.log(await cachedAttention(q, k, v, cache, lengths, ancestors, 0).data()); // [2, 2, 2, 2]
+ * console.log(await cachedAttention(qkv, cache, lengths, ancestors, 0).data()); // [1, 1, 1, 1]
  * ```
  */
 export function cachedAttention(
-  q: Tensor,
-  k: Tensor,
-  v: Tensor,
-  cache: AttentionCache,
+  qkv: Tensor,
+  { history, generated }: AttentionCache,
   lengths: Tensor,
   ancestors: Tensor,
   step: number,
 ): Tensor {
-  const { historyKeys, historyValues, keys, values } = cache;
-  const [R, H, D] = q.shape;
-  const [U, T, KVH] = historyKeys.shape;
-  const [steps] = keys.shape;
+  const [R, all, D] = qkv.shape;
+  const [U, T] = history.shape;
+  const [steps, , entries] = generated.shape;
+  const KVH = entries / 2;
+  const H = all - entries;
   checkHeadSize("attend", D);
-  const row = [KVH, D];
   const fits = [
-    [k, [R, ...row]],
-    [v, [R, ...row]],
-    [historyKeys, [U, T, ...row]],
-    [historyValues, [U, T, ...row]],
-    [keys, [steps, R, ...row]],
-    [values, [steps, R, ...row]],
+    [qkv, [R, all, D]],
+    [history, [U, T, all, D]],
+    [generated, [steps, R, entries, D]],
     [lengths, [U]],
     [ancestors, [R, steps]],
   ] as const;
   for (const [tensor, shape] of fits) {
     if (!sameShape(tensor.shape, shape)) {
       throw new ShapeError(
-        `Cannot attend to a cache with ${formatShape(q.shape)}: its parts must fit, ` +
+        `Cannot attend to a cache with ${formatShape(qkv.shape)}: its parts must fit, ` +
           `got ${formatShape(tensor.shape)} for ${formatShape(shape)}`,
       );
     }
   }
-  if (R % U !== 0 || H % KVH !== 0 || !(Number.isInteger(step) && step >= 0 && step < steps)) {
+  const groups = Number.isInteger(KVH) && H >= KVH && H % KVH === 0;
+  if (R % U !== 0 || !groups || !(Number.isInteger(step) && step >= 0 && step < steps)) {
     throw new ShapeError(
       `Cannot attend to a cache of ${U} users, ${KVH} heads and ${steps} steps: rows and heads must be ` +
         `multiples, and the step inside, got ${R}, ${H} and ${step}`,
     );
   }
-  for (const [from, to] of [[k, keys], [v, values]]) {
-    const at = step * from.size;
-    copyInto("cache", [from.size], from, { at: 0, strides: [1] }, to, { at, strides: [1] });
-  }
-  const out = q.device.empty(q.shape, q.dtype, "cachedAttention");
-  q.device.run(
+  const out = qkv.device.empty([R, H, D], qkv.dtype, "cachedAttention");
+  qkv.device.run(
     cachedAttentionForward,
-    { q, historyKeys, historyValues, lengths, keys, values, ancestors, out },
+    { qkv, history, lengths, generated, ancestors, out },
     { R, beam: R / U, H, KVH, D, T, steps, step },
   );
   return out;

@@ -13,7 +13,8 @@ export interface RopeTable {
 
 /**
  * Rotary position embedding: x (B, T, H, D), positions int32 (B, T), or (T) where all rows share them, each in [0, P);
- * out (B, T, H, D). Channel i < D/2 is rotated together with channel i + D/2, as in Hugging Face's Llama. Su et
+ * out (B, T, H, D). Channel i < D/2 is rotated together with channel i + D/2, as in Hugging Face's Llama. With
+ * `heads` only the first so many heads rotate and the others pass, such as the values behind queries and keys. Su et
  * al., arXiv:2104.09864.
  *
  * @throws {ShapeError} if the sizes do not fit.
@@ -29,22 +30,26 @@ export interface RopeTable {
  * console.log(await y.data()); // [cos 3, sin 3]
  * ```
  */
-export const rope: Op<[x: Tensor, table: RopeTable, positions: Tensor], Tensor> = defineOp({
+export const rope: Op<
+  [x: Tensor, table: RopeTable, positions: Tensor, heads?: number],
+  Tensor
+> = defineOp({
   name: "rope",
-  forward: (x: Tensor, table: RopeTable, positions: Tensor) => ({
-    out: rotated("rope", x, table, positions, 1),
+  forward: (x: Tensor, table: RopeTable, positions: Tensor, heads?: number) => ({
+    out: rotated("rope", x, table, positions, heads, 1),
   }),
-  backward: (dout, _, [, table, positions]) => [ // a rotation's transpose is its inverse
-    () => rotated("rope gradient", dout, table, positions, -1),
+  backward: (dout, _, [, table, positions, heads]) => [ // a rotation's transpose is its inverse
+    () => rotated("rope gradient", dout, table, positions, heads, -1),
     null,
   ],
   cases: () =>
-    [[3], [2, 3]].map((shape) => ({
-      name: `positions of shape (${shape})`,
+    [{ shape: [3], heads: undefined }, { shape: [2, 3], heads: 2 }].map(({ shape, heads }) => ({
+      name: `positions of shape (${shape}), ${heads ?? "all"} of 3 heads`,
       args: (d) => [
-        sample(d, [2, 3, 2, 4], 1),
+        sample(d, [2, 3, 3, 4], 1),
         { angles: sample(d, [5, 4], 2) },
         indices(d, shape, 3, 5),
+        heads,
       ],
     })),
 });
@@ -54,9 +59,11 @@ function rotated(
   x: Tensor,
   { angles }: RopeTable,
   positions: Tensor,
+  heads: number | undefined,
   turn: number,
 ): Tensor {
   const [B, T, H, D] = x.shape;
+  const turned = heads ?? H;
   if (x.rank !== 4 || D % 2 !== 0 || angles.rank !== 2 || angles.shape[1] !== D) {
     throw new ShapeError(
       `Cannot rope ${formatShape(x.shape)} with a table of shape ${formatShape(angles.shape)}: ` +
@@ -69,8 +76,15 @@ function rotated(
         `got ${formatShape(positions.shape)}`,
     );
   }
+  if (!Number.isInteger(turned) || turned < 0 || turned > H) {
+    throw new ShapeError(
+      `Cannot rope ${
+        formatShape(x.shape)
+      }: heads must be a number of its ${H} heads, got ${turned}`,
+    );
+  }
   const out = x.device.empty(x.shape, x.dtype, birth);
-  const params = { N: B * T, H, D, period: positions.size, rows: angles.shape[0], turn };
+  const params = { N: B * T, H, turned, D, period: positions.size, rows: angles.shape[0], turn };
   x.device.run(rotate, { x, table: angles, positions, out }, params);
   return out;
 }

@@ -1,7 +1,6 @@
 import { ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
-import { formatShape, sameShape } from "../core/shape.ts";
-import type { InputGradients } from "../core/tape.ts";
+import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import {
   swigluBackward,
@@ -12,47 +11,46 @@ import {
 import { sample } from "./cases.ts";
 
 /**
- * SwiGLU, `silu(gate) up`: two tensors of one shape. Shazeer, arXiv:2002.05202.
+ * SwiGLU, `silu(gate) up`: x (..., 2 F), whose rows hold F gates and then F ups, as one matrix product gives them;
+ * out (..., F). Shazeer, arXiv:2002.05202.
  *
- * @throws {ShapeError} if the shapes differ.
+ * @throws {ShapeError} if the last axis is not of an even size.
  *
  * @example
  * ```ts
  * import { cpu, swiglu } from "beargrad";
  *
- * const device = cpu();
- * console.log(await swiglu(device.tensor([0, 1]), device.tensor([2, 2])).data()); // [0, 1.462]
+ * console.log(await swiglu(cpu().tensor([0, 1, 2, 2])).data()); // gates 0, 1 and ups 2, 2: [0, 1.462]
  * ```
  */
-export const swiglu: Op<[gate: Tensor, up: Tensor], Tensor> = defineOp({
+export const swiglu: Op<[x: Tensor], Tensor> = defineOp({
   name: "swiglu",
-  forward(gate: Tensor, up: Tensor): { out: Tensor } {
-    if (!sameShape(gate.shape, up.shape)) {
-      throw new ShapeError(
-        `Cannot swiglu ${formatShape(gate.shape)} and ${
-          formatShape(up.shape)
-        }: shapes must be equal`,
-      );
-    }
-    const { device, size: n } = gate;
-    const out = device.empty(gate.shape, gate.dtype, "swiglu");
-    if (n % 4 === 0) device.run(swigluForward4, { gate, up, out }, { n });
-    else device.run(swigluForward, { gate, up, out }, { n });
+  forward(x: Tensor): { out: Tensor } {
+    const params = rows(x);
+    const out = x.device.empty([...x.shape.slice(0, -1), params.F], x.dtype, "swiglu");
+    if (params.F % 4 === 0) x.device.run(swigluForward4, { x, out }, params);
+    else x.device.run(swigluForward, { x, out }, params);
     return { out };
   },
-  backward(dout, _, [gate, up]): InputGradients { // one kernel, both gradients
-    const { device, size: n } = gate;
-    const [dgate, dup] = [0, 1].map(() => device.empty(gate.shape, gate.dtype, "swiglu gradient"));
-    const buffers = { dout, gate, up, dgate, dup };
-    if (n % 4 === 0) device.run(swigluBackward4, buffers, { n });
-    else device.run(swigluBackward, buffers, { n });
-    return [
-      () => dgate, // dout up s (1 + gate (1 - s))
-      () => dup, // dout gate s
-    ];
-  },
+  backward: (dout, _, [x]) => [() => { // dgate = dout up s (1 + gate (1 - s)), dup = dout gate s
+    const params = rows(x);
+    const dx = x.device.empty(x.shape, x.dtype, "swiglu gradient");
+    if (params.F % 4 === 0) x.device.run(swigluBackward4, { dout, x, dx }, params);
+    else x.device.run(swigluBackward, { dout, x, dx }, params);
+    return dx;
+  }],
   cases: () => [
-    { name: "(2, 4)", args: (d) => [sample(d, [2, 4], 1, -3, 3), sample(d, [2, 4], 2)] },
-    { name: "(5)", args: (d) => [sample(d, [5], 1, -3, 3), sample(d, [5], 2)] },
+    { name: "(2, 3, 8)", args: (d) => [sample(d, [2, 3, 8], 1, -3, 3)] },
+    { name: "(10)", args: (d) => [sample(d, [10], 1, -3, 3)] },
   ],
 });
+
+function rows(x: Tensor): { N: number; F: number } {
+  const width = x.shape.at(-1) ?? 1;
+  if (width % 2 !== 0) {
+    throw new ShapeError(
+      `Cannot swiglu ${formatShape(x.shape)}: the last axis must hold as many gates as ups`,
+    );
+  }
+  return { N: x.size / width, F: width / 2 };
+}

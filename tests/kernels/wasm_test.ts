@@ -116,8 +116,10 @@ for (const [name, base64] of Object.entries({ relaxed, plain })) {
     const special = [NaN, Infinity, -Infinity, 1000, -1000, 0, -0];
     const gate = Float32Array.from([...gates, ...special]);
     using _scope = device.arena();
-    const [x, up, out] = [gate, gate.map(() => 1), gate].map((a) => device.tensor(a));
-    device.run(withModule(swigluForward, module), { gate: x, up, out }, { n: gate.length });
+    const F = gate.length;
+    const x = device.tensor([...gate, ...gate.map(() => 1)]);
+    const out = device.tensor(gate);
+    device.run(withModule(swigluForward, module), { x, out }, { N: 1, F });
     const actual = await out.data();
     for (const [i, g] of gates.entries()) {
       const expected = g / (1 + Math.exp(-g));
@@ -129,9 +131,8 @@ for (const [name, base64] of Object.entries({ relaxed, plain })) {
   test(`wasm: logarithms of ${name} bytes are right to 1e-7`, { skip }, async () => {
     const sizes = { B: 1, T: 500, H: 1, KVH: 1, D: 4 };
     using _scope = device.arena();
-    const [q, k, v, out] = [1, 2, 3, 4].map(() => device.tensor(new Float32Array(2000)));
-    const lse = device.tensor(new Float32Array(500));
-    device.run(withModule(attentionForward, module), { q, k, v, out, lse }, sizes);
+    const [qkv, out, lse] = [6000, 2000, 500].map((n) => device.tensor(new Float32Array(n)));
+    device.run(withModule(attentionForward, module), { qkv, out, lse }, sizes);
     for (const [t, actual] of (await lse.data()).entries()) { // t + 1 scores of 0
       const expected = Math.log(t + 1);
       assert.ok(Math.abs(actual - expected) <= 1e-7 * Math.max(1, expected), `${t}: ${actual}`);

@@ -26,7 +26,7 @@ import {
   truncateMetrics,
 } from "../../lab/checkpoint.ts";
 import { AdamW, hyperOf } from "../../models/adamw.ts";
-import { configFromJson } from "../../models/checkpoint.ts";
+import { configFromJson } from "../../models/checkpoint_config.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../models/safetensors.ts";
 import {
   initTransformer,
@@ -191,7 +191,7 @@ test(
       [{ epoch: "many" }, /its epoch must be a count, got many$/],
       [{ seconds: "-1" }, /its seconds must be a time, got -1$/],
       [{ recipe: "{" }, /its recipe must be a JSON object, got \{$/],
-      [{ format: "beargrad run 9" }, /its format must be "beargrad run 1", got beargrad run 9$/],
+      [{ format: "beargrad run 9" }, /its format must be "beargrad run 2", got beargrad run 9$/],
     ] as const;
     for (const [change, message] of changes) {
       writeFileSync(path, encodeSafetensors(tensors, { ...metadata, ...change }));
@@ -203,7 +203,7 @@ test(
       });
     }
     writeFileSync(path, encodeSafetensors(tensors));
-    assert.throws(() => loadRun(folder), /its format must be "beargrad run 1", got none$/);
+    assert.throws(() => loadRun(folder), /its format must be "beargrad run 2", got none$/);
     truncateSync(path, 100);
     assert.throws(() => loadRun(folder), CheckpointError);
   }),

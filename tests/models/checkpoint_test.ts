@@ -6,14 +6,8 @@ import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
 import { CheckpointError } from "../../core/errors.ts";
 import { treeEntries } from "../../core/tree.ts";
-import {
-  configFromJson,
-  configToJson,
-  fromHuggingFace,
-  readTree,
-  toHuggingFace,
-  writeTree,
-} from "../../models/checkpoint.ts";
+import { fromHuggingFace, readTree, toHuggingFace, writeTree } from "../../models/checkpoint.ts";
+import { configFromJson, configToJson } from "../../models/checkpoint_config.ts";
 import { decodeSafetensors } from "../../models/safetensors.ts";
 import { initTransformer, Transformer, type TransformerConfig } from "../../models/transformer.ts";
 
@@ -57,11 +51,12 @@ test("checkpoint: a model of Hugging Face goes back to the same names, shapes an
   const config = configFromJson(golden("config.json"));
   const params = initTransformer(cpu(), config, 0);
   writeTree(params, fromHuggingFace(goldenFile.tensors, config));
-  assert.deepEqual(toHuggingFace(await readTree(params)), goldenFile.tensors);
+  assert.deepEqual(toHuggingFace(await readTree(params), config), goldenFile.tensors);
 });
 
 test("checkpoint: names of a tied model", async () => {
-  const names = Object.keys(toHuggingFace(await readTree(initTransformer(cpu(), CONFIG, 0))));
+  const weights = await readTree(initTransformer(cpu(), CONFIG, 0));
+  const names = Object.keys(toHuggingFace(weights, CONFIG));
   const layer = (i: number): string[] =>
     [
       "input_layernorm",
@@ -84,7 +79,7 @@ test("checkpoint: float64 weights are exact in a tree and float32 for others", a
   const params = { norm: cpu({ float: "float64" }).tensor([1 / 3]) };
   const weights = await readTree(params);
   assert.deepEqual(weights.norm, { dtype: "F64", shape: [1], data: Float64Array.of(1 / 3) });
-  assert.deepEqual(toHuggingFace(weights)["model.norm.weight"], {
+  assert.deepEqual(toHuggingFace(weights, CONFIG)["model.norm.weight"], {
     dtype: "F32",
     shape: [1],
     data: Float32Array.of(1 / 3),
@@ -93,8 +88,9 @@ test("checkpoint: float64 weights are exact in a tree and float32 for others", a
 
 test("checkpoint: a head that repeats a tied embedding is dropped, an untied one kept", () => {
   const { tensors } = goldenFile;
-  assert.ok("head" in fromHuggingFace(tensors, { tiedEmbeddings: false }));
-  assert.ok(!("head" in fromHuggingFace(tensors, { tiedEmbeddings: true })));
+  const config = configFromJson(golden("config.json"));
+  assert.ok("head" in fromHuggingFace(tensors, { ...config, tiedEmbeddings: false }));
+  assert.ok(!("head" in fromHuggingFace(tensors, { ...config, tiedEmbeddings: true })));
 });
 
 test("checkpoint: tensors that no Llama model has are refused by name", async () => {
@@ -108,7 +104,41 @@ test("checkpoint: tensors that no Llama model has are refused by name", async ()
     });
   }
   const stranger = await readTree({ layers: [{ toString: cpu().tensor([1]) }] });
-  assert.throws(() => toHuggingFace(stranger), /of a transformer, got layers.0.toString/);
+  assert.throws(() => toHuggingFace(stranger, CONFIG), /of a transformer, got layers.0.toString/);
+});
+
+test("checkpoint: the matrices of a fused weight are its rows in order, exact in any dtype", async () => {
+  const weights = await readTree(initTransformer(cpu({ float: "float64" }), CONFIG, 0));
+  const { shape, data } = weights["layers.1.qkv"];
+  const [H, KVH, C] = [16, 8, 8]; // rows of queries, of keys and of values; columns
+  assert.deepEqual(shape, [H + 2 * KVH, C]);
+  const name = (w: string): string => `model.layers.1.self_attn.${w}_proj.weight`;
+  const theirs = toHuggingFace(weights, CONFIG);
+  const at = { q: [0, H], k: [H, H + KVH], v: [H + KVH, H + 2 * KVH] };
+  for (const [w, [from, to]] of Object.entries(at)) {
+    assert.deepEqual(theirs[name(w)], {
+      dtype: "F32",
+      shape: [to - from, C],
+      data: Float32Array.from(data.subarray(from * C, to * C)),
+    });
+  }
+  const back = fromHuggingFace(theirs, CONFIG);
+  assert.deepEqual(Object.keys(back).sort(), Object.keys(weights).sort());
+  assert.deepEqual(back["layers.1.qkv"].data, Float32Array.from(data));
+
+  const other = { ...CONFIG, kvHeads: 4 };
+  assert.throws(() => toHuggingFace(weights, other), /layers.0.qkv must have 16 \+ 16 \+ 16 rows/);
+  const { [name("k")]: key, ...rest } = theirs;
+  const refused = (tensors: typeof theirs, message: string): void =>
+    assert.throws(() => fromHuggingFace(tensors, CONFIG, "a.safetensors"), {
+      name: "CheckpointError",
+      message: `Cannot load a.safetensors: ${message}`,
+    });
+  refused(rest, `it must hold ${name("k")}, got none`);
+  const wide = { ...key, shape: [8, 16] };
+  refused({ ...rest, [name("k")]: wide }, `${name("k")} must be of shape (8, 8), got (8, 16)`);
+  const ints = { dtype: "I32", shape: [KVH, C], data: new Int32Array(KVH * C) } as const;
+  refused({ ...rest, [name("k")]: ints }, `${name("k")} must be F32 as ${name("q")}, got I32`);
 });
 
 test("checkpoint: weights that do not fit are refused, and nothing is written", async () => {

@@ -97,11 +97,10 @@ export function referenceLogits(
     for (let l = 0; l < layers; l++) {
       const at = (name: string): string => `layers.${l}.${name}`;
       const a = norm(x, get(at("attnNorm")));
-      const queries = headsOf(apply(matrix(at("query"), dim), a), heads).map((q) => turned(q, t));
-      keys[l].push(
-        headsOf(apply(matrix(at("key"), dim), a), kvHeads).map((k) => turned(k, t)),
-      );
-      values[l].push(headsOf(apply(matrix(at("value"), dim), a), kvHeads));
+      const qkv = headsOf(apply(matrix(at("qkv"), dim), a), heads + 2 * kvHeads);
+      const queries = qkv.slice(0, heads).map((q) => turned(q, t));
+      keys[l].push(qkv.slice(heads, heads + kvHeads).map((k) => turned(k, t)));
+      values[l].push(qkv.slice(heads + kvHeads));
       const mixed = queries.flatMap((q, h) => {
         const g = Math.floor(h / (heads / kvHeads));
         const scores = keys[l].map((k) => dot(q, k[g]) / Math.sqrt(D));
@@ -115,8 +114,9 @@ export function referenceLogits(
       });
       x = plus(x, apply(matrix(at("output"), heads * D), mixed));
       const m = norm(x, get(at("mlpNorm")));
-      const up = apply(matrix(at("up"), dim), m);
-      const inner = apply(matrix(at("gate"), dim), m).map((g, i) => g / (1 + Math.exp(-g)) * up[i]);
+      const both = apply(matrix(at("gateUp"), dim), m);
+      const [gate, up] = [both.slice(0, config.ffn), both.slice(config.ffn)];
+      const inner = gate.map((g, i) => g / (1 + Math.exp(-g)) * up[i]);
       x = plus(x, apply(matrix(at("down"), config.ffn), inner));
     }
     return apply(head, norm(x, get("norm")));

@@ -19,9 +19,7 @@ interface Sizes {
 }
 
 interface Inputs {
-  readonly q: Float64Array;
-  readonly k: Float64Array;
-  readonly v: Float64Array;
+  readonly qkv: Float64Array;
   readonly dout: Float64Array;
 }
 
@@ -37,19 +35,16 @@ function inputsOf({ B, T, H, KVH, D }: Sizes): Inputs {
   const make = (n: number, seed: number, scale: number): Float64Array =>
     ramp(n, seed).map((x) => Math.fround(scale * x));
   return {
-    q: make(B * T * H * D, 1, 3),
-    k: make(B * T * KVH * D, 2, 3),
-    v: make(B * T * KVH * D, 3, 1),
+    qkv: make(B * T * (H + 2 * KVH) * D, 1, 2),
     dout: make(B * T * H * D, 4, 1),
   };
 }
 
 /** The output and the gradients, by the chain rule through a whole matrix of scores per head. */
-function reference({ q, k, v, dout }: Inputs, { B, T, H, KVH, D }: Sizes): Float64Array[] {
-  const [out, dq, dk, dv] = [q, q, k, v].map((x) => new Float64Array(x.length));
-  const queryAt = (b: number, t: number, h: number): number => ((b * T + t) * H + h) * D;
-  const keyAt = (b: number, j: number, h: number): number =>
-    ((b * T + j) * KVH + Math.floor(h * KVH / H)) * D;
+function reference({ qkv, dout }: Inputs, { B, T, H, KVH, D }: Sizes): Float64Array[] {
+  const [out, dqkv] = [dout, qkv].map((x) => new Float64Array(x.length));
+  const headAt = (b: number, t: number, head: number): number =>
+    ((b * T + t) * (H + 2 * KVH) + head) * D;
   const dot = (x: Float64Array, i: number, y: Float64Array, j: number): number => {
     let total = 0;
     for (let d = 0; d < D; d++) total += x[i + d] * y[j + d];
@@ -58,28 +53,30 @@ function reference({ q, k, v, dout }: Inputs, { B, T, H, KVH, D }: Sizes): Float
   for (let b = 0; b < B; b++) {
     for (let h = 0; h < H; h++) {
       for (let t = 0; t < T; t++) {
-        const at = queryAt(b, t, h);
-        const keys = Array.from({ length: t + 1 }, (_, j) => keyAt(b, j, h));
-        const scores = keys.map((j) => dot(q, at, k, j) / Math.sqrt(D));
+        const at = ((b * T + t) * H + h) * D;
+        const query = headAt(b, t, h);
+        const group = Math.floor(h * KVH / H);
+        const keys = Array.from({ length: t + 1 }, (_, j) => headAt(b, j, H + group));
+        const scores = keys.map((j) => dot(qkv, query, qkv, j) / Math.sqrt(D));
         const top = Math.max(...scores);
         const weights = scores.map((s) => Math.exp(s - top));
         const total = weights.reduce((x, y) => x + y, 0);
         const p = weights.map((w) => w / total);
-        const dp = keys.map((j) => dot(dout, at, v, j));
+        const dp = keys.map((j) => dot(dout, at, qkv, j + KVH * D));
         const mean = p.reduce((x, w, j) => x + w * dp[j], 0);
         keys.forEach((key, j) => {
           const ds = p[j] * (dp[j] - mean) / Math.sqrt(D);
           for (let d = 0; d < D; d++) {
-            out[at + d] += p[j] * v[key + d];
-            dq[at + d] += ds * k[key + d];
-            dk[key + d] += ds * q[at + d];
-            dv[key + d] += p[j] * dout[at + d];
+            out[at + d] += p[j] * qkv[key + KVH * D + d];
+            dqkv[query + d] += ds * qkv[key + d];
+            dqkv[key + d] += ds * qkv[query + d];
+            dqkv[key + KVH * D + d] += p[j] * dout[at + d];
           }
         });
       }
     }
   }
-  return [out, dq, dk, dv];
+  return [out, dqkv];
 }
 
 for (const { name, skip, open } of testDevices) {
@@ -90,17 +87,16 @@ for (const { name, skip, open } of testDevices) {
       fc.asyncProperty(sizes, async (s) => {
         using _scope = device.arena();
         const inputs = inputsOf(s);
-        const [q, k, v, dout] = [inputs.q, inputs.k, inputs.v, inputs.dout].map((x, i) =>
-          device.tensor(x, [s.B, s.T, i === 1 || i === 2 ? s.KVH : s.H, s.D])
-        );
-        const { grads } = valueAndGrad((p: { q: typeof q; k: typeof q; v: typeof q }) =>
-          sum(mul(attention(p.q, p.k, p.v), dout))
-        )({ q, k, v });
-        const actual = await device.read([attention(q, k, v), grads.q, grads.k, grads.v]);
+        const qkv = device.tensor(inputs.qkv, [s.B, s.T, s.H + 2 * s.KVH, s.D]);
+        const dout = device.tensor(inputs.dout, [s.B, s.T, s.H, s.D]);
+        const { grads } = valueAndGrad((p: { qkv: typeof qkv }) =>
+          sum(mul(attention(p.qkv, s.H, s.KVH), dout))
+        )({ qkv });
+        const actual = await device.read([attention(qkv, s.H, s.KVH), grads.qkv]);
         reference(inputs, s).forEach((expected, part) =>
           expected.forEach((x, i) => {
             const error = Math.abs(actual[part][i] - x);
-            const what = ["out", "dq", "dk", "dv"][part];
+            const what = ["out", "dqkv"][part];
             assert.ok(error <= allowed * (1 + Math.abs(x)), `${what}[${i}] is off by ${error}`);
           })
         );
@@ -118,12 +114,11 @@ test("attention: sizes that do not fit are refused", async () => {
   const device = await testDevices[0].open();
   const zeros = (...shape: number[]): ReturnType<typeof device.tensor> =>
     device.tensor(new Float32Array(shape.reduce((x, y) => x * y, 1)), shape);
-  const three = zeros(1, 2, 3, 4);
-  const two = zeros(1, 2, 2, 4);
-  assert.throws(() => attention(three, two, two), ShapeError); // 3 is no multiple of 2
-  assert.throws(() => attention(two, two, zeros(1, 3, 2, 4)), ShapeError);
-  const six = zeros(1, 1, 1, 6);
-  assert.throws(() => attention(six, six, six), {
+  assert.throws(() => attention(zeros(1, 2, 7, 4), 3, 2), ShapeError); // 3 is no multiple of 2
+  assert.throws(() => attention(zeros(1, 2, 6, 4), 3, 1.5), ShapeError);
+  assert.throws(() => attention(zeros(1, 2, 7, 4), 4, 2), ShapeError); // 4 + 2 + 2 is not 7
+  assert.throws(() => attention(zeros(2, 8, 4), 4, 2), ShapeError);
+  assert.throws(() => attention(zeros(1, 1, 3, 6), 1, 1), {
     name: "ShapeError",
     message: "Cannot attend with heads of size 6: it must be a multiple of 4, at most 128",
   });

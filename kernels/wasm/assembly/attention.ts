@@ -7,9 +7,7 @@ import { pack, SCORE, SUM, TOP, TOTAL, unpack } from "./tile";
 
 /** out and lse. An item is one head of one sequence. */
 export function attentionForward(
-  q: usize,
-  k: usize,
-  v: usize,
+  qkv: usize,
   out: usize,
   lse: usize,
   T: i32,
@@ -20,31 +18,33 @@ export function attentionForward(
   to: i32,
   scratch: usize,
 ): void {
-  const pitch = bytes(H * D), kvPitch = bytes(KVH * D), factor: f32 = 1.0 / sqrt<f32>(<f32> D);
+  const pitch = bytes((H + 2 * KVH) * D), outPitch = bytes(H * D), values = bytes(KVH * D);
+  const factor: f32 = 1.0 / sqrt<f32>(<f32> D);
   const left = scratch + LEFT, score = scratch + SCORE, sum = scratch + SUM;
   prepare(scratch);
   for (let item = from; item < to; item++) {
-      const b = item / H, h = item % H;
-      const head = bytes(h * D) + <usize> (b * T) * pitch, sums = lse + bytes(item * T);
-      const kv = bytes(h / (H / KVH) * D) + <usize> (b * T) * kvPitch;
-      for (let t = 0; t < T; t += LANES) {
-        const count = min(LANES, T - t), row = head + <usize> t * pitch;
-        pack(left, q + row, pitch, count, D, factor);
-        begin(scratch, D);
-        for (let first = 0; first < t + count; first += BLOCK) {
-          const n = min(BLOCK, t + count - first), rows = kv + <usize> first * kvPitch;
-          dots(score, k + rows, kvPitch, n, left, D);
-          for (let j = max(first, t); j < first + n; j++) {
-            mask(score + bytes(j - first) * LANES, j, t);
-          }
-          absorb(scratch, n, D);
-          mix(sum, score, v + rows, kvPitch, n, D);
+    const h = item % H, start = <usize> (item / H * T);
+    const query = qkv + start * pitch + bytes(h * D);
+    const key = qkv + start * pitch + bytes((H + h / (H / KVH)) * D);
+    const head = out + start * outPitch + bytes(h * D), sums = lse + bytes(item * T);
+    for (let t = 0; t < T; t += LANES) {
+      const count = min(LANES, T - t);
+      pack(left, query + <usize> t * pitch, pitch, count, D, factor);
+      begin(scratch, D);
+      for (let first = 0; first < t + count; first += BLOCK) {
+        const n = min(BLOCK, t + count - first), rows = key + <usize> first * pitch;
+        dots(score, rows, pitch, n, left, D);
+        for (let j = max(first, t); j < first + n; j++) {
+          mask(score + bytes(j - first) * LANES, j, t);
         }
-        finish(scratch, D);
-        unpack(out + row, pitch, sum, count, D);
-        logSums(scratch);
-        memory.copy(sums + bytes(t), scratch + TOP, bytes(count));
+        absorb(scratch, n, D);
+        mix(sum, score, rows + values, pitch, n, D);
       }
+      finish(scratch, D);
+      unpack(head + <usize> t * outPitch, outPitch, sum, count, D);
+      logSums(scratch);
+      memory.copy(sums + bytes(t), scratch + TOP, bytes(count));
+    }
   }
 }
 

@@ -1,4 +1,5 @@
-// Elementwise kernels. Sizes are in elements, addresses in bytes. An item is a vector of four elements, of dropout two. A buffer's memory is a whole number of 64-byte lines,
+// Elementwise kernels. Sizes are in elements, addresses in bytes. An item is a vector of four elements, of dropout two, of
+// SwiGLU a row. A buffer's memory is a whole number of 64-byte lines,
 // so the last vectors may be read past the last element; `put` does not write past it.
 
 import { madd, nmadd, prepare, sigmoid4 } from "./maths";
@@ -31,47 +32,70 @@ export function add(
   }
 }
 
-/** out = gate s up, s = sigmoid(gate). */
+/** gate s up, s = sigmoid(gate). */
+// @ts-ignore: decorator
+@inline
+function gated(gate: v128, up: v128, scratch: usize): v128 {
+  return f32x4.mul(f32x4.mul(gate, sigmoid4(gate, scratch)), up);
+}
+
+/** out (N, F) of the gates and ups in x (N, 2 F). */
 export function swigluForward(
-  gate: usize,
-  up: usize,
+  x: usize,
   out: usize,
-  n: i32,
+  F: i32,
   from: i32,
   to: i32,
   scratch: usize,
 ): void {
   prepare(scratch);
-  const bytes = <usize> n << 2;
-  for (let i = <usize> from << 4; i < <usize> to << 4; i += 16) {
-    const g = v128.load(gate + i);
-    const y = f32x4.mul(f32x4.mul(g, sigmoid4(g, scratch)), v128.load(up + i));
-    put(out + i, y, out + bytes);
+  const width = <usize> F << 2;
+  x += <usize> from * 2 * width;
+  out += <usize> from * width;
+  for (let n = from; n < to; n++, x += 2 * width, out += width) {
+    let i: usize = 0;
+    for (; i + 16 <= width; i += 16) {
+      v128.store(out + i, gated(v128.load(x + i), v128.load(x + width + i), scratch));
+    }
+    for (; i < width; i += 4) {
+      const gate = v128.load_splat<f32>(x + i), up = v128.load_splat<f32>(x + width + i);
+      v128.store_lane<f32>(out + i, gated(gate, up, scratch), 0);
+    }
   }
 }
 
-/** dgate = dout up s (1 + gate (1 - s)), dup = dout gate s. */
+/** dgate = dout up s (1 + gate (1 - s)) and dup = dout gate s in dx (N, 2 F). */
 export function swigluBackward(
   dout: usize,
-  gate: usize,
-  up: usize,
-  dgate: usize,
-  dup: usize,
-  n: i32,
+  x: usize,
+  dx: usize,
+  F: i32,
   from: i32,
   to: i32,
   scratch: usize,
 ): void {
   prepare(scratch);
-  const one = f32x4.splat(1);
-  const bytes = <usize> n << 2;
-  for (let i = <usize> from << 4; i < <usize> to << 4; i += 16) {
-    const g = v128.load(gate + i);
-    const s = sigmoid4(g, scratch);
-    const ds = f32x4.mul(v128.load(dout + i), s);
-    const slope = madd(g, f32x4.sub(one, s), one);
-    put(dgate + i, f32x4.mul(f32x4.mul(ds, v128.load(up + i)), slope), dgate + bytes);
-    put(dup + i, f32x4.mul(ds, g), dup + bytes);
+  const one = f32x4.splat(1), width = <usize> F << 2;
+  dout += <usize> from * width;
+  x += <usize> from * 2 * width;
+  dx += <usize> from * 2 * width;
+  for (let n = from; n < to; n++, dout += width, x += 2 * width, dx += 2 * width) {
+    let i: usize = 0;
+    for (; i + 16 <= width; i += 16) {
+      const gate = v128.load(x + i), s = sigmoid4(gate, scratch);
+      const ds = f32x4.mul(v128.load(dout + i), s);
+      const slope = madd(gate, f32x4.sub(one, s), one);
+      v128.store(dx + i, f32x4.mul(f32x4.mul(ds, v128.load(x + width + i)), slope));
+      v128.store(dx + width + i, f32x4.mul(ds, gate));
+    }
+    for (; i < width; i += 4) {
+      const gate = v128.load_splat<f32>(x + i), s = sigmoid4(gate, scratch);
+      const ds = f32x4.mul(v128.load_splat<f32>(dout + i), s);
+      const slope = madd(gate, f32x4.sub(one, s), one);
+      const up = v128.load_splat<f32>(x + width + i);
+      v128.store_lane<f32>(dx + i, f32x4.mul(f32x4.mul(ds, up), slope), 0);
+      v128.store_lane<f32>(dx + width + i, f32x4.mul(ds, gate), 0);
+    }
   }
 }
 

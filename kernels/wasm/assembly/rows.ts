@@ -126,13 +126,14 @@ function addTail(dout: usize, x: usize, r: f32, dweight: usize, body: usize, end
   }
 }
 
-/** Rotates the two halves of each head of D by the angle of the row's position. */
+/** Rotates the two halves of the first `turned` heads of D by the angle of the row's position; the others pass. */
 export function rotate(
   x: usize,
   table: usize,
   positions: usize,
   out: usize,
   H: i32,
+  turned: i32,
   D: i32,
   period: i32,
   rows: i32,
@@ -144,11 +145,11 @@ export function rotate(
   const half = <usize> (D >> 1) << 2;
   x += <usize> (from * H) * 2 * half;
   out += <usize> (from * H) * 2 * half;
-  const direction = f32x4.splat(turn);
+  const direction = f32x4.splat(turn), passed = <usize> (H - turned) * 2 * half;
   for (let n = from, p = from % period; n < to; n++, p = p + 1 < period ? p + 1 : 0) {
     const position = max(min(load<i32>(positions + (<usize> p << 2)), rows - 1), 0);
     const cosines = table + <usize> position * 2 * half, sines = cosines + half;
-    for (let h = 0; h < H; h++, x += 2 * half, out += 2 * half) {
+    for (let h = 0; h < turned; h++, x += 2 * half, out += 2 * half) {
       let i: usize = 0;
       for (; i + 16 <= half; i += 16) {
         const c = v128.load(cosines + i), s = f32x4.mul(v128.load(sines + i), direction);
@@ -163,5 +164,8 @@ export function rotate(
         store<f32>(out + half + i, right * c + left * s);
       }
     }
+    memory.copy(out, x, passed);
+    x += passed;
+    out += passed;
   }
 }
