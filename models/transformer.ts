@@ -114,7 +114,7 @@ export class Transformer implements Disposable {
     }
     const positions = this.device.tensor(Int32Array.from({ length: T }, (_, t) => t));
     const attend: Attend = (_, qkv) => attention(qkv, heads, kvHeads);
-    return this.forward(params, tokens, positions, attend, dropoutKey);
+    return this.forward(params, tokens, positions, attend, { dropoutKey });
   }
 
   /** The logits of hidden states: (..., C) to (..., V). */
@@ -122,15 +122,19 @@ export class Transformer implements Disposable {
     return linear(hidden, params.head ?? params.embed);
   }
 
-  /** {@link Transformer.hidden} for any positions, (T) or (B, T), and any way to attend. Internal. */
+  /**
+   * {@link Transformer.hidden} for any positions, (T) or (B, T), and any way to attend. Where `rows`, int32 (N), are given, the
+   * last block attends for these rows of (B T) alone, (N, 1, H, D), and nothing behind that is computed for others: out
+   * (N, 1, C). Internal.
+   */
   forward(
     params: TransformerParams,
     tokens: Tensor,
     positions: Tensor,
     attend: Attend,
-    dropoutKey?: Tensor,
+    { dropoutKey, rows }: { readonly dropoutKey?: Tensor; readonly rows?: Tensor } = {},
   ): Tensor {
-    const { heads, kvHeads, headDim: D, dropout: rate, normEps } = this.config;
+    const { dim, heads, kvHeads, headDim: D, dropout: rate, normEps } = this.config;
     const [B, T] = tokens.shape;
     let stream = 0;
     const drop = (x: Tensor): Tensor => dropoutKey ? dropout(x, rate, dropoutKey, stream++) : x;
@@ -140,7 +144,10 @@ export class Transformer implements Disposable {
       const a = rmsNorm(x, layer.attnNorm, normEps);
       const qkv = reshape(linear(a, layer.qkv), [B, T, heads + 2 * kvHeads, D]);
       const turned = rope(qkv, this.#rope, positions, heads + kvHeads); // not the values
-      const mixed = reshape(attend(l, turned), [B, T, heads * D]);
+      if (rows && l + 1 === params.layers.length) {
+        x = reshape(takeRows(reshape(x, [B * T, dim]), rows), [rows.size, 1, dim]);
+      }
+      const mixed = reshape(attend(l, turned), [...x.shape.slice(0, 2), heads * D]);
       x = add(x, drop(linear(mixed, layer.output))); // (B, T, C)
 
       const m = rmsNorm(x, layer.mlpNorm, normEps);

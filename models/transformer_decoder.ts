@@ -14,6 +14,7 @@ import {
   generatedPositions,
   lastRows,
 } from "../ops/cached_attention.ts";
+import { zeros } from "../ops/fill.ts";
 import { reshape } from "../ops/layout.ts";
 import { takeRows } from "../ops/take_rows.ts";
 import type { Decoder, Logits, Prefilled } from "./decode/decoder.ts";
@@ -93,16 +94,24 @@ export class TransformerDecoder implements Decoder<TransformerCache> {
       );
     }
     const layers: AttentionCache[] = [];
-    const room = [steps, U * beam, 2 * kvHeads, headDim];
+    const cache = (history: Tensor, steps: number, rows: number): AttentionCache => ({
+      history,
+      generated: device.empty([steps, rows, 2 * kvHeads, headDim], device.float, "attention cache"),
+    });
     const positions = device.tensor(Int32Array.from({ length: T }, (_, t) => t));
-    const hidden = this.#model.forward(this.#params, tokens, positions, (_, qkv) => {
-      const generated = device.empty(room, device.float, "attention cache");
-      layers.push({ history: qkv, generated });
-      return attention(qkv, heads, kvHeads);
-    }); // (U, T, C)
-    const last = takeRows(reshape(hidden, [U * T, dim]), lastRows(lengths, T)); // (U, C)
+    const rows = lastRows(lengths, T);
+    const ends = generatedPositions(lengths, 1, -1); // the positions of the last tokens
+    const alone = zeros(device, [U, 1], "int32");
+    const hidden = this.#model.forward(this.#params, tokens, positions, (l, qkv) => {
+      layers.push(cache(qkv, steps, U * beam));
+      if (l + 1 < config.layers) return attention(qkv, heads, kvHeads);
+      // The last block attends for the last tokens only: each to its history as if it had just been generated.
+      const last = takeRows(reshape(qkv, [U * T, -1]), rows);
+      const shape = [U, heads + 2 * kvHeads, headDim];
+      return cachedAttention(reshape(last, shape), cache(qkv, 1, U), ends, alone, 0);
+    }, { rows }); // (U, 1, C)
     return {
-      logits: this.#logits(last),
+      logits: this.#logits(reshape(hidden, [U, dim])),
       cache: { lengths, beam, layers },
     };
   }
