@@ -20,6 +20,8 @@ export type { Captured, HostInputs, HostTensor, StepInputs } from "./core/captur
 export { cpu, type CpuOptions } from "./core/cpu_backend.ts";
 export { type WorkerConstructor, type WorkerData } from "./core/cpu_threads.ts";
 export { type Arena, Device, type Recorded } from "./core/device.ts";
+export { type Arena, Device } from "./core/device.ts";
+export type { Recorded } from "./core/recording.ts";
 export type { Nested } from "./core/host_data.ts";
 export type { DType, FloatArray, FloatDType, TypedArray } from "./core/dtype.ts";
 export * from "./core/errors.ts";
@@ -31,7 +33,7 @@ export type * from "./core/op.ts";
 export { foldIn, type Key, keyOf, normal, permutation, threefry, uniform } from "./core/random.ts";
 export type { Shape } from "./core/shape.ts";
 export type { InputGradients, Tape, TapeNode, Tracked } from "./core/tape.ts";
-export { type Storage, Tensor } from "./core/tensor.ts";
+export { type Pack, type Storage, Tensor } from "./core/tensor.ts";
 export { mapTree, type Tree, treeEntries, treeLeaves } from "./core/tree.ts";
 export { webgpu, type WebgpuOptions } from "./core/webgpu_backend.ts";
 

@@ -71,6 +71,8 @@ export interface Backend {
   readonly stats: BackendStats;
   /** Takes memory. Contents are undefined. */
   allocate(bytes: number): Memory;
+  /** A part of memory, to be used like memory of its own but never released: that is done to the whole. */
+  part(whole: Memory, offset: number, bytes: number): Memory;
   /** Gives memory back. Launches already made may still use it. */
   release(memory: Memory): void;
   /** Copies host data into memory, after all launches made so far. */

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { Device, Recorded } from "./device.ts";
+import type { Device } from "./device.ts";
 import type { TypedArray } from "./dtype.ts";
 import { CaptureError, DisposedError, ShapeError } from "./errors.ts";
+import type { Recorded } from "./recording.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 import { type Tree, treeLeaves } from "./tree.ts";
@@ -133,6 +134,12 @@ function signatureOf(inputs: HostInputs): string {
 
 function checkExternals(recorded: Recorded): void {
   for (const { state, birth } of recorded.externals) {
+    if (state === "left") {
+      throw new CaptureError(
+        "Cannot run a captured step: the packed tensors that it uses must be where they were, but they were " +
+          "packed anew; dispose of the step, and capture one that uses what moved them (the newer optimiser)",
+      );
+    }
     if (state !== "live") {
       throw new DisposedError(
         `Cannot run a captured step: the ${birth} tensor that it uses must be alive, but its memory was given back`,

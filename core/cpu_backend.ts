@@ -136,6 +136,10 @@ class CpuBackend implements Backend {
     return { address, bytes: size } as Block;
   }
 
+  part(whole: Memory, offset: number, bytes: number): Memory {
+    return { address: (whole as Block).address + offset, bytes } as Block;
+  }
+
   release(memory: Memory): void {
     const { address, bytes } = memory as Block;
     this.stats.liveBytes -= bytes;

@@ -9,32 +9,15 @@ import { bytesPerElement, type DType, type FloatDType, type TypedArray } from ".
 import { CaptureError, DeviceError, DTypeError, ShapeError } from "./errors.ts";
 import type { BufferUse, Kernel, ParamType, ParamValues } from "./kernel.ts";
 import { convertTo, flatten, type Nested } from "./host_data.ts";
-import { planSlots } from "./plan.ts";
+import { checkMovable, laidOut } from "./pack.ts";
+import { collectable, layOut, type Recorded, type Recording } from "./recording.ts";
 import { checkShape, formatShape, type Shape, sizeOf } from "./shape.ts";
-import { type Storage, Tensor } from "./tensor.ts";
+import { type Pack, type Storage, Tensor } from "./tensor.ts";
 
 /** A scope of lifetimes: every tensor born on the device while it is open is freed when it closes. */
 export interface Arena extends Disposable {
   /** Lets a tensor outlive this arena: it then belongs to the arena around it, or to nobody. Returns it. */
   keep(tensor: Tensor): Tensor;
-}
-
-/** A recorded step: its program, and the memory it lives in. Internal to capture. */
-export interface Recorded {
-  /** Runs the step again. @throws {CaptureError} inside another recording. */
-  run(): void;
-  /** Memory from outside the step that must still be alive when it runs. */
-  readonly externals: readonly Storage[];
-  /** Gives the step's memory back. */
-  dispose(): void;
-}
-
-interface Recording {
-  /** How many arenas were open when the recording began: their lifetimes are not the step's. */
-  readonly depth: number;
-  readonly launches: { launch: Launch; storages: readonly Storage[] }[];
-  readonly transients: Set<Storage>;
-  readonly constants: Set<Storage>;
 }
 
 /**
@@ -212,7 +195,56 @@ export class Device {
     }
     storage.state = "freed";
     for (const born of this.#scopes) born.delete(storage);
-    if (storage.memory) this.#backend.release(storage.memory);
+    this.#release(storage);
+  }
+
+  /**
+   * Moves tensors so that they lie one after another in one memory, and returns a tensor (N) over all of it: each begins
+   * at a multiple of `PACK_ALIGN` elements, and what is between them is zero. Views and captured steps follow.
+   * The memory is given back when the returned tensor and all of the others have been. Tensors that are packed anew leave
+   * their old pack, whose tensor over all of it then cannot be used any more. Internal to optimisers.
+   *
+   * @throws {ArgumentError} if there are none, or one is not all of its memory, there twice, or a captured step's.
+   * @throws {CaptureError} inside a captured step.
+   * @throws {DTypeError} if one is not of the device's float type.
+   * @throws {DisposedError} if a tensor's memory was given back.
+   */
+  pack(tensors: readonly Tensor[]): Tensor {
+    this.#refuseWhileRecording("pack tensors");
+    checkMovable(tensors);
+    const { whole, parts } = laidOut(this, "pack", tensors);
+    const memory = whole.storage.memory as Memory;
+    const pack: Pack = { memory, whole: whole.storage, live: 1 + tensors.length };
+    whole.storage.pack = pack;
+    for (const [storage, { offset, bytes }] of parts) {
+      const old = storage.pack?.whole;
+      this.#release(storage);
+      if (old?.state === "live") {
+        this.free(old);
+        old.state = "left";
+      }
+      storage.memory = this.#backend.part(memory, offset, bytes);
+      storage.pack = pack;
+    }
+    return whole;
+  }
+
+  /**
+   * A tensor (N) that holds the elements of others as {@link Device.pack} lays them out, without moving them. In a
+   * captured step those that are born in it are laid there from the beginning where that can be, and only the rest are
+   * copied; so neither they nor the result may be written to afterwards. Internal to optimisers.
+   *
+   * @throws {ArgumentError} if there are none.
+   * @throws {DTypeError} if one is not of the device's float type.
+   * @throws {DisposedError} if a tensor's memory was given back.
+   */
+  collect(tensors: readonly Tensor[]): Tensor {
+    const recording = this.#recording;
+    const laid = recording ? collectable(recording, tensors) : new Set<Storage>();
+    const { whole, parts } = laidOut(this, "collect", tensors, laid);
+    const those = [...parts].filter(([storage]) => laid.has(storage));
+    recording?.collections.push({ whole: whole.storage, parts: new Map(those) });
+    return whole;
   }
 
   /**
@@ -229,6 +261,7 @@ export class Device {
       launches: [],
       transients: new Set(),
       constants: new Set(),
+      collections: [],
     };
     const memories: Memory[] = [];
     const release = (): void => {
@@ -242,7 +275,21 @@ export class Device {
       this.#recording = recording;
       const outputs = new Set(step().map((t) => (t.region("return"), t.storage)));
       this.#recording = undefined;
-      return this.#layOut(recording, outputs, memories, release);
+      const { program, externals } = layOut(this.#backend, recording, outputs, memories);
+      for (const storage of recording.transients) {
+        if (!outputs.has(storage)) storage.state = "captured";
+        storage.owned = true;
+      }
+      for (const storage of recording.constants) storage.owned = true;
+      const run = (): void => {
+        this.#refuseWhileRecording("run a captured step");
+        program.run();
+      };
+      const dispose = (): void => {
+        program.dispose();
+        release();
+      };
+      return { run, externals, dispose };
     } catch (error) {
       release();
       throw error;
@@ -257,35 +304,11 @@ export class Device {
     this.#backend.dispose();
   }
 
-  /** Fills `memories` and places the recorded storages in them. */
-  #layOut(
-    { launches, transients, constants }: Recording,
-    outputs: ReadonlySet<Storage>,
-    memories: Memory[],
-    release: () => void,
-  ): Recorded {
-    const slots = planSlots(launches.map((l) => l.storages), transients, outputs);
-    for (const bytes of slots.bytes) memories.push(this.#backend.allocate(bytes));
-    for (const [storage, slot] of slots.slotOf) storage.memory = memories[slot];
-    const externals = new Set<Storage>();
-    for (const { launch, storages } of launches) {
-      launch.regions.forEach((region, i) => {
-        region.memory = storages[i].memory as Memory;
-        if (!transients.has(storages[i]) && !constants.has(storages[i])) externals.add(storages[i]);
-      });
-    }
-    const program = this.#backend.compile(launches.map((l) => l.launch));
-    for (const storage of transients) if (!outputs.has(storage)) storage.state = "captured";
-    for (const storage of [...transients, ...constants]) storage.owned = true;
-    const dispose = (): void => {
-      program.dispose();
-      release();
-    };
-    const run = (): void => {
-      this.#refuseWhileRecording("run a captured step");
-      program.run();
-    };
-    return { run, externals: [...externals], dispose };
+  /** Gives a storage's memory back, or its share of a pack. */
+  #release({ memory, pack }: Storage): void {
+    if (pack === undefined) {
+      if (memory) this.#backend.release(memory);
+    } else if (--pack.live === 0) this.#backend.release(pack.memory);
   }
 
   #store(bytes: number, birth: string, constant: boolean): Storage {

@@ -11,19 +11,42 @@ import { ArgumentError, DisposedError } from "./errors.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
 import type { Tracked } from "./tape.ts";
 
+/** Memory that several storages lie in. It is given back with the last of them. */
+export interface Pack {
+  /** All of it. */
+  readonly memory: Memory;
+  /** The storage that covers it. */
+  readonly whole: Storage;
+  /** How many storages in it, `whole` among them, have not been given back. */
+  live: number;
+}
+
 /** Memory with a life: several tensors may share it (a reshape does). */
 export interface Storage {
   /** The memory; absent while a captured step is being recorded and not yet laid out. */
   memory: Memory | undefined;
+  /** The pack that the memory is a part of, where it is one. */
+  pack?: Pack;
   /** Bytes asked for. */
   readonly bytes: number;
   /** What made it: the name of an op or a constructor. */
   readonly birth: string;
-  /** `freed` by an arena or by hand; `captured`: an intermediate of a captured step, whose memory is reused. */
-  state: "live" | "freed" | "captured";
+  /**
+   * `freed` by an arena or by hand; `captured`: an intermediate of a captured step, whose memory is reused;
+   * `left`: a pack whose tensors have been packed anew.
+   */
+  state: "live" | "freed" | "captured" | "left";
   /** Whether it belongs to a captured step, which alone gives it back. */
   owned: boolean;
 }
+
+/** Why a storage that is not live cannot be used. */
+const GONE = {
+  freed: "it must be alive, but its memory was given back",
+  captured:
+    "it must be an output of the captured step, but it is an intermediate whose memory is reused",
+  left: "it must be alive, but its tensors were packed anew",
+} as const;
 
 /**
  * A tensor. Make one with {@link Device.tensor}, or with an op.
@@ -107,11 +130,9 @@ export class Tensor {
   region(action: string): Region {
     const { storage } = this;
     if (storage.state !== "live") {
-      const why = storage.state === "freed"
-        ? "it must be alive, but its memory was given back"
-        : "it must be an output of the captured step, but it is an intermediate whose memory is reused";
       throw new DisposedError(
-        `Cannot ${action} the ${storage.birth} tensor of shape ${formatShape(this.shape)}: ${why}`,
+        `Cannot ${action} the ${storage.birth} tensor of shape ${formatShape(this.shape)}: ` +
+          GONE[storage.state],
       );
     }
     return { memory: storage.memory as Memory, dtype: this.dtype, size: this.size };

@@ -10,7 +10,7 @@ import { bytesPerElement, hostArray, type TypedArray, viewArray } from "./dtype.
 import { DeviceError } from "./errors.ts";
 import { gridOf, type Kernel, packParams } from "./kernel.ts";
 import { oneLine, PARAM_BLOCK, WebgpuKernels } from "./webgpu_kernels.ts";
-import { type Block, WebgpuPool } from "./webgpu_pool.ts";
+import { type Block, partOf, WebgpuPool } from "./webgpu_pool.ts";
 
 // The bits of GPUBufferUsage and GPUMapMode, which not every runtime has as globals.
 const MAP_READ = 1;
@@ -137,15 +137,19 @@ class WebgpuBackend implements Backend {
     return this.#pool.allocate(bytes);
   }
 
+  part(whole: Memory, offset: number, bytes: number): Memory {
+    return partOf(whole as Block, offset, bytes);
+  }
+
   release(memory: Memory): void {
     if (this.#gone === undefined) this.#pool.release(memory as Block);
   }
 
   upload(memory: Memory, data: TypedArray): void {
     this.#check();
-    const { buffer, batch } = memory as Block;
-    if (batch === this.#batch) this.#flush();
-    this.#device.queue.writeBuffer(buffer, 0, data as BufferSource);
+    const { buffer, offset, use } = memory as Block;
+    if (use.batch === this.#batch) this.#flush();
+    this.#device.queue.writeBuffer(buffer, offset, data as BufferSource);
   }
 
   /** Reports failures at its end, when the outcome of every compilation is known. */
@@ -160,7 +164,8 @@ class WebgpuBackend implements Backend {
     this.#pass = undefined;
     let at = 0;
     for (const [i, { memory }] of regions.entries()) {
-      this.#encoder.copyBufferToBuffer((memory as Block).buffer, 0, staging, at, sizes[i]);
+      const { buffer, offset } = memory as Block;
+      this.#encoder.copyBufferToBuffer(buffer, offset, staging, at, sizes[i]);
       at += sizes[i];
     }
     this.#flush();
@@ -199,7 +204,7 @@ class WebgpuBackend implements Backend {
     if (this.#ringUsed === RING_BLOCKS) this.#flush();
     const offset = this.#ringUsed++ * PARAM_BLOCK;
     this.#ringHost.set(packParams(kernel, params), offset);
-    for (const { memory } of regions) (memory as Block).batch = this.#batch;
+    for (const { memory } of regions) (memory as Block).use.batch = this.#batch;
     this.#dispatch(compiled.pipeline, group, offset, grid);
     this.stats.launches++;
   }

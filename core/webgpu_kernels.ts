@@ -23,7 +23,7 @@ export interface Compiled {
   readonly pipeline: GPUComputePipeline;
   /** Its buffers, then its parameters at a dynamic offset. */
   readonly layout: GPUBindGroupLayout;
-  /** By the numbers of the blocks. */
+  /** By the keys of the blocks. */
   readonly groups: Map<string, GPUBindGroup>;
 }
 
@@ -56,7 +56,7 @@ export class WebgpuKernels {
     params: GPUBuffer,
   ): GPUBindGroup {
     let key = "";
-    for (const { memory } of regions) key += `${(memory as Block).id} `;
+    for (const { memory } of regions) key += `${(memory as Block).key} `;
     let group = groups.get(key);
     if (group === undefined) {
       if (++this.#groupCount > MAX_GROUPS) this.forgetGroups();
@@ -67,10 +67,10 @@ export class WebgpuKernels {
 
   /** Whole blocks are bound, so that a group serves every size: kernels take sizes from their parameters. */
   group(layout: GPUBindGroupLayout, regions: readonly Region[], params: GPUBuffer): GPUBindGroup {
-    const entries = regions.map(({ memory }, binding): GPUBindGroupEntry => ({
-      binding,
-      resource: { buffer: (memory as Block).buffer },
-    }));
+    const entries = regions.map(({ memory }, binding): GPUBindGroupEntry => {
+      const { buffer, offset, bytes } = memory as Block;
+      return { binding, resource: { buffer, offset, size: bytes } };
+    });
     entries.push({ binding: regions.length, resource: { buffer: params, size: PARAM_BLOCK } });
     return this.#device.createBindGroup({ layout, entries });
   }

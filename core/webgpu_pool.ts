@@ -14,14 +14,25 @@ const STORAGE = 128;
 /** Idle buffers are destroyed only when they are more than those in use, plus this. */
 const IDLE_BYTES = 64 * 2 ** 20;
 
-/** A buffer of the pool. */
+/** A buffer of the pool, or a part of one. */
 export interface Block extends Memory {
   /** The buffer. */
   readonly buffer: GPUBuffer;
-  /** Its number. The lowest free one is taken, so equal steps get equal blocks and find their bind groups again. */
+  /** Where it begins in the buffer, in bytes. */
+  readonly offset: number;
+  /** The buffer's number. The lowest free one is taken, so equal steps get equal blocks and find their bind groups again. */
   readonly id: number;
-  /** The last batch of commands that uses it. */
-  batch: number;
+  /** Tells it from all other blocks that a bind group may hold. */
+  readonly key: string;
+  /** How the buffer is used: `batch` is the last batch of commands that touches it. All its parts share it. */
+  readonly use: { batch: number };
+}
+
+/** A part of a block. `offset` must be a multiple of 256, where every WebGPU device allows a binding to begin. */
+export function partOf(whole: Block, offset: number, bytes: number): Block {
+  const { buffer, id, use } = whole;
+  const at = whole.offset + offset;
+  return { buffer, offset: at, bytes, id, use, key: `${id}+${at}+${bytes}` };
 }
 
 /** The pool of one device. */
@@ -62,7 +73,8 @@ export class WebgpuPool {
     this.#stats.heldBytes += size;
     const usage = STORAGE | COPY_SRC | COPY_DST;
     const buffer = this.#device.createBuffer({ label: "tensor", size, usage });
-    return { bytes: size, buffer, id: this.#nextId++, batch: 0 };
+    const id = this.#nextId++;
+    return { bytes: size, buffer, offset: 0, id, key: `${id}`, use: { batch: 0 } };
   }
 
   /** Gives a block back. The next owner's commands run after those of this one. */

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Kernel } from "../core/kernel.ts";
+import * as pack from "../core/pack.ts";
 import * as accumulate from "./accumulate.ts";
 import * as adamw from "./adamw.ts";
 import * as attention from "./attention.ts";
@@ -29,7 +30,7 @@ import * as swiglu from "./swiglu.ts";
 import * as topK from "./top_k.ts";
 import * as trieLogProb from "./trie_log_prob.ts";
 
-/** The modules of this room that export kernels; a test checks that none is missing. */
+/** The modules that export kernels; a test checks that none of this room is missing. */
 const modules: readonly Record<string, unknown>[] = [
   accumulate,
   adamw,
@@ -46,6 +47,7 @@ const modules: readonly Record<string, unknown>[] = [
   gather,
   indexRows,
   matmul,
+  pack,
   pointwise,
   random,
   reduce,

@@ -1,15 +1,18 @@
 /**
  * AdamW over a tree of parameters. Apart from the total of a `Meter` this is the one place where tensors are written in
- * place: parameters and moments keep their memory from step to step, so that a captured step finds them again.
+ * place: parameters and moments keep their memory from step to step, so that a captured step finds them again. All
+ * parameters lie in a row, and so do the moments and the gradients: a step is three launches, however many there are.
  *
  * @module
  */
 import type { Device } from "../core/device.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
+import type { ParamValues } from "../core/kernel.ts";
+import { packedSize } from "../core/pack.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { mapTree, type Tree, treeEntries, treeLeaves } from "../core/tree.ts";
-import { adamwUpdate, adamwUpdate4, clipScale, sumSquares, sumSquares4 } from "../kernels/adamw.ts";
+import { adamwUpdate, clipScale, sumSquares } from "../kernels/adamw.ts";
 
 /** How {@link AdamW} is set. */
 export interface AdamWOptions {
@@ -32,16 +35,6 @@ const MOST_CHUNKS = 4096;
 /** A norm that no float32 gradient exceeds. */
 const NO_CLIP = 3e38;
 
-interface Slot {
-  readonly path: string;
-  readonly param: Tensor;
-  readonly first: Tensor;
-  readonly second: Tensor;
-  readonly decay: number;
-  /** Where its sums of squares begin among those of all. */
-  readonly at: number;
-}
-
 /**
  * AdamW with decoupled weight decay and clipping by the global norm (Loshchilov and Hutter, arXiv:1711.05101):
  *
@@ -49,10 +42,15 @@ interface Slot {
  *     param -= rate (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + decay param)
  *
  * with g = min(1, clipNorm / norm) grad. It holds no step count: what changes from step to step comes in through
- * `hyper`, so `update` works eagerly and inside `capture` alike. Make it outside every arena: its moments live as long
- * as the parameters.
+ * `hyper`, so `update` works eagerly and inside `capture` alike. Make it outside every arena and every captured step: its moments live
+ * as long as the parameters.
  *
- * @throws {ArgumentError} if a setting is outside its domain.
+ * Making it moves the parameters: they stay the same tensors with the same elements, but lie together in one memory from
+ * then on, which is given back when all of them and the optimiser have been disposed. A parameter belongs to one optimiser
+ * at a time: another one takes it over, and the first then refuses to go on.
+ *
+ * @throws {ArgumentError} if a setting is outside its domain, or two parameters share memory.
+ * @throws {CaptureError} inside a captured step.
  *
  * @example
  * ```ts
@@ -75,11 +73,13 @@ export class AdamW<P extends Tree> implements Disposable {
   /** The second moments, v; zero at first. */
   readonly second: P;
   readonly #device: Device;
-  readonly #slots: readonly Slot[];
-  readonly #chunk: number;
-  readonly #sums: number;
-  readonly #betas: readonly [number, number];
-  readonly #eps: number;
+  readonly #entries: readonly (readonly [path: string, param: Tensor])[];
+  /** The order in which they are packed: those that decay first. */
+  readonly #order: readonly number[];
+  readonly #param: Tensor;
+  readonly #firsts: Tensor;
+  readonly #seconds: Tensor;
+  readonly #settings: Omit<ParamValues<typeof adamwUpdate.params>, "N">;
   readonly #clip: number;
 
   /** Zeroes the moments of `params`, which must be on one device. */
@@ -92,26 +92,26 @@ export class AdamW<P extends Tree> implements Disposable {
     require(eps > 0, "eps must be above 0", eps);
     require(weightDecay >= 0, "weightDecay must be at least 0", weightDecay);
     require(clipNorm > 0, "clipNorm must be above 0", clipNorm);
-    this.#betas = betas;
-    this.#eps = eps;
     this.#clip = Math.min(clipNorm, NO_CLIP);
     this.#device = entries[0][1].device;
+    this.#entries = entries;
+    const decaying = entries.map(([path, tensor]) => decays(path, tensor));
+    const indices = entries.map((_, i) => i);
+    this.#order = [...indices.filter((i) => decaying[i]), ...indices.filter((i) => !decaying[i])];
+    const decayed = entries.reduce((n, [, t], i) => decaying[i] ? n + packedSize(t.size) : n, 0);
+    const [keep1, keep2] = betas;
+    const takes = { take1: 1 - keep1, take2: 1 - keep2 };
+    this.#settings = { decayed, decay: weightDecay, keep1, keep2, ...takes, eps };
+
+    using scope = this.#device.arena(); // an error gives everything back
+    const pack = (tree: Tree): Tensor => this.#device.pack(this.#ordered(treeLeaves(tree)));
     const zeros = (t: Tensor): Tensor => t.device.tensor(new Float64Array(t.size), t.shape);
     this.first = mapTree(params, zeros);
+    this.#firsts = pack(this.first);
     this.second = mapTree(params, zeros);
-
-    const total = entries.reduce((n, [, t]) => n + t.size, 0);
-    this.#chunk = CHUNK * Math.ceil(total / (CHUNK * MOST_CHUNKS));
-    const firsts = treeLeaves(this.first);
-    const seconds = treeLeaves(this.second);
-    let at = 0;
-    this.#slots = entries.map(([path, param], i) => {
-      const decay = decays(path, param) ? weightDecay : 0;
-      const slot = { path, param, first: firsts[i], second: seconds[i], decay, at };
-      at += Math.ceil(param.size / this.#chunk);
-      return slot;
-    });
-    this.#sums = at;
+    this.#seconds = pack(this.second);
+    this.#param = pack(params); // last, so that the parameters stay where they are if anything fails
+    this.#own().forEach(scope.keep);
   }
 
   /**
@@ -121,39 +121,25 @@ export class AdamW<P extends Tree> implements Disposable {
    * @throws {ShapeError} if the gradients are not shaped like the parameters, or `hyper` is not of shape (3).
    */
   update(grads: P, hyper: Tensor): { norm: Tensor } {
-    const leaves = this.#check(grads, hyper);
     const device = this.#device;
-    const sums = device.empty([this.#sums], device.float, "gradient norm");
+    const grad = device.collect(this.#ordered(this.#check(grads, hyper)));
+    const N = grad.size;
+    const chunk = CHUNK * Math.ceil(N / (CHUNK * MOST_CHUNKS));
+    const M = Math.ceil(N / chunk);
+    const sums = device.empty([M], device.float, "gradient norm");
     const norm = device.empty([], device.float, "gradient norm");
     const scale = device.empty([], device.float, "gradient norm");
-    this.#slots.forEach(({ at }, i) => {
-      const grad = leaves[i];
-      const kernel = grad.size % 4 === 0 ? sumSquares4 : sumSquares;
-      device.run(kernel, { grad, sums }, { N: grad.size, chunk: this.#chunk, at });
-    });
-    device.run(clipScale, { sums, norm, scale }, { M: this.#sums, clip: this.#clip });
-    const [beta1, beta2] = this.#betas;
-    const settings = {
-      keep1: beta1,
-      take1: 1 - beta1,
-      keep2: beta2,
-      take2: 1 - beta2,
-      eps: this.#eps,
-    };
-    this.#slots.forEach(({ param, first, second, decay }, i) => {
-      const kernel = param.size % 4 === 0 ? adamwUpdate4 : adamwUpdate;
-      device.run(
-        kernel,
-        { param, first, second, grad: leaves[i], hyper, scale },
-        { N: param.size, ...settings, decay },
-      );
-    });
+    device.run(sumSquares, { grad, sums }, { N, chunk });
+    device.run(clipScale, { sums, norm, scale }, { M, clip: this.#clip });
+    const moments = { first: this.#firsts, second: this.#seconds };
+    const buffers = { param: this.#param, ...moments, grad, hyper, scale };
+    device.run(adamwUpdate, buffers, { N, ...this.#settings });
     return { norm };
   }
 
   /** Gives the memory of the moments back; the parameters are left alone. */
   dispose(): void {
-    for (const moment of [...treeLeaves(this.first), ...treeLeaves(this.second)]) moment.dispose();
+    for (const tensor of this.#own()) tensor.dispose();
   }
 
   /** The same as {@link AdamW.dispose}, for `using`. */
@@ -161,7 +147,21 @@ export class AdamW<P extends Tree> implements Disposable {
     this.dispose();
   }
 
+  /** What it gives back. */
+  #own(): Tensor[] {
+    const moments = [...treeLeaves(this.first), ...treeLeaves(this.second)];
+    return [this.#param, this.#firsts, this.#seconds, ...moments];
+  }
+
+  /** Leaves in the order in which they are packed. */
+  #ordered(leaves: readonly Tensor[]): Tensor[] {
+    return this.#order.map((i) => leaves[i]);
+  }
+
   #check(grads: P, hyper: Tensor): Tensor[] {
+    for (const tensor of [this.#param, ...this.#entries.map(([, param]) => param)]) {
+      tensor.region("update by AdamW");
+    }
     if (!sameShape(hyper.shape, [3])) {
       throw new ShapeError(
         `Cannot update parameters by AdamW: hyper must be of shape (3), got ${
@@ -170,7 +170,7 @@ export class AdamW<P extends Tree> implements Disposable {
       );
     }
     const entries = treeEntries(grads);
-    this.#slots.forEach(({ path, param }, i) => {
+    this.#entries.forEach(([path, param], i) => {
       const [name, grad] = entries[i] ?? [];
       if (name !== path || grad === undefined || !sameShape(grad.shape, param.shape)) {
         throw new ShapeError(

@@ -8,8 +8,13 @@ import { ArgumentError, DisposedError, ShapeError } from "../../core/errors.ts";
 import { foldIn, keyOf, normal } from "../../core/random.ts";
 import { sizeOf } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
-import { treeEntries, treeLeaves } from "../../core/tree.ts";
+import { mapTree, treeEntries, treeLeaves } from "../../core/tree.ts";
 import { AdamW, type AdamWOptions, hyperOf } from "../../models/adamw.ts";
+import { add, mul } from "../../ops/binary.ts";
+import { linear } from "../../ops/matmul.ts";
+import { sum } from "../../ops/reduce.ts";
+import { square } from "../../ops/unary.ts";
+import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { testDevices } from "../devices.ts";
 
 const STEPS = 20;
@@ -196,8 +201,8 @@ test("adamw: the norm of more elements than chunks of the first size hold", asyn
 
 test("adamw: moments begin at zero, outlive the steps' arenas, and are given back", async () => {
   const device = cpu();
-  const params = treeOf(device, valuesAt(0));
   const before = device.stats.liveBytes;
+  const params = treeOf(device, valuesAt(0));
   const optimizer = new AdamW(params);
   const moments = [...treeLeaves(optimizer.first), ...treeLeaves(optimizer.second)];
   for (const values of await device.read(moments)) assert.ok(values.every((x) => x === 0));
@@ -213,11 +218,105 @@ test("adamw: moments begin at zero, outlive the steps' arenas, and are given bac
   assert.equal(device.stats.liveBytes, held);
   for (const values of await device.read(moments)) assert.ok(values.every((x) => x !== 0));
   optimizer.dispose();
-  assert.equal(device.stats.liveBytes, before);
+  for (const values of await device.read(treeLeaves(params))) assert.ok(values.every(isFinite));
+  const late = device.arena();
   assert.throws(
     () => optimizer.update(treeOf(device, valuesAt(1)), device.tensor(hyperOf(1, 0.1))),
     DisposedError,
   );
+  late[Symbol.dispose]();
+  for (const tensor of treeLeaves(params)) tensor.dispose();
+  assert.equal(device.stats.liveBytes, before);
+});
+
+for (const { name, skip, open } of testDevices) {
+  /** Gradients that share memory, are read where others are written, are inputs, or are nobody's. */
+  test(`adamw: gradients of every kind on ${name}, captured and eager`, { skip }, async () => {
+    const device = await open();
+    type Odd = Record<"a" | "b" | "start" | "w" | "unused", Tensor>;
+    const loss = valueAndGrad((p: Odd, x: Tensor) => {
+      const hidden = add(p.start, linear(x, p.w)); // d start is read for d w
+      return sum(mul(add(p.a, p.b), sum(square(hidden), 1))); // d a and d b are one tensor
+    });
+    const x = normal(keyOf(1), 6).map(Math.fround);
+    const run = async (captured: boolean): Promise<unknown> => {
+      using _scope = device.arena();
+      const shapes = { a: [3], b: [3], start: [3, 5], w: [5, 2], unused: [7] };
+      const params = Object.fromEntries(
+        Object.entries(shapes).map(([key, shape], i) => [
+          key,
+          device.tensor(normal(foldIn(keyOf(2), i), sizeOf(shape)), shape),
+        ]),
+      ) as Odd;
+      using optimizer = new AdamW(params, { clipNorm: 1 });
+      const body = ({ x, hyper }: Record<"x" | "hyper", Tensor>): { norm: Tensor } =>
+        optimizer.update(loss(params, x).grads, hyper);
+      using step = capture(device, body);
+      const norms: number[] = [];
+      for (let t = 1; t <= 5; t++) {
+        using _scope = device.arena();
+        const data = x.map((v) => v * t);
+        const hyper = hyperOf(t, 0.1);
+        const { norm } = captured
+          ? step({ x: { data, shape: [3, 2] }, hyper: { data: hyper, shape: [3] } })
+          : body({ x: device.tensor(data, [3, 2]), hyper: device.tensor(hyper) });
+        norms.push(await norm.item());
+      }
+      return [norms, await device.read([...treeLeaves(params), ...treeLeaves(optimizer.second)])];
+    };
+    assert.deepEqual(await run(true), await run(false));
+  });
+
+  test(
+    `adamw: a captured step on ${name} takes three launches and no memory`,
+    { skip },
+    async () => {
+      const device = await open();
+      using _scope = device.arena();
+      const params = treeOf(device, valuesAt(0));
+      using optimizer = new AdamW(params);
+      using step = capture(device, ({ hyper }: { hyper: Tensor }) => {
+        const grads = mapTree(params, (t) => mul(t, 2));
+        return optimizer.update(grads as Params, hyper);
+      });
+      const inputs = { hyper: { data: hyperOf(1, 0.01), shape: [3] } };
+      step(inputs);
+      const before = { ...device.stats };
+      for (let i = 0; i < 100; i++) step(inputs);
+      await step(inputs).norm.item();
+      const { launches, liveBytes, heldBytes } = device.stats;
+      assert.equal((launches - before.launches) / 101, 4 * 2 + 3); // a fill and a product each
+      assert.equal(liveBytes, before.liveBytes);
+      if (device.kind === "cpu") assert.equal(heldBytes, before.heldBytes);
+    },
+  );
+}
+
+test("adamw: parameters that were captured before move and are found", async () => {
+  const device = cpu();
+  const params = { w: device.tensor([1, 2, 3]) };
+  using evaluate = capture(device, () => ({ total: sum(params.w) }));
+  assert.equal(await evaluate({}).total.item(), 6);
+  const optimizer = new AdamW(params, { weightDecay: 0 });
+  optimizer.update({ w: device.tensor([1, 1, 1]) }, device.tensor(hyperOf(1, 0.5)));
+  assert.ok(Math.abs(await evaluate({}).total.item() - 4.5) < 1e-5);
+});
+
+test("adamw: a parameter belongs to the optimiser that was made last", async () => {
+  const device = cpu();
+  const params = { w: device.tensor([1, 2, 3]), v: device.tensor([4]) };
+  const grads = { w: device.tensor([1, 1, 1]), v: device.tensor([1]) };
+  const hyper = device.tensor(hyperOf(1, 0.5));
+  const first = new AdamW(params);
+  const second = new AdamW({ w: params.w });
+  assert.throws(() => first.update(grads, hyper), {
+    name: "DisposedError",
+    message: "Cannot update by AdamW the pack tensor of shape (128): it must be alive, " +
+      "but its tensors were packed anew",
+  });
+  second.update({ w: grads.w }, hyper);
+  assert.ok(distance([await params.w.data()], [[0.5, 1.5, 2.5]]) < 1e-6);
+  assert.deepEqual([...await params.v.data()], [4]);
 });
 
 test("adamw: what it refuses", () => {
@@ -237,6 +336,15 @@ test("adamw: what it refuses", () => {
   const { bias: _bias, ...fewer } = params;
   assert.throws(() => optimizer.update(fewer as Params, hyper), /of bias must .* got none/);
   assert.throws(() => new AdamW([]), ArgumentError);
+  const before = oracle.stats.liveBytes;
+  const shared = [params.bias, params.bias];
+  assert.throws(() => new AdamW(shared), /no other may share its memory/);
+  assert.throws(
+    () => capture(oracle, () => new AdamW([params.bias]).first)({}),
+    /^CaptureError: Cannot pack tensors inside a captured step/,
+  );
+  assert.equal(oracle.stats.liveBytes, before, "a refused optimiser gives its memory back");
+  optimizer.update(params, hyper);
   assert.throws(() => new AdamW(params, { clipNorm: 0 }), ArgumentError);
   assert.throws(() => new AdamW(params, { betas: [0.9, 1] }), /betas must be in \[0, 1\), got 0.9/);
   assert.throws(() => new AdamW(params, { weightDecay: NaN }), ArgumentError);

@@ -8,7 +8,7 @@ export { gemm } from "./gemm";
 export { attentionForward } from "./attention";
 export { cachedAttentionForward } from "./cached_attention";
 export { attentionBackwardKeys, attentionBackwardQuery } from "./attention_backward";
-export { add, adamwUpdate, dropout, swigluBackward, swigluForward } from "./pointwise";
+export { add, adamwUpdate, dropout, sumSquares, swigluBackward, swigluForward } from "./pointwise";
 export { rmsNormBackwardWeight, rmsNormBackwardX, rmsNormForward, rotate } from "./rows";
 export { trieLogProbBackward, trieLogProbForward } from "./trie_log_prob";
 

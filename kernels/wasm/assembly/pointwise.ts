@@ -197,7 +197,39 @@ export function dropout(
   }
 }
 
-/** One step of AdamW in place; hyper = [rate, c1, c2]. */
+/** sums_i = the sum of the squares of chunk i, an item, of `chunk` elements; n and chunk are multiples of 4. */
+export function sumSquares(
+  grad: usize,
+  sums: usize,
+  n: i32,
+  chunk: i32,
+  from: i32,
+  to: i32,
+  _scratch: usize,
+): void {
+  for (let i = from; i < to; i++) {
+    const end = grad + (<usize> min((i + 1) * chunk, n) << 2);
+    let at = grad + (<usize> (i * chunk) << 2);
+    let a = f32x4.splat(0), b = f32x4.splat(0), c = f32x4.splat(0), d = f32x4.splat(0);
+    for (; at + 64 <= end; at += 64) {
+      const x = v128.load(at), y = v128.load(at, 16), z = v128.load(at, 32), w = v128.load(at, 48);
+      a = madd(x, x, a);
+      b = madd(y, y, b);
+      c = madd(z, z, c);
+      d = madd(w, w, d);
+    }
+    for (; at < end; at += 16) {
+      const x = v128.load(at);
+      a = madd(x, x, a);
+    }
+    const s = f32x4.add(f32x4.add(a, b), f32x4.add(c, d));
+    const total = f32x4.extract_lane(s, 0) + f32x4.extract_lane(s, 1) +
+      (f32x4.extract_lane(s, 2) + f32x4.extract_lane(s, 3));
+    store<f32>(sums + (<usize> i << 2), total);
+  }
+}
+
+/** One step of AdamW in place on items of four elements; hyper = [rate, c1, c2]. The first `decayed` elements decay. */
 export function adamwUpdate(
   param: usize,
   first: usize,
@@ -205,7 +237,7 @@ export function adamwUpdate(
   grad: usize,
   hyper: usize,
   scale: usize,
-  n: i32,
+  decayed: i32,
   keep1: f32,
   take1: f32,
   keep2: f32,
@@ -219,16 +251,16 @@ export function adamwUpdate(
   const rate = v128.load_splat<f32>(hyper);
   const c1 = v128.load_splat<f32>(hyper, 4), c2 = v128.load_splat<f32>(hyper, 8);
   const clip = v128.load_splat<f32>(scale);
-  const bytes = <usize> n << 2;
   for (let i = <usize> from << 4; i < <usize> to << 4; i += 16) {
     const g = f32x4.mul(clip, v128.load(grad + i)), p = v128.load(param + i);
     const m = madd(f32x4.splat(keep1), v128.load(first + i), f32x4.mul(f32x4.splat(take1), g));
     const square = f32x4.mul(f32x4.mul(f32x4.splat(take2), g), g);
     const v = madd(f32x4.splat(keep2), v128.load(second + i), square);
-    put(first + i, m, first + bytes);
-    put(second + i, v, second + bytes);
+    v128.store(first + i, m);
+    v128.store(second + i, v);
     const root = f32x4.add(f32x4.sqrt(f32x4.div(v, c2)), f32x4.splat(eps));
-    const step = madd(f32x4.splat(decay), p, f32x4.div(f32x4.div(m, c1), root));
-    put(param + i, nmadd(rate, step, p), param + bytes);
+    const weight = f32x4.splat(i < <usize> decayed << 2 ? decay : 0);
+    const step = madd(weight, p, f32x4.div(f32x4.div(m, c1), root));
+    v128.store(param + i, nmadd(rate, step, p));
   }
 }

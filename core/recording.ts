@@ -1,0 +1,126 @@
+/**
+ * What a captured step is between its recording and its replay: the launches, and where their tensors will lie.
+ *
+ * @module
+ */
+import type { Backend, Launch, Memory, Program } from "./backend.ts";
+import { isAll, type Part } from "./pack.ts";
+import { planSlots } from "./plan.ts";
+import type { Storage, Tensor } from "./tensor.ts";
+
+/** Storages that will lie in one memory of their own. */
+export interface Collection {
+  /** All of it. */
+  readonly whole: Storage;
+  /** The others in it. */
+  readonly parts: ReadonlyMap<Storage, Part>;
+}
+
+/** A step that is being recorded. */
+export interface Recording {
+  /** How many arenas were open when the recording began: their lifetimes are not the step's. */
+  readonly depth: number;
+  /** What was launched, and the storages that its regions are of. */
+  readonly launches: { readonly launch: Launch; readonly storages: readonly Storage[] }[];
+  /** Born in the step, and laid out when it ends. */
+  readonly transients: Set<Storage>;
+  /** Born in the step with contents from the host. */
+  readonly constants: Set<Storage>;
+  /** The transients that will lie together. */
+  readonly collections: Collection[];
+}
+
+/** A recorded step: its program, and the memory it lives in. Internal to capture. */
+export interface Recorded {
+  /** Runs the step again. @throws {CaptureError} inside another recording. */
+  run(): void;
+  /** Memory from outside the step that must still be alive when it runs. */
+  readonly externals: readonly Storage[];
+  /** Gives the step's memory back. */
+  dispose(): void;
+}
+
+/**
+ * The storages of `tensors` that may lie in one memory: those born in the step that lie in no such memory yet, and of
+ * which one tensor is here and is all. A launch that reads one of them beside another that it writes would have one
+ * buffer in two roles, which WebGPU forbids: those that are read so may not.
+ */
+export function collectable(
+  { launches, transients, collections }: Recording,
+  tensors: readonly Tensor[],
+): Set<Storage> {
+  const taken = new Set(collections.flatMap(({ whole, parts }) => [whole, ...parts.keys()]));
+  const fit = new Set<Storage>();
+  const seen = new Set<Storage>();
+  for (const tensor of tensors) {
+    const { storage } = tensor;
+    const once = !seen.has(storage);
+    if (once && isAll(tensor) && transients.has(storage) && !taken.has(storage)) fit.add(storage);
+    else fit.delete(storage);
+    seen.add(storage);
+  }
+  for (const { launch, storages: used } of launches) {
+    const uses = Object.values(launch.kernel.buffers);
+    const reads = (i: number): boolean => uses[i].startsWith("read");
+    if (!used.some((s, i) => fit.has(s) && !reads(i))) continue;
+    used.forEach((s, i) => reads(i) && fit.delete(s));
+  }
+  return fit;
+}
+
+/**
+ * Lays out the storages of a recording, in memory that it adds to `memories`: intermediates whose lives do not overlap
+ * share it. A tensor from outside that has moved since is found where it is.
+ */
+export function layOut(
+  backend: Backend,
+  { launches, transients, constants, collections }: Recording,
+  outputs: ReadonlySet<Storage>,
+  memories: Memory[],
+): { readonly program: Program; readonly externals: readonly Storage[] } {
+  const allocate = (bytes: number): Memory => {
+    const memory = backend.allocate(bytes);
+    memories.push(memory);
+    return memory;
+  };
+  const shared = new Set(transients);
+  for (const { whole, parts } of collections) {
+    whole.memory = allocate(whole.bytes);
+    backend.upload(whole.memory, new Float32Array(whole.bytes / 4));
+    shared.delete(whole);
+    for (const [storage, { offset, bytes }] of parts) {
+      storage.memory = backend.part(whole.memory, offset, bytes);
+      shared.delete(storage);
+    }
+  }
+  const { bytes, slotOf } = planSlots(launches.map((l) => l.storages), shared, outputs);
+  const slots = bytes.map(allocate);
+  for (const [storage, slot] of slotOf) storage.memory = slots[slot];
+  const externals = new Map<Storage, Memory>();
+  for (const { storages } of launches) {
+    for (const storage of storages) {
+      if (transients.has(storage) || constants.has(storage)) continue;
+      externals.set(storage, storage.memory as Memory);
+    }
+  }
+  const bind = (): Program => {
+    for (const { launch, storages } of launches) {
+      launch.regions.forEach((region, i) => region.memory = storages[i].memory as Memory);
+    }
+    return backend.compile(launches.map((l) => l.launch));
+  };
+  let program = bind();
+  const run = (): void => {
+    if ([...externals].some(([storage, memory]) => storage.memory !== memory)) {
+      const before = program;
+      program = bind();
+      before.dispose();
+      for (const storage of externals.keys()) externals.set(storage, storage.memory as Memory);
+    }
+    program.run();
+  };
+  return {
+    program: { run, dispose: () => program.dispose() },
+    externals: [...externals.keys()],
+  };
+}
