@@ -19,7 +19,6 @@ export { capture } from "./core/capture.ts";
 export type { Captured, HostInputs, HostTensor, StepInputs } from "./core/capture.ts";
 export { cpu, type CpuOptions } from "./core/cpu_backend.ts";
 export { type WorkerConstructor, type WorkerData } from "./core/cpu_threads.ts";
-export { type Arena, Device, type Recorded } from "./core/device.ts";
 export { type Arena, Device } from "./core/device.ts";
 export type { Recorded } from "./core/recording.ts";
 export type { Nested } from "./core/host_data.ts";
