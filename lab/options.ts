@@ -3,12 +3,24 @@
  *
  * @module
  */
-import { parseArgs } from "node:util";
-import { UsageError } from "../core/errors.ts";
 import { MAX_HEAD_SIZE } from "../kernels/attention.ts";
 import type { LossName } from "../models/losses/loss.ts";
 import { lossNames } from "../models/losses/loss_by_name.ts";
 import type { DeviceChoice } from "./devices.ts";
+import {
+  choice,
+  type Fail,
+  flagHelp,
+  type Flags,
+  integer,
+  notNegative,
+  parseFlags,
+  positive,
+  real,
+  refuse,
+  text,
+  toggle,
+} from "./flags.ts";
 
 /** What train.ts is told. */
 export interface Options {
@@ -67,31 +79,10 @@ export interface Options {
   readonly help: boolean;
 }
 
-/** One option. */
-interface Flag<T> {
-  /** What stands for the value in the help; absent for a switch. */
-  readonly value?: string;
-  /** Unless told. */
-  readonly default: T;
-  /** How the help writes the default, where it is not the value itself. */
-  readonly shown?: string;
-  /** One line of help. */
-  readonly help: string;
-  /** The value that a text stands for; `fail` is told what it must be. */
-  read(text: string, fail: Fail): T;
-}
-
-type Token = NonNullable<ReturnType<typeof parseArgs>["tokens"]>[number];
-type Fail = (requirement: string) => never;
-type Flags = { readonly [K in keyof Options]: Flag<Options[K]> };
-
 const devices: readonly DeviceChoice[] = ["auto", "webgpu", "cpu"];
 
-/** What an integer is at most unless told: sizes beyond it fit no machine. */
-const MOST = 1e6;
-
 /** Every option. The defaults suit the synthetic data. */
-const FLAGS: Flags = {
+const FLAGS: Flags<Options> = {
   data: text("DATA", "synthetic", "synthetic, or a folder with inter.json and index.json"),
   loss: {
     value: "LIST",
@@ -117,13 +108,11 @@ const FLAGS: Flags = {
   dropout: real(0.1, "dropout on the embedding and the residual branches", "in [0, 1)", isRate),
   decay: notNegative(0.05, "weight decay of the matrices, times the learning rate a step"),
   seed: integer(0, 0, "seed of weights, batches and dropout", Number.MAX_SAFE_INTEGER),
-  device: {
-    value: devices.join("|"),
-    default: "auto",
-    help: "where to compute; auto is webgpu on a hardware adapter, else cpu",
-    read: (given, fail) =>
-      devices.find((device) => device === given) ?? fail(`one of ${devices.join(", ")}`),
-  },
+  device: choice(
+    devices,
+    "auto",
+    "where to compute; auto is webgpu on a hardware adapter, else cpu",
+  ),
   excludeHistory: toggle("take the history that the model sees out of the catalogue when decoding"),
   limitUsers: {
     ...integer(1, undefined, "judge the first N users only; training uses all"),
@@ -152,19 +141,7 @@ const FLAGS: Flags = {
  * ```
  */
 export function parseOptions(args: readonly string[]): Options {
-  const given: Record<string, unknown> = {};
-  for (const token of tokenize(args)) {
-    const key = token.kind === "option" ? KEYS.get(token.name) : undefined;
-    if (token.kind !== "option" || key === undefined) {
-      const shown = token.kind === "option" ? token.rawName : args[token.index];
-      refuse("the command line", "options must be among those that --help lists", shown);
-    }
-    if (key in given) refuse(`--${token.name}`, "it must be given once", "it twice");
-    const swallowed = !token.inlineValue && token.value?.startsWith("--");
-    given[key] = readFlag(token.name, FLAGS[key], swallowed ? undefined : token.value);
-  }
-  const defaults = Object.fromEntries([...KEYS.values()].map((key) => [key, FLAGS[key].default]));
-  const options = { ...defaults, ...given } as unknown as Options;
+  const options = parseFlags(args, FLAGS);
   const complete = { ...options, kvHeads: options.kvHeads || options.heads }; // NaN: as many
   checkTogether(complete);
   return complete;
@@ -181,55 +158,11 @@ export function parseOptions(args: readonly string[]): Options {
  * ```
  */
 export function helpText(): string {
-  const rows = [...KEYS].map(([name, key]) => {
-    const { value, shown, help, default: usual } = FLAGS[key];
-    const left = value === undefined ? `--${name}` : `--${name} ${value}`;
-    return [left, value === undefined ? help : `${help} (${shown ?? usual})`];
-  });
-  const width = Math.max(...rows.map(([left]) => left.length));
-  return [
+  return flagHelp(
     "Trains a small decoder with each of some losses and compares what beam search retrieves.",
-    "",
-    "  deno run train.ts [options]",
-    "",
-    ...rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`),
-  ].join("\n");
-}
-
-/** The key of each option by its name on the command line: `kv-heads` is `kvHeads`. */
-const KEYS: ReadonlyMap<string, keyof Options> = new Map(
-  (Object.keys(FLAGS) as (keyof Options)[]).map((key) => [
-    key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
-    key,
-  ]),
-);
-
-/** Not `strict`, whose errors are worded by the runtime, and which refuses a value such as -1 before it can be judged. */
-function tokenize(args: readonly string[]): readonly Token[] {
-  const options = Object.fromEntries(
-    [...KEYS].map(([name, key]) => [
-      name,
-      { type: FLAGS[key].value === undefined ? "boolean" : "string" } as const,
-    ]),
+    "deno run train.ts [options]",
+    FLAGS,
   );
-  return parseArgs({ args: [...args], options, strict: false, tokens: true }).tokens;
-}
-
-function readFlag(name: string, flag: Flag<unknown>, text: string | undefined): unknown {
-  if (flag.value === undefined) {
-    if (text !== undefined) refuse(`--${name}`, "it must stand without a value", text);
-  } else if (text === undefined) {
-    refuse(`--${name}`, `it must have a value, as in --${name} ${flag.value}`);
-  }
-  return flag.read(
-    text ?? "",
-    (requirement) => refuse(`--${name}`, `it must be ${requirement}`, text),
-  );
-}
-
-function refuse(what: string, requirement: string, actual?: string): never {
-  const shown = actual === "" ? "an empty text" : actual ?? "none";
-  throw new UsageError(`Cannot use ${what}: ${requirement}, got ${shown}`);
 }
 
 /** What no option can know alone. */
@@ -245,74 +178,8 @@ function checkTogether({ dim, heads, kvHeads, out, resume }: Options): void {
   if (resume && out === undefined) refuse("--resume", "--out must name the folder of the run");
 }
 
-function text<T extends string | undefined>(
-  value: string,
-  usual: T,
-  help: string,
-): Flag<T | string> {
-  return {
-    value,
-    default: usual,
-    help,
-    read: (given, fail) => given === "" ? fail("a name") : given,
-  };
-}
-
-function toggle(help: string): Flag<boolean> {
-  return { default: false, help, read: () => true };
-}
-
-function integer<T extends number | undefined>(
-  least: number,
-  usual: T,
-  help: string,
-  most: number = MOST,
-): Flag<T | number> {
-  return {
-    value: "N",
-    default: usual,
-    help,
-    read(given, fail): number {
-      const n = readNumber(given);
-      const holds = Number.isSafeInteger(n) && n >= least && n <= most;
-      return holds ? n : fail(`an integer from ${least} to ${most}`);
-    },
-  };
-}
-
-function positive(usual: number, help: string): Flag<number> {
-  return real(usual, help, "above 0", (x) => x > 0);
-}
-
-function notNegative(usual: number, help: string): Flag<number> {
-  return real(usual, help, "of at least 0", (x) => x >= 0);
-}
-
-function real(
-  usual: number,
-  help: string,
-  domain: string,
-  holds: (x: number) => boolean,
-): Flag<number> {
-  return {
-    value: "X",
-    default: usual,
-    help,
-    read(given, fail): number {
-      const x = readNumber(given);
-      return holds(x) ? x : fail(`a number ${domain}`);
-    },
-  };
-}
-
 function isRate(x: number): boolean {
   return x >= 0 && x < 1;
-}
-
-/** A decimal number, or NaN for any other text. */
-function readNumber(given: string): number {
-  const x = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(given) ? Number(given) : NaN;
-  return Number.isFinite(x) ? x : NaN;
 }
 
 function readLosses(given: string, fail: Fail): LossName[] {
