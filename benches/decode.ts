@@ -34,6 +34,7 @@ interface Options {
   readonly config: ConfigName;
   readonly device: "cpu" | "webgpu";
   readonly data: string | undefined;
+  readonly threads: number | undefined;
   readonly beam: number;
   readonly history: number;
   readonly users: number;
@@ -46,6 +47,7 @@ interface Options {
 const FLAGS: Flags<Options> = {
   config: choice(configNames, "S", "size of the decoder, which has random weights"),
   device: choice(["cpu", "webgpu"], "cpu", "where to compute"),
+  threads: { ...integer(1, undefined, "threads of the cpu device", 64), shown: "cores" },
   data: { ...text("FOLDER", undefined, "catalogue and users"), shown: "synthetic ones" },
   beam: integer(1, 10, "beam width B", 1000),
   history: integer(1, 20, "items of every user's history", 1000),
@@ -71,7 +73,7 @@ interface Report {
   readonly readBacks: number;
   /** Kernel launches of a batch. */
   readonly dispatches: number;
-  /** The share of the time that is not the model's: the trie, the beams and the results. */
+  /** The share of the time that is not the blocks': the children's logits, the trie, the beams and the results. */
   readonly trieShare: number;
   readonly peakRssMiB: number;
 }
@@ -100,7 +102,7 @@ function readData({ data, users, history }: Options): Data {
 async function measure(options: Options): Promise<Report> {
   const { beam, config: name, device: kind, users, batch, history } = options;
   const { name: data, paths, histories } = readData(options);
-  const device = await openDevice(kind);
+  const device = await openDevice(kind, options.threads);
   const trie = new Trie(paths).upload(device);
   const depth = trie.trie.maxDepth;
   const config = decoderConfig(name, 8 * Math.ceil((1 + history * depth) / 8) + depth);
@@ -137,7 +139,7 @@ async function measure(options: Options): Promise<Report> {
   };
 }
 
-/** The model's forward passes of one batch alone, with its own tokens fed to the same row each time. */
+/** The blocks of one batch's forward passes alone: no logits, no trie, no beams. */
 function modelAlone(
   device: Device,
   decoder: Decoder,
@@ -146,17 +148,18 @@ function modelAlone(
   { beam, batch }: Options,
 ): Disposable & { run(): Promise<unknown> } {
   const U = Math.min(batch, prompts.length);
-  const T = 8 * Math.ceil(prompts[0].length / 8);
+  const T = prompts[0].length;
   const choices = fanOuts.findLastIndex((n) => n > 1) + 1;
   const L = Math.max(choices - 1, 1);
   const program = capture(device, ({ tokens, lengths }: Record<"tokens" | "lengths", Tensor>) => {
-    let { logits, cache } = decoder.prefill(tokens, lengths, beam, L);
+    const { logits, cache } = decoder.prefill(tokens, lengths, beam, L);
+    const last = [logits];
     const fed = zeros(device, [U * beam], "int32");
     const ancestors = zeros(device, [U * beam, L], "int32");
     for (let step = 0; step + 1 < choices; step++) {
-      logits = decoder.step(cache, step, fed, ancestors);
+      last[0] = decoder.step(cache, step, fed, ancestors);
     }
-    return { logits };
+    return { last };
   });
   const probe = device.tensor([0]);
   const tokens = new Int32Array(U * T);

@@ -18,13 +18,10 @@ type Arr = jax.Array;
 
 type Layer = {
   attnNorm: Arr;
-  query: Arr;
-  key: Arr;
-  value: Arr;
+  qkv: Arr;
   output: Arr;
   mlpNorm: Arr;
-  gate: Arr;
-  up: Arr;
+  gateUp: Arr;
   down: Arr;
 };
 type Params = { embed: Arr; layers: Layer[]; norm: Arr };
@@ -118,14 +115,13 @@ function decoderLoss(
     let x = embed(p.embed.ref, tokens.reshape([B * T])); // (B T, C)
     for (const layer of p.layers) {
       const a = norm(x.ref, layer.attnNorm);
-      const split = (y: Arr): Arr => y.reshape([B, T, heads, D]);
-      const q = rotate(split(linear(a.ref, layer.query)));
-      const k = rotate(split(linear(a.ref, layer.key)));
-      const v = split(linear(a, layer.value));
-      const mixed = nn.dotProductAttention(q, k, v, { isCausal: true });
+      const qkv = linear(a, layer.qkv).reshape([B, T, 3, heads, D]);
+      const [q, k, v] = np.split(qkv, 3, 2).map((part) => part.reshape([B, T, heads, D]));
+      const mixed = nn.dotProductAttention(rotate(q), rotate(k), v, { isCausal: true });
       x = x.add(linear(mixed.reshape([B * T, dim]), layer.output));
       const m = norm(x.ref, layer.mlpNorm);
-      const inner = nn.silu(linear(m.ref, layer.gate)).mul(linear(m, layer.up));
+      const [gate, up] = np.split(linear(m, layer.gateUp), 2, -1);
+      const inner = nn.silu(gate).mul(up);
       x = x.add(linear(inner, layer.down));
     }
     const logits = linear(norm(x, p.norm), p.embed).add(absent.ref); // (B T, V)

@@ -25,6 +25,7 @@ type Engine = (typeof engines)[number];
 interface Options {
   readonly config: ConfigName;
   readonly device: "cpu" | "webgpu";
+  readonly threads: number | undefined;
   readonly loss: LossName;
   readonly steps: number;
   readonly engine: Engine;
@@ -38,6 +39,7 @@ interface Options {
 const FLAGS: Flags<Options> = {
   config: choice(configNames, "S", "size of the decoder"),
   device: choice(["cpu", "webgpu"], "cpu", "where to compute"),
+  threads: { ...integer(1, undefined, "threads of our cpu device", 64), shown: "cores" },
   loss: choice(lossNames, "sft", "which loss"),
   steps: integer(3, 10, "steps in all; the first two warm up and are not timed", 10000),
   engine: choice(engines, "beargrad", "whose step"),
@@ -75,9 +77,9 @@ interface Report {
 const WARM_UP = 2;
 
 async function measure(
-  { config, device: kind, loss, steps, engine, oracle }: Options,
+  { config, device: kind, threads, loss, steps, engine, oracle }: Options,
 ): Promise<Report> {
-  const device = engine === "beargrad" ? await openDevice(kind) : undefined;
+  const device = engine === "beargrad" ? await openDevice(kind, threads) : undefined;
   const run = device ? trainingSteps(device, config, loss) : await peerSteps(kind, config);
   const losses: number[] = [];
   const walls: number[] = [];
@@ -128,9 +130,9 @@ async function oracleDifference(
 }
 
 /** This command again in a process of its own, for one engine. */
-function measureApart(engine: Engine, { config, device, loss, steps }: Options): Report {
+function measureApart(engine: Engine, { config, device, threads, loss, steps }: Options): Report {
   const runtime = "Deno" in globalThis ? ["run", "-A"] : [];
-  const given = { config, device, loss, steps, engine };
+  const given = { config, device, loss, steps, engine, ...(threads && { threads }) };
   const args = Object.entries(given).flatMap(([name, value]) => [`--${name}`, `${value}`]);
   const script = fileURLToPath(import.meta.url);
   const { status, stdout, stderr } = spawnSync(
