@@ -15,7 +15,7 @@ import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel } from "../core/kernel.ts";
 import { ramp } from "./cases.ts";
 import { ABSENT, isUsable, MASKED, USABLE_WGSL } from "./masked.ts";
-import { VOCABULARY_WGSL, vocabularyNormalizer } from "./normalizer.ts";
+import { RANGE_WGSL, vocabularyNormalizer } from "./normalizer.ts";
 import { smallTrie } from "./trie_table.ts";
 
 /** Pads a list of blocked nodes; larger than any node. */
@@ -98,7 +98,7 @@ export const poolScores = defineKernel({
   },
   invocations: ({ R }) => R,
   wgsl: `
-${VOCABULARY_WGSL}
+${RANGE_WGSL}
 ${USABLE_WGSL}
 fn isBlocked(node: i32, begin: u32) -> bool {
   var low = begin;
@@ -161,7 +161,7 @@ fn kernel(r: u32) {
   }
   count[r] = open;
   var normalizer: vec2f;
-  if (p.vocabulary != 0u) { normalizer = vocabulary(row); }
+  if (p.vocabulary != 0u) { normalizer = normalizerOfRange(row, p.V); }
   else { normalizer = present(first, last, 1.0 / p.tau); }
   for (var i = first; i < last; i++) {
     if (pool[i] <= ${ABSENT}) { continue; }

@@ -39,26 +39,26 @@ export function childrenNormalizer(
 }
 
 /**
- * WGSL for `vocabulary(row)`: the largest of V logits from `row` and log sum exp((z - max) / tau), in one walk of four lanes,
- * each with its own maximum so far.
+ * WGSL for `normalizerOfRange(first, size)`: the largest of `size` logits from number `first` on and log sum
+ * exp((z - max) / tau), in one walk of four lanes, each with its own maximum so far.
  */
-export const VOCABULARY_WGSL = `
+export const RANGE_WGSL = `
 ${wgslMaths("f32")}
-fn vocabulary(row: u32) -> vec2f {
+fn normalizerOfRange(first: u32, size: u32) -> vec2f {
   let inverse = 1.0 / p.tau;
   var m = vec4f(${MASKED});
   var s = vec4f(0.0);
   var v = 0u;
-  for (; v + 4u <= p.V; v += 4u) {
-    let i = row + v;
+  for (; v + 4u <= size; v += 4u) {
+    let i = first + v;
     let z = vec4f(logits[i], logits[i + 1u], logits[i + 2u], logits[i + 3u]);
     let d = (z - m) * inverse;
     let e = exp(-abs(d));
     s = select(s + e, s * e + 1.0, d > vec4f(0.0));
     m = max(m, z);
   }
-  for (; v < p.V; v++) {
-    let z = logits[row + v];
+  for (; v < size; v++) {
+    let z = logits[first + v];
     let d = (z - m.x) * inverse;
     let e = exp(-abs(d));
     s.x = select(s.x + e, s.x * e + 1.0, d > 0.0);
@@ -68,9 +68,9 @@ fn vocabulary(row: u32) -> vec2f {
   return vec2f(top, logOf(dot(s, exp((m - top) * inverse))));
 }`;
 
-/** WGSL for `children(row, begin, end)`: the same over the children `table[begin..end]` of a trie node. */
+/** WGSL for `normalizerOfChildren(row, begin, end)`: the same over the children `table[begin..end]` of a trie node. */
 export const CHILDREN_WGSL = `
-fn children(row: u32, begin: u32, end: u32) -> vec2f {
+fn normalizerOfChildren(row: u32, begin: u32, end: u32) -> vec2f {
   let inverse = 1.0 / p.tau;
   var m = logits[row + u32(table[begin])];
   var s = 1.0;

@@ -19,7 +19,7 @@ import { ramp } from "./cases.ts";
 import {
   CHILDREN_WGSL,
   childrenNormalizer,
-  VOCABULARY_WGSL,
+  RANGE_WGSL,
   vocabularyNormalizer,
 } from "./normalizer.ts";
 import { exampleRows, exampleTable } from "./trie_table.ts";
@@ -83,7 +83,7 @@ export const trieLogProbForward = defineKernel({
   },
   invocations: ({ N }) => N,
   wgsl: `
-${VOCABULARY_WGSL}
+${RANGE_WGSL}
 ${CHILDREN_WGSL}
 ${BEAM_TH_LARGEST_WGSL}
 fn kernel(n: u32) {
@@ -98,14 +98,19 @@ fn kernel(n: u32) {
   if (end == begin) { return; }
   choices[n] = i32(end - begin);
   let row = n * p.V;
+  let first = u32(table[begin]);
+  let range = u32(table[end - 1u]) - first == end - begin - 1u; // tokens ascend
   var normalizer: vec2f;
-  if (p.vocabulary != 0u) { normalizer = vocabulary(row); }
-  else { normalizer = children(row, begin, end); }
+  if (p.vocabulary != 0u) { normalizer = normalizerOfRange(row, p.V); }
+  else if (range) { normalizer = normalizerOfRange(row + first, end - begin); }
+  else { normalizer = normalizerOfChildren(row, begin, end); }
   logProb[n] = (logits[row + u32(labels[n])] - normalizer.x) / p.tau - normalizer.y;
   saved[3u * n] = normalizer.x;
   saved[3u * n + 1u] = normalizer.y;
   if (p.beam == 0u) { return; }
-  let beta = beamThLargest(row, begin, end);
+  var beta: f32;
+  if (range) { beta = largestOfRange(row, first, first + end - begin); }
+  else { beta = largestOfChildren(row, begin, end); }
   logBeta[n] = (beta - normalizer.x) / p.tau - normalizer.y;
   saved[3u * n + 2u] = beta;
 }`,
@@ -212,18 +217,34 @@ fn kernel(n: u32) {
   var dBeta = 0.0;
   if (p.withBeta != 0u) { dBeta = dlogBeta[n] * inverse; }
   let pull = dProb + dBeta;
-  if (p.vocabulary != 0u && end > begin) {
-    for (var v = row; v < row + p.V; v++) {
-      dlogits[v] = -pull * exp((logits[v] - top) * inverse - logSum);
-    }
-  } else {
-    for (var v = row; v < row + p.V; v++) { dlogits[v] = 0.0; }
-    if (end < begin + 2u) { return; }
-    for (var k = begin; k < end; k++) {
-      let v = row + u32(table[k]);
-      dlogits[v] = -pull * exp((logits[v] - top) * inverse - logSum);
+  var low = row + p.V; // from low to high lie the exponentials of a range of tokens, and zeros elsewhere
+  var high = low;
+  var listed = 0u; // children that are no range
+  if (end > begin + 1u) {
+    let first = u32(table[begin]);
+    low = row + first;
+    high = low + end - begin;
+    if (u32(table[end - 1u]) - first != end - begin - 1u) {
+      low = row + p.V;
+      high = low;
+      listed = end - begin;
     }
   }
+  if (p.vocabulary != 0u && end > begin) {
+    low = row;
+    high = row + p.V;
+    listed = 0u;
+  }
+  for (var v = row; v < low; v++) { dlogits[v] = 0.0; }
+  for (var v = low; v < high; v++) {
+    dlogits[v] = -pull * exp((logits[v] - top) * inverse - logSum);
+  }
+  for (var v = high; v < row + p.V; v++) { dlogits[v] = 0.0; }
+  for (var k = begin; k < begin + listed; k++) {
+    let v = row + u32(table[k]);
+    dlogits[v] = -pull * exp((logits[v] - top) * inverse - logSum);
+  }
+  if (low == high && listed == 0u) { return; }
   dlogits[row + u32(labels[n])] += dProb;
   if (p.withBeta == 0u) { return; }
   let b = beamThToken(row, begin, end, saved[3u * n + 2u]);
