@@ -9,11 +9,10 @@ import { ShapeError } from "../core/errors.ts";
 import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { attention } from "../ops/attention.ts";
-import { add } from "../ops/binary.ts";
 import { dropout } from "../ops/dropout.ts";
 import { reshape } from "../ops/layout.ts";
 import { linear } from "../ops/matmul.ts";
-import { rmsNorm } from "../ops/rms_norm.ts";
+import { addRmsNorm, rmsNorm } from "../ops/rms_norm.ts";
 import { rope, type RopeTable } from "../ops/rope.ts";
 import { swiglu } from "../ops/swiglu.ts";
 import { takeRows } from "../ops/take_rows.ts";
@@ -140,21 +139,23 @@ export class Transformer implements Disposable {
     const drop = (x: Tensor): Tensor => dropoutKey ? dropout(x, rate, dropoutKey, stream++) : x;
 
     let x = drop(takeRows(params.embed, tokens)); // (B, T, C)
+    let normed = rmsNorm(x, params.layers[0].attnNorm, normEps);
+    const residual = (branch: Tensor, norm: Tensor): void => { // and what the next branch begins with
+      ({ sum: x, normed } = addRmsNorm(x, drop(branch), norm, normEps));
+    };
     params.layers.forEach((layer, l) => {
-      const a = rmsNorm(x, layer.attnNorm, normEps);
-      const qkv = reshape(linear(a, layer.qkv), [B, T, heads + 2 * kvHeads, D]);
+      const qkv = reshape(linear(normed, layer.qkv), [B, T, heads + 2 * kvHeads, D]);
       const turned = rope(qkv, this.#rope, positions, heads + kvHeads); // not the values
       if (rows && l + 1 === params.layers.length) {
         x = reshape(takeRows(reshape(x, [B * T, dim]), rows), [rows.size, 1, dim]);
       }
       const mixed = reshape(attend(l, turned), [...x.shape.slice(0, 2), heads * D]);
-      x = add(x, drop(linear(mixed, layer.output))); // (B, T, C)
+      residual(linear(mixed, layer.output), layer.mlpNorm);
 
-      const m = rmsNorm(x, layer.mlpNorm, normEps);
-      const inner = swiglu(linear(m, layer.gateUp)); // (B, T, F)
-      x = add(x, drop(linear(inner, layer.down))); // (B, T, C)
+      const inner = swiglu(linear(normed, layer.gateUp)); // (B, T, F)
+      residual(linear(inner, layer.down), params.layers[l + 1]?.attnNorm ?? params.norm);
     });
-    return rmsNorm(x, params.norm, normEps);
+    return normed;
   }
 
   /** Gives the table back. */

@@ -1,9 +1,11 @@
 import { ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
-import { formatShape } from "../core/shape.ts";
+import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
+import { addRmsNormBackward, addRmsNormForward } from "../kernels/add_rms_norm.ts";
 import { rmsNormBackwardWeight, rmsNormBackwardX, rmsNormForward } from "../kernels/rms_norm.ts";
 import { sample } from "./cases.ts";
+import { filled } from "./launch.ts";
 
 /**
  * RMSNorm over the last axis, `x / sqrt(mean(x^2) + eps) * weight`: x (..., C), weight (C), out (..., C).
@@ -29,26 +31,88 @@ export const rmsNorm: Op<[x: Tensor, weight: Tensor, eps: number], Tensor> = def
     x.device.run(rmsNormForward, { x, weight, out, rstd }, { N, C, eps });
     return { out, saved: { rstd } };
   },
-  backward(dout, { rstd }, [x, weight]) {
-    const { C, N } = rows(x, weight);
-    return [
-      () => { // dx = r (w dout - xhat mean(w dout xhat))
-        const dx = x.device.empty(x.shape, x.dtype, "rmsNorm gradient");
-        x.device.run(rmsNormBackwardX, { dout, x, weight, rstd, dx }, { N, C });
-        return dx;
-      },
-      () => { // dw = sum_n dout xhat
-        const dweight = x.device.empty(weight.shape, x.dtype, "rmsNorm gradient");
-        x.device.run(rmsNormBackwardWeight, { dout, x, rstd, dweight }, { N, C });
-        return dweight;
-      },
-    ];
-  },
+  backward: (dout, { rstd }, [x, weight]) => [
+    () => gradientOfX(dout, x, weight, rstd),
+    () => gradientOfWeight(dout, x, weight, rstd),
+  ],
   cases: () => [
     { name: "(2, 3, 4)", args: (d) => [sample(d, [2, 3, 4], 1), sample(d, [4], 2), 1e-5] },
     { name: "(5)", args: (d) => [sample(d, [5], 1), sample(d, [5], 2), 1e-5] },
   ],
 });
+
+/**
+ * The sum of two tensors and its {@link rmsNorm}, as a residual connection and the norm behind it: x and y (..., C),
+ * weight (C); sum and normed (..., C).
+ *
+ * @throws {ShapeError} if x and y differ in shape, or weight is not of shape (C).
+ *
+ * @example
+ * ```ts
+ * import { addRmsNorm, cpu } from "beargrad";
+ *
+ * const device = cpu();
+ * const [x, y] = [device.tensor([[1, 2]]), device.tensor([[2, 2]])];
+ * const { sum, normed } = addRmsNorm(x, y, device.tensor([1, 1]), 0);
+ * console.log(await sum.data(), await normed.data()); // [3, 4] [0.8485, 1.1314]
+ * ```
+ */
+export const addRmsNorm: Op<
+  [x: Tensor, y: Tensor, weight: Tensor, eps: number],
+  { sum: Tensor; normed: Tensor }
+> = defineOp({
+  name: "addRmsNorm",
+  forward(x: Tensor, y: Tensor, weight: Tensor, eps: number) {
+    const { device, shape, dtype } = x;
+    const { C, N } = rows(x, weight);
+    if (!sameShape(shape, y.shape)) {
+      throw new ShapeError(
+        `Cannot addRmsNorm ${formatShape(shape)} and ${formatShape(y.shape)}: shapes must be equal`,
+      );
+    }
+    const [sum, normed] = [0, 1].map(() => device.empty(shape, dtype, "addRmsNorm"));
+    const rstd = device.empty([N], dtype, "addRmsNorm");
+    device.run(addRmsNormForward, { x, y, weight, sum, out: normed, rstd }, { N, C, eps });
+    return { out: { sum, normed }, saved: { sum, rstd } };
+  },
+  backward({ sum: dsum, normed: dout }, { sum, rstd }, [, , weight]) {
+    const { device, shape, dtype } = sum;
+    let dx = dout === undefined ? dsum : undefined;
+    const shared = (): Tensor => { // dx = dy = dsum + r (w dout - xhat mean(w dout xhat))
+      if (dx !== undefined || dout === undefined) return dx as Tensor;
+      if (dsum === undefined) return dx = gradientOfX(dout, sum, weight, rstd);
+      dx = device.empty(shape, dtype, "addRmsNorm gradient");
+      device.run(addRmsNormBackward, { dout, dsum, sum, weight, rstd, dx }, rows(sum, weight));
+      return dx;
+    };
+    return [
+      shared,
+      shared,
+      () => dout ? gradientOfWeight(dout, sum, weight, rstd) : filled(device, weight.shape, 0),
+    ];
+  },
+  cases: () => [
+    {
+      name: "(2, 3, 4)",
+      args: (d) => [sample(d, [2, 3, 4], 1), sample(d, [2, 3, 4], 3), sample(d, [4], 2), 1e-5],
+    },
+    { name: "(5)", args: (d) => [sample(d, [5], 1), sample(d, [5], 3), sample(d, [5], 2), 1e-5] },
+  ],
+});
+
+/** dx = r (w dout - xhat mean(w dout xhat)). */
+function gradientOfX(dout: Tensor, x: Tensor, weight: Tensor, rstd: Tensor): Tensor {
+  const dx = x.device.empty(x.shape, x.dtype, "rmsNorm gradient");
+  x.device.run(rmsNormBackwardX, { dout, x, weight, rstd, dx }, rows(x, weight));
+  return dx;
+}
+
+/** dw = sum_n dout xhat. */
+function gradientOfWeight(dout: Tensor, x: Tensor, weight: Tensor, rstd: Tensor): Tensor {
+  const dweight = x.device.empty(weight.shape, x.dtype, "rmsNorm gradient");
+  x.device.run(rmsNormBackwardWeight, { dout, x, rstd, dweight }, rows(x, weight));
+  return dweight;
+}
 
 function rows(x: Tensor, weight: Tensor): { N: number; C: number } {
   const C = weight.size;

@@ -9,6 +9,7 @@ export { attentionForward } from "./attention";
 export { cachedAttentionForward } from "./cached_attention";
 export { attentionBackwardKeys, attentionBackwardQuery } from "./attention_backward";
 export { add, adamwUpdate, dropout, sumSquares, swigluBackward, swigluForward } from "./pointwise";
+export { addRmsNormBackward, addRmsNormForward } from "./rows";
 export { rmsNormBackwardWeight, rmsNormBackwardX, rmsNormForward, rotate } from "./rows";
 export { trieLogProbBackward, trieLogProbForward } from "./trie_log_prob";
 

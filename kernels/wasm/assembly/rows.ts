@@ -75,6 +75,82 @@ export function rmsNormBackwardX(
   }
 }
 
+/** sum = x + y, r = 1 / sqrt(mean sum^2 + eps), out = sum r w. */
+export function addRmsNormForward(
+  x: usize,
+  y: usize,
+  weight: usize,
+  sum: usize,
+  out: usize,
+  rstd: usize,
+  C: i32,
+  eps: f32,
+  from: i32,
+  to: i32,
+  _scratch: usize,
+): void {
+  const pitch = <usize> C << 2;
+  for (let n = from; n < to; n++) {
+    const row = <usize> n * pitch, a = x + row, b = y + row, s = sum + row;
+    let squares = f32x4.splat(0), rest: f32 = 0, c: usize = 0;
+    for (; c + 16 <= pitch; c += 16) {
+      const both = f32x4.add(v128.load(a + c), v128.load(b + c));
+      v128.store(s + c, both);
+      squares = madd(both, both, squares);
+    }
+    for (; c < pitch; c += 4) {
+      const both = load<f32>(a + c) + load<f32>(b + c);
+      store<f32>(s + c, both);
+      rest += both * both;
+    }
+    const r: f32 = 1.0 / sqrt<f32>((sumLanes(squares) + rest) / <f32> C + eps);
+    const scale = f32x4.splat(r), o = out + row;
+    for (c = 0; c + 16 <= pitch; c += 16) {
+      v128.store(o + c, f32x4.mul(f32x4.mul(v128.load(s + c), scale), v128.load(weight + c)));
+    }
+    for (; c < pitch; c += 4) store<f32>(o + c, load<f32>(s + c) * r * load<f32>(weight + c));
+    store<f32>(rstd + (<usize> n << 2), r);
+  }
+}
+
+/** dx = dsum + r (w dout - sum r^2 mean(w dout sum)). */
+export function addRmsNormBackward(
+  dout: usize,
+  dsum: usize,
+  sum: usize,
+  weight: usize,
+  rstd: usize,
+  dx: usize,
+  C: i32,
+  from: i32,
+  to: i32,
+  _scratch: usize,
+): void {
+  const pitch = <usize> C << 2;
+  for (let n = from; n < to; n++) {
+    const row = <usize> n * pitch, d = dout + row, s = sum + row;
+    let products = f32x4.splat(0), rest: f32 = 0, c: usize = 0;
+    for (; c + 16 <= pitch; c += 16) {
+      const wd = f32x4.mul(v128.load(weight + c), v128.load(d + c));
+      products = madd(wd, v128.load(s + c), products);
+    }
+    for (; c < pitch; c += 4) rest += load<f32>(weight + c) * load<f32>(d + c) * load<f32>(s + c);
+    const r = load<f32>(rstd + (<usize> n << 2));
+    const factor: f32 = (sumLanes(products) + rest) * r * r / <f32> C;
+    const scale = f32x4.splat(r), pull = f32x4.splat(factor);
+    for (c = 0; c + 16 <= pitch; c += 16) {
+      const wd = f32x4.mul(v128.load(weight + c), v128.load(d + c));
+      const through = nmadd(v128.load(s + c), pull, wd);
+      v128.store(dx + row + c, madd(scale, through, v128.load(dsum + row + c)));
+    }
+    for (; c < pitch; c += 4) {
+      const wd = load<f32>(weight + c) * load<f32>(d + c);
+      const through = r * (wd - load<f32>(s + c) * factor);
+      store<f32>(dx + row + c, load<f32>(dsum + row + c) + through);
+    }
+  }
+}
+
 /** dw_c = sum_n dout_nc x_nc r_n, four rows at a time. An item is sixteen columns. */
 export function rmsNormBackwardWeight(
   dout: usize,
