@@ -200,7 +200,7 @@ export class Device {
 
   /**
    * Moves tensors so that they lie one after another in one memory, and returns a tensor (N) over all of it: each begins
-    * at a multiple of 64 elements, and what is between them is zero. Views and captured steps follow.
+   * at a multiple of 64 elements, and what is between them is zero. Views and captured steps follow.
    * The memory is given back when the returned tensor and all of the others have been. Tensors that are packed anew leave
    * their old pack, whose tensor over all of it then cannot be used any more. Internal to optimisers.
    *
