@@ -9,7 +9,7 @@
  *
  *   norm = sqrt(sum grad^2),   scale = min(1, clip / norm)
  *
- * The sum is taken over chunks in parallel and then over the chunks in order, so it has the same bits every time.
+ * The sum is taken over chunks in parallel and then over the chunks in a fixed order, so it has the same bits every time.
  *
  * @module
  */
@@ -54,7 +54,7 @@ fn kernel(i: u32) {
   ],
 });
 
-/** norm and scale from the M sums of all chunks; one invocation. */
+/** norm and scale from the M sums of all chunks. One workgroup: a lane sums every 64th, the first lane the lanes in order. */
 export const clipScale = defineKernel({
   name: "clipScale",
   buffers: { sums: "read float", norm: "write float", scale: "write float" },
@@ -66,11 +66,18 @@ export const clipScale = defineKernel({
     norm[0] = root;
     scale[0] = root <= clip ? 1 : clip / root;
   },
-  invocations: () => 1,
+  grid: () => [1, 1, 1],
   wgsl: `
-fn kernel(i: u32) {
+var<workgroup> lanes: array<f32, 64>;
+@compute @workgroup_size(64)
+fn main(@builtin(local_invocation_index) lane: u32) {
+  var sum = 0.0;
+  for (var j = lane; j < p.M; j += 64u) { sum += sums[j]; }
+  lanes[lane] = sum;
+  workgroupBarrier();
+  if (lane > 0u) { return; }
   var total = 0.0;
-  for (var j = 0u; j < p.M; j++) { total += sums[j]; }
+  for (var j = 0u; j < 64u; j++) { total += lanes[j]; }
   let root = sqrt(total);
   norm[0] = root;
   scale[0] = select(p.clip / root, 1.0, root <= p.clip);
@@ -85,6 +92,11 @@ fn kernel(i: u32) {
       name: "within the clip",
       params: { M: 3, clip: 3.5 },
       buffers: { sums: [1, 2, 6], norm: 1, scale: 1 },
+    },
+    {
+      name: "more sums than lanes",
+      params: { M: 1000, clip: 1.5 },
+      buffers: { sums: ramp(1000, 1).map(Math.abs), norm: 1, scale: 1 },
     },
     {
       name: "all gradients zero",
