@@ -99,7 +99,7 @@ function matmulKernel<I extends "float" | "float4", O extends "float" | "float4"
         const strides = [p.aBatch, p.aRow, p.aCol, p.bBatch, p.bRow, p.bCol];
         return [a, b, out, p.M, p.N, p.K, ...strides, Number(isWide(p))];
       },
-      items: (p) => p.batch * (isWide(p) ? Math.ceil(p.N / 8) : Math.ceil(p.M / 6)),
+      items: (p) => p.batch * (isWide(p) ? Math.ceil(p.N / 8) : Math.ceil(p.M / 5)),
       work: ({ batch, M, N, K }) => batch * M * N * K,
     },
     invocations: ({ batch, M, N }) => batch * Math.ceil(M / 8) * Math.ceil(N / 8),

@@ -1,14 +1,17 @@
 // C (M, N) = A (M, K) B (K, N) in float32, by Goto's blocking (Goto and van de Geijn, ACM TOMS 34(3), 2008):
-// panels of B and A are packed so that the 6x8 micro-kernel reads both in order, from cache. A and B come with
+// panels of B and A are packed so that the 5x8 micro-kernel reads both in order, from cache. A and B come with
 // strides in elements (row, column), so a transpose is only another pair of strides. C is dense.
 
 import { madd } from "./maths";
 
-/** Rows and columns of the micro-tile: 12 accumulators of four lanes. */
-const MR: i32 = 6;
+/**
+ * Rows and columns of the micro-tile: ten accumulators of four lanes, which leave registers for two vectors of B, four
+ * numbers of A and one of them in all lanes.
+ */
+const MR: i32 = 5;
 const NR: i32 = 8;
 /** Block sizes: a packed A block (MC x KC) stays in L2, a packed B panel (KC x NR) in L1. */
-const MC: i32 = 96;
+const MC: i32 = 100;
 const KC: i32 = 256;
 const NC: i32 = 1024;
 
@@ -23,32 +26,35 @@ function put(c: usize, left: v128, right: v128, add: bool): void {
   v128.store(c, add ? f32x4.add(right, v128.load(c, 16)) : right, 16);
 }
 
-/** A 6x8 tile of C (+)= the packed rows at `a` ([K][6]) times the packed columns at `b` ([K][8]). */
+/**
+ * A 5x8 tile of C (+)= the packed rows at `a` ([K][5]) times the packed columns at `b` ([K][8]). Runtimes that check the
+ * bounds of each load are bound by the number of loads: so four numbers of A are loaded at once. The second such load reads
+ * three numbers too many.
+ */
 function micro(K: i32, a: usize, b: usize, c: usize, pitch: usize, add: bool): void {
   let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
-  let c30 = c00, c31 = c00, c40 = c00, c41 = c00, c50 = c00, c51 = c00;
+  let c30 = c00, c31 = c00, c40 = c00, c41 = c00;
   const end = b + <usize> K * 32;
   while (b < end) {
     const b0 = v128.load(b), b1 = v128.load(b, 16);
-    let x = v128.load_splat<f32>(a);
+    let four = v128.load(a);
+    let x = v128.shuffle<f32>(four, four, 0, 0, 0, 0);
     c00 = madd(x, b0, c00);
     c01 = madd(x, b1, c01);
-    x = v128.load_splat<f32>(a, 4);
+    x = v128.shuffle<f32>(four, four, 1, 1, 1, 1);
     c10 = madd(x, b0, c10);
     c11 = madd(x, b1, c11);
-    x = v128.load_splat<f32>(a, 8);
+    x = v128.shuffle<f32>(four, four, 2, 2, 2, 2);
     c20 = madd(x, b0, c20);
     c21 = madd(x, b1, c21);
-    x = v128.load_splat<f32>(a, 12);
+    x = v128.shuffle<f32>(four, four, 3, 3, 3, 3);
     c30 = madd(x, b0, c30);
     c31 = madd(x, b1, c31);
-    x = v128.load_splat<f32>(a, 16);
+    four = v128.load(a, 16);
+    x = v128.shuffle<f32>(four, four, 0, 0, 0, 0);
     c40 = madd(x, b0, c40);
     c41 = madd(x, b1, c41);
-    x = v128.load_splat<f32>(a, 20);
-    c50 = madd(x, b0, c50);
-    c51 = madd(x, b1, c51);
-    a += 24;
+    a += 20;
     b += 32;
   }
   put(c, c00, c01, add);
@@ -56,37 +62,34 @@ function micro(K: i32, a: usize, b: usize, c: usize, pitch: usize, add: bool): v
   put(c + 2 * pitch, c20, c21, add);
   put(c + 3 * pitch, c30, c31, add);
   put(c + 4 * pitch, c40, c41, add);
-  put(c + 5 * pitch, c50, c51, add);
 }
 
-/** Packs M rows of A as [M / 6][K][6], the last group filled up with zeros. Strides in bytes. */
+/** Packs M rows of A as [M / 5][K][5], the last group filled up with zeros. Strides in bytes. */
 function packA(to: usize, a: usize, M: i32, K: i32, row: usize, column: usize): void {
   for (let i = 0; i < M; i += MR) {
     let from = a + <usize> i * row, k = 0;
-    if (M - i >= MR && column == 4) { // six rows side by side: a transpose
-      for (; k + 4 <= K; k += 4, from += 16, to += 96) {
+    if (M - i >= MR && column == 4) { // five rows side by side: a transpose
+      for (; k + 4 <= K; k += 4, from += 16, to += 80) {
         const r0 = v128.load(from), r1 = v128.load(from + row), r2 = v128.load(from + 2 * row);
         const r3 = v128.load(from + 3 * row), r4 = v128.load(from + 4 * row);
-        const r5 = v128.load(from + 5 * row);
-        let ab = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5), cd = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
-        let ef = v128.shuffle<f32>(r4, r5, 0, 4, 1, 5);
+        const ab = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5), cd = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
+        const AB = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7), CD = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
         v128.store(to, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5));
-        v128.store(to, v128.shuffle<f32>(ef, ab, 0, 1, 6, 7), 16);
-        v128.store(to, v128.shuffle<f32>(cd, ef, 2, 3, 6, 7), 32);
-        ab = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7);
-        cd = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
-        ef = v128.shuffle<f32>(r4, r5, 2, 6, 3, 7);
-        v128.store(to, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5), 48);
-        v128.store(to, v128.shuffle<f32>(ef, ab, 0, 1, 6, 7), 64);
-        v128.store(to, v128.shuffle<f32>(cd, ef, 2, 3, 6, 7), 80);
+        v128.store_lane<f32>(to, r4, 0, 16);
+        v128.store(to, v128.shuffle<f32>(ab, cd, 2, 3, 6, 7), 20);
+        v128.store_lane<f32>(to, r4, 1, 36);
+        v128.store(to, v128.shuffle<f32>(AB, CD, 0, 1, 4, 5), 40);
+        v128.store_lane<f32>(to, r4, 2, 56);
+        v128.store(to, v128.shuffle<f32>(AB, CD, 2, 3, 6, 7), 60);
+        v128.store_lane<f32>(to, r4, 3, 76);
       }
     } else if (M - i >= MR && row == 4) { // they are side by side
-      for (; k < K; k++, from += column, to += 24) {
+      for (; k < K; k++, from += column, to += 20) {
         v128.store(to, v128.load(from));
-        store<u64>(to, load<u64>(from, 16), 16);
+        store<f32>(to, load<f32>(from, 16), 16);
       }
     }
-    for (; k < K; k++, from += column, to += 24) {
+    for (; k < K; k++, from += column, to += 20) {
       for (let r = 0; r < MR; r++) {
         store<f32>(to + <usize> (r << 2), i + r < M ? load<f32>(from + <usize> r * row) : 0);
       }

@@ -94,7 +94,10 @@ export function unpack(to: usize, pitch: usize, sums: usize, count: i32, D: i32)
   }
 }
 
-/** out[j][lane] = rows_j . x_lane, x as [D][8]. Up to three rows more are written. */
+/**
+ * out[j][lane] = rows_j . x_lane, x as [D][8]. Up to three rows more are written. Runtimes that check the bounds of each load
+ * are bound by the number of loads: so rows are read four elements at a time.
+ */
 export function dots(out: usize, rows: usize, pitch: usize, n: i32, x: usize, D: i32): void {
   const last = n - 1, end = x + bytes(D) * LANES;
   for (let j = 0; j < n; j += 4, out += 128) {
@@ -102,18 +105,61 @@ export function dots(out: usize, rows: usize, pitch: usize, n: i32, x: usize, D:
     let r2 = rows + <usize> min(j + 2, last) * pitch, r3 = rows + <usize> min(j + 3, last) * pitch;
     let s00 = f32x4.splat(0), s01 = s00, s10 = s00, s11 = s00;
     let s20 = s00, s21 = s00, s30 = s00, s31 = s00;
-    for (let at = x; at < end; at += 32, r0 += 4, r1 += 4, r2 += 4, r3 += 4) {
-      const x0 = v128.load(at), x1 = v128.load(at, 16);
-      let y = v128.load_splat<f32>(r0);
+    for (let at = x; at < end; at += 128, r0 += 16, r1 += 16, r2 += 16, r3 += 16) {
+      const y0 = v128.load(r0), y1 = v128.load(r1), y2 = v128.load(r2), y3 = v128.load(r3);
+      let x0 = v128.load(at), x1 = v128.load(at, 16);
+      let y = v128.shuffle<f32>(y0, y0, 0, 0, 0, 0);
       s00 = madd(y, x0, s00);
       s01 = madd(y, x1, s01);
-      y = v128.load_splat<f32>(r1);
+      y = v128.shuffle<f32>(y1, y1, 0, 0, 0, 0);
       s10 = madd(y, x0, s10);
       s11 = madd(y, x1, s11);
-      y = v128.load_splat<f32>(r2);
+      y = v128.shuffle<f32>(y2, y2, 0, 0, 0, 0);
       s20 = madd(y, x0, s20);
       s21 = madd(y, x1, s21);
-      y = v128.load_splat<f32>(r3);
+      y = v128.shuffle<f32>(y3, y3, 0, 0, 0, 0);
+      s30 = madd(y, x0, s30);
+      s31 = madd(y, x1, s31);
+      x0 = v128.load(at, 32);
+      x1 = v128.load(at, 48);
+      y = v128.shuffle<f32>(y0, y0, 1, 1, 1, 1);
+      s00 = madd(y, x0, s00);
+      s01 = madd(y, x1, s01);
+      y = v128.shuffle<f32>(y1, y1, 1, 1, 1, 1);
+      s10 = madd(y, x0, s10);
+      s11 = madd(y, x1, s11);
+      y = v128.shuffle<f32>(y2, y2, 1, 1, 1, 1);
+      s20 = madd(y, x0, s20);
+      s21 = madd(y, x1, s21);
+      y = v128.shuffle<f32>(y3, y3, 1, 1, 1, 1);
+      s30 = madd(y, x0, s30);
+      s31 = madd(y, x1, s31);
+      x0 = v128.load(at, 64);
+      x1 = v128.load(at, 80);
+      y = v128.shuffle<f32>(y0, y0, 2, 2, 2, 2);
+      s00 = madd(y, x0, s00);
+      s01 = madd(y, x1, s01);
+      y = v128.shuffle<f32>(y1, y1, 2, 2, 2, 2);
+      s10 = madd(y, x0, s10);
+      s11 = madd(y, x1, s11);
+      y = v128.shuffle<f32>(y2, y2, 2, 2, 2, 2);
+      s20 = madd(y, x0, s20);
+      s21 = madd(y, x1, s21);
+      y = v128.shuffle<f32>(y3, y3, 2, 2, 2, 2);
+      s30 = madd(y, x0, s30);
+      s31 = madd(y, x1, s31);
+      x0 = v128.load(at, 96);
+      x1 = v128.load(at, 112);
+      y = v128.shuffle<f32>(y0, y0, 3, 3, 3, 3);
+      s00 = madd(y, x0, s00);
+      s01 = madd(y, x1, s01);
+      y = v128.shuffle<f32>(y1, y1, 3, 3, 3, 3);
+      s10 = madd(y, x0, s10);
+      s11 = madd(y, x1, s11);
+      y = v128.shuffle<f32>(y2, y2, 3, 3, 3, 3);
+      s20 = madd(y, x0, s20);
+      s21 = madd(y, x1, s21);
+      y = v128.shuffle<f32>(y3, y3, 3, 3, 3, 3);
       s30 = madd(y, x0, s30);
       s31 = madd(y, x1, s31);
     }
@@ -139,15 +185,15 @@ export function mix(sums: usize, w: usize, rows: usize, pitch: usize, n: i32, D:
     let s6 = v128.load(to + 6 * width), s7 = v128.load(to + 7 * width);
     let row = rows + d;
     for (let at = w; at < end; at += 32, row += pitch) {
-      const y = v128.load(row);
-      s0 = madd(v128.load_splat<f32>(at), y, s0);
-      s1 = madd(v128.load_splat<f32>(at, 4), y, s1);
-      s2 = madd(v128.load_splat<f32>(at, 8), y, s2);
-      s3 = madd(v128.load_splat<f32>(at, 12), y, s3);
-      s4 = madd(v128.load_splat<f32>(at, 16), y, s4);
-      s5 = madd(v128.load_splat<f32>(at, 20), y, s5);
-      s6 = madd(v128.load_splat<f32>(at, 24), y, s6);
-      s7 = madd(v128.load_splat<f32>(at, 28), y, s7);
+      const y = v128.load(row), left = v128.load(at), right = v128.load(at, 16);
+      s0 = madd(v128.shuffle<f32>(left, left, 0, 0, 0, 0), y, s0);
+      s1 = madd(v128.shuffle<f32>(left, left, 1, 1, 1, 1), y, s1);
+      s2 = madd(v128.shuffle<f32>(left, left, 2, 2, 2, 2), y, s2);
+      s3 = madd(v128.shuffle<f32>(left, left, 3, 3, 3, 3), y, s3);
+      s4 = madd(v128.shuffle<f32>(right, right, 0, 0, 0, 0), y, s4);
+      s5 = madd(v128.shuffle<f32>(right, right, 1, 1, 1, 1), y, s5);
+      s6 = madd(v128.shuffle<f32>(right, right, 2, 2, 2, 2), y, s6);
+      s7 = madd(v128.shuffle<f32>(right, right, 3, 3, 3, 3), y, s7);
     }
     v128.store(to, s0);
     v128.store(to + width, s1);
