@@ -1,9 +1,9 @@
 /**
- * Attention of one new token a beam row, R = U B rows of U users, with nothing copied between rows. Row r of user
- * u = floor(r / B) attends to
+ * Attention of one new token a beam row, R rows of U users, with nothing copied between rows. Row r of user u = users_r
+ * attends to
  *
  *   the user's history: entry j < lengths_u of (U, T, H + 2 KVH, D), which is laid out as in attention.ts,
- *   what it has generated: for each step i < step, entry [i, ancestors[r, i]] of (steps, R, 2 KVH, D), KVH keys and
+ *   what it has generated: for each step i < step, entry [i, ancestors[r, i]] of (steps, room, 2 KVH, D), KVH keys and
  *   then KVH values, and
  *   itself: row r of qkv (R, H + 2 KVH, D), whose key and value become entry [step, r] of what is generated.
  *
@@ -33,11 +33,12 @@ const visit = (buffer: string): string => `
     for (var d = 0u; d < D4; d++) { sums[d] += e * ${buffer}[value + d]; }`;
 
 const CASES = [
-  { R: 6, beam: 3, H: 4, KVH: 2, D: 8, T: 5, steps: 3, step: 2 },
-  { R: 1, beam: 1, H: 1, KVH: 1, D: 4, T: 1, steps: 1, step: 0 },
-  { R: 10, beam: 5, H: 4, KVH: 2, D: 32, T: 70, steps: 2, step: 1 },
-  { R: 9, beam: 9, H: 1, KVH: 1, D: 12, T: 3, steps: 80, step: 70 },
-  { R: 2, beam: 1, H: 2, KVH: 1, D: 128, T: 4, steps: 1, step: 0 },
+  { R: 6, room: 7, U: 2, H: 4, KVH: 2, D: 8, T: 5, steps: 3, step: 2 },
+  { R: 1, room: 1, U: 1, H: 1, KVH: 1, D: 4, T: 1, steps: 1, step: 0 },
+  { R: 10, room: 10, U: 3, H: 4, KVH: 2, D: 32, T: 70, steps: 2, step: 1 },
+  { R: 9, room: 12, U: 1, H: 1, KVH: 1, D: 12, T: 3, steps: 80, step: 70 },
+  { R: 2, room: 2, U: 2, H: 2, KVH: 1, D: 128, T: 4, steps: 1, step: 0 },
+  { R: 2, room: 2, U: 1, H: 1, KVH: 1, D: 4, T: 1100, steps: 2, step: 1 },
 ];
 
 /** out, and the new entries of `generated`; one invocation a head of a row. */
@@ -47,13 +48,14 @@ export const cachedAttentionForward = defineKernel({
     qkv: "read float4",
     history: "read float4",
     lengths: "read int",
+    users: "read int",
     generated: "update float4",
     ancestors: "read int",
     out: "write float4",
   },
   params: {
     R: "u32",
-    beam: "u32",
+    room: "u32",
     H: "u32",
     KVH: "u32",
     D: "u32",
@@ -62,8 +64,8 @@ export const cachedAttentionForward = defineKernel({
     step: "u32",
   },
   cpu(
-    { qkv, history, lengths, generated, ancestors, out },
-    { R, beam, H, KVH, D, T, steps, step },
+    { qkv, history, lengths, users, generated, ancestors, out },
+    { R, room, H, KVH, D, T, steps, step },
   ): void {
     const [ks, vs] = [0, 1].map(() => new Float64Array((T + step + 1) * D));
     const query = new Float64Array(D);
@@ -73,19 +75,21 @@ export const cachedAttentionForward = defineKernel({
     const pitch = (H + 2 * KVH) * D;
     for (let r = 0; r < R; r++) {
       const row = qkv.subarray(r * pitch + H * D, (r + 1) * pitch);
-      generated.set(row, (step * R + r) * 2 * KVH * D);
+      generated.set(row, (step * room + r) * 2 * KVH * D);
     }
-    for (let u = 0; u < R / beam; u++) {
-      const length = lengths[u];
+    for (let first = 0, end = 0; first < R; first = end) { // rows of one user that follow each other
+      const user = users[first];
+      while (end < R && users[end] === user) end++;
+      const length = lengths[user];
       const n = length + step + 1;
       for (let g = 0; g < KVH; g++) {
-        const key = u * T * pitch + (H + g) * D;
+        const key = user * T * pitch + (H + g) * D;
         packRows(ks, history, key, pitch, length, D);
         packRows(vs, history, key + KVH * D, pitch, length, D);
-        for (let r = u * beam; r < (u + 1) * beam; r++) {
+        for (let r = first; r < end; r++) {
           for (let i = 0; i <= step; i++) {
             const row = i < step ? ancestors[r * steps + i] : r;
-            const at = ((i * R + row) * 2 * KVH + g) * D;
+            const at = ((i * room + row) * 2 * KVH + g) * D;
             ks.set(generated.subarray(at, at + D), (length + i) * D);
             vs.set(generated.subarray(at + KVH * D, at + KVH * D + D), (length + i) * D);
           }
@@ -105,10 +109,10 @@ export const cachedAttentionForward = defineKernel({
     module: simd,
     function: "cachedAttentionForward",
     args: (a, p) => [
-      ...[a.qkv, a.history, a.lengths, a.generated, a.ancestors, a.out],
-      ...[p.R, p.beam, p.H, p.KVH, p.D, p.T, p.steps, p.step],
+      ...[a.qkv, a.history, a.lengths, a.users, a.generated, a.ancestors, a.out],
+      ...[p.room, p.H, p.KVH, p.D, p.T, p.steps, p.step],
     ],
-    items: ({ R, beam }) => R / beam,
+    items: ({ R }) => R,
     work: ({ R, H, D, T, step }) => 2 * R * H * D * (T + step),
   },
   invocations: ({ R, H }) => R * H,
@@ -117,7 +121,7 @@ export const cachedAttentionForward = defineKernel({
 fn kernel(i: u32) {
   let D4 = p.D / 4u;
   let r = i / p.H;
-  let u = r / p.beam;
+  let u = u32(users[r]);
   let h = i % p.H;
   let group = p.H / p.KVH;
   let pitch = (p.H + 2u * p.KVH) * D4;
@@ -133,14 +137,14 @@ fn kernel(i: u32) {
     let value = key + values;${visit("history")}
   }
   for (var j = 0u; j < p.step; j++) {
-    let key = (j * p.R + u32(ancestors[r * p.steps + j])) * 2u * values + head;
+    let key = (j * p.room + u32(ancestors[r * p.steps + j])) * 2u * values + head;
     let value = key + values;${visit("generated")}
   }
   {
     let key = r * pitch + p.H * D4 + head;
     let value = key + values;${visit("qkv")}
     if (h % group == 0u) {
-      let to = (p.step * p.R + r) * 2u * values + head;
+      let to = (p.step * p.room + r) * 2u * values + head;
       for (var d = 0u; d < D4; d++) {
         generated[to + d] = qkv[key + d];
         generated[to + values + d] = qkv[value + d];
@@ -150,18 +154,19 @@ fn kernel(i: u32) {
   for (var d = 0u; d < D4; d++) { out[i * D4 + d] = sums[d] / total; }
 }`,
   cases: () =>
-    CASES.map((params) => {
-      const { R, beam, H, KVH, D, T, steps } = params;
+    CASES.map(({ U, ...params }) => {
+      const { R, room, H, KVH, D, T, steps } = params;
       const width = (H + 2 * KVH) * D;
       return {
         name: Object.entries(params).flat().join(" "),
         params,
         buffers: {
           qkv: ramp(R * width, 1).map((x, i) => i % width < H * D ? 3 * x : x),
-          history: ramp((R / beam) * T * width, 2),
-          lengths: Array.from({ length: R / beam }, (_, u) => Math.max(1, T - 3 * u)),
-          generated: ramp(steps * R * 2 * KVH * D, 4),
-          ancestors: Array.from({ length: R * steps }, (_, i) => (i * 5) % R),
+          history: ramp(U * T * width, 2),
+          lengths: Array.from({ length: U }, (_, u) => Math.max(0, T - 3 * u)),
+          users: Array.from({ length: R }, (_, r) => Math.floor((r * U) / R)),
+          generated: ramp(steps * room * 2 * KVH * D, 4),
+          ancestors: Array.from({ length: R * steps }, (_, i) => (i * 5) % room),
           out: R * H * D,
         },
       };
@@ -169,35 +174,31 @@ fn kernel(i: u32) {
 });
 
 /**
- * out_r = stride u + lengths_u + offset for row r of user u = floor(r / beam): the positions of generated tokens
- * (stride 0, offset = step), and the rows of the last tokens of histories in (U T, C) (stride T, offset -1, beam 1).
+ * out_r = stride u + lengths_u + offset for row r of user u = users_r: the positions of generated tokens (stride 0,
+ * offset = step), and the rows of the last tokens of histories in (U T, C) (stride T, offset -1).
  */
 export const offsetLengths = defineKernel({
   name: "offsetLengths",
-  buffers: { lengths: "read int", out: "write int" },
-  params: { R: "u32", beam: "u32", stride: "i32", offset: "i32" },
-  cpu({ lengths, out }, { R, beam, stride, offset }): void {
-    for (let r = 0; r < R; r++) {
-      const u = Math.floor(r / beam);
-      out[r] = stride * u + lengths[u] + offset;
-    }
+  buffers: { lengths: "read int", users: "read int", out: "write int" },
+  params: { R: "u32", stride: "i32", offset: "i32" },
+  cpu({ lengths, users, out }, { R, stride, offset }): void {
+    for (let r = 0; r < R; r++) out[r] = stride * users[r] + lengths[users[r]] + offset;
   },
   invocations: ({ R }) => R,
   wgsl: `
-fn kernel(i: u32) {
-  let u = i / p.beam;
-  out[i] = p.stride * i32(u) + lengths[u] + p.offset;
+fn kernel(r: u32) {
+  out[r] = p.stride * users[r] + lengths[users[r]] + p.offset;
 }`,
   cases: () => [
     {
-      name: "positions at step 2 of 3 users with 2 beams",
-      params: { R: 6, beam: 2, stride: 0, offset: 2 },
-      buffers: { lengths: [3, 1, 7], out: 6 },
+      name: "positions at step 2 of rows of 3 users",
+      params: { R: 6, stride: 0, offset: 2 },
+      buffers: { lengths: [3, 1, 7], users: [0, 0, 1, 2, 2, 2], out: 6 },
     },
     {
       name: "last rows of 3 users",
-      params: { R: 3, beam: 1, stride: 7, offset: -1 },
-      buffers: { lengths: [3, 1, 7], out: 3 },
+      params: { R: 3, stride: 7, offset: -1 },
+      buffers: { lengths: [3, 1, 7], users: [0, 1, 2], out: 3 },
     },
   ],
 });

@@ -99,8 +99,9 @@ export class TransformerDecoder implements Decoder<TransformerCache> {
       generated: device.empty([steps, rows, 2 * kvHeads, headDim], device.float, "attention cache"),
     });
     const positions = device.tensor(Int32Array.from({ length: T }, (_, t) => t));
-    const rows = lastRows(lengths, T);
-    const ends = generatedPositions(lengths, 1, -1); // the positions of the last tokens
+    const users = device.tensor(Int32Array.from({ length: U }, (_, u) => u));
+    const rows = lastRows(lengths, users, T);
+    const ends = generatedPositions(lengths, users, -1); // the positions of the last tokens
     const alone = zeros(device, [U, 1], "int32");
     const hidden = this.#model.forward(this.#params, tokens, positions, (l, qkv) => {
       layers.push(cache(qkv, steps, U * beam));
@@ -108,7 +109,7 @@ export class TransformerDecoder implements Decoder<TransformerCache> {
       // The last block attends for the last tokens only: each to its history as if it had just been generated.
       const last = takeRows(reshape(qkv, [U * T, -1]), rows);
       const shape = [U, heads + 2 * kvHeads, headDim];
-      return cachedAttention(reshape(last, shape), cache(qkv, 1, U), ends, alone, 0);
+      return cachedAttention(reshape(last, shape), cache(qkv, 1, U), ends, users, alone, 0);
     }, { rows }); // (U, 1, C)
     return {
       logits: this.#logits(reshape(hidden, [U, dim])),
@@ -123,16 +124,17 @@ export class TransformerDecoder implements Decoder<TransformerCache> {
     tokens: Tensor,
     ancestors: Tensor,
   ): Logits {
-    const { heads, kvHeads, headDim: D, dim } = this.#model.config;
+    const { device, config: { heads, kvHeads, headDim: D, dim } } = this.#model;
     const R = tokens.size;
-    const positions = reshape(generatedPositions(lengths, beam, step), [R, 1]);
+    const users = device.tensor(Int32Array.from({ length: R }, (_, r) => Math.floor(r / beam)));
+    const positions = reshape(generatedPositions(lengths, users, step), [R, 1]);
     const hidden = this.#model.forward(
       this.#params,
       reshape(tokens, [R, 1]),
       positions,
       (l, qkv) => {
         const rows = reshape(qkv, [R, heads + 2 * kvHeads, D]);
-        return cachedAttention(rows, layers[l], lengths, ancestors, step);
+        return cachedAttention(rows, layers[l], lengths, users, ancestors, step);
       },
     ); // (R, 1, C)
     return this.#logits(reshape(hidden, [R, dim]));

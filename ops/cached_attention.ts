@@ -13,11 +13,11 @@ export interface AttentionCache {
 }
 
 /**
- * Attention of the tokens that R = U B beam rows feed at step `step`: qkv (R, H + 2 KVH, D) holds in each row H heads of
- * queries, and KVH of keys and of values, which are put into the cache. Row r of user floor(r / B) sees the first
- * `lengths[u]` entries of the user's history, the entry of row `ancestors[r, j]` at each step j < step, and its own.
- * lengths int32 (U), ancestors int32 (R, steps), out (R, H, D). Not differentiable, and it writes to the cache: for
- * decoding, not for training.
+ * Attention of the tokens that R beam rows feed at step `step`: qkv (R, H + 2 KVH, D) holds in each row H heads of
+ * queries, and KVH of keys and of values, which are put into the cache. Row r, which is one of user u = `users[r]`, sees the
+ * first `lengths[u]` entries of the user's history, the entry of row `ancestors[r, j]` at each step j < step, and its own.
+ * lengths int32 (U), users int32 (R), ancestors int32 (R, steps), out (R, H, D). Not differentiable, and it writes to
+ * the cache: for decoding, not for training.
  *
  * @throws {ShapeError} if the sizes do not fit.
  *
@@ -31,14 +31,16 @@ export interface AttentionCache {
  *   generated: zeros(device, [1, 1, 2, 4]),
  * };
  * const qkv = full(device, [1, 3, 4], 1);
- * const [lengths, ancestors] = [full(device, [1], 1, "int32"), zeros(device, [1, 1], "int32")];
- * console.log(await cachedAttention(qkv, cache, lengths, ancestors, 0).data()); // [1, 1, 1, 1]
+ * const [lengths, users] = [full(device, [1], 1, "int32"), zeros(device, [1], "int32")];
+ * const ancestors = zeros(device, [1, 1], "int32");
+ * console.log(await cachedAttention(qkv, cache, lengths, users, ancestors, 0).data()); // [1, 1, 1, 1]
  * ```
  */
 export function cachedAttention(
   qkv: Tensor,
   { history, generated }: AttentionCache,
   lengths: Tensor,
+  users: Tensor,
   ancestors: Tensor,
   step: number,
 ): Tensor {
@@ -53,6 +55,7 @@ export function cachedAttention(
     [history, [U, T, all, D]],
     [generated, [steps, R, entries, D]],
     [lengths, [U]],
+    [users, [R]],
     [ancestors, [R, steps]],
   ] as const;
   for (const [tensor, shape] of fits) {
@@ -64,54 +67,58 @@ export function cachedAttention(
     }
   }
   const groups = Number.isInteger(KVH) && H >= KVH && H % KVH === 0;
-  if (R % U !== 0 || !groups || !(Number.isInteger(step) && step >= 0 && step < steps)) {
+  if (!groups || !(Number.isInteger(step) && step >= 0 && step < steps)) {
     throw new ShapeError(
-      `Cannot attend to a cache of ${U} users, ${KVH} heads and ${steps} steps: rows and heads must be ` +
-        `multiples, and the step inside, got ${R}, ${H} and ${step}`,
+      `Cannot attend to a cache of ${KVH} heads and ${steps} steps: heads must be a multiple, ` +
+        `and the step inside, got ${H} and ${step}`,
     );
   }
   const out = qkv.device.empty([R, H, D], qkv.dtype, "cachedAttention");
   qkv.device.run(
     cachedAttentionForward,
-    { qkv, history, lengths, generated, ancestors, out },
-    { R, beam: R / U, H, KVH, D, T, steps, step },
+    { qkv, history, lengths, users, generated, ancestors, out },
+    { R, room: R, H, KVH, D, T, steps, step },
   );
   return out;
 }
 
 /**
  * The positions of the tokens that beam rows feed at step `step`, int32 (R): `lengths[u] + step` for row r of user
- * u = floor(r / beam); lengths int32 (U).
+ * u = `users[r]`; lengths int32 (U), users int32 (R).
  *
  * @example
  * ```ts
  * import { cpu, generatedPositions } from "beargrad";
  *
- * const lengths = cpu().tensor([5, 2], [2], "int32");
- * console.log(await generatedPositions(lengths, 2, 1).data()); // [6, 6, 3, 3]
+ * const device = cpu();
+ * const [lengths, users] = [device.tensor([5, 2], [2], "int32"), device.tensor([0, 0, 1], [3], "int32")];
+ * console.log(await generatedPositions(lengths, users, 1).data()); // [6, 6, 3]
  * ```
  */
-export function generatedPositions(lengths: Tensor, beam: number, step: number): Tensor {
-  return offset(lengths, beam, 0, step);
+export function generatedPositions(lengths: Tensor, users: Tensor, step: number): Tensor {
+  return offset(lengths, users, 0, step);
 }
 
 /**
- * The rows of (U T, C) that hold the last of each user's `lengths[u]` entries, int32 (U); lengths int32 (U).
+ * The rows of (U T, C) that hold the last of `lengths[u]` entries for each u = `users[r]`, int32 (R); lengths int32 (U), users
+ * int32 (R).
  *
  * @example
  * ```ts
  * import { cpu, lastRows } from "beargrad";
  *
- * console.log(await lastRows(cpu().tensor([3, 1], [2], "int32"), 4).data()); // [2, 4]
+ * const device = cpu();
+ * const [lengths, users] = [device.tensor([3, 1], [2], "int32"), device.tensor([0, 1], [2], "int32")];
+ * console.log(await lastRows(lengths, users, 4).data()); // [2, 4]
  * ```
  */
-export function lastRows(lengths: Tensor, T: number): Tensor {
-  return offset(lengths, 1, T, -1);
+export function lastRows(lengths: Tensor, users: Tensor, T: number): Tensor {
+  return offset(lengths, users, T, -1);
 }
 
-function offset(lengths: Tensor, beam: number, stride: number, by: number): Tensor {
-  const R = lengths.size * beam;
+function offset(lengths: Tensor, users: Tensor, stride: number, by: number): Tensor {
+  const R = users.size;
   const out = lengths.device.empty([R], "int32", "offset lengths");
-  lengths.device.run(offsetLengths, { lengths, out }, { R, beam, stride, offset: by });
+  lengths.device.run(offsetLengths, { lengths, users, out }, { R, stride, offset: by });
   return out;
 }

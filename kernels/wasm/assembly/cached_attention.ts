@@ -1,20 +1,16 @@
-// The kernel of kernels/cached_attention.ts: the rows and heads of one user that read one key head, side by side,
-// against the history that they share, then each against what it has generated. Sizes are in elements, addresses in
-// bytes.
+// The kernel of kernels/cached_attention.ts, one head of one row after the other: its scores of a block of entries lie
+// side by side, and the vectors run along the head. Rows of one user that follow each other find its history in the
+// cache. Sizes are in elements, addresses in bytes.
 
-import { madd, prepare, sumLanes } from "./maths";
-import { absorb, begin, BLOCK, bytes, dots, finish, LANES, LEFT, mix } from "./tile";
-import { packFour, SCORE, SUM } from "./tile";
+import { CONSTANTS, exp4, madd, prepare, sumLanes } from "./maths";
+import { bytes, MASKED } from "./tile";
 
-/** Where lane `lane` of key head g lies in rows of `heads` heads: those of one group first, then the next row. */
-function laneAt(row: i32, g: i32, lane: i32, group: i32, heads: i32, D: i32): usize {
-  return bytes(((row + lane / group) * heads + g * group + lane % group) * D);
-}
+/** Entries taken at a time: a multiple of 4. */
+const BLOCK: i32 = 512;
 
-/** The entry of (steps, R) that row r attends to for step i. */
-function entryOf(ancestors: usize, r: i32, i: i32, step: i32, steps: i32, R: i32): usize {
-  return <usize> (i * R + (i < step ? load<i32>(ancestors + bytes(r * steps + i)) : r));
-}
+// The scratch memory: after the constants of exp4 the scores of a block, and a vector to fill it up.
+const SCORE: usize = CONSTANTS;
+export const CACHED_SCRATCH: usize = SCORE + (BLOCK + 4) * 4;
 
 /** x . y over `width` bytes. */
 function dot(x: usize, y: usize, width: usize): f32 {
@@ -23,23 +19,113 @@ function dot(x: usize, y: usize, width: usize): f32 {
   return sumLanes(sum);
 }
 
-/** to += w y over `width` bytes. */
-function add(to: usize, w: v128, y: usize, width: usize): void {
-  for (let d: usize = 0; d < width; d += 16) {
-    v128.store(to + d, madd(w, v128.load(y + d), v128.load(to + d)));
+/** out_j = factor x . row_j for j < n. Up to three numbers more are written. */
+function dots(out: usize, x: usize, rows: usize, pitch: usize, n: i32, width: usize, factor: v128): void {
+  const last = n - 1;
+  for (let j = 0; j < n; j += 4, out += 16) {
+    const r0 = rows + <usize> j * pitch, r1 = rows + <usize> min(j + 1, last) * pitch;
+    const r2 = rows + <usize> min(j + 2, last) * pitch, r3 = rows + <usize> min(j + 3, last) * pitch;
+    let a = f32x4.splat(0), b = a, c = a, d = a;
+    for (let k: usize = 0; k < width; k += 16) {
+      const y = v128.load(x + k);
+      a = madd(y, v128.load(r0 + k), a);
+      b = madd(y, v128.load(r1 + k), b);
+      c = madd(y, v128.load(r2 + k), c);
+      d = madd(y, v128.load(r3 + k), d);
+    }
+    const ab = f32x4.add(v128.shuffle<f32>(a, b, 0, 4, 1, 5), v128.shuffle<f32>(a, b, 2, 6, 3, 7));
+    const cd = f32x4.add(v128.shuffle<f32>(c, d, 0, 4, 1, 5), v128.shuffle<f32>(c, d, 2, 6, 3, 7));
+    const sum = f32x4.add(
+      v128.shuffle<f32>(ab, cd, 0, 1, 4, 5),
+      v128.shuffle<f32>(ab, cd, 2, 3, 6, 7),
+    );
+    v128.store(out, f32x4.mul(factor, sum));
   }
 }
 
-/** out, and the new entries of `generated`. An item is one user. */
+/** sum += w_j row_j over j < n. */
+function mix(sum: usize, w: usize, rows: usize, pitch: usize, n: i32, width: usize): void {
+  const end = w + bytes(n);
+  let d: usize = 0;
+  for (; d + 128 <= width; d += 128) {
+    const to = sum + d;
+    let s0 = v128.load(to), s1 = v128.load(to, 16), s2 = v128.load(to, 32), s3 = v128.load(to, 48);
+    let s4 = v128.load(to, 64), s5 = v128.load(to, 80), s6 = v128.load(to, 96);
+    let s7 = v128.load(to, 112), row = rows + d;
+    for (let at = w; at < end; at += 4, row += pitch) {
+      const x = v128.load_splat<f32>(at);
+      s0 = madd(x, v128.load(row), s0);
+      s1 = madd(x, v128.load(row, 16), s1);
+      s2 = madd(x, v128.load(row, 32), s2);
+      s3 = madd(x, v128.load(row, 48), s3);
+      s4 = madd(x, v128.load(row, 64), s4);
+      s5 = madd(x, v128.load(row, 80), s5);
+      s6 = madd(x, v128.load(row, 96), s6);
+      s7 = madd(x, v128.load(row, 112), s7);
+    }
+    v128.store(to, s0);
+    v128.store(to, s1, 16);
+    v128.store(to, s2, 32);
+    v128.store(to, s3, 48);
+    v128.store(to, s4, 64);
+    v128.store(to, s5, 80);
+    v128.store(to, s6, 96);
+    v128.store(to, s7, 112);
+  }
+  for (; d < width; d += 16) {
+    let s = v128.load(sum + d), row = rows + d;
+    for (let at = w; at < end; at += 4, row += pitch) {
+      s = madd(v128.load_splat<f32>(at), v128.load(row), s);
+    }
+    v128.store(sum + d, s);
+  }
+}
+
+/** x *= factor. */
+function scale(x: usize, factor: f32, width: usize): void {
+  const f = f32x4.splat(factor);
+  for (let d: usize = 0; d < width; d += 16) v128.store(x + d, f32x4.mul(f, v128.load(x + d)));
+}
+
+/** The largest of n scores and `top`; fills them up to whole vectors. */
+function largest(score: usize, n: i32, top: f32): f32 {
+  v128.store(score + bytes(n), f32x4.splat(MASKED));
+  let most = f32x4.splat(top);
+  for (let at = score; at < score + bytes(n); at += 16) most = f32x4.pmax(most, v128.load(at));
+  return max<f32>(
+    max<f32>(f32x4.extract_lane(most, 0), f32x4.extract_lane(most, 1)),
+    max<f32>(f32x4.extract_lane(most, 2), f32x4.extract_lane(most, 3)),
+  );
+}
+
+/** Turns n scores, filled up to whole vectors, into e^(score - top), and returns their sum. */
+function weigh(score: usize, n: i32, top: f32, scratch: usize): f32 {
+  let total = f32x4.splat(0);
+  for (let at = score; at < score + bytes(n); at += 16) {
+    const e = exp4(f32x4.sub(v128.load(at), f32x4.splat(top)), scratch);
+    total = f32x4.add(total, e);
+    v128.store(at, e);
+  }
+  return sumLanes(total);
+}
+
+/** e^x. */
+// @ts-ignore: decorator
+@inline
+function exponential(x: f32, scratch: usize): f32 {
+  return f32x4.extract_lane(exp4(f32x4.splat(x), scratch), 0);
+}
+
+/** out, and the new entries of `generated`. An item is a row. */
 export function cachedAttentionForward(
   qkv: usize,
   history: usize,
   lengths: usize,
+  users: usize,
   generated: usize,
   ancestors: usize,
   out: usize,
-  R: i32,
-  beam: i32,
+  room: i32,
   H: i32,
   KVH: i32,
   D: i32,
@@ -50,65 +136,67 @@ export function cachedAttentionForward(
   to: i32,
   scratch: usize,
 ): void {
-  const heads = H + 2 * KVH, width = bytes(D), pitch = bytes(heads * D);
-  const values = bytes(KVH * D), entries = 2 * values; // an entry is its keys, then its values
-  const factor: f32 = 1.0 / sqrt<f32>(<f32> D);
-  const left = scratch + LEFT, score = scratch + SCORE, sum = scratch + SUM;
-  const group = H / KVH;
+  const width = bytes(D), pitch = bytes((H + 2 * KVH) * D);
+  const values = bytes(KVH * D), entry = 2 * values; // an entry is its keys, then its values
+  const factor: f32 = 1.0 / sqrt<f32>(<f32> D), factors = f32x4.splat(factor);
+  const score = scratch + SCORE, group = H / KVH;
   prepare(scratch);
-  for (let user = from; user < to; user++) {
-    const first = user * beam, length = load<i32>(lengths + bytes(user));
-    const past = history + <usize> (user * T) * pitch + bytes(H * D);
-    for (let r = first; r < first + beam; r++) {
-      const entry = generated + <usize> (step * R + r) * entries;
-      memory.copy(entry, qkv + <usize> r * pitch + bytes(H * D), entries);
+  for (let first = from, end = from; first < to; first = end) {
+    const user = load<i32>(users + bytes(first));
+    for (; end < to && load<i32>(users + bytes(end)) === user; end++) {
+      const row = qkv + <usize> end * pitch + bytes(H * D);
+      memory.copy(generated + <usize> (step * room + end) * entry, row, entry);
     }
-    for (let g = 0; g < KVH; g++) {
-      const keys = generated + bytes(g * D);
-      for (let lane = 0; lane < beam * group; lane += LANES) {
-        const count = min(LANES, beam * group - lane), last = lane + count - 1;
-        for (let l = 0; l < LANES; l += 4) { // the last lane fills up the tile
-          const r0 = qkv + laneAt(first, g, min(lane + l, last), group, heads, D);
-          const r1 = qkv + laneAt(first, g, min(lane + l + 1, last), group, heads, D);
-          const r2 = qkv + laneAt(first, g, min(lane + l + 2, last), group, heads, D);
-          const r3 = qkv + laneAt(first, g, min(lane + l + 3, last), group, heads, D);
-          packFour(left + bytes(l), r0, r1, r2, r3, D, factor);
-        }
-        begin(scratch, D);
-        for (let begins = 0; begins < length; begins += BLOCK) {
-          const n = min(BLOCK, length - begins);
-          const rows = past + bytes(g * D) + <usize> begins * pitch;
-          dots(score, rows, pitch, n, left, D);
-          absorb(scratch, n, D);
-          mix(sum, score, rows + values, pitch, n, D);
-        }
-        for (let begins = 0; begins <= step; begins += BLOCK) {
-          const n = min(BLOCK, step + 1 - begins);
-          for (let l = 0; l < LANES; l++) {
-            const here = min(lane + l, last), r = first + here / group;
-            const x = qkv + laneAt(first, g, here, group, heads, D);
-            for (let i = 0; i < n; i++) {
-              const entry = entryOf(ancestors, r, begins + i, step, steps, R);
-              const product = dot(x, keys + entry * entries, width);
-              store<f32>(score + bytes(i * LANES + l), product * factor);
-            }
+    const length = load<i32>(lengths + bytes(user)), total = length + step + 1;
+    const past = history + <usize> user * <usize> T * pitch + bytes(H * D);
+    for (let h = 0; h < H; h++) {
+      const head = bytes(h / group * D);
+      for (let r = first; r < end; r++) {
+        const query = qkv + <usize> r * pitch + <usize> h * width;
+        const line = ancestors + bytes(r * steps);
+        const sum = out + <usize> (r * H + h) * width;
+        memory.fill(sum, 0, width);
+        let top: f32 = MASKED, mass: f32 = 0;
+        for (let at = 0; at < total; at += BLOCK) { // the history, then what was generated
+          const n = min(BLOCK, total - at), old = max(0, min(n, length - at));
+          const rows = past + head + <usize> at * pitch;
+          dots(score, query, rows, pitch, old, width, factors);
+          for (let i = old; i < n; i++) {
+            const key = keyOf(generated, line, at + i - length, step, r, room, entry) + head;
+            store<f32>(score + bytes(i), dot(query, key, width) * factor);
           }
-          absorb(scratch, n, D);
-          for (let l = 0; l < count; l++) {
-            const r = first + (lane + l) / group;
-            for (let i = 0; i < n; i++) {
-              const entry = entryOf(ancestors, r, begins + i, step, steps, R);
-              const w = v128.load_splat<f32>(score + bytes(i * LANES + l));
-              add(sum + <usize> l * width, w, keys + values + entry * entries, width);
-            }
+          const most = largest(score, n, top);
+          if (at > 0) {
+            const shrink = exponential(top - most, scratch);
+            scale(sum, shrink, width);
+            mass *= shrink;
+          }
+          top = most;
+          mass += weigh(score, n, top, scratch);
+          mix(sum, score, rows + values, pitch, old, width);
+          for (let i = old; i < n; i++) {
+            const key = keyOf(generated, line, at + i - length, step, r, room, entry) + head;
+            mix(sum, score + bytes(i), key + values, entry, 1, width);
           }
         }
-        finish(scratch, D);
-        for (let l = 0; l < count; l++) {
-          const row = out + laneAt(first, g, lane + l, group, H, D);
-          memory.copy(row, sum + <usize> l * width, width);
-        }
+        scale(sum, 1 / mass, width);
       }
     }
   }
+}
+
+/** Where the entry lies that row r has for step i. */
+// @ts-ignore: decorator
+@inline
+function keyOf(
+  generated: usize,
+  line: usize,
+  i: i32,
+  step: i32,
+  r: i32,
+  room: i32,
+  entry: usize,
+): usize {
+  const row = i < step ? load<i32>(line + bytes(i)) : r;
+  return generated + <usize> (i * room + row) * entry;
 }

@@ -1,5 +1,6 @@
 // What the WebAssembly module exports.
 
+import { CACHED_SCRATCH } from "./cached_attention";
 import { GEMM_SCRATCH } from "./gemm";
 import { TILE_SCRATCH } from "./tile";
 import { TRIE_SCRATCH } from "./trie_log_prob";
