@@ -57,6 +57,7 @@ export * from "./ops/top_k.ts";
 export * from "./ops/trie_log_prob.ts";
 export * from "./ops/unary.ts";
 export * from "./ops/value_and_grad.ts";
+export * from "./ops/weighted_mean.ts";
 
 export * from "./models/adamw.ts";
 export * from "./models/checkpoint.ts";

@@ -58,6 +58,11 @@ export class Device {
     return this.#backend.software;
   }
 
+  /** Whether a captured step is being recorded: what is uploaded now, every replay will see. */
+  get recording(): boolean {
+    return this.#recording !== undefined;
+  }
+
   /** The float type that this device computes in. */
   get float(): FloatDType {
     return this.#backend.float;

@@ -109,8 +109,10 @@ export function commonTape(name: string, tensors: readonly Tensor[]): Tape | und
 
 /** What the walk needs from the ops above this room: how to make a one, a zero, and a sum. */
 export interface TapeArithmetic {
-  /** A tensor like another, filled with a value. */
-  fullLike(tensor: Tensor, value: number): Tensor;
+  /** A one in the shape of a tensor of one element, to be read only. */
+  oneLike(tensor: Tensor): Tensor;
+  /** Zeros of a tensor's shape. */
+  zerosLike(tensor: Tensor): Tensor;
   /** The sum of two tensors of one shape. */
   add(a: Tensor, b: Tensor): Tensor;
 }
@@ -133,11 +135,11 @@ export function valueAndGradWith<P extends Tree, A extends unknown[]>(
       const value = f(lent, ...args);
       checkValue(value, tape);
       if (value.tracked) {
-        tape.backward(value.tracked, arithmetic.fullLike(value, 1), arithmetic.add);
+        tape.backward(value.tracked, arithmetic.oneLike(value), arithmetic.add);
       }
       const grads = mapTree(lent, (t) => {
         const { node, output } = t.tracked as Tracked;
-        return node.douts[output] ?? arithmetic.fullLike(t, 0);
+        return node.douts[output] ?? arithmetic.zerosLike(t);
       });
       return { value: value.at(undefined), grads };
     } finally {

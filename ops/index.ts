@@ -23,6 +23,7 @@ import * as takeRows from "./take_rows.ts";
 import * as topK from "./top_k.ts";
 import * as trieLogProb from "./trie_log_prob.ts";
 import * as unary from "./unary.ts";
+import * as weightedMean from "./weighted_mean.ts";
 
 /** The modules of this room that export ops; a test checks that none is missing. */
 const modules: readonly Record<string, unknown>[] = [
@@ -45,6 +46,7 @@ const modules: readonly Record<string, unknown>[] = [
   topK,
   trieLogProb,
   unary,
+  weightedMean,
 ];
 
 /** Every op, by registration. */

@@ -39,6 +39,14 @@ export function filled(
   return out;
 }
 
+/** A number as a tensor to be read only: a recorded step keeps it, so that no replay need fill it again. */
+export function scalar(device: Device, value: number, dtype: DType = device.float): Tensor {
+  if (!device.recording || (dtype === "int32" && !Number.isInteger(value))) {
+    return filled(device, [], value, dtype);
+  }
+  return device.tensor([value], [], dtype);
+}
+
 /** f(x) of every element. */
 export function mapped(kernels: UnaryKernels, birth: string, x: Tensor): Tensor {
   const out = x.device.empty(x.shape, x.device.float, birth);
@@ -55,8 +63,8 @@ export function operands(
 ): { device: Device; dtype: DType; a: Tensor; b: Tensor; shape: Shape } {
   const device = deviceOf(action, [a, b]);
   const dtype = (a instanceof Tensor ? a : b as Tensor).dtype;
-  const x = a instanceof Tensor ? a : filled(device, [], a, dtype);
-  const y = b instanceof Tensor ? b : filled(device, [], b, dtype);
+  const x = a instanceof Tensor ? a : scalar(device, a, dtype);
+  const y = b instanceof Tensor ? b : scalar(device, b, dtype);
   if (x.device !== y.device) {
     throw new DeviceError(
       `Cannot ${action} tensors of two devices: both must be on one, got ${x.device.kind} and ${y.device.kind}`,

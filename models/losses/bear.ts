@@ -5,11 +5,11 @@
  */
 import { ArgumentError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
-import { add, div, maximum, mul, sub } from "../../ops/binary.ts";
-import { sum } from "../../ops/reduce.ts";
+import { add, div, mul, sub } from "../../ops/binary.ts";
 import { stopGradient } from "../../ops/select.ts";
 import { checkBeam, checkDistribution, trieLogProb } from "../../ops/trie_log_prob.ts";
 import { logSigmoid, neg, sigmoid, softplus } from "../../ops/unary.ts";
+import { weightedMean } from "../../ops/weighted_mean.ts";
 import { type Loss, reduce, type Reduction, withChoices } from "./loss.ts";
 
 /** Options of {@link bear}. */
@@ -68,7 +68,7 @@ export function bear(options: BearOptions = {}): Loss {
     const x = div(sub(stopGradient(logBeta), logProb), xi);
     if (form === "released") {
       const w = stopGradient(mul(open, add(1, mul(lambda, sigmoid(neg(x))))));
-      return div(neg(sum(mul(w, logProb))), maximum(sum(w), 1)); // w >= 1 wherever there is one
+      return neg(weightedMean(logProb, w));
     }
     const regularizer: Tensor = form === "paper" ? logSigmoid(x) : softplus(x);
     return reduce(sub(mul(mul(lambda, open), regularizer), logProb), choices, reduction);

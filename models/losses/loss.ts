@@ -4,10 +4,10 @@
  * @module
  */
 import type { Tensor } from "../../core/tensor.ts";
-import { div, maximum } from "../../ops/binary.ts";
 import { cast } from "../../ops/select.ts";
 import { greaterEqual } from "../../ops/compare.ts";
 import { sum } from "../../ops/reduce.ts";
+import { weightedMean } from "../../ops/weighted_mean.ts";
 import type { DeviceTrie } from "../decode/trie.ts";
 
 /** The tokens that a batch's N rows of logits are to predict. */
@@ -46,6 +46,5 @@ export function withChoices(choices: Tensor, least: number): Tensor {
 
 /** Values (N), which are 0 where there is no target, to a scalar; 0 where there are no targets at all. */
 export function reduce(values: Tensor, choices: Tensor, reduction: Reduction): Tensor {
-  const total = sum(values);
-  return reduction === "sum" ? total : div(total, maximum(sum(withChoices(choices, 1)), 1));
+  return reduction === "sum" ? sum(values) : weightedMean(values, withChoices(choices, 1));
 }

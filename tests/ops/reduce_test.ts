@@ -1,4 +1,4 @@
-/** Reductions: sum, mean, max, min, argmax. */
+/** Reductions: sum, mean, max, min, argmax, weightedMean. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -10,6 +10,7 @@ import type { Tensor } from "../../core/tensor.ts";
 import { mul } from "../../ops/binary.ts";
 import { argmax, max, mean, min, sum } from "../../ops/reduce.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
+import { weightedMean } from "../../ops/weighted_mean.ts";
 import { equals, indexOf, integerTensors, onEachDevice, runs, shapes } from "./harness.ts";
 
 const oracle = cpu({ float: "float64" });
@@ -144,4 +145,41 @@ test("reductions: axes that are not there, or twice, are refused", () => {
   });
   assert.throws(() => max(x, [0, -2]), ArgumentError);
   assert.throws(() => argmax(oracle.tensor(1)), ShapeError);
+});
+
+onEachDevice("weightedMean: by the naive rule, and 0 where all weights are 0", async (device) => {
+  const numbers = fc.array(fc.record({ v: fc.integer({ min: -4, max: 4 }), w: fc.nat(3) }), {
+    minLength: 1,
+    maxLength: 200,
+  });
+  await fc.assert(
+    fc.asyncProperty(numbers, async (pairs) => {
+      using _scope = device.arena();
+      const [values, weights] = [pairs.map(({ v }) => v), pairs.map(({ w }) => w)].map((a) =>
+        device.tensor(a)
+      );
+      const total = pairs.reduce((t, { w }) => t + w, 0);
+      const sums = pairs.reduce((t, { v, w }) => t + v * w, 0);
+      await equals(weightedMean(values, weights), [], [total === 0 ? 0 : sums / total], 1e-6);
+      const { grads } = valueAndGrad((v: Tensor) => weightedMean(v, weights))(values);
+      const expected = pairs.map(({ w }) => total === 0 ? 0 : w / total);
+      await equals(grads, [pairs.length], expected, 1e-6);
+    }),
+    runs(device),
+  );
+});
+
+onEachDevice("weightedMean: NaN shows, in a value or in a weight", async (device) => {
+  for (const [values, weights] of [[[1, NaN], [1, 1]], [[1, 2], [0, NaN]]]) {
+    const mean = await weightedMean(device.tensor(values), device.tensor(weights)).item();
+    assert.ok(Number.isNaN(mean), `${mean}`);
+  }
+});
+
+test("weightedMean: shapes that differ are refused", () => {
+  assert.throws(
+    () => weightedMean(oracle.tensor([1, 2]), oracle.tensor([[1, 2]])),
+    (error) =>
+      error instanceof ShapeError && error.message.includes("must have the same shape, got (1, 2)"),
+  );
 });
