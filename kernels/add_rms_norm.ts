@@ -8,127 +8,184 @@
  *
  * @module
  */
-import { defineKernel } from "../core/kernel.ts";
+import type { FloatArray } from "../core/dtype.ts";
+import { defineKernel, type Kernel } from "../core/kernel.ts";
 import { ramp } from "./cases.ts";
+import { casesFor, type Element, LANES, wgslElement } from "./rms_norm.ts";
 import { simd } from "./wasm/modules.ts";
+
+type Views<K extends string> = { readonly [name in K]: FloatArray };
+type Sizes = { readonly N: "u32"; readonly C: "u32" };
 
 /** Rows and channels of the twin tests: rows whose last vector of four is not full, some reaching into the next line. */
 const SIZES = [[5, 8], [1, 3], [3, 5], [16, 13], [7, 9]] as const;
 
 /** sum, out, and r for the backward; one invocation a row. */
-export const addRmsNormForward = defineKernel({
-  name: "addRmsNormForward",
-  buffers: {
-    x: "read float",
-    y: "read float",
-    weight: "read float",
-    sum: "write float",
-    out: "write float",
-    rstd: "write float",
+function forwardKernel(element: Element): Kernel<
+  {
+    x: `read ${Element}`;
+    y: `read ${Element}`;
+    weight: `read ${Element}`;
+    sum: `write ${Element}`;
+    out: `write ${Element}`;
+    rstd: "write float";
   },
-  params: { N: "u32", C: "u32", eps: "f32" },
-  cpu({ x, y, weight, sum, out, rstd }, { N, C, eps }) {
-    for (let n = 0, row = 0; n < N; n++, row += C) {
-      let square = 0;
-      for (let c = 0; c < C; c++) {
-        const s = x[row + c] + y[row + c];
-        sum[row + c] = s;
-        square += s * s;
+  Sizes & { readonly eps: "f32" }
+> {
+  return defineKernel({
+    name: `addRmsNormForward ${element}`,
+    buffers: {
+      x: `read ${element}`,
+      y: `read ${element}`,
+      weight: `read ${element}`,
+      sum: `write ${element}`,
+      out: `write ${element}`,
+      rstd: "write float",
+    },
+    params: { N: "u32", C: "u32", eps: "f32" },
+    cpu(
+      { x, y, weight, sum, out, rstd }: Views<"x" | "y" | "weight" | "sum" | "out" | "rstd">,
+      { N, C, eps },
+    ): void {
+      for (let n = 0, row = 0; n < N; n++, row += C) {
+        let square = 0;
+        for (let c = 0; c < C; c++) {
+          const s = x[row + c] + y[row + c];
+          sum[row + c] = s;
+          square += s * s;
+        }
+        const r = 1 / Math.sqrt(square / C + eps);
+        for (let c = 0; c < C; c++) out[row + c] = sum[row + c] * r * weight[c];
+        rstd[n] = r;
       }
-      const r = 1 / Math.sqrt(square / C + eps);
-      for (let c = 0; c < C; c++) out[row + c] = sum[row + c] * r * weight[c];
-      rstd[n] = r;
-    }
-  },
-  wasm: {
-    module: simd,
-    function: "addRmsNormForward",
-    args: (a, { C, eps }) => [a.x, a.y, a.weight, a.sum, a.out, a.rstd, C, eps],
-    items: ({ N }) => N,
-    work: ({ N, C }) => 3 * N * C,
-  },
-  invocations: ({ N }) => N,
-  wgsl: `
+    },
+    wasm: {
+      module: simd,
+      function: "addRmsNormForward",
+      args: (a, { C, eps }) => [a.x, a.y, a.weight, a.sum, a.out, a.rstd, C, eps],
+      items: ({ N }) => N,
+      work: ({ N, C }) => 3 * N * C,
+    },
+    invocations: ({ N }) => N,
+    wgsl: `${wgslElement(element)}
 fn kernel(n: u32) {
-  let row = n * p.C;
-  var square = 0.0;
-  for (var c = 0u; c < p.C; c++) {
+  let width = p.C / ${LANES[element]}u;
+  let row = n * width;
+  var square = F(0.0);
+  for (var c = 0u; c < width; c++) {
     let s = x[row + c] + y[row + c];
     sum[row + c] = s;
     square += s * s;
   }
-  let r = 1.0 / sqrt(square / f32(p.C) + p.eps);
-  for (var c = 0u; c < p.C; c++) { out[row + c] = sum[row + c] * r * weight[c]; }
+  let r = 1.0 / sqrt(sumOf(square) / f32(p.C) + p.eps);
+  for (var c = 0u; c < width; c++) { out[row + c] = sum[row + c] * r * weight[c]; }
   rstd[n] = r;
 }`,
-  cases: () =>
-    SIZES.map(([N, C]) => ({
-      name: `${N} rows of ${C}`,
-      params: { N, C, eps: 1e-5 },
-      buffers: {
-        x: ramp(N * C, 1),
-        y: ramp(N * C, 3),
-        weight: ramp(C, 2),
-        sum: N * C,
-        out: N * C,
-        rstd: N,
-      },
-    })),
-});
+    cases: () =>
+      casesFor(
+        element,
+        SIZES.map(([N, C]) => ({
+          name: `${N} rows of ${C}`,
+          params: { N, C, eps: 1e-5 },
+          buffers: {
+            x: ramp(N * C, 1),
+            y: ramp(N * C, 3),
+            weight: ramp(C, 2),
+            sum: N * C,
+            out: N * C,
+            rstd: N,
+          },
+        })),
+      ),
+  });
+}
+
+/** Any C. */
+export const addRmsNormForward = forwardKernel("float");
+
+/** C a multiple of 4. */
+export const addRmsNormForward4 = forwardKernel("float4");
 
 /** dx = dsum + r (w dout - xhat mean(w dout xhat)) with xhat = sum r; one invocation a row. */
-export const addRmsNormBackward = defineKernel({
-  name: "addRmsNormBackward",
-  buffers: {
-    dout: "read float",
-    dsum: "read float",
-    sum: "read float",
-    weight: "read float",
-    rstd: "read float",
-    dx: "write float",
+function backwardKernel(element: Element): Kernel<
+  {
+    dout: `read ${Element}`;
+    dsum: `read ${Element}`;
+    sum: `read ${Element}`;
+    weight: `read ${Element}`;
+    rstd: "read float";
+    dx: `write ${Element}`;
   },
-  params: { N: "u32", C: "u32" },
-  cpu({ dout, dsum, sum, weight, rstd, dx }, { N, C }) {
-    for (let n = 0, row = 0; n < N; n++, row += C) {
-      const r = rstd[n];
-      let dot = 0;
-      for (let c = 0; c < C; c++) dot += weight[c] * dout[row + c] * sum[row + c];
-      const pull = (dot * r * r) / C;
-      for (let c = 0; c < C; c++) {
-        dx[row + c] = dsum[row + c] + r * (weight[c] * dout[row + c] - sum[row + c] * pull);
+  Sizes
+> {
+  return defineKernel({
+    name: `addRmsNormBackward ${element}`,
+    buffers: {
+      dout: `read ${element}`,
+      dsum: `read ${element}`,
+      sum: `read ${element}`,
+      weight: `read ${element}`,
+      rstd: "read float",
+      dx: `write ${element}`,
+    },
+    params: { N: "u32", C: "u32" },
+    cpu(
+      { dout, dsum, sum, weight, rstd, dx }: Views<
+        "dout" | "dsum" | "sum" | "weight" | "rstd" | "dx"
+      >,
+      { N, C },
+    ): void {
+      for (let n = 0, row = 0; n < N; n++, row += C) {
+        const r = rstd[n];
+        let dot = 0;
+        for (let c = 0; c < C; c++) dot += weight[c] * dout[row + c] * sum[row + c];
+        const pull = (dot * r * r) / C;
+        for (let c = 0; c < C; c++) {
+          dx[row + c] = dsum[row + c] + r * (weight[c] * dout[row + c] - sum[row + c] * pull);
+        }
       }
-    }
-  },
-  wasm: {
-    module: simd,
-    function: "addRmsNormBackward",
-    args: (a, { C }) => [a.dout, a.dsum, a.sum, a.weight, a.rstd, a.dx, C],
-    items: ({ N }) => N,
-    work: ({ N, C }) => 3 * N * C,
-  },
-  invocations: ({ N }) => N,
-  wgsl: `
+    },
+    wasm: {
+      module: simd,
+      function: "addRmsNormBackward",
+      args: (a, { C }) => [a.dout, a.dsum, a.sum, a.weight, a.rstd, a.dx, C],
+      items: ({ N }) => N,
+      work: ({ N, C }) => 3 * N * C,
+    },
+    invocations: ({ N }) => N,
+    wgsl: `${wgslElement(element)}
 fn kernel(n: u32) {
-  let row = n * p.C;
+  let width = p.C / ${LANES[element]}u;
+  let row = n * width;
   let r = rstd[n];
-  var dot = 0.0;
-  for (var c = 0u; c < p.C; c++) { dot += weight[c] * dout[row + c] * sum[row + c]; }
-  let pull = dot * r * r / f32(p.C);
-  for (var c = 0u; c < p.C; c++) {
+  var dot = F(0.0);
+  for (var c = 0u; c < width; c++) { dot += weight[c] * dout[row + c] * sum[row + c]; }
+  let pull = sumOf(dot) * r * r / f32(p.C);
+  for (var c = 0u; c < width; c++) {
     dx[row + c] = dsum[row + c] + r * (weight[c] * dout[row + c] - sum[row + c] * pull);
   }
 }`,
-  cases: () =>
-    SIZES.map(([N, C]) => ({
-      name: `${N} rows of ${C}`,
-      params: { N, C },
-      buffers: {
-        dout: ramp(N * C, 3),
-        dsum: ramp(N * C, 5),
-        sum: ramp(N * C, 1),
-        weight: ramp(C, 2),
-        rstd: ramp(N, 4).map((r) => r + 2),
-        dx: N * C,
-      },
-    })),
-});
+    cases: () =>
+      casesFor(
+        element,
+        SIZES.map(([N, C]) => ({
+          name: `${N} rows of ${C}`,
+          params: { N, C },
+          buffers: {
+            dout: ramp(N * C, 3),
+            dsum: ramp(N * C, 5),
+            sum: ramp(N * C, 1),
+            weight: ramp(C, 2),
+            rstd: ramp(N, 4).map((r) => r + 2),
+            dx: N * C,
+          },
+        })),
+      ),
+  });
+}
+
+/** Any C. */
+export const addRmsNormBackward = backwardKernel("float");
+
+/** C a multiple of 4. */
+export const addRmsNormBackward4 = backwardKernel("float4");

@@ -10,64 +10,134 @@
  *
  * @module
  */
-import { defineKernel } from "../core/kernel.ts";
+import type { FloatArray } from "../core/dtype.ts";
+import { defineKernel, type Kernel } from "../core/kernel.ts";
 import { ramp } from "./cases.ts";
 import { simd } from "./wasm/modules.ts";
 
-/** One invocation a head of a row. */
-export const rotate = defineKernel({
-  name: "rotate",
-  buffers: { x: "read float", table: "read float", positions: "read int", out: "write float" },
-  params: { N: "u32", H: "u32", turned: "u32", D: "u32", period: "u32", rows: "u32", turn: "f32" },
-  cpu({ x, table, positions, out }, { N, H, turned, D, period, rows, turn }): void {
-    const half = D / 2;
-    for (let n = 0, at = 0; n < N; n++) {
-      const position = Math.min(Math.max(positions[n % period], 0), rows - 1);
-      for (let h = 0; h < turned; h++, at += D) {
-        for (let i = 0; i < half; i++) {
-          const c = table[position * D + i];
-          const s = table[position * D + half + i] * turn;
-          const left = x[at + i];
-          const right = x[at + half + i];
-          out[at + i] = left * c - right * s;
-          out[at + half + i] = right * c + left * s;
+/** Sizes, directions and numbers of heads that rotate in the twin tests. */
+const CASES = [
+  { D: 8, turn: 1, turned: 3 },
+  { D: 8, turn: -1, turned: 2 },
+  { D: 6, turn: 1, turned: 3 },
+  { D: 6, turn: -1, turned: 1 },
+  { D: 36, turn: -1, turned: 2 },
+  { D: 32, turn: 1, turned: 0 },
+] as const;
+
+type Element = "float" | "float4";
+
+type Params = {
+  readonly N: "u32";
+  readonly H: "u32";
+  readonly turned: "u32";
+  readonly D: "u32";
+  readonly period: "u32";
+  readonly rows: "u32";
+  readonly turn: "f32";
+};
+
+/**
+ * An invocation takes a head of a row, those that rotate first, so that neighbours do the same; `lanes` channels at a
+ * time.
+ */
+function rotateKernel(element: Element): Kernel<
+  {
+    x: `read ${Element}`;
+    table: `read ${Element}`;
+    positions: "read int";
+    out: `write ${Element}`;
+  },
+  Params
+> {
+  const lanes = element === "float4" ? 4 : 1;
+  return defineKernel({
+    name: `rotate ${element}`,
+    buffers: {
+      x: `read ${element}`,
+      table: `read ${element}`,
+      positions: "read int",
+      out: `write ${element}`,
+    },
+    params: {
+      N: "u32",
+      H: "u32",
+      turned: "u32",
+      D: "u32",
+      period: "u32",
+      rows: "u32",
+      turn: "f32",
+    },
+    cpu(
+      { x, table, positions, out }: {
+        x: FloatArray;
+        table: FloatArray;
+        positions: Int32Array;
+        out: FloatArray;
+      },
+      { N, H, turned, D, period, rows, turn },
+    ): void {
+      const half = D / 2;
+      for (let n = 0, at = 0; n < N; n++) {
+        const position = Math.min(Math.max(positions[n % period], 0), rows - 1);
+        for (let h = 0; h < turned; h++, at += D) {
+          for (let i = 0; i < half; i++) {
+            const c = table[position * D + i];
+            const s = table[position * D + half + i] * turn;
+            const left = x[at + i];
+            const right = x[at + half + i];
+            out[at + i] = left * c - right * s;
+            out[at + half + i] = right * c + left * s;
+          }
         }
+        for (const end = (n + 1) * H * D; at < end; at++) out[at] = x[at];
       }
-      for (const end = (n + 1) * H * D; at < end; at++) out[at] = x[at];
-    }
-  },
-  wasm: {
-    module: simd,
-    function: "rotate",
-    args: (
-      { x, table, positions, out },
-      { H, turned, D, period, rows, turn },
-    ) => [x, table, positions, out, H, turned, D, period, rows, turn],
-    items: ({ N }) => N,
-    work: ({ N, H, D }) => N * H * D,
-  },
-  invocations: ({ N, H }) => N * H,
-  wgsl: `
+    },
+    wasm: {
+      module: simd,
+      function: "rotate",
+      args: (
+        { x, table, positions, out },
+        { H, turned, D, period, rows, turn },
+      ) => [x, table, positions, out, H, turned, D, period, rows, turn],
+      items: ({ N }) => N,
+      work: ({ N, H, D }) => N * H * D,
+    },
+    invocations: ({ N, H }) => N * H,
+    wgsl: `
 fn kernel(i: u32) {
-  if (i % p.H >= p.turned) {
-    for (var d = i * p.D; d < (i + 1u) * p.D; d++) { out[d] = x[d]; }
+  let width = p.D / ${lanes}u;
+  let moving = p.N * p.turned;
+  if (i >= moving) {
+    let rest = p.H - p.turned;
+    let at = ((i - moving) / rest * p.H + p.turned + (i - moving) % rest) * width;
+    for (var d = at; d < at + width; d++) { out[d] = x[d]; }
     return;
   }
-  let half = p.D / 2u;
-  let row = u32(clamp(positions[i / p.H % p.period], 0, i32(p.rows) - 1)) * p.D;
+  let half = width / 2u;
+  let n = i / p.turned;
+  let at = (n * p.H + i % p.turned) * width;
+  let row = u32(clamp(positions[n % p.period], 0, i32(p.rows) - 1)) * width;
   for (var d = 0u; d < half; d++) {
     let c = table[row + d];
     let s = table[row + half + d] * p.turn;
-    let left = x[i * p.D + d];
-    let right = x[i * p.D + half + d];
-    out[i * p.D + d] = left * c - right * s;
-    out[i * p.D + half + d] = right * c + left * s;
+    let left = x[at + d];
+    let right = x[at + half + d];
+    out[at + d] = left * c - right * s;
+    out[at + half + d] = right * c + left * s;
   }
 }`,
-  cases: () =>
-    [[8, 1, 3], [8, -1, 2], [6, 1, 3], [6, -1, 1], [36, -1, 2]].map(([D, turn, turned]) => ({
-      name: `4 rows, ${turned} of 3 heads of ${D}, turn ${turn}, positions 1 and one too large`,
-      params: { N: 4, H: 3, turned, D, period: 2, rows: 5, turn },
-      buffers: { x: ramp(12 * D, 1), table: ramp(5 * D, 2), positions: [1, 9], out: 12 * D },
-    })),
-});
+    cases: () =>
+      CASES.filter(({ D }) => D % (2 * lanes) === 0).map(({ D, turn, turned }) => ({
+        name: `4 rows, ${turned} of 3 heads of ${D}, turn ${turn}, positions 1 and one too large`,
+        params: { N: 4, H: 3, turned, D, period: 2, rows: 5, turn },
+        buffers: { x: ramp(12 * D, 1), table: ramp(5 * D, 2), positions: [1, 9], out: 12 * D },
+      })),
+  });
+}
+
+/** Any even D. */
+export const rotate = rotateKernel("float");
+
+/** D a multiple of 8. */
+export const rotate4 = rotateKernel("float4");

@@ -2,8 +2,8 @@ import { ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { addRmsNormBackward, addRmsNormForward } from "../kernels/add_rms_norm.ts";
-import { rmsNormBackwardWeight, rmsNormBackwardX, rmsNormForward } from "../kernels/rms_norm.ts";
+import * as joined from "../kernels/add_rms_norm.ts";
+import * as plain from "../kernels/rms_norm.ts";
 import { sample } from "./cases.ts";
 import { filled } from "./launch.ts";
 
@@ -28,7 +28,12 @@ export const rmsNorm: Op<[x: Tensor, weight: Tensor, eps: number], Tensor> = def
     const { C, N } = rows(x, weight);
     const out = x.device.empty(x.shape, x.dtype, "rmsNorm");
     const rstd = x.device.empty([N], x.dtype, "rmsNorm");
-    x.device.run(rmsNormForward, { x, weight, out, rstd }, { N, C, eps });
+    x.device.run(C % 4 === 0 ? plain.rmsNormForward4 : plain.rmsNormForward, {
+      x,
+      weight,
+      out,
+      rstd,
+    }, { N, C, eps });
     return { out, saved: { rstd } };
   },
   backward: (dout, { rstd }, [x, weight]) => [
@@ -72,7 +77,14 @@ export const addRmsNorm: Op<
     }
     const [sum, normed] = [0, 1].map(() => device.empty(shape, dtype, "addRmsNorm"));
     const rstd = device.empty([N], dtype, "addRmsNorm");
-    device.run(addRmsNormForward, { x, y, weight, sum, out: normed, rstd }, { N, C, eps });
+    device.run(C % 4 === 0 ? joined.addRmsNormForward4 : joined.addRmsNormForward, {
+      x,
+      y,
+      weight,
+      sum,
+      out: normed,
+      rstd,
+    }, { N, C, eps });
     return { out: { sum, normed }, saved: { sum, rstd } };
   },
   backward({ sum: dsum, normed: dout }, { sum, rstd }, [, , weight]) {
@@ -81,8 +93,16 @@ export const addRmsNorm: Op<
     const shared = (): Tensor => { // dx = dy = dsum + r (w dout - xhat mean(w dout xhat))
       if (dx !== undefined || dout === undefined) return dx as Tensor;
       if (dsum === undefined) return dx = gradientOfX(dout, sum, weight, rstd);
+      const { N, C } = rows(sum, weight);
       dx = device.empty(shape, dtype, "addRmsNorm gradient");
-      device.run(addRmsNormBackward, { dout, dsum, sum, weight, rstd, dx }, rows(sum, weight));
+      device.run(C % 4 === 0 ? joined.addRmsNormBackward4 : joined.addRmsNormBackward, {
+        dout,
+        dsum,
+        sum,
+        weight,
+        rstd,
+        dx,
+      }, { N, C });
       return dx;
     };
     return [
@@ -102,15 +122,28 @@ export const addRmsNorm: Op<
 
 /** dx = r (w dout - xhat mean(w dout xhat)). */
 function gradientOfX(dout: Tensor, x: Tensor, weight: Tensor, rstd: Tensor): Tensor {
+  const { N, C } = rows(x, weight);
   const dx = x.device.empty(x.shape, x.dtype, "rmsNorm gradient");
-  x.device.run(rmsNormBackwardX, { dout, x, weight, rstd, dx }, rows(x, weight));
+  x.device.run(C % 4 === 0 ? plain.rmsNormBackwardX4 : plain.rmsNormBackwardX, {
+    dout,
+    x,
+    weight,
+    rstd,
+    dx,
+  }, { N, C });
   return dx;
 }
 
 /** dw = sum_n dout xhat. */
 function gradientOfWeight(dout: Tensor, x: Tensor, weight: Tensor, rstd: Tensor): Tensor {
+  const { N, C } = rows(x, weight);
   const dweight = x.device.empty(weight.shape, x.dtype, "rmsNorm gradient");
-  x.device.run(rmsNormBackwardWeight, { dout, x, rstd, dweight }, rows(x, weight));
+  x.device.run(C % 4 === 0 ? plain.rmsNormBackwardWeight4 : plain.rmsNormBackwardWeight, {
+    dout,
+    x,
+    rstd,
+    dweight,
+  }, { N, C });
   return dweight;
 }
 

@@ -2,7 +2,7 @@ import { ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { rotate } from "../kernels/rope.ts";
+import { rotate, rotate4 } from "../kernels/rope.ts";
 import { indices, sample } from "./cases.ts";
 
 /** What {@link rope} looks angles up in: constants, so no gradient flows to them. */
@@ -85,6 +85,7 @@ function rotated(
   }
   const out = x.device.empty(x.shape, x.dtype, birth);
   const params = { N: B * T, H, turned, D, period: positions.size, rows: angles.shape[0], turn };
-  x.device.run(rotate, { x, table: angles, positions, out }, params);
+  const kernel = D % 8 === 0 ? rotate4 : rotate;
+  x.device.run(kernel, { x, table: angles, positions, out }, params);
   return out;
 }
