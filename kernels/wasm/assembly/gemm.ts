@@ -2,7 +2,7 @@
 // panels of B and A are packed so that the 5x8 micro-kernel reads both in order, from cache. A and B come with
 // strides in elements (row, column), so a transpose is only another pair of strides. C is dense.
 
-import { madd } from "./maths";
+import { lane, madd } from "./maths";
 
 /**
  * Rows and columns of the micro-tile: ten accumulators of four lanes, which leave registers for two vectors of B, four
@@ -29,33 +29,59 @@ function put(c: usize, left: v128, right: v128, add: bool): void {
 /**
  * A 5x8 tile of C (+)= the packed rows at `a` ([K][5]) times the packed columns at `b` ([K][8]). Runtimes that check the
  * bounds of each load are bound by the number of loads: so four numbers of A are loaded at once. The second such load reads
- * three numbers too many.
+ * three numbers too many. The way out in the middle of the loop keeps V8 from mixing its halves, for which there
+ * are not enough registers.
  */
 function micro(K: i32, a: usize, b: usize, c: usize, pitch: usize, add: bool): void {
   let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
   let c30 = c00, c31 = c00, c40 = c00, c41 = c00;
   const end = b + <usize> K * 32;
   while (b < end) {
-    const b0 = v128.load(b), b1 = v128.load(b, 16);
-    let four = v128.load(a);
-    let x = v128.shuffle<f32>(four, four, 0, 0, 0, 0);
-    c00 = madd(x, b0, c00);
-    c01 = madd(x, b1, c01);
-    x = v128.shuffle<f32>(four, four, 1, 1, 1, 1);
-    c10 = madd(x, b0, c10);
-    c11 = madd(x, b1, c11);
-    x = v128.shuffle<f32>(four, four, 2, 2, 2, 2);
-    c20 = madd(x, b0, c20);
-    c21 = madd(x, b1, c21);
-    x = v128.shuffle<f32>(four, four, 3, 3, 3, 3);
-    c30 = madd(x, b0, c30);
-    c31 = madd(x, b1, c31);
-    four = v128.load(a, 16);
-    x = v128.shuffle<f32>(four, four, 0, 0, 0, 0);
-    c40 = madd(x, b0, c40);
-    c41 = madd(x, b1, c41);
-    a += 20;
-    b += 32;
+    {
+      const b0 = v128.load(b), b1 = v128.load(b, 16);
+      let four = v128.load(a);
+      let x = lane(four, 0);
+      c00 = madd(x, b0, c00);
+      c01 = madd(x, b1, c01);
+      x = lane(four, 1);
+      c10 = madd(x, b0, c10);
+      c11 = madd(x, b1, c11);
+      x = lane(four, 2);
+      c20 = madd(x, b0, c20);
+      c21 = madd(x, b1, c21);
+      x = lane(four, 3);
+      c30 = madd(x, b0, c30);
+      c31 = madd(x, b1, c31);
+      four = v128.load(a, 16);
+      x = lane(four, 0);
+      c40 = madd(x, b0, c40);
+      c41 = madd(x, b1, c41);
+      a += 20;
+      b += 32;
+    }
+    if (b === end) break;
+    {
+      const b0 = v128.load(b), b1 = v128.load(b, 16);
+      let four = v128.load(a);
+      let x = lane(four, 0);
+      c00 = madd(x, b0, c00);
+      c01 = madd(x, b1, c01);
+      x = lane(four, 1);
+      c10 = madd(x, b0, c10);
+      c11 = madd(x, b1, c11);
+      x = lane(four, 2);
+      c20 = madd(x, b0, c20);
+      c21 = madd(x, b1, c21);
+      x = lane(four, 3);
+      c30 = madd(x, b0, c30);
+      c31 = madd(x, b1, c31);
+      four = v128.load(a, 16);
+      x = lane(four, 0);
+      c40 = madd(x, b0, c40);
+      c41 = madd(x, b1, c41);
+      a += 20;
+      b += 32;
+    }
   }
   put(c, c00, c01, add);
   put(c + pitch, c10, c11, add);
@@ -97,6 +123,20 @@ function packA(to: usize, a: usize, M: i32, K: i32, row: usize, column: usize): 
   }
 }
 
+/** Four numbers of each of four columns, to rows of eight. */
+// @ts-ignore: decorator
+@inline
+function turn(to: usize, from: usize, column: usize): void {
+  const c0 = v128.load(from), c1 = v128.load(from + column);
+  const c2 = v128.load(from + 2 * column), c3 = v128.load(from + 3 * column);
+  const ab = v128.shuffle<f32>(c0, c1, 0, 4, 1, 5), cd = v128.shuffle<f32>(c2, c3, 0, 4, 1, 5);
+  const AB = v128.shuffle<f32>(c0, c1, 2, 6, 3, 7), CD = v128.shuffle<f32>(c2, c3, 2, 6, 3, 7);
+  v128.store(to, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5));
+  v128.store(to, v128.shuffle<f32>(ab, cd, 2, 3, 6, 7), 32);
+  v128.store(to, v128.shuffle<f32>(AB, CD, 0, 1, 4, 5), 64);
+  v128.store(to, v128.shuffle<f32>(AB, CD, 2, 3, 6, 7), 96);
+}
+
 /** Packs N columns of B as [N / 8][K][8], the last group filled up with zeros. Strides in bytes. */
 function packB(to: usize, b: usize, N: i32, K: i32, row: usize, column: usize): void {
   for (let j = 0; j < N; j += NR) {
@@ -108,18 +148,14 @@ function packB(to: usize, b: usize, N: i32, K: i32, row: usize, column: usize): 
         from += row;
         to += 32;
       }
-    } else if (N - j >= NR) {
-      for (let k = 0; k < K; k++) {
-        store<f32>(to, load<f32>(from));
-        store<f32>(to, load<f32>(from + column), 4);
-        store<f32>(to, load<f32>(from + 2 * column), 8);
-        store<f32>(to, load<f32>(from + 3 * column), 12);
-        store<f32>(to, load<f32>(from + 4 * column), 16);
-        store<f32>(to, load<f32>(from + 5 * column), 20);
-        store<f32>(to, load<f32>(from + 6 * column), 24);
-        store<f32>(to, load<f32>(from + 7 * column), 28);
-        from += row;
-        to += 32;
+    } else if (N - j >= NR && row == 4) { // eight columns side by side: a transpose
+      let k = 0;
+      for (; k + 4 <= K; k += 4, from += 16, to += 128) {
+        turn(to, from, column);
+        turn(to + 16, from + 4 * column, column);
+      }
+      for (; k < K; k++, from += 4, to += 32) {
+        for (let c: usize = 0; c < 8; c++) store<f32>(to + (c << 2), load<f32>(from + c * column));
       }
     } else {
       for (let k = 0; k < K; k++) {

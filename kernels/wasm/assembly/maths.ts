@@ -6,23 +6,27 @@ const LN2_HIGH: f32 = 0.693145751953125;
 const LN2_LOW: f32 = 1.4286068203094172e-6;
 
 /** Bytes at the beginning of the scratch memory that hold the constants of `exp4`. */
-export const CONSTANTS: usize = 13 * 16;
+export const CONSTANTS: usize = 4 * 16;
 
-/** Writes the constants of `exp4`: V8 would make each of them anew at each use, in more time than a load takes. */
+/**
+ * Writes the constants of `exp4`, four to a vector: V8 would make each of them anew at each use, in more time than a
+ * shuffle takes, and checks the bounds of each load.
+ */
 export function prepare(scratch: usize): void {
-  v128.store(scratch, f32x4.splat(-88));
-  v128.store(scratch, f32x4.splat(88.5), 16);
-  v128.store(scratch, f32x4.splat(LOG2E), 32);
-  v128.store(scratch, f32x4.splat(12582912), 48);
-  v128.store(scratch, f32x4.splat(LN2_HIGH), 64);
-  v128.store(scratch, f32x4.splat(LN2_LOW), 80);
-  v128.store(scratch, f32x4.splat(1.0 / 5040), 96);
-  v128.store(scratch, f32x4.splat(1.0 / 720), 112);
-  v128.store(scratch, f32x4.splat(1.0 / 120), 128);
-  v128.store(scratch, f32x4.splat(1.0 / 24), 144);
-  v128.store(scratch, f32x4.splat(1.0 / 6), 160);
-  v128.store(scratch, f32x4.splat(0.5), 176);
-  v128.store(scratch, f32x4.splat(1), 192);
+  v128.store(scratch, f32x4(-88, 88.5, LOG2E, 12582912));
+  v128.store(scratch, f32x4(LN2_HIGH, LN2_LOW, 1.0 / 5040, 1.0 / 720), 16);
+  v128.store(scratch, f32x4(1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5), 32);
+  v128.store(scratch, f32x4.splat(1), 48);
+}
+
+/** Lane k of x in all lanes. */
+// @ts-ignore: decorator
+@inline
+export function lane(x: v128, k: i32): v128 {
+  if (k === 0) return v128.shuffle<f32>(x, x, 0, 0, 0, 0);
+  if (k === 1) return v128.shuffle<f32>(x, x, 1, 1, 1, 1);
+  if (k === 2) return v128.shuffle<f32>(x, x, 2, 2, 2, 2);
+  return v128.shuffle<f32>(x, x, 3, 3, 3, 3);
 }
 
 /** a b + c, in one rounding where the features allow it. */
@@ -60,16 +64,18 @@ export function sumLanes(x: v128): f32 {
 // @ts-ignore: decorator
 @inline
 export function exp4(x: v128, scratch: usize): v128 {
-  const one = v128.load(scratch, 192), shift = v128.load(scratch, 48);
-  x = f32x4.pmin(f32x4.pmax(x, v128.load(scratch)), v128.load(scratch, 16));
-  const shifted = madd(x, v128.load(scratch, 32), shift);
+  const range = v128.load(scratch), high = v128.load(scratch, 16);
+  const low = v128.load(scratch, 32), one = v128.load(scratch, 48);
+  const shift = lane(range, 3);
+  x = f32x4.pmin(f32x4.pmax(x, lane(range, 0)), lane(range, 1));
+  const shifted = madd(x, lane(range, 2), shift);
   const n = f32x4.sub(shifted, shift);
-  const r = nmadd(n, v128.load(scratch, 80), nmadd(n, v128.load(scratch, 64), x));
-  let e = madd(r, v128.load(scratch, 96), v128.load(scratch, 112));
-  e = madd(r, e, v128.load(scratch, 128));
-  e = madd(r, e, v128.load(scratch, 144));
-  e = madd(r, e, v128.load(scratch, 160));
-  e = madd(r, e, v128.load(scratch, 176));
+  const r = nmadd(n, lane(high, 1), nmadd(n, lane(high, 0), x));
+  let e = madd(r, lane(high, 2), lane(high, 3));
+  e = madd(r, e, lane(low, 0));
+  e = madd(r, e, lane(low, 1));
+  e = madd(r, e, lane(low, 2));
+  e = madd(r, e, lane(low, 3));
   e = madd(r, e, one);
   e = madd(r, e, one);
   return f32x4.mul(e, i32x4.add(i32x4.shl(shifted, 23), one));
@@ -79,7 +85,7 @@ export function exp4(x: v128, scratch: usize): v128 {
 // @ts-ignore: decorator
 @inline
 export function sigmoid4(x: v128, scratch: usize): v128 {
-  const one = v128.load(scratch, 192);
+  const one = v128.load(scratch, 48);
   const e = exp4(f32x4.neg(f32x4.abs(x)), scratch);
   const top = v128.bitselect(one, e, f32x4.ge(x, f32x4.splat(0)));
   return f32x4.div(top, f32x4.add(one, e));

@@ -8,7 +8,7 @@
 //
 // D is a multiple of 4, at most MAX_D. Sizes are in elements, addresses and pitches in bytes.
 
-import { CONSTANTS, exp4, madd } from "./maths";
+import { CONSTANTS, exp4, lane, madd } from "./maths";
 
 /** Rows side by side. */
 export const LANES: i32 = 8;
@@ -108,58 +108,58 @@ export function dots(out: usize, rows: usize, pitch: usize, n: i32, x: usize, D:
     for (let at = x; at < end; at += 128, r0 += 16, r1 += 16, r2 += 16, r3 += 16) {
       const y0 = v128.load(r0), y1 = v128.load(r1), y2 = v128.load(r2), y3 = v128.load(r3);
       let x0 = v128.load(at), x1 = v128.load(at, 16);
-      let y = v128.shuffle<f32>(y0, y0, 0, 0, 0, 0);
+      let y = lane(y0, 0);
       s00 = madd(y, x0, s00);
       s01 = madd(y, x1, s01);
-      y = v128.shuffle<f32>(y1, y1, 0, 0, 0, 0);
+      y = lane(y1, 0);
       s10 = madd(y, x0, s10);
       s11 = madd(y, x1, s11);
-      y = v128.shuffle<f32>(y2, y2, 0, 0, 0, 0);
+      y = lane(y2, 0);
       s20 = madd(y, x0, s20);
       s21 = madd(y, x1, s21);
-      y = v128.shuffle<f32>(y3, y3, 0, 0, 0, 0);
+      y = lane(y3, 0);
       s30 = madd(y, x0, s30);
       s31 = madd(y, x1, s31);
       x0 = v128.load(at, 32);
       x1 = v128.load(at, 48);
-      y = v128.shuffle<f32>(y0, y0, 1, 1, 1, 1);
+      y = lane(y0, 1);
       s00 = madd(y, x0, s00);
       s01 = madd(y, x1, s01);
-      y = v128.shuffle<f32>(y1, y1, 1, 1, 1, 1);
+      y = lane(y1, 1);
       s10 = madd(y, x0, s10);
       s11 = madd(y, x1, s11);
-      y = v128.shuffle<f32>(y2, y2, 1, 1, 1, 1);
+      y = lane(y2, 1);
       s20 = madd(y, x0, s20);
       s21 = madd(y, x1, s21);
-      y = v128.shuffle<f32>(y3, y3, 1, 1, 1, 1);
+      y = lane(y3, 1);
       s30 = madd(y, x0, s30);
       s31 = madd(y, x1, s31);
       x0 = v128.load(at, 64);
       x1 = v128.load(at, 80);
-      y = v128.shuffle<f32>(y0, y0, 2, 2, 2, 2);
+      y = lane(y0, 2);
       s00 = madd(y, x0, s00);
       s01 = madd(y, x1, s01);
-      y = v128.shuffle<f32>(y1, y1, 2, 2, 2, 2);
+      y = lane(y1, 2);
       s10 = madd(y, x0, s10);
       s11 = madd(y, x1, s11);
-      y = v128.shuffle<f32>(y2, y2, 2, 2, 2, 2);
+      y = lane(y2, 2);
       s20 = madd(y, x0, s20);
       s21 = madd(y, x1, s21);
-      y = v128.shuffle<f32>(y3, y3, 2, 2, 2, 2);
+      y = lane(y3, 2);
       s30 = madd(y, x0, s30);
       s31 = madd(y, x1, s31);
       x0 = v128.load(at, 96);
       x1 = v128.load(at, 112);
-      y = v128.shuffle<f32>(y0, y0, 3, 3, 3, 3);
+      y = lane(y0, 3);
       s00 = madd(y, x0, s00);
       s01 = madd(y, x1, s01);
-      y = v128.shuffle<f32>(y1, y1, 3, 3, 3, 3);
+      y = lane(y1, 3);
       s10 = madd(y, x0, s10);
       s11 = madd(y, x1, s11);
-      y = v128.shuffle<f32>(y2, y2, 3, 3, 3, 3);
+      y = lane(y2, 3);
       s20 = madd(y, x0, s20);
       s21 = madd(y, x1, s21);
-      y = v128.shuffle<f32>(y3, y3, 3, 3, 3, 3);
+      y = lane(y3, 3);
       s30 = madd(y, x0, s30);
       s31 = madd(y, x1, s31);
     }
@@ -186,14 +186,14 @@ export function mix(sums: usize, w: usize, rows: usize, pitch: usize, n: i32, D:
     let row = rows + d;
     for (let at = w; at < end; at += 32, row += pitch) {
       const y = v128.load(row), left = v128.load(at), right = v128.load(at, 16);
-      s0 = madd(v128.shuffle<f32>(left, left, 0, 0, 0, 0), y, s0);
-      s1 = madd(v128.shuffle<f32>(left, left, 1, 1, 1, 1), y, s1);
-      s2 = madd(v128.shuffle<f32>(left, left, 2, 2, 2, 2), y, s2);
-      s3 = madd(v128.shuffle<f32>(left, left, 3, 3, 3, 3), y, s3);
-      s4 = madd(v128.shuffle<f32>(right, right, 0, 0, 0, 0), y, s4);
-      s5 = madd(v128.shuffle<f32>(right, right, 1, 1, 1, 1), y, s5);
-      s6 = madd(v128.shuffle<f32>(right, right, 2, 2, 2, 2), y, s6);
-      s7 = madd(v128.shuffle<f32>(right, right, 3, 3, 3, 3), y, s7);
+      s0 = madd(lane(left, 0), y, s0);
+      s1 = madd(lane(left, 1), y, s1);
+      s2 = madd(lane(left, 2), y, s2);
+      s3 = madd(lane(left, 3), y, s3);
+      s4 = madd(lane(right, 0), y, s4);
+      s5 = madd(lane(right, 1), y, s5);
+      s6 = madd(lane(right, 2), y, s6);
+      s7 = madd(lane(right, 3), y, s7);
     }
     v128.store(to, s0);
     v128.store(to + width, s1);
