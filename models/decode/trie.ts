@@ -8,9 +8,9 @@ import type { Device } from "../../core/device.ts";
 import { ArgumentError, DataError } from "../../core/errors.ts";
 import { trieTable } from "../../kernels/trie_table.ts";
 import type { TrieTable } from "../../ops/trie_log_prob.ts";
+import { type FlatPaths, type Path, type PathTable, pathTable, sortedItems } from "./paths.ts";
 
-/** An item's tokens. */
-export type Path = readonly number[];
+export type { FlatPaths, Path } from "./paths.ts";
 
 /** A trie in device memory, made by {@link Trie.upload}. */
 export interface DeviceTrie extends TrieTable, Disposable {
@@ -55,7 +55,7 @@ export class Trie {
   /** Node -> the token that leads to it; -1 for the root. */
   readonly tokens: Int32Array;
   /** Node -> its depth. */
-  readonly depths: Int32Array;
+  readonly depths: Uint8Array | Uint16Array | Int32Array;
   /** Node u's children are entries childOffsets[u] to childOffsets[u + 1] of `childTokens` and `childNodes`. */
   readonly childOffsets: Int32Array;
   /** Tokens of the children, ascending within a node. */
@@ -70,48 +70,49 @@ export class Trie {
   readonly leafOf: Int32Array;
 
   /**
-   * Builds the trie of a catalogue; `paths[i]` is item i's tokens.
+   * Builds the trie of a catalogue; `paths[i]` is item i's tokens. Millions of items are better given as {@link FlatPaths}.
    *
-   * @throws {DataError} if there are no items, a path is empty, a token is not a non-negative integer, or a path is the
-   * beginning of another.
+   * @throws {DataError} if there are no items, a path is empty, a token is not a non-negative integer of 31 bits, a path is
+   * the beginning of another, or flat lengths do not add up to the tokens.
    */
-  constructor(paths: readonly Path[]) {
-    checkPaths(paths);
-    const order = Int32Array.from(paths, (_, i) => i).sort((a, b) =>
-      comparePaths(paths[a], paths[b]) || a - b
-    );
+  constructor(paths: readonly Path[] | FlatPaths) {
+    const table = pathTable(paths);
+    const { tokens, offsets } = table;
+    const order = sortedItems(table);
+    const itemCount = order.length;
     // An item adds the nodes of its path beyond what it shares with the item before it.
-    const shared = new Int32Array(order.length);
-    let nodeCount = 1 + paths[order[0]].length;
-    let maxDepth = paths[order[0]].length;
+    const shared = new Int32Array(itemCount);
+    let nodeCount = 1;
+    let maxDepth = 0;
     let duplicates = 0;
-    for (let i = 1; i < order.length; i++) {
-      const path = paths[order[i]];
-      shared[i] = sharedLength(order[i - 1], order[i], paths);
-      nodeCount += path.length - shared[i];
-      maxDepth = Math.max(maxDepth, path.length);
-      if (shared[i] === path.length) duplicates++;
+    for (let i = 0; i < itemCount; i++) {
+      const length = offsets[order[i] + 1] - offsets[order[i]];
+      shared[i] = i === 0 ? 0 : sharedLength(order[i - 1], order[i], table);
+      nodeCount += length - shared[i];
+      maxDepth = Math.max(maxDepth, length);
+      if (shared[i] === length) duplicates++;
     }
-    this.itemCount = paths.length;
+    this.itemCount = itemCount;
     this.nodeCount = nodeCount;
     this.duplicates = duplicates;
-    this.leafCount = paths.length - duplicates;
+    this.leafCount = itemCount - duplicates;
     this.maxDepth = maxDepth;
 
     this.parents = new Int32Array(nodeCount).fill(-1);
     this.tokens = new Int32Array(nodeCount).fill(-1);
-    this.depths = new Int32Array(nodeCount);
-    this.leafOf = new Int32Array(paths.length);
+    this.depths = depthArray(nodeCount, maxDepth);
+    this.leafOf = new Int32Array(itemCount);
     const trail = new Int32Array(maxDepth + 1); // the nodes from the root to the item before
-    for (let i = 0, next = 1; i < order.length; i++) {
-      const path = paths[order[i]];
-      for (let depth = shared[i]; depth < path.length; depth++, next++) {
+    for (let i = 0, next = 1; i < itemCount; i++) {
+      const from = offsets[order[i]];
+      const length = offsets[order[i] + 1] - from;
+      for (let depth = shared[i]; depth < length; depth++, next++) {
         this.parents[next] = trail[depth];
-        this.tokens[next] = path[depth];
+        this.tokens[next] = tokens[from + depth];
         this.depths[next] = depth + 1;
         trail[depth + 1] = next;
       }
-      this.leafOf[order[i]] = trail[path.length];
+      this.leafOf[order[i]] = trail[length];
     }
     this.maxToken = this.tokens.reduce((a, b) => Math.max(a, b));
 
@@ -220,46 +221,28 @@ export class Trie {
   }
 }
 
-function checkPaths(paths: readonly Path[]): void {
-  if (paths.length === 0) {
-    throw new DataError("Cannot build a trie: the catalogue must have items, got none");
-  }
-  paths.forEach((path, item) => {
-    if (path.length === 0) {
-      throw new DataError(
-        `Cannot build a trie: an item's path must have tokens, got none for item ${item}`,
-      );
-    }
-    for (const token of path) {
-      if (!(Number.isInteger(token) && token >= 0)) {
-        throw new DataError(
-          `Cannot build a trie: tokens must be non-negative integers, got ${token} in item ${item}`,
-        );
-      }
-    }
-  });
-}
-
-/** Lexicographic; the beginning of a path comes before the path. */
-function comparePaths(a: Path, b: Path): number {
-  const n = Math.min(a.length, b.length);
-  for (let i = 0; i < n; i++) if (a[i] !== b[i]) return a[i] - b[i];
-  return a.length - b.length;
-}
-
 /** How many tokens two neighbours in lexicographic order share. */
-function sharedLength(before: number, item: number, paths: readonly Path[]): number {
-  const a = paths[before];
-  const b = paths[item];
+function sharedLength(before: number, item: number, { tokens, offsets }: PathTable): number {
+  const [a, aEnd] = [offsets[before], offsets[before + 1]];
+  const [b, bEnd] = [offsets[item], offsets[item + 1]];
+  const [aLength, bLength] = [aEnd - a, bEnd - b];
   let n = 0;
-  while (n < a.length && a[n] === b[n]) n++;
-  if (n === a.length && n < b.length) {
+  while (n < aLength && n < bLength && tokens[a + n] === tokens[b + n]) n++;
+  if (n === aLength && n < bLength) {
     throw new DataError(
-      `Cannot build a trie: no item's path may be the beginning of another's, got [${a}] for item ${before} ` +
-        `and [${b}] for item ${item}`,
+      `Cannot build a trie: no item's path may be the beginning of another's, got ` +
+        `[${tokens.subarray(a, aEnd)}] for item ${before} and [${
+          tokens.subarray(b, bEnd)
+        }] for item ${item}`,
     );
   }
   return n;
+}
+
+/** Room for depths, in as few bytes as will do. */
+function depthArray(nodes: number, maxDepth: number): Uint8Array | Uint16Array | Int32Array {
+  if (maxDepth < 2 ** 8) return new Uint8Array(nodes);
+  return maxDepth < 2 ** 16 ? new Uint16Array(nodes) : new Int32Array(nodes);
 }
 
 /** Where each key's entries begin when entries are sorted by their key. */

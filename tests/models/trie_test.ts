@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError, DataError } from "../../core/errors.ts";
 import { permutation, uniform } from "../../core/random.ts";
-import { type Path, Trie } from "../../models/decode/trie.ts";
+import { type FlatPaths, type Path, Trie } from "../../models/decode/trie.ts";
 import { catalogues, someItems } from "./tries.ts";
 
 const arbitrary = catalogues({ depth: 4, fanOut: 4, vocabulary: 9 });
@@ -112,7 +112,7 @@ test("trie: the table that is uploaded holds each node's tokens and nodes", asyn
 });
 
 test("trie: malformed catalogues are refused by name", () => {
-  const refused = (paths: readonly Path[], message: RegExp): void =>
+  const refused = (paths: readonly Path[] | FlatPaths, message: RegExp): void =>
     assert.throws(
       () => new Trie(paths),
       (error) => error instanceof DataError && message.test(error.message),
@@ -122,6 +122,16 @@ test("trie: malformed catalogues are refused by name", () => {
   refused([[1, -2]], /got -2 in item 0/);
   refused([[1], [0.5]], /got 0.5 in item 1/);
   refused([[1], [NaN]], /got NaN in item 1/);
+  const flat = (tokens: number[], lengths: number[]): FlatPaths => ({
+    tokens: Int32Array.from(tokens),
+    lengths: Int32Array.from(lengths),
+  });
+  refused(flat([], []), /must have items/);
+  refused(flat([1, 2], [1, 0]), /got none for item 1/);
+  refused(flat([1, 2], [3, -1]), /got none for item 1/);
+  refused(flat([1, 2, 3], [1, 1]), /add up to the 3 tokens, got 2/);
+  refused(flat([1, 2, -3], [1, 2]), /got -3 in item 1/);
+  refused([[1], [2 ** 31]], /got 2147483648 in item 1/);
   refused([[5], [1, 2, 3], [7], [1, 2]], /\[1,2\] for item 3 and \[1,2,3\] for item 1/);
 });
 
@@ -146,4 +156,35 @@ test("trie: a million items take seconds and no object a node", () => {
   assert.equal(trie.leafCount, n);
   assert.deepEqual(trie.pathOf(trie.leafOf[123_456]), paths[123_456]);
   assert.equal(trie.levelSizes[0] + trie.levelSizes[1], 257);
+});
+
+test("trie: flat paths give the same trie", () => {
+  fc.assert(fc.property(arbitrary, (paths) => {
+    const flat = new Trie({
+      tokens: Int32Array.from(paths.flat()),
+      lengths: Int32Array.from(paths, (path) => path.length),
+    });
+    assert.deepEqual({ ...flat }, { ...new Trie(paths) });
+  }));
+});
+
+test("trie: tokens of any size are in their order", () => {
+  const token = fc.oneof(
+    fc.nat(3),
+    fc.constantFrom(2047, 2048, 4095, 2 ** 22, 2 ** 22 + 2048, 2 ** 31 - 1),
+  );
+  const long = fc.array(fc.array(token, { minLength: 3, maxLength: 3 }), { minLength: 1 });
+  fc.assert(fc.property(long, (paths) => {
+    const trie = new Trie(paths);
+    const nodes = prefixes(paths);
+    assert.deepEqual(nodes.map((_, node) => trie.pathOf(node)), nodes);
+  }));
+});
+
+test("trie: depths beyond a byte, and beyond two", () => {
+  for (const length of [255, 256, 65536]) {
+    const trie = new Trie([Array(length).fill(1), [0, 2]]);
+    assert.equal(trie.depths[trie.leafOf[0]], length);
+    assert.equal(trie.depths[trie.leafOf[1]], 2);
+  }
 });
