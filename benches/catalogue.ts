@@ -3,7 +3,6 @@
  *
  * @module
  */
-import process from "node:process";
 import { keyOf, uniform } from "../core/random.ts";
 import { type Path, Trie } from "../models/decode/trie.ts";
 import { rssMiB } from "./measure.ts";
@@ -50,4 +49,3 @@ export function buildCost(paths: readonly Path[]): BuildCost {
     grownMiB: rssMiB() - before,
   };
 }
-if (import.meta.main) for (const [items, levels, codes] of [[1e3,4,256],[1e4,4,256],[1e5,4,256],[1e6,4,256],[1e6,8,32000]]) { const p = randomPaths({items,levels,codes}); console.log(items, levels, codes, process.memoryUsage().heapUsed/2**20|0, buildCost(p)); }
