@@ -42,15 +42,17 @@ const NO_CLIP = 3e38;
  *     param -= rate (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + decay param)
  *
  * with g = min(1, clipNorm / norm) grad. It holds no step count: what changes from step to step comes in through
- * `hyper`, so `update` works eagerly and inside `capture` alike. Make it outside every arena and every captured step: its moments live
+ * `hyper`, so `update` works eagerly and inside `capture` alike. Make it outside arenas and captured steps: its moments live
  * as long as the parameters.
  *
  * Making it moves the parameters: they stay the same tensors with the same elements, but lie together in one memory from
  * then on, which is given back when all of them and the optimiser have been disposed. A parameter belongs to one optimiser
- * at a time: another one takes it over, and the first then refuses to go on.
+ * at a time: another one takes it over, and the first then refuses to go on. On webgpu all parameters together must fit
+ * one buffer of the adapter.
  *
  * @throws {ArgumentError} if a setting is outside its domain, or two parameters share memory.
  * @throws {CaptureError} inside a captured step.
+ * @throws {DeviceError} if the parameters do not fit one buffer; they then stay where they are.
  *
  * @example
  * ```ts

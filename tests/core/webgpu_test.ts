@@ -10,7 +10,7 @@ import { webgpu } from "../../core/webgpu_backend.ts";
 import { sizeClass } from "../../core/webgpu_pool.ts";
 import { openDevice } from "../../lab/devices.ts";
 import { testDevices } from "../devices.ts";
-import { affine } from "./affine.ts";
+import { addInto, affine, mulSame } from "./affine.ts";
 
 const { skip } = testDevices[2];
 
@@ -214,6 +214,46 @@ test("webgpu: idle buffers beyond those in use are destroyed, and captured steps
     assert.equal(await step(inputs).item(), 4);
     assert.equal(await affine(weights, 5, 1).item(), 11);
   });
+});
+
+test("webgpu: a replay makes no buffer, no bind group and no pipeline, and is one submission", {
+  skip,
+}, async () => {
+  await onDevice(() => {}); // finds the runtime's WebGPU
+  const made: string[] = [];
+  const counting = {
+    requestAdapter: async (options: GPURequestAdapterOptions) => {
+      const adapter = await navigator.gpu.requestAdapter(options) as GPUAdapter;
+      const requestDevice = async (descriptor: GPUDeviceDescriptor): Promise<GPUDevice> => {
+        const opened = await adapter.requestDevice(descriptor);
+        for (const name of ["createBuffer", "createBindGroup", "createComputePipeline"] as const) {
+          const create = opened[name].bind(opened) as (descriptor: unknown) => unknown;
+          const value = (descriptor: unknown): unknown => (made.push(name), create(descriptor));
+          Object.defineProperty(opened, name, { value });
+        }
+        return opened;
+      };
+      return { info: adapter.info, limits: adapter.limits, requestDevice };
+    },
+  } as unknown as GPU;
+  const device = await webgpu(counting, { allowSoftware: true });
+  const weights = device.tensor([1, 2, 3]);
+  device.pack([weights, device.tensor([4])]);
+  const step = capture(device, ({ x }: { x: Tensor }) => {
+    const y = affine(mulSame(x, weights), 2);
+    addInto(weights, 1);
+    return { all: device.collect([y, affine(y, 1, 1), x]) };
+  });
+  const inputs = { x: { data: Float32Array.of(1, 2, 3), shape: [3] } };
+  assert.equal((await step(inputs).all.data())[0], 2);
+  assert.ok(made.includes("createBuffer") && made.includes("createBindGroup"));
+  made.length = 0;
+  const { submits } = device.stats;
+  for (let i = 0; i < 100; i++) step(inputs);
+  assert.deepEqual(made, []);
+  assert.equal(device.stats.submits - submits, 100);
+  assert.equal((await step(inputs).all.data())[0], 204);
+  device.dispose();
 });
 
 test("webgpu: size classes hold what they are for and waste a fifth at most", () => {
