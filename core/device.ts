@@ -5,20 +5,16 @@
  * @module
  */
 import type { Backend, BackendStats, Launch, Memory, Region } from "./backend.ts";
+import { type Arena, openArena } from "./arena.ts";
+import { checkBuffer, refuseForeign } from "./checks.ts";
 import { bytesPerElement, type DType, type FloatDType, type TypedArray } from "./dtype.ts";
-import { CaptureError, DeviceError, DTypeError, ShapeError } from "./errors.ts";
+import { CaptureError, DTypeError, ShapeError } from "./errors.ts";
 import type { BufferUse, Kernel, ParamType, ParamValues } from "./kernel.ts";
 import { convertTo, flatten, type Nested } from "./host_data.ts";
 import { checkMovable, laidOut } from "./pack.ts";
 import { collectable, layOut, type Recorded, type Recording } from "./recording.ts";
 import { checkShape, formatShape, type Shape, sizeOf } from "./shape.ts";
 import { type Pack, type Storage, Tensor } from "./tensor.ts";
-
-/** A scope of lifetimes: every tensor born on the device while it is open is freed when it closes. */
-export interface Arena extends Disposable {
-  /** Lets a tensor outlive this arena: it then belongs to the arena around it, or to nobody. Returns it. */
-  keep(tensor: Tensor): Tensor;
-}
 
 /**
  * A device. Open one with `cpu()` or `webgpu(gpu)`.
@@ -114,7 +110,7 @@ export class Device {
    */
   write(tensor: Tensor, data: TypedArray): void {
     this.#refuseWhileRecording("write to a tensor");
-    this.#refuseForeign("write to a tensor", tensor);
+    refuseForeign(this, "write to a tensor", tensor);
     if (data.length !== tensor.size) {
       throw new ShapeError(
         `Cannot write to a tensor of shape ${formatShape(tensor.shape)}: ` +
@@ -134,7 +130,7 @@ export class Device {
   read(tensors: readonly Tensor[]): Promise<TypedArray[]> {
     this.#refuseWhileRecording("read a tensor");
     return new Promise((resolve) => {
-      for (const tensor of tensors) this.#refuseForeign("read a tensor", tensor);
+      for (const tensor of tensors) refuseForeign(this, "read a tensor", tensor);
       resolve(this.#backend.download(tensors.map((t) => t.region("read"))));
     });
   }
@@ -154,7 +150,7 @@ export class Device {
     const storages: Storage[] = [];
     for (const name in kernel.buffers) {
       const tensor = buffers[name];
-      this.#checkBuffer(kernel.name, name, kernel.buffers[name], tensor);
+      checkBuffer(this, kernel.name, name, kernel.buffers[name], tensor);
       regions.push(tensor.region(`run ${kernel.name} on`));
       storages.push(tensor.storage);
     }
@@ -168,21 +164,7 @@ export class Device {
    * While one is open, do not let other asynchronous code make tensors on the same device.
    */
   arena(): Arena {
-    const scopes = this.#scopes;
-    const born = new Set<Storage>();
-    scopes.push(born);
-    return {
-      keep: (tensor: Tensor): Tensor => {
-        const depth = scopes.indexOf(born);
-        if (born.delete(tensor.storage) && depth > 0) scopes[depth - 1].add(tensor.storage);
-        return tensor;
-      },
-      [Symbol.dispose]: (): void => {
-        const depth = scopes.indexOf(born);
-        if (depth < 0) return;
-        for (const inner of scopes.splice(depth)) for (const storage of inner) this.free(storage);
-      },
-    };
+    return openArena(this.#scopes, (storage) => this.free(storage));
   }
 
   /** Gives memory back. Internal: use `Tensor.dispose` or an arena. */
@@ -339,29 +321,6 @@ export class Device {
       );
     }
     return bytesPerElement(dtype);
-  }
-
-  #checkBuffer(kernel: string, name: string, use: BufferUse, tensor: Tensor): void {
-    this.#refuseForeign(`run ${kernel} on ${name}`, tensor);
-    const wanted = use.endsWith("int") ? "int32" : this.float;
-    if (tensor.dtype !== wanted) {
-      throw new DTypeError(
-        `Cannot run ${kernel} on ${name}: its dtype must be ${wanted}, got ${tensor.dtype}`,
-      );
-    }
-    if (use.endsWith("float4") && tensor.size % 4 !== 0) {
-      throw new ShapeError(
-        `Cannot run ${kernel} on ${name}: its size must be a multiple of 4, got ${tensor.size}`,
-      );
-    }
-  }
-
-  #refuseForeign(action: string, tensor: Tensor): void {
-    if (tensor.device === this) return;
-    throw new DeviceError(
-      `Cannot ${action}: all tensors must be on one device, ` +
-        `got one on another (${tensor.device.kind} and ${this.kind})`,
-    );
   }
 
   #refuseWhileRecording(action: string): void {
