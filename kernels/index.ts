@@ -20,7 +20,8 @@ import * as dropout from "./dropout.ts";
 import * as fill from "./fill.ts";
 import * as gather from "./gather.ts";
 import * as indexRows from "./index_rows.ts";
-import * as matmul from "./matmul.ts";
+import * as matmulHardware from "./matmul_hardware.ts";
+import * as matmulSoftware from "./matmul_software.ts";
 import * as pointwise from "./pointwise.ts";
 import * as random from "./random.ts";
 import * as reduce from "./reduce.ts";
@@ -49,7 +50,8 @@ const modules: readonly Record<string, unknown>[] = [
   fill,
   gather,
   indexRows,
-  matmul,
+  matmulHardware,
+  matmulSoftware,
   pack,
   pointwise,
   random,

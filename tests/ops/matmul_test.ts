@@ -110,6 +110,20 @@ for (const { name, skip, open } of testDevices) {
     }
   });
 
+  test(
+    `matmul on ${name}: a batch of more matrices than a grid has workgroups`,
+    { skip },
+    async () => {
+      const device = await open();
+      using _scope = device.arena();
+      const batch = 65537;
+      const a = Float32Array.from({ length: batch }, (_, i) => i % 1000);
+      const b = Float32Array.from({ length: batch }, (_, i) => i % 7);
+      const out = matmul(device.tensor(a, [batch, 1, 1]), device.tensor(b, [batch, 1, 1]));
+      assert.deepEqual([...await out.data()], [...a].map((x, i) => x * b[i]));
+    },
+  );
+
   test(`linear on ${name}: x w^T over any leading axes`, { skip }, async () => {
     const device = await open();
     const w = device.tensor([[1, 1], [0, 1], [1, 0]]);
