@@ -7,9 +7,9 @@
  * No (T, T) matrix is stored: the backward makes p again from lse (Dao et al., arXiv:2205.14135).
  *
  * qkv is (B, T, H + 2 KVH, D), as one matrix product gives it: in each row H heads of q, KVH of k, KVH of v. out is
- * (B, T, H, D), lse (B, H, T). In WGSL an invocation takes eight rows of one head and
- * walks over the other side four rows at a time, so that each vec4 it loads serves eight rows. D is a multiple of 4, at
- * most MAX_HEAD_SIZE. (A variable declared in a loop needs its zeros spelt out: naga gives them to the first round only.)
+ * (B, T, H, D), lse (B, H, T). In WGSL an invocation takes eight rows of one head and walks over the other side eight
+ * rows at a time (four for dq), so that each vec4 it loads serves eight rows. D is a multiple of 4, at most
+ * MAX_HEAD_SIZE. (A variable declared in a loop needs its zeros spelt out: naga gives them to the first round only.)
  *
  * @module
  */
@@ -65,6 +65,28 @@ export function inputs({ B, T, H, KVH, D }: Sizes): Record<
   };
 }
 
+/**
+ * `line(0)`, `line(1)`, ... below each other: the WGSL's tiles of eight by eight are written out, for what lies in an
+ * array that a loop walks is in memory, not in registers.
+ */
+export const unroll = (n: number, line: (i: number) => string): string =>
+  Array.from({ length: n }, (_, i) => line(i)).join("\n");
+
+/** Eight rows of `buffer`, from where `low` and `high` say plus `offset`, as `x`0 to `x`7. */
+export const loadRows = (
+  x: string,
+  buffer: string,
+  low: string,
+  high: string,
+  offset: string,
+): string =>
+  unroll(8, (k) => `let ${x}${k} = ${buffer}[${k < 4 ? low : high}.${"xyzw"[k % 4]} + ${offset}];`);
+
+/** The sum of eight rows `x`0 to `x`7 with weights `low` and `high`. */
+export const weighted = (low: string, high: string, x: string): string =>
+  Array.from({ length: 8 }, (_, k) => `${k < 4 ? low : high}.${"xyzw"[k % 4]} * ${x}${k}`)
+    .join(" + ");
+
 /** The name of a case. */
 export const nameOf = ({ B, T, H, KVH, D }: Sizes): string =>
   `B ${B} T ${T} H ${H} KVH ${KVH} D ${D}`;
@@ -118,54 +140,57 @@ fn kernel(i: u32) {
   let t = i / (p.H * p.B) * 8u;
   let pitch = (p.H + 2u * p.KVH) * D4;
   let keys = b * p.T * pitch + (p.H + h / (p.H / p.KVH)) * D4;
-  let values = keys + p.KVH * D4;
+  let values = p.KVH * D4; // from a key to its value
   let last = min(t + 7u, p.T - 1u);
   var qs: array<vec4f, ${MAX_HEAD_SIZE * 2}>; // row r, quarter d: [d * 8 + r]
   var sums: array<vec4f, ${MAX_HEAD_SIZE * 2}>;
-  var top: array<f32, 8>;
-  var total: array<f32, 8>;
   for (var r = 0u; r < 8u; r++) {
-    top[r] = ${MASKED};
     let at = (b * p.T + min(t + r, last)) * pitch + h * D4;
     for (var d = 0u; d < D4; d++) { qs[d * 8u + r] = qkv[at + d] / sqrt(f32(p.D)); }
   }
-  for (var j = 0u; j <= last; j += 4u) {
-    let js = min(vec4u(j, j + 1u, j + 2u, j + 3u), vec4u(last)) * pitch;
-    let kAt = js + keys;
-    let vAt = js + values;
-    var ps = array<vec4f, 8>();
+  ${unroll(8, (r) => `var top${r} = ${MASKED}; var total${r} = 0.0;`)}
+  for (var j = 0u; j <= last; j += 8u) {
+    let js = vec4u(j, j + 1u, j + 2u, j + 3u);
+    let low = keys + min(js, vec4u(last)) * pitch;
+    let high = keys + min(js + 4u, vec4u(last)) * pitch;
+    ${unroll(8, (r) => `var l${r} = vec4f(0.0); var h${r} = vec4f(0.0);`)}
     for (var d = 0u; d < D4; d++) {
-      let k0 = qkv[kAt.x + d]; let k1 = qkv[kAt.y + d];
-      let k2 = qkv[kAt.z + d]; let k3 = qkv[kAt.w + d];
-      for (var r = 0u; r < 8u; r++) {
-        let x = qs[d * 8u + r];
-        ps[r] += vec4f(dot(x, k0), dot(x, k1), dot(x, k2), dot(x, k3));
-      }
+      ${loadRows("k", "qkv", "low", "high", "d")}
+      ${
+    unroll(8, (r) =>
+      `{ let x = qs[d * 8u + ${r}u];
+        l${r} += vec4f(dot(x, k0), dot(x, k1), dot(x, k2), dot(x, k3));
+        h${r} += vec4f(dot(x, k4), dot(x, k5), dot(x, k6), dot(x, k7)); }`)
+  }
     }
-    for (var r = 0u; r < 8u; r++) { // sums so far are relative to the largest score so far
-      let live = vec4u(j, j + 1u, j + 2u, j + 3u) <= vec4u(t + r);
-      let s = select(vec4f(${MASKED}), ps[r], live);
-      let newTop = max(top[r], max(max(s.x, s.y), max(s.z, s.w)));
-      let shrink = exp(top[r] - newTop);
-      let e = exp(s - newTop);
-      top[r] = newTop;
-      total[r] = total[r] * shrink + e.x + e.y + e.z + e.w;
-      ps[r] = e;
-      if (shrink < 1.0) { for (var d = 0u; d < D4; d++) { sums[d * 8u + r] *= shrink; } }
-    }
+    ${
+    unroll(8, (r) => `
+    l${r} = select(vec4f(${MASKED}), l${r}, js <= vec4u(t + ${r}u));
+    h${r} = select(vec4f(${MASKED}), h${r}, js + 4u <= vec4u(t + ${r}u));
+    let most${r} = max(l${r}, h${r});
+    let newTop${r} = max(top${r}, max(max(most${r}.x, most${r}.y), max(most${r}.z, most${r}.w)));
+    let shrink${r} = exp(top${r} - newTop${r}); // sums so far are relative to the largest score so far
+    top${r} = newTop${r};
+    l${r} = exp(l${r} - top${r});
+    h${r} = exp(h${r} - top${r});
+    total${r} = total${r} * shrink${r} + dot(l${r} + h${r}, vec4f(1.0));`)
+  }
     for (var d = 0u; d < D4; d++) {
-      let v0 = qkv[vAt.x + d]; let v1 = qkv[vAt.y + d];
-      let v2 = qkv[vAt.z + d]; let v3 = qkv[vAt.w + d];
-      for (var r = 0u; r < 8u; r++) {
-        let e = ps[r];
-        sums[d * 8u + r] += e.x * v0 + e.y * v1 + e.z * v2 + e.w * v3;
-      }
+      ${loadRows("v", "qkv", "low", "high", "values + d")}
+      ${
+    unroll(8, (r) =>
+      `sums[d * 8u + ${r}u] = sums[d * 8u + ${r}u] * shrink${r} +
+        (${weighted(`l${r}`, `h${r}`, "v")});`)
+  }
     }
   }
-  for (var r = 0u; r <= last - t; r++) {
-    let at = ((b * p.T + t + r) * p.H + h) * D4;
-    for (var d = 0u; d < D4; d++) { out[at + d] = sums[d * 8u + r] / total[r]; }
-    lse[(b * p.H + h) * p.T + t + r] = top[r] + log(total[r]);
+  ${
+    unroll(8, (r) => `
+  if (t + ${r}u <= last) {
+    lse[(b * p.H + h) * p.T + t + ${r}u] = top${r} + log(total${r});
+    let at = ((b * p.T + t + ${r}u) * p.H + h) * D4;
+    for (var d = 0u; d < D4; d++) { out[at + d] = sums[d * 8u + ${r}u] / total${r}; }
+  }`)
   }
 }`,
   cases: () =>

@@ -3,7 +3,8 @@ import { defineOp, type Op } from "../core/op.ts";
 import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { attentionForward, checkHeadSize, type Sizes } from "../kernels/attention.ts";
-import { attentionBackwardKeys, attentionBackwardQuery } from "../kernels/attention_backward.ts";
+import { attentionBackwardQuery } from "../kernels/attention_backward.ts";
+import { attentionBackwardKeys } from "../kernels/attention_backward_keys.ts";
 import { sample } from "./cases.ts";
 
 /**
