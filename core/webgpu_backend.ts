@@ -211,13 +211,16 @@ class WebgpuBackend implements Backend {
 
   compile(launches: readonly Launch[]): Program {
     this.#check();
-    const grids = launches.map(({ kernel, params }) => this.#grid(kernel, params));
+    const prepared = launches.map(({ kernel, params }) => ({
+      grid: this.#grid(kernel, params),
+      compiled: this.#kernels.get(kernel),
+    }));
     const blocks = new Uint8Array(Math.max(launches.length, 1) * PARAM_BLOCK);
     const uniform = this.#buffer("program params", blocks.byteLength, UNIFORM | COPY_DST);
     const commands = launches.map(({ kernel, regions, params }, i) => {
       blocks.set(packParams(kernel, params), i * PARAM_BLOCK);
-      const { pipeline, layout } = this.#kernels.get(kernel);
-      return { pipeline, group: this.#kernels.group(layout, regions, uniform), grid: grids[i] };
+      const { grid, compiled: { pipeline, layout } } = prepared[i];
+      return { pipeline, group: this.#kernels.group(layout, regions, uniform), grid };
     });
     this.#device.queue.writeBuffer(uniform, 0, blocks);
     return {

@@ -6,6 +6,7 @@
 import type { Region } from "./backend.ts";
 import { DeviceError } from "./errors.ts";
 import type { Kernel } from "./kernel.ts";
+import { checkLimits } from "./webgpu_limits.ts";
 import type { Block } from "./webgpu_pool.ts";
 
 /** A bit of GPUShaderStage, which not every runtime has as a global. */
@@ -42,7 +43,11 @@ export class WebgpuKernels {
     this.#onError = onError;
   }
 
-  /** The compiled kernel. */
+  /**
+   * The compiled kernel.
+   *
+   * @throws {DeviceError} if it exceeds what the adapter allows.
+   */
   get(kernel: Kernel): Compiled {
     let compiled = this.#compiled.get(kernel);
     if (compiled === undefined) this.#compiled.set(kernel, compiled = this.#compile(kernel));
@@ -83,6 +88,7 @@ export class WebgpuKernels {
 
   #compile(kernel: Kernel): Compiled {
     const device = this.#device;
+    checkLimits(kernel, device.limits);
     const label = kernel.name;
     const uses = Object.values(kernel.buffers);
     const entries = uses.map((use, binding): GPUBindGroupLayoutEntry => ({

@@ -142,6 +142,43 @@ test("webgpu: what exceeds the adapter is refused at once", { skip }, async () =
   });
 });
 
+test("webgpu: a kernel with too much workgroup memory or too many buffers is refused at once", {
+  skip,
+}, async () => {
+  await onDevice((device) => {
+    const x = device.tensor([1]);
+    const large = kernelOf(
+      "large",
+      `var<workgroup> a: array<array<vec4f, 4096>, 1024>;
+@compute @workgroup_size(1) fn main() { a[0][0] = vec4f(x[0]); x[0] = a[0][0].x; }`,
+    );
+    const message =
+      /^Cannot run large: this adapter allows \d+ bytes of workgroup memory, got 67108864$/;
+    assert.throws(() => device.run(large, { x }, {}), { name: "DeviceError", message });
+    const step = capture(device, ({ y }: { y: Tensor }) => (device.run(large, { x: y }, {}), y));
+    const inputs = { y: { data: Float32Array.of(1), shape: [1] } };
+    assert.throws(() => step(inputs), { name: "DeviceError", message });
+    const { heldBytes } = device.stats;
+    assert.throws(() => step(inputs), { name: "DeviceError", message });
+    assert.equal(device.stats.heldBytes, heldBytes, "nothing is left behind");
+    const names = Array.from({ length: 1000 }, (_, i) => `x${i}`);
+    const many = defineKernel({
+      name: "many",
+      buffers: Object.fromEntries(names.map((n) => [n, "read float" as const])),
+      params: {},
+      cpu(): void {},
+      invocations: () => 1,
+      wgsl: "fn kernel(i: u32) {}",
+      cases: () => [],
+    });
+    const buffers = Object.fromEntries(names.map((n) => [n, x]));
+    assert.throws(() => device.run(many, buffers, {}), {
+      name: "DeviceError",
+      message: /^Cannot run many: this adapter allows \d+ buffers, got 1000$/,
+    });
+  });
+});
+
 test("webgpu: a disposed device says so", { skip }, async () => {
   const device = await openDevice("webgpu");
   const scope = device.arena();
