@@ -67,19 +67,3 @@ fn normalizerOfRange(first: u32, size: u32) -> vec2f {
   let top = max(max(m.x, m.y), max(m.z, m.w));
   return vec2f(top, logOf(dot(s, exp((m - top) * inverse))));
 }`;
-
-/** WGSL for `normalizerOfChildren(row, begin, end)`: the same over the children `table[begin..end]` of a trie node. */
-export const CHILDREN_WGSL = `
-fn normalizerOfChildren(row: u32, begin: u32, end: u32) -> vec2f {
-  let inverse = 1.0 / p.tau;
-  var m = logits[row + u32(table[begin])];
-  var s = 1.0;
-  for (var k = begin + 1u; k < end; k++) {
-    let z = logits[row + u32(table[k])];
-    let d = (z - m) * inverse;
-    let e = exp(-abs(d));
-    s = select(s + e, s * e + 1.0, d > 0.0);
-    m = max(m, z);
-  }
-  return vec2f(m, logOf(s));
-}`;

@@ -13,20 +13,22 @@
  *
  * @module
  */
-import { defineKernel } from "../core/kernel.ts";
-import { BEAM_TH_LARGEST_WGSL, BEAM_TH_TOKEN_WGSL, beamThLargest, beamThToken } from "./beam_th.ts";
+import { defineKernel, linearGrid } from "../core/kernel.ts";
+import { beamThLargest, beamThToken } from "./beam_th.ts";
 import { ramp } from "./cases.ts";
-import {
-  CHILDREN_WGSL,
-  childrenNormalizer,
-  RANGE_WGSL,
-  vocabularyNormalizer,
-} from "./normalizer.ts";
+import { childrenNormalizer, vocabularyNormalizer } from "./normalizer.ts";
 import { exampleRows, exampleTable } from "./trie_table.ts";
+import { backwardWgsl, forwardWgsl } from "./trie_log_prob_wgsl.ts";
 import { simd } from "./wasm/modules.ts";
 
+/** Lanes of a workgroup on a software adapter: as many as its vectors have. */
+const LANES = 8;
+
+/** Lanes of a workgroup on hardware. */
+const WIDE_LANES = 64;
+
 /**
- * logProb, logBeta, the number of children, and for the backward max z, log sum exp and z_b; one invocation a row. A node of
+ * logProb, logBeta, the number of children, and for the backward max z, log sum exp and z_b; a workgroup a row. A node of
  * -1 or without children gives zeros. `beam` 0: logBeta is not wanted and is 0.
  */
 export const trieLogProbForward = defineKernel({
@@ -81,39 +83,8 @@ export const trieLogProbForward = defineKernel({
     items: ({ N }) => N,
     work: ({ N, V, vocabulary }) => (vocabulary ? 4 : 1) * N * V,
   },
-  invocations: ({ N }) => N,
-  wgsl: `
-${RANGE_WGSL}
-${CHILDREN_WGSL}
-${BEAM_TH_LARGEST_WGSL}
-fn kernel(n: u32) {
-  logProb[n] = 0.0;
-  logBeta[n] = 0.0;
-  choices[n] = 0;
-  for (var i = 0u; i < 3u; i++) { saved[3u * n + i] = 0.0; }
-  let u = nodes[n];
-  if (u < 0) { return; }
-  let begin = u32(table[u]);
-  let end = u32(table[u + 1]);
-  if (end == begin) { return; }
-  choices[n] = i32(end - begin);
-  let row = n * p.V;
-  let first = u32(table[begin]);
-  let range = u32(table[end - 1u]) - first == end - begin - 1u; // tokens ascend
-  var normalizer: vec2f;
-  if (p.vocabulary != 0u) { normalizer = normalizerOfRange(row, p.V); }
-  else if (range) { normalizer = normalizerOfRange(row + first, end - begin); }
-  else { normalizer = normalizerOfChildren(row, begin, end); }
-  logProb[n] = (logits[row + u32(labels[n])] - normalizer.x) / p.tau - normalizer.y;
-  saved[3u * n] = normalizer.x;
-  saved[3u * n + 1u] = normalizer.y;
-  if (p.beam == 0u) { return; }
-  var beta: f32;
-  if (range) { beta = largestOfRange(row, first, first + end - begin); }
-  else { beta = largestOfChildren(row, begin, end); }
-  logBeta[n] = (beta - normalizer.x) / p.tau - normalizer.y;
-  saved[3u * n + 2u] = beta;
-}`,
+  grid: ({ N }) => linearGrid(N * LANES, LANES),
+  wgsl: forwardWgsl(LANES),
   cases: () =>
     exampleRows().flatMap(({ name, V, z, nodes, labels }) =>
       [[0, 0, 1], [0, 1, 0.5], [0, 3, 1], [1, 4, 2], [0, 20, 1], [1, 33, 1], [0, 99, 1]].map(
@@ -135,8 +106,16 @@ fn kernel(n: u32) {
     ),
 });
 
+/** The same for hardware. */
+export const trieLogProbForwardWide = defineKernel({
+  ...trieLogProbForward,
+  name: "trieLogProbForwardWide",
+  grid: ({ N }) => linearGrid(N * WIDE_LANES, WIDE_LANES),
+  wgsl: forwardWgsl(WIDE_LANES),
+});
+
 /**
- * dz, zeros included; one invocation a row. Under `vocabulary` p covers the row. `withProb` 0: dlogProb is not read
+ * dz, zeros included; a workgroup a row. Under `vocabulary` p covers the row. `withProb` 0: dlogProb is not read
  * and counts as 0; so with `withBeta`.
  */
 export const trieLogProbBackward = defineKernel({
@@ -201,55 +180,8 @@ export const trieLogProbBackward = defineKernel({
     items: ({ N }) => N,
     work: ({ N, V, vocabulary }) => (vocabulary ? 4 : 1) * N * V,
   },
-  invocations: ({ N }) => N,
-  wgsl: `
-${BEAM_TH_TOKEN_WGSL}
-fn kernel(n: u32) {
-  let row = n * p.V;
-  let u = max(nodes[n], 0);
-  let begin = u32(table[u]);
-  let end = select(begin, u32(table[u + 1]), nodes[n] >= 0);
-  let top = saved[3u * n];
-  let logSum = saved[3u * n + 1u];
-  let inverse = 1.0 / p.tau;
-  var dProb = 0.0;
-  if (p.withProb != 0u) { dProb = dlogProb[n] * inverse; }
-  var dBeta = 0.0;
-  if (p.withBeta != 0u) { dBeta = dlogBeta[n] * inverse; }
-  let pull = dProb + dBeta;
-  var low = row + p.V; // from low to high lie the exponentials of a range of tokens, and zeros elsewhere
-  var high = low;
-  var listed = 0u; // children that are no range
-  if (end > begin + 1u) {
-    let first = u32(table[begin]);
-    low = row + first;
-    high = low + end - begin;
-    if (u32(table[end - 1u]) - first != end - begin - 1u) {
-      low = row + p.V;
-      high = low;
-      listed = end - begin;
-    }
-  }
-  if (p.vocabulary != 0u && end > begin) {
-    low = row;
-    high = row + p.V;
-    listed = 0u;
-  }
-  for (var v = row; v < low; v++) { dlogits[v] = 0.0; }
-  for (var v = low; v < high; v++) {
-    dlogits[v] = -pull * exp((logits[v] - top) * inverse - logSum);
-  }
-  for (var v = high; v < row + p.V; v++) { dlogits[v] = 0.0; }
-  for (var k = begin; k < begin + listed; k++) {
-    let v = row + u32(table[k]);
-    dlogits[v] = -pull * exp((logits[v] - top) * inverse - logSum);
-  }
-  if (low == high && listed == 0u) { return; }
-  dlogits[row + u32(labels[n])] += dProb;
-  if (p.withBeta == 0u) { return; }
-  let b = beamThToken(row, begin, end, saved[3u * n + 2u]);
-  dlogits[row + b] += dBeta;
-}`,
+  grid: ({ N }) => linearGrid(N * LANES, LANES),
+  wgsl: backwardWgsl(LANES),
   cases: () =>
     exampleRows().flatMap(({ name, V, z, nodes, labels }) =>
       [[0, 1, 1, 1], [0, 3, 1, 0], [1, 4, 0, 1], [0, 20, 1, 1], [1, 99, 1, 0]].map(
@@ -286,4 +218,12 @@ fn kernel(n: u32) {
         },
       )
     ),
+});
+
+/** The same for hardware. */
+export const trieLogProbBackwardWide = defineKernel({
+  ...trieLogProbBackward,
+  name: "trieLogProbBackwardWide",
+  grid: ({ N }) => linearGrid(N * WIDE_LANES, WIDE_LANES),
+  wgsl: backwardWgsl(WIDE_LANES),
 });

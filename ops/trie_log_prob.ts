@@ -3,7 +3,12 @@ import { defineOp, type Op } from "../core/op.ts";
 import { formatShape } from "../core/shape.ts";
 import type { InputGradients } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { trieLogProbBackward, trieLogProbForward } from "../kernels/trie_log_prob.ts";
+import {
+  trieLogProbBackward,
+  trieLogProbBackwardWide,
+  trieLogProbForward,
+  trieLogProbForwardWide,
+} from "../kernels/trie_log_prob.ts";
 import { exampleTable } from "../kernels/trie_table.ts";
 import { sample } from "./cases.ts";
 
@@ -87,7 +92,8 @@ export const trieLogProb: Op<
     const saved = device.empty([N, 3], dtype, "trieLogProb"); // max z, log sum exp, z_b
     const { table } = trie;
     const buffers = { logits, table, nodes, labels, logProb, logBeta, choices, saved };
-    device.run(trieLogProbForward, buffers, params);
+    const kernel = device.software ? trieLogProbForward : trieLogProbForwardWide;
+    device.run(kernel, buffers, params);
     return { out: { logProb, logBeta, choices }, saved: { saved } };
   },
   backward(dout, { saved }, [logits, trie, nodes, labels, options]): InputGradients {
@@ -95,11 +101,12 @@ export const trieLogProb: Op<
       () => { // dz_v = (dlogProb ([v = y] - p_v) + dlogBeta ([v = b] - p_v)) / tau
         const params = paramsOf(logits, trie, nodes, labels, options);
         const { table } = trie;
+        const kernel = logits.device.software ? trieLogProbBackward : trieLogProbBackwardWide;
         const dlogits = logits.device.empty(logits.shape, logits.dtype, "trieLogProb gradient");
         const some = (dout.logProb ?? dout.logBeta) as Tensor;
         const [dlogProb, dlogBeta] = [dout.logProb ?? some, dout.logBeta ?? some];
         logits.device.run(
-          trieLogProbBackward,
+          kernel,
           { dlogProb, dlogBeta, logits, table, nodes, labels, saved, dlogits },
           {
             ...params,
