@@ -110,12 +110,17 @@ export function layOut(
     return backend.compile(launches.map((l) => l.launch));
   };
   let program = bind();
+  const follow = (): void => {
+    const before = program;
+    program = bind();
+    before.dispose();
+    for (const storage of externals.keys()) externals.set(storage, storage.memory as Memory);
+  };
   const run = (): void => {
-    if ([...externals].some(([storage, memory]) => storage.memory !== memory)) {
-      const before = program;
-      program = bind();
-      before.dispose();
-      for (const storage of externals.keys()) externals.set(storage, storage.memory as Memory);
+    for (const [storage, memory] of externals) {
+      if (storage.memory === memory) continue;
+      follow();
+      break;
     }
     program.run();
   };
