@@ -52,7 +52,7 @@ const NO_CLIP = 3e38;
  *
  * @throws {ArgumentError} if a setting is outside its domain, or two parameters share memory.
  * @throws {CaptureError} inside a captured step.
- * @throws {DeviceError} if the parameters do not fit one buffer; they then stay where they are.
+ * @throws {DeviceError} if the parameters do not fit one buffer.
  *
  * @example
  * ```ts
@@ -108,11 +108,11 @@ export class AdamW<P extends Tree> implements Disposable {
     using scope = this.#device.arena(); // an error gives everything back
     const pack = (tree: Tree): Tensor => this.#device.pack(this.#ordered(treeLeaves(tree)));
     const zeros = (t: Tensor): Tensor => t.device.tensor(new Float64Array(t.size), t.shape);
+    this.#param = pack(params); // first: the moments are zeroed in the memory that it gives back
     this.first = mapTree(params, zeros);
     this.#firsts = pack(this.first);
     this.second = mapTree(params, zeros);
     this.#seconds = pack(this.second);
-    this.#param = pack(params); // last, so that the parameters stay where they are if anything fails
     this.#own().forEach(scope.keep);
   }
 
