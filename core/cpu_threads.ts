@@ -101,18 +101,12 @@ export class Threads {
     this.#names = Object.keys(exports);
     this.#scratch = scratch[0];
     this.#workers = scratch.length - 1;
+    const source = `(${work})(require("node:worker_threads").workerData)`;
+    const shared = { bytes, memory, control: this.#control, names: this.#names };
     for (const address of scratch.slice(1)) {
-      const workerData = {
-        bytes,
-        memory,
-        control: this.#control,
-        names: this.#names,
-        scratch: address,
-      };
-      const source = `(${work})(require("node:worker_threads").workerData)`;
-      new Worker(source, { eval: true, workerData }).unref();
+      new Worker(source, { eval: true, workerData: { ...shared, scratch: address } }).unref();
     }
-    atExit.register(this, this.#ints);
+    forgotten.register(this, this.#ints);
   }
 
   /**
@@ -146,7 +140,9 @@ export class Threads {
     } finally {
       this.#join();
     }
-    if (ints[FAILED] !== 0) throw new WebAssembly.RuntimeError(`${name} failed in a worker`);
+    if (Atomics.exchange(ints, FAILED, 0) !== 0) {
+      throw new WebAssembly.RuntimeError(`${name} failed in a worker`);
+    }
     return true;
   }
 
@@ -173,4 +169,4 @@ function end(ints: Int32Array<SharedArrayBuffer>): void {
 }
 
 /** Ends the workers of devices that were forgotten. */
-const atExit = new FinalizationRegistry(end);
+const forgotten = new FinalizationRegistry(end);
