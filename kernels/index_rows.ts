@@ -17,6 +17,9 @@ const CASES = [
   { name: "41 ids into (9, 8)", N: 41, V: 9, C: 8, ids: integers(41, 9, 1) },
 ];
 
+/** The row of an id. */
+const clampId = (id: number, V: number): number => Math.min(Math.max(id, 0), V - 1);
+
 type Lanes = 1 | 4;
 
 /** The element types of a kernel that handles `lanes` channels an invocation, and its cases. */
@@ -44,7 +47,7 @@ function takeRows(
     params: { N: "u32", V: "u32", C: "u32" },
     cpu({ table, ids, out }, { N, V, C }): void {
       for (let n = 0; n < N; n++) {
-        const row = Math.min(Math.max(ids[n], 0), V - 1) * C;
+        const row = clampId(ids[n], V) * C;
         for (let c = 0; c < C; c++) out[n * C + c] = table[row + c];
       }
     },
@@ -70,47 +73,102 @@ export const takeRowsForward = takeRows(1);
 /** out[n] = table[ids_n], four channels an invocation. */
 export const takeRowsForward4 = takeRows(4);
 
+/** How many positions {@link rankInChunks} sorts together on a device that compares all pairs. */
+export const RANK_CHUNK = 256;
+
 /**
- * order[r] = the n whose rank is r in the order by (ids_n, n). The WGSL compares all pairs, N^2 in all, four n an invocation:
- * for the few thousand positions of a batch that costs less than the many passes of a parallel sort.
+ * order[start + r] = the n whose rank is r in the order by (ids_n, n) within its chunk of positions, which begins at start.
+ * The WGSL compares all pairs of a chunk, four n an invocation; chunk is a multiple of 4 then.
  */
-export const rankByRow = defineKernel({
-  name: "rankByRow",
+export const rankInChunks = defineKernel({
+  name: "rankInChunks",
   buffers: { ids: "read int", order: "write int" },
-  params: { N: "u32", V: "u32" },
-  cpu({ ids, order }, { N, V }): void {
-    const starts = new Int32Array(V + 1);
-    for (let n = 0; n < N; n++) starts[Math.min(Math.max(ids[n], 0), V - 1) + 1]++;
-    for (let v = 0; v < V; v++) starts[v + 1] += starts[v];
-    for (let n = 0; n < N; n++) order[starts[Math.min(Math.max(ids[n], 0), V - 1)]++] = n;
+  params: { N: "u32", V: "u32", chunk: "u32" },
+  cpu({ ids, order }, { N, V, chunk }): void {
+    for (let start = 0; start < N; start += chunk) {
+      const end = Math.min(N, start + chunk);
+      const next = new Int32Array(V + 1);
+      for (let n = start; n < end; n++) next[clampId(ids[n], V) + 1]++;
+      for (let v = 0; v < V; v++) next[v + 1] += next[v];
+      for (let n = start; n < end; n++) {
+        order[start + next[clampId(ids[n], V)]++] = n;
+      }
+    }
   },
   invocations: ({ N }) => Math.ceil(N / 4),
   wgsl: `
 fn rowOf(m: u32) -> i32 { return clamp(ids[min(m, p.N - 1u)], 0, i32(p.V) - 1); }
 fn kernel(i: u32) { // m before n counts if its row is <= that of n, m after n if it is <
   let n = 4u * i + vec4u(0u, 1u, 2u, 3u);
+  let start = n.x / p.chunk * p.chunk;
+  let end = min(start + p.chunk, p.N);
   let own = vec4i(rowOf(n.x), rowOf(n.y), rowOf(n.z), rowOf(n.w));
-  var rank = vec4u(0u);
-  for (var m = 0u; m < n.x; m++) {
+  var rank = vec4u(start);
+  for (var m = start; m < n.x; m++) {
     rank += select(vec4u(0u), vec4u(1u), vec4i(rowOf(m)) <= own);
   }
-  for (var m = n.x; m < min(n.x + 4u, p.N); m++) {
+  for (var m = n.x; m < min(n.x + 4u, end); m++) {
     let row = vec4i(rowOf(m));
     rank += select(vec4u(0u), vec4u(1u), (row < own) | ((row == own) & (vec4u(m) < n)));
   }
-  for (var m = n.x + 4u; m < p.N; m++) {
+  for (var m = n.x + 4u; m < end; m++) {
     rank += select(vec4u(0u), vec4u(1u), vec4i(rowOf(m)) < own);
   }
-  for (var k = 0u; k < 4u && n[k] < p.N; k++) { order[rank[k]] = i32(n[k]); }
+  for (var k = 0u; k < 4u && n[k] < end; k++) { order[rank[k]] = i32(n[k]); }
 }`,
   cases: () =>
-    CASES.map(({ name, N, V, ids }) => ({ name, params: { N, V }, buffers: { ids, order: N } })),
+    CASES.flatMap(({ name, N, V, ids }) =>
+      [8, 64].map((chunk) => ({
+        name: `${name}, chunks of ${chunk}`,
+        params: { N, V, chunk },
+        buffers: { ids, order: N },
+      }))
+    ),
 });
 
-/** What {@link rankByRow} gives for the cases. */
+/**
+ * order[r] = the n whose rank is r in the order of all by (ids_n, n), from the order within chunks: a position's rank is its
+ * rank in its chunk, and in every other chunk the number of those before it, by bisection.
+ */
+export const mergeRanks = defineKernel({
+  name: "mergeRanks",
+  buffers: { ids: "read int", chunks: "read int", order: "write int" },
+  params: { N: "u32", V: "u32", chunk: "u32" },
+  cpu({ ids, order }, { N, V }): void {
+    rankInChunks.cpu({ ids, order }, { N, V, chunk: N });
+  },
+  invocations: ({ N }) => N,
+  wgsl: `
+fn rowAt(i: u32) -> i32 { return clamp(ids[chunks[i]], 0, i32(p.V) - 1); }
+fn kernel(i: u32) {
+  let own = rowAt(i);
+  var rank = i % p.chunk;
+  for (var start = 0u; start < p.N; start += p.chunk) {
+    if (start == i - i % p.chunk) { continue; }
+    let limit = own + select(0, 1, start < i); // of earlier positions those of the same row come before
+    var low = start;
+    var high = min(start + p.chunk, p.N);
+    while (low < high) {
+      let middle = (low + high) / 2u;
+      if (rowAt(middle) < limit) { low = middle + 1u; } else { high = middle; }
+    }
+    rank += low - start;
+  }
+  order[rank] = chunks[i];
+}`,
+  cases: () =>
+    CASES.map(({ name, N, V, ids }) => {
+      const chunks = new Int32Array(N);
+      const params = { N, V, chunk: 8 };
+      rankInChunks.cpu({ ids: Int32Array.from(ids), order: chunks }, params);
+      return { name, params, buffers: { ids, chunks, order: N } };
+    }),
+});
+
+/** The order of all positions, for the cases. */
 const ORDERS = CASES.map(({ N, V, ids }) => {
   const order = new Int32Array(N);
-  rankByRow.cpu({ ids: Int32Array.from(ids), order }, { N, V });
+  rankInChunks.cpu({ ids: Int32Array.from(ids), order }, { N, V, chunk: N });
   return order;
 });
 
@@ -131,8 +189,12 @@ function sumRowsOf(lanes: Lanes): Kernel<
     cpu({ x, ids, order, out }, { N, V, C }): void {
       const totals = new Float64Array(C);
       for (let v = 0, r = 0; v < V; v++) {
+        if (r === N || clampId(ids[order[r]], V) !== v) {
+          out.fill(0, v * C, v * C + C);
+          continue;
+        }
         totals.fill(0);
-        for (; r < N && Math.min(Math.max(ids[order[r]], 0), V - 1) === v; r++) {
+        for (; r < N && clampId(ids[order[r]], V) === v; r++) {
           const row = order[r] * C;
           for (let c = 0; c < C; c++) totals[c] += x[row + c];
         }

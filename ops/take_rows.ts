@@ -3,7 +3,9 @@ import { defineOp, type Op } from "../core/op.ts";
 import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import {
-  rankByRow,
+  mergeRanks,
+  RANK_CHUNK,
+  rankInChunks,
   sumRows,
   sumRows4,
   takeRowsForward,
@@ -48,8 +50,7 @@ export const takeRows: Op<[table: Tensor, ids: Tensor], Tensor> = defineOp({
       const { device } = table;
       const [V, C] = table.shape;
       const N = ids.size;
-      const order = device.empty([N], "int32", "takeRows gradient");
-      device.run(rankByRow, { ids, order }, { N, V });
+      const order = orderOf(ids, V);
       const dtable = device.empty(table.shape, table.dtype, "takeRows gradient");
       const kernel = C % 4 === 0 ? sumRows4 : sumRows;
       device.run(kernel, { x: dout, ids, order, out: dtable }, { N, V, C });
@@ -59,6 +60,19 @@ export const takeRows: Op<[table: Tensor, ids: Tensor], Tensor> = defineOp({
   ],
   cases: () => [
     { name: "(5, 3) by (2, 4)", args: (d) => [sample(d, [5, 3], 1), indices(d, [2, 4], 2, 5)] },
+    { name: "(7, 4) by (300)", args: (d) => [sample(d, [7, 4], 1), indices(d, [300], 2, 7)] },
     { name: "(3, 4) by ()", args: (d) => [sample(d, [3, 4], 1), indices(d, [], 2, 3)] },
   ],
 });
+
+/** The positions n by (ids_n, n). The cpu device counts, so that it needs no chunks. */
+function orderOf(ids: Tensor, V: number): Tensor {
+  const { device, size: N } = ids;
+  const chunk = device.kind === "cpu" ? N : RANK_CHUNK;
+  const chunks = device.empty([N], "int32", "takeRows gradient");
+  device.run(rankInChunks, { ids, order: chunks }, { N, V, chunk });
+  if (N <= chunk) return chunks;
+  const order = device.empty([N], "int32", "takeRows gradient");
+  device.run(mergeRanks, { ids, chunks, order }, { N, V, chunk });
+  return order;
+}
