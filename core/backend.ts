@@ -31,6 +31,18 @@ export interface Launch {
   readonly regions: readonly Region[];
   /** Its parameters. */
   readonly params: Readonly<Record<string, number>>;
+  /** If only some of its rows matter: how many. A backend may do them all the same. */
+  readonly leading?: Leading;
+}
+
+/** The first of some rows, as many as a number says that is on the device. */
+export interface Leading {
+  /** One int32. */
+  readonly count: Region;
+  /** How many rows there are. */
+  readonly of: number;
+  /** The parameter that counts them: a multiple of `of`. */
+  readonly param: string;
 }
 
 /** A recorded sequence of launches, ready to run again with no further allocation. */

@@ -193,7 +193,18 @@ class CpuBackend implements Backend {
     for (const instance of this.#modules?.values() ?? []) instance?.threads?.dispose();
   }
 
-  #bind({ kernel, regions, params }: Launch): () => void {
+  #bind({ leading, ...launch }: Launch): () => void {
+    if (leading === undefined) return this.#bindAll(launch);
+    const { count, of, param } = leading;
+    const rows = this.#view(count);
+    return () => { // what it is bound to depends on how many there are
+      const share = Math.min(rows[0], of) / of;
+      const params = { ...launch.params, [param]: Math.round(launch.params[param] * share) };
+      if (share > 0) this.#bindAll({ ...launch, params })();
+    };
+  }
+
+  #bindAll({ kernel, regions, params }: Launch): () => void {
     const names = Object.keys(kernel.buffers);
     const { wasm } = kernel;
     const instance = wasm && this.#instance(wasm.module);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Backend, BackendStats, Launch, Memory, Region } from "./backend.ts";
+import type { Backend, BackendStats, Launch, Leading, Memory, Region } from "./backend.ts";
 import { type Arena, openArena } from "./arena.ts";
 import { checkBuffer, refuseForeign } from "./checks.ts";
 import { bytesPerElement, type DType, type FloatDType, type TypedArray } from "./dtype.ts";
@@ -33,6 +33,7 @@ export class Device {
   readonly #backend: Backend;
   readonly #scopes: Set<Storage>[] = [];
   #recording: Recording | undefined;
+  #leading: { readonly count: Tensor; readonly of: number } | undefined;
 
   /** Internal: use `cpu()` or `webgpu(gpu)`. */
   constructor(backend: Backend) {
@@ -154,9 +155,26 @@ export class Device {
       regions.push(tensor.region(`run ${kernel.name} on`));
       storages.push(tensor.storage);
     }
-    const launch: Launch = { kernel: kernel as unknown as Kernel, regions, params };
-    if (this.#recording) this.#recording.launches.push({ launch, storages });
+    const leading = this.#leadingOf(kernel, params);
+    const launch: Launch = { kernel: kernel as unknown as Kernel, regions, params, leading };
+    const count = leading && this.#leading?.count.storage;
+    if (this.#recording) this.#recording.launches.push({ launch, storages, count });
     else this.#backend.launch(launch);
+  }
+
+  /**
+   * What `body` runs need be done for the first rows only, of `of` rows; `count`, int32, says when it runs how many they are. What
+   * the others become is undefined, so `body` must keep rows apart: row i of what it makes may depend on row i of what it is
+   * given, and on things that are not rows. Internal to decoding.
+   */
+  leading<T>(count: Tensor, of: number, body: () => T): T {
+    const around = this.#leading;
+    this.#leading = { count, of };
+    try {
+      return body();
+    } finally {
+      this.#leading = around;
+    }
   }
 
   /**
@@ -321,6 +339,17 @@ export class Device {
       );
     }
     return bytesPerElement(dtype);
+  }
+
+  #leadingOf<P extends Record<string, ParamType>>(
+    kernel: { rows?(params: ParamValues<P>): (keyof P & string) | undefined },
+    params: ParamValues<P>,
+  ): Leading | undefined {
+    const param = this.#leading && kernel.rows?.(params);
+    if (this.#leading === undefined || param === undefined) return undefined;
+    const { count, of } = this.#leading;
+    if (params[param] % of !== 0) return undefined;
+    return { count: count.region("count rows by"), of, param };
   }
 
   #refuseWhileRecording(action: string): void {

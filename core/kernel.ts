@@ -84,6 +84,11 @@ export interface KernelSpec<
   readonly params: P;
   /** The twin. It must write every element of every `write` buffer that the kernel writes. */
   cpu(buffers: BufferViews<B>, params: ParamValues<P>): void;
+  /**
+   * The parameter that counts the rows of all that is written, where each row depends on inputs alone and a smaller number
+   * leaves out the last rows: what `Device.leading` makes use of.
+   */
+  rows?(params: ParamValues<P>): (keyof P & string) | undefined;
   /** A WebAssembly version for the float32 cpu device, where it pays. */
   readonly wasm?: WasmVersion<B, P>;
   /**

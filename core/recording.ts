@@ -16,12 +16,22 @@ export interface Collection {
   readonly parts: ReadonlyMap<Storage, Part>;
 }
 
+/** A launch, and the storages that its regions are of. */
+export interface RecordedLaunch {
+  /** The launch. */
+  readonly launch: Launch;
+  /** Those of its buffers. */
+  readonly storages: readonly Storage[];
+  /** That of `leading.count`. */
+  readonly count?: Storage;
+}
+
 /** A step that is being recorded. */
 export interface Recording {
   /** How many arenas were open when the recording began: their lifetimes are not the step's. */
   readonly depth: number;
-  /** What was launched, and the storages that its regions are of. */
-  readonly launches: { readonly launch: Launch; readonly storages: readonly Storage[] }[];
+  /** What was launched. */
+  readonly launches: RecordedLaunch[];
   /** Born in the step, and laid out when it ends. */
   readonly transients: Set<Storage>;
   /** Born in the step with contents from the host. */
@@ -93,19 +103,21 @@ export function layOut(
       shared.delete(storage);
     }
   }
-  const { bytes, slotOf } = planSlots(launches.map((l) => l.storages), shared, outputs);
+  const used = launches.map(({ storages, count }) => count ? [...storages, count] : storages);
+  const { bytes, slotOf } = planSlots(used, shared, outputs);
   const slots = bytes.map(allocate);
   for (const [storage, slot] of slotOf) storage.memory = slots[slot];
   const externals = new Map<Storage, Memory>();
-  for (const { storages } of launches) {
+  for (const storages of used) {
     for (const storage of storages) {
       if (transients.has(storage) || constants.has(storage)) continue;
       externals.set(storage, storage.memory as Memory);
     }
   }
   const bind = (): Program => {
-    for (const { launch, storages } of launches) {
+    for (const { launch, storages, count } of launches) {
       launch.regions.forEach((region, i) => region.memory = storages[i].memory as Memory);
+      if (launch.leading && count) launch.leading.count.memory = count.memory as Memory;
     }
     return backend.compile(launches.map((l) => l.launch));
   };

@@ -59,6 +59,7 @@ function forwardKernel(element: Element): Kernel<
         rstd[n] = r;
       }
     },
+    rows: () => "N",
     wasm: {
       module: simd,
       function: "addRmsNormForward",

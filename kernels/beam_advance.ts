@@ -118,19 +118,20 @@ fn kernel(i: u32) {
 });
 
 /**
- * The ancestors of R rows after token number `step` was chosen: entry [r, j] for j < step is the row that fed the token at step j which
- * row r descends from. after[r, j] = before[parents[r], j] for j < step - 1, and after[r, step - 1] = parents[r]; the rest is 0.
+ * The ancestors of R rows after token number `step` was chosen: entry [r, j] for j < step is the place where the token was fed at
+ * step j that row r descends from. after[r, j] = before[parents[r], j] for j < step - 1, and after[r, step - 1] =
+ * place[parents[r]], 0 if that is -1; the rest is 0.
  * One invocation a row.
  */
 export const traceAncestors = defineKernel({
   name: "traceAncestors",
-  buffers: { parents: "read int", before: "read int", after: "write int" },
+  buffers: { parents: "read int", place: "read int", before: "read int", after: "write int" },
   params: { R: "u32", L: "u32", step: "u32" },
-  cpu({ parents, before, after }, { R, L, step }): void {
+  cpu({ parents, place, before, after }, { R, L, step }): void {
     for (let r = 0; r < R; r++) {
       for (let j = 0; j < L; j++) {
         const older = j + 1 < step ? before[parents[r] * L + j] : 0;
-        after[r * L + j] = j + 1 === step ? parents[r] : older;
+        after[r * L + j] = j + 1 === step ? Math.max(place[parents[r]], 0) : older;
       }
     }
   },
@@ -141,7 +142,7 @@ fn kernel(r: u32) {
   for (var j = 0u; j < p.L; j++) {
     var row = 0;
     if (j + 1u < p.step) { row = before[parent + j]; }
-    if (j + 1u == p.step) { row = parents[r]; }
+    if (j + 1u == p.step) { row = max(place[parents[r]], 0); }
     after[r * p.L + j] = row;
   }
 }`,
@@ -149,6 +150,11 @@ fn kernel(r: u32) {
     [1, 3].map((step) => ({
       name: `step ${step}`,
       params: { R: 6, L: 4, step },
-      buffers: { parents: [0, 0, 1, 4, 5, 5], before: integers(24, 6, 1), after: 24 },
+      buffers: {
+        parents: [0, 0, 1, 4, 5, 5],
+        place: [2, 0, -1, -1, 1, 3],
+        before: integers(24, 6, 1),
+        after: 24,
+      },
     })),
 });

@@ -105,6 +105,7 @@ export const cachedAttentionForward = defineKernel({
       }
     }
   },
+  rows: () => "R",
   wasm: {
     module: simd,
     function: "cachedAttentionForward",
@@ -184,6 +185,7 @@ export const offsetLengths = defineKernel({
   cpu({ lengths, users, out }, { R, stride, offset }): void {
     for (let r = 0; r < R; r++) out[r] = stride * users[r] + lengths[users[r]] + offset;
   },
+  rows: () => "R",
   invocations: ({ R }) => R,
   wgsl: `
 fn kernel(r: u32) {

@@ -1,8 +1,8 @@
 /**
  * The logits of the tokens that can follow on a trie (table of `trie_table.ts`), and of no others. Row r stands at node u = nodes_r, or at
- * none (-1), and has the hidden state h_r of C numbers:
+ * none (-1), and has the hidden state h of C numbers at place_r, or none (-1):
  *
- *   out[r, k] = h_r . head[v_k],   v_k the token of child k of u, or 0 where u has no child k < F.
+ *   out[r, k] = h . head[v_k],   v_k the token of child k of u, or 0 where there is no h, or no child k < F.
  *
  * @module
  */
@@ -18,17 +18,20 @@ export const childLogits = defineKernel({
     head: "read float4",
     table: "read int",
     nodes: "read int",
+    place: "read int",
     out: "write float",
   },
   params: { R: "u32", F: "u32", C: "u32" },
-  cpu({ hidden, head, table, nodes, out }, { R, F, C }): void {
+  cpu({ hidden, head, table, nodes, place, out }, { R, F, C }): void {
     out.fill(0);
     for (let r = 0; r < R; r++) {
-      if (nodes[r] < 0) continue;
+      if (nodes[r] < 0 || place[r] < 0) continue;
       const from = table[nodes[r]];
       for (let k = from; k < table[nodes[r] + 1]; k++) {
         let sum = 0;
-        for (let c = 0, h = r * C, w = table[k] * C; c < C; c++) sum += hidden[h++] * head[w++];
+        for (let c = 0, h = place[r] * C, w = table[k] * C; c < C; c++) {
+          sum += hidden[h++] * head[w++];
+        }
         out[r * F + k - from] = sum;
       }
     }
@@ -39,12 +42,14 @@ fn kernel(i: u32) {
   let r = i / p.F;
   var sum = vec4f(0.0);
   let node = nodes[r];
-  if (node >= 0) {
+  let at = place[r];
+  if (node >= 0 && at >= 0) {
     let child = u32(table[node]) + i % p.F;
     if (child < u32(table[node + 1])) {
       let C4 = p.C / 4u;
       let row = u32(table[child]) * C4;
-      for (var c = 0u; c < C4; c++) { sum += hidden[r * C4 + c] * head[row + c]; }
+      let own = u32(at) * C4;
+      for (var c = 0u; c < C4; c++) { sum += hidden[own + c] * head[row + c]; }
     }
   }
   out[i] = dot(sum, vec4f(1.0));
@@ -58,6 +63,7 @@ fn kernel(i: u32) {
         head: ramp(7 * C, 2),
         table: smallTrie.table,
         nodes: [0, 1, 2, 6, -1, 0],
+        place: [3, 0, 1, 5, 2, -1],
         out: 24,
       },
     })),

@@ -13,6 +13,7 @@ import * as attentionBackward from "./attention_backward.ts";
 import * as attentionBackwardKeys from "./attention_backward_keys.ts";
 import * as beamAdvance from "./beam_advance.ts";
 import * as beamPool from "./beam_pool.ts";
+import * as beamRows from "./beam_rows.ts";
 import * as binary from "./binary.ts";
 import * as cachedAttention from "./cached_attention.ts";
 import * as childLogits from "./child_logits.ts";
@@ -44,6 +45,7 @@ const modules: readonly Record<string, unknown>[] = [
   attentionBackwardKeys,
   beamAdvance,
   beamPool,
+  beamRows,
   binary,
   cachedAttention,
   childLogits,

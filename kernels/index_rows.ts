@@ -51,6 +51,7 @@ function takeRows(
         for (let c = 0; c < C; c++) out[n * C + c] = table[row + c];
       }
     },
+    rows: () => "N",
     invocations: ({ N, C }) => N * C / lanes,
     wgsl: `
 fn kernel(i: u32) {

@@ -95,12 +95,13 @@ export type CaseSize = readonly [
 /** The parts of a matrix product kernel that do not depend on its WGSL. */
 export function matmulForm(
   sizes: readonly CaseSize[],
-): Pick<KernelSpec<Buffers, typeof PARAMS>, "params" | "cpu" | "wasm" | "cases"> {
+): Pick<KernelSpec<Buffers, typeof PARAMS>, "params" | "cpu" | "rows" | "wasm" | "cases"> {
   return {
     params: PARAMS,
     cpu({ a, b, out }: { a: FloatArray; b: FloatArray; out: FloatArray }, params): void {
       gemm(a, b, out, params);
     },
+    rows: ({ batch }) => batch === 1 ? "M" : undefined,
     wasm: {
       module: simd,
       function: "gemm",

@@ -66,6 +66,7 @@ function forwardKernel(element: Element): Kernel<
         rstd[n] = r;
       }
     },
+    rows: () => "N",
     wasm: {
       module: simd,
       function: "rmsNormForward",

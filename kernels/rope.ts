@@ -93,6 +93,7 @@ function rotateKernel(element: Element): Kernel<
         for (const end = (n + 1) * H * D; at < end; at++) out[at] = x[at];
       }
     },
+    rows: () => "N",
     wasm: {
       module: simd,
       function: "rotate",

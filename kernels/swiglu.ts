@@ -44,6 +44,7 @@ function forwardKernel<E extends "float" | "float4">(
         }
       }
     },
+    rows: () => "N",
     wasm: {
       module: simd,
       function: "swigluForward",

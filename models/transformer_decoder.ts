@@ -17,7 +17,7 @@ import {
 import { zeros } from "../ops/fill.ts";
 import { reshape } from "../ops/layout.ts";
 import { takeRows } from "../ops/take_rows.ts";
-import type { Decoder, Logits, Prefilled } from "./decode/decoder.ts";
+import type { ActiveRows, Decoder, Logits, Prefilled } from "./decode/decoder.ts";
 import type { Transformer, TransformerParams } from "./transformer.ts";
 
 /** What {@link TransformerDecoder} keeps between steps. */
@@ -54,6 +54,8 @@ export interface TransformerCache {
 export class TransformerDecoder implements Decoder<TransformerCache> {
   /** The size of the vocabulary. */
   readonly vocabSize: number;
+  /** It does. */
+  readonly heedsRows = true;
   readonly #model: Transformer;
   readonly #params: TransformerParams;
 
@@ -119,14 +121,31 @@ export class TransformerDecoder implements Decoder<TransformerCache> {
 
   /** Feeds a generated token to every beam row: see {@link Decoder.step}. */
   step(
-    { lengths, beam, layers }: TransformerCache,
+    cache: TransformerCache,
     step: number,
     tokens: Tensor,
     ancestors: Tensor,
+    rows?: ActiveRows,
   ): Logits {
-    const { device, config: { heads, kvHeads, headDim: D, dim } } = this.#model;
+    const { device } = this.#model;
     const R = tokens.size;
-    const users = device.tensor(Int32Array.from({ length: R }, (_, r) => Math.floor(r / beam)));
+    if (rows) {
+      const { count, users } = rows;
+      return device.leading(count, R, () => this.#step(cache, step, tokens, ancestors, users));
+    }
+    const users = Int32Array.from({ length: R }, (_, r) => Math.floor(r / cache.beam));
+    return this.#step(cache, step, tokens, ancestors, device.tensor(users));
+  }
+
+  #step(
+    { lengths, layers }: TransformerCache,
+    step: number,
+    tokens: Tensor,
+    ancestors: Tensor,
+    users: Tensor,
+  ): Logits {
+    const { heads, kvHeads, headDim: D, dim } = this.#model.config;
+    const R = tokens.size;
     const positions = reshape(generatedPositions(lengths, users, step), [R, 1]);
     const hidden = this.#model.forward(
       this.#params,

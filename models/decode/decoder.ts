@@ -6,11 +6,16 @@
 import { Tensor } from "../../core/tensor.ts";
 import { linear } from "../../ops/matmul.ts";
 
-/**
- * Logits (R, V), or what they are made of: row r's logit of token v is hidden_r . head_v, with hidden (R, C) and head (V, C). Then
- * a search computes only those of the tokens that can follow, where these are few.
- */
-export type Logits = Tensor | { readonly hidden: Tensor; readonly head: Tensor };
+/** What logits are made of: row r's logit of token v is hidden_r . head_v. */
+export interface Projection {
+  /** (R, C). */
+  readonly hidden: Tensor;
+  /** (V, C). */
+  readonly head: Tensor;
+}
+
+/** Logits (R, V), or what they are made of: then a search computes only those of tokens that can follow, where these are few. */
+export type Logits = Tensor | Projection;
 
 /**
  * All logits, (R, V).
@@ -36,6 +41,14 @@ export interface Prefilled<Cache> {
   readonly cache: Cache;
 }
 
+/** The rows of a step where not all of them matter. */
+export interface ActiveRows {
+  /** int32 (R): whose row each is. */
+  readonly users: Tensor;
+  /** int32 (1): how many rows matter, the first ones. Nothing is read of what the others feed or get. */
+  readonly count: Tensor;
+}
+
 /** An autoregressive model as beam search sees it. */
 export interface Decoder<Cache = unknown> {
   /** The size of the vocabulary, V. */
@@ -49,6 +62,10 @@ export interface Decoder<Cache = unknown> {
    * Feeds generated token number `step` (0, 1, ...) of every beam and returns the logits of the next. Row
    * r belongs to user floor(r / B). `tokens` is int32 (R). `ancestors` is int32 (R, steps); its entry [r, j] for j < step is
    * the row that fed, at step j, the token that row r descends from; entries from `step` on are not read.
+   *
+   * Only a decoder that heeds rows is given any.
    */
-  step(cache: Cache, step: number, tokens: Tensor, ancestors: Tensor): Logits;
+  step(cache: Cache, step: number, tokens: Tensor, ancestors: Tensor, rows?: ActiveRows): Logits;
+  /** Whether `step` heeds `rows`, so that no work goes to beams without a choice ahead. */
+  readonly heedsRows?: boolean;
 }

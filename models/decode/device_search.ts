@@ -6,15 +6,17 @@
  */
 import type { StepInputs } from "../../core/capture.ts";
 import type { Device } from "../../core/device.ts";
+import type { Shape } from "../../core/shape.ts";
 import { Tensor } from "../../core/tensor.ts";
 import { advanceBeams, traceAncestors } from "../../kernels/beam_advance.ts";
 import { poolScores } from "../../kernels/beam_pool.ts";
+import { activeRows, feedRows } from "../../kernels/beam_rows.ts";
 import { childLogits } from "../../kernels/child_logits.ts";
 import { zeros } from "../../ops/fill.ts";
 import { topK } from "../../ops/top_k.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import type { BatchInputs, StepRecord } from "./beam_host.ts";
-import { allLogits, type Decoder, type Logits } from "./decoder.ts";
+import { allLogits, type Decoder, type Logits, type Projection } from "./decoder.ts";
 import type { DeviceTrie } from "./trie.ts";
 
 /** What {@link DeviceSearch} needs beside the users. */
@@ -33,6 +35,18 @@ export interface DeviceSearchOptions {
 interface Frontier {
   readonly nodes: Tensor;
   readonly scores: Tensor;
+}
+
+/** The next frontier, the tokens that its rows feed, and the rows that they descend from. */
+interface Beams extends Frontier {
+  readonly tokens: Tensor;
+  readonly parents: Tensor;
+}
+
+/** What a model says of rows, and the place of each row in it: -1 for rows that it was not asked about. */
+interface Answers {
+  readonly logits: Logits;
+  readonly place: Tensor;
 }
 
 /** All steps of a batch, on the device. */
@@ -70,18 +84,21 @@ export class DeviceSearch {
     const B = this.#options.rows;
     const L = Math.max(this.#steps - 1, 1); // tokens that are fed
     const { logits: first, cache } = this.#decoder.prefill(tokens, lengths, B, L);
-    let logits = first; // of U rows, then of U B
+    const skips = this.#skipsRows(first);
+    let answers: Answers = { logits: first, place: this.#inOrder(U) }; // for U rows, then for U B
     let frontier: Frontier = { nodes: start, scores: zeros(device, [U]) };
     let ancestors = zeros(device, [U * B, L], "int32");
     const steps: StepRecord<Tensor>[] = [];
     const pools: Tensor[] = [];
     for (let step = 0; step < this.#steps; step++) {
-      const { pool, mass, count } = this.#expand(frontier, logits, blocked, step);
+      const { pool, mass, count } = this.#expand(frontier, answers, blocked, step);
       const best = topK(pool, Math.min(B + 1, pool.shape[1]));
       const next = this.#select(best, frontier, pool, U);
       if (step + 1 < this.#steps) {
-        if (step > 0) ancestors = this.#trace(next.parents, ancestors, step);
-        logits = this.#decoder.step(cache, step, next.tokens, ancestors);
+        if (step > 0) ancestors = this.#trace(next.parents, answers.place, ancestors, step);
+        answers = skips
+          ? this.#askActive(cache, step, next, ancestors)
+          : this.#ask(cache, step, next, ancestors);
       }
       frontier = next;
       steps.push({ nodes: next.nodes, scores: next.scores, best: best.values, mass, count });
@@ -93,7 +110,7 @@ export class DeviceSearch {
   /** Scores the children of the frontier: pool (U, W F), and of each row its mass and the number of its entries (U W). */
   #expand(
     { nodes, scores }: Frontier,
-    logits: Logits,
+    { logits, place }: Answers,
     blocked: Tensor,
     depth: number,
   ): { pool: Tensor; mass: Tensor; count: Tensor } {
@@ -106,8 +123,8 @@ export class DeviceSearch {
     const pool = device.empty([U, W * F], device.float, "beam pool");
     const mass = device.empty([R], device.float, "beam mass");
     const count = device.empty([R], "int32", "beam count");
-    const children = this.#childLogits(logits, nodes, F);
-    const rows = children ?? allLogits(logits);
+    const children = this.#gathers(logits, F) && this.#childLogits(logits, nodes, place, F);
+    const rows = children || allLogits(logits);
     device.run(
       poolScores,
       { logits: rows, table, nodes, scores, blocked, pool, mass, count },
@@ -121,26 +138,68 @@ export class DeviceSearch {
     return { pool, mass, count };
   }
 
-  /** The logits of each node's children alone, (R, F), where that saves work. */
-  #childLogits(logits: Logits, nodes: Tensor, F: number): Tensor | undefined {
-    if (logits instanceof Tensor || this.#options.normalization === "vocabulary") return undefined;
-    const { hidden, head } = logits;
-    const [V, C] = head.shape;
-    if (C % 4 !== 0 || GATHERED_COST * F > V) return undefined;
+  /** Whether the logits of at most F children a row are computed alone. */
+  #gathers(logits: Logits, F: number): logits is Projection {
+    if (logits instanceof Tensor || this.#options.normalization === "vocabulary") return false;
+    const [V, C] = logits.head.shape;
+    return C % 4 === 0 && GATHERED_COST * F <= V;
+  }
+
+  /** The logits of each node's children alone, (R, F). */
+  #childLogits({ hidden, head }: Projection, nodes: Tensor, place: Tensor, F: number): Tensor {
     const R = nodes.size;
     const out = this.#device.empty([R, F], this.#device.float, "child logits");
     const { table } = this.#trie;
-    this.#device.run(childLogits, { hidden, head, table, nodes, out }, { R, F, C });
+    const C = hidden.shape[1];
+    this.#device.run(childLogits, { hidden, head, table, nodes, place, out }, { R, F, C });
     return out;
   }
 
-  /** The next frontier, the tokens that its rows feed, and the rows that they descend from: each (U B). */
+  /**
+   * Whether the model is only asked about rows with a choice ahead. Of the others no logits are read, as long as those of children
+   * are computed alone at each step, and only the cpu gains by it.
+   */
+  #skipsRows(first: Logits): boolean {
+    const fanOuts = this.#trie.trie.fanOuts.subarray(1, this.#steps);
+    return this.#device.kind === "cpu" && this.#decoder.heedsRows === true &&
+      fanOuts.every((F) => this.#gathers(first, F));
+  }
+
+  /** Feeds token number `step` of all rows. */
+  #ask(cache: unknown, step: number, { tokens }: Beams, ancestors: Tensor): Answers {
+    const logits = this.#decoder.step(cache, step, tokens, ancestors);
+    return { logits, place: this.#inOrder(tokens.size) };
+  }
+
+  /** Feeds token number `step` of rows with a choice ahead. */
+  #askActive(cache: unknown, step: number, { nodes, tokens }: Beams, ancestors: Tensor): Answers {
+    const device = this.#device;
+    const { branches } = this.#trie;
+    const [R, L] = ancestors.shape;
+    const ints = (shape: Shape): Tensor => device.empty(shape, "int32", "active rows");
+    const [order, place, count] = [ints([R]), ints([R]), ints([1])];
+    device.run(activeRows, { nodes, branches, order, place, count }, { R });
+    const [fed, users, lines] = [ints([R]), ints([R]), ints([R, L])];
+    device.run(
+      feedRows,
+      { order, tokens, ancestors, fed, users, lines },
+      { R, B: this.#options.rows, L },
+    );
+    return { logits: this.#decoder.step(cache, step, fed, lines, { users, count }), place };
+  }
+
+  /** 0, 1, ... */
+  #inOrder(size: number): Tensor {
+    return this.#device.tensor(Int32Array.from({ length: size }, (_, r) => r));
+  }
+
+  /** The next beams, each (U B). */
   #select(
     { values, indices: positions }: { readonly values: Tensor; readonly indices: Tensor },
     { nodes: before }: Frontier,
     pool: Tensor,
     U: number,
-  ): Frontier & { readonly tokens: Tensor; readonly parents: Tensor } {
+  ): Beams {
     const device = this.#device;
     const { trie, table } = this.#trie;
     const B = this.#options.rows;
@@ -157,11 +216,11 @@ export class DeviceSearch {
     return { nodes, scores, tokens, parents };
   }
 
-  /** The ancestors of the rows that feed token number `step`: (U B, L). */
-  #trace(parents: Tensor, before: Tensor, step: number): Tensor {
+  /** The ancestors of the rows that feed token number `step`, `place` being where they were before: (U B, L). */
+  #trace(parents: Tensor, place: Tensor, before: Tensor, step: number): Tensor {
     const after = this.#device.empty(before.shape, "int32", "beam ancestors");
     const [R, L] = before.shape;
-    this.#device.run(traceAncestors, { parents, before, after }, { R, L, step });
+    this.#device.run(traceAncestors, { parents, place, before, after }, { R, L, step });
     return after;
   }
 }

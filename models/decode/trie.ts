@@ -5,6 +5,7 @@
  * @module
  */
 import type { Device } from "../../core/device.ts";
+import type { Tensor } from "../../core/tensor.ts";
 import { ArgumentError, DataError } from "../../core/errors.ts";
 import { trieTable } from "../../kernels/trie_table.ts";
 import type { TrieTable } from "../../ops/trie_log_prob.ts";
@@ -16,6 +17,8 @@ export type { FlatPaths, Path } from "./paths.ts";
 export interface DeviceTrie extends TrieTable, Disposable {
   /** The trie on the host. */
   readonly trie: Trie;
+  /** int32 (nodes): 1 where the node or one below it has more than one child, else 0. */
+  readonly branches: Tensor;
   /** Gives the device memory back. */
   dispose(): void;
 }
@@ -210,14 +213,28 @@ export class Trie {
   /** Copies the trie to a device. The memory lives until it is disposed, or the arena around it closes. */
   upload(device: Device): DeviceTrie {
     const table = device.tensor(trieTable(this.childOffsets, this.childTokens, this.childNodes));
+    const branches = device.tensor(this.#branches());
+    const dispose = (): void => [table, branches].forEach((tensor) => tensor.dispose());
     return {
       trie: this,
       table,
+      branches,
       nodeCount: this.nodeCount,
       maxToken: this.maxToken,
-      dispose: () => table.dispose(),
-      [Symbol.dispose]: () => table.dispose(),
+      dispose,
+      [Symbol.dispose]: dispose,
     };
+  }
+
+  /** Node -> whether there is a choice at it or below. */
+  #branches(): Int32Array {
+    const branches = new Int32Array(this.nodeCount);
+    for (let node = this.nodeCount - 1; node > 0; node--) { // children before their parents
+      if (this.childCount(node) > 1) branches[node] = 1;
+      if (branches[node]) branches[this.parents[node]] = 1;
+    }
+    if (this.childCount(0) > 1) branches[0] = 1;
+    return branches;
   }
 }
 

@@ -6,11 +6,12 @@ import { cpu } from "../../core/cpu_backend.ts";
 import type { Device } from "../../core/device.ts";
 import { ArgumentError, NonFiniteError } from "../../core/errors.ts";
 import { BeamSearch, type BeamSearchOptions } from "../../models/decode/beam_search.ts";
+import type { Decoder } from "../../models/decode/decoder.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import type { BeamResult, BeamStep } from "../../models/decode/results.ts";
 import { type Path, Trie } from "../../models/decode/trie.ts";
 import { Transformer } from "../../models/transformer.ts";
-import { TransformerDecoder } from "../../models/transformer_decoder.ts";
+import { type TransformerCache, TransformerDecoder } from "../../models/transformer_decoder.ts";
 import { testDevices } from "../devices.ts";
 import { grouped, livelyParams, referenceLogits, weightsOf } from "./llamas.ts";
 import { coarse, type Entries, smooth, TableDecoder } from "./table_decoder.ts";
@@ -246,6 +247,33 @@ for (const { name, skip, open } of testDevices) {
       }
     }
     assert.ok(compared > 0.9 * all, `${compared} of ${all} steps were compared`);
+  });
+}
+
+for (const { name, open } of testDevices.filter((d) => d.name.startsWith("cpu"))) {
+  test(`beam search: what beams without a choice ahead are not asked changes nothing, on ${name}`, async () => {
+    const device = await open();
+    const config = { ...grouped, vocabSize: 72 };
+    const params = livelyParams(device, config, 5);
+    const decoder = new TransformerDecoder(new Transformer(device, config), params);
+    const heedless: Decoder<TransformerCache> = {
+      vocabSize: decoder.vocabSize,
+      prefill: (...args) => decoder.prefill(...args),
+      step: (cache, step, tokens, ancestors) => decoder.step(cache, step, tokens, ancestors),
+    };
+    await fc.assert(
+      fc.asyncProperty(problems, async ({ paths, histories, excluded, options }) => {
+        using _scope = device.arena();
+        const trie = new Trie(paths).upload(device);
+        const results: BeamResult[][] = [];
+        for (const model of [decoder, heedless]) {
+          using search = new BeamSearch(model, trie, options);
+          results.push(await search.search(histories, excluded));
+        }
+        assert.deepEqual(results[0], results[1]);
+      }),
+      { numRuns: 60 },
+    );
   });
 }
 
