@@ -5,7 +5,7 @@
  */
 import type { Device } from "../core/device.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { layOut, type Product } from "./matmul_form.ts";
+import { layOut, type Product, rowsOf } from "./matmul_form.ts";
 import { matmulTiled } from "./matmul_hardware.ts";
 import { fitsGrid, matmulColumns, matmulRows, matmulStrided } from "./matmul_software.ts";
 
@@ -17,10 +17,11 @@ export function runMatmul(
   buffers: { readonly a: Tensor; readonly b: Tensor; readonly out: Tensor },
   product: Product,
 ): void {
-  const { N, K, transposeB } = product;
+  const { M, N, K, transposeB } = product;
   const params = layOut(product);
+  const tile = rowsOf(M) === 16 ? 0 : 1;
   if (!device.software || !fitsGrid(product)) device.run(matmulTiled, buffers, params);
-  else if (!transposeB && N % 4 === 0) device.run(matmulRows, buffers, params);
-  else if (transposeB && K % 4 === 0) device.run(matmulColumns, buffers, params);
-  else device.run(matmulStrided, buffers, params);
+  else if (!transposeB && N % 4 === 0) device.run(matmulRows[tile], buffers, params);
+  else if (transposeB && K % 4 === 0) device.run(matmulColumns[tile], buffers, params);
+  else device.run(matmulStrided[tile], buffers, params);
 }

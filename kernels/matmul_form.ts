@@ -44,9 +44,12 @@ export function layOut(
   return { batch, M, N, K, aBatch, aRow, aCol, bBatch, bRow, bCol, split: splitOf({ M, N }) };
 }
 
-/** Rows and columns of an invocation's tile in the kernels for software adapters, and the invocations of a workgroup. */
-export const TILE = 16;
+/** Columns of an invocation's tile in the kernels for software adapters, and the invocations of a workgroup. */
+export const COLUMNS = 16;
 export const LANES = 8;
+
+/** Rows of that tile: few where a higher one would lie beyond the output for the most part. */
+export const rowsOf = (M: number): 16 | 32 => M <= 16 ? 16 : 32;
 
 /**
  * How those invocations lie: in 2^split rows of LANES / 2^split, so that few of them lie beyond the output. The higher, the
@@ -54,7 +57,7 @@ export const LANES = 8;
  */
 export function splitOf({ M, N }: { readonly M: number; readonly N: number }): number {
   const time = (split: number): number => {
-    const [height, width] = [TILE << split, TILE * (LANES >> split)];
+    const [height, width] = [rowsOf(M) << split, COLUMNS * (LANES >> split)];
     return Math.ceil(M / height) * Math.ceil(N / width) * (1 + 0.08 * ((1 << split) - 1));
   };
   return [1, 2, 3].reduce((best, split) => time(split) < time(best) ? split : best, 0);
