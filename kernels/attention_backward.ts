@@ -6,6 +6,7 @@
  *
  * dout, out are (B, T, H, D); delta (B, H, T); dqkv, like qkv, is (B, T, H + 2 KVH, D): two kernels write the parts of it,
  * this one, and then that of attention_backward_keys.ts, which reads the delta of this one. `attended` is the forward's out.
+ * These two are for GPUs; processors have attention_backward_joint.ts.
  *
  * @module
  */
@@ -13,7 +14,6 @@ import { defineKernel } from "../core/kernel.ts";
 import { inputs, MAX_HEAD_SIZE, nameOf, PARAMS, SIZES, tiles } from "./attention.ts";
 import { addRows, dotRows, packRows } from "./head_rows.ts";
 import { MASKED } from "./masked.ts";
-import { simd } from "./wasm/modules.ts";
 
 /** delta, and dq in dqkv. */
 export const attentionBackwardQuery = defineKernel({
@@ -59,16 +59,6 @@ export const attentionBackwardQuery = defineKernel({
         }
       }
     }
-  },
-  wasm: {
-    module: simd,
-    function: "attentionBackwardQuery",
-    args: (a, { T, H, KVH, D }) => [
-      ...[a.dout, a.attended, a.qkv, a.lse, a.delta, a.dqkv],
-      ...[T, H, KVH, D],
-    ],
-    items: ({ B, H }) => B * H,
-    work: ({ B, T, H, D }) => 2 * B * H * T * T * D,
   },
   invocations: (sizes) => tiles(sizes.H, sizes),
   workgroup: 8,

@@ -17,7 +17,6 @@ import {
 } from "./attention.ts";
 import { addRows, dotRows, packRows } from "./head_rows.ts";
 import { MASKED } from "./masked.ts";
-import { simd } from "./wasm/modules.ts";
 
 /** dk and dv in dqkv. */
 export const attentionBackwardKeys = defineKernel({
@@ -67,13 +66,6 @@ export const attentionBackwardKeys = defineKernel({
         }
       }
     }
-  },
-  wasm: {
-    module: simd,
-    function: "attentionBackwardKeys",
-    args: (a, { T, H, KVH, D }) => [a.dout, a.qkv, a.lse, a.delta, a.dqkv, T, H, KVH, D],
-    items: ({ B, KVH }) => B * KVH,
-    work: ({ B, T, H, D }) => 2 * B * H * T * T * D,
   },
   invocations: (sizes) => tiles(sizes.KVH, sizes),
   workgroup: 8,

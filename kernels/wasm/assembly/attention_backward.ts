@@ -1,8 +1,8 @@
-// The kernels of kernels/attention_backward.ts. Sizes are in elements, addresses in bytes.
+// The kernel of kernels/attention_backward_joint.ts. Sizes are in elements, addresses in bytes.
 
-import { exp4, madd, prepare, sumLanes } from "./maths";
+import { exp4, lane, madd, prepare, sumLanes } from "./maths";
 import { BLOCK, bytes, clear, dots, lanes, LANES, LEFT, mix, pack, RIGHT } from "./tile";
-import { SCORE, SLOPE, SUM, SUM2, TOP, TOTAL, unpack } from "./tile";
+import { SCORE, SLOPE, SUM, SUM2, unpack } from "./tile";
 
 /** x . y of D elements. */
 // @ts-ignore: decorator
@@ -33,68 +33,13 @@ function weigh(
   v128.store(slope, ds);
 }
 
-/** delta, and dq: eight queries of one head against the keys up to the last of them. An item is one head of one sequence. */
-export function attentionBackwardQuery(
+/**
+ * delta, dq, dk and dv: eight keys of one head against the queries from the first of them on, so that p is made again once
+ * for all gradients. An item is one key head of one sequence, with the heads that read it.
+ */
+export function attentionBackwardJoint(
   dout: usize,
   attended: usize,
-  qkv: usize,
-  lse: usize,
-  delta: usize,
-  dqkv: usize,
-  T: i32,
-  H: i32,
-  KVH: i32,
-  D: i32,
-  from: i32,
-  to: i32,
-  scratch: usize,
-): void {
-  const pitch = bytes((H + 2 * KVH) * D), outPitch = bytes(H * D), values = bytes(KVH * D);
-  const left = scratch + LEFT, right = scratch + RIGHT, sum = scratch + SUM;
-  const score = scratch + SCORE, slope = scratch + SLOPE;
-  const factor: f32 = 1.0 / sqrt<f32>(<f32> D), scale = f32x4.splat(factor);
-  prepare(scratch);
-  for (let item = from; item < to; item++) {
-    const h = item % H, start = <usize> (item / H * T), numbers = bytes(item * T);
-    const head = start * pitch + bytes(h * D), outHead = start * outPitch + bytes(h * D);
-    const key = qkv + start * pitch + bytes((H + h / (H / KVH)) * D);
-    for (let t = 0; t < T; t += LANES) {
-      const count = min(LANES, T - t);
-      const row = head + <usize> t * pitch, outRow = outHead + <usize> t * outPitch;
-      pack(left, qkv + row, pitch, count, D, factor);
-      pack(right, dout + outRow, outPitch, count, D, 1);
-      clear(sum, D);
-      for (let lane = 0; lane < count; lane++) {
-        const at = outRow + <usize> lane * outPitch;
-        store<f32>(scratch + bytes(lane), product(dout + at, attended + at, D), TOTAL);
-      }
-      memory.copy(delta + numbers + bytes(t), scratch + TOTAL, bytes(count));
-      memory.copy(scratch + TOP, lse + numbers + bytes(t), bytes(count));
-      for (let first = 0; first < t + count; first += BLOCK) {
-        const n = min(BLOCK, t + count - first), rows = key + <usize> first * pitch;
-        dots(score, rows, pitch, n, left, D);
-        dots(slope, rows + values, pitch, n, right, D);
-        for (let half = 0; half < LANES; half += 4) {
-          const l = v128.load(scratch + bytes(half), TOP), queries = lanes(t + half);
-          const d = v128.load(scratch + bytes(half), TOTAL);
-          for (let j = 0; j < n; j++) {
-            const at = bytes(j * LANES + half), live = i32x4.ge_s(queries, i32x4.splat(first + j));
-            weigh(score + at, slope + at, l, d, live, scale, scratch);
-          }
-        }
-        mix(sum, slope, rows, pitch, n, D);
-      }
-      unpack(dqkv + row, pitch, sum, count, D);
-    }
-  }
-}
-
-/**
- * dk and dv: eight keys of one head against the queries from the first of them on, of all heads that read them. An item
- * is one key head of one sequence.
- */
-export function attentionBackwardKeys(
-  dout: usize,
   qkv: usize,
   lse: usize,
   delta: usize,
@@ -114,36 +59,83 @@ export function attentionBackwardKeys(
   prepare(scratch);
   for (let item = from; item < to; item++) {
     const b = item / KVH, g = item % KVH, start = <usize> (b * T);
-    const head = start * pitch + bytes((H + g) * D);
+    const sequence = qkv + start * pitch, grads = dqkv + start * pitch;
+    for (let h = g * group; h < (g + 1) * group; h++) {
+      let at = start * outPitch + bytes(h * D);
+      for (let t = 0; t < T; t++, at += outPitch) {
+        store<f32>(delta + bytes((b * H + h) * T + t), product(dout + at, attended + at, D));
+      }
+    }
     for (let j = 0; j < T; j += LANES) {
-      const count = min(LANES, T - j), row = head + <usize> j * pitch;
-      pack(left, qkv + row, pitch, count, D, factor);
-      pack(right, qkv + row + values, pitch, count, D, 1);
+      const count = min(LANES, T - j), key = bytes((H + g) * D) + <usize> j * pitch;
+      pack(left, sequence + key, pitch, count, D, factor);
+      pack(right, sequence + key + values, pitch, count, D, 1);
       clear(sum, D);
       clear(sum2, D);
       for (let h = g * group; h < (g + 1) * group; h++) {
         const numbers = bytes((b * H + h) * T);
         for (let first = j; first < T; first += BLOCK) {
-          const n = min(BLOCK, T - first), at = start + <usize> first;
-          const queries = qkv + at * pitch + bytes(h * D);
-          const douts = dout + at * outPitch + bytes(h * D);
-          dots(score, queries, pitch, n, left, D);
+          const n = min(BLOCK, T - first), query = bytes(h * D) + <usize> first * pitch;
+          const douts = dout + (start + <usize> first) * outPitch + bytes(h * D);
+          dots(score, sequence + query, pitch, n, left, D);
           dots(slope, douts, outPitch, n, right, D);
           for (let t = 0; t < n; t++) {
-            const number = numbers + bytes(first + t), query = i32x4.splat(first + t);
+            const number = numbers + bytes(first + t), row = i32x4.splat(first + t);
             const l = v128.load_splat<f32>(lse + number);
             const d = v128.load_splat<f32>(delta + number);
             for (let half = 0; half < LANES; half += 4) {
-              const at = bytes(t * LANES + half), live = i32x4.le_s(lanes(j + half), query);
+              const at = bytes(t * LANES + half);
+              const past = i32x4.le_s(lanes(j + half), row); // and no lane but those of keys
+              const live = v128.and(past, i32x4.lt_s(lanes(half), i32x4.splat(count)));
               weigh(score + at, slope + at, l, d, live, scale, scratch);
             }
           }
-          mix(sum, slope, queries, pitch, n, D);
+          mix(sum, slope, sequence + query, pitch, n, D);
           mix(sum2, score, douts, outPitch, n, D);
+          spread(grads + query, slope, sequence + key, pitch, n, count, D, j == 0);
         }
       }
-      unpack(dqkv + row, pitch, sum, count, D);
-      unpack(dqkv + row + values, pitch, sum2, count, D);
+      unpack(grads + key, pitch, sum, count, D);
+      unpack(grads + key + values, pitch, sum2, count, D);
+    }
+  }
+}
+
+/**
+ * rows_t += sum_lane w[t][lane] keys_lane, or = where they are fresh; both have the given pitch. A lane from `count` on has
+ * weight 0 and stands for the last key.
+ */
+function spread(
+  rows: usize,
+  w: usize,
+  keys: usize,
+  pitch: usize,
+  n: i32,
+  count: i32,
+  D: i32,
+  fresh: bool,
+): void {
+  const last = count - 1;
+  const k1 = keys + <usize> min(1, last) * pitch, k2 = keys + <usize> min(2, last) * pitch;
+  const k3 = keys + <usize> min(3, last) * pitch, k4 = keys + <usize> min(4, last) * pitch;
+  const k5 = keys + <usize> min(5, last) * pitch, k6 = keys + <usize> min(6, last) * pitch;
+  const k7 = keys + <usize> min(7, last) * pitch, end = w + bytes(n) * LANES;
+  for (let d: usize = 0; d < bytes(D); d += 16) {
+    const y0 = v128.load(keys + d), y1 = v128.load(k1 + d), y2 = v128.load(k2 + d);
+    const y3 = v128.load(k3 + d), y4 = v128.load(k4 + d), y5 = v128.load(k5 + d);
+    const y6 = v128.load(k6 + d), y7 = v128.load(k7 + d);
+    let row = rows + d;
+    for (let at = w; at < end; at += 32, row += pitch) {
+      const a = v128.load(at), b = v128.load(at, 16);
+      let even = fresh ? f32x4.splat(0) : v128.load(row), odd = f32x4.mul(lane(a, 1), y1);
+      even = madd(lane(a, 0), y0, even);
+      even = madd(lane(a, 2), y2, even);
+      odd = madd(lane(a, 3), y3, odd);
+      even = madd(lane(b, 0), y4, even);
+      odd = madd(lane(b, 1), y5, odd);
+      even = madd(lane(b, 2), y6, even);
+      odd = madd(lane(b, 3), y7, odd);
+      v128.store(row, f32x4.add(even, odd));
     }
   }
 }

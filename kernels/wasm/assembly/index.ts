@@ -8,7 +8,7 @@ import { TRIE_SCRATCH } from "./trie_log_prob";
 export { gemm } from "./gemm";
 export { attentionForward } from "./attention";
 export { cachedAttentionForward } from "./cached_attention";
-export { attentionBackwardKeys, attentionBackwardQuery } from "./attention_backward";
+export { attentionBackwardJoint } from "./attention_backward";
 export { add, adamwUpdate, dropout, sumSquares, swigluBackward, swigluForward } from "./pointwise";
 export { addRmsNormBackward, addRmsNormForward } from "./rows";
 export { rmsNormBackwardWeight, rmsNormBackwardX, rmsNormForward, rotate } from "./rows";
