@@ -5,6 +5,7 @@ import { capture } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
 import type { Device } from "../../core/device.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
+import { foldIn, keyOf, normal } from "../../core/random.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { treeEntries } from "../../core/tree.ts";
 import { integers } from "../../kernels/cases.ts";
@@ -185,6 +186,18 @@ test("initTransformer: the same numbers everywhere, N(0, 0.02), norms at 1", asy
   assert.ok(Math.abs(std - 0.02) < 4 * 0.02 / Math.sqrt(2 * n), `deviation ${std}`);
   assert.equal(new Set(matrices).size, n, "no two matrices are drawn from one key");
   assert.equal(initTransformer(cpu(), grouped, 3).head, undefined);
+});
+
+test("initTransformer: the matrices of a fused weight are drawn one after the other", async () => {
+  const { dim, heads, kvHeads, headDim, ffn } = grouped;
+  const [layer] = initTransformer(cpu({ float: "float64" }), grouped, 3).layers;
+  const draw = (i: number, rows: number): number[] =>
+    // draw 0 is the embedding
+    Array.from(normal(foldIn(foldIn(keyOf(3), 0), i), rows * dim), (z) => 0.02 * z);
+  const [H, KVH] = [heads * headDim, kvHeads * headDim];
+  const qkv = [...draw(1, H), ...draw(2, KVH), ...draw(3, KVH)];
+  assert.deepEqual([...await layer.qkv.data()], qkv);
+  assert.deepEqual([...await layer.gateUp.data()], [...draw(5, ffn), ...draw(6, ffn)]); // 4 is the output's
 });
 
 test("transformer: an impossible configuration, too long a sequence", () => {
