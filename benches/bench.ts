@@ -1,101 +1,191 @@
 // deno-lint-ignore-file no-console -- it prints
 /**
- * How fast the engine is here: matrix products and whole training steps. `deno task bench [cpu|webgpu]`.
+ * How fast the engine is here, with jax-js beside it: `deno task bench --help` lists the options.
  *
  * @module
  */
 import process from "node:process";
 import { Bench } from "tinybench";
-import { capture } from "../core/capture.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device } from "../core/device.ts";
+import { BeargradError, DeviceError, UsageError } from "../core/errors.ts";
 import { openDevice } from "../lab/devices.ts";
+import { choice, flagHelp, type Flags, integer, parseFlags, text, toggle } from "../lab/flags.ts";
 import { renderTable } from "../lab/table.ts";
-import { AdamW, hyperOf } from "../models/adamw.ts";
-import { Trie } from "../models/decode/trie.ts";
-import { lossByName } from "../models/losses/loss_by_name.ts";
-import { initTransformer, Transformer, type TransformerParams } from "../models/transformer.ts";
-import { reshape } from "../ops/layout.ts";
-import { matmul } from "../ops/matmul.ts";
-import { valueAndGrad } from "../ops/value_and_grad.ts";
+import { type Case, cases, type Program } from "./cases.ts";
+import { buildCost, nestedCatalogue, randomPaths, walkCost } from "./catalogue.ts";
+import { type Cost, median, rounded } from "./measure.ts";
 
-/** (M, N, K) of out (M, N) = a (M, K) b (K, N). */
-const PRODUCTS = [
-  [512, 512, 512],
-  [1024, 1024, 1024],
-  [2560, 512, 128],
-  [2560, 128, 512],
-  [2560, 1028, 128],
-] as const;
+interface Options {
+  readonly device: "cpu" | "webgpu";
+  readonly threads: number | undefined;
+  readonly only: string;
+  readonly rounds: number;
+  readonly alone: boolean;
+  readonly help: boolean;
+}
 
-/** Decoders, and what all of them share. */
-const CONFIGS = {
-  small: { dim: 64, layers: 2, heads: 2, kvHeads: 2, ffn: 256 },
-  S: { dim: 128, layers: 4, heads: 4, kvHeads: 4, ffn: 512 },
-} as const;
-const SHARED = {
-  ...{ vocabSize: 1028, headDim: 32, ropeTheta: 10000, normEps: 1e-5 },
-  ...{ maxLength: 96, dropout: 0, tiedEmbeddings: true },
+const FLAGS: Flags<Options> = {
+  device: choice(["cpu", "webgpu"], "cpu", "where to compute"),
+  threads: { ...integer(1, undefined, "threads of our cpu device", 64), shown: "cores" },
+  only: { ...text("PATTERN", "", "what has it in its name, such as matmul"), shown: "all" },
+  rounds: integer(1, 3, "how often to alternate: ours, theirs, ours, theirs ...", 100),
+  alone: toggle("leave jax-js out"),
+  help: toggle("print this and stop"),
 };
-const [B, T] = [32, 80];
 
-const device = await openDevice(process.argv[2] === "webgpu" ? "webgpu" : "cpu");
-const probe = device.tensor([0]);
+/** A round of one case takes about so long, milliseconds. */
+const ROUND = 300;
 
-/** Median milliseconds of `run`, the device having finished; a read-back's own time is in it. */
-async function medianOf(name: string, run: () => void): Promise<number> {
-  const bench = new Bench({ time: 1500, iterations: 5, warmupTime: 0, warmupIterations: 2 });
-  bench.add(name, async () => {
-    using _scope = device.arena();
-    run();
-    await probe.data();
+/** Work that does not wait, and what waits for it. */
+interface Work {
+  run(): void;
+  finish(): Promise<unknown>;
+}
+
+/** What one run costs, over about `ROUND` milliseconds: as many runs before each wait as a tenth of that has room for. */
+async function timed({ run, finish }: Work): Promise<Cost> {
+  for (let i = 0; i < 2; i++) run();
+  await finish();
+  const began = performance.now();
+  run();
+  await finish();
+  const batch = Math.max(1, Math.round(ROUND / 5 / (performance.now() - began)));
+  let cpu = process.cpuUsage();
+  let used = 0;
+  const bench = new Bench({ time: ROUND, iterations: 2, warmup: false });
+  bench.add("work", async () => {
+    for (let i = 0; i < batch; i++) run();
+    await finish();
+  }, {
+    beforeAll: () => void (cpu = process.cpuUsage()),
+    afterAll(): void {
+      const { user, system } = process.cpuUsage(cpu);
+      used = (user + system) / 1000;
+    },
   });
   await bench.run();
-  return bench.tasks[0].result.state === "completed"
-    ? bench.tasks[0].result.latency.p50
-    : Promise.reject(new Error(`${name} did not complete`));
+  const [{ result, runs }] = bench.tasks;
+  if (result.state !== "completed") throw new Error("a bench did not complete");
+  return { wall: result.latency.p50 / batch, cpu: used / runs / batch };
 }
 
-const ints = (shape: number[], below: number): { data: Int32Array; shape: number[] } => ({
-  data: Int32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => (i * 7919) % below),
-  shape,
-});
-
-const rows: string[][] = [];
-for (const [M, N, K] of PRODUCTS) {
-  const a = device.tensor(new Float32Array(M * K).fill(0.5), [M, K]);
-  const b = device.tensor(new Float32Array(K * N).fill(0.25), [K, N]);
-  const ms = await medianOf("matmul", () => matmul(a, b));
-  rows.push([
-    `matmul ${M} x ${K} by ${K} x ${N}`,
-    ms.toFixed(2),
-    (2 * M * N * K / ms / 1e6).toFixed(1),
-  ]);
+/** Ours and theirs in turn; of each the medians over the rounds. */
+async function alternate(works: readonly Work[], rounds: number): Promise<Cost[]> {
+  const costs: Cost[][] = works.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, work] of works.entries()) costs[i].push(await timed(work));
+  }
+  return costs.map((all) => ({
+    wall: median(all.map((c) => c.wall)),
+    cpu: median(all.map((c) => c.cpu)),
+  }));
 }
 
-const trie = new Trie(Array.from({ length: 1027 }, (_, token) => [token])).upload(device);
-for (const [name, config] of Object.entries(CONFIGS)) {
-  for (const lossName of ["sft", "bear"] as const) {
-    const model = new Transformer(device, { ...SHARED, ...config });
-    const params = initTransformer(device, model.config, 0);
-    const optimizer = new AdamW(params);
-    const loss = lossByName(lossName);
-    using step = capture(device, ({ tokens, nodes, labels, hyper }: Record<string, Tensor>) => {
-      const { value, grads } = valueAndGrad((p: TransformerParams) => {
-        const hidden = reshape(model.hidden(p, tokens), [B * T, config.dim]);
-        return loss(model.logits(p, hidden), { trie, nodes, labels });
-      })(params);
-      optimizer.update(grads, hyper);
-      return { value };
-    });
-    const inputs = {
-      tokens: ints([B, T], 1027),
-      nodes: ints([B * T], 1),
-      labels: ints([B * T], 1027),
-      hyper: { data: hyperOf(1, 1e-3), shape: [3] },
-    };
-    const ms = await medianOf(name, () => step(inputs));
-    rows.push([`step ${name}, ${lossName}, ${B} x ${T} tokens`, ms.toFixed(1), ""]);
+async function benchKernels(
+  device: Device,
+  chosen: readonly Case[],
+  { rounds, alone, device: kind }: Options,
+): Promise<void> {
+  const theirs = !alone && chosen.some(({ peer }) => peer) ? await peers(kind) : undefined;
+  const probe = device.tensor([0]);
+  const rows: (string | number)[][] = [];
+  for (const { name, gflop, gbyte, ours, peer } of chosen) {
+    using _scope = device.arena();
+    using program = fitting(device, ours);
+    if (program === undefined) {
+      rows.push([name, "-", "-", "does not fit"]);
+      continue;
+    }
+    const works: Work[] = [{ run: program.run, finish: () => probe.data() }];
+    if (peer && theirs) works.push(theirs(peer));
+    const [a, b] = await alternate(works, rounds);
+    const rate = gflop
+      ? `${rounded(1000 * gflop / a.wall, 3)} GFLOP/s`
+      : `${rounded(1000 * (gbyte ?? 0) / a.wall, 3)} GB/s`;
+    rows.push([
+      ...[name, rounded(a.wall, 3), rounded(a.cpu, 3), rate],
+      ...(b ? [b.wall, b.cpu, b.wall / a.wall, b.cpu / a.cpu].map((x) => rounded(x, 3)) : []),
+    ]);
+  }
+  const head = ["", "wall ms", "CPU ms", "rate"];
+  const more = theirs ? ["jax-js wall", "jax-js CPU", "wall ratio", "CPU ratio"] : [];
+  const blank = more.map(() => "-");
+  const table = rows.map((row) => [...row, ...blank].slice(0, head.length + more.length));
+  console.log(renderTable([...head, ...more], table));
+}
+
+/** Our work, unless a buffer of it is larger than the device allows. */
+function fitting(device: Device, ours: Case["ours"]): Program | undefined {
+  try {
+    return ours(device);
+  } catch (error) {
+    if (error instanceof DeviceError) return undefined;
+    throw error;
   }
 }
-console.log(`${device.kind}: ${device.adapter}`);
-console.log(renderTable(["what", "ms (median)", "GFLOP/s"], rows));
+
+/** jax-js is loaded only where it is wanted. */
+async function peers(
+  device: "cpu" | "webgpu",
+): Promise<(work: NonNullable<Case["peer"]>) => Work> {
+  const { openJax } = await import("./peer_step.ts");
+  const { peerWork } = await import("./peer_cases.ts");
+  await openJax(device);
+  return peerWork;
+}
+
+const CATALOGUES = [1e3, 1e4, 1e5, 1e6];
+
+async function benchCatalogue(device: Device): Promise<void> {
+  const shapes = CATALOGUES.map((items) => ({ items, levels: 4, codes: 256 }));
+  const built = [...shapes, { items: 1e6, levels: 8, codes: 32000 }].map((shape) => {
+    const { nodes, ms, trieMiB, grownMiB } = buildCost(randomPaths(shape));
+    const { items, levels, codes } = shape;
+    return [
+      items,
+      `${levels} x ${codes}`,
+      nodes,
+      ...[ms, trieMiB, grownMiB].map((x) => rounded(x)),
+    ];
+  });
+  const head = ["items", "tokens", "nodes", "build ms", "trie MiB", "process grew MiB"];
+  console.log(renderTable(head, built));
+  const rows: (string | number)[][] = [];
+  for (const items of CATALOGUES) {
+    const options = { beam: 10, users: 64, rounds: 15 };
+    const { wall, cpu } = await walkCost(device, nestedCatalogue(items, options.beam), options);
+    const first = Number(rows[0]?.[1] ?? wall);
+    rows.push([items, rounded(wall), rounded(cpu), rounded(wall / first, 3)]);
+  }
+  const walk = ["items", "wall ms a step of 64 users, B = 10", "CPU ms", "of the smallest"];
+  console.log(renderTable(walk, rows));
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const options = parseFlags(args, FLAGS);
+  if (options.help) {
+    const does = "Times matrix products, kernels, losses and catalogues.";
+    return console.log(flagHelp(does, "deno task bench [options]", FLAGS));
+  }
+  const chosen = cases.filter(({ name }) => name.includes(options.only));
+  const catalogues = "catalogue".includes(options.only);
+  if (chosen.length === 0 && !catalogues) {
+    const names = cases.map(({ name }) => name).join("; ");
+    throw new UsageError(
+      `Cannot use --only: it must be part of a name (${names}; catalogue), got ${options.only}`,
+    );
+  }
+  const device = await openDevice(options.device, options.threads);
+  console.log(`${device.kind}: ${device.adapter}`);
+  if (chosen.length > 0) await benchKernels(device, chosen, options);
+  if (catalogues) await benchCatalogue(device);
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof BeargradError)) throw error;
+  console.error(error.message);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
+process.exit(); // jax-js leaves threads behind

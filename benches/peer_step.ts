@@ -61,8 +61,9 @@ export async function jaxSteps(name: ConfigName): Promise<Steps> {
       const out = step(params, first, second, inputs.ref, targets.ref, scales);
       let value: Arr;
       [value, params, first, second] = out as [Arr, Params, Params, Params];
-      await jax.blockUntilReady([params, first, second]);
-      return (await value.data())[0];
+      const [loss] = await value.data(); // on webgpu that is after everything
+      if (jax.defaultDevice() === "wasm") await jax.blockUntilReady([params, first, second]);
+      return loss;
     },
     [Symbol.dispose](): void {
       jax.tree.dispose([params, first, second, inputs, targets]);

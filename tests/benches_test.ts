@@ -1,0 +1,95 @@
+/** The benches as commands, in their smallest sizes: what they print, and that a step computes what it should. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import process from "node:process";
+import { test } from "node:test";
+import { trainingSteps } from "../benches/train_step.ts";
+import { cpu } from "../core/cpu_backend.ts";
+import { lossNames } from "../models/losses/loss_by_name.ts";
+
+function bench(command: string): { code: number | null; stdout: string; stderr: string } {
+  const [script, ...args] = command.split(" ");
+  const runtime = "Deno" in globalThis ? ["run", "-A"] : [];
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [...runtime, `benches/${script}.ts`, ...args],
+    { encoding: "utf8", env: { ...process.env, NO_COLOR: "1" } },
+  );
+  return { code: status, stdout, stderr };
+}
+
+/** The one line of JSON that a command prints. */
+function report(command: string): Record<string, unknown> {
+  const { code, stdout, stderr } = bench(`${command} --json`);
+  assert.equal(code, 0, stderr);
+  assert.equal(stdout.trim().split("\n").length, 1, stdout);
+  return JSON.parse(stdout);
+}
+
+function arePositive(found: Record<string, unknown>, keys: string): void {
+  for (const key of keys.split(" ")) {
+    const value = found[key];
+    assert.ok(typeof value === "number" && Number.isFinite(value) && value > 0, `${key}: ${value}`);
+  }
+}
+
+test("bench:step prints what a step costs, and its loss falls", () => {
+  const found = report("step --config tiny --steps 6 --loss bear --oracle");
+  assert.deepEqual([found.config, found.device, found.loss], ["tiny", "cpu", "bear"]);
+  arePositive(found, "medianMs cpuMs peakRssMiB dispatches liveMiB");
+  const losses = found.losses as number[];
+  assert.equal(losses.length, 6);
+  losses.forEach((loss, i) => assert.ok(i === 0 || loss < losses[i - 1], `${losses}`));
+  assert.ok((found.oracleDifference as number) < 1e-5, `${found.oracleDifference}`);
+});
+
+test("bench:step: jax-js takes the same step to the same losses", () => {
+  const ours = report("step --config tiny --steps 5");
+  const theirs = report("step --config tiny --steps 5 --engine jax-js");
+  arePositive(theirs, "medianMs cpuMs peakRssMiB");
+  (theirs.losses as number[]).forEach((loss, i) => {
+    const [expected, step] = [(ours.losses as number[])[i], `step ${i + 1}`];
+    assert.ok(Math.abs(loss - expected) < 1e-5 * expected, `${step}: ${loss}, ours ${expected}`);
+  });
+});
+
+test("bench:decode prints what decoding costs", () => {
+  const found = report("decode --config tiny --users 3 --history 2 --beam 4 --rounds 1");
+  arePositive(found, "usersPerSecond cpuMsPerUser dispatches peakRssMiB");
+  assert.equal(found.readBacks, 1);
+  assert.ok((found.trieShare as number) < 1);
+});
+
+test("bench:memory finds no growth", () => {
+  const found = report("memory --steps 60 --searches 60");
+  assert.deepEqual(found.problems, []);
+  assert.equal((found.looks as unknown[]).length, 20);
+});
+
+test("benches: bad usage ends with one line and code 2", () => {
+  const fails = (command: string, message: RegExp): void => {
+    const { code, stdout, stderr } = bench(command);
+    assert.equal(code, 2, stderr);
+    assert.equal(stdout, "");
+    assert.match(stderr.trim(), message);
+  };
+  fails("step --config M", /^Cannot use --config: it must be one of tiny, small, S, P, got M$/);
+  fails("step --steps 2", /^Cannot use --steps: it must be an integer from 3 to 10000, got 2$/);
+  fails("step --peer jax-js --loss msl", /^Cannot use --loss: it must be sft .*, got msl$/);
+  fails("decode --beam", /^Cannot use --beam: it must have a value, as in --beam N, got none$/);
+  fails("memory --colour", /^Cannot use the command line: .*, got --colour$/);
+  fails("bench --only cooking", /^Cannot use --only: .*, got cooking$/);
+});
+
+for (const loss of lossNames) {
+  test(`a training step in float32 follows the float64 oracle over ten steps: ${loss}`, async () => {
+    const [device, oracle] = [cpu(), cpu({ float: "float64" })];
+    using ours = trainingSteps(device, "tiny", loss);
+    using exact = trainingSteps(oracle, "tiny", loss);
+    for (let step = 1; step <= 10; step++) {
+      const [value, expected] = [await ours.next(), await exact.next()];
+      const off = Math.abs(value - expected) / expected;
+      assert.ok(off < 1e-4, `step ${step}: ${value}, exactly ${expected}`);
+    }
+  });
+}
