@@ -8,7 +8,7 @@ import process from "node:process";
 import { capture } from "../core/capture.ts";
 import type { Device } from "../core/device.ts";
 import { BeargradError, UsageError } from "../core/errors.ts";
-import type { Tensor } from "../core/tensor.ts";
+import { Tensor } from "../core/tensor.ts";
 import { loadSemanticIds } from "../lab/data/semantic_ids.ts";
 import { openDevice } from "../lab/devices.ts";
 import { choice, flagHelp, type Flags, integer, parseFlags, text, toggle } from "../lab/flags.ts";
@@ -153,13 +153,13 @@ function modelAlone(
   const L = Math.max(choices - 1, 1);
   const program = capture(device, ({ tokens, lengths }: Record<"tokens" | "lengths", Tensor>) => {
     const { logits, cache } = decoder.prefill(tokens, lengths, beam, L);
-    const last = [logits];
+    let last = logits;
     const fed = zeros(device, [U * beam], "int32");
     const ancestors = zeros(device, [U * beam, L], "int32");
     for (let step = 0; step + 1 < choices; step++) {
-      last[0] = decoder.step(cache, step, fed, ancestors);
+      last = decoder.step(cache, step, fed, ancestors);
     }
-    return { last };
+    return { last: last instanceof Tensor ? last : last.hidden };
   });
   const probe = device.tensor([0]);
   const tokens = new Int32Array(U * T);
