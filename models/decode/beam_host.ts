@@ -164,10 +164,11 @@ function readStep(
   pool: Entries | undefined,
 ): BeamStep {
   const { rows, beam } = context;
-  const mass = Float64Array.from(rowsOf(step.mass, context));
-  const counts = Float64Array.from(rowsOf(step.count, context));
+  const mass = rowsOf(step.mass, context);
+  const counts = rowsOf(step.count, context);
   const kept = bestFirst(rowsOf(step.nodes, context), rowsOf(step.scores, context));
-  const poolSize = counts.reduce((a, b) => a + b, 0);
+  let poolSize = 0;
+  for (let w = 0; w < counts.length; w++) poolSize += counts[w];
   if (counts.includes(UNUSABLE) || (poolSize > 0 && kept.nodes.length === 0)) {
     throw new NonFiniteError(
       `Cannot search: the model's logits must be finite and far below ${-ABSENT} in size, ` +
@@ -179,7 +180,7 @@ function readStep(
     ...kept,
     poolSize,
     threshold: kept.scores.at(beam - 1) ?? -Infinity,
-    logMass: logSumExp(mass.filter((m) => m > ABSENT)),
+    logMass: logSumExp(mass, ABSENT),
     bestPruned: next > ABSENT ? next : -Infinity,
     ...(pool && { pool }),
   };
@@ -228,10 +229,13 @@ function rowsOf(values: TypedArray, { user, users }: UserContext): TypedArray {
 
 /** The entries that are present, by score descending, then node ascending. */
 function bestFirst(nodes: TypedArray, scores: TypedArray): Entries {
-  const order = Array.from(nodes.keys()).filter((i) => nodes[i] >= 0 && scores[i] > ABSENT)
-    .sort((a, b) => scores[b] - scores[a] || nodes[a] - nodes[b]);
-  return {
-    nodes: Int32Array.from(order, (i) => nodes[i]),
-    scores: Float64Array.from(order, (i) => scores[i]),
-  };
+  const order: number[] = [];
+  for (let i = 0; i < nodes.length; i++) if (nodes[i] >= 0 && scores[i] > ABSENT) order.push(i);
+  order.sort((a, b) => scores[b] - scores[a] || nodes[a] - nodes[b]);
+  const best = { nodes: new Int32Array(order.length), scores: new Float64Array(order.length) };
+  order.forEach((i, place) => {
+    best.nodes[place] = nodes[i];
+    best.scores[place] = scores[i];
+  });
+  return best;
 }

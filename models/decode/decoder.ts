@@ -7,12 +7,12 @@ import { Tensor } from "../../core/tensor.ts";
 import { linear } from "../../ops/matmul.ts";
 
 /** What logits are made of: row r's logit of token v is hidden_r . head_v. */
-export interface Projection {
+export type Projection = {
   /** (R, C). */
   readonly hidden: Tensor;
   /** (V, C). */
   readonly head: Tensor;
-}
+};
 
 /** Logits (R, V), or what they are made of: then a search computes only those of tokens that can follow, where these are few. */
 export type Logits = Tensor | Projection;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { TypedArray } from "../../core/dtype.ts";
 import type { RankedItem } from "./results.ts";
 import type { Trie } from "./trie.ts";
 
@@ -16,11 +17,14 @@ export function rankedItem(
   return { leaf, items: [...trie.itemsAt(leaf)].filter((item) => !excluded.has(item)), logProb };
 }
 
-/** log sum exp; -Infinity of nothing. */
-export function logSumExp(values: Float64Array): number {
-  const max = values.reduce((a, b) => Math.max(a, b), -Infinity);
-  if (max === -Infinity) return max;
-  return max + Math.log(values.reduce((sum, v) => sum + Math.exp(v - max), 0));
+/** log sum exp of the values above `floor`; -Infinity of none. */
+export function logSumExp(values: TypedArray, floor = -Infinity): number {
+  let max = -Infinity;
+  for (let i = 0; i < values.length; i++) if (values[i] > max) max = values[i];
+  if (!(max > floor)) return -Infinity;
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) if (values[i] > floor) sum += Math.exp(values[i] - max);
+  return max + Math.log(sum);
 }
 
 /** What final lists are ranked by: log P / length^lengthPenalty. */
@@ -33,7 +37,9 @@ export function finalOrder(
   trie: Trie,
   lengthPenalty: number,
 ): (a: RankedItem, b: RankedItem) => number {
-  const score = ({ leaf, logProb }: RankedItem): number =>
-    finalScore(logProb, trie.depths[leaf], lengthPenalty);
+  const score = lengthPenalty === 0
+    ? ({ logProb }: RankedItem): number => logProb
+    : ({ leaf, logProb }: RankedItem): number =>
+      finalScore(logProb, trie.depths[leaf], lengthPenalty);
   return (a, b) => score(b) - score(a) || a.leaf - b.leaf;
 }
