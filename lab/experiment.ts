@@ -85,7 +85,7 @@ const KS = [5, 10] as const;
  */
 export async function runExperiment(options: Options, observer: Observer): Promise<Report> {
   const dataset = options.data === "synthetic" ? synthetic() : loadSemanticIds(options.data);
-  const device = await openDevice(options.device);
+  const device = await openDevice(options.device, options.threads);
   const recipes = options.loss.map((loss) => recipeOf(options, loss, dataset, device));
   const folders = options.out === undefined
     ? undefined

@@ -67,6 +67,8 @@ export interface Options {
   readonly seed: number;
   /** Where to compute: `auto` is webgpu where a hardware adapter answers, else cpu. */
   readonly device: DeviceChoice;
+  /** Threads of a cpu device; one for each core, at most 8, unless told. Results do not depend on it. */
+  readonly threads: number | undefined;
   /** Whether a user's history is taken out of the catalogue when decoding. */
   readonly excludeHistory: boolean;
   /** Only the first so many users; all unless told. */
@@ -113,6 +115,7 @@ const FLAGS: Flags<Options> = {
     "auto",
     "where to compute; auto is webgpu on a hardware adapter, else cpu",
   ),
+  threads: { ...integer(1, undefined, "threads of the cpu device", 64), shown: "cores" },
   excludeHistory: toggle("take the history that the model sees out of the catalogue when decoding"),
   limitUsers: {
     ...integer(1, undefined, "judge the first N users only; training uses all"),

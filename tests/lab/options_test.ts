@@ -14,13 +14,17 @@ test("options: without arguments, the defaults", () => {
   assert.deepEqual([options.kvHeads, options.history, options.batch, options.seed], [2, 20, 32, 0]);
   assert.equal(options.device, "auto");
   assert.deepEqual([options.excludeHistory, options.resume, options.help], [false, false, false]);
-  assert.deepEqual([options.limitUsers, options.out], [undefined, undefined]);
+  assert.deepEqual([options.limitUsers, options.out, options.threads], [
+    undefined,
+    undefined,
+    undefined,
+  ]);
 });
 
 test("options: every option is read", () => {
   const args = "--data some/folder --loss msl,bear-convex --beam 5 --xi 2.75 --lambda 0 --tau .5 " +
     "--layers 3 --dim 96 --heads 6 --kv-heads 3 --ffn 128 --history 7 --epochs 1 --batch 2 --lr 1e-3 " +
-    "--warmup 0 --dropout 0 --decay 0 --seed 9007199254740991 --device cpu --exclude-history " +
+    "--warmup 0 --dropout 0 --decay 0 --seed 9007199254740991 --device cpu --threads 2 --exclude-history " +
     "--limit-users 12 --out=runs/a --resume --help";
   assert.deepEqual({ ...parseOptions(args.split(" ")) }, {
     data: "some/folder",
@@ -43,6 +47,7 @@ test("options: every option is read", () => {
     decay: 0,
     seed: 9007199254740991,
     device: "cpu",
+    threads: 2,
     excludeHistory: true,
     limitUsers: 12,
     out: "runs/a",
