@@ -33,6 +33,7 @@ import {
 interface Options {
   readonly config: ConfigName;
   readonly device: "cpu" | "webgpu";
+  readonly half: boolean;
   readonly data: string | undefined;
   readonly threads: number | undefined;
   readonly beam: number;
@@ -47,6 +48,7 @@ interface Options {
 const FLAGS: Flags<Options> = {
   config: choice(configNames, "S", "size of the decoder, which has random weights"),
   device: choice(["cpu", "webgpu"], "cpu", "where to compute"),
+  half: toggle("decode with weights in half precision"),
   threads: { ...integer(1, undefined, "threads of the cpu device", 64), shown: "cores" },
   data: { ...text("FOLDER", undefined, "catalogue and users"), shown: "synthetic ones" },
   beam: integer(1, 10, "beam width B", 1000),
@@ -62,6 +64,7 @@ const FLAGS: Flags<Options> = {
 interface Report {
   readonly config: ConfigName;
   readonly device: string;
+  readonly weights: string;
   readonly data: string;
   readonly beam: number;
   readonly users: number;
@@ -103,7 +106,7 @@ function readData({ data, users, history }: Options): Data {
 }
 
 async function measure(options: Options): Promise<Report> {
-  const { beam, config: name, device: kind, users, batch, history } = options;
+  const { beam, config: name, device: kind, half, users, batch, history } = options;
   const { name: data, paths, histories } = readData(options);
   const device = await openDevice(kind, options.threads);
   const trie = new Trie(paths).upload(device);
@@ -112,6 +115,7 @@ async function measure(options: Options): Promise<Report> {
   const decoder = new TransformerDecoder(
     new Transformer(device, config),
     initTransformer(device, config, SEED),
+    half ? { weights: "float16" } : {},
   );
   const prompts = histories.map((items) => [0, ...items.flatMap((item) => paths[item])]);
   using search = new BeamSearch(decoder as Decoder, trie, { beam, batch });
@@ -137,7 +141,15 @@ async function measure(options: Options): Promise<Report> {
   const modelWall = median(models.map((c) => c.wall)) * users / Math.min(batch, users);
   const rest = median(wholes.map((c) => c.wall)) - modelWall;
   return {
-    ...{ config: name, device: kind, data, beam, users, batch },
+    ...{
+      config: name,
+      device: kind,
+      weights: half ? device.half : device.float,
+      data,
+      beam,
+      users,
+      batch,
+    },
     usersPerSecond: rounded(1000 * users / wall),
     cpuMsPerUser: rounded(median(searches.map((c) => c.cpu)) / users),
     readBacks: counts.downloads / options.rounds / batches,

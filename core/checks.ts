@@ -17,13 +17,13 @@ export function checkBuffer(
   tensor: Tensor,
 ): void {
   refuseForeign(device, `run ${kernel} on ${name}`, tensor);
-  const wanted = use.endsWith("int") ? "int32" : device.float;
+  const wanted = use.endsWith("int") ? "int32" : use.endsWith("half4") ? device.half : device.float;
   if (tensor.dtype !== wanted) {
     throw new DTypeError(
       `Cannot run ${kernel} on ${name}: its dtype must be ${wanted}, got ${tensor.dtype}`,
     );
   }
-  if (use.endsWith("float4") && tensor.size % 4 !== 0) {
+  if (use.endsWith("4") && tensor.size % 4 !== 0) {
     throw new ShapeError(
       `Cannot run ${kernel} on ${name}: its size must be a multiple of 4, got ${tensor.size}`,
     );

@@ -7,7 +7,13 @@
 import type { Backend, BackendStats, Launch, Leading, Memory, Region } from "./backend.ts";
 import { type Arena, openArena } from "./arena.ts";
 import { checkBuffer, refuseForeign } from "./checks.ts";
-import { bytesPerElement, type DType, type FloatDType, type TypedArray } from "./dtype.ts";
+import {
+  bytesPerElement,
+  deviceArray,
+  type DType,
+  type FloatDType,
+  type TypedArray,
+} from "./dtype.ts";
 import { CaptureError, DTypeError, ShapeError } from "./errors.ts";
 import type { BufferUse, Kernel, ParamType, ParamValues } from "./kernel.ts";
 import { convertTo, flatten, type Nested } from "./host_data.ts";
@@ -65,6 +71,14 @@ export class Device {
     return this.#backend.float;
   }
 
+  /**
+   * The type of weights in half precision: float16 on webgpu. The cpu device has none, and holds their rounded values in the
+   * float type that it computes in.
+   */
+  get half(): DType {
+    return this.kind === "webgpu" ? "float16" : this.float;
+  }
+
   /** Counters since the device was opened. */
   get stats(): Readonly<BackendStats> {
     return this.#backend.stats;
@@ -74,7 +88,8 @@ export class Device {
    * A tensor with the given elements. Nested arrays give their own shape; a flat array may be given one.
    * Floats take the device's float type; `Int32Array` stays int32, and so does anything with `dtype: "int32"`.
    *
-   * @throws {ShapeError} if the arrays are ragged or the shape does not fit.
+   * @throws {ShapeError} if the arrays are ragged, the shape does not fit, or float16 elements are not a multiple of 4.
+   * @throws {DTypeError} if the device has no such dtype.
    */
   tensor(data: Nested | TypedArray, shape?: Shape, dtype?: DType): Tensor {
     const flat = flatten(data);
@@ -89,17 +104,17 @@ export class Device {
       );
     }
     const type = dtype ?? (data instanceof Int32Array ? "int32" : this.float);
-    const bytes = flat.values.length * this.#elementBytes(type);
+    const bytes = this.#bytes(flat.values.length, type);
     const values = convertTo(type, flat.values);
     const storage = this.#store(bytes, "tensor", true);
-    this.#backend.upload(storage.memory as Memory, values);
+    this.#backend.upload(storage.memory as Memory, deviceArray(type, values));
     return new Tensor(this, target, type, storage);
   }
 
   /** A tensor whose elements are not yet written; `birth` names it in errors. Internal to ops. */
   empty(shape: Shape, dtype: DType = this.float, birth = "empty"): Tensor {
     checkShape("make a tensor", shape);
-    const storage = this.#store(sizeOf(shape) * this.#elementBytes(dtype), birth, false);
+    const storage = this.#store(this.#bytes(sizeOf(shape), dtype), birth, false);
     return new Tensor(this, shape, dtype, storage);
   }
 
@@ -118,7 +133,9 @@ export class Device {
           `it needs ${tensor.size} elements, got ${data.length}`,
       );
     }
-    this.#backend.upload(tensor.region("write to").memory, convertTo(tensor.dtype, data));
+    const { dtype } = tensor;
+    const { memory } = tensor.region("write to");
+    this.#backend.upload(memory, deviceArray(dtype, convertTo(dtype, data)));
   }
 
   /**
@@ -332,13 +349,18 @@ export class Device {
     return storage;
   }
 
-  #elementBytes(dtype: DType): number {
-    if (dtype !== "int32" && dtype !== this.float) {
+  #bytes(size: number, dtype: DType): number {
+    if (dtype !== "int32" && dtype !== this.float && dtype !== this.half) {
       throw new DTypeError(
         `Cannot make a ${dtype} tensor: floats on this ${this.kind} device must be ${this.float}`,
       );
     }
-    return bytesPerElement(dtype);
+    if (dtype === "float16" && size % 4 !== 0) {
+      throw new ShapeError(
+        `Cannot make a float16 tensor: its size must be a multiple of 4, got ${size}`,
+      );
+    }
+    return size * bytesPerElement(dtype);
   }
 
   #leadingOf<P extends Record<string, ParamType>>(

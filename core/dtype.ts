@@ -4,8 +4,11 @@
  * @module
  */
 
-/** The type of one element. `float64` exists on the cpu device only. */
-export type DType = "float32" | "float64" | "int32";
+/**
+ * The type of one element. `float64` exists on the cpu device only, and `float16` on webgpu only: a way to store weights that
+ * are read (`Device.half`), which nothing computes in. Read by the host they are float32.
+ */
+export type DType = "float16" | "float32" | "float64" | "int32";
 
 /** The two float types. */
 export type FloatDType = "float32" | "float64";
@@ -18,17 +21,18 @@ export type TypedArray = Float32Array | Float64Array | Int32Array;
 
 /** Bytes of one element. */
 export function bytesPerElement(dtype: DType): number {
+  if (dtype === "float16") return 2;
   return dtype === "float64" ? 8 : 4;
 }
 
 /** A zeroed host array of `size` elements. */
 export function hostArray(dtype: DType, size: number): TypedArray {
-  if (dtype === "float32") return new Float32Array(size);
+  if (dtype === "float32" || dtype === "float16") return new Float32Array(size);
   if (dtype === "float64") return new Float64Array(size);
   return new Int32Array(size);
 }
 
-/** A host array over `size` elements of `buffer` from `byteOffset`. */
+/** A host array over `size` elements of `buffer` from `byteOffset`; of float16 a copy. */
 export function viewArray(
   dtype: DType,
   buffer: ArrayBufferLike,
@@ -37,5 +41,13 @@ export function viewArray(
 ): TypedArray {
   if (dtype === "float32") return new Float32Array(buffer, byteOffset, size);
   if (dtype === "float64") return new Float64Array(buffer, byteOffset, size);
+  if (dtype === "float16") {
+    return Float32Array.from(new Float16Array(buffer, byteOffset, size));
+  }
   return new Int32Array(buffer, byteOffset, size);
+}
+
+/** Host elements as a device holds them: those of float16 rounded to the nearest, ties to even. */
+export function deviceArray(dtype: DType, values: TypedArray): TypedArray | Float16Array {
+  return dtype === "float16" ? Float16Array.from(values) : values;
 }

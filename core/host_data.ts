@@ -54,4 +54,9 @@ export function convertTo(dtype: DType, values: TypedArray): TypedArray {
   return out;
 }
 
-const ARRAYS = { float32: Float32Array, float64: Float64Array, int32: Int32Array } as const;
+const ARRAYS = {
+  float16: Float32Array,
+  float32: Float32Array,
+  float64: Float64Array,
+  int32: Int32Array,
+} as const;

@@ -9,8 +9,13 @@ import type { FloatArray, TypedArray } from "./dtype.ts";
 /**
  * How a kernel uses a buffer: what it does with it, and its elements. `float4` is a float buffer that
  * WGSL sees as `array<vec4f>`; its size must be a multiple of 4. To the twin it is a plain float array.
+ *
+ * `half4` is a buffer of {@link Device.half}: WGSL sees `array<vec2u>`, four half-precision floats an element, and
+ * `half4(x[i])` is their vec4f. To the twin it is a plain float array, of numbers that are halves.
  */
-export type BufferUse = `${"read" | "write" | "update"} ${"float" | "float4" | "int"}`;
+export type BufferUse =
+  | `${"read" | "write" | "update"} ${"float" | "float4" | "int"}`
+  | `${"read" | "write"} half4`;
 
 /** The type of a scalar parameter in WGSL; the twin sees a number. */
 export type ParamType = "u32" | "i32" | "f32";
@@ -138,7 +143,11 @@ export function linearGrid(n: number, workgroup: number): readonly [number, numb
     : [MAX_GROUPS_X, Math.ceil(groups / MAX_GROUPS_X), 1];
 }
 
-const ELEMENTS = { float: "f32", float4: "vec4f", int: "i32" } as const;
+const ELEMENTS = { float: "f32", float4: "vec4f", half4: "vec2u", int: "i32" } as const;
+
+/** In the core of WGSL: needs no extension. */
+const HALF4 =
+  "fn half4(h: vec2u) -> vec4f { return vec4f(unpack2x16float(h.x), unpack2x16float(h.y)); }";
 
 /** Bindings 0.. are the buffers, the next one is the uniform block `p`, whose first field is `invocations`. */
 function wgslModule<B extends Record<string, BufferUse>, P extends Record<string, ParamType>>(
@@ -154,7 +163,9 @@ function wgslModule<B extends Record<string, BufferUse>, P extends Record<string
       `@group(0) @binding(${i}) var<storage, ${access}> ${name}: array<${ELEMENTS[element]}>;`,
     );
   });
-  lines.push(`@group(0) @binding(${names.length}) var<uniform> p: Params;`, spec.wgsl);
+  lines.push(`@group(0) @binding(${names.length}) var<uniform> p: Params;`);
+  if (names.some((name) => spec.buffers[name] === "read half4")) lines.push(HALF4);
+  lines.push(spec.wgsl);
   if (spec.invocations) {
     const size = spec.workgroup ?? 64;
     lines.push(

@@ -6,38 +6,50 @@
  *
  * @module
  */
-import { defineKernel } from "../core/kernel.ts";
+import { defineKernel, type Kernel } from "../core/kernel.ts";
 import { ramp } from "./cases.ts";
 import { smallTrie } from "./trie_table.ts";
 
-/** hidden (R, C), head (V, C), out (R, F); one invocation an element of out. */
-export const childLogits = defineKernel({
-  name: "childLogits",
-  buffers: {
-    hidden: "read float4",
-    head: "read float4",
-    table: "read int",
-    nodes: "read int",
-    place: "read int",
-    out: "write float",
+type ChildLogitsKernel = Kernel<
+  {
+    readonly hidden: "read float4";
+    readonly head: "read float4" | "read half4";
+    readonly table: "read int";
+    readonly nodes: "read int";
+    readonly place: "read int";
+    readonly out: "write float";
   },
-  params: { R: "u32", F: "u32", C: "u32" },
-  cpu({ hidden, head, table, nodes, place, out }, { R, F, C }): void {
-    out.fill(0);
-    for (let r = 0; r < R; r++) {
-      if (nodes[r] < 0 || place[r] < 0) continue;
-      const from = table[nodes[r]];
-      for (let k = from; k < table[nodes[r] + 1]; k++) {
-        let sum = 0;
-        for (let c = 0, h = place[r] * C, w = table[k] * C; c < C; c++) {
-          sum += hidden[h++] * head[w++];
+  { readonly R: "u32"; readonly F: "u32"; readonly C: "u32" }
+>;
+
+const childLogitsOf = (element: "float4" | "half4"): ChildLogitsKernel =>
+  defineKernel({
+    name: `childLogits ${element}`,
+    buffers: {
+      hidden: "read float4",
+      head: `read ${element}`,
+      table: "read int",
+      nodes: "read int",
+      place: "read int",
+      out: "write float",
+    },
+    params: { R: "u32", F: "u32", C: "u32" },
+    cpu({ hidden, head, table, nodes, place, out }, { R, F, C }): void {
+      out.fill(0);
+      for (let r = 0; r < R; r++) {
+        if (nodes[r] < 0 || place[r] < 0) continue;
+        const from = table[nodes[r]];
+        for (let k = from; k < table[nodes[r] + 1]; k++) {
+          let sum = 0;
+          for (let c = 0, h = place[r] * C, w = table[k] * C; c < C; c++) {
+            sum += hidden[h++] * head[w++];
+          }
+          out[r * F + k - from] = sum;
         }
-        out[r * F + k - from] = sum;
       }
-    }
-  },
-  invocations: ({ R, F }) => R * F,
-  wgsl: `
+    },
+    invocations: ({ R, F }) => R * F,
+    wgsl: `
 fn kernel(i: u32) {
   let r = i / p.F;
   var sum = vec4f(0.0);
@@ -49,22 +61,30 @@ fn kernel(i: u32) {
       let C4 = p.C / 4u;
       let row = u32(table[child]) * C4;
       let own = u32(at) * C4;
-      for (var c = 0u; c < C4; c++) { sum += hidden[own + c] * head[row + c]; }
+      for (var c = 0u; c < C4; c++) { sum += hidden[own + c] * ${
+      element === "half4" ? element : ""
+    }(head[row + c]); }
     }
   }
   out[i] = dot(sum, vec4f(1.0));
 }`,
-  cases: () =>
-    [4, 20].map((C) => ({
-      name: `hidden states of ${C}`,
-      params: { R: 6, F: 4, C },
-      buffers: {
-        hidden: ramp(6 * C, 1),
-        head: ramp(7 * C, 2),
-        table: smallTrie.table,
-        nodes: [0, 1, 2, 6, -1, 0],
-        place: [3, 0, 1, 5, 2, -1],
-        out: 24,
-      },
-    })),
-});
+    cases: () =>
+      [4, 20].map((C) => ({
+        name: `hidden states of ${C}`,
+        params: { R: 6, F: 4, C },
+        buffers: {
+          hidden: ramp(6 * C, 1),
+          head: ramp(7 * C, 2),
+          table: smallTrie.table,
+          nodes: [0, 1, 2, 6, -1, 0],
+          place: [3, 0, 1, 5, 2, -1],
+          out: 24,
+        },
+      })),
+  });
+
+/** hidden (R, C), head (V, C), out (R, F); one invocation an element of out. */
+export const childLogits = childLogitsOf("float4");
+
+/** The same with a head in half precision. */
+export const childLogitsHalf = childLogitsOf("half4");

@@ -22,6 +22,7 @@ import * as copy from "./copy.ts";
 import * as dropout from "./dropout.ts";
 import * as fill from "./fill.ts";
 import * as gather from "./gather.ts";
+import * as half from "./half.ts";
 import * as indexRows from "./index_rows.ts";
 import * as matmulHardware from "./matmul_hardware.ts";
 import * as matmulSoftware from "./matmul_software.ts";
@@ -55,6 +56,7 @@ const modules: readonly Record<string, unknown>[] = [
   dropout,
   fill,
   gather,
+  half,
   indexRows,
   matmulHardware,
   matmulSoftware,

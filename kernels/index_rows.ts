@@ -33,17 +33,19 @@ const variant = (lanes: Lanes): {
   cases: CASES.filter(({ C }) => C % lanes === 0),
 });
 
-type Read = "read float" | "read float4";
+type Read = "read float" | "read float4" | "read half4";
 type Write = "write float" | "write float4";
 type RowsParams = { readonly N: "u32"; readonly V: "u32"; readonly C: "u32" };
 
 function takeRows(
   lanes: Lanes,
+  stored: "float" | "half4" = "float",
 ): Kernel<{ readonly table: Read; readonly ids: "read int"; readonly out: Write }, RowsParams> {
   const { element, cases } = variant(lanes);
+  const tableElement = stored === "float" ? element : stored;
   return defineKernel({
-    name: `takeRows ${element}`,
-    buffers: { table: `read ${element}`, ids: "read int", out: `write ${element}` },
+    name: `takeRows ${tableElement}`,
+    buffers: { table: `read ${tableElement}`, ids: "read int", out: `write ${element}` },
     params: { N: "u32", V: "u32", C: "u32" },
     cpu({ table, ids, out }, { N, V, C }): void {
       for (let n = 0; n < N; n++) {
@@ -57,7 +59,7 @@ function takeRows(
 fn kernel(i: u32) {
   let width = p.C / ${lanes}u;
   let row = u32(clamp(ids[i / width], 0, i32(p.V) - 1));
-  out[i] = table[row * width + i % width];
+  out[i] = ${stored === "float" ? "" : stored}(table[row * width + i % width]);
 }`,
     cases: () =>
       cases.map(({ name, N, V, C, ids }) => ({
@@ -73,6 +75,9 @@ export const takeRowsForward = takeRows(1);
 
 /** out[n] = table[ids_n], four channels an invocation. */
 export const takeRowsForward4 = takeRows(4);
+
+/** out[n] = table[ids_n] of a table in half precision, four channels an invocation. */
+export const takeRowsHalf = takeRows(4, "half4");
 
 /** How many positions {@link rankInChunks} sorts together on a device that compares all pairs. */
 export const RANK_CHUNK = 256;

@@ -6,12 +6,18 @@
 import type { Device } from "../core/device.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { layOut, type Product, rowsOf } from "./matmul_form.ts";
-import { matmulTiled } from "./matmul_hardware.ts";
-import { fitsGrid, matmulColumns, matmulRows, matmulStrided } from "./matmul_software.ts";
+import { matmulTiled, matmulTiledHalf } from "./matmul_hardware.ts";
+import {
+  fitsGrid,
+  matmulColumns,
+  matmulColumnsHalf,
+  matmulRows,
+  matmulStrided,
+} from "./matmul_software.ts";
 
 export type { Product } from "./matmul_form.ts";
 
-/** out (batch, M, N) = a b. The one place that decides how. */
+/** out (batch, M, N) = a b, where b may be float16. The one place that decides how. */
 export function runMatmul(
   device: Device,
   buffers: { readonly a: Tensor; readonly b: Tensor; readonly out: Tensor },
@@ -20,8 +26,12 @@ export function runMatmul(
   const { M, N, K, transposeB } = product;
   const params = layOut(product);
   const tile = rowsOf(M) === 16 ? 0 : 1;
-  if (!device.software || !fitsGrid(product)) device.run(matmulTiled, buffers, params);
+  const half = buffers.b.dtype === "float16";
+  const tiled = half ? matmulTiledHalf : matmulTiled;
+  const columns = half ? matmulColumnsHalf : matmulColumns;
+  if (!device.software || !fitsGrid(product)) device.run(tiled, buffers, params);
+  else if (transposeB && K % 4 === 0) device.run(columns[tile], buffers, params);
+  else if (half) device.run(tiled, buffers, params);
   else if (!transposeB && N % 4 === 0) device.run(matmulRows[tile], buffers, params);
-  else if (transposeB && K % 4 === 0) device.run(matmulColumns[tile], buffers, params);
   else device.run(matmulStrided[tile], buffers, params);
 }

@@ -6,23 +6,18 @@
  * @module
  */
 import { defineKernel, linearGrid } from "../core/kernel.ts";
-import { lines, matmulForm } from "./matmul_form.ts";
+import { type CaseSize, lines, matmulForm } from "./matmul_form.ts";
 
 /** Rows and columns of a tile. */
 const TILE = 64;
 
-/** Any strides, any sizes. */
-export const matmulTiled = defineKernel({
-  name: "matmulTiled",
-  buffers: { a: "read float", b: "read float", out: "write float" },
-  ...matmulForm([[67, 70, 35, ""], [1, 1, 1, ""], [66, 9, 16, "a"], [9, 66, 17, "b"], [
-    5,
-    3,
-    2,
-    "ab",
-  ]]),
-  grid: ({ batch, M, N }) => linearGrid(batch * Math.ceil(M / TILE) * Math.ceil(N / TILE), 1),
-  wgsl: `
+const tiled = (element: "float" | "half4", sizes: readonly CaseSize[]) =>
+  defineKernel({
+    name: `matmulTiled ${element}`,
+    buffers: { a: "read float", b: `read ${element}`, out: "write float" },
+    ...matmulForm(sizes),
+    grid: ({ batch, M, N }) => linearGrid(batch * Math.ceil(M / TILE) * Math.ceil(N / TILE), 1),
+    wgsl: `
 // [k][row or column / 4]; a row of 17 puts the 16 that are written side by side into different banks.
 var<workgroup> aBlock: array<vec4f, ${16 * 17}>;
 var<workgroup> bBlock: array<vec4f, ${16 * 17}>;
@@ -32,7 +27,10 @@ fn loadA(at: u32, m: u32, k: u32) -> f32 {
 }
 
 fn loadB(at: u32, n: u32, k: u32) -> f32 {
-  return select(0.0, b[at + k * p.bRow + n * p.bCol], n < p.N && k < p.K);
+  let i = at + k * p.bRow + n * p.bCol;
+  return select(0.0, ${
+      element === "half4" ? "half4(b[i / 4u])[i % 4u]" : "b[i]"
+    }, n < p.N && k < p.K);
 }
 
 fn store(at: u32, n: u32, v: vec4f) {
@@ -93,8 +91,28 @@ ${lines(8, (r) => `acc[${r}] += ${r < 4 ? "upper" : "lower"}[${r % 4}] * right;`
   let m = m0 + y * 8u;
   let n = n0 + x * 4u;
 ${
-    lines(8, (r) =>
-      `if (m + ${r}u < p.M) { store((matrix * p.M + m + ${r}u) * p.N + n, n, acc[${r}]); }`)
-  }
+      lines(
+        8,
+        (r) =>
+          `if (m + ${r}u < p.M) { store((matrix * p.M + m + ${r}u) * p.N + n, n, acc[${r}]); }`,
+      )
+    }
 }`,
-});
+  });
+
+/** Any strides, any sizes. */
+export const matmulTiled = tiled("float", [
+  [67, 70, 35, ""],
+  [1, 1, 1, ""],
+  [66, 9, 16, "a"],
+  [9, 66, 17, "b"],
+  [5, 3, 2, "ab"],
+]);
+
+/** The same for a B in half precision, whose size is a multiple of 4. */
+export const matmulTiledHalf = tiled("half4", [
+  [67, 70, 36, "b"],
+  [5, 3, 4, "b"],
+  [9, 66, 18, "b"],
+  [66, 12, 15, "a"],
+]);

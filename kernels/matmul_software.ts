@@ -131,10 +131,10 @@ const byRows = (rows: Rows) =>
   });
 
 /** b (N, K), where K is a multiple of 4. */
-const byColumns = (rows: Rows) =>
+const byColumns = (rows: Rows, element: "float4" | "half4" = "float4") =>
   defineKernel({
-    name: `matmulColumns${rows}`,
-    buffers: { a: "read float", b: "read float4", out: "write float" },
+    name: `matmulColumns${rows} ${element}`,
+    buffers: { a: "read float", b: `read ${element}`, out: "write float" },
     ...matmulForm([[35, 141, 72, "b"], [70, 33, 68, "b"], [9, 30, 36, "ab"], [130, 11, 12, "b"]]),
     grid: (p) => gridOf(rows, p, p.split),
     wgsl: wgsl(
@@ -142,9 +142,10 @@ const byColumns = (rows: Rows) =>
       lines(COLUMNS, (c) => `let n${c} = (bAt + min(n + ${c}u, p.N - 1u) * p.K) / 4u;`),
       4,
       lines(QUADS, (q) => {
+        const load = element === "half4" ? element : "";
         const [y, z] = [(c: number) => `y${4 * q + c}`, (e: number) => `z${4 * q + e}`];
         return [
-          lines(4, (c) => `let ${y(c)} = b[n${4 * q + c} + k / 4u];`),
+          lines(4, (c) => `let ${y(c)} = ${load}(b[n${4 * q + c} + k / 4u]);`),
           lines(4, (e) => `let ${z(e)} = ${vec4((c) => `${y(c)}[${e}]`)};`),
           add(rows, q, [0, 1, 2, 3].map(z)),
         ].join("\n");
@@ -175,5 +176,7 @@ const byElements = (rows: Rows) =>
 export const matmulRows = [byRows(16), byRows(32)] as const;
 /** Products whose B is read four rows at once: tiles of 16 rows, and of 32. */
 export const matmulColumns = [byColumns(16), byColumns(32)] as const;
+/** The same for a B in half precision. */
+export const matmulColumnsHalf = [byColumns(16, "half4"), byColumns(32, "half4")] as const;
 /** Products whose B is read element by element: tiles of 16 rows, and of 32. */
 export const matmulStrided = [byElements(16), byElements(32)] as const;

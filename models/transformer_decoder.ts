@@ -7,6 +7,8 @@
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
+import { mapTree } from "../core/tree.ts";
+import { toHalf } from "../kernels/half.ts";
 import { attention } from "../ops/attention.ts";
 import {
   type AttentionCache,
@@ -19,6 +21,19 @@ import { reshape } from "../ops/layout.ts";
 import { takeRows } from "../ops/take_rows.ts";
 import type { ActiveRows, Decoder, Logits, Prefilled } from "./decode/decoder.ts";
 import type { Transformer, TransformerParams } from "./transformer.ts";
+
+/** Options of {@link TransformerDecoder}. */
+export interface TransformerDecoderOptions {
+  /**
+   * To decode with a copy of the matrices in half precision, of half the size; as they are unless told. It is made once, and
+   * later updates of the weights do not reach it. All arithmetic stays in the device's float type.
+   *
+   * The norms, and matrices whose rows are not a multiple of 4, are used as they are. The cpu device rounds to the same numbers
+   * but holds them as floats, so nothing is saved there. A weight of 65520 or more becomes infinite, and a search that
+   * meets it ends in a {@link NonFiniteError}.
+   */
+  readonly weights?: "float16";
+}
 
 /** What {@link TransformerDecoder} keeps between steps. */
 export interface TransformerCache {
@@ -33,6 +48,11 @@ export interface TransformerCache {
 /**
  * Decodes with a transformer. The beams of a user share the keys and values of the history; what a beam has generated
  * is found by way of its ancestors, so nothing moves when beams are reordered.
+ *
+ * Weights in half precision change little. Searches with float32 matrices and with the same rounded to halves, for 1500 users
+ * and beams of 10, after the default `train.ts --loss bear` on synthetic data: 99.6 % of users get the same list of 10,
+ * 99.93 % the same first item; log-probabilities differ by 1.4e-4 on average and 1.7e-3 at most, and HR@10 by
+ * nothing. After 3 epochs on Amazon's Office products these are 99.0 %, all, 1.6e-4 and 1.1e-3.
  *
  * @example
  * ```ts
@@ -51,19 +71,48 @@ export interface TransformerCache {
  * console.log(allLogits(logits).shape); // [2, 16]
  * ```
  */
-export class TransformerDecoder implements Decoder<TransformerCache> {
+export class TransformerDecoder implements Decoder<TransformerCache>, Disposable {
   /** The size of the vocabulary. */
   readonly vocabSize: number;
   /** It does. */
   readonly heedsRows = true;
   readonly #model: Transformer;
   readonly #params: TransformerParams;
+  readonly #halves: Tensor[] = [];
 
-  /** Decodes with these weights; they may be updated in between. */
-  constructor(model: Transformer, params: TransformerParams) {
+  /**
+   * Decodes with these weights; they may be updated in between.
+   *
+   * @throws {ArgumentError} if `weights` is given and not float16.
+   */
+  constructor(
+    model: Transformer,
+    params: TransformerParams,
+    { weights }: TransformerDecoderOptions = {},
+  ) {
+    if (weights !== undefined && weights !== "float16") {
+      throw new ArgumentError(`Cannot decode: weights must be float16 where given, got ${weights}`);
+    }
     this.vocabSize = model.config.vocabSize;
     this.#model = model;
-    this.#params = params;
+    this.#params = weights === undefined ? params : mapTree(params, (w) => {
+      if (w.rank < 2 || w.shape[w.rank - 1] % 4 !== 0) return w;
+      const { device } = model;
+      const half = device.empty(w.shape, device.half, "weights in half precision");
+      this.#halves.push(half);
+      device.run(toHalf, { x: w, out: half }, { n: w.size });
+      return half;
+    });
+  }
+
+  /** Gives the copy in half precision back, where it has one. */
+  dispose(): void {
+    for (const half of this.#halves) half.dispose();
+  }
+
+  /** The same as {@link TransformerDecoder.dispose}, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
   }
 
   /**

@@ -17,7 +17,7 @@ export interface MatmulOptions {
 
 /**
  * Matrix product: a (..., M, K) by b (..., K, N) is (..., M, N). The leading axes are the same, or one operand has
- * none and serves all matrices of the other.
+ * none and serves all matrices of the other. b may be float16; the product is a float tensor.
  *
  * @throws {ShapeError} if the sizes do not fit.
  *
@@ -68,7 +68,7 @@ export const matmul: Op<[a: Tensor, b: Tensor, options?: MatmulOptions], Tensor>
 
 /**
  * A linear layer without bias, `x w^T`: x (..., in), w (out, in), out (..., out). Weights lie as Hugging Face and
- * PyTorch keep them.
+ * PyTorch keep them. They may be float16.
  *
  * @throws {ShapeError} if the sizes do not fit.
  *

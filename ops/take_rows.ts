@@ -10,6 +10,7 @@ import {
   sumRows4,
   takeRowsForward,
   takeRowsForward4,
+  takeRowsHalf,
 } from "../kernels/index_rows.ts";
 import { indices, sample } from "./cases.ts";
 
@@ -17,8 +18,10 @@ import { indices, sample } from "./cases.ts";
  * Rows of a table by their ids, also called embedding lookup: table (V, C), ids int32 of any shape, out (..., C) with
  * `out[..., :] = table[ids[...], :]`. Ids must be in [0, V); one outside takes the nearest row.
  *
+ * The table may be float16 if C is a multiple of 4; then it has no gradient.
+ *
  * @throws {ShapeError} if the table does not have two axes.
- * @throws {DTypeError} if the ids are not int32.
+ * @throws {DTypeError} if the ids are not int32, or the table is float16 and C not a multiple of 4.
  *
  * @example
  * ```ts
@@ -40,9 +43,10 @@ export const takeRows: Op<[table: Tensor, ids: Tensor], Tensor> = defineOp({
       );
     }
     const [V, C] = table.shape;
-    const out = table.device.empty([...ids.shape, C], table.dtype, "takeRows");
-    const kernel = C % 4 === 0 ? takeRowsForward4 : takeRowsForward;
-    table.device.run(kernel, { table, ids, out }, { N: ids.size, V, C });
+    const { device } = table;
+    const out = device.empty([...ids.shape, C], device.float, "takeRows");
+    const vectors = table.dtype === "float16" ? takeRowsHalf : takeRowsForward4;
+    device.run(C % 4 === 0 ? vectors : takeRowsForward, { table, ids, out }, { N: ids.size, V, C });
     return { out };
   },
   backward: (dout, _, [table, ids]) => [

@@ -11,7 +11,7 @@ import { Tensor } from "../../core/tensor.ts";
 import { advanceBeams, traceAncestors } from "../../kernels/beam_advance.ts";
 import { poolScores } from "../../kernels/beam_pool.ts";
 import { activeRows, feedRows } from "../../kernels/beam_rows.ts";
-import { childLogits } from "../../kernels/child_logits.ts";
+import { childLogits, childLogitsHalf } from "../../kernels/child_logits.ts";
 import { zeros } from "../../ops/fill.ts";
 import { topK } from "../../ops/top_k.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
@@ -151,7 +151,8 @@ export class DeviceSearch {
     const out = this.#device.empty([R, F], this.#device.float, "child logits");
     const { table } = this.#trie;
     const C = hidden.shape[1];
-    this.#device.run(childLogits, { hidden, head, table, nodes, place, out }, { R, F, C });
+    const kernel = head.dtype === "float16" ? childLogitsHalf : childLogits;
+    this.#device.run(kernel, { hidden, head, table, nodes, place, out }, { R, F, C });
     return out;
   }
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Device } from "../../core/device.ts";
 import type { TypedArray } from "../../core/dtype.ts";
-import type { Kernel, KernelCase } from "../../core/kernel.ts";
+import type { BufferUse, Kernel, KernelCase } from "../../core/kernel.ts";
 import type { Tensor } from "../../core/tensor.ts";
 
 /** Write buffers begin with this, so that an element that nobody writes shows. */
@@ -11,9 +11,8 @@ const GARBAGE = -12345;
 /** How many numbers lie right behind the last element of every buffer, so that a write past it shows. */
 const GUARD = 16;
 
-/** The guard of buffer i: no two buffers have the same, so that a copy of one shows in another. */
-const guardOf = (i: number): number[] =>
-  Array.from({ length: GUARD }, (_, j) => 1000 * (i + 1) + j);
+/** The guard of buffer i: no two buffers have the same, so that a copy of one shows in another. Exact in half precision. */
+const guardOf = (i: number): number[] => Array.from({ length: GUARD }, (_, j) => 100 * (i + 1) + j);
 
 /** What the buffers of a case hold before the kernel runs. */
 function contents(kernel: Kernel, { buffers }: KernelCase): Map<string, Float64Array | Int32Array> {
@@ -32,7 +31,12 @@ function contents(kernel: Kernel, { buffers }: KernelCase): Map<string, Float64A
 }
 
 /** Rounds the floats to what the device can hold, so that both sides start from the same numbers. */
-function rounded(device: Device, array: Float64Array | Int32Array): Float64Array | Int32Array {
+function rounded(
+  device: Device,
+  use: BufferUse,
+  array: Float64Array | Int32Array,
+): Float64Array | Int32Array {
+  if (use === "read half4") return Float64Array.from(Float16Array.from(array));
   if (array instanceof Int32Array || device.float === "float64") return array;
   return Float64Array.from(array, Math.fround);
 }
@@ -57,8 +61,10 @@ export async function check(
   const guarded: Tensor[] = []; // the buffers with their guards, in the same memory
   const twin: Record<string, Float64Array | Int32Array> = {};
   for (const [name, array] of contents(kernel, kase)) {
-    twin[name] = rounded(device, array);
-    const dtype = array instanceof Int32Array ? "int32" : device.float;
+    const use = kernel.buffers[name];
+    twin[name] = rounded(device, use, array);
+    const floats = use.endsWith("half4") ? device.half : device.float;
+    const dtype = array instanceof Int32Array ? "int32" : floats;
     const whole = device.tensor([...twin[name], ...guardOf(guarded.length)], undefined, dtype);
     tensors[name] = whole.view([array.length]);
     guarded.push(whole);
