@@ -88,7 +88,7 @@ export interface Backend {
   /** Gives memory back. Launches already made may still use it. */
   release(memory: Memory): void;
   /** Copies host data into memory, after all launches made so far. */
-  upload(memory: Memory, data: TypedArray | Float16Array): void;
+  upload(memory: Memory, data: TypedArray | Uint16Array): void;
   /** Reads regions back in one go, after all launches made so far. */
   download(regions: readonly Region[]): Promise<TypedArray[]>;
   /** Runs a kernel. */

@@ -157,7 +157,7 @@ class CpuBackend implements Backend {
     this.#free.splice(from, (joinsBefore ? 1 : 0) + (joinsAfter ? 1 : 0), merged);
   }
 
-  upload(memory: Memory, data: TypedArray | Float16Array): void {
+  upload(memory: Memory, data: TypedArray | Uint16Array): void {
     const { address } = memory as Block;
     new Uint8Array(this.#memory.buffer, address, data.byteLength)
       .set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));

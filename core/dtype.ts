@@ -47,7 +47,10 @@ export function viewArray(
   return new Int32Array(buffer, byteOffset, size);
 }
 
-/** Host elements as a device holds them: those of float16 rounded to the nearest, ties to even. */
-export function deviceArray(dtype: DType, values: TypedArray): TypedArray | Float16Array {
-  return dtype === "float16" ? Float16Array.from(values) : values;
+/**
+ * Host elements as a device holds them: those of float16 are rounded to the nearest, ties to even, and handed on as bits,
+ * since not every WebGPU binding knows a Float16Array.
+ */
+export function deviceArray(dtype: DType, values: TypedArray): TypedArray | Uint16Array {
+  return dtype === "float16" ? new Uint16Array(Float16Array.from(values).buffer) : values;
 }

@@ -145,7 +145,7 @@ class WebgpuBackend implements Backend {
     if (this.#gone === undefined) this.#pool.release(memory as Block);
   }
 
-  upload(memory: Memory, data: TypedArray | Float16Array): void {
+  upload(memory: Memory, data: TypedArray | Uint16Array): void {
     this.#check();
     const { buffer, offset, use } = memory as Block;
     if (use.batch === this.#batch) this.#flush();
