@@ -128,6 +128,7 @@ export class Threads {
     ints[ARG_COUNT] = args.length;
     ints[NEXT] = 0;
     ints[LEFT] = this.#workers;
+    ints[FAILED] = 0;
     Atomics.add(ints, JOB, 1);
     Atomics.notify(ints, JOB);
     try {
@@ -163,6 +164,7 @@ export class Threads {
 }
 
 function end(ints: Int32Array<SharedArrayBuffer>): void {
+  Atomics.store(ints, READY, -(2 ** 30)); // whatever still runs goes alone
   ints[FUNCTION] = -1;
   Atomics.add(ints, JOB, 1);
   Atomics.notify(ints, JOB);
