@@ -71,21 +71,23 @@ function watchSteps(device: Device, steps: number): Promise<Look[]> {
   return watch(device, "steps", steps, () => run.next());
 }
 
-/** Searches with other histories each time, of lengths that come back, so that every shape is met early. */
-function watchSearches(device: Device, searches: number): Promise<Look[]> {
+/** Searches with other histories each time, of lengths that come back; every shape is met before. */
+async function watchSearches(device: Device, searches: number): Promise<Look[]> {
   const paths = catalogue(300);
   const model = new Transformer(device, decoderConfig("tiny"));
   const decoder = new TransformerDecoder(model, initTransformer(device, model.config, SEED));
   const trie = new Trie(paths).upload(device);
   const search = new BeamSearch(decoder as Decoder, trie, { beam: 10 });
   const items = histories(4 * 16, 4, paths.length);
-  return watch(device, "searches", searches, (i) => {
+  const turn = (i: number): Promise<unknown> => {
     const users = items.slice(4 * (i % 16), 4 * (i % 16) + 4);
     return search.search(
       users.map((history) => [0, ...history.flatMap((item) => paths[item])]),
       users.map((history) => history.slice(0, i % 3)),
     );
-  });
+  };
+  for (let i = 0; i < 48; i++) await turn(i); // every shape
+  return await watch(device, "searches", searches, turn);
 }
 
 /** What grew after the first look: device memory at all, or the process by more than the slack. */

@@ -10,7 +10,7 @@
  */
 export type DType = "float16" | "float32" | "float64" | "int32";
 
-/** The two float types. */
+/** The float types that a device computes in. */
 export type FloatDType = "float32" | "float64";
 
 /** A host array of floats. */

@@ -60,6 +60,9 @@ export function pathSteps(
   });
 }
 
+/** Log-probabilities that differ by no more than this are equal within the rounding of float64. */
+const ROUNDING = 1e-9;
+
 /** How many entries a subtree can have in the pool of a step. */
 export class LevelCounts {
   /** Its trie. */
@@ -96,7 +99,8 @@ export class LevelCounts {
 
 /**
  * T4, the mass certificate: a leaf with P > 1 / (B + 1) is retrieved by every beam of width B, as prefixes of one length are disjoint
- * events and so at most B of them have that much.
+ * events and so at most B of them have that much. A P that is larger by no more than the rounding of float64 (1e-9, relative)
+ * does not count as larger.
  *
  * @example
  * ```ts
@@ -106,11 +110,8 @@ export class LevelCounts {
  * ```
  */
 export function massCertificate(logProb: number, beam: number): boolean {
-  return logProb > -Math.log(beam + 1);
+  return logProb > -Math.log(beam + 1) + ROUNDING;
 }
-
-/** Log-probabilities that differ by no more than this are equal within the rounding of float64. */
-const ROUNDING = 1e-9;
 
 /**
  * T6, the certificate from one teacher-forced pass: entry t - 1 bounds how many prefixes can beat the leaf's at step t. Below a

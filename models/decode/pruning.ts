@@ -80,7 +80,8 @@ export function logProbs(
   return own.map((z) => (z - max) / tau - Math.log(sum));
 }
 
-/** The children of a node that are not blocked, ascending. *
+/** The children of a node that are not blocked, ascending.
+ *
  * @example
  * ```ts
  * import { openChildren, Trie } from "beargrad";
@@ -135,7 +136,8 @@ export function margins(
   });
 }
 
-/** The first step (from 1) that did not keep the prefix of a leaf, or 0 if the leaf was retrieved. *
+/** The first step (from 1) that did not keep the prefix of a leaf, or 0 if the leaf was retrieved.
+ *
  * @example
  * ```ts
  * import { prunedAt, referenceBeamSearch, Trie } from "beargrad";
