@@ -24,9 +24,9 @@ async function main(args: readonly string[]): Promise<void> {
 
   let bar: Progress | undefined;
   const report = await runExperiment(options, {
-    started({ name, users, items, skippedUsers }, device): void {
-      const skipped = skippedUsers > 0 ? ` (${skippedUsers} with fewer than 3 items left out)` : "";
-      console.error(`${name}: ${users.length} users${skipped}, ${items.length} items`);
+    started({ name, test, items, skipped }, device): void {
+      console.error(`${name}: ${test.length} users, ${items.length} items`);
+      for (const { what, count } of skipped) console.error(`left out: ${count} ${what}`);
       console.error(`${device.kind}: ${device.adapter}`);
     },
     training(run, { step, steps, loss, tokensPerSecond }): void {

@@ -97,7 +97,8 @@ function readData({ data, users, history }: Options): Data {
   }
   const dataset = loadSemanticIds(data);
   const chosen = Array.from({ length: users }, (_, u) => {
-    const items = dataset.users[u % dataset.users.length].items.slice(-history);
+    const user = dataset.test[u % dataset.test.length];
+    const items = [...user.history, user.target].slice(-history);
     return Array.from({ length: history }, (_, i) => items[i % items.length]);
   });
   return { name: dataset.name, paths: dataset.paths, histories: chosen };

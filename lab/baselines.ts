@@ -2,13 +2,13 @@
  * What needs no training, on the same users as the model: popularity, item co-occurrence and, where the truth is
  * known, the best that anything could do. A model that does not beat them has learnt little.
  *
- * Both baselines count what comes in time before the targets of the split, as the histories that a model is shown do: all
- * but the last two items of a user for validation, all but the last one for test.
+ * Both baselines count what comes in time before the targets of the split, as the histories that a model is shown do:
+ * `known` of the data set.
  *
  * @module
  */
 import { ArgumentError } from "../core/errors.ts";
-import { type Dataset, type EvaluationCase, itemsBefore, type Split } from "./data/dataset.ts";
+import { type Dataset, type EvaluationCase, type Split } from "./data/dataset.ts";
 
 /** Ranks items for a history. */
 export interface Baseline {
@@ -24,7 +24,7 @@ export interface BaselineOptions {
   readonly excludeHistory?: boolean;
 }
 
-/** The distance within which two items of a user count as seen together. */
+/** The distance within which two items of a sequence count as seen together. */
 const REACH = 5;
 
 /**
@@ -52,7 +52,7 @@ export function popularity(
 /**
  * Item co-occurrence, an untuned heuristic. With n_i the count of item i and
  *
- *   C(i, j) = sum over users, over positions p < q <= p + 5 holding i and j, of 1 / (q - p),
+ *   C(i, j) = sum over sequences, over positions p < q <= p + 5 holding i and j, of 1 / (q - p),
  *
  *   score(j | h) = sum_d (1 / d) C(h_d, j) / sqrt((1 + n_(h_d)) (1 + n_j)),   h_d the d-th item from the history's end.
  *
@@ -64,15 +64,14 @@ export function popularity(
  * import { cooccurrence, synthetic } from "beargrad";
  *
  * const dataset = synthetic();
- * console.log(cooccurrence(dataset, "test").rank(dataset.users[0].items.slice(0, 4), 10));
+ * console.log(cooccurrence(dataset, "test").rank(dataset.test[0].history, 10));
  * ```
  */
 export function cooccurrence(dataset: Dataset, split: Split): Baseline {
   const counts = countItems(dataset, split);
   const order = byCount(counts);
   const followers = dataset.items.map(() => new Map<number, number>());
-  for (const user of dataset.users) {
-    const items = itemsBefore(user, split);
+  for (const items of dataset.known(split)) {
     items.forEach((item, p) => {
       const row = followers[item];
       items.slice(p + 1, p + 1 + REACH).forEach((later, gap) => {
@@ -146,7 +145,7 @@ function oracleOf(dataset: Dataset): NonNullable<Dataset["oracle"]> {
 
 function countItems(dataset: Dataset, split: Split): Float64Array {
   const counts = new Float64Array(dataset.items.length);
-  for (const user of dataset.users) for (const item of itemsBefore(user, split)) counts[item]++;
+  for (const items of dataset.known(split)) for (const item of items) counts[item]++;
   return counts;
 }
 

@@ -12,13 +12,7 @@ import { margins, prunedAt, type PruningCause, type StepMargin } from "../models
 import type { BeamResult, RankedItem } from "../models/decode/results.ts";
 import type { DeviceTrie } from "../models/decode/trie.ts";
 import type { Baseline } from "./baselines.ts";
-import {
-  type Dataset,
-  type EvaluationCase,
-  evaluationCases,
-  historyTokens,
-  type Split,
-} from "./data/dataset.ts";
+import { type Dataset, type EvaluationCase, evaluationCases, type Split } from "./data/dataset.ts";
 import {
   attribute,
   certifiesTop,
@@ -195,7 +189,7 @@ async function judge(
   const queries = cases.map(({ history, target }): Query => {
     const excluded = excludeHistory ? history : [];
     return {
-      tokens: historyTokens(dataset, history),
+      tokens: dataset.prompt(history),
       excluded,
       leaf: trie.leafOf[target],
       absent: excluded.includes(target),

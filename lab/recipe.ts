@@ -7,14 +7,14 @@ import { createHash } from "node:crypto";
 import type { Device } from "../core/device.ts";
 import type { LossName } from "../models/losses/loss.ts";
 import type { TransformerConfig } from "../models/transformer.ts";
-import type { Dataset } from "./data/dataset.ts";
+import { type Dataset, leaveOneOut } from "./data/dataset.ts";
 import type { Options } from "./options.ts";
 
 /** The recipe of one run. */
 export interface Recipe {
   /** The data set's name. */
   readonly data: string;
-  /** A digest of its catalogue and its users, which tells data sets of one name apart. */
+  /** A digest of its catalogue and what was taken, which tells data sets of one name apart. */
   readonly digest: string;
   /** The kind of device; bits differ between kinds. */
   readonly device: "cpu" | "webgpu";
@@ -66,14 +66,15 @@ export const RATE_FLOOR = 0.05;
 export const CLIP_NORM = 1;
 
 /** A digest of items, tokens, and who took what in which order. */
-export function digestOf({ items, tokens, paths, users }: Dataset): string {
-  const content = JSON.stringify([
-    items,
-    tokens,
-    paths,
-    users.map((user) => [user.id, user.items]),
-  ]);
-  return createHash("sha256").update(content).digest("hex").slice(0, 16);
+export function digestOf(dataset: Dataset): string {
+  const { items, tokens, paths, training, validation, test } = dataset;
+  const users = test.map(({ id, history, target }) => ({ id, items: [...history, target] }));
+  const content: unknown[] = [items, tokens, paths, users.map((user) => [user.id, user.items])];
+  // Leave-one-out data are their users; of other data the rest is told as well.
+  if (JSON.stringify(training) !== JSON.stringify(leaveOneOut(users).training)) {
+    content.push([training, validation, dataset.prompt([0, 0])]);
+  }
+  return createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 16);
 }
 
 /** The recipe that options ask for. */
@@ -96,7 +97,10 @@ export function recipeOf(
 
 /** The decoder of a recipe. The vocabulary is rounded up to a multiple of 4; the extra ids never occur. */
 export function transformerConfig(recipe: Recipe, dataset: Dataset): TransformerConfig {
-  const longest = dataset.paths.reduce((most, path) => Math.max(most, path.length), 0);
+  const { paths } = dataset;
+  const item = paths.reduce((best, { length }, i) => (length > paths[best].length ? i : best), 0);
+  const longest = paths[item].length;
+  const prompt = dataset.prompt(new Array<number>(recipe.history).fill(item)).length;
   return {
     vocabSize: Math.ceil(dataset.tokens.length / 4) * 4,
     dim: recipe.dim,
@@ -107,7 +111,7 @@ export function transformerConfig(recipe: Recipe, dataset: Dataset): Transformer
     ffn: recipe.ffn,
     ropeTheta: 10000,
     normEps: 1e-5,
-    maxLength: Math.ceil(((recipe.history + 1) * longest + 1) / 8) * 8 + longest,
+    maxLength: Math.ceil((prompt + longest) / 8) * 8 + longest,
     dropout: recipe.dropout,
     tiedEmbeddings: true,
   };

@@ -42,7 +42,7 @@ export function summaryOf({ dataset, device, adapter, options, runs }: Report): 
   const { beam, seed } = options;
   return {
     version: 1,
-    data: { name: dataset.name, users: dataset.users.length, items: dataset.items.length },
+    data: { name: dataset.name, users: dataset.test.length, items: dataset.items.length },
     runs: runs.map(({ loss, steps, trainSeconds, tokensPerSecond, test }) => ({
       loss,
       seed,

@@ -9,12 +9,7 @@ import { BeamSearch } from "../models/decode/beam_search.ts";
 import { certifiedCount, LevelCounts, pathSteps } from "../models/decode/certificates.ts";
 import { margins } from "../models/decode/pruning.ts";
 import type { Normalization } from "../ops/trie_log_prob.ts";
-import {
-  type Dataset,
-  type EvaluationCase,
-  evaluationCases,
-  historyTokens,
-} from "./data/dataset.ts";
+import { type Dataset, type EvaluationCase, evaluationCases } from "./data/dataset.ts";
 import { loadSemanticIds } from "./data/semantic_ids.ts";
 import { synthetic } from "./data/synthetic.ts";
 import { evaluate, type Evaluation } from "./evaluate.ts";
@@ -218,7 +213,7 @@ async function gather(
   const facts: UserFacts[] = [];
   for (let at = 0; at < cases.length; at += CHUNK) {
     const users = cases.slice(at, at + CHUNK);
-    const histories = users.map(({ history }) => historyTokens(dataset, history));
+    const histories = users.map(({ history }) => dataset.prompt(history));
     const paths = users.map(({ target }) => dataset.paths[target]);
     const rows = await device.forcing.logits(histories, paths);
     const exactRows = await oracle.forcing.logits(histories, paths);

@@ -1,5 +1,5 @@
 /**
- * From users to what a training step is fed. A user's training items are cut into windows, a window becomes one row of
+ * From sequences of items to what a training step is fed. A sequence is cut into windows, a window becomes one row of
  * tokens, and rows of similar length are stacked into batches. No mask over the vocabulary is made: a position carries
  * its trie node, whose children are the candidates.
  *
@@ -9,11 +9,11 @@ import type { HostTensor } from "../../core/capture.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { foldIn, keyOf, permutation } from "../../core/random.ts";
 import type { Trie } from "../../models/decode/trie.ts";
-import { BOS, type Dataset, historyTokens, trainItems } from "./dataset.ts";
+import { BOS, type Dataset, type TrainingSequence } from "./dataset.ts";
 
 /** One row: T inputs, and at each position the token to be predicted. */
 export interface Window {
-  /** (T): {@link BOS} and the items' tokens without the last. */
+  /** (T): what the model reads, the tokens of the targets without the last. */
   readonly tokens: Int32Array;
   /** (T): the trie node whose children are the candidates; -1 where nothing is to be predicted. */
   readonly nodes: Int32Array;
@@ -53,9 +53,10 @@ const MOST_LENGTHS = 6;
 const LENGTH_STEP = 4;
 
 /**
- * The windows of all users' training items: at most `historyLength + 1` items each, so that the last is predicted from
- * `historyLength` others, and one window begins with the item that the window before ends with. So every training item is
- * a target exactly once: a user's first window predicts all of its items, a later one all but its first.
+ * The windows of all training sequences: at most `historyLength + 1` items each, so that the last is predicted from
+ * `historyLength` others, and one window begins with the item that the window before ends with. So every target of a
+ * sequence is one exactly once: a window predicts all of its items but those of the sequence's context, a later one all
+ * but its first.
  *
  * @throws {ArgumentError} if `historyLength` is not a positive integer.
  */
@@ -69,44 +70,43 @@ export function makeWindows(
       `Cannot cut training windows: the history length must be a positive integer, got ${historyLength}`,
     );
   }
-  const windows: Window[] = [];
-  for (const user of dataset.users) {
-    const items = trainItems(user);
-    for (let start = 0; start === 0 || start < items.length - 1; start += historyLength) {
-      const context = start === 0 ? 0 : 1;
-      windows.push(
-        windowOf(dataset, trie, items.slice(start, start + historyLength + 1), context),
-      );
-    }
+  return dataset.training.flatMap((sequence) =>
+    cut(sequence, historyLength).map((window) => windowOf(dataset, trie, window))
+  );
+}
+
+/** A sequence in pieces that overlap by one item, the first of which has no more context than fits. */
+function cut({ items, context }: TrainingSequence, historyLength: number): TrainingSequence[] {
+  const first = Math.max(0, context - historyLength);
+  const windows: TrainingSequence[] = [];
+  for (let at = first; at === first || at < items.length - 1; at += historyLength) {
+    windows.push({
+      items: items.slice(at, at + historyLength + 1),
+      context: at === first ? context - first : 1,
+    });
   }
   return windows;
 }
 
-/** The row of some items, of which the first `context` are not predicted. */
-function windowOf(
-  dataset: Dataset,
-  trie: Trie,
-  items: readonly number[],
-  context: number,
-): Window {
-  const tokens = Int32Array.from(historyTokens(dataset, items));
-  const nodes = new Int32Array(tokens.length - 1).fill(-1);
-  const labels = new Int32Array(tokens.length - 1);
-  let targets = 0;
-  let position = 0;
-  items.forEach((item, i) => {
+/** The row of one window: the prompt of its context, then the tokens of the items that are predicted. */
+function windowOf(dataset: Dataset, trie: Trie, { items, context }: TrainingSequence): Window {
+  const prompt = dataset.prompt(items.slice(0, context));
+  const paths = items.slice(context).map((item) => dataset.paths[item]);
+  const targets = paths.reduce((sum, path) => sum + path.length, 0);
+  const tokens = Int32Array.from([...prompt, ...paths.flat()]).subarray(0, -1);
+  const nodes = new Int32Array(tokens.length).fill(-1);
+  const labels = new Int32Array(tokens.length);
+  let position = prompt.length - 1;
+  for (const path of paths) {
     let node = 0;
-    for (const token of dataset.paths[item]) {
-      if (i >= context) {
-        nodes[position] = node;
-        labels[position] = token;
-        targets++;
-      }
+    for (const token of path) {
+      nodes[position] = node;
+      labels[position] = token;
       node = trie.child(node, token);
       position++;
     }
-  });
-  return { tokens: tokens.subarray(0, -1), nodes, labels, targets };
+  }
+  return { tokens, nodes, labels, targets };
 }
 
 /**

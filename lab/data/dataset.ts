@@ -1,16 +1,69 @@
 /**
- * What a data set is to the rest of the lab: a catalogue of items written as tokens, and users who took them in
- * a known order. Leave-one-out: a user's last item is the test target, the one before it the validation target, and
- * everything earlier is training.
+ * What a data set is to the rest of the lab: a catalogue of items written as tokens, item sequences to train on, and
+ * predictions to be judged.
  *
  * @module
  */
 
-/** The token that every sequence begins with. */
+/** The token that every sequence of a catalogue with its own vocabulary begins with. */
 export const BOS = 0;
 
-/** Which of a user's two held-out items is to be predicted. */
+/** Which held-out items are to be predicted. */
 export type Split = "validation" | "test";
+
+/** Items in time order, of which the last ones are to be predicted. */
+export interface TrainingSequence {
+  /** Item indices. */
+  readonly items: readonly number[];
+  /** The items from this index on are targets, each predicted from those before it. */
+  readonly context: number;
+}
+
+/** One prediction to be judged: what came before, and what comes next. */
+export interface EvaluationCase {
+  /** The user's or the row's id, for people. */
+  readonly id: string;
+  /** The items before the target, oldest first; at least one. */
+  readonly history: readonly number[];
+  /** The item to be predicted. */
+  readonly target: number;
+}
+
+/** What was left out while a data set was read. */
+export interface Skipped {
+  /** What, in words that follow a number: "users with fewer than 3 items". */
+  readonly what: string;
+  /** How many. */
+  readonly count: number;
+}
+
+/** A catalogue, and what was taken from it. */
+export interface Dataset {
+  /** A short name, for tables and files. */
+  readonly name: string;
+  /** The data set's own id of item i. */
+  readonly items: readonly string[];
+  /** What people call item i, where the data set knows it. */
+  readonly titles?: readonly string[];
+  /** The tokens of item i. Items may share theirs. */
+  readonly paths: readonly (readonly number[])[];
+  /** The text of each token id. Its length is the vocabulary's size. */
+  readonly tokens: readonly string[];
+  /** What a model learns from. */
+  readonly training: readonly TrainingSequence[];
+  /** The predictions to choose a model by, with whole histories; there may be none. */
+  readonly validation: readonly EvaluationCase[];
+  /** The predictions to judge it by, with whole histories. */
+  readonly test: readonly EvaluationCase[];
+  /** What was left out while the data were read, for people. */
+  readonly skipped: readonly Skipped[];
+  /** The item sequences that happened before the targets of a split: what a baseline may count. */
+  known(split: Split): readonly (readonly number[])[];
+  /** What a model reads before it predicts the item after a history. */
+  prompt(history: readonly number[]): readonly number[];
+  /** The true distribution of the next item after a history of items, where it is known: one probability an item. */
+  readonly oracle?: (history: readonly number[]) => Float64Array;
+}
 
 /** One user: item indices in time order, at least three. */
 export interface UserHistory {
@@ -20,49 +73,41 @@ export interface UserHistory {
   readonly items: readonly number[];
 }
 
-/** A catalogue and its users. */
-export interface Dataset {
-  /** A short name, for tables and files. */
-  readonly name: string;
-  /** The data set's own id of item i. */
-  readonly items: readonly string[];
-  /** What people call item i, where the data set knows it. */
-  readonly titles?: readonly string[];
-  /** The tokens of item i: ids in 1..vocabulary-1. Items may share theirs. */
-  readonly paths: readonly (readonly number[])[];
-  /** The text of each token id; token 0 is {@link BOS}, "<bos>". Its length is the vocabulary's size. */
-  readonly tokens: readonly string[];
-  /** The users. */
-  readonly users: readonly UserHistory[];
-  /** How many users were left out because they have fewer than three items. */
-  readonly skippedUsers: number;
-  /** The true distribution of the next item after a history of items, where it is known: one probability an item. */
-  readonly oracle?: (history: readonly number[]) => Float64Array;
+/**
+ * Leave-one-out: a user's last item is the test target, the one before it the validation target, and everything earlier is
+ * training. Before the test targets comes all but the last item, the validation target included.
+ *
+ * @example
+ * ```ts
+ * import { leaveOneOut } from "beargrad";
+ *
+ * const { training, test, known } = leaveOneOut([{ id: "x", items: [4, 2, 7, 5] }]);
+ * console.log(training[0].items, test[0].target, known("validation")); // [4, 2] 5 [[4, 2]]
+ * ```
+ */
+export function leaveOneOut(
+  users: readonly UserHistory[],
+): Pick<Dataset, "training" | "validation" | "test" | "known"> {
+  const caseAt = ({ id, items }: UserHistory, fromEnd: number): EvaluationCase => {
+    const at = items.length - fromEnd;
+    return { id, history: items.slice(0, at), target: items[at] };
+  };
+  return {
+    training: users.map(({ items }) => ({ items: items.slice(0, -2), context: 0 })),
+    validation: users.map((user) => caseAt(user, 2)),
+    test: users.map((user) => caseAt(user, 1)),
+    known: (split) => users.map(({ items }) => items.slice(0, split === "test" ? -1 : -2)),
+  };
 }
 
-/** One prediction to be judged: what the model sees of a user, and what comes next. */
-export interface EvaluationCase {
-  /** The user's index in the data set. */
-  readonly user: number;
-  /** The most recent items before the target, oldest first; at least one. */
-  readonly history: readonly number[];
-  /** The item to be predicted. */
-  readonly target: number;
-}
-
-/** A user's training items: all but the last two. */
-export function trainItems(user: UserHistory): readonly number[] {
-  return user.items.slice(0, -2);
-}
-
-/** A user's items in the time before the target of a split; before the test target comes the validation target. */
-export function itemsBefore(user: UserHistory, split: Split): readonly number[] {
-  return user.items.slice(0, split === "test" ? -1 : -2);
+/** The prompt of a catalogue with its own vocabulary: {@link BOS}, then the tokens of the history's items. */
+export function plainPrompt(paths: Dataset["paths"]): Dataset["prompt"] {
+  return (history) => [BOS, ...history.flatMap((item) => paths[item])];
 }
 
 /**
- * The predictions of a split, one a user in the data set's order, with histories of at most `historyLength` items.
- * `limitUsers` takes the first so many users only.
+ * The predictions of a split in the data set's order, with histories of at most the last `historyLength` items. `limit`
+ * takes the first so many only.
  *
  * @example
  * ```ts
@@ -76,24 +121,16 @@ export function evaluationCases(
   dataset: Dataset,
   split: Split,
   historyLength: number,
-  limitUsers: number = dataset.users.length,
+  limit: number = Infinity,
 ): EvaluationCase[] {
-  return dataset.users.slice(0, limitUsers).map((user, index) => {
-    const before = itemsBefore(user, split);
-    return {
-      user: index,
-      history: before.slice(Math.max(0, before.length - historyLength)),
-      target: user.items[before.length],
-    };
-  });
-}
-
-/** A history as the model reads it: {@link BOS}, then the tokens of its items. */
-export function historyTokens(dataset: Dataset, history: readonly number[]): number[] {
-  return [BOS, ...history.flatMap((item) => dataset.paths[item])];
+  return dataset[split].slice(0, limit).map(({ id, history, target }) => ({
+    id,
+    history: history.slice(Math.max(0, history.length - historyLength)),
+    target,
+  }));
 }
 
 /** How many different token sequences the items have: the leaves of the catalogue's trie. */
-export function distinctPaths(dataset: Dataset): number {
+export function distinctPaths(dataset: Pick<Dataset, "paths">): number {
   return new Set(dataset.paths.map((path) => path.join(" "))).size;
 }

@@ -9,7 +9,7 @@ import { basename, join, resolve } from "node:path";
 import * as v from "valibot";
 import { DataError } from "../../core/errors.ts";
 import { readIfPresent } from "../files.ts";
-import type { Dataset, UserHistory } from "./dataset.ts";
+import { type Dataset, leaveOneOut, plainPrompt, type UserHistory } from "./dataset.ts";
 
 const id = v.pipe(v.union([v.string(), v.number()]), v.transform(String));
 const interactions = v.record(v.string(), v.array(id));
@@ -30,7 +30,7 @@ const descriptions = v.record(v.string(), v.looseObject({ title: v.optional(v.st
  * import { loadSemanticIds } from "beargrad";
  *
  * const dataset = loadSemanticIds("data/office");
- * console.log(dataset.items.length, "items", dataset.users.length, "users");
+ * console.log(dataset.items.length, "items", dataset.test.length, "users");
  * ```
  */
 export function loadSemanticIds(folder: string): Dataset {
@@ -57,13 +57,13 @@ export function loadSemanticIds(folder: string): Dataset {
     );
     if (items.length >= 3) users.push({ id: user, items });
   }
-  const skippedUsers = Object.keys(histories).length - users.length;
+  const few = Object.keys(histories).length - users.length;
   if (users.length === 0) {
     refuse(
       folder,
       "inter.json",
       "at least one user must have three items",
-      `${skippedUsers} users with fewer`,
+      `${few} users with fewer`,
     );
   }
   return {
@@ -72,8 +72,9 @@ export function loadSemanticIds(folder: string): Dataset {
     ...(known && { titles: codes.map(([item]) => known[item]?.title ?? item) }),
     paths,
     tokens,
-    users,
-    skippedUsers,
+    ...leaveOneOut(users),
+    prompt: plainPrompt(paths),
+    skipped: few > 0 ? [{ what: "users with fewer than 3 items", count: few }] : [],
   };
 }
 

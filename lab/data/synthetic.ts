@@ -23,7 +23,7 @@
  */
 import { ArgumentError } from "../../core/errors.ts";
 import { foldIn, type Key, keyOf, permutation, threefry, unit } from "../../core/random.ts";
-import type { Dataset, UserHistory } from "./dataset.ts";
+import { type Dataset, leaveOneOut, plainPrompt, type UserHistory } from "./dataset.ts";
 
 /** How large, and from which seed. */
 export interface SyntheticOptions {
@@ -73,8 +73,8 @@ interface Shop {
  * ```ts
  * import { synthetic } from "beargrad";
  *
- * const { oracle, titles, users } = synthetic({ seed: 1, users: 100 });
- * const truth = oracle!(users[0].items.slice(0, 3));
+ * const { oracle, titles, test } = synthetic({ seed: 1, users: 100 });
+ * const truth = oracle!(test[0].history.slice(0, 3));
  * console.log(titles![0], truth.reduce((sum, p) => sum + p)); // the probabilities sum to 1
  * ```
  */
@@ -88,14 +88,22 @@ export function synthetic(options: SyntheticOptions = {}): Dataset {
   const words = [...new Set(products.flatMap((product) => product.words))].sort();
   const tokens = ["<bos>", "<end>", ...words];
   const tokenOf = new Map(tokens.map((text, token) => [text, token]));
+  const paths = products.map(({ words }) =>
+    [...words, "<end>"].map((w) => tokenOf.get(w) as number)
+  );
+  const visits = Array.from(
+    { length: users },
+    (_, u) => visit(shop, dice(foldIn(foldIn(key, 2), u)), u),
+  );
   return {
     name: "synthetic",
     items: products.map((_, i) => `${i}`),
     titles: products.map((product) => product.words.join(" ")),
-    paths: products.map(({ words }) => [...words, "<end>"].map((w) => tokenOf.get(w) as number)),
+    paths,
     tokens,
-    users: Array.from({ length: users }, (_, u) => visit(shop, dice(foldIn(foldIn(key, 2), u)), u)),
-    skippedUsers: 0,
+    ...leaveOneOut(visits),
+    prompt: plainPrompt(paths),
+    skipped: [],
     oracle: (history) => nextItem(shop, history),
   };
 }

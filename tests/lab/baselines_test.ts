@@ -4,24 +4,27 @@ import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { ArgumentError } from "../../core/errors.ts";
 import { bestAttainable, cooccurrence, oracle, popularity } from "../../lab/baselines.ts";
-import { type Dataset, evaluationCases } from "../../lab/data/dataset.ts";
+import { type Dataset, evaluationCases, leaveOneOut, plainPrompt } from "../../lab/data/dataset.ts";
 import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
 import { hitRate } from "../../lab/metrics.ts";
 
 const OFFICE = "../shared/data/office-sid";
 
+const paths = [[1], [2], [3], [4], [5]];
+
 const small: Dataset = {
   name: "hand-made",
   items: ["0", "1", "2", "3", "4"],
-  paths: [[1], [2], [3], [4], [5]],
+  paths,
   tokens: ["<bos>", "a", "b", "c", "d", "e"],
-  users: [
+  ...leaveOneOut([
     { id: "x", items: [0, 1, 2, 3] },
     { id: "y", items: [1, 2, 4] },
     { id: "z", items: [1, 0, 3] },
-  ],
-  skippedUsers: 0,
+  ]),
+  prompt: plainPrompt(paths),
+  skipped: [],
 };
 
 test("baselines: popularity counts what comes before the targets", () => {
@@ -51,7 +54,7 @@ test("baselines: co-occurrence by hand", () => {
 test("baselines: co-occurrence agrees with its formula", () => {
   const shop = synthetic({ users: 60 });
   const n = new Array<number>(shop.items.length).fill(0);
-  const before = shop.users.map(({ items }) => items.slice(0, -1));
+  const before = shop.test.map(({ history }) => history);
   for (const items of before) for (const item of items) n[item]++;
   const together = (i: number, j: number): number => {
     let total = 0;

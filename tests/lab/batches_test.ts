@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ArgumentError } from "../../core/errors.ts";
 import { makeBatches, makeWindows, paddedLengths, type Window } from "../../lab/data/batches.ts";
-import { type Dataset, trainItems } from "../../lab/data/dataset.ts";
+import { type Dataset, leaveOneOut, plainPrompt } from "../../lab/data/dataset.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
 import { Trie } from "../../models/decode/trie.ts";
 
@@ -11,16 +11,18 @@ const shop = synthetic({ users: 120 });
 const shopTrie = new Trie(shop.paths);
 
 /** Items of one to three tokens; a user's training items are all but the last two. */
+const smallPaths = [[1, 2], [3], [2, 1, 3], [2, 2]];
 const small: Dataset = {
   name: "hand-made",
   items: ["0", "1", "2", "3"],
-  paths: [[1, 2], [3], [2, 1, 3], [2, 2]],
+  paths: smallPaths,
   tokens: ["<bos>", "a", "b", "c"],
-  users: [
+  ...leaveOneOut([
     { id: "x", items: [0, 1, 2, 3, 1, 0, 0] },
     { id: "y", items: [2, 1, 3] },
-  ],
-  skippedUsers: 0,
+  ]),
+  prompt: plainPrompt(smallPaths),
+  skipped: [],
 };
 const smallTrie = new Trie(small.paths);
 
@@ -65,7 +67,7 @@ for (const history of [1, 2, 3, 5, 20]) {
   test(`batches: every training item is a target exactly once, history ${history}`, () => {
     for (const [dataset, trie] of [[shop, shopTrie], [small, smallTrie]] as const) {
       const predicted = makeWindows(dataset, trie, history).flatMap((w) => predictedItems(w, trie));
-      assert.deepEqual(predicted, dataset.users.flatMap(trainItems));
+      assert.deepEqual(predicted, dataset.training.flatMap(({ items }) => items));
     }
   });
 }

@@ -9,9 +9,8 @@ import {
   type Dataset,
   distinctPaths,
   evaluationCases,
-  historyTokens,
-  itemsBefore,
-  trainItems,
+  leaveOneOut,
+  plainPrompt,
 } from "../../lab/data/dataset.ts";
 import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
 
@@ -61,11 +60,16 @@ test("data: a folder of semantic IDs", () => {
   assert.deepEqual(dataset.paths, [[2, 3], [1, 3], [1, 4], [1, 4]]);
   assert.deepEqual(dataset.items, ["0", "1", "2", "3"]);
   assert.deepEqual(dataset.titles, ["Pen", "Ink", "2", "3"]);
-  assert.deepEqual(dataset.users, [{ id: "7", items: [0, 1, 2, 3] }, {
-    id: "9",
-    items: [1, 0, 2],
-  }]);
-  assert.equal(dataset.skippedUsers, 1);
+  assert.deepEqual(dataset.training, [{ items: [0, 1], context: 0 }, { items: [1], context: 0 }]);
+  assert.deepEqual(dataset.validation, [
+    { id: "7", history: [0, 1], target: 2 },
+    { id: "9", history: [1], target: 0 },
+  ]);
+  assert.deepEqual(dataset.test, [
+    { id: "7", history: [0, 1, 2], target: 3 },
+    { id: "9", history: [1, 0], target: 2 },
+  ]);
+  assert.deepEqual(dataset.skipped, [{ what: "users with fewer than 3 items", count: 1 }]);
   assert.equal(distinctPaths(dataset), 3);
 });
 
@@ -166,25 +170,27 @@ test("data: no user with three items", () => {
 });
 
 test("data: leave one out", () => {
+  const paths = [[1, 2], [3], [2, 1, 3], [2, 2]];
   const dataset: Dataset = {
     name: "hand-made",
     items: ["0", "1", "2", "3"],
-    paths: [[1, 2], [3], [2, 1, 3], [2, 2]],
+    paths,
     tokens: ["<bos>", "a", "b", "c"],
-    users: [{ id: "x", items: [0, 1, 2, 3, 0] }, { id: "y", items: [2, 1, 3] }],
-    skippedUsers: 0,
+    ...leaveOneOut([{ id: "x", items: [0, 1, 2, 3, 0] }, { id: "y", items: [2, 1, 3] }]),
+    prompt: plainPrompt(paths),
+    skipped: [],
   };
-  assert.deepEqual(trainItems(dataset.users[0]), [0, 1, 2]);
-  assert.deepEqual(itemsBefore(dataset.users[0], "validation"), [0, 1, 2]);
-  assert.deepEqual(itemsBefore(dataset.users[0], "test"), [0, 1, 2, 3]);
+  assert.deepEqual(dataset.training[0], { items: [0, 1, 2], context: 0 });
+  assert.deepEqual(dataset.known("validation"), [[0, 1, 2], [2]]);
+  assert.deepEqual(dataset.known("test"), [[0, 1, 2, 3], [2, 1]]);
   assert.deepEqual(evaluationCases(dataset, "validation", 2), [
-    { user: 0, history: [1, 2], target: 3 },
-    { user: 1, history: [2], target: 1 },
+    { id: "x", history: [1, 2], target: 3 },
+    { id: "y", history: [2], target: 1 },
   ]);
   assert.deepEqual(evaluationCases(dataset, "test", 20, 1), [
-    { user: 0, history: [0, 1, 2, 3], target: 0 },
+    { id: "x", history: [0, 1, 2, 3], target: 0 },
   ]);
-  assert.deepEqual(historyTokens(dataset, [2, 0]), [0, 2, 1, 3, 1, 2]);
+  assert.deepEqual(dataset.prompt([2, 0]), [0, 2, 1, 3, 1, 2]);
 });
 
 test("data: office-sid", {
@@ -192,10 +198,10 @@ test("data: office-sid", {
 }, () => {
   const dataset = loadSemanticIds(OFFICE);
   assert.equal(dataset.name, "office-sid");
-  assert.equal(dataset.users.length, 4905);
+  assert.equal(dataset.test.length, 4905);
   assert.equal(dataset.items.length, 2420);
   assert.equal(distinctPaths(dataset), 2415);
-  assert.equal(dataset.users.reduce((sum, user) => sum + user.items.length, 0), 53258);
+  assert.equal(dataset.test.reduce((sum, { history }) => sum + history.length + 1, 0), 53258);
   assert.equal(dataset.tokens.length, 1021);
-  assert.equal(dataset.skippedUsers, 0);
+  assert.deepEqual(dataset.skipped, []);
 });

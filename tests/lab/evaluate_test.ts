@@ -6,7 +6,7 @@ import type { Device } from "../../core/device.ts";
 import { foldIn, keyOf, normal } from "../../core/random.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { popularity } from "../../lab/baselines.ts";
-import { type Dataset, evaluationCases, historyTokens } from "../../lab/data/dataset.ts";
+import { type Dataset, evaluationCases, plainPrompt } from "../../lab/data/dataset.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
 import { evaluate, evaluateBaseline, type EvaluateOptions } from "../../lab/evaluate.ts";
 import { attribute, certifiesTop, hitRate, ndcg } from "../../lab/metrics.ts";
@@ -22,10 +22,12 @@ import { takeRows } from "../../ops/take_rows.ts";
 
 /** A small shop in which two more items share their tokens with others. */
 const shop = synthetic({ seed: 5, items: 100, users: 300 });
+const paths = [...shop.paths, shop.paths[3], shop.paths[50]];
 const dataset: Dataset = {
   ...shop,
   items: [...shop.items, "100", "101"],
-  paths: [...shop.paths, shop.paths[3], shop.paths[50]],
+  paths,
+  prompt: plainPrompt(paths),
 };
 const V = dataset.tokens.length;
 const trie = new Trie(dataset.paths);
@@ -105,7 +107,7 @@ async function compare(settings: Settings): Promise<{ pruned: number; absent: nu
   let [inTop, pruned, absent, certified] = [0, 0, 0, 0];
   const vacuous = Array.from({ length: trie.maxDepth }, () => ({ part: 0, whole: 0 }));
   for (const { history, target } of cases) {
-    const tokens = historyTokens(dataset, history);
+    const tokens = dataset.prompt(history);
     const logits = (path: readonly number[]): Float64Array => pathLogits(tokens, path);
     const excluded = settings.excludeHistory ? history : [];
     const blocked = new Set(trie.blockedNodes(excluded));
@@ -197,10 +199,9 @@ test("evaluate: the history taken out, the first users only", async () => {
 test("evaluate: a target that exclusion takes out is absent", async () => {
   // Every other user takes an item of the history again; for some of them another item shares its leaf.
   const again = (u: number): boolean => u % 2 === 0;
-  const users = dataset.users.map((user, u) => ({
-    ...user,
-    items: again(u) ? user.items.with(-1, user.items[0]) : user.items,
-  }));
+  const cases = dataset.test.map((user, u) =>
+    again(u) ? { ...user, target: user.history[0] } : user
+  );
   const device = cpu({ float: "float64" });
   using deviceTrie = trie.upload(device);
   const options: EvaluateOptions = {
@@ -210,17 +211,17 @@ test("evaluate: a target that exclusion takes out is absent", async () => {
         paths.map((path, u) => path.map((_, t) => pathLogits(histories[u], path.slice(0, t)))),
       ),
     trie: deviceTrie,
-    dataset: { ...dataset, users },
+    dataset: { ...dataset, test: cases },
     split: "test",
     beam: 10,
     historyLength: 20,
     excludeHistory: true,
     limitUsers: 40,
   };
-  const judged = users.slice(0, 40);
-  assert.ok(judged.some(({ items }, u) => again(u) && [3, 50].includes(items[0])));
+  const judged = cases.slice(0, 40);
+  assert.ok(judged.some(({ history }, u) => again(u) && [3, 50].includes(history[0])));
   const out = await evaluate(options);
-  const absent = judged.filter(({ items }) => items.slice(0, -1).includes(items.at(-1) as number));
+  const absent = judged.filter(({ history, target }) => history.includes(target));
   assert.ok(absent.length >= 20 && absent.length < 40);
   assert.equal(out.absent, absent.length);
   judged.forEach((user, u) => assert.ok(!absent.includes(user) || out.ranks[u] === -1));

@@ -236,7 +236,7 @@ test("experiment: the report names the losses, the baselines and every step", as
   assert.ok(!text.includes("NaN") && !text.includes("undefined"));
   assert.equal(report.runs[0].normalization, "vocabulary");
   assert.equal(report.runs[1].normalization, "children");
-  assert.equal(report.dataset.skippedUsers, 1);
+  assert.deepEqual(report.dataset.skipped, [{ what: "users with fewer than 3 items", count: 1 }]);
 });
 
 test("experiment: webgpu and cpu reach losses that agree", { skip: webgpu?.skip }, async () => {

@@ -2,15 +2,25 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ArgumentError } from "../../core/errors.ts";
-import { type Dataset, distinctPaths, evaluationCases } from "../../lab/data/dataset.ts";
+import {
+  type Dataset,
+  distinctPaths,
+  evaluationCases,
+  type UserHistory,
+} from "../../lab/data/dataset.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
 import { Trie } from "../../models/decode/trie.ts";
 
 const shop = synthetic();
 
+/** The users of a data set, with all of their items. */
+function usersOf({ test }: Dataset): UserHistory[] {
+  return test.map(({ id, history, target }) => ({ id, items: [...history, target] }));
+}
+
 test("synthetic: sizes and titles", () => {
   assert.equal(shop.items.length, 400);
-  assert.equal(shop.users.length, 1500);
+  assert.equal(usersOf(shop).length, 1500);
   assert.equal(distinctPaths(shop), 400);
   assert.equal(new Set(shop.tokens).size, shop.tokens.length);
   const end = shop.tokens.indexOf("<end>");
@@ -35,7 +45,7 @@ test("synthetic: some titles begin others, and first words are fewer than items"
 });
 
 test("synthetic: histories fit 20 items and nothing is taken twice", () => {
-  for (const { items } of shop.users) {
+  for (const { items } of usersOf(shop)) {
     assert.ok(items.length >= 6 && items.length <= 14);
     assert.equal(new Set(items).size, items.length);
   }
@@ -44,21 +54,21 @@ test("synthetic: histories fit 20 items and nothing is taken twice", () => {
 test("synthetic: the seed decides everything", () => {
   const again = synthetic({ seed: 0 });
   assert.deepEqual(again.titles, shop.titles);
-  assert.deepEqual(again.users, shop.users);
+  assert.deepEqual(usersOf(again), usersOf(shop));
   const other = synthetic({ seed: 1 });
   assert.notDeepEqual(other.titles, shop.titles);
-  assert.notDeepEqual(other.users, shop.users);
+  assert.notDeepEqual(usersOf(other), usersOf(shop));
 });
 
 test("synthetic: the same data in every runtime", () => {
   assert.equal(shop.titles?.[399], "Golra notebook Comet double white");
-  assert.deepEqual(shop.users[1499].items, [269, 313, 0, 399, 356, 148, 94, 365]);
+  assert.deepEqual(usersOf(shop)[1499].items, [269, 313, 0, 399, 356, 148, 94, 365]);
 });
 
 test("synthetic: more users leave the first ones and the catalogue as they are", () => {
   const more = synthetic({ users: 1510 });
   assert.deepEqual(more.titles, shop.titles);
-  assert.deepEqual(more.users.slice(0, 1500), shop.users);
+  assert.deepEqual(usersOf(more).slice(0, 1500), usersOf(shop));
 });
 
 test("synthetic: the oracle gives a distribution that excludes the history", () => {
@@ -81,7 +91,7 @@ function chiSquare(dataset: Dataset, truth: (history: readonly number[]) => Floa
   const edges = [1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100, 200, 400];
   const expected = new Float64Array(edges.length);
   const counts = new Float64Array(edges.length);
-  for (const { items } of dataset.users.slice(0, 300)) {
+  for (const { items } of usersOf(dataset).slice(0, 300)) {
     for (let t = 0; t < items.length; t++) {
       const p = truth(items.slice(0, t));
       const order = [...p.keys()].sort((i, j) => p[j] - p[i]);
@@ -112,7 +122,7 @@ test("synthetic: the same check refutes an oracle that forgets all but the last 
 
 test("synthetic: next-item frequencies after one item agree with the oracle", () => {
   const many = synthetic({ users: 12000 });
-  const first = many.users.reduce((counts, { items }) => {
+  const first = usersOf(many).reduce((counts, { items }) => {
     counts[items[0]]++;
     return counts;
   }, new Float64Array(400));
@@ -120,7 +130,7 @@ test("synthetic: next-item frequencies after one item agree with the oracle", ()
   const p = many.oracle!([item]);
   const n = first[item];
   const seen = new Float64Array(400);
-  for (const { items } of many.users) if (items[0] === item) seen[items[1]]++;
+  for (const { items } of usersOf(many)) if (items[0] === item) seen[items[1]]++;
   const likely = [...p.keys()].filter((j) => n * p[j] >= 5);
   const statistic = likely.reduce((sum, j) => sum + (seen[j] - n * p[j]) ** 2 / (n * p[j]), 0);
   assert.ok(likely.length >= 4, `${likely.length} items are likely enough to be counted`);
