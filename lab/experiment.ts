@@ -19,7 +19,7 @@ import { type Recipe, recipeOf } from "./recipe.ts";
 import { RunFolders, runName } from "./run_folders.ts";
 import { summaryOf } from "./summary.ts";
 import { TeacherForcing } from "./teacher_forcing.ts";
-import { Trainer, type TrainReport } from "./trainer.ts";
+import { fromScratch, Trainer, type TrainReport } from "./trainer.ts";
 
 /** One trained and judged model. */
 export interface Run {
@@ -122,7 +122,7 @@ interface Setting {
 async function trainAndJudge(recipe: Recipe, setting: Setting): Promise<Run> {
   const { dataset, device, trie, observer, folders } = setting;
   using _scope = device.arena();
-  using trainer = new Trainer(device, dataset, trie, recipe);
+  using trainer = new Trainer(dataset, trie, recipe, fromScratch(device, dataset, recipe));
   let seconds = folders?.restore(recipe, trainer) ?? 0;
   while (trainer.epoch < recipe.epochs) {
     const began = performance.now();
@@ -154,13 +154,13 @@ export function normalizationOf(loss: LossName): Normalization {
 }
 
 async function judge(
-  { model, params }: Trainer,
+  { model, weights }: Trainer,
   recipe: Recipe,
   { options, dataset, device, trie, observer }: Setting,
 ): Promise<Evaluation> {
-  using forcing = new TeacherForcing(device, model, params);
+  using forcing = new TeacherForcing(device, model, weights);
   return await evaluate({
-    decoder: new TransformerDecoder(model, params),
+    decoder: new TransformerDecoder(model, weights),
     teacherForced: (histories, paths) => forcing.logits(histories, paths),
     trie,
     dataset,

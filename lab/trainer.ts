@@ -8,6 +8,7 @@ import type { Device } from "../core/device.ts";
 import { NonFiniteError } from "../core/errors.ts";
 import { foldIn, keyOf } from "../core/random.ts";
 import type { Tensor } from "../core/tensor.ts";
+import type { Tree } from "../core/tree.ts";
 import { AdamW, hyperOf } from "../models/adamw.ts";
 import type { DeviceTrie } from "../models/decode/trie.ts";
 import { lossByName } from "../models/losses/loss_by_name.ts";
@@ -49,14 +50,35 @@ type StepInputs = {
   readonly key: HostTensor; // int32 (2): the step's dropout key
 };
 
-/** A model in training: parameters, optimiser state, and the step that changes them. */
-export class Trainer implements Disposable {
+/** What is trained: all weights of a decoder, or a part of what they are made of. */
+export interface Trained<P extends Tree> {
   /** The decoder. */
   readonly model: Transformer;
-  /** Its weights, updated in place. */
-  readonly params: TransformerParams;
+  /** What gets gradients and optimiser state, and is updated in place. */
+  readonly params: P;
+  /** The weights that the decoder runs with, by ops on the parameters. */
+  weights(params: P): TransformerParams;
+}
+
+/** A new decoder of a recipe, all of whose weights are trained. They are drawn from the recipe's seed. */
+export function fromScratch(
+  device: Device,
+  dataset: Dataset,
+  recipe: Recipe,
+): Trained<TransformerParams> {
+  const config = transformerConfig(recipe, dataset);
+  const params = initTransformer(device, config, recipe.seed);
+  return { model: new Transformer(device, config), params, weights: (params) => params };
+}
+
+/** A model in training: parameters, optimiser state, and the step that changes them. */
+export class Trainer<P extends Tree = Tree> implements Disposable {
+  /** The decoder. */
+  readonly model: Transformer;
+  /** What is trained, updated in place. */
+  readonly params: P;
   /** The optimiser, with its moments. */
-  readonly optimizer: AdamW<TransformerParams>;
+  readonly optimizer: AdamW<P>;
   /** Steps of one epoch. */
   readonly stepsPerEpoch: number;
   /** Target tokens of one epoch. */
@@ -64,17 +86,17 @@ export class Trainer implements Disposable {
   /** Epochs finished. */
   epoch = 0;
 
+  readonly #trained: Trained<P>;
   readonly #recipe: Recipe;
   readonly #windows: readonly Window[];
   readonly #meter: Meter;
   readonly #step: Captured<StepInputs, { loss: Tensor }>;
   readonly #rate: (step: number) => number;
 
-  /** Initialises weights from the recipe's seed; `trie` must hold the data set's paths. */
-  constructor(device: Device, dataset: Dataset, trie: DeviceTrie, recipe: Recipe) {
-    const config = transformerConfig(recipe, dataset);
-    const model = new Transformer(device, config);
-    const params = initTransformer(device, config, recipe.seed);
+  /** Trains `trained` on a data set, whose paths `trie` must hold. */
+  constructor(dataset: Dataset, trie: DeviceTrie, recipe: Recipe, trained: Trained<P>) {
+    const { model, params } = trained;
+    const { device, config } = model;
     const optimizer = new AdamW(params, {
       betas: BETAS,
       weightDecay: recipe.decay,
@@ -85,6 +107,7 @@ export class Trainer implements Disposable {
 
     this.model = model;
     this.params = params;
+    this.#trained = trained;
     this.optimizer = optimizer;
     this.#recipe = recipe;
     this.#windows = makeWindows(dataset, trie.trie, recipe.history);
@@ -98,15 +121,21 @@ export class Trainer implements Disposable {
       floor: RATE_FLOOR,
     });
     this.#step = capture(device, ({ tokens, nodes, labels, hyper, key }) => {
-      const { value, grads } = valueAndGrad((p: TransformerParams) => {
-        const hidden = model.hidden(p, tokens, key); // (B, T, C)
-        const logits = model.logits(p, reshape(hidden, [-1, config.dim])); // (B T, V)
+      const { value, grads } = valueAndGrad((p: P) => {
+        const weights = trained.weights(p);
+        const hidden = model.hidden(weights, tokens, key); // (B, T, C)
+        const logits = model.logits(weights, reshape(hidden, [-1, config.dim])); // (B T, V)
         return loss(logits, { trie, nodes, labels });
       })(params);
       optimizer.update(grads, hyper);
       meter.add(value);
       return { loss: value };
     });
+  }
+
+  /** The weights that the decoder runs with now. */
+  get weights(): TransformerParams {
+    return this.#trained.weights(this.params);
   }
 
   /** What changes as it trains. */
