@@ -6,6 +6,7 @@
 import type { Device } from "../core/device.ts";
 import { type DeviceTrie, Trie } from "../models/decode/trie.ts";
 import type { LossName } from "../models/losses/loss.ts";
+import { normalizationOf } from "../models/losses/loss_by_name.ts";
 import { TransformerDecoder } from "../models/transformer_decoder.ts";
 import type { Normalization } from "../ops/trie_log_prob.ts";
 import { bestAttainable, cooccurrence, oracle, popularity } from "./baselines.ts";
@@ -146,11 +147,6 @@ async function trainAndJudge(recipe: Recipe, setting: Setting): Promise<Run> {
     test: await judge(trainer, recipe, setting),
   };
   return run;
-}
-
-/** A model is decoded under the normalisation that it was trained with. */
-export function normalizationOf(loss: LossName): Normalization {
-  return loss === "sft" ? "vocabulary" : "children";
 }
 
 async function judge(

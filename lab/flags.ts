@@ -59,8 +59,22 @@ export function flagHelp<O>(does: string, call: string, flags: Flags<O>): string
     return [left, value === undefined ? help : `${help} (${shown ?? usual})`];
   });
   const width = Math.max(...rows.map(([left]) => left.length));
-  const lines = rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
+  const indent = " ".repeat(width + 4);
+  const lines = rows.map(([left, right]) =>
+    `  ${left.padEnd(width)}  ${wrap(right, 100 - indent.length).join(`\n${indent}`)}`
+  );
   return [does, "", `  ${call}`, "", ...lines].join("\n");
+}
+
+/** Lines of whole words, none longer than `width` unless a word is. */
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const longer = `${lines.at(-1)} ${word}`;
+    if (lines.length > 0 && longer.length <= width) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 /** @throws {UsageError} always. */

@@ -23,7 +23,8 @@ export const T8: Proposition<World> = {
     "B = 1: T1 is an equivalence. One-token items: returned = best B siblings = exact top B. B >= every level: all " +
     "returned. B >= every level but the last: exact top B",
   hypothesis:
-    "One instance an item and an edge case that its catalogue is in; B = 1 only where P(y) > 0.",
+    "One instance an item and an edge case that its catalogue is in; B = 1 only where P(y) is " +
+    "positive.",
   proof:
     "With one place the best child of the only prefix is kept. The rest: where nothing is pruned, pool_t is level t.",
   source: "this project",

@@ -4,6 +4,7 @@
  * @module
  */
 import { ArgumentError } from "../../core/errors.ts";
+import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { bear } from "./bear.ts";
 import type { Loss, LossName } from "./loss.ts";
 import { msl } from "./msl.ts";
@@ -21,13 +22,20 @@ export interface LossOptions {
   readonly beam?: number;
 }
 
-const LOSSES = {
-  sft: ({ tau }: LossOptions): Loss => sft({ tau }),
-  msl: ({ tau }: LossOptions): Loss => msl({ tau }),
-  bear: (options: LossOptions): Loss => bear({ ...options, form: "released" }),
-  "bear-paper": (options: LossOptions): Loss => bear({ ...options, form: "paper" }),
-  "bear-convex": (options: LossOptions): Loss => bear({ ...options, form: "convex" }),
-} as const satisfies Record<LossName, (options: LossOptions) => Loss>;
+/** A row of the table. */
+interface NamedLoss {
+  /** What its probabilities sum to 1 over. */
+  readonly normalization: Normalization;
+  make(options: LossOptions): Loss;
+}
+
+const LOSSES: Readonly<Record<LossName, NamedLoss>> = {
+  sft: { normalization: "vocabulary", make: ({ tau }) => sft({ tau }) },
+  msl: { normalization: "children", make: ({ tau }) => msl({ tau }) },
+  bear: { normalization: "children", make: (o) => bear({ ...o, form: "released" }) },
+  "bear-paper": { normalization: "children", make: (o) => bear({ ...o, form: "paper" }) },
+  "bear-convex": { normalization: "children", make: (o) => bear({ ...o, form: "convex" }) },
+};
 
 /** The names of all losses. */
 export const lossNames = Object.keys(LOSSES) as readonly LossName[];
@@ -52,5 +60,19 @@ export function lossByName(name: string, options: LossOptions = {}): Loss {
     );
   }
   const { tau, xi, lambda, beam } = options;
-  return LOSSES[name as LossName]({ tau, xi, lambda, beam });
+  return LOSSES[name as LossName].make({ tau, xi, lambda, beam });
+}
+
+/**
+ * What a loss normalises over. A model is decoded under the normalisation that it was trained with.
+ *
+ * @example
+ * ```ts
+ * import { normalizationOf } from "beargrad";
+ *
+ * console.log(normalizationOf("sft"), normalizationOf("bear")); // vocabulary children
+ * ```
+ */
+export function normalizationOf(loss: LossName): Normalization {
+  return LOSSES[loss].normalization;
 }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { UsageError } from "../../core/errors.ts";
+import { flagHelp, toggle } from "../../lab/flags.ts";
 import { helpText, parseOptions } from "../../lab/options.ts";
 import { lossNames } from "../../models/losses/loss_by_name.ts";
 
@@ -146,4 +147,15 @@ test("options: the help names every option once, aligned, with its default", () 
   assert.ok(lines.some((line) => /--batch N .*\(32\)$/.test(line)));
   assert.ok(lines.some((line) => /--kv-heads N .*\(heads\)$/.test(line)));
   assert.ok(helpText().split("\n").every((line) => line.length <= 100));
+});
+
+test("options: help that is too long for a line goes on below itself", () => {
+  const words = Array.from({ length: 40 }, (_, i) => `word${i}`).join(" ");
+  const help = flagHelp("Does nothing.", "nothing", { all: toggle(words), n: toggle("short") });
+  const lines = help.split("\n").slice(4);
+  assert.ok(lines.length > 3);
+  assert.ok(lines.every((line) => line.length <= 100));
+  assert.equal(lines.slice(0, -1).map((l) => l.slice("  --all  ".length)).join(" "), words);
+  assert.ok(lines.slice(1, -1).every((line) => line.startsWith("         word")));
+  assert.equal(lines.at(-1), "  --n    short");
 });

@@ -9,7 +9,7 @@ import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { bear } from "../../models/losses/bear.ts";
 import type { Loss } from "../../models/losses/loss.ts";
-import { lossByName, lossNames } from "../../models/losses/loss_by_name.ts";
+import { lossByName, lossNames, normalizationOf } from "../../models/losses/loss_by_name.ts";
 import { msl } from "../../models/losses/msl.ts";
 import { sft } from "../../models/losses/sft.ts";
 import { sum } from "../../ops/reduce.ts";
@@ -237,6 +237,20 @@ test("losses: by name", async () => {
   }
   assert.throws(() => lossByName("nll"), /must be one of sft, msl, .* got nll/);
   assert.throws(() => lossByName("toString"), ArgumentError);
+});
+
+test("losses: a token outside the trie matters to those that normalise over the vocabulary", async () => {
+  const device = cpu({ float: "float64" });
+  const batch = (outside: number): Batch => (
+    { logits: [[1, 0, 2, outside]], children: [[0, 1, 2]], label: [1] }
+  );
+  for (const name of lossNames) {
+    const [{ value }, other] = [
+      await run(device, lossByName(name), batch(0)),
+      await run(device, lossByName(name), batch(3)),
+    ];
+    assert.equal(value !== other.value, normalizationOf(name) === "vocabulary", name);
+  }
 });
 
 test("losses: arguments outside their domain are refused", () => {
