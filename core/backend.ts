@@ -87,8 +87,8 @@ export interface Backend {
   part(whole: Memory, offset: number, bytes: number): Memory;
   /** Gives memory back. Launches already made may still use it. */
   release(memory: Memory): void;
-  /** Copies host data into memory, after all launches made so far. */
-  upload(memory: Memory, data: TypedArray | Uint16Array): void;
+  /** Copies host data into memory from a byte on, after all launches made so far. */
+  upload(memory: Memory, data: TypedArray | Uint16Array, offset?: number): void;
   /** Reads regions back in one go, after all launches made so far. */
   download(regions: readonly Region[]): Promise<TypedArray[]>;
   /** Runs a kernel. */

@@ -6,6 +6,7 @@
 import type { Device } from "./device.ts";
 import { DeviceError, DTypeError, ShapeError } from "./errors.ts";
 import type { BufferUse } from "./kernel.ts";
+import { formatShape } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Refuses a tensor that a kernel cannot take for a buffer. */
@@ -37,4 +38,24 @@ export function refuseForeign(device: Device, action: string, tensor: Tensor): v
     `Cannot ${action}: all tensors must be on one device, ` +
       `got one on another (${tensor.device.kind} and ${device.kind})`,
   );
+}
+
+/** Refuses elements that a tensor has no room for: `length` of them, all or, where `at` is given, those from the at-th on. */
+export function checkWritten(tensor: Tensor, length: number, at?: number): void {
+  const { shape, size, dtype } = tensor;
+  const refuse = (requirement: string, actual: string): never => {
+    throw new ShapeError(
+      `Cannot write to a tensor of shape ${formatShape(shape)}: ${requirement}, got ${actual}`,
+    );
+  };
+  if (at === undefined) {
+    if (length !== size) refuse(`it needs ${size} elements`, `${length}`);
+    return;
+  }
+  if (!Number.isInteger(at) || at < 0 || at + length > size) {
+    refuse("a part must lie inside", `${length} elements from ${at} on`);
+  }
+  if (dtype === "float16" && (at % 2 !== 0 || length % 2 !== 0)) { // 4 bytes are the least that WebGPU copies
+    refuse("a part of halves must begin and end at even ones", `${length} from ${at} on`);
+  }
 }

@@ -157,9 +157,9 @@ class CpuBackend implements Backend {
     this.#free.splice(from, (joinsBefore ? 1 : 0) + (joinsAfter ? 1 : 0), merged);
   }
 
-  upload(memory: Memory, data: TypedArray | Uint16Array): void {
+  upload(memory: Memory, data: TypedArray | Uint16Array, offset = 0): void {
     const { address } = memory as Block;
-    new Uint8Array(this.#memory.buffer, address, data.byteLength)
+    new Uint8Array(this.#memory.buffer, address + offset, data.byteLength)
       .set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
 

@@ -6,7 +6,7 @@
  */
 import type { Backend, BackendStats, Launch, Leading, Memory, Region } from "./backend.ts";
 import { type Arena, openArena } from "./arena.ts";
-import { checkBuffer, refuseForeign } from "./checks.ts";
+import { checkBuffer, checkWritten, refuseForeign } from "./checks.ts";
 import {
   bytesPerElement,
   deviceArray,
@@ -119,23 +119,22 @@ export class Device {
   }
 
   /**
-   * Overwrites a tensor's elements from the host. Meant for parameters and for the inputs of captured steps.
+   * Overwrites a tensor's elements from the host: all of them, or, where `at` is given, as many as there are from the at-th on.
+   * Meant for parameters and for the inputs of captured steps.
    *
-   * @throws {ShapeError} if the number of elements differs.
+   * @throws {ShapeError} if the number of elements differs, those from `at` on do not fit, or a part of a float16 tensor does not
+   * begin and end at an even element.
    * @throws {DeviceError} if the tensor is another device's.
    */
-  write(tensor: Tensor, data: TypedArray): void {
+  write(tensor: Tensor, data: TypedArray, at?: number): void {
     this.#refuseWhileRecording("write to a tensor");
     refuseForeign(this, "write to a tensor", tensor);
-    if (data.length !== tensor.size) {
-      throw new ShapeError(
-        `Cannot write to a tensor of shape ${formatShape(tensor.shape)}: ` +
-          `it needs ${tensor.size} elements, got ${data.length}`,
-      );
-    }
+    checkWritten(tensor, data.length, at);
     const { dtype } = tensor;
     const { memory } = tensor.region("write to");
-    this.#backend.upload(memory, deviceArray(dtype, convertTo(dtype, data)));
+    if (data.length === 0) return; // Deno panics at an empty writeBuffer
+    const values = deviceArray(dtype, convertTo(dtype, data));
+    this.#backend.upload(memory, values, (at ?? 0) * bytesPerElement(dtype));
   }
 
   /**

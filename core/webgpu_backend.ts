@@ -145,11 +145,11 @@ class WebgpuBackend implements Backend {
     if (this.#gone === undefined) this.#pool.release(memory as Block);
   }
 
-  upload(memory: Memory, data: TypedArray | Uint16Array): void {
+  upload(memory: Memory, data: TypedArray | Uint16Array, at = 0): void {
     this.#check();
     const { buffer, offset, use } = memory as Block;
     if (use.batch === this.#batch) this.#flush();
-    this.#device.queue.writeBuffer(buffer, offset, data as BufferSource);
+    this.#device.queue.writeBuffer(buffer, offset + at, data as BufferSource);
   }
 
   /** Reports failures at its end, when the outcome of every compilation is known. */

@@ -18,6 +18,7 @@ import { swiglu } from "../ops/swiglu.ts";
 import { takeRows } from "../ops/take_rows.ts";
 import {
   checkConfig,
+  type RopeScaling,
   type TransformerConfig,
   type TransformerParams,
 } from "./transformer_config.ts";
@@ -26,6 +27,7 @@ export {
   initTransformer,
   type LayerParams,
   parameterCount,
+  type RopeScaling,
   type TransformerConfig,
   type TransformerParams,
 } from "./transformer_config.ts";
@@ -34,21 +36,42 @@ export {
 export type Attend = (layer: number, qkv: Tensor) => Tensor;
 
 /**
- * The angles of rotary positions 0 to P - 1 for heads of size D, row-major (P, D): in row p the cosines of
- * p theta^(-2i/D) for i = 0 .. D/2 - 1, then their sines.
+ * The angles of rotary positions 0 to P - 1 for heads of size D, row-major (P, D): in row p the cosines of p f_i for
+ * i = 0 .. D/2 - 1, then their sines. The frequencies f_i are theta^(-2i/D). With `scaling` they are those of Llama 3.1,
+ *
+ *   f_i ((1 - s) / factor + s),  s = (originalMaxLength f_i / 2 pi - lowFreqFactor) / (highFreqFactor - lowFreqFactor)
+ *
+ * with s held in [0, 1] (`_compute_llama3_parameters` in transformers/modeling_rope_utils.py, and `apply_scaling` in
+ * models/llama3_1/api/model.py of github.com/meta-llama/llama-models).
  *
  * @example
  * ```ts
  * import { ropeTable } from "beargrad";
  *
  * console.log(ropeTable(2, 2, 10000)); // Float64Array [1, 0, cos 1, sin 1]
+ * const scaling = { factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxLength: 4 };
+ * console.log(ropeTable(2, 2, 10000, scaling)); // Float64Array [1, 0, cos 1/8, sin 1/8]
  * ```
  */
-export function ropeTable(positions: number, D: number, theta: number): Float64Array {
+export function ropeTable(
+  positions: number,
+  D: number,
+  theta: number,
+  scaling?: RopeScaling,
+): Float64Array {
+  const frequencies = Float64Array.from({ length: D / 2 }, (_, i) => theta ** (-2 * i / D));
+  if (scaling) {
+    const { factor, lowFreqFactor: low, highFreqFactor: high, originalMaxLength } = scaling;
+    for (const [i, f] of frequencies.entries()) {
+      const waves = originalMaxLength * f / (2 * Math.PI); // in the length that was trained for
+      const kept = Math.min(Math.max((waves - low) / (high - low), 0), 1);
+      frequencies[i] = f * ((1 - kept) / factor + kept);
+    }
+  }
   const table = new Float64Array(positions * D);
   for (let p = 0; p < positions; p++) {
     for (let i = 0; i < D / 2; i++) {
-      const angle = p * theta ** (-2 * i / D);
+      const angle = p * frequencies[i];
       table[p * D + i] = Math.cos(angle);
       table[p * D + D / 2 + i] = Math.sin(angle);
     }
@@ -91,8 +114,8 @@ export class Transformer implements Disposable {
     checkConfig(config);
     this.config = config;
     this.device = device;
-    const { maxLength, headDim, ropeTheta } = config;
-    const angles = ropeTable(maxLength, headDim, ropeTheta);
+    const { maxLength, headDim, ropeTheta, ropeScaling } = config;
+    const angles = ropeTable(maxLength, headDim, ropeTheta, ropeScaling);
     this.#rope = { angles: device.tensor(angles, [maxLength, headDim]) };
   }
 

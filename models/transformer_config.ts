@@ -10,6 +10,21 @@ import { type Shape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { MAX_HEAD_SIZE } from "../kernels/attention.ts";
 
+/**
+ * How the rotary positions of Llama 3.1 and later are stretched beyond the length that the model was first trained for: waves
+ * of few positions stay, long ones are `factor` times as long, and between the two it is blended. See `ropeTable`.
+ */
+export interface RopeScaling {
+  /** How many times as long the longest waves become, at least 1. */
+  readonly factor: number;
+  /** Waves longer than `originalMaxLength / lowFreqFactor` positions become `factor` times as long. */
+  readonly lowFreqFactor: number;
+  /** Waves shorter than `originalMaxLength / highFreqFactor` positions stay; above `lowFreqFactor`. */
+  readonly highFreqFactor: number;
+  /** The longest sequence before. */
+  readonly originalMaxLength: number;
+}
+
 /** What decides a transformer's shapes and arithmetic. */
 export interface TransformerConfig {
   /** Size of the vocabulary, V. */
@@ -28,6 +43,8 @@ export interface TransformerConfig {
   readonly ffn: number;
   /** Base of the rotary frequencies. */
   readonly ropeTheta: number;
+  /** How rotary positions are stretched; not at all unless given. */
+  readonly ropeScaling?: RopeScaling;
   /** What is added to the mean square in RMSNorm. */
   readonly normEps: number;
   /** The longest sequence, what is generated included. */
@@ -88,7 +105,7 @@ export function checkConfig(config: TransformerConfig): void {
     const value = config[name];
     require(Number.isInteger(value) && value >= 1, `${name} must be a positive integer`, value);
   }
-  const { heads, kvHeads, headDim, ropeTheta, normEps, dropout: rate } = config;
+  const { heads, kvHeads, headDim, ropeTheta, ropeScaling, normEps, dropout: rate } = config;
   require(heads % kvHeads === 0, `heads must be a multiple of kvHeads (${kvHeads})`, heads);
   require(
     headDim % 4 === 0 && headDim <= MAX_HEAD_SIZE,
@@ -96,6 +113,22 @@ export function checkConfig(config: TransformerConfig): void {
     headDim,
   );
   require(ropeTheta > 0, "ropeTheta must be positive", ropeTheta);
+  if (ropeScaling) {
+    const { factor, lowFreqFactor: low, highFreqFactor: high, originalMaxLength } = ropeScaling;
+    const finite = Number.isFinite;
+    require(finite(factor) && factor >= 1, "ropeScaling.factor must be at least 1", factor);
+    require(finite(low) && low > 0, "ropeScaling.lowFreqFactor must be positive", low);
+    require(
+      finite(high) && high > low,
+      `ropeScaling.highFreqFactor must be above lowFreqFactor (${low})`,
+      high,
+    );
+    require(
+      Number.isInteger(originalMaxLength) && originalMaxLength >= 1,
+      "ropeScaling.originalMaxLength must be a positive integer",
+      originalMaxLength,
+    );
+  }
   require(normEps >= 0, "normEps must not be negative", normEps);
   require(rate >= 0 && rate < 1, "dropout must be in [0, 1)", rate);
 }

@@ -21,6 +21,12 @@ test(
     const x = device.tensor([[0.1, 2049], [65519, 65520]], undefined, "float16");
     assert.equal(x.storage.bytes, 8);
     assert.deepEqual(await x.data(), Float32Array.of(0.0999755859375, 2048, 65504, Infinity));
+    for (const [length, at] of [[2, 1], [1, 2]]) {
+      assert.throws(() => device.write(x, new Float32Array(length), at), {
+        name: "ShapeError",
+        message: /: a part of halves must begin and end at even ones, got \d from \d on$/,
+      });
+    }
     device.write(x, Float32Array.of(1, -2, 2 ** -24, 3));
     const [, y] = await device.read([device.tensor([7]), reshape(x, [4])]);
     assert.deepEqual(y, Float32Array.of(1, -2, 2 ** -24, 3));

@@ -48,6 +48,28 @@ for (const { name, skip, open } of testDevices) {
     },
   );
 
+  test(
+    `tensor: a part of a tensor on ${name} is overwritten, and nothing else`,
+    { skip },
+    async () => {
+      const device = await open();
+      using _scope = device.arena();
+      for (const dtype of new Set([device.float, device.half, "int32"] as const)) {
+        const x = device.tensor([1, 2, 3, 4, 5, 6, 7, 8], [2, 4], dtype);
+        device.write(x.view([8]), Float64Array.of(9, 10, 11, 12), 2);
+        device.write(x, Int32Array.of(), 8);
+        assert.deepEqual([...await x.data()], [1, 2, 9, 10, 11, 12, 7, 8], dtype);
+        for (const at of [-2, 6, 0.5, NaN]) {
+          assert.throws(() => device.write(x, new Float32Array(4), at), {
+            name: "ShapeError",
+            message: "Cannot write to a tensor of shape (2, 4): a part must lie inside, " +
+              `got 4 elements from ${at} on`,
+          });
+        }
+      }
+    },
+  );
+
   test(`tensor: two read-backs on ${name} may be under way at once`, { skip }, async () => {
     const device = await open();
     using _scope = device.arena();
