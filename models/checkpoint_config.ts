@@ -5,6 +5,8 @@
  * @module
  */
 import { CheckpointError } from "../core/errors.ts";
+import { MAX_HEAD_SIZE } from "../kernels/attention.ts";
+import { isRecord, type JsonObject, shown } from "./json.ts";
 import type { TransformerConfig } from "./transformer.ts";
 
 /**
@@ -19,6 +21,7 @@ import type { TransformerConfig } from "./transformer.ts";
  * ```
  */
 export function configToJson(config: TransformerConfig): Record<string, unknown> {
+  const { ropeScaling: scaling } = config;
   return {
     architectures: ["LlamaForCausalLM"],
     model_type: "llama",
@@ -32,7 +35,13 @@ export function configToJson(config: TransformerConfig): Record<string, unknown>
     head_dim: config.headDim,
     max_position_embeddings: config.maxLength,
     rope_theta: config.ropeTheta,
-    rope_scaling: null,
+    rope_scaling: scaling === undefined ? null : {
+      rope_type: "llama3",
+      factor: scaling.factor,
+      low_freq_factor: scaling.lowFreqFactor,
+      high_freq_factor: scaling.highFreqFactor,
+      original_max_position_embeddings: scaling.originalMaxLength,
+    },
     rms_norm_eps: config.normEps,
     tie_word_embeddings: config.tiedEmbeddings,
     hidden_act: "silu",
@@ -45,8 +54,30 @@ export function configToJson(config: TransformerConfig): Record<string, unknown>
 }
 
 /**
+ * What a field must be where a file has it: each asks for arithmetic that the transformer has not, unless it is as here. A field
+ * that is null counts as absent.
+ */
+const ONLY = {
+  hidden_act: "silu",
+  attention_bias: false,
+  mlp_bias: false,
+  attention_dropout: 0,
+  pretraining_tp: 1,
+  partial_rotary_factor: 1,
+  rope_interleaved: false,
+  add_cross_attention: false,
+  sliding_window: null,
+  quantization_config: null,
+  attn_logit_softcapping: null,
+  final_logit_softcapping: null,
+  num_local_experts: null,
+} as const;
+
+/**
  * The configuration that a parsed config.json describes. Fields that are absent have Hugging Face's defaults; fields that
- * ask for what the transformer here cannot do are refused. `source` names the file in errors.
+ * ask for what the transformer here cannot do are refused by name, and others that it does not know are ignored. The rotary
+ * positions may be in `rope_theta` and `rope_scaling`, or, as in newer files, in `rope_parameters`. `source` names the file
+ * in errors.
  *
  * @throws {CheckpointError} if it is not the configuration of a Llama model that the transformer can be.
  *
@@ -66,27 +97,27 @@ export function configToJson(config: TransformerConfig): Record<string, unknown>
  * ```
  */
 export function configFromJson(json: unknown, source = "config.json"): TransformerConfig {
-  const field = fieldsOf(json, source);
+  const { field, fail } = fieldsOf(json, source);
   field("model_type", "llama", isEqual("llama"));
-  field("hidden_act", "silu", isEqual("silu"), "silu");
-  field("attention_bias", "false", isEqual(false), false);
-  field("mlp_bias", "false", isEqual(false), false);
-  field("rope_scaling", "null", isPlainRope, {});
-  // Newer files keep the base of the rotary positions in an object of its own.
-  const rope = field("rope_parameters", "of rope_type default", isPlainRope, {});
-  const theta = "rope_theta" in rope ? fieldsOf(rope, source) : field;
-  const own = fieldsOf(field("beargrad", "an object", isRecord, {}), source);
+  for (const [name, wanted] of Object.entries(ONLY)) {
+    field(name, wanted ?? "null", isEqual(wanted), wanted);
+  }
+  const own = fieldsOf(field("beargrad", "an object", isRecord, {}), source, "beargrad.").field;
   const dim = field("hidden_size", COUNT, isCount);
   const heads = field("num_attention_heads", COUNT, isCount);
+  const kvHeads = field("num_key_value_heads", COUNT, isCount, heads);
+  if (heads % kvHeads !== 0) {
+    fail(`num_attention_heads must be a multiple of num_key_value_heads (${kvHeads})`, heads);
+  }
   return {
     vocabSize: field("vocab_size", COUNT, isCount),
     dim,
     layers: field("num_hidden_layers", COUNT, isCount),
     heads,
-    kvHeads: field("num_key_value_heads", COUNT, isCount, heads),
-    headDim: field("head_dim", COUNT, isCount, dim / heads),
+    kvHeads,
+    headDim: field("head_dim", `a multiple of 4, at most ${MAX_HEAD_SIZE}`, isHead, dim / heads),
     ffn: field("intermediate_size", COUNT, isCount),
-    ropeTheta: theta("rope_theta", "above 0", isPositive, 10000),
+    ...ropeOf(json, source),
     normEps: field("rms_norm_eps", "at least 0", isNotNegative, 1e-6),
     maxLength: field("max_position_embeddings", COUNT, isCount, 2048),
     dropout: own("dropout", "in [0, 1)", isRate, 0),
@@ -94,37 +125,105 @@ export function configFromJson(json: unknown, source = "config.json"): Transform
   };
 }
 
-type Guard<T> = (value: unknown) => value is T;
+/** The fields of rotary positions that are read; all others in their object ask for something else. */
+const ROPE_FIELDS = [
+  ...["rope_type", "type", "rope_theta", "factor", "low_freq_factor", "high_freq_factor"],
+  ...["original_max_position_embeddings", "partial_rotary_factor"],
+];
 
-/** Reads fields of an object: null counts as absent, an absent field is its fallback, and without one it is refused. */
-function fieldsOf(
+/** The rotary positions of a config.json. */
+function ropeOf(
   json: unknown,
   source: string,
-): <T>(name: string, requirement: string, holds: Guard<T>, fallback?: T) => T {
+): Pick<TransformerConfig, "ropeTheta" | "ropeScaling"> {
+  const outer = fieldsOf(json, source);
+  const theta = outer.field("rope_theta", "above 0", isPositive, 10000);
+  const read = (name: string): Pick<TransformerConfig, "ropeTheta" | "ropeScaling"> => {
+    const object = outer.field(name, "an object", isRecord, {});
+    const { field, fail } = fieldsOf(object, source, `${name}.`);
+    const unknown = Object.keys(object).find((key) =>
+      !ROPE_FIELDS.includes(key) && object[key] !== null
+    );
+    if (unknown !== undefined) fail(`${name} must have no ${shown(unknown)}`, object[unknown]);
+    field("partial_rotary_factor", "1", isEqual(1), 1);
+    const older = field("type", TYPES, isRopeType, "default");
+    const type = field("rope_type", TYPES, isRopeType, older);
+    if ((object.type ?? null) !== null && type !== older) {
+      fail(`${name}.type must be ${type}`, older);
+    }
+    const ropeTheta = field("rope_theta", "above 0", isPositive, theta);
+    if (type === "default") return { ropeTheta };
+    const low = field("low_freq_factor", "above 0", isPositive);
+    return {
+      ropeTheta,
+      ropeScaling: {
+        factor: field("factor", "at least 1", isFactor),
+        lowFreqFactor: low,
+        highFreqFactor: field(
+          "high_freq_factor",
+          `above low_freq_factor (${low})`,
+          (value): value is number => isPositive(value) && value > low,
+        ),
+        originalMaxLength: field("original_max_position_embeddings", COUNT, isCount),
+      },
+    };
+  };
+  const { rope_scaling: older, rope_parameters: newer } = json as JsonObject;
+  const [scaling, parameters] = [read("rope_scaling"), read("rope_parameters")];
+  if ((older ?? null) === null) return parameters;
+  if ((newer ?? null) !== null && JSON.stringify(scaling) !== JSON.stringify(parameters)) {
+    outer.fail("rope_scaling must say the same as rope_parameters", older);
+  }
+  return scaling;
+}
+
+type Guard<T> = (value: unknown) => value is T;
+
+/** How the fields of an object are read. */
+interface Fields {
+  /** A field: null counts as absent, an absent one is its fallback, and without one it is refused. */
+  readonly field: <T>(
+    name: string,
+    requirement: string | number | boolean,
+    holds: Guard<T>,
+    fallback?: T,
+  ) => T;
+  /** Refuses the file. */
+  readonly fail: (requirement: string, actual: unknown) => never;
+}
+
+/** Reads fields of an object; `prefix` goes before their names in errors. */
+function fieldsOf(json: unknown, source: string, prefix = ""): Fields {
   const fail = (requirement: string, actual: unknown): never => {
-    const shown = JSON.stringify(actual) ?? "none";
-    throw new CheckpointError(`Cannot read ${source}: ${requirement}, got ${shown}`);
+    throw new CheckpointError(`Cannot read ${source}: ${requirement}, got ${shown(actual)}`);
   };
   const fields = isRecord(json) ? json : fail("it must be a JSON object", json);
-  return (name, requirement, holds, fallback) => {
-    const value = (Object.hasOwn(fields, name) ? fields[name] : undefined) ?? fallback;
-    return holds(value) ? value : fail(`${name} must be ${requirement}`, value);
+  return {
+    fail,
+    field: (name, requirement, holds, fallback) => {
+      const value = (Object.hasOwn(fields, name) ? fields[name] : undefined) ?? fallback;
+      return holds(value) ? value : fail(`${prefix}${name} must be ${requirement}`, value);
+    },
   };
 }
 
 const COUNT = "an integer of at least 1";
+const TYPES = "default or llama3";
 
 function isEqual<const T>(wanted: T): Guard<T> {
   return (value): value is T => value === wanted;
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+function isRopeType(value: unknown): value is "default" | "llama3" {
+  return value === "default" || value === "llama3";
 }
 
-/** Rotary positions without any stretching: the only ones that the transformer has. */
-function isPlainRope(value: unknown): value is Record<string, unknown> {
-  return isRecord(value) && (value.rope_type ?? value.type ?? "default") === "default";
+function isHead(value: unknown): value is number {
+  return isCount(value) && value % 4 === 0 && value <= MAX_HEAD_SIZE;
+}
+
+function isFactor(value: unknown): value is number {
+  return isPositive(value) && value >= 1;
 }
 
 function isCount(value: unknown): value is number {

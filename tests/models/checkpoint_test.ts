@@ -30,29 +30,31 @@ const GOLDEN = "tests/golden/llama-untied";
 const golden = (file: string): unknown => JSON.parse(readFileSync(join(GOLDEN, file), "utf8"));
 const goldenFile = decodeSafetensors(readFileSync(join(GOLDEN, "model.safetensors")));
 
-test("checkpoint: a model of Hugging Face gives Hugging Face's logits", async () => {
-  const config = configFromJson(golden("config.json"));
-  const device = cpu({ float: "float64" });
-  const params = initTransformer(device, config, 0);
-  writeTree(params, fromHuggingFace(goldenFile.tensors, config));
-  const { input_ids, logits } = golden("expected.json") as {
-    readonly input_ids: number[][];
-    readonly logits: number[][][];
-  };
-  const tokens = device.tensor(input_ids, [input_ids.length, input_ids[0].length], "int32");
-  const model = new Transformer(device, config);
-  const actual = await model.logits(params, model.hidden(params, tokens)).data();
-  const expected = logits.flat(2);
-  assert.equal(actual.length, expected.length);
-  expected.forEach((x, i) => assert.ok(Math.abs(actual[i] - x) < 1e-9, `logit ${i}`));
-});
+for (const name of ["llama-tiny", "llama-untied"]) {
+  const folder = join("tests/golden", name);
+  const json = (file: string) => JSON.parse(readFileSync(join(folder, file), "utf8"));
+  const { tensors } = decodeSafetensors(readFileSync(join(folder, "model.safetensors")));
+  const config = configFromJson(json("config.json"));
 
-test("checkpoint: a model of Hugging Face goes back to the same names, shapes and bits", async () => {
-  const config = configFromJson(golden("config.json"));
-  const params = initTransformer(cpu(), config, 0);
-  writeTree(params, fromHuggingFace(goldenFile.tensors, config));
-  assert.deepEqual(toHuggingFace(await readTree(params), config), goldenFile.tensors);
-});
+  test(`checkpoint: ${name} of Hugging Face gives Hugging Face's logits`, async () => {
+    const device = cpu({ float: "float64" });
+    const params = initTransformer(device, config, 0);
+    writeTree(params, fromHuggingFace(tensors, config));
+    const { input_ids, logits } = json("expected.json");
+    const tokens = device.tensor(input_ids, [input_ids.length, input_ids[0].length], "int32");
+    const model = new Transformer(device, config);
+    const actual = await model.logits(params, model.hidden(params, tokens)).data();
+    const expected: number[] = logits.flat(2);
+    assert.equal(actual.length, expected.length);
+    expected.forEach((x, i) => assert.ok(Math.abs(actual[i] - x) < 1e-8, `logit ${i}`));
+  });
+
+  test(`checkpoint: ${name} of Hugging Face goes back to the same names, shapes and bits`, async () => {
+    const params = initTransformer(cpu(), config, 0);
+    writeTree(params, fromHuggingFace(tensors, config));
+    assert.deepEqual(toHuggingFace(await readTree(params), config), tensors);
+  });
+}
 
 test("checkpoint: names of a tied model", async () => {
   const weights = await readTree(initTransformer(cpu(), CONFIG, 0));
@@ -168,7 +170,9 @@ test("checkpoint: weights that do not fit are refused, and nothing is written", 
 });
 
 test("checkpoint: a configuration comes back from its JSON", () => {
-  for (const config of [CONFIG, { ...CONFIG, tiedEmbeddings: false, dropout: 0, headDim: 8 }]) {
+  const ropeScaling = { factor: 8, lowFreqFactor: 1.5, highFreqFactor: 4, originalMaxLength: 20 };
+  const changed = { tiedEmbeddings: false, dropout: 0, headDim: 8, ropeScaling };
+  for (const config of [CONFIG, { ...CONFIG, ...changed }]) {
     assert.deepEqual(configFromJson(JSON.parse(JSON.stringify(configToJson(config)))), config);
   }
   const json = configToJson(CONFIG);
@@ -206,6 +210,31 @@ test("checkpoint: absent fields have Hugging Face's defaults", () => {
   assert.deepEqual(configFromJson({ ...MINIMAL, ...newer }), { ...expected, ropeTheta: 77 });
 });
 
+const LLAMA3 = {
+  rope_type: "llama3",
+  factor: 32,
+  low_freq_factor: 1,
+  high_freq_factor: 4,
+  original_max_position_embeddings: 64,
+};
+
+test("checkpoint: Llama 3's rotary positions, in the older and the newer fields", () => {
+  const { rope_type, ...rest } = LLAMA3;
+  const ropeScaling = { factor: 32, lowFreqFactor: 1, highFreqFactor: 4, originalMaxLength: 64 };
+  const rope_theta = 5e5;
+  for (
+    const fields of [
+      { rope_theta, rope_scaling: LLAMA3 },
+      { rope_theta, rope_scaling: { ...rest, type: rope_type } },
+      { rope_parameters: { ...LLAMA3, rope_theta } },
+      { rope_theta, rope_scaling: LLAMA3, rope_parameters: { ...LLAMA3, rope_theta } },
+    ]
+  ) {
+    const config = configFromJson({ ...MINIMAL, ...fields });
+    assert.deepEqual([config.ropeTheta, config.ropeScaling], [rope_theta, ropeScaling]);
+  }
+});
+
 /** Changes to a good configuration, with the end of the error that each must give. */
 const REFUSED: readonly [change: Record<string, unknown>, message: string][] = [
   [{ model_type: "mistral" }, 'model_type must be llama, got "mistral"'],
@@ -213,13 +242,46 @@ const REFUSED: readonly [change: Record<string, unknown>, message: string][] = [
   [{ hidden_act: "gelu" }, 'hidden_act must be silu, got "gelu"'],
   [{ attention_bias: true }, "attention_bias must be false, got true"],
   [{ mlp_bias: true }, "mlp_bias must be false, got true"],
-  [{ rope_scaling: { rope_type: "llama3" } }, 'must be null, got {"rope_type":"llama3"}'],
-  [{ rope_scaling: { type: "linear" } }, 'must be null, got {"type":"linear"}'],
-  [{ rope_parameters: { rope_type: "yarn" } }, 'default, got {"rope_type":"yarn"}'],
+  [{ attention_dropout: 0.1 }, "attention_dropout must be 0, got 0.1"],
+  [{ sliding_window: 4096 }, "sliding_window must be null, got 4096"],
+  [{ pretraining_tp: 2 }, "pretraining_tp must be 1, got 2"],
+  [{ partial_rotary_factor: 0.5 }, "partial_rotary_factor must be 1, got 0.5"],
+  [
+    { quantization_config: { quant_method: "gptq" } },
+    'quantization_config must be null, got {"quant_method":"gptq"}',
+  ],
+  [{ rope_scaling: 2 }, "rope_scaling must be an object, got 2"],
+  [
+    { rope_scaling: { rope_type: "linear", factor: 2 } },
+    'rope_scaling.rope_type must be default or llama3, got "linear"',
+  ],
+  [{ rope_scaling: { type: "dynamic" } }, 'type must be default or llama3, got "dynamic"'],
+  [{ rope_parameters: { rope_type: "yarn" } }, 'rope_type must be default or llama3, got "yarn"'],
+  [
+    { rope_scaling: { type: "default", rope_type: "llama3" } },
+    'rope_scaling.type must be llama3, got "default"',
+  ],
+  [
+    { rope_parameters: { full_attention: { rope_type: "default" } } },
+    'rope_parameters must have no "full_attention", got {"rope_type":"default"}',
+  ],
+  [{ rope_scaling: { ...LLAMA3, factor: -1 } }, "rope_scaling.factor must be at least 1, got -1"],
+  [{ rope_scaling: { ...LLAMA3, low_freq_factor: 0 } }, "low_freq_factor must be above 0, got 0"],
+  [{ rope_scaling: { ...LLAMA3, high_freq_factor: 1 } }, "above low_freq_factor (1), got 1"],
+  [
+    { rope_scaling: { ...LLAMA3, original_max_position_embeddings: undefined } },
+    "original_max_position_embeddings must be an integer of at least 1, got none",
+  ],
+  [
+    { rope_scaling: LLAMA3, rope_parameters: { ...LLAMA3, factor: 16 } },
+    'rope_scaling must say the same as rope_parameters, got {"rope_type":"llama3","factor":32,' +
+    '"low_freq_factor":1,"high_freq_factor":4,"o...',
+  ],
   [{ vocab_size: undefined }, "vocab_size must be an integer of at least 1, got none"],
   [{ hidden_size: "24" }, 'hidden_size must be an integer of at least 1, got "24"'],
   [{ num_hidden_layers: 0 }, "num_hidden_layers must be an integer of at least 1, got 0"],
-  [{ num_attention_heads: 5 }, "head_dim must be an integer of at least 1, got 4.8"],
+  [{ num_attention_heads: 5 }, "head_dim must be a multiple of 4, at most 128, got 4.8"],
+  [{ num_key_value_heads: 2 }, "must be a multiple of num_key_value_heads (2), got 3"],
   [{ rope_theta: -1 }, "rope_theta must be above 0, got -1"],
   [{ tie_word_embeddings: "yes" }, 'tie_word_embeddings must be true or false, got "yes"'],
   [{ beargrad: { dropout: 1 } }, "dropout must be in [0, 1), got 1"],

@@ -12,6 +12,8 @@ import { integers } from "../../kernels/cases.ts";
 import {
   initTransformer,
   parameterCount,
+  type RopeScaling,
+  ropeTable,
   Transformer,
   type TransformerConfig,
   type TransformerParams,
@@ -200,6 +202,18 @@ test("initTransformer: the matrices of a fused weight are drawn one after the ot
   assert.deepEqual([...await layer.gateUp.data()], [...draw(5, ffn), ...draw(6, ffn)]); // 4 is the output's
 });
 
+test("ropeTable: short waves stay, long ones become longer, and between it is blended", () => {
+  // 2 pi / f positions a wave; of 40 positions, waves from 10 to 40 are blended.
+  const scaling = { factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxLength: 40 };
+  const waves = [8, 20, 50].map((length) => 2 * Math.PI / length);
+  for (const f of waves) { // the second of two frequencies is theta^(-1/2)
+    const [, cos, , sin] = ropeTable(2, 4, f ** -2, scaling).subarray(4);
+    const blend = (40 * f / (2 * Math.PI) - 1) / 3; // 40 / 20 waves: a third of the way from 1 to 4
+    const expected = [f, (1 - blend) * f / 8 + blend * f, f / 8][waves.indexOf(f)];
+    assert.ok(Math.abs(Math.atan2(sin, cos) - expected) < 1e-12);
+  }
+});
+
 test("transformer: an impossible configuration, too long a sequence", () => {
   const refuse = (change: Partial<TransformerConfig>, message: string): void => {
     const build = (): unknown => new Transformer(cpu(), { ...grouped, ...change });
@@ -215,6 +229,20 @@ test("transformer: an impossible configuration, too long a sequence", () => {
   refuse({ dropout: 1 }, "dropout must be in [0, 1), got 1");
   refuse({ ropeTheta: NaN }, "ropeTheta must be positive, got NaN");
   refuse({ normEps: -1 }, "normEps must not be negative, got -1");
+  const ropeScaling = { factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxLength: 64 };
+  const scaling = (change: Partial<RopeScaling>): Partial<TransformerConfig> => ({
+    ropeScaling: { ...ropeScaling, ...change },
+  });
+  refuse(scaling({ factor: 0.5 }), "ropeScaling.factor must be at least 1, got 0.5");
+  refuse(scaling({ lowFreqFactor: NaN }), "ropeScaling.lowFreqFactor must be positive, got NaN");
+  refuse(
+    scaling({ highFreqFactor: 1 }),
+    "ropeScaling.highFreqFactor must be above lowFreqFactor (1), got 1",
+  );
+  refuse(
+    scaling({ originalMaxLength: 0 }),
+    "ropeScaling.originalMaxLength must be a positive integer, got 0",
+  );
   const device = cpu();
   const model = new Transformer(device, grouped);
   const params = initTransformer(device, grouped, 0);
