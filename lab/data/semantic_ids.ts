@@ -4,11 +4,9 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import * as v from "valibot";
-import { DataError } from "../../core/errors.ts";
-import { readIfPresent } from "../files.ts";
+import { missingFile, readJson, refuseFile } from "../folder_files.ts";
 import { type Dataset, leaveOneOut, plainPrompt, type UserHistory } from "./dataset.ts";
 
 const id = v.pipe(v.union([v.string(), v.number()]), v.transform(String));
@@ -34,10 +32,13 @@ const descriptions = v.record(v.string(), v.looseObject({ title: v.optional(v.st
  * ```
  */
 export function loadSemanticIds(folder: string): Dataset {
-  const codes = Object.entries(read(folder, "index.json", index) ?? missing(folder, "index.json"));
-  const histories = read(folder, "inter.json", interactions) ?? missing(folder, "inter.json");
-  const known = read(folder, "items.json", descriptions);
-  if (codes.length === 0) refuse(folder, "index.json", "the catalogue must have items", "none");
+  const codes = Object.entries(
+    readJson(folder, "index.json", index) ?? missingFile(folder, "index.json"),
+  );
+  const histories = readJson(folder, "inter.json", interactions) ??
+    missingFile(folder, "inter.json");
+  const known = readJson(folder, "items.json", descriptions);
+  if (codes.length === 0) refuseFile(folder, "index.json", "the catalogue must have items", "none");
 
   const tokens = ["<bos>", ...[...new Set(codes.flatMap(([, path]) => path))].sort(naturally)];
   const tokenOf = new Map(tokens.map((text, token) => [text, token]));
@@ -48,7 +49,7 @@ export function loadSemanticIds(folder: string): Dataset {
   const users: UserHistory[] = [];
   for (const [user, ids] of Object.entries(histories)) {
     const items = ids.map((item) =>
-      itemOf.get(item) ?? refuse(
+      itemOf.get(item) ?? refuseFile(
         folder,
         "inter.json",
         "every item must have codes in index.json",
@@ -59,7 +60,7 @@ export function loadSemanticIds(folder: string): Dataset {
   }
   const few = Object.keys(histories).length - users.length;
   if (users.length === 0) {
-    refuse(
+    refuseFile(
       folder,
       "inter.json",
       "at least one user must have three items",
@@ -78,36 +79,6 @@ export function loadSemanticIds(folder: string): Dataset {
   };
 }
 
-/** A file's contents as its schema has them; undefined where there is no such file in the folder. */
-function read<S extends v.GenericSchema>(
-  folder: string,
-  file: string,
-  schema: S,
-): v.InferOutput<S> | undefined {
-  const bytes = readIfPresent(join(folder, file));
-  if (bytes === undefined) {
-    if (existsSync(folder)) return undefined;
-    refuse(folder, file, "the folder must exist", "no such folder");
-  }
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder().decode(bytes));
-  } catch (error) {
-    refuse(folder, file, "it must be whole, well-formed JSON", oneLine((error as Error).message));
-  }
-  if (Array.isArray(json)) refuse(folder, file, "it must be an object", "an array");
-  const result = v.safeParse(schema, json);
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  const place = v.getDotPath(issue);
-  return refuse(
-    folder,
-    place === null ? file : `${file} at "${place}"`,
-    issue.type === "min_length" ? issue.message : `it must be ${issue.expected}`,
-    issue.received,
-  );
-}
-
 /** An item whose codes begin another's could never be told from it while they are generated. */
 function refusePrefixes(folder: string, codes: readonly [string, readonly string[]][]): void {
   const owner = new Map(codes.map(([item, path]) => [JSON.stringify(path), item]));
@@ -115,7 +86,7 @@ function refusePrefixes(folder: string, codes: readonly [string, readonly string
     for (let length = 1; length < path.length; length++) {
       const shorter = owner.get(JSON.stringify(path.slice(0, length)));
       if (shorter === undefined) continue;
-      refuse(
+      refuseFile(
         folder,
         "index.json",
         "the codes of no item may begin those of another",
@@ -135,16 +106,4 @@ function naturally(a: string, b: string): number {
     if (x[i] !== y[i]) return x[i] < y[i] ? -1 : 1;
   }
   return x.length - y.length;
-}
-
-function missing(folder: string, file: string): never {
-  return refuse(folder, file, "the file must be there", "no such file");
-}
-
-function refuse(folder: string, file: string, requirement: string, actual: string): never {
-  throw new DataError(`Cannot load ${join(folder, file)}: ${requirement}, got ${actual}`);
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, " ").trim();
 }
