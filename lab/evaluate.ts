@@ -4,39 +4,31 @@
  *
  * @module
  */
-import type { Normalization } from "../ops/trie_log_prob.ts";
-import { BeamSearch } from "../models/decode/beam_search.ts";
 import type { Decoder } from "../models/decode/decoder.ts";
-import { exactTopK } from "../models/decode/exact.ts";
-import { margins, prunedAt, type PruningCause, type StepMargin } from "../models/decode/pruning.ts";
-import type { BeamResult, RankedItem } from "../models/decode/results.ts";
+import { ArgumentError } from "../core/errors.ts";
+import { BeamSearch } from "../models/decode/beam_search.ts";
+import type { NodeLogits, PruningCause } from "../models/decode/pruning.ts";
 import type { DeviceTrie } from "../models/decode/trie.ts";
+import type { Normalization } from "../ops/trie_log_prob.ts";
 import type { Baseline } from "./baselines.ts";
 import { type Dataset, type EvaluationCase, evaluationCases, type Split } from "./data/dataset.ts";
-import {
-  attribute,
-  certifiesTop,
-  hitRate,
-  ndcg,
-  share,
-  survivalCurve,
-  vacuousShares,
-} from "./metrics.ts";
+import { hitRate, ndcg, share, survivalCurve, vacuousShares } from "./metrics.ts";
+import { judgeCases, type Verdict } from "./verdicts.ts";
 
 /**
- * The model's logits along given items: entry [u][t] is the V logits of token t of `paths[u]` after `histories[u]` and the
- * tokens before it.
+ * What the model says along given items: entry [u][t] is for the node after t tokens of the path to `leaves[u]`, when the model
+ * has read `histories[u]` and these tokens.
  */
 export type TeacherForced = (
   histories: readonly (readonly number[])[],
-  paths: readonly (readonly number[])[],
-) => Promise<readonly (readonly ArrayLike<number>[])[]>;
+  leaves: readonly number[],
+) => Promise<readonly (readonly NodeLogits[])[]>;
 
 /** Options of {@link evaluate}. */
 export interface EvaluateOptions {
   /** The model, for the search. */
   readonly decoder: Decoder;
-  /** The model, for the margins. */
+  /** The model, for the margins: under the same normalisation and temperature. */
   readonly teacherForced: TeacherForced;
   /** The trie of the data set's paths. */
   readonly trie: DeviceTrie;
@@ -44,8 +36,8 @@ export interface EvaluateOptions {
   readonly dataset: Dataset;
   /** Which targets. */
   readonly split: Split;
-  /** The beam width B; lists are B long. */
-  readonly beam: number;
+  /** The beam widths B to search with, one search each; lists are B long. */
+  readonly beams: readonly number[];
   /** The model sees at most so many items of a user. */
   readonly historyLength: number;
   /** The list lengths to report; 5 and 10 unless told. Beyond B a list has no more items. */
@@ -72,12 +64,10 @@ export interface ListScores {
   readonly ranks: readonly number[];
 }
 
-/** What {@link evaluate} finds. Counts are given beside shares: many of them are small. */
-export interface Evaluation extends ListScores {
-  /** Users. */
-  readonly users: number;
-  /** Targets that exclusion took out of the catalogue: misses of every list, and no part of what is counted below. */
-  readonly absent: number;
+/** What {@link evaluate} finds for one beam width B. Counts are given beside shares: many of them are small. */
+export interface BeamEvaluation extends ListScores {
+  /** B. */
+  readonly beam: number;
   /** The same scores for the exact B most probable items. */
   readonly exact: ListScores;
   /** Targets in the exact top B. */
@@ -98,60 +88,86 @@ export interface Evaluation extends ListScores {
   readonly certifiedShare: number;
 }
 
+/** What {@link evaluate} finds. */
+export interface Evaluation {
+  /** Users. */
+  readonly users: number;
+  /** Targets that exclusion took out of the catalogue: misses of every list, and counted nowhere else. */
+  readonly absent: number;
+  /** By beam width, in the order asked for. */
+  readonly beams: readonly BeamEvaluation[];
+}
+
 /** How many users are judged between two reports of progress. */
-const CHUNK = 512;
-
-/** A list beats the target for certain if it does so by this much: far above what rounding does to a log-probability. */
-const CLEARLY = 0.01;
-
-/** Scores this close, relative to their size, are equal within rounding. */
-const ROUNDING = { float32: 2 ** -20, float64: 2 ** -48 };
+const CHUNK = 256;
 
 /**
- * Evaluates a model with beam search, against the exact ranking.
+ * Evaluates a model with beam searches of some widths, against the exact ranking.
  *
- * The exact top B is searched only for users for whom it matters: where B returned items are clearly more probable than
- * the target, the target is not in it.
+ * The exact ranking is searched once, for the widest beam, and only for users for whom it matters: where that many returned items
+ * are clearly more probable than the target, the target is not in it.
  *
- * @throws {ArgumentError} for the reasons of `BeamSearch`.
+ * @throws {ArgumentError} if there are no beams, or one twice, or for the reasons of `BeamSearch`.
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
-  const { trie, dataset, split, beam, ks = [5, 10], historyLength, limitUsers } = options;
+  const { trie, dataset, split, beams, ks = [5, 10], historyLength, limitUsers } = options;
+  if (beams.length === 0 || new Set(beams).size < beams.length) {
+    throw new ArgumentError(
+      `Cannot evaluate: beams must be one or more different widths, got [${beams}]`,
+    );
+  }
   const cases = evaluationCases(dataset, split, historyLength, limitUsers);
   const { decoder, normalization, tau } = options;
-  using search = new BeamSearch(decoder, trie, { beam, normalization, tau });
   const verdicts: Verdict[] = [];
-  for (let at = 0; at < cases.length; at += CHUNK) {
-    verdicts.push(...await judge(search, cases.slice(at, at + CHUNK), options));
-    options.onProgress?.(verdicts.length, cases.length);
+  const searches: BeamSearch[] = [];
+  try {
+    for (const beam of beams) {
+      searches.push(new BeamSearch(decoder, trie, { beam, normalization, tau }));
+    }
+    for (let at = 0; at < cases.length; at += CHUNK) {
+      verdicts.push(...await judgeCases(cases.slice(at, at + CHUNK), searches, options));
+      options.onProgress?.(verdicts.length, cases.length);
+    }
+  } finally {
+    for (const search of searches) search.dispose();
   }
-
-  const top = Math.min(Math.max(...ks), beam);
-  const causes = { violation: 0, displacement: 0, length: 0, tie: 0 };
-  for (const { cause } of verdicts) if (cause !== undefined) causes[cause]++;
-  const present = verdicts.filter((v) => v.margins !== undefined);
-  const inExactTop = verdicts.filter((v) => v.exactRank >= 0).length;
-  const pruned = causes.violation + causes.displacement + causes.length + causes.tie;
-  const { maxDepth } = trie.trie;
   return {
     users: verdicts.length,
-    ...scoreRanks(verdicts.map((v) => v.rank), ks),
-    absent: verdicts.length - present.length,
-    exact: scoreRanks(verdicts.map((v) => v.exactRank), ks),
+    absent: verdicts.filter((v) => v.choices === undefined).length,
+    beams: beams.map((beam, b) =>
+      evaluationOf(verdicts, b, { beam, ks, steps: trie.trie.maxDepth })
+    ),
+  };
+}
+
+/** What the verdicts on beam number `b` add up to. */
+function evaluationOf(
+  verdicts: readonly Verdict[],
+  b: number,
+  { beam, ks, steps }: {
+    readonly beam: number;
+    readonly ks: readonly number[];
+    readonly steps: number;
+  },
+): BeamEvaluation {
+  const found = verdicts.map((v) => v.beams[b]);
+  const causes = { violation: 0, displacement: 0, length: 0, tie: 0 };
+  for (const { cause } of found) if (cause !== undefined) causes[cause]++;
+  const inExactTop = found.filter((v) => v.exactRank >= 0).length;
+  const pruned = causes.violation + causes.displacement + causes.length + causes.tie;
+  const present = verdicts.filter((v) => v.choices !== undefined);
+  return {
+    beam,
+    ...scoreRanks(found.map((v) => v.rank), ks),
+    exact: scoreRanks(found.map((v) => v.exactRank), ks),
     inExactTop,
     pruned,
     pruningRate: share(pruned, inExactTop),
     violationShare: share(causes.violation, pruned),
     causes,
-    vacuousShare: vacuousShares(verdicts.map((v) => v.margins ?? []), beam, maxDepth),
-    survival: survivalCurve(
-      present.map((v) => prunedAt(trie.trie, v.leaf, v.result.steps)),
-      maxDepth,
-    ),
-    certifiedShare: share(
-      verdicts.filter((v) => certifiesTop(v.result, top)).length,
-      verdicts.length,
-    ),
+    vacuousShare: vacuousShares(present.map((v) => v.choices ?? []), beam, steps),
+    survival: survivalCurve(present.map((v) => v.beams[b].lostAt), steps),
+    certifiedShare: share(found.filter((v) => v.certified).length, found.length),
   };
 }
 
@@ -164,133 +180,6 @@ export function evaluateBaseline(
   const k = Math.max(...ks);
   const ranks = cases.map(({ history, target }) => baseline.rank(history, k).indexOf(target));
   return scoreRanks(ranks, ks);
-}
-
-/** What there is to say of one user. */
-interface Verdict {
-  readonly leaf: number;
-  readonly result: BeamResult;
-  readonly rank: number;
-  /** The target's place in the exact top B, or -1. */
-  exactRank: number;
-  /** Along the target's path; undefined if it is not in the catalogue. */
-  readonly margins: readonly StepMargin[] | undefined;
-  /** For a target in the exact top B that the search did not return. */
-  cause?: Exclude<PruningCause, "absent">;
-}
-
-async function judge(
-  search: BeamSearch,
-  cases: readonly EvaluationCase[],
-  options: EvaluateOptions,
-): Promise<Verdict[]> {
-  const { beam, dataset, excludeHistory = false } = options;
-  const { trie } = options.trie;
-  const queries = cases.map(({ history, target }): Query => {
-    const excluded = excludeHistory ? history : [];
-    return {
-      tokens: dataset.prompt(history),
-      excluded,
-      leaf: trie.leafOf[target],
-      absent: excluded.includes(target),
-    };
-  });
-  const results = await search.search(
-    queries.map((q) => q.tokens),
-    queries.map((q) => q.excluded),
-  );
-  const paths = await marginsOf(queries, options);
-  const verdicts = queries.map(({ leaf, absent }, i): Verdict => ({
-    leaf,
-    result: results[i],
-    rank: absent ? -1 : rankOf(leaf, results[i].ranking),
-    exactRank: -1,
-    margins: paths[i],
-  }));
-
-  const open = [...verdicts.keys()].filter((i) => mayBeInTop(verdicts[i], beam));
-  const exact = await exactRankings(open.map((i) => queries[i]), options);
-  open.forEach((i, n) => verdicts[i].exactRank = rankOf(verdicts[i].leaf, exact[n]));
-
-  const pruned = open.filter((i) => verdicts[i].exactRank >= 0 && verdicts[i].rank < 0);
-  const causes = await causesOf(
-    pruned.map((i) => ({ ...queries[i], margins: verdicts[i].margins ?? [] })),
-    options,
-  );
-  pruned.forEach((i, n) => verdicts[i].cause = causes[n]);
-  return verdicts;
-}
-
-/** One user's question to the model. */
-interface Query {
-  readonly tokens: readonly number[];
-  readonly excluded: readonly number[];
-  readonly leaf: number;
-  /** Whether the target is itself excluded; another item may keep its leaf in the catalogue. */
-  readonly absent: boolean;
-}
-
-/** The margins along each target's path, in float64; undefined for a target that is not in the catalogue. */
-async function marginsOf(
-  queries: readonly Query[],
-  { teacherForced, trie: { trie }, beam, normalization, tau }: EvaluateOptions,
-): Promise<(StepMargin[] | undefined)[]> {
-  const rows = await teacherForced(
-    queries.map((q) => q.tokens),
-    queries.map((q) => trie.pathOf(q.leaf)),
-  );
-  return queries.map(({ leaf, excluded, absent }, i) => {
-    if (absent) return undefined;
-    const blocked = new Set(trie.blockedNodes(excluded));
-    return margins(trie, leaf, (path) => rows[i][path.length], {
-      beam,
-      normalization,
-      tau,
-      blocked,
-    });
-  });
-}
-
-/** Whether the target may be one of the exact `beam` best: not so if that many returned items are clearly better. */
-function mayBeInTop({ margins, result }: Verdict, beam: number): boolean {
-  if (margins === undefined) return false;
-  const logProb = margins.reduce((sum, step) => sum + step.logProb, 0);
-  const last = result.ranking[beam - 1]?.logProb ?? -Infinity;
-  return last <= logProb + CLEARLY;
-}
-
-async function exactRankings(
-  queries: readonly Query[],
-  { decoder, trie, beam, normalization, tau }: EvaluateOptions,
-): Promise<(readonly RankedItem[])[]> {
-  if (queries.length === 0) return [];
-  const excluded = queries.map((q) => q.excluded);
-  const histories = queries.map((q) => q.tokens);
-  return await exactTopK(decoder, trie, histories, beam, { normalization, tau, excluded });
-}
-
-/** Searches again for the users whose target was pruned, this time with traces, and tells the causes. */
-async function causesOf(
-  queries: readonly (Query & { readonly margins: readonly StepMargin[] })[],
-  { decoder, trie, beam, normalization, tau }: EvaluateOptions,
-): Promise<(Verdict["cause"])[]> {
-  if (queries.length === 0) return [];
-  using traced = new BeamSearch(decoder, trie, { beam, normalization, tau, trace: true });
-  const results = await traced.search(
-    queries.map((q) => q.tokens),
-    queries.map((q) => q.excluded),
-  );
-  const rounding = ROUNDING[trie.table.device.float];
-  return results.map(({ steps }, i) => {
-    const { leaf, margins } = queries[i];
-    const found = attribute(trie.trie, leaf, { steps, margins, beam, rounding });
-    // A target that the second search returns was lost to rounding alone.
-    return (found?.cause ?? "tie") as Verdict["cause"];
-  });
-}
-
-function rankOf(leaf: number, ranking: readonly RankedItem[]): number {
-  return ranking.findIndex((item) => item.leaf === leaf);
 }
 
 function scoreRanks(ranks: readonly number[], ks: readonly number[]): ListScores {

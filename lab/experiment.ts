@@ -154,19 +154,20 @@ async function judge(
   recipe: Recipe,
   { options, dataset, device, trie, observer }: Setting,
 ): Promise<Evaluation> {
-  using forcing = new TeacherForcing(device, model, weights);
+  const [normalization, { tau }] = [normalizationOf(recipe.loss), options];
+  using forcing = new TeacherForcing(device, model, weights, trie, { normalization, tau });
   return await evaluate({
     decoder: new TransformerDecoder(model, weights),
-    teacherForced: (histories, paths) => forcing.logits(histories, paths),
+    teacherForced: (histories, leaves) => forcing.logits(histories, leaves),
     trie,
     dataset,
     split: "test",
-    beam: options.beam,
+    beams: [options.beam],
     historyLength: options.history,
     ks: KS,
     excludeHistory: options.excludeHistory,
-    normalization: normalizationOf(recipe.loss),
-    tau: options.tau,
+    normalization,
+    tau,
     limitUsers: options.limitUsers,
     onProgress: (done, total) => observer.evaluating(runName(recipe), done, total),
   });

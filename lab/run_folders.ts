@@ -29,7 +29,7 @@ function runsIn(bytes: Uint8Array | undefined): readonly RunSummary[] {
   if (bytes === undefined) return [];
   try {
     const { version, runs } = JSON.parse(new TextDecoder().decode(bytes));
-    return version === 1 && Array.isArray(runs) ? runs : [];
+    return version === 2 && Array.isArray(runs) ? runs : [];
   } catch {
     return [];
   }

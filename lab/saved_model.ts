@@ -18,7 +18,7 @@ import { loadRun } from "./checkpoint.ts";
 import type { Dataset } from "./data/dataset.ts";
 import { readIfPresent } from "./files.ts";
 import { digestOf, type Recipe } from "./recipe.ts";
-import { TeacherForcing } from "./teacher_forcing.ts";
+import { TeacherForcing, type TeacherForcingOptions } from "./teacher_forcing.ts";
 
 const Schema = v.object({
   loss: v.picklist(lossNames),
@@ -64,11 +64,16 @@ export function readRecipe(
 }
 
 /**
- * Puts a run's model on a device, which it then owns. The weights are those of `model.safetensors`: float32 on any device.
+ * Puts a run's model on a device, which it then owns, to be judged under a normalisation and a temperature. The weights are those of `model.safetensors`: float32 on any device.
  *
  * @throws {CheckpointError} if a file is missing, malformed or not of such a model.
  */
-export function openModel(device: Device, folder: string, dataset: Dataset): OpenModel {
+export function openModel(
+  device: Device,
+  folder: string,
+  dataset: Dataset,
+  options: TeacherForcingOptions,
+): OpenModel {
   const [configPath, weightsPath] = ["config.json", "model.safetensors"].map((f) =>
     join(folder, f)
   );
@@ -84,10 +89,11 @@ export function openModel(device: Device, folder: string, dataset: Dataset): Ope
   const model = new Transformer(device, config);
   const params: TransformerParams = initTransformer(device, config, 0);
   writeTree(params, fromHuggingFace(tensors, config, weightsPath), weightsPath);
+  const trie = new Trie(dataset.paths).upload(device);
   return {
     decoder: new TransformerDecoder(model, params),
-    forcing: new TeacherForcing(device, model, params),
-    trie: new Trie(dataset.paths).upload(device),
+    forcing: new TeacherForcing(device, model, params, trie, options),
+    trie,
     [Symbol.dispose]: () => device.dispose(),
   };
 }

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { ListScores } from "./evaluate.ts";
+import type { BeamEvaluation, ListScores } from "./evaluate.ts";
 import type { Report, Run } from "./experiment.ts";
+import { standardError } from "./metrics.ts";
 import { renderTable } from "./table.ts";
 
 /** One run in `summary.json`. */
@@ -23,14 +24,33 @@ export interface RunSummary {
   readonly trainSeconds: number;
   /** Target tokens a second in training. */
   readonly tokensPerSecond: number;
-  /** Metrics by name, of lists of at most B items; `pruningRate@B` and `violationShare@B` for the beam width B. */
-  readonly test: Readonly<Record<string, number>>;
+  /** What it retrieves. */
+  readonly test: {
+    /** Users. */
+    readonly users: number;
+    /** Targets that were excluded with their user's history. */
+    readonly absent: number;
+    /** By beam width. */
+    readonly beams: readonly BeamSummary[];
+  };
 }
+
+/** What a search of one width retrieves, in `summary.json`. Lists have at most `beam` items. */
+export type BeamSummary =
+  & {
+    readonly [
+      /** HR and NDCG of the list; `exact` is those of the exact ranking. */
+      metric in Metric | `exact ${Metric}`
+    ]: number;
+  }
+  & Omit<BeamEvaluation, "hr" | "ndcg" | "ranks" | "exact">;
+
+type Metric = `${"HR" | "NDCG"}@${5 | 10}`;
 
 /** The content of `summary.json`. */
 export interface Summary {
   /** The version of this layout. */
-  readonly version: 1;
+  readonly version: 2;
   /** The data set. */
   readonly data: { readonly name: string; readonly users: number; readonly items: number };
   /** The finished runs. */
@@ -39,9 +59,9 @@ export interface Summary {
 
 /** The content of `summary.json` for a report. */
 export function summaryOf({ dataset, device, adapter, options, runs }: Report): Summary {
-  const { beam, seed } = options;
+  const { seed } = options;
   return {
-    version: 1,
+    version: 2,
     data: { name: dataset.name, users: dataset.test.length, items: dataset.items.length },
     runs: runs.map(({ loss, steps, trainSeconds, tokensPerSecond, test }) => ({
       loss,
@@ -51,18 +71,27 @@ export function summaryOf({ dataset, device, adapter, options, runs }: Report): 
       steps,
       trainSeconds,
       tokensPerSecond,
-      test: {
-        users: test.users,
-        "HR@5": test.hr[5],
-        "HR@10": test.hr[10],
-        "NDCG@5": test.ndcg[5],
-        "NDCG@10": test.ndcg[10],
-        [`pruningRate@${beam}`]: test.pruningRate,
-        [`violationShare@${beam}`]: test.violationShare,
-      },
+      test: { ...test, beams: test.beams.map(beamSummary) },
     })),
   };
 }
+
+function beamSummary({ hr, ndcg, ranks: _, exact, ...rest }: BeamEvaluation): BeamSummary {
+  return {
+    "HR@5": hr[5],
+    "HR@10": hr[10],
+    "NDCG@5": ndcg[5],
+    "NDCG@10": ndcg[10],
+    "exact HR@5": exact.hr[5],
+    "exact HR@10": exact.hr[10],
+    "exact NDCG@5": exact.ndcg[5],
+    "exact NDCG@10": exact.ndcg[10],
+    ...rest,
+  };
+}
+
+/** How many steps a table shows one by one. */
+const MAX_COLUMNS = 8;
 
 /** A share as people write it: `.0679`. */
 function decimal(share: number, digits = 4): string {
@@ -82,51 +111,81 @@ function decimal(share: number, digits = 4): string {
  * ```
  */
 export function renderReport(report: Report): string {
-  const { runs, options: { beam } } = report;
-  const absent = runs[0].test.absent;
+  const { runs } = report;
+  const { absent, beams } = runs[0].test;
+  const one = beams.length === 1 ? beams[0].beam : undefined;
   return [
     `Retrieved, ${setting(report)}`,
     renderScores(report),
     ...bounds(report),
     "",
-    `Of the targets among the exact ${beam} most probable, beam search with B = ${beam} pruned:`,
+    `Of the targets among the exact ${one ?? "B"} most probable, beam search with B = ${
+      one ?? beams.map(({ beam }) => beam).join(", ")
+    } pruned:`,
     renderPruning(runs),
     ...(absent > 0 ? [`${absent} targets are in their user's history and were excluded.`] : []),
-    "",
-    "Share of targets whose prefix is still in the beam; last, of tokens that no violation can hit:",
-    renderSteps(runs, beam),
+    ...beams.flatMap(({ beam }, b) => [
+      "",
+      `Share of targets whose prefix is still in the beam${
+        one === undefined ? `, B = ${beam}` : ""
+      }; last, of tokens that no violation can hit:`,
+      renderSteps(runs, b),
+    ]),
   ].join("\n");
 }
 
 function setting({ dataset, options, runs, device, adapter }: Report): string {
-  return `${dataset.name}: ${runs[0].test.users} test users, ${dataset.items.length} items, ` +
-    `beam ${options.beam}, seed ${options.seed}, ${device} (${adapter})`;
+  const { users, beams } = runs[0].test;
+  return `${dataset.name}: ${users} test users, ${dataset.items.length} items, ` +
+    `${beams.length === 1 ? "beam" : "beams"} ${beams.map(({ beam }) => beam).join(", ")}, ` +
+    `seed ${options.seed}, ${device} (${adapter})`;
+}
+
+/** A row for each run and beam. The column of beams is left out where there is one beam. */
+function tableByBeam(
+  head: readonly string[],
+  runs: readonly Run[],
+  rowOf: (found: BeamEvaluation, run: Run, first: boolean) => readonly (string | number)[],
+  above: readonly (readonly (string | number)[])[] = [],
+): string {
+  const several = runs[0].test.beams.length > 1;
+  const row = (
+    name: string,
+    beam: number | string,
+    rest: readonly (string | number)[],
+  ): readonly (string | number)[] => several ? [name, beam, ...rest] : [name, ...rest];
+  return renderTable(row("", "B", head) as string[], [
+    ...above.map(([name, ...rest]) => row(String(name), "", rest)),
+    ...runs.flatMap((run) =>
+      run.test.beams.map((found, b) => row(run.loss, found.beam, rowOf(found, run, b === 0)))
+    ),
+  ]);
 }
 
 /** A search of width B returns B items, so nothing is said of longer lists. */
-function renderScores({ baselines, runs, options: { beam } }: Report): string {
+function renderScores({ baselines, runs }: Report): string {
   const scores = ({ hr, ndcg }: ListScores, longest = Infinity): string[] =>
     [hr, ndcg].flatMap((by) => [5, 10].map((k) => (k > longest ? "" : decimal(by[k]))));
-  return renderTable(
-    ["", "HR@5", "HR@10", "NDCG@5", "NDCG@10", "HR@10 of the exact ranking", "seconds"],
-    [
-      ...baselines.map((baseline) => [baseline.name, ...scores(baseline), "", ""]),
-      ...runs.map(({ loss, trainSeconds, test }) => [
-        loss,
-        ...scores(test, beam),
-        beam < 10 ? "" : decimal(test.exact.hr[10]),
-        trainSeconds.toFixed(0),
-      ]),
+  return tableByBeam(
+    ["HR@5", "HR@10", "NDCG@5", "NDCG@10", "HR@10 of the exact ranking", "seconds"],
+    runs,
+    (found, { trainSeconds }, first) => [
+      ...scores(found, found.beam),
+      found.beam < 10 ? "" : decimal(found.exact.hr[10]),
+      first ? trainSeconds.toFixed(0) : "",
     ],
+    baselines.map((baseline) => [baseline.name, ...scores(baseline), "", ""]),
   );
 }
 
 /** How far the numbers can be trusted, and how high they could be. */
 function bounds({ best, runs }: Report): string[] {
-  const { hr, users } = runs[0].test;
-  const error = Math.sqrt((hr[10] * (1 - hr[10])) / users);
+  const { users, beams } = runs[0].test;
+  const hr = Math.max(...beams.map((found) => found.hr[10]));
   const lines = [
-    `One standard error of a hit rate of ${decimal(hr[10])} here is ${decimal(error)}.`,
+    `One standard error of a hit rate of ${decimal(hr)} here is ${
+      decimal(standardError(hr, users))
+    }.`,
   ];
   if (best !== undefined) {
     lines.push(
@@ -139,27 +198,37 @@ function bounds({ best, runs }: Report): string[] {
 
 /** What beam search lost, by cause: `violation` is a local one (some margin above 0), the others are not. */
 function renderPruning(runs: readonly Run[]): string {
-  return renderTable(
-    ["", "targets", "pruned", "rate", "violation", "displacement", "length", "tie", "exact lists"],
-    runs.map(({ loss, test: { causes, ...test } }) => [
-      loss,
-      test.inExactTop,
-      test.pruned,
-      decimal(test.pruningRate, 3),
+  return tableByBeam(
+    ["targets", "pruned", "rate", "violation", "displacement", "length", "tie", "exact lists"],
+    runs,
+    ({ causes, ...found }) => [
+      found.inExactTop,
+      found.pruned,
+      decimal(found.pruningRate, 3),
       ...[causes.violation, causes.displacement, causes.length, causes.tie],
-      decimal(test.certifiedShare, 3),
-    ]),
+      decimal(found.certifiedShare, 3),
+    ],
   );
 }
 
 /** Step by step: whose prefix is still in the beam, and where the local condition cannot fail. */
-function renderSteps(runs: readonly Run[], beam: number): string {
-  const shares = (values: readonly number[]): string[] => values.map((x) => decimal(x, 3));
+function renderSteps(runs: readonly Run[], b: number): string {
+  const { beam, survival, vacuousShare } = runs[0].test.beams[b];
+  const steps = shownSteps(survival.length);
+  const shares = (values: readonly number[]): string[] =>
+    steps.map((t) => decimal(values[t - 1], 3));
   return renderTable(
-    ["", ...runs[0].test.survival.map((_, t) => `step ${t + 1}`)],
+    ["", ...steps.map((t) => `step ${t}`)],
     [
-      ...runs.map(({ loss, test }) => [loss, ...shares(test.survival)]),
-      [`at most ${beam} children`, ...shares(runs[0].test.vacuousShare)],
+      ...runs.map(({ loss, test }) => [loss, ...shares(test.beams[b].survival)]),
+      [`at most ${beam} children`, ...shares(vacuousShare)],
     ],
   );
+}
+
+/** The steps that a table has columns for: all of a few, else some whose distance grows, and the last. */
+export function shownSteps(steps: number): number[] {
+  const all = Array.from({ length: steps }, (_, t) => t + 1);
+  if (steps <= MAX_COLUMNS) return all;
+  return all.filter((t) => t === steps || [1, 2, 3, 5, 8, 13, 21, 34].includes(t));
 }

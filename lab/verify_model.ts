@@ -7,13 +7,13 @@ import { cpu } from "../core/cpu_backend.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
 import { certifiedCount, LevelCounts, pathSteps } from "../models/decode/certificates.ts";
-import { margins } from "../models/decode/pruning.ts";
+import { margins, type NodeLogits } from "../models/decode/pruning.ts";
 import { normalizationOf } from "../models/losses/loss_by_name.ts";
 import type { Normalization } from "../ops/trie_log_prob.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "./data/dataset.ts";
 import { loadSemanticIds } from "./data/semantic_ids.ts";
 import { synthetic } from "./data/synthetic.ts";
-import { evaluate, type Evaluation } from "./evaluate.ts";
+import { type BeamEvaluation, evaluate } from "./evaluate.ts";
 import { noCounts, STATEMENTS, type TheoremCount, type TheoremId } from "./judge.ts";
 import { type OpenModel, openModel, readRecipe } from "./saved_model.ts";
 import { type Budget, judgeUser, type UserFacts, verdictOf } from "./verify_user.ts";
@@ -66,7 +66,7 @@ export interface ModelVerification {
   readonly normalization: Normalization;
   /** The temperature. */
   readonly tau: number;
-  /** The budget: the largest difference of a logit between float32 device and float64 oracle. */
+  /** The budget: the largest difference of a logit on the paths between float32 device and float64 oracle. */
   readonly eps: number;
   /** By theorem. */
   readonly theorems: readonly VerifiedTheorem[];
@@ -92,7 +92,7 @@ export interface ModelVerification {
   /** Targets in the exact top B. */
   readonly inExactTop: number;
   /** Of these, the pruned, by cause. */
-  readonly causes: Evaluation["causes"];
+  readonly causes: BeamEvaluation["causes"];
   /** Targets that are not in the catalogue. */
   readonly absent: number;
   /** For each step, the share of targets whose prefix is still in the beam. */
@@ -148,15 +148,18 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
   const cases = evaluationCases(dataset, "test", history, options.limitUsers);
   const report = (done: number): void => options.onProgress?.(done, 2 * cases.length);
 
-  using device = openModel(cpu(), options.checkpoint, dataset);
-  using oracle = openModel(cpu({ float: "float64" }), options.checkpoint, dataset);
+  using device = openModel(cpu(), options.checkpoint, dataset, { normalization, tau });
+  using oracle = openModel(
+    cpu({ float: "float64" }),
+    ...[options.checkpoint, dataset, { normalization, tau }] as const,
+  );
   const setting: Setting = { dataset, device, oracle, beam, normalization, tau };
   const facts = await gather(cases, setting, report);
   const evaluation = await evaluate({
     decoder: device.decoder,
-    teacherForced: (histories, paths) => device.forcing.logits(histories, paths),
+    teacherForced: (histories, leaves) => device.forcing.logits(histories, leaves),
     trie: device.trie,
-    ...{ dataset, split: "test", beam, historyLength: history, normalization, tau },
+    ...{ dataset, split: "test", beams: [beam], historyLength: history, normalization, tau },
     limitUsers: options.limitUsers,
     onProgress: (done) => report(cases.length + done),
   });
@@ -167,7 +170,7 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
   const theorems = Object.entries(counts).map(([id, count]) => ({
     ...{ id: id as TheoremId, statement: STATEMENTS[id as TheoremId], ...count },
   }));
-  const { survival, vacuousShare: vacuous, inExactTop, causes, absent } = evaluation;
+  const { absent, beams: [{ survival, vacuousShare: vacuous, inExactTop, causes }] } = evaluation;
   return {
     ...{ checkpoint: options.checkpoint, data: dataset.name, users: facts.length },
     ...{ items: dataset.items.length, beam, loss: recipe.loss, normalization, tau, eps },
@@ -214,32 +217,39 @@ async function gather(
   for (let at = 0; at < cases.length; at += CHUNK) {
     const users = cases.slice(at, at + CHUNK);
     const histories = users.map(({ history }) => dataset.prompt(history));
-    const paths = users.map(({ target }) => dataset.paths[target]);
-    const rows = await device.forcing.logits(histories, paths);
-    const exactRows = await oracle.forcing.logits(histories, paths);
+    const leaves = users.map(({ target }) => trie.leafOf[target]);
+    const models = await device.forcing.logits(histories, leaves);
+    const oracles = await oracle.forcing.logits(histories, leaves);
     const [found, wide, greedy, reference] = [
       await search.search(histories),
       await wider.search(histories),
       await narrow.search(histories),
       await exact.search(histories),
     ];
-    users.forEach(({ target }, u) => {
-      const leaf = trie.leafOf[target];
+    leaves.forEach((leaf, u) => {
       const options = { beam, normalization, tau };
       facts.push({
         ...{ counts, beam, leaf },
-        path: pathSteps(trie, leaf, (path) => exactRows[u][path.length], options),
-        margins: margins(trie, leaf, (path) => exactRows[u][path.length], options),
-        deviceMargins: margins(trie, leaf, (path) => rows[u][path.length], options),
-        logitErrors: rows[u].map((row, t) =>
-          row.reduce((most, z, i) => Math.max(most, Math.abs(z - exactRows[u][t][i])), 0)
-        ),
+        path: pathSteps(trie, leaf, oracles[u], options),
+        margins: margins(trie, leaf, oracles[u], options),
+        deviceMargins: margins(trie, leaf, models[u], options),
+        logitErrors: models[u].map((said, t) => errorOf(said, oracles[u][t], tau)),
         ...{ found: found[u], wide: wide[u], greedy: greedy[u], oracle: reference[u] },
       });
     });
     report(facts.length);
   }
   return facts;
+}
+
+/** The largest difference of what device and oracle say at a node: of a child's logit, or of what all logits add up to, times tau. */
+function errorOf(device: NodeLogits, oracle: NodeLogits, tau: number): number {
+  const { children, logSumExp: sum = 0 } = oracle;
+  let most = tau * Math.abs((device.logSumExp ?? 0) - sum);
+  for (let k = 0; k < children.length; k++) {
+    most = Math.max(most, Math.abs(device.children[k] - children[k]));
+  }
+  return most;
 }
 
 /** What the teacher-forced pass says of each target, and whether the search did it. */

@@ -6,7 +6,7 @@
  */
 import { ArgumentError } from "../../core/errors.ts";
 import { checkDistribution, type Normalization } from "../../ops/trie_log_prob.ts";
-import { logProbs, type PathLogits } from "./pruning.ts";
+import { childLogProbs, type PathModel } from "./pruning.ts";
 import type { BeamResult } from "./results.ts";
 import type { Trie } from "./trie.ts";
 
@@ -39,7 +39,7 @@ export interface PathStep {
 export function pathSteps(
   trie: Trie,
   leaf: number,
-  logits: PathLogits,
+  model: PathModel,
   options: { readonly normalization?: Normalization; readonly tau?: number } = {},
 ): PathStep[] {
   const { normalization = "children", tau = 1 } = options;
@@ -50,12 +50,13 @@ export function pathSteps(
   const path = trie.pathOf(leaf);
   let [node, score] = [0, 0];
   return path.map((token, depth) => {
-    const tokens = trie.tokensUnder(node);
-    const q = logProbs(logits(path.slice(0, depth)), tokens, normalization, tau);
+    const { nodes, tokens, logProbs } = childLogProbs(trie, node, model, {
+      ...{ path: path.slice(0, depth), normalization, tau },
+    });
     const own = tokens.indexOf(token);
-    score += Math.min(0, q[own]);
-    const step = { nodes: trie.nodesUnder(node), logProbs: q, own, score };
-    node = step.nodes[own];
+    score += Math.min(0, logProbs[own]);
+    const step = { nodes, logProbs, own, score };
+    node = nodes[own];
     return step;
   });
 }

@@ -11,11 +11,11 @@ import { Tensor } from "../../core/tensor.ts";
 import { advanceBeams, traceAncestors } from "../../kernels/beam_advance.ts";
 import { poolScores } from "../../kernels/beam_pool.ts";
 import { activeRows, feedRows } from "../../kernels/beam_rows.ts";
-import { childLogits, childLogitsHalf } from "../../kernels/child_logits.ts";
 import { zeros } from "../../ops/fill.ts";
 import { topK } from "../../ops/top_k.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import type { BatchInputs, StepRecord } from "./beam_host.ts";
+import { childrenOf, isGatherable } from "./child_logits.ts";
 import { allLogits, type Decoder, type Logits, type Projection } from "./decoder.ts";
 import type { DeviceTrie } from "./trie.ts";
 
@@ -123,7 +123,7 @@ export class DeviceSearch {
     const pool = device.empty([U, W * F], device.float, "beam pool");
     const mass = device.empty([R], device.float, "beam mass");
     const count = device.empty([R], "int32", "beam count");
-    const children = this.#gathers(logits, F) && this.#childLogits(logits, nodes, place, F);
+    const children = this.#gathers(logits, F) && childrenOf(logits, this.#trie, nodes, place, F);
     const rows = children || allLogits(logits);
     device.run(
       poolScores,
@@ -141,19 +141,7 @@ export class DeviceSearch {
   /** Whether the logits of at most F children a row are computed alone. */
   #gathers(logits: Logits, F: number): logits is Projection {
     if (logits instanceof Tensor || this.#options.normalization === "vocabulary") return false;
-    const [V, C] = logits.head.shape;
-    return C % 4 === 0 && GATHERED_COST * F <= V;
-  }
-
-  /** The logits of each node's children alone, (R, F). */
-  #childLogits({ hidden, head }: Projection, nodes: Tensor, place: Tensor, F: number): Tensor {
-    const R = nodes.size;
-    const out = this.#device.empty([R, F], this.#device.float, "child logits");
-    const { table } = this.#trie;
-    const C = hidden.shape[1];
-    const kernel = head.dtype === "float16" ? childLogitsHalf : childLogits;
-    this.#device.run(kernel, { hidden, head, table, nodes, place, out }, { R, F, C });
-    return out;
+    return isGatherable(logits) && GATHERED_COST * F <= logits.head.shape[0];
   }
 
   /**

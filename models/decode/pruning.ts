@@ -11,6 +11,20 @@ import type { Trie } from "./trie.ts";
 /** A model on the host: the logits of the token that follows a path. */
 export type PathLogits = (path: readonly number[]) => ArrayLike<number>;
 
+/** What a model says at a node of the trie, as far as the trie asks. */
+export interface NodeLogits {
+  /**
+   * The logits of the node's children, in their order. Where there is one child, nothing is read of it under "children", and there
+   * may be none.
+   */
+  readonly children: ArrayLike<number>;
+  /** log sum exp(z / tau) over the vocabulary, for the temperature that is asked for; read under "vocabulary" only. */
+  readonly logSumExp?: number;
+}
+
+/** A model along the path to a leaf: any logits that are asked for, or what it says at the nodes of the path, root first. */
+export type PathModel = PathLogits | readonly NodeLogits[];
+
 /** One step of an item's path, against its siblings. */
 export interface StepMargin {
   /** The log-probability of the item's token. */
@@ -80,6 +94,41 @@ export function logProbs(
   return own.map((z) => (z - max) / tau - Math.log(sum));
 }
 
+/** The children of a node that are not blocked and their log-probabilities, after the tokens of `path`. Internal. */
+export function childLogProbs(
+  trie: Trie,
+  node: number,
+  model: PathModel,
+  { path, normalization, tau, blocked }: {
+    readonly path: readonly number[];
+    readonly normalization: Normalization;
+    readonly tau: number;
+    readonly blocked?: ReadonlySet<number>;
+  },
+): { readonly nodes: Int32Array; readonly tokens: Int32Array; readonly logProbs: Float64Array } {
+  const { nodes, tokens } = openChildren(trie, node, blocked);
+  if (typeof model === "function") {
+    return { nodes, tokens, logProbs: logProbs(model(path), tokens, normalization, tau) };
+  }
+  const { children, logSumExp = NaN } = model[path.length];
+  const places = [...trie.nodesUnder(node).keys()].filter((k) =>
+    !blocked?.has(trie.childNodes[trie.childOffsets[node] + k])
+  );
+  if (normalization === "vocabulary") {
+    return {
+      nodes,
+      tokens,
+      logProbs: Float64Array.from(places, (k) => children[k] / tau - logSumExp),
+    };
+  }
+  const alone = nodes.length === 1; // has probability 1, whatever its logit
+  return {
+    nodes,
+    tokens,
+    logProbs: alone ? new Float64Array(1) : logProbs(children, places, normalization, tau),
+  };
+}
+
 /** The children of a node that are not blocked, ascending.
  *
  * @example
@@ -116,7 +165,7 @@ export function openChildren(
 export function margins(
   trie: Trie,
   leaf: number,
-  logits: PathLogits,
+  model: PathModel,
   { beam, normalization = "children", tau = 1, blocked }: MarginOptions,
 ): StepMargin[] {
   checkBeam("take margins", beam);
@@ -127,8 +176,9 @@ export function margins(
   const path = trie.pathOf(leaf);
   let node = 0;
   return path.map((token, depth) => {
-    const { tokens } = openChildren(trie, node, blocked);
-    const siblings = logProbs(logits(path.slice(0, depth)), tokens, normalization, tau);
+    const { tokens, logProbs: siblings } = childLogProbs(trie, node, model, {
+      ...{ path: path.slice(0, depth), normalization, tau, blocked },
+    });
     const logProb = siblings[tokens.indexOf(token)];
     const logBeta = siblings.toSorted((a, b) => b - a)[Math.min(beam, tokens.length) - 1];
     node = trie.child(node, token);

@@ -8,10 +8,17 @@ import type { Tensor } from "../../core/tensor.ts";
 import { popularity } from "../../lab/baselines.ts";
 import { type Dataset, evaluationCases, plainPrompt } from "../../lab/data/dataset.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
-import { evaluate, evaluateBaseline, type EvaluateOptions } from "../../lab/evaluate.ts";
+import { ArgumentError } from "../../core/errors.ts";
+import {
+  evaluate,
+  evaluateBaseline,
+  type EvaluateOptions,
+  type TeacherForced,
+} from "../../lab/evaluate.ts";
 import { attribute, certifiesTop, hitRate, ndcg } from "../../lab/metrics.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";
 import { margins, prunedAt } from "../../models/decode/pruning.ts";
+import { logSumExp } from "../../models/decode/ranked.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { add, sub } from "../../ops/binary.ts";
@@ -69,22 +76,40 @@ class ToyDecoder implements Decoder<Tensor> {
   }
 }
 
-type Settings = Pick<
-  EvaluateOptions,
-  "beam" | "split" | "historyLength" | "excludeHistory" | "normalization" | "tau" | "limitUsers"
->;
+type Settings =
+  & { readonly beam: number }
+  & Pick<
+    EvaluateOptions,
+    "split" | "historyLength" | "excludeHistory" | "normalization" | "tau" | "limitUsers"
+  >;
+
+/** What the toy says along paths; of a node with one child nothing, under "children". */
+function teacherForced({ normalization, tau = 1 }: Partial<Settings>): TeacherForced {
+  const whole = normalization === "vocabulary";
+  return (histories, leaves) =>
+    Promise.resolve(leaves.map((leaf, u) => {
+      const path = trie.pathOf(leaf);
+      return path.map((_, t) => {
+        const before = path.slice(0, t);
+        const z = pathLogits(histories[u], before);
+        const tokens = trie.tokensUnder(before.reduce((node, v) => trie.child(node, v), 0));
+        return {
+          children: whole || tokens.length > 1 ? Array.from(tokens, (v) => z[v]) : [],
+          ...(whole && { logSumExp: logSumExp(z.map((x) => x / tau)) }),
+        };
+      });
+    }));
+}
 
 async function compare(settings: Settings): Promise<{ pruned: number; absent: number }> {
   const device = cpu({ float: "float64" });
   using deviceTrie = trie.upload(device);
   let reported = 0;
-  const found = await evaluate({
+  const { users, absent: out, beams } = await evaluate({
     ...settings,
+    beams: [settings.beam],
     decoder: new ToyDecoder(device),
-    teacherForced: (histories, paths) =>
-      Promise.resolve(
-        paths.map((path, u) => path.map((_, t) => pathLogits(histories[u], path.slice(0, t)))),
-      ),
+    teacherForced: teacherForced(settings),
     trie: deviceTrie,
     dataset,
     onProgress: (done, total) => {
@@ -93,6 +118,7 @@ async function compare(settings: Settings): Promise<{ pruned: number; absent: nu
     },
   });
 
+  const [found] = beams;
   const { beam, normalization, tau = 1 } = settings;
   const cases = evaluationCases(
     dataset,
@@ -145,7 +171,8 @@ async function compare(settings: Settings): Promise<{ pruned: number; absent: nu
 
   const n = cases.length;
   assert.equal(reported, n);
-  assert.equal(found.users, n);
+  assert.equal(users, n);
+  assert.equal(found.beam, beam);
   assert.deepEqual(found.ranks, ranks);
   assert.deepEqual(found.exact.ranks, exactRanks);
   for (const k of [5, 10]) {
@@ -156,7 +183,7 @@ async function compare(settings: Settings): Promise<{ pruned: number; absent: nu
   }
   assert.equal(found.inExactTop, inTop);
   assert.equal(found.pruned, pruned);
-  assert.equal(found.absent, absent);
+  assert.equal(out, absent);
   assert.equal(found.pruningRate, inTop === 0 ? 0 : pruned / inTop);
   assert.deepEqual(found.causes, causes);
   assert.equal(found.violationShare, pruned === 0 ? 0 : causes.violation / pruned);
@@ -206,14 +233,11 @@ test("evaluate: a target that exclusion takes out is absent", async () => {
   using deviceTrie = trie.upload(device);
   const options: EvaluateOptions = {
     decoder: new ToyDecoder(device),
-    teacherForced: (histories, paths) =>
-      Promise.resolve(
-        paths.map((path, u) => path.map((_, t) => pathLogits(histories[u], path.slice(0, t)))),
-      ),
+    teacherForced: teacherForced({}),
     trie: deviceTrie,
     dataset: { ...dataset, test: cases },
     split: "test",
-    beam: 10,
+    beams: [10],
     historyLength: 20,
     excludeHistory: true,
     limitUsers: 40,
@@ -221,13 +245,38 @@ test("evaluate: a target that exclusion takes out is absent", async () => {
   const judged = cases.slice(0, 40);
   assert.ok(judged.some(({ history }, u) => again(u) && [3, 50].includes(history[0])));
   const out = await evaluate(options);
+  const [beam] = out.beams;
   const absent = judged.filter(({ history, target }) => history.includes(target));
   assert.ok(absent.length >= 20 && absent.length < 40);
   assert.equal(out.absent, absent.length);
-  judged.forEach((user, u) => assert.ok(!absent.includes(user) || out.ranks[u] === -1));
-  assert.ok(out.survival.every((share) => share >= 0 && share <= 1));
+  judged.forEach((user, u) => assert.ok(!absent.includes(user) || beam.ranks[u] === -1));
+  assert.ok(beam.survival.every((share) => share >= 0 && share <= 1));
   const kept = await evaluate({ ...options, excludeHistory: false });
   assert.equal(kept.absent, 0);
+});
+
+test("evaluate: several beams in one call are what each is alone", async () => {
+  const device = cpu({ float: "float64" });
+  using deviceTrie = trie.upload(device);
+  for (const normalization of ["children", "vocabulary"] as const) {
+    const options: Omit<EvaluateOptions, "beams"> = {
+      decoder: new ToyDecoder(device),
+      teacherForced: teacherForced({ normalization }),
+      trie: deviceTrie,
+      dataset,
+      ...{ split: "test", historyLength: 20, excludeHistory: true, normalization },
+    };
+    const together = await evaluate({ ...options, beams: [4, 12, 8] });
+    assert.deepEqual(together.beams.map(({ beam }) => beam), [4, 12, 8]);
+    assert.ok(together.beams.every(({ pruned }) => pruned > 0));
+    for (const found of together.beams) {
+      const alone = await evaluate({ ...options, beams: [found.beam] });
+      assert.deepEqual(alone, { ...together, beams: [found] });
+    }
+    for (const beams of [[], [3, 3], [0], [2.5]]) {
+      await assert.rejects(evaluate({ ...options, beams }), ArgumentError);
+    }
+  }
 });
 
 test("evaluate: a baseline on the same users", () => {

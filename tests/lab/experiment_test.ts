@@ -56,7 +56,7 @@ test("experiment: writes metrics, a checkpoint a run and a summary, and nothing 
 
   const summary = JSON.parse(readFileSync(join(out, "summary.json"), "utf8"));
   assert.deepEqual(summary, JSON.parse(JSON.stringify(summaryOf(report))));
-  assert.equal(summary.version, 1);
+  assert.equal(summary.version, 2);
   assert.deepEqual(Object.keys(summary.data), ["name", "users", "items"]);
   assert.equal(summary.data.users, 40);
   assert.equal(summary.data.items, 24);
@@ -71,14 +71,17 @@ test("experiment: writes metrics, a checkpoint a run and a summary, and nothing 
     "tokensPerSecond",
     "test",
   ]);
-  assert.deepEqual(Object.keys(summary.runs[0].test), [
-    "users",
-    "HR@5",
-    "HR@10",
-    "NDCG@5",
-    "NDCG@10",
-    "pruningRate@10",
-    "violationShare@10",
+  assert.deepEqual(Object.keys(summary.runs[0].test), ["users", "absent", "beams"]);
+  const { beams: [found, ...others] } = summary.runs[0].test;
+  assert.deepEqual(others, []);
+  assert.equal(found.beam, 10);
+  assert.equal(found["HR@10"], report.runs[0].test.beams[0].hr[10]);
+  assert.equal(found["exact NDCG@5"], report.runs[0].test.beams[0].exact.ndcg[5]);
+  assert.deepEqual(Object.keys(found), [
+    ...["HR@5", "HR@10", "NDCG@5", "NDCG@10"],
+    ...["exact HR@5", "exact HR@10", "exact NDCG@5", "exact NDCG@10"],
+    ...["beam", "inExactTop", "pruned", "pruningRate", "violationShare", "causes"],
+    ...["vacuousShare", "survival", "certifiedShare"],
   ]);
 
   const lines = readFileSync(join(out, "metrics.jsonl"), "utf8").trim().split("\n")

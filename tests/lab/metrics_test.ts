@@ -50,9 +50,7 @@ test("metrics: survival curve", () => {
 });
 
 test("metrics: where the local condition is vacuous", () => {
-  const path = (...choices: number[]): StepMargin[] =>
-    choices.map((n) => ({ logProb: 0, logBeta: 0, margin: 0, choices: n }));
-  const shares = vacuousShares([path(12, 10, 1), path(3, 11), path(11)], 10, 4);
+  const shares = vacuousShares([[12, 10, 1], [3, 11], [11]], 10, 4);
   assert.deepEqual(shares, [1 / 3, 1 / 2, 1, 0]);
 });
 

@@ -71,8 +71,8 @@ test("verifyModel: a trained run violates nothing, under both normalisations", a
     }
     // The same model was judged when it was trained.
     const run = (await trained)?.runs.find((r) => r.loss === loss);
-    assert.deepEqual(found.survival, run?.test.survival);
-    assert.deepEqual(found.causes, run?.test.causes);
+    assert.deepEqual(found.survival, run?.test.beams[0].survival);
+    assert.deepEqual(found.causes, run?.test.beams[0].causes);
     assert.deepEqual(JSON.parse(JSON.stringify(found)), found);
 
     const text = renderModelVerification(found);

@@ -4,6 +4,7 @@
  * @module
  */
 import fc from "fast-check";
+import { foldIn, keyOf, uniform } from "../../core/random.ts";
 import type { Path } from "../../models/decode/trie.ts";
 
 /** How large a catalogue may be. */
@@ -55,4 +56,47 @@ export function catalogues(size: CatalogueSize): fc.Arbitrary<Path[]> {
 /** Some of a catalogue's items, possibly all. */
 export function someItems(count: number): fc.Arbitrary<number[]> {
   return fc.subarray([...Array(count).keys()]);
+}
+
+/** What {@link titleLike} makes. */
+export interface TitleOptions {
+  /** How many items. */
+  readonly items: number;
+  /** Tokens are 1 to this; token 0 ends a title and is nowhere else. */
+  readonly tokens: number;
+  readonly seed: number;
+  /** Titles have at most so many tokens before the end, 40 unless told; at least 3. */
+  readonly longest?: number;
+}
+
+/**
+ * A catalogue such as item titles make: of every 7 titles one begins anew, and the others share their first tokens with an earlier
+ * one; then each goes on alone to its own length. So there is a wide root, choices become rare with depth, and long chains of single
+ * children end in leaves at many depths. Of every 50 titles one is that of an earlier item.
+ */
+export function titleLike({ items, tokens, seed, longest = 40 }: TitleOptions): Path[] {
+  let place = 0;
+  const draws = uniform(foldIn(keyOf(seed), 7), items * (longest + 8));
+  const draw = (below: number): number => Math.floor(draws[place++] * below);
+  const titles: number[][] = [];
+  for (let i = 0; i < items; i++) {
+    place = i * (longest + 8);
+    const like = i === 0 ? [] : titles[draw(i)];
+    const kind = draws[place++];
+    if (i > 0 && kind > 0.98) {
+      titles.push(like);
+      continue;
+    }
+    let shared = 0;
+    if (i > 0 && kind > 1 / 7) {
+      shared = Math.min(
+        1 + Math.floor(Math.log(1 - draws[place++]) / Math.log(0.8)),
+        like.length - 1,
+      );
+    }
+    const length = Math.max(shared + 1, 3 + draw(longest - 2));
+    const own = Array.from({ length: length - shared }, () => 1 + draw(tokens));
+    titles.push([...like.slice(0, shared), ...own]);
+  }
+  return titles.map((title) => [...title, 0]);
 }

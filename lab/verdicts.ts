@@ -1,0 +1,191 @@
+/**
+ * The verdict on each user of an evaluation: what the searches returned, what the exact ranking has, and why they differ.
+ *
+ * @module
+ */
+import { BeamSearch } from "../models/decode/beam_search.ts";
+import { exactTopK } from "../models/decode/exact.ts";
+import {
+  margins,
+  type NodeLogits,
+  prunedAt,
+  type PruningCause,
+  type StepMargin,
+} from "../models/decode/pruning.ts";
+import type { BeamResult, RankedItem } from "../models/decode/results.ts";
+import type { EvaluationCase } from "./data/dataset.ts";
+import type { EvaluateOptions } from "./evaluate.ts";
+import { attribute, certifiesTop } from "./metrics.ts";
+
+/** What there is to say of one user. */
+export interface Verdict {
+  /** The number of siblings of each token of the target; undefined if the target is not in the catalogue. */
+  readonly choices: readonly number[] | undefined;
+  /** By beam. */
+  readonly beams: readonly BeamVerdict[];
+}
+
+/** What there is to say of one user's search. */
+export interface BeamVerdict {
+  /** The target's place in the list, from 0, or -1. */
+  readonly rank: number;
+  /** Its place in the exact top B, or -1. */
+  readonly exactRank: number;
+  /** The step (from 1) that lost its prefix, or 0. */
+  readonly lostAt: number;
+  /** Whether the list is provably the exact one. */
+  readonly certified: boolean;
+  /** Why, for a target in the exact top B that the search did not return. */
+  readonly cause?: Exclude<PruningCause, "absent">;
+}
+
+/** A list beats the target for certain if it does so by this much: far above what rounding does to a log-probability. */
+const CLEARLY = 0.01;
+
+/** Scores this close, relative to their size, are equal within rounding. */
+const ROUNDING = { float32: 2 ** -20, float64: 2 ** -48 };
+
+/** One user's question to the model. */
+interface Query {
+  readonly tokens: readonly number[];
+  readonly excluded: readonly number[];
+  readonly leaf: number;
+  /** Whether the target is itself excluded; another item may keep its leaf in the catalogue. */
+  readonly absent: boolean;
+  /** Nodes taken out of the trie. */
+  readonly blocked: ReadonlySet<number>;
+}
+
+/** What a search says of a user, as far as it is kept. */
+interface Found {
+  readonly rank: number;
+  readonly lostAt: number;
+  readonly certified: boolean;
+  /** The log-probability of the last of B items; -Infinity if there are fewer. */
+  readonly last: number;
+}
+
+/** Judges users, by one search for each of `options.beams`. */
+export async function judgeCases(
+  cases: readonly EvaluationCase[],
+  searches: readonly BeamSearch[],
+  options: EvaluateOptions,
+): Promise<Verdict[]> {
+  const { beams, dataset, excludeHistory = false, teacherForced } = options;
+  const { trie } = options.trie;
+  const queries = cases.map(({ history, target }): Query => {
+    const excluded = excludeHistory ? history : [];
+    return {
+      tokens: dataset.prompt(history),
+      excluded,
+      leaf: trie.leafOf[target],
+      absent: excluded.includes(target),
+      blocked: new Set(trie.blockedNodes(excluded)),
+    };
+  });
+  const found: Found[][] = []; // by beam, then by user
+  for (const [b, search] of searches.entries()) {
+    const results = await search.search(...inputsOf(queries));
+    found.push(results.map((result, i) => readFound(result, queries[i], beams[b], options)));
+  }
+  const models = await teacherForced(queries.map((q) => q.tokens), queries.map((q) => q.leaf));
+  const marginsAt = (i: number, beam: number): StepMargin[] =>
+    marginsOf(queries[i], models[i], beam, options);
+
+  const widest = beams.indexOf(Math.max(...beams));
+  const paths = queries.map(({ absent }, i) => absent ? undefined : marginsAt(i, beams[widest]));
+  const open = [...queries.keys()].filter((i) => mayBeInTop(paths[i], found[widest][i]));
+  const ranks = new Map(open.map((i) => [i, -1]));
+  const exact = await exactRankings(open.map((i) => queries[i]), beams[widest], options);
+  open.forEach((i, n) => ranks.set(i, rankOf(queries[i].leaf, exact[n])));
+
+  const byBeam: BeamVerdict[][] = [];
+  for (const [b, beam] of beams.entries()) {
+    const verdicts = found[b].map(({ rank, lostAt, certified }, i): BeamVerdict => {
+      const exactRank = ranks.get(i) ?? -1;
+      return { rank, lostAt, certified, exactRank: exactRank < beam ? exactRank : -1 };
+    });
+    const pruned = open.filter((i) => verdicts[i].exactRank >= 0 && verdicts[i].rank < 0);
+    const causes = await causesOf(
+      pruned.map((i) => ({ ...queries[i], margins: marginsAt(i, beam) })),
+      beam,
+      options,
+    );
+    pruned.forEach((i, n) => verdicts[i] = { ...verdicts[i], cause: causes[n] });
+    byBeam.push(verdicts);
+  }
+  return queries.map((_, i) => ({
+    choices: paths[i]?.map((step) => step.choices),
+    beams: byBeam.map((verdicts) => verdicts[i]),
+  }));
+}
+
+/** What a search is given. */
+function inputsOf(
+  queries: readonly Query[],
+): [histories: (readonly number[])[], excluded: (readonly number[])[]] {
+  return [queries.map((q) => q.tokens), queries.map((q) => q.excluded)];
+}
+
+function readFound(
+  result: BeamResult,
+  { leaf, absent }: Query,
+  beam: number,
+  { trie: { trie }, ks = [5, 10] }: EvaluateOptions,
+): Found {
+  return {
+    rank: absent ? -1 : rankOf(leaf, result.ranking),
+    lostAt: prunedAt(trie, leaf, result.steps),
+    certified: certifiesTop(result, Math.min(Math.max(...ks), beam)),
+    last: result.ranking[beam - 1]?.logProb ?? -Infinity,
+  };
+}
+
+/** The margins along a target's path, in float64. */
+function marginsOf(
+  { leaf, blocked }: Query,
+  model: readonly NodeLogits[],
+  beam: number,
+  { trie: { trie }, normalization, tau }: EvaluateOptions,
+): StepMargin[] {
+  return margins(trie, leaf, model, { beam, normalization, tau, blocked });
+}
+
+/** Whether a target may be one of the exact B best: not so if that many returned items are clearly better. */
+function mayBeInTop(path: readonly StepMargin[] | undefined, { last }: Found): boolean {
+  if (path === undefined) return false;
+  const logProb = path.reduce((sum, step) => sum + step.logProb, 0);
+  return last <= logProb + CLEARLY;
+}
+
+async function exactRankings(
+  queries: readonly Query[],
+  beam: number,
+  { decoder, trie, normalization, tau }: EvaluateOptions,
+): Promise<(readonly RankedItem[])[]> {
+  if (queries.length === 0) return [];
+  const [histories, excluded] = inputsOf(queries);
+  return await exactTopK(decoder, trie, histories, beam, { normalization, tau, excluded });
+}
+
+/** Searches again for the users whose target was pruned, this time with traces, and tells the causes. */
+async function causesOf(
+  queries: readonly (Query & { readonly margins: readonly StepMargin[] })[],
+  beam: number,
+  { decoder, trie, normalization, tau }: EvaluateOptions,
+): Promise<(BeamVerdict["cause"])[]> {
+  if (queries.length === 0) return [];
+  using traced = new BeamSearch(decoder, trie, { beam, normalization, tau, trace: true });
+  const results = await traced.search(...inputsOf(queries));
+  const rounding = ROUNDING[trie.table.device.float];
+  return results.map(({ steps }, i) => {
+    const { leaf, margins } = queries[i];
+    const found = attribute(trie.trie, leaf, { steps, margins, beam, rounding });
+    // A target that the second search returns was lost to rounding alone.
+    return (found?.cause ?? "tie") as BeamVerdict["cause"];
+  });
+}
+
+function rankOf(leaf: number, ranking: readonly RankedItem[]): number {
+  return ranking.findIndex((item) => item.leaf === leaf);
+}
