@@ -226,7 +226,16 @@ function renderSteps(runs: readonly Run[], b: number): string {
   );
 }
 
-/** The steps that a table has columns for: all of a few, else some whose distance grows, and the last. */
+/**
+ * The steps that a table has columns for: all of up to 8, else some whose distance grows, and the last.
+ *
+ * @example
+ * ```ts
+ * import { shownSteps } from "beargrad";
+ *
+ * console.log(shownSteps(41)); // [1, 2, 3, 5, 8, 13, 21, 34, 41]
+ * ```
+ */
 export function shownSteps(steps: number): number[] {
   const all = Array.from({ length: steps }, (_, t) => t + 1);
   if (steps <= MAX_COLUMNS) return all;

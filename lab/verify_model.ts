@@ -66,7 +66,7 @@ export interface ModelVerification {
   readonly normalization: Normalization;
   /** The temperature. */
   readonly tau: number;
-  /** The budget: the largest difference of a logit on the paths between float32 device and float64 oracle. */
+  /** The budget: the largest difference of a logit along the targets' paths between float32 device and float64 oracle. */
   readonly eps: number;
   /** By theorem. */
   readonly theorems: readonly VerifiedTheorem[];
@@ -113,8 +113,8 @@ const CHUNK = 64;
  * beam search does.
  *
  * The searches run on a float32 cpu device; the probabilities along the target's path come from a float64 oracle with
- * the same weights. The budget is eps, the largest difference between a logit of the two in these users' teacher-forced rows: the gap
- * of two prefixes of t tokens may differ by 2 t eps / tau (T11), plus 2^-19 of the score (of 1 if that is more) for float32's own arithmetic. An
+ * the same weights. The budget is eps, the largest difference between the two in what they say along the
+ * targets' paths: in the logit of a child, or, under "vocabulary", in tau times the log-sum-exp of all. The gap of two prefixes of t tokens may differ by 2 t eps / tau (T11), plus 2^-19 of the score (of 1 if that is more) for float32's own arithmetic. An
  * instance that is decided by less is undecided.
  *
  * Global prefix ranks (T3) are counted in a beam search of width max(4 B, 32); where that does not settle the rank, the

@@ -24,7 +24,7 @@ export function renderModelVerification(found: ModelVerification): string {
     `"${found.normalization}", tau ${found.tau}`,
     `budget: eps = ${
       found.eps.toExponential(1)
-    }, the largest difference of a logit, float32 device against float64 oracle`,
+    }, the largest difference of a logit on the paths, float32 device against float64 oracle`,
     "",
     renderTable(
       ["", "theorem", "instances", "holds", "undecided", "violations"],

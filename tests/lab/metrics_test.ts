@@ -12,7 +12,7 @@ import {
   survivalCurve,
   vacuousShares,
 } from "../../lab/metrics.ts";
-import { margins, type StepMargin } from "../../models/decode/pruning.ts";
+import { margins } from "../../models/decode/pruning.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import type { BeamResult } from "../../models/decode/results.ts";
 import { Trie } from "../../models/decode/trie.ts";

@@ -37,13 +37,20 @@ for (const { name, skip, open } of testDevices) {
       const config = configOf(dim);
       const model = new Transformer(device, config);
       const params = initTransformer(device, config, 1);
-      /** All logits after a history and a path. */
-      const rowOf = async (tokens: readonly number[]): Promise<Float64Array> => {
+      /** All logits of each step of a path. */
+      const rowsOf = async (
+        history: readonly number[],
+        path: readonly number[],
+      ): Promise<Float64Array[]> => {
         using _scope = device.arena();
-        const T = tokens.length;
-        const hidden = model.hidden(params, device.tensor(Int32Array.from(tokens), [1, T]));
-        const logits = model.logits(params, reshape(hidden, [T, dim]));
-        return Float64Array.from((await logits.data()).slice(-V));
+        const T = history.length + path.length - 1;
+        const tokens = Int32Array.from([...history, ...path.slice(0, -1)]);
+        const hidden = model.hidden(params, device.tensor(tokens, [1, T]));
+        const logits = await model.logits(params, reshape(hidden, [T, dim])).data();
+        return path.map((_, t) => {
+          const row = history.length - 1 + t;
+          return Float64Array.from(logits.subarray(row * V, (row + 1) * V));
+        });
       };
       for (const normalization of ["children", "vocabulary"] as const) {
         const options = { normalization, tau: 1.7, beam: 2 };
@@ -53,10 +60,7 @@ for (const { name, skip, open } of testDevices) {
         const found = await forcing.logits(histories, leaves);
         for (const [u, leaf] of leaves.entries()) {
           const path = trie.pathOf(leaf);
-          const rows: Float64Array[] = [];
-          for (const t of path.keys()) {
-            rows.push(await rowOf([...histories[u], ...path.slice(0, t)]));
-          }
+          const rows = await rowsOf(histories[u], path);
           const dense: PathLogits = (before) => rows[before.length];
           assert.equal(found[u].length, path.length);
           const expected = margins(trie, leaf, dense, options);

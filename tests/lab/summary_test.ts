@@ -1,0 +1,112 @@
+/** Reports of several beams and of deep tries; the other tests of experiments see those of one beam. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { BeamEvaluation, ListScores } from "../../lab/evaluate.ts";
+import type { Report, Run } from "../../lab/experiment.ts";
+import { renderReport, shownSteps, summaryOf } from "../../lab/summary.ts";
+
+const scores = (hr: number): ListScores => ({
+  hr: { 5: hr / 2, 10: hr },
+  ndcg: { 5: hr / 4, 10: hr / 3 },
+  ranks: [0, -1],
+});
+
+function found(beam: number, steps: number): BeamEvaluation {
+  return {
+    beam,
+    ...scores(beam / 100),
+    exact: scores(beam / 50),
+    ...{ inExactTop: 10 * beam, pruned: beam, pruningRate: 0.1, violationShare: 0.5 },
+    causes: { violation: beam, displacement: 0, length: 0, tie: 0 },
+    vacuousShare: Array.from({ length: steps }, (_, t) => t / steps),
+    survival: Array.from({ length: steps }, (_, t) => 1 - t / 100),
+    certifiedShare: 0.25,
+  };
+}
+
+function reportOf(beams: readonly number[], steps: number): Report {
+  const run = (loss: "sft" | "bear"): Run => ({
+    ...{ loss, normalization: "children", steps: 7, trainSeconds: 3, tokensPerSecond: 9 },
+    test: { users: 100, absent: 2, beams: beams.map((beam) => found(beam, steps)) },
+  });
+  return {
+    dataset: { name: "titles", items: ["a", "b"], test: [] },
+    ...{ device: "cpu", adapter: "none", options: { seed: 4 }, best: undefined },
+    baselines: [{ name: "popularity", ...scores(0.04) }],
+    runs: [run("sft"), run("bear")],
+  } as unknown as Report;
+}
+
+/** The cells of the rows that begin with a name. */
+function cells(text: string, name: string): string[][] {
+  return text.split("\n").filter((line) => line.startsWith(`│ ${name} `))
+    .map((line) => line.split("│").slice(1, -1).map((cell) => cell.trim()));
+}
+
+test("report: a row for each loss and beam, a table of steps for each beam", () => {
+  const text = renderReport(reportOf([5, 10, 20], 41));
+  assert.match(text, /^Retrieved, titles: 100 test users, 2 items, beams 5, 10, 20, seed 4, cpu/);
+  assert.match(
+    text,
+    /\nOf the targets among the exact B most probable, .* B = 5, 10, 20 pruned:\n/,
+  );
+  assert.match(text, /\n2 targets are in their user's history and were excluded\.\n/);
+  assert.deepEqual(cells(text, "popularity"), [
+    ["popularity", "", ".0200", ".0400", ".0100", ".0133", "", ""],
+  ]);
+  const rows = cells(text, "sft");
+  assert.deepEqual(rows.slice(0, 3), [
+    ["sft", "5", ".0250", "", ".0125", "", "", "3"],
+    ["sft", "10", ".0500", ".1000", ".0250", ".0333", ".2000", ""],
+    ["sft", "20", ".1000", ".2000", ".0500", ".0667", ".4000", ""],
+  ]);
+  assert.deepEqual(rows[5], ["sft", "20", "200", "20", ".100", "20", "0", "0", "0", ".250"]);
+  // One standard error is that of the widest beam.
+  assert.match(text, /One standard error of a hit rate of \.2000 here is \.0400\./);
+
+  const steps = [1, 2, 3, 5, 8, 13, 21, 34, 41];
+  const heads = text.split("\n").filter((line) => line.includes("step 1 "));
+  assert.equal(heads.length, 3);
+  for (const head of heads) {
+    assert.deepEqual([...head.matchAll(/step (\d+)/g)].map((m) => Number(m[1])), steps);
+  }
+  const curves = rows.slice(6);
+  assert.equal(curves.length, 3);
+  for (const [, ...shares] of curves) {
+    const decimals = steps.map((t) => (1 - (t - 1) / 100).toFixed(3).replace(/^0/, ""));
+    assert.deepEqual(shares, decimals);
+  }
+  for (const beam of [5, 10, 20]) {
+    assert.ok(text.includes(`still in the beam, B = ${beam}; last,`));
+    assert.equal(cells(text, `at most ${beam} children`).length, 1);
+  }
+});
+
+test("report: with one beam there is no column of beams", () => {
+  const text = renderReport(reportOf([10], 3));
+  assert.match(text, /2 items, beam 10, seed 4/);
+  assert.match(text, /among the exact 10 most probable, beam search with B = 10 pruned:/);
+  assert.match(text, /still in the beam; last,/);
+  assert.deepEqual(cells(text, "sft")[0], [
+    ...["sft", ".0500", ".1000", ".0250", ".0333", ".2000", "3"],
+  ]);
+});
+
+test("report: the steps that are shown", () => {
+  assert.deepEqual(shownSteps(8), [1, 2, 3, 4, 5, 6, 7, 8]);
+  assert.deepEqual(shownSteps(9), [1, 2, 3, 5, 8, 9]);
+  assert.deepEqual(shownSteps(34), [1, 2, 3, 5, 8, 13, 21, 34]);
+  assert.deepEqual(shownSteps(163), [1, 2, 3, 5, 8, 13, 21, 34, 163]);
+});
+
+test("summary: everything that is known of each beam", () => {
+  const { version, runs } = summaryOf(reportOf([5, 20], 2));
+  assert.equal(version, 2);
+  const [, wide] = runs[0].test.beams;
+  const { hr: _, ndcg: __, ranks: ___, exact: ____, ...rest } = found(20, 2);
+  assert.deepEqual(wide, {
+    ...{ "HR@5": 0.1, "HR@10": 0.2, "NDCG@5": 0.05, "NDCG@10": 0.2 / 3 },
+    ...{ "exact HR@5": 0.2, "exact HR@10": 0.4, "exact NDCG@5": 0.1, "exact NDCG@10": 0.4 / 3 },
+    ...rest,
+  });
+});
