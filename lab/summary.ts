@@ -45,8 +45,6 @@ export type BeamSummary =
   }
   & Omit<BeamEvaluation, "hr" | "ndcg" | "ranks" | "exact">;
 
-type Metric = `${"HR" | "NDCG"}@${5 | 10}`;
-
 /** The content of `summary.json`. */
 export interface Summary {
   /** The version of this layout. */
