@@ -35,14 +35,12 @@ export interface RunSummary {
   };
 }
 
-/** What a search of one width retrieves, in `summary.json`. Lists have at most `beam` items. */
+/**
+ * What a search of one width retrieves, in `summary.json`. HR and NDCG are those of its list, of at most `beam` items; `exact` ones
+ * are those of the exact ranking.
+ */
 export type BeamSummary =
-  & {
-    readonly [
-      /** HR and NDCG of the list; `exact` is those of the exact ranking. */
-      metric in Metric | `exact ${Metric}`
-    ]: number;
-  }
+  & { readonly [metric in `${"" | "exact "}${"HR" | "NDCG"}@${5 | 10}`]: number }
   & Omit<BeamEvaluation, "hr" | "ndcg" | "ranks" | "exact">;
 
 /** The content of `summary.json`. */
