@@ -18,7 +18,7 @@
 export { capture } from "./core/capture.ts";
 export type { Captured, HostInputs, HostTensor, StepInputs } from "./core/capture.ts";
 export { cpu, type CpuOptions } from "./core/cpu_backend.ts";
-export { type WorkerConstructor, type WorkerData } from "./core/cpu_threads.ts";
+export type { WorkerConstructor, WorkerData, WorkerThread } from "./core/cpu_threads.ts";
 export type { Arena } from "./core/arena.ts";
 export { Device } from "./core/device.ts";
 export type { Recorded } from "./core/recording.ts";

@@ -4,10 +4,35 @@
  * @module
  */
 import type { Device } from "./device.ts";
+import { bytesPerElement, type DType } from "./dtype.ts";
 import { DeviceError, DTypeError, ShapeError } from "./errors.ts";
 import type { BufferUse } from "./kernel.ts";
-import { formatShape } from "./shape.ts";
+import { formatShape, type Shape, sizeOf } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
+
+/** The bytes of a tensor of `size` elements, if the device can have one. */
+export function checkedBytes(device: Device, size: number, dtype: DType): number {
+  if (dtype !== "int32" && dtype !== device.float && dtype !== device.half) {
+    throw new DTypeError(
+      `Cannot make a ${dtype} tensor: floats on this ${device.kind} device must be ${device.float}`,
+    );
+  }
+  if (dtype === "float16" && size % 4 !== 0) {
+    throw new ShapeError(
+      `Cannot make a float16 tensor: its size must be a multiple of 4, got ${size}`,
+    );
+  }
+  return size * bytesPerElement(dtype);
+}
+
+/** Refuses elements that do not fill a shape. */
+export function checkCount(action: string, shape: Shape, count: number): void {
+  const size = sizeOf(shape);
+  if (size === count) return;
+  throw new ShapeError(
+    `Cannot ${action} of shape ${formatShape(shape)}: it needs ${size} elements, got ${count}`,
+  );
+}
 
 /** Refuses a tensor that a kernel cannot take for a buffer. */
 export function checkBuffer(

@@ -5,21 +5,15 @@
  * @module
  */
 import type { Backend, BackendStats, Launch, Memory, Program, Region } from "./backend.ts";
+import { type Block, CpuMemory } from "./cpu_memory.ts";
 import { Device } from "./device.ts";
-import { type FloatDType, hostArray, type TypedArray, viewArray } from "./dtype.ts";
+import { type FloatDType, hostArray, type TypedArray } from "./dtype.ts";
 import { ArgumentError, DeviceError } from "./errors.ts";
 import { Threads, type WorkerConstructor } from "./cpu_threads.ts";
 import type { WasmFunction, WasmModule } from "./kernel.ts";
 
-const PAGE = 65536;
-const MAX_PAGES = 65536;
-const ALIGN = 64;
 /** A kernel of at least so much work (see `WasmVersion`) is shared between threads: some 30 us of one. */
 const SHARED_WORK = 2 ** 18;
-
-interface Block extends Memory {
-  readonly address: number;
-}
 
 /** A WebAssembly module at work on the device's memory; null where no variant of it is valid here. */
 type Instance = {
@@ -39,17 +33,20 @@ export interface CpuOptions {
   readonly wasm?: boolean;
   /**
    * How many threads share the work of WebAssembly kernels that have enough of it; 1 unless told. Results do not depend on it.
-   * The workers start with the first such kernel and do not keep the process alive.
+   * The workers start with the first such kernel and do not keep the process alive. Where they cannot, one thread does it all.
    */
   readonly threads?: number;
-  /** What to make workers with, if threads are more than 1: `Worker` of `node:worker_threads`. */
+  /**
+   * What to make workers with, if threads are more than 1: `Worker` of `node:worker_threads`, which Deno, Bun and Node have. The
+   * global `Worker` of Deno, Bun and browsers will not do; in a browser a cpu device has one thread, since a page may not wait.
+   */
   readonly Worker?: WorkerConstructor;
 }
 
 /**
  * Opens a cpu device.
  *
- * @throws {ArgumentError} if threads is not a positive integer, or more than 1 without a Worker.
+ * @throws {ArgumentError} if threads is not a positive integer, or more than 1 without the Worker of node:worker_threads.
  *
  * @example
  * ```ts
@@ -76,9 +73,10 @@ export function cpu(options: CpuOptions = {}): Device {
       `Cannot open a cpu device: threads must be a positive integer, got ${threads}`,
     );
   }
-  if (threads > 1 && Worker === undefined) {
+  if (threads > 1 && typeof Worker?.prototype?.on !== "function") { // what the Worker of the Web has not
     throw new ArgumentError(
-      `Cannot open a cpu device with ${threads} threads: Worker must be that of node:worker_threads, got none`,
+      `Cannot open a cpu device with ${threads} threads: Worker must be that of node:worker_threads, ` +
+        `got ${Worker === undefined ? "none" : "another"}`,
     );
   }
   const wasm = float === "float32" && options.wasm !== false;
@@ -96,12 +94,10 @@ class CpuBackend implements Backend {
     submits: 0,
     downloads: 0,
     liveBytes: 0,
-    heldBytes: PAGE,
+    heldBytes: 0,
   };
-  // Shared memory keeps the views of its old buffer valid when it grows; unshared memory detaches them.
-  readonly #memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: true });
-  #free: Block[] = [];
-  #end = ALIGN;
+  /** Absent once the device is disposed. */
+  #memory: CpuMemory | undefined = new CpuMemory(this.stats);
   readonly #modules: Map<WasmModule, Instance> | undefined;
   readonly #threads: number;
   readonly #Worker: WorkerConstructor | undefined;
@@ -120,20 +116,8 @@ class CpuBackend implements Backend {
     this.adapter = threads > 1 ? `${kernels}, ${threads} threads` : kernels;
   }
 
-  /** Best fit over the free blocks, which are kept in address order and merged when neighbours meet. */
   allocate(bytes: number): Memory {
-    const size = Math.ceil(Math.max(bytes, 1) / ALIGN) * ALIGN;
-    let best = -1;
-    for (let i = 0; i < this.#free.length; i++) {
-      const have = this.#free[i].bytes;
-      if (have >= size && (best < 0 || have < this.#free[best].bytes)) best = i;
-    }
-    this.stats.liveBytes += size;
-    if (best < 0) return { address: this.#grow(size), bytes: size } as Block;
-    const { address, bytes: have } = this.#free[best];
-    if (have === size) this.#free.splice(best, 1);
-    else this.#free[best] = { address: address + size, bytes: have - size };
-    return { address, bytes: size } as Block;
+    return this.#open().allocate(bytes);
   }
 
   part(whole: Memory, offset: number, bytes: number): Memory {
@@ -141,33 +125,21 @@ class CpuBackend implements Backend {
   }
 
   release(memory: Memory): void {
-    const { address, bytes } = memory as Block;
-    this.stats.liveBytes -= bytes;
-    let at = this.#free.findIndex((b) => b.address > address);
-    if (at < 0) at = this.#free.length;
-    const before = this.#free[at - 1];
-    const after = this.#free[at];
-    const joinsBefore = before !== undefined && before.address + before.bytes === address;
-    const joinsAfter = after !== undefined && address + bytes === after.address;
-    const merged: Block = {
-      address: joinsBefore ? before.address : address,
-      bytes: bytes + (joinsBefore ? before.bytes : 0) + (joinsAfter ? after.bytes : 0),
-    };
-    const from = joinsBefore ? at - 1 : at;
-    this.#free.splice(from, (joinsBefore ? 1 : 0) + (joinsAfter ? 1 : 0), merged);
+    this.#memory?.release(memory as Block);
   }
 
   upload(memory: Memory, data: TypedArray | Uint16Array, offset = 0): void {
     const { address } = memory as Block;
-    new Uint8Array(this.#memory.buffer, address + offset, data.byteLength)
+    new Uint8Array(this.#open().wasm.buffer, address + offset, data.byteLength)
       .set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
 
   download(regions: readonly Region[]): Promise<TypedArray[]> {
+    const memory = this.#open();
     this.stats.downloads++;
     return Promise.resolve(regions.map((region) => {
       const out = hostArray(region.dtype, region.size);
-      out.set(this.#view(region));
+      out.set(memory.view(region));
       return out;
     }));
   }
@@ -181,6 +153,7 @@ class CpuBackend implements Backend {
     const bound = launches.map((l) => this.#bind(l));
     return {
       run: (): void => {
+        this.#open();
         for (const run of bound) run();
         this.stats.launches += bound.length;
       },
@@ -189,14 +162,22 @@ class CpuBackend implements Backend {
   }
 
   dispose(): void {
-    this.#free = [];
     for (const instance of this.#modules?.values() ?? []) instance?.threads?.dispose();
+    this.#modules?.clear();
+    this.#memory = undefined;
+    this.stats.liveBytes = this.stats.heldBytes = 0;
+  }
+
+  /** The memory of a device that is in use. */
+  #open(): CpuMemory {
+    if (this.#memory) return this.#memory;
+    throw new DeviceError("Cannot use the cpu device: it must be open, but it was disposed");
   }
 
   #bind({ leading, ...launch }: Launch): () => void {
     if (leading === undefined) return this.#bindAll(launch);
     const { count, of, param } = leading;
-    const rows = this.#view(count);
+    const rows = this.#open().view(count);
     return () => { // what it is bound to depends on how many there are
       const share = Math.min(rows[0], of) / of;
       const params = { ...launch.params, [param]: Math.round(launch.params[param] * share) };
@@ -205,9 +186,10 @@ class CpuBackend implements Backend {
   }
 
   #bindAll({ kernel, regions, params }: Launch): () => void {
+    const memory = this.#open();
     const names = Object.keys(kernel.buffers);
     const { wasm } = kernel;
-    const instance = wasm && this.#instance(wasm.module);
+    const instance = wasm && this.#instance(wasm.module, memory);
     if (wasm && instance) {
       const address = Object.fromEntries(
         names.map((name, i) => [name, (regions[i].memory as Block).address]),
@@ -217,62 +199,50 @@ class CpuBackend implements Backend {
       if (this.#threads > 1 && this.#Worker && wasm.work(params) >= SHARED_WORK) {
         const { bytes, exports, scratch } = instance;
         const threads = instance.threads ??= new Threads(
-          ...[this.#Worker, bytes, this.#memory, exports, scratch] as const,
+          ...[this.#Worker, bytes, memory.wasm, exports, scratch] as const,
         );
-        return () => {
+        return untrapped(kernel.name, () => {
           if (threads.run(wasm.function, args, items)) this.stats.sharedLaunches++;
-        };
+        });
       }
       const call = instance.exports[wasm.function];
-      return () => call(...args, 0, items, instance.scratch[0]);
+      return untrapped(kernel.name, () => call(...args, 0, items, instance.scratch[0]));
     }
-    const views = Object.fromEntries(names.map((name, i) => [name, this.#view(regions[i])]));
+    const views = Object.fromEntries(names.map((name, i) => [name, memory.view(regions[i])]));
     return () => kernel.cpu(views as never, params);
   }
 
-  #instance(module: WasmModule): Instance {
+  #instance(module: WasmModule, memory: CpuMemory): Instance {
     if (this.#modules === undefined) return null;
     let instance = this.#modules.get(module);
     if (instance === undefined) {
       const bytes = module.variants.map(decodeBase64).find((b) => WebAssembly.validate(b));
-      const scratchBytes = Math.ceil(module.scratchBytes / ALIGN) * ALIGN;
       instance = bytes === undefined ? null : {
         exports: new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-          env: { memory: this.#memory },
+          env: { memory: memory.wasm },
         }).exports as Record<string, WasmFunction>,
         bytes,
-        scratch: Array.from({ length: this.#threads }, () => this.#grow(scratchBytes)),
+        scratch: Array.from({ length: this.#threads }, () => memory.reserve(module.scratchBytes)),
       };
       this.#modules.set(module, instance);
     }
     return instance;
   }
+}
 
-  #view(region: Region): TypedArray {
-    const { address } = region.memory as Block;
-    return viewArray(region.dtype, this.#memory.buffer, address, region.size);
-  }
-
-  #grow(size: number): number {
-    const address = this.#end;
-    const missing = Math.ceil((address + size - this.#memory.buffer.byteLength) / PAGE);
-    if (missing > 0) {
-      try {
-        this.#memory.grow(missing);
-      } catch {
-        this.stats.liveBytes -= size;
-        throw new DeviceError(
-          `Cannot allocate ${size} bytes on the cpu device: at most ${
-            MAX_PAGES * PAGE
-          } bytes fit, ` +
-            `and ${address} are in use`,
-        );
-      }
-      this.stats.heldBytes = this.#memory.buffer.byteLength;
+/** `run`, whose traps are errors that name the kernel. */
+function untrapped(kernel: string, run: () => void): () => void {
+  return () => {
+    try {
+      run();
+    } catch (cause) {
+      const got = cause instanceof Error ? cause.message : cause;
+      throw new DeviceError(
+        `Cannot run ${kernel}: its WebAssembly version must not trap, got: ${got}`,
+        { cause },
+      );
     }
-    this.#end = address + size;
-    return address;
-  }
+  };
 }
 
 function decodeBase64(text: string): Uint8Array<ArrayBuffer> {

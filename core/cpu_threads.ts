@@ -37,11 +37,21 @@ export interface WorkerData {
   readonly scratch: number;
 }
 
+/** A worker: as much of one of `node:worker_threads` as is used here. */
+export interface WorkerThread {
+  /** Lets the process end while the worker is there. */
+  unref(): void;
+  /** Calls `listener` when the worker fails. */
+  on(event: "error", listener: (error: Error) => void): unknown;
+}
+
 /** `Worker` of `node:worker_threads`, which Deno, Bun and Node have: as much of it as is used here. */
-export type WorkerConstructor = new (
-  source: string,
-  options: { eval: true; workerData: WorkerData },
-) => { unref(): void };
+export interface WorkerConstructor {
+  /** What a worker can do. */
+  readonly prototype: WorkerThread;
+  /** Starts a worker on a source text. */
+  new (source: string, options: { eval: true; workerData: WorkerData }): WorkerThread;
+}
 
 /** What runs in a worker. It is passed on as source text, so it may use nothing from around it. */
 function work({ bytes, memory, control, names, scratch }: WorkerData): void {
@@ -104,7 +114,12 @@ export class Threads {
     const source = `(${work})(require("node:worker_threads").workerData)`;
     const shared = { bytes, memory, control: this.#control, names: this.#names };
     for (const address of scratch.slice(1)) {
-      new Worker(source, { eval: true, workerData: { ...shared, scratch: address } }).unref();
+      const worker = new Worker(source, {
+        eval: true,
+        workerData: { ...shared, scratch: address },
+      });
+      worker.on("error", () => {}); // one that cannot start is never ready: this thread goes alone
+      worker.unref();
     }
     forgotten.register(this, this.#ints);
   }
@@ -142,7 +157,7 @@ export class Threads {
       this.#join();
     }
     if (Atomics.exchange(ints, FAILED, 0) !== 0) {
-      throw new WebAssembly.RuntimeError(`${name} failed in a worker`);
+      throw new WebAssembly.RuntimeError("a trap in a worker");
     }
     return true;
   }

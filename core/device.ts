@@ -1,12 +1,12 @@
 /**
- * A device makes tensors, runs kernels on them and gives their memory back. All of it is here, once for every
- * backend: creation, lifetimes (arenas), the one place where kernels are launched, and recording for capture.
+ * A device makes tensors, runs kernels on them and gives their memory back, the same for every backend. The one place
+ * where kernels are launched, or recorded for capture. Lifetimes are kept in `heap.ts`.
  *
  * @module
  */
 import type { Backend, BackendStats, Launch, Leading, Memory, Region } from "./backend.ts";
-import { type Arena, openArena } from "./arena.ts";
-import { checkBuffer, checkWritten, refuseForeign } from "./checks.ts";
+import type { Arena } from "./arena.ts";
+import { checkBuffer, checkCount, checkedBytes, checkWritten, refuseForeign } from "./checks.ts";
 import {
   bytesPerElement,
   deviceArray,
@@ -14,16 +14,17 @@ import {
   type FloatDType,
   type TypedArray,
 } from "./dtype.ts";
-import { CaptureError, DTypeError, ShapeError } from "./errors.ts";
+import { Heap } from "./heap.ts";
 import type { BufferUse, Kernel, ParamType, ParamValues } from "./kernel.ts";
 import { convertTo, flatten, type Nested } from "./host_data.ts";
 import { checkMovable, laidOut } from "./pack.ts";
-import { collectable, layOut, type Recorded, type Recording } from "./recording.ts";
-import { checkShape, formatShape, type Shape, sizeOf } from "./shape.ts";
+import { collectable, record, type Recorded } from "./recording.ts";
+import { checkShape, type Shape, sizeOf } from "./shape.ts";
 import { type Pack, type Storage, Tensor } from "./tensor.ts";
 
 /**
- * A device. Open one with `cpu()` or `webgpu(gpu)`.
+ * A device. Open one with `cpu()` or `webgpu(gpu)`. Once it is disposed or lost, whatever needs it throws a
+ * {@link DeviceError}; so does what does not fit into its memory.
  *
  * @example
  * ```ts
@@ -37,13 +38,13 @@ import { type Pack, type Storage, Tensor } from "./tensor.ts";
  */
 export class Device {
   readonly #backend: Backend;
-  readonly #scopes: Set<Storage>[] = [];
-  #recording: Recording | undefined;
+  readonly #heap: Heap;
   #leading: { readonly count: Tensor; readonly of: number } | undefined;
 
   /** Internal: use `cpu()` or `webgpu(gpu)`. */
   constructor(backend: Backend) {
     this.#backend = backend;
+    this.#heap = new Heap(backend);
   }
 
   /** Which kind of device this is. */
@@ -63,7 +64,7 @@ export class Device {
 
   /** Whether a captured step is being recorded: what is uploaded now, every replay will see. */
   get recording(): boolean {
-    return this.#recording !== undefined;
+    return this.#heap.recording !== undefined;
   }
 
   /** The float type that this device computes in. */
@@ -90,31 +91,32 @@ export class Device {
    *
    * @throws {ShapeError} if the arrays are ragged, the shape does not fit, or float16 elements are not a multiple of 4.
    * @throws {DTypeError} if the device has no such dtype.
+   * @throws {ArgumentError} if an element of an int32 tensor is not an integer of 32 bits.
+   * @throws {DeviceError} if it does not fit.
    */
   tensor(data: Nested | TypedArray, shape?: Shape, dtype?: DType): Tensor {
     const flat = flatten(data);
     const target = shape ?? flat.shape;
     checkShape("make a tensor", target);
-    if (sizeOf(target) !== flat.values.length) {
-      throw new ShapeError(
-        `Cannot make a tensor of shape ${formatShape(target)}: it needs ${
-          sizeOf(target)
-        } elements, ` +
-          `got ${flat.values.length}`,
-      );
-    }
+    checkCount("make a tensor", target, flat.values.length);
     const type = dtype ?? (data instanceof Int32Array ? "int32" : this.float);
-    const bytes = this.#bytes(flat.values.length, type);
+    const bytes = checkedBytes(this, flat.values.length, type);
     const values = convertTo(type, flat.values);
-    const storage = this.#store(bytes, "tensor", true);
+    const storage = this.#heap.store(bytes, "tensor", true);
     this.#backend.upload(storage.memory as Memory, deviceArray(type, values));
     return new Tensor(this, target, type, storage);
   }
 
-  /** A tensor whose elements are not yet written; `birth` names it in errors. Internal to ops. */
+  /**
+   * A tensor whose elements are not yet written; `birth` names it in errors. Internal to ops.
+   *
+   * @throws {ShapeError} if a size is not an integer from 0, or float16 elements are not a multiple of 4.
+   * @throws {DTypeError} if the device has no such dtype.
+   * @throws {DeviceError} if it does not fit.
+   */
   empty(shape: Shape, dtype: DType = this.float, birth = "empty"): Tensor {
     checkShape("make a tensor", shape);
-    const storage = this.#store(this.#bytes(sizeOf(shape), dtype), birth, false);
+    const storage = this.#heap.store(checkedBytes(this, sizeOf(shape), dtype), birth, false);
     return new Tensor(this, shape, dtype, storage);
   }
 
@@ -124,10 +126,13 @@ export class Device {
    *
    * @throws {ShapeError} if the number of elements differs, those from `at` on do not fit, or a part of a float16 tensor does not
    * begin and end at an even element.
+   * @throws {ArgumentError} if the tensor is int32 and an element is not an integer of 32 bits.
+   * @throws {CaptureError} inside a captured step.
+   * @throws {DisposedError} if the tensor's memory was given back.
    * @throws {DeviceError} if the tensor is another device's.
    */
   write(tensor: Tensor, data: TypedArray, at?: number): void {
-    this.#refuseWhileRecording("write to a tensor");
+    this.#heap.refuseRecording("write to a tensor");
     refuseForeign(this, "write to a tensor", tensor);
     checkWritten(tensor, data.length, at);
     const { dtype } = tensor;
@@ -145,7 +150,7 @@ export class Device {
    * @throws {DeviceError} if a tensor is another device's.
    */
   read(tensors: readonly Tensor[]): Promise<TypedArray[]> {
-    this.#refuseWhileRecording("read a tensor");
+    this.#heap.refuseRecording("read a tensor");
     return new Promise((resolve) => {
       for (const tensor of tensors) refuseForeign(this, "read a tensor", tensor);
       resolve(this.#backend.download(tensors.map((t) => t.region("read"))));
@@ -156,7 +161,9 @@ export class Device {
    * Runs a kernel. The only place where one is launched, or recorded.
    *
    * @throws {DTypeError} if a tensor's dtype is not the one declared.
+   * @throws {ShapeError} if a tensor is read four elements at a time and its size is not a multiple of 4.
    * @throws {DisposedError} if a tensor's memory was given back.
+   * @throws {DeviceError} if a tensor is another device's, or the kernel cannot be run or fails.
    */
   run<B extends Record<string, BufferUse>, P extends Record<string, ParamType>>(
     kernel: Kernel<B, P>,
@@ -174,7 +181,8 @@ export class Device {
     const leading = this.#leadingOf(kernel, params);
     const launch: Launch = { kernel: kernel as unknown as Kernel, regions, params, leading };
     const count = leading && this.#leading?.count.storage;
-    if (this.#recording) this.#recording.launches.push({ launch, storages, count });
+    const { recording } = this.#heap;
+    if (recording) recording.launches.push({ launch, storages, count });
     else this.#backend.launch(launch);
   }
 
@@ -198,25 +206,16 @@ export class Device {
    * While one is open, do not let other asynchronous code make tensors on the same device.
    */
   arena(): Arena {
-    return openArena(this.#scopes, (storage) => this.free(storage));
+    return this.#heap.arena();
   }
 
-  /** Gives memory back. Internal: use `Tensor.dispose` or an arena. */
+  /**
+   * Gives memory back. Internal: use `Tensor.dispose` or an arena.
+   *
+   * @throws {CaptureError} inside a captured step, if the tensor was not born in it.
+   */
   free(storage: Storage): void {
-    if (storage.state !== "live" || storage.owned) return;
-    if (this.#recording) {
-      const { transients, constants } = this.#recording;
-      if (!transients.has(storage) && !constants.has(storage)) {
-        throw new CaptureError(
-          `Cannot free the ${storage.birth} tensor inside a captured step: only tensors born in the step may be`,
-        );
-      }
-      storage.state = "freed";
-      return;
-    }
-    storage.state = "freed";
-    for (const born of this.#scopes) born.delete(storage);
-    this.#release(storage);
+    this.#heap.free(storage);
   }
 
   /**
@@ -229,23 +228,17 @@ export class Device {
    * @throws {CaptureError} inside a captured step.
    * @throws {DTypeError} if one is not of the device's float type.
    * @throws {DisposedError} if a tensor's memory was given back.
+   * @throws {DeviceError} if a tensor is another device's, or the pack does not fit.
    */
   pack(tensors: readonly Tensor[]): Tensor {
-    this.#refuseWhileRecording("pack tensors");
+    this.#heap.refuseRecording("pack tensors");
     checkMovable(tensors);
     const { whole, parts } = laidOut(this, "pack", tensors);
     const memory = whole.storage.memory as Memory;
     const pack: Pack = { memory, whole: whole.storage, live: 1 + tensors.length };
     whole.storage.pack = pack;
     for (const [storage, { offset, bytes }] of parts) {
-      const old = storage.pack?.whole;
-      this.#release(storage);
-      if (old?.state === "live") {
-        this.free(old);
-        old.state = "left";
-      }
-      storage.memory = this.#backend.part(memory, offset, bytes);
-      storage.pack = pack;
+      this.#heap.move(storage, this.#backend.part(memory, offset, bytes), pack);
     }
     return whole;
   }
@@ -258,9 +251,10 @@ export class Device {
    * @throws {ArgumentError} if there are none.
    * @throws {DTypeError} if one is not of the device's float type.
    * @throws {DisposedError} if a tensor's memory was given back.
+   * @throws {DeviceError} if a tensor is another device's, or the result does not fit.
    */
   collect(tensors: readonly Tensor[]): Tensor {
-    const recording = this.#recording;
+    const { recording } = this.#heap;
     const laid = recording ? collectable(recording, tensors) : new Set<Storage>();
     const { whole, parts } = laidOut(this, "collect", tensors, laid);
     const those = [...parts].filter(([storage]) => laid.has(storage));
@@ -273,93 +267,15 @@ export class Device {
    * do not overlap share memory. The outputs that `step` returns stay alive. Internal: use `capture`.
    *
    * @throws {CaptureError} inside another recording.
+   * @throws {DeviceError} if its memory does not fit.
    */
   record(step: () => readonly Tensor[]): Recorded {
-    this.#refuseWhileRecording("capture a step");
-    const depth = this.#scopes.length;
-    const recording: Recording = {
-      depth,
-      launches: [],
-      transients: new Set(),
-      constants: new Set(),
-      collections: [],
-    };
-    const memories: Memory[] = [];
-    const release = (): void => {
-      for (const storage of [...recording.transients, ...recording.constants]) {
-        storage.state = "freed";
-      }
-      for (const storage of recording.constants) memories.push(storage.memory as Memory);
-      for (const memory of memories) this.#backend.release(memory);
-    };
-    try {
-      this.#recording = recording;
-      const outputs = new Set(step().map((t) => (t.region("return"), t.storage)));
-      this.#recording = undefined;
-      const { program, externals } = layOut(this.#backend, recording, outputs, memories);
-      for (const storage of recording.transients) {
-        if (!outputs.has(storage)) storage.state = "captured";
-        storage.owned = true;
-      }
-      for (const storage of recording.constants) storage.owned = true;
-      const run = (): void => {
-        this.#refuseWhileRecording("run a captured step");
-        program.run();
-      };
-      const dispose = (): void => {
-        program.dispose();
-        release();
-      };
-      return { run, externals, dispose };
-    } catch (error) {
-      release();
-      throw error;
-    } finally {
-      this.#scopes.length = depth;
-      this.#recording = undefined;
-    }
+    return record(this.#backend, this.#heap, step);
   }
 
-  /** Gives all memory back. The device is of no use afterwards. */
+  /** Gives all memory back, and ends the threads. The device is of no use afterwards; twice is allowed. */
   dispose(): void {
     this.#backend.dispose();
-  }
-
-  /** Gives a storage's memory back, or its share of a pack. */
-  #release({ memory, pack }: Storage): void {
-    if (pack === undefined) {
-      if (memory) this.#backend.release(memory);
-    } else if (--pack.live === 0) this.#backend.release(pack.memory);
-  }
-
-  #store(bytes: number, birth: string, constant: boolean): Storage {
-    const storage: Storage = {
-      memory: undefined,
-      bytes,
-      birth,
-      state: "live",
-      owned: false,
-    };
-    const recording = this.#recording;
-    if (recording && !constant) recording.transients.add(storage);
-    else storage.memory = this.#backend.allocate(bytes);
-    if (recording && constant) recording.constants.add(storage);
-    if (this.#scopes.length > (recording?.depth ?? 0)) this.#scopes.at(-1)?.add(storage);
-    return storage;
-  }
-
-  #bytes(size: number, dtype: DType): number {
-    if (dtype !== "int32" && dtype !== this.float && dtype !== this.half) {
-      throw new DTypeError(
-        `Cannot make a ${dtype} tensor: floats on this ${this.kind} device must be ${this.float}`,
-      );
-    }
-    if (dtype === "float16" && size % 4 !== 0) {
-      throw new ShapeError(
-        `Cannot make a float16 tensor: its size must be a multiple of 4, got ${size}`,
-      );
-    }
-    return size * bytesPerElement(dtype);
   }
 
   #leadingOf<P extends Record<string, ParamType>>(
@@ -371,13 +287,5 @@ export class Device {
     const { count, of } = this.#leading;
     if (params[param] % of !== 0) return undefined;
     return { count: count.region("count rows by"), of, param };
-  }
-
-  #refuseWhileRecording(action: string): void {
-    if (this.#recording) {
-      throw new CaptureError(
-        `Cannot ${action} inside a captured step: a step must be free of reads and writes by the host`,
-      );
-    }
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Backend, Launch, Memory, Program } from "./backend.ts";
+import type { Heap } from "./heap.ts";
 import { isAll, type Part } from "./pack.ts";
 import { planSlots } from "./plan.ts";
 import type { Storage, Tensor } from "./tensor.ts";
@@ -51,6 +52,57 @@ export interface Recorded {
 }
 
 /**
+ * Runs `step` without launching anything and lays out what it would have launched; the outputs that it returns stay
+ * alive.
+ *
+ * @throws {CaptureError} inside another recording.
+ */
+export function record(backend: Backend, heap: Heap, step: () => readonly Tensor[]): Recorded {
+  heap.refuseRecording("capture a step");
+  const { depth } = heap;
+  const recording: Recording = {
+    depth,
+    launches: [],
+    transients: new Set(),
+    constants: new Set(),
+    collections: [],
+  };
+  const { transients, constants } = recording;
+  const memories: Memory[] = [];
+  const release = (): void => {
+    for (const storage of [...transients, ...constants]) storage.state = "freed";
+    for (const storage of constants) memories.push(storage.memory as Memory);
+    for (const memory of memories) backend.release(memory);
+  };
+  try {
+    heap.recording = recording;
+    const outputs = new Set(step().map((t) => (t.region("return"), t.storage)));
+    heap.recording = undefined;
+    const { program, externals } = layOut(backend, recording, outputs, memories);
+    for (const storage of transients) {
+      if (!outputs.has(storage)) storage.state = "captured";
+      storage.owned = true;
+    }
+    for (const storage of constants) storage.owned = true;
+    const run = (): void => {
+      heap.refuseRecording("run a captured step");
+      program.run();
+    };
+    const dispose = (): void => {
+      program.dispose();
+      release();
+    };
+    return { run, externals, dispose };
+  } catch (error) {
+    release();
+    throw error;
+  } finally {
+    heap.forget(depth);
+    heap.recording = undefined;
+  }
+}
+
+/**
  * The storages of `tensors` that may lie in one memory: those born in the step that lie in no such memory yet, and of
  * which one tensor is here and is all. A launch that reads one of them beside another that it writes would have one
  * buffer in two roles, which WebGPU forbids: those that are read so may not.
@@ -82,7 +134,7 @@ export function collectable(
  * Lays out the storages of a recording, in memory that it adds to `memories`: intermediates whose lives do not overlap
  * share it. A tensor from outside that has moved since is found where it is.
  */
-export function layOut(
+function layOut(
   backend: Backend,
   { launches, transients, constants, collections }: Recording,
   outputs: ReadonlySet<Storage>,

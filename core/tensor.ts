@@ -1,6 +1,6 @@
 /**
- * Tensors: a shape, a dtype, and memory on a device. Always contiguous and row-major; never written to
- * after birth, except parameters by an optimiser.
+ * Tensors: a shape, a dtype, and memory on a device. Always contiguous and row-major. What an op returns is never written
+ * to again; only state is: parameters, moments, meters and attention caches, and whatever the host writes.
  *
  * @module
  */

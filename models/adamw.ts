@@ -1,7 +1,7 @@
 /**
- * AdamW over a tree of parameters. Apart from the total of a `Meter` this is the one place where tensors are written in
- * place: parameters and moments keep their memory from step to step, so that a captured step finds them again. All
- * parameters lie in a row, and so do the moments and the gradients: a step is three launches, however many there are.
+ * AdamW over a tree of parameters. Parameters and moments are written in place: they keep their memory from step to step, so
+ * that a captured step finds them again. All parameters lie in a row, and so do the moments and the gradients: a step is
+ * three launches, however many there are.
  *
  * @module
  */

@@ -3,10 +3,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
+import { capture } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
+import { Threads, type WorkerConstructor } from "../../core/cpu_threads.ts";
 import type { Device } from "../../core/device.ts";
 import { ArgumentError } from "../../core/errors.ts";
-import type { Kernel } from "../../core/kernel.ts";
+import { defineKernel, type Kernel } from "../../core/kernel.ts";
+import type { Tensor } from "../../core/tensor.ts";
 import { kernels } from "../../kernels/index.ts";
 import { check } from "./harness.ts";
 
@@ -44,6 +47,141 @@ for (const kernel of kernels) {
 
 test("threads: a device alone shares nothing", () => {
   assert.equal(alone.stats.sharedLaunches, 0);
+});
+
+/**
+ * Two functions of an address, two items and a scratch address: `trap` is `unreachable`, `fine` does nothing. It imports
+ * memory 1 65536 shared as env.memory. By the sections of the WebAssembly specification, one a line.
+ */
+const TRAPS = btoa(String.fromCharCode(
+  ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+  ...[1, 8, 1, 0x60, 4, 0x7f, 0x7f, 0x7f, 0x7f, 0], // types: (i32, i32, i32, i32) -> ()
+  ...[2, 18, 1, 3, 0x65, 0x6e, 0x76, 6, 0x6d, 0x65, 0x6d, 0x6f, 0x72, 0x79, 2, 3, 1, 0x80, 0x80, 4],
+  ...[3, 3, 2, 0, 0],
+  ...[7, 15, 2, 4, 0x74, 0x72, 0x61, 0x70, 0, 0, 4, 0x66, 0x69, 0x6e, 0x65, 0, 1], // exports
+  ...[10, 8, 2, 3, 0, 0, 0x0b, 2, 0, 0x0b], // code
+));
+const module = { variants: [TRAPS], scratchBytes: 64 };
+
+/** A kernel of one buffer that is one of these functions. */
+const kernelOf = (name: "trap" | "fine") =>
+  defineKernel({
+    name: `the ${name} kernel`,
+    buffers: { x: "update float" },
+    params: {},
+    cpu() {},
+    wasm: { module, function: name, args: ({ x }) => [x], items: () => 8, work: () => Infinity },
+    invocations: () => 1,
+    wgsl: "fn kernel(i: u32) {}",
+    cases: () => [],
+  });
+
+/** A device with a worker that is up, and a tensor on it. */
+async function twoThreads(): Promise<{ device: Device; buffers: { x: Tensor } }> {
+  const device = cpu({ threads: 2, Worker });
+  const buffers = { x: device.tensor([1]) };
+  for (let i = 0; i < 100 && device.stats.sharedLaunches === 0; i++) {
+    device.run(kernelOf("fine"), buffers, {});
+    await setTimeout(20);
+  }
+  assert.ok(device.stats.sharedLaunches > 0);
+  return { device, buffers };
+}
+
+test("threads: a kernel that traps is named, and the next one is not charged for it", async () => {
+  const one = cpu();
+  for (
+    const { device, buffers } of [
+      { device: one, buffers: { x: one.tensor([1]) } },
+      await twoThreads(),
+    ]
+  ) {
+    for (let i = 0; i < 3; i++) {
+      assert.throws(() => device.run(kernelOf("trap"), buffers, {}), {
+        name: "DeviceError",
+        message: /^Cannot run the trap kernel: its WebAssembly version must not trap, got: [^\n]+$/,
+      });
+      device.run(kernelOf("fine"), buffers, {});
+    }
+    device.dispose();
+  }
+});
+
+test("threads: a disposed device refuses, and waits for nobody", async () => {
+  const { device, buffers } = await twoThreads();
+  const step = capture(device, () => (device.run(kernelOf("fine"), buffers, {}), buffers));
+  step({});
+  const scope = device.arena();
+  device.tensor([2]);
+  device.dispose();
+  device.dispose();
+  const gone = {
+    name: "DeviceError",
+    message: "Cannot use the cpu device: it must be open, but it was disposed",
+  };
+  const { wait } = Atomics;
+  Atomics.wait = () => {
+    throw new Error("it waits for workers that have ended");
+  };
+  try {
+    assert.throws(() => device.run(kernelOf("fine"), buffers, {}), gone);
+    assert.throws(() => step({}), gone);
+    assert.throws(() => device.tensor([1]), gone);
+    assert.throws(() => device.write(buffers.x, Float32Array.of(1)), gone);
+    await assert.rejects(buffers.x.data(), gone);
+    scope[Symbol.dispose]();
+    step.dispose();
+    assert.deepEqual([device.stats.liveBytes, device.stats.heldBytes], [0, 0]);
+  } finally {
+    Atomics.wait = wait;
+  }
+});
+
+test("threads: workers that have ended leave all of a function to the caller", async () => {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+  const bytes = Uint8Array.from(atob(TRAPS), (char) => char.charCodeAt(0));
+  const items: number[][] = [];
+  const exports = { fine: (_: number, ...range: number[]) => void items.push(range) };
+  const threads = new Threads(Worker, bytes, memory, exports, [0, 0]);
+  for (let i = 0; i < 100 && !threads.run("fine", [0], 8); i++) await setTimeout(20);
+  threads.dispose();
+  items.length = 0;
+  const { wait } = Atomics;
+  Atomics.wait = () => {
+    throw new Error("it waits for workers that have ended");
+  };
+  try {
+    assert.equal(threads.run("fine", [0], 8), false);
+    assert.deepEqual(items, [[0, 8, 0]]);
+  } finally {
+    Atomics.wait = wait;
+  }
+});
+
+test("threads: a worker that cannot start leaves the work to the caller", async () => {
+  class Broken extends Worker {
+    constructor(_: string, options: ConstructorParameters<typeof Worker>[1]) {
+      super("throw new Error('broken')", options);
+    }
+  }
+  const device = cpu({ threads: 2, Worker: Broken });
+  const x = device.tensor([1]);
+  for (let i = 0; i < 5; i++) {
+    device.run(kernelOf("fine"), { x }, {});
+    await setTimeout(50);
+  }
+  assert.deepEqual([device.stats.launches, device.stats.sharedLaunches], [5, 0]);
+});
+
+test("threads: the Worker of the Web is refused", () => {
+  class WebWorker {
+    postMessage(): void {}
+    terminate(): void {}
+  }
+  assert.throws(
+    () => cpu({ threads: 2, Worker: WebWorker as unknown as WorkerConstructor }),
+    /^ArgumentError: .* Worker must be that of node:worker_threads, got another$/,
+  );
 });
 
 test("threads: their number must be a positive integer", () => {

@@ -1,0 +1,100 @@
+/**
+ * Lifetimes. A storage is born with memory of its own or, inside a captured step, without; it ends by hand, with the
+ * arena that it was born in, or with the captured step that owns it.
+ *
+ * @module
+ */
+import { type Arena, openArena } from "./arena.ts";
+import type { Backend, Memory } from "./backend.ts";
+import { CaptureError } from "./errors.ts";
+import type { Recording } from "./recording.ts";
+import type { Pack, Storage } from "./tensor.ts";
+
+/** The storages of a device. */
+export class Heap {
+  readonly #backend: Backend;
+  readonly #scopes: Set<Storage>[] = [];
+  /** The captured step that is being recorded, if one is. */
+  recording: Recording | undefined;
+
+  /** Storages in this backend's memory. */
+  constructor(backend: Backend) {
+    this.#backend = backend;
+  }
+
+  /** How many arenas are open. */
+  get depth(): number {
+    return this.#scopes.length;
+  }
+
+  /** A storage; `constant` says that the host will write it now, so that it needs memory even in a recording. */
+  store(bytes: number, birth: string, constant: boolean): Storage {
+    const storage: Storage = { memory: undefined, bytes, birth, state: "live", owned: false };
+    const { recording } = this;
+    if (recording && !constant) recording.transients.add(storage);
+    else storage.memory = this.#backend.allocate(bytes);
+    if (recording && constant) recording.constants.add(storage);
+    if (this.depth > (recording?.depth ?? 0)) this.#scopes.at(-1)?.add(storage);
+    return storage;
+  }
+
+  /** Opens an arena inside those that are open. */
+  arena(): Arena {
+    return openArena(this.#scopes, (storage) => this.free(storage));
+  }
+
+  /** Forgets the arenas beyond the first `depth`, without freeing what was born in them. */
+  forget(depth: number): void {
+    this.#scopes.length = depth;
+  }
+
+  /**
+   * Ends a storage, once; one that a captured step owns ends with that step.
+   *
+   * @throws {CaptureError} if a step is being recorded and the storage is not born in it.
+   */
+  free(storage: Storage): void {
+    if (storage.state !== "live" || storage.owned) return;
+    if (this.recording) {
+      const { transients, constants } = this.recording;
+      if (!transients.has(storage) && !constants.has(storage)) {
+        throw new CaptureError(
+          `Cannot free the ${storage.birth} tensor inside a captured step: only tensors born in the step may be`,
+        );
+      }
+      storage.state = "freed";
+      return;
+    }
+    storage.state = "freed";
+    for (const born of this.#scopes) born.delete(storage);
+    this.#release(storage);
+  }
+
+  /** Gives a storage another place, in a pack. A pack that it was in before is of no use any more. */
+  move(storage: Storage, memory: Memory, pack: Pack): void {
+    const old = storage.pack?.whole;
+    this.#release(storage);
+    if (old?.state === "live") {
+      this.free(old);
+      old.state = "left";
+    }
+    storage.memory = memory;
+    storage.pack = pack;
+  }
+
+  /** @throws {CaptureError} if a step is being recorded. */
+  refuseRecording(action: string): void {
+    if (this.recording) {
+      throw new CaptureError(
+        `Cannot ${action} inside a captured step: a step must be free of reads and writes by the host`,
+      );
+    }
+  }
+
+  /** Gives a storage's memory back, or its share of a pack. */
+  #release({ memory, pack }: Storage): void {
+    if (pack === undefined) {
+      if (memory) this.#backend.release(memory);
+    } else if (--pack.live === 0) this.#backend.release(pack.memory);
+  }
+}
