@@ -63,6 +63,8 @@ export * from "./ops/weighted_mean.ts";
 export * from "./models/adamw.ts";
 export * from "./models/checkpoint.ts";
 export * from "./models/checkpoint_config.ts";
+export * from "./models/lora.ts";
+export * from "./models/lora_peft.ts";
 export * from "./models/meter.ts";
 export * from "./models/safetensors.ts";
 export * from "./models/schedule.ts";
@@ -83,6 +85,7 @@ export * from "./models/decode/results.ts";
 export type { Semantics, SemanticsOptions } from "./models/decode/semantics.ts";
 export * from "./models/decode/trie.ts";
 
+export { type Adapter, loadAdapter, saveAdapter } from "./lab/adapter_folder.ts";
 export * from "./lab/baselines.ts";
 export * from "./lab/checkpoint.ts";
 export * from "./lab/devices.ts";

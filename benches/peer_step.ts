@@ -9,7 +9,12 @@
 import * as jax from "@jax-js/jax";
 import { cpu } from "../core/cpu_backend.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { initTransformer, ropeTable, type TransformerConfig } from "../models/transformer.ts";
+import {
+  initTransformer,
+  type LayerParams,
+  ropeTable,
+  type TransformerConfig,
+} from "../models/transformer.ts";
 import { RATE, SEED, type Steps } from "./train_step.ts";
 import { type ConfigName, decoderConfig, workload } from "./workload.ts";
 
@@ -164,11 +169,13 @@ async function initialParams(config: TransformerConfig): Promise<Params> {
     data.set(await t.data());
     return np.array(data).reshape([rows, ...t.shape.slice(1)]);
   };
-  const layers = await Promise.all(params.layers.map(async (layer) =>
-    Object.fromEntries(
-      await Promise.all(Object.entries(layer).map(async ([name, t]) => [name, await array(t)])),
-    ) as Layer
-  ));
+  const layers = await Promise.all(
+    params.layers.map(async (layer: LayerParams) =>
+      Object.fromEntries(
+        await Promise.all(Object.entries(layer).map(async ([name, t]) => [name, await array(t)])),
+      ) as Layer
+    ),
+  );
   const embed = await array(params.embed, paddedWidth(config.vocabSize));
   const norm = await array(params.norm);
   device.dispose();

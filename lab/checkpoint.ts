@@ -1,26 +1,40 @@
 /**
- * Run folders. `config.json` and `model.safetensors` hold the model as Hugging Face lays it out, for others to use;
- * `state.safetensors` holds everything that going on needs, in the device's exact float type. It is one file, renamed
- * into place in one step after the other two: a run resumes from the last one that was complete.
+ * Run folders. `config.json` and `model.safetensors` hold the model as Hugging Face lays it out, for others to use; where
+ * only an adapter is trained, `adapter_config.json` and `adapter_model.safetensors` hold it as PEFT lays it out instead.
+ * `state.safetensors` holds everything that going on needs of what is trained, in the device's exact float type. It is one
+ * file, renamed into place in one step after the other two: a run resumes from the last one that was complete.
  *
  * @module
  */
 import { join } from "node:path";
-import { CheckpointError, NonFiniteError } from "../core/errors.ts";
+import { CheckpointError } from "../core/errors.ts";
 import { type Tree, treeLeaves } from "../core/tree.ts";
 import { readTree, toHuggingFace, writeTree } from "../models/checkpoint.ts";
 import { configToJson } from "../models/checkpoint_config.ts";
+import type { LoraConfig } from "../models/lora.ts";
 import { decodeSafetensors, encodeSafetensors, type SafeTensors } from "../models/safetensors.ts";
 import type { TransformerConfig } from "../models/transformer.ts";
+import { writeAdapter } from "./adapter_folder.ts";
 import { makeFolder, readIfPresent, writeFileAtomic } from "./files.ts";
+import { checkFinite } from "./finite.ts";
 
 const STATE = "state.safetensors";
 /** Changed whenever the state's layout is. */
 const FORMAT = "beargrad run 2";
 
+/** The model of a run. */
+export interface RunModel {
+  /** Its configuration. */
+  readonly config: TransformerConfig;
+  /** The settings of its adapter, where that is what is trained. */
+  readonly lora?: LoraConfig;
+  /** The name or the folder of the model that the adapter adapts. */
+  readonly base?: string;
+}
+
 /** What changes in a run as it goes, on the device: the weights and AdamW's moments of them. */
 export interface RunTensors {
-  /** The weights of a transformer. */
+  /** The weights of a transformer or of an adapter, whichever is trained. */
   readonly params: Tree;
   /** The first moments. */
   readonly first: Tree;
@@ -60,7 +74,7 @@ export interface SavedRun extends RunProgress {
  * import { checkRecipe, loadRun, restoreRun, saveRun } from "beargrad";
  *
  * const tensors = { params, first: optimizer.first, second: optimizer.second };
- * await saveRun("runs/bear", model.config, recipe, { step: 200, epoch: 1, seconds: 31.5 }, tensors);
+ * await saveRun("runs/bear", model, recipe, { step: 200, epoch: 1, seconds: 31.5 }, tensors);
  *
  * const saved = loadRun("runs/bear");
  * checkRecipe(saved, recipe);
@@ -69,7 +83,7 @@ export interface SavedRun extends RunProgress {
  */
 export async function saveRun(
   folder: string,
-  config: TransformerConfig,
+  { config, lora, base }: RunModel,
   recipe: object,
   progress: RunProgress,
   { params, first, second }: RunTensors,
@@ -88,26 +102,17 @@ export async function saveRun(
     seconds: `${progress.seconds}`,
     recipe: JSON.stringify(recipe),
   };
-  makeFolder(folder);
-  const json = JSON.stringify(configToJson(config), undefined, 2);
-  writeFileAtomic(join(folder, "config.json"), `${json}\n`);
-  writeFileAtomic(
-    join(folder, "model.safetensors"),
-    encodeSafetensors(toHuggingFace(weights, config), { format: "pt" }),
-  );
+  if (lora) writeAdapter(folder, config, lora, weights, base);
+  else writeModel(folder, config, weights);
   writeFileAtomic(join(folder, STATE), encodeSafetensors(tensors, metadata));
 }
 
-/** A run of NaNs must not take the place of the last good save. */
-function checkFinite(folder: string, tensors: SafeTensors): void {
-  for (const [path, { data }] of Object.entries(tensors)) {
-    const bad = data.findIndex((x) => !Number.isFinite(x));
-    if (bad >= 0) {
-      throw new NonFiniteError(
-        `Cannot save ${folder}: its tensors must be finite, got ${data[bad]} in ${path}`,
-      );
-    }
-  }
+function writeModel(folder: string, config: TransformerConfig, weights: SafeTensors): void {
+  const tensors = encodeSafetensors(toHuggingFace(weights, config), { format: "pt" });
+  makeFolder(folder);
+  const json = JSON.stringify(configToJson(config), undefined, 2);
+  writeFileAtomic(join(folder, "config.json"), `${json}\n`);
+  writeFileAtomic(join(folder, "model.safetensors"), tensors);
 }
 
 /**

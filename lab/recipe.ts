@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Device } from "../core/device.ts";
+import type { LoraConfig } from "../models/lora.ts";
 import type { LossName } from "../models/losses/loss.ts";
 import type { TransformerConfig } from "../models/transformer.ts";
 import { type Dataset, leaveOneOut } from "./data/dataset.ts";
@@ -54,6 +55,10 @@ export interface Recipe {
   readonly warmup: number;
   /** Decoupled weight decay of the matrices. */
   readonly decay: number;
+  /** The folder of the pretrained model that is trained on, if there is one. */
+  readonly model?: string;
+  /** The adapter, where it alone is trained. */
+  readonly lora?: LoraConfig;
 }
 
 /** AdamW's betas. */

@@ -92,7 +92,9 @@ export class RunFolders {
   async save(recipe: Recipe, trainer: Trainer, seconds: number): Promise<void> {
     const { epoch, stepsPerEpoch, model, tensors } = trainer;
     const progress = { epoch, step: epoch * stepsPerEpoch, seconds };
-    await saveRun(join(this.#folder, runName(recipe)), model.config, recipe, progress, tensors);
+    const { config, lora } = model;
+    const folder = join(this.#folder, runName(recipe));
+    await saveRun(folder, { config, lora, base: recipe.model }, recipe, progress, tensors);
   }
 
   /** Appends a line to `metrics.jsonl`. */

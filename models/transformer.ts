@@ -16,6 +16,8 @@ import { addRmsNorm, rmsNorm } from "../ops/rms_norm.ts";
 import { rope, type RopeTable } from "../ops/rope.ts";
 import { swiglu } from "../ops/swiglu.ts";
 import { takeRows } from "../ops/take_rows.ts";
+import { adaptedLinear } from "./adapted_linear.ts";
+import { checkLora, type LoraConfig } from "./lora_config.ts";
 import {
   checkConfig,
   type RopeScaling,
@@ -26,6 +28,7 @@ import {
 export {
   initTransformer,
   type LayerParams,
+  type LayerWeights,
   parameterCount,
   type RopeScaling,
   type TransformerConfig,
@@ -101,18 +104,22 @@ export function ropeTable(
 export class Transformer implements Disposable {
   /** Its configuration. */
   readonly config: TransformerConfig;
+  /** The settings of the adapter that its weights may carry. */
+  readonly lora: LoraConfig | undefined;
   /** The device that holds its table. */
   readonly device: Device;
   readonly #rope: RopeTable;
 
   /**
-   * Prepares the table of angles on the device.
+   * Prepares the table of angles on the device. `lora` is needed for weights out of {@link withLora} alone.
    *
-   * @throws {ArgumentError} if the configuration is not possible.
+   * @throws {ArgumentError} if the configuration or the adapter is not possible.
    */
-  constructor(device: Device, config: TransformerConfig) {
+  constructor(device: Device, config: TransformerConfig, lora?: LoraConfig) {
     checkConfig(config);
+    if (lora) checkLora(lora);
     this.config = config;
+    this.lora = lora;
     this.device = device;
     const { maxLength, headDim, ropeTheta, ropeScaling } = config;
     const angles = ropeTable(maxLength, headDim, ropeTheta, ropeScaling);
@@ -159,7 +166,10 @@ export class Transformer implements Disposable {
     const { dim, heads, kvHeads, headDim: D, dropout: rate, normEps } = this.config;
     const [B, T] = tokens.shape;
     let stream = 0;
-    const drop = (x: Tensor): Tensor => dropoutKey ? dropout(x, rate, dropoutKey, stream++) : x;
+    const dropAt = (share: number) => (x: Tensor): Tensor =>
+      dropoutKey ? dropout(x, share, dropoutKey, stream++) : x;
+    const drop = dropAt(rate);
+    const apply = adaptedLinear(this.config, this.lora, dropAt(this.lora?.dropout ?? 0));
 
     let x = drop(takeRows(params.embed, tokens)); // (B, T, C)
     let normed = rmsNorm(x, params.layers[0].attnNorm, normEps);
@@ -167,16 +177,16 @@ export class Transformer implements Disposable {
       ({ sum: x, normed } = addRmsNorm(x, drop(branch), norm, normEps));
     };
     params.layers.forEach((layer, l) => {
-      const qkv = reshape(linear(normed, layer.qkv), [B, T, heads + 2 * kvHeads, D]);
+      const qkv = reshape(apply(normed, layer, "qkv"), [B, T, heads + 2 * kvHeads, D]);
       const turned = rope(qkv, this.#rope, positions, heads + kvHeads); // not the values
       if (rows && l + 1 === params.layers.length) {
         x = reshape(takeRows(reshape(x, [B * T, dim]), rows), [rows.size, 1, dim]);
       }
       const mixed = reshape(attend(l, turned), [...x.shape.slice(0, 2), heads * D]);
-      residual(linear(mixed, layer.output), layer.mlpNorm);
+      residual(apply(mixed, layer, "output"), layer.mlpNorm);
 
-      const inner = swiglu(linear(normed, layer.gateUp)); // (B, T, F)
-      residual(linear(inner, layer.down), params.layers[l + 1]?.attnNorm ?? params.norm);
+      const inner = swiglu(apply(normed, layer, "gateUp")); // (B, T, F)
+      residual(apply(inner, layer, "down"), params.layers[l + 1]?.attnNorm ?? params.norm);
     });
     return normed;
   }

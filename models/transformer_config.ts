@@ -9,6 +9,7 @@ import { foldIn, keyOf, normal } from "../core/random.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { MAX_HEAD_SIZE } from "../kernels/attention.ts";
+import type { LayerLora } from "./lora_config.ts";
 
 /**
  * How the rotary positions of Llama 3.1 and later are stretched beyond the length that the model was first trained for: waves
@@ -55,7 +56,7 @@ export interface TransformerConfig {
   readonly tiedEmbeddings: boolean;
 }
 
-/** The weights of one block; matrices are (out, in). */
+/** The own weights of one block; matrices are (out, in). */
 export type LayerParams = {
   /** (C). */
   readonly attnNorm: Tensor;
@@ -71,12 +72,18 @@ export type LayerParams = {
   readonly down: Tensor;
 };
 
+/** What a block is run with: its own weights and, where it is adapted, the updates of its matrices. */
+export type LayerWeights = LayerParams & {
+  /** See {@link withLora}. */
+  readonly lora?: LayerLora;
+};
+
 /** The weights of a transformer, a plain record tree. */
 export type TransformerParams = {
   /** (V, C). */
   readonly embed: Tensor;
   /** One record a block. */
-  readonly layers: readonly LayerParams[];
+  readonly layers: readonly LayerWeights[];
   /** (C). */
   readonly norm: Tensor;
   /** (V, C), where the embedding is not tied to it. */

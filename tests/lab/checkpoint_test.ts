@@ -112,7 +112,13 @@ for (const { name, skip, open } of testDevices) {
 
       const before = start(device);
       before.train(0, 4);
-      await saveRun(folder, CONFIG, RECIPE, { step: 4, epoch: 2, seconds: 1.5 }, before.tensors);
+      await saveRun(
+        folder,
+        { config: CONFIG },
+        RECIPE,
+        { step: 4, epoch: 2, seconds: 1.5 },
+        before.tensors,
+      );
       const after = start(device, 77);
       const saved = loadRun(folder);
       restoreRun(saved, after.tensors);
@@ -128,7 +134,7 @@ test(
     const folder = join(parent, "new", "run");
     const run = start(cpu());
     const progress = { step: 12, epoch: 3, seconds: 0.1 + 0.2 };
-    await saveRun(folder, CONFIG, RECIPE, progress, run.tensors);
+    await saveRun(folder, { config: CONFIG }, RECIPE, progress, run.tensors);
     assert.deepEqual(readdirSync(folder).sort(), [
       "config.json",
       "model.safetensors",
@@ -153,12 +159,18 @@ test(
   inFolder(async (folder) => {
     const device = cpu();
     const run = start(device);
-    await saveRun(folder, CONFIG, RECIPE, { step: 1, epoch: 1, seconds: 1 }, run.tensors);
+    await saveRun(
+      folder,
+      { config: CONFIG },
+      RECIPE,
+      { step: 1, epoch: 1, seconds: 1 },
+      run.tensors,
+    );
     const old = await bits(device, run.tensors);
     run.train(0, 3);
     mkdirSync(join(folder, ".state.safetensors.tmp")); // where the new state would go first
     await assert.rejects(
-      saveRun(folder, CONFIG, RECIPE, { step: 2, epoch: 2, seconds: 2 }, run.tensors),
+      saveRun(folder, { config: CONFIG }, RECIPE, { step: 2, epoch: 2, seconds: 2 }, run.tensors),
       DataError,
     );
     const saved = loadRun(folder);
@@ -184,7 +196,13 @@ test(
   "run folder: a damaged state is refused by name",
   inFolder(async (folder) => {
     const path = join(folder, "state.safetensors");
-    await saveRun(folder, CONFIG, RECIPE, { step: 1, epoch: 1, seconds: 1 }, start(cpu()).tensors);
+    await saveRun(
+      folder,
+      { config: CONFIG },
+      RECIPE,
+      { step: 1, epoch: 1, seconds: 1 },
+      start(cpu()).tensors,
+    );
     const { tensors, metadata } = decodeSafetensors(readFileSync(path));
     const changes = [
       [{ step: "1.5" }, /its step must be a count, got 1.5$/],
@@ -213,7 +231,13 @@ test(
   "run folder: tensors of another float type or model are refused, and nothing is written",
   inFolder(async (folder) => {
     const path = join(folder, "state.safetensors");
-    await saveRun(folder, CONFIG, RECIPE, { step: 1, epoch: 1, seconds: 1 }, start(cpu()).tensors);
+    await saveRun(
+      folder,
+      { config: CONFIG },
+      RECIPE,
+      { step: 1, epoch: 1, seconds: 1 },
+      start(cpu()).tensors,
+    );
     const saved = loadRun(folder);
     refuses(
       () => restoreRun(saved, start(cpu({ float: "float64" })).tensors),
@@ -234,7 +258,13 @@ test(
 test(
   "run folder: another recipe is refused by its first field that differs",
   inFolder(async (folder) => {
-    await saveRun(folder, CONFIG, RECIPE, { step: 1, epoch: 1, seconds: 1 }, start(cpu()).tensors);
+    await saveRun(
+      folder,
+      { config: CONFIG },
+      RECIPE,
+      { step: 1, epoch: 1, seconds: 1 },
+      start(cpu()).tensors,
+    );
     const saved = loadRun(folder);
     checkRecipe(saved, RECIPE);
     checkRecipe(saved, { seed: 0, sizes: { heads: 1, dim: 4 }, lr: 0.01, loss: "bear" });
