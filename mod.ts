@@ -86,6 +86,7 @@ export type { Semantics, SemanticsOptions } from "./models/decode/semantics.ts";
 export * from "./models/decode/trie.ts";
 
 export { type Adapter, loadAdapter, saveAdapter } from "./lab/adapter_folder.ts";
+export * from "./lab/adapter_training.ts";
 export * from "./lab/baselines.ts";
 export * from "./lab/checkpoint.ts";
 export * from "./lab/devices.ts";

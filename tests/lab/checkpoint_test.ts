@@ -1,15 +1,6 @@
 /** Run folders: what is saved is restored to the bit, crashes and foreign recipes included. */
 import assert from "node:assert/strict";
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
@@ -34,6 +25,7 @@ import {
   type TransformerParams,
 } from "../../models/transformer.ts";
 import { testDevices } from "../devices.ts";
+import { inFolder } from "./small_folder.ts";
 
 const CONFIG: TransformerConfig = {
   vocabSize: 8,
@@ -50,18 +42,6 @@ const CONFIG: TransformerConfig = {
   tiedEmbeddings: true,
 };
 const RECIPE = { loss: "bear", lr: 0.01, sizes: { dim: 4, heads: 1 }, seed: 0 };
-
-/** Runs a test in a folder of its own. */
-function inFolder(run: (folder: string) => void | Promise<void>): () => Promise<void> {
-  return async () => {
-    const folder = mkdtempSync(join(tmpdir(), "beargrad-"));
-    try {
-      await run(folder);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  };
-}
 
 interface Run {
   readonly params: TransformerParams;

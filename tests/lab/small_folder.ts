@@ -1,5 +1,5 @@
 /** A tiny data set of semantic IDs on disk, for tests that run whole experiments. */
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -26,4 +26,16 @@ export function smallFolder(): string {
 /** A new, empty folder. */
 export function emptyFolder(): string {
   return mkdtempSync(join(tmpdir(), "beargrad-out-"));
+}
+
+/** Runs a test in a folder of its own, which goes with it. */
+export function inFolder(run: (folder: string) => void | Promise<void>): () => Promise<void> {
+  return async () => {
+    const folder = emptyFolder();
+    try {
+      await run(folder);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  };
 }
