@@ -1,0 +1,130 @@
+/** Training an adapter of a frozen model: it learns, it alone changes, and it resumes. */
+import assert from "node:assert/strict";
+import { readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { Device } from "../../core/device.ts";
+import type { TypedArray } from "../../core/dtype.ts";
+import { type Tree, treeEntries } from "../../core/tree.ts";
+import { loadAdapter } from "../../lab/adapter_folder.ts";
+import { adapterOf } from "../../lab/adapter_training.ts";
+import { loadRun, restoreRun } from "../../lab/checkpoint.ts";
+import type { Dataset } from "../../lab/data/dataset.ts";
+import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
+import { digestOf, type Recipe, transformerConfig } from "../../lab/recipe.ts";
+import { RunFolders } from "../../lab/run_folders.ts";
+import { Trainer } from "../../lab/trainer.ts";
+import { Trie } from "../../models/decode/trie.ts";
+import type { LoraConfig, LoraParams } from "../../models/lora.ts";
+import type { TransformerConfig, TransformerParams } from "../../models/transformer.ts";
+import { testDevices } from "../devices.ts";
+import { livelyParams } from "../models/llamas.ts";
+import { inFolder, smallFolder } from "./small_folder.ts";
+
+const lora: LoraConfig = { targets: ["q", "v", "up"], rank: 4, alpha: 8, dropout: 0.1 };
+
+function smallDataset(): Dataset {
+  const folder = smallFolder();
+  try {
+    return loadSemanticIds(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+const dataset = smallDataset();
+
+const recipeOn = (device: Device): Recipe => ({
+  ...{ data: dataset.name, digest: digestOf(dataset), device: device.kind, loss: "bear" },
+  ...{ beam: 4, xi: 2.75, lambda: 0.25, tau: 1, seed: 1, layers: 2, dim: 16, heads: 2, kvHeads: 1 },
+  ...{ ffn: 24, dropout: 0, history: 4, epochs: 4, batch: 16, rate: 0.03, warmup: 2, decay: 0.01 },
+  ...{ model: "a/model", lora },
+});
+
+const read = (tree: Tree): Promise<TypedArray[]> => {
+  const leaves = treeEntries(tree).map(([, tensor]) => tensor);
+  return leaves[0].device.read(leaves);
+};
+
+/** A model to be frozen. */
+function baseOn(device: Device): {
+  readonly config: TransformerConfig;
+  readonly params: TransformerParams;
+} {
+  const config = transformerConfig(recipeOn(device), dataset);
+  return { config, params: livelyParams(device, config, 7) };
+}
+
+for (const { name, skip, open } of testDevices) {
+  test(
+    `adapter training on ${name}: the loss falls, the base keeps its bits, an interrupted run ends as a whole one`,
+    { skip },
+    inFolder(async (folder) => {
+      const device = await open();
+      using _scope = device.arena();
+      using trie = new Trie(dataset.paths).upload(device);
+      const recipe = recipeOn(device);
+      const base = baseOn(device);
+      const frozen = await read(base.params);
+      const start = (): Trainer<LoraParams> =>
+        new Trainer(dataset, trie, recipe, adapterOf(device, base, lora, recipe.seed));
+      const losses: number[] = [];
+      const epochs = async (trainer: Trainer<LoraParams>, until: number): Promise<void> => {
+        while (trainer.epoch < until) await trainer.runEpoch(({ loss }) => losses.push(loss));
+      };
+
+      using whole = start();
+      await epochs(whole, recipe.epochs);
+      assert.ok(losses[losses.length - 1] < 0.9 * losses[0], losses.join(", "));
+      const ended = await read({ ...whole.tensors });
+
+      using before = start();
+      await epochs(before, 2);
+      await new RunFolders(folder, [recipe], false).save(recipe, before, 1);
+      const run = join(folder, "bear-seed1");
+      assert.deepEqual(readdirSync(run).sort(), [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "state.safetensors",
+      ]);
+      using after = start();
+      new RunFolders(folder, [recipe], true).restore(recipe, after);
+      await epochs(after, recipe.epochs);
+      assert.deepEqual(await read({ ...after.tensors }), ended);
+
+      assert.deepEqual(await read(base.params), frozen);
+      const paths = treeEntries(before.params).map(([path]) => path);
+      assert.equal(paths.length, 2 * 3 * 2);
+      assert.deepEqual(
+        Object.keys(loadRun(run).tensors).sort(),
+        ["params", "first", "second"].flatMap((part) => paths.map((path) => `${part}.${path}`))
+          .sort(),
+        "only the adapter has moments",
+      );
+      const saved = loadAdapter(device, run, base.config);
+      assert.deepEqual(saved.lora, lora);
+      restoreRun(loadRun(run), before.tensors);
+      const single = (all: TypedArray[]): Float32Array[] => all.map((v) => Float32Array.from(v));
+      assert.deepEqual(single(await read(saved.adapter)), single(await read(before.params)));
+    }),
+  );
+}
+
+test(
+  "adapter training: a resumed run must be of the same adapter",
+  inFolder(async (folder) => {
+    const device = await testDevices[0].open();
+    using _scope = device.arena();
+    using trie = new Trie(dataset.paths).upload(device);
+    const recipe = recipeOn(device);
+    using trainer = new Trainer(dataset, trie, recipe, adapterOf(device, baseOn(device), lora, 1));
+    await new RunFolders(folder, [recipe], false).save(recipe, trainer, 0);
+    const resume = (change: Partial<Recipe>): void =>
+      void new RunFolders(folder, [{ ...recipe, ...change }], true);
+    const refused = (change: Partial<Recipe>, message: RegExp): void =>
+      assert.throws(() => resume(change), { name: "CheckpointError", message });
+    resume({});
+    refused({ lora: { ...lora, rank: 8 } }, /lora.rank must be that of its checkpoint, 4, got 8$/);
+    refused({ lora: undefined }, /lora must be that of its checkpoint, .*, got none$/);
+    refused({ model: "b" }, /model must be that of its checkpoint, "a\/model", got "b"$/);
+  }),
+);
