@@ -2,13 +2,14 @@
  * The logits of the tokens that can follow on a trie (table of `trie_table.ts`), and of no others. Row r stands at node u = nodes_r, or at
  * none (-1), and has the hidden state h of C numbers at place_r, or none (-1):
  *
- *   out[r, k] = h . head[v_k],   v_k the token of child k of u, or 0 where there is no h, or no child k < F.
+ *   out[r, k] = h . head[v_k],   v_k the token of child k of u, or 0 where there is no h, or no child k < F, or no other child.
  *
  * @module
  */
 import { defineKernel, type Kernel } from "../core/kernel.ts";
 import { ramp } from "./cases.ts";
 import { smallTrie } from "./trie_table.ts";
+import { simd } from "./wasm/modules.ts";
 
 type ChildLogitsKernel = Kernel<
   {
@@ -39,7 +40,9 @@ const childLogitsOf = (element: "float4" | "half4"): ChildLogitsKernel =>
       for (let r = 0; r < R; r++) {
         if (nodes[r] < 0 || place[r] < 0) continue;
         const from = table[nodes[r]];
-        for (let k = from; k < table[nodes[r] + 1]; k++) {
+        const to = table[nodes[r] + 1];
+        if (to === from + 1) continue;
+        for (let k = from; k < to; k++) {
           let sum = 0;
           for (let c = 0, h = place[r] * C, w = table[k] * C; c < C; c++) {
             sum += hidden[h++] * head[w++];
@@ -47,6 +50,13 @@ const childLogitsOf = (element: "float4" | "half4"): ChildLogitsKernel =>
           out[r * F + k - from] = sum;
         }
       }
+    },
+    wasm: {
+      module: simd,
+      function: "childLogits",
+      args: (a, { F, C }) => [a.hidden, a.head, a.table, a.nodes, a.place, a.out, F, C],
+      items: ({ R }) => R,
+      work: ({ R, F, C }) => R * F * C / 4,
     },
     invocations: ({ R, F }) => R * F,
     wgsl: `
@@ -56,8 +66,10 @@ fn kernel(i: u32) {
   let node = nodes[r];
   let at = place[r];
   if (node >= 0 && at >= 0) {
-    let child = u32(table[node]) + i % p.F;
-    if (child < u32(table[node + 1])) {
+    let first = u32(table[node]);
+    let child = first + i % p.F;
+    let end = u32(table[node + 1]);
+    if (child < end && first + 1u < end) {
       let C4 = p.C / 4u;
       let row = u32(table[child]) * C4;
       let own = u32(at) * C4;
@@ -69,7 +81,7 @@ fn kernel(i: u32) {
   out[i] = dot(sum, vec4f(1.0));
 }`,
     cases: () =>
-      [4, 20].map((C) => ({
+      [4, 20, 68].map((C) => ({
         name: `hidden states of ${C}`,
         params: { R: 6, F: 4, C },
         buffers: {

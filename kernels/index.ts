@@ -18,6 +18,7 @@ import * as beamRows from "./beam_rows.ts";
 import * as binary from "./binary.ts";
 import * as cachedAttention from "./cached_attention.ts";
 import * as childLogits from "./child_logits.ts";
+import * as childLogitsBackward from "./child_logits_backward.ts";
 import * as copy from "./copy.ts";
 import * as dropout from "./dropout.ts";
 import * as fill from "./fill.ts";
@@ -52,6 +53,7 @@ const modules: readonly Record<string, unknown>[] = [
   binary,
   cachedAttention,
   childLogits,
+  childLogitsBackward,
   copy,
   dropout,
   fill,

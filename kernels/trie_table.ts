@@ -26,16 +26,67 @@ export function trieTable(
 }
 
 /**
+ * The same with each child's place among its siblings, 0, 1, ..., for its token: what logits of children alone are told
+ * apart by. Without the children's nodes.
+ */
+export function placeTable(childOffsets: ArrayLike<number>): Int32Array {
+  const edges = childOffsets[childOffsets.length - 1];
+  const places = new Int32Array(edges);
+  for (let u = 0; u + 1 < childOffsets.length; u++) {
+    for (let k = childOffsets[u]; k < childOffsets[u + 1]; k++) places[k] = k - childOffsets[u];
+  }
+  return trieTable(childOffsets, places, []).slice(0, childOffsets.length + edges);
+}
+
+/**
+ * The edges by their tokens, of nodes that have a choice: entry v is where token v's begin and entry v + 1 where they end; there lie
+ * pairs of a node, ascending, and the place of token v among its children.
+ *
+ * @example node 0 with children 5 and 7, node 1 with child 5: `[9, 9, 9, 9, 9, 9, 11, 11, 13, 0, 0, 0, 1]`
+ */
+export function edgeTable(
+  childOffsets: ArrayLike<number>,
+  childTokens: ArrayLike<number>,
+  maxToken: number,
+): Int32Array {
+  const head = maxToken + 2;
+  const at = new Int32Array(head + 1);
+  const nodes = childOffsets.length - 1;
+  const each = (f: (token: number, node: number, place: number) => void): void => {
+    for (let u = 0; u < nodes; u++) {
+      const [from, to] = [childOffsets[u], childOffsets[u + 1]];
+      if (to > from + 1) { for (let k = from; k < to; k++) f(childTokens[k], u, k - from); }
+    }
+  };
+  each((token) => at[token + 1] += 2);
+  at[0] = head;
+  for (let v = 0; v < head; v++) at[v + 1] += at[v];
+  const table = new Int32Array(at[head]);
+  table.set(at.subarray(0, head));
+  each((token, node, place) => {
+    table[at[token]++] = node;
+    table[at[token]++] = place;
+  });
+  return table;
+}
+
+/**
  * A trie whose node 0 has children 0, 1, ..., V - 1, node 1 every third token from 1, node 2 one child, node 3 none, node 4
  * all tokens from 3 on.
  */
 export function exampleTable(V: number): Int32Array {
+  const { offsets, tokens } = exampleEdges(V);
+  return trieTable(offsets, tokens, new Int32Array(tokens.length));
+}
+
+/** Its edges: where each node's children begin, and their tokens. */
+export function exampleEdges(V: number): { offsets: number[]; tokens: number[] } {
   const tokens = [...Array(V).keys()];
   const sparse = tokens.filter((v) => v % 3 === 1);
   const childTokens = [...tokens, ...sparse, 2, ...tokens.slice(3)];
   const sparseEnd = V + sparse.length;
   const offsets = [0, V, sparseEnd, sparseEnd + 1, sparseEnd + 1, childTokens.length];
-  return trieTable(offsets, childTokens, new Int32Array(childTokens.length));
+  return { offsets, tokens: childTokens };
 }
 
 /** Rows of logits with nodes of {@link exampleTable} and labels among their children. */
@@ -65,8 +116,15 @@ export function exampleRows(): ExampleRows[] {
   ];
 }
 
+const SMALL = { offsets: [0, 3, 6, 6, 6, 6, 6, 7, 7], tokens: [0, 2, 5, 1, 4, 6, 3] };
+
 /** The paths (0, 1), (0, 4), (0, 6), (2), (5, 3): nodes 0 (root), 1 (0), 2 to 4 (its leaves), 5 (2), 6 (5), 7 (5, 3). */
 export const smallTrie = {
-  table: trieTable([0, 3, 6, 6, 6, 6, 6, 7, 7], [0, 2, 5, 1, 4, 6, 3], [1, 5, 6, 2, 3, 4, 7]),
+  table: trieTable(SMALL.offsets, SMALL.tokens, [1, 5, 6, 2, 3, 4, 7]),
+  places: placeTable(SMALL.offsets),
+  byToken: edgeTable(SMALL.offsets, SMALL.tokens, 6),
   edges: 7,
+  nodes: 8,
+  fanOut: 3,
+  maxToken: 6,
 };

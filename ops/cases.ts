@@ -7,6 +7,8 @@ import type { Device } from "../core/device.ts";
 import { foldIn, keyOf, uniform } from "../core/random.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
+import { edgeTable, exampleEdges, exampleTable, placeTable } from "../kernels/trie_table.ts";
+import type { TrieTable } from "./trie_options.ts";
 
 /** A tensor of numbers in [low, high), the same in every run; another `seed` gives others. */
 export function sample(device: Device, shape: Shape, seed: number, low = -1, high = 1): Tensor {
@@ -18,4 +20,18 @@ export function sample(device: Device, shape: Shape, seed: number, low = -1, hig
 export function indices(device: Device, shape: Shape, seed: number, below: number): Tensor {
   const values = uniform(foldIn(keyOf(19), seed), sizeOf(shape));
   return device.tensor(Int32Array.from(values, (u) => Math.floor(u * below)), shape);
+}
+
+/** The trie of 8 tokens that the kernels are tried on: five nodes, one of them with a single child, one with none. */
+export function exampleTrie(device: Device): TrieTable {
+  const { offsets, tokens } = exampleEdges(8);
+  return {
+    table: device.tensor(exampleTable(8)),
+    nodeCount: 5,
+    maxToken: 7,
+    fanOut: 8,
+    meanChoices: 4,
+    places: device.tensor(placeTable(offsets)),
+    byToken: device.tensor(edgeTable(offsets, tokens, 7)),
+  };
 }

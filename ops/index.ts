@@ -6,7 +6,9 @@
 import type { Op, OpOutput } from "../core/op.ts";
 import * as attention from "./attention.ts";
 import * as binary from "./binary.ts";
+import * as childLogits from "./child_logits.ts";
 import * as compare from "./compare.ts";
+import * as denseLogProb from "./dense_log_prob.ts";
 import * as dropout from "./dropout.ts";
 import * as fill from "./fill.ts";
 import * as gather from "./gather.ts";
@@ -21,7 +23,6 @@ import * as softmax from "./softmax.ts";
 import * as swiglu from "./swiglu.ts";
 import * as takeRows from "./take_rows.ts";
 import * as topK from "./top_k.ts";
-import * as trieLogProb from "./trie_log_prob.ts";
 import * as unary from "./unary.ts";
 import * as weightedMean from "./weighted_mean.ts";
 
@@ -29,7 +30,9 @@ import * as weightedMean from "./weighted_mean.ts";
 const modules: readonly Record<string, unknown>[] = [
   attention,
   binary,
+  childLogits,
   compare,
+  denseLogProb,
   dropout,
   fill,
   gather,
@@ -44,7 +47,6 @@ const modules: readonly Record<string, unknown>[] = [
   swiglu,
   takeRows,
   topK,
-  trieLogProb,
   unary,
   weightedMean,
 ];

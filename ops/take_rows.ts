@@ -3,9 +3,6 @@ import { defineOp, type Op } from "../core/op.ts";
 import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import {
-  mergeRanks,
-  RANK_CHUNK,
-  rankInChunks,
   sumRows,
   sumRows4,
   takeRowsForward,
@@ -13,6 +10,7 @@ import {
   takeRowsHalf,
 } from "../kernels/index_rows.ts";
 import { indices, sample } from "./cases.ts";
+import { rowOrder } from "./row_order.ts";
 
 /**
  * Rows of a table by their ids, also called embedding lookup: table (V, C), ids int32 of any shape, out (..., C) with
@@ -54,7 +52,7 @@ export const takeRows: Op<[table: Tensor, ids: Tensor], Tensor> = defineOp({
       const { device } = table;
       const [V, C] = table.shape;
       const N = ids.size;
-      const order = orderOf(ids, V);
+      const order = rowOrder(ids, V, "takeRows gradient");
       const dtable = device.empty(table.shape, table.dtype, "takeRows gradient");
       const kernel = C % 4 === 0 ? sumRows4 : sumRows;
       device.run(kernel, { x: dout, ids, order, out: dtable }, { N, V, C });
@@ -68,15 +66,3 @@ export const takeRows: Op<[table: Tensor, ids: Tensor], Tensor> = defineOp({
     { name: "(3, 4) by ()", args: (d) => [sample(d, [3, 4], 1), indices(d, [], 2, 3)] },
   ],
 });
-
-/** The positions n by (ids_n, n). The cpu device counts, so that it needs no chunks. */
-function orderOf(ids: Tensor, V: number): Tensor {
-  const { device, size: N } = ids;
-  const chunk = device.kind === "cpu" ? N : RANK_CHUNK;
-  const chunks = device.empty([N], "int32", "takeRows gradient");
-  device.run(rankInChunks, { ids, order: chunks }, { N, V, chunk });
-  if (N <= chunk) return chunks;
-  const order = device.empty([N], "int32", "takeRows gradient");
-  device.run(mergeRanks, { ids, chunks, order }, { N, V, chunk });
-  return order;
-}

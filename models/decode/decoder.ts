@@ -3,35 +3,10 @@
  *
  * @module
  */
-import { Tensor } from "../../core/tensor.ts";
-import { linear } from "../../ops/matmul.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import type { Logits } from "../../ops/logits.ts";
 
-/** What logits are made of: row r's logit of token v is hidden_r . head_v. */
-export type Projection = {
-  /** (R, C). */
-  readonly hidden: Tensor;
-  /** (V, C). */
-  readonly head: Tensor;
-};
-
-/** Logits (R, V), or what they are made of: then a search computes only those of tokens that can follow, where these are few. */
-export type Logits = Tensor | Projection;
-
-/**
- * All logits, (R, V).
- *
- * @example
- * ```ts
- * import { allLogits, cpu } from "beargrad";
- *
- * const device = cpu();
- * const logits = allLogits({ hidden: device.tensor([[1, 2]]), head: device.tensor([[1, 1], [0, 1]]) });
- * console.log(await logits.data()); // [3, 2]
- * ```
- */
-export function allLogits(logits: Logits): Tensor {
-  return logits instanceof Tensor ? logits : linear(logits.hidden, logits.head);
-}
+export { allLogits, type Logits, type Projection } from "../../ops/logits.ts";
 
 /** The state of U users after their histories, plus what has been generated for their R = U B beams so far. */
 export interface Prefilled<Cache> {

@@ -7,7 +7,7 @@
 import type { Device } from "../../core/device.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { ArgumentError, DataError } from "../../core/errors.ts";
-import { trieTable } from "../../kernels/trie_table.ts";
+import { edgeTable, placeTable, trieTable } from "../../kernels/trie_table.ts";
 import type { TrieTable } from "../../ops/trie_log_prob.ts";
 import { type FlatPaths, type Path, type PathTable, pathTable, sortedItems } from "./paths.ts";
 
@@ -212,18 +212,34 @@ export class Trie {
 
   /** Copies the trie to a device. The memory lives until it is disposed, or the arena around it closes. */
   upload(device: Device): DeviceTrie {
-    const table = device.tensor(trieTable(this.childOffsets, this.childTokens, this.childNodes));
+    const { childOffsets, childTokens, childNodes, nodeCount, maxToken } = this;
+    const table = device.tensor(trieTable(childOffsets, childTokens, childNodes));
+    const places = device.tensor(placeTable(childOffsets));
+    const byToken = device.tensor(edgeTable(childOffsets, childTokens, maxToken));
     const branches = device.tensor(this.#branches());
-    const dispose = (): void => [table, branches].forEach((tensor) => tensor.dispose());
+    const tensors = [table, places, byToken, branches];
+    const dispose = (): void => tensors.forEach((tensor) => tensor.dispose());
     return {
       trie: this,
-      table,
-      branches,
-      nodeCount: this.nodeCount,
-      maxToken: this.maxToken,
+      ...{ table, places, byToken, branches, nodeCount, maxToken },
+      fanOut: this.fanOuts.reduce((a, b) => Math.max(a, b)),
+      meanChoices: this.#meanChoices(),
       dispose,
       [Symbol.dispose]: dispose,
     };
+  }
+
+  /** How many children a node has on average, over all nodes on the paths of all items. */
+  #meanChoices(): number {
+    const below = new Int32Array(this.nodeCount); // items
+    for (const leaf of this.leafOf) below[leaf]++;
+    let [nodes, choices] = [0, 0];
+    for (let node = this.nodeCount - 1; node >= 0; node--) { // children before their parents
+      if (node > 0) below[this.parents[node]] += below[node];
+      if (this.childCount(node) > 0) nodes += below[node];
+      choices += below[node] * this.childCount(node);
+    }
+    return choices / nodes;
   }
 
   /** Node -> whether there is a choice at it or below. */

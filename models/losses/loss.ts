@@ -6,6 +6,7 @@
 import type { Tensor } from "../../core/tensor.ts";
 import { cast } from "../../ops/select.ts";
 import { greaterEqual } from "../../ops/compare.ts";
+import type { Logits } from "../../ops/logits.ts";
 import { sum } from "../../ops/reduce.ts";
 import { weightedMean } from "../../ops/weighted_mean.ts";
 import type { DeviceTrie } from "../decode/trie.ts";
@@ -21,7 +22,7 @@ export interface Targets {
 }
 
 /**
- * A loss: from logits (N, V) and their targets to a scalar.
+ * A loss: from logits (N, V), or what they are made of, and their targets to a scalar. `trieLogProb` takes either.
  *
  * @example
  * ```ts
@@ -31,7 +32,7 @@ export interface Targets {
  *   neg(mean(trieLogProb(logits, trie, nodes, labels, { normalization: "children" }).logProb));
  * ```
  */
-export type Loss = (logits: Tensor, targets: Targets) => Tensor;
+export type Loss = (logits: Logits, targets: Targets) => Tensor;
 
 /** The name of a loss; "bear" is its released form. */
 export type LossName = "sft" | "msl" | "bear" | "bear-paper" | "bear-convex";

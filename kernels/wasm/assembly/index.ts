@@ -12,6 +12,7 @@ export { attentionBackwardJoint } from "./attention_backward";
 export { add, adamwUpdate, dropout, sumSquares, swigluBackward, swigluForward } from "./pointwise";
 export { addRmsNormBackward, addRmsNormForward } from "./rows";
 export { rmsNormBackwardWeight, rmsNormBackwardX, rmsNormForward, rotate } from "./rows";
+export { childHead, childHidden, childLogits } from "./child_logits";
 export { trieLogProbBackward, trieLogProbForward } from "./trie_log_prob";
 
 /** The most scratch memory that any function needs, in bytes. */

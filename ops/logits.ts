@@ -1,0 +1,29 @@
+import { Tensor } from "../core/tensor.ts";
+import { linear } from "./matmul.ts";
+
+/** What logits are made of: row n's logit of token v is hidden_n . head_v. */
+export type Projection = {
+  /** (N, C). */
+  readonly hidden: Tensor;
+  /** (V, C). It may be float16. */
+  readonly head: Tensor;
+};
+
+/** Logits (N, V), or what they are made of: then only those are computed that somebody needs. */
+export type Logits = Tensor | Projection;
+
+/**
+ * All logits, (N, V).
+ *
+ * @example
+ * ```ts
+ * import { allLogits, cpu } from "beargrad";
+ *
+ * const device = cpu();
+ * const logits = allLogits({ hidden: device.tensor([[1, 2]]), head: device.tensor([[1, 1], [0, 1]]) });
+ * console.log(await logits.data()); // [3, 2]
+ * ```
+ */
+export function allLogits(logits: Logits): Tensor {
+  return logits instanceof Tensor ? logits : linear(logits.hidden, logits.head);
+}
