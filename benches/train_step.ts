@@ -40,7 +40,7 @@ export function trainingSteps(device: Device, name: ConfigName, lossName: LossNa
       const { tokens, nodes, labels, hyper } = inputs;
       const { value, grads } = valueAndGrad((p: TransformerParams) => {
         const hidden = reshape(model.hidden(p, tokens), [-1, config.dim]);
-        return loss(model.logits(p, hidden), { trie, nodes, labels });
+        return loss({ hidden, head: p.embed }, { trie, nodes, labels });
       })(params);
       optimizer.update(grads, hyper);
       return { value };

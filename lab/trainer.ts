@@ -124,8 +124,8 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
       const { value, grads } = valueAndGrad((p: P) => {
         const weights = trained.weights(p);
         const hidden = model.hidden(weights, tokens, key); // (B, T, C)
-        const logits = model.logits(weights, reshape(hidden, [-1, config.dim])); // (B T, V)
-        return loss(logits, { trie, nodes, labels });
+        const head = weights.head ?? weights.embed; // (V, C)
+        return loss({ hidden: reshape(hidden, [-1, config.dim]), head }, { trie, nodes, labels });
       })(params);
       optimizer.update(grads, hyper);
       meter.add(value);
