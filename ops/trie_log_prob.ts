@@ -9,10 +9,10 @@ import type { TrieLogProbOptions, TrieLogProbs, TrieTable } from "./trie_options
 export * from "./trie_options.ts";
 
 /**
- * What a child's logit costs when it is computed alone, in logits of a matrix product: five to six on the cpu and on llvmpipe
+ * What a child's logit costs when it is computed alone, in logits of a matrix product: two to three on the cpu, six on llvmpipe
  * (`deno task bench --only heads`).
  */
-const GATHERED_COST = 5;
+const GATHERED_COST = 6;
 
 /**
  * The log-probability of each label among the children of its trie node, and that of the beam-th most probable child:
