@@ -60,3 +60,21 @@ test("rooms: the check would notice a wrong import", () => {
   const specifiers = importsOf("tests/rooms_test.ts");
   assert.ok(specifiers.includes("node:fs"));
 });
+
+test("rooms: what imports the engine alone needs no package", async () => {
+  const { exports } = JSON.parse(readFileSync("package.json", "utf8"));
+  assert.equal(exports["./engine"], "./models/engine.ts");
+  const seen = new Set([join("models", "engine.ts")]);
+  for (const file of seen) {
+    for (const specifier of importsOf(file)) {
+      assert.match(specifier, /^\.\.?\//, `${file} must not import ${specifier}`);
+      seen.add(normalize(join(dirname(file), specifier)));
+    }
+  }
+  assert.ok(seen.has(join("core", "webgpu_backend.ts")) && seen.has(join("ops", "matmul.ts")));
+  assert.ok(![...seen].some((file) => file.startsWith("lab")));
+  const [engine, all] = await Promise.all([import("../models/engine.ts"), import("../mod.ts")]);
+  for (const [name, value] of Object.entries(engine)) {
+    assert.equal((all as Record<string, unknown>)[name], value, name);
+  }
+});
