@@ -5,6 +5,8 @@
  * @module
  */
 import { CheckpointError } from "../core/errors.ts";
+import { shown } from "./json.ts";
+import { elements, isCount, METADATA, openSafetensors, PREFIX } from "./safetensors_reader.ts";
 
 /** A tensor on the host, as a file holds it. */
 export type SafeTensor =
@@ -22,13 +24,6 @@ export interface SafeFile {
   /** Free text by name. */
   readonly metadata: Readonly<Record<string, string>>;
 }
-
-/** Bytes of the header's length. */
-const PREFIX = 8;
-const METADATA = "__metadata__";
-
-/** Bytes of an element of each dtype that can be read. */
-const BYTES: Readonly<Record<string, number>> = { F64: 8, F32: 4, I32: 4, BF16: 2, F16: 2 };
 
 /**
  * The bytes of a file. Tensors are aligned to their elements: float64 first, and the header is padded to a multiple of 8.
@@ -84,9 +79,7 @@ function checkTensor(name: string, shape: readonly number[], length: number): vo
   }
   if (!shape.every(isCount) || elements(shape) !== length) {
     throw new CheckpointError(
-      `Cannot write safetensors: tensor ${JSON.stringify(name)} of shape (${
-        shape.join(", ")
-      }) must have ` +
+      `Cannot write safetensors: tensor ${shown(name)} of shape (${shape.join(", ")}) must have ` +
         `${elements(shape)} elements, got ${length}`,
     );
   }
@@ -107,126 +100,14 @@ function checkTensor(name: string, shape: readonly number[], length: number): vo
  * ```
  */
 export function decodeSafetensors(bytes: Uint8Array, source = "safetensors"): SafeFile {
-  const fail: Fail = (requirement, actual) => {
-    throw new CheckpointError(`Cannot read ${source}: ${requirement}, got ${actual}`);
-  };
-  const { header, start } = readHeader(bytes, fail);
-  const { [METADATA]: metadata = {}, ...entries } = header;
-  if (!isTexts(metadata)) {
-    fail(`${METADATA} must be an object of strings`, JSON.stringify(metadata));
-  }
-  const places = Object.entries(entries).map(([name, entry]) => readPlace(name, entry, fail));
-  checkLayout(places, bytes.length - start, fail);
-  const tensors = places.map((place) => {
-    // A copy, so aligned; `slice` would not copy where `bytes` is a Node Buffer.
-    const raw = new Uint8Array(bytes.subarray(start + place.begin, start + place.end));
-    return [place.name, toTensor(place, raw.buffer)] as const;
+  const read = (offset: number, length: number): Uint8Array =>
+    bytes.subarray(offset, offset + length);
+  const file = openSafetensors({ size: bytes.length, read }, source);
+  const tensors = [...file.entries].map(([name, { shape }]): [string, SafeTensor] => {
+    const data = file.read(name);
+    if (data instanceof Float64Array) return [name, { dtype: "F64", shape, data }];
+    if (data instanceof Int32Array) return [name, { dtype: "I32", shape, data }];
+    return [name, { dtype: "F32", shape, data }];
   });
-  return { tensors: Object.fromEntries(tensors), metadata };
-}
-
-type Fail = (requirement: string, actual: string | number) => never;
-
-/** Where a tensor lies behind the header. */
-interface Place {
-  readonly name: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly begin: number;
-  readonly end: number;
-}
-
-function readHeader(
-  bytes: Uint8Array,
-  fail: Fail,
-): { header: Record<string, unknown>; start: number } {
-  if (bytes.length < PREFIX) {
-    fail(`it must begin with ${PREFIX} bytes of header length`, `${bytes.length} bytes`);
-  }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const length = view.getBigUint64(0, true);
-  if (length > BigInt(bytes.length - PREFIX)) {
-    fail(`its header of ${length} bytes must be complete`, `${bytes.length - PREFIX} bytes`);
-  }
-  const start = PREFIX + Number(length);
-  let header: unknown;
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(PREFIX, start));
-    header = JSON.parse(text);
-  } catch {
-    fail("its header must be JSON", "something else");
-  }
-  if (!isRecord(header)) fail("its header must be a JSON object", JSON.stringify(header));
-  return { header, start };
-}
-
-function readPlace(name: string, entry: unknown, fail: Fail): Place {
-  const what = `tensor ${JSON.stringify(name)}`;
-  const { dtype, shape, data_offsets: offsets } = isRecord(entry) ? entry : {};
-  if (typeof dtype !== "string" || !Object.hasOwn(BYTES, dtype)) {
-    fail(
-      `${what} must have dtype ${Object.keys(BYTES).join(", ")}`,
-      JSON.stringify(dtype) ?? "none",
-    );
-  }
-  if (!Array.isArray(shape) || !shape.every(isCount)) {
-    fail(`${what} must have a shape of counts`, JSON.stringify(shape) ?? "none");
-  }
-  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) {
-    fail(`${what} must have two data_offsets`, JSON.stringify(offsets) ?? "none");
-  }
-  const [begin, end] = offsets;
-  const place: Place = { name, dtype, shape, begin, end };
-  const needed = elements(place.shape) * BYTES[place.dtype];
-  if (end - begin !== needed) {
-    fail(`${what} of ${dtype} (${place.shape.join(", ")}) must have ${needed} bytes`, end - begin);
-  }
-  return place;
-}
-
-/** The tensors must fill the bytes behind the header: no hole, no overlap, nothing missing, nothing left. */
-function checkLayout(places: readonly Place[], size: number, fail: Fail): void {
-  let at = 0;
-  for (
-    const { name, begin, end } of places.toSorted((a, b) => a.begin - b.begin || a.end - b.end)
-  ) {
-    if (begin !== at) {
-      const fault = begin < at ? "must not overlap the one before" : "must follow without a hole";
-      fail(`tensor ${JSON.stringify(name)} ${fault}, at byte ${at}`, begin);
-    }
-    if (end > size) {
-      fail(`tensor ${JSON.stringify(name)} must end within the file's ${size} bytes of data`, end);
-    }
-    at = end;
-  }
-  if (at !== size) fail(`its tensors must fill its ${size} bytes of data`, at);
-}
-
-function toTensor({ dtype, shape }: Place, raw: ArrayBuffer): SafeTensor {
-  if (dtype === "F64") return { dtype, shape, data: new Float64Array(raw) };
-  if (dtype === "I32") return { dtype, shape, data: new Int32Array(raw) };
-  if (dtype === "F32") return { dtype, shape, data: new Float32Array(raw) };
-  const data = dtype === "BF16" ? fromBfloat16(raw) : Float32Array.from(new Float16Array(raw));
-  return { dtype: "F32", shape, data };
-}
-
-/** A bfloat16 is the upper half of a float32. */
-function fromBfloat16(raw: ArrayBuffer): Float32Array {
-  return new Float32Array(Uint32Array.from(new Uint16Array(raw), (half) => half << 16).buffer);
-}
-
-function elements(shape: readonly number[]): number {
-  return shape.reduce((product, n) => product * n, 1);
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
-function isTexts(value: unknown): value is Record<string, string> {
-  return isRecord(value) && Object.values(value).every((text) => typeof text === "string");
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return { tensors: Object.fromEntries(tensors), metadata: file.metadata };
 }

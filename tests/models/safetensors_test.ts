@@ -172,7 +172,21 @@ const FOUR = [0, 0, 0, 0];
 /** Malformed files, with the error that each must give. */
 const MALFORMED: readonly [what: string, bytes: Uint8Array, message: RegExp][] = [
   ["seven bytes", new Uint8Array(7), /must begin with 8 bytes of header length, got 7 bytes/],
-  ["a huge header length", fileOf({}, [], 2n ** 63n), /header of 9223372036854775808 bytes/],
+  [
+    "a huge header length",
+    fileOf({}, [], 2n ** 63n),
+    /at most 100000000 bytes, got 9223372036854775808/,
+  ],
+  ["a header past the end", fileOf({}, [], 3n), /its header of 3 bytes must be complete, got 2/],
+  [
+    "a name twice",
+    fileOf(`{"w": ${JSON.stringify(F32)}, "\\u0077" : ${JSON.stringify(F32)}}`, FOUR),
+    /its header must not have a key twice, got "w"/,
+  ],
+  ["a field twice", fileOf('{"w": {"dtype": "F32", "dtype": "I32"}}'), /key twice, got "dtype"/],
+  ["deep nesting", fileOf(`{"w":${"[".repeat(1e5)}${"]".repeat(1e5)}}`), /must have dtype|be JSON/],
+  ["a long name", fileOf({ ["w".repeat(1e6)]: 3 }), /tensor "w{76}\.\.\. must have dtype/],
+  ["numbers too large", fileOf({ w: { ...F32, shape: [2 ** 40, 2 ** 40] } }, FOUR), /e\+24 bytes/],
   ["no JSON", fileOf("{w:"), /its header must be JSON/],
   ["no UTF-8", fileOf("{}").map((b) => b === 0x7d ? 0xff : b), /its header must be JSON/],
   ["an array", fileOf([]), /its header must be a JSON object, got \[\]/],
@@ -185,7 +199,11 @@ const MALFORMED: readonly [what: string, bytes: Uint8Array, message: RegExp][] =
   ["a negative shape", fileOf({ w: { ...F32, shape: [-1] } }, FOUR), /shape .* got \[-1\]/],
   ["no shape", fileOf({ w: { dtype: "F32", data_offsets: [0, 4] } }, FOUR), /shape .* got none/],
   ["one offset", fileOf({ w: { ...F32, data_offsets: [0] } }, FOUR), /two data_offsets, got \[0\]/],
-  ["too few bytes", fileOf({ w: { ...F32, shape: [2] } }, FOUR), /\(2\) must have 8 bytes, got 4/],
+  [
+    "too few bytes",
+    fileOf({ w: { ...F32, shape: [2] } }, FOUR),
+    /F32 \[2\] must have 8 bytes, got 4/,
+  ],
   ["offsets backwards", fileOf({ w: { ...F32, data_offsets: [4, 0] } }, FOUR), /got -4/],
   ["an overlap", fileOf({ w: F32, x: F32 }, FOUR), /"x" must not overlap the one before/],
   [
