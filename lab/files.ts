@@ -7,10 +7,12 @@ import {
   appendFileSync,
   closeSync,
   existsSync,
+  fstatSync,
   fsyncSync,
   mkdirSync,
   openSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -107,6 +109,47 @@ export function readIfPresent(path: string): Uint8Array | undefined {
       throw error;
     }
   });
+}
+
+/** A file that is open for reading in pieces. */
+export interface OpenFile {
+  /** Its bytes. */
+  readonly size: number;
+  /**
+   * `length` bytes from `offset` on; the next read overwrites them.
+   *
+   * @throws {DataError} if the system refuses, or the file ends before.
+   */
+  read(offset: number, length: number): Uint8Array;
+  /** Closes it. */
+  close(): void;
+}
+
+/**
+ * Opens a file for reading in pieces.
+ *
+ * @throws {DataError} if the system refuses.
+ */
+export function openFile(path: string): OpenFile {
+  const file = attempt("read", path, () => openSync(path, "r"));
+  let buffer = new Uint8Array(0);
+  return {
+    size: attempt("read", path, () => fstatSync(file).size),
+    read: (offset, length) => {
+      if (buffer.length < length) buffer = new Uint8Array(length);
+      for (let done = 0; done < length;) {
+        const left = length - done;
+        const got = attempt("read", path, () => readSync(file, buffer, done, left, offset + done));
+        if (got === 0) {
+          const at = offset + done;
+          throw new DataError(`Cannot read ${path}: it must not become shorter, got ${at} bytes`);
+        }
+        done += got;
+      }
+      return buffer.subarray(0, length);
+    },
+    close: () => closeSync(file),
+  };
 }
 
 function attempt<T>(action: string, path: string, run: () => T): T {

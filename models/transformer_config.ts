@@ -161,7 +161,7 @@ export function fusedRows(
 }
 
 /** The shapes of the weights, in the order in which they are drawn; of several matrices in one weight, one after the other. */
-function shapesOf(config: TransformerConfig): {
+export function shapesOf(config: TransformerConfig): {
   readonly embed: Shape;
   readonly layer: { readonly [K in keyof LayerParams]: readonly Shape[] };
 } {
