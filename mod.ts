@@ -26,6 +26,7 @@ export * from "./lab/evaluate.ts";
 export * from "./lab/experiment.ts";
 export type { TheoremCount, TheoremId } from "./lab/judge.ts";
 export * from "./lab/metrics.ts";
+export * from "./lab/model_folder.ts";
 export * from "./lab/options.ts";
 export * from "./lab/progress.ts";
 export * from "./lab/recipe.ts";

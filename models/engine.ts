@@ -63,10 +63,19 @@ export * from "../ops/weighted_mean.ts";
 export * from "./adamw.ts";
 export * from "./checkpoint.ts";
 export * from "./checkpoint_config.ts";
+export { type NamedTensor, namedTensors } from "./checkpoint_names.ts";
+export * from "./load_weights.ts";
 export * from "./lora.ts";
 export * from "./lora_peft.ts";
 export * from "./meter.ts";
 export * from "./safetensors.ts";
+export {
+  type ByteSource,
+  openSafetensors,
+  type SafeDType,
+  type SafeEntry,
+  type SafeReader,
+} from "./safetensors_reader.ts";
 export * from "./schedule.ts";
 export * from "./transformer.ts";
 export * from "./transformer_decoder.ts";
