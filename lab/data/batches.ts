@@ -56,7 +56,7 @@ const LENGTH_STEP = 4;
  * The windows of all training sequences: at most `historyLength + 1` items each, so that the last is predicted from
  * `historyLength` others, and one window begins with the item that the window before ends with. So every target of a
  * sequence is one exactly once: a window predicts all of its items but those of the sequence's context, a later one all
- * but its first.
+ * but its first. Where each target has a prompt of its own, it is the only one of a window.
  *
  * @throws {ArgumentError} if `historyLength` is not a positive integer.
  */
@@ -71,7 +71,9 @@ export function makeWindows(
     );
   }
   return dataset.training.flatMap((sequence) =>
-    cut(sequence, historyLength).map((window) => windowOf(dataset, trie, window))
+    (dataset.promptPerTarget ? each : cut)(sequence, historyLength).map((window) =>
+      windowOf(dataset, trie, window)
+    )
   );
 }
 
@@ -86,6 +88,14 @@ function cut({ items, context }: TrainingSequence, historyLength: number): Train
     });
   }
   return windows;
+}
+
+/** A sequence in pieces of one target each, with as much before it as fits. */
+function each({ items, context }: TrainingSequence, historyLength: number): TrainingSequence[] {
+  return items.slice(context).map((_, i) => {
+    const from = Math.max(0, context + i - historyLength);
+    return { items: items.slice(from, context + i + 1), context: context + i - from };
+  });
 }
 
 /** The row of one window: the prompt of its context, then the tokens of the items that are predicted. */

@@ -22,12 +22,13 @@ export function chain(rows: readonly Row[]): string[][] {
   for (const windows of byUser(rows).values()) {
     let sequence: string[] = [];
     for (const { ids } of windows) {
+      if (ids.length === 0) continue;
       const known = overlap(sequence, ids);
       if (known === 0) sequences.push(sequence = []);
       for (const id of ids.slice(known)) sequence.push(id);
     }
   }
-  return sequences.filter((sequence) => sequence.length > 0);
+  return sequences;
 }
 
 function byUser(rows: readonly Row[]): Map<string, Row[]> {
@@ -54,15 +55,21 @@ function ofUserInOrder(rows: readonly Row[]): Row[] {
   return ordered;
 }
 
-/** Which of some rows goes on from the one before; of the first ones, which goes on least from another. */
+/** Which of some rows brings the fewest new items after the one before; of the first ones, the most after any other. */
 function nextOf(before: Row | undefined, rows: readonly Row[]): number {
   if (rows.length === 1) return 0;
   const merit = rows.map((row) =>
     before === undefined
-      ? -Math.max(...rows.map((other) => (other === row ? 0 : overlap(other.ids, row.ids))))
-      : overlap(before.ids, row.ids)
+      ? Math.min(...rows.filter((other) => other !== row).map((other) => added(other, row)))
+      : -added(before, row)
   );
   return merit.indexOf(Math.max(...merit));
+}
+
+/** How many items a row adds to the one before it; infinitely many where it does not go on from that one. */
+function added(before: Row, row: Row): number {
+  const known = overlap(before.ids, row.ids);
+  return known === 0 ? Infinity : row.ids.length - known;
 }
 
 /** How many items the end of one list and the beginning of another have in common, at most: in linear time. */

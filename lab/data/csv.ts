@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { initParser, type Parser } from "udsv";
+import { inferSchema, initParser, type Parser } from "udsv";
 import { missingFile, readText, refuseFile } from "../folder_files.ts";
 
 /** One record. */
@@ -14,8 +14,8 @@ export interface CsvRecord {
   readonly values: readonly string[];
 }
 
-/** The most columns of a file. */
-const MOST_COLUMNS = 1000;
+/** How the files are written. */
+const FORMAT = { col: ",", row: "\n", encl: '"', esc: '"', trim: false };
 
 /**
  * Reads columns of a CSV file by the names in its header. Fields may be quoted and hold commas, not line breaks. Empty lines
@@ -26,20 +26,19 @@ const MOST_COLUMNS = 1000;
 export function readCsv(folder: string, file: string, columns: readonly string[]): CsvRecord[] {
   const text = readText(folder, file) ?? missingFile(folder, file);
   const lines = text.split(/\r?\n/);
-  const header = parserOf(MOST_COLUMNS).stringArrs<string[]>(lines[0])[0] ?? [];
+  const header = inferSchema(`${lines[0]}\n`, FORMAT).cols.map(({ name }) => name);
   const at = columns.map((column) => {
     const index = header.indexOf(column);
     if (index >= 0) return index;
     const requirement = `its first line must name the columns ${columns.join(", ")}`;
     return refuseFile(folder, file, requirement, `"${lines[0]}"`);
   });
-  while (header.at(-1) === "") header.pop();
   const parser = parserOf(header.length);
   const records: CsvRecord[] = [];
   for (let i = 1; i < lines.length; i++) {
     if (lines[i] === "") continue;
     // A line at a time: a quote that is never closed then spoils one line, and the line can be named.
-    const [values] = parser.stringArrs<string[]>(lines[i]);
+    const [values] = parser.stringArrs<string[]>(`${lines[i]}\n`);
     const quotes = lines[i].split('"').length - 1;
     if (values === undefined || quotes % 2 === 1) {
       refuseFile(folder, `${file} line ${i + 1}`, "quotes must come in pairs", `"${lines[i]}"`);
@@ -56,5 +55,5 @@ function parserOf(columns: number): Parser {
     type: "s" as const,
     repl: { empty: "", null: undefined, NaN: undefined },
   }));
-  return initParser({ col: ",", row: "\n", encl: '"', esc: '"', trim: false, cols });
+  return initParser({ ...FORMAT, cols });
 }

@@ -61,6 +61,11 @@ export interface Dataset {
   known(split: Split): readonly (readonly number[])[];
   /** What a model reads before it predicts the item after a history. */
   prompt(history: readonly number[]): readonly number[];
+  /**
+   * Whether each target is predicted after a prompt of its own. Unless told, a prompt goes on with the items that were
+   * predicted, so a training row can have many targets.
+   */
+  readonly promptPerTarget?: boolean;
   /** The true distribution of the next item after a history of items, where it is known: one probability an item. */
   readonly oracle?: (history: readonly number[]) => Float64Array;
 }

@@ -1,0 +1,69 @@
+/**
+ * Prompts: a text with places for the history and the item.
+ *
+ * @module
+ */
+import { basename, dirname } from "node:path";
+import { missingFile, readText, refuseFile } from "../folder_files.ts";
+
+/** What a model with a prompt reads and writes. */
+export interface Template {
+  /** Its name, for people. */
+  readonly name: string;
+  /** The text before the titles of the history. */
+  readonly before: string;
+  /** The text between the titles of the history and the item, without spaces at its end. */
+  readonly after: string;
+  /** What is written before an item's title: the spaces that the prompt ended with. */
+  readonly lead: string;
+}
+
+/**
+ * Reads a prompt template from a file. It must have `{history}` once; `{item}`, where the item is written, may stand at its
+ * very end. The history's titles, oldest first, are written in quotes with commas between them: `"Pen", "Ink"`. A line
+ * break at the end of the file does not count, and spaces before `{item}` are written with the item, not the prompt, as
+ * tokenizers join a space to the word after it.
+ *
+ * @throws {DataError} if the file is missing or a placeholder is missing, repeated, unknown or out of place.
+ *
+ * @example
+ * ```ts ignore
+ * import { loadTemplate } from "beargrad";
+ *
+ * const template = loadTemplate("prompt.txt"); // A customer bought {history}. The next product is: {item}
+ * ```
+ */
+export function loadTemplate(path: string): Template {
+  const [folder, file] = [dirname(path), basename(path)];
+  const text = readText(folder, file) ?? missingFile(folder, file);
+  return templateOf(
+    text,
+    file,
+    (requirement, actual) => refuseFile(folder, file, requirement, actual),
+  );
+}
+
+function templateOf(
+  text: string,
+  name: string,
+  refuse: (requirement: string, actual: string) => never,
+): Template {
+  const body = text.replace(/\r\n/g, "\n").replace(/\n$/, "");
+  const unknown = (body.match(/\{\w*\}/g) ?? []).find((p) => p !== "{history}" && p !== "{item}");
+  if (unknown !== undefined) refuse("its placeholders must be {history} and {item}", unknown);
+  const parts = body.split("{history}");
+  if (parts.length !== 2) refuse("it must have {history} once", `${parts.length - 1} of them`);
+  const [before, rest] = parts;
+  const at = rest.indexOf("{item}");
+  if (before.includes("{item}") || (at >= 0 && at !== rest.length - "{item}".length)) {
+    refuse("{item} must stand at its very end", `{item} before other text`);
+  }
+  const tail = at < 0 ? rest : rest.slice(0, at);
+  const after = tail.replace(/ +$/, "");
+  return { name, before, after, lead: tail.slice(after.length) };
+}
+
+/** The prompt for a history of titles. */
+export function renderPrompt({ before, after }: Template, titles: readonly string[]): string {
+  return `${before}${titles.map((title) => `"${title}"`).join(", ")}${after}`;
+}

@@ -1,0 +1,358 @@
+/** Data sets of item titles: rows, sequences, splits and tokens by hand, and everything that can be wrong with a folder. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { ArgumentError, DataError } from "../../core/errors.ts";
+import { makeWindows } from "../../lab/data/batches.ts";
+import { chain, inTimeOrder, overlap } from "../../lab/data/chains.ts";
+import { isTitleFolder, type Row } from "../../lab/data/title_files.ts";
+import { loadTitles, type TitleOptions } from "../../lab/data/titles.ts";
+import { decodeHtml } from "../../lab/text/html.ts";
+import { loadTemplate } from "../../lab/text/template.ts";
+import { loadTokenizer, type Tokenizer } from "../../lab/text/tokenizer.ts";
+import { Trie } from "../../models/decode/trie.ts";
+import { type Files, withFolder } from "./with_folder.ts";
+
+const OFFICE = "../shared/data/office-titles";
+
+/** Words with the space before them, signs, and spaces alone; ids in the order of this list. */
+const PIECES = [
+  " Red",
+  " Blue",
+  " pen",
+  " ink",
+  " box",
+  "Red",
+  "Blue",
+  '"',
+  ",",
+  " ",
+  ":",
+  "Next",
+  "\n",
+];
+const words: Tokenizer = {
+  name: "words",
+  vocabSize: PIECES.length + 2,
+  bos: 13,
+  eos: 14,
+  encode: (text) =>
+    (text.match(/ ?[A-Za-z]+|[^A-Za-z]/g) ?? []).map((piece) => {
+      const id = PIECES.indexOf(piece);
+      assert.ok(id >= 0, `"${piece}" of "${text}"`);
+      return id;
+    }),
+  text: (id) => [...PIECES, "<s>", "</s>"][id],
+};
+
+const HEADER = "user_id,item_ids,timestamp\n";
+const FOLDER: Files = {
+  "id2name4Rec.json": { "9": "Red pen", "2": "Blue ink", "5": "Red pen", "7": "Blue &#x62;ox" },
+  // The user 1 has 2, 5, 9, 7 in windows of at most three; 3 has no title.
+  "train.csv":
+    `${HEADER}1,"[2, 5]",10\n4,"[7, 3, 2]",20\n1,"[2, 5, 9]",30\n1,"[5, 9, 7]",40\n4,"[3, 2, 3]",50\n`,
+  "test.csv": `${HEADER}1,"[9, 7, 2]",60\n1,"[7, 2, 5]",70\n6,"[2, 3]",70\n6,"[3, 2]",80\n`,
+};
+
+function load(files: Files, options: Partial<TitleOptions> = {}) {
+  return withFolder(files, (folder) => loadTitles(folder, { tokenizer: words, ...options }));
+}
+
+/** Asserts that a folder is refused in one line that names the file and says what `told` matches. */
+function refuses(
+  files: Files,
+  file: string,
+  told: RegExp,
+  options: Partial<TitleOptions> = {},
+): void {
+  withFolder(
+    files,
+    (folder) =>
+      assert.throws(
+        () => loadTitles(folder, { tokenizer: words, ...options }),
+        (error: unknown) => {
+          assert.ok(error instanceof DataError, `${error}`);
+          assert.ok(error.message.startsWith(`Cannot load ${join(folder, file)}`), error.message);
+          assert.match(error.message, told);
+          assert.ok(!error.message.includes("\n"), error.message);
+          return true;
+        },
+      ),
+  );
+}
+
+test("titles: catalogue, sequences and cases by hand", () => {
+  const dataset = load(FOLDER);
+  assert.deepEqual(dataset.items, ["2", "5", "7", "9"]);
+  assert.deepEqual(dataset.titles, ["Blue ink", "Red pen", "Blue box", "Red pen"]);
+  // Tokens that occur, by their old ids 0 to 4, from 2 on; 1 ends a title.
+  assert.deepEqual(dataset.tokens, ["<bos>", "<end>", " Red", " Blue", " pen", " ink", " box"]);
+  assert.deepEqual(dataset.paths, [[3, 5, 1], [2, 4, 1], [3, 6, 1], [2, 4, 1]]);
+  assert.deepEqual(dataset.prompt([2, 0]), [0, 3, 6, 1, 3, 5, 1]);
+  assert.deepEqual(dataset.training, [
+    { items: [0, 1, 3, 2], context: 0 },
+    { items: [2, 0], context: 0 },
+  ]);
+  assert.deepEqual(dataset.validation, []);
+  assert.deepEqual(dataset.test, [
+    { id: "1#2", history: [3, 2], target: 0 },
+    { id: "1#3", history: [2, 0], target: 1 },
+  ]);
+  assert.deepEqual(dataset.known("test"), [[0, 1, 3, 2], [2, 0]]);
+  assert.deepEqual(dataset.skipped, [
+    { what: "ids in rows that have no title", count: 5 },
+    { what: "rows whose target has no title, or without history", count: 2 },
+  ]);
+  const trie = new Trie(dataset.paths);
+  assert.deepEqual([trie.leafCount, trie.leafOf[1]], [3, trie.leafOf[3]]);
+});
+
+test("titles: one target a row, as released", () => {
+  const dataset = load(FOLDER, { targets: "last" });
+  assert.deepEqual(dataset.training, [
+    { items: [0, 1], context: 1 },
+    { items: [2, 0], context: 1 },
+    { items: [0, 1, 3], context: 2 },
+    { items: [1, 3, 2], context: 2 },
+  ]);
+  assert.deepEqual(dataset.known("validation"), [[0, 1, 3, 2], [2, 0]]);
+  assert.equal(dataset.skipped.at(-1)?.count, 3);
+});
+
+test("titles: held-out rows leave training", () => {
+  const dataset = load(FOLDER, { holdOut: 2 });
+  assert.deepEqual(dataset.training[0], { items: [0, 1, 3], context: 0 });
+  // The last row's target has no title.
+  assert.deepEqual(dataset.validation, [{ id: "1#5", history: [1, 3], target: 2 }]);
+  assert.deepEqual(dataset.known("validation"), [[0, 1, 3], [2, 0]]);
+  assert.deepEqual(dataset.known("test"), [[0, 1, 3, 2], [2, 0]]);
+});
+
+test("titles: the first items, the first users", () => {
+  const few = load(FOLDER, { limitItems: 3 });
+  assert.deepEqual(few.titles, ["Blue ink", "Red pen", "Blue box"]);
+  assert.deepEqual(few.training[0].items, [0, 1, 2]);
+  const one = load(FOLDER, { limitUsers: 1 });
+  assert.deepEqual(one.training, [{ items: [0, 1, 3, 2], context: 0 }]);
+  assert.equal(one.test.length, 2);
+});
+
+test("titles: cut titles are counted, and those that become alike", () => {
+  const dataset = load(FOLDER, { maxTokens: 1 });
+  assert.deepEqual(dataset.tokens, ["<bos>", "<end>", " Red", " Blue"]);
+  assert.deepEqual(dataset.paths, [[3, 1], [2, 1], [3, 1], [2, 1]]);
+  assert.deepEqual(dataset.skipped.slice(2), [
+    { what: "titles cut at 1 tokens", count: 4 },
+    { what: "titles like another because they were cut", count: 1 },
+  ]);
+});
+
+test("titles: the model's own vocabulary, without a prompt", () => {
+  const dataset = load(FOLDER, { vocabulary: "model" });
+  assert.equal(dataset.tokens.length, 15);
+  assert.deepEqual(dataset.paths[2], [1, 4, 14]);
+  assert.deepEqual(dataset.prompt([2]), [13, 1, 4, 14]);
+});
+
+test("titles: with a prompt every target has its own", () => {
+  const files = { ...FOLDER, "prompt.txt": "Red: {history}\nNext: {item}\n" };
+  const dataset = withFolder(files, (folder) => {
+    const template = loadTemplate(join(folder, "prompt.txt"));
+    return loadTitles(folder, { tokenizer: words, template });
+  });
+  assert.deepEqual(dataset.paths[0], [1, 3, 14]); // the prompt's last space is the item's first
+  assert.deepEqual(dataset.training[1], { items: [2, 0], context: 1 });
+  const prompt = [13, 5, 10, 9, 7, 6, 4, 7, 12, 11, 10]; // Red: "Blue box"\nNext:
+  assert.deepEqual(dataset.prompt([2]), prompt);
+  const windows = makeWindows(dataset, new Trie(dataset.paths), 2);
+  assert.equal(windows.length, 3 + 1);
+  assert.deepEqual([...windows[3].tokens], [...prompt, 1, 3]);
+  assert.deepEqual([...windows[3].labels], [...new Array<number>(10).fill(0), 1, 3, 14]);
+  assert.deepEqual([...windows[3].nodes].map((node) => node >= 0), [
+    ...new Array<boolean>(10).fill(false),
+    true,
+    true,
+    true,
+  ]);
+  // Each target after the two before it: 1 after 0; 3 after 0, 1; 2 after 1, 3.
+  const text = (at: number): string =>
+    [...windows[at].tokens, windows[at].labels.at(-1) as number].map(words.text).join("");
+  assert.equal(text(2), '<s>Red: "Red pen", "Red pen"\nNext: Blue box</s>');
+  assert.equal(text(0), '<s>Red: "Blue ink"\nNext: Red pen</s>');
+});
+
+test("titles: an item that becomes other tokens after a prompt is named", () => {
+  const files = { ...FOLDER, "prompt.txt": "{history}" };
+  /** Joins a quote to the word after it, but not to red ones. */
+  const joining: Tokenizer = {
+    ...words,
+    encode: (text) =>
+      (text.match(/"?Blue| ?[A-Za-z]+|[^A-Za-z]/g) ?? []).map((piece) => piece.length + 1),
+  };
+  withFolder(files, (folder) => {
+    const template = loadTemplate(join(folder, "prompt.txt"));
+    assert.throws(() => loadTitles(folder, { tokenizer: joining, template }), (error: unknown) => {
+      assert.ok(error instanceof DataError, `${error}`);
+      assert.match(
+        error.message,
+        /got 2 of 4 that do not: item "2" \(Blue ink\), item "7" \(Blue box\)$/,
+      );
+      return true;
+    });
+    assert.throws(
+      () => loadTitles(folder, { tokenizer: words, template, vocabulary: "compact" }),
+      ArgumentError,
+    );
+    const endless = { ...words, eos: undefined };
+    assert.throws(
+      () => loadTitles(folder, { tokenizer: endless, vocabulary: "model" }),
+      /must name an eos_token/,
+    );
+    const ending = { ...words, eos: 2 };
+    assert.throws(
+      () => loadTitles(folder, { tokenizer: ending, vocabulary: "model" }),
+      /item "5" \(Red pen\).*got one that ends titles/,
+    );
+  });
+});
+
+test("titles: progress", () => {
+  const told: string[] = [];
+  load(FOLDER, { onProgress: (what, done, total) => told.push(`${what} ${done}/${total}`) });
+  assert.deepEqual(told, [
+    "reading id2name4Rec.json 1/3",
+    "reading train.csv 2/3",
+    "reading test.csv 3/3",
+    ...[1, 2, 3, 4].map((n) => `tokenising titles ${n}/4`),
+  ]);
+});
+
+test("titles: which file has the training rows", () => {
+  const { "train.csv": rows, ...rest } = FOLDER;
+  assert.equal(load({ ...rest, "train_10000.csv": rows }).training.length, 2);
+  refuses(rest, "train.csv", /the file must be there/);
+  refuses(FOLDER, "train_10000.csv", /the file must be there/, { train: "train_10000.csv" });
+  withFolder(FOLDER, (folder) => assert.ok(isTitleFolder(folder)));
+  withFolder({}, (folder) => assert.ok(!isTitleFolder(folder)));
+});
+
+test("titles: columns by name, quotes, other line ends, other ways to write a list", () => {
+  const train =
+    'timestamp,note,user_id,item_ids\r\n10,"a, ""b""",x,"[\'2\', ""5""]"\r\n\r\n20,,x,[9]\r\n';
+  const dataset = load({ ...FOLDER, "train.csv": train });
+  assert.deepEqual(dataset.training.map(({ items }) => items), [[0, 1], [3]]);
+});
+
+test("titles: malformed files are refused with file, line, column and value", () => {
+  const train = (rows: string): Files => ({ ...FOLDER, "train.csv": HEADER + rows });
+  refuses(
+    train('1,"[2, 5",10\n'),
+    "train.csv line 2",
+    /item_ids must be a list of ids.*got "\[2, 5"/,
+  );
+  refuses(train('1,"[2, 5]",10\n1,"[2,, 5]",10\n'), "train.csv line 3", /item_ids/);
+  refuses(train('1,"[2, [5]]",10\n'), "train.csv line 2", /item_ids/);
+  refuses(train('1,"[2, 5],10\n1,"[2]",10\n'), "train.csv line 2", /quotes must come in pairs/);
+  refuses(train('1,"[2, 5]",soon\n'), "train.csv line 2", /timestamp must be.*got "soon"/);
+  refuses(train('1,"[2, 5]"\n'), "train.csv line 2", /timestamp must be.*got ""/);
+  refuses(train(',"[2, 5]",10\n'), "train.csv line 2", /user_id must be there/);
+  refuses(train("1,2,5,10\n"), "train.csv line 2", /timestamp must be.*got "5,10"/);
+  refuses(train(""), "train.csv", /items to train on, got 0 rows/);
+  refuses({ ...FOLDER, "test.csv": HEADER }, "test.csv", /rows to judge by, got 0 rows/);
+  refuses(
+    { ...FOLDER, "test.csv": "user,item_ids,timestamp\n" },
+    "test.csv",
+    /must name the columns/,
+  );
+  refuses({ ...FOLDER, "test.csv": "" }, "test.csv", /must name the columns/);
+  refuses({ ...FOLDER, "test.csv": Uint8Array.of(0x31, 0xff) }, "test.csv", /must be UTF-8/);
+  refuses({ ...FOLDER, "id2name4Rec.json": {} }, "id2name4Rec.json", /must have titles/);
+  refuses(
+    { ...FOLDER, "id2name4Rec.json": { "3": 4 } },
+    "id2name4Rec.json",
+    /at "3".*string, got 4/,
+  );
+  refuses({ ...FOLDER, "id2name4Rec.json": '{"3": "x' }, "id2name4Rec.json", /well-formed JSON/);
+  const empty = { "2": "", "5": "Red pen", "9": " &nbsp; ", "7": "Blue ink" };
+  assert.deepEqual(load({ ...FOLDER, "id2name4Rec.json": empty }).skipped[0], {
+    what: "titles without text",
+    count: 2,
+  });
+});
+
+test("titles: options out of range", () => {
+  for (
+    const options of [{ maxTokens: 0 }, { holdOut: -1 }, { limitItems: 0 }, { limitUsers: 1.5 }]
+  ) {
+    assert.throws(() => load(FOLDER, options), ArgumentError);
+  }
+});
+
+test("titles: HTML entities are decoded once", () => {
+  assert.equal(decodeHtml("&frac12;&quot; x 23' &amp; more"), "½\" x 23' & more");
+  assert.equal(decodeHtml("&reg;&Acirc;&nbsp;&copy;&lt;&yuml;&eacute;"), "®Â\u00a0©<ÿé");
+  assert.equal(decodeHtml("&#153;&#x2122;&#38;&trade;&#8364;&euro;"), "™™&™€€");
+  assert.equal(
+    decodeHtml("&amp;quot; AT&T R&D; &#0; &#xD800; &#1114112;"),
+    "&quot; AT&T R&D; &#0; &#xD800; &#1114112;",
+  );
+});
+
+test("titles: overlaps", () => {
+  const of = (end: string, beginning: string): number => overlap([...end], [...beginning]);
+  assert.equal(of("abcde", "cdef"), 3);
+  assert.equal(of("abab", "ababx"), 4);
+  assert.equal(of("aabaab", "aabaabaab"), 6);
+  assert.equal(of("abc", "abc"), 3);
+  assert.equal(of("abc", "xyz"), 0);
+  assert.equal(of("xabc", "c"), 1);
+  assert.equal(of("", "a"), 0);
+  assert.equal(of("ab", ""), 0);
+});
+
+test("titles: windows in any order become the sequence they are from", () => {
+  const items = [..."abcdefghijklmnop"];
+  const rows: Row[] = items.slice(1).map((_, i) => ({
+    line: i + 2,
+    user: "u",
+    ids: items.slice(Math.max(0, i - 2), i + 2),
+    time: Math.floor(i / 3), // three targets a day
+  }));
+  for (let turn = 0; turn < 20; turn++) {
+    const shuffled = rows.map((row, i) => [(i * 7 + turn * 5) % 16, row] as const)
+      .sort(([a], [b]) => a - b).map(([, row]) => row);
+    const ordered = inTimeOrder(shuffled);
+    assert.deepEqual(ordered.map(({ line }) => line), rows.map(({ line }) => line));
+    assert.deepEqual(chain(ordered), [items]);
+  }
+  // A window is missing, so another overlaps less; then so many that none does.
+  assert.deepEqual(chain(rows.filter((_, i) => i !== 6)), [items]);
+  assert.deepEqual(chain(rows.filter((_, i) => i < 4 || i > 9)), [[..."abcde"], [..."ijklmnop"]]);
+});
+
+test("titles: office-titles", {
+  skip: existsSync(OFFICE) ? false : `there is no ${OFFICE}`,
+  timeout: 60_000,
+}, async () => {
+  const dataset = loadTitles(OFFICE, { tokenizer: await loadTokenizer("r50k") });
+  assert.equal(dataset.items.length, 2414);
+  assert.equal(
+    dataset.titles?.[8],
+    "DYMO Labeling Tape, ½\" x 23', Black Print on White Tape (45013) D1 Label Cassette, Split Back Easy Peel Adhesive",
+  );
+  assert.equal(dataset.test.length, 1925);
+  assert.equal(dataset.training.length, 3718);
+  const targets = dataset.training.reduce((sum, { items }) => sum + items.length, 0);
+  assert.equal(targets, 41_662);
+  const trie = new Trie(dataset.paths);
+  const choices = Array.from({ length: trie.nodeCount }, (_, node) => trie.childCount(node))
+    .filter((count) => count > 1);
+  assert.equal(trie.childCount(0), 373);
+  assert.equal(choices.length, 844);
+  assert.equal(trie.leafCount, 2411);
+  assert.equal(trie.maxDepth, 41);
+  // Tokens beyond the cut do not occur: with them there are 4,306.
+  assert.equal(dataset.tokens.length, 4251);
+  assert.equal(trie.nodeCount, 47_294);
+});

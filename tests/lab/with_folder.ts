@@ -1,0 +1,32 @@
+/** Folders with given files, for tests of what reads them. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** Text and bytes are written as they are, anything else as JSON. */
+export type Files = Readonly<Record<string, unknown>>;
+
+/** Makes a folder with some files; remove it with `removeFolder`. */
+export function makeFolder(files: Files): string {
+  const folder = mkdtempSync(join(tmpdir(), "beargrad-"));
+  for (const [file, contents] of Object.entries(files)) {
+    const plain = typeof contents === "string" || contents instanceof Uint8Array;
+    writeFileSync(join(folder, file), plain ? contents : JSON.stringify(contents));
+  }
+  return folder;
+}
+
+/** Removes a folder. */
+export function removeFolder(folder: string): void {
+  rmSync(folder, { recursive: true });
+}
+
+/** Runs `use` on a folder with some files. */
+export function withFolder<T>(files: Files, use: (folder: string) => T): T {
+  const folder = makeFolder(files);
+  try {
+    return use(folder);
+  } finally {
+    removeFolder(folder);
+  }
+}
