@@ -18,3 +18,21 @@ export const accumulate = defineKernel({
 fn kernel(i: u32) { total[i] += value[i]; }`,
   cases: () => [{ name: "one number", params: {}, buffers: { total: [1.5], value: [0.25] } }],
 });
+
+/** total = mix_0 total + mix_1 x, elementwise, n elements. */
+export const blend = defineKernel({
+  name: "blend",
+  buffers: { total: "update float", x: "read float", mix: "read float" },
+  params: { n: "u32" },
+  cpu({ total, x, mix }, { n }): void {
+    const [keep, take] = mix;
+    for (let i = 0; i < n; i++) total[i] = keep * total[i] + take * x[i];
+  },
+  invocations: ({ n }) => n,
+  wgsl: `fn kernel(i: u32) { total[i] = mix[0] * total[i] + mix[1] * x[i]; }`,
+  cases: () => [{
+    name: "5 elements",
+    params: { n: 5 },
+    buffers: { total: Float32Array.of(1, 2, 3, 4, 5), x: [5, 4, 3, 2, 1], mix: [0.5, 0.25] },
+  }],
+});

@@ -49,6 +49,8 @@ export interface Recipe {
   readonly epochs: number;
   /** Windows a batch. */
   readonly batch: number;
+  /** Batches a step of the optimiser, which takes the mean of their gradients; 1 unless told. */
+  readonly accumulate?: number;
   /** Peak learning rate. */
   readonly rate: number;
   /** Warm-up steps. */

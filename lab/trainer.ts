@@ -1,11 +1,11 @@
 /**
- * The training loop: batches in, updated weights out, one captured step per batch shape.
+ * The training loop: batches in, updated weights out, one captured step per batch shape. Logits are made at target positions alone.
  *
  * @module
  */
-import { capture, type Captured, type HostTensor } from "../core/capture.ts";
+import type { HostTensor } from "../core/capture.ts";
 import type { Device } from "../core/device.ts";
-import { NonFiniteError } from "../core/errors.ts";
+import { ArgumentError, NonFiniteError } from "../core/errors.ts";
 import { foldIn, keyOf } from "../core/random.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { Tree } from "../core/tree.ts";
@@ -16,11 +16,13 @@ import { Meter } from "../models/meter.ts";
 import { cosineSchedule } from "../models/schedule.ts";
 import { initTransformer, Transformer, type TransformerParams } from "../models/transformer.ts";
 import { reshape } from "../ops/layout.ts";
+import { takeRows } from "../ops/take_rows.ts";
 import { valueAndGrad } from "../ops/value_and_grad.ts";
-import { type Batch, makeBatches, makeWindows, type Window } from "./data/batches.ts";
+import { makeBatches, makeWindows, type Window } from "./data/batches.ts";
 import type { Dataset } from "./data/dataset.ts";
 import type { RunTensors } from "./checkpoint.ts";
 import { BETAS, CLIP_NORM, RATE_FLOOR, type Recipe, transformerConfig } from "./recipe.ts";
+import { type BatchInputs, type BatchTensors, type TrainStep, trainStep } from "./train_step.ts";
 
 /** Steps between two looks at the loss: a look waits for the device. */
 const LOOK_EVERY = 10;
@@ -33,22 +35,13 @@ export interface TrainReport {
   readonly steps: number;
   /** The epoch, from 0. */
   readonly epoch: number;
-  /** Mean loss of a step since the last report. */
+  /** Mean loss of a batch since the last report. */
   readonly loss: number;
   /** The learning rate of the last step. */
   readonly rate: number;
   /** Target tokens trained on since the last report. */
   readonly tokens: number;
 }
-
-/** What one step is fed. */
-type StepInputs = {
-  readonly tokens: HostTensor; // int32 (B, T)
-  readonly nodes: HostTensor; // int32 (B * T)
-  readonly labels: HostTensor; // int32 (B * T)
-  readonly hyper: HostTensor; // float (3): learning rate, 1 - beta1^t, 1 - beta2^t
-  readonly key: HostTensor; // int32 (2): the step's dropout key
-};
 
 /** What is trained: all weights of a decoder, or a part of what they are made of. */
 export interface Trained<P extends Tree> {
@@ -90,7 +83,8 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
   readonly #recipe: Recipe;
   readonly #windows: readonly Window[];
   readonly #meter: Meter;
-  readonly #step: Captured<StepInputs, { loss: Tensor }>;
+  readonly #accumulate: number;
+  readonly #step: TrainStep;
   readonly #rate: (step: number) => number;
 
   /** Trains `trained` on a data set, whose paths `trie` must hold. */
@@ -113,24 +107,27 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
     this.#windows = makeWindows(dataset, trie.trie, recipe.history);
     this.#meter = meter;
     this.targetsPerEpoch = this.#windows.reduce((sum, window) => sum + window.targets, 0);
-    this.stepsPerEpoch = makeBatches(this.#windows, { ...recipe, epoch: 0 }).length;
+    this.#accumulate = recipe.accumulate ?? 1;
+    checkAccumulate(this.#accumulate);
+    const batches = makeBatches(this.#windows, { ...recipe, epoch: 0 }).length;
+    this.stepsPerEpoch = Math.ceil(batches / this.#accumulate);
     this.#rate = cosineSchedule({
       peak: recipe.rate,
       warmup: recipe.warmup,
       steps: this.stepsPerEpoch * recipe.epochs,
       floor: RATE_FLOOR,
     });
-    this.#step = capture(device, ({ tokens, nodes, labels, hyper, key }) => {
-      const { value, grads } = valueAndGrad((p: P) => {
+    const differentiate = (batch: BatchTensors): { value: Tensor; grads: P } => {
+      const { tokens, rows, nodes, labels, key } = batch;
+      return valueAndGrad((p: P) => {
         const weights = trained.weights(p);
-        const hidden = model.hidden(weights, tokens, key); // (B, T, C)
+        const all = reshape(model.hidden(weights, tokens, key), [-1, config.dim]); // (B T, C)
+        const hidden = rows.size === tokens.size ? all : takeRows(all, rows); // (N, C)
         const head = weights.head ?? weights.embed; // (V, C)
-        return loss({ hidden: reshape(hidden, [-1, config.dim]), head }, { trie, nodes, labels });
+        return loss({ hidden, head }, { trie, nodes, labels });
       })(params);
-      optimizer.update(grads, hyper);
-      meter.add(value);
-      return { loss: value };
-    });
+    };
+    this.#step = trainStep(device, differentiate, optimizer, meter, this.#accumulate);
   }
 
   /** The weights that the decoder runs with now. */
@@ -153,13 +150,18 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
     const batches = makeBatches(this.#windows, { ...this.#recipe, epoch: this.epoch });
     let tokens = 0;
     let counted = 0;
-    for (const [i, batch] of batches.entries()) {
+    for (let i = 0; i < this.stepsPerEpoch; i++) {
+      const from = i * this.#accumulate;
+      const group = batches.slice(from, from + this.#accumulate);
       const step = this.epoch * this.stepsPerEpoch + i + 1;
       const rate = this.#rate(step);
-      this.#step({ ...inputsOf(batch), ...hyperInputs(step, rate, seed) });
-      tokens += batch.targets;
-      counted++;
-      if (counted === LOOK_EVERY || i === batches.length - 1) {
+      const inputs = group.map(({ targets, ...batch }, j): BatchInputs => {
+        tokens += targets;
+        counted++;
+        return { ...batch, key: keyInput(seed, this.epoch * batches.length + from + j + 1) };
+      });
+      this.#step(inputs, { data: hyperOf(step, rate, BETAS), shape: [3] });
+      if ((i + 1) % LOOK_EVERY === 0 || i === this.stepsPerEpoch - 1) {
         const loss = await this.#meter.take(counted);
         this.#checkFinite(loss, step);
         const steps = this.stepsPerEpoch * epochs;
@@ -173,7 +175,7 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
 
   /** Gives the recorded steps back; the weights live on. */
   [Symbol.dispose](): void {
-    this.#step.dispose();
+    this.#step[Symbol.dispose]();
     this.#meter[Symbol.dispose]();
   }
 
@@ -187,19 +189,14 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
   }
 }
 
-function inputsOf(
-  { tokens, nodes, labels }: Batch,
-): Pick<StepInputs, "tokens" | "nodes" | "labels"> {
-  return { tokens, nodes, labels };
+/** The dropout key of a batch, which are counted from 1. */
+function keyInput(seed: number, batch: number): HostTensor {
+  return { data: Int32Array.from(foldIn(foldIn(keyOf(seed), 1), batch)), shape: [2] };
 }
 
-function hyperInputs(
-  step: number,
-  rate: number,
-  seed: number,
-): Pick<StepInputs, "hyper" | "key"> {
-  return {
-    hyper: { data: hyperOf(step, rate, BETAS), shape: [3] },
-    key: { data: Int32Array.from(foldIn(foldIn(keyOf(seed), 1), step)), shape: [2] },
-  };
+function checkAccumulate(accumulate: number): void {
+  if (Number.isInteger(accumulate) && accumulate >= 1) return;
+  throw new ArgumentError(
+    `Cannot train: accumulate must be a positive integer, got ${accumulate}`,
+  );
 }

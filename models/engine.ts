@@ -67,6 +67,7 @@ export { type NamedTensor, namedTensors } from "./checkpoint_names.ts";
 export * from "./load_weights.ts";
 export * from "./lora.ts";
 export * from "./lora_peft.ts";
+export * from "./gradient_mean.ts";
 export * from "./meter.ts";
 export * from "./safetensors.ts";
 export {

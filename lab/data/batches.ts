@@ -23,13 +23,15 @@ export interface Window {
   readonly targets: number;
 }
 
-/** B rows of T tokens. */
+/** B rows of T tokens, and N of their positions, among them all that predict something. */
 export interface Batch {
   /** int32 (B, T). */
   readonly tokens: HostTensor;
-  /** int32 (B T): the trie node of each position, -1 for none. */
+  /** int32 (N): the positions, each a number below B T, ascending as far as they predict something. All of them if N is B T. */
+  readonly rows: HostTensor;
+  /** int32 (N): the trie node of each of these positions, -1 for none. */
   readonly nodes: HostTensor;
-  /** int32 (B T): the token to be predicted. */
+  /** int32 (N): the token to be predicted there. */
   readonly labels: HostTensor;
   /** How many positions predict something: the real tokens of the batch. */
   readonly targets: number;
@@ -51,6 +53,8 @@ const PADDING = 0.25;
 const MOST_LENGTHS = 6;
 /** Lengths are multiples of this. */
 const LENGTH_STEP = 4;
+/** Numbers of target positions are multiples of this. */
+const ROW_STEP = 16;
 
 /**
  * The windows of all training sequences: at most `historyLength + 1` items each, so that the last is predicted from
@@ -122,7 +126,8 @@ function windowOf(dataset: Dataset, trie: Trie, { items, context }: TrainingSequ
 /**
  * The batches of one epoch. The order is a function of (seed, epoch). Rows are padded to one of a few lengths, chosen for
  * all epochs alike so that padding stays below a quarter with as few of them as possible; a batch that is not full is
- * filled up with empty rows, so a run sees few shapes.
+ * filled up with empty rows, so a run sees few shapes. So it is with the positions that predict something: of each length
+ * there is a number of them that nearly all batches have room in.
  *
  * @throws {ArgumentError} if `batch` is not a positive integer or there are no windows.
  */
@@ -138,17 +143,26 @@ export function makeBatches(windows: readonly Window[], options: BatchOptions): 
   }
   const key = foldIn(foldIn(keyOf(seed), 0xba7c), epoch);
   const lengths = paddedLengths(windows.map((window) => window.tokens.length));
+  const lengthOf = (window: Window): number =>
+    lengths.find((length) => length >= window.tokens.length) as number;
+  const rooms = new Map(lengths.map((length) => {
+    const targets = windows.filter((w) => lengthOf(w) === length).map((w) => w.targets);
+    return [length, roomsFor(targets, batch, length)];
+  }));
   const filling = new Map<number, Window[]>(lengths.map((length) => [length, []]));
   const batches: Batch[] = [];
+  const finish = (rows: readonly Window[], length: number): void => {
+    batches.push(stack(rows, batch, length, rooms.get(length) as readonly number[]));
+  };
   for (const index of permutation(foldIn(key, 0), windows.length)) {
     const window = windows[index];
-    const length = lengths.find((length) => length >= window.tokens.length) as number;
+    const length = lengthOf(window);
     const rows = filling.get(length) as Window[];
     rows.push(window);
-    if (rows.length === batch) batches.push(stack(rows.splice(0), batch, length));
+    if (rows.length === batch) finish(rows.splice(0), length);
   }
   for (const [length, rows] of filling) {
-    if (rows.length > 0) batches.push(stack(rows, batch, length));
+    if (rows.length > 0) finish(rows, length);
   }
   return [...permutation(foldIn(key, 1), batches.length)].map((i) => batches[i]);
 }
@@ -187,19 +201,51 @@ export function paddedLengths(lengths: readonly number[]): number[] {
   return best[sizes.length].chosen;
 }
 
-function stack(rows: readonly Window[], B: number, T: number): Batch {
+/**
+ * For how many target positions a batch of B rows of T tokens has room, ascending: nearly always the first number suffices, being four
+ * standard deviations above the mean, and always the last.
+ */
+function roomsFor(targets: readonly number[], B: number, T: number): number[] {
+  const rounded = (n: number): number => Math.min(B * T, Math.ceil(n / ROW_STEP) * ROW_STEP);
+  const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+  const mean = sum(targets) / targets.length;
+  const variance = sum(targets.map((n) => (n - mean) ** 2)) / targets.length;
+  const most = rounded(sum(targets.toSorted((a, b) => b - a).slice(0, B)));
+  const usual = rounded(B * mean + 4 * Math.sqrt(B * variance));
+  return usual < most ? [usual, most] : [most];
+}
+
+function stack(
+  windows: readonly Window[],
+  B: number,
+  T: number,
+  rooms: readonly number[],
+): Batch {
   const tokens = new Int32Array(B * T).fill(BOS);
-  const nodes = new Int32Array(B * T).fill(-1);
-  const labels = new Int32Array(B * T);
-  rows.forEach((row, b) => {
-    tokens.set(row.tokens, b * T);
-    nodes.set(row.nodes, b * T);
-    labels.set(row.labels, b * T);
-  });
+  const targets = windows.reduce((sum, window) => sum + window.targets, 0);
+  const N = rooms.find((room) => room >= targets) as number;
+  const rows = new Int32Array(N);
+  const nodes = new Int32Array(N).fill(-1);
+  const labels = new Int32Array(N);
+  let n = 0;
+  const add = (position: number, node: number, label: number): void => {
+    rows[n] = position;
+    nodes[n] = node;
+    labels[n++] = label;
+  };
+  for (let b = 0; b < B; b++) {
+    const window = windows[b];
+    if (window) tokens.set(window.tokens, b * T);
+    for (let t = 0; t < T; t++) {
+      const node = window?.nodes[t] ?? -1;
+      if (node >= 0 || N === B * T) add(b * T + t, node, window?.labels[t] ?? 0);
+    }
+  }
   return {
     tokens: { data: tokens, shape: [B, T] },
-    nodes: { data: nodes, shape: [B * T] },
-    labels: { data: labels, shape: [B * T] },
-    targets: rows.reduce((sum, row) => sum + row.targets, 0),
+    rows: { data: rows, shape: [N] },
+    nodes: { data: nodes, shape: [N] },
+    labels: { data: labels, shape: [N] },
+    targets,
   };
 }

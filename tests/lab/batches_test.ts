@@ -87,15 +87,22 @@ for (const batch of [1, 7, 32, 500]) {
     const windows = makeWindows(shop, shopTrie, 20);
     const batches = makeBatches(windows, { batch, seed: 0, epoch: 0 });
     const rows: string[] = [];
-    for (const { tokens, nodes, labels, targets } of batches) {
+    for (const { tokens, targets, ...at } of batches) {
       const [B, T] = tokens.shape;
       assert.equal(B, batch);
-      assert.deepEqual(nodes.shape, [B * T]);
-      assert.deepEqual(labels.shape, [B * T]);
-      assert.equal(nodes.data.filter((node) => node >= 0).length, targets);
+      assert.deepEqual([at.nodes.shape, at.labels.shape], [at.rows.shape, at.rows.shape]);
+      assert.equal(at.nodes.data.filter((node) => node >= 0).length, targets);
       assert.ok(targets > 0);
+      const nodes = new Int32Array(B * T).fill(-1);
+      const labels = new Int32Array(B * T);
+      at.rows.data.forEach((row, n) => {
+        if (at.nodes.data[n] < 0) return;
+        assert.equal(nodes[row], -1, "a position is there once");
+        nodes[row] = at.nodes.data[n];
+        labels[row] = at.labels.data[n];
+      });
       for (let b = 0; b < B; b++) {
-        const part = [tokens, nodes, labels].map(({ data }) => data.subarray(b * T, (b + 1) * T));
+        const part = [tokens.data, nodes, labels].map((data) => data.subarray(b * T, (b + 1) * T));
         if (part[1].every((node) => node === -1)) {
           assert.ok(part[0].every((token) => token === 0) && part[2].every((label) => label === 0));
         } else {
@@ -114,6 +121,31 @@ for (const batch of [1, 7, 32, 500]) {
     assert.deepEqual(rows.sort(), wanted.sort());
   });
 }
+
+test("batches: positions without a target are left out, and few numbers of positions occur", () => {
+  const windows = makeWindows(shop, shopTrie, 20).map((window): Window => {
+    const last = window.nodes.findLastIndex((node) => node === 0); // of each window one item
+    const nodes = window.nodes.map((node, t) => t < last ? -1 : node);
+    return { ...window, nodes, targets: nodes.filter((node) => node >= 0).length };
+  });
+  const sizes = new Map<number, Set<number>>();
+  for (let epoch = 0; epoch < 20; epoch++) {
+    for (const { tokens, rows, nodes } of makeBatches(windows, { batch: 16, seed: 0, epoch })) {
+      const [B, T] = tokens.shape;
+      const N = rows.shape[0];
+      assert.ok(N < B * T && N % 16 === 0, `${N} of ${B * T}`);
+      sizes.set(T, (sizes.get(T) ?? new Set()).add(N));
+      nodes.data.forEach((_, n) => assert.ok(rows.data[n] >= 0 && rows.data[n] < B * T));
+    }
+  }
+  for (const [T, found] of sizes) assert.ok(found.size <= 2, `${T}: ${[...found]}`);
+});
+
+test("batches: where all positions have targets, all are there in order", () => {
+  const whole = makeWindows(small, smallTrie, 3).slice(0, 1); // 8 tokens, 8 targets
+  const [{ rows }] = makeBatches(whole, { batch: 2, seed: 0, epoch: 0 });
+  assert.deepEqual([...rows.data], [...Array(16).keys()].slice(0, rows.shape[0]));
+});
 
 test("batches: the order depends on seed and epoch alone", () => {
   const windows = makeWindows(shop, shopTrie, 20);
