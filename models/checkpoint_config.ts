@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { CheckpointError } from "../core/errors.ts";
 import { MAX_HEAD_SIZE } from "../kernels/attention.ts";
 import { isRecord, type JsonObject, shown } from "./json.ts";
+import { fieldsOf, isBoolean, isCount, isEqual, isPositive, isRate } from "./json_fields.ts";
 import type { TransformerConfig } from "./transformer.ts";
 
 /**
@@ -177,42 +177,8 @@ function ropeOf(
   return scaling;
 }
 
-type Guard<T> = (value: unknown) => value is T;
-
-/** How the fields of an object are read. */
-interface Fields {
-  /** A field: null counts as absent, an absent one is its fallback, and without one it is refused. */
-  readonly field: <T>(
-    name: string,
-    requirement: string | number | boolean,
-    holds: Guard<T>,
-    fallback?: T,
-  ) => T;
-  /** Refuses the file. */
-  readonly fail: (requirement: string, actual: unknown) => never;
-}
-
-/** Reads fields of an object; `prefix` goes before their names in errors. */
-function fieldsOf(json: unknown, source: string, prefix = ""): Fields {
-  const fail = (requirement: string, actual: unknown): never => {
-    throw new CheckpointError(`Cannot read ${source}: ${requirement}, got ${shown(actual)}`);
-  };
-  const fields = isRecord(json) ? json : fail("it must be a JSON object", json);
-  return {
-    fail,
-    field: (name, requirement, holds, fallback) => {
-      const value = (Object.hasOwn(fields, name) ? fields[name] : undefined) ?? fallback;
-      return holds(value) ? value : fail(`${prefix}${name} must be ${requirement}`, value);
-    },
-  };
-}
-
 const COUNT = "an integer of at least 1";
 const TYPES = "default or llama3";
-
-function isEqual<const T>(wanted: T): Guard<T> {
-  return (value): value is T => value === wanted;
-}
 
 function isRopeType(value: unknown): value is "default" | "llama3" {
   return value === "default" || value === "llama3";
@@ -226,22 +192,6 @@ function isFactor(value: unknown): value is number {
   return isPositive(value) && value >= 1;
 }
 
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 1;
-}
-
-function isPositive(value: unknown): value is number {
-  return typeof value === "number" && value > 0 && Number.isFinite(value);
-}
-
 function isNotNegative(value: unknown): value is number {
   return value === 0 || isPositive(value);
-}
-
-function isRate(value: unknown): value is number {
-  return typeof value === "number" && value >= 0 && value < 1;
-}
-
-function isBoolean(value: unknown): value is boolean {
-  return typeof value === "boolean";
 }

@@ -4,38 +4,42 @@
  * @module
  */
 import { CheckpointError } from "../core/errors.ts";
+import { isRecord, shown } from "./json.ts";
 
 /** Tells the values that a field may have. */
 export type Guard<T> = (value: unknown) => value is T;
 
-/** Characters of a value in an error. */
-const SHOWN = 80;
+/** How the fields of an object are read. */
+export interface Fields {
+  /** A field: null counts as absent, an absent one is its fallback, and without one it is refused. */
+  readonly field: <T>(
+    name: string,
+    requirement: string | number | boolean,
+    holds: Guard<T>,
+    fallback?: T,
+  ) => T;
+  /** Refuses the file. */
+  readonly fail: (requirement: string, actual: unknown) => never;
+}
 
-/** Reads fields of an object: null counts as absent, an absent field is its fallback, and without one it is refused. */
-export function fieldsOf(
-  json: unknown,
-  source: string,
-): <T>(name: string, requirement: string, holds: Guard<T>, fallback?: T) => T {
+/** Reads fields of an object; `prefix` goes before their names in errors. */
+export function fieldsOf(json: unknown, source: string, prefix = ""): Fields {
   const fail = (requirement: string, actual: unknown): never => {
-    const text = JSON.stringify(actual) ?? "none";
-    const shown = text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
-    throw new CheckpointError(`Cannot read ${source}: ${requirement}, got ${shown}`);
+    throw new CheckpointError(`Cannot read ${source}: ${requirement}, got ${shown(actual)}`);
   };
   const fields = isRecord(json) ? json : fail("it must be a JSON object", json);
-  return (name, requirement, holds, fallback) => {
-    const value = (Object.hasOwn(fields, name) ? fields[name] : undefined) ?? fallback;
-    return holds(value) ? value : fail(`${name} must be ${requirement}`, value);
+  return {
+    fail,
+    field: (name, requirement, holds, fallback) => {
+      const value = (Object.hasOwn(fields, name) ? fields[name] : undefined) ?? fallback;
+      return holds(value) ? value : fail(`${prefix}${name} must be ${requirement}`, value);
+    },
   };
 }
 
 /** Tells one value. */
 export function isEqual<const T>(wanted: T): Guard<T> {
   return (value): value is T => value === wanted;
-}
-
-/** Tells an object. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Tells a count of at least 1. */

@@ -207,7 +207,7 @@ const MUST_BE_FALSE = ["use_dora", "fan_in_fan_out", "lora_bias", "use_qalora"];
  * ```
  */
 export function loraFromJson(json: unknown, source = "adapter_config.json"): LoraConfig {
-  const field = fieldsOf(json, source);
+  const { field } = fieldsOf(json, source);
   field("peft_type", "LORA", isEqual("LORA"));
   field("bias", "none", isEqual("none"), "none");
   field(
