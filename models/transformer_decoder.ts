@@ -96,7 +96,7 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
     this.vocabSize = model.config.vocabSize;
     this.#model = model;
     this.#params = weights === undefined ? params : mapTree(params, (w) => {
-      if (w.rank < 2 || w.shape[w.rank - 1] % 4 !== 0) return w;
+      if (w.rank < 2 || w.shape[w.rank - 1] % 4 !== 0 || w.dtype === "float16") return w;
       const { device } = model;
       const half = device.empty(w.shape, device.half, "weights in half precision");
       this.#halves.push(half);

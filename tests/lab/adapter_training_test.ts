@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { Device } from "../../core/device.ts";
 import type { TypedArray } from "../../core/dtype.ts";
-import { type Tree, treeEntries } from "../../core/tree.ts";
+import { mapTree, type Tree, treeEntries } from "../../core/tree.ts";
 import { loadAdapter } from "../../lab/adapter_folder.ts";
 import { adapterOf } from "../../lab/adapter_training.ts";
 import { loadRun, restoreRun } from "../../lab/checkpoint.ts";
@@ -18,7 +18,7 @@ import { Trie } from "../../models/decode/trie.ts";
 import type { LoraConfig, LoraParams } from "../../models/lora.ts";
 import type { TransformerConfig, TransformerParams } from "../../models/transformer.ts";
 import { testDevices } from "../devices.ts";
-import { livelyParams } from "../models/llamas.ts";
+import { livelyParams, weightsOf } from "../models/llamas.ts";
 import { inFolder, smallFolder } from "./small_folder.ts";
 
 const lora: LoraConfig = { targets: ["q", "v", "up"], rank: 4, alpha: 8, dropout: 0.1 };
@@ -45,13 +45,22 @@ const read = (tree: Tree): Promise<TypedArray[]> => {
   return leaves[0].device.read(leaves);
 };
 
-/** A model to be frozen. */
-function baseOn(device: Device): {
+/** A model to be frozen, its matrices in half precision where the device has it. */
+async function baseOn(device: Device): Promise<{
   readonly config: TransformerConfig;
   readonly params: TransformerParams;
-} {
+}> {
   const config = transformerConfig(recipeOn(device), dataset);
-  return { config, params: livelyParams(device, config, 7) };
+  const params = livelyParams(device, config, 7);
+  const values = await weightsOf(params);
+  const stored = mapTree(
+    params,
+    (w, path) =>
+      w.rank === 1
+        ? w
+        : device.tensor(Float64Array.from(values.get(path) ?? []), w.shape, device.half),
+  );
+  return { config, params: stored };
 }
 
 for (const { name, skip, open } of testDevices) {
@@ -63,7 +72,8 @@ for (const { name, skip, open } of testDevices) {
       using _scope = device.arena();
       using trie = new Trie(dataset.paths).upload(device);
       const recipe = recipeOn(device);
-      const base = baseOn(device);
+      const base = await baseOn(device);
+      assert.equal(base.params.embed.dtype, device.half);
       const frozen = await read(base.params);
       const start = (): Trainer<LoraParams> =>
         new Trainer(dataset, trie, recipe, adapterOf(device, base, lora, recipe.seed));
@@ -116,7 +126,8 @@ test(
     using _scope = device.arena();
     using trie = new Trie(dataset.paths).upload(device);
     const recipe = recipeOn(device);
-    using trainer = new Trainer(dataset, trie, recipe, adapterOf(device, baseOn(device), lora, 1));
+    const base = await baseOn(device);
+    using trainer = new Trainer(dataset, trie, recipe, adapterOf(device, base, lora, 1));
     await new RunFolders(folder, [recipe], false).save(recipe, trainer, 0);
     const resume = (change: Partial<Recipe>): void =>
       void new RunFolders(folder, [{ ...recipe, ...change }], true);
