@@ -5,14 +5,18 @@
  */
 import { join } from "node:path";
 import type { Device } from "../core/device.ts";
+import type { TypedArray } from "../core/dtype.ts";
 import { CheckpointError } from "../core/errors.ts";
-import { readTree, writeTree } from "../models/checkpoint.ts";
+import { treeEntries } from "../core/tree.ts";
+import { readTree } from "../models/checkpoint.ts";
 import { initLora, type LoraConfig, type LoraParams } from "../models/lora.ts";
 import { adapterFromPeft, adapterToPeft, loraFromJson, loraToJson } from "../models/lora_peft.ts";
-import { decodeSafetensors, encodeSafetensors, type SafeTensors } from "../models/safetensors.ts";
+import { encodeSafetensors, type SafeTensors } from "../models/safetensors.ts";
+import { openSafetensors } from "../models/safetensors_reader.ts";
 import type { TransformerConfig } from "../models/transformer.ts";
-import { isPresent, makeFolder, readIfPresent, writeFileAtomic } from "./files.ts";
+import { isPresent, makeFolder, openFile, writeFileAtomic } from "./files.ts";
 import { checkFinite } from "./finite.ts";
+import { readJson } from "./json_file.ts";
 
 const CONFIG = "adapter_config.json";
 const WEIGHTS = "adapter_model.safetensors";
@@ -33,8 +37,8 @@ export function holdsAdapter(folder: string): boolean {
 /**
  * Loads an adapter of a model onto a device.
  *
- * @throws {CheckpointError} if a file is missing or malformed, asks for what the adapters here cannot do, or does not fit
- * the model.
+ * @throws {CheckpointError} if a file is missing or malformed, asks for what the adapters here cannot do, does not fit the model,
+ * or holds what is not finite; then nothing stays on the device.
  * @throws {DataError} if the system refuses to read.
  *
  * @example
@@ -47,13 +51,43 @@ export function holdsAdapter(folder: string): boolean {
  * ```
  */
 export function loadAdapter(device: Device, folder: string, config: TransformerConfig): Adapter {
-  const [configPath, weightsPath] = [CONFIG, WEIGHTS].map((file) => join(folder, file));
-  const lora = loraFromJson(parseJson(read(configPath), configPath), configPath);
-  const { tensors } = decodeSafetensors(read(weightsPath), weightsPath);
-  const weights = adapterFromPeft(tensors, config, lora, weightsPath); // of the right shapes
+  const lora = loraFromJson(readJson(folder, CONFIG), join(folder, CONFIG));
+  const weights = readWeights(device, folder, config, lora);
   const adapter = initLora(device, config, lora, 0);
-  writeTree(adapter, weights, weightsPath);
+  for (const [path, tensor] of treeEntries(adapter)) {
+    device.write(tensor, weights.get(path) as TypedArray);
+  }
   return { lora, adapter };
+}
+
+/** The elements of an adapter by path. Nothing is read of a file that is not of such an adapter. */
+function readWeights(
+  device: Device,
+  folder: string,
+  config: TransformerConfig,
+  lora: LoraConfig,
+): ReadonlyMap<string, TypedArray> {
+  const path = join(folder, WEIGHTS);
+  const fail = (place: string, requirement: string, actual: unknown): never => {
+    throw new CheckpointError(`Cannot load ${place}: ${requirement}, got ${actual}`);
+  };
+  if (!isPresent(path)) fail(folder, `it must hold ${WEIGHTS}`, "none");
+  const file = openFile(path);
+  try {
+    const { entries, read } = openSafetensors(file, path);
+    const places = adapterFromPeft(Object.fromEntries(entries), config, lora, path);
+    return new Map(
+      Object.entries(places).map(([at, { name }]) => {
+        const values = read(name);
+        const kept = device.float === "float64" ? values : Float32Array.from(values);
+        const bad = kept.findIndex((x) => !Number.isFinite(x));
+        if (bad >= 0) fail(path, `${name} must be finite in ${device.float}`, values[bad]);
+        return [at, kept];
+      }),
+    );
+  } finally {
+    file.close();
+  }
 }
 
 /**
@@ -95,22 +129,4 @@ export function writeAdapter(
   const json = JSON.stringify(loraToJson(lora, base), undefined, 2);
   writeFileAtomic(join(folder, CONFIG), `${json}\n`);
   writeFileAtomic(join(folder, WEIGHTS), tensors);
-}
-
-function read(path: string): Uint8Array {
-  const bytes = readIfPresent(path);
-  if (bytes === undefined) {
-    throw new CheckpointError(`Cannot load ${path}: it must be there, got none`);
-  }
-  return bytes;
-}
-
-function parseJson(bytes: Uint8Array, path: string): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch (error) {
-    throw new CheckpointError(
-      `Cannot read ${path}: it must be well-formed JSON, got ${(error as Error).message}`,
-    );
-  }
 }

@@ -8,17 +8,16 @@ import { join } from "node:path";
 import type { Device } from "../core/device.ts";
 import { ArgumentError, CheckpointError } from "../core/errors.ts";
 import { configFromJson } from "../models/checkpoint_config.ts";
-import { isRecord, parseJson, shown } from "../models/json.ts";
+import { isRecord, shown } from "../models/json.ts";
 import { loadWeights, type WeightType } from "../models/load_weights.ts";
 import { openSafetensors, type SafeReader } from "../models/safetensors_reader.ts";
 import type { TransformerConfig, TransformerParams } from "../models/transformer.ts";
 import { isPresent, type OpenFile, openFile } from "./files.ts";
+import { readJson } from "./json_file.ts";
 
 const CONFIG = "config.json";
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
-/** Bytes of the largest JSON file that is read. */
-const MAX_JSON = 100_000_000;
 /** The longest sequence of a loaded model, unless it is told. */
 const MAX_LENGTH = 4096;
 
@@ -145,20 +144,6 @@ function openWeights(folder: string, open: (path: string) => SafeReader): SafeRe
     }
   }
   return [...files.values()];
-}
-
-function readJson(folder: string, name: string): unknown {
-  const path = join(folder, name);
-  if (!isPresent(path)) fail(folder, `it must hold ${name}`, "none");
-  const file = openFile(path);
-  try {
-    if (file.size > MAX_JSON) {
-      fail(path, `it must have at most ${MAX_JSON} bytes`, `${file.size}`);
-    }
-    return parseJson(file.read(0, file.size), "it", (...what) => fail(path, ...what));
-  } finally {
-    file.close();
-  }
 }
 
 function fail(place: string, requirement: string, actual: string): never {

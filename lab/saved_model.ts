@@ -3,20 +3,19 @@
  *
  * @module
  */
-import { join } from "node:path";
 import * as v from "valibot";
 import type { Device } from "../core/device.ts";
 import { CheckpointError } from "../core/errors.ts";
-import { fromHuggingFace, writeTree } from "../models/checkpoint.ts";
-import { configFromJson } from "../models/checkpoint_config.ts";
 import { type DeviceTrie, Trie } from "../models/decode/trie.ts";
 import { lossNames } from "../models/losses/loss_by_name.ts";
-import { decodeSafetensors } from "../models/safetensors.ts";
-import { initTransformer, Transformer, type TransformerParams } from "../models/transformer.ts";
+import { Transformer, type TransformerParams } from "../models/transformer.ts";
 import { TransformerDecoder } from "../models/transformer_decoder.ts";
+import { withLora } from "../models/lora.ts";
+import { holdsAdapter, loadAdapter } from "./adapter_folder.ts";
 import { loadRun } from "./checkpoint.ts";
 import type { Dataset } from "./data/dataset.ts";
-import { readIfPresent } from "./files.ts";
+import { shown } from "../models/json.ts";
+import { loadModel } from "./model_folder.ts";
 import { digestOf, type Recipe } from "./recipe.ts";
 import { TeacherForcing, type TeacherForcingOptions } from "./teacher_forcing.ts";
 
@@ -64,31 +63,20 @@ export function readRecipe(
 }
 
 /**
- * Puts a run's model on a device, which it then owns, to be judged under a normalisation and a temperature. The weights are those of `model.safetensors`: float32 on any device.
+ * Puts a run's model on a device, which it then owns, to be judged under a normalisation and a temperature. The weights are those
+ * of `model.safetensors`, or, where the run trained an adapter, those of the model that it adapts and of
+ * `adapter_model.safetensors`: float32 on any device.
  *
  * @throws {CheckpointError} if a file is missing, malformed or not of such a model.
+ * @throws {DataError} if the system refuses to read.
  */
-export function openModel(
+export async function openModel(
   device: Device,
   folder: string,
   dataset: Dataset,
   options: TeacherForcingOptions,
-): OpenModel {
-  const [configPath, weightsPath] = ["config.json", "model.safetensors"].map((f) =>
-    join(folder, f)
-  );
-  const read = (path: string): Uint8Array => {
-    const bytes = readIfPresent(path);
-    if (bytes === undefined) {
-      throw new CheckpointError(`Cannot verify ${folder}: it must hold ${path}, got none`);
-    }
-    return bytes;
-  };
-  const config = configFromJson(parseJson(read(configPath), configPath), configPath);
-  const { tensors } = decodeSafetensors(read(weightsPath), weightsPath);
-  const model = new Transformer(device, config);
-  const params: TransformerParams = initTransformer(device, config, 0);
-  writeTree(params, fromHuggingFace(tensors, config, weightsPath), weightsPath);
+): Promise<OpenModel> {
+  const { model, params } = await modelIn(device, folder);
   const trie = new Trie(dataset.paths).upload(device);
   return {
     decoder: new TransformerDecoder(model, params),
@@ -98,12 +86,22 @@ export function openModel(
   };
 }
 
-function parseJson(bytes: Uint8Array, path: string): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch (error) {
+async function modelIn(
+  device: Device,
+  folder: string,
+): Promise<{ readonly model: Transformer; readonly params: TransformerParams }> {
+  if (!holdsAdapter(folder)) {
+    const { config, params } = await loadModel(device, folder);
+    return { model: new Transformer(device, config), params };
+  }
+  const { model: base } = loadRun(folder).recipe;
+  if (typeof base !== "string") {
     throw new CheckpointError(
-      `Cannot read ${path}: it must be well-formed JSON, got ${(error as Error).message}`,
+      `Cannot verify ${folder}: its recipe's model must be the folder of the model that it adapts, ` +
+        `got ${shown(base)}`,
     );
   }
+  const { config, params } = await loadModel(device, base);
+  const { lora, adapter } = loadAdapter(device, folder, config);
+  return { model: new Transformer(device, config, lora), params: withLora(params, adapter) };
 }

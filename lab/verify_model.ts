@@ -148,8 +148,8 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
   const cases = evaluationCases(dataset, "test", history, options.limitUsers);
   const report = (done: number): void => options.onProgress?.(done, 2 * cases.length);
 
-  using device = openModel(cpu(), options.checkpoint, dataset, { normalization, tau });
-  using oracle = openModel(
+  using device = await openModel(cpu(), options.checkpoint, dataset, { normalization, tau });
+  using oracle = await openModel(
     cpu({ float: "float64" }),
     ...[options.checkpoint, dataset, { normalization, tau }] as const,
   );

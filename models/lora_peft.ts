@@ -6,6 +6,7 @@
  */
 import { CheckpointError } from "../core/errors.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
+import { shown } from "./json.ts";
 import { fieldsOf, isBoolean, isCount, isEqual, isPositive, isRate } from "./json_fields.ts";
 import {
   adaptedSizes,
@@ -14,7 +15,7 @@ import {
   type LoraTarget,
   orderedTargets,
 } from "./lora_config.ts";
-import type { SafeTensor, SafeTensors } from "./safetensors.ts";
+import type { SafeTensors } from "./safetensors.ts";
 import type { TransformerConfig } from "./transformer_config.ts";
 
 /** Our names of what can be adapted, and Hugging Face's, within a layer. */
@@ -92,8 +93,17 @@ export function adapterToPeft(
   );
 }
 
+/** What is known of a tensor before its elements are read: a `SafeTensor`, or a `SafeEntry` of an open file. */
+export interface Described {
+  /** The type of its elements. */
+  readonly dtype: string;
+  /** Its shape. */
+  readonly shape: readonly number[];
+}
+
 /**
- * The opposite of {@link adapterToPeft}: weights by path, ready for `writeTree`. `source` names the file in errors.
+ * The opposite of {@link adapterToPeft}: tensors by path, ready for `writeTree`, or, to look before anything is read, the
+ * entries of an open file by path. `source` names the file in errors.
  *
  * @throws {CheckpointError} if a tensor is missing, left over, not of floats, or of another shape.
  *
@@ -106,12 +116,12 @@ export function adapterToPeft(
  * writeTree(adapter, adapterFromPeft(decodeSafetensors(bytes).tensors, config, lora));
  * ```
  */
-export function adapterFromPeft(
-  tensors: SafeTensors,
+export function adapterFromPeft<T extends Described>(
+  tensors: Readonly<Record<string, T>>,
   config: TransformerConfig,
   lora: LoraConfig,
   source = "adapter",
-): SafeTensors {
+): Readonly<Record<string, T>> {
   const factors = factorsOf(config, lora).map(({ path, name, shape }) => ({
     ...{ from: name, to: path, shape },
   }));
@@ -119,25 +129,26 @@ export function adapterFromPeft(
 }
 
 /** Tensors under other names, all of them, each of its shape. */
-function renamed(
-  tensors: SafeTensors,
+function renamed<T extends Described>(
+  tensors: Readonly<Record<string, T>>,
   factors: readonly { from: string; to: string; shape: readonly number[] }[],
   action: string,
-): [string, SafeTensor][] {
+): [string, T][] {
   const fail = (requirement: string, actual: string): never => {
     throw new CheckpointError(`${action}: ${requirement}, got ${actual}`);
   };
   const known = new Set(factors.map(({ from }) => from));
   const extra = Object.keys(tensors).find((name) => !known.has(name));
   if (extra !== undefined) {
-    fail("every tensor must be a factor of an adapted matrix of the model", extra);
+    fail("every tensor must be a factor of an adapted matrix of the model", shown(extra));
   }
   return factors.map(({ from, to, shape }) => {
     const tensor = Object.hasOwn(tensors, from)
       ? tensors[from]
       : fail(`it must hold ${from}`, "none");
     if (!sameShape(tensor.shape, shape)) {
-      fail(`${from} must be of shape ${formatShape(shape)}`, formatShape(tensor.shape));
+      const actual = `(${tensor.shape.slice(0, 8).join(", ")})`;
+      fail(`${from} must be of shape ${formatShape(shape)}`, actual);
     }
     if (tensor.dtype === "I32") fail(`${from} must be of floats`, tensor.dtype);
     return [to, tensor];

@@ -14,7 +14,7 @@ import { cpu } from "../../core/cpu_backend.ts";
 import { CheckpointError, DataError, NonFiniteError } from "../../core/errors.ts";
 import { treeEntries } from "../../core/tree.ts";
 import { loadAdapter, saveAdapter } from "../../lab/adapter_folder.ts";
-import { decodeSafetensors } from "../../models/safetensors.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../models/safetensors.ts";
 import { defaultLora } from "../../models/lora.ts";
 import type { TransformerConfig } from "../../models/transformer.ts";
 import { livelyAdapter } from "../models/adapters.ts";
@@ -69,7 +69,8 @@ test(
   "adapter folder: what is missing, damaged or of another model is refused by file",
   inFolder((folder) => {
     const [config, weights] = [CONFIG, WEIGHTS].map((file) => join(folder, file));
-    const load = (model = tiny): void => void loadAdapter(cpu(), folder, model);
+    const device = cpu();
+    const load = (model = tiny): void => void loadAdapter(device, folder, model);
     const refused = (message: string | RegExp, model = tiny): void =>
       assert.throws(() => load(model), (error) => {
         assert.ok(error instanceof CheckpointError, `${error}`);
@@ -81,19 +82,21 @@ test(
     const restore = (): void => {
       for (const file of [CONFIG, WEIGHTS]) copyFileSync(join(GOLDEN, file), join(folder, file));
     };
-    refused(`Cannot load ${config}: it must be there, got none`);
+    refused(`Cannot load ${folder}: it must hold ${CONFIG}, got none`);
     copyFileSync(join(GOLDEN, CONFIG), config);
-    refused(`Cannot load ${weights}: it must be there, got none`);
+    refused(`Cannot load ${folder}: it must hold ${WEIGHTS}, got none`);
     restore();
     load();
-    refused(/lora_B.weight must be of shape \(24, 8\)|must be of shape/, { ...tiny, dim: 52 });
+    refused(/lora_A.weight must be of shape \(8, 52\), got \(8, 48\)$/, { ...tiny, dim: 52 });
     refused(/every tensor must be a factor/, { ...tiny, layers: 1 });
     refused(/it must hold .*layers.2.self_attn.q_proj.lora_A.weight, got none$/, {
       ...tiny,
       layers: 3,
     });
     writeFileSync(config, "{");
-    refused(/adapter_config.json: it must be well-formed JSON, got /);
+    refused(/adapter_config.json: it must be JSON, got /);
+    writeFileSync(config, '{"r": 8, "r": 4}');
+    refused(/adapter_config.json: it must not have a key twice, got "r"$/);
     const json = JSON.parse(readFileSync(join(GOLDEN, CONFIG), "utf8"));
     writeFileSync(config, JSON.stringify({ ...json, r: 1e12 })); // no memory is taken for it
     refused(/lora_A.weight must be of shape \(1000000000000, 48\), got \(8, 48\)$/);
@@ -101,7 +104,16 @@ test(
     refused(`Cannot read ${config}: use_dora must be false, got true`);
     restore();
     truncateSync(weights, 5000);
-    refused(/adapter_model.safetensors: /);
+    refused(/adapter_model.safetensors: .* must end within the file/);
+    const file = decodeSafetensors(readFileSync(join(GOLDEN, WEIGHTS)));
+    const [[first, { shape }]] = Object.entries(file.tensors);
+    const data = new Float64Array(8 * 48).fill(1e39, 5, 6); // finite in a file of F64, not in float32
+    const tensors = { ...file.tensors, [first]: { dtype: "F64", shape, data } as const };
+    writeFileSync(weights, encodeSafetensors(tensors));
+    const before = device.stats.liveBytes;
+    refused(`Cannot load ${weights}: ${first} must be finite in float32, got 1e+39`);
+    assert.equal(device.stats.liveBytes, before);
+    loadAdapter(cpu({ float: "float64" }), folder, tiny);
   }),
 );
 

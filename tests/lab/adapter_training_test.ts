@@ -3,20 +3,27 @@ import assert from "node:assert/strict";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { cpu } from "../../core/cpu_backend.ts";
 import type { Device } from "../../core/device.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import { mapTree, type Tree, treeEntries } from "../../core/tree.ts";
 import { loadAdapter } from "../../lab/adapter_folder.ts";
 import { adapterOf } from "../../lab/adapter_training.ts";
-import { loadRun, restoreRun } from "../../lab/checkpoint.ts";
+import { loadRun, restoreRun, saveRun } from "../../lab/checkpoint.ts";
 import type { Dataset } from "../../lab/data/dataset.ts";
 import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
 import { digestOf, type Recipe, transformerConfig } from "../../lab/recipe.ts";
 import { RunFolders } from "../../lab/run_folders.ts";
+import { openModel } from "../../lab/saved_model.ts";
+import { TeacherForcing } from "../../lab/teacher_forcing.ts";
 import { Trainer } from "../../lab/trainer.ts";
 import { Trie } from "../../models/decode/trie.ts";
-import type { LoraConfig, LoraParams } from "../../models/lora.ts";
-import type { TransformerConfig, TransformerParams } from "../../models/transformer.ts";
+import { type LoraConfig, type LoraParams, mergeLora } from "../../models/lora.ts";
+import {
+  Transformer,
+  type TransformerConfig,
+  type TransformerParams,
+} from "../../models/transformer.ts";
 import { testDevices } from "../devices.ts";
 import { livelyParams, weightsOf } from "../models/llamas.ts";
 import { inFolder, smallFolder } from "./small_folder.ts";
@@ -137,5 +144,48 @@ test(
     refused({ lora: { ...lora, rank: 8 } }, /lora.rank must be that of its checkpoint, 4, got 8$/);
     refused({ lora: undefined }, /lora must be that of its checkpoint, .*, got none$/);
     refused({ model: "b" }, /model must be that of its checkpoint, "a\/model", got "b"$/);
+  }),
+);
+
+test(
+  "adapter training: a run is verified with the model that it adapts",
+  inFolder(async (folder) => {
+    const device = await testDevices[0].open();
+    using _scope = device.arena();
+    using trie = new Trie(dataset.paths).upload(device);
+    const base = await baseOn(device);
+    const model = join(folder, "base");
+    const { params } = base;
+    const progress = { step: 0, epoch: 0, seconds: 0 };
+    await saveRun(model, { config: base.config }, {}, progress, { params, first: [], second: [] });
+    const recipe = { ...recipeOn(device), model };
+    using trainer = new Trainer(dataset, trie, recipe, adapterOf(device, base, lora, 1));
+    await trainer.runEpoch(() => {});
+    await new RunFolders(folder, [recipe], false).save(recipe, trainer, 1);
+
+    const run = join(folder, "bear-seed1");
+    const { adapter } = loadAdapter(device, run, base.config);
+    const options = { normalization: "children", tau: 1 } as const;
+    using opened = await openModel(cpu(), run, dataset, options);
+    using merged = new TeacherForcing(
+      ...[device, new Transformer(device, base.config)] as const,
+      ...[mergeLora(params, adapter, base.config, lora), trie, options] as const,
+    );
+    const histories = [[3, 5], [9]].map((items) => [...dataset.prompt(items)]);
+    const leaves = [4, 11].map((item) => trie.trie.leafOf[item]);
+    const [expected, actual] = await Promise.all(
+      [merged, opened.forcing].map(async (forcing) =>
+        (await forcing.logits(histories, leaves)).flat().flatMap(({ children }) =>
+          Array.from(children)
+        )
+      ),
+    );
+    assert.ok(expected.length > 8);
+    expected.forEach((z, i) => assert.ok(Math.abs(actual[i] - z) < 1e-4, `${actual[i]}, not ${z}`));
+    rmSync(join(model, "config.json"));
+    await assert.rejects(openModel(cpu(), run, dataset, options), {
+      name: "CheckpointError",
+      message: `Cannot load ${model}: it must hold config.json, got none`,
+    });
   }),
 );

@@ -73,7 +73,7 @@ test("peft: tensors that are not those of the adapter are refused by name", asyn
   ) {
     refused(
       { ...good, [extra]: factor },
-      `every tensor must be a factor of an adapted matrix of the model, got ${extra}`,
+      `every tensor must be a factor of an adapted matrix of the model, got "${extra}"`,
     );
   }
   assert.throws(() => adapterToPeft({}, grouped, lora), CheckpointError);
