@@ -76,7 +76,7 @@ export class CpuMemory {
   }
 
   /** A region as an array. */
-  view({ memory, dtype, size }: Region): TypedArray {
+  view({ memory, dtype, size }: Region): TypedArray | Float16Array {
     return viewArray(dtype, this.wasm.buffer, (memory as Block).address, size);
   }
 

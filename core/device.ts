@@ -73,11 +73,10 @@ export class Device {
   }
 
   /**
-   * The type of weights in half precision: float16 on webgpu. The cpu device has none, and holds their rounded values in the
-   * float type that it computes in.
+   * The type of weights in half precision: float16, but on a float64 device float64, which holds the same numbers and others.
    */
   get half(): DType {
-    return this.kind === "webgpu" ? "float16" : this.float;
+    return this.float === "float64" ? "float64" : "float16";
   }
 
   /** Counters since the device was opened. */

@@ -5,8 +5,8 @@
  */
 
 /**
- * The type of one element. `float64` exists on the cpu device only, and `float16` on webgpu only: a way to store weights that
- * are read (`Device.half`), which nothing computes in. Read by the host they are float32.
+ * The type of one element. `float64` exists on the cpu device only. `float16` is a way to store weights (`Device.half`), which
+ * nothing computes in: kernels widen what they read of it. Read by the host they are float32.
  */
 export type DType = "float16" | "float32" | "float64" | "int32";
 
@@ -32,18 +32,16 @@ export function hostArray(dtype: DType, size: number): TypedArray {
   return new Int32Array(size);
 }
 
-/** A host array over `size` elements of `buffer` from `byteOffset`; of float16 a copy. */
+/** A host array over `size` elements of `buffer` from `byteOffset`. */
 export function viewArray(
   dtype: DType,
   buffer: ArrayBufferLike,
   byteOffset: number,
   size: number,
-): TypedArray {
+): TypedArray | Float16Array {
   if (dtype === "float32") return new Float32Array(buffer, byteOffset, size);
   if (dtype === "float64") return new Float64Array(buffer, byteOffset, size);
-  if (dtype === "float16") {
-    return Float32Array.from(new Float16Array(buffer, byteOffset, size));
-  }
+  if (dtype === "float16") return new Float16Array(buffer, byteOffset, size);
   return new Int32Array(buffer, byteOffset, size);
 }
 

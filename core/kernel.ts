@@ -11,7 +11,7 @@ import type { FloatArray, TypedArray } from "./dtype.ts";
  * WGSL sees as `array<vec4f>`; its size must be a multiple of 4. To the twin it is a plain float array.
  *
  * `half4` is a buffer of {@link Device.half}: WGSL sees `array<vec2u>`, four half-precision floats an element, and
- * `half4(x[i])` is their vec4f. To the twin it is a plain float array, of numbers that are halves.
+ * `half4(x[i])` is their vec4f. To the twin it is an array of floats like another (a Float16Array), of numbers that are halves.
  */
 export type BufferUse =
   | `${"read" | "write" | "update"} ${"float" | "float4" | "int"}`

@@ -54,7 +54,10 @@ const childLogitsOf = (element: "float4" | "half4"): ChildLogitsKernel =>
     wasm: {
       module: simd,
       function: "childLogits",
-      args: (a, { F, C }) => [a.hidden, a.head, a.table, a.nodes, a.place, a.out, F, C],
+      args: (a, { F, C }) => {
+        const half = Number(element === "half4");
+        return [a.hidden, a.head, a.table, a.nodes, a.place, a.out, F, C, half];
+      },
       items: ({ R }) => R,
       work: ({ R, F, C }) => R * F * C / 4,
     },

@@ -56,7 +56,9 @@ const childHiddenOf = (element: "float4" | "half4"): ChildHiddenKernel =>
     wasm: {
       module: simd,
       function: "childHidden",
-      args: (a, { F, C }) => [a.dz, a.head, a.table, a.nodes, a.out, F, C],
+      args: (a, { F, C }) => {
+        return [a.dz, a.head, a.table, a.nodes, a.out, F, C, Number(element === "half4")];
+      },
       items: ({ N }) => N,
       work: ({ N, F, C }) => N * F * C / 4,
     },

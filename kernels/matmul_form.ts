@@ -98,6 +98,7 @@ export type CaseSize = readonly [
 /** The parts of a matrix product kernel that do not depend on its WGSL. */
 export function matmulForm(
   sizes: readonly CaseSize[],
+  { half = false } = {},
 ): Pick<KernelSpec<Buffers, typeof PARAMS>, "params" | "cpu" | "rows" | "wasm" | "cases"> {
   return {
     params: PARAMS,
@@ -110,7 +111,7 @@ export function matmulForm(
       function: "gemm",
       args: ({ a, b, out }, p) => {
         const strides = [p.aBatch, p.aRow, p.aCol, p.bBatch, p.bRow, p.bCol];
-        return [a, b, out, p.M, p.N, p.K, ...strides, Number(isWide(p))];
+        return [a, b, out, p.M, p.N, p.K, ...strides, Number(half), Number(isWide(p))];
       },
       items: (p) => p.batch * (isWide(p) ? Math.ceil(p.N / 8) : Math.ceil(p.M / 5)),
       work: ({ batch, M, N, K }) => batch * M * N * K,

@@ -15,7 +15,7 @@ const tiled = (element: "float" | "half4", sizes: readonly CaseSize[]) =>
   defineKernel({
     name: `matmulTiled ${element}`,
     buffers: { a: "read float", b: `read ${element}`, out: "write float" },
-    ...matmulForm(sizes),
+    ...matmulForm(sizes, { half: element === "half4" }),
     grid: ({ batch, M, N }) => linearGrid(batch * Math.ceil(M / TILE) * Math.ceil(N / TILE), 1),
     wgsl: `
 // [k][row or column / 4]; a row of 17 puts the 16 that are written side by side into different banks.

@@ -135,7 +135,10 @@ const byColumns = (rows: Rows, element: "float4" | "half4" = "float4") =>
   defineKernel({
     name: `matmulColumns${rows} ${element}`,
     buffers: { a: "read float", b: `read ${element}`, out: "write float" },
-    ...matmulForm([[35, 141, 72, "b"], [70, 33, 68, "b"], [9, 30, 36, "ab"], [130, 11, 12, "b"]]),
+    ...matmulForm(
+      [[35, 141, 72, "b"], [70, 33, 68, "b"], [9, 30, 36, "ab"], [130, 11, 12, "b"]],
+      { half: element === "half4" },
+    ),
     grid: (p) => gridOf(rows, p, p.split),
     wgsl: wgsl(
       rows,

@@ -28,9 +28,9 @@ export interface TransformerDecoderOptions {
    * To decode with a copy of the matrices in half precision, of half the size; as they are unless told. It is made once, and
    * later updates of the weights do not reach it. All arithmetic stays in the device's float type.
    *
-   * The norms, and matrices whose rows are not a multiple of 4, are used as they are. The cpu device rounds to the same numbers
-   * but holds them as floats, so nothing is saved there. A weight of 65520 or more becomes infinite, and a search that
-   * meets it ends in a {@link NonFiniteError}.
+   * The norms, and matrices whose rows are not a multiple of 4, are used as they are. A float64 device rounds to the same numbers
+   * but holds them as float64. A weight of 65520 or more becomes infinite, and a search that meets it ends in a
+   * {@link NonFiniteError}.
    */
   readonly weights?: "float16";
 }

@@ -1,7 +1,7 @@
 // The kernels of kernels/child_logits.ts and kernels/child_logits_backward.ts. Sizes are in elements, addresses and
 // pitches in bytes. C is a multiple of 4.
 
-import { madd, sumLanes } from "./maths";
+import { four, madd, prepareHalves, sumLanes } from "./maths";
 import { bytes } from "./tile";
 
 /** The tokens of a node's children: their address. */
@@ -20,8 +20,14 @@ function choicesOf(table: usize, node: i32): i32 {
   return count > 1 ? count : 0;
 }
 
-/** out (R, F). An item is a row. */
-export function childLogits(
+/** Four numbers of a row of the head: those beside the floats at c of a row of floats. */
+// @ts-ignore: decorator
+@inline
+function beside<T>(row: usize, c: usize, mask: v128, up: v128, down: v128): v128 {
+  return four<T>(row + (sizeof<T>() === 2 ? c >> 1 : c), mask, up, down);
+}
+
+function logits<T>(
   hidden: usize,
   head: usize,
   table: usize,
@@ -32,9 +38,10 @@ export function childLogits(
   C: i32,
   from: i32,
   to: i32,
-  _scratch: usize,
+  constants: usize,
 ): void {
-  const pitch = bytes(C);
+  const mask = v128.load(constants), up = v128.load(constants, 16), down = v128.load(constants, 32);
+  const pitch = bytes(C), row = <usize> C * sizeof<T>();
   for (let r = from; r < to; r++) {
     const z = out + <usize> r * bytes(F), node = load<i32>(nodes + bytes(r));
     const at = load<i32>(place + bytes(r));
@@ -45,32 +52,31 @@ export function childLogits(
     let k = 0;
     for (; k + 4 <= count; k += 4) {
       const t = tokens + bytes(k);
-      const w0 = head + <usize> load<i32>(t) * pitch, w1 = head + <usize> load<i32>(t, 4) * pitch;
-      const w2 = head + <usize> load<i32>(t, 8) * pitch;
-      const w3 = head + <usize> load<i32>(t, 12) * pitch;
+      const w0 = head + <usize> load<i32>(t) * row, w1 = head + <usize> load<i32>(t, 4) * row;
+      const w2 = head + <usize> load<i32>(t, 8) * row;
+      const w3 = head + <usize> load<i32>(t, 12) * row;
       let s0 = f32x4.splat(0), s1 = s0, s2 = s0, s3 = s0;
       for (let c: usize = 0; c < pitch; c += 16) {
         const y = v128.load(x + c);
-        s0 = madd(y, v128.load(w0 + c), s0);
-        s1 = madd(y, v128.load(w1 + c), s1);
-        s2 = madd(y, v128.load(w2 + c), s2);
-        s3 = madd(y, v128.load(w3 + c), s3);
+        s0 = madd(y, beside<T>(w0, c, mask, up, down), s0);
+        s1 = madd(y, beside<T>(w1, c, mask, up, down), s1);
+        s2 = madd(y, beside<T>(w2, c, mask, up, down), s2);
+        s3 = madd(y, beside<T>(w3, c, mask, up, down), s3);
       }
       v128.store(z + bytes(k), f32x4(sumLanes(s0), sumLanes(s1), sumLanes(s2), sumLanes(s3)));
     }
     for (; k < count; k++) {
-      const w = head + <usize> load<i32>(tokens + bytes(k)) * pitch;
+      const w = head + <usize> load<i32>(tokens + bytes(k)) * row;
       let s = f32x4.splat(0);
       for (let c: usize = 0; c < pitch; c += 16) {
-        s = madd(v128.load(x + c), v128.load(w + c), s);
+        s = madd(v128.load(x + c), beside<T>(w, c, mask, up, down), s);
       }
       store<f32>(z + bytes(k), sumLanes(s));
     }
   }
 }
 
-/** dhidden (N, C). An item is a row. */
-export function childHidden(
+function gradient<T>(
   dz: usize,
   head: usize,
   table: usize,
@@ -80,9 +86,10 @@ export function childHidden(
   C: i32,
   from: i32,
   to: i32,
-  _scratch: usize,
+  constants: usize,
 ): void {
-  const pitch = bytes(C);
+  const mask = v128.load(constants), up = v128.load(constants, 16), down = v128.load(constants, 32);
+  const pitch = bytes(C), row = <usize> C * sizeof<T>();
   for (let n = from; n < to; n++) {
     const sum = out + <usize> n * pitch, node = load<i32>(nodes + bytes(n));
     const count = choicesOf(table, node), d = dz + <usize> n * bytes(F);
@@ -94,27 +101,66 @@ export function childHidden(
       let s0 = f32x4.splat(0), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
       for (let k: usize = 0; k < bytes(count); k += 4) {
         const y = v128.load_splat<f32>(d + k);
-        const w = head + <usize> load<i32>(tokens + k) * pitch + c;
-        s0 = madd(y, v128.load(w), s0);
-        s1 = madd(y, v128.load(w, 16), s1);
-        s2 = madd(y, v128.load(w, 32), s2);
-        s3 = madd(y, v128.load(w, 48), s3);
-        s4 = madd(y, v128.load(w, 64), s4);
-        s5 = madd(y, v128.load(w, 80), s5);
-        s6 = madd(y, v128.load(w, 96), s6);
-        s7 = madd(y, v128.load(w, 112), s7);
+        const w = head + <usize> load<i32>(tokens + k) * row;
+        s0 = madd(y, beside<T>(w, c, mask, up, down), s0);
+        s1 = madd(y, beside<T>(w, c + 16, mask, up, down), s1);
+        s2 = madd(y, beside<T>(w, c + 32, mask, up, down), s2);
+        s3 = madd(y, beside<T>(w, c + 48, mask, up, down), s3);
+        s4 = madd(y, beside<T>(w, c + 64, mask, up, down), s4);
+        s5 = madd(y, beside<T>(w, c + 80, mask, up, down), s5);
+        s6 = madd(y, beside<T>(w, c + 96, mask, up, down), s6);
+        s7 = madd(y, beside<T>(w, c + 112, mask, up, down), s7);
       }
       storeEight(sum + c, s0, s1, s2, s3, s4, s5, s6, s7);
     }
     for (; c < pitch; c += 16) {
       let s = f32x4.splat(0);
       for (let k: usize = 0; k < bytes(count); k += 4) {
-        const w = head + <usize> load<i32>(tokens + k) * pitch + c;
-        s = madd(v128.load_splat<f32>(d + k), v128.load(w), s);
+        const w = head + <usize> load<i32>(tokens + k) * row;
+        s = madd(v128.load_splat<f32>(d + k), beside<T>(w, c, mask, up, down), s);
       }
       v128.store(sum + c, s);
     }
   }
+}
+
+/** out (R, F); with `half` the head is of halves. An item is a row. */
+export function childLogits(
+  hidden: usize,
+  head: usize,
+  table: usize,
+  nodes: usize,
+  place: usize,
+  out: usize,
+  F: i32,
+  C: i32,
+  half: i32,
+  from: i32,
+  to: i32,
+  scratch: usize,
+): void {
+  prepareHalves(scratch);
+  if (half) logits<i16>(hidden, head, table, nodes, place, out, F, C, from, to, scratch);
+  else logits<f32>(hidden, head, table, nodes, place, out, F, C, from, to, scratch);
+}
+
+/** dhidden (N, C); with `half` the head is of halves. An item is a row. */
+export function childHidden(
+  dz: usize,
+  head: usize,
+  table: usize,
+  nodes: usize,
+  out: usize,
+  F: i32,
+  C: i32,
+  half: i32,
+  from: i32,
+  to: i32,
+  scratch: usize,
+): void {
+  prepareHalves(scratch);
+  if (half) gradient<i16>(dz, head, table, nodes, out, F, C, from, to, scratch);
+  else gradient<f32>(dz, head, table, nodes, out, F, C, from, to, scratch);
 }
 
 // @ts-ignore: decorator

@@ -2,7 +2,7 @@
 // panels of B and A are packed so that the 5x8 micro-kernel reads both in order, from cache. A and B come with
 // strides in elements (row, column), so a transpose is only another pair of strides. C is dense.
 
-import { lane, madd } from "./maths";
+import { four, HALF_CONSTANTS, lane, madd, one, prepareHalves } from "./maths";
 
 /**
  * Rows and columns of the micro-tile: ten accumulators of four lanes, which leave registers for two vectors of B, four
@@ -15,8 +15,8 @@ const MC: i32 = 100;
 const KC: i32 = 256;
 const NC: i32 = 1024;
 
-/** Bytes of scratch that `gemm` needs: packed B, packed A, one micro-tile. */
-export const GEMM_SCRATCH: usize = (KC * NC + MC * KC + MR * NR) * 4;
+/** Bytes of scratch that `gemm` needs: packed B, packed A, one micro-tile, constants. */
+export const GEMM_SCRATCH: usize = (KC * NC + MC * KC + MR * NR) * 4 + HALF_CONSTANTS;
 
 /** One row of the tile: c, or c + what is there. */
 // @ts-ignore: decorator
@@ -126,9 +126,10 @@ function packA(to: usize, a: usize, M: i32, K: i32, row: usize, column: usize): 
 /** Four numbers of each of four columns, to rows of eight. */
 // @ts-ignore: decorator
 @inline
-function turn(to: usize, from: usize, column: usize): void {
-  const c0 = v128.load(from), c1 = v128.load(from + column);
-  const c2 = v128.load(from + 2 * column), c3 = v128.load(from + 3 * column);
+function turn<T>(to: usize, from: usize, column: usize, mask: v128, up: v128, down: v128): void {
+  const c0 = four<T>(from, mask, up, down), c1 = four<T>(from + column, mask, up, down);
+  const c2 = four<T>(from + 2 * column, mask, up, down);
+  const c3 = four<T>(from + 3 * column, mask, up, down);
   const ab = v128.shuffle<f32>(c0, c1, 0, 4, 1, 5), cd = v128.shuffle<f32>(c2, c3, 0, 4, 1, 5);
   const AB = v128.shuffle<f32>(c0, c1, 2, 6, 3, 7), CD = v128.shuffle<f32>(c2, c3, 2, 6, 3, 7);
   v128.store(to, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5));
@@ -138,29 +139,39 @@ function turn(to: usize, from: usize, column: usize): void {
 }
 
 /** Packs N columns of B as [N / 8][K][8], the last group filled up with zeros. Strides in bytes. */
-function packB(to: usize, b: usize, N: i32, K: i32, row: usize, column: usize): void {
+function packB<T>(
+  to: usize,
+  b: usize,
+  N: i32,
+  K: i32,
+  row: usize,
+  column: usize,
+  constants: usize,
+): void {
+  const size = sizeof<T>();
+  const mask = v128.load(constants), up = v128.load(constants, 16), down = v128.load(constants, 32);
   for (let j = 0; j < N; j += NR) {
     let from = b + <usize> j * column;
-    if (N - j >= NR && column == 4) {
+    if (N - j >= NR && column === size) {
       for (let k = 0; k < K; k++) {
-        v128.store(to, v128.load(from));
-        v128.store(to, v128.load(from, 16), 16);
+        v128.store(to, four<T>(from, mask, up, down));
+        v128.store(to, four<T>(from + 4 * size, mask, up, down), 16);
         from += row;
         to += 32;
       }
-    } else if (N - j >= NR && row == 4) { // eight columns side by side: a transpose
+    } else if (N - j >= NR && row === size) { // eight columns side by side: a transpose
       let k = 0;
-      for (; k + 4 <= K; k += 4, from += 16, to += 128) {
-        turn(to, from, column);
-        turn(to + 16, from + 4 * column, column);
+      for (; k + 4 <= K; k += 4, from += 4 * size, to += 128) {
+        turn<T>(to, from, column, mask, up, down);
+        turn<T>(to + 16, from + 4 * column, column, mask, up, down);
       }
-      for (; k < K; k++, from += 4, to += 32) {
-        for (let c: usize = 0; c < 8; c++) store<f32>(to + (c << 2), load<f32>(from + c * column));
+      for (; k < K; k++, from += size, to += 32) {
+        for (let c: usize = 0; c < 8; c++) store<f32>(to + (c << 2), one<T>(from + c * column));
       }
     } else {
       for (let k = 0; k < K; k++) {
         for (let c = 0; c < NR; c++) {
-          store<f32>(to + <usize> (c << 2), j + c < N ? load<f32>(from + <usize> c * column) : 0);
+          store<f32>(to + <usize> (c << 2), j + c < N ? one<T>(from + <usize> c * column) : 0);
         }
         from += row;
         to += 32;
@@ -171,7 +182,7 @@ function packB(to: usize, b: usize, N: i32, K: i32, row: usize, column: usize): 
 
 /**
  * C = A B for the matrices of a batch. Addresses in bytes, sizes and strides in elements, `scratch` of `GEMM_SCRATCH`.
- * An item is a panel of MR rows of one C, or with `wide` of NR columns: each range of them packs for itself what it needs.
+ * With `half` B is of halves. An item is a panel of MR rows of one C, or with `wide` of NR columns: each range of them packs for itself what it needs.
  */
 export function gemm(
   a: usize,
@@ -186,6 +197,7 @@ export function gemm(
   bBatch: i32,
   bRow: i32,
   bColumn: i32,
+  half: i32,
   wide: i32,
   from: i32,
   to: i32,
@@ -195,10 +207,10 @@ export function gemm(
   while (from < to) {
     const matrix = from / panels, first = from % panels, count = min(panels - first, to - from);
     const start = first * step, end = min(start + count * step, size);
-    const A = a + (<usize> (matrix * aBatch) << 2), B = b + (<usize> (matrix * bBatch) << 2);
+    const A = a + (<usize> (matrix * aBatch) << 2), B = b + (<usize> (matrix * bBatch) << (half ? 1 : 2));
     const C = c + (<usize> (matrix * M * N) << 2);
-    if (wide) multiply(A, B, C, 0, M, start, end, N, K, aRow, aColumn, bRow, bColumn, scratch);
-    else multiply(A, B, C, start, end, 0, N, N, K, aRow, aColumn, bRow, bColumn, scratch);
+    if (wide) multiply(A, B, C, 0, M, start, end, N, K, aRow, aColumn, bRow, bColumn, half, scratch);
+    else multiply(A, B, C, start, end, 0, N, N, K, aRow, aColumn, bRow, bColumn, half, scratch);
     from += count;
   }
 }
@@ -218,19 +230,24 @@ function multiply(
   aColumn: i32,
   bRow: i32,
   bColumn: i32,
+  half: i32,
   scratch: usize,
 ): void {
   const packedB = scratch;
   const packedA = packedB + KC * NC * 4;
   const tile = packedA + MC * KC * 4;
+  const constants = tile + MR * NR * 4;
+  prepareHalves(constants);
   const ar = <usize> aRow << 2, ac = <usize> aColumn << 2;
-  const br = <usize> bRow << 2, bc = <usize> bColumn << 2;
+  const br = <usize> bRow << (half ? 1 : 2), bc = <usize> bColumn << (half ? 1 : 2);
   const pitch = <usize> N << 2;
   for (let n0 = nFrom; n0 < nTo; n0 += NC) {
     const nc = min(NC, nTo - n0);
     for (let k0 = 0; k0 < K; k0 += KC) {
       const kc = min(KC, K - k0);
-      packB(packedB, b + <usize> k0 * br + <usize> n0 * bc, nc, kc, br, bc);
+      const block = b + <usize> k0 * br + <usize> n0 * bc;
+      if (half) packB<i16>(packedB, block, nc, kc, br, bc, constants);
+      else packB<f32>(packedB, block, nc, kc, br, bc, constants);
       for (let m0 = mFrom; m0 < mTo; m0 += MC) {
         const mc = min(MC, mTo - m0);
         packA(packedA, a + <usize> m0 * ar + <usize> k0 * ac, mc, kc, ar, ac);

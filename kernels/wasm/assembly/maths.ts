@@ -29,6 +29,39 @@ export function lane(x: v128, k: i32): v128 {
   return v128.shuffle<f32>(x, x, 3, 3, 3, 3);
 }
 
+/** Bytes of scratch memory for the constants of `four`. */
+export const HALF_CONSTANTS: usize = 3 * 16;
+
+/** Writes the constants of `four`, for the reason given at `prepare`. */
+export function prepareHalves(scratch: usize): void {
+  v128.store(scratch, i32x4.splat(0x8fffe000)); // the bits that are left of a half
+  v128.store(scratch, i32x4.splat(0x77800000), 16); // 2^112
+  v128.store(scratch, i32x4.splat(0x07800000), 32); // 2^-112
+}
+
+/**
+ * Four numbers that lie side by side: floats where T is f32, halves where it is i16, with their three constants.
+ *
+ * The bits of a half as those of a float have an exponent that is 112 too small. Going up by twice that and back by it makes
+ * what is infinite overflow; what is not a number becomes infinite too.
+ */
+// @ts-ignore: decorator
+@inline
+export function four<T>(at: usize, mask: v128, up: v128, down: v128): v128 {
+  if (sizeof<T>() !== 2) return v128.load(at);
+  const tiny = v128.and(i32x4.shl(v128.load_ext<i16>(at), 13), mask);
+  return f32x4.mul(f32x4.mul(f32x4.mul(tiny, up), up), down);
+}
+
+/** One such number. */
+// @ts-ignore: decorator
+@inline
+export function one<T>(at: usize): f32 {
+  if (sizeof<T>() !== 2) return load<f32>(at);
+  const up = reinterpret<f32>(0x77800000), down = reinterpret<f32>(0x07800000);
+  return reinterpret<f32>((<i32> load<i16>(at) << 13) & 0x8fffe000) * up * up * down;
+}
+
 /** a b + c, in one rounding where the features allow it. */
 // @ts-ignore: decorator
 @inline
