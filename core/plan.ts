@@ -13,47 +13,63 @@ export interface SlotPlan {
   readonly slotOf: ReadonlyMap<Storage, number>;
 }
 
+/** From the first launch that touches an intermediate to the last. */
+interface Life {
+  readonly storage: Storage;
+  readonly first: number;
+  readonly last: number;
+}
+
 /**
- * Walks the launches in order and gives each intermediate the smallest free slot that holds it (or the largest,
- * grown), from its first use to its last. Outputs keep theirs for good. Storages outside `transients` are not placed.
+ * Gives each intermediate, the largest first, the smallest slot that is free from its first use to its last. So no small one keeps
+ * a large slot from a large one. Outputs keep theirs for good. Storages outside `transients` are not placed.
  */
 export function planSlots(
   launches: readonly (readonly Storage[])[],
   transients: ReadonlySet<Storage>,
   outputs: ReadonlySet<Storage>,
 ): SlotPlan {
-  const lastUse = new Map<Storage, number>();
-  launches.forEach((storages, i) => storages.forEach((s) => lastUse.set(s, i)));
   const bytes: number[] = [];
-  const free: number[] = [];
+  const lives: Life[][] = []; // by slot
   const slotOf = new Map<Storage, number>();
-
-  const place = (storage: Storage): void => {
-    if (!transients.has(storage) || slotOf.has(storage)) return;
-    let best = -1;
-    for (let i = 0; i < free.length; i++) {
-      if (best < 0 || isBetterFit(bytes[free[i]], bytes[free[best]], storage.bytes)) best = i;
+  for (const life of livesOf(launches, transients, outputs)) {
+    const { storage, first, last } = life;
+    const isFree = (others: readonly Life[]): boolean =>
+      others.every((other) => other.last < first || last < other.first);
+    let slot = lives.findLastIndex(isFree); // slots are made in descending order of size
+    if (slot < 0) {
+      slot = bytes.push(storage.bytes) - 1;
+      lives.push([]);
     }
-    const slot = best < 0 ? bytes.push(0) - 1 : free.splice(best, 1)[0];
-    bytes[slot] = Math.max(bytes[slot], storage.bytes);
+    lives[slot].push(life);
     slotOf.set(storage, slot);
-  };
-
-  launches.forEach((storages, i) => {
-    storages.forEach(place);
-    for (const storage of new Set(storages)) {
-      const slot = slotOf.get(storage);
-      if (slot !== undefined && lastUse.get(storage) === i && !outputs.has(storage)) {
-        free.push(slot);
-      }
-    }
-  });
-  outputs.forEach(place);
+  }
   return { bytes, slotOf };
 }
 
-/** Whether a slot of `a` bytes suits a need better than one of `b`: the smallest that fits, else the largest. */
-function isBetterFit(a: number, b: number, need: number): boolean {
-  if (a >= need) return b < need || a < b;
-  return b < need && a > b;
+/** The lives of all intermediates, by size descending, among equals as they begin. */
+function livesOf(
+  launches: readonly (readonly Storage[])[],
+  transients: ReadonlySet<Storage>,
+  outputs: ReadonlySet<Storage>,
+): Life[] {
+  const first = new Map<Storage, number>();
+  const last = new Map<Storage, number>();
+  launches.forEach((storages, i) => {
+    for (const storage of storages) {
+      if (!transients.has(storage)) continue;
+      if (!first.has(storage)) first.set(storage, i);
+      last.set(storage, i);
+    }
+  });
+  for (const storage of outputs) {
+    if (!transients.has(storage)) continue;
+    if (!first.has(storage)) first.set(storage, launches.length);
+    last.set(storage, Infinity);
+  }
+  return [...first].map(([storage, begins]) => ({
+    storage,
+    first: begins,
+    last: last.get(storage) as number,
+  })).sort((a, b) => b.storage.bytes - a.storage.bytes || a.first - b.first);
 }

@@ -36,6 +36,7 @@ import * as softmax from "./softmax.ts";
 import * as swiglu from "./swiglu.ts";
 import * as topK from "./top_k.ts";
 import * as trieLogProb from "./trie_log_prob.ts";
+import * as vocabularyLogProb from "./vocabulary_log_prob.ts";
 import * as weightedMean from "./weighted_mean.ts";
 
 /** The modules that export kernels; a test checks that none of this room is missing. */
@@ -72,6 +73,7 @@ const modules: readonly Record<string, unknown>[] = [
   swiglu,
   topK,
   trieLogProb,
+  vocabularyLogProb,
   weightedMean,
 ];
 

@@ -24,6 +24,7 @@ import * as swiglu from "./swiglu.ts";
 import * as takeRows from "./take_rows.ts";
 import * as topK from "./top_k.ts";
 import * as unary from "./unary.ts";
+import * as vocabularyLogProb from "./vocabulary_log_prob.ts";
 import * as weightedMean from "./weighted_mean.ts";
 
 /** The modules of this room that export ops; a test checks that none is missing. */
@@ -48,6 +49,7 @@ const modules: readonly Record<string, unknown>[] = [
   takeRows,
   topK,
   unary,
+  vocabularyLogProb,
   weightedMean,
 ];
 

@@ -2,9 +2,18 @@ import { ShapeError } from "../core/errors.ts";
 import { formatShape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
 import { childLogits, childPlaces } from "./child_logits.ts";
+import { add, mul, sub } from "./binary.ts";
+import { greaterEqual } from "./compare.ts";
 import { denseLogProb } from "./dense_log_prob.ts";
 import { allLogits, type Logits, type Projection } from "./logits.ts";
-import type { TrieLogProbOptions, TrieLogProbs, TrieTable } from "./trie_options.ts";
+import { cast } from "./select.ts";
+import {
+  checkDistribution,
+  type TrieLogProbOptions,
+  type TrieLogProbs,
+  type TrieTable,
+} from "./trie_options.ts";
+import { vocabularyLogProb } from "./vocabulary_log_prob.ts";
 
 export * from "./trie_options.ts";
 
@@ -13,6 +22,12 @@ export * from "./trie_options.ts";
  * (`deno task bench --only heads`).
  */
 const GATHERED_COST = 6;
+
+/** The most logits that are there at a time, and as many gradients of them: 64 MiB each of float32. */
+const MOST_LOGITS = 2 ** 24;
+
+/** Of more, so many are there at a time, and as many gradients of them: they stay in the last cache. */
+const CHUNK_LOGITS = 2 ** 22;
 
 /**
  * The log-probability of each label among the children of its trie node, and that of the beam-th most probable child:
@@ -25,7 +40,8 @@ const GATHERED_COST = 6;
  *
  * Where the logits are given as a {@link Projection}, hidden (N, C) and head (V, C), the results are those of all logits,
  * hidden head^T, but these are not made where that can be saved: under "children" the logits of children alone, (N, most children of
- * a node), where nodes have few children for the size of the vocabulary.
+ * a node), where nodes have few children for the size of the vocabulary; and of more than 2^24 (64 MiB of float32) under
+ * "vocabulary" a part of the vocabulary at a time, made again for the gradients. Both for C a multiple of 4.
  *
  * @throws {ShapeError} if nodes or labels are not (N), V does not exceed the trie's largest token, or hidden and head do not fit.
  * @throws {ArgumentError} if beam is not a positive integer or tau not positive.
@@ -51,13 +67,44 @@ export function trieLogProb(
 ): TrieLogProbs {
   if (logits instanceof Tensor) return denseLogProb(logits, trie, nodes, labels, options);
   checkProjection(logits, trie);
-  const [V, C] = logits.head.shape;
-  const gathers = options.normalization === "children" && C % 4 === 0 &&
-    GATHERED_COST * trie.meanChoices <= V;
-  if (!gathers) return denseLogProb(allLogits(logits), trie, nodes, labels, options);
-  const children = childLogits(logits.hidden, logits.head, trie, nodes); // (N, F)
+  checkDistribution("trieLogProb", options.normalization, options.tau ?? 1);
+  const { hidden, head } = logits;
+  const [V, C] = head.shape;
+  const fits = hidden.shape[0] * V <= MOST_LOGITS || C % 4 !== 0;
+  const gathers = options.normalization === "children" &&
+    (!fits || GATHERED_COST * trie.meanChoices <= V && C % 4 === 0);
+  if (fits && !gathers) return denseLogProb(allLogits(logits), trie, nodes, labels, options);
+  const amongSiblings = ofChildren(logits, trie, nodes, labels, options);
+  return gathers ? amongSiblings : ofVocabulary(logits, labels, options, amongSiblings);
+}
+
+/** Under "children", from the logits of children alone. */
+function ofChildren(
+  { hidden, head }: Projection,
+  trie: TrieTable,
+  nodes: Tensor,
+  labels: Tensor,
+  options: TrieLogProbOptions,
+): TrieLogProbs {
+  const children = childLogits(hidden, head, trie, nodes); // (N, F)
   const siblings = { ...trie, table: trie.places, maxToken: trie.fanOut - 1 };
-  return denseLogProb(children, siblings, nodes, childPlaces(trie, nodes, labels), options);
+  const places = childPlaces(trie, nodes, labels);
+  return denseLogProb(children, siblings, nodes, places, { ...options, normalization: "children" });
+}
+
+/** Under "vocabulary", in chunks of it. The margin logBeta - logProb is the same as among siblings. */
+function ofVocabulary(
+  { hidden, head }: Projection,
+  labels: Tensor,
+  { tau = 1, beam }: TrieLogProbOptions,
+  { logProb: among, logBeta: betaAmong, choices }: TrieLogProbs,
+): TrieLogProbs {
+  const chunk = Math.max(64, Math.floor(CHUNK_LOGITS / hidden.shape[0] / 64) * 64);
+  const both = hidden.tracked !== undefined && head.tracked !== undefined;
+  const isTarget = cast(greaterEqual(choices, 1), "float");
+  const logProb = mul(vocabularyLogProb(hidden, head, labels, { tau, chunk, both }), isTarget);
+  const logBeta = beam === undefined ? betaAmong : add(logProb, sub(betaAmong, among));
+  return { logProb, logBeta, choices };
 }
 
 function checkProjection({ hidden, head }: Projection, trie: TrieTable): void {

@@ -75,3 +75,14 @@ test("plan: a chain of equal intermediates needs two slots", () => {
   const launches = chain.slice(1).map((storage, i) => [chain[i], storage]);
   assert.deepEqual(planSlots(launches, new Set(chain), new Set()).bytes, [8, 8]);
 });
+
+test("plan: a small intermediate that lives long does not take a large one's slot", () => {
+  const make = (bytes: number, name: string): Storage => (
+    { memory: undefined, bytes, birth: name, state: "live", owned: false }
+  );
+  const large = [1, 2, 3].map((i) => make(100, `large ${i}`));
+  const small = make(4, "small");
+  const launches = [[large[0]], [small], [large[1], small], [large[2], small]];
+  const { bytes } = planSlots(launches, new Set([...large, small]), new Set());
+  assert.deepEqual(bytes, [100, 4]);
+});

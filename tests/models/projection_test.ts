@@ -1,15 +1,21 @@
 /** Losses of hidden states and a head against the same losses of all logits. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { capture } from "../../core/capture.ts";
+import { cpu } from "../../core/cpu_backend.ts";
 import type { Device } from "../../core/device.ts";
+import type { TypedArray } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { type DeviceTrie, Trie } from "../../models/decode/trie.ts";
 import type { Loss } from "../../models/losses/loss.ts";
 import { lossByName, lossNames } from "../../models/losses/loss_by_name.ts";
+import { mul, sub } from "../../ops/binary.ts";
 import { sample } from "../../ops/cases.ts";
 import { allLogits, type Projection } from "../../ops/logits.ts";
+import { sum } from "../../ops/reduce.ts";
 import { trieLogProb } from "../../ops/trie_log_prob.ts";
+import { softplus } from "../../ops/unary.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { testDevices } from "../devices.ts";
 import { onEachDevice } from "../ops/harness.ts";
@@ -77,6 +83,52 @@ for (const { name, skip, open } of testDevices) {
     }
   });
 }
+
+/** More logits than are ever there at a time, on the cpu: 300 rows of 60,000. */
+test("losses: a large vocabulary gives what all logits give, a part at a time", async () => {
+  const device = cpu();
+  const [N, V, C] = [300, 60_000, 4];
+  const trie = new Trie([[59_999, 3], [7, 59_999], [7, 2], [7, 500], [12, 1]]).upload(device);
+  const root = trie.trie;
+  const wanted = Array.from(
+    { length: N },
+    (_, n) => [0, root.child(0, 7), root.child(0, 12), -1][n % 4],
+  );
+  const nodes = device.tensor(Int32Array.from(wanted));
+  const labels = device.tensor(
+    Int32Array.from(
+      wanted,
+      (node, n) => node < 0 ? 0 : root.tokensUnder(node)[n % root.childCount(node)],
+    ),
+  );
+  const projection = { hidden: sample(device, [N, C], 1, -2, 2), head: sample(device, [V, C], 2) };
+  const both: Loss = (z, aims) => { // the largest beam among siblings beside a likelihood in the vocabulary
+    const options = { normalization: "vocabulary", beam: 2, tau: 0.5 } as const;
+    const { logProb, logBeta } = trieLogProb(z, aims.trie, aims.nodes, aims.labels, options);
+    return sum(softplus(sub(logBeta, mul(3, logProb))));
+  };
+  for (const loss of [lossByName("sft"), lossByName("bear"), both]) {
+    const results: TypedArray[][] = [];
+    for (const whole of [true, false]) {
+      const { liveBytes } = device.stats;
+      using step = capture(device, (_: Record<never, Tensor>) => {
+        const { value, grads } = valueAndGrad((p: Projection) =>
+          loss(whole ? allLogits(p) : p, { trie, nodes, labels })
+        )(projection);
+        return [value, grads.hidden, grads.head];
+      });
+      results.push(await device.read(step({})));
+      const needed = device.stats.liveBytes - liveBytes;
+      assert.ok(whole ? needed >= 4 * N * V : needed < 4 * N * V, `${needed} bytes`);
+    }
+    const [expected, actual] = results;
+    actual.forEach((values, k) => {
+      const most = [...expected[k]].reduce((a, x) => Math.max(a, Math.abs(x)), 0);
+      const bad = values.findIndex((value, i) => Math.abs(value - expected[k][i]) > 1e-4 * most);
+      assert.equal(bad, -1, `${k}, [${bad}]: ${values[bad]}, ${expected[k][bad]}`);
+    });
+  }
+});
 
 onEachDevice("losses: a projection makes no tensor of all logits", async (device) => {
   const trie = deep.upload(device);

@@ -14,6 +14,7 @@ export { addRmsNormBackward, addRmsNormForward } from "./rows";
 export { rmsNormBackwardWeight, rmsNormBackwardX, rmsNormForward, rotate } from "./rows";
 export { childHead, childHidden, childLogits } from "./child_logits";
 export { trieLogProbBackward, trieLogProbForward } from "./trie_log_prob";
+export { vocabularyBackward, vocabularyForward } from "./vocabulary_log_prob";
 
 /** The most scratch memory that any function needs, in bytes. */
 export function scratchBytes(): usize {

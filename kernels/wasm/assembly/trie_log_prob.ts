@@ -5,13 +5,13 @@ import { CONSTANTS, exp4, log4, prepare } from "./maths";
 import { bytes, MASKED } from "./tile";
 
 /** Logits taken at a time: a multiple of 16. */
-const BLOCK: i32 = 1024;
+export const BLOCK: i32 = 1024;
 /** The largest beam that one walk selects; for larger ones the bits of the number are found one by one. */
 const HELD: i32 = 32;
 
 // The scratch memory: after the constants of exp4 a block of logits with room to fill it up, the maxima of its columns,
 // and the largest logits so far.
-const LOGITS: usize = CONSTANTS;
+export const LOGITS: usize = CONSTANTS;
 const COLUMNS: usize = LOGITS + (BLOCK + 16) * 4;
 const LARGEST: usize = COLUMNS + 16 * 4;
 export const TRIE_SCRATCH: usize = LARGEST + HELD * 4;
@@ -69,13 +69,13 @@ function maxLanes(x: v128): f32 {
 /** log x, from the logarithm of x in float32 and its slope there. */
 // @ts-ignore: decorator
 @inline
-function logOf(x: f64): f64 {
+export function logOf(x: f64): f64 {
   const near = <f32> x;
   return <f64> f32x4.extract_lane(log4(f32x4.splat(near)), 0) + (x - <f64> near) / <f64> near;
 }
 
 /** Stores max z over `count` tokens at `top` and returns log sum exp((z - max z) / tau). */
-function normalize(
+export function normalize(
   top: usize,
   row: usize,
   tokens: usize,
