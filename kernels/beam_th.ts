@@ -5,6 +5,7 @@
  * @module
  */
 import type { FloatArray } from "../core/dtype.ts";
+import { MASKED } from "./masked.ts";
 
 /** The logit; `best` has room for `beam` numbers. */
 export function beamThLargest(
@@ -45,16 +46,17 @@ export function beamThToken(
   return table[to - 1]; // not reached: some child is the beam-th
 }
 
-/** WGSL for `beamThToken(row, begin, end, beta)`, with p.beam. */
+/** WGSL for `beamThToken(row, begin, end, beta)`, with p.beam. Of logits that are absent all are equal. */
 export const BEAM_TH_TOKEN_WGSL = `
 fn beamThToken(row: u32, begin: u32, end: u32, beta: f32) -> u32 {
+  let bound = max(beta, ${MASKED});
   var place = min(p.beam, end - begin);
   for (var k = begin; k < end; k++) {
-    if (logits[row + u32(table[k])] > beta) { place--; }
+    if (max(logits[row + u32(table[k])], ${MASKED}) > bound) { place--; }
   }
   var found = u32(table[begin]);
   for (var k = begin; k < end; k++) {
-    if (logits[row + u32(table[k])] == beta) {
+    if (max(logits[row + u32(table[k])], ${MASKED}) == bound) {
       place--;
       if (place == 0u) { found = u32(table[k]); }
     }

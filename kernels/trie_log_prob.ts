@@ -184,7 +184,7 @@ export const trieLogProbBackward = defineKernel({
   wgsl: backwardWgsl(LANES),
   cases: () =>
     exampleRows().flatMap(({ name, V, z, nodes, labels }) =>
-      [[0, 1, 1, 1], [0, 3, 1, 0], [1, 4, 0, 1], [0, 20, 1, 1], [1, 99, 1, 0]].map(
+      [[0, 1, 1, 1], [0, 3, 1, 0], [1, 4, 0, 1], [0, 20, 1, 1], [0, 33, 0, 1], [1, 99, 1, 0]].map(
         ([vocabulary, beam, withProb, withBeta]) => {
           const N = nodes.length;
           const saved = new Float64Array(3 * N);

@@ -120,18 +120,21 @@ fn merge() {
   verdict = vec2f(largest, select(0.0, 1.0, p.beam <= before + ${HELD}u || largest <= ${MASKED}));
 }
 
-fn largestOf(lane: u32, first: u32, row: u32, begin: u32, ranged: u32, listed: u32) -> f32 {
-  if (p.beam >= ranged + listed) {
-    var least = 3e38;
-    ${
+fn leastOf(lane: u32, first: u32, row: u32, begin: u32, ranged: u32, listed: u32) -> f32 {
+  var least = 3e38;
+  ${
   both((size, at) => `
-    for (var k = lane; k < ${size}; k += ${lanes}u) { least = min(least, logits[${at("k")}]); }`)
+  for (var k = lane; k < ${size}; k += ${lanes}u) { least = min(least, logits[${at("k")}]); }`)
 }
-    sums[lane].x = least;
-    workgroupBarrier();
-    for (var j = 0u; j < ${lanes}u; j++) { least = min(least, sums[j].x); }
-    return least;
-  }
+  workgroupBarrier();
+  sums[lane].x = least;
+  workgroupBarrier();
+  for (var j = 0u; j < ${lanes}u; j++) { least = min(least, sums[j].x); }
+  return least;
+}
+
+fn largestOf(lane: u32, first: u32, row: u32, begin: u32, ranged: u32, listed: u32) -> f32 {
+  if (p.beam >= ranged + listed) { return leastOf(lane, first, row, begin, ranged, listed); }
   var bound = 3e38;
   if (lane == 0u) {
     verdict = vec2f(bound, 0.0);
@@ -173,7 +176,8 @@ fn largestOf(lane: u32, first: u32, row: u32, begin: u32, ranged: u32, listed: u
     bound = next.x;
     if (next.y > 0.0) { break; }
   }
-  return bound;
+  if (bound > ${MASKED}) { return bound; }
+  return leastOf(lane, first, row, begin, ranged, listed); // as absent as the data have it
 }
 
 ${head(lanes)}  var numbers = vec3f(0.0);

@@ -112,6 +112,7 @@ export function exampleRows(): ExampleRows[] {
     rows("V 40, equal logits", 40, () => 1),
     rows("V 12, large logits", 12, (z) => 1e4 * Math.round(4 * z)),
     rows("V 2050", 2050, (z) => 3 * z),
+    rows("V 63, half of them absent", 63, (z, i) => i % 63 > 8 && i % 2 === 0 ? -Infinity : 3 * z),
     rows("V 1100, ascending", 1100, (_, i) => (i % 1100) / 100),
   ];
 }

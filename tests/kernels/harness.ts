@@ -45,7 +45,8 @@ function compare(actual: TypedArray, expected: TypedArray, tolerance: number, wh
   assert.equal(actual.length, expected.length, what);
   for (let i = 0; i < expected.length; i++) {
     const [a, b] = [actual[i], expected[i]];
-    const close = Object.is(a, b) || Math.abs(a - b) <= tolerance * (1 + Math.abs(b));
+    const near = Number.isFinite(b) && Math.abs(a - b) <= tolerance * (1 + Math.abs(b));
+    const close = Object.is(a, b) || near;
     assert.ok(close, `${what}[${i}] is ${a}, the twin has ${b}`);
   }
 }
