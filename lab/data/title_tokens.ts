@@ -37,7 +37,9 @@ export interface TitleTokenOptions {
 export interface TitleTokens extends Pick<Dataset, "paths" | "tokens" | "prompt"> {
   /** How many titles were cut. */
   readonly cut: number;
-  /** How many items share their path with an earlier one because both were cut. */
+  /** How many items with a title of their own share their path with an earlier one, uncut. */
+  readonly alike: number;
+  /** How many more share their path with an earlier one because both were cut. */
   readonly collisions: number;
 }
 
@@ -72,6 +74,7 @@ export function titleTokens(catalogue: TitleCatalogue, options: TitleTokenOption
   const cut = whole.map((path) => path.slice(0, maxTokens));
   const counts = {
     cut: whole.filter((path) => path.length > maxTokens).length,
+    alike: new Set(catalogue.titles).size - distinct(whole),
     collisions: distinct(whole) - distinct(cut),
   };
   if (end === undefined) return { ...compact(cut, tokenizer), ...counts };

@@ -121,7 +121,7 @@ export function loadTitles(folder: string, options: TitleOptions): Dataset {
       `${test.length} rows, none of use`,
     );
   }
-  const { cut, collisions, ...written } = titleTokens({ folder, ids, titles }, {
+  const { cut, alike, collisions, ...written } = titleTokens({ folder, ids, titles }, {
     tokenizer,
     template,
     vocabulary,
@@ -133,6 +133,7 @@ export function loadTitles(folder: string, options: TitleOptions): Dataset {
     { what: "ids in rows that have no title", count: known.withoutTitle([...rows, ...test]) },
     { what: "rows whose target has no title, or without history", count: rowsLost() },
     { what: `titles cut at ${maxTokens} tokens`, count: cut },
+    { what: "titles that the tokenizer does not tell from another", count: alike },
     { what: "titles like another because they were cut", count: collisions },
   ];
   return {

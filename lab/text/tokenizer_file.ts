@@ -122,12 +122,18 @@ function checkMerges(
   });
 }
 
-/** What would make the library go on for ever. */
+/** What would make the library go on for ever, or warn on the console and fail later. */
 function checkPart(given: unknown, place: string, refuse: Refuse): void {
   if (typeof given !== "object" || given === null) return;
-  const { type, length } = given as { type?: unknown; length?: unknown };
+  const { type, length, pattern } = given as Readonly<Record<string, unknown>>;
   if (type === "FixedLength" && !(Number.isInteger(length) && (length as number) > 0)) {
     refuse(`${place}.length`, "it must be a positive integer", length);
+  }
+  if (pattern !== undefined) {
+    const { Regex, String } = (pattern ?? {}) as Readonly<Record<string, unknown>>;
+    if (typeof (Regex ?? String) !== "string") {
+      refuse(`${place}.pattern`, "it must be a Regex or a String", pattern);
+    }
   }
   for (const [key, inner] of Object.entries(given)) checkPart(inner, `${place}.${key}`, refuse);
 }
