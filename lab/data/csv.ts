@@ -26,6 +26,11 @@ const FORMAT = { col: ",", row: "\n", encl: '"', esc: '"', trim: false };
 export function readCsv(folder: string, file: string, columns: readonly string[]): CsvRecord[] {
   const text = readText(folder, file) ?? missingFile(folder, file);
   const lines = text.split(/\r?\n/);
+  // A line at a time: a quote that is never closed then spoils one line, and the line can be named.
+  lines.forEach((line, i) => {
+    if ((line.split('"').length - 1) % 2 === 0) return;
+    refuseFile(folder, `${file} line ${i + 1}`, "quotes must come in pairs", `"${line}"`);
+  });
   const header = inferSchema(`${lines[0]}\n`, FORMAT).cols.map(({ name }) => name);
   const at = columns.map((column) => {
     const index = header.indexOf(column);
@@ -37,11 +42,10 @@ export function readCsv(folder: string, file: string, columns: readonly string[]
   const records: CsvRecord[] = [];
   for (let i = 1; i < lines.length; i++) {
     if (lines[i] === "") continue;
-    // A line at a time: a quote that is never closed then spoils one line, and the line can be named.
     const [values] = parser.stringArrs<string[]>(`${lines[i]}\n`);
-    const quotes = lines[i].split('"').length - 1;
-    if (values === undefined || quotes % 2 === 1) {
-      refuseFile(folder, `${file} line ${i + 1}`, "quotes must come in pairs", `"${lines[i]}"`);
+    if (values === undefined) {
+      const requirement = `a line must have the ${header.length} values of the header`;
+      refuseFile(folder, `${file} line ${i + 1}`, requirement, `"${lines[i]}"`);
     }
     records.push({ line: i + 1, values: at.map((index) => values[index]) });
   }

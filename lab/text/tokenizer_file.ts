@@ -129,7 +129,7 @@ function checkPart(given: unknown, place: string, refuse: Refuse): void {
   if (type === "FixedLength" && !(Number.isInteger(length) && (length as number) > 0)) {
     refuse(`${place}.length`, "it must be a positive integer", length);
   }
-  if (pattern !== undefined) {
+  if (type === "Split" || type === "Replace") {
     const { Regex, String } = (pattern ?? {}) as Readonly<Record<string, unknown>>;
     if (typeof (Regex ?? String) !== "string") {
       refuse(`${place}.pattern`, "it must be a Regex or a String", pattern);
