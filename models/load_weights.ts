@@ -29,7 +29,7 @@ export interface LoadWeightsOptions {
 /** Elements of a piece. */
 const PIECE = 2 ** 20;
 /** Elements after which the device is waited for. */
-const BATCH = 32 * PIECE;
+const BATCH = 4 * PIECE;
 /** What rounds to more than the largest finite number of the type, and everything above. */
 const LIMITS = { float16: 65520, float32: (2 - 2 ** -24) * 2 ** 127, float64: Infinity } as const;
 
@@ -75,12 +75,13 @@ export async function loadWeights(
       const dtype = isHalved(parts[0], weights) ? device.half : device.float;
       kept.set(path, device.empty(shape, dtype, "loaded"));
     }
+    const room = new ArrayBuffer(8 * PIECE);
     let [done, waiting] = [0, 0];
     for (const part of found) {
       const size = sizeOf(part.shape);
       for (let first = 0; first < size; first += PIECE) {
         const count = Math.min(PIECE, size - first);
-        const values = part.file.read(part.name, first, count);
+        const values = part.file.read(part.name, first, count, room);
         const type = isHalved(part, weights) ? "float16" : device.float;
         checkFinite(part, first, values, type);
         const rounded = type === "float16" && device.half !== "float16"

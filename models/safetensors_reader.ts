@@ -40,11 +40,12 @@ export interface SafeReader {
   /** Free text by name. */
   readonly metadata: Readonly<Record<string, string>>;
   /**
-   * The elements of a tensor from the `first`-th on, `count` of them or all; BF16 and F16 as float32, which is exact.
+   * The elements of a tensor from the `first`-th on, `count` of them or all; BF16 and F16 as float32, which is exact. They lie in
+   * `room` where it is given, which must hold them: what is read often makes no garbage so.
    *
    * @throws {CheckpointError} if the file has no such tensor.
    */
-  read(name: string, first?: number, count?: number): TypedArray;
+  read(name: string, first?: number, count?: number, room?: ArrayBuffer): TypedArray;
 }
 
 /** Bytes of the header's length. */
@@ -100,12 +101,12 @@ export function openSafetensors(bytes: ByteSource, source = "safetensors"): Safe
     source,
     entries,
     metadata,
-    read: (name, first = 0, count) => {
+    read: (name, first = 0, count, room) => {
       const { dtype, begin, end } = entries.get(name) ??
         fail(`it must hold ${shown(name)}`, "none");
       const at = begin + first * BYTES[dtype];
       const length = count === undefined ? end - at : count * BYTES[dtype];
-      return toElements(dtype, bytes.read(start + at, length));
+      return toElements(dtype, bytes.read(start + at, length), room);
     },
   };
 }
@@ -165,22 +166,27 @@ function checkLayout(places: readonly Place[], size: number, fail: Fail): void {
   if (at !== size) fail(`its tensors must fill its ${size} bytes of data`, at);
 }
 
-/** Elements out of bytes that need not be aligned to them, in memory of their own. */
-function toElements(dtype: SafeDType, bytes: Uint8Array): TypedArray {
-  // A copy, so aligned; `slice` would not copy where `bytes` is a Node Buffer.
-  const { buffer } = new Uint8Array(bytes);
-  if (dtype === "F64") return new Float64Array(buffer);
-  if (dtype === "I32") return new Int32Array(buffer);
-  if (dtype === "F32") return new Float32Array(buffer);
-  if (dtype === "F16") return new Float32Array(new Float16Array(buffer));
-  return fromBfloat16(new Uint16Array(buffer));
+/** Elements out of bytes that need not be aligned to them, in `room` or in memory of their own. */
+function toElements(dtype: SafeDType, bytes: Uint8Array, room?: ArrayBuffer): TypedArray {
+  const count = bytes.length / BYTES[dtype];
+  if (dtype === "BF16" || dtype === "F16") {
+    const { buffer, byteOffset } = bytes.byteOffset % 2 === 0 ? bytes : new Uint8Array(bytes);
+    const floats = new Float32Array(room ?? new ArrayBuffer(4 * count), 0, count);
+    if (dtype === "F16") floats.set(new Float16Array(buffer, byteOffset, count));
+    else widen(new Uint16Array(buffer, byteOffset, count), floats);
+    return floats;
+  }
+  const copy = new Uint8Array(room ?? new ArrayBuffer(bytes.length));
+  copy.set(bytes);
+  if (dtype === "F64") return new Float64Array(copy.buffer, 0, count);
+  if (dtype === "I32") return new Int32Array(copy.buffer, 0, count);
+  return new Float32Array(copy.buffer, 0, count);
 }
 
 /** A bfloat16 is the upper half of a float32. */
-function fromBfloat16(halves: Uint16Array): Float32Array {
-  const bits = new Uint32Array(halves.length);
+function widen(halves: Uint16Array, floats: Float32Array): void {
+  const bits = new Uint32Array(floats.buffer, 0, floats.length);
   for (let i = 0; i < bits.length; i++) bits[i] = halves[i] << 16;
-  return new Float32Array(bits.buffer);
 }
 
 /** The number of elements of a shape. */

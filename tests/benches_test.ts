@@ -53,6 +53,13 @@ test("bench:step: jax-js takes the same step to the same losses", () => {
   });
 });
 
+test("bench:load prints what loading a model costs", () => {
+  const found = report("load --mib 2 --weights float32");
+  assert.deepEqual([found.device, found.weights], ["cpu", "float32"]);
+  arePositive(found, "fileMiB beforeMiB peakMiB liveMiB wallMs cpuMs");
+  assert.ok(Math.abs((found.liveMiB as number) / (found.fileMiB as number) - 2) < 0.01);
+});
+
 test("bench:decode prints what decoding costs", () => {
   const found = report("decode --config tiny --users 3 --history 2 --beam 4 --rounds 1");
   arePositive(found, "usersPerSecond cpuMsPerUser dispatches peakRssMiB");
