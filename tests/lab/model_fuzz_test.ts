@@ -1,6 +1,6 @@
 /** Damaged model folders: whatever the bytes, a model loads or one line says what is wrong, in little memory. */
 import assert from "node:assert/strict";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
