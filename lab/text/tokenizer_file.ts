@@ -33,7 +33,10 @@ const layout = v.looseObject({
 /** What is used of a tokenizer.json. */
 export type TokenizerFile = v.InferOutput<typeof layout>;
 
-const record = v.record(v.string(), id);
+/** Not v.record, which drops the keys "constructor" and "prototype": they are tokens of most vocabularies. */
+const record = v.custom<Readonly<Record<string, unknown>>>(
+  (given) => typeof given === "object" && given !== null && !Array.isArray(given),
+);
 const unknownToken = v.optional(v.nullable(v.string()));
 const models = {
   BPE: v.looseObject({ vocab: record, merges: v.array(v.unknown()), unk_token: unknownToken }),
@@ -80,7 +83,14 @@ export function readTokenizerFile(
     }
   } else {
     const { vocab, unk_token } = type === "BPE" ? parse(models.BPE) : parse(models.WordPiece);
-    for (const [token, id] of Object.entries(vocab)) ids.set(token, id);
+    for (const [token, given] of Object.entries(vocab)) {
+      const result = v.safeParse(id, given);
+      if (!result.success) {
+        const [{ kind, message }] = result.issues;
+        refuse(`model.vocab.${token}`, kind === "schema" ? "it must be an id" : message, given);
+      }
+      ids.set(token, given as number);
+    }
     if (unk_token != null && !ids.has(unk_token)) {
       refuse("model.unk_token", "it must be in the vocabulary", unk_token);
     }

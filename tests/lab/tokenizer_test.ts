@@ -105,6 +105,22 @@ test("tokenizer: WordPiece and Unigram", async () => {
   assert.deepEqual(pieces.encode(" pens pen"), [2, 5, 2]);
 });
 
+test("tokenizer: tokens that are names of what every object has", async () => {
+  const vocab = '{"?": 0, "constructor": 1, "prototype": 2, "__proto__": 3, "toString": 4}';
+  const tokenizer = await load({
+    "tokenizer.json": `{"pre_tokenizer": {"type": "WhitespaceSplit"},
+      "model": {"type": "WordPiece", "unk_token": "?", "continuing_subword_prefix": "##", "vocab": ${vocab}}}`,
+  });
+  assert.equal(tokenizer.vocabSize, 5);
+  assert.deepEqual(tokenizer.encode("toString __proto__ prototype constructor valueOf"), [
+    4,
+    3,
+    2,
+    1,
+    0,
+  ]);
+});
+
 test("tokenizer: a missing file, broken JSON", async () => {
   await refuses({}, "tokenizer.json", /the file must be there, got no such file/);
   await refuses({ "tokenizer.json": '{"model": ' }, "tokenizer.json", /well-formed JSON/);
