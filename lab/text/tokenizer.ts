@@ -45,7 +45,8 @@ export async function loadTokenizer(which: string): Promise<Tokenizer> {
 }
 
 async function r50k(): Promise<Tokenizer> {
-  const { encode, decode, vocabularySize } = await import("gpt-tokenizer/encoding/r50k_base");
+  const { encode, vocabularySize } = await import("gpt-tokenizer/encoding/r50k_base");
+  const { default: tokens } = await import("gpt-tokenizer/bpeRanks/r50k_base");
   const endOfText = vocabularySize - 1;
   const asText = { disallowedSpecial: new Set<string>() }; // "<|endoftext|>" in a title is only text
   return {
@@ -54,6 +55,11 @@ async function r50k(): Promise<Tokenizer> {
     bos: endOfText,
     eos: endOfText,
     encode: (text) => encode(text, asText),
-    text: (id) => decode([id]),
+    text: (id) => {
+      if (id === endOfText) return "<|endoftext|>";
+      // Not the package's decode: it keeps the bytes of half a character for the next call.
+      const token = tokens[id] ?? "";
+      return typeof token === "string" ? token : new TextDecoder().decode(Uint8Array.from(token));
+    },
   };
 }

@@ -4,7 +4,7 @@ import { type Files } from "./with_folder.ts";
 const MERGES = [["p", "e"], ["pe", "n"], ["Ġ", "pen"], ["i", "n"], ["in", "k"], ["Ġ", "ink"]];
 
 /** The characters that stand for bytes: printable ones for themselves, the others from U+0100 on. */
-const BYTES = Array.from({ length: 256 }, (_, byte) => byte).map((byte, _, all) => {
+export const BYTES = Array.from({ length: 256 }, (_, byte) => byte).map((byte, _, all) => {
   const printable = (b: number): boolean =>
     (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xac) || b >= 0xae;
   const others = all.slice(0, byte).filter((b) => !printable(b)).length;

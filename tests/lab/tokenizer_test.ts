@@ -49,6 +49,8 @@ test("tokenizer: r50k", async () => {
   // GPT-2's published example.
   assert.deepEqual(r50k.encode("Hello world"), [15496, 995]);
   assert.equal(r50k.text(995), " world");
+  const [half, other] = r50k.encode("\u00bd\u65e5").slice(-2); // a character of two tokens
+  assert.deepEqual([half, other, 995].map(r50k.text), ["\ufffd", "\ufffd", " world"]);
   assert.ok(!r50k.encode("<|endoftext|>").includes(50256), "in a title it is text");
 });
 
