@@ -14,9 +14,10 @@ const SIZES = {
   small: { dim: 64, layers: 2, heads: 2, headDim: 32, ffn: 256, batch: 32, length: 80 },
   S: { dim: 128, layers: 4, heads: 4, headDim: 32, ffn: 512, batch: 32, length: 80 },
   P: { dim: 128, layers: 8, heads: 8, headDim: 16, ffn: 1024, batch: 32, length: 80 },
+  L: { dim: 512, layers: 2, heads: 8, headDim: 64, ffn: 2048, batch: 8, length: 128 },
 } as const;
 
-/** A decoder's size, with its batch: tiny (for tests), small, S or P. */
+/** A decoder's size, with its batch: tiny (for tests), small, S or P; L has Llama 3's vocabulary, and titles for items. */
 export type ConfigName = keyof typeof SIZES;
 
 /** The names of the sizes. */
@@ -24,17 +25,22 @@ export const configNames = Object.keys(SIZES) as readonly ConfigName[];
 
 /** The vocabulary: a first token, 4 x 256 codes, and two that no item has. */
 export const VOCABULARY = 1027;
+/** The vocabulary of L. */
+export const LARGE_VOCABULARY = 128_256;
 /** Codes an item, and codes a level. */
 export const LEVELS = 4;
 const CODES = 256;
 /** Items of the catalogue that stands for Amazon Office Products. */
 export const ITEMS = 2400;
+/** Titles of L. */
+const TITLES = 10_000;
 
 /** The decoder of a name; the output head is the embedding. */
 export function decoderConfig(name: ConfigName, maxLength = 96): TransformerConfig {
   const { dim, layers, heads, headDim, ffn } = SIZES[name];
   return {
-    ...{ dim, layers, heads, kvHeads: heads, headDim, ffn, vocabSize: VOCABULARY },
+    ...{ dim, layers, heads, kvHeads: heads, headDim, ffn },
+    vocabSize: name === "L" ? LARGE_VOCABULARY : VOCABULARY,
     ...{ ropeTheta: 10000, normEps: 1e-5, maxLength, dropout: 0, tiedEmbeddings: true },
   };
 }
@@ -51,6 +57,26 @@ export function catalogue(items: number, seed = 1): Path[] {
     const third = scatter(CODES * first + second, Math.floor(2 * u[4 * i + 2]));
     const fourth = Math.floor(CODES * u[4 * i + 3]);
     return [first, second, third, fourth].map((code, level) => 1 + CODES * level + code);
+  });
+}
+
+/**
+ * A catalogue of titles, whose trie has the shape of a real one: some 370 children at the root, fewer and fewer below, and from about
+ * the fourth token on a title has its node for itself. 6 to 16 tokens of `LARGE_VOCABULARY` each, the last of them the end.
+ */
+export function titles(items: number, seed = 1): Path[] {
+  const length = 17;
+  const u = uniform(keyOf(seed), length * items);
+  const width = [400, 40, 12, 6];
+  return Array.from({ length: items }, (_, i) => {
+    const at = u.subarray(length * i, length * (i + 1));
+    const path: number[] = [];
+    for (let t = 0; t < 5 + Math.floor(11 * at[16]); t++) {
+      const pick = Math.floor((width[t] ?? 1e9) * at[t] ** 3); // a few are much more frequent
+      const word = Math.imul((path.at(-1) ?? 0) + 1, 0x9e3779b1) + Math.imul(pick + 1, 0x85ebca6b);
+      path.push(2 + (word >>> 0) % (LARGE_VOCABULARY - 2));
+    }
+    return [...path, 1];
   });
 }
 
@@ -86,25 +112,30 @@ export interface Workload {
 
 /**
  * A batch of item sequences in which every position is a target. For `sft` all tokens are candidates everywhere, as in
- * a plain cross-entropy; for other losses those of the catalogue's trie are.
+ * a plain cross-entropy; for other losses those of the catalogue's trie are. L has the trie of its titles for all losses.
  */
 export function workload(name: ConfigName, loss: LossName): Workload {
   const { batch: B, length: T } = SIZES[name];
-  const paths = catalogue(ITEMS);
+  const paths = name === "L" ? titles(TITLES) : catalogue(ITEMS);
   const items = new Trie(paths);
-  const flat = loss === "sft";
+  const flat = loss === "sft" && name !== "L";
   const trie = flat ? new Trie(Array.from({ length: VOCABULARY }, (_, v) => [v])) : items;
   const tokens = new Int32Array(B * T);
   const nodes = new Int32Array(B * T);
   const labels = new Int32Array(B * T);
-  histories(B, Math.ceil(T / LEVELS), ITEMS).forEach((history, b) => {
-    const codes = history.flatMap((item) => paths[item]).slice(0, T);
-    codes.forEach((code, t) => {
-      const at = b * T + t;
-      tokens[at] = t === 0 ? 0 : codes[t - 1];
-      labels[at] = code;
-      nodes[at] = flat || t % LEVELS === 0 ? 0 : items.child(nodes[at - 1], codes[t - 1]);
-    });
+  histories(B, Math.ceil(T / LEVELS), paths.length).forEach((history, b) => {
+    let at = b * T;
+    let before = 0;
+    for (const item of history) {
+      let node = 0;
+      for (const token of paths[item]) {
+        if (at === (b + 1) * T) return;
+        tokens[at] = before;
+        labels[at] = before = token;
+        nodes[at++] = flat ? 0 : node;
+        node = items.child(node, token);
+      }
+    }
   });
   return {
     trie,

@@ -19,6 +19,7 @@ import * as binary from "./binary.ts";
 import * as cachedAttention from "./cached_attention.ts";
 import * as childLogits from "./child_logits.ts";
 import * as childLogitsBackward from "./child_logits_backward.ts";
+import * as childPlaces from "./child_places.ts";
 import * as copy from "./copy.ts";
 import * as dropout from "./dropout.ts";
 import * as fill from "./fill.ts";
@@ -55,6 +56,7 @@ const modules: readonly Record<string, unknown>[] = [
   cachedAttention,
   childLogits,
   childLogitsBackward,
+  childPlaces,
   copy,
   dropout,
   fill,

@@ -4,12 +4,7 @@ import { formatShape } from "../core/shape.ts";
 import type { InputGradients } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { childLogits as forwardKernel, childLogitsHalf } from "../kernels/child_logits.ts";
-import {
-  childHead,
-  childHidden,
-  childHiddenHalf,
-  childPlaces as placesKernel,
-} from "../kernels/child_logits_backward.ts";
+import { childHead, childHidden, childHiddenHalf } from "../kernels/child_logits_backward.ts";
 import { exampleTrie, sample } from "./cases.ts";
 import { rowOrder } from "./row_order.ts";
 import type { TrieTable } from "./trie_options.ts";
@@ -76,33 +71,6 @@ export const childLogits: Op<
         d.tensor(Int32Array.from([0, 1, 2, -1, 3, 0, 4])),
       ],
     })),
-});
-
-/** The place of each label among the children of its node, int32 (N). */
-export const childPlaces: Op<[trie: TrieTable, nodes: Tensor, labels: Tensor], Tensor> = defineOp({
-  name: "childPlaces",
-  forward({ table }: TrieTable, nodes: Tensor, labels: Tensor): { out: Tensor } {
-    const { device, size: N } = nodes;
-    if (labels.size !== N || nodes.rank !== 1 || labels.rank !== 1) {
-      throw new ShapeError(
-        `Cannot find the places of labels of shape ${
-          formatShape(labels.shape)
-        } under nodes of shape ` +
-          `${formatShape(nodes.shape)}: both must be (N)`,
-      );
-    }
-    const out = device.empty([N], "int32", "childPlaces");
-    device.run(placesKernel, { table, nodes, labels, out }, { N });
-    return { out };
-  },
-  cases: () => [{
-    name: "5 labels",
-    args: (d) => [
-      exampleTrie(d),
-      d.tensor(Int32Array.from([0, 1, 2, -1, 4])),
-      d.tensor(Int32Array.from([5, 4, 2, 0, 3])),
-    ],
-  }],
 });
 
 function sizesOf(

@@ -7,6 +7,7 @@ import type { Op, OpOutput } from "../core/op.ts";
 import * as attention from "./attention.ts";
 import * as binary from "./binary.ts";
 import * as childLogits from "./child_logits.ts";
+import * as childPlaces from "./child_places.ts";
 import * as compare from "./compare.ts";
 import * as denseLogProb from "./dense_log_prob.ts";
 import * as dropout from "./dropout.ts";
@@ -32,6 +33,7 @@ const modules: readonly Record<string, unknown>[] = [
   attention,
   binary,
   childLogits,
+  childPlaces,
   compare,
   denseLogProb,
   dropout,

@@ -1,9 +1,11 @@
 import { ShapeError } from "../core/errors.ts";
 import { formatShape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
-import { childLogits, childPlaces } from "./child_logits.ts";
+import { childLogits } from "./child_logits.ts";
+import { childCounts, childPlaces } from "./child_places.ts";
 import { add, mul, sub } from "./binary.ts";
 import { greaterEqual } from "./compare.ts";
+import { fullLike } from "./fill.ts";
 import { denseLogProb } from "./dense_log_prob.ts";
 import { allLogits, type Logits, type Projection } from "./logits.ts";
 import { cast } from "./select.ts";
@@ -74,8 +76,8 @@ export function trieLogProb(
   const gathers = options.normalization === "children" &&
     (!fits || GATHERED_COST * trie.meanChoices <= V && C % 4 === 0);
   if (fits && !gathers) return denseLogProb(allLogits(logits), trie, nodes, labels, options);
-  const amongSiblings = ofChildren(logits, trie, nodes, labels, options);
-  return gathers ? amongSiblings : ofVocabulary(logits, labels, options, amongSiblings);
+  const given = [logits, trie, nodes, labels, options] as const;
+  return gathers ? ofChildren(...given) : ofVocabulary(...given);
 }
 
 /** Under "children", from the logits of children alone. */
@@ -94,17 +96,34 @@ function ofChildren(
 
 /** Under "vocabulary", in chunks of it. The margin logBeta - logProb is the same as among siblings. */
 function ofVocabulary(
-  { hidden, head }: Projection,
+  logits: Projection,
+  trie: TrieTable,
+  nodes: Tensor,
   labels: Tensor,
-  { tau = 1, beam }: TrieLogProbOptions,
-  { logProb: among, logBeta: betaAmong, choices }: TrieLogProbs,
+  options: TrieLogProbOptions,
 ): TrieLogProbs {
+  const { hidden, head } = logits;
+  const { tau = 1, beam } = options;
+  checkRows(logits, nodes, labels);
   const chunk = Math.max(64, Math.floor(CHUNK_LOGITS / hidden.shape[0] / 64) * 64);
   const both = hidden.tracked !== undefined && head.tracked !== undefined;
+  const choices = childCounts(trie, nodes);
   const isTarget = cast(greaterEqual(choices, 1), "float");
   const logProb = mul(vocabularyLogProb(hidden, head, labels, { tau, chunk, both }), isTarget);
-  const logBeta = beam === undefined ? betaAmong : add(logProb, sub(betaAmong, among));
-  return { logProb, logBeta, choices };
+  if (beam === undefined) return { logProb, logBeta: fullLike(logProb, 0), choices };
+  const among = ofChildren(logits, trie, nodes, labels, options);
+  return { logProb, logBeta: add(logProb, sub(among.logBeta, among.logProb)), choices };
+}
+
+function checkRows({ hidden }: Projection, nodes: Tensor, labels: Tensor): void {
+  const N = hidden.shape[0];
+  for (const [name, { shape, rank }] of Object.entries({ nodes, labels })) {
+    if (rank === 1 && shape[0] === N) continue;
+    throw new ShapeError(
+      `Cannot trieLogProb of hidden states of shape ${formatShape(hidden.shape)}: ` +
+        `${name} must be of shape (${N}), got ${formatShape(shape)}`,
+    );
+  }
 }
 
 function checkProjection({ hidden, head }: Projection, trie: TrieTable): void {
