@@ -12,13 +12,15 @@ import { lossByName, lossNames } from "../models/losses/loss_by_name.ts";
 import { attention } from "../ops/attention.ts";
 import { matmul } from "../ops/matmul.ts";
 import { mul } from "../ops/binary.ts";
+import { childLogits } from "../ops/child_logits.ts";
+import { allLogits } from "../ops/logits.ts";
 import { sum } from "../ops/reduce.ts";
 import { rmsNorm } from "../ops/rms_norm.ts";
 import { swiglu } from "../ops/swiglu.ts";
 import { valueAndGrad } from "../ops/value_and_grad.ts";
 import type { LossName, Targets as LossTargets } from "../models/losses/loss.ts";
 import type { PeerWork } from "./peer_cases.ts";
-import { catalogue, workload } from "./workload.ts";
+import { catalogue, VOCABULARY, workload } from "./workload.ts";
 
 /** Work that can be run again and again; it does not wait for the device. */
 export interface Program extends Disposable {
@@ -182,6 +184,27 @@ const losses: Case[] = lossNames.map((loss) => ({
   ...(loss === "sft" && { peer: { kind: "crossEntropy", sizes: [N, 1027] } as const }),
 }));
 
+/** Logits of hidden states and their gradients: of all tokens, or of children alone. */
+const heads: Case[] = (["Office-like trie", "flat trie"] as const).flatMap((trieName) =>
+  (["all", "children's"] as const).map((which): Case => ({
+    name: `heads: ${which} logits, 2560 rows, ${trieName}, forward and backward`,
+    ours(device): Program {
+      const work = workload("S", trieName === "flat trie" ? "sft" : "msl");
+      const trie = work.trie.upload(device);
+      const nodes = device.tensor(work.nodes.data);
+      const width = which === "all" ? VOCABULARY : trie.fanOut;
+      const weights = tensor(device, [N, width]);
+      const given = { hidden: tensor(device, [N, C]), head: tensor(device, [VOCABULARY, C]) };
+      const step = valueAndGrad((p: typeof given) => {
+        const z = which === "all" ? allLogits(p) : childLogits(p.hidden, p.head, trie, nodes);
+        return sum(mul(z, weights));
+      });
+      const program = capture(device, (_: Record<never, Tensor>) => step(given).grads);
+      return { run: () => void program({}), [Symbol.dispose]: () => program.dispose() };
+    },
+  }))
+);
+
 /** A catalogue of titles' size: 100,000 items whose first tokens are spread over 32,000. */
 const wide: Case[] = (["sft", "msl", "bear"] as const).map((loss) => ({
   name: `loss ${loss}, 2560 x 32000, 100000 items, forward and backward`,
@@ -201,4 +224,4 @@ const wide: Case[] = (["sft", "msl", "bear"] as const).map((loss) => ({
 }));
 
 /** Everything, in the order of the table. */
-export const cases: readonly Case[] = [...products, ...kernels, ...losses, ...wide];
+export const cases: readonly Case[] = [...products, ...kernels, ...losses, ...wide, ...heads];

@@ -36,7 +36,7 @@ export const ITEMS = 2400;
 const TITLES = 10_000;
 
 /** The decoder of a name; the output head is the embedding. */
-export function decoderConfig(name: ConfigName, maxLength = 96): TransformerConfig {
+export function decoderConfig(name: ConfigName, maxLength = 128): TransformerConfig {
   const { dim, layers, heads, headDim, ffn } = SIZES[name];
   return {
     ...{ dim, layers, heads, kvHeads: heads, headDim, ffn },
