@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { inferSchema, initParser, type Parser } from "udsv";
+import { initParser, type Parser } from "udsv";
 import { missingFile, readText, refuseFile } from "../folder_files.ts";
 
 /** One record. */
@@ -14,9 +14,6 @@ export interface CsvRecord {
   readonly values: readonly string[];
 }
 
-/** How the files are written. */
-const FORMAT = { col: ",", row: "\n", encl: '"', esc: '"', trim: false };
-
 /**
  * Reads columns of a CSV file by the names in its header. Fields may be quoted and hold commas, not line breaks. Empty lines
  * are passed over.
@@ -25,13 +22,14 @@ const FORMAT = { col: ",", row: "\n", encl: '"', esc: '"', trim: false };
  */
 export function readCsv(folder: string, file: string, columns: readonly string[]): CsvRecord[] {
   const text = readText(folder, file) ?? missingFile(folder, file);
-  const lines = text.split(/\r?\n/);
+  const lines = text.split(/\r\n|\r|\n/);
   // A line at a time: a quote that is never closed then spoils one line, and the line can be named.
   lines.forEach((line, i) => {
     if ((line.split('"').length - 1) % 2 === 0) return;
     refuseFile(folder, `${file} line ${i + 1}`, "quotes must come in pairs", `"${line}"`);
   });
-  const header = inferSchema(`${lines[0]}\n`, FORMAT).cols.map(({ name }) => name);
+  const names = lines[0].split(",").length;
+  const header = parserOf(names).stringArrs<string[]>(`${lines[0]}\n`)[0] ?? [];
   const at = columns.map((column) => {
     const index = header.indexOf(column);
     if (index >= 0) return index;
@@ -59,5 +57,5 @@ function parserOf(columns: number): Parser {
     type: "s" as const,
     repl: { empty: "", null: undefined, NaN: undefined },
   }));
-  return initParser({ ...FORMAT, cols });
+  return initParser({ col: ",", row: "\n", encl: '"', esc: '"', trim: false, cols });
 }
