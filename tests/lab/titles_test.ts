@@ -266,6 +266,14 @@ test("titles: malformed files are refused with file, line, column and value", ()
     /must name the columns/,
   );
   refuses({ ...FOLDER, "test.csv": "" }, "test.csv", /must name the columns/);
+  // What fuzzing found: the library threw a TypeError.
+  refuses(
+    { ...FOLDER, "test.csv": HEADER.replace("time", "\r") },
+    "test.csv",
+    /must name the columns/,
+  );
+  refuses({ ...FOLDER, "test.csv": `"${HEADER}` }, "test.csv line 1", /quotes must come in pairs/);
+  refuses(train("1\n"), "train.csv line 2", /must have the 3 values of the header, got "1"/);
   refuses({ ...FOLDER, "test.csv": Uint8Array.of(0x31, 0xff) }, "test.csv", /must be UTF-8/);
   refuses({ ...FOLDER, "id2name4Rec.json": {} }, "id2name4Rec.json", /must have titles/);
   refuses(
