@@ -105,7 +105,8 @@ function ofVocabulary(
   const { hidden, head } = logits;
   const { tau = 1, beam } = options;
   checkRows(logits, nodes, labels);
-  const chunk = Math.max(64, Math.floor(CHUNK_LOGITS / hidden.shape[0] / 64) * 64);
+  const lines = Math.floor(CHUNK_LOGITS / hidden.shape[0] / 64);
+  const chunk = 64 * Math.max(1, lines - 1 + lines % 2); // odd: rows a power of two apart would share cache sets
   const both = hidden.tracked !== undefined && head.tracked !== undefined;
   const choices = childCounts(trie, nodes);
   const isTarget = cast(greaterEqual(choices, 1), "float");

@@ -65,8 +65,9 @@ export const vocabularyLogProb: Op<
         const buffers = { dlogProb: dout, logits, labels, saved, dlogits };
         device.run(vocabularyBackward, buffers, { N, W, first, tau });
         if (ofHidden) { // dhidden = dz head
-          const share = matmul(dlogits, part);
-          dhidden = dhidden ? add(dhidden, share) : share;
+          const [sofar, share] = [dhidden, matmul(dlogits, part)];
+          dhidden = sofar ? add(sofar, share) : share;
+          if (sofar) [sofar, share].forEach((tensor) => tensor.dispose());
         }
         if (ofHead) { // dhead = dz^T hidden
           const rows = matmul(dlogits, hidden, { transposeA: true });
