@@ -184,10 +184,14 @@ const losses: Case[] = lossNames.map((loss) => ({
   ...(loss === "sft" && { peer: { kind: "crossEntropy", sizes: [N, 1027] } as const }),
 }));
 
+/** Candidates of a row on average in the catalogue of Office's size. */
+const CANDIDATES = 66;
+
 /** Logits of hidden states and their gradients: of all tokens, or of children alone. */
 const heads: Case[] = (["Office-like trie", "flat trie"] as const).flatMap((trieName) =>
   (["all", "children's"] as const).map((which): Case => ({
     name: `heads: ${which} logits, 2560 rows, ${trieName}, forward and backward`,
+    gflop: 6e-9 * N * C * (which === "all" || trieName === "flat trie" ? VOCABULARY : CANDIDATES),
     ours(device): Program {
       const work = workload("S", trieName === "flat trie" ? "sft" : "msl");
       const trie = work.trie.upload(device);
