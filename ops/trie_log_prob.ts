@@ -20,7 +20,7 @@ import { vocabularyLogProb } from "./vocabulary_log_prob.ts";
 export * from "./trie_options.ts";
 
 /**
- * What a child's logit costs when it is computed alone, in logits of a matrix product: two to three on the cpu, six on llvmpipe
+ * What a child's logit costs when it is computed alone, in logits of a matrix product: two to three on the cpu, six to eight on llvmpipe
  * (`deno task bench --only heads`).
  */
 const GATHERED_COST = 6;
