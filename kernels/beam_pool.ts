@@ -5,7 +5,7 @@
  *
  *   score + min(0, log q(v)),   log q(v) = (z_v - max z) / tau - log sum_w exp((z_w - max z) / tau)
  *
- * in order, w over the children that are not blocked, or over the vocabulary; a leaf's own score alone; MASKED for the rest.
+ * in order, w over the children that are not blocked, or log q(v) as it is given; a leaf's own score alone; MASKED for the rest.
  * Thus the position in a user's pool (W F) orders entries as their nodes do, and a top-k whose ties go to the lower position
  * keeps the total order: score descending, then node ascending.
  *
@@ -15,7 +15,7 @@ import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel } from "../core/kernel.ts";
 import { ramp } from "./cases.ts";
 import { ABSENT, isUsable, MASKED, USABLE_WGSL } from "./masked.ts";
-import { RANGE_WGSL, vocabularyNormalizer } from "./normalizer.ts";
+import { wgslMaths } from "./maths.ts";
 import { smallTrie } from "./trie_table.ts";
 
 /** Pads a list of blocked nodes; larger than any node. */
@@ -26,9 +26,9 @@ export const UNUSABLE = -1;
 
 /**
  * The pool, and for each row the log of its entries' total probability and their number; one invocation a row. `blocked` holds E
- * nodes a user, ascending, padded with NO_NODE. logits has V numbers a frontier row: by token, or where `gathered` is 1 (not with
- * `vocabulary`) one for each child, in order. If a logit that w covers is not usable (`masked.ts`), the row has no entries, and
- * the number is UNUSABLE.
+ * nodes a user, ascending, padded with NO_NODE. logits is (R, F): one for each child, in order; where `normalized` is 1 these are log q
+ * (`child_log_probs.ts`). If that of a child that is not blocked is not usable (`masked.ts`), the row has no entries, and the
+ * number is UNUSABLE.
  */
 export const poolScores = defineKernel({
   name: "poolScores",
@@ -47,19 +47,17 @@ export const poolScores = defineKernel({
     W: "u32",
     F: "u32",
     E: "u32",
-    V: "u32",
     edges: "u32",
-    vocabulary: "u32",
-    gathered: "u32",
+    normalized: "u32",
     tau: "f32",
   },
   cpu(
     { logits, table, nodes, scores, blocked, pool, mass, count },
-    { R, W, F, E, V, edges, vocabulary, gathered, tau },
+    { R, W, F, E, edges, normalized, tau },
   ): void {
     pool.fill(MASKED);
     for (let r = 0; r < R; r++) {
-      const [row, first] = [r * V, r * F];
+      const first = r * F;
       mass[r] = MASKED;
       count[r] = 0;
       if (nodes[r] < 0) continue;
@@ -74,22 +72,20 @@ export const poolScores = defineKernel({
       let usable = true;
       for (let k = from; k < to; k++) {
         if (isBlocked(table[k + edges], blocked, user, E)) continue;
-        entries[k - from] = logits[row + (gathered ? k - from : table[k])];
+        entries[k - from] = logits[first + k - from];
         usable &&= isUsable(entries[k - from]);
         count[r]++;
       }
-      if (vocabulary) { for (let v = row; v < row + V; v++) usable &&= isUsable(logits[v]); }
       if (!usable) {
         entries.fill(MASKED);
         count[r] = UNUSABLE;
         continue;
       }
-      const [max, logSum] = vocabulary
-        ? vocabularyNormalizer(logits, row, V, tau)
-        : presentNormalizer(entries, tau);
+      const [max, logSum] = normalized ? [0, 0] : presentNormalizer(entries, tau);
+      const scale = normalized ? 1 : tau;
       for (let k = 0; k < entries.length; k++) {
         if (entries[k] <= ABSENT) continue;
-        entries[k] = Math.min(0, (entries[k] - max) / tau - logSum);
+        entries[k] = Math.min(0, (entries[k] - max) / scale - logSum);
         entries[k] += scores[r]; // after rounding, as in WGSL, so that (a, b) and (b, a) tie
       }
       const [best, logMass] = presentNormalizer(entries, 1);
@@ -98,7 +94,7 @@ export const poolScores = defineKernel({
   },
   invocations: ({ R }) => R,
   wgsl: `
-${RANGE_WGSL}
+${wgslMaths("f32")}
 ${USABLE_WGSL}
 fn isBlocked(node: i32, begin: u32) -> bool {
   var low = begin;
@@ -123,7 +119,6 @@ fn present(begin: u32, end: u32, inverse: f32) -> vec2f {
   return vec2f(m, logOf(s));
 }
 fn kernel(r: u32) {
-  let row = r * p.V;
   let first = r * p.F;
   mass[r] = ${MASKED};
   count[r] = 0;
@@ -143,15 +138,10 @@ fn kernel(r: u32) {
   var usable = true;
   for (var k = begin; k < end; k++) {
     if (isBlocked(table[k + p.edges], user)) { continue; }
-    var column = k - begin;
-    if (p.gathered == 0u) { column = u32(table[k]); }
-    let z = logits[row + column];
+    let z = logits[first + k - begin];
     usable = usable && isUsable(z);
     pool[first + k - begin] = z;
     open++;
-  }
-  if (p.vocabulary != 0u) {
-    for (var v = row; v < row + p.V; v++) { usable = usable && isUsable(logits[v]); }
   }
   let last = first + end - begin;
   if (!usable) {
@@ -160,42 +150,41 @@ fn kernel(r: u32) {
     return;
   }
   count[r] = open;
-  var normalizer: vec2f;
-  if (p.vocabulary != 0u) { normalizer = normalizerOfRange(row, p.V); }
-  else { normalizer = present(first, last, 1.0 / p.tau); }
+  var normalizer = vec2f(0.0);
+  var scale = 1.0;
+  if (p.normalized == 0u) {
+    normalizer = present(first, last, 1.0 / p.tau);
+    scale = p.tau;
+  }
   for (var i = first; i < last; i++) {
     if (pool[i] <= ${ABSENT}) { continue; }
-    pool[i] = scores[r] + min(0.0, (pool[i] - normalizer.x) / p.tau - normalizer.y);
+    pool[i] = scores[r] + min(0.0, (pool[i] - normalizer.x) / scale - normalizer.y);
   }
   let total = present(first, last, 1.0);
   mass[r] = total.x + total.y;
 }`,
   cases: () => {
-    const [W, F, E, V] = [4, 5, 2, 7];
+    const [W, F, E] = [4, 5, 2];
     const ordinary = { // an inner node, a leaf, a node with one child, ...
       nodes: [1, 4, 6, -1, 1, 2, 4, 6],
-      logits: ramp(2 * W * V, 1).map((z) => 4 * z),
+      logits: ramp(2 * W * F, 1).map((z) => 4 * z),
     };
     const strange = { nodes: [1, 4, 6, -1, 1, 1, 6, 6], logits: ordinary.logits.slice() };
-    const set = (row: number, token: number, z: number): number =>
-      strange.logits[row * V + token] = z;
-    set(0, 4, NaN); // of a node that is blocked
-    strange.logits.fill(NaN, V, 2 * V); // of a leaf
-    set(2, 3, NaN);
-    set(4, 6, Infinity);
-    set(5, 1, -6e29);
-    set(6, 3, 4e29);
-    set(7, 3, -Infinity);
-    const byToken = [[0, 1], [1, 1], [0, 2.5], [1, 0.5]].map(([vocabulary, tau]) => ({
-      vocabulary,
-      gathered: 0,
-      tau,
-    }));
-    return [...byToken, { vocabulary: 0, gathered: 1, tau: 2.5 }].flatMap((options) =>
+    const set = (row: number, child: number, z: number): number =>
+      strange.logits[row * F + child] = z;
+    set(0, 1, NaN); // of a node that is blocked
+    strange.logits.fill(NaN, F, 2 * F); // of a leaf
+    set(2, 0, NaN);
+    set(4, 1, Infinity);
+    set(5, 0, -6e29);
+    set(6, 0, 4e29);
+    set(7, 0, -Infinity);
+    const modes = [[0, 1], [0, 2.5], [1, 2.5]].map(([normalized, tau]) => ({ normalized, tau }));
+    return modes.flatMap((options) =>
       [ordinary, strange].map(({ nodes, logits }) => ({
         name: Object.entries(options).flat().join(" ") +
           (logits === strange.logits ? ", logits that cannot be used" : ""),
-        params: { R: 2 * W, W, F, E, V, edges: smallTrie.edges, ...options },
+        params: { R: 2 * W, W, F, E, edges: smallTrie.edges, ...options },
         buffers: {
           logits,
           table: smallTrie.table,
@@ -209,6 +198,26 @@ fn kernel(r: u32) {
       }))
     );
   },
+});
+
+/** Takes the entries of a pool (U, N) out that score less than their user's floor; one invocation an entry. */
+export const dropBelow = defineKernel({
+  name: "dropBelow",
+  buffers: { floors: "read float", pool: "update float" },
+  params: { U: "u32", N: "u32" },
+  cpu({ floors, pool }, { U, N }): void {
+    for (let i = 0; i < U * N; i++) if (pool[i] < floors[Math.floor(i / N)]) pool[i] = MASKED;
+  },
+  invocations: ({ U, N }) => U * N,
+  wgsl: `
+fn kernel(i: u32) {
+  if (pool[i] < floors[i / p.N]) { pool[i] = ${MASKED}; }
+}`,
+  cases: () => [{
+    name: "two users",
+    params: { U: 2, N: 3 },
+    buffers: { floors: [-1, MASKED], pool: [-0.5, -1, -1.5, -0.5, -70, MASKED] },
+  }],
 });
 
 /** Whether a node is in a user's list. */

@@ -1,5 +1,5 @@
 /**
- * Which of the R = U B rows of a frontier need a model: those with a choice at or below their node. What a model is fed lies in order:
+ * Which of the R = U B rows of a frontier need a model: those with enough ahead of their node. What a model is fed lies in order:
  * first those rows, then the others, both by number. `order` has the row at each place, `place` the place of each row that needs
  * a model, and -1 for the others.
  *
@@ -8,21 +8,23 @@
 import { defineKernel } from "../core/kernel.ts";
 import { integers } from "./cases.ts";
 
-/** order and place (R), and how many rows need a model. The WGSL counts the rows before each: R^2 in all. */
+/**
+ * Of each node `ahead` says how much is ahead of it, and a row needs a model if that is `least` or more: order and place (R), and how many rows need a model. The WGSL counts the rows before each: R^2 in all.
+ */
 export const activeRows = defineKernel({
   name: "activeRows",
   buffers: {
     nodes: "read int",
-    branches: "read int",
+    ahead: "read int",
     order: "write int",
     place: "write int",
     count: "write int",
   },
-  params: { R: "u32" },
-  cpu({ nodes, branches, order, place, count }, { R }): void {
+  params: { R: "u32", least: "i32" },
+  cpu({ nodes, ahead, order, place, count }, { R, least }): void {
     let active = 0;
     for (let r = 0; r < R; r++) {
-      const needed = nodes[r] >= 0 && branches[nodes[r]] !== 0;
+      const needed = nodes[r] >= 0 && ahead[nodes[r]] >= least;
       place[r] = needed ? active : -1;
       if (needed) order[active++] = r;
     }
@@ -33,7 +35,7 @@ export const activeRows = defineKernel({
   wgsl: `
 fn isActive(r: u32) -> bool {
   let node = nodes[r];
-  return node >= 0 && branches[max(node, 0)] != 0;
+  return node >= 0 && ahead[max(node, 0)] >= p.least;
 }
 fn kernel(r: u32) {
   var before = 0u;
@@ -54,14 +56,16 @@ fn kernel(r: u32) {
   if (r == 0u) { count[0] = i32(all); }
 }`,
   cases: () =>
-    [[0, 0, 1, 0, 1], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]].map((branches) => ({
-      name: `branches below ${branches}`,
-      params: { R: 7 },
-      buffers: { nodes: [4, -1, 2, 3, 2, 0, -1], branches, order: 7, place: 7, count: 1 },
-    })),
+    [[0, 0, 1, 0, 1], [0, 0, 0, 0, 0], [2, 2, 2, 2, 2], [2, 1, 2, 1, 0]].flatMap((ahead) =>
+      [1, 2].map((least) => ({
+        name: `at least ${least} of ${ahead}`,
+        params: { R: 7, least },
+        buffers: { nodes: [4, -1, 2, 3, 2, 0, -1], ahead, order: 7, place: 7, count: 1 },
+      }))
+    ),
 });
 
-/** What the rows feed, in that order: token, user and ancestors (L) of each. */
+/** What the first R rows feed, in that order: token, user and ancestors (L) of each. */
 export const feedRows = defineKernel({
   name: "feedRows",
   buffers: {

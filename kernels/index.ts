@@ -17,6 +17,7 @@ import * as beamPool from "./beam_pool.ts";
 import * as beamRows from "./beam_rows.ts";
 import * as binary from "./binary.ts";
 import * as cachedAttention from "./cached_attention.ts";
+import * as childLogProbs from "./child_log_probs.ts";
 import * as childLogits from "./child_logits.ts";
 import * as childLogitsBackward from "./child_logits_backward.ts";
 import * as childPlaces from "./child_places.ts";
@@ -54,6 +55,7 @@ const modules: readonly Record<string, unknown>[] = [
   beamRows,
   binary,
   cachedAttention,
+  childLogProbs,
   childLogits,
   childLogitsBackward,
   childPlaces,

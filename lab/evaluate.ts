@@ -104,8 +104,7 @@ const CHUNK = 256;
 /**
  * Evaluates a model with beam searches of some widths, against the exact ranking.
  *
- * The exact ranking is searched once, for the widest beam, and only for users for whom it matters: where that many returned items
- * are clearly more probable than the target, the target is not in it.
+ * The target's place in the exact ranking is searched once, for the widest beam, and only for users whose search leaves it open.
  *
  * @throws {ArgumentError} if there are no beams, or one twice, or for the reasons of `BeamSearch`.
  */
@@ -118,15 +117,20 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   }
   const cases = evaluationCases(dataset, split, historyLength, limitUsers);
   const { decoder, normalization, tau } = options;
-  const verdicts: Verdict[] = [];
+  // Users whose prompts are equally long go together: few shapes at a time.
+  const lengths = cases.map(({ history }) => dataset.prompt(history).length);
+  const order = [...cases.keys()].sort((a, b) => lengths[b] - lengths[a] || a - b);
+  const verdicts = new Array<Verdict>(cases.length);
   const searches: BeamSearch[] = [];
   try {
     for (const beam of beams) {
       searches.push(new BeamSearch(decoder, trie, { beam, normalization, tau }));
     }
-    for (let at = 0; at < cases.length; at += CHUNK) {
-      verdicts.push(...await judgeCases(cases.slice(at, at + CHUNK), searches, options));
-      options.onProgress?.(verdicts.length, cases.length);
+    for (let at = 0; at < order.length; at += CHUNK) {
+      const users = order.slice(at, at + CHUNK);
+      const found = await judgeCases(users.map((i) => cases[i]), searches, options);
+      users.forEach((i, n) => verdicts[i] = found[n]);
+      options.onProgress?.(at + users.length, cases.length);
     }
   } finally {
     for (const search of searches) search.dispose();

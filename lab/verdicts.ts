@@ -4,7 +4,7 @@
  * @module
  */
 import { BeamSearch } from "../models/decode/beam_search.ts";
-import { exactTopK } from "../models/decode/exact.ts";
+import { exactRanks, type RankQuestion, settledRank } from "../models/decode/exact.ts";
 import {
   margins,
   type NodeLogits,
@@ -39,9 +39,6 @@ export interface BeamVerdict {
   readonly cause?: Exclude<PruningCause, "absent">;
 }
 
-/** A list beats the target for certain if it does so by this much: far above what rounding does to a log-probability. */
-const CLEARLY = 0.01;
-
 /** Scores this close, relative to their size, are equal within rounding. */
 const ROUNDING = { float32: 2 ** -20, float64: 2 ** -48 };
 
@@ -61,8 +58,6 @@ interface Found {
   readonly rank: number;
   readonly lostAt: number;
   readonly certified: boolean;
-  /** The log-probability of the last of B items; -Infinity if there are fewer. */
-  readonly last: number;
 }
 
 /** Judges users, by one search for each of `options.beams`. */
@@ -84,8 +79,10 @@ export async function judgeCases(
     };
   });
   const found: Found[][] = []; // by beam, then by user
+  let wide: readonly BeamResult[] = []; // those of the widest beam
   for (const [b, search] of searches.entries()) {
     const results = await search.search(...inputsOf(queries));
+    if (beams[b] === Math.max(...beams)) wide = results;
     found.push(results.map((result, i) => readFound(result, queries[i], beams[b], options)));
   }
   const models = await teacherForced(queries.map((q) => q.tokens), queries.map((q) => q.leaf));
@@ -94,18 +91,16 @@ export async function judgeCases(
 
   const widest = beams.indexOf(Math.max(...beams));
   const paths = queries.map(({ absent }, i) => absent ? undefined : marginsAt(i, beams[widest]));
-  const open = [...queries.keys()].filter((i) => mayBeInTop(paths[i], found[widest][i]));
-  const ranks = new Map(open.map((i) => [i, -1]));
-  const exact = await exactRankings(open.map((i) => queries[i]), beams[widest], options);
-  open.forEach((i, n) => ranks.set(i, rankOf(queries[i].leaf, exact[n])));
+  const ranks = await exactRanksOf(queries, paths, wide, options);
 
   const byBeam: BeamVerdict[][] = [];
   for (const [b, beam] of beams.entries()) {
     const verdicts = found[b].map(({ rank, lostAt, certified }, i): BeamVerdict => {
-      const exactRank = ranks.get(i) ?? -1;
-      return { rank, lostAt, certified, exactRank: exactRank < beam ? exactRank : -1 };
+      return { rank, lostAt, certified, exactRank: ranks[i] < beam ? ranks[i] : -1 };
     });
-    const pruned = open.filter((i) => verdicts[i].exactRank >= 0 && verdicts[i].rank < 0);
+    const pruned = [...verdicts.keys()].filter((i) =>
+      verdicts[i].exactRank >= 0 && verdicts[i].rank < 0
+    );
     const causes = await causesOf(
       pruned.map((i) => ({ ...queries[i], margins: marginsAt(i, beam) })),
       beam,
@@ -137,7 +132,6 @@ function readFound(
     rank: absent ? -1 : rankOf(leaf, result.ranking),
     lostAt: prunedAt(trie, leaf, result.steps),
     certified: certifiesTop(result, Math.min(Math.max(...ks), beam)),
-    last: result.ranking[beam - 1]?.logProb ?? -Infinity,
   };
 }
 
@@ -151,21 +145,30 @@ function marginsOf(
   return margins(trie, leaf, model, { beam, normalization, tau, blocked });
 }
 
-/** Whether a target may be one of the exact B best: not so if that many returned items are clearly better. */
-function mayBeInTop(path: readonly StepMargin[] | undefined, { last }: Found): boolean {
-  if (path === undefined) return false;
-  const logProb = path.reduce((sum, step) => sum + step.logProb, 0);
-  return last <= logProb + CLEARLY;
-}
-
-async function exactRankings(
+/** The places of the targets in the exact top B of the widest beam, or -1. */
+async function exactRanksOf(
   queries: readonly Query[],
-  beam: number,
-  { decoder, trie, normalization, tau }: EvaluateOptions,
-): Promise<(readonly RankedItem[])[]> {
-  if (queries.length === 0) return [];
-  const [histories, excluded] = inputsOf(queries);
-  return await exactTopK(decoder, trie, histories, beam, { normalization, tau, excluded });
+  paths: readonly (readonly StepMargin[] | undefined)[],
+  results: readonly BeamResult[],
+  { decoder, trie, beams, normalization, tau }: EvaluateOptions,
+): Promise<number[]> {
+  const k = Math.max(...beams);
+  const ranks = queries.map(() => -1);
+  const open: number[] = [];
+  const questions = queries.map(({ tokens, excluded, leaf }, i): RankQuestion => ({
+    ...{ history: tokens, excluded, leaf },
+    logProb: paths[i]?.reduce((sum, step) => sum + step.logProb, 0) ?? -Infinity,
+  }));
+  questions.forEach((question, i) => {
+    if (paths[i] === undefined) return;
+    const rank = settledRank(results[i], question, k);
+    if (rank === undefined) open.push(i);
+    else ranks[i] = rank;
+  });
+  const asked = open.map((i) => questions[i]);
+  const found = await exactRanks(decoder, trie, asked, k, { normalization, tau });
+  open.forEach((i, n) => ranks[i] = found[n]);
+  return ranks;
 }
 
 /** Searches again for the users whose target was pruned, this time with traces, and tells the causes. */

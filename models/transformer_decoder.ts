@@ -168,7 +168,11 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
     };
   }
 
-  /** Feeds a generated token to every beam row: see {@link Decoder.step}. */
+  /**
+   * Feeds a generated token to every beam row: see {@link Decoder.step}.
+   *
+   * @throws {ShapeError} if the sizes do not fit each other and the cache.
+   */
   step(
     cache: TransformerCache,
     step: number,
@@ -181,6 +185,10 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
     if (rows) {
       const { count, users } = rows;
       return device.leading(count, R, () => this.#step(cache, step, tokens, ancestors, users));
+    }
+    const all = cache.lengths.size * cache.beam;
+    if (R !== all) {
+      throw new ShapeError(`Cannot feed ${R} tokens to beams: there must be ${all}, one for each`);
     }
     const users = Int32Array.from({ length: R }, (_, r) => Math.floor(r / cache.beam));
     return this.#step(cache, step, tokens, ancestors, device.tensor(users));

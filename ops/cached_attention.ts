@@ -46,14 +46,14 @@ export function cachedAttention(
 ): Tensor {
   const [R, all, D] = qkv.shape;
   const [U, T] = history.shape;
-  const [steps, , entries] = generated.shape;
+  const [steps, room, entries] = generated.shape;
   const KVH = entries / 2;
   const H = all - entries;
   checkHeadSize("attend", D);
   const fits = [
     [qkv, [R, all, D]],
     [history, [U, T, all, D]],
-    [generated, [steps, R, entries, D]],
+    [generated, [steps, Math.max(room, R), entries, D]], // room for R rows or more
     [lengths, [U]],
     [users, [R]],
     [ancestors, [R, steps]],
@@ -77,7 +77,7 @@ export function cachedAttention(
   qkv.device.run(
     cachedAttentionForward,
     { qkv, history, lengths, users, generated, ancestors, out },
-    { R, room: R, H, KVH, D, T, steps, step },
+    { R, room, H, KVH, D, T, steps, step },
   );
   return out;
 }

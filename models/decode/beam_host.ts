@@ -24,6 +24,9 @@ export type BatchInputs = {
   readonly blocked: HostTensor;
 };
 
+/** With the score that an entry must have to be kept, for each user: (U). */
+export type FlooredInputs = BatchInputs & { readonly floors: HostTensor };
+
 /** What one step of a batch leaves, with B rows a user, W rows a user before it, and pools of W F entries. */
 export type StepRecord<T> = {
   /** (U B), ascending within a user, -1 last. */
@@ -61,6 +64,8 @@ export interface UserContext {
   readonly excluded: ReadonlySet<number>;
   /** The ranking goes by log P / length^lengthPenalty. */
   readonly lengthPenalty: number;
+  /** Whether entries had to have a score to be kept. */
+  readonly floored: boolean;
 }
 
 /** @throws {ArgumentError} if a history is empty or has tokens outside the vocabulary. */
@@ -163,13 +168,14 @@ function readStep(
   context: UserContext,
   pool: Entries | undefined,
 ): BeamStep {
-  const { rows, beam } = context;
+  const { rows, beam, floored } = context;
   const mass = rowsOf(step.mass, context);
   const counts = rowsOf(step.count, context);
   const kept = bestFirst(rowsOf(step.nodes, context), rowsOf(step.scores, context));
   let poolSize = 0;
   for (let w = 0; w < counts.length; w++) poolSize += counts[w];
-  if (counts.includes(UNUSABLE) || (poolSize > 0 && kept.nodes.length === 0)) {
+  const none = poolSize > 0 && kept.nodes.length === 0;
+  if (counts.includes(UNUSABLE) || (none && !floored)) {
     throw new NonFiniteError(
       `Cannot search: the model's logits must be finite and far below ${-ABSENT} in size, ` +
         `got others for user ${context.user} of a batch`,

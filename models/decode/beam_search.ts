@@ -9,6 +9,7 @@ import type { Device } from "../../core/device.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
+import { MASKED } from "../../kernels/masked.ts";
 import { treeLeaves } from "../../core/tree.ts";
 import { checkBeam, checkDistribution, type Normalization } from "../../ops/trie_log_prob.ts";
 import {
@@ -16,6 +17,7 @@ import {
   type BatchRecord,
   byLength,
   checkHistories,
+  type FlooredInputs,
   longestOf,
   padBatch,
   powerOfTwo,
@@ -27,6 +29,12 @@ import { searchOnHost } from "./host_search.ts";
 import type { BeamResult } from "./results.ts";
 import { resolveSemantics, type SemanticsOptions } from "./semantics.ts";
 import type { DeviceTrie } from "./trie.ts";
+
+/** The most logits of a step that normalises over the vocabulary: searches take fewer users at once rather than more. */
+const MAX_LOGITS = 2 ** 25;
+
+/** History tokens of the programs that are kept: a batch of 64 users with 512 tokens, or many smaller ones. */
+const MAX_RECORDED = 2 ** 15;
 
 /** Options of {@link BeamSearch}. */
 export interface BeamSearchOptions extends SemanticsOptions {
@@ -79,6 +87,9 @@ export class BeamSearch implements Disposable {
   /** Rows a user: no step can keep more prefixes than there are leaves. */
   readonly #rows: number;
   readonly #program: Captured<BatchInputs, BatchSteps>;
+  readonly #floored: Captured<FlooredInputs, BatchSteps>;
+  /** How many history tokens each recorded program reads, by the shape of its inputs. */
+  readonly #recorded = new Map<string, number>();
 
   /**
    * Prepares searches. The first search of each input shape records a program.
@@ -102,33 +113,54 @@ export class BeamSearch implements Disposable {
     this.#trie = trie;
     this.#device = trie.table.device;
     const declared = resolveSemantics(trie.trie, options);
-    this.#options = { beam, normalization, tau, trace, batch, ...declared };
     this.#rows = Math.min(beam, trie.trie.leafCount);
+    const room = normalization === "children"
+      ? batch
+      : Math.max(1, Math.floor(MAX_LOGITS / (this.#rows * decoder.vocabSize)));
+    this.#options = {
+      ...{ beam, normalization, tau, trace, batch: Math.min(batch, room) },
+      ...declared,
+    };
     const search = new DeviceSearch(decoder, trie, { rows: this.#rows, normalization, tau, trace });
     this.#program = capture(
       this.#device,
       (inputs: StepInputs<BatchInputs>) => search.run(inputs),
     );
+    this.#floored = capture(
+      this.#device,
+      (inputs: StepInputs<FlooredInputs>) => search.run(inputs),
+    );
   }
 
   /**
    * Searches for every user: `histories[i]` are the tokens that the model reads before the item, `excluded[i]` the items
-   * taken out of the catalogue for that user. A user without items left gets an empty ranking.
+   * taken out of the catalogue for that user. A user without items left gets an empty ranking. Where there are `floors`, prefixes
+   * whose log-probability is below the user's are dropped, as if they were not there: no `bestPruned` speaks of them.
    *
    * @throws {ArgumentError} if a history is empty or has tokens that the decoder has not, if an excluded item is
-   * not in the catalogue, or if `excluded` and `histories` differ in length.
+   * not in the catalogue, or if `excluded` or `floors` and `histories` differ in length,
+   * or there are floors under Hugging Face's rules.
    * @throws {NonFiniteError} if the model gives logits that are NaN or infinite, for tokens that are normalised over.
    */
   async search(
     histories: readonly (readonly number[])[],
     excluded: readonly Iterable<number>[] = histories.map(() => []),
+    floors?: readonly number[],
   ): Promise<BeamResult[]> {
     checkHistories(histories, this.#decoder.vocabSize);
-    if (excluded.length !== histories.length) {
+    for (
+      const [name, { length }] of Object.entries({
+        exclusions: excluded,
+        ...(floors && { floors }),
+      })
+    ) {
+      if (length === histories.length) continue;
       throw new ArgumentError(
-        `Cannot search: there must be as many exclusions as histories, ${histories.length}, ` +
-          `got ${excluded.length}`,
+        `Cannot search: there must be as many ${name} as histories, ${histories.length}, got ${length}`,
       );
+    }
+    if (floors && this.#options.semantics === "huggingface") {
+      throw new ArgumentError("Cannot search: only absorbing semantics knows floors");
     }
     const order = byLength(histories);
     const longest = longestOf(histories);
@@ -142,7 +174,7 @@ export class BeamSearch implements Disposable {
           ...this.#options,
           rows: this.#rows,
         })
-        : await this.#searchBatch(users, out, longest);
+        : await this.#searchBatch(users, out, longest, floors && batch.map((i) => floors[i]));
       batch.forEach((i, n) => results[i] = found[n]);
     }
     return results;
@@ -151,6 +183,8 @@ export class BeamSearch implements Disposable {
   /** Gives the recorded programs' memory back. */
   dispose(): void {
     this.#program.dispose();
+    this.#floored.dispose();
+    this.#recorded.clear();
   }
 
   /** The same as {@link BeamSearch.dispose}, for `using`. */
@@ -162,20 +196,43 @@ export class BeamSearch implements Disposable {
     histories: readonly (readonly number[])[],
     excluded: readonly ReadonlySet<number>[],
     longest: number,
+    floors?: readonly number[],
   ): Promise<BeamResult[]> {
     const { trie } = this.#trie;
     const blocked = excluded.map((items) => trie.blockedNodes(items));
     const U = Math.min(this.#options.batch, powerOfTwo(histories.length));
+    const inputs = padBatch(histories, blocked, U, longest);
+    this.#makeRoom(inputs);
     const record = await readBack(
       this.#device,
-      this.#program(padBatch(histories, blocked, U, longest)),
+      floors === undefined
+        ? this.#program(inputs)
+        : this.#floored({ ...inputs, floors: { data: padFloors(floors, U), shape: [U] } }),
     );
     const { beam, lengthPenalty } = this.#options;
-    const shared = { trie, users: U, beam, rows: this.#rows, lengthPenalty };
+    const floored = floors !== undefined;
+    const shared = { trie, users: U, beam, rows: this.#rows, lengthPenalty, floored };
     return histories.map((_, user) =>
       readResult(record, { ...shared, user, excluded: excluded[user] })
     );
   }
+
+  /** Gives recorded programs back before one too many is recorded: each holds the memory of a batch. */
+  #makeRoom({ tokens, blocked }: BatchInputs): void {
+    const shape = `${tokens.shape} ${blocked.shape}`;
+    if (this.#recorded.has(shape)) return;
+    const size = tokens.data.length;
+    const held = this.#recorded.values().reduce((sum, other) => sum + other, size);
+    if (held > MAX_RECORDED) this.dispose();
+    this.#recorded.set(shape, size);
+  }
+}
+
+/** Floors as the device takes them, for U users. */
+function padFloors(floors: readonly number[], U: number): Float64Array {
+  const padded = new Float64Array(U).fill(MASKED);
+  floors.forEach((floor, u) => padded[u] = Math.max(MASKED, floor));
+  return padded;
 }
 
 /** Copies a batch to the host, in one read-back. */

@@ -35,12 +35,12 @@ export interface Decoder<Cache = unknown> {
   prefill(tokens: Tensor, lengths: Tensor, beam: number, steps: number): Prefilled<Cache>;
   /**
    * Feeds generated token number `step` (0, 1, ...) of every beam and returns the logits of the next. Row
-   * r belongs to user floor(r / B), unless `rows.users` says otherwise. `tokens` is int32 (R). `ancestors` is int32 (R, steps); its entry [r, j] for j < step is
+   * r belongs to user floor(r / B), unless `rows.users` says otherwise; then R may be less than U B. `tokens` is int32 (R). `ancestors` is int32 (R, steps); its entry [r, j] for j < step is
    * the row that fed, at step j, the token that row r descends from; entries from `step` on are not read.
    *
    * Only a decoder that heeds rows is given any.
    */
   step(cache: Cache, step: number, tokens: Tensor, ancestors: Tensor, rows?: ActiveRows): Logits;
-  /** Whether `step` heeds `rows`, so that no work goes to beams without a choice ahead. */
+  /** Whether `step` heeds `rows`, so that no work goes to beams that need none: with no choice ahead, or finished. */
   readonly heedsRows?: boolean;
 }

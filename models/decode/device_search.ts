@@ -9,12 +9,13 @@ import type { Device } from "../../core/device.ts";
 import type { Shape } from "../../core/shape.ts";
 import { Tensor } from "../../core/tensor.ts";
 import { advanceBeams, traceAncestors } from "../../kernels/beam_advance.ts";
-import { poolScores } from "../../kernels/beam_pool.ts";
+import { dropBelow, poolScores } from "../../kernels/beam_pool.ts";
 import { activeRows, feedRows } from "../../kernels/beam_rows.ts";
+import { childLogProbs, pickChildren } from "../../kernels/child_log_probs.ts";
 import { zeros } from "../../ops/fill.ts";
 import { topK } from "../../ops/top_k.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
-import type { BatchInputs, StepRecord } from "./beam_host.ts";
+import type { BatchInputs, FlooredInputs, StepRecord } from "./beam_host.ts";
 import { childrenOf, isGatherable } from "./child_logits.ts";
 import { allLogits, type Decoder, type Logits, type Projection } from "./decoder.ts";
 import type { DeviceTrie } from "./trie.ts";
@@ -66,6 +67,12 @@ export class DeviceSearch {
   readonly #options: DeviceSearchOptions;
   /** How many steps run; those beyond have no choices. */
   readonly #steps: number;
+  /** How much must be ahead of a node for the model to be asked there: anything, or a choice. */
+  readonly #least: 1 | 2;
+  /**
+   * Whether the model is asked about no other rows. Only the cpu gains by it.
+   */
+  readonly #skips: boolean;
 
   constructor(decoder: Decoder, trie: DeviceTrie, options: DeviceSearchOptions) {
     this.#decoder = decoder;
@@ -74,17 +81,31 @@ export class DeviceSearch {
     this.#options = options;
     const { fanOuts, maxDepth } = trie.trie;
     const choices = fanOuts.findLastIndex((n) => n > 1) + 1;
-    this.#steps = options.normalization === "children" ? Math.max(choices, 1) : maxDepth;
+    const children = options.normalization === "children";
+    this.#steps = children ? Math.max(choices, 1) : maxDepth;
+    this.#least = children ? 2 : 1;
+    this.#skips = this.#device.kind === "cpu" && decoder.heedsRows === true;
+  }
+
+  /** The most rows of a user that the model is asked about at depth t. */
+  #askedAt(t: number): number {
+    const { rows } = this.#options;
+    return this.#skips ? Math.min(rows, this.#trie.aheadSizes[this.#least - 1][t]) : rows;
   }
 
   /** A batch, from what it is fed to what there is to read back. */
-  run({ tokens, lengths, start, blocked }: StepInputs<BatchInputs>): BatchSteps {
+  run(
+    { tokens, lengths, start, blocked, floors }:
+      & StepInputs<BatchInputs>
+      & Partial<StepInputs<FlooredInputs>>,
+  ): BatchSteps {
     const device = this.#device;
     const [U] = start.shape;
     const B = this.#options.rows;
     const L = Math.max(this.#steps - 1, 1); // tokens that are fed
-    const { logits: first, cache } = this.#decoder.prefill(tokens, lengths, B, L);
-    const skips = this.#skipsRows(first);
+    let asked = 1;
+    for (let t = 1; t < this.#steps; t++) asked = Math.max(asked, this.#askedAt(t));
+    const { logits: first, cache } = this.#decoder.prefill(tokens, lengths, asked, L);
     let answers: Answers = { logits: first, place: this.#inOrder(U) }; // for U rows, then for U B
     let frontier: Frontier = { nodes: start, scores: zeros(device, [U]) };
     let ancestors = zeros(device, [U * B, L], "int32");
@@ -92,11 +113,12 @@ export class DeviceSearch {
     const pools: Tensor[] = [];
     for (let step = 0; step < this.#steps; step++) {
       const { pool, mass, count } = this.#expand(frontier, answers, blocked, step);
+      if (floors) device.run(dropBelow, { floors, pool }, { U, N: pool.shape[1] });
       const best = topK(pool, Math.min(B + 1, pool.shape[1]));
       const next = this.#select(best, frontier, pool, U);
       if (step + 1 < this.#steps) {
         if (step > 0) ancestors = this.#trace(next.parents, answers.place, ancestors, step);
-        answers = skips
+        answers = this.#skips
           ? this.#askActive(cache, step, next, ancestors)
           : this.#ask(cache, step, next, ancestors);
       }
@@ -123,17 +145,13 @@ export class DeviceSearch {
     const pool = device.empty([U, W * F], device.float, "beam pool");
     const mass = device.empty([R], device.float, "beam mass");
     const count = device.empty([R], "int32", "beam count");
-    const children = this.#gathers(logits, F) && childrenOf(logits, this.#trie, nodes, place, F);
-    const rows = children || allLogits(logits);
+    const rows = this.#childrenIn(logits, nodes, place, F);
+    const { tau, normalization } = this.#options;
+    const normalized = normalization === "vocabulary" ? 1 : 0;
     device.run(
       poolScores,
       { logits: rows, table, nodes, scores, blocked, pool, mass, count },
-      {
-        ...{ R, W, F, E, V: rows.shape[1], edges: trie.nodeCount - 1 },
-        vocabulary: this.#options.normalization === "vocabulary" ? 1 : 0,
-        gathered: children ? 1 : 0,
-        tau: this.#options.tau,
-      },
+      { R, W, F, E, edges: trie.nodeCount - 1, normalized, tau },
     );
     return { pool, mass, count };
   }
@@ -144,14 +162,18 @@ export class DeviceSearch {
     return isGatherable(logits) && GATHERED_COST * F <= logits.head.shape[0];
   }
 
-  /**
-   * Whether the model is only asked about rows with a choice ahead. Of the others no logits are read, as long as those of children
-   * are computed alone at each step, and only the cpu gains by it.
-   */
-  #skipsRows(first: Logits): boolean {
-    const fanOuts = this.#trie.trie.fanOuts.subarray(1, this.#steps);
-    return this.#device.kind === "cpu" && this.#decoder.heedsRows === true &&
-      fanOuts.every((F) => this.#gathers(first, F));
+  /** The logits of each node's children, (R, F), or under "vocabulary" their log-probabilities. */
+  #childrenIn(logits: Logits, nodes: Tensor, place: Tensor, F: number): Tensor {
+    if (this.#gathers(logits, F)) return childrenOf(logits, this.#trie, nodes, place, F);
+    const device = this.#device;
+    const rows = allLogits(logits);
+    const sizes = { R: nodes.size, F, V: rows.shape[1] };
+    const out = device.empty([nodes.size, F], device.float, "children");
+    const buffers = { logits: rows, table: this.#trie.table, nodes, place, out };
+    const { normalization, tau } = this.#options;
+    if (normalization === "children") device.run(pickChildren, buffers, sizes);
+    else device.run(childLogProbs, buffers, { ...sizes, tau });
+    return out;
   }
 
   /** Feeds token number `step` of all rows. */
@@ -160,21 +182,21 @@ export class DeviceSearch {
     return { logits, place: this.#inOrder(tokens.size) };
   }
 
-  /** Feeds token number `step` of rows with a choice ahead. */
+  /** Feeds token number `step` of rows with enough ahead, which stand at depth step + 1. */
   #askActive(cache: unknown, step: number, { nodes, tokens }: Beams, ancestors: Tensor): Answers {
     const device = this.#device;
-    const { branches } = this.#trie;
+    const { ahead, trie } = this.#trie;
     const [R, L] = ancestors.shape;
+    const B = this.#options.rows;
+    const A = (R / B) * this.#askedAt(step + 1); // rows that may be among them
     const ints = (shape: Shape): Tensor => device.empty(shape, "int32", "active rows");
     const [order, place, count] = [ints([R]), ints([R]), ints([1])];
-    device.run(activeRows, { nodes, branches, order, place, count }, { R });
-    const [fed, users, lines] = [ints([R]), ints([R]), ints([R, L])];
-    device.run(
-      feedRows,
-      { order, tokens, ancestors, fed, users, lines },
-      { R, B: this.#options.rows, L },
-    );
-    return { logits: this.#decoder.step(cache, step, fed, lines, { users, count }), place };
+    device.run(activeRows, { nodes, ahead, order, place, count }, { R, least: this.#least });
+    const [fed, users, lines] = [ints([A]), ints([A]), ints([A, L])];
+    device.run(feedRows, { order, tokens, ancestors, fed, users, lines }, { R: A, B, L });
+    const logits = this.#decoder.step(cache, step, fed, lines, { users, count });
+    const few = this.#gathers(logits, trie.fanOuts[step + 1]);
+    return { logits: few ? logits : device.leading(count, A, () => allLogits(logits)), place };
   }
 
   /** 0, 1, ... */

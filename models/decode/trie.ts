@@ -17,8 +17,10 @@ export type { FlatPaths, Path } from "./paths.ts";
 export interface DeviceTrie extends TrieTable, Disposable {
   /** The trie on the host. */
   readonly trie: Trie;
-  /** int32 (nodes): 1 where the node or one below it has more than one child, else 0. */
-  readonly branches: Tensor;
+  /** int32 (nodes): 2 where the node or one below it has more than one child, 1 at other inner nodes, 0 at leaves. */
+  readonly ahead: Tensor;
+  /** Entry t - 1 is how many nodes at depth d have at least t ahead, for d = 0, 1, ..., maxDepth. */
+  readonly aheadSizes: readonly [inner: Int32Array, choosing: Int32Array];
   /** Gives the device memory back. */
   dispose(): void;
 }
@@ -216,12 +218,14 @@ export class Trie {
     const table = device.tensor(trieTable(childOffsets, childTokens, childNodes));
     const places = device.tensor(placeTable(childOffsets));
     const byToken = device.tensor(edgeTable(childOffsets, childTokens, maxToken));
-    const branches = device.tensor(this.#branches());
-    const tensors = [table, places, byToken, branches];
+    const aheadOf = this.#ahead();
+    const ahead = device.tensor(aheadOf);
+    const tensors = [table, places, byToken, ahead];
     const dispose = (): void => tensors.forEach((tensor) => tensor.dispose());
     return {
       trie: this,
-      ...{ table, places, byToken, branches, nodeCount, maxToken },
+      ...{ table, places, byToken, ahead, nodeCount, maxToken },
+      aheadSizes: [this.#sizesOf(aheadOf, 1), this.#sizesOf(aheadOf, 2)],
       fanOut: this.fanOuts.reduce((a, b) => Math.max(a, b)),
       meanChoices: this.#meanChoices(),
       dispose,
@@ -242,15 +246,26 @@ export class Trie {
     return choices / nodes;
   }
 
-  /** Node -> whether there is a choice at it or below. */
-  #branches(): Int32Array {
-    const branches = new Int32Array(this.nodeCount);
-    for (let node = this.nodeCount - 1; node > 0; node--) { // children before their parents
-      if (this.childCount(node) > 1) branches[node] = 1;
-      if (branches[node]) branches[this.parents[node]] = 1;
+  /** Node -> 2 if there is a choice at it or below, else 1, or 0 at a leaf. */
+  #ahead(): Int32Array {
+    const ahead = new Int32Array(this.nodeCount);
+    for (let node = this.nodeCount - 1; node >= 0; node--) { // children before their parents
+      if (this.childCount(node) > 1) ahead[node] = 2;
+      if (node > 0) {
+        const parent = this.parents[node];
+        ahead[parent] = Math.max(ahead[parent], ahead[node], 1);
+      }
     }
-    if (this.childCount(0) > 1) branches[0] = 1;
-    return branches;
+    return ahead;
+  }
+
+  /** Depth -> how many nodes have at least so much ahead. */
+  #sizesOf(ahead: Int32Array, least: number): Int32Array {
+    const sizes = new Int32Array(this.maxDepth + 1);
+    for (let node = 0; node < this.nodeCount; node++) {
+      if (ahead[node] >= least) sizes[this.depths[node]]++;
+    }
+    return sizes;
   }
 }
 

@@ -5,7 +5,12 @@ import fc from "fast-check";
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { foldIn, keyOf, uniform } from "../../core/random.ts";
-import { exactTopK, scoreCatalogue } from "../../models/decode/exact.ts";
+import {
+  exactRanks,
+  exactTopK,
+  type RankQuestion,
+  scoreCatalogue,
+} from "../../models/decode/exact.ts";
 import {
   logProbs,
   margins,
@@ -207,6 +212,53 @@ test("exactTopK: the best of the whole catalogue, with and without excluded item
   );
 });
 
+test("exactRanks: the place of a leaf in the whole catalogue, with and without excluded items", async () => {
+  const inputs = models.chain((model) =>
+    fc.tuple(fc.constant(model), someItems(model.paths.length), fc.integer({ min: 1, max: 4 }))
+  );
+  await fc.assert(
+    fc.asyncProperty(inputs, fc.nat(), async ([model, out, k], pick) => {
+      const { paths, history, normalization, tau } = model;
+      using _scope = oracle.arena();
+      const trie = new Trie(paths);
+      const decoder = decoderOf(model);
+      const logits = decoder.logitsAfter(history);
+      const expected: number[] = [];
+      const questions = [[], out].flatMap((excluded): RankQuestion[] => {
+        const all = bruteForce(
+          trie,
+          logits,
+          normalization,
+          tau,
+          new Set(trie.blockedNodes(excluded)),
+        );
+        if (all.length === 0) return [];
+        const at = pick % all.length;
+        expected.push(at < k ? at : -1);
+        // What is said of the leaf's probability may be off a little.
+        return [{ history, excluded, leaf: all[at].leaf, logProb: all[at].logProb + 0.005 }];
+      });
+      const options = { normalization, tau };
+      const found = await exactRanks(decoder, trie.upload(oracle), questions, k, options);
+      assert.deepEqual(found, expected);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test("exactRanks: widens where the first search leaves it open", async () => {
+  const trie = new Trie(large(500, 1));
+  const decoder = new TableDecoder(oracle, V, smooth(5, V, 0.05));
+  using uploaded = trie.upload(oracle);
+  const all = bruteForce(trie, decoder.logitsAfter([1]), "children", 1);
+  const places = [0, 3, 7, 8, 40, 300];
+  const questions = places.map((at) => ({ history: [1], excluded: [], ...all[at] }));
+  const before = oracle.stats.downloads;
+  const ranks = await exactRanks(decoder, uploaded, questions, 8);
+  assert.ok(oracle.stats.downloads - before > 1);
+  assert.deepEqual(ranks, [0, 3, 7, -1, -1, -1]);
+});
+
 /** A catalogue with far more leaves than the first search of exactTopK holds. */
 function large(items: number, seed: number): Path[] {
   const tokens = uniform(foldIn(keyOf(seed), 3), 3 * items).map((u) => Math.floor(V * u));
@@ -273,5 +325,6 @@ test("pruning: bad arguments are refused", async () => {
   using uploaded = trie.upload(oracle);
   for (const k of [0, 1.5, -1]) {
     await assert.rejects(exactTopK(decoder, uploaded, [[1]], k), ArgumentError);
+    await assert.rejects(exactRanks(decoder, uploaded, [], k), ArgumentError);
   }
 });
