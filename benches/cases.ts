@@ -10,7 +10,7 @@ import { AdamW, hyperOf } from "../models/adamw.ts";
 import { Trie } from "../models/decode/trie.ts";
 import { lossByName, lossNames } from "../models/losses/loss_by_name.ts";
 import { attention } from "../ops/attention.ts";
-import { matmul } from "../ops/matmul.ts";
+import { linear, matmul } from "../ops/matmul.ts";
 import { mul } from "../ops/binary.ts";
 import { childLogits } from "../ops/child_logits.ts";
 import { allLogits } from "../ops/logits.ts";
@@ -95,6 +95,22 @@ const products: Case[] = PRODUCTS.map(([M, K, N]) => ({
   },
   peer: { kind: "matmul", sizes: [M, K, N] },
 }));
+
+/** (rows, in, out) of layers, with weights as floats and in half precision. */
+const LAYERS = [[2560, 512, 128], [10, 4096, 4096], [1, 4096, 4096]] as const;
+
+const layers: Case[] = LAYERS.flatMap(([M, K, N]) =>
+  ["floats", "halves"].map((weights) => ({
+    name: `linear ${M} x ${K} x ${N}, weights as ${weights}`,
+    gflop: 2e-9 * M * N * K,
+    ours(device: Device): Program {
+      const x = tensor(device, [M, K]);
+      const type = weights === "halves" ? device.half : device.float;
+      const w = device.tensor(wave(N * K), [N, K], type);
+      return captured(device, () => linear(x, w));
+    },
+  }))
+);
 
 const floats = (count: number): number => 4e-9 * count;
 
@@ -228,4 +244,11 @@ const wide: Case[] = (["sft", "msl", "bear"] as const).map((loss) => ({
 }));
 
 /** Everything, in the order of the table. */
-export const cases: readonly Case[] = [...products, ...kernels, ...losses, ...wide, ...heads];
+export const cases: readonly Case[] = [
+  ...products,
+  ...layers,
+  ...kernels,
+  ...losses,
+  ...wide,
+  ...heads,
+];
