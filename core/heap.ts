@@ -8,6 +8,7 @@ import { type Arena, openArena } from "./arena.ts";
 import type { Backend, Memory } from "./backend.ts";
 import { CaptureError } from "./errors.ts";
 import type { Recording } from "./recording.ts";
+import { Scratch } from "./scratch.ts";
 import type { Pack, Storage } from "./tensor.ts";
 
 /** The storages of a device. */
@@ -16,10 +17,13 @@ export class Heap {
   readonly #scopes: Set<Storage>[] = [];
   /** The captured step that is being recorded, if one is. */
   recording: Recording | undefined;
+  /** What captured steps have their intermediates in. */
+  readonly scratch: Scratch;
 
   /** Storages in this backend's memory. */
   constructor(backend: Backend) {
     this.#backend = backend;
+    this.scratch = new Scratch(backend);
   }
 
   /** How many arenas are open. */

@@ -9,7 +9,7 @@ import type { Storage } from "./tensor.ts";
 export interface SlotPlan {
   /** Bytes of each slot. */
   readonly bytes: readonly number[];
-  /** The slot of each intermediate that some launch touches or the step returns. */
+  /** The slot of each intermediate that some launch touches. */
   readonly slotOf: ReadonlyMap<Storage, number>;
 }
 
@@ -22,17 +22,16 @@ interface Life {
 
 /**
  * Gives each intermediate, the largest first, the smallest slot that is free from its first use to its last. So no small one keeps
- * a large slot from a large one. Outputs keep theirs for good. Storages outside `transients` are not placed.
+ * a large slot from a large one. Storages outside `transients` are not placed.
  */
 export function planSlots(
   launches: readonly (readonly Storage[])[],
   transients: ReadonlySet<Storage>,
-  outputs: ReadonlySet<Storage>,
 ): SlotPlan {
   const bytes: number[] = [];
   const lives: Life[][] = []; // by slot
   const slotOf = new Map<Storage, number>();
-  for (const life of livesOf(launches, transients, outputs)) {
+  for (const life of livesOf(launches, transients)) {
     const { storage, first, last } = life;
     const isFree = (others: readonly Life[]): boolean =>
       others.every((other) => other.last < first || last < other.first);
@@ -51,7 +50,6 @@ export function planSlots(
 function livesOf(
   launches: readonly (readonly Storage[])[],
   transients: ReadonlySet<Storage>,
-  outputs: ReadonlySet<Storage>,
 ): Life[] {
   const first = new Map<Storage, number>();
   const last = new Map<Storage, number>();
@@ -62,11 +60,6 @@ function livesOf(
       last.set(storage, i);
     }
   });
-  for (const storage of outputs) {
-    if (!transients.has(storage)) continue;
-    if (!first.has(storage)) first.set(storage, launches.length);
-    last.set(storage, Infinity);
-  }
   return [...first].map(([storage, begins]) => ({
     storage,
     first: begins,

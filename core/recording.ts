@@ -7,6 +7,7 @@ import type { Backend, Launch, Memory, Program } from "./backend.ts";
 import type { Heap } from "./heap.ts";
 import { isAll, type Part } from "./pack.ts";
 import { planSlots } from "./plan.ts";
+import type { Scratch } from "./scratch.ts";
 import type { Storage, Tensor } from "./tensor.ts";
 
 /** Storages that will lie in one memory of their own. */
@@ -78,7 +79,7 @@ export function record(backend: Backend, heap: Heap, step: () => readonly Tensor
     heap.recording = recording;
     const outputs = new Set(step().map((t) => (t.region("return"), t.storage)));
     heap.recording = undefined;
-    const { program, externals } = layOut(backend, recording, outputs, memories);
+    const { program, externals } = layOut(backend, heap.scratch, recording, outputs, memories);
     for (const storage of transients) {
       if (!outputs.has(storage)) storage.state = "captured";
       storage.owned = true;
@@ -131,11 +132,13 @@ export function collectable(
 }
 
 /**
- * Lays out the storages of a recording, in memory that it adds to `memories`: intermediates whose lives do not overlap
- * share it. A tensor from outside that has moved since is found where it is.
+ * Lays out the storages of a recording. Intermediates whose lives do not overlap share a slot of `scratch`; outputs, and what
+ * lies together, have memory of their own, which is added to `memories`. What has moved since, a tensor from outside or
+ * `scratch`, is found where it is.
  */
 function layOut(
   backend: Backend,
+  scratch: Scratch,
   { launches, transients, constants, collections }: Recording,
   outputs: ReadonlySet<Storage>,
   memories: Memory[],
@@ -155,10 +158,12 @@ function layOut(
       shared.delete(storage);
     }
   }
+  for (const storage of outputs) {
+    if (shared.delete(storage)) storage.memory = allocate(storage.bytes);
+  }
   const used = launches.map(({ storages, count }) => count ? [...storages, count] : storages);
-  const { bytes, slotOf } = planSlots(used, shared, outputs);
-  const slots = bytes.map(allocate);
-  for (const [storage, slot] of slotOf) storage.memory = slots[slot];
+  const { bytes, slotOf } = planSlots(used, shared);
+  const share = scratch.share(bytes);
   const externals = new Map<Storage, Memory>();
   for (const storages of used) {
     for (const storage of storages) {
@@ -166,30 +171,46 @@ function layOut(
       externals.set(storage, storage.memory as Memory);
     }
   }
+  let { version } = share;
   const bind = (): Program => {
+    for (const [storage, slot] of slotOf) storage.memory = share.slot(slot);
+    ({ version } = share);
     for (const { launch, storages, count } of launches) {
       launch.regions.forEach((region, i) => region.memory = storages[i].memory as Memory);
       if (launch.leading && count) launch.leading.count.memory = count.memory as Memory;
     }
     return backend.compile(launches.map((l) => l.launch));
   };
-  let program = bind();
+  let program: Program;
+  try {
+    program = bind();
+  } catch (error) {
+    share.release();
+    throw error;
+  }
   const follow = (): void => {
     const before = program;
     program = bind();
     before.dispose();
     for (const storage of externals.keys()) externals.set(storage, storage.memory as Memory);
   };
+  const hasMoved = (): boolean => {
+    if (share.version !== version) return true;
+    for (const [storage, memory] of externals) if (storage.memory !== memory) return true;
+    return false;
+  };
   const run = (): void => {
-    for (const [storage, memory] of externals) {
-      if (storage.memory === memory) continue;
-      follow();
-      break;
-    }
+    if (hasMoved()) follow();
     program.run();
   };
   return {
-    program: { run, dispose: () => program.dispose() },
+    program: {
+      run,
+      dispose: () => {
+        program.dispose();
+        share.release();
+      },
+    },
     externals: [...externals.keys()],
   };
 }

@@ -8,16 +8,14 @@ import type { Storage } from "../../core/tensor.ts";
 interface Case {
   readonly launches: Storage[][];
   readonly transients: Set<Storage>;
-  readonly outputs: Set<Storage>;
 }
 
-/** Launches over a few storages of different sizes, some from outside, some of them outputs. */
+/** Launches over a few storages of different sizes, some from outside. */
 const cases: fc.Arbitrary<Case> = fc.record({
   bytes: fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 12 }),
   picks: fc.array(fc.array(fc.nat(), { minLength: 1, maxLength: 4 }), { maxLength: 20 }),
   outside: fc.array(fc.nat(), { maxLength: 4 }),
-  returned: fc.array(fc.nat(), { maxLength: 4 }),
-}).map(({ bytes, picks, outside, returned }) => {
+}).map(({ bytes, picks, outside }) => {
   const storages = bytes.map((b, i): Storage => ({
     memory: undefined,
     bytes: b,
@@ -31,21 +29,20 @@ const cases: fc.Arbitrary<Case> = fc.record({
   return {
     launches: picks.map((l) => l.map(pick)),
     transients,
-    outputs: new Set(returned.map(pick)),
   };
 });
 
 /** The launches between which a storage must keep its contents; null where nobody needs it. */
-function life({ launches, outputs }: Case, storage: Storage): [number, number] | null {
+function life({ launches }: Case, storage: Storage): [number, number] | null {
   const first = launches.findIndex((l) => l.includes(storage));
-  const last = outputs.has(storage) ? Infinity : launches.findLastIndex((l) => l.includes(storage));
-  return first < 0 && last < 0 ? null : [first < 0 ? Infinity : first, last];
+  const last = launches.findLastIndex((l) => l.includes(storage));
+  return first < 0 ? null : [first, last];
 }
 
 test("plan: storages whose lives overlap never share a slot, and every slot is large enough", () => {
   fc.assert(
     fc.property(cases, (given) => {
-      const { bytes, slotOf } = planSlots(given.launches, given.transients, given.outputs);
+      const { bytes, slotOf } = planSlots(given.launches, given.transients);
       for (const storage of given.transients) {
         const mine = life(given, storage);
         assert.equal(slotOf.has(storage), mine !== null);
@@ -73,7 +70,7 @@ test("plan: a chain of equal intermediates needs two slots", () => {
     owned: false,
   }));
   const launches = chain.slice(1).map((storage, i) => [chain[i], storage]);
-  assert.deepEqual(planSlots(launches, new Set(chain), new Set()).bytes, [8, 8]);
+  assert.deepEqual(planSlots(launches, new Set(chain)).bytes, [8, 8]);
 });
 
 test("plan: a small intermediate that lives long does not take a large one's slot", () => {
@@ -83,6 +80,6 @@ test("plan: a small intermediate that lives long does not take a large one's slo
   const large = [1, 2, 3].map((i) => make(100, `large ${i}`));
   const small = make(4, "small");
   const launches = [[large[0]], [small], [large[1], small], [large[2], small]];
-  const { bytes } = planSlots(launches, new Set([...large, small]), new Set());
+  const { bytes } = planSlots(launches, new Set([...large, small]));
   assert.deepEqual(bytes, [100, 4]);
 });
