@@ -9,6 +9,7 @@ import process from "node:process";
 import {
   BeargradError,
   createProgress,
+  describeDataset,
   helpText,
   parseOptions,
   type Progress,
@@ -23,10 +24,15 @@ async function main(args: readonly string[]): Promise<void> {
   if (options.help) return console.log(helpText());
 
   let bar: Progress | undefined;
+  const show = (label: string, done: number, total: number, unit = ""): void => {
+    bar ??= createProgress({ label, total });
+    bar.update(done, {});
+    if (done === total) bar = void bar.finish(`${label}: ${total}${unit}`);
+  };
   const report = await runExperiment(options, {
-    started({ name, test, items, skipped }, device): void {
-      console.error(`${name}: ${test.length} users, ${items.length} items`);
-      for (const { what, count } of skipped) console.error(`left out: ${count} ${what}`);
+    preparing: (what, done, total) => show(what, done, total),
+    started(dataset, trie, device): void {
+      console.error(describeDataset(dataset, trie));
       console.error(`${device.kind}: ${device.adapter}`);
     },
     training(run, { step, steps, loss, tokensPerSecond }): void {
@@ -36,11 +42,7 @@ async function main(args: readonly string[]): Promise<void> {
         bar = void bar.finish(`train ${run}: ${steps} steps, loss ${loss.toFixed(3)}`);
       }
     },
-    evaluating(run, done, users): void {
-      bar ??= createProgress({ label: `judge ${run}`, total: users });
-      bar.update(done, {});
-      if (done === users) bar = void bar.finish(`judge ${run}: ${users} users`);
-    },
+    evaluating: (run, done, users) => show(`judge ${run}`, done, users, " users"),
   });
   console.log(renderReport(report));
 }

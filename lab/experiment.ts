@@ -11,8 +11,7 @@ import { TransformerDecoder } from "../models/transformer_decoder.ts";
 import type { Normalization } from "../ops/trie_log_prob.ts";
 import { bestAttainable, cooccurrence, oracle, popularity } from "./baselines.ts";
 import { type Dataset, evaluationCases } from "./data/dataset.ts";
-import { loadSemanticIds } from "./data/semantic_ids.ts";
-import { synthetic } from "./data/synthetic.ts";
+import { loadDataset } from "./data/load.ts";
 import { openDevice } from "./devices.ts";
 import { evaluate, evaluateBaseline, type Evaluation, type ListScores } from "./evaluate.ts";
 import type { Options } from "./options.ts";
@@ -20,7 +19,8 @@ import { type Recipe, recipeOf } from "./recipe.ts";
 import { RunFolders, runName } from "./run_folders.ts";
 import { summaryOf } from "./summary.ts";
 import { TeacherForcing } from "./teacher_forcing.ts";
-import { fromScratch, Trainer, type TrainReport } from "./trainer.ts";
+import { openTrained } from "./trained.ts";
+import { Trainer, type TrainReport } from "./trainer.ts";
 
 /** One trained and judged model. */
 export interface Run {
@@ -64,8 +64,10 @@ export interface Report {
 
 /** How an experiment tells what it is doing. */
 export interface Observer {
+  /** Data or a model are read: what is being done, and how much of it is done. */
+  preparing(what: string, done: number, total: number): void;
   /** The experiment is about to start. */
-  started(dataset: Dataset, device: Device): void;
+  started(dataset: Dataset, trie: Trie, device: Device): void;
   /** A run trains. */
   training(run: string, report: TrainReport & { readonly tokensPerSecond: number }): void;
   /** A run is judged. */
@@ -85,15 +87,16 @@ const KS = [5, 10] as const;
  * @throws {NonFiniteError} if a loss becomes NaN or infinite.
  */
 export async function runExperiment(options: Options, observer: Observer): Promise<Report> {
-  const dataset = options.data === "synthetic" ? synthetic() : loadSemanticIds(options.data);
+  const dataset = await loadDataset(options.data, options, options.model, observer.preparing);
   const device = await openDevice(options.device, options.threads);
   const recipes = options.loss.map((loss) => recipeOf(options, loss, dataset, device));
   const folders = options.out === undefined
     ? undefined
     : new RunFolders(options.out, recipes, options.resume);
-  observer.started(dataset, device);
+  const catalogue = new Trie(dataset.paths);
+  observer.started(dataset, catalogue, device);
 
-  using trie = new Trie(dataset.paths).upload(device);
+  using trie = catalogue.upload(device);
   const setting: Setting = { options, dataset, device, trie, folders, observer };
   const report = {
     dataset,
@@ -121,9 +124,13 @@ interface Setting {
 }
 
 async function trainAndJudge(recipe: Recipe, setting: Setting): Promise<Run> {
-  const { dataset, device, trie, observer, folders } = setting;
+  const { options, dataset, device, trie, observer, folders } = setting;
   using _scope = device.arena();
-  using trainer = new Trainer(dataset, trie, recipe, fromScratch(device, dataset, recipe));
+  const trained = await openTrained(device, dataset, recipe, {
+    half: options.half,
+    onProgress: (done, total) => observer.preparing(`loading ${recipe.model}`, done, total),
+  });
+  using trainer = new Trainer(dataset, trie, recipe, trained);
   let seconds = folders?.restore(recipe, trainer) ?? 0;
   while (trainer.epoch < recipe.epochs) {
     const began = performance.now();
@@ -162,13 +169,12 @@ async function judge(
     trie,
     dataset,
     split: "test",
-    beams: [options.beam],
+    beams: options.beams,
     historyLength: options.history,
     ks: KS,
     excludeHistory: options.excludeHistory,
     normalization,
     tau,
-    limitUsers: options.limitUsers,
     onProgress: (done, total) => observer.evaluating(runName(recipe), done, total),
   });
 }
@@ -176,9 +182,9 @@ async function judge(
 /** The baselines on the users that the models are judged on. */
 function judgeBaselines(
   dataset: Dataset,
-  { history, excludeHistory, limitUsers }: Options,
+  { history, excludeHistory }: Options,
 ): Pick<Report, "baselines" | "best"> {
-  const cases = evaluationCases(dataset, "test", history, limitUsers);
+  const cases = evaluationCases(dataset, "test", history);
   const rankers = [
     popularity(dataset, "test", { excludeHistory }),
     cooccurrence(dataset, "test"),

@@ -51,6 +51,22 @@ export function parseFlags<O>(args: readonly string[], flags: Flags<O>): O {
   return { ...defaults, ...given } as O;
 }
 
+/** Which options arguments that {@link parseFlags} takes name. */
+export function givenFlags<O>(args: readonly string[], flags: Flags<O>): ReadonlySet<keyof O> {
+  const keys = keysOf(flags);
+  return new Set(
+    tokenize(args, keys, flags).flatMap((token) => {
+      const key = token.kind === "option" ? keys.get(token.name) : undefined;
+      return key === undefined ? [] : [key];
+    }),
+  );
+}
+
+/** An option's name on the command line: `--kv-heads` for `kvHeads`. */
+export function flagName(key: string): string {
+  return `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
 /** The help of a command: what it does, how it is called, and every option with its default. */
 export function flagHelp<O>(does: string, call: string, flags: Flags<O>): string {
   const rows = [...keysOf(flags)].map(([name, key]) => {
@@ -168,7 +184,7 @@ export function real(
 function keysOf<O>(flags: Flags<O>): ReadonlyMap<string, keyof O & string> {
   return new Map(
     (Object.keys(flags) as (keyof O & string)[]).map((key) => [
-      key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
+      flagName(key).slice(2),
       key,
     ]),
   );

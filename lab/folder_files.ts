@@ -3,11 +3,10 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
 import { DataError } from "../core/errors.ts";
-import { readIfPresent } from "./files.ts";
+import { isPresent, readIfPresent } from "./files.ts";
 
 /** The most characters of a value that an error message shows. */
 const SHOWN = 100;
@@ -20,7 +19,7 @@ const SHOWN = 100;
 export function readText(folder: string, file: string): string | undefined {
   const bytes = readIfPresent(join(folder, file));
   if (bytes === undefined) {
-    if (existsSync(folder)) return undefined;
+    if (isPresent(folder)) return undefined;
     refuseFile(folder, file, "the folder must exist", "no such folder");
   }
   try {

@@ -4,6 +4,7 @@
  * @module
  */
 import { MAX_HEAD_SIZE } from "../kernels/attention.ts";
+import { LORA_TARGETS, type LoraTarget } from "../models/lora.ts";
 import type { LossName } from "../models/losses/loss.ts";
 import { lossNames } from "../models/losses/loss_by_name.ts";
 import type { DeviceChoice } from "./devices.ts";
@@ -11,7 +12,9 @@ import {
   choice,
   type Fail,
   flagHelp,
+  flagName,
   type Flags,
+  givenFlags,
   integer,
   notNegative,
   parseFlags,
@@ -24,12 +27,38 @@ import {
 
 /** What train.ts is told. */
 export interface Options {
-  /** `synthetic`, or the folder of a data set of semantic IDs. */
+  /** `synthetic`, or the folder of a data set of semantic IDs or of item titles. */
   readonly data: string;
+  /** What titles become tokens with: `r50k`, or a folder with a tokenizer.json; the model's own, or `r50k`, unless told. */
+  readonly tokenizer: string | undefined;
+  /** A file with the prompt that a history of titles is put into; titles alone unless told. */
+  readonly prompt: string | undefined;
+  /** Which items of a training sequence of titles are predicted; `all` unless told. */
+  readonly targets: "all" | "last" | undefined;
+  /** How many of the last training rows of titles, by time, are validation cases instead; none unless told. */
+  readonly holdOut: number | undefined;
+  /** Only the first so many items of the catalogue; all unless told. */
+  readonly limitItems: number | undefined;
+  /** Only the first so many users, in training and when judging; all unless told. */
+  readonly limitUsers: number | undefined;
+  /** The folder of a model to begin with, in Hugging Face's layout; a fresh one unless told. */
+  readonly model: string | undefined;
+  /** Whether its weights are kept in half precision. They must then be frozen, so `lora` says what is trained. */
+  readonly half: boolean;
+  /** The projections of the model that get low-rank adapters, which alone are trained; none unless told. */
+  readonly lora: readonly LoraTarget[];
+  /** Rank of the adapters. */
+  readonly loraRank: number;
+  /** Their scale is alpha / rank. */
+  readonly loraAlpha: number;
+  /** Dropout on what an adapter reads. */
+  readonly loraDropout: number;
   /** The losses to compare, one run each. */
   readonly loss: readonly LossName[];
-  /** Beam width B, in the loss and in decoding. */
+  /** Beam width B of the loss. */
   readonly beam: number;
+  /** Beam widths to decode with; that of the loss unless told. */
+  readonly beams: readonly number[];
   /** Temperature xi of the margin log beta - log p in the bear losses. */
   readonly xi: number;
   /**
@@ -55,6 +84,8 @@ export interface Options {
   readonly epochs: number;
   /** Windows a batch. */
   readonly batch: number;
+  /** Batches whose gradients are averaged for one update. */
+  readonly accumulate: number;
   /** Peak learning rate. */
   readonly lr: number;
   /** Warm-up steps. */
@@ -71,8 +102,6 @@ export interface Options {
   readonly threads: number | undefined;
   /** Whether a user's history is taken out of the catalogue when decoding. */
   readonly excludeHistory: boolean;
-  /** Only the first so many users; all unless told. */
-  readonly limitUsers: number | undefined;
   /** Where metrics, checkpoints and the summary go; nothing is written unless told. */
   readonly out: string | undefined;
   /** Whether to go on with the checkpoints in `out`. */
@@ -85,7 +114,32 @@ const devices: readonly DeviceChoice[] = ["auto", "webgpu", "cpu"];
 
 /** Every option. The defaults suit the synthetic data. */
 const FLAGS: Flags<Options> = {
-  data: text("DATA", "synthetic", "synthetic, or a folder with inter.json and index.json"),
+  data: text("DATA", "synthetic", "synthetic, or a folder of semantic ids or of titles"),
+  tokenizer: {
+    ...text("NAME", undefined, "of titles: r50k, or a folder with a tokenizer.json"),
+    shown: "the model's, else r50k",
+  },
+  prompt: { ...text("FILE", undefined, "a prompt for histories of titles"), shown: "titles alone" },
+  targets: {
+    ...choice<"all" | "last", undefined>(
+      ["all", "last"],
+      undefined,
+      "items predicted of a sequence of titles",
+    ),
+    shown: "all",
+  },
+  holdOut: {
+    ...integer(1, undefined, "the last N training rows of titles become validation cases"),
+    shown: "none",
+  },
+  limitItems: {
+    ...integer(1, undefined, "only the first N items of the catalogue"),
+    shown: "all",
+  },
+  limitUsers: {
+    ...integer(1, undefined, "only the first N users, in training and when judging"),
+    shown: "all",
+  },
   loss: {
     value: "LIST",
     default: ["sft", "msl", "bear"],
@@ -93,10 +147,32 @@ const FLAGS: Flags<Options> = {
     help: `one run each: ${lossNames.join(", ")}`,
     read: readLosses,
   },
-  beam: integer(1, 10, "beam width B, in the loss and in decoding"),
+  beam: integer(1, 10, "beam width B of the loss"),
+  beams: {
+    value: "LIST",
+    default: [],
+    shown: "that of the loss",
+    help: "beam widths to decode with, such as 5,10,20",
+    read: readBeams,
+  },
   xi: positive(1, "temperature of the margin in the bear losses"),
   lambda: notNegative(1, "weight of the beam term; in bear it is the paper's lambda / xi"),
   tau: positive(1, "temperature of the softmax"),
+  model: {
+    ...text("FOLDER", undefined, "begin with a Llama model in Hugging Face's layout"),
+    shown: "a fresh one",
+  },
+  half: toggle("keep the weights of --model in half precision, with --lora"),
+  lora: {
+    value: "LIST",
+    default: [],
+    shown: "none, all weights are trained",
+    help: `adapters, of ${LORA_TARGETS.join(", ")}; q,v is usual`,
+    read: readTargets,
+  },
+  loraRank: integer(1, 8, "rank of the adapters", 65536),
+  loraAlpha: positive(16, "scale of the adapters, times the rank"),
+  loraDropout: real(0.05, "dropout on what an adapter reads", "in [0, 1)", isRate),
   layers: integer(1, 2, "layers of the decoder", 1000),
   dim: integer(1, 64, "channels of the decoder", 16384),
   heads: integer(1, 2, "query heads; dim / heads must be a multiple of 4"),
@@ -105,9 +181,13 @@ const FLAGS: Flags<Options> = {
   history: integer(1, 20, "items of history that the model sees", 10000),
   epochs: integer(1, 8, "passes over the training data"),
   batch: integer(1, 32, "windows a batch", 65536),
-  lr: positive(0.004, "peak learning rate"),
+  accumulate: integer(1, 1, "batches an update, their gradients averaged", 65536),
+  lr: { ...positive(NaN, "peak learning rate"), shown: "0.004; 0.0001 with --model" },
   warmup: integer(0, 50, "steps of linear warm-up, then a cosine"),
-  dropout: real(0.1, "dropout on the embedding and the residual branches", "in [0, 1)", isRate),
+  dropout: {
+    ...real(NaN, "dropout on the embedding and the residual branches", "in [0, 1)", isRate),
+    shown: "0.1; 0 with --model",
+  },
   decay: notNegative(0.05, "weight decay of the matrices, times the learning rate a step"),
   seed: integer(0, 0, "seed of weights, batches and dropout", Number.MAX_SAFE_INTEGER),
   device: choice(
@@ -117,10 +197,6 @@ const FLAGS: Flags<Options> = {
   ),
   threads: { ...integer(1, undefined, "threads of the cpu device", 64), shown: "cores" },
   excludeHistory: toggle("take the history that the model sees out of the catalogue when decoding"),
-  limitUsers: {
-    ...integer(1, undefined, "judge the first N users only; training uses all"),
-    shown: "all",
-  },
   out: {
     ...text("FOLDER", undefined, "write metrics, checkpoints and summary.json"),
     shown: "none",
@@ -145,8 +221,16 @@ const FLAGS: Flags<Options> = {
  */
 export function parseOptions(args: readonly string[]): Options {
   const options = parseFlags(args, FLAGS);
-  const complete = { ...options, kvHeads: options.kvHeads || options.heads }; // NaN: as many
-  checkTogether(complete);
+  const { model, beam, beams, heads, kvHeads, lr, dropout } = options;
+  const fresh = model === undefined;
+  const complete = { // NaN: not told
+    ...options,
+    beams: beams.length > 0 ? beams : [beam],
+    kvHeads: kvHeads || heads,
+    lr: lr || (fresh ? 0.004 : 0.0001),
+    dropout: Number.isNaN(dropout) ? (fresh ? 0.1 : 0) : dropout,
+  };
+  checkTogether(complete, givenFlags(args, FLAGS));
   return complete;
 }
 
@@ -168,8 +252,28 @@ export function helpText(): string {
   );
 }
 
+/** What a model's folder says. */
+const OF_MODEL = ["layers", "dim", "heads", "kvHeads", "ffn"] as const;
+
 /** What no option can know alone. */
-function checkTogether({ dim, heads, kvHeads, out, resume }: Options): void {
+function checkTogether(options: Options, given: ReadonlySet<keyof Options>): void {
+  const { dim, heads, kvHeads, out, resume, model, half, lora } = options;
+  if (model !== undefined) {
+    const size = OF_MODEL.find((key) => given.has(key));
+    if (size !== undefined) {
+      refuse(flagName(size), "it must come without --model, which has it", "both");
+    }
+    if (half && lora.length === 0) {
+      refuse("--half", "it must come with --lora, as half-precision weights are not trained");
+    }
+  } else {
+    if (half) refuse("--half", "it must come with --model");
+    if (lora.length > 0) refuse("--lora", "it must come with --model");
+  }
+  const setting = lora.length > 0
+    ? undefined
+    : (["loraRank", "loraAlpha", "loraDropout"] as const).find((key) => given.has(key));
+  if (setting !== undefined) refuse(flagName(setting), "it must come with --lora");
   const size = dim / heads;
   if (size % 4 !== 0 || size > MAX_HEAD_SIZE) {
     const requirement = `dim / heads must be a multiple of 4, at most ${MAX_HEAD_SIZE}`;
@@ -183,6 +287,23 @@ function checkTogether({ dim, heads, kvHeads, out, resume }: Options): void {
 
 function isRate(x: number): boolean {
   return x >= 0 && x < 1;
+}
+
+/** An ascending list of widths. */
+function readBeams(given: string, fail: Fail): number[] {
+  const beams = given.split(",").map((part) =>
+    /^\s*[1-9]\d{0,5}\s*$/.test(part) ? Number(part) : fail("a list of integers from 1 to 999999")
+  );
+  const ascending = beams.every((beam, i) => i === 0 || beam > beams[i - 1]);
+  return ascending ? beams : fail("an ascending list without repetition");
+}
+
+function readTargets(given: string, fail: Fail): LoraTarget[] {
+  const names = given.split(",").map((name) =>
+    LORA_TARGETS.find((known) => known === name.trim()) ??
+      fail(`a list of ${LORA_TARGETS.join(", ")}`)
+  );
+  return new Set(names).size === names.length ? names : fail("a list without repetition");
 }
 
 function readLosses(given: string, fail: Fail): LossName[] {

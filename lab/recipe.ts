@@ -9,6 +9,8 @@ import type { LoraConfig } from "../models/lora.ts";
 import type { LossName } from "../models/losses/loss.ts";
 import type { TransformerConfig } from "../models/transformer.ts";
 import { type Dataset, leaveOneOut } from "./data/dataset.ts";
+import type { Reading } from "./data/load.ts";
+import { readConfig } from "./model_folder.ts";
 import type { Options } from "./options.ts";
 
 /** The recipe of one run. */
@@ -17,6 +19,8 @@ export interface Recipe {
   readonly data: string;
   /** A digest of its catalogue and what was taken, which tells data sets of one name apart. */
   readonly digest: string;
+  /** How the data were read. */
+  readonly reading: Reading;
   /** The kind of device; bits differ between kinds. */
   readonly device: "cpu" | "webgpu";
   /** The loss. */
@@ -84,30 +88,42 @@ export function digestOf(dataset: Dataset): string {
   return createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 16);
 }
 
-/** The recipe that options ask for. */
+/** How options ask for data to be read. */
+export function readingOf(options: Reading): Reading {
+  const { tokenizer, prompt, targets, holdOut, limitItems, limitUsers } = options;
+  const reading = { tokenizer, prompt, targets, holdOut, limitItems, limitUsers };
+  return Object.fromEntries(Object.entries(reading).filter(([, value]) => value !== undefined));
+}
+
+/**
+ * The recipe that options ask for. The sizes of a pretrained model are those of its folder.
+ *
+ * @throws {CheckpointError} if that folder's config.json is missing, malformed or not of a model that the transformer can be.
+ */
 export function recipeOf(
   options: Options,
   loss: LossName,
   dataset: Dataset,
   device: Device,
 ): Recipe {
-  const { beam, xi, lambda, tau, seed, layers, dim, heads, kvHeads, ffn } = options;
-  const { dropout, history, epochs, batch, lr, warmup, decay } = options;
+  const { beam, xi, lambda, tau, seed, model, lora: targets } = options;
+  const { dropout, history, epochs, batch, accumulate, lr, warmup, decay } = options;
+  const { layers, dim, heads, kvHeads, ffn } = model === undefined ? options : readConfig(model);
+  const { loraRank: rank, loraAlpha: alpha, loraDropout } = options;
   return {
     data: dataset.name,
     digest: digestOf(dataset),
+    reading: readingOf(options),
     device: device.kind,
     ...{ loss, beam, xi, lambda, tau, seed, layers, dim, heads, kvHeads, ffn },
-    ...{ dropout, history, epochs, batch, rate: lr, warmup, decay },
+    ...{ dropout, history, epochs, batch, accumulate, rate: lr, warmup, decay },
+    ...(model !== undefined && { model }),
+    ...(targets.length > 0 && { lora: { targets, rank, alpha, dropout: loraDropout } }),
   };
 }
 
 /** The decoder of a recipe. The vocabulary is rounded up to a multiple of 4; the extra ids never occur. */
 export function transformerConfig(recipe: Recipe, dataset: Dataset): TransformerConfig {
-  const { paths } = dataset;
-  const item = paths.reduce((best, { length }, i) => (length > paths[best].length ? i : best), 0);
-  const longest = paths[item].length;
-  const prompt = dataset.prompt(new Array<number>(recipe.history).fill(item)).length;
   return {
     vocabSize: Math.ceil(dataset.tokens.length / 4) * 4,
     dim: recipe.dim,
@@ -118,8 +134,21 @@ export function transformerConfig(recipe: Recipe, dataset: Dataset): Transformer
     ffn: recipe.ffn,
     ropeTheta: 10000,
     normEps: 1e-5,
-    maxLength: Math.ceil((prompt + longest) / 8) * 8 + longest,
+    maxLength: longestInput(dataset, recipe.history),
     dropout: recipe.dropout,
     tiedEmbeddings: true,
   };
+}
+
+/** The most positions that a model of a data set needs, in training, in searches and in teacher-forced passes. */
+export function longestInput(dataset: Dataset, historyLength: number): number {
+  const { paths, training, validation, test } = dataset;
+  const item = paths.reduce((best, { length }, i) => (length > paths[best].length ? i : best), 0);
+  const most = [
+    ...training.map(({ items }) => items.length - 1),
+    ...[...validation, ...test].map(({ history }) => history.length),
+  ].reduce((most, length) => Math.max(most, length), 0);
+  const history = new Array<number>(Math.min(historyLength, most)).fill(item);
+  const longest = paths[item].length;
+  return Math.ceil((dataset.prompt(history).length + longest) / 8) * 8 + longest;
 }

@@ -16,15 +16,25 @@ import { loadRun } from "./checkpoint.ts";
 import type { Dataset } from "./data/dataset.ts";
 import { shown } from "../models/json.ts";
 import { loadModel } from "./model_folder.ts";
-import { digestOf, type Recipe } from "./recipe.ts";
+import { digestOf } from "./recipe.ts";
 import { TeacherForcing, type TeacherForcingOptions } from "./teacher_forcing.ts";
 
+const count = v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)));
 const Schema = v.object({
   loss: v.picklist(lossNames),
   beam: v.number(),
   tau: v.number(),
   history: v.number(),
   digest: v.string(),
+  reading: v.object({
+    tokenizer: v.optional(v.string()),
+    prompt: v.optional(v.string()),
+    targets: v.optional(v.picklist(["all", "last"])),
+    holdOut: count,
+    limitItems: count,
+    limitUsers: count,
+  }),
+  model: v.optional(v.string()),
 });
 
 /** A model on a device, ready for searches and teacher-forced passes. */
@@ -34,15 +44,15 @@ export interface OpenModel extends Disposable {
   readonly trie: DeviceTrie;
 }
 
+/** What judging a run needs of its recipe. */
+export type JudgedRecipe = v.InferOutput<typeof Schema>;
+
 /**
  * What judging a run needs of its recipe.
  *
- * @throws {CheckpointError} if there is no such run, it is malformed, or it is not of this data set.
+ * @throws {CheckpointError} if there is no such run, or it is malformed.
  */
-export function readRecipe(
-  folder: string,
-  dataset: Dataset,
-): Pick<Recipe, "loss" | "beam" | "tau" | "history"> {
+export function readRecipe(folder: string): JudgedRecipe {
   const { recipe } = loadRun(folder);
   const parsed = v.safeParse(Schema, recipe);
   if (!parsed.success) {
@@ -52,14 +62,16 @@ export function readRecipe(
         `got ${issue.received}`,
     );
   }
-  const digest = digestOf(dataset);
-  if (parsed.output.digest !== digest) {
-    throw new CheckpointError(
-      `Cannot verify ${folder}: the data must be what it was trained on, of digest ` +
-        `${parsed.output.digest}, got ${digest}`,
-    );
-  }
   return parsed.output;
+}
+
+/** Throws {@link CheckpointError} unless a data set is the one that a run was trained on. */
+export function checkData(folder: string, { digest }: JudgedRecipe, dataset: Dataset): void {
+  const found = digestOf(dataset);
+  if (found === digest) return;
+  throw new CheckpointError(
+    `Cannot verify ${folder}: the data must be what it was trained on, of digest ${digest}, got ${found}`,
+  );
 }
 
 /**

@@ -101,7 +101,7 @@ function decimal(share: number, digits = 4): string {
  * ```ts
  * import { parseOptions, renderReport, runExperiment } from "beargrad";
  *
- * const quiet = { started() {}, training() {}, evaluating() {} };
+ * const quiet = { preparing() {}, started() {}, training() {}, evaluating() {} };
  * const options = parseOptions(["--loss", "msl", "--epochs", "1", "--limit-users", "10"]);
  * console.log(renderReport(await runExperiment(options, quiet)));
  * ```

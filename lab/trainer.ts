@@ -14,7 +14,12 @@ import type { DeviceTrie } from "../models/decode/trie.ts";
 import { lossByName } from "../models/losses/loss_by_name.ts";
 import { Meter } from "../models/meter.ts";
 import { cosineSchedule } from "../models/schedule.ts";
-import { initTransformer, Transformer, type TransformerParams } from "../models/transformer.ts";
+import {
+  initTransformer,
+  Transformer,
+  type TransformerConfig,
+  type TransformerParams,
+} from "../models/transformer.ts";
 import { reshape } from "../ops/layout.ts";
 import { takeRows } from "../ops/take_rows.ts";
 import { valueAndGrad } from "../ops/value_and_grad.ts";
@@ -60,7 +65,14 @@ export function fromScratch(
   recipe: Recipe,
 ): Trained<TransformerParams> {
   const config = transformerConfig(recipe, dataset);
-  const params = initTransformer(device, config, recipe.seed);
+  return allOf(device, { config, params: initTransformer(device, config, recipe.seed) });
+}
+
+/** A decoder all of whose weights are trained. */
+export function allOf(
+  device: Device,
+  { config, params }: { readonly config: TransformerConfig; readonly params: TransformerParams },
+): Trained<TransformerParams> {
   return { model: new Transformer(device, config), params, weights: (params) => params };
 }
 

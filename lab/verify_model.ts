@@ -11,18 +11,17 @@ import { margins, type NodeLogits } from "../models/decode/pruning.ts";
 import { normalizationOf } from "../models/losses/loss_by_name.ts";
 import type { Normalization } from "../ops/trie_log_prob.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "./data/dataset.ts";
-import { loadSemanticIds } from "./data/semantic_ids.ts";
-import { synthetic } from "./data/synthetic.ts";
+import { loadDataset } from "./data/load.ts";
 import { type BeamEvaluation, evaluate } from "./evaluate.ts";
 import { noCounts, STATEMENTS, type TheoremCount, type TheoremId } from "./judge.ts";
-import { type OpenModel, openModel, readRecipe } from "./saved_model.ts";
+import { checkData, type OpenModel, openModel, readRecipe } from "./saved_model.ts";
 import { type Budget, judgeUser, type UserFacts, verdictOf } from "./verify_user.ts";
 
 /** What {@link verifyModel} is told. */
 export interface VerifyModelOptions {
   /** The folder of a run, as train.ts writes it below `--out`. */
   readonly checkpoint: string;
-  /** `synthetic`, or the folder of a data set of semantic IDs: the one that it was trained on. */
+  /** `synthetic`, or the folder of a data set: the one that it was trained on. It is read as the run read it. */
   readonly data: string;
   /** The beam width B; that of the run unless told. */
   readonly beam?: number;
@@ -140,8 +139,9 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
       `Cannot verify a model: limitUsers must be a positive integer, got ${limitUsers}`,
     );
   }
-  const dataset = options.data === "synthetic" ? synthetic() : loadSemanticIds(options.data);
-  const recipe = readRecipe(options.checkpoint, dataset);
+  const recipe = readRecipe(options.checkpoint);
+  const dataset = await loadDataset(options.data, recipe.reading, recipe.model);
+  checkData(options.checkpoint, recipe, dataset);
   const { tau, history } = recipe;
   const beam = options.beam ?? recipe.beam;
   const normalization = normalizationOf(recipe.loss);

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
+import { isPresent } from "../files.ts";
 import { missingFile, readJson, refuseFile } from "../folder_files.ts";
 import { decodeHtml } from "../text/html.ts";
 import { readCsv } from "./csv.ts";
@@ -31,6 +31,8 @@ export interface Row {
 /**
  * Whether a folder holds a data set of item titles: whether it has `id2name4Rec.json`.
  *
+ * @throws {DataError} if the system refuses to say.
+ *
  * @example
  * ```ts
  * import { isTitleFolder } from "beargrad";
@@ -39,7 +41,7 @@ export interface Row {
  * ```
  */
 export function isTitleFolder(folder: string): boolean {
-  return existsSync(join(folder, TITLES));
+  return isPresent(join(folder, TITLES));
 }
 
 /** The titles by id, in ascending order of the ids where they are numbers, with HTML entities decoded. */
@@ -52,8 +54,8 @@ export function readTitles(folder: string): Map<string, string> {
 /** The file with training rows: the one asked for, else `train.csv` where there is one, else `train_10000.csv`. */
 export function trainFileOf(folder: string, wanted?: TrainFile): TrainFile {
   if (wanted !== undefined) return wanted;
-  const small = existsSync(join(folder, "train_10000.csv"));
-  return existsSync(join(folder, "train.csv")) || !small ? "train.csv" : "train_10000.csv";
+  const small = isPresent(join(folder, "train_10000.csv"));
+  return isPresent(join(folder, "train.csv")) || !small ? "train.csv" : "train_10000.csv";
 }
 
 /**

@@ -36,10 +36,6 @@ export interface TitleOptions {
   readonly holdOut?: number;
   /** The file with training rows; `train.csv` unless told, or `train_10000.csv` where that is the only one. */
   readonly train?: TrainFile;
-  /** The first so many titles only; ids of the others are left out as if they had none. */
-  readonly limitItems?: number;
-  /** The first so many users only, in the order of `test.csv`, then of the training rows. */
-  readonly limitUsers?: number;
   /** Told what is being done, and how much of it. */
   readonly onProgress?: (what: string, done: number, total: number) => void;
 }
@@ -68,28 +64,21 @@ export function loadTitles(folder: string, options: TitleOptions): Dataset {
   const { vocabulary = template === undefined ? "compact" : "model", onProgress } = options;
   checkCount("maxTokens", maxTokens, 1);
   checkCount("holdOut", holdOut, 0);
-  checkCount("limitItems", options.limitItems, 1);
-  checkCount("limitUsers", options.limitUsers, 1);
 
   const trainFile = trainFileOf(folder, options.train);
-  const read = <T>(file: string, done: number, run: () => T): T => {
-    const result = run();
-    onProgress?.(`reading ${file}`, done, 3);
-    return result;
-  };
-  const named = read("id2name4Rec.json", 1, () => [...readTitles(folder)]);
-  const allTrain = read(trainFile, 2, () => readRows(folder, trainFile));
-  const allTest = read("test.csv", 3, () => readRows(folder, "test.csv"));
+  const named = [...readTitles(folder)];
+  onProgress?.("reading files", 1, 3);
+  const trainRows = readRows(folder, trainFile);
+  onProgress?.("reading files", 2, 3);
+  const test = readRows(folder, "test.csv");
+  onProgress?.("reading files", 3, 3);
 
-  const catalogue = named.filter(([, title]) => title !== "").slice(0, options.limitItems);
+  const catalogue = named.filter(([, title]) => title !== "");
   const [ids, titles] = [catalogue.map(([id]) => id), catalogue.map(([, title]) => title)];
   if (ids.length === 0) {
     refuseFile(folder, "id2name4Rec.json", "the catalogue must have titles", "none");
   }
-  const users = new Set([...allTest, ...allTrain].map(({ user }) => user));
-  const kept = new Set([...users].slice(0, options.limitUsers));
-  const test = allTest.filter(({ user }) => kept.has(user));
-  const rows = inTimeOrder(allTrain.filter(({ user }) => kept.has(user)));
+  const rows = inTimeOrder(trainRows);
   const fit = rows.slice(0, Math.max(0, rows.length - holdOut));
   const heldOut = rows.slice(fit.length);
 

@@ -41,7 +41,13 @@ function smallDataset(): Dataset {
 const dataset = smallDataset();
 
 const recipeOn = (device: Device): Recipe => ({
-  ...{ data: dataset.name, digest: digestOf(dataset), device: device.kind, loss: "bear" },
+  ...{
+    data: dataset.name,
+    digest: digestOf(dataset),
+    reading: {},
+    device: device.kind,
+    loss: "bear",
+  },
   ...{ beam: 4, xi: 2.75, lambda: 0.25, tau: 1, seed: 1, layers: 2, dim: 16, heads: 2, kvHeads: 1 },
   ...{ ffn: 24, dropout: 0, history: 4, epochs: 4, batch: 16, rate: 0.03, warmup: 2, decay: 0.01 },
   ...{ model: "a/model", lora },

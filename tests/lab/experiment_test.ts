@@ -15,7 +15,7 @@ const DATA = smallFolder();
 const SMALL = ["--layers", "1", "--dim", "16", "--heads", "2", "--ffn", "32", "--batch", "8"];
 const webgpu = testDevices.find((device) => device.name === "webgpu");
 
-const silent: Observer = { started() {}, training() {}, evaluating() {} };
+const silent: Observer = { preparing() {}, started() {}, training() {}, evaluating() {} };
 
 class Interrupted extends Error {}
 

@@ -23,14 +23,27 @@ test("options: without arguments, the defaults", () => {
 });
 
 test("options: every option is read", () => {
-  const args = "--data some/folder --loss msl,bear-convex --beam 5 --xi 2.75 --lambda 0 --tau .5 " +
-    "--layers 3 --dim 96 --heads 6 --kv-heads 3 --ffn 128 --history 7 --epochs 1 --batch 2 --lr 1e-3 " +
-    "--warmup 0 --dropout 0 --decay 0 --seed 9007199254740991 --device cpu --threads 2 --exclude-history " +
-    "--limit-users 12 --out=runs/a --resume --help";
+  const args =
+    "--data some/folder --tokenizer a/folder --prompt p.txt --targets last --hold-out 9 " +
+    "--limit-items 100 --limit-users 12 --loss msl,bear-convex --beam 5 --beams 5,20 --xi 2.75 --lambda 0 " +
+    "--tau .5 --layers 3 --dim 96 --heads 6 --kv-heads 3 --ffn 128 --history 7 --epochs 1 --batch 2 " +
+    "--accumulate 4 --lr 1e-3 --warmup 0 --dropout 0 --decay 0 --seed 9007199254740991 --device cpu " +
+    "--threads 2 --exclude-history --out=runs/a --resume --help";
+  const ofAdapters = { model: undefined, half: false, lora: [] };
+  const usual = { loraRank: 8, loraAlpha: 16, loraDropout: 0.05 };
   assert.deepEqual({ ...parseOptions(args.split(" ")) }, {
+    ...ofAdapters,
+    ...usual,
     data: "some/folder",
+    tokenizer: "a/folder",
+    prompt: "p.txt",
+    targets: "last",
+    holdOut: 9,
+    limitItems: 100,
+    limitUsers: 12,
     loss: ["msl", "bear-convex"],
     beam: 5,
+    beams: [5, 20],
     xi: 2.75,
     lambda: 0,
     tau: 0.5,
@@ -42,6 +55,7 @@ test("options: every option is read", () => {
     history: 7,
     epochs: 1,
     batch: 2,
+    accumulate: 4,
     lr: 0.001,
     warmup: 0,
     dropout: 0,
@@ -50,11 +64,31 @@ test("options: every option is read", () => {
     device: "cpu",
     threads: 2,
     excludeHistory: true,
-    limitUsers: 12,
     out: "runs/a",
     resume: true,
     help: true,
   });
+});
+
+test("options: a pretrained model, and adapters of it", () => {
+  const options = parseOptions("--model models/llama".split(" "));
+  assert.deepEqual([options.model, options.lr, options.dropout], ["models/llama", 0.0001, 0]);
+  const args =
+    "--model m --half --lora q,v,down --lora-rank 4 --lora-alpha 8 --lora-dropout 0 --lr 0.01";
+  const { half, lora, loraRank, loraAlpha, loraDropout, lr } = parseOptions(args.split(" "));
+  assert.deepEqual([half, lora, loraRank, loraAlpha, loraDropout, lr], [
+    true,
+    ["q", "v", "down"],
+    4,
+    8,
+    0,
+    0.01,
+  ]);
+});
+
+test("options: the search has the loss's beam unless told", () => {
+  assert.deepEqual(parseOptions(["--beam", "7"]).beams, [7]);
+  assert.deepEqual(parseOptions(["--beam", "7", "--beams", "5, 10"]).beams, [5, 10]);
 });
 
 test("options: as many key and value heads as heads unless told", () => {
@@ -118,6 +152,23 @@ const BAD: readonly [args: string, message: string][] = [
   [
     "--dim 132 --heads 1",
     "Cannot use --dim with --heads: dim / heads must be a multiple of 4, at most 128, got 132 / 1 = 132",
+  ],
+  ["--beams 10,5", "Cannot use --beams: it must be an ascending list without repetition, got 10,5"],
+  ["--beams 5,x", "Cannot use --beams: it must be a list of integers from 1 to 999999, got 5,x"],
+  [
+    "--model m --lora q,w",
+    "Cannot use --lora: it must be a list of q, k, v, o, gate, up, down, got q,w",
+  ],
+  ["--lora q", "Cannot use --lora: it must come with --model, got none"],
+  ["--half", "Cannot use --half: it must come with --model, got none"],
+  [
+    "--model m --half",
+    "Cannot use --half: it must come with --lora, as half-precision weights are not trained, got none",
+  ],
+  ["--model m --lora-rank 4", "Cannot use --lora-rank: it must come with --lora, got none"],
+  [
+    "--model m --kv-heads 4",
+    "Cannot use --kv-heads: it must come without --model, which has it, got both",
   ],
   [
     "--heads 4 --kv-heads 3",

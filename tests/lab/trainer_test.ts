@@ -19,7 +19,16 @@ import { takeRows } from "../../ops/take_rows.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 
 const RECIPE: Recipe = {
-  ...{ data: "synthetic", digest: "", device: "cpu", loss: "bear", beam: 3, xi: 1, lambda: 1 },
+  ...{
+    data: "synthetic",
+    digest: "",
+    reading: {},
+    device: "cpu",
+    loss: "bear",
+    beam: 3,
+    xi: 1,
+    lambda: 1,
+  },
   ...{ tau: 1, seed: 0, layers: 1, dim: 8, heads: 2, kvHeads: 1, ffn: 16, dropout: 0.1 },
   ...{ history: 5, epochs: 2, batch: 8, rate: 1e-2, warmup: 2, decay: 0.01 },
 };
