@@ -71,7 +71,8 @@ export function survivalCurve(prunedAt: readonly number[], steps: number): numbe
 
 /**
  * Where the local condition says nothing: entry t - 1 is the share of the targets that have a token t whose parent has at
- * most `beam` children, so that no margin can be above 0 (docs/theory.md, R8). A path is the number of siblings of each of its tokens.
+ * most `beam` children, so that no margin can be above 0 (docs/theory.md, R8); NaN where no target has so many tokens. A path is the
+ * number of siblings of each of its tokens.
  */
 export function vacuousShares(
   paths: readonly (readonly number[])[],
@@ -80,7 +81,7 @@ export function vacuousShares(
 ): number[] {
   return Array.from({ length: steps }, (_, t) => {
     const there = paths.filter((path) => path.length > t);
-    return share(there.filter((path) => path[t] <= beam).length, there.length);
+    return there.filter((path) => path[t] <= beam).length / there.length;
   });
 }
 

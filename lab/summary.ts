@@ -6,7 +6,7 @@
 import type { BeamEvaluation, ListScores } from "./evaluate.ts";
 import type { Report, Run } from "./experiment.ts";
 import { standardError } from "./metrics.ts";
-import { renderTable } from "./table.ts";
+import { decimal, renderTable, shownSteps } from "./table.ts";
 
 /** One run in `summary.json`. */
 export interface RunSummary {
@@ -84,14 +84,6 @@ function beamSummary({ hr, ndcg, ranks: _, exact, ...rest }: BeamEvaluation): Be
     "exact NDCG@10": exact.ndcg[10],
     ...rest,
   };
-}
-
-/** How many steps a table shows one by one. */
-const MAX_COLUMNS = 8;
-
-/** A share as people write it: `.0679`. */
-function decimal(share: number, digits = 4): string {
-  return Number.isNaN(share) ? "-" : share.toFixed(digits).replace(/^0\./, ".");
 }
 
 /**
@@ -220,20 +212,4 @@ function renderSteps(runs: readonly Run[], b: number): string {
       [`at most ${beam} children`, ...shares(vacuousShare)],
     ],
   );
-}
-
-/**
- * The steps that a table has columns for: all of up to 8, else some whose distance grows, and the last.
- *
- * @example
- * ```ts
- * import { shownSteps } from "beargrad";
- *
- * console.log(shownSteps(41)); // [1, 2, 3, 5, 8, 13, 21, 34, 41]
- * ```
- */
-export function shownSteps(steps: number): number[] {
-  const all = Array.from({ length: steps }, (_, t) => t + 1);
-  if (steps <= MAX_COLUMNS) return all;
-  return all.filter((t) => t === steps || [1, 2, 3, 5, 8, 13, 21, 34].includes(t));
 }

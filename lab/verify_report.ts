@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { renderTable } from "./table.ts";
+import { decimal, renderTable, shownSteps } from "./table.ts";
 import type { ModelVerification, VerdictCount } from "./verify_model.ts";
 
 /**
@@ -18,6 +18,8 @@ import type { ModelVerification, VerdictCount } from "./verify_model.ts";
  */
 export function renderModelVerification(found: ModelVerification): string {
   const { beam, users, verdicts, causes, inExactTop } = found;
+  const steps = shownSteps(found.survival.length);
+  const atSteps = (shares: readonly number[]): string[] => steps.map((t) => share(shares[t - 1]));
   const pruned = Object.values(causes).reduce((a, b) => a + b, 0);
   return [
     `${found.checkpoint} (${found.loss}) on ${found.data}: ${users} test users, ${found.items} items, beam B = ${beam}, ` +
@@ -38,8 +40,8 @@ export function renderModelVerification(found: ModelVerification): string {
       [
         row("certified retrieved (T4)", verdicts.retrievedByMass, users),
         row("certified retrieved (T6, not T4)", verdicts.retrievedByCount, users),
-        ...verdicts.prunedAtStep.map((count, t) =>
-          row(`certified pruned by step ${t + 1} (T2)`, count, users)
+        ...verdicts.prunedAtStep.flatMap((count, t) =>
+          count.users > 0 ? [row(`certified pruned by step ${t + 1} (T2)`, count, users)] : []
         ),
         [
           "undecided",
@@ -51,11 +53,11 @@ export function renderModelVerification(found: ModelVerification): string {
     ),
     "",
     renderTable(
-      ["share of targets", ...found.survival.map((_, t) => `step ${t + 1}`)],
+      ["share of targets", ...steps.map((t) => `step ${t}`)],
       [
-        ["in the beam after", ...found.survival.map(share)],
-        ["margin above 0", ...found.violated.map(share)],
-        [`at most ${beam} children: no margin can be above 0 (R8)`, ...found.vacuous.map(share)],
+        ["in the beam after", ...atSteps(found.survival)],
+        ["margin above 0", ...atSteps(found.violated)],
+        [`at most ${beam} children: no margin can be above 0 (R8)`, ...atSteps(found.vacuous)],
       ],
     ),
     "",
@@ -75,7 +77,7 @@ function row(name: string, { users, confirmed }: VerdictCount, all: number): (st
   return [name, users, share(users / all), `${confirmed} of ${users}`];
 }
 
-/** A share as people write it: `.068`. */
+/** A share with three digits. */
 function share(value: number): string {
-  return value.toFixed(3).replace(/^0\./, ".");
+  return decimal(value, 3);
 }

@@ -4,11 +4,8 @@
  * @module
  */
 import type { Trie } from "../../models/decode/trie.ts";
-import { renderTable } from "../table.ts";
+import { renderTable, shownSteps } from "../table.ts";
 import type { Dataset } from "./dataset.ts";
-
-/** The levels of a deep trie that are shown; besides them the last one. */
-const LEVELS = [1, 2, 3, 5, 8, 13, 21, 34];
 
 /**
  * A summary of a data set: how much there is to train on and to judge by, the catalogue, what was left out, and how wide
@@ -67,9 +64,7 @@ export function describeDataset(dataset: Dataset, trie: Trie): string {
 /** Nodes, choices and the largest number of children that there are to choose from for each token of a path. */
 function levelTable(trie: Trie): string {
   const chosen = choices(trie);
-  const shown = trie.maxDepth <= LEVELS.length
-    ? Array.from({ length: trie.maxDepth }, (_, i) => i + 1)
-    : [...LEVELS.filter((level) => level < trie.maxDepth), trie.maxDepth];
+  const shown = shownSteps(trie.maxDepth);
   const row = (name: string, of: (level: number) => number): string[] => [
     name,
     ...shown.map((level) => number(of(level - 1))),

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { BeamEvaluation, ListScores } from "../../lab/evaluate.ts";
 import type { Report, Run } from "../../lab/experiment.ts";
-import { renderReport, shownSteps, summaryOf } from "../../lab/summary.ts";
+import { renderReport, summaryOf } from "../../lab/summary.ts";
+import { shownSteps } from "../../lab/table.ts";
 
 const scores = (hr: number): ListScores => ({
   hr: { 5: hr / 2, 10: hr },

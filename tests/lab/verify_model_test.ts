@@ -76,7 +76,7 @@ test("verifyModel: a trained run violates nothing, under both normalisations", a
     assert.deepEqual(JSON.parse(JSON.stringify(found)), found);
 
     const text = renderModelVerification(found);
-    for (const wanted of ["T11", "certified pruned by step 3 (T2)", "0 violations in", "eps = "]) {
+    for (const wanted of ["T11", "certified pruned by step 1 (T2)", "0 violations in", "eps = "]) {
       assert.ok(text.includes(wanted), wanted);
     }
   }
