@@ -1,0 +1,102 @@
+/** Data sets by name or folder, and what a run trains on them. */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { cpu } from "../../core/cpu_backend.ts";
+import { DataError, UsageError } from "../../core/errors.ts";
+import { loadDataset, type Reading } from "../../lab/data/load.ts";
+import { parseOptions } from "../../lab/options.ts";
+import { recipeOf } from "../../lab/recipe.ts";
+import { openTrained } from "../../lab/trained.ts";
+import { emptyFolder, smallFolder } from "./small_folder.ts";
+
+const HEADER = "user_id,item_ids,timestamp\n";
+const TITLES = folderOf({
+  "id2name4Rec.json": JSON.stringify({ 1: "Red pen", 2: "Blue ink", 3: "Green ink", 4: "Box" }),
+  "train.csv": `${HEADER}7,"[1, 2, 3]",10\n8,"[3, 4]",20\n`,
+  "test.csv": `${HEADER}7,"[2, 3, 4]",30\n`,
+});
+const CODES = smallFolder();
+const LLAMA = "tests/golden/llama-tiny";
+
+/** A new folder with these files. */
+function folderOf(files: Readonly<Record<string, string>>): string {
+  const folder = emptyFolder();
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  return folder;
+}
+
+test("load: by name, by the files of a folder", async () => {
+  assert.equal((await loadDataset("synthetic")).test.length, 1500);
+  assert.equal((await loadDataset(CODES)).items.length, 24);
+  const titles = await loadDataset(TITLES);
+  assert.equal(titles.tokens[0], "<bos>");
+  assert.ok(titles.titles);
+  await assert.rejects(loadDataset(join(CODES, "none")), DataError);
+});
+
+test("load: limits hold for every kind", async () => {
+  for (const [data, items] of [["synthetic", 100], [CODES, 20], [TITLES, 4]] as const) {
+    const part = await loadDataset(data, { limitUsers: 5, limitItems: items });
+    assert.deepEqual([part.items.length, part.test.length <= 5], [items, true], data);
+  }
+});
+
+test("load: what only titles need is refused elsewhere", async () => {
+  const told: readonly [Reading, string][] = [
+    [{ tokenizer: "r50k" }, "--tokenizer"],
+    [{ prompt: "p.txt" }, "--prompt"],
+    [{ targets: "last" }, "--targets"],
+    [{ holdOut: 3 }, "--hold-out"],
+  ];
+  for (const [reading, flag] of told) {
+    await assert.rejects(loadDataset(CODES, reading), (error) => {
+      assert.ok(error instanceof UsageError);
+      assert.equal(
+        error.message,
+        `Cannot use ${flag}: --data must be a folder of titles, with an id2name4Rec.json, got ${CODES}`,
+      );
+      return true;
+    });
+  }
+});
+
+test("load: with a prompt, ids are the tokenizer's", async () => {
+  const prompt = join(
+    folderOf({ "prompt.txt": "Bought: {history}. Next: {item}\n" }),
+    "prompt.txt",
+  );
+  const dataset = await loadDataset(TITLES, { prompt });
+  assert.equal(dataset.tokens.length, 50257);
+  assert.equal(dataset.promptPerTarget, true);
+  // A model without a tokenizer of its own was trained here, with the ids of the titles.
+  const plain = await loadDataset(TITLES, {}, LLAMA);
+  assert.deepEqual(plain.paths, (await loadDataset(TITLES)).paths);
+});
+
+test("trained: a pretrained model, whole or under an adapter; its sizes are the recipe's", async () => {
+  const device = cpu();
+  const dataset = await loadDataset(CODES);
+  const recipe = (args: string) =>
+    recipeOf(parseOptions(`--history 3 ${args}`.split(" ")), "msl", dataset, device);
+  const whole = await openTrained(device, dataset, recipe(`--model ${LLAMA}`));
+  assert.deepEqual([recipe(`--model ${LLAMA}`).dim, whole.model.config.dim], [48, 48]);
+  assert.equal(whole.weights(whole.params), whole.params);
+  const adapted = await openTrained(
+    device,
+    dataset,
+    recipe(`--model ${LLAMA} --lora q --lora-rank 2`),
+  );
+  assert.deepEqual(adapted.model.lora, { targets: ["q"], rank: 2, alpha: 16, dropout: 0.05 });
+});
+
+test("trained: a model whose vocabulary is too small is refused", async () => {
+  const device = cpu();
+  const dataset = await loadDataset("synthetic"); // has more than 120 tokens
+  const options = parseOptions(["--model", LLAMA]);
+  await assert.rejects(
+    openTrained(device, dataset, recipeOf(options, "msl", dataset, device)),
+    /^DataError: Cannot train tests\/golden\/llama-tiny on synthetic: its vocabulary must have .*, got 120; --tokenizer/,
+  );
+});
