@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { FloatArray } from "./dtype.ts";
 import { ArgumentError } from "./errors.ts";
 
 /** A key: two 32-bit words. Derive as many independent keys as you like with `foldIn`. */
@@ -118,17 +119,23 @@ export function uniform(key: Key, n: number): Float64Array {
  */
 export function normal(key: Key, n: number): Float64Array {
   const out = new Float64Array(n);
-  for (let i = 0, counter = 0; i < n; counter++) {
-    const [a, b] = threefry(key, counter, 1);
-    const x = (a + 0.5) * 2 ** -31 - 1;
-    const y = (b + 0.5) * 2 ** -31 - 1;
+  normalInto(out, key);
+  return out;
+}
+
+/** The same into all of `out`, times `deviation`, rounded to its type. */
+export function normalInto(out: FloatArray, key: Key, deviation = 1): void {
+  const words = new Uint32Array(2);
+  for (let i = 0, counter = 0; i < out.length; counter++) {
+    threefryInto(words, key[0], key[1], counter, 1);
+    const x = (words[0] + 0.5) * 2 ** -31 - 1;
+    const y = (words[1] + 0.5) * 2 ** -31 - 1;
     const square = x * x + y * y;
     if (square >= 1) continue;
     const scale = Math.sqrt((-2 * portableLog(square)) / square);
-    out[i++] = x * scale;
-    if (i < n) out[i++] = y * scale;
+    out[i++] = deviation * (x * scale);
+    if (i < out.length) out[i++] = deviation * (y * scale);
   }
-  return out;
 }
 
 /** A random order of 0..n-1 (Fisher and Yates). */

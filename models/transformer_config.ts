@@ -5,7 +5,7 @@
  */
 import type { Device } from "../core/device.ts";
 import { ArgumentError } from "../core/errors.ts";
-import { foldIn, keyOf, normal } from "../core/random.ts";
+import { foldIn, keyOf, normalInto } from "../core/random.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { MAX_HEAD_SIZE } from "../kernels/attention.ts";
@@ -208,13 +208,17 @@ export function initTransformer(
   let drawn = 0;
   const make = (...parts: readonly Shape[]): Tensor => {
     const [[, ...inner]] = parts;
-    const values = parts.flatMap((shape) =>
-      shape.length === 1
-        ? Array<number>(shape[0]).fill(1)
-        : Array.from(normal(foldIn(key, drawn++), sizeOf(shape)), (z) => INIT_STD * z)
-    );
     const rows = parts.reduce((total, [n]) => total + n, 0);
-    return device.tensor(Float64Array.from(values), [rows, ...inner]);
+    const shape = [rows, ...inner];
+    const size = sizeOf(shape);
+    const values = device.float === "float32" ? new Float32Array(size) : new Float64Array(size);
+    let at = 0;
+    for (const part of parts) {
+      const own = values.subarray(at, at += sizeOf(part));
+      if (part.length === 1) own.fill(1);
+      else normalInto(own, foldIn(key, drawn++), INIT_STD);
+    }
+    return device.tensor(values, shape);
   };
   const { embed, layer } = shapesOf(config);
   return {
