@@ -107,9 +107,11 @@ function windowOf(dataset: Dataset, trie: Trie, { items, context }: TrainingSequ
   const prompt = dataset.prompt(items.slice(0, context));
   const paths = items.slice(context).map((item) => dataset.paths[item]);
   const targets = paths.reduce((sum, path) => sum + path.length, 0);
-  const tokens = Int32Array.from([...prompt, ...paths.flat()]).subarray(0, -1);
-  const nodes = new Int32Array(tokens.length).fill(-1);
-  const labels = new Int32Array(tokens.length);
+  const length = prompt.length + targets - 1;
+  const tokens = new Int32Array(length);
+  const nodes = new Int32Array(length).fill(-1);
+  const labels = new Int32Array(length);
+  tokens.set(prompt);
   let position = prompt.length - 1;
   for (const path of paths) {
     let node = 0;
@@ -118,6 +120,7 @@ function windowOf(dataset: Dataset, trie: Trie, { items, context }: TrainingSequ
       labels[position] = token;
       node = trie.child(node, token);
       position++;
+      if (position < length) tokens[position] = token;
     }
   }
   return { tokens, nodes, labels, targets };

@@ -5,7 +5,7 @@
  */
 import { ArgumentError, DataError } from "../../core/errors.ts";
 import { shown } from "../folder_files.ts";
-import { renderPrompt, type Template } from "../text/template.ts";
+import { promptPieces, renderPrompt, type Template } from "../text/template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import type { Dataset } from "./dataset.ts";
 
@@ -53,7 +53,9 @@ const NAMED = 3;
  * is inside a text; a model reads and writes paths one after the other, so nothing about them depends on what is around.
  *
  * **With a prompt** a title's path is what it adds to the tokens of a prompt. That this is the same after any prompt is
- * checked for every item, after the prompt whose history is that item and after one common to all.
+ * checked for every item, after a prompt whose history is that item, twice, and after one common to all. Prompts are put
+ * together from the tokens of their pieces, which is many times as fast, as far as their items' prompts are what their pieces
+ * give; others are tokenised whole.
  *
  * @throws {DataError} if a title becomes no tokens, or others after another prompt, or the tokenizer lacks a token that is
  * needed.
@@ -66,9 +68,10 @@ export function titleTokens(catalogue: TitleCatalogue, options: TitleTokenOption
       "Cannot tokenise titles with a prompt: the vocabulary must be the model's, got a compact one",
     );
   }
-  const whole = template === undefined
+  const written = template === undefined ? undefined : prompts(catalogue, template, tokenizer);
+  const whole = template === undefined || written === undefined
     ? alone(catalogue, options)
-    : afterPrompts(catalogue, template, options);
+    : afterPrompts(catalogue, template, written, options);
   const end = vocabulary === "compact" ? undefined : endOf(tokenizer);
   whole.forEach((path, item) => refuseUnusable(path, end, item, catalogue, tokenizer));
   const cut = whole.map((path) => path.slice(0, maxTokens));
@@ -82,9 +85,7 @@ export function titleTokens(catalogue: TitleCatalogue, options: TitleTokenOption
   return {
     paths,
     tokens: Array.from({ length: tokenizer.vocabSize }, (_, id) => tokenizer.text(id)),
-    prompt: template === undefined
-      ? chained(paths, tokenizer.bos ?? end)
-      : prompted(catalogue.titles, template, tokenizer),
+    prompt: written?.prompt ?? chained(paths, tokenizer.bos ?? end),
     ...counts,
   };
 }
@@ -104,14 +105,20 @@ function alone(
 function afterPrompts(
   { folder, ids, titles }: TitleCatalogue,
   template: Template,
+  prompts: Prompts,
   { tokenizer, onProgress }: TitleTokenOptions,
 ): number[][] {
   const common = renderPrompt(template, titles.slice(0, 1));
+  const commonTokens = tokenizer.encode(common);
   const unlike: number[] = [];
   const paths = titles.map((title, item) => {
     onProgress(item + 1, titles.length);
-    const path = added(common, template.lead + title, tokenizer);
-    const again = added(renderPrompt(template, [title]), template.lead + title, tokenizer);
+    const own = renderPrompt(template, [title, title]);
+    const ownTokens = tokenizer.encode(own);
+    prompts.compare(item, ownTokens);
+    const text = template.lead + title;
+    const path = added(commonTokens, common + text, tokenizer);
+    const again = added(ownTokens, own + text, tokenizer);
     if (path === undefined || path.join() !== again?.join()) unlike.push(item);
     return path ?? [];
   });
@@ -128,10 +135,13 @@ function afterPrompts(
   return paths;
 }
 
-/** The tokens that a text adds to those of a prompt; undefined if it changes them. */
-function added(prompt: string, text: string, tokenizer: Tokenizer): number[] | undefined {
-  const before = tokenizer.encode(prompt);
-  const both = tokenizer.encode(prompt + text);
+/** The tokens that a text has after those of the prompt that it begins with; undefined if it changes them. */
+function added(
+  before: readonly number[],
+  text: string,
+  tokenizer: Tokenizer,
+): number[] | undefined {
+  const both = tokenizer.encode(text);
   return before.every((token, t) => both[t] === token) ? both.slice(before.length) : undefined;
 }
 
@@ -177,17 +187,39 @@ function chained(paths: Dataset["paths"], begin: number): Dataset["prompt"] {
   return (history) => [begin, ...history.flatMap((item) => paths[item])];
 }
 
-/** A prompt that is a text. */
-function prompted(
-  titles: readonly string[],
+/** Prompts that are texts. */
+interface Prompts {
+  /** The tokens of a prompt. */
+  readonly prompt: Dataset["prompt"];
+  /** Told the tokens of the text of an item's prompt, with the item twice, before prompts are asked for. */
+  compare(item: number, tokens: readonly number[]): void;
+}
+
+function prompts(
+  { titles }: TitleCatalogue,
   template: Template,
   tokenizer: Tokenizer,
-): Dataset["prompt"] {
+): Prompts {
   const begin = tokenizer.bos === undefined ? [] : [tokenizer.bos];
-  return (history) => [
-    ...begin,
-    ...tokenizer.encode(renderPrompt(template, history.map((item) => titles[item]))),
-  ];
+  const known = new Map<string, readonly number[]>();
+  const tokensOf = (piece: string): readonly number[] => {
+    const tokens = known.get(piece) ?? tokenizer.encode(piece);
+    known.set(piece, tokens);
+    return tokens;
+  };
+  const joined = (history: readonly number[]): number[] =>
+    promptPieces(template, history.map((item) => titles[item])).flatMap(tokensOf);
+  const unlike = new Set<number>(); // items whose prompts are not what their pieces give
+  return {
+    compare(item, tokens): void {
+      if (joined([item, item]).join() !== tokens.join()) unlike.add(item);
+    },
+    prompt: (history) => {
+      if (!history.some((item) => unlike.has(item))) return [...begin, ...joined(history)];
+      const text = renderPrompt(template, history.map((item) => titles[item]));
+      return [...begin, ...tokenizer.encode(text)];
+    },
+  };
 }
 
 function endOf({ name, eos }: Tokenizer): number {

@@ -64,6 +64,19 @@ function templateOf(
 }
 
 /** The prompt for a history of titles. */
-export function renderPrompt({ before, after }: Template, titles: readonly string[]): string {
-  return `${before}${titles.map((title) => `"${title}"`).join(", ")}${after}`;
+export function renderPrompt(template: Template, titles: readonly string[]): string {
+  return promptPieces(template, titles).join("");
+}
+
+/**
+ * The prompt for a history of titles, cut before the space before each title, where there is one: most tokenizers make of such
+ * pieces what they make of them in a text.
+ */
+export function promptPieces({ before, after }: Template, titles: readonly string[]): string[] {
+  const spaced = before.endsWith(" ");
+  const pieces = titles.map((title, i) => `${i > 0 || spaced ? " " : ""}"${title}"`);
+  const head = titles.length > 0 && spaced ? before.slice(0, -1) : before;
+  const listed = pieces.map((piece, i) => i < pieces.length - 1 ? `${piece},` : piece + after);
+  if (listed.length === 0) return [head + after];
+  return spaced && head !== "" ? [head, ...listed] : [head + listed[0], ...listed.slice(1)];
 }

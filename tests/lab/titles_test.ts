@@ -9,7 +9,7 @@ import { chain, inTimeOrder, overlap } from "../../lab/data/chains.ts";
 import { isTitleFolder, type Row } from "../../lab/data/title_files.ts";
 import { loadTitles, type TitleOptions } from "../../lab/data/titles.ts";
 import { decodeHtml } from "../../lab/text/html.ts";
-import { loadTemplate } from "../../lab/text/template.ts";
+import { loadTemplate, renderPrompt } from "../../lab/text/template.ts";
 import { loadTokenizer, type Tokenizer } from "../../lab/text/tokenizer.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { type Files, withFolder } from "./with_folder.ts";
@@ -171,6 +171,35 @@ test("titles: with a prompt every target has its own", () => {
     [...windows[at].tokens, windows[at].labels.at(-1) as number].map(words.text).join("");
   assert.equal(text(2), '<s>Red: "Red pen", "Red pen"\nNext: Blue box</s>');
   assert.equal(text(0), '<s>Red: "Blue ink"\nNext: Red pen</s>');
+});
+
+test("titles: prompts put together from pieces are what the tokenizer makes of them whole", () => {
+  let encoded: string[] = [];
+  /** Says of a text that it begins with a space and a blue title, as some tokenizers do of every text's first space. */
+  const starting: Tokenizer = {
+    ...words,
+    encode: (text) => {
+      encoded.push(text);
+      return [...(text.startsWith(' "Blue') ? [0] : []), ...words.encode(text)];
+    },
+  };
+  for (
+    const prompt of ["Red: {history}\nNext: {item}", '"{history}\n{item}', "{history}: {item}"]
+  ) {
+    withFolder({ ...FOLDER, "prompt.txt": prompt }, (folder) => {
+      const template = loadTemplate(join(folder, "prompt.txt"));
+      for (const tokenizer of [words, starting]) {
+        const { titles = [], ...dataset } = loadTitles(folder, { tokenizer, template });
+        for (const history of [[], [0], [1], [1, 3], [1, 2, 3], [2, 0, 1, 1], [3, 1, 3]]) {
+          const text = renderPrompt(template, history.map((item) => titles[item]));
+          encoded = [];
+          assert.deepEqual(dataset.prompt(history), [13, ...words.encode(text)], text);
+          const red = history.length > 1 && history.every((item) => item % 2 === 1);
+          if (red) assert.ok(!encoded.includes(text), "whole, though its pieces would do");
+        }
+      }
+    });
+  }
 });
 
 test("titles: an item that becomes other tokens after a prompt is named", () => {
