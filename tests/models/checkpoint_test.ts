@@ -6,10 +6,13 @@ import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
 import { CheckpointError } from "../../core/errors.ts";
 import { treeEntries } from "../../core/tree.ts";
-import { fromHuggingFace, readTree, toHuggingFace, writeTree } from "../../models/checkpoint.ts";
+import { readTree, toHuggingFace, writeTree } from "../../models/checkpoint.ts";
+import { loadModel } from "../../lab/model_folder.ts";
 import { configFromJson, configToJson } from "../../models/checkpoint_config.ts";
-import { decodeSafetensors } from "../../models/safetensors.ts";
-import { initTransformer, Transformer, type TransformerConfig } from "../../models/transformer.ts";
+import { loadWeights } from "../../models/load_weights.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../models/safetensors.ts";
+import { openSafetensors } from "../../models/safetensors_reader.ts";
+import { initTransformer, type TransformerConfig } from "../../models/transformer.ts";
 
 const CONFIG: TransformerConfig = {
   vocabSize: 12,
@@ -26,32 +29,11 @@ const CONFIG: TransformerConfig = {
   tiedEmbeddings: true,
 };
 
-const GOLDEN = "tests/golden/llama-untied";
-const golden = (file: string): unknown => JSON.parse(readFileSync(join(GOLDEN, file), "utf8"));
-const goldenFile = decodeSafetensors(readFileSync(join(GOLDEN, "model.safetensors")));
-
 for (const name of ["llama-tiny", "llama-untied"]) {
-  const folder = join("tests/golden", name);
-  const json = (file: string) => JSON.parse(readFileSync(join(folder, file), "utf8"));
-  const { tensors } = decodeSafetensors(readFileSync(join(folder, "model.safetensors")));
-  const config = configFromJson(json("config.json"));
-
-  test(`checkpoint: ${name} of Hugging Face gives Hugging Face's logits`, async () => {
-    const device = cpu({ float: "float64" });
-    const params = initTransformer(device, config, 0);
-    writeTree(params, fromHuggingFace(tensors, config));
-    const { input_ids, logits } = json("expected.json");
-    const tokens = device.tensor(input_ids, [input_ids.length, input_ids[0].length], "int32");
-    const model = new Transformer(device, config);
-    const actual = await model.logits(params, model.hidden(params, tokens)).data();
-    const expected: number[] = logits.flat(2);
-    assert.equal(actual.length, expected.length);
-    expected.forEach((x, i) => assert.ok(Math.abs(actual[i] - x) < 1e-8, `logit ${i}`));
-  });
-
   test(`checkpoint: ${name} of Hugging Face goes back to the same names, shapes and bits`, async () => {
-    const params = initTransformer(cpu(), config, 0);
-    writeTree(params, fromHuggingFace(tensors, config));
+    const folder = join("tests/golden", name);
+    const { config, params } = await loadModel(cpu(), folder);
+    const { tensors } = decodeSafetensors(readFileSync(join(folder, "model.safetensors")));
     assert.deepEqual(toHuggingFace(await readTree(params), config), tensors);
   });
 }
@@ -78,35 +60,33 @@ test("checkpoint: names of a tied model", async () => {
 });
 
 test("checkpoint: float64 weights are exact in a tree and float32 for others", async () => {
-  const params = { norm: cpu({ float: "float64" }).tensor([1 / 3]) };
-  const weights = await readTree(params);
-  assert.deepEqual(weights.norm, { dtype: "F64", shape: [1], data: Float64Array.of(1 / 3) });
+  const device = cpu({ float: "float64" });
+  const norm = device.tensor(new Float64Array(8).fill(1 / 3));
+  const weights = await readTree({ ...initTransformer(device, CONFIG, 0), norm });
+  const shape = [8];
+  assert.deepEqual(weights.norm, { dtype: "F64", shape, data: new Float64Array(8).fill(1 / 3) });
   assert.deepEqual(toHuggingFace(weights, CONFIG)["model.norm.weight"], {
     dtype: "F32",
-    shape: [1],
-    data: Float32Array.of(1 / 3),
+    shape,
+    data: new Float32Array(8).fill(1 / 3),
   });
 });
 
-test("checkpoint: a head that repeats a tied embedding is dropped, an untied one kept", () => {
-  const { tensors } = goldenFile;
-  const config = configFromJson(golden("config.json"));
-  assert.ok("head" in fromHuggingFace(tensors, { ...config, tiedEmbeddings: false }));
-  assert.ok(!("head" in fromHuggingFace(tensors, { ...config, tiedEmbeddings: true })));
-});
-
-test("checkpoint: tensors that no Llama model has are refused by name", async () => {
-  const tensor = { dtype: "F32", shape: [1], data: new Float32Array(1) } as const;
-  for (
-    const name of ["model.layers.0.self_attn.q_proj.bias", "model.layers.x.mlp.up_proj.weight"]
-  ) {
-    assert.throws(() => fromHuggingFace({ [name]: tensor }, CONFIG, "a.safetensors"), {
+test("checkpoint: weights that are not those of the transformer are refused by name", async () => {
+  const weights = await readTree(initTransformer(cpu(), CONFIG, 0));
+  const refused = (tensors: typeof weights, config: TransformerConfig, message: string): void =>
+    assert.throws(() => toHuggingFace(tensors, config), {
       name: "CheckpointError",
-      message: `Cannot load a.safetensors: every tensor must be one of a Llama model, got ${name}`,
+      message: `Cannot name weights: ${message}`,
     });
-  }
-  const stranger = await readTree({ layers: [{ toString: cpu().tensor([1]) }] });
-  assert.throws(() => toHuggingFace(stranger, CONFIG), /of a transformer, got layers.0.toString/);
+  const { norm, ...rest } = weights;
+  refused(rest, CONFIG, "they must have norm, got none");
+  const place = "a path must be one of the transformer";
+  refused({ ...weights, "layers.0.toString": norm }, CONFIG, `${place}, got layers.0.toString`);
+  refused({ ...weights, head: weights.embed }, CONFIG, `${place}, got head`);
+  refused(weights, { ...CONFIG, layers: 1 }, `${place}, got layers.1.attnNorm`);
+  const wide = { ...CONFIG, kvHeads: 4 };
+  refused(weights, wide, "layers.0.qkv must be of shape (48, 8), got (32, 8)");
 });
 
 test("checkpoint: the matrices of a fused weight are its rows in order, exact in any dtype", async () => {
@@ -124,23 +104,16 @@ test("checkpoint: the matrices of a fused weight are its rows in order, exact in
       data: Float32Array.from(data.subarray(from * C, to * C)),
     });
   }
-  const back = fromHuggingFace(theirs, CONFIG);
+  const bytes = encodeSafetensors(theirs);
+  const file = openSafetensors({
+    size: bytes.length,
+    read: (offset, length) => bytes.slice(offset, offset + length),
+  });
+  const back = await readTree(await loadWeights(cpu(), CONFIG, [file]));
   assert.deepEqual(Object.keys(back).sort(), Object.keys(weights).sort());
-  assert.deepEqual(back["layers.1.qkv"].data, Float32Array.from(data));
-
-  const other = { ...CONFIG, kvHeads: 4 };
-  assert.throws(() => toHuggingFace(weights, other), /layers.0.qkv must have 16 \+ 16 \+ 16 rows/);
-  const { [name("k")]: key, ...rest } = theirs;
-  const refused = (tensors: typeof theirs, message: string): void =>
-    assert.throws(() => fromHuggingFace(tensors, CONFIG, "a.safetensors"), {
-      name: "CheckpointError",
-      message: `Cannot load a.safetensors: ${message}`,
-    });
-  refused(rest, `it must hold ${name("k")}, got none`);
-  const wide = { ...key, shape: [8, 16] };
-  refused({ ...rest, [name("k")]: wide }, `${name("k")} must be of shape (8, 8), got (8, 16)`);
-  const ints = { dtype: "I32", shape: [KVH, C], data: new Int32Array(KVH * C) } as const;
-  refused({ ...rest, [name("k")]: ints }, `${name("k")} must be F32 as ${name("q")}, got I32`);
+  for (const [path, { data }] of Object.entries(weights)) {
+    assert.deepEqual(back[path].data, Float32Array.from(data), path);
+  }
 });
 
 test("checkpoint: weights that do not fit are refused, and nothing is written", async () => {

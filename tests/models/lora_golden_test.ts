@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { fromHuggingFace, writeTree } from "../../models/checkpoint.ts";
-import { configFromJson } from "../../models/checkpoint_config.ts";
+import { loadModel } from "../../lab/model_folder.ts";
+import { writeTree } from "../../models/checkpoint.ts";
 import { initLora, mergeLora, withLora } from "../../models/lora.ts";
 import { adapterFromPeft, loraFromJson } from "../../models/lora_peft.ts";
 import { decodeSafetensors } from "../../models/safetensors.ts";
-import { initTransformer, Transformer } from "../../models/transformer.ts";
+import { Transformer } from "../../models/transformer.ts";
 import { testDevices } from "../devices.ts";
 
 const GOLDEN = "tests/golden/llama-tiny";
@@ -22,10 +22,7 @@ for (const { name, skip, open } of testDevices) {
     async () => {
       const device = await open();
       using _scope = device.arena();
-      const config = configFromJson(json("config.json"));
-      const params = initTransformer(device, config, 0);
-      const model = decodeSafetensors(bytes("model.safetensors")).tensors;
-      writeTree(params, fromHuggingFace(model, config));
+      const { config, params } = await loadModel(device, GOLDEN);
       const lora = loraFromJson(json("adapter/adapter_config.json"));
       const adapter = initLora(device, config, lora, 0);
       const factors = decodeSafetensors(bytes("adapter/adapter_model.safetensors")).tensors;
