@@ -124,12 +124,14 @@ interface Setting {
 }
 
 async function trainAndJudge(recipe: Recipe, setting: Setting): Promise<Run> {
-  const { options, dataset, device, trie, observer, folders } = setting;
+  const { dataset, device, trie, observer, folders } = setting;
   using _scope = device.arena();
-  const trained = await openTrained(device, dataset, recipe, {
-    half: options.half,
-    onProgress: (done, total) => observer.preparing(`loading ${recipe.model}`, done, total),
-  });
+  const trained = await openTrained(
+    device,
+    dataset,
+    recipe,
+    (done, total) => observer.preparing(`loading ${recipe.model}`, done, total),
+  );
   using trainer = new Trainer(dataset, trie, recipe, trained);
   let seconds = folders?.restore(recipe, trainer) ?? 0;
   while (trainer.epoch < recipe.epochs) {

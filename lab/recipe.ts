@@ -63,6 +63,8 @@ export interface Recipe {
   readonly decay: number;
   /** The folder of the pretrained model that is trained on, if there is one. */
   readonly model?: string;
+  /** Where its matrices are kept in half precision. */
+  readonly half?: true;
   /** The adapter, where it alone is trained. */
   readonly lora?: LoraConfig;
 }
@@ -106,7 +108,7 @@ export function recipeOf(
   dataset: Dataset,
   device: Device,
 ): Recipe {
-  const { beam, xi, lambda, tau, seed, model, lora: targets } = options;
+  const { beam, xi, lambda, tau, seed, model, half, lora: targets } = options;
   const { dropout, history, epochs, batch, accumulate, lr, warmup, decay } = options;
   const { layers, dim, heads, kvHeads, ffn } = model === undefined ? options : readConfig(model);
   const { loraRank: rank, loraAlpha: alpha, loraDropout } = options;
@@ -118,6 +120,7 @@ export function recipeOf(
     ...{ loss, beam, xi, lambda, tau, seed, layers, dim, heads, kvHeads, ffn },
     ...{ dropout, history, epochs, batch, accumulate, rate: lr, warmup, decay },
     ...(model !== undefined && { model }),
+    ...(half && { half }),
     ...(targets.length > 0 && { lora: { targets, rank, alpha, dropout: loraDropout } }),
   };
 }

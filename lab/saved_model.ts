@@ -14,9 +14,8 @@ import { withLora } from "../models/lora.ts";
 import { holdsAdapter, loadAdapter } from "./adapter_folder.ts";
 import { loadRun } from "./checkpoint.ts";
 import type { Dataset } from "./data/dataset.ts";
-import { shown } from "../models/json.ts";
 import { loadModel } from "./model_folder.ts";
-import { digestOf } from "./recipe.ts";
+import { digestOf, longestInput } from "./recipe.ts";
 import { TeacherForcing, type TeacherForcingOptions } from "./teacher_forcing.ts";
 
 const count = v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)));
@@ -35,6 +34,7 @@ const Schema = v.object({
     limitUsers: count,
   }),
   model: v.optional(v.string()),
+  half: v.optional(v.literal(true)),
 });
 
 /** A model on a device, ready for searches and teacher-forced passes. */
@@ -76,8 +76,8 @@ export function checkData(folder: string, { digest }: JudgedRecipe, dataset: Dat
 
 /**
  * Puts a run's model on a device, which it then owns, to be judged under a normalisation and a temperature. The weights are those
- * of `model.safetensors`, or, where the run trained an adapter, those of the model that it adapts and of
- * `adapter_model.safetensors`: float32 on any device.
+ * of `model.safetensors`, or, where the run trained an adapter, those of the model that it adapts, in half
+ * precision where the run had them so, and of `adapter_model.safetensors`.
  *
  * @throws {CheckpointError} if a file is missing, malformed or not of such a model.
  * @throws {DataError} if the system refuses to read.
@@ -88,7 +88,7 @@ export async function openModel(
   dataset: Dataset,
   options: TeacherForcingOptions,
 ): Promise<OpenModel> {
-  const { model, params } = await modelIn(device, folder);
+  const { model, params } = await modelIn(device, folder, dataset);
   const trie = new Trie(dataset.paths).upload(device);
   return {
     decoder: new TransformerDecoder(model, params),
@@ -101,19 +101,22 @@ export async function openModel(
 async function modelIn(
   device: Device,
   folder: string,
+  dataset: Dataset,
 ): Promise<{ readonly model: Transformer; readonly params: TransformerParams }> {
+  const { model: base, half, history } = readRecipe(folder);
+  const maxLength = longestInput(dataset, history);
   if (!holdsAdapter(folder)) {
-    const { config, params } = await loadModel(device, folder);
+    const { config, params } = await loadModel(device, folder, { maxLength });
     return { model: new Transformer(device, config), params };
   }
-  const { model: base } = loadRun(folder).recipe;
-  if (typeof base !== "string") {
+  if (base === undefined) {
     throw new CheckpointError(
       `Cannot verify ${folder}: its recipe's model must be the folder of the model that it adapts, ` +
-        `got ${shown(base)}`,
+        "got none",
     );
   }
-  const { config, params } = await loadModel(device, base);
+  const weights = half ? "float16" : "float32";
+  const { config, params } = await loadModel(device, base, { weights, maxLength });
   const { lora, adapter } = loadAdapter(device, folder, config);
   return { model: new Transformer(device, config, lora), params: withLora(params, adapter) };
 }

@@ -13,17 +13,9 @@ import { loadModel } from "./model_folder.ts";
 import { longestInput, type Recipe } from "./recipe.ts";
 import { allOf, fromScratch, type Trained } from "./trainer.ts";
 
-/** What {@link openTrained} is told. */
-export interface OpenOptions {
-  /** Whether a frozen model's matrices are kept in half precision. */
-  readonly half?: boolean;
-  /** Called as a model is read: the bytes so far, of how many. */
-  readonly onProgress?: (done: number, total: number) => void;
-}
-
 /**
  * What a recipe trains, on a device: all weights of a new model or of that in the folder `recipe.model`, or only an adapter,
- * `recipe.lora`, of the latter.
+ * `recipe.lora`, of the latter. `onProgress` is told how many bytes of a model are read, of how many.
  *
  * @throws {CheckpointError} if the model's folder is malformed or asks for what is not supported.
  * @throws {DataError} if its vocabulary or its longest sequence is too small for the data, or a file cannot be read.
@@ -39,9 +31,9 @@ export async function openTrained(
   device: Device,
   dataset: Dataset,
   recipe: Recipe,
-  { half = false, onProgress }: OpenOptions = {},
+  onProgress?: (done: number, total: number) => void,
 ): Promise<Trained<Tree>> {
-  const { model: folder, lora, dropout, seed } = recipe;
+  const { model: folder, half, lora, dropout, seed } = recipe;
   if (folder === undefined) return fromScratch(device, dataset, recipe);
   const { config: stored, params } = await loadModel(device, folder, {
     weights: half ? "float16" : "float32",
