@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { CheckpointError } from "../core/errors.ts";
 import { type Tree, treeLeaves } from "../core/tree.ts";
 import { readTree, toHuggingFace, writeTree } from "../models/checkpoint.ts";
-import { configToJson } from "../models/checkpoint_config.ts";
+import { configToJson, type SpecialTokens } from "../models/checkpoint_config.ts";
 import type { LoraConfig } from "../models/lora.ts";
 import { decodeSafetensors, encodeSafetensors, type SafeTensors } from "../models/safetensors.ts";
 import type { TransformerConfig } from "../models/transformer.ts";
@@ -30,6 +30,8 @@ export interface RunModel {
   readonly lora?: LoraConfig;
   /** The name or the folder of the model that the adapter adapts. */
   readonly base?: string;
+  /** The tokens that its config.json names. */
+  readonly tokens?: SpecialTokens;
 }
 
 /** What changes in a run as it goes, on the device: the weights and AdamW's moments of them. */
@@ -83,7 +85,7 @@ export interface SavedRun extends RunProgress {
  */
 export async function saveRun(
   folder: string,
-  { config, lora, base }: RunModel,
+  { config, lora, base, tokens: special }: RunModel,
   recipe: object,
   progress: RunProgress,
   { params, first, second }: RunTensors,
@@ -103,14 +105,14 @@ export async function saveRun(
     recipe: JSON.stringify(recipe),
   };
   if (lora) writeAdapter(folder, config, lora, weights, base);
-  else writeModel(folder, config, weights);
+  else writeModel(folder, configToJson(config, special), toHuggingFace(weights, config));
   writeFileAtomic(join(folder, STATE), encodeSafetensors(tensors, metadata));
 }
 
-function writeModel(folder: string, config: TransformerConfig, weights: SafeTensors): void {
-  const tensors = encodeSafetensors(toHuggingFace(weights, config), { format: "pt" });
+function writeModel(folder: string, config: object, weights: SafeTensors): void {
+  const tensors = encodeSafetensors(weights, { format: "pt" });
   makeFolder(folder);
-  const json = JSON.stringify(configToJson(config), undefined, 2);
+  const json = JSON.stringify(config, undefined, 2);
   writeFileAtomic(join(folder, "config.json"), `${json}\n`);
   writeFileAtomic(join(folder, "model.safetensors"), tensors);
 }

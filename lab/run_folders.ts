@@ -90,11 +90,12 @@ export class RunFolders {
 
   /** Saves a run between two epochs. */
   async save(recipe: Recipe, trainer: Trainer, seconds: number): Promise<void> {
-    const { epoch, stepsPerEpoch, model, tensors } = trainer;
+    const { epoch, stepsPerEpoch, model, tensors, tokens } = trainer;
     const progress = { epoch, step: epoch * stepsPerEpoch, seconds };
     const { config, lora } = model;
     const folder = join(this.#folder, runName(recipe));
-    await saveRun(folder, { config, lora, base: recipe.model }, recipe, progress, tensors);
+    const run = { config, lora, base: recipe.model, tokens };
+    await saveRun(folder, run, recipe, progress, tensors);
   }
 
   /** Appends a line to `metrics.jsonl`. */

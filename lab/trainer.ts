@@ -10,6 +10,7 @@ import { foldIn, keyOf } from "../core/random.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { Tree } from "../core/tree.ts";
 import { AdamW, hyperOf } from "../models/adamw.ts";
+import type { SpecialTokens } from "../models/checkpoint_config.ts";
 import type { DeviceTrie } from "../models/decode/trie.ts";
 import { lossByName } from "../models/losses/loss_by_name.ts";
 import { Meter } from "../models/meter.ts";
@@ -88,6 +89,8 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
   readonly stepsPerEpoch: number;
   /** Target tokens of one epoch. */
   readonly targetsPerEpoch: number;
+  /** The tokens that sequences of the data begin with and items end with. */
+  readonly tokens: SpecialTokens;
   /** Epochs finished. */
   epoch = 0;
 
@@ -111,6 +114,8 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
     const meter = new Meter(device);
     const loss = lossByName(recipe.loss, recipe);
 
+    const { bos, eos } = dataset;
+    this.tokens = { bos, eos };
     this.model = model;
     this.params = params;
     this.#trained = trained;

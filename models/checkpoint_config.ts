@@ -9,6 +9,14 @@ import { isRecord, type JsonObject, shown } from "./json.ts";
 import { fieldsOf, isBoolean, isCount, isEqual, isPositive, isRate } from "./json_fields.ts";
 import type { TransformerConfig } from "./transformer.ts";
 
+/** The tokens that a model's input begins with and that what it writes ends with, where there are such. */
+export interface SpecialTokens {
+  /** Begins. */
+  readonly bos?: number;
+  /** Ends. */
+  readonly eos?: number;
+}
+
 /**
  * A configuration in the fields of Hugging Face's LlamaConfig, ready for `JSON.stringify`. What it has no field for is under
  * `beargrad`.
@@ -20,7 +28,10 @@ import type { TransformerConfig } from "./transformer.ts";
  * console.log(JSON.stringify(configToJson(model.config), undefined, 2));
  * ```
  */
-export function configToJson(config: TransformerConfig): Record<string, unknown> {
+export function configToJson(
+  config: TransformerConfig,
+  { bos, eos }: SpecialTokens = {},
+): Record<string, unknown> {
   const { ropeScaling: scaling } = config;
   return {
     architectures: ["LlamaForCausalLM"],
@@ -47,8 +58,8 @@ export function configToJson(config: TransformerConfig): Record<string, unknown>
     hidden_act: "silu",
     attention_bias: false,
     mlp_bias: false,
-    bos_token_id: null,
-    eos_token_id: null,
+    bos_token_id: bos ?? null,
+    eos_token_id: eos ?? null,
     beargrad: { dropout: config.dropout },
   };
 }

@@ -49,6 +49,10 @@ export interface Dataset {
   readonly paths: readonly (readonly number[])[];
   /** The text of each token id. Its length is the vocabulary's size. */
   readonly tokens: readonly string[];
+  /** The token that every prompt begins with, where there is one. */
+  readonly bos?: number;
+  /** The token that ends every item, where there is one. */
+  readonly eos?: number;
   /** What a model learns from. */
   readonly training: readonly TrainingSequence[];
   /** The predictions to choose a model by, with whole histories; there may be none. */

@@ -7,7 +7,7 @@
 import { basename, resolve } from "node:path";
 import * as v from "valibot";
 import { missingFile, readJson, refuseFile } from "../folder_files.ts";
-import { type Dataset, leaveOneOut, plainPrompt, type UserHistory } from "./dataset.ts";
+import { BOS, type Dataset, leaveOneOut, plainPrompt, type UserHistory } from "./dataset.ts";
 
 const id = v.pipe(v.union([v.string(), v.number()]), v.transform(String));
 const interactions = v.record(v.string(), v.array(id));
@@ -73,6 +73,7 @@ export function loadSemanticIds(folder: string): Dataset {
     ...(known && { titles: codes.map(([item]) => known[item]?.title ?? item) }),
     paths,
     tokens,
+    bos: BOS,
     ...leaveOneOut(users),
     prompt: plainPrompt(paths),
     skipped: few > 0 ? [{ what: "users with fewer than 3 items", count: few }] : [],

@@ -23,7 +23,7 @@
  */
 import { ArgumentError } from "../../core/errors.ts";
 import { foldIn, type Key, keyOf, permutation, threefry, unit } from "../../core/random.ts";
-import { type Dataset, leaveOneOut, plainPrompt, type UserHistory } from "./dataset.ts";
+import { BOS, type Dataset, leaveOneOut, plainPrompt, type UserHistory } from "./dataset.ts";
 
 /** How large, and from which seed. */
 export interface SyntheticOptions {
@@ -101,6 +101,8 @@ export function synthetic(options: SyntheticOptions = {}): Dataset {
     titles: products.map((product) => product.words.join(" ")),
     paths,
     tokens,
+    bos: BOS,
+    eos: tokenOf.get("<end>"),
     ...leaveOneOut(visits),
     prompt: plainPrompt(paths),
     skipped: [],

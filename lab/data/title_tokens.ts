@@ -7,7 +7,7 @@ import { ArgumentError, DataError } from "../../core/errors.ts";
 import { shown } from "../folder_files.ts";
 import { promptPieces, renderPrompt, type Template } from "../text/template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import type { Dataset } from "./dataset.ts";
+import { BOS, type Dataset } from "./dataset.ts";
 
 /** A catalogue of titles. */
 export interface TitleCatalogue {
@@ -34,7 +34,7 @@ export interface TitleTokenOptions {
 }
 
 /** Titles as tokens. */
-export interface TitleTokens extends Pick<Dataset, "paths" | "tokens" | "prompt"> {
+export interface TitleTokens extends Pick<Dataset, "paths" | "tokens" | "bos" | "eos" | "prompt"> {
   /** How many titles were cut. */
   readonly cut: number;
   /** How many items with a title of their own share their path with an earlier one, uncut. */
@@ -82,8 +82,11 @@ export function titleTokens(catalogue: TitleCatalogue, options: TitleTokenOption
   };
   if (end === undefined) return { ...compact(cut, tokenizer), ...counts };
   const paths = cut.map((path) => [...path, end]);
+  const bos = written === undefined ? tokenizer.bos ?? end : tokenizer.bos;
   return {
     paths,
+    ...(bos !== undefined && { bos }),
+    eos: end,
     tokens: Array.from({ length: tokenizer.vocabSize }, (_, id) => tokenizer.text(id)),
     prompt: written?.prompt ?? chained(paths, tokenizer.bos ?? end),
     ...counts,
@@ -171,14 +174,17 @@ function refuseUnusable(
 function compact(
   paths: readonly (readonly number[])[],
   tokenizer: Tokenizer,
-): Pick<Dataset, "paths" | "tokens" | "prompt"> {
+): Pick<Dataset, "paths" | "tokens" | "bos" | "eos" | "prompt"> {
   const used = [...new Set(paths.flat())].sort((a, b) => a - b);
   const renamed = new Map(used.map((id, i) => [id, i + 2]));
-  const own = paths.map((path) => [...path.map((id) => renamed.get(id) as number), 1]);
+  const eos = 1;
+  const own = paths.map((path) => [...path.map((id) => renamed.get(id) as number), eos]);
   return {
     paths: own,
     tokens: ["<bos>", "<end>", ...used.map((id) => tokenizer.text(id))],
-    prompt: chained(own, 0),
+    bos: BOS,
+    eos,
+    prompt: chained(own, BOS),
   };
 }
 

@@ -54,6 +54,8 @@ test("experiment: writes metrics, a checkpoint a run and a summary, and nothing 
     "state.safetensors",
   ]);
 
+  const config = JSON.parse(readFileSync(join(out, "bear-seed0", "config.json"), "utf8"));
+  assert.deepEqual([config.bos_token_id, config.eos_token_id], [0, null]); // codes have no end
   const summary = JSON.parse(readFileSync(join(out, "summary.json"), "utf8"));
   assert.deepEqual(summary, JSON.parse(JSON.stringify(summaryOf(report))));
   assert.equal(summary.version, 2);

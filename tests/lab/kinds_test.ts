@@ -13,6 +13,7 @@ import { parseOptions } from "../../lab/options.ts";
 import { openModel } from "../../lab/saved_model.ts";
 import { verifyModel } from "../../lab/verify_model.ts";
 import { parameterCount } from "../../models/transformer.ts";
+import { jsonOf } from "./model_files.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 import { type Files, makeFolder } from "./with_folder.ts";
 
@@ -45,10 +46,14 @@ function titleFolder(): string {
 const TITLES = titleFolder();
 
 for (
-  const [what, args] of [
-    ["titles alone", "--targets last --hold-out 3"],
-    ["titles after a prompt", `--prompt ${join(TITLES, "prompt.txt")} --limit-users 12`],
-  ]
+  const [what, args, bos, eos] of [
+    ["titles alone", "--targets last --hold-out 3", 0, 1],
+    [
+      "titles after a prompt",
+      `--prompt ${join(TITLES, "prompt.txt")} --limit-users 12`,
+      ...[50256, 50256], // <|endoftext|> of r50k
+    ],
+  ] as const
 ) {
   test(`kinds: ${what} are trained on and verified`, { timeout: 60_000 }, async () => {
     const out = emptyFolder();
@@ -56,6 +61,8 @@ for (
     const report = await run(`--data ${TITLES} ${size} --loss sft,bear ${args} --out ${out}`);
     for (const { loss, test } of report.runs) {
       const checkpoint = join(out, `${loss}-seed0`);
+      const { bos_token_id, eos_token_id } = jsonOf(checkpoint, "config.json");
+      assert.deepEqual([bos_token_id, eos_token_id], [bos, eos]);
       const found = await verifyModel({ checkpoint, data: TITLES });
       assert.equal(found.violations, 0);
       assert.deepEqual([found.items, found.users], [24, test.users]);
@@ -91,7 +98,7 @@ test(
       "adapter_model.safetensors",
       "state.safetensors",
     ]);
-    const json = JSON.parse(readFileSync(join(folder, "adapter_config.json"), "utf8"));
+    const json = jsonOf(folder, "adapter_config.json");
     assert.deepEqual(
       [json.peft_type, json.base_model_name_or_path, json.r, json.target_modules],
       ["LORA", model, 4, ["q_proj", "v_proj"]],
