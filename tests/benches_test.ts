@@ -61,9 +61,10 @@ test("bench:load prints what loading a model costs", () => {
 });
 
 test("bench:decode prints what decoding costs", () => {
-  const found = report("decode --config tiny --users 3 --history 2 --beam 4 --rounds 1");
+  const found = report("decode --config small --users 16 --history 10 --beam 4 --rounds 5");
   arePositive(found, "usersPerSecond cpuMsPerUser dispatches peakRssMiB");
   assert.equal(found.readBacks, 1);
+  // The model takes many times as long as all else, so that nothing else on the machine makes this 1.
   const share = found.trieShare as number;
   assert.ok(share > 0 && share < 1, `${share}`);
 });
