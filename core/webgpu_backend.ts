@@ -5,7 +5,6 @@
  * @module
  */
 import type { Backend, BackendStats, Launch, Memory, Program, Region } from "./backend.ts";
-import { Device } from "./device.ts";
 import { bytesPerElement, hostArray, type TypedArray, viewArray } from "./dtype.ts";
 import { DeviceError } from "./errors.ts";
 import { gridOf, type Kernel, packParams } from "./kernel.ts";
@@ -20,64 +19,8 @@ const MODE_READ = 1;
 
 /** The launches whose parameters fit the ring. */
 const RING_BLOCKS = 256;
-/** What kernels may need more of than every device has; asked for as far as the adapter goes. */
-const LIMITS = [
-  "maxBufferSize",
-  "maxStorageBufferBindingSize",
-  "maxStorageBuffersPerShaderStage",
-  "maxComputeInvocationsPerWorkgroup",
-  "maxComputeWorkgroupSizeX",
-  "maxComputeWorkgroupSizeY",
-  "maxComputeWorkgroupSizeZ",
-  "maxComputeWorkgroupStorageSize",
-  "maxComputeWorkgroupsPerDimension",
-] as const;
-
-/** Options of `webgpu()`. */
-export interface WebgpuOptions {
-  /** Whether an adapter that is a program on the processor, such as llvmpipe, will do; false unless told. */
-  readonly allowSoftware?: boolean;
-}
-
-/**
- * Opens a webgpu device. `gpu` is `navigator.gpu` in Deno and in browsers, and what `create([])` of the npm
- * package `webgpu` returns in Bun and Node.
- *
- * @throws {DeviceError} if there is no adapter, or only a software adapter and `allowSoftware` is not set.
- *
- * @example
- * ```ts
- * import { cpu, webgpu } from "beargrad";
- *
- * const device = await webgpu(navigator.gpu).catch(() => cpu());
- * console.log(device.adapter);
- * ```
- */
-export async function webgpu(
-  gpu: GPU | undefined,
-  options: WebgpuOptions = {},
-): Promise<Device> {
-  if (gpu === undefined) {
-    throw new DeviceError("Cannot open a webgpu device: the runtime must offer WebGPU, got none");
-  }
-  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
-  if (adapter === null) {
-    throw new DeviceError("Cannot open a webgpu device: an adapter must be present, got none");
-  }
-  const { vendor, architecture, device, description, isFallbackAdapter } = adapter.info;
-  const name = description || [vendor, architecture, device].join(" ").trim() || "unnamed adapter";
-  const software = isFallbackAdapter || /llvmpipe|swiftshader|basic render/i.test(name);
-  if (software && !options.allowSoftware) {
-    throw new DeviceError(
-      `Cannot open a webgpu device: without allowSoftware the adapter must be hardware, got ${name}`,
-    );
-  }
-  const requiredLimits = Object.fromEntries(LIMITS.map((l) => [l, adapter.limits[l]]));
-  const opened = await adapter.requestDevice({ requiredLimits });
-  return new Device(new WebgpuBackend(gpu, opened, name, software));
-}
-
-class WebgpuBackend implements Backend {
+/** The machinery of a device; `webgpu.ts` opens one. */
+export class WebgpuBackend implements Backend {
   readonly kind = "webgpu" as const;
   readonly float = "float32" as const;
   readonly adapter: string;

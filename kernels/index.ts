@@ -40,6 +40,7 @@ import * as topK from "./top_k.ts";
 import * as trieLogProb from "./trie_log_prob.ts";
 import * as vocabularyLogProb from "./vocabulary_log_prob.ts";
 import * as weightedMean from "./weighted_mean.ts";
+import * as where from "./where.ts";
 
 /** The modules that export kernels; a test checks that none of this room is missing. */
 const modules: readonly Record<string, unknown>[] = [
@@ -79,6 +80,7 @@ const modules: readonly Record<string, unknown>[] = [
   trieLogProb,
   vocabularyLogProb,
   weightedMean,
+  where,
 ];
 
 /** Every kernel, by registration. */

@@ -8,7 +8,7 @@ import { Worker } from "node:worker_threads";
 import { cpu } from "../core/cpu_backend.ts";
 import type { Device } from "../core/device.ts";
 import { DeviceError } from "../core/errors.ts";
-import { webgpu } from "../core/webgpu_backend.ts";
+import { webgpu } from "../core/webgpu.ts";
 
 /** The names of devices. `auto` is webgpu where an adapter of hardware answers, else cpu. */
 export type DeviceChoice = "auto" | "cpu" | "webgpu";

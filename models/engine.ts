@@ -33,7 +33,7 @@ export type { Shape } from "../core/shape.ts";
 export type { InputGradients, Tape, TapeNode, Tracked } from "../core/tape.ts";
 export { type Pack, type Storage, Tensor } from "../core/tensor.ts";
 export { mapTree, type Tree, treeEntries, treeLeaves } from "../core/tree.ts";
-export { webgpu, type WebgpuOptions } from "../core/webgpu_backend.ts";
+export { webgpu, type WebgpuOptions } from "../core/webgpu.ts";
 
 export * from "../ops/attention.ts";
 export * from "../ops/binary.ts";

@@ -9,6 +9,7 @@ import type { Tensor } from "../../core/tensor.ts";
 import { ArgumentError, DataError } from "../../core/errors.ts";
 import { edgeTable, placeTable, trieTable } from "../../kernels/trie_table.ts";
 import type { TrieTable } from "../../ops/trie_log_prob.ts";
+import { meanChoices, mostAhead, sizesAhead } from "./choices.ts";
 import { type FlatPaths, type Path, type PathTable, pathTable, sortedItems } from "./paths.ts";
 
 export type { FlatPaths, Path } from "./paths.ts";
@@ -218,54 +219,19 @@ export class Trie {
     const table = device.tensor(trieTable(childOffsets, childTokens, childNodes));
     const places = device.tensor(placeTable(childOffsets));
     const byToken = device.tensor(edgeTable(childOffsets, childTokens, maxToken));
-    const aheadOf = this.#ahead();
-    const ahead = device.tensor(aheadOf);
+    const most = mostAhead(this);
+    const ahead = device.tensor(most);
     const tensors = [table, places, byToken, ahead];
     const dispose = (): void => tensors.forEach((tensor) => tensor.dispose());
     return {
       trie: this,
       ...{ table, places, byToken, ahead, nodeCount, maxToken },
-      aheadSizes: [this.#sizesOf(aheadOf, 1), this.#sizesOf(aheadOf, 2)],
+      aheadSizes: [sizesAhead(this, most, 1), sizesAhead(this, most, 2)],
       fanOut: this.fanOuts.reduce((a, b) => Math.max(a, b)),
-      meanChoices: this.#meanChoices(),
+      meanChoices: meanChoices(this),
       dispose,
       [Symbol.dispose]: dispose,
     };
-  }
-
-  /** How many children a node has on average, over all nodes on the paths of all items. */
-  #meanChoices(): number {
-    const below = new Int32Array(this.nodeCount); // items
-    for (const leaf of this.leafOf) below[leaf]++;
-    let [nodes, choices] = [0, 0];
-    for (let node = this.nodeCount - 1; node >= 0; node--) { // children before their parents
-      if (node > 0) below[this.parents[node]] += below[node];
-      if (this.childCount(node) > 0) nodes += below[node];
-      choices += below[node] * this.childCount(node);
-    }
-    return choices / nodes;
-  }
-
-  /** Node -> 2 if there is a choice at it or below, else 1, or 0 at a leaf. */
-  #ahead(): Int32Array {
-    const ahead = new Int32Array(this.nodeCount);
-    for (let node = this.nodeCount - 1; node >= 0; node--) { // children before their parents
-      if (this.childCount(node) > 1) ahead[node] = 2;
-      if (node > 0) {
-        const parent = this.parents[node];
-        ahead[parent] = Math.max(ahead[parent], ahead[node], 1);
-      }
-    }
-    return ahead;
-  }
-
-  /** Depth -> how many nodes have at least so much ahead. */
-  #sizesOf(ahead: Int32Array, least: number): Int32Array {
-    const sizes = new Int32Array(this.maxDepth + 1);
-    for (let node = 0; node < this.nodeCount; node++) {
-      if (ahead[node] >= least) sizes[this.depths[node]]++;
-    }
-    return sizes;
   }
 }
 

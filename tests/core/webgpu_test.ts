@@ -6,7 +6,7 @@ import type { Device } from "../../core/device.ts";
 import { DeviceError } from "../../core/errors.ts";
 import { defineKernel } from "../../core/kernel.ts";
 import type { Tensor } from "../../core/tensor.ts";
-import { webgpu } from "../../core/webgpu_backend.ts";
+import { webgpu } from "../../core/webgpu.ts";
 import { sizeClass } from "../../core/webgpu_pool.ts";
 import { openDevice } from "../../lab/devices.ts";
 import { testDevices } from "../devices.ts";

@@ -260,6 +260,6 @@ test("experiment: webgpu and cpu reach losses that agree", { skip: webgpu?.skip 
 });
 
 test("experiment: DeviceError is what a missing adapter gives", async () => {
-  const { webgpu: open } = await import("../../core/webgpu_backend.ts");
+  const { webgpu: open } = await import("../../core/webgpu.ts");
   await assert.rejects(open(undefined), DeviceError);
 });

@@ -1,0 +1,48 @@
+/**
+ * How much choice a trie leaves: what a search can expect at a node and below it.
+ *
+ * @module
+ */
+import type { Trie } from "./trie.ts";
+
+/** How many children a node has on average, over all nodes on the paths of all items. */
+export function meanChoices(trie: Trie): number {
+  const { nodeCount, parents, leafOf } = trie;
+  const below = new Int32Array(nodeCount); // items
+  for (const leaf of leafOf) below[leaf]++;
+  let [nodes, choices] = [0, 0];
+  for (let node = nodeCount - 1; node >= 0; node--) { // children before their parents
+    if (node > 0) below[parents[node]] += below[node];
+    const count = trie.childCount(node);
+    if (count > 0) nodes += below[node];
+    choices += below[node] * count;
+  }
+  return choices / nodes;
+}
+
+/** Node -> 2 if there is a choice at it or below, else 1, or 0 at a leaf. */
+export function mostAhead(trie: Trie): Int32Array {
+  const { nodeCount, parents } = trie;
+  const ahead = new Int32Array(nodeCount);
+  for (let node = nodeCount - 1; node >= 0; node--) { // children before their parents
+    if (trie.childCount(node) > 1) ahead[node] = 2;
+    if (node > 0) {
+      const parent = parents[node];
+      ahead[parent] = Math.max(ahead[parent], ahead[node], 1);
+    }
+  }
+  return ahead;
+}
+
+/** Depth -> how many nodes have at least so much ahead. */
+export function sizesAhead(
+  { nodeCount, depths, maxDepth }: Trie,
+  ahead: Int32Array,
+  least: number,
+): Int32Array {
+  const sizes = new Int32Array(maxDepth + 1);
+  for (let node = 0; node < nodeCount; node++) {
+    if (ahead[node] >= least) sizes[depths[node]]++;
+  }
+  return sizes;
+}
