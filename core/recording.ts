@@ -171,15 +171,16 @@ function layOut(
       externals.set(storage, storage.memory as Memory);
     }
   }
-  let { version } = share;
+  let version = -1;
   const bind = (): Program => {
     for (const [storage, slot] of slotOf) storage.memory = share.slot(slot);
-    ({ version } = share);
     for (const { launch, storages, count } of launches) {
       launch.regions.forEach((region, i) => region.memory = storages[i].memory as Memory);
       if (launch.leading && count) launch.leading.count.memory = count.memory as Memory;
     }
-    return backend.compile(launches.map((l) => l.launch));
+    const compiled = backend.compile(launches.map((l) => l.launch));
+    ({ version } = share); // where that failed, the next run tries again
+    return compiled;
   };
   let program: Program;
   try {

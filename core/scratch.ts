@@ -10,7 +10,11 @@ import type { Backend, Memory } from "./backend.ts";
 export interface Share {
   /** Changes whenever the memory has moved. */
   readonly version: number;
-  /** The memory of the step's i-th slot. */
+  /**
+   * The memory of the step's i-th slot.
+   *
+   * @throws {DeviceError} if the device has no room for the slots any more.
+   */
   slot(i: number): Memory;
   /** Says that the step is no more. */
   release(): void;
@@ -33,7 +37,7 @@ export class Scratch {
    * Makes sure that slots of these sizes fit. The largest lies in the largest slot, and so on, so that steps that differ
    * in their shapes alone need as much as one of them.
    *
-   * @throws {DeviceError} if the device has no room; then everything is as it was, though elsewhere.
+   * @throws {DeviceError} if the device has no room; then other steps find their slots elsewhere when they run next.
    */
   share(bytes: readonly number[]): Share {
     const order = [...bytes.keys()].sort((a, b) => bytes[b] - bytes[a]);
@@ -48,30 +52,38 @@ export class Scratch {
       get version(): number {
         return version();
       },
-      slot: (i) => this.#slots[rank.get(i) as number],
+      slot: (i) => {
+        if (this.#slots.length === 0) this.#allocate(); // they could not grow when they were to
+        return this.#slots[rank.get(i) as number];
+      },
       release: () => {
         if (--this.#shares === 0) this.#clear();
       },
     };
   }
 
+  /** Forgets what is in the slots, which then lie elsewhere. */
   #resize(bytes: readonly number[]): void {
     const before = this.#bytes;
     this.#clear();
+    this.#bytes = bytes;
     try {
-      this.#allocate(bytes);
+      this.#allocate();
     } catch (error) {
-      this.#clear();
-      this.#allocate(before);
+      this.#bytes = before;
       throw error;
     }
   }
 
-  #allocate(bytes: readonly number[]): void {
+  #allocate(): void {
     const slots: Memory[] = [];
+    try {
+      for (const size of this.#bytes) slots.push(this.#backend.allocate(size));
+    } catch (error) {
+      for (const slot of slots) this.#backend.release(slot);
+      throw error;
+    }
     this.#slots = slots;
-    for (const size of bytes) slots.push(this.#backend.allocate(size));
-    this.#bytes = bytes;
   }
 
   #clear(): void {
