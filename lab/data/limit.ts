@@ -16,7 +16,7 @@ export interface Limits {
 
 /**
  * The first items and users of a data set. A prediction goes if its target goes or its history is left empty, a training
- * sequence if nothing is left to be predicted. Tokens keep their ids. With fewer items the true distribution is another, so
+ * sequence if nothing is left to be predicted, or, where there was a context, nothing to predict it from. Tokens keep their ids. With fewer items the true distribution is another, so
  * an oracle goes too.
  *
  * @throws {DataError} if nothing is left to train on or to judge by.
@@ -57,9 +57,10 @@ function firstItems(dataset: Dataset, count: number): Dataset {
       .filter(({ target }) => target < count)
       .map((one) => ({ ...one, history: kept(one.history) }))
       .filter(({ history }) => history.length > 0);
+  // What had something before it is still predicted from something.
   const sequenceOf = ({ items, context }: TrainingSequence): TrainingSequence => ({
     items: kept(items),
-    context: kept(items.slice(0, context)).length,
+    context: Math.max(kept(items.slice(0, context)).length, Math.min(context, 1)),
   });
   return {
     ...rest,

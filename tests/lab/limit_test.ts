@@ -64,6 +64,16 @@ test("limitDataset: the context of a sequence counts what is left of it", () => 
   assert.deepEqual(limitDataset(rows, { items: 2 }).training, [{ items: [0, 1], context: 1 }]);
 });
 
+test("limitDataset: what had a context is not predicted from nothing", () => {
+  const rows = {
+    ...data,
+    training: [{ items: [3, 0], context: 1 }, { items: [3, 2, 1, 0], context: 1 }],
+  };
+  assert.deepEqual(limitDataset(rows, { items: 3 }).training, [
+    { items: [2, 1, 0], context: 1 }, // of the first, only a target is left
+  ]);
+});
+
 test("limitDataset: refuses to leave nothing", () => {
   assert.throws(() => limitDataset(data, { items: 1 }), (error) => {
     assert.ok(error instanceof DataError);
