@@ -11,6 +11,16 @@ import { isPresent, readIfPresent } from "./files.ts";
 /** The most characters of a value that an error message shows. */
 const SHOWN = 100;
 
+/** Any object. Not v.record, which drops the keys "constructor" and "prototype": tokens and ids may be called so. */
+export const anyRecord = v.pipe(
+  v.unknown(),
+  v.check(
+    (given) => typeof given === "object" && given !== null && !Array.isArray(given),
+    "it must be an object",
+  ),
+  v.transform((given) => given as Readonly<Record<string, unknown>>),
+);
+
 /**
  * The text of a file, without a byte order mark; undefined where there is no such file in the folder.
  *

@@ -4,7 +4,7 @@
  * @module
  */
 import * as v from "valibot";
-import { missingFile, readJson, refuseFile } from "../folder_files.ts";
+import { anyRecord, missingFile, readJson, refuseFile } from "../folder_files.ts";
 
 const FILE = "tokenizer.json";
 
@@ -33,14 +33,10 @@ const layout = v.looseObject({
 /** What is used of a tokenizer.json. */
 export type TokenizerFile = v.InferOutput<typeof layout>;
 
-/** Not v.record, which drops the keys "constructor" and "prototype": they are tokens of most vocabularies. */
-const record = v.custom<Readonly<Record<string, unknown>>>(
-  (given) => typeof given === "object" && given !== null && !Array.isArray(given),
-);
 const unknownToken = v.optional(v.nullable(v.string()));
 const models = {
-  BPE: v.looseObject({ vocab: record, merges: v.array(v.unknown()), unk_token: unknownToken }),
-  WordPiece: v.looseObject({ vocab: record, unk_token: v.string() }),
+  BPE: v.looseObject({ vocab: anyRecord, merges: v.array(v.unknown()), unk_token: unknownToken }),
+  WordPiece: v.looseObject({ vocab: anyRecord, unk_token: v.string() }),
   Unigram: v.looseObject({
     vocab: v.pipe(
       v.array(v.tuple([v.string(), v.number()])),

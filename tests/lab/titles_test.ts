@@ -264,6 +264,19 @@ test("titles: columns by name, quotes, other line ends, other ways to write a li
   assert.deepEqual(dataset.training.map(({ items }) => items), [[0, 1], [3]]);
 });
 
+test("titles: ids may be called anything", () => {
+  const ids = ["2", "constructor", "__proto__", "prototype"];
+  const titles = ["Blue ink", "Red pen", "Red ink", "Blue pen"];
+  const fields = ids.map((id, i) => `"${id}": "${titles[i]}"`);
+  const dataset = load({
+    "id2name4Rec.json": `{${fields.join(", ")}}`,
+    "train.csv": `${HEADER}1,"[2, constructor]",10\n`,
+    "test.csv": `${HEADER}1,"[constructor, __proto__, prototype]",20\n`,
+  });
+  assert.deepEqual([dataset.items, dataset.titles, dataset.skipped], [ids, titles, []]);
+  assert.deepEqual(dataset.test.map(({ history, target }) => [...history, target]), [[1, 2, 3]]);
+});
+
 test("titles: malformed files are refused with file, line, column and value", () => {
   const train = (rows: string): Files => ({ ...FOLDER, "train.csv": HEADER + rows });
   refuses(
@@ -299,7 +312,12 @@ test("titles: malformed files are refused with file, line, column and value", ()
   refuses(
     { ...FOLDER, "id2name4Rec.json": { "3": 4 } },
     "id2name4Rec.json",
-    /at "3".*string, got 4/,
+    /at "3".*text, got 4/,
+  );
+  refuses(
+    { ...FOLDER, "id2name4Rec.json": { "3": "pen".repeat(4000) } },
+    'id2name4Rec.json at "3"',
+    /it must have at most 10000 characters, got 12000$/,
   );
   refuses({ ...FOLDER, "id2name4Rec.json": '{"3": "x' }, "id2name4Rec.json", /well-formed JSON/);
   const empty = { "2": "", "5": "Red pen", "9": " &nbsp; ", "7": "Blue ink" };
