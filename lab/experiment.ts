@@ -132,7 +132,11 @@ async function trainAndJudge(recipe: Recipe, setting: Setting): Promise<Run> {
     recipe,
     (done, total) => observer.preparing(`loading ${recipe.model}`, done, total),
   );
-  using trainer = new Trainer(dataset, trie, recipe, trained);
+  // A slow tokenizer may take a minute for all prompts.
+  const writing = (done: number, total: number): void =>
+    observer.preparing("writing prompts", done, total);
+  const onProgress = dataset.promptPerTarget ? writing : undefined;
+  using trainer = new Trainer(dataset, trie, recipe, trained, onProgress);
   let seconds = folders?.restore(recipe, trainer) ?? 0;
   while (trainer.epoch < recipe.epochs) {
     const began = performance.now();

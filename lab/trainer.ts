@@ -102,8 +102,17 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
   readonly #step: TrainStep;
   readonly #rate: (step: number) => number;
 
-  /** Trains `trained` on a data set, whose paths `trie` must hold. */
-  constructor(dataset: Dataset, trie: DeviceTrie, recipe: Recipe, trained: Trained<P>) {
+  /**
+   * Trains `trained` on a data set, whose paths `trie` must hold. `onProgress` is told of how many training sequences what the
+   * model reads is made, of how many.
+   */
+  constructor(
+    dataset: Dataset,
+    trie: DeviceTrie,
+    recipe: Recipe,
+    trained: Trained<P>,
+    onProgress?: (done: number, total: number) => void,
+  ) {
     const { model, params } = trained;
     const { device, config } = model;
     const optimizer = new AdamW(params, {
@@ -121,7 +130,7 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
     this.#trained = trained;
     this.optimizer = optimizer;
     this.#recipe = recipe;
-    this.#windows = makeWindows(dataset, trie.trie, recipe.history);
+    this.#windows = makeWindows(dataset, trie.trie, recipe.history, onProgress);
     this.#meter = meter;
     this.targetsPerEpoch = this.#windows.reduce((sum, window) => sum + window.targets, 0);
     this.#accumulate = recipe.accumulate ?? 1;

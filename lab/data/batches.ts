@@ -60,7 +60,8 @@ const ROW_STEP = 16;
  * The windows of all training sequences: at most `historyLength + 1` items each, so that the last is predicted from
  * `historyLength` others, and one window begins with the item that the window before ends with. So every target of a
  * sequence is one exactly once: a window predicts all of its items but those of the sequence's context, a later one all
- * but its first. Where each target has a prompt of its own, it is the only one of a window.
+ * but its first. Where each target has a prompt of its own, it is the only one of a window. `onProgress` is told how many
+ * sequences are done, of how many.
  *
  * @throws {ArgumentError} if `historyLength` is not a positive integer.
  */
@@ -68,17 +69,19 @@ export function makeWindows(
   dataset: Dataset,
   trie: Trie,
   historyLength: number,
+  onProgress?: (done: number, total: number) => void,
 ): Window[] {
   if (!Number.isInteger(historyLength) || historyLength < 1) {
     throw new ArgumentError(
       `Cannot cut training windows: the history length must be a positive integer, got ${historyLength}`,
     );
   }
-  return dataset.training.flatMap((sequence) =>
-    (dataset.promptPerTarget ? each : cut)(sequence, historyLength).map((window) =>
-      windowOf(dataset, trie, window)
-    )
-  );
+  return dataset.training.flatMap((sequence, i) => {
+    const pieces = (dataset.promptPerTarget ? each : cut)(sequence, historyLength);
+    const windows = pieces.map((piece) => windowOf(dataset, trie, piece));
+    onProgress?.(i + 1, dataset.training.length);
+    return windows;
+  });
 }
 
 /** A sequence in pieces that overlap by one item, the first of which has no more context than fits. */

@@ -156,7 +156,10 @@ test("titles: with a prompt every target has its own", () => {
   assert.deepEqual(dataset.training[1], { items: [2, 0], context: 1 });
   const prompt = [13, 5, 10, 9, 7, 6, 4, 7, 12, 11, 10]; // Red: "Blue box"\nNext:
   assert.deepEqual(dataset.prompt([2]), prompt);
-  const windows = makeWindows(dataset, new Trie(dataset.paths), 2);
+  const told: number[][] = [];
+  const tell = (...of: number[]): void => void told.push(of);
+  const windows = makeWindows(dataset, new Trie(dataset.paths), 2, tell);
+  assert.deepEqual(told, [[1, 2], [2, 2]]);
   assert.equal(windows.length, 3 + 1);
   assert.deepEqual([...windows[3].tokens], [...prompt, 1, 3]);
   assert.deepEqual([...windows[3].labels], [...new Array<number>(10).fill(0), 1, 3, 14]);
