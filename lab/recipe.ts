@@ -143,15 +143,29 @@ export function transformerConfig(recipe: Recipe, dataset: Dataset): Transformer
   };
 }
 
-/** The most positions that a model of a data set needs, in training, in searches and in teacher-forced passes. */
+/**
+ * The most positions that a model needs for the sequences and histories of a data set, in training, in searches and in
+ * teacher-forced passes.
+ */
 export function longestInput(dataset: Dataset, historyLength: number): number {
-  const { paths, training, validation, test } = dataset;
-  const item = paths.reduce((best, { length }, i) => (length > paths[best].length ? i : best), 0);
-  const most = [
-    ...training.map(({ items }) => items.length - 1),
-    ...[...validation, ...test].map(({ history }) => history.length),
-  ].reduce((most, length) => Math.max(most, length), 0);
-  const history = new Array<number>(Math.min(historyLength, most)).fill(item);
-  const longest = paths[item].length;
-  return Math.ceil((dataset.prompt(history).length + longest) / 8) * 8 + longest;
+  const { paths, training, validation, test, promptPerTarget } = dataset;
+  const none = dataset.prompt([]).length;
+  // What an item adds to a prompt, which may be more than its path, as that may be cut. Both as the last item and before it.
+  const added = paths.map((_, item) => (dataset.prompt([item, item]).length - none) / 2);
+  let most = 0;
+  /** Takes every history that ends in `items` at `from` or later into account. */
+  const take = (items: readonly number[], from: number): void => {
+    let sum = 0;
+    items.forEach((item, i) => {
+      sum += added[item];
+      if (i >= historyLength) sum -= added[items[i - historyLength]];
+      if (i >= from) most = Math.max(most, sum);
+    });
+  };
+  for (const { items } of training) take(items, 0);
+  for (const { history } of [...validation, ...test]) take(history, history.length - 1);
+  // The tokens of a text are not quite the sum of its parts'.
+  const prompt = none + Math.ceil(most) + (promptPerTarget ? historyLength : 0);
+  const longest = paths.reduce((most, { length }) => Math.max(most, length), 0);
+  return Math.ceil((prompt + longest) / 8) * 8 + longest;
 }

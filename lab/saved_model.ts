@@ -14,7 +14,7 @@ import { withLora } from "../models/lora.ts";
 import { holdsAdapter, loadAdapter } from "./adapter_folder.ts";
 import { loadRun } from "./checkpoint.ts";
 import type { Dataset } from "./data/dataset.ts";
-import { loadModel } from "./model_folder.ts";
+import { loadModel, readConfig } from "./model_folder.ts";
 import { digestOf, longestInput } from "./recipe.ts";
 import { TeacherForcing, type TeacherForcingOptions } from "./teacher_forcing.ts";
 
@@ -103,12 +103,12 @@ async function modelIn(
   folder: string,
   dataset: Dataset,
 ): Promise<{ readonly model: Transformer; readonly params: TransformerParams }> {
-  const { model: base, half, history } = readRecipe(folder);
-  const maxLength = longestInput(dataset, history);
   if (!holdsAdapter(folder)) {
+    const { maxLength } = readConfig(folder);
     const { config, params } = await loadModel(device, folder, { maxLength });
     return { model: new Transformer(device, config), params };
   }
+  const { model: base, half, history } = readRecipe(folder);
   if (base === undefined) {
     throw new CheckpointError(
       `Cannot verify ${folder}: its recipe's model must be the folder of the model that it adapts, ` +
@@ -116,6 +116,7 @@ async function modelIn(
     );
   }
   const weights = half ? "float16" : "float32";
+  const maxLength = longestInput(dataset, history);
   const { config, params } = await loadModel(device, base, { weights, maxLength });
   const { lora, adapter } = loadAdapter(device, folder, config);
   return { model: new Transformer(device, config, lora), params: withLora(params, adapter) };

@@ -21,11 +21,14 @@ const silent: Observer = { preparing() {}, started() {}, training() {}, evaluati
 const run = (args: string, observer: Observer = silent): Promise<Report> =>
   runExperiment(parseOptions(`--device cpu --batch 8 ${args}`.split(" ")), observer);
 
-/** Two dozen titles that share beginnings, 30 users, and a prompt. */
+/** Two dozen titles that share beginnings, two of them very long, 30 users, and a prompt. */
 function titleFolder(): string {
   const colours = ["Red", "Blue", "Dark Green", "Black"];
   const things = ["pen", "ink, 2 oz", "box", "gel pen", "paper &amp; card", "tape"];
   const titles = colours.flatMap((colour) => things.map((thing) => `${colour} ${thing}`));
+  // Both are cut as paths, but not in prompts.
+  titles[3] += " large".repeat(45);
+  titles[10] += " small".repeat(260);
   const windows = Array.from({ length: 30 }, (_, u) => {
     const items = Array.from({ length: 5 }, (_, t) => (5 * u + t * t + 3 * t) % titles.length);
     return { u, ids: items.map((item) => `i${item}`) };
