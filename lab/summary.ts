@@ -168,8 +168,8 @@ function renderScores({ baselines, runs }: Report): string {
 
 /** How far the numbers can be trusted, and how high they could be. */
 function bounds({ best, runs }: Report): string[] {
-  const { users, beams } = runs[0].test;
-  const hr = Math.max(...beams.map((found) => found.hr[10]));
+  const { users } = runs[0].test;
+  const hr = Math.max(...runs.flatMap(({ test }) => test.beams.map((found) => found.hr[10])));
   const lines = [
     `One standard error of a hit rate of ${decimal(hr)} here is ${
       decimal(standardError(hr, users))
@@ -192,7 +192,7 @@ function renderPruning(runs: readonly Run[]): string {
     ({ causes, ...found }) => [
       found.inExactTop,
       found.pruned,
-      decimal(found.pruningRate, 3),
+      decimal(found.inExactTop === 0 ? NaN : found.pruningRate, 3),
       ...[causes.violation, causes.displacement, causes.length, causes.tie],
       decimal(found.certifiedShare, 3),
     ],

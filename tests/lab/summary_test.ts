@@ -93,6 +93,19 @@ test("report: with one beam there is no column of beams", () => {
   ]);
 });
 
+test("report: no rate of no targets, and the error of the best hit rate of all losses", () => {
+  const report = reportOf([10], 3);
+  const [sft, bear] = report.runs;
+  const none = { inExactTop: 0, pruned: 0, pruningRate: 0, ...scores(0) };
+  const beams = sft.test.beams.map((one) => ({ ...one, ...none }));
+  const text = renderReport({
+    ...report,
+    runs: [{ ...sft, test: { ...sft.test, beams } }, bear],
+  });
+  assert.deepEqual(cells(text, "sft")[1].slice(0, 4), ["sft", "0", "0", "-"]);
+  assert.match(text, /One standard error of a hit rate of \.1000 here is \.0300\./);
+});
+
 test("report: the steps that are shown", () => {
   assert.deepEqual(shownSteps(8), [1, 2, 3, 4, 5, 6, 7, 8]);
   assert.deepEqual(shownSteps(9), [1, 2, 3, 5, 8, 9]);
