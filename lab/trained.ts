@@ -9,7 +9,7 @@ import type { Tree } from "../core/tree.ts";
 import type { TransformerConfig } from "../models/transformer.ts";
 import { adapterOf } from "./adapter_training.ts";
 import type { Dataset } from "./data/dataset.ts";
-import { loadModel } from "./model_folder.ts";
+import { loadModel, readConfig } from "./model_folder.ts";
 import { longestInput, type Recipe } from "./recipe.ts";
 import { allOf, fromScratch, type Trained } from "./trainer.ts";
 
@@ -35,13 +35,13 @@ export async function openTrained(
 ): Promise<Trained<Tree>> {
   const { model: folder, half, lora, dropout, seed } = recipe;
   if (folder === undefined) return fromScratch(device, dataset, recipe);
+  checkVocabulary(folder, readConfig(folder), dataset); // before gigabytes are read
   const { config: stored, params } = await loadModel(device, folder, {
     weights: half ? "float16" : "float32",
     maxLength: longestInput(dataset, recipe.history),
     onProgress,
   });
   const config = { ...stored, dropout };
-  checkVocabulary(folder, config, dataset);
   const base = { config, params };
   return lora ? adapterOf(device, base, lora, seed) : allOf(device, base);
 }

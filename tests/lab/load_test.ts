@@ -91,12 +91,15 @@ test("trained: a pretrained model, whole or under an adapter; its sizes are the 
   assert.deepEqual(adapted.model.lora, { targets: ["q"], rank: 2, alpha: 16, dropout: 0.05 });
 });
 
-test("trained: a model whose vocabulary is too small is refused", async () => {
+test("trained: a model whose vocabulary is too small is refused before it is read", async () => {
   const device = cpu();
+  const { heldBytes } = device.stats;
   const dataset = await loadDataset("synthetic"); // has more than 120 tokens
   const options = parseOptions(["--model", LLAMA]);
   await assert.rejects(
     openTrained(device, dataset, recipeOf(options, "msl", dataset, device)),
     /^DataError: Cannot train tests\/golden\/llama-tiny on synthetic: its vocabulary must have .*, got 120; --tokenizer/,
   );
+  assert.equal(device.stats.liveBytes, 0);
+  assert.equal(device.stats.heldBytes, heldBytes);
 });
