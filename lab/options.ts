@@ -10,7 +10,6 @@ import { lossNames } from "../models/losses/loss_by_name.ts";
 import type { DeviceChoice } from "./devices.ts";
 import {
   choice,
-  type Fail,
   flagHelp,
   flagName,
   type Flags,
@@ -24,6 +23,7 @@ import {
   text,
   toggle,
 } from "./flags.ts";
+import { isRate, readBeams, readLosses, readTargets } from "./option_values.ts";
 
 /** What train.ts is told. */
 export interface Options {
@@ -283,32 +283,4 @@ function checkTogether(options: Options, given: ReadonlySet<keyof Options>): voi
     refuse("--kv-heads", "heads must be a multiple of it", `${heads} heads and ${kvHeads}`);
   }
   if (resume && out === undefined) refuse("--resume", "--out must name the folder of the run");
-}
-
-function isRate(x: number): boolean {
-  return x >= 0 && x < 1;
-}
-
-/** An ascending list of widths. */
-function readBeams(given: string, fail: Fail): number[] {
-  const beams = given.split(",").map((part) =>
-    /^\s*[1-9]\d{0,5}\s*$/.test(part) ? Number(part) : fail("a list of integers from 1 to 999999")
-  );
-  const ascending = beams.every((beam, i) => i === 0 || beam > beams[i - 1]);
-  return ascending ? beams : fail("an ascending list without repetition");
-}
-
-function readTargets(given: string, fail: Fail): LoraTarget[] {
-  const names = given.split(",").map((name) =>
-    LORA_TARGETS.find((known) => known === name.trim()) ??
-      fail(`a list of ${LORA_TARGETS.join(", ")}`)
-  );
-  return new Set(names).size === names.length ? names : fail("a list without repetition");
-}
-
-function readLosses(given: string, fail: Fail): LossName[] {
-  const names = given.split(",").map((name) =>
-    lossNames.find((known) => known === name.trim()) ?? fail(`a list of ${lossNames.join(", ")}`)
-  );
-  return new Set(names).size === names.length ? names : fail("a list without repetition");
 }
