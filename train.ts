@@ -18,12 +18,14 @@ import {
   UsageError,
 } from "./mod.ts";
 
+/** What is being shown, if anything is. */
+let bar: Progress | undefined;
+
 /** Prints progress to the standard error, the report to the standard output. */
 async function main(args: readonly string[]): Promise<void> {
   const options = parseOptions(args);
   if (options.help) return console.log(helpText());
 
-  let bar: Progress | undefined;
   const show = (label: string, done: number, total: number, unit = ""): void => {
     bar ??= createProgress({ label, total });
     bar.update(done, {});
@@ -50,6 +52,7 @@ async function main(args: readonly string[]): Promise<void> {
 try {
   await main(process.argv.slice(2));
 } catch (error) {
+  bar?.finish("stopped");
   if (!(error instanceof BeargradError)) throw error;
   console.error(error.message);
   process.exitCode = error instanceof UsageError ? 2 : 1;
