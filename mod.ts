@@ -38,6 +38,7 @@ export * from "./lab/trainer.ts";
 export * from "./lab/verify_model.ts";
 export * from "./lab/verify_report.ts";
 export * from "./lab/data/batches.ts";
+export * from "./lab/data/codes.ts";
 export * from "./lab/data/dataset.ts";
 export * from "./lab/data/describe.ts";
 export * from "./lab/data/limit.ts";

@@ -23,6 +23,7 @@ import {
   text,
   toggle,
 } from "./flags.ts";
+import { CODES, type Codes } from "./data/codes.ts";
 import { isRate, readBeams, readLosses, readTargets } from "./option_values.ts";
 
 /** What train.ts is told. */
@@ -41,6 +42,8 @@ export interface Options {
   readonly limitItems: number | undefined;
   /** Only the first so many users, in training and when judging; all unless told. */
   readonly limitUsers: number | undefined;
+  /** What items are written as. */
+  readonly codes: Codes;
   /** The folder of a model to begin with, in Hugging Face's layout; a fresh one unless told. */
   readonly model: string | undefined;
   /** Whether its weights are kept in half precision. They must then be frozen, so `lora` says what is trained. */
@@ -140,6 +143,7 @@ const FLAGS: Flags<Options> = {
     ...integer(1, undefined, "only the first N users, in training and when judging"),
     shown: "all",
   },
+  codes: choice(CODES, "semantic", "of items: the data's own, one token an item, or shuffled ones"),
   loss: {
     value: "LIST",
     default: ["sft", "msl", "bear"],

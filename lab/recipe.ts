@@ -93,7 +93,8 @@ export function digestOf(dataset: Dataset): string {
 /** How options ask for data to be read. */
 export function readingOf(options: Reading): Reading {
   const { tokenizer, prompt, targets, holdOut, limitItems, limitUsers } = options;
-  const reading = { tokenizer, prompt, targets, holdOut, limitItems, limitUsers };
+  const codes = options.codes === "semantic" ? undefined : options.codes;
+  const reading = { tokenizer, prompt, targets, holdOut, limitItems, limitUsers, codes };
   return Object.fromEntries(Object.entries(reading).filter(([, value]) => value !== undefined));
 }
 

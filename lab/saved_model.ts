@@ -13,6 +13,7 @@ import { TransformerDecoder } from "../models/transformer_decoder.ts";
 import { withLora } from "../models/lora.ts";
 import { holdsAdapter, loadAdapter } from "./adapter_folder.ts";
 import { loadRun } from "./checkpoint.ts";
+import { CODES } from "./data/codes.ts";
 import type { Dataset } from "./data/dataset.ts";
 import { loadModel, readConfig } from "./model_folder.ts";
 import { digestOf, longestInput } from "./recipe.ts";
@@ -32,6 +33,7 @@ const Schema = v.object({
     holdOut: count,
     limitItems: count,
     limitUsers: count,
+    codes: v.optional(v.picklist(CODES)),
   }),
   model: v.optional(v.string()),
   half: v.optional(v.literal(true)),

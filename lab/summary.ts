@@ -124,7 +124,8 @@ export function renderReport(report: Report): string {
 
 function setting({ dataset, options, runs, device, adapter }: Report): string {
   const { users, beams } = runs[0].test;
-  return `${dataset.name}: ${users} test users, ${dataset.items.length} items, ` +
+  return `${dataset.name}: ${users} test users, ${dataset.items.length} items` +
+    `${dataset.codes === undefined ? "" : ` with codes "${dataset.codes}"`}, ` +
     `${beams.length === 1 ? "beam" : "beams"} ${beams.map(({ beam }) => beam).join(", ")}, ` +
     `seed ${options.seed}, ${device} (${adapter})`;
 }

@@ -45,6 +45,8 @@ export interface Dataset {
   readonly items: readonly string[];
   /** What people call item i, where the data set knows it. */
   readonly titles?: readonly string[];
+  /** What items are written as, where it is not what the data set says. */
+  readonly codes?: "item" | "random";
   /** The tokens of item i. Items may share theirs. */
   readonly paths: readonly (readonly number[])[];
   /** The text of each token id. Its length is the vocabulary's size. */

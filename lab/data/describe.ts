@@ -44,6 +44,7 @@ export function describeDataset(dataset: Dataset, trie: Trie): string {
       } tokens an item, ` +
       `vocabulary ${number(tokens.length)}`,
     ],
+    ...(dataset.codes === undefined ? [] : [["codes", WRITTEN[dataset.codes]]]),
     [
       "trie",
       `${counted(trie.nodeCount, "node")}, ${
@@ -60,6 +61,12 @@ export function describeDataset(dataset: Dataset, trie: Trie): string {
     levelTable(trie),
   ].join("\n");
 }
+
+/** Codes that are not the data set's own. */
+const WRITTEN = {
+  item: "one token an item, instead of the data's own",
+  random: "the data's own, dealt out to other items at random",
+} as const;
 
 /** Nodes, choices and the largest number of children that there are to choose from for each token of a path. */
 function levelTable(trie: Trie): string {

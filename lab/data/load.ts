@@ -8,6 +8,7 @@ import { refuse } from "../flags.ts";
 import { loadTemplate } from "../text/template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { join } from "node:path";
+import { type Codes, withCodes } from "./codes.ts";
 import type { Dataset } from "./dataset.ts";
 import { limitDataset } from "./limit.ts";
 import { loadSemanticIds } from "./semantic_ids.ts";
@@ -29,6 +30,8 @@ export interface Reading {
   readonly limitItems?: number;
   /** Only the first so many users. */
   readonly limitUsers?: number;
+  /** What items are written as; `semantic` unless told. */
+  readonly codes?: Codes;
 }
 
 /** Told what is being done, and how much of it. */
@@ -39,7 +42,8 @@ export type ReadingProgress = (what: string, done: number, total: number) => voi
  * With the folder of a pretrained `model`, titles are read with its tokenizer and keep its token ids, unless a tokenizer is
  * named.
  *
- * @throws {UsageError} if the data have no titles and what only titles need is told.
+ * @throws {UsageError} if the data have no titles and what only titles need is told, or if one token an item is asked for
+ * with a prompt or a model, which need text.
  * @throws {DataError} if a file is missing, malformed or contradicts another.
  *
  * @example
@@ -56,11 +60,15 @@ export async function loadDataset(
   model?: string,
   onProgress?: ReadingProgress,
 ): Promise<Dataset> {
-  const { limitItems: items, limitUsers: users } = reading;
+  const { limitItems: items, limitUsers: users, codes = "semantic", prompt } = reading;
+  const text = prompt !== undefined ? "--prompt" : model !== undefined ? "--model" : undefined;
+  if (codes === "item" && text !== undefined) {
+    refuse("--codes item", "it must come without what reads text", text);
+  }
   const dataset = data !== "synthetic" && isTitleFolder(data)
     ? await loadText(data, reading, model, onProgress)
     : withoutText(data, reading);
-  return limitDataset(dataset, { items, users });
+  return withCodes(limitDataset(dataset, { items, users }), codes);
 }
 
 async function loadText(
