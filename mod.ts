@@ -25,6 +25,8 @@ export * from "./lab/devices.ts";
 export * from "./lab/evaluate.ts";
 export * from "./lab/experiment.ts";
 export type { TheoremCount, TheoremId } from "./lab/judge.ts";
+export * from "./lab/loss_module.ts";
+export * from "./lab/loss_probe.ts";
 export * from "./lab/metrics.ts";
 export * from "./lab/model_folder.ts";
 export * from "./lab/options.ts";

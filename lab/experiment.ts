@@ -5,8 +5,6 @@
  */
 import type { Device } from "../core/device.ts";
 import { type DeviceTrie, Trie } from "../models/decode/trie.ts";
-import type { LossName } from "../models/losses/loss.ts";
-import { normalizationOf } from "../models/losses/loss_by_name.ts";
 import { TransformerDecoder } from "../models/transformer_decoder.ts";
 import type { Normalization } from "../ops/trie_log_prob.ts";
 import { bestAttainable, cooccurrence, oracle, popularity } from "./baselines.ts";
@@ -15,6 +13,7 @@ import { loadDataset } from "./data/load.ts";
 import { openDevice } from "./devices.ts";
 import { evaluate, evaluateBaseline, type Evaluation, type ListScores } from "./evaluate.ts";
 import type { Options } from "./options.ts";
+import { type OpenLoss, openLoss } from "./loss_module.ts";
 import { type Recipe, recipeOf } from "./recipe.ts";
 import { RunFolders, runName } from "./run_folders.ts";
 import { summaryOf } from "./summary.ts";
@@ -25,7 +24,7 @@ import { Trainer, type TrainReport } from "./trainer.ts";
 /** One trained and judged model. */
 export interface Run {
   /** The loss it was trained with. */
-  readonly loss: LossName;
+  readonly loss: string;
   /** What the search normalises over: what the loss does. */
   readonly normalization: Normalization;
   /** Steps trained. */
@@ -80,6 +79,7 @@ const KS = [5, 10] as const;
 /**
  * Trains one model per loss, judges all on the test targets, and writes what `--out` asks for.
  *
+ * @throws {DataError} if a module with a loss cannot be used.
  * @throws {DataError} if the data cannot be read or the results cannot be written.
  * @throws {DeviceError} if the device is not there.
  * @throws {CheckpointError} if `--out` holds runs and `--resume` is not given, or the other way round, or they are of
@@ -87,9 +87,11 @@ const KS = [5, 10] as const;
  * @throws {NonFiniteError} if a loss becomes NaN or infinite.
  */
 export async function runExperiment(options: Options, observer: Observer): Promise<Report> {
+  const losses: OpenLoss[] = [];
+  for (const given of options.loss) losses.push(await openLoss(given)); // before data are read
   const dataset = await loadDataset(options.data, options, options.model, observer.preparing);
   const device = await openDevice(options.device, options.threads);
-  const recipes = options.loss.map((loss) => recipeOf(options, loss, dataset, device));
+  const recipes = losses.map((loss) => recipeOf(options, loss, dataset, device));
   const folders = options.out === undefined
     ? undefined
     : new RunFolders(options.out, recipes, options.resume);
@@ -106,8 +108,8 @@ export async function runExperiment(options: Options, observer: Observer): Promi
     ...judgeBaselines(dataset, options),
   };
   const runs: Run[] = [];
-  for (const recipe of recipes) {
-    runs.push(await trainAndJudge(recipe, setting));
+  for (const [i, recipe] of recipes.entries()) {
+    runs.push(await trainAndJudge(recipe, losses[i], setting));
     folders?.writeSummary(summaryOf({ ...report, runs }));
   }
   return { ...report, runs };
@@ -123,7 +125,7 @@ interface Setting {
   readonly observer: Observer;
 }
 
-async function trainAndJudge(recipe: Recipe, setting: Setting): Promise<Run> {
+async function trainAndJudge(recipe: Recipe, loss: OpenLoss, setting: Setting): Promise<Run> {
   const { dataset, device, trie, observer, folders } = setting;
   using _scope = device.arena();
   const trained = await openTrained(
@@ -136,7 +138,7 @@ async function trainAndJudge(recipe: Recipe, setting: Setting): Promise<Run> {
   const writing = (done: number, total: number): void =>
     observer.preparing("writing prompts", done, total);
   const onProgress = dataset.promptPerTarget ? writing : undefined;
-  using trainer = new Trainer(dataset, trie, recipe, trained, onProgress);
+  using trainer = new Trainer(dataset, trie, recipe, trained, { loss, onProgress });
   let seconds = folders?.restore(recipe, trainer) ?? 0;
   while (trainer.epoch < recipe.epochs) {
     const began = performance.now();
@@ -153,11 +155,11 @@ async function trainAndJudge(recipe: Recipe, setting: Setting): Promise<Run> {
   }
   const run: Run = {
     loss: recipe.loss,
-    normalization: normalizationOf(recipe.loss),
+    normalization: loss.normalization,
     steps: trainer.stepsPerEpoch * recipe.epochs,
     trainSeconds: seconds,
     tokensPerSecond: Math.round((trainer.targetsPerEpoch * recipe.epochs) / seconds),
-    test: await judge(trainer, recipe, setting),
+    test: await judge(trainer, recipe, loss.normalization, setting),
   };
   return run;
 }
@@ -165,9 +167,10 @@ async function trainAndJudge(recipe: Recipe, setting: Setting): Promise<Run> {
 async function judge(
   { model, weights }: Trainer,
   recipe: Recipe,
+  normalization: Normalization,
   { options, dataset, device, trie, observer }: Setting,
 ): Promise<Evaluation> {
-  const [normalization, { tau }] = [normalizationOf(recipe.loss), options];
+  const { tau } = options;
   using forcing = new TeacherForcing(device, model, weights, trie, { normalization, tau });
   return await evaluate({
     decoder: new TransformerDecoder(model, weights),

@@ -4,9 +4,9 @@
  * @module
  */
 import { LORA_TARGETS, type LoraTarget } from "../models/lora.ts";
-import type { LossName } from "../models/losses/loss.ts";
 import { lossNames } from "../models/losses/loss_by_name.ts";
 import type { Fail } from "./flags.ts";
+import { isLossPath, lossNameOf } from "./loss_module.ts";
 
 /** A share of what is dropped. */
 export function isRate(x: number): boolean {
@@ -31,10 +31,13 @@ export function readTargets(given: string, fail: Fail): LoraTarget[] {
   return new Set(names).size === names.length ? names : fail("a list without repetition");
 }
 
-/** A list of losses. */
-export function readLosses(given: string, fail: Fail): LossName[] {
-  const names = given.split(",").map((name) =>
-    lossNames.find((known) => known === name.trim()) ?? fail(`a list of ${lossNames.join(", ")}`)
-  );
-  return new Set(names).size === names.length ? names : fail("a list without repetition");
+/** A list of losses: names, and paths of modules. */
+export function readLosses(given: string, fail: Fail): string[] {
+  const losses = given.split(",").map((name) => name.trim());
+  const known = (name: string): boolean => lossNames.some((other) => other === name);
+  if (!losses.every((loss) => known(loss) || isLossPath(loss))) {
+    fail(`a list of ${lossNames.join(", ")}, or of paths of modules`);
+  }
+  const names = new Set(losses.map(lossNameOf)); // by which runs are told apart
+  return names.size === losses.length ? losses : fail("a list without repetition");
 }

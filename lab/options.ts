@@ -5,7 +5,6 @@
  */
 import { MAX_HEAD_SIZE } from "../kernels/attention.ts";
 import { LORA_TARGETS, type LoraTarget } from "../models/lora.ts";
-import type { LossName } from "../models/losses/loss.ts";
 import { lossNames } from "../models/losses/loss_by_name.ts";
 import type { DeviceChoice } from "./devices.ts";
 import {
@@ -56,8 +55,8 @@ export interface Options {
   readonly loraAlpha: number;
   /** Dropout on what an adapter reads. */
   readonly loraDropout: number;
-  /** The losses to compare, one run each. */
-  readonly loss: readonly LossName[];
+  /** The losses to compare, one run each: names, and paths of modules that `openLoss` opens. */
+  readonly loss: readonly string[];
   /** Beam width B of the loss. */
   readonly beam: number;
   /** Beam widths to decode with; that of the loss unless told. */
@@ -148,7 +147,7 @@ const FLAGS: Flags<Options> = {
     value: "LIST",
     default: ["sft", "msl", "bear"],
     shown: "sft,msl,bear",
-    help: `one run each: ${lossNames.join(", ")}`,
+    help: `one run each: ${lossNames.join(", ")}, or the path of a module with a loss of yours`,
     read: readLosses,
   },
   beam: integer(1, 10, "beam width B of the loss"),

@@ -6,10 +6,10 @@
 import { createHash } from "node:crypto";
 import type { Device } from "../core/device.ts";
 import type { LoraConfig } from "../models/lora.ts";
-import type { LossName } from "../models/losses/loss.ts";
 import type { TransformerConfig } from "../models/transformer.ts";
 import { type Dataset, leaveOneOut } from "./data/dataset.ts";
 import type { Reading } from "./data/load.ts";
+import type { LossModule, OpenLoss } from "./loss_module.ts";
 import { readConfig } from "./model_folder.ts";
 import type { Options } from "./options.ts";
 
@@ -23,8 +23,10 @@ export interface Recipe {
   readonly reading: Reading;
   /** The kind of device; bits differ between kinds. */
   readonly device: "cpu" | "webgpu";
-  /** The loss. */
-  readonly loss: LossName;
+  /** The loss's name. */
+  readonly loss: string;
+  /** What is known of its module, where it is a user's own. */
+  readonly lossModule?: LossModule;
   /** Beam width B that the loss aims at. */
   readonly beam: number;
   /** Temperature xi of the margin. */
@@ -105,7 +107,7 @@ export function readingOf(options: Reading): Reading {
  */
 export function recipeOf(
   options: Options,
-  loss: LossName,
+  { name: loss, module: lossModule }: OpenLoss,
   dataset: Dataset,
   device: Device,
 ): Recipe {
@@ -120,6 +122,7 @@ export function recipeOf(
     device: device.kind,
     ...{ loss, beam, xi, lambda, tau, seed, layers, dim, heads, kvHeads, ffn },
     ...{ dropout, history, epochs, batch, accumulate, rate: lr, warmup, decay },
+    ...(lossModule && { lossModule }),
     ...(model !== undefined && { model }),
     ...(half && { half }),
     ...(targets.length > 0 && { lora: { targets, rank, alpha, dropout: loraDropout } }),

@@ -21,7 +21,8 @@ import { TeacherForcing, type TeacherForcingOptions } from "./teacher_forcing.ts
 
 const count = v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)));
 const Schema = v.object({
-  loss: v.picklist(lossNames),
+  loss: v.string(),
+  lossModule: v.optional(v.object({ normalization: v.picklist(["children", "vocabulary"]) })),
   beam: v.number(),
   tau: v.number(),
   history: v.number(),
@@ -62,6 +63,14 @@ export function readRecipe(folder: string): JudgedRecipe {
     throw new CheckpointError(
       `Cannot verify ${folder}: its recipe's ${v.getDotPath(issue)} must be ${issue.expected}, ` +
         `got ${issue.received}`,
+    );
+  }
+  const { loss, lossModule } = parsed.output;
+  if (lossModule === undefined && !lossNames.some((name) => name === loss)) {
+    throw new CheckpointError(
+      `Cannot verify ${folder}: its recipe's loss must be one of ${
+        lossNames.join(", ")
+      }, got ${loss}`,
     );
   }
   return parsed.output;

@@ -12,7 +12,7 @@ import type { Tree } from "../core/tree.ts";
 import { AdamW, hyperOf } from "../models/adamw.ts";
 import type { SpecialTokens } from "../models/checkpoint_config.ts";
 import type { DeviceTrie } from "../models/decode/trie.ts";
-import { lossByName } from "../models/losses/loss_by_name.ts";
+import { type NamedLoss, namedLoss } from "../models/losses/loss_by_name.ts";
 import { Meter } from "../models/meter.ts";
 import { cosineSchedule } from "../models/schedule.ts";
 import {
@@ -77,6 +77,14 @@ export function allOf(
   return { model: new Transformer(device, config), params, weights: (params) => params };
 }
 
+/** What a {@link Trainer} can be told. */
+export interface TrainerOptions {
+  /** The recipe's loss; of this project's the one that has its name unless told. */
+  readonly loss?: NamedLoss;
+  /** Told of how many training sequences what the model reads is made, of how many. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
 /** A model in training: parameters, optimiser state, and the step that changes them. */
 export class Trainer<P extends Tree = Tree> implements Disposable {
   /** The decoder. */
@@ -103,15 +111,16 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
   readonly #rate: (step: number) => number;
 
   /**
-   * Trains `trained` on a data set, whose paths `trie` must hold. `onProgress` is told of how many training sequences what the
-   * model reads is made, of how many.
+   * Trains `trained` on a data set, whose paths `trie` must hold.
+   *
+   * @throws {ArgumentError} if `accumulate` is not a positive integer, or for the reasons of the loss.
    */
   constructor(
     dataset: Dataset,
     trie: DeviceTrie,
     recipe: Recipe,
     trained: Trained<P>,
-    onProgress?: (done: number, total: number) => void,
+    { loss: named = namedLoss(recipe.loss), onProgress }: TrainerOptions = {},
   ) {
     const { model, params } = trained;
     const { device, config } = model;
@@ -121,7 +130,7 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
       clipNorm: CLIP_NORM,
     });
     const meter = new Meter(device);
-    const loss = lossByName(recipe.loss, recipe);
+    const loss = named.make(recipe);
 
     const { bos, eos } = dataset;
     this.tokens = { bos, eos };

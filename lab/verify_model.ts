@@ -8,11 +8,11 @@ import { ArgumentError } from "../core/errors.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
 import { certifiedCount, LevelCounts, pathSteps } from "../models/decode/certificates.ts";
 import { margins, type NodeLogits } from "../models/decode/pruning.ts";
-import { normalizationOf } from "../models/losses/loss_by_name.ts";
 import type { Normalization } from "../ops/trie_log_prob.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "./data/dataset.ts";
 import { loadDataset } from "./data/load.ts";
 import { type BeamEvaluation, evaluate } from "./evaluate.ts";
+import { normalizationOf } from "./loss_module.ts";
 import { noCounts, STATEMENTS, type TheoremCount, type TheoremId } from "./judge.ts";
 import { checkData, type OpenModel, openModel, readRecipe } from "./saved_model.ts";
 import { type Budget, judgeUser, type UserFacts, verdictOf } from "./verify_user.ts";
@@ -144,7 +144,7 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
   checkData(options.checkpoint, recipe, dataset);
   const { tau, history } = recipe;
   const beam = options.beam ?? recipe.beam;
-  const normalization = normalizationOf(recipe.loss);
+  const normalization = normalizationOf(recipe);
   const cases = evaluationCases(dataset, "test", history, options.limitUsers);
   const report = (done: number): void => options.onProgress?.(done, 2 * cases.length);
 

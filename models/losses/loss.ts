@@ -11,7 +11,10 @@ import { sum } from "../../ops/reduce.ts";
 import { weightedMean } from "../../ops/weighted_mean.ts";
 import type { DeviceTrie } from "../decode/trie.ts";
 
-/** The tokens that a batch's N rows of logits are to predict. */
+/**
+ * The tokens that a batch's N rows of logits are to predict. The rows of an item follow one another, from the one at the
+ * root to the one of its last token.
+ */
 export interface Targets {
   /** The catalogue. */
   readonly trie: DeviceTrie;
@@ -19,6 +22,45 @@ export interface Targets {
   readonly nodes: Tensor;
   /** The token: int32 (N); any valid one where the node is -1. */
   readonly labels: Tensor;
+  /** Sampled items beside some of the targets; for a loss that needs them. */
+  readonly rivals?: Rivals;
+  /**
+   * Float (N): log theta_t of a beam search beside the row of the target's t-th token; `MASKED` (-1e30) where there was no search,
+   * or nothing was pruned. For a loss that needs them.
+   */
+  readonly thresholds?: Tensor;
+  /** What a loss that needs it carries from step to step, float, written in place as the moments of an optimiser are. */
+  readonly state?: Tensor;
+}
+
+/**
+ * Items that compete with W of the batch's targets, K with each: what the model says of their tokens after the same history. D
+ * is the length of the catalogue's longest path.
+ */
+export interface Rivals {
+  /** W K D rows: those of rival k of target w at its t-th token, then the next token, rival and target. */
+  readonly logits: Logits;
+  /** int32 (W K D): the node whose children the token is one of; -1 beyond the rival's last token. */
+  readonly nodes: Tensor;
+  /** int32 (W K D): the token. */
+  readonly labels: Tensor;
+  /** int32 (W D): the row of the batch with the target's t-th token; -1 beyond its last, and where there is no target. */
+  readonly rows: Tensor;
+  /**
+   * Float (W, K, D): log kappa_t where the rival's prefix of t tokens counts, `MASKED` (-1e30) where it is the target's, another
+   * rival's before it, or there is none. kappa_t is the number of other prefixes of that length by the number that count.
+   */
+  readonly logScales: Tensor;
+}
+
+/** What a loss must be given beside logits, nodes and labels. */
+export interface LossNeeds {
+  /** Rivals of one target of each window. */
+  readonly rivals?: true;
+  /** Thresholds of a beam search for one target of each window. */
+  readonly thresholds?: true;
+  /** The elements of its state before the first step. */
+  readonly state?: readonly number[];
 }
 
 /**
@@ -34,7 +76,7 @@ export interface Targets {
  */
 export type Loss = (logits: Logits, targets: Targets) => Tensor;
 
-/** The name of a loss; "bear" is its released form. */
+/** The name of a loss of this project; "bear" is its released form. */
 export type LossName = "sft" | "msl" | "bear" | "bear-paper" | "bear-convex";
 
 /** The mean over the target tokens of a batch, or the sum. */

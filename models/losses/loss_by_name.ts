@@ -6,7 +6,7 @@
 import { ArgumentError } from "../../core/errors.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { bear } from "./bear.ts";
-import type { Loss, LossName } from "./loss.ts";
+import type { Loss, LossName, LossNeeds } from "./loss.ts";
 import { msl } from "./msl.ts";
 import { sft } from "./sft.ts";
 
@@ -22,26 +22,75 @@ export interface LossOptions {
   readonly beam?: number;
 }
 
-/** A row of the table. */
-interface NamedLoss {
-  /** What its probabilities sum to 1 over. */
+/** A loss that has a name, and what there is to know of it before it is made. */
+export interface NamedLoss {
+  /** Its name. */
+  readonly name: string;
+  /** What its probabilities sum to 1 over. A model is decoded under the normalisation that it was trained with. */
   readonly normalization: Normalization;
+  /** What it must be given beside logits, nodes and labels. */
+  readonly needs: LossNeeds;
+  /** The options that it heeds. */
+  readonly reads: readonly (keyof LossOptions)[];
+  /** Makes it. */
   make(options: LossOptions): Loss;
 }
 
-const LOSSES: Readonly<Record<LossName, NamedLoss>> = {
-  sft: { normalization: "vocabulary", make: ({ tau }) => sft({ tau }) },
-  msl: { normalization: "children", make: ({ tau }) => msl({ tau }) },
-  bear: { normalization: "children", make: (o) => bear({ ...o, form: "released" }) },
-  "bear-paper": { normalization: "children", make: (o) => bear({ ...o, form: "paper" }) },
-  "bear-convex": { normalization: "children", make: (o) => bear({ ...o, form: "convex" }) },
+type Row = Omit<NamedLoss, "name" | "needs"> & { readonly needs?: LossNeeds };
+
+const BEAR = ["tau", "xi", "lambda", "beam"] as const;
+
+const LOSSES: Readonly<Record<LossName, Row>> = {
+  sft: { normalization: "vocabulary", reads: ["tau"], make: ({ tau }) => sft({ tau }) },
+  msl: { normalization: "children", reads: ["tau"], make: ({ tau }) => msl({ tau }) },
+  bear: {
+    normalization: "children",
+    reads: BEAR,
+    make: (o) => bear({ ...bearOptions(o), form: "released" }),
+  },
+  "bear-paper": {
+    normalization: "children",
+    reads: BEAR,
+    make: (o) => bear({ ...bearOptions(o), form: "paper" }),
+  },
+  "bear-convex": {
+    normalization: "children",
+    reads: BEAR,
+    make: (o) => bear({ ...bearOptions(o), form: "convex" }),
+  },
 };
+
+const bearOptions = ({ tau, xi, lambda, beam }: LossOptions): LossOptions => (
+  { tau, xi, lambda, beam }
+);
 
 /** The names of all losses. */
 export const lossNames = Object.keys(LOSSES) as readonly LossName[];
 
 /**
- * A loss by its name: "sft", "msl", "bear" (released), "bear-paper" or "bear-convex".
+ * A loss by its name, not made yet: "sft", "msl", "bear" (released), "bear-paper" or "bear-convex".
+ *
+ * @throws {ArgumentError} if there is no such loss.
+ *
+ * @example
+ * ```ts
+ * import { namedLoss } from "beargrad";
+ *
+ * const { normalization, needs, reads } = namedLoss("sft");
+ * console.log(normalization, needs, reads); // vocabulary {} ["tau"]
+ * ```
+ */
+export function namedLoss(name: string): NamedLoss {
+  if (!Object.hasOwn(LOSSES, name)) {
+    throw new ArgumentError(
+      `Cannot make a loss: its name must be one of ${lossNames.join(", ")}, got ${name}`,
+    );
+  }
+  return { name, needs: {}, ...LOSSES[name as LossName] };
+}
+
+/**
+ * A loss by its name.
  *
  * @throws {ArgumentError} if there is no such loss, or for the reasons of the loss itself.
  *
@@ -54,25 +103,5 @@ export const lossNames = Object.keys(LOSSES) as readonly LossName[];
  * ```
  */
 export function lossByName(name: string, options: LossOptions = {}): Loss {
-  if (!Object.hasOwn(LOSSES, name)) {
-    throw new ArgumentError(
-      `Cannot make a loss: its name must be one of ${lossNames.join(", ")}, got ${name}`,
-    );
-  }
-  const { tau, xi, lambda, beam } = options;
-  return LOSSES[name as LossName].make({ tau, xi, lambda, beam });
-}
-
-/**
- * What a loss normalises over. A model is decoded under the normalisation that it was trained with.
- *
- * @example
- * ```ts
- * import { normalizationOf } from "beargrad";
- *
- * console.log(normalizationOf("sft"), normalizationOf("bear")); // vocabulary children
- * ```
- */
-export function normalizationOf(loss: LossName): Normalization {
-  return LOSSES[loss].normalization;
+  return namedLoss(name).make(options);
 }

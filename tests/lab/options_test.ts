@@ -136,7 +136,9 @@ const BAD: readonly [args: string, message: string][] = [
   ["--device gpu", "Cannot use --device: it must be one of auto, webgpu, cpu, got gpu"],
   [
     "--loss sft,bpr",
-    `Cannot use --loss: it must be a list of ${lossNames.join(", ")}, got sft,bpr`,
+    `Cannot use --loss: it must be a list of ${
+      lossNames.join(", ")
+    }, or of paths of modules, got sft,bpr`,
   ],
   ["--loss sft,sft", "Cannot use --loss: it must be a list without repetition, got sft,sft"],
   ["--resume", "Cannot use --resume: --out must name the folder of the run, got none"],

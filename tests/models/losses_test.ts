@@ -9,7 +9,7 @@ import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { bear } from "../../models/losses/bear.ts";
 import type { Loss } from "../../models/losses/loss.ts";
-import { lossByName, lossNames, normalizationOf } from "../../models/losses/loss_by_name.ts";
+import { lossByName, lossNames, namedLoss } from "../../models/losses/loss_by_name.ts";
 import { msl } from "../../models/losses/msl.ts";
 import { sft } from "../../models/losses/sft.ts";
 import { sum } from "../../ops/reduce.ts";
@@ -249,7 +249,7 @@ test("losses: a token outside the trie matters to those that normalise over the 
       await run(device, lossByName(name), batch(0)),
       await run(device, lossByName(name), batch(3)),
     ];
-    assert.equal(value !== other.value, normalizationOf(name) === "vocabulary", name);
+    assert.equal(value !== other.value, namedLoss(name).normalization === "vocabulary", name);
   }
 });
 

@@ -1,0 +1,114 @@
+/** A loss of a user's own: out of a module, in a run, and what is refused. */
+import assert from "node:assert/strict";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { ArgumentError, CheckpointError, DataError, UsageError } from "../../core/errors.ts";
+import { runExperiment } from "../../lab/experiment.ts";
+import type { Observer, Report } from "../../lab/experiment.ts";
+import { normalizationOf, openLoss } from "../../lab/loss_module.ts";
+import { parseOptions } from "../../lab/options.ts";
+import { verifyModel } from "../../lab/verify_model.ts";
+import { emptyFolder, smallFolder } from "./small_folder.ts";
+
+const MOD = JSON.stringify(pathToFileURL(resolve("mod.ts")).href);
+
+/** The README's loss. */
+const HINGE =
+  `import { add, type Loss, type LossOptions, mean, relu, sub, trieLogProb } from ${MOD};
+
+/** A hinge on the pruning margin: 0 once the token leads the B-th best sibling by one nat. */
+export function hinge({ beam = 10, tau = 1 }: LossOptions): Loss {
+  return (logits, { trie, nodes, labels }) => {
+    const options = { beam, tau, normalization: "children" } as const;
+    const { logProb, logBeta } = trieLogProb(logits, trie, nodes, labels, options);
+    return mean(relu(add(1, sub(logBeta, logProb))));
+  };
+}
+`;
+
+function moduleOf(text: string, name = "mine.ts"): string {
+  const path = join(emptyFolder(), name);
+  writeFileSync(path, text);
+  return path;
+}
+
+const silent: Observer = { preparing() {}, started() {}, training() {}, evaluating() {} };
+const DATA = smallFolder();
+const SMALL = ["--layers", "1", "--dim", "16", "--heads", "2", "--ffn", "32", "--batch", "8"];
+
+function run(...args: readonly string[]): Promise<Report> {
+  const all = ["--data", DATA, "--device", "cpu", ...SMALL, "--epochs", "1", ...args];
+  return runExperiment(parseOptions(all), silent);
+}
+
+test("a loss out of a module is opened", async () => {
+  const path = moduleOf(HINGE);
+  const { name, normalization, make, module } = await openLoss(path);
+  assert.deepEqual([name, normalization, typeof make({})], ["mine", "children", "function"]);
+  assert.match(module?.digest ?? "", /^[0-9a-f]{16}$/);
+  const other = await openLoss(moduleOf(`${HINGE}export const normalization = "vocabulary";`));
+  assert.equal(other.normalization, "vocabulary");
+  assert.notEqual(other.module?.digest, module?.digest);
+  assert.equal(normalizationOf({ loss: "other", lossModule: other.module }), "vocabulary");
+  assert.equal((await openLoss("bear")).module, undefined);
+});
+
+test("a run with a loss out of a module beside others, its folder, and its theorems", async () => {
+  const out = emptyFolder();
+  const path = moduleOf(HINGE);
+  const report = await run("--loss", `msl,${path}`, "--out", out);
+  assert.deepEqual(report.runs.map((r) => [r.loss, r.normalization]), [
+    ["msl", "children"],
+    ["mine", "children"],
+  ]);
+  const folder = join(out, "mine-seed0");
+  const state = readFileSync(join(folder, "state.safetensors")).toString("latin1");
+  assert.match(state, /lossModule/);
+  const found = await verifyModel({ checkpoint: folder, data: DATA, limitUsers: 10 });
+  assert.deepEqual([found.loss, found.normalization, found.violations], ["mine", "children", 0]);
+
+  appendFileSync(path, "// changed");
+  await assert.rejects(
+    run("--loss", `msl,${path}`, "--out", out, "--resume"),
+    (error) =>
+      error instanceof CheckpointError && /lossModule\.digest must be that/.test(error.message),
+  );
+});
+
+test("modules that are not one loss are refused", async () => {
+  const refused: readonly [text: string, message: RegExp][] = [
+    ["export const = ;", /^Cannot use the loss .*: it must be a module that can be imported, got /],
+    ["throw new Error('no');", /can be imported, got Error: no$/],
+    ["export const x = 1;", /it must export exactly one function, .*, got none$/],
+    ["export const a = () => 1, b = () => 2;", /exactly one function, .*, got a, b$/],
+    ["export const a = () => 1;", /give a loss, .* => a scalar tensor, got 1$/],
+    ["export const a = () => () => 1;", /give a loss, .* must be a tensor, got a number$/],
+    ["export const a = () => (logits) => logits;", /scalar, got 9 elements$/],
+    ["export const a = (logits, { nodes }) => nodes;", /give a loss, .*, got TypeError: /],
+    ["export const a = () => { throw 5; };", /give a loss, .*, got 5$/],
+    [`${HINGE}export const normalization = "all";`, /its normalization must be .*, got all$/],
+  ];
+  for (const [text, message] of refused) {
+    await assert.rejects(openLoss(moduleOf(text)), (error) => {
+      assert.ok(error instanceof DataError, `${error}`);
+      assert.match(error.message, message);
+      assert.ok(!error.message.includes("\n"));
+      return true;
+    });
+  }
+  const missing =
+    /Cannot use the loss .*none\.ts: it must be the path of a module, got no such file$/;
+  await assert.rejects(openLoss(join(emptyFolder(), "none.ts")), missing);
+  await assert.rejects(openLoss(moduleOf(HINGE, "bear.ts")), /named as a loss .*, got bear$/);
+  await assert.rejects(openLoss("hinge"), ArgumentError);
+});
+
+test("lists of losses: names and paths, told apart by their names", () => {
+  const { loss } = parseOptions(["--loss", "msl, ./mine.ts,a/b.js"]);
+  assert.deepEqual(loss, ["msl", "./mine.ts", "a/b.js"]);
+  for (const list of ["mine", "msl,msl", "./a.ts,b/a.ts", "msl,", ""]) {
+    assert.throws(() => parseOptions(["--loss", list]), UsageError, list);
+  }
+});
