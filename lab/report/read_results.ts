@@ -1,0 +1,104 @@
+/**
+ * Reads the folders that comparisons leave behind.
+ *
+ * @module
+ */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { DataError } from "../../core/errors.ts";
+import { type BaselineResults, RESULT, type RunResult } from "../compare/run_result.ts";
+import { fileError, isPresent } from "../files.ts";
+import { readJson, refuseFile } from "../folder_files.ts";
+import { checkBaselinesOf, comparable, type SourcedRun } from "./comparable.ts";
+import {
+  baselineResults,
+  checkBaselines,
+  checkRun,
+  type Complain,
+  runResult,
+} from "./result_schema.ts";
+
+/** The name of the file with the baselines. */
+const BASELINES = "baselines.json";
+
+/** What folders hold. */
+export interface Results {
+  /** The runs, each once. */
+  readonly runs: readonly RunResult[];
+  /** The baselines, if there are any. */
+  readonly baselines: BaselineResults | undefined;
+}
+
+/**
+ * The runs of some folders, `FOLDER/RUN/result.json`, and their baselines, `FOLDER/baselines.json`, as of one comparison.
+ *
+ * @throws {DataError} if a folder holds no finished run, a file is missing or malformed, or runs cannot be compared.
+ */
+export function readResults(folders: readonly string[]): Results {
+  const found = folders.flatMap(readRuns);
+  const runs = comparable(found);
+  let baselines: BaselineResults | undefined;
+  let first = "";
+  for (const folder of folders) {
+    const next = readBaselines(folder);
+    if (next === undefined) continue;
+    checkBaselinesOf(runs, next, join(folder, BASELINES));
+    if (baselines !== undefined && !isDeepStrictEqual(baselines, next)) {
+      throw new DataError(
+        `Cannot use ${join(folder, BASELINES)}: it must say what ${first} says, got something else`,
+      );
+    }
+    if (baselines === undefined) first = join(folder, BASELINES);
+    baselines ??= next;
+  }
+  return { runs, baselines };
+}
+
+function readRuns(folder: string): SourcedRun[] {
+  const runs = namesIn(folder)
+    .filter((name) => isPresent(join(folder, name, RESULT)))
+    .map((name): SourcedRun => {
+      const source = join(folder, name);
+      return { source, run: readRun(source) };
+    });
+  if (runs.length > 0) return runs;
+  throw new DataError(
+    `Cannot report on ${folder}: it must hold finished runs, RUN/${RESULT}, got none`,
+  );
+}
+
+/** What is in a folder, in an order that does not depend on the system. */
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).sort();
+  } catch (error) {
+    throw fileError("read", folder, error);
+  }
+}
+
+/**
+ * The result in a run's folder.
+ *
+ * @throws {DataError} if it is missing or malformed.
+ */
+export function readRun(folder: string): RunResult {
+  const found = readJson(folder, RESULT, runResult);
+  const complain = complaint(folder, RESULT);
+  if (found === undefined) {
+    return refuseFile(folder, RESULT, "the file must be there", "no such file");
+  }
+  const run = found as unknown as RunResult; // the schema leaves names of losses open
+  checkRun(run, complain);
+  return run;
+}
+
+function readBaselines(folder: string): BaselineResults | undefined {
+  const found = readJson(folder, BASELINES, baselineResults);
+  if (found !== undefined) checkBaselines(found, complaint(folder, BASELINES));
+  return found;
+}
+
+function complaint(folder: string, file: string): Complain {
+  return (place, ...what) => refuseFile(folder, `${file} at "${place}"`, ...what);
+}

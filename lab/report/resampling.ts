@@ -1,0 +1,163 @@
+/**
+ * The bootstrap of users and seeds.
+ *
+ * Every run is judged on the same users, so users and seeds are crossed: both are resampled, each by itself (the pigeonhole
+ * bootstrap; Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2), 2007). All variants meet the same resamples, which pairs them. With one
+ * seed only users are resampled, and the interval says nothing about training again.
+ *
+ * @module
+ */
+import { foldIn, keyOf, threefryInto } from "../../core/random.ts";
+import { type Estimate, percentileInterval } from "./statistics.ts";
+
+/** A value for each user; those that are not named are 0. */
+export interface UserValues {
+  /** Users with a value, each once. */
+  readonly users: Int32Array;
+  /** Their values. */
+  readonly values: Float64Array;
+}
+
+/** Sums over users, of one run: as it is, and in each resample of the users. */
+export interface Sums {
+  /** Over the users as they are. */
+  readonly total: number;
+  /** By resample. */
+  readonly resampled: Float64Array;
+}
+
+/** Resamples unless told. */
+export const RESAMPLES = 2_000;
+
+/** What {@link resampledSums} is told. */
+export interface ResamplingOptions {
+  /** Resamples; 2,000 unless told. */
+  readonly resamples?: number;
+  /** Where random numbers start; 0 unless told. */
+  readonly seed?: number;
+  /** Told how many resamples are done, of how many. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Resamples between two reports of progress. */
+const CHUNK = 50;
+
+/** The sums of many values by user in the same resamples of `users` users. */
+export function resampledSums(
+  series: readonly UserValues[],
+  users: number,
+  { resamples = RESAMPLES, seed = 0, onProgress }: ResamplingOptions = {},
+): Sums[] {
+  const [key0, key1] = foldIn(keyOf(seed), 0);
+  const words = new Uint32Array(2);
+  const times = new Float64Array(users); // how often a user is drawn
+  const sums = series.map(() => new Float64Array(resamples));
+  for (let r = 0; r < resamples; r++) {
+    times.fill(0);
+    for (let i = 0; i < users; i += 2) {
+      threefryInto(words, key0, key1, r, i);
+      times[Math.floor((words[0] * users) / 2 ** 32)]++;
+      if (i + 1 < users) times[Math.floor((words[1] * users) / 2 ** 32)]++;
+    }
+    for (let s = 0; s < series.length; s++) sums[s][r] = weighted(series[s], times);
+    if ((r + 1) % CHUNK === 0 || r + 1 === resamples) onProgress?.(r + 1, resamples);
+  }
+  return series.map(({ values }, s) => ({
+    total: values.reduce((sum, x) => sum + x, 0),
+    resampled: sums[s],
+  }));
+}
+
+function weighted({ users, values }: UserValues, times: Float64Array): number {
+  let sum = 0;
+  for (let n = 0; n < users.length; n++) sum += times[users[n]] * values[n];
+  return sum;
+}
+
+/** Of some runs with different seeds, their sums, in the same order of seeds wherever they are compared. */
+export type SeedSums = readonly Sums[];
+
+/** How often resample r draws each of `seeds` seeds: entry r * seeds + s. */
+function seedTimes(seeds: number, resamples: number): Float64Array {
+  const times = new Float64Array(resamples * seeds);
+  if (seeds === 1) return times.fill(1);
+  const [key0, key1] = foldIn(keyOf(0), 1);
+  const words = new Uint32Array(2);
+  for (let r = 0; r < resamples; r++) {
+    for (let s = 0; s < seeds; s++) {
+      threefryInto(words, key0, key1, r, s);
+      times[r * seeds + Math.floor((words[0] * seeds) / 2 ** 32)]++;
+    }
+  }
+  return times;
+}
+
+/** Sums over seeds of sums over users: as they are, and by resample. */
+function overSeeds(sums: SeedSums, seeds: "resampled" | "kept"): Sums {
+  const resamples = sums[0].resampled.length;
+  const times = seeds === "kept" ? undefined : seedTimes(sums.length, resamples);
+  const resampled = new Float64Array(resamples);
+  for (let r = 0; r < resamples; r++) {
+    sums.forEach((sum, s) => {
+      resampled[r] += (times?.[r * sums.length + s] ?? 1) * sum.resampled[r];
+    });
+  }
+  return { total: sums.reduce((sum, { total }) => sum + total, 0), resampled };
+}
+
+/** A mean over users and seeds. */
+export function meanEstimate(sums: SeedSums, users: number): Estimate {
+  const { total, resampled } = overSeeds(sums, "resampled");
+  const n = users * sums.length;
+  return percentileInterval(total / n, resampled.map((sum) => sum / n));
+}
+
+/**
+ * The difference of two means over users and the same seeds; with `seeds` "kept" only users are resampled, and the interval
+ * is for these trained models.
+ */
+export function differenceEstimate(
+  sums: SeedSums,
+  baseline: SeedSums,
+  users: number,
+  seeds: "resampled" | "kept" = "resampled",
+): Estimate {
+  const [a, b] = [overSeeds(sums, seeds), overSeeds(baseline, seeds)];
+  const n = users * sums.length;
+  return percentileInterval(
+    (a.total - b.total) / n,
+    a.resampled.map((sum, r) => (sum - b.resampled[r]) / n),
+  );
+}
+
+/** A rate of counts: the sum of the parts by the sum of the wholes. */
+export interface RateSums {
+  /** What is counted. */
+  readonly parts: SeedSums;
+  /** What it is a share of. */
+  readonly wholes: SeedSums;
+}
+
+function rates({ parts, wholes }: RateSums): Sums {
+  const [part, whole] = [overSeeds(parts, "resampled"), overSeeds(wholes, "resampled")];
+  const ratio = (x: number, of: number): number => of === 0 ? NaN : x / of;
+  return {
+    total: ratio(part.total, whole.total),
+    resampled: part.resampled.map((sum, r) => ratio(sum, whole.resampled[r])),
+  };
+}
+
+/** A rate over users and seeds; NaN where there is nothing that it could be a share of. */
+export function rateEstimate(sums: RateSums): Estimate {
+  const { total, resampled } = rates(sums);
+  return percentileInterval(total, resampled);
+}
+
+/** The difference of two rates over users and the same seeds. */
+export function rateDifference(sums: RateSums, baseline: RateSums): Estimate {
+  const [a, b] = [rates(sums), rates(baseline)];
+  return percentileInterval(
+    a.total - b.total,
+    a.resampled.map((rate, r) => rate - b.resampled[r]),
+  );
+}

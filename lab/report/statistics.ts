@@ -1,0 +1,147 @@
+/**
+ * Intervals and tests for comparisons, as pure functions. They are exact, or draw from counter-based random numbers of a fixed
+ * seed, so that the same results give the same report.
+ *
+ * @module
+ */
+import { bisect, mean, quantileSorted, sampleStandardDeviation } from "simple-statistics";
+import { foldIn, keyOf, threefryInto } from "../../core/random.ts";
+
+/** A number with an interval that says how sure it is; NaN where the data do not tell. */
+export interface Estimate {
+  /** The number. */
+  readonly value: number;
+  /** The lower end. */
+  readonly low: number;
+  /** The upper end. */
+  readonly high: number;
+}
+
+/** How sure intervals are. */
+export const LEVEL = 0.95;
+
+/** Sign flips that are drawn where there are too many to try all. */
+const FLIPS = 10_000;
+
+/** Differences whose sign flips are all tried: 2^12 of them. */
+const EXACT = 12;
+
+/** The normal quantile of {@link LEVEL}. */
+const Z = 1.959963984540054;
+
+/**
+ * The interval between the 2.5 % and the 97.5 % quantile of resampled values (the percentile method). Resamples in which the
+ * value does not exist are NaN and left out; without any the interval is NaN.
+ */
+export function percentileInterval(value: number, resampled: Iterable<number>): Estimate {
+  const sorted = Float64Array.from(resampled).filter((x) => !Number.isNaN(x)).sort();
+  if (sorted.length === 0 || Number.isNaN(value)) return { value, low: NaN, high: NaN };
+  const tail = (1 - LEVEL) / 2;
+  const given = Array.from(sorted);
+  return { value, low: quantileSorted(given, tail), high: quantileSorted(given, 1 - tail) };
+}
+
+/** What {@link signFlipTest} finds. */
+export interface SignFlipTest {
+  /** Two-sided. */
+  readonly p: number;
+  /** The least p that so many differences can give. */
+  readonly least: number;
+  /** Whether every assignment of signs was tried. */
+  readonly exact: boolean;
+}
+
+/**
+ * A paired permutation test. If a pair's two sides are exchangeable, its difference is as likely with the other sign; p is
+ * the share of assignments of signs whose sum is at least as far from 0 as the sum that was found. Differences of 0 have no
+ * sign and change nothing. All assignments of up to 12 others are tried; beyond that 10,000 are drawn, and the one that was
+ * found counts as one more, so p is never 0.
+ */
+export function signFlipTest(differences: Iterable<number>): SignFlipTest {
+  const given = Float64Array.from(differences).filter((d) => d !== 0);
+  const found = Math.abs(given.reduce((sum, d) => sum + d, 0));
+  // Sums of the same numbers in another order may differ by rounding.
+  const bound = found - 1e-9 * given.reduce((sum, d) => sum + Math.abs(d), 0);
+  const exact = given.length <= EXACT;
+  const flips = exact ? 2 ** given.length : FLIPS;
+  const reached = exact ? reachedByAll(given, bound) : reachedByDraws(given, bound);
+  const p = exact ? reached / flips : (reached + 1) / (flips + 1);
+  return { p, least: exact ? Math.min(1, 2 / flips) : 1 / (flips + 1), exact };
+}
+
+function reachedByAll(given: Float64Array, bound: number): number {
+  let reached = 0;
+  for (let signs = 0; signs < 2 ** given.length; signs++) {
+    let sum = 0;
+    for (let i = 0; i < given.length; i++) sum += (signs >> i) & 1 ? -given[i] : given[i];
+    if (Math.abs(sum) >= bound) reached++;
+  }
+  return reached;
+}
+
+function reachedByDraws(given: Float64Array, bound: number): number {
+  const [key0, key1] = foldIn(keyOf(0), 0xf11b);
+  const words = new Uint32Array(2);
+  let reached = 0;
+  for (let flip = 0; flip < FLIPS; flip++) {
+    let sum = 0;
+    for (let i = 0, signs = 0; i < given.length; i++, signs >>>= 1) {
+      if (i % 64 === 0) threefryInto(words, key0, key1, flip, i);
+      if (i % 32 === 0) signs = words[(i >> 5) & 1];
+      sum += (1 - 2 * (signs & 1)) * given[i]; // a branch would be mispredicted half of the time
+    }
+    if (Math.abs(sum) >= bound) reached++;
+  }
+  return reached;
+}
+
+/** Student's t interval of a mean; NaN ends for fewer than two values. */
+export function meanInterval(values: readonly number[]): Estimate {
+  const n = values.length;
+  if (n === 0) return { value: NaN, low: NaN, high: NaN };
+  const value = mean([...values]);
+  if (n === 1) return { value, low: NaN, high: NaN };
+  const reach = studentQuantile(n - 1) * sampleStandardDeviation([...values]) / Math.sqrt(n);
+  return { value, low: value - reach, high: value + reach };
+}
+
+/** The 97.5 % quantile of Student's t with a whole number of degrees of freedom. */
+export function studentQuantile(freedom: number): number {
+  const p = LEVEL + (1 - LEVEL) / 2;
+  // 12.7 with one degree of freedom, and less with more.
+  return bisect((t: number) => studentProbability(t, freedom) - p, 0, 13, 100, 1e-10);
+}
+
+/**
+ * P(T <= t) for t >= 0. The finite sums of Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4, with
+ * theta = atan(t / sqrt(freedom)).
+ */
+function studentProbability(t: number, freedom: number): number {
+  const theta = Math.atan(t / Math.sqrt(freedom));
+  const cos = Math.cos(theta);
+  const even = freedom % 2 === 0;
+  // cos + 2/3 cos^3 + 2/3 4/5 cos^5 ... for odd degrees, 1 + 1/2 cos^2 + 1/2 3/4 cos^4 ... for even ones.
+  let term = even ? 1 : cos;
+  let sum = freedom === 1 ? 0 : term;
+  for (let k = even ? 2 : 3; k <= freedom - 2; k += 2) {
+    term *= ((k - 1) / k) * cos * cos;
+    sum += term;
+  }
+  const within = even
+    ? Math.sin(theta) * sum
+    : (2 / Math.PI) * (theta + (freedom === 1 ? 0 : Math.sin(theta) * sum));
+  return (1 + within) / 2;
+}
+
+/** Wilson's interval of a share of `n`, which may be a mean count; NaN where there is nothing that it could be a share of. */
+export function shareInterval(share: number, n: number): Estimate {
+  if (!(n > 0)) return { value: NaN, low: NaN, high: NaN };
+  const middle = (share + Z * Z / (2 * n)) / (1 + Z * Z / n);
+  const reach = (Z / (1 + Z * Z / n)) * Math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n));
+  return { value: share, low: Math.max(0, middle - reach), high: Math.min(1, middle + reach) };
+}
+
+/** Whether an interval leaves 0 out. */
+export function excludesZero({ low, high }: Estimate): boolean {
+  return low > 0 || high < 0;
+}

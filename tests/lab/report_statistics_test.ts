@@ -1,0 +1,178 @@
+/** Intervals and tests against hand-computed values, printed tables and simulations. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { foldIn, keyOf, normal } from "../../core/random.ts";
+import {
+  differenceEstimate,
+  meanEstimate,
+  rateDifference,
+  rateEstimate,
+  resampledSums,
+  type UserValues,
+} from "../../lab/report/resampling.ts";
+import {
+  excludesZero,
+  meanInterval,
+  percentileInterval,
+  shareInterval,
+  signFlipTest,
+  studentQuantile,
+} from "../../lab/report/statistics.ts";
+
+function near(actual: number, expected: number, tolerance: number, what = ""): void {
+  assert.ok(Math.abs(actual - expected) <= tolerance, `${what} ${actual} is not ${expected}`);
+}
+
+function values(given: readonly number[]): UserValues {
+  return { users: Int32Array.from(given.keys()), values: Float64Array.from(given) };
+}
+
+test("statistics: quantiles of Student's t are those of printed tables", () => {
+  const table = [[1, 12.706], [2, 4.303], [3, 3.182], [4, 2.776], [9, 2.262], [30, 2.042]];
+  for (const [freedom, quantile] of table) near(studentQuantile(freedom), quantile, 5e-4);
+  near(studentQuantile(5000), 1.9604, 1e-3);
+});
+
+test("statistics: the interval of a mean", () => {
+  const { value, low, high } = meanInterval([1, 2, 3]);
+  near(value, 2, 1e-12);
+  near(low, 2 - 4.302653 / Math.sqrt(3), 1e-5);
+  near(high, 2 + 4.302653 / Math.sqrt(3), 1e-5);
+  assert.deepEqual(meanInterval([4]), { value: 4, low: NaN, high: NaN });
+  assert.ok(Number.isNaN(meanInterval([]).value));
+  assert.ok(!excludesZero(meanInterval([4])));
+});
+
+test("statistics: Wilson's interval of 10 of 50 and of 0 of 10", () => {
+  const some = shareInterval(0.2, 50);
+  near(some.low, 0.1124, 5e-5);
+  near(some.high, 0.3304, 5e-5);
+  const none = shareInterval(0, 10);
+  near(none.low, 0, 1e-12);
+  near(none.high, 0.2775, 5e-5);
+  assert.ok(Number.isNaN(shareInterval(NaN, 0).value));
+});
+
+test("statistics: percentiles by linear interpolation", () => {
+  const given = Array.from({ length: 101 }, (_, i) => 100 - i);
+  const { low, high } = percentileInterval(50, given);
+  near(low, 2.5, 1e-12);
+  near(high, 97.5, 1e-12);
+  assert.deepEqual(percentileInterval(1, [NaN, 1, NaN]), { value: 1, low: 1, high: 1 });
+  assert.ok(Number.isNaN(percentileInterval(1, [NaN]).low));
+});
+
+test("statistics: sign flips by hand", () => {
+  // Of 8 assignments only +++ and --- reach 6.
+  assert.deepEqual(signFlipTest([1, 2, 3]), { p: 0.25, least: 0.25, exact: true });
+  // |3 - 1| = 2 is reached by all four.
+  assert.equal(signFlipTest([3, -1]).p, 1);
+  // 3 + 2 - 1 = 4: +++ 6, ++- 4 and their mirror images of 8.
+  assert.equal(signFlipTest([3, 2, -1, 0, 0]).p, 0.5);
+  assert.deepEqual(signFlipTest([]), { p: 1, least: 1, exact: true });
+  // Sums of tenths in different orders differ by rounding; they are ties all the same.
+  assert.equal(signFlipTest([0.1, 0.2, -0.3]).p, 1);
+});
+
+test("statistics: sign flips that are drawn agree with the binomial distribution", () => {
+  // 60 of 100 signs are plus: P(|2 X - 100| >= 20) = .0569 for X binomial(100, 1/2).
+  const given = Array.from({ length: 100 }, (_, i) => i < 60 ? 1 : -1);
+  const { p, exact } = signFlipTest(given);
+  assert.ok(!exact);
+  near(p, 0.0569, 0.008);
+  assert.equal(signFlipTest(given).p, p, "the same every time");
+  near(signFlipTest(Array.from({ length: 40 }, () => 1)).p, 1 / 10_001, 1e-12);
+});
+
+test("resampling: every resample has as many users, and each user once on average", () => {
+  const users = 50;
+  const ones = values(Array.from({ length: users }, () => 1));
+  const last = values([0, 1]);
+  const [all, second] = resampledSums([ones, last], users, { resamples: 4000 });
+  assert.ok(all.resampled.every((sum) => sum === users));
+  // Binomial(50, 1/50): mean 1, variance .98.
+  const mean = second.resampled.reduce((sum, x) => sum + x, 0) / 4000;
+  const variance = second.resampled.reduce((sum, x) => sum + (x - mean) ** 2, 0) / 4000;
+  near(mean, 1, 0.06);
+  near(variance, 0.98, 0.1);
+});
+
+test("resampling: the standard deviation of a resampled mean is that of theory", () => {
+  const given = Array.from(normal(keyOf(3), 80));
+  const n = given.length;
+  const mean = given.reduce((sum, x) => sum + x, 0) / n;
+  const deviation = Math.sqrt(given.reduce((sum, x) => sum + (x - mean) ** 2, 0) / n);
+  const { value, low, high } = meanEstimate(resampledSums([values(given)], n), n);
+  near(value, mean, 1e-12);
+  near((high - low) / 2, (1.96 * deviation) / Math.sqrt(n), 0.15 * deviation / Math.sqrt(n));
+});
+
+test("resampling: with one user, all that varies is the seeds", () => {
+  const sums = resampledSums([values([1]), values([2]), values([6])], 1);
+  const { value, low, high } = meanEstimate(sums, 1);
+  near(value, 3, 1e-12);
+  // 27 draws of three seeds: one in 27 is all ones, above 2.5 %.
+  near(low, 1, 1e-12);
+  near(high, 6, 1e-12);
+  assert.deepEqual(differenceEstimate(sums, sums, 1), { value: 0, low: 0, high: 0 });
+});
+
+test("resampling: differences are paired, and a constant one has no width", () => {
+  const given = Array.from(normal(keyOf(4), 60));
+  const [a, b] = resampledSums([values(given), values(given.map((x) => x + 2))], 60);
+  const { value, low, high } = differenceEstimate([b], [a], 60);
+  for (const x of [value, low, high]) near(x, 2, 1e-9);
+});
+
+test("resampling: a rate is a ratio of sums, and tells where there is nothing", () => {
+  // One user in four counts, one in eight is lost.
+  const whole = values(Array.from({ length: 400 }, (_, u) => Number(u % 4 === 0)));
+  const part = values(Array.from({ length: 400 }, (_, u) => Number(u % 8 === 0)));
+  const none = values([]);
+  const [wholes, parts, nothing] = resampledSums([whole, part, none], 400).map((sum) => [sum]);
+  const { value, low, high } = rateEstimate({ parts, wholes });
+  assert.equal(value, 0.5);
+  // A share of about 100: .5 +- 1.96 sqrt(.25 / 100).
+  near(low, 0.402, 0.02);
+  near(high, 0.598, 0.02);
+  assert.ok(Number.isNaN(rateEstimate({ parts: nothing, wholes: nothing }).value));
+  const same = rateDifference({ parts, wholes }, { parts, wholes });
+  assert.deepEqual(same, { value: 0, low: 0, high: 0 });
+});
+
+/** Of `runs` made-up comparisons, the shares whose intervals hold the truth, 0. */
+function coverage(
+  seeds: number,
+  seedDeviation: number,
+  runs: number,
+): { readonly both: number; readonly users: number } {
+  const users = 100;
+  const found = { both: 0, users: 0 };
+  for (let run = 0; run < runs; run++) {
+    const key = foldIn(keyOf(run), seeds);
+    const people = normal(foldIn(key, 1), users);
+    const luck = normal(foldIn(key, 2), seeds);
+    const series = Array.from({ length: seeds }, (_, s) => {
+      const noise = normal(foldIn(key, 10 + s), users);
+      return values(Array.from(people, (x, u) => 0.5 * x + seedDeviation * luck[s] + noise[u]));
+    });
+    const zero = series.map(() => values([]));
+    const sums = resampledSums([...series, ...zero], users, { resamples: 300, seed: run });
+    const [a, b] = [sums.slice(0, seeds), sums.slice(seeds)];
+    if (!excludesZero(differenceEstimate(a, b, users))) found.both++;
+    if (!excludesZero(differenceEstimate(a, b, users, "kept"))) found.users++;
+  }
+  return { both: found.both / runs, users: found.users / runs };
+}
+
+test("resampling: one seed, no spread of seeds: 95 % of the intervals hold the truth", () => {
+  const { both, users } = coverage(1, 0, 600);
+  assert.equal(both, users);
+  near(both, 0.95, 0.035);
+});
+
+test("resampling: where seeds spread, intervals over users alone are too short", () => {
+  const { both, users } = coverage(5, 0.15, 200);
+  assert.ok(both > 0.9, `${both}`);
+  assert.ok(users < 0.85, `${users}`);
+});
