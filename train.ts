@@ -44,6 +44,7 @@ async function main(args: readonly string[]): Promise<void> {
         bar = void bar.finish(`train ${run}: ${steps} steps, loss ${loss.toFixed(3)}`);
       }
     },
+    validating: (run, done, users) => show(`validate ${run}`, done, users, " users"),
     evaluating: (run, done, users) => show(`judge ${run}`, done, users, " users"),
   });
   console.log(renderReport(report));

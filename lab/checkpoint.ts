@@ -52,6 +52,20 @@ export interface RunProgress {
   readonly epoch: number;
   /** Seconds spent training. */
   readonly seconds: number;
+  /** The validation so far, where the run stops by it. */
+  readonly validation?: readonly ValidationPoint[];
+}
+
+/** Validation after an epoch. */
+export interface ValidationPoint {
+  /** Epochs trained. */
+  readonly epoch: number;
+  /** HR@10 of beam search. */
+  readonly hr: number;
+  /** Its NDCG@10: what the best epoch is chosen by. */
+  readonly ndcg: number;
+  /** Seconds that it took. */
+  readonly seconds: number;
 }
 
 /** A run as its folder keeps it. */
@@ -62,11 +76,14 @@ export interface SavedRun extends RunProgress {
   readonly recipe: Readonly<Record<string, unknown>>;
   /** The tensors by path: `params.`, `first.` and `second.` and the path in that tree. */
   readonly tensors: SafeTensors;
+  /** The parameters of the best epoch so far by path, where the run stops by validation. */
+  readonly best?: SafeTensors;
 }
 
 /**
  * Saves a run; its folder is made if need be. One read-back. A crash at any moment leaves a folder that resumes from this
- * save or from the one before.
+ * save or from the one before. `best` are the parameters of the best epoch so far, which are what is written for others to
+ * use; the present ones unless told.
  *
  * @throws {NonFiniteError} if a number to be saved is NaN or infinite; then nothing is written.
  * @throws {DataError} if the system refuses to write.
@@ -89,24 +106,37 @@ export async function saveRun(
   recipe: object,
   progress: RunProgress,
   { params, first, second }: RunTensors,
+  best?: SafeTensors,
 ): Promise<void> {
-  const tensors = await readTree({ params, first, second });
+  const tensors = { ...await readTree({ params, first, second }), ...prefixed("best.", best) };
   checkFinite(folder, tensors);
-  const weights = Object.fromEntries(
-    Object.entries(tensors)
-      .filter(([path]) => path.startsWith("params."))
-      .map(([path, tensor]) => [path.slice("params.".length), tensor]),
-  );
+  const weights = best ?? under("params.", tensors);
   const metadata = {
     format: FORMAT,
     step: `${progress.step}`,
     epoch: `${progress.epoch}`,
     seconds: `${progress.seconds}`,
     recipe: JSON.stringify(recipe),
+    ...(progress.validation && { validation: JSON.stringify(progress.validation) }),
   };
   if (lora) writeAdapter(folder, config, lora, weights, base);
   else writeModel(folder, configToJson(config, special), toHuggingFace(weights, config));
   writeFileAtomic(join(folder, STATE), encodeSafetensors(tensors, metadata));
+}
+
+/** The tensors whose paths begin with `prefix`, without it. */
+function under(prefix: string, tensors: SafeTensors): SafeTensors {
+  return Object.fromEntries(
+    Object.entries(tensors)
+      .filter(([path]) => path.startsWith(prefix))
+      .map(([path, tensor]) => [path.slice(prefix.length), tensor]),
+  );
+}
+
+function prefixed(prefix: string, tensors: SafeTensors = {}): SafeTensors {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([path, tensor]) => [prefix + path, tensor]),
+  );
 }
 
 function writeModel(folder: string, config: object, weights: SafeTensors): void {
@@ -140,17 +170,34 @@ export function loadRun(folder: string): SavedRun {
   field("format", `"${FORMAT}"`, (text) => text === FORMAT);
   const count = (name: string): number =>
     Number(field(name, "a count", (text) => /^\d+$/.test(text)));
+  const best = under("best.", tensors);
+  const validation = Object.hasOwn(metadata, "validation")
+    ? parseJson(field("validation", "a list of validations", isValidation)) as ValidationPoint[]
+    : undefined;
   return {
     folder,
     step: count("step"),
     epoch: count("epoch"),
     seconds: Number(field("seconds", "a time", (text) => Number(text) >= 0)),
     recipe: JSON.parse(field("recipe", "a JSON object", (text) => isObject(parseJson(text)))),
-    tensors,
+    tensors: Object.fromEntries(
+      Object.entries(tensors).filter(([path]) => !path.startsWith("best.")),
+    ),
+    ...(validation && { validation }),
+    ...(Object.keys(best).length > 0 && { best }),
   };
 }
 
-function parseJson(text: string): unknown {
+function isValidation(text: string): boolean {
+  const points = parseJson(text);
+  return Array.isArray(points) && points.every((point) =>
+    isObject(point) &&
+    ["epoch", "hr", "ndcg", "seconds"].every((key) => Number.isFinite(point[key]))
+  );
+}
+
+/** The value of a JSON text, undefined for any other. */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
@@ -183,7 +230,10 @@ export function restoreRun({ folder, tensors }: SavedRun, into: RunTensors): voi
  *
  * @throws {CheckpointError} naming the first field that differs, and both values.
  */
-export function checkRecipe({ folder, recipe: saved }: SavedRun, recipe: object): void {
+export function checkRecipe(
+  { folder, recipe: saved }: Pick<SavedRun, "folder" | "recipe">,
+  recipe: object,
+): void {
   const asked = JSON.parse(JSON.stringify(recipe));
   const difference = firstDifference(saved, asked, "");
   if (difference === undefined) return;
@@ -210,39 +260,7 @@ function firstDifference(
   return [path, JSON.stringify(a) ?? "none", JSON.stringify(b) ?? "none"];
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+/** Whether a JSON value has fields. */
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null;
-}
-
-/**
- * Drops from a `metrics.jsonl` what its runs wrote after their last saves: `steps` has the last saved step of each run by
- * name, and a line whose `run` is among them goes if its `step` is later; so does a last line that a crash tore. A
- * missing file is left missing.
- *
- * @throws {CheckpointError} if another line is not a JSON object with a run and a step.
- * @throws {DataError} if the system refuses.
- */
-export function truncateMetrics(path: string, steps: ReadonlyMap<string, number>): void {
-  const bytes = readIfPresent(path);
-  if (bytes === undefined) return;
-  const text = new TextDecoder().decode(bytes);
-  const lines = text.split("\n");
-  lines.pop(); // what follows the last line end: nothing, or a torn line
-  const kept = lines.filter((line, i) => {
-    const { run, step } = parseMetrics(line, path, i + 1);
-    return step <= (steps.get(run) ?? Infinity);
-  });
-  const out = kept.map((line) => `${line}\n`).join("");
-  if (out !== text) writeFileAtomic(path, out);
-}
-
-function parseMetrics(line: string, path: string, number: number): { run: string; step: number } {
-  const entry = parseJson(line);
-  if (isObject(entry) && typeof entry.run === "string" && typeof entry.step === "number") {
-    return { run: entry.run, step: entry.step };
-  }
-  throw new CheckpointError(
-    `Cannot resume from ${path}: line ${number} must be a JSON object with a run and a step, ` +
-      `got ${JSON.stringify(line.slice(0, 60))}`,
-  );
 }

@@ -96,6 +96,8 @@ export interface Evaluation {
   readonly absent: number;
   /** By beam width, in the order asked for. */
   readonly beams: readonly BeamEvaluation[];
+  /** On each user, in the data set's order. */
+  readonly verdicts: readonly Verdict[];
 }
 
 /** How many users are judged between two reports of progress. */
@@ -141,6 +143,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     beams: beams.map((beam, b) =>
       evaluationOf(verdicts, b, { beam, ks, steps: trie.trie.maxDepth })
     ),
+    verdicts,
   };
 }
 

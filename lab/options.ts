@@ -84,6 +84,10 @@ export interface Options {
   readonly history: number;
   /** Passes over the training windows. */
   readonly epochs: number;
+  /** Training ends after so many epochs without a better validation NDCG@10, and the best epoch is kept; never unless told. */
+  readonly patience: number | undefined;
+  /** The first so many validation cases are looked at. */
+  readonly validateUsers: number;
   /** Windows a batch. */
   readonly batch: number;
   /** Batches whose gradients are averaged for one update. */
@@ -115,7 +119,7 @@ export interface Options {
 const devices: readonly DeviceChoice[] = ["auto", "webgpu", "cpu"];
 
 /** Every option. The defaults suit the synthetic data. */
-const FLAGS: Flags<Options> = {
+export const FLAGS: Flags<Options> = {
   data: text("DATA", "synthetic", "synthetic, or a folder of semantic ids or of titles"),
   tokenizer: {
     ...text("NAME", undefined, "of titles: r50k, or a folder with a tokenizer.json"),
@@ -183,6 +187,15 @@ const FLAGS: Flags<Options> = {
   ffn: integer(1, 256, "inner width of the SwiGLU, channels", 65536),
   history: integer(1, 20, "items of history that the model sees", 10000),
   epochs: integer(1, 8, "passes over the training data"),
+  patience: {
+    ...integer(
+      1,
+      undefined,
+      "stop after N epochs without a better validation NDCG@10, keep the best",
+    ),
+    shown: "the last epoch is kept",
+  },
+  validateUsers: integer(1, 1000, "validation cases looked at after an epoch, with --patience"),
   batch: integer(1, 32, "windows a batch", 65536),
   accumulate: integer(1, 1, "batches an update, their gradients averaged", 65536),
   lr: { ...positive(NaN, "peak learning rate"), shown: "0.004; 0.0001 with --model" },
@@ -223,7 +236,15 @@ const FLAGS: Flags<Options> = {
  * ```
  */
 export function parseOptions(args: readonly string[]): Options {
-  const options = parseFlags(args, FLAGS);
+  return completeOptions(parseFlags(args, FLAGS), givenFlags(args, FLAGS));
+}
+
+/**
+ * Options with what depends on others filled in, of which `given` were told.
+ *
+ * @throws {UsageError} if they contradict each other.
+ */
+export function completeOptions(options: Options, given: ReadonlySet<keyof Options>): Options {
   const { model, beam, beams, heads, kvHeads, lr, dropout } = options;
   const fresh = model === undefined;
   const complete = { // NaN: not told
@@ -233,7 +254,7 @@ export function parseOptions(args: readonly string[]): Options {
     lr: lr || (fresh ? 0.004 : 0.0001),
     dropout: Number.isNaN(dropout) ? (fresh ? 0.1 : 0) : dropout,
   };
-  checkTogether(complete, givenFlags(args, FLAGS));
+  checkTogether(complete, given);
   return complete;
 }
 

@@ -13,6 +13,16 @@ import type { LossModule, OpenLoss } from "./loss_module.ts";
 import { readConfig } from "./model_folder.ts";
 import type { Options } from "./options.ts";
 
+/** Early stopping: the epoch with the highest validation NDCG@10 is kept. */
+export interface Stopping {
+  /** Training ends after so many epochs that brought nothing better. */
+  readonly patience: number;
+  /** The first so many validation cases are looked at. */
+  readonly users: number;
+  /** Whether the history is taken out of the catalogue then. */
+  readonly excludeHistory: boolean;
+}
+
 /** The recipe of one run. */
 export interface Recipe {
   /** The data set's name. */
@@ -57,6 +67,8 @@ export interface Recipe {
   readonly batch: number;
   /** Batches a step of the optimiser, which takes the mean of their gradients; 1 unless told. */
   readonly accumulate?: number;
+  /** How the best epoch is found, where it is: the last one is kept unless told. */
+  readonly stopping?: Stopping;
   /** Peak learning rate. */
   readonly rate: number;
   /** Warm-up steps. */
@@ -113,6 +125,7 @@ export function recipeOf(
 ): Recipe {
   const { beam, xi, lambda, tau, seed, model, half, lora: targets } = options;
   const { dropout, history, epochs, batch, accumulate, lr, warmup, decay } = options;
+  const { patience, validateUsers: users, excludeHistory } = options;
   const { layers, dim, heads, kvHeads, ffn } = model === undefined ? options : readConfig(model);
   const { loraRank: rank, loraAlpha: alpha, loraDropout } = options;
   return {
@@ -123,6 +136,7 @@ export function recipeOf(
     ...{ loss, beam, xi, lambda, tau, seed, layers, dim, heads, kvHeads, ffn },
     ...{ dropout, history, epochs, batch, accumulate, rate: lr, warmup, decay },
     ...(lossModule && { lossModule }),
+    ...(patience !== undefined && { stopping: { patience, users, excludeHistory } }),
     ...(model !== undefined && { model }),
     ...(half && { half }),
     ...(targets.length > 0 && { lora: { targets, rank, alpha, dropout: loraDropout } }),

@@ -1,23 +1,14 @@
 /**
- * What an experiment leaves in its `--out` folder: `metrics.jsonl`, a folder with a checkpoint for each run, and
- * `summary.json`.
+ * What an experiment leaves in its `--out` folder: a folder for each run, and `summary.json`.
  *
  * @module
  */
 import { join } from "node:path";
 import { CheckpointError } from "../core/errors.ts";
-import {
-  checkRecipe,
-  loadRun,
-  restoreRun,
-  type SavedRun,
-  saveRun,
-  truncateMetrics,
-} from "./checkpoint.ts";
-import { appendLine, isPresent, makeFolder, readIfPresent, writeFileAtomic } from "./files.ts";
+import { makeFolder, readIfPresent, writeFileAtomic } from "./files.ts";
 import type { Recipe } from "./recipe.ts";
+import { RunFolder } from "./run_folder.ts";
 import type { RunSummary, Summary } from "./summary.ts";
-import type { Trainer, TrainReport } from "./trainer.ts";
 
 /** The name of a run, and of its folder: `bear-seed0`. */
 export function runName({ loss, seed }: { readonly loss: string; readonly seed: number }): string {
@@ -38,7 +29,7 @@ function runsIn(bytes: Uint8Array | undefined): readonly RunSummary[] {
 /** The folder of an experiment. */
 export class RunFolders {
   readonly #folder: string;
-  readonly #saved: ReadonlyMap<string, SavedRun>;
+  readonly #runs: ReadonlyMap<string, RunFolder>;
 
   /**
    * Opens the folder: an empty or new one, or, to resume, one that holds at least one of the runs.
@@ -48,9 +39,7 @@ export class RunFolders {
    * @throws {DataError} if the system refuses.
    */
   constructor(folder: string, recipes: readonly Recipe[], resume: boolean) {
-    const present = recipes.filter((recipe) =>
-      isPresent(join(folder, runName(recipe), "state.safetensors"))
-    );
+    const present = recipes.filter((recipe) => RunFolder.isStarted(join(folder, runName(recipe))));
     if (present.length > 0 && !resume) {
       throw new CheckpointError(
         `Cannot start in ${folder}: it must not hold these runs already, got ${
@@ -66,43 +55,16 @@ export class RunFolders {
       );
     }
     this.#folder = folder;
-    this.#saved = new Map(present.map((recipe) => {
-      const saved = loadRun(join(folder, runName(recipe)));
-      checkRecipe(saved, recipe);
-      return [runName(recipe), saved];
+    this.#runs = new Map(recipes.map((recipe) => {
+      const name = runName(recipe);
+      return [name, new RunFolder(join(folder, name), recipe)];
     }));
     makeFolder(folder);
-    const steps = new Map(recipes.map((recipe) => {
-      const name = runName(recipe);
-      return [name, this.#saved.get(name)?.step ?? 0];
-    }));
-    truncateMetrics(this.#metrics, steps);
   }
 
-  /** Puts a run back to where it was saved, if it was; returns the seconds it has trained. */
-  restore(recipe: Recipe, trainer: Trainer): number {
-    const saved = this.#saved.get(runName(recipe));
-    if (saved === undefined) return 0;
-    restoreRun(saved, trainer.tensors);
-    trainer.epoch = saved.epoch;
-    return saved.seconds;
-  }
-
-  /** Saves a run between two epochs. */
-  async save(recipe: Recipe, trainer: Trainer, seconds: number): Promise<void> {
-    const { epoch, stepsPerEpoch, model, tensors, tokens } = trainer;
-    const progress = { epoch, step: epoch * stepsPerEpoch, seconds };
-    const { config, lora } = model;
-    const folder = join(this.#folder, runName(recipe));
-    const run = { config, lora, base: recipe.model, tokens };
-    await saveRun(folder, run, recipe, progress, tensors);
-  }
-
-  /** Appends a line to `metrics.jsonl`. */
-  writeMetrics(recipe: Recipe, report: TrainReport & { readonly tokensPerSecond: number }): void {
-    const { step, epoch, loss, rate, tokensPerSecond } = report;
-    const line = { run: runName(recipe), step, epoch, loss, rate, tokensPerSecond };
-    appendLine(this.#metrics, JSON.stringify(line));
+  /** The folder of a run. */
+  of(recipe: Recipe): RunFolder {
+    return this.#runs.get(runName(recipe)) as RunFolder;
   }
 
   /** Writes `summary.json`. Runs of earlier experiments in the same folder stay in it. */
@@ -112,9 +74,5 @@ export class RunFolders {
     const others = runsIn(readIfPresent(path)).filter((run) => !known.has(runName(run)));
     const all = { ...summary, runs: [...others, ...summary.runs] };
     writeFileAtomic(path, `${JSON.stringify(all, null, 2)}\n`);
-  }
-
-  get #metrics(): string {
-    return join(this.#folder, "metrics.jsonl");
   }
 }

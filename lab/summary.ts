@@ -4,8 +4,9 @@
  * @module
  */
 import type { BeamEvaluation, ListScores } from "./evaluate.ts";
-import type { Report, Run } from "./experiment.ts";
+import type { Report } from "./experiment.ts";
 import { standardError } from "./metrics.ts";
+import type { Run } from "./run.ts";
 import { decimal, renderTable, shownSteps } from "./table.ts";
 
 /** One run in `summary.json`. */
@@ -59,15 +60,19 @@ export function summaryOf({ dataset, device, adapter, options, runs }: Report): 
   return {
     version: 2,
     data: { name: dataset.name, users: dataset.test.length, items: dataset.items.length },
-    runs: runs.map(({ loss, steps, trainSeconds, tokensPerSecond, test }) => ({
+    runs: runs.map(({ loss, steps, training, tokensPerSecond, test }) => ({
       loss,
       seed,
       device,
       adapter,
       steps,
-      trainSeconds,
+      trainSeconds: training.seconds,
       tokensPerSecond,
-      test: { ...test, beams: test.beams.map(beamSummary) },
+      test: {
+        users: test.users,
+        absent: test.absent,
+        beams: test.beams.map(beamSummary),
+      },
     })),
   };
 }
@@ -93,7 +98,7 @@ function beamSummary({ hr, ndcg, ranks: _, exact, ...rest }: BeamEvaluation): Be
  * ```ts
  * import { parseOptions, renderReport, runExperiment } from "beargrad";
  *
- * const quiet = { preparing() {}, started() {}, training() {}, evaluating() {} };
+ * const quiet = { preparing() {}, started() {}, training() {}, validating() {}, evaluating() {} };
  * const options = parseOptions(["--loss", "msl", "--epochs", "1", "--limit-users", "10"]);
  * console.log(renderReport(await runExperiment(options, quiet)));
  * ```
@@ -158,10 +163,10 @@ function renderScores({ baselines, runs }: Report): string {
   return tableByBeam(
     ["HR@5", "HR@10", "NDCG@5", "NDCG@10", "HR@10 of the exact ranking", "seconds"],
     runs,
-    (found, { trainSeconds }, first) => [
+    (found, { training }, first) => [
       ...scores(found, found.beam),
       found.beam < 10 ? "" : decimal(found.exact.hr[10]),
-      first ? trainSeconds.toFixed(0) : "",
+      first ? training.seconds.toFixed(0) : "",
     ],
     baselines.map((baseline) => [baseline.name, ...scores(baseline), "", ""]),
   );

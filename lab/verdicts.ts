@@ -4,6 +4,12 @@
  * @module
  */
 import { BeamSearch } from "../models/decode/beam_search.ts";
+import {
+  competitors,
+  LevelCounts,
+  massCertificate,
+  pathSteps,
+} from "../models/decode/certificates.ts";
 import { exactRanks, type RankQuestion, settledRank } from "../models/decode/exact.ts";
 import {
   margins,
@@ -35,6 +41,10 @@ export interface BeamVerdict {
   readonly lostAt: number;
   /** Whether the list is provably the exact one. */
   readonly certified: boolean;
+  /** log beta - log p of each token of the target, whose siblings `choices` counts; none if it is not in the catalogue. */
+  readonly margins: readonly number[];
+  /** What one teacher-forced pass says of the target (docs/theory.md, T4, T6 and T2). */
+  readonly certificate: "retrieved" | "pruned" | "undecided";
   /** Why, for a target in the exact top B that the search did not return. */
   readonly cause?: Exclude<PruningCause, "absent">;
 }
@@ -89,14 +99,21 @@ export async function judgeCases(
   const marginsAt = (i: number, beam: number): StepMargin[] =>
     marginsOf(queries[i], models[i], beam, options);
 
+  const counts = new LevelCounts(trie);
   const widest = beams.indexOf(Math.max(...beams));
   const paths = queries.map(({ absent }, i) => absent ? undefined : marginsAt(i, beams[widest]));
+  const rivals = queries.map((query, i) => rivalsOf(query, models[i], counts, options));
   const ranks = await exactRanksOf(queries, paths, wide, options);
 
   const byBeam: BeamVerdict[][] = [];
   for (const [b, beam] of beams.entries()) {
     const verdicts = found[b].map(({ rank, lostAt, certified }, i): BeamVerdict => {
-      return { rank, lostAt, certified, exactRank: ranks[i] < beam ? ranks[i] : -1 };
+      const steps = queries[i].absent ? [] : marginsAt(i, beam);
+      return {
+        ...{ rank, lostAt, certified, exactRank: ranks[i] < beam ? ranks[i] : -1 },
+        margins: steps.map(({ margin }) => margin),
+        certificate: certificateOf(steps, rivals[i], beam),
+      };
     });
     const pruned = [...verdicts.keys()].filter((i) =>
       verdicts[i].exactRank >= 0 && verdicts[i].rank < 0
@@ -133,6 +150,30 @@ function readFound(
     lostAt: prunedAt(trie, leaf, result.steps),
     certified: certifiesTop(result, Math.min(Math.max(...ks), beam)),
   };
+}
+
+/**
+ * The most prefixes that can beat the target's at any step (T6); Infinity where that is not known: of a target that is not in the
+ * catalogue, or where a part of the catalogue is excluded, which T6 does not speak of.
+ */
+function rivalsOf(
+  { leaf, absent, blocked }: Query,
+  model: readonly NodeLogits[],
+  counts: LevelCounts,
+  { trie: { trie }, normalization, tau }: EvaluateOptions,
+): number {
+  if (absent || blocked.size > 0) return Infinity;
+  return Math.max(...competitors(counts, pathSteps(trie, leaf, model, { normalization, tau })));
+}
+
+function certificateOf(
+  steps: readonly StepMargin[],
+  rivals: number,
+  beam: number,
+): BeamVerdict["certificate"] {
+  if (steps.length === 0 || steps.some(({ margin }) => margin > 0)) return "pruned";
+  const logProb = steps.reduce((sum, step) => sum + step.logProb, 0);
+  return rivals < beam || massCertificate(logProb, beam) ? "retrieved" : "undecided";
 }
 
 /** The margins along a target's path, in float64. */

@@ -4,11 +4,15 @@
  * @module
  */
 import type { PruningCause } from "../../models/decode/pruning.ts";
+import type { ValidationPoint } from "../checkpoint.ts";
 import type { TheoremCounts } from "../judge.ts";
 import type { Recipe } from "../recipe.ts";
 
 /** The name of the file. */
 export const RESULT = "result.json";
+
+/** The name of the file with what needs no training, in the folder of a comparison. */
+export const BASELINES = "baselines.json";
 
 /** A finished run. */
 export interface RunResult {
@@ -46,20 +50,12 @@ export interface RunResult {
   }[];
   /** Validation after epochs, from 1; none where the data have no validation cases. */
   readonly validation: readonly ValidationPoint[];
+  /** How the test cases were searched: widths of the beam, and whether the history was taken out of the catalogue. */
+  readonly judging: { readonly beams: readonly number[]; readonly excludeHistory: boolean };
   /** The verdict on the test cases. */
   readonly test: TestResult;
   /** What `verify` counts on the first users, where it was asked. */
   readonly verification?: { readonly users: number; readonly counts: TheoremCounts };
-}
-
-/** Validation after an epoch, by beam search as wide as the loss's beam. */
-export interface ValidationPoint {
-  /** Epochs trained. */
-  readonly epoch: number;
-  /** HR@10. */
-  readonly hr: number;
-  /** NDCG@10: what the best epoch is chosen by. */
-  readonly ndcg: number;
 }
 
 /** The verdict on all test cases, in the data set's order. */

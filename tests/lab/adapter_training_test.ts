@@ -13,7 +13,7 @@ import { loadRun, restoreRun, saveRun } from "../../lab/checkpoint.ts";
 import type { Dataset } from "../../lab/data/dataset.ts";
 import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
 import { digestOf, type Recipe, transformerConfig } from "../../lab/recipe.ts";
-import { RunFolders } from "../../lab/run_folders.ts";
+import { RunFolder } from "../../lab/run_folder.ts";
 import { openModel } from "../../lab/saved_model.ts";
 import { TeacherForcing } from "../../lab/teacher_forcing.ts";
 import { Trainer } from "../../lab/trainer.ts";
@@ -102,7 +102,10 @@ for (const { name, skip, open } of testDevices) {
 
       using before = start();
       await epochs(before, 2);
-      await new RunFolders(folder, [recipe], false).save(recipe, before, 1);
+      await new RunFolder(join(folder, "bear-seed1"), recipe).save(before, {
+        epoch: 2,
+        seconds: 1,
+      });
       const run = join(folder, "bear-seed1");
       assert.deepEqual(readdirSync(run).sort(), [
         "adapter_config.json",
@@ -110,7 +113,7 @@ for (const { name, skip, open } of testDevices) {
         "state.safetensors",
       ]);
       using after = start();
-      new RunFolders(folder, [recipe], true).restore(recipe, after);
+      new RunFolder(run, recipe).restore(after);
       await epochs(after, recipe.epochs);
       assert.deepEqual(await read({ ...after.tensors }), ended);
 
@@ -141,9 +144,10 @@ test(
     const recipe = recipeOn(device);
     const base = await baseOn(device);
     using trainer = new Trainer(dataset, trie, recipe, adapterOf(device, base, lora, 1));
-    await new RunFolders(folder, [recipe], false).save(recipe, trainer, 0);
+    const run = join(folder, "bear-seed1");
+    await new RunFolder(run, recipe).save(trainer, { epoch: 0, seconds: 0 });
     const resume = (change: Partial<Recipe>): void =>
-      void new RunFolders(folder, [{ ...recipe, ...change }], true);
+      void new RunFolder(run, { ...recipe, ...change });
     const refused = (change: Partial<Recipe>, message: RegExp): void =>
       assert.throws(() => resume(change), { name: "CheckpointError", message });
     resume({});
@@ -167,9 +171,8 @@ test(
     const recipe = { ...recipeOn(device), model };
     using trainer = new Trainer(dataset, trie, recipe, adapterOf(device, base, lora, 1));
     await trainer.runEpoch(() => {});
-    await new RunFolders(folder, [recipe], false).save(recipe, trainer, 1);
-
     const run = join(folder, "bear-seed1");
+    await new RunFolder(run, recipe).save(trainer, { epoch: 1, seconds: 1 });
     const { adapter } = loadAdapter(device, run, base.config);
     const options = { normalization: "children", tau: 1 } as const;
     using opened = await openModel(cpu(), run, dataset, options);

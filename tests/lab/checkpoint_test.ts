@@ -14,7 +14,6 @@ import {
   restoreRun,
   type RunTensors,
   saveRun,
-  truncateMetrics,
 } from "../../lab/checkpoint.ts";
 import { AdamW, hyperOf } from "../../models/adamw.ts";
 import { configFromJson } from "../../models/checkpoint_config.ts";
@@ -261,44 +260,6 @@ test(
     ] as const;
     for (const [recipe, message] of changes) {
       refuses(() => checkRecipe(saved, recipe), `Cannot resume ${folder}: ${message}`);
-    }
-  }),
-);
-
-const line = (run: string, step: number): string => `${JSON.stringify({ run, step, loss: 1 })}\n`;
-
-test(
-  "metrics: lines after a run's last save go, and so does a torn last line",
-  inFolder((folder) => {
-    const path = join(folder, "metrics.jsonl");
-    const steps = new Map([["msl", 20], ["bear", 0]]);
-    truncateMetrics(path, steps);
-    assert.deepEqual(readdirSync(folder), []);
-    const kept = line("sft", 90) + line("msl", 10) + line("msl", 20);
-    for (const lost of ["", line("msl", 21), line("msl", 30) + line("bear", 1) + '{"run": "be']) {
-      writeFileSync(path, kept + lost);
-      truncateMetrics(path, steps);
-      assert.equal(readFileSync(path, "utf8"), kept);
-    }
-    writeFileSync(path, line("msl", 10) + line("bear", 10) + line("msl", 20));
-    truncateMetrics(path, steps);
-    assert.equal(readFileSync(path, "utf8"), line("msl", 10) + line("msl", 20));
-  }),
-);
-
-test(
-  "metrics: any other line that is not what it should be is refused, and the file left alone",
-  inFolder((folder) => {
-    const path = join(folder, "metrics.jsonl");
-    for (const bad of ['{"step"', '{"step":3}', '{"run":"a","step":"3"}', "", "null"]) {
-      const text = `${line("a", 1)}${bad}\n${line("a", 9)}`;
-      writeFileSync(path, text);
-      refuses(
-        () => truncateMetrics(path, new Map([["a", 1]])),
-        `Cannot resume from ${path}: line 2 must be a JSON object with a run and a step, ` +
-          `got ${JSON.stringify(bad)}`,
-      );
-      assert.equal(readFileSync(path, "utf8"), text);
     }
   }),
 );

@@ -17,7 +17,13 @@ import { jsonOf } from "./model_files.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 import { type Files, makeFolder } from "./with_folder.ts";
 
-const silent: Observer = { preparing() {}, started() {}, training() {}, evaluating() {} };
+const silent: Observer = {
+  preparing() {},
+  started() {},
+  training() {},
+  validating() {},
+  evaluating() {},
+};
 const run = (args: string, observer: Observer = silent): Promise<Report> =>
   runExperiment(parseOptions(`--device cpu --batch 8 ${args}`.split(" ")), observer);
 

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { BeamEvaluation, ListScores } from "../../lab/evaluate.ts";
-import type { Report, Run } from "../../lab/experiment.ts";
+import type { Report } from "../../lab/experiment.ts";
+import type { Run } from "../../lab/run.ts";
 import { renderReport, summaryOf } from "../../lab/summary.ts";
 import { shownSteps } from "../../lab/table.ts";
 
@@ -27,8 +28,10 @@ function found(beam: number, steps: number): BeamEvaluation {
 
 function reportOf(beams: readonly number[], steps: number): Report {
   const run = (loss: "sft" | "bear"): Run => ({
-    ...{ loss, normalization: "children", steps: 7, trainSeconds: 3, tokensPerSecond: 9 },
-    test: { users: 100, absent: 2, beams: beams.map((beam) => found(beam, steps)) },
+    ...{ loss, normalization: "children", parameters: 5, steps: 7, tokensPerSecond: 9 },
+    training: { epochs: 2, bestEpoch: 2, seconds: 3, validation: [] },
+    test: { users: 100, absent: 2, beams: beams.map((beam) => found(beam, steps)), verdicts: [] },
+    judgingSeconds: 1,
   });
   return {
     dataset: { name: "titles", items: ["a", "b"], test: [] },

@@ -14,7 +14,7 @@ const DATA = smallFolder();
 const OUT = emptyFolder();
 const SMALL = ["--layers", "1", "--dim", "16", "--heads", "2", "--ffn", "32", "--batch", "8"];
 const HOW = ["--loss", "sft,bear", "--epochs", "4", "--lr", "0.01", "--beam", "3", "--tau", "1.5"];
-const silent = { preparing() {}, started() {}, training() {}, evaluating() {} };
+const silent = { preparing() {}, started() {}, training() {}, validating() {}, evaluating() {} };
 let trained: Promise<Report> | undefined;
 
 /** Trains once; the folder of a loss. */

@@ -1,0 +1,75 @@
+// deno-lint-ignore-file no-console -- prints progress and where the report is
+/**
+ * What compare.ts and sweep.ts do with their arguments.
+ *
+ * @module
+ */
+import process from "node:process";
+import { BeargradError, UsageError } from "../../core/errors.ts";
+import { compareLosses, type Comparison } from "../compare/compare.ts";
+import {
+  type GridCommand,
+  type GridCommandOptions,
+  gridHelp,
+  parseGridOptions,
+} from "../compare/compare_options.ts";
+import { describeDataset } from "../data/describe.ts";
+import { createProgress, type Progress } from "../progress.ts";
+
+/** What a command does after its runs. */
+export type AfterRuns = (comparison: Comparison, options: GridCommandOptions) => Promise<void>;
+
+/** Reads the arguments, trains and judges what they ask for, and goes on with `after`. */
+export async function runGrid(
+  command: GridCommand,
+  args: readonly string[],
+  after: AfterRuns,
+): Promise<void> {
+  let bar: Progress | undefined;
+  const show = (label: string, done: number, total: number, unit = ""): void => {
+    bar ??= createProgress({ label, total });
+    bar.update(done, {});
+    if (done === total) bar = void bar.finish(`${label}: ${total}${unit}`);
+  };
+  try {
+    const options = parseGridOptions(command, args);
+    if (options.help) return console.log(gridHelp(command));
+    let place = ""; // of the run among all
+    const comparison = await compareLosses(options, {
+      preparing: (what, done, total) => show(what, done, total),
+      started(dataset, trie, device): void {
+        console.error(describeDataset(dataset, trie));
+        console.error(`${device.kind}: ${device.adapter}`);
+      },
+      running({ name }, index, count, isFinished): void {
+        place = `${index + 1}/${count}`;
+        if (isFinished) console.error(`${place} ${name}: finished before`);
+      },
+      training(run, { step, steps, loss, tokensPerSecond, epoch }): void {
+        bar ??= createProgress({ label: `${place} train ${run}`, total: steps });
+        const fields = { epoch: `${epoch + 1}`, loss: loss.toFixed(3) };
+        bar.update(step, { ...fields, "tokens/s": `${tokensPerSecond}` });
+      },
+      validating(run, done, total): void {
+        void [run, done, total]; // short, and the bar of training stays
+      },
+      evaluating(run, done, total): void {
+        show(`${place} judge ${run}`, done, total, " users");
+      },
+      trained(run, { epochs, bestEpoch, validation }): void {
+        const best = validation.find(({ epoch }) => epoch === bestEpoch);
+        const found = best ? `, best ${bestEpoch}, NDCG@10 ${best.ndcg.toFixed(4)}` : "";
+        bar = void bar?.finish(`${place} train ${run}: ${epochs} epochs${found}`);
+      },
+    });
+    if (!comparison.isValidated) {
+      console.error("The data have no validation cases: the last epoch of each run was kept.");
+    }
+    await after(comparison, options);
+  } catch (error) {
+    bar?.finish("stopped");
+    if (!(error instanceof BeargradError)) throw error;
+    console.error(error.message);
+    process.exitCode = error instanceof UsageError ? 2 : 1;
+  }
+}

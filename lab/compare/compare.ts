@@ -1,0 +1,157 @@
+/**
+ * Comparisons: many runs under one recipe, each finished once, whose folders reports are made of.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { CheckpointError } from "../../core/errors.ts";
+import { Trie } from "../../models/decode/trie.ts";
+import { checkRecipe } from "../checkpoint.ts";
+import { loadDataset } from "../data/load.ts";
+import { openDevice } from "../devices.ts";
+import { judgeBaselines, type Observer } from "../experiment.ts";
+import { makeFolder, readIfPresent, writeFileAtomic } from "../files.ts";
+import { readMetrics } from "../metrics_file.ts";
+import type { Options } from "../options.ts";
+import { digestOf } from "../recipe.ts";
+import { type RunSetting, trainAndJudge } from "../run.ts";
+import { RunFolder } from "../run_folder.ts";
+import { gridOf, type GridOptions, type GridRun, type Shard, shardOf } from "./grid.ts";
+import { outcomesOf, untrainedPaths } from "./outcome.ts";
+import { type BaselineResults, BASELINES, RESULT, type RunResult } from "./run_result.ts";
+
+/** What a comparison is told. */
+export interface CompareOptions extends GridOptions {
+  /** What all runs share. */
+  readonly options: Options;
+  /** Where runs and reports go. */
+  readonly out: string;
+  /** Which part of the grid to run; all of it unless told. */
+  readonly shard?: Shard;
+}
+
+/** How a comparison tells what it is doing. */
+export interface CompareObserver extends Observer {
+  /** A run begins, or is skipped because it is finished. */
+  running(run: GridRun, index: number, count: number, isFinished: boolean): void;
+}
+
+/** What a comparison leaves. */
+export interface Comparison {
+  /** The runs of its shard, in the grid's order. */
+  readonly results: readonly RunResult[];
+  /** The rankings beside them. */
+  readonly baselines: BaselineResults;
+  /** Whether the data have cases to choose epochs by. Where they have none, the last epoch is kept. */
+  readonly isValidated: boolean;
+}
+
+/**
+ * Trains and judges every variant with every seed. What is finished in `out` is not done again, what was interrupted goes on from its
+ * last epoch.
+ *
+ * @throws {DataError} if the data cannot be read or results cannot be written.
+ * @throws {DeviceError} if the device is not there.
+ * @throws {CheckpointError} if `out` holds a run of the same name and another recipe, or of other data.
+ * @throws {NonFiniteError} if a loss becomes NaN or infinite.
+ */
+export async function compareLosses(
+  { options: asked, out, shard = { index: 0, count: 1 }, ...grid }: CompareOptions,
+  observer: CompareObserver,
+): Promise<Comparison> {
+  const dataset = await loadDataset(asked.data, asked, asked.model, observer.preparing);
+  const device = await openDevice(asked.device, asked.threads);
+  const isValidated = dataset.validation.length > 0;
+  const options = isValidated ? asked : { ...asked, patience: undefined };
+  const runs = shardOf(gridOf(options, grid, dataset, device), shard);
+  const folders = runs.map(({ name, recipe }) => new RunFolder(join(out, name), recipe));
+  const catalogue = new Trie(dataset.paths);
+  observer.started(dataset, catalogue, device);
+
+  makeFolder(out);
+  const baselines = writeBaselines(out, {
+    version: 1,
+    digest: digestOf(dataset),
+    baselines: judgeBaselines(dataset, options).baselines.map(({ name, ranks }) => ({
+      name,
+      ranks,
+    })),
+  });
+  using trie = catalogue.upload(device);
+  const { beams, excludeHistory } = options;
+  const setting: RunSetting = { dataset, device, trie, beams, excludeHistory, observer };
+  const results: RunResult[] = [];
+  for (const [i, run] of runs.entries()) {
+    const finished = readFinished(folders[i].path, run, setting);
+    observer.running(run, i, runs.length, finished !== undefined);
+    results.push(finished ?? await finish(run, folders[i], setting));
+  }
+  return { results, baselines, isValidated };
+}
+
+/** The result of a run that was finished before, if it is of this recipe and was judged as asked for. */
+function readFinished(
+  folder: string,
+  { recipe }: GridRun,
+  { beams, excludeHistory }: RunSetting,
+): RunResult | undefined {
+  const path = join(folder, RESULT);
+  const bytes = readIfPresent(path);
+  if (bytes === undefined) return undefined;
+  const result = parsed(path, bytes) as RunResult;
+  checkRecipe({ folder, recipe: { ...result.recipe } }, recipe);
+  const asked = JSON.stringify({ beams, excludeHistory });
+  return JSON.stringify(result.judging) === asked ? result : undefined;
+}
+
+function parsed(path: string, bytes: Uint8Array): unknown {
+  try {
+    const value = JSON.parse(new TextDecoder().decode(bytes));
+    if (value?.version === 1) return value;
+  } catch {
+    // told below
+  }
+  throw new CheckpointError(`Cannot read ${path}: it must be JSON of version 1, got another text`);
+}
+
+async function finish(run: GridRun, folder: RunFolder, setting: RunSetting): Promise<RunResult> {
+  const { variant, name, recipe } = run;
+  const { dataset, device, trie, beams, excludeHistory } = setting;
+  const { parameters, steps, training, tokensPerSecond, test, judgingSeconds } =
+    await trainAndJudge(recipe, setting, folder, name);
+  const before = await untrainedPaths(device, dataset, trie, recipe, beams);
+  const result: RunResult = {
+    version: 1,
+    ...{ variant, recipe, adapter: device.adapter },
+    data: { name: dataset.name, users: test.users, items: dataset.items.length },
+    ...{ parameters, epochs: training.epochs, bestEpoch: training.bestEpoch, steps },
+    seconds: {
+      training: training.seconds,
+      validation: training.validation.reduce((sum, { seconds }) => sum + seconds, 0),
+      judging: judgingSeconds,
+    },
+    tokensPerSecond,
+    curve: readMetrics(folder.metrics).map(({ step, epoch, loss }) => ({ step, epoch, loss })),
+    validation: training.validation,
+    judging: { beams, excludeHistory },
+    test: outcomesOf(test, before, trie.trie.maxDepth),
+  };
+  writeFileAtomic(join(folder.path, RESULT), `${JSON.stringify(result)}\n`);
+  return result;
+}
+
+/** Writes the baselines' results, or makes sure that those that are there are of the same data. */
+function writeBaselines(out: string, baselines: BaselineResults): BaselineResults {
+  const path = join(out, BASELINES);
+  const text = `${JSON.stringify(baselines)}\n`;
+  const bytes = readIfPresent(path);
+  const before = bytes && parsed(path, bytes) as BaselineResults;
+  if (before !== undefined && before.digest !== baselines.digest) {
+    throw new CheckpointError(
+      `Cannot compare in ${out}: its runs must be of the same data, of digest ${baselines.digest}, got ` +
+        `${before.digest}; name another --out`,
+    );
+  }
+  if (before === undefined || new TextDecoder().decode(bytes) !== text) writeFileAtomic(path, text);
+  return baselines;
+}

@@ -1,0 +1,188 @@
+/**
+ * The command lines of compare.ts and sweep.ts: those of train.ts, and what a grid of runs needs.
+ *
+ * @module
+ */
+import type { LossName } from "../../models/losses/loss.ts";
+import {
+  type Fail,
+  type Flag,
+  flagHelp,
+  type Flags,
+  givenFlags,
+  integer,
+  parseFlags,
+  refuse,
+  text,
+} from "../flags.ts";
+import { readLosses } from "../option_values.ts";
+import { completeOptions, FLAGS, type Options } from "../options.ts";
+import { SETTINGS } from "./grid.ts";
+import type { CompareOptions } from "./compare.ts";
+import type { Shard } from "./grid.ts";
+
+/** Which command: compare has one value of each setting of the losses, sweep may have several. */
+export type GridCommand = "compare" | "sweep";
+
+/** What compare.ts or sweep.ts is told. */
+export interface GridCommandOptions extends CompareOptions {
+  /** The variant that others are compared with in reports; the first unless told. */
+  readonly baseline: string | undefined;
+  /** Whether to print the help and stop. */
+  readonly help: boolean;
+}
+
+/** Options of train.ts that a grid has instead of. */
+type Replaced = "loss" | "seed" | "out" | "resume" | "patience" | (typeof SETTINGS)[number];
+
+interface GridFlags extends Omit<Options, Replaced> {
+  readonly losses: readonly LossName[];
+  readonly seeds: readonly number[];
+  readonly beam: readonly number[];
+  readonly xi: readonly number[];
+  readonly lambda: readonly number[];
+  readonly tau: readonly number[];
+  readonly patience: number;
+  readonly out: string | undefined;
+  readonly shard: Shard;
+  readonly baseline: string | undefined;
+}
+
+/** Without it a run may last as long as its epochs; a comparison stops by validation. */
+const PATIENCE = 5;
+
+const {
+  loss: _loss,
+  seed: _seed,
+  out: _out,
+  resume: _resume,
+  patience,
+  beam,
+  xi,
+  lambda,
+  tau,
+  help,
+  ...SHARED
+} = FLAGS;
+
+/** Several values of a flag that has one. */
+function list(flag: Flag<number>): Flag<readonly number[]> {
+  return {
+    value: "LIST",
+    default: [flag.default],
+    shown: `${flag.default}`,
+    help: flag.help,
+    read(given, fail): readonly number[] {
+      const values = given.split(",").map((part) => flag.read(part.trim(), fail));
+      return new Set(values).size === values.length ? values : fail("a list without repetition");
+    },
+  };
+}
+
+/** Seeds: a number n for 0 to n - 1, or a list. */
+function readSeeds(given: string, fail: Fail): readonly number[] {
+  const read = (part: string): number => {
+    const n = /^\s*\d{1,15}\s*$/.test(part) ? Number(part) : NaN;
+    return Number.isSafeInteger(n) ? n : fail("a number of seeds, or a list of seeds such as 3,4,");
+  };
+  if (!given.includes(",")) {
+    const n = read(given);
+    return n >= 1 && n <= 1000 ? Array.from({ length: n }, (_, i) => i) : fail("from 1 to 1000");
+  }
+  const seeds = given.split(",").filter((part, i, all) => i < all.length - 1 || part !== "").map(
+    read,
+  );
+  return new Set(seeds).size === seeds.length ? seeds : fail("a list without repetition");
+}
+
+function readShard(given: string, fail: Fail): Shard {
+  const [, index, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(given) ??
+    fail("i/n with 0 <= i < n, such as 0/4");
+  if (Number(index) >= Number(count)) fail("i/n with 0 <= i < n, such as 0/4");
+  return { index: Number(index), count: Number(count) };
+}
+
+/** Every option of a command. */
+function flagsOf(command: GridCommand): Flags<GridFlags> {
+  const sweep = command === "sweep";
+  const setting = (flag: Flag<number>): Flag<readonly number[]> =>
+    sweep
+      ? list(flag)
+      : { ...list(flag), value: "X", read: (given, fail) => [flag.read(given, fail)] };
+  return {
+    losses: {
+      value: "LIST",
+      default: sweep ? ["bear"] : ["sft", "msl", "bear"],
+      shown: sweep ? "bear" : "sft,msl,bear",
+      help: FLAGS.loss.help.replace("one run each", "what to compare"),
+      read: readLosses,
+    },
+    seeds: {
+      value: "N|LIST",
+      default: sweep ? [0] : [0, 1, 2],
+      shown: sweep ? "1" : "3",
+      help: "how many seeds, from 0, or a list of them",
+      read: readSeeds,
+    },
+    out: {
+      ...text("FOLDER", undefined, "where runs and reports go; finished runs are not redone"),
+      shown: "must be given",
+    },
+    shard: {
+      value: "I/N",
+      default: { index: 0, count: 1 },
+      shown: "0/1",
+      help: "every N-th run, from the I-th, for one of several machines",
+      read: readShard,
+    },
+    baseline: {
+      ...text("VARIANT", undefined, "what the report compares the others with"),
+      shown: "the first",
+    },
+    patience: { ...(patience as Flag<number>), default: PATIENCE, shown: `${PATIENCE}` },
+    beam: setting(beam),
+    xi: setting(xi),
+    lambda: setting(lambda),
+    tau: setting(tau),
+    ...SHARED,
+    help,
+  } as Flags<GridFlags>;
+}
+
+/**
+ * Reads the arguments of compare.ts or sweep.ts.
+ *
+ * @throws {UsageError} if an option is unknown, given twice, without its value or outside its domain, if options contradict each
+ * other, or --out is missing.
+ */
+export function parseGridOptions(
+  command: GridCommand,
+  args: readonly string[],
+): GridCommandOptions {
+  const flags = flagsOf(command);
+  const told = parseFlags(args, flags);
+  const { losses, seeds, out, shard, baseline, beam, xi, lambda, tau, ...rest } = told;
+  if (!rest.help && out === undefined) {
+    refuse("the command line", "--out must name the folder of the comparison");
+  }
+  const options = completeOptions(
+    {
+      ...rest,
+      ...{ loss: losses, seed: seeds[0], out, resume: false },
+      ...{ beam: beam[0], xi: xi[0], lambda: lambda[0], tau: tau[0] },
+    },
+    new Set([...givenFlags(args, flags)].filter((key): key is keyof typeof rest => key in rest)),
+  );
+  return {
+    ...{ options, losses, seeds, over: { beam, xi, lambda, tau }, out: out ?? "", shard, baseline },
+    help: rest.help,
+  };
+}
+
+/** The help of compare.ts or sweep.ts. */
+export function gridHelp(command: GridCommand): string {
+  const does = command === "compare"
+    ? "Trains every loss with every seed under one recipe, chooses epochs by validation, judges them on the test cases and writes\nreport.md and report.html."
+    : "Trains losses with every combination of settings, and ranks these by validation.";
+  return flagHelp(does, `deno task ${command} --out FOLDER [options]`, flagsOf(command));
+}

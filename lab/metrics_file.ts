@@ -1,0 +1,63 @@
+/**
+ * `metrics.jsonl` of a run: a line for each look at the loss.
+ *
+ * @module
+ */
+import { CheckpointError } from "../core/errors.ts";
+import { isObject, parseJson } from "./checkpoint.ts";
+import { readIfPresent, writeFileAtomic } from "./files.ts";
+
+/** A look at the loss of a run. */
+export interface MetricsLine {
+  /** Steps done. */
+  readonly step: number;
+  /** The epoch, from 0. */
+  readonly epoch: number;
+  /** The mean loss since the look before. */
+  readonly loss: number;
+  /** The learning rate of the last step. */
+  readonly rate: number;
+  /** Target tokens a second since then. */
+  readonly tokensPerSecond: number;
+}
+
+/**
+ * The lines of a `metrics.jsonl`; none where there is no file. A last line that a crash tore is left out.
+ *
+ * @throws {CheckpointError} if another line is not a JSON object with step, epoch and loss.
+ * @throws {DataError} if the system refuses.
+ */
+export function readMetrics(path: string): MetricsLine[] {
+  return linesOf(path).map((line, i) => parseLine(line, path, i + 1));
+}
+
+/**
+ * Drops what a run wrote after its last save, at `step`, and a torn last line. A missing file is left missing.
+ *
+ * @throws {CheckpointError} as {@link readMetrics}; then the file is left alone.
+ * @throws {DataError} if the system refuses.
+ */
+export function truncateMetrics(path: string, step: number): void {
+  const bytes = readIfPresent(path);
+  if (bytes === undefined) return;
+  const kept = linesOf(path).filter((line, i) => parseLine(line, path, i + 1).step <= step);
+  const out = kept.map((line) => `${line}\n`).join("");
+  if (out !== new TextDecoder().decode(bytes)) writeFileAtomic(path, out);
+}
+
+function linesOf(path: string): string[] {
+  const lines = new TextDecoder().decode(readIfPresent(path)).split("\n");
+  lines.pop(); // what follows the last line end: nothing, or a torn line
+  return lines;
+}
+
+function parseLine(line: string, path: string, number: number): MetricsLine {
+  const entry = parseJson(line);
+  const known = isObject(entry) &&
+    ["step", "epoch", "loss"].every((key) => typeof entry[key] === "number");
+  if (known) return entry as unknown as MetricsLine;
+  throw new CheckpointError(
+    `Cannot resume from ${path}: line ${number} must be a JSON object with step, epoch and loss, ` +
+      `got ${JSON.stringify(line.slice(0, 60))}`,
+  );
+}

@@ -1,0 +1,80 @@
+/**
+ * What a run leaves in its folder: a checkpoint and `metrics.jsonl`.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import type { SafeTensors } from "../models/safetensors.ts";
+import {
+  checkRecipe,
+  loadRun,
+  restoreRun,
+  type RunProgress,
+  type SavedRun,
+  saveRun,
+} from "./checkpoint.ts";
+import { appendLine, isPresent, makeFolder } from "./files.ts";
+import { type MetricsLine, truncateMetrics } from "./metrics_file.ts";
+import type { Recipe } from "./recipe.ts";
+import type { Trainer } from "./trainer.ts";
+
+/** How far a run is, and what it found to be best. */
+export type RunState = Omit<RunProgress, "step"> & { readonly best?: SafeTensors };
+
+/** The folder of a run. */
+export class RunFolder {
+  /** Where it is. */
+  readonly path: string;
+  readonly #recipe: Recipe;
+  #saved: SavedRun | undefined;
+
+  /**
+   * Opens the folder of a run, there or not. What it holds is checked at once: the last save must be of this recipe.
+   *
+   * @throws {CheckpointError} if it holds a malformed run or one of another recipe.
+   * @throws {DataError} if the system refuses.
+   */
+  constructor(path: string, recipe: Recipe) {
+    this.path = path;
+    this.#recipe = recipe;
+    if (!RunFolder.isStarted(path)) return;
+    this.#saved = loadRun(path);
+    checkRecipe(this.#saved, recipe);
+  }
+
+  /** Whether a folder holds a checkpoint. */
+  static isStarted(path: string): boolean {
+    return isPresent(join(path, "state.safetensors"));
+  }
+
+  /** Where its `metrics.jsonl` is. */
+  get metrics(): string {
+    return join(this.path, "metrics.jsonl");
+  }
+
+  /** Puts a run back to where it was saved, if it was, and drops what it wrote later. */
+  restore(trainer: Trainer): RunState | undefined {
+    makeFolder(this.path);
+    const saved = this.#saved;
+    truncateMetrics(this.metrics, saved?.step ?? 0);
+    if (saved === undefined) return undefined;
+    restoreRun(saved, trainer.tensors);
+    trainer.epoch = saved.epoch;
+    const { epoch, seconds, validation, best } = saved;
+    this.#saved = undefined; // its tensors are on the device
+    return { epoch, seconds, validation, best };
+  }
+
+  /** Saves a run between two epochs. */
+  async save(trainer: Trainer, { epoch, seconds, validation, best }: RunState): Promise<void> {
+    const { stepsPerEpoch, model: { config, lora }, tensors, tokens } = trainer;
+    const progress = { epoch, step: epoch * stepsPerEpoch, seconds, validation };
+    const run = { config, lora, base: this.#recipe.model, tokens };
+    await saveRun(this.path, run, this.#recipe, progress, tensors, best);
+  }
+
+  /** Appends a line to `metrics.jsonl`. */
+  writeMetrics(line: MetricsLine): void {
+    appendLine(this.metrics, JSON.stringify(line));
+  }
+}
