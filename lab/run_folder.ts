@@ -54,7 +54,6 @@ export class RunFolder {
 
   /** Puts a run back to where it was saved, if it was, and drops what it wrote later. */
   restore(trainer: Trainer): RunState | undefined {
-    makeFolder(this.path);
     const saved = this.#saved;
     truncateMetrics(this.metrics, saved?.step ?? 0);
     if (saved === undefined) return undefined;
@@ -75,6 +74,7 @@ export class RunFolder {
 
   /** Appends a line to `metrics.jsonl`. */
   writeMetrics(line: MetricsLine): void {
+    makeFolder(this.path);
     appendLine(this.metrics, JSON.stringify(line));
   }
 }

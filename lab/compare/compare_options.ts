@@ -10,7 +10,6 @@ import {
   flagHelp,
   type Flags,
   givenFlags,
-  integer,
   parseFlags,
   refuse,
   text,

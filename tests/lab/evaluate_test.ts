@@ -269,9 +269,10 @@ test("evaluate: several beams in one call are what each is alone", async () => {
     const together = await evaluate({ ...options, beams: [4, 12, 8] });
     assert.deepEqual(together.beams.map(({ beam }) => beam), [4, 12, 8]);
     assert.ok(together.beams.every(({ pruned }) => pruned > 0));
-    for (const found of together.beams) {
+    for (const [b, found] of together.beams.entries()) {
       const alone = await evaluate({ ...options, beams: [found.beam] });
-      assert.deepEqual(alone, { ...together, beams: [found] });
+      const verdicts = together.verdicts.map((v) => ({ ...v, beams: [v.beams[b]] }));
+      assert.deepEqual(alone, { ...together, beams: [found], verdicts });
     }
     for (const beams of [[], [3, 3], [0], [2.5]]) {
       await assert.rejects(evaluate({ ...options, beams }), ArgumentError);
