@@ -62,7 +62,7 @@ export interface RunObserver {
   /** A run trains. */
   training(run: string, report: TrainReport & { readonly tokensPerSecond: number }): void;
   /** A run is validated between two epochs. */
-  validating(run: string, done: number, total: number): void;
+  validating?(run: string, done: number, total: number): void;
   /** A run is trained. */
   trained?(run: string, training: Training): void;
   /** A run is judged. */
@@ -101,7 +101,7 @@ export async function trainAndJudge(
   using trainer = new Trainer(dataset, trie, recipe, trained, { loss, onProgress });
   const training = await trainRun(trainer, recipe, { dataset, trie, folder }, {
     training: (report) => observer.training(name, report),
-    validating: (done, total) => observer.validating(name, done, total),
+    validating: (done, total) => observer.validating?.(name, done, total),
   });
   observer.trained?.(name, training);
   const began = performance.now();

@@ -7,10 +7,10 @@ import type { DeviceTrie } from "../models/decode/trie.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
 import { readTree, writeTree } from "../models/checkpoint.ts";
 import type { SafeTensors } from "../models/safetensors.ts";
-import { normalizationOf } from "../models/losses/loss_by_name.ts";
 import { TransformerDecoder } from "../models/transformer_decoder.ts";
 import type { ValidationPoint } from "./checkpoint.ts";
 import { type Dataset, evaluationCases } from "./data/dataset.ts";
+import { normalizationOf } from "./loss_module.ts";
 import { hitRate, ndcg } from "./metrics.ts";
 import type { Recipe } from "./recipe.ts";
 import type { RunFolder } from "./run_folder.ts";
@@ -120,7 +120,7 @@ async function validate(
   using _scope = model.device.arena();
   using search = new BeamSearch(new TransformerDecoder(model, weights), trie, {
     beam: VALIDATION_BEAM,
-    normalization: normalizationOf(recipe.loss),
+    normalization: normalizationOf(recipe),
     tau: recipe.tau,
   });
   const ranks: number[] = [];

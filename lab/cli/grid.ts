@@ -50,9 +50,6 @@ export async function runGrid(
         const fields = { epoch: `${epoch + 1}`, loss: loss.toFixed(3) };
         bar.update(step, { ...fields, "tokens/s": `${tokensPerSecond}` });
       },
-      validating(run, done, total): void {
-        void [run, done, total]; // short, and the bar of training stays
-      },
       evaluating(run, done, total): void {
         show(`${place} judge ${run}`, done, total, " users");
       },

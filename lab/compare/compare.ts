@@ -11,6 +11,7 @@ import { loadDataset } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
 import { judgeBaselines, type Observer } from "../experiment.ts";
 import { makeFolder, readIfPresent, writeFileAtomic } from "../files.ts";
+import { type OpenLoss, openLoss } from "../loss_module.ts";
 import { readMetrics } from "../metrics_file.ts";
 import type { Options } from "../options.ts";
 import { digestOf } from "../recipe.ts";
@@ -50,20 +51,22 @@ export interface Comparison {
  * Trains and judges every variant with every seed. What is finished in `out` is not done again, what was interrupted goes on from its
  * last epoch.
  *
- * @throws {DataError} if the data cannot be read or results cannot be written.
+ * @throws {DataError} if a module with a loss cannot be used, the data cannot be read or results cannot be written.
  * @throws {DeviceError} if the device is not there.
  * @throws {CheckpointError} if `out` holds a run of the same name and another recipe, or of other data.
  * @throws {NonFiniteError} if a loss becomes NaN or infinite.
  */
 export async function compareLosses(
-  { options: asked, out, shard = { index: 0, count: 1 }, ...grid }: CompareOptions,
+  { options: asked, losses: given, out, shard = { index: 0, count: 1 }, ...grid }: CompareOptions,
   observer: CompareObserver,
 ): Promise<Comparison> {
+  const losses: OpenLoss[] = [];
+  for (const one of given) losses.push(await openLoss(one)); // before data are read
   const dataset = await loadDataset(asked.data, asked, asked.model, observer.preparing);
   const device = await openDevice(asked.device, asked.threads);
   const isValidated = dataset.validation.length > 0;
   const options = isValidated ? asked : { ...asked, patience: undefined };
-  const runs = shardOf(gridOf(options, grid, dataset, device), shard);
+  const runs = shardOf(gridOf(options, grid, losses, dataset, device), shard);
   const folders = runs.map(({ name, recipe }) => new RunFolder(join(out, name), recipe));
   const catalogue = new Trie(dataset.paths);
   observer.started(dataset, catalogue, device);
@@ -115,10 +118,10 @@ function parsed(path: string, bytes: Uint8Array): unknown {
 }
 
 async function finish(run: GridRun, folder: RunFolder, setting: RunSetting): Promise<RunResult> {
-  const { variant, name, recipe } = run;
+  const { variant, name, recipe, loss } = run;
   const { dataset, device, trie, beams, excludeHistory } = setting;
   const { parameters, steps, training, tokensPerSecond, test, judgingSeconds } =
-    await trainAndJudge(recipe, setting, folder, name);
+    await trainAndJudge(recipe, loss, setting, folder, name);
   const before = await untrainedPaths(device, dataset, trie, recipe, beams);
   const result: RunResult = {
     version: 1,

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { LossName } from "../../models/losses/loss.ts";
 import {
   type Fail,
   type Flag,
@@ -35,7 +34,7 @@ export interface GridCommandOptions extends CompareOptions {
 type Replaced = "loss" | "seed" | "out" | "resume" | "patience" | (typeof SETTINGS)[number];
 
 interface GridFlags extends Omit<Options, Replaced> {
-  readonly losses: readonly LossName[];
+  readonly losses: readonly string[];
   readonly seeds: readonly number[];
   readonly beam: readonly number[];
   readonly xi: readonly number[];

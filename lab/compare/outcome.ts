@@ -6,9 +6,9 @@
 import type { Device } from "../../core/device.ts";
 import type { DeviceTrie } from "../../models/decode/trie.ts";
 import { margins } from "../../models/decode/pruning.ts";
-import { normalizationOf } from "../../models/losses/loss_by_name.ts";
 import { type Dataset, evaluationCases } from "../data/dataset.ts";
 import type { Evaluation } from "../evaluate.ts";
+import { normalizationOf } from "../loss_module.ts";
 import type { Recipe } from "../recipe.ts";
 import { TeacherForcing } from "../teacher_forcing.ts";
 import { openTrained } from "../trained.ts";
@@ -120,7 +120,7 @@ export async function untrainedPaths(
 ): Promise<Paths[]> {
   using _scope = device.arena();
   const { model, params, weights } = await openTrained(device, dataset, recipe);
-  const options = { normalization: normalizationOf(recipe.loss), tau: recipe.tau };
+  const options = { normalization: normalizationOf(recipe), tau: recipe.tau };
   using forcing = new TeacherForcing(device, model, weights(params), trie, options);
   const cases = evaluationCases(dataset, "test", recipe.history, UNTRAINED_USERS);
   const leaves = cases.map(({ target }) => trie.trie.leafOf[target]);

@@ -82,7 +82,10 @@ export const runResult = v.object({
   seconds: v.object({ training: notNegative, validation: notNegative, judging: notNegative }),
   tokensPerSecond: notNegative,
   curve: v.array(v.object({ step: count, epoch: notNegative, loss: finite })),
-  validation: v.array(v.object({ epoch: positive, hr: finite, ndcg: finite })),
+  validation: v.array(
+    v.object({ epoch: positive, hr: finite, ndcg: finite, seconds: notNegative }),
+  ),
+  judging: v.object({ beams: v.array(positive), excludeHistory: v.boolean() }),
   test: v.object({
     users: positive,
     absent: count,

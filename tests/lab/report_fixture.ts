@@ -87,8 +87,9 @@ export function fixtureRun(options: FixtureOptions): RunResult {
       const away = Math.abs(e + 1 - bestEpoch);
       const best = 0.04 + 0.006 * strength + 0.002 * luck;
       const hr = Math.max(0.002, 1.8 * best * (1 - 0.012 * away * away));
-      return { epoch: e + 1, hr, ndcg: hr / 1.8 };
+      return { epoch: e + 1, hr, ndcg: hr / 1.8, seconds: 3 };
     }),
+    judging: { beams, excludeHistory: false },
     test: {
       users,
       absent: 0,
