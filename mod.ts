@@ -48,6 +48,7 @@ export * from "./lab/data/batches.ts";
 export * from "./lab/data/codes.ts";
 export * from "./lab/data/dataset.ts";
 export * from "./lab/data/describe.ts";
+export * from "./lab/data/join_validation.ts";
 export * from "./lab/data/limit.ts";
 export * from "./lab/data/load.ts";
 export * from "./lab/data/semantic_ids.ts";

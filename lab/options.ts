@@ -43,6 +43,8 @@ export interface Options {
   readonly limitUsers: number | undefined;
   /** What items are written as. */
   readonly codes: Codes;
+  /** Whether the validation targets are training targets too, as for a recipe that they have chosen. */
+  readonly joinValidation: boolean;
   /** The folder of a model to begin with, in Hugging Face's layout; a fresh one unless told. */
   readonly model: string | undefined;
   /** Whether its weights are kept in half precision. They must then be frozen, so `lora` says what is trained. */
@@ -146,6 +148,7 @@ export const FLAGS: Flags<Options> = {
     ...integer(1, undefined, "only the first N users, in training and when judging"),
     shown: "all",
   },
+  joinValidation: toggle("train on the validation targets too, once they have chosen a recipe"),
   codes: choice(CODES, "semantic", "of items: the data's own, one token an item, or shuffled ones"),
   loss: {
     value: "LIST",
@@ -305,6 +308,12 @@ function checkTogether(options: Options, given: ReadonlySet<keyof Options>): voi
   }
   if (heads % kvHeads !== 0) {
     refuse("--kv-heads", "heads must be a multiple of it", `${heads} heads and ${kvHeads}`);
+  }
+  if (options.joinValidation && options.patience !== undefined && given.has("patience")) {
+    refuse(
+      "--patience",
+      "it must come without --join-validation, which leaves nothing to validate by",
+    );
   }
   if (resume && out === undefined) refuse("--resume", "--out must name the folder of the run");
 }

@@ -108,7 +108,10 @@ export function digestOf(dataset: Dataset): string {
 export function readingOf(options: Reading): Reading {
   const { tokenizer, prompt, targets, holdOut, limitItems, limitUsers } = options;
   const codes = options.codes === "semantic" ? undefined : options.codes;
-  const reading = { tokenizer, prompt, targets, holdOut, limitItems, limitUsers, codes };
+  const joinValidation = options.joinValidation || undefined;
+  const reading = {
+    ...{ tokenizer, prompt, targets, holdOut, limitItems, limitUsers, codes, joinValidation },
+  };
   return Object.fromEntries(Object.entries(reading).filter(([, value]) => value !== undefined));
 }
 

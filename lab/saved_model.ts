@@ -35,6 +35,7 @@ const Schema = v.object({
     limitItems: count,
     limitUsers: count,
     codes: v.optional(v.picklist(CODES)),
+    joinValidation: v.optional(v.boolean()),
   }),
   model: v.optional(v.string()),
   half: v.optional(v.literal(true)),

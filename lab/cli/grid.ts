@@ -53,6 +53,7 @@ export async function runGrid(
       evaluating(run, done, total): void {
         show(`${place} judge ${run}`, done, total, " users");
       },
+      verifying: (run, done, total) => show(`${place} verify ${run}`, done, total),
       trained(run, { epochs, bestEpoch, validation }): void {
         const best = validation.find(({ epoch }) => epoch === bestEpoch);
         const found = best ? `, best ${bestEpoch}, NDCG@10 ${best.ndcg.toFixed(4)}` : "";

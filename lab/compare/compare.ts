@@ -12,11 +12,13 @@ import { openDevice } from "../devices.ts";
 import { judgeBaselines, type Observer } from "../experiment.ts";
 import { makeFolder, readIfPresent, writeFileAtomic } from "../files.ts";
 import { type OpenLoss, openLoss } from "../loss_module.ts";
+import type { TheoremCounts } from "../judge.ts";
 import { readMetrics } from "../metrics_file.ts";
 import type { Options } from "../options.ts";
 import { digestOf } from "../recipe.ts";
 import { type RunSetting, trainAndJudge } from "../run.ts";
 import { RunFolder } from "../run_folder.ts";
+import { verifyModel } from "../verify_model.ts";
 import { gridOf, type GridOptions, type GridRun, type Shard, shardOf } from "./grid.ts";
 import { outcomesOf, untrainedPaths } from "./outcome.ts";
 import { type BaselineResults, BASELINES, RESULT, type RunResult } from "./run_result.ts";
@@ -27,6 +29,8 @@ export interface CompareOptions extends GridOptions {
   readonly options: Options;
   /** Where runs and reports go. */
   readonly out: string;
+  /** On how many users the theorems are checked; 0 for none. */
+  readonly verifyUsers?: number;
   /** Which part of the grid to run; all of it unless told. */
   readonly shard?: Shard;
 }
@@ -35,6 +39,14 @@ export interface CompareOptions extends GridOptions {
 export interface CompareObserver extends Observer {
   /** A run begins, or is skipped because it is finished. */
   running(run: GridRun, index: number, count: number, isFinished: boolean): void;
+  /** The theorems are checked on a run's users: each counts twice. */
+  verifying?(run: string, done: number, total: number): void;
+}
+
+/** What all runs share. */
+interface CompareSetting extends RunSetting {
+  readonly data: string;
+  readonly observer: CompareObserver;
 }
 
 /** What a comparison leaves. */
@@ -57,16 +69,17 @@ export interface Comparison {
  * @throws {NonFiniteError} if a loss becomes NaN or infinite.
  */
 export async function compareLosses(
-  { options: asked, losses: given, out, shard = { index: 0, count: 1 }, ...grid }: CompareOptions,
+  told: CompareOptions,
   observer: CompareObserver,
 ): Promise<Comparison> {
+  const { options: asked, out, verifyUsers = 0, shard = { index: 0, count: 1 } } = told;
   const losses: OpenLoss[] = [];
-  for (const one of given) losses.push(await openLoss(one)); // before data are read
+  for (const one of told.losses) losses.push(await openLoss(one)); // before data are read
   const dataset = await loadDataset(asked.data, asked, asked.model, observer.preparing);
   const device = await openDevice(asked.device, asked.threads);
   const isValidated = dataset.validation.length > 0;
   const options = isValidated ? asked : { ...asked, patience: undefined };
-  const runs = shardOf(gridOf(options, grid, losses, dataset, device), shard);
+  const runs = shardOf(gridOf(options, told, losses, dataset, device), shard);
   const folders = runs.map(({ name, recipe }) => new RunFolder(join(out, name), recipe));
   const catalogue = new Trie(dataset.paths);
   observer.started(dataset, catalogue, device);
@@ -82,12 +95,14 @@ export async function compareLosses(
   });
   using trie = catalogue.upload(device);
   const { beams, excludeHistory } = options;
-  const setting: RunSetting = { dataset, device, trie, beams, excludeHistory, observer };
+  const setting: CompareSetting = {
+    ...{ data: options.data, dataset, device, trie, beams, excludeHistory, observer },
+  };
   const results: RunResult[] = [];
   for (const [i, run] of runs.entries()) {
     const finished = readFinished(folders[i].path, run, setting);
     observer.running(run, i, runs.length, finished !== undefined);
-    results.push(finished ?? await finish(run, folders[i], setting));
+    results.push(finished ?? await finish(run, folders[i], setting, verifyUsers));
   }
   return { results, baselines, isValidated };
 }
@@ -117,7 +132,12 @@ function parsed(path: string, bytes: Uint8Array): unknown {
   throw new CheckpointError(`Cannot read ${path}: it must be JSON of version 1, got another text`);
 }
 
-async function finish(run: GridRun, folder: RunFolder, setting: RunSetting): Promise<RunResult> {
+async function finish(
+  run: GridRun,
+  folder: RunFolder,
+  setting: CompareSetting,
+  verifyUsers: number,
+): Promise<RunResult> {
   const { variant, name, recipe, loss } = run;
   const { dataset, device, trie, beams, excludeHistory } = setting;
   const { parameters, steps, training, tokensPerSecond, test, judgingSeconds } =
@@ -138,9 +158,28 @@ async function finish(run: GridRun, folder: RunFolder, setting: RunSetting): Pro
     validation: training.validation,
     judging: { beams, excludeHistory },
     test: outcomesOf(test, before, trie.trie.maxDepth),
+    ...(verifyUsers > 0 && { verification: await verified(run, folder, setting, verifyUsers) }),
   };
   writeFileAtomic(join(folder.path, RESULT), `${JSON.stringify(result)}\n`);
   return result;
+}
+
+/** What `verify` counts on a run's first users. */
+async function verified(
+  { name, recipe }: GridRun,
+  { path: checkpoint }: RunFolder,
+  { data, observer }: CompareSetting,
+  limitUsers: number,
+): Promise<RunResult["verification"]> {
+  const { users, theorems } = await verifyModel({
+    ...{ checkpoint, data, beam: recipe.beam, limitUsers },
+    onProgress: (done, total) => observer.verifying?.(name, done, total),
+  });
+  const counts = theorems.map(({ id, instances, holds, undecided, violations }) => [
+    id,
+    { instances, holds, undecided, violations },
+  ]);
+  return { users, counts: Object.fromEntries(counts) as TheoremCounts };
 }
 
 /** Writes the baselines' results, or makes sure that those that are there are of the same data. */

@@ -9,6 +9,7 @@ import {
   flagHelp,
   type Flags,
   givenFlags,
+  integer,
   parseFlags,
   refuse,
   text,
@@ -44,6 +45,7 @@ interface GridFlags extends Omit<Options, Replaced> {
   readonly out: string | undefined;
   readonly shard: Shard;
   readonly baseline: string | undefined;
+  readonly verifyUsers: number;
 }
 
 /** Without it a run may last as long as its epochs; a comparison stops by validation. */
@@ -137,6 +139,7 @@ function flagsOf(command: GridCommand): Flags<GridFlags> {
       ...text("VARIANT", undefined, "what the report compares the others with"),
       shown: "the first",
     },
+    verifyUsers: integer(0, 100, "the theorems are checked on the first N users of each run"),
     patience: { ...(patience as Flag<number>), default: PATIENCE, shown: `${PATIENCE}` },
     beam: setting(beam),
     xi: setting(xi),
@@ -159,7 +162,7 @@ export function parseGridOptions(
 ): GridCommandOptions {
   const flags = flagsOf(command);
   const told = parseFlags(args, flags);
-  const { losses, seeds, out, shard, baseline, beam, xi, lambda, tau, ...rest } = told;
+  const { losses, seeds, out, shard, baseline, verifyUsers, beam, xi, lambda, tau, ...rest } = told;
   if (!rest.help && out === undefined) {
     refuse("the command line", "--out must name the folder of the comparison");
   }
@@ -172,7 +175,8 @@ export function parseGridOptions(
     new Set([...givenFlags(args, flags)].filter((key): key is keyof typeof rest => key in rest)),
   );
   return {
-    ...{ options, losses, seeds, over: { beam, xi, lambda, tau }, out: out ?? "", shard, baseline },
+    ...{ options, losses, seeds, over: { beam, xi, lambda, tau }, out: out ?? "", shard },
+    ...{ baseline, verifyUsers },
     help: rest.help,
   };
 }

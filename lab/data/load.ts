@@ -10,6 +10,7 @@ import { loadTokenizer } from "../text/tokenizer.ts";
 import { join } from "node:path";
 import { type Codes, withCodes } from "./codes.ts";
 import type { Dataset } from "./dataset.ts";
+import { joinValidation } from "./join_validation.ts";
 import { limitDataset } from "./limit.ts";
 import { loadSemanticIds } from "./semantic_ids.ts";
 import { synthetic } from "./synthetic.ts";
@@ -32,6 +33,8 @@ export interface Reading {
   readonly limitUsers?: number;
   /** What items are written as; `semantic` unless told. */
   readonly codes?: Codes;
+  /** Whether the validation targets are training targets too. */
+  readonly joinValidation?: boolean;
 }
 
 /** Told what is being done, and how much of it. */
@@ -68,7 +71,8 @@ export async function loadDataset(
   const dataset = data !== "synthetic" && isTitleFolder(data)
     ? await loadText(data, reading, model, onProgress)
     : withoutText(data, reading);
-  return withCodes(limitDataset(dataset, { items, users }), codes);
+  const limited = limitDataset(dataset, { items, users });
+  return withCodes(reading.joinValidation ? joinValidation(limited) : limited, codes);
 }
 
 async function loadText(

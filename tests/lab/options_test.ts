@@ -43,6 +43,7 @@ test("options: every option is read", () => {
     limitItems: 100,
     limitUsers: 12,
     codes: "random",
+    joinValidation: false,
     loss: ["msl", "bear-convex"],
     beam: 5,
     beams: [5, 20],
@@ -71,6 +72,14 @@ test("options: every option is read", () => {
     out: "runs/a",
     resume: true,
     help: true,
+  });
+});
+
+test("options: validation targets are trained on or validated by", () => {
+  assert.equal(parseOptions(["--join-validation"]).joinValidation, true);
+  assert.throws(() => parseOptions(["--join-validation", "--patience", "3"]), {
+    name: "UsageError",
+    message: /^Cannot use --patience: it must come without --join-validation/,
   });
 });
 

@@ -1,0 +1,78 @@
+/**
+ * Which variant of a sweep does best, by validation alone.
+ *
+ * @module
+ */
+import { DataError } from "../../core/errors.ts";
+import { decimal, renderTable } from "../table.ts";
+import type { RunResult } from "./run_result.ts";
+
+/** A variant and how its best epochs did in validation. */
+export interface RankedVariant {
+  /** The variant. */
+  readonly variant: string;
+  /** Its seeds. */
+  readonly seeds: readonly number[];
+  /** The mean over seeds of the best epoch's NDCG@10 in validation. */
+  readonly ndcg: number;
+  /** Of its HR@10. */
+  readonly hr: number;
+  /** The standard deviation of the NDCG@10 over seeds; NaN for one seed. */
+  readonly deviation: number;
+  /** The best epoch of each seed. */
+  readonly epochs: readonly number[];
+}
+
+/**
+ * The variants of a sweep, best first by validation NDCG@10. Test cases have no say.
+ *
+ * @throws {DataError} if a run has no validation.
+ */
+export function rankByValidation(results: readonly RunResult[]): RankedVariant[] {
+  const byVariant = Map.groupBy(results, ({ variant }) => variant);
+  const ranked = [...byVariant].map(([variant, runs]): RankedVariant => {
+    const best = runs.map((run) =>
+      run.validation.find(({ epoch }) => epoch === run.bestEpoch) ?? refuse(run)
+    );
+    const ndcg = mean(best.map((point) => point.ndcg));
+    const squares = best.reduce((sum, point) => sum + (point.ndcg - ndcg) ** 2, 0);
+    return {
+      variant,
+      seeds: runs.map(({ recipe }) => recipe.seed),
+      ndcg,
+      hr: mean(best.map((point) => point.hr)),
+      deviation: Math.sqrt(squares / (best.length - 1)),
+      epochs: runs.map(({ bestEpoch }) => bestEpoch),
+    };
+  });
+  return ranked.sort((a, b) => b.ndcg - a.ndcg);
+}
+
+/** The ranking as a table. */
+export function renderRanking(ranked: readonly RankedVariant[]): string {
+  return [
+    "By validation alone; the test cases have no say in it:",
+    renderTable(
+      ["", "NDCG@10", "± over seeds", "HR@10", "seeds", "best epochs"],
+      ranked.map(({ variant, ndcg, deviation, hr, seeds, epochs }) => [
+        variant,
+        decimal(ndcg),
+        seeds.length > 1 ? decimal(deviation) : "",
+        decimal(hr),
+        seeds.join(" "),
+        epochs.join(" "),
+      ]),
+    ),
+  ].join("\n");
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function refuse({ data, variant }: RunResult): never {
+  throw new DataError(
+    `Cannot rank the runs of ${data.name}: all must have been validated, got ${variant} without; ` +
+      "titles need --hold-out",
+  );
+}

@@ -1,0 +1,225 @@
+/** Comparisons on a tiny data set: what they leave, that nothing is done twice, that shards are parts of the whole. */
+import assert from "node:assert/strict";
+import { appendFileSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { compareLosses, type CompareObserver } from "../../lab/compare/compare.ts";
+import { parseGridOptions } from "../../lab/compare/compare_options.ts";
+import { rankByValidation, renderRanking } from "../../lab/compare/ranking.ts";
+import type { RunResult } from "../../lab/compare/run_result.ts";
+import { hitRate, ndcg } from "../../lab/metrics.ts";
+import { emptyFolder, smallFolder } from "./small_folder.ts";
+
+const DATA = smallFolder();
+const SMALL = "--layers 1 --dim 16 --heads 2 --ffn 32 --batch 8 --device cpu --threads 1";
+
+const silent: CompareObserver = {
+  preparing() {},
+  started() {},
+  training() {},
+  evaluating() {},
+  running() {},
+};
+
+function compare(
+  out: string,
+  args: string,
+  observer: Partial<CompareObserver> = {},
+  command: "compare" | "sweep" = "compare",
+): ReturnType<typeof compareLosses> {
+  const given = `--data ${DATA} --out ${out} ${SMALL} ${args}`.split(" ");
+  return compareLosses(parseGridOptions(command, given), { ...silent, ...observer });
+}
+
+/** Without what a clock says. */
+function timeless({ seconds: _s, tokensPerSecond: _t, validation, ...rest }: RunResult): unknown {
+  return { ...rest, validation: validation.map((point) => ({ ...point, seconds: 0 })) };
+}
+
+class Interrupted extends Error {}
+
+const FOUR = "--losses msl,bear --seeds 2 --epochs 3 --beams 2,5 --verify-users 0";
+
+test("compare: a result for every loss and seed, and the baselines", async () => {
+  const out = emptyFolder();
+  const { results, isValidated } = await compare(out, FOUR);
+  assert.ok(isValidated);
+  assert.deepEqual(readdirSync(out).sort(), [
+    "baselines.json",
+    ...["bear-seed0", "bear-seed1", "msl-seed0", "msl-seed1"],
+  ]);
+  assert.deepEqual(
+    results.map(({ variant, recipe }) => [variant, recipe.loss, recipe.seed]),
+    [["msl", "msl", 0], ["bear", "bear", 0], ["msl", "msl", 1], ["bear", "bear", 1]],
+  );
+  const [first] = results;
+  const saved = JSON.parse(readFileSync(join(out, "msl-seed0", "result.json"), "utf8"));
+  assert.deepEqual(saved, JSON.parse(JSON.stringify(first)));
+
+  assert.deepEqual(first.data, { name: first.data.name, users: 40, items: 24 });
+  assert.equal(first.curve[first.curve.length - 1].step, first.steps);
+  assert.deepEqual(first.validation.map(({ epoch }) => epoch), [1, 2, 3]);
+  assert.deepEqual(first.judging, { beams: [2, 5], excludeHistory: false });
+  for (const { beam, ...found } of first.test.beams) {
+    assert.equal(found.ranks.length, 40);
+    assert.ok(found.ranks.every((rank) => rank >= -1 && rank < beam));
+    const lost = Object.values(found.pruned).flat().reduce((a, b) => a + b, 0);
+    const missed = found.exactRanks.filter((rank, i) => rank >= 0 && found.ranks[i] < 0).length;
+    assert.equal(lost, missed);
+    assert.deepEqual(found.reached, [40, 40, 40]);
+    const kept = found.lostAt.filter((step) => step === 0).length;
+    assert.equal(kept, found.ranks.filter((rank) => rank >= 0).length);
+    const { retrieved, pruned, undecided } = found.certificates;
+    assert.equal(retrieved + pruned + undecided, 40);
+    assert.ok(retrieved <= kept && pruned <= 40 - kept);
+    found.margins.after.forEach((counts, t) => {
+      const counted = counts.reduce((a, b) => a + b, 0);
+      assert.ok(counted <= 40 && counted > 0);
+      const above = counts.slice(25).reduce((a, b) => a + b, 0); // bins above 0.5
+      assert.ok(above <= found.violated[t] && found.violated[t] <= 40 - found.vacuous[t]);
+    });
+    assert.notDeepEqual(found.margins.before, found.margins.after);
+  }
+  const { baselines } = JSON.parse(readFileSync(join(out, "baselines.json"), "utf8"));
+  assert.deepEqual(baselines.map((b: { name: string }) => b.name), ["popularity", "co-occurrence"]);
+  assert.ok(baselines.every((b: { ranks: number[] }) => b.ranks.length === 40));
+});
+
+test("compare: what is finished is not done again, what is not is gone on with", async () => {
+  const whole = await compare(emptyFolder(), FOUR);
+  const out = emptyFolder();
+  let looks = 0;
+  const stop = {
+    training(run: string): void {
+      if (run === "bear-seed0" && ++looks === 2) throw new Interrupted();
+    },
+  };
+  await assert.rejects(compare(out, FOUR, stop), Interrupted);
+  appendFileSync(join(out, "bear-seed0", "metrics.jsonl"), '{"torn');
+
+  const done: [string, boolean][] = [];
+  const watch: Partial<CompareObserver> = {
+    running: ({ name }, _i, _n, isFinished) => void done.push([name, isFinished]),
+  };
+  const resumed = await compare(out, FOUR, watch);
+  assert.deepEqual(done, [
+    ["msl-seed0", true],
+    ["bear-seed0", false],
+    ["msl-seed1", false],
+    ["bear-seed1", false],
+  ]);
+  const [a, b] = [resumed, whole].map(({ results }) => results.map(timeless));
+  assert.deepEqual(JSON.parse(JSON.stringify(a)), JSON.parse(JSON.stringify(b)));
+
+  done.length = 0;
+  const never = { training: () => assert.fail("trained again") };
+  await compare(out, FOUR, { ...watch, ...never });
+  assert.deepEqual(done.map(([, isFinished]) => isFinished), [true, true, true, true]);
+  // Another width is judged with the weights that are there.
+  const { results } = await compare(out, FOUR.replace("2,5", "3"), never);
+  assert.deepEqual(results.map(({ test }) => test.beams.map(({ beam }) => beam)), [
+    ...[[3], [3], [3], [3]],
+  ]);
+
+  await assert.rejects(compare(out, `${FOUR} --dropout 0.3`), {
+    name: "CheckpointError",
+    message: /msl-seed0: dropout must be that of its checkpoint, 0.1, got 0.3$/,
+  });
+  await assert.rejects(compare(out, `${FOUR.replace("2 --", "7,8 --")} --limit-users 9`), {
+    name: "CheckpointError",
+    message: /^Cannot compare in .*: its runs must be of the same data, .*; name another --out$/,
+  });
+});
+
+test("compare: shards are parts of the whole", async () => {
+  const whole = await compare(emptyFolder(), FOUR);
+  const out = emptyFolder();
+  const parts = [];
+  for (const shard of ["0/3", "1/3", "2/3"]) {
+    parts.push(await compare(out, `${FOUR} --shard ${shard}`));
+  }
+  assert.deepEqual(parts.map(({ results }) => results.length), [2, 1, 1]);
+  const byName = (results: readonly RunResult[]): unknown[] =>
+    results.map(timeless).map((one) => JSON.stringify(one)).sort();
+  assert.deepEqual(byName(parts.flatMap(({ results }) => results)), byName(whole.results));
+});
+
+test("compare: the weights of the best validated epoch are kept and judged", async () => {
+  const out = emptyFolder();
+  const args = "--losses msl --seeds 1 --epochs 12 --lr 0.03 --patience 2 --beams 10";
+  const { results: [{ bestEpoch, epochs, validation, test, verification }] } = await compare(
+    out,
+    `${args} --verify-users 7`,
+  );
+  const best = Math.max(...validation.map((point) => point.ndcg));
+  assert.equal(validation.findIndex((point) => point.ndcg === best), bestEpoch - 1);
+  assert.equal(epochs, validation.length);
+  assert.ok(epochs === 12 || epochs - bestEpoch === 2, `${epochs} epochs, best ${bestEpoch}`);
+  assert.ok(epochs > bestEpoch, "the setting must overtrain, or nothing is tested");
+  assert.equal(verification?.users, 7);
+  assert.equal(verification?.counts.T1.violations, 0);
+  assert.ok((verification?.counts.T1.instances ?? 0) > 0);
+
+  // An independent evaluation of the folder's model sees the same lists.
+  const { cpu, evaluate, loadDataset, normalizationOf } = await import("../../mod.ts");
+  const { openModel, readRecipe } = await import("../../lab/saved_model.ts");
+  const folder = join(out, "msl-seed0");
+  const recipe = readRecipe(folder);
+  const dataset = await loadDataset(DATA, recipe.reading);
+  const options = { normalization: normalizationOf(recipe), tau: recipe.tau };
+  using opened = await openModel(cpu(), folder, dataset, options);
+  const found = async (split: "validation" | "test"): Promise<readonly number[]> => {
+    const { beams: [{ ranks }] } = await evaluate({
+      decoder: opened.decoder,
+      teacherForced: (histories, leaves) => opened.forcing.logits(histories, leaves),
+      ...{ trie: opened.trie, dataset, split, beams: [10], historyLength: 20, ...options },
+    });
+    return ranks;
+  };
+  assert.deepEqual(test.beams[0].ranks, await found("test"));
+  const ranks = await found("validation");
+  assert.equal(validation[bestEpoch - 1].ndcg, ndcg(ranks, 10));
+  assert.equal(validation[bestEpoch - 1].hr, hitRate(ranks, 10));
+});
+
+test("sweep: every combination of what a loss reads, ranked by validation", async () => {
+  const args = "--losses msl,bear --beam 2,5 --xi 1,3 --epochs 1 --verify-users 0";
+  const { results } = await compare(emptyFolder(), args, {}, "sweep");
+  assert.deepEqual(results.map(({ variant }) => variant), [
+    ...["msl", "bear B=2 xi=1", "bear B=2 xi=3", "bear B=5 xi=1", "bear B=5 xi=3"],
+  ]);
+  assert.deepEqual(results.slice(1).map(({ recipe: { beam, xi } }) => [beam, xi]), [
+    ...[[2, 1], [2, 3], [5, 1], [5, 3]],
+  ]);
+  const ranked = rankByValidation(results);
+  const scores = ranked.map((one) => one.ndcg);
+  assert.deepEqual(scores, [...scores].sort((a, b) => b - a));
+  assert.equal(ranked.length, 5);
+  assert.match(renderRanking(ranked), /bear B=5 xi=3/);
+  const [{ validation: _none, ...one }] = results;
+  assert.throws(() => rankByValidation([{ ...one, validation: [] }]), /^DataError: Cannot rank/);
+});
+
+test("compare: bad usage is refused with one line", () => {
+  const refused: [string, "compare" | "sweep", RegExp][] = [
+    ["", "compare", /^Cannot use the command line: --out must name the folder/],
+    ["--out a --seeds 0", "compare", /^Cannot use --seeds: it must be from 1 to 1000, got 0$/],
+    ["--out a --seeds 1,1", "compare", /--seeds: it must be a list without repetition, got 1,1$/],
+    ["--out a --seeds x", "compare", /--seeds: it must be a number of seeds/],
+    ["--out a --shard 2/2", "compare", /--shard: it must be i\/n with 0 <= i < n, such as 0\/4/],
+    ["--out a --xi 1,2", "compare", /--xi: it must be a number above 0, got 1,2$/],
+    ["--out a --xi 1,0", "sweep", /--xi: it must be a number above 0, got 1,0$/],
+    ["--out a --beam 5,5", "sweep", /--beam: it must be a list without repetition, got 5,5$/],
+    ["--out a --loss sft", "compare", /the command line: .*got --loss$/],
+    ["--out a --losses nll", "compare", /--losses: it must be a list of sft, /],
+    ["--out a --join-validation --patience 2", "compare", /--patience: it must come without/],
+  ];
+  for (const [args, command, message] of refused) {
+    assert.throws(() => parseGridOptions(command, args.split(" ").filter(Boolean)), {
+      name: "UsageError",
+      message,
+    });
+  }
+  assert.deepEqual(parseGridOptions("compare", ["--out", "a", "--seeds", "4,9"]).seeds, [4, 9]);
+  assert.deepEqual(parseGridOptions("compare", ["--out", "a", "--seeds", "4,"]).seeds, [4]);
+});
