@@ -4,19 +4,22 @@
  * @module
  */
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { CheckpointError } from "../../core/errors.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { checkRecipe } from "../checkpoint.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
 import { judgeBaselines, type Observer } from "../experiment.ts";
-import { makeFolder, readIfPresent, writeFileAtomic } from "../files.ts";
+import { isPresent, makeFolder, writeFileAtomic } from "../files.ts";
 import { type OpenLoss, openLoss } from "../loss_module.ts";
 import type { TheoremCounts } from "../judge.ts";
 import { readMetrics } from "../metrics_file.ts";
 import type { Options } from "../options.ts";
 import { digestOf } from "../recipe.ts";
 import { type RunSetting, trainAndJudge } from "../run.ts";
+import { readBaselines, readRun } from "../report/read_results.ts";
 import { RunFolder } from "../run_folder.ts";
 import { verifyModel } from "../verify_model.ts";
 import { gridOf, type GridOptions, type GridRun, type Shard, shardOf } from "./grid.ts";
@@ -80,19 +83,13 @@ export async function compareLosses(
   const isValidated = dataset.validation.length > 0;
   const options = isValidated ? asked : { ...asked, patience: undefined };
   const runs = shardOf(gridOf(options, told, losses, dataset, device), shard);
-  const folders = runs.map(({ name, recipe }) => new RunFolder(join(out, name), recipe));
+  const folders = runs.map(({ name }) => join(out, name));
+  const finished = runs.map((run, i) => readFinished(folders[i], run, options));
   const catalogue = new Trie(dataset.paths);
   observer.started(dataset, catalogue, device);
 
-  makeFolder(out);
-  const baselines = writeBaselines(out, {
-    version: 1,
-    digest: digestOf(dataset),
-    baselines: judgeBaselines(dataset, options).baselines.map(({ name, ranks }) => ({
-      name,
-      ranks,
-    })),
-  });
+  const baselines = baselinesOf(dataset, options);
+  openFolder(out, baselines, shard);
   using trie = catalogue.upload(device);
   const { beams, excludeHistory } = options;
   const setting: CompareSetting = {
@@ -100,9 +97,9 @@ export async function compareLosses(
   };
   const results: RunResult[] = [];
   for (const [i, run] of runs.entries()) {
-    const finished = readFinished(folders[i].path, run, setting);
-    observer.running(run, i, runs.length, finished !== undefined);
-    results.push(finished ?? await finish(run, folders[i], setting, verifyUsers));
+    const before = finished[i];
+    observer.running(run, i, runs.length, before !== undefined);
+    results.push(before ?? await finish(run, folders[i], setting, verifyUsers));
   }
   return { results, baselines, isValidated };
 }
@@ -111,35 +108,23 @@ export async function compareLosses(
 function readFinished(
   folder: string,
   { recipe }: GridRun,
-  { beams, excludeHistory }: RunSetting,
+  { beams, excludeHistory }: Pick<Options, "beams" | "excludeHistory">,
 ): RunResult | undefined {
-  const path = join(folder, RESULT);
-  const bytes = readIfPresent(path);
-  if (bytes === undefined) return undefined;
-  const result = parsed(path, bytes) as RunResult;
+  if (!isPresent(join(folder, RESULT))) return undefined;
+  const result = readRun(folder);
   checkRecipe({ folder, recipe: { ...result.recipe } }, recipe);
-  const asked = JSON.stringify({ beams, excludeHistory });
-  return JSON.stringify(result.judging) === asked ? result : undefined;
-}
-
-function parsed(path: string, bytes: Uint8Array): unknown {
-  try {
-    const value = JSON.parse(new TextDecoder().decode(bytes));
-    if (value?.version === 1) return value;
-  } catch {
-    // told below
-  }
-  throw new CheckpointError(`Cannot read ${path}: it must be JSON of version 1, got another text`);
+  return isDeepStrictEqual(result.judging, { beams, excludeHistory }) ? result : undefined;
 }
 
 async function finish(
   run: GridRun,
-  folder: RunFolder,
+  path: string,
   setting: CompareSetting,
   verifyUsers: number,
 ): Promise<RunResult> {
   const { variant, name, recipe, loss } = run;
   const { dataset, device, trie, beams, excludeHistory } = setting;
+  const folder = new RunFolder(path, recipe);
   const { parameters, steps, training, tokensPerSecond, test, judgingSeconds } =
     await trainAndJudge(recipe, loss, setting, folder, name);
   const before = await untrainedPaths(device, dataset, trie, recipe, beams);
@@ -158,16 +143,16 @@ async function finish(
     validation: training.validation,
     judging: { beams, excludeHistory },
     test: outcomesOf(test, before, trie.trie.maxDepth),
-    ...(verifyUsers > 0 && { verification: await verified(run, folder, setting, verifyUsers) }),
+    ...(verifyUsers > 0 && { verification: await verified(run, path, setting, verifyUsers) }),
   };
-  writeFileAtomic(join(folder.path, RESULT), `${JSON.stringify(result)}\n`);
+  writeFileAtomic(join(path, RESULT), `${JSON.stringify(result)}\n`);
   return result;
 }
 
 /** What `verify` counts on a run's first users. */
 async function verified(
   { name, recipe }: GridRun,
-  { path: checkpoint }: RunFolder,
+  checkpoint: string,
   { data, observer }: CompareSetting,
   limitUsers: number,
 ): Promise<RunResult["verification"]> {
@@ -182,18 +167,30 @@ async function verified(
   return { users, counts: Object.fromEntries(counts) as TheoremCounts };
 }
 
-/** Writes the baselines' results, or makes sure that those that are there are of the same data. */
-function writeBaselines(out: string, baselines: BaselineResults): BaselineResults {
-  const path = join(out, BASELINES);
-  const text = `${JSON.stringify(baselines)}\n`;
-  const bytes = readIfPresent(path);
-  const before = bytes && parsed(path, bytes) as BaselineResults;
+/** The rankings that need no training. */
+function baselinesOf(dataset: Dataset, options: Options): BaselineResults {
+  const { baselines } = judgeBaselines(dataset, options);
+  return {
+    version: 1,
+    digest: digestOf(dataset),
+    baselines: baselines.map(({ name, ranks }) => ({ name, ranks })),
+  };
+}
+
+/**
+ * Makes sure that what is in a folder is of the same data, and writes the baselines there. Only the first shard does: several may
+ * share the folder.
+ */
+function openFolder(out: string, baselines: BaselineResults, { index }: Shard): void {
+  const before = readBaselines(out);
   if (before !== undefined && before.digest !== baselines.digest) {
     throw new CheckpointError(
       `Cannot compare in ${out}: its runs must be of the same data, of digest ${baselines.digest}, got ` +
         `${before.digest}; name another --out`,
     );
   }
-  if (before === undefined || new TextDecoder().decode(bytes) !== text) writeFileAtomic(path, text);
-  return baselines;
+  makeFolder(out);
+  if (index === 0 && !isDeepStrictEqual(before, baselines)) {
+    writeFileAtomic(join(out, BASELINES), `${JSON.stringify(baselines)}\n`);
+  }
 }

@@ -93,7 +93,12 @@ export function readRun(folder: string): RunResult {
   return run;
 }
 
-function readBaselines(folder: string): BaselineResults | undefined {
+/**
+ * The baselines in a comparison's folder, if it has any.
+ *
+ * @throws {DataError} if they are malformed.
+ */
+export function readBaselines(folder: string): BaselineResults | undefined {
   const found = readJson(folder, BASELINES, baselineResults);
   if (found !== undefined) checkBaselines(found, complaint(folder, BASELINES));
   return found;
