@@ -1,0 +1,74 @@
+/**
+ * A run's outcomes as values by user, for the bootstrap.
+ *
+ * @module
+ */
+import type { BeamOutcome } from "../compare/run_result.ts";
+import type { UserValues } from "./resampling.ts";
+
+/** A measure of ranked lists. */
+export interface Metric {
+  /** Its name. */
+  readonly name: string;
+  /** List length. */
+  readonly k: number;
+  /** What a target at a rank below k, from 0, is worth. */
+  gain(rank: number): number;
+}
+
+/** The measures of a report. */
+export const METRICS: readonly Metric[] = [5, 10].flatMap((k): Metric[] => [
+  { name: `HR@${k}`, k, gain: () => 1 },
+  { name: `NDCG@${k}`, k, gain: (rank) => 1 / Math.log2(rank + 2) },
+]);
+
+/** The measure that models are chosen by and summaries speak of. */
+export const MAIN_METRIC = "NDCG@10";
+
+/** What each user's target is worth. */
+export function gains(ranks: readonly number[], { k, gain }: Metric): UserValues {
+  return valuesOf(ranks, (rank) => rank >= 0 && rank < k ? gain(rank) : 0);
+}
+
+/** 1 for each target in the exact top B. */
+export function inExactTop({ exactRanks }: BeamOutcome): UserValues {
+  return valuesOf(exactRanks, (rank) => Number(rank >= 0));
+}
+
+/** 1 for each target in the exact top B that the search did not return. */
+export function prunedTargets({ exactRanks, ranks }: BeamOutcome): UserValues {
+  return valuesOf(exactRanks, (rank, user) => Number(rank >= 0 && ranks[user] < 0));
+}
+
+function valuesOf(
+  given: readonly number[],
+  value: (x: number, user: number) => number,
+): UserValues {
+  const users: number[] = [];
+  const values: number[] = [];
+  given.forEach((x, user) => {
+    const worth = value(x, user);
+    if (worth === 0) return;
+    users.push(user);
+    values.push(worth);
+  });
+  return { users: Int32Array.from(users), values: Float64Array.from(values) };
+}
+
+/** For each user the mean over seeds of the differences to the same seeds of a baseline. */
+export function meanDifferences(
+  own: readonly UserValues[],
+  baseline: readonly UserValues[],
+  users: number,
+): Float64Array {
+  const differences = new Float64Array(users);
+  const add = (series: readonly UserValues[], sign: number): void => {
+    for (const { users: at, values } of series) {
+      at.forEach((user, n) => differences[user] += (sign * values[n]) / own.length);
+    }
+  };
+  add(own, 1);
+  add(baseline, -1);
+  // What cancels may leave rounding behind.
+  return differences.map((d) => Math.abs(d) < 1e-12 ? 0 : d);
+}
