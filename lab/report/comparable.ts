@@ -16,7 +16,7 @@ export interface SourcedRun {
 }
 
 /** What a variant may have of its own. All else of a recipe is the same for all, but for the seed. */
-const OWN: readonly string[] = ["loss", "beam", "xi", "lambda", "tau"];
+const OWN: readonly string[] = ["loss", "lossModule", "beam", "xi", "lambda", "tau"];
 
 /** Of a variant, the seeds that others have been trained with and it has not. */
 export interface MissingSeeds {

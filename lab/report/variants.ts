@@ -5,6 +5,8 @@
  */
 import { lossNames } from "../../models/losses/loss_by_name.ts";
 import type { RunResult } from "../compare/run_result.ts";
+import type { Variant } from "./comparison.ts";
+import { MOST_SERIES } from "./plots/style.ts";
 
 /** What the others are compared with unless told. */
 const USUAL_BASELINE = "sft";
@@ -21,4 +23,20 @@ export function orderedVariants(runs: readonly RunResult[], baseline = USUAL_BAS
     Number(b === baseline) - Number(a === baseline) || place(a) - place(b) ||
     a.localeCompare(b, "en", { numeric: true })
   );
+}
+
+/** The variants that line figures show: all of a few, else the baseline and those that do best in validation. */
+export function shownVariants(variants: readonly Variant[]): readonly Variant[] {
+  const [baseline, ...others] = variants;
+  if (variants.length <= MOST_SERIES) return variants;
+  const best = new Set(
+    others.toSorted((a, b) => validated(b) - validated(a)).slice(0, MOST_SERIES - 1),
+  );
+  return [baseline, ...others.filter((variant) => best.has(variant))];
+}
+
+/** The mean over seeds of the best NDCG@10 in validation. */
+export function validated({ runs }: Variant): number {
+  const best = runs.map(({ validation }) => Math.max(0, ...validation.map(({ ndcg }) => ndcg)));
+  return best.reduce((sum, x) => sum + x, 0) / best.length;
 }

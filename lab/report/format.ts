@@ -1,0 +1,76 @@
+/**
+ * Numbers as reports write them.
+ *
+ * @module
+ */
+import type { Estimate } from "./statistics.ts";
+
+/** A share: `.0702`; "–" where there is none. */
+export function share(x: number, digits = 4): string {
+  if (!Number.isFinite(x)) return "–";
+  return sign(x, digits) + Math.abs(x).toFixed(digits).replace(/^0\./, ".");
+}
+
+/** A difference of shares, with its sign: `+.0021`. */
+export function signed(x: number, digits = 4): string {
+  if (!Number.isFinite(x)) return "–";
+  return (Number(x.toFixed(digits)) > 0 ? "+" : "") + share(x, digits);
+}
+
+/** A true minus, and none where all digits are 0. */
+function sign(x: number, digits: number): string {
+  return Number(x.toFixed(digits)) < 0 ? "−" : "";
+}
+
+/** `.0702 [.0660, .0745]`. */
+export function withInterval(estimate: Estimate, digits = 4): string {
+  return Number.isFinite(estimate.value)
+    ? `${share(estimate.value, digits)}${interval(estimate, share, digits)}`
+    : "–";
+}
+
+/** `+.0021 [−.0010, +.0052]`. */
+export function signedInterval(estimate: Estimate, digits = 4): string {
+  return Number.isFinite(estimate.value)
+    ? `${signed(estimate.value, digits)}${interval(estimate, signed, digits)}`
+    : "–";
+}
+
+function interval({ low, high }: Estimate, write: typeof share, digits: number): string {
+  return Number.isFinite(low) ? ` [${write(low, digits)}, ${write(high, digits)}]` : "";
+}
+
+/** A p value: `.031`, or `< .001`. */
+export function pValue(p: number): string {
+  if (!Number.isFinite(p)) return "–";
+  if (p < 0.001) return "< .001";
+  return p === 1 ? "1" : share(p, p < 0.1 ? 3 : 2);
+}
+
+/** A share in percent: `7.0 %`. */
+export function percent(x: number, digits = 0): string {
+  return Number.isFinite(x) ? `${sign(x, digits + 2)}${Math.abs(100 * x).toFixed(digits)} %` : "–";
+}
+
+/** A count: `4,905`. */
+export function count(n: number): string {
+  return `${Math.round(n)}`.replaceAll(/\B(?=(\d{3})+$)/g, ",");
+}
+
+/** A number with some significant digits: `23.5`. */
+export function number(x: number, digits = 3): string {
+  if (!Number.isFinite(x)) return "–";
+  return Math.abs(x) >= 10 ** digits ? count(x) : `${Number(x.toPrecision(digits))}`;
+}
+
+/** `a`, `a and b`, `a, b and c`. */
+export function listed(names: readonly string[]): string {
+  return names.length < 2
+    ? names.join("")
+    : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`;
+}
+
+/** `1 seed`, `3 seeds`. */
+export function counted(n: number, noun: string): string {
+  return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
+}

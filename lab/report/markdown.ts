@@ -1,0 +1,49 @@
+/**
+ * A report as Markdown: its text and its tables. The figures are in the HTML.
+ *
+ * @module
+ */
+import type { Block, Report, Table } from "./document.ts";
+
+/** The report as a Markdown file. */
+export function renderMarkdown({ title, subtitle, sections }: Report): string {
+  const parts = [`# ${title}`, subtitle];
+  for (const section of sections) {
+    parts.push(`## ${section.title}`, ...section.blocks.map(renderBlock));
+  }
+  return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
+}
+
+function renderBlock(block: Block): string {
+  switch (block.kind) {
+    case "text":
+      return block.text;
+    case "list":
+      return block.items.map((item) => `- ${item}`).join("\n");
+    case "table":
+      return renderTable(block.table);
+    case "figure":
+      return `**${block.figure.title}**\n\n${renderTable(block.figure.table)}`;
+  }
+}
+
+/** Columns are as wide as their longest cell, so that the source reads well too; numbers stand at the right. */
+function renderTable({ caption, head, rows }: Table): string {
+  if (rows.length === 0) return caption;
+  const cells = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll("|", "\\|")));
+  const widths = head.map((_, c) => Math.max(3, ...cells.map((row) => (row[c] ?? "").length)));
+  const right = head.map((_, c) => c > 0 && isNumeric(rows.map((row) => row[c] ?? "")));
+  const line = (row: readonly string[]): string =>
+    `| ${
+      row.map((cell, c) => right[c] ? cell.padStart(widths[c]) : cell.padEnd(widths[c])).join(" | ")
+    } |`;
+  const rule = widths.map((width, c) => right[c] ? `${"-".repeat(width - 1)}:` : "-".repeat(width));
+  return [caption, "", line(cells[0]), `| ${rule.join(" | ")} |`, ...cells.slice(1).map(line)]
+    .join("\n");
+}
+
+/** Whether cells are numbers, with or without an interval, or gaps. */
+export function isNumeric(cells: readonly string[]): boolean {
+  return cells.some((cell) => /\d/.test(cell)) &&
+    cells.every((cell) => /^[-+−–<]?\s?[\d.,]*( %|×| s| min)?( \[.*\]| \(.*\))?$/.test(cell));
+}

@@ -1,0 +1,40 @@
+/**
+ * A report, put together.
+ *
+ * @module
+ */
+import type { Comparison } from "./comparison.ts";
+import type { Report } from "./document.ts";
+import { counted } from "./format.ts";
+import { certificateSection } from "./sections/certificates.ts";
+import { costSection, recipeSection } from "./sections/cost.ts";
+import { gridSection } from "./sections/grid.ts";
+import { pruningSection } from "./sections/pruning.ts";
+import { retrievalSection } from "./sections/retrieval.ts";
+import { readingSection, summarySection } from "./sections/summary.ts";
+import { trainingSection } from "./sections/training.ts";
+
+/** The report on a comparison. */
+export async function reportOf(comparison: Comparison): Promise<Report> {
+  const { baseline: { runs: [run] }, variants, users } = comparison;
+  const runs = variants.reduce((sum, { runs }) => sum + runs.length, 0);
+  const { device, layers, dim } = run.recipe;
+  return {
+    title: `Losses compared on ${run.data.name}`,
+    subtitle: [
+      ...[counted(variants.length, "variant"), counted(runs, "run"), counted(users, "user")],
+      ...[`${layers} layers of ${dim} channels`, device],
+    ].join(" · "),
+    sections: [
+      summarySection(comparison),
+      readingSection(comparison),
+      retrievalSection(comparison),
+      pruningSection(comparison),
+      certificateSection(comparison),
+      await trainingSection(comparison),
+      gridSection(comparison),
+      costSection(comparison),
+      recipeSection(comparison),
+    ],
+  };
+}

@@ -1,0 +1,163 @@
+/**
+ * What training costs, and what was trained.
+ *
+ * @module
+ */
+import { mean as meanOf, sampleStandardDeviation } from "simple-statistics";
+import type { Comparison, Variant } from "../comparison.ts";
+import { type Figure, type Section, type Table, text } from "../document.ts";
+import { count, number, share } from "../format.ts";
+import { dotPanel, type DotRow } from "../plots/dots.ts";
+import { domainOf } from "../plots/style.ts";
+
+/** The section on cost. */
+export function costSection(comparison: Comparison): Section {
+  return {
+    title: "What it costs",
+    blocks: [
+      text(
+        "Seconds are those of a machine that may have done other work at the same time, so small ratios are noise.",
+        "Time a step is what a loss costs; the whole of training also depends on when it stopped.",
+      ),
+      { kind: "figure", figure: costFigure(comparison) },
+    ],
+  };
+}
+
+/** The section on recipe and runs. */
+export function recipeSection(comparison: Comparison): Section {
+  return {
+    title: "Recipe and runs",
+    blocks: [
+      text(
+        "All runs share this recipe. The epoch with the best NDCG@10 on validation was judged on the test cases, once.",
+      ),
+      { kind: "table", table: recipeTable(comparison) },
+      { kind: "table", table: variantTable(comparison) },
+      { kind: "table", table: runTable(comparison) },
+    ],
+  };
+}
+
+function mean(given: readonly number[]): number {
+  return meanOf([...given]);
+}
+
+/** Milliseconds a step, by seed. */
+function perStep({ runs }: Variant): number[] {
+  return runs.map(({ seconds, steps }) => 1000 * seconds.training / steps);
+}
+
+/** How many times as long as the baseline a step takes. */
+export function relativeCost(variant: Variant, baseline: Variant): number {
+  return mean(perStep(variant)) / mean(perStep(baseline));
+}
+
+function costFigure({ variants, baseline }: Comparison): Figure {
+  const base = mean(perStep(baseline));
+  const rows = variants.map((variant): DotRow => {
+    const times = perStep(variant).map((time) => time / base);
+    return {
+      label: variant.name,
+      estimate: { value: mean(times), low: Math.min(...times), high: Math.max(...times) },
+      shown: `${mean(times).toFixed(2)} ×`,
+      kind: variant === baseline ? "baseline" : "variant",
+    };
+  });
+  const dearest = rows.reduce((a, b) => b.estimate.value > a.estimate.value ? b : a);
+  const ends = rows.flatMap(({ estimate: { low, high } }) => [low, high]);
+  return {
+    title: dearest.label === baseline.name
+      ? `No step is slower than that of ${baseline.name}`
+      : `A step of ${dearest.label} takes ${
+        dearest.shown.replace(" ×", "")
+      } times as long as one of ${baseline.name}`,
+    note: "Dot: mean over seeds. Bar: from the fastest to the slowest seed.",
+    alt: "Dots of the time of a training step relative to the baseline",
+    panels: [dotPanel(rows, {
+      ...{ title: "Time of a training step", unit: `relative to ${baseline.name}` },
+      ...{ domain: domainOf([...ends, 1], false), line: 1 },
+    })],
+    table: costTable(variants, base),
+  };
+}
+
+function costTable(variants: readonly Variant[], base: number): Table {
+  return {
+    caption: "Means over seeds ± standard deviation.",
+    head: [
+      ...["variant", "ms a step", "× baseline", "tokens a second", "epochs", "training s"],
+      ...["validation s", "judging s"],
+    ],
+    rows: variants.map((variant) => {
+      const { name, runs } = variant;
+      const times = perStep(variant);
+      const of = (given: readonly number[], digits = 3): string =>
+        given.length < 2
+          ? number(mean(given), digits)
+          : `${number(mean(given), digits)} ± ${number(sampleStandardDeviation([...given]), 2)}`;
+      return [
+        ...[name, of(times), (mean(times) / base).toFixed(2)],
+        of(runs.map((run) => run.tokensPerSecond), 4),
+        of(runs.map((run) => run.epochs)),
+        ...(["training", "validation", "judging"] as const).map((part) =>
+          of(runs.map(({ seconds }) => seconds[part]))
+        ),
+      ];
+    }),
+  };
+}
+
+/** What a variant may have of its own, and the seed; these are in the tables below. */
+const OWN: readonly string[] = ["loss", "lossModule", "beam", "xi", "lambda", "tau", "seed"];
+
+function recipeTable({ variants: [{ runs: [run] }] }: Comparison): Table {
+  const { recipe, parameters } = run;
+  const rows = Object.entries(recipe)
+    .filter(([field, value]) => !OWN.includes(field) && value !== undefined)
+    .map((
+      [field, value],
+    ) => [field, typeof value === "object" ? JSON.stringify(value) : `${value}`]);
+  return {
+    caption: "The recipe, and what it was applied to.",
+    head: ["setting", "value"],
+    rows: [
+      ...rows,
+      ["trained numbers", count(parameters)],
+      ["users", count(run.data.users)],
+      ["items", count(run.data.items)],
+      ["test cases", count(run.test.users)],
+      ["targets excluded", count(run.test.absent)],
+    ],
+  };
+}
+
+function variantTable({ variants }: Comparison): Table {
+  return {
+    caption: "What is the variants' own. A loss takes of these what it knows.",
+    head: ["variant", "loss", "B", "xi", "lambda", "tau", "seeds"],
+    rows: variants.map(({ name, runs }) => {
+      const { loss, beam, xi, lambda, tau } = runs[0].recipe;
+      const seeds = runs.map(({ recipe }) => recipe.seed).join(" ");
+      return [name, loss, ...[beam, xi, lambda, tau].map((x) => number(x, 6)), seeds];
+    }),
+  };
+}
+
+function runTable({ variants }: Comparison): Table {
+  return {
+    caption: "Every run: the epoch that was judged, and its validation.",
+    head: ["variant", "seed", "epochs", "best", "steps", "validation HR@10", "NDCG@10", "adapter"],
+    rows: variants.flatMap((variant) =>
+      variant.runs.map((run) => {
+        const { recipe, epochs, bestEpoch, steps, validation, adapter } = run;
+        const best = validation.find(({ epoch }) => epoch === bestEpoch);
+        return [
+          ...[variant.name, `${recipe.seed}`, `${epochs}`, `${bestEpoch}`, count(steps)],
+          ...[best?.hr, best?.ndcg].map((x) => share(x ?? NaN)),
+          adapter,
+        ];
+      })
+    ),
+  };
+}

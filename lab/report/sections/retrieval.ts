@@ -1,0 +1,221 @@
+/**
+ * What the variants retrieve, and how they differ from the baseline.
+ *
+ * @module
+ */
+import type { BeamReport, Comparison, Difference, Variant } from "../comparison.ts";
+import { type Figure, type Panel, type Section, type Table, text } from "../document.ts";
+import { counted, listed, pValue, share, signed, signedInterval, withInterval } from "../format.ts";
+import { METRICS } from "../outcomes.ts";
+import { dotPanel, type DotRow } from "../plots/dots.ts";
+import { domainOf } from "../plots/style.ts";
+import { type Estimate, excludesZero } from "../statistics.ts";
+
+/** The section on retrieval. */
+export function retrievalSection(comparison: Comparison): Section {
+  const { variants, baseline } = comparison;
+  const figures = [levels(comparison), ...variants.length > 1 ? [differences(comparison)] : []];
+  return {
+    title: "What is retrieved",
+    blocks: [
+      text(
+        "HR@k is the share of users whose next item is among the first k of the list;",
+        "NDCG@k counts it for less the lower it stands.",
+        "“Exact” is what a search that prunes nothing would have reached with the same model.",
+      ),
+      ...figures.map((figure) => ({ kind: "figure", figure }) as const),
+      ...variants.length > 1
+        ? [text(
+          `Differences are paired: the same users, and runs of the same seed as ${baseline.name}.`,
+          seedsSay(comparison),
+        )]
+        : [],
+    ],
+  };
+}
+
+/** What so few seeds can tell. */
+function seedsSay({ variants, baseline }: Comparison): string {
+  const seeds = Math.max(
+    ...variants.filter((v) => v !== baseline).map(({ beams }) =>
+      Math.max(
+        0,
+        ...[...beams.values()].flatMap(({ metrics }) =>
+          [...metrics.values()].map(({ difference }) => difference?.common.length ?? 0)
+        ),
+      )
+    ),
+  );
+  if (seeds < 2) return "With one seed nothing can be said about training again.";
+  const least = Math.min(1, 2 / 2 ** seeds);
+  return `The test over seeds tries all ${
+    2 ** seeds
+  } assignments of signs to ${seeds} differences, ` +
+    `so its p is at least ${pValue(least)}, however large they are.`;
+}
+
+/** Of which metric figures are drawn for a width: the longest lists that it has. */
+function drawn({ metrics }: BeamReport): string[] {
+  const names = [...metrics.keys()];
+  return [names.findLast((n) => n.startsWith("NDCG")), names.findLast((n) => n.startsWith("HR"))]
+    .filter((name) => name !== undefined);
+}
+
+/** Panels of one metric and one width each; widths too small for the longest lists are left to the table. */
+function panelsOf(
+  { variants, beams }: Comparison,
+): { readonly metric: string; readonly beam: number }[] {
+  const all = beams.flatMap((beam) => {
+    const report = variants.map((v) => v.beams.get(beam)).find((found) => found !== undefined);
+    return report === undefined ? [] : drawn(report).map((metric) => ({ metric, beam }));
+  });
+  const longest = METRICS.findLast(({ name }) => all.some(({ metric }) => metric === name))?.k;
+  return all.filter(({ metric }) => metric.endsWith(`@${longest}`));
+}
+
+function levels(comparison: Comparison): Figure {
+  const { variants, baseline, baselines, mainBeam } = comparison;
+  const chosen = panelsOf(comparison);
+  const panels = chosen.map(({ metric, beam }): Panel => {
+    const rows = variants.flatMap((variant): DotRow[] => {
+      const estimate = variant.beams.get(beam)?.metrics.get(metric)?.value;
+      return estimate === undefined ? [] : [row(variant.name, estimate, kindOf(variant, baseline))];
+    });
+    const beside = baselines.flatMap(({ name, metrics }): DotRow[] => {
+      const estimate = metrics.get(metric);
+      return estimate === undefined ? [] : [row(name, estimate, "reference")];
+    });
+    const all = [...rows, ...beside];
+    const ends = all.flatMap(({ estimate: { value, low, high } }) => [value, low, high]);
+    return dotPanel(all, {
+      title: `${metric}, B = ${beam}`,
+      unit: `${metric} (share of users${metric.startsWith("N") ? ", discounted" : ""})`,
+      domain: domainOf(ends, false),
+      line: baseline.beams.get(beam)?.metrics.get(metric)?.value.value,
+    });
+  });
+  const [first] = chosen;
+  const ranked = variants.map(({ name, beams }) => ({
+    name,
+    value: beams.get(mainBeam)?.metrics.get(first?.metric)?.value.value ?? NaN,
+  })).filter(({ value }) => !Number.isNaN(value)).sort((a, b) => b.value - a.value);
+  const best = ranked[0];
+  return {
+    title: best === undefined
+      ? "What each variant retrieves"
+      : `At B = ${mainBeam}, ${best.name} has the highest ${first.metric} of ${
+        counted(ranked.length, "variant")
+      }: ${share(best.value)}`,
+    note:
+      `Dot: mean over users and seeds. Bar: 95 % interval over both. Square: ${baseline.name}, with a dashed ` +
+      "line through its value. Hollow: rankings that need no training, intervals over users.",
+    alt: `Dots with intervals for ${listed(variants.map(({ name }) => name))}`,
+    panels,
+    table: levelTable(comparison),
+  };
+}
+
+function kindOf(variant: Variant, baseline: Variant): DotRow["kind"] {
+  return variant === baseline ? "baseline" : "variant";
+}
+
+function row(label: string, estimate: Estimate, kind: DotRow["kind"]): DotRow {
+  return { label, estimate, kind, shown: share(estimate.value) };
+}
+
+function levelTable({ variants, beams, baselines }: Comparison): Table {
+  const exact = METRICS.filter(({ k }) => k === 10).map(({ name }) => name);
+  const cells = (report: BeamReport): string[] => [
+    ...METRICS.map(({ name }) => cell(report.metrics.get(name)?.value)),
+    ...exact.map((name) => cell(report.metrics.get(name)?.exact)),
+  ];
+  return {
+    caption: "Means over users and seeds with 95 % intervals; blank where B is less than k.",
+    head: ["ranking", "B", ...METRICS.map(({ name }) => name), ...exact.map((n) => `exact ${n}`)],
+    rows: [
+      ...beams.flatMap((beam) =>
+        variants.flatMap(({ name, beams }) => {
+          const report = beams.get(beam);
+          return report === undefined ? [] : [[name, `${beam}`, ...cells(report)]];
+        })
+      ),
+      ...baselines.map(({ name, metrics }) => [
+        ...[name, ""],
+        ...METRICS.map((metric) => cell(metrics.get(metric.name))),
+        ...exact.map(() => ""),
+      ]),
+    ],
+  };
+}
+
+function cell(estimate: Estimate | undefined): string {
+  return estimate === undefined ? "" : withInterval(estimate);
+}
+
+/** Every difference to the baseline. */
+export function differencesOf({ variants, beams }: Comparison): {
+  readonly variant: string;
+  readonly beam: number;
+  readonly metric: string;
+  readonly difference: Difference;
+}[] {
+  return beams.flatMap((beam) =>
+    METRICS.flatMap(({ name: metric }) =>
+      variants.flatMap(({ name: variant, beams }) => {
+        const difference = beams.get(beam)?.metrics.get(metric)?.difference;
+        return difference === undefined ? [] : [{ variant, beam, metric, difference }];
+      })
+    )
+  );
+}
+
+function differences(comparison: Comparison): Figure {
+  const { baseline } = comparison;
+  const all = differencesOf(comparison);
+  const chosen = panelsOf(comparison);
+  const drawn = chosen.map(({ metric, beam }) =>
+    all.filter((found) => found.metric === metric && found.beam === beam)
+  );
+  const sure = drawn.flat().filter(({ difference }) => excludesZero(difference.both));
+  return {
+    title:
+      `${sure.length} of the ${drawn.flat().length} differences to ${baseline.name} that are ` +
+      "drawn have an interval that leaves 0 out",
+    note: "Dot: mean paired difference. Bar: 95 % interval over users and seeds. " +
+      "Right of the dashed line is better than the baseline.",
+    alt: `Paired differences to ${baseline.name} with intervals`,
+    panels: drawn.map((found, i) => {
+      const ends = found.flatMap(({ difference: { both: { value, low, high } } }) => [
+        ...[value, low, high],
+      ]);
+      const rows = found.map(({ variant, difference: { both } }): DotRow => ({
+        ...{ label: variant, estimate: both, kind: "variant", shown: signed(both.value) },
+      }));
+      const { metric, beam } = chosen[i];
+      return dotPanel(rows, {
+        title: `${metric}, B = ${beam}`,
+        unit: `${metric} less that of ${baseline.name}`,
+        domain: domainOf(ends, true),
+        line: 0,
+      });
+    }),
+    table: {
+      caption:
+        `Paired differences to ${baseline.name} with 95 % intervals: over users and seeds; ` +
+        "over users alone, for these trained models; over seeds alone, for these users.",
+      head: [
+        ...["variant", "B", "metric", "users and seeds", "users", "p (users)", "seeds"],
+        ...["p (seeds)", "least p"],
+      ],
+      rows: all.map(({ variant, beam, metric, difference }) => [
+        ...[variant, `${beam}`, metric, signedInterval(difference.both)],
+        ...[signedInterval(difference.users), pValue(difference.userTest.p)],
+        ...difference.common.length < 2 ? ["", "", ""] : [
+          signedInterval(difference.seeds),
+          pValue(difference.seedTest.p),
+          pValue(difference.seedTest.least),
+        ],
+      ]),
+    },
+  };
+}

@@ -1,0 +1,205 @@
+/**
+ * The report in sentences, each made of its numbers.
+ *
+ * @module
+ */
+import type { Comparison, Variant } from "../comparison.ts";
+import { type Section, text } from "../document.ts";
+import { count, counted, listed, share, signed, withInterval } from "../format.ts";
+import { MAIN_METRIC, METRICS } from "../outcomes.ts";
+import { type Estimate, excludesZero } from "../statistics.ts";
+import { differencesOf } from "./retrieval.ts";
+
+/** The summary. */
+export function summarySection(comparison: Comparison): Section {
+  const items = [
+    best(comparison),
+    ...compared(comparison),
+    ...beside(comparison),
+    ...pruned(comparison),
+    ...incomplete(comparison),
+  ];
+  return { title: "Summary", blocks: [text(made(comparison)), { kind: "list", items }] };
+}
+
+/** How to read the report. */
+export function readingSection({ users, variants, baseline }: Comparison): Section {
+  const most = Math.max(...variants.map(({ runs }) => runs.length));
+  return {
+    title: "How to read this",
+    blocks: [
+      text(
+        `A number such as .0702 [.0660, .0745] is a mean over ${
+          count(users)
+        } users and all seeds, with its 95 % interval.`,
+        "All runs are judged on the same users, so the bootstrap draws users and seeds anew, each by itself,",
+        "2,000 times, the same draws for every variant; the interval reaches from the 2.5 % to the 97.5 % quantile.",
+        ...most === 1
+          ? [
+            "There is one seed, so intervals say how far other users could change the result, not another training.",
+          ]
+          : most < 5
+          ? [
+            `With ${
+              counted(most, "seed")
+            } the spread between seeds is known poorly: intervals may be too short where seeds differ more than users do.`,
+          ]
+          : [],
+      ),
+      text(
+        `A difference to ${baseline.name} counts here if its interval leaves 0 out. One in twenty intervals does so by chance`,
+        "where there is no difference, so read single ones among many with that in mind.",
+        "B is the beam width; models were chosen on validation and judged once on the test cases.",
+      ),
+    ],
+  };
+}
+
+function made({ variants, users, baseline }: Comparison): string {
+  const { runs: [run] } = baseline;
+  const seeds = variants.map(({ runs }) => runs.length);
+  const [few, many] = [Math.min(...seeds), Math.max(...seeds)];
+  const times = few === many ? counted(many, "seed") : `${few} to ${many} seeds`;
+  const { data, parameters } = run;
+  return `${counted(variants.length, "variant")} (${
+    listed(variants.map(({ name }) => name))
+  }), each trained with ${times}, ` +
+    `were judged on ${count(users)} users of ${data.name} (${count(data.items)} items; models of ${
+      count(parameters)
+    } numbers). The baseline is ${baseline.name}.`;
+}
+
+/** The main metric, or the longest NDCG that the main width has. */
+export function mainMetric({ baseline, mainBeam }: Comparison): string {
+  const names = METRICS.map(({ name }) => name).filter((name) => name.startsWith("NDCG"));
+  const there = baseline.beams.get(mainBeam)?.metrics;
+  return there?.has(MAIN_METRIC) ?? true
+    ? MAIN_METRIC
+    : names.findLast((name) => there?.has(name)) ?? MAIN_METRIC;
+}
+
+function valueOf({ beams }: Variant, beam: number, metric: string): Estimate | undefined {
+  return beams.get(beam)?.metrics.get(metric)?.value;
+}
+
+function best(comparison: Comparison): string {
+  const { variants, baseline, mainBeam } = comparison;
+  const metric = mainMetric(comparison);
+  const ranked = variants.flatMap((variant) => {
+    const value = valueOf(variant, mainBeam, metric);
+    return value === undefined ? [] : [{ variant, value }];
+  }).sort((a, b) => b.value.value - a.value.value);
+  const [first] = ranked;
+  if (first === undefined) return `No list at B = ${mainBeam} is long enough for ${metric}.`;
+  const own = valueOf(baseline, mainBeam, metric);
+  const than = first.variant === baseline || own === undefined
+    ? ""
+    : `; ${baseline.name} has ${withInterval(own)}`;
+  return `At B = ${mainBeam}, ${first.variant.name} has the highest ${metric}: ${
+    withInterval(first.value)
+  }${than}.`;
+}
+
+/** Which variants differ from the baseline, at the main width in the main metric, and elsewhere. */
+function compared(comparison: Comparison): string[] {
+  const { baseline, mainBeam, variants } = comparison;
+  if (variants.length < 2) return [];
+  const metric = mainMetric(comparison);
+  const all = differencesOf(comparison);
+  const main = all.filter((found) => found.beam === mainBeam && found.metric === metric);
+  const sure = main.filter(({ difference }) => excludesZero(difference.both));
+  const open = main.filter(({ difference }) => !excludesZero(difference.both));
+  const say = ({ variant, difference: { both } }: typeof main[number]): string =>
+    `${variant} (${signed(both.value)} [${signed(both.low)}, ${signed(both.high)}])`;
+  const where = `${metric} at B = ${mainBeam}`;
+  const sentences = [
+    sure.length === 0
+      ? `In ${where} no variant differs from ${baseline.name} by an interval that leaves 0 out.`
+      : `In ${where} the interval of the difference to ${baseline.name} leaves 0 out for ${
+        listed(sure.map(say))
+      }.`,
+    ...sure.length > 0 && open.length > 0 ? [`It holds 0 for ${listed(open.map(say))}.`] : [],
+  ];
+  const seedwise = sure.filter(({ difference: { seeds } }) => excludesZero(seeds));
+  const seeds = Math.max(0, ...main.map(({ difference }) => difference.common.length));
+  if (sure.length > 0 && seeds > 1) {
+    sentences.push(
+      seedwise.length === sure.length
+        ? "The same holds over seeds alone, by Student's t."
+        : `Over seeds alone, by Student's t, it leaves 0 out for ${
+          seedwise.length === 0 ? "none" : listed(seedwise.map(({ variant }) => variant))
+        } of these.`,
+    );
+  }
+  const chance = 0.05 * all.length;
+  const total = all.filter(({ difference }) => excludesZero(difference.both)).length;
+  return [
+    sentences.join(" "),
+    `Of all ${all.length} differences, over widths and metrics, ${total} leave 0 out; about ${
+      chance < 1 ? "one" : Math.round(chance)
+    } would by chance if no variant differed.`,
+  ];
+}
+
+function beside(comparison: Comparison): string[] {
+  const { variants, baselines, mainBeam } = comparison;
+  const metric = mainMetric(comparison);
+  return baselines.flatMap(({ name, metrics }) => {
+    const reference = metrics.get(metric);
+    if (reference === undefined) return [];
+    const above = variants.filter((variant) =>
+      (valueOf(variant, mainBeam, metric)?.low ?? -Infinity) > reference.high
+    );
+    const below = variants.filter((variant) =>
+      (valueOf(variant, mainBeam, metric)?.high ?? Infinity) < reference.low
+    );
+    const say = (some: readonly Variant[], how: string): string[] =>
+      some.length === 0
+        ? []
+        : some.length === variants.length
+        ? [`all variants are ${how}`]
+        : [`${listed(some.map(({ name }) => name))} ${some.length === 1 ? "is" : "are"} ${how}`];
+    const said = [...say(above, "above it"), ...say(below, "below it")];
+    return [
+      `Without training, ${name} reaches ${withInterval(reference)} in ${metric}; ${
+        said.length > 0 ? said.join(", ") : "no variant's interval is clear of its"
+      }${said.length > 0 ? ", intervals apart" : ""}.`,
+    ];
+  });
+}
+
+function pruned({ variants, baseline, mainBeam }: Comparison): string[] {
+  const at = variants.flatMap(({ name, beams }) => {
+    const report = beams.get(mainBeam);
+    return report === undefined ? [] : [{ name, report }];
+  });
+  const own = baseline.beams.get(mainBeam);
+  if (own === undefined || !Number.isFinite(own.pruningRate.value)) return [];
+  const fewer = at.filter(({ report }) => (report.pruningDifference?.high ?? 0) < 0);
+  const more = at.filter(({ report }) => (report.pruningDifference?.low ?? 0) > 0);
+  const say = (some: typeof at, how: string): string[] =>
+    some.length === 0
+      ? []
+      : [`${
+        listed(some.map(({ name, report }) => `${name} (${share(report.pruningRate.value, 3)})`))
+      } ${some.length === 1 ? "prunes" : "prune"} ${how}`];
+  const said = [...say(fewer, "less"), ...say(more, "more")];
+  const rest = variants.length < 2
+    ? ""
+    : said.length === 0
+    ? " No variant's rate differs from it by an interval that leaves 0 out."
+    : ` ${said.join("; ")}; the interval of the difference leaves 0 out.`;
+  return [
+    `At B = ${mainBeam}, ${baseline.name}'s search loses ${
+      withInterval(own.pruningRate, 3)
+    } of the targets that its model ranks in the exact top ${mainBeam}.${rest}`,
+  ];
+}
+
+function incomplete({ missing }: Comparison): string[] {
+  return missing.map(({ variant, seeds }) =>
+    `${variant} lacks ${seeds.length === 1 ? "seed" : "seeds"} ${
+      listed(seeds.map(String))
+    }: it is compared on the seeds that it has.`
+  );
+}

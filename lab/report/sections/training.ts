@@ -1,0 +1,182 @@
+/**
+ * How training went, and what each loss does to a token.
+ *
+ * @module
+ */
+import type { RunResult } from "../../compare/run_result.ts";
+import { gradientWeights } from "../../loss_probe.ts";
+import { lossByName, lossNames } from "../../../models/losses/loss_by_name.ts";
+import type { Comparison, Variant } from "../comparison.ts";
+import { type Block, type Figure, type Section, type Table, text } from "../document.ts";
+import { listed, number, share } from "../format.ts";
+import { highlightPanel, type Line, linePanel, linesDomain, type Marked } from "../plots/lines.ts";
+import { shownVariants, validated } from "../variants.ts";
+
+/** Points of a training curve that are drawn. */
+const MOST_POINTS = 60;
+
+/** The section on training. */
+export async function trainingSection(comparison: Comparison): Promise<Section> {
+  const { variants } = comparison;
+  const shown = shownVariants(variants);
+  const validation = variants.some(({ runs }) => runs.some((run) => run.validation.length > 0))
+    ? [validationFigure(variants, shown)]
+    : [];
+  const weights = await weightFigure(shown);
+  const figures = [...weights === undefined ? [] : [weights], ...validation, lossFigure(shown)];
+  return {
+    title: "How the losses train",
+    blocks: [
+      ...figures.map((figure): Block => ({ kind: "figure", figure })),
+      ...validation.length === 0
+        ? [text("The data have no validation cases: the weights of the last epoch were judged.")]
+        : [],
+    ],
+  };
+}
+
+async function weightFigure(variants: readonly Variant[]): Promise<Figure | undefined> {
+  const known: readonly string[] = lossNames;
+  const lines: Line[] = [];
+  for (const { name, runs: [{ recipe }] } of variants) {
+    if (recipe.lossModule !== undefined || !known.includes(recipe.loss)) continue;
+    const { loss, beam, xi, lambda, tau } = recipe;
+    const weights = await gradientWeights(lossByName(loss, { beam, xi, lambda, tau }), beam);
+    lines.push({ label: name, points: weights.map(({ margin: x, weight: y }) => ({ x, y })) });
+  }
+  if (lines.length === 0) return undefined;
+  const drawn = lines.map(({ label, points }) => ({
+    label,
+    points: points.filter(({ y }) => Number.isFinite(y)),
+  }));
+  const safe = harder(drawn, (first, last) => first > last);
+  const lost = harder(drawn, (first, last) => first < last);
+  const say = (names: readonly string[], what: string): string[] =>
+    names.length === 0 ? [] : [`${listed(names)} ${names.length === 1 ? "pulls" : "pull"} ${what}`];
+  const said = [
+    ...say(safe, "harder on tokens that are already safe"),
+    ...say(lost, "harder on tokens that would be pruned"),
+  ];
+  const at = [-6, -4, -2, -1, 0, 1, 2, 4, 6];
+  return {
+    title: said.length > 0 ? said.join("; ") : "No loss weighs tokens by their margin",
+    note:
+      "The gradient at the label's logit by that of msl in the same batch, measured by automatic differentiation at the recipe's settings. " +
+      "Left of 0 a token is safe at the width B that the loss aims at; right of 0 it would be pruned.",
+    alt: "Lines of the gradient weight against the margin for each loss",
+    panels: [
+      linePanel(drawn, {
+        ...{ title: "Weight of a token's gradient", xUnit: "margin log β − log p (nats)" },
+        ...{ yUnit: "weight, 1 = msl", domain: linesDomain(drawn, true), marked: false },
+        back: [{
+          data: { values: [{ x: 0 }] },
+          mark: { type: "rule", color: "#9aa1ac", strokeDash: [3, 3] },
+          encoding: { x: { field: "x", type: "quantitative" } },
+        }],
+      }),
+    ],
+    table: {
+      caption: "The weight of a token's gradient by its margin, relative to msl.",
+      head: ["variant", ...at.map((margin) => `${margin}`.replace("-", "−"))],
+      rows: lines.map(({ label, points }) => [
+        label,
+        ...at.map((margin) => number(points.find(({ x }) => x === margin)?.y ?? NaN)),
+      ]),
+    },
+  };
+}
+
+/** The lines whose ends stand in some order, by more than rounding. */
+function harder(
+  lines: readonly Line[],
+  holds: (first: number, last: number) => boolean,
+): string[] {
+  return lines.filter(({ points }) => {
+    const [first, last] = [points[0]?.y ?? 0, points[points.length - 1]?.y ?? 0];
+    return Math.abs(first - last) > 0.01 && holds(first, last);
+  }).map(({ label }) => label);
+}
+
+function validationFigure(variants: readonly Variant[], shown: readonly Variant[]): Figure {
+  const lineOf = (run: RunResult): Line => ({
+    label: "",
+    points: run.validation.map(({ epoch: x, ndcg: y }) => ({ x, y })),
+  });
+  const all = shown.flatMap(({ runs }) => runs.map(lineOf));
+  const domain = linesDomain(all, true);
+  const best = variants.toSorted((a, b) => validated(b) - validated(a))[0];
+  return {
+    title: `In validation ${best.name} reaches the highest NDCG@10: ${share(validated(best))}`,
+    note:
+      "One panel a variant: its runs dark, a dash a seed, those of all others pale. Dot: the epoch whose weights were judged.",
+    alt: "Validation NDCG@10 by epoch for each variant",
+    panels: shown.map(({ name, runs }) =>
+      highlightPanel(
+        runs.map((run): Marked => {
+          const line = lineOf(run);
+          return { ...line, marks: line.points.filter(({ x }) => x === run.bestEpoch) };
+        }),
+        all,
+        { title: name, xUnit: "epoch", yUnit: "NDCG@10 on validation", domain, whole: true },
+      )
+    ),
+    table: epochTable(
+      "NDCG@10 on validation by epoch and seed.",
+      variants,
+      ({ validation }, epoch) => validation.find((point) => point.epoch === epoch)?.ndcg ?? NaN,
+    ),
+  };
+}
+
+function lossFigure(shown: readonly Variant[]): Figure {
+  const lines = (runs: readonly RunResult[]): Line[] =>
+    runs.map(({ curve }) => ({ label: "", points: thinned(curve) }));
+  return {
+    title: "Training losses fall; their scales differ, so only shapes can be compared",
+    note: "One panel a variant, a dash a seed, each with its own scale. Means between looks.",
+    alt: "Training loss by epoch for each variant",
+    panels: shown.map(({ name, runs }) => {
+      const own = lines(runs);
+      return highlightPanel(own.map((line) => ({ ...line, marks: [] })), [], {
+        ...{ title: name, xUnit: "epoch", yUnit: "training loss" },
+        domain: linesDomain(own, false),
+      });
+    }),
+    table: epochTable("Mean training loss by epoch and seed.", shown, ({ curve }, epoch) => {
+      const within = curve.filter(({ epoch: at }) => at > epoch - 1 && at <= epoch);
+      return within.reduce((sum, { loss }) => sum + loss, 0) / within.length;
+    }),
+  };
+}
+
+/** At most so many points, each the mean of neighbours. */
+function thinned(curve: RunResult["curve"]): { readonly x: number; readonly y: number }[] {
+  const size = Math.ceil(curve.length / MOST_POINTS);
+  const mean = (given: readonly number[]): number =>
+    given.reduce((sum, x) => sum + x, 0) / given.length;
+  return Array.from({ length: Math.ceil(curve.length / size) }, (_, i) => {
+    const part = curve.slice(i * size, (i + 1) * size);
+    return { x: mean(part.map(({ epoch }) => epoch)), y: mean(part.map(({ loss }) => loss)) };
+  });
+}
+
+/** A row an epoch, a column a run. */
+function epochTable(
+  caption: string,
+  variants: readonly Variant[],
+  value: (run: RunResult, epoch: number) => number,
+): Table {
+  const runs = variants.flatMap(({ runs }) => runs);
+  const epochs = Math.max(...runs.map(({ epochs }) => epochs));
+  return {
+    caption,
+    head: ["epoch", ...runs.map(({ variant, recipe }) => `${variant}, seed ${recipe.seed}`)],
+    rows: Array.from({ length: epochs }, (_, e) => [
+      `${e + 1}`,
+      ...runs.map((run) => {
+        const x = value(run, e + 1);
+        return Number.isFinite(x) ? share(x) : "";
+      }),
+    ]),
+  };
+}
