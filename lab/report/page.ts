@@ -8,6 +8,9 @@ import { isNumeric } from "./markdown.ts";
 import { PAGE_STYLE } from "./page_style.ts";
 import { renderPanel } from "./plots/svg.ts";
 
+/** Sections that stand side by side at the top: the summary, and how to read it. */
+const LEAD = 2;
+
 /** What {@link renderPage} is told. */
 export interface PageOptions {
   /** Told how many plots are drawn, of how many. */
@@ -35,6 +38,7 @@ export async function renderPage(
   }
   const links = sections.map(({ title }) => `<a href="#${slug(title)}">${escape(title)}</a>`);
   const body = sections.map((section) => renderSection(section, drawn));
+  const [lead, rest] = [body.slice(0, LEAD), body.slice(LEAD)];
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -50,7 +54,10 @@ export async function renderPage(
 <p class="subtitle">${escape(subtitle)}</p>
 </header>
 <nav aria-label="Sections">${links.join("\n")}</nav>
-${body.join("\n")}
+<div class="lead">
+${lead.join("\n")}
+</div>
+${rest.join("\n")}
 <footer>Written by beargrad’s <code>report</code>. Figures are Vega-Lite, drawn when the report was written; the page needs no network and no script.</footer>
 </main>
 </body>
@@ -62,9 +69,8 @@ function renderSection(
   { title, blocks }: Section,
   drawn: ReadonlyMap<Figure, readonly string[]>,
 ): string {
-  const kind = title === "Summary" ? ' class="summary"' : "";
   const parts = blocks.map((block) => renderBlock(block, drawn));
-  return `<section id="${slug(title)}"${kind}>
+  return `<section id="${slug(title)}">
 <h2>${escape(title)}</h2>
 ${parts.join("\n")}
 </section>`;
@@ -94,11 +100,16 @@ function renderFigure(
   });
   return `<figure>
 <figcaption><b>${escape(title)}</b><span>${escape(note)}</span></figcaption>
-<div class="panels">
+<div class="panels ${columns(panels.length)}">
 ${shown.join("\n")}
 </div>
 <details><summary>The numbers</summary>${renderTable(table)}</details>
 </figure>`;
+}
+
+/** How many plots stand side by side where there is room: no row is left nearly empty. */
+function columns(panels: number): string {
+  return panels === 2 || panels === 4 ? "two" : "three";
 }
 
 function renderTable({ caption, head, rows }: Table): string {

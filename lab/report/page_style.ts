@@ -15,8 +15,8 @@ export const PAGE_STYLE = `
 html { -webkit-text-size-adjust: 100%; scroll-behavior: smooth; }
 body { margin: 0; background: #fff; color: var(--ink); font: 17px/1.6 var(--serif); }
 main { max-width: 1140px; margin: 0 auto; padding: 56px 28px 96px; }
-header, main > section > *, nav { max-width: 44rem; }
-main > section > figure, main > section > .table, main > section > details { max-width: none; }
+header, main section > *, nav { max-width: 44rem; }
+main section > figure, main section > .table, main section > details { max-width: none; }
 h1 { font-size: 2.1rem; line-height: 1.2; margin: 0 0 .35rem; letter-spacing: -.01em; }
 .subtitle { color: var(--quiet); font: .9rem/1.5 var(--sans); margin: 0; }
 h2 { font-size: 1.45rem; line-height: 1.25; margin: 4rem 0 .9rem; padding-top: 1.2rem; border-top: 2px solid var(--ink); max-width: none !important; }
@@ -24,14 +24,18 @@ p { margin: 0 0 1rem; }
 nav { font: .88rem/1.9 var(--sans); margin: 1.6rem 0 0; padding: .7rem 0; border-top: 1px solid var(--line); border-bottom: 1px solid var(--line); }
 nav a { color: var(--accent); text-decoration: none; margin-right: 1.3rem; white-space: nowrap; }
 nav a:hover, nav a:focus { text-decoration: underline; }
-.summary h2 { margin-top: 2rem; border: 0; padding: 0; }
-.summary ul { padding-left: 1.15rem; margin: 0; }
-.summary li { margin: 0 0 .6rem; }
+.lead { display: grid; grid-template-columns: minmax(0, 44rem) minmax(0, 1fr); gap: 0 3.2rem; align-items: start; }
+.lead h2 { margin: 2.2rem 0 .8rem; border: 0; padding: 0; }
+.lead ul { padding-left: 1.15rem; margin: 0; }
+.lead li { margin: 0 0 .6rem; }
+.lead section + section { margin-top: 2.2rem; padding: 1.1rem 1.3rem .3rem; background: var(--wash); border-radius: 6px; font: .86rem/1.55 var(--sans); color: #3a404a; }
+.lead section + section h2 { font: 600 .95rem/1.3 var(--sans); color: var(--ink); margin: 0 0 .6rem; }
 figure { margin: 2.4rem 0 0; }
 figcaption { max-width: 48rem; margin-bottom: 1rem; }
 figcaption b { display: block; font-size: 1.12rem; line-height: 1.35; margin-bottom: .3rem; text-wrap: balance; }
 figcaption span { color: var(--quiet); font: .86rem/1.5 var(--sans); }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr)); gap: 1.4rem 1.6rem; align-items: start; }
+.two { max-width: 760px; }
 .panel { break-inside: avoid; }
 .panel h3 { font: 600 .88rem/1.3 var(--sans); margin: 0 0 .3rem; }
 .panel svg { display: block; width: 100%; height: auto; max-width: 400px; }
@@ -44,10 +48,15 @@ table { border-collapse: collapse; font: .82rem/1.4 var(--sans); font-variant-nu
 caption { text-align: left; color: var(--quiet); padding: 0 0 .6rem; max-width: 46rem; }
 th, td { padding: .28rem .9rem .28rem 0; text-align: left; vertical-align: top; white-space: nowrap; }
 th { font-weight: 600; border-bottom: 1.5px solid var(--ink); vertical-align: bottom; }
-td { border-bottom: 1px solid var(--line); }
+td, tbody th { border-bottom: 1px solid var(--line); }
+tbody th { font-weight: 500; }
+figure + p { margin-top: 1.6rem; }
 .n { text-align: right; }
 td i { color: var(--quiet); font-style: normal; }
 footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--quiet); font: .84rem/1.5 var(--sans); max-width: 44rem; }
+@media (max-width: 960px) {
+  .lead { display: block; }
+}
 @media (max-width: 600px) {
   body { font-size: 16px; }
   main { padding: 28px 16px 56px; }

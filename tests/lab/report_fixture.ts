@@ -141,7 +141,7 @@ function outcome(
     lostAt,
     pruned,
     reached,
-    violated: reached.map((n, t) => Math.floor(n * 0.5 / (t + 1) ** 2)),
+    violated: reached.map((n, t) => Math.floor(n * (0.4 + 0.5 * loses) / (t + 1) ** 2)),
     vacuous: reached.map((n, t) => Math.floor(n * Math.min(1, t * beam / 30))),
     margins: {
       before: reached.map((n, t) => histogramOf(n >> t, 0, 1.2)),

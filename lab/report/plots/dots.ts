@@ -6,7 +6,7 @@
 import type { Layer, Panel } from "../document.ts";
 import type { Estimate } from "../statistics.ts";
 import { textWidth } from "./style.ts";
-import { INK } from "./svg.ts";
+import { INK, SHARE_LABELS } from "./svg.ts";
 
 /** A row. */
 export interface DotRow {
@@ -26,7 +26,7 @@ export interface DotOptions {
   readonly title: string;
   /** The title of the x axis, with the unit. */
   readonly unit: string;
-  /** The domain of x. */
+  /** The domain of x; what lies outside becomes an arrow at its side. */
   readonly domain: readonly [number, number];
   /** Where a line goes through all rows. */
   readonly line?: number;
@@ -39,12 +39,13 @@ const ROW = 22;
 /** A dot and its interval for each row; the baseline is a square, what stands beside is hollow. */
 export function dotPanel(rows: readonly DotRow[], options: DotOptions): Panel {
   const { title, unit, domain, line, format = "~g" } = options;
-  const values = rows.map(({ label, kind, shown, estimate }, at) => ({
-    ...{ at, label, kind, shown },
-    value: finite(estimate.value),
-    low: finite(estimate.low),
-    high: finite(estimate.high),
-  }));
+  const within = (x: number): number | null => x >= domain[0] && x <= domain[1] ? x : null; // nor does JSON have a NaN
+  const values = rows.map(({ label, kind, shown, estimate: { value, low, high } }, at) => ({
+    ...{ at, label, kind, shown, value: within(value) },
+    low: Number.isFinite(low) && low < domain[1] ? Math.max(low, domain[0]) : null,
+    high: Number.isFinite(high) ? Math.min(high, domain[1]) : null,
+    arrow: value > domain[1] ? "▸" : value < domain[0] ? "◂" : "",
+  })).map((row) => row.arrow === "" ? row : { ...row, low: null });
   const left = Math.max(60, ...rows.map(({ label }) => textWidth(label) + 12));
   const right = Math.max(...rows.map(({ shown }) => textWidth(shown))) + 14;
   const width = Math.max(120, 350 - left - right);
@@ -53,7 +54,10 @@ export function dotPanel(rows: readonly DotRow[], options: DotOptions): Panel {
     field: "value",
     type: "quantitative",
     scale: { domain, nice: false, zero: false },
-    axis: { title: unit, tickCount: 4, format, titlePadding: 6, grid: true, domain: false },
+    axis: {
+      ...{ title: unit, tickCount: 4, format, labelExpr: SHARE_LABELS },
+      ...{ titlePadding: 6, grid: true, domain: false },
+    },
   };
   const point = (kind: string, mark: object): Layer => ({
     data: { values: values.filter((row) => row.kind === kind && row.value !== null) },
@@ -77,6 +81,11 @@ export function dotPanel(rows: readonly DotRow[], options: DotOptions): Panel {
       ...{ shape: "diamond", filled: true, size: 80 },
       ...{ fill: "white", stroke: INK.text, strokeWidth: 1.5 },
     }),
+    ...[["▸", width] as const, ["◂", 0] as const].map(([arrow, at]): Layer => ({
+      data: { values: values.filter((row) => row.arrow === arrow) },
+      mark: { type: "text", x: at, text: arrow, align: "center", baseline: "middle" },
+      encoding: { y: { ...y, axis: null } },
+    })),
     {
       data: { values },
       mark: { type: "text", align: "right", x: -10, baseline: "middle" },
@@ -90,9 +99,4 @@ export function dotPanel(rows: readonly DotRow[], options: DotOptions): Panel {
   ];
   const padding = { left, right, top: 6, bottom: 42 };
   return { title, width, height: ROW * rows.length, padding, layer };
-}
-
-/** JSON has no NaN. */
-function finite(x: number): number | null {
-  return Number.isFinite(x) ? x : null;
 }

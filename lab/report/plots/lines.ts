@@ -5,7 +5,7 @@
  */
 import type { Layer, Panel } from "../document.ts";
 import { domainOf, styleOf, textWidth } from "./style.ts";
-import { INK } from "./svg.ts";
+import { INK, SHARE_LABELS } from "./svg.ts";
 
 /** A point of a line; undefined where there is none. */
 export interface Point {
@@ -76,6 +76,7 @@ function encodings(
       axis: {
         ...{ title: yUnit, titleAngle: 0, titleAlign: "left", titleBaseline: "bottom" },
         ...{ titleX: -LEFT + 4, titleY: -8, tickCount: 4, domain: false, ticks: false, format },
+        labelExpr: SHARE_LABELS,
       },
     },
   };
@@ -137,8 +138,8 @@ function labels(
     return [
       {
         data: { values: [{ y: value(at), y2: value(places[i]) }] },
-        mark: { type: "rule", color: INK.guide, x: end + 5, x2: width + 10 },
-        encoding: { y, y2: { field: "y2" } },
+        mark: { type: "rule", color: INK.guide },
+        encoding: { x: { value: end + 5 }, x2: { value: width + 10 }, y, y2: { field: "y2" } },
       },
       {
         data: { values: [{ y: value(places[i]), label }] },

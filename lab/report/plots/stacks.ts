@@ -6,7 +6,7 @@
 import type { Layer, Panel } from "../document.ts";
 import type { Estimate } from "../statistics.ts";
 import { isDark, shades, textWidth } from "./style.ts";
-import { INK } from "./svg.ts";
+import { INK, SHARE_LABELS } from "./svg.ts";
 
 /** A bar. */
 export interface StackRow {
@@ -55,7 +55,10 @@ export function stackPanel(rows: readonly StackRow[], options: StackOptions): Pa
   const x = {
     type: "quantitative",
     scale: { domain: [0, most], nice: false },
-    axis: { title: unit, tickCount: 4, format, titlePadding: 6, domain: false },
+    axis: {
+      ...{ title: unit, tickCount: 4, format, labelExpr: SHARE_LABELS },
+      ...{ titlePadding: 6, domain: false },
+    },
   };
   const parts = rows.flatMap((row, at) => {
     let from = 0;
@@ -82,14 +85,15 @@ export function stackPanel(rows: readonly StackRow[], options: StackOptions): Pa
         color: { field: "color", type: "nominal", scale: null },
       },
     },
-    {
+    // Dark over white, to be seen on every shade.
+    ...[{ color: "white", strokeWidth: 4 }, { color: INK.text, strokeWidth: 1.3 }].map((mark) => ({
       data: { values: own.filter(({ low }) => Number.isFinite(low)) },
-      mark: { type: "rule", color: "#b3261e", strokeWidth: 1.5, yOffset: 0 },
+      mark: { type: "rule", ...mark },
       encoding: { x: { ...x, field: "low" }, x2: { field: "high" }, y },
-    },
+    })),
     ...["low", "high"].map((end) => ({
       data: { values: own.filter(({ low }) => Number.isFinite(low)) },
-      mark: { type: "tick", color: "#b3261e", thickness: 1.5, size: 9, orient: "vertical" },
+      mark: { type: "tick", color: INK.text, thickness: 1.3, size: 9, orient: "vertical" },
       encoding: { x: { ...x, field: end }, y },
     })),
     {

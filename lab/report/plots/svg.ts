@@ -13,6 +13,9 @@ export const SANS = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
 /** Ink, from what is said to what only guides the eye. */
 export const INK = { text: "#1a1a1a", quiet: "#5c6370", guide: "#c9ced6", faint: "#e6e9ee" };
 
+/** Labels of axes as reports write shares: `.05`, not 0.05. */
+export const SHARE_LABELS = "replace(datum.label, regexp('^([−-]?)0[.]'), '$1.')";
+
 const axis = {
   labelFont: SANS,
   labelFontSize: 11,

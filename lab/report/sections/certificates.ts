@@ -7,7 +7,7 @@ import type { BeamOutcome } from "../../compare/run_result.ts";
 import { STATEMENTS, type TheoremCount, type TheoremId } from "../../judge.ts";
 import type { Comparison } from "../comparison.ts";
 import { type Block, type Figure, type Section, type Table, text } from "../document.ts";
-import { count, listed, percent } from "../format.ts";
+import { count, counted, listed, percent } from "../format.ts";
 import { stackPanel } from "../plots/stacks.ts";
 
 /** The section on certificates. */
@@ -102,22 +102,19 @@ function range(shares: readonly number[]): string {
 
 /** What `verify` counts, over all runs that were verified. */
 function theoremTable({ variants }: Comparison): Table | undefined {
-  const rows = variants.flatMap(({ name, runs }) => {
-    const counts = runs.flatMap(({ verification }) => verification?.counts ?? []);
-    if (counts.length === 0) return [];
-    return (Object.keys(STATEMENTS) as TheoremId[]).flatMap((id) => {
-      const total = (of: keyof TheoremCount): number =>
-        counts.reduce((sum, given) => sum + given[id][of], 0);
-      if (total("instances") === 0) return [];
-      const numbers = (["instances", "holds", "undecided", "violations"] as const).map(total);
-      return [[name, id, STATEMENTS[id], ...numbers.map(count)]];
-    });
+  const verified = variants.flatMap(({ runs }) => runs.flatMap((run) => run.verification ?? []));
+  if (verified.length === 0) return undefined;
+  const rows = (Object.keys(STATEMENTS) as TheoremId[]).flatMap((id) => {
+    const [instances, ...numbers] = (["instances", "holds", "undecided", "violations"] as const)
+      .map((of: keyof TheoremCount) => verified.reduce((sum, v) => sum + v.counts[id][of], 0));
+    return instances === 0 ? [] : [[id, STATEMENTS[id], ...[instances, ...numbers].map(count)]];
   });
-  if (rows.length === 0) return undefined;
+  const users = verified.reduce((sum, v) => sum + v.users, 0);
   return {
-    caption: "Theorems on the first users of each run: instances, those that hold, those that " +
-      "rounding leaves open, and violations.",
-    head: ["variant", "theorem", "it says", "instances", "hold", "open", "violations"],
+    caption: `Theorems on the first users of ${counted(verified.length, "run")}, ${
+      counted(users, "user")
+    } in all: instances, those that hold, those that rounding leaves open, and violations.`,
+    head: ["theorem", "it says", "instances", "hold", "open", "violations"],
     rows,
   };
 }

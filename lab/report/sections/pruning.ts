@@ -5,7 +5,7 @@
  */
 import type { BeamReport, Comparison, Variant } from "../comparison.ts";
 import { type Figure, type Layer, type Section, type Table, text } from "../document.ts";
-import { count, listed, percent, share, signedInterval, withInterval } from "../format.ts";
+import { count, counted, listed, percent, share, signedInterval, withInterval } from "../format.ts";
 import { type Line, linePanel, linesDomain } from "../plots/lines.ts";
 import { stackPanel } from "../plots/stacks.ts";
 import { MOST_SERIES } from "../plots/style.ts";
@@ -145,13 +145,13 @@ function violationFigure(comparison: Comparison): Figure {
     violated.flatMap((n, t) => reached[t] === 0 ? [] : [{ x: t + 1, y: n / reached[t] }]);
   const main = reportsAt(variants, mainBeam)[0]?.report.steps;
   const vacuous = main?.vacuous.map((n, t) => n / main.reached[t]) ?? [];
-  const empty = vacuous.findIndex((x) => x > 0.9);
+  const empty = vacuous.filter((x) => x > 0.9).length;
   return {
-    title: empty < 0
+    title: empty === 0
       ? `At B = ${mainBeam} every step can violate the local condition`
-      : `At B = ${mainBeam} the local condition says next to nothing from step ${empty + 1} on: ${
-        percent(vacuous[empty])
-      } of the targets have at most B siblings there`,
+      : `At B = ${mainBeam} the local condition says next to nothing at ${empty} of ${
+        counted(vacuous.length, "step")
+      }: over 90 % of the targets have at most ${mainBeam} siblings there`,
     note:
       "Lines: of all targets with a token at that step, the share whose margin is above 0. Pale bars: the share with at most B siblings, " +
       "where no margin can be above 0.",
@@ -216,7 +216,7 @@ function survivalFigure(comparison: Comparison): Figure {
   const linesAt = (beam: number): Line[] =>
     reportsAt(shown, beam).map(({ name, report: { steps } }) => ({
       label: name,
-      points: [{ x: 0, y: 1 }, ...steps.survival.map((y, t) => ({ x: t + 1, y }))],
+      points: steps.survival.map((y, t) => ({ x: t + 1, y })),
     }));
   const first = reportsAt(variants, mainBeam).map(({ report }) => report.steps.survival[0]);
   return {

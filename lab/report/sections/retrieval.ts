@@ -70,7 +70,8 @@ function panelsOf(
     return report === undefined ? [] : drawn(report).map((metric) => ({ metric, beam }));
   });
   const longest = METRICS.findLast(({ name }) => all.some(({ metric }) => metric === name))?.k;
-  return all.filter(({ metric }) => metric.endsWith(`@${longest}`));
+  return all.filter(({ metric }) => metric.endsWith(`@${longest}`))
+    .sort((a, b) => Number(a.metric.startsWith("HR")) - Number(b.metric.startsWith("HR")));
 }
 
 function levels(comparison: Comparison): Figure {
@@ -86,11 +87,11 @@ function levels(comparison: Comparison): Figure {
       return estimate === undefined ? [] : [row(name, estimate, "reference")];
     });
     const all = [...rows, ...beside];
-    const ends = all.flatMap(({ estimate: { value, low, high } }) => [value, low, high]);
+    const ends = rows.flatMap(({ estimate: { value, low, high } }) => [value, low, high]);
     return dotPanel(all, {
       title: `${metric}, B = ${beam}`,
       unit: `${metric} (share of users${metric.startsWith("N") ? ", discounted" : ""})`,
-      domain: domainOf(ends, false),
+      domain: widened(domainOf(ends, false), beside),
       line: baseline.beams.get(beam)?.metrics.get(metric)?.value.value,
     });
   });
@@ -108,11 +109,19 @@ function levels(comparison: Comparison): Figure {
       }: ${share(best.value)}`,
     note:
       `Dot: mean over users and seeds. Bar: 95 % interval over both. Square: ${baseline.name}, with a dashed ` +
-      "line through its value. Hollow: rankings that need no training, intervals over users.",
+      "line through its value. Hollow: rankings that need no training, intervals over users; an arrow where one is off the scale.",
     alt: `Dots with intervals for ${listed(variants.map(({ name }) => name))}`,
     panels,
     table: levelTable(comparison),
   };
+}
+
+/** The domain of the variants, and of what stands beside them if that is not far off. */
+function widened([low, high]: readonly [number, number], beside: readonly DotRow[]) {
+  const reach = high - low;
+  const near = beside.flatMap(({ estimate }) => [estimate.low, estimate.high])
+    .filter((x) => x > low - reach && x < high + reach);
+  return domainOf([low, high, ...near], false);
 }
 
 function kindOf(variant: Variant, baseline: Variant): DotRow["kind"] {

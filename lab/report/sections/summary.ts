@@ -141,31 +141,35 @@ function compared(comparison: Comparison): string[] {
   ];
 }
 
+/** How the variants stand to what needs no training. */
 function beside(comparison: Comparison): string[] {
   const { variants, baselines, mainBeam } = comparison;
   const metric = mainMetric(comparison);
-  return baselines.flatMap(({ name, metrics }) => {
+  const said = baselines.flatMap(({ name, metrics }) => {
     const reference = metrics.get(metric);
     if (reference === undefined) return [];
-    const above = variants.filter((variant) =>
-      (valueOf(variant, mainBeam, metric)?.low ?? -Infinity) > reference.high
-    );
-    const below = variants.filter((variant) =>
-      (valueOf(variant, mainBeam, metric)?.high ?? Infinity) < reference.low
-    );
-    const say = (some: readonly Variant[], how: string): string[] =>
-      some.length === 0
-        ? []
-        : some.length === variants.length
-        ? [`all variants are ${how}`]
-        : [`${listed(some.map(({ name }) => name))} ${some.length === 1 ? "is" : "are"} ${how}`];
-    const said = [...say(above, "above it"), ...say(below, "below it")];
-    return [
-      `Without training, ${name} reaches ${withInterval(reference)} in ${metric}; ${
-        said.length > 0 ? said.join(", ") : "no variant's interval is clear of its"
-      }${said.length > 0 ? ", intervals apart" : ""}.`,
+    const which = (holds: (value: Estimate) => boolean): Variant[] =>
+      variants.filter((variant) => {
+        const value = valueOf(variant, mainBeam, metric);
+        return value !== undefined && holds(value);
+      });
+    const say = (some: readonly Variant[], how: string): string[] => {
+      if (some.length === 0) return [];
+      const names = some.length === variants.length ? "all" : listed(some.map(({ name }) => name));
+      return [`${names} ${how}`];
+    };
+    const sides = [
+      ...say(which(({ low }) => low > reference.high), "above"),
+      ...say(which(({ high }) => high < reference.low), "below"),
     ];
+    const clear = sides.length > 0 ? sides.join(", ") : "no interval clear of it";
+    return [`${name} ${withInterval(reference)} (${clear})`];
   });
+  return said.length === 0 ? [] : [
+    `What needs no training, in ${metric}, and the variants whose interval is clear of it: ${
+      said.join("; ")
+    }.`,
+  ];
 }
 
 function pruned({ variants, baseline, mainBeam }: Comparison): string[] {
