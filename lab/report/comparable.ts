@@ -79,6 +79,11 @@ function checkData(a: SourcedRun, b: SourcedRun): void {
   if (users !== others) {
     refuse(a, b, "they must be judged on the same users", `${users} and ${others}`);
   }
+  const excludes = a.run.judging.excludeHistory;
+  if (excludes !== b.run.judging.excludeHistory) {
+    const values = excludes ? "one does and one does not" : "one does not and one does";
+    refuse(a, b, "both or none must exclude the history when judged", values);
+  }
   const [steps, most] = [a.run, b.run].map(({ test }) => test.beams[0].reached.length);
   if (steps !== most) refuse(a, b, "they must have the same steps", `${steps} and ${most}`);
 }

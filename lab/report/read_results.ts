@@ -7,7 +7,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { DataError } from "../../core/errors.ts";
-import { type BaselineResults, RESULT, type RunResult } from "../compare/run_result.ts";
+import { type BaselineResults, BASELINES, RESULT, type RunResult } from "../compare/run_result.ts";
 import { fileError, isPresent } from "../files.ts";
 import { readJson, refuseFile } from "../folder_files.ts";
 import { checkBaselinesOf, comparable, type SourcedRun } from "./comparable.ts";
@@ -18,9 +18,6 @@ import {
   type Complain,
   runResult,
 } from "./result_schema.ts";
-
-/** The name of the file with the baselines. */
-const BASELINES = "baselines.json";
 
 /** What folders hold. */
 export interface Results {

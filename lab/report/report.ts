@@ -23,7 +23,7 @@ export async function reportOf(comparison: Comparison): Promise<Report> {
     title: `Losses compared on ${run.data.name}`,
     subtitle: [
       ...[counted(variants.length, "variant"), counted(runs, "run"), counted(users, "user")],
-      ...[`${layers} layers of ${dim} channels`, device],
+      ...[`${counted(layers, "layer")} of ${dim} channels`, device],
     ].join(" · "),
     sections: [
       summarySection(comparison),

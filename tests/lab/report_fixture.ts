@@ -80,7 +80,7 @@ export function fixtureRun(options: FixtureOptions): RunResult {
     tokensPerSecond: 9000 - 100 * seed,
     curve: Array.from({ length: epochs * 4 }, (_, i) => ({
       step: (i + 1) * (perEpoch / 4),
-      epoch: (i + 1) / 4,
+      epoch: Math.floor(i / 4),
       loss: 1.5 + 2.5 * Math.exp(-i / 12) + 0.03 * Math.sin(i * (seed + 1)),
     })),
     validation: Array.from({ length: epochs }, (_, e) => {

@@ -97,6 +97,8 @@ test("reading: runs of other data or another recipe are refused, the variant's o
 test("reading: runs that were judged on other users are refused", () => {
   const other = fixtureRun({ loss: "msl", seed: 0, users: USERS + 1, beams: [5, 10] });
   assert.match(refusal([folderOf([small("sft", 0), other])]), /the same users, got 12 and 13$/);
+  const excluding = { ...small("msl", 0), judging: { beams: [5, 10], excludeHistory: true } };
+  assert.match(refusal([folderOf([small("sft", 0), excluding])]), /must exclude the history/);
   const longer = fixtureRun({ loss: "msl", seed: 0, users: USERS, beams: [5, 10], steps: 5 });
   assert.match(refusal([folderOf([small("sft", 0), longer])]), /the same steps, got 4 and 5$/);
 });

@@ -127,6 +127,7 @@ function recipeTable({ variants: [{ runs: [run] }] }: Comparison): Table {
       ["users", count(run.data.users)],
       ["items", count(run.data.items)],
       ["test cases", count(run.test.users)],
+      ["history excluded when judged", run.judging.excludeHistory ? "yes" : "no"],
       ["targets excluded", count(run.test.absent)],
     ],
   };

@@ -55,7 +55,7 @@ function reportsAt(
 export function stepGroups(steps: number): { readonly name: string; readonly steps: number[] }[] {
   const all = Array.from({ length: steps }, (_, t) => t);
   if (steps <= 5) return all.map((t) => ({ name: `step ${t + 1}`, steps: [t] }));
-  const bounds = [1, 2, 4, 8, steps];
+  const bounds = [1, 2, 4, ...steps > 8 ? [8] : [], steps];
   return bounds.map((end, i) => {
     const from = i === 0 ? 0 : bounds[i - 1];
     const name = end - from === 1 ? `step ${end}` : `${from + 1}–${end}`;

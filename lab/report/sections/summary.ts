@@ -135,8 +135,10 @@ function compared(comparison: Comparison): string[] {
   const total = all.filter(({ difference }) => excludesZero(difference.both)).length;
   return [
     sentences.join(" "),
-    `Of all ${all.length} differences, over widths and metrics, ${total} leave 0 out; about ${
-      chance < 1 ? "one" : Math.round(chance)
+    `Of all ${all.length} differences, over widths and metrics, ${
+      total === 0 ? "none leaves" : total === 1 ? "1 leaves" : `${total} leave`
+    } 0 out; ${
+      chance < 1 ? "one or none" : `about ${Math.round(chance)}`
     } would by chance if no variant differed.`,
   ];
 }

@@ -9,7 +9,14 @@ import { lossByName, lossNames } from "../../../models/losses/loss_by_name.ts";
 import type { Comparison, Variant } from "../comparison.ts";
 import { type Block, type Figure, type Section, type Table, text } from "../document.ts";
 import { listed, number, share } from "../format.ts";
-import { highlightPanel, type Line, linePanel, linesDomain, type Marked } from "../plots/lines.ts";
+import {
+  highlightPanel,
+  type Line,
+  linePanel,
+  linesDomain,
+  type Marked,
+  type Point,
+} from "../plots/lines.ts";
 import { shownVariants, validated } from "../variants.ts";
 
 /** Points of a training curve that are drawn. */
@@ -130,7 +137,7 @@ function validationFigure(variants: readonly Variant[], shown: readonly Variant[
 
 function lossFigure(shown: readonly Variant[]): Figure {
   const lines = (runs: readonly RunResult[]): Line[] =>
-    runs.map(({ curve }) => ({ label: "", points: thinned(curve) }));
+    runs.map((run) => ({ label: "", points: thinned(curveOf(run)) }));
   return {
     title: "Training losses fall; their scales differ, so only shapes can be compared",
     note: "One panel a variant, a dash a seed, each with its own scale. Means between looks.",
@@ -142,21 +149,26 @@ function lossFigure(shown: readonly Variant[]): Figure {
         domain: linesDomain(own, false),
       });
     }),
-    table: epochTable("Mean training loss by epoch and seed.", shown, ({ curve }, epoch) => {
-      const within = curve.filter(({ epoch: at }) => at > epoch - 1 && at <= epoch);
-      return within.reduce((sum, { loss }) => sum + loss, 0) / within.length;
+    table: epochTable("Mean training loss by epoch and seed.", shown, (run, epoch) => {
+      const within = curveOf(run).filter(({ x }) => x > epoch - 1 && x <= epoch);
+      return within.reduce((sum, { y }) => sum + y, 0) / within.length;
     }),
   };
 }
 
+/** The loss by epochs trained, parts of epochs included. */
+function curveOf({ curve, steps, epochs }: RunResult): Point[] {
+  return curve.map(({ step, loss }) => ({ x: step * epochs / steps, y: loss }));
+}
+
 /** At most so many points, each the mean of neighbours. */
-function thinned(curve: RunResult["curve"]): { readonly x: number; readonly y: number }[] {
+function thinned(curve: readonly Point[]): Point[] {
   const size = Math.ceil(curve.length / MOST_POINTS);
   const mean = (given: readonly number[]): number =>
     given.reduce((sum, x) => sum + x, 0) / given.length;
   return Array.from({ length: Math.ceil(curve.length / size) }, (_, i) => {
     const part = curve.slice(i * size, (i + 1) * size);
-    return { x: mean(part.map(({ epoch }) => epoch)), y: mean(part.map(({ loss }) => loss)) };
+    return { x: mean(part.map(({ x }) => x)), y: mean(part.map(({ y }) => y)) };
   });
 }
 
