@@ -22,14 +22,15 @@ const FIRST = -12;
 const BIN = 0.5;
 const ROW = 54;
 
-/** A row for each pair, as high for all: before is filled and pale, after is a dark line. A line stands where margins are 0. */
-export function ridgePanel(ridges: readonly Ridge[], title: string): Panel {
+/** A row for each pair: before is filled and pale, after is a dark line. A dashed line stands where margins are 0. */
+export function ridgePanel(ridges: readonly Ridge[], title: string, reach: number): Panel {
   const x = {
     field: "x",
     type: "quantitative",
-    scale: { domain: [-12, 12], nice: false },
+    scale: { domain: [-reach, reach], nice: false },
     axis: {
-      ...{ title: "margin log β − log p (nats)", values: [-12, -8, -4, 0, 4, 8, 12] },
+      title: "margin log β − log p (nats)",
+      values: [-3, -2, -1, 0, 1, 2, 3].map((third) => third * reach / 3),
       ...{ grid: false, titlePadding: 6 },
     },
   };
@@ -49,7 +50,7 @@ export function ridgePanel(ridges: readonly Ridge[], title: string): Panel {
           y: base + 0.9 * height / highest,
           base,
         }))
-      );
+      ).filter(({ x }) => Math.abs(x) <= reach);
     return [
       {
         data: { values: outline(before) },
@@ -93,6 +94,16 @@ export function ridgePanel(ridges: readonly Ridge[], title: string): Panel {
       },
     ],
   };
+}
+
+/** How far from 0 plots must reach to show all but 1 in 200 of the margins. */
+export function reachOf(histograms: readonly Histogram[]): number {
+  const total = histograms.flat().reduce((sum, n) => sum + n, 0);
+  return [3, 6, 12].find((reach) => {
+    const bins = reach / BIN;
+    const within = histograms.flatMap((h) => h.slice(h.length / 2 - bins, h.length / 2 + bins));
+    return within.reduce((sum, n) => sum + n, 0) >= 0.995 * total;
+  }) ?? -FIRST;
 }
 
 function shares(histogram: Histogram): number[] {

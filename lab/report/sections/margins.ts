@@ -7,7 +7,7 @@ import type { BeamOutcome, Histogram } from "../../compare/run_result.ts";
 import type { Comparison } from "../comparison.ts";
 import type { Figure, Panel } from "../document.ts";
 import { count, percent, share } from "../format.ts";
-import { ridgePanel } from "../plots/ridges.ts";
+import { reachOf, ridgePanel } from "../plots/ridges.ts";
 
 /** Steps that are drawn. */
 const MOST_STEPS = 4;
@@ -23,6 +23,9 @@ export function marginsFigure({ variants, mainBeam }: Comparison): Figure {
   });
   const all = reports.flatMap(({ outcomes }) => outcomes);
   const steps = drawnSteps(all);
+  const reach = reachOf(
+    all.flatMap(({ margins }) => steps.flatMap((t) => [margins.before[t], margins.after[t]])),
+  );
   const panels = steps.length === 0 ? [] : reports.map(({ name, outcomes }): Panel =>
     ridgePanel(
       steps.map((t) => ({
@@ -31,6 +34,7 @@ export function marginsFigure({ variants, mainBeam }: Comparison): Figure {
         after: added(outcomes.map(({ margins }) => margins.after[t])),
       })),
       name,
+      reach,
     )
   );
   const rows = reports.flatMap(({ name, outcomes }) =>

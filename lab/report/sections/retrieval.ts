@@ -187,9 +187,9 @@ function differences(comparison: Comparison): Figure {
   );
   const sure = drawn.flat().filter(({ difference }) => excludesZero(difference.both));
   return {
-    title:
-      `${sure.length} of the ${drawn.flat().length} differences to ${baseline.name} that are ` +
-      "drawn have an interval that leaves 0 out",
+    title: `Of the ${drawn.flat().length} differences to ${baseline.name} below, ${
+      sure.length === 0 ? "none has" : sure.length === 1 ? "one has" : `${sure.length} have`
+    } an interval that leaves 0 out`,
     note: "Dot: mean paired difference. Bar: 95 % interval over users and seeds. " +
       "Right of the dashed line is better than the baseline.",
     alt: `Paired differences to ${baseline.name} with intervals`,

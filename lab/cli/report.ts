@@ -1,0 +1,52 @@
+// deno-lint-ignore-file no-console -- prints where the report is
+/**
+ * Writes the report on the runs of a comparison: `deno task report --help` lists the options.
+ *
+ * @module
+ */
+import process from "node:process";
+import { BeargradError, UsageError } from "../../core/errors.ts";
+import { createProgress, type Progress } from "../progress.ts";
+import { missingSeeds } from "../report/comparable.ts";
+import { readResults } from "../report/read_results.ts";
+import { writeReport } from "../report/write_report.ts";
+import { parseReportOptions, REPORT_HELP } from "./report_options.ts";
+
+let bar: Progress | undefined;
+
+/** Shows how far a stage is, on the standard error. */
+function show(stage: string, done: number, total: number): void {
+  bar ??= createProgress({ label: stage, total });
+  bar.update(done, {});
+  if (done === total) bar = void bar.finish(`${stage}: ${total}`);
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const { folders, out = folders[0], baseline, help } = parseReportOptions(args);
+  if (help) return console.log(REPORT_HELP);
+  const { runs, baselines } = readResults(folders);
+  const variants = [...new Set(runs.map(({ variant }) => variant))];
+  if (baseline !== undefined && !variants.includes(baseline)) {
+    throw new UsageError(
+      `Cannot use --baseline: it must be one of ${variants.join(", ")}, got ${baseline}`,
+    );
+  }
+  console.error(`${runs.length} runs of ${variants.join(", ")}`);
+  for (const { variant, seeds } of missingSeeds(runs)) {
+    console.error(`${variant} lacks seed ${seeds.join(", ")}`);
+  }
+  const { markdown, page } = await writeReport(runs, baselines, out, {
+    baseline,
+    onProgress: show,
+  });
+  console.log(`${markdown}\n${page}`);
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  bar?.finish("stopped");
+  if (!(error instanceof BeargradError)) throw error;
+  console.error(error.message);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
