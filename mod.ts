@@ -22,9 +22,23 @@ export * from "./lab/adapter_training.ts";
 export * from "./lab/baselines.ts";
 export * from "./lab/checkpoint.ts";
 export * from "./lab/devices.ts";
+export {
+  compareLosses,
+  type CompareObserver,
+  type CompareOptions,
+  type FinishedGrid,
+} from "./lab/compare/compare.ts";
+export {
+  type GridCommand,
+  type GridCommandOptions,
+  parseGridOptions,
+} from "./lab/compare/compare_options.ts";
+export type { GridOptions, GridRun, Setting, Shard } from "./lab/compare/grid.ts";
+export * from "./lab/compare/ranking.ts";
+export * from "./lab/compare/run_result.ts";
 export * from "./lab/evaluate.ts";
 export * from "./lab/experiment.ts";
-export type { TheoremCount, TheoremId } from "./lab/judge.ts";
+export type { TheoremCount, TheoremCounts, TheoremId } from "./lab/judge.ts";
 export * from "./lab/loss_module.ts";
 export * from "./lab/loss_probe.ts";
 export * from "./lab/metrics.ts";

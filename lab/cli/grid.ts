@@ -6,7 +6,7 @@
  */
 import process from "node:process";
 import { BeargradError, UsageError } from "../../core/errors.ts";
-import { compareLosses, type Comparison } from "../compare/compare.ts";
+import { compareLosses, type FinishedGrid } from "../compare/compare.ts";
 import {
   type GridCommand,
   type GridCommandOptions,
@@ -17,7 +17,7 @@ import { describeDataset } from "../data/describe.ts";
 import { createProgress, type Progress } from "../progress.ts";
 
 /** What a command does after its runs. */
-export type AfterRuns = (comparison: Comparison, options: GridCommandOptions) => Promise<void>;
+export type AfterRuns = (comparison: FinishedGrid, options: GridCommandOptions) => Promise<void>;
 
 /** Reads the arguments, trains and judges what they ask for, and goes on with `after`. */
 export async function runGrid(

@@ -53,7 +53,7 @@ interface CompareSetting extends RunSetting {
 }
 
 /** What a comparison leaves. */
-export interface Comparison {
+export interface FinishedGrid {
   /** The runs of its shard, in the grid's order. */
   readonly results: readonly RunResult[];
   /** The rankings beside them. */
@@ -70,11 +70,21 @@ export interface Comparison {
  * @throws {DeviceError} if the device is not there.
  * @throws {CheckpointError} if `out` holds a run of the same name and another recipe, or of other data.
  * @throws {NonFiniteError} if a loss becomes NaN or infinite.
+ *
+ * @example
+ * ```ts ignore
+ * import { compareLosses, parseGridOptions } from "beargrad";
+ *
+ * const quiet = { preparing() {}, started() {}, running() {}, training() {}, evaluating() {} };
+ * const options = parseGridOptions("compare", ["--losses", "msl,bear", "--out", "runs/two"]);
+ * const { results } = await compareLosses(options, quiet);
+ * console.log(results.map(({ variant, recipe, bestEpoch }) => [variant, recipe.seed, bestEpoch]));
+ * ```
  */
 export async function compareLosses(
   told: CompareOptions,
   observer: CompareObserver,
-): Promise<Comparison> {
+): Promise<FinishedGrid> {
   const { options: asked, out, verifyUsers = 0, shard = { index: 0, count: 1 } } = told;
   const losses: OpenLoss[] = [];
   for (const one of told.losses) losses.push(await openLoss(one)); // before data are read

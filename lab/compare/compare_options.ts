@@ -16,9 +16,8 @@ import {
 } from "../flags.ts";
 import { readLosses } from "../option_values.ts";
 import { completeOptions, FLAGS, type Options } from "../options.ts";
-import { SETTINGS } from "./grid.ts";
+import type { Setting, Shard } from "./grid.ts";
 import type { CompareOptions } from "./compare.ts";
-import type { Shard } from "./grid.ts";
 
 /** Which command: compare has one value of each setting of the losses, sweep may have several. */
 export type GridCommand = "compare" | "sweep";
@@ -32,7 +31,7 @@ export interface GridCommandOptions extends CompareOptions {
 }
 
 /** Options of train.ts that a grid has instead of. */
-type Replaced = "loss" | "seed" | "out" | "resume" | "patience" | (typeof SETTINGS)[number];
+type Replaced = "loss" | "seed" | "out" | "resume" | "patience" | Setting;
 
 interface GridFlags extends Omit<Options, Replaced> {
   readonly losses: readonly string[];

@@ -9,11 +9,11 @@ import type { OpenLoss } from "../loss_module.ts";
 import type { Options } from "../options.ts";
 import { type Recipe, recipeOf } from "../recipe.ts";
 
-/** The settings of losses that a grid can run over. */
-export const SETTINGS = ["beam", "xi", "lambda", "tau"] as const;
+/** A setting of losses that a grid can run over. */
+export type Setting = "beam" | "xi" | "lambda" | "tau";
 
-/** One of them. */
-export type Setting = (typeof SETTINGS)[number];
+/** All of them. */
+export const SETTINGS: readonly Setting[] = ["beam", "xi", "lambda", "tau"];
 
 /** What a grid runs over. */
 export interface GridOptions {
