@@ -8,7 +8,7 @@ import type { Device } from "../core/device.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { AdamW, hyperOf } from "../models/adamw.ts";
 import { Trie } from "../models/decode/trie.ts";
-import { lossByName, lossNames } from "../models/losses/loss_by_name.ts";
+import { lossByName } from "../models/losses/loss_by_name.ts";
 import { attention } from "../ops/attention.ts";
 import { linear, matmul } from "../ops/matmul.ts";
 import { mul } from "../ops/binary.ts";
@@ -20,7 +20,7 @@ import { swiglu } from "../ops/swiglu.ts";
 import { valueAndGrad } from "../ops/value_and_grad.ts";
 import type { LossName, Targets as LossTargets } from "../models/losses/loss.ts";
 import type { PeerWork } from "./peer_cases.ts";
-import { catalogue, VOCABULARY, workload } from "./workload.ts";
+import { batchLosses, catalogue, VOCABULARY, workload } from "./workload.ts";
 
 /** Work that can be run again and again; it does not wait for the device. */
 export interface Program extends Disposable {
@@ -187,7 +187,7 @@ const kernels: Case[] = [
 ];
 
 /** Rows of logits, each with its loss and its gradient. */
-const losses: Case[] = lossNames.map((loss) => ({
+const losses: Case[] = batchLosses.map((loss) => ({
   name: `loss ${loss}, 2560 x 1027, forward and backward`,
   gbyte: floats(3 * N * 1027),
   ours(device): Program {

@@ -14,10 +14,9 @@ import { openDevice } from "../lab/devices.ts";
 import { choice, flagHelp, type Flags, integer, parseFlags, refuse, toggle } from "../lab/flags.ts";
 import { renderTable } from "../lab/table.ts";
 import type { LossName } from "../models/losses/loss.ts";
-import { lossNames } from "../models/losses/loss_by_name.ts";
 import { costOf, median, peakRssMiB, rounded } from "./measure.ts";
 import { type Steps, trainingSteps } from "./train_step.ts";
-import { type ConfigName, configNames } from "./workload.ts";
+import { batchLosses, type ConfigName, configNames } from "./workload.ts";
 
 const engines = ["beargrad", "jax-js"] as const;
 type Engine = (typeof engines)[number];
@@ -40,7 +39,7 @@ const FLAGS: Flags<Options> = {
   config: choice(configNames, "S", "size of the decoder"),
   device: choice(["cpu", "webgpu"], "cpu", "where to compute"),
   threads: { ...integer(1, undefined, "threads of our cpu device", 64), shown: "cores" },
-  loss: choice(lossNames, "sft", "which loss"),
+  loss: choice(batchLosses, "sft", "which loss"),
   steps: integer(3, 10, "steps in all; the first two warm up and are not timed", 10000),
   engine: choice(engines, "beargrad", "whose step"),
   peer: {

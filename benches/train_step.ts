@@ -8,7 +8,7 @@ import type { Device } from "../core/device.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { AdamW, hyperOf } from "../models/adamw.ts";
 import type { LossName } from "../models/losses/loss.ts";
-import { lossByName } from "../models/losses/loss_by_name.ts";
+import { namedLoss } from "../models/losses/loss_by_name.ts";
 import { initTransformer, Transformer, type TransformerParams } from "../models/transformer.ts";
 import { reshape } from "../ops/layout.ts";
 import { valueAndGrad } from "../ops/value_and_grad.ts";
@@ -31,7 +31,9 @@ export function trainingSteps(device: Device, name: ConfigName, lossName: LossNa
   const model = new Transformer(device, config);
   const params = initTransformer(device, config, SEED);
   const optimizer = new AdamW(params);
-  const loss = lossByName(lossName);
+  const { needs, make } = namedLoss(lossName);
+  const loss = make({});
+  const state = needs.state && device.tensor(needs.state);
   const { trie: host, tokens, nodes, labels } = workload(name, lossName);
   const trie = host.upload(device);
   const step = capture(
@@ -40,7 +42,7 @@ export function trainingSteps(device: Device, name: ConfigName, lossName: LossNa
       const { tokens, nodes, labels, hyper } = inputs;
       const { value, grads } = valueAndGrad((p: TransformerParams) => {
         const hidden = reshape(model.hidden(p, tokens), [-1, config.dim]);
-        return loss({ hidden, head: p.embed }, { trie, nodes, labels });
+        return loss({ hidden, head: p.embed }, { trie, nodes, labels, state });
       })(params);
       optimizer.update(grads, hyper);
       return { value };

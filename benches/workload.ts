@@ -7,6 +7,7 @@ import type { HostTensor } from "../core/capture.ts";
 import { foldIn, type Key, keyOf, uniform } from "../core/random.ts";
 import { type Path, Trie } from "../models/decode/trie.ts";
 import type { LossName } from "../models/losses/loss.ts";
+import { lossNames, namedLoss } from "../models/losses/loss_by_name.ts";
 import type { TransformerConfig } from "../models/transformer.ts";
 
 const SIZES = {
@@ -97,6 +98,12 @@ export function histories(
     return Array.from(u, (x) => Math.floor(items * x));
   });
 }
+
+/** The losses that need nothing but a batch, or a state. */
+export const batchLosses: readonly LossName[] = lossNames.filter((name) => {
+  const { rivals, thresholds } = namedLoss(name).needs;
+  return !rivals && !thresholds;
+});
 
 /** What a training step is fed, apart from its learning rate. */
 export interface Workload {

@@ -29,6 +29,7 @@ import * as half from "./half.ts";
 import * as indexRows from "./index_rows.ts";
 import * as matmulHardware from "./matmul_hardware.ts";
 import * as matmulSoftware from "./matmul_software.ts";
+import * as pathSum from "./path_sum.ts";
 import * as pointwise from "./pointwise.ts";
 import * as random from "./random.ts";
 import * as reduce from "./reduce.ts";
@@ -69,6 +70,7 @@ const modules: readonly Record<string, unknown>[] = [
   matmulHardware,
   matmulSoftware,
   pack,
+  pathSum,
   pointwise,
   random,
   reduce,

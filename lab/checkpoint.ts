@@ -34,7 +34,7 @@ export interface RunModel {
   readonly tokens?: SpecialTokens;
 }
 
-/** What changes in a run as it goes, on the device: the weights and AdamW's moments of them. */
+/** What changes in a run as it goes, on the device: the weights, AdamW's moments of them, and what the loss carries. */
 export interface RunTensors {
   /** The weights of a transformer or of an adapter, whichever is trained. */
   readonly params: Tree;
@@ -42,6 +42,8 @@ export interface RunTensors {
   readonly first: Tree;
   /** The second moments. */
   readonly second: Tree;
+  /** The state of the loss, where it has one. */
+  readonly state?: Tree;
 }
 
 /** How far a run has come. */
@@ -74,7 +76,7 @@ export interface SavedRun extends RunProgress {
   readonly folder: string;
   /** Everything that decided what the run computed. */
   readonly recipe: Readonly<Record<string, unknown>>;
-  /** The tensors by path: `params.`, `first.` and `second.` and the path in that tree. */
+  /** The tensors by path: `params.`, `first.` and `second.` and the path in that tree; `state` where the loss has one. */
   readonly tensors: SafeTensors;
   /** The parameters of the best epoch so far by path, where the run stops by validation. */
   readonly best?: SafeTensors;
@@ -105,10 +107,10 @@ export async function saveRun(
   { config, lora, base, tokens: special }: RunModel,
   recipe: object,
   progress: RunProgress,
-  { params, first, second }: RunTensors,
+  changing: RunTensors,
   best?: SafeTensors,
 ): Promise<void> {
-  const tensors = { ...await readTree({ params, first, second }), ...prefixed("best.", best) };
+  const tensors = { ...await readTree(treeOf(changing)), ...prefixed("best.", best) };
   checkFinite(folder, tensors);
   const weights = best ?? under("params.", tensors);
   const metadata = {
@@ -137,6 +139,11 @@ function prefixed(prefix: string, tensors: SafeTensors = {}): SafeTensors {
   return Object.fromEntries(
     Object.entries(tensors).map(([path, tensor]) => [prefix + path, tensor]),
   );
+}
+
+/** All of it, without what is not there. */
+function treeOf({ params, first, second, state }: RunTensors): Tree {
+  return { params, first, second, ...(state && { state }) };
 }
 
 function writeModel(folder: string, config: object, weights: SafeTensors): void {
@@ -211,9 +218,8 @@ export function parseJson(text: string): unknown {
  * @throws {CheckpointError} if they do not fit, or were saved in another float type; then nothing has been written.
  */
 export function restoreRun({ folder, tensors }: SavedRun, into: RunTensors): void {
-  const { params, first, second } = into;
   const source = join(folder, STATE);
-  const wanted = treeLeaves(params)[0].device.float === "float64" ? "F64" : "F32";
+  const wanted = treeLeaves(into.params)[0].device.float === "float64" ? "F64" : "F32";
   const other = Object.entries(tensors).find(([, { dtype }]) => dtype !== wanted);
   if (other !== undefined) {
     throw new CheckpointError(
@@ -222,7 +228,7 @@ export function restoreRun({ folder, tensors }: SavedRun, into: RunTensors): voi
       }`,
     );
   }
-  writeTree({ params, first, second }, tensors, source);
+  writeTree(treeOf(into), tensors, source);
 }
 
 /**

@@ -74,7 +74,7 @@ export async function openLoss(given: string): Promise<OpenLoss> {
     normalization: normalizationIn(given, exported),
   };
   await tryModule(given, make);
-  const reads = ["tau", "xi", "lambda", "beam"] as const;
+  const reads = ["tau", "xi", "lambda", "beam", "beta", "eta"] as const;
   return { name, normalization: module.normalization, needs: {}, reads, make, module };
 }
 

@@ -72,6 +72,14 @@ export interface Options {
   readonly lambda: number;
   /** Temperature tau of the softmax. */
   readonly tau: number;
+  /** Weight beta of the prefix losses in the apao losses. */
+  readonly beta: number;
+  /** How much the worst prefix stands out in the apao losses, eta. */
+  readonly eta: number;
+  /** Sampled items beside one target of each window in apao-pair. */
+  readonly negatives: number;
+  /** beam-exact searches in every so many steps. */
+  readonly searchEvery: number;
   /** Layers of the decoder. */
   readonly layers: number;
   /** Channels C. */
@@ -117,8 +125,6 @@ export interface Options {
   /** Whether to print {@link helpText} and stop. */
   readonly help: boolean;
 }
-
-const devices: readonly DeviceChoice[] = ["auto", "webgpu", "cpu"];
 
 /** Every option. The defaults suit the synthetic data. */
 export const FLAGS: Flags<Options> = {
@@ -168,6 +174,10 @@ export const FLAGS: Flags<Options> = {
   xi: positive(1, "temperature of the margin in the bear losses"),
   lambda: notNegative(1, "weight of the beam term; in bear it is the paper's lambda / xi"),
   tau: positive(1, "temperature of the softmax"),
+  beta: notNegative(0.1, "weight of the prefix losses in apao-point and apao-pair"),
+  eta: notNegative(0, "how much the worst prefix stands out in apao-point and apao-pair"),
+  negatives: integer(1, 4, "sampled items beside one target a window in apao-pair", 1000),
+  searchEvery: integer(1, 1, "beam-exact searches in every so many steps, else it is msl"),
   model: {
     ...text("FOLDER", undefined, "begin with a Llama model in Hugging Face's layout"),
     shown: "a fresh one",
@@ -209,8 +219,8 @@ export const FLAGS: Flags<Options> = {
   },
   decay: notNegative(0.05, "weight decay of the matrices, times the learning rate a step"),
   seed: integer(0, 0, "seed of weights, batches and dropout", Number.MAX_SAFE_INTEGER),
-  device: choice(
-    devices,
+  device: choice<DeviceChoice, DeviceChoice>(
+    ["auto", "webgpu", "cpu"],
     "auto",
     "where to compute; auto is webgpu on a hardware adapter, else cpu",
   ),

@@ -45,6 +45,14 @@ export interface Recipe {
   readonly lambda: number;
   /** Temperature tau of the softmax. */
   readonly tau: number;
+  /** Weight beta of the prefix losses, where the loss has them. */
+  readonly beta?: number;
+  /** How much the worst prefix stands out, where the loss has prefix losses. */
+  readonly eta?: number;
+  /** Rivals of a target, where the loss needs them. */
+  readonly negatives?: number;
+  /** A search in every so many steps, where the loss needs thresholds. */
+  readonly searchEvery?: number;
   /** Seed of weights, batches and dropout. */
   readonly seed: number;
   /** Layers of the decoder. */
@@ -115,6 +123,9 @@ export function readingOf(options: Reading): Reading {
   return Object.fromEntries(Object.entries(reading).filter(([, value]) => value !== undefined));
 }
 
+/** What only some losses heed is in the recipes of these alone. */
+const OF_FEW = ["beta", "eta", "negatives", "searchEvery"] as const;
+
 /**
  * The recipe that options ask for. The sizes of a pretrained model are those of its folder.
  *
@@ -122,7 +133,7 @@ export function readingOf(options: Reading): Reading {
  */
 export function recipeOf(
   options: Options,
-  { name: loss, module: lossModule }: OpenLoss,
+  { name: loss, reads, module: lossModule }: OpenLoss,
   dataset: Dataset,
   device: Device,
 ): Recipe {
@@ -130,6 +141,7 @@ export function recipeOf(
   const { dropout, history, epochs, batch, accumulate, lr, warmup, decay } = options;
   const { patience, validateUsers: users, excludeHistory } = options;
   const { layers, dim, heads, kvHeads, ffn } = model === undefined ? options : readConfig(model);
+  const own = OF_FEW.filter((name) => reads.includes(name));
   const { loraRank: rank, loraAlpha: alpha, loraDropout } = options;
   return {
     data: dataset.name,
@@ -138,6 +150,7 @@ export function recipeOf(
     device: device.kind,
     ...{ loss, beam, xi, lambda, tau, seed, layers, dim, heads, kvHeads, ffn },
     ...{ dropout, history, epochs, batch, accumulate, rate: lr, warmup, decay },
+    ...Object.fromEntries(own.map((name) => [name, options[name]])),
     ...(lossModule && { lossModule }),
     ...(patience !== undefined && { stopping: { patience, users, excludeHistory } }),
     ...(model !== undefined && { model }),

@@ -10,14 +10,16 @@ import type { Tree } from "../core/tree.ts";
 import type { AdamW } from "../models/adamw.ts";
 import { GradientMean, mixOf } from "../models/gradient_mean.ts";
 import type { Meter } from "../models/meter.ts";
+import type { RivalInputs } from "./loss_inputs.ts";
 
-/** What a batch is to a step. */
-export type BatchInputs = {
+/** What a batch is to a step. Whether there is what only some losses need is the same for all batches of a run. */
+export type BatchInputs = Partial<RivalInputs> & {
   readonly tokens: HostTensor; // int32 (B, T)
   readonly rows: HostTensor; // int32 (N)
   readonly nodes: HostTensor; // int32 (N)
   readonly labels: HostTensor; // int32 (N)
   readonly key: HostTensor; // int32 (2): its dropout key
+  readonly thresholds?: HostTensor; // float (N)
 };
 
 /** The same on the device. */
@@ -48,7 +50,7 @@ export function trainStep<P extends Tree>(
       return { value };
     });
     const step = ([batch]: readonly BatchInputs[], hyper: HostTensor): void => {
-      whole({ ...batch, hyper });
+      whole({ ...(batch as Required<BatchInputs>), hyper });
     };
     return Object.assign(step, { [Symbol.dispose]: () => whole.dispose() });
   }
@@ -64,7 +66,10 @@ export function trainStep<P extends Tree>(
   });
   const step = (batches: readonly BatchInputs[], hyper: HostTensor): void => {
     batches.forEach((batch, i) => {
-      add({ ...batch, mix: { data: mixOf(i, batches.length), shape: [2] } });
+      add({
+        ...(batch as Required<BatchInputs>),
+        mix: { data: mixOf(i, batches.length), shape: [2] },
+      });
     });
     update({ hyper });
   };

@@ -11,6 +11,7 @@ import type { Tensor } from "../core/tensor.ts";
 import type { Tree } from "../core/tree.ts";
 import { AdamW, hyperOf } from "../models/adamw.ts";
 import type { SpecialTokens } from "../models/checkpoint_config.ts";
+import type { BeamSearch } from "../models/decode/beam_search.ts";
 import type { DeviceTrie } from "../models/decode/trie.ts";
 import { type NamedLoss, namedLoss } from "../models/losses/loss_by_name.ts";
 import { Meter } from "../models/meter.ts";
@@ -21,12 +22,15 @@ import {
   type TransformerConfig,
   type TransformerParams,
 } from "../models/transformer.ts";
+import { TransformerDecoder } from "../models/transformer_decoder.ts";
 import { reshape } from "../ops/layout.ts";
+import type { Projection } from "../ops/logits.ts";
 import { takeRows } from "../ops/take_rows.ts";
 import { valueAndGrad } from "../ops/value_and_grad.ts";
-import { makeBatches, makeWindows, type Window } from "./data/batches.ts";
+import { type Batch, makeBatches, makeWindows, type Window } from "./data/batches.ts";
 import type { Dataset } from "./data/dataset.ts";
 import type { RunTensors } from "./checkpoint.ts";
+import { lossFeed, type LossInputs, rivalsOf, searchOf } from "./loss_inputs.ts";
 import { BETAS, CLIP_NORM, RATE_FLOOR, type Recipe, transformerConfig } from "./recipe.ts";
 import { type BatchInputs, type BatchTensors, type TrainStep, trainStep } from "./train_step.ts";
 
@@ -107,6 +111,9 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
   readonly #windows: readonly Window[];
   readonly #meter: Meter;
   readonly #accumulate: number;
+  readonly #state: Tensor | undefined;
+  readonly #feed: (batch: Batch, number: number, step: number) => Promise<LossInputs>;
+  readonly #search: BeamSearch | undefined;
   readonly #step: TrainStep;
   readonly #rate: (step: number) => number;
 
@@ -152,14 +159,24 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
       steps: this.stepsPerEpoch * recipe.epochs,
       floor: RATE_FLOOR,
     });
+    const { needs } = named;
+    const state = needs.state && device.tensor(needs.state);
+    this.#state = state;
+    this.#search = needs.thresholds &&
+      searchOf(new TransformerDecoder(model, this.weights), trie, recipe);
+    this.#feed = lossFeed(needs, recipe, trie.trie, this.#search);
     const differentiate = (batch: BatchTensors): { value: Tensor; grads: P } => {
-      const { tokens, rows, nodes, labels, key } = batch;
+      const { tokens, rows, nodes, labels, key, thresholds } = batch;
       return valueAndGrad((p: P) => {
         const weights = trained.weights(p);
-        const all = reshape(model.hidden(weights, tokens, key), [-1, config.dim]); // (B T, C)
-        const hidden = rows.size === tokens.size ? all : takeRows(all, rows); // (N, C)
         const head = weights.head ?? weights.embed; // (V, C)
-        return loss({ hidden, head }, { trie, nodes, labels });
+        const logitsAt = (tokens: Tensor, rows: Tensor): Projection => {
+          const all = reshape(model.hidden(weights, tokens, key), [-1, config.dim]); // (B T, C)
+          return { hidden: rows.size === tokens.size ? all : takeRows(all, rows), head }; // (N, C)
+        };
+        const logits = logitsAt(tokens, rows);
+        const rivals = needs.rivals && rivalsOf(batch, logitsAt);
+        return loss(logits, { trie, nodes, labels, rivals, thresholds, state });
       })(params);
     };
     this.#step = trainStep(device, differentiate, optimizer, meter, this.#accumulate);
@@ -172,7 +189,8 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
 
   /** What changes as it trains. */
   get tensors(): RunTensors {
-    return { params: this.params, first: this.optimizer.first, second: this.optimizer.second };
+    const { params, optimizer: { first, second } } = this;
+    return { params, first, second, ...(this.#state && { state: this.#state }) };
   }
 
   /**
@@ -190,11 +208,14 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
       const group = batches.slice(from, from + this.#accumulate);
       const step = this.epoch * this.stepsPerEpoch + i + 1;
       const rate = this.#rate(step);
-      const inputs = group.map(({ targets, ...batch }, j): BatchInputs => {
+      const inputs: BatchInputs[] = [];
+      for (const [j, { targets, ...batch }] of group.entries()) {
+        const number = this.epoch * batches.length + from + j + 1;
+        const more = await this.#feed(group[j], number, step);
+        inputs.push({ ...batch, ...more, key: keyInput(seed, number) });
         tokens += targets;
         counted++;
-        return { ...batch, key: keyInput(seed, this.epoch * batches.length + from + j + 1) };
-      });
+      }
       this.#step(inputs, { data: hyperOf(step, rate, BETAS), shape: [3] });
       if ((i + 1) % LOOK_EVERY === 0 || i === this.stepsPerEpoch - 1) {
         const loss = await this.#meter.take(counted);
@@ -212,6 +233,8 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
   [Symbol.dispose](): void {
     this.#step[Symbol.dispose]();
     this.#meter[Symbol.dispose]();
+    this.#search?.dispose();
+    this.#state?.dispose();
   }
 
   #checkFinite(loss: number, step: number): void {

@@ -15,6 +15,7 @@ import * as fill from "./fill.ts";
 import * as gather from "./gather.ts";
 import * as layout from "./layout.ts";
 import * as matmul from "./matmul.ts";
+import * as pathSum from "./path_sum.ts";
 import * as randomUniform from "./random_uniform.ts";
 import * as reduce from "./reduce.ts";
 import * as rmsNorm from "./rms_norm.ts";
@@ -41,6 +42,7 @@ const modules: readonly Record<string, unknown>[] = [
   gather,
   layout,
   matmul,
+  pathSum,
   randomUniform,
   reduce,
   rmsNorm,

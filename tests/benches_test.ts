@@ -5,7 +5,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { trainingSteps } from "../benches/train_step.ts";
 import { cpu } from "../core/cpu_backend.ts";
-import { lossNames } from "../models/losses/loss_by_name.ts";
+import { batchLosses } from "../benches/workload.ts";
 
 function bench(command: string): { code: number | null; stdout: string; stderr: string } {
   const [script, ...args] = command.split(" ");
@@ -90,7 +90,7 @@ test("benches: bad usage ends with one line and code 2", () => {
   fails("bench --only cooking", /^Cannot use --only: .*, got cooking$/);
 });
 
-for (const loss of lossNames) {
+for (const loss of batchLosses) {
   test(`a training step in float32 follows the float64 oracle over ten steps: ${loss}`, async () => {
     const [device, oracle] = [cpu(), cpu({ float: "float64" })];
     using ours = trainingSteps(device, "tiny", loss);

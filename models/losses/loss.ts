@@ -77,7 +77,16 @@ export interface LossNeeds {
 export type Loss = (logits: Logits, targets: Targets) => Tensor;
 
 /** The name of a loss of this project; "bear" is its released form. */
-export type LossName = "sft" | "msl" | "bear" | "bear-paper" | "bear-convex";
+export type LossName =
+  | "sft"
+  | "msl"
+  | "msl-ats"
+  | "bear"
+  | "bear-paper"
+  | "bear-convex"
+  | "apao-point"
+  | "apao-pair"
+  | "beam-exact";
 
 /** The mean over the target tokens of a batch, or the sum. */
 export type Reduction = "mean" | "sum";

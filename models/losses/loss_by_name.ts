@@ -5,9 +5,13 @@
  */
 import { ArgumentError } from "../../core/errors.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
+import { apaoPair } from "./apao_pair.ts";
+import { apaoPoint } from "./apao_point.ts";
+import { beamExact } from "./beam_exact.ts";
 import { bear } from "./bear.ts";
 import type { Loss, LossName, LossNeeds } from "./loss.ts";
 import { msl } from "./msl.ts";
+import { ATS_START, mslAts } from "./msl_ats.ts";
 import { sft } from "./sft.ts";
 
 /** What the losses that have a name can be told; each takes what it knows. */
@@ -20,6 +24,14 @@ export interface LossOptions {
   readonly lambda?: number;
   /** The beam width; 10 unless told. */
   readonly beam?: number;
+  /** The weight of prefix losses; 0.1 unless told. */
+  readonly beta?: number;
+  /** How much the worst prefix stands out; 0 unless told. */
+  readonly eta?: number;
+  /** How many rivals a target gets, where the loss needs them; 4 unless told. */
+  readonly negatives?: number;
+  /** A search in every so many steps, where the loss needs thresholds; 1 unless told. */
+  readonly searchEvery?: number;
 }
 
 /** A loss that has a name, and what there is to know of it before it is made. */
@@ -43,6 +55,12 @@ const BEAR = ["tau", "xi", "lambda", "beam"] as const;
 const LOSSES: Readonly<Record<LossName, Row>> = {
   sft: { normalization: "vocabulary", reads: ["tau"], make: ({ tau }) => sft({ tau }) },
   msl: { normalization: "children", reads: ["tau"], make: ({ tau }) => msl({ tau }) },
+  "msl-ats": {
+    normalization: "children",
+    needs: { state: ATS_START },
+    reads: [],
+    make: () => mslAts(),
+  },
   bear: {
     normalization: "children",
     reads: BEAR,
@@ -58,6 +76,23 @@ const LOSSES: Readonly<Record<LossName, Row>> = {
     reads: BEAR,
     make: (o) => bear({ ...bearOptions(o), form: "convex" }),
   },
+  "apao-point": {
+    normalization: "vocabulary",
+    reads: ["tau", "beta", "eta"],
+    make: ({ tau, beta, eta }) => apaoPoint({ tau, beta, eta }),
+  },
+  "apao-pair": {
+    normalization: "vocabulary",
+    needs: { rivals: true },
+    reads: ["tau", "beta", "eta", "negatives"],
+    make: ({ tau, beta, eta }) => apaoPair({ tau, beta, eta }),
+  },
+  "beam-exact": {
+    normalization: "children",
+    needs: { thresholds: true },
+    reads: ["tau", "xi", "lambda", "beam", "searchEvery"],
+    make: ({ tau, xi, lambda }) => beamExact({ tau, xi, lambda }),
+  },
 };
 
 const bearOptions = ({ tau, xi, lambda, beam }: LossOptions): LossOptions => (
@@ -68,7 +103,7 @@ const bearOptions = ({ tau, xi, lambda, beam }: LossOptions): LossOptions => (
 export const lossNames = Object.keys(LOSSES) as readonly LossName[];
 
 /**
- * A loss by its name, not made yet: "sft", "msl", "bear" (released), "bear-paper" or "bear-convex".
+ * A loss by its name, not made yet: one of {@link lossNames}. "bear" is its released form.
  *
  * @throws {ArgumentError} if there is no such loss.
  *

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { CheckpointError, DeviceError, NonFiniteError } from "../../core/errors.ts";
+import { loadRun } from "../../lab/checkpoint.ts";
 import { runExperiment } from "../../lab/experiment.ts";
 import type { Observer, Report } from "../../lab/experiment.ts";
 import { readMetrics } from "../../lab/metrics_file.ts";
@@ -149,6 +150,30 @@ test("experiment: an interrupted one resumes and ends with the same bits", async
       return { ...line, tokensPerSecond: 0 };
     });
   assert.deepEqual(trace(torn), trace(whole));
+});
+
+test("experiment: what a loss carries or is fed comes back too; recipes have what their loss heeds", async () => {
+  const args = ["--loss", "msl-ats,apao-pair,beam-exact", "--epochs", "3", "--negatives", "2"];
+  const [whole, torn] = [emptyFolder(), emptyFolder()];
+  await run([...args, "--out", whole]);
+  await assert.rejects(
+    run([...args, "--out", torn], interruptAt("msl-ats-seed0", 15)),
+    Interrupted,
+  );
+  await run([...args, "--out", torn, "--resume"]);
+  const own: Record<string, readonly string[]> = {
+    "msl-ats-seed0": [],
+    "apao-pair-seed0": ["beta", "eta", "negatives"],
+    "beam-exact-seed0": ["searchEvery"],
+  };
+  for (const [name, heeded] of Object.entries(own)) {
+    const file = join(name, "model.safetensors");
+    assert.equal(bytesOf(torn, file), bytesOf(whole, file), name);
+    const { recipe, tensors } = loadRun(join(whole, name));
+    const few = ["beta", "eta", "negatives", "searchEvery"].filter((option) => option in recipe);
+    assert.deepEqual(few, heeded);
+    assert.equal("state" in tensors, name === "msl-ats-seed0");
+  }
 });
 
 test("experiment: refuses to overwrite runs, to resume nothing, to resume another recipe", async () => {

@@ -26,8 +26,8 @@ test("options: every option is read", () => {
   const args =
     "--data some/folder --tokenizer a/folder --prompt p.txt --targets last --hold-out 9 " +
     "--limit-items 100 --limit-users 12 --codes random --loss msl,bear-convex --beam 5 --beams 5,20 --xi 2.75 --lambda 0 " +
-    "--tau .5 --layers 3 --dim 96 --heads 6 --kv-heads 3 --ffn 128 --history 7 --epochs 1 --batch 2 " +
-    "--patience 3 --validate-users 50 " +
+    "--tau .5 --beta 0 --eta 2.5 --negatives 9 --search-every 4 --layers 3 --dim 96 --heads 6 " +
+    "--kv-heads 3 --ffn 128 --history 7 --epochs 1 --batch 2 --patience 3 --validate-users 50 " +
     "--accumulate 4 --lr 1e-3 --warmup 0 --dropout 0 --decay 0 --seed 9007199254740991 --device cpu " +
     "--threads 2 --exclude-history --out=runs/a --resume --help";
   const ofAdapters = { model: undefined, half: false, lora: [] };
@@ -50,6 +50,10 @@ test("options: every option is read", () => {
     xi: 2.75,
     lambda: 0,
     tau: 0.5,
+    beta: 0,
+    eta: 2.5,
+    negatives: 9,
+    searchEvery: 4,
     layers: 3,
     dim: 96,
     heads: 6,

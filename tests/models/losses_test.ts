@@ -7,10 +7,15 @@ import { cpu } from "../../core/cpu_backend.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
+import { gradientWeights } from "../../lab/loss_probe.ts";
+import { apaoPair } from "../../models/losses/apao_pair.ts";
+import { apaoPoint } from "../../models/losses/apao_point.ts";
+import { beamExact } from "../../models/losses/beam_exact.ts";
 import { bear } from "../../models/losses/bear.ts";
 import type { Loss } from "../../models/losses/loss.ts";
 import { lossByName, lossNames, namedLoss } from "../../models/losses/loss_by_name.ts";
 import { msl } from "../../models/losses/msl.ts";
+import { mslAts } from "../../models/losses/msl_ats.ts";
 import { sft } from "../../models/losses/sft.ts";
 import { sum } from "../../ops/reduce.ts";
 import { trieLogProb } from "../../ops/trie_log_prob.ts";
@@ -226,14 +231,30 @@ test("losses: by name", async () => {
   const direct = [
     sft({ tau }),
     msl({ tau }),
+    mslAts(),
     bear(bearOptions(kase, "released")),
     bear(bearOptions(kase, "paper")),
     bear(bearOptions(kase, "convex")),
+    apaoPoint({ tau, beta: 0.3, eta: 2 }),
+    apaoPair({ tau, beta: 0.3, eta: 2 }),
+    beamExact({ tau, xi, lambda }),
   ];
-  assert.deepEqual(lossNames, ["sft", "msl", "bear", "bear-paper", "bear-convex"]);
+  assert.deepEqual(lossNames, [
+    ...["sft", "msl", "msl-ats", "bear", "bear-paper", "bear-convex"],
+    ...["apao-point", "apao-pair", "beam-exact"],
+  ]);
   for (const [i, name] of lossNames.entries()) {
-    const named = lossByName(name, { beam, tau, xi, lambda });
-    assert.deepEqual(await run(device, named, kase), await run(device, direct[i], kase));
+    const options = { beam, tau, xi, lambda, beta: 0.3, eta: 2, negatives: 7, searchEvery: 9 };
+    const named = namedLoss(name);
+    const given = Object.fromEntries(named.reads.map((option) => [option, options[option]]));
+    for (const made of [lossByName(name, options), named.make(given)]) { // it reads what it says
+      if (named.needs.rivals || named.needs.thresholds) {
+        await assert.rejects(run(device, made, kase), /must have (rivals|thresholds), got none/);
+        assert.deepEqual(await gradientWeights(made, 3), await gradientWeights(direct[i], 3));
+      } else {
+        assert.deepEqual(await run(device, made, kase), await run(device, direct[i], kase));
+      }
+    }
   }
   assert.throws(() => lossByName("nll"), /must be one of sft, msl, .* got nll/);
   assert.throws(() => lossByName("toString"), ArgumentError);
@@ -245,11 +266,13 @@ test("losses: a token outside the trie matters to those that normalise over the 
     { logits: [[1, 0, 2, outside]], children: [[0, 1, 2]], label: [1] }
   );
   for (const name of lossNames) {
+    const { needs, normalization } = namedLoss(name);
+    if (needs.rivals || needs.thresholds) continue; // in prefix_losses_test.ts
     const [{ value }, other] = [
       await run(device, lossByName(name), batch(0)),
       await run(device, lossByName(name), batch(3)),
     ];
-    assert.equal(value !== other.value, namedLoss(name).normalization === "vocabulary", name);
+    assert.equal(value !== other.value, normalization === "vocabulary", name);
   }
 });
 
@@ -260,6 +283,14 @@ test("losses: arguments outside their domain are refused", () => {
   for (const xi of [0, -1, NaN]) assert.throws(() => bear({ xi }), ArgumentError);
   for (const lambda of [-0.1, NaN]) assert.throws(() => bear({ lambda }), ArgumentError);
   for (const beam of [0, -3, 1.5, NaN]) assert.throws(() => bear({ beam }), ArgumentError);
+  for (const make of [apaoPoint, apaoPair]) {
+    for (const wrong of [{ tau: 0 }, { xi: 0 }, { beta: -1 }, { eta: NaN }]) {
+      assert.throws(() => make(wrong), ArgumentError);
+    }
+  }
+  for (const wrong of [{ tau: -1 }, { xi: NaN }, { lambda: -1 }]) {
+    assert.throws(() => beamExact(wrong), ArgumentError);
+  }
   assert.throws(() => bear({ form: "other" as "paper" }), ArgumentError);
   assert.throws(() => bear({ form: "released", reduction: "sum" }), ArgumentError);
 });

@@ -44,9 +44,17 @@ async function run(
 ): Promise<number[][]> {
   const rows = rowsOf(trie.trie);
   const [nodes, labels] = [device.tensor(rows.nodes), device.tensor(rows.labels)];
-  const { value, grads } = valueAndGrad((p: Projection) =>
-    loss(whole ? allLogits(p) : p, { trie, nodes, labels })
-  )(projection);
+  const { value, grads } = valueAndGrad((p: Projection) => {
+    const logits = whole ? allLogits(p) : p;
+    const N = nodes.size;
+    const one = Array.from({ length: N }, (_, n) => n);
+    // The batch's own rows, in the opposite order, stand for those of N rivals of one token.
+    const against = device.tensor(Int32Array.from(one.toReversed()));
+    const logScales = device.tensor(one.map((n) => n % 4 === 0 ? -1e30 : 0.5), [N, 1, 1]);
+    const rivals = { logits, nodes, labels, rows: against, logScales };
+    const thresholds = device.tensor(one.map((n) => n % 3 === 0 ? -1e30 : -n / 4));
+    return loss(logits, { trie, nodes, labels, rivals, thresholds });
+  })(projection);
   return (await device.read([value, grads.hidden, grads.head])).map((x) => [...x]);
 }
 

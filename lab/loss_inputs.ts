@@ -1,0 +1,232 @@
+/**
+ * What some losses need beside a batch: rivals of some targets, and the thresholds of beam searches for some.
+ *
+ * @module
+ */
+import type { HostTensor } from "../core/capture.ts";
+import { foldIn, type Key, keyOf, uniform } from "../core/random.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { MASKED } from "../kernels/masked.ts";
+import { BeamSearch } from "../models/decode/beam_search.ts";
+import type { Decoder } from "../models/decode/decoder.ts";
+import type { DeviceTrie, Trie } from "../models/decode/trie.ts";
+import type { LossNeeds, Rivals } from "../models/losses/loss.ts";
+import type { Logits } from "../ops/logits.ts";
+import { BOS } from "./data/dataset.ts";
+import type { Batch } from "./data/batches.ts";
+
+/** What the rivals of a batch of W windows are fed as, K a window, and D tokens of the longest path. */
+export type RivalInputs = {
+  /** int32 (W K, T): what the model reads. */
+  readonly rivalTokens: HostTensor;
+  /** int32 (W K D): the positions of `rivalTokens` that predict, 0 where there is nothing to predict. */
+  readonly rivalRows: HostTensor;
+  /** int32 (W K D). */
+  readonly rivalNodes: HostTensor;
+  /** int32 (W K D). */
+  readonly rivalLabels: HostTensor;
+  /** int32 (W D). */
+  readonly rivalTargets: HostTensor;
+  /** Float (W, K, D). */
+  readonly rivalScales: HostTensor;
+};
+
+/** What a batch is fed with beside itself. */
+export type LossInputs = Partial<RivalInputs> & { readonly thresholds?: HostTensor };
+
+/** What decides what a loss is fed. */
+interface FeedRecipe {
+  readonly seed: number;
+  readonly beam: number;
+  readonly tau: number;
+  readonly negatives?: number;
+  readonly searchEvery?: number;
+}
+
+/** The rivals of a target, and the steps from one search to the next, unless told. */
+const [NEGATIVES, SEARCH_EVERY] = [4, 1] as const;
+
+/**
+ * What gives a loss what it needs of batch number `number`, from 1, in step `step`, from 1: nothing for most. `search` is there where it
+ * needs thresholds; it searches in the first step, and in every `searchEvery`-th after it.
+ */
+export function lossFeed(
+  needs: LossNeeds,
+  { seed, negatives = NEGATIVES, searchEvery = SEARCH_EVERY }: FeedRecipe,
+  trie: Trie,
+  search: BeamSearch | undefined,
+): (batch: Batch, number: number, step: number) => Promise<LossInputs> {
+  const base = foldIn(keyOf(seed), 3); // 0 draws a transformer, 1 its dropout, 2 an adapter
+  return async (batch, number, step) => {
+    if (!needs.rivals && !needs.thresholds) return {};
+    const key = foldIn(base, number);
+    const chosen = chooseTargets(batch, trie, foldIn(key, 0));
+    const now = (step - 1) % searchEvery === 0 ? search : undefined;
+    return {
+      ...(needs.rivals && rivalInputs(batch, chosen, trie, negatives, foldIn(key, 1))),
+      ...(needs.thresholds && { thresholds: await thresholdInput(batch, chosen, trie, now) }),
+    };
+  };
+}
+
+/** The search whose thresholds a loss is given: of the loss's width and temperature, on the weights as they are. */
+export function searchOf(
+  decoder: Decoder,
+  trie: DeviceTrie,
+  { beam, tau }: FeedRecipe,
+): BeamSearch {
+  return new BeamSearch(decoder, trie, { beam, tau, normalization: "children" });
+}
+
+/** The rivals of a batch, of which `logitsAt` tells the logits. */
+export function rivalsOf(
+  batch: { readonly [K in keyof RivalInputs]?: Tensor },
+  logitsAt: (tokens: Tensor, rows: Tensor) => Logits,
+): Rivals {
+  const { rivalTokens, rivalRows, ...rest } = batch as {
+    readonly [K in keyof RivalInputs]: Tensor;
+  };
+  return {
+    logits: logitsAt(rivalTokens, rivalRows),
+    nodes: rest.rivalNodes,
+    labels: rest.rivalLabels,
+    rows: rest.rivalTargets,
+    logScales: rest.rivalScales,
+  };
+}
+
+/** A target of a batch. */
+export interface ChosenTarget {
+  /** The window, 0 to W - 1. */
+  readonly window: number;
+  /** The row of the batch with its first token. */
+  readonly row: number;
+  /** What the model reads before its first token. */
+  readonly history: readonly number[];
+  /** Its leaf. */
+  readonly leaf: number;
+}
+
+/** One target of each window that has any, drawn with `key`. */
+export function chooseTargets(
+  { tokens, rows, nodes, labels }: Batch,
+  trie: Trie,
+  key: Key,
+): ChosenTarget[] {
+  const [W, T] = tokens.shape;
+  const starts = Array.from({ length: W }, (): number[] => []);
+  nodes.data.forEach((node, row) => {
+    if (node === 0) starts[Math.floor(rows.data[row] / T)].push(row);
+  });
+  const draws = uniform(key, W);
+  return starts.flatMap((of, window) => {
+    if (of.length === 0) return [];
+    const row = of[Math.floor(draws[window] * of.length)];
+    let node = 0;
+    for (let n = row; trie.childCount(node) > 0; n++) node = trie.child(node, labels.data[n]);
+    const history = [...tokens.data.subarray(window * T, rows.data[row] + 1)];
+    return [{ window, row, history, leaf: node }];
+  });
+}
+
+/**
+ * Rivals of chosen targets of a batch: K leaves of the catalogue each, other than the target's, drawn with `key` so that each item is as
+ * probable; fewer where there are not as many. All sizes depend on the batch's shape alone.
+ */
+export function rivalInputs(
+  { tokens }: Batch,
+  chosen: readonly ChosenTarget[],
+  trie: Trie,
+  K: number,
+  key: Key,
+): RivalInputs {
+  const [W, width] = tokens.shape;
+  const D = trie.maxDepth;
+  const T = width + D - shortest(trie);
+  const inputs = {
+    tokens: new Int32Array(W * K * T).fill(BOS),
+    rows: new Int32Array(W * K * D),
+    nodes: new Int32Array(W * K * D).fill(-1),
+    labels: new Int32Array(W * K * D),
+    targets: new Int32Array(W * D).fill(-1),
+    scales: new Float64Array(W * K * D).fill(MASKED),
+  };
+  for (const { window, row, history, leaf } of chosen) {
+    const own = nodesTo(trie, leaf);
+    own.slice(1).forEach((_, t) => inputs.targets[window * D + t] = row + t);
+    const rivals = drawLeaves(trie, leaf, K, foldIn(key, window)).map((other) =>
+      nodesTo(trie, other)
+    );
+    rivals.forEach((path, k) => {
+      const r = window * K + k;
+      inputs.tokens.set(history, r * T);
+      for (let t = 1; t < path.length; t++) { // token number t, predicted at the position before it
+        const position = history.length - 2 + t;
+        const at = r * D + t - 1;
+        inputs.rows[at] = r * T + position;
+        inputs.nodes[at] = path[t - 1];
+        inputs.labels[at] = trie.tokens[path[t]];
+        if (t + 1 < path.length) inputs.tokens[r * T + position + 1] = trie.tokens[path[t]];
+      }
+    });
+    for (let t = 1; t < own.length; t++) {
+      const seen = new Set([own[t]]);
+      const counts = rivals.flatMap((path, k) => {
+        if (t >= path.length || seen.has(path[t])) return [];
+        seen.add(path[t]);
+        return [k];
+      });
+      const scale = Math.log((trie.levelSizes[t] - 1) / counts.length);
+      for (const k of counts) inputs.scales[(window * K + k) * D + t - 1] = scale;
+    }
+  }
+  return {
+    rivalTokens: { data: inputs.tokens, shape: [W * K, T] },
+    rivalRows: { data: inputs.rows, shape: [W * K * D] },
+    rivalNodes: { data: inputs.nodes, shape: [W * K * D] },
+    rivalLabels: { data: inputs.labels, shape: [W * K * D] },
+    rivalTargets: { data: inputs.targets, shape: [W * D] },
+    rivalScales: { data: inputs.scales, shape: [W, K, D] },
+  };
+}
+
+/** The nodes from the root to a leaf. */
+function nodesTo(trie: Trie, leaf: number): number[] {
+  const nodes: number[] = [];
+  for (let node = leaf; node >= 0; node = trie.parents[node]) nodes.push(node);
+  return nodes.reverse();
+}
+
+/** At most K different leaves other than `leaf`. */
+function drawLeaves(trie: Trie, leaf: number, K: number, key: Key): number[] {
+  const drawn = new Set<number>();
+  // In a large catalogue nearly every draw is new; in one hardly larger than K a few may be missed.
+  for (const u of uniform(key, 4 * K)) {
+    const other = trie.leafOf[Math.floor(u * trie.itemCount)];
+    if (other !== leaf && drawn.size < K) drawn.add(other);
+  }
+  return [...drawn];
+}
+
+/** The number of tokens of the shortest path. */
+function shortest(trie: Trie): number {
+  return trie.leafOf.reduce((least, leaf) => Math.min(least, trie.depths[leaf]), trie.maxDepth);
+}
+
+/** Thresholds of a search for chosen targets of a batch; without a search, of none. */
+export async function thresholdInput(
+  { nodes }: Batch,
+  chosen: readonly ChosenTarget[],
+  trie: Trie,
+  search: BeamSearch | undefined,
+): Promise<HostTensor> {
+  const data = new Float64Array(nodes.data.length).fill(MASKED);
+  const found = await search?.search(chosen.map(({ history }) => history)) ?? [];
+  found.forEach(({ steps }, i) => {
+    const { row, leaf } = chosen[i];
+    for (let t = 0; t < trie.depths[leaf]; t++) {
+      data[row + t] = Math.max(MASKED, steps[t].threshold); // -Infinity where nothing was pruned
+    }
+  });
+  return { data, shape: nodes.shape };
+}

@@ -1,0 +1,205 @@
+/** What some losses are fed beside a batch: rivals and thresholds, and runs that go on with them. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { cpu } from "../../core/cpu_backend.ts";
+import { foldIn, keyOf } from "../../core/random.ts";
+import { treeLeaves } from "../../core/tree.ts";
+import { makeBatches, makeWindows } from "../../lab/data/batches.ts";
+import { loadDataset } from "../../lab/data/load.ts";
+import { synthetic } from "../../lab/data/synthetic.ts";
+import { chooseTargets, rivalInputs, searchOf, thresholdInput } from "../../lab/loss_inputs.ts";
+import type { Recipe } from "../../lab/recipe.ts";
+import { fromScratch, Trainer } from "../../lab/trainer.ts";
+import { referenceBeamSearch } from "../../models/decode/reference.ts";
+import { Trie } from "../../models/decode/trie.ts";
+import { namedLoss } from "../../models/losses/loss_by_name.ts";
+import { TransformerDecoder } from "../../models/transformer_decoder.ts";
+import { smallFolder } from "./small_folder.ts";
+
+const SHOP = synthetic({ users: 60 });
+const RECIPE: Recipe = {
+  ...{ data: "synthetic", digest: "", reading: {}, device: "cpu", loss: "msl", beam: 3, xi: 1 },
+  ...{ lambda: 1, tau: 1, seed: 0, layers: 1, dim: 8, heads: 2, kvHeads: 1, ffn: 16 },
+  ...{ dropout: 0.1, history: 5, epochs: 2, batch: 8, rate: 1e-2, warmup: 2, decay: 0.01 },
+};
+
+const batchesOf = (trie: Trie, dataset = SHOP): ReturnType<typeof makeBatches> =>
+  makeBatches(makeWindows(dataset, trie, 5), { batch: 8, seed: 1, epoch: 0 });
+
+test("a target is chosen of each window, and its history is what the model reads", () => {
+  const trie = new Trie(SHOP.paths);
+  const seen = new Set<string>();
+  for (const [i, batch] of batchesOf(trie).entries()) {
+    const chosen = chooseTargets(batch, trie, foldIn(keyOf(5), i));
+    const [, T] = batch.tokens.shape;
+    const windows = chosen.map((c) => c.window);
+    assert.deepEqual(windows, [...new Set(windows)]);
+    for (const { window, row, history, leaf } of chosen) {
+      const place = batch.rows.data[row] - window * T;
+      assert.deepEqual(history, [
+        ...batch.tokens.data.subarray(window * T, window * T + place + 1),
+      ]);
+      const path = trie.pathOf(leaf);
+      assert.deepEqual([...batch.labels.data.subarray(row, row + path.length)], path);
+      seen.add(`${place}`);
+    }
+    assert.equal(chosen.length, Math.min(8, new Set(rowsWithTargets(batch)).size));
+  }
+  assert.ok(seen.size > 5, "targets at many places");
+});
+
+function rowsWithTargets(batch: ReturnType<typeof makeBatches>[number]): number[] {
+  const [, T] = batch.tokens.shape;
+  return [...batch.nodes.data].flatMap((node, n) =>
+    node === 0 ? [Math.floor(batch.rows.data[n] / T)] : []
+  );
+}
+
+for (const name of ["synthetic", "codes"]) {
+  test(`rivals are other items after the same history, ${name}`, async () => {
+    const dataset = name === "codes" ? await loadDataset(smallFolder(), {}) : SHOP;
+    const trie = new Trie(dataset.paths);
+    const [K, D] = [3, trie.maxDepth];
+    const paths = [...new Set(dataset.paths.map((path) => path.join()))].map((path) =>
+      path.split(",").map(Number)
+    );
+    let counted = 0;
+    for (const batch of batchesOf(trie, dataset).slice(0, 6)) {
+      const chosen = chooseTargets(batch, trie, keyOf(2));
+      const given = rivalInputs(batch, chosen, trie, K, keyOf(3));
+      const [R, T] = given.rivalTokens.shape;
+      const [W] = given.rivalScales.shape;
+      assert.equal(R, W * K);
+      for (const { window, row, history, leaf } of chosen) {
+        const own = trie.pathOf(leaf);
+        const targets = [...given.rivalTargets.data.subarray(window * D, (window + 1) * D)];
+        assert.deepEqual(
+          targets,
+          Array.from({ length: D }, (_, t) => t < own.length ? row + t : -1),
+        );
+        const rivals = Array.from({ length: K }, (_, k) => {
+          const at = (window * K + k) * D;
+          const nodes = [...given.rivalNodes.data.subarray(at, at + D)];
+          const length = nodes.includes(-1) ? nodes.indexOf(-1) : D;
+          const path = [...given.rivalLabels.data.subarray(at, at + length)];
+          assert.ok(nodes.slice(length).every((node) => node === -1));
+          path.forEach((_, t) => assert.deepEqual(trie.pathOf(nodes[t]), path.slice(0, t)));
+          // What the model has read at the row of token t: the history and the tokens before.
+          path.forEach((_, t) => {
+            const position = given.rivalRows.data[at + t];
+            assert.equal(Math.floor(position / T), window * K + k);
+            const from = (window * K + k) * T;
+            assert.deepEqual(
+              [...given.rivalTokens.data.subarray(from, position + 1)],
+              [...history, ...path.slice(0, t)],
+            );
+          });
+          return path;
+        });
+        const items = rivals.map((path) => path.join());
+        assert.equal(new Set(items).size, K);
+        assert.ok(!items.includes(own.join()) && rivals.every((path) => path.length > 0));
+        for (let t = 1; t <= D; t++) {
+          const prefix = (path: readonly number[]): string => path.slice(0, t).join();
+          const different = new Set(paths.filter((p) => p.length >= t).map(prefix)).size;
+          const counts = rivals.map((path, k) =>
+            t <= own.length && path.length >= t && prefix(path) !== prefix(own) &&
+            rivals.slice(0, k).every((other) => prefix(other) !== prefix(path))
+          );
+          const n = counts.filter(Boolean).length;
+          counts.forEach((counts, k) => {
+            const scale = given.rivalScales.data[(window * K + k) * D + t - 1];
+            if (!counts) return assert.equal(scale, -1e30);
+            counted++;
+            assert.ok(Math.abs(Math.exp(scale) - (different - 1) / n) < 1e-9);
+          });
+        }
+      }
+    }
+    assert.ok(counted > 50);
+  });
+}
+
+test("thresholds are those of a search of the model as it is", async () => {
+  const dataset = await loadDataset(smallFolder(), {});
+  const device = cpu({ float: "float64" });
+  using trie = new Trie(dataset.paths).upload(device);
+  const [host, tau, beam] = [trie.trie, 1.5, 3];
+  const { model, params } = fromScratch(device, dataset, { ...RECIPE, dropout: 0 });
+  using search = searchOf(new TransformerDecoder(model, params), trie, { seed: 0, beam, tau });
+  const [batch] = batchesOf(host, dataset);
+  const chosen = chooseTargets(batch, host, keyOf(2));
+  const { data, shape } = await thresholdInput(batch, chosen, host, search);
+  assert.deepEqual(shape, batch.nodes.shape);
+  const none = await thresholdInput(batch, chosen, host, undefined);
+  assert.ok(none.data.every((x) => x === -1e30));
+  const touched = new Set<number>();
+  for (const { row, history, leaf } of chosen) {
+    // A plain search, which asks for the logits after the history and each prefix.
+    const logits = new Map<string, number[]>();
+    for (let node = 0; node < host.nodeCount; node++) {
+      const read = Int32Array.from([...history, ...host.pathOf(node)]);
+      const hidden = model.hidden(params, device.tensor(read, [1, read.length]));
+      const all = [...await model.logits(params, hidden).data()];
+      logits.set(host.pathOf(node).join(), all.slice(-model.config.vocabSize));
+    }
+    const of = (path: readonly number[]): number[] => logits.get(path.join()) as number[];
+    const { steps } = referenceBeamSearch(host, of, { beam, tau });
+    steps.slice(0, host.depths[leaf]).forEach(({ threshold }, t) => {
+      touched.add(row + t);
+      assert.ok(Math.abs(data[row + t] - threshold) < 1e-9, `${data[row + t]}, ${threshold}`);
+    });
+  }
+  data.forEach((x, n) => assert.equal(x > -1e30, touched.has(n)));
+});
+
+for (const loss of ["msl-ats", "apao-point", "apao-pair", "beam-exact"]) {
+  test(`a run of ${loss} goes on to the same bits, its memory is flat`, async () => {
+    const recipe = { ...RECIPE, loss, negatives: 2, searchEvery: 2, epochs: 3 };
+    const dataset = await loadDataset(smallFolder(), {});
+    const device = cpu();
+    using trie = new Trie(dataset.paths).upload(device);
+    const make = (): Trainer =>
+      new Trainer(dataset, trie, recipe, fromScratch(device, dataset, recipe));
+    using whole = make();
+    const losses: number[] = [];
+    await whole.runEpoch(({ loss }) => losses.push(loss));
+    using second = make();
+    const data = await device.read(treeLeaves({ ...whole.tensors }));
+    treeLeaves({ ...second.tensors }).forEach((tensor, i) => device.write(tensor, data[i]));
+    second.epoch = 1;
+    await whole.runEpoch(({ loss }) => losses.push(loss));
+    const { liveBytes } = device.stats;
+    await second.runEpoch(() => {});
+    const read = async (t: Trainer): Promise<number[]> =>
+      (await device.read(treeLeaves({ ...t.tensors }))).flatMap((x) => [...x]);
+    assert.deepEqual(await read(second), await read(whole));
+    assert.equal(treeLeaves({ ...whole.tensors }).length % 3, loss === "msl-ats" ? 1 : 0); // its state
+    const before = device.stats.liveBytes;
+    await whole.runEpoch(({ loss }) => losses.push(loss));
+    assert.ok(before > liveBytes); // the programs of the second
+    assert.ok(losses.every(Number.isFinite), `${losses}`);
+    assert.equal(device.stats.liveBytes, before);
+  });
+}
+
+test("a loss that is given by its options has their rivals and searches", async () => {
+  const { needs } = namedLoss("beam-exact");
+  assert.deepEqual(needs, { thresholds: true });
+  const dataset = await loadDataset(smallFolder(), {});
+  const device = cpu();
+  using trie = new Trie(dataset.paths).upload(device);
+  const run = async (loss: string, more: Partial<Recipe>): Promise<number[]> => {
+    const recipe = { ...RECIPE, loss, ...more };
+    using trainer = new Trainer(dataset, trie, recipe, fromScratch(device, dataset, recipe));
+    await trainer.runEpoch(() => {});
+    return (await device.read(treeLeaves(trainer.params))).flatMap((x) => [...x]);
+  };
+  // lambda 0 and beta 0 leave msl and sft.
+  assert.deepEqual(await run("beam-exact", { lambda: 0 }), await run("msl", {}));
+  const [pair, sft] = [await run("apao-pair", { beta: 0 }), await run("sft", {})];
+  pair.forEach((x, i) => assert.ok(Math.abs(x - sft[i]) < 1e-4));
+  const often = await run("beam-exact", { searchEvery: 1 });
+  assert.notDeepEqual(await run("beam-exact", { searchEvery: 2 }), often);
+  assert.notDeepEqual(await run("apao-pair", { negatives: 1 }), await run("apao-pair", {}));
+});
