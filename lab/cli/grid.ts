@@ -17,7 +17,11 @@ import { describeDataset } from "../data/describe.ts";
 import { createProgress, type Progress } from "../progress.ts";
 
 /** What a command does after its runs. */
-export type AfterRuns = (comparison: FinishedGrid, options: GridCommandOptions) => Promise<void>;
+export type AfterRuns = (
+  grid: FinishedGrid,
+  options: GridCommandOptions,
+  show: (label: string, done: number, total: number) => void,
+) => Promise<void>;
 
 /** Reads the arguments, trains and judges what they ask for, and goes on with `after`. */
 export async function runGrid(
@@ -35,7 +39,7 @@ export async function runGrid(
     const options = parseGridOptions(command, args);
     if (options.help) return console.log(gridHelp(command));
     let place = ""; // of the run among all
-    const comparison = await compareLosses(options, {
+    const finished = await compareLosses(options, {
       preparing: (what, done, total) => show(what, done, total),
       started(dataset, trie, device): void {
         console.error(describeDataset(dataset, trie));
@@ -60,10 +64,10 @@ export async function runGrid(
         bar = void bar?.finish(`${place} train ${run}: ${epochs} epochs${found}`);
       },
     });
-    if (!comparison.isValidated) {
+    if (!finished.isValidated) {
       console.error("The data have no validation cases: the last epoch of each run was kept.");
     }
-    await after(comparison, options);
+    await after(finished, options, show);
   } catch (error) {
     bar?.finish("stopped");
     if (!(error instanceof BeargradError)) throw error;

@@ -14,6 +14,7 @@ import {
   refuse,
   text,
 } from "../flags.ts";
+import { lossNameOf } from "../loss_module.ts";
 import { readLosses } from "../option_values.ts";
 import { completeOptions, FLAGS, type Options } from "../options.ts";
 import type { Setting, Shard } from "./grid.ts";
@@ -24,7 +25,7 @@ export type GridCommand = "compare" | "sweep";
 
 /** What compare.ts or sweep.ts is told. */
 export interface GridCommandOptions extends CompareOptions {
-  /** The variant that others are compared with in reports; the first unless told. */
+  /** The loss that others are compared with in the report of compare; sft, else the first, unless told. */
   readonly baseline: string | undefined;
   /** Whether to print the help and stop. */
   readonly help: boolean;
@@ -134,10 +135,12 @@ function flagsOf(command: GridCommand): Flags<GridFlags> {
       help: "every N-th run, from the I-th, for one of several machines",
       read: readShard,
     },
-    baseline: {
-      ...text("VARIANT", undefined, "what the report compares the others with"),
-      shown: "the first",
-    },
+    ...(!sweep && {
+      baseline: {
+        ...text("LOSS", undefined, "what the report compares the others with"),
+        shown: "sft, else the first",
+      },
+    }),
     verifyUsers: integer(0, 100, "the theorems are checked on the first N users of each run"),
     patience: { ...(patience as Flag<number>), default: PATIENCE, shown: `${PATIENCE}` },
     beam: setting(beam),
@@ -164,6 +167,9 @@ export function parseGridOptions(
   const { losses, seeds, out, shard, baseline, verifyUsers, beam, xi, lambda, tau, ...rest } = told;
   if (!rest.help && out === undefined) {
     refuse("the command line", "--out must name the folder of the comparison");
+  }
+  if (baseline !== undefined && !losses.map(lossNameOf).includes(baseline)) {
+    refuse("--baseline", `it must be one of ${losses.map(lossNameOf).join(", ")}`, baseline);
   }
   const options = completeOptions(
     {

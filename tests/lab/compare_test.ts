@@ -210,6 +210,12 @@ test("compare: bad usage is refused with one line", () => {
     ["--out a --xi 1,2", "compare", /--xi: it must be a number above 0, got 1,2$/],
     ["--out a --xi 1,0", "sweep", /--xi: it must be a number above 0, got 1,0$/],
     ["--out a --beam 5,5", "sweep", /--beam: it must be a list without repetition, got 5,5$/],
+    [
+      "--out a --baseline bear-paper",
+      "compare",
+      /--baseline: it must be one of sft, msl, bear, got/,
+    ],
+    ["--out a --baseline bear", "sweep", /the command line: .*got --baseline$/],
     ["--out a --loss sft", "compare", /the command line: .*got --loss$/],
     ["--out a --losses nll", "compare", /--losses: it must be a list of sft, /],
     ["--out a --join-validation --patience 2", "compare", /--patience: it must come without/],
