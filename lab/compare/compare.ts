@@ -192,7 +192,7 @@ function baselinesOf(dataset: Dataset, options: Options): BaselineResults {
  * share the folder.
  */
 function openFolder(out: string, baselines: BaselineResults, { index }: Shard): void {
-  const before = readBaselines(out);
+  const before = isPresent(join(out, BASELINES)) ? readBaselines(out) : undefined;
   if (before !== undefined && before.digest !== baselines.digest) {
     throw new CheckpointError(
       `Cannot compare in ${out}: its runs must be of the same data, of digest ${baselines.digest}, got ` +

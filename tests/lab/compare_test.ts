@@ -27,7 +27,7 @@ function compare(
   observer: Partial<CompareObserver> = {},
   command: "compare" | "sweep" = "compare",
 ): ReturnType<typeof compareLosses> {
-  const given = `--data ${DATA} --out ${out} ${SMALL} ${args}`.split(" ");
+  const given = ["--data", DATA, "--out", out, ...`${SMALL} ${args}`.split(" ")];
   return compareLosses(parseGridOptions(command, given), { ...silent, ...observer });
 }
 
@@ -41,7 +41,7 @@ class Interrupted extends Error {}
 const FOUR = "--losses msl,bear --seeds 2 --epochs 3 --beams 2,5 --verify-users 0";
 
 test("compare: a result for every loss and seed, and the baselines", async () => {
-  const out = emptyFolder();
+  const out = join(emptyFolder(), "a", "new one");
   const { results, isValidated } = await compare(out, FOUR);
   assert.ok(isValidated);
   assert.deepEqual(readdirSync(out).sort(), [
