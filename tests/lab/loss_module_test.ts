@@ -15,18 +15,9 @@ import { emptyFolder, smallFolder } from "./small_folder.ts";
 const MOD = JSON.stringify(pathToFileURL(resolve("mod.ts")).href);
 
 /** The README's loss. */
-const HINGE =
-  `import { add, type Loss, type LossOptions, mean, relu, sub, trieLogProb } from ${MOD};
-
-/** A hinge on the pruning margin: 0 once the token leads the B-th best sibling by one nat. */
-export function hinge({ beam = 10, tau = 1 }: LossOptions): Loss {
-  return (logits, { trie, nodes, labels }) => {
-    const options = { beam, tau, normalization: "children" } as const;
-    const { logProb, logBeta } = trieLogProb(logits, trie, nodes, labels, options);
-    return mean(relu(add(1, sub(logBeta, logProb))));
-  };
-}
-`;
+const HINGE = readFileSync("README.md", "utf8")
+  .match(/## A loss in ten lines[^]*?```ts\n([^]*?)```/)?.[1]
+  .replaceAll('"beargrad"', MOD) ?? "";
 
 function moduleOf(text: string, name = "mine.ts"): string {
   const path = join(emptyFolder(), name);
