@@ -180,7 +180,8 @@ export function margins(
       ...{ path: path.slice(0, depth), normalization, tau, blocked },
     });
     const logProb = siblings[tokens.indexOf(token)];
-    const logBeta = siblings.toSorted((a, b) => b - a)[Math.min(beam, tokens.length) - 1];
+    // Ascending, as a sort by a function takes ten times as long where siblings are a whole catalogue.
+    const logBeta = siblings.toSorted()[tokens.length - Math.min(beam, tokens.length)];
     node = trie.child(node, token);
     return { logProb, logBeta, margin: logBeta - logProb, choices: tokens.length };
   });
