@@ -10,11 +10,9 @@ import { certifiedCount, LevelCounts, pathSteps } from "../models/decode/certifi
 import { margins, type NodeLogits } from "../models/decode/pruning.ts";
 import type { Normalization } from "../ops/trie_log_prob.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "./data/dataset.ts";
-import { loadDataset } from "./data/load.ts";
 import { type BeamEvaluation, evaluate } from "./evaluate.ts";
-import { normalizationOf } from "./loss_module.ts";
 import { noCounts, STATEMENTS, type TheoremCount, type TheoremId } from "./judge.ts";
-import { checkData, type OpenModel, openModel, readRecipe } from "./saved_model.ts";
+import { type OpenModel, openModel, readSavedRun } from "./saved_model.ts";
 import { type Budget, judgeUser, type UserFacts, verdictOf } from "./verify_user.ts";
 
 /** What {@link verifyModel} is told. */
@@ -139,12 +137,10 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
       `Cannot verify a model: limitUsers must be a positive integer, got ${limitUsers}`,
     );
   }
-  const recipe = readRecipe(options.checkpoint);
-  const dataset = await loadDataset(options.data, recipe.reading, recipe.model);
-  checkData(options.checkpoint, recipe, dataset);
+  const { checkpoint, data } = options;
+  const { recipe, dataset, normalization } = await readSavedRun(checkpoint, data);
   const { tau, history } = recipe;
   const beam = options.beam ?? recipe.beam;
-  const normalization = normalizationOf(recipe);
   const cases = evaluationCases(dataset, "test", history, options.limitUsers);
   const report = (done: number): void => options.onProgress?.(done, 2 * cases.length);
 

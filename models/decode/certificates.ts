@@ -5,8 +5,8 @@
  * @module
  */
 import { ArgumentError } from "../../core/errors.ts";
-import { checkDistribution, type Normalization } from "../../ops/trie_log_prob.ts";
-import { childLogProbs, type PathModel } from "./pruning.ts";
+import { checkDistribution } from "../../ops/trie_log_prob.ts";
+import { childLogProbs, type MarginOptions, type PathModel } from "./pruning.ts";
 import type { BeamResult } from "./results.ts";
 import type { Trie } from "./trie.ts";
 
@@ -23,9 +23,10 @@ export interface PathStep {
 }
 
 /**
- * The steps of the path to a leaf, with all that is beside it: what one teacher-forced pass tells of the trie.
+ * The steps of the path to a leaf, with all that is beside it: what one teacher-forced pass tells of the trie. Nodes that are
+ * `blocked`, as `Trie.blockedNodes` gives them, are not there.
  *
- * @throws {ArgumentError} if the node is no leaf, or tau not positive.
+ * @throws {ArgumentError} if the node is no leaf or is blocked, or tau not positive.
  *
  * @example
  * ```ts
@@ -40,18 +41,18 @@ export function pathSteps(
   trie: Trie,
   leaf: number,
   model: PathModel,
-  options: { readonly normalization?: Normalization; readonly tau?: number } = {},
+  options: Omit<MarginOptions, "beam"> = {},
 ): PathStep[] {
-  const { normalization = "children", tau = 1 } = options;
+  const { normalization = "children", tau = 1, blocked } = options;
   checkDistribution("walk a path", normalization, tau);
-  if (trie.childCount(leaf) !== 0) {
+  if (trie.childCount(leaf) !== 0 || blocked?.has(leaf)) {
     throw new ArgumentError(`Cannot walk a path: it must end at a leaf, got node ${leaf}`);
   }
   const path = trie.pathOf(leaf);
   let [node, score] = [0, 0];
   return path.map((token, depth) => {
     const { nodes, tokens, logProbs } = childLogProbs(trie, node, model, {
-      ...{ path: path.slice(0, depth), normalization, tau },
+      ...{ path: path.slice(0, depth), normalization, tau, blocked },
     });
     const own = tokens.indexOf(token);
     score += Math.min(0, logProbs[own]);

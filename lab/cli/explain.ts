@@ -1,0 +1,50 @@
+// deno-lint-ignore-file no-console -- prints the report
+/**
+ * Explains the beam search of one user of a trained model: `deno task explain --help` lists the options.
+ *
+ * @module
+ */
+import process from "node:process";
+import { BeargradError, UsageError } from "../../core/errors.ts";
+import { renderExplanation, renderPruned } from "../explain_report.ts";
+import { explainUser, prunedUsers } from "../explain_user.ts";
+import { createProgress, type Progress } from "../progress.ts";
+import { explainHelp, parseExplainFlags } from "./explain_options.ts";
+
+/** After how many milliseconds something is long enough for a bar. */
+const LONG = 2000;
+
+let bar: Progress | undefined;
+let stage = { what: "", began: 0 };
+
+/** Shows how far a stage is, on the standard error, once it takes long. */
+function show(what: string, done: number, total: number): void {
+  const now = performance.now();
+  if (what !== stage.what) stage = { what, began: now };
+  if (bar === undefined && now - stage.began < LONG) return;
+  bar ??= createProgress({ label: what, total });
+  bar.update(done, {});
+  if (done === total) bar = void bar.finish(`${what}: done`);
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const flags = parseExplainFlags(args);
+  if (flags.help) return console.log(explainHelp());
+  const { checkpoint = "", user = "", json, list, ...rest } = flags;
+  const options = { ...rest, checkpoint, onProgress: show };
+  if (list) {
+    const found = await prunedUsers(options);
+    return console.log(json ? JSON.stringify(found) : renderPruned(found));
+  }
+  const found = await explainUser({ ...options, user });
+  console.log(json ? JSON.stringify(found) : renderExplanation(found));
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  bar?.finish("stopped");
+  if (!(error instanceof BeargradError)) throw error;
+  console.error(error.message);
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
