@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { DataError } from "../../core/errors.ts";
 import type { BaselineResults, RunResult } from "../compare/run_result.ts";
+import type { Recipe } from "../recipe.ts";
 
 /** A run and where it was read, for messages. */
 export interface SourcedRun {
@@ -16,7 +17,10 @@ export interface SourcedRun {
 }
 
 /** What a variant may have of its own. All else of a recipe is the same for all, but for the seed. */
-const OWN: readonly string[] = ["loss", "lossModule", "beam", "xi", "lambda", "tau"];
+export const OWN: readonly (keyof Recipe)[] = [
+  ...["loss", "lossModule", "beam", "xi", "lambda", "tau"] as const,
+  ...["beta", "eta", "negatives", "searchEvery"] as const,
+];
 
 /** Of a variant, the seeds that others have been trained with and it has not. */
 export interface MissingSeeds {
@@ -60,7 +64,7 @@ function checkRecipes(a: SourcedRun, b: SourcedRun, own: readonly string[]): voi
   const recipes = [a, b].map(({ run }) => run.recipe as unknown as Record<string, unknown>);
   const fields = new Set(recipes.flatMap((recipe) => Object.keys(recipe)));
   for (const field of fields) {
-    if (field === "seed" || own.includes(field)) continue;
+    if (["seed", ...own].includes(field)) continue;
     const [x, y] = recipes.map((recipe) => recipe[field]);
     if (isDeepStrictEqual(x, y)) continue;
     const values = `${short(x)} and ${short(y)}`;

@@ -52,6 +52,12 @@ export function percent(x: number, digits = 0): string {
   return Number.isFinite(x) ? `${sign(x, digits + 2)}${Math.abs(100 * x).toFixed(digits)} %` : "–";
 }
 
+/** Shares in percent, `12 %`, or `12 to 15 %`. */
+export function percentRange(shares: readonly number[]): string {
+  const [low, high] = [percent(Math.min(...shares)), percent(Math.max(...shares))];
+  return low === high ? low : `${low.replace(" %", "")} to ${high}`;
+}
+
 /** A count: `4,905`. */
 export function count(n: number): string {
   return `${Math.round(n)}`.replaceAll(/\B(?=(\d{3})+$)/g, ",");
@@ -68,6 +74,11 @@ export function listed(names: readonly string[]): string {
   return names.length < 2
     ? names.join("")
     : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`;
+}
+
+/** The names of a few, the number of many. */
+export function namedOrCounted(names: readonly string[], noun: string): string {
+  return names.length <= 6 ? listed(names) : counted(names.length, noun);
 }
 
 /** `1 seed`, `3 seeds`. */

@@ -11,6 +11,9 @@ import { renderPanel } from "./plots/svg.ts";
 /** Sections that stand side by side at the top: the summary, and how to read it. */
 const LEAD = 2;
 
+/** How much larger than drawn a plot may become where there is room. */
+const LARGEST = 1.15;
+
 /** What {@link renderPage} is told. */
 export interface PageOptions {
   /** Told how many plots are drawn, of how many. */
@@ -95,7 +98,12 @@ function renderFigure(
 ): string {
   const shown = panels.map((panel, i) => {
     const label = escape(`${alt}: ${panel.title}`);
-    const svg = svgs[i].replace("<svg ", `<svg role="img" aria-label="${label}" `);
+    const { left, right } = panel.padding;
+    const most = Math.round(LARGEST * (left + panel.width + right));
+    const svg = svgs[i].replace(
+      "<svg ",
+      `<svg role="img" aria-label="${label}" style="max-width: ${most}px" `,
+    );
     return `<div class="panel"><h3>${escape(panel.title)}</h3>${svg}</div>`;
   });
   return `<figure>

@@ -38,7 +38,7 @@ figcaption span { color: var(--quiet); font: .86rem/1.5 var(--sans); }
 .two { max-width: 760px; }
 .panel { break-inside: avoid; }
 .panel h3 { font: 600 .88rem/1.3 var(--sans); margin: 0 0 .3rem; }
-.panel svg { display: block; width: 100%; height: auto; max-width: 400px; }
+.panel svg { display: block; width: 100%; height: auto; }
 details { margin: .9rem 0 0; font-family: var(--sans); }
 summary { cursor: pointer; color: var(--accent); font-size: .86rem; width: fit-content; padding: .2rem 0; }
 summary:hover { text-decoration: underline; }
@@ -62,15 +62,15 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line);
   main { padding: 28px 16px 56px; }
   h1 { font-size: 1.6rem; }
   h2 { font-size: 1.25rem; margin-top: 2.8rem; }
-  .panel svg { max-width: none; }
 }
 @media print {
   body { font-size: 10pt; }
   main { max-width: none; padding: 0; }
-  nav { display: none; }
+  nav, details:not([open]) { display: none; }
   h2 { margin-top: 1.6rem; break-after: avoid; }
-  figcaption { break-after: avoid; }
-  .panels { grid-template-columns: repeat(2, 1fr); gap: 1rem; }
+  figure, figcaption { break-inside: avoid; }
+  .panels { grid-template-columns: repeat(3, 1fr); gap: 1rem; }
+  .two { grid-template-columns: repeat(2, 1fr); }
   .table, details .table { overflow: visible; max-height: none; border: 0; padding: 0; }
   table { font-size: 7pt; }
   th, td { padding-right: .5rem; white-space: normal; }

@@ -154,7 +154,7 @@ export function shareInterval(share: number, n: number): Estimate {
   return { value: share, low: Math.max(0, middle - reach), high: Math.min(1, middle + reach) };
 }
 
-/** Whether an interval leaves 0 out. */
+/** Whether an interval excludes 0. */
 export function excludesZero({ low, high }: Estimate): boolean {
   return low > 0 || high < 0;
 }

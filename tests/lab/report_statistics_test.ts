@@ -1,7 +1,8 @@
 /** Intervals and tests against hand-computed values, printed tables and simulations. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { foldIn, keyOf, normal } from "../../core/random.ts";
+import { keyOf, normal } from "../../core/random.ts";
+import { coverage } from "./report_coverage.ts";
 import {
   differenceEstimate,
   meanEstimate,
@@ -140,39 +141,15 @@ test("resampling: a rate is a ratio of sums, and tells where there is nothing", 
   assert.deepEqual(same, { value: 0, low: 0, high: 0 });
 });
 
-/** Of `runs` made-up comparisons, the shares whose intervals hold the truth, 0. */
-function coverage(
-  seeds: number,
-  seedDeviation: number,
-  runs: number,
-): { readonly both: number; readonly users: number } {
-  const users = 100;
-  const found = { both: 0, users: 0 };
-  for (let run = 0; run < runs; run++) {
-    const key = foldIn(keyOf(run), seeds);
-    const people = normal(foldIn(key, 1), users);
-    const luck = normal(foldIn(key, 2), seeds);
-    const series = Array.from({ length: seeds }, (_, s) => {
-      const noise = normal(foldIn(key, 10 + s), users);
-      return values(Array.from(people, (x, u) => 0.5 * x + seedDeviation * luck[s] + noise[u]));
-    });
-    const zero = series.map(() => values([]));
-    const sums = resampledSums([...series, ...zero], users, { resamples: 300, seed: run });
-    const [a, b] = [sums.slice(0, seeds), sums.slice(seeds)];
-    if (!excludesZero(differenceEstimate(a, b, users))) found.both++;
-    if (!excludesZero(differenceEstimate(a, b, users, "kept"))) found.users++;
-  }
-  return { both: found.both / runs, users: found.users / runs };
-}
-
 test("resampling: one seed, no spread of seeds: 95 % of the intervals hold the truth", () => {
-  const { both, users } = coverage(1, 0, 600);
+  const { both, users } = coverage({ users: 100, seeds: 1, spread: 0, runs: 600 });
   assert.equal(both, users);
   near(both, 0.95, 0.035);
 });
 
 test("resampling: where seeds spread, intervals over users alone are too short", () => {
-  const { both, users } = coverage(5, 0.15, 200);
-  assert.ok(both > 0.9, `${both}`);
-  assert.ok(users < 0.85, `${users}`);
+  const { both, users, seeds } = coverage({ users: 100, seeds: 5, spread: 0.2, runs: 150 });
+  assert.ok(both > 0.88, `${both}`);
+  assert.ok(users < 0.8, `${users}`);
+  near(seeds, 0.95, 0.05);
 });

@@ -38,7 +38,7 @@ const ROW = 22;
 
 /** A dot and its interval for each row; the baseline is a square, what stands beside is hollow. */
 export function dotPanel(rows: readonly DotRow[], options: DotOptions): Panel {
-  const { title, unit, domain, line, format = "~g" } = options;
+  const { title, unit, domain, line, format = "~f" } = options;
   const within = (x: number): number | null => x >= domain[0] && x <= domain[1] ? x : null; // nor does JSON have a NaN
   const values = rows.map(({ label, kind, shown, estimate: { value, low, high } }, at) => ({
     ...{ at, label, kind, shown, value: within(value) },

@@ -33,6 +33,8 @@ export interface LineOptions {
   readonly yUnit: string;
   /** The domain of y. */
   readonly domain: readonly [number, number];
+  /** Whether y is logarithmic. */
+  readonly log?: boolean;
   /** Whether x counts, so that only whole numbers are labelled. */
   readonly whole?: boolean;
   /** The format of the y axis's labels, of d3-format. */
@@ -52,7 +54,7 @@ const LEFT = 46;
 /** Scales and axes of a panel. */
 function encodings(
   points: readonly Point[],
-  { xUnit, yUnit, domain, whole = false, format = "~g", room = 0.03 }: LineOptions,
+  { xUnit, yUnit, domain, whole = false, log = false, format = "~f", room = 0.03 }: LineOptions,
 ): { readonly x: object; readonly y: object; readonly span: readonly [number, number] } {
   const xs = points.map(({ x }) => x);
   const [low, high] = xs.length === 0 ? [0, 1] : [Math.min(...xs), Math.max(...xs)];
@@ -67,12 +69,12 @@ function encodings(
       field: "x",
       type: "quantitative",
       scale: { domain: span, nice: false, zero: false },
-      axis: { title: xUnit, grid: false, tickCount: 6, values, titlePadding: 6, format: "~g" },
+      axis: { title: xUnit, grid: false, tickCount: 6, values, titlePadding: 6, format: "~f" },
     },
     y: {
       field: "y",
       type: "quantitative",
-      scale: { domain, nice: false, zero: false },
+      scale: { domain, nice: false, zero: false, type: log ? "log" : "linear" },
       axis: {
         ...{ title: yUnit, titleAngle: 0, titleAlign: "left", titleBaseline: "bottom" },
         ...{ titleX: -LEFT + 4, titleY: -8, tickCount: 4, domain: false, ticks: false, format },
@@ -84,7 +86,7 @@ function encodings(
 
 /** Lines that are told apart by dash, shape and a label at the right. */
 export function linePanel(lines: readonly Line[], options: LineOptions): Panel {
-  const { domain, back = [], marked = true } = options;
+  const { domain, back = [], marked = true, log = false } = options;
   const right = Math.max(...lines.map(({ label }) => textWidth(label))) + 16;
   const width = TOTAL - LEFT - right;
   const all = lines.flatMap(({ points }) => points);
@@ -110,28 +112,33 @@ export function linePanel(lines: readonly Line[], options: LineOptions): Panel {
   return {
     ...{ title: options.title, width, height: HEIGHT },
     padding: { left: LEFT, right, top: 26, bottom: 40 },
-    layer: [...back, ...layers, ...labels(lines, { width, span, domain, x, y })],
+    layer: [...back, ...layers, ...labels(lines, { width, span, domain, log, y })],
   };
 }
 
 /** The labels, moved apart where they would overlap, each with a short line to the end that it belongs to. */
 function labels(
   lines: readonly Line[],
-  { width, span, domain, y }: {
+  { width, span, domain, log, y }: {
     readonly width: number;
     readonly span: readonly [number, number];
     readonly domain: readonly [number, number];
-    readonly x: object;
+    readonly log: boolean;
     readonly y: object;
   },
 ): Layer[] {
-  const pixel = (value: number): number => HEIGHT * (domain[1] - value) / (domain[1] - domain[0]);
+  const scaled = (value: number): number => log ? Math.log(value) : value;
+  const [low, high] = domain.map(scaled);
+  const pixel = (value: number): number => HEIGHT * (high - scaled(value)) / (high - low);
   const ends = lines.flatMap(({ label, points }, n) => {
     const last = points[points.length - 1];
     return last === undefined ? [] : [{ label, n, at: pixel(last.y), x: last.x }];
   }).sort((a, b) => a.at - b.at || a.n - b.n);
   const places = spread(ends.map(({ at }) => at), 13, HEIGHT);
-  const value = (at: number): number => domain[1] - (at / HEIGHT) * (domain[1] - domain[0]);
+  const value = (at: number): number => {
+    const y = high - (at / HEIGHT) * (high - low);
+    return log ? Math.exp(y) : y;
+  };
   return ends.flatMap(({ label, n, at, x }, i): Layer[] => {
     const { color } = styleOf(n);
     const end = width * (x - span[0]) / (span[1] - span[0]);
@@ -199,4 +206,10 @@ export function highlightPanel(
 /** The domain that lines have in common. */
 export function linesDomain(lines: readonly Line[], zero: boolean): [number, number] {
   return domainOf(lines.flatMap(({ points }) => points.map(({ y }) => y)), zero);
+}
+
+/** The same for a logarithmic scale. */
+export function logDomain(lines: readonly Line[]): [number, number] {
+  const given = lines.flatMap(({ points }) => points.map(({ y }) => y));
+  return given.length === 0 ? [0.1, 1] : [0.9 * Math.min(...given), 1.1 * Math.max(...given)];
 }

@@ -40,7 +40,7 @@ const TOTAL = 350;
 
 /** Bars of shades from dark to light, the legend above them. */
 export function stackPanel(rows: readonly StackRow[], options: StackOptions): Panel {
-  const { title, unit, most, legend, format = "~g" } = options;
+  const { title, unit, most, legend, format = "~f" } = options;
   const colors = shades(legend.length);
   const left = Math.max(60, ...rows.map(({ label }) => textWidth(label) + 12));
   const right = Math.max(...rows.map(({ shown }) => textWidth(shown))) + 14;

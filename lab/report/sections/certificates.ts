@@ -7,7 +7,7 @@ import type { BeamOutcome } from "../../compare/run_result.ts";
 import { STATEMENTS, type TheoremCount, type TheoremId } from "../../judge.ts";
 import type { Comparison } from "../comparison.ts";
 import { type Block, type Figure, type Section, type Table, text } from "../document.ts";
-import { count, counted, listed, percent } from "../format.ts";
+import { count, counted, listed, percent, percentRange } from "../format.ts";
 import { stackPanel } from "../plots/stacks.ts";
 
 /** The section on certificates. */
@@ -62,8 +62,8 @@ function certificateFigure(comparison: Comparison): Figure {
   const decided = main.map((c) => (c.retrieved + c.pruned) / c.targets);
   const lists = main.map((c) => c.exactLists / c.targets);
   return {
-    title: `At B = ${mainBeam} one pass settles ${range(decided)} of the targets, and ${
-      range(lists)
+    title: `At B = ${mainBeam} one pass settles ${percentRange(decided)} of the targets, and ${
+      percentRange(lists)
     } of the lists are provably exact`,
     note:
       "Shades, from dark to light: provably retrieved, left open, provably pruned. The number: settled.",
@@ -92,12 +92,6 @@ function certificateFigure(comparison: Comparison): Figure {
       ]),
     },
   };
-}
-
-/** `12 %`, or `12 to 15 %`. */
-function range(shares: readonly number[]): string {
-  const [low, high] = [percent(Math.min(...shares)), percent(Math.max(...shares))];
-  return low === high ? low : `${low.replace(" %", "")} to ${high}`;
 }
 
 /** What `verify` counts, over all runs that were verified. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { mean as meanOf, sampleStandardDeviation } from "simple-statistics";
+import { OWN } from "../comparable.ts";
 import type { Comparison, Variant } from "../comparison.ts";
 import { type Figure, type Section, type Table, text } from "../document.ts";
 import { count, number, share } from "../format.ts";
@@ -29,9 +30,7 @@ export function recipeSection(comparison: Comparison): Section {
   return {
     title: "Recipe and runs",
     blocks: [
-      text(
-        "All runs share this recipe. The epoch with the best NDCG@10 on validation was judged on the test cases, once.",
-      ),
+      text("All runs share this recipe."),
       { kind: "table", table: recipeTable(comparison) },
       { kind: "table", table: variantTable(comparison) },
       { kind: "table", table: runTable(comparison) },
@@ -108,16 +107,12 @@ function costTable(variants: readonly Variant[], base: number): Table {
   };
 }
 
-/** What a variant may have of its own, and the seed; these are in the tables below. */
-const OWN: readonly string[] = ["loss", "lossModule", "beam", "xi", "lambda", "tau", "seed"];
-
 function recipeTable({ variants: [{ runs: [run] }] }: Comparison): Table {
   const { recipe, parameters } = run;
   const rows = Object.entries(recipe)
-    .filter(([field, value]) => !OWN.includes(field) && value !== undefined)
-    .map((
-      [field, value],
-    ) => [field, typeof value === "object" ? JSON.stringify(value) : `${value}`]);
+    .filter(([field, value]) => !["seed", ...OWN].includes(field) && value !== undefined)
+    .map(([field, value]) => [field, plain(value)])
+    .filter(([, value]) => value !== "");
   return {
     caption: "The recipe, and what it was applied to.",
     head: ["setting", "value"],
@@ -133,15 +128,24 @@ function recipeTable({ variants: [{ runs: [run] }] }: Comparison): Table {
   };
 }
 
+/** A value of a recipe; fields of objects with their names. */
+function plain(value: unknown): string {
+  if (Array.isArray(value)) return value.join(", ");
+  if (typeof value !== "object" || value === null) return `${value}`;
+  return Object.entries(value).map(([name, inner]) => `${name} ${plain(inner)}`).join(", ");
+}
+
 function variantTable({ variants }: Comparison): Table {
+  const recipes = variants.map(({ runs: [{ recipe }] }) => recipe);
+  const fields = OWN.filter((field) => recipes.some((recipe) => recipe[field] !== undefined));
   return {
     caption: "What is the variants' own. A loss takes of these what it knows.",
-    head: ["variant", "loss", "B", "xi", "lambda", "tau", "seeds"],
-    rows: variants.map(({ name, runs }) => {
-      const { loss, beam, xi, lambda, tau } = runs[0].recipe;
-      const seeds = runs.map(({ recipe }) => recipe.seed).join(" ");
-      return [name, loss, ...[beam, xi, lambda, tau].map((x) => number(x, 6)), seeds];
-    }),
+    head: ["variant", ...fields, "seeds"],
+    rows: variants.map(({ name, runs }, i) => [
+      name,
+      ...fields.map((field) => plain(recipes[i][field] ?? "")),
+      runs.map(({ recipe }) => recipe.seed).join(" "),
+    ]),
   };
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { OWN } from "../comparable.ts";
 import type { Comparison, Variant } from "../comparison.ts";
 import { type Figure, type Panel, type Section, text } from "../document.ts";
 import { share } from "../format.ts";
@@ -30,29 +31,34 @@ interface Group {
 }
 
 function groupsOf(variants: readonly Variant[]): Group[] {
+  const fields = OWN.filter((field) => field !== "beam");
+  const ownOf = ({ runs: [{ recipe }] }: Variant): readonly unknown[] =>
+    fields.map((field) => recipe[field] ?? "");
   const groups = new Map<string, Variant[]>();
   for (const variant of variants) {
-    const { loss, xi, lambda, tau } = variant.runs[0].recipe;
-    const key = JSON.stringify([loss, xi, lambda, tau]);
+    const key = JSON.stringify(ownOf(variant));
     groups.set(key, [...groups.get(key) ?? [], variant]);
   }
-  return [...groups.values()].flatMap((found) => {
-    const trained = found.toSorted((a, b) => a.runs[0].recipe.beam - b.runs[0].recipe.beam);
-    const widths = new Set(trained.map(({ runs: [{ recipe }] }) => recipe.beam));
-    if (widths.size < 2) return [];
-    const { loss, xi, lambda, tau } = trained[0].runs[0].recipe;
-    const alone = found.length === variants.length ||
-      ![...groups.values()].some((other) =>
-        other !== found && other[0].runs[0].recipe.loss === loss
-      );
-    const name = alone ? loss : `${loss}, xi ${xi}, lambda ${lambda}, tau ${tau}`;
-    return [{ name, variants: trained }];
+  const wide = [...groups.values()].map((found) =>
+    found.toSorted((a, b) => a.runs[0].recipe.beam - b.runs[0].recipe.beam)
+  ).filter(([first, ...others]) =>
+    others.some(({ runs: [{ recipe }] }) => recipe.beam !== first.runs[0].recipe.beam)
+  );
+  // What tells one from the others, beside the loss.
+  const told = fields.filter((field, f) =>
+    field !== "loss" && new Set(wide.map(([first]) => JSON.stringify(ownOf(first)[f]))).size > 1
+  );
+  return wide.map((variants) => {
+    const { recipe } = variants[0].runs[0];
+    const name = [recipe.loss, ...told.map((field) => `${field} ${recipe[field] ?? "–"}`)];
+    return { name: name.join(", "), variants };
   });
 }
 
 function gridFigure({ beams }: Comparison, groups: readonly Group[]): Figure {
+  // The longest lists that all widths have, so that no column is empty.
   const longest = METRICS.filter(({ name }) => name.startsWith("NDCG"))
-    .findLast(({ k }) => beams.some((beam) => k <= beam));
+    .findLast(({ k }) => k <= Math.max(beams[0], METRICS[0].k));
   const metric = longest?.name ?? "NDCG@5";
   const cells = groups.map(({ variants }) =>
     variants.flatMap(({ runs: [{ recipe }], beams: reports }) =>

@@ -60,7 +60,9 @@ export function marginsFigure({ variants, mainBeam }: Comparison): Figure {
       } of the targets had one of 0 or more before and ${percent(after)} have after`,
     note:
       "Pale area: margins of the untrained model. Line: after training. Each row is scaled to its own height. " +
-      "Targets right of the dashed line are pruned. Only targets with more than one sibling; all seeds together.",
+      "Targets right of the dashed line are pruned. A margin of exactly 0, " +
+      "of the B-th best itself or the last of at most B siblings, stands right of the line and is no violation. " +
+      "Only targets with more than one sibling; all seeds together.",
     alt: "Histograms of margins before and after training",
     panels,
     table: {

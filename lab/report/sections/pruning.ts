@@ -5,8 +5,16 @@
  */
 import type { BeamReport, Comparison, Variant } from "../comparison.ts";
 import { type Figure, type Layer, type Section, type Table, text } from "../document.ts";
-import { count, counted, listed, percent, share, signedInterval, withInterval } from "../format.ts";
-import { type Line, linePanel, linesDomain } from "../plots/lines.ts";
+import {
+  count,
+  counted,
+  listed,
+  percentRange,
+  share,
+  signedInterval,
+  withInterval,
+} from "../format.ts";
+import { type Line, linePanel, logDomain } from "../plots/lines.ts";
 import { stackPanel } from "../plots/stacks.ts";
 import { MOST_SERIES } from "../plots/style.ts";
 import { shareInterval } from "../statistics.ts";
@@ -216,20 +224,21 @@ function survivalFigure(comparison: Comparison): Figure {
   const linesAt = (beam: number): Line[] =>
     reportsAt(shown, beam).map(({ name, report: { steps } }) => ({
       label: name,
-      points: steps.survival.map((y, t) => ({ x: t + 1, y })),
+      points: steps.survival.flatMap((y, t) => y > 0 ? [{ x: t + 1, y }] : []),
     }));
   const first = reportsAt(variants, mainBeam).map(({ report }) => report.steps.survival[0]);
   return {
     title: `After the first step the beam of ${mainBeam} still holds ${
-      percent(Math.min(...first))
-    } to ${percent(Math.max(...first))} of the targets`,
+      percentRange(first)
+    } of the targets`,
     note:
-      "The share of all targets, ranked high or not, whose prefix the beam still holds after each step.",
+      "The share of all targets, ranked high or not, whose prefix the beam still holds after each step. " +
+      "The scale is logarithmic: equal distances are equal ratios.",
     alt: "Survival curves by step",
     panels: beams.map((beam) =>
       linePanel(linesAt(beam), {
         ...{ title: `B = ${beam}`, xUnit: "step", yUnit: "share of targets surviving" },
-        ...{ domain: linesDomain(linesAt(beam), true), whole: true },
+        ...{ domain: logDomain(linesAt(beam)), whole: true, log: true },
       })
     ),
     table: survivalTable(comparison),

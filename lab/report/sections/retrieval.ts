@@ -91,7 +91,7 @@ function levels(comparison: Comparison): Figure {
     return dotPanel(all, {
       title: `${metric}, B = ${beam}`,
       unit: `${metric} (share of users${metric.startsWith("N") ? ", discounted" : ""})`,
-      domain: widened(domainOf(ends, false), beside),
+      domain: widened(domainOf(ends, false), beside, rows.length > 1 ? 4 : Infinity),
       line: baseline.beams.get(beam)?.metrics.get(metric)?.value.value,
     });
   });
@@ -104,6 +104,8 @@ function levels(comparison: Comparison): Figure {
   return {
     title: best === undefined
       ? "What each variant retrieves"
+      : ranked.length === 1
+      ? `At B = ${mainBeam}, ${best.name} reaches an ${first.metric} of ${share(best.value)}`
       : `At B = ${mainBeam}, ${best.name} has the highest ${first.metric} of ${
         counted(ranked.length, "variant")
       }: ${share(best.value)}`,
@@ -116,12 +118,20 @@ function levels(comparison: Comparison): Figure {
   };
 }
 
-/** The domain of the variants, and of what stands beside them if that is not far off. */
-function widened([low, high]: readonly [number, number], beside: readonly DotRow[]) {
-  const reach = high - low;
-  const near = beside.flatMap(({ estimate }) => [estimate.low, estimate.high])
-    .filter((x) => x > low - reach && x < high + reach);
-  return domainOf([low, high, ...near], false);
+/** The domain of the variants, and of what stands beside them while it becomes at most so many times as wide. */
+function widened(
+  domain: readonly [number, number],
+  beside: readonly DotRow[],
+  times: number,
+): [number, number] {
+  const away = ({ estimate: { low, high } }: DotRow): number =>
+    Math.max(domain[0] - low, high - domain[1]);
+  let [low, high] = domain;
+  for (const { estimate } of beside.toSorted((a, b) => away(a) - away(b))) {
+    const wider = [Math.min(low, estimate.low), Math.max(high, estimate.high)];
+    if (wider[1] - wider[0] <= times * (domain[1] - domain[0])) [low, high] = wider;
+  }
+  return domainOf([low, high], false);
 }
 
 function kindOf(variant: Variant, baseline: Variant): DotRow["kind"] {
@@ -189,7 +199,7 @@ function differences(comparison: Comparison): Figure {
   return {
     title: `Of the ${drawn.flat().length} differences to ${baseline.name} below, ${
       sure.length === 0 ? "none has" : sure.length === 1 ? "one has" : `${sure.length} have`
-    } an interval that leaves 0 out`,
+    } an interval that excludes 0`,
     note: "Dot: mean paired difference. Bar: 95 % interval over users and seeds. " +
       "Right of the dashed line is better than the baseline.",
     alt: `Paired differences to ${baseline.name} with intervals`,

@@ -5,7 +5,7 @@
  */
 import type { Comparison, Variant } from "../comparison.ts";
 import { type Section, text } from "../document.ts";
-import { count, counted, listed, share, signed, withInterval } from "../format.ts";
+import { count, counted, listed, namedOrCounted, share, signed, withInterval } from "../format.ts";
 import { MAIN_METRIC, METRICS } from "../outcomes.ts";
 import { type Estimate, excludesZero } from "../statistics.ts";
 import { differencesOf } from "./retrieval.ts";
@@ -23,7 +23,8 @@ export function summarySection(comparison: Comparison): Section {
 }
 
 /** How to read the report. */
-export function readingSection({ users, variants, baseline }: Comparison): Section {
+export function readingSection(comparison: Comparison): Section {
+  const { users, variants, baseline } = comparison;
   const most = Math.max(...variants.map(({ runs }) => runs.length));
   return {
     title: "How to read this",
@@ -46,13 +47,23 @@ export function readingSection({ users, variants, baseline }: Comparison): Secti
           ]
           : [],
       ),
-      text(
-        `A difference to ${baseline.name} counts here if its interval leaves 0 out. One in twenty intervals does so by chance`,
+      ...variants.length < 2 ? [] : [text(
+        `A difference to ${baseline.name} counts here if its interval excludes 0. One in twenty intervals does so by chance`,
         "where there is no difference, so read single ones among many with that in mind.",
-        "B is the beam width; models were chosen on validation and judged once on the test cases.",
+      )],
+      text(
+        "B is the beam width.",
+        isValidated(comparison)
+          ? "The epoch of each run was chosen on validation, and the model judged once on the test cases."
+          : "There is no validation: the last epoch of each run was judged on the test cases.",
       ),
     ],
   };
+}
+
+/** Whether every run's epoch was chosen by validation. */
+export function isValidated({ variants }: Comparison): boolean {
+  return variants.every(({ runs }) => runs.every(({ validation }) => validation.length > 0));
 }
 
 function made({ variants, users, baseline }: Comparison): string {
@@ -61,12 +72,14 @@ function made({ variants, users, baseline }: Comparison): string {
   const [few, many] = [Math.min(...seeds), Math.max(...seeds)];
   const times = few === many ? counted(many, "seed") : `${few} to ${many} seeds`;
   const { data, parameters } = run;
-  return `${counted(variants.length, "variant")} (${
-    listed(variants.map(({ name }) => name))
-  }), each trained with ${times}, ` +
-    `were judged on ${count(users)} users of ${data.name} (${count(data.items)} items; models of ${
-      count(parameters)
-    } numbers). The baseline is ${baseline.name}.`;
+  const names = variants.map(({ name }) => name);
+  const shown = names.length <= 8 ? ` (${listed(names)})` : "";
+  const trained = variants.length === 1
+    ? `${names[0]}, trained with ${times}, was`
+    : `${counted(variants.length, "variant")}${shown}, each trained with ${times}, were`;
+  const beside = variants.length === 1 ? "" : ` The baseline is ${baseline.name}.`;
+  const sizes = `${count(data.items)} items; models of ${count(parameters)} numbers`;
+  return `${trained} judged on ${count(users)} users of ${data.name} (${sizes}).${beside}`;
 }
 
 /** The main metric, or the longest NDCG that the main width has. */
@@ -95,7 +108,9 @@ function best(comparison: Comparison): string {
   const than = first.variant === baseline || own === undefined
     ? ""
     : `; ${baseline.name} has ${withInterval(own)}`;
-  return `At B = ${mainBeam}, ${first.variant.name} has the highest ${metric}: ${
+  const has = variants.length === 1 ? "reaches an" : "has the highest";
+  const is = variants.length === 1 ? " of" : ":";
+  return `At B = ${mainBeam}, ${first.variant.name} ${has} ${metric}${is} ${
     withInterval(first.value)
   }${than}.`;
 }
@@ -114,11 +129,13 @@ function compared(comparison: Comparison): string[] {
   const where = `${metric} at B = ${mainBeam}`;
   const sentences = [
     sure.length === 0
-      ? `In ${where} no variant differs from ${baseline.name} by an interval that leaves 0 out.`
-      : `In ${where} the interval of the difference to ${baseline.name} leaves 0 out for ${
-        listed(sure.map(say))
+      ? `In ${where} no variant differs from ${baseline.name} by an interval that excludes 0.`
+      : `In ${where} the interval of the difference to ${baseline.name} excludes 0 for ${
+        namedOrCounted(sure.map(say), "variant")
       }.`,
-    ...sure.length > 0 && open.length > 0 ? [`It holds 0 for ${listed(open.map(say))}.`] : [],
+    ...sure.length > 0 && open.length > 0
+      ? [`It includes 0 for ${namedOrCounted(open.map(say), "variant")}.`]
+      : [],
   ];
   const seedwise = sure.filter(({ difference: { seeds } }) => excludesZero(seeds));
   const seeds = Math.max(0, ...main.map(({ difference }) => difference.common.length));
@@ -126,8 +143,10 @@ function compared(comparison: Comparison): string[] {
     sentences.push(
       seedwise.length === sure.length
         ? "The same holds over seeds alone, by Student's t."
-        : `Over seeds alone, by Student's t, it leaves 0 out for ${
-          seedwise.length === 0 ? "none" : listed(seedwise.map(({ variant }) => variant))
+        : `Over seeds alone, by Student's t, it excludes 0 for ${
+          seedwise.length === 0
+            ? "none"
+            : namedOrCounted(seedwise.map(({ variant }) => variant), "variant")
         } of these.`,
     );
   }
@@ -136,8 +155,8 @@ function compared(comparison: Comparison): string[] {
   return [
     sentences.join(" "),
     `Of all ${all.length} differences, over widths and metrics, ${
-      total === 0 ? "none leaves" : total === 1 ? "1 leaves" : `${total} leave`
-    } 0 out; ${
+      total === 0 ? "none excludes" : total === 1 ? "1 excludes" : `${total} exclude`
+    } 0; ${
       chance < 1 ? "one or none" : `about ${Math.round(chance)}`
     } would by chance if no variant differed.`,
   ];
@@ -157,7 +176,9 @@ function beside(comparison: Comparison): string[] {
       });
     const say = (some: readonly Variant[], how: string): string[] => {
       if (some.length === 0) return [];
-      const names = some.length === variants.length ? "all" : listed(some.map(({ name }) => name));
+      const names = some.length === variants.length
+        ? "all"
+        : namedOrCounted(some.map(({ name }) => name), "variant");
       return [`${names} ${how}`];
     };
     const sides = [
@@ -184,17 +205,18 @@ function pruned({ variants, baseline, mainBeam }: Comparison): string[] {
   const fewer = at.filter(({ report }) => (report.pruningDifference?.high ?? 0) < 0);
   const more = at.filter(({ report }) => (report.pruningDifference?.low ?? 0) > 0);
   const say = (some: typeof at, how: string): string[] =>
-    some.length === 0
-      ? []
-      : [`${
-        listed(some.map(({ name, report }) => `${name} (${share(report.pruningRate.value, 3)})`))
-      } ${some.length === 1 ? "prunes" : "prune"} ${how}`];
+    some.length === 0 ? [] : [`${
+      namedOrCounted(
+        some.map(({ name, report }) => `${name} (${share(report.pruningRate.value, 3)})`),
+        "variant",
+      )
+    } ${some.length === 1 ? "prunes" : "prune"} ${how}`];
   const said = [...say(fewer, "less"), ...say(more, "more")];
   const rest = variants.length < 2
     ? ""
     : said.length === 0
-    ? " No variant's rate differs from it by an interval that leaves 0 out."
-    : ` ${said.join("; ")}; the interval of the difference leaves 0 out.`;
+    ? " No variant's rate differs from it by an interval that excludes 0."
+    : ` ${said.join("; ")}; the interval of the difference excludes 0.`;
   return [
     `At B = ${mainBeam}, ${baseline.name}'s search loses ${
       withInterval(own.pruningRate, 3)

@@ -8,7 +8,7 @@ import { gradientWeights } from "../../loss_probe.ts";
 import { lossByName, lossNames } from "../../../models/losses/loss_by_name.ts";
 import type { Comparison, Variant } from "../comparison.ts";
 import { type Block, type Figure, type Section, type Table, text } from "../document.ts";
-import { listed, number, share } from "../format.ts";
+import { namedOrCounted, number, share } from "../format.ts";
 import {
   highlightPanel,
   type Line,
@@ -47,8 +47,7 @@ async function weightFigure(variants: readonly Variant[]): Promise<Figure | unde
   const lines: Line[] = [];
   for (const { name, runs: [{ recipe }] } of variants) {
     if (recipe.lossModule !== undefined || !known.includes(recipe.loss)) continue;
-    const { loss, beam, xi, lambda, tau } = recipe;
-    const weights = await gradientWeights(lossByName(loss, { beam, xi, lambda, tau }), beam);
+    const weights = await gradientWeights(lossByName(recipe.loss, recipe), recipe.beam);
     lines.push({ label: name, points: weights.map(({ margin: x, weight: y }) => ({ x, y })) });
   }
   if (lines.length === 0) return undefined;
@@ -59,7 +58,9 @@ async function weightFigure(variants: readonly Variant[]): Promise<Figure | unde
   const safe = harder(drawn, (first, last) => first > last);
   const lost = harder(drawn, (first, last) => first < last);
   const say = (names: readonly string[], what: string): string[] =>
-    names.length === 0 ? [] : [`${listed(names)} ${names.length === 1 ? "pulls" : "pull"} ${what}`];
+    names.length === 0
+      ? []
+      : [`${namedOrCounted(names, "variant")} ${names.length === 1 ? "pulls" : "pull"} ${what}`];
   const said = [
     ...say(safe, "harder on tokens that are already safe"),
     ...say(lost, "harder on tokens that would be pruned"),
@@ -138,8 +139,17 @@ function validationFigure(variants: readonly Variant[], shown: readonly Variant[
 function lossFigure(shown: readonly Variant[]): Figure {
   const lines = (runs: readonly RunResult[]): Line[] =>
     runs.map((run) => ({ label: "", points: thinned(curveOf(run)) }));
+  const runs = shown.flatMap(({ runs }) => runs);
+  const fallen =
+    lines(runs).filter(({ points: [first, ...rest] }) =>
+      rest.length > 0 && rest[rest.length - 1].y < first.y
+    ).length;
   return {
-    title: "Training losses fall; their scales differ, so only shapes can be compared",
+    title: `${
+      fallen === runs.length
+        ? "All training losses fall"
+        : `${fallen} of ${runs.length} training losses fall`
+    }; their scales differ, so only shapes can be compared`,
     note: "One panel a variant, a dash a seed, each with its own scale. Means between looks.",
     alt: "Training loss by epoch for each variant",
     panels: shown.map(({ name, runs }) => {
