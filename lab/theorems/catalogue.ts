@@ -6,6 +6,7 @@
 import { T10, T4, T5, T6, T9 } from "./certificates.ts";
 import { D1, T12, T8 } from "./edges.ts";
 import { T1, T2, T3, T7 } from "./necessary.ts";
+import { S7, S8 } from "./prefix_surrogates.ts";
 import type { Proposition, Refutation } from "./proposition.ts";
 import { R1, R10, R11, R2, R3, R4, R5, R6, R8, R9 } from "./refutations.ts";
 import { type FloatPair, type Perturbed, R7, T11 } from "./stability.ts";
@@ -20,7 +21,7 @@ export const searchTheorems: readonly Proposition<World>[] = [
 ];
 
 /** What is checked in worlds of exact probabilities. */
-export const exactTheorems: readonly Proposition<World>[] = [...searchTheorems, T12, D1]
+export const exactTheorems: readonly Proposition<World>[] = [...searchTheorems, T12, S7, S8, D1]
   .map((theorem) => ({ ...theorem, draw: drawWorld }));
 
 /** What is checked on logits in error. */

@@ -11,6 +11,7 @@ import { competitorsOf, prunedBeforeLast, T10, T4, T5, T6, T9 } from "./certific
 import { D1, T12, T8 } from "./edges.ts";
 import { compare, total } from "./exact.ts";
 import { isAlive, named, T1, T2, T3, T7 } from "./necessary.ts";
+import { directForm, forPrefixes, othersAtLeast, S7 } from "./prefix_surrogates.ts";
 import type { Proposition, Tally } from "./proposition.ts";
 import { type SearchOptions, tallyOf } from "./runner.ts";
 import { type ExactSearch, exactSearch, type Rules } from "./search.ts";
@@ -197,6 +198,19 @@ export const exactMutants: readonly Mutant<World>[] = [
       tally.expect(pi[y] * BigInt(beam + 2) <= one, () => named(world, y));
     }
   }),
+  wrongWording("S7 with B + 2 for B + 1", S7, (world, tally) => {
+    const { pi, one, beam } = world;
+    forPrefixes(world, (y, t, node) => {
+      if (othersAtLeast(world, node, t) < beam) return;
+      tally.expect(pi[node] * BigInt(beam + 2) <= one, () => named(world, y));
+    });
+  }),
+  {
+    name: "the margin among siblings for what is short of the beam",
+    caughtBy: directForm(({ beta, weights }, node) =>
+      Math.log(Number(beta[node]) / Number(weights[node]))
+    ),
+  },
 ];
 
 /** Mistakes about logits in error: in what the error is, in the margin, in the bound. */

@@ -34,7 +34,8 @@ export interface BeamExactOptions {
  * - Temperature: logits / tau; xi divides the difference of scores.
  * - Reduction: the first term is the mean over target tokens, the second over those with a threshold.
  * - Bound, from above and of what really happens rather than of the margin: softplus(x_t) / log 2 is at least 1[pi_t < theta_t], and
- *   summed over t at least 1[the search loses the item]. It is also at least 1[margin > 0] as long as the parent is in the beam.
+ *   summed over t at least 1[the search loses the item by its last token] (docs/theory.md, S8). It is also at least 1[margin > 0] as
+ *   long as the parent is in the beam.
  * - Gradient weight of a token of a searched item: 1 + lambda / xi N / n sum over its steps t from the token's on of sigma(x_t), with N
  *   target tokens, n of them with a threshold: more for items that the search loses, and for their first tokens.
  *
