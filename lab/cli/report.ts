@@ -24,7 +24,7 @@ function show(stage: string, done: number, total: number): void {
 async function main(args: readonly string[]): Promise<void> {
   const { folders, out = folders[0], baseline, help } = parseReportOptions(args);
   if (help) return console.log(REPORT_HELP);
-  const { runs, baselines } = readResults(folders);
+  const { runs, baselines, unfinished } = readResults(folders);
   const variants = [...new Set(runs.map(({ variant }) => variant))];
   if (baseline !== undefined && !variants.includes(baseline)) {
     throw new UsageError(
@@ -32,6 +32,7 @@ async function main(args: readonly string[]): Promise<void> {
     );
   }
   console.error(`${runs.length} runs of ${variants.join(", ")}`);
+  for (const run of unfinished) console.error(`${run} is not finished and left out`);
   for (const { variant, seeds } of missingSeeds(runs)) {
     console.error(`${variant} lacks seed ${seeds.join(", ")}`);
   }

@@ -25,6 +25,8 @@ export interface Results {
   readonly runs: readonly RunResult[];
   /** The baselines, if there are any. */
   readonly baselines: BaselineResults | undefined;
+  /** Folders of runs that are not finished. */
+  readonly unfinished: readonly string[];
 }
 
 /**
@@ -33,8 +35,8 @@ export interface Results {
  * @throws {DataError} if a folder holds no finished run, a file is missing or malformed, or runs cannot be compared.
  */
 export function readResults(folders: readonly string[]): Results {
-  const found = folders.flatMap(readRuns);
-  const runs = comparable(found);
+  const runs = comparable(folders.flatMap(readRuns));
+  const unfinished = folders.flatMap(foldersIn).filter((run) => !isPresent(join(run, RESULT)));
   let baselines: BaselineResults | undefined;
   let first = "";
   for (const folder of folders) {
@@ -49,26 +51,25 @@ export function readResults(folders: readonly string[]): Results {
     if (baselines === undefined) first = join(folder, BASELINES);
     baselines ??= next;
   }
-  return { runs, baselines };
+  return { runs, baselines, unfinished };
 }
 
 function readRuns(folder: string): SourcedRun[] {
-  const runs = namesIn(folder)
-    .filter((name) => isPresent(join(folder, name, RESULT)))
-    .map((name): SourcedRun => {
-      const source = join(folder, name);
-      return { source, run: readRun(source) };
-    });
+  const runs = foldersIn(folder)
+    .filter((source) => isPresent(join(source, RESULT)))
+    .map((source): SourcedRun => ({ source, run: readRun(source) }));
   if (runs.length > 0) return runs;
   throw new DataError(
     `Cannot report on ${folder}: it must hold finished runs, RUN/${RESULT}, got none`,
   );
 }
 
-/** What is in a folder, in an order that does not depend on the system. */
-function namesIn(folder: string): string[] {
+/** The folders in a folder, links to folders among them, in an order that does not depend on the system. */
+function foldersIn(folder: string): string[] {
   try {
-    return readdirSync(folder).sort();
+    return readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+      .map(({ name }) => join(folder, name)).sort();
   } catch (error) {
     throw fileError("read", folder, error);
   }

@@ -44,7 +44,10 @@ function changed(run: RunResult, change: (copy: Record<string, never>) => void):
 
 test("reading: what a comparison wrote", () => {
   const runs = [small("msl", 0), small("sft", 1), small("sft", 0)];
-  const { runs: read, baselines } = readResults([folderOf(runs)]);
+  const folder = folderOf(runs);
+  mkdirSync(join(folder, "bear-seed0"));
+  const { runs: read, baselines, unfinished } = readResults([folder]);
+  assert.deepEqual(unfinished, [join(folder, "bear-seed0")]);
   assert.deepEqual(read, [runs[0], runs[2], runs[1]]);
   assert.deepEqual(baselines, fixtureBaselines(USERS));
 });
