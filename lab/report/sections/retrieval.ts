@@ -11,6 +11,9 @@ import { dotPanel, type DotRow } from "../plots/dots.ts";
 import { domainOf } from "../plots/style.ts";
 import { type Estimate, excludesZero } from "../statistics.ts";
 
+/** The baseline that is a bound. */
+const ORACLE = "oracle";
+
 /** The section on retrieval. */
 export function retrievalSection(comparison: Comparison): Section {
   const { variants, baseline } = comparison;
@@ -77,21 +80,24 @@ function panelsOf(
 function levels(comparison: Comparison): Figure {
   const { variants, baseline, baselines, mainBeam } = comparison;
   const chosen = panelsOf(comparison);
-  const panels = chosen.map(({ metric, beam }): Panel => {
-    const rows = variants.flatMap((variant): DotRow[] => {
-      const estimate = variant.beams.get(beam)?.metrics.get(metric)?.value;
-      return estimate === undefined ? [] : [row(variant.name, estimate, kindOf(variant, baseline))];
-    });
-    const beside = baselines.flatMap(({ name, metrics }): DotRow[] => {
+  const besideOf = (metric: string): DotRow[] =>
+    baselines.flatMap(({ name, metrics }) => {
       const estimate = metrics.get(metric);
       return estimate === undefined ? [] : [row(name, estimate, "reference")];
     });
-    const all = [...rows, ...beside];
-    const ends = rows.flatMap(({ estimate: { value, low, high } }) => [value, low, high]);
-    return dotPanel(all, {
+  const drawn = chosen.map(({ metric, beam }) => ({
+    ...{ metric, beam },
+    rows: variants.flatMap((variant): DotRow[] => {
+      const estimate = variant.beams.get(beam)?.metrics.get(metric)?.value;
+      return estimate === undefined ? [] : [row(variant.name, estimate, kindOf(variant, baseline))];
+    }),
+  }));
+  const panels = drawn.map(({ metric, beam, rows }): Panel => {
+    const own = drawn.filter((other) => other.metric === metric).flatMap(({ rows }) => rows);
+    return dotPanel([...rows, ...besideOf(metric)], {
       title: `${metric}, B = ${beam}`,
       unit: `${metric} (share of users${metric.startsWith("N") ? ", discounted" : ""})`,
-      domain: widened(domainOf(ends, false), beside, rows.length > 1 ? 4 : Infinity),
+      domain: widened(domainOf(endsOf(own), false), besideOf(metric)),
       line: baseline.beams.get(beam)?.metrics.get(metric)?.value.value,
     });
   });
@@ -111,27 +117,27 @@ function levels(comparison: Comparison): Figure {
       }: ${share(best.value)}`,
     note:
       `Dot: mean over users and seeds. Bar: 95 % interval over both. Square: ${baseline.name}, with a dashed ` +
-      "line through its value. Hollow: rankings that need no training, intervals over users; an arrow where one is off the scale.",
+      "line through its value. Hollow: rankings that need no training, intervals over users; an arrow where one is off the scale, which panels of one metric share.",
     alt: `Dots with intervals for ${listed(variants.map(({ name }) => name))}`,
     panels,
     table: levelTable(comparison),
   };
 }
 
-/** The domain of the variants, and of what stands beside them while it becomes at most so many times as wide. */
-function widened(
-  domain: readonly [number, number],
-  beside: readonly DotRow[],
-  times: number,
-): [number, number] {
-  const away = ({ estimate: { low, high } }: DotRow): number =>
-    Math.max(domain[0] - low, high - domain[1]);
-  let [low, high] = domain;
-  for (const { estimate } of beside.toSorted((a, b) => away(a) - away(b))) {
-    const wider = [Math.min(low, estimate.low), Math.max(high, estimate.high)];
-    if (wider[1] - wider[0] <= times * (domain[1] - domain[0])) [low, high] = wider;
-  }
-  return domainOf([low, high], false);
+function endsOf(rows: readonly DotRow[]): number[] {
+  return rows.flatMap(({ estimate: { value, low, high } }) => [value, low, high]);
+}
+
+/**
+ * The domain of the variants, and of what stands beside them, which they are to be seen against. What knows how synthetic data were
+ * made is only a bound: where it would squeeze all else it is left off the scale.
+ */
+function widened(domain: readonly [number, number], beside: readonly DotRow[]): [number, number] {
+  const rest = beside.filter(({ label }) => label !== ORACLE);
+  const [low, high] = domainOf([...domain, ...endsOf(rest)], false);
+  const bound = endsOf(beside.filter(({ label }) => label === ORACLE));
+  const all = domainOf([low, high, ...bound], false);
+  return all[1] - all[0] < 2 * (high - low) ? all : [low, high];
 }
 
 function kindOf(variant: Variant, baseline: Variant): DotRow["kind"] {
@@ -188,6 +194,12 @@ export function differencesOf({ variants, beams }: Comparison): {
   );
 }
 
+function differenceRow(
+  { variant, difference: { both } }: ReturnType<typeof differencesOf>[number],
+): DotRow {
+  return { label: variant, estimate: both, kind: "variant", shown: signed(both.value) };
+}
+
 function differences(comparison: Comparison): Figure {
   const { baseline } = comparison;
   const all = differencesOf(comparison);
@@ -204,17 +216,12 @@ function differences(comparison: Comparison): Figure {
       "Right of the dashed line is better than the baseline.",
     alt: `Paired differences to ${baseline.name} with intervals`,
     panels: drawn.map((found, i) => {
-      const ends = found.flatMap(({ difference: { both: { value, low, high } } }) => [
-        ...[value, low, high],
-      ]);
-      const rows = found.map(({ variant, difference: { both } }): DotRow => ({
-        ...{ label: variant, estimate: both, kind: "variant", shown: signed(both.value) },
-      }));
       const { metric, beam } = chosen[i];
-      return dotPanel(rows, {
+      const own = drawn.filter((_, other) => chosen[other].metric === metric).flat();
+      return dotPanel(found.map(differenceRow), {
         title: `${metric}, B = ${beam}`,
         unit: `${metric} less that of ${baseline.name}`,
-        domain: domainOf(ends, true),
+        domain: domainOf(endsOf(own.map(differenceRow)), true),
         line: 0,
       });
     }),
