@@ -33,7 +33,10 @@ export interface Report {
   readonly adapter: string;
   /** The options it was run with. */
   readonly options: Options;
-  /** Popularity, co-occurrence and, where the truth is known, the oracle. */
+  /**
+   * Popularity; co-occurrence, and where there are validation targets, that of the training data alone; and, where the truth is
+   * known, the oracle.
+   */
   readonly baselines: readonly BaselineScores[];
   /** The expected HR@k of the best possible model, where the truth is known. */
   readonly best: Readonly<Record<number, number>> | undefined;
@@ -96,6 +99,10 @@ export function judgeBaselines(
   const rankers = [
     popularity(dataset, "test", { excludeHistory }),
     cooccurrence(dataset, "test"),
+    // The validation targets are before the test targets, but no model is trained on them: here they are not counted either.
+    ...(dataset.validation.length > 0
+      ? [{ ...cooccurrence(dataset, "validation"), name: "co-occurrence, training only" }]
+      : []),
     ...(dataset.oracle ? [oracle(dataset)] : []),
   ];
   return {
