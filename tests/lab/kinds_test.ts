@@ -8,6 +8,8 @@ import { treeLeaves } from "../../core/tree.ts";
 import { loadAdapter } from "../../lab/adapter_folder.ts";
 import { loadDataset } from "../../lab/data/load.ts";
 import { type Observer, type Report, runExperiment } from "../../lab/experiment.ts";
+import { renderExplanation } from "../../lab/explain_report.ts";
+import { explainUser } from "../../lab/explain_user.ts";
 import { readConfig } from "../../lab/model_folder.ts";
 import { parseOptions } from "../../lab/options.ts";
 import { openModel } from "../../lab/saved_model.ts";
@@ -54,6 +56,26 @@ function titleFolder(): string {
 
 const TITLES = titleFolder();
 
+/** Explains a user, whose target the search returns or loses as the ranks of an evaluation say. */
+async function explains(
+  checkpoint: string,
+  data: string,
+  user: string,
+  { ranks }: Report["runs"][number]["test"]["beams"][number],
+): Promise<void> {
+  const found = await explainUser({ checkpoint, data, user });
+  assert.equal(found.rank ?? -1, ranks[0]);
+  const lines = renderExplanation(found).split("\n");
+  for (const line of lines) assert.ok(line.length <= 100, line);
+  assert.ok(
+    lines.includes(
+      ranks[0] < 0
+        ? `Pruned at step ${found.lost?.step}, cause: ${found.lost?.cause}`
+        : `Retrieved at rank ${ranks[0] + 1} of the list`,
+    ),
+  );
+}
+
 for (
   const [what, args, bos, eos] of [
     ["titles alone", "--targets last --hold-out 3", 0, 1],
@@ -81,6 +103,7 @@ for (
         const theorem = found.theorems.find((t) => t.id === id);
         assert.ok(theorem !== undefined && theorem.holds > 0, id);
       }
+      await explains(checkpoint, TITLES, "0", test.beams[0]);
     }
   });
 }
@@ -105,6 +128,7 @@ test(
     assert.deepEqual(readdirSync(folder).sort(), [
       "adapter_config.json",
       "adapter_model.safetensors",
+      "metrics.jsonl",
       "state.safetensors",
     ]);
     const json = jsonOf(folder, "adapter_config.json");
@@ -135,6 +159,7 @@ test(
 
     const found = await verifyModel({ checkpoint: folder, data });
     assert.equal(found.violations, 0);
+    await explains(folder, data, "u0", report.runs[0].test.beams[0]);
     assert.deepEqual(found.survival, report.runs[0].test.beams[0].survival);
     assert.deepEqual(found.causes, report.runs[0].test.beams[0].causes);
 
