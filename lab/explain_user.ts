@@ -29,7 +29,7 @@ export interface ExplainOptions {
 }
 
 /** How far the exact ranking is looked at: near first, as that is cheaper. */
-const DEPTHS = [25, 1000];
+const DEPTHS = [25, 100, 1000];
 /** How many users are judged between two reports. */
 const CHUNK = 64;
 /** How many ids an error names. */
@@ -55,8 +55,8 @@ const IDS = 3;
 export async function explainUser(
   options: ExplainOptions & { readonly user: string },
 ): Promise<Explanation> {
-  const { excludeHistory = false } = options;
-  const run = await readSavedRun(options.checkpoint, options.data, options.onProgress);
+  const { excludeHistory = false, onProgress } = options;
+  const run = await readSavedRun(options.checkpoint, options.data, onProgress);
   const { dataset, recipe } = run;
   const kase = userOf(evaluationCases(dataset, "test", recipe.history), options.user, dataset);
   using model = await open(run, options);
@@ -72,7 +72,7 @@ export async function explainUser(
   const exactRank = excluded.includes(kase.target) ? -1 : await exactRankOf(model, {
     ...{ history: prompt, leaf, excluded },
     logProb: margins(trie, leaf, said, { ...shared, blocked }).reduce((s, m) => s + m.logProb, 0),
-  }, shared);
+  }, { ...shared, onProgress });
   const ranked = Math.min(DEPTHS[DEPTHS.length - 1], trie.leafCount);
   return explain({
     name: `${options.checkpoint}, trained with ${recipe.loss}`,
@@ -178,12 +178,16 @@ function userOf(cases: readonly EvaluationCase[], user: string, dataset: Dataset
 async function exactRankOf(
   { decoder, trie }: OpenModel,
   question: RankQuestion,
-  { normalization, tau }: Pick<Explanation, "normalization" | "tau">,
+  { normalization, tau, onProgress }:
+    & Pick<Explanation, "normalization" | "tau">
+    & Pick<ExplainOptions, "onProgress">,
 ): Promise<number> {
-  for (const k of DEPTHS) {
-    const most = Math.min(k, trie.trie.leafCount);
-    const [rank] = await exactRanks(decoder, trie, [question], most, { normalization, tau });
-    if (rank >= 0) return rank;
+  let rank = -1;
+  for (let i = 0; rank < 0 && i < DEPTHS.length; i++) {
+    onProgress?.("ranking", i, DEPTHS.length);
+    const k = Math.min(DEPTHS[i], trie.trie.leafCount);
+    [rank] = await exactRanks(decoder, trie, [question], k, { normalization, tau });
   }
-  return -1;
+  onProgress?.("ranking", DEPTHS.length, DEPTHS.length);
+  return rank;
 }

@@ -11,17 +11,15 @@ import { explainUser, prunedUsers } from "../explain_user.ts";
 import { createProgress, type Progress } from "../progress.ts";
 import { explainHelp, parseExplainFlags } from "./explain_options.ts";
 
-/** After how many milliseconds something is long enough for a bar. */
-const LONG = 2000;
+/** Before so many milliseconds have passed no bar is shown. */
+const SHORT = 2000;
 
+const began = performance.now();
 let bar: Progress | undefined;
-let stage = { what: "", began: 0 };
 
 /** Shows how far a stage is, on the standard error, once it takes long. */
 function show(what: string, done: number, total: number): void {
-  const now = performance.now();
-  if (what !== stage.what) stage = { what, began: now };
-  if (bar === undefined && now - stage.began < LONG) return;
+  if (bar === undefined && performance.now() - began < SHORT) return;
   bar ??= createProgress({ label: what, total });
   bar.update(done, {});
   if (done === total) bar = void bar.finish(`${what}: done`);
