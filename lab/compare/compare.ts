@@ -13,6 +13,7 @@ import { loadDataset } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
 import { judgeBaselines, type Observer } from "../experiment.ts";
 import { isPresent, makeFolder, writeFileAtomic } from "../files.ts";
+import { gradientWeights } from "../loss_probe.ts";
 import { type OpenLoss, openLoss } from "../loss_module.ts";
 import type { TheoremCounts } from "../judge.ts";
 import { readMetrics } from "../metrics_file.ts";
@@ -153,6 +154,10 @@ async function finish(
     validation: training.validation,
     judging: { beams, excludeHistory },
     test: outcomesOf(test, before, trie.trie.maxDepth),
+    ...(recipe.lossModule && {
+      gradient: (await gradientWeights(loss.make(recipe), recipe.beam))
+        .filter(({ weight }) => Number.isFinite(weight)), // a loss that pulls on nothing there has none
+    }),
     ...(verifyUsers > 0 && { verification: await verified(run, path, setting, verifyUsers) }),
   };
   writeFileAtomic(join(path, RESULT), `${JSON.stringify(result)}\n`);

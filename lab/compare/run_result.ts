@@ -6,6 +6,7 @@
 import type { PruningCause } from "../../models/decode/pruning.ts";
 import type { ValidationPoint } from "../checkpoint.ts";
 import type { TheoremCounts } from "../judge.ts";
+import type { GradientWeight } from "../loss_probe.ts";
 import type { Recipe } from "../recipe.ts";
 
 /** The name of the file. */
@@ -54,6 +55,8 @@ export interface RunResult {
   readonly judging: { readonly beams: readonly number[]; readonly excludeHistory: boolean };
   /** The verdict on the test cases. */
   readonly test: TestResult;
+  /** How a loss out of a module weighs tokens by their margins: a report does not run modules. */
+  readonly gradient?: readonly GradientWeight[];
   /** What `verify` counts on the first users, where it was asked. */
   readonly verification?: { readonly users: number; readonly counts: TheoremCounts };
 }

@@ -91,6 +91,7 @@ export const runResult = v.object({
     absent: count,
     beams: v.pipe(v.array(beamOutcome), v.nonEmpty("it must not be empty")),
   }),
+  gradient: v.optional(v.array(v.object({ margin: finite, weight: finite }))),
   verification: v.optional(v.object({
     users: count,
     counts: v.object(

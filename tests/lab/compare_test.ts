@@ -1,12 +1,14 @@
 /** Comparisons on a tiny data set: what they leave, that nothing is done twice, that shards are parts of the whole. */
 import assert from "node:assert/strict";
-import { appendFileSync, readdirSync, readFileSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { compareLosses, type CompareObserver } from "../../lab/compare/compare.ts";
 import { parseGridOptions } from "../../lab/compare/compare_options.ts";
 import { rankByValidation, renderRanking } from "../../lab/compare/ranking.ts";
 import type { RunResult } from "../../lab/compare/run_result.ts";
+import { readResults } from "../../lab/report/read_results.ts";
+import { writeReport } from "../../lab/report/write_report.ts";
 import { hitRate, ndcg } from "../../lab/metrics.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 
@@ -200,6 +202,27 @@ test("sweep: every combination of what a loss reads, ranked by validation", asyn
   assert.match(renderRanking(ranked), /bear B=5 xi=3/);
   const [{ validation: _none, ...one }] = results;
   assert.throws(() => rankByValidation([{ ...one, validation: [] }]), /^DataError: Cannot rank/);
+});
+
+test("compare: a loss of one's own is compared, drawn and resumed as others are", async () => {
+  const out = emptyFolder();
+  const path = join(emptyFolder(), "twice.ts");
+  const root = new URL("../../mod.ts", import.meta.url).href;
+  writeFileSync(
+    path,
+    `import { msl, mul } from "${root}";\nexport const twice = () => (z, t) => mul(2, msl()(z, t));\n`,
+  );
+  const args = `--losses msl,${path} --seeds 1 --epochs 1 --verify-users 5`;
+  const { results: [, own] } = await compare(out, args);
+  assert.equal(own.variant, "twice");
+  assert.equal(own.gradient?.length, 49);
+  assert.ok(own.gradient?.every(({ weight }) => Math.abs(weight - 2) < 1e-9));
+  assert.equal(own.verification?.users, 5);
+  const { runs, baselines } = readResults([out]);
+  const { page } = await writeReport(runs, baselines, out);
+  assert.match(readFileSync(page, "utf8"), /twice/);
+  writeFileSync(path, readFileSync(path, "utf8").replace("mul(2", "mul(3"));
+  await assert.rejects(compare(out, args), { name: "CheckpointError", message: /lossModule/ });
 });
 
 test("compare: bad usage is refused with one line", () => {

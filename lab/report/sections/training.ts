@@ -45,9 +45,11 @@ export async function trainingSection(comparison: Comparison): Promise<Section> 
 async function weightFigure(variants: readonly Variant[]): Promise<Figure | undefined> {
   const known: readonly string[] = lossNames;
   const lines: Line[] = [];
-  for (const { name, runs: [{ recipe }] } of variants) {
-    if (recipe.lossModule !== undefined || !known.includes(recipe.loss)) continue;
-    const weights = await gradientWeights(lossByName(recipe.loss, recipe), recipe.beam);
+  for (const { name, runs: [{ recipe, gradient }] } of variants) {
+    const isKnown = recipe.lossModule === undefined && known.includes(recipe.loss);
+    if (!isKnown && gradient === undefined) continue;
+    const weights = gradient ??
+      await gradientWeights(lossByName(recipe.loss, recipe), recipe.beam);
     lines.push({ label: name, points: weights.map(({ margin: x, weight: y }) => ({ x, y })) });
   }
   if (lines.length === 0) return undefined;
