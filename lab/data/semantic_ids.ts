@@ -7,6 +7,7 @@
 import { basename, resolve } from "node:path";
 import * as v from "valibot";
 import { missingFile, readJson, refuseFile } from "../folder_files.ts";
+import { decodeHtml } from "../text/html.ts";
 import { BOS, type Dataset, leaveOneOut, plainPrompt, type UserHistory } from "./dataset.ts";
 
 const id = v.pipe(v.union([v.string(), v.number()]), v.transform(String));
@@ -19,7 +20,8 @@ const descriptions = v.record(v.string(), v.looseObject({ title: v.optional(v.st
 
 /**
  * Loads a data set of semantic IDs. Each distinct code becomes a token, in natural order ("<a_2>" before "<a_10>"). Items
- * that share their codes are legal; users with fewer than three items are skipped and counted.
+ * that share their codes are legal; users with fewer than three items are skipped and counted. HTML entities in titles are
+ * decoded.
  *
  * @throws {DataError} if a file is missing, malformed or contradicts another: one line that names file and place.
  *
@@ -70,7 +72,7 @@ export function loadSemanticIds(folder: string): Dataset {
   return {
     name: basename(resolve(folder)),
     items: codes.map(([item]) => item),
-    ...(known && { titles: codes.map(([item]) => known[item]?.title ?? item) }),
+    ...(known && { titles: codes.map(([item]) => decodeHtml(known[item]?.title ?? item)) }),
     paths,
     tokens,
     bos: BOS,

@@ -51,7 +51,7 @@ function refuses(files: Readonly<Record<string, unknown>>, file: string, told: R
 }
 
 test("data: a folder of semantic IDs", () => {
-  const items = { "0": { title: "Pen" }, "1": { title: "Ink", brand: "x" }, "2": {} };
+  const items = { "0": { title: "Pen" }, "1": { title: "Ink &amp; more", brand: "x" }, "2": {} };
   const dataset = withFolder(
     { "index.json": INDEX, "inter.json": INTER, "items.json": items },
     loadSemanticIds,
@@ -59,7 +59,7 @@ test("data: a folder of semantic IDs", () => {
   assert.deepEqual(dataset.tokens, ["<bos>", "<a_2>", "<a_10>", "<b_0>", "<b_1>"]);
   assert.deepEqual(dataset.paths, [[2, 3], [1, 3], [1, 4], [1, 4]]);
   assert.deepEqual(dataset.items, ["0", "1", "2", "3"]);
-  assert.deepEqual(dataset.titles, ["Pen", "Ink", "2", "3"]);
+  assert.deepEqual(dataset.titles, ["Pen", "Ink & more", "2", "3"]);
   assert.deepEqual(dataset.training, [{ items: [0, 1], context: 0 }, { items: [1], context: 0 }]);
   assert.deepEqual(dataset.validation, [
     { id: "7", history: [0, 1], target: 2 },

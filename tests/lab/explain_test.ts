@@ -1,6 +1,8 @@
 /** The explanation of one user's search, on catalogues whose probabilities are written down. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
+import { cpu } from "../../core/cpu_backend.ts";
 import { type Dataset, leaveOneOut, plainPrompt } from "../../lab/data/dataset.ts";
 import { explain, shownRanks } from "../../lab/explain.ts";
 import { renderExplanation, renderPruned } from "../../lab/explain_report.ts";
@@ -8,7 +10,10 @@ import type { ExplainedStep, Explanation } from "../../lab/explanation.ts";
 import type { PathLogits } from "../../models/decode/pruning.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { Trie } from "../../models/decode/trie.ts";
+import { smooth, TableDecoder } from "../models/table_decoder.ts";
+import { catalogues } from "../models/tries.ts";
 
+const device = cpu({ float: "float64" });
 const TOKENS = ["<bos>", "A", "B", "C", "x", "y", "z"];
 
 /** A catalogue of items such as "A x". */
@@ -46,7 +51,7 @@ function explained({ data, model, target, beam, excluded = [] }: Case): Explanat
   const trie = new Trie(data.paths);
   const options = { beam, normalization: "children", tau: 1 } as const;
   const found = referenceBeamSearch(trie, model, { ...options, excluded });
-  const kase = { id: "u", history: [0, 1], target };
+  const kase = { id: "u", history: data.items.length > 1 ? [0, 1] : [0], target };
   const shared = { dataset: data, trie, kase, found, model, ...options };
   return explain({ ...shared, name: "m", excluded, exactRank: 3, ranked: 5 });
 }
@@ -272,4 +277,36 @@ test("explain: the list of pruned users", () => {
   assert.equal(renderPruned([]), "No target among the exact best was pruned");
   const one = { user: "7", target: "i3", step: 2, cause: "tie", exactRank: 3 } as const;
   assert.match(renderPruned([one]), /│ +7 +│ i3 +│ +4 +│ +2 +│ tie +│/);
+});
+
+test("explain: on any catalogue what it says fits together", () => {
+  const cases = fc.record({
+    paths: catalogues({ depth: 4, fanOut: 3, vocabulary: TOKENS.length }),
+    beam: fc.integer({ min: 1, max: 6 }),
+    seed: fc.nat(1e6),
+    target: fc.nat(1e6),
+  });
+  fc.assert(
+    fc.property(cases, ({ paths, beam, seed, target }) => {
+      const items = paths.map((_, i) => `${i}`);
+      const { titles: _, ...rest } = shop;
+      const data: Dataset = { ...rest, items, paths: paths.map((path) => [...path]) };
+      const decoder = new TableDecoder(device, TOKENS.length, smooth(seed, TOKENS.length));
+      const said = decoder.logitsAfter([1]);
+      const found = explained({ data, model: said, beam, target: target % paths.length });
+      const { steps, rank, lost, certificate } = found;
+      assert.equal(rank === undefined, lost !== undefined);
+      for (const { pool, margin, competitors } of steps) {
+        if (margin > 1e-9) assert.equal(lost?.cause, "violation"); // T1
+        if (pool === undefined) continue;
+        assert.ok(pool.rank <= competitors); // T6 counts at least those that are above
+        assert.equal(pool.kept, pool.rank < beam);
+        assert.equal(pool.kept, !((pool.gap ?? -1) > 0));
+      }
+      if (certificate.kind === "retrieved") assert.ok(rank !== undefined);
+      if (certificate.kind === "pruned") assert.ok((lost?.step ?? Infinity) <= certificate.step);
+      for (const line of renderExplanation(found).split("\n")) assert.ok(line.length <= 100);
+    }),
+    { numRuns: 300, seed: 6 },
+  );
 });
