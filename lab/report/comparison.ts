@@ -90,6 +90,8 @@ export interface MetricReport {
   readonly exact: Estimate;
   /** The value less that of the baseline. */
   readonly difference?: Difference;
+  /** The value less that of each ranking that needs no training, in their order: paired, over users and seeds. */
+  readonly overReferences: readonly Estimate[];
 }
 
 /** A paired difference. */
@@ -146,7 +148,9 @@ export function compareRuns(
   ];
   const sums = new Map(resampledSums(flat, users, options).map((sum, i) => [flat[i], sum]));
   const sumOf = (values: UserValues): Sums => sums.get(values) as Sums;
-  const variants = all.map((variant) => variantOf(variant, all[0], users, sumOf));
+  const referencesOf = (metric: Metric): Sums[] =>
+    given.map((_, n) => sumOf(references[n * METRICS.length + METRICS.indexOf(metric)]));
+  const variants = all.map((variant) => variantOf(variant, all[0], users, { sumOf, referencesOf }));
   return {
     variants,
     baseline: variants[0],
@@ -201,7 +205,10 @@ function variantOf(
   { name, runs, beams }: VariantSeries,
   baseline: VariantSeries,
   users: number,
-  sumOf: (values: UserValues) => Sums,
+  { sumOf, referencesOf }: {
+    readonly sumOf: (values: UserValues) => Sums;
+    readonly referencesOf: (metric: Metric) => readonly Sums[];
+  },
 ): Variant {
   const isBaseline = name === baseline.name;
   const common = commonSeeds(runs, baseline.runs);
@@ -228,6 +235,9 @@ function variantOf(
         value: meanEstimate(sums[2 * m], users),
         exact: meanEstimate(sums[2 * m + 1], users),
         difference: difference(2 * m),
+        overReferences: referencesOf(metric).map((reference) =>
+          differenceEstimate(sums[2 * m], sums[2 * m].map(() => reference), users)
+        ),
       }])),
       pruningRate: rateEstimate(rate),
       pruningDifference: other && rateDifference(

@@ -13,14 +13,14 @@ import { emptyFolder } from "./small_folder.ts";
 
 const timeout = 60_000;
 
-/** Four users at one width. */
+/** Users at one width. */
 function byHand(
   loss: string,
   seed: number,
   ranks: readonly number[],
   exactRanks: readonly number[],
 ): RunResult {
-  const run = fixtureRun({ loss, seed, users: 4, beams: [10] });
+  const run = fixtureRun({ loss, seed, users: ranks.length, beams: [10] });
   const [beam] = run.test.beams;
   const lost = ranks.filter((rank, u) => rank < 0 && exactRanks[u] >= 0).length;
   const none = [0, 0, 0, 0];
@@ -35,6 +35,25 @@ function byHand(
 function near(actual: number | undefined, expected: number): void {
   assert.ok(Math.abs((actual ?? NaN) - expected) < 1e-12, `${actual} is not ${expected}`);
 }
+
+test("report: differences to what needs no training are paired with the users", () => {
+  const users = Array.from({ length: 60 }, (_, i) => i);
+  const [hits, misses] = [
+    users.map((i) => (i % 3 ? 0 : -1)),
+    users.map((i) => (i % 3 > 1 ? 0 : -1)),
+  ];
+  const run = byHand("msl", 0, hits, hits);
+  const { digest } = run.recipe;
+  const baselines = [{ name: "half of them", ranks: misses }, { name: "the same", ranks: hits }];
+  const { variants: [{ beams }] } = compareRuns([run], { version: 1, digest, baselines });
+  const [half, same] = beams.get(10)?.metrics.get("NDCG@10")?.overReferences ?? [];
+  assert.deepEqual(same, { value: 0, low: 0, high: 0 });
+  near(half.value, 1 / 3);
+  // Of 60 users 20 differ, by 1 each: the spread of their share, not of the two means.
+  const spread = 1.96 * Math.sqrt((1 / 3) * (2 / 3) / 60);
+  assert.ok(Math.abs(half.low - (1 / 3 - spread)) < 0.03, `${half.low}`);
+  assert.ok(Math.abs(half.high - (1 / 3 + spread)) < 0.03, `${half.high}`);
+});
 
 test("report: numbers by hand", () => {
   const { variants, baseline, mainBeam, missing, users } = compareRuns([

@@ -27,6 +27,9 @@ export function retrievalSection(comparison: Comparison): Section {
         "“Exact” is what a search that prunes nothing would have reached with the same model.",
       ),
       ...figures.map((figure) => ({ kind: "figure", figure }) as const),
+      ...comparison.baselines.length > 0
+        ? [{ kind: "table", table: referenceTable(comparison) } as const]
+        : [],
       ...variants.length > 1
         ? [text(
           `Differences are paired: the same users, and runs of the same seed as ${baseline.name}.`,
@@ -192,6 +195,22 @@ export function differencesOf({ variants, beams }: Comparison): {
       })
     )
   );
+}
+
+/** Differences to what needs no training, in the metrics of the figures. */
+function referenceTable(comparison: Comparison): Table {
+  const { variants, baselines } = comparison;
+  return {
+    caption:
+      "Paired differences to what needs no training, with 95 % intervals over users and seeds.",
+    head: ["variant", "B", "metric", ...baselines.map(({ name }) => `to ${name}`)],
+    rows: panelsOf(comparison).flatMap(({ metric, beam }) =>
+      variants.flatMap(({ name, beams }) => {
+        const found = beams.get(beam)?.metrics.get(metric)?.overReferences;
+        return found === undefined ? [] : [[name, `${beam}`, metric, ...found.map(signedInterval)]];
+      })
+    ),
+  };
 }
 
 function differenceRow(

@@ -166,13 +166,13 @@ function compared(comparison: Comparison): string[] {
 function beside(comparison: Comparison): string[] {
   const { variants, baselines, mainBeam } = comparison;
   const metric = mainMetric(comparison);
-  const said = baselines.flatMap(({ name, metrics }) => {
+  const said = baselines.flatMap(({ name, metrics }, n) => {
     const reference = metrics.get(metric);
     if (reference === undefined) return [];
-    const which = (holds: (value: Estimate) => boolean): Variant[] =>
-      variants.filter((variant) => {
-        const value = valueOf(variant, mainBeam, metric);
-        return value !== undefined && holds(value);
+    const which = (holds: (difference: Estimate) => boolean): Variant[] =>
+      variants.filter(({ beams }) => {
+        const difference = beams.get(mainBeam)?.metrics.get(metric)?.overReferences[n];
+        return difference !== undefined && holds(difference);
       });
     const say = (some: readonly Variant[], how: string): string[] => {
       if (some.length === 0) return [];
@@ -182,14 +182,14 @@ function beside(comparison: Comparison): string[] {
       return [`${names} ${how}`];
     };
     const sides = [
-      ...say(which(({ low }) => low > reference.high), "above"),
-      ...say(which(({ high }) => high < reference.low), "below"),
+      ...say(which(({ low }) => low > 0), "above"),
+      ...say(which(({ high }) => high < 0), "below"),
     ];
-    const clear = sides.length > 0 ? sides.join(", ") : "no interval clear of it";
+    const clear = sides.length > 0 ? sides.join(", ") : "no difference excludes 0";
     return [`${name} ${withInterval(reference)} (${clear})`];
   });
   return said.length === 0 ? [] : [
-    `What needs no training, in ${metric}, and the variants whose interval is clear of it: ${
+    `What needs no training, in ${metric}, and the variants whose paired difference to it excludes 0: ${
       said.join("; ")
     }.`,
   ];
