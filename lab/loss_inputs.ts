@@ -7,19 +7,29 @@ import type { HostTensor } from "../core/capture.ts";
 import { foldIn, type Key, keyOf, uniform } from "../core/random.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { MASKED } from "../kernels/masked.ts";
+import { hiddenWithBranches } from "../models/branches.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
 import type { Decoder } from "../models/decode/decoder.ts";
 import type { DeviceTrie, Trie } from "../models/decode/trie.ts";
 import type { LossNeeds, Rivals } from "../models/losses/loss.ts";
-import type { Logits } from "../ops/logits.ts";
+import type { Transformer, TransformerParams } from "../models/transformer.ts";
+import { concat, reshape } from "../ops/layout.ts";
+import { takeRows } from "../ops/take_rows.ts";
 import { BOS } from "./data/dataset.ts";
 import type { Batch } from "./data/batches.ts";
 
-/** What the rivals of a batch of W windows are fed as, K a window, and D tokens of the longest path. */
+/**
+ * What the rivals of a batch of W windows of T tokens are fed as, K a window; D is the length of the longest path, L the number of tokens of
+ * a rival that the model reads: D - 1, or 1.
+ */
 export type RivalInputs = {
-  /** int32 (W K, T): what the model reads. */
+  /** int32 (W, K L): what the model reads of them; a rival is a branch of its window. */
   readonly rivalTokens: HostTensor;
-  /** int32 (W K D): the positions of `rivalTokens` that predict, 0 where there is nothing to predict. */
+  /** int32 (W, K L): the positions of these. */
+  readonly rivalPositions: HostTensor;
+  /** Float (W, T): 0 for what rivals go on from, `MASKED` behind. */
+  readonly rivalMask: HostTensor;
+  /** int32 (W K D): where a rival's token is predicted: a row of the windows (W T), or W T and a row of the branches (W K L). */
   readonly rivalRows: HostTensor;
   /** int32 (W K D). */
   readonly rivalNodes: HostTensor;
@@ -78,20 +88,37 @@ export function searchOf(
   return new BeamSearch(decoder, trie, { beam, tau, normalization: "children" });
 }
 
-/** The rivals of a batch, of which `logitsAt` tells the logits. */
-export function rivalsOf(
-  batch: { readonly [K in keyof RivalInputs]?: Tensor },
-  logitsAt: (tokens: Tensor, rows: Tensor) => Logits,
-): Rivals {
-  const { rivalTokens, rivalRows, ...rest } = batch as {
-    readonly [K in keyof RivalInputs]: Tensor;
+/** What a batch's rivals are on the device. */
+type RivalTensors = { readonly [K in keyof RivalInputs]: Tensor };
+
+/** The hidden states of a batch's windows, (W T, C), and its rivals beside them; `given` has all that rivals are fed as. */
+export function hiddenWithRivals(
+  model: Transformer,
+  weights: TransformerParams,
+  { tokens, key }: { readonly tokens: Tensor; readonly key: Tensor },
+  given: Partial<RivalTensors>,
+): { readonly hidden: Tensor; readonly rivals: Rivals } {
+  const all = given as RivalTensors;
+  const [, K, D] = all.rivalScales.shape;
+  const branches = {
+    tokens: all.rivalTokens,
+    positions: all.rivalPositions,
+    mask: all.rivalMask,
+    length: all.rivalTokens.shape[1] / K,
   };
+  const found = hiddenWithBranches(model, weights, tokens, branches, key);
+  const rowsOf = (x: Tensor): Tensor => reshape(x, [-1, model.config.dim]);
+  const hidden = rowsOf(found.rows);
+  const both = D === 1 ? hidden : concat([hidden, rowsOf(found.branches)], 0);
   return {
-    logits: logitsAt(rivalTokens, rivalRows),
-    nodes: rest.rivalNodes,
-    labels: rest.rivalLabels,
-    rows: rest.rivalTargets,
-    logScales: rest.rivalScales,
+    hidden,
+    rivals: {
+      logits: { hidden: takeRows(both, all.rivalRows), head: weights.head ?? weights.embed },
+      nodes: all.rivalNodes,
+      labels: all.rivalLabels,
+      rows: all.rivalTargets,
+      logScales: all.rivalScales,
+    },
   };
 }
 
@@ -140,11 +167,13 @@ export function rivalInputs(
   K: number,
   key: Key,
 ): RivalInputs {
-  const [W, width] = tokens.shape;
+  const [W, T] = tokens.shape;
   const D = trie.maxDepth;
-  const T = width + D - shortest(trie);
+  const L = Math.max(D - 1, 1);
   const inputs = {
-    tokens: new Int32Array(W * K * T).fill(BOS),
+    tokens: new Int32Array(W * K * L).fill(BOS),
+    positions: new Int32Array(W * K * L),
+    mask: new Float64Array(W * T).fill(MASKED),
     rows: new Int32Array(W * K * D),
     nodes: new Int32Array(W * K * D).fill(-1),
     labels: new Int32Array(W * K * D),
@@ -157,16 +186,18 @@ export function rivalInputs(
     const rivals = drawLeaves(trie, leaf, K, foldIn(key, window)).map((other) =>
       nodesTo(trie, other)
     );
+    inputs.mask.fill(0, window * T, window * T + history.length);
     rivals.forEach((path, k) => {
       const r = window * K + k;
-      inputs.tokens.set(history, r * T);
-      for (let t = 1; t < path.length; t++) { // token number t, predicted at the position before it
-        const position = history.length - 2 + t;
+      for (let t = 1; t < path.length; t++) { // its t-th token
         const at = r * D + t - 1;
-        inputs.rows[at] = r * T + position;
+        inputs.rows[at] = t === 1 ? window * T + history.length - 1 : W * T + r * L + t - 2;
         inputs.nodes[at] = path[t - 1];
         inputs.labels[at] = trie.tokens[path[t]];
-        if (t + 1 < path.length) inputs.tokens[r * T + position + 1] = trie.tokens[path[t]];
+        if (t + 1 < path.length) {
+          inputs.tokens[r * L + t - 1] = trie.tokens[path[t]];
+          inputs.positions[r * L + t - 1] = history.length + t - 1;
+        }
       }
     });
     for (let t = 1; t < own.length; t++) {
@@ -181,7 +212,9 @@ export function rivalInputs(
     }
   }
   return {
-    rivalTokens: { data: inputs.tokens, shape: [W * K, T] },
+    rivalTokens: { data: inputs.tokens, shape: [W, K * L] },
+    rivalPositions: { data: inputs.positions, shape: [W, K * L] },
+    rivalMask: { data: inputs.mask, shape: [W, T] },
     rivalRows: { data: inputs.rows, shape: [W * K * D] },
     rivalNodes: { data: inputs.nodes, shape: [W * K * D] },
     rivalLabels: { data: inputs.labels, shape: [W * K * D] },
@@ -206,11 +239,6 @@ function drawLeaves(trie: Trie, leaf: number, K: number, key: Key): number[] {
     if (other !== leaf && drawn.size < K) drawn.add(other);
   }
   return [...drawn];
-}
-
-/** The number of tokens of the shortest path. */
-function shortest(trie: Trie): number {
-  return trie.leafOf.reduce((least, leaf) => Math.min(least, trie.depths[leaf]), trie.maxDepth);
 }
 
 /** Thresholds of a search for chosen targets of a batch; without a search, of none. */

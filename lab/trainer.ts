@@ -24,13 +24,12 @@ import {
 } from "../models/transformer.ts";
 import { TransformerDecoder } from "../models/transformer_decoder.ts";
 import { reshape } from "../ops/layout.ts";
-import type { Projection } from "../ops/logits.ts";
 import { takeRows } from "../ops/take_rows.ts";
 import { valueAndGrad } from "../ops/value_and_grad.ts";
 import { type Batch, makeBatches, makeWindows, type Window } from "./data/batches.ts";
 import type { Dataset } from "./data/dataset.ts";
 import type { RunTensors } from "./checkpoint.ts";
-import { lossFeed, type LossInputs, rivalsOf, searchOf } from "./loss_inputs.ts";
+import { hiddenWithRivals, lossFeed, type LossInputs, searchOf } from "./loss_inputs.ts";
 import { BETAS, CLIP_NORM, RATE_FLOOR, type Recipe, transformerConfig } from "./recipe.ts";
 import { type BatchInputs, type BatchTensors, type TrainStep, trainStep } from "./train_step.ts";
 
@@ -169,14 +168,12 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
       const { tokens, rows, nodes, labels, key, thresholds } = batch;
       return valueAndGrad((p: P) => {
         const weights = trained.weights(p);
+        const { hidden: all, rivals } = needs.rivals
+          ? hiddenWithRivals(model, weights, { tokens, key }, batch)
+          : { hidden: reshape(model.hidden(weights, tokens, key), [-1, config.dim]) }; // (B T, C)
+        const hidden = rows.size === tokens.size ? all : takeRows(all, rows); // (N, C)
         const head = weights.head ?? weights.embed; // (V, C)
-        const logitsAt = (tokens: Tensor, rows: Tensor): Projection => {
-          const all = reshape(model.hidden(weights, tokens, key), [-1, config.dim]); // (B T, C)
-          return { hidden: rows.size === tokens.size ? all : takeRows(all, rows), head }; // (N, C)
-        };
-        const logits = logitsAt(tokens, rows);
-        const rivals = needs.rivals && rivalsOf(batch, logitsAt);
-        return loss(logits, { trie, nodes, labels, rivals, thresholds, state });
+        return loss({ hidden, head }, { trie, nodes, labels, rivals, thresholds, state });
       })(params);
     };
     this.#step = trainStep(device, differentiate, optimizer, meter, this.#accumulate);

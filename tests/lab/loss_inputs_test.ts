@@ -67,9 +67,9 @@ for (const name of ["synthetic", "codes"]) {
     for (const batch of batchesOf(trie, dataset).slice(0, 6)) {
       const chosen = chooseTargets(batch, trie, keyOf(2));
       const given = rivalInputs(batch, chosen, trie, K, keyOf(3));
-      const [R, T] = given.rivalTokens.shape;
-      const [W] = given.rivalScales.shape;
-      assert.equal(R, W * K);
+      const [W, T] = given.rivalMask.shape;
+      const L = D - 1;
+      assert.deepEqual(given.rivalTokens.shape, [W, K * L]);
       for (const { window, row, history, leaf } of chosen) {
         const own = trie.pathOf(leaf);
         const targets = [...given.rivalTargets.data.subarray(window * D, (window + 1) * D)];
@@ -77,6 +77,8 @@ for (const name of ["synthetic", "codes"]) {
           targets,
           Array.from({ length: D }, (_, t) => t < own.length ? row + t : -1),
         );
+        const mask = [...given.rivalMask.data.subarray(window * T, (window + 1) * T)];
+        assert.deepEqual(mask, mask.map((_, t) => t < history.length ? 0 : -1e30));
         const rivals = Array.from({ length: K }, (_, k) => {
           const at = (window * K + k) * D;
           const nodes = [...given.rivalNodes.data.subarray(at, at + D)];
@@ -84,15 +86,14 @@ for (const name of ["synthetic", "codes"]) {
           const path = [...given.rivalLabels.data.subarray(at, at + length)];
           assert.ok(nodes.slice(length).every((node) => node === -1));
           path.forEach((_, t) => assert.deepEqual(trie.pathOf(nodes[t]), path.slice(0, t)));
-          // What the model has read at the row of token t: the history and the tokens before.
-          path.forEach((_, t) => {
-            const position = given.rivalRows.data[at + t];
-            assert.equal(Math.floor(position / T), window * K + k);
-            const from = (window * K + k) * T;
-            assert.deepEqual(
-              [...given.rivalTokens.data.subarray(from, position + 1)],
-              [...history, ...path.slice(0, t)],
-            );
+          path.forEach((_, t) => { // the first token is predicted in the window, the others by what is before them
+            const row = given.rivalRows.data[at + t];
+            const place = row - W * T;
+            if (t === 0) return assert.equal(row, window * T + history.length - 1);
+            assert.equal(Math.floor(place / L), window * K + k);
+            assert.equal(place % L, t - 1);
+            assert.equal(given.rivalTokens.data[place], path[t - 1]);
+            assert.equal(given.rivalPositions.data[place], history.length + t - 1);
           });
           return path;
         });
