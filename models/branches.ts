@@ -77,8 +77,9 @@ function attendBeside(rows: Tensor, qkv: Tensor, mask: Tensor, KV: number): Tens
     // (W, KV, S, D)
     transpose(concat([rows, qkv].map((x) => part(x, from, from + KV)), 1), [0, 2, 1, 3]);
   const [k, v] = [both(H), both(H + KV)];
-  const q = reshape(transpose(part(qkv, 0, H), [0, 2, 1, 3]), [W, KV, G * N, D]);
-  const z = mul(matmul(q, k, { transposeB: true }), 1 / Math.sqrt(D)); // (W, KV, G N, S)
+  const scaled = mul(part(qkv, 0, H), 1 / Math.sqrt(D));
+  const q = reshape(transpose(scaled, [0, 2, 1, 3]), [W, KV, G * N, D]);
+  const z = matmul(q, k, { transposeB: true }); // (W, KV, G N, S)
   const weights = softmax(add(reshape(z, [W, H, N, S]), mask));
   const out = matmul(reshape(weights, [W, KV, G * N, S]), v); // (W, KV, G N, D)
   return transpose(reshape(out, [W, H, N, D]), [0, 2, 1, 3]);
