@@ -16,7 +16,8 @@ import {
 } from "../flags.ts";
 import { lossNameOf } from "../loss_module.ts";
 import { readLosses } from "../option_values.ts";
-import { completeOptions, FLAGS, type Options } from "../options.ts";
+import { completeOptions, type Options } from "../options.ts";
+import { FLAGS } from "../train_flags.ts";
 import type { Setting, Shard } from "./grid.ts";
 import type { CompareOptions } from "./compare.ts";
 
