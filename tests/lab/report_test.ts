@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { ArgumentError } from "../../core/errors.ts";
 import type { RunResult } from "../../lab/compare/run_result.ts";
 import { compareRuns } from "../../lab/report/comparison.ts";
+import { retrievalSection } from "../../lab/report/sections/retrieval.ts";
 import { spread } from "../../lab/report/plots/lines.ts";
 import { writeReport } from "../../lab/report/write_report.ts";
 import { fixtureBaselines, fixtureRun, fixtureRuns } from "./report_fixture.ts";
@@ -45,7 +46,12 @@ test("report: differences to what needs no training are paired with the users", 
   const run = byHand("msl", 0, hits, hits);
   const { digest } = run.recipe;
   const baselines = [{ name: "half of them", ranks: misses }, { name: "the same", ranks: hits }];
-  const { variants: [{ beams }] } = compareRuns([run], { version: 1, digest, baselines });
+  const comparison = compareRuns([run], { version: 1, digest, baselines });
+  const { variants: [{ beams }] } = comparison;
+  assert.match(
+    JSON.stringify(retrievalSection(comparison)),
+    /"to half of them".*"NDCG@10","\+\.3333 \[\+\.\d{4}, \+\.\d{4}\]","\.0000 \[\.0000, \.0000\]"/,
+  );
   const [half, same] = beams.get(10)?.metrics.get("NDCG@10")?.overReferences ?? [];
   assert.deepEqual(same, { value: 0, low: 0, high: 0 });
   near(half.value, 1 / 3);

@@ -207,7 +207,9 @@ function referenceTable(comparison: Comparison): Table {
     rows: panelsOf(comparison).flatMap(({ metric, beam }) =>
       variants.flatMap(({ name, beams }) => {
         const found = beams.get(beam)?.metrics.get(metric)?.overReferences;
-        return found === undefined ? [] : [[name, `${beam}`, metric, ...found.map(signedInterval)]];
+        return found === undefined
+          ? []
+          : [[name, `${beam}`, metric, ...found.map((one) => signedInterval(one))]];
       })
     ),
   };
