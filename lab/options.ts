@@ -200,6 +200,7 @@ function checkTogether(options: Options, given: ReadonlySet<keyof Options>): voi
     refuse(
       "--patience",
       "it must come without --join-validation, which leaves nothing to validate by",
+      "both",
     );
   }
   if (resume && out === undefined) refuse("--resume", "--out must name the folder of the run");

@@ -84,7 +84,7 @@ function list(flag: Flag<number>): Flag<readonly number[]> {
 function readSeeds(given: string, fail: Fail): readonly number[] {
   const read = (part: string): number => {
     const n = /^\s*\d{1,15}\s*$/.test(part) ? Number(part) : NaN;
-    return Number.isSafeInteger(n) ? n : fail("a number of seeds, or a list of seeds such as 3,4,");
+    return Number.isSafeInteger(n) ? n : fail("a number of seeds, or a list of seeds such as 3,4");
   };
   if (!given.includes(",")) {
     const n = read(given);

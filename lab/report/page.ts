@@ -100,10 +100,8 @@ function renderFigure(
     const label = escape(`${alt}: ${panel.title}`);
     const { left, right } = panel.padding;
     const most = Math.round(LARGEST * (left + panel.width + right));
-    const svg = svgs[i].replace(
-      "<svg ",
-      `<svg role="img" aria-label="${label}" style="max-width: ${most}px" `,
-    );
+    const attributes = `role="img" aria-label="${label}" style="max-width: ${most}px"`;
+    const svg = svgs[i].replace("<svg ", () => `<svg ${attributes} `); // labels may have a $&
     return `<div class="panel"><h3>${escape(panel.title)}</h3>${svg}</div>`;
   });
   return `<figure>

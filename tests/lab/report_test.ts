@@ -227,7 +227,8 @@ test("report: nothing retrieved, nothing in the exact top B, no margins", async 
 
 test("report: titles of 41 steps, a narrow beam, a loss of a module and one of its own name", async () => {
   const options = { users: 40, beams: [3], beam: 3, steps: 41 };
-  const odd = fixtureRun({ ...options, loss: '<b>"&', seed: 0, variant: '<b>"& | x' });
+  const name = "<b>\"& | x $& $' $`\n";
+  const odd = fixtureRun({ ...options, loss: '<b>"&', seed: 0, variant: name });
   const own = {
     ...odd,
     recipe: { ...odd.recipe, lossModule: { path: "my.ts", digest: "1" } },
@@ -238,7 +239,12 @@ test("report: titles of 41 steps, a narrow beam, a loss of a module and one of i
   );
   assert.ok(!page.includes('<b>"&'));
   assert.ok(page.includes("&lt;b&gt;&quot;&amp; | x"));
-  assert.ok(markdown.includes('<b>"& \\| x'));
+  for (const tag of ["svg", "div", "figure"]) {
+    const [opened, closed] = [`<${tag}[ >]`, `</${tag}>`].map((t) => page.split(new RegExp(t)));
+    assert.equal(opened.length, closed.length, tag);
+  }
+  assert.ok(markdown.includes('\\<b>"& \\| x'));
+  assert.doesNotMatch(markdown, /^\s*(has|and|,)|[^\\]<b>/m, "lines are not torn");
 });
 
 test("report: a sweep of twelve, with two widths in training", { timeout }, async () => {
