@@ -67,13 +67,14 @@ export function lossFeed(
   search: BeamSearch | undefined,
 ): (batch: Batch, number: number, step: number) => Promise<LossInputs> {
   const base = foldIn(keyOf(seed), 3); // 0 draws a transformer, 1 its dropout, 2 an adapter
+  const K = Math.max(1, Math.min(negatives, trie.leafCount - 1)); // no room for more than there are
   return async (batch, number, step) => {
     if (!needs.rivals && !needs.thresholds) return {};
     const key = foldIn(base, number);
     const chosen = chooseTargets(batch, trie, foldIn(key, 0));
     const now = (step - 1) % searchEvery === 0 ? search : undefined;
     return {
-      ...(needs.rivals && rivalInputs(batch, chosen, trie, negatives, foldIn(key, 1))),
+      ...(needs.rivals && rivalInputs(batch, chosen, trie, K, foldIn(key, 1))),
       ...(needs.thresholds && { thresholds: await thresholdInput(batch, chosen, trie, now) }),
     };
   };

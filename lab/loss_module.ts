@@ -75,7 +75,19 @@ export async function openLoss(given: string): Promise<OpenLoss> {
   };
   await tryModule(given, make);
   const reads = ["tau", "xi", "lambda", "beam", "beta", "eta"] as const;
-  return { name, normalization: module.normalization, needs: {}, reads, make, module };
+  const watched = (options: LossOptions): Loss => watch(given, make(options));
+  return { name, normalization: module.normalization, needs: {}, reads, make: watched, module };
+}
+
+/** A loss whose errors name its file: one that can be tried may still fail on a catalogue. */
+function watch(given: string, loss: Loss): Loss {
+  return (logits, targets) => {
+    try {
+      return loss(logits, targets);
+    } catch (error) {
+      return fail(given, "it must give a loss of every batch", messageOf(error), error);
+    }
+  };
 }
 
 /** Imports a file. Its path is relative to the working directory, not to this file. */

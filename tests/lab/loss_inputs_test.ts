@@ -7,7 +7,13 @@ import { treeLeaves } from "../../core/tree.ts";
 import { makeBatches, makeWindows } from "../../lab/data/batches.ts";
 import { loadDataset } from "../../lab/data/load.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
-import { chooseTargets, rivalInputs, searchOf, thresholdInput } from "../../lab/loss_inputs.ts";
+import {
+  chooseTargets,
+  lossFeed,
+  rivalInputs,
+  searchOf,
+  thresholdInput,
+} from "../../lab/loss_inputs.ts";
 import type { Recipe } from "../../lab/recipe.ts";
 import { fromScratch, Trainer } from "../../lab/trainer.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
@@ -183,6 +189,15 @@ for (const loss of ["msl-ats", "apao-point", "apao-pair", "beam-exact"]) {
     assert.equal(device.stats.liveBytes, before);
   });
 }
+
+test("there is no room for more rivals than other items", async () => {
+  const dataset = await loadDataset(smallFolder(), {});
+  const trie = new Trie(dataset.paths);
+  const recipe = { ...RECIPE, negatives: 1000 };
+  const [batch] = batchesOf(trie, dataset);
+  const { rivalScales } = await lossFeed({ rivals: true }, recipe, trie, undefined)(batch, 1, 1);
+  assert.deepEqual(rivalScales?.shape, [8, trie.leafCount - 1, trie.maxDepth]);
+});
 
 test("a loss that is given by its options has their rivals and searches", async () => {
   const { needs } = namedLoss("beam-exact");

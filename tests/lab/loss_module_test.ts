@@ -8,6 +8,7 @@ import { ArgumentError, CheckpointError, DataError, UsageError } from "../../cor
 import { runExperiment } from "../../lab/experiment.ts";
 import type { Observer, Report } from "../../lab/experiment.ts";
 import { normalizationOf, openLoss } from "../../lab/loss_module.ts";
+import { tryLoss } from "../../lab/loss_probe.ts";
 import { parseOptions } from "../../lab/options.ts";
 import { verifyModel } from "../../lab/verify_model.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
@@ -94,6 +95,19 @@ test("modules that are not one loss are refused", async () => {
   await assert.rejects(openLoss(join(emptyFolder(), "none.ts")), missing);
   await assert.rejects(openLoss(moduleOf(HINGE, "bear.ts")), /named as a loss .*, got bear$/);
   await assert.rejects(openLoss("hinge"), ArgumentError);
+});
+
+test("what a loss throws after it was tried names its file, in one line", async () => {
+  const path = moduleOf(
+    "let n = 0; export const a = () => (logits) => { if (n++) throw new RangeError('x\\ny'); " +
+      "return logits.device.tensor([0], []); }",
+  );
+  const loss = (await openLoss(path)).make({});
+  await assert.rejects(tryLoss(loss), (error) => {
+    assert.ok(error instanceof DataError, `${error}`);
+    assert.match(error.message, /^Cannot use the loss .*: it must give .*, got RangeError: x$/);
+    return true;
+  });
 });
 
 test("lists of losses: names and paths, told apart by their names", () => {
