@@ -164,7 +164,9 @@ export function loadRun(folder: string): SavedRun {
   const path = join(folder, STATE);
   const bytes = readIfPresent(path);
   if (bytes === undefined) {
-    throw new CheckpointError(`Cannot resume ${folder}: it must hold ${STATE}, got none`);
+    throw new CheckpointError(
+      `Cannot load ${folder}: the folder of a run must hold ${STATE}, got none`,
+    );
   }
   const { tensors, metadata } = decodeSafetensors(bytes, path);
   const field = (name: string, requirement: string, holds: (text: string) => boolean): string => {

@@ -27,7 +27,7 @@ export interface ExplainFlags {
 
 const FLAGS: Flags<ExplainFlags> = {
   checkpoint: {
-    ...text("FOLDER", undefined, "a run of train.ts, such as runs/first/bear-seed0"),
+    ...text("FOLDER", undefined, "a run of train or compare, such as runs/first/bear-seed0"),
     shown: "must be told",
   },
   user: {

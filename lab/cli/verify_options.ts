@@ -35,7 +35,7 @@ search of every device against exact beams; or, with --checkpoint, the theorems 
 
   --cases N            worlds a theorem (20000)
   --seed S             where the generators start (1)
-  --checkpoint FOLDER  a run of train.ts, such as runs/first/bear-seed0
+  --checkpoint FOLDER  a run of train or compare, such as runs/first/bear-seed0
   --data DATA          what it was trained on: synthetic, or the folder of a data set (synthetic)
   --beam N             beam width (that of the run)
   --limit-users N      only the first N users (all)

@@ -164,10 +164,13 @@ test(
   inFolder((folder) => {
     refuses(
       () => loadRun(folder),
-      `Cannot resume ${folder}: it must hold state.safetensors, got none`,
+      `Cannot load ${folder}: the folder of a run must hold state.safetensors, got none`,
     );
     const none = join(folder, "none");
-    refuses(() => loadRun(none), `Cannot resume ${none}: it must hold state.safetensors, got none`);
+    refuses(
+      () => loadRun(none),
+      `Cannot load ${none}: the folder of a run must hold state.safetensors, got none`,
+    );
   }),
 );
 
