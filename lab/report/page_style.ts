@@ -50,7 +50,7 @@ th, td { padding: .28rem .9rem .28rem 0; text-align: left; vertical-align: top; 
 th { font-weight: 600; border-bottom: 1.5px solid var(--ink); vertical-align: bottom; }
 td, tbody th { border-bottom: 1px solid var(--line); }
 tbody th { font-weight: 500; }
-figure + p { margin-top: 1.6rem; }
+figure + p, .table + p { margin-top: 1.6rem; }
 .n { text-align: right; }
 td i { color: var(--quiet); font-style: normal; }
 footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--quiet); font: .84rem/1.5 var(--sans); max-width: 44rem; }

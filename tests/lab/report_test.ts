@@ -10,6 +10,7 @@ import { retrievalSection } from "../../lab/report/sections/retrieval.ts";
 import { spread } from "../../lab/report/plots/lines.ts";
 import { writeReport } from "../../lab/report/write_report.ts";
 import { fixtureBaselines, fixtureRun, fixtureRuns } from "./report_fixture.ts";
+import { lossNames } from "../../models/losses/loss_by_name.ts";
 import { emptyFolder } from "./small_folder.ts";
 
 const timeout = 60_000;
@@ -264,6 +265,22 @@ test("report: a sweep of twelve, with two widths in training", { timeout }, asyn
   assert.match(page, /B in search/);
   assert.match(
     markdown,
-    /Lines are drawn for the baseline and the 7 variants that do best in validation/,
+    /Lines are drawn for the baseline and the 8 variants that do best in validation/,
   );
+});
+
+test("report: all losses of the project have lines; runs that were not verified are told", {
+  timeout,
+}, async () => {
+  const runs = lossNames.map((loss) => fixtureRun({ loss, seed: 0, users: 40, beams: [10] }));
+  const { page, markdown } = await written([
+    { ...runs[0], verification: undefined },
+    ...runs.slice(1),
+  ], 40);
+  assert.equal(lossNames.length, 9);
+  assert.doesNotMatch(markdown, /Lines are drawn/);
+  assert.match(markdown, /on the first users of 8 of 9 runs, /);
+  const [, weights] = page.split("<h3>Weight of a token's gradient</h3>");
+  const [svg] = weights.split("</svg>");
+  for (const loss of lossNames) assert.ok(svg.includes(`>${loss}<`), loss);
 });

@@ -17,16 +17,19 @@ export interface SeriesStyle {
 }
 
 /** As many series as one plot shows. */
-export const MOST_SERIES = 8;
+export const MOST_SERIES = 9;
 
 const COLORS = [
   ...["#111111", "#1f3f77", "#8a2f5b", "#1f7374"],
-  ...["#b05f14", "#5f8a26", "#3d7fa8", "#a67c00"],
+  ...["#b05f14", "#5f8a26", "#3d7fa8", "#a67c00", "#a878bd"],
 ];
-const DASHES = [[], [7, 3], [2, 2], [9, 3, 2, 3], [4, 2], [1, 3], [12, 3], [6, 2, 1, 2, 1, 2]];
+const DASHES = [[], [7, 3], [2, 2], [9, 3, 2, 3], [4, 2], [1, 3], [12, 3], [6, 2, 1, 2, 1, 2], [
+  3,
+  5,
+]];
 const SHAPES = [
   ...["circle", "square", "triangle-up", "diamond"],
-  ...["cross", "triangle-down", "triangle-right", "triangle-left"],
+  ...["cross", "triangle-down", "triangle-right", "triangle-left", "wedge"],
 ];
 
 /** The style of series number `n`; the first, of the baseline, stands out. */

@@ -96,7 +96,8 @@ function certificateFigure(comparison: Comparison): Figure {
 
 /** What `verify` counts, over all runs that were verified. */
 function theoremTable({ variants }: Comparison): Table | undefined {
-  const verified = variants.flatMap(({ runs }) => runs.flatMap((run) => run.verification ?? []));
+  const runs = variants.flatMap(({ runs }) => runs);
+  const verified = runs.flatMap((run) => run.verification ?? []);
   if (verified.length === 0) return undefined;
   const rows = (Object.keys(STATEMENTS) as TheoremId[]).flatMap((id) => {
     const [instances, ...numbers] = (["instances", "holds", "undecided", "violations"] as const)
@@ -105,9 +106,11 @@ function theoremTable({ variants }: Comparison): Table | undefined {
   });
   const users = verified.reduce((sum, v) => sum + v.users, 0);
   return {
-    caption: `Theorems on the first users of ${counted(verified.length, "run")}, ${
+    caption: `Theorems on the first users of ${
+      verified.length < runs.length ? `${verified.length} of ` : ""
+    }${counted(runs.length, "run")}, ${
       counted(users, "user")
-    } in all: instances, those that hold, those that rounding leaves open, and violations.`,
+    } in all: instances, those that hold, those that rounding leaves open, and violations. Theorems without an instance are left out.`,
     head: ["theorem", "it says", "instances", "hold", "open", "violations"],
     rows,
   };

@@ -118,7 +118,7 @@ function recipeTable({ variants: [{ runs: [run] }] }: Comparison): Table {
     head: ["setting", "value"],
     rows: [
       ...rows,
-      ["trained numbers", count(parameters)],
+      ["trained parameters", count(parameters)],
       ["users", count(run.data.users)],
       ["items", count(run.data.items)],
       ["test cases", count(run.test.users)],

@@ -99,7 +99,7 @@ function levels(comparison: Comparison): Figure {
     const own = drawn.filter((other) => other.metric === metric).flatMap(({ rows }) => rows);
     return dotPanel([...rows, ...besideOf(metric)], {
       title: `${metric}, B = ${beam}`,
-      unit: `${metric} (share of users${metric.startsWith("N") ? ", discounted" : ""})`,
+      unit: metric.startsWith("N") ? metric : `${metric} (share of users)`,
       domain: widened(domainOf(endsOf(own), false), besideOf(metric)),
       line: baseline.beams.get(beam)?.metrics.get(metric)?.value.value,
     });

@@ -78,7 +78,7 @@ function made({ variants, users, baseline }: Comparison): string {
     ? `${names[0]}, trained with ${times}, was`
     : `${counted(variants.length, "variant")}${shown}, each trained with ${times}, were`;
   const beside = variants.length === 1 ? "" : ` The baseline is ${baseline.name}.`;
-  const sizes = `${count(data.items)} items; models of ${count(parameters)} numbers`;
+  const sizes = `${count(data.items)} items; models of ${count(parameters)} parameters`;
   return `${trained} judged on ${count(users)} users of ${data.name} (${sizes}).${beside}`;
 }
 

@@ -14,6 +14,7 @@ import {
   type Line,
   linePanel,
   linesDomain,
+  logDomain,
   type Marked,
   type Point,
 } from "../plots/lines.ts";
@@ -67,17 +68,20 @@ async function weightFigure(variants: readonly Variant[]): Promise<Figure | unde
     ...say(safe, "harder on tokens that are already safe"),
     ...say(lost, "harder on tokens that would be pruned"),
   ];
+  const log = drawn.every(({ points }) => points.every(({ y }) => y > 0));
   const at = [-6, -4, -2, -1, 0, 1, 2, 4, 6];
   return {
     title: said.length > 0 ? said.join("; ") : "No loss weighs tokens by their margin",
     note:
       "The gradient at the label's logit by that of msl in the same batch, measured by automatic differentiation at the recipe's settings. " +
-      "Left of 0 a token is safe at the width B that the loss aims at; right of 0 it would be pruned.",
+      "Left of 0 a token is safe at the width B that the loss aims at; right of 0 it would be pruned." +
+      (log ? " The scale is logarithmic: equal distances are equal ratios." : ""),
     alt: "Lines of the gradient weight against the margin for each loss",
     panels: [
       linePanel(drawn, {
         ...{ title: "Weight of a token's gradient", xUnit: "margin log β − log p (nats)" },
-        ...{ yUnit: "weight, 1 = msl", domain: linesDomain(drawn, true), marked: false },
+        ...{ yUnit: "weight, 1 = msl", domain: log ? logDomain(drawn) : linesDomain(drawn, true) },
+        ...{ log, marked: false },
         back: [{
           data: { values: [{ x: 0 }] },
           mark: { type: "rule", color: "#9aa1ac", strokeDash: [3, 3] },
@@ -152,7 +156,8 @@ function lossFigure(shown: readonly Variant[]): Figure {
         ? "All training losses fall"
         : `${fallen} of ${runs.length} training losses fall`
     }; their scales differ, so only shapes can be compared`,
-    note: "One panel a variant, a dash a seed, each with its own scale. Means between looks.",
+    note:
+      "One panel a variant, a dash a seed, each with its own scale. Each point is a mean over some steps.",
     alt: "Training loss by epoch for each variant",
     panels: shown.map(({ name, runs }) => {
       const own = lines(runs);
