@@ -31,6 +31,7 @@ async function main(args: readonly string[]): Promise<void> {
     bar.update(done, {});
     if (done === total) bar = void bar.finish(`${label}: ${total}${unit}`);
   };
+  let trained = { step: 0, loss: "" }; // how far a run is
   const report = await runExperiment(options, {
     preparing: (what, done, total) => show(what, done, total),
     started(dataset, trie, device): void {
@@ -39,12 +40,15 @@ async function main(args: readonly string[]): Promise<void> {
     },
     training(run, { step, steps, loss, tokensPerSecond }): void {
       bar ??= createProgress({ label: `train ${run}`, total: steps });
-      bar.update(step, { loss: loss.toFixed(3), "tokens/s": `${tokensPerSecond}` });
-      if (step === steps) {
-        bar = void bar.finish(`train ${run}: ${steps} steps, loss ${loss.toFixed(3)}`);
-      }
+      trained = { step, loss: loss.toFixed(3) };
+      bar.update(step, { loss: trained.loss, "tokens/s": `${tokensPerSecond}` });
     },
-    validating: (run, done, users) => show(`validate ${run}`, done, users, " users"),
+    validating(_, done, users): void {
+      bar?.update(trained.step, { loss: trained.loss, validating: `${done}/${users}` });
+    },
+    trained(run): void {
+      bar = void bar?.finish(`train ${run}: ${trained.step} steps, loss ${trained.loss}`);
+    },
     evaluating: (run, done, users) => show(`judge ${run}`, done, users, " users"),
   });
   console.log(renderReport(report));

@@ -91,6 +91,7 @@ export class TeacherForcing implements Disposable {
   async logits(
     histories: readonly (readonly number[])[],
     leaves: readonly number[],
+    onProgress?: (done: number) => void,
   ): Promise<NodeLogits[][]> {
     const { trie } = this.#trie;
     const everywhere = this.#options.normalization === "vocabulary";
@@ -101,6 +102,7 @@ export class TeacherForcing implements Disposable {
     const fed = histories.map((h, i) => h.length + (asked[i].at(-1)?.step ?? 0));
     const order = [...histories.keys()].sort((a, b) => fed[b] - fed[a] || a - b);
     for (let at = 0; at < order.length; at += this.#options.batch) {
+      onProgress?.(at);
       const users = order.slice(at, at + this.#options.batch);
       const questions = users.flatMap((i, user) => asked[i].map((q) => ({ ...q, user })))
         .sort((a, b) => b.choices - a.choices);
@@ -113,6 +115,7 @@ export class TeacherForcing implements Disposable {
         out[users[user]][step] = answer;
       }
     }
+    onProgress?.(order.length);
     return out;
   }
 

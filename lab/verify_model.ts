@@ -25,7 +25,7 @@ export interface VerifyModelOptions {
   readonly beam?: number;
   /** The first so many users only. */
   readonly limitUsers?: number;
-  /** Told how much is done: each user counts twice, once for the theorems and once for the shares. */
+  /** Told how many users are done: half of each is the theorems, half the shares. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -142,7 +142,8 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
   const { tau, history } = recipe;
   const beam = options.beam ?? recipe.beam;
   const cases = evaluationCases(dataset, "test", history, options.limitUsers);
-  const report = (done: number): void => options.onProgress?.(done, 2 * cases.length);
+  const report = (halves: number): void =>
+    options.onProgress?.(Math.floor(halves / 2), cases.length);
 
   using device = await openModel(cpu(), options.checkpoint, dataset, { normalization, tau });
   using oracle = await openModel(

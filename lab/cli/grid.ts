@@ -39,6 +39,7 @@ export async function runGrid(
     const options = parseGridOptions(command, args);
     if (options.help) return console.log(gridHelp(command));
     let place = ""; // of the run among all
+    let trained = { step: 0, fields: {} }; // how far its training is
     const finished = await compareLosses(options, {
       preparing: (what, done, total) => show(what, done, total),
       started(dataset, trie, device): void {
@@ -51,17 +52,23 @@ export async function runGrid(
       },
       training(run, { step, steps, loss, tokensPerSecond, epoch }): void {
         bar ??= createProgress({ label: `${place} train ${run}`, total: steps });
-        const fields = { epoch: `${epoch + 1}`, loss: loss.toFixed(3) };
-        bar.update(step, { ...fields, "tokens/s": `${tokensPerSecond}` });
+        trained = { step, fields: { epoch: `${epoch + 1}`, loss: loss.toFixed(3) } };
+        bar.update(step, { ...trained.fields, "tokens/s": `${tokensPerSecond}` });
+      },
+      validating(_, done, total): void {
+        bar?.update(trained.step, { ...trained.fields, validating: `${done}/${total}` });
       },
       evaluating(run, done, total): void {
         show(`${place} judge ${run}`, done, total, " users");
       },
-      verifying: (run, done, total) => show(`${place} verify ${run}`, done, total),
+      untrained: (run, done, total) => show(`${place} untrained ${run}`, done, total, " users"),
+      verifying: (run, done, total) => show(`${place} verify ${run}`, done, total, " users"),
       trained(run, { epochs, bestEpoch, validation }): void {
         const best = validation.find(({ epoch }) => epoch === bestEpoch);
         const found = best ? `, best ${bestEpoch}, NDCG@10 ${best.ndcg.toFixed(4)}` : "";
-        bar = void bar?.finish(`${place} train ${run}: ${epochs} epochs${found}`);
+        bar = void bar?.finish(
+          `${place} train ${run}: ${epochs} ${epochs === 1 ? "epoch" : "epochs"}${found}`,
+        );
       },
     });
     if (!finished.isValidated) {

@@ -8,7 +8,8 @@ import process from "node:process";
 import { rankByValidation, renderRanking } from "../compare/ranking.ts";
 import { runGrid } from "./grid.ts";
 
-await runGrid("sweep", process.argv.slice(2), ({ results }) => {
+await runGrid("sweep", process.argv.slice(2), ({ results }, { out }) => {
   console.log(renderRanking(rankByValidation(results)));
+  console.error(`Figures and test results: deno task report ${out}`);
   return Promise.resolve();
 });

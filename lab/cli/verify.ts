@@ -59,7 +59,7 @@ async function onTheory({ cases, seed }: VerifyOptions): Promise<Verdict> {
 
 async function onModel(checkpoint: string, options: VerifyOptions): Promise<Verdict> {
   const { data, beam, limitUsers } = options;
-  const onProgress = (done: number, total: number): void => show("users, twice", done, total);
+  const onProgress = (done: number, total: number): void => show("users", done, total);
   const found = await verifyModel({ checkpoint, data, beam, limitUsers, onProgress });
   return { text: renderModelVerification(found), json: found, holds: found.violations === 0 };
 }

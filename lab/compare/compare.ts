@@ -43,7 +43,9 @@ export interface CompareOptions extends GridOptions {
 export interface CompareObserver extends Observer {
   /** A run begins, or is skipped because it is finished. */
   running(run: GridRun, index: number, count: number, isFinished: boolean): void;
-  /** The theorems are checked on a run's users: each counts twice. */
+  /** A run's model as it was before training looks at users, for its margins. */
+  untrained?(run: string, done: number, total: number): void;
+  /** The theorems are checked on a run's users. */
   verifying?(run: string, done: number, total: number): void;
 }
 
@@ -134,11 +136,14 @@ async function finish(
   verifyUsers: number,
 ): Promise<RunResult> {
   const { variant, name, recipe, loss } = run;
-  const { dataset, device, trie, beams, excludeHistory } = setting;
+  const { dataset, device, trie, beams, excludeHistory, observer } = setting;
   const folder = new RunFolder(path, recipe);
   const { parameters, steps, training, tokensPerSecond, test, judgingSeconds } =
     await trainAndJudge(recipe, loss, setting, folder, name);
-  const before = await untrainedPaths(device, dataset, trie, recipe, beams);
+  const before = await untrainedPaths(
+    ...[device, dataset, trie, recipe, beams] as const,
+    (done, total) => observer.untrained?.(name, done, total),
+  );
   const result: RunResult = {
     version: 1,
     ...{ variant, recipe, adapter: device.adapter },

@@ -117,6 +117,7 @@ export async function untrainedPaths(
   trie: DeviceTrie,
   recipe: Recipe,
   beams: readonly number[],
+  onProgress: (done: number, total: number) => void,
 ): Promise<Paths[]> {
   using _scope = device.arena();
   const { model, params, weights } = await openTrained(device, dataset, recipe);
@@ -124,7 +125,12 @@ export async function untrainedPaths(
   using forcing = new TeacherForcing(device, model, weights(params), trie, options);
   const cases = evaluationCases(dataset, "test", recipe.history, UNTRAINED_USERS);
   const leaves = cases.map(({ target }) => trie.trie.leafOf[target]);
-  const said = await forcing.logits(cases.map(({ history }) => dataset.prompt(history)), leaves);
+  const histories = cases.map(({ history }) => dataset.prompt(history));
+  const said = await forcing.logits(
+    histories,
+    leaves,
+    (done) => onProgress(done, leaves.length),
+  );
   return beams.map((beam) =>
     leaves.map((leaf, u) => margins(trie.trie, leaf, said[u], { ...options, beam }))
   );

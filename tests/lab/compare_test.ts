@@ -151,10 +151,18 @@ test("compare: shards are parts of the whole", async () => {
 test("compare: the weights of the best validated epoch are kept and judged", async () => {
   const out = emptyFolder();
   const args = "--losses msl --seeds 1 --epochs 12 --lr 0.03 --patience 2 --beams 10";
+  const told: string[] = [];
   const { results: [{ bestEpoch, epochs, validation, test, verification }] } = await compare(
     out,
     `${args} --verify-users 7`,
+    {
+      untrained: (run, done, total) => told.push(`untrained ${run} ${done}/${total}`),
+      verifying: (run, done, total) => told.push(`verify ${run} ${done}/${total}`),
+    },
   );
+  for (const what of ["untrained msl-seed0 40/40", "verify msl-seed0 7/7"]) {
+    assert.equal(told.filter((line) => line === what).length, 1, what);
+  }
   const best = Math.max(...validation.map((point) => point.ndcg));
   assert.equal(validation.findIndex((point) => point.ndcg === best), bestEpoch - 1);
   assert.equal(epochs, validation.length);

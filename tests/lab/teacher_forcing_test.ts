@@ -57,7 +57,10 @@ for (const { name, skip, open } of testDevices) {
         using forcing = new TeacherForcing(device, model, params, trie.upload(device), {
           ...{ normalization, tau: 1.7, batch: 2 },
         });
-        const found = await forcing.logits(histories, leaves);
+        const done: number[] = [];
+        const found = await forcing.logits(histories, leaves, (n) => done.push(n));
+        assert.deepEqual(done.slice(0, 2), [0, 2]);
+        assert.equal(done.at(-1), leaves.length);
         for (const [u, leaf] of leaves.entries()) {
           const path = trie.pathOf(leaf);
           const rows = await rowsOf(histories[u], path);

@@ -52,13 +52,13 @@ test("verifyModel: a trained run violates nothing, under both normalisations", a
       checkpoint,
       data: DATA,
       onProgress: (done, total) => {
-        assert.equal(total, 80);
+        assert.equal(total, 40);
         seen.push(done);
       },
     });
     checkParts(found);
     assert.deepEqual(seen, seen.toSorted((a, b) => a - b));
-    assert.equal(seen.at(-1), 80);
+    assert.equal(seen.at(-1), 40);
     assert.equal(found.violations, 0);
     assert.equal(found.users, 40);
     assert.equal(found.beam, 3);
