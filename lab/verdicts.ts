@@ -39,7 +39,7 @@ export interface BeamVerdict {
   readonly exactRank: number;
   /** The step (from 1) that lost its prefix, or 0. */
   readonly lostAt: number;
-  /** Whether the list is provably the exact one. */
+  /** Whether the list, down to the largest k, is provably the exact one. */
   readonly certified: boolean;
   /** log beta - log p of each token of the target, whose siblings `choices` counts; none if it is not in the catalogue. */
   readonly margins: readonly number[];

@@ -18,7 +18,8 @@ export function certificateSection(comparison: Comparison): Section {
     blocks: [
       text(
         "One teacher-forced pass, without a search, can prove that a target is retrieved (T6 of docs/theory.md) or that it is",
-        "pruned (T2). A list is provably exact if its last item scores above everything the search pruned (T9).",
+        "pruned (T2). A list is provably exact if the last of its first 10 items, or of B if that is less,",
+        "scores above everything the search pruned (T9).",
       ),
       { kind: "figure", figure: certificateFigure(comparison) },
       ...theorems === undefined ? [] : [{ kind: "table", table: theorems } satisfies Block],
