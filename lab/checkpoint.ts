@@ -245,7 +245,8 @@ export function checkRecipe(
   const asked = JSON.parse(JSON.stringify(recipe));
   const difference = firstDifference(saved, asked, "");
   if (difference === undefined) return;
-  const [field, was, is] = difference;
+  const [path, was, is] = difference;
+  const field = path === "digest" ? "the data's digest" : path;
   throw new CheckpointError(
     `Cannot resume ${folder}: ${field} must be that of its checkpoint, ${was}, got ${is}`,
   );

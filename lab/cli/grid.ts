@@ -72,7 +72,7 @@ export async function runGrid(
       },
     });
     if (!finished.isValidated) {
-      console.error("The data have no validation cases: the last epoch of each run was kept.");
+      console.error("There are no validation cases: the last epoch of each run was kept.");
     }
     await after(finished, options, show);
   } catch (error) {

@@ -232,7 +232,10 @@ test("experiment: resuming on other data of the same name is refused", async () 
   users.u0 = users.u0.toReversed();
   writeFileSync(path, JSON.stringify(users));
   try {
-    await assert.rejects(run([...args, "--resume"]), /^CheckpointError: .*digest must be/);
+    await assert.rejects(
+      run([...args, "--resume"]),
+      /^CheckpointError: .*: the data's digest must be/,
+    );
   } finally {
     writeFileSync(path, before);
   }

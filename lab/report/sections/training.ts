@@ -37,7 +37,7 @@ export async function trainingSection(comparison: Comparison): Promise<Section> 
     blocks: [
       ...figures.map((figure): Block => ({ kind: "figure", figure })),
       ...validation.length === 0
-        ? [text("The data have no validation cases: the weights of the last epoch were judged.")]
+        ? [text("There were no validation cases: the weights of the last epoch were judged.")]
         : [],
     ],
   };
