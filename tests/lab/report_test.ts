@@ -283,4 +283,11 @@ test("report: all losses of the project have lines; runs that were not verified 
   const [, weights] = page.split("<h3>Weight of a token's gradient</h3>");
   const [svg] = weights.split("</svg>");
   for (const loss of lossNames) assert.ok(svg.includes(`>${loss}<`), loss);
+  assert.match(
+    page,
+    /right of 0 it would be pruned\. The scale is logarithmic/,
+    "msl-ats has over 6",
+  );
+  const { page: few } = await written(runs.filter(({ recipe }) => recipe.loss !== "msl-ats"), 40);
+  assert.doesNotMatch(few, /would be pruned\. The scale is logarithmic/);
 });

@@ -23,6 +23,9 @@ import { shownVariants, validated } from "../variants.ts";
 /** Points of a training curve that are drawn. */
 const MOST_POINTS = 60;
 
+/** Up to this weight, 1 being msl's, curves about 1 can be told apart on a linear scale. */
+const MOST_LINEAR = 4;
+
 /** The section on training. */
 export async function trainingSection(comparison: Comparison): Promise<Section> {
   const { variants } = comparison;
@@ -68,7 +71,8 @@ async function weightFigure(variants: readonly Variant[]): Promise<Figure | unde
     ...say(safe, "harder on tokens that are already safe"),
     ...say(lost, "harder on tokens that would be pruned"),
   ];
-  const log = drawn.every(({ points }) => points.every(({ y }) => y > 0));
+  const all = drawn.flatMap(({ points }) => points.map(({ y }) => y));
+  const log = Math.min(...all) > 0 && Math.max(...all) > MOST_LINEAR;
   const at = [-6, -4, -2, -1, 0, 1, 2, 4, 6];
   return {
     title: said.length > 0 ? said.join("; ") : "No loss weighs tokens by their margin",
