@@ -7,7 +7,6 @@
  */
 import process from "node:process";
 import {
-  BeargradError,
   createProgress,
   describeDataset,
   helpText,
@@ -15,8 +14,8 @@ import {
   type Progress,
   renderReport,
   runExperiment,
-  UsageError,
 } from "./mod.ts";
+import { fail } from "./lab/cli/fail.ts";
 
 /** What is being shown, if anything is. */
 let bar: Progress | undefined;
@@ -58,7 +57,5 @@ try {
   await main(process.argv.slice(2));
 } catch (error) {
   bar?.finish("stopped");
-  if (!(error instanceof BeargradError)) throw error;
-  console.error(error.message);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
+  fail(error);
 }

@@ -5,11 +5,11 @@
  * @module
  */
 import process from "node:process";
-import { BeargradError, UsageError } from "../../core/errors.ts";
 import { renderExplanation, renderPruned } from "../explain_report.ts";
 import { explainUser, prunedUsers } from "../explain_user.ts";
 import { createProgress, type Progress } from "../progress.ts";
 import { explainHelp, parseExplainFlags } from "./explain_options.ts";
+import { fail } from "./fail.ts";
 
 /** Before so many milliseconds have passed no bar is shown. */
 const SHORT = 2000;
@@ -42,7 +42,5 @@ try {
   await main(process.argv.slice(2));
 } catch (error) {
   bar?.finish("stopped");
-  if (!(error instanceof BeargradError)) throw error;
-  console.error(error.message);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
+  fail(error);
 }

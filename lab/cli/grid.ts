@@ -4,8 +4,6 @@
  *
  * @module
  */
-import process from "node:process";
-import { BeargradError, UsageError } from "../../core/errors.ts";
 import { compareLosses, type FinishedGrid } from "../compare/compare.ts";
 import {
   type GridCommand,
@@ -15,6 +13,7 @@ import {
 } from "../compare/compare_options.ts";
 import { describeDataset } from "../data/describe.ts";
 import { createProgress, type Progress } from "../progress.ts";
+import { fail } from "./fail.ts";
 
 /** What a command does after its runs. */
 export type AfterRuns = (
@@ -77,8 +76,6 @@ export async function runGrid(
     await after(finished, options, show);
   } catch (error) {
     bar?.finish("stopped");
-    if (!(error instanceof BeargradError)) throw error;
-    console.error(error.message);
-    process.exitCode = error instanceof UsageError ? 2 : 1;
+    fail(error);
   }
 }

@@ -5,12 +5,13 @@
  * @module
  */
 import process from "node:process";
-import { BeargradError, UsageError } from "../../core/errors.ts";
+import { UsageError } from "../../core/errors.ts";
 import { createProgress, type Progress } from "../progress.ts";
 import { missingSeeds } from "../report/comparable.ts";
 import { readResults } from "../report/read_results.ts";
 import { writeReport } from "../report/write_report.ts";
 import { parseReportOptions, REPORT_HELP } from "./report_options.ts";
+import { fail } from "./fail.ts";
 
 let bar: Progress | undefined;
 
@@ -47,7 +48,5 @@ try {
   await main(process.argv.slice(2));
 } catch (error) {
   bar?.finish("stopped");
-  if (!(error instanceof BeargradError)) throw error;
-  console.error(error.message);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
+  fail(error);
 }

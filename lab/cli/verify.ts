@@ -6,7 +6,7 @@
  */
 import process from "node:process";
 import { cpu } from "../../core/cpu_backend.ts";
-import { BeargradError, DeviceError, UsageError } from "../../core/errors.ts";
+import { DeviceError } from "../../core/errors.ts";
 import { openDevice } from "../devices.ts";
 import { createProgress, formatDuration, type Progress } from "../progress.ts";
 import { renderVerification, verificationJson } from "../theorems/report.ts";
@@ -14,6 +14,7 @@ import { isVerified, type VerifiedDevice, verifyTheory } from "../theorems/verif
 import { verifyModel } from "../verify_model.ts";
 import { renderModelVerification } from "../verify_report.ts";
 import { parseVerifyOptions, VERIFY_HELP, type VerifyOptions } from "./verify_options.ts";
+import { fail } from "./fail.ts";
 
 /** From how many seeds a refutation is looked for, to print the smallest. */
 const SEARCHES = 8;
@@ -80,7 +81,5 @@ try {
   await main(process.argv.slice(2));
 } catch (error) {
   bar?.finish("stopped");
-  if (!(error instanceof BeargradError)) throw error;
-  console.error(error.message);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
+  fail(error);
 }

@@ -6,28 +6,17 @@
  */
 import { bear, type BearOptions } from "../../models/losses/bear.ts";
 import { msl } from "../../models/losses/msl.ts";
-import { exactWorlds } from "./arbitraries.ts";
 import { competitorsOf, prunedBeforeLast, T10, T4, T5, T6, T9 } from "./certificates.ts";
 import { D1, T12, T8 } from "./edges.ts";
 import { compare, total } from "./exact.ts";
 import { isAlive, named, T1, T2, T3, T7 } from "./necessary.ts";
 import { directForm, forPrefixes, othersAtLeast, S7 } from "./prefix_surrogates.ts";
 import type { Proposition, Tally } from "./proposition.ts";
-import { type SearchOptions, tallyOf } from "./runner.ts";
 import { type ExactSearch, exactSearch, type Rules } from "./search.ts";
-import {
-  beamsOf,
-  errorOf,
-  marginsOf,
-  type Perturbed,
-  perturbedLogits,
-  scoresOf,
-  T11,
-} from "./stability.ts";
+import { beamsOf, errorOf, marginsOf, type Perturbed, scoresOf, T11 } from "./stability.ts";
 import { convexForm, likelihood, paperForm, releasedForm } from "./surrogates.ts";
-import { type TokenBatch, tokenBatches } from "./token_batch.ts";
+import type { TokenBatch } from "./token_batch.ts";
 import { prefixOf, returned, type World } from "./world.ts";
-import type { Worlds } from "./worlds.ts";
 
 /** A mistake and what must catch it. */
 export interface Mutant<W> {
@@ -270,38 +259,3 @@ export const surrogateMutants: readonly Mutant<TokenBatch>[] = [
     ),
   },
 ];
-
-/** A mutant and whether it was caught. */
-export interface CaughtMutant {
-  /** What is wrong. */
-  readonly name: string;
-  /** The proposition that is to catch it. */
-  readonly caughtBy: string;
-  /** Whether it did. */
-  readonly caught: boolean;
-}
-
-/** Whether the propositions catch each mutant, and hold without it, within so many worlds. */
-export async function runMutants(options: SearchOptions): Promise<CaughtMutant[]> {
-  return [
-    ...await hunt(exactWorlds(), exactMutants, options),
-    ...await hunt(perturbedLogits(), stabilityMutants, options),
-    ...await hunt(tokenBatches(), surrogateMutants, options),
-  ];
-}
-
-async function hunt<W>(
-  worlds: Worlds<W>,
-  mutants: readonly Mutant<W>[],
-  options: SearchOptions,
-): Promise<CaughtMutant[]> {
-  const results: CaughtMutant[] = [];
-  for (const { name, caughtBy, plant = (world: W): W => world } of mutants) {
-    const failing = await worlds.search(
-      async (world) => (await tallyOf(caughtBy, plant(world))).failures.length === 0,
-      options,
-    );
-    results.push({ name, caughtBy: caughtBy.id, caught: failing !== undefined });
-  }
-  return results;
-}

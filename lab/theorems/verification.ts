@@ -13,7 +13,7 @@ import {
   stabilityTheorems,
   surrogates,
 } from "./catalogue.ts";
-import { runMutants } from "./mutants.ts";
+import { runMutants } from "./mutant_hunt.ts";
 import { equalsExact, onDevice, searchCases } from "./real_search.ts";
 import { findRefutation, type Found, type Outcome, verifyPropositions } from "./runner.ts";
 import { adjacentFloats, perturbedLogits } from "./stability.ts";

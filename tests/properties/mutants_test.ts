@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { exactTheorems, stabilityTheorems, surrogates } from "../../lab/theorems/catalogue.ts";
-import { runMutants } from "../../lab/theorems/mutants.ts";
+import { runMutants } from "../../lab/theorems/mutant_hunt.ts";
 
 test("mutants: planted = caught, and each theorem catches one", { timeout: 60_000 }, async () => {
   const results = await runMutants({ cases: 4000, seed: 1 });
