@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mean, sampleStandardDeviation } from "simple-statistics";
 import { DataError } from "../../core/errors.ts";
 import { decimal, renderTable } from "../table.ts";
 import type { RunResult } from "./run_result.ts";
@@ -34,14 +35,13 @@ export function rankByValidation(results: readonly RunResult[]): RankedVariant[]
     const best = runs.map((run) =>
       run.validation.find(({ epoch }) => epoch === run.bestEpoch) ?? refuse(run)
     );
-    const ndcg = mean(best.map((point) => point.ndcg));
-    const squares = best.reduce((sum, point) => sum + (point.ndcg - ndcg) ** 2, 0);
+    const ndcg = best.map((point) => point.ndcg);
     return {
       variant,
       seeds: runs.map(({ recipe }) => recipe.seed),
-      ndcg,
+      ndcg: mean(ndcg),
       hr: mean(best.map((point) => point.hr)),
-      deviation: Math.sqrt(squares / (best.length - 1)),
+      deviation: ndcg.length > 1 ? sampleStandardDeviation(ndcg) : NaN,
       epochs: runs.map(({ bestEpoch }) => bestEpoch),
     };
   });
@@ -64,10 +64,6 @@ export function renderRanking(ranked: readonly RankedVariant[]): string {
       ]),
     ),
   ].join("\n");
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function refuse({ data, variant }: RunResult): never {
