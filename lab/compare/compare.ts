@@ -37,6 +37,8 @@ export interface CompareOptions extends GridOptions {
   readonly verifyUsers?: number;
   /** Which part of the grid to run; all of it unless told. */
   readonly shard?: Shard;
+  /** What was typed, for the results. */
+  readonly command?: string;
 }
 
 /** How a comparison tells what it is doing. */
@@ -52,6 +54,7 @@ export interface CompareObserver extends Observer {
 /** What all runs share. */
 interface CompareSetting extends RunSetting {
   readonly data: string;
+  readonly command: string | undefined;
   readonly observer: CompareObserver;
 }
 
@@ -107,6 +110,7 @@ export async function compareLosses(
   const { beams, excludeHistory } = options;
   const setting: CompareSetting = {
     ...{ data: options.data, dataset, device, trie, beams, excludeHistory, observer },
+    command: told.command,
   };
   const results: RunResult[] = [];
   for (const [i, run] of runs.entries()) {
@@ -136,7 +140,7 @@ async function finish(
   verifyUsers: number,
 ): Promise<RunResult> {
   const { variant, name, recipe, loss } = run;
-  const { dataset, device, trie, beams, excludeHistory, observer } = setting;
+  const { dataset, device, trie, beams, excludeHistory, observer, command } = setting;
   const folder = new RunFolder(path, recipe);
   const { parameters, steps, training, tokensPerSecond, test, judgingSeconds } =
     await trainAndJudge(recipe, loss, setting, folder, name);
@@ -146,7 +150,9 @@ async function finish(
   );
   const result: RunResult = {
     version: 1,
-    ...{ variant, recipe, adapter: device.adapter },
+    variant,
+    ...(command !== undefined && { command }),
+    ...{ recipe, adapter: device.adapter },
     data: { name: dataset.name, users: test.users, items: dataset.items.length },
     ...{ parameters, epochs: training.epochs, bestEpoch: training.bestEpoch, steps },
     seconds: {

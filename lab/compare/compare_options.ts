@@ -183,8 +183,14 @@ export function parseGridOptions(
   return {
     ...{ options, losses, seeds, over: { beam, xi, lambda, tau }, out: out ?? "", shard },
     ...{ baseline, verifyUsers },
+    command: ["deno task", command, ...args.map(quoted)].join(" "),
     help: rest.help,
   };
+}
+
+/** An argument as a shell takes it. */
+function quoted(arg: string): string {
+  return /^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", `'\\''`)}'`;
 }
 
 /** The help of compare.ts or sweep.ts. */

@@ -15,7 +15,7 @@ import { openTrained } from "../trained.ts";
 import type { BeamVerdict, Verdict } from "../verdicts.ts";
 import type { BeamOutcome, Histogram, TestResult } from "./run_result.ts";
 
-/** Bins of a histogram of margins, half a nat each, and where the first begins. */
+/** Bins of a histogram of margins, half a nat each, and where the first begins. A bin holds its upper end: 0 is no violation. */
 const [BINS, WIDTH, FIRST] = [48, 0.5, -12];
 
 /** The margins of an untrained model are looked at for so many users. */
@@ -103,7 +103,7 @@ function histograms(paths: Paths, steps: number): Histogram[] {
     const counts = new Array<number>(BINS).fill(0);
     for (const path of paths) {
       if (path.length <= t || path[t].choices < 2) continue;
-      const bin = Math.floor((path[t].margin - FIRST) / WIDTH);
+      const bin = Math.ceil((path[t].margin - FIRST) / WIDTH) - 1;
       counts[Math.min(Math.max(bin, 0), BINS - 1)]++;
     }
     return counts;

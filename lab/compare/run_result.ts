@@ -21,6 +21,8 @@ export interface RunResult {
   readonly version: 1;
   /** What tells its recipe, without the seed, from the others of the comparison: "bear", or "bear B=5 xi=2". */
   readonly variant: string;
+  /** The command that trained and judged it, where there was one. */
+  readonly command?: string;
   /** Everything that decided what it computed. */
   readonly recipe: Recipe;
   /** The device's adapter. */
@@ -102,8 +104,8 @@ export interface BeamOutcome {
 }
 
 /**
- * Counts of margins: entry i is for [-12 + i / 2, -12 + (i + 1) / 2) nats, 48 bins; what lies outside is counted in the first and
- * the last.
+ * Counts of margins: entry i is for (-12 + i / 2, -12 + (i + 1) / 2] nats, 48 bins, so that violations, margins above 0, begin with
+ * entry 24. What lies outside is counted in the first and the last.
  */
 export type Histogram = readonly number[];
 

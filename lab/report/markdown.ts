@@ -20,6 +20,12 @@ function renderBlock(block: Block): string {
       return plain(block.text);
     case "list":
       return block.items.map((item) => `- ${plain(item)}`).join("\n");
+    case "commands": {
+      const longest = block.lines.flatMap((line) => line.match(/`+/g) ?? [])
+        .reduce((most, ticks) => Math.max(most, ticks.length), 2);
+      const fence = "`".repeat(longest + 1);
+      return [`${fence}sh`, ...block.lines, fence].join("\n");
+    }
     case "table":
       return renderTable(block.table);
     case "figure":

@@ -85,6 +85,8 @@ function renderBlock(block: Block, drawn: ReadonlyMap<Figure, readonly string[]>
       return `<p>${escape(block.text)}</p>`;
     case "list":
       return `<ul>${block.items.map((item) => `<li>${escape(item)}</li>`).join("\n")}</ul>`;
+    case "commands":
+      return `<pre><code>${block.lines.map(escape).join("\n")}</code></pre>`;
     case "table":
       return renderTable(block.table);
     case "figure":

@@ -52,6 +52,7 @@ td, tbody th { border-bottom: 1px solid var(--line); }
 tbody th { font-weight: 500; }
 figure + p, .table + p { margin-top: 1.6rem; }
 .n { text-align: right; }
+pre { overflow-x: auto; background: var(--wash); border-radius: 6px; padding: .8rem 1rem; font-size: .8rem; line-height: 1.5; max-width: none !important; white-space: pre-wrap; overflow-wrap: anywhere; }
 td i { color: var(--quiet); font-style: normal; }
 footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--quiet); font: .84rem/1.5 var(--sans); max-width: 44rem; }
 @media (max-width: 960px) {

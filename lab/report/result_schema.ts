@@ -72,6 +72,7 @@ const ids = Object.keys(STATEMENTS) as TheoremId[];
 export const runResult = v.object({
   version,
   variant: name,
+  command: v.optional(name),
   recipe,
   adapter: v.string(),
   data: v.object({ name, users: count, items: count }),

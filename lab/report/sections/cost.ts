@@ -6,7 +6,7 @@
 import { mean as meanOf, sampleStandardDeviation } from "simple-statistics";
 import { OWN } from "../comparable.ts";
 import type { Comparison, Variant } from "../comparison.ts";
-import { type Figure, type Section, type Table, text } from "../document.ts";
+import { type Block, type Figure, type Section, type Table, text } from "../document.ts";
 import { count, number, share } from "../format.ts";
 import { dotPanel, type DotRow } from "../plots/dots.ts";
 import { domainOf } from "../plots/style.ts";
@@ -30,12 +30,23 @@ export function recipeSection(comparison: Comparison): Section {
   return {
     title: "Recipe and runs",
     blocks: [
+      ...commands(comparison),
       text("All runs share this recipe."),
       { kind: "table", table: recipeTable(comparison) },
       { kind: "table", table: variantTable(comparison) },
       { kind: "table", table: runTable(comparison) },
     ],
   };
+}
+
+/** What was typed, where results say it. */
+function commands({ variants }: Comparison): Block[] {
+  const runs = variants.flatMap(({ runs }) => runs);
+  const lines = [...new Set(runs.flatMap(({ command }) => command ?? []))];
+  if (lines.length === 0) return [];
+  const all = runs.every(({ command }) => command !== undefined);
+  const from = all ? "The runs were" : "Some of the runs were";
+  return [text(`${from} made by`), { kind: "commands", lines }];
 }
 
 function mean(given: readonly number[]): number {

@@ -12,7 +12,7 @@ import { reachOf, ridgePanel } from "../plots/ridges.ts";
 /** Steps that are drawn. */
 const MOST_STEPS = 4;
 
-/** The bin where margins of 0 and more begin. */
+/** The bin where margins above 0 begin. */
 const ZERO = 24;
 
 /** Histograms of one width, before and after training. */
@@ -57,20 +57,20 @@ export function marginsFigure({ variants, mainBeam }: Comparison): Figure {
       ? "No target has a choice"
       : `Training moves margins: at step ${t + 1} and B = ${mainBeam}, ${
         percent(before)
-      } of the targets had one of 0 or more before and ${percent(after)} have after`,
+      } of the targets had one above 0 before and ${percent(after)} have after`,
     note:
       "Pale area: margins of the untrained model. Line: after training. Each row is scaled to its own height. " +
-      "Targets right of the dashed line are pruned. A margin of exactly 0, " +
-      "of the B-th best itself or the last of at most B siblings, stands right of the line and is no violation. " +
+      "Targets right of the dashed line are pruned; a margin of exactly 0, of the B-th best itself or the last " +
+      "of at most B siblings, stands left of it. " +
       "Only targets with more than one sibling; all seeds together.",
     alt: "Histograms of margins before and after training",
     panels,
     table: {
       caption:
         `Margins log β − log p at B = ${mainBeam}, nats, of targets with more than one sibling: ` +
-        "the share of 0 or more, and the bins (of half a nat) in which the 10th, 50th and 90th percentile lie.",
+        "the share above 0, and the upper ends of the bins (of half a nat) in which the 10th, 50th and 90th percentile lie.",
       head: [
-        ...["variant", "step", "targets", "0 or more before", "after"],
+        ...["variant", "step", "targets", "above 0 before", "after"],
         ...["before", "after"].flatMap((when) =>
           ["10 %", "50 %", "90 %"].map((q) => `${when} ${q}`)
         ),
@@ -99,15 +99,14 @@ function above(histogram: Histogram): number {
   return sum(histogram.slice(ZERO)) / sum(histogram);
 }
 
-/** The bin that a quantile lies in, by its lower end. */
+/** The bin that a quantile lies in, by its upper end. */
 function quantile(histogram: Histogram, q: number): string {
   const total = sum(histogram);
   let seen = 0;
   const bin = histogram.findIndex((n) => (seen += n) >= q * total && total > 0);
   if (bin < 0) return "–";
-  const low = -12 + bin / 2;
-  const text = `${low}`.replace("-", "−");
-  return bin === 0 ? "< −11.5" : bin === histogram.length - 1 ? "≥ 11.5" : text;
+  const text = `${-12 + (bin + 1) / 2}`.replace("-", "−");
+  return bin === 0 ? "≤ −11.5" : bin === histogram.length - 1 ? "> 11.5" : text;
 }
 
 function sum(given: readonly number[]): number {
