@@ -183,7 +183,7 @@ export function parseGridOptions(
   return {
     ...{ options, losses, seeds, over: { beam, xi, lambda, tau }, out: out ?? "", shard },
     ...{ baseline, verifyUsers },
-    command: ["deno task", command, ...args.map(quoted)].join(" "),
+    command: ["npx deno task", command, ...args.map(quoted)].join(" "),
     help: rest.help,
   };
 }
