@@ -6,14 +6,7 @@
 import { ArgumentError } from "../../core/errors.ts";
 import type { BaselineResults, BeamOutcome, RunResult } from "../compare/run_result.ts";
 import { type MissingSeeds, missingSeeds } from "./comparable.ts";
-import {
-  gains,
-  inExactTop,
-  meanDifferences,
-  type Metric,
-  METRICS,
-  prunedTargets,
-} from "./outcomes.ts";
+import { gains, meanDifferences, type Metric, METRICS } from "./outcomes.ts";
 import {
   differenceEstimate,
   meanEstimate,
@@ -22,12 +15,18 @@ import {
   type RateSums,
   resampledSums,
   type ResamplingOptions,
-  type SeedSums,
   type Sums,
   type UserValues,
 } from "./resampling.ts";
 import { type Estimate, meanInterval, type SignFlipTest, signFlipTest } from "./statistics.ts";
 import { type StepCounts, stepCounts } from "./step_counts.ts";
+import {
+  allValues,
+  type BeamSeries,
+  type SeedValues,
+  type VariantSeries,
+  variantSeries,
+} from "./variant_series.ts";
 import { orderedVariants } from "./variants.ts";
 
 /** A comparison in numbers. */
@@ -76,10 +75,22 @@ export interface BeamReport {
   readonly pruningRate: Estimate;
   /** The pruning rate less that of the baseline. */
   readonly pruningDifference?: Estimate;
+  /** Targets whose prefix is still held after some steps, of all targets. */
+  readonly survival: readonly Survival[];
   /** Counts by step, of all runs. */
   readonly steps: StepCounts;
   /** The outcomes, by seed. */
   readonly outcomes: readonly BeamOutcome[];
+}
+
+/** How many targets' prefixes a beam still holds after a step. */
+export interface Survival {
+  /** The step, from 1. */
+  readonly step: number;
+  /** The share of all targets. */
+  readonly value: Estimate;
+  /** The share less that of the baseline. */
+  readonly difference?: Estimate;
 }
 
 /** What a variant reaches in one metric. */
@@ -135,15 +146,11 @@ export function compareRuns(
     );
   }
   const { users } = runs[0].test;
-  const all = names.map((name): VariantSeries => {
-    const own = runs.filter(({ variant }) => variant === name)
-      .sort((a, b) => a.recipe.seed - b.recipe.seed);
-    return { name, runs: own, beams: seriesByBeam(own) };
-  });
+  const all = names.map((name) => variantSeries(name, runs));
   const given = baselines?.baselines ?? [];
   const references = given.flatMap(({ ranks }) => METRICS.map((metric) => gains(ranks, metric)));
   const flat = [
-    ...all.flatMap(({ beams }) => [...beams.values()].flatMap(({ series }) => series.flat())),
+    ...all.flatMap(allValues),
     ...references,
   ];
   const sums = new Map(resampledSums(flat, users, options).map((sum, i) => [flat[i], sum]));
@@ -168,39 +175,6 @@ export function compareRuns(
   };
 }
 
-/** A variant's outcomes as values by user. */
-interface VariantSeries {
-  readonly name: string;
-  readonly runs: readonly RunResult[];
-  readonly beams: ReadonlyMap<number, BeamSeries>;
-}
-
-/** Entry [i][s] is column i for seed s: for each metric the beam's gains and the exact ones, then the pruned and what they are of. */
-interface BeamSeries {
-  readonly outcomes: readonly BeamOutcome[];
-  readonly metrics: readonly Metric[];
-  readonly series: readonly (readonly UserValues[])[];
-}
-
-function seriesByBeam(runs: readonly RunResult[]): Map<number, BeamSeries> {
-  const beams = new Map<number, BeamSeries>();
-  for (const { beam } of runs[0].test.beams) {
-    const outcomes = runs.flatMap(({ test }) => test.beams.filter((o) => o.beam === beam));
-    if (outcomes.length < runs.length) continue;
-    const metrics = METRICS.filter(({ k }) => k <= beam);
-    const series = [
-      ...metrics.flatMap((metric) => [
-        outcomes.map(({ ranks }) => gains(ranks, metric)),
-        outcomes.map(({ exactRanks }) => gains(exactRanks, metric)),
-      ]),
-      outcomes.map(prunedTargets),
-      outcomes.map(inExactTop),
-    ];
-    beams.set(beam, { outcomes, metrics, series });
-  }
-  return beams;
-}
-
 function variantOf(
   { name, runs, beams }: VariantSeries,
   baseline: VariantSeries,
@@ -214,48 +188,52 @@ function variantOf(
   const common = commonSeeds(runs, baseline.runs);
   const own = indicesOf(runs, common);
   const theirs = indicesOf(baseline.runs, common);
-  const reports = [...beams].map(([beam, { outcomes, metrics, series }]): [number, BeamReport] => {
-    const sums = series.map((column): SeedSums => column.map(sumOf));
+  const sumsOf = (values: SeedValues, seeds: readonly number[]): Sums[] =>
+    seeds.map((s) => sumOf(values[s]));
+  const every = runs.map((_, s) => s);
+  const rate = (series: BeamSeries, seeds: readonly number[]): RateSums => ({
+    parts: sumsOf(series.pruned, seeds),
+    wholes: sumsOf(series.inTop, seeds),
+  });
+  const reports = [...beams].map(([beam, series]): [number, BeamReport] => {
     const other = isBaseline || common.length === 0 ? undefined : baseline.beams.get(beam);
-    const [parts, wholes] = sums.slice(-2);
-    const rate = { parts, wholes };
-    const difference = (column: number): Difference | undefined =>
-      other === undefined ? undefined : {
-        ...differenceOf(
-          own.map((s) => series[column][s]),
-          theirs.map((s) => other.series[column][s]),
-          users,
-          sumOf,
-        ),
-        common,
-      };
     return [beam, {
       beam,
-      metrics: new Map(metrics.map((metric, m) => [metric.name, {
-        value: meanEstimate(sums[2 * m], users),
-        exact: meanEstimate(sums[2 * m + 1], users),
-        difference: difference(2 * m),
-        overReferences: referencesOf(metric).map((reference) =>
-          differenceEstimate(sums[2 * m], sums[2 * m].map(() => reference), users)
+      metrics: new Map(series.metrics.map(({ metric, beam, exact }, m) => {
+        const sums = sumsOf(beam, every);
+        return [metric.name, {
+          value: meanEstimate(sums, users),
+          exact: meanEstimate(sumsOf(exact, every), users),
+          difference: other && {
+            ...differenceOf(
+              own.map((s) => beam[s]),
+              theirs.map((s) => other.metrics[m].beam[s]),
+              users,
+              sumOf,
+            ),
+            common,
+          },
+          overReferences: referencesOf(metric).map((reference) =>
+            differenceEstimate(sums, sums.map(() => reference), users)
+          ),
+        }];
+      })),
+      pruningRate: rateEstimate(rate(series, every)),
+      pruningDifference: other && rateDifference(rate(series, own), rate(other, theirs)),
+      survival: series.survival.map(({ step, held }, i) => ({
+        step,
+        value: meanEstimate(sumsOf(held, every), users),
+        difference: other && differenceEstimate(
+          sumsOf(held, own),
+          sumsOf(other.survival[i].held, theirs),
+          users,
         ),
-      }])),
-      pruningRate: rateEstimate(rate),
-      pruningDifference: other && rateDifference(
-        picked(rate, own),
-        picked(
-          { parts: other.series.at(-2)!.map(sumOf), wholes: other.series.at(-1)!.map(sumOf) },
-          theirs,
-        ),
-      ),
-      steps: stepCounts(outcomes),
-      outcomes,
+      })),
+      steps: stepCounts(series.outcomes),
+      outcomes: series.outcomes,
     }];
   });
   return { name, runs, beams: new Map(reports) };
-}
-
-function picked({ parts, wholes }: RateSums, seeds: readonly number[]): RateSums {
-  return { parts: seeds.map((s) => parts[s]), wholes: seeds.map((s) => wholes[s]) };
 }
 
 function differenceOf(

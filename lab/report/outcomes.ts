@@ -40,6 +40,11 @@ export function prunedTargets({ exactRanks, ranks }: BeamOutcome): UserValues {
   return valuesOf(exactRanks, (rank, user) => Number(rank >= 0 && ranks[user] < 0));
 }
 
+/** 1 for each target whose prefix the beam still holds after a step, from 1. */
+export function survivors({ lostAt }: BeamOutcome, step: number): UserValues {
+  return valuesOf(lostAt, (lost) => Number(lost === 0 || lost > step));
+}
+
 function valuesOf(
   given: readonly number[],
   value: (x: number, user: number) => number,

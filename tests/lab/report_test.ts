@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { ArgumentError } from "../../core/errors.ts";
 import type { RunResult } from "../../lab/compare/run_result.ts";
 import { compareRuns } from "../../lab/report/comparison.ts";
+import { survivors } from "../../lab/report/outcomes.ts";
 import { retrievalSection } from "../../lab/report/sections/retrieval.ts";
 import { spread } from "../../lab/report/plots/lines.ts";
 import { writeReport } from "../../lab/report/write_report.ts";
@@ -93,6 +94,14 @@ test("report: numbers by hand", () => {
   assert.equal(sft?.metrics.get("HR@10")?.difference, undefined);
   assert.deepEqual(sft?.steps.survival, [2 / 8, 2 / 8, 2 / 8, 2 / 8]);
   assert.deepEqual(sft?.steps.causes.violation, [2, 0, 0, 0]);
+  assert.deepEqual(msl?.survival.map(({ step }) => step), [1, 2, 3, 4]);
+  for (const { value, difference } of msl?.survival ?? []) {
+    near(value.value, 2 / 4);
+    near(difference?.value, 2 / 4 - 1 / 4);
+  }
+  const [late] = byHand("msl", 0, [0, -1, -1, -1], [0, 0, 0, 0]).test.beams;
+  const held = survivors({ ...late, lostAt: [0, 1, 2, 3] }, 2);
+  assert.deepEqual([[...held.users], [...held.values]], [[0, 3], [1, 1]]);
 });
 
 test("report: lists shorter than k have no HR@k, and the baseline is the one that was asked for", () => {

@@ -198,9 +198,8 @@ function violationFigure(comparison: Comparison): Figure {
 function stepTable({ variants, beams }: Comparison): Table {
   return {
     caption: "By step, counted over all runs: targets of the exact top B that were lost there; " +
-      "of all targets with a token there, the shares with a margin above 0 and with at most B siblings; " +
-      "of all targets, the share whose prefix is still held.",
-    head: ["variant", "B", "step", "pruned", "by a violation", "violated", "vacuous", "surviving"],
+      "of all targets with a token there, the shares with a margin above 0 and with at most B siblings.",
+    head: ["variant", "B", "step", "pruned", "by a violation", "violated", "vacuous"],
     rows: beams.flatMap((beam) =>
       reportsAt(variants, beam).flatMap(({ name, report: { steps } }) =>
         shownSteps(steps.reached.length).map((step) => {
@@ -210,7 +209,6 @@ function stepTable({ variants, beams }: Comparison): Table {
             count(steps.causes.violation[t]),
             share(steps.violated[t] / steps.reached[t], 3),
             share(steps.vacuous[t] / steps.reached[t], 3),
-            share(steps.survival[t], 3),
           ];
         })
       )
@@ -245,16 +243,18 @@ function survivalFigure(comparison: Comparison): Figure {
   };
 }
 
-function survivalTable({ variants, beams }: Comparison): Table {
-  const shown = shownSteps(variants[0].runs[0].test.beams[0].reached.length);
+function survivalTable({ variants, beams, baseline }: Comparison): Table {
   return {
-    caption: "The share of targets whose prefix the beam still holds after each step.",
-    head: ["variant", "B", ...shown.map((step) => `after ${step}`)],
+    caption:
+      "The share of targets whose prefix the beam still holds after a step, with 95 % intervals over users and seeds.",
+    head: ["variant", "B", "step", "surviving", `less ${baseline.name}`],
     rows: beams.flatMap((beam) =>
-      reportsAt(variants, beam).map(({ name, report: { steps } }) => [
-        ...[name, `${beam}`],
-        ...shown.map((step) => share(steps.survival[step - 1], 3)),
-      ])
+      reportsAt(variants, beam).flatMap(({ name, report: { survival } }) =>
+        survival.map(({ step, value, difference }) => [
+          ...[name, `${beam}`, `${step}`, withInterval(value, 3)],
+          difference === undefined ? "" : signedInterval(difference, 3),
+        ])
+      )
     ),
   };
 }
