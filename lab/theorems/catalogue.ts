@@ -11,6 +11,7 @@ import type { Proposition, Refutation } from "./proposition.ts";
 import { R1, R10, R11, R2, R3, R4, R5, R6, R8, R9 } from "./refutations.ts";
 import { type FloatPair, type Perturbed, R7, T11 } from "./stability.ts";
 import { S1, S2, S3, S4, S5, S6 } from "./surrogates.ts";
+import { T13, T14 } from "./tails.ts";
 import type { TokenBatch } from "./token_batch.ts";
 import { drawWorld, type World } from "./world.ts";
 
@@ -21,7 +22,15 @@ export const searchTheorems: readonly Proposition<World>[] = [
 ];
 
 /** What is checked in worlds of exact probabilities. */
-export const exactTheorems: readonly Proposition<World>[] = [...searchTheorems, T12, S7, S8, D1]
+export const exactTheorems: readonly Proposition<World>[] = [
+  ...searchTheorems,
+  T12,
+  T13,
+  T14,
+  S7,
+  S8,
+  D1,
+]
   .map((theorem) => ({ ...theorem, draw: drawWorld }));
 
 /** What is checked on logits in error. */

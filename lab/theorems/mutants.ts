@@ -15,6 +15,7 @@ import type { Proposition, Tally } from "./proposition.ts";
 import { type ExactSearch, exactSearch, type Rules } from "./search.ts";
 import { beamsOf, errorOf, marginsOf, type Perturbed, scoresOf, T11 } from "./stability.ts";
 import { convexForm, likelihood, paperForm, releasedForm } from "./surrogates.ts";
+import { bestBelow, exactBeams, isClearlyAmongBest, T13 } from "./tails.ts";
 import type { TokenBatch } from "./token_batch.ts";
 import { prefixOf, returned, type World } from "./world.ts";
 
@@ -187,6 +188,17 @@ export const exactMutants: readonly Mutant<World>[] = [
       tally.expect(pi[y] * BigInt(beam + 2) <= one, () => named(world, y));
     }
   }),
+  wrongWording("T13 looks at rivals of the first step only", T13, (world, tally) => {
+    const { pi, search: [{ pool }] } = world;
+    const best = bestBelow(world);
+    for (const y of world.leaves) {
+      const own = pi[prefixOf(world, y, 1)];
+      const kept = pool.every((v) => pi[v] < own || best[v] >= pi[y]);
+      if (!kept || !isClearlyAmongBest(world, y)) continue;
+      tally.expect(returned(world).includes(y), () => named(world, y));
+    }
+  }),
+  { name: "T14 at temperature 1", caughtBy: exactBeams(({ pi }) => pi) },
   wrongWording("S7 with B + 2 for B + 1", S7, (world, tally) => {
     const { pi, one, beam } = world;
     forPrefixes(world, (y, t, node) => {

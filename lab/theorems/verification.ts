@@ -47,7 +47,7 @@ export interface VerificationOptions {
 export interface VerificationReport {
   /** Where the generators started. */
   readonly seed: number;
-  /** T1 to T12, S1 to S8, D1. */
+  /** T1 to T14, S1 to S8, D1. */
   readonly theorems: readonly Outcome[];
   /** R1 and on. */
   readonly refutations: readonly Found[];
