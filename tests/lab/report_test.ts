@@ -8,6 +8,7 @@ import type { RunResult } from "../../lab/compare/run_result.ts";
 import { compareRuns } from "../../lab/report/comparison.ts";
 import { survivors } from "../../lab/report/outcomes.ts";
 import { retrievalSection } from "../../lab/report/sections/retrieval.ts";
+import { shownVariants } from "../../lab/report/variants.ts";
 import { spread } from "../../lab/report/plots/lines.ts";
 import { writeReport } from "../../lab/report/write_report.ts";
 import { fixtureBaselines, fixtureRun, fixtureRuns } from "./report_fixture.ts";
@@ -203,6 +204,29 @@ test("report: one run alone, without validation, baselines or verification", asy
   const { markdown } = await written([{ ...run, verification: undefined }], 30, false);
   assert.match(markdown, /^msl, trained with 1 seed, was judged on 30 users/m);
   assert.match(markdown, /no validation cases/);
+});
+
+test("report: variants may be searched with different widths", { timeout }, async () => {
+  const narrow = (run: RunResult): RunResult => ({
+    ...run,
+    judging: { ...run.judging, beams: [10] },
+    test: { ...run.test, beams: run.test.beams.filter(({ beam }) => beam === 10) },
+  });
+  const runs = fixtureRuns(30, 1);
+  for (const wide of ["sft", "bear-convex"]) {
+    const some = runs.map((run) => run.variant === wide ? run : narrow(run));
+    const { markdown } = await written(some, 30);
+    assert.match(markdown, new RegExp(`^\\| ${wide} +\\| +20 \\|`, "m"));
+    assert.doesNotMatch(markdown, /^\| msl +\| +20 \|/m);
+  }
+  const many = Array.from({ length: 12 }, (_, i) => ({
+    ...fixtureRun({ loss: "bear", seed: 0, users: 30 }),
+    variant: `bear number ${i}`,
+  }));
+  const wide = shownVariants(compareRuns(many, undefined, { resamples: 2 }).variants);
+  const left = many.find(({ variant }) => !wide.some(({ name }) => name === variant))?.variant;
+  assert.ok(left !== undefined, "a variant must be left out of figures, or nothing is tested");
+  await written(many.map((run) => run.variant === left ? run : narrow(run)), 30);
 });
 
 test("report: nothing retrieved, nothing in the exact top B, no margins", async () => {

@@ -59,6 +59,11 @@ function reportsAt(
   });
 }
 
+/** The widths that some of the variants were searched with. */
+function shownBeams(shown: readonly Variant[], beams: readonly number[]): number[] {
+  return beams.filter((beam) => reportsAt(shown, beam).length > 0);
+}
+
 /** Steps in at most five groups: the first ones alone, the others together. */
 export function stepGroups(steps: number): { readonly name: string; readonly steps: number[] }[] {
   const all = Array.from({ length: steps }, (_, t) => t);
@@ -164,7 +169,7 @@ function violationFigure(comparison: Comparison): Figure {
       "Lines: of all targets with a token at that step, the share whose margin is above 0. Pale bars: the share with at most B siblings, " +
       "where no margin can be above 0.",
     alt: "Lines of the share of violated steps over bars of the share of vacuous ones",
-    panels: beams.map((beam) => {
+    panels: shownBeams(shown, beams).map((beam) => {
       const lines = reportsAt(shown, beam).map(({ name, report }): Line => ({
         label: name,
         points: violatedAt(report.steps),
@@ -233,7 +238,7 @@ function survivalFigure(comparison: Comparison): Figure {
       "The share of all targets, ranked high or not, whose prefix the beam still holds after each step. " +
       "The scale is logarithmic: equal distances are equal ratios.",
     alt: "Survival curves by step",
-    panels: beams.map((beam) =>
+    panels: shownBeams(shown, beams).map((beam) =>
       linePanel(linesAt(beam), {
         ...{ title: `B = ${beam}`, xUnit: "step", yUnit: "share of targets surviving" },
         ...{ domain: logDomain(linesAt(beam)), whole: true, log: true },

@@ -224,10 +224,10 @@ function differenceRow(
 function differences(comparison: Comparison): Figure {
   const { baseline } = comparison;
   const all = differencesOf(comparison);
-  const chosen = panelsOf(comparison);
-  const drawn = chosen.map(({ metric, beam }) =>
-    all.filter((found) => found.metric === metric && found.beam === beam)
-  );
+  const here = ({ metric, beam }: { readonly metric: string; readonly beam: number }) =>
+    all.filter((found) => found.metric === metric && found.beam === beam);
+  const chosen = panelsOf(comparison).filter((panel) => here(panel).length > 0);
+  const drawn = chosen.map(here);
   const sure = drawn.flat().filter(({ difference }) => excludesZero(difference.both));
   return {
     title: `Of the ${drawn.flat().length} differences to ${baseline.name} below, ${
