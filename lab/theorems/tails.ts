@@ -77,7 +77,7 @@ export const exactBeams = (scores: (world: World) => readonly bigint[]): Proposi
   statement:
     "scores in which the best child of a node has its parent's score: beam search of every width returns the exact top B, in order",
   hypothesis:
-    "A path scores the sum of log q(y_t) - log max q over siblings, as in the limit of temperature 0. One instance a world.",
+    "A path scores the sum of log q(y_t) - log max q over siblings: the limit of temperature 0, over children. One instance a world.",
   proof:
     "Every prefix leads to an item of its own score, at least that of any item below the prefixes that come after it: T13, and " +
     "ties keep the order of their prefixes.",
