@@ -34,6 +34,12 @@ export {
   parseGridOptions,
 } from "./lab/compare/compare_options.ts";
 export type { GridOptions, GridRun, Setting, Shard } from "./lab/compare/grid.ts";
+export {
+  judgeAgain,
+  type JudgedAgain,
+  type JudgeObserver,
+  type JudgeOptions,
+} from "./lab/compare/judge_again.ts";
 export * from "./lab/compare/ranking.ts";
 export * from "./lab/compare/run_result.ts";
 export * from "./lab/evaluate.ts";

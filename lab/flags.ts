@@ -180,6 +180,24 @@ export function real(
   };
 }
 
+/** Several values with commas between them, none twice. `fail` is told what a value or the list must be. */
+export function readList<T>(
+  given: string,
+  fail: Fail,
+  read: (part: string, fail: Fail) => T,
+): readonly T[] {
+  const values = given.split(",").map((part) => read(part.trim(), fail));
+  return new Set(values).size === values.length ? values : fail("a list without repetition");
+}
+
+/** What was typed to run a task, as a shell takes it. */
+export function commandOf(task: string, args: readonly string[]): string {
+  const quoted = args.map((arg) =>
+    /^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", `'\\''`)}'`
+  );
+  return ["npx deno task", task, ...quoted].join(" ");
+}
+
 /** The key of each option by its name on the command line: `kv-heads` is `kvHeads`. */
 function keysOf<O>(flags: Flags<O>): ReadonlyMap<string, keyof O & string> {
   return new Map(

@@ -145,7 +145,9 @@ async function finish(
   const { parameters, steps, training, tokensPerSecond, test, judgingSeconds } =
     await trainAndJudge(recipe, loss, setting, folder, name);
   const before = await untrainedPaths(
-    ...[device, dataset, trie, recipe, beams] as const,
+    ...[device, dataset, trie, recipe] as const,
+    { normalization: loss.normalization, tau: recipe.tau },
+    beams,
     (done, total) => observer.untrained?.(name, done, total),
   );
   const result: RunResult = {

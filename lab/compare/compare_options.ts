@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  commandOf,
   type Fail,
   type Flag,
   flagHelp,
@@ -11,6 +12,7 @@ import {
   givenFlags,
   integer,
   parseFlags,
+  readList,
   refuse,
   text,
 } from "../flags.ts";
@@ -73,10 +75,7 @@ function list(flag: Flag<number>): Flag<readonly number[]> {
     default: [flag.default],
     shown: `${flag.default}`,
     help: flag.help,
-    read(given, fail): readonly number[] {
-      const values = given.split(",").map((part) => flag.read(part.trim(), fail));
-      return new Set(values).size === values.length ? values : fail("a list without repetition");
-    },
+    read: (given, fail) => readList(given, fail, flag.read),
   };
 }
 
@@ -183,14 +182,9 @@ export function parseGridOptions(
   return {
     ...{ options, losses, seeds, over: { beam, xi, lambda, tau }, out: out ?? "", shard },
     ...{ baseline, verifyUsers },
-    command: ["npx deno task", command, ...args.map(quoted)].join(" "),
+    command: commandOf(command, args),
     help: rest.help,
   };
-}
-
-/** An argument as a shell takes it. */
-function quoted(arg: string): string {
-  return /^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", `'\\''`)}'`;
 }
 
 /** The help of compare.ts or sweep.ts. */

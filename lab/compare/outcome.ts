@@ -8,12 +8,11 @@ import type { DeviceTrie } from "../../models/decode/trie.ts";
 import { margins } from "../../models/decode/pruning.ts";
 import { type Dataset, evaluationCases } from "../data/dataset.ts";
 import type { Evaluation } from "../evaluate.ts";
-import { normalizationOf } from "../loss_module.ts";
 import type { Recipe } from "../recipe.ts";
 import { TeacherForcing } from "../teacher_forcing.ts";
 import { openTrained } from "../trained.ts";
 import type { BeamVerdict, Verdict } from "../verdicts.ts";
-import type { BeamOutcome, Histogram, TestResult } from "./run_result.ts";
+import type { BeamOutcome, Histogram, SearchSetting, TestResult } from "./run_result.ts";
 
 /** Bins of a histogram of margins, half a nat each, and where the first begins. A bin holds its upper end: 0 is no violation. */
 const [BINS, WIDTH, FIRST] = [48, 0.5, -12];
@@ -110,28 +109,28 @@ function histograms(paths: Paths, steps: number): Histogram[] {
   });
 }
 
-/** By beam, the paths of the first test targets as the recipe's model sees them before it is trained. */
+/** By beam, the paths of the first test targets as a search by the recipe's model sees them before it is trained. */
 export async function untrainedPaths(
   device: Device,
   dataset: Dataset,
   trie: DeviceTrie,
   recipe: Recipe,
+  search: SearchSetting,
   beams: readonly number[],
-  onProgress: (done: number, total: number) => void,
+  onProgress?: (done: number, total: number) => void,
 ): Promise<Paths[]> {
   using _scope = device.arena();
   const { model, params, weights } = await openTrained(device, dataset, recipe);
-  const options = { normalization: normalizationOf(recipe), tau: recipe.tau };
-  using forcing = new TeacherForcing(device, model, weights(params), trie, options);
+  using forcing = new TeacherForcing(device, model, weights(params), trie, search);
   const cases = evaluationCases(dataset, "test", recipe.history, UNTRAINED_USERS);
   const leaves = cases.map(({ target }) => trie.trie.leafOf[target]);
   const histories = cases.map(({ history }) => dataset.prompt(history));
   const said = await forcing.logits(
     histories,
     leaves,
-    (done) => onProgress(done, leaves.length),
+    (done) => onProgress?.(done, leaves.length),
   );
   return beams.map((beam) =>
-    leaves.map((leaf, u) => margins(trie.trie, leaf, said[u], { ...options, beam }))
+    leaves.map((leaf, u) => margins(trie.trie, leaf, said[u], { ...search, beam }))
   );
 }

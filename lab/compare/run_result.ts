@@ -4,6 +4,7 @@
  * @module
  */
 import type { PruningCause } from "../../models/decode/pruning.ts";
+import type { Normalization } from "../../ops/trie_log_prob.ts";
 import type { ValidationPoint } from "../checkpoint.ts";
 import type { TheoremCounts } from "../judge.ts";
 import type { GradientWeight } from "../loss_probe.ts";
@@ -53,14 +54,32 @@ export interface RunResult {
   }[];
   /** Validation after epochs, from 1; none where the data have no validation cases. */
   readonly validation: readonly ValidationPoint[];
-  /** How the test cases were searched: widths of the beam, and whether the history was taken out of the catalogue. */
-  readonly judging: { readonly beams: readonly number[]; readonly excludeHistory: boolean };
+  /** How the test cases were searched. */
+  readonly judging: Judging;
   /** The verdict on the test cases. */
   readonly test: TestResult;
   /** How a loss out of a module weighs tokens by their margins: a report does not run modules. */
   readonly gradient?: readonly GradientWeight[];
   /** What `verify` counts on the first users, where it was asked. */
   readonly verification?: { readonly users: number; readonly counts: TheoremCounts };
+}
+
+/** What a search makes probabilities of logits by. */
+export interface SearchSetting {
+  /** What they are over. */
+  readonly normalization: Normalization;
+  /** The temperature. */
+  readonly tau: number;
+}
+
+/** How test cases were searched. */
+export interface Judging {
+  /** Widths of the beam, ascending. */
+  readonly beams: readonly number[];
+  /** Whether the history was taken out of the catalogue. */
+  readonly excludeHistory: boolean;
+  /** The search, where it is not the one that the model was trained for: the run is then another one's model, judged again. */
+  readonly search?: SearchSetting;
 }
 
 /** The verdict on all test cases, in the data set's order. */

@@ -54,7 +54,12 @@ export function readResults(folders: readonly string[]): Results {
   return { runs, baselines, unfinished };
 }
 
-function readRuns(folder: string): SourcedRun[] {
+/**
+ * The finished runs in a folder, and where each is.
+ *
+ * @throws {DataError} if there are none, or one is malformed.
+ */
+export function readRuns(folder: string): SourcedRun[] {
   const runs = foldersIn(folder)
     .filter((source) => isPresent(join(source, RESULT)))
     .map((source): SourcedRun => ({ source, run: readRun(source) }));

@@ -13,12 +13,18 @@ import { pruningSection } from "./sections/pruning.ts";
 import { retrievalSection } from "./sections/retrieval.ts";
 import { readingSection, summarySection } from "./sections/summary.ts";
 import { trainingSection } from "./sections/training.ts";
+import { trainedVariants } from "./variants.ts";
 
 /** The report on a comparison. */
 export async function reportOf(comparison: Comparison): Promise<Report> {
   const { baseline: { runs: [run] }, variants, users } = comparison;
   const runs = variants.reduce((sum, { runs }) => sum + runs.length, 0);
   const { device, layers, dim } = run.recipe;
+  const ofTraining = trainedVariants(variants).length === 0 ? [] : [
+    await trainingSection(comparison),
+    gridSection(comparison),
+    costSection(comparison),
+  ];
   return {
     title: `Losses compared on ${run.data.name}`,
     subtitle: [
@@ -31,9 +37,7 @@ export async function reportOf(comparison: Comparison): Promise<Report> {
       retrievalSection(comparison),
       pruningSection(comparison),
       certificateSection(comparison),
-      await trainingSection(comparison),
-      gridSection(comparison),
-      costSection(comparison),
+      ...ofTraining,
       recipeSection(comparison),
     ],
   };

@@ -86,7 +86,14 @@ export const runResult = v.object({
   validation: v.array(
     v.object({ epoch: positive, hr: finite, ndcg: finite, seconds: notNegative }),
   ),
-  judging: v.object({ beams: v.array(positive), excludeHistory: v.boolean() }),
+  judging: v.object({
+    beams: v.array(positive),
+    excludeHistory: v.boolean(),
+    search: v.optional(v.object({
+      normalization: v.picklist(["children", "vocabulary"]),
+      tau: v.pipe(finite, v.gtValue(0, "it must be above 0")),
+    })),
+  }),
   test: v.object({
     users: positive,
     absent: count,

@@ -25,6 +25,11 @@ export function orderedVariants(runs: readonly RunResult[], baseline = USUAL_BAS
   );
 }
 
+/** The variants that were trained: not those that are another one's models under another search. */
+export function trainedVariants(variants: readonly Variant[]): readonly Variant[] {
+  return variants.filter(({ runs: [run] }) => run.judging.search === undefined);
+}
+
 /** The variants that line figures show: all of a few, else the baseline and those that do best in validation. */
 export function shownVariants(variants: readonly Variant[]): readonly Variant[] {
   const [baseline, ...others] = variants;

@@ -4,12 +4,14 @@
  * @module
  */
 import { mean as meanOf, sampleStandardDeviation } from "simple-statistics";
+import type { SearchSetting } from "../../compare/run_result.ts";
 import { OWN } from "../comparable.ts";
 import type { Comparison, Variant } from "../comparison.ts";
 import { type Block, type Figure, type Section, type Table, text } from "../document.ts";
 import { count, number, share } from "../format.ts";
 import { dotPanel, type DotRow } from "../plots/dots.ts";
 import { domainOf } from "../plots/style.ts";
+import { trainedVariants } from "../variants.ts";
 
 /** The section on cost. */
 export function costSection(comparison: Comparison): Section {
@@ -58,12 +60,8 @@ function perStep({ runs }: Variant): number[] {
   return runs.map(({ seconds, steps }) => 1000 * seconds.training / steps);
 }
 
-/** How many times as long as the baseline a step takes. */
-export function relativeCost(variant: Variant, baseline: Variant): number {
-  return mean(perStep(variant)) / mean(perStep(baseline));
-}
-
-function costFigure({ variants, baseline }: Comparison): Figure {
+function costFigure({ variants: all, baseline }: Comparison): Figure {
+  const variants = trainedVariants(all);
   const base = mean(perStep(baseline));
   const rows = variants.map((variant): DotRow => {
     const times = perStep(variant).map((time) => time / base);
@@ -149,15 +147,24 @@ function plain(value: unknown): string {
 function variantTable({ variants }: Comparison): Table {
   const recipes = variants.map(({ runs: [{ recipe }] }) => recipe);
   const fields = OWN.filter((field) => recipes.some((recipe) => recipe[field] !== undefined));
+  const searches = variants.map(({ runs: [{ judging }] }) => judging.search);
+  const isOther = searches.some((search) => search !== undefined);
   return {
     caption: "What is the variants' own. A loss takes of these what it knows.",
-    head: ["variant", ...fields, "seeds"],
+    head: ["variant", ...fields, ...isOther ? ["searched"] : [], "seeds"],
     rows: variants.map(({ name, runs }, i) => [
       name,
       ...fields.map((field) => plain(recipes[i][field] ?? "")),
+      ...isOther ? [searchOf(searches[i])] : [],
       runs.map(({ recipe }) => recipe.seed).join(" "),
     ]),
   };
+}
+
+/** How a model was searched, where that is not as it was trained for. */
+function searchOf(search: SearchSetting | undefined): string {
+  if (search === undefined) return "as trained";
+  return `over ${search.normalization}, tau ${search.tau}`;
 }
 
 function runTable({ variants }: Comparison): Table {

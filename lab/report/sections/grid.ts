@@ -9,10 +9,11 @@ import { type Figure, type Panel, type Section, text } from "../document.ts";
 import { share } from "../format.ts";
 import { METRICS } from "../outcomes.ts";
 import { type Cell, heatPanel } from "../plots/stacks.ts";
+import { trainedVariants } from "../variants.ts";
 
 /** The section on widths. */
 export function gridSection(comparison: Comparison): Section {
-  const groups = groupsOf(comparison.variants);
+  const groups = groupsOf(trainedVariants(comparison.variants));
   return {
     title: "The beam in training and the beam in search",
     blocks: groups.length === 0

@@ -79,7 +79,13 @@ function made({ variants, users, baseline }: Comparison): string {
     : `${counted(variants.length, "variant")}${shown}, each trained with ${times}, were`;
   const beside = variants.length === 1 ? "" : ` The baseline is ${baseline.name}.`;
   const sizes = `${count(data.items)} items; models of ${count(parameters)} parameters`;
-  return `${trained} judged on ${count(users)} users of ${data.name} (${sizes}).${beside}`;
+  const again = variants.filter(({ runs: [{ judging }] }) => judging.search !== undefined);
+  const other = again.length === 0
+    ? ""
+    : ` Nothing was trained for ${
+      namedOrCounted(again.map(({ name }) => name), "variant")
+    }: these are models under another search than the one that they were trained for.`;
+  return `${trained} judged on ${count(users)} users of ${data.name} (${sizes}).${beside}${other}`;
 }
 
 /** The main metric, or the longest NDCG that the main width has. */

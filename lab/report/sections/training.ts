@@ -18,7 +18,7 @@ import {
   type Marked,
   type Point,
 } from "../plots/lines.ts";
-import { shownVariants, validated } from "../variants.ts";
+import { shownVariants, trainedVariants, validated } from "../variants.ts";
 
 /** Points of a training curve that are drawn. */
 const MOST_POINTS = 60;
@@ -28,7 +28,7 @@ const MOST_LINEAR = 4;
 
 /** The section on training. */
 export async function trainingSection(comparison: Comparison): Promise<Section> {
-  const { variants } = comparison;
+  const variants = trainedVariants(comparison.variants);
   const shown = shownVariants(variants);
   const validation = variants.some(({ runs }) => runs.some((run) => run.validation.length > 0))
     ? [validationFigure(variants, shown)]

@@ -1,0 +1,64 @@
+// deno-lint-ignore-file no-console -- prints progress and where the report is
+/**
+ * Judges models of finished runs under other searches: `deno task judge --help` lists the options.
+ *
+ * @module
+ */
+import process from "node:process";
+import { UsageError } from "../../core/errors.ts";
+import { judgeAgain, planJudging } from "../compare/judge_again.ts";
+import { createProgress, type Progress } from "../progress.ts";
+import { readBaselines } from "../report/read_results.ts";
+import { writeReport } from "../report/write_report.ts";
+import { fail } from "./fail.ts";
+import { JUDGE_HELP, parseJudgeOptions } from "./judge_options.ts";
+
+let bar: Progress | undefined;
+
+/** Shows how far a stage is, on the standard error. */
+function show(stage: string, done: number, total: number): void {
+  bar ??= createProgress({ label: stage, total });
+  bar.update(done, {});
+  if (done === total) bar = void bar.finish(`${stage}: ${total}`);
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const options = parseJudgeOptions(args);
+  const { runs: folder, out, baseline, help } = options;
+  if (help) return console.log(JUDGE_HELP);
+  const { trained: runsThere, tasks } = planJudging(options);
+  const names = [
+    ...runsThere.map(({ run }) => run.variant),
+    ...tasks.map(({ variant }) => variant),
+  ];
+  if (baseline !== undefined && !names.includes(baseline)) {
+    const there = [...new Set(names)].join(", ");
+    throw new UsageError(`Cannot use --baseline: it must be one of ${there}, got ${baseline}`);
+  }
+  let place = ""; // of the search among all
+  const { trained, judged } = await judgeAgain(options, {
+    preparing: show,
+    judging(name, index, count, isFinished): void {
+      place = `${index + 1}/${count}`;
+      if (isFinished) console.error(`${place} ${name}: finished before`);
+    },
+    evaluating: (name, done, total) => show(`${place} judge ${name}`, done, total),
+  });
+  const { markdown, page } = await writeReport(
+    [...trained, ...judged],
+    readBaselines(folder),
+    out,
+    {
+      baseline,
+      onProgress: show,
+    },
+  );
+  console.log(`${markdown}\n${page}`);
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  bar?.finish("stopped");
+  fail(error);
+}
