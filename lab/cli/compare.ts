@@ -11,7 +11,7 @@ import { runGrid } from "./grid.ts";
 
 await runGrid("compare", process.argv.slice(2), async (_, { out, shard, baseline }, show) => {
   if (shard !== undefined && shard.count > 1) {
-    console.error(`When all shards are done: deno task report ${out}`);
+    console.error(`When all shards are done: npx deno task report ${out}`);
     return;
   }
   const { runs, baselines } = readResults([out]); // those of earlier comparisons there, too

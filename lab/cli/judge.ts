@@ -42,6 +42,7 @@ async function main(args: readonly string[]): Promise<void> {
       place = `${index + 1}/${count}`;
       if (isFinished) console.error(`${place} ${name}: finished before`);
     },
+    untrained: (name, done, total) => show(`${place} untrained ${name}`, done, total),
     evaluating: (name, done, total) => show(`${place} judge ${name}`, done, total),
   });
   const { markdown, page } = await writeReport(

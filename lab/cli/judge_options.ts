@@ -68,9 +68,9 @@ const FLAGS: Flags<JudgeFlags> = {
     "what they were trained on: synthetic, or the folder of a data set",
   ),
   variants: list("all", "only these, by their names in reports", (part) => part),
-  tau: list("that of training", "temperatures of the search, such as 0.5,2", positive(1, "").read),
+  tau: list("as in training", "temperatures of the search, such as 0.5,2", positive(1, "").read),
   over: list(
-    "what training has them over",
+    "as in training",
     "what the probabilities of the search are over: children, vocabulary",
     (part, fail) =>
       NORMALIZATIONS.find((one) => one === part) ?? fail(`a list of ${NORMALIZATIONS.join(", ")}`),
@@ -95,7 +95,7 @@ const FLAGS: Flags<JudgeFlags> = {
 /** The help. */
 export const JUDGE_HELP = flagHelp(
   "Judges the models of finished runs under other searches, with nothing trained, and writes report.md and report.html.",
-  "deno task judge --runs FOLDER --out FOLDER (--tau LIST | --over LIST) [options]",
+  "npx deno task judge --runs FOLDER --out FOLDER (--tau LIST | --over LIST) [options]",
   FLAGS,
 );
 

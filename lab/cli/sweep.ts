@@ -10,6 +10,6 @@ import { runGrid } from "./grid.ts";
 
 await runGrid("sweep", process.argv.slice(2), ({ results }, { out }) => {
   console.log(renderRanking(rankByValidation(results)));
-  console.error(`Figures and test results: deno task report ${out}`);
+  console.error(`Figures and test results: npx deno task report ${out}`);
   return Promise.resolve();
 });

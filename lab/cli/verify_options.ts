@@ -30,8 +30,8 @@ export const VERIFY_HELP =
   `Verifies every theorem, refutation, surrogate and mutant of docs/theory.md on random catalogues, and the
 search of every device against exact beams; or, with --checkpoint, the theorems on a trained model.
 
-  deno task verify [--cases N] [--seed S] [--json]
-  deno task verify --checkpoint FOLDER [--data DATA] [--beam N] [--limit-users N] [--json]
+  npx deno task verify [--cases N] [--seed S] [--json]
+  npx deno task verify --checkpoint FOLDER [--data DATA] [--beam N] [--limit-users N] [--json]
 
   --cases N            worlds a theorem (20000)
   --seed S             where the generators start (1)

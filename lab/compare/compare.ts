@@ -146,8 +146,7 @@ async function finish(
     await trainAndJudge(recipe, loss, setting, folder, name);
   const before = await untrainedPaths(
     ...[device, dataset, trie, recipe] as const,
-    { normalization: loss.normalization, tau: recipe.tau },
-    beams,
+    ...[{ normalization: loss.normalization, tau: recipe.tau }, beams] as const,
     (done, total) => observer.untrained?.(name, done, total),
   );
   const result: RunResult = {

@@ -51,6 +51,8 @@ export interface JudgeObserver {
   preparing?(what: string, done: number, total: number): void;
   /** A run is judged under a search, or is skipped because that was done before. */
   judging?(name: string, index: number, count: number, isFinished: boolean): void;
+  /** A model as it was before training looks at users, for its margins. */
+  untrained?(name: string, done: number, total: number): void;
   /** Users are judged. */
   evaluating?(name: string, done: number, total: number): void;
 }
@@ -129,9 +131,9 @@ export async function judgeAgain(
   const { data, out } = options;
   const { trained, tasks } = planJudging(options);
   const finished = tasks.map((task) => readFinished(join(out, task.name), task));
+  const { dataset } = await readSavedRun(tasks[0].source, data, observer.preparing); // that of all
   makeFolder(out);
   const judged: RunResult[] = [];
-  let dataset: Dataset | undefined; // that of all runs
   for (const [i, task] of tasks.entries()) {
     const before = finished[i];
     observer.judging?.(task.name, i, tasks.length, before !== undefined);
@@ -139,7 +141,6 @@ export async function judgeAgain(
       judged.push(before);
       continue;
     }
-    dataset ??= (await readSavedRun(task.source, data, observer.preparing)).dataset;
     const result = await judge(task, dataset, options, observer);
     const folder = join(out, task.name);
     makeFolder(folder);
@@ -196,14 +197,17 @@ async function judge(
   { source, run, name, variant, search, judging }: JudgeTask,
   dataset: Dataset,
   { device: choice, threads, command }: JudgeOptions,
-  { evaluating }: JudgeObserver,
+  { evaluating, untrained }: JudgeObserver,
 ): Promise<RunResult> {
   const { recipe } = run;
   const { beams, excludeHistory } = judging;
   const device = await openDevice(choice, threads);
   using model = await openModel(device, source, dataset, search);
   const { decoder, forcing, trie } = model;
-  const before = await untrainedPaths(device, dataset, trie, recipe, search, beams);
+  const before = await untrainedPaths(
+    ...[device, dataset, trie, recipe, search, beams] as const,
+    (done, total) => untrained?.(name, done, total),
+  );
   const began = performance.now();
   const test = await evaluate({
     ...{ decoder, trie, dataset, split: "test", beams, excludeHistory, ks: KS, ...search },

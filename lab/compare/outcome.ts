@@ -117,7 +117,7 @@ export async function untrainedPaths(
   recipe: Recipe,
   search: SearchSetting,
   beams: readonly number[],
-  onProgress?: (done: number, total: number) => void,
+  onProgress: (done: number, total: number) => void,
 ): Promise<Paths[]> {
   using _scope = device.arena();
   const { model, params, weights } = await openTrained(device, dataset, recipe);
@@ -128,7 +128,7 @@ export async function untrainedPaths(
   const said = await forcing.logits(
     histories,
     leaves,
-    (done) => onProgress?.(done, leaves.length),
+    (done) => onProgress(done, leaves.length),
   );
   return beams.map((beam) =>
     leaves.map((leaf, u) => margins(trie.trie, leaf, said[u], { ...search, beam }))
