@@ -2,8 +2,8 @@
 
 import { CACHED_SCRATCH } from "./cached_attention";
 import { GEMM_SCRATCH } from "./gemm";
+import { SELECT_SCRATCH } from "./select_largest";
 import { TILE_SCRATCH } from "./tile";
-import { TRIE_SCRATCH } from "./trie_log_prob";
 
 export { gemm } from "./gemm";
 export { attentionForward } from "./attention";
@@ -18,5 +18,5 @@ export { vocabularyBackward, vocabularyForward } from "./vocabulary_log_prob";
 
 /** The most scratch memory that any function needs, in bytes. */
 export function scratchBytes(): usize {
-  return max(max(GEMM_SCRATCH, TILE_SCRATCH), TRIE_SCRATCH);
+  return max(max(GEMM_SCRATCH, TILE_SCRATCH), SELECT_SCRATCH);
 }
