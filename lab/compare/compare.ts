@@ -200,8 +200,20 @@ function baselinesOf(dataset: Dataset, options: Options): BaselineResults {
   return {
     version: 1,
     digest: digestOf(dataset),
+    ...usersOf(dataset),
     baselines: baselines.map(({ name, ranks }) => ({ name, ranks })),
   };
+}
+
+/** Each test case's user, where some have several cases. */
+function usersOf({ test }: Dataset): Pick<BaselineResults, "userOf"> {
+  const numbers = new Map<string, number>();
+  const userOf = test.map(({ id, user = id }) => {
+    const number = numbers.get(user) ?? numbers.size;
+    numbers.set(user, number);
+    return number;
+  });
+  return numbers.size === test.length ? {} : { userOf };
 }
 
 /**

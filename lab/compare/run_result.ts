@@ -134,6 +134,8 @@ export interface BaselineResults {
   readonly version: 1;
   /** That of the runs' recipes. */
   readonly digest: string;
+  /** Each case's user, from 0 in the order of their first cases; absent where every user has one case. */
+  readonly userOf?: readonly number[];
   /** By name, the place of each user's target among the first 10, from 0, or -1. */
   readonly baselines: readonly { readonly name: string; readonly ranks: readonly number[] }[];
 }

@@ -23,6 +23,8 @@ export interface TrainingSequence {
 export interface EvaluationCase {
   /** The user's or the row's id, for people. */
   readonly id: string;
+  /** The user's, where a user may have several cases. */
+  readonly user?: string;
   /** The items before the target, oldest first; at least one. */
   readonly history: readonly number[];
   /** The item to be predicted. */
@@ -134,10 +136,9 @@ export function evaluationCases(
   historyLength: number,
   limit: number = Infinity,
 ): EvaluationCase[] {
-  return dataset[split].slice(0, limit).map(({ id, history, target }) => ({
-    id,
-    history: history.slice(Math.max(0, history.length - historyLength)),
-    target,
+  return dataset[split].slice(0, limit).map((whole) => ({
+    ...whole,
+    history: whole.history.slice(Math.max(0, whole.history.length - historyLength)),
   }));
 }
 

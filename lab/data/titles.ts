@@ -169,7 +169,7 @@ class Catalogued {
       const history = this.#items(ids.slice(0, -1));
       return target === undefined || history.length === 0
         ? []
-        : [{ id: `${user}#${line}`, history, target }];
+        : [{ id: `${user}#${line}`, user, history, target }];
     });
   }
 

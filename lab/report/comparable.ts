@@ -104,6 +104,12 @@ export function checkBaselinesOf(
       `Cannot use ${source}: its digest must be that of the runs, ${digest}, got ${baselines.digest}`,
     );
   }
+  const { userOf = [] } = baselines;
+  if (userOf.length > 0 && userOf.length !== users) {
+    throw new DataError(
+      `Cannot use ${source}: userOf must name the user of the runs' ${users} cases, got ${userOf.length}`,
+    );
+  }
   for (const { name, ranks } of baselines.baselines) {
     if (ranks.length !== users) {
       throw new DataError(

@@ -8,15 +8,18 @@ import type { BaselineResults, BeamOutcome, RunResult } from "../compare/run_res
 import { type MissingSeeds, missingSeeds } from "./comparable.ts";
 import { gains, meanDifferences, type Metric, METRICS } from "./outcomes.ts";
 import {
+  type CaseValues,
   differenceEstimate,
+  everyCase,
   meanEstimate,
+  type Population,
   rateDifference,
   rateEstimate,
   type RateSums,
   resampledSums,
   type ResamplingOptions,
   type Sums,
-  type UserValues,
+  usersIn,
 } from "./resampling.ts";
 import { type Estimate, meanInterval, type SignFlipTest, signFlipTest } from "./statistics.ts";
 import { type StepCounts, stepCounts } from "./step_counts.ts";
@@ -39,7 +42,9 @@ export interface Comparison {
   readonly beams: readonly number[];
   /** The width that summaries speak of: that which most losses aim at, if it was searched with, else the widest. */
   readonly mainBeam: number;
-  /** Users that were judged. */
+  /** Cases that were judged: predictions. */
+  readonly cases: number;
+  /** Whose they are: as many users, or fewer with several each. */
   readonly users: number;
   /** What needs no training. */
   readonly baselines: readonly Reference[];
@@ -145,52 +150,60 @@ export function compareRuns(
       }, got ${options.baseline}`,
     );
   }
-  const { users } = runs[0].test;
+  const population = { cases: runs[0].test.users, userOf: baselines?.userOf };
   const all = names.map((name) => variantSeries(name, runs));
   const given = baselines?.baselines ?? [];
   const references = given.flatMap(({ ranks }) => METRICS.map((metric) => gains(ranks, metric)));
-  const flat = [
-    ...all.flatMap(allValues),
-    ...references,
-  ];
-  const sums = new Map(resampledSums(flat, users, options).map((sum, i) => [flat[i], sum]));
-  const sumOf = (values: UserValues): Sums => sums.get(values) as Sums;
+  const each = everyCase(population);
+  const flat = [...all.flatMap(allValues), ...references, each];
+  const sums = new Map(resampledSums(flat, population, options).map((sum, i) => [flat[i], sum]));
+  const sumOf = (values: CaseValues): Sums => sums.get(values) as Sums;
+  const every = sumOf(each);
   const referencesOf = (metric: Metric): Sums[] =>
     given.map((_, n) => sumOf(references[n * METRICS.length + METRICS.indexOf(metric)]));
-  const variants = all.map((variant) => variantOf(variant, all[0], users, { sumOf, referencesOf }));
+  const variants = all.map((variant) =>
+    variantOf(variant, all[0], { population, every, sumOf, referencesOf })
+  );
   return {
     variants,
     baseline: variants[0],
     beams: widths(variants),
     mainBeam: mainBeam(runs, widths(variants)),
-    users,
+    cases: population.cases,
+    users: usersIn(population),
     baselines: given.map(({ name }, n) => ({
       name,
       metrics: new Map(METRICS.map(({ name }, m) => [
         name,
-        meanEstimate([sumOf(references[n * METRICS.length + m])], users),
+        meanEstimate([sumOf(references[n * METRICS.length + m])], every),
       ])),
     })),
     missing: missingSeeds(runs),
   };
 }
 
+/** What estimates are made of. */
+interface Resampled {
+  readonly population: Population;
+  /** The sums of every case. */
+  readonly every: Sums;
+  readonly sumOf: (values: CaseValues) => Sums;
+  readonly referencesOf: (metric: Metric) => readonly Sums[];
+}
+
 function variantOf(
   { name, runs, beams }: VariantSeries,
   baseline: VariantSeries,
-  users: number,
-  { sumOf, referencesOf }: {
-    readonly sumOf: (values: UserValues) => Sums;
-    readonly referencesOf: (metric: Metric) => readonly Sums[];
-  },
+  resampled: Resampled,
 ): Variant {
+  const { every, sumOf, referencesOf } = resampled;
   const isBaseline = name === baseline.name;
   const common = commonSeeds(runs, baseline.runs);
   const own = indicesOf(runs, common);
   const theirs = indicesOf(baseline.runs, common);
   const sumsOf = (values: SeedValues, seeds: readonly number[]): Sums[] =>
     seeds.map((s) => sumOf(values[s]));
-  const every = runs.map((_, s) => s);
+  const all = runs.map((_, s) => s);
   const rate = (series: BeamSeries, seeds: readonly number[]): RateSums => ({
     parts: sumsOf(series.pruned, seeds),
     wholes: sumsOf(series.inTop, seeds),
@@ -200,33 +213,32 @@ function variantOf(
     return [beam, {
       beam,
       metrics: new Map(series.metrics.map(({ metric, beam, exact }, m) => {
-        const sums = sumsOf(beam, every);
+        const sums = sumsOf(beam, all);
         return [metric.name, {
-          value: meanEstimate(sums, users),
-          exact: meanEstimate(sumsOf(exact, every), users),
+          value: meanEstimate(sums, every),
+          exact: meanEstimate(sumsOf(exact, all), every),
           difference: other && {
             ...differenceOf(
               own.map((s) => beam[s]),
               theirs.map((s) => other.metrics[m].beam[s]),
-              users,
-              sumOf,
+              resampled,
             ),
             common,
           },
           overReferences: referencesOf(metric).map((reference) =>
-            differenceEstimate(sums, sums.map(() => reference), users)
+            differenceEstimate(sums, sums.map(() => reference), every)
           ),
         }];
       })),
-      pruningRate: rateEstimate(rate(series, every)),
+      pruningRate: rateEstimate(rate(series, all)),
       pruningDifference: other && rateDifference(rate(series, own), rate(other, theirs)),
       survival: series.survival.map(({ step, held }, i) => ({
         step,
-        value: meanEstimate(sumsOf(held, every), users),
+        value: meanEstimate(sumsOf(held, all), every),
         difference: other && differenceEstimate(
           sumsOf(held, own),
           sumsOf(other.survival[i].held, theirs),
-          users,
+          every,
         ),
       })),
       steps: stepCounts(series.outcomes),
@@ -237,17 +249,16 @@ function variantOf(
 }
 
 function differenceOf(
-  own: readonly UserValues[],
-  baseline: readonly UserValues[],
-  users: number,
-  sumOf: (values: UserValues) => Sums,
+  own: readonly CaseValues[],
+  baseline: readonly CaseValues[],
+  { population, every, sumOf }: Resampled,
 ): Omit<Difference, "common"> {
   const [a, b] = [own.map(sumOf), baseline.map(sumOf)];
-  const bySeed = a.map(({ total }, s) => (total - b[s].total) / users);
+  const bySeed = a.map(({ total }, s) => (total - b[s].total) / population.cases);
   return {
-    both: differenceEstimate(a, b, users),
-    users: differenceEstimate(a, b, users, "kept"),
-    userTest: signFlipTest(meanDifferences(own, baseline, users)),
+    both: differenceEstimate(a, b, every),
+    users: differenceEstimate(a, b, every, "kept"),
+    userTest: signFlipTest(meanDifferences(own, baseline, population)),
     seeds: meanInterval(bySeed),
     seedTest: signFlipTest(bySeed),
   };

@@ -63,6 +63,14 @@ export function count(n: number): string {
   return `${Math.round(n)}`.replaceAll(/\B(?=(\d{3})+$)/g, ",");
 }
 
+/** Who is judged: `4,905 users`, or `1,925 cases of 1,092 users`. */
+export function judgedOn(
+  { cases, users }: { readonly cases: number; readonly users: number },
+): string {
+  const who = `${count(users)} ${users === 1 ? "user" : "users"}`;
+  return cases === users ? who : `${count(cases)} cases of ${who}`;
+}
+
 /** A number with some significant digits: `23.5`. */
 export function number(x: number, digits = 3): string {
   if (!Number.isFinite(x)) return "–";

@@ -5,7 +5,7 @@
  */
 import type { Comparison } from "./comparison.ts";
 import type { Report } from "./document.ts";
-import { counted } from "./format.ts";
+import { counted, judgedOn } from "./format.ts";
 import { certificateSection } from "./sections/certificates.ts";
 import { costSection, recipeSection } from "./sections/cost.ts";
 import { gridSection } from "./sections/grid.ts";
@@ -17,7 +17,7 @@ import { trainedVariants } from "./variants.ts";
 
 /** The report on a comparison. */
 export async function reportOf(comparison: Comparison): Promise<Report> {
-  const { baseline: { runs: [run] }, variants, users } = comparison;
+  const { baseline: { runs: [run] }, variants } = comparison;
   const runs = variants.reduce((sum, { runs }) => sum + runs.length, 0);
   const { device, layers, dim } = run.recipe;
   const ofTraining = trainedVariants(variants).length === 0 ? [] : [
@@ -28,7 +28,7 @@ export async function reportOf(comparison: Comparison): Promise<Report> {
   return {
     title: `Losses compared on ${run.data.name}`,
     subtitle: [
-      ...[counted(variants.length, "variant"), counted(runs, "run"), counted(users, "user")],
+      ...[counted(variants.length, "variant"), counted(runs, "run"), judgedOn(comparison)],
       ...[`${counted(layers, "layer")} of ${dim} channels`, device],
     ].join(" · "),
     sections: [

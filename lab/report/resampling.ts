@@ -1,7 +1,8 @@
 /**
  * The bootstrap of users and seeds.
  *
- * Every run is judged on the same users, so users and seeds are crossed: both are resampled, each by itself (the pigeonhole
+ * A case is one prediction that is judged. Users may have several, which are alike, so users are drawn, each with all their cases.
+ * Every run is judged on the same cases, so users and seeds are crossed: both are resampled, each by itself (the pigeonhole
  * bootstrap; Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2), 2007). All variants meet the same resamples, which pairs them. With one
  * seed only users are resampled, and the interval says nothing about training again.
  *
@@ -10,17 +11,38 @@
 import { foldIn, keyOf, threefryInto } from "../../core/random.ts";
 import { type Estimate, percentileInterval } from "./statistics.ts";
 
-/** A value for each user; those that are not named are 0. */
-export interface UserValues {
-  /** Users with a value, each once. */
-  readonly users: Int32Array;
+/** Who is judged. */
+export interface Population {
+  /** How many cases. */
+  readonly cases: number;
+  /** Each case's user, numbered from 0 without a gap; unless told every case is another user's. */
+  readonly userOf?: readonly number[];
+}
+
+/** How many users a population has. */
+export function usersIn({ cases, userOf }: Population): number {
+  return userOf === undefined ? cases : new Set(userOf).size;
+}
+
+/** A value for each case; those that are not named are 0. */
+export interface CaseValues {
+  /** Cases with a value, each once. */
+  readonly cases: Int32Array;
   /** Their values. */
   readonly values: Float64Array;
 }
 
-/** Sums over users, of one run: as it is, and in each resample of the users. */
+/** 1 for each case: what their number is in resamples. */
+export function everyCase({ cases }: Population): CaseValues {
+  return {
+    cases: Int32Array.from({ length: cases }, (_, i) => i),
+    values: new Float64Array(cases).fill(1),
+  };
+}
+
+/** Sums over cases, of one run: as it is, and in each resample of the users. */
 export interface Sums {
-  /** Over the users as they are. */
+  /** Over the cases as they are. */
   readonly total: number;
   /** By resample. */
   readonly resampled: Float64Array;
@@ -42,15 +64,18 @@ export interface ResamplingOptions {
 /** Resamples between two reports of progress. */
 const CHUNK = 50;
 
-/** The sums of many values by user in the same resamples of `users` users. */
+/** The sums of many values by case in the same resamples of a population's users. */
 export function resampledSums(
-  series: readonly UserValues[],
-  users: number,
+  series: readonly CaseValues[],
+  population: Population,
   { resamples = RESAMPLES, seed = 0, onProgress }: ResamplingOptions = {},
 ): Sums[] {
+  const { cases, userOf } = population;
+  const users = usersIn(population);
   const [key0, key1] = foldIn(keyOf(seed), 0);
   const words = new Uint32Array(2);
   const times = new Float64Array(users); // how often a user is drawn
+  const weights = userOf === undefined ? times : new Float64Array(cases); // and so each of the user's cases
   const sums = series.map(() => new Float64Array(resamples));
   for (let r = 0; r < resamples; r++) {
     times.fill(0);
@@ -59,7 +84,8 @@ export function resampledSums(
       times[Math.floor((words[0] * users) / 2 ** 32)]++;
       if (i + 1 < users) times[Math.floor((words[1] * users) / 2 ** 32)]++;
     }
-    for (let s = 0; s < series.length; s++) sums[s][r] = weighted(series[s], times);
+    userOf?.forEach((user, i) => weights[i] = times[user]);
+    for (let s = 0; s < series.length; s++) sums[s][r] = weighted(series[s], weights);
     if ((r + 1) % CHUNK === 0 || r + 1 === resamples) onProgress?.(r + 1, resamples);
   }
   return series.map(({ values }, s) => ({
@@ -68,9 +94,9 @@ export function resampledSums(
   }));
 }
 
-function weighted({ users, values }: UserValues, times: Float64Array): number {
+function weighted({ cases, values }: CaseValues, weights: Float64Array): number {
   let sum = 0;
-  for (let n = 0; n < users.length; n++) sum += times[users[n]] * values[n];
+  for (let n = 0; n < cases.length; n++) sum += weights[cases[n]] * values[n];
   return sum;
 }
 
@@ -92,7 +118,7 @@ function seedTimes(seeds: number, resamples: number): Float64Array {
   return times;
 }
 
-/** Sums over seeds of sums over users: as they are, and by resample. */
+/** Sums over seeds of sums over cases: as they are, and by resample. */
 function overSeeds(sums: SeedSums, seeds: "resampled" | "kept"): Sums {
   const resamples = sums[0].resampled.length;
   const times = seeds === "kept" ? undefined : seedTimes(sums.length, resamples);
@@ -105,28 +131,31 @@ function overSeeds(sums: SeedSums, seeds: "resampled" | "kept"): Sums {
   return { total: sums.reduce((sum, { total }) => sum + total, 0), resampled };
 }
 
-/** A mean over users and seeds. */
-export function meanEstimate(sums: SeedSums, users: number): Estimate {
+/** A mean over cases and seeds; `every` are the sums of {@link everyCase}. */
+export function meanEstimate(sums: SeedSums, every: Sums): Estimate {
   const { total, resampled } = overSeeds(sums, "resampled");
-  const n = users * sums.length;
-  return percentileInterval(total / n, resampled.map((sum) => sum / n));
+  const n = sums.length;
+  return percentileInterval(
+    total / (n * every.total),
+    resampled.map((sum, r) => sum / (n * every.resampled[r])),
+  );
 }
 
 /**
- * The difference of two means over users and the same seeds; with `seeds` "kept" only users are resampled, and the interval
- * is for these trained models.
+ * The difference of two means over cases and the same seeds; with `seeds` "kept" only users are resampled, and the interval
+ * is for these trained models. `every` are the sums of {@link everyCase}.
  */
 export function differenceEstimate(
   sums: SeedSums,
   baseline: SeedSums,
-  users: number,
+  every: Sums,
   seeds: "resampled" | "kept" = "resampled",
 ): Estimate {
   const [a, b] = [overSeeds(sums, seeds), overSeeds(baseline, seeds)];
-  const n = users * sums.length;
+  const n = sums.length;
   return percentileInterval(
-    (a.total - b.total) / n,
-    a.resampled.map((sum, r) => (sum - b.resampled[r]) / n),
+    (a.total - b.total) / (n * every.total),
+    a.resampled.map((sum, r) => (sum - b.resampled[r]) / (n * every.resampled[r])),
   );
 }
 

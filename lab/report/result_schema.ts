@@ -115,6 +115,7 @@ export const runResult = v.object({
 export const baselineResults = v.object({
   version,
   digest: name,
+  userOf: v.optional(counts),
   baselines: v.array(v.object({ name, ranks: v.array(rank) })),
 });
 
@@ -187,7 +188,19 @@ export function checkRun(run: RunResult, complain: Complain): void {
 }
 
 /** Checks that every baseline ranks the same users. */
-export function checkBaselines({ baselines }: BaselineResults, complain: Complain): void {
+export function checkBaselines(
+  { baselines, userOf }: BaselineResults,
+  complain: Complain,
+): void {
+  let users = 0; // so far: a user's number is that of the users before, or it occurred before
+  for (const [i, user] of userOf?.entries() ?? []) {
+    if (user > users) complain(`userOf.${i}`, `it must be at most ${users}`, `${user}`);
+    users = Math.max(users, user + 1);
+  }
+  const cases = baselines[0]?.ranks.length;
+  if (userOf !== undefined && cases !== undefined && userOf.length !== cases) {
+    complain("userOf", `it must have ${cases} entries`, `${userOf.length}`);
+  }
   for (const [i, { name, ranks }] of baselines.entries()) {
     const { length } = baselines[0].ranks;
     if (ranks.length !== length) {

@@ -1,17 +1,17 @@
 /**
- * The runs of a variant as values by user, for the bootstrap.
+ * The runs of a variant as values by case, for the bootstrap.
  *
  * @module
  */
 import type { BeamOutcome, RunResult } from "../compare/run_result.ts";
 import { shownSteps } from "../table.ts";
 import { gains, inExactTop, type Metric, METRICS, prunedTargets, survivors } from "./outcomes.ts";
-import type { UserValues } from "./resampling.ts";
+import type { CaseValues } from "./resampling.ts";
 
 /** One measure of a variant: entry s is that of its s-th seed. */
-export type SeedValues = readonly UserValues[];
+export type SeedValues = readonly CaseValues[];
 
-/** A variant's outcomes as values by user. */
+/** A variant's outcomes as values by case. */
 export interface VariantSeries {
   /** Its name. */
   readonly name: string;
@@ -68,7 +68,7 @@ export function variantSeries(name: string, all: readonly RunResult[]): VariantS
 }
 
 /** All values of a variant. */
-export function allValues({ beams }: VariantSeries): UserValues[] {
+export function allValues({ beams }: VariantSeries): CaseValues[] {
   return [...beams.values()].flatMap(({ metrics, survival, pruned, inTop }) => [
     ...metrics.flatMap(({ beam, exact }) => [...beam, ...exact]),
     ...survival.flatMap(({ held }) => held),

@@ -10,6 +10,7 @@ import type { RunResult } from "../../lab/compare/run_result.ts";
 import { readResults } from "../../lab/report/read_results.ts";
 import { writeReport } from "../../lab/report/write_report.ts";
 import { hitRate, ndcg } from "../../lab/metrics.ts";
+import { makeFolder } from "./with_folder.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 
 const DATA = smallFolder();
@@ -143,6 +144,26 @@ test("compare: what is finished is not done again, what is not is gone on with",
     name: "CheckpointError",
     message: /^Cannot compare in .*: its runs must be of the same data, .*; name another --out$/,
   });
+});
+
+test("compare: which cases are one user's", async () => {
+  const titles = ["Red pen", "Red ink", "Blue pen", "Blue ink", "Blue box", "Red box"];
+  const row = (user: string, from: number): string =>
+    `${user},"['${[0, 1, 2].map((t) => `i${(from + t * t) % 6}`).join("', '")}']",${100 + from}\n`;
+  const users = ["b", "a", "c"];
+  const rows = (more: number): string => users.map((user, u) => row(user, u + more)).join("");
+  const data = makeFolder({
+    "id2name4Rec.json": Object.fromEntries(titles.map((title, i) => [`i${i}`, title])),
+    "train.csv": `user_id,item_ids,timestamp\n${rows(0)}`,
+    "test.csv": `user_id,item_ids,timestamp\n${rows(3)}${rows(4)}${row("b", 5)}`,
+  });
+  const out = emptyFolder();
+  const args = `${SMALL} --losses msl --seeds 1 --epochs 1 --beams 2 --verify-users 0`;
+  const given = ["--data", data, "--out", out, ...args.split(" ")];
+  await compareLosses(parseGridOptions("compare", given), silent);
+  const { runs, baselines } = readResults([out]);
+  assert.equal(runs[0].test.users, 7);
+  assert.deepEqual(baselines?.userOf, [0, 1, 2, 0, 1, 2, 0]);
 });
 
 test("compare: shards are parts of the whole", async () => {

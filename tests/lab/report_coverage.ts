@@ -4,7 +4,12 @@
  */
 // deno-lint-ignore-file no-console -- prints its table
 import { foldIn, type Key, keyOf, normal } from "../../core/random.ts";
-import { differenceEstimate, resampledSums, type UserValues } from "../../lab/report/resampling.ts";
+import {
+  type CaseValues,
+  differenceEstimate,
+  everyCase,
+  resampledSums,
+} from "../../lab/report/resampling.ts";
 import { excludesZero, meanInterval } from "../../lab/report/statistics.ts";
 
 /** What is simulated. */
@@ -39,7 +44,7 @@ export function coverage({ users, seeds, spread, runs }: SimulationOptions): Cov
     const key = foldIn(foldIn(keyOf(7), run), seeds);
     const people = normal(foldIn(key, 1), users);
     const taste = normal(foldIn(key, 2), users);
-    const variant = (number: number): UserValues[] =>
+    const variant = (number: number): CaseValues[] =>
       trained(
         foldIn(key, 10 + number),
         seeds,
@@ -48,11 +53,14 @@ export function coverage({ users, seeds, spread, runs }: SimulationOptions): Cov
         users,
       );
     const series = [...variant(0), ...variant(1)];
-    const sums = resampledSums(series, users, { resamples: 400, seed: run });
-    const [a, b] = [sums.slice(0, seeds), sums.slice(seeds)];
+    const population = { cases: users };
+    const sums = resampledSums([everyCase(population), ...series], population, {
+      ...{ resamples: 400, seed: run },
+    });
+    const [every, a, b] = [sums[0], sums.slice(1, 1 + seeds), sums.slice(1 + seeds)];
     const bySeed = a.map(({ total }, s) => (b[s].total - total) / users);
-    if (!excludesZero(differenceEstimate(b, a, users))) held.both++;
-    if (!excludesZero(differenceEstimate(b, a, users, "kept"))) held.users++;
+    if (!excludesZero(differenceEstimate(b, a, every))) held.both++;
+    if (!excludesZero(differenceEstimate(b, a, every, "kept"))) held.users++;
     if (!excludesZero(meanInterval(bySeed))) held.seeds++;
   }
   return { both: held.both / runs, users: held.users / runs, seeds: held.seeds / runs };
@@ -65,12 +73,12 @@ function trained(
   spread: number,
   worth: (user: number) => number,
   users: number,
-): UserValues[] {
+): CaseValues[] {
   const luck = normal(foldIn(key, 1), seeds);
   return Array.from({ length: seeds }, (_, s) => {
     const noise = normal(foldIn(key, 2 + s), users);
     return {
-      users: Int32Array.from({ length: users }, (_, u) => u),
+      cases: Int32Array.from({ length: users }, (_, u) => u),
       values: Float64Array.from(noise, (x, u) => worth(u) + spread * luck[s] + x),
     };
   });

@@ -117,6 +117,13 @@ test("reading: baselines of other data are refused", () => {
   const twice = fixtureBaselines(USERS).baselines[0];
   write({ ...fixtureBaselines(USERS), baselines: [twice, twice] });
   assert.match(refusal([folder]), /at "baselines\.1\.name": it must occur once/);
+  const of = (userOf: readonly number[]): void => write({ ...fixtureBaselines(USERS), userOf });
+  of([0, 0, 1]);
+  assert.match(refusal([folder]), /at "userOf": it must have 12 entries, got 3$/);
+  of([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 6, 6]);
+  assert.match(refusal([folder]), /at "userOf\.10": it must be at most 5, got 6$/);
+  write({ ...fixtureBaselines(USERS), baselines: [], userOf: [0, 0] });
+  assert.match(refusal([folder]), /userOf must name the user of the runs' 12 cases, got 2$/);
   const other = folderOf([small("sft", 1)]);
   write({ ...fixtureBaselines(USERS), baselines: [twice] });
   assert.match(refusal([other, folder]), /baselines\.json: it must say what .* says/);

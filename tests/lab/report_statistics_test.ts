@@ -3,15 +3,20 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { keyOf, normal } from "../../core/random.ts";
 import { coverage } from "./report_coverage.ts";
+import { meanDifferences } from "../../lab/report/outcomes.ts";
 import {
+  type CaseValues,
   differenceEstimate,
+  everyCase,
   meanEstimate,
   rateDifference,
   rateEstimate,
   resampledSums,
-  type UserValues,
+  type Sums,
+  usersIn,
 } from "../../lab/report/resampling.ts";
 import {
+  type Estimate,
   excludesZero,
   meanInterval,
   percentileInterval,
@@ -24,8 +29,8 @@ function near(actual: number, expected: number, tolerance: number, what = ""): v
   assert.ok(Math.abs(actual - expected) <= tolerance, `${what} ${actual} is not ${expected}`);
 }
 
-function values(given: readonly number[]): UserValues {
-  return { users: Int32Array.from(given.keys()), values: Float64Array.from(given) };
+function values(given: readonly number[]): CaseValues {
+  return { cases: Int32Array.from(given.keys()), values: Float64Array.from(given) };
 }
 
 test("statistics: quantiles of Student's t are those of printed tables", () => {
@@ -85,11 +90,22 @@ test("statistics: sign flips that are drawn agree with the binomial distribution
   near(signFlipTest(Array.from({ length: 40 }, () => 1)).p, 1 / 10_001, 1e-12);
 });
 
+/** The sums of every case, then those of each series. */
+function sumsOf(series: readonly (readonly number[])[], userOf?: readonly number[]): Sums[] {
+  const population = { cases: series[0].length, userOf };
+  return resampledSums([everyCase(population), ...series.map(values)], population);
+}
+
+function estimateOf(series: readonly (readonly number[])[], userOf?: readonly number[]): Estimate {
+  const [every, ...sums] = sumsOf(series, userOf);
+  return meanEstimate(sums, every);
+}
+
 test("resampling: every resample has as many users, and each user once on average", () => {
   const users = 50;
   const ones = values(Array.from({ length: users }, () => 1));
   const last = values([0, 1]);
-  const [all, second] = resampledSums([ones, last], users, { resamples: 4000 });
+  const [all, second] = resampledSums([ones, last], { cases: users }, { resamples: 4000 });
   assert.ok(all.resampled.every((sum) => sum === users));
   // Binomial(50, 1/50): mean 1, variance .98.
   const mean = second.resampled.reduce((sum, x) => sum + x, 0) / 4000;
@@ -103,25 +119,25 @@ test("resampling: the standard deviation of a resampled mean is that of theory",
   const n = given.length;
   const mean = given.reduce((sum, x) => sum + x, 0) / n;
   const deviation = Math.sqrt(given.reduce((sum, x) => sum + (x - mean) ** 2, 0) / n);
-  const { value, low, high } = meanEstimate(resampledSums([values(given)], n), n);
+  const { value, low, high } = estimateOf([given]);
   near(value, mean, 1e-12);
   near((high - low) / 2, (1.96 * deviation) / Math.sqrt(n), 0.15 * deviation / Math.sqrt(n));
 });
 
 test("resampling: with one user, all that varies is the seeds", () => {
-  const sums = resampledSums([values([1]), values([2]), values([6])], 1);
-  const { value, low, high } = meanEstimate(sums, 1);
+  const [every, ...sums] = sumsOf([[1], [2], [6]]);
+  const { value, low, high } = meanEstimate(sums, every);
   near(value, 3, 1e-12);
   // 27 draws of three seeds: one in 27 is all ones, above 2.5 %.
   near(low, 1, 1e-12);
   near(high, 6, 1e-12);
-  assert.deepEqual(differenceEstimate(sums, sums, 1), { value: 0, low: 0, high: 0 });
+  assert.deepEqual(differenceEstimate(sums, sums, every), { value: 0, low: 0, high: 0 });
 });
 
 test("resampling: differences are paired, and a constant one has no width", () => {
   const given = Array.from(normal(keyOf(4), 60));
-  const [a, b] = resampledSums([values(given), values(given.map((x) => x + 2))], 60);
-  const { value, low, high } = differenceEstimate([b], [a], 60);
+  const [every, a, b] = sumsOf([given, given.map((x) => x + 2)]);
+  const { value, low, high } = differenceEstimate([b], [a], every);
   for (const x of [value, low, high]) near(x, 2, 1e-9);
 });
 
@@ -130,7 +146,9 @@ test("resampling: a rate is a ratio of sums, and tells where there is nothing", 
   const whole = values(Array.from({ length: 400 }, (_, u) => Number(u % 4 === 0)));
   const part = values(Array.from({ length: 400 }, (_, u) => Number(u % 8 === 0)));
   const none = values([]);
-  const [wholes, parts, nothing] = resampledSums([whole, part, none], 400).map((sum) => [sum]);
+  const [wholes, parts, nothing] = resampledSums([whole, part, none], { cases: 400 }).map((
+    sum,
+  ) => [sum]);
   const { value, low, high } = rateEstimate({ parts, wholes });
   assert.equal(value, 0.5);
   // A share of about 100: .5 +- 1.96 sqrt(.25 / 100).
@@ -139,6 +157,58 @@ test("resampling: a rate is a ratio of sums, and tells where there is nothing", 
   assert.ok(Number.isNaN(rateEstimate({ parts: nothing, wholes: nothing }).value));
   const same = rateDifference({ parts, wholes }, { parts, wholes });
   assert.deepEqual(same, { value: 0, low: 0, high: 0 });
+});
+
+test("resampling: users are drawn with all of their cases", () => {
+  // Two cases a user that say the same are one case said twice: the same interval.
+  const given = Array.from(normal(keyOf(5), 40));
+  const twice = given.flatMap((x) => [x, x]);
+  const userOf = twice.map((_, i) => i >> 1);
+  const [once, repeated] = [estimateOf([given]), estimateOf([twice], userOf)];
+  for (const end of ["value", "low", "high"] as const) near(repeated[end], once[end], 1e-12);
+  const alone = estimateOf([twice]);
+  near((alone.high - alone.low) / (once.high - once.low), Math.SQRT1_2, 0.1);
+
+  // Users with 1 to 3 cases: the plain way, user by user and case by case, over the same draws.
+  const owners = Array.from({ length: 40 }, (_, u) => Array.from({ length: 1 + u % 3 }, () => u))
+    .flat();
+  const worth = Array.from(normal(keyOf(6), owners.length));
+  const users = Array.from({ length: 40 }, (_, u) => values(owners.map((v) => Number(u === v))));
+  const population = { cases: owners.length, userOf: owners };
+  assert.equal(usersIn(population), 40);
+  const [every, sum, ...sizes] = resampledSums(
+    [everyCase(population), values(worth), ...users],
+    population,
+    { resamples: 200 },
+  );
+  const means = Array.from({ length: 200 }, (_, r) => {
+    let [total, cases, drawn] = [0, 0, 0];
+    for (let u = 0; u < 40; u++) {
+      const times = sizes[u].resampled[r] / (1 + u % 3);
+      assert.ok(Number.isInteger(times));
+      drawn += times;
+      owners.forEach((v, i) => {
+        if (v !== u) return;
+        total += times * worth[i];
+        cases += times;
+      });
+    }
+    assert.equal(drawn, 40);
+    near(sum.resampled[r], total, 1e-9);
+    assert.equal(every.resampled[r], cases);
+    return total / cases;
+  });
+  const plain = percentileInterval(0, means);
+  const found = meanEstimate([sum], every);
+  near(found.value, worth.reduce((a, b) => a + b, 0) / owners.length, 1e-12);
+  for (const end of ["low", "high"] as const) near(found[end], plain[end], 1e-9);
+});
+
+test("resampling: signs are flipped by user", () => {
+  const [own, other] = [[3, 1, 0, 2], [1, 1, 1, 1]].map(values);
+  assert.deepEqual([...meanDifferences([own], [other], { cases: 4 })], [2, 0, -1, 1]);
+  const userOf = [0, 0, 1, 0];
+  assert.deepEqual([...meanDifferences([own], [other], { cases: 4, userOf })], [3, -1]);
 });
 
 test("resampling: one seed, no spread of seeds: 95 % of the intervals hold the truth", () => {

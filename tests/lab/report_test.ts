@@ -7,6 +7,8 @@ import { ArgumentError } from "../../core/errors.ts";
 import type { RunResult } from "../../lab/compare/run_result.ts";
 import { compareRuns } from "../../lab/report/comparison.ts";
 import { survivors } from "../../lab/report/outcomes.ts";
+import { renderMarkdown } from "../../lab/report/markdown.ts";
+import { reportOf } from "../../lab/report/report.ts";
 import { retrievalSection } from "../../lab/report/sections/retrieval.ts";
 import { shownVariants } from "../../lab/report/variants.ts";
 import { spread } from "../../lab/report/plots/lines.ts";
@@ -102,7 +104,49 @@ test("report: numbers by hand", () => {
   }
   const [late] = byHand("msl", 0, [0, -1, -1, -1], [0, 0, 0, 0]).test.beams;
   const held = survivors({ ...late, lostAt: [0, 1, 2, 3] }, 2);
-  assert.deepEqual([[...held.users], [...held.values]], [[0, 3], [1, 1]]);
+  assert.deepEqual([[...held.cases], [...held.values]], [[0, 3], [1, 1]]);
+});
+
+test("report: users with several cases are drawn with all of them, and said so", async () => {
+  // Each user of 60 comes twice, with the same outcomes.
+  const once = fixtureRuns(60, 2);
+  const twice = <T>(given: readonly T[]): T[] => given.flatMap((x) => [x, x]);
+  const runs = once.map((run): RunResult => ({
+    ...run,
+    test: {
+      ...run.test,
+      users: 120,
+      beams: run.test.beams.map((outcome) => ({
+        ...outcome,
+        ...{ ranks: twice(outcome.ranks), exactRanks: twice(outcome.exactRanks) },
+        lostAt: twice(outcome.lostAt),
+      })),
+    },
+  }));
+  const { baselines } = fixtureBaselines(60);
+  const userOf = Array.from({ length: 120 }, (_, i) => i >> 1);
+  const doubled = baselines.map(({ name, ranks }) => ({ name, ranks: twice(ranks) }));
+  const options = { resamples: 200 };
+  const a = compareRuns(once, fixtureBaselines(60), options);
+  const b = compareRuns(runs, { ...fixtureBaselines(120), baselines: doubled, userOf }, options);
+  assert.deepEqual([b.cases, b.users], [120, 60]);
+  for (const [v, { beams }] of a.variants.entries()) {
+    for (const [beam, { metrics, pruningRate }] of beams) {
+      const other = b.variants[v].beams.get(beam);
+      near(other?.pruningRate.low, pruningRate.low);
+      for (const [name, { value, difference }] of metrics) {
+        const found = other?.metrics.get(name);
+        near(found?.value.high, value.high);
+        if (difference === undefined) continue;
+        near(found?.difference?.both.low, difference.both.low);
+        near(found?.difference?.userTest.p, difference.userTest.p);
+      }
+    }
+  }
+  const text = renderMarkdown(await reportOf(b));
+  assert.match(text, /judged on 120 cases of 60 users of office-made-up/);
+  assert.match(text, /draws users, each with all of its cases, and seeds anew/);
+  assert.match(renderMarkdown(await reportOf(a)), /judged on 60 users of office-made-up/);
 });
 
 test("report: lists shorter than k have no HR@k, and the baseline is the one that was asked for", () => {

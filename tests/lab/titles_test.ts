@@ -96,8 +96,8 @@ test("titles: catalogue, sequences and cases by hand", () => {
   ]);
   assert.deepEqual(dataset.validation, []);
   assert.deepEqual(dataset.test, [
-    { id: "1#2", history: [3, 2], target: 0 },
-    { id: "1#3", history: [2, 0], target: 1 },
+    { id: "1#2", user: "1", history: [3, 2], target: 0 },
+    { id: "1#3", user: "1", history: [2, 0], target: 1 },
   ]);
   assert.deepEqual(dataset.known("test"), [[0, 1, 3, 2], [2, 0]]);
   assert.deepEqual(dataset.skipped, [
@@ -124,7 +124,7 @@ test("titles: held-out rows leave training", () => {
   const dataset = load(FOLDER, { holdOut: 2 });
   assert.deepEqual(dataset.training[0], { items: [0, 1, 3], context: 0 });
   // The last row's target has no title.
-  assert.deepEqual(dataset.validation, [{ id: "1#5", history: [1, 3], target: 2 }]);
+  assert.deepEqual(dataset.validation, [{ id: "1#5", user: "1", history: [1, 3], target: 2 }]);
   assert.deepEqual(dataset.known("validation"), [[0, 1, 3], [2, 0]]);
   assert.deepEqual(dataset.known("test"), [[0, 1, 3, 2], [2, 0]]);
 });

@@ -38,7 +38,7 @@ interface Certified {
   readonly exactLists: number;
 }
 
-function certified({ variants, beams, users }: Comparison): Certified[] {
+function certified({ variants, beams, cases }: Comparison): Certified[] {
   return beams.flatMap((beam) =>
     variants.flatMap(({ name, beams }) => {
       const outcomes = beams.get(beam)?.outcomes;
@@ -46,7 +46,7 @@ function certified({ variants, beams, users }: Comparison): Certified[] {
       const total = (of: (outcome: BeamOutcome) => number): number =>
         outcomes.reduce((sum, outcome) => sum + of(outcome), 0);
       return [{
-        ...{ name, beam, targets: users * outcomes.length },
+        ...{ name, beam, targets: cases * outcomes.length },
         retrieved: total((o) => o.certificates.retrieved),
         undecided: total((o) => o.certificates.undecided),
         pruned: total((o) => o.certificates.pruned),

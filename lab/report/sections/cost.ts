@@ -116,7 +116,7 @@ function costTable(variants: readonly Variant[], base: number): Table {
   };
 }
 
-function recipeTable({ variants: [{ runs: [run] }] }: Comparison): Table {
+function recipeTable({ variants: [{ runs: [run] }], users }: Comparison): Table {
   const { recipe, parameters } = run;
   const rows = Object.entries(recipe)
     .filter(([field, value]) => !["seed", ...OWN].includes(field) && value !== undefined)
@@ -128,7 +128,7 @@ function recipeTable({ variants: [{ runs: [run] }] }: Comparison): Table {
     rows: [
       ...rows,
       ["trained parameters", count(parameters)],
-      ["users", count(run.data.users)],
+      ["users", count(users)],
       ["items", count(run.data.items)],
       ["test cases", count(run.test.users)],
       ["history excluded when judged", run.judging.excludeHistory ? "yes" : "no"],

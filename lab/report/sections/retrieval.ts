@@ -22,7 +22,7 @@ export function retrievalSection(comparison: Comparison): Section {
     title: "What is retrieved",
     blocks: [
       text(
-        "HR@k is the share of users whose next item is among the first k of the list;",
+        "HR@k is the share of targets that are among the first k of the list;",
         "NDCG@k counts it for less the lower it stands.",
         "“Exact” is what a search that prunes nothing would have reached with the same model.",
       ),
@@ -99,7 +99,7 @@ function levels(comparison: Comparison): Figure {
     const own = drawn.filter((other) => other.metric === metric).flatMap(({ rows }) => rows);
     return dotPanel([...rows, ...besideOf(metric)], {
       title: `${metric}, B = ${beam}`,
-      unit: metric.startsWith("N") ? metric : `${metric} (share of users)`,
+      unit: metric.startsWith("N") ? metric : `${metric} (share of targets)`,
       domain: widened(domainOf(endsOf(own), false), besideOf(metric)),
       line: baseline.beams.get(beam)?.metrics.get(metric)?.value.value,
     });

@@ -5,7 +5,16 @@
  */
 import type { Comparison, Variant } from "../comparison.ts";
 import { type Section, text } from "../document.ts";
-import { count, counted, listed, namedOrCounted, share, signed, withInterval } from "../format.ts";
+import {
+  count,
+  counted,
+  judgedOn,
+  listed,
+  namedOrCounted,
+  share,
+  signed,
+  withInterval,
+} from "../format.ts";
 import { MAIN_METRIC, METRICS } from "../outcomes.ts";
 import { type Estimate, excludesZero } from "../statistics.ts";
 import { differencesOf } from "./retrieval.ts";
@@ -24,16 +33,18 @@ export function summarySection(comparison: Comparison): Section {
 
 /** How to read the report. */
 export function readingSection(comparison: Comparison): Section {
-  const { users, variants, baseline } = comparison;
+  const { cases, users, variants, baseline } = comparison;
   const most = Math.max(...variants.map(({ runs }) => runs.length));
   return {
     title: "How to read this",
     blocks: [
       text(
         `A number such as .0702 [.0660, .0745] is a mean over ${
-          count(users)
-        } users and all seeds, with its 95 % interval.`,
-        "All runs are judged on the same users, so the bootstrap draws users and seeds anew, each by itself,",
+          judgedOn(comparison)
+        } and all seeds, with its 95 % interval.`,
+        `All runs are judged on the same users, so the bootstrap draws users${
+          cases === users ? "" : ", each with all of its cases,"
+        } and seeds anew, each by itself,`,
         "2,000 times, the same draws for every variant; the interval reaches from the 2.5 % to the 97.5 % quantile.",
         ...most === 1
           ? [
@@ -66,7 +77,8 @@ export function isValidated({ variants }: Comparison): boolean {
   return variants.every(({ runs }) => runs.every(({ validation }) => validation.length > 0));
 }
 
-function made({ variants, users, baseline }: Comparison): string {
+function made(comparison: Comparison): string {
+  const { variants, baseline } = comparison;
   const { runs: [run] } = baseline;
   const seeds = variants.map(({ runs }) => runs.length);
   const [few, many] = [Math.min(...seeds), Math.max(...seeds)];
@@ -85,7 +97,9 @@ function made({ variants, users, baseline }: Comparison): string {
     : ` Nothing was trained for ${
       namedOrCounted(again.map(({ name }) => name), "variant")
     }: these are models under another search than the one that they were trained for.`;
-  return `${trained} judged on ${count(users)} users of ${data.name} (${sizes}).${beside}${other}`;
+  return `${trained} judged on ${
+    judgedOn(comparison)
+  } of ${data.name} (${sizes}).${beside}${other}`;
 }
 
 /** The main metric, or the longest NDCG that the main width has. */
