@@ -7,20 +7,13 @@
 import process from "node:process";
 import { UsageError } from "../../core/errors.ts";
 import { judgeAgain, planJudging } from "../compare/judge_again.ts";
-import { createProgress, type Progress } from "../progress.ts";
 import { readBaselines } from "../report/read_results.ts";
 import { writeReport } from "../report/write_report.ts";
 import { fail } from "./fail.ts";
 import { JUDGE_HELP, parseJudgeOptions } from "./judge_options.ts";
+import { Stages } from "./stages.ts";
 
-let bar: Progress | undefined;
-
-/** Shows how far a stage is, on the standard error. */
-function show(stage: string, done: number, total: number): void {
-  bar ??= createProgress({ label: stage, total });
-  bar.update(done, {});
-  if (done === total) bar = void bar.finish(`${stage}: ${total}`);
-}
+const stages = new Stages();
 
 async function main(args: readonly string[]): Promise<void> {
   const options = parseJudgeOptions(args);
@@ -37,13 +30,13 @@ async function main(args: readonly string[]): Promise<void> {
   }
   let place = ""; // of the search among all
   const { trained, judged } = await judgeAgain(options, {
-    preparing: show,
+    preparing: stages.show,
     judging(name, index, count, isFinished): void {
       place = `${index + 1}/${count}`;
       if (isFinished) console.error(`${place} ${name}: finished before`);
     },
-    untrained: (name, done, total) => show(`${place} untrained ${name}`, done, total),
-    evaluating: (name, done, total) => show(`${place} judge ${name}`, done, total),
+    untrained: (name, done, total) => stages.show(`${place} untrained ${name}`, done, total),
+    evaluating: (name, done, total) => stages.show(`${place} judge ${name}`, done, total),
   });
   const { markdown, page } = await writeReport(
     [...trained, ...judged],
@@ -51,7 +44,7 @@ async function main(args: readonly string[]): Promise<void> {
     out,
     {
       baseline,
-      onProgress: show,
+      onProgress: stages.show,
     },
   );
   console.log(`${markdown}\n${page}`);
@@ -60,6 +53,6 @@ async function main(args: readonly string[]): Promise<void> {
 try {
   await main(process.argv.slice(2));
 } catch (error) {
-  bar?.finish("stopped");
+  stages.stop();
   fail(error);
 }

@@ -6,21 +6,14 @@
  */
 import process from "node:process";
 import { UsageError } from "../../core/errors.ts";
-import { createProgress, type Progress } from "../progress.ts";
 import { missingSeeds } from "../report/comparable.ts";
 import { readResults } from "../report/read_results.ts";
 import { writeReport } from "../report/write_report.ts";
 import { parseReportOptions, REPORT_HELP } from "./report_options.ts";
 import { fail } from "./fail.ts";
+import { Stages } from "./stages.ts";
 
-let bar: Progress | undefined;
-
-/** Shows how far a stage is, on the standard error. */
-function show(stage: string, done: number, total: number): void {
-  bar ??= createProgress({ label: stage, total });
-  bar.update(done, {});
-  if (done === total) bar = void bar.finish(`${stage}: ${total}`);
-}
+const stages = new Stages();
 
 async function main(args: readonly string[]): Promise<void> {
   const { folders, out = folders[0], baseline, help } = parseReportOptions(args);
@@ -39,7 +32,7 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const { markdown, page } = await writeReport(runs, baselines, out, {
     baseline,
-    onProgress: show,
+    onProgress: stages.show,
   });
   console.log(`${markdown}\n${page}`);
 }
@@ -47,6 +40,6 @@ async function main(args: readonly string[]): Promise<void> {
 try {
   await main(process.argv.slice(2));
 } catch (error) {
-  bar?.finish("stopped");
+  stages.stop();
   fail(error);
 }

@@ -8,25 +8,19 @@ import process from "node:process";
 import { cpu } from "../../core/cpu_backend.ts";
 import { DeviceError } from "../../core/errors.ts";
 import { openDevice } from "../devices.ts";
-import { createProgress, formatDuration, type Progress } from "../progress.ts";
+import { formatDuration } from "../progress.ts";
 import { renderVerification, verificationJson } from "../theorems/report.ts";
 import { isVerified, type VerifiedDevice, verifyTheory } from "../theorems/verification.ts";
 import { verifyModel } from "../verify_model.ts";
 import { renderModelVerification } from "../verify_report.ts";
 import { parseVerifyOptions, VERIFY_HELP, type VerifyOptions } from "./verify_options.ts";
 import { fail } from "./fail.ts";
+import { Stages } from "./stages.ts";
 
 /** From how many seeds a refutation is looked for, to print the smallest. */
 const SEARCHES = 8;
 
-let bar: Progress | undefined;
-
-/** Shows how far a stage is, on the standard error. */
-function show(stage: string, done: number, total: number): void {
-  bar ??= createProgress({ label: stage, total });
-  bar.update(done, {});
-  if (done === total) bar = void bar.finish(`${stage}: ${total}`);
-}
+const stages = new Stages();
 
 /** Every device; a webgpu device that is not there is left out and says why. */
 async function devicesHere(): Promise<VerifiedDevice[]> {
@@ -50,7 +44,13 @@ interface Verdict {
 
 async function onTheory({ cases, seed }: VerifyOptions): Promise<Verdict> {
   const devices = await devicesHere();
-  const report = await verifyTheory({ cases, seed, searches: SEARCHES, devices, progress: show });
+  const report = await verifyTheory({
+    cases,
+    seed,
+    searches: SEARCHES,
+    devices,
+    progress: stages.show,
+  });
   return {
     text: renderVerification(report),
     json: verificationJson(report),
@@ -60,7 +60,7 @@ async function onTheory({ cases, seed }: VerifyOptions): Promise<Verdict> {
 
 async function onModel(checkpoint: string, options: VerifyOptions): Promise<Verdict> {
   const { data, beam, limitUsers } = options;
-  const onProgress = (done: number, total: number): void => show("users", done, total);
+  const onProgress = (done: number, total: number): void => stages.show("users", done, total);
   const found = await verifyModel({ checkpoint, data, beam, limitUsers, onProgress });
   return { text: renderModelVerification(found), json: found, holds: found.violations === 0 };
 }
@@ -80,6 +80,6 @@ async function main(args: readonly string[]): Promise<void> {
 try {
   await main(process.argv.slice(2));
 } catch (error) {
-  bar?.finish("stopped");
+  stages.stop();
   fail(error);
 }
