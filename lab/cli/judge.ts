@@ -5,12 +5,12 @@
  * @module
  */
 import process from "node:process";
-import { UsageError } from "../../core/errors.ts";
 import { judgeAgain, planJudging } from "../compare/judge_again.ts";
 import { readBaselines } from "../report/read_results.ts";
 import { writeReport } from "../report/write_report.ts";
 import { fail } from "./fail.ts";
 import { JUDGE_HELP, parseJudgeOptions } from "./judge_options.ts";
+import { checkBaseline } from "./report_options.ts";
 import { Stages } from "./stages.ts";
 
 const stages = new Stages();
@@ -19,15 +19,11 @@ async function main(args: readonly string[]): Promise<void> {
   const options = parseJudgeOptions(args);
   const { runs: folder, out, baseline, help } = options;
   if (help) return console.log(JUDGE_HELP);
-  const { trained: runsThere, tasks } = planJudging(options);
-  const names = [
-    ...runsThere.map(({ run }) => run.variant),
-    ...tasks.map(({ variant }) => variant),
-  ];
-  if (baseline !== undefined && !names.includes(baseline)) {
-    const there = [...new Set(names)].join(", ");
-    throw new UsageError(`Cannot use --baseline: it must be one of ${there}, got ${baseline}`);
-  }
+  const plan = planJudging(options);
+  checkBaseline(baseline, [
+    ...plan.trained.map(({ run }) => run.variant),
+    ...plan.tasks.map(({ variant }) => variant),
+  ]);
   let place = ""; // of the search among all
   const { trained, judged } = await judgeAgain(options, {
     preparing: stages.show,
@@ -38,15 +34,11 @@ async function main(args: readonly string[]): Promise<void> {
     untrained: (name, done, total) => stages.show(`${place} untrained ${name}`, done, total),
     evaluating: (name, done, total) => stages.show(`${place} judge ${name}`, done, total),
   });
-  const { markdown, page } = await writeReport(
-    [...trained, ...judged],
-    readBaselines(folder),
-    out,
-    {
-      baseline,
-      onProgress: stages.show,
-    },
-  );
+  const results = [...trained, ...judged];
+  const { markdown, page } = await writeReport(results, readBaselines(folder), out, {
+    baseline,
+    onProgress: stages.show,
+  });
   console.log(`${markdown}\n${page}`);
 }
 

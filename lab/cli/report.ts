@@ -5,11 +5,10 @@
  * @module
  */
 import process from "node:process";
-import { UsageError } from "../../core/errors.ts";
 import { missingSeeds } from "../report/comparable.ts";
 import { readResults } from "../report/read_results.ts";
 import { writeReport } from "../report/write_report.ts";
-import { parseReportOptions, REPORT_HELP } from "./report_options.ts";
+import { checkBaseline, parseReportOptions, REPORT_HELP } from "./report_options.ts";
 import { fail } from "./fail.ts";
 import { Stages } from "./stages.ts";
 
@@ -20,11 +19,7 @@ async function main(args: readonly string[]): Promise<void> {
   if (help) return console.log(REPORT_HELP);
   const { runs, baselines, unfinished } = readResults(folders);
   const variants = [...new Set(runs.map(({ variant }) => variant))];
-  if (baseline !== undefined && !variants.includes(baseline)) {
-    throw new UsageError(
-      `Cannot use --baseline: it must be one of ${variants.join(", ")}, got ${baseline}`,
-    );
-  }
+  checkBaseline(baseline, variants);
   console.error(`${runs.length} runs of ${variants.join(", ")}`);
   for (const run of unfinished) console.error(`${run} is not finished and left out`);
   for (const { variant, seeds } of missingSeeds(runs)) {

@@ -53,3 +53,9 @@ export function parseReportOptions(args: readonly string[]): ReportCommandOption
   }
   return { folders, ...options };
 }
+
+/** @throws {UsageError} if the baseline is none of the variants, which may be named more than once. */
+export function checkBaseline(baseline: string | undefined, variants: readonly string[]): void {
+  if (baseline === undefined || variants.includes(baseline)) return;
+  refuse("--baseline", `it must be one of ${[...new Set(variants)].join(", ")}`, baseline);
+}

@@ -144,9 +144,9 @@ async function finish(
   const folder = new RunFolder(path, recipe);
   const { parameters, steps, training, tokensPerSecond, test, judgingSeconds } =
     await trainAndJudge(recipe, loss, setting, folder, name);
+  const search = { normalization: loss.normalization, tau: recipe.tau };
   const before = await untrainedPaths(
-    ...[device, dataset, trie, recipe] as const,
-    ...[{ normalization: loss.normalization, tau: recipe.tau }, beams] as const,
+    ...[device, dataset, trie, recipe, search, beams] as const,
     (done, total) => observer.untrained?.(name, done, total),
   );
   const result: RunResult = {
