@@ -50,7 +50,10 @@ export interface WorkerConstructor {
   /** What a worker can do. */
   readonly prototype: WorkerThread;
   /** Starts a worker on a source text. */
-  new (source: string, options: { eval: true; workerData: WorkerData }): WorkerThread;
+  new (
+    source: string,
+    options: { eval: true; env: Record<string, string>; workerData: WorkerData },
+  ): WorkerThread;
 }
 
 /** What runs in a worker. It is passed on as source text, so it may use nothing from around it. */
@@ -116,6 +119,7 @@ export class Threads {
     for (const address of scratch.slice(1)) {
       const worker = new Worker(source, {
         eval: true,
+        env: {}, // by default it copies process.env, for which Deno asks permission
         workerData: { ...shared, scratch: address },
       });
       worker.on("error", () => {}); // one that cannot start is never ready: this thread goes alone

@@ -33,8 +33,8 @@ function count(output: string, pattern: RegExp): number {
   return Number([...output.matchAll(pattern)].at(-1)?.[1] ?? 0);
 }
 
-const deno = await run("deno", ["task", "ok"]);
-const bun = await run("bun", ["test", "--timeout", "120000", "./tests"]);
+const deno = await run(process.execPath, ["task", "ok"]);
+const bun = await run(process.execPath, ["task", "test:bun"]);
 const [ours, theirs] = [deno.output, bun.output].map(stripVTControlCharacters);
 
 /** Deno prints a summary for each of its test commands, so all of them are added up. */
