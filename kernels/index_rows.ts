@@ -10,6 +10,7 @@
  */
 import { defineKernel, type Kernel } from "../core/kernel.ts";
 import { integers, ramp } from "./cases.ts";
+import { wgslSum } from "./maths.ts";
 
 const CASES = [
   { name: "7 ids into (4, 3), one row unused", N: 7, V: 4, C: 3, ids: [2, 0, 2, 3, 3, 2, 0] },
@@ -25,7 +26,7 @@ type Lanes = 1 | 4;
 /** The element types of a kernel that handles `lanes` channels an invocation, and its cases. */
 const variant = (lanes: Lanes): {
   element: "float" | "float4";
-  F: string;
+  F: "f32" | "vec4f";
   cases: typeof CASES;
 } => ({
   element: lanes === 4 ? "float4" : "float",
@@ -208,7 +209,7 @@ function sumRowsOf(lanes: Lanes): Kernel<
       }
     },
     invocations: ({ V, C }) => V * C / lanes,
-    wgsl: `
+    wgsl: `${wgslSum(F)}
 fn rowAt(r: u32) -> i32 { return clamp(ids[order[r]], 0, i32(p.V) - 1); }
 fn kernel(i: u32) {
   let width = p.C / ${lanes}u;
@@ -220,12 +221,12 @@ fn kernel(i: u32) {
     let middle = (low + high) / 2u;
     if (rowAt(middle) < v) { low = middle + 1u; } else { high = middle; }
   }
-  var total = ${F}(0.0);
+  var sum = Sum();
   for (var r = low; r < p.N; r++) {
     if (rowAt(r) != v) { break; }
-    total += x[u32(order[r]) * width + c];
+    plus(&sum, x[u32(order[r]) * width + c]);
   }
-  out[i] = total;
+  out[i] = totalOf(sum);
 }`,
     cases: () =>
       cases.map((given) => {

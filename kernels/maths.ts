@@ -78,6 +78,40 @@ fn tanhOf(x: F) -> F {
 `;
 }
 
+/**
+ * WGSL for sums of many `F`: `plus(&sum, x)` adds x to a `Sum`, and `totalOf(sum)` is its value. It adds up 64 numbers,
+ * 64 such sums, and then those. So a number goes through n / 4096 + 128 roundings, where a plain sum has n of them. Bits
+ * are the same in every run.
+ */
+export const wgslSum = (element: "f32" | "vec4f"): string => `
+struct Sum { few: ${element}, more: ${element}, all: ${element}, count: u32 };
+fn plus(sum: ptr<function, Sum>, x: ${element}) {
+  (*sum).few += x;
+  (*sum).count++;
+  if (((*sum).count & 63u) != 0u) { return; }
+  (*sum).more += (*sum).few;
+  (*sum).few = ${element}(0.0);
+  if (((*sum).count & 4095u) != 0u) { return; }
+  (*sum).all += (*sum).more;
+  (*sum).more = ${element}(0.0);
+}
+fn totalOf(sum: Sum) -> ${element} { return sum.all + (sum.more + sum.few); }
+`;
+
+/**
+ * WGSL for `orderOf(x)`, an integer that grows with x: -0 is 0, and NaN is above all. It compares floats where NaN counts,
+ * since drivers may fold what they know of floats.
+ */
+export const WGSL_ORDER = `
+fn orderOf(x: f32) -> i32 {
+  let bits = bitcast<i32>(x);
+  let size = bits & 0x7fffffff;
+  return select(select(size, -size, bits < 0), 0x7fffffff, size > 0x7f800000);
+}`;
+
+/** Whether a is above b where NaN is above all. */
+export const isAbove = (a: number, b: number): boolean => a > b || (a !== a && b === b);
+
 /** `table` with every entry replaced by what `make` makes of it. */
 export function mapTable<T, R, const K extends string>(
   table: Readonly<Record<K, T>>,

@@ -67,6 +67,20 @@ onEachDevice(
   },
 );
 
+onEachDevice(
+  "takeRows: the gradient of a row taken many times keeps its digits",
+  async (device) => {
+    const N = 33_000;
+    const ids = device.tensor(new Int32Array(N));
+    for (const C of [3, 4]) {
+      const w = device.tensor(new Float32Array(N * C).fill(0.1), [N, C]);
+      const f = valueAndGrad((t: Tensor) => sum(mul(takeRows(t, ids), w)));
+      const wanted = [N * Math.fround(0.1), 0].flatMap((v) => Array<number>(C).fill(v));
+      await equals(f(device.tensor(new Float32Array(2 * C), [2, C])).grads, [2, C], wanted, 5e-6);
+    }
+  },
+);
+
 onEachDevice("indexing: an id outside takes the nearest", async (device) => {
   const table = device.tensor([[1, 2], [3, 4]]);
   const ids = device.tensor([-7, 9], [2], "int32");
@@ -134,6 +148,14 @@ onEachDevice("topK: agrees with sorting by value, then by index", async (device)
     }),
     runs(device),
   );
+});
+
+onEachDevice("topK: NaN counts as the largest", async (device) => {
+  const x = device.tensor([[NaN, 1, 2], [2, NaN, NaN], [-Infinity, 1, NaN]]);
+  const { values, indices } = topK(x, 2);
+  assert.deepEqual([...await indices.data()], [0, 2, 1, 2, 2, 1]);
+  assert.deepEqual([...await values.data()], [NaN, 2, NaN, NaN, NaN, 1]);
+  assert.deepEqual([...await kthLargest(x, 1).data()], [NaN, NaN, NaN]);
 });
 
 test("topK: gradients go to the chosen, among equals to the lower index", async () => {

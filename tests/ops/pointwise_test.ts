@@ -106,7 +106,10 @@ onEachDevice("ops: NaN propagates", async (device) => {
   const x = device.tensor([NaN, 1, 2]);
   for (const op of [neg, abs, exp, log, sqrt, square, tanh, sigmoid, relu, silu, softplus]) {
     const [first, ...rest] = await op(x).data();
-    assert.ok(Number.isNaN(first) && rest.every(Number.isFinite), `${op.spec.name}: ${first}, ${rest}`);
+    assert.ok(
+      Number.isNaN(first) && rest.every(Number.isFinite),
+      `${op.spec.name}: ${first}, ${rest}`,
+    );
   }
   for (const op of [add, sub, mul, div, maximum, minimum]) {
     for (const out of [op(x, 1), op(1, x), op(x, device.tensor([1, 1, 1]))]) {
