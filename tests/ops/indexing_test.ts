@@ -81,6 +81,19 @@ onEachDevice(
   },
 );
 
+/** On WebGPU positions are sorted in chunks, which are merged until there is one: here 79, then 20, 5, 2 and 1. */
+onEachDevice("takeRows: the gradient of many ids", async (device) => {
+  const [N, V, C] = [20_000, 700, 4];
+  const ids = indices(device, [N], 4, V);
+  const w = device.tensor(Float32Array.from({ length: N * C }, (_, i) => i % 8), [N, C]);
+  const f = valueAndGrad((t: Tensor) => sum(mul(takeRows(t, ids), w)));
+  const wanted = new Float64Array(V * C);
+  (await ids.data()).forEach((v, n) => {
+    for (let c = 0; c < C; c++) wanted[v * C + c] += (n * C + c) % 8;
+  });
+  await equals(f(device.tensor(new Float32Array(V * C), [V, C])).grads, [V, C], wanted);
+});
+
 onEachDevice("indexing: an id outside takes the nearest", async (device) => {
   const table = device.tensor([[1, 2], [3, 4]]);
   const ids = device.tensor([-7, 9], [2], "int32");
