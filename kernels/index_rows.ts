@@ -137,9 +137,10 @@ fn kernel(i: u32) { // m before n counts if its row is <= that of n, m after n i
 export const MERGED_CHUNKS = 4;
 
 /**
- * The same as {@link rankInChunks} for chunks of `merged` positions, a multiple of `chunk`, from the order within chunks of
- * `chunk`: a position's rank is its rank in its own small chunk, and in every other one that becomes part of the same large
- * one the number of those before it, by bisection.
+ * The same as {@link rankInChunks} for chunks of `merged` positions, a multiple of `chunk`, from
+ * the order within chunks of `chunk`: a position's rank is its rank in its own small chunk, and in
+ * every other one that becomes part of the same large one the number of those before it, by
+ * bisection.
  */
 export const mergeRanks = defineKernel({
   name: "mergeRanks",

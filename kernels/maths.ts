@@ -1,10 +1,12 @@
 /**
- * Functions that the kernels share, for the twins and as WGSL source. WGSL's own `log` may err by 2^-21 near 1, where
- * the log-probability of a nearly certain token lives, and its `tanh` may overflow and has no digits near 0.
+ * Functions that the kernels share, for the twins and as WGSL source. WGSL's own `log` may err by
+ * 2^-21 near 1, where the log-probability of a nearly certain token lives, and its `tanh` may
+ * overflow and has no digits near 0.
  *
- * WGSL lets a driver assume that no float is NaN or infinite: `max(NaN, 1)` may be 1, and comparisons may be folded. So
- * the kernels that promise to propagate NaN tell it by its bits. What is left to the driver is the arithmetic: it must
- * give NaN for NaN in a sum, a product, a quotient or an exponential, which all known drivers do.
+ * WGSL lets a driver assume that no float is NaN or infinite: max(NaN, 1) may be 1, x - x may be 0,
+ * and a comparison may be folded. So kernels that promise something of NaN and infinities tell them
+ * by their bits. Left to the driver is that NaN stays NaN in other arithmetic, as it does on
+ * llvmpipe.
  *
  * @module
  */
@@ -22,7 +24,7 @@ export const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.
  *   atanh s = s (1 + s^2/3 + s^4/5 + ...),   log(1 + u) = 2 atanh(u / (2 + u))  for 0 <= u <= 1
  *   x = m 2^k with m in [sqrt(1/2), sqrt 2):  log x = k log 2 + 2 atanh((m - 1) / (m + 1))
  *   softplus x = log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)
- *   tanh |x| = (1 - e^-2|x|) / (1 + e^-2|x|), for |x| < 5/8 a polynomial whose relative error is at most 5e-9
+ *   tanh |x| = (1 - e^-2|x|) / (1 + e^-2|x|),  |x| >= 5/8;  else a polynomial, within 5e-9
  *
  * `isNan`, `maxOf` and `minOf` go by bits: the latter two are NaN if an operand is.
  */
@@ -79,9 +81,9 @@ fn tanhOf(x: F) -> F {
 }
 
 /**
- * WGSL for sums of many `F`: `plus(&sum, x)` adds x to a `Sum`, and `totalOf(sum)` is its value. It adds up 64 numbers,
- * 64 such sums, and then those. So a number goes through n / 4096 + 128 roundings, where a plain sum has n of them. Bits
- * are the same in every run.
+ * WGSL for sums of many `F`: `plus(&sum, x)` adds x to a `Sum`, and `totalOf(sum)` is its value. It
+ * adds up 64 numbers, 64 such sums, and then those. So a number goes through n / 4096 + 128
+ * roundings, where a plain sum has n of them. Bits are the same in every run.
  */
 export const wgslSum = (element: "f32" | "vec4f"): string => `
 struct Sum { few: ${element}, more: ${element}, all: ${element}, count: u32 };
@@ -99,8 +101,8 @@ fn totalOf(sum: Sum) -> ${element} { return sum.all + (sum.more + sum.few); }
 `;
 
 /**
- * WGSL for `orderOf(x)`, an integer that grows with x: -0 is 0, and NaN is above all. It compares floats where NaN counts,
- * since drivers may fold what they know of floats.
+ * WGSL for `orderOf(x)`, an integer that grows with x: -0 is 0, and NaN is above all. It compares
+ * floats where NaN counts, since drivers may fold what they know of floats.
  */
 export const WGSL_ORDER = `
 fn orderOf(x: f32) -> i32 {
@@ -109,7 +111,7 @@ fn orderOf(x: f32) -> i32 {
   return select(select(size, -size, bits < 0), 0x7fffffff, size > 0x7f800000);
 }`;
 
-/** Whether a is above b where NaN is above all. */
+/** Whether a > b, where NaN is above all numbers. */
 export const isAbove = (a: number, b: number): boolean => a > b || (a !== a && b === b);
 
 /** `table` with every entry replaced by what `make` makes of it. */

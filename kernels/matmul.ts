@@ -18,7 +18,7 @@ import {
 
 export type { Product } from "./matmul_form.ts";
 
-/** A matrix of a batch with no more elements than this leaves a tile of software adapters nearly empty. */
+/** An output matrix of at most this many elements leaves a tile of a workgroup nearly empty. */
 const FEW = 64;
 
 /** out (batch, M, N) = a b, where b may be float16. The one place that decides how. */

@@ -175,7 +175,10 @@ const byElements = (rows: Rows) =>
     ),
   });
 
-/** Any strides, any sizes; an invocation an element. Of use for many small products, where tiles would be empty for the most part. */
+/**
+ * Any strides, any sizes; an invocation an element. Of use for many small products, where tiles
+ * would be empty for the most part.
+ */
 export const matmulElements = defineKernel({
   name: "matmulElements",
   buffers: { a: "read float", b: "read float", out: "write float" },

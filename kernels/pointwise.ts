@@ -82,7 +82,10 @@ fn kernel(i: u32) {
   });
 }
 
-/** x^e on n elements. A negative x needs an integer e, whose parity decides the sign; else the power is NaN. */
+/**
+ * x^e on n elements. A negative x needs an integer e, whose parity decides the sign; else the power
+ * is NaN.
+ */
 export const power = defineKernel({
   name: "power",
   buffers: { x: "read float", out: "write float" },

@@ -2,10 +2,11 @@
  * Reductions of x (outer, n, inner) over its middle axis:
  *
  *   sum     out[o, i] = sum_k x[o, k, i]
- *   extreme out[o, i] = the first k where sign x[o, k, i] is largest; sign is 1 for max, -1 for min; NaN is above all
+ *   extreme out[o, i] = the first k where sign x[o, k, i] is largest; sign is 1 for max, -1 for min
  *
- * A long axis is cut into chunks, so that no invocation has too much to do: one launch reduces each chunk, the next
- * one the chunks. The order is fixed, so the result is the same in every run.
+ * NaN counts as the largest, for either sign. A long axis is cut into chunks, so that no invocation
+ * has too much to do: one launch reduces each chunk, the next one the chunks. The order is fixed, so
+ * the result is the same in every run.
  *
  * @module
  */

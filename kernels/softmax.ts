@@ -3,9 +3,10 @@
  *
  *   softmax_v = e^(x_v - m) / (1 + r),   logSumExp = m + log(1 + r),   logSoftmax_v = x_v - m - log(1 + r)
  *
- * Leaving the largest term out of r keeps the digits of log(1 + r) where one element holds nearly all the mass. Where m is
- * infinite, softmax and logSoftmax are NaN, and logSumExp is what its definition gives: -Infinity for a row of
- * -Infinity, and Infinity for a row that has one. A NaN makes its row NaN.
+ * Leaving the largest term out of r keeps the digits of log(1 + r) where one element holds nearly
+ * all the mass. Where m is infinite, softmax and logSoftmax are NaN, and logSumExp is what its
+ * definition gives: -Infinity for a row of -Infinity, and Infinity for a row that has one. A NaN
+ * makes its row NaN.
  *
  * Backward:
  *

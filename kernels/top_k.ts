@@ -1,5 +1,6 @@
 /**
- * The k largest of each of N rows of V, in the total order (value descending, index ascending); NaN is above all.
+ * The k largest of each of N rows of V, in the total order (value descending, index ascending); NaN
+ * is above all.
  *
  * @module
  */

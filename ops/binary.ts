@@ -152,7 +152,8 @@ export const div: BinaryOp = defineOp({
 });
 
 /**
- * The larger of a and b, with broadcasting; NaN if either is. Where they are equal the gradient goes to a.
+ * The larger of a and b, with broadcasting; NaN if either is. Where they are equal the gradient
+ * goes to a.
  *
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if one is float and the other int32.
@@ -177,7 +178,8 @@ export const maximum: BinaryOp = defineOp({
 });
 
 /**
- * The smaller of a and b, with broadcasting; NaN if either is. Where they are equal the gradient goes to a.
+ * The smaller of a and b, with broadcasting; NaN if either is. Where they are equal the gradient
+ * goes to a.
  *
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if one is float and the other int32.

@@ -26,8 +26,8 @@ const cases = (): readonly OpCase<[x: Tensor]>[] => [
 ];
 
 /**
- * Softmax over the last axis, `e^x / sum(e^x)`: x (..., V), out (..., V). A row that has NaN or Infinity, or nothing but
- * -Infinity, is NaN, as in PyTorch.
+ * Softmax over the last axis, `e^x / sum(e^x)`: x (..., V), out (..., V). A row that has NaN or
+ * Infinity, or nothing but -Infinity, is NaN, as in PyTorch.
  *
  * @throws {ShapeError} if x is a scalar.
  *
@@ -54,8 +54,8 @@ export const softmax: Op<[x: Tensor], Tensor> = defineOp({
 });
 
 /**
- * The logarithm of softmax over the last axis, `x - log(sum(e^x))`: x (..., V), out (..., V). A row that has NaN or
- * Infinity, or nothing but -Infinity, is NaN, as in PyTorch.
+ * The logarithm of softmax over the last axis, `x - log(sum(e^x))`: x (..., V), out (..., V). A row
+ * that has NaN or Infinity, or nothing but -Infinity, is NaN, as in PyTorch.
  *
  * @throws {ShapeError} if x is a scalar.
  *
@@ -82,8 +82,8 @@ export const logSoftmax: Op<[x: Tensor], Tensor> = defineOp({
 });
 
 /**
- * The logarithm of the sum of exponentials over the last axis: x (..., V), out (...). A row of -Infinity gives -Infinity,
- * as in PyTorch; its gradient, which is the softmax, is NaN there.
+ * The logarithm of the sum of exponentials over the last axis: x (..., V), out (...). A row of
+ * -Infinity gives -Infinity, as in PyTorch; its gradient, which is the softmax, is NaN there.
  *
  * @throws {ShapeError} if x is a scalar.
  *

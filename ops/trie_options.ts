@@ -51,12 +51,15 @@ export type TrieLogProbs = {
 };
 
 /**
- * The smallest temperature. Divided by it, every logit in use and MASKED (-1e30) fit into float32. Below 1e-29 scores
- * would pass for absent, and below 3e-39 1 / tau is infinite.
+ * The smallest temperature. Divided by it, every logit in use and MASKED (-1e30) fit into float32.
+ * Below 1e-29 scores would pass for absent, and below 3e-39 1 / tau is infinite.
  */
 const LEAST_TAU = 1e-8;
 
-/** Throws {@link ArgumentError} unless the normalisation is known and the temperature a number from 1e-8. */
+/**
+ * Throws {@link ArgumentError} unless the normalisation is known and the temperature a number from
+ * 1e-8.
+ */
 export function checkDistribution(
   action: string,
   normalization: Normalization,

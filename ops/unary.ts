@@ -185,8 +185,8 @@ export const logSigmoid: Op<[x: Tensor], Tensor> = pointwise(
 );
 
 /**
- * x^exponent for one exponent. A negative x needs an integer exponent, else the power is NaN. The gradient of a root at 0
- * is Infinity.
+ * x^exponent for one exponent. A negative x needs an integer exponent, else the power is NaN. The
+ * gradient of a root at 0 is Infinity.
  *
  * @example
  * ```ts

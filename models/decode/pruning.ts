@@ -151,7 +151,8 @@ export function openChildren(
 /**
  * The margins along the path to a leaf, one for each token.
  *
- * @throws {ArgumentError} if the node is no leaf or is blocked, beam is not a positive integer, or tau below 1e-8.
+ * @throws {ArgumentError} if the node is no leaf or is blocked, beam is not a positive integer, or
+ * tau below 1e-8.
  *
  * @example
  * ```ts

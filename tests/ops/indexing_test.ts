@@ -81,7 +81,10 @@ onEachDevice(
   },
 );
 
-/** On WebGPU positions are sorted in chunks, which are merged until there is one: here 79, then 20, 5, 2 and 1. */
+/**
+ * On WebGPU positions are sorted in chunks, which are merged until there is one: here 79, then 20,
+ * 5, 2 and 1.
+ */
 onEachDevice("takeRows: the gradient of many ids", async (device) => {
   const [N, V, C] = [20_000, 700, 4];
   const ids = indices(device, [N], 4, V);
