@@ -8,7 +8,7 @@
  */
 import type { TypedArray } from "../core/dtype.ts";
 import { defineKernel, type Kernel } from "../core/kernel.ts";
-import { integers, ramp } from "./cases.ts";
+import { integers, ramp, SPECIAL } from "./cases.ts";
 import { mapTable, sigmoid, wgslMaths } from "./maths.ts";
 import { type WalkParams, walkParams, wgslWalk } from "./strides.ts";
 import { simd } from "./wasm/modules.ts";
@@ -33,6 +33,12 @@ type Row = (
   db: number,
   n: number,
 ) => void;
+
+/** Every special number beside every other one. */
+const PAIRS = {
+  a: SPECIAL.flatMap((a) => SPECIAL.map(() => a)),
+  b: SPECIAL.flatMap(() => SPECIAL),
+};
 
 const rowOf = (f: (a: number, b: number) => number): Row => (out, o, a, i, da, b, j, db, n) => {
   for (const end = o + n; o < end; o++, i += da, j += db) out[o] = f(a[i], b[j]);
@@ -64,12 +70,14 @@ const ARITHMETIC = {
 
 const FLOAT_ARITHMETIC = {
   ...ARITHMETIC,
+  maximum: { row: rowOf(Math.max), wgsl: "maxOf(a, b)" },
+  minimum: { row: rowOf(Math.min), wgsl: "minOf(a, b)" },
   div: { row: divRow, wgsl: "a / b" },
 } as const satisfies Record<string, Binary>;
 
 /** a is dout; b is the output of the function, or its input x where the name says so. */
 const GRADIENT = {
-  absOfX: { row: rowOf((d, x) => d * Math.sign(x)), wgsl: "a * sign(b)" },
+  absOfX: { row: rowOf((d, x) => d * Math.sign(x)), wgsl: "select(a * sign(b), b, isNan(b))" },
   sqrt: { row: rowOf((d, y) => (0.5 * d) / y), wgsl: "0.5 * a / b" },
   squareOfX: { row: rowOf((d, x) => 2 * d * x), wgsl: "2.0 * a * b" },
   tanh: { row: rowOf((d, y) => d * (1 - y * y)), wgsl: "a * (1.0 - b * b)" },
@@ -83,14 +91,14 @@ const GRADIENT = {
   logSigmoidOfX: { row: rowOf((d, x) => d * sigmoid(-x)), wgsl: "a * sigmoidOf(-b)" },
 } as const satisfies Record<string, Binary>;
 
-/** Comparisons give 1 or 0. */
+/** Comparisons give 1 or 0. NaN is not equal to anything, and neither above nor below it. */
 const COMPARISON = {
   greater: { row: rowOf((a, b) => a > b ? 1 : 0), wgsl: "a > b" },
   greaterEqual: { row: rowOf((a, b) => a >= b ? 1 : 0), wgsl: "a >= b" },
   less: { row: rowOf((a, b) => a < b ? 1 : 0), wgsl: "a < b" },
   lessEqual: { row: rowOf((a, b) => a <= b ? 1 : 0), wgsl: "a <= b" },
   equal: { row: rowOf((a, b) => a === b ? 1 : 0), wgsl: "a == b" },
-  notEqual: { row: rowOf((a, b) => a !== b ? 1 : 0), wgsl: "a != b" },
+  notEqual: { row: rowOf((a, b) => a !== b ? 1 : 0), wgsl: "!(a == b)" },
 } as const satisfies Record<string, Binary>;
 
 /** out = f(a, b) on n elements of one shape, n a multiple of 4. */
@@ -121,11 +129,14 @@ fn kernel(i: u32) {
   let b = b[i];
   out[i] = ${wgsl};
 }`,
-    cases: () => [{
-      name: "64 elements",
-      params: { n: 64 },
-      buffers: { a: ramp(64, 1), b: ramp(64, 2).map((u) => u + 1.25), out: 64 },
-    }],
+    cases: () => [
+      {
+        name: "64 elements",
+        params: { n: 64 },
+        buffers: { a: ramp(64, 1), b: ramp(64, 2).map((u) => u + 1.25), out: 64 },
+      },
+      { name: "special numbers", params: { n: 64 }, buffers: { ...PAIRS, out: 64 } },
+    ],
   });
 }
 
@@ -190,24 +201,33 @@ fn kernel(at: u32) {
   let i = at * ${lanes}u;${wgslWalk(["a", "b"])}
   out[at] = f(${load("a")}, ${load("b")});
 }`,
-    cases: () => [
-      {
-        name: "(2, 3, 5, 8) by (3, 1, 8)",
-        params: {
-          ...{ n: 240, d1: 3, d2: 5, d3: 8 },
-          ...{ a0: 120, a1: 40, a2: 8, a3: 1, b0: 0, b1: 8, b2: 0, b3: 1 },
+    cases: () =>
+      [
+        {
+          name: "(2, 3, 5, 8) by (3, 1, 8)",
+          params: {
+            ...{ n: 240, d1: 3, d2: 5, d3: 8 },
+            ...{ a0: 120, a1: 40, a2: 8, a3: 1, b0: 0, b1: 8, b2: 0, b3: 1 },
+          },
+          buffers: { a: make(240, 1), b: make(24, 2), out: 240 },
         },
-        buffers: { a: make(240, 1), b: make(24, 2), out: 240 },
-      },
-      {
-        name: "(12) by a scalar",
-        params: {
-          ...{ n: 12, d1: 1, d2: 1, d3: 12 },
-          ...{ a0: 0, a1: 0, a2: 0, a3: 1, b0: 0, b1: 0, b2: 0, b3: 0 },
+        {
+          name: "(12) by a scalar",
+          params: {
+            ...{ n: 12, d1: 1, d2: 1, d3: 12 },
+            ...{ a0: 0, a1: 0, a2: 0, a3: 1, b0: 0, b1: 0, b2: 0, b3: 0 },
+          },
+          buffers: { a: make(12, 1), b: make(1, 2), out: 12 },
         },
-        buffers: { a: make(12, 1), b: make(1, 2), out: 12 },
-      },
-    ],
+        {
+          name: "special numbers",
+          params: {
+            ...{ n: 64, d1: 1, d2: 1, d3: 64 },
+            ...{ a0: 0, a1: 0, a2: 0, a3: 1, b0: 0, b1: 0, b2: 0, b3: 1 },
+          },
+          buffers: { ...PAIRS, out: 64 },
+        },
+      ].slice(0, element === "int" ? 2 : 3),
   });
 }
 

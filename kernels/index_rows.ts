@@ -10,6 +10,7 @@
  */
 import { defineKernel, type Kernel } from "../core/kernel.ts";
 import { integers, ramp } from "./cases.ts";
+import { wgslSum } from "./maths.ts";
 
 const CASES = [
   { name: "7 ids into (4, 3), one row unused", N: 7, V: 4, C: 3, ids: [2, 0, 2, 3, 3, 2, 0] },
@@ -25,7 +26,7 @@ type Lanes = 1 | 4;
 /** The element types of a kernel that handles `lanes` channels an invocation, and its cases. */
 const variant = (lanes: Lanes): {
   element: "float" | "float4";
-  F: string;
+  F: "f32" | "vec4f";
   cases: typeof CASES;
 } => ({
   element: lanes === 4 ? "float4" : "float",
@@ -132,24 +133,31 @@ fn kernel(i: u32) { // m before n counts if its row is <= that of n, m after n i
     ),
 });
 
+/** How many chunks {@link mergeRanks} makes one of at a time. */
+export const MERGED_CHUNKS = 4;
+
 /**
- * order[r] = the n whose rank is r in the order of all by (ids_n, n), from the order within chunks: a position's rank is its
- * rank in its chunk, and in every other chunk the number of those before it, by bisection.
+ * The same as {@link rankInChunks} for chunks of `merged` positions, a multiple of `chunk`, from
+ * the order within chunks of `chunk`: a position's rank is its rank in its own small chunk, and in
+ * every other one that becomes part of the same large one the number of those before it, by
+ * bisection.
  */
 export const mergeRanks = defineKernel({
   name: "mergeRanks",
   buffers: { ids: "read int", chunks: "read int", order: "write int" },
-  params: { N: "u32", V: "u32", chunk: "u32" },
-  cpu({ ids, order }, { N, V }): void {
-    rankInChunks.cpu({ ids, order }, { N, V, chunk: N });
+  params: { N: "u32", V: "u32", chunk: "u32", merged: "u32" },
+  cpu({ ids, order }, { N, V, merged }): void {
+    rankInChunks.cpu({ ids, order }, { N, V, chunk: merged });
   },
   invocations: ({ N }) => N,
   wgsl: `
 fn rowAt(i: u32) -> i32 { return clamp(ids[chunks[i]], 0, i32(p.V) - 1); }
 fn kernel(i: u32) {
   let own = rowAt(i);
-  var rank = i % p.chunk;
-  for (var start = 0u; start < p.N; start += p.chunk) {
+  let first = i - i % p.merged;
+  let end = min(first + p.merged, p.N);
+  var rank = first + i % p.chunk;
+  for (var start = first; start < end; start += p.chunk) {
     if (start == i - i % p.chunk) { continue; }
     let limit = own + select(0, 1, start < i); // of earlier positions those of the same row come before
     var low = start;
@@ -163,12 +171,18 @@ fn kernel(i: u32) {
   order[rank] = chunks[i];
 }`,
   cases: () =>
-    CASES.map(({ name, N, V, ids }) => {
-      const chunks = new Int32Array(N);
-      const params = { N, V, chunk: 8 };
-      rankInChunks.cpu({ ids: Int32Array.from(ids), order: chunks }, params);
-      return { name, params, buffers: { ids, chunks, order: N } };
-    }),
+    CASES.flatMap(({ name, N, V, ids }) =>
+      [16, 64].map((merged) => {
+        const chunks = new Int32Array(N);
+        const params = { N, V, chunk: 8, merged };
+        rankInChunks.cpu({ ids: Int32Array.from(ids), order: chunks }, params);
+        return {
+          name: `${name}, chunks of ${merged}`,
+          params,
+          buffers: { ids, chunks, order: N },
+        };
+      })
+    ),
 });
 
 /** The order of all positions, for the cases. */
@@ -208,7 +222,7 @@ function sumRowsOf(lanes: Lanes): Kernel<
       }
     },
     invocations: ({ V, C }) => V * C / lanes,
-    wgsl: `
+    wgsl: `${wgslSum(F)}
 fn rowAt(r: u32) -> i32 { return clamp(ids[order[r]], 0, i32(p.V) - 1); }
 fn kernel(i: u32) {
   let width = p.C / ${lanes}u;
@@ -220,12 +234,12 @@ fn kernel(i: u32) {
     let middle = (low + high) / 2u;
     if (rowAt(middle) < v) { low = middle + 1u; } else { high = middle; }
   }
-  var total = ${F}(0.0);
+  var sum = Sum();
   for (var r = low; r < p.N; r++) {
     if (rowAt(r) != v) { break; }
-    total += x[u32(order[r]) * width + c];
+    plus(&sum, x[u32(order[r]) * width + c]);
   }
-  out[i] = total;
+  out[i] = totalOf(sum);
 }`,
     cases: () =>
       cases.map((given) => {

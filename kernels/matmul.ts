@@ -11,11 +11,15 @@ import {
   fitsGrid,
   matmulColumns,
   matmulColumnsHalf,
+  matmulElements,
   matmulRows,
   matmulStrided,
 } from "./matmul_software.ts";
 
 export type { Product } from "./matmul_form.ts";
+
+/** An output matrix of at most this many elements leaves a tile of a workgroup nearly empty. */
+const FEW = 64;
 
 /** out (batch, M, N) = a b, where b may be float16. The one place that decides how. */
 export function runMatmul(
@@ -23,13 +27,15 @@ export function runMatmul(
   buffers: { readonly a: Tensor; readonly b: Tensor; readonly out: Tensor },
   product: Product,
 ): void {
-  const { M, N, K, transposeB } = product;
+  const { batch, M, N, K, transposeB } = product;
   const params = layOut(product);
   const tile = rowsOf(M) === 16 ? 0 : 1;
   const half = buffers.b.dtype === "float16";
   const tiled = half ? matmulTiledHalf : matmulTiled;
   const columns = half ? matmulColumnsHalf : matmulColumns;
-  if (!device.software || !fitsGrid(product)) device.run(tiled, buffers, params);
+  const scattered = !fitsGrid(product) || (batch > 1 && M * N <= FEW);
+  if (device.software && scattered && !half) device.run(matmulElements, buffers, params);
+  else if (!device.software || !fitsGrid(product)) device.run(tiled, buffers, params);
   else if (transposeB && K % 4 === 0) device.run(columns[tile], buffers, params);
   else if (half) device.run(tiled, buffers, params);
   else if (!transposeB && N % 4 === 0) device.run(matmulRows[tile], buffers, params);

@@ -175,6 +175,30 @@ const byElements = (rows: Rows) =>
     ),
   });
 
+/**
+ * Any strides, any sizes; an invocation an element. Of use for many small products, where tiles
+ * would be empty for the most part.
+ */
+export const matmulElements = defineKernel({
+  name: "matmulElements",
+  buffers: { a: "read float", b: "read float", out: "write float" },
+  ...matmulForm([[2, 2, 2, ""], [5, 3, 7, "a"], [3, 5, 4, "b"], [1, 9, 1, "ab"]]),
+  invocations: ({ batch, M, N }) => batch * M * N,
+  wgsl: `
+fn kernel(i: u32) {
+  let matrix = i / (p.M * p.N);
+  var aAt = matrix * p.aBatch + i / p.N % p.M * p.aRow;
+  var bAt = matrix * p.bBatch + i % p.N * p.bCol;
+  var sum = 0.0;
+  for (var k = 0u; k < p.K; k++) {
+    sum += a[aAt] * b[bAt];
+    aAt += p.aCol;
+    bAt += p.bRow;
+  }
+  out[i] = sum;
+}`,
+});
+
 /** Products whose B is read four columns at once: tiles of 16 rows, and of 32. */
 export const matmulRows = [byRows(16), byRows(32)] as const;
 /** Products whose B is read four rows at once: tiles of 16 rows, and of 32. */

@@ -8,7 +8,7 @@
  */
 import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel, type Kernel } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { ramp, SPECIAL } from "./cases.ts";
 import { mapTable, sigmoid, softplus, wgslMaths } from "./maths.ts";
 
 /** A function of one number, in both languages. */
@@ -28,7 +28,7 @@ const UNARY = {
   square: { js: (x) => x * x, wgsl: "x * x" },
   tanh: { js: Math.tanh, wgsl: "tanhOf(x)", domain: [-100, 100] },
   sigmoid: { js: sigmoid, wgsl: "sigmoidOf(x)", domain: [-100, 100] },
-  relu: { js: (x) => Math.max(x, 0), wgsl: "max(x, F(0.0))" },
+  relu: { js: (x) => Math.max(x, 0), wgsl: "maxOf(x, F(0.0))" },
   silu: { js: (x) => x * sigmoid(x), wgsl: "x * sigmoidOf(x)", domain: [-100, 100] },
   softplus: { js: softplus, wgsl: "softplusOf(x)", domain: [-100, 100] },
   logSigmoid: { js: (x) => -softplus(-x), wgsl: "-softplusOf(-x)", domain: [-100, 100] },
@@ -68,18 +68,24 @@ fn kernel(i: u32) {
   let x = x[i];
   out[i] = ${wgsl};
 }`,
-    cases: () => [{
-      name: `${domain[0]} to ${domain[1]}`,
-      params: { n: 64 },
-      buffers: {
-        x: ramp(64, 1).map((u) => domain[0] + (domain[1] - domain[0]) * (u + 1) / 2),
-        out: 64,
+    cases: () => [
+      {
+        name: `${domain[0]} to ${domain[1]}`,
+        params: { n: 64 },
+        buffers: {
+          x: ramp(64, 1).map((u) => domain[0] + (domain[1] - domain[0]) * (u + 1) / 2),
+          out: 64,
+        },
       },
-    }],
+      { name: "special numbers", params: { n: 8 }, buffers: { x: SPECIAL, out: 8 } },
+    ],
   });
 }
 
-/** x^e on n elements; a negative x needs an integer e, whose parity decides the sign. */
+/**
+ * x^e on n elements. A negative x needs an integer e, whose parity decides the sign; else the power
+ * is NaN.
+ */
 export const power = defineKernel({
   name: "power",
   buffers: { x: "read float", out: "write float" },
@@ -89,24 +95,29 @@ export const power = defineKernel({
   },
   invocations: ({ n }) => n,
   wgsl: `
+const INFINITE = 0x7f800000u;
+const NAN = 0x7fc00000u;
 fn kernel(i: u32) {
   let e = p.exponent;
-  let size = select(pow(abs(x[i]), e), 1.0, e == 0.0);
-  let odd = abs(e) % 2.0 == 1.0;
-  out[i] = select(size, -size, odd && x[i] < 0.0);
+  let size = bitcast<u32>(x[i]) & 0x7fffffffu; // the bits of |x|
+  let negative = bitcast<u32>(x[i]) != size;
+  var y = pow(abs(x[i]), e);
+  if (e == 0.0) {
+    y = 1.0;
+  } else if (size > INFINITE) {
+    y = x[i];
+  } else if (size == 0u || size == INFINITE) { // e < 0 makes one of the other
+    y = bitcast<f32>(select(size, size ^ INFINITE, e < 0.0));
+  } else if (negative && e != floor(e)) {
+    y = bitcast<f32>(size | NAN);
+  }
+  out[i] = select(y, -y, negative && abs(e) % 2.0 == 1.0);
 }`,
   cases: () =>
-    [2, 3, -1, 0, 1.5].map((exponent) => ({
+    [2, 3, -1, -2, 0, 1.5, -0.5, 0.5].map((exponent) => ({
       name: `exponent ${exponent}`,
-      params: { n: 5, exponent },
-      buffers: {
-        x: exponent === 1.5
-          ? [0, 0.25, 0.5, 1, 2]
-          : exponent < 0
-          ? [-2, -0.5, 0.25, 1, 3]
-          : [-2, -0.5, 0, 1, 3],
-        out: 5,
-      },
+      params: { n: 13, exponent },
+      buffers: { x: [...SPECIAL, -2, -0.5, 0.25, 2, 3], out: 13 },
     })),
 });
 

@@ -4,13 +4,15 @@
  *   sum     out[o, i] = sum_k x[o, k, i]
  *   extreme out[o, i] = the first k where sign x[o, k, i] is largest; sign is 1 for max, -1 for min
  *
- * A long axis is cut into chunks, so that no invocation has too much to do: one launch reduces each chunk, the next
- * one the chunks. The order is fixed, so the result is the same in every run.
+ * NaN counts as the largest, for either sign. A long axis is cut into chunks, so that no invocation
+ * has too much to do: one launch reduces each chunk, the next one the chunks. The order is fixed, so
+ * the result is the same in every run.
  *
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
-import { integers, ramp } from "./cases.ts";
+import { integers, ramp, SPECIAL } from "./cases.ts";
+import { isAbove, WGSL_ORDER } from "./maths.ts";
 
 /** How many elements one invocation reduces where the axis is longer. */
 export const CHUNK = 256;
@@ -97,7 +99,7 @@ export const extremeOfChunks = defineKernel({
           let value = sign * x[(o * n + start) * inner + i];
           for (let k = start + 1; k < end; k++) {
             const candidate = sign * x[(o * n + k) * inner + i];
-            if (candidate > value) {
+            if (isAbove(candidate, value)) {
               value = candidate;
               best = k;
             }
@@ -108,7 +110,7 @@ export const extremeOfChunks = defineKernel({
     }
   },
   invocations: ({ outer, n, inner, chunk }) => outer * Math.ceil(n / chunk) * inner,
-  wgsl: `
+  wgsl: `${WGSL_ORDER}
 fn kernel(at: u32) {
   let chunks = (p.n + p.chunk - 1u) / p.chunk;
   let i = at % p.inner;
@@ -117,19 +119,26 @@ fn kernel(at: u32) {
   let end = min(p.n, start + p.chunk);
   let row = o * p.n * p.inner + i;
   var best = start;
-  var value = p.sign * x[row + start * p.inner];
+  var value = orderOf(p.sign * x[row + start * p.inner]);
   for (var k = start + 1u; k < end; k++) {
-    let candidate = p.sign * x[row + k * p.inner];
+    let candidate = orderOf(p.sign * x[row + k * p.inner]);
     if (candidate > value) { value = candidate; best = k; }
   }
   index[at] = i32(best);
 }`,
   cases: () =>
-    [1, -1].map((sign) => ({
-      name: `(2, 11, 3) in chunks of 4, with ties, sign ${sign}`,
-      params: { outer: 2, n: 11, inner: 3, chunk: 4, sign },
-      buffers: { x: integers(66, 5, 1), index: 18 },
-    })),
+    [1, -1].flatMap((sign) => [
+      {
+        name: `(2, 11, 3) in chunks of 4, with ties, sign ${sign}`,
+        params: { outer: 2, n: 11, inner: 3, chunk: 4, sign },
+        buffers: { x: integers(66, 5, 1), index: 18 },
+      },
+      {
+        name: `special numbers beside each other, sign ${sign}`,
+        params: { outer: 64, n: 2, inner: 1, chunk: 2, sign },
+        buffers: { x: SPECIAL.flatMap((a) => SPECIAL.flatMap((b) => [a, b])), index: 64 },
+      },
+    ]),
 });
 
 /** index (outer, inner): the extreme among the candidates (outer, chunks, inner) of {@link extremeOfChunks}. */
@@ -145,7 +154,7 @@ export const extremeOfCandidates = defineKernel({
         for (let c = 1; c < chunks; c++) {
           const k = candidates[(o * chunks + c) * inner + i];
           const candidate = sign * x[(o * n + k) * inner + i];
-          if (candidate > value) {
+          if (isAbove(candidate, value)) {
             value = candidate;
             best = k;
           }
@@ -155,28 +164,39 @@ export const extremeOfCandidates = defineKernel({
     }
   },
   invocations: ({ outer, inner }) => outer * inner,
-  wgsl: `
+  wgsl: `${WGSL_ORDER}
 fn kernel(at: u32) {
   let i = at % p.inner;
   let o = at / p.inner;
   let row = o * p.n * p.inner + i;
   var best = candidates[o * p.chunks * p.inner + i];
-  var value = p.sign * x[row + u32(best) * p.inner];
+  var value = orderOf(p.sign * x[row + u32(best) * p.inner]);
   for (var c = 1u; c < p.chunks; c++) {
     let k = candidates[(o * p.chunks + c) * p.inner + i];
-    let candidate = p.sign * x[row + u32(k) * p.inner];
+    let candidate = orderOf(p.sign * x[row + u32(k) * p.inner]);
     if (candidate > value) { value = candidate; best = k; }
   }
   index[at] = best;
 }`,
   cases: () =>
-    [1, -1].map((sign) => ({
-      name: `(2, 11, 3), 3 candidates each, with ties, sign ${sign}`,
-      params: { outer: 2, n: 11, inner: 3, chunks: 3, sign },
-      buffers: {
-        x: integers(66, 3, 1),
-        candidates: [0, 1, 2, 4, 5, 6, 8, 9, 10, 3, 2, 1, 7, 7, 7, 10, 9, 8],
-        index: 6,
+    [1, -1].flatMap((sign) => [
+      {
+        name: `(2, 11, 3), 3 candidates each, with ties, sign ${sign}`,
+        params: { outer: 2, n: 11, inner: 3, chunks: 3, sign },
+        buffers: {
+          x: integers(66, 3, 1),
+          candidates: [0, 1, 2, 4, 5, 6, 8, 9, 10, 3, 2, 1, 7, 7, 7, 10, 9, 8],
+          index: 6,
+        },
       },
-    })),
+      {
+        name: `NaN among 3 candidates, sign ${sign}`,
+        params: { outer: 3, n: 3, inner: 1, chunks: 3, sign },
+        buffers: {
+          x: [NaN, 1, 2, 1, NaN, NaN, 1, 2, NaN],
+          candidates: [0, 1, 2, 0, 1, 2, 0, 1, 2],
+          index: 3,
+        },
+      },
+    ]),
 });

@@ -3,7 +3,11 @@
  *
  *   softmax_v = e^(x_v - m) / (1 + r),   logSumExp = m + log(1 + r),   logSoftmax_v = x_v - m - log(1 + r)
  *
- * Leaving the largest term out of r keeps the digits of log(1 + r) where one element holds nearly all the mass.
+ * Leaving the largest term out of r keeps the digits of log(1 + r) where one element holds nearly
+ * all the mass. Where m is infinite, softmax and logSoftmax are NaN, and logSumExp is what its
+ * definition gives: -Infinity for a row of -Infinity, and Infinity for a row that has one. A NaN
+ * makes its row NaN.
+ *
  * Backward:
  *
  *   softmax     dx_v = y_v (dout_v - sum_u dout_u y_u)
@@ -15,7 +19,7 @@
 import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel } from "../core/kernel.ts";
 import { ramp } from "./cases.ts";
-import { wgslMaths } from "./maths.ts";
+import { wgslMaths, wgslSum } from "./maths.ts";
 
 /** Where the largest element of a row of V lies. */
 function argmaxOf(x: FloatArray, row: number, V: number): number {
@@ -24,16 +28,18 @@ function argmaxOf(x: FloatArray, row: number, V: number): number {
   return a;
 }
 
-/** The sum of e^(x_v - x_a) over all v of a row but a. */
-function restOf(x: FloatArray, row: number, V: number, a: number): number {
-  const m = x[a];
+/** The sum of e^(x_v - m) over all v of a row but a. */
+function restOf(x: FloatArray, row: number, V: number, a: number, m: number): number {
   let rest = 0;
   for (let at = row; at < a; at++) rest += Math.exp(x[at] - m);
   for (let at = a + 1; at < row + V; at++) rest += Math.exp(x[at] - m);
   return rest;
 }
 
-const WGSL_ROW = `
+/** 0 if x is finite, else NaN. */
+const nanUnlessFinite = (x: number): number => x - x;
+
+const WGSL_ROW = `${wgslSum("f32")}
 fn argmaxOf(row: u32) -> u32 {
   var a = row;
   var m = x[row];
@@ -43,12 +49,15 @@ fn argmaxOf(row: u32) -> u32 {
   }
   return a;
 }
-fn restOf(row: u32, a: u32) -> f32 {
-  let m = x[a];
-  var rest = 0.0;
-  for (var at = row; at < row + p.V; at++) { rest += select(exp(x[at] - m), 0.0, at == a); }
-  return rest;
-}`;
+fn restOf(row: u32, a: u32, m: f32) -> f32 {
+  var rest = Sum();
+  for (var at = row; at < row + p.V; at++) {
+    plus(&rest, select(exp(x[at] - m), 0.0, at == a));
+  }
+  return totalOf(rest);
+}
+fn isFinite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u; }
+fn nanUnlessFinite(x: f32) -> f32 { return bitcast<f32>(select(0x7fc00000u, 0u, isFinite(x))); }`;
 
 const WGSL_LOG = `${wgslMaths("f32")}
 fn logOfOnePlus(rest: f32) -> f32 {
@@ -69,6 +78,15 @@ const CASES = [
   { name: "5 rows of 5", N: 5, V: 5, x: ROWS },
   { name: "1 row of 300", N: 1, V: 300, x: ramp(300, 1).map((u) => 8 * u) },
   { name: "2 rows of 1", N: 2, V: 1, x: [-3, 5] },
+  {
+    name: "NaN and infinities",
+    N: 9,
+    V: 3,
+    x: [
+      ...[NaN, 1, 2, 1, NaN, 2, 1, 2, NaN, NaN, Infinity, -Infinity, -Infinity, NaN, 1],
+      ...[1, Infinity, 2, Infinity, 0, Infinity, -Infinity, -Infinity, -Infinity, 1, -Infinity, 2],
+    ],
+  },
 ];
 
 /** out (N, V); one invocation a row. */
@@ -80,7 +98,7 @@ export const softmaxForward = defineKernel({
     for (let n = 0, row = 0; n < N; n++, row += V) {
       const a = argmaxOf(x, row, V);
       const m = x[a];
-      const scale = 1 / (1 + restOf(x, row, V, a));
+      const scale = 1 / (1 + restOf(x, row, V, a, m)) + nanUnlessFinite(m);
       for (let at = row; at < row + V; at++) out[at] = Math.exp(x[at] - m) * scale;
     }
   },
@@ -90,7 +108,7 @@ fn kernel(n: u32) {
   let row = n * p.V;
   let a = argmaxOf(row);
   let m = x[a];
-  let scale = 1.0 / (1.0 + restOf(row, a));
+  let scale = 1.0 / (1.0 + restOf(row, a, m)) + nanUnlessFinite(m);
   for (var at = row; at < row + p.V; at++) { out[at] = exp(x[at] - m) * scale; }
 }`,
   cases: () =>
@@ -110,11 +128,12 @@ export const softmaxBackward = defineKernel({
     }
   },
   invocations: ({ N }) => N,
-  wgsl: `
+  wgsl: `${wgslSum("f32")}
 fn kernel(n: u32) {
   let row = n * p.V;
-  var dot = 0.0;
-  for (var at = row; at < row + p.V; at++) { dot += dout[at] * y[at]; }
+  var sum = Sum();
+  for (var at = row; at < row + p.V; at++) { plus(&sum, dout[at] * y[at]); }
+  let dot = totalOf(sum);
   for (var at = row; at < row + p.V; at++) { dx[at] = y[at] * (dout[at] - dot); }
 }`,
   cases: () => [{
@@ -133,7 +152,7 @@ export const logSoftmaxForward = defineKernel({
     for (let n = 0, row = 0; n < N; n++, row += V) {
       const a = argmaxOf(x, row, V);
       const m = x[a];
-      const log = Math.log1p(restOf(x, row, V, a));
+      const log = Math.log1p(restOf(x, row, V, a, m)) + nanUnlessFinite(m);
       for (let at = row; at < row + V; at++) out[at] = x[at] - m - log;
     }
   },
@@ -143,7 +162,7 @@ fn kernel(n: u32) {
   let row = n * p.V;
   let a = argmaxOf(row);
   let m = x[a];
-  let log = logOfOnePlus(restOf(row, a));
+  let log = logOfOnePlus(restOf(row, a, m)) + nanUnlessFinite(m);
   for (var at = row; at < row + p.V; at++) { out[at] = x[at] - m - log; }
 }`,
   cases: () =>
@@ -163,11 +182,12 @@ export const logSoftmaxBackward = defineKernel({
     }
   },
   invocations: ({ N }) => N,
-  wgsl: `
+  wgsl: `${wgslSum("f32")}
 fn kernel(n: u32) {
   let row = n * p.V;
-  var total = 0.0;
-  for (var at = row; at < row + p.V; at++) { total += dout[at]; }
+  var sum = Sum();
+  for (var at = row; at < row + p.V; at++) { plus(&sum, dout[at]); }
+  let total = totalOf(sum);
   for (var at = row; at < row + p.V; at++) { dx[at] = dout[at] - exp(y[at]) * total; }
 }`,
   cases: () => [{
@@ -185,7 +205,8 @@ export const logSumExpForward = defineKernel({
   cpu({ x, out }, { N, V }): void {
     for (let n = 0, row = 0; n < N; n++, row += V) {
       const a = argmaxOf(x, row, V);
-      out[n] = x[a] + Math.log1p(restOf(x, row, V, a));
+      const m = Number.isFinite(x[a]) ? x[a] : 0;
+      out[n] = x[a] + Math.log1p(restOf(x, row, V, a, m));
     }
   },
   invocations: ({ N }) => N,
@@ -193,7 +214,7 @@ export const logSumExpForward = defineKernel({
 fn kernel(n: u32) {
   let row = n * p.V;
   let a = argmaxOf(row);
-  out[n] = x[a] + logOfOnePlus(restOf(row, a));
+  out[n] = x[a] + logOfOnePlus(restOf(row, a, select(0.0, x[a], isFinite(x[a]))));
 }`,
   cases: () =>
     CASES.map(({ name, N, V, x }) => ({ name, params: { N, V }, buffers: { x, out: N } })),

@@ -207,7 +207,14 @@ export function hyperOf(
 ): Float64Array {
   require(Number.isInteger(step) && step >= 1, "step must be an integer of at least 1", step);
   require(Number.isFinite(rate), "rate must be a number", rate);
-  return Float64Array.of(rate, 1 - betas[0] ** step, 1 - betas[1] ** step);
+  return Float64Array.of(rate, 1 - power(betas[0], step), 1 - power(betas[1], step));
+}
+
+/** base^n for a positive integer n, by squares: `**` has other last bits in another runtime. */
+function power(base: number, n: number): number {
+  let product = 1;
+  for (; n > 0; n = Math.floor(n / 2), base *= base) if (n % 2 === 1) product *= base;
+  return product;
 }
 
 function require(holds: boolean, what: string, actual: number | string): void {

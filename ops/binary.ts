@@ -140,16 +140,20 @@ export const mul: BinaryOp = defineOp({
  */
 export const div: BinaryOp = defineOp({
   name: "div",
-  forward: (a: Operand, b: Operand) => ({ out: combined(binary.div, "div", a, b) }),
-  backward: (dout, _, [a, b]) =>
+  forward(a: Operand, b: Operand): { out: Tensor; saved: Tensor } {
+    const out = combined(binary.div, "div", a, b);
+    return { out, saved: out };
+  },
+  backward: (dout, out, [a, b]) =>
     gradients([a, b], () => quotient(dout, b), () =>
-      // d(a / b) / db = -a / b^2
-      negative(quotient(product(dout, a), product(b, b)))),
+      // d(a / b) / db = -(a / b) / b: b^2 could over- or underflow where this does not
+      negative(product(dout, quotient(out, b)))),
   cases: () => cases(0.5, 2),
 });
 
 /**
- * The larger of a and b, with broadcasting. Where they are equal the gradient goes to a.
+ * The larger of a and b, with broadcasting; NaN if either is. Where they are equal the gradient
+ * goes to a.
  *
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if one is float and the other int32.
@@ -174,7 +178,8 @@ export const maximum: BinaryOp = defineOp({
 });
 
 /**
- * The smaller of a and b, with broadcasting. Where they are equal the gradient goes to a.
+ * The smaller of a and b, with broadcasting; NaN if either is. Where they are equal the gradient
+ * goes to a.
  *
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if one is float and the other int32.
@@ -199,7 +204,7 @@ export const minimum: BinaryOp = defineOp({
 });
 
 /**
- * x, but at least `low` and at most `high`. Nothing flows back where x is outside.
+ * x, but at least `low` and at most `high`; NaN stays NaN. Nothing flows back where x is outside.
  *
  * @example
  * ```ts

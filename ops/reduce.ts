@@ -139,8 +139,8 @@ function extreme(name: "max" | "min", sign: 1 | -1): Reduce {
 }
 
 /**
- * The largest over some axes, or over all. With `keepDims` the axes stay, with size 1. Among equals the gradient goes
- * to the first.
+ * The largest over some axes, or over all; NaN if there is one. With `keepDims` the axes stay, with
+ * size 1. Among equals the gradient goes to the first.
  *
  * @throws {ShapeError} if x has no such axis.
  * @throws {ArgumentError} if an axis is named twice.
@@ -156,8 +156,8 @@ function extreme(name: "max" | "min", sign: 1 | -1): Reduce {
 export const max: Reduce = extreme("max", 1);
 
 /**
- * The smallest over some axes, or over all. With `keepDims` the axes stay, with size 1. Among equals the gradient goes
- * to the first.
+ * The smallest over some axes, or over all; NaN if there is one. With `keepDims` the axes stay,
+ * with size 1. Among equals the gradient goes to the first.
  *
  * @throws {ShapeError} if x has no such axis.
  * @throws {ArgumentError} if an axis is named twice.
@@ -173,7 +173,8 @@ export const max: Reduce = extreme("max", 1);
 export const min: Reduce = extreme("min", -1);
 
 /**
- * Where the largest lies along the last axis: x (..., V), out int32 (...). Among equals the lowest index.
+ * Where the largest lies along the last axis: x (..., V), out int32 (...). Among equals the lowest
+ * index. NaN counts as the largest.
  *
  * @throws {ShapeError} if x is a scalar.
  *

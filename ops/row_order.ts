@@ -4,7 +4,7 @@
  * @module
  */
 import type { Tensor } from "../core/tensor.ts";
-import { mergeRanks, RANK_CHUNK, rankInChunks } from "../kernels/index_rows.ts";
+import { MERGED_CHUNKS, mergeRanks, RANK_CHUNK, rankInChunks } from "../kernels/index_rows.ts";
 
 /**
  * The positions n by (ids_n, n), int32 (N), ids below V; one outside of [0, V) counts as the nearest inside. The cpu device
@@ -12,11 +12,14 @@ import { mergeRanks, RANK_CHUNK, rankInChunks } from "../kernels/index_rows.ts";
  */
 export function rowOrder(ids: Tensor, V: number, birth: string): Tensor {
   const { device, size: N } = ids;
-  const chunk = device.kind === "cpu" ? N : RANK_CHUNK;
-  const chunks = device.empty([N], "int32", birth);
-  device.run(rankInChunks, { ids, order: chunks }, { N, V, chunk });
-  if (N <= chunk) return chunks;
-  const order = device.empty([N], "int32", birth);
-  device.run(mergeRanks, { ids, chunks, order }, { N, V, chunk });
+  let chunk = device.kind === "cpu" ? N : RANK_CHUNK;
+  let order = device.empty([N], "int32", birth);
+  device.run(rankInChunks, { ids, order }, { N, V, chunk });
+  while (chunk < N) {
+    const merged = chunk * MERGED_CHUNKS;
+    const next = device.empty([N], "int32", birth);
+    device.run(mergeRanks, { ids, chunks: order, order: next }, { N, V, chunk, merged });
+    [order, chunk] = [next, merged];
+  }
   return order;
 }

@@ -26,7 +26,8 @@ const cases = (): readonly OpCase<[x: Tensor]>[] => [
 ];
 
 /**
- * Softmax over the last axis, `e^x / sum(e^x)`: x (..., V), out (..., V).
+ * Softmax over the last axis, `e^x / sum(e^x)`: x (..., V), out (..., V). A row that has NaN or
+ * Infinity, or nothing but -Infinity, is NaN, as in PyTorch.
  *
  * @throws {ShapeError} if x is a scalar.
  *
@@ -53,7 +54,8 @@ export const softmax: Op<[x: Tensor], Tensor> = defineOp({
 });
 
 /**
- * The logarithm of softmax over the last axis, `x - log(sum(e^x))`: x (..., V), out (..., V).
+ * The logarithm of softmax over the last axis, `x - log(sum(e^x))`: x (..., V), out (..., V). A row
+ * that has NaN or Infinity, or nothing but -Infinity, is NaN, as in PyTorch.
  *
  * @throws {ShapeError} if x is a scalar.
  *
@@ -80,7 +82,8 @@ export const logSoftmax: Op<[x: Tensor], Tensor> = defineOp({
 });
 
 /**
- * The logarithm of the sum of exponentials over the last axis: x (..., V), out (...).
+ * The logarithm of the sum of exponentials over the last axis: x (..., V), out (...). A row of
+ * -Infinity gives -Infinity, as in PyTorch; its gradient, which is the softmax, is NaN there.
  *
  * @throws {ShapeError} if x is a scalar.
  *

@@ -33,8 +33,9 @@ function largest(action: string, x: Tensor, k: number): TopK {
 }
 
 /**
- * The k largest along the last axis, in descending order, and where they are: x (..., V), values and indices (..., k).
- * Among equals the lower index comes first. Gradients flow back through the values.
+ * The k largest along the last axis, in descending order, and where they are: x (..., V), values
+ * and indices (..., k). Among equals the lower index comes first; NaN counts as the largest.
+ * Gradients flow back through the values.
  *
  * @throws {ArgumentError} if k is not an integer from 1 to V.
  *

@@ -46,7 +46,7 @@ const CHUNK_LOGITS = 2 ** 22;
  * "vocabulary" a part of the vocabulary at a time, made again for the gradients. Both for C a multiple of 4.
  *
  * @throws {ShapeError} if nodes or labels are not (N), V does not exceed the trie's largest token, or hidden and head do not fit.
- * @throws {ArgumentError} if beam is not a positive integer or tau not positive.
+ * @throws {ArgumentError} if beam is not a positive integer or tau below 1e-8.
  *
  * @example
  * ```ts

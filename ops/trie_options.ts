@@ -34,7 +34,7 @@ export interface TrieTable {
 export interface TrieLogProbOptions {
   /** What to normalise over. */
   readonly normalization: Normalization;
-  /** The temperature that divides the logits; 1 unless told. */
+  /** The temperature that divides the logits, at least 1e-8; default 1. */
   readonly tau?: number;
   /** The beam width of logBeta, beyond any number of children at will; without it logBeta is 0. */
   readonly beam?: number;
@@ -50,7 +50,16 @@ export type TrieLogProbs = {
   readonly choices: Tensor;
 };
 
-/** Throws {@link ArgumentError} unless the normalisation is known and the temperature positive. */
+/**
+ * The smallest temperature. Divided by it, every logit in use and MASKED (-1e30) fit into float32.
+ * Below 1e-29 scores would pass for absent, and below 3e-39 1 / tau is infinite.
+ */
+const LEAST_TAU = 1e-8;
+
+/**
+ * Throws {@link ArgumentError} unless the normalisation is known and the temperature a number from
+ * 1e-8.
+ */
 export function checkDistribution(
   action: string,
   normalization: Normalization,
@@ -61,8 +70,10 @@ export function checkDistribution(
       `Cannot ${action}: the normalization must be "children" or "vocabulary", got ${normalization}`,
     );
   }
-  if (!(tau > 0 && tau < Infinity)) {
-    throw new ArgumentError(`Cannot ${action}: tau must be a positive number, got ${tau}`);
+  if (!(tau >= LEAST_TAU && tau < Infinity)) {
+    throw new ArgumentError(
+      `Cannot ${action}: tau must be a number of at least ${LEAST_TAU}, got ${tau}`,
+    );
   }
 }
 

@@ -129,7 +129,7 @@ export const tanh: Op<[x: Tensor], Tensor> = pointwise("tanh", gradient.tanh, "o
 export const sigmoid: Op<[x: Tensor], Tensor> = pointwise("sigmoid", gradient.sigmoid, "output");
 
 /**
- * max(x, 0). Its gradient at 0 is 0.
+ * max(x, 0), NaN where x is NaN. Its gradient at 0 is 0.
  *
  * @example
  * ```ts
@@ -185,7 +185,8 @@ export const logSigmoid: Op<[x: Tensor], Tensor> = pointwise(
 );
 
 /**
- * x^exponent for one exponent. A negative x needs an integer exponent.
+ * x^exponent for one exponent. A negative x needs an integer exponent, else the power is NaN. The
+ * gradient of a root at 0 is Infinity.
  *
  * @example
  * ```ts

@@ -42,7 +42,7 @@ export interface BeamSearchOptions extends SemanticsOptions {
   readonly beam: number;
   /** What to normalise over; "children" unless told. */
   readonly normalization?: Normalization;
-  /** The temperature; 1 unless told. */
+  /** The temperature, at least 1e-8; 1 unless told. */
   readonly tau?: number;
   /** Whether steps come with their whole pools. */
   readonly trace?: boolean;
@@ -94,8 +94,8 @@ export class BeamSearch implements Disposable {
   /**
    * Prepares searches. The first search of each input shape records a program.
    *
-   * @throws {ArgumentError} if beam or batch is not a positive integer, tau not positive, the semantics not possible, or
-   * the trie has tokens that the decoder has not.
+   * @throws {ArgumentError} if beam or batch is not a positive integer, tau below 1e-8, the
+   * semantics not possible, or the trie has tokens that the decoder has not.
    */
   constructor(decoder: Decoder, trie: DeviceTrie, options: BeamSearchOptions) {
     const { beam, normalization = "children", tau = 1, trace = false, batch = 64 } = options;

@@ -26,7 +26,7 @@ export interface PathStep {
  * The steps of the path to a leaf, with all that is beside it: what one teacher-forced pass tells of the trie. Nodes that are
  * `blocked`, as `Trie.blockedNodes` gives them, are not there.
  *
- * @throws {ArgumentError} if the node is no leaf or is blocked, or tau not positive.
+ * @throws {ArgumentError} if the node is no leaf or is blocked, or tau below 1e-8.
  *
  * @example
  * ```ts

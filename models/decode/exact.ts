@@ -14,7 +14,7 @@ import type { DeviceTrie } from "./trie.ts";
 export interface ExactOptions {
   /** What to normalise over; "children" unless told. */
   readonly normalization?: Normalization;
-  /** The temperature; 1 unless told. */
+  /** The temperature, at least 1e-8; 1 unless told. */
   readonly tau?: number;
   /** Items taken out of the catalogue, for each user. */
   readonly excluded?: readonly Iterable<number>[];

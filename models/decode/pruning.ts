@@ -64,7 +64,7 @@ export interface MarginOptions {
   readonly beam: number;
   /** What to normalise over; "children" unless told. */
   readonly normalization?: Normalization;
-  /** The temperature; 1 unless told. */
+  /** The temperature, at least 1e-8; 1 unless told. */
   readonly tau?: number;
   /** Nodes taken out of the trie, as `Trie.blockedNodes` gives them. */
   readonly blocked?: ReadonlySet<number>;
@@ -151,7 +151,8 @@ export function openChildren(
 /**
  * The margins along the path to a leaf, one for each token.
  *
- * @throws {ArgumentError} if the node is no leaf or is blocked, beam is not a positive integer, or tau not positive.
+ * @throws {ArgumentError} if the node is no leaf or is blocked, beam is not a positive integer, or
+ * tau below 1e-8.
  *
  * @example
  * ```ts

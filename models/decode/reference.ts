@@ -17,7 +17,7 @@ export interface ReferenceOptions extends SemanticsOptions {
   readonly beam: number;
   /** What to normalise over; "children" unless told. */
   readonly normalization?: Normalization;
-  /** The temperature; 1 unless told. */
+  /** The temperature, at least 1e-8; 1 unless told. */
   readonly tau?: number;
   /** Items taken out of the catalogue. */
   readonly excluded?: Iterable<number>;
@@ -37,8 +37,8 @@ const best = (a: Entry, b: Entry): number => b.score - a.score || a.node - b.nod
  * best `beam` of the pool. A finished item keeps its score and goes on competing. Always traced. Or, where it is asked for,
  * the beam search of Hugging Face: `Semantics` has its rules.
  *
- * @throws {ArgumentError} if beam is not a positive integer, tau not positive, an excluded item unknown, or the semantics not
- * possible.
+ * @throws {ArgumentError} if beam is not a positive integer, tau below 1e-8, an excluded item
+ * unknown, or the semantics not possible.
  *
  * @example
  * ```ts

@@ -35,7 +35,8 @@ import { type ApaoOptions, checkApao, worstPrefix } from "./worst_prefix.ts";
  * - Gradient weight, of a token of a target with rivals among W such: 1 + beta N / W sum over its steps t from the token's on of
  *   w_t q_t / (t xi), q_t being the share of the rivals in the sum above: more where rivals are as probable.
  *
- * @throws {ArgumentError} if tau or xi is not positive, or beta or eta negative; when applied to targets without rivals.
+ * @throws {ArgumentError} if tau is below 1e-8, xi not positive, or beta or eta negative; when
+ * applied to targets without rivals.
  *
  * @example
  * ```ts

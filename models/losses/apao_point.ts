@@ -26,7 +26,7 @@ import { type ApaoOptions, checkApao, worstPrefix } from "./worst_prefix.ts";
  * - Gradient weight: 1 + beta N sum over the item's steps t from the token's on of w_t / (t xi n_t), with N target tokens and n_t
  *   items that have step t: whatever the margin, and the more the earlier the token.
  *
- * @throws {ArgumentError} if tau or xi is not positive, or beta or eta negative.
+ * @throws {ArgumentError} if tau is below 1e-8, xi not positive, or beta or eta negative.
  *
  * @example
  * ```ts

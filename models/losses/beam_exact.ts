@@ -39,7 +39,8 @@ export interface BeamExactOptions {
  * - Gradient weight of a token of a searched item: 1 + lambda / xi N / n sum over its steps t from the token's on of sigma(x_t), with N
  *   target tokens, n of them with a threshold: more for items that the search loses, and for their first tokens.
  *
- * @throws {ArgumentError} if tau or xi is not positive or lambda negative; when applied to targets without thresholds.
+ * @throws {ArgumentError} if tau is below 1e-8, xi not positive or lambda negative; when applied to
+ * targets without thresholds.
  *
  * @example
  * ```ts

@@ -43,8 +43,8 @@ export interface BearOptions {
  * form: the mean (or sum) over target tokens; a token without siblings gives 0 and counts as a target. The paper's run on Toy
  * has tau 1, xi 2.75, lambda 0.25 (released), beam 10.
  *
- * @throws {ArgumentError} if tau or xi is not positive, lambda negative, beam not a positive integer, or a
- * reduction is given to the released form.
+ * @throws {ArgumentError} if tau is below 1e-8, xi not positive, lambda negative, beam not a
+ * positive integer, or a reduction is given to the released form.
  *
  * @example
  * ```ts

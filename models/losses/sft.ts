@@ -25,7 +25,7 @@ export interface SftOptions {
  *   that are more probable.
  * - Gradient weight: 1, whatever the margin.
  *
- * @throws {ArgumentError} if tau is not positive.
+ * @throws {ArgumentError} if tau is below 1e-8.
  *
  * @example
  * ```ts

@@ -351,3 +351,17 @@ test("adamw: what it refuses", () => {
   assert.throws(() => hyperOf(0, 0.1), /step must be an integer of at least 1, got 0/);
   assert.throws(() => hyperOf(1, NaN), ArgumentError);
 });
+
+/**
+ * So they have the same bits in every runtime, which `**` has not: beta^2t is (beta^2)^t to the
+ * last bit.
+ */
+test("adamw: powers of betas are made of products", () => {
+  for (const beta of [0.9, 0.98, 0.999, 0.9999]) {
+    for (let t = 1; t < 2000; t++) {
+      const power = hyperOf(2 * t, 0.1, [beta, beta])[1];
+      assert.equal(power, hyperOf(t, 0.1, [beta * beta, 0])[1], `${beta}, step ${t}`);
+      assert.ok(Math.abs(power - (1 - beta ** (2 * t))) < 1e-12);
+    }
+  }
+});

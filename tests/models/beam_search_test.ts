@@ -364,6 +364,27 @@ test("beam search: bad arguments are refused", async () => {
 });
 
 for (const { name, skip, open } of testDevices) {
+  test(`beam search: the smallest tau ranks as in float64 on ${name}, smaller ones are refused`, {
+    skip,
+  }, async () => {
+    const device = await open();
+    const paths = Array.from({ length: 36 }, (_, i) => [Math.floor(i / 6), i % 6]);
+    for (const normalization of ["children", "vocabulary"] as const) {
+      const problem = (tau: number): Problem => ({
+        ...{ paths, histories: [[1, 2, 3]], excluded: [[]], seed: 3 },
+        options: { beam: 8, normalization, tau },
+      });
+      const { actual, expected } = await both(device, problem(1e-8), smooth(3, V));
+      const leaves = ([{ ranking }]: BeamResult[]): number[] => ranking.map(({ leaf }) => leaf);
+      assert.equal(leaves(actual).length, 8);
+      assert.deepEqual(leaves(actual), leaves(expected));
+      await assert.rejects(both(device, problem(1e-45), smooth(3, V)), {
+        name: "ArgumentError",
+        message: "Cannot search: tau must be a number of at least 1e-8, got 1e-45",
+      });
+    }
+  });
+
   test(`beam search: logits that are not finite are reported on ${name}`, { skip }, async () => {
     const device = await open();
     using _scope = device.arena();

@@ -67,6 +67,36 @@ onEachDevice(
   },
 );
 
+onEachDevice(
+  "takeRows: the gradient of a row taken many times keeps its digits",
+  async (device) => {
+    const N = 33_000;
+    const ids = device.tensor(new Int32Array(N));
+    for (const C of [3, 4]) {
+      const w = device.tensor(new Float32Array(N * C).fill(0.1), [N, C]);
+      const f = valueAndGrad((t: Tensor) => sum(mul(takeRows(t, ids), w)));
+      const wanted = [N * Math.fround(0.1), 0].flatMap((v) => Array<number>(C).fill(v));
+      await equals(f(device.tensor(new Float32Array(2 * C), [2, C])).grads, [2, C], wanted, 5e-6);
+    }
+  },
+);
+
+/**
+ * On WebGPU positions are sorted in chunks, which are merged until there is one: here 79, then 20,
+ * 5, 2 and 1.
+ */
+onEachDevice("takeRows: the gradient of many ids", async (device) => {
+  const [N, V, C] = [20_000, 700, 4];
+  const ids = indices(device, [N], 4, V);
+  const w = device.tensor(Float32Array.from({ length: N * C }, (_, i) => i % 8), [N, C]);
+  const f = valueAndGrad((t: Tensor) => sum(mul(takeRows(t, ids), w)));
+  const wanted = new Float64Array(V * C);
+  (await ids.data()).forEach((v, n) => {
+    for (let c = 0; c < C; c++) wanted[v * C + c] += (n * C + c) % 8;
+  });
+  await equals(f(device.tensor(new Float32Array(V * C), [V, C])).grads, [V, C], wanted);
+});
+
 onEachDevice("indexing: an id outside takes the nearest", async (device) => {
   const table = device.tensor([[1, 2], [3, 4]]);
   const ids = device.tensor([-7, 9], [2], "int32");
@@ -134,6 +164,14 @@ onEachDevice("topK: agrees with sorting by value, then by index", async (device)
     }),
     runs(device),
   );
+});
+
+onEachDevice("topK: NaN counts as the largest", async (device) => {
+  const x = device.tensor([[NaN, 1, 2], [2, NaN, NaN], [-Infinity, 1, NaN]]);
+  const { values, indices } = topK(x, 2);
+  assert.deepEqual([...await indices.data()], [0, 2, 1, 2, 2, 1]);
+  assert.deepEqual([...await values.data()], [NaN, 2, NaN, NaN, NaN, 1]);
+  assert.deepEqual([...await kthLargest(x, 1).data()], [NaN, NaN, NaN]);
 });
 
 test("topK: gradients go to the chosen, among equals to the lower index", async () => {

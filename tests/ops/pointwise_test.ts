@@ -86,8 +86,54 @@ onEachDevice("unary ops: digits of small results", async (device) => {
   await check(exp, tail, Math.exp);
   await check(sigmoid, tail, (x) => 1 / (1 + Math.exp(-x)));
   await check(softplus, tail, (x) => Math.log1p(Math.exp(x)));
+  const small = [1e-30, 1e-7, 1e-4, 0.01, 0.1, 0.3, 0.6249, 0.625, 0.7, 1, 3, 8, 9.5, 88, 1e30];
+  await check(tanh, rounded(small.flatMap((x) => [x, -x])), Math.tanh);
   await check(logSigmoid, tail.map((x) => -x), (x) => -Math.log1p(Math.exp(-x)));
 });
+
+onEachDevice(
+  "pow: zeros, infinities and negative numbers, and the gradient of a root at 0",
+  async (device) => {
+    const x = device.tensor([0, -2, 4, -Infinity]);
+    assert.deepEqual([...await pow(x, -1).data()], [Infinity, -0.5, 0.25, -0]);
+    assert.deepEqual([...await pow(x, 1.5).data()].slice(0, 2), [0, NaN]);
+    const { grads } = valueAndGrad((t: Tensor) => sum(pow(t, 0.5)))(device.tensor([0, 4]));
+    assert.deepEqual([...await grads.data()], [Infinity, 0.25]);
+  },
+);
+
+onEachDevice("ops: NaN propagates", async (device) => {
+  const x = device.tensor([NaN, 1, 2]);
+  for (const op of [neg, abs, exp, log, sqrt, square, tanh, sigmoid, relu, silu, softplus]) {
+    const [first, ...rest] = await op(x).data();
+    assert.ok(
+      Number.isNaN(first) && rest.every(Number.isFinite),
+      `${op.spec.name}: ${first}, ${rest}`,
+    );
+  }
+  for (const op of [add, sub, mul, div, maximum, minimum]) {
+    for (const out of [op(x, 1), op(1, x), op(x, device.tensor([1, 1, 1]))]) {
+      assert.deepEqual([...await out.data()].map(Number.isNaN), [true, false, false]);
+    }
+  }
+  assert.deepEqual([...await clamp(x, 0, 1).data()], [NaN, 1, 1]);
+  assert.deepEqual([...await notEqual(x, x).data()], [1, 0, 0]);
+});
+
+onEachDevice(
+  "div: the gradient neither overflows nor underflows where b^2 does",
+  async (device) => {
+    const f = valueAndGrad((p: { a: Tensor; b: Tensor }) => sum(div(p.a, p.b)));
+    const a = [1e-25, 1e20, 1e-30].map(Math.fround);
+    const b = [1e-23, 1e20, 2].map(Math.fround);
+    const { grads } = f({ a: device.tensor(a), b: device.tensor(b) });
+    const [da, db] = await device.read([grads.a, grads.b]);
+    b.forEach((y, i) => {
+      assert.ok(Math.abs(da[i] * y - 1) < 1e-6, `da[${i}] is ${da[i]}`);
+      assert.ok(Math.abs(db[i] / (-a[i] / y / y) - 1) < 1e-6, `db[${i}] is ${db[i]}`);
+    });
+  },
+);
 
 const ARITHMETIC: readonly [op: typeof add, f: (a: number, b: number) => number][] = [
   [add, (a, b) => a + b],

@@ -137,6 +137,20 @@ onEachDevice("reductions: a long axis keeps its digits", async (device) => {
   await equals(min(peaks), [], [-1]);
 });
 
+onEachDevice(
+  "reductions: max and min are NaN where there is one, and argmax finds the first",
+  async (device) => {
+    const x = device.tensor([[NaN, 1, 2], [1, NaN, 2], [1, 2, NaN], [1, 2, 3]]);
+    assert.deepEqual([...await max(x, 1).data()], [NaN, NaN, NaN, 3]);
+    assert.deepEqual([...await min(x, 1).data()], [NaN, NaN, NaN, 1]);
+    assert.deepEqual([...await argmax(x).data()], [0, 1, 2, 2]);
+    const long = new Float32Array(2000).fill(Infinity);
+    long[700] = long[1500] = NaN;
+    assert.equal(await max(device.tensor(long)).item(), NaN);
+    assert.equal(await argmax(device.tensor(long)).item(), 700);
+  },
+);
+
 test("reductions: axes that are not there, or twice, are refused", () => {
   const x = oracle.tensor([[1, 2, 3], [4, 5, 6]]);
   assert.throws(() => sum(x, 2), {

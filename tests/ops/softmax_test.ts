@@ -4,6 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { cpu } from "../../core/cpu_backend.ts";
 import { ShapeError } from "../../core/errors.ts";
+import { keyOf, uniform } from "../../core/random.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { sum } from "../../ops/reduce.ts";
 import { logSoftmax, logSumExp, softmax } from "../../ops/softmax.ts";
@@ -50,6 +51,32 @@ onEachDevice("softmax: very large logits, and elements that are absent", async (
     -4000 - Math.LN2,
   ], 1e-6);
   await equals(logSumExp(device.tensor([1000, 1000])), [], [1000 + Math.LN2], 1e-6);
+});
+
+onEachDevice("softmax: NaN and infinities are as in PyTorch", async (device) => {
+  const x = device.tensor([
+    [1, NaN, 2],
+    [NaN, Infinity, 1],
+    [-Infinity, -Infinity, -Infinity],
+    [1, Infinity, Infinity],
+    [0, -Infinity, 0],
+  ]);
+  const [y, logY, total] = await device.read([softmax(x), logSoftmax(x), logSumExp(x)]);
+  assert.deepEqual([...y], [...Array<number>(12).fill(NaN), 0.5, 0, 0.5]);
+  assert.deepEqual([...logY.slice(0, 12)], Array<number>(12).fill(NaN));
+  assert.deepEqual([...total.slice(0, 4)], [NaN, NaN, -Infinity, Infinity]);
+  assert.ok(Math.abs(total[4] - Math.LN2) < 1e-6 && logY[13] === -Infinity);
+});
+
+onEachDevice("softmax: the sum of a long row keeps its digits", async (device) => {
+  const N = 1_100_000;
+  const row = Float32Array.from(uniform(keyOf(3), N), (u) => 4 * u - 2);
+  const x = device.tensor(row);
+  const log = Math.log(row.reduce((sum, v) => sum + Math.exp(v), 0));
+  const [[total], y, logY] = await device.read([logSumExp(x), softmax(x), logSoftmax(x)]);
+  assert.ok(Math.abs(total - log) < 2e-6, `${total}, not ${log}`);
+  assert.ok(Math.abs(y[7] / Math.exp(row[7] - log) - 1) < 5e-6);
+  assert.ok(Math.abs(logY[7] - (row[7] - log)) < 5e-6);
 });
 
 /** log softmax is -log(1 + rest): the digits of a nearly certain element must survive. */
