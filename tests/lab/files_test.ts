@@ -1,7 +1,16 @@
 /** Atomic writes, and what the system's refusals become. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -12,8 +21,10 @@ import {
   fileError,
   isPresent,
   makeFolder,
+  openFile,
   readIfPresent,
   writeFileAtomic,
+  writeNewFile,
 } from "../../lab/files.ts";
 
 /** Runs a test in a folder of its own. */
@@ -49,12 +60,58 @@ test(
 );
 
 test(
-  "files: what a killed write left beside a file is no obstacle",
+  "files: what others left beside a file, a link among it, is no obstacle and stays as it is",
   inFolder((folder) => {
-    writeFileSync(join(folder, ".a.txt.tmp"), "half");
-    writeFileAtomic(join(folder, "a.txt"), "whole");
-    assert.deepEqual(readdirSync(folder), ["a.txt"]);
-    assert.equal(readFileSync(join(folder, "a.txt"), "utf8"), "whole");
+    const path = join(folder, "a.txt");
+    writeFileSync(join(folder, "other"), "other");
+    symlinkSync("other", join(folder, ".a.txt.tmp"));
+    writeFileAtomic(path, "whole");
+    assert.equal(readFileSync(path, "utf8"), "whole");
+    assert.equal(readFileSync(join(folder, "other"), "utf8"), "other");
+    symlinkSync("nowhere", join(folder, "new"));
+    assert.throws(() => writeNewFile(join(folder, "new"), "x"), { code: "EEXIST" });
+    assert.deepEqual(readdirSync(folder).sort(), [".a.txt.tmp", "a.txt", "new", "other"]);
+  }),
+);
+
+const posix = process.platform === "win32" && "Windows has none of it";
+
+test(
+  "files: new files have the rights that the user's mask leaves",
+  { skip: posix },
+  inFolder((folder) => {
+    const before = process.umask(0o077);
+    try {
+      appendLine(join(folder, "a"), "x");
+      writeFileAtomic(join(folder, "b"), "x");
+    } finally {
+      process.umask(before);
+    }
+    for (const file of ["a", "b"]) {
+      assert.equal(statSync(join(folder, file)).mode & 0o777, 0o600, file);
+    }
+  }),
+);
+
+test(
+  "files: a named pipe or a device is refused, not waited for",
+  { skip: posix },
+  inFolder((folder) => {
+    const pipe = join(folder, "pipe");
+    assert.equal(spawnSync("mkfifo", [pipe]).status, 0);
+    for (const read of [readIfPresent, openFile]) {
+      refuses(() => read(pipe), `${pipe}: it must be a regular file, got a named pipe`);
+      refuses(() => read("/dev/zero"), "/dev/zero: it must be a regular file, got a device");
+    }
+  }),
+);
+
+test(
+  "files: what cannot be reached is not called missing",
+  inFolder((folder) => {
+    symlinkSync("loop", join(folder, "loop"));
+    const below = join(folder, "loop", "a");
+    refuses(() => isPresent(below), `Cannot read ${below}: its links must lead to`);
   }),
 );
 
@@ -148,6 +205,18 @@ test("files: a full disk, a forbidden folder and Deno's permissions are told apa
     const error = errorOf({ code });
     assert.ok(error instanceof DataError);
     assert.equal(error.message, message);
+  }
+  // As Deno throws the less common ones.
+  const numbers = {
+    116: "Cannot write a: its network file system must still have it, got ESTALE",
+    37: "Cannot write a: its file system must have locks to give, got ENOLCK",
+    122: "Cannot write a: the user's quota must have room, got EDQUOT",
+    9999: "Cannot write a: the system must allow it, got error 9999",
+  };
+  for (const [number, message] of Object.entries(numbers)) {
+    const error = errorOf({ message: `Said in words (os error ${number})` });
+    assert.ok(error instanceof DataError, number);
+    if (process.platform === "linux") assert.equal(error.message, message);
   }
   for (const name of ["NotCapable", "PermissionDenied"]) {
     const error = errorOf({ name });
