@@ -231,7 +231,8 @@ export function fileError(action: string, path: string, error: unknown): unknown
   return new DataError(`Cannot ${action} ${path}: ${requirement}, got ${code}`, { cause: error });
 }
 
-function codeOf(error: unknown): string | undefined {
+/** The code of one of the system's errors. Internal. */
+export function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   if (DENO_ERRORS.includes(error.name)) return error.name;
   const { code } = error as NodeJS.ErrnoException;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setImmediate as turn } from "node:timers/promises";
 import type { HostTensor } from "../core/capture.ts";
 import type { Device } from "../core/device.ts";
 import { ArgumentError, NonFiniteError } from "../core/errors.ts";
@@ -213,6 +214,7 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
         tokens += targets;
         counted++;
       }
+      await turn(); // a cpu device never waits, and Ctrl-C would not be heard
       this.#step(inputs, { data: hyperOf(step, rate, BETAS), shape: [3] });
       if ((i + 1) % LOOK_EVERY === 0 || i === this.stepsPerEpoch - 1) {
         const loss = await this.#meter.take(counted);
