@@ -98,6 +98,15 @@ function withFile(path: string, flags: string | number, use: (file: number) => v
   }
 }
 
+/**
+ * Removes a file, if it is there.
+ *
+ * @throws {DataError} if the system refuses.
+ */
+export function removeFile(path: string): void {
+  attempt("remove", path, () => rmSync(path, { force: true }));
+}
+
 /** Does what is worth a try and no error. */
 export function quietly(run: () => void): void {
   try {

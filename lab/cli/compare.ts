@@ -14,9 +14,9 @@ await runGrid("compare", process.argv.slice(2), async (_, { out, shard, baseline
     say(`When all shards are done: npx deno task report ${out}`);
     return;
   }
-  const { runs, baselines } = readResults([out]); // those of earlier comparisons there, too
+  const { runs, baselines, failed } = readResults([out]); // those of earlier comparisons there, too
   const { markdown, page } = await writeReport(runs, baselines, out, {
-    baseline,
+    ...{ baseline, failed },
     onProgress: show,
   });
   print(`${markdown}\n${page}`);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import process from "node:process";
 import { compareLosses, type FinishedGrid } from "../compare/compare.ts";
 import {
   type GridCommand,
@@ -47,7 +48,10 @@ export async function runGrid(
         show(what, done, total);
       },
       saved: (run, epoch, epochs) => interrupt.saved(run, epoch, epochs),
-      note: say,
+      note(text): void {
+        bar = void bar?.finish("stopped");
+        say(text);
+      },
       started(dataset, trie, device): void {
         say(describeDataset(dataset, trie));
         say(`${device.kind}: ${device.adapter}`);
@@ -82,7 +86,16 @@ export async function runGrid(
     if (!finished.isValidated) {
       say("There are no validation cases: the last epoch of each run was kept.");
     }
-    await after(finished, options, show);
+    const { results, failed } = finished;
+    if (failed.length > 0) process.exitCode = 1;
+    if (results.length > 0) await after(finished, options, show);
+    if (failed.length > 0) {
+      say(
+        `Failed, of ${failed.length + results.length} runs: ${
+          failed.map(({ name }) => name).join(", ")
+        }`,
+      );
+    }
   } catch (error) {
     bar?.finish("stopped");
     fail(error);

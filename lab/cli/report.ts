@@ -17,7 +17,7 @@ const stages = new Stages();
 async function main(args: readonly string[]): Promise<void> {
   const { folders, out = folders[0], baseline, help } = parseReportOptions(args);
   if (help) return print(REPORT_HELP);
-  const { runs, baselines, unfinished } = readResults(folders);
+  const { runs, baselines, unfinished, failed } = readResults(folders);
   const variants = [...new Set(runs.map(({ variant }) => variant))];
   checkBaseline(baseline, variants);
   say(`${runs.length} runs of ${variants.join(", ")}`);
@@ -25,8 +25,9 @@ async function main(args: readonly string[]): Promise<void> {
   for (const { variant, seeds } of missingSeeds(runs)) {
     say(`${variant} lacks seed ${seeds.join(", ")}`);
   }
+  for (const { name, reason } of failed) say(`${name} failed and is left out: ${reason}`);
   const { markdown, page } = await writeReport(runs, baselines, out, {
-    baseline,
+    ...{ baseline, failed },
     onProgress: stages.show,
   });
   print(`${markdown}\n${page}`);
