@@ -1,6 +1,7 @@
 /** Atomic writes, and what the system's refusals become. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   mkdirSync,
   mkdtempSync,
@@ -11,7 +12,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -26,6 +27,7 @@ import {
   writeFileAtomic,
   writeNewFile,
 } from "../../lab/files.ts";
+import { FolderLock } from "../../lab/folder_lock.ts";
 
 /** Runs a test in a folder of its own. */
 function inFolder(run: (folder: string) => void): () => void {
@@ -241,4 +243,74 @@ test("files: without its permission Deno gives a typed error and no prompt", { s
     `${run.stdout}${run.stderr}`.trim(),
     "DataError Cannot write never.txt: Deno must be allowed to (run with -P or --allow-write), got NotCapable",
   );
+});
+
+test(
+  "files: a folder has one lock at a time, of a process that runs",
+  inFolder((folder) => {
+    const path = join(folder, ".lock");
+    const isHeld = (who: string): void => {
+      const before = readFileSync(path, "utf8");
+      refuses(
+        () => new FolderLock(folder),
+        `Cannot write to ${folder}: one process at a time may, got ${who}`,
+      );
+      refuses(() => new FolderLock(folder), `if that is no longer running, remove ${path}`);
+      assert.equal(readFileSync(path, "utf8"), before);
+    };
+    {
+      using _lock = new FolderLock(folder);
+      isHeld(`process ${process.pid} on ${hostname()} since 2`);
+    }
+    assert.deepEqual(readdirSync(folder), []);
+    const gone = spawnSync(process.execPath, ["--version"]).pid;
+    const since = "2026-01-02T03:04:05.678Z";
+    const leave = (change: object): void => {
+      const holder = { pid: gone, host: hostname(), since, locked: false, ...change };
+      writeFileSync(path, JSON.stringify(holder));
+    };
+    for (const change of [{}, { pid: process.pid }, { locked: true }]) {
+      leave(change);
+      using _lock = new FolderLock(folder);
+      assert.equal(JSON.parse(readFileSync(path, "utf8")).pid, process.pid);
+    }
+    assert.deepEqual(readdirSync(folder), []);
+    leave({ host: "elsewhere" });
+    isHeld(`process ${gone} on elsewhere since ${since}`);
+    leave({ pid: process.ppid });
+    isHeld(`process ${process.ppid} on`);
+    writeFileSync(path, "");
+    isHeld("another");
+  }),
+);
+
+test("files: under Deno's permissions a lock ends with its process, killed or not", {
+  skip,
+}, async () => {
+  const folder = mkdtempSync(join(tmpdir(), "beargrad-"));
+  const { href } = new URL("../../lab/folder_lock.ts", import.meta.url);
+  const input = `import { FolderLock } from ${JSON.stringify(href)};
+    new FolderLock(${JSON.stringify(folder)});
+    console.log("locked");
+    setInterval(() => {}, 1000);`;
+  const start = (): ReturnType<typeof spawn> => {
+    const args = ["run", "--no-prompt", "--allow-read", "--allow-write", "--ext=ts", "-"];
+    const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "pipe"] });
+    child.stdin?.end(input);
+    return child;
+  };
+  const first = start();
+  await once(first.stdout!, "data");
+  const second = start();
+  const [[code]] = await Promise.all([once(second, "exit")]);
+  assert.equal(code, 1);
+  assert.equal(JSON.parse(readFileSync(join(folder, ".lock"), "utf8")).pid, first.pid);
+  first.kill("SIGKILL");
+  await once(first, "exit");
+  const third = start();
+  await once(third.stdout!, "data");
+  assert.equal(JSON.parse(readFileSync(join(folder, ".lock"), "utf8")).pid, third.pid);
+  third.kill("SIGKILL");
+  await once(third, "exit");
+  rmSync(folder, { recursive: true });
 });
