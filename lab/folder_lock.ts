@@ -144,12 +144,13 @@ function isRunning(
     return lock === undefined;
   }
   if (pid === process.pid) return FolderLock.holds(path);
+  if (!isAllowed({ name: "run" })) return undefined;
   try {
     process.kill(pid, 0);
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    return code === "ESRCH" ? false : code === "EPERM" ? true : undefined; // or Deno forbids to ask
+    return code === "ESRCH" ? false : code === "EPERM" ? true : undefined;
   }
 }
 
@@ -171,13 +172,15 @@ function systemLock(path: string): Disposable | undefined {
 
 /** The name of this machine, as far as it is allowed to be known. */
 function hostName(): string {
+  if (isAllowed({ name: "sys", kind: "hostname" })) return hostname();
   try {
-    return hostname();
-  } catch { // Deno asks for --allow-sys
-    try {
-      return readFileSync("/etc/hostname", "utf8").trim();
-    } catch {
-      return "";
-    }
+    return readFileSync("/etc/hostname", "utf8").trim();
+  } catch {
+    return "";
   }
+}
+
+/** Whether Deno would do something without asking the user. */
+function isAllowed(what: Deno.PermissionDescriptor): boolean {
+  return !("Deno" in globalThis) || Deno.permissions.querySync(what).state === "granted";
 }

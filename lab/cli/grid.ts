@@ -90,11 +90,8 @@ export async function runGrid(
     if (failed.length > 0) process.exitCode = 1;
     if (results.length > 0) await after(finished, options, show);
     if (failed.length > 0) {
-      say(
-        `Failed, of ${failed.length + results.length} runs: ${
-          failed.map(({ name }) => name).join(", ")
-        }`,
-      );
+      const names = failed.map(({ name }) => name).join(", ");
+      say(`${failed.length} of ${failed.length + results.length} runs failed: ${names}`);
     }
   } catch (error) {
     bar?.finish("stopped");
