@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- the one place that prints
 /**
  * Trains a small decoder with each of some losses, decodes it with beam search over the catalogue, and prints what
  * was retrieved and what was pruned. `--help` lists the options.
@@ -16,6 +15,8 @@ import {
   runExperiment,
 } from "./mod.ts";
 import { fail } from "./lab/cli/fail.ts";
+import { Interrupt } from "./lab/cli/interrupt.ts";
+import { print, say } from "./lab/terminal.ts";
 
 /** What is being shown, if anything is. */
 let bar: Progress | undefined;
@@ -23,21 +24,28 @@ let bar: Progress | undefined;
 /** Prints progress to the standard error, the report to the standard output. */
 async function main(args: readonly string[]): Promise<void> {
   const options = parseOptions(args);
-  if (options.help) return console.log(helpText());
+  if (options.help) return print(helpText());
 
   const show = (label: string, done: number, total: number, unit = ""): void => {
     bar ??= createProgress({ label, total });
     bar.update(done, {});
     if (done === total) bar = void bar.finish(`${label}: ${total}${unit}`);
   };
+  const interrupt = new Interrupt(options.out === undefined ? undefined : "--resume");
   let trained = { step: 0, loss: "" }; // how far a run is
   const report = await runExperiment(options, {
-    preparing: (what, done, total) => show(what, done, total),
+    preparing(what, done, total): void {
+      interrupt.release();
+      show(what, done, total);
+    },
+    saved: (run, epoch, epochs) => interrupt.saved(run, epoch, epochs),
+    note: say,
     started(dataset, trie, device): void {
-      console.error(describeDataset(dataset, trie));
-      console.error(`${device.kind}: ${device.adapter}`);
+      say(describeDataset(dataset, trie));
+      say(`${device.kind}: ${device.adapter}`);
     },
     training(run, { step, steps, loss, tokensPerSecond }): void {
+      interrupt.watch(run);
       bar ??= createProgress({ label: `train ${run}`, total: steps });
       trained = { step, loss: loss.toFixed(3) };
       bar.update(step, { loss: trained.loss, "tokens/s": `${tokensPerSecond}` });
@@ -48,9 +56,13 @@ async function main(args: readonly string[]): Promise<void> {
     trained(run): void {
       bar = void bar?.finish(`train ${run}: ${trained.step} steps, loss ${trained.loss}`);
     },
-    evaluating: (run, done, users) => show(`judge ${run}`, done, users, " users"),
+    evaluating(run, done, users): void {
+      show(`judge ${run}`, done, users, " users");
+      if (done === users) interrupt.release();
+    },
   });
-  console.log(renderReport(report));
+  print(renderReport(report));
+  if (report.unwritten) throw report.unwritten;
 }
 
 try {

@@ -33,9 +33,12 @@ export interface CpuOptions {
   readonly wasm?: boolean;
   /**
    * How many threads share the work of WebAssembly kernels that have enough of it; 1 unless told. Results do not depend on it.
-   * The workers start with the first such kernel and do not keep the process alive. Where they cannot, one thread does it all.
+   * The workers start with the first such kernel and do not keep the process alive. The work of those that cannot start is done by
+   * the others.
    */
   readonly threads?: number;
+  /** Called with a sentence when threads cannot start. */
+  readonly onNote?: (text: string) => void;
   /**
    * What to make workers with, if threads are more than 1: `Worker` of `node:worker_threads`, which Deno, Bun and Node have. The
    * global `Worker` of Deno, Bun and browsers will not do; in a browser a cpu device has one thread, since a page may not wait.
@@ -67,7 +70,7 @@ export interface CpuOptions {
  */
 export function cpu(options: CpuOptions = {}): Device {
   const float = options.float ?? "float32";
-  const { threads = 1, Worker } = options;
+  const { threads = 1, Worker, onNote } = options;
   if (!(Number.isInteger(threads) && threads >= 1)) {
     throw new ArgumentError(
       `Cannot open a cpu device: threads must be a positive integer, got ${threads}`,
@@ -80,7 +83,7 @@ export function cpu(options: CpuOptions = {}): Device {
     );
   }
   const wasm = float === "float32" && options.wasm !== false;
-  return new Device(new CpuBackend(float, wasm, threads, Worker));
+  return new Device(new CpuBackend(float, wasm, threads, Worker, onNote));
 }
 
 class CpuBackend implements Backend {
@@ -101,16 +104,19 @@ class CpuBackend implements Backend {
   readonly #modules: Map<WasmModule, Instance> | undefined;
   readonly #threads: number;
   readonly #Worker: WorkerConstructor | undefined;
+  readonly #onNote: CpuOptions["onNote"];
 
   constructor(
     float: FloatDType,
     wasm: boolean,
     threads: number,
     Worker: WorkerConstructor | undefined,
+    onNote: CpuOptions["onNote"],
   ) {
     this.float = float;
     this.#threads = threads;
     this.#Worker = Worker;
+    this.#onNote = onNote;
     this.#modules = wasm ? new Map() : undefined;
     const kernels = wasm ? "WebAssembly SIMD" : "TypeScript";
     this.adapter = threads > 1 ? `${kernels}, ${threads} threads` : kernels;
@@ -199,7 +205,7 @@ class CpuBackend implements Backend {
       if (this.#threads > 1 && this.#Worker && wasm.work(params) >= SHARED_WORK) {
         const { bytes, exports, scratch } = instance;
         const threads = instance.threads ??= new Threads(
-          ...[this.#Worker, bytes, memory.wasm, exports, scratch] as const,
+          ...[this.#Worker, bytes, memory.wasm, exports, scratch, this.#onFewer] as const,
         );
         return untrapped(kernel.name, () => {
           if (threads.run(wasm.function, args, items)) this.stats.sharedLaunches++;
@@ -211,6 +217,13 @@ class CpuBackend implements Backend {
     const views = Object.fromEntries(names.map((name, i) => [name, memory.view(regions[i])]));
     return () => kernel.cpu(views as never, params);
   }
+
+  readonly #onFewer = (workers: number, cause: unknown): void => {
+    const got = cause instanceof Error ? cause.message : cause;
+    this.#onNote?.(
+      `The cpu device goes on with ${workers + 1} of ${this.#threads} threads: ${got}`,
+    );
+  };
 
   #instance(module: WasmModule, memory: CpuMemory): Instance {
     if (this.#modules === undefined) return null;

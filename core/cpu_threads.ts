@@ -19,6 +19,7 @@ const FUNCTION = 5; // index of the function, -1 to end the worker
 const ITEMS = 6;
 const PART_COUNT = 7;
 const ARG_COUNT = 8;
+const WORKERS = 9; // workers that run, or are about to
 const ARGS = 64; // bytes
 const MOST_ARGS = 30;
 const BYTES = ARGS + 8 * MOST_ARGS;
@@ -99,54 +100,67 @@ export class Threads {
   readonly #floats = new Float64Array(this.#control, ARGS);
   readonly #names: readonly string[];
   readonly #exports: Readonly<Record<string, WasmFunction>>;
-  readonly #workers: number;
   readonly #scratch: number;
 
-  /** Starts a worker for each address in `scratch` but the first, which is this thread's: their scratch memories. */
+  /**
+   * Starts a worker for each address in `scratch` but the first, which is this thread's: their scratch memories. Of those that
+   * cannot start `onFewer` is told how many are left, and why; the others do their work.
+   */
   constructor(
     Worker: WorkerConstructor,
     bytes: Uint8Array,
     memory: WebAssembly.Memory,
     exports: Readonly<Record<string, WasmFunction>>,
     scratch: readonly number[],
+    onFewer: (workers: number, cause: unknown) => void = () => {},
   ) {
     this.#exports = exports;
     this.#names = Object.keys(exports);
     this.#scratch = scratch[0];
-    this.#workers = scratch.length - 1;
+    const ints = this.#ints; // not this: workers would keep what is to be forgotten
+    ints[WORKERS] = scratch.length - 1;
     const source = `(${work})(require("node:worker_threads").workerData)`;
     const shared = { bytes, memory, control: this.#control, names: this.#names };
-    for (const address of scratch.slice(1)) {
-      const worker = new Worker(source, {
-        eval: true,
-        env: {}, // by default it copies process.env, for which Deno asks permission
-        workerData: { ...shared, scratch: address },
-      });
-      worker.on("error", () => {}); // one that cannot start is never ready: this thread goes alone
-      worker.unref();
+    const fewer = (by: number, cause: unknown): void => {
+      onFewer(Atomics.sub(ints, WORKERS, by) - by, cause);
+    };
+    for (const [i, address] of scratch.slice(1).entries()) {
+      try {
+        const worker = new Worker(source, {
+          eval: true,
+          env: {}, // by default it copies process.env, for which Deno asks permission
+          workerData: { ...shared, scratch: address },
+        });
+        worker.on("error", (cause) => fewer(1, cause));
+        worker.unref();
+      } catch (cause) { // nor will those after it
+        fewer(scratch.length - 1 - i, cause);
+        break;
+      }
     }
     forgotten.register(this, this.#ints);
   }
 
   /**
-   * Runs one function over all items, on this thread and the workers. As long as these are not up it runs alone, and
-   * returns false.
+   * Runs one function over all items, on this thread and the workers. As long as these are not all up, and where there are none, it
+   * runs alone, and returns false.
    */
   run(name: string, args: readonly number[], items: number): boolean {
     const ints = this.#ints;
     const call = this.#exports[name];
-    if (Atomics.load(ints, READY) < this.#workers) {
+    const workers = Atomics.load(ints, WORKERS);
+    if (workers === 0 || Atomics.load(ints, READY) < workers) {
       call(...args, 0, items, this.#scratch);
       return false;
     }
-    const parts = Math.min(items, PARTS * (this.#workers + 1));
+    const parts = Math.min(items, PARTS * (workers + 1));
     this.#floats.set(args);
     ints[FUNCTION] = this.#names.indexOf(name);
     ints[ITEMS] = items;
     ints[PART_COUNT] = parts;
     ints[ARG_COUNT] = args.length;
     ints[NEXT] = 0;
-    ints[LEFT] = this.#workers;
+    ints[LEFT] = workers;
     ints[FAILED] = 0;
     Atomics.add(ints, JOB, 1);
     Atomics.notify(ints, JOB);

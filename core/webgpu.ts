@@ -30,7 +30,8 @@ export interface WebgpuOptions {
  * Opens a webgpu device. `gpu` is `navigator.gpu` in Deno and in browsers, and what `create([])` of the npm
  * package `webgpu` returns in Bun and Node.
  *
- * @throws {DeviceError} if there is no adapter, or only a software adapter and `allowSoftware` is not set.
+ * @throws {DeviceError} if there is no adapter, or only a software adapter and `allowSoftware` is not set; with a `cause` if the
+ * runtime failed.
  *
  * @example
  * ```ts
@@ -47,7 +48,10 @@ export async function webgpu(
   if (gpu === undefined) {
     throw new DeviceError("Cannot open a webgpu device: the runtime must offer WebGPU, got none");
   }
-  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  const adapter = await attempt(
+    "requestAdapter",
+    () => gpu.requestAdapter({ powerPreference: "high-performance" }),
+  );
   if (adapter === null) {
     throw new DeviceError("Cannot open a webgpu device: an adapter must be present, got none");
   }
@@ -60,6 +64,20 @@ export async function webgpu(
     );
   }
   const requiredLimits = Object.fromEntries(LIMITS.map((l) => [l, adapter.limits[l]]));
-  const opened = await adapter.requestDevice({ requiredLimits });
+  const opened = await attempt(
+    `requestDevice of ${name}`,
+    () => adapter.requestDevice({ requiredLimits }),
+  );
   return new Device(new WebgpuBackend(gpu, opened, name, software));
+}
+
+async function attempt<T>(what: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (cause) {
+    const [got] = `${cause instanceof Error ? cause.message : cause}`.split("\n");
+    throw new DeviceError(`Cannot open a webgpu device: ${what} must not fail, got: ${got}`, {
+      cause,
+    });
+  }
 }

@@ -9,6 +9,7 @@ import { cpu } from "../core/cpu_backend.ts";
 import type { Device } from "../core/device.ts";
 import { DeviceError } from "../core/errors.ts";
 import { webgpu } from "../core/webgpu.ts";
+import { say } from "./terminal.ts";
 
 /** The names of devices. `auto` is webgpu where an adapter of hardware answers, else cpu. */
 export type DeviceChoice = "auto" | "cpu" | "webgpu";
@@ -18,7 +19,8 @@ const MOST_THREADS = 8;
 
 /**
  * Opens a device. `webgpu` makes do with a software adapter, such as llvmpipe; `auto` does not. A cpu device has `threads`
- * threads: one for each core unless told, at most 8.
+ * threads: one for each core unless told, at most 8. What does not stop the work but is worth knowing goes to `onNote`, else to the
+ * standard error: that WebGPU failed, so `auto` is the cpu, or that there are fewer threads.
  *
  * @throws {DeviceError} if `webgpu` is asked for and there is no adapter.
  * @throws {ArgumentError} if threads is not a positive integer.
@@ -34,14 +36,17 @@ const MOST_THREADS = 8;
 export async function openDevice(
   choice: DeviceChoice,
   threads: number = Math.min(availableParallelism(), MOST_THREADS),
+  onNote: (text: string) => void = say,
 ): Promise<Device> {
-  if (choice === "cpu") return cpu({ threads, Worker });
+  const openCpu = (): Device => cpu({ threads, Worker, onNote });
+  if (choice === "cpu") return openCpu();
   if (choice === "webgpu") return webgpu(await findGpu(), { allowSoftware: true });
   try {
     return await webgpu(await findGpu());
   } catch (error) {
-    if (error instanceof DeviceError) return cpu({ threads, Worker });
-    throw error;
+    if (!(error instanceof DeviceError)) throw error;
+    if (error.cause !== undefined) onNote(`--device auto is cpu. ${error.message}`); // not for want of an adapter
+    return openCpu();
   }
 }
 

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { setImmediate as turn } from "node:timers/promises";
 import type { Decoder } from "../models/decode/decoder.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
@@ -133,6 +134,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       const found = await judgeCases(users.map((i) => cases[i]), searches, options);
       users.forEach((i, n) => verdicts[i] = found[n]);
       options.onProgress?.(at + users.length, cases.length);
+      await turn(); // for Ctrl-C
     }
   } finally {
     for (const search of searches) search.dispose();

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Device } from "../core/device.ts";
+import { DataError } from "../core/errors.ts";
 import { Trie } from "../models/decode/trie.ts";
 import { bestAttainable, cooccurrence, oracle, popularity } from "./baselines.ts";
 import { type Dataset, evaluationCases } from "./data/dataset.ts";
@@ -42,6 +43,8 @@ export interface Report {
   readonly best: Readonly<Record<number, number>> | undefined;
   /** One run a loss, in the order asked for. */
   readonly runs: readonly Run[];
+  /** Why `summary.json` could not be written, if it could not. */
+  readonly unwritten?: DataError;
 }
 
 /** How an experiment tells what it is doing. */
@@ -54,10 +57,11 @@ export interface Observer extends RunObserver {
  * Trains one model per loss, judges all on the test targets, and writes what `--out` asks for.
  *
  * @throws {DataError} if a module with a loss cannot be used.
- * @throws {DataError} if the data cannot be read or the results cannot be written.
+ * @throws {DataError} if the data cannot be read, another process writes to `--out`, or checkpoints cannot be written. What has been
+ * judged is not thrown away because of a summary that cannot be written: see `unwritten` of the report.
  * @throws {DeviceError} if the device is not there.
- * @throws {CheckpointError} if `--out` holds runs and `--resume` is not given, or the other way round, or they are of
- * another recipe.
+ * @throws {CheckpointError} if `--out` holds runs and `--resume` is not given, is not there and it is given, holds runs of another
+ * recipe, or a `summary.json` that cannot be added to.
  * @throws {NonFiniteError} if a loss becomes NaN or infinite.
  */
 export async function runExperiment(options: Options, observer: Observer): Promise<Report> {
@@ -66,9 +70,9 @@ export async function runExperiment(options: Options, observer: Observer): Promi
   const dataset = await loadDataset(options.data, options, options.model, observer.preparing);
   const device = await openDevice(options.device, options.threads);
   const recipes = losses.map((loss) => recipeOf(options, loss, dataset, device));
-  const folders = options.out === undefined
+  using folders = options.out === undefined
     ? undefined
-    : new RunFolders(options.out, recipes, options.resume);
+    : new RunFolders(options.out, recipes, options.resume, observer.note);
   const catalogue = new Trie(dataset.paths);
   observer.started(dataset, catalogue, device);
 
@@ -83,11 +87,18 @@ export async function runExperiment(options: Options, observer: Observer): Promi
     ...judgeBaselines(dataset, options),
   };
   const runs: Run[] = [];
+  let unwritten: DataError | undefined;
   for (const [i, recipe] of recipes.entries()) {
     runs.push(await trainAndJudge(recipe, losses[i], setting, folders?.of(recipe)));
-    folders?.writeSummary(summaryOf({ ...report, runs }));
+    try {
+      folders?.writeSummary(summaryOf({ ...report, runs }));
+      unwritten = undefined;
+    } catch (error) {
+      if (!(error instanceof DataError)) throw error;
+      unwritten = error;
+    }
   }
-  return { ...report, runs };
+  return { ...report, runs, ...(unwritten && { unwritten }) };
 }
 
 /** The baselines on the users that the models are judged on. */

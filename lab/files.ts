@@ -3,10 +3,10 @@
  *
  * @module
  */
+import { randomBytes } from "node:crypto";
 import {
-  appendFileSync,
   closeSync,
-  existsSync,
+  constants,
   fstatSync,
   fsyncSync,
   mkdirSync,
@@ -15,9 +15,12 @@ import {
   readSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
+import { constants as system } from "node:os";
 import { basename, dirname, join } from "node:path";
+import process from "node:process";
 import { DataError } from "../core/errors.ts";
 
 /** What the system's error codes ask for. */
@@ -32,39 +35,84 @@ const REQUIREMENTS: Readonly<Record<string, string>> = {
   EISDIR: "it must not be a folder",
   EEXIST: "it must not be a file",
   ENOTEMPTY: "it must not be a folder",
+  ELOOP: "its links must lead to a file or folder",
+  EPIPE: "what reads it must still be running",
+  ESTALE: "its network file system must still have it",
+  ENOLCK: "its file system must have locks to give",
 };
 
-/** Deno's own errors have a name instead of a code. */
+/** Opens a new file for writing: not one that exists, nor through a link (which Windows cannot say). */
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL |
+  (constants.O_NOFOLLOW ?? 0);
+
+/** Errors of Deno's permissions have a name instead of a code. */
 const DENO_ERRORS = ["NotCapable", "PermissionDenied"];
 
 /**
- * Replaces a file, or makes it, in one atomic step: the data goes to a file beside it that is then renamed. If anything
+ * Replaces a file, or makes it, in one atomic step: the data goes to a new file beside it that is then renamed. If anything
  * fails the old file is untouched and the one beside it is removed.
  *
  * @throws {DataError} if the system refuses.
  */
 export function writeFileAtomic(path: string, data: string | Uint8Array): void {
-  const beside = join(dirname(path), `.${basename(path)}.tmp`);
-  try {
-    const file = openSync(beside, "w");
+  const folder = dirname(path);
+  const unique = `${process.pid}-${randomBytes(4).toString("hex")}`;
+  const beside = join(folder, `.${basename(path)}.${unique}.tmp`);
+  attempt("write", path, () => {
+    writeNewFile(beside, data);
+    try {
+      renameSync(beside, path);
+    } catch (error) {
+      quietly(() => rmSync(beside));
+      throw error;
+    }
+  });
+  // Until the folder is on the disk, too, a power cut may bring the old file back. Not every system can do this.
+  quietly(() => withFile(folder, "r", fsyncSync));
+}
+
+/** Whether a file is one that a {@link writeFileAtomic} left which was killed, if no other is at work. */
+export function isTemporary(name: string): boolean {
+  return /^\..+\.tmp$/.test(name);
+}
+
+/** Makes a file, which must not be there. It is on the disk, or removed, when this returns. */
+export function writeNewFile(path: string, data: string | Uint8Array): void {
+  withFile(path, NEW_FILE, (file) => {
     try {
       writeFileSync(file, data);
       fsyncSync(file);
-    } finally {
-      closeSync(file);
+    } catch (error) {
+      quietly(() => rmSync(path));
+      throw error;
     }
-    renameSync(beside, path);
-  } catch (error) {
-    removeQuietly(beside);
-    throw fileError("write", path, error);
+  });
+}
+
+function withFile(path: string, flags: string | number, use: (file: number) => void): void {
+  const file = openSync(path, flags);
+  try {
+    use(file);
+  } finally {
+    closeSync(file);
   }
 }
 
-function removeQuietly(path: string): void {
+/**
+ * Removes a file, if it is there.
+ *
+ * @throws {DataError} if the system refuses.
+ */
+export function removeFile(path: string): void {
+  attempt("remove", path, () => rmSync(path, { force: true }));
+}
+
+/** Does what is worth a try and no error. */
+export function quietly(run: () => void): void {
   try {
-    rmSync(path, { force: true });
+    run();
   } catch {
-    // The error that led here says more than this one.
+    // It was only a try.
   }
 }
 
@@ -74,7 +122,8 @@ function removeQuietly(path: string): void {
  * @throws {DataError} if the system refuses.
  */
 export function appendLine(path: string, line: string): void {
-  attempt("write", path, () => appendFileSync(path, `${line}\n`));
+  // Not appendFileSync, with which Deno gives everybody the right to write to a new file.
+  attempt("write", path, () => withFile(path, "a", (file) => writeFileSync(file, `${line}\n`)));
 }
 
 /**
@@ -89,20 +138,37 @@ export function makeFolder(path: string): void {
 /**
  * Whether there is a file or folder.
  *
- * @throws {DataError} if the system refuses to say.
+ * @throws {DataError} if the system refuses to say, as it does of what is in a folder that may not be read.
  */
 export function isPresent(path: string): boolean {
-  return attempt("read", path, () => existsSync(path));
+  return attempt("read", path, () => {
+    try {
+      statSync(path);
+      return true;
+    } catch (error) { // existsSync would hide every error
+      if (["ENOENT", "ENOTDIR"].includes(codeOf(error) ?? "")) return false;
+      throw error;
+    }
+  });
+}
+
+/** Refuses what would be waited for, or never end: named pipes, sockets and devices. */
+function refuseSpecial(path: string): void {
+  const found = statSync(path);
+  if (found.isFile() || found.isDirectory()) return;
+  const kind = found.isFIFO() ? "a named pipe" : found.isSocket() ? "a socket" : "a device";
+  throw new DataError(`Cannot read ${path}: it must be a regular file, got ${kind}`);
 }
 
 /**
  * The bytes of a file, or undefined where there is none.
  *
- * @throws {DataError} if the system refuses.
+ * @throws {DataError} if the system refuses, or it is a named pipe, a socket or a device.
  */
 export function readIfPresent(path: string): Uint8Array | undefined {
   return attempt("read", path, () => {
     try {
+      refuseSpecial(path);
       return readFileSync(path);
     } catch (error) {
       if (codeOf(error) === "ENOENT") return undefined;
@@ -128,10 +194,13 @@ export interface OpenFile {
 /**
  * Opens a file for reading in pieces.
  *
- * @throws {DataError} if the system refuses.
+ * @throws {DataError} if the system refuses, or it is a named pipe, a socket or a device.
  */
 export function openFile(path: string): OpenFile {
-  const file = attempt("read", path, () => openSync(path, "r"));
+  const file = attempt("read", path, () => {
+    refuseSpecial(path);
+    return openSync(path, "r");
+  });
   let buffer = new Uint8Array(0);
   return {
     size: attempt("read", path, () => fstatSync(file).size),
@@ -171,9 +240,15 @@ export function fileError(action: string, path: string, error: unknown): unknown
   return new DataError(`Cannot ${action} ${path}: ${requirement}, got ${code}`, { cause: error });
 }
 
-function codeOf(error: unknown): string | undefined {
+/** The code of one of the system's errors. Internal. */
+export function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   if (DENO_ERRORS.includes(error.name)) return error.name;
   const { code } = error as NodeJS.ErrnoException;
-  return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
+  if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code)) return code;
+  // Deno knows codes of the more common errors only.
+  const number = /\(os error (\d+)\)/.exec(error.message)?.[1];
+  if (number === undefined) return undefined;
+  const named = Object.entries(system.errno).find(([, errno]) => errno === Number(number));
+  return named?.[0] ?? `error ${number}`;
 }

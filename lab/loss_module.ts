@@ -116,7 +116,11 @@ function normalizationIn(given: string, { normalization = "children" }: {
   readonly normalization?: unknown;
 }): Normalization {
   if (normalization === "children" || normalization === "vocabulary") return normalization;
-  return fail(given, 'its normalization must be "children" or "vocabulary"', `${normalization}`);
+  return fail(
+    given,
+    'its normalization must be "children" or "vocabulary"',
+    describe(normalization),
+  );
 }
 
 /** Applies the loss once. */
@@ -136,15 +140,17 @@ async function tryModule(given: string, make: (options: LossOptions) => Loss): P
   }
 }
 
+/** Of a symbol or an object without a prototype `${value}` would throw. */
 function describe(value: unknown): string {
-  return typeof value === "object" && value !== null ? value.constructor?.name : `${value}`;
+  const isObject = typeof value === "object" && value !== null;
+  return isObject ? String(value.constructor?.name ?? "an object") : String(value);
 }
 
 /** The first line of an error: those of imports go on with places in the code. */
 function messageOf(error: unknown): string {
   const text = error instanceof Error
     ? (error instanceof BeargradError ? error.message : `${error.name}: ${error.message}`)
-    : `${error}`;
+    : describe(error);
   return text.split("\n")[0];
 }
 

@@ -28,27 +28,30 @@ export interface MetricsLine {
  * @throws {DataError} if the system refuses.
  */
 export function readMetrics(path: string): MetricsLine[] {
-  return linesOf(path).map((line, i) => parseLine(line, path, i + 1));
+  return linesOf(textOf(path)).map((line, i) => parseLine(line, path, i + 1));
 }
 
 /**
- * Drops what a run wrote after its last save, at `step`, and a torn last line. A missing file is left missing.
+ * Drops what a run wrote after its last save, at `step`, and a torn last line; says whether there was one. A missing file is left
+ * missing.
  *
  * @throws {CheckpointError} as {@link readMetrics}; then the file is left alone.
  * @throws {DataError} if the system refuses.
  */
-export function truncateMetrics(path: string, step: number): void {
-  const bytes = readIfPresent(path);
-  if (bytes === undefined) return;
-  const kept = linesOf(path).filter((line, i) => parseLine(line, path, i + 1).step <= step);
+export function truncateMetrics(path: string, step: number): { readonly isTorn: boolean } {
+  const text = textOf(path);
+  const kept = linesOf(text).filter((line, i) => parseLine(line, path, i + 1).step <= step);
   const out = kept.map((line) => `${line}\n`).join("");
-  if (out !== new TextDecoder().decode(bytes)) writeFileAtomic(path, out);
+  if (out !== text) writeFileAtomic(path, out);
+  return { isTorn: text !== "" && !text.endsWith("\n") };
 }
 
-function linesOf(path: string): string[] {
-  const lines = new TextDecoder().decode(readIfPresent(path)).split("\n");
-  lines.pop(); // what follows the last line end: nothing, or a torn line
-  return lines;
+function textOf(path: string): string {
+  return new TextDecoder().decode(readIfPresent(path));
+}
+
+function linesOf(text: string): string[] {
+  return text.split("\n").slice(0, -1); // without what follows the last line end: nothing, or a torn line
 }
 
 function parseLine(line: string, path: string, number: number): MetricsLine {

@@ -4,6 +4,7 @@
  * @module
  */
 import process from "node:process";
+import { visible, writeError } from "./terminal.ts";
 
 /** Where progress is shown: `process.stderr`, or anything like it. */
 export interface ProgressStream {
@@ -35,6 +36,17 @@ export interface Progress {
   finish(summary: string): void;
 }
 
+/** The standard error. That nobody reads it does not end the work. */
+const standardError: ProgressStream = {
+  get isTTY() {
+    return process.stderr.isTTY;
+  },
+  get columns() {
+    return process.stderr.columns;
+  },
+  write: writeError,
+};
+
 /** Milliseconds between two drawings in a terminal. */
 const REDRAW = 100;
 /** Milliseconds between two plain lines elsewhere. */
@@ -60,7 +72,8 @@ const COLUMNS = 80;
  * ```
  */
 export function createProgress(options: ProgressOptions): Progress {
-  const { label, total, stream = process.stderr, now = () => performance.now() } = options;
+  const { label: name, total, stream = standardError, now = () => performance.now() } = options;
+  const label = visible(name);
   const terminal = stream.isTTY === true;
   let began: { readonly at: number; readonly done: number } | undefined;
   let shownAt = -Infinity;
@@ -78,7 +91,8 @@ export function createProgress(options: ProgressOptions): Progress {
       stream.write(line);
     },
     finish(summary): void {
-      stream.write(terminal ? `\r\x1b[K${summary}\n` : `${summary}\n`);
+      const line = `${visible(summary)}\n`;
+      stream.write(terminal ? `\r\x1b[K${line}` : line);
     },
   };
 }

@@ -65,8 +65,12 @@ export interface RunObserver {
   validating?(run: string, done: number, total: number): void;
   /** A run is trained. */
   trained?(run: string, training: Training): void;
+  /** A run has been saved after an epoch, from 1, of so many; or it was before, and goes on from there. */
+  saved?(run: string, epoch: number, epochs: number): void;
   /** A run is judged. */
   evaluating(run: string, done: number, total: number): void;
+  /** Something worth a line, such as where a run goes on. */
+  note?(text: string): void;
 }
 
 /** List lengths of reports. */
@@ -102,6 +106,8 @@ export async function trainAndJudge(
   const training = await trainRun(trainer, recipe, { dataset, trie, folder }, {
     training: (report) => observer.training(name, report),
     validating: (done, total) => observer.validating?.(name, done, total),
+    saved: (epoch) => observer.saved?.(name, epoch, recipe.epochs),
+    note: (text) => observer.note?.(`${name} ${text}`),
   });
   observer.trained?.(name, training);
   const began = performance.now();

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setImmediate as turn } from "node:timers/promises";
 import { capture, type Captured, type HostTensor } from "../core/capture.ts";
 import type { Device } from "../core/device.ts";
 import type { Tensor } from "../core/tensor.ts";
@@ -103,6 +104,7 @@ export class TeacherForcing implements Disposable {
     const order = [...histories.keys()].sort((a, b) => fed[b] - fed[a] || a - b);
     for (let at = 0; at < order.length; at += this.#options.batch) {
       onProgress?.(at);
+      await turn(); // for Ctrl-C
       const users = order.slice(at, at + this.#options.batch);
       const questions = users.flatMap((i, user) => asked[i].map((q) => ({ ...q, user })))
         .sort((a, b) => b.choices - a.choices);

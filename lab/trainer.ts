@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setImmediate as turn } from "node:timers/promises";
 import type { HostTensor } from "../core/capture.ts";
 import type { Device } from "../core/device.ts";
 import { ArgumentError, NonFiniteError } from "../core/errors.ts";
@@ -35,6 +36,9 @@ import { type BatchInputs, type BatchTensors, type TrainStep, trainStep } from "
 
 /** Steps between two looks at the loss: a look waits for the device. */
 const LOOK_EVERY = 10;
+
+/** Milliseconds between two turns of the event loop, which may take as long as a small step. */
+const TURN_EVERY = 50;
 
 /** What a look at the running loss shows. */
 export interface TrainReport {
@@ -115,6 +119,7 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
   readonly #search: BeamSearch | undefined;
   readonly #step: TrainStep;
   readonly #rate: (step: number) => number;
+  #turned = 0;
 
   /**
    * Trains `trained` on a data set, whose paths `trie` must hold.
@@ -212,6 +217,10 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
         inputs.push({ ...batch, ...more, key: keyInput(seed, number) });
         tokens += targets;
         counted++;
+      }
+      if (performance.now() - this.#turned > TURN_EVERY) {
+        await turn(); // a cpu device never waits, and Ctrl-C would not be heard
+        this.#turned = performance.now();
       }
       this.#step(inputs, { data: hyperOf(step, rate, BETAS), shape: [3] });
       if ((i + 1) % LOOK_EVERY === 0 || i === this.stepsPerEpoch - 1) {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { setImmediate as turn } from "node:timers/promises";
 import type { DeviceTrie } from "../models/decode/trie.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
 import { readTree, writeTree } from "../models/checkpoint.ts";
@@ -40,6 +41,10 @@ export interface TrainingObserver {
   training(report: TrainReport & { readonly tokensPerSecond: number }): void;
   /** Cases validated, of how many. */
   validating(done: number, total: number): void;
+  /** The run has been saved after an epoch, from 1, or was before. */
+  saved?(epoch: number): void;
+  /** Something worth a line, as the end of a sentence that begins with the run. */
+  note?(text: string): void;
 }
 
 /** What is trained, on what. */
@@ -65,7 +70,8 @@ export async function trainRun(
   { dataset, trie, folder }: TrainingSetting,
   observer: TrainingObserver,
 ): Promise<Training> {
-  const saved = folder?.restore(trainer);
+  const saved = folder?.restore(trainer, observer.note);
+  if (saved !== undefined) observer.saved?.(saved.epoch);
   let seconds = saved?.seconds ?? 0;
   let best: SafeTensors | undefined = saved?.best;
   const validation: ValidationPoint[] = [...saved?.validation ?? []];
@@ -86,7 +92,9 @@ export async function trainRun(
       if (bestOf(validation) === trainer.epoch) best = await readTree(trainer.params);
     }
     const soFar = { epoch: trainer.epoch, seconds, ...(recipe.stopping && { validation, best }) };
-    await folder?.save(trainer, soFar);
+    if (folder === undefined) continue;
+    await folder.save(trainer, soFar);
+    observer.saved?.(trainer.epoch);
   }
   if (best !== undefined) writeTree(trainer.params, best);
   const epochs = trainer.epoch;
@@ -134,6 +142,7 @@ async function validate(
       ranks.push(absent ? -1 : ranking.findIndex(({ leaf }) => leaf === trie.trie.leafOf[target]));
     });
     observer.validating(ranks.length, cases.length);
+    await turn(); // for Ctrl-C
   }
   const seconds = (performance.now() - began) / 1000;
   return { epoch, hr: hitRate(ranks, 10), ndcg: ndcg(ranks, 10), seconds };

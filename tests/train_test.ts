@@ -1,7 +1,9 @@
 /** train.ts as a user runs it: a process of its own, without permissions and without a terminal. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -18,15 +20,31 @@ interface Outcome {
   readonly stderr: string;
 }
 
+const env = { ...process.env, RUNTIME: process.execPath, NO_COLOR: "1" };
+
 /** The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime in its arguments it adds permissions. */
-function train(args: string, permissions = ""): Outcome {
-  const command = `"$RUNTIME" run ${inDeno ? permissions : ""} train.ts ${args} </dev/null`;
-  const { status, stdout, stderr } = spawnSync("sh", [], {
-    input: command,
-    encoding: "utf8",
-    env: { ...process.env, RUNTIME: process.execPath, NO_COLOR: "1" },
-  });
+function train(args: string, permissions = "", after = ""): Outcome {
+  const input = `"$RUNTIME" run ${inDeno ? permissions : ""} train.ts ${args} </dev/null ${after}`;
+  const { status, stdout, stderr } = spawnSync("sh", [], { input, encoding: "utf8", env });
   return { code: status, stdout, stderr };
+}
+
+/** Sends a signal once the standard error holds some text. The last line of it, and the code. */
+async function interrupted(
+  args: string,
+  signal: NodeJS.Signals,
+  text: string,
+): Promise<[code: number, line: string | undefined]> {
+  const more = inDeno ? ["--no-prompt", "--allow-read", "--allow-write"] : [];
+  const all = ["run", ...more, "train.ts", ...args.split(" ")];
+  const child = spawn(process.execPath, all, { stdio: ["ignore", "ignore", "pipe"], env });
+  let stderr = "";
+  child.stderr.setEncoding("utf8").on("data", (chunk) => {
+    if (!stderr.includes(text) && (stderr += chunk).includes(text)) child.kill(signal);
+    else stderr += chunk;
+  });
+  const [code, of] = await once(child, "close"); // Deno says null for what exits with a code above 128
+  return [code ?? 128 + constants.signals[of as NodeJS.Signals], stderr.trim().split("\n").at(-1)];
 }
 
 /** The message of a failed command: the last line, of which there must be only one beside the progress. */
@@ -96,7 +114,7 @@ test("train.ts: bad data end with one line and code 1", () => {
 test("train.ts: a bad --out or --resume ends with one line and code 1", () => {
   const args = `${SMALL} --data ${DATA} --loss msl`;
   const out = emptyFolder();
-  assert.match(failure(`${args} --out ${out} --resume`, 1), /^Cannot resume from/);
+  assert.match(failure(`${args} --out ${join(out, "none")} --resume`, 1), /^Cannot resume from/);
   assert.equal(train(`${args} --out ${out}`, "-A").code, 0);
   assert.match(failure(`${args} --out ${out}`, 1), /^Cannot start in/);
   assert.match(failure(`${args} --out ${out} --resume --xi 2`, 1), /xi must be .*1, got 2$/);
@@ -121,4 +139,61 @@ test("train.ts: --device webgpu without an adapter ends with one line and code 1
     : "there is an adapter here",
 }, () => {
   assert.match(failure("--device webgpu", 1), /^Cannot open a webgpu device/);
+});
+
+const posix = process.platform === "win32" && "Windows has no such signals and devices";
+
+test(
+  "train.ts: Ctrl-C says from where the run can go on, and it does",
+  { skip: posix },
+  async () => {
+    const out = emptyFolder();
+    const base = `${SMALL.replace("epochs 1", "epochs 100000")} --data ${DATA} --loss sft,msl`;
+    const args = `${base} --out ${out}`;
+    const first = await interrupted(args, "SIGINT", "train sft-seed0");
+    assert.equal(first[0], 130);
+    const [, epoch] =
+      /^Stopped. With --resume sft-seed0 (?:goes on after epoch (\d+) of 100000|starts .*)\.$/
+        .exec(`${first[1]}`) ?? assert.fail(first[1]);
+    assert.ok(!readdirSync(out).includes(".lock"));
+    const says = epoch === undefined
+      ? "sft-seed0 starts afresh"
+      : `goes on after epoch ${epoch} of`;
+    const second = await interrupted(`${args} --resume`, "SIGTERM", says);
+    assert.equal(second[0], 143);
+    const [code, line] = await interrupted(base, "SIGINT", "train sft-seed0");
+    assert.equal(code, 130);
+    assert.match(`${line}`, /^Stopped. Nothing was kept; with --out FOLDER runs are saved /);
+  },
+);
+
+test("train.ts: control characters of names do not reach the terminal", { skip: posix }, () => {
+  const data = join(emptyFolder(), "a\x1b[2J\x9b\nb");
+  renameSync(smallFolder(), data);
+  const found = train(`${SMALL} --loss msl --data '${data}'`, "-A");
+  assert.equal(found.code, 0, found.stderr);
+  const gone = train(`${SMALL} --loss msl --data '${data}x'`, "-A");
+  assert.equal(gone.code, 1);
+  assert.equal(gone.stderr.trim().split("\n").length, 1);
+  for (const text of [found.stdout, found.stderr, gone.stderr]) {
+    assert.match(text, /a\\u001b\[2J\\u009b/);
+    // deno-lint-ignore no-control-regex -- these are what it is about
+    assert.doesNotMatch(text, /[\x00-\x08\x0b-\x1f\x7f-\x9f]/);
+  }
+});
+
+test("train.ts: a standard output that is full or closed ends it in one line or none", {
+  skip: process.platform !== "linux" && "/dev/full is Linux's",
+}, () => {
+  const { code, stderr } = train("--help", "", ">/dev/full");
+  assert.equal(code, 1);
+  assert.equal(
+    stderr,
+    "Cannot write the standard output: its disk must have room, got ENOSPC\n",
+  );
+  const file = join(emptyFolder(), "code");
+  const args = `${SMALL} --loss msl --limit-users 32`;
+  const input = `{ "$RUNTIME" run train.ts ${args} </dev/null 2>&1; echo $? >'${file}'; } | true`;
+  assert.equal(spawnSync("sh", [], { input, env }).status, 0);
+  assert.equal(readFileSync(file, "utf8"), "141\n");
 });

@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- prints where the report is
 /**
  * Compares losses: `deno task compare --help` lists the options.
  *
@@ -8,16 +7,17 @@ import process from "node:process";
 import { readResults } from "../report/read_results.ts";
 import { writeReport } from "../report/write_report.ts";
 import { runGrid } from "./grid.ts";
+import { print, say } from "../terminal.ts";
 
 await runGrid("compare", process.argv.slice(2), async (_, { out, shard, baseline }, show) => {
   if (shard !== undefined && shard.count > 1) {
-    console.error(`When all shards are done: npx deno task report ${out}`);
+    say(`When all shards are done: npx deno task report ${out}`);
     return;
   }
-  const { runs, baselines } = readResults([out]); // those of earlier comparisons there, too
+  const { runs, baselines, failed } = readResults([out]); // those of earlier comparisons there, too
   const { markdown, page } = await writeReport(runs, baselines, out, {
-    baseline,
+    ...{ baseline, failed },
     onProgress: show,
   });
-  console.log(`${markdown}\n${page}`);
+  print(`${markdown}\n${page}`);
 });

@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- prints the report
 /**
  * Explains the beam search of one user of a trained model: `deno task explain --help` lists the options.
  *
@@ -10,6 +9,7 @@ import { explainUser, prunedUsers } from "../explain_user.ts";
 import { createProgress, type Progress } from "../progress.ts";
 import { explainHelp, parseExplainFlags } from "./explain_options.ts";
 import { fail } from "./fail.ts";
+import { print } from "../terminal.ts";
 
 /** Before so many milliseconds have passed no bar is shown. */
 const SHORT = 2000;
@@ -27,15 +27,15 @@ function show(what: string, done: number, total: number): void {
 
 async function main(args: readonly string[]): Promise<void> {
   const flags = parseExplainFlags(args);
-  if (flags.help) return console.log(explainHelp());
+  if (flags.help) return print(explainHelp());
   const { checkpoint = "", user = "", json, list, ...rest } = flags;
   const options = { ...rest, checkpoint, onProgress: show };
   if (list) {
     const found = await prunedUsers(options);
-    return console.log(json ? JSON.stringify(found) : renderPruned(found));
+    return print(json ? JSON.stringify(found) : renderPruned(found));
   }
   const found = await explainUser({ ...options, user });
-  console.log(json ? JSON.stringify(found) : renderExplanation(found));
+  print(json ? JSON.stringify(found) : renderExplanation(found));
 }
 
 try {

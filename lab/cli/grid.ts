@@ -1,9 +1,9 @@
-// deno-lint-ignore-file no-console -- prints progress and where the report is
 /**
  * What compare.ts and sweep.ts do with their arguments.
  *
  * @module
  */
+import process from "node:process";
 import { compareLosses, type FinishedGrid } from "../compare/compare.ts";
 import {
   type GridCommand,
@@ -14,6 +14,8 @@ import {
 import { describeDataset } from "../data/describe.ts";
 import { createProgress, type Progress } from "../progress.ts";
 import { fail } from "./fail.ts";
+import { Interrupt } from "./interrupt.ts";
+import { print, say } from "../terminal.ts";
 
 /** What a command does after its runs. */
 export type AfterRuns = (
@@ -36,20 +38,30 @@ export async function runGrid(
   };
   try {
     const options = parseGridOptions(command, args);
-    if (options.help) return console.log(gridHelp(command));
+    if (options.help) return print(gridHelp(command));
+    const interrupt = new Interrupt("the same command");
     let place = ""; // of the run among all
     let trained = { step: 0, fields: {} }; // how far its training is
     const finished = await compareLosses(options, {
-      preparing: (what, done, total) => show(what, done, total),
+      preparing(what, done, total): void {
+        interrupt.release();
+        show(what, done, total);
+      },
+      saved: (run, epoch, epochs) => interrupt.saved(run, epoch, epochs),
+      note(text): void {
+        bar = void bar?.finish("stopped");
+        say(text);
+      },
       started(dataset, trie, device): void {
-        console.error(describeDataset(dataset, trie));
-        console.error(`${device.kind}: ${device.adapter}`);
+        say(describeDataset(dataset, trie));
+        say(`${device.kind}: ${device.adapter}`);
       },
       running({ name }, index, count, isFinished): void {
         place = `${index + 1}/${count}`;
-        if (isFinished) console.error(`${place} ${name}: finished before`);
+        if (isFinished) say(`${place} ${name}: finished before`);
       },
       training(run, { step, steps, loss, tokensPerSecond, epoch }): void {
+        interrupt.watch(run);
         bar ??= createProgress({ label: `${place} train ${run}`, total: steps });
         trained = { step, fields: { epoch: `${epoch + 1}`, loss: loss.toFixed(3) } };
         bar.update(step, { ...trained.fields, "tokens/s": `${tokensPerSecond}` });
@@ -59,6 +71,7 @@ export async function runGrid(
       },
       evaluating(run, done, total): void {
         show(`${place} judge ${run}`, done, total, " users");
+        if (done === total) interrupt.release();
       },
       untrained: (run, done, total) => show(`${place} untrained ${run}`, done, total, " users"),
       verifying: (run, done, total) => show(`${place} verify ${run}`, done, total, " users"),
@@ -71,9 +84,15 @@ export async function runGrid(
       },
     });
     if (!finished.isValidated) {
-      console.error("There are no validation cases: the last epoch of each run was kept.");
+      say("There are no validation cases: the last epoch of each run was kept.");
     }
-    await after(finished, options, show);
+    const { results, failed } = finished;
+    if (failed.length > 0) process.exitCode = 1;
+    if (results.length > 0) await after(finished, options, show);
+    if (failed.length > 0) {
+      const names = failed.map(({ name }) => name).join(", ");
+      say(`${failed.length} of ${failed.length + results.length} runs failed: ${names}`);
+    }
   } catch (error) {
     bar?.finish("stopped");
     fail(error);

@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- prints progress and where the report is
 /**
  * Judges models of finished runs under other searches: `deno task judge --help` lists the options.
  *
@@ -12,13 +11,14 @@ import { fail } from "./fail.ts";
 import { JUDGE_HELP, parseJudgeOptions } from "./judge_options.ts";
 import { checkBaseline } from "./report_options.ts";
 import { Stages } from "./stages.ts";
+import { print, say } from "../terminal.ts";
 
 const stages = new Stages();
 
 async function main(args: readonly string[]): Promise<void> {
   const options = parseJudgeOptions(args);
   const { runs: folder, out, baseline, help } = options;
-  if (help) return console.log(JUDGE_HELP);
+  if (help) return print(JUDGE_HELP);
   const plan = planJudging(options);
   checkBaseline(baseline, [
     ...plan.trained.map(({ run }) => run.variant),
@@ -29,7 +29,7 @@ async function main(args: readonly string[]): Promise<void> {
     preparing: stages.show,
     judging(name, index, count, isFinished): void {
       place = `${index + 1}/${count}`;
-      if (isFinished) console.error(`${place} ${name}: finished before`);
+      if (isFinished) say(`${place} ${name}: finished before`);
     },
     untrained: (name, done, total) => stages.show(`${place} untrained ${name}`, done, total),
     evaluating: (name, done, total) => stages.show(`${place} judge ${name}`, done, total),
@@ -39,7 +39,7 @@ async function main(args: readonly string[]): Promise<void> {
     baseline,
     onProgress: stages.show,
   });
-  console.log(`${markdown}\n${page}`);
+  print(`${markdown}\n${page}`);
 }
 
 try {

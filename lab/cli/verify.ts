@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console -- prints the report
 /**
  * Verifies the theory of what beam search prunes, in itself or on a trained model: `deno task verify --help` lists the options.
  *
@@ -16,6 +15,7 @@ import { renderModelVerification } from "../verify_report.ts";
 import { parseVerifyOptions, VERIFY_HELP, type VerifyOptions } from "./verify_options.ts";
 import { fail } from "./fail.ts";
 import { Stages } from "./stages.ts";
+import { print, say } from "../terminal.ts";
 
 /** From how many seeds a refutation is looked for, to print the smallest. */
 const SEARCHES = 8;
@@ -68,12 +68,12 @@ async function onModel(checkpoint: string, options: VerifyOptions): Promise<Verd
 async function main(args: readonly string[]): Promise<void> {
   const options = parseVerifyOptions(args);
   const { help, json, checkpoint } = options;
-  if (help) return console.log(VERIFY_HELP);
+  if (help) return print(VERIFY_HELP);
   const began = performance.now();
   const verdict =
     await (checkpoint === undefined ? onTheory(options) : onModel(checkpoint, options));
-  console.error(`Verified in ${formatDuration(performance.now() - began)}`);
-  console.log(json ? JSON.stringify(verdict.json) : verdict.text);
+  say(`Verified in ${formatDuration(performance.now() - began)}`);
+  print(json ? JSON.stringify(verdict.json) : verdict.text);
   if (!verdict.holds) process.exitCode = 1;
 }
 

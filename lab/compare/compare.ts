@@ -5,27 +5,34 @@
  */
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { CheckpointError } from "../../core/errors.ts";
+import { CheckpointError, NonFiniteError } from "../../core/errors.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { checkRecipe } from "../checkpoint.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
 import { judgeBaselines, type Observer } from "../experiment.ts";
-import { isPresent, makeFolder, writeFileAtomic } from "../files.ts";
+import { isPresent, makeFolder, removeFile, writeFileAtomic } from "../files.ts";
 import { gradientWeights } from "../loss_probe.ts";
 import { type OpenLoss, openLoss } from "../loss_module.ts";
 import type { TheoremCounts } from "../judge.ts";
 import { readMetrics } from "../metrics_file.ts";
 import type { Options } from "../options.ts";
-import { digestOf } from "../recipe.ts";
+import { digestOf, type Recipe } from "../recipe.ts";
 import { type RunSetting, trainAndJudge } from "../run.ts";
-import { readBaselines, readRun } from "../report/read_results.ts";
+import { readBaselines, readFailure, readRun } from "../report/read_results.ts";
 import { RunFolder } from "../run_folder.ts";
 import { verifyModel } from "../verify_model.ts";
 import { gridOf, type GridOptions, type GridRun, type Shard, shardOf } from "./grid.ts";
 import { outcomesOf, untrainedPaths } from "./outcome.ts";
-import { type BaselineResults, BASELINES, RESULT, type RunResult } from "./run_result.ts";
+import {
+  type BaselineResults,
+  BASELINES,
+  type FailedRun,
+  FAILURE,
+  RESULT,
+  type RunResult,
+} from "./run_result.ts";
 
 /** What a comparison is told. */
 export interface CompareOptions extends GridOptions {
@@ -60,8 +67,10 @@ interface CompareSetting extends RunSetting {
 
 /** What a comparison leaves. */
 export interface FinishedGrid {
-  /** The runs of its shard, in the grid's order. */
+  /** The finished runs of its shard, in the grid's order. */
   readonly results: readonly RunResult[];
+  /** Those whose loss or weights became NaN or infinite, now or before. */
+  readonly failed: readonly FailedRun[];
   /** The rankings beside them. */
   readonly baselines: BaselineResults;
   /** Whether the data have cases to choose epochs by. Where they have none, the last epoch is kept. */
@@ -70,12 +79,13 @@ export interface FinishedGrid {
 
 /**
  * Trains and judges every variant with every seed. What is finished in `out` is not done again, what was interrupted goes on from its
- * last epoch.
+ * last epoch. A run whose loss becomes NaN or infinite is recorded as failed in its folder, in `failed.json`, and the others go on; it is
+ * not tried again as long as that file is there.
  *
- * @throws {DataError} if a module with a loss cannot be used, the data cannot be read or results cannot be written.
+ * @throws {DataError} if a module with a loss cannot be used, the data cannot be read, another process is at one of the runs, or results
+ * cannot be written.
  * @throws {DeviceError} if the device is not there.
  * @throws {CheckpointError} if `out` holds a run of the same name and another recipe, or of other data.
- * @throws {NonFiniteError} if a loss becomes NaN or infinite.
  *
  * @example
  * ```ts ignore
@@ -113,12 +123,15 @@ export async function compareLosses(
     command: told.command,
   };
   const results: RunResult[] = [];
+  const failed: FailedRun[] = [];
   for (const [i, run] of runs.entries()) {
     const before = finished[i];
     observer.running(run, i, runs.length, before !== undefined);
-    results.push(before ?? await finish(run, folders[i], setting, verifyUsers));
+    const found = before ?? await finish(run, folders[i], setting, verifyUsers);
+    if ("reason" in found) failed.push(found);
+    else results.push(found);
   }
-  return { results, baselines, isValidated };
+  return { results, failed, baselines, isValidated };
 }
 
 /** The result of a run that was finished before, if it is of this recipe and was judged as asked for. */
@@ -133,15 +146,49 @@ function readFinished(
   return isDeepStrictEqual(result.judging, { beams, excludeHistory }) ? result : undefined;
 }
 
+/** Trains and judges a run, unless another process has just done so or it has failed before. */
 async function finish(
   run: GridRun,
   path: string,
   setting: CompareSetting,
   verifyUsers: number,
+): Promise<RunResult | FailedRun> {
+  const { name, recipe } = run;
+  const { note } = setting.observer;
+  using folder = new RunFolder(path, recipe);
+  const done = readFinished(path, run, setting);
+  if (done !== undefined) return done;
+  const failure = join(path, FAILURE);
+  const before = readFailure(path);
+  if (before !== undefined && isDeepStrictEqual(before.recipe, plain(recipe))) {
+    note?.(`${name} failed before, and is tried again if ${failure} is removed: ${before.reason}`);
+    return { name, reason: before.reason };
+  }
+  removeFile(failure);
+  try {
+    return await trainJudgeAndWrite(run, folder, setting, verifyUsers);
+  } catch (error) {
+    if (!(error instanceof NonFiniteError)) throw error;
+    const { message: reason } = error;
+    writeFileAtomic(failure, `${JSON.stringify({ version: 1, recipe, reason })}\n`);
+    note?.(`${name} failed: ${reason}`);
+    return { name, reason };
+  }
+}
+
+/** As a file has it. */
+function plain(recipe: Recipe): unknown {
+  return JSON.parse(JSON.stringify(recipe));
+}
+
+async function trainJudgeAndWrite(
+  run: GridRun,
+  folder: RunFolder,
+  setting: CompareSetting,
+  verifyUsers: number,
 ): Promise<RunResult> {
   const { variant, name, recipe, loss } = run;
   const { dataset, device, trie, beams, excludeHistory, observer, command } = setting;
-  const folder = new RunFolder(path, recipe);
   const { parameters, steps, training, tokensPerSecond, test, judgingSeconds } =
     await trainAndJudge(recipe, loss, setting, folder, name);
   const search = { normalization: loss.normalization, tau: recipe.tau };
@@ -170,9 +217,10 @@ async function finish(
       gradient: (await gradientWeights(loss.make(recipe), recipe.beam))
         .filter(({ weight }) => Number.isFinite(weight)), // a loss that pulls on nothing there has none
     }),
-    ...(verifyUsers > 0 && { verification: await verified(run, path, setting, verifyUsers) }),
+    ...(verifyUsers > 0 &&
+      { verification: await verified(run, folder.path, setting, verifyUsers) }),
   };
-  writeFileAtomic(join(path, RESULT), `${JSON.stringify(result)}\n`);
+  writeFileAtomic(join(folder.path, RESULT), `${JSON.stringify(result)}\n`);
   return result;
 }
 

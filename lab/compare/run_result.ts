@@ -13,6 +13,17 @@ import type { Recipe } from "../recipe.ts";
 /** The name of the file. */
 export const RESULT = "result.json";
 
+/** The name of the file that a run leaves instead if its loss or its weights became NaN or infinite. */
+export const FAILURE = "failed.json";
+
+/** A run that cannot be finished. */
+export interface FailedRun {
+  /** The name of its folder. */
+  readonly name: string;
+  /** Why. */
+  readonly reason: string;
+}
+
 /** The name of the file with what needs no training, in the folder of a comparison. */
 export const BASELINES = "baselines.json";
 

@@ -4,12 +4,20 @@
  * @module
  */
 import { readdirSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import * as v from "valibot";
 import { DataError } from "../../core/errors.ts";
-import { type BaselineResults, BASELINES, RESULT, type RunResult } from "../compare/run_result.ts";
+import {
+  type BaselineResults,
+  BASELINES,
+  type FailedRun,
+  FAILURE,
+  RESULT,
+  type RunResult,
+} from "../compare/run_result.ts";
 import { fileError, isPresent } from "../files.ts";
-import { readJson, refuseFile } from "../folder_files.ts";
+import { anyRecord, readJson, refuseFile } from "../folder_files.ts";
 import { checkBaselinesOf, comparable, type SourcedRun } from "./comparable.ts";
 import {
   baselineResults,
@@ -27,6 +35,8 @@ export interface Results {
   readonly baselines: BaselineResults | undefined;
   /** Folders of runs that are not finished. */
   readonly unfinished: readonly string[];
+  /** Runs that cannot be finished. */
+  readonly failed: readonly FailedRun[];
 }
 
 /**
@@ -36,7 +46,13 @@ export interface Results {
  */
 export function readResults(folders: readonly string[]): Results {
   const runs = comparable(folders.flatMap(readRuns));
-  const unfinished = folders.flatMap(foldersIn).filter((run) => !isPresent(join(run, RESULT)));
+  const failed: FailedRun[] = [];
+  const unfinished: string[] = [];
+  for (const run of folders.flatMap(foldersIn).filter((run) => !isPresent(join(run, RESULT)))) {
+    const failure = readFailure(run);
+    if (failure === undefined) unfinished.push(run);
+    else failed.push({ name: basename(run), reason: failure.reason });
+  }
   let baselines: BaselineResults | undefined;
   let first = "";
   for (const folder of folders) {
@@ -51,7 +67,7 @@ export function readResults(folders: readonly string[]): Results {
     if (baselines === undefined) first = join(folder, BASELINES);
     baselines ??= next;
   }
-  return { runs, baselines, unfinished };
+  return { runs, baselines, unfinished, failed };
 }
 
 /**
@@ -94,6 +110,17 @@ export function readRun(folder: string): RunResult {
   const run = found as unknown as RunResult; // the schema leaves names of losses open
   checkRun(run, complain);
   return run;
+}
+
+const Failure = v.object({ version: v.literal(1), recipe: anyRecord, reason: v.string() });
+
+/**
+ * Why the run of a folder cannot be finished, and its recipe; undefined where nothing says so.
+ *
+ * @throws {DataError} if the file is malformed.
+ */
+export function readFailure(folder: string): v.InferOutput<typeof Failure> | undefined {
+  return readJson(folder, FAILURE, Failure);
 }
 
 /**

@@ -4,10 +4,11 @@
  * @module
  */
 import { join } from "node:path";
-import type { BaselineResults, RunResult } from "../compare/run_result.ts";
+import type { BaselineResults, FailedRun, RunResult } from "../compare/run_result.ts";
 import { makeFolder, writeFileAtomic } from "../files.ts";
 import { checkBaselinesOf, comparable } from "./comparable.ts";
 import { compareRuns } from "./comparison.ts";
+import { type Section, text } from "./document.ts";
 import { renderMarkdown } from "./markdown.ts";
 import { renderPage } from "./page.ts";
 import { reportOf } from "./report.ts";
@@ -16,6 +17,8 @@ import { reportOf } from "./report.ts";
 export interface ReportOptions {
   /** The variant that the others are compared with; "sft" if it is there, else the first, unless told. */
   readonly baseline?: string;
+  /** Runs that are not among the results because they cannot be finished; none unless told. */
+  readonly failed?: readonly FailedRun[];
   /** Told what is being done, and how much of it. */
   readonly onProgress?: (what: string, done: number, total: number) => void;
 }
@@ -38,7 +41,7 @@ export async function writeReport(
   results: readonly RunResult[],
   baselines: BaselineResults | undefined,
   outFolder: string,
-  { baseline, onProgress }: ReportOptions = {},
+  { baseline, failed = [], onProgress }: ReportOptions = {},
 ): Promise<ReportFiles> {
   const runs = comparable(
     results.map((run) => ({ source: `${run.variant} of seed ${run.recipe.seed}`, run })),
@@ -48,7 +51,11 @@ export async function writeReport(
     baseline,
     onProgress: (done, total) => onProgress?.("resamples of users and seeds", done, total),
   });
-  const report = await reportOf(comparison);
+  const complete = await reportOf(comparison);
+  const [summary, ...rest] = complete.sections;
+  const report = failed.length === 0
+    ? complete
+    : { ...complete, sections: [summary, failedSection(failed), ...rest] };
   const page = await renderPage(report, {
     onProgress: (done, total) => onProgress?.("plots", done, total),
   });
@@ -57,4 +64,9 @@ export async function writeReport(
   writeFileAtomic(files.markdown, renderMarkdown(report));
   writeFileAtomic(files.page, page);
   return files;
+}
+
+function failedSection(failed: readonly FailedRun[]): Section {
+  const items = failed.map(({ name, reason }) => `${name}: ${reason}.`);
+  return { title: "Failed runs", blocks: [text("These are left out:"), { kind: "list", items }] };
 }

@@ -4,12 +4,16 @@
  * @module
  */
 import * as v from "valibot";
+import { shown } from "../../models/json.ts";
 import { anyRecord, missingFile, readJson, refuseFile } from "../folder_files.ts";
 
 const FILE = "tokenizer.json";
 
 /** Ids above this would make tables that no vocabulary needs. */
 const MOST_TOKENS = 2 ** 22;
+
+/** Parts within parts within parts: more than this no tokenizer has, and the stack must hold them. */
+const DEEPEST = 100;
 
 const id = v.pipe(
   v.number(),
@@ -56,7 +60,7 @@ export function readTokenizerFile(
 ): { file: TokenizerFile; ids: ReadonlyMap<string, number> } {
   const file = readJson(folder, FILE, layout) ?? missingFile(folder, FILE);
   const refuse = (place: string, requirement: string, actual: unknown): never =>
-    refuseFile(folder, `${FILE} at "${place}"`, requirement, JSON.stringify(actual) ?? "none");
+    refuseFile(folder, `${FILE} at "${place}"`, requirement, shown(actual));
 
   const { type } = file.model;
   if (!Object.hasOwn(models, type)) {
@@ -129,8 +133,11 @@ function checkMerges(
 }
 
 /** What would make the library go on for ever, or warn on the console and fail later. */
-function checkPart(given: unknown, place: string, refuse: Refuse): void {
+function checkPart(given: unknown, place: string, refuse: Refuse, depth = 0): void {
   if (typeof given !== "object" || given === null) return;
+  if (depth > DEEPEST) {
+    refuse(place.split(".")[0], `its parts must nest at most ${DEEPEST} deep`, "more");
+  }
   const { type, length, pattern } = given as Readonly<Record<string, unknown>>;
   if (type === "FixedLength" && !(Number.isInteger(length) && (length as number) > 0)) {
     refuse(`${place}.length`, "it must be a positive integer", length);
@@ -141,7 +148,9 @@ function checkPart(given: unknown, place: string, refuse: Refuse): void {
       refuse(`${place}.pattern`, "it must be a Regex or a String", pattern);
     }
   }
-  for (const [key, inner] of Object.entries(given)) checkPart(inner, `${place}.${key}`, refuse);
+  for (const [key, inner] of Object.entries(given)) {
+    checkPart(inner, `${place}.${key}`, refuse, depth + 1);
+  }
 }
 
 /** The first two tokens with one id. */

@@ -173,6 +173,30 @@ test("threads: a worker that cannot start leaves the work to the caller", async 
   assert.deepEqual([device.stats.launches, device.stats.sharedLaunches], [5, 0]);
 });
 
+test("threads: with workers that cannot start the others share the work, and a note says so", async () => {
+  let made = 0;
+  class Scarce extends Worker { // the first fails as it starts, the third cannot be made
+    constructor(source: string, options: ConstructorParameters<typeof Worker>[1]) {
+      if (++made === 3) throw new Error("no more");
+      super(made === 1 ? "throw new Error('broken')" : source, options);
+    }
+  }
+  const notes: string[] = [];
+  const device = cpu({ threads: 5, Worker: Scarce, onNote: (text) => notes.push(text) });
+  const x = device.tensor([1]);
+  for (let i = 0; i < 100 && device.stats.sharedLaunches === 0; i++) {
+    device.run(kernelOf("fine"), { x }, {});
+    await setTimeout(20);
+  }
+  assert.ok(device.stats.sharedLaunches > 0);
+  assert.equal(made, 3);
+  assert.deepEqual(notes, [
+    "The cpu device goes on with 3 of 5 threads: no more",
+    "The cpu device goes on with 2 of 5 threads: broken",
+  ]);
+  device.dispose();
+});
+
 test("threads: the Worker of the Web is refused", () => {
   class WebWorker {
     postMessage(): void {}

@@ -102,18 +102,21 @@ for (const { name, skip, open } of testDevices) {
 
       using before = start();
       await epochs(before, 2);
-      await new RunFolder(join(folder, "bear-seed1"), recipe).save(before, {
-        epoch: 2,
-        seconds: 1,
-      });
       const run = join(folder, "bear-seed1");
+      {
+        using saved = new RunFolder(run, recipe);
+        await saved.save(before, { epoch: 2, seconds: 1 });
+      }
       assert.deepEqual(readdirSync(run).sort(), [
         "adapter_config.json",
         "adapter_model.safetensors",
         "state.safetensors",
       ]);
       using after = start();
-      new RunFolder(run, recipe).restore(after);
+      {
+        using saved = new RunFolder(run, recipe);
+        saved.restore(after);
+      }
       await epochs(after, recipe.epochs);
       assert.deepEqual(await read({ ...after.tensors }), ended);
 
@@ -145,9 +148,12 @@ test(
     const base = await baseOn(device);
     using trainer = new Trainer(dataset, trie, recipe, adapterOf(device, base, lora, 1));
     const run = join(folder, "bear-seed1");
-    await new RunFolder(run, recipe).save(trainer, { epoch: 0, seconds: 0 });
+    {
+      using saved = new RunFolder(run, recipe);
+      await saved.save(trainer, { epoch: 0, seconds: 0 });
+    }
     const resume = (change: Partial<Recipe>): void =>
-      void new RunFolder(run, { ...recipe, ...change });
+      new RunFolder(run, { ...recipe, ...change })[Symbol.dispose]();
     const refused = (change: Partial<Recipe>, message: RegExp): void =>
       assert.throws(() => resume(change), { name: "CheckpointError", message });
     resume({});
@@ -172,7 +178,8 @@ test(
     using trainer = new Trainer(dataset, trie, recipe, adapterOf(device, base, lora, 1));
     await trainer.runEpoch(() => {});
     const run = join(folder, "bear-seed1");
-    await new RunFolder(run, recipe).save(trainer, { epoch: 1, seconds: 1 });
+    using saved = new RunFolder(run, recipe);
+    await saved.save(trainer, { epoch: 1, seconds: 1 });
     const { adapter } = loadAdapter(device, run, base.config);
     const options = { normalization: "children", tau: 1 } as const;
     using opened = await openModel(cpu(), run, dataset, options);

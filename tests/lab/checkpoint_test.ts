@@ -1,6 +1,6 @@
 /** Run folders: what is saved is restored to the bit, crashes and foreign recipes included. */
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
@@ -134,7 +134,7 @@ test(
 );
 
 test(
-  "run folder: a save that fails at its last step leaves the one before",
+  "run folder: a save that fails midway leaves the one before",
   inFolder(async (folder) => {
     const device = cpu();
     const run = start(device);
@@ -147,7 +147,8 @@ test(
     );
     const old = await bits(device, run.tensors);
     run.train(0, 3);
-    mkdirSync(join(folder, ".state.safetensors.tmp")); // where the new state would go first
+    rmSync(join(folder, "model.safetensors"));
+    mkdirSync(join(folder, "model.safetensors")); // no file can take its place
     await assert.rejects(
       saveRun(folder, { config: CONFIG }, RECIPE, { step: 2, epoch: 2, seconds: 2 }, run.tensors),
       DataError,

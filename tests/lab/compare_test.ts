@@ -1,12 +1,20 @@
 /** Comparisons on a tiny data set: what they leave, that nothing is done twice, that shards are parts of the whole. */
 import assert from "node:assert/strict";
-import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { compareLosses, type CompareObserver } from "../../lab/compare/compare.ts";
 import { parseGridOptions } from "../../lab/compare/compare_options.ts";
 import { rankByValidation, renderRanking } from "../../lab/compare/ranking.ts";
 import type { RunResult } from "../../lab/compare/run_result.ts";
+import { FolderLock } from "../../lab/folder_lock.ts";
 import { readResults } from "../../lab/report/read_results.ts";
 import { writeReport } from "../../lab/report/write_report.ts";
 import { hitRate, ndcg } from "../../lab/metrics.ts";
@@ -177,6 +185,66 @@ test("compare: shards are parts of the whole", async () => {
   const byName = (results: readonly RunResult[]): unknown[] =>
     results.map(timeless).map((one) => JSON.stringify(one)).sort();
   assert.deepEqual(byName(parts.flatMap(({ results }) => results)), byName(whole.results));
+});
+
+test("compare: a run whose loss is not finite fails alone, and is tried again when asked", async () => {
+  const out = emptyFolder();
+  const path = join(emptyFolder(), "broken.ts");
+  const root = new URL("../../mod.ts", import.meta.url).href;
+  writeFileSync(
+    path,
+    `import { msl, mul } from "${root}";\nexport const a = () => (z, t) => mul(NaN, msl()(z, t));\n`,
+  );
+  const args = `--losses msl,${path},bear --seeds 1 --epochs 1 --verify-users 0`;
+  const notes: string[] = [];
+  const watch = { note: (text: string) => void notes.push(text) };
+  const first = await compare(out, args, watch);
+  assert.deepEqual(first.results.map(({ variant }) => variant), ["msl", "bear"]);
+  const [{ name, reason }] = first.failed;
+  assert.equal(name, "broken-seed0");
+  assert.match(reason, /^Cannot go on training broken at step 5: the loss must be finite, got NaN/);
+  assert.deepEqual(notes.splice(0), [`broken-seed0 failed: ${reason}`]);
+
+  const { runs, baselines, failed, unfinished } = readResults([out]);
+  assert.deepEqual([failed, unfinished], [[{ name, reason }], []]);
+  const { markdown } = await writeReport(runs, baselines, out, { failed });
+  assert.ok(readFileSync(markdown, "utf8").includes(`## Failed runs`));
+  assert.ok(readFileSync(markdown, "utf8").includes(`broken-seed0: ${reason}`));
+
+  const again = await compare(out, args, watch);
+  assert.deepEqual(again.failed, first.failed);
+  const record = join(out, name, "failed.json");
+  assert.deepEqual(notes.splice(0), [
+    `broken-seed0 failed before, and is tried again if ${record} is removed: ${reason}`,
+  ]);
+  rmSync(record);
+  assert.deepEqual((await compare(out, args, watch)).failed, first.failed);
+  assert.deepEqual(notes.splice(0), [`broken-seed0 failed: ${reason}`]);
+  const alone = args.replace("msl,", "").replace(",bear", "");
+  const { failed: [other] } = await compare(out, `${alone} --lr 0.5`, watch); // another recipe
+  assert.deepEqual(notes, [`broken-seed0 failed: ${other.reason}`]);
+  assert.match(other.reason, /smaller --lr than 0.5/);
+});
+
+test("compare: a run that another process is at is refused, those of other shards are not", async () => {
+  const out = emptyFolder();
+  const args = "--losses msl,bear --seeds 1 --epochs 1 --verify-users 0";
+  mkdirSync(join(out, "bear-seed0"));
+  using _lock = new FolderLock(join(out, "bear-seed0"));
+  const { results } = await compare(out, `${args} --shard 0/2`);
+  assert.deepEqual(results.map(({ variant }) => variant), ["msl"]);
+  await assert.rejects(compare(out, args), /^DataError: Cannot write to .*bear-seed0: one process/);
+  assert.deepEqual(readdirSync(join(out, "bear-seed0")), [".lock"]);
+});
+
+test("compare: what a killed save left is removed", async () => {
+  const out = emptyFolder();
+  mkdirSync(join(out, "msl-seed0"));
+  writeFileSync(join(out, "msl-seed0", ".state.safetensors.12-ab.tmp"), "half");
+  await compare(out, "--losses msl --seeds 1 --epochs 1 --verify-users 0");
+  assert.deepEqual(readdirSync(join(out, "msl-seed0")).sort(), [
+    ...["config.json", "metrics.jsonl", "model.safetensors", "result.json", "state.safetensors"],
+  ]);
 });
 
 test("compare: the weights of the best validated epoch are kept and judged", async () => {

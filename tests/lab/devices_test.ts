@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { test } from "node:test";
+import { DeviceError } from "../../core/errors.ts";
+import { webgpu } from "../../core/webgpu.ts";
 import { openDevice } from "../../lab/devices.ts";
 import { testDevices } from "../devices.ts";
 
@@ -26,6 +28,41 @@ test("devices: auto is webgpu on hardware and cpu elsewhere", async () => {
   const device = await openDevice("auto");
   const hardware = webgpuSkip === false && !(await openDevice("webgpu")).software;
   assert.equal(device.kind, hardware ? "webgpu" : "cpu");
+});
+
+test("devices: WebGPU that fails is a DeviceError, for auto one line and the cpu", async () => {
+  const adapter = {
+    info: { description: "hardware" },
+    limits: {},
+    requestDevice: () => Promise.reject(new Error("no driver\nat all")),
+  };
+  for (const requestAdapter of [() => Promise.reject("lost"), () => Promise.resolve(adapter)]) {
+    await assert.rejects(webgpu({ requestAdapter } as unknown as GPU), (error) => {
+      assert.ok(error instanceof DeviceError);
+      assert.match(
+        error.message,
+        /^Cannot open .*: request(Adapter|Device).* got: (lost|no driver)$/,
+      );
+      assert.notEqual(error.cause, undefined);
+      return true;
+    });
+  }
+  const module = new URL("../../lab/devices.ts", import.meta.url);
+  const script = (answer: string): string =>
+    `import { openDevice } from "${module}";
+    const gpu = { requestAdapter: () => ${answer} };
+    Object.defineProperty(navigator, "gpu", { value: gpu });
+    console.log((await openDevice("auto")).kind);`;
+  const args = "Deno" in globalThis ? ["run", "--ext=ts", "-"] : ["run", "-"];
+  const run = (input: string): string[] => {
+    const { stdout, stderr } = spawnSync(process.execPath, args, { input, encoding: "utf8" });
+    return [stdout, stderr].map((text) => text.trim());
+  };
+  assert.deepEqual(run(script(`Promise.reject(new Error("lost"))`)), [
+    "cpu",
+    "--device auto is cpu. Cannot open a webgpu device: requestAdapter must not fail, got: lost",
+  ]);
+  assert.deepEqual(run(script("Promise.resolve(null)")), ["cpu", ""]);
 });
 
 test("devices: Deno asks for no permission", {

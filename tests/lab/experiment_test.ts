@@ -1,6 +1,13 @@
 /** Whole experiments on a tiny data set: what they write, that they resume, that devices agree. */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { CheckpointError, DeviceError, NonFiniteError } from "../../core/errors.ts";
@@ -176,16 +183,84 @@ test("experiment: what a loss carries or is fed comes back too; recipes have wha
   }
 });
 
+test("experiment: resuming says where runs go on, what starts afresh, and what was torn", async () => {
+  const out = emptyFolder();
+  const args = ["--loss", "msl,bear", "--epochs", "3", "--out", out];
+  await assert.rejects(run(args, interruptAt("bear-seed0", 1)), Interrupted);
+  const metrics = join(out, "msl-seed0", "metrics.jsonl");
+  appendFileSync(metrics, '{"step": 5');
+  const notes: string[] = [];
+  const saved: string[] = [];
+  await run([...args, "--resume"], {
+    ...silent,
+    note: (text) => notes.push(text),
+    saved: (run, epoch, epochs) => saved.push(`${run} ${epoch}/${epochs}`),
+  });
+  assert.deepEqual(notes, [
+    "bear-seed0 starts afresh: it was not saved before",
+    `msl-seed0 lost the end of the last line of ${metrics}, which is dropped`,
+    "msl-seed0 goes on after epoch 3 of 3",
+  ]);
+  assert.deepEqual(saved, ["msl-seed0 3/3", ...[1, 2, 3].map((epoch) => `bear-seed0 ${epoch}/3`)]);
+});
+
+test("experiment: a second one in the same folder is refused, and the first does not notice", async () => {
+  const out = emptyFolder();
+  const args = ["--loss", "msl", "--epochs", "3", "--out", out];
+  let second: Promise<unknown> | undefined;
+  await run(args, {
+    ...silent,
+    training: () => void (second ??= run([...args, "--resume"]).catch((error) => error)),
+  });
+  assert.match(
+    `${await second}`,
+    /^DataError: Cannot write to .*: one process at a time may, got process \d+ on .* since 2/,
+  );
+  const steps = readMetrics(join(out, "msl-seed0", "metrics.jsonl")).map(({ step }) => step);
+  assert.deepEqual(steps, [5, 10, 15]);
+  assert.deepEqual(readdirSync(out).sort(), ["msl-seed0", "summary.json"]);
+});
+
+test("experiment: a summary that cannot be added to is refused before training, and kept", async () => {
+  const never = { ...silent, training: () => assert.fail("trained") };
+  const contents: Record<string, string> = {
+    '{"version": 1, "runs": []}': "version 1",
+    "{}": "version none",
+    '{"version": 2, "runs": [': "something else",
+    '{"version": 2, "runs": [{"loss": "msl"}]}': "something else",
+    "": "something else",
+  };
+  for (const [text, got] of Object.entries(contents)) {
+    const out = emptyFolder();
+    const path = join(out, "summary.json");
+    writeFileSync(path, text);
+    await assert.rejects(run(["--loss", "msl", "--out", out], never), {
+      name: "CheckpointError",
+      message: `Cannot add to ${path}: it must be a summary of version 2, got ${got}; ` +
+        "move it away, or name another --out",
+    });
+    assert.equal(readFileSync(path, "utf8"), text);
+    assert.deepEqual(readdirSync(out), ["summary.json"]);
+  }
+});
+
+test("experiment: a summary that cannot be written costs no report", async () => {
+  const out = emptyFolder();
+  const { runs, unwritten } = await run(["--loss", "msl,sft", "--epochs", "1", "--out", out], {
+    ...silent,
+    evaluating: () => void mkdirSync(join(out, "summary.json"), { recursive: true }),
+  });
+  assert.deepEqual(runs.map(({ loss }) => loss), ["msl", "sft"]);
+  assert.match(unwritten?.message ?? "", /^Cannot write .*summary\.json: it must not be a folder/);
+});
+
 test("experiment: refuses to overwrite runs, to resume nothing, to resume another recipe", async () => {
   const out = emptyFolder();
   const args = ["--loss", "msl", "--epochs", "1", "--out", out];
-  await assert.rejects(run([...args, "--resume"]), (error: Error) => {
-    assert.ok(error instanceof CheckpointError);
-    assert.match(
-      error.message,
-      /^Cannot resume from .*: it must hold a checkpoint of msl-seed0, got none$/,
-    );
-    return true;
+  const none = join(out, "none");
+  await assert.rejects(run([...args.slice(0, -1), none, "--resume"]), {
+    name: "CheckpointError",
+    message: `Cannot resume from ${none}: the folder must exist, got none`,
   });
   assert.deepEqual(readdirSync(out), []);
 

@@ -1,8 +1,18 @@
 /** Atomic writes, and what the system's refusals become. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -12,9 +22,12 @@ import {
   fileError,
   isPresent,
   makeFolder,
+  openFile,
   readIfPresent,
   writeFileAtomic,
+  writeNewFile,
 } from "../../lab/files.ts";
+import { FolderLock } from "../../lab/folder_lock.ts";
 
 /** Runs a test in a folder of its own. */
 function inFolder(run: (folder: string) => void): () => void {
@@ -49,12 +62,58 @@ test(
 );
 
 test(
-  "files: what a killed write left beside a file is no obstacle",
+  "files: what others left beside a file, a link among it, is no obstacle and stays as it is",
   inFolder((folder) => {
-    writeFileSync(join(folder, ".a.txt.tmp"), "half");
-    writeFileAtomic(join(folder, "a.txt"), "whole");
-    assert.deepEqual(readdirSync(folder), ["a.txt"]);
-    assert.equal(readFileSync(join(folder, "a.txt"), "utf8"), "whole");
+    const path = join(folder, "a.txt");
+    writeFileSync(join(folder, "other"), "other");
+    symlinkSync("other", join(folder, ".a.txt.tmp"));
+    writeFileAtomic(path, "whole");
+    assert.equal(readFileSync(path, "utf8"), "whole");
+    assert.equal(readFileSync(join(folder, "other"), "utf8"), "other");
+    symlinkSync("nowhere", join(folder, "new"));
+    assert.throws(() => writeNewFile(join(folder, "new"), "x"), { code: "EEXIST" });
+    assert.deepEqual(readdirSync(folder).sort(), [".a.txt.tmp", "a.txt", "new", "other"]);
+  }),
+);
+
+const posix = process.platform === "win32" && "Windows has none of it";
+
+test(
+  "files: new files have the rights that the user's mask leaves",
+  { skip: posix },
+  inFolder((folder) => {
+    const before = process.umask(0o077);
+    try {
+      appendLine(join(folder, "a"), "x");
+      writeFileAtomic(join(folder, "b"), "x");
+    } finally {
+      process.umask(before);
+    }
+    for (const file of ["a", "b"]) {
+      assert.equal(statSync(join(folder, file)).mode & 0o777, 0o600, file);
+    }
+  }),
+);
+
+test(
+  "files: a named pipe or a device is refused, not waited for",
+  { skip: posix },
+  inFolder((folder) => {
+    const pipe = join(folder, "pipe");
+    assert.equal(spawnSync("mkfifo", [pipe]).status, 0);
+    for (const read of [readIfPresent, openFile]) {
+      refuses(() => read(pipe), `${pipe}: it must be a regular file, got a named pipe`);
+      refuses(() => read("/dev/zero"), "/dev/zero: it must be a regular file, got a device");
+    }
+  }),
+);
+
+test(
+  "files: what cannot be reached is not called missing",
+  inFolder((folder) => {
+    symlinkSync("loop", join(folder, "loop"));
+    const below = join(folder, "loop", "a");
+    refuses(() => isPresent(below), `Cannot read ${below}: its links must lead to`);
   }),
 );
 
@@ -149,6 +208,18 @@ test("files: a full disk, a forbidden folder and Deno's permissions are told apa
     assert.ok(error instanceof DataError);
     assert.equal(error.message, message);
   }
+  // As Deno throws the less common ones.
+  const numbers = {
+    116: "Cannot write a: its network file system must still have it, got ESTALE",
+    37: "Cannot write a: its file system must have locks to give, got ENOLCK",
+    122: "Cannot write a: the user's quota must have room, got EDQUOT",
+    9999: "Cannot write a: the system must allow it, got error 9999",
+  };
+  for (const [number, message] of Object.entries(numbers)) {
+    const error = errorOf({ message: `Said in words (os error ${number})` });
+    assert.ok(error instanceof DataError, number);
+    if (process.platform === "linux") assert.equal(error.message, message);
+  }
   for (const name of ["NotCapable", "PermissionDenied"]) {
     const error = errorOf({ name });
     assert.ok(error instanceof DataError);
@@ -172,4 +243,74 @@ test("files: without its permission Deno gives a typed error and no prompt", { s
     `${run.stdout}${run.stderr}`.trim(),
     "DataError Cannot write never.txt: Deno must be allowed to (run with -P or --allow-write), got NotCapable",
   );
+});
+
+test(
+  "files: a folder has one lock at a time, of a process that runs",
+  inFolder((folder) => {
+    const path = join(folder, ".lock");
+    const isHeld = (who: string): void => {
+      const before = readFileSync(path, "utf8");
+      refuses(
+        () => new FolderLock(folder),
+        `Cannot write to ${folder}: one process at a time may, got ${who}`,
+      );
+      refuses(() => new FolderLock(folder), `if that is no longer running, remove ${path}`);
+      assert.equal(readFileSync(path, "utf8"), before);
+    };
+    {
+      using _lock = new FolderLock(folder);
+      isHeld(`process ${process.pid} on ${hostname()} since 2`);
+    }
+    assert.deepEqual(readdirSync(folder), []);
+    const gone = spawnSync(process.execPath, ["--version"]).pid;
+    const since = "2026-01-02T03:04:05.678Z";
+    const leave = (change: object): void => {
+      const holder = { pid: gone, host: hostname(), since, locked: false, ...change };
+      writeFileSync(path, JSON.stringify(holder));
+    };
+    for (const change of [{}, { pid: process.pid }, { locked: true }]) {
+      leave(change);
+      using _lock = new FolderLock(folder);
+      assert.equal(JSON.parse(readFileSync(path, "utf8")).pid, process.pid);
+    }
+    assert.deepEqual(readdirSync(folder), []);
+    leave({ host: "elsewhere" });
+    isHeld(`process ${gone} on elsewhere since ${since}`);
+    leave({ pid: process.ppid });
+    isHeld(`process ${process.ppid} on`);
+    writeFileSync(path, "");
+    isHeld("another");
+  }),
+);
+
+test("files: under Deno's permissions a lock ends with its process, killed or not", {
+  skip,
+}, async () => {
+  const folder = mkdtempSync(join(tmpdir(), "beargrad-"));
+  const { href } = new URL("../../lab/folder_lock.ts", import.meta.url);
+  const input = `import { FolderLock } from ${JSON.stringify(href)};
+    new FolderLock(${JSON.stringify(folder)});
+    console.log("locked");
+    setInterval(() => {}, 1000);`;
+  const start = (): ReturnType<typeof spawn> => {
+    const args = ["run", "--no-prompt", "--allow-read", "--allow-write", "--ext=ts", "-"];
+    const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "pipe"] });
+    child.stdin?.end(input);
+    return child;
+  };
+  const first = start();
+  await once(first.stdout!, "data");
+  const second = start();
+  const [[code]] = await Promise.all([once(second, "exit")]);
+  assert.equal(code, 1);
+  assert.equal(JSON.parse(readFileSync(join(folder, ".lock"), "utf8")).pid, first.pid);
+  first.kill("SIGKILL");
+  await once(first, "exit");
+  const third = start();
+  await once(third.stdout!, "data");
+  assert.equal(JSON.parse(readFileSync(join(folder, ".lock"), "utf8")).pid, third.pid);
+  third.kill("SIGKILL");
+  await once(third, "exit");
+  rmSync(folder, { recursive: true });
 });

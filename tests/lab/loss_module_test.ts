@@ -80,6 +80,12 @@ test("modules that are not one loss are refused", async () => {
     ["export const a = () => (logits) => logits;", /scalar, got 9 elements$/],
     ["export const a = (logits, { nodes }) => nodes;", /give a loss, .*, got TypeError: /],
     ["export const a = () => { throw 5; };", /give a loss, .*, got 5$/],
+    ["export const a = () => { throw Symbol('no'); };", /give a loss, .*, got Symbol\(no\)$/],
+    ["export const a = () => () => { throw null; };", /give a loss, .*, got null$/],
+    ["export const a = () => { throw Object.create(null); };", /give a loss, .*, got an object$/],
+    ["throw Symbol('no');", /can be imported, got Symbol\(no\)$/],
+    ["export const a = () => Symbol('no');", /give a loss, .*, got Symbol\(no\)$/],
+    [`${HINGE}export const normalization = Symbol("all");`, /must be .*, got Symbol\(all\)$/],
     [`${HINGE}export const normalization = "all";`, /its normalization must be .*, got all$/],
   ];
   for (const [text, message] of refused) {

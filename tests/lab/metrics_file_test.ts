@@ -19,7 +19,8 @@ test(
     for (const lost of ["", line(21), line(30) + line(40) + '{"step": 5']) {
       writeFileSync(path, kept + lost);
       assert.equal(readMetrics(path).length, 2 + lost.split("\n").length - 1);
-      truncateMetrics(path, 20);
+      const { isTorn } = truncateMetrics(path, 20);
+      assert.equal(isTorn, lost.includes('"step": 5'));
       assert.equal(readFileSync(path, "utf8"), kept);
     }
     assert.deepEqual(readMetrics(path).map(({ step }) => step), [10, 20]);

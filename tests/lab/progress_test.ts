@@ -93,6 +93,13 @@ test("progress: a terminal that does not tell its width has 80 columns", () => {
   assert.equal(visible(texts[0]).length, 79);
 });
 
+test("progress: control characters in labels are written out", () => {
+  const { progress, texts } = show({}, 200, "a\x1b[2J\x9b\u202e");
+  progress.update(1, {});
+  progress.finish("\x07");
+  assert.deepEqual(texts, ["a\\u001b[2J\\u009b\\u202e  1/200\n", "\\u0007\n"]);
+});
+
 test("progress: durations", () => {
   const cases = { 0: "0:00", 1: "0:01", 59_000: "0:59", 60_000: "1:00", 3_599_001: "1:00:00" };
   for (const [ms, text] of Object.entries(cases)) assert.equal(formatDuration(Number(ms)), text);

@@ -136,6 +136,18 @@ test("tokenizer: a missing file, broken JSON", async () => {
   await assert.rejects(loadTokenizer("no such folder"), /the folder must exist/);
 });
 
+test("tokenizer: JSON that nests deeper than the stack is refused in one line", async () => {
+  const deep = "[".repeat(50_000) + "]".repeat(50_000);
+  for (const part of ["normalizer", "pre_tokenizer", "decoder"]) {
+    const found = JSON.stringify({ ...TOKENIZER, [part]: { type: "Sequence", of: "here" } });
+    await refuses(
+      { ...TOKENIZER_FOLDER, "tokenizer.json": found.replace('"here"', deep) },
+      "tokenizer.json",
+      new RegExp(`at "${part}": its parts must nest at most 100 deep`),
+    );
+  }
+});
+
 test("tokenizer: a model that is not known or does not hold together", async () => {
   const file = "tokenizer.json";
   await refuses(model({ type: "Magic" }), file, /at "model\.type": it must be BPE.*got "Magic"/);

@@ -1,0 +1,60 @@
+/**
+ * Where text goes to the terminal.
+ *
+ * @module
+ */
+import { writeSync } from "node:fs";
+import process from "node:process";
+import { codeOf, fileError, quietly } from "./files.ts";
+
+/** All of ASCII and Latin-1 but tabs and line ends, and what turns the direction of writing. */
+// deno-lint-ignore no-control-regex -- these are what it is about
+const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/**
+ * A text whose control characters are written out, as `\u001b`: titles and names of files may hold some, with which they could redraw
+ * the terminal. Line ends and tabs stay.
+ */
+export function visible(text: string): string {
+  return text.replace(
+    CONTROLS,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/**
+ * Writes a line to the standard output. If nobody reads it any more, as after `| head`, the process ends without a word.
+ *
+ * @throws {DataError} if it cannot be written, as on a full disk.
+ */
+export function print(text: string): void {
+  try {
+    write(1, `${visible(text)}\n`);
+  } catch (error) {
+    if (codeOf(error) === "EPIPE") process.exit(141); // as if the signal had ended it
+    throw fileError("write", "the standard output", error);
+  }
+}
+
+/** Writes a line to the standard error, over the progress bar if there is one. */
+export function say(text: string): void {
+  writeError(`${process.stderr.isTTY ? "\r\x1b[K" : ""}${visible(text)}\n`);
+}
+
+/** Writes to the standard error as it is. If it cannot be written, there is nobody to tell. */
+export function writeError(text: string): void {
+  quietly(() => write(2, text));
+}
+
+/** Not console.log or the streams of process, which differ between runtimes in what becomes of errors. */
+function write(file: number, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  for (let done = 0; done < bytes.length;) {
+    try {
+      done += writeSync(file, bytes, done);
+    } catch (error) {
+      if (codeOf(error) !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10); // a pipe that is full for now
+    }
+  }
+}
