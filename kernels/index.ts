@@ -22,6 +22,7 @@ import * as childLogits from "./child_logits.ts";
 import * as childLogitsBackward from "./child_logits_backward.ts";
 import * as childPlaces from "./child_places.ts";
 import * as copy from "./copy.ts";
+import * as cumsum from "./cumsum.ts";
 import * as dropout from "./dropout.ts";
 import * as fill from "./fill.ts";
 import * as gather from "./gather.ts";
@@ -62,6 +63,7 @@ const modules: readonly Record<string, unknown>[] = [
   childLogitsBackward,
   childPlaces,
   copy,
+  cumsum,
   dropout,
   fill,
   gather,
