@@ -1,8 +1,11 @@
-import { ShapeError } from "../core/errors.ts";
+import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { indices, sample } from "./cases.ts";
+import { equal } from "./compare.ts";
+import { unsqueeze } from "./layout.ts";
+import { cast } from "./select.ts";
 import { gathered, scattered } from "./launch.ts";
 
 /**
@@ -88,5 +91,37 @@ export const scatterAdd: Op<[index: Tensor, values: Tensor, size: number], Tenso
       args: (d) => [indices(d, [2, 4], 1, 3), sample(d, [2, 4], 2), 3],
     },
     { name: "(3) into (5)", args: (d) => [indices(d, [3], 1, 5), sample(d, [3], 2), 5] },
+  ],
+});
+
+/**
+ * Rows of zeros with a one each: indices int32 (...), out float (..., classes) with a one where the last index is that of
+ * `indices`. An index outside of [0, classes) gives zeros alone.
+ *
+ * @throws {ArgumentError} if `classes` is not an integer from 0.
+ * @throws {DTypeError} if the indices are not int32.
+ *
+ * @example
+ * ```ts
+ * import { cpu, oneHot } from "beargrad";
+ *
+ * const indices = cpu().tensor([2, 0], [2], "int32");
+ * console.log(await oneHot(indices, 3).data()); // [0, 0, 1, 1, 0, 0]
+ * ```
+ */
+export const oneHot: Op<[indices: Tensor, classes: number], Tensor> = defineOp({
+  name: "oneHot",
+  forward(indices: Tensor, classes: number): { out: Tensor } {
+    if (!Number.isInteger(classes) || classes < 0) {
+      throw new ArgumentError(
+        `Cannot oneHot indices: classes must be an integer from 0, got ${classes}`,
+      );
+    }
+    const all = indices.device.tensor(Int32Array.from({ length: classes }, (_, v) => v));
+    return { out: cast(equal(unsqueeze(indices, -1), all), "float") };
+  },
+  cases: () => [
+    { name: "(2, 3) of 4", args: (d) => [indices(d, [2, 3], 1, 4), 4] },
+    { name: "()", args: (d) => [indices(d, [], 1, 4), 4] },
   ],
 });
