@@ -36,6 +36,7 @@ import * as random from "./random.ts";
 import * as reduce from "./reduce.ts";
 import * as rmsNorm from "./rms_norm.ts";
 import * as rope from "./rope.ts";
+import * as sgd from "./sgd.ts";
 import * as softmax from "./softmax.ts";
 import * as swiglu from "./swiglu.ts";
 import * as topK from "./top_k.ts";
@@ -78,6 +79,7 @@ const modules: readonly Record<string, unknown>[] = [
   reduce,
   rmsNorm,
   rope,
+  sgd,
   softmax,
   swiglu,
   topK,

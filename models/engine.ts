@@ -82,6 +82,7 @@ export {
   type SafeReader,
 } from "./safetensors_reader.ts";
 export * from "./schedule.ts";
+export * from "./sgd.ts";
 export * from "./transformer.ts";
 export * from "./transformer_decoder.ts";
 export * from "./losses/apao_pair.ts";
