@@ -12,7 +12,7 @@ import { gathered, scattered } from "./launch.ts";
  * Elements of x along its last axis by their indices: x (..., V), index int32 (..., K), out (..., K). Indices must be in
  * [0, V); one outside takes the nearest element.
  *
- * @throws {ShapeError} if x and index do not agree on the axes before the last.
+ * @throws {ShapeError} if x and index do not agree on the axes before the last, or V is 0 and K is not.
  * @throws {DTypeError} if index is not int32.
  *
  * @example
@@ -36,6 +36,12 @@ export const gather: Op<[x: Tensor, index: Tensor], Tensor> = defineOp({
           `their shapes must agree up to the last axis`,
       );
     }
+    if (x.shape.at(-1) === 0 && index.size > 0) {
+      throw new ShapeError(
+        `Cannot gather from ${formatShape(x.shape)} by ${formatShape(index.shape)}: ` +
+          "there must be an element to take, got none",
+      );
+    }
     return { out: gathered("gather", x, index) };
   },
   backward: (dout, _, [x, index]) => [ // the adjoint: dx[..., v] sums dout where the index is v
@@ -56,7 +62,7 @@ export const gather: Op<[x: Tensor, index: Tensor], Tensor> = defineOp({
  * sum of the values whose index is v. The adjoint of {@link gather}. Indices must be in [0, size); one outside counts
  * as the nearest.
  *
- * @throws {ShapeError} if index and values differ in shape, or if size is not a positive integer.
+ * @throws {ShapeError} if index and values differ in shape, or if size is not a positive integer, or 0 without values.
  * @throws {DTypeError} if index is not int32.
  *
  * @example
@@ -77,6 +83,12 @@ export const scatterAdd: Op<[index: Tensor, values: Tensor, size: number], Tenso
           formatShape(index.shape)
         }: ` +
           `the shapes must be equal, with at least one axis`,
+      );
+    }
+    if (size === 0 && values.size > 0) {
+      throw new ShapeError(
+        `Cannot scatter values of shape ${formatShape(values.shape)}: ` +
+          `the size must be positive where there are values, got 0`,
       );
     }
     return { out: scattered("scatterAdd", index, values, size) };

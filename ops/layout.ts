@@ -18,7 +18,7 @@ import { copied, copyInto, filled, permuted, restored, stretched, summedTo } fro
 /**
  * The same elements under another shape, sharing memory. One size may be -1: it is what remains.
  *
- * @throws {ShapeError} if the number of elements differs.
+ * @throws {ShapeError} if the number of elements differs, or a size of -1 stands beside one of 0.
  *
  * @example
  * ```ts
@@ -41,6 +41,12 @@ export const reshape: Op<[x: Tensor, shape: Shape], Tensor> = defineOp({
 
 function completed(x: Tensor, shape: Shape): Shape {
   const known = sizeOf(shape.filter((n) => n !== -1));
+  if (known === 0 && shape.includes(-1)) {
+    throw new ShapeError(
+      `Cannot reshape ${formatShape(x.shape)} to ${formatShape(shape)}: ` +
+        "a size of -1 must follow from the others, got a 0 among them",
+    );
+  }
   const target = shape.map((n) => n === -1 ? x.size / known : n);
   if (shape.filter((n) => n === -1).length > 1) {
     throw new ShapeError(
@@ -102,7 +108,7 @@ function orderOf(x: Tensor, axes?: readonly number[]): number[] {
 /**
  * The part of x from `start` up to, and not including, `end`, along each axis.
  *
- * @throws {ShapeError} if the part is empty or reaches outside of x.
+ * @throws {ShapeError} if the part reaches outside of x.
  *
  * @example
  * ```ts
@@ -142,10 +148,10 @@ function partOf(
   const shape = x.shape.map((n, axis) => {
     const from = start[axis];
     const to = end[axis];
-    if (!Number.isInteger(from) || !Number.isInteger(to) || from < 0 || from >= to || to > n) {
+    if (!Number.isInteger(from) || !Number.isInteger(to) || from < 0 || from > to || to > n) {
       throw new ShapeError(
         `Cannot slice ${formatShape(x.shape)} from [${start.join(", ")}] to [${end.join(", ")}]: ` +
-          `axis ${axis} needs 0 <= start < end <= ${n}, got ${from} and ${to}`,
+          `axis ${axis} needs 0 <= start <= end <= ${n}, got ${from} and ${to}`,
       );
     }
     return to - from;

@@ -1,6 +1,6 @@
-import { ArgumentError } from "../core/errors.ts";
+import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
-import { normalizeAxis, type Shape, sizeOf } from "../core/shape.ts";
+import { formatShape, normalizeAxis, type Shape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { gatherForward, scatterAddForward } from "../kernels/gather.ts";
 import { cumsumChunks } from "../kernels/cumsum.ts";
@@ -70,7 +70,7 @@ export const sum: Reduce = defineOp({
 });
 
 /**
- * The mean over some axes, or over all. With `keepDims` the axes stay, with size 1.
+ * The mean over some axes, or over all, NaN over no elements. With `keepDims` the axes stay, with size 1.
  *
  * @throws {ShapeError} if x has no such axis.
  * @throws {ArgumentError} if an axis is named twice.
@@ -92,6 +92,12 @@ export function mean(x: Tensor, axis?: Axes, keepDims?: boolean): Tensor {
 function extremes(name: string, x: Tensor, axes: readonly number[], sign: 1 | -1): Extremes {
   const rows = rowsOver(name, x, axes);
   const { outer, n, inner } = rows;
+  if (n === 0) {
+    throw new ShapeError(
+      `Cannot ${name} a tensor of shape ${formatShape(x.shape)}: ` +
+        "there must be an element to choose, got none",
+    );
+  }
   const chunk = n > 2 * CHUNK ? CHUNK : n;
   const chunks = Math.ceil(n / chunk);
   const { device } = x;
@@ -143,7 +149,7 @@ function extreme(name: "max" | "min", sign: 1 | -1): Reduce {
  * The largest over some axes, or over all. With `keepDims` the axes stay, with size 1. Among equals the gradient goes
  * to the first.
  *
- * @throws {ShapeError} if x has no such axis.
+ * @throws {ShapeError} if x has no such axis, or there is nothing to choose from.
  * @throws {ArgumentError} if an axis is named twice.
  *
  * @example
@@ -160,7 +166,7 @@ export const max: Reduce = extreme("max", 1);
  * The smallest over some axes, or over all. With `keepDims` the axes stay, with size 1. Among equals the gradient goes
  * to the first.
  *
- * @throws {ShapeError} if x has no such axis.
+ * @throws {ShapeError} if x has no such axis, or there is nothing to choose from.
  * @throws {ArgumentError} if an axis is named twice.
  *
  * @example
@@ -194,7 +200,7 @@ function extremeIndex(name: "argmax" | "argmin", sign: 1 | -1): ArgReduce {
  * Where the largest lies along an axis, default the last, int32. With `keepDims` the axis stays, with size 1. Among
  * equals the lowest index.
  *
- * @throws {ShapeError} if x has no such axis.
+ * @throws {ShapeError} if x has no such axis, or there is nothing to choose from.
  *
  * @example
  * ```ts
@@ -210,7 +216,7 @@ export const argmax: ArgReduce = extremeIndex("argmax", 1);
  * Where the smallest lies along an axis, default the last, int32. With `keepDims` the axis stays, with size 1. Among
  * equals the lowest index.
  *
- * @throws {ShapeError} if x has no such axis.
+ * @throws {ShapeError} if x has no such axis, or there is nothing to choose from.
  *
  * @example
  * ```ts

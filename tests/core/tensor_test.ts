@@ -112,26 +112,24 @@ for (const { name, skip, open } of testDevices) {
   });
 }
 
-test("tensor: ragged and empty arrays are refused", () => {
+test("tensor: ragged arrays are refused", () => {
   const device = cpu();
-  const ragged = [[[1, 2], [3]], [[1, 2], 3], [1, [2]], [[1], [2, 3]]];
+  const ragged = [[[1, 2], [3]], [[1, 2], 3], [1, [2]], [[1], [2, 3]], [[], [1]], [[], 1]];
   for (const data of ragged) {
     assert.throws(() => device.tensor(data), {
       name: "ShapeError",
       message: /^Cannot make a tensor of nested arrays: all arrays at depth \d must have length/,
     });
   }
-  assert.throws(() => device.tensor([]), ShapeError);
-  assert.throws(() => device.tensor([[], []]), ShapeError);
 });
 
-test("tensor: shapes must be positive integers and fit the elements", () => {
+test("tensor: shapes must be integers from 0 and fit the elements", () => {
   const device = cpu();
   assert.throws(() => device.tensor([1, 2, 3], [2, 2]), {
     name: "ShapeError",
     message: "Cannot make a tensor of shape (2, 2): it needs 4 elements, got 3",
   });
-  for (const size of [0, -1, 1.5, NaN]) assert.throws(() => device.empty([size]), ShapeError);
+  for (const size of [-1, 1.5, NaN]) assert.throws(() => device.empty([size]), ShapeError);
   const x = device.tensor([1, 2]);
   assert.throws(() => device.write(x, Float32Array.of(1)), {
     name: "ShapeError",

@@ -1,11 +1,16 @@
-/** Every op, because it is registered: gradients against central differences, and all devices against float64. */
+/**
+ * Every op, because it is registered: gradients against central differences, all devices against float64, and tensors with
+ * a size of 0.
+ */
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
 import type { Device } from "../../core/device.ts";
 import type { TypedArray } from "../../core/dtype.ts";
-import type { Op, OpOutput } from "../../core/op.ts";
+import { BeargradError } from "../../core/errors.ts";
+import type { Op, OpCase, OpOutput } from "../../core/op.ts";
+import { type Shape, sizeOf } from "../../core/shape.ts";
 import { Tensor } from "../../core/tensor.ts";
 import { add, mul } from "../../ops/binary.ts";
 import { sample } from "../../ops/cases.ts";
@@ -57,9 +62,10 @@ function projection(op: AnyOp, args: readonly unknown[], floats: readonly Tensor
 }
 
 function gradientsOf(op: AnyOp, args: readonly unknown[], floats: readonly Tensor[]): Tensor[] {
-  return [
-    ...valueAndGrad((params: readonly Tensor[]) => projection(op, args, params))(floats).grads,
-  ];
+  const f = valueAndGrad((params: readonly Tensor[]) => projection(op, args, params));
+  const { grads } = f(floats);
+  assert.deepEqual(grads.map(({ shape }) => shape), floats.map(({ shape }) => shape));
+  return [...grads];
 }
 
 /** The derivatives of the projection with respect to one float tensor, by central differences. */
@@ -93,12 +99,58 @@ function norm(values: ArrayLike<number>): number {
   return Math.hypot(...Array.from(values));
 }
 
+const oracle = cpu({ float: "float64" });
+
+const isShape = (arg: unknown): arg is readonly number[] =>
+  Array.isArray(arg) && arg.length > 0 && arg.every((n) => typeof n === "number");
+
+/**
+ * The arguments of a case with sizes of 0: each size in turn wherever it stands, also in an argument that is a shape, and each
+ * axis of each tensor alone.
+ */
+async function emptied(
+  { name, args }: OpCase<readonly unknown[]>,
+): Promise<(readonly [what: string, args: (device: Device) => readonly unknown[]])[]> {
+  using _scope = oracle.arena();
+  const given = args(oracle);
+  const tensors = given.flat().filter((arg) => arg instanceof Tensor);
+  const data = await oracle.read(tensors);
+  type Change = (shape: Shape, which?: number) => Shape;
+  const changed = (change: Change) => (device: Device): readonly unknown[] => {
+    let next = 0;
+    const replace = (arg: unknown): unknown => {
+      if (isShape(arg)) return change(arg);
+      if (Array.isArray(arg)) return arg.map(replace);
+      if (!(arg instanceof Tensor)) return arg;
+      const shape = change(arg.shape, next);
+      const values = data[next++].slice(0, sizeOf(shape));
+      return device.tensor(values, shape, arg.dtype === "int32" ? "int32" : device.float);
+    };
+    return args(device).map(replace);
+  };
+  const sizes = [...given.filter(isShape), ...tensors.map((t) => t.shape)].flat();
+  const changes: [string, Change][] = [...new Set(sizes)].map((n) => [
+    `each size of ${n}`,
+    (shape) => shape.map((m) => m === n ? 0 : m),
+  ]);
+  tensors.forEach(({ shape }, t) => {
+    shape.forEach((n, axis) => {
+      if (sizes.indexOf(n) === sizes.lastIndexOf(n)) return; // this size has had its turn
+      changes.push([
+        `axis ${axis} of tensor ${t}`,
+        (other, which) => which === t ? other.with(axis, 0) : other,
+      ]);
+    });
+  });
+  return changes.map(([what, change]) => [`"${name}", 0 for ${what}`, changed(change)]);
+}
+
 for (const op of ops) {
   const { name, cases } = op.spec;
   const flows = flowsThrough(op);
 
   test(`gradient: ${name} against central differences`, async () => {
-    const device = cpu({ float: "float64" });
+    const device = oracle;
     let steepest = 0;
     for (const kase of cases()) {
       const args = kase.args(device);
@@ -112,7 +164,6 @@ for (const op of ops) {
       if (!floatToFloat) continue;
       for (const [which, gradient] of gradientsOf(op, args, floats).entries()) {
         const what = `${name}, "${kase.name}", float argument ${which}`;
-        assert.deepEqual(gradient.shape, floats[which].shape, what);
         const actual = await gradient.data();
         if (!flows) {
           assert.equal(largest(actual), 0, what);
@@ -135,11 +186,41 @@ for (const op of ops) {
   });
 
   for (const { name: deviceName, skip, open } of testDevices) {
+    test(`empty: ${name} on ${deviceName} works as in float64, or refuses`, { skip }, async () => {
+      let worked = 0;
+      let tried = 0;
+      for (const kase of cases()) {
+        for (const [what, args] of await emptied(kase)) {
+          const on = (device: Device): Promise<TypedArray[] | string> =>
+            resultsOf(op, args, device).catch((error) => {
+              if (error instanceof BeargradError) return error.name;
+              throw new Error(`${what} on ${device.kind}: ${error}`, { cause: error });
+            });
+          const [actual, expected] = [await on(await open()), await on(oracle)];
+          tried++;
+          if (typeof actual === "string" || typeof expected === "string") {
+            assert.deepEqual(actual, expected, what);
+            continue;
+          }
+          worked++;
+          assert.deepEqual(actual.map((v) => v.length), expected.map((v) => v.length), what);
+          actual.forEach((values, k) => {
+            const allowed = 1e-4 * largest(expected[k]);
+            values.forEach((x, i) => {
+              const y = expected[k][i];
+              assert.ok(Object.is(x, y) || Math.abs(x - y) <= allowed, `${what}: ${x}, not ${y}`);
+            });
+          });
+        }
+      }
+      assert.ok(worked > 0 || tried === 0, `${name} refuses all tensors with a size of 0`);
+    });
+
     if (deviceName === "cpu float64") continue;
     test(`op: ${name} on ${deviceName} against float64`, { skip }, async () => {
       for (const { name: caseName, args } of cases()) {
         const actual = await resultsOf(op, args, await open());
-        const expected = await resultsOf(op, args, cpu({ float: "float64" }));
+        const expected = await resultsOf(op, args, oracle);
         assert.equal(actual.length, expected.length);
         actual.forEach((values, k) => {
           assert.equal(values.length, expected[k].length);

@@ -150,7 +150,7 @@ test("layout: what does not fit is refused", () => {
   refused(
     () => slice(x, [0, 1], [2, 4]),
     "ShapeError",
-    "Cannot slice (2, 3) from [0, 1] to [2, 4]: axis 1 needs 0 <= start < end <= 3, got 1 and 4",
+    "Cannot slice (2, 3) from [0, 1] to [2, 4]: axis 1 needs 0 <= start <= end <= 3, got 1 and 4",
   );
   assert.throws(() => slice(x, [0], [1]), ShapeError);
   assert.throws(() => slice(x, [0, 0, 0], [1, 1, 1]), ShapeError);
