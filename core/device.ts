@@ -159,7 +159,8 @@ export class Device {
   }
 
   /**
-   * Runs a kernel, unless all that it writes is empty. The only place where one is launched, or recorded.
+   * Runs a kernel, unless all that it writes is empty. The only place where one is launched or
+   * recorded.
    *
    * @throws {DTypeError} if a tensor's dtype is not the one declared.
    * @throws {ShapeError} if a tensor is read four elements at a time and its size is not a multiple of 4.

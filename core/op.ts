@@ -9,7 +9,7 @@ import type { Device } from "./device.ts";
 import { commonTape, type InputGradients } from "./tape.ts";
 import { Tensor } from "./tensor.ts";
 
-/** What an op returns: a tensor, a record of tensors, or, if it is a composite, a list of tensors. */
+/** What an op returns: a tensor, a record of tensors, or, for a composite, a list of tensors. */
 export type OpOutput = Tensor | { readonly [name: string]: Tensor } | readonly Tensor[];
 
 /** The gradient of an output: shaped like it, with undefined for the parts that nothing depends on. */
@@ -40,7 +40,7 @@ export interface OpSpec<A extends readonly unknown[], O extends OpOutput, S> {
     saved: S,
     args: NoInfer<A>,
   ) => InputGradients;
-  /** Whether it is made of other ops, which bring their own gradients; see {@link defineComposite}. */
+  /** Whether it is made of other ops, which have gradients; see {@link defineComposite}. */
   readonly composite?: boolean;
   /** Inputs for the gradient check: at least one. */
   cases(): readonly OpCase<NoInfer<A>>[];
@@ -82,7 +82,7 @@ export function defineOp<A extends readonly unknown[], O extends OpOutput, S>(
   return Object.assign(apply, { spec: spec as unknown as OpSpec<A, O, unknown> });
 }
 
-/** Makes an op of a function of other ops. It has no backward: each of them writes itself onto the tape. */
+/** Makes an op of other ops. It has no backward: each of them writes itself onto the tape. */
 export function defineComposite<A extends readonly unknown[], O extends OpOutput>(
   spec: {
     readonly name: string;

@@ -14,7 +14,10 @@ import type { Storage, Tensor } from "./tensor.ts";
 /** Tensors in a pack begin at multiples of this many elements. */
 export const PACK_ALIGN = 64;
 
-/** The elements that a tensor of `size` takes up in a pack: some even if it has none, since nothing can be bound to no memory. */
+/**
+ * The elements that a tensor of `size` takes up in a pack. An empty tensor takes up some too: WebGPU
+ * binds no empty memory.
+ */
 export function packedSize(size: number): number {
   return Math.ceil(Math.max(size, 1) / PACK_ALIGN) * PACK_ALIGN;
 }

@@ -117,8 +117,9 @@ export class Tensor {
   }
 
   /**
-   * The same elements on another device: floats in that device's float type, float16 as its {@link Device.half}, int32 as
-   * int32. A read-back, and a new tensor that nothing flows back through; on its own device the tensor itself.
+   * The same elements on another device: floats in that device's float type, float16 in its
+   * {@link Device.half}, int32 as int32. It is read back and made anew there, in the arena that is
+   * open then, and no gradient flows through it. On its own device it is the tensor itself.
    *
    * @throws {DisposedError} if its memory was given back.
    * @throws {CaptureError} inside a captured step.

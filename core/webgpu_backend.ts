@@ -101,7 +101,6 @@ export class WebgpuBackend implements Backend {
     if (regions.length === 0) return [];
     const sizes = regions.map((r) => r.size * bytesPerElement(r.dtype));
     const bytes = sizes.reduce((a, b) => a + b);
-    if (bytes === 0) return regions.map(({ dtype }) => hostArray(dtype, 0));
     const staging = this.#takeStaging(bytes);
     this.#encoder ??= this.#device.createCommandEncoder();
     this.#pass?.end();

@@ -3,7 +3,7 @@
  *
  *   out[o, k, i] = before + sum_{j <= k in the chunk of k} x[o, j, i]
  *
- * where `before` is the total of all earlier chunks. Backwards (reverse = 1) with j >= k, and all later chunks.
+ * where `before` is the total of all earlier chunks. With reverse = 1, j >= k and all later chunks.
  *
  * @module
  */
@@ -11,8 +11,8 @@ import { defineKernel } from "../core/kernel.ts";
 import { ramp } from "./cases.ts";
 
 /**
- * running (outer, chunks, inner) holds the running sums of the totals of the chunks, in the same direction; it is not
- * read where there is one chunk. One invocation a chunk.
+ * running (outer, chunks, inner) holds the running sums of the totals of the chunks, in the same
+ * direction; it is not read where there is one chunk. One invocation a chunk.
  */
 export const cumsumChunks = defineKernel({
   name: "cumsumChunks",

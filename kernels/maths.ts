@@ -1,6 +1,7 @@
 /**
- * Functions that the kernels share, for the twins and as WGSL source. WGSL's own `log` may err by 2^-21 near 1, where
- * the log-probability of a nearly certain token lives, its `tanh` may overflow, and its `sin` and `cos` may err by 2^-11.
+ * Functions that the kernels share, for the twins and as WGSL source. WGSL's own `log` may err by
+ * 2^-21 near 1, where the log-probability of a nearly certain token lives, its `tanh` may overflow,
+ * and its `sin` and `cos` may err by 2^-11.
  *
  * @module
  */
@@ -11,7 +12,7 @@ export const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 /** log(1 + e^x) = max(x, 0) + log(1 + e^-|x|). */
 export const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 
-/** Chebyshev coefficients of C in {@link normalTail}, computed with 50 digits; WGSL has use for the first 12. */
+/** Chebyshev coefficients of C in {@link normalTail}; float32 needs the first 12. */
 const TAIL = [
   0.24261280114151915,
   0.18792720420989265,
@@ -39,8 +40,9 @@ const TAIL = [
 ];
 
 /**
- * The share of the standard normal distribution above a, a >= 0: e^(-a^2/2) t C(2t - 1) with t = 4 / (4 + a), by
- * Clenshaw's recurrence.
+ * The probability that a standard normal variable exceeds a, for a >= 0:
+ *
+ *   e^(-a^2/2) t C(2t - 1)   with t = 4 / (4 + a), and C by Clenshaw's recurrence
  */
 function normalTail(a: number): number {
   const t = 4 / (4 + a);
@@ -50,15 +52,15 @@ function normalTail(a: number): number {
   return Math.exp(-a * a / 2) * t * (TAIL[0] + (w / 2) * b - c);
 }
 
-/** The share of the standard normal distribution below x: (1 + erf(x / sqrt 2)) / 2. */
+/** The distribution function of the standard normal: (1 + erf(x / sqrt 2)) / 2. */
 export const normalCdf = (x: number): number => x >= 0 ? 1 - normalTail(x) : normalTail(-x);
 
-/** The density of the standard normal distribution. */
+/** The density of the standard normal. */
 export const normalPdf = (x: number): number => Math.exp(-x * x / 2) / Math.sqrt(2 * Math.PI);
 
 /**
- * WGSL for `logOf`, `log1pOf`, `sigmoidOf`, `softplusOf`, `tanhOf` and `normalCdf` on `F`, which is f32 or vec4f. Within 3e-7 relative of
- * the exact value given an exact exp:
+ * WGSL for `logOf`, `log1pOf`, `sigmoidOf`, `softplusOf`, `tanhOf` and `normalCdf` on `F`, which is
+ * f32 or vec4f. Within 3e-7 relative of the exact value given an exact exp:
  *
  *   atanh s = s (1 + s^2/3 + s^4/5 + ...),   log(1 + u) = 2 atanh(u / (2 + u))  for 0 <= u <= 1
  *   x = m 2^k with m in [sqrt(1/2), sqrt 2):  log x = k log 2 + 2 atanh((m - 1) / (m + 1))
@@ -66,7 +68,7 @@ export const normalPdf = (x: number): number => Math.exp(-x * x / 2) / Math.sqrt
  *
  * And for `sinOf` and `cosOf`, within 3e-7 absolute for |x| up to 10,000:
  *
- *   n = round(2x / pi),   r = x - n pi/2, with pi/2 in three parts of which two have few bits:  sin r, cos r by Taylor
+ *   n = round(2x / pi),   r = x - n pi/2 with pi/2 in three parts,   sin r and cos r by Taylor
  */
 export function wgslMaths(element: "f32" | "vec4f"): string {
   const [int, uint] = element === "f32" ? ["i32", "u32"] : ["vec4i", "vec4u"];
@@ -103,7 +105,7 @@ fn softplusOf(x: F) -> F {
 fn tanhOf(x: F) -> F {
   return tanh(clamp(x, F(-15.0), F(15.0)));
 }
-fn sineOf(x: F, quarters: i32) -> F { // sin(x + quarters pi/2); |x| above 100,000 is left to the built-in
+fn sineOf(x: F, quarters: i32) -> F { // sin(x + quarters pi/2); huge x is left to the built-in
   let n = round(x * 0.63661975);
   let r = ((x - n * 1.5703125) - n * 4.837513e-4) - n * 7.54979e-8;
   let q = r * r;

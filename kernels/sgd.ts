@@ -1,8 +1,9 @@
 /**
  * Stochastic gradient descent with momentum on N elements, in place. With g = grad + decay param:
  *
- *   velocity = momentum velocity + g
- *   param = param - lr velocity,   with Nesterov's momentum   param = param - lr (g + momentum velocity)
+ *   velocity = momentum velocity + g,   param = param - lr velocity
+ *
+ * or with Nesterov's momentum   param = param - lr (g + momentum velocity).
  *
  * @module
  */

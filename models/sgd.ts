@@ -1,6 +1,6 @@
 /**
- * Stochastic gradient descent over a tree of parameters. As in `adamw.ts`, parameters and velocities are written in place
- * and lie in a row each: a step is one launch, however many there are.
+ * Stochastic gradient descent over a tree of parameters. As in `adamw.ts`, parameters and
+ * velocities are packed and written in place, so a step is one launch.
  *
  * @module
  */
@@ -23,14 +23,15 @@ export interface SGDOptions {
 }
 
 /**
- * Stochastic gradient descent with momentum and weight decay, as in PyTorch (Sutskever et al., ICML 2013):
+ * Stochastic gradient descent with momentum and weight decay, as in PyTorch:
  *
  *     g = grad + weightDecay param,   velocity = momentum velocity + g
  *     param -= lr velocity,   or with nesterov   param -= lr (g + momentum velocity)
  *
- * It works eagerly and inside `capture` alike. Its state is `velocity`, which a checkpoint has to hold beside the
- * parameters. Make it outside arenas and captured steps: the velocities live as long as the parameters. Making it moves the
- * parameters, and a parameter belongs to one optimiser at a time, as with `AdamW`.
+ * It works eagerly and inside `capture` alike. Its state is `velocity`, which a checkpoint has to
+ * hold beside the parameters. Make it outside arenas and captured steps: the velocities live as
+ * long as the parameters. Making it moves the parameters, and a parameter belongs to one optimiser
+ * at a time, as with `AdamW`. Sutskever et al., ICML 2013.
  *
  * @throws {ArgumentError} if a setting is outside its domain, or two parameters share memory.
  * @throws {CaptureError} inside a captured step.
@@ -84,11 +85,12 @@ export class SGD<P extends Tree> implements Disposable {
   }
 
   /**
-   * One step: overwrites the parameters and the velocities. `grads` is shaped like the parameters; `lr` is the learning
-   * rate, a number or a float tensor of one element. A captured step keeps a number for good: there a learning rate that
-   * changes must be a tensor.
+   * One step: overwrites the parameters and the velocities. `grads` is shaped like the parameters;
+   * `lr` is the learning rate, a number or a float tensor of one element. A captured step keeps a
+   * number for good: there a learning rate that changes must be a tensor.
    *
-   * @throws {ShapeError} if the gradients are not shaped like the parameters, or `lr` has more than one element.
+   * @throws {ShapeError} if the gradients are not shaped like the parameters, or `lr` has more than
+   * one element.
    * @throws {ArgumentError} if `lr` is a number that is not finite.
    */
   step(grads: P, lr: Tensor | number): void {

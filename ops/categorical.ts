@@ -9,13 +9,16 @@ import { argmax } from "./reduce.ts";
 import { log, neg } from "./unary.ts";
 
 /**
- * Draws indices with the probabilities softmax(logits): logits (..., V), out int32 (...), or of the shape `shape`, to which
- * (...) must broadcast. A logit of -Infinity is never drawn while others are finite. What is drawn depends on
- * (key, stream) alone; give every call of a step its own `stream`, as for `randomUniform`. No gradient.
+ * Draws indices with the probabilities softmax(logits): logits (..., V), out int32 (...), or of the
+ * shape `shape`, to which (...) must broadcast. A logit of -Infinity is never drawn while others
+ * are finite. What is drawn depends on (key, stream) alone; give every call of a step its own
+ * `stream`, as for `randomUniform`. No gradient.
  *
- * By the Gumbel-max trick: argmax(logits - log(-log(u))) with u uniform. Maddison et al., arXiv:1411.0030.
+ * By the Gumbel-max trick: argmax(logits - log(-log(u))) with u uniform. Maddison et al.,
+ * arXiv:1411.0030.
  *
- * @throws {ShapeError} if logits is a scalar or does not broadcast to `shape`, or the key is not of shape (2).
+ * @throws {ShapeError} if logits is a scalar or does not broadcast to `shape`, or the key is not of
+ * shape (2).
  * @throws {DTypeError} if the key is not int32, or logits are not floats.
  *
  * @example

@@ -16,8 +16,9 @@ export interface CrossEntropyOptions {
 }
 
 /**
- * The cross-entropy of labels, `-log(softmax(logits)[label])`: logits (..., V), labels int32 (...), out a scalar or, with
- * reduction "none", (...). Labels must be in [0, V); one outside counts as the nearest.
+ * The cross-entropy of labels, `-log(softmax(logits)[label])`: logits (..., V), labels int32 (...),
+ * out a scalar or, with reduction "none", (...). Labels must be in [0, V); one outside counts as
+ * the nearest.
  *
  * @throws {ShapeError} if logits and labels do not agree on the axes before the last.
  * @throws {DTypeError} if the labels are not int32.
@@ -28,8 +29,9 @@ export interface CrossEntropyOptions {
  * import { cpu, crossEntropy } from "beargrad";
  *
  * const device = cpu();
+ * const logits = device.tensor([[0, 0], [0, 0]]);
  * const labels = device.tensor([0, 1], [2], "int32");
- * console.log(await crossEntropy(device.tensor([[0, 0], [0, 0]]), labels).item()); // log 2 = 0.6931
+ * console.log(await crossEntropy(logits, labels).item()); // log 2 = 0.6931
  * ```
  */
 export const crossEntropy: Op<

@@ -12,7 +12,8 @@ import { gathered, scattered } from "./launch.ts";
  * Elements of x along its last axis by their indices: x (..., V), index int32 (..., K), out (..., K). Indices must be in
  * [0, V); one outside takes the nearest element.
  *
- * @throws {ShapeError} if x and index do not agree on the axes before the last, or V is 0 and K is not.
+ * @throws {ShapeError} if x and index do not agree on the axes before the last, or x is empty where
+ * index is not.
  * @throws {DTypeError} if index is not int32.
  *
  * @example
@@ -62,7 +63,8 @@ export const gather: Op<[x: Tensor, index: Tensor], Tensor> = defineOp({
  * sum of the values whose index is v. The adjoint of {@link gather}. Indices must be in [0, size); one outside counts
  * as the nearest.
  *
- * @throws {ShapeError} if index and values differ in shape, or if size is not a positive integer, or 0 without values.
+ * @throws {ShapeError} if index and values differ in shape, or if size is not a positive integer
+ * (or 0, if there are no values).
  * @throws {DTypeError} if index is not int32.
  *
  * @example
@@ -107,8 +109,8 @@ export const scatterAdd: Op<[index: Tensor, values: Tensor, size: number], Tenso
 });
 
 /**
- * Rows of zeros with a one each: indices int32 (...), out float (..., classes) with a one where the last index is that of
- * `indices`. An index outside of [0, classes) gives zeros alone.
+ * Rows of zeros with a one each, at the given indices: indices int32 (...), out float
+ * (..., classes). An index outside of [0, classes) gives a row of zeros.
  *
  * @throws {ArgumentError} if `classes` is not an integer from 0.
  * @throws {DTypeError} if the indices are not int32.

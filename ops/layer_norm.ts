@@ -8,8 +8,8 @@ import { mean } from "./reduce.ts";
 import { sqrt, square } from "./unary.ts";
 
 /**
- * LayerNorm over the last axis, `(x - mean(x)) / sqrt(var(x) + eps) * weight + bias`: x (..., C), weight and bias (C), out
- * (..., C); eps is 1e-5 by default. Ba et al., arXiv:1607.06450.
+ * LayerNorm over the last axis, `(x - mean(x)) / sqrt(var(x) + eps) * weight + bias`: x (..., C),
+ * weight and bias (C), out (..., C); eps is 1e-5 by default. Ba et al., arXiv:1607.06450.
  *
  * @throws {ShapeError} if weight or bias is not of shape (C).
  *

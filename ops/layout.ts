@@ -18,7 +18,7 @@ import { copied, copyInto, filled, permuted, restored, stretched, summedTo } fro
 /**
  * The same elements under another shape, sharing memory. One size may be -1: it is what remains.
  *
- * @throws {ShapeError} if the number of elements differs, or a size of -1 stands beside one of 0.
+ * @throws {ShapeError} if the number of elements differs, or sizes are both -1 and 0.
  *
  * @example
  * ```ts
@@ -44,7 +44,7 @@ function completed(x: Tensor, shape: Shape): Shape {
   if (known === 0 && shape.includes(-1)) {
     throw new ShapeError(
       `Cannot reshape ${formatShape(x.shape)} to ${formatShape(shape)}: ` +
-        "a size of -1 must follow from the others, got a 0 among them",
+        "the size -1 must follow from the others, got a 0 among them",
     );
   }
   const target = shape.map((n) => n === -1 ? x.size / known : n);
@@ -385,8 +385,8 @@ export const stack: Op<[tensors: readonly Tensor[], axis?: number], Tensor> = de
 });
 
 /**
- * The parts of x along an axis, default 0: parts of size `size`, the last one possibly smaller, or parts of the
- * sizes given, which must add up to the whole. The opposite of {@link concat}.
+ * The parts of x along an axis, default 0: parts of size `size`, the last one possibly smaller, or
+ * parts of the sizes given, which must add up to the whole. The opposite of {@link concat}.
  *
  * @throws {ShapeError} if x has no such axis, or the sizes do not add up to its size.
  * @throws {ArgumentError} if `size` is not a positive integer.

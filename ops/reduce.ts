@@ -70,7 +70,8 @@ export const sum: Reduce = defineOp({
 });
 
 /**
- * The mean over some axes, or over all, NaN over no elements. With `keepDims` the axes stay, with size 1.
+ * The mean over some axes, or over all. With `keepDims` the axes stay, with size 1. The mean of no
+ * elements is NaN.
  *
  * @throws {ShapeError} if x has no such axis.
  * @throws {ArgumentError} if an axis is named twice.
@@ -197,8 +198,8 @@ function extremeIndex(name: "argmax" | "argmin", sign: 1 | -1): ArgReduce {
 }
 
 /**
- * Where the largest lies along an axis, default the last, int32. With `keepDims` the axis stays, with size 1. Among
- * equals the lowest index.
+ * Where the largest lies along an axis, default the last, int32. With `keepDims` the axis stays,
+ * with size 1. Among equals the lowest index.
  *
  * @throws {ShapeError} if x has no such axis, or there is nothing to choose from.
  *
@@ -213,8 +214,8 @@ function extremeIndex(name: "argmax" | "argmin", sign: 1 | -1): ArgReduce {
 export const argmax: ArgReduce = extremeIndex("argmax", 1);
 
 /**
- * Where the smallest lies along an axis, default the last, int32. With `keepDims` the axis stays, with size 1. Among
- * equals the lowest index.
+ * Where the smallest lies along an axis, default the last, int32. With `keepDims` the axis stays,
+ * with size 1. Among equals the lowest index.
  *
  * @throws {ShapeError} if x has no such axis, or there is nothing to choose from.
  *
@@ -228,7 +229,7 @@ export const argmax: ArgReduce = extremeIndex("argmax", 1);
 export const argmin: ArgReduce = extremeIndex("argmin", -1);
 
 /**
- * The running sums along an axis, default the last: element k is the sum of x up to and including k.
+ * The running sums along an axis, default the last: element k is the sum of x from 0 to k.
  *
  * @throws {ShapeError} if x has no such axis.
  *
@@ -253,7 +254,7 @@ export const cumsum: Op<[x: Tensor, axis?: number], Tensor> = defineOp({
   ],
 });
 
-/** Running sums along an axis, from its end if `reverse` is 1. Those of a long axis begin with those of its chunks. */
+/** Running sums along an axis, from its end if `reverse` is 1; a long axis is cut into chunks. */
 function runningSums(birth: string, x: Tensor, axis: number, reverse: 0 | 1): Tensor {
   const along = normalizeAxis("cumsum", x.shape, axis);
   const { outer, n, inner } = rowsOver(birth, x, [along]);

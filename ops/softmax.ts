@@ -82,7 +82,8 @@ export const logSoftmax: Op<[x: Tensor], Tensor> = defineOp({
 });
 
 /**
- * The logarithm of the sum of exponentials over the last axis, -Infinity if that is empty: x (..., V), out (...).
+ * The logarithm of the sum of exponentials over the last axis: x (..., V), out (...). It is
+ * -Infinity if V is 0.
  *
  * @throws {ShapeError} if x is a scalar.
  *

@@ -190,16 +190,19 @@ export const logSigmoid: Op<[x: Tensor], Tensor> = pointwise(
 const exactGelu: Op<[x: Tensor], Tensor> = pointwise("gelu", gradient.geluOfX, "input");
 
 /**
- * x P(x) with P the distribution function of the standard normal distribution, `(1 + erf(x / sqrt(2))) / 2`. With
- * `approximate` "tanh", default "none", `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`, as GPT-2 has it.
- * Hendrycks and Gimpel, arXiv:1606.08415.
+ * x P(x) with P the distribution function of the standard normal, `x (1 + erf(x / sqrt(2))) / 2`.
+ * With `approximate` "tanh", default "none", the approximation that GPT-2 uses,
+ * `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`. Hendrycks and Gimpel, arXiv:1606.08415.
+ *
+ * @throws {ArgumentError} if `approximate` is neither.
  *
  * @example
  * ```ts
  * import { cpu, gelu } from "beargrad";
  *
  * const x = cpu().tensor([-1, 1]);
- * console.log(await gelu(x).data(), await gelu(x, "tanh").data()); // [-0.1587, 0.8413] [-0.1588, 0.8412]
+ * console.log(await gelu(x).data()); // [-0.1587, 0.8413]
+ * console.log(await gelu(x, "tanh").data()); // [-0.1588, 0.8412]
  * ```
  */
 export const gelu: Op<[x: Tensor, approximate?: "none" | "tanh"], Tensor> = defineComposite({

@@ -1,6 +1,6 @@
 /**
- * Every op, because it is registered: gradients against central differences, all devices against float64, and tensors with
- * a size of 0.
+ * Every op, because it is registered: gradients against central differences, all devices against
+ * float64, and tensors with a size of 0.
  */
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
@@ -105,8 +105,8 @@ const isShape = (arg: unknown): arg is readonly number[] =>
   Array.isArray(arg) && arg.length > 0 && arg.every((n) => typeof n === "number");
 
 /**
- * The arguments of a case with sizes of 0: each size in turn wherever it stands, also in an argument that is a shape, and each
- * axis of each tensor alone.
+ * The arguments of a case with sizes of 0: each size in turn wherever it stands, also in an
+ * argument that is a shape, and each axis of each tensor alone.
  */
 async function emptied(
   { name, args }: OpCase<readonly unknown[]>,
@@ -124,7 +124,7 @@ async function emptied(
       if (!(arg instanceof Tensor)) return arg;
       const shape = change(arg.shape, next);
       const values = data[next++].slice(0, sizeOf(shape));
-      return device.tensor(values, shape, arg.dtype === "int32" ? "int32" : device.float);
+      return device.tensor(values instanceof Int32Array ? values : values.map(Math.fround), shape);
     };
     return args(device).map(replace);
   };
@@ -191,11 +191,15 @@ for (const op of ops) {
       let tried = 0;
       for (const kase of cases()) {
         for (const [what, args] of await emptied(kase)) {
-          const on = (device: Device): Promise<TypedArray[] | string> =>
-            resultsOf(op, args, device).catch((error) => {
+          const on = async (device: Device): Promise<TypedArray[] | string> => {
+            using _scope = device.arena();
+            try {
+              return await device.read(applied(op, args(device)));
+            } catch (error) {
               if (error instanceof BeargradError) return error.name;
               throw new Error(`${what} on ${device.kind}: ${error}`, { cause: error });
-            });
+            }
+          };
           const [actual, expected] = [await on(await open()), await on(oracle)];
           tried++;
           if (typeof actual === "string" || typeof expected === "string") {
@@ -247,9 +251,15 @@ async function resultsOf(
   const floats = floatsOf(args);
   const data = await device.read(floats);
   const rounded = floats.map((x, i) => device.tensor(Float32Array.from(data[i]), x.shape));
-  const outputs = outputsOf(op(...withFloats(args, rounded)));
+  return await device.read(applied(op, withFloats(args, rounded)));
+}
+
+/** The outputs and gradients of an op. */
+function applied(op: AnyOp, args: readonly unknown[]): Tensor[] {
+  const floats = floatsOf(args);
+  const outputs = outputsOf(op(...args));
   const flows = flowsThrough(op) && floats.length > 0;
-  return await device.read([...outputs, ...(flows ? gradientsOf(op, args, rounded) : [])]);
+  return [...outputs, ...(flows ? gradientsOf(op, args, floats) : [])];
 }
 
 test("ops: every exported op is registered, under a name of its own, with a case", async () => {

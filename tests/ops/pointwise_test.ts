@@ -55,7 +55,7 @@ const UNARY: readonly [op: (x: Tensor) => Tensor, f: (x: number) => number, posi
   ],
 ];
 
-/** The error function by its series, 2 / sqrt(pi) times the sum of (-1)^k x^(2k + 1) / (k! (2k + 1)). */
+/** erf x = 2 / sqrt(pi) times the sum over k of (-1)^k x^(2k + 1) / (k! (2k + 1)). */
 function erf(x: number): number {
   let sum = 0;
   for (let k = 0, term = x; k < 60; k++, term *= -x * x / k) sum += term / (2 * k + 1);
@@ -126,7 +126,7 @@ onEachDevice(
 );
 
 test("unary ops: gelu in float64 against values with 50 digits, and its tail", async () => {
-  const known = [ // x, x P(x); computed with mpmath
+  const known = [ // x, x P(x)
     [-20, -5.507248237212468e-88],
     [-5, -1.4332578593959695e-06],
     [-2.5, -0.015524163314440337],
