@@ -40,7 +40,7 @@ export interface OpSpec<A extends readonly unknown[], O extends OpOutput, S> {
     saved: S,
     args: NoInfer<A>,
   ) => InputGradients;
-  /** Whether it is made of other ops, which have gradients; see {@link defineComposite}. */
+  /** Whether it is made of other ops, whose gradients are then its own. */
   readonly composite?: boolean;
   /** Inputs for the gradient check: at least one. */
   cases(): readonly OpCase<NoInfer<A>>[];
