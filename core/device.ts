@@ -102,7 +102,9 @@ export class Device {
     const bytes = checkedBytes(this, flat.values.length, type);
     const values = convertTo(type, flat.values);
     const storage = this.#heap.store(bytes, "tensor", true);
-    this.#backend.upload(storage.memory as Memory, deviceArray(type, values));
+    if (values.length > 0) { // Deno panics at an empty writeBuffer
+      this.#backend.upload(storage.memory as Memory, deviceArray(type, values));
+    }
     return new Tensor(this, target, type, storage);
   }
 
@@ -157,7 +159,8 @@ export class Device {
   }
 
   /**
-   * Runs a kernel. The only place where one is launched, or recorded.
+   * Runs a kernel, unless all that it writes is empty. The only place where one is launched or
+   * recorded.
    *
    * @throws {DTypeError} if a tensor's dtype is not the one declared.
    * @throws {ShapeError} if a tensor is read four elements at a time and its size is not a multiple of 4.
@@ -171,12 +174,17 @@ export class Device {
   ): void {
     const regions: Region[] = [];
     const storages: Storage[] = [];
+    let written: number | undefined; // elements of all buffers that it writes
     for (const name in kernel.buffers) {
       const tensor = buffers[name];
-      checkBuffer(this, kernel.name, name, kernel.buffers[name], tensor);
-      regions.push(tensor.region(`run ${kernel.name} on`));
+      const use = kernel.buffers[name];
+      checkBuffer(this, kernel.name, name, use, tensor);
+      const region = tensor.region(`run ${kernel.name} on`);
+      regions.push(region);
       storages.push(tensor.storage);
+      if (!use.startsWith("read")) written = (written ?? 0) + region.size;
     }
+    if (written === 0) return;
     const leading = this.#leadingOf(kernel, params);
     const launch: Launch = { kernel: kernel as unknown as Kernel, regions, params, leading };
     const count = leading && this.#leading?.count.storage;

@@ -9,8 +9,8 @@ import type { Device } from "./device.ts";
 import { commonTape, type InputGradients } from "./tape.ts";
 import { Tensor } from "./tensor.ts";
 
-/** What an op returns: a tensor, or a record of tensors. */
-export type OpOutput = Tensor | { readonly [name: string]: Tensor };
+/** What an op returns: a tensor, a record of tensors, or, for a composite, a list of tensors. */
+export type OpOutput = Tensor | { readonly [name: string]: Tensor } | readonly Tensor[];
 
 /** The gradient of an output: shaped like it, with undefined for the parts that nothing depends on. */
 export type OutputGradient<O> = O extends Tensor ? Tensor : { readonly [K in keyof O]?: Tensor };
@@ -40,6 +40,8 @@ export interface OpSpec<A extends readonly unknown[], O extends OpOutput, S> {
     saved: S,
     args: NoInfer<A>,
   ) => InputGradients;
+  /** Whether it is made of other ops, whose gradients are then its own. */
+  readonly composite?: boolean;
   /** Inputs for the gradient check: at least one. */
   cases(): readonly OpCase<NoInfer<A>>[];
 }
@@ -78,6 +80,25 @@ export function defineOp<A extends readonly unknown[], O extends OpOutput, S>(
     ) as O;
   };
   return Object.assign(apply, { spec: spec as unknown as OpSpec<A, O, unknown> });
+}
+
+/** Makes an op of other ops. It has no backward: each of them writes itself onto the tape. */
+export function defineComposite<A extends readonly unknown[], O extends OpOutput>(
+  spec: {
+    readonly name: string;
+    forward(...args: A): O;
+    cases(): readonly OpCase<NoInfer<A>>[];
+  },
+): Op<A, O> {
+  const { name, forward, cases } = spec;
+  const apply = (...args: A): O => forward(...args);
+  const whole: OpSpec<A, O, unknown> = {
+    name,
+    forward: (...args) => ({ out: forward(...args) }),
+    composite: true,
+    cases,
+  };
+  return Object.assign(apply, { spec: whole });
 }
 
 /** The tensors of one argument. */

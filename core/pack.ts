@@ -14,9 +14,12 @@ import type { Storage, Tensor } from "./tensor.ts";
 /** Tensors in a pack begin at multiples of this many elements. */
 export const PACK_ALIGN = 64;
 
-/** The elements that a tensor of `size` takes up in a pack. */
+/**
+ * The elements that a tensor of `size` takes up in a pack. An empty tensor takes up some too: WebGPU
+ * binds no empty memory.
+ */
 export function packedSize(size: number): number {
-  return Math.ceil(size / PACK_ALIGN) * PACK_ALIGN;
+  return Math.ceil(Math.max(size, 1) / PACK_ALIGN) * PACK_ALIGN;
 }
 
 /** out[at + i] = x[i] for i below N, then zeros for the rest of `room` elements. One invocation an element of the room. */

@@ -45,7 +45,7 @@ export class Scratch {
     const wanted = order.map((slot) => bytes[slot]);
     const length = Math.max(wanted.length, this.#bytes.length);
     const grown = Array.from({ length }, (_, i) => Math.max(wanted[i] ?? 0, this.#bytes[i] ?? 0));
-    if (grown.some((size, i) => size > (this.#bytes[i] ?? 0))) this.#resize(grown);
+    if (grown.some((size, i) => size > (this.#bytes[i] ?? -1))) this.#resize(grown);
     this.#shares++;
     const version = (): number => this.#version;
     return {

@@ -1,5 +1,5 @@
 /**
- * Shapes are plain arrays of positive integers, `[]` for a scalar. Tensors are always contiguous and
+ * Shapes are plain arrays of integers from 0, `[]` for a scalar. Tensors are always contiguous and
  * row-major, so a shape is all there is to know about a layout.
  *
  * @module
@@ -26,14 +26,12 @@ export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((n, i) => n === b[i]);
 }
 
-/** Throws `ShapeError` unless every size is a positive integer. */
+/** Throws `ShapeError` unless every size is an integer from 0. */
 export function checkShape(action: string, shape: Shape): void {
   for (const n of shape) {
-    if (!Number.isInteger(n) || n < 1) {
+    if (!Number.isInteger(n) || n < 0) {
       throw new ShapeError(
-        `Cannot ${action} of shape ${
-          formatShape(shape)
-        }: sizes must be positive integers, got ${n}`,
+        `Cannot ${action} of shape ${formatShape(shape)}: sizes must be integers from 0, got ${n}`,
       );
     }
   }

@@ -116,6 +116,31 @@ export class Tensor {
     );
   }
 
+  /**
+   * The same elements on another device: floats in that device's float type, float16 in its
+   * {@link Device.half}, int32 as int32. It is read back and made anew there, in the arena that is
+   * open then, and no gradient flows through it. On its own device it is the tensor itself.
+   *
+   * @throws {DisposedError} if its memory was given back.
+   * @throws {CaptureError} inside a captured step.
+   * @throws {DeviceError} if it does not fit.
+   *
+   * @example
+   * ```ts
+   * import { cpu } from "beargrad";
+   *
+   * const x = cpu().tensor([1, 2]);
+   * const y = await x.to(cpu({ float: "float64" }));
+   * console.log(y.dtype, await y.data()); // float64 Float64Array [1, 2]
+   * ```
+   */
+  async to(device: Device): Promise<Tensor> {
+    if (device === this.device) return this;
+    const floats = this.dtype === "float16" ? device.half : device.float;
+    const dtype = this.dtype === "int32" ? "int32" : floats;
+    return device.tensor(await this.data(), this.shape, dtype);
+  }
+
   /** The same elements under another shape, sharing memory; `shape` must have the same size. Internal: use `reshape`. */
   view(shape: Shape): Tensor {
     return new Tensor(this.device, shape, this.dtype, this.storage);

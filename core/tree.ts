@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { ArgumentError } from "./errors.ts";
+import { ArgumentError, ShapeError } from "./errors.ts";
+import { formatShape, sameShape } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
 
 /** A tensor, or records and arrays of trees. */
@@ -40,4 +41,27 @@ export function treeEntries(tree: Tree): [path: string, tensor: Tensor][] {
 /** The tensors of a tree, in the order of {@link treeEntries}. */
 export function treeLeaves(tree: Tree): Tensor[] {
   return treeEntries(tree).map(([, tensor]) => tensor);
+}
+
+/**
+ * The gradients in a tree, which must have the paths and shapes of the parameters, in their order.
+ *
+ * @throws {ShapeError} if it does not.
+ */
+export function gradientLeaves(
+  action: string,
+  grads: Tree,
+  params: readonly (readonly [path: string, tensor: Tensor])[],
+): Tensor[] {
+  const entries = treeEntries(grads);
+  params.forEach(([path, { shape }], i) => {
+    const [name, grad] = entries[i] ?? [];
+    if (name !== path || grad === undefined || !sameShape(grad.shape, shape)) {
+      throw new ShapeError(
+        `Cannot ${action}: the gradient of ${path} must be of shape ${formatShape(shape)}, ` +
+          `got ${grad ? `${name} ${formatShape(grad.shape)}` : "none"}`,
+      );
+    }
+  });
+  return entries.map(([, grad]) => grad);
 }

@@ -9,7 +9,7 @@
 import type { TypedArray } from "../core/dtype.ts";
 import { defineKernel, type Kernel } from "../core/kernel.ts";
 import { integers, ramp, SPECIAL } from "./cases.ts";
-import { mapTable, sigmoid, wgslMaths } from "./maths.ts";
+import { mapTable, normalCdf, normalPdf, sigmoid, wgslMaths } from "./maths.ts";
 import { type WalkParams, walkParams, wgslWalk } from "./strides.ts";
 import { simd } from "./wasm/modules.ts";
 
@@ -89,6 +89,12 @@ const GRADIENT = {
   },
   softplusOfX: { row: rowOf((d, x) => d * sigmoid(x)), wgsl: "a * sigmoidOf(b)" },
   logSigmoidOfX: { row: rowOf((d, x) => d * sigmoid(-x)), wgsl: "a * sigmoidOf(-b)" },
+  geluOfX: { // x P(x): P + x p
+    row: rowOf((d, x) => d * (normalCdf(x) + x * normalPdf(x))),
+    wgsl: "a * (normalCdf(b) + 0.3989423 * b * exp(-0.5 * b * b))",
+  },
+  sinOfX: { row: rowOf((d, x) => d * Math.cos(x)), wgsl: "a * cosOf(b)" },
+  cosOfX: { row: rowOf((d, x) => -d * Math.sin(x)), wgsl: "-a * sinOf(b)" },
 } as const satisfies Record<string, Binary>;
 
 /** Comparisons give 1 or 0. NaN is not equal to anything, and neither above nor below it. */

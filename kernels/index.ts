@@ -22,6 +22,7 @@ import * as childLogits from "./child_logits.ts";
 import * as childLogitsBackward from "./child_logits_backward.ts";
 import * as childPlaces from "./child_places.ts";
 import * as copy from "./copy.ts";
+import * as cumsum from "./cumsum.ts";
 import * as dropout from "./dropout.ts";
 import * as fill from "./fill.ts";
 import * as gather from "./gather.ts";
@@ -35,6 +36,7 @@ import * as random from "./random.ts";
 import * as reduce from "./reduce.ts";
 import * as rmsNorm from "./rms_norm.ts";
 import * as rope from "./rope.ts";
+import * as sgd from "./sgd.ts";
 import * as softmax from "./softmax.ts";
 import * as swiglu from "./swiglu.ts";
 import * as topK from "./top_k.ts";
@@ -62,6 +64,7 @@ const modules: readonly Record<string, unknown>[] = [
   childLogitsBackward,
   childPlaces,
   copy,
+  cumsum,
   dropout,
   fill,
   gather,
@@ -76,6 +79,7 @@ const modules: readonly Record<string, unknown>[] = [
   reduce,
   rmsNorm,
   rope,
+  sgd,
   softmax,
   swiglu,
   topK,

@@ -1,7 +1,7 @@
 /**
  * Functions that the kernels share, for the twins and as WGSL source. WGSL's own `log` may err by
- * 2^-21 near 1, where the log-probability of a nearly certain token lives, and its `tanh` may
- * overflow and has no digits near 0.
+ * 2^-21 near 1, where the log-probability of a nearly certain token lives, its `tanh` may overflow
+ * and has no digits near 0, and its `sin` and `cos` may err by 2^-11.
  *
  * WGSL lets a driver assume that no float is NaN or infinite: max(NaN, 1) may be 1, x - x may be 0,
  * and a comparison may be folded. So kernels that promise something of NaN and infinities tell them
@@ -17,14 +17,64 @@ export const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 /** log(1 + e^x) = max(x, 0) + log(1 + e^-|x|). */
 export const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 
+/** Chebyshev coefficients of C in {@link normalTail}; float32 needs the first 12. */
+const TAIL = [
+  0.24261280114151915,
+  0.18792720420989265,
+  0.05554838891881276,
+  0.012129438315111521,
+  0.0017314801240606202,
+  8.014961859953749e-5,
+  -2.5136847908026697e-5,
+  -4.725842254926741e-6,
+  2.5258922136865774e-7,
+  1.536333687349456e-7,
+  -8.452550300172939e-10,
+  -5.171627015435708e-9,
+  -2.8206509081173767e-11,
+  1.9435038070971737e-10,
+  -2.485356047851177e-12,
+  -7.936207374645758e-12,
+  4.606201711176235e-13,
+  3.2821541166777413e-13,
+  -4.353840663163703e-14,
+  -1.2268185079261061e-14,
+  3.232846081541394e-15,
+  3.0451658804315853e-16,
+  -2.0130368431552333e-16,
+];
+
 /**
- * WGSL for `logOf`, `log1pOf`, `sigmoidOf`, `softplusOf` and `tanhOf` on `F`, which is f32 or vec4f. Within 3e-7 relative of
- * the exact value given an exact exp:
+ * The probability that a standard normal variable exceeds a, for a >= 0:
+ *
+ *   e^(-a^2/2) t C(2t - 1)   with t = 4 / (4 + a), and C by Clenshaw's recurrence
+ */
+function normalTail(a: number): number {
+  const t = 4 / (4 + a);
+  const w = 4 * t - 2;
+  let [b, c] = [0, 0];
+  for (let k = TAIL.length - 1; k > 0; k--) [b, c] = [TAIL[k] + w * b - c, b];
+  return Math.exp(-a * a / 2) * t * (TAIL[0] + (w / 2) * b - c);
+}
+
+/** The distribution function of the standard normal: (1 + erf(x / sqrt 2)) / 2. */
+export const normalCdf = (x: number): number => x >= 0 ? 1 - normalTail(x) : normalTail(-x);
+
+/** The density of the standard normal. */
+export const normalPdf = (x: number): number => Math.exp(-x * x / 2) / Math.sqrt(2 * Math.PI);
+
+/**
+ * WGSL for `logOf`, `log1pOf`, `sigmoidOf`, `softplusOf`, `tanhOf` and `normalCdf` on `F`, which is
+ * f32 or vec4f. Within 3e-7 relative of the exact value given an exact exp:
  *
  *   atanh s = s (1 + s^2/3 + s^4/5 + ...),   log(1 + u) = 2 atanh(u / (2 + u))  for 0 <= u <= 1
  *   x = m 2^k with m in [sqrt(1/2), sqrt 2):  log x = k log 2 + 2 atanh((m - 1) / (m + 1))
  *   softplus x = log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)
  *   tanh |x| = (1 - e^-2|x|) / (1 + e^-2|x|),  |x| >= 5/8;  else a polynomial, within 5e-9
+ *
+ * And for `sinOf` and `cosOf`, within 3e-7 absolute for |x| up to 10,000:
+ *
+ *   n = round(2x / pi),   r = x - n pi/2 with pi/2 in three parts,   sin r and cos r by Taylor
  *
  * `isNan`, `maxOf` and `minOf` go by bits: the latter two are NaN if an operand is.
  */
@@ -76,6 +126,35 @@ fn tanhOf(x: F) -> F {
   let e = exp(-2.0 * abs(x)); // cannot overflow
   let far = (1.0 - e) / (1.0 + e);
   return select(select(far, -far, x < F(0.0)), x + x * (z * tail), abs(x) < F(0.625));
+}
+fn sineOf(x: F, quarters: i32) -> F { // sin(x + quarters pi/2); huge x is left to the built-in
+  let n = round(x * 0.63661975);
+  let r = ((x - n * 1.5703125) - n * 4.837513e-4) - n * 7.54979e-8;
+  let q = r * r;
+  let s = r + r * q * (-0.16666667 + q * (8.3333333e-3 + q * (-1.9841270e-4 + q * 2.7557319e-6)));
+  let c = 1.0 + q * (-0.5 + q * (0.041666667 + q * (-1.3888889e-3 + q * 2.4801587e-5)));
+  let k = ${int}(n) + quarters;
+  let y = select(s, c, (k & ${int}(1)) == ${int}(1));
+  let near = select(y, -y, (k & ${int}(2)) == ${int}(2));
+  return select(sin(x + f32(quarters) * 1.5707964), near, abs(x) <= F(1e5));
+}
+fn sinOf(x: F) -> F { return sineOf(x, 0); }
+fn cosOf(x: F) -> F { return sineOf(x, 1); }
+fn normalTail(a: F) -> F {
+  let t = 4.0 / (4.0 + a);
+  let w = 4.0 * t - 2.0;
+  let b12 = F(0.0);
+  let b11 = F(${TAIL[11]});
+${
+    [10, 9, 8, 7, 6, 5, 4, 3, 2, 1].map((k) =>
+      `  let b${k} = ${TAIL[k]} + w * b${k + 1} - b${k + 2};`
+    ).join("\n")
+  }
+  return exp(-0.5 * a * a) * t * (${TAIL[0]} + 0.5 * w * b1 - b2);
+}
+fn normalCdf(x: F) -> F {
+  let tail = normalTail(abs(x));
+  return select(tail, 1.0 - tail, x >= F(0.0));
 }
 `;
 }

@@ -9,7 +9,7 @@
 import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel, type Kernel } from "../core/kernel.ts";
 import { ramp, SPECIAL } from "./cases.ts";
-import { mapTable, sigmoid, softplus, wgslMaths } from "./maths.ts";
+import { mapTable, normalCdf, sigmoid, softplus, wgslMaths } from "./maths.ts";
 
 /** A function of one number, in both languages. */
 interface Unary {
@@ -32,6 +32,9 @@ const UNARY = {
   silu: { js: (x) => x * sigmoid(x), wgsl: "x * sigmoidOf(x)", domain: [-100, 100] },
   softplus: { js: softplus, wgsl: "softplusOf(x)", domain: [-100, 100] },
   logSigmoid: { js: (x) => -softplus(-x), wgsl: "-softplusOf(-x)", domain: [-100, 100] },
+  gelu: { js: (x) => x * normalCdf(x), wgsl: "x * normalCdf(x)", domain: [-10, 10] },
+  sin: { js: Math.sin, wgsl: "sinOf(x)", domain: [-10000, 10000] },
+  cos: { js: Math.cos, wgsl: "cosOf(x)", domain: [-10000, 10000] },
 } as const satisfies Record<string, Unary>;
 
 /** out = f(x) on n elements. */

@@ -11,7 +11,7 @@ import type { ParamValues } from "../core/kernel.ts";
 import { packedSize } from "../core/pack.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { mapTree, type Tree, treeEntries, treeLeaves } from "../core/tree.ts";
+import { gradientLeaves, mapTree, type Tree, treeEntries, treeLeaves } from "../core/tree.ts";
 import { adamwUpdate, clipScale, sumSquares } from "../kernels/adamw.ts";
 
 /** How {@link AdamW} is set. */
@@ -171,19 +171,7 @@ export class AdamW<P extends Tree> implements Disposable {
         }`,
       );
     }
-    const entries = treeEntries(grads);
-    this.#entries.forEach(([path, param], i) => {
-      const [name, grad] = entries[i] ?? [];
-      if (name !== path || grad === undefined || !sameShape(grad.shape, param.shape)) {
-        throw new ShapeError(
-          `Cannot update parameters by AdamW: the gradient of ${path} must be of shape ` +
-            `${formatShape(param.shape)}, got ${
-              grad ? `${name} ${formatShape(grad.shape)}` : "none"
-            }`,
-        );
-      }
-    });
-    return entries.map(([, grad]) => grad);
+    return gradientLeaves("update parameters by AdamW", grads, this.#entries);
   }
 }
 

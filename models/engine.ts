@@ -38,11 +38,14 @@ export { webgpu, type WebgpuOptions } from "../core/webgpu.ts";
 export * from "../ops/attention.ts";
 export * from "../ops/binary.ts";
 export * from "../ops/cached_attention.ts";
+export * from "../ops/categorical.ts";
 export * from "../ops/child_logits.ts";
 export * from "../ops/compare.ts";
+export * from "../ops/cross_entropy.ts";
 export * from "../ops/dropout.ts";
 export * from "../ops/fill.ts";
 export * from "../ops/gather.ts";
+export * from "../ops/layer_norm.ts";
 export * from "../ops/layout.ts";
 export * from "../ops/logits.ts";
 export * from "../ops/matmul.ts";
@@ -79,6 +82,7 @@ export {
   type SafeReader,
 } from "./safetensors_reader.ts";
 export * from "./schedule.ts";
+export * from "./sgd.ts";
 export * from "./transformer.ts";
 export * from "./transformer_decoder.ts";
 export * from "./losses/apao_pair.ts";

@@ -1,15 +1,19 @@
-import { ShapeError } from "../core/errors.ts";
+import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { indices, sample } from "./cases.ts";
+import { equal } from "./compare.ts";
+import { unsqueeze } from "./layout.ts";
+import { cast } from "./select.ts";
 import { gathered, scattered } from "./launch.ts";
 
 /**
  * Elements of x along its last axis by their indices: x (..., V), index int32 (..., K), out (..., K). Indices must be in
  * [0, V); one outside takes the nearest element.
  *
- * @throws {ShapeError} if x and index do not agree on the axes before the last.
+ * @throws {ShapeError} if x and index do not agree on the axes before the last, or x is empty where
+ * index is not.
  * @throws {DTypeError} if index is not int32.
  *
  * @example
@@ -33,6 +37,12 @@ export const gather: Op<[x: Tensor, index: Tensor], Tensor> = defineOp({
           `their shapes must agree up to the last axis`,
       );
     }
+    if (x.shape.at(-1) === 0 && index.size > 0) {
+      throw new ShapeError(
+        `Cannot gather from ${formatShape(x.shape)} by ${formatShape(index.shape)}: ` +
+          "there must be an element to take, got none",
+      );
+    }
     return { out: gathered("gather", x, index) };
   },
   backward: (dout, _, [x, index]) => [ // the adjoint: dx[..., v] sums dout where the index is v
@@ -53,7 +63,8 @@ export const gather: Op<[x: Tensor, index: Tensor], Tensor> = defineOp({
  * sum of the values whose index is v. The adjoint of {@link gather}. Indices must be in [0, size); one outside counts
  * as the nearest.
  *
- * @throws {ShapeError} if index and values differ in shape, or if size is not a positive integer.
+ * @throws {ShapeError} if index and values differ in shape, or if size is not a positive integer
+ * (or 0, if there are no values).
  * @throws {DTypeError} if index is not int32.
  *
  * @example
@@ -76,6 +87,12 @@ export const scatterAdd: Op<[index: Tensor, values: Tensor, size: number], Tenso
           `the shapes must be equal, with at least one axis`,
       );
     }
+    if (size === 0 && values.size > 0) {
+      throw new ShapeError(
+        `Cannot scatter values of shape ${formatShape(values.shape)}: ` +
+          `the size must be positive where there are values, got 0`,
+      );
+    }
     return { out: scattered("scatterAdd", index, values, size) };
   },
   backward: (dout, _, [index]) => [
@@ -88,5 +105,37 @@ export const scatterAdd: Op<[index: Tensor, values: Tensor, size: number], Tenso
       args: (d) => [indices(d, [2, 4], 1, 3), sample(d, [2, 4], 2), 3],
     },
     { name: "(3) into (5)", args: (d) => [indices(d, [3], 1, 5), sample(d, [3], 2), 5] },
+  ],
+});
+
+/**
+ * Rows of zeros with a one each, at the given indices: indices int32 (...), out float
+ * (..., classes). An index outside of [0, classes) gives a row of zeros.
+ *
+ * @throws {ArgumentError} if `classes` is not an integer from 0.
+ * @throws {DTypeError} if the indices are not int32.
+ *
+ * @example
+ * ```ts
+ * import { cpu, oneHot } from "beargrad";
+ *
+ * const indices = cpu().tensor([2, 0], [2], "int32");
+ * console.log(await oneHot(indices, 3).data()); // [0, 0, 1, 1, 0, 0]
+ * ```
+ */
+export const oneHot: Op<[indices: Tensor, classes: number], Tensor> = defineOp({
+  name: "oneHot",
+  forward(indices: Tensor, classes: number): { out: Tensor } {
+    if (!Number.isInteger(classes) || classes < 0) {
+      throw new ArgumentError(
+        `Cannot oneHot indices: classes must be an integer from 0, got ${classes}`,
+      );
+    }
+    const all = indices.device.tensor(Int32Array.from({ length: classes }, (_, v) => v));
+    return { out: cast(equal(unsqueeze(indices, -1), all), "float") };
+  },
+  cases: () => [
+    { name: "(2, 3) of 4", args: (d) => [indices(d, [2, 3], 1, 4), 4] },
+    { name: "()", args: (d) => [indices(d, [], 1, 4), 4] },
   ],
 });

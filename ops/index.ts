@@ -6,13 +6,16 @@
 import type { Op, OpOutput } from "../core/op.ts";
 import * as attention from "./attention.ts";
 import * as binary from "./binary.ts";
+import * as categorical from "./categorical.ts";
 import * as childLogits from "./child_logits.ts";
 import * as childPlaces from "./child_places.ts";
 import * as compare from "./compare.ts";
+import * as crossEntropy from "./cross_entropy.ts";
 import * as denseLogProb from "./dense_log_prob.ts";
 import * as dropout from "./dropout.ts";
 import * as fill from "./fill.ts";
 import * as gather from "./gather.ts";
+import * as layerNorm from "./layer_norm.ts";
 import * as layout from "./layout.ts";
 import * as matmul from "./matmul.ts";
 import * as pathSum from "./path_sum.ts";
@@ -33,13 +36,16 @@ import * as weightedMean from "./weighted_mean.ts";
 const modules: readonly Record<string, unknown>[] = [
   attention,
   binary,
+  categorical,
   childLogits,
   childPlaces,
   compare,
+  crossEntropy,
   denseLogProb,
   dropout,
   fill,
   gather,
+  layerNorm,
   layout,
   matmul,
   pathSum,

@@ -195,11 +195,13 @@ export function rowsOver(action: string, x: Tensor, axes: readonly number[]): Ro
   const first = axes[0] ?? 0;
   if (axes.every((axis, i) => axis === first + i)) {
     const outer = sizeOf(x.shape.slice(0, first));
-    return { x, order: x.shape.map((_, axis) => axis), outer, n, inner: x.size / n / outer };
+    const inner = sizeOf(x.shape.slice(first + axes.length));
+    return { x, order: x.shape.map((_, axis) => axis), outer, n, inner };
   }
   const kept = x.shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
   const order = [...kept, ...axes];
-  return { x: permuted(action, x, order), order, outer: x.size / n, n, inner: 1 };
+  const outer = sizeOf(kept.map((axis) => x.shape[axis]));
+  return { x: permuted(action, x, order), order, outer, n, inner: 1 };
 }
 
 /** The sums over `axes` (sorted), under the shape that is left. */
@@ -207,6 +209,7 @@ export function summed(action: string, x: Tensor, axes: readonly number[]): Tens
   const shape = x.shape.filter((_, axis) => !axes.includes(axis));
   const { outer, inner, ...rows } = rowsOver(action, x, axes);
   let { x: part, n } = rows;
+  if (n === 0) return filled(x.device, shape, 0, x.dtype);
   while (n > 1) {
     const chunk = n > 2 * CHUNK ? CHUNK : n;
     const chunks = Math.ceil(n / chunk);
@@ -232,14 +235,15 @@ export function gathered(birth: string, x: Tensor, index: Tensor): Tensor {
   const V = x.shape.at(-1) ?? 1;
   const K = index.shape.at(-1) ?? 1;
   const out = x.device.empty(index.shape, x.device.float, birth);
-  x.device.run(gatherForward, { x, index, out }, { outer: index.size / K, V, K, inner: 1 });
+  const outer = sizeOf(index.shape.slice(0, -1));
+  x.device.run(gatherForward, { x, index, out }, { outer, V, K, inner: 1 });
   return out;
 }
 
 /** out[..., v] = the sum of the values whose index is v. */
 export function scattered(birth: string, index: Tensor, values: Tensor, V: number): Tensor {
   const K = index.shape.at(-1) ?? 1;
-  const outer = index.size / K;
+  const outer = sizeOf(index.shape.slice(0, -1));
   const out = values.device.empty([...index.shape.slice(0, -1), V], values.device.float, birth);
   values.device.run(scatterAddForward, { index, values, out }, { outer, V, K, inner: 1 });
   return out;

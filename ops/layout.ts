@@ -1,5 +1,5 @@
 import { ArgumentError, DTypeError, ShapeError } from "../core/errors.ts";
-import { defineOp, type Op } from "../core/op.ts";
+import { defineComposite, defineOp, type Op } from "../core/op.ts";
 import {
   broadcastShapes,
   checkShape,
@@ -18,7 +18,7 @@ import { copied, copyInto, filled, permuted, restored, stretched, summedTo } fro
 /**
  * The same elements under another shape, sharing memory. One size may be -1: it is what remains.
  *
- * @throws {ShapeError} if the number of elements differs.
+ * @throws {ShapeError} if the number of elements differs, or sizes are both -1 and 0.
  *
  * @example
  * ```ts
@@ -41,6 +41,12 @@ export const reshape: Op<[x: Tensor, shape: Shape], Tensor> = defineOp({
 
 function completed(x: Tensor, shape: Shape): Shape {
   const known = sizeOf(shape.filter((n) => n !== -1));
+  if (known === 0 && shape.includes(-1)) {
+    throw new ShapeError(
+      `Cannot reshape ${formatShape(x.shape)} to ${formatShape(shape)}: ` +
+        "the size -1 must follow from the others, got a 0 among them",
+    );
+  }
   const target = shape.map((n) => n === -1 ? x.size / known : n);
   if (shape.filter((n) => n === -1).length > 1) {
     throw new ShapeError(
@@ -102,7 +108,7 @@ function orderOf(x: Tensor, axes?: readonly number[]): number[] {
 /**
  * The part of x from `start` up to, and not including, `end`, along each axis.
  *
- * @throws {ShapeError} if the part is empty or reaches outside of x.
+ * @throws {ShapeError} if the part reaches outside of x.
  *
  * @example
  * ```ts
@@ -142,10 +148,10 @@ function partOf(
   const shape = x.shape.map((n, axis) => {
     const from = start[axis];
     const to = end[axis];
-    if (!Number.isInteger(from) || !Number.isInteger(to) || from < 0 || from >= to || to > n) {
+    if (!Number.isInteger(from) || !Number.isInteger(to) || from < 0 || from > to || to > n) {
       throw new ShapeError(
         `Cannot slice ${formatShape(x.shape)} from [${start.join(", ")}] to [${end.join(", ")}]: ` +
-          `axis ${axis} needs 0 <= start < end <= ${n}, got ${from} and ${to}`,
+          `axis ${axis} needs 0 <= start <= end <= ${n}, got ${from} and ${to}`,
       );
     }
     return to - from;
@@ -278,3 +284,157 @@ export const broadcastTo: Op<[x: Tensor, shape: Shape], Tensor> = defineOp({
     { name: "(1, 3) to (3)'s own shape", args: (d) => [sample(d, [1, 3], 1), [1, 3]] },
   ],
 });
+
+/**
+ * x without axes of size 1: without the given ones, or without all of them.
+ *
+ * @throws {ShapeError} if x has no such axis, or its size is not 1.
+ * @throws {ArgumentError} if an axis is named twice.
+ *
+ * @example
+ * ```ts
+ * import { cpu, squeeze } from "beargrad";
+ *
+ * const x = cpu().tensor([[[1], [2]]]);
+ * console.log(squeeze(x).shape, squeeze(x, -1).shape); // [2] [1, 2]
+ * ```
+ */
+export const squeeze: Op<[x: Tensor, axis?: number | readonly number[]], Tensor> = defineComposite({
+  name: "squeeze",
+  forward(x: Tensor, axis?: number | readonly number[]): Tensor {
+    if (axis === undefined) return reshape(x, x.shape.filter((n) => n !== 1));
+    const axes = [axis].flat().map((a) => normalizeAxis("squeeze", x.shape, a));
+    if (new Set(axes).size !== axes.length) {
+      throw new ArgumentError(
+        `Cannot squeeze some axes: each must be named once, got [${[axis].flat().join(", ")}]`,
+      );
+    }
+    const wide = axes.find((a) => x.shape[a] !== 1);
+    if (wide !== undefined) {
+      throw new ShapeError(
+        `Cannot squeeze axis ${wide} of ${formatShape(x.shape)}: ` +
+          `its size must be 1, got ${x.shape[wide]}`,
+      );
+    }
+    return reshape(x, x.shape.filter((_, a) => !axes.includes(a)));
+  },
+  cases: () => [
+    { name: "(1, 3, 1), all", args: (d) => [sample(d, [1, 3, 1], 1)] },
+    { name: "(1, 3, 1), the last", args: (d) => [sample(d, [1, 3, 1], 1), -1] },
+  ],
+});
+
+/**
+ * x with a further axis of size 1. It becomes axis `axis` of the result.
+ *
+ * @throws {ShapeError} if the result has no such axis.
+ *
+ * @example
+ * ```ts
+ * import { cpu, unsqueeze } from "beargrad";
+ *
+ * const x = cpu().tensor([1, 2, 3]);
+ * console.log(unsqueeze(x, 0).shape, unsqueeze(x, -1).shape); // [1, 3] [3, 1]
+ * ```
+ */
+export const unsqueeze: Op<[x: Tensor, axis: number], Tensor> = defineComposite({
+  name: "unsqueeze",
+  forward(x: Tensor, axis: number): Tensor {
+    const at = normalizeAxis("unsqueeze", [...x.shape, 1], axis);
+    return reshape(x, x.shape.toSpliced(at, 0, 1));
+  },
+  cases: () => [
+    { name: "(2, 3) to (2, 1, 3)", args: (d) => [sample(d, [2, 3], 1), 1] },
+    { name: "() to (1)", args: (d) => [sample(d, [], 1), -1] },
+  ],
+});
+
+/**
+ * Tensors of one shape joined along a new axis, which becomes axis `axis` of the result, default 0.
+ *
+ * @throws {ShapeError} if their shapes differ, or the result has no such axis.
+ * @throws {DTypeError} if their dtypes differ.
+ * @throws {ArgumentError} if there are none.
+ *
+ * @example
+ * ```ts
+ * import { cpu, stack } from "beargrad";
+ *
+ * const device = cpu();
+ * const xs = [device.tensor([1, 2]), device.tensor([3, 4])];
+ * console.log(await stack(xs).data(), await stack(xs, 1).data()); // [1, 2, 3, 4] [1, 3, 2, 4]
+ * ```
+ */
+export const stack: Op<[tensors: readonly Tensor[], axis?: number], Tensor> = defineComposite({
+  name: "stack",
+  forward(tensors: readonly Tensor[], axis = 0): Tensor {
+    for (const { shape } of tensors) {
+      if (!sameShape(shape, tensors[0].shape)) {
+        throw new ShapeError(
+          `Cannot stack ${formatShape(tensors[0].shape)} and ${formatShape(shape)}: ` +
+            "shapes must be equal",
+        );
+      }
+    }
+    return concat(tensors.map((x) => unsqueeze(x, axis)), axis);
+  },
+  cases: () => [
+    { name: "two of (2, 3)", args: (d) => [[sample(d, [2, 3], 1), sample(d, [2, 3], 2)]] },
+    { name: "two of (2), last", args: (d) => [[sample(d, [2], 1), sample(d, [2], 2)], -1] },
+  ],
+});
+
+/**
+ * The parts of x along an axis, default 0: parts of size `size`, the last one possibly smaller, or
+ * parts of the sizes given, which must add up to the whole. The opposite of {@link concat}.
+ *
+ * @throws {ShapeError} if x has no such axis, or the sizes do not add up to its size.
+ * @throws {ArgumentError} if `size` is not a positive integer.
+ *
+ * @example
+ * ```ts
+ * import { cpu, split } from "beargrad";
+ *
+ * const [a, b] = split(cpu().tensor([[1, 2, 3], [4, 5, 6]]), [1, 2], -1);
+ * console.log(await a.data(), await b.data()); // [1, 4] [2, 3, 5, 6]
+ * ```
+ */
+export const split: Op<
+  [x: Tensor, size: number | readonly number[], axis?: number],
+  readonly Tensor[]
+> = defineComposite({
+  name: "split",
+  forward(x: Tensor, size: number | readonly number[], axis = 0): readonly Tensor[] {
+    const along = normalizeAxis("split", x.shape, axis);
+    const n = x.shape[along];
+    const sizes = typeof size === "number" ? equalParts(n, size) : size;
+    const total = sizes.reduce((a, b) => a + b, 0);
+    if (total !== n || sizes.some((part) => !(part >= 0))) {
+      throw new ShapeError(
+        `Cannot split axis ${along} of ${formatShape(x.shape)}: the sizes must add up to ${n}, ` +
+          `got [${sizes.join(", ")}]`,
+      );
+    }
+    let start = 0;
+    return sizes.map((part) => {
+      const from = x.shape.map((_, a) => a === along ? start : 0);
+      start += part;
+      return slice(x, from, x.shape.with(along, start));
+    });
+  },
+  cases: () => [
+    { name: "(5, 2) by 2", args: (d) => [sample(d, [5, 2], 1), 2] },
+    { name: "(2, 4) into 1 and 3 columns", args: (d) => [sample(d, [2, 4], 1), [1, 3], -1] },
+  ],
+});
+
+/** Parts of `size` that make up n, the last one possibly smaller. */
+function equalParts(n: number, size: number): number[] {
+  if (!Number.isInteger(size) || size < 1) {
+    throw new ArgumentError(
+      `Cannot split a tensor: the size of its parts must be a positive integer, got ${size}`,
+    );
+  }
+  const count = Math.max(Math.ceil(n / size), 1);
+  return Array.from({ length: count }, (_, i) => Math.min(size, n - i * size));
+}

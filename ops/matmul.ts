@@ -5,7 +5,7 @@ import type { InputGradients } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { runMatmul } from "../kernels/matmul.ts";
 import { sample } from "./cases.ts";
-import { summedTo } from "./launch.ts";
+import { filled, summedTo } from "./launch.ts";
 
 /** Which operands of {@link matmul} have their last two axes exchanged. */
 export interface MatmulOptions {
@@ -107,8 +107,7 @@ export const linear: Op<[x: Tensor, w: Tensor], Tensor> = defineOp({
 
 /** x as a matrix, its leading axes as rows. */
 function flat(x: Tensor): Tensor {
-  const width = x.shape.at(-1) as number;
-  return x.view([x.size / width, width]);
+  return x.view([sizeOf(x.shape.slice(0, -1)), x.shape.at(-1) as number]);
 }
 
 /** a b, by whichever kernel fits. */
@@ -128,6 +127,7 @@ function product(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   if (K !== inner) {
     throw new ShapeError(`${sizes}inner sizes must match, got ${K} and ${inner}`);
   }
+  if (K === 0) return filled(a.device, [...lead, M, N], 0); // sums of nothing
   const out = a.device.empty([...lead, M, N], a.dtype, "matmul");
   const batch = sizeOf(lead);
   const form = { transposeA, transposeB, sharedA, sharedB };

@@ -1,9 +1,10 @@
-import { ArgumentError } from "../core/errors.ts";
+import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
-import { normalizeAxis, type Shape, sizeOf } from "../core/shape.ts";
+import { formatShape, normalizeAxis, type Shape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { gatherForward, scatterAddForward } from "../kernels/gather.ts";
-import { CHUNK, extremeOfCandidates, extremeOfChunks } from "../kernels/reduce.ts";
+import { cumsumChunks } from "../kernels/cumsum.ts";
+import { CHUNK, extremeOfCandidates, extremeOfChunks, sumChunks } from "../kernels/reduce.ts";
 import { mul } from "./binary.ts";
 import { sample } from "./cases.ts";
 import { restored, type Rows, rowsOver, stretched, summed } from "./launch.ts";
@@ -69,7 +70,8 @@ export const sum: Reduce = defineOp({
 });
 
 /**
- * The mean over some axes, or over all. With `keepDims` the axes stay, with size 1.
+ * The mean over some axes, or over all. With `keepDims` the axes stay, with size 1. The mean of no
+ * elements is NaN.
  *
  * @throws {ShapeError} if x has no such axis.
  * @throws {ArgumentError} if an axis is named twice.
@@ -91,6 +93,12 @@ export function mean(x: Tensor, axis?: Axes, keepDims?: boolean): Tensor {
 function extremes(name: string, x: Tensor, axes: readonly number[], sign: 1 | -1): Extremes {
   const rows = rowsOver(name, x, axes);
   const { outer, n, inner } = rows;
+  if (n === 0) {
+    throw new ShapeError(
+      `Cannot ${name} a tensor of shape ${formatShape(x.shape)}: ` +
+        "there must be an element to choose, got none",
+    );
+  }
   const chunk = n > 2 * CHUNK ? CHUNK : n;
   const chunks = Math.ceil(n / chunk);
   const { device } = x;
@@ -142,7 +150,7 @@ function extreme(name: "max" | "min", sign: 1 | -1): Reduce {
  * The largest over some axes, or over all; NaN if there is one. With `keepDims` the axes stay, with
  * size 1. Among equals the gradient goes to the first.
  *
- * @throws {ShapeError} if x has no such axis.
+ * @throws {ShapeError} if x has no such axis, or there is nothing to choose from.
  * @throws {ArgumentError} if an axis is named twice.
  *
  * @example
@@ -159,7 +167,7 @@ export const max: Reduce = extreme("max", 1);
  * The smallest over some axes, or over all; NaN if there is one. With `keepDims` the axes stay,
  * with size 1. Among equals the gradient goes to the first.
  *
- * @throws {ShapeError} if x has no such axis.
+ * @throws {ShapeError} if x has no such axis, or there is nothing to choose from.
  * @throws {ArgumentError} if an axis is named twice.
  *
  * @example
@@ -172,24 +180,92 @@ export const max: Reduce = extreme("max", 1);
  */
 export const min: Reduce = extreme("min", -1);
 
+/** The place of an extreme along an axis. */
+export type ArgReduce = Op<[x: Tensor, axis?: number, keepDims?: boolean], Tensor>;
+
+function extremeIndex(name: "argmax" | "argmin", sign: 1 | -1): ArgReduce {
+  return defineOp({
+    name,
+    forward(x: Tensor, axis = -1, keepDims = false): { out: Tensor } {
+      const { axes, shape } = reduction(name, x, axis, keepDims);
+      return { out: extremes(name, x, axes, sign).index.view(shape) };
+    },
+    cases: () => [
+      { name: "(3, 4)", args: (d) => [sample(d, [3, 4], 1)] },
+      { name: "the middle of (2, 3, 4), kept", args: (d) => [sample(d, [2, 3, 4], 1), 1, true] },
+    ],
+  });
+}
+
 /**
- * Where the largest lies along the last axis: x (..., V), out int32 (...). Among equals the lowest
- * index. NaN counts as the largest.
+ * Where the largest lies along an axis, default the last, int32. With `keepDims` the axis stays,
+ * with size 1. Among equals the lowest index. NaN counts as the largest.
  *
- * @throws {ShapeError} if x is a scalar.
+ * @throws {ShapeError} if x has no such axis, or there is nothing to choose from.
  *
  * @example
  * ```ts
  * import { argmax, cpu } from "beargrad";
  *
- * console.log(await argmax(cpu().tensor([[1, 5, 5], [4, 2, 3]])).data()); // Int32Array [1, 0]
+ * const x = cpu().tensor([[1, 5, 5], [4, 2, 3]]);
+ * console.log(await argmax(x).data(), await argmax(x, 0).data()); // [1, 0] [1, 0, 0]
  * ```
  */
-export const argmax: Op<[x: Tensor], Tensor> = defineOp({
-  name: "argmax",
-  forward(x: Tensor): { out: Tensor } {
-    const { axes, shape } = reduction("argmax", x, -1, false);
-    return { out: extremes("argmax", x, axes, 1).index.view(shape) };
-  },
-  cases: () => [{ name: "(3, 4)", args: (d) => [sample(d, [3, 4], 1)] }],
+export const argmax: ArgReduce = extremeIndex("argmax", 1);
+
+/**
+ * Where the smallest lies along an axis, default the last, int32. With `keepDims` the axis stays,
+ * with size 1. Among equals the lowest index.
+ *
+ * @throws {ShapeError} if x has no such axis, or there is nothing to choose from.
+ *
+ * @example
+ * ```ts
+ * import { argmin, cpu } from "beargrad";
+ *
+ * console.log(await argmin(cpu().tensor([[1, 5, 1], [4, 2, 3]])).data()); // Int32Array [0, 1]
+ * ```
+ */
+export const argmin: ArgReduce = extremeIndex("argmin", -1);
+
+/**
+ * The running sums along an axis, default the last: element k is the sum of x from 0 to k.
+ *
+ * @throws {ShapeError} if x has no such axis.
+ *
+ * @example
+ * ```ts
+ * import { cpu, cumsum } from "beargrad";
+ *
+ * const x = cpu().tensor([[1, 2, 3], [4, 5, 6]]);
+ * console.log(await cumsum(x).data()); // [1, 3, 6, 4, 9, 15]
+ * ```
+ */
+export const cumsum: Op<[x: Tensor, axis?: number], Tensor> = defineOp({
+  name: "cumsum",
+  forward: (x: Tensor, axis = -1) => ({ out: runningSums("cumsum", x, axis, 0) }),
+  backward: (dout, _, [, axis = -1]) => [ // dx_k = the sum of dout from k on
+    () => runningSums("cumsum gradient", dout, axis, 1),
+  ],
+  cases: () => [
+    { name: "(2, 5)", args: (d) => [sample(d, [2, 5], 1)] },
+    { name: "the middle of (2, 3, 4)", args: (d) => [sample(d, [2, 3, 4], 1), 1] },
+    { name: "(700), three chunks", args: (d) => [sample(d, [700], 1)] },
+  ],
 });
+
+/** Running sums along an axis, from its end if `reverse` is 1; a long axis is cut into chunks. */
+function runningSums(birth: string, x: Tensor, axis: number, reverse: 0 | 1): Tensor {
+  const along = normalizeAxis("cumsum", x.shape, axis);
+  const { outer, n, inner } = rowsOver(birth, x, [along]);
+  const chunk = n > 2 * CHUNK ? CHUNK : n;
+  let running = x;
+  if (chunk < n) {
+    const totals = x.device.empty([outer, Math.ceil(n / chunk), inner], x.dtype, birth);
+    x.device.run(sumChunks, { x, out: totals }, { outer, n, inner, chunk });
+    running = runningSums(birth, totals, 1, reverse);
+  }
+  const out = x.device.empty(x.shape, x.dtype, birth);
+  x.device.run(cumsumChunks, { x, running, out }, { outer, n, inner, chunk, reverse });
+  return out;
+}

@@ -1,6 +1,6 @@
 import { ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
-import { formatShape, sameShape } from "../core/shape.ts";
+import { formatShape, sameShape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import * as joined from "../kernels/add_rms_norm.ts";
 import * as plain from "../kernels/rms_norm.ts";
@@ -157,5 +157,5 @@ function rows(x: Tensor, weight: Tensor): { N: number; C: number } {
         `the weight must be (${x.shape.at(-1) ?? "C"})`,
     );
   }
-  return { N: x.size / C, C };
+  return { N: sizeOf(x.shape.slice(0, -1)), C };
 }

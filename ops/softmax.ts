@@ -1,5 +1,6 @@
 import { ShapeError } from "../core/errors.ts";
 import { defineOp, type Op, type OpCase } from "../core/op.ts";
+import { sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import {
   logSoftmaxBackward,
@@ -10,6 +11,7 @@ import {
   softmaxForward,
 } from "../kernels/softmax.ts";
 import { sample } from "./cases.ts";
+import { filled } from "./launch.ts";
 
 /** x seen as N rows of V. */
 function rows(action: string, x: Tensor): { N: number; V: number } {
@@ -17,7 +19,7 @@ function rows(action: string, x: Tensor): { N: number; V: number } {
   if (V === undefined) {
     throw new ShapeError(`Cannot ${action} over the last axis: there must be one, got a scalar`);
   }
-  return { N: x.size / V, V };
+  return { N: sizeOf(x.shape.slice(0, -1)), V };
 }
 
 const cases = (): readonly OpCase<[x: Tensor]>[] => [
@@ -82,8 +84,9 @@ export const logSoftmax: Op<[x: Tensor], Tensor> = defineOp({
 });
 
 /**
- * The logarithm of the sum of exponentials over the last axis: x (..., V), out (...). A row of
- * -Infinity gives -Infinity, as in PyTorch; its gradient, which is the softmax, is NaN there.
+ * The logarithm of the sum of exponentials over the last axis: x (..., V), out (...). It is
+ * -Infinity if V is 0. A row of -Infinity gives -Infinity, as in PyTorch; its gradient, which is
+ * the softmax, is NaN there.
  *
  * @throws {ShapeError} if x is a scalar.
  *
@@ -98,7 +101,12 @@ export const logSumExp: Op<[x: Tensor], Tensor> = defineOp({
   name: "logSumExp",
   forward(x: Tensor): { out: Tensor; saved: Tensor } {
     const { N, V } = rows("logSumExp", x);
-    const out = x.device.empty(x.shape.slice(0, -1), x.device.float, "logSumExp");
+    const shape = x.shape.slice(0, -1);
+    if (V === 0) {
+      const out = filled(x.device, shape, -Infinity);
+      return { out, saved: out };
+    }
+    const out = x.device.empty(shape, x.device.float, "logSumExp");
     x.device.run(logSumExpForward, { x, out }, { N, V });
     return { out, saved: out };
   },

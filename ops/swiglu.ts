@@ -1,6 +1,6 @@
 import { ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
-import { formatShape } from "../core/shape.ts";
+import { formatShape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import {
   swigluBackward,
@@ -52,5 +52,5 @@ function rows(x: Tensor): { N: number; F: number } {
       `Cannot swiglu ${formatShape(x.shape)}: the last axis must hold as many gates as ups`,
     );
   }
-  return { N: x.size / width, F: width / 2 };
+  return { N: sizeOf(x.shape.slice(0, -1)), F: width / 2 };
 }

@@ -18,7 +18,7 @@ import { rowOrder } from "./row_order.ts";
  *
  * The table may be float16 if C is a multiple of 4; then it has no gradient.
  *
- * @throws {ShapeError} if the table does not have two axes.
+ * @throws {ShapeError} if the table does not have two axes, or has no rows and there are ids.
  * @throws {DTypeError} if the ids are not int32, or the table is float16 and C not a multiple of 4.
  *
  * @example
@@ -41,6 +41,12 @@ export const takeRows: Op<[table: Tensor, ids: Tensor], Tensor> = defineOp({
       );
     }
     const [V, C] = table.shape;
+    if (V === 0 && ids.size > 0) {
+      throw new ShapeError(
+        `Cannot take rows of a table of shape ${formatShape(table.shape)}: ` +
+          "there must be a row to take, got none",
+      );
+    }
     const { device } = table;
     const out = device.empty([...ids.shape, C], device.float, "takeRows");
     const vectors = table.dtype === "float16" ? takeRowsHalf : takeRowsForward4;

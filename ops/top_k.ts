@@ -1,6 +1,6 @@
 import { ArgumentError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
-import { formatShape, stridesOf } from "../core/shape.ts";
+import { formatShape, sizeOf, stridesOf } from "../core/shape.ts";
 import type { InputGradients } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { topKForward } from "../kernels/top_k.ts";
@@ -28,7 +28,7 @@ function largest(action: string, x: Tensor, k: number): TopK {
   const shape = [...x.shape.slice(0, -1), k];
   const values = x.device.empty(shape, x.device.float, "topK");
   const indices = x.device.empty(shape, "int32", "topK");
-  x.device.run(topKForward, { x, values, indices }, { N: x.size / V, V, k });
+  x.device.run(topKForward, { x, values, indices }, { N: sizeOf(shape) / k, V, k });
   return { values, indices };
 }
 

@@ -1,7 +1,9 @@
-import { defineOp, type Op } from "../core/op.ts";
+import { ArgumentError } from "../core/errors.ts";
+import { defineComposite, defineOp, type Op } from "../core/op.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { binary, type BinaryKernels, gradient } from "../kernels/binary.ts";
 import { power, unary, type UnaryKernels } from "../kernels/pointwise.ts";
+import { add, mul } from "./binary.ts";
 import { sample } from "./cases.ts";
 import { combined, filled, mapped } from "./launch.ts";
 
@@ -183,6 +185,68 @@ export const logSigmoid: Op<[x: Tensor], Tensor> = pointwise(
   gradient.logSigmoidOfX,
   "input",
 );
+
+/** x P(x), exactly; see {@link gelu}. */
+const exactGelu: Op<[x: Tensor], Tensor> = pointwise("gelu", gradient.geluOfX, "input");
+
+/**
+ * x P(x) with P the distribution function of the standard normal, `x (1 + erf(x / sqrt(2))) / 2`.
+ * With `approximate` "tanh", default "none", the approximation that GPT-2 uses,
+ * `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`. Hendrycks and Gimpel, arXiv:1606.08415.
+ *
+ * @throws {ArgumentError} if `approximate` is neither.
+ *
+ * @example
+ * ```ts
+ * import { cpu, gelu } from "beargrad";
+ *
+ * const x = cpu().tensor([-1, 1]);
+ * console.log(await gelu(x).data()); // [-0.1587, 0.8413]
+ * console.log(await gelu(x, "tanh").data()); // [-0.1588, 0.8412]
+ * ```
+ */
+export const gelu: Op<[x: Tensor, approximate?: "none" | "tanh"], Tensor> = defineComposite({
+  name: "gelu",
+  forward(x: Tensor, approximate: "none" | "tanh" = "none"): Tensor {
+    if (approximate === "none") return exactGelu(x);
+    if (approximate !== "tanh") {
+      throw new ArgumentError(
+        `Cannot gelu a tensor: approximate must be "none" or "tanh", got ${approximate}`,
+      );
+    }
+    const scale = 2 * Math.sqrt(2 / Math.PI); // (1 + tanh z) / 2 = sigmoid(2z)
+    const slope = add(mul(square(x), 0.044715 * scale), scale);
+    return mul(x, sigmoid(mul(x, slope)));
+  },
+  cases: () => [
+    ...exactGelu.spec.cases(),
+    { name: "tanh", args: (d) => [sample(d, [2, 3], 3, -3, 3), "tanh"] },
+  ],
+});
+
+/**
+ * The sine of x. On webgpu within 3e-7 for |x| up to 10,000; further out it loses digits.
+ *
+ * @example
+ * ```ts
+ * import { cpu, sin } from "beargrad";
+ *
+ * console.log(await sin(cpu().tensor([0, Math.PI / 2])).data()); // [0, 1]
+ * ```
+ */
+export const sin: Op<[x: Tensor], Tensor> = pointwise("sin", gradient.sinOfX, "input");
+
+/**
+ * The cosine of x. On webgpu within 3e-7 for |x| up to 10,000; further out it loses digits.
+ *
+ * @example
+ * ```ts
+ * import { cos, cpu } from "beargrad";
+ *
+ * console.log(await cos(cpu().tensor([0, Math.PI])).data()); // [1, -1]
+ * ```
+ */
+export const cos: Op<[x: Tensor], Tensor> = pointwise("cos", gradient.cosOfX, "input");
 
 /**
  * x^exponent for one exponent. A negative x needs an integer exponent, else the power is NaN. The

@@ -1,4 +1,6 @@
+import { ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
+import { formatShape } from "../core/shape.ts";
 import type { InputGradients } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import {
@@ -41,6 +43,13 @@ export const vocabularyLogProb: Op<
   ): { out: Tensor; saved: { saved: Tensor } } {
     const { device, dtype } = hidden;
     const N = hidden.shape[0];
+    if (labels.rank !== 1 || labels.size !== N || head.shape[0] === 0) {
+      throw new ShapeError(
+        `Cannot vocabularyLogProb of hidden states of shape ${formatShape(hidden.shape)} and a ` +
+          `head of shape ${formatShape(head.shape)}: the head must have rows and the labels ` +
+          `must be (${N}), got ${formatShape(labels.shape)}`,
+      );
+    }
     const kernel = device.software ? vocabularyForward : vocabularyForwardWide;
     const nothing = new Float64Array(3 * N).map((_, i) => NOTHING[i % 3]);
     let saved = device.tensor(nothing, [N, 3]);

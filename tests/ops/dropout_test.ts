@@ -1,4 +1,4 @@
-/** Random numbers and dropout on devices. */
+/** Random numbers, categorical sampling and dropout on devices. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { capture, type HostTensor } from "../../core/capture.ts";
@@ -8,11 +8,13 @@ import { ArgumentError, DTypeError, ShapeError } from "../../core/errors.ts";
 import { foldIn, type Key, keyOf, threefry, uniform, unit } from "../../core/random.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { mul } from "../../ops/binary.ts";
+import { categorical } from "../../ops/categorical.ts";
 import { dropout } from "../../ops/dropout.ts";
 import { randomUniform } from "../../ops/random_uniform.ts";
 import { sum } from "../../ops/reduce.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { testDevices } from "../devices.ts";
+import { onEachDevice } from "./harness.ts";
 
 const key = foldIn(keyOf(21), 4);
 
@@ -122,4 +124,36 @@ test("dropout, randomUniform: the key must be two int32 words", () => {
   assert.throws(() => randomUniform(long, [2], 0), ShapeError);
   assert.throws(() => dropout(x, 0.5, device.tensor([1, 2]), 0), DTypeError);
   assert.throws(() => randomUniform(device.tensor([1, 2]), [2], 0), DTypeError);
+});
+
+onEachDevice("categorical: draws with the probabilities of the softmax", async (device) => {
+  const key = device.tensor(Int32Array.from(keyOf(5)));
+  const probabilities = [0.5, 0.3, 0, 0.15, 0.05];
+  const logits = device.tensor(probabilities.map((p) => 3 + Math.log(p)));
+  const n = 20_000;
+  const drawn = categorical(key, logits, 0, [n]);
+  assert.deepEqual([drawn.shape, drawn.dtype], [[n], "int32"]);
+  const counts = [0, 0, 0, 0, 0];
+  for (const v of await drawn.data()) counts[v]++;
+  assert.equal(counts[2], 0);
+  const chi2 = probabilities.reduce(
+    (sum, p, v) => p ? sum + (counts[v] - n * p) ** 2 / (n * p) : sum,
+    0,
+  );
+  assert.ok(chi2 < 16.3, `${counts}`); // 3 degrees of freedom, one in a thousand
+});
+
+onEachDevice("categorical: a draw a row, fixed by key and stream", async (device) => {
+  const key = device.tensor(Int32Array.from(keyOf(5)));
+  const certain = device.tensor([[0, 100], [100, 0], [0, 100]]);
+  assert.deepEqual([...await categorical(key, certain, 0).data()], [1, 0, 1]);
+  const even = device.tensor(new Float64Array(64 * 4), [64, 4]);
+  const draws = [0, 0, 1].map((stream) => categorical(key, even, stream));
+  const other = categorical(device.tensor(Int32Array.from(keyOf(6))), even, 0);
+  const [first, again, next, another] = await device.read([...draws, other]);
+  assert.deepEqual(first, again);
+  assert.notDeepEqual(first, next);
+  assert.notDeepEqual(first, another);
+  assert.throws(() => categorical(key, even, 0, [3]), ShapeError);
+  assert.throws(() => categorical(key, device.tensor(1), 0), ShapeError);
 });

@@ -1,11 +1,16 @@
-/** Every op, because it is registered: gradients against central differences, and all devices against float64. */
+/**
+ * Every op, because it is registered: gradients against central differences, all devices against
+ * float64, and tensors with a size of 0.
+ */
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
 import type { Device } from "../../core/device.ts";
 import type { TypedArray } from "../../core/dtype.ts";
-import type { Op, OpOutput } from "../../core/op.ts";
+import { BeargradError } from "../../core/errors.ts";
+import type { Op, OpCase, OpOutput } from "../../core/op.ts";
+import { type Shape, sizeOf } from "../../core/shape.ts";
 import { Tensor } from "../../core/tensor.ts";
 import { add, mul } from "../../ops/binary.ts";
 import { sample } from "../../ops/cases.ts";
@@ -37,6 +42,11 @@ function withFloats(args: readonly unknown[], floats: readonly Tensor[]): unknow
   return args.map(replace);
 }
 
+/** Whether gradients flow back through an op. */
+function flowsThrough({ spec }: AnyOp): boolean {
+  return spec.backward !== undefined || spec.composite === true;
+}
+
 /** The outputs of an op as a list. */
 function outputsOf(out: OpOutput): Tensor[] {
   return out instanceof Tensor ? [out] : Object.values(out);
@@ -52,9 +62,10 @@ function projection(op: AnyOp, args: readonly unknown[], floats: readonly Tensor
 }
 
 function gradientsOf(op: AnyOp, args: readonly unknown[], floats: readonly Tensor[]): Tensor[] {
-  return [
-    ...valueAndGrad((params: readonly Tensor[]) => projection(op, args, params))(floats).grads,
-  ];
+  const f = valueAndGrad((params: readonly Tensor[]) => projection(op, args, params));
+  const { grads } = f(floats);
+  assert.deepEqual(grads.map(({ shape }) => shape), floats.map(({ shape }) => shape));
+  return [...grads];
 }
 
 /** The derivatives of the projection with respect to one float tensor, by central differences. */
@@ -88,27 +99,73 @@ function norm(values: ArrayLike<number>): number {
   return Math.hypot(...Array.from(values));
 }
 
+const oracle = cpu({ float: "float64" });
+
+const isShape = (arg: unknown): arg is readonly number[] =>
+  Array.isArray(arg) && arg.length > 0 && arg.every((n) => typeof n === "number");
+
+/**
+ * The arguments of a case with sizes of 0: each size in turn wherever it stands, also in an
+ * argument that is a shape, and each axis of each tensor alone.
+ */
+async function emptied(
+  { name, args }: OpCase<readonly unknown[]>,
+): Promise<(readonly [what: string, args: (device: Device) => readonly unknown[]])[]> {
+  using _scope = oracle.arena();
+  const given = args(oracle);
+  const tensors = given.flat().filter((arg) => arg instanceof Tensor);
+  const data = await oracle.read(tensors);
+  type Change = (shape: Shape, which?: number) => Shape;
+  const changed = (change: Change) => (device: Device): readonly unknown[] => {
+    let next = 0;
+    const replace = (arg: unknown): unknown => {
+      if (isShape(arg)) return change(arg);
+      if (Array.isArray(arg)) return arg.map(replace);
+      if (!(arg instanceof Tensor)) return arg;
+      const shape = change(arg.shape, next);
+      const values = data[next++].slice(0, sizeOf(shape));
+      return device.tensor(values instanceof Int32Array ? values : values.map(Math.fround), shape);
+    };
+    return args(device).map(replace);
+  };
+  const sizes = [...given.filter(isShape), ...tensors.map((t) => t.shape)].flat();
+  const changes: [string, Change][] = [...new Set(sizes)].map((n) => [
+    `each size of ${n}`,
+    (shape) => shape.map((m) => m === n ? 0 : m),
+  ]);
+  tensors.forEach(({ shape }, t) => {
+    shape.forEach((n, axis) => {
+      if (sizes.indexOf(n) === sizes.lastIndexOf(n)) return; // this size has had its turn
+      changes.push([
+        `axis ${axis} of tensor ${t}`,
+        (other, which) => which === t ? other.with(axis, 0) : other,
+      ]);
+    });
+  });
+  return changes.map(([what, change]) => [`"${name}", 0 for ${what}`, changed(change)]);
+}
+
 for (const op of ops) {
-  const { name, backward, cases } = op.spec;
+  const { name, cases } = op.spec;
+  const flows = flowsThrough(op);
 
   test(`gradient: ${name} against central differences`, async () => {
-    const device = cpu({ float: "float64" });
+    const device = oracle;
     let steepest = 0;
     for (const kase of cases()) {
       const args = kase.args(device);
       const floats = floatsOf(args);
       const outputs = outputsOf(op(...args));
       const floatToFloat = floats.length > 0 && outputs.some((out) => out.dtype !== "int32");
-      if (backward === undefined) {
+      if (!flows) {
         const declared = !floatToFloat || BARRIERS.includes(name);
         assert.ok(declared, `${name} has neither a backward nor a place among the barriers`);
       }
       if (!floatToFloat) continue;
       for (const [which, gradient] of gradientsOf(op, args, floats).entries()) {
         const what = `${name}, "${kase.name}", float argument ${which}`;
-        assert.deepEqual(gradient.shape, floats[which].shape, what);
         const actual = await gradient.data();
-        if (backward === undefined) {
+        if (!flows) {
           assert.equal(largest(actual), 0, what);
           continue;
         }
@@ -124,16 +181,50 @@ for (const op of ops) {
         assert.ok(error <= 1e-6 * norm(expected) + 1e-9, `${what}: off by ${error}`);
       }
     }
-    const flows = backward !== undefined && cases().some((c) => floatsOf(c.args(device)).length);
-    if (flows) assert.ok(steepest > 0, `no case of ${name} has a gradient other than 0`);
+    const differentiable = flows && cases().some((c) => floatsOf(c.args(device)).length);
+    if (differentiable) assert.ok(steepest > 0, `no case of ${name} has a gradient other than 0`);
   });
 
   for (const { name: deviceName, skip, open } of testDevices) {
+    test(`empty: ${name} on ${deviceName} works as in float64, or refuses`, { skip }, async () => {
+      let worked = 0;
+      let tried = 0;
+      for (const kase of cases()) {
+        for (const [what, args] of await emptied(kase)) {
+          const on = async (device: Device): Promise<TypedArray[] | string> => {
+            using _scope = device.arena();
+            try {
+              return await device.read(applied(op, args(device)));
+            } catch (error) {
+              if (error instanceof BeargradError) return error.name;
+              throw new Error(`${what} on ${device.kind}: ${error}`, { cause: error });
+            }
+          };
+          const [actual, expected] = [await on(await open()), await on(oracle)];
+          tried++;
+          if (typeof actual === "string" || typeof expected === "string") {
+            assert.deepEqual(actual, expected, what);
+            continue;
+          }
+          worked++;
+          assert.deepEqual(actual.map((v) => v.length), expected.map((v) => v.length), what);
+          actual.forEach((values, k) => {
+            const allowed = 1e-4 * largest(expected[k]);
+            values.forEach((x, i) => {
+              const y = expected[k][i];
+              assert.ok(Object.is(x, y) || Math.abs(x - y) <= allowed, `${what}: ${x}, not ${y}`);
+            });
+          });
+        }
+      }
+      assert.ok(worked > 0 || tried === 0, `${name} refuses all tensors with a size of 0`);
+    });
+
     if (deviceName === "cpu float64") continue;
     test(`op: ${name} on ${deviceName} against float64`, { skip }, async () => {
       for (const { name: caseName, args } of cases()) {
         const actual = await resultsOf(op, args, await open());
-        const expected = await resultsOf(op, args, cpu({ float: "float64" }));
+        const expected = await resultsOf(op, args, oracle);
         assert.equal(actual.length, expected.length);
         actual.forEach((values, k) => {
           assert.equal(values.length, expected[k].length);
@@ -160,9 +251,15 @@ async function resultsOf(
   const floats = floatsOf(args);
   const data = await device.read(floats);
   const rounded = floats.map((x, i) => device.tensor(Float32Array.from(data[i]), x.shape));
-  const outputs = outputsOf(op(...withFloats(args, rounded)));
-  const flows = op.spec.backward !== undefined && floats.length > 0;
-  return await device.read([...outputs, ...(flows ? gradientsOf(op, args, rounded) : [])]);
+  return await device.read(applied(op, withFloats(args, rounded)));
+}
+
+/** The outputs and gradients of an op. */
+function applied(op: AnyOp, args: readonly unknown[]): Tensor[] {
+  const floats = floatsOf(args);
+  const outputs = outputsOf(op(...args));
+  const flows = flowsThrough(op) && floats.length > 0;
+  return [...outputs, ...(flows ? gradientsOf(op, args, floats) : [])];
 }
 
 test("ops: every exported op is registered, under a name of its own, with a case", async () => {

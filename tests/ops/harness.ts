@@ -30,8 +30,8 @@ export async function equals(
   assert.equal(values.length, expected.length);
   const size = Array.from(expected).reduce((most, v) => Math.max(most, Math.abs(v)), 0);
   values.forEach((value, i) => {
-    const close = Math.abs(value - expected[i]) <= tolerance * size;
-    assert.ok(close, `[${i}] of [${values.join(", ")}], not [${Array.from(expected).join(", ")}]`);
+    if (Math.abs(value - expected[i]) <= tolerance * size) return;
+    assert.fail(`[${i}] of [${values.join(", ")}], not [${Array.from(expected).join(", ")}]`);
   });
 }
 

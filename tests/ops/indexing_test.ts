@@ -1,4 +1,4 @@
-/** takeRows, gather, scatterAdd, topK, kthLargest. */
+/** takeRows, gather, scatterAdd, oneHot, topK, kthLargest. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -7,7 +7,7 @@ import { ArgumentError, DTypeError, ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { mul } from "../../ops/binary.ts";
 import { indices, sample } from "../../ops/cases.ts";
-import { gather, scatterAdd } from "../../ops/gather.ts";
+import { gather, oneHot, scatterAdd } from "../../ops/gather.ts";
 import { sum } from "../../ops/reduce.ts";
 import { takeRows } from "../../ops/take_rows.ts";
 import { kthLargest, topK } from "../../ops/top_k.ts";
@@ -136,6 +136,14 @@ onEachDevice("gather: by the naive rule, with scatterAdd for its adjoint", async
     }),
     runs(device),
   );
+});
+
+onEachDevice("oneHot: a one in the place of each index, none for one outside", async (device) => {
+  const out = oneHot(device.tensor([[2, 0], [-1, 3]], undefined, "int32"), 3);
+  assert.equal(out.dtype, device.float);
+  await equals(out, [2, 2, 3], [0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+  assert.throws(() => oneHot(device.tensor([0], [1], "int32"), 1.5), ArgumentError);
+  assert.throws(() => oneHot(device.tensor([0]), 2), DTypeError);
 });
 
 const tied = fc.integer({ min: 1, max: 12 }).chain((V) =>

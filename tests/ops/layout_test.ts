@@ -1,11 +1,21 @@
-/** reshape, transpose, slice, concat, broadcastTo. */
+/** reshape, transpose, slice, concat, broadcastTo, squeeze, unsqueeze, stack, split. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../core/errors.ts";
 import { zeros } from "../../ops/fill.ts";
-import { broadcastTo, concat, reshape, slice, transpose } from "../../ops/layout.ts";
+import {
+  broadcastTo,
+  concat,
+  reshape,
+  slice,
+  split,
+  squeeze,
+  stack,
+  transpose,
+  unsqueeze,
+} from "../../ops/layout.ts";
 import { equals, indexOf, integerTensors, onEachDevice, placeOf, runs, shapes } from "./harness.ts";
 
 const oracle = cpu({ float: "float64" });
@@ -94,6 +104,31 @@ onEachDevice("reshape: the same elements in the same memory", async (device) => 
   await equals(y, [2, 3], [6, 5, 4, 3, 2, 1]);
 });
 
+onEachDevice("squeeze, unsqueeze: axes of size 1 go and come", async (device) => {
+  const x = device.tensor([[[1], [2]]], undefined, "int32");
+  await equals(squeeze(x), [2], [1, 2]);
+  await equals(squeeze(x, 0), [2, 1], [1, 2]);
+  await equals(squeeze(x, [-1, 0]), [2], [1, 2]);
+  await equals(unsqueeze(squeeze(x), 0), [1, 2], [1, 2]);
+  await equals(unsqueeze(squeeze(x), -1), [2, 1], [1, 2]);
+  await equals(unsqueeze(device.tensor(5), 0), [1], [5]);
+});
+
+onEachDevice("stack, split: there and back", async (device) => {
+  const x = device.tensor([[1, 2, 3], [4, 5, 6]]);
+  const [top, bottom] = split(x, 1);
+  await equals(top, [1, 3], [1, 2, 3]);
+  await equals(bottom, [1, 3], [4, 5, 6]);
+  const [left, right, ...none] = split(x, 2, -1);
+  await equals(left, [2, 2], [1, 2, 4, 5]);
+  await equals(right, [2, 1], [3, 6]);
+  assert.equal(none.length, 0);
+  const rows = [squeeze(top), squeeze(bottom)];
+  await equals(stack(rows), [2, 3], [1, 2, 3, 4, 5, 6]);
+  await equals(stack(rows, 1), [3, 2], [1, 4, 2, 5, 3, 6]);
+  await equals(stack(rows, -1), [3, 2], [1, 4, 2, 5, 3, 6]);
+});
+
 test("layout: what does not fit is refused", () => {
   const x = oracle.tensor([[1, 2, 3], [4, 5, 6]]);
   const refused = (f: () => unknown, name: string, message: string): void =>
@@ -115,7 +150,7 @@ test("layout: what does not fit is refused", () => {
   refused(
     () => slice(x, [0, 1], [2, 4]),
     "ShapeError",
-    "Cannot slice (2, 3) from [0, 1] to [2, 4]: axis 1 needs 0 <= start < end <= 3, got 1 and 4",
+    "Cannot slice (2, 3) from [0, 1] to [2, 4]: axis 1 needs 0 <= start <= end <= 3, got 1 and 4",
   );
   assert.throws(() => slice(x, [0], [1]), ShapeError);
   assert.throws(() => slice(x, [0, 0, 0], [1, 1, 1]), ShapeError);
@@ -132,4 +167,25 @@ test("layout: what does not fit is refused", () => {
     "ShapeError",
     "Cannot broadcast (2, 3) to (2, 1): it must stretch to that shape, got (2, 3)",
   );
+  refused(
+    () => squeeze(x, 1),
+    "ShapeError",
+    "Cannot squeeze axis 1 of (2, 3): its size must be 1, got 3",
+  );
+  assert.throws(() => squeeze(zeros(oracle, [1, 2]), [0, -2]), ArgumentError);
+  assert.throws(() => squeeze(x, 2), ShapeError);
+  assert.throws(() => unsqueeze(x, 3), ShapeError);
+  refused(
+    () => stack([x, zeros(oracle, [3, 2])]),
+    "ShapeError",
+    "Cannot stack (2, 3) and (3, 2): shapes must be equal",
+  );
+  assert.throws(() => stack([]), ArgumentError);
+  refused(
+    () => split(x, [1, 1], -1),
+    "ShapeError",
+    "Cannot split axis 1 of (2, 3): the sizes must add up to 3, got [1, 1]",
+  );
+  assert.throws(() => split(x, [4, -1], -1), ShapeError);
+  assert.throws(() => split(x, 0), ArgumentError);
 });

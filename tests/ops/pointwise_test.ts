@@ -12,7 +12,9 @@ import { sum } from "../../ops/reduce.ts";
 import { cast, stopGradient, where } from "../../ops/select.ts";
 import {
   abs,
+  cos,
   exp,
+  gelu,
   log,
   logSigmoid,
   neg,
@@ -20,6 +22,7 @@ import {
   relu,
   sigmoid,
   silu,
+  sin,
   softplus,
   sqrt,
   square,
@@ -43,7 +46,21 @@ const UNARY: readonly [op: (x: Tensor) => Tensor, f: (x: number) => number, posi
   [silu, (x) => x / (1 + Math.exp(-x))],
   [softplus, (x) => Math.log(1 + Math.exp(x))],
   [logSigmoid, (x) => Math.log(1 / (1 + Math.exp(-x)))],
+  [sin, (x) => Math.cos(x - Math.PI / 2)],
+  [cos, (x) => 1 - 2 * Math.sin(x / 2) ** 2],
+  [gelu, (x) => x * (1 + erf(x / Math.SQRT2)) / 2],
+  [
+    (x) => gelu(x, "tanh"),
+    (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  ],
 ];
+
+/** erf x = 2 / sqrt(pi) times the sum over k of (-1)^k x^(2k + 1) / (k! (2k + 1)). */
+function erf(x: number): number {
+  let sum = 0;
+  for (let k = 0, term = x; k < 60; k++, term *= -x * x / k) sum += term / (2 * k + 1);
+  return 2 / Math.sqrt(Math.PI) * sum;
+}
 
 onEachDevice("unary ops: plain formulas", async (device) => {
   const points = [-3, -1.5, -0.25, 0, 0.25, 0.75, 1, 2.5];
@@ -134,6 +151,45 @@ onEachDevice(
     });
   },
 );
+
+onEachDevice(
+  "unary ops: sine and cosine of angles up to 10,000, and of multiples of pi",
+  async (device) => {
+    const spread = Array.from({ length: 4001 }, (_, i) => (i - 2000) * 4.99);
+    const turns = [1, 2, 3, 100, 3000].flatMap((n) => [n * Math.PI, (n + 0.5) * Math.PI]);
+    const x = [...spread, ...turns, 1e-30, -1e-4].map(Math.fround);
+    for (const [op, f] of [[sin, Math.sin], [cos, Math.cos]] as const) {
+      const values = await op(device.tensor(x)).data();
+      values.forEach((value, i) => {
+        const error = Math.abs(value - f(x[i]));
+        assert.ok(error < 3e-7, `${op.spec.name} of ${x[i]}: ${value}, not ${f(x[i])}`);
+      });
+    }
+    const far = await sin(device.tensor([1e7, -1e30])).data();
+    assert.ok(far.every((y) => Math.abs(y) <= 1));
+    assert.ok((await cos(device.tensor([Infinity, NaN])).data()).every(Number.isNaN));
+  },
+);
+
+test("unary ops: gelu in float64 against values with 50 digits, and its tail", async () => {
+  const known = [ // x, x P(x)
+    [-20, -5.507248237212468e-88],
+    [-5, -1.4332578593959695e-06],
+    [-2.5, -0.015524163314440337],
+    [-1, -0.15865525393145705],
+    [-0.125, -0.056282721896235885],
+    [0.001, 0.000500398942213911],
+    [0.5, 0.34573123063700656],
+    [1, 0.8413447460685429],
+    [3, 2.99595030590511],
+    [7, 6.999999999991041],
+  ];
+  const values = await gelu(oracle.tensor(known.map(([x]) => x))).data();
+  known.forEach(([x, y], i) => {
+    assert.ok(Math.abs(values[i] / y - 1) < 4e-15 * (1 + x * x), `${x}: ${values[i]}, not ${y}`);
+  });
+  assert.throws(() => gelu(oracle.tensor([1]), "exact" as "none"), ArgumentError);
+});
 
 const ARITHMETIC: readonly [op: typeof add, f: (a: number, b: number) => number][] = [
   [add, (a, b) => a + b],

@@ -1,4 +1,4 @@
-/** Reductions: sum, mean, max, min, argmax, weightedMean. */
+/** Reductions and running sums: sum, mean, max, min, argmax, argmin, cumsum, weightedMean. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -8,7 +8,7 @@ import { foldIn, keyOf, uniform } from "../../core/random.ts";
 import { stridesOf } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { mul } from "../../ops/binary.ts";
-import { argmax, max, mean, min, sum } from "../../ops/reduce.ts";
+import { argmax, argmin, cumsum, max, mean, min, sum } from "../../ops/reduce.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { weightedMean } from "../../ops/weighted_mean.ts";
 import { equals, indexOf, integerTensors, onEachDevice, runs, shapes } from "./harness.ts";
@@ -103,11 +103,53 @@ onEachDevice("reductions: one axis, all axes, none", async (device) => {
   await equals(max(device.tensor(5)), [], [5]);
 });
 
-onEachDevice("argmax: the last axis, ties to the lowest index", async (device) => {
+onEachDevice("argmax, argmin: any axis, ties to the lowest index", async (device) => {
   const x = device.tensor([[1, 7, 7], [4, 2, 4], [0, 0, 0]]);
   const out = argmax(x);
   assert.equal(out.dtype, "int32");
   await equals(out, [3], [1, 0, 0]);
+  await equals(argmax(x, 0), [3], [1, 0, 0]);
+  await equals(argmin(x), [3], [0, 1, 0]);
+  await equals(argmin(x, 0, true), [1, 3], [2, 2, 2]);
+  const long = device.tensor(Float64Array.from({ length: 1500 }, (_, i) => Math.abs(i - 700)));
+  await equals(argmin(long), [], [700]);
+  assert.throws(() => argmin(x, 2), ShapeError);
+});
+
+onEachDevice("cumsum: any axis, by the naive rule", async (device) => {
+  const axes = shapes(4, 1).chain((shape) =>
+    fc.record({
+      shape: fc.constant(shape),
+      x: integerTensors(shape),
+      axis: fc.integer({ min: -shape.length, max: shape.length - 1 }),
+    })
+  );
+  await fc.assert(
+    fc.asyncProperty(axes, async ({ shape, x, axis }) => {
+      using _scope = device.arena();
+      const stride = stridesOf(shape).at(axis) as number;
+      const expected = [...x];
+      x.forEach((_, at) => {
+        if (indexOf(shape, at).at(axis) !== 0) expected[at] += expected[at - stride];
+      });
+      await equals(cumsum(device.tensor(x, shape), axis), shape, expected);
+    }),
+    runs(device),
+  );
+});
+
+/** 150,000 elements: chunks of chunks. Sums of integers are exact. */
+onEachDevice("cumsum: a long axis, and its gradient", async (device) => {
+  const n = 150_000;
+  const values = Float64Array.from(uniform(foldIn(keyOf(4), 1), 2 * n), (u) => Math.floor(4 * u));
+  const expected = [...values];
+  for (let i = 2; i < 2 * n; i++) expected[i] += expected[i - 2];
+  const x = device.tensor(values, [n, 2]);
+  const { grads } = valueAndGrad((x: Tensor) => sum(cumsum(x, 0)))(x);
+  const from = expected.map((_, i) => n - Math.floor(i / 2));
+  const [sums, gradient] = await device.read([cumsum(x, 0), grads]);
+  assert.ok(sums.every((sum, i) => sum === expected[i]));
+  assert.ok(gradient.every((count, i) => count === from[i]));
 });
 
 /** Long enough for several stages of chunks. */

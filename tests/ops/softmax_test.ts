@@ -1,11 +1,12 @@
-/** softmax, logSoftmax, logSumExp. */
+/** softmax, logSoftmax, logSumExp, crossEntropy. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { cpu } from "../../core/cpu_backend.ts";
-import { ShapeError } from "../../core/errors.ts";
+import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import { keyOf, uniform } from "../../core/random.ts";
 import type { Tensor } from "../../core/tensor.ts";
+import { crossEntropy } from "../../ops/cross_entropy.ts";
 import { sum } from "../../ops/reduce.ts";
 import { logSoftmax, logSumExp, softmax } from "../../ops/softmax.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
@@ -99,4 +100,37 @@ test("softmax: the gradient of a sum over a row of probabilities is 0", async ()
 test("softmax: a scalar has no last axis", () => {
   const x = cpu().tensor(1);
   for (const op of [softmax, logSoftmax, logSumExp]) assert.throws(() => op(x), ShapeError);
+});
+
+onEachDevice("crossEntropy: by the formula, for each reduction", async (device) => {
+  const x = [[2, -1, 0.5], [0, 0, 3], [-4, 1, 1], [7, 7, 7]];
+  const labels = [2, 2, 0, 1];
+  const exact = x.map((row, n) =>
+    Math.log(row.reduce((total, v) => total + Math.exp(v), 0)) - row[labels[n]]
+  );
+  const total = exact.reduce((a, b) => a + b);
+  const given = [device.tensor(x), device.tensor(labels, [4], "int32")] as const;
+  await equals(crossEntropy(...given), [], [total / 4], 1e-6);
+  await equals(crossEntropy(...given, { reduction: "sum" }), [], [total], 1e-6);
+  await equals(crossEntropy(...given, { reduction: "none" }), [4], exact, 1e-6);
+  const block = [device.tensor(x.flat(), [2, 2, 3]), device.tensor(labels, [2, 2], "int32")];
+  await equals(crossEntropy(block[0], block[1], { reduction: "none" }), [2, 2], exact, 1e-6);
+});
+
+onEachDevice("crossEntropy: very large logits, and digits of a small loss", async (device) => {
+  const label = device.tensor([1], [1], "int32");
+  await equals(crossEntropy(device.tensor([[1e30, -1e30]]), label), [], [2e30], 1e-6);
+  const loss = await crossEntropy(device.tensor([[0, 20]]), label).item();
+  assert.ok(Math.abs(loss / Math.log1p(Math.exp(-20)) - 1) < 5e-6, `${loss}`);
+});
+
+test("crossEntropy: what does not fit is refused", () => {
+  const device = cpu();
+  const labels = device.tensor([0, 1], [2], "int32");
+  assert.throws(() => crossEntropy(device.tensor([1, 2, 3]), labels), {
+    name: "ShapeError",
+    message: "Cannot take the crossEntropy of logits of shape (3): labels must be (), got (2)",
+  });
+  const logits = device.tensor([[1, 2], [3, 4]]);
+  assert.throws(() => crossEntropy(logits, labels, { reduction: "max" as "sum" }), ArgumentError);
 });

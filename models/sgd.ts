@@ -1,0 +1,136 @@
+/**
+ * Stochastic gradient descent over a tree of parameters. As in `adamw.ts`, parameters and
+ * velocities are packed and written in place, so a step is one launch.
+ *
+ * @module
+ */
+import type { Device } from "../core/device.ts";
+import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { formatShape } from "../core/shape.ts";
+import { Tensor } from "../core/tensor.ts";
+import { gradientLeaves, mapTree, type Tree, treeEntries, treeLeaves } from "../core/tree.ts";
+import { sgdUpdate } from "../kernels/sgd.ts";
+import { scalar } from "../ops/launch.ts";
+
+/** How {@link SGD} is set. */
+export interface SGDOptions {
+  /** How much of the velocity a step keeps, in [0, 1); default 0. */
+  readonly momentum?: number;
+  /** Whether a step looks ahead along the velocity, as Nesterov's momentum does; default false. */
+  readonly nesterov?: boolean;
+  /** The multiple of each weight that is added to its gradient; default 0. */
+  readonly weightDecay?: number;
+}
+
+/**
+ * Stochastic gradient descent with momentum and weight decay, as in PyTorch:
+ *
+ *     g = grad + weightDecay param,   velocity = momentum velocity + g
+ *     param -= lr velocity,   or with nesterov   param -= lr (g + momentum velocity)
+ *
+ * It works eagerly and inside `capture` alike. Its state is `velocity`, which a checkpoint has to
+ * hold beside the parameters. Make it outside arenas and captured steps: the velocities live as
+ * long as the parameters. Making it moves the parameters, and a parameter belongs to one optimiser
+ * at a time, as with `AdamW`. Sutskever et al., ICML 2013.
+ *
+ * @throws {ArgumentError} if a setting is outside its domain, or two parameters share memory.
+ * @throws {CaptureError} inside a captured step.
+ * @throws {DeviceError} if the parameters do not fit one buffer.
+ *
+ * @example
+ * ```ts
+ * import { cpu, SGD, square, sum, valueAndGrad } from "beargrad";
+ *
+ * const device = cpu();
+ * const params = { w: device.tensor([3, -2]) };
+ * const optimizer = new SGD(params, { momentum: 0.9 });
+ * const loss = valueAndGrad((p: typeof params) => sum(square(p.w)));
+ * for (let step = 1; step <= 200; step++) {
+ *   using scope = device.arena();
+ *   optimizer.step(loss(params).grads, 0.05);
+ * }
+ * console.log(await params.w.data()); // close to [0, 0]
+ * ```
+ */
+export class SGD<P extends Tree> implements Disposable {
+  /** The velocities; zero at first. */
+  readonly velocity: P;
+  readonly #device: Device;
+  readonly #entries: readonly (readonly [path: string, param: Tensor])[];
+  readonly #param: Tensor;
+  readonly #velocities: Tensor;
+  readonly #settings: { momentum: number; decay: number; nesterov: number };
+
+  /** Zeroes the velocities of `params`, which must be on one device. */
+  constructor(params: P, options: SGDOptions = {}) {
+    const { momentum = 0, nesterov = false, weightDecay = 0 } = options;
+    const entries = treeEntries(params);
+    require(entries.length > 0, "there must be a parameter", "none");
+    require(momentum >= 0 && momentum < 1, "momentum must be in [0, 1)", momentum);
+    require(!nesterov || momentum > 0, "nesterov needs a momentum above 0", momentum);
+    require(
+      weightDecay >= 0 && Number.isFinite(weightDecay),
+      "weightDecay must be at least 0",
+      weightDecay,
+    );
+    this.#settings = { momentum, decay: weightDecay, nesterov: Number(nesterov) };
+    this.#entries = entries;
+    const device = this.#device = entries[0][1].device;
+
+    using scope = device.arena(); // an error gives everything back
+    this.#param = device.pack(treeLeaves(params));
+    this.velocity = mapTree(params, (t) => device.tensor(new Float64Array(t.size), t.shape));
+    this.#velocities = device.pack(treeLeaves(this.velocity));
+    this.#own().forEach(scope.keep);
+  }
+
+  /**
+   * One step: overwrites the parameters and the velocities. `grads` is shaped like the parameters;
+   * `lr` is the learning rate, a number or a float tensor of one element. A captured step keeps a
+   * number for good: there a learning rate that changes must be a tensor.
+   *
+   * @throws {ShapeError} if the gradients are not shaped like the parameters, or `lr` has more than
+   * one element.
+   * @throws {ArgumentError} if `lr` is a number that is not finite.
+   */
+  step(grads: P, lr: Tensor | number): void {
+    const device = this.#device;
+    for (const tensor of [this.#param, ...this.#entries.map(([, param]) => param)]) {
+      tensor.region("update by SGD");
+    }
+    const leaves = gradientLeaves("update parameters by SGD", grads, this.#entries);
+    if (lr instanceof Tensor && lr.size !== 1) {
+      throw new ShapeError(
+        `Cannot update parameters by SGD: lr must have one element, got ${formatShape(lr.shape)}`,
+      );
+    }
+    if (typeof lr === "number") require(Number.isFinite(lr), "lr must be a finite number", lr);
+    const grad = device.collect(leaves);
+    const buffers = {
+      param: this.#param,
+      velocity: this.#velocities,
+      grad,
+      lr: lr instanceof Tensor ? lr : scalar(device, lr),
+    };
+    device.run(sgdUpdate, buffers, { N: grad.size, ...this.#settings });
+  }
+
+  /** Gives the memory of the velocities back; the parameters are left alone. */
+  dispose(): void {
+    for (const tensor of this.#own()) tensor.dispose();
+  }
+
+  /** The same as {@link SGD.dispose}, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** What it gives back. */
+  #own(): Tensor[] {
+    return [this.#param, this.#velocities, ...treeLeaves(this.velocity)];
+  }
+}
+
+function require(holds: boolean, what: string, actual: number | string): void {
+  if (!holds) throw new ArgumentError(`Cannot set SGD: ${what}, got ${actual}`);
+}
