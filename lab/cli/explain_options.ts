@@ -62,9 +62,9 @@ export function parseExplainFlags(args: readonly string[]): ExplainFlags {
 /** The help. */
 export function explainHelp(): string {
   return flagHelp(
-    "Explains the beam search of one user: what competed at each step, where its target stood, where\n" +
-      "and why it fell.",
-    "npx deno task explain --checkpoint FOLDER --user ID [options]",
+    "Explains the beam search of one user: what competed at each step, where its target stood, " +
+      "where and why it fell.",
+    ["npx deno task explain --checkpoint FOLDER --user ID [options]"],
     FLAGS,
   );
 }

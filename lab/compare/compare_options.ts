@@ -190,7 +190,7 @@ export function parseGridOptions(
 /** The help of compare.ts or sweep.ts. */
 export function gridHelp(command: GridCommand): string {
   const does = command === "compare"
-    ? "Trains every loss with every seed under one recipe, chooses epochs by validation, judges them on the test cases and writes\nreport.md and report.html."
+    ? "Trains every loss with every seed under one recipe, chooses epochs by validation, judges them on the test cases and writes report.md and report.html."
     : "Trains losses with every combination of settings, and ranks these by validation.";
-  return flagHelp(does, `npx deno task ${command} --out FOLDER [options]`, flagsOf(command));
+  return flagHelp(does, [`npx deno task ${command} --out FOLDER [options]`], flagsOf(command));
 }
