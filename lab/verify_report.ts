@@ -67,7 +67,7 @@ export function renderModelVerification(found: ModelVerification): string {
     ),
     "",
     renderTable(
-      [`targets in the exact top ${beam}`, "retrieved", ...Object.keys(causes), "absent"],
+      [`exact top ${beam}`, "retrieved", ...Object.keys(causes), "absent"],
       [[inExactTop, inExactTop - pruned, ...Object.values(causes), found.absent]],
     ),
     line(

@@ -87,7 +87,7 @@ export function unreadable(
     below: new Map(below.filter(([, names]) => names.length > 0)),
     improving: namesOf(({ runs }) => runs.some(isImproving)),
     fewInTop: namesOf(({ inExactTop }) => inExactTop < LEAST_TARGETS),
-    fewHits: models.every(({ hits }) => hits < LEAST_TARGETS),
+    fewHits: models.length > 0 && models.every(({ hits }) => hits < LEAST_TARGETS),
   };
 }
 

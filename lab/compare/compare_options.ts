@@ -126,7 +126,7 @@ function flagsOf(command: GridCommand): Flags<GridFlags> {
     },
     out: {
       ...text("FOLDER", undefined, "where runs and reports go; finished runs are not redone"),
-      shown: "must be given",
+      shown: "required",
     },
     shard: {
       value: "I/N",

@@ -31,7 +31,7 @@ export async function trainingSection(comparison: Comparison): Promise<Section> 
   const variants = trainedVariants(comparison.variants);
   const shown = shownVariants(variants);
   const validation = variants.some(({ runs }) => runs.some((run) => run.validation.length > 0))
-    ? [validationFigure(variants, shown)]
+    ? [validationFigure(comparison, variants, shown)]
     : [];
   const weights = await weightFigure(shown);
   const figures = [...weights === undefined ? [] : [weights], ...validation, lossFigure(shown)];
@@ -115,16 +115,23 @@ function harder(
   }).map(({ label }) => label);
 }
 
-function validationFigure(variants: readonly Variant[], shown: readonly Variant[]): Figure {
+function validationFigure(
+  { readable }: Comparison,
+  variants: readonly Variant[],
+  shown: readonly Variant[],
+): Figure {
   const lineOf = (run: RunResult): Line => ({
     label: "",
     points: run.validation.map(({ epoch: x, ndcg: y }) => ({ x, y })),
   });
   const all = shown.flatMap(({ runs }) => runs.map(lineOf));
   const domain = linesDomain(all, true);
-  const best = variants.toSorted((a, b) => validated(b) - validated(a))[0];
+  const [best] = variants.filter((variant) => readable.includes(variant))
+    .sort((a, b) => validated(b) - validated(a));
   return {
-    title: `In validation ${best.name} reaches the highest NDCG@10: ${share(validated(best))}`,
+    title: best === undefined
+      ? "NDCG@10 in validation by epoch"
+      : `In validation ${best.name} reaches the highest NDCG@10: ${share(validated(best))}`,
     note:
       "One panel a variant: its runs dark, a dash a seed, those of all others pale. Dot: the epoch whose weights were judged.",
     alt: "Validation NDCG@10 by epoch for each variant",
