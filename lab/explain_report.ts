@@ -66,7 +66,7 @@ function headOf(found: Explanation, width: number): string[] {
   const { model, user, data, codes, items, beam, normalization, tau } = found;
   const { history, target, alike } = found;
   const shown = history.slice(-HISTORY);
-  const over = normalization === "children" ? "the children of a node" : "the whole vocabulary";
+  const over = normalization === "children" ? "a node's children" : "the whole vocabulary";
   return [
     `User ${printable(user)} of ${printable(data)}${
       codes === undefined ? "" : ` with codes "${codes}"`
@@ -193,7 +193,7 @@ function outcomeOf(found: Explanation): string[] {
     : `${exactRank + 1} of ${items}`;
   const result = rank === undefined ? lostOf(found) : [`Retrieved at rank ${rank + 1} of the list`];
   const wrongly = rank === undefined && exactRank !== undefined && exactRank < beam
-    ? ", so a search that prunes nothing returns it"
+    ? ", so a search without pruning returns it"
     : "";
   return [
     ...result,
@@ -250,8 +250,7 @@ function certificatesOf({ steps, beam, certificate }: Explanation): string[] {
     } it would be retrieved for certain`,
     `  T6  up to ${
       counted(most.competitors, "competitor")
-    }, at step ${most.step}; with fewer than ` +
-    `${beam} it is retrieved for certain`,
+    }, at step ${most.step}; retrieved for certain with fewer than ${beam}`,
   ];
 }
 
