@@ -238,7 +238,10 @@ test("sweep: every combination of what a loss reads, ranked by validation", asyn
   const scores = ranked.map((one) => one.ndcg);
   assert.deepEqual(scores, [...scores].sort((a, b) => b - a));
   assert.equal(ranked.length, 5);
-  assert.match(renderRanking(ranked), /bear B=5 xi=3/);
+  const text = renderRanking([{ ...ranked[0], improving: true }, ...ranked.slice(1)]);
+  assert.match(text, /bear B=5 xi=3/);
+  assert.ok(text.startsWith(`Warning: ${ranked[0].variant} was still improving`), text);
+  assert.match(renderRanking(ranked), /^By validation alone/);
   const [{ validation: _none, ...one }] = results;
   assert.throws(() => rankByValidation([{ ...one, validation: [] }]), /^DataError: Cannot rank/);
 });

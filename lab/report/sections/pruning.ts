@@ -77,7 +77,7 @@ export function stepGroups(steps: number): { readonly name: string; readonly ste
 }
 
 function rateFigure(comparison: Comparison): Figure {
-  const { variants, beams, mainBeam, unreadable: { fewInTop } } = comparison;
+  const { variants, beams, mainBeam, readable, unreadable: { fewInTop } } = comparison;
   const groups = stepGroups(variants[0].runs[0].test.beams[0].reached.length);
   const most = Math.max(
     0.01,
@@ -87,17 +87,18 @@ function rateFigure(comparison: Comparison): Figure {
       )
     ),
   );
-  const rated = reportsAt(variants, mainBeam)
-    .filter(({ report }) => Number.isFinite(report.pruningRate.value));
-  const ranked = rated.filter(({ name }) => !fewInTop.includes(name))
+  const isRated = ({ report }: { readonly report: BeamReport }): boolean =>
+    Number.isFinite(report.pruningRate.value);
+  const ranked = reportsAt(readable, mainBeam)
+    .filter((one) => isRated(one) && !fewInTop.includes(one.name))
     .sort((a, b) => a.report.pruningRate.value - b.report.pruningRate.value);
   const [least, worst] = [ranked[0], ranked[ranked.length - 1]];
   const rate = ({ report }: typeof least): string => share(report.pruningRate.value, 3);
   return {
     title: least === undefined
-      ? `At B = ${mainBeam} ${
-        rated.length === 0 ? "no target is" : "few targets are"
-      } in the exact top B`
+      ? reportsAt(variants, mainBeam).some(isRated)
+        ? "Pruning rates, which the warnings above call into question"
+        : `At B = ${mainBeam} no target is in the exact top B`
       : least === worst
       ? `At B = ${mainBeam}, ${least.name} loses ${rate(least)} of the targets in the exact top B`
       : `At B = ${mainBeam}, ${least.name} loses least of the targets in the exact top B, ${

@@ -229,8 +229,8 @@ function beside(comparison: Comparison): string[] {
   ];
 }
 
-function pruned({ variants: all, baseline, mainBeam, unreadable }: Comparison): string[] {
-  const variants = all.filter(({ name }) => !unreadable.fewInTop.includes(name));
+function pruned({ readable, baseline, mainBeam, unreadable }: Comparison): string[] {
+  const variants = readable.filter(({ name }) => !unreadable.fewInTop.includes(name));
   if (!variants.includes(baseline)) return [];
   const at = variants.flatMap(({ name, beams }) => {
     const report = beams.get(mainBeam);
