@@ -128,9 +128,9 @@ export function warningsOf(
   return warnings.map((warning) => `Warning: ${warning}.`);
 }
 
-/** Whose lists leave the history out. Popularity does what the models do. */
+/** Which rankings leave the history out. */
 export function historyNote(excludeHistory: boolean): string {
-  return `Co-occurrence always leaves the history out of its lists; the other rows ${
-    excludeHistory ? "do so too" : "do so with --exclude-history only"
+  return `Co-occurrence always leaves the history out of its lists; all others do so ${
+    excludeHistory ? "here too" : "only with --exclude-history"
   }.`;
 }

@@ -227,6 +227,7 @@ test("report: both files say the same, and the same every time", { timeout }, as
   assert.equal(again.page, page);
   const { variants } = compareRuns(runs, fixtureBaselines(300));
   assert.doesNotMatch(markdown, /Warning/);
+  assert.match(markdown, /^HR@k .* Co-occurrence always .* do so only with --exclude-history\.$/m);
   assert.match(markdown, /^## Summary\n\n6 variants/m);
   for (const { name, beams } of variants) {
     const value = beams.get(10)?.metrics.get("NDCG@10")?.value;

@@ -81,7 +81,7 @@ test("report: a row for each loss and beam, a table of steps for each beam", () 
   // One standard error is that of the widest beam.
   assert.match(text, /One standard error of a hit rate of \.2000 here is \.0126\./);
   assert.match(text, /\nSeconds of training: sft 3, bear 3\.\n/);
-  assert.match(text, /\nCo-occurrence always .* do so with --exclude-history only\.\n/);
+  assert.match(text, /\nCo-occurrence always .* do so only with --exclude-history\.\n/);
 
   const steps = [1, 2, 3, 5, 8, 13, 21, 34, 41];
   const heads = text.split("\n").filter((line) => line.includes("step 1 "));

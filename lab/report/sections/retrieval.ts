@@ -23,6 +23,9 @@ export function retrievalSection(comparison: Comparison): Section {
         "HR@k is the share of targets that are among the first k of the list;",
         "NDCG@k counts it for less the lower it stands.",
         "“Exact” is what a search that prunes nothing would have reached with the same model.",
+        ...comparison.baselines.length > 0
+          ? [historyNote(baseline.runs[0].judging.excludeHistory)]
+          : [],
       ),
       ...figures.map((figure) => ({ kind: "figure", figure }) as const),
       ...comparison.baselines.length > 0
@@ -149,16 +152,14 @@ function row(label: string, estimate: Estimate, kind: DotRow["kind"]): DotRow {
   return { label, estimate, kind, shown: share(estimate.value) };
 }
 
-function levelTable({ variants, beams, baseline, baselines }: Comparison): Table {
-  const { excludeHistory } = baseline.runs[0].judging;
+function levelTable({ variants, beams, baselines }: Comparison): Table {
   const exact = METRICS.filter(({ k }) => k === 10).map(({ name }) => name);
   const cells = (report: BeamReport): string[] => [
     ...METRICS.map(({ name }) => cell(report.metrics.get(name)?.value)),
     ...exact.map((name) => cell(report.metrics.get(name)?.exact)),
   ];
   return {
-    caption: "Means over users and seeds with 95 % intervals; blank where B is less than k." +
-      (baselines.length > 0 ? ` ${historyNote(excludeHistory)}` : ""),
+    caption: "Means over users and seeds with 95 % intervals; blank where B is less than k.",
     head: ["ranking", "B", ...METRICS.map(({ name }) => name), ...exact.map((n) => `exact ${n}`)],
     rows: [
       ...beams.flatMap((beam) =>
