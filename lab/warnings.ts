@@ -96,8 +96,8 @@ export function warningsOf(
   { below, improving, fewInTop, fewHits }: Unreadable,
   k: number,
 ): string[] {
-  const are = (names: readonly string[], was = false): string =>
-    `${listed(names)} ${names.length > 1 ? (was ? "were" : "are") : was ? "was" : "is"}`;
+  const are = (names: readonly string[]): string =>
+    `${listed(names)} ${names.length > 1 ? "are" : "is"}`;
   const warnings: string[] = [];
   for (const reference of new Set([...below.values()].flat())) {
     const names = [...below].filter(([, all]) => all.includes(reference)).map(([name]) => name);
@@ -107,10 +107,9 @@ export function warningsOf(
   }
   if (improving.length > 0) {
     warnings.push(
-      `${
-        are(improving, true)
-      } still improving: the last epoch lowered the training loss by more than ` +
-        `${100 * FALLING} %`,
+      `${are(improving)} still improving: the last epoch lowered the training loss by more than ${
+        100 * FALLING
+      } %`,
     );
   }
   if (fewHits) {

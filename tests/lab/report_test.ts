@@ -280,7 +280,7 @@ test("report: a run that was still improving is left out of headlines", { timeou
   assert.deepEqual(unreadable.improving, ["bear-convex"]);
   assert.equal(readable.length, 5);
   const { markdown } = await written(runs, 300);
-  assert.match(markdown, /^- Warning: bear-convex was still improving: /m);
+  assert.match(markdown, /^- Warning: bear-convex is still improving: /m);
   const said = markdown.match(/^- (At|In NDCG|Of all) .*$/gm)?.slice(0, 3) ?? [];
   assert.equal(said.length, 3);
   for (const sentence of said) assert.ok(!sentence.includes("bear-convex"), sentence);

@@ -152,7 +152,7 @@ test("report: what cannot be read comes first, and nothing where all can be", ()
   const changed = (training: Partial<Training>): string[] =>
     warnings({ runs: [{ ...sft, training: { ...sft.training, ...training } }, bear] });
   const improving = [
-    "Warning: sft was still improving: the last epoch lowered the training loss by more than 2 %.",
+    "Warning: sft is still improving: the last epoch lowered the training loss by more than 2 %.",
   ];
   const falling = { curve: curve(1, 0.97) };
   assert.deepEqual(changed(falling), improving);
