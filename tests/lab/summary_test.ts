@@ -111,6 +111,18 @@ test("report: with one beam there is no column of beams", () => {
   ]);
 });
 
+test("report: rare causes have columns where there are any", () => {
+  const report = reportOf([10], 3);
+  const [sft, bear] = report.runs;
+  const head = (runs: Report["runs"]): string =>
+    renderReport({ ...report, runs }, 120).split("\n").find((line) => line.includes("pruned │")) ??
+      "";
+  assert.match(head([sft, bear]), /violation │ displacement │ exact │$/);
+  const beams = sft.test.beams.map((one) => ({ ...one, causes: { ...one.causes, tie: 1 } }));
+  const tied = { ...sft, test: { ...sft.test, beams } };
+  assert.match(head([bear, tied]), /violation │ displacement │ tie │ exact │$/);
+});
+
 test("report: no rate of no targets, and the error of the best hit rate of all losses", () => {
   const report = reportOf([10], 3);
   const [sft, bear] = report.runs;
