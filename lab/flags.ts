@@ -30,6 +30,9 @@ export type Flags<O> = { readonly [K in keyof O]: Flag<O[K]> };
 /** What an integer is at most unless told: sizes beyond it fit no machine. */
 const MOST = 1e6;
 
+/** A longer flag has a line to itself in the help. */
+const LONGEST = 30;
+
 /**
  * Reads arguments by a table of flags. `limitUsers` is `--limit-users` on the command line.
  *
@@ -74,7 +77,7 @@ export function flagName(key: string): string {
  */
 export function flagHelp<O>(
   does: string,
-  calls: readonly string[],
+  call: string,
   flags: Flags<O>,
   width: number = lineWidth(),
 ): string {
@@ -83,12 +86,13 @@ export function flagHelp<O>(
     const left = value === undefined ? `--${name}` : `--${name} ${value}`;
     return [left, value === undefined ? help : `${help} (${shown ?? usual})`];
   });
-  const column = Math.max(...rows.map(([left]) => left.length));
-  const lines = rows.map(([left, right]) =>
-    wrapped(`  ${left.padEnd(column)}  ${right}`, width, column + 4)
-  );
-  const shown = calls.map((call) => wrapped(`  ${call}`, width, 6));
-  return [wrapped(does, width), "", ...shown, "", ...lines].join("\n");
+  const column = Math.max(...rows.map(([{ length }]) => length > LONGEST ? 0 : length));
+  const lines = rows.map(([left, right]) => {
+    const head = left.length > LONGEST ? `${left}\n${" ".repeat(column + 2)}` : left.padEnd(column);
+    return wrapped(`  ${head}  ${right}`, width, column + 4);
+  });
+  const shown = wrapped(call.replaceAll(/^/gm, "  "), width, 6);
+  return [wrapped(does, width), "", shown, "", ...lines].join("\n");
 }
 
 /** @throws {UsageError} always. */

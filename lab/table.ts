@@ -86,13 +86,17 @@ function groupsOf(sizes: readonly number[], width: number): number[][] {
   return groups;
 }
 
-/** A text in lines of whole words, none longer than `width` unless a word is; those after the first are indented. */
+/** A text in lines of at most `width` characters, unless a word is longer; what goes on on a new line is indented. */
 export function wrapped(text: string, width: number = lineWidth(), indent = 0): string {
   const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const longer = `${lines.at(-1)} ${word}`;
-    if (lines.length > 0 && longer.length <= width) lines[lines.length - 1] = longer;
-    else lines.push(lines.length === 0 ? word : " ".repeat(indent) + word);
+  for (const line of text.split("\n")) {
+    const [first, ...words] = line.split(" ");
+    lines.push(first);
+    for (const word of words) {
+      const longer = `${lines[lines.length - 1]} ${word}`;
+      if (longer.length <= width) lines[lines.length - 1] = longer;
+      else lines.push(" ".repeat(indent) + word);
+    }
   }
   return lines.join("\n");
 }

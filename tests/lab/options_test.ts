@@ -231,14 +231,14 @@ test("options: no line of any help is wider than the terminal, and a wide one is
     for (const line of help.split("\n")) assert.ok(line.length <= lineWidth(), line);
   }
   const widest = (width: number): number =>
-    Math.max(...flagHelp("Trains.", [], FLAGS, width).split("\n").map(({ length }) => length));
+    Math.max(...flagHelp("Trains.", "train", FLAGS, width).split("\n").map(({ length }) => length));
   assert.ok(widest(80) <= 80);
   assert.ok(widest(120) > 100 && widest(120) <= 120);
 });
 
 test("options: help that is too long for a line goes on below itself", () => {
   const words = Array.from({ length: 40 }, (_, i) => `word${i}`).join(" ");
-  const help = flagHelp("Does.", ["nothing"], { all: toggle(words), n: toggle("short") }, 80);
+  const help = flagHelp("Does.", "nothing", { all: toggle(words), n: toggle("short") }, 80);
   const lines = help.split("\n").slice(4);
   assert.ok(lines.length > 3);
   assert.ok(lines.every((line) => line.length <= 80));
