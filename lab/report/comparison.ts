@@ -207,23 +207,19 @@ function unreadableOf(
   cases: number,
 ): Unreadable {
   const k = mainLength({ mainBeam });
-  const valueOf = (metric: string, estimates?: ReadonlyMap<string, Estimate>): number =>
-    estimates?.get(metric)?.value ?? NaN;
+  const names = [`HR@${k}`, `NDCG@${k}`];
   const models = variants.flatMap(({ name, runs, beams }) => {
     const report = beams.get(mainBeam);
     if (report === undefined) return [];
-    const values = new Map([...report.metrics].map(([metric, { value }]) => [metric, value]));
-    const scores = [`HR@${k}`, `NDCG@${k}`].map((metric) => valueOf(metric, values));
+    const scores = names.map((metric) => report.metrics.get(metric)?.value.value ?? NaN);
     const inExactTop = report.steps.inTop / runs.length;
     return [{ name, scores, hits: scores[0] * cases, inExactTop, runs }];
   });
-  return unreadable(
-    models,
-    references.map(({ name, metrics }) => ({
-      name,
-      scores: [`HR@${k}`, `NDCG@${k}`].map((metric) => valueOf(metric, metrics)),
-    })),
-  );
+  const beside = references.map(({ name, metrics }) => ({
+    name,
+    scores: names.map((metric) => metrics.get(metric)?.value ?? NaN),
+  }));
+  return unreadable(models, beside);
 }
 
 /** What estimates are made of. */

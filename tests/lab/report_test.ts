@@ -284,6 +284,7 @@ test("report: a run that was still improving is left out of headlines", { timeou
   const said = markdown.match(/^- (At|In NDCG|Of all) .*$/gm)?.slice(0, 3) ?? [];
   assert.equal(said.length, 3);
   for (const sentence of said) assert.ok(!sentence.includes("bear-convex"), sentence);
+  assert.match(said[0], /has the highest NDCG@10 of those that can be read: /);
   assert.match(markdown, /^\*\*Of the \d+ differences to sft below that can be read, /m);
 });
 

@@ -20,7 +20,7 @@ import { MOST_SERIES } from "../plots/style.ts";
 import { shareInterval } from "../statistics.ts";
 import { type Cause, CAUSES, type StepCounts } from "../step_counts.ts";
 import { shownSteps } from "../../table.ts";
-import { shownVariants } from "../variants.ts";
+import { ofReadable, shownVariants } from "../variants.ts";
 import { marginsFigure } from "./margins.ts";
 
 /** The section on pruning. */
@@ -103,7 +103,7 @@ function rateFigure(comparison: Comparison): Figure {
       ? `At B = ${mainBeam}, ${least.name} loses ${rate(least)} of the targets in the exact top B`
       : `At B = ${mainBeam}, ${least.name} loses least of the targets in the exact top B, ${
         rate(least)
-      }, and ${worst.name} most, ${rate(worst)}`,
+      }, and ${worst.name} most, ${rate(worst)}${ofReadable(comparison)}`,
     note: "Length of a bar: pruning rate. Shades: the step that lost the target. " +
       "Thin line with ends: 95 % interval of the rate over users and seeds.",
     alt: `Bars of the pruning rates of ${listed(variants.map(({ name }) => name))}`,

@@ -118,7 +118,7 @@ function levels(comparison: Comparison): Figure {
       ? `At B = ${mainBeam}, ${best.name} reaches an ${first.metric} of ${share(best.value)}`
       : `At B = ${mainBeam}, ${best.name} has the highest ${first.metric} of ${
         counted(ranked.length, "variant")
-      }: ${share(best.value)}`,
+      }${readable.length < variants.length ? " that can be read" : ""}: ${share(best.value)}`,
     note:
       `Dot: mean over users and seeds. Bar: 95 % interval over both. Square: ${baseline.name}, with a dashed ` +
       "line through its value. Hollow: rankings that need no training, intervals over users; an arrow where one is off the scale, which panels of one metric share.",

@@ -18,6 +18,7 @@ import {
 } from "../format.ts";
 import { MAIN_METRIC, METRICS } from "../outcomes.ts";
 import { type Estimate, excludesZero } from "../statistics.ts";
+import { ofReadable } from "../variants.ts";
 import { differencesOf } from "./retrieval.ts";
 
 /** The summary. */
@@ -141,7 +142,7 @@ function best(comparison: Comparison): string[] {
     ? ""
     : `; ${baseline.name} has ${withInterval(own)}`;
   const has = variants.length === 1 ? "reaches an" : "has the highest";
-  const is = variants.length === 1 ? " of" : ":";
+  const is = variants.length === 1 ? " of" : `${ofReadable(comparison)}:`;
   return [
     `At B = ${mainBeam}, ${first.variant.name} ${has} ${metric}${is} ${
       withInterval(first.value)

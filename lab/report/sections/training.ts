@@ -18,7 +18,7 @@ import {
   type Marked,
   type Point,
 } from "../plots/lines.ts";
-import { shownVariants, trainedVariants, validated } from "../variants.ts";
+import { ofReadable, shownVariants, trainedVariants, validated } from "../variants.ts";
 
 /** Points of a training curve that are drawn. */
 const MOST_POINTS = 60;
@@ -116,7 +116,7 @@ function harder(
 }
 
 function validationFigure(
-  { readable }: Comparison,
+  comparison: Comparison,
   variants: readonly Variant[],
   shown: readonly Variant[],
 ): Figure {
@@ -126,12 +126,14 @@ function validationFigure(
   });
   const all = shown.flatMap(({ runs }) => runs.map(lineOf));
   const domain = linesDomain(all, true);
-  const [best] = variants.filter((variant) => readable.includes(variant))
+  const [best] = variants.filter((variant) => comparison.readable.includes(variant))
     .sort((a, b) => validated(b) - validated(a));
   return {
     title: best === undefined
       ? "NDCG@10 in validation by epoch"
-      : `In validation ${best.name} reaches the highest NDCG@10: ${share(validated(best))}`,
+      : `In validation ${best.name} reaches the highest NDCG@10${ofReadable(comparison)}: ${
+        share(validated(best))
+      }`,
     note:
       "One panel a variant: its runs dark, a dash a seed, those of all others pale. Dot: the epoch whose weights were judged.",
     alt: "Validation NDCG@10 by epoch for each variant",
