@@ -164,7 +164,9 @@ function compared(comparison: Comparison): string[] {
   const where = `${metric} at B = ${mainBeam}`;
   const sentences = [
     sure.length === 0
-      ? `In ${where} no variant differs from ${baseline.name} by an interval that excludes 0.`
+      ? `In ${where} no variant${
+        ofReadable(comparison)
+      } differs from ${baseline.name} by an interval that excludes 0.`
       : `In ${where} the interval of the difference to ${baseline.name} excludes 0 for ${
         namedOrCounted(sure.map(say), "variant")
       }.`,
