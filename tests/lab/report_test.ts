@@ -273,14 +273,17 @@ test("report: a run that was still improving is left out of headlines", { timeou
     run.variant !== "bear-convex" ? run : {
       ...run,
       curve: run.curve.map((look) => ({ ...look, loss: 3 * 0.9 ** look.epoch })),
-      bestEpoch: run.epochs,
+      validation: run.validation.map((point) => ({ ...point, ndcg: point.epoch / 100 })),
     }
   );
   const { unreadable, readable } = compareRuns(runs, fixtureBaselines(300), { resamples: 2 });
   assert.deepEqual(unreadable.improving, ["bear-convex"]);
   assert.equal(readable.length, 5);
   const { markdown } = await written(runs, 300);
-  assert.match(markdown, /^- Warning: bear-convex is still improving: /m);
+  assert.match(
+    markdown,
+    /^- Warning: bear-convex is still improving in the last epoch: train longer\.$/m,
+  );
   const said = markdown.match(/^- (At|In NDCG|Of all) .*$/gm)?.slice(0, 3) ?? [];
   assert.equal(said.length, 3);
   for (const sentence of said) assert.ok(!sentence.includes("bear-convex"), sentence);

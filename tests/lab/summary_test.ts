@@ -163,17 +163,17 @@ test("report: what cannot be read comes first, and nothing where all can be", ()
   );
   const changed = (training: Partial<Training>): string[] =>
     warnings({ runs: [{ ...sft, training: { ...sft.training, ...training } }, bear] });
-  const improving = [
-    "Warning: sft is still improving: the last epoch lowered the training loss by more than 2 %.",
-  ];
-  const falling = { curve: curve(1, 0.97) };
-  assert.deepEqual(changed(falling), improving);
-  const validated = (best: number): Partial<Training> => ({
-    ...{ ...falling, epochs: 2, bestEpoch: best },
-    validation: [1, 2].map((epoch) => ({ epoch, hr: 0, ndcg: 0, seconds: 0 })),
-  });
-  assert.deepEqual(changed(validated(1)), improving);
-  assert.match(changed(validated(0))[0], /^Retrieved/);
+  const improving = ["Warning: sft is still improving in the last epoch: train longer."];
+  const validated = (last: number, ...ndcgs: readonly number[]): string[] =>
+    changed({
+      curve: curve(1, last),
+      validation: ndcgs.map((ndcg, i) => ({ epoch: i + 1, hr: 0, ndcg, seconds: 0 })),
+    });
+  assert.deepEqual(validated(0.97), improving);
+  assert.match(validated(0.981)[0], /^Retrieved/);
+  assert.deepEqual(validated(0.985, 0.1, 0.104), improving);
+  assert.match(validated(0.985, 0.1, 0.102)[0], /^Retrieved/);
+  assert.match(validated(0.995, 0.1, 0.104)[0], /^Retrieved/);
   const few = sft.test.beams.map((one) => ({ ...one, inExactTop: 29, pruned: 3 }));
   assert.deepEqual(warnings({ runs: [{ ...sft, test: { ...sft.test, beams: few } }, bear] }), [
     "Warning: fewer than 30 targets are in the exact top B of sft, too few for a pruning rate.",
