@@ -103,7 +103,7 @@ function rateFigure(comparison: Comparison): Figure {
       ? `At B = ${mainBeam}, ${least.name} loses ${rate(least)} of the targets in the exact top B`
       : `At B = ${mainBeam}, ${least.name} loses least of the targets in the exact top B, ${
         rate(least)
-      }, and ${worst.name} most, ${rate(worst)}${ofReadable(comparison)}`,
+      }, and ${worst.name} most${ofReadable(comparison)}, ${rate(worst)}`,
     note: "Length of a bar: pruning rate. Shades: the step that lost the target. " +
       "Thin line with ends: 95 % interval of the rate over users and seeds.",
     alt: `Bars of the pruning rates of ${listed(variants.map(({ name }) => name))}`,
