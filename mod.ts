@@ -58,7 +58,7 @@ export * from "./lab/progress.ts";
 export * from "./lab/recipe.ts";
 export * from "./lab/run.ts";
 export * from "./lab/summary.ts";
-export * from "./lab/table.ts";
+export { decimal, renderTable, shownSteps } from "./lab/table.ts";
 export * from "./lab/teacher_forcing.ts";
 export * from "./lab/trained.ts";
 export * from "./lab/trainer.ts";

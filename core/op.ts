@@ -59,6 +59,7 @@ export function defineOp<A extends readonly unknown[], O extends OpOutput, S>(
   spec: OpSpec<A, O, S>,
 ): Op<A, O> {
   const apply = (...args: A): O => {
+    for (const arg of args) refuseProjection(spec.name, arg);
     const tensors = args.flatMap(tensorsOf);
     const tape = commonTape(spec.name, tensors);
     if (tape === undefined) return spec.forward(...args).out;
@@ -91,7 +92,10 @@ export function defineComposite<A extends readonly unknown[], O extends OpOutput
   },
 ): Op<A, O> {
   const { name, forward, cases } = spec;
-  const apply = (...args: A): O => forward(...args);
+  const apply = (...args: A): O => {
+    for (const arg of args) refuseProjection(name, arg);
+    return forward(...args);
+  };
   const whole: OpSpec<A, O, unknown> = {
     name,
     forward: (...args) => ({ out: forward(...args) }),
@@ -99,6 +103,16 @@ export function defineComposite<A extends readonly unknown[], O extends OpOutput
     cases,
   };
   return Object.assign(apply, { spec: whole });
+}
+
+/** Refuses hidden states and a head, which a loss is given in place of logits. */
+function refuseProjection(op: string, arg: unknown): void {
+  if (arg instanceof Tensor || typeof arg !== "object" || arg === null) return;
+  if (!("hidden" in arg && "head" in arg)) return;
+  throw new ArgumentError(
+    `Cannot apply ${op} to logits: they must be a tensor, got hidden states and a head; ` +
+      "allLogits(logits) makes one",
+  );
 }
 
 /** The tensors of one argument. */

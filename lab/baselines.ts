@@ -80,7 +80,7 @@ export function cooccurrence(dataset: Dataset, split: Split): Baseline {
     });
   }
   return {
-    name: "co-occurrence",
+    name: "co-occurrence, history left out",
     rank(history, k): number[] {
       const scores = new Map<number, number>();
       history.forEach((item, i) => {

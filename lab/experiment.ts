@@ -114,7 +114,7 @@ export function judgeBaselines(
     ...(dataset.validation.length > 0
       ? [{ ...cooccurrence(dataset, "validation"), name: "co-occurrence, training only" }]
       : []),
-    ...(dataset.oracle ? [oracle(dataset)] : []),
+    ...(dataset.oracle ? [oracle(dataset, { excludeHistory })] : []),
   ];
   return {
     baselines: rankers.map((ranker) => ({

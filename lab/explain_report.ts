@@ -1,5 +1,5 @@
 /**
- * What `explain` found of one user's search, for people: 100 columns, no colours.
+ * What `explain` found of one user's search, for people.
  *
  * @module
  */
@@ -11,19 +11,18 @@ import type {
   PoolEntry,
 } from "./explanation.ts";
 import type { PrunedUser } from "./explain_user.ts";
-import { renderTable } from "./table.ts";
+import { lineWidth, renderTable, wrapped } from "./table.ts";
 
 /** How many items of a history are named. */
 const HISTORY = 5;
-/** The width of a line. */
-const COLUMNS = 100;
 /** The most of a token that is shown in a sentence. */
 const TOKEN = 30;
 /** The most of a prefix that is shown. */
 const PREFIX = 40;
 
 /**
- * The search of one user, step by step. Steps at which nothing is to be chosen are one line.
+ * The search of one user, step by step. Steps at which nothing is to be chosen are one line. Lines have at most `width` characters,
+ * by default those of the terminal.
  *
  * @example
  * ```ts ignore
@@ -33,12 +32,14 @@ const PREFIX = 40;
  * console.log(renderExplanation(found));
  * ```
  */
-export function renderExplanation(found: Explanation): string {
-  const lines = [...headOf(found), ""];
+export function renderExplanation(found: Explanation, width: number = lineWidth()): string {
+  const lines = [...headOf(found, width), ""];
   for (const group of groupsOf(found.steps)) {
-    lines.push(...(isOpen(group[0]) ? stepOf(group[0], found) : [forcedOf(group)]), "");
+    lines.push(...(isOpen(group[0]) ? stepOf(group[0], found, width) : forcedOf(group)), "");
   }
-  return [...lines, ...outcomeOf(found)].map((line) => line.trimEnd()).join("\n");
+  return [...lines, ...outcomeOf(found)].map((line) =>
+    wrapped(line.trimEnd(), width, line.search(/\S/) + 4)
+  ).join("\n");
 }
 
 /**
@@ -61,25 +62,25 @@ export function renderPruned(users: readonly PrunedUser[]): string {
   );
 }
 
-function headOf(found: Explanation): string[] {
+function headOf(found: Explanation, width: number): string[] {
   const { model, user, data, codes, items, beam, normalization, tau } = found;
   const { history, target, alike } = found;
   const shown = history.slice(-HISTORY);
-  const over = normalization === "children" ? "the children of a node" : "the whole vocabulary";
+  const over = normalization === "children" ? "a node's children" : "the whole vocabulary";
   return [
     `User ${printable(user)} of ${printable(data)}${
       codes === undefined ? "" : ` with codes "${codes}"`
     }: ` +
     `${counted(items, "item")}, beam B = ${beam}, p over ${over}, tau ${tau}`,
-    clip(`  model    ${printable(model)}`, COLUMNS),
+    clip(`  model    ${printable(model)}`, width),
     `  history  ${counted(history.length, "item")}${
       shown.length < history.length ? `, the last ${shown.length}` : ""
     }:`,
-    ...shown.map((item) => clip(`             ${nameOf(item)}`, COLUMNS)),
-    clip(`  target   ${nameOf(target)}`, COLUMNS),
+    ...shown.map((item) => clip(`             ${nameOf(item)}`, width)),
+    clip(`  target   ${nameOf(target)}`, width),
     ...(alike.length === 0
       ? []
-      : [clip(`           with the same tokens: ${alike.map(nameOf).join("; ")}`, COLUMNS)]),
+      : [clip(`           with the same tokens: ${alike.map(nameOf).join("; ")}`, width)]),
   ];
 }
 
@@ -101,7 +102,7 @@ function isOpen({ siblings, pool }: ExplainedStep): boolean {
 }
 
 /** A step with its pool, or, where the target is lost already, its margin alone. */
-function stepOf(step: ExplainedStep, { beam }: Explanation): string[] {
+function stepOf(step: ExplainedStep, { beam }: Explanation, columns: number): string[] {
   const { token, siblings, place, logProb, margin, score, pool } = step;
   const name = token === undefined ? "the target has ended" : clip(quoted(token), TOKEN);
   const local = siblings === 1
@@ -122,12 +123,16 @@ function stepOf(step: ExplainedStep, { beam }: Explanation): string[] {
     `Step ${step.step}: ${name}, ${kept ? "kept" : "PRUNED"}`,
     `  locally   ${local}`,
     `  globally  ${global}`,
-    ...treeOf(pool, beam),
+    ...treeOf(pool, beam, columns),
   ];
 }
 
 /** The entries of a pool by rank, and what is left out between them. */
-function treeOf({ entries, size, threshold }: ExplainedPool, beam: number): string[] {
+function treeOf(
+  { entries, size, threshold }: ExplainedPool,
+  beam: number,
+  columns: number,
+): string[] {
   const width = Math.min(PREFIX, Math.max(...entries.map((e) => quoted(e.prefix).length), 6));
   const lines = [`       rank    log pi  from  ${"prefix".padEnd(width)}  items`];
   let next = 0;
@@ -139,16 +144,16 @@ function treeOf({ entries, size, threshold }: ExplainedPool, beam: number): stri
     if (entry.rank === beam && threshold !== undefined) {
       lines.push(`      ----- ---theta  ${"-".repeat(6 + width)}`);
     }
-    lines.push(entryOf(entry, width));
+    lines.push(entryOf(entry, width, columns));
     next = entry.rank + 1;
   });
   leaveOut(size);
   return lines;
 }
 
-function entryOf(entry: PoolEntry, width: number): string {
+function entryOf(entry: PoolEntry, width: number, all: number): string {
   const { rank, parent, logProb, target, prefix, items, named } = entry;
-  const columns = [
+  const parts = [
     target ? "  ->" : "    ",
     String(rank + 1).padStart(6),
     fixed(logProb).padStart(9),
@@ -156,11 +161,11 @@ function entryOf(entry: PoolEntry, width: number): string {
     ` ${clipStart(quoted(prefix), width).padEnd(width)}`,
     items > named.length ? ` ${counted(items, "item")}` : ` ${named.map(nameOf).join("; ")}`,
   ];
-  return clip(columns.join(" "), COLUMNS);
+  return clip(parts.join(" "), all);
 }
 
 /** Steps without a choice, in a line. */
-function forcedOf(group: readonly ExplainedStep[]): string {
+function forcedOf(group: readonly ExplainedStep[]): string[] {
   const [first, last] = [group[0], group[group.length - 1]];
   const steps = first === last ? `Step ${first.step}` : `Steps ${first.step} to ${last.step}`;
   const tokens = group.flatMap(({ token }) => token ?? []);
@@ -168,7 +173,7 @@ function forcedOf(group: readonly ExplainedStep[]): string {
     ? "the target has ended"
     : `${clip(tokens.map(quoted).join(" "), PREFIX)}, no choice`;
   const [a, b] = [first.pool, last.pool];
-  if (a === undefined || b === undefined) return `${steps}: ${what}`;
+  if (a === undefined || b === undefined) return [`${steps}: ${what}`];
   const range = (x: string, y: string): string => x === y ? x : `${x} to ${y}`;
   const theta = ({ threshold }: ExplainedPool): string =>
     threshold === undefined ? "none" : fixed(threshold);
@@ -178,7 +183,7 @@ function forcedOf(group: readonly ExplainedStep[]): string {
       range(`${a.rank + 1} of ${a.size}`, `${b.rank + 1} of ${b.size}`)
     } in the pool, ` +
     `log pi ${range(fixed(first.score), fixed(last.score))}, theta ${range(theta(a), theta(b))}`,
-  ].join("\n");
+  ];
 }
 
 function outcomeOf(found: Explanation): string[] {
@@ -188,7 +193,7 @@ function outcomeOf(found: Explanation): string[] {
     : `${exactRank + 1} of ${items}`;
   const result = rank === undefined ? lostOf(found) : [`Retrieved at rank ${rank + 1} of the list`];
   const wrongly = rank === undefined && exactRank !== undefined && exactRank < beam
-    ? ", so a search that prunes nothing returns it"
+    ? ", so a search without pruning returns it"
     : "";
   return [
     ...result,
@@ -245,8 +250,7 @@ function certificatesOf({ steps, beam, certificate }: Explanation): string[] {
     } it would be retrieved for certain`,
     `  T6  up to ${
       counted(most.competitors, "competitor")
-    }, at step ${most.step}; with fewer than ` +
-    `${beam} it is retrieved for certain`,
+    }, at step ${most.step}; retrieved for certain with fewer than ${beam}`,
   ];
 }
 

@@ -5,6 +5,7 @@
  */
 import { parseArgs } from "node:util";
 import { UsageError } from "../core/errors.ts";
+import { lineWidth, wrapped } from "./table.ts";
 
 /** One option. */
 export interface Flag<T> {
@@ -28,6 +29,9 @@ export type Flags<O> = { readonly [K in keyof O]: Flag<O[K]> };
 
 /** What an integer is at most unless told: sizes beyond it fit no machine. */
 const MOST = 1e6;
+
+/** A longer flag has a line to itself in the help. */
+const LONGEST = 30;
 
 /**
  * Reads arguments by a table of flags. `limitUsers` is `--limit-users` on the command line.
@@ -67,30 +71,28 @@ export function flagName(key: string): string {
   return `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
-/** The help of a command: what it does, how it is called, and every option with its default. */
-export function flagHelp<O>(does: string, call: string, flags: Flags<O>): string {
+/**
+ * The help of a command: what it does, how it is called, and every option with its default, in lines of at most `width`
+ * characters.
+ */
+export function flagHelp<O>(
+  does: string,
+  call: string,
+  flags: Flags<O>,
+  width: number = lineWidth(),
+): string {
   const rows = [...keysOf(flags)].map(([name, key]) => {
     const { value, shown, help, default: usual } = flags[key];
     const left = value === undefined ? `--${name}` : `--${name} ${value}`;
     return [left, value === undefined ? help : `${help} (${shown ?? usual})`];
   });
-  const width = Math.max(...rows.map(([left]) => left.length));
-  const indent = " ".repeat(width + 4);
-  const lines = rows.map(([left, right]) =>
-    `  ${left.padEnd(width)}  ${wrap(right, 100 - indent.length).join(`\n${indent}`)}`
-  );
-  return [does, "", `  ${call}`, "", ...lines].join("\n");
-}
-
-/** Lines of whole words, none longer than `width` unless a word is. */
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const longer = `${lines.at(-1)} ${word}`;
-    if (lines.length > 0 && longer.length <= width) lines[lines.length - 1] = longer;
-    else lines.push(word);
-  }
-  return lines;
+  const column = Math.max(...rows.map(([{ length }]) => length > LONGEST ? 0 : length));
+  const lines = rows.map(([left, right]) => {
+    const head = left.length > LONGEST ? `${left}\n${" ".repeat(column + 2)}` : left.padEnd(column);
+    return wrapped(`  ${head}  ${right}`, width, column + 4);
+  });
+  const shown = wrapped(call.replaceAll(/^/gm, "  "), width, 6);
+  return [wrapped(does, width), "", shown, "", ...lines].join("\n");
 }
 
 /** @throws {UsageError} always. */

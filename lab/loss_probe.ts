@@ -66,13 +66,17 @@ export async function gradientWeights(
 }
 
 /**
- * The value of a loss on a small batch, to see that it can be applied at all.
+ * The value of a loss on a small batch, to see that it can be applied at all: to logits, and, as in training, to hidden states and a
+ * head.
  *
  * @throws whatever the loss throws; {@link ArgumentError} or {@link ShapeError} if it gives no scalar tensor.
  */
 export async function tryLoss(loss: Loss): Promise<number> {
   const device = cpu({ float: "float64" });
-  return (await differentiate(device, loss, [-1, 0, 1], 2)).value;
+  const head = device.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1]]);
+  const given: Loss = (hidden, targets) => loss({ hidden: hidden as Tensor, head }, targets);
+  await differentiate(device, loss, [-1, 0, 1], 2);
+  return (await differentiate(device, given, [-1, 0, 1], 2)).value;
 }
 
 /** By each row's label, the gradient of a batch whose row n has margin n. */

@@ -160,7 +160,7 @@ export function completeOptions(options: Options, given: ReadonlySet<keyof Optio
  */
 export function helpText(): string {
   return flagHelp(
-    "Trains a small decoder with each of some losses and compares what beam search retrieves.\n" +
+    "Trains a small decoder with each of some losses and compares what beam search retrieves. " +
       "-P lets it read and write files, for --data, --out and the like.",
     "npx deno run [-P] train.ts [options]",
     FLAGS,

@@ -7,7 +7,8 @@ import type { BeamEvaluation, ListScores } from "./evaluate.ts";
 import type { Report } from "./experiment.ts";
 import { standardError } from "./metrics.ts";
 import type { Run } from "./run.ts";
-import { decimal, renderTable, shownSteps } from "./table.ts";
+import { decimal, lineWidth, renderTable, shownSteps, wrapped } from "./table.ts";
+import { historyNote, unreadable, warningsOf } from "./warnings.ts";
 
 /** One run in `summary.json`. */
 export interface RunSummary {
@@ -92,7 +93,8 @@ function beamSummary({ hr, ndcg, ranks: _, exact, ...rest }: BeamEvaluation): Be
 }
 
 /**
- * The tables that train.ts ends with: what was retrieved, what was pruned and why, and step by step.
+ * The tables that train.ts ends with: what was retrieved, what was pruned and why, and step by step. What cannot be read comes first.
+ * Lines have at most `width` characters, by default those of the terminal.
  *
  * @example
  * ```ts
@@ -103,28 +105,55 @@ function beamSummary({ hr, ndcg, ranks: _, exact, ...rest }: BeamEvaluation): Be
  * console.log(renderReport(await runExperiment(options, quiet)));
  * ```
  */
-export function renderReport(report: Report): string {
+export function renderReport(report: Report, width: number = lineWidth()): string {
   const { runs } = report;
   const { absent, beams } = runs[0].test;
   const one = beams.length === 1 ? beams[0].beam : undefined;
+  const lines = (texts: readonly string[]): string[] => texts.map((text) => wrapped(text, width));
+  const warnings = lines(warningsIn(report));
   return [
-    `Retrieved, ${setting(report)}`,
-    renderScores(report),
-    ...bounds(report),
+    ...warnings.length > 0 ? [...warnings, ""] : [],
+    ...lines([`Retrieved, ${setting(report)}`]),
+    renderScores(report, width),
+    ...lines(notes(report)),
     "",
-    `Of the targets among the exact ${one ?? "B"} most probable, beam search with B = ${
-      one ?? beams.map(({ beam }) => beam).join(", ")
-    } pruned:`,
-    renderPruning(runs),
-    ...(absent > 0 ? [`${absent} targets are in their user's history and were excluded.`] : []),
+    ...lines([
+      `Of the targets among the exact ${one ?? "B"} most probable, beam search with B = ${
+        one ?? beams.map(({ beam }) => beam).join(", ")
+      } pruned:`,
+    ]),
+    renderPruning(runs, width),
+    ...(absent > 0
+      ? lines([`${absent} targets are in their user's history and were excluded.`])
+      : []),
     ...beams.flatMap(({ beam }, b) => [
       "",
-      `Share of targets whose prefix is still in the beam${
-        one === undefined ? `, B = ${beam}` : ""
-      }; last, of tokens that no violation can hit:`,
-      renderSteps(runs, b),
+      ...lines([
+        `Share of targets whose prefix is still in the beam${
+          one === undefined ? `, B = ${beam}` : ""
+        }; last, of tokens that no violation can hit:`,
+      ]),
+      renderSteps(runs, b, width),
     ]),
   ].join("\n");
+}
+
+/** What cannot be read, at the width that the losses aim at if it was searched with, else at the widest. */
+function warningsIn({ runs, baselines, options }: Report): string[] {
+  const { beams } = runs[0].test;
+  const aimed = beams.findIndex(({ beam }) => beam === options.beam);
+  const b = aimed < 0 ? beams.length - 1 : aimed;
+  const k = beams[b].beam < 10 ? 5 : 10;
+  const scores = ({ hr, ndcg }: ListScores): number[] => [hr[k], ndcg[k]];
+  const models = runs.map(({ loss: name, training, test: { users, beams } }) => ({
+    name,
+    scores: scores(beams[b]),
+    hits: Math.round(beams[b].hr[k] * users),
+    inExactTop: beams[b].inExactTop,
+    runs: [training],
+  }));
+  const references = baselines.map((one) => ({ name: one.name, scores: scores(one) }));
+  return warningsOf(unreadable(models, references), k);
 }
 
 function setting({ dataset, options, runs, device, adapter }: Report): string {
@@ -135,78 +164,71 @@ function setting({ dataset, options, runs, device, adapter }: Report): string {
     `seed ${options.seed}, ${device} (${adapter})`;
 }
 
-/** A row for each run and beam. The column of beams is left out where there is one beam. */
-function tableByBeam(
-  head: readonly string[],
+/** A row for each run and beam, which is named where there are several. */
+function rowsByBeam(
   runs: readonly Run[],
-  rowOf: (found: BeamEvaluation, run: Run, first: boolean) => readonly (string | number)[],
-  above: readonly (readonly (string | number)[])[] = [],
-): string {
-  const several = runs[0].test.beams.length > 1;
-  const row = (
-    name: string,
-    beam: number | string,
-    rest: readonly (string | number)[],
-  ): readonly (string | number)[] => several ? [name, beam, ...rest] : [name, ...rest];
-  return renderTable(row("", "B", head) as string[], [
-    ...above.map(([name, ...rest]) => row(String(name), "", rest)),
-    ...runs.flatMap((run) =>
-      run.test.beams.map((found, b) => row(run.loss, found.beam, rowOf(found, run, b === 0)))
-    ),
-  ]);
-}
-
-/** A search of width B returns B items, so nothing is said of longer lists. */
-function renderScores({ baselines, runs }: Report): string {
-  const scores = ({ hr, ndcg }: ListScores, longest = Infinity): string[] =>
-    [hr, ndcg].flatMap((by) => [5, 10].map((k) => (k > longest ? "" : decimal(by[k]))));
-  return tableByBeam(
-    ["HR@5", "HR@10", "NDCG@5", "NDCG@10", "HR@10 of the exact ranking", "seconds"],
-    runs,
-    (found, { training }, first) => [
-      ...scores(found, found.beam),
-      found.beam < 10 ? "" : decimal(found.exact.hr[10]),
-      first ? training.seconds.toFixed(0) : "",
-    ],
-    baselines.map((baseline) => [baseline.name, ...scores(baseline), "", ""]),
+  rowOf: (found: BeamEvaluation) => readonly (string | number)[],
+): (string | number)[][] {
+  return runs.flatMap(({ loss, test: { beams } }) =>
+    beams.map((found) => [
+      beams.length > 1 ? `${loss}, B = ${found.beam}` : loss,
+      ...rowOf(found),
+    ])
   );
 }
 
-/** How far the numbers can be trusted, and how high they could be. */
-function bounds({ best, runs }: Report): string[] {
+/** A search of width B returns B items, so nothing is said of longer lists. */
+function renderScores({ baselines, runs }: Report, width: number): string {
+  const scores = ({ hr, ndcg }: ListScores, longest = Infinity): string[] =>
+    [hr, ndcg].flatMap((by) => [5, 10].map((k) => (k > longest ? "" : decimal(by[k]))));
+  return renderTable(["", "HR@5", "HR@10", "NDCG@5", "NDCG@10", "exact\nHR@10"], [
+    ...baselines.map((baseline) => [baseline.name, ...scores(baseline), ""]),
+    ...rowsByBeam(runs, (found) => [
+      ...scores(found, found.beam),
+      found.beam < 10 ? "" : decimal(found.exact.hr[10]),
+    ]),
+  ], width);
+}
+
+/** What the rows are, how far the numbers can be trusted, and how high they could be. */
+function notes({ best, runs, options: { excludeHistory } }: Report): string[] {
   const { users } = runs[0].test;
   const hr = Math.max(...runs.flatMap(({ test }) => test.beams.map((found) => found.hr[10])));
-  const lines = [
+  const seconds = runs.map(({ loss, training }) => `${loss} ${training.seconds.toFixed(0)}`);
+  return [
+    historyNote(excludeHistory),
+    'The "exact" column is what a search that prunes nothing would retrieve.',
     `One standard error of a hit rate of ${decimal(hr)} here is ${
       decimal(standardError(hr, users))
     }.`,
-  ];
-  if (best !== undefined) {
-    lines.push(
+    ...best === undefined ? [] : [
       `The best that any model can expect: HR@5 ${decimal(best[5])}, HR@10 ${decimal(best[10])}; ` +
-        "the oracle row is what came of it for these users.",
-    );
-  }
-  return lines;
+      "the oracle row is what came of it for these users.",
+    ],
+    `Seconds of training: ${seconds.join(", ")}.`,
+  ];
 }
 
 /** What beam search lost, by cause: `violation` is a local one (some margin above 0), the others are not. */
-function renderPruning(runs: readonly Run[]): string {
-  return tableByBeam(
-    ["targets", "pruned", "rate", "violation", "displacement", "length", "tie", "exact lists"],
-    runs,
-    ({ causes, ...found }) => [
+function renderPruning(runs: readonly Run[], width: number): string {
+  const counts = runs.flatMap(({ test }) => test.beams.map(({ causes }) => causes));
+  const rare = (["length", "tie"] as const).filter((cause) => counts.some((of) => of[cause] > 0));
+  const causes = ["violation", "displacement", ...rare] as const;
+  return renderTable(
+    ["", "targets", "pruned", "rate", ...causes, "exact\nlists"],
+    rowsByBeam(runs, (found) => [
       found.inExactTop,
       found.pruned,
       decimal(found.inExactTop === 0 ? NaN : found.pruningRate, 3),
-      ...[causes.violation, causes.displacement, causes.length, causes.tie],
+      ...causes.map((cause) => found.causes[cause]),
       decimal(found.certifiedShare, 3),
-    ],
+    ]),
+    width,
   );
 }
 
 /** Step by step: whose prefix is still in the beam, and where the local condition cannot fail. */
-function renderSteps(runs: readonly Run[], b: number): string {
+function renderSteps(runs: readonly Run[], b: number, width: number): string {
   const { beam, survival, vacuousShare } = runs[0].test.beams[b];
   const steps = shownSteps(survival.length);
   const shares = (values: readonly number[]): string[] =>
@@ -217,5 +239,6 @@ function renderSteps(runs: readonly Run[], b: number): string {
       ...runs.map(({ loss, test }) => [loss, ...shares(test.beams[b].survival)]),
       [`at most ${beam} children`, ...shares(vacuousShare)],
     ],
+    width,
   );
 }

@@ -1,8 +1,9 @@
 /**
- * Tables for a terminal or a file.
+ * Tables and text for a terminal or a file.
  *
  * @module
  */
+import process from "node:process";
 import Table from "cli-table3";
 
 /** How many steps a table shows one by one. */
@@ -11,9 +12,18 @@ const MAX_COLUMNS = 8;
 /** A number, possibly with a sign, a unit of percent or an error: what is aligned at the right. */
 const NUMERIC = /^[-+±]?[\d.,]+(e[-+]?\d+)?\s*(%|(±|\+-)\s*[\d.,]+)?$/i;
 
+/** The least that a column of words is narrowed to before a table is split. */
+const LEAST_WORDS = 20;
+
+/** The characters of a line: those of the terminal, 80 without one. */
+export function lineWidth(): number {
+  return process.stdout.columns || 80;
+}
+
 /**
  * A table as plain text, without colours. A column is aligned at the right if every entry is a number, or a gap such as
- * "" or "-".
+ * "" or "-". A table that is wider than `width`, by default that of the terminal, wraps its widest column of words; where
+ * that is not enough it becomes several tables, each with some of the columns and all with the first one.
  *
  * @example
  * ```ts
@@ -25,22 +35,75 @@ const NUMERIC = /^[-+±]?[\d.,]+(e[-+]?\d+)?\s*(%|(±|\+-)\s*[\d.,]+)?$/i;
 export function renderTable(
   head: readonly string[],
   rows: readonly (readonly (string | number)[])[],
+  width: number = lineWidth(),
 ): string {
   const texts = rows.map((row) => row.map(String));
-  const table = new Table({
-    head: [...head],
-    colAligns: head.map((_, column) =>
-      isNumeric(texts.map((row) => row[column])) ? "right" : "left"
-    ),
-    style: { head: [], border: [], compact: true },
+  const columns = head.map((title, c) => {
+    const entries = texts.map((row) => row[c] ?? "");
+    const lines = [title, ...entries].flatMap((entry) => entry.split("\n"));
+    return { isNumber: isNumeric(entries), size: Math.max(...lines.map(({ length }) => length)) };
   });
-  table.push(...texts);
-  return table.toString();
+  const sizes = columns.map(({ size }) => size);
+  if (widthOf(sizes) > width) {
+    const words = sizes.map((size, c) => columns[c].isNumber ? 0 : size);
+    const widest = words.indexOf(Math.max(...words));
+    const narrowed = words[widest] - (widthOf(sizes) - width);
+    if (narrowed >= LEAST_WORDS) sizes[widest] = narrowed;
+    else {
+      sizes[0] = Math.min(sizes[0], Math.floor(width / 3));
+      for (let c = 1; c < sizes.length; c++) {
+        sizes[c] = Math.min(sizes[c], width - widthOf([sizes[0], 0]));
+      }
+    }
+  }
+  return groupsOf(sizes, width).map((group) => {
+    const table = new Table({
+      head: group.map((c) => head[c]),
+      colAligns: group.map((c) => columns[c].isNumber ? "right" : "left"),
+      colWidths: group.map((c) => sizes[c] + 2),
+      wordWrap: true,
+      style: { head: [], border: [], compact: true },
+    });
+    table.push(...texts.map((row) => group.map((c) => row[c] ?? "")));
+    return table.toString();
+  }).join("\n");
 }
 
-function isNumeric(entries: readonly (string | undefined)[]): boolean {
-  const given = entries.filter((entry) => entry !== undefined && !/^[-–—]?$/.test(entry));
-  return given.length > 0 && given.every((entry) => NUMERIC.test(entry as string));
+/** The width of a table with columns of these sizes. */
+function widthOf(sizes: readonly number[]): number {
+  return sizes.reduce((sum, size) => sum + size + 3, 1);
+}
+
+/** The columns of each table: as many as fit, beside the first one. */
+function groupsOf(sizes: readonly number[], width: number): number[][] {
+  const groups = [[0]];
+  for (let c = 1; c < sizes.length; c++) {
+    const last = groups[groups.length - 1];
+    const isFull = widthOf([...last, c].map((i) => sizes[i])) > width;
+    if (isFull && last.length > 1) groups.push([0, c]);
+    else last.push(c);
+  }
+  return groups;
+}
+
+/** A text in lines of at most `width` characters, unless a word is longer; what goes on on a new line is indented. */
+export function wrapped(text: string, width: number = lineWidth(), indent = 0): string {
+  const lines: string[] = [];
+  for (const line of text.split("\n")) {
+    const [first, ...words] = line.split(" ");
+    lines.push(first);
+    for (const word of words) {
+      const longer = `${lines[lines.length - 1]} ${word}`;
+      if (longer.length <= width) lines[lines.length - 1] = longer;
+      else lines.push(" ".repeat(indent) + word);
+    }
+  }
+  return lines.join("\n");
+}
+
+function isNumeric(entries: readonly string[]): boolean {
+  const given = entries.filter((entry) => !/^[-–—]?$/.test(entry));
+  return given.length > 0 && given.every((entry) => NUMERIC.test(entry));
 }
 
 /** A share as people write it: `.0679`; "-" where there is nothing that it could be a share of. */

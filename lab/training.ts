@@ -13,6 +13,7 @@ import type { ValidationPoint } from "./checkpoint.ts";
 import { type Dataset, evaluationCases } from "./data/dataset.ts";
 import { normalizationOf } from "./loss_module.ts";
 import { hitRate, ndcg } from "./metrics.ts";
+import { type MetricsLine, readMetrics } from "./metrics_file.ts";
 import type { Recipe } from "./recipe.ts";
 import type { RunFolder } from "./run_folder.ts";
 import type { Trainer, TrainReport } from "./trainer.ts";
@@ -31,6 +32,8 @@ export interface Training {
   readonly bestEpoch: number;
   /** Seconds of training, without validation. */
   readonly seconds: number;
+  /** The loss as it fell: at each look its mean since the look before. */
+  readonly curve: readonly MetricsLine[];
   /** Validation after each epoch; none where the recipe does not stop by it. */
   readonly validation: readonly ValidationPoint[];
 }
@@ -75,6 +78,7 @@ export async function trainRun(
   let seconds = saved?.seconds ?? 0;
   let best: SafeTensors | undefined = saved?.best;
   const validation: ValidationPoint[] = [...saved?.validation ?? []];
+  const curve = folder === undefined ? [] : readMetrics(folder.metrics);
   while (trainer.epoch < recipe.epochs && !isStopped(validation, recipe)) {
     const began = performance.now();
     let last = began;
@@ -84,6 +88,7 @@ export async function trainRun(
       last = now;
       observer.training({ ...report, tokensPerSecond });
       const { step, epoch, loss, rate } = report;
+      curve.push({ step, epoch, loss, rate, tokensPerSecond });
       folder?.writeMetrics({ step, epoch, loss, rate, tokensPerSecond });
     });
     seconds += (performance.now() - began) / 1000;
@@ -98,7 +103,7 @@ export async function trainRun(
   }
   if (best !== undefined) writeTree(trainer.params, best);
   const epochs = trainer.epoch;
-  return { epochs, bestEpoch: bestOf(validation) ?? epochs, seconds, validation };
+  return { epochs, bestEpoch: bestOf(validation) ?? epochs, seconds, curve, validation };
 }
 
 /** The first epoch with the highest NDCG. */

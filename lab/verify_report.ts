@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { decimal, renderTable, shownSteps } from "./table.ts";
+import { decimal, lineWidth, renderTable, shownSteps, wrapped } from "./table.ts";
 import type { ModelVerification, VerdictCount } from "./verify_model.ts";
 
 /**
@@ -21,12 +21,17 @@ export function renderModelVerification(found: ModelVerification): string {
   const steps = shownSteps(found.survival.length);
   const atSteps = (shares: readonly number[]): string[] => steps.map((t) => share(shares[t - 1]));
   const pruned = Object.values(causes).reduce((a, b) => a + b, 0);
+  const line = (text: string): string => wrapped(text, lineWidth(), 2);
   return [
-    `${found.checkpoint} (${found.loss}) on ${found.data}: ${users} test users, ${found.items} items, beam B = ${beam}, ` +
-    `"${found.normalization}", tau ${found.tau}`,
-    `budget: eps = ${
-      found.eps.toExponential(1)
-    }, the largest difference of a logit on the paths, float32 device against float64 oracle`,
+    line(
+      `${found.checkpoint} (${found.loss}) on ${found.data}: ${users} test users, ${found.items} items, beam B = ${beam}, ` +
+        `"${found.normalization}", tau ${found.tau}`,
+    ),
+    line(
+      `budget: eps = ${
+        found.eps.toExponential(1)
+      }, the largest difference of a logit on the paths, float32 device against float64 oracle`,
+    ),
     "",
     renderTable(
       ["", "theorem", "instances", "holds", "undecided", "violations"],
@@ -62,11 +67,13 @@ export function renderModelVerification(found: ModelVerification): string {
     ),
     "",
     renderTable(
-      [`targets in the exact top ${beam}`, "retrieved", ...Object.keys(causes), "absent"],
+      [`exact top ${beam}`, "retrieved", ...Object.keys(causes), "absent"],
       [[inExactTop, inExactTop - pruned, ...Object.values(causes), found.absent]],
     ),
-    `Lists certified to be the exact top ${beam} (T9): ${share(found.exactLists)} of all, ` +
-    `${share(found.exactItems)} of their items. Targets retrieved: ${share(found.retrieved)}.`,
+    line(
+      `Lists certified to be the exact top ${beam} (T9): ${share(found.exactLists)} of all, ` +
+        `${share(found.exactItems)} of their items. Targets retrieved: ${share(found.retrieved)}.`,
+    ),
     `${found.violations} violations in ${
       found.theorems.reduce((sum, t) => sum + t.instances, 0)
     } instances; ${found.seconds.toFixed(0)} s.`,

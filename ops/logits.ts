@@ -9,11 +9,14 @@ export type Projection = {
   readonly head: Tensor;
 };
 
-/** Logits (N, V), or what they are made of: then only those are computed that somebody needs. */
+/**
+ * Logits (N, V), or what they are made of: then only those are computed that somebody needs. Ops take tensors only: {@link allLogits}
+ * makes one of either.
+ */
 export type Logits = Tensor | Projection;
 
 /**
- * All logits, (N, V).
+ * All logits as a tensor, (N, V). One that is given is returned as it is.
  *
  * @example
  * ```ts

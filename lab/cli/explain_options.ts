@@ -28,7 +28,7 @@ export interface ExplainFlags {
 const FLAGS: Flags<ExplainFlags> = {
   checkpoint: {
     ...text("FOLDER", undefined, "a run of train or compare, such as runs/first/bear-seed0"),
-    shown: "must be told",
+    shown: "required",
   },
   user: {
     ...text(
@@ -36,7 +36,7 @@ const FLAGS: Flags<ExplainFlags> = {
       undefined,
       "a test user by the data's own id; of titles ID or ID#LINE of test.csv",
     ),
-    shown: "must be told, or --list",
+    shown: "required, or --list",
   },
   data: text("DATA", "synthetic", "what it was trained on: synthetic, or the folder of a data set"),
   beam: { ...integer(1, undefined, "beam width"), shown: "that of the run" },
@@ -62,8 +62,8 @@ export function parseExplainFlags(args: readonly string[]): ExplainFlags {
 /** The help. */
 export function explainHelp(): string {
   return flagHelp(
-    "Explains the beam search of one user: what competed at each step, where its target stood, where\n" +
-      "and why it fell.",
+    "Explains the beam search of one user: what competed at each step, where its target stood, " +
+      "where and why it fell.",
     "npx deno task explain --checkpoint FOLDER --user ID [options]",
     FLAGS,
   );

@@ -60,7 +60,7 @@ function list<T>(
 const FLAGS: Flags<JudgeFlags> = {
   runs: {
     ...text("FOLDER", undefined, "a folder of compare or sweep, with its finished runs"),
-    shown: "must be told",
+    shown: "required",
   },
   data: text(
     "DATA",
@@ -83,7 +83,7 @@ const FLAGS: Flags<JudgeFlags> = {
   threads: TRAIN_FLAGS.threads,
   out: {
     ...text("FOLDER", undefined, "where results and the report go; what is finished is not redone"),
-    shown: "must be told",
+    shown: "required",
   },
   baseline: {
     ...text("VARIANT", undefined, "what the report compares the others with"),

@@ -16,7 +16,6 @@ import { isPresent, makeFolder, removeFile, writeFileAtomic } from "../files.ts"
 import { gradientWeights } from "../loss_probe.ts";
 import { type OpenLoss, openLoss } from "../loss_module.ts";
 import type { TheoremCounts } from "../judge.ts";
-import { readMetrics } from "../metrics_file.ts";
 import type { Options } from "../options.ts";
 import { digestOf, type Recipe } from "../recipe.ts";
 import { type RunSetting, trainAndJudge } from "../run.ts";
@@ -209,7 +208,7 @@ async function trainJudgeAndWrite(
       judging: judgingSeconds,
     },
     tokensPerSecond,
-    curve: readMetrics(folder.metrics).map(({ step, epoch, loss }) => ({ step, epoch, loss })),
+    curve: training.curve.map(({ step, epoch, loss }) => ({ step, epoch, loss })),
     validation: training.validation,
     judging: { beams, excludeHistory },
     test: outcomesOf(test, before, trie.trie.maxDepth),

@@ -126,7 +126,7 @@ function flagsOf(command: GridCommand): Flags<GridFlags> {
     },
     out: {
       ...text("FOLDER", undefined, "where runs and reports go; finished runs are not redone"),
-      shown: "must be given",
+      shown: "required",
     },
     shard: {
       value: "I/N",
@@ -190,7 +190,7 @@ export function parseGridOptions(
 /** The help of compare.ts or sweep.ts. */
 export function gridHelp(command: GridCommand): string {
   const does = command === "compare"
-    ? "Trains every loss with every seed under one recipe, chooses epochs by validation, judges them on the test cases and writes\nreport.md and report.html."
+    ? "Trains every loss with every seed under one recipe, chooses epochs by validation, judges them on the test cases and writes report.md and report.html."
     : "Trains losses with every combination of settings, and ranks these by validation.";
   return flagHelp(does, `npx deno task ${command} --out FOLDER [options]`, flagsOf(command));
 }

@@ -5,7 +5,8 @@
  */
 import { mean, sampleStandardDeviation } from "simple-statistics";
 import { DataError } from "../../core/errors.ts";
-import { decimal, renderTable } from "../table.ts";
+import { decimal, renderTable, wrapped } from "../table.ts";
+import { isImproving, warningsOf } from "../warnings.ts";
 import type { RunResult } from "./run_result.ts";
 
 /** A variant and how its best epochs did in validation. */
@@ -22,6 +23,8 @@ export interface RankedVariant {
   readonly deviation: number;
   /** The best epoch of each seed. */
   readonly epochs: readonly number[];
+  /** Whether a run was still improving in its last epoch. */
+  readonly improving: boolean;
 }
 
 /**
@@ -43,6 +46,7 @@ export function rankByValidation(results: readonly RunResult[]): RankedVariant[]
       hr: mean(best.map((point) => point.hr)),
       deviation: ndcg.length > 1 ? sampleStandardDeviation(ndcg) : NaN,
       epochs: runs.map(({ bestEpoch }) => bestEpoch),
+      improving: runs.some(isImproving),
     };
   });
   return ranked.sort((a, b) => b.ndcg - a.ndcg);
@@ -50,7 +54,10 @@ export function rankByValidation(results: readonly RunResult[]): RankedVariant[]
 
 /** The ranking as a table. */
 export function renderRanking(ranked: readonly RankedVariant[]): string {
+  const improving = ranked.flatMap((one) => one.improving ? [one.variant] : []);
+  const warnings = warningsOf({ improving, below: new Map(), fewInTop: [], fewHits: false }, 10);
   return [
+    ...warnings.map((warning) => wrapped(warning)),
     "By validation alone; the test cases have no say in it:",
     renderTable(
       ["", "NDCG@10", "± over seeds", "HR@10", "seeds", "best epochs"],

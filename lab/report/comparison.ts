@@ -5,6 +5,7 @@
  */
 import { ArgumentError } from "../../core/errors.ts";
 import type { BaselineResults, BeamOutcome, RunResult } from "../compare/run_result.ts";
+import { type Unreadable, unreadable } from "../warnings.ts";
 import { type MissingSeeds, missingSeeds } from "./comparable.ts";
 import { gains, meanDifferences, type Metric, METRICS } from "./outcomes.ts";
 import {
@@ -50,6 +51,10 @@ export interface Comparison {
   readonly baselines: readonly Reference[];
   /** Seeds that variants lack. */
   readonly missing: readonly MissingSeeds[];
+  /** What cannot be read at the main width. */
+  readonly unreadable: Unreadable;
+  /** The variants whose lists headlines may compare; none where too few targets were hit. */
+  readonly readable: readonly Variant[];
 }
 
 /** A ranking that needs no training. */
@@ -164,22 +169,57 @@ export function compareRuns(
   const variants = all.map((variant) =>
     variantOf(variant, all[0], { population, every, sumOf, referencesOf })
   );
+  const main = mainBeam(runs, widths(variants));
+  const needNoTraining = given.map(({ name }, n) => ({
+    name,
+    metrics: new Map(METRICS.map(({ name }, m) => [
+      name,
+      meanEstimate([sumOf(references[n * METRICS.length + m])], every),
+    ])),
+  }));
+  const found = unreadableOf(variants, needNoTraining, main, population.cases);
   return {
     variants,
     baseline: variants[0],
     beams: widths(variants),
-    mainBeam: mainBeam(runs, widths(variants)),
+    mainBeam: main,
     cases: population.cases,
     users: usersIn(population),
-    baselines: given.map(({ name }, n) => ({
-      name,
-      metrics: new Map(METRICS.map(({ name }, m) => [
-        name,
-        meanEstimate([sumOf(references[n * METRICS.length + m])], every),
-      ])),
-    })),
+    baselines: needNoTraining,
     missing: missingSeeds(runs),
+    unreadable: found,
+    readable: variants.filter(({ name }) =>
+      !found.fewHits && !found.below.has(name) && !found.improving.includes(name)
+    ),
   };
+}
+
+/** The length of the lists that are looked at first. */
+export function mainLength({ mainBeam }: Pick<Comparison, "mainBeam">): number {
+  return mainBeam < 10 ? 5 : 10;
+}
+
+/** What cannot be read at one width. */
+function unreadableOf(
+  variants: readonly Variant[],
+  references: readonly Reference[],
+  mainBeam: number,
+  cases: number,
+): Unreadable {
+  const k = mainLength({ mainBeam });
+  const names = [`HR@${k}`, `NDCG@${k}`];
+  const models = variants.flatMap(({ name, runs, beams }) => {
+    const report = beams.get(mainBeam);
+    if (report === undefined) return [];
+    const scores = names.map((metric) => report.metrics.get(metric)?.value.value ?? NaN);
+    const inExactTop = report.steps.inTop / runs.length;
+    return [{ name, scores, hits: scores[0] * cases, inExactTop, runs }];
+  });
+  const beside = references.map(({ name, metrics }) => ({
+    name,
+    scores: names.map((metric) => metrics.get(metric)?.value ?? NaN),
+  }));
+  return unreadable(models, beside);
 }
 
 /** What estimates are made of. */

@@ -53,7 +53,7 @@ export interface Figure {
 /** A part of a section. */
 export type Block =
   | { readonly kind: "text"; readonly text: string }
-  | { readonly kind: "list"; readonly items: readonly string[] }
+  | { readonly kind: "list" | "warnings"; readonly items: readonly string[] }
   | { readonly kind: "commands"; readonly lines: readonly string[] }
   | { readonly kind: "table"; readonly table: Table }
   | { readonly kind: "figure"; readonly figure: Figure };

@@ -19,6 +19,7 @@ function renderBlock(block: Block): string {
     case "text":
       return plain(block.text);
     case "list":
+    case "warnings":
       return block.items.map((item) => `- ${plain(item)}`).join("\n");
     case "commands": {
       const longest = block.lines.flatMap((line) => line.match(/`+/g) ?? [])

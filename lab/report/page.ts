@@ -84,7 +84,10 @@ function renderBlock(block: Block, drawn: ReadonlyMap<Figure, readonly string[]>
     case "text":
       return `<p>${escape(block.text)}</p>`;
     case "list":
-      return `<ul>${block.items.map((item) => `<li>${escape(item)}</li>`).join("\n")}</ul>`;
+    case "warnings":
+      return `<ul class="${block.kind}">${
+        block.items.map((item) => `<li>${escape(item)}</li>`).join("\n")
+      }</ul>`;
     case "commands":
       return `<pre><code>${block.lines.map(escape).join("\n")}</code></pre>`;
     case "table":

@@ -28,6 +28,7 @@ nav a:hover, nav a:focus { text-decoration: underline; }
 .lead h2 { margin: 2.2rem 0 .8rem; border: 0; padding: 0; }
 .lead ul { padding-left: 1.15rem; margin: 0; }
 .lead li { margin: 0 0 .6rem; }
+.lead .warnings { list-style: none; margin: 0 0 1.4rem; padding: .9rem 1.1rem .3rem; border-left: 4px solid #b3261e; background: #fdf3f2; }
 .lead section + section { margin-top: 2.2rem; padding: 1.1rem 1.3rem .3rem; background: var(--wash); border-radius: 6px; font: .86rem/1.55 var(--sans); color: #3a404a; }
 .lead section + section h2 { font: 600 .95rem/1.3 var(--sans); color: var(--ink); margin: 0 0 .6rem; }
 figure { margin: 2.4rem 0 0; }

@@ -5,7 +5,7 @@
  */
 import { lossNames } from "../../models/losses/loss_by_name.ts";
 import type { RunResult } from "../compare/run_result.ts";
-import type { Variant } from "./comparison.ts";
+import type { Comparison, Variant } from "./comparison.ts";
 import { MOST_SERIES } from "./plots/style.ts";
 
 /** What the others are compared with unless told. */
@@ -28,6 +28,11 @@ export function orderedVariants(runs: readonly RunResult[], baseline = USUAL_BAS
 /** The variants that were trained: not those that are another one's models under another search. */
 export function trainedVariants(variants: readonly Variant[]): readonly Variant[] {
   return variants.filter(({ runs: [run] }) => run.judging.search === undefined);
+}
+
+/** What a superlative adds where it leaves out variants that cannot be read. */
+export function ofReadable({ readable, variants }: Comparison): string {
+  return readable.length < variants.length ? " of those that can be read" : "";
 }
 
 /** The variants that line figures show: all of a few, else the baseline and those that do best in validation. */

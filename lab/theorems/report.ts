@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { renderTable } from "../table.ts";
+import { lineWidth, renderTable, wrapped } from "../table.ts";
 import type { Outcome } from "./runner.ts";
 import { isVerified, type VerificationReport } from "./verification.ts";
 
@@ -24,15 +24,18 @@ const STATEMENT = 78;
  */
 export function renderVerification(report: VerificationReport): string {
   const { theorems, refutations, mutants, devices, seed } = report;
+  const line = (text: string): string => wrapped(text, lineWidth(), 4);
   const parts = [
     renderTable(
-      ["id", "statement", "cases", "hypothesis true", "failures"],
+      ["id", "statement", "cases", "hypothesis\ntrue", "failures"],
       theorems.map((o) => [o.id, short(o.statement), o.cases, o.instances, o.failures]),
     ),
     ...failuresOf("", theorems),
-    "Refutations: each of these is false, and here is the smallest world found that shows it.",
+    line(
+      "Refutations: each of these is false, and here is the smallest world found that shows it.",
+    ),
     ...refutations.map(({ id, statement, found, counterexample, replay }) =>
-      `${id}  ${statement}\n${
+      `${line(`${id}  ${statement}`)}\n${
         found ? `${counterexample}\n  (${replay})` : `  NOT FOUND (${replay})`
       }`
     ),
@@ -41,7 +44,7 @@ export function renderVerification(report: VerificationReport): string {
   if (ran.length > 0) {
     const ids = ran[0].outcomes.map(({ id }) => id);
     parts.push(
-      "The real search on scores that devices add exactly: hypothesis true / failures.",
+      line("The real search on scores that devices add exactly: hypothesis true / failures."),
       renderTable(
         ["id", ...ran.map(({ name, outcomes }) => `${name}, ${outcomes[0].cases} cases`)],
         ids.map((id, i) => [
@@ -53,11 +56,13 @@ export function renderVerification(report: VerificationReport): string {
     );
   }
   for (const { name, skipped } of devices) {
-    if (skipped !== undefined) parts.push(`${name} was left out: ${skipped}`);
+    if (skipped !== undefined) parts.push(line(`${name} was left out: ${skipped}`));
   }
   parts.push(
-    `Mutants: ${mutants.planted} planted, ${mutants.caught} caught` +
-      (mutants.escaped.length > 0 ? `; escaped: ${mutants.escaped.join("; ")}` : ""),
+    line(
+      `Mutants: ${mutants.planted} planted, ${mutants.caught} caught` +
+        (mutants.escaped.length > 0 ? `; escaped: ${mutants.escaped.join("; ")}` : ""),
+    ),
     `Seed ${seed}: ${isVerified(report) ? "everything holds" : "NOT VERIFIED"}.`,
   );
   return parts.join("\n\n");

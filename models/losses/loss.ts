@@ -64,14 +64,19 @@ export interface LossNeeds {
 }
 
 /**
- * A loss: from logits (N, V), or what they are made of, and their targets to a scalar. `trieLogProb` takes either.
+ * A loss: from logits and their targets to a scalar. In training `logits` is not a tensor (N, V) but the hidden states (N, C) and the
+ * head (V, C) that it is the product of. `trieLogProb` takes either; for all other ops `allLogits(logits)` makes the tensor.
  *
  * @example
  * ```ts
- * import { type Loss, mean, neg, trieLogProb } from "beargrad";
+ * import { allLogits, cast, gather, greaterEqual, logSoftmax, type Loss, neg, reshape } from "beargrad";
+ * import { weightedMean } from "beargrad";
  *
- * export const plain: Loss = (logits, { trie, nodes, labels }) =>
- *   neg(mean(trieLogProb(logits, trie, nodes, labels, { normalization: "children" }).logProb));
+ * export const crossEntropyLoss: Loss = (logits, { nodes, labels }) => {
+ *   const logProbs = logSoftmax(allLogits(logits)); // (N, V)
+ *   const logProb = reshape(gather(logProbs, reshape(labels, [-1, 1])), [-1]); // (N)
+ *   return neg(weightedMean(logProb, cast(greaterEqual(nodes, 0), "float")));
+ * };
  * ```
  */
 export type Loss = (logits: Logits, targets: Targets) => Tensor;

@@ -103,7 +103,7 @@ test("compare: a result for every loss and seed, and the baselines", async () =>
   assert.notDeepEqual(before, after);
   const { baselines } = JSON.parse(readFileSync(join(out, "baselines.json"), "utf8"));
   assert.deepEqual(baselines.map((b: { name: string }) => b.name), [
-    ...["popularity", "co-occurrence", "co-occurrence, training only"],
+    ...["popularity", "co-occurrence, history left out", "co-occurrence, training only"],
   ]);
   assert.ok(baselines.every((b: { ranks: number[] }) => b.ranks.length === 40));
 });
@@ -306,7 +306,10 @@ test("sweep: every combination of what a loss reads, ranked by validation", asyn
   const scores = ranked.map((one) => one.ndcg);
   assert.deepEqual(scores, [...scores].sort((a, b) => b - a));
   assert.equal(ranked.length, 5);
-  assert.match(renderRanking(ranked), /bear B=5 xi=3/);
+  const text = renderRanking([{ ...ranked[0], improving: true }, ...ranked.slice(1)]);
+  assert.match(text, /bear B=5 xi=3/);
+  assert.ok(text.startsWith(`Warning: ${ranked[0].variant} is still improving`), text);
+  assert.match(renderRanking(ranked), /^By validation alone/);
   const [{ validation: _none, ...one }] = results;
   assert.throws(() => rankByValidation([{ ...one, validation: [] }]), /^DataError: Cannot rank/);
 });

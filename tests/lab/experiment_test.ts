@@ -152,6 +152,9 @@ test("experiment: an interrupted one resumes and ends with the same bits", async
   }
   const tests = (r: Report): unknown => summaryOf(r).runs.map(({ loss, test }) => ({ loss, test }));
   assert.deepEqual(tests(resumed), tests(report));
+  const losses = (r: Report): unknown =>
+    r.runs.map(({ training }) => training.curve.map(({ step, loss }) => [step, loss]));
+  assert.deepEqual(losses(resumed), losses(report));
   const trace = (folder: string): unknown[] =>
     readMetrics(join(folder, "bear-seed0", "metrics.jsonl")).map((line) => {
       return { ...line, tokensPerSecond: 0 };

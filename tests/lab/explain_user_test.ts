@@ -37,7 +37,7 @@ test("explainUser: the sample in README.md is what its commands print", SLOW, as
     /--checkpoint runs\/quick\/msl-seed0 --user (\S+)\n```\n\n```text\n([^]*?)\n```/
       .exec(readFileSync("README.md", "utf8")) ?? [];
   const found = await explainUser({ checkpoint: readme, data: "synthetic", user });
-  const text = renderExplanation({ ...found, model: "runs/quick/msl-seed0, trained with msl" });
+  const text = renderExplanation({ ...found, model: "runs/quick/msl-seed0, trained with msl" }, 80);
   const numbers = /[-+]?\d+\.\d+/g;
   assert.equal(text.replaceAll(numbers, "#"), sample.replaceAll(numbers, "#"));
   // Another runtime rounds otherwise.
@@ -116,10 +116,10 @@ test("explain: prints a text, or one JSON object that says the same", SLOW, () =
   const of = `--checkpoint ${semantic} --data ${DATA} --user u7 --beam 2`;
   const text = command(of);
   assert.equal(text.code, 0, text.stderr.join());
-  assert.match(text.stdout, /^User u7 of .*beam B = 2, p over the whole vocabulary/);
+  assert.match(text.stdout, /^User u7 of .*beam B = 2, p over the whole\s+vocabulary/);
   const json = command(`${of} --json`);
   const found = JSON.parse(json.stdout) as Parameters<typeof renderExplanation>[0];
-  assert.equal(`${renderExplanation(found)}\n`, text.stdout);
+  assert.equal(`${renderExplanation(found, 80)}\n`, text.stdout);
 });
 
 test("explain: bad input ends with one line", SLOW, () => {

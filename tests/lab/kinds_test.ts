@@ -65,8 +65,8 @@ async function explains(
 ): Promise<void> {
   const found = await explainUser({ checkpoint, data, user });
   assert.equal(found.rank ?? -1, ranks[0]);
-  const lines = renderExplanation(found).split("\n");
-  for (const line of lines) assert.ok(line.length <= 100, line);
+  const lines = renderExplanation(found, 80).split("\n");
+  for (const line of lines) assert.ok(line.length <= 80, line);
   assert.ok(
     lines.includes(
       ranks[0] < 0

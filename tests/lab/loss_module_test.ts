@@ -69,6 +69,15 @@ test("a run with a loss out of a module beside others, its folder, and its theor
   );
 });
 
+test("the softmax loss of docs/losses.md is sft", async () => {
+  const text = readFileSync("docs/losses.md", "utf8").match(/```ts\n([^]*?)```/)?.[1] ?? "";
+  const path = moduleOf(text.replaceAll('"beargrad"', MOD));
+  const { runs: [sft, own] } = await run("--loss", `sft,${path}`);
+  const losses = [sft, own].map(({ training }) => training.curve.map(({ loss }) => loss));
+  assert.ok(losses[0].length > 0);
+  losses[0].forEach((loss, i) => assert.ok(Math.abs(loss - losses[1][i]) < 1e-4, `${losses}`));
+});
+
 test("modules that are not one loss are refused", async () => {
   const refused: readonly [text: string, message: RegExp][] = [
     ["export const = ;", /^Cannot use the loss .*: it must be a module that can be imported, got /],
@@ -78,6 +87,11 @@ test("modules that are not one loss are refused", async () => {
     ["export const a = () => 1;", /give a loss, .* => a scalar tensor, got 1$/],
     ["export const a = () => () => 1;", /give a loss, .* must be a tensor, got a number$/],
     ["export const a = () => (logits) => logits;", /scalar, got 9 elements$/],
+    ["export const a = () => (logits) => logits.hidden;", /must be a tensor, got a undefined$/],
+    [
+      `import { mean, softmax } from ${MOD}; export const a = () => (logits) => mean(softmax(logits));`,
+      /softmax to logits: they must be a tensor, got .* a head; allLogits\(logits\) makes one$/,
+    ],
     ["export const a = (logits, { nodes }) => nodes;", /give a loss, .*, got TypeError: /],
     ["export const a = () => { throw 5; };", /give a loss, .*, got 5$/],
     ["export const a = () => { throw Symbol('no'); };", /give a loss, .*, got Symbol\(no\)$/],
@@ -105,8 +119,8 @@ test("modules that are not one loss are refused", async () => {
 
 test("what a loss throws after it was tried names its file, in one line", async () => {
   const path = moduleOf(
-    "let n = 0; export const a = () => (logits) => { if (n++) throw new RangeError('x\\ny'); " +
-      "return logits.device.tensor([0], []); }",
+    "let n = 0; export const a = () => (_, { labels }) => { if (n++ > 1) throw new RangeError('x\\ny'); " +
+      "return labels.device.tensor([0], []); }",
   );
   const loss = (await openLoss(path)).make({});
   await assert.rejects(tryLoss(loss), (error) => {

@@ -2,8 +2,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { UsageError } from "../../core/errors.ts";
+import { explainHelp } from "../../lab/cli/explain_options.ts";
+import { JUDGE_HELP } from "../../lab/cli/judge_options.ts";
+import { REPORT_HELP } from "../../lab/cli/report_options.ts";
+import { VERIFY_HELP } from "../../lab/cli/verify_options.ts";
+import { gridHelp } from "../../lab/compare/compare_options.ts";
 import { flagHelp, toggle } from "../../lab/flags.ts";
 import { helpText, parseOptions } from "../../lab/options.ts";
+import { lineWidth } from "../../lab/table.ts";
+import { FLAGS } from "../../lab/train_flags.ts";
 import { lossNames } from "../../models/losses/loss_by_name.ts";
 
 test("options: without arguments, the defaults", () => {
@@ -215,16 +222,26 @@ test("options: the help names every option once, aligned, with its default", () 
   const column = lines[0].indexOf("synthetic, or");
   for (const line of lines) assert.match(line.slice(column - 2), /^ {2}\S/, line);
   assert.ok(lines.some((line) => /--batch N .*\(32\)$/.test(line)));
-  assert.ok(lines.some((line) => /--kv-heads N .*\(heads\)$/.test(line)));
-  assert.ok(helpText().split("\n").every((line) => line.length <= 100));
+  assert.ok(lines.some((line) => /--threads N .*\(cores\)$/.test(line)));
+});
+
+test("options: no line of any help is wider than the terminal, and a wide one is used", () => {
+  const helps = [helpText(), gridHelp("compare"), gridHelp("sweep"), explainHelp()];
+  for (const help of [...helps, JUDGE_HELP, REPORT_HELP, VERIFY_HELP]) {
+    for (const line of help.split("\n")) assert.ok(line.length <= lineWidth(), line);
+  }
+  const widest = (width: number): number =>
+    Math.max(...flagHelp("Trains.", "train", FLAGS, width).split("\n").map(({ length }) => length));
+  assert.ok(widest(80) <= 80);
+  assert.ok(widest(120) > 100 && widest(120) <= 120);
 });
 
 test("options: help that is too long for a line goes on below itself", () => {
   const words = Array.from({ length: 40 }, (_, i) => `word${i}`).join(" ");
-  const help = flagHelp("Does nothing.", "nothing", { all: toggle(words), n: toggle("short") });
+  const help = flagHelp("Does.", "nothing", { all: toggle(words), n: toggle("short") }, 80);
   const lines = help.split("\n").slice(4);
   assert.ok(lines.length > 3);
-  assert.ok(lines.every((line) => line.length <= 100));
+  assert.ok(lines.every((line) => line.length <= 80));
   assert.equal(lines.slice(0, -1).map((l) => l.slice("  --all  ".length)).join(" "), words);
   assert.ok(lines.slice(1, -1).every((line) => line.startsWith("         word")));
   assert.equal(lines.at(-1), "  --n    short");

@@ -220,12 +220,15 @@ async function written(
 }
 
 test("report: both files say the same, and the same every time", { timeout }, async () => {
-  const runs = fixtureRuns(60, 2);
-  const { markdown, page } = await written(runs, 60);
-  const again = await written([...runs].reverse(), 60);
+  const runs = fixtureRuns(300, 2);
+  const { markdown, page } = await written(runs, 300);
+  const again = await written([...runs].reverse(), 300);
   assert.equal(again.markdown, markdown);
   assert.equal(again.page, page);
-  const { variants } = compareRuns(runs, fixtureBaselines(60));
+  const { variants } = compareRuns(runs, fixtureBaselines(300));
+  assert.doesNotMatch(markdown, /Warning/);
+  assert.match(markdown, /^HR@k .* Co-occurrence always .* do so only with --exclude-history\.$/m);
+  assert.match(markdown, /^## Summary\n\n6 variants/m);
   for (const { name, beams } of variants) {
     const value = beams.get(10)?.metrics.get("NDCG@10")?.value;
     const shown = value?.value.toFixed(4).replace("0.", ".") ?? "nothing";
@@ -241,6 +244,51 @@ test("report: both files say the same, and the same every time", { timeout }, as
     if (said.includes("no variant differs")) assert.ok(!sure, name);
     else assert.ok((sure ? out : holds).includes(`${name} (`), `${name}: ${said}`);
   }
+});
+
+test("report: what cannot be read comes first and is no headline", { timeout }, async () => {
+  const headline = /has the highest|the interval of the difference|differs from sft|search loses/;
+  const title = /loses least|that excludes 0\*\*|reaches the highest/;
+  const { markdown: fine } = await written(fixtureRuns(300, 1), 300);
+  assert.match(fine, headline);
+  assert.match(fine, title);
+  const { markdown, page } = await written(fixtureRuns(60, 1), 60);
+  assert.match(
+    markdown,
+    /^## Summary\n\n- Warning: no model has 30 targets in its first 10[^]*- Warning: fewer than 30/m,
+  );
+  assert.match(page, /<h2>Summary<\/h2>\n<ul class="warnings"><li>Warning: /);
+  assert.doesNotMatch(markdown, headline);
+  assert.doesNotMatch(markdown, title);
+
+  const { baselines: [, , { ranks }], ...rest } = fixtureBaselines(300);
+  const high = { ...rest, baselines: [{ name: "popularity", ranks }] };
+  const below = compareRuns(fixtureRuns(300, 1), high, { resamples: 2 });
+  assert.deepEqual(below.unreadable.below.get("bear"), ["popularity"]);
+  assert.deepEqual(below.readable, []);
+});
+
+test("report: a run that was still improving is left out of headlines", { timeout }, async () => {
+  const runs = fixtureRuns(300, 1).map((run): RunResult =>
+    run.variant !== "bear-convex" ? run : {
+      ...run,
+      curve: run.curve.map((look) => ({ ...look, loss: 3 * 0.9 ** look.epoch })),
+      validation: run.validation.map((point) => ({ ...point, ndcg: point.epoch / 100 })),
+    }
+  );
+  const { unreadable, readable } = compareRuns(runs, fixtureBaselines(300), { resamples: 2 });
+  assert.deepEqual(unreadable.improving, ["bear-convex"]);
+  assert.equal(readable.length, 5);
+  const { markdown } = await written(runs, 300);
+  assert.match(
+    markdown,
+    /^- Warning: bear-convex is still improving in the last epoch: train longer\.$/m,
+  );
+  const said = markdown.match(/^- (At|In NDCG|Of all) .*$/gm)?.slice(0, 3) ?? [];
+  assert.equal(said.length, 3);
+  for (const sentence of said) assert.ok(!sentence.includes("bear-convex"), sentence);
+  assert.match(said[0], /has the highest NDCG@10 of those that can be read: /);
+  assert.match(markdown, /^\*\*Of the \d+ differences to sft below that can be read, /m);
 });
 
 test("report: one run alone, without validation, baselines or verification", async () => {

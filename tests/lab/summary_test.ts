@@ -5,7 +5,8 @@ import type { BeamEvaluation, ListScores } from "../../lab/evaluate.ts";
 import type { Report } from "../../lab/experiment.ts";
 import type { Run } from "../../lab/run.ts";
 import { renderReport, summaryOf } from "../../lab/summary.ts";
-import { shownSteps } from "../../lab/table.ts";
+import { lineWidth, shownSteps } from "../../lab/table.ts";
+import type { Training } from "../../lab/training.ts";
 
 const scores = (hr: number): ListScores => ({
   hr: { 5: hr / 2, 10: hr },
@@ -26,47 +27,61 @@ function found(beam: number, steps: number): BeamEvaluation {
   };
 }
 
+/** What two epochs leave of the loss. */
+function curve(first: number, last: number): Training["curve"] {
+  return [first, last].map((loss, epoch) => ({
+    ...{ step: epoch + 1, epoch, loss, rate: 1, tokensPerSecond: 1 },
+  }));
+}
+
 function reportOf(beams: readonly number[], steps: number): Report {
   const run = (loss: "sft" | "bear"): Run => ({
     ...{ loss, normalization: "children", parameters: 5, steps: 7, tokensPerSecond: 9 },
-    training: { epochs: 2, bestEpoch: 2, seconds: 3, validation: [] },
-    test: { users: 100, absent: 2, beams: beams.map((beam) => found(beam, steps)), verdicts: [] },
+    training: { epochs: 2, bestEpoch: 2, seconds: 3, validation: [], curve: curve(1, 0.99) },
+    test: { users: 1000, absent: 2, beams: beams.map((beam) => found(beam, steps)), verdicts: [] },
     judgingSeconds: 1,
   });
   return {
     dataset: { name: "titles", items: ["a", "b"], test: [] },
-    ...{ device: "cpu", adapter: "none", options: { seed: 4 }, best: undefined },
-    baselines: [{ name: "popularity", ...scores(0.04) }],
+    ...{
+      device: "cpu",
+      adapter: "none",
+      options: { seed: 4, beam: 10, excludeHistory: false },
+      best: undefined,
+    },
+    baselines: [{ name: "popularity", ...scores(0.04) }, { name: "oracle", ...scores(0.5) }],
     runs: [run("sft"), run("bear")],
   } as unknown as Report;
 }
 
 /** The cells of the rows that begin with a name. */
 function cells(text: string, name: string): string[][] {
-  return text.split("\n").filter((line) => line.startsWith(`│ ${name} `))
+  return text.split("\n").filter((line) => line.startsWith(`│ ${name}`))
     .map((line) => line.split("│").slice(1, -1).map((cell) => cell.trim()));
 }
 
 test("report: a row for each loss and beam, a table of steps for each beam", () => {
-  const text = renderReport(reportOf([5, 10, 20], 41));
-  assert.match(text, /^Retrieved, titles: 100 test users, 2 items, beams 5, 10, 20, seed 4, cpu/);
+  const text = renderReport(reportOf([5, 10, 20], 41), 120);
+  assert.match(text, /^Retrieved, titles: 1000 test users, 2 items, beams 5, 10, 20, seed 4, cpu/);
   assert.match(
     text,
     /\nOf the targets among the exact B most probable, .* B = 5, 10, 20 pruned:\n/,
   );
   assert.match(text, /\n2 targets are in their user's history and were excluded\.\n/);
   assert.deepEqual(cells(text, "popularity"), [
-    ["popularity", "", ".0200", ".0400", ".0100", ".0133", "", ""],
+    ["popularity", ".0200", ".0400", ".0100", ".0133", ""],
   ]);
   const rows = cells(text, "sft");
   assert.deepEqual(rows.slice(0, 3), [
-    ["sft", "5", ".0250", "", ".0125", "", "", "3"],
-    ["sft", "10", ".0500", ".1000", ".0250", ".0333", ".2000", ""],
-    ["sft", "20", ".1000", ".2000", ".0500", ".0667", ".4000", ""],
+    ["sft, B = 5", ".0250", "", ".0125", "", ""],
+    ["sft, B = 10", ".0500", ".1000", ".0250", ".0333", ".2000"],
+    ["sft, B = 20", ".1000", ".2000", ".0500", ".0667", ".4000"],
   ]);
-  assert.deepEqual(rows[5], ["sft", "20", "200", "20", ".100", "20", "0", "0", "0", ".250"]);
+  assert.deepEqual(rows[5], ["sft, B = 20", "200", "20", ".100", "20", "0", ".250"]);
   // One standard error is that of the widest beam.
-  assert.match(text, /One standard error of a hit rate of \.2000 here is \.0400\./);
+  assert.match(text, /One standard error of a hit rate of \.2000 here is \.0126\./);
+  assert.match(text, /\nSeconds of training: sft 3, bear 3\.\n/);
+  assert.match(text, /\nCo-occurrence always .* do so only with --exclude-history\.\n/);
 
   const steps = [1, 2, 3, 5, 8, 13, 21, 34, 41];
   const heads = text.split("\n").filter((line) => line.includes("step 1 "));
@@ -87,13 +102,25 @@ test("report: a row for each loss and beam, a table of steps for each beam", () 
 });
 
 test("report: with one beam there is no column of beams", () => {
-  const text = renderReport(reportOf([10], 3));
+  const text = renderReport(reportOf([10], 3), 120);
   assert.match(text, /2 items, beam 10, seed 4/);
   assert.match(text, /among the exact 10 most probable, beam search with B = 10 pruned:/);
   assert.match(text, /still in the beam; last,/);
   assert.deepEqual(cells(text, "sft")[0], [
-    ...["sft", ".0500", ".1000", ".0250", ".0333", ".2000", "3"],
+    ...["sft", ".0500", ".1000", ".0250", ".0333", ".2000"],
   ]);
+});
+
+test("report: rare causes have columns where there are any", () => {
+  const report = reportOf([10], 3);
+  const [sft, bear] = report.runs;
+  const head = (runs: Report["runs"]): string =>
+    renderReport({ ...report, runs }, 120).split("\n").find((line) => line.includes("pruned │")) ??
+      "";
+  assert.match(head([sft, bear]), /violation │ displacement │ exact │$/);
+  const beams = sft.test.beams.map((one) => ({ ...one, causes: { ...one.causes, tie: 1 } }));
+  const tied = { ...sft, test: { ...sft.test, beams } };
+  assert.match(head([bear, tied]), /violation │ displacement │ tie │ exact │$/);
 });
 
 test("report: no rate of no targets, and the error of the best hit rate of all losses", () => {
@@ -106,7 +133,7 @@ test("report: no rate of no targets, and the error of the best hit rate of all l
     runs: [{ ...sft, test: { ...sft.test, beams } }, bear],
   });
   assert.deepEqual(cells(text, "sft")[1].slice(0, 4), ["sft", "0", "0", "-"]);
-  assert.match(text, /One standard error of a hit rate of \.1000 here is \.0300\./);
+  assert.match(text, /One standard error of a hit rate of \.1000 here is \.0095\./);
 });
 
 test("report: the steps that are shown", () => {
@@ -114,6 +141,57 @@ test("report: the steps that are shown", () => {
   assert.deepEqual(shownSteps(9), [1, 2, 3, 5, 8, 9]);
   assert.deepEqual(shownSteps(34), [1, 2, 3, 5, 8, 13, 21, 34]);
   assert.deepEqual(shownSteps(163), [1, 2, 3, 5, 8, 13, 21, 34, 163]);
+});
+
+test("report: what cannot be read comes first, and nothing where all can be", () => {
+  const report = reportOf([10], 3);
+  const [sft, bear] = report.runs;
+  const warnings = (change: Partial<Report>): string[] =>
+    renderReport({ ...report, ...change }, 200).split("\n\nRetrieved")[0].split("\n");
+  assert.match(renderReport(report), /^Retrieved/);
+  assert.deepEqual(
+    warnings({
+      baselines: [
+        { name: "popularity", ...scores(0.04), ndcg: { 5: 0, 10: 0.05 } },
+        { name: "co-occurrence, history left out", ...scores(0.2) },
+        { name: "oracle", ...scores(0.5) },
+      ],
+    }),
+    ["popularity", "co-occurrence"].map((name) =>
+      `Warning: sft and bear are below ${name}, which needs no training, in HR@10 or NDCG@10.`
+    ),
+  );
+  const changed = (training: Partial<Training>): string[] =>
+    warnings({ runs: [{ ...sft, training: { ...sft.training, ...training } }, bear] });
+  const improving = ["Warning: sft is still improving in the last epoch: train longer."];
+  const validated = (last: number, ...ndcgs: readonly number[]): string[] =>
+    changed({
+      curve: curve(1, last),
+      validation: ndcgs.map((ndcg, i) => ({ epoch: i + 1, hr: 0, ndcg, seconds: 0 })),
+    });
+  assert.deepEqual(validated(0.97), improving);
+  assert.match(validated(0.981)[0], /^Retrieved/);
+  assert.deepEqual(validated(0.985, 0.1, 0.104), improving);
+  assert.match(validated(0.985, 0.1, 0.102)[0], /^Retrieved/);
+  assert.match(validated(0.995, 0.1, 0.104)[0], /^Retrieved/);
+  const few = sft.test.beams.map((one) => ({ ...one, inExactTop: 29, pruned: 3 }));
+  assert.deepEqual(warnings({ runs: [{ ...sft, test: { ...sft.test, beams: few } }, bear] }), [
+    "Warning: fewer than 30 targets are in the exact top B of sft, too few for a pruning rate.",
+  ]);
+  const ofUsers = (users: number): Report["runs"] =>
+    report.runs.map((run) => ({ ...run, test: { ...run.test, users } }));
+  assert.deepEqual(warnings({ runs: ofUsers(290) }), [
+    "Warning: no model has 30 targets in its first 10 items, too few to compare models.",
+  ]);
+  assert.match(warnings({ runs: ofUsers(300) })[0], /^Retrieved/);
+});
+
+test("report: no line is wider than 80 where there is no terminal", () => {
+  for (const beams of [[10], [5, 10, 20]]) {
+    const lines = renderReport(reportOf(beams, 41), 80).split("\n");
+    for (const line of lines) assert.ok(line.length <= 80, line);
+  }
+  assert.equal(renderReport(reportOf([10], 3)), renderReport(reportOf([10], 3), lineWidth()));
 });
 
 test("summary: everything that is known of each beam", () => {

@@ -38,3 +38,35 @@ test("table: errors and exponents are numbers", () => {
 test("table: no rows", () => {
   assert.match(renderTable(["loss"], []), /│ loss │/);
 });
+
+test("table: one that does not fit wraps its widest column of words, and a wide terminal is used", () => {
+  const rows = [["T1", "a statement that is long enough to be wrapped", 12]];
+  assert.equal(
+    renderTable(["id", "it says", "cases"], rows, 40),
+    [
+      "┌────┬─────────────────────────┬───────┐",
+      "│ id │ it says                 │ cases │",
+      "├────┼─────────────────────────┼───────┤",
+      "│ T1 │ a statement that is     │    12 │",
+      "│    │ long enough to be       │       │",
+      "│    │ wrapped                 │       │",
+      "└────┴─────────────────────────┴───────┘",
+    ].join("\n"),
+  );
+  const lines = renderTable(["id", "it says", "cases"], rows, 80).split("\n");
+  assert.equal(lines.length, 5);
+  assert.equal(lines[0].length, 62);
+});
+
+test("table: where words cannot give way columns are split, each part with the first one", () => {
+  const head = ["loss", ...Array.from({ length: 12 }, (_, t) => `step ${t + 1}`)];
+  const rows = ["sft", "bear"].map((loss) => [loss, ...head.slice(1).map(() => ".123")]);
+  const split = renderTable(head, rows, 80).split("\n");
+  for (const line of split) assert.ok(line.length <= 80, line);
+  assert.equal(split.filter((line) => line.startsWith("│ sft ")).length, 2);
+  const steps = split.flatMap((line) => line.match(/step \d+/g) ?? []);
+  assert.deepEqual(steps, head.slice(1));
+  assert.equal(renderTable(head, rows, 200).split("\n").length, 6);
+  const long = renderTable(["a".repeat(90), "b".repeat(90)], [["c".repeat(90), 1]], 80);
+  for (const line of long.split("\n")) assert.ok(line.length <= 80, line);
+});

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { ArgumentError, CheckpointError } from "../../core/errors.ts";
 import { type Report, runExperiment } from "../../lab/experiment.ts";
 import { parseOptions } from "../../lab/options.ts";
+import { lineWidth } from "../../lab/table.ts";
 import { type ModelVerification, verifyModel } from "../../lab/verify_model.ts";
 import { renderModelVerification } from "../../lab/verify_report.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
@@ -79,6 +80,7 @@ test("verifyModel: a trained run violates nothing, under both normalisations", a
     for (const wanted of ["T11", "certified pruned by step 1 (T2)", "0 violations in", "eps = "]) {
       assert.ok(text.includes(wanted), wanted);
     }
+    for (const line of text.split("\n")) assert.ok(line.length <= lineWidth(), line);
   }
 });
 

@@ -5,6 +5,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { UsageError } from "../../core/errors.ts";
 import { parseVerifyOptions } from "../../lab/cli/verify_options.ts";
+import { lineWidth } from "../../lab/table.ts";
 import { renderVerification, verificationJson } from "../../lab/theorems/report.ts";
 import { isVerified, type VerificationReport } from "../../lab/theorems/verification.ts";
 
@@ -70,17 +71,17 @@ test("verify: a checkpoint that is not there ends with one line and code 1", () 
 
 test("verify: options outside their domain, or that do not fit, are refused", () => {
   const wrong: Readonly<Record<string, RegExp>> = {
-    "--cases 0": /^Cannot use --cases: it must be an integer of at least 1, got 0$/,
-    "--cases": /^Cannot use --cases: it must have a value, got none$/,
-    "--cases --json": /^Cannot use --cases: it must have a value, got none$/,
-    "--seed=-1": /^Cannot use --seed: it must be an integer of at least 0, got -1$/,
-    "--seed 1e3": /got 1e3$/,
+    "--cases 0": /^Cannot use --cases: it must be an integer from 1 to 2147483647, got 0$/,
+    "--cases": /^Cannot use --cases: it must have a value, as in --cases N, got none$/,
+    "--cases --json": /^Cannot use --cases: it must have a value, as in --cases N, got none$/,
+    "--seed=-1": /^Cannot use --seed: it must be an integer from 0 to 2147483647, got -1$/,
+    "--seed 1.5": /got 1.5$/,
     "--seed 1 --seed=2": /^Cannot use --seed: it must be given once, got it twice$/,
     "ten": /^Cannot use the command line: .*got ten$/,
     "--toString": /^Cannot use the command line: .*got --toString$/,
-    "--beam 10": /^Cannot use --beam: it must come with --checkpoint, got --beam$/,
-    "--checkpoint a --cases 5": /^Cannot use --cases: it must come without --checkpoint, got /,
-    "--checkpoint a --beam 0": /^Cannot use --beam: it must be an integer of at least 1, got 0$/,
+    "--beam 10": /^Cannot use --beam: it must come with --checkpoint, got none$/,
+    "--checkpoint a --cases 5": /^Cannot use --cases: it must come without --checkpoint, got both$/,
+    "--checkpoint a --beam 0": /^Cannot use --beam: it must be an integer from 1 to .*, got 0$/,
   };
   for (const [args, message] of Object.entries(wrong)) {
     assert.throws(() => parseVerifyOptions(args.split(" ")), (error) => {
@@ -95,7 +96,8 @@ test("verify: options outside their domain, or that do not fit, are refused", ()
   assert.deepEqual([theory.cases, theory.seed, theory.checkpoint], [20_000, 1, undefined]);
 });
 
-const outcome = { id: "T1", statement: "a => b", cases: 5, instances: 3, failures: 0 };
+const statement = `a => b ${"and so on ".repeat(9)}`;
+const outcome = { id: "T1", statement, cases: 5, instances: 3, failures: 0 };
 const found = {
   ...{ id: "R1", statement: "b => a", found: true, counterexample: "B = 1\n  [0] 1/2" },
   replay: "seed 1, path 0:1",
@@ -118,6 +120,7 @@ test("verify: the report names what holds, what was left out, and how to replay"
   for (const part of ["[0] 1/2", "seed 1, path 0:1", "webgpu was left out: no adapter", "holds"]) {
     assert.ok(text.includes(part), part);
   }
+  for (const line of text.split("\n")) assert.ok(line.length <= lineWidth(), line);
   assert.equal(verificationJson(good).devices[1].skipped, "no adapter");
 });
 

@@ -277,3 +277,18 @@ test("ops: every exported op is registered, under a name of its own, with a case
   assert.equal(new Set(ops.map((op) => op.spec.name)).size, ops.length);
   for (const op of ops) assert.ok(op.spec.cases().length > 0, op.spec.name);
 });
+
+test("every op refuses hidden states and a head in place of logits, and names allLogits", () => {
+  const device = cpu();
+  const logits = { hidden: sample(device, [2, 4], 1), head: sample(device, [3, 4], 2) };
+  for (const op of ops as readonly AnyOp[]) {
+    const args = op.spec.cases()[0].args(device);
+    args.forEach((arg, i) => {
+      if (!(arg instanceof Tensor)) return;
+      assert.throws(() => op(...args.with(i, logits)), {
+        name: "ArgumentError",
+        message: /^Cannot apply \w+ to logits: .* allLogits\(logits\) makes one$/,
+      });
+    });
+  }
+});

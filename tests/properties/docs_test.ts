@@ -1,6 +1,6 @@
 /** docs/theory.md, the catalogue of the code, and these tests name the same statements in the same words. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
@@ -13,6 +13,7 @@ import {
 } from "../../lab/theorems/catalogue.ts";
 import { exactMutants, stabilityMutants, surrogateMutants } from "../../lab/theorems/mutants.ts";
 import { equalsExact } from "../../lab/theorems/real_search.ts";
+import * as exported from "../../mod.ts";
 
 const page = readFileSync("docs/theory.md", "utf8");
 const propositions = [
@@ -81,4 +82,14 @@ test("docs: the code and the test that a section names exist and are about it", 
 
 test("docs: the number of mutants", () => {
   assert.ok(page.includes(`${mutants.length} deliberate mistakes`));
+});
+
+test("docs: functions that pages name are exported", () => {
+  const fields = ["logBeta", "maxLength"]; // of trieLogProb's result, and of a model
+  for (const file of ["README.md", ...readdirSync("docs").map((name) => join("docs", name))]) {
+    const prose = readFileSync(file, "utf8").replaceAll(/```[^]*?```/g, "");
+    for (const [, name] of prose.matchAll(/`([a-z]+[A-Z]\w*)(?=[`(])/g)) {
+      assert.ok(name in exported || fields.includes(name), `${file}: ${name}`);
+    }
+  }
 });

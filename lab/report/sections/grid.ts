@@ -56,7 +56,7 @@ function groupsOf(variants: readonly Variant[]): Group[] {
   });
 }
 
-function gridFigure({ beams }: Comparison, groups: readonly Group[]): Figure {
+function gridFigure({ beams, readable }: Comparison, groups: readonly Group[]): Figure {
   // The longest lists that all widths have, so that no column is empty.
   const longest = METRICS.filter(({ name }) => name.startsWith("NDCG"))
     .findLast(({ k }) => k <= Math.max(beams[0], METRICS[0].k));
@@ -78,8 +78,9 @@ function gridFigure({ beams }: Comparison, groups: readonly Group[]): Figure {
   );
   const matched = best.flat().filter(({ row, column }) => row === column).length;
   return {
-    title:
-      `The width trained for is the best one to search with in ${matched} of ${best.flat().length} columns`,
+    title: groups.every(({ variants }) => variants.every((variant) => readable.includes(variant)))
+      ? `The width trained for is the best one to search with in ${matched} of ${best.flat().length} columns`
+      : `${metric} by the width in training and in search`,
     note:
       "Darker is higher. Frame: the best of its column. Means over users and seeds, whose intervals are in the section on retrieval: " +
       "differences within a column may be chance.",

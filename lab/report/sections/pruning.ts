@@ -20,7 +20,7 @@ import { MOST_SERIES } from "../plots/style.ts";
 import { shareInterval } from "../statistics.ts";
 import { type Cause, CAUSES, type StepCounts } from "../step_counts.ts";
 import { shownSteps } from "../../table.ts";
-import { shownVariants } from "../variants.ts";
+import { ofReadable, shownVariants } from "../variants.ts";
 import { marginsFigure } from "./margins.ts";
 
 /** The section on pruning. */
@@ -77,7 +77,7 @@ export function stepGroups(steps: number): { readonly name: string; readonly ste
 }
 
 function rateFigure(comparison: Comparison): Figure {
-  const { variants, beams, mainBeam } = comparison;
+  const { variants, beams, mainBeam, readable, unreadable: { fewInTop } } = comparison;
   const groups = stepGroups(variants[0].runs[0].test.beams[0].reached.length);
   const most = Math.max(
     0.01,
@@ -87,19 +87,23 @@ function rateFigure(comparison: Comparison): Figure {
       )
     ),
   );
-  const ranked = reportsAt(variants, mainBeam)
-    .filter(({ report }) => Number.isFinite(report.pruningRate.value))
+  const isRated = ({ report }: { readonly report: BeamReport }): boolean =>
+    Number.isFinite(report.pruningRate.value);
+  const ranked = reportsAt(readable, mainBeam)
+    .filter((one) => isRated(one) && !fewInTop.includes(one.name))
     .sort((a, b) => a.report.pruningRate.value - b.report.pruningRate.value);
   const [least, worst] = [ranked[0], ranked[ranked.length - 1]];
   const rate = ({ report }: typeof least): string => share(report.pruningRate.value, 3);
   return {
     title: least === undefined
-      ? `At B = ${mainBeam} no target is in the exact top B`
+      ? reportsAt(variants, mainBeam).some(isRated)
+        ? "Pruning rates, which the warnings above call into question"
+        : `At B = ${mainBeam} no target is in the exact top B`
       : least === worst
       ? `At B = ${mainBeam}, ${least.name} loses ${rate(least)} of the targets in the exact top B`
       : `At B = ${mainBeam}, ${least.name} loses least of the targets in the exact top B, ${
         rate(least)
-      }, and ${worst.name} most, ${rate(worst)}`,
+      }, and ${worst.name} most${ofReadable(comparison)}, ${rate(worst)}`,
     note: "Length of a bar: pruning rate. Shades: the step that lost the target. " +
       "Thin line with ends: 95 % interval of the rate over users and seeds.",
     alt: `Bars of the pruning rates of ${listed(variants.map(({ name }) => name))}`,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { historyNote, ORACLE } from "../../warnings.ts";
 import type { BeamReport, Comparison, Difference, Variant } from "../comparison.ts";
 import { type Figure, type Panel, type Section, type Table, text } from "../document.ts";
 import { counted, listed, pValue, share, signed, signedInterval, withInterval } from "../format.ts";
@@ -10,9 +11,6 @@ import { METRICS } from "../outcomes.ts";
 import { dotPanel, type DotRow } from "../plots/dots.ts";
 import { domainOf } from "../plots/style.ts";
 import { type Estimate, excludesZero } from "../statistics.ts";
-
-/** The baseline that is a bound. */
-const ORACLE = "oracle";
 
 /** The section on retrieval. */
 export function retrievalSection(comparison: Comparison): Section {
@@ -25,6 +23,9 @@ export function retrievalSection(comparison: Comparison): Section {
         "HR@k is the share of targets that are among the first k of the list;",
         "NDCG@k counts it for less the lower it stands.",
         "“Exact” is what a search that prunes nothing would have reached with the same model.",
+        ...comparison.baselines.length > 0
+          ? [historyNote(baseline.runs[0].judging.excludeHistory)]
+          : [],
       ),
       ...figures.map((figure) => ({ kind: "figure", figure }) as const),
       ...comparison.baselines.length > 0
@@ -81,7 +82,7 @@ function panelsOf(
 }
 
 function levels(comparison: Comparison): Figure {
-  const { variants, baseline, baselines, mainBeam } = comparison;
+  const { variants, baseline, baselines, mainBeam, readable } = comparison;
   const chosen = panelsOf(comparison);
   const besideOf = (metric: string): DotRow[] =>
     baselines.flatMap(({ name, metrics }) => {
@@ -105,7 +106,7 @@ function levels(comparison: Comparison): Figure {
     });
   });
   const [first] = chosen;
-  const ranked = variants.map(({ name, beams }) => ({
+  const ranked = readable.map(({ name, beams }) => ({
     name,
     value: beams.get(mainBeam)?.metrics.get(first?.metric)?.value.value ?? NaN,
   })).filter(({ value }) => !Number.isNaN(value)).sort((a, b) => b.value - a.value);
@@ -117,7 +118,7 @@ function levels(comparison: Comparison): Figure {
       ? `At B = ${mainBeam}, ${best.name} reaches an ${first.metric} of ${share(best.value)}`
       : `At B = ${mainBeam}, ${best.name} has the highest ${first.metric} of ${
         counted(ranked.length, "variant")
-      }: ${share(best.value)}`,
+      }${readable.length < variants.length ? " that can be read" : ""}: ${share(best.value)}`,
     note:
       `Dot: mean over users and seeds. Bar: 95 % interval over both. Square: ${baseline.name}, with a dashed ` +
       "line through its value. Hollow: rankings that need no training, intervals over users; an arrow where one is off the scale, which panels of one metric share.",
@@ -222,17 +223,23 @@ function differenceRow(
 }
 
 function differences(comparison: Comparison): Figure {
-  const { baseline } = comparison;
+  const { baseline, readable } = comparison;
   const all = differencesOf(comparison);
   const here = ({ metric, beam }: { readonly metric: string; readonly beam: number }) =>
     all.filter((found) => found.metric === metric && found.beam === beam);
   const chosen = panelsOf(comparison).filter((panel) => here(panel).length > 0);
   const drawn = chosen.map(here);
-  const sure = drawn.flat().filter(({ difference }) => excludesZero(difference.both));
+  const names = readable.includes(baseline) ? readable.map(({ name }) => name) : [];
+  const read = drawn.flat().filter(({ variant }) => names.includes(variant));
+  const sure = read.filter(({ difference }) => excludesZero(difference.both));
   return {
-    title: `Of the ${drawn.flat().length} differences to ${baseline.name} below, ${
-      sure.length === 0 ? "none has" : sure.length === 1 ? "one has" : `${sure.length} have`
-    } an interval that excludes 0`,
+    title: read.length === 0
+      ? `Differences to ${baseline.name}, which the warnings above call into question`
+      : `Of the ${read.length} differences to ${baseline.name} below${
+        read.length < drawn.flat().length ? " that can be read" : ""
+      }, ${
+        sure.length === 0 ? "none has" : sure.length === 1 ? "one has" : `${sure.length} have`
+      } an interval that excludes 0`,
     note: "Dot: mean paired difference. Bar: 95 % interval over users and seeds. " +
       "Right of the dashed line is better than the baseline.",
     alt: `Paired differences to ${baseline.name} with intervals`,

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Comparison, Variant } from "../comparison.ts";
+import { warningsOf } from "../../warnings.ts";
+import { type Comparison, mainLength, type Variant } from "../comparison.ts";
 import { type Section, text } from "../document.ts";
 import {
   count,
@@ -17,18 +18,28 @@ import {
 } from "../format.ts";
 import { MAIN_METRIC, METRICS } from "../outcomes.ts";
 import { type Estimate, excludesZero } from "../statistics.ts";
+import { ofReadable } from "../variants.ts";
 import { differencesOf } from "./retrieval.ts";
 
 /** The summary. */
 export function summarySection(comparison: Comparison): Section {
+  const warnings = warningsOf(comparison.unreadable, mainLength(comparison));
   const items = [
-    best(comparison),
+    ...best(comparison),
     ...compared(comparison),
     ...beside(comparison),
     ...pruned(comparison),
     ...incomplete(comparison),
   ];
-  return { title: "Summary", blocks: [text(made(comparison)), { kind: "list", items }] };
+  const said = [...warnings, "Headlines leave out what cannot be read."];
+  return {
+    title: "Summary",
+    blocks: [
+      ...warnings.length > 0 ? [{ kind: "warnings", items: said } as const] : [],
+      text(made(comparison)),
+      { kind: "list", items },
+    ],
+  };
 }
 
 /** How to read the report. */
@@ -115,32 +126,36 @@ function valueOf({ beams }: Variant, beam: number, metric: string): Estimate | u
   return beams.get(beam)?.metrics.get(metric)?.value;
 }
 
-function best(comparison: Comparison): string {
-  const { variants, baseline, mainBeam } = comparison;
+function best(comparison: Comparison): string[] {
+  const { readable: variants, baseline, mainBeam } = comparison;
   const metric = mainMetric(comparison);
   const ranked = variants.flatMap((variant) => {
     const value = valueOf(variant, mainBeam, metric);
     return value === undefined ? [] : [{ variant, value }];
   }).sort((a, b) => b.value.value - a.value.value);
   const [first] = ranked;
-  if (first === undefined) return `No list at B = ${mainBeam} is long enough for ${metric}.`;
   const own = valueOf(baseline, mainBeam, metric);
-  const than = first.variant === baseline || own === undefined
+  if (first === undefined) {
+    return own === undefined ? [`No list at B = ${mainBeam} is long enough for ${metric}.`] : [];
+  }
+  const than = first.variant === baseline || own === undefined || !variants.includes(baseline)
     ? ""
     : `; ${baseline.name} has ${withInterval(own)}`;
   const has = variants.length === 1 ? "reaches an" : "has the highest";
-  const is = variants.length === 1 ? " of" : ":";
-  return `At B = ${mainBeam}, ${first.variant.name} ${has} ${metric}${is} ${
-    withInterval(first.value)
-  }${than}.`;
+  const is = variants.length === 1 ? " of" : `${ofReadable(comparison)}:`;
+  return [
+    `At B = ${mainBeam}, ${first.variant.name} ${has} ${metric}${is} ${
+      withInterval(first.value)
+    }${than}.`,
+  ];
 }
 
 /** Which variants differ from the baseline, at the main width in the main metric, and elsewhere. */
 function compared(comparison: Comparison): string[] {
-  const { baseline, mainBeam, variants } = comparison;
-  if (variants.length < 2) return [];
+  const { baseline, mainBeam, readable } = comparison;
+  if (readable.length < 2 || !readable.includes(baseline)) return [];
   const metric = mainMetric(comparison);
-  const all = differencesOf(comparison);
+  const all = differencesOf({ ...comparison, variants: readable });
   const main = all.filter((found) => found.beam === mainBeam && found.metric === metric);
   const sure = main.filter(({ difference }) => excludesZero(difference.both));
   const open = main.filter(({ difference }) => !excludesZero(difference.both));
@@ -149,7 +164,9 @@ function compared(comparison: Comparison): string[] {
   const where = `${metric} at B = ${mainBeam}`;
   const sentences = [
     sure.length === 0
-      ? `In ${where} no variant differs from ${baseline.name} by an interval that excludes 0.`
+      ? `In ${where} no variant${
+        ofReadable(comparison)
+      } differs from ${baseline.name} by an interval that excludes 0.`
       : `In ${where} the interval of the difference to ${baseline.name} excludes 0 for ${
         namedOrCounted(sure.map(say), "variant")
       }.`,
@@ -215,7 +232,9 @@ function beside(comparison: Comparison): string[] {
   ];
 }
 
-function pruned({ variants, baseline, mainBeam }: Comparison): string[] {
+function pruned({ readable, baseline, mainBeam, unreadable }: Comparison): string[] {
+  const variants = readable.filter(({ name }) => !unreadable.fewInTop.includes(name));
+  if (!variants.includes(baseline)) return [];
   const at = variants.flatMap(({ name, beams }) => {
     const report = beams.get(mainBeam);
     return report === undefined ? [] : [{ name, report }];

@@ -18,7 +18,7 @@ import {
   type Marked,
   type Point,
 } from "../plots/lines.ts";
-import { shownVariants, trainedVariants, validated } from "../variants.ts";
+import { ofReadable, shownVariants, trainedVariants, validated } from "../variants.ts";
 
 /** Points of a training curve that are drawn. */
 const MOST_POINTS = 60;
@@ -31,7 +31,7 @@ export async function trainingSection(comparison: Comparison): Promise<Section> 
   const variants = trainedVariants(comparison.variants);
   const shown = shownVariants(variants);
   const validation = variants.some(({ runs }) => runs.some((run) => run.validation.length > 0))
-    ? [validationFigure(variants, shown)]
+    ? [validationFigure(comparison, variants, shown)]
     : [];
   const weights = await weightFigure(shown);
   const figures = [...weights === undefined ? [] : [weights], ...validation, lossFigure(shown)];
@@ -115,16 +115,25 @@ function harder(
   }).map(({ label }) => label);
 }
 
-function validationFigure(variants: readonly Variant[], shown: readonly Variant[]): Figure {
+function validationFigure(
+  comparison: Comparison,
+  variants: readonly Variant[],
+  shown: readonly Variant[],
+): Figure {
   const lineOf = (run: RunResult): Line => ({
     label: "",
     points: run.validation.map(({ epoch: x, ndcg: y }) => ({ x, y })),
   });
   const all = shown.flatMap(({ runs }) => runs.map(lineOf));
   const domain = linesDomain(all, true);
-  const best = variants.toSorted((a, b) => validated(b) - validated(a))[0];
+  const [best] = variants.filter((variant) => comparison.readable.includes(variant))
+    .sort((a, b) => validated(b) - validated(a));
   return {
-    title: `In validation ${best.name} reaches the highest NDCG@10: ${share(validated(best))}`,
+    title: best === undefined
+      ? "NDCG@10 in validation by epoch"
+      : `In validation ${best.name} reaches the highest NDCG@10${ofReadable(comparison)}: ${
+        share(validated(best))
+      }`,
     note:
       "One panel a variant: its runs dark, a dash a seed, those of all others pale. Dot: the epoch whose weights were judged.",
     alt: "Validation NDCG@10 by epoch for each variant",
