@@ -142,7 +142,8 @@ function checkExternals(recorded: Recorded): void {
     }
     if (state !== "live") {
       throw new DisposedError(
-        `Cannot run a captured step: the ${birth} tensor that it uses must be alive, but its memory was given back`,
+        `Cannot run a captured step: the tensor from ${birth} that it uses must be alive, ` +
+          "but its memory was given back",
       );
     }
   }

@@ -101,7 +101,7 @@ export class Device {
     const type = dtype ?? (data instanceof Int32Array ? "int32" : this.float);
     const bytes = checkedBytes(this, flat.values.length, type);
     const values = convertTo(type, flat.values);
-    const storage = this.#heap.store(bytes, "tensor", true);
+    const storage = this.#heap.store(bytes, "device.tensor", true);
     this.#backend.upload(storage.memory as Memory, deviceArray(type, values));
     return new Tensor(this, target, type, storage);
   }
@@ -113,7 +113,7 @@ export class Device {
    * @throws {DTypeError} if the device has no such dtype.
    * @throws {DeviceError} if it does not fit.
    */
-  empty(shape: Shape, dtype: DType = this.float, birth = "empty"): Tensor {
+  empty(shape: Shape, dtype: DType = this.float, birth = "device.empty"): Tensor {
     checkShape("make a tensor", shape);
     const storage = this.#heap.store(checkedBytes(this, sizeOf(shape), dtype), birth, false);
     return new Tensor(this, shape, dtype, storage);

@@ -63,7 +63,7 @@ export class Heap {
       const { transients, constants } = this.recording;
       if (!transients.has(storage) && !constants.has(storage)) {
         throw new CaptureError(
-          `Cannot free the ${storage.birth} tensor inside a captured step: only tensors born in the step may be`,
+          `Cannot free a tensor from ${storage.birth} inside a captured step: it must be born in the step`,
         );
       }
       storage.state = "freed";

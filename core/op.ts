@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { inputCheck, type InputKind } from "./checks.ts";
 import { ArgumentError } from "./errors.ts";
 import type { Device } from "./device.ts";
 import { commonTape, type InputGradients } from "./tape.ts";
@@ -27,6 +28,8 @@ export interface OpCase<A extends readonly unknown[]> {
 export interface OpSpec<A extends readonly unknown[], O extends OpOutput, S> {
   /** A unique name, shown in errors. */
   readonly name: string;
+  /** What its arguments must be, by name in their order; those behind the last are not checked. */
+  readonly inputs?: { readonly [name: string]: InputKind };
   /** Computes the output, and whatever the backward wants to see again. */
   forward(...args: A): { readonly out: O; readonly saved?: S };
   /**
@@ -56,7 +59,9 @@ export interface Op<A extends readonly unknown[], O extends OpOutput> {
 export function defineOp<A extends readonly unknown[], O extends OpOutput, S>(
   spec: OpSpec<A, O, S>,
 ): Op<A, O> {
+  const check = inputCheck(spec.name, spec.inputs ?? {});
   const apply = (...args: A): O => {
+    check(args);
     const tensors = args.flatMap(tensorsOf);
     const tape = commonTape(spec.name, tensors);
     if (tape === undefined) return spec.forward(...args).out;
@@ -95,6 +100,6 @@ function untracked(arg: unknown): unknown {
 export function deviceOf(action: string, operands: readonly unknown[]): Device {
   for (const operand of operands) if (operand instanceof Tensor) return operand.device;
   throw new ArgumentError(
-    `Cannot ${action} of numbers alone: at least one operand must be a tensor`,
+    `Cannot ${action} numbers alone: at least one operand must be a tensor`,
   );
 }

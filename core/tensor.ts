@@ -131,7 +131,7 @@ export class Tensor {
     const { storage } = this;
     if (storage.state !== "live") {
       throw new DisposedError(
-        `Cannot ${action} the ${storage.birth} tensor of shape ${formatShape(this.shape)}: ` +
+        `Cannot ${action} a tensor of shape ${formatShape(this.shape)} from ${storage.birth}: ` +
           GONE[storage.state],
       );
     }

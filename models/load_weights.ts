@@ -73,7 +73,7 @@ export async function loadWeights(
       const [, ...inner] = parts[0].shape;
       const shape = [parts.reduce((rows, { shape: [n] }) => rows + n, 0), ...inner];
       const dtype = isHalved(parts[0], weights) ? device.half : device.float;
-      kept.set(path, device.empty(shape, dtype, "loaded"));
+      kept.set(path, device.empty(shape, dtype, "loadWeights"));
     }
     const room = new ArrayBuffer(8 * PIECE);
     let [done, waiting] = [0, 0];

@@ -1,3 +1,4 @@
+import { inputCheck } from "../core/checks.ts";
 import { ShapeError } from "../core/errors.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
@@ -11,6 +12,11 @@ export interface AttentionCache {
   /** (steps, R, 2 KVH, D), written step by step: KVH keys, then KVH values. */
   readonly generated: Tensor;
 }
+
+const checkCached = inputCheck("cachedAttention", {
+  ...{ qkv: "float", history: "float", generated: "float" },
+  ...{ lengths: "int", users: "int", ancestors: "int", step: "number" },
+});
 
 /**
  * Attention of the tokens that R beam rows feed at step `step`: qkv (R, H + 2 KVH, D) holds in each row H heads of
@@ -44,6 +50,7 @@ export function cachedAttention(
   ancestors: Tensor,
   step: number,
 ): Tensor {
+  checkCached([qkv, history, generated, lengths, users, ancestors, step]);
   const [R, all, D] = qkv.shape;
   const [U, T] = history.shape;
   const [steps, room, entries] = generated.shape;
@@ -82,6 +89,10 @@ export function cachedAttention(
   return out;
 }
 
+const USERS = { lengths: "int", users: "int" } as const;
+const checkPositions = inputCheck("generatedPositions", { ...USERS, step: "number" });
+const checkLastRows = inputCheck("lastRows", { ...USERS, T: "number" });
+
 /**
  * The positions of the tokens that beam rows feed at step `step`, int32 (R): `lengths[u] + step` for row r of user
  * u = `users[r]`; lengths int32 (U), users int32 (R).
@@ -96,6 +107,7 @@ export function cachedAttention(
  * ```
  */
 export function generatedPositions(lengths: Tensor, users: Tensor, step: number): Tensor {
+  checkPositions([lengths, users, step]);
   return offset(lengths, users, 0, step);
 }
 
@@ -113,6 +125,7 @@ export function generatedPositions(lengths: Tensor, users: Tensor, step: number)
  * ```
  */
 export function lastRows(lengths: Tensor, users: Tensor, T: number): Tensor {
+  checkLastRows([lengths, users, T]);
   return offset(lengths, users, T, -1);
 }
 

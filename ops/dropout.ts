@@ -27,6 +27,7 @@ import { checkKey } from "./random_uniform.ts";
 export const dropout: Op<[x: Tensor, rate: number, key: Tensor, stream: number], Tensor> = defineOp(
   {
     name: "dropout",
+    inputs: { x: "float", rate: "number", key: "int", stream: "number" },
     forward(x: Tensor, rate: number, key: Tensor, stream: number): { out: Tensor } {
       if (!(rate >= 0 && rate < 1)) {
         throw new ArgumentError(`Cannot drop out: the rate must be in [0, 1), got ${rate}`);

@@ -6,7 +6,7 @@
  */
 import type { Device } from "../core/device.ts";
 import type { DType } from "../core/dtype.ts";
-import { ArgumentError, DeviceError, DTypeError } from "../core/errors.ts";
+import { ArgumentError, DTypeError } from "../core/errors.ts";
 import { deviceOf } from "../core/op.ts";
 import { broadcastShapes, sameShape, type Shape, sizeOf, stridesOf } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
@@ -31,9 +31,9 @@ export function filled(
     device.run(fillFloat, { out }, { n: out.size, value });
     return out;
   }
-  if (!Number.isInteger(value)) {
+  if ((value | 0) !== value) {
     throw new ArgumentError(
-      `Cannot fill an int32 tensor: the value must be an integer, got ${value}`,
+      `Cannot fill an int32 tensor: the value must be an integer of 32 bits, got ${value}`,
     );
   }
   device.run(fillInt, { out }, { n: out.size, value });
@@ -42,7 +42,7 @@ export function filled(
 
 /** A number as a tensor to be read only: a recorded step keeps it, so that no replay need fill it again. */
 export function scalar(device: Device, value: number, dtype: DType = device.float): Tensor {
-  if (!device.recording || (dtype === "int32" && !Number.isInteger(value))) {
+  if (!device.recording || (dtype === "int32" && (value | 0) !== value)) {
     return filled(device, [], value, dtype);
   }
   return device.tensor([value], [], dtype);
@@ -66,11 +66,6 @@ export function operands(
   const dtype = (a instanceof Tensor ? a : b as Tensor).dtype;
   const x = a instanceof Tensor ? a : scalar(device, a, dtype);
   const y = b instanceof Tensor ? b : scalar(device, b, dtype);
-  if (x.device !== y.device) {
-    throw new DeviceError(
-      `Cannot ${action} tensors of two devices: both must be on one, got ${x.device.kind} and ${y.device.kind}`,
-    );
-  }
   if (x.dtype !== y.dtype) {
     throw new DTypeError(
       `Cannot ${action} tensors of two dtypes: they must be equal, got ${x.dtype} and ${y.dtype}`,

@@ -30,6 +30,7 @@ import { copied, copyInto, filled, permuted, restored, stretched, summedTo } fro
  */
 export const reshape: Op<[x: Tensor, shape: Shape], Tensor> = defineOp({
   name: "reshape",
+  inputs: { x: "tensor" },
   forward: (x: Tensor, shape: Shape) => ({ out: x.view(completed(x, shape)) }),
   backward: (dout, _, [x]) => [() => dout.view(x.shape)],
   cases: () => [
@@ -72,6 +73,7 @@ function completed(x: Tensor, shape: Shape): Shape {
  */
 export const transpose: Op<[x: Tensor, axes?: readonly number[]], Tensor> = defineOp({
   name: "transpose",
+  inputs: { x: "tensor" },
   forward: (x: Tensor, axes?: readonly number[]) => ({
     out: permuted("transpose", x, orderOf(x, axes)),
   }),
@@ -115,6 +117,7 @@ function orderOf(x: Tensor, axes?: readonly number[]): number[] {
 export const slice: Op<[x: Tensor, start: readonly number[], end: readonly number[]], Tensor> =
   defineOp({
     name: "slice",
+    inputs: { x: "tensor" },
     forward(x: Tensor, start: readonly number[], end: readonly number[]): { out: Tensor } {
       const { shape, side } = partOf(x, start, end);
       return { out: copied("slice", shape, x, side) };
@@ -179,6 +182,7 @@ function partOf(
  */
 export const concat: Op<[tensors: readonly Tensor[], axis: number], Tensor> = defineOp({
   name: "concat",
+  inputs: { tensors: "tensors" },
   forward(tensors: readonly Tensor[], axis: number): { out: Tensor } {
     const { shape, starts } = joined(tensors, axis);
     const out = tensors[0].device.empty(shape, tensors[0].dtype, "concat");
@@ -261,6 +265,7 @@ function joined(tensors: readonly Tensor[], axis: number): { shape: Shape; start
  */
 export const broadcastTo: Op<[x: Tensor, shape: Shape], Tensor> = defineOp({
   name: "broadcastTo",
+  inputs: { x: "tensor" },
   forward(x: Tensor, shape: Shape): { out: Tensor } {
     const common = broadcastShapes("broadcast", x.shape, shape);
     if (!sameShape(common, shape)) {

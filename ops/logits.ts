@@ -1,3 +1,4 @@
+import { inputCheck } from "../core/checks.ts";
 import { Tensor } from "../core/tensor.ts";
 import { linear } from "./matmul.ts";
 
@@ -12,6 +13,8 @@ export type Projection = {
 /** Logits (N, V), or what they are made of: then only those are computed that somebody needs. */
 export type Logits = Tensor | Projection;
 
+const checkProjection = inputCheck("allLogits", { hidden: "float", head: "weights" });
+
 /**
  * All logits, (N, V).
  *
@@ -25,5 +28,7 @@ export type Logits = Tensor | Projection;
  * ```
  */
 export function allLogits(logits: Logits): Tensor {
-  return logits instanceof Tensor ? logits : linear(logits.hidden, logits.head);
+  if (logits instanceof Tensor) return logits;
+  checkProjection([logits.hidden, logits.head]);
+  return linear(logits.hidden, logits.head);
 }

@@ -32,6 +32,7 @@ export interface MatmulOptions {
  */
 export const matmul: Op<[a: Tensor, b: Tensor, options?: MatmulOptions], Tensor> = defineOp({
   name: "matmul",
+  inputs: { a: "float", b: "weights" },
   forward: (a: Tensor, b: Tensor, options?: MatmulOptions) => ({ out: product(a, b, options) }),
   backward(dout, _, [a, b, { transposeA = false, transposeB = false } = {}]): InputGradients {
     const rows = (x: Tensor): Tensor => b.rank === 2 && !transposeA ? flat(x) : x;
@@ -83,6 +84,7 @@ export const matmul: Op<[a: Tensor, b: Tensor, options?: MatmulOptions], Tensor>
  */
 export const linear: Op<[x: Tensor, w: Tensor], Tensor> = defineOp({
   name: "linear",
+  inputs: { x: "float", w: "weights" },
   forward(x: Tensor, w: Tensor): { out: Tensor } {
     if (x.rank === 0 || w.rank !== 2 || x.shape.at(-1) !== w.shape[1]) {
       throw new ShapeError(

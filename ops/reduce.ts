@@ -1,3 +1,4 @@
+import { inputCheck } from "../core/checks.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { normalizeAxis, type Shape, sizeOf } from "../core/shape.ts";
@@ -52,6 +53,7 @@ function reduction(
  */
 export const sum: Reduce = defineOp({
   name: "sum",
+  inputs: { x: "float" },
   forward(x: Tensor, axis?: Axes, keepDims = false): { out: Tensor } {
     const { axes, shape } = reduction("sum", x, axis, keepDims);
     return { out: summed("sum", x, axes).view(shape) };
@@ -68,6 +70,8 @@ export const sum: Reduce = defineOp({
   ],
 });
 
+const checkMean = inputCheck("mean", { x: "float" });
+
 /**
  * The mean over some axes, or over all. With `keepDims` the axes stay, with size 1.
  *
@@ -83,6 +87,7 @@ export const sum: Reduce = defineOp({
  * ```
  */
 export function mean(x: Tensor, axis?: Axes, keepDims?: boolean): Tensor {
+  checkMean([x]);
   const { axes } = reduction("mean", x, axis, false);
   return mul(sum(x, axis, keepDims), 1 / sizeOf(axes.map((a) => x.shape[a])));
 }
@@ -112,6 +117,7 @@ interface Extremes extends Rows {
 function extreme(name: "max" | "min", sign: 1 | -1): Reduce {
   return defineOp({
     name,
+    inputs: { x: "float" },
     forward(x: Tensor, axis?: Axes, keepDims = false): { out: Tensor; saved: Extremes } {
       const { axes, shape } = reduction(name, x, axis, keepDims);
       const saved = extremes(name, x, axes, sign);
@@ -186,6 +192,7 @@ export const min: Reduce = extreme("min", -1);
  */
 export const argmax: Op<[x: Tensor], Tensor> = defineOp({
   name: "argmax",
+  inputs: { x: "float" },
   forward(x: Tensor): { out: Tensor } {
     const { axes, shape } = reduction("argmax", x, -1, false);
     return { out: extremes("argmax", x, axes, 1).index.view(shape) };

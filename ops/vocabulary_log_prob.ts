@@ -33,6 +33,7 @@ export const vocabularyLogProb: Op<
   Tensor
 > = defineOp({
   name: "vocabularyLogProb",
+  inputs: { hidden: "float", head: "weights", labels: "int" },
   forward(
     hidden: Tensor,
     head: Tensor,

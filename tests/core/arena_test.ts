@@ -17,13 +17,19 @@ test("arena: what is born inside is freed when it closes, and says what it was w
   assert.deepEqual([...await outside.data()], [1]);
   const expected = {
     name: "DisposedError",
-    message: "Cannot read the affine tensor of shape (1): it must be alive, " +
+    message: "Cannot read a tensor of shape (1) from affine: it must be alive, " +
       "but its memory was given back",
   };
   await assert.rejects(born.data(), expected);
   await assert.rejects(device.read([outside, born]), expected);
-  assert.throws(() => affine(born, 2), /^DisposedError: Cannot run affine on the affine tensor/);
-  assert.throws(() => device.write(born, Float32Array.of(1)), /Cannot write to the affine tensor/);
+  assert.throws(
+    () => affine(born, 2),
+    /^DisposedError: Cannot run affine on a tensor of shape \(1\) from affine/,
+  );
+  assert.throws(
+    () => device.write(born, Float32Array.of(1)),
+    /Cannot write to a tensor of shape \(1\) from affine/,
+  );
 });
 
 test("arena: kept tensors move one arena out, and out of the outermost to nobody", async () => {

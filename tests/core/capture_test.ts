@@ -173,7 +173,8 @@ test("capture: a step whose parameter was freed refuses to run", () => {
   weights.dispose();
   assert.throws(() => step(host(1, 2)), {
     name: "DisposedError",
-    message: "Cannot run a captured step: the tensor tensor that it uses must be alive, " +
+    message:
+      "Cannot run a captured step: the tensor from device.tensor that it uses must be alive, " +
       "but its memory was given back",
   });
 });
@@ -188,7 +189,8 @@ test("capture: intermediates and freed outputs cannot be had", async () => {
   assert.equal(await step(host(1)).item(), 6);
   await assert.rejects((inside as Tensor).data(), {
     name: "DisposedError",
-    message: "Cannot read the affine tensor of shape (1): it must be an output of the captured " +
+    message:
+      "Cannot read a tensor of shape (1) from affine: it must be an output of the captured " +
       "step, but it is an intermediate whose memory is reused",
   });
   const freed = capture(device, ({ x }: { x: Tensor }) => {
@@ -197,7 +199,7 @@ test("capture: intermediates and freed outputs cannot be had", async () => {
   });
   assert.throws(() => freed(host(1)), {
     name: "DisposedError",
-    message: "Cannot return the affine tensor of shape (1): it must be alive, " +
+    message: "Cannot return a tensor of shape (1) from affine: it must be alive, " +
       "but its memory was given back",
   });
 });

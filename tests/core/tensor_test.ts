@@ -87,7 +87,10 @@ for (const { name, skip, open } of testDevices) {
     device.write(x, Float64Array.of(5, 6, 7, 8));
     assert.deepEqual([...await view.data()], [5, 6, 7, 8]);
     view.dispose();
-    assert.throws(() => affine(x, 1), /Cannot run affine on the tensor tensor of shape \(4\)/);
+    assert.throws(
+      () => affine(x, 1),
+      /Cannot run affine on a tensor of shape \(4\) from device.tensor/,
+    );
   });
 }
 

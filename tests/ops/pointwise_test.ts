@@ -205,7 +205,7 @@ test("binary ops: what does not fit is refused", () => {
   assert.throws(() => div(oracle.tensor([4], [1], "int32"), 2), DTypeError);
   assert.throws(() => add(oracle.tensor([4], [1], "int32"), 0.5), {
     name: "ArgumentError",
-    message: "Cannot fill an int32 tensor: the value must be an integer, got 0.5",
+    message: "Cannot fill an int32 tensor: the value must be an integer of 32 bits, got 0.5",
   });
   const wide = (odd: number): Tensor =>
     zeros(oracle, [0, 1, 2, 3, 4].map((i) => i % 2 === odd ? 2 : 1));
