@@ -5,6 +5,7 @@
  * @module
  */
 import type { Backend, BackendStats, Launch, Memory, Program, Region } from "./backend.ts";
+import { checkOptions } from "./checks.ts";
 import { type Block, CpuMemory } from "./cpu_memory.ts";
 import { Device } from "./device.ts";
 import { type FloatDType, hostArray, type TypedArray } from "./dtype.ts";
@@ -66,6 +67,7 @@ export interface CpuOptions {
  * ```
  */
 export function cpu(options: CpuOptions = {}): Device {
+  checkOptions("open a cpu device", options, ["float", "wasm", "threads", "Worker"]);
   const float = options.float ?? "float32";
   const { threads = 1, Worker } = options;
   if (!(Number.isInteger(threads) && threads >= 1)) {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { checkOptions } from "../../core/checks.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { checkDistribution } from "../../ops/trie_log_prob.ts";
 import { childLogProbs, type MarginOptions, type PathModel } from "./pruning.ts";
@@ -43,6 +44,7 @@ export function pathSteps(
   model: PathModel,
   options: Omit<MarginOptions, "beam"> = {},
 ): PathStep[] {
+  checkOptions("walk a path", options, ["normalization", "tau", "blocked"]);
   const { normalization = "children", tau = 1, blocked } = options;
   checkDistribution("walk a path", normalization, tau);
   if (trie.childCount(leaf) !== 0 || blocked?.has(leaf)) {

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { checkOptions } from "../../core/checks.ts";
 import { checkBeam, checkDistribution, type Normalization } from "../../ops/trie_log_prob.ts";
 import { Hypotheses } from "./hypotheses.ts";
 import { logProbs, openChildren, type PathLogits } from "./pruning.ts";
 import { finalOrder, logSumExp, rankedItem } from "./ranked.ts";
 import type { BeamResult, BeamStep } from "./results.ts";
-import { resolveSemantics, type SemanticsOptions } from "./semantics.ts";
+import { resolveSemantics, SEMANTICS_OPTIONS, type SemanticsOptions } from "./semantics.ts";
 import type { Trie } from "./trie.ts";
 
 /** Options of {@link referenceBeamSearch}. */
@@ -52,11 +53,14 @@ const best = (a: Entry, b: Entry): number => b.score - a.score || a.node - b.nod
 export function referenceBeamSearch(
   trie: Trie,
   logits: PathLogits,
-  { beam, normalization = "children", tau = 1, excluded = [], ...declared }: ReferenceOptions,
+  options: ReferenceOptions,
 ): BeamResult {
+  const own = ["beam", "normalization", "tau", "excluded"] as const;
+  checkOptions("search", options, [...own, ...SEMANTICS_OPTIONS]);
+  const { beam, normalization = "children", tau = 1, excluded = [] } = options;
   checkBeam("search", beam);
   checkDistribution("search", normalization, tau);
-  const { semantics, lengthPenalty } = resolveSemantics(trie, declared);
+  const { semantics, lengthPenalty } = resolveSemantics(trie, options);
   const out = new Set(excluded);
   if (semantics === "huggingface") {
     const shared = { beam, normalization, tau, lengthPenalty, excluded: out };

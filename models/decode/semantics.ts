@@ -21,6 +21,9 @@ import type { Trie } from "./trie.ts";
  */
 export type Semantics = "absorbing" | "huggingface";
 
+/** The names of {@link SemanticsOptions}. */
+export const SEMANTICS_OPTIONS = ["semantics", "lengthPenalty", "endToken"] as const;
+
 /** Options of a search that say how it treats items that end. */
 export interface SemanticsOptions {
   /** "absorbing" unless told. */
