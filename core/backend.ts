@@ -91,6 +91,8 @@ export interface Backend {
   upload(memory: Memory, data: TypedArray | Uint16Array, offset?: number): void;
   /** Reads regions back in one go, after all launches made so far. */
   download(regions: readonly Region[]): Promise<TypedArray[]>;
+  /** The elements where they lie, where the host can see them; undefined of a device that is disposed. */
+  view?(region: Region): ArrayLike<number> | undefined;
   /** Runs a kernel. */
   launch(launch: Launch): void;
   /** Prepares launches to be run again and again. */

@@ -146,6 +146,10 @@ class CpuBackend implements Backend {
     }));
   }
 
+  view(region: Region): ArrayLike<number> | undefined {
+    return this.#memory?.view(region);
+  }
+
   launch(launch: Launch): void {
     this.#bind(launch)();
     this.stats.launches++;

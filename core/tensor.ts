@@ -8,6 +8,7 @@ import type { Device } from "./device.ts";
 import type { DType, TypedArray } from "./dtype.ts";
 import type { Memory, Region } from "./backend.ts";
 import { ArgumentError, DisposedError } from "./errors.ts";
+import { printed } from "./print.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
 import type { Tracked } from "./tape.ts";
 
@@ -47,6 +48,16 @@ const GONE = {
     "it must be an output of the captured step, but it is an intermediate whose memory is reused",
   left: "it must be alive, but its tensors were packed anew",
 } as const;
+
+/** What a storage that is not live is called when it is printed. */
+const STATES = {
+  freed: "disposed",
+  captured: "an intermediate of a captured step",
+  left: "a pack that was left",
+} as const;
+
+/** Significant digits that are printed. */
+const DIGITS = { float16: 4, float32: 7, float64: 8, int32: 10 } as const;
 
 /**
  * A tensor. Make one with {@link Device.tensor}, or with an op.
@@ -114,6 +125,25 @@ export class Tensor {
           `it must have one element, got ${this.size}`,
       ),
     );
+  }
+
+  /**
+   * Its shape, dtype and device, and on a cpu device its elements; of many those at the ends. Never waits for a device, so on
+   * webgpu there are no elements.
+   */
+  toString(): string {
+    const { device, dtype, shape, storage: { state, memory } } = this;
+    const head = `Tensor${formatShape(shape)} ${dtype} on ${device.kind}`;
+    if (state !== "live") return `${head}, ${STATES[state]}`;
+    if (memory === undefined) return `${head}, not computed before the captured step runs`;
+    const values = device.peek(this);
+    if (values === undefined) return head;
+    return `${head}${shape.length > 1 ? "\n" : " "}${printed(values, shape, DIGITS[dtype])}`;
+  }
+
+  /** What console.log shows in Deno, Bun and Node: see {@link Tensor.toString}. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
   }
 
   /** The same elements under another shape, sharing memory; `shape` must have the same size. Internal: use `reshape`. */
