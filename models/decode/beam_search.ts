@@ -28,7 +28,7 @@ import type { Decoder } from "./decoder.ts";
 import { type BatchSteps, DeviceSearch } from "./device_search.ts";
 import { searchOnHost } from "./host_search.ts";
 import type { BeamResult } from "./results.ts";
-import { resolveSemantics, SEMANTICS_OPTIONS, type SemanticsOptions } from "./semantics.ts";
+import { resolveSemantics, SEARCH_OPTIONS, type SemanticsOptions } from "./semantics.ts";
 import type { DeviceTrie } from "./trie.ts";
 
 /** The most logits of a step that normalises over the vocabulary: searches take fewer users at once rather than more. */
@@ -99,8 +99,7 @@ export class BeamSearch implements Disposable {
    * the trie has tokens that the decoder has not.
    */
   constructor(decoder: Decoder, trie: DeviceTrie, options: BeamSearchOptions) {
-    const own = ["beam", "normalization", "tau", "trace", "batch"] as const;
-    checkOptions("search", options, [...own, ...SEMANTICS_OPTIONS]);
+    checkOptions("search", options, SEARCH_OPTIONS);
     const { beam, normalization = "children", tau = 1, trace = false, batch = 64 } = options;
     checkBeam("search", beam);
     checkDistribution("search", normalization, tau);

@@ -25,7 +25,7 @@ export interface PathStep {
 
 /**
  * The steps of the path to a leaf, with all that is beside it: what one teacher-forced pass tells of the trie. Nodes that are
- * `blocked`, as `Trie.blockedNodes` gives them, are not there.
+ * `blocked`, as `Trie.blockedNodes` gives them, are not there. `options` are those of `margins`, but need no beam.
  *
  * @throws {ArgumentError} if the node is no leaf or is blocked, or tau not positive.
  *
@@ -42,9 +42,9 @@ export function pathSteps(
   trie: Trie,
   leaf: number,
   model: PathModel,
-  options: Omit<MarginOptions, "beam"> = {},
+  options: Partial<MarginOptions> = {},
 ): PathStep[] {
-  checkOptions("walk a path", options, ["normalization", "tau", "blocked"]);
+  checkOptions("walk a path", options, ["beam", "normalization", "tau", "blocked"]);
   const { normalization = "children", tau = 1, blocked } = options;
   checkDistribution("walk a path", normalization, tau);
   if (trie.childCount(leaf) !== 0 || blocked?.has(leaf)) {
