@@ -81,6 +81,8 @@ export interface Backend {
   readonly float: FloatDType;
   /** Counters, kept by the backend. */
   readonly stats: BackendStats;
+  /** What an error says of the tensors that are alive when there is no more memory; whoever makes tensors sets it. */
+  census?: () => string;
   /** Takes memory. Contents are undefined. */
   allocate(bytes: number): Memory;
   /** A part of memory, to be used like memory of its own but never released: that is done to the whole. */

@@ -98,8 +98,9 @@ class CpuBackend implements Backend {
     liveBytes: 0,
     heldBytes: 0,
   };
+  census?: () => string;
   /** Absent once the device is disposed. */
-  #memory: CpuMemory | undefined = new CpuMemory(this.stats);
+  #memory: CpuMemory | undefined = new CpuMemory(this.stats, () => this.census?.() ?? "");
   readonly #modules: Map<WasmModule, Instance> | undefined;
   readonly #threads: number;
   readonly #Worker: WorkerConstructor | undefined;

@@ -33,6 +33,7 @@ export class WebgpuBackend implements Backend {
     liveBytes: 0,
     heldBytes: 0,
   };
+  census?: () => string;
   /** Held because a process crashes when the npm package's object is collected before its devices. */
   readonly gpu: GPU;
   readonly #device: GPUDevice;
@@ -63,9 +64,14 @@ export class WebgpuBackend implements Backend {
     this.#ring = this.#buffer("params", RING_BLOCKS * PARAM_BLOCK, UNIFORM | COPY_DST);
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
-      const { message } = (event as GPUUncapturedErrorEvent).error;
+      const { error } = event as GPUUncapturedErrorEvent;
+      const full = error.constructor.name === "GPUOutOfMemoryError";
       this.#failure ??= new DeviceError(
-        `Cannot go on with the webgpu device: its commands must be valid, got: ${oneLine(message)}`,
+        full
+          ? `Cannot allocate on the webgpu device: it must have memory left, got: ` +
+            `${oneLine(error.message)}${this.census?.() ?? ""}`
+          : `Cannot go on with the webgpu device: its commands must be valid, ` +
+            `got: ${oneLine(error.message)}`,
       );
     });
     device.lost.then(({ message }) => {
