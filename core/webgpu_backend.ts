@@ -19,6 +19,13 @@ const MODE_READ = 1;
 
 /** The launches whose parameters fit the ring. */
 const RING_BLOCKS = 256;
+
+/** Kept for ever, as a process crashes when the npm package's object is collected before its devices. */
+const gpus = new Set<GPU>();
+
+/** Destroys the device of a backend that was collected and never disposed: nobody else does. */
+const forgotten = new FinalizationRegistry<GPUDevice>((device) => device.destroy());
+
 /** The machinery of a device; `webgpu.ts` opens one. */
 export class WebgpuBackend implements Backend {
   readonly kind = "webgpu" as const;
@@ -34,8 +41,6 @@ export class WebgpuBackend implements Backend {
     heldBytes: 0,
   };
   census?: () => string;
-  /** Held because a process crashes when the npm package's object is collected before its devices. */
-  readonly gpu: GPU;
   readonly #device: GPUDevice;
   readonly #pool: WebgpuPool;
   readonly #kernels: WebgpuKernels;
@@ -52,7 +57,8 @@ export class WebgpuBackend implements Backend {
   #gone: DeviceError | undefined;
 
   constructor(gpu: GPU, device: GPUDevice, adapter: string, software: boolean) {
-    this.gpu = gpu;
+    gpus.add(gpu);
+    forgotten.register(this, device, this);
     this.adapter = adapter;
     this.software = software;
     this.#device = device;
@@ -62,23 +68,7 @@ export class WebgpuBackend implements Backend {
     });
     this.#kernels = new WebgpuKernels(device, (error) => this.#failure = error);
     this.#ring = this.#buffer("params", RING_BLOCKS * PARAM_BLOCK, UNIFORM | COPY_DST);
-    device.addEventListener("uncapturederror", (event) => {
-      event.preventDefault();
-      const { error } = event as GPUUncapturedErrorEvent;
-      const full = error.constructor.name === "GPUOutOfMemoryError";
-      this.#failure ??= new DeviceError(
-        full
-          ? `Cannot allocate on the webgpu device: it must have memory left, got: ` +
-            `${oneLine(error.message)}${this.census?.() ?? ""}`
-          : `Cannot go on with the webgpu device: its commands must be valid, ` +
-            `got: ${oneLine(error.message)}`,
-      );
-    });
-    device.lost.then(({ message }) => {
-      this.#gone ??= new DeviceError(
-        `Cannot use the webgpu device: it must not be lost, got: ${oneLine(message)}`,
-      );
-    });
+    listen(device, new WeakRef(this));
   }
 
   allocate(bytes: number): Memory {
@@ -190,6 +180,7 @@ export class WebgpuBackend implements Backend {
       "Cannot use the webgpu device: it must be open, but it was disposed",
     );
     this.#pass = this.#encoder = undefined;
+    forgotten.unregister(this);
     this.#device.destroy();
     this.stats.liveBytes = this.stats.heldBytes = 0;
   }
@@ -218,6 +209,24 @@ export class WebgpuBackend implements Backend {
     this.#ringUsed = 0;
     this.#batch++;
     this.stats.submits++;
+  }
+
+  /** Keeps an error of a command for the next check. */
+  fail(error: GPUError): void {
+    const message = oneLine(error.message);
+    this.#failure ??= new DeviceError(
+      error.constructor.name === "GPUOutOfMemoryError"
+        ? `Cannot allocate on the webgpu device: it must have memory left, got: ${message}` +
+          `${this.census?.() ?? ""}`
+        : `Cannot go on with the webgpu device: its commands must be valid, got: ${message}`,
+    );
+  }
+
+  /** Keeps why there is no device any more. */
+  lose(message: string): void {
+    this.#gone ??= new DeviceError(
+      `Cannot use the webgpu device: it must not be lost, got: ${oneLine(message)}`,
+    );
   }
 
   /** Throws what has gone wrong since the last check. */
@@ -258,4 +267,13 @@ export class WebgpuBackend implements Backend {
     this.stats.heldBytes -= buffer.size;
     buffer.destroy();
   }
+}
+
+/** Reports errors to a backend. A function of its own: the closures of one function keep alive what any of them does. */
+function listen(device: GPUDevice, backend: WeakRef<WebgpuBackend>): void {
+  device.addEventListener("uncapturederror", (event) => {
+    event.preventDefault();
+    backend.deref()?.fail((event as GPUUncapturedErrorEvent).error);
+  });
+  device.lost.then(({ message }) => backend.deref()?.lose(message));
 }

@@ -185,6 +185,28 @@ test(
   },
 );
 
+test("webgpu: a device that nobody holds any more is destroyed, but not before its read-back", {
+  skip,
+}, async () => {
+  await onDevice(() => {}); // finds the runtime's WebGPU
+  let destroyed = 0;
+  const open = (): Promise<Device> =>
+    webgpu(watched((opened) => Object.assign(opened, { destroy: () => destroyed++ })), {
+      allowSoftware: true,
+    });
+  const kept = await open();
+  const pending = open().then((device) => affine(device.tensor([1, 2]), 3).data());
+  assert.deepEqual([...await pending], [3, 6]);
+  for (let i = 0; i < 100 && destroyed === 0; i++) {
+    (globalThis as unknown as { Bun?: { gc(now: boolean): void } }).Bun?.gc(true);
+    Array.from({ length: 1e6 }, () => ({})); // makes other runtimes collect
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.equal(destroyed, 1);
+  kept.dispose();
+  assert.equal(destroyed, 2);
+});
+
 test("webgpu: a kernel with too much workgroup memory or too many buffers is refused at once", {
   skip,
 }, async () => {
