@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { capture } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError, DeviceError, DTypeError, ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
@@ -239,6 +240,35 @@ onEachDevice("cast: towards zero, and back", async (device) => {
   const floats = cast(ints, "float");
   assert.equal(floats.dtype, device.float);
   await equals(floats, [5], [-1, 0, 0, 2, 1000]);
+});
+
+onEachDevice("cast: beyond 32 bits to the nearest end, NaN to 0", async (device) => {
+  const x = device.tensor([NaN, Infinity, -Infinity, 3e9, -3e9, 2 ** 31, -(2 ** 31), 2147483520]);
+  const most = 2 ** 31 - 1;
+  const ends = [0, most, -(2 ** 31), most, -(2 ** 31), most, -(2 ** 31), 2147483520];
+  await equals(cast(x, "int"), [8], ends);
+});
+
+onEachDevice("integers: products and sums wrap at 32 bits", async (device) => {
+  const ints = (values: number[]): Tensor => device.tensor(values, [values.length], "int32");
+  const [a, b] = [[2147483647, -(2 ** 31), 123456789, 65536], [2147483647, -1, 987654321, 65536]];
+  await equals(mul(ints(a), ints(b)), [4], a.map((x, i) => Math.imul(x, b[i])));
+  await equals(add(ints(a), ints(b)), [4], a.map((x, i) => x + b[i] | 0));
+  await equals(mul(ints([2147483647]), 2147483647), [1], [1]);
+});
+
+onEachDevice("integers: a number beyond 32 bits is refused, also in a captured step", (device) => {
+  const one = device.tensor([1], [1], "int32");
+  for (const bad of [2 ** 31, -(2 ** 31) - 1, 3e9, 0.5, NaN, Infinity]) {
+    const refused = {
+      name: "ArgumentError",
+      message: new RegExp(`integer of 32 bits, got ${bad}`),
+    };
+    assert.throws(() => full(device, [2], bad, "int32"), refused);
+    assert.throws(() => add(one, bad), refused);
+    assert.throws(() => capture(device, () => add(one, bad))({}), refused);
+  }
+  return Promise.resolve();
 });
 
 test("stopGradient: a constant to the walk, the same elements to the eye", async () => {
