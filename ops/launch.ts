@@ -17,7 +17,7 @@ import { fillFloat, fillInt } from "../kernels/fill.ts";
 import { gatherForward, scatterAddForward } from "../kernels/gather.ts";
 import type { UnaryKernels } from "../kernels/pointwise.ts";
 import { CHUNK, sumChunks } from "../kernels/reduce.ts";
-import { broadcastStrides, mergeAxes, walkValues } from "../kernels/strides.ts";
+import { broadcastStrides, MAX_AXES, mergeAxes, walkValues } from "../kernels/strides.ts";
 
 /** A new tensor filled with a value. */
 export function filled(
@@ -100,10 +100,14 @@ export function strided(
   { device, a, b, shape }: ReturnType<typeof operands>,
   dtype: DType,
 ): Tensor {
-  const walk = mergeAxes(action, shape, [
+  const walk = mergeAxes(shape, [
     broadcastStrides(a.shape, shape),
     broadcastStrides(b.shape, shape),
   ]);
+  if (walk.sizes.length > MAX_AXES) { // of one shape there is one axis to walk
+    const [wideA, wideB] = [a, b].map((x) => stretched(action, x, shape));
+    return strided(choose, action, { device, a: wideA, b: wideB, dtype, shape }, dtype);
+  }
   const out = device.empty(shape, dtype, action);
   const kernel = choose(walk.sizes[walk.sizes.length - 1]);
   device.run(kernel, { a, b, out }, { n: out.size, ...walkValues(["a", "b"], walk) });
@@ -127,14 +131,23 @@ export interface Side {
 
 /** Copies a walk of `shape` over `from` of x to `to` of out, which exists already. */
 export function copyInto(
-  action: string,
   shape: Shape,
   x: Tensor,
   from: Side,
   out: Tensor,
   to: Side,
 ): void {
-  const walk = mergeAxes(action, shape, [from.strides, to.strides]);
+  const walk = mergeAxes(shape, [from.strides, to.strides]);
+  const { sizes, strides } = walk;
+  if (sizes.length > MAX_AXES) { // a copy for each index of the shortest axis
+    const short = sizes.indexOf(Math.min(...sizes));
+    const [fromAt, toAt] = [from, to].map(({ at }, k) => (i: number): Side => (
+      { at: at + i * strides[k][short], strides: strides[k].toSpliced(short, 1) }
+    ));
+    const rest = sizes.toSpliced(short, 1);
+    for (let i = 0; i < sizes[short]; i++) copyInto(rest, x, fromAt(i), out, toAt(i));
+    return;
+  }
   x.device.run(
     x.dtype === "int32" ? copyInt : copyFloat,
     { x, out },
@@ -145,7 +158,7 @@ export function copyInto(
 /** A new tensor of `shape` from a walk over x. */
 export function copied(action: string, shape: Shape, x: Tensor, from: Side): Tensor {
   const out = x.device.empty(shape, x.dtype, action);
-  copyInto(action, shape, x, from, out, { at: 0, strides: stridesOf(shape) });
+  copyInto(shape, x, from, out, { at: 0, strides: stridesOf(shape) });
   return out;
 }
 

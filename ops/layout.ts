@@ -61,7 +61,7 @@ function completed(x: Tensor, shape: Shape): Shape {
 /**
  * x with its axes in another order: axis i of the result is axis `axes[i]` of x. Reverses them where no order is given.
  *
- * @throws {ShapeError} if `axes` is not an order of the axes, or if more than four axes remain after merging neighbours.
+ * @throws {ShapeError} if `axes` is not an order of the axes.
  *
  * @example
  * ```ts
@@ -125,7 +125,7 @@ export const slice: Op<[x: Tensor, start: readonly number[], end: readonly numbe
     backward: (dout, _, [x, start, end]) => [() => { // dx is dout in its place, 0 around it
       const { shape, side } = partOf(x, start, end);
       const dx = filled(x.device, x.shape, 0, x.dtype);
-      copyInto("slice gradient", shape, dout, { at: 0, strides: stridesOf(shape) }, dx, side);
+      copyInto(shape, dout, { at: 0, strides: stridesOf(shape) }, dx, side);
       return dx;
     }],
     cases: () => [
@@ -188,7 +188,7 @@ export const concat: Op<[tensors: readonly Tensor[], axis: number], Tensor> = de
     const out = tensors[0].device.empty(shape, tensors[0].dtype, "concat");
     const strides = stridesOf(shape);
     tensors.forEach((x, i) => {
-      copyInto("concat", x.shape, x, whole(x), out, { at: starts[i], strides });
+      copyInto(x.shape, x, whole(x), out, { at: starts[i], strides });
     });
     return { out };
   },
