@@ -22,7 +22,8 @@ const checkCached = inputCheck("cachedAttention", {
  * Attention of the tokens that R beam rows feed at step `step`: qkv (R, H + 2 KVH, D) holds in each row H heads of
  * queries, and KVH of keys and of values, which are put into the cache. Row r, which is one of user u = `users[r]`, sees the
  * first `lengths[u]` entries of the user's history, the entry of row `ancestors[r, j]` at each step j < step, and its own.
- * lengths int32 (U), users int32 (R), ancestors int32 (R, steps), out (R, H, D). Not differentiable, and it writes to
+ * lengths int32 (U), users int32 (R), ancestors int32 (R, steps), out (R, H, D). A user, a length or an ancestor that is out of
+ * range counts as the nearest inside. Not differentiable, and it writes to
  * the cache: for decoding, not for training.
  *
  * @throws {ShapeError} if the sizes do not fit.
@@ -84,7 +85,7 @@ export function cachedAttention(
   qkv.device.run(
     cachedAttentionForward,
     { qkv, history, lengths, users, generated, ancestors, out },
-    { R, room, H, KVH, D, T, steps, step },
+    { R, room, H, KVH, D, T, steps, step, U },
   );
   return out;
 }
@@ -132,6 +133,7 @@ export function lastRows(lengths: Tensor, users: Tensor, T: number): Tensor {
 function offset(lengths: Tensor, users: Tensor, stride: number, by: number): Tensor {
   const R = users.size;
   const out = lengths.device.empty([R], "int32", "offset lengths");
-  lengths.device.run(offsetLengths, { lengths, users, out }, { R, stride, offset: by });
+  const params = { R, U: lengths.size, stride, offset: by };
+  lengths.device.run(offsetLengths, { lengths, users, out }, params);
   return out;
 }
