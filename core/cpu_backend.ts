@@ -33,6 +33,11 @@ export interface CpuOptions {
   /** Whether float32 kernels may use WebAssembly; true unless told. */
   readonly wasm?: boolean;
   /**
+   * Whether indices out of range, such as ids of `takeRows`, are refused where they are used; false unless told: they count as the
+   * nearest inside, as on webgpu. A captured step is then left half done.
+   */
+  readonly checked?: boolean;
+  /**
    * How many threads share the work of WebAssembly kernels that have enough of it; 1 unless told. Results do not depend on it.
    * The workers start with the first such kernel and do not keep the process alive. Where they cannot, one thread does it all.
    */
@@ -67,7 +72,7 @@ export interface CpuOptions {
  * ```
  */
 export function cpu(options: CpuOptions = {}): Device {
-  checkOptions("open a cpu device", options, ["float", "wasm", "threads", "Worker"]);
+  checkOptions("open a cpu device", options, ["float", "wasm", "checked", "threads", "Worker"]);
   const float = options.float ?? "float32";
   const { threads = 1, Worker } = options;
   if (!(Number.isInteger(threads) && threads >= 1)) {
@@ -82,7 +87,7 @@ export function cpu(options: CpuOptions = {}): Device {
     );
   }
   const wasm = float === "float32" && options.wasm !== false;
-  return new Device(new CpuBackend(float, wasm, threads, Worker));
+  return new Device(new CpuBackend(float, wasm, options.checked === true, threads, Worker));
 }
 
 class CpuBackend implements Backend {
@@ -102,16 +107,19 @@ class CpuBackend implements Backend {
   /** Absent once the device is disposed. */
   #memory: CpuMemory | undefined = new CpuMemory(this.stats, () => this.census?.() ?? "");
   readonly #modules: Map<WasmModule, Instance> | undefined;
+  readonly #checked: boolean;
   readonly #threads: number;
   readonly #Worker: WorkerConstructor | undefined;
 
   constructor(
     float: FloatDType,
     wasm: boolean,
+    checked: boolean,
     threads: number,
     Worker: WorkerConstructor | undefined,
   ) {
     this.float = float;
+    this.#checked = checked;
     this.#threads = threads;
     this.#Worker = Worker;
     this.#modules = wasm ? new Map() : undefined;
@@ -192,7 +200,22 @@ class CpuBackend implements Backend {
     };
   }
 
-  #bindAll({ kernel, regions, params }: Launch): () => void {
+  #bindAll(launch: Launch): () => void {
+    const run = this.#bindKernel(launch);
+    const { kernel: { buffers, indices }, regions, params } = launch;
+    if (!this.#checked || indices === undefined) return run;
+    const memory = this.#open();
+    const checks = Object.keys(buffers).flatMap((name, i) => {
+      const limits = indices[name]?.(params);
+      return limits ? [() => checkIndices(name, memory.view(regions[i]), ...limits)] : [];
+    });
+    return () => {
+      for (const check of checks) check();
+      run();
+    };
+  }
+
+  #bindKernel({ kernel, regions, params }: Launch): () => void {
     const memory = this.#open();
     const names = Object.keys(kernel.buffers);
     const { wasm } = kernel;
@@ -234,6 +257,16 @@ class CpuBackend implements Backend {
       this.#modules.set(module, instance);
     }
     return instance;
+  }
+}
+
+/** Refuses an index, among the first `count`, that is not from 0 to below `below`. */
+function checkIndices(name: string, values: ArrayLike<number>, count: number, below: number): void {
+  for (let i = 0; i < count; i++) {
+    if (values[i] >= 0 && values[i] < below) continue;
+    throw new ArgumentError(
+      `Cannot look up ${name}: they must be from 0 to ${below - 1}, got ${values[i]} at ${i}`,
+    );
   }
 }
 

@@ -112,6 +112,7 @@ export const cachedAttentionForward = defineKernel({
     }
   },
   rows: () => "R",
+  indices: { users: ({ R, U }) => [R, U], lengths: ({ U, T }) => [U, T + 1] },
   wasm: {
     module: simd,
     function: "cachedAttentionForward",
@@ -200,6 +201,7 @@ export const offsetLengths = defineKernel({
     }
   },
   rows: () => "R",
+  indices: { users: ({ R, U }) => [R, U] },
   invocations: ({ R }) => R,
   wgsl: `${WITHIN}
 fn kernel(r: u32) {

@@ -18,7 +18,7 @@ const MOST_THREADS = 8;
 
 /**
  * Opens a device. `webgpu` makes do with a software adapter, such as llvmpipe; `auto` does not. A cpu device has `threads`
- * threads: one for each core unless told, at most 8.
+ * threads: one for each core unless told, at most 8. It refuses indices out of range, such as tokens that a model does not have.
  *
  * @throws {DeviceError} if `webgpu` is asked for and there is no adapter.
  * @throws {ArgumentError} if threads is not a positive integer.
@@ -35,12 +35,12 @@ export async function openDevice(
   choice: DeviceChoice,
   threads: number = Math.min(availableParallelism(), MOST_THREADS),
 ): Promise<Device> {
-  if (choice === "cpu") return cpu({ threads, Worker });
+  if (choice === "cpu") return cpu({ threads, Worker, checked: true });
   if (choice === "webgpu") return webgpu(await findGpu(), { allowSoftware: true });
   try {
     return await webgpu(await findGpu());
   } catch (error) {
-    if (error instanceof DeviceError) return cpu({ threads, Worker });
+    if (error instanceof DeviceError) return cpu({ threads, Worker, checked: true });
     throw error;
   }
 }
