@@ -27,8 +27,8 @@ export type HostInputs = { readonly [name: string]: HostTensor };
 export type StepInputs<I extends HostInputs> = { readonly [K in keyof I]: Tensor };
 
 /**
- * A captured step. Call it with host inputs; its outputs are overwritten by the next call with the same shapes, and given
- * back when the program of these shapes is (see {@link capture}).
+ * A captured step. Call it with host inputs; its outputs are overwritten by the next call with the
+ * same shapes, and given back when the program of these shapes is (see {@link capture}).
  */
 export interface Captured<I extends HostInputs, O extends Tree> extends Disposable {
   /** Runs the step on new inputs. */
@@ -51,8 +51,9 @@ interface Entry<O> {
  * called: what changes from call to call (a learning rate, a dropout key) comes in through `inputs`. Parameters that
  * `step` updates in place keep their place.
  *
- * Other shapes record another program, which has memory of its own for its inputs and outputs. At most `programs` are kept,
- * default 64: one more takes the place of the one that has not run for longest, whose outputs are then given back.
+ * Other shapes record another program, which has memory of its own for its inputs and outputs. At
+ * most `programs` are kept, default 64: one more takes the place of the one that has not run for
+ * longest, whose outputs are then given back.
  *
  * @throws {ArgumentError} if programs is not a positive integer.
  * @throws {CaptureError} if `step` reads or writes a tensor on the host, or if inputs are missing or renamed.

@@ -7,16 +7,12 @@ import type { Device } from "./device.ts";
 import { bytesPerElement, type DType } from "./dtype.ts";
 import { ArgumentError, DeviceError, DTypeError, ShapeError } from "./errors.ts";
 import type { BufferUse } from "./kernel.ts";
+import type { InputKind } from "./op.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
 
-/**
- * What an argument of an op must be. `weights` are floats or float16; an `operand` is a tensor or a number; of `tensors`, which are
- * in an array or a record, only life and device are checked.
- */
-export type InputKind = keyof typeof WANTED;
-
-const WANTED = {
+/** What an argument must be, in words. */
+const WANTED: Readonly<Record<InputKind, string>> = {
   float: "a tensor",
   int: "a tensor",
   weights: "a tensor",
@@ -27,20 +23,21 @@ const WANTED = {
   number: "a number",
   device: "a device",
   other: "anything",
-} as const;
-
-/** The arguments of an op by name, in order; those behind the last are not checked. */
-export type Inputs = { readonly [name: string]: InputKind };
+};
 
 /**
- * Makes the check of an op's arguments. Its tensors must be alive, of the right dtype and on one device.
+ * Makes the check of an op's arguments. Its tensors must be alive, of the right dtype and on one
+ * device.
  *
  * @throws {ArgumentError} if an argument is of another kind.
  * @throws {DTypeError} if a tensor has another dtype.
  * @throws {DisposedError} if a tensor's memory was given back.
  * @throws {DeviceError} if two tensors are on two devices.
  */
-export function inputCheck(op: string, inputs: Inputs): (args: readonly unknown[]) => void {
+export function inputCheck(
+  op: string,
+  inputs: { readonly [name: string]: InputKind },
+): (args: readonly unknown[]) => void {
   const entries = Object.entries(inputs);
   return (args) => {
     let device: Device | undefined;

@@ -33,8 +33,9 @@ export interface CpuOptions {
   /** Whether float32 kernels may use WebAssembly; true unless told. */
   readonly wasm?: boolean;
   /**
-   * Whether indices out of range, such as ids of `takeRows`, are refused where they are used; false unless told: they count as the
-   * nearest inside, as on webgpu. A captured step is then left half done.
+   * Whether indices out of range, such as ids of `takeRows`, are refused where they are used,
+   * default false: they count as the nearest inside, as on webgpu. A captured step is then left half
+   * done.
    */
   readonly checked?: boolean;
   /**

@@ -156,7 +156,10 @@ export class Device {
     });
   }
 
-  /** A tensor's elements where they lie, if the host can see them and there are any. Not a read-back. Internal to printing. */
+  /**
+   * A tensor's elements where they lie, if the host can see them and there are any. Not a
+   * read-back. Internal to printing.
+   */
   peek(tensor: Tensor): ArrayLike<number> | undefined {
     const { state, memory } = tensor.storage;
     if (state === "live" && memory) return this.#backend.view?.(tensor.region("print"));

@@ -95,8 +95,8 @@ export interface KernelSpec<
    */
   rows?(params: ParamValues<P>): (keyof P & string) | undefined;
   /**
-   * Buffers of indices: how many of their first elements are read, and what all of these must be below. Others count as the nearest
-   * inside, but a cpu device that is `checked` refuses them.
+   * Buffers of indices: how many of their first elements are read, and what all of these must be
+   * below. Others count as the nearest inside, but a cpu device that is `checked` refuses them.
    */
   readonly indices?: {
     readonly [K in keyof B]?: (params: ParamValues<P>) => readonly [count: number, below: number];

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { inputCheck, type InputKind } from "./checks.ts";
+import { inputCheck } from "./checks.ts";
 import { ArgumentError } from "./errors.ts";
 import type { Device } from "./device.ts";
 import { commonTape, type InputGradients } from "./tape.ts";
@@ -23,6 +23,16 @@ export interface OpCase<A extends readonly unknown[]> {
   /** The arguments, made on the given device. Inputs must keep away from kinks such as relu's at 0. */
   args(device: Device): A;
 }
+
+/**
+ * What an argument of an op must be: a tensor of floats, of int32, of weights (floats or float16)
+ * or of any dtype; an operand, which may be a number; tensors in an array or a record, of which
+ * life and device are checked; a number; a device; or anything.
+ */
+export type InputKind =
+  | ("float" | "int" | "weights" | "tensor")
+  | ("operand" | "float operand" | "tensors")
+  | ("number" | "device" | "other");
 
 /** What an op is made of. */
 export interface OpSpec<A extends readonly unknown[], O extends OpOutput, S> {

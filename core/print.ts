@@ -11,7 +11,9 @@ const MOST_SHOWN = 100;
 /** How many of them at each end. */
 const EDGE = 3;
 
-/** Nested brackets with a row on each line and its columns below each other, as NumPy writes arrays. */
+/**
+ * Nested brackets with a row on each line and its columns below each other, as NumPy writes arrays.
+ */
 export function printed(values: ArrayLike<number>, shape: Shape, digits: number): string {
   const strides = stridesOf(shape);
   const cut = values.length > MOST_SHOWN;

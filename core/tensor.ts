@@ -128,8 +128,8 @@ export class Tensor {
   }
 
   /**
-   * Its shape, dtype and device, and on a cpu device its elements; of many those at the ends. Never waits for a device, so on
-   * webgpu there are no elements.
+   * Its shape, dtype and device, and on a cpu device its elements; of many those at the ends. Never
+   * waits for a device, so on webgpu there are no elements.
    */
   toString(): string {
     const { device, dtype, shape, storage: { state, memory } } = this;

@@ -20,7 +20,10 @@ const MODE_READ = 1;
 /** The launches whose parameters fit the ring. */
 const RING_BLOCKS = 256;
 
-/** Kept for ever, as a process crashes when the npm package's object is collected before its devices. */
+/**
+ * Kept for ever, as a process crashes when the npm package's object is collected before its
+ * devices.
+ */
 const gpus = new Set<GPU>();
 
 /** Destroys the device of a backend that was collected and never disposed: nobody else does. */
@@ -269,7 +272,10 @@ export class WebgpuBackend implements Backend {
   }
 }
 
-/** Reports errors to a backend. A function of its own: the closures of one function keep alive what any of them does. */
+/**
+ * Reports errors to a backend. A function of its own: the closures of one function keep alive what
+ * any of them does.
+ */
 function listen(device: GPUDevice, backend: WeakRef<WebgpuBackend>): void {
   device.addEventListener("uncapturederror", (event) => {
     event.preventDefault();

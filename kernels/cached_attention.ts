@@ -7,7 +7,8 @@
  *   then KVH values, and
  *   itself: row r of qkv (R, H + 2 KVH, D), whose key and value become entry [step, r] of what is generated.
  *
- * A user, a length or an ancestor that is out of range counts as the nearest inside. Otherwise as in attention.ts: out_r = sum p v, p the softmax of q_r . k / sqrt(D). out is (R, H, D).
+ * A user, a length or an ancestor that is out of range counts as the nearest inside. Otherwise as
+ * in attention.ts: out_r = sum p v, p the softmax of q_r . k / sqrt(D). out is (R, H, D).
  *
  * @module
  */

@@ -123,7 +123,10 @@ export const intToFloat = defineKernel({
   cases: () => [{ name: "signs", params: { n: 4 }, buffers: { x: [-7, 0, 3, 1 << 20], out: 4 } }],
 });
 
-/** float to int, towards zero, and to the nearest integer of 32 bits where it is beyond them; NaN becomes 0. */
+/**
+ * float to int, towards zero, and to the nearest integer of 32 bits where it is beyond them; NaN
+ * becomes 0.
+ */
 export const floatToInt = defineKernel({
   name: "floatToInt",
   buffers: { x: "read float", out: "write int" },

@@ -8,7 +8,9 @@ import { type Shape, stridesOf } from "../core/shape.ts";
 /** The most axes a strided kernel walks. */
 export const MAX_AXES = 4;
 
-/** The axes that arrays walk differently, four at least, and the strides of each array along them. */
+/**
+ * The axes that arrays walk differently, four at least, and the strides of each array along them.
+ */
 export interface Walk {
   /** The sizes of the axes, slowest first; 1 where fewer than four are left. */
   readonly sizes: readonly number[];
@@ -16,7 +18,10 @@ export interface Walk {
   readonly strides: readonly (readonly number[])[];
 }
 
-/** Merges adjacent axes that every array walks as if they were one, and drops axes of size 1. More than four may remain. */
+/**
+ * Merges adjacent axes that every array walks as if they were one, and drops axes of size 1. More
+ * than four may remain.
+ */
 export function mergeAxes(shape: Shape, arrays: readonly Shape[]): Walk {
   const sizes: number[] = [];
   const strides: number[][] = arrays.map(() => []);

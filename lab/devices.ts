@@ -17,8 +17,9 @@ export type DeviceChoice = "auto" | "cpu" | "webgpu";
 const MOST_THREADS = 8;
 
 /**
- * Opens a device. `webgpu` makes do with a software adapter, such as llvmpipe; `auto` does not. A cpu device has `threads`
- * threads: one for each core unless told, at most 8. It refuses indices out of range, such as tokens that a model does not have.
+ * Opens a device. `webgpu` makes do with a software adapter, such as llvmpipe; `auto` does not. A
+ * cpu device has `threads` threads: one for each core unless told, at most 8. It refuses indices
+ * out of range, such as tokens that a model does not have.
  *
  * @throws {DeviceError} if `webgpu` is asked for and there is no adapter.
  * @throws {ArgumentError} if threads is not a positive integer.

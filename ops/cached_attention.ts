@@ -19,12 +19,13 @@ const checkCached = inputCheck("cachedAttention", {
 });
 
 /**
- * Attention of the tokens that R beam rows feed at step `step`: qkv (R, H + 2 KVH, D) holds in each row H heads of
- * queries, and KVH of keys and of values, which are put into the cache. Row r, which is one of user u = `users[r]`, sees the
- * first `lengths[u]` entries of the user's history, the entry of row `ancestors[r, j]` at each step j < step, and its own.
- * lengths int32 (U), users int32 (R), ancestors int32 (R, steps), out (R, H, D). A user, a length or an ancestor that is out of
- * range counts as the nearest inside. Not differentiable, and it writes to
- * the cache: for decoding, not for training.
+ * Attention of the tokens that R beam rows feed at step `step`: qkv (R, H + 2 KVH, D) holds in each
+ * row H heads of queries, and KVH of keys and of values, which are put into the cache. Row r, which
+ * is one of user u = `users[r]`, sees the first `lengths[u]` entries of the user's history, the
+ * entry of row `ancestors[r, j]` at each step j < step, and its own. lengths int32 (U), users int32
+ * (R), ancestors int32 (R, steps), out (R, H, D). A user, a length or an ancestor that is out of
+ * range counts as the nearest inside. Not differentiable, and it writes to the cache: for decoding,
+ * not for training.
  *
  * @throws {ShapeError} if the sizes do not fit.
  *

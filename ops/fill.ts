@@ -9,7 +9,8 @@ import { filled } from "./launch.ts";
 /**
  * A tensor of the given shape filled with a value. Floats unless `dtype` is `"int32"`.
  *
- * @throws {ArgumentError} if an int32 tensor is to be filled with anything but an integer of 32 bits.
+ * @throws {ArgumentError} if an int32 tensor is to be filled with anything but an integer of 32
+ * bits.
  *
  * @example
  * ```ts

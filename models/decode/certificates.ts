@@ -24,8 +24,9 @@ export interface PathStep {
 }
 
 /**
- * The steps of the path to a leaf, with all that is beside it: what one teacher-forced pass tells of the trie. Nodes that are
- * `blocked`, as `Trie.blockedNodes` gives them, are not there. `options` are those of `margins`, but need no beam.
+ * The steps of the path to a leaf, with all that is beside it: what one teacher-forced pass tells
+ * of the trie. Nodes that are `blocked`, as `Trie.blockedNodes` gives them, are not there.
+ * `options` are those of `margins`, but need no beam.
  *
  * @throws {ArgumentError} if the node is no leaf or is blocked, or tau not positive.
  *

@@ -13,7 +13,10 @@ import type { BeamResult, BeamStep } from "./results.ts";
 import { resolveSemantics, SEARCH_OPTIONS } from "./semantics.ts";
 import type { Trie } from "./trie.ts";
 
-/** Options of {@link referenceBeamSearch}: those of the search, of which `trace` and `batch` change nothing here. */
+/**
+ * Options of {@link referenceBeamSearch}: those of the search, of which `trace` and `batch` change
+ * nothing here.
+ */
 export interface ReferenceOptions extends BeamSearchOptions {
   /** Items taken out of the catalogue. */
   readonly excluded?: Iterable<number>;

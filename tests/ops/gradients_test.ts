@@ -155,7 +155,9 @@ for (const op of ops) {
 const cast = ({ device, shape, size }: Tensor, dtype: DType): Tensor =>
   device.tensor(new Float64Array(size), shape, dtype);
 
-/** Stand-ins for a tensor: some never do, others only where their dtype, rank or device is right. */
+/**
+ * Stand-ins for a tensor: some never do, others only where their dtype, rank or device is right.
+ */
 const STAND_INS: readonly (readonly [what: string, make: (x: Tensor) => unknown])[] = [
   ["undefined", () => undefined],
   ["null", () => null],
@@ -174,7 +176,10 @@ const STAND_INS: readonly (readonly [what: string, make: (x: Tensor) => unknown]
 ];
 const NEVER = 8;
 
-/** A value with a tensor replaced: itself, one in an array, or all in a record, whose dtypes and shapes are its own business. */
+/**
+ * A value with a tensor replaced: itself, one in an array, or all in a record, whose dtypes and
+ * shapes are its own business.
+ */
 function replaced(value: unknown, by: (x: Tensor) => unknown): readonly unknown[] {
   if (value instanceof Tensor) return [by(value)];
   if (Array.isArray(value)) {
