@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkOptions } from "./checks.ts";
+import { checkOptions, nameOf } from "./checks.ts";
 import type { Device } from "./device.ts";
 import type { TypedArray } from "./dtype.ts";
 import { ArgumentError, CaptureError, DisposedError, ShapeError } from "./errors.ts";
@@ -55,7 +55,7 @@ interface Entry<O> {
  * most `programs` are kept, default 64: one more takes the place of the one that has not run for
  * longest, whose outputs are then given back.
  *
- * @throws {ArgumentError} if programs is not a positive integer.
+ * @throws {ArgumentError} if programs is not a positive integer, or an input is no host tensor.
  * @throws {CaptureError} if `step` reads or writes a tensor on the host, or if inputs are missing or renamed.
  * @throws {ShapeError} if an input's shape does not fit its data.
  * @throws {DisposedError} if a tensor from outside that the step uses was freed.
@@ -144,7 +144,13 @@ function recordStep<I extends HostInputs, O extends Tree>(
 
 function signatureOf(inputs: HostInputs): string {
   return Object.keys(inputs).sort().map((name) => {
-    const { data, shape } = inputs[name];
+    const { data, shape } = inputs[name] ?? {};
+    if (!ArrayBuffer.isView(data) || !Array.isArray(shape)) {
+      throw new ArgumentError(
+        `Cannot run a captured step on input ${name}: it must be { data, shape } with a typed array, ` +
+          `got ${nameOf(inputs[name])}`,
+      );
+    }
     if (data.length !== sizeOf(shape)) {
       throw new ShapeError(
         `Cannot run a captured step on input ${name} of shape ${formatShape(shape)}: ` +

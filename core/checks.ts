@@ -89,12 +89,12 @@ function checkInput(
 }
 
 /** A value as errors show it. */
-function nameOf(value: unknown): string {
+export function nameOf(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "function") return "a function";
   if (typeof value !== "object" || value === null) return String(value);
   const name = value.constructor?.name ?? "object";
-  if (name === "Object") return `{ ${Object.keys(value).join(", ")} }`;
+  if (name === "Object") return `{ ${Object.keys(value).join(", ")} }`.replace("  ", " ");
   return `${/^[AEIOU]/i.test(name) ? "an" : "a"} ${name}`;
 }
 

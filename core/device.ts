@@ -90,7 +90,8 @@ export class Device {
    *
    * @throws {ShapeError} if the arrays are ragged, the shape does not fit, or float16 elements are not a multiple of 4.
    * @throws {DTypeError} if the device has no such dtype.
-   * @throws {ArgumentError} if an element of an int32 tensor is not an integer of 32 bits.
+   * @throws {ArgumentError} if an element is not a number, or one of an int32 tensor not an integer
+   * of 32 bits.
    * @throws {DeviceError} if it does not fit.
    */
   tensor(data: Nested | TypedArray, shape?: Shape, dtype?: DType): Tensor {

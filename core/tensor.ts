@@ -68,6 +68,7 @@ const DIGITS = { float16: 4, float32: 7, float64: 8, int32: 10 } as const;
  *
  * const x = cpu().tensor([[1, 2, 3], [4, 5, 6]]);
  * console.log(x.shape, await x.data()); // [2, 3] Float32Array [1, 2, 3, 4, 5, 6]
+ * console.log(x); // Tensor(2, 3) float32 on cpu, and below it the elements
  * ```
  */
 export class Tensor {

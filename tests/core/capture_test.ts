@@ -149,6 +149,13 @@ test("capture: inputs must keep their names and fit their shapes", () => {
     message: "Cannot run a captured step on inputs {y}: they must be those of its first call, {x}",
   });
   assert.throws(() => step({ x: { data: Float32Array.of(1), shape: [2] } }), ShapeError);
+  for (const x of [[1, 2], undefined, { data: [1], shape: [1] }, { data: Float32Array.of(1) }]) {
+    assert.throws(() => step({ x } as never), {
+      name: "ArgumentError",
+      message:
+        /^Cannot run a captured step on input x: it must be { data, shape } with a typed array, got/,
+    });
+  }
 });
 
 test("capture: 64 programs are kept by default, and the limit must be a positive integer", () => {

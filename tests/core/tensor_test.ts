@@ -163,6 +163,26 @@ test("tensor: ragged and empty arrays are refused", () => {
   assert.throws(() => device.tensor([[], []]), ShapeError);
 });
 
+test("tensor: what is not made of numbers is refused", () => {
+  const device = cpu();
+  const refused = (got: string) => ({
+    name: "ArgumentError",
+    message: "Cannot make a tensor: it must be made of a typed array, or of numbers in nested " +
+      `arrays, got ${got}`,
+  });
+  const faults: readonly (readonly [unknown, string])[] = [
+    ...[["a", '"a"'], [["a"], '"a"'], [[1, "2"], '"2"'], [
+      [[1], [undefined]],
+      "undefined",
+    ]] as const,
+    ...[[undefined, "undefined"], [null, "null"], [[true], "true"], [{}, "{ }"]] as const,
+    [[device.tensor(1)], "a Tensor"],
+  ];
+  for (const [data, got] of faults) {
+    assert.throws(() => device.tensor(data as number), refused(got));
+  }
+});
+
 test("tensor: shapes must be positive integers and fit the elements", () => {
   const device = cpu();
   assert.throws(() => device.tensor([1, 2, 3], [2, 2]), {
