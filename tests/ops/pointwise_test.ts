@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { capture } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
-import { ArgumentError, DeviceError, DTypeError } from "../../core/errors.ts";
+import { ArgumentError, DTypeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { add, clamp, div, maximum, minimum, mul, sub } from "../../ops/binary.ts";
 import { equal, greater, greaterEqual, less, lessEqual, notEqual } from "../../ops/compare.ts";
@@ -201,7 +201,23 @@ test("binary ops: what does not fit is refused", () => {
     name: "DTypeError",
     message: "Cannot mul tensors of two dtypes: they must be equal, got float64 and int32",
   });
-  assert.throws(() => sub(x, cpu({ float: "float64" }).tensor([1, 2, 3])), DeviceError);
+  assert.throws(() => sub(x, cpu({ float: "float64" }).tensor([1, 2, 3])), {
+    name: "DeviceError",
+    message: "Cannot apply sub: all tensors must be on one device, got two different cpu devices",
+  });
+  assert.throws(() => add(x, [1, 2, 3] as never), {
+    name: "ArgumentError",
+    message: "Cannot apply add: b must be a tensor or a number, got an Array; " +
+      "device.tensor(...) makes one",
+  });
+  assert.throws(() => pow(x, x as never), {
+    name: "ArgumentError",
+    message: "Cannot apply pow: exponent must be a number, got a Tensor",
+  });
+  assert.throws(() => sum(oracle.tensor([4], [1], "int32")), {
+    name: "DTypeError",
+    message: "Cannot apply sum: x must be float64, got int32",
+  });
   assert.throws(() => greater(1, 2), ArgumentError);
   assert.throws(() => div(oracle.tensor([4], [1], "int32"), 2), DTypeError);
   assert.throws(() => add(oracle.tensor([4], [1], "int32"), 0.5), {
