@@ -81,6 +81,11 @@ export interface Backend {
   readonly float: FloatDType;
   /** Counters, kept by the backend. */
   readonly stats: BackendStats;
+  /**
+   * What an error says of the tensors that are alive when there is no more memory; whoever makes
+   * tensors sets it.
+   */
+  census?: () => string;
   /** Takes memory. Contents are undefined. */
   allocate(bytes: number): Memory;
   /** A part of memory, to be used like memory of its own but never released: that is done to the whole. */
@@ -91,6 +96,11 @@ export interface Backend {
   upload(memory: Memory, data: TypedArray | Uint16Array, offset?: number): void;
   /** Reads regions back in one go, after all launches made so far. */
   download(regions: readonly Region[]): Promise<TypedArray[]>;
+  /**
+   * The elements where they lie, where the host can see them; undefined of a device that is
+   * disposed.
+   */
+  view?(region: Region): ArrayLike<number> | undefined;
   /** Runs a kernel. */
   launch(launch: Launch): void;
   /** Prepares launches to be run again and again. */

@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { checkOptions, nameOf } from "./checks.ts";
 import type { Device } from "./device.ts";
 import type { TypedArray } from "./dtype.ts";
-import { CaptureError, DisposedError, ShapeError } from "./errors.ts";
+import { ArgumentError, CaptureError, DisposedError, ShapeError } from "./errors.ts";
 import type { Recorded } from "./recording.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
@@ -25,11 +26,14 @@ export type HostInputs = { readonly [name: string]: HostTensor };
 /** The tensors that a step sees for its inputs. */
 export type StepInputs<I extends HostInputs> = { readonly [K in keyof I]: Tensor };
 
-/** A captured step. Call it with host inputs; its outputs are overwritten by the next call with the same shapes. */
+/**
+ * A captured step. Call it with host inputs; its outputs are overwritten by the next call with the
+ * same shapes, and given back when the program of these shapes is (see {@link capture}).
+ */
 export interface Captured<I extends HostInputs, O extends Tree> extends Disposable {
   /** Runs the step on new inputs. */
   (inputs: I): O;
-  /** How many different input shapes have been recorded. */
+  /** How many programs are kept, one for each shape of inputs. */
   readonly programs: number;
   /** Gives all recorded programs back. */
   dispose(): void;
@@ -45,8 +49,13 @@ interface Entry<O> {
  * Captures a step. The first call with given input shapes runs `step` once to record its kernels and lay out its
  * memory; every call copies the inputs in and replays the record. `step` must therefore do the same whenever it is
  * called: what changes from call to call (a learning rate, a dropout key) comes in through `inputs`. Parameters that
- * `step` updates in place keep their place. Other shapes record another program.
+ * `step` updates in place keep their place.
  *
+ * Other shapes record another program, which has memory of its own for its inputs and outputs. At
+ * most `programs` are kept, default 64: one more takes the place of the one that has not run for
+ * longest, whose outputs are then given back.
+ *
+ * @throws {ArgumentError} if programs is not a positive integer, or an input is no host tensor.
  * @throws {CaptureError} if `step` reads or writes a tensor on the host, or if inputs are missing or renamed.
  * @throws {ShapeError} if an input's shape does not fit its data.
  * @throws {DisposedError} if a tensor from outside that the step uses was freed.
@@ -65,7 +74,15 @@ interface Entry<O> {
 export function capture<K extends string, O extends Tree>(
   device: Device,
   step: (inputs: Readonly<Record<K, Tensor>>) => O,
+  options: { readonly programs?: number } = {},
 ): Captured<Readonly<Record<K, HostTensor>>, O> {
+  checkOptions("capture a step", options, ["programs"]);
+  const { programs = 64 } = options;
+  if (!(Number.isInteger(programs) && programs >= 1)) {
+    throw new ArgumentError(
+      `Cannot capture a step: programs must be a positive integer, got ${programs}`,
+    );
+  }
   type I = Readonly<Record<K, HostTensor>>;
   const entries = new Map<string, Entry<O>>();
   let names: string | undefined;
@@ -82,9 +99,15 @@ export function capture<K extends string, O extends Tree>(
     let entry = entries.get(signature);
     if (entry === undefined) {
       entry = recordStep(device, step, inputs);
-      entries.set(signature, entry);
     } else {
       for (const name in inputs) device.write(entry.inputs[name], inputs[name].data);
+    }
+    entries.delete(signature); // the last to run comes last
+    entries.set(signature, entry);
+    if (entries.size > programs) {
+      const [[oldest, { recorded }]] = entries;
+      entries.delete(oldest);
+      recorded.dispose();
     }
     checkExternals(entry.recorded);
     entry.recorded.run();
@@ -121,7 +144,13 @@ function recordStep<I extends HostInputs, O extends Tree>(
 
 function signatureOf(inputs: HostInputs): string {
   return Object.keys(inputs).sort().map((name) => {
-    const { data, shape } = inputs[name];
+    const { data, shape } = inputs[name] ?? {};
+    if (!ArrayBuffer.isView(data) || !Array.isArray(shape)) {
+      throw new ArgumentError(
+        `Cannot run a captured step on input ${name}: it must be { data, shape } with a typed array, ` +
+          `got ${nameOf(inputs[name])}`,
+      );
+    }
     if (data.length !== sizeOf(shape)) {
       throw new ShapeError(
         `Cannot run a captured step on input ${name} of shape ${formatShape(shape)}: ` +
@@ -142,7 +171,8 @@ function checkExternals(recorded: Recorded): void {
     }
     if (state !== "live") {
       throw new DisposedError(
-        `Cannot run a captured step: the ${birth} tensor that it uses must be alive, but its memory was given back`,
+        `Cannot run a captured step: the tensor from ${birth} that it uses must be alive, ` +
+          "but its memory was given back",
       );
     }
   }

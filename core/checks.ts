@@ -1,14 +1,130 @@
 /**
- * What a device demands of the tensors that it is handed.
+ * What devices and ops demand of their arguments.
  *
  * @module
  */
 import type { Device } from "./device.ts";
 import { bytesPerElement, type DType } from "./dtype.ts";
-import { DeviceError, DTypeError, ShapeError } from "./errors.ts";
+import { ArgumentError, DeviceError, DTypeError, ShapeError } from "./errors.ts";
 import type { BufferUse } from "./kernel.ts";
+import type { InputKind } from "./op.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
-import type { Tensor } from "./tensor.ts";
+import { Tensor } from "./tensor.ts";
+
+/** What an argument must be, in words. */
+const WANTED: Readonly<Record<InputKind, string>> = {
+  float: "a tensor",
+  int: "a tensor",
+  weights: "a tensor",
+  tensor: "a tensor",
+  operand: "a tensor or a number",
+  "float operand": "a tensor or a number",
+  tensors: "an array or a record of tensors",
+  number: "a number",
+  device: "a device",
+  other: "anything",
+};
+
+/**
+ * Makes the check of an op's arguments. Its tensors must be alive, of the right dtype and on one
+ * device.
+ *
+ * @throws {ArgumentError} if an argument is of another kind.
+ * @throws {DTypeError} if a tensor has another dtype.
+ * @throws {DisposedError} if a tensor's memory was given back.
+ * @throws {DeviceError} if two tensors are on two devices.
+ */
+export function inputCheck(
+  op: string,
+  inputs: { readonly [name: string]: InputKind },
+): (args: readonly unknown[]) => void {
+  const entries = Object.entries(inputs);
+  return (args) => {
+    let device: Device | undefined;
+    for (let i = 0; i < entries.length; i++) {
+      const [name, kind] = entries[i];
+      if (kind === "other") continue;
+      const arg = args[i];
+      const parts = kind === "tensors" ? tensorsIn(arg) : undefined;
+      if (arg instanceof Tensor && WANTED[kind].startsWith("a tensor")) {
+        checkInput(device ??= arg.device, op, name, kind, arg);
+      } else if (parts) {
+        for (const x of parts) checkInput(device ??= x.device, op, name, "tensor", x);
+      } else if (typeof arg !== "number" || !WANTED[kind].endsWith("number")) {
+        if (kind === "device" && typeof (arg as Device)?.empty === "function") continue;
+        throw new ArgumentError(
+          `Cannot apply ${op}: ${name} must be ${WANTED[kind]}, got ${nameOf(arg)}` +
+            (WANTED[kind].startsWith("a tensor") ? hintFor(arg) : ""),
+        );
+      }
+    }
+  };
+}
+
+/** How to make a tensor of a value, where there is a way. */
+function hintFor(value: unknown): string {
+  if (Array.isArray(value) || ArrayBuffer.isView(value)) return "; device.tensor(...) makes one";
+  if (typeof value !== "object" || value === null) return "";
+  // A loss is given these in place of logits.
+  return "hidden" in value && "head" in value ? "; allLogits(logits) makes one" : "";
+}
+
+/** The tensors of a record, or of an array that holds nothing else. */
+function tensorsIn(value: unknown): readonly Tensor[] | undefined {
+  const parts = Object.values(value ?? {});
+  const tensors = parts.filter((part) => part instanceof Tensor);
+  const fits = Array.isArray(value) ? tensors.length === parts.length : tensors.length > 0;
+  return fits ? tensors : undefined;
+}
+
+function checkInput(
+  device: Device,
+  op: string,
+  name: string,
+  kind: InputKind,
+  tensor: Tensor,
+): void {
+  const { dtype, storage } = tensor;
+  if (tensor.device !== device) refuseForeign(device, `apply ${op}`, tensor);
+  if (storage.state !== "live") tensor.region(`apply ${op} to`);
+  if (kind === "tensor" || kind === "operand") return;
+  const wanted = kind === "int" ? "int32" : device.float;
+  if (dtype === wanted || (kind === "weights" && dtype === device.half)) return;
+  throw new DTypeError(`Cannot apply ${op}: ${name} must be ${wanted}, got ${dtype}`);
+}
+
+/** A value as errors show it. */
+export function nameOf(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "function") return "a function";
+  if (typeof value !== "object" || value === null) return String(value);
+  const name = value.constructor?.name ?? "object";
+  if (name === "Object") return `{ ${Object.keys(value).join(", ")} }`.replace("  ", " ");
+  return `${/^[AEIOU]/i.test(name) ? "an" : "a"} ${name}`;
+}
+
+/**
+ * Refuses options that a function does not know, such as a misspelt one.
+ *
+ * @throws {ArgumentError} if there is one, or the options are no object.
+ */
+export function checkOptions<O extends object>(
+  action: string,
+  options: O,
+  known: readonly (keyof O & string)[],
+): void {
+  if (typeof options !== "object" || options === null) {
+    throw new ArgumentError(
+      `Cannot ${action}: its options must be an object, got ${nameOf(options)}`,
+    );
+  }
+  for (const name in options) {
+    if ((known as readonly string[]).includes(name)) continue;
+    throw new ArgumentError(
+      `Cannot ${action}: its options must be among ${known.join(", ")}, got ${name}`,
+    );
+  }
+}
 
 /** The bytes of a tensor of `size` elements, if the device can have one. */
 export function checkedBytes(device: Device, size: number, dtype: DType): number {
@@ -59,9 +175,10 @@ export function checkBuffer(
 /** Refuses a tensor of another device. */
 export function refuseForeign(device: Device, action: string, tensor: Tensor): void {
   if (tensor.device === device) return;
+  const [a, b] = [device.kind, tensor.device.kind];
   throw new DeviceError(
     `Cannot ${action}: all tensors must be on one device, ` +
-      `got one on another (${tensor.device.kind} and ${device.kind})`,
+      `got ${a === b ? `two different ${a} devices` : `${a} and ${b}`}`,
   );
 }
 

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Backend, BackendStats, Launch, Memory, Program, Region } from "./backend.ts";
+import { checkOptions } from "./checks.ts";
 import { type Block, CpuMemory } from "./cpu_memory.ts";
 import { Device } from "./device.ts";
 import { type FloatDType, hostArray, type TypedArray } from "./dtype.ts";
@@ -31,6 +32,12 @@ export interface CpuOptions {
   readonly float?: FloatDType;
   /** Whether float32 kernels may use WebAssembly; true unless told. */
   readonly wasm?: boolean;
+  /**
+   * Whether indices out of range, such as ids of `takeRows`, are refused where they are used,
+   * default false: they count as the nearest inside, as on webgpu. A captured step is then left half
+   * done.
+   */
+  readonly checked?: boolean;
   /**
    * How many threads share the work of WebAssembly kernels that have enough of it; 1 unless told. Results do not depend on it.
    * The workers start with the first such kernel and do not keep the process alive. The work of those that cannot start is done by
@@ -69,6 +76,11 @@ export interface CpuOptions {
  * ```
  */
 export function cpu(options: CpuOptions = {}): Device {
+  checkOptions(
+    "open a cpu device",
+    options,
+    ["float", "wasm", "checked", "threads", "onNote", "Worker"],
+  );
   const float = options.float ?? "float32";
   const { threads = 1, Worker, onNote } = options;
   if (!(Number.isInteger(threads) && threads >= 1)) {
@@ -83,7 +95,8 @@ export function cpu(options: CpuOptions = {}): Device {
     );
   }
   const wasm = float === "float32" && options.wasm !== false;
-  return new Device(new CpuBackend(float, wasm, threads, Worker, onNote));
+  const checked = options.checked === true;
+  return new Device(new CpuBackend(float, wasm, checked, threads, Worker, onNote));
 }
 
 class CpuBackend implements Backend {
@@ -99,9 +112,11 @@ class CpuBackend implements Backend {
     liveBytes: 0,
     heldBytes: 0,
   };
+  census?: () => string;
   /** Absent once the device is disposed. */
-  #memory: CpuMemory | undefined = new CpuMemory(this.stats);
+  #memory: CpuMemory | undefined = new CpuMemory(this.stats, () => this.census?.() ?? "");
   readonly #modules: Map<WasmModule, Instance> | undefined;
+  readonly #checked: boolean;
   readonly #threads: number;
   readonly #Worker: WorkerConstructor | undefined;
   readonly #onNote: CpuOptions["onNote"];
@@ -109,11 +124,13 @@ class CpuBackend implements Backend {
   constructor(
     float: FloatDType,
     wasm: boolean,
+    checked: boolean,
     threads: number,
     Worker: WorkerConstructor | undefined,
     onNote: CpuOptions["onNote"],
   ) {
     this.float = float;
+    this.#checked = checked;
     this.#threads = threads;
     this.#Worker = Worker;
     this.#onNote = onNote;
@@ -148,6 +165,10 @@ class CpuBackend implements Backend {
       out.set(memory.view(region));
       return out;
     }));
+  }
+
+  view(region: Region): ArrayLike<number> | undefined {
+    return this.#memory?.view(region);
   }
 
   launch(launch: Launch): void {
@@ -191,7 +212,22 @@ class CpuBackend implements Backend {
     };
   }
 
-  #bindAll({ kernel, regions, params }: Launch): () => void {
+  #bindAll(launch: Launch): () => void {
+    const run = this.#bindKernel(launch);
+    const { kernel: { buffers, indices }, regions, params } = launch;
+    if (!this.#checked || indices === undefined) return run;
+    const memory = this.#open();
+    const checks = Object.keys(buffers).flatMap((name, i) => {
+      const limits = indices[name]?.(params);
+      return limits ? [() => checkIndices(name, memory.view(regions[i]), ...limits)] : [];
+    });
+    return () => {
+      for (const check of checks) check();
+      run();
+    };
+  }
+
+  #bindKernel({ kernel, regions, params }: Launch): () => void {
     const memory = this.#open();
     const names = Object.keys(kernel.buffers);
     const { wasm } = kernel;
@@ -240,6 +276,16 @@ class CpuBackend implements Backend {
       this.#modules.set(module, instance);
     }
     return instance;
+  }
+}
+
+/** Refuses an index, among the first `count`, that is not from 0 to below `below`. */
+function checkIndices(name: string, values: ArrayLike<number>, count: number, below: number): void {
+  for (let i = 0; i < count; i++) {
+    if (values[i] >= 0 && values[i] < below) continue;
+    throw new ArgumentError(
+      `Cannot look up ${name}: they must be from 0 to ${below - 1}, got ${values[i]} at ${i}`,
+    );
   }
 }
 

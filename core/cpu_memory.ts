@@ -22,12 +22,14 @@ export class CpuMemory {
   /** All of it. Shared, so that threads can work on it, and so that views of it stay valid when it grows. */
   readonly wasm = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: true });
   readonly #stats: BackendStats;
+  readonly #census: () => string;
   #free: Block[] = [];
   #end = ALIGN;
 
-  /** Counts what it holds and hands out in `stats`. */
-  constructor(stats: BackendStats) {
+  /** Counts what it holds and hands out in `stats`; errors end with what `census` says. */
+  constructor(stats: BackendStats, census: () => string) {
     this.#stats = stats;
+    this.#census = census;
     stats.heldBytes = PAGE;
   }
 
@@ -88,10 +90,8 @@ export class CpuMemory {
         this.wasm.grow(missing);
       } catch {
         throw new DeviceError(
-          `Cannot allocate ${size} bytes on the cpu device: at most ${
-            MAX_PAGES * PAGE
-          } bytes fit, ` +
-            `and ${address} are in use`,
+          `Cannot allocate ${size} bytes on the cpu device: at most ${MAX_PAGES * PAGE} fit, ` +
+            `and ${address} are in use${this.#census()}`,
         );
       }
       this.#stats.heldBytes = this.wasm.buffer.byteLength;

@@ -90,7 +90,8 @@ export class Device {
    *
    * @throws {ShapeError} if the arrays are ragged, the shape does not fit, or float16 elements are not a multiple of 4.
    * @throws {DTypeError} if the device has no such dtype.
-   * @throws {ArgumentError} if an element of an int32 tensor is not an integer of 32 bits.
+   * @throws {ArgumentError} if an element is not a number, or one of an int32 tensor not an integer
+   * of 32 bits.
    * @throws {DeviceError} if it does not fit.
    */
   tensor(data: Nested | TypedArray, shape?: Shape, dtype?: DType): Tensor {
@@ -101,7 +102,7 @@ export class Device {
     const type = dtype ?? (data instanceof Int32Array ? "int32" : this.float);
     const bytes = checkedBytes(this, flat.values.length, type);
     const values = convertTo(type, flat.values);
-    const storage = this.#heap.store(bytes, "tensor", true);
+    const storage = this.#heap.store(bytes, "device.tensor", true);
     if (values.length > 0) { // Deno panics at an empty writeBuffer
       this.#backend.upload(storage.memory as Memory, deviceArray(type, values));
     }
@@ -115,7 +116,7 @@ export class Device {
    * @throws {DTypeError} if the device has no such dtype.
    * @throws {DeviceError} if it does not fit.
    */
-  empty(shape: Shape, dtype: DType = this.float, birth = "empty"): Tensor {
+  empty(shape: Shape, dtype: DType = this.float, birth = "device.empty"): Tensor {
     checkShape("make a tensor", shape);
     const storage = this.#heap.store(checkedBytes(this, sizeOf(shape), dtype), birth, false);
     return new Tensor(this, shape, dtype, storage);
@@ -156,6 +157,15 @@ export class Device {
       for (const tensor of tensors) refuseForeign(this, "read a tensor", tensor);
       resolve(this.#backend.download(tensors.map((t) => t.region("read"))));
     });
+  }
+
+  /**
+   * A tensor's elements where they lie, if the host can see them and there are any. Not a
+   * read-back. Internal to printing.
+   */
+  peek(tensor: Tensor): ArrayLike<number> | undefined {
+    const { state, memory } = tensor.storage;
+    if (state === "live" && memory) return this.#backend.view?.(tensor.region("print"));
   }
 
   /**

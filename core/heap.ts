@@ -15,6 +15,8 @@ import type { Pack, Storage } from "./tensor.ts";
 export class Heap {
   readonly #backend: Backend;
   readonly #scopes: Set<Storage>[] = [];
+  /** How many storages are alive that belong to no captured step, by what made them. */
+  readonly #alive = new Map<string, number>();
   /** The captured step that is being recorded, if one is. */
   recording: Recording | undefined;
   /** What captured steps have their intermediates in. */
@@ -23,6 +25,7 @@ export class Heap {
   /** Storages in this backend's memory. */
   constructor(backend: Backend) {
     this.#backend = backend;
+    backend.census = () => this.#census();
     this.scratch = new Scratch(backend);
   }
 
@@ -38,6 +41,7 @@ export class Heap {
     if (recording && !constant) recording.transients.add(storage);
     else storage.memory = this.#backend.allocate(bytes);
     if (recording && constant) recording.constants.add(storage);
+    if (!recording) this.#count(birth, 1);
     if (this.depth > (recording?.depth ?? 0)) this.#scopes.at(-1)?.add(storage);
     return storage;
   }
@@ -63,13 +67,14 @@ export class Heap {
       const { transients, constants } = this.recording;
       if (!transients.has(storage) && !constants.has(storage)) {
         throw new CaptureError(
-          `Cannot free the ${storage.birth} tensor inside a captured step: only tensors born in the step may be`,
+          `Cannot free a tensor from ${storage.birth} inside a captured step: it must be born in the step`,
         );
       }
       storage.state = "freed";
       return;
     }
     storage.state = "freed";
+    this.#count(storage.birth, -1);
     for (const born of this.#scopes) born.delete(storage);
     this.#release(storage);
   }
@@ -93,6 +98,19 @@ export class Heap {
         `Cannot ${action} inside a captured step: a step must be free of reads and writes by the host`,
       );
     }
+  }
+
+  #count(birth: string, by: 1 | -1): void {
+    this.#alive.set(birth, (this.#alive.get(birth) ?? 0) + by);
+  }
+
+  #census(): string {
+    const counts = [...this.#alive].filter(([, n]) => n > 0).sort((a, b) => b[1] - a[1]);
+    if (counts.length === 0) return "";
+    const total = counts.reduce((sum, [, n]) => sum + n, 0);
+    const most = counts.slice(0, 3).map(([birth, n]) => `${n} from ${birth}`).join(", ");
+    return `; tensors alive: ${total} (${most}${counts.length > 3 ? ", ..." : ""}); ` +
+      "those made below `using scope = device.arena()` are freed at the end of its block";
   }
 
   /** Gives a storage's memory back, or its share of a pack. */

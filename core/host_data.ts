@@ -4,21 +4,29 @@
  * @module
  */
 import { type DType, hostArray, type TypedArray } from "./dtype.ts";
+import { nameOf } from "./checks.ts";
 import { ArgumentError, ShapeError } from "./errors.ts";
 
 /** Numbers in nested arrays, as deep as the tensor has axes. */
 export type Nested = number | readonly Nested[];
 
-/** The elements of nested or typed arrays, row-major, and their shape. */
+/**
+ * The elements of nested or typed arrays, row-major, and their shape.
+ *
+ * @throws {ShapeError} if the arrays are ragged.
+ * @throws {ArgumentError} if there is anything but numbers in them.
+ */
 export function flatten(data: Nested | TypedArray): { values: TypedArray; shape: number[] } {
   if (ArrayBuffer.isView(data)) return { values: data as TypedArray, shape: [data.length] };
   const shape: number[] = [];
   for (let level: Nested = data as Nested; typeof level !== "number"; level = level[0]) {
+    if (!Array.isArray(level)) refuse(level);
     shape.push(level.length);
     if (level.length === 0) break;
   }
   const values: number[] = [];
   const walk = (part: Nested, depth: number): void => {
+    if (typeof part !== "number" && !Array.isArray(part)) refuse(part);
     const length = typeof part === "number" ? undefined : part.length;
     if (length !== shape[depth]) {
       throw new ShapeError(
@@ -31,6 +39,14 @@ export function flatten(data: Nested | TypedArray): { values: TypedArray; shape:
   };
   walk(data as Nested, 0);
   return { values: Float64Array.from(values), shape };
+}
+
+function refuse(got: unknown): never {
+  throw new ArgumentError(
+    `Cannot make a tensor: it must be made of a typed array, or of numbers in nested arrays, got ${
+      nameOf(got)
+    }`,
+  );
 }
 
 /**

@@ -94,6 +94,13 @@ export interface KernelSpec<
    * leaves out the last rows: what `Device.leading` makes use of.
    */
   rows?(params: ParamValues<P>): (keyof P & string) | undefined;
+  /**
+   * Buffers of indices: how many of their first elements are read, and what all of these must be
+   * below. Others count as the nearest inside, but a cpu device that is `checked` refuses them.
+   */
+  readonly indices?: {
+    readonly [K in keyof B]?: (params: ParamValues<P>) => readonly [count: number, below: number];
+  };
   /** A WebAssembly version for the float32 cpu device, where it pays. */
   readonly wasm?: WasmVersion<B, P>;
   /**

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { inputCheck } from "./checks.ts";
 import { ArgumentError } from "./errors.ts";
 import type { Device } from "./device.ts";
 import { commonTape, type InputGradients } from "./tape.ts";
@@ -23,10 +24,22 @@ export interface OpCase<A extends readonly unknown[]> {
   args(device: Device): A;
 }
 
+/**
+ * What an argument of an op must be: a tensor of floats, of int32, of weights (floats or float16)
+ * or of any dtype; an operand, which may be a number; tensors in an array or a record, of which
+ * life and device are checked; a number; a device; or anything.
+ */
+export type InputKind =
+  | ("float" | "int" | "weights" | "tensor")
+  | ("operand" | "float operand" | "tensors")
+  | ("number" | "device" | "other");
+
 /** What an op is made of. */
 export interface OpSpec<A extends readonly unknown[], O extends OpOutput, S> {
   /** A unique name, shown in errors. */
   readonly name: string;
+  /** What its arguments must be, by name in their order; those behind the last are not checked. */
+  readonly inputs?: { readonly [name: string]: InputKind };
   /** Computes the output, and whatever the backward wants to see again. */
   forward(...args: A): { readonly out: O; readonly saved?: S };
   /**
@@ -58,8 +71,9 @@ export interface Op<A extends readonly unknown[], O extends OpOutput> {
 export function defineOp<A extends readonly unknown[], O extends OpOutput, S>(
   spec: OpSpec<A, O, S>,
 ): Op<A, O> {
+  const check = inputCheck(spec.name, spec.inputs ?? {});
   const apply = (...args: A): O => {
-    for (const arg of args) refuseProjection(spec.name, arg);
+    check(args);
     const tensors = args.flatMap(tensorsOf);
     const tape = commonTape(spec.name, tensors);
     if (tape === undefined) return spec.forward(...args).out;
@@ -87,32 +101,25 @@ export function defineOp<A extends readonly unknown[], O extends OpOutput, S>(
 export function defineComposite<A extends readonly unknown[], O extends OpOutput>(
   spec: {
     readonly name: string;
+    readonly inputs?: OpSpec<A, O, unknown>["inputs"];
     forward(...args: A): O;
     cases(): readonly OpCase<NoInfer<A>>[];
   },
 ): Op<A, O> {
-  const { name, forward, cases } = spec;
+  const { name, inputs = {}, forward, cases } = spec;
+  const check = inputCheck(name, inputs);
   const apply = (...args: A): O => {
-    for (const arg of args) refuseProjection(name, arg);
+    check(args);
     return forward(...args);
   };
   const whole: OpSpec<A, O, unknown> = {
     name,
+    inputs,
     forward: (...args) => ({ out: forward(...args) }),
     composite: true,
     cases,
   };
   return Object.assign(apply, { spec: whole });
-}
-
-/** Refuses hidden states and a head, which a loss is given in place of logits. */
-function refuseProjection(op: string, arg: unknown): void {
-  if (arg instanceof Tensor || typeof arg !== "object" || arg === null) return;
-  if (!("hidden" in arg && "head" in arg)) return;
-  throw new ArgumentError(
-    `Cannot apply ${op} to logits: they must be a tensor, got hidden states and a head; ` +
-      "allLogits(logits) makes one",
-  );
 }
 
 /** The tensors of one argument. */
@@ -130,6 +137,6 @@ function untracked(arg: unknown): unknown {
 export function deviceOf(action: string, operands: readonly unknown[]): Device {
   for (const operand of operands) if (operand instanceof Tensor) return operand.device;
   throw new ArgumentError(
-    `Cannot ${action} of numbers alone: at least one operand must be a tensor`,
+    `Cannot ${action} numbers alone: at least one operand must be a tensor`,
   );
 }

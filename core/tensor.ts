@@ -8,6 +8,7 @@ import type { Device } from "./device.ts";
 import type { DType, TypedArray } from "./dtype.ts";
 import type { Memory, Region } from "./backend.ts";
 import { ArgumentError, DisposedError } from "./errors.ts";
+import { printed } from "./print.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
 import type { Tracked } from "./tape.ts";
 
@@ -48,6 +49,16 @@ const GONE = {
   left: "it must be alive, but its tensors were packed anew",
 } as const;
 
+/** What a storage that is not live is called when it is printed. */
+const STATES = {
+  freed: "disposed",
+  captured: "an intermediate of a captured step",
+  left: "a pack that was left",
+} as const;
+
+/** Significant digits that are printed. */
+const DIGITS = { float16: 4, float32: 7, float64: 8, int32: 10 } as const;
+
 /**
  * A tensor. Make one with {@link Device.tensor}, or with an op.
  *
@@ -57,6 +68,7 @@ const GONE = {
  *
  * const x = cpu().tensor([[1, 2, 3], [4, 5, 6]]);
  * console.log(x.shape, await x.data()); // [2, 3] Float32Array [1, 2, 3, 4, 5, 6]
+ * console.log(x); // Tensor(2, 3) float32 on cpu, and below it the elements
  * ```
  */
 export class Tensor {
@@ -141,6 +153,25 @@ export class Tensor {
     return device.tensor(await this.data(), this.shape, dtype);
   }
 
+  /**
+   * Its shape, dtype and device, and on a cpu device its elements; of many those at the ends. Never
+   * waits for a device, so on webgpu there are no elements.
+   */
+  toString(): string {
+    const { device, dtype, shape, storage: { state, memory } } = this;
+    const head = `Tensor${formatShape(shape)} ${dtype} on ${device.kind}`;
+    if (state !== "live") return `${head}, ${STATES[state]}`;
+    if (memory === undefined) return `${head}, not computed before the captured step runs`;
+    const values = device.peek(this);
+    if (values === undefined) return head;
+    return `${head}${shape.length > 1 ? "\n" : " "}${printed(values, shape, DIGITS[dtype])}`;
+  }
+
+  /** What console.log shows in Deno, Bun and Node: see {@link Tensor.toString}. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+
   /** The same elements under another shape, sharing memory; `shape` must have the same size. Internal: use `reshape`. */
   view(shape: Shape): Tensor {
     return new Tensor(this.device, shape, this.dtype, this.storage);
@@ -156,7 +187,7 @@ export class Tensor {
     const { storage } = this;
     if (storage.state !== "live") {
       throw new DisposedError(
-        `Cannot ${action} the ${storage.birth} tensor of shape ${formatShape(this.shape)}: ` +
+        `Cannot ${action} a tensor of shape ${formatShape(this.shape)} from ${storage.birth}: ` +
           GONE[storage.state],
       );
     }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkOptions } from "./checks.ts";
 import { Device } from "./device.ts";
 import { DeviceError } from "./errors.ts";
 import { WebgpuBackend } from "./webgpu_backend.ts";
@@ -45,6 +46,7 @@ export async function webgpu(
   gpu: GPU | undefined,
   options: WebgpuOptions = {},
 ): Promise<Device> {
+  checkOptions("open a webgpu device", options, ["allowSoftware"]);
   if (gpu === undefined) {
     throw new DeviceError("Cannot open a webgpu device: the runtime must offer WebGPU, got none");
   }

@@ -19,6 +19,16 @@ const MODE_READ = 1;
 
 /** The launches whose parameters fit the ring. */
 const RING_BLOCKS = 256;
+
+/**
+ * Kept for ever, as a process crashes when the npm package's object is collected before its
+ * devices.
+ */
+const gpus = new Set<GPU>();
+
+/** Destroys the device of a backend that was collected and never disposed: nobody else does. */
+const forgotten = new FinalizationRegistry<GPUDevice>((device) => device.destroy());
+
 /** The machinery of a device; `webgpu.ts` opens one. */
 export class WebgpuBackend implements Backend {
   readonly kind = "webgpu" as const;
@@ -33,8 +43,7 @@ export class WebgpuBackend implements Backend {
     liveBytes: 0,
     heldBytes: 0,
   };
-  /** Held because a process crashes when the npm package's object is collected before its devices. */
-  readonly gpu: GPU;
+  census?: () => string;
   readonly #device: GPUDevice;
   readonly #pool: WebgpuPool;
   readonly #kernels: WebgpuKernels;
@@ -51,7 +60,8 @@ export class WebgpuBackend implements Backend {
   #gone: DeviceError | undefined;
 
   constructor(gpu: GPU, device: GPUDevice, adapter: string, software: boolean) {
-    this.gpu = gpu;
+    gpus.add(gpu);
+    forgotten.register(this, device, this);
     this.adapter = adapter;
     this.software = software;
     this.#device = device;
@@ -61,18 +71,7 @@ export class WebgpuBackend implements Backend {
     });
     this.#kernels = new WebgpuKernels(device, (error) => this.#failure = error);
     this.#ring = this.#buffer("params", RING_BLOCKS * PARAM_BLOCK, UNIFORM | COPY_DST);
-    device.addEventListener("uncapturederror", (event) => {
-      event.preventDefault();
-      const { message } = (event as GPUUncapturedErrorEvent).error;
-      this.#failure ??= new DeviceError(
-        `Cannot go on with the webgpu device: its commands must be valid, got: ${oneLine(message)}`,
-      );
-    });
-    device.lost.then(({ message }) => {
-      this.#gone ??= new DeviceError(
-        `Cannot use the webgpu device: it must not be lost, got: ${oneLine(message)}`,
-      );
-    });
+    listen(device, new WeakRef(this));
   }
 
   allocate(bytes: number): Memory {
@@ -184,6 +183,7 @@ export class WebgpuBackend implements Backend {
       "Cannot use the webgpu device: it must be open, but it was disposed",
     );
     this.#pass = this.#encoder = undefined;
+    forgotten.unregister(this);
     this.#device.destroy();
     this.stats.liveBytes = this.stats.heldBytes = 0;
   }
@@ -212,6 +212,24 @@ export class WebgpuBackend implements Backend {
     this.#ringUsed = 0;
     this.#batch++;
     this.stats.submits++;
+  }
+
+  /** Keeps an error of a command for the next check. */
+  fail(error: GPUError): void {
+    const message = oneLine(error.message);
+    this.#failure ??= new DeviceError(
+      error.constructor.name === "GPUOutOfMemoryError"
+        ? `Cannot allocate on the webgpu device: it must have memory left, got: ${message}` +
+          `${this.census?.() ?? ""}`
+        : `Cannot go on with the webgpu device: its commands must be valid, got: ${message}`,
+    );
+  }
+
+  /** Keeps why there is no device any more. */
+  lose(message: string): void {
+    this.#gone ??= new DeviceError(
+      `Cannot use the webgpu device: it must not be lost, got: ${oneLine(message)}`,
+    );
   }
 
   /** Throws what has gone wrong since the last check. */
@@ -252,4 +270,16 @@ export class WebgpuBackend implements Backend {
     this.stats.heldBytes -= buffer.size;
     buffer.destroy();
   }
+}
+
+/**
+ * Reports errors to a backend. A function of its own: the closures of one function keep alive what
+ * any of them does.
+ */
+function listen(device: GPUDevice, backend: WeakRef<WebgpuBackend>): void {
+  device.addEventListener("uncapturederror", (event) => {
+    event.preventDefault();
+    backend.deref()?.fail((event as GPUUncapturedErrorEvent).error);
+  });
+  device.lost.then(({ message }) => backend.deref()?.lose(message));
 }

@@ -247,10 +247,11 @@ export const binary: Readonly<Record<keyof typeof FLOAT_ARITHMETIC, BinaryKernel
   }),
 );
 
-/** Binary functions of integers by name. */
+/** Binary functions of integers by name. They wrap at 32 bits, on every device. */
 export const binaryInt: Readonly<Record<keyof typeof ARITHMETIC, StridedKernel>> = mapTable(
   ARITHMETIC,
-  (name, f) => stridedKernel(name, f, "int"),
+  // Not every product of two integers is exact as a double.
+  (name, f) => stridedKernel(name, name === "mul" ? { ...f, row: rowOf(Math.imul) } : f, "int"),
 );
 
 /** Gradients of unary functions by name: f(dout, x or y). */

@@ -7,7 +7,8 @@
  *   then KVH values, and
  *   itself: row r of qkv (R, H + 2 KVH, D), whose key and value become entry [step, r] of what is generated.
  *
- * Otherwise as in attention.ts: out_r = sum p v, p the softmax of q_r . k / sqrt(D). out is (R, H, D).
+ * A user, a length or an ancestor that is out of range counts as the nearest inside. Otherwise as
+ * in attention.ts: out_r = sum p v, p the softmax of q_r . k / sqrt(D). out is (R, H, D).
  *
  * @module
  */
@@ -17,6 +18,11 @@ import { addRows, dotRows, packRows, softmaxScores } from "./head_rows.ts";
 import { MAX_HEAD_SIZE } from "./attention.ts";
 import { MASKED } from "./masked.ts";
 import { simd } from "./wasm/modules.ts";
+
+/** i, or the nearest number from 0 to `most`. */
+const within = (i: number, most: number): number => Math.min(Math.max(i, 0), most);
+
+const WITHIN = "fn within(i: i32, most: u32) -> u32 { return min(u32(max(i, 0)), most); }";
 
 /** WGSL: takes the key and value at vec4 `key` and `value` of a buffer into the softmax, as in attention.ts. */
 const visit = (buffer: string): string => `
@@ -62,10 +68,11 @@ export const cachedAttentionForward = defineKernel({
     T: "u32",
     steps: "u32",
     step: "u32",
+    U: "u32",
   },
   cpu(
     { qkv, history, lengths, users, generated, ancestors, out },
-    { R, room, H, KVH, D, T, steps, step },
+    { R, room, H, KVH, D, T, steps, step, U },
   ): void {
     const [ks, vs] = [0, 1].map(() => new Float64Array((T + step + 1) * D));
     const query = new Float64Array(D);
@@ -78,9 +85,9 @@ export const cachedAttentionForward = defineKernel({
       generated.set(row, (step * room + r) * 2 * KVH * D);
     }
     for (let first = 0, end = 0; first < R; first = end) { // rows of one user that follow each other
-      const user = users[first];
-      while (end < R && users[end] === user) end++;
-      const length = lengths[user];
+      while (end < R && users[end] === users[first]) end++;
+      const user = within(users[first], U - 1);
+      const length = within(lengths[user], T);
       const n = length + step + 1;
       for (let g = 0; g < KVH; g++) {
         const key = user * T * pitch + (H + g) * D;
@@ -88,7 +95,7 @@ export const cachedAttentionForward = defineKernel({
         packRows(vs, history, key + KVH * D, pitch, length, D);
         for (let r = first; r < end; r++) {
           for (let i = 0; i <= step; i++) {
-            const row = i < step ? ancestors[r * steps + i] : r;
+            const row = i < step ? within(ancestors[r * steps + i], room - 1) : r;
             const at = ((i * room + row) * 2 * KVH + g) * D;
             ks.set(generated.subarray(at, at + D), (length + i) * D);
             vs.set(generated.subarray(at + KVH * D, at + KVH * D + D), (length + i) * D);
@@ -106,23 +113,24 @@ export const cachedAttentionForward = defineKernel({
     }
   },
   rows: () => "R",
+  indices: { users: ({ R, U }) => [R, U], lengths: ({ U, T }) => [U, T + 1] },
   wasm: {
     module: simd,
     function: "cachedAttentionForward",
     args: (a, p) => [
       ...[a.qkv, a.history, a.lengths, a.users, a.generated, a.ancestors, a.out],
-      ...[p.room, p.H, p.KVH, p.D, p.T, p.steps, p.step],
+      ...[p.room, p.H, p.KVH, p.D, p.T, p.steps, p.step, p.U],
     ],
     items: ({ R }) => R,
     work: ({ R, H, D, T, step }) => 2 * R * H * D * (T + step),
   },
   invocations: ({ R, H }) => R * H,
   workgroup: 8,
-  wgsl: `
+  wgsl: `${WITHIN}
 fn kernel(i: u32) {
   let D4 = p.D / 4u;
   let r = i / p.H;
-  let u = u32(users[r]);
+  let u = within(users[r], p.U - 1u);
   let h = i % p.H;
   let group = p.H / p.KVH;
   let pitch = (p.H + 2u * p.KVH) * D4;
@@ -133,12 +141,13 @@ fn kernel(i: u32) {
   var top = ${MASKED};
   var total = 0.0;
   for (var d = 0u; d < D4; d++) { qs[d] = qkv[r * pitch + h * D4 + d] / sqrt(f32(p.D)); }
-  for (var j = 0u; j < u32(lengths[u]); j++) {
+  let length = within(lengths[u], p.T);
+  for (var j = 0u; j < length; j++) {
     let key = (u * p.T + j) * pitch + p.H * D4 + head;
     let value = key + values;${visit("history")}
   }
   for (var j = 0u; j < p.step; j++) {
-    let key = (j * p.room + u32(ancestors[r * p.steps + j])) * 2u * values + head;
+    let key = (j * p.room + within(ancestors[r * p.steps + j], p.room - 1u)) * 2u * values + head;
     let value = key + values;${visit("generated")}
   }
   {
@@ -155,19 +164,23 @@ fn kernel(i: u32) {
   for (var d = 0u; d < D4; d++) { out[i * D4 + d] = sums[d] / total; }
 }`,
   cases: () =>
-    CASES.map(({ U, ...params }) => {
-      const { R, room, H, KVH, D, T, steps } = params;
+    [...CASES, CASES[0]].map((params, at) => {
+      const wild = at === CASES.length;
+      const { R, room, U, H, KVH, D, T, steps } = params;
       const width = (H + 2 * KVH) * D;
       return {
-        name: Object.entries(params).flat().join(" "),
+        name: wild ? "out of range" : Object.entries(params).flat().join(" "),
         params,
         buffers: {
           qkv: ramp(R * width, 1).map((x, i) => i % width < H * D ? 3 * x : x),
           history: ramp(U * T * width, 2),
-          lengths: Array.from({ length: U }, (_, u) => Math.max(0, T - 3 * u)),
-          users: Array.from({ length: R }, (_, r) => Math.floor((r * U) / R)),
+          lengths: Array.from({ length: U }, (_, u) => wild ? 99 * u - 9 : Math.max(0, T - 3 * u)),
+          users: Array.from({ length: R }, (_, r) => wild ? r - 2 : Math.floor((r * U) / R)),
           generated: ramp(steps * room * 2 * KVH * D, 4),
-          ancestors: Array.from({ length: R * steps }, (_, i) => (i * 5) % room),
+          ancestors: Array.from(
+            { length: R * steps },
+            (_, i) => wild ? 7 * i - 40 : (i * 5) % room,
+          ),
           out: R * H * D,
         },
       };
@@ -181,26 +194,36 @@ fn kernel(i: u32) {
 export const offsetLengths = defineKernel({
   name: "offsetLengths",
   buffers: { lengths: "read int", users: "read int", out: "write int" },
-  params: { R: "u32", stride: "i32", offset: "i32" },
-  cpu({ lengths, users, out }, { R, stride, offset }): void {
-    for (let r = 0; r < R; r++) out[r] = stride * users[r] + lengths[users[r]] + offset;
+  params: { R: "u32", U: "u32", stride: "i32", offset: "i32" },
+  cpu({ lengths, users, out }, { R, U, stride, offset }): void {
+    for (let r = 0; r < R; r++) {
+      const u = within(users[r], U - 1);
+      out[r] = stride * u + lengths[u] + offset;
+    }
   },
   rows: () => "R",
+  indices: { users: ({ R, U }) => [R, U] },
   invocations: ({ R }) => R,
-  wgsl: `
+  wgsl: `${WITHIN}
 fn kernel(r: u32) {
-  out[r] = p.stride * users[r] + lengths[users[r]] + p.offset;
+  let u = within(users[r], p.U - 1u);
+  out[r] = p.stride * i32(u) + lengths[u] + p.offset;
 }`,
   cases: () => [
     {
       name: "positions at step 2 of rows of 3 users",
-      params: { R: 6, stride: 0, offset: 2 },
+      params: { R: 6, U: 3, stride: 0, offset: 2 },
       buffers: { lengths: [3, 1, 7], users: [0, 0, 1, 2, 2, 2], out: 6 },
     },
     {
       name: "last rows of 3 users",
-      params: { R: 3, stride: 7, offset: -1 },
+      params: { R: 3, U: 3, stride: 7, offset: -1 },
       buffers: { lengths: [3, 1, 7], users: [0, 1, 2], out: 3 },
+    },
+    {
+      name: "users out of range",
+      params: { R: 2, U: 2, stride: 7, offset: -1 },
+      buffers: { lengths: [3, 1], users: [-1, 9], out: 2 },
     },
   ],
 });

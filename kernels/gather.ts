@@ -25,6 +25,7 @@ export const gatherForward = defineKernel({
       }
     }
   },
+  indices: { index: ({ outer, K, inner, V }) => [outer * K * inner, V] },
   invocations: ({ outer, K, inner }) => outer * K * inner,
   wgsl: `
 fn kernel(at: u32) {
@@ -64,6 +65,7 @@ export const scatterAddForward = defineKernel({
       out.set(totals, o * V * inner);
     }
   },
+  indices: { index: ({ outer, K, inner, V }) => [outer * K * inner, V] },
   invocations: ({ outer, V, inner }) => outer * V * inner,
   wgsl: `
 fn kernel(at: u32) {

@@ -55,6 +55,7 @@ function takeRows(
       }
     },
     rows: () => "N",
+    indices: { ids: ({ N, V }) => [N, V] },
     invocations: ({ N, C }) => N * C / lanes,
     wgsl: `
 fn kernel(i: u32) {

@@ -137,21 +137,40 @@ export const intToFloat = defineKernel({
   cases: () => [{ name: "signs", params: { n: 4 }, buffers: { x: [-7, 0, 3, 1 << 20], out: 4 } }],
 });
 
-/** float to int, towards zero. */
+/**
+ * float to int, towards zero, and to the nearest integer of 32 bits where it is beyond them; NaN
+ * becomes 0.
+ */
 export const floatToInt = defineKernel({
   name: "floatToInt",
   buffers: { x: "read float", out: "write int" },
   params: { n: "u32" },
   cpu({ x, out }, { n }): void {
-    for (let i = 0; i < n; i++) out[i] = Math.trunc(x[i]);
+    for (let i = 0; i < n; i++) out[i] = Math.max(-(2 ** 31), Math.min(x[i], 2 ** 31 - 1));
   },
   invocations: ({ n }) => n,
-  wgsl: `fn kernel(i: u32) { out[i] = i32(x[i]); }`,
-  cases: () => [{
-    name: "rounds towards zero",
-    params: { n: 5 },
-    buffers: { x: [-1.75, -0.5, 0, 0.9375, 1000.5], out: 5 },
-  }],
+  wgsl: `
+fn kernel(i: u32) {
+  let x = x[i];
+  let inside = i32(clamp(x, -0x1p31, 0x1.fffffep30));
+  let known = (bitcast<u32>(x) & 0x7fffffffu) <= 0x7f800000u; // not NaN
+  out[i] = select(0, select(inside, 0x7fffffff, x >= 0x1p31), known);
+}`,
+  cases: () => [
+    {
+      name: "rounds towards zero",
+      params: { n: 5 },
+      buffers: { x: [-1.75, -0.5, 0, 0.9375, 1000.5], out: 5 },
+    },
+    {
+      name: "saturates",
+      params: { n: 8 },
+      buffers: {
+        x: [NaN, Infinity, -Infinity, 2 ** 31, -(2 ** 31), 3e9, -1e30, 2 ** 31 - 128],
+        out: 8,
+      },
+    },
+  ],
 });
 
 /** Unary functions by name. */

@@ -3,26 +3,26 @@
  *
  * @module
  */
-import { ShapeError } from "../core/errors.ts";
-import { formatShape, type Shape, stridesOf } from "../core/shape.ts";
+import { type Shape, stridesOf } from "../core/shape.ts";
 
 /** The most axes a strided kernel walks. */
 export const MAX_AXES = 4;
 
-/** A shape cut down to four axes, and the strides of each array along them. */
+/**
+ * The axes that arrays walk differently, four at least, and the strides of each array along them.
+ */
 export interface Walk {
-  /** The sizes of the axes, slowest first; 1 where there are fewer than four. */
+  /** The sizes of the axes, slowest first; 1 where fewer than four are left. */
   readonly sizes: readonly number[];
   /** For each array the strides along those axes. */
   readonly strides: readonly (readonly number[])[];
 }
 
 /**
- * Merges adjacent axes that every array walks as if they were one, and drops axes of size 1.
- *
- * @throws {ShapeError} if more than four axes remain.
+ * Merges adjacent axes that every array walks as if they were one, and drops axes of size 1. More
+ * than four may remain.
  */
-export function mergeAxes(action: string, shape: Shape, arrays: readonly Shape[]): Walk {
+export function mergeAxes(shape: Shape, arrays: readonly Shape[]): Walk {
   const sizes: number[] = [];
   const strides: number[][] = arrays.map(() => []);
   for (let axis = shape.length - 1; axis >= 0; axis--) {
@@ -35,12 +35,6 @@ export function mergeAxes(action: string, shape: Shape, arrays: readonly Shape[]
       sizes.unshift(shape[axis]);
       arrays.forEach((a, k) => strides[k].unshift(a[axis]));
     }
-  }
-  if (sizes.length > MAX_AXES) {
-    throw new ShapeError(
-      `Cannot ${action} over shape ${formatShape(shape)}: at most ${MAX_AXES} axes may be walked ` +
-        `differently, got ${sizes.length}`,
-    );
   }
   while (sizes.length < MAX_AXES) {
     sizes.unshift(1);

@@ -18,9 +18,10 @@ export type DeviceChoice = "auto" | "cpu" | "webgpu";
 const MOST_THREADS = 8;
 
 /**
- * Opens a device. `webgpu` makes do with a software adapter, such as llvmpipe; `auto` does not. A cpu device has `threads`
- * threads: one for each core unless told, at most 8. What does not stop the work but is worth knowing goes to `onNote`, else to the
- * standard error: that WebGPU failed, so `auto` is the cpu, or that there are fewer threads.
+ * Opens a device. `webgpu` makes do with a software adapter, such as llvmpipe; `auto` does not. A
+ * cpu device has `threads` threads: default one for each core, at most 8. It refuses indices out of
+ * range, such as tokens that a model does not have. `onNote`, default a line on the standard error,
+ * is told that WebGPU failed, so that `auto` is the cpu, or that there are fewer threads.
  *
  * @throws {DeviceError} if `webgpu` is asked for and there is no adapter.
  * @throws {ArgumentError} if threads is not a positive integer.
@@ -38,7 +39,7 @@ export async function openDevice(
   threads: number = Math.min(availableParallelism(), MOST_THREADS),
   onNote: (text: string) => void = say,
 ): Promise<Device> {
-  const openCpu = (): Device => cpu({ threads, Worker, onNote });
+  const openCpu = (): Device => cpu({ threads, Worker, checked: true, onNote });
   if (choice === "cpu") return openCpu();
   if (choice === "webgpu") return webgpu(await findGpu(), { allowSoftware: true });
   try {

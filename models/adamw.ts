@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { checkOptions } from "../core/checks.ts";
 import type { Device } from "../core/device.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import type { ParamValues } from "../core/kernel.ts";
@@ -86,6 +87,8 @@ export class AdamW<P extends Tree> implements Disposable {
 
   /** Zeroes the moments of `params`, which must be on one device. */
   constructor(params: P, options: AdamWOptions = {}) {
+    const known = ["betas", "eps", "weightDecay", "clipNorm", "decays"] as const;
+    checkOptions("make AdamW", options, known);
     const entries = treeEntries(params);
     const { betas = BETAS, eps = 1e-8, weightDecay = 0.01, clipNorm = NO_CLIP } = options;
     const { decays = (_path, tensor): boolean => tensor.rank >= 2 } = options;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkOptions } from "../core/checks.ts";
 import type { Device } from "../core/device.ts";
 import type { TypedArray } from "../core/dtype.ts";
 import { CheckpointError } from "../core/errors.ts";
@@ -63,8 +64,10 @@ export async function loadWeights(
   device: Device,
   config: TransformerConfig,
   files: readonly SafeReader[],
-  { weights = "float32", onProgress, source = files[0]?.source }: LoadWeightsOptions = {},
+  options: LoadWeightsOptions = {},
 ): Promise<TransformerParams> {
+  checkOptions("load weights", options, ["weights", "onProgress", "source"]);
+  const { weights = "float32", onProgress, source = files[0]?.source } = options;
   const found = locate(config, files, source);
   const total = found.reduce((sum, { bytes }) => sum + bytes, 0);
   const kept = new Map<string, Tensor>();
@@ -73,7 +76,7 @@ export async function loadWeights(
       const [, ...inner] = parts[0].shape;
       const shape = [parts.reduce((rows, { shape: [n] }) => rows + n, 0), ...inner];
       const dtype = isHalved(parts[0], weights) ? device.half : device.float;
-      kept.set(path, device.empty(shape, dtype, "loaded"));
+      kept.set(path, device.empty(shape, dtype, "loadWeights"));
     }
     const room = new ArrayBuffer(8 * PIECE);
     let [done, waiting] = [0, 0];

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkOptions } from "../core/checks.ts";
 import { ArgumentError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { TransformerConfig } from "./transformer_config.ts";
@@ -59,7 +60,9 @@ export type LoraParams = {
 };
 
 /** Throws {@link ArgumentError} unless an adapter can be built. */
-export function checkLora({ targets, rank, alpha, dropout }: LoraConfig): void {
+export function checkLora(config: LoraConfig): void {
+  checkOptions("build an adapter", config, ["targets", "rank", "alpha", "dropout"]);
+  const { targets, rank, alpha, dropout } = config;
   const require = (holds: boolean, requirement: string, actual: unknown): void => {
     if (!holds) throw new ArgumentError(`Cannot build an adapter: ${requirement}, got ${actual}`);
   };

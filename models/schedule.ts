@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkOptions } from "../core/checks.ts";
 import { ArgumentError } from "../core/errors.ts";
 
 /** What a {@link cosineSchedule} is made of. */
@@ -33,6 +34,7 @@ export interface CosineScheduleOptions {
  * ```
  */
 export function cosineSchedule(options: CosineScheduleOptions): (step: number) => number {
+  checkOptions("schedule a learning rate", options, ["peak", "warmup", "steps", "floor"]);
   const { peak, warmup, steps, floor } = options;
   const require = (holds: boolean, what: string, actual: number): void => {
     if (!holds) {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkOptions } from "../core/checks.ts";
 import type { Device } from "../core/device.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { foldIn, keyOf, normalInto } from "../core/random.ts";
@@ -101,8 +102,11 @@ const SIZES = [
   "maxLength",
 ] as const satisfies (keyof TransformerConfig)[];
 
+const OTHERS = ["ropeTheta", "ropeScaling", "normEps", "dropout", "tiedEmbeddings"] as const;
+
 /** Throws {@link ArgumentError} unless a transformer can be built. */
 export function checkConfig(config: TransformerConfig): void {
+  checkOptions("build a transformer", config, [...SIZES, ...OTHERS]);
   const require = (holds: boolean, requirement: string, actual: number): void => {
     if (!holds) {
       throw new ArgumentError(`Cannot build a transformer: ${requirement}, got ${actual}`);

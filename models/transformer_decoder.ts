@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { checkOptions } from "../core/checks.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
@@ -88,8 +89,10 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
   constructor(
     model: Transformer,
     params: TransformerParams,
-    { weights }: TransformerDecoderOptions = {},
+    options: TransformerDecoderOptions = {},
   ) {
+    checkOptions("decode", options, ["weights"]);
+    const { weights } = options;
     if (weights !== undefined && weights !== "float16") {
       throw new ArgumentError(`Cannot decode: weights must be float16 where given, got ${weights}`);
     }

@@ -27,6 +27,7 @@ import { sample } from "./cases.ts";
  */
 export const attention: Op<[qkv: Tensor, heads: number, kvHeads: number], Tensor> = defineOp({
   name: "attention",
+  inputs: { qkv: "float", heads: "number", kvHeads: "number" },
   forward(qkv: Tensor, heads: number, kvHeads: number) {
     const { device, dtype } = qkv;
     const sizes = sizesOf(qkv, heads, kvHeads);

@@ -1,3 +1,4 @@
+import { inputCheck } from "../core/checks.ts";
 import { defineOp, type Op, type OpCase } from "../core/op.ts";
 import type { InputGradients } from "../core/tape.ts";
 import { Tensor } from "../core/tensor.ts";
@@ -11,6 +12,8 @@ export type Operand = Tensor | number;
 
 /** An op of two operands. */
 export type BinaryOp = Op<[a: Operand, b: Operand], Tensor>;
+
+const OPERANDS = { a: "operand", b: "operand" } as const;
 
 /** f(a, b) of floats or of integers. */
 function arithmetic(name: keyof typeof binaryInt, a: Operand, b: Operand): Tensor {
@@ -80,6 +83,7 @@ function cases(low: number, high: number): readonly OpCase<[a: Operand, b: Opera
  */
 export const add: BinaryOp = defineOp({
   name: "add",
+  inputs: OPERANDS,
   forward: (a: Operand, b: Operand) => ({ out: arithmetic("add", a, b) }),
   backward: (dout, _, args) => gradients(args, () => dout, () => dout),
   cases: () => cases(-1, 1),
@@ -100,6 +104,7 @@ export const add: BinaryOp = defineOp({
  */
 export const sub: BinaryOp = defineOp({
   name: "sub",
+  inputs: OPERANDS,
   forward: (a: Operand, b: Operand) => ({ out: arithmetic("sub", a, b) }),
   backward: (dout, _, args) => gradients(args, () => dout, () => negative(dout)),
   cases: () => cases(-1, 1),
@@ -120,6 +125,7 @@ export const sub: BinaryOp = defineOp({
  */
 export const mul: BinaryOp = defineOp({
   name: "mul",
+  inputs: OPERANDS,
   forward: (a: Operand, b: Operand) => ({ out: arithmetic("mul", a, b) }),
   backward: (dout, _, [a, b]) => gradients([a, b], () => product(dout, b), () => product(dout, a)),
   cases: () => cases(-1, 1),
@@ -140,6 +146,7 @@ export const mul: BinaryOp = defineOp({
  */
 export const div: BinaryOp = defineOp({
   name: "div",
+  inputs: { a: "float operand", b: "float operand" },
   forward(a: Operand, b: Operand): { out: Tensor; saved: Tensor } {
     const out = combined(binary.div, "div", a, b);
     return { out, saved: out };
@@ -167,6 +174,7 @@ export const div: BinaryOp = defineOp({
  */
 export const maximum: BinaryOp = defineOp({
   name: "maximum",
+  inputs: OPERANDS,
   forward: (a: Operand, b: Operand) => ({ out: arithmetic("maximum", a, b) }),
   backward: (dout, _, [a, b]) =>
     gradients(
@@ -193,6 +201,7 @@ export const maximum: BinaryOp = defineOp({
  */
 export const minimum: BinaryOp = defineOp({
   name: "minimum",
+  inputs: OPERANDS,
   forward: (a: Operand, b: Operand) => ({ out: arithmetic("minimum", a, b) }),
   backward: (dout, _, [a, b]) =>
     gradients(
@@ -202,6 +211,8 @@ export const minimum: BinaryOp = defineOp({
     ),
   cases: () => cases(-1, 1),
 });
+
+const checkClamp = inputCheck("clamp", { x: "tensor", low: "number", high: "number" });
 
 /**
  * x, but at least `low` and at most `high`; NaN stays NaN. Nothing flows back where x is outside.
@@ -214,5 +225,6 @@ export const minimum: BinaryOp = defineOp({
  * ```
  */
 export function clamp(x: Tensor, low: number, high: number): Tensor {
+  checkClamp([x, low, high]);
   return minimum(maximum(x, low), high);
 }

@@ -1,3 +1,4 @@
+import { inputCheck } from "../core/checks.ts";
 import { ShapeError } from "../core/errors.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
@@ -12,12 +13,19 @@ export interface AttentionCache {
   readonly generated: Tensor;
 }
 
+const checkCached = inputCheck("cachedAttention", {
+  ...{ qkv: "float", history: "float", generated: "float" },
+  ...{ lengths: "int", users: "int", ancestors: "int", step: "number" },
+});
+
 /**
- * Attention of the tokens that R beam rows feed at step `step`: qkv (R, H + 2 KVH, D) holds in each row H heads of
- * queries, and KVH of keys and of values, which are put into the cache. Row r, which is one of user u = `users[r]`, sees the
- * first `lengths[u]` entries of the user's history, the entry of row `ancestors[r, j]` at each step j < step, and its own.
- * lengths int32 (U), users int32 (R), ancestors int32 (R, steps), out (R, H, D). Not differentiable, and it writes to
- * the cache: for decoding, not for training.
+ * Attention of the tokens that R beam rows feed at step `step`: qkv (R, H + 2 KVH, D) holds in each
+ * row H heads of queries, and KVH of keys and of values, which are put into the cache. Row r, which
+ * is one of user u = `users[r]`, sees the first `lengths[u]` entries of the user's history, the
+ * entry of row `ancestors[r, j]` at each step j < step, and its own. lengths int32 (U), users int32
+ * (R), ancestors int32 (R, steps), out (R, H, D). A user, a length or an ancestor that is out of
+ * range counts as the nearest inside. Not differentiable, and it writes to the cache: for decoding,
+ * not for training.
  *
  * @throws {ShapeError} if the sizes do not fit.
  *
@@ -44,6 +52,7 @@ export function cachedAttention(
   ancestors: Tensor,
   step: number,
 ): Tensor {
+  checkCached([qkv, history, generated, lengths, users, ancestors, step]);
   const [R, all, D] = qkv.shape;
   const [U, T] = history.shape;
   const [steps, room, entries] = generated.shape;
@@ -77,10 +86,14 @@ export function cachedAttention(
   qkv.device.run(
     cachedAttentionForward,
     { qkv, history, lengths, users, generated, ancestors, out },
-    { R, room, H, KVH, D, T, steps, step },
+    { R, room, H, KVH, D, T, steps, step, U },
   );
   return out;
 }
+
+const USERS = { lengths: "int", users: "int" } as const;
+const checkPositions = inputCheck("generatedPositions", { ...USERS, step: "number" });
+const checkLastRows = inputCheck("lastRows", { ...USERS, T: "number" });
 
 /**
  * The positions of the tokens that beam rows feed at step `step`, int32 (R): `lengths[u] + step` for row r of user
@@ -96,6 +109,7 @@ export function cachedAttention(
  * ```
  */
 export function generatedPositions(lengths: Tensor, users: Tensor, step: number): Tensor {
+  checkPositions([lengths, users, step]);
   return offset(lengths, users, 0, step);
 }
 
@@ -113,12 +127,14 @@ export function generatedPositions(lengths: Tensor, users: Tensor, step: number)
  * ```
  */
 export function lastRows(lengths: Tensor, users: Tensor, T: number): Tensor {
+  checkLastRows([lengths, users, T]);
   return offset(lengths, users, T, -1);
 }
 
 function offset(lengths: Tensor, users: Tensor, stride: number, by: number): Tensor {
   const R = users.size;
   const out = lengths.device.empty([R], "int32", "offset lengths");
-  lengths.device.run(offsetLengths, { lengths, users, out }, { R, stride, offset: by });
+  const params = { R, U: lengths.size, stride, offset: by };
+  lengths.device.run(offsetLengths, { lengths, users, out }, params);
   return out;
 }

@@ -34,6 +34,7 @@ export const childLogits: Op<
   Tensor
 > = defineOp({
   name: "childLogits",
+  inputs: { hidden: "float", head: "weights", trie: "tensors", nodes: "int" },
   forward(hidden: Tensor, head: Tensor, trie: TrieTable, nodes: Tensor): { out: Tensor } {
     const { device } = hidden;
     const { N, C, F } = sizesOf(hidden, head, trie, nodes);
@@ -85,7 +86,9 @@ function sizesOf(
     V > trie.maxToken && nodes.rank === 1 && nodes.size === N;
   if (!fits) {
     throw new ShapeError(
-      `Cannot childLogits of shapes ${formatShape(hidden.shape)}, ${formatShape(head.shape)} and ` +
+      `Cannot apply childLogits to shapes ${formatShape(hidden.shape)}, ${
+        formatShape(head.shape)
+      } and ` +
         `${
           formatShape(nodes.shape)
         }: they must be (N, C), (V, C) and (N), with C a multiple of 4 and V above ` +

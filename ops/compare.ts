@@ -10,6 +10,7 @@ export type Comparison = Op<[a: Tensor | number, b: Tensor | number], Tensor>;
 function compare(name: keyof typeof comparison): Comparison {
   return defineOp({
     name,
+    inputs: { a: "operand", b: "operand" },
     forward(a: Tensor | number, b: Tensor | number): { out: Tensor } {
       const pair = operands(name, a, b);
       const kernels = comparison[name];

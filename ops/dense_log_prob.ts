@@ -24,6 +24,7 @@ export const denseLogProb: Op<
   TrieLogProbs
 > = defineOp({
   name: "denseLogProb",
+  inputs: { logits: "float", trie: "tensors", nodes: "int", labels: "int" },
   forward(
     logits: Tensor,
     trie: TrieTable,
@@ -100,14 +101,14 @@ function paramsOf(
   const [N, V] = logits.shape;
   if (logits.rank !== 2 || V <= trie.maxToken) {
     throw new ShapeError(
-      `Cannot trieLogProb of logits of shape ${formatShape(logits.shape)}: ` +
+      `Cannot apply trieLogProb to logits of shape ${formatShape(logits.shape)}: ` +
         `they must be (N, V) with V above the trie's largest token, ${trie.maxToken}`,
     );
   }
   for (const [name, { shape, rank }] of Object.entries({ nodes, labels })) {
     if (rank !== 1 || shape[0] !== N) {
       throw new ShapeError(
-        `Cannot trieLogProb of logits of shape ${formatShape(logits.shape)}: ` +
+        `Cannot apply trieLogProb to logits of shape ${formatShape(logits.shape)}: ` +
           `${name} must be of shape (${N}), got ${formatShape(shape)}`,
       );
     }

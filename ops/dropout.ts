@@ -11,7 +11,7 @@ import { checkKey } from "./random_uniform.ts";
  * tensor, so that a captured step can be fed another each time. A rate of 0 returns x itself.
  * Srivastava et al., JMLR 15 (2014).
  *
- * @throws {ArgumentError} if rate is not in [0, 1).
+ * @throws {ArgumentError} if rate is not in [0, 1), or stream not an integer from 0 to 2^32 - 1.
  * @throws {ShapeError} if the key is not of shape (2).
  * @throws {DTypeError} if the key is not int32.
  *
@@ -27,6 +27,7 @@ import { checkKey } from "./random_uniform.ts";
 export const dropout: Op<[x: Tensor, rate: number, key: Tensor, stream: number], Tensor> = defineOp(
   {
     name: "dropout",
+    inputs: { x: "float", rate: "number", key: "int", stream: "number" },
     forward(x: Tensor, rate: number, key: Tensor, stream: number): { out: Tensor } {
       if (!(rate >= 0 && rate < 1)) {
         throw new ArgumentError(`Cannot drop out: the rate must be in [0, 1), got ${rate}`);
@@ -49,7 +50,7 @@ export const dropout: Op<[x: Tensor, rate: number, key: Tensor, stream: number],
 
 /** x keep / (1 - rate). */
 function masked(birth: string, x: Tensor, rate: number, key: Tensor, stream: number): Tensor {
-  checkKey("drop out", key);
+  checkKey("drop out", key, stream);
   if (rate === 0) return x;
   const out = x.device.empty(x.shape, x.dtype, birth);
   const threshold = Math.ceil(rate * 2 ** 24);

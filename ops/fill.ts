@@ -9,7 +9,8 @@ import { filled } from "./launch.ts";
 /**
  * A tensor of the given shape filled with a value. Floats unless `dtype` is `"int32"`.
  *
- * @throws {ArgumentError} if an int32 tensor is to be filled with a fraction.
+ * @throws {ArgumentError} if an int32 tensor is to be filled with anything but an integer of 32
+ * bits.
  *
  * @example
  * ```ts
@@ -22,6 +23,7 @@ import { filled } from "./launch.ts";
 export const full: Op<[device: Device, shape: Shape, value: number, dtype?: DType], Tensor> =
   defineOp({
     name: "full",
+    inputs: { device: "device", shape: "other", value: "number" },
     forward(device: Device, shape: Shape, value: number, dtype?: DType): { out: Tensor } {
       return { out: filled(device, shape, value, dtype) };
     },
@@ -72,6 +74,7 @@ export function ones(device: Device, shape: Shape, dtype?: DType): Tensor {
  */
 export const fullLike: Op<[x: Tensor, value: number], Tensor> = defineOp({
   name: "fullLike",
+  inputs: { x: "tensor", value: "number" },
   forward(x: Tensor, value: number): { out: Tensor } {
     return { out: filled(x.device, x.shape, value, x.dtype) };
   },

@@ -28,6 +28,7 @@ import { gathered, scattered } from "./launch.ts";
  */
 export const gather: Op<[x: Tensor, index: Tensor], Tensor> = defineOp({
   name: "gather",
+  inputs: { x: "float", index: "int" },
   forward(x: Tensor, index: Tensor): { out: Tensor } {
     const fits = x.rank > 0 && x.rank === index.rank &&
       sameShape(x.shape.slice(0, -1), index.shape.slice(0, -1));
@@ -78,6 +79,7 @@ export const gather: Op<[x: Tensor, index: Tensor], Tensor> = defineOp({
  */
 export const scatterAdd: Op<[index: Tensor, values: Tensor, size: number], Tensor> = defineOp({
   name: "scatterAdd",
+  inputs: { index: "int", values: "float", size: "number" },
   forward(index: Tensor, values: Tensor, size: number): { out: Tensor } {
     if (index.rank === 0 || !sameShape(index.shape, values.shape)) {
       throw new ShapeError(

@@ -6,7 +6,7 @@
  */
 import type { Device } from "../core/device.ts";
 import type { DType } from "../core/dtype.ts";
-import { ArgumentError, DeviceError, DTypeError } from "../core/errors.ts";
+import { ArgumentError, DTypeError } from "../core/errors.ts";
 import { deviceOf } from "../core/op.ts";
 import { broadcastShapes, sameShape, type Shape, sizeOf, stridesOf } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
@@ -17,7 +17,7 @@ import { fillFloat, fillInt } from "../kernels/fill.ts";
 import { gatherForward, scatterAddForward } from "../kernels/gather.ts";
 import type { UnaryKernels } from "../kernels/pointwise.ts";
 import { CHUNK, sumChunks } from "../kernels/reduce.ts";
-import { broadcastStrides, mergeAxes, walkValues } from "../kernels/strides.ts";
+import { broadcastStrides, MAX_AXES, mergeAxes, walkValues } from "../kernels/strides.ts";
 
 /** A new tensor filled with a value. */
 export function filled(
@@ -31,9 +31,9 @@ export function filled(
     device.run(fillFloat, { out }, { n: out.size, value });
     return out;
   }
-  if (!Number.isInteger(value)) {
+  if ((value | 0) !== value) {
     throw new ArgumentError(
-      `Cannot fill an int32 tensor: the value must be an integer, got ${value}`,
+      `Cannot fill an int32 tensor: the value must be an integer of 32 bits, got ${value}`,
     );
   }
   device.run(fillInt, { out }, { n: out.size, value });
@@ -42,7 +42,7 @@ export function filled(
 
 /** A number as a tensor to be read only: a recorded step keeps it, so that no replay need fill it again. */
 export function scalar(device: Device, value: number, dtype: DType = device.float): Tensor {
-  if (!device.recording || (dtype === "int32" && !Number.isInteger(value))) {
+  if (!device.recording || (dtype === "int32" && (value | 0) !== value)) {
     return filled(device, [], value, dtype);
   }
   return device.tensor([value], [], dtype);
@@ -66,11 +66,6 @@ export function operands(
   const dtype = (a instanceof Tensor ? a : b as Tensor).dtype;
   const x = a instanceof Tensor ? a : scalar(device, a, dtype);
   const y = b instanceof Tensor ? b : scalar(device, b, dtype);
-  if (x.device !== y.device) {
-    throw new DeviceError(
-      `Cannot ${action} tensors of two devices: both must be on one, got ${x.device.kind} and ${y.device.kind}`,
-    );
-  }
   if (x.dtype !== y.dtype) {
     throw new DTypeError(
       `Cannot ${action} tensors of two dtypes: they must be equal, got ${x.dtype} and ${y.dtype}`,
@@ -105,10 +100,14 @@ export function strided(
   { device, a, b, shape }: ReturnType<typeof operands>,
   dtype: DType,
 ): Tensor {
-  const walk = mergeAxes(action, shape, [
+  const walk = mergeAxes(shape, [
     broadcastStrides(a.shape, shape),
     broadcastStrides(b.shape, shape),
   ]);
+  if (walk.sizes.length > MAX_AXES) { // of one shape there is one axis to walk
+    const [wideA, wideB] = [a, b].map((x) => stretched(action, x, shape));
+    return strided(choose, action, { device, a: wideA, b: wideB, dtype, shape }, dtype);
+  }
   const out = device.empty(shape, dtype, action);
   const kernel = choose(walk.sizes[walk.sizes.length - 1]);
   device.run(kernel, { a, b, out }, { n: out.size, ...walkValues(["a", "b"], walk) });
@@ -132,14 +131,23 @@ export interface Side {
 
 /** Copies a walk of `shape` over `from` of x to `to` of out, which exists already. */
 export function copyInto(
-  action: string,
   shape: Shape,
   x: Tensor,
   from: Side,
   out: Tensor,
   to: Side,
 ): void {
-  const walk = mergeAxes(action, shape, [from.strides, to.strides]);
+  const walk = mergeAxes(shape, [from.strides, to.strides]);
+  const { sizes, strides } = walk;
+  if (sizes.length > MAX_AXES) { // a copy for each index of the shortest axis
+    const short = sizes.indexOf(Math.min(...sizes));
+    const [fromAt, toAt] = [from, to].map(({ at }, k) => (i: number): Side => (
+      { at: at + i * strides[k][short], strides: strides[k].toSpliced(short, 1) }
+    ));
+    const rest = sizes.toSpliced(short, 1);
+    for (let i = 0; i < sizes[short]; i++) copyInto(rest, x, fromAt(i), out, toAt(i));
+    return;
+  }
   x.device.run(
     x.dtype === "int32" ? copyInt : copyFloat,
     { x, out },
@@ -150,7 +158,7 @@ export function copyInto(
 /** A new tensor of `shape` from a walk over x. */
 export function copied(action: string, shape: Shape, x: Tensor, from: Side): Tensor {
   const out = x.device.empty(shape, x.dtype, action);
-  copyInto(action, shape, x, from, out, { at: 0, strides: stridesOf(shape) });
+  copyInto(shape, x, from, out, { at: 0, strides: stridesOf(shape) });
   return out;
 }
 

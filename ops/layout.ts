@@ -30,6 +30,7 @@ import { copied, copyInto, filled, permuted, restored, stretched, summedTo } fro
  */
 export const reshape: Op<[x: Tensor, shape: Shape], Tensor> = defineOp({
   name: "reshape",
+  inputs: { x: "tensor" },
   forward: (x: Tensor, shape: Shape) => ({ out: x.view(completed(x, shape)) }),
   backward: (dout, _, [x]) => [() => dout.view(x.shape)],
   cases: () => [
@@ -66,7 +67,7 @@ function completed(x: Tensor, shape: Shape): Shape {
 /**
  * x with its axes in another order: axis i of the result is axis `axes[i]` of x. Reverses them where no order is given.
  *
- * @throws {ShapeError} if `axes` is not an order of the axes, or if more than four axes remain after merging neighbours.
+ * @throws {ShapeError} if `axes` is not an order of the axes.
  *
  * @example
  * ```ts
@@ -78,6 +79,7 @@ function completed(x: Tensor, shape: Shape): Shape {
  */
 export const transpose: Op<[x: Tensor, axes?: readonly number[]], Tensor> = defineOp({
   name: "transpose",
+  inputs: { x: "tensor" },
   forward: (x: Tensor, axes?: readonly number[]) => ({
     out: permuted("transpose", x, orderOf(x, axes)),
   }),
@@ -121,6 +123,7 @@ function orderOf(x: Tensor, axes?: readonly number[]): number[] {
 export const slice: Op<[x: Tensor, start: readonly number[], end: readonly number[]], Tensor> =
   defineOp({
     name: "slice",
+    inputs: { x: "tensor" },
     forward(x: Tensor, start: readonly number[], end: readonly number[]): { out: Tensor } {
       const { shape, side } = partOf(x, start, end);
       return { out: copied("slice", shape, x, side) };
@@ -128,7 +131,7 @@ export const slice: Op<[x: Tensor, start: readonly number[], end: readonly numbe
     backward: (dout, _, [x, start, end]) => [() => { // dx is dout in its place, 0 around it
       const { shape, side } = partOf(x, start, end);
       const dx = filled(x.device, x.shape, 0, x.dtype);
-      copyInto("slice gradient", shape, dout, { at: 0, strides: stridesOf(shape) }, dx, side);
+      copyInto(shape, dout, { at: 0, strides: stridesOf(shape) }, dx, side);
       return dx;
     }],
     cases: () => [
@@ -185,12 +188,13 @@ function partOf(
  */
 export const concat: Op<[tensors: readonly Tensor[], axis: number], Tensor> = defineOp({
   name: "concat",
+  inputs: { tensors: "tensors" },
   forward(tensors: readonly Tensor[], axis: number): { out: Tensor } {
     const { shape, starts } = joined(tensors, axis);
     const out = tensors[0].device.empty(shape, tensors[0].dtype, "concat");
     const strides = stridesOf(shape);
     tensors.forEach((x, i) => {
-      copyInto("concat", x.shape, x, whole(x), out, { at: starts[i], strides });
+      copyInto(x.shape, x, whole(x), out, { at: starts[i], strides });
     });
     return { out };
   },
@@ -267,6 +271,7 @@ function joined(tensors: readonly Tensor[], axis: number): { shape: Shape; start
  */
 export const broadcastTo: Op<[x: Tensor, shape: Shape], Tensor> = defineOp({
   name: "broadcastTo",
+  inputs: { x: "tensor" },
   forward(x: Tensor, shape: Shape): { out: Tensor } {
     const common = broadcastShapes("broadcast", x.shape, shape);
     if (!sameShape(common, shape)) {

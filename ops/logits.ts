@@ -1,3 +1,4 @@
+import { inputCheck } from "../core/checks.ts";
 import { Tensor } from "../core/tensor.ts";
 import { linear } from "./matmul.ts";
 
@@ -15,6 +16,8 @@ export type Projection = {
  */
 export type Logits = Tensor | Projection;
 
+const checkProjection = inputCheck("allLogits", { hidden: "float", head: "weights" });
+
 /**
  * All logits as a tensor, (N, V). One that is given is returned as it is.
  *
@@ -28,5 +31,7 @@ export type Logits = Tensor | Projection;
  * ```
  */
 export function allLogits(logits: Logits): Tensor {
-  return logits instanceof Tensor ? logits : linear(logits.hidden, logits.head);
+  if (logits instanceof Tensor) return logits;
+  checkProjection([logits.hidden, logits.head]);
+  return linear(logits.hidden, logits.head);
 }

@@ -1,3 +1,4 @@
+import { checkOptions } from "../core/checks.ts";
 import { ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape, sameShape, sizeOf } from "../core/shape.ts";
@@ -32,7 +33,11 @@ export interface MatmulOptions {
  */
 export const matmul: Op<[a: Tensor, b: Tensor, options?: MatmulOptions], Tensor> = defineOp({
   name: "matmul",
-  forward: (a: Tensor, b: Tensor, options?: MatmulOptions) => ({ out: product(a, b, options) }),
+  inputs: { a: "float", b: "weights" },
+  forward(a: Tensor, b: Tensor, options: MatmulOptions = {}): { out: Tensor } {
+    checkOptions("apply matmul", options, ["transposeA", "transposeB"]);
+    return { out: product(a, b, options) };
+  },
   backward(dout, _, [a, b, { transposeA = false, transposeB = false } = {}]): InputGradients {
     const rows = (x: Tensor): Tensor => b.rank === 2 && !transposeA ? flat(x) : x;
     return [ // with A, B the operands as they are used: dA = dout B^T, dB = A^T dout
@@ -83,6 +88,7 @@ export const matmul: Op<[a: Tensor, b: Tensor, options?: MatmulOptions], Tensor>
  */
 export const linear: Op<[x: Tensor, w: Tensor], Tensor> = defineOp({
   name: "linear",
+  inputs: { x: "float", w: "weights" },
   forward(x: Tensor, w: Tensor): { out: Tensor } {
     if (x.rank === 0 || w.rank !== 2 || x.shape.at(-1) !== w.shape[1]) {
       throw new ShapeError(

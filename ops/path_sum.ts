@@ -24,6 +24,7 @@ import { sample } from "./cases.ts";
  */
 export const pathSum: Op<[x: Tensor, nodes: Tensor], Tensor> = defineOp({
   name: "pathSum",
+  inputs: { x: "float", nodes: "int" },
   forward(x: Tensor, nodes: Tensor): { out: Tensor } {
     if (x.rank !== 1 || !sameShape(x.shape, nodes.shape)) {
       throw new ShapeError(

@@ -1,4 +1,4 @@
-import { ShapeError } from "../core/errors.ts";
+import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape, type Shape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
@@ -10,6 +10,7 @@ import { randomUniform as randomUniformKernel } from "../kernels/random.ts";
  * step can be fed another each time. No gradient.
  * Threefry-2x32: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
  *
+ * @throws {ArgumentError} if stream is not an integer from 0 to 2^32 - 1.
  * @throws {ShapeError} if the key is not of shape (2).
  * @throws {DTypeError} if the key is not int32.
  *
@@ -24,8 +25,9 @@ import { randomUniform as randomUniformKernel } from "../kernels/random.ts";
  */
 export const randomUniform: Op<[key: Tensor, shape: Shape, stream: number], Tensor> = defineOp({
   name: "randomUniform",
+  inputs: { key: "int", shape: "other", stream: "number" },
   forward(key: Tensor, shape: Shape, stream: number): { out: Tensor } {
-    checkKey("draw random numbers", key);
+    checkKey("draw random numbers", key, stream);
     const out = key.device.empty(shape, key.device.float, "randomUniform");
     key.device.run(randomUniformKernel, { key, out }, { n: sizeOf(shape), stream });
     return { out };
@@ -35,8 +37,13 @@ export const randomUniform: Op<[key: Tensor, shape: Shape, stream: number], Tens
   ],
 });
 
-/** Throws `ShapeError` unless a key has its two words. */
-export function checkKey(action: string, key: Tensor): void {
+/** Throws unless a key has its two words and a stream is one of 32 bits. */
+export function checkKey(action: string, key: Tensor, stream: number): void {
+  if (stream >>> 0 !== stream) {
+    throw new ArgumentError(
+      `Cannot ${action}: the stream must be an integer from 0 to 2^32 - 1, got ${stream}`,
+    );
+  }
   if (key.rank !== 1 || key.size !== 2) {
     throw new ShapeError(
       `Cannot ${action}: the key must have shape (2), got ${formatShape(key.shape)}`,

@@ -1,3 +1,4 @@
+import { inputCheck } from "../core/checks.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape, normalizeAxis, type Shape, sizeOf } from "../core/shape.ts";
@@ -53,6 +54,7 @@ function reduction(
  */
 export const sum: Reduce = defineOp({
   name: "sum",
+  inputs: { x: "float" },
   forward(x: Tensor, axis?: Axes, keepDims = false): { out: Tensor } {
     const { axes, shape } = reduction("sum", x, axis, keepDims);
     return { out: summed("sum", x, axes).view(shape) };
@@ -68,6 +70,8 @@ export const sum: Reduce = defineOp({
     { name: "a scalar", args: (d) => [sample(d, [], 1)] },
   ],
 });
+
+const checkMean = inputCheck("mean", { x: "float" });
 
 /**
  * The mean over some axes, or over all. With `keepDims` the axes stay, with size 1. The mean of no
@@ -85,6 +89,7 @@ export const sum: Reduce = defineOp({
  * ```
  */
 export function mean(x: Tensor, axis?: Axes, keepDims?: boolean): Tensor {
+  checkMean([x]);
   const { axes } = reduction("mean", x, axis, false);
   return mul(sum(x, axis, keepDims), 1 / sizeOf(axes.map((a) => x.shape[a])));
 }
@@ -120,6 +125,7 @@ interface Extremes extends Rows {
 function extreme(name: "max" | "min", sign: 1 | -1): Reduce {
   return defineOp({
     name,
+    inputs: { x: "float" },
     forward(x: Tensor, axis?: Axes, keepDims = false): { out: Tensor; saved: Extremes } {
       const { axes, shape } = reduction(name, x, axis, keepDims);
       const saved = extremes(name, x, axes, sign);
@@ -186,6 +192,7 @@ export type ArgReduce = Op<[x: Tensor, axis?: number, keepDims?: boolean], Tenso
 function extremeIndex(name: "argmax" | "argmin", sign: 1 | -1): ArgReduce {
   return defineOp({
     name,
+    inputs: { x: "float" },
     forward(x: Tensor, axis = -1, keepDims = false): { out: Tensor } {
       const { axes, shape } = reduction(name, x, axis, keepDims);
       return { out: extremes(name, x, axes, sign).index.view(shape) };
@@ -243,6 +250,7 @@ export const argmin: ArgReduce = extremeIndex("argmin", -1);
  */
 export const cumsum: Op<[x: Tensor, axis?: number], Tensor> = defineOp({
   name: "cumsum",
+  inputs: { x: "float" },
   forward: (x: Tensor, axis = -1) => ({ out: runningSums("cumsum", x, axis, 0) }),
   backward: (dout, _, [, axis = -1]) => [ // dx_k = the sum of dout from k on
     () => runningSums("cumsum gradient", dout, axis, 1),

@@ -24,6 +24,7 @@ import { filled } from "./launch.ts";
  */
 export const rmsNorm: Op<[x: Tensor, weight: Tensor, eps: number], Tensor> = defineOp({
   name: "rmsNorm",
+  inputs: { x: "float", weight: "float", eps: "number" },
   forward(x: Tensor, weight: Tensor, eps: number) {
     const { C, N } = rows(x, weight);
     const out = x.device.empty(x.shape, x.dtype, "rmsNorm");
@@ -67,12 +68,15 @@ export const addRmsNorm: Op<
   { sum: Tensor; normed: Tensor }
 > = defineOp({
   name: "addRmsNorm",
+  inputs: { x: "float", y: "float", weight: "float", eps: "number" },
   forward(x: Tensor, y: Tensor, weight: Tensor, eps: number) {
     const { device, shape, dtype } = x;
     const { C, N } = rows(x, weight);
     if (!sameShape(shape, y.shape)) {
       throw new ShapeError(
-        `Cannot addRmsNorm ${formatShape(shape)} and ${formatShape(y.shape)}: shapes must be equal`,
+        `Cannot apply addRmsNorm to ${formatShape(shape)} and ${
+          formatShape(y.shape)
+        }: shapes must be equal`,
       );
     }
     const [sum, normed] = [0, 1].map(() => device.empty(shape, dtype, "addRmsNorm"));
@@ -151,7 +155,7 @@ function rows(x: Tensor, weight: Tensor): { N: number; C: number } {
   const C = weight.size;
   if (weight.rank !== 1 || x.shape.at(-1) !== C) {
     throw new ShapeError(
-      `Cannot rmsNorm ${formatShape(x.shape)} with a weight of shape ${
+      `Cannot apply rmsNorm to ${formatShape(x.shape)} with a weight of shape ${
         formatShape(weight.shape)
       }: ` +
         `the weight must be (${x.shape.at(-1) ?? "C"})`,

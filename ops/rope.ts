@@ -1,3 +1,4 @@
+import { inputCheck } from "../core/checks.ts";
 import { ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
@@ -10,6 +11,8 @@ export interface RopeTable {
   /** (P, D): row p holds D/2 cosines, then D/2 sines, of the angles of position p. */
   readonly angles: Tensor;
 }
+
+const checkAngles = inputCheck("rope", { angles: "float" });
 
 /**
  * Rotary position embedding: x (B, T, H, D), positions int32 (B, T), or (T) where all rows share them, each in [0, P);
@@ -35,9 +38,11 @@ export const rope: Op<
   Tensor
 > = defineOp({
   name: "rope",
-  forward: (x: Tensor, table: RopeTable, positions: Tensor, heads?: number) => ({
-    out: rotated("rope", x, table, positions, heads, 1),
-  }),
+  inputs: { x: "float", table: "tensors", positions: "int" },
+  forward(x: Tensor, table: RopeTable, positions: Tensor, heads?: number): { out: Tensor } {
+    checkAngles([table.angles]);
+    return { out: rotated("rope", x, table, positions, heads, 1) };
+  },
   backward: (dout, _, [, table, positions, heads]) => [ // a rotation's transpose is its inverse
     () => rotated("rope gradient", dout, table, positions, heads, -1),
     null,
@@ -66,19 +71,21 @@ function rotated(
   const turned = heads ?? H;
   if (x.rank !== 4 || D % 2 !== 0 || angles.rank !== 2 || angles.shape[1] !== D) {
     throw new ShapeError(
-      `Cannot rope ${formatShape(x.shape)} with a table of shape ${formatShape(angles.shape)}: ` +
+      `Cannot apply rope to ${formatShape(x.shape)} with a table of shape ${
+        formatShape(angles.shape)
+      }: ` +
         `they must be (B, T, H, D) and (P, D) with an even D`,
     );
   }
   if (!sameShape(positions.shape, [T]) && !sameShape(positions.shape, [B, T])) {
     throw new ShapeError(
-      `Cannot rope ${formatShape(x.shape)}: positions must be (${T}) or (${B}, ${T}), ` +
+      `Cannot apply rope to ${formatShape(x.shape)}: positions must be (${T}) or (${B}, ${T}), ` +
         `got ${formatShape(positions.shape)}`,
     );
   }
   if (!Number.isInteger(turned) || turned < 0 || turned > H) {
     throw new ShapeError(
-      `Cannot rope ${
+      `Cannot apply rope to ${
         formatShape(x.shape)
       }: heads must be a number of its ${H} heads, got ${turned}`,
     );

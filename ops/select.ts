@@ -1,4 +1,3 @@
-import { DTypeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { broadcastShapes } from "../core/shape.ts";
 import type { InputGradients } from "../core/tape.ts";
@@ -23,12 +22,8 @@ import { chosen, filled, operands, stretched, summedTo } from "./launch.ts";
  */
 export const where: Op<[cond: Tensor, a: Tensor | number, b: Tensor | number], Tensor> = defineOp({
   name: "where",
+  inputs: { cond: "int", a: "operand", b: "operand" },
   forward(cond: Tensor, a: Tensor | number, b: Tensor | number): { out: Tensor } {
-    if (cond.dtype !== "int32") {
-      throw new DTypeError(
-        `Cannot choose by a condition: its dtype must be int32, got ${cond.dtype}`,
-      );
-    }
     const like = (x: Tensor | number): Tensor =>
       x instanceof Tensor ? x : filled(cond.device, [], x, dtype);
     const dtype = [a, b].find((x) => x instanceof Tensor)?.dtype ?? cond.device.float;
@@ -67,7 +62,9 @@ export const where: Op<[cond: Tensor, a: Tensor | number, b: Tensor | number], T
 });
 
 /**
- * x as floats of the device's type or as int32, which cuts fractions off. Nothing flows back through integers.
+ * x as floats of the device's type or as int32. To int32 fractions are cut off, what is beyond 32
+ * bits becomes the nearest end, -2^31 or 2^31 - 1, and NaN becomes 0. Nothing flows back through
+ * integers.
  *
  * @example
  * ```ts
@@ -78,6 +75,7 @@ export const where: Op<[cond: Tensor, a: Tensor | number, b: Tensor | number], T
  */
 export const cast: Op<[x: Tensor, to: "float" | "int"], Tensor> = defineOp({
   name: "cast",
+  inputs: { x: "tensor" },
   forward(x: Tensor, to: "float" | "int"): { out: Tensor } {
     const dtype = to === "int" ? "int32" : x.device.float;
     if (dtype === x.dtype) return { out: x };
@@ -107,6 +105,7 @@ export const cast: Op<[x: Tensor, to: "float" | "int"], Tensor> = defineOp({
  */
 export const stopGradient: Op<[x: Tensor], Tensor> = defineOp({
   name: "stopGradient",
+  inputs: { x: "tensor" },
   forward: (x: Tensor) => ({ out: x.at(undefined) }),
   cases: () => [{ name: "(2, 3)", args: (d) => [sample(d, [2, 3], 1)] }],
 });

@@ -42,6 +42,7 @@ const cases = (): readonly OpCase<[x: Tensor]>[] => [
  */
 export const softmax: Op<[x: Tensor], Tensor> = defineOp({
   name: "softmax",
+  inputs: { x: "float" },
   forward(x: Tensor): { out: Tensor; saved: Tensor } {
     const out = x.device.empty(x.shape, x.device.float, "softmax");
     x.device.run(softmaxForward, { x, out }, rows("softmax", x));
@@ -70,6 +71,7 @@ export const softmax: Op<[x: Tensor], Tensor> = defineOp({
  */
 export const logSoftmax: Op<[x: Tensor], Tensor> = defineOp({
   name: "logSoftmax",
+  inputs: { x: "float" },
   forward(x: Tensor): { out: Tensor; saved: Tensor } {
     const out = x.device.empty(x.shape, x.device.float, "logSoftmax");
     x.device.run(logSoftmaxForward, { x, out }, rows("logSoftmax", x));
@@ -99,6 +101,7 @@ export const logSoftmax: Op<[x: Tensor], Tensor> = defineOp({
  */
 export const logSumExp: Op<[x: Tensor], Tensor> = defineOp({
   name: "logSumExp",
+  inputs: { x: "float" },
   forward(x: Tensor): { out: Tensor; saved: Tensor } {
     const { N, V } = rows("logSumExp", x);
     const shape = x.shape.slice(0, -1);

@@ -25,6 +25,7 @@ import { sample } from "./cases.ts";
  */
 export const swiglu: Op<[x: Tensor], Tensor> = defineOp({
   name: "swiglu",
+  inputs: { x: "float" },
   forward(x: Tensor): { out: Tensor } {
     const params = rows(x);
     const out = x.device.empty([...x.shape.slice(0, -1), params.F], x.dtype, "swiglu");
@@ -49,7 +50,9 @@ function rows(x: Tensor): { N: number; F: number } {
   const width = x.shape.at(-1) ?? 1;
   if (width % 2 !== 0) {
     throw new ShapeError(
-      `Cannot swiglu ${formatShape(x.shape)}: the last axis must hold as many gates as ups`,
+      `Cannot apply swiglu to ${
+        formatShape(x.shape)
+      }: the last axis must hold as many gates as ups`,
     );
   }
   return { N: sizeOf(x.shape.slice(0, -1)), F: width / 2 };

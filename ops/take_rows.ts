@@ -33,6 +33,7 @@ import { rowOrder } from "./row_order.ts";
  */
 export const takeRows: Op<[table: Tensor, ids: Tensor], Tensor> = defineOp({
   name: "takeRows",
+  inputs: { table: "weights", ids: "int" },
   forward(table: Tensor, ids: Tensor): { out: Tensor } {
     if (table.rank !== 2) {
       throw new ShapeError(

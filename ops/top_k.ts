@@ -49,6 +49,7 @@ function largest(action: string, x: Tensor, k: number): TopK {
  */
 export const topK: Op<[x: Tensor, k: number], TopK> = defineOp({
   name: "topK",
+  inputs: { x: "float", k: "number" },
   forward(x: Tensor, k: number): { out: TopK; saved: Tensor } {
     const out = largest("top", x, k);
     return { out, saved: out.indices };
@@ -79,6 +80,7 @@ export const topK: Op<[x: Tensor, k: number], TopK> = defineOp({
  */
 export const kthLargest: Op<[x: Tensor, k: number], Tensor> = defineOp({
   name: "kthLargest",
+  inputs: { x: "float", k: "number" },
   forward(x: Tensor, k: number): { out: Tensor; saved: Tensor } {
     const { values, indices } = largest("k-th largest with k =", x, k);
     return { out: lastOf(values), saved: lastOf(indices) };

@@ -1,3 +1,4 @@
+import { checkOptions, inputCheck } from "../core/checks.ts";
 import { ShapeError } from "../core/errors.ts";
 import { formatShape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
@@ -30,6 +31,10 @@ const MOST_LOGITS = 2 ** 24;
 
 /** Of more, so many are there at a time, and as many gradients of them: they stay in the last cache. */
 const CHUNK_LOGITS = 2 ** 22;
+
+const ROWS = { trie: "tensors", nodes: "int", labels: "int" } as const;
+const checkLogits = inputCheck("trieLogProb", { logits: "float", ...ROWS });
+const checkProjection = inputCheck("trieLogProb", { hidden: "float", head: "weights", ...ROWS });
 
 /**
  * The log-probability of each label among the children of its trie node, and that of the beam-th most probable child:
@@ -67,12 +72,15 @@ export function trieLogProb(
   labels: Tensor,
   options: TrieLogProbOptions,
 ): TrieLogProbs {
+  checkOptions("apply trieLogProb", options, ["normalization", "tau", "beam"]);
+  const { hidden, head } = (logits ?? {}) as Partial<Projection>;
+  if (hidden === undefined) checkLogits([logits, trie, nodes, labels]);
+  else checkProjection([hidden, head, trie, nodes, labels]);
   if (logits instanceof Tensor) return denseLogProb(logits, trie, nodes, labels, options);
-  checkProjection(logits, trie);
+  checkSizes(logits, trie);
   checkDistribution("trieLogProb", options.normalization, options.tau ?? 1);
-  const { hidden, head } = logits;
-  const [V, C] = head.shape;
-  const fits = hidden.shape[0] * V <= MOST_LOGITS || C % 4 !== 0;
+  const [V, C] = logits.head.shape;
+  const fits = logits.hidden.shape[0] * V <= MOST_LOGITS || C % 4 !== 0;
   const gathers = options.normalization === "children" &&
     (!fits || GATHERED_COST * trie.meanChoices <= V && C % 4 === 0);
   if (fits && !gathers) return denseLogProb(allLogits(logits), trie, nodes, labels, options);
@@ -121,17 +129,17 @@ function checkRows({ hidden }: Projection, nodes: Tensor, labels: Tensor): void 
   for (const [name, { shape, rank }] of Object.entries({ nodes, labels })) {
     if (rank === 1 && shape[0] === N) continue;
     throw new ShapeError(
-      `Cannot trieLogProb of hidden states of shape ${formatShape(hidden.shape)}: ` +
+      `Cannot apply trieLogProb to hidden states of shape ${formatShape(hidden.shape)}: ` +
         `${name} must be of shape (${N}), got ${formatShape(shape)}`,
     );
   }
 }
 
-function checkProjection({ hidden, head }: Projection, trie: TrieTable): void {
+function checkSizes({ hidden, head }: Projection, trie: TrieTable): void {
   const fits = hidden.rank === 2 && head.rank === 2 && hidden.shape[1] === head.shape[1];
   if (!fits || head.shape[0] <= trie.maxToken) {
     throw new ShapeError(
-      `Cannot trieLogProb of hidden states of shape ${
+      `Cannot apply trieLogProb to hidden states of shape ${
         formatShape(hidden.shape)
       } by a head of shape ` +
         `${

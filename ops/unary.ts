@@ -17,6 +17,7 @@ function pointwise(
   const kernels: UnaryKernels = unary[name];
   return defineOp({
     name,
+    inputs: { x: "float" },
     forward(x: Tensor): { out: Tensor; saved: Tensor } {
       const out = mapped(kernels, name, x);
       return { out, saved: of === "input" ? x : out };
@@ -41,6 +42,7 @@ function pointwise(
  */
 export const neg: Op<[x: Tensor], Tensor> = defineOp({
   name: "neg",
+  inputs: { x: "float" },
   forward: (x: Tensor) => ({ out: mapped(unary.neg, "neg", x) }),
   backward: (dout) => [() => mapped(unary.neg, "neg gradient", dout)],
   cases: () => [{ name: "(2, 3)", args: (d) => [sample(d, [2, 3], 1)] }],
@@ -261,6 +263,7 @@ export const cos: Op<[x: Tensor], Tensor> = pointwise("cos", gradient.cosOfX, "i
  */
 export const pow: Op<[x: Tensor, exponent: number], Tensor> = defineOp({
   name: "pow",
+  inputs: { x: "float", exponent: "number" },
   forward: (x: Tensor, exponent: number) => ({ out: powered(x, exponent) }),
   backward: (dout, _, [x, exponent]) => [() => { // d x^e = e x^(e-1)
     if (exponent === 0) return filled(x.device, x.shape, 0, x.dtype);

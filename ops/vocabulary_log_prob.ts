@@ -35,6 +35,7 @@ export const vocabularyLogProb: Op<
   Tensor
 > = defineOp({
   name: "vocabularyLogProb",
+  inputs: { hidden: "float", head: "weights", labels: "int" },
   forward(
     hidden: Tensor,
     head: Tensor,
@@ -82,7 +83,7 @@ export const vocabularyLogProb: Op<
           const rows = matmul(dlogits, hidden, { transposeA: true });
           const from = { at: 0, strides: [C, 1] };
           const to = { at: first * C, strides: [C, 1] };
-          copyInto("vocabularyLogProb gradient", [W, C], rows, from, dhead, to);
+          copyInto([W, C], rows, from, dhead, to);
           rows.dispose();
         }
         dlogits.dispose();

@@ -26,6 +26,7 @@ import { sample } from "./cases.ts";
  */
 export const weightedMean: Op<[values: Tensor, weights: Tensor], Tensor> = defineOp({
   name: "weightedMean",
+  inputs: { values: "float", weights: "float" },
   forward(values: Tensor, weights: Tensor): { out: Tensor; saved: Record<string, Tensor> } {
     const { device, dtype, size: n } = values;
     if (!sameShape(values.shape, weights.shape)) {

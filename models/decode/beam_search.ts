@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { checkOptions } from "../../core/checks.ts";
 import { capture, type Captured, type StepInputs } from "../../core/capture.ts";
 import type { Device } from "../../core/device.ts";
 import type { TypedArray } from "../../core/dtype.ts";
@@ -27,7 +28,7 @@ import type { Decoder } from "./decoder.ts";
 import { type BatchSteps, DeviceSearch } from "./device_search.ts";
 import { searchOnHost } from "./host_search.ts";
 import type { BeamResult } from "./results.ts";
-import { resolveSemantics, type SemanticsOptions } from "./semantics.ts";
+import { resolveSemantics, SEARCH_OPTIONS, type SemanticsOptions } from "./semantics.ts";
 import type { DeviceTrie } from "./trie.ts";
 
 /** The most logits of a step that normalises over the vocabulary: searches take fewer users at once rather than more. */
@@ -98,6 +99,7 @@ export class BeamSearch implements Disposable {
    * semantics not possible, or the trie has tokens that the decoder has not.
    */
   constructor(decoder: Decoder, trie: DeviceTrie, options: BeamSearchOptions) {
+    checkOptions("search", options, SEARCH_OPTIONS);
     const { beam, normalization = "children", tau = 1, trace = false, batch = 64 } = options;
     checkBeam("search", beam);
     checkDistribution("search", normalization, tau);

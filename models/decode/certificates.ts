@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { checkOptions } from "../../core/checks.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { checkDistribution } from "../../ops/trie_log_prob.ts";
 import { childLogProbs, type MarginOptions, type PathModel } from "./pruning.ts";
@@ -23,8 +24,9 @@ export interface PathStep {
 }
 
 /**
- * The steps of the path to a leaf, with all that is beside it: what one teacher-forced pass tells of the trie. Nodes that are
- * `blocked`, as `Trie.blockedNodes` gives them, are not there.
+ * The steps of the path to a leaf, with all that is beside it: what one teacher-forced pass tells
+ * of the trie. Nodes that are `blocked`, as `Trie.blockedNodes` gives them, are not there.
+ * `options` are those of `margins`, but need no beam.
  *
  * @throws {ArgumentError} if the node is no leaf or is blocked, or tau below 1e-8.
  *
@@ -41,8 +43,9 @@ export function pathSteps(
   trie: Trie,
   leaf: number,
   model: PathModel,
-  options: Omit<MarginOptions, "beam"> = {},
+  options: Partial<MarginOptions> = {},
 ): PathStep[] {
+  checkOptions("walk a path", options, ["beam", "normalization", "tau", "blocked"]);
   const { normalization = "children", tau = 1, blocked } = options;
   checkDistribution("walk a path", normalization, tau);
   if (trie.childCount(leaf) !== 0 || blocked?.has(leaf)) {

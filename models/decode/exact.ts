@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkOptions } from "../../core/checks.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { BeamSearch } from "./beam_search.ts";
@@ -58,6 +59,7 @@ export async function exactTopK(
   options: ExactOptions = {},
 ): Promise<(readonly RankedItem[])[]> {
   checkCount("find the exact top k", k);
+  checkOptions("find the exact top k", options, ["normalization", "tau", "excluded", "batch"]);
   const { normalization, tau, excluded = histories.map(() => []), batch = 64 } = options;
   const found: (readonly RankedItem[])[] = histories.map(() => []);
   const { leafCount } = trie.trie;
@@ -141,6 +143,7 @@ export async function exactRanks(
   k: number,
   options: Omit<ExactOptions, "excluded"> = {},
 ): Promise<number[]> {
+  checkOptions("find exact ranks", options, ["normalization", "tau", "batch"]);
   const { normalization, tau, batch = 64 } = options;
   checkCount("find exact ranks", k);
   const ranks = questions.map(() => -1);
@@ -198,6 +201,7 @@ export async function scoreCatalogue(
   history: readonly number[],
   options: Omit<ExactOptions, "excluded" | "batch"> & { readonly excluded?: Iterable<number> } = {},
 ): Promise<readonly RankedItem[]> {
+  checkOptions("score a catalogue", options, ["normalization", "tau", "excluded"]);
   const { normalization, tau, excluded = [] } = options;
   const beam = trie.trie.leafCount;
   using search = new BeamSearch(decoder, trie, { beam, normalization, tau, batch: 1 });

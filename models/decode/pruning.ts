@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkOptions } from "../../core/checks.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { checkBeam, checkDistribution, type Normalization } from "../../ops/trie_log_prob.ts";
 import type { BeamStep } from "./results.ts";
@@ -167,8 +168,10 @@ export function margins(
   trie: Trie,
   leaf: number,
   model: PathModel,
-  { beam, normalization = "children", tau = 1, blocked }: MarginOptions,
+  options: MarginOptions,
 ): StepMargin[] {
+  checkOptions("take margins", options, ["beam", "normalization", "tau", "blocked"]);
+  const { beam, normalization = "children", tau = 1, blocked } = options;
   checkBeam("take margins", beam);
   checkDistribution("take margins", normalization, tau);
   if (trie.childCount(leaf) !== 0 || blocked?.has(leaf)) {

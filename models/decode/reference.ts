@@ -3,22 +3,21 @@
  *
  * @module
  */
-import { checkBeam, checkDistribution, type Normalization } from "../../ops/trie_log_prob.ts";
+import { checkOptions } from "../../core/checks.ts";
+import { checkBeam, checkDistribution } from "../../ops/trie_log_prob.ts";
 import { Hypotheses } from "./hypotheses.ts";
 import { logProbs, openChildren, type PathLogits } from "./pruning.ts";
+import type { BeamSearchOptions } from "./beam_search.ts";
 import { finalOrder, logSumExp, rankedItem } from "./ranked.ts";
 import type { BeamResult, BeamStep } from "./results.ts";
-import { resolveSemantics, type SemanticsOptions } from "./semantics.ts";
+import { resolveSemantics, SEARCH_OPTIONS } from "./semantics.ts";
 import type { Trie } from "./trie.ts";
 
-/** Options of {@link referenceBeamSearch}. */
-export interface ReferenceOptions extends SemanticsOptions {
-  /** How many prefixes each step keeps. */
-  readonly beam: number;
-  /** What to normalise over; "children" unless told. */
-  readonly normalization?: Normalization;
-  /** The temperature, at least 1e-8; 1 unless told. */
-  readonly tau?: number;
+/**
+ * Options of {@link referenceBeamSearch}: those of the search, of which `trace` and `batch` change
+ * nothing here.
+ */
+export interface ReferenceOptions extends BeamSearchOptions {
   /** Items taken out of the catalogue. */
   readonly excluded?: Iterable<number>;
 }
@@ -52,11 +51,13 @@ const best = (a: Entry, b: Entry): number => b.score - a.score || a.node - b.nod
 export function referenceBeamSearch(
   trie: Trie,
   logits: PathLogits,
-  { beam, normalization = "children", tau = 1, excluded = [], ...declared }: ReferenceOptions,
+  options: ReferenceOptions,
 ): BeamResult {
+  checkOptions("search", options, [...SEARCH_OPTIONS, "excluded"]);
+  const { beam, normalization = "children", tau = 1, excluded = [] } = options;
   checkBeam("search", beam);
   checkDistribution("search", normalization, tau);
-  const { semantics, lengthPenalty } = resolveSemantics(trie, declared);
+  const { semantics, lengthPenalty } = resolveSemantics(trie, options);
   const out = new Set(excluded);
   if (semantics === "huggingface") {
     const shared = { beam, normalization, tau, lengthPenalty, excluded: out };

@@ -21,6 +21,12 @@ import type { Trie } from "./trie.ts";
  */
 export type Semantics = "absorbing" | "huggingface";
 
+/** The names of the options of a search, {@link SemanticsOptions} among them. */
+export const SEARCH_OPTIONS = [
+  ...["beam", "normalization", "tau", "trace", "batch"] as const,
+  ...["semantics", "lengthPenalty", "endToken"] as const,
+] as const;
+
 /** Options of a search that say how it treats items that end. */
 export interface SemanticsOptions {
   /** "absorbing" unless told. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkOptions } from "../../core/checks.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { ABSENT } from "../../kernels/masked.ts";
 import { add, div, mul, sub } from "../../ops/binary.ts";
@@ -55,7 +56,9 @@ export interface BeamExactOptions {
  * console.log(await loss.item()); // log 3 + log 2
  * ```
  */
-export function beamExact({ tau = 1, xi = 1, lambda = 1 }: BeamExactOptions = {}): Loss {
+export function beamExact(options: BeamExactOptions = {}): Loss {
+  checkOptions("make a beam-exact loss", options, ["tau", "xi", "lambda"]);
+  const { tau = 1, xi = 1, lambda = 1 } = options;
   const action = "make a beam-exact loss";
   const distribution = { normalization: "children", tau } as const;
   checkDistribution(action, distribution.normalization, tau);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkOptions } from "../../core/checks.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { add, div, mul, sub } from "../../ops/binary.ts";
@@ -59,8 +60,10 @@ export interface BearOptions {
  * ```
  */
 export function bear(options: BearOptions = {}): Loss {
+  const known = ["form", "tau", "xi", "lambda", "beam", "reduction"] as const;
+  checkOptions("make a bear loss", options, known);
   const { form = "released", tau = 1, xi = 1, lambda = 1, beam = 10, reduction = "mean" } = options;
-  checkOptions(options.reduction, form, tau, xi, lambda, beam);
+  checkValues(options.reduction, form, tau, xi, lambda, beam);
   const distribution = { normalization: "children", tau, beam } as const;
   return (logits, { trie, nodes, labels }) => {
     const { logProb, logBeta, choices } = trieLogProb(logits, trie, nodes, labels, distribution);
@@ -75,7 +78,7 @@ export function bear(options: BearOptions = {}): Loss {
   };
 }
 
-function checkOptions(
+function checkValues(
   reduction: Reduction | undefined,
   form: string,
   tau: number,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkOptions } from "../../core/checks.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { apaoPair } from "./apao_pair.ts";
@@ -95,6 +96,8 @@ const LOSSES: Readonly<Record<LossName, Row>> = {
   },
 };
 
+const OPTIONS = [...new Set(Object.values(LOSSES).flatMap(({ reads }) => reads))];
+
 const bearOptions = ({ tau, xi, lambda, beam }: LossOptions): LossOptions => (
   { tau, xi, lambda, beam }
 );
@@ -138,5 +141,7 @@ export function namedLoss(name: string): NamedLoss {
  * ```
  */
 export function lossByName(name: string, options: LossOptions = {}): Loss {
-  return namedLoss(name).make(options);
+  const loss = namedLoss(name);
+  checkOptions("make a loss", options, OPTIONS);
+  return loss.make(options);
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkOptions } from "../../core/checks.ts";
 import { checkDistribution, trieLogProb } from "../../ops/trie_log_prob.ts";
 import { neg } from "../../ops/unary.ts";
 import { type Loss, reduce, type Reduction } from "./loss.ts";
@@ -40,11 +41,13 @@ export interface MslOptions {
  * console.log(await loss.item()); // log 2
  * ```
  */
-export function msl({ tau = 1, reduction = "mean" }: MslOptions = {}): Loss {
-  const options = { normalization: "children", tau } as const;
-  checkDistribution("make an msl loss", options.normalization, tau);
+export function msl(options: MslOptions = {}): Loss {
+  checkOptions("make an msl loss", options, ["tau", "reduction"]);
+  const { tau = 1, reduction = "mean" } = options;
+  const distribution = { normalization: "children", tau } as const;
+  checkDistribution("make an msl loss", distribution.normalization, tau);
   return (logits, { trie, nodes, labels }) => {
-    const { logProb, choices } = trieLogProb(logits, trie, nodes, labels, options);
+    const { logProb, choices } = trieLogProb(logits, trie, nodes, labels, distribution);
     return reduce(neg(logProb), choices, reduction);
   };
 }

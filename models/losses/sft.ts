@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkOptions } from "../../core/checks.ts";
 import { checkDistribution, trieLogProb } from "../../ops/trie_log_prob.ts";
 import { neg } from "../../ops/unary.ts";
 import { type Loss, reduce, type Reduction } from "./loss.ts";
@@ -39,11 +40,13 @@ export interface SftOptions {
  * console.log(await loss.item()); // log 3
  * ```
  */
-export function sft({ tau = 1, reduction = "mean" }: SftOptions = {}): Loss {
-  const options = { normalization: "vocabulary", tau } as const;
-  checkDistribution("make an sft loss", options.normalization, tau);
+export function sft(options: SftOptions = {}): Loss {
+  checkOptions("make an sft loss", options, ["tau", "reduction"]);
+  const { tau = 1, reduction = "mean" } = options;
+  const distribution = { normalization: "vocabulary", tau } as const;
+  checkDistribution("make an sft loss", distribution.normalization, tau);
   return (logits, { trie, nodes, labels }) => {
-    const { logProb, choices } = trieLogProb(logits, trie, nodes, labels, options);
+    const { logProb, choices } = trieLogProb(logits, trie, nodes, labels, distribution);
     return reduce(neg(logProb), choices, reduction);
   };
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { checkOptions } from "../../core/checks.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { div, maximum, mul, sub } from "../../ops/binary.ts";
@@ -37,8 +38,9 @@ export function worstPrefix(losses: Tensor, mask: Tensor, eta: number): Tensor {
 
 /** The options with their defaults. @throws {ArgumentError} if one is outside its domain. */
 export function checkApao(name: string, options: ApaoOptions): Required<ApaoOptions> {
-  const { tau = 1, xi = 1, beta = 0.1, eta = 0 } = options;
   const action = `make an ${name} loss`;
+  checkOptions(action, options, ["tau", "xi", "beta", "eta"]);
+  const { tau = 1, xi = 1, beta = 0.1, eta = 0 } = options;
   checkDistribution(action, "vocabulary", tau);
   const require = (holds: boolean, requirement: string, actual: number): void => {
     if (!holds) throw new ArgumentError(`Cannot ${action}: ${requirement}, got ${actual}`);

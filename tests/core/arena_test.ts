@@ -1,10 +1,11 @@
 /** Lifetimes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { capture } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { testDevices } from "../devices.ts";
-import { affine } from "./affine.ts";
+import { affine, mulSame } from "./affine.ts";
 
 test("arena: what is born inside is freed when it closes, and says what it was when touched", async () => {
   const device = cpu();
@@ -17,13 +18,37 @@ test("arena: what is born inside is freed when it closes, and says what it was w
   assert.deepEqual([...await outside.data()], [1]);
   const expected = {
     name: "DisposedError",
-    message: "Cannot read the affine tensor of shape (1): it must be alive, " +
+    message: "Cannot read a tensor of shape (1) from affine: it must be alive, " +
       "but its memory was given back",
   };
   await assert.rejects(born.data(), expected);
   await assert.rejects(device.read([outside, born]), expected);
-  assert.throws(() => affine(born, 2), /^DisposedError: Cannot run affine on the affine tensor/);
-  assert.throws(() => device.write(born, Float32Array.of(1)), /Cannot write to the affine tensor/);
+  assert.throws(
+    () => affine(born, 2),
+    /^DisposedError: Cannot run affine on a tensor of shape \(1\) from affine/,
+  );
+  assert.throws(
+    () => device.write(born, Float32Array.of(1)),
+    /Cannot write to a tensor of shape \(1\) from affine/,
+  );
+});
+
+test("arena: out of memory on the cpu, the error counts what is alive and names arenas", () => {
+  const device = cpu();
+  const x = device.tensor([1, 2]);
+  for (let i = 0; i < 5; i++) affine(x, i);
+  {
+    using _scope = device.arena();
+    for (let i = 0; i < 9; i++) device.empty([2], "int32", "freed before");
+  }
+  mulSame(x, x);
+  using _step = capture(device, ({ y }: { y: Tensor }) => affine(affine(y, 1), 2));
+  _step({ y: { data: Float32Array.of(1), shape: [1] } });
+  assert.throws(() => device.empty([2 ** 30]), {
+    name: "DeviceError",
+    message:
+      /^Cannot allocate 4294967296 bytes on the cpu device: at most 4294967296 fit, and \d+ are in use; tensors alive: 7 \(5 from affine, 1 from device.tensor, 1 from mulSame\); those made below `using scope = device.arena\(\)` are freed at the end of its block$/,
+  });
 });
 
 test("arena: kept tensors move one arena out, and out of the outermost to nobody", async () => {

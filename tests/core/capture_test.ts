@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { capture } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
 import type { Device } from "../../core/device.ts";
-import { CaptureError, DisposedError, ShapeError } from "../../core/errors.ts";
+import { ArgumentError, CaptureError, DisposedError, ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { testDevices } from "../devices.ts";
 import { addInto, affine, mulSame } from "./affine.ts";
@@ -51,6 +51,32 @@ for (const { name, skip, open } of testDevices) {
     }
     assert.deepEqual(outs, [[2], [2, 4], [6], [6, 8]]);
     assert.equal(step.programs, 2);
+  });
+
+  test(`capture: beyond its limit on ${name} the program that ran longest ago gives way`, {
+    skip,
+  }, async () => {
+    const device = await open();
+    let records = 0;
+    const before = device.stats.liveBytes;
+    using step = capture(device, ({ x }: { x: Tensor }) => (records++, affine(x, 2)), {
+      programs: 2,
+    });
+    const [one, two] = [step(host(1)), step(host(1, 2))];
+    assert.deepEqual([...await step(host(3)).data()], [6]); // one is now the younger
+    const { liveBytes } = device.stats;
+    const three = step(host(4, 5, 6));
+    assert.deepEqual([step.programs, records], [2, 3]);
+    await assert.rejects(two.data(), {
+      name: "DisposedError",
+      message: /^Cannot read a tensor of shape \(2\) from affine: .* its memory was given back$/,
+    });
+    assert.deepEqual([...await one.data()], [6]);
+    assert.deepEqual([...await three.data()], [8, 10, 12]);
+    assert.deepEqual([...await step(host(7, 8)).data()], [14, 16]);
+    assert.deepEqual([step.programs, records], [2, 4]);
+    for (let n = 1; n <= 50; n++) step(host(...Array(n % 5 + 1).fill(1)));
+    assert.ok(device.stats.liveBytes - before <= 2 * (liveBytes - before));
   });
 
   test(`capture: parameters on ${name} are updated in place, and may be written between replays`, {
@@ -123,6 +149,23 @@ test("capture: inputs must keep their names and fit their shapes", () => {
     message: "Cannot run a captured step on inputs {y}: they must be those of its first call, {x}",
   });
   assert.throws(() => step({ x: { data: Float32Array.of(1), shape: [2] } }), ShapeError);
+  for (const x of [[1, 2], undefined, { data: [1], shape: [1] }, { data: Float32Array.of(1) }]) {
+    assert.throws(() => step({ x } as never), {
+      name: "ArgumentError",
+      message:
+        /^Cannot run a captured step on input x: it must be { data, shape } with a typed array, got/,
+    });
+  }
+});
+
+test("capture: 64 programs are kept by default, and the limit must be a positive integer", () => {
+  const device = cpu();
+  using step = capture(device, ({ x }: { x: Tensor }) => affine(x, 2));
+  for (let n = 1; n <= 70; n++) step(host(...Array(n).fill(1)));
+  assert.equal(step.programs, 64);
+  for (const programs of [0, 1.5, NaN, -1]) {
+    assert.throws(() => capture(device, () => device.empty([1]), { programs }), ArgumentError);
+  }
 });
 
 test("capture: the host may neither read nor write nor capture inside a step", () => {
@@ -173,7 +216,8 @@ test("capture: a step whose parameter was freed refuses to run", () => {
   weights.dispose();
   assert.throws(() => step(host(1, 2)), {
     name: "DisposedError",
-    message: "Cannot run a captured step: the tensor tensor that it uses must be alive, " +
+    message:
+      "Cannot run a captured step: the tensor from device.tensor that it uses must be alive, " +
       "but its memory was given back",
   });
 });
@@ -188,7 +232,8 @@ test("capture: intermediates and freed outputs cannot be had", async () => {
   assert.equal(await step(host(1)).item(), 6);
   await assert.rejects((inside as Tensor).data(), {
     name: "DisposedError",
-    message: "Cannot read the affine tensor of shape (1): it must be an output of the captured " +
+    message:
+      "Cannot read a tensor of shape (1) from affine: it must be an output of the captured " +
       "step, but it is an intermediate whose memory is reused",
   });
   const freed = capture(device, ({ x }: { x: Tensor }) => {
@@ -197,7 +242,7 @@ test("capture: intermediates and freed outputs cannot be had", async () => {
   });
   assert.throws(() => freed(host(1)), {
     name: "DisposedError",
-    message: "Cannot return the affine tensor of shape (1): it must be alive, " +
+    message: "Cannot return a tensor of shape (1) from affine: it must be alive, " +
       "but its memory was given back",
   });
 });

@@ -1,8 +1,10 @@
 /** Making, reading and writing tensors. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { capture } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError, DeviceError, DTypeError, ShapeError } from "../../core/errors.ts";
+import type { Tensor } from "../../core/tensor.ts";
 import { testDevices } from "../devices.ts";
 import { affine } from "./affine.ts";
 
@@ -108,9 +110,66 @@ for (const { name, skip, open } of testDevices) {
     device.write(x, Float64Array.of(5, 6, 7, 8));
     assert.deepEqual([...await view.data()], [5, 6, 7, 8]);
     view.dispose();
-    assert.throws(() => affine(x, 1), /Cannot run affine on the tensor tensor of shape \(4\)/);
+    assert.throws(
+      () => affine(x, 1),
+      /Cannot run affine on a tensor of shape \(4\) from device.tensor/,
+    );
   });
 }
+
+/** What console.log writes, in Deno and in Bun. */
+const inspect: (value: unknown) => string = (globalThis as unknown as {
+  [runtime: string]: { inspect(value: unknown): string };
+})["Deno" in globalThis ? "Deno" : "Bun"].inspect;
+
+for (const { name, skip, open } of testDevices) {
+  test(`tensor: printed on ${name} without a read-back`, { skip }, async () => {
+    const device = await open();
+    using _scope = device.arena();
+    const { kind, float } = device;
+    const downloads = device.stats.downloads;
+    const shown = (x: Tensor, values: string): void => {
+      const text = `Tensor(${x.shape.join(", ")}) ${x.dtype} on ${kind}`;
+      assert.equal(`${x}`, kind === "cpu" ? text + values : text);
+      assert.equal(inspect(x), `${x}`);
+    };
+    shown(device.tensor(-2.5), " -2.5");
+    shown(device.tensor([0.1, NaN, Infinity]), " [0.1, NaN, Infinity]");
+    shown(device.tensor([[1, -20], [3.5, 4]]), "\n[[  1, -20],\n [3.5,   4]]");
+    shown(device.tensor([[[1], [2]], [[3], [4]]]), "\n[[[1],\n  [2]],\n\n [[3],\n  [4]]]");
+    shown(
+      device.tensor([1, 2, 3, 0.1], [4], device.half),
+      " [1, 2, 3, 0.1]".replace(
+        "0.1",
+        float === "float64" ? "0.1" : "0.09998",
+      ),
+    );
+    const many = device.tensor(Int32Array.from({ length: 400 }, (_, i) => i), [2, 200]);
+    shown(
+      many,
+      "\n[[  0,   1,   2, ..., 197, 198, 199],\n [200, 201, 202, ..., 397, 398, 399]]",
+    );
+    let inside: Tensor | undefined;
+    using step = capture(device, ({ x }: { x: Tensor }) => {
+      inside = affine(x, 2);
+      assert.match(`${inside}`, /, not computed before the captured step runs$/);
+      assert.match(`${many}`, /^Tensor\(2, 200\) int32/);
+      return affine(inside, 3);
+    });
+    shown(step({ x: { data: Float32Array.of(1), shape: [1] } }), " [6]");
+    assert.match(`${inside}`, /, an intermediate of a captured step$/);
+    many.dispose();
+    assert.equal(`${many}`, `Tensor(2, 200) int32 on ${kind}, disposed`);
+    assert.equal(device.stats.downloads, downloads);
+  });
+}
+
+test("tensor: one of a disposed device is printed without its elements", () => {
+  const device = cpu();
+  const x = device.tensor([1]);
+  device.dispose();
+  assert.equal(`${x}`, "Tensor(1) float32 on cpu");
+});
 
 test("tensor: ragged arrays are refused", () => {
   const device = cpu();
@@ -120,6 +179,26 @@ test("tensor: ragged arrays are refused", () => {
       name: "ShapeError",
       message: /^Cannot make a tensor of nested arrays: all arrays at depth \d must have length/,
     });
+  }
+});
+
+test("tensor: what is not made of numbers is refused", () => {
+  const device = cpu();
+  const refused = (got: string) => ({
+    name: "ArgumentError",
+    message: "Cannot make a tensor: it must be made of a typed array, or of numbers in nested " +
+      `arrays, got ${got}`,
+  });
+  const faults: readonly (readonly [unknown, string])[] = [
+    ...[["a", '"a"'], [["a"], '"a"'], [[1, "2"], '"2"'], [
+      [[1], [undefined]],
+      "undefined",
+    ]] as const,
+    ...[[undefined, "undefined"], [null, "null"], [[true], "true"], [{}, "{ }"]] as const,
+    [[device.tensor(1)], "a Tensor"],
+  ];
+  for (const [data, got] of faults) {
+    assert.throws(() => device.tensor(data as number), refused(got));
   }
 });
 

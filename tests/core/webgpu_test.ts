@@ -37,6 +37,21 @@ async function onDevice(body: (device: Device) => Promise<void> | void): Promise
   }
 }
 
+/** The runtime's WebGPU, whose devices `watch` sees first. */
+function watched(watch: (opened: GPUDevice) => void): GPU {
+  return {
+    requestAdapter: async (options: GPURequestAdapterOptions) => {
+      const adapter = await navigator.gpu.requestAdapter(options) as GPUAdapter;
+      const requestDevice = async (descriptor: GPUDeviceDescriptor): Promise<GPUDevice> => {
+        const opened = await adapter.requestDevice(descriptor);
+        watch(opened);
+        return opened;
+      };
+      return { info: adapter.info, limits: adapter.limits, requestDevice };
+    },
+  } as unknown as GPU;
+}
+
 test("webgpu: a missing adapter is an error", async () => {
   const none = { requestAdapter: () => Promise.resolve(null) } as unknown as GPU;
   await assert.rejects(webgpu(none), {
@@ -140,6 +155,56 @@ test("webgpu: what exceeds the adapter is refused at once", { skip }, async () =
     assert.throws(() => step(inputs), { name: "DeviceError", message });
     assert.equal(device.stats.liveBytes, liveBytes, "a failed capture gives its memory back");
   });
+});
+
+test(
+  "webgpu: out of memory, the error counts what is alive and names arenas",
+  { skip },
+  async () => {
+    await onDevice(() => {}); // finds the runtime's WebGPU
+    const handlers: ((event: unknown) => void)[] = [];
+    const device = await webgpu(
+      watched((opened) => {
+        const add = (_type: string, handler: (event: unknown) => void): number =>
+          handlers.push(handler);
+        Object.defineProperty(opened, "addEventListener", { value: add });
+      }),
+      { allowSoftware: true },
+    );
+    const x = device.tensor([1]);
+    class GPUOutOfMemoryError extends Error {}
+    const error = new GPUOutOfMemoryError("no room");
+    for (const handler of handlers) handler({ error, preventDefault: () => {} });
+    await assert.rejects(x.data(), {
+      name: "DeviceError",
+      message:
+        "Cannot allocate on the webgpu device: it must have memory left, got: no room; tensors alive: 1 " +
+        "(1 from device.tensor); those made below `using scope = device.arena()` are freed at the end of its block",
+    });
+    device.dispose();
+  },
+);
+
+test("webgpu: a device that nobody holds any more is destroyed, but not before its read-back", {
+  skip,
+}, async () => {
+  await onDevice(() => {}); // finds the runtime's WebGPU
+  let destroyed = 0;
+  const open = (): Promise<Device> =>
+    webgpu(watched((opened) => Object.assign(opened, { destroy: () => destroyed++ })), {
+      allowSoftware: true,
+    });
+  const kept = await open();
+  const pending = open().then((device) => affine(device.tensor([1, 2]), 3).data());
+  assert.deepEqual([...await pending], [3, 6]);
+  for (let i = 0; i < 100 && destroyed === 0; i++) {
+    (globalThis as unknown as { Bun?: { gc(now: boolean): void } }).Bun?.gc(true);
+    Array.from({ length: 1e6 }, () => ({})); // makes other runtimes collect
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.equal(destroyed, 1);
+  kept.dispose();
+  assert.equal(destroyed, 2);
 });
 
 test("webgpu: a kernel with too much workgroup memory or too many buffers is refused at once", {
@@ -258,21 +323,13 @@ test("webgpu: a replay makes no buffer, no bind group and no pipeline, and is on
 }, async () => {
   await onDevice(() => {}); // finds the runtime's WebGPU
   const made: string[] = [];
-  const counting = {
-    requestAdapter: async (options: GPURequestAdapterOptions) => {
-      const adapter = await navigator.gpu.requestAdapter(options) as GPUAdapter;
-      const requestDevice = async (descriptor: GPUDeviceDescriptor): Promise<GPUDevice> => {
-        const opened = await adapter.requestDevice(descriptor);
-        for (const name of ["createBuffer", "createBindGroup", "createComputePipeline"] as const) {
-          const create = opened[name].bind(opened) as (descriptor: unknown) => unknown;
-          const value = (descriptor: unknown): unknown => (made.push(name), create(descriptor));
-          Object.defineProperty(opened, name, { value });
-        }
-        return opened;
-      };
-      return { info: adapter.info, limits: adapter.limits, requestDevice };
-    },
-  } as unknown as GPU;
+  const counting = watched((opened) => {
+    for (const name of ["createBuffer", "createBindGroup", "createComputePipeline"] as const) {
+      const create = opened[name].bind(opened) as (descriptor: unknown) => unknown;
+      const value = (descriptor: unknown): unknown => (made.push(name), create(descriptor));
+      Object.defineProperty(opened, name, { value });
+    }
+  });
   const device = await webgpu(counting, { allowSoftware: true });
   const weights = device.tensor([1, 2, 3]);
   device.pack([weights, device.tensor([4])]);

@@ -311,7 +311,7 @@ test("adamw: a parameter belongs to the optimiser that was made last", async () 
   const second = new AdamW({ w: params.w });
   assert.throws(() => first.update(grads, hyper), {
     name: "DisposedError",
-    message: "Cannot update by AdamW the pack tensor of shape (128): it must be alive, " +
+    message: "Cannot update by AdamW a tensor of shape (128) from pack: it must be alive, " +
       "but its tensors were packed anew",
   });
   second.update({ w: grads.w }, hyper);

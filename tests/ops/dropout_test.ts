@@ -113,6 +113,18 @@ test("dropout: a rate of 0 returns x itself, a rate outside [0, 1) is refused", 
   }
 });
 
+test("dropout, randomUniform: the stream must be an integer of 32 bits", () => {
+  const device = cpu();
+  const words = keyTensor(device, key);
+  for (const stream of [1.5, -1, 2 ** 32, NaN]) {
+    assert.throws(() => dropout(device.tensor([1, 2]), 0.5, words, stream), {
+      name: "ArgumentError",
+      message: `Cannot drop out: the stream must be an integer from 0 to 2^32 - 1, got ${stream}`,
+    });
+    assert.throws(() => randomUniform(words, [2], stream), ArgumentError);
+  }
+});
+
 test("dropout, randomUniform: the key must be two int32 words", () => {
   const device = cpu();
   const x = device.tensor([1, 2]);

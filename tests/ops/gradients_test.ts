@@ -7,10 +7,10 @@ import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
 import type { Device } from "../../core/device.ts";
-import type { TypedArray } from "../../core/dtype.ts";
+import type { DType, TypedArray } from "../../core/dtype.ts";
 import { BeargradError } from "../../core/errors.ts";
 import type { Op, OpCase, OpOutput } from "../../core/op.ts";
-import { type Shape, sizeOf } from "../../core/shape.ts";
+import { sameShape, type Shape, sizeOf } from "../../core/shape.ts";
 import { Tensor } from "../../core/tensor.ts";
 import { add, mul } from "../../ops/binary.ts";
 import { sample } from "../../ops/cases.ts";
@@ -239,6 +239,74 @@ for (const op of ops) {
     });
   }
 }
+
+/** A tensor of x's shape and device with another dtype. */
+const cast = ({ device, shape, size }: Tensor, dtype: DType): Tensor =>
+  device.tensor(new Float64Array(size), shape, dtype);
+
+/**
+ * Stand-ins for a tensor: some never do, others only where their dtype, rank or device is right.
+ */
+const STAND_INS: readonly (readonly [what: string, make: (x: Tensor) => unknown])[] = [
+  ["undefined", () => undefined],
+  ["null", () => null],
+  ["text", () => "x"],
+  ["a record", () => ({})],
+  ["an array", () => [1, 2, 3]],
+  ["a typed array", ({ size }) => new Float32Array(size)],
+  ["a function", (x) => () => x],
+  ["a freed tensor", (x) => ((gone) => (gone.dispose(), gone))(cast(x, x.dtype))],
+  ["a number", () => 2],
+  ["another dtype", (x) => cast(x, x.dtype === "int32" ? "float32" : "int32")],
+  ["halves", (x) => x.size % 4 === 0 ? cast(x, "float16") : x],
+  ["a scalar", ({ device, dtype }) => device.empty([], dtype)],
+  ["more axes", ({ device, dtype, shape }) => device.empty([...shape, 2, 3, 2, 3, 2], dtype)],
+  ["a tensor of another device", ({ shape, dtype }) => cpu().empty(shape, dtype)],
+];
+const NEVER = 8;
+
+/**
+ * A value with a tensor replaced: itself, one in an array, or all in a record, whose dtypes and
+ * shapes are its own business.
+ */
+function replaced(value: unknown, by: (x: Tensor) => unknown): readonly unknown[] {
+  if (value instanceof Tensor) return [by(value)];
+  if (Array.isArray(value)) {
+    return value.flatMap((part, i) => replaced(part, by).map((other) => value.with(i, other)));
+  }
+  const entries = Object.entries(value ?? {});
+  const first = entries.find(([, part]) => part instanceof Tensor)?.[1] as Tensor | undefined;
+  const other = first && by(first);
+  if (!(other instanceof Tensor)) return first ? [other] : [];
+  if (other.dtype !== first?.dtype || !sameShape(other.shape, first.shape)) return [];
+  return [
+    Object.fromEntries(entries.map(([k, part]) => [k, part instanceof Tensor ? by(part) : part])),
+  ];
+}
+
+test("ops: what is no tensor, of another dtype, rank or device, or freed, is refused in words of the op", () => {
+  for (const op of ops) {
+    const device = cpu();
+    const [{ args: argsOn }] = op.spec.cases();
+    const args = argsOn(device);
+    const tensors = args.flatMap((arg) => replaced(arg, (x) => x)).length;
+    args.forEach((arg, i) => {
+      STAND_INS.forEach(([what, make], k) => {
+        const foreign = k === STAND_INS.length - 1 && tensors > 1;
+        for (const value of replaced(arg, make)) {
+          const call = `${op.spec.name} with ${what} for argument ${i}`;
+          try {
+            op(...args.with(i, value));
+            assert.ok(k >= NEVER && !foreign, `${call} is accepted`);
+          } catch (error) {
+            assert.ok(error instanceof BeargradError, `${call}: ${error}`);
+            assert.doesNotMatch(error.message, /^Cannot run|gradient|object Object/, call);
+          }
+        }
+      });
+    });
+  }
+});
 
 /** The outputs and gradients of an op, from arguments rounded to float32. */
 async function resultsOf(

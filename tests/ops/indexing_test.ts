@@ -2,11 +2,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { capture } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { mul } from "../../ops/binary.ts";
+import { cachedAttention, lastRows } from "../../ops/cached_attention.ts";
 import { indices, sample } from "../../ops/cases.ts";
+import { zeros } from "../../ops/fill.ts";
 import { gather, oneHot, scatterAdd } from "../../ops/gather.ts";
 import { sum } from "../../ops/reduce.ts";
 import { takeRows } from "../../ops/take_rows.ts";
@@ -105,6 +108,46 @@ onEachDevice("indexing: an id outside takes the nearest", async (device) => {
   await equals(f(table).grads, [2, 2], [1, 1, 1, 1]);
   await equals(gather(device.tensor([5, 6, 7]), ids), [2], [5, 7]);
   await equals(scatterAdd(ids, device.tensor([1, 2]), 3), [3], [1, 0, 2]);
+});
+
+test("indexing: a checked cpu device refuses an id outside, also in a captured step", async () => {
+  for (const options of [{}, { wasm: false }, { float: "float64" }] as const) {
+    const device = cpu({ ...options, checked: true });
+    const table = device.tensor([[1, 2, 3, 4], [5, 6, 7, 8]]);
+    const int = (...values: number[]): Tensor => device.tensor(Int32Array.from(values));
+    const refused = (name: string, most: number, got: number, at: number) => ({
+      name: "ArgumentError",
+      message: `Cannot look up ${name}: they must be from 0 to ${most}, got ${got} at ${at}`,
+    });
+    await equals(takeRows(table, int(1, 0)), [2, 4], [5, 6, 7, 8, 1, 2, 3, 4]);
+    for (const bad of [-1, 2]) {
+      assert.throws(() => takeRows(table, int(0, bad)), refused("ids", 1, bad, 1));
+      const half = table.device.tensor([1, 2, 3, 4], [1, 4], device.half);
+      assert.throws(() => takeRows(half, int(bad)), refused("ids", 0, bad, 0));
+    }
+    const x = device.tensor([1, 2, 3]);
+    assert.throws(() => gather(x, int(3)), refused("index", 2, 3, 0));
+    assert.throws(() => scatterAdd(int(0, -5, 1), x, 2), refused("index", 1, -5, 1));
+    const cache = { history: zeros(device, [1, 2, 3, 4]), generated: zeros(device, [1, 1, 2, 4]) };
+    const attend = (length: number, user: number): Tensor =>
+      cachedAttention(
+        zeros(device, [1, 3, 4]),
+        cache,
+        int(length),
+        int(user),
+        int(0).view([1, 1]),
+        0,
+      );
+    await attend(2, 0).data();
+    assert.throws(() => attend(3, 0), refused("lengths", 2, 3, 0));
+    assert.throws(() => attend(1, 1), refused("users", 0, 1, 0));
+    assert.throws(() => lastRows(int(1), int(4), 2), refused("users", 0, 4, 0));
+    using step = capture(device, ({ ids }: { ids: Tensor }) => takeRows(table, ids));
+    const feed = (id: number): Tensor => step({ ids: { data: Int32Array.of(id), shape: [1] } });
+    await equals(feed(1), [1, 4], [5, 6, 7, 8]);
+    assert.throws(() => feed(2), refused("ids", 1, 2, 0));
+    await equals(feed(0), [1, 4], [1, 2, 3, 4]);
+  }
 });
 
 const gathers = fc.record({

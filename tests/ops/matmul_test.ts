@@ -75,7 +75,9 @@ for (const { name, skip, open } of testDevices) {
         const [a, b] = [aShape, bShape].map((shape, seed) =>
           rounded(ramp(shape.reduce((x, y) => x * y, 1), seed))
         );
-        const out = matmul(device.tensor(a, aShape), device.tensor(b, bShape), o);
+        const { transposeA, transposeB } = o;
+        const form = { transposeA, transposeB };
+        const out = matmul(device.tensor(a, aShape), device.tensor(b, bShape), form);
         assert.deepEqual(out.shape, [...o.lead, o.M, o.N]);
         const [expected, scale] = product(a, b, o);
         (await out.data()).forEach((value, i) => {

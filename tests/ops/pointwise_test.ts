@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { capture } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
-import { ArgumentError, DeviceError, DTypeError, ShapeError } from "../../core/errors.ts";
+import { ArgumentError, DTypeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { add, clamp, div, maximum, minimum, mul, sub } from "../../ops/binary.ts";
 import { equal, greater, greaterEqual, less, lessEqual, notEqual } from "../../ops/compare.ts";
@@ -302,16 +303,29 @@ test("binary ops: what does not fit is refused", () => {
     name: "DTypeError",
     message: "Cannot mul tensors of two dtypes: they must be equal, got float64 and int32",
   });
-  assert.throws(() => sub(x, cpu({ float: "float64" }).tensor([1, 2, 3])), DeviceError);
+  assert.throws(() => sub(x, cpu({ float: "float64" }).tensor([1, 2, 3])), {
+    name: "DeviceError",
+    message: "Cannot apply sub: all tensors must be on one device, got two different cpu devices",
+  });
+  assert.throws(() => add(x, [1, 2, 3] as never), {
+    name: "ArgumentError",
+    message: "Cannot apply add: b must be a tensor or a number, got an Array; " +
+      "device.tensor(...) makes one",
+  });
+  assert.throws(() => pow(x, x as never), {
+    name: "ArgumentError",
+    message: "Cannot apply pow: exponent must be a number, got a Tensor",
+  });
+  assert.throws(() => sum(oracle.tensor([4], [1], "int32")), {
+    name: "DTypeError",
+    message: "Cannot apply sum: x must be float64, got int32",
+  });
   assert.throws(() => greater(1, 2), ArgumentError);
   assert.throws(() => div(oracle.tensor([4], [1], "int32"), 2), DTypeError);
   assert.throws(() => add(oracle.tensor([4], [1], "int32"), 0.5), {
     name: "ArgumentError",
-    message: "Cannot fill an int32 tensor: the value must be an integer, got 0.5",
+    message: "Cannot fill an int32 tensor: the value must be an integer of 32 bits, got 0.5",
   });
-  const wide = (odd: number): Tensor =>
-    zeros(oracle, [0, 1, 2, 3, 4].map((i) => i % 2 === odd ? 2 : 1));
-  assert.throws(() => add(wide(0), wide(1)), ShapeError);
 });
 
 onEachDevice("fill: full, zeros, ones, fullLike", async (device) => {
@@ -341,6 +355,35 @@ onEachDevice("cast: towards zero, and back", async (device) => {
   const floats = cast(ints, "float");
   assert.equal(floats.dtype, device.float);
   await equals(floats, [5], [-1, 0, 0, 2, 1000]);
+});
+
+onEachDevice("cast: beyond 32 bits to the nearest end, NaN to 0", async (device) => {
+  const x = device.tensor([NaN, Infinity, -Infinity, 3e9, -3e9, 2 ** 31, -(2 ** 31), 2147483520]);
+  const most = 2 ** 31 - 1;
+  const ends = [0, most, -(2 ** 31), most, -(2 ** 31), most, -(2 ** 31), 2147483520];
+  await equals(cast(x, "int"), [8], ends);
+});
+
+onEachDevice("integers: products and sums wrap at 32 bits", async (device) => {
+  const ints = (values: number[]): Tensor => device.tensor(values, [values.length], "int32");
+  const [a, b] = [[2147483647, -(2 ** 31), 123456789, 65536], [2147483647, -1, 987654321, 65536]];
+  await equals(mul(ints(a), ints(b)), [4], a.map((x, i) => Math.imul(x, b[i])));
+  await equals(add(ints(a), ints(b)), [4], a.map((x, i) => x + b[i] | 0));
+  await equals(mul(ints([2147483647]), 2147483647), [1], [1]);
+});
+
+onEachDevice("integers: a number beyond 32 bits is refused, also in a captured step", (device) => {
+  const one = device.tensor([1], [1], "int32");
+  for (const bad of [2 ** 31, -(2 ** 31) - 1, 3e9, 0.5, NaN, Infinity]) {
+    const refused = {
+      name: "ArgumentError",
+      message: new RegExp(`integer of 32 bits, got ${bad}`),
+    };
+    assert.throws(() => full(device, [2], bad, "int32"), refused);
+    assert.throws(() => add(one, bad), refused);
+    assert.throws(() => capture(device, () => add(one, bad))({}), refused);
+  }
+  return Promise.resolve();
 });
 
 test("stopGradient: a constant to the walk, the same elements to the eye", async () => {

@@ -132,6 +132,7 @@ export function cachedAttentionForward(
   T: i32,
   steps: i32,
   step: i32,
+  U: i32,
   from: i32,
   to: i32,
   scratch: usize,
@@ -142,12 +143,12 @@ export function cachedAttentionForward(
   const score = scratch + SCORE, group = H / KVH;
   prepare(scratch);
   for (let first = from, end = from; first < to; first = end) {
-    const user = load<i32>(users + bytes(first));
-    for (; end < to && load<i32>(users + bytes(end)) === user; end++) {
+    const given = load<i32>(users + bytes(first)), user = within(given, U - 1);
+    for (; end < to && load<i32>(users + bytes(end)) === given; end++) {
       const row = qkv + <usize> end * pitch + bytes(H * D);
       memory.copy(generated + <usize> (step * room + end) * entry, row, entry);
     }
-    const length = load<i32>(lengths + bytes(user)), total = length + step + 1;
+    const length = within(load<i32>(lengths + bytes(user)), T), total = length + step + 1;
     const past = history + <usize> user * <usize> T * pitch + bytes(H * D);
     for (let h = 0; h < H; h++) {
       const head = bytes(h / group * D);
@@ -185,6 +186,13 @@ export function cachedAttentionForward(
   }
 }
 
+/** i, or the nearest number from 0 to `most`. */
+// @ts-ignore: decorator
+@inline
+function within(i: i32, most: i32): i32 {
+  return min(max(i, 0), most);
+}
+
 /** Where the entry lies that row r has for step i. */
 // @ts-ignore: decorator
 @inline
@@ -197,6 +205,6 @@ function keyOf(
   room: i32,
   entry: usize,
 ): usize {
-  const row = i < step ? load<i32>(line + bytes(i)) : r;
+  const row = i < step ? within(load<i32>(line + bytes(i)), room - 1) : r;
   return generated + <usize> (i * room + row) * entry;
 }

@@ -5,7 +5,7 @@
  */
 import type { RunResult } from "../../compare/run_result.ts";
 import { gradientWeights } from "../../loss_probe.ts";
-import { lossByName, lossNames } from "../../../models/losses/loss_by_name.ts";
+import { lossNames, namedLoss } from "../../../models/losses/loss_by_name.ts";
 import type { Comparison, Variant } from "../comparison.ts";
 import { type Block, type Figure, type Section, type Table, text } from "../document.ts";
 import { namedOrCounted, number, share } from "../format.ts";
@@ -53,7 +53,7 @@ async function weightFigure(variants: readonly Variant[]): Promise<Figure | unde
     const isKnown = recipe.lossModule === undefined && known.includes(recipe.loss);
     if (!isKnown && gradient === undefined) continue;
     const weights = gradient ??
-      await gradientWeights(lossByName(recipe.loss, recipe), recipe.beam);
+      await gradientWeights(namedLoss(recipe.loss).make(recipe), recipe.beam);
     lines.push({ label: name, points: weights.map(({ margin: x, weight: y }) => ({ x, y })) });
   }
   if (lines.length === 0) return undefined;
