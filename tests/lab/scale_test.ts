@@ -7,6 +7,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { chain, inTimeOrder } from "../../lab/data/chains.ts";
+import { leaveOneOut, plainPrompt } from "../../lab/data/dataset.ts";
+import { joinValidation } from "../../lab/data/join_validation.ts";
 import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
 import { loadTemplate } from "../../lab/text/template.ts";
 import { withFolder } from "./with_folder.ts";
@@ -29,6 +31,16 @@ const cases: Readonly<Record<string, () => void>> = {
       const { after, lead } = loadTemplate(join(folder, "prompt.txt"));
       assert.deepEqual([after, lead], [`${spaces}x`, spaces]);
     });
+  },
+  "100,000 validation cases of one history": () => {
+    const users = Array.from({ length: 100_000 }, (_, i) => ({ id: `${i}`, items: [0, 1, 2] }));
+    const paths = [[1], [2], [3]];
+    const dataset = {
+      ...{ name: "alike", items: ["a", "b", "c"], paths, tokens: ["<bos>", "a", "b", "c"] },
+      ...leaveOneOut(users),
+      ...{ prompt: plainPrompt(paths), skipped: [] },
+    };
+    assert.deepEqual(joinValidation(dataset).training.at(-1), { items: [0, 1], context: 0 });
   },
   "items of 6,000 codes": () => {
     const codes = Array.from({ length: 6000 }, (_, i) => `<${i}>`);
