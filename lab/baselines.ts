@@ -70,6 +70,44 @@ export function popularity(
 export function cooccurrence(dataset: Dataset, split: Split): Baseline {
   const counts = countItems(dataset, split);
   const order = byCount(counts);
+  const roots = counts.map((count) => Math.sqrt(1 + count));
+  const { from, later, together } = followersOf(dataset, split);
+  const scores = new Float64Array(counts.length);
+  const found = new Int32Array(counts.length); // the items that have a score
+  const bestFirst = (i: number, j: number): number =>
+    scores[j] - scores[i] || counts[j] - counts[i] || i - j;
+  return {
+    name: "co-occurrence, history left out",
+    rank(history, k): number[] {
+      let size = 0;
+      history.forEach((item, i) => {
+        const weight = 1 / (history.length - i) / roots[item];
+        for (let at = from[item]; at < from[item + 1]; at++) {
+          const next = later[at];
+          if (scores[next] === 0) found[size++] = next;
+          scores[next] += (weight * together[at]) / roots[next];
+        }
+      });
+      for (const item of history) scores[item] = 0;
+      let seen: number[] = []; // the best so far, and some behind them
+      let least = Number.MIN_VALUE; // the score of the k-th of them
+      for (const item of found.subarray(0, size)) {
+        if (scores[item] < least || seen.push(item) < 2 * k) continue;
+        seen = seen.sort(bestFirst).slice(0, k);
+        least = Math.max(least, scores[seen[k - 1]]);
+      }
+      seen = seen.sort(bestFirst).slice(0, k);
+      for (const item of found.subarray(0, size)) scores[item] = 0;
+      return [...seen, ...firstOf(order, k - seen.length, new Set([...history, ...seen]))];
+    },
+  };
+}
+
+/** What came after item i, and C(i, later): entries from[i] to from[i + 1], in flat arrays, which are fast to go through. */
+function followersOf(
+  dataset: Dataset,
+  split: Split,
+): { from: Int32Array; later: Int32Array; together: Float64Array } {
   const followers = dataset.items.map(() => new Map<number, number>());
   for (const items of dataset.known(split)) {
     items.forEach((item, p) => {
@@ -79,24 +117,15 @@ export function cooccurrence(dataset: Dataset, split: Split): Baseline {
       });
     });
   }
-  return {
-    name: "co-occurrence, history left out",
-    rank(history, k): number[] {
-      const scores = new Map<number, number>();
-      history.forEach((item, i) => {
-        const weight = 1 / (history.length - i) / Math.sqrt(1 + counts[item]);
-        for (const [later, together] of followers[item]) {
-          const share = (weight * together) / Math.sqrt(1 + counts[later]);
-          scores.set(later, (scores.get(later) ?? 0) + share);
-        }
-      });
-      for (const item of history) scores.delete(item);
-      const seen = [...scores.keys()].sort((i, j) =>
-        (scores.get(j) as number) - (scores.get(i) as number) || counts[j] - counts[i] || i - j
-      ).slice(0, k);
-      return [...seen, ...firstOf(order, k - seen.length, new Set([...history, ...seen]))];
-    },
-  };
+  const from = new Int32Array(followers.length + 1);
+  followers.forEach((row, item) => from[item + 1] = from[item] + row.size);
+  const later = new Int32Array(from[followers.length]);
+  const together = new Float64Array(from[followers.length]);
+  followers.forEach((row, item) => {
+    later.set([...row.keys()], from[item]);
+    together.set([...row.values()], from[item]);
+  });
+  return { from, later, together };
 }
 
 /**

@@ -180,14 +180,19 @@ function evaluationOf(
   };
 }
 
-/** Evaluates a baseline on the same users. Its lists are of items. */
+/** Evaluates a baseline on the same users. Its lists are of items. `onProgress` is called after each user. */
 export function evaluateBaseline(
   baseline: Baseline,
   cases: readonly EvaluationCase[],
   ks: readonly number[] = [5, 10],
+  onProgress?: (done: number) => void,
 ): ListScores {
   const k = Math.max(...ks);
-  const ranks = cases.map(({ history, target }) => baseline.rank(history, k).indexOf(target));
+  const ranks = cases.map(({ history, target }, user) => {
+    const rank = baseline.rank(history, k).indexOf(target);
+    onProgress?.(user + 1);
+    return rank;
+  });
   return scoreRanks(ranks, ks);
 }
 

@@ -84,7 +84,7 @@ export async function runExperiment(options: Options, observer: Observer): Promi
     device: device.kind,
     adapter: device.adapter,
     options,
-    ...judgeBaselines(dataset, options),
+    ...judgeBaselines(dataset, options, observer.preparing),
   };
   const runs: Run[] = [];
   let unwritten: DataError | undefined;
@@ -105,6 +105,7 @@ export async function runExperiment(options: Options, observer: Observer): Promi
 export function judgeBaselines(
   dataset: Dataset,
   { history, excludeHistory }: Pick<Options, "history" | "excludeHistory">,
+  onProgress?: RunObserver["preparing"],
 ): Pick<Report, "baselines" | "best"> {
   const cases = evaluationCases(dataset, "test", history);
   const rankers = [
@@ -117,9 +118,11 @@ export function judgeBaselines(
     ...(dataset.oracle ? [oracle(dataset, { excludeHistory })] : []),
   ];
   return {
-    baselines: rankers.map((ranker) => ({
+    baselines: rankers.map((ranker, i) => ({
       name: ranker.name,
-      ...evaluateBaseline(ranker, cases, KS),
+      ...evaluateBaseline(ranker, cases, KS, (done) => {
+        onProgress?.("judging baselines", i * cases.length + done, rankers.length * cases.length);
+      }),
     })),
     best: dataset.oracle &&
       Object.fromEntries(KS.map((k) => [k, bestAttainable(dataset, cases, k)])),

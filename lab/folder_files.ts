@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import * as v from "valibot";
 import { DataError } from "../core/errors.ts";
+import { repeatedKey } from "../models/json.ts";
 import { isPresent, readIfPresent } from "./files.ts";
 
 /** The most characters of a value that an error message shows. */
@@ -20,6 +21,15 @@ export const anyRecord = v.pipe(
   ),
   v.transform((given) => given as Readonly<Record<string, unknown>>),
 );
+
+/** A map by the keys of an object, whatever they are called, with values of one schema. */
+export function mapOf<S extends v.GenericSchema>(values: S) {
+  return v.pipe(
+    anyRecord,
+    v.transform((given) => new Map(Object.entries(given))),
+    v.map(v.string(), values),
+  );
+}
 
 /**
  * The text of a file, without a byte order mark; undefined where there is no such file in the folder.
@@ -42,7 +52,7 @@ export function readText(folder: string, file: string): string | undefined {
 /**
  * A JSON file's contents as its schema has them; undefined where there is no such file in the folder.
  *
- * @throws {DataError} if it cannot be read, is not JSON, or is not what the schema asks for.
+ * @throws {DataError} if it cannot be read, is not JSON, has a key twice, or is not what the schema asks for.
  */
 export function readJson<S extends v.GenericSchema>(
   folder: string,
@@ -57,6 +67,8 @@ export function readJson<S extends v.GenericSchema>(
   } catch (error) {
     refuseFile(folder, file, "it must be whole, well-formed JSON", (error as Error).message);
   }
+  const twice = repeatedKey(text);
+  if (twice !== undefined) refuseFile(folder, file, "it must not have a key twice", twice);
   if (Array.isArray(json)) refuseFile(folder, file, "it must be an object", "an array");
   const result = v.safeParse(schema, json);
   if (result.success) return result.output;

@@ -56,24 +56,32 @@ function oneLine(text: string): string {
   return shown(text.replace(/\s+/g, " ")).slice(1, -1);
 }
 
-/** A key that an object of well-formed JSON has twice, if there is one. */
-function repeatedKey(text: string): string | undefined {
+/** A key that an object of well-formed JSON has twice, if there is one. Internal. */
+export function repeatedKey(text: string): string | undefined {
   const open: Set<string>[] = [];
-  for (let at = 0; at < text.length; at++) {
-    const char = text[at];
-    if (char === "{") open.push(new Set());
-    else if (char === "}") open.pop();
-    else if (char === '"') {
-      const begin = at++;
-      while (text[at] !== '"') at += text[at] === "\\" ? 2 : 1;
-      let next = at + 1;
-      while (/\s/.test(text[next] ?? "")) next++;
-      if (text[next] !== ":") continue;
-      const key: string = JSON.parse(text.slice(begin, at + 1));
+  const mark = /["{}]/g;
+  const colon = /\s*:/y;
+  while (mark.test(text)) {
+    const begin = mark.lastIndex - 1;
+    if (text[begin] === "{") open.push(new Set());
+    else if (text[begin] === "}") open.pop();
+    else {
+      let end = text.indexOf('"', begin + 1);
+      while (isEscaped(text, end)) end = text.indexOf('"', end + 1);
+      mark.lastIndex = colon.lastIndex = end + 1;
+      if (!colon.test(text)) continue;
+      const key: string = JSON.parse(text.slice(begin, end + 1));
       const keys = open[open.length - 1];
       if (keys.has(key)) return key;
       keys.add(key);
     }
   }
   return undefined;
+}
+
+/** Whether an odd number of backslashes stands before a character. */
+function isEscaped(text: string, at: number): boolean {
+  let from = at;
+  while (text[from - 1] === "\\") from--;
+  return (at - from) % 2 === 1;
 }

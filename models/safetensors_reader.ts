@@ -90,9 +90,10 @@ export function openSafetensors(bytes: ByteSource, source = "safetensors"): Safe
     throw new CheckpointError(`Cannot read ${source}: ${requirement}, got ${actual}`);
   };
   const { header, start } = readHeader(bytes, fail);
-  const { [METADATA]: metadata = {}, ...tensors } = header;
+  const { [METADATA]: metadata = {} } = header;
   if (!isTexts(metadata)) fail(`${METADATA} must be an object of strings`, shown(metadata));
-  const places = Object.entries(tensors)
+  const places = Object.entries(header)
+    .filter(([name]) => name !== METADATA)
     .map(([name, entry]) => readPlace(name, entry, fail))
     .sort((a, b) => a.begin - b.begin || a.end - b.end);
   checkLayout(places, bytes.size - start, fail);

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { checkOptions } from "../core/checks.ts";
 import type { Device } from "../core/device.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { formatShape } from "../core/shape.ts";
@@ -63,6 +64,7 @@ export class SGD<P extends Tree> implements Disposable {
 
   /** Zeroes the velocities of `params`, which must be on one device. */
   constructor(params: P, options: SGDOptions = {}) {
+    checkOptions("make SGD", options, ["momentum", "nesterov", "weightDecay"]);
     const { momentum = 0, nesterov = false, weightDecay = 0 } = options;
     const entries = treeEntries(params);
     require(entries.length > 0, "there must be a parameter", "none");

@@ -1,3 +1,4 @@
+import { checkOptions } from "../core/checks.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { defineComposite, type Op } from "../core/op.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
@@ -39,7 +40,9 @@ export const crossEntropy: Op<
   Tensor
 > = defineComposite({
   name: "crossEntropy",
+  inputs: { logits: "float", labels: "int" },
   forward(logits: Tensor, labels: Tensor, options: CrossEntropyOptions = {}): Tensor {
+    checkOptions("take the crossEntropy", options, ["reduction"]);
     const { reduction = "mean" } = options;
     if (logits.rank === 0 || !sameShape(logits.shape.slice(0, -1), labels.shape)) {
       throw new ShapeError(

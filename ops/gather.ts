@@ -127,6 +127,7 @@ export const scatterAdd: Op<[index: Tensor, values: Tensor, size: number], Tenso
  */
 export const oneHot: Op<[indices: Tensor, classes: number], Tensor> = defineOp({
   name: "oneHot",
+  inputs: { indices: "int", classes: "number" },
   forward(indices: Tensor, classes: number): { out: Tensor } {
     if (!Number.isInteger(classes) || classes < 0) {
       throw new ArgumentError(

@@ -25,6 +25,7 @@ import { sqrt, square } from "./unary.ts";
 export const layerNorm: Op<[x: Tensor, weight: Tensor, bias: Tensor, eps?: number], Tensor> =
   defineComposite({
     name: "layerNorm",
+    inputs: { x: "float", weight: "float", bias: "float" },
     forward(x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): Tensor {
       for (const [name, { shape, rank }] of Object.entries({ weight, bias })) {
         if (rank !== 1 || shape[0] !== x.shape.at(-1)) {

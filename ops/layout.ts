@@ -306,6 +306,7 @@ export const broadcastTo: Op<[x: Tensor, shape: Shape], Tensor> = defineOp({
  */
 export const squeeze: Op<[x: Tensor, axis?: number | readonly number[]], Tensor> = defineComposite({
   name: "squeeze",
+  inputs: { x: "tensor" },
   forward(x: Tensor, axis?: number | readonly number[]): Tensor {
     if (axis === undefined) return reshape(x, x.shape.filter((n) => n !== 1));
     const axes = [axis].flat().map((a) => normalizeAxis("squeeze", x.shape, a));
@@ -344,6 +345,7 @@ export const squeeze: Op<[x: Tensor, axis?: number | readonly number[]], Tensor>
  */
 export const unsqueeze: Op<[x: Tensor, axis: number], Tensor> = defineComposite({
   name: "unsqueeze",
+  inputs: { x: "tensor", axis: "number" },
   forward(x: Tensor, axis: number): Tensor {
     const at = normalizeAxis("unsqueeze", [...x.shape, 1], axis);
     return reshape(x, x.shape.toSpliced(at, 0, 1));
@@ -372,6 +374,7 @@ export const unsqueeze: Op<[x: Tensor, axis: number], Tensor> = defineComposite(
  */
 export const stack: Op<[tensors: readonly Tensor[], axis?: number], Tensor> = defineComposite({
   name: "stack",
+  inputs: { tensors: "tensors" },
   forward(tensors: readonly Tensor[], axis = 0): Tensor {
     for (const { shape } of tensors) {
       if (!sameShape(shape, tensors[0].shape)) {
@@ -409,6 +412,7 @@ export const split: Op<
   readonly Tensor[]
 > = defineComposite({
   name: "split",
+  inputs: { x: "tensor" },
   forward(x: Tensor, size: number | readonly number[], axis = 0): readonly Tensor[] {
     const along = normalizeAxis("split", x.shape, axis);
     const n = x.shape[along];

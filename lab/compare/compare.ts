@@ -113,7 +113,7 @@ export async function compareLosses(
   const catalogue = new Trie(dataset.paths);
   observer.started(dataset, catalogue, device);
 
-  const baselines = baselinesOf(dataset, options);
+  const baselines = baselinesOf(dataset, options, observer);
   openFolder(out, baselines, shard);
   using trie = catalogue.upload(device);
   const { beams, excludeHistory } = options;
@@ -242,8 +242,12 @@ async function verified(
 }
 
 /** The rankings that need no training. */
-function baselinesOf(dataset: Dataset, options: Options): BaselineResults {
-  const { baselines } = judgeBaselines(dataset, options);
+function baselinesOf(
+  dataset: Dataset,
+  options: Options,
+  { preparing }: CompareObserver,
+): BaselineResults {
+  const { baselines } = judgeBaselines(dataset, options, preparing);
   return {
     version: 1,
     digest: digestOf(dataset),

@@ -4,7 +4,7 @@
  * @module
  */
 import { DataError } from "../../core/errors.ts";
-import type { Dataset, EvaluationCase, TrainingSequence } from "./dataset.ts";
+import type { Dataset, TrainingSequence } from "./dataset.ts";
 
 /**
  * A data set whose validation targets are training targets, and which has no validation cases any more. Before a test target a
@@ -28,16 +28,15 @@ export function joinValidation(dataset: Dataset): Dataset {
       `Cannot train on the validation targets of ${dataset.name}: it must have some, got none`,
     );
   }
-  const open = new Map<string, EvaluationCase[]>();
-  for (const one of validation) {
-    const key = one.history.join(" ");
-    open.set(key, [...open.get(key) ?? [], one]);
-  }
+  const byHistory = Map.groupBy(validation, ({ history }) => history.join(" "));
+  const open = new Map(byHistory.entries().map(([key, cases]) => [key, cases.values()]));
   const longer = training.map((sequence): TrainingSequence => {
-    const next = open.get(sequence.items.join(" "))?.shift();
+    const next = open.get(sequence.items.join(" "))?.next().value;
     return next ? { ...sequence, items: [...sequence.items, next.target] } : sequence;
   });
-  const others = [...open.values()].flat().map(({ history, target }): TrainingSequence => ({
+  const others = [...open.values()].flatMap((left) => [...left]).map((
+    { history, target },
+  ): TrainingSequence => ({
     items: [...history, target],
     context: history.length,
   }));

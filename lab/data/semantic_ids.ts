@@ -6,17 +6,16 @@
  */
 import { basename, resolve } from "node:path";
 import * as v from "valibot";
-import { missingFile, readJson, refuseFile } from "../folder_files.ts";
+import { pathTable, sortedItems } from "../../models/decode/paths.ts";
+import { mapOf, missingFile, readJson, refuseFile } from "../folder_files.ts";
 import { decodeHtml } from "../text/html.ts";
 import { BOS, type Dataset, leaveOneOut, plainPrompt, type UserHistory } from "./dataset.ts";
+import { titleText } from "./title_files.ts";
 
 const id = v.pipe(v.union([v.string(), v.number()]), v.transform(String));
-const interactions = v.record(v.string(), v.array(id));
-const index = v.record(
-  v.string(),
-  v.pipe(v.array(v.string()), v.minLength(1, "an item must have codes")),
-);
-const descriptions = v.record(v.string(), v.looseObject({ title: v.optional(v.string()) }));
+const interactions = mapOf(v.array(id));
+const index = mapOf(v.pipe(v.array(v.string()), v.minLength(1, "an item must have codes")));
+const descriptions = mapOf(v.looseObject({ title: v.optional(titleText) }));
 
 /**
  * Loads a data set of semantic IDs. Each distinct code becomes a token, in natural order ("<a_2>" before "<a_10>"). Items
@@ -34,22 +33,20 @@ const descriptions = v.record(v.string(), v.looseObject({ title: v.optional(v.st
  * ```
  */
 export function loadSemanticIds(folder: string): Dataset {
-  const codes = Object.entries(
-    readJson(folder, "index.json", index) ?? missingFile(folder, "index.json"),
-  );
+  const codes = [...readJson(folder, "index.json", index) ?? missingFile(folder, "index.json")];
   const histories = readJson(folder, "inter.json", interactions) ??
     missingFile(folder, "inter.json");
   const known = readJson(folder, "items.json", descriptions);
   if (codes.length === 0) refuseFile(folder, "index.json", "the catalogue must have items", "none");
 
-  const tokens = ["<bos>", ...[...new Set(codes.flatMap(([, path]) => path))].sort(naturally)];
+  const tokens = ["<bos>", ...inNaturalOrder(new Set(codes.flatMap(([, path]) => path)))];
   const tokenOf = new Map(tokens.map((text, token) => [text, token]));
   const paths = codes.map(([, path]) => path.map((code) => tokenOf.get(code) as number));
-  refusePrefixes(folder, codes);
+  refusePrefixes(folder, codes, paths);
 
   const itemOf = new Map(codes.map(([item], i) => [item, i]));
   const users: UserHistory[] = [];
-  for (const [user, ids] of Object.entries(histories)) {
+  for (const [user, ids] of histories) {
     const items = ids.map((item) =>
       itemOf.get(item) ?? refuseFile(
         folder,
@@ -60,7 +57,7 @@ export function loadSemanticIds(folder: string): Dataset {
     );
     if (items.length >= 3) users.push({ id: user, items });
   }
-  const few = Object.keys(histories).length - users.length;
+  const few = histories.size - users.length;
   if (users.length === 0) {
     refuseFile(
       folder,
@@ -72,7 +69,7 @@ export function loadSemanticIds(folder: string): Dataset {
   return {
     name: basename(resolve(folder)),
     items: codes.map(([item]) => item),
-    ...(known && { titles: codes.map(([item]) => decodeHtml(known[item]?.title ?? item)) }),
+    ...(known && { titles: codes.map(([item]) => decodeHtml(known.get(item)?.title ?? item)) }),
     paths,
     tokens,
     bos: BOS,
@@ -83,26 +80,36 @@ export function loadSemanticIds(folder: string): Dataset {
 }
 
 /** An item whose codes begin another's could never be told from it while they are generated. */
-function refusePrefixes(folder: string, codes: readonly [string, readonly string[]][]): void {
-  const owner = new Map(codes.map(([item, path]) => [JSON.stringify(path), item]));
-  for (const [item, path] of codes) {
-    for (let length = 1; length < path.length; length++) {
-      const shorter = owner.get(JSON.stringify(path.slice(0, length)));
-      if (shorter === undefined) continue;
-      refuseFile(
-        folder,
-        "index.json",
-        "the codes of no item may begin those of another",
-        `item "${shorter}", which begins item "${item}"`,
-      );
+function refusePrefixes(
+  folder: string,
+  codes: readonly (readonly [string, unknown])[],
+  paths: Dataset["paths"],
+): void {
+  // In lexicographic order it is right before one of them, or before its like.
+  const order = sortedItems(pathTable(paths));
+  for (let i = 1; i < order.length; i++) {
+    const [shorter, longer] = [paths[order[i - 1]], paths[order[i]]];
+    if (shorter.length >= longer.length || shorter.some((token, t) => token !== longer[t])) {
+      continue;
     }
+    refuseFile(
+      folder,
+      "index.json",
+      "the codes of no item may begin those of another",
+      `item "${codes[order[i - 1]][0]}", which begins item "${codes[order[i]][0]}"`,
+    );
   }
 }
 
-/** Text and numbers in turn, numbers by value: "<a_2>" before "<a_10>". */
-function naturally(a: string, b: string): number {
-  const x = a.match(/\d+|\D+/g) ?? [];
-  const y = b.match(/\d+|\D+/g) ?? [];
+/** Texts in an order that compares their numbers by value: "<a_2>" before "<a_10>". */
+function inNaturalOrder(texts: Iterable<string>): string[] {
+  const parts = (text: string): string[] => text.match(/\d+|\D+/g) ?? [];
+  return Array.from(texts, (text) => ({ text, parts: parts(text) }))
+    .sort((a, b) => naturally(a.parts, b.parts)).map(({ text }) => text);
+}
+
+/** Compares texts that are cut into numbers and what is between them. */
+function naturally(x: readonly string[], y: readonly string[]): number {
   for (let i = 0; i < Math.min(x.length, y.length); i++) {
     const byValue = /^\d/.test(x[i]) && /^\d/.test(y[i]) ? Number(x[i]) - Number(y[i]) : 0;
     if (byValue !== 0) return byValue;

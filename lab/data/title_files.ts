@@ -5,8 +5,9 @@
  * @module
  */
 import { join } from "node:path";
+import * as v from "valibot";
 import { isPresent } from "../files.ts";
-import { anyRecord, missingFile, readJson, refuseFile, shown } from "../folder_files.ts";
+import { mapOf, missingFile, readJson, refuseFile } from "../folder_files.ts";
 import { decodeHtml } from "../text/html.ts";
 import { readCsv } from "./csv.ts";
 
@@ -14,6 +15,12 @@ const TITLES = "id2name4Rec.json";
 
 /** The most characters of a title. A tokenizer may take time that grows as the square of a word, or give up on it. */
 const LONGEST = 10_000;
+
+/** A title as a file has it. */
+export const titleText = v.pipe(
+  v.string(),
+  v.maxLength(LONGEST, `it must have at most ${LONGEST} characters`),
+);
 
 /** A file with training rows. */
 export type TrainFile = "train.csv" | "train_10000.csv";
@@ -48,17 +55,8 @@ export function isTitleFolder(folder: string): boolean {
 
 /** The titles by id, in ascending order of the ids where they are numbers, with HTML entities decoded. */
 export function readTitles(folder: string): Map<string, string> {
-  const titles = readJson(folder, TITLES, anyRecord) ?? missingFile(folder, TITLES);
-  return new Map(
-    Object.entries(titles).map(([id, title]) => {
-      const refuse = (requirement: string, actual: string): never =>
-        refuseFile(folder, `${TITLES} at "${shown(id)}"`, requirement, actual);
-      if (typeof title !== "string") return refuse("it must be a text", JSON.stringify(title));
-      const { length } = title;
-      if (length > LONGEST) refuse(`it must have at most ${LONGEST} characters`, `${length}`);
-      return [id, decodeHtml(title).trim()];
-    }),
-  );
+  const titles = readJson(folder, TITLES, mapOf(titleText)) ?? missingFile(folder, TITLES);
+  return new Map(titles.entries().map(([id, title]) => [id, decodeHtml(title).trim()]));
 }
 
 /** The file with training rows: the one asked for, else `train.csv` where there is one, else `train_10000.csv`. */

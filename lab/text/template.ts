@@ -59,8 +59,9 @@ function templateOf(
     refuse("{item} must stand at its very end", `{item} before other text`);
   }
   const tail = at < 0 ? rest : rest.slice(0, at);
-  const after = tail.replace(/ +$/, "");
-  return { name, before, after, lead: tail.slice(after.length) };
+  let end = tail.length;
+  while (tail[end - 1] === " ") end--;
+  return { name, before, after: tail.slice(0, end), lead: tail.slice(end) };
 }
 
 /** The prompt for a history of titles. */

@@ -193,22 +193,18 @@ export class Trie {
   blockedNodes(items: Iterable<number>): Int32Array {
     const blocked: number[] = [];
     const lost = new Map<number, number>(); // node -> how many of its items, or of its children, are out
-    const loseOne = (node: number, of: number): void => {
-      const count = (lost.get(node) ?? 0) + 1;
-      lost.set(node, count);
-      if (count < of) return;
-      blocked.push(node);
-      const parent = this.parents[node];
-      if (parent >= 0) loseOne(parent, this.childCount(parent));
-    };
     for (const item of new Set(items)) {
       if (!(Number.isInteger(item) && item >= 0 && item < this.itemCount)) {
         throw new ArgumentError(
           `Cannot take item ${item} out of a catalogue: items must be 0 to ${this.itemCount - 1}`,
         );
       }
-      const leaf = this.leafOf[item];
-      loseOne(leaf, this.itemsAt(leaf).length);
+      for (let node = this.leafOf[item]; node >= 0; node = this.parents[node]) {
+        const count = (lost.get(node) ?? 0) + 1;
+        lost.set(node, count);
+        if (count < (this.childCount(node) || this.itemsAt(node).length)) break;
+        blocked.push(node);
+      }
     }
     return Int32Array.from(blocked).sort();
   }

@@ -120,7 +120,11 @@ test("data: a wrong structure is named with its place", () => {
     "index.json",
     /must be an object, got an array/,
   );
-  refuses({ "index.json": INDEX, "inter.json": "null" }, "inter.json", /must be Object, got null/);
+  refuses(
+    { "index.json": INDEX, "inter.json": "null" },
+    "inter.json",
+    /must be an object, got null/,
+  );
   const index = { ...INDEX, "2": ["<a_2>", 5] };
   refuses(
     { "index.json": index, "inter.json": INTER },
@@ -138,6 +142,38 @@ test("data: a wrong structure is named with its place", () => {
     { "index.json": INDEX, "inter.json": INTER, "items.json": items },
     "items.json",
     /at "0\.title"/,
+  );
+});
+
+test("data: users and items may be called anything", () => {
+  const names = ["constructor", "prototype", "__proto__", "toString"];
+  const object = (values: readonly unknown[]): string =>
+    `{${names.map((name, i) => `"${name}": ${JSON.stringify(values[i])}`).join(", ")}}`;
+  const dataset = withFolder({
+    "index.json": object([["<a>"], ["<b>"], ["<c>"], ["<d>"]]),
+    "inter.json": object(names.map((_, i) => names.slice(i).concat(names))),
+    "items.json": '{"__proto__": {"title": "Pen"}}',
+  }, loadSemanticIds);
+  assert.deepEqual(dataset.items, names);
+  assert.deepEqual(dataset.titles, ["constructor", "prototype", "Pen", "toString"]);
+  assert.deepEqual(dataset.test.map(({ id }) => id), names);
+  assert.deepEqual(dataset.test[2], { id: "__proto__", history: [2, 3, 0, 1, 2], target: 3 });
+});
+
+test("data: a key twice", () => {
+  const pair = '{"7": [0, 1, 2], "\\u0037": [2, 1, 0]}';
+  refuses({ "index.json": INDEX, "inter.json": pair }, "inter.json", /a key twice, got 7$/);
+  const items = '{"0": {"title": "a \\" {", "x": {"title": "b"}, "title": "c"}}';
+  const files = { "index.json": INDEX, "inter.json": INTER, "items.json": items };
+  refuses(files, "items.json", /a key twice, got title$/);
+});
+
+test("data: a title that is too long", () => {
+  const items = { "1": { title: "pen".repeat(4000) } };
+  refuses(
+    { "index.json": INDEX, "inter.json": INTER, "items.json": items },
+    "items.json",
+    /at "1\.title".*must have at most 10000 characters, got 12000$/,
   );
 });
 

@@ -300,6 +300,22 @@ test("experiment: another loss joins the summary of the same folder", async () =
   assert.deepEqual(runs.map((r: { loss: string }) => r.loss), ["msl", "sft"]);
 });
 
+test("experiment: baselines show how far they are", async () => {
+  const told: string[] = [];
+  const preparing = (what: string, done: number, total: number): void => {
+    told.push(`${what} ${done}/${total}`);
+  };
+  const args = ["--data", DATA, ...SMALL, "--loss", "msl", "--epochs", "1"];
+  const { dataset } = await runExperiment(parseOptions(args), { ...silent, preparing });
+  const total = 3 * dataset.test.length; // popularity and two of co-occurrence
+  assert.deepEqual(
+    told,
+    Array.from({ length: total }, (_, i) => {
+      return `judging baselines ${i + 1}/${total}`;
+    }),
+  );
+});
+
 test("experiment: resuming on other data of the same name is refused", async () => {
   const out = emptyFolder();
   const args = ["--loss", "msl", "--epochs", "1", "--out", out];

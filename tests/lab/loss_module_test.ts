@@ -90,7 +90,7 @@ test("modules that are not one loss are refused", async () => {
     ["export const a = () => (logits) => logits.hidden;", /must be a tensor, got a undefined$/],
     [
       `import { mean, softmax } from ${MOD}; export const a = () => (logits) => mean(softmax(logits));`,
-      /softmax to logits: they must be a tensor, got .* a head; allLogits\(logits\) makes one$/,
+      /softmax: x must be a tensor, got { hidden, head }; allLogits\(logits\) makes one$/,
     ],
     ["export const a = (logits, { nodes }) => nodes;", /give a loss, .*, got TypeError: /],
     ["export const a = () => { throw 5; };", /give a loss, .*, got 5$/],

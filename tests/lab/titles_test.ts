@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import fc from "fast-check";
 import { ArgumentError, DataError } from "../../core/errors.ts";
 import { makeWindows } from "../../lab/data/batches.ts";
 import { chain, inTimeOrder, overlap } from "../../lab/data/chains.ts";
@@ -315,7 +316,7 @@ test("titles: malformed files are refused with file, line, column and value", ()
   refuses(
     { ...FOLDER, "id2name4Rec.json": { "3": 4 } },
     "id2name4Rec.json",
-    /at "3".*text, got 4/,
+    /at "3".*must be string, got 4/,
   );
   refuses(
     { ...FOLDER, "id2name4Rec.json": { "3": "pen".repeat(4000) } },
@@ -376,6 +377,30 @@ test("titles: windows in any order become the sequence they are from", () => {
   // A window is missing, so another overlaps less; then so many that none does.
   assert.deepEqual(chain(rows.filter((_, i) => i !== 6)), [items]);
   assert.deepEqual(chain(rows.filter((_, i) => i < 4 || i > 9)), [[..."abcde"], [..."ijklmnop"]]);
+});
+
+test("titles: rows of one moment each bring the fewest new items", () => {
+  const list = fc.array(fc.constantFrom("a", "b", "c"), { maxLength: 5 });
+  const added = (before: Row, row: Row): number => {
+    const known = overlap(before.ids, row.ids);
+    return known === 0 ? Infinity : row.ids.length - known;
+  };
+  fc.assert(fc.property(fc.option(list), fc.array(list, { minLength: 2 }), (first, lists) => {
+    const left = lists.map((ids, line): Row => ({ line, user: "u", ids, time: 1 }));
+    const earlier = first === null ? [] : [{ line: -1, user: "u", ids: first, time: 0 }];
+    const ordered = inTimeOrder([...left, ...earlier]);
+    ordered.forEach((row, i) => {
+      if (row.time === 0) return;
+      const costs = left.map((one) =>
+        i > 0
+          ? added(ordered[i - 1], one)
+          : -Math.min(...left.filter((other) => other !== one).map((other) => added(other, one)))
+      );
+      assert.equal(row, left[costs.indexOf(Math.min(...costs))]);
+      left.splice(left.indexOf(row), 1);
+    });
+    assert.deepEqual(left, []);
+  }));
 });
 
 test("titles: office-titles", {

@@ -31,6 +31,8 @@ const CALLS: Readonly<Record<string, (more: object) => unknown>> = {
   capture: (more) => b.capture(device, () => x, more),
   matmul: (more) => b.matmul(x, x, { transposeB: true, ...more }),
   trieLogProb: (more) => b.trieLogProb(x, trie, ids, ids, { normalization: "children", ...more }),
+  crossEntropy: (more) => b.crossEntropy(x, ids, more),
+  SGD: (more) => new b.SGD({ x: device.tensor([1]) }, more),
   AdamW: (more) => new b.AdamW({ x: device.tensor([1]) }, more),
   cosineSchedule: (more) => b.cosineSchedule({ ...schedule, ...more }),
   Transformer: (more) => new b.Transformer(device, { ...config, ...more }),

@@ -186,5 +186,6 @@ test("trie: depths beyond a byte, and beyond two", () => {
     const trie = new Trie([Array(length).fill(1), [0, 2]]);
     assert.equal(trie.depths[trie.leafOf[0]], length);
     assert.equal(trie.depths[trie.leafOf[1]], 2);
+    assert.equal(trie.blockedNodes([0]).length, length);
   }
 });

@@ -355,7 +355,7 @@ test("every op refuses hidden states and a head in place of logits, and names al
       if (!(arg instanceof Tensor)) return;
       assert.throws(() => op(...args.with(i, logits)), {
         name: "ArgumentError",
-        message: /^Cannot apply \w+ to logits: .* allLogits\(logits\) makes one$/,
+        message: /^Cannot apply \w+: .* got { hidden, head }; allLogits\(logits\) makes one$/,
       });
     });
   }
