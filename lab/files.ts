@@ -235,7 +235,7 @@ export function fileError(action: string, path: string, error: unknown): unknown
   if (code === undefined) return error;
   const flag = action === "read" ? "--allow-read" : "--allow-write";
   const requirement = DENO_ERRORS.includes(code)
-    ? `Deno must be allowed to (run with -P or ${flag})`
+    ? `Deno must be allowed to (run with ${flag}, or as deno task)`
     : REQUIREMENTS[code] ?? "the system must allow it";
   return new DataError(`Cannot ${action} ${path}: ${requirement}, got ${code}`, { cause: error });
 }

@@ -197,7 +197,7 @@ export function commandOf(task: string, args: readonly string[]): string {
   const quoted = args.map((arg) =>
     /^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", `'\\''`)}'`
   );
-  return ["npx deno task", task, ...quoted].join(" ");
+  return ["deno task", task, ...quoted].join(" ");
 }
 
 /** The key of each option by its name on the command line: `kv-heads` is `kvHeads`. */

@@ -161,8 +161,8 @@ export function completeOptions(options: Options, given: ReadonlySet<keyof Optio
 export function helpText(): string {
   return flagHelp(
     "Trains a small decoder with each of some losses and compares what beam search retrieves. " +
-      "-P lets it read and write files, for --data, --out and the like.",
-    "npx deno run [-P] train.ts [options]",
+      "Without --data, --out and the like `deno run train.ts` does the same and needs no permission.",
+    "deno task train [options]",
     FLAGS,
   );
 }

@@ -11,7 +11,7 @@ import { print, say } from "../terminal.ts";
 
 await runGrid("compare", process.argv.slice(2), async (_, { out, shard, baseline }, show) => {
   if (shard !== undefined && shard.count > 1) {
-    say(`When all shards are done: npx deno task report ${out}`);
+    say(`When all shards are done: deno task report ${out}`);
     return;
   }
   const { runs, baselines, failed } = readResults([out]); // those of earlier comparisons there, too

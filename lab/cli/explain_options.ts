@@ -64,7 +64,7 @@ export function explainHelp(): string {
   return flagHelp(
     "Explains the beam search of one user: what competed at each step, where its target stood, " +
       "where and why it fell.",
-    "npx deno task explain --checkpoint FOLDER --user ID [options]",
+    "deno task explain --checkpoint FOLDER --user ID [options]",
     FLAGS,
   );
 }

@@ -95,7 +95,7 @@ const FLAGS: Flags<JudgeFlags> = {
 /** The help. */
 export const JUDGE_HELP = flagHelp(
   "Judges the models of finished runs under other searches, with nothing trained, and writes report.md and report.html.",
-  "npx deno task judge --runs FOLDER --out FOLDER (--tau LIST | --over LIST) [options]",
+  "deno task judge --runs FOLDER --out FOLDER (--tau LIST | --over LIST) [options]",
   FLAGS,
 );
 

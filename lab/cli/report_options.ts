@@ -29,7 +29,7 @@ const FLAGS: Flags<Omit<ReportCommandOptions, "folders">> = {
 /** The help. */
 export const REPORT_HELP = flagHelp(
   "Writes report.md and report.html on the finished runs of compare or sweep. Several folders are merged.",
-  "npx deno task report FOLDER... [--out FOLDER] [--baseline VARIANT]",
+  "deno task report FOLDER... [--out FOLDER] [--baseline VARIANT]",
   FLAGS,
 );
 

@@ -10,6 +10,6 @@ import { print, say } from "../terminal.ts";
 
 await runGrid("sweep", process.argv.slice(2), ({ results }, { out }) => {
   print(renderRanking(rankByValidation(results)));
-  say(`Figures and test results: npx deno task report ${out}`);
+  say(`Figures and test results: deno task report ${out}`);
   return Promise.resolve();
 });

@@ -56,8 +56,8 @@ const FLAGS: Flags<VerifyOptions> = {
 export const VERIFY_HELP = flagHelp(
   "Verifies every theorem, refutation, surrogate and mutant of docs/theory.md on random catalogues, and the " +
     "search of every device against exact beams; or, with --checkpoint, the theorems on a trained model.",
-  "npx deno task verify [--cases N] [--seed N] [--json]\n" +
-    "npx deno task verify --checkpoint FOLDER [--data DATA] [--beam N] [--limit-users N] [--json]",
+  "deno task verify [--cases N] [--seed N] [--json]\n" +
+    "deno task verify --checkpoint FOLDER [--data DATA] [--beam N] [--limit-users N] [--json]",
   FLAGS,
 );
 

@@ -192,5 +192,5 @@ export function gridHelp(command: GridCommand): string {
   const does = command === "compare"
     ? "Trains every loss with every seed under one recipe, chooses epochs by validation, judges them on the test cases and writes report.md and report.html."
     : "Trains losses with every combination of settings, and ranks these by validation.";
-  return flagHelp(does, `npx deno task ${command} --out FOLDER [options]`, flagsOf(command));
+  return flagHelp(does, `deno task ${command} --out FOLDER [options]`, flagsOf(command));
 }

@@ -36,7 +36,7 @@ export function renderVerification(report: VerificationReport): string {
     ),
     ...refutations.map(({ id, statement, found, counterexample, replay }) =>
       `${line(`${id}  ${statement}`)}\n${
-        found ? `${counterexample}\n  (${replay})` : `  NOT FOUND (${replay})`
+        found ? `${line(counterexample)}\n  (${replay})` : `  NOT FOUND (${replay})`
       }`
     ),
   ];

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -139,7 +140,8 @@ test(
     assert.ok(!readdirSync(folder).includes("none"));
     values[1] = 1;
     device.write(factor, values);
-    mkdirSync(join(folder, `.${WEIGHTS}.tmp`)); // where the new weights would go first
+    rmSync(join(folder, CONFIG));
+    mkdirSync(join(folder, CONFIG)); // which cannot be replaced by a file
     await assert.rejects(save(folder), DataError);
     assert.deepEqual(readFileSync(join(folder, WEIGHTS)), before);
   }),

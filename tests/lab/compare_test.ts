@@ -71,7 +71,7 @@ test("compare: a result for every loss and seed, and the baselines", async () =>
 
   assert.match(
     first.command ?? "",
-    /^npx deno task compare --data .* --out '.*\/a\/new one' --layers 1 /,
+    /^deno task compare --data .* --out '.*\/a\/new one' --layers 1 /,
   );
   const { markdown } = await writeReport(results, undefined, out);
   assert.ok(readFileSync(markdown, "utf8").includes(`\`\`\`sh\n${first.command}\n\`\`\`\n`));
@@ -372,5 +372,5 @@ test("compare: bad usage is refused with one line", () => {
   assert.deepEqual(parseGridOptions("compare", ["--out", "a", "--seeds", "4,9"]).seeds, [4, 9]);
   assert.deepEqual(parseGridOptions("compare", ["--out", "a", "--seeds", "4,"]).seeds, [4]);
   const { command } = parseGridOptions("sweep", ["--out", "it's a b", "--xi=1,2"]);
-  assert.equal(command, String.raw`npx deno task sweep --out 'it'\''s a b' --xi=1,2`);
+  assert.equal(command, String.raw`deno task sweep --out 'it'\''s a b' --xi=1,2`);
 });

@@ -104,7 +104,7 @@ test("explainUser: who is not there is refused, and who is, is named", SLOW, asy
 /** The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime in its arguments it adds permissions. */
 function command(args: string): { code: number | null; stdout: string; stderr: string[] } {
   const { status, stdout, stderr } = spawnSync("sh", [], {
-    input: `"$RUNTIME" run ${inDeno ? "-P" : ""} lab/cli/explain.ts ${args} </dev/null`,
+    input: `"$RUNTIME" run ${inDeno ? "-R -W" : ""} lab/cli/explain.ts ${args} </dev/null`,
     encoding: "utf8",
     env: { ...process.env, RUNTIME: process.execPath, NO_COLOR: "1" },
   });

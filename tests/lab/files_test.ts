@@ -223,7 +223,10 @@ test("files: a full disk, a forbidden folder and Deno's permissions are told apa
   for (const name of ["NotCapable", "PermissionDenied"]) {
     const error = errorOf({ name });
     assert.ok(error instanceof DataError);
-    assert.match(error.message, /^Cannot write a: .* \(run with -P or --allow-write\), got /);
+    assert.match(
+      error.message,
+      /^Cannot write a: .* \(run with --allow-write, or as deno task\), got /,
+    );
   }
   const bug = new TypeError("a mistake in the program");
   assert.equal(fileError("write", "a", bug), bug);
@@ -241,7 +244,7 @@ test("files: without its permission Deno gives a typed error and no prompt", { s
   });
   assert.equal(
     `${run.stdout}${run.stderr}`.trim(),
-    "DataError Cannot write never.txt: Deno must be allowed to (run with -P or --allow-write), got NotCapable",
+    "DataError Cannot write never.txt: Deno must be allowed to (run with --allow-write, or as deno task), got NotCapable",
   );
 });
 

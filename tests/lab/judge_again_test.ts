@@ -177,7 +177,7 @@ test("judge: what cannot be done is refused", async () => {
   assert.deepEqual([taus, over, variants], [[0.5, 2], ["children"], ["bear B=5"]]);
   assert.equal(
     command,
-    "npx deno task judge --runs a --out 'b c' '--tau=.5, 2' --over children --variants 'bear B=5'",
+    "deno task judge --runs a --out 'b c' '--tau=.5, 2' --over children --variants 'bear B=5'",
   );
 });
 
@@ -186,7 +186,7 @@ test("judge.ts: writes a report and says where; bad usage is one line", { timeou
   const run = (args: string) =>
     spawnSync("sh", [], {
       input: `"$RUNTIME" run ${
-        "Deno" in globalThis ? "-P" : ""
+        "Deno" in globalThis ? "-R -W" : ""
       } lab/cli/judge.ts ${args} </dev/null`,
       encoding: "utf8",
       env: { ...process.env, RUNTIME: process.execPath, NO_COLOR: "1" },

@@ -15,7 +15,7 @@ const timeout = 60_000;
 /** The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime in its arguments it adds permissions. */
 function report(args: string): { code: number | null; stdout: string; stderr: string } {
   const { status, stdout, stderr } = spawnSync("sh", [], {
-    input: `"$RUNTIME" run ${inDeno ? "-P" : ""} lab/cli/report.ts ${args} </dev/null`,
+    input: `"$RUNTIME" run ${inDeno ? "-R -W" : ""} lab/cli/report.ts ${args} </dev/null`,
     encoding: "utf8",
     env: { ...process.env, RUNTIME: process.execPath, NO_COLOR: "1" },
   });

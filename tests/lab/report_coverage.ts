@@ -1,5 +1,5 @@
 /**
- * How many of the intervals of a difference hold the truth, in simulated comparisons: `npx deno run tests/lab/report_coverage.ts`
+ * How many of the intervals of a difference hold the truth, in simulated comparisons: `deno run tests/lab/report_coverage.ts`
  * prints the table of docs/lab.md.
  */
 // deno-lint-ignore-file no-console -- prints its table
