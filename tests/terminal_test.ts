@@ -25,7 +25,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
     join(OUT, "judged")
   }`,
   "task report": join(OUT, "losses"),
-  "task verify": "--cases 200",
+  "task verify": `--checkpoint ${join(OUT, "quick", "msl-seed0")} --limit-users 20`,
   "task explain": `--checkpoint ${join(OUT, "quick", "msl-seed0")} --user 12`,
 };
 

@@ -36,7 +36,7 @@ function titleFolder(): string {
   const titles = colours.flatMap((colour) => things.map((thing) => `${colour} ${thing}`));
   // Both are cut as paths, but not in prompts.
   titles[3] += " large".repeat(45);
-  titles[10] += " small".repeat(260);
+  titles[10] += " small".repeat(130);
   const windows = Array.from({ length: 30 }, (_, u) => {
     const items = Array.from({ length: 5 }, (_, t) => (5 * u + t * t + 3 * t) % titles.length);
     return { u, ids: items.map((item) => `i${item}`) };
@@ -81,7 +81,7 @@ for (
     ["titles alone", "--targets last --hold-out 3", 0, 1],
     [
       "titles after a prompt",
-      `--prompt ${join(TITLES, "prompt.txt")} --limit-users 12`,
+      `--prompt ${join(TITLES, "prompt.txt")} --limit-users 6`,
       ...[50256, 50256], // <|endoftext|> of r50k
     ],
   ] as const
