@@ -39,7 +39,7 @@ const FLAGS: Flags<Options> = {
   },
   device: choice(["cpu", "webgpu"], "cpu", "where to compute"),
   users: integer(40, 300, "users of the synthetic data"),
-  negatives: integer(1, 4, "rivals of apao-pair"),
+  negatives: integer(1, 4, "negatives of apao-pair"),
   searchEvery: integer(1, 1, "beam-exact searches in every so many steps"),
   rounds: integer(1, 3, "epochs of each loss after its first, in turn; the least counts"),
   help: toggle("print this and stop"),

@@ -101,8 +101,8 @@ export function histories(
 
 /** The losses that need nothing but a batch, or a state. */
 export const batchLosses: readonly LossName[] = lossNames.filter((name) => {
-  const { rivals, thresholds } = namedLoss(name).needs;
-  return !rivals && !thresholds;
+  const { negatives, thresholds } = namedLoss(name).needs;
+  return !negatives && !thresholds;
 });
 
 /** What a training step is fed, apart from its learning rate. */

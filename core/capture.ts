@@ -162,7 +162,7 @@ function signatureOf(inputs: HostInputs): string {
 }
 
 function checkExternals(recorded: Recorded): void {
-  for (const { state, birth } of recorded.externals) {
+  for (const { state, label } of recorded.externals) {
     if (state === "left") {
       throw new CaptureError(
         "Cannot run a captured step: the packed tensors that it uses must be where they were, but they were " +
@@ -171,7 +171,7 @@ function checkExternals(recorded: Recorded): void {
     }
     if (state !== "live") {
       throw new DisposedError(
-        `Cannot run a captured step: the tensor from ${birth} that it uses must be alive, ` +
+        `Cannot run a captured step: the tensor from ${label} that it uses must be alive, ` +
           "but its memory was given back",
       );
     }

@@ -1,6 +1,6 @@
 /**
  * The cpu device: tensors in WebAssembly memory, kernels as their WebAssembly versions where they have one, else as
- * their TypeScript twins. In float64 it runs the twins only: the oracle that everything else is tested against.
+ * their TypeScript references. In float64 it runs the references only: the oracle that everything else is tested against.
  *
  * @module
  */
@@ -33,7 +33,7 @@ export interface CpuOptions {
   /** Whether float32 kernels may use WebAssembly; true unless told. */
   readonly wasm?: boolean;
   /**
-   * Whether indices out of range, such as ids of `takeRows`, are refused where they are used,
+   * Whether indices out of range, such as ids of `take`, are refused where they are used,
    * default false: they count as the nearest inside, as on webgpu. A captured step is then left half
    * done.
    */

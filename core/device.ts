@@ -110,15 +110,15 @@ export class Device {
   }
 
   /**
-   * A tensor whose elements are not yet written; `birth` names it in errors. Internal to ops.
+   * A tensor whose elements are not yet written; `label` names it in errors. Internal to ops.
    *
    * @throws {ShapeError} if a size is not an integer from 0, or float16 elements are not a multiple of 4.
    * @throws {DTypeError} if the device has no such dtype.
    * @throws {DeviceError} if it does not fit.
    */
-  empty(shape: Shape, dtype: DType = this.float, birth = "device.empty"): Tensor {
+  empty(shape: Shape, dtype: DType = this.float, label = "device.empty"): Tensor {
     checkShape("make a tensor", shape);
-    const storage = this.#heap.store(checkedBytes(this, sizeOf(shape), dtype), birth, false);
+    const storage = this.#heap.store(checkedBytes(this, sizeOf(shape), dtype), label, false);
     return new Tensor(this, shape, dtype, storage);
   }
 

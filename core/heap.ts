@@ -35,13 +35,13 @@ export class Heap {
   }
 
   /** A storage; `constant` says that the host will write it now, so that it needs memory even in a recording. */
-  store(bytes: number, birth: string, constant: boolean): Storage {
-    const storage: Storage = { memory: undefined, bytes, birth, state: "live", owned: false };
+  store(bytes: number, label: string, constant: boolean): Storage {
+    const storage: Storage = { memory: undefined, bytes, label, state: "live", owned: false };
     const { recording } = this;
     if (recording && !constant) recording.transients.add(storage);
     else storage.memory = this.#backend.allocate(bytes);
     if (recording && constant) recording.constants.add(storage);
-    if (!recording) this.#count(birth, 1);
+    if (!recording) this.#count(label, 1);
     if (this.depth > (recording?.depth ?? 0)) this.#scopes.at(-1)?.add(storage);
     return storage;
   }
@@ -67,14 +67,14 @@ export class Heap {
       const { transients, constants } = this.recording;
       if (!transients.has(storage) && !constants.has(storage)) {
         throw new CaptureError(
-          `Cannot free a tensor from ${storage.birth} inside a captured step: it must be born in the step`,
+          `Cannot free a tensor from ${storage.label} inside a captured step: it must be born in the step`,
         );
       }
       storage.state = "freed";
       return;
     }
     storage.state = "freed";
-    this.#count(storage.birth, -1);
+    this.#count(storage.label, -1);
     for (const born of this.#scopes) born.delete(storage);
     this.#release(storage);
   }
@@ -100,15 +100,15 @@ export class Heap {
     }
   }
 
-  #count(birth: string, by: 1 | -1): void {
-    this.#alive.set(birth, (this.#alive.get(birth) ?? 0) + by);
+  #count(label: string, by: 1 | -1): void {
+    this.#alive.set(label, (this.#alive.get(label) ?? 0) + by);
   }
 
   #census(): string {
     const counts = [...this.#alive].filter(([, n]) => n > 0).sort((a, b) => b[1] - a[1]);
     if (counts.length === 0) return "";
     const total = counts.reduce((sum, [, n]) => sum + n, 0);
-    const most = counts.slice(0, 3).map(([birth, n]) => `${n} from ${birth}`).join(", ");
+    const most = counts.slice(0, 3).map(([label, n]) => `${n} from ${label}`).join(", ");
     return `; tensors alive: ${total} (${most}${counts.length > 3 ? ", ..." : ""}); ` +
       "those made below `using scope = device.arena()` are freed at the end of its block";
   }

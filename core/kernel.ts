@@ -1,5 +1,5 @@
 /**
- * A kernel is maths on flat arrays, written twice: `cpu` in plain TypeScript (the twin, and in float64
+ * A kernel is maths on flat arrays, written twice: `cpu` in plain TypeScript (the reference, and in float64
  * the oracle) and `wgsl`. The bindings and the parameter block are declared once and generated for both.
  *
  * @module
@@ -8,19 +8,19 @@ import type { FloatArray, TypedArray } from "./dtype.ts";
 
 /**
  * How a kernel uses a buffer: what it does with it, and its elements. `float4` is a float buffer that
- * WGSL sees as `array<vec4f>`; its size must be a multiple of 4. To the twin it is a plain float array.
+ * WGSL sees as `array<vec4f>`; its size must be a multiple of 4. To the reference it is a plain float array.
  *
  * `half4` is a buffer of {@link Device.half}: WGSL sees `array<vec2u>`, four half-precision floats an element, and
- * `half4(x[i])` is their vec4f. To the twin it is an array of floats like another (a Float16Array), of numbers that are halves.
+ * `half4(x[i])` is their vec4f. To the reference it is an array of floats like another (a Float16Array), of numbers that are halves.
  */
 export type BufferUse =
   | `${"read" | "write" | "update"} ${"float" | "float4" | "int"}`
   | `${"read" | "write"} half4`;
 
-/** The type of a scalar parameter in WGSL; the twin sees a number. */
+/** The type of a scalar parameter in WGSL; the reference sees a number. */
 export type ParamType = "u32" | "i32" | "f32";
 
-/** The arrays that a twin is handed. */
+/** The arrays that a reference is handed. */
 export type BufferViews<B extends Record<string, BufferUse>> = {
   readonly [K in keyof B]: B[K] extends `${string} int` ? Int32Array : FloatArray;
 };
@@ -28,7 +28,7 @@ export type BufferViews<B extends Record<string, BufferUse>> = {
 /** The numbers that a kernel is handed. */
 export type ParamValues<P extends Record<string, ParamType>> = { readonly [K in keyof P]: number };
 
-/** One input on which the twin and the WGSL are compared, on every device, because it is registered. */
+/** One input on which the reference and the WGSL are compared, on every device, because it is registered. */
 export interface KernelCase<
   B extends Record<string, BufferUse> = Record<string, BufferUse>,
   P extends Record<string, ParamType> = Record<string, ParamType>,
@@ -53,7 +53,7 @@ export interface WasmModule {
 export type WasmFunction = (...args: number[]) => void;
 
 /**
- * A kernel's WebAssembly version: the twin in float32, faster. Its work is made of items (rows, heads, vectors) that do not
+ * A kernel's WebAssembly version: the reference in float32, faster. Its work is made of items (rows, heads, vectors) that do not
  * depend on each other, so that threads can share them: however they are shared, the bits of the result are the same.
  */
 export interface WasmVersion<
@@ -64,7 +64,7 @@ export interface WasmVersion<
   readonly module: WasmModule;
   /**
    * The exported function. It is called with `args`, then the first item to do and the first not to do, then the address of
-   * scratch memory. It does what the twin does, on byte addresses. A buffer begins at a 64-byte line and nothing else
+   * scratch memory. It does what the reference does, on byte addresses. A buffer begins at a 64-byte line and nothing else
    * lies in its last line, so this line may be read as a whole. Nothing is written past the last element.
    */
   readonly function: string;
@@ -87,7 +87,7 @@ export interface KernelSpec<
   readonly buffers: B;
   /** The scalar parameters. */
   readonly params: P;
-  /** The twin. It must write every element of every `write` buffer that the kernel writes. */
+  /** The reference. It must write every element of every `write` buffer that the kernel writes. */
   cpu(buffers: BufferViews<B>, params: ParamValues<P>): void;
   /**
    * The parameter that counts the rows of all that is written, where each row depends on inputs alone and a smaller number
@@ -114,9 +114,9 @@ export interface KernelSpec<
   readonly workgroup?: number;
   /** The body. Buffers go by their names, parameters by `p.name`. */
   readonly wgsl: string;
-  /** Largest |wgsl - twin| / (1 + |twin|) allowed in the twin test; 1e-5 unless told. */
+  /** Largest |wgsl - reference| / (1 + |reference|) allowed in the reference test; 1e-5 unless told. */
   readonly tolerance?: number;
-  /** Inputs for the twin test: at least one. */
+  /** Inputs for the reference test: at least one. */
   cases(): readonly KernelCase<B, P>[];
 }
 

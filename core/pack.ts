@@ -111,7 +111,7 @@ export function checkMovable(tensors: readonly Tensor[]): void {
     const { storage, shape } = tensor;
     const refuse = (requirement: string): never => {
       throw new ArgumentError(
-        `Cannot pack a tensor of shape ${formatShape(shape)} from ${storage.birth}: ${requirement}`,
+        `Cannot pack a tensor of shape ${formatShape(shape)} from ${storage.label}: ${requirement}`,
       );
     };
     if (storage.owned) refuse("it must not be a captured step's, but it is");

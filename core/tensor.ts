@@ -31,7 +31,7 @@ export interface Storage {
   /** Bytes asked for. */
   readonly bytes: number;
   /** What made it: the name of an op or a constructor. */
-  readonly birth: string;
+  readonly label: string;
   /**
    * `freed` by an arena or by hand; `captured`: an intermediate of a captured step, whose memory is reused;
    * `left`: a pack whose tensors have been packed anew.
@@ -187,7 +187,7 @@ export class Tensor {
     const { storage } = this;
     if (storage.state !== "live") {
       throw new DisposedError(
-        `Cannot ${action} a tensor of shape ${formatShape(this.shape)} from ${storage.birth}: ` +
+        `Cannot ${action} a tensor of shape ${formatShape(this.shape)} from ${storage.label}: ` +
           GONE[storage.state],
       );
     }

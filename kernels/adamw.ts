@@ -14,7 +14,7 @@
  * @module
  */
 import { defineKernel, type KernelCase } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 import { simd } from "./wasm/modules.ts";
 
 /** sums_i = sum of grad^2 over chunk i; one invocation a chunk. `chunk` is a multiple of 4. */
@@ -49,7 +49,7 @@ fn kernel(i: u32) {
     {
       name: "a short last chunk",
       params: { N: 20, chunk: 8 },
-      buffers: { grad: ramp(20, 1), sums: 3 },
+      buffers: { grad: noise(20, 1), sums: 3 },
     },
   ],
 });
@@ -96,7 +96,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     {
       name: "more sums than lanes",
       params: { M: 1000, clip: 1.5 },
-      buffers: { sums: ramp(1000, 1).map(Math.abs), norm: 1, scale: 1 },
+      buffers: { sums: noise(1000, 1).map(Math.abs), norm: 1, scale: 1 },
     },
     {
       name: "all gradients zero",
@@ -119,10 +119,10 @@ function updateCase(
     name,
     params: { N, decayed, ...betas, eps: 1e-8, decay: 0.1 },
     buffers: {
-      param: ramp(N, 1),
-      first: ramp(N, 2).map((x) => past * x),
-      second: ramp(N, 3).map((x) => past * Math.abs(x)),
-      grad: ramp(N, 4),
+      param: noise(N, 1),
+      first: noise(N, 2).map((x) => past * x),
+      second: noise(N, 3).map((x) => past * Math.abs(x)),
+      grad: noise(N, 4),
       hyper: [0.01, 0.271, 0.0588],
       scale: [scale],
     },

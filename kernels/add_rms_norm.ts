@@ -10,14 +10,14 @@
  */
 import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel, type Kernel } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 import { casesFor, type Element, LANES, wgslElement } from "./rms_norm.ts";
 import { simd } from "./wasm/modules.ts";
 
 type Views<K extends string> = { readonly [name in K]: FloatArray };
 type Sizes = { readonly N: "u32"; readonly C: "u32" };
 
-/** Rows and channels of the twin tests: rows whose last vector of four is not full, some reaching into the next line. */
+/** Rows and channels of the reference tests: rows whose last vector of four is not full, some reaching into the next line. */
 const SIZES = [[5, 8], [1, 3], [3, 5], [16, 13], [7, 9]] as const;
 
 /** sum, out, and r for the backward; one invocation a row. */
@@ -89,9 +89,9 @@ fn kernel(n: u32) {
           name: `${N} rows of ${C}`,
           params: { N, C, eps: 1e-5 },
           buffers: {
-            x: ramp(N * C, 1),
-            y: ramp(N * C, 3),
-            weight: ramp(C, 2),
+            x: noise(N * C, 1),
+            y: noise(N * C, 3),
+            weight: noise(C, 2),
             sum: N * C,
             out: N * C,
             rstd: N,
@@ -173,11 +173,11 @@ fn kernel(n: u32) {
           name: `${N} rows of ${C}`,
           params: { N, C },
           buffers: {
-            dout: ramp(N * C, 3),
-            dsum: ramp(N * C, 5),
-            sum: ramp(N * C, 1),
-            weight: ramp(C, 2),
-            rstd: ramp(N, 4).map((r) => r + 2),
+            dout: noise(N * C, 3),
+            dsum: noise(N * C, 5),
+            sum: noise(N * C, 1),
+            weight: noise(C, 2),
+            rstd: noise(N, 4).map((r) => r + 2),
             dx: N * C,
           },
         })),

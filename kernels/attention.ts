@@ -15,7 +15,7 @@
  */
 import { ShapeError } from "../core/errors.ts";
 import { defineKernel } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 import { addRows, dotRows, packRows, softmaxScores } from "./head_rows.ts";
 import { MASKED } from "./masked.ts";
 import { simd } from "./wasm/modules.ts";
@@ -41,7 +41,7 @@ export type Sizes = { readonly [K in keyof typeof PARAMS]: number };
 /** Invocation i is one of the eight-row tiles of one head: neighbours do the same rows of other heads. */
 export const tiles = (heads: number, { B, T }: Sizes): number => B * heads * Math.ceil(T / 8);
 
-/** Sizes of the twin tests: rows that fill no tile, several blocks of them, groups of heads, small and large heads. */
+/** Sizes of the reference tests: rows that fill no tile, several blocks of them, groups of heads, small and large heads. */
 export const SIZES: readonly Sizes[] = [
   { B: 2, T: 11, H: 4, KVH: 2, D: 8 },
   { B: 1, T: 1, H: 1, KVH: 1, D: 4 },
@@ -57,11 +57,11 @@ export function inputs({ B, T, H, KVH, D }: Sizes): Record<
 > {
   const width = (H + 2 * KVH) * D;
   return {
-    qkv: ramp(B * T * width, 1).map((x, i) => i % width < H * D ? 3 * x : x),
-    dout: ramp(B * T * H * D, 4),
-    attended: ramp(B * T * H * D, 5),
-    lse: ramp(B * H * T, 6).map((x) => 6 + x),
-    delta: ramp(B * H * T, 7),
+    qkv: noise(B * T * width, 1).map((x, i) => i % width < H * D ? 3 * x : x),
+    dout: noise(B * T * H * D, 4),
+    attended: noise(B * T * H * D, 5),
+    lse: noise(B * H * T, 6).map((x) => 6 + x),
+    delta: noise(B * H * T, 7),
   };
 }
 

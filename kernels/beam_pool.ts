@@ -13,7 +13,7 @@
  */
 import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 import { ABSENT, isUsable, MASKED, USABLE_WGSL } from "./masked.ts";
 import { wgslMaths } from "./maths.ts";
 import { smallTrie } from "./trie_table.ts";
@@ -167,7 +167,7 @@ fn kernel(r: u32) {
     const [W, F, E] = [4, 5, 2];
     const ordinary = { // an inner node, a leaf, a node with one child, ...
       nodes: [1, 4, 6, -1, 1, 2, 4, 6],
-      logits: ramp(2 * W * F, 1).map((z) => 4 * z),
+      logits: noise(2 * W * F, 1).map((z) => 4 * z),
     };
     const strange = { nodes: [1, 4, 6, -1, 1, 1, 6, 6], logits: ordinary.logits.slice() };
     const set = (row: number, child: number, z: number): number =>
@@ -189,7 +189,7 @@ fn kernel(r: u32) {
           logits,
           table: smallTrie.table,
           nodes,
-          scores: ramp(2 * W, 2).map((s) => s - 3),
+          scores: noise(2 * W, 2).map((s) => s - 3),
           blocked: [3, NO_NODE, NO_NODE, NO_NODE],
           pool: 2 * W * F,
           mass: 2 * W,

@@ -1,19 +1,19 @@
 /**
  * Pointwise maths of two operands: out_i = f(a_i, b_i), with broadcasting by strides (see `strides.ts`).
  *
- * Every function is written once for the twin and once for WGSL, as an expression that means the same on f32, on i32
+ * Every function is written once for the reference and once for WGSL, as an expression that means the same on f32, on i32
  * and on vec4f; operands of one shape whose size is a multiple of 4 go by the last.
  *
  * @module
  */
 import type { TypedArray } from "../core/dtype.ts";
 import { defineKernel, type Kernel } from "../core/kernel.ts";
-import { integers, ramp, SPECIAL } from "./cases.ts";
+import { integers, noise, SPECIAL } from "./cases.ts";
 import { mapTable, normalCdf, normalPdf, sigmoid, wgslMaths } from "./maths.ts";
 import { type WalkParams, walkParams, wgslWalk } from "./strides.ts";
 import { simd } from "./wasm/modules.ts";
 
-/** A function of two numbers, in both languages: the twin does a whole row, so that its loop is its own. */
+/** A function of two numbers, in both languages: the reference does a whole row, so that its loop is its own. */
 interface Binary {
   readonly row: Row;
   readonly wgsl: string;
@@ -139,7 +139,7 @@ fn kernel(i: u32) {
       {
         name: "64 elements",
         params: { n: 64 },
-        buffers: { a: ramp(64, 1), b: ramp(64, 2).map((u) => u + 1.25), out: 64 },
+        buffers: { a: noise(64, 1), b: noise(64, 2).map((u) => u + 1.25), out: 64 },
       },
       { name: "special numbers", params: { n: 64 }, buffers: { ...PAIRS, out: 64 } },
     ],

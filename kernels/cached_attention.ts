@@ -13,7 +13,7 @@
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 import { addRows, dotRows, packRows, softmaxScores } from "./head_rows.ts";
 import { MAX_HEAD_SIZE } from "./attention.ts";
 import { MASKED } from "./masked.ts";
@@ -172,11 +172,11 @@ fn kernel(i: u32) {
         name: wild ? "out of range" : Object.entries(params).flat().join(" "),
         params,
         buffers: {
-          qkv: ramp(R * width, 1).map((x, i) => i % width < H * D ? 3 * x : x),
-          history: ramp(U * T * width, 2),
+          qkv: noise(R * width, 1).map((x, i) => i % width < H * D ? 3 * x : x),
+          history: noise(U * T * width, 2),
           lengths: Array.from({ length: U }, (_, u) => wild ? 99 * u - 9 : Math.max(0, T - 3 * u)),
           users: Array.from({ length: R }, (_, r) => wild ? r - 2 : Math.floor((r * U) / R)),
-          generated: ramp(steps * room * 2 * KVH * D, 4),
+          generated: noise(steps * room * 2 * KVH * D, 4),
           ancestors: Array.from(
             { length: R * steps },
             (_, i) => wild ? 7 * i - 40 : (i * 5) % room,

@@ -1,12 +1,12 @@
 /**
- * Inputs for the twin tests.
+ * Inputs for the reference tests.
  *
  * @module
  */
 import { foldIn, keyOf, permutation, uniform } from "../core/random.ts";
 
 /** `n` numbers in [-1, 1), exact in float32, the same in every run; another `seed` gives others. */
-export function ramp(n: number, seed: number): Float64Array {
+export function noise(n: number, seed: number): Float64Array {
   return uniform(foldIn(keyOf(7), seed), n).map((u) => 2 * u - 1);
 }
 

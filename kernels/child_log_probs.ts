@@ -10,7 +10,7 @@
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 import { ABSENT, MASKED, USABLE_WGSL } from "./masked.ts";
 import { RANGE_WGSL, vocabularyNormalizer } from "./normalizer.ts";
 import { smallTrie } from "./trie_table.ts";
@@ -51,7 +51,7 @@ fn kernel(i: u32) {
     name: "rows without a node, without logits, of a leaf",
     params: { R: 8, F: 4, V: 7 },
     buffers: {
-      logits: ramp(6 * 7, 1),
+      logits: noise(6 * 7, 1),
       table: smallTrie.table,
       nodes: [0, 1, 2, 6, -1, 0, 4, 1],
       place: [3, 0, 1, 5, 2, -1, 4, 2],
@@ -113,7 +113,7 @@ fn kernel(r: u32) {
 }`,
   cases: () => {
     const [F, V] = [4, 7];
-    const logits = ramp(6 * V, 1).map((z) => 4 * z);
+    const logits = noise(6 * V, 1).map((z) => 4 * z);
     const strange = logits.slice();
     [NaN, Infinity, -6e29, 4e29].forEach((z, row) => strange[row * V + row] = z);
     return [logits, strange].flatMap((logits) =>

@@ -7,7 +7,7 @@
  * @module
  */
 import { defineKernel, type Kernel } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 import { smallTrie } from "./trie_table.ts";
 import { simd } from "./wasm/modules.ts";
 
@@ -88,8 +88,8 @@ fn kernel(i: u32) {
         name: `hidden states of ${C}`,
         params: { R: 6, F: 4, C },
         buffers: {
-          hidden: ramp(6 * C, 1),
-          head: ramp(7 * C, 2),
+          hidden: noise(6 * C, 1),
+          head: noise(7 * C, 2),
           table: smallTrie.table,
           nodes: [0, 1, 2, 6, -1, 0],
           place: [3, 0, 1, 5, 2, -1],

@@ -11,7 +11,7 @@
  * @module
  */
 import { defineKernel, type Kernel } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 import { smallTrie } from "./trie_table.ts";
 import { simd } from "./wasm/modules.ts";
 
@@ -87,8 +87,8 @@ fn kernel(i: u32) {
         name: `hidden states of ${C}`,
         params: { N: 8, F: 3, C },
         buffers: {
-          dz: ramp(8 * 3, 1),
-          head: ramp(7 * C, 2),
+          dz: noise(8 * 3, 1),
+          head: noise(7 * C, 2),
           table: smallTrie.table,
           nodes: NODES,
           out: 8 * C,
@@ -187,8 +187,8 @@ fn kernel(i: u32) {
       name: `hidden states of ${C}, two tokens that the trie does not have`,
       params: { N: 8, F: 3, C, V: 9, T: 7 },
       buffers: {
-        dz: ramp(8 * 3, 1),
-        hidden: ramp(8 * C, 2),
+        dz: noise(8 * 3, 1),
+        hidden: noise(8 * C, 2),
         byToken: smallTrie.byToken,
         nodes: NODES,
         order: ORDER,

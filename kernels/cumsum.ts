@@ -8,7 +8,7 @@
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 
 /**
  * running (outer, chunks, inner) holds the running sums of the totals of the chunks, in the same
@@ -63,12 +63,12 @@ fn kernel(at: u32) {
       {
         name: `(2, 11, 3) in chunks of 4, reverse ${reverse}`,
         params: { outer: 2, n: 11, inner: 3, chunk: 4, reverse },
-        buffers: { x: ramp(66, 1), running: ramp(18, 2), out: 66 },
+        buffers: { x: noise(66, 1), running: noise(18, 2), out: 66 },
       },
       {
         name: `(3, 7, 1) in one chunk, reverse ${reverse}`,
         params: { outer: 3, n: 7, inner: 1, chunk: 7, reverse },
-        buffers: { x: ramp(21, 3), running: [1], out: 21 },
+        buffers: { x: noise(21, 3), running: [1], out: 21 },
       },
     ]),
 });

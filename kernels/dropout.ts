@@ -10,7 +10,7 @@
  */
 import { defineKernel } from "../core/kernel.ts";
 import { threefryInto } from "../core/random.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 import { THREEFRY } from "./threefry.ts";
 import { simd } from "./wasm/modules.ts";
 
@@ -46,12 +46,12 @@ fn kernel(pair: u32) {
     {
       name: "an odd number of elements, half of them dropped",
       params: { n: 501, stream: 3, threshold: 2 ** 23, scale: 2 },
-      buffers: { x: ramp(501, 1), key: [-5, 9], out: 501 },
+      buffers: { x: noise(501, 1), key: [-5, 9], out: 501 },
     },
     {
       name: "the largest words",
       params: { n: 40, stream: 0xffffffff, threshold: 2 ** 22, scale: 4 / 3 },
-      buffers: { x: ramp(40, 2), key: [-1, -1], out: 40 },
+      buffers: { x: noise(40, 2), key: [-1, -1], out: 40 },
     },
     {
       name: "nothing dropped",

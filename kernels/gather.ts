@@ -8,7 +8,7 @@
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
-import { integers, ramp } from "./cases.ts";
+import { integers, noise } from "./cases.ts";
 
 /** One invocation an element of out (outer, K, inner). */
 export const gatherForward = defineKernel({
@@ -37,12 +37,12 @@ fn kernel(at: u32) {
     {
       name: "(3, 5) by (3, 2)",
       params: { outer: 3, V: 5, K: 2, inner: 1 },
-      buffers: { x: ramp(15, 1), index: integers(6, 5, 1), out: 6 },
+      buffers: { x: noise(15, 1), index: integers(6, 5, 1), out: 6 },
     },
     {
       name: "(2, 4, 3) by (2, 1, 3), out of range",
       params: { outer: 2, V: 4, K: 1, inner: 3 },
-      buffers: { x: ramp(24, 2), index: [-1, 9, 2, 0, 1, 3], out: 6 },
+      buffers: { x: noise(24, 2), index: [-1, 9, 2, 0, 1, 3], out: 6 },
     },
   ],
 });
@@ -83,14 +83,14 @@ fn kernel(at: u32) {
     {
       name: "(3, 7) into (3, 4), indices that repeat",
       params: { outer: 3, V: 4, K: 7, inner: 1 },
-      buffers: { index: integers(21, 4, 1), values: ramp(21, 1), out: 12 },
+      buffers: { index: integers(21, 4, 1), values: noise(21, 1), out: 12 },
     },
     {
       name: "(2, 2, 3) into (2, 4, 3), out of range",
       params: { outer: 2, V: 4, K: 2, inner: 3 },
       buffers: {
         index: [-1, 9, 2, 0, 1, 3, 3, 3, 3, 0, 1, 2],
-        values: ramp(12, 2),
+        values: noise(12, 2),
         out: 24,
       },
     },

@@ -1,5 +1,5 @@
 /**
- * C (M, N) = A (M, K) B (K, N) in plain TypeScript: the twin of every matmul kernel.
+ * C (M, N) = A (M, K) B (K, N) in plain TypeScript: the reference of every matmul kernel.
  *
  * Panels of four rows of A and four columns of B are packed side by side in float64, so that the 4x4 micro-tile
  * reads both in order, converts each element once and keeps its sixteen sums in registers (the blocking of Goto and

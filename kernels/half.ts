@@ -5,7 +5,7 @@
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 
 const EDGES = [
   ...[0, -0, 1, -2, 2048, 2049, 2051, 4098, 4102, 1 + 2 ** -11, 1 + 3 * 2 ** -11, 2 - 2 ** -12],
@@ -61,7 +61,7 @@ fn kernel(i: u32) {
   out[i] = vec2u(bitsOf(v.x) | (bitsOf(v.y) << 16u), bitsOf(v.z) | (bitsOf(v.w) << 16u));
 }`,
   cases: () =>
-    [["edges", EDGES], ["weights", ramp(64, 1).map((u) => u / 16)]].map(([name, x]) => ({
+    [["edges", EDGES], ["weights", noise(64, 1).map((u) => u / 16)]].map(([name, x]) => ({
       name: name as string,
       params: { n: x.length },
       buffers: { x: x as number[], out: x.length },

@@ -1,5 +1,5 @@
 /**
- * What the twins of the attention kernels are made of: the rows of one head, in float64 and side by side, their dot
+ * What the references of the attention kernels are made of: the rows of one head, in float64 and side by side, their dot
  * products with a vector, and their weighted sum. Four rows at a time, so that each element of the vector is read once
  * for four products.
  *

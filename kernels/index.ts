@@ -1,5 +1,5 @@
 /**
- * Every kernel there is. A kernel exported by a module that is listed here is twin-tested on every device.
+ * Every kernel there is. A kernel exported by a module that is listed here is reference-tested on every device.
  *
  * @module
  */

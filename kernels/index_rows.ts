@@ -9,7 +9,7 @@
  * @module
  */
 import { defineKernel, type Kernel } from "../core/kernel.ts";
-import { integers, ramp } from "./cases.ts";
+import { integers, noise } from "./cases.ts";
 import { wgslSum } from "./maths.ts";
 
 const CASES = [
@@ -38,14 +38,14 @@ type Read = "read float" | "read float4" | "read half4";
 type Write = "write float" | "write float4";
 type RowsParams = { readonly N: "u32"; readonly V: "u32"; readonly C: "u32" };
 
-function takeRows(
+function takeKernel(
   lanes: Lanes,
   stored: "float" | "half4" = "float",
 ): Kernel<{ readonly table: Read; readonly ids: "read int"; readonly out: Write }, RowsParams> {
   const { element, cases } = variant(lanes);
   const tableElement = stored === "float" ? element : stored;
   return defineKernel({
-    name: `takeRows ${tableElement}`,
+    name: `take ${tableElement}`,
     buffers: { table: `read ${tableElement}`, ids: "read int", out: `write ${element}` },
     params: { N: "u32", V: "u32", C: "u32" },
     cpu({ table, ids, out }, { N, V, C }): void {
@@ -67,19 +67,19 @@ fn kernel(i: u32) {
       cases.map(({ name, N, V, C, ids }) => ({
         name,
         params: { N, V, C },
-        buffers: { table: ramp(V * C, 1), ids, out: N * C },
+        buffers: { table: noise(V * C, 1), ids, out: N * C },
       })),
   });
 }
 
 /** out[n] = table[ids_n], a channel an invocation. */
-export const takeRowsForward = takeRows(1);
+export const takeForward = takeKernel(1);
 
 /** out[n] = table[ids_n], four channels an invocation. */
-export const takeRowsForward4 = takeRows(4);
+export const takeForward4 = takeKernel(4);
 
 /** out[n] = table[ids_n] of a table in half precision, four channels an invocation. */
-export const takeRowsHalf = takeRows(4, "half4");
+export const takeHalf = takeKernel(4, "half4");
 
 /** How many positions {@link rankInChunks} sorts together on a device that compares all pairs. */
 export const RANK_CHUNK = 256;
@@ -246,7 +246,7 @@ fn kernel(i: u32) {
       cases.map((given) => {
         const { name, N, V, C, ids } = given;
         const order = ORDERS[CASES.indexOf(given)];
-        const buffers = { x: ramp(N * C, 2), ids, order, out: V * C };
+        const buffers = { x: noise(N * C, 2), ids, order, out: V * C };
         return { name, params: { N, V, C }, buffers };
       }),
   });

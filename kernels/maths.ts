@@ -1,5 +1,5 @@
 /**
- * Functions that the kernels share, for the twins and as WGSL source. WGSL's own `log` may err by
+ * Functions that the kernels share, for the references and as WGSL source. WGSL's own `log` may err by
  * 2^-21 near 1, where the log-probability of a nearly certain token lives, its `tanh` may overflow
  * and has no digits near 0, and its `sin` and `cos` may err by 2^-11.
  *

@@ -9,7 +9,7 @@
  */
 import type { FloatArray } from "../core/dtype.ts";
 import type { BufferUse, KernelCase, KernelSpec } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 import { gemm, type GemmSizes } from "./gemm.ts";
 import { simd } from "./wasm/modules.ts";
 
@@ -136,8 +136,8 @@ function kase(
     name: `two of ${M} by ${N} over ${K}, "${transposed}" transposed, ${shared} shared`,
     params: layOut({ batch: 2, M, N, K, transposeA, transposeB, sharedA, sharedB }),
     buffers: {
-      a: ramp((sharedA ? 1 : 2) * M * K, 1),
-      b: ramp((sharedB ? 1 : 2) * K * N, 2),
+      a: noise((sharedA ? 1 : 2) * M * K, 1),
+      b: noise((sharedB ? 1 : 2) * K * N, 2),
       out: 2 * M * N,
     },
   };

@@ -1,7 +1,7 @@
 /**
  * Matrix product for hardware adapters: a workgroup of 128 computes a 64x64 tile of the output from blocks of A and B, 16
  * deep, in workgroup memory (8.5 KiB); an invocation has 8 rows and 4 columns of it in registers. It has been checked
- * against its twin, but not yet timed on a hardware adapter.
+ * against its reference, but not yet timed on a hardware adapter.
  *
  * @module
  */

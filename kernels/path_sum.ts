@@ -4,7 +4,7 @@
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 
 /** Rows of items of three tokens, of one, and of two; between them rows of none. */
 const NODES = [0, 3, 4, -1, -1, 0, 0, 2, -1, 0];
@@ -37,12 +37,12 @@ fn kernel(n: u32) {
     {
       name: "items of 3, 1 and 2 rows",
       params: { N: 10 },
-      buffers: { x: ramp(10, 1), nodes: NODES, out: 10 },
+      buffers: { x: noise(10, 1), nodes: NODES, out: 10 },
     },
     {
       name: "an item of 70 rows",
       params: { N: 70 },
-      buffers: { x: ramp(70, 2), nodes: Int32Array.from({ length: 70 }, (_, n) => n), out: 70 },
+      buffers: { x: noise(70, 2), nodes: Int32Array.from({ length: 70 }, (_, n) => n), out: 70 },
     },
   ],
 });
@@ -74,12 +74,12 @@ fn kernel(n: u32) {
     {
       name: "items of 3, 1 and 2 rows",
       params: { N: 10 },
-      buffers: { dout: ramp(10, 1), nodes: NODES, dx: 10 },
+      buffers: { dout: noise(10, 1), nodes: NODES, dx: 10 },
     },
     {
       name: "an item of 70 rows",
       params: { N: 70 },
-      buffers: { dout: ramp(70, 2), nodes: Int32Array.from({ length: 70 }, (_, n) => n), dx: 70 },
+      buffers: { dout: noise(70, 2), nodes: Int32Array.from({ length: 70 }, (_, n) => n), dx: 70 },
     },
   ],
 });

@@ -1,21 +1,21 @@
 /**
  * Pointwise maths of one operand: out_i = f(x_i).
  *
- * Every function is written once for the twin and once for WGSL, as an expression that means the same on f32 and on
+ * Every function is written once for the reference and once for WGSL, as an expression that means the same on f32 and on
  * vec4f, called F; sizes that are a multiple of 4 go by the latter.
  *
  * @module
  */
 import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel, type Kernel } from "../core/kernel.ts";
-import { ramp, SPECIAL } from "./cases.ts";
+import { noise, SPECIAL } from "./cases.ts";
 import { mapTable, normalCdf, sigmoid, softplus, wgslMaths } from "./maths.ts";
 
 /** A function of one number, in both languages. */
 interface Unary {
   readonly js: (x: number) => number;
   readonly wgsl: string;
-  /** Where the twin test draws x from; [-1, 1) unless told. */
+  /** Where the reference test draws x from; [-1, 1) unless told. */
   readonly domain?: readonly [number, number];
 }
 
@@ -76,7 +76,7 @@ fn kernel(i: u32) {
         name: `${domain[0]} to ${domain[1]}`,
         params: { n: 64 },
         buffers: {
-          x: ramp(64, 1).map((u) => domain[0] + (domain[1] - domain[0]) * (u + 1) / 2),
+          x: noise(64, 1).map((u) => domain[0] + (domain[1] - domain[0]) * (u + 1) / 2),
           out: 64,
         },
       },

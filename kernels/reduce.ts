@@ -11,7 +11,7 @@
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
-import { integers, ramp, SPECIAL } from "./cases.ts";
+import { integers, noise, SPECIAL } from "./cases.ts";
 import { isAbove, WGSL_ORDER } from "./maths.ts";
 
 /** How many elements one invocation reduces where the axis is longer. */
@@ -70,17 +70,17 @@ fn kernel(at: u32) { // four partial sums: shorter chains of roundings
     {
       name: "(3, 7, 5) in one chunk",
       params: { outer: 3, n: 7, inner: 5, chunk: 256 },
-      buffers: { x: ramp(105, 1), out: 15 },
+      buffers: { x: noise(105, 1), out: 15 },
     },
     {
       name: "(2, 10, 3) in chunks of 4",
       params: { outer: 2, n: 10, inner: 3, chunk: 4 },
-      buffers: { x: ramp(60, 2), out: 18 },
+      buffers: { x: noise(60, 2), out: 18 },
     },
     {
       name: "(1, 1000, 1) in chunks of 256",
       params: { outer: 1, n: 1000, inner: 1, chunk: 256 },
-      buffers: { x: ramp(1000, 3), out: 4 },
+      buffers: { x: noise(1000, 3), out: 4 },
     },
   ],
 });

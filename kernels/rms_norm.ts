@@ -11,10 +11,10 @@
  */
 import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel, type Kernel } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 import { simd } from "./wasm/modules.ts";
 
-/** How the WGSL walks a row: by channels, or by four where C is a multiple of 4. The twin is the same. */
+/** How the WGSL walks a row: by channels, or by four where C is a multiple of 4. The reference is the same. */
 export type Element = "float" | "float4";
 
 /** WGSL's type of a channel or of four, and `sumOf` of it. */
@@ -90,7 +90,7 @@ fn kernel(n: u32) {
         {
           name: "5 rows of 8",
           params: { N: 5, C: 8, eps: 1e-5 },
-          buffers: { x: ramp(40, 1), weight: ramp(8, 2), out: 40, rstd: 5 },
+          buffers: { x: noise(40, 1), weight: noise(8, 2), out: 40, rstd: 5 },
         },
         {
           name: "a row of zeros, an odd width",
@@ -100,7 +100,7 @@ fn kernel(n: u32) {
         ...UNEVEN.map(([N, C]) => ({
           name: `${N} rows of ${C}`,
           params: { N, C, eps: 1e-5 },
-          buffers: { x: ramp(N * C, 1), weight: ramp(C, 2), out: N * C, rstd: N },
+          buffers: { x: noise(N * C, 1), weight: noise(C, 2), out: N * C, rstd: N },
         })),
       ]),
   });
@@ -173,9 +173,9 @@ fn kernel(n: u32) {
           name: "5 rows of 8",
           params: { N: 5, C: 8 },
           buffers: {
-            dout: ramp(40, 3),
-            x: ramp(40, 1),
-            weight: ramp(8, 2),
+            dout: noise(40, 3),
+            x: noise(40, 1),
+            weight: noise(8, 2),
             rstd: [1, 1.5, 2, 2.5, 3],
             dx: 40,
           },
@@ -184,9 +184,9 @@ fn kernel(n: u32) {
           name: "2 rows of 7",
           params: { N: 2, C: 7 },
           buffers: {
-            dout: ramp(14, 3),
-            x: ramp(14, 1),
-            weight: ramp(7, 2),
+            dout: noise(14, 3),
+            x: noise(14, 1),
+            weight: noise(7, 2),
             rstd: [1, 1.5],
             dx: 14,
           },
@@ -195,10 +195,10 @@ fn kernel(n: u32) {
           name: `${N} rows of ${C}`,
           params: { N, C },
           buffers: {
-            dout: ramp(N * C, 3),
-            x: ramp(N * C, 1),
-            weight: ramp(C, 2),
-            rstd: ramp(N, 4).map((r) => r + 2),
+            dout: noise(N * C, 3),
+            x: noise(N * C, 1),
+            weight: noise(C, 2),
+            rstd: noise(N, 4).map((r) => r + 2),
             dx: N * C,
           },
         })),
@@ -274,17 +274,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) i:
         {
           name: "5 rows of 8",
           params: { N: 5, C: 8 },
-          buffers: { dout: ramp(40, 3), x: ramp(40, 1), rstd: [1, 1.5, 2, 2.5, 3], dweight: 8 },
+          buffers: { dout: noise(40, 3), x: noise(40, 1), rstd: [1, 1.5, 2, 2.5, 3], dweight: 8 },
         },
         {
           name: "11 rows of 7",
           params: { N: 11, C: 7 },
-          buffers: { dout: ramp(77, 3), x: ramp(77, 1), rstd: ramp(11, 2), dweight: 7 },
+          buffers: { dout: noise(77, 3), x: noise(77, 1), rstd: noise(11, 2), dweight: 7 },
         },
         ...UNEVEN.map(([N, C]) => ({
           name: `${N} rows of ${C}`,
           params: { N, C },
-          buffers: { dout: ramp(N * C, 3), x: ramp(N * C, 1), rstd: ramp(N, 4), dweight: C },
+          buffers: { dout: noise(N * C, 3), x: noise(N * C, 1), rstd: noise(N, 4), dweight: C },
         })),
       ]),
   });

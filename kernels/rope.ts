@@ -12,10 +12,10 @@
  */
 import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel, type Kernel } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 import { simd } from "./wasm/modules.ts";
 
-/** Sizes, directions and numbers of heads that rotate in the twin tests. */
+/** Sizes, directions and numbers of heads that rotate in the reference tests. */
 const CASES = [
   { D: 8, turn: 1, turned: 3 },
   { D: 8, turn: -1, turned: 2 },
@@ -132,7 +132,7 @@ fn kernel(i: u32) {
       CASES.filter(({ D }) => D % (2 * lanes) === 0).map(({ D, turn, turned }) => ({
         name: `4 rows, ${turned} of 3 heads of ${D}, turn ${turn}, positions 1 and one too large`,
         params: { N: 4, H: 3, turned, D, period: 2, rows: 5, turn },
-        buffers: { x: ramp(12 * D, 1), table: ramp(5 * D, 2), positions: [1, 9], out: 12 * D },
+        buffers: { x: noise(12 * D, 1), table: noise(5 * D, 2), positions: [1, 9], out: 12 * D },
       })),
   });
 }

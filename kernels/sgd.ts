@@ -8,7 +8,7 @@
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 
 /** One step; lr holds one number. One invocation four elements. */
 export const sgdUpdate = defineKernel({
@@ -41,6 +41,6 @@ fn kernel(i: u32) {
     [0, 1].map((nesterov) => ({
       name: nesterov ? "Nesterov's momentum" : "momentum",
       params: { N: 12, momentum: 0.9, decay: 0.1, nesterov },
-      buffers: { param: ramp(12, 1), velocity: ramp(12, 2), grad: ramp(12, 3), lr: [0.05] },
+      buffers: { param: noise(12, 1), velocity: noise(12, 2), grad: noise(12, 3), lr: [0.05] },
     })),
 });

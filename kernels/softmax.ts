@@ -18,7 +18,7 @@
  */
 import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 import { wgslMaths, wgslSum } from "./maths.ts";
 
 /** Where the largest element of a row of V lies. */
@@ -76,7 +76,7 @@ const ROWS = [
 
 const CASES = [
   { name: "5 rows of 5", N: 5, V: 5, x: ROWS },
-  { name: "1 row of 300", N: 1, V: 300, x: ramp(300, 1).map((u) => 8 * u) },
+  { name: "1 row of 300", N: 1, V: 300, x: noise(300, 1).map((u) => 8 * u) },
   { name: "2 rows of 1", N: 2, V: 1, x: [-3, 5] },
   {
     name: "NaN and infinities",
@@ -139,7 +139,7 @@ fn kernel(n: u32) {
   cases: () => [{
     name: "3 rows of 4",
     params: { N: 3, V: 4 },
-    buffers: { dout: ramp(12, 1), y: ramp(12, 2).map((u) => (u + 1) / 4), dx: 12 },
+    buffers: { dout: noise(12, 1), y: noise(12, 2).map((u) => (u + 1) / 4), dx: 12 },
   }],
 });
 
@@ -193,7 +193,7 @@ fn kernel(n: u32) {
   cases: () => [{
     name: "3 rows of 4",
     params: { N: 3, V: 4 },
-    buffers: { dout: ramp(12, 1), y: ramp(12, 2).map((u) => -2 * (u + 1)), dx: 12 },
+    buffers: { dout: noise(12, 1), y: noise(12, 2).map((u) => -2 * (u + 1)), dx: 12 },
   }],
 });
 
@@ -239,6 +239,6 @@ fn kernel(at: u32) {
   cases: () => [{
     name: "3 rows of 4",
     params: { N: 3, V: 4 },
-    buffers: { dout: ramp(3, 1), x: ramp(12, 2), y: [1.5, 1.25, 2], dx: 12 },
+    buffers: { dout: noise(3, 1), x: noise(12, 2), y: [1.5, 1.25, 2], dx: 12 },
   }],
 });

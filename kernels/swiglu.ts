@@ -7,7 +7,7 @@
  */
 import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel, type Kernel } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 import { sigmoid, wgslMaths } from "./maths.ts";
 import { simd } from "./wasm/modules.ts";
 
@@ -16,9 +16,9 @@ type Params = { readonly N: "u32"; readonly F: "u32" };
 
 /** Gates and ups, the gates of the last row far enough out for e^-gate to overflow in float32. */
 const inputOf = (N: number, F: number): Float64Array =>
-  ramp(2 * N * F, 1).map((g, i) => i % (2 * F) >= F ? g : i < 2 * (N - 1) * F ? 4 * g : 100 * g);
+  noise(2 * N * F, 1).map((g, i) => i % (2 * F) >= F ? g : i < 2 * (N - 1) * F ? 4 * g : 100 * g);
 
-/** Rows and their halves in the twin tests. */
+/** Rows and their halves in the reference tests. */
 const SIZES = { float: [[2, 8], [1, 23], [5, 7], [3, 13]], float4: [[2, 8], [3, 200]] } as const;
 
 /** Where gate and up of invocation i lie in x. */
@@ -107,7 +107,7 @@ fn kernel(i: u32) {${places(lanes)}
       SIZES[element].map(([N, F]) => ({
         name: `${N} rows of ${F}`,
         params: { N, F },
-        buffers: { dout: ramp(N * F, 3), x: inputOf(N, F), dx: 2 * N * F },
+        buffers: { dout: noise(N * F, 3), x: inputOf(N, F), dx: 2 * N * F },
       })),
   });
 }

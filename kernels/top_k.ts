@@ -5,7 +5,7 @@
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
-import { integers, ramp, SPECIAL } from "./cases.ts";
+import { integers, noise, SPECIAL } from "./cases.ts";
 import { isAbove, WGSL_ORDER } from "./maths.ts";
 
 /** values and indices (N, k); one invocation a row, which takes k rounds of "the largest below the last". */
@@ -57,12 +57,12 @@ fn kernel(n: u32) {
     {
       name: "1 of 6",
       params: { N: 5, V: 6, k: 1 },
-      buffers: { x: ramp(30, 1), values: 5, indices: 5 },
+      buffers: { x: noise(30, 1), values: 5, indices: 5 },
     },
     {
       name: "all of 7",
       params: { N: 2, V: 7, k: 7 },
-      buffers: { x: ramp(14, 2), values: 14, indices: 14 },
+      buffers: { x: noise(14, 2), values: 14, indices: 14 },
     },
     {
       name: "3 of 8 special numbers, NaN in every place and twice",

@@ -15,7 +15,7 @@
  */
 import { defineKernel, linearGrid } from "../core/kernel.ts";
 import { beamThLargest, beamThToken } from "./beam_th.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 import { childrenNormalizer, vocabularyNormalizer } from "./normalizer.ts";
 import { exampleRows, exampleTable } from "./trie_table.ts";
 import { backwardWgsl, forwardWgsl } from "./trie_log_prob_wgsl.ts";
@@ -205,8 +205,8 @@ export const trieLogProbBackward = defineKernel({
               `${withProb ? ", dlogProb" : ""}${withBeta ? ", dlogBeta" : ""}`,
             params: { ...params, withProb, withBeta },
             buffers: {
-              dlogProb: ramp(N, 5),
-              dlogBeta: ramp(N, 6),
+              dlogProb: noise(N, 5),
+              dlogBeta: noise(N, 6),
               logits: z,
               table: exampleTable(V),
               nodes,

@@ -1,9 +1,9 @@
 /**
- * The trie as kernels walk it, and examples of it for the twin tests.
+ * The trie as kernels walk it, and examples of it for the reference tests.
  *
  * @module
  */
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 
 /**
  * A trie as kernels walk it, in one array: entry u is where node u's children begin and entry u + 1 is where they end;
@@ -98,12 +98,12 @@ export interface ExampleRows {
   readonly labels: Int32Array;
 }
 
-/** Rows for the twin tests. */
+/** Rows for the reference tests. */
 export function exampleRows(): ExampleRows[] {
   const nodes = Int32Array.from([0, 1, 2, -1, 3, 0, 1, 4]);
   const labels = Int32Array.from([5, 4, 2, 0, 0, 0, 7, 6]);
   const rows = (name: string, V: number, f: (z: number, i: number) => number): ExampleRows => (
-    { name, V, z: ramp(nodes.length * V, 4).map(f), nodes, labels }
+    { name, V, z: noise(nodes.length * V, 4).map(f), nodes, labels }
   );
   return [
     rows("V 9", 9, (z) => 3 * z),

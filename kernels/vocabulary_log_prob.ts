@@ -11,7 +11,7 @@
  * @module
  */
 import { defineKernel, linearGrid } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 import { MASKED } from "./masked.ts";
 import { wgslMaths } from "./maths.ts";
 import { vocabularyNormalizer } from "./normalizer.ts";
@@ -125,7 +125,7 @@ export const vocabularyForward = defineKernel({
       name,
       params: { N, W, first, tau: 1.5 },
       buffers: {
-        logits: ramp(N * W, 1).map((z) => 4 * z),
+        logits: noise(N * W, 1).map((z) => 4 * z),
         labels,
         before: rowsOf(N, before),
         after: 3 * N,
@@ -192,8 +192,8 @@ fn kernel(i: u32) {
       name,
       params: { N, W, first, tau: 1.5 },
       buffers: {
-        dlogProb: ramp(N, 2),
-        logits: ramp(N * W, 1).map((z) => 4 * z),
+        dlogProb: noise(N, 2),
+        logits: noise(N * W, 1).map((z) => 4 * z),
         labels,
         saved: rowsOf(N, [4, 2.5, 1]),
         dlogits: N * W,

@@ -7,7 +7,7 @@
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
-import { ramp } from "./cases.ts";
+import { noise } from "./cases.ts";
 
 /** Invocations that share the forward: one workgroup, so that it is one launch. */
 const SHARES = 64;
@@ -15,7 +15,7 @@ const SHARES = 64;
 const CASES = [
   { name: "1 value", values: [3], weights: [0.5] },
   { name: "weights of 0", values: [3, -4, 5], weights: [0, 0, 0] },
-  { name: "300 values", values: ramp(300, 1), weights: ramp(300, 2).map((u) => Math.max(u, 0)) },
+  { name: "300 values", values: noise(300, 1), weights: noise(300, 2).map((u) => Math.max(u, 0)) },
 ];
 
 /** out (1) and total (1). */

@@ -1,5 +1,5 @@
 /**
- * What some losses need beside a batch: rivals of some targets, and the thresholds of beam searches for some.
+ * What some losses need beside a batch: negatives of some targets, and the thresholds of beam searches for some.
  *
  * @module
  */
@@ -11,38 +11,38 @@ import { hiddenWithBranches } from "../models/branches.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
 import type { Decoder } from "../models/decode/decoder.ts";
 import type { DeviceTrie, Trie } from "../models/decode/trie.ts";
-import type { LossNeeds, Rivals } from "../models/losses/loss.ts";
+import type { LossNeeds, Negatives } from "../models/losses/loss.ts";
 import type { Transformer, TransformerParams } from "../models/transformer.ts";
 import { concat, reshape } from "../ops/layout.ts";
-import { takeRows } from "../ops/take_rows.ts";
+import { take } from "../ops/take.ts";
 import { BOS } from "./data/dataset.ts";
 import type { Batch } from "./data/batches.ts";
 
 /**
- * What the rivals of a batch of W windows of T tokens are fed as, K a window; D is the length of the longest path, L the number of tokens of
- * a rival that the model reads: D - 1, or 1.
+ * What the negatives of a batch of W windows of T tokens are fed as, K a window; D is the length of the longest path, L the number of tokens of
+ * a negative that the model reads: D - 1, or 1.
  */
-export type RivalInputs = {
-  /** int32 (W, K L): what the model reads of them; a rival is a branch of its window. */
-  readonly rivalTokens: HostTensor;
+export type NegativeInputs = {
+  /** int32 (W, K L): what the model reads of them; a negative is a branch of its window. */
+  readonly negativeTokens: HostTensor;
   /** int32 (W, K L): the positions of these. */
-  readonly rivalPositions: HostTensor;
-  /** Float (W, T): 0 for what rivals go on from, `MASKED` behind. */
-  readonly rivalMask: HostTensor;
-  /** int32 (W K D): where a rival's token is predicted: a row of the windows (W T), or W T and a row of the branches (W K L). */
-  readonly rivalRows: HostTensor;
+  readonly negativePositions: HostTensor;
+  /** Float (W, T): 0 for what negatives go on from, `MASKED` behind. */
+  readonly negativeMask: HostTensor;
+  /** int32 (W K D): where a negative's token is predicted: a row of the windows (W T), or W T and a row of the branches (W K L). */
+  readonly negativeRows: HostTensor;
   /** int32 (W K D). */
-  readonly rivalNodes: HostTensor;
+  readonly negativeNodes: HostTensor;
   /** int32 (W K D). */
-  readonly rivalLabels: HostTensor;
+  readonly negativeLabels: HostTensor;
   /** int32 (W D). */
-  readonly rivalTargets: HostTensor;
+  readonly negativeTargets: HostTensor;
   /** Float (W, K, D). */
-  readonly rivalScales: HostTensor;
+  readonly negativeScales: HostTensor;
 };
 
 /** What a batch is fed with beside itself. */
-export type LossInputs = Partial<RivalInputs> & { readonly thresholds?: HostTensor };
+export type LossInputs = Partial<NegativeInputs> & { readonly thresholds?: HostTensor };
 
 /** What decides what a loss is fed. */
 interface FeedRecipe {
@@ -53,7 +53,7 @@ interface FeedRecipe {
   readonly searchEvery?: number;
 }
 
-/** The rivals of a target, and the steps from one search to the next, unless told. */
+/** The negatives of a target, and the steps from one search to the next, unless told. */
 const [NEGATIVES, SEARCH_EVERY] = [4, 1] as const;
 
 /**
@@ -69,12 +69,12 @@ export function lossFeed(
   const base = foldIn(keyOf(seed), 3); // 0 draws a transformer, 1 its dropout, 2 an adapter
   const K = Math.max(1, Math.min(negatives, trie.leafCount - 1)); // no room for more than there are
   return async (batch, number, step) => {
-    if (!needs.rivals && !needs.thresholds) return {};
+    if (!needs.negatives && !needs.thresholds) return {};
     const key = foldIn(base, number);
     const chosen = chooseTargets(batch, trie, foldIn(key, 0));
     const now = (step - 1) % searchEvery === 0 ? search : undefined;
     return {
-      ...(needs.rivals && rivalInputs(batch, chosen, trie, K, foldIn(key, 1))),
+      ...(needs.negatives && negativeInputs(batch, chosen, trie, K, foldIn(key, 1))),
       ...(needs.thresholds && { thresholds: await thresholdInput(batch, chosen, trie, now) }),
     };
   };
@@ -89,23 +89,23 @@ export function searchOf(
   return new BeamSearch(decoder, trie, { beam, tau, normalization: "children" });
 }
 
-/** What a batch's rivals are on the device. */
-type RivalTensors = { readonly [K in keyof RivalInputs]: Tensor };
+/** What a batch's negatives are on the device. */
+type NegativeTensors = { readonly [K in keyof NegativeInputs]: Tensor };
 
-/** The hidden states of a batch's windows, (W T, C), and its rivals beside them; `given` has all that rivals are fed as. */
-export function hiddenWithRivals(
+/** The hidden states of a batch's windows, (W T, C), and its negatives beside them; `given` has all that negatives are fed as. */
+export function hiddenWithNegatives(
   model: Transformer,
   weights: TransformerParams,
   { tokens, key }: { readonly tokens: Tensor; readonly key: Tensor },
-  given: Partial<RivalTensors>,
-): { readonly hidden: Tensor; readonly rivals: Rivals } {
-  const all = given as RivalTensors;
-  const [, K, D] = all.rivalScales.shape;
+  given: Partial<NegativeTensors>,
+): { readonly hidden: Tensor; readonly negatives: Negatives } {
+  const all = given as NegativeTensors;
+  const [, K, D] = all.negativeScales.shape;
   const branches = {
-    tokens: all.rivalTokens,
-    positions: all.rivalPositions,
-    mask: all.rivalMask,
-    length: all.rivalTokens.shape[1] / K,
+    tokens: all.negativeTokens,
+    positions: all.negativePositions,
+    mask: all.negativeMask,
+    length: all.negativeTokens.shape[1] / K,
   };
   const found = hiddenWithBranches(model, weights, tokens, branches, key);
   const rowsOf = (x: Tensor): Tensor => reshape(x, [-1, model.config.dim]);
@@ -113,12 +113,12 @@ export function hiddenWithRivals(
   const both = D === 1 ? hidden : concat([hidden, rowsOf(found.branches)], 0);
   return {
     hidden,
-    rivals: {
-      logits: { hidden: takeRows(both, all.rivalRows), head: weights.head ?? weights.embed },
-      nodes: all.rivalNodes,
-      labels: all.rivalLabels,
-      rows: all.rivalTargets,
-      logScales: all.rivalScales,
+    negatives: {
+      logits: { hidden: take(both, all.negativeRows), head: weights.head ?? weights.embed },
+      nodes: all.negativeNodes,
+      labels: all.negativeLabels,
+      rows: all.negativeTargets,
+      logScales: all.negativeScales,
     },
   };
 }
@@ -158,16 +158,16 @@ export function chooseTargets(
 }
 
 /**
- * Rivals of chosen targets of a batch: K leaves of the catalogue each, other than the target's, drawn with `key` so that each item is as
+ * Negatives of chosen targets of a batch: K leaves of the catalogue each, other than the target's, drawn with `key` so that each item is as
  * probable; fewer where there are not as many. All sizes depend on the batch's shape alone.
  */
-export function rivalInputs(
+export function negativeInputs(
   { tokens }: Batch,
   chosen: readonly ChosenTarget[],
   trie: Trie,
   K: number,
   key: Key,
-): RivalInputs {
+): NegativeInputs {
   const [W, T] = tokens.shape;
   const D = trie.maxDepth;
   const L = Math.max(D - 1, 1);
@@ -184,11 +184,11 @@ export function rivalInputs(
   for (const { window, row, history, leaf } of chosen) {
     const own = nodesTo(trie, leaf);
     own.slice(1).forEach((_, t) => inputs.targets[window * D + t] = row + t);
-    const rivals = drawLeaves(trie, leaf, K, foldIn(key, window)).map((other) =>
+    const negatives = drawLeaves(trie, leaf, K, foldIn(key, window)).map((other) =>
       nodesTo(trie, other)
     );
     inputs.mask.fill(0, window * T, window * T + history.length);
-    rivals.forEach((path, k) => {
+    negatives.forEach((path, k) => {
       const r = window * K + k;
       for (let t = 1; t < path.length; t++) { // its t-th token
         const at = r * D + t - 1;
@@ -203,7 +203,7 @@ export function rivalInputs(
     });
     for (let t = 1; t < own.length; t++) {
       const seen = new Set([own[t]]);
-      const counts = rivals.flatMap((path, k) => {
+      const counts = negatives.flatMap((path, k) => {
         if (t >= path.length || seen.has(path[t])) return [];
         seen.add(path[t]);
         return [k];
@@ -213,14 +213,14 @@ export function rivalInputs(
     }
   }
   return {
-    rivalTokens: { data: inputs.tokens, shape: [W, K * L] },
-    rivalPositions: { data: inputs.positions, shape: [W, K * L] },
-    rivalMask: { data: inputs.mask, shape: [W, T] },
-    rivalRows: { data: inputs.rows, shape: [W * K * D] },
-    rivalNodes: { data: inputs.nodes, shape: [W * K * D] },
-    rivalLabels: { data: inputs.labels, shape: [W * K * D] },
-    rivalTargets: { data: inputs.targets, shape: [W * D] },
-    rivalScales: { data: inputs.scales, shape: [W, K, D] },
+    negativeTokens: { data: inputs.tokens, shape: [W, K * L] },
+    negativePositions: { data: inputs.positions, shape: [W, K * L] },
+    negativeMask: { data: inputs.mask, shape: [W, T] },
+    negativeRows: { data: inputs.rows, shape: [W * K * D] },
+    negativeNodes: { data: inputs.nodes, shape: [W * K * D] },
+    negativeLabels: { data: inputs.labels, shape: [W * K * D] },
+    negativeTargets: { data: inputs.targets, shape: [W * D] },
+    negativeScales: { data: inputs.scales, shape: [W, K, D] },
   };
 }
 

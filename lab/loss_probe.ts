@@ -11,7 +11,7 @@ import { type DeviceTrie, Trie } from "../models/decode/trie.ts";
 import type { Loss, Targets } from "../models/losses/loss.ts";
 import { msl } from "../models/losses/msl.ts";
 import { checkBeam } from "../ops/trie_options.ts";
-import { takeRows } from "../ops/take_rows.ts";
+import { take } from "../ops/take.ts";
 import { valueAndGrad } from "../ops/value_and_grad.ts";
 
 /** Margins go from -MOST to MOST. */
@@ -29,9 +29,9 @@ export interface GradientWeight {
 
 /**
  * How strongly a loss pulls on a token, by its margin, relative to msl in the same batch: 49 tokens with margins from -6 to 6, each an
- * item of one token among `beam` rivals whose logits are equal. A beam of 1 has no margin below 0. On the cpu in float64, by automatic
+ * item of one token among `beam` negatives whose logits are equal. A beam of 1 has no margin below 0. On the cpu in float64, by automatic
  * differentiation, so it works for any loss. A loss that adds up over a batch is compared with msl's sum, one that takes a mean
- * with its mean. Rivals are all other items, thresholds those of an exact search, and a state is that of a first step.
+ * with its mean. Negatives are all other items, thresholds those of an exact search, and a state is that of a first step.
  *
  * @throws {ArgumentError} if beam is not a positive integer.
  *
@@ -123,8 +123,8 @@ function targetsOf(z: Tensor, trie: DeviceTrie, rows: readonly (readonly number[
     nodes: ints(N, () => 0),
     labels: ints(N, () => 0),
     thresholds: device.tensor(thresholds),
-    rivals: {
-      logits: takeRows(z, ints(N * K, (i) => Math.floor(i / K))),
+    negatives: {
+      logits: take(z, ints(N * K, (i) => Math.floor(i / K))),
       nodes: ints(N * K, () => 0),
       labels: ints(N * K, (i) => 1 + i % K),
       rows: ints(N, (n) => n),

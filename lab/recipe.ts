@@ -49,7 +49,7 @@ export interface Recipe {
   readonly beta?: number;
   /** How much the worst prefix stands out, where the loss has prefix losses. */
   readonly eta?: number;
-  /** Rivals of a target, where the loss needs them. */
+  /** Negatives of a target, where the loss needs them. */
   readonly negatives?: number;
   /** A search in every so many steps, where the loss needs thresholds. */
   readonly searchEvery?: number;

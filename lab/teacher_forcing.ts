@@ -16,7 +16,7 @@ import { mul } from "../ops/binary.ts";
 import { gather } from "../ops/gather.ts";
 import { reshape } from "../ops/layout.ts";
 import { logSumExp } from "../ops/softmax.ts";
-import { takeRows } from "../ops/take_rows.ts";
+import { take } from "../ops/take.ts";
 import type { Normalization } from "../ops/trie_log_prob.ts";
 
 type Inputs = {
@@ -81,7 +81,7 @@ export class TeacherForcing implements Disposable {
     this.#options = { normalization, tau, batch };
     this.#run = capture(device, ({ tokens, rows }) => {
       const hidden = model.hidden(params, tokens); // (U, T, C)
-      return { hidden: takeRows(reshape(hidden, [-1, model.config.dim]), rows) }; // (N, C)
+      return { hidden: take(reshape(hidden, [-1, model.config.dim]), rows) }; // (N, C)
     });
   }
 
@@ -200,7 +200,7 @@ export class TeacherForcing implements Disposable {
     const device = this.#device;
     const { normalization, tau } = this.#options;
     const rows = device.tensor(Int32Array.from(part, (_, n) => from + n));
-    const logits = this.#model.logits(this.#params, takeRows(hidden, rows)); // (n, V)
+    const logits = this.#model.logits(this.#params, take(hidden, rows)); // (n, V)
     const tokens = new Int32Array(part.length * F);
     part.forEach(({ node }, n) => tokens.set(this.#trie.trie.tokensUnder(node), n * F));
     const children = gather(logits, device.tensor(tokens, [part.length, F]));

@@ -10,10 +10,10 @@ import type { Tree } from "../core/tree.ts";
 import type { AdamW } from "../models/adamw.ts";
 import { GradientMean, mixOf } from "../models/gradient_mean.ts";
 import type { Meter } from "../models/meter.ts";
-import type { RivalInputs } from "./loss_inputs.ts";
+import type { NegativeInputs } from "./loss_inputs.ts";
 
 /** What a batch is to a step. Whether there is what only some losses need is the same for all batches of a run. */
-export type BatchInputs = Partial<RivalInputs> & {
+export type BatchInputs = Partial<NegativeInputs> & {
   readonly tokens: HostTensor; // int32 (B, T)
   readonly rows: HostTensor; // int32 (N)
   readonly nodes: HostTensor; // int32 (N)

@@ -25,12 +25,12 @@ import {
 } from "../models/transformer.ts";
 import { TransformerDecoder } from "../models/transformer_decoder.ts";
 import { reshape } from "../ops/layout.ts";
-import { takeRows } from "../ops/take_rows.ts";
+import { take } from "../ops/take.ts";
 import { valueAndGrad } from "../ops/value_and_grad.ts";
 import { type Batch, makeBatches, makeWindows, type Window } from "./data/batches.ts";
 import type { Dataset } from "./data/dataset.ts";
 import type { RunTensors } from "./checkpoint.ts";
-import { hiddenWithRivals, lossFeed, type LossInputs, searchOf } from "./loss_inputs.ts";
+import { hiddenWithNegatives, lossFeed, type LossInputs, searchOf } from "./loss_inputs.ts";
 import { BETAS, CLIP_NORM, RATE_FLOOR, type Recipe, transformerConfig } from "./recipe.ts";
 import { type BatchInputs, type BatchTensors, type TrainStep, trainStep } from "./train_step.ts";
 
@@ -173,12 +173,12 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
       const { tokens, rows, nodes, labels, key, thresholds } = batch;
       return valueAndGrad((p: P) => {
         const weights = trained.weights(p);
-        const { hidden: all, rivals } = needs.rivals
-          ? hiddenWithRivals(model, weights, { tokens, key }, batch)
+        const { hidden: all, negatives } = needs.negatives
+          ? hiddenWithNegatives(model, weights, { tokens, key }, batch)
           : { hidden: reshape(model.hidden(weights, tokens, key), [-1, config.dim]) }; // (B T, C)
-        const hidden = rows.size === tokens.size ? all : takeRows(all, rows); // (N, C)
+        const hidden = rows.size === tokens.size ? all : take(all, rows); // (N, C)
         const head = weights.head ?? weights.embed; // (V, C)
-        return loss({ hidden, head }, { trie, nodes, labels, rivals, thresholds, state });
+        return loss({ hidden, head }, { trie, nodes, labels, negatives, thresholds, state });
       })(params);
     };
     this.#step = trainStep(device, differentiate, optimizer, meter, this.#accumulate);

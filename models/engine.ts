@@ -57,7 +57,7 @@ export * from "../ops/rope.ts";
 export * from "../ops/select.ts";
 export * from "../ops/softmax.ts";
 export * from "../ops/swiglu.ts";
-export * from "../ops/take_rows.ts";
+export * from "../ops/take.ts";
 export * from "../ops/top_k.ts";
 export * from "../ops/trie_log_prob.ts";
 export * from "../ops/unary.ts";

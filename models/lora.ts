@@ -12,7 +12,7 @@ import { add, mul } from "../ops/binary.ts";
 import { zeros } from "../ops/fill.ts";
 import { concat } from "../ops/layout.ts";
 import { matmul } from "../ops/matmul.ts";
-import { takeRows } from "../ops/take_rows.ts";
+import { take } from "../ops/take.ts";
 import {
   adaptedSizes,
   checkLora,
@@ -172,7 +172,7 @@ export function mergeLora(
 function asFloat(matrix: Tensor): Tensor {
   if (matrix.dtype !== "float16") return matrix;
   const rows = Int32Array.from({ length: matrix.shape[0] }, (_, i) => i);
-  return takeRows(matrix, matrix.device.tensor(rows));
+  return take(matrix, matrix.device.tensor(rows));
 }
 
 /**

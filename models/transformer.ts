@@ -15,7 +15,7 @@ import { linear } from "../ops/matmul.ts";
 import { addRmsNorm, rmsNorm } from "../ops/rms_norm.ts";
 import { rope, type RopeTable } from "../ops/rope.ts";
 import { swiglu } from "../ops/swiglu.ts";
-import { takeRows } from "../ops/take_rows.ts";
+import { take } from "../ops/take.ts";
 import { adaptedLinear } from "./adapted_linear.ts";
 import { checkLora, type LoraConfig } from "./lora_config.ts";
 import {
@@ -171,7 +171,7 @@ export class Transformer implements Disposable {
     const drop = dropAt(rate);
     const apply = adaptedLinear(this.config, this.lora, dropAt(this.lora?.dropout ?? 0));
 
-    let x = drop(takeRows(params.embed, tokens)); // (B, T, C)
+    let x = drop(take(params.embed, tokens)); // (B, T, C)
     let normed = rmsNorm(x, params.layers[0].attnNorm, normEps);
     const residual = (branch: Tensor, norm: Tensor): void => { // and what the next branch begins with
       ({ sum: x, normed } = addRmsNorm(x, drop(branch), norm, normEps));
@@ -180,7 +180,7 @@ export class Transformer implements Disposable {
       const qkv = reshape(apply(normed, layer, "qkv"), [B, T, heads + 2 * kvHeads, D]);
       const turned = rope(qkv, this.#rope, positions, heads + kvHeads); // not the values
       if (rows && l + 1 === params.layers.length) {
-        x = reshape(takeRows(reshape(x, [B * T, dim]), rows), [rows.size, 1, dim]);
+        x = reshape(take(reshape(x, [B * T, dim]), rows), [rows.size, 1, dim]);
       }
       const mixed = reshape(attend(l, turned), [...x.shape.slice(0, 2), heads * D]);
       residual(apply(mixed, layer, "output"), layer.mlpNorm);

@@ -19,7 +19,7 @@ import {
 } from "../ops/cached_attention.ts";
 import { zeros } from "../ops/fill.ts";
 import { reshape } from "../ops/layout.ts";
-import { takeRows } from "../ops/take_rows.ts";
+import { take } from "../ops/take.ts";
 import type { ActiveRows, Decoder, Logits, Prefilled } from "./decode/decoder.ts";
 import type { Transformer, TransformerParams } from "./transformer.ts";
 
@@ -161,7 +161,7 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
       layers.push(cache(qkv, steps, U * beam));
       if (l + 1 < config.layers) return attention(qkv, heads, kvHeads);
       // The last block attends for the last tokens only: each to its history as if it had just been generated.
-      const last = takeRows(reshape(qkv, [U * T, -1]), rows);
+      const last = take(reshape(qkv, [U * T, -1]), rows);
       const shape = [U, heads + 2 * kvHeads, headDim];
       return cachedAttention(reshape(last, shape), cache(qkv, 1, U), ends, users, alone, 0);
     }, { rows }); // (U, 1, C)

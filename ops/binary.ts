@@ -5,7 +5,15 @@ import { Tensor } from "../core/tensor.ts";
 import { binary, binaryInt, comparison, type ComparisonKernels } from "../kernels/binary.ts";
 import { unary } from "../kernels/pointwise.ts";
 import { sample } from "./cases.ts";
-import { chosen, combined, filled, mapped, operands, strided, summedTo } from "./launch.ts";
+import {
+  operands,
+  runBinary,
+  runFill,
+  runStrided,
+  runUnary,
+  runWhere,
+  unbroadcast,
+} from "./launch.ts";
 
 /** A tensor, or a number that stands for a scalar of the other operand's dtype. */
 export type Operand = Tensor | number;
@@ -19,9 +27,9 @@ const OPERANDS = { a: "operand", b: "operand" } as const;
 function arithmetic(name: keyof typeof binaryInt, a: Operand, b: Operand): Tensor {
   const first = a instanceof Tensor ? a : b;
   if (first instanceof Tensor && first.dtype === "int32") {
-    return strided(() => binaryInt[name], name, operands(name, a, b), "int32");
+    return runStrided(() => binaryInt[name], name, operands(name, a, b), "int32");
   }
-  return combined(binary[name], name, a, b);
+  return runBinary(binary[name], name, a, b);
 }
 
 /** The gradients of those operands that are tensors, each summed over the axes along which it was stretched. */
@@ -31,20 +39,20 @@ function gradients(
   db: () => Tensor,
 ): InputGradients {
   const back: (() => Tensor)[] = [];
-  if (a instanceof Tensor) back.push(() => summedTo(da(), a.shape));
-  if (b instanceof Tensor) back.push(() => summedTo(db(), b.shape));
+  if (a instanceof Tensor) back.push(() => unbroadcast(da(), a.shape));
+  if (b instanceof Tensor) back.push(() => unbroadcast(db(), b.shape));
   return back;
 }
 
-const product = (a: Operand, b: Operand): Tensor => combined(binary.mul, "mul gradient", a, b);
-const quotient = (a: Operand, b: Operand): Tensor => combined(binary.div, "div gradient", a, b);
-const negative = (x: Tensor): Tensor => mapped(unary.neg, "neg gradient", x);
+const product = (a: Operand, b: Operand): Tensor => runBinary(binary.mul, "mul gradient", a, b);
+const quotient = (a: Operand, b: Operand): Tensor => runBinary(binary.div, "div gradient", a, b);
+const negative = (x: Tensor): Tensor => runUnary(unary.neg, "neg gradient", x);
 
 /** dout where the comparison holds, else 0. */
 function gated(test: ComparisonKernels, a: Operand, b: Operand, dout: Tensor): Tensor {
-  const cond = strided(() => test.float, "compare", operands("compare", a, b), "int32");
-  const zero = filled(dout.device, dout.shape, 0);
-  return chosen("choose a gradient", cond, dout, zero);
+  const cond = runStrided(() => test.float, "compare", operands("compare", a, b), "int32");
+  const zero = runFill(dout.device, dout.shape, 0);
+  return runWhere("choose a gradient", cond, dout, zero);
 }
 
 function cases(low: number, high: number): readonly OpCase<[a: Operand, b: Operand]>[] {
@@ -148,7 +156,7 @@ export const div: BinaryOp = defineOp({
   name: "div",
   inputs: { a: "float operand", b: "float operand" },
   forward(a: Operand, b: Operand): { out: Tensor; saved: Tensor } {
-    const out = combined(binary.div, "div", a, b);
+    const out = runBinary(binary.div, "div", a, b);
     return { out, saved: out };
   },
   backward: (dout, out, [a, b]) =>

@@ -2,7 +2,7 @@ import { defineOp, type Op } from "../core/op.ts";
 import { Tensor } from "../core/tensor.ts";
 import { comparison } from "../kernels/binary.ts";
 import { indices, sample } from "./cases.ts";
-import { operands, strided } from "./launch.ts";
+import { operands, runStrided } from "./launch.ts";
 
 /** A comparison: 1 where it holds and 0 where not, int32. Nothing flows back through it. */
 export type Comparison = Op<[a: Tensor | number, b: Tensor | number], Tensor>;
@@ -15,7 +15,7 @@ function compare(name: keyof typeof comparison): Comparison {
       const pair = operands(name, a, b);
       const kernels = comparison[name];
       const kernel = pair.dtype === "int32" ? kernels.int : kernels.float;
-      return { out: strided(() => kernel, name, pair, "int32") };
+      return { out: runStrided(() => kernel, name, pair, "int32") };
     },
     cases: () => [
       { name: "(2, 3) by (3)", args: (d) => [sample(d, [2, 3], 1), sample(d, [3], 2)] },

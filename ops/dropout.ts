@@ -49,10 +49,10 @@ export const dropout: Op<[x: Tensor, rate: number, key: Tensor, stream: number],
 );
 
 /** x keep / (1 - rate). */
-function masked(birth: string, x: Tensor, rate: number, key: Tensor, stream: number): Tensor {
+function masked(label: string, x: Tensor, rate: number, key: Tensor, stream: number): Tensor {
   checkKey("drop out", key, stream);
   if (rate === 0) return x;
-  const out = x.device.empty(x.shape, x.dtype, birth);
+  const out = x.device.empty(x.shape, x.dtype, label);
   const threshold = Math.ceil(rate * 2 ** 24);
   x.device.run(dropoutMap, { x, key, out }, {
     n: x.size,

@@ -4,7 +4,7 @@ import { defineOp, type Op } from "../core/op.ts";
 import type { Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { sample } from "./cases.ts";
-import { filled } from "./launch.ts";
+import { runFill } from "./launch.ts";
 
 /**
  * A tensor of the given shape filled with a value. Floats unless `dtype` is `"int32"`.
@@ -25,7 +25,7 @@ export const full: Op<[device: Device, shape: Shape, value: number, dtype?: DTyp
     name: "full",
     inputs: { device: "device", shape: "other", value: "number" },
     forward(device: Device, shape: Shape, value: number, dtype?: DType): { out: Tensor } {
-      return { out: filled(device, shape, value, dtype) };
+      return { out: runFill(device, shape, value, dtype) };
     },
     cases: () => [
       { name: "(2, 3)", args: (d) => [d, [2, 3], 0.5] },
@@ -76,7 +76,7 @@ export const fullLike: Op<[x: Tensor, value: number], Tensor> = defineOp({
   name: "fullLike",
   inputs: { x: "tensor", value: "number" },
   forward(x: Tensor, value: number): { out: Tensor } {
-    return { out: filled(x.device, x.shape, value, x.dtype) };
+    return { out: runFill(x.device, x.shape, value, x.dtype) };
   },
   cases: () => [{ name: "(2, 3)", args: (d) => [sample(d, [2, 3], 1), 0.5] }],
 });

@@ -6,7 +6,7 @@ import { indices, sample } from "./cases.ts";
 import { equal } from "./compare.ts";
 import { unsqueeze } from "./layout.ts";
 import { cast } from "./select.ts";
-import { gathered, scattered } from "./launch.ts";
+import { runGather, runScatterAdd } from "./launch.ts";
 
 /**
  * Elements of x along its last axis by their indices: x (..., V), index int32 (..., K), out (..., K). Indices must be in
@@ -44,10 +44,10 @@ export const gather: Op<[x: Tensor, index: Tensor], Tensor> = defineOp({
           "there must be an element to take, got none",
       );
     }
-    return { out: gathered("gather", x, index) };
+    return { out: runGather("gather", x, index) };
   },
   backward: (dout, _, [x, index]) => [ // the adjoint: dx[..., v] sums dout where the index is v
-    () => scattered("gather gradient", index, dout, x.shape.at(-1) ?? 1),
+    () => runScatterAdd("gather gradient", index, dout, x.shape.at(-1) ?? 1),
     null,
   ],
   cases: () => [
@@ -95,11 +95,11 @@ export const scatterAdd: Op<[index: Tensor, values: Tensor, size: number], Tenso
           `the size must be positive where there are values, got 0`,
       );
     }
-    return { out: scattered("scatterAdd", index, values, size) };
+    return { out: runScatterAdd("scatterAdd", index, values, size) };
   },
   backward: (dout, _, [index]) => [
     null,
-    () => gathered("scatterAdd gradient", dout, index),
+    () => runGather("scatterAdd gradient", dout, index),
   ],
   cases: () => [
     {

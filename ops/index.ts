@@ -26,7 +26,7 @@ import * as rope from "./rope.ts";
 import * as select from "./select.ts";
 import * as softmax from "./softmax.ts";
 import * as swiglu from "./swiglu.ts";
-import * as takeRows from "./take_rows.ts";
+import * as take from "./take.ts";
 import * as topK from "./top_k.ts";
 import * as unary from "./unary.ts";
 import * as vocabularyLogProb from "./vocabulary_log_prob.ts";
@@ -56,7 +56,7 @@ const modules: readonly Record<string, unknown>[] = [
   select,
   softmax,
   swiglu,
-  takeRows,
+  take,
   topK,
   unary,
   vocabularyLogProb,

@@ -20,7 +20,7 @@ import { CHUNK, sumChunks } from "../kernels/reduce.ts";
 import { broadcastStrides, MAX_AXES, mergeAxes, walkValues } from "../kernels/strides.ts";
 
 /** A new tensor filled with a value. */
-export function filled(
+export function runFill(
   device: Device,
   shape: Shape,
   value: number,
@@ -43,14 +43,14 @@ export function filled(
 /** A number as a tensor to be read only: a recorded step keeps it, so that no replay need fill it again. */
 export function scalar(device: Device, value: number, dtype: DType = device.float): Tensor {
   if (!device.recording || (dtype === "int32" && (value | 0) !== value)) {
-    return filled(device, [], value, dtype);
+    return runFill(device, [], value, dtype);
   }
   return device.tensor([value], [], dtype);
 }
 
 /** f(x) of every element. */
-export function mapped(kernels: UnaryKernels, birth: string, x: Tensor): Tensor {
-  const out = x.device.empty(x.shape, x.device.float, birth);
+export function runUnary(kernels: UnaryKernels, label: string, x: Tensor): Tensor {
+  const out = x.device.empty(x.shape, x.device.float, label);
   const kernel = x.size % 4 === 0 ? kernels.vec4 : kernels.scalar;
   x.device.run(kernel, { x, out }, { n: x.size });
   return out;
@@ -75,7 +75,7 @@ export function operands(
 }
 
 /** f(a, b) of every pair of floats, with broadcasting. */
-export function combined(
+export function runBinary(
   kernels: BinaryKernels,
   action: string,
   a: Tensor | number,
@@ -86,7 +86,7 @@ export function combined(
   if (n % 4 !== 0 || pair.a.size !== n || pair.b.size !== n) {
     const choose = (row: number): StridedKernel =>
       row % 4 === 0 ? kernels.strided4 : kernels.strided;
-    return strided(choose, action, pair, pair.device.float);
+    return runStrided(choose, action, pair, pair.device.float);
   }
   const out = pair.device.empty(pair.shape, pair.dtype, action);
   pair.device.run(kernels.vec4, { a: pair.a, b: pair.b, out }, { n });
@@ -94,7 +94,7 @@ export function combined(
 }
 
 /** f(a, b) of every pair, walking both by strides. `choose` gets the size of the walk's last axis. */
-export function strided(
+export function runStrided(
   choose: (row: number) => StridedKernel,
   action: string,
   { device, a, b, shape }: ReturnType<typeof operands>,
@@ -105,8 +105,8 @@ export function strided(
     broadcastStrides(b.shape, shape),
   ]);
   if (walk.sizes.length > MAX_AXES) { // of one shape there is one axis to walk
-    const [wideA, wideB] = [a, b].map((x) => stretched(action, x, shape));
-    return strided(choose, action, { device, a: wideA, b: wideB, dtype, shape }, dtype);
+    const [wideA, wideB] = [a, b].map((x) => runBroadcast(action, x, shape));
+    return runStrided(choose, action, { device, a: wideA, b: wideB, dtype, shape }, dtype);
   }
   const out = device.empty(shape, dtype, action);
   const kernel = choose(walk.sizes[walk.sizes.length - 1]);
@@ -115,7 +115,7 @@ export function strided(
 }
 
 /** cond ? a : b, all of one shape. */
-export function chosen(action: string, cond: Tensor, a: Tensor, b: Tensor): Tensor {
+export function runWhere(action: string, cond: Tensor, a: Tensor, b: Tensor): Tensor {
   const out = a.device.empty(a.shape, a.dtype, action);
   a.device.run(a.dtype === "int32" ? whereInt : whereFloat, { cond, a, b, out }, { n: out.size });
   return out;
@@ -130,7 +130,7 @@ export interface Side {
 }
 
 /** Copies a walk of `shape` over `from` of x to `to` of out, which exists already. */
-export function copyInto(
+export function runCopy(
   shape: Shape,
   x: Tensor,
   from: Side,
@@ -145,7 +145,7 @@ export function copyInto(
       { at: at + i * strides[k][short], strides: strides[k].toSpliced(short, 1) }
     ));
     const rest = sizes.toSpliced(short, 1);
-    for (let i = 0; i < sizes[short]; i++) copyInto(rest, x, fromAt(i), out, toAt(i));
+    for (let i = 0; i < sizes[short]; i++) runCopy(rest, x, fromAt(i), out, toAt(i));
     return;
   }
   x.device.run(
@@ -156,31 +156,31 @@ export function copyInto(
 }
 
 /** A new tensor of `shape` from a walk over x. */
-export function copied(action: string, shape: Shape, x: Tensor, from: Side): Tensor {
+export function runStridedCopy(action: string, shape: Shape, x: Tensor, from: Side): Tensor {
   const out = x.device.empty(shape, x.dtype, action);
-  copyInto(shape, x, from, out, { at: 0, strides: stridesOf(shape) });
+  runCopy(shape, x, from, out, { at: 0, strides: stridesOf(shape) });
   return out;
 }
 
 /** x with its axes in another order. */
-export function permuted(action: string, x: Tensor, axes: readonly number[]): Tensor {
+export function runTranspose(action: string, x: Tensor, axes: readonly number[]): Tensor {
   const strides = stridesOf(x.shape);
   const shape = axes.map((axis) => x.shape[axis]);
-  return copied(action, shape, x, { at: 0, strides: axes.map((axis) => strides[axis]) });
+  return runStridedCopy(action, shape, x, { at: 0, strides: axes.map((axis) => strides[axis]) });
 }
 
-/** The opposite of {@link permuted}: axis i of x becomes axis `order[i]`. */
-export function restored(action: string, x: Tensor, order: readonly number[]): Tensor {
+/** The opposite of {@link runTranspose}: axis i of x becomes axis `order[i]`. */
+export function runInverseTranspose(action: string, x: Tensor, order: readonly number[]): Tensor {
   if (order.every((axis, i) => axis === i)) return x;
   const back: number[] = [];
   order.forEach((axis, i) => back[axis] = i);
-  return permuted(action, x, back);
+  return runTranspose(action, x, back);
 }
 
 /** x stretched to `shape`, which it must broadcast to. */
-export function stretched(action: string, x: Tensor, shape: Shape): Tensor {
+export function runBroadcast(action: string, x: Tensor, shape: Shape): Tensor {
   if (x.size === sizeOf(shape)) return x.view(shape);
-  return copied(action, shape, x, { at: 0, strides: broadcastStrides(x.shape, shape) });
+  return runStridedCopy(action, shape, x, { at: 0, strides: broadcastStrides(x.shape, shape) });
 }
 
 /** A tensor seen as (outer, n, inner), to be reduced over n. */
@@ -209,15 +209,15 @@ export function rowsOver(action: string, x: Tensor, axes: readonly number[]): Ro
   const kept = x.shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
   const order = [...kept, ...axes];
   const outer = sizeOf(kept.map((axis) => x.shape[axis]));
-  return { x: permuted(action, x, order), order, outer, n, inner: 1 };
+  return { x: runTranspose(action, x, order), order, outer, n, inner: 1 };
 }
 
 /** The sums over `axes` (sorted), under the shape that is left. */
-export function summed(action: string, x: Tensor, axes: readonly number[]): Tensor {
+export function runSum(action: string, x: Tensor, axes: readonly number[]): Tensor {
   const shape = x.shape.filter((_, axis) => !axes.includes(axis));
   const { outer, inner, ...rows } = rowsOver(action, x, axes);
   let { x: part, n } = rows;
-  if (n === 0) return filled(x.device, shape, 0, x.dtype);
+  if (n === 0) return runFill(x.device, shape, 0, x.dtype);
   while (n > 1) {
     const chunk = n > 2 * CHUNK ? CHUNK : n;
     const chunks = Math.ceil(n / chunk);
@@ -230,29 +230,29 @@ export function summed(action: string, x: Tensor, axes: readonly number[]): Tens
 }
 
 /** The gradient of an operand of shape `shape` that was broadcast: the sum of dout over the stretched axes. */
-export function summedTo(dout: Tensor, shape: Shape): Tensor {
+export function unbroadcast(dout: Tensor, shape: Shape): Tensor {
   if (sameShape(dout.shape, shape)) return dout;
   const shift = dout.rank - shape.length;
   const axes = dout.shape.map((_, axis) => axis)
     .filter((axis) => axis < shift || shape[axis - shift] !== dout.shape[axis]);
-  return summed("sum a gradient", dout, axes).view(shape);
+  return runSum("sum a gradient", dout, axes).view(shape);
 }
 
 /** out[..., k] = x[..., index[..., k]]. */
-export function gathered(birth: string, x: Tensor, index: Tensor): Tensor {
+export function runGather(label: string, x: Tensor, index: Tensor): Tensor {
   const V = x.shape.at(-1) ?? 1;
   const K = index.shape.at(-1) ?? 1;
-  const out = x.device.empty(index.shape, x.device.float, birth);
+  const out = x.device.empty(index.shape, x.device.float, label);
   const outer = sizeOf(index.shape.slice(0, -1));
   x.device.run(gatherForward, { x, index, out }, { outer, V, K, inner: 1 });
   return out;
 }
 
 /** out[..., v] = the sum of the values whose index is v. */
-export function scattered(birth: string, index: Tensor, values: Tensor, V: number): Tensor {
+export function runScatterAdd(label: string, index: Tensor, values: Tensor, V: number): Tensor {
   const K = index.shape.at(-1) ?? 1;
   const outer = sizeOf(index.shape.slice(0, -1));
-  const out = values.device.empty([...index.shape.slice(0, -1), V], values.device.float, birth);
+  const out = values.device.empty([...index.shape.slice(0, -1), V], values.device.float, label);
   values.device.run(scatterAddForward, { index, values, out }, { outer, V, K, inner: 1 });
   return out;
 }

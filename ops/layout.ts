@@ -13,7 +13,15 @@ import {
 import type { InputGradients } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { sample } from "./cases.ts";
-import { copied, copyInto, filled, permuted, restored, stretched, summedTo } from "./launch.ts";
+import {
+  runBroadcast,
+  runCopy,
+  runFill,
+  runInverseTranspose,
+  runStridedCopy,
+  runTranspose,
+  unbroadcast,
+} from "./launch.ts";
 
 /**
  * The same elements under another shape, sharing memory. One size may be -1: it is what remains.
@@ -81,10 +89,10 @@ export const transpose: Op<[x: Tensor, axes?: readonly number[]], Tensor> = defi
   name: "transpose",
   inputs: { x: "tensor" },
   forward: (x: Tensor, axes?: readonly number[]) => ({
-    out: permuted("transpose", x, orderOf(x, axes)),
+    out: runTranspose("transpose", x, orderOf(x, axes)),
   }),
   backward: (dout, _, [x, axes]) => [ // axis order[i] of dx is axis i of dout
-    () => restored("transpose gradient", dout, orderOf(x, axes)),
+    () => runInverseTranspose("transpose gradient", dout, orderOf(x, axes)),
   ],
   cases: () => [
     { name: "(2, 3)", args: (d) => [sample(d, [2, 3], 1)] },
@@ -126,12 +134,12 @@ export const slice: Op<[x: Tensor, start: readonly number[], end: readonly numbe
     inputs: { x: "tensor" },
     forward(x: Tensor, start: readonly number[], end: readonly number[]): { out: Tensor } {
       const { shape, side } = partOf(x, start, end);
-      return { out: copied("slice", shape, x, side) };
+      return { out: runStridedCopy("slice", shape, x, side) };
     },
     backward: (dout, _, [x, start, end]) => [() => { // dx is dout in its place, 0 around it
       const { shape, side } = partOf(x, start, end);
-      const dx = filled(x.device, x.shape, 0, x.dtype);
-      copyInto(shape, dout, { at: 0, strides: stridesOf(shape) }, dx, side);
+      const dx = runFill(x.device, x.shape, 0, x.dtype);
+      runCopy(shape, dout, { at: 0, strides: stridesOf(shape) }, dx, side);
       return dx;
     }],
     cases: () => [
@@ -194,7 +202,7 @@ export const concat: Op<[tensors: readonly Tensor[], axis: number], Tensor> = de
     const out = tensors[0].device.empty(shape, tensors[0].dtype, "concat");
     const strides = stridesOf(shape);
     tensors.forEach((x, i) => {
-      copyInto(x.shape, x, whole(x), out, { at: starts[i], strides });
+      runCopy(x.shape, x, whole(x), out, { at: starts[i], strides });
     });
     return { out };
   },
@@ -202,7 +210,7 @@ export const concat: Op<[tensors: readonly Tensor[], axis: number], Tensor> = de
     const { starts } = joined(tensors, axis);
     const strides = stridesOf(dout.shape);
     return tensors.map((x, i) => () =>
-      copied("concat gradient", x.shape, dout, { at: starts[i], strides })
+      runStridedCopy("concat gradient", x.shape, dout, { at: starts[i], strides })
     );
   },
   cases: () => [
@@ -280,9 +288,9 @@ export const broadcastTo: Op<[x: Tensor, shape: Shape], Tensor> = defineOp({
           `it must stretch to that shape, got ${formatShape(common)}`,
       );
     }
-    return { out: stretched("broadcastTo", x, shape) };
+    return { out: runBroadcast("broadcastTo", x, shape) };
   },
-  backward: (dout, _, [x]) => [() => summedTo(dout, x.shape)],
+  backward: (dout, _, [x]) => [() => unbroadcast(dout, x.shape)],
   cases: () => [
     { name: "(3, 1) to (2, 3, 4)", args: (d) => [sample(d, [3, 1], 1), [2, 3, 4]] },
     { name: "() to (2, 2)", args: (d) => [sample(d, [], 1), [2, 2]] },

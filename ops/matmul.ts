@@ -6,7 +6,7 @@ import type { InputGradients } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { runMatmul } from "../kernels/matmul.ts";
 import { sample } from "./cases.ts";
-import { filled, summedTo } from "./launch.ts";
+import { runFill, unbroadcast } from "./launch.ts";
 
 /** Which operands of {@link matmul} have their last two axes exchanged. */
 export interface MatmulOptions {
@@ -45,13 +45,13 @@ export const matmul: Op<[a: Tensor, b: Tensor, options?: MatmulOptions], Tensor>
         const da = transposeA
           ? product(b, dout, { transposeA: transposeB, transposeB: true })
           : product(dout, b, { transposeB: !transposeB });
-        return summedTo(da, a.shape);
+        return unbroadcast(da, a.shape);
       },
       () => {
         const db = transposeB
           ? product(rows(dout), rows(a), { transposeA: true, transposeB: transposeA })
           : product(rows(a), rows(dout), { transposeA: !transposeA });
-        return summedTo(db, b.shape);
+        return unbroadcast(db, b.shape);
       },
     ];
   },
@@ -133,7 +133,7 @@ function product(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   if (K !== inner) {
     throw new ShapeError(`${sizes}inner sizes must match, got ${K} and ${inner}`);
   }
-  if (K === 0) return filled(a.device, [...lead, M, N], 0); // sums of nothing
+  if (K === 0) return runFill(a.device, [...lead, M, N], 0); // sums of nothing
   const out = a.device.empty([...lead, M, N], a.dtype, "matmul");
   const batch = sizeOf(lead);
   const form = { transposeA, transposeB, sharedA, sharedB };

@@ -8,7 +8,7 @@ import { cumsumChunks } from "../kernels/cumsum.ts";
 import { CHUNK, extremeOfCandidates, extremeOfChunks, sumChunks } from "../kernels/reduce.ts";
 import { mul } from "./binary.ts";
 import { sample } from "./cases.ts";
-import { restored, type Rows, rowsOver, stretched, summed } from "./launch.ts";
+import { type Rows, rowsOver, runBroadcast, runInverseTranspose, runSum } from "./launch.ts";
 
 /** One axis, several, or all where there is none. Negative axes count from the back. */
 export type Axes = number | readonly number[];
@@ -57,11 +57,15 @@ export const sum: Reduce = defineOp({
   inputs: { x: "float" },
   forward(x: Tensor, axis?: Axes, keepDims = false): { out: Tensor } {
     const { axes, shape } = reduction("sum", x, axis, keepDims);
-    return { out: summed("sum", x, axes).view(shape) };
+    return { out: runSum("sum", x, axes).view(shape) };
   },
   backward: (dout, _, [x, axis, keepDims = false]) => [
     () =>
-      stretched("sum gradient", dout.view(reduction("sum", x, axis, keepDims).keptShape), x.shape),
+      runBroadcast(
+        "sum gradient",
+        dout.view(reduction("sum", x, axis, keepDims).keptShape),
+        x.shape,
+      ),
   ],
   cases: () => [
     { name: "all of (2, 3)", args: (d) => [sample(d, [2, 3], 1)] },
@@ -139,7 +143,7 @@ function extreme(name: "max" | "min", sign: 1 | -1): Reduce {
       const dx = x.device.empty(order.map((axis) => x.shape[axis]), x.dtype, `${name} gradient`);
       const params = { outer, V: n, K: 1, inner };
       x.device.run(scatterAddForward, { index, values: dout, out: dx }, params);
-      return restored(`${name} gradient`, dx, order);
+      return runInverseTranspose(`${name} gradient`, dx, order);
     }],
     cases: () => [
       { name: "all of (2, 3)", args: (d) => [sample(d, [2, 3], 1)] },
@@ -263,17 +267,17 @@ export const cumsum: Op<[x: Tensor, axis?: number], Tensor> = defineOp({
 });
 
 /** Running sums along an axis, from its end if `reverse` is 1; a long axis is cut into chunks. */
-function runningSums(birth: string, x: Tensor, axis: number, reverse: 0 | 1): Tensor {
+function runningSums(label: string, x: Tensor, axis: number, reverse: 0 | 1): Tensor {
   const along = normalizeAxis("cumsum", x.shape, axis);
-  const { outer, n, inner } = rowsOver(birth, x, [along]);
+  const { outer, n, inner } = rowsOver(label, x, [along]);
   const chunk = n > 2 * CHUNK ? CHUNK : n;
   let running = x;
   if (chunk < n) {
-    const totals = x.device.empty([outer, Math.ceil(n / chunk), inner], x.dtype, birth);
+    const totals = x.device.empty([outer, Math.ceil(n / chunk), inner], x.dtype, label);
     x.device.run(sumChunks, { x, out: totals }, { outer, n, inner, chunk });
-    running = runningSums(birth, totals, 1, reverse);
+    running = runningSums(label, totals, 1, reverse);
   }
-  const out = x.device.empty(x.shape, x.dtype, birth);
+  const out = x.device.empty(x.shape, x.dtype, label);
   x.device.run(cumsumChunks, { x, running, out }, { outer, n, inner, chunk, reverse });
   return out;
 }

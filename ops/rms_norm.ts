@@ -5,7 +5,7 @@ import type { Tensor } from "../core/tensor.ts";
 import * as joined from "../kernels/add_rms_norm.ts";
 import * as plain from "../kernels/rms_norm.ts";
 import { sample } from "./cases.ts";
-import { filled } from "./launch.ts";
+import { runFill } from "./launch.ts";
 
 /**
  * RMSNorm over the last axis, `x / sqrt(mean(x^2) + eps) * weight`: x (..., C), weight (C), out (..., C).
@@ -112,7 +112,7 @@ export const addRmsNorm: Op<
     return [
       shared,
       shared,
-      () => dout ? gradientOfWeight(dout, sum, weight, rstd) : filled(device, weight.shape, 0),
+      () => dout ? gradientOfWeight(dout, sum, weight, rstd) : runFill(device, weight.shape, 0),
     ];
   },
   cases: () => [

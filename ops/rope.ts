@@ -60,7 +60,7 @@ export const rope: Op<
 });
 
 function rotated(
-  birth: string,
+  label: string,
   x: Tensor,
   { angles }: RopeTable,
   positions: Tensor,
@@ -90,7 +90,7 @@ function rotated(
       }: heads must be a number of its ${H} heads, got ${turned}`,
     );
   }
-  const out = x.device.empty(x.shape, x.dtype, birth);
+  const out = x.device.empty(x.shape, x.dtype, label);
   const params = { N: B * T, H, turned, D, period: positions.size, rows: angles.shape[0], turn };
   const kernel = D % 8 === 0 ? rotate4 : rotate;
   x.device.run(kernel, { x, table: angles, positions, out }, params);

@@ -10,14 +10,14 @@ import { MERGED_CHUNKS, mergeRanks, RANK_CHUNK, rankInChunks } from "../kernels/
  * The positions n by (ids_n, n), int32 (N), ids below V; one outside of [0, V) counts as the nearest inside. The cpu device
  * counts, so that it needs no chunks.
  */
-export function rowOrder(ids: Tensor, V: number, birth: string): Tensor {
+export function rowOrder(ids: Tensor, V: number, label: string): Tensor {
   const { device, size: N } = ids;
   let chunk = device.kind === "cpu" ? N : RANK_CHUNK;
-  let order = device.empty([N], "int32", birth);
+  let order = device.empty([N], "int32", label);
   device.run(rankInChunks, { ids, order }, { N, V, chunk });
   while (chunk < N) {
     const merged = chunk * MERGED_CHUNKS;
-    const next = device.empty([N], "int32", birth);
+    const next = device.empty([N], "int32", label);
     device.run(mergeRanks, { ids, chunks: order, order: next }, { N, V, chunk, merged });
     [order, chunk] = [next, merged];
   }

@@ -4,7 +4,7 @@ import type { InputGradients } from "../core/tape.ts";
 import { Tensor } from "../core/tensor.ts";
 import { floatToInt, intToFloat } from "../kernels/pointwise.ts";
 import { indices, sample } from "./cases.ts";
-import { chosen, filled, operands, stretched, summedTo } from "./launch.ts";
+import { operands, runBroadcast, runFill, runWhere, unbroadcast } from "./launch.ts";
 
 /**
  * a where cond is not 0, and b elsewhere, with broadcasting among the three; cond is int32.
@@ -25,7 +25,7 @@ export const where: Op<[cond: Tensor, a: Tensor | number, b: Tensor | number], T
   inputs: { cond: "int", a: "operand", b: "operand" },
   forward(cond: Tensor, a: Tensor | number, b: Tensor | number): { out: Tensor } {
     const like = (x: Tensor | number): Tensor =>
-      x instanceof Tensor ? x : filled(cond.device, [], x, dtype);
+      x instanceof Tensor ? x : runFill(cond.device, [], x, dtype);
     const dtype = [a, b].find((x) => x instanceof Tensor)?.dtype ?? cond.device.float;
     const pair = operands("choose between", like(a), like(b));
     const shape = broadcastShapes(
@@ -33,18 +33,18 @@ export const where: Op<[cond: Tensor, a: Tensor | number, b: Tensor | number], T
       pair.shape,
       cond.shape,
     );
-    const all = [cond, pair.a, pair.b].map((x) => stretched("where", x, shape));
-    return { out: chosen("where", all[0], all[1], all[2]) };
+    const all = [cond, pair.a, pair.b].map((x) => runBroadcast("where", x, shape));
+    return { out: runWhere("where", all[0], all[1], all[2]) };
   },
   backward(dout, _, [cond, a, b]): InputGradients {
-    const wide = stretched("where gradient", cond, dout.shape);
-    const zero = filled(dout.device, dout.shape, 0);
+    const wide = runBroadcast("where gradient", cond, dout.shape);
+    const zero = runFill(dout.device, dout.shape, 0);
     const back: (() => Tensor)[] = [];
     if (a instanceof Tensor) {
-      back.push(() => summedTo(chosen("where gradient", wide, dout, zero), a.shape));
+      back.push(() => unbroadcast(runWhere("where gradient", wide, dout, zero), a.shape));
     }
     if (b instanceof Tensor) {
-      back.push(() => summedTo(chosen("where gradient", wide, zero, dout), b.shape));
+      back.push(() => unbroadcast(runWhere("where gradient", wide, zero, dout), b.shape));
     }
     return [null, ...back];
   },

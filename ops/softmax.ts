@@ -11,7 +11,7 @@ import {
   softmaxForward,
 } from "../kernels/softmax.ts";
 import { sample } from "./cases.ts";
-import { filled } from "./launch.ts";
+import { runFill } from "./launch.ts";
 
 /** x seen as N rows of V. */
 function rows(action: string, x: Tensor): { N: number; V: number } {
@@ -106,7 +106,7 @@ export const logSumExp: Op<[x: Tensor], Tensor> = defineOp({
     const { N, V } = rows("logSumExp", x);
     const shape = x.shape.slice(0, -1);
     if (V === 0) {
-      const out = filled(x.device, shape, -Infinity);
+      const out = runFill(x.device, shape, -Infinity);
       return { out, saved: out };
     }
     const out = x.device.empty(shape, x.device.float, "logSumExp");

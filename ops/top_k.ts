@@ -5,7 +5,7 @@ import type { InputGradients } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { topKForward } from "../kernels/top_k.ts";
 import { sample } from "./cases.ts";
-import { copied, scattered } from "./launch.ts";
+import { runScatterAdd, runStridedCopy } from "./launch.ts";
 
 /** What {@link topK} returns, each (..., k). */
 export interface TopK {
@@ -57,7 +57,7 @@ export const topK: Op<[x: Tensor, k: number], TopK> = defineOp({
   backward(dout, indices, [x]): InputGradients {
     const { values } = dout;
     if (values === undefined) return [null];
-    return [() => scattered("topK gradient", indices, values, x.shape.at(-1) ?? 1)];
+    return [() => runScatterAdd("topK gradient", indices, values, x.shape.at(-1) ?? 1)];
   },
   cases: () => [
     { name: "2 of (3, 5)", args: (d) => [sample(d, [3, 5], 1), 2] },
@@ -88,7 +88,7 @@ export const kthLargest: Op<[x: Tensor, k: number], Tensor> = defineOp({
   backward: (dout, index, [x]) => [() => { // a one in the place of the k-th largest
     const column = [...dout.shape, 1];
     const V = x.shape.at(-1) ?? 1;
-    return scattered("kthLargest gradient", index.view(column), dout.view(column), V);
+    return runScatterAdd("kthLargest gradient", index.view(column), dout.view(column), V);
   }],
   cases: () => [
     { name: "the 2nd of (3, 5)", args: (d) => [sample(d, [3, 5], 1), 2] },
@@ -100,5 +100,8 @@ export const kthLargest: Op<[x: Tensor, k: number], Tensor> = defineOp({
 function lastOf(x: Tensor): Tensor {
   const k = x.shape.at(-1) ?? 1;
   const shape = x.shape.slice(0, -1);
-  return copied("kthLargest", shape, x, { at: k - 1, strides: stridesOf(x.shape).slice(0, -1) });
+  return runStridedCopy("kthLargest", shape, x, {
+    at: k - 1,
+    strides: stridesOf(x.shape).slice(0, -1),
+  });
 }

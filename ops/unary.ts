@@ -5,7 +5,7 @@ import { binary, type BinaryKernels, gradient } from "../kernels/binary.ts";
 import { power, unary, type UnaryKernels } from "../kernels/pointwise.ts";
 import { add, mul } from "./binary.ts";
 import { sample } from "./cases.ts";
-import { combined, filled, mapped } from "./launch.ts";
+import { runBinary, runFill, runUnary } from "./launch.ts";
 
 /** An op of one tensor whose gradient is dx = g(dout, y) with y its output, or g(dout, x) with x its input. */
 function pointwise(
@@ -19,10 +19,10 @@ function pointwise(
     name,
     inputs: { x: "float" },
     forward(x: Tensor): { out: Tensor; saved: Tensor } {
-      const out = mapped(kernels, name, x);
+      const out = runUnary(kernels, name, x);
       return { out, saved: of === "input" ? x : out };
     },
-    backward: (dout, saved) => [() => combined(dx, `${name} gradient`, dout, saved)],
+    backward: (dout, saved) => [() => runBinary(dx, `${name} gradient`, dout, saved)],
     cases: () => [
       { name: "(2, 3)", args: (d) => [sample(d, [2, 3], 1, ...domain)] },
       { name: "(2, 4)", args: (d) => [sample(d, [2, 4], 2, ...domain)] },
@@ -43,8 +43,8 @@ function pointwise(
 export const neg: Op<[x: Tensor], Tensor> = defineOp({
   name: "neg",
   inputs: { x: "float" },
-  forward: (x: Tensor) => ({ out: mapped(unary.neg, "neg", x) }),
-  backward: (dout) => [() => mapped(unary.neg, "neg gradient", dout)],
+  forward: (x: Tensor) => ({ out: runUnary(unary.neg, "neg", x) }),
+  backward: (dout) => [() => runUnary(unary.neg, "neg gradient", dout)],
   cases: () => [{ name: "(2, 3)", args: (d) => [sample(d, [2, 3], 1)] }],
 });
 
@@ -267,9 +267,9 @@ export const pow: Op<[x: Tensor, exponent: number], Tensor> = defineOp({
   inputs: { x: "float", exponent: "number" },
   forward: (x: Tensor, exponent: number) => ({ out: powered(x, exponent) }),
   backward: (dout, _, [x, exponent]) => [() => { // d x^e = e x^(e-1)
-    if (exponent === 0) return filled(x.device, x.shape, 0, x.dtype);
-    const slope = combined(binary.mul, "pow gradient", powered(x, exponent - 1), exponent);
-    return combined(binary.mul, "pow gradient", dout, slope);
+    if (exponent === 0) return runFill(x.device, x.shape, 0, x.dtype);
+    const slope = runBinary(binary.mul, "pow gradient", powered(x, exponent - 1), exponent);
+    return runBinary(binary.mul, "pow gradient", dout, slope);
   }],
   cases: () => [
     { name: "cubes", args: (d) => [sample(d, [2, 3], 1), 3] },

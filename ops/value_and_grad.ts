@@ -2,7 +2,7 @@ import { valueAndGradWith } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { Tree } from "../core/tree.ts";
 import { add } from "./binary.ts";
-import { filled, scalar } from "./launch.ts";
+import { runFill, scalar } from "./launch.ts";
 
 /**
  * Turns a function of parameters into one that also returns their gradients. `params` is a tensor, or records and arrays
@@ -26,6 +26,6 @@ export function valueAndGrad<P extends Tree, A extends unknown[]>(
   f: (params: P, ...args: A) => Tensor,
 ): (params: P, ...args: A) => { value: Tensor; grads: P } {
   const oneLike = (x: Tensor): Tensor => scalar(x.device, 1, x.dtype).view(x.shape);
-  const zerosLike = (x: Tensor): Tensor => filled(x.device, x.shape, 0, x.dtype);
+  const zerosLike = (x: Tensor): Tensor => runFill(x.device, x.shape, 0, x.dtype);
   return valueAndGradWith({ oneLike, zerosLike, add }, f);
 }

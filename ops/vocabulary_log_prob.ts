@@ -11,9 +11,9 @@ import {
 } from "../kernels/vocabulary_log_prob.ts";
 import { add } from "./binary.ts";
 import { indices, sample } from "./cases.ts";
-import { copyInto } from "./launch.ts";
+import { runCopy } from "./launch.ts";
 import { matmul } from "./matmul.ts";
-import { takeRows } from "./take_rows.ts";
+import { take } from "./take.ts";
 
 /** How {@link vocabularyLogProb} goes about it. */
 export interface VocabularyLogProbOptions {
@@ -83,7 +83,7 @@ export const vocabularyLogProb: Op<
           const rows = matmul(dlogits, hidden, { transposeA: true });
           const from = { at: 0, strides: [C, 1] };
           const to = { at: first * C, strides: [C, 1] };
-          copyInto([W, C], rows, from, dhead, to);
+          runCopy([W, C], rows, from, dhead, to);
           rows.dispose();
         }
         dlogits.dispose();
@@ -133,7 +133,7 @@ function eachChunk(
   for (let first = 0; first < V; first += chunk) {
     const W = Math.min(chunk, V - first);
     const ids = hidden.device.tensor(Int32Array.from({ length: W }, (_, i) => first + i));
-    const part = takeRows(head, ids);
+    const part = take(head, ids);
     const logits = matmul(hidden, part, { transposeB: true });
     body({ logits, part, first, W });
     for (const tensor of [logits, part]) tensor.dispose();

@@ -9,7 +9,7 @@ import type { Device } from "../../core/device.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import type { Decoder, Prefilled } from "../../models/decode/decoder.ts";
 import type { DeviceTrie } from "../../models/decode/trie.ts";
-import { takeRows } from "../../ops/take_rows.ts";
+import { take } from "../../ops/take.ts";
 
 /** The model that each user asks for, the first token of the history, as the row of its root: (U). */
 const readModels = defineKernel({
@@ -99,7 +99,7 @@ export class NodeDecoder implements Decoder<NodeCache> {
     device.run(readModels, { tokens, rows: roots }, { U, T, nodes: this.#trie.nodeCount });
     const R = U * beam;
     const fed = device.tensor(new Int32Array(steps * R));
-    return { logits: takeRows(this.#logits, roots), cache: { roots, fed, R, B: beam, L: steps } };
+    return { logits: take(this.#logits, roots), cache: { roots, fed, R, B: beam, L: steps } };
   }
 
   step(
@@ -115,6 +115,6 @@ export class NodeDecoder implements Decoder<NodeCache> {
       { roots, table, tokens, ancestors, fed, rows },
       { R, B, L, step, edges: nodeCount - 1 },
     );
-    return takeRows(this.#logits, rows);
+    return take(this.#logits, rows);
   }
 }

@@ -23,7 +23,7 @@ export interface Targets {
   /** The token: int32 (N); any valid one where the node is -1. */
   readonly labels: Tensor;
   /** Sampled items beside some of the targets; for a loss that needs them. */
-  readonly rivals?: Rivals;
+  readonly negatives?: Negatives;
   /**
    * Float (N): log theta_t of a beam search beside the row of the target's t-th token; `MASKED` (-1e30) where there was no search,
    * or nothing was pruned. For a loss that needs them.
@@ -37,26 +37,26 @@ export interface Targets {
  * Items that compete with W of the batch's targets, K with each: what the model says of their tokens after the same history. D
  * is the length of the catalogue's longest path.
  */
-export interface Rivals {
-  /** W K D rows: those of rival k of target w at its t-th token, then the next token, rival and target. */
+export interface Negatives {
+  /** W K D rows: those of negative k of target w at its t-th token, then the next token, negative and target. */
   readonly logits: Logits;
-  /** int32 (W K D): the node whose children the token is one of; -1 beyond the rival's last token. */
+  /** int32 (W K D): the node whose children the token is one of; -1 beyond the negative's last token. */
   readonly nodes: Tensor;
   /** int32 (W K D): the token. */
   readonly labels: Tensor;
   /** int32 (W D): the row of the batch with the target's t-th token; -1 beyond its last, and where there is no target. */
   readonly rows: Tensor;
   /**
-   * Float (W, K, D): log kappa_t where the rival's prefix of t tokens counts, `MASKED` (-1e30) where it is the target's, another
-   * rival's before it, or there is none. kappa_t is the number of other prefixes of that length by the number that count.
+   * Float (W, K, D): log kappa_t where the negative's prefix of t tokens counts, `MASKED` (-1e30) where it is the target's, another
+   * negative's before it, or there is none. kappa_t is the number of other prefixes of that length by the number that count.
    */
   readonly logScales: Tensor;
 }
 
 /** What a loss must be given beside logits, nodes and labels. */
 export interface LossNeeds {
-  /** Rivals of one target of each window. */
-  readonly rivals?: true;
+  /** Negatives of one target of each window. */
+  readonly negatives?: true;
   /** Thresholds of a beam search for one target of each window. */
   readonly thresholds?: true;
   /** The elements of its state before the first step. */

@@ -29,7 +29,7 @@ export interface LossOptions {
   readonly beta?: number;
   /** How much the worst prefix stands out; 0 unless told. */
   readonly eta?: number;
-  /** How many rivals a target gets, where the loss needs them; 4 unless told. */
+  /** How many negatives a target gets, where the loss needs them; 4 unless told. */
   readonly negatives?: number;
   /** A search in every so many steps, where the loss needs thresholds; 1 unless told. */
   readonly searchEvery?: number;
@@ -84,7 +84,7 @@ const LOSSES: Readonly<Record<LossName, Row>> = {
   },
   "apao-pair": {
     normalization: "vocabulary",
-    needs: { rivals: true },
+    needs: { negatives: true },
     reads: ["tau", "beta", "eta", "negatives"],
     make: ({ tau, beta, eta }) => apaoPair({ tau, beta, eta }),
   },

@@ -14,7 +14,7 @@ import type { Logits } from "../../ops/logits.ts";
 import { linear } from "../../ops/matmul.ts";
 import { mean, sum } from "../../ops/reduce.ts";
 import { cast, stopGradient, where } from "../../ops/select.ts";
-import { takeRows } from "../../ops/take_rows.ts";
+import { take } from "../../ops/take.ts";
 import { trieLogProb } from "../../ops/trie_log_prob.ts";
 import { neg, sqrt, square } from "../../ops/unary.ts";
 import { weightedMean } from "../../ops/weighted_mean.ts";
@@ -101,7 +101,7 @@ function firstLogits(logits: Logits, tokens: Int32Array): Tensor {
     return gather(stopGradient(logits), logits.device.tensor(index, [N, tokens.length]));
   }
   const hidden = stopGradient(logits.hidden);
-  const head = takeRows(stopGradient(logits.head), hidden.device.tensor(tokens));
+  const head = take(stopGradient(logits.head), hidden.device.tensor(tokens));
   return linear(hidden, head);
 }
 

@@ -8,7 +8,7 @@ import { reshape } from "../../ops/layout.ts";
 import { add } from "../../ops/binary.ts";
 import { toHalf } from "../../kernels/half.ts";
 import { linear, matmul } from "../../ops/matmul.ts";
-import { takeRows } from "../../ops/take_rows.ts";
+import { take } from "../../ops/take.ts";
 import { sample } from "../../ops/cases.ts";
 import { testDevices } from "../devices.ts";
 
@@ -60,7 +60,7 @@ for (const { name, skip, open } of testDevices.filter(({ name }) => name !== "cp
         const results = [w, half].map((m) => [
           linear(x, m),
           matmul(y, m),
-          ...(K % 4 === 0 ? [takeRows(m, ids)] : []),
+          ...(K % 4 === 0 ? [take(m, ids)] : []),
         ]);
         const [expected, actual] = await Promise.all(results.map((r) => device.read(r)));
         expected.forEach((floats, i) => {

@@ -19,7 +19,7 @@ const cases: fc.Arbitrary<Case> = fc.record({
   const storages = bytes.map((b, i): Storage => ({
     memory: undefined,
     bytes: b,
-    birth: `storage ${i}`,
+    label: `storage ${i}`,
     state: "live",
     owned: false,
   }));
@@ -52,7 +52,7 @@ test("plan: storages whose lives overlap never share a slot, and every slot is l
         for (const other of given.transients) {
           const theirs = life(given, other);
           if (other === storage || theirs === null || slotOf.get(other) !== slot) continue;
-          assert.ok(mine[1] < theirs[0] || theirs[1] < mine[0], `${storage.birth}, ${other.birth}`);
+          assert.ok(mine[1] < theirs[0] || theirs[1] < mine[0], `${storage.label}, ${other.label}`);
         }
       }
       for (const storage of slotOf.keys()) assert.ok(given.transients.has(storage));
@@ -65,7 +65,7 @@ test("plan: a chain of equal intermediates needs two slots", () => {
   const chain = Array.from({ length: 10 }, (_, i): Storage => ({
     memory: undefined,
     bytes: 8,
-    birth: `${i}`,
+    label: `${i}`,
     state: "live",
     owned: false,
   }));
@@ -75,7 +75,7 @@ test("plan: a chain of equal intermediates needs two slots", () => {
 
 test("plan: a small intermediate that lives long does not take a large one's slot", () => {
   const make = (bytes: number, name: string): Storage => (
-    { memory: undefined, bytes, birth: name, state: "live", owned: false }
+    { memory: undefined, bytes, label: name, state: "live", owned: false }
   );
   const large = [1, 2, 3].map((i) => make(100, `large ${i}`));
   const small = make(4, "small");

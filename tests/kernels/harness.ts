@@ -1,4 +1,4 @@
-/** Runs a kernel on a case and compares it with its float64 twin. */
+/** Runs a kernel on a case and compares it with its float64 reference. */
 import assert from "node:assert/strict";
 import type { Device } from "../../core/device.ts";
 import type { TypedArray } from "../../core/dtype.ts";
@@ -47,11 +47,11 @@ function compare(actual: TypedArray, expected: TypedArray, tolerance: number, wh
     const [a, b] = [actual[i], expected[i]];
     const near = Number.isFinite(b) && Math.abs(a - b) <= tolerance * (1 + Math.abs(b));
     const close = Object.is(a, b) || near;
-    assert.ok(close, `${what}[${i}] is ${a}, the twin has ${b}`);
+    assert.ok(close, `${what}[${i}] is ${a}, the reference has ${b}`);
   }
 }
 
-/** Fails unless the kernel does on the device what its twin does in float64. Returns what the buffers hold then. */
+/** Fails unless the kernel does on the device what its reference does in float64. Returns what the buffers hold then. */
 export async function check(
   kernel: Kernel,
   kase: KernelCase,
@@ -60,13 +60,13 @@ export async function check(
   using _scope = device.arena();
   const tensors: Record<string, Tensor> = {};
   const guarded: Tensor[] = []; // the buffers with their guards, in the same memory
-  const twin: Record<string, Float64Array | Int32Array> = {};
+  const reference: Record<string, Float64Array | Int32Array> = {};
   for (const [name, array] of contents(kernel, kase)) {
     const use = kernel.buffers[name];
-    twin[name] = rounded(device, use, array);
+    reference[name] = rounded(device, use, array);
     const floats = use.endsWith("half4") ? device.half : device.float;
     const dtype = array instanceof Int32Array ? "int32" : floats;
-    const whole = device.tensor([...twin[name], ...guardOf(guarded.length)], undefined, dtype);
+    const whole = device.tensor([...reference[name], ...guardOf(guarded.length)], undefined, dtype);
     tensors[name] = whole.view([array.length]);
     guarded.push(whole);
   }
@@ -74,12 +74,12 @@ export async function check(
   const names = Object.keys(kernel.buffers);
   const read = await device.read(guarded);
   const results = read.map((elements) => elements.slice(0, -GUARD));
-  kernel.cpu(twin as never, kase.params);
+  kernel.cpu(reference as never, kase.params);
   names.forEach((name, i) => {
-    const exact = twin[name] instanceof Int32Array || kernel.buffers[name].startsWith("read");
+    const exact = reference[name] instanceof Int32Array || kernel.buffers[name].startsWith("read");
     const tolerance = device.float === "float64" ? 1e-12 : kernel.tolerance ?? 1e-5;
     const what = `${kernel.name} on ${device.kind}, "${kase.name}": ${name}`;
-    compare(results[i], twin[name], exact ? 0 : tolerance, what);
+    compare(results[i], reference[name], exact ? 0 : tolerance, what);
     assert.deepEqual([...read[i].slice(-GUARD)], guardOf(i), `${what} was written past its end`);
   });
   return results;

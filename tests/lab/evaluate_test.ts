@@ -25,7 +25,7 @@ import { add, sub } from "../../ops/binary.ts";
 import { gather } from "../../ops/gather.ts";
 import { reshape } from "../../ops/layout.ts";
 import { cast } from "../../ops/select.ts";
-import { takeRows } from "../../ops/take_rows.ts";
+import { take } from "../../ops/take.ts";
 
 /** A small shop in which two more items share their tokens with others. */
 const shop = synthetic({ seed: 5, items: 100, users: 300 });
@@ -66,13 +66,13 @@ class ToyDecoder implements Decoder<Tensor> {
     const [U] = tokens.shape;
     const at = cast(sub(cast(reshape(lengths, [U, 1]), "float"), 2), "int"); // (U, 1)
     const last = cast(reshape(gather(cast(tokens, "float"), at), [U]), "int");
-    const logits = takeRows(this.#bias, last); // (U, V)
+    const logits = take(this.#bias, last); // (U, V)
     const owner = Int32Array.from({ length: U * beam }, (_, r) => Math.floor(r / beam));
-    return { logits, cache: takeRows(logits, tokens.device.tensor(owner)) };
+    return { logits, cache: take(logits, tokens.device.tensor(owner)) };
   }
 
   step(cache: Tensor, _step: number, tokens: Tensor): Tensor {
-    return add(cache, takeRows(this.#table, tokens));
+    return add(cache, take(this.#table, tokens));
   }
 }
 

@@ -1,4 +1,4 @@
-/** What some losses are fed beside a batch: rivals and thresholds, and runs that go on with them. */
+/** What some losses are fed beside a batch: negatives and thresholds, and runs that go on with them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
@@ -10,7 +10,7 @@ import { synthetic } from "../../lab/data/synthetic.ts";
 import {
   chooseTargets,
   lossFeed,
-  rivalInputs,
+  negativeInputs,
   searchOf,
   thresholdInput,
 } from "../../lab/loss_inputs.ts";
@@ -62,7 +62,7 @@ function rowsWithTargets(batch: ReturnType<typeof makeBatches>[number]): number[
 }
 
 for (const name of ["synthetic", "codes"]) {
-  test(`rivals are other items after the same history, ${name}`, async () => {
+  test(`negatives are other items after the same history, ${name}`, async () => {
     const dataset = name === "codes" ? await loadDataset(smallFolder(), {}) : SHOP;
     const trie = new Trie(dataset.paths);
     const [K, D] = [3, trie.maxDepth];
@@ -72,50 +72,50 @@ for (const name of ["synthetic", "codes"]) {
     let counted = 0;
     for (const batch of batchesOf(trie, dataset).slice(0, 6)) {
       const chosen = chooseTargets(batch, trie, keyOf(2));
-      const given = rivalInputs(batch, chosen, trie, K, keyOf(3));
-      const [W, T] = given.rivalMask.shape;
+      const given = negativeInputs(batch, chosen, trie, K, keyOf(3));
+      const [W, T] = given.negativeMask.shape;
       const L = D - 1;
-      assert.deepEqual(given.rivalTokens.shape, [W, K * L]);
+      assert.deepEqual(given.negativeTokens.shape, [W, K * L]);
       for (const { window, row, history, leaf } of chosen) {
         const own = trie.pathOf(leaf);
-        const targets = [...given.rivalTargets.data.subarray(window * D, (window + 1) * D)];
+        const targets = [...given.negativeTargets.data.subarray(window * D, (window + 1) * D)];
         assert.deepEqual(
           targets,
           Array.from({ length: D }, (_, t) => t < own.length ? row + t : -1),
         );
-        const mask = [...given.rivalMask.data.subarray(window * T, (window + 1) * T)];
+        const mask = [...given.negativeMask.data.subarray(window * T, (window + 1) * T)];
         assert.deepEqual(mask, mask.map((_, t) => t < history.length ? 0 : -1e30));
-        const rivals = Array.from({ length: K }, (_, k) => {
+        const negatives = Array.from({ length: K }, (_, k) => {
           const at = (window * K + k) * D;
-          const nodes = [...given.rivalNodes.data.subarray(at, at + D)];
+          const nodes = [...given.negativeNodes.data.subarray(at, at + D)];
           const length = nodes.includes(-1) ? nodes.indexOf(-1) : D;
-          const path = [...given.rivalLabels.data.subarray(at, at + length)];
+          const path = [...given.negativeLabels.data.subarray(at, at + length)];
           assert.ok(nodes.slice(length).every((node) => node === -1));
           path.forEach((_, t) => assert.deepEqual(trie.pathOf(nodes[t]), path.slice(0, t)));
           path.forEach((_, t) => { // the first token is predicted in the window, the others by what is before them
-            const row = given.rivalRows.data[at + t];
+            const row = given.negativeRows.data[at + t];
             const place = row - W * T;
             if (t === 0) return assert.equal(row, window * T + history.length - 1);
             assert.equal(Math.floor(place / L), window * K + k);
             assert.equal(place % L, t - 1);
-            assert.equal(given.rivalTokens.data[place], path[t - 1]);
-            assert.equal(given.rivalPositions.data[place], history.length + t - 1);
+            assert.equal(given.negativeTokens.data[place], path[t - 1]);
+            assert.equal(given.negativePositions.data[place], history.length + t - 1);
           });
           return path;
         });
-        const items = rivals.map((path) => path.join());
+        const items = negatives.map((path) => path.join());
         assert.equal(new Set(items).size, K);
-        assert.ok(!items.includes(own.join()) && rivals.every((path) => path.length > 0));
+        assert.ok(!items.includes(own.join()) && negatives.every((path) => path.length > 0));
         for (let t = 1; t <= D; t++) {
           const prefix = (path: readonly number[]): string => path.slice(0, t).join();
           const different = new Set(paths.filter((p) => p.length >= t).map(prefix)).size;
-          const counts = rivals.map((path, k) =>
+          const counts = negatives.map((path, k) =>
             t <= own.length && path.length >= t && prefix(path) !== prefix(own) &&
-            rivals.slice(0, k).every((other) => prefix(other) !== prefix(path))
+            negatives.slice(0, k).every((other) => prefix(other) !== prefix(path))
           );
           const n = counts.filter(Boolean).length;
           counts.forEach((counts, k) => {
-            const scale = given.rivalScales.data[(window * K + k) * D + t - 1];
+            const scale = given.negativeScales.data[(window * K + k) * D + t - 1];
             if (!counts) return assert.equal(scale, -1e30);
             counted++;
             assert.ok(Math.abs(Math.exp(scale) - (different - 1) / n) < 1e-9);
@@ -190,16 +190,20 @@ for (const loss of ["msl-ats", "apao-point", "apao-pair", "beam-exact"]) {
   });
 }
 
-test("there is no room for more rivals than other items", async () => {
+test("there is no room for more negatives than other items", async () => {
   const dataset = await loadDataset(smallFolder(), {});
   const trie = new Trie(dataset.paths);
   const recipe = { ...RECIPE, negatives: 1000 };
   const [batch] = batchesOf(trie, dataset);
-  const { rivalScales } = await lossFeed({ rivals: true }, recipe, trie, undefined)(batch, 1, 1);
-  assert.deepEqual(rivalScales?.shape, [8, trie.leafCount - 1, trie.maxDepth]);
+  const { negativeScales } = await lossFeed({ negatives: true }, recipe, trie, undefined)(
+    batch,
+    1,
+    1,
+  );
+  assert.deepEqual(negativeScales?.shape, [8, trie.leafCount - 1, trie.maxDepth]);
 });
 
-test("a loss that is given by its options has their rivals and searches", async () => {
+test("a loss that is given by its options has their negatives and searches", async () => {
   const { needs } = namedLoss("beam-exact");
   assert.deepEqual(needs, { thresholds: true });
   const dataset = await loadDataset(smallFolder(), {});

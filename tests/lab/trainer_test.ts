@@ -15,7 +15,7 @@ import { Trie } from "../../models/decode/trie.ts";
 import { lossByName } from "../../models/losses/loss_by_name.ts";
 import { Meter } from "../../models/meter.ts";
 import { sample } from "../../ops/cases.ts";
-import { takeRows } from "../../ops/take_rows.ts";
+import { take } from "../../ops/take.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 
 const RECIPE: Recipe = {
@@ -53,7 +53,7 @@ async function stepOn(
     grads: typeof params;
   } =>
     valueAndGrad(({ hidden, head }: typeof params) =>
-      loss({ hidden: takeRows(hidden, tokens), head }, { trie, nodes, labels })
+      loss({ hidden: take(hidden, tokens), head }, { trie, nodes, labels })
     )(params);
   const meter = new Meter(device);
   using step = trainStep(device, differentiate, new AdamW(params), meter, most);

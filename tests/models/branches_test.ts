@@ -14,7 +14,7 @@ import { add, mul } from "../../ops/binary.ts";
 import { sample } from "../../ops/cases.ts";
 import { reshape } from "../../ops/layout.ts";
 import { sum } from "../../ops/reduce.ts";
-import { takeRows } from "../../ops/take_rows.ts";
+import { take } from "../../ops/take.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { testDevices } from "../devices.ts";
 
@@ -62,7 +62,7 @@ for (const { name, skip, open } of testDevices) {
     })(params);
     const apart = valueAndGrad((p: TransformerParams) => {
       const others = reshape(model.hidden(p, ints(alone.flat(), [6, 7])), [42, 16]);
-      return weighted(model.hidden(p, tokens), takeRows(others, ints(places, [12])));
+      return weighted(model.hidden(p, tokens), take(others, ints(places, [12])));
     })(params);
     const read = (x: typeof together): Promise<ArrayLike<number>[]> =>
       device.read([x.value, ...treeLeaves(x.grads)]);

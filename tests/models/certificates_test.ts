@@ -78,9 +78,9 @@ test("T4, T6, T9: no certificate is ever wrong, and each is given", () => {
       for (const leaf of new Set(trie.leafOf)) {
         const steps = pathSteps(trie, leaf, logits, options);
         const score = steps[steps.length - 1].score;
-        const rivals = competitors(counts, steps);
-        assert.equal(rivals.length, trie.maxDepth);
-        const forced = rivals.every((n) => n <= beam - 1);
+        const negatives = competitors(counts, steps);
+        assert.equal(negatives.length, trie.maxDepth);
+        const forced = negatives.every((n) => n <= beam - 1);
         // Equal shares of float64 probabilities may sum to a hair above 1.
         const mass = massCertificate(score - 1e-9, beam);
         if (forced || mass) assert.ok(retrieved.has(leaf));
@@ -89,7 +89,7 @@ test("T4, T6, T9: no certificate is ever wrong, and each is given", () => {
         all.steps.forEach(({ pool }, t) => {
           const own = steps[Math.min(t + 1, steps.length) - 1].score;
           const better = pool?.scores.filter((s) => s > own + 1e-9).length ?? NaN;
-          assert.ok(rivals[t] >= better);
+          assert.ok(negatives[t] >= better);
         });
         given.leaves++;
         if (retrieved.has(leaf)) given.retrieved++;

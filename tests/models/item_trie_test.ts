@@ -6,13 +6,13 @@ import type { Tensor } from "../../core/tensor.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";
 import { Trie } from "../../models/decode/trie.ts";
-import { takeRows } from "../../ops/take_rows.ts";
+import { take } from "../../ops/take.ts";
 import { trieLogProb } from "../../ops/trie_log_prob.ts";
 import { testDevices } from "../devices.ts";
 
 /** The same logits for everybody. */
 function constant(logits: Tensor): Decoder<null> {
-  const rows = (n: number): Tensor => takeRows(logits, logits.device.tensor(new Int32Array(n)));
+  const rows = (n: number): Tensor => take(logits, logits.device.tensor(new Int32Array(n)));
   return {
     vocabSize: logits.shape[1],
     prefill: (tokens) => ({ logits: rows(tokens.shape[0]), cache: null }),
@@ -48,7 +48,7 @@ for (const items of [2420, 100_000]) {
       const device = await open();
       using _scope = device.arena();
       const trie = new Trie(best.map((_, item) => [item + 1])).upload(device);
-      const logits = takeRows(
+      const logits = take(
         device.tensor(values, [1, items + 1]),
         device.tensor(new Int32Array(2)),
       );

@@ -248,8 +248,8 @@ test("losses: by name", async () => {
     const named = namedLoss(name);
     const given = Object.fromEntries(named.reads.map((option) => [option, options[option]]));
     for (const made of [lossByName(name, options), named.make(given)]) { // it reads what it says
-      if (named.needs.rivals || named.needs.thresholds) {
-        await assert.rejects(run(device, made, kase), /must have (rivals|thresholds), got none/);
+      if (named.needs.negatives || named.needs.thresholds) {
+        await assert.rejects(run(device, made, kase), /must have (negatives|thresholds), got none/);
         assert.deepEqual(await gradientWeights(made, 3), await gradientWeights(direct[i], 3));
       } else {
         assert.deepEqual(await run(device, made, kase), await run(device, direct[i], kase));
@@ -267,7 +267,7 @@ test("losses: a token outside the trie matters to those that normalise over the 
   );
   for (const name of lossNames) {
     const { needs, normalization } = namedLoss(name);
-    if (needs.rivals || needs.thresholds) continue; // in prefix_losses_test.ts
+    if (needs.negatives || needs.thresholds) continue; // in prefix_losses_test.ts
     const [{ value }, other] = [
       await run(device, lossByName(name), batch(0)),
       await run(device, lossByName(name), batch(3)),

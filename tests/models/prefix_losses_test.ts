@@ -23,12 +23,15 @@ interface Row {
   readonly t: number;
 }
 
-/** Items that are predicted, row by row, with rows of nothing between; and rivals of some. */
+/** Items that are predicted, row by row, with rows of nothing between; and negatives of some. */
 interface Case {
   readonly paths: readonly (readonly number[])[];
   readonly rows: readonly (Row | undefined)[];
-  /** For each target with rivals the row of its first token, and the rows of each rival. */
-  readonly duels: readonly { readonly row: number; readonly rivals: readonly (readonly Row[])[] }[];
+  /** For each target with negatives the row of its first token, and the rows of each negative. */
+  readonly duels: readonly {
+    readonly row: number;
+    readonly negatives: readonly (readonly Row[])[];
+  }[];
   /** By row. */
   readonly thresholds: readonly number[];
   readonly tau: number;
@@ -54,11 +57,11 @@ function caseOf(seed: number): Case {
   const rowsOf = (item: number): Row[] =>
     PATHS[item].map((_, i) => ({ z: logits(), item, t: i + 1 }));
   const rows: (Row | undefined)[] = [];
-  const duels: { row: number; rivals: Row[][] }[] = [];
+  const duels: { row: number; negatives: Row[][] }[] = [];
   const thresholds: number[] = [];
   for (let i = 0; i < 4; i++) {
     const item = pick(PATHS.length);
-    if (draw() < 0.7) duels.push({ row: rows.length, rivals: [] });
+    if (draw() < 0.7) duels.push({ row: rows.length, negatives: [] });
     rows.push(...rowsOf(item));
     if (draw() < 0.5) rows.push(undefined);
     const searched = draw() < 0.7;
@@ -68,7 +71,7 @@ function caseOf(seed: number): Case {
     }
   }
   for (const duel of duels) {
-    for (let k = 0; k < 3; k++) duel.rivals.push(rowsOf(pick(PATHS.length)));
+    for (let k = 0; k < 3; k++) duel.negatives.push(rowsOf(pick(PATHS.length)));
   }
   const [tau, xi] = [[1, 0.5, 2][pick(3)], [1, 0.5, 2.5][pick(3)]];
   return { paths: PATHS, rows, duels, thresholds, tau, xi, weight: 2 * draw(), eta: 2 * pick(2) };
@@ -105,8 +108,8 @@ interface Expected {
   readonly value: number;
   /** What each row's log p is worth: dL / dlog p. */
   readonly pull: readonly number[];
-  /** The same of rivals' rows, by duel, rival and step. */
-  readonly rivalPull?: readonly (readonly (readonly number[])[])[];
+  /** The same of negatives' rows, by duel, negative and step. */
+  readonly negativePull?: readonly (readonly (readonly number[])[])[];
 }
 
 const total = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
@@ -156,20 +159,20 @@ function pair({ rows, duels, tau, xi, weight, eta }: Case): Expected {
   const real = rows.filter((row) => row !== undefined);
   const logP = rows.map((row) => row ? told(row, "vocabulary", tau).logP : 0);
   const S = scores(rows, "vocabulary", tau);
-  const fights = duels.flatMap(({ row, rivals }, d) => {
+  const fights = duels.flatMap(({ row, negatives }, d) => {
     const { item } = rows[row] as Row;
     return PATHS[item].map((_, i) => {
       const t = i + 1;
       const seen = new Set([prefixOf(item, t)]);
-      const against = rivals.flatMap((rival, k) => {
-        const prefix = prefixOf(rival[0].item, t);
-        if (rival.length < t || seen.has(prefix)) return [];
+      const against = negatives.flatMap((negative, k) => {
+        const prefix = prefixOf(negative[0].item, t);
+        if (negative.length < t || seen.has(prefix)) return [];
         seen.add(prefix);
         return [k];
       });
       const kappa = (prefixes(t) - 1) / against.length;
       const mass = against.map((k) =>
-        kappa * Math.exp(scores(rivals[k], "vocabulary", tau)[t - 1] / xi)
+        kappa * Math.exp(scores(negatives[k], "vocabulary", tau)[t - 1] / xi)
       );
       const own = Math.exp(S[row + i] / xi);
       const all = own + total(mass);
@@ -188,16 +191,18 @@ function pair({ rows, duels, tau, xi, weight, eta }: Case): Expected {
   const L = steps.map((t) => total(at(t).map(({ loss }) => loss)) / (at(t).length || 1));
   const w = weightsOf(L, eta);
   const pull = rows.map((row) => row ? -1 / real.length : 0);
-  const rivalPull = duels.map(({ rivals }) => rivals.map((rival) => rival.map(() => 0)));
+  const negativePull = duels.map(({ negatives }) =>
+    negatives.map((negative) => negative.map(() => 0))
+  );
   for (const { d, t, n, against, shares } of fights) {
     const each = weight * w[t - 1] / (at(t).length * t * xi);
     pullUpTo(pull, rows, n, -each * total(shares));
     against.forEach((k, j) => {
-      for (let i = 0; i < t; i++) rivalPull[d][k][i] += each * shares[j];
+      for (let i = 0; i < t; i++) negativePull[d][k][i] += each * shares[j];
     });
   }
   const value = -total(logP) / real.length + weight * total(w.map((x, i) => x * L[i]));
-  return { value, pull, rivalPull };
+  return { value, pull, negativePull };
 }
 
 function exact({ rows, thresholds, tau, xi, weight }: Case): Expected {
@@ -214,7 +219,7 @@ function exact({ rows, thresholds, tau, xi, weight }: Case): Expected {
   return { value: -total(logP) / real.length + weight * term, pull };
 }
 
-/** What a loss gives on a device: its value, and the gradients by the rows' and the rivals' logits. */
+/** What a loss gives on a device: its value, and the gradients by the rows' and the negatives' logits. */
 async function run(
   device: Device,
   loss: Loss,
@@ -229,38 +234,38 @@ async function run(
   const labelOf = (row: Row | undefined): number => row ? PATHS[row.item][row.t - 1] : 0;
   const ints = (values: readonly number[]): Tensor => device.tensor(Int32Array.from(values));
   const [W, K, D] = [kase.duels.length, 3, 4];
-  const dense = kase.duels.flatMap(({ rivals }) =>
-    rivals.flatMap((rival) => Array.from({ length: D }, (_, i) => rival.at(i)))
+  const dense = kase.duels.flatMap(({ negatives }) =>
+    negatives.flatMap((negative) => Array.from({ length: D }, (_, i) => negative.at(i)))
   );
-  const logScales = kase.duels.flatMap(({ row, rivals }) =>
-    rivals.flatMap((rival, k) =>
+  const logScales = kase.duels.flatMap(({ row, negatives }) =>
+    negatives.flatMap((negative, k) =>
       [1, 2, 3, 4].map((t) => {
         const { item } = kase.rows[row] as Row;
         if (t > PATHS[item].length) return ABSENT;
         const own = prefixOf(item, t);
         const counts = (other: readonly Row[], j: number): boolean =>
           other.length >= t && prefixOf(other[0].item, t) !== own &&
-          rivals.slice(0, j).every((r) =>
+          negatives.slice(0, j).every((r) =>
             r.length < t || prefixOf(r[0].item, t) !== prefixOf(other[0].item, t)
           );
-        const n = rivals.filter(counts).length;
-        return counts(rival, k) ? Math.log((prefixes(t) - 1) / n) : ABSENT;
+        const n = negatives.filter(counts).length;
+        return counts(negative, k) ? Math.log((prefixes(t) - 1) / n) : ABSENT;
       })
     )
   );
   const some = W > 0;
   const table = (rows: readonly (Row | undefined)[]): Tensor =>
     device.tensor(rows.map((row) => [...row?.z ?? new Array<number>(V).fill(0.5)]));
-  const params = { z: table(kase.rows), ...(some && { rivals: table(dense) }) };
-  const { value, grads } = valueAndGrad((p: { z: Tensor; rivals?: Tensor }) => {
+  const params = { z: table(kase.rows), ...(some && { negatives: table(dense) }) };
+  const { value, grads } = valueAndGrad((p: { z: Tensor; negatives?: Tensor }) => {
     const targets: Targets = {
       trie: trie.upload(device),
       nodes: ints(kase.rows.map(nodeOf)),
       labels: ints(kase.rows.map(labelOf)),
       thresholds: device.tensor([...kase.thresholds]),
-      ...(p.rivals && {
-        rivals: {
-          logits: p.rivals,
+      ...(p.negatives && {
+        negatives: {
+          logits: p.negatives,
           nodes: ints(dense.map(nodeOf)),
           labels: ints(dense.map(labelOf)),
           rows: ints(
@@ -276,11 +281,11 @@ async function run(
       }),
     };
     return loss(p.z, targets);
-  })(params as { z: Tensor; rivals?: Tensor });
+  })(params as { z: Tensor; negatives?: Tensor });
   const [[number], ...flat] = await device.read([
     value,
     grads.z,
-    ...(some ? [grads.rivals as Tensor] : []),
+    ...(some ? [grads.negatives as Tensor] : []),
   ]);
   return { value: number, grads: flat.flatMap((data) => [...data]) };
 }
@@ -288,16 +293,16 @@ async function run(
 /** The gradients by logits, in the order of `run`. */
 function gradients(
   kase: Case,
-  { pull, rivalPull }: Expected,
+  { pull, negativePull }: Expected,
   over: "children" | "vocabulary",
 ): number[] {
   const times = (row: Row | undefined, by: number): number[] =>
     row ? told(row, over, kase.tau).dlogP.map((g) => by * g) : new Array<number>(V).fill(0);
   return [
     ...kase.rows.flatMap((row, n) => times(row, pull[n])),
-    ...kase.duels.flatMap(({ rivals }, d) =>
-      rivals.flatMap((rival, k) =>
-        [0, 1, 2, 3].flatMap((i) => times(rival.at(i), rivalPull?.[d][k][i] ?? 0))
+    ...kase.duels.flatMap(({ negatives }, d) =>
+      negatives.flatMap((negative, k) =>
+        [0, 1, 2, 3].flatMap((i) => times(negative.at(i), negativePull?.[d][k][i] ?? 0))
       )
     ),
   ];

@@ -48,12 +48,12 @@ async function run(
     const logits = whole ? allLogits(p) : p;
     const N = nodes.size;
     const one = Array.from({ length: N }, (_, n) => n);
-    // The batch's own rows, in the opposite order, stand for those of N rivals of one token.
+    // The batch's own rows, in the opposite order, stand for those of N negatives of one token.
     const against = device.tensor(Int32Array.from(one.toReversed()));
     const logScales = device.tensor(one.map((n) => n % 4 === 0 ? -1e30 : 0.5), [N, 1, 1]);
-    const rivals = { logits, nodes, labels, rows: against, logScales };
+    const negatives = { logits, nodes, labels, rows: against, logScales };
     const thresholds = device.tensor(one.map((n) => n % 3 === 0 ? -1e30 : -n / 4));
-    return loss(logits, { trie, nodes, labels, rivals, thresholds });
+    return loss(logits, { trie, nodes, labels, negatives, thresholds });
   })(projection);
   return (await device.read([value, grads.hidden, grads.head])).map((x) => [...x]);
 }

@@ -9,7 +9,7 @@ import { foldIn, keyOf, normal, uniform } from "../../core/random.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import type { Decoder, Prefilled } from "../../models/decode/decoder.ts";
 import type { PathLogits } from "../../models/decode/pruning.ts";
-import { takeRows } from "../../ops/take_rows.ts";
+import { take } from "../../ops/take.ts";
 
 /** The number of rows of a table. */
 const STATES = 101;
@@ -119,14 +119,14 @@ export class TableDecoder implements Decoder<Cache> {
     device.run(readHistories, { tokens, lengths, states: users }, { U, T });
     const R = U * beam;
     const fed = device.tensor(new Int32Array(steps * R));
-    return { logits: takeRows(this.#table, users), cache: { users, fed, R, B: beam, L: steps } };
+    return { logits: take(this.#table, users), cache: { users, fed, R, B: beam, L: steps } };
   }
 
   step({ users, fed, R, B, L }: Cache, step: number, tokens: Tensor, ancestors: Tensor): Tensor {
     this.stepCalls++;
     const states = tokens.device.empty([R], "int32");
     tokens.device.run(readPaths, { users, tokens, ancestors, fed, states }, { R, B, L, step });
-    return takeRows(this.#table, states);
+    return take(this.#table, states);
   }
 
   /** The same model on the host, after a history. */

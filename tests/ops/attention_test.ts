@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { ShapeError } from "../../core/errors.ts";
-import { ramp } from "../../kernels/cases.ts";
+import { noise } from "../../kernels/cases.ts";
 import { attention } from "../../ops/attention.ts";
 import { mul } from "../../ops/binary.ts";
 import { sum } from "../../ops/reduce.ts";
@@ -33,7 +33,7 @@ const sizes: fc.Arbitrary<Sizes> = fc.record({
 
 function inputsOf({ B, T, H, KVH, D }: Sizes): Inputs {
   const make = (n: number, seed: number, scale: number): Float64Array =>
-    ramp(n, seed).map((x) => Math.fround(scale * x));
+    noise(n, seed).map((x) => Math.fround(scale * x));
   return {
     qkv: make(B * T * (H + 2 * KVH) * D, 1, 2),
     dout: make(B * T * H * D, 4, 1),

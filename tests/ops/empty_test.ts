@@ -12,7 +12,7 @@ import { concat, reshape, slice, split, stack } from "../../ops/layout.ts";
 import { linear, matmul } from "../../ops/matmul.ts";
 import { argmax, cumsum, max, mean, sum } from "../../ops/reduce.ts";
 import { logSumExp, softmax } from "../../ops/softmax.ts";
-import { takeRows } from "../../ops/take_rows.ts";
+import { take } from "../../ops/take.ts";
 import { topK } from "../../ops/top_k.ts";
 import { relu } from "../../ops/unary.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
@@ -48,7 +48,7 @@ onEachDevice("empty: what NumPy and PyTorch give", async (device) => {
   await equals(reshape(tall, [2, 0, 5]), [2, 0, 5], []);
   await equals(reshape(tall, [-1, 3]), [0, 3], []);
   const ids = device.tensor([], [0], "int32");
-  await equals(takeRows(device.tensor([[1, 2]]), ids), [0, 2], []);
+  await equals(take(device.tensor([[1, 2]]), ids), [0, 2], []);
   await equals(gather(device.tensor([1, 2]), ids), [0], []);
   await equals(scatterAdd(ids, none, 2), [2], [0, 0]);
   assert.equal(await none.to(cpu()).then((x) => x.size), 0);
@@ -112,7 +112,7 @@ test("empty: what has no answer is refused", () => {
     "Cannot gather from (0) by (1): there must be an element to take, got none",
   );
   refused(
-    () => takeRows(tall, ids),
+    () => take(tall, ids),
     "ShapeError",
     "Cannot take rows of a table of shape (0, 3): there must be a row to take, got none",
   );

@@ -1,4 +1,4 @@
-/** takeRows, gather, scatterAdd, oneHot, topK, kthLargest. */
+/** take, gather, scatterAdd, oneHot, topK, kthLargest. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -12,7 +12,7 @@ import { indices, sample } from "../../ops/cases.ts";
 import { zeros } from "../../ops/fill.ts";
 import { gather, oneHot, scatterAdd } from "../../ops/gather.ts";
 import { sum } from "../../ops/reduce.ts";
-import { takeRows } from "../../ops/take_rows.ts";
+import { take } from "../../ops/take.ts";
 import { kthLargest, topK } from "../../ops/top_k.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { equals, integerTensors, onEachDevice, runs } from "./harness.ts";
@@ -32,7 +32,7 @@ const lookups = fc.record({
   })
 );
 
-onEachDevice("takeRows: rows by id, and the naive gradient", async (device) => {
+onEachDevice("take: rows by id, and the naive gradient", async (device) => {
   await fc.assert(
     fc.asyncProperty(lookups, async ({ V, C, N, table, ids, weights }) => {
       using _scope = device.arena();
@@ -40,12 +40,12 @@ onEachDevice("takeRows: rows by id, and the naive gradient", async (device) => {
       const w = device.tensor(weights, [N, C]);
       const given = device.tensor(table, [V, C]);
       const expected = ids.flatMap((v) => table.slice(v * C, (v + 1) * C));
-      await equals(takeRows(given, rows), [N, C], expected);
+      await equals(take(given, rows), [N, C], expected);
       const gradient = Array<number>(V * C).fill(0);
       ids.forEach((v, n) => {
         for (let c = 0; c < C; c++) gradient[v * C + c] += weights[n * C + c];
       });
-      const f = valueAndGrad((t: Tensor) => sum(mul(takeRows(t, rows), w)));
+      const f = valueAndGrad((t: Tensor) => sum(mul(take(t, rows), w)));
       await equals(f(given).grads, [V, C], gradient);
     }),
     runs(device),
@@ -53,13 +53,13 @@ onEachDevice("takeRows: rows by id, and the naive gradient", async (device) => {
 });
 
 onEachDevice(
-  "takeRows: the gradient has the same bits every time, many rows or few",
+  "take: the gradient has the same bits every time, many rows or few",
   async (device) => {
     const table = sample(device, [40, 12], 1);
     for (const below of [40, 2]) {
       const ids = indices(device, [9, 70], 2, below);
       const w = sample(device, [9, 70, 12], 3);
-      const f = valueAndGrad((t: Tensor) => sum(mul(takeRows(t, ids), w)));
+      const f = valueAndGrad((t: Tensor) => sum(mul(take(t, ids), w)));
       const [once, again] = await device.read([f(table).grads, f(table).grads]);
       assert.deepEqual(once, again);
       const [id, weight] = await device.read([ids, w]);
@@ -71,13 +71,13 @@ onEachDevice(
 );
 
 onEachDevice(
-  "takeRows: the gradient of a row taken many times keeps its digits",
+  "take: the gradient of a row taken many times keeps its digits",
   async (device) => {
     const N = 33_000;
     const ids = device.tensor(new Int32Array(N));
     for (const C of [3, 4]) {
       const w = device.tensor(new Float32Array(N * C).fill(0.1), [N, C]);
-      const f = valueAndGrad((t: Tensor) => sum(mul(takeRows(t, ids), w)));
+      const f = valueAndGrad((t: Tensor) => sum(mul(take(t, ids), w)));
       const wanted = [N * Math.fround(0.1), 0].flatMap((v) => Array<number>(C).fill(v));
       await equals(f(device.tensor(new Float32Array(2 * C), [2, C])).grads, [2, C], wanted, 5e-6);
     }
@@ -88,11 +88,11 @@ onEachDevice(
  * On WebGPU positions are sorted in chunks, which are merged until there is one: here 79, then 20,
  * 5, 2 and 1.
  */
-onEachDevice("takeRows: the gradient of many ids", async (device) => {
+onEachDevice("take: the gradient of many ids", async (device) => {
   const [N, V, C] = [20_000, 700, 4];
   const ids = indices(device, [N], 4, V);
   const w = device.tensor(Float32Array.from({ length: N * C }, (_, i) => i % 8), [N, C]);
-  const f = valueAndGrad((t: Tensor) => sum(mul(takeRows(t, ids), w)));
+  const f = valueAndGrad((t: Tensor) => sum(mul(take(t, ids), w)));
   const wanted = new Float64Array(V * C);
   (await ids.data()).forEach((v, n) => {
     for (let c = 0; c < C; c++) wanted[v * C + c] += (n * C + c) % 8;
@@ -103,8 +103,8 @@ onEachDevice("takeRows: the gradient of many ids", async (device) => {
 onEachDevice("indexing: an id outside takes the nearest", async (device) => {
   const table = device.tensor([[1, 2], [3, 4]]);
   const ids = device.tensor([-7, 9], [2], "int32");
-  const f = valueAndGrad((t: Tensor) => sum(takeRows(t, ids)));
-  await equals(takeRows(table, ids), [2, 2], [1, 2, 3, 4]);
+  const f = valueAndGrad((t: Tensor) => sum(take(t, ids)));
+  await equals(take(table, ids), [2, 2], [1, 2, 3, 4]);
   await equals(f(table).grads, [2, 2], [1, 1, 1, 1]);
   await equals(gather(device.tensor([5, 6, 7]), ids), [2], [5, 7]);
   await equals(scatterAdd(ids, device.tensor([1, 2]), 3), [3], [1, 0, 2]);
@@ -119,11 +119,11 @@ test("indexing: a checked cpu device refuses an id outside, also in a captured s
       name: "ArgumentError",
       message: `Cannot look up ${name}: they must be from 0 to ${most}, got ${got} at ${at}`,
     });
-    await equals(takeRows(table, int(1, 0)), [2, 4], [5, 6, 7, 8, 1, 2, 3, 4]);
+    await equals(take(table, int(1, 0)), [2, 4], [5, 6, 7, 8, 1, 2, 3, 4]);
     for (const bad of [-1, 2]) {
-      assert.throws(() => takeRows(table, int(0, bad)), refused("ids", 1, bad, 1));
+      assert.throws(() => take(table, int(0, bad)), refused("ids", 1, bad, 1));
       const half = table.device.tensor([1, 2, 3, 4], [1, 4], device.half);
-      assert.throws(() => takeRows(half, int(bad)), refused("ids", 0, bad, 0));
+      assert.throws(() => take(half, int(bad)), refused("ids", 0, bad, 0));
     }
     const x = device.tensor([1, 2, 3]);
     assert.throws(() => gather(x, int(3)), refused("index", 2, 3, 0));
@@ -142,7 +142,7 @@ test("indexing: a checked cpu device refuses an id outside, also in a captured s
     assert.throws(() => attend(3, 0), refused("lengths", 2, 3, 0));
     assert.throws(() => attend(1, 1), refused("users", 0, 1, 0));
     assert.throws(() => lastRows(int(1), int(4), 2), refused("users", 0, 4, 0));
-    using step = capture(device, ({ ids }: { ids: Tensor }) => takeRows(table, ids));
+    using step = capture(device, ({ ids }: { ids: Tensor }) => take(table, ids));
     const feed = (id: number): Tensor => step({ ids: { data: Int32Array.of(id), shape: [1] } });
     await equals(feed(1), [1, 4], [5, 6, 7, 8]);
     assert.throws(() => feed(2), refused("ids", 1, 2, 0));
@@ -240,11 +240,11 @@ test("topK: gradients go to the chosen, among equals to the lower index", async 
 test("indexing: what does not fit is refused", () => {
   const x = oracle.tensor([[1, 2, 3], [4, 5, 6]]);
   const ids = oracle.tensor([0, 1], [2], "int32");
-  assert.throws(() => takeRows(oracle.tensor([1, 2]), ids), {
+  assert.throws(() => take(oracle.tensor([1, 2]), ids), {
     name: "ShapeError",
     message: "Cannot take rows of a table of shape (2): it must have two axes, got 1",
   });
-  assert.throws(() => takeRows(x, oracle.tensor([0, 1])), DTypeError);
+  assert.throws(() => take(x, oracle.tensor([0, 1])), DTypeError);
   assert.throws(() => gather(x, ids), {
     name: "ShapeError",
     message: "Cannot gather from (2, 3) by (2): their shapes must agree up to the last axis",

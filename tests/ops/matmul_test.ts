@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { ShapeError } from "../../core/errors.ts";
-import { ramp } from "../../kernels/cases.ts";
+import { noise } from "../../kernels/cases.ts";
 import { linear, matmul } from "../../ops/matmul.ts";
 import { testDevices } from "../devices.ts";
 
@@ -73,7 +73,7 @@ for (const { name, skip, open } of testDevices) {
           ...(o.transposeB ? [o.N, o.K] : [o.K, o.N]),
         ];
         const [a, b] = [aShape, bShape].map((shape, seed) =>
-          rounded(ramp(shape.reduce((x, y) => x * y, 1), seed))
+          rounded(noise(shape.reduce((x, y) => x * y, 1), seed))
         );
         const { transposeA, transposeB } = o;
         const form = { transposeA, transposeB };
@@ -98,7 +98,7 @@ for (const { name, skip, open } of testDevices) {
         ...{ lead: [], M, N, K, transposeA, transposeB: false },
         shared: "neither",
       };
-      const [a, b] = [rounded(ramp(M * K, 1)), rounded(ramp(K * N, 2))];
+      const [a, b] = [rounded(noise(M * K, 1)), rounded(noise(K * N, 2))];
       const out = matmul(
         device.tensor(a, transposeA ? [K, M] : [M, K]),
         device.tensor(b, [K, N]),

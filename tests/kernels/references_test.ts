@@ -1,4 +1,4 @@
-/** Every kernel against its float64 twin, on every device, on every case that it registers. */
+/** Every kernel against its float64 reference, on every device, on every case that it registers. */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -17,7 +17,7 @@ const plainDevice = {
 for (const kernel of kernels) {
   const devices = kernel.wasm ? [...testDevices, plainDevice] : testDevices;
   for (const { name, skip, open } of devices) {
-    test(`twin: ${kernel.name} on ${name}`, { skip }, async () => {
+    test(`reference: ${kernel.name} on ${name}`, { skip }, async () => {
       const device = await open();
       for (const kase of kernel.cases()) await check(kernel, kase, device);
     });
