@@ -6,7 +6,7 @@
 import { capture } from "../core/capture.ts";
 import type { Device } from "../core/device.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { AdamW, hyperOf } from "../models/adamw.ts";
+import { AdamW } from "../models/adamw.ts";
 import type { LossName } from "../models/losses/loss.ts";
 import { namedLoss } from "../models/losses/loss_by_name.ts";
 import { initTransformer, Transformer, type TransformerParams } from "../models/transformer.ts";
@@ -38,21 +38,19 @@ export function trainingSteps(device: Device, name: ConfigName, lossName: LossNa
   const trie = host.upload(device);
   const step = capture(
     device,
-    (inputs: Record<"tokens" | "nodes" | "labels" | "hyper", Tensor>) => {
-      const { tokens, nodes, labels, hyper } = inputs;
+    (inputs: Record<"tokens" | "nodes" | "labels", Tensor>) => {
+      const { tokens, nodes, labels } = inputs;
       const { value, grads } = valueAndGrad((p: TransformerParams) => {
         const hidden = reshape(model.hidden(p, tokens), [-1, config.dim]);
         return loss({ hidden, head: p.embed }, { trie, nodes, labels, state });
       })(params);
-      optimizer.update(grads, hyper);
+      optimizer.step(grads, RATE);
       return { value };
     },
   );
-  let count = 0;
   return {
     next(): Promise<number> {
-      const hyper = { data: hyperOf(++count, RATE), shape: [3] };
-      return step({ tokens, nodes, labels, hyper }).value.item();
+      return step({ tokens, nodes, labels }).value.item();
     },
     [Symbol.dispose](): void {
       step.dispose();

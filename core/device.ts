@@ -110,6 +110,21 @@ export class Device {
   }
 
   /**
+   * A float tensor (size) of numbers that the host computes: now, or in a captured step anew before
+   * each run. `values` may count its calls. Internal to optimisers.
+   *
+   * @throws {DeviceError} if it does not fit.
+   */
+  perRun(size: number, values: () => Float64Array): Tensor {
+    const { recording } = this.#heap;
+    if (recording === undefined) return this.tensor(values(), [size]);
+    const tensor = this.tensor(new Float64Array(size), [size]);
+    const converted = (): TypedArray => convertTo(this.float, values());
+    recording.feeds.push({ storage: tensor.storage, values: converted });
+    return tensor;
+  }
+
+  /**
    * A tensor whose elements are not yet written; `label` names it in errors. Internal to ops.
    *
    * @throws {ShapeError} if a size is not an integer from 0, or float16 elements are not a multiple of 4.

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Backend, Launch, Memory, Program } from "./backend.ts";
+import type { TypedArray } from "./dtype.ts";
 import type { Heap } from "./heap.ts";
 import { isAll, type Part } from "./pack.ts";
 import { planSlots } from "./plan.ts";
@@ -40,6 +41,8 @@ export interface Recording {
   readonly constants: Set<Storage>;
   /** The transients that will lie together. */
   readonly collections: Collection[];
+  /** Constants whose contents the host gives anew before each run. */
+  readonly feeds: { readonly storage: Storage; readonly values: () => TypedArray }[];
 }
 
 /** A recorded step: its program, and the memory it lives in. Internal to capture. */
@@ -67,6 +70,7 @@ export function record(backend: Backend, heap: Heap, step: () => readonly Tensor
     transients: new Set(),
     constants: new Set(),
     collections: [],
+    feeds: [],
   };
   const { transients, constants } = recording;
   const memories: Memory[] = [];
@@ -87,6 +91,9 @@ export function record(backend: Backend, heap: Heap, step: () => readonly Tensor
     for (const storage of constants) storage.owned = true;
     const run = (): void => {
       heap.refuseRecording("run a captured step");
+      for (const { storage, values } of recording.feeds) {
+        backend.upload(storage.memory as Memory, values());
+      }
       program.run();
     };
     const dispose = (): void => {

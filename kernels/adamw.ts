@@ -1,9 +1,9 @@
 /**
- * AdamW (Loshchilov and Hutter, arXiv:1711.05101) on N elements: all parameters in a row, those that decay first. With
- * rate the learning rate, and c1 = 1 - beta1^t, c2 = 1 - beta2^t the bias corrections of step t:
+ * AdamW (Loshchilov and Hutter, arXiv:1711.05101) on N elements: all parameters in a row, those that
+ * decay first. With the bias corrections c1 = 1 - beta1^t and c2 = 1 - beta2^t of step t:
  *
  *   m = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2
- *   param = param - rate ((m / c1) / (sqrt(v / c2) + eps) + decay param)
+ *   param = param - lr ((m / c1) / (sqrt(v / c2) + eps) + decay param)
  *
  * where g = scale grad, and scale clips the gradients of all parameters together by their norm:
  *
@@ -120,10 +120,11 @@ function updateCase(
     params: { N, decayed, ...betas, eps: 1e-8, decay: 0.1 },
     buffers: {
       param: noise(N, 1),
-      first: noise(N, 2).map((x) => past * x),
-      second: noise(N, 3).map((x) => past * Math.abs(x)),
+      m: noise(N, 2).map((x) => past * x),
+      v: noise(N, 3).map((x) => past * Math.abs(x)),
       grad: noise(N, 4),
-      hyper: [0.01, 0.271, 0.0588],
+      lr: [0.01],
+      corrections: [0.271, 0.0588],
       scale: [scale],
     },
   };
@@ -131,10 +132,11 @@ function updateCase(
 
 const UPDATE_BUFFERS = {
   param: "update float4",
-  first: "update float4",
-  second: "update float4",
+  m: "update float4",
+  v: "update float4",
   grad: "read float4",
-  hyper: "read float",
+  lr: "read float",
+  corrections: "read float",
   scale: "read float",
 } as const;
 
@@ -150,33 +152,33 @@ const UPDATE_PARAMS = {
 } as const;
 
 /**
- * One step in place; hyper (3) = [rate, c1, c2]. The first `decayed` elements, a multiple of 4, decay. `keep` and `take`
+ * One step in place; lr (1), corrections (2) = [c1, c2]. The first `decayed` elements, a multiple of 4, decay. `keep` and `take`
  * are beta and 1 - beta, each rounded on its own. One invocation four elements.
  */
 export const adamwUpdate = defineKernel({
   name: "adamwUpdate",
   buffers: UPDATE_BUFFERS,
   params: UPDATE_PARAMS,
-  cpu({ param, first, second, grad, hyper, scale }, p): void {
+  cpu({ param, m, v, grad, lr, corrections, scale }, p): void {
     const { N, decayed, keep1, take1, keep2, take2, eps } = p;
-    const [rate, c1, c2] = hyper;
+    const [c1, c2] = corrections;
     const clip = scale[0];
     for (let i = 0; i < N; i++) {
       const decay = i < decayed ? p.decay : 0;
       const g = clip * grad[i];
-      const m = keep1 * first[i] + take1 * g;
-      const v = keep2 * second[i] + take2 * g * g;
-      first[i] = m;
-      second[i] = v;
-      param[i] -= rate * (m / c1 / (Math.sqrt(v / c2) + eps) + decay * param[i]);
+      const mean = keep1 * m[i] + take1 * g;
+      const square = keep2 * v[i] + take2 * g * g;
+      m[i] = mean;
+      v[i] = square;
+      param[i] -= lr[0] * (mean / c1 / (Math.sqrt(square / c2) + eps) + decay * param[i]);
     }
   },
   wasm: {
     module: simd,
     function: "adamwUpdate",
-    args({ param, first, second, grad, hyper, scale }, p): readonly number[] {
+    args({ param, m, v, grad, lr, corrections, scale }, p): readonly number[] {
       const settings = [p.decayed, p.keep1, p.take1, p.keep2, p.take2, p.eps, p.decay];
-      return [param, first, second, grad, hyper, scale, ...settings];
+      return [param, m, v, grad, lr, corrections, scale, ...settings];
     },
     items: ({ N }) => N / 4,
     work: ({ N }) => 4 * N,
@@ -186,11 +188,12 @@ export const adamwUpdate = defineKernel({
 fn kernel(i: u32) {
   let decay = select(0.0, p.decay, 4u * i < p.decayed);
   let g = scale[0] * grad[i];
-  let m = p.keep1 * first[i] + p.take1 * g;
-  let v = p.keep2 * second[i] + p.take2 * g * g;
-  first[i] = m;
-  second[i] = v;
-  param[i] -= hyper[0] * (m / hyper[1] / (sqrt(v / hyper[2]) + p.eps) + decay * param[i]);
+  let mean = p.keep1 * m[i] + p.take1 * g;
+  let square = p.keep2 * v[i] + p.take2 * g * g;
+  m[i] = mean;
+  v[i] = square;
+  let direction = mean / corrections[0] / (sqrt(square / corrections[1]) + p.eps);
+  param[i] -= lr[0] * (direction + decay * param[i]);
 }`,
   cases: () => [
     updateCase("clipped, all decay", 12, 12, 0.5),

@@ -39,9 +39,9 @@ export interface RunTensors {
   /** The weights of a transformer or of an adapter, whichever is trained. */
   readonly params: Tree;
   /** The first moments. */
-  readonly first: Tree;
+  readonly m: Tree;
   /** The second moments. */
-  readonly second: Tree;
+  readonly v: Tree;
   /** The state of the loss, where it has one. */
   readonly state?: Tree;
 }
@@ -94,7 +94,7 @@ export interface SavedRun extends RunProgress {
  * ```ts ignore
  * import { checkRecipe, loadRun, restoreRun, saveRun } from "beargrad";
  *
- * const tensors = { params, first: optimizer.first, second: optimizer.second };
+ * const tensors = { params, m: optimizer.m, v: optimizer.v };
  * await saveRun("runs/bear", model, recipe, { step: 200, epoch: 1, seconds: 31.5 }, tensors);
  *
  * const saved = loadRun("runs/bear");
@@ -141,9 +141,9 @@ function prefixed(prefix: string, tensors: SafeTensors = {}): SafeTensors {
   );
 }
 
-/** All of it, without what is not there. */
-function treeOf({ params, first, second, state }: RunTensors): Tree {
-  return { params, first, second, ...(state && { state }) };
+/** All of it under its names in the file, without what is not there. */
+function treeOf({ params, m, v, state }: RunTensors): Tree {
+  return { params, first: m, second: v, ...(state && { state }) };
 }
 
 function writeModel(folder: string, config: object, weights: SafeTensors): void {

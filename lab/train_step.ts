@@ -8,7 +8,7 @@ import type { Device } from "../core/device.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { Tree } from "../core/tree.ts";
 import type { AdamW } from "../models/adamw.ts";
-import { GradientMean, mixOf } from "../models/gradient_mean.ts";
+import { GradientMean } from "../models/gradient_mean.ts";
 import type { Meter } from "../models/meter.ts";
 import type { NegativeInputs } from "./loss_inputs.ts";
 
@@ -25,10 +25,10 @@ export type BatchInputs = Partial<NegativeInputs> & {
 /** The same on the device. */
 export type BatchTensors = { readonly [K in keyof BatchInputs]: Tensor };
 
-/** Takes a step on batches, told the float (3) of `hyperOf`. */
+/** Takes a step on batches with a learning rate, float (). */
 export interface TrainStep extends Disposable {
   /** Updates the parameters, and adds the loss of each batch to the meter. */
-  (batches: readonly BatchInputs[], hyper: HostTensor): void;
+  (batches: readonly BatchInputs[], lr: HostTensor): void;
 }
 
 /**
@@ -43,35 +43,32 @@ export function trainStep<P extends Tree>(
   accumulate: number,
 ): TrainStep {
   if (accumulate === 1) {
-    const whole = capture(device, ({ hyper, ...batch }: BatchTensors & { hyper: Tensor }) => {
+    const whole = capture(device, ({ lr, ...batch }: BatchTensors & { lr: Tensor }) => {
       const { value, grads } = differentiate(batch);
-      optimizer.update(grads, hyper);
+      optimizer.step(grads, lr);
       meter.add(value);
       return { value };
     });
-    const step = ([batch]: readonly BatchInputs[], hyper: HostTensor): void => {
-      whole({ ...(batch as Required<BatchInputs>), hyper });
+    const step = ([batch]: readonly BatchInputs[], lr: HostTensor): void => {
+      whole({ ...(batch as Required<BatchInputs>), lr });
     };
     return Object.assign(step, { [Symbol.dispose]: () => whole.dispose() });
   }
-  const mean = new GradientMean(optimizer.first);
-  const add = capture(device, ({ mix, ...batch }: BatchTensors & { mix: Tensor }) => {
+  const mean = new GradientMean(optimizer.m);
+  const add = capture(device, (batch: BatchTensors) => {
     const { value, grads } = differentiate(batch);
-    mean.add(grads, mix);
+    mean.add(grads);
     meter.add(value);
     return { value };
   });
-  const update = capture(device, ({ hyper }: { hyper: Tensor }) => {
-    return optimizer.update(mean.total, hyper);
-  });
-  const step = (batches: readonly BatchInputs[], hyper: HostTensor): void => {
-    batches.forEach((batch, i) => {
-      add({
-        ...(batch as Required<BatchInputs>),
-        mix: { data: mixOf(i, batches.length), shape: [2] },
-      });
-    });
-    update({ hyper });
+  const update = capture(
+    device,
+    ({ lr }: { lr: Tensor }) => optimizer.step(mean.total, lr),
+  );
+  const step = (batches: readonly BatchInputs[], lr: HostTensor): void => {
+    mean.begin(batches.length);
+    for (const batch of batches) add(batch as Required<BatchInputs>);
+    update({ lr });
   };
   const dispose = (): void => {
     add.dispose();

@@ -10,7 +10,7 @@ import { ArgumentError, NonFiniteError } from "../core/errors.ts";
 import { foldIn, keyOf } from "../core/random.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { Tree } from "../core/tree.ts";
-import { AdamW, hyperOf } from "../models/adamw.ts";
+import { AdamW } from "../models/adamw.ts";
 import type { SpecialTokens } from "../models/checkpoint_config.ts";
 import type { BeamSearch } from "../models/decode/beam_search.ts";
 import type { DeviceTrie } from "../models/decode/trie.ts";
@@ -191,8 +191,8 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
 
   /** What changes as it trains. */
   get tensors(): RunTensors {
-    const { params, optimizer: { first, second } } = this;
-    return { params, first, second, ...(this.#state && { state: this.#state }) };
+    const { params, optimizer: { m, v } } = this;
+    return { params, m, v, ...(this.#state && { state: this.#state }) };
   }
 
   /**
@@ -203,6 +203,7 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
   async runEpoch(onReport: (report: TrainReport) => void): Promise<void> {
     const { seed, epochs } = this.#recipe;
     const batches = makeBatches(this.#windows, { ...this.#recipe, epoch: this.epoch });
+    this.optimizer.steps = this.epoch * this.stepsPerEpoch; // where a run goes on
     let tokens = 0;
     let counted = 0;
     for (let i = 0; i < this.stepsPerEpoch; i++) {
@@ -222,7 +223,7 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
         await turn(); // a cpu device never waits, and Ctrl-C would not be heard
         this.#turned = performance.now();
       }
-      this.#step(inputs, { data: hyperOf(step, rate, BETAS), shape: [3] });
+      this.#step(inputs, { data: Float64Array.of(rate), shape: [] });
       if ((i + 1) % LOOK_EVERY === 0 || i === this.stepsPerEpoch - 1) {
         const loss = await this.#meter.take(counted);
         this.#checkFinite(loss, step);

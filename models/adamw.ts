@@ -10,10 +10,11 @@ import type { Device } from "../core/device.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import type { ParamValues } from "../core/kernel.ts";
 import { packedSize } from "../core/pack.ts";
-import { formatShape, sameShape } from "../core/shape.ts";
-import type { Tensor } from "../core/tensor.ts";
+import { formatShape } from "../core/shape.ts";
+import { Tensor } from "../core/tensor.ts";
 import { gradientLeaves, mapTree, type Tree, treeEntries, treeLeaves } from "../core/tree.ts";
 import { adamwUpdate, clipScale, sumSquares } from "../kernels/adamw.ts";
+import { scalar } from "../ops/launch.ts";
 
 /** How {@link AdamW} is set. */
 export interface AdamWOptions {
@@ -40,11 +41,11 @@ const NO_CLIP = 3e38;
  * AdamW with decoupled weight decay and clipping by the global norm (Loshchilov and Hutter, arXiv:1711.05101):
  *
  *     m = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2
- *     param -= rate (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + decay param)
+ *     param -= lr (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + decay param)
  *
- * with g = min(1, clipNorm / norm) grad. It holds no step count: what changes from step to step comes in through
- * `hyper`, so `update` works eagerly and inside `capture` alike. Make it outside arenas and captured steps: its moments live
- * as long as the parameters.
+ * with g = min(1, clipNorm / norm) grad. It works eagerly and inside `capture` alike. Its state is
+ * `m`, `v` and `steps`, which a checkpoint has to hold beside the parameters. Make it outside arenas
+ * and captured steps: its moments live as long as the parameters.
  *
  * Making it moves the parameters: they stay the same tensors with the same elements, but lie together in one memory from
  * then on, which is given back when all of them and the optimiser have been disposed. A parameter belongs to one optimiser
@@ -57,7 +58,7 @@ const NO_CLIP = 3e38;
  *
  * @example
  * ```ts
- * import { AdamW, cpu, hyperOf, square, sum, valueAndGrad } from "beargrad";
+ * import { AdamW, cpu, square, sum, valueAndGrad } from "beargrad";
  *
  * const device = cpu();
  * const params = { w: device.tensor([3, -2]) };
@@ -65,23 +66,26 @@ const NO_CLIP = 3e38;
  * const loss = valueAndGrad((p: typeof params) => sum(square(p.w)));
  * for (let step = 1; step <= 100; step++) {
  *   using scope = device.arena();
- *   optimizer.update(loss(params).grads, device.tensor(hyperOf(step, 0.1)));
+ *   optimizer.step(loss(params).grads, 0.1);
  * }
  * console.log(await params.w.data()); // close to [0, 0]
  * ```
  */
 export class AdamW<P extends Tree> implements Disposable {
-  /** The first moments, m; zero at first. */
-  readonly first: P;
-  /** The second moments, v; zero at first. */
-  readonly second: P;
+  /** The first moments; zero at first. */
+  readonly m: P;
+  /** The second moments; zero at first. */
+  readonly v: P;
+  /** Steps taken. A checkpoint sets it. */
+  steps = 0;
   readonly #device: Device;
   readonly #entries: readonly (readonly [path: string, param: Tensor])[];
   /** The order in which they are packed: those that decay first. */
   readonly #order: readonly number[];
   readonly #param: Tensor;
-  readonly #firsts: Tensor;
-  readonly #seconds: Tensor;
+  readonly #ms: Tensor;
+  readonly #vs: Tensor;
+  readonly #betas: readonly [number, number];
   readonly #settings: Omit<ParamValues<typeof adamwUpdate.params>, "N">;
   readonly #clip: number;
 
@@ -97,6 +101,7 @@ export class AdamW<P extends Tree> implements Disposable {
     require(eps > 0, "eps must be above 0", eps);
     require(weightDecay >= 0, "weightDecay must be at least 0", weightDecay);
     require(clipNorm > 0, "clipNorm must be above 0", clipNorm);
+    this.#betas = betas;
     this.#clip = Math.min(clipNorm, NO_CLIP);
     this.#device = entries[0][1].device;
     this.#entries = entries;
@@ -112,22 +117,31 @@ export class AdamW<P extends Tree> implements Disposable {
     const pack = (tree: Tree): Tensor => this.#device.pack(this.#ordered(treeLeaves(tree)));
     const zeros = (t: Tensor): Tensor => t.device.tensor(new Float64Array(t.size), t.shape);
     this.#param = pack(params); // first: the moments are zeroed in the memory that it gives back
-    this.first = mapTree(params, zeros);
-    this.#firsts = pack(this.first);
-    this.second = mapTree(params, zeros);
-    this.#seconds = pack(this.second);
+    this.m = mapTree(params, zeros);
+    this.#ms = pack(this.m);
+    this.v = mapTree(params, zeros);
+    this.#vs = pack(this.v);
     this.#own().forEach(scope.keep);
   }
 
   /**
-   * One step: overwrites the parameters and the moments. `grads` is shaped like the parameters; `hyper` is a float
-   * tensor (3) made of {@link hyperOf}. Returns the global norm of the gradients before clipping, a scalar.
+   * One step: overwrites the parameters and the moments. `grads` is shaped like the parameters; `lr`
+   * is the learning rate, a number or a float tensor of one element. A captured step keeps a number
+   * for good: there a learning rate that changes must be a tensor. Returns the global norm of the
+   * gradients before clipping, a scalar.
    *
-   * @throws {ShapeError} if the gradients are not shaped like the parameters, or `hyper` is not of shape (3).
+   * @throws {ShapeError} if the gradients are not shaped like the parameters, or `lr` has more than
+   * one element.
+   * @throws {ArgumentError} if `lr` is a number that is not finite.
    */
-  update(grads: P, hyper: Tensor): { norm: Tensor } {
+  step(grads: P, lr: Tensor | number): { norm: Tensor } {
     const device = this.#device;
-    const grad = device.collect(this.#ordered(this.#check(grads, hyper)));
+    for (const tensor of [this.#param, ...this.#entries.map(([, param]) => param)]) {
+      tensor.region("update by AdamW");
+    }
+    const leaves = gradientLeaves("update parameters by AdamW", grads, this.#entries);
+    const rate = rateTensor("update parameters by AdamW", device, lr);
+    const grad = device.collect(this.#ordered(leaves));
     const N = grad.size;
     const chunk = CHUNK * Math.ceil(N / (CHUNK * MOST_CHUNKS));
     const M = Math.ceil(N / chunk);
@@ -136,9 +150,15 @@ export class AdamW<P extends Tree> implements Disposable {
     const scale = device.empty([], device.float, "gradient norm");
     device.run(sumSquares, { grad, sums }, { N, chunk });
     device.run(clipScale, { sums, norm, scale }, { M, clip: this.#clip });
-    const moments = { first: this.#firsts, second: this.#seconds };
-    const buffers = { param: this.#param, ...moments, grad, hyper, scale };
-    device.run(adamwUpdate, buffers, { N, ...this.#settings });
+    const corrections = device.perRun(2, () => {
+      this.steps++;
+      return Float64Array.from(this.#betas, (beta) => 1 - power(beta, this.steps));
+    });
+    device.run(
+      adamwUpdate,
+      { param: this.#param, m: this.#ms, v: this.#vs, grad, lr: rate, corrections, scale },
+      { N, ...this.#settings },
+    );
     return { norm };
   }
 
@@ -154,55 +174,35 @@ export class AdamW<P extends Tree> implements Disposable {
 
   /** What it gives back. */
   #own(): Tensor[] {
-    const moments = [...treeLeaves(this.first), ...treeLeaves(this.second)];
-    return [this.#param, this.#firsts, this.#seconds, ...moments];
+    const moments = [...treeLeaves(this.m), ...treeLeaves(this.v)];
+    return [this.#param, this.#ms, this.#vs, ...moments];
   }
 
   /** Leaves in the order in which they are packed. */
   #ordered(leaves: readonly Tensor[]): Tensor[] {
     return this.#order.map((i) => leaves[i]);
   }
-
-  #check(grads: P, hyper: Tensor): Tensor[] {
-    for (const tensor of [this.#param, ...this.#entries.map(([, param]) => param)]) {
-      tensor.region("update by AdamW");
-    }
-    if (!sameShape(hyper.shape, [3])) {
-      throw new ShapeError(
-        `Cannot update parameters by AdamW: hyper must be of shape (3), got ${
-          formatShape(hyper.shape)
-        }`,
-      );
-    }
-    return gradientLeaves("update parameters by AdamW", grads, this.#entries);
-  }
 }
 
 /**
- * What an AdamW step is told, (3): [rate, 1 - beta1^step, 1 - beta2^step], with `step` counted from 1 and the betas of the
- * optimiser.
+ * A learning rate as a tensor of one element.
  *
- * @throws {ArgumentError} if `step` is not an integer of at least 1, or `rate` is not a number.
- *
- * @example
- * ```ts
- * import { hyperOf } from "beargrad";
- *
- * console.log(hyperOf(1, 0.01, [0.9, 0.98])); // Float64Array [0.01, 0.1, 0.02]
- * ```
+ * @throws {ShapeError} if it is a tensor of more.
+ * @throws {ArgumentError} if it is a number that is not finite.
  */
-export function hyperOf(
-  step: number,
-  rate: number,
-  betas: readonly [number, number] = BETAS,
-): Float64Array {
-  require(Number.isInteger(step) && step >= 1, "step must be an integer of at least 1", step);
-  require(Number.isFinite(rate), "rate must be a number", rate);
-  return Float64Array.of(rate, 1 - power(betas[0], step), 1 - power(betas[1], step));
+export function rateTensor(action: string, device: Device, lr: Tensor | number): Tensor {
+  if (lr instanceof Tensor) {
+    if (lr.size === 1) return lr;
+    throw new ShapeError(
+      `Cannot ${action}: lr must have one element, got ${formatShape(lr.shape)}`,
+    );
+  }
+  if (Number.isFinite(lr)) return scalar(device, lr);
+  throw new ArgumentError(`Cannot ${action}: lr must be a finite number, got ${lr}`);
 }
 
 /** base^n for a positive integer n, by squares: `**` has other last bits in another runtime. */
-function power(base: number, n: number): number {
+export function power(base: number, n: number): number {
   let product = 1;
   for (; n > 0; n = Math.floor(n / 2), base *= base) if (n % 2 === 1) product *= base;
   return product;

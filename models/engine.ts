@@ -64,7 +64,7 @@ export * from "../ops/unary.ts";
 export * from "../ops/value_and_grad.ts";
 export * from "../ops/weighted_mean.ts";
 
-export * from "./adamw.ts";
+export { AdamW, type AdamWOptions } from "./adamw.ts";
 export * from "./checkpoint.ts";
 export * from "./checkpoint_config.ts";
 export { type NamedTensor, namedTensors } from "./checkpoint_names.ts";

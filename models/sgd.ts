@@ -6,12 +6,11 @@
  */
 import { checkOptions } from "../core/checks.ts";
 import type { Device } from "../core/device.ts";
-import { ArgumentError, ShapeError } from "../core/errors.ts";
-import { formatShape } from "../core/shape.ts";
-import { Tensor } from "../core/tensor.ts";
+import { ArgumentError } from "../core/errors.ts";
+import type { Tensor } from "../core/tensor.ts";
 import { gradientLeaves, mapTree, type Tree, treeEntries, treeLeaves } from "../core/tree.ts";
 import { sgdUpdate } from "../kernels/sgd.ts";
-import { scalar } from "../ops/launch.ts";
+import { rateTensor } from "./adamw.ts";
 
 /** How {@link SGD} is set. */
 export interface SGDOptions {
@@ -101,19 +100,9 @@ export class SGD<P extends Tree> implements Disposable {
       tensor.region("update by SGD");
     }
     const leaves = gradientLeaves("update parameters by SGD", grads, this.#entries);
-    if (lr instanceof Tensor && lr.size !== 1) {
-      throw new ShapeError(
-        `Cannot update parameters by SGD: lr must have one element, got ${formatShape(lr.shape)}`,
-      );
-    }
-    if (typeof lr === "number") require(Number.isFinite(lr), "lr must be a finite number", lr);
+    const rate = rateTensor("update parameters by SGD", device, lr);
     const grad = device.collect(leaves);
-    const buffers = {
-      param: this.#param,
-      velocity: this.#velocities,
-      grad,
-      lr: lr instanceof Tensor ? lr : scalar(device, lr),
-    };
+    const buffers = { param: this.#param, velocity: this.#velocities, grad, lr: rate };
     device.run(sgdUpdate, buffers, { N: grad.size, ...this.#settings });
   }
 

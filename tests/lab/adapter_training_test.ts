@@ -173,7 +173,7 @@ test(
     const model = join(folder, "base");
     const { params } = base;
     const progress = { step: 0, epoch: 0, seconds: 0 };
-    await saveRun(model, { config: base.config }, {}, progress, { params, first: [], second: [] });
+    await saveRun(model, { config: base.config }, {}, progress, { params, m: [], v: [] });
     const recipe = { ...recipeOn(device), model };
     using trainer = new Trainer(dataset, trie, recipe, adapterOf(device, base, lora, 1));
     await trainer.runEpoch(() => {});

@@ -15,7 +15,7 @@ import {
   type RunTensors,
   saveRun,
 } from "../../lab/checkpoint.ts";
-import { AdamW, hyperOf } from "../../models/adamw.ts";
+import { AdamW } from "../../models/adamw.ts";
 import { configFromJson } from "../../models/checkpoint_config.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../models/safetensors.ts";
 import {
@@ -61,14 +61,15 @@ function start(device: Device, seed = 0): Run {
         params,
         (t) => device.tensor(normal(foldIn(key, leaf++), t.size), t.shape),
       );
-      optimizer.update(grads, device.tensor(hyperOf(step, 0.01)));
+      optimizer.steps = step - 1;
+      optimizer.step(grads, 0.01);
     }
   };
-  return { params, tensors: { params, first: optimizer.first, second: optimizer.second }, train };
+  return { params, tensors: { params, m: optimizer.m, v: optimizer.v }, train };
 }
 
-async function bits(device: Device, { params, first, second }: RunTensors): Promise<unknown> {
-  const entries = treeEntries({ params, first, second });
+async function bits(device: Device, { params, m, v }: RunTensors): Promise<unknown> {
+  const entries = treeEntries({ params, m, v });
   return await device.read(entries.map(([, tensor]) => tensor));
 }
 
@@ -228,7 +229,7 @@ test(
     );
     const device = cpu();
     const { params, tensors } = start(device, 5);
-    const smaller: RunTensors = { ...tensors, second: { ...params, norm: device.tensor([1]) } };
+    const smaller: RunTensors = { ...tensors, v: { ...params, norm: device.tensor([1]) } };
     const before = await bits(device, smaller);
     refuses(
       () => restoreRun(saved, smaller),

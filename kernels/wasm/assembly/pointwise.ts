@@ -229,13 +229,14 @@ export function sumSquares(
   }
 }
 
-/** One step of AdamW in place on items of four elements; hyper = [rate, c1, c2]. The first `decayed` elements decay. */
+/** One step of AdamW in place on items of four elements; corrections = [c1, c2]. The first `decayed` elements decay. */
 export function adamwUpdate(
   param: usize,
-  first: usize,
-  second: usize,
+  firsts: usize,
+  seconds: usize,
   grad: usize,
-  hyper: usize,
+  lr: usize,
+  corrections: usize,
   scale: usize,
   decayed: i32,
   keep1: f32,
@@ -248,16 +249,16 @@ export function adamwUpdate(
   to: i32,
   _scratch: usize,
 ): void {
-  const rate = v128.load_splat<f32>(hyper);
-  const c1 = v128.load_splat<f32>(hyper, 4), c2 = v128.load_splat<f32>(hyper, 8);
+  const rate = v128.load_splat<f32>(lr);
+  const c1 = v128.load_splat<f32>(corrections), c2 = v128.load_splat<f32>(corrections, 4);
   const clip = v128.load_splat<f32>(scale);
   for (let i = <usize> from << 4; i < <usize> to << 4; i += 16) {
     const g = f32x4.mul(clip, v128.load(grad + i)), p = v128.load(param + i);
-    const m = madd(f32x4.splat(keep1), v128.load(first + i), f32x4.mul(f32x4.splat(take1), g));
+    const m = madd(f32x4.splat(keep1), v128.load(firsts + i), f32x4.mul(f32x4.splat(take1), g));
     const square = f32x4.mul(f32x4.mul(f32x4.splat(take2), g), g);
-    const v = madd(f32x4.splat(keep2), v128.load(second + i), square);
-    v128.store(first + i, m);
-    v128.store(second + i, v);
+    const v = madd(f32x4.splat(keep2), v128.load(seconds + i), square);
+    v128.store(firsts + i, m);
+    v128.store(seconds + i, v);
     const root = f32x4.add(f32x4.sqrt(f32x4.div(v, c2)), f32x4.splat(eps));
     const weight = f32x4.splat(i < <usize> decayed << 2 ? decay : 0);
     const step = madd(weight, p, f32x4.div(f32x4.div(m, c1), root));
