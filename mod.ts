@@ -54,7 +54,13 @@ export * from "./lab/loss_probe.ts";
 export * from "./lab/metrics.ts";
 export * from "./lab/model_folder.ts";
 export { helpText, type Options, parseOptions } from "./lab/options.ts";
-export * from "./lab/progress.ts";
+export {
+  createProgress,
+  formatDuration,
+  type Progress,
+  type ProgressOptions,
+  type ProgressStream,
+} from "./lab/progress.ts";
 export * from "./lab/recipe.ts";
 export * from "./lab/run.ts";
 export * from "./lab/summary.ts";

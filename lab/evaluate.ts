@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { setImmediate as turn } from "node:timers/promises";
 import type { Decoder } from "../models/decode/decoder.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
@@ -15,6 +14,7 @@ import type { Baseline } from "./baselines.ts";
 import { type Dataset, type EvaluationCase, evaluationCases, type Split } from "./data/dataset.ts";
 import { hitRate, ndcg, share, survivalCurve, vacuousShares } from "./metrics.ts";
 import { judgeCases, type Verdict } from "./verdicts.ts";
+import { turn } from "./progress.ts";
 
 /**
  * What the model says along given items: entry [u][t] is for the node after t tokens of the path to `leaves[u]`, when the model

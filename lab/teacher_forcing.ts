@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { setImmediate as turn } from "node:timers/promises";
 import { capture, type Captured, type HostTensor } from "../core/capture.ts";
 import type { Device } from "../core/device.ts";
 import type { Tensor } from "../core/tensor.ts";
@@ -18,6 +17,7 @@ import { reshape } from "../ops/layout.ts";
 import { logSumExp } from "../ops/softmax.ts";
 import { take } from "../ops/take.ts";
 import type { Normalization } from "../ops/trie_log_prob.ts";
+import { turn } from "./progress.ts";
 
 type Inputs = {
   readonly tokens: HostTensor; // int32 (U, T)

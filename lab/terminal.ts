@@ -6,6 +6,7 @@
 import { writeSync } from "node:fs";
 import process from "node:process";
 import { codeOf, fileError, quietly } from "./files.ts";
+import { wrapped } from "./table.ts";
 
 /** All of ASCII and Latin-1 but tabs and line ends, and what turns the direction of writing. */
 // deno-lint-ignore no-control-regex -- these are what it is about
@@ -36,9 +37,10 @@ export function print(text: string): void {
   }
 }
 
-/** Writes a line to the standard error, over the progress bar if there is one. */
+/** Writes a line to the standard error: on a terminal over the progress bar, if there is one, and wrapped. */
 export function say(text: string): void {
-  writeError(`${process.stderr.isTTY ? "\r\x1b[K" : ""}${visible(text)}\n`);
+  const { isTTY, columns } = process.stderr;
+  writeError(isTTY ? `\r\x1b[K${wrapped(visible(text), columns, 2)}\n` : `${visible(text)}\n`);
 }
 
 /** Writes to the standard error as it is. If it cannot be written, there is nobody to tell. */

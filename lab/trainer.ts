@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { setImmediate as turn } from "node:timers/promises";
 import type { HostTensor } from "../core/capture.ts";
 import type { Device } from "../core/device.ts";
 import { ArgumentError, NonFiniteError } from "../core/errors.ts";
@@ -33,6 +32,7 @@ import type { RunTensors } from "./checkpoint.ts";
 import { hiddenWithNegatives, lossFeed, type LossInputs, searchOf } from "./loss_inputs.ts";
 import { BETAS, CLIP_NORM, RATE_FLOOR, type Recipe, transformerConfig } from "./recipe.ts";
 import { type BatchInputs, type BatchTensors, type TrainStep, trainStep } from "./train_step.ts";
+import { turn } from "./progress.ts";
 
 /** Steps between two looks at the loss: a look waits for the device. */
 const LOOK_EVERY = 10;

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { setImmediate as turn } from "node:timers/promises";
 import type { DeviceTrie } from "../models/decode/trie.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
 import { readTree, writeTree } from "../models/checkpoint.ts";
@@ -17,6 +16,7 @@ import { type MetricsLine, readMetrics } from "./metrics_file.ts";
 import type { Recipe } from "./recipe.ts";
 import type { RunFolder } from "./run_folder.ts";
 import type { Trainer, TrainReport } from "./trainer.ts";
+import { turn } from "./progress.ts";
 
 /** The width of the beam in validation, whatever that of the loss, so that all losses are chosen alike. */
 export const VALIDATION_BEAM = 10;

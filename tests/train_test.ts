@@ -167,6 +167,31 @@ test(
   },
 );
 
+/** Deno misses signals that come in a long turn, if what follows waits by `setImmediate`. */
+test("a turn of the event loop hears signals, however long the work before it", {
+  skip: posix || (inDeno ? false : "only Deno misses them"),
+}, () => {
+  const script = `
+import process from "node:process";
+import { turn } from "./lab/progress.ts";
+let heard = 0;
+process.on("SIGINT", () => heard++);
+for (let round = 1; round <= 5; round++) {
+  for (let work = 0; work < 2; work++) {
+    if (work === 1) process.kill(process.pid, "SIGINT");
+    for (const end = performance.now() + 300; performance.now() < end;);
+    await turn();
+  }
+  await turn();
+  if (heard !== round) throw new Error(\`heard \${heard} of \${round} signals\`);
+}
+process.exit(0);
+`;
+  const args = ["run", "-A", "--ext=ts", "-"];
+  const { status, stderr } = spawnSync(process.execPath, args, { input: script, encoding: "utf8" });
+  assert.equal(status, 0, stderr);
+});
+
 test("train.ts: control characters of names do not reach the terminal", { skip: posix }, () => {
   const data = join(emptyFolder(), "a\x1b[2J\x9b\nb");
   renameSync(smallFolder(), data);
