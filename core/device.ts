@@ -105,10 +105,11 @@ export class Device {
    */
   tensor(data: Nested | TypedArray, shape?: Shape, dtype?: DType): Tensor {
     const flat = flatten(data);
-    const target = shape ?? flat.shape;
+    const target = shape === undefined ? flat.shape : shape;
     checkShape("make a tensor", target);
     checkCount("make a tensor", target, flat.values.length);
-    const type = dtype ?? (data instanceof Int32Array ? "int32" : this.float);
+    const own = data instanceof Int32Array ? "int32" : this.float;
+    const type = dtype === undefined ? own : dtype;
     const bytes = checkedBytes(this, flat.values.length, type);
     const values = convertTo(type, flat.values);
     const storage = this.#heap.store(bytes, "device.tensor", true);
