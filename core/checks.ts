@@ -7,13 +7,16 @@ import type { Device } from "./device.ts";
 import { bytesPerElement, type DType } from "./dtype.ts";
 import { ArgumentError, DeviceError, DTypeError, ShapeError } from "./errors.ts";
 import type { BufferUse } from "./kernel.ts";
-import type { InputKind, RequiredKind } from "./op.ts";
+import type { InputKind } from "./op.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
 
+/** A kind without a question mark. */
+type Kind = Exclude<InputKind, `${string}?`>;
+
 /** What an argument must be, in words and, where no tensor will do, as a test. */
 const KINDS: Readonly<
-  Record<RequiredKind, readonly [wanted: string, fits?: (value: unknown) => boolean]>
+  Record<Kind, readonly [wanted: string, fits?: (value: unknown) => boolean]>
 > = {
   float: ["a tensor"],
   int: ["a tensor"],
@@ -56,7 +59,7 @@ export function inputCheck(
   inputs: { readonly [name: string]: InputKind },
 ): (args: readonly unknown[]) => void {
   const entries = Object.entries(inputs).map(([name, given]) => {
-    const kind = given.replace("?", "") as RequiredKind;
+    const kind = given.replace("?", "") as Kind;
     const [wanted, fits] = KINDS[kind];
     const optional = kind !== given;
     return { name, kind, wanted, fits, optional, tensor: wanted.startsWith("a tensor") };
@@ -104,7 +107,7 @@ function checkInput(
   device: Device,
   op: string,
   name: string,
-  kind: RequiredKind,
+  kind: Kind,
   tensor: Tensor,
 ): void {
   const { dtype, storage } = tensor;

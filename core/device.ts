@@ -22,6 +22,7 @@ import {
   type FloatDType,
   type TypedArray,
 } from "./dtype.ts";
+import { ArgumentError } from "./errors.ts";
 import { Heap } from "./heap.ts";
 import type { BufferUse, Kernel, ParamType, ParamValues } from "./kernel.ts";
 import { convertTo, flatten, type Nested } from "./host_data.ts";
@@ -29,7 +30,6 @@ import { checkMovable, laidOut } from "./pack.ts";
 import { collectable, record, type Recorded } from "./recording.ts";
 import { type Shape, sizeOf } from "./shape.ts";
 import { type Pack, type Storage, Tensor } from "./tensor.ts";
-import { ArgumentError } from "./errors.ts";
 
 /**
  * A device. Open one with `cpu()` or `webgpu(gpu)`. Once it is disposed or lost, whatever needs it throws a

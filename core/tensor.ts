@@ -151,7 +151,7 @@ export class Tensor {
     if (device === this.device) return this;
     if (typeof device?.tensor !== "function") {
       throw new ArgumentError(
-        `Cannot copy a tensor to another device: it must be a device, got a ${typeof device}`,
+        `Cannot copy a tensor to another device: it must be a device, got ${typeof device}`,
       );
     }
     const floats = this.dtype === "float16" ? device.half : device.float;
