@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { checkOptions, nameOf } from "./checks.ts";
+import { checkOptions, inputCheck, isNumbers, nameOf } from "./checks.ts";
 import type { Device } from "./device.ts";
 import type { TypedArray } from "./dtype.ts";
 import { ArgumentError, CaptureError, DisposedError, ShapeError } from "./errors.ts";
+import { isTypedArray } from "./host_data.ts";
 import type { Recorded } from "./recording.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
@@ -45,6 +46,9 @@ interface Entry<O> {
   readonly recorded: Recorded;
 }
 
+const checkCapture = inputCheck("capture", { device: "device", step: "function" });
+const checkCall = inputCheck("a captured step", { inputs: "options" });
+
 /**
  * Captures a step. The first call with given input shapes runs `step` once to record its kernels and lay out its
  * memory; every call copies the inputs in and replays the record. `step` must therefore do the same whenever it is
@@ -55,7 +59,8 @@ interface Entry<O> {
  * most `programs` are kept, default 64: one more takes the place of the one that has not run for
  * longest, whose outputs are then given back.
  *
- * @throws {ArgumentError} if programs is not a positive integer, or an input is no host tensor.
+ * @throws {ArgumentError} if `step` is no function, programs is not a positive integer, or an input
+ * is no host tensor.
  * @throws {CaptureError} if `step` reads or writes a tensor on the host, or if inputs are missing or renamed.
  * @throws {ShapeError} if an input's shape does not fit its data.
  * @throws {DisposedError} if a tensor from outside that the step uses was freed.
@@ -76,6 +81,7 @@ export function capture<K extends string, O extends Tree>(
   step: (inputs: Readonly<Record<K, Tensor>>) => O,
   options: { readonly programs?: number } = {},
 ): Captured<Readonly<Record<K, HostTensor>>, O> {
+  checkCapture([device, step]);
   checkOptions("capture a step", options, ["programs"]);
   const { programs = 64 } = options;
   if (!(Number.isInteger(programs) && programs >= 1)) {
@@ -88,6 +94,7 @@ export function capture<K extends string, O extends Tree>(
   let names: string | undefined;
 
   const call = (inputs: I): O => {
+    checkCall([inputs]);
     const given = Object.keys(inputs).sort().join(", ");
     names ??= given;
     if (given !== names) {
@@ -145,7 +152,7 @@ function recordStep<I extends HostInputs, O extends Tree>(
 function signatureOf(inputs: HostInputs): string {
   return Object.keys(inputs).sort().map((name) => {
     const { data, shape } = inputs[name] ?? {};
-    if (!ArrayBuffer.isView(data) || !Array.isArray(shape)) {
+    if (!isTypedArray(data) || !isNumbers(shape)) {
       throw new ArgumentError(
         `Cannot run a captured step on input ${name}: it must be { data, shape } with a typed array, ` +
           `got ${nameOf(inputs[name])}`,

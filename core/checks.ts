@@ -11,23 +11,43 @@ import type { InputKind } from "./op.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
 
-/** What an argument must be, in words. */
-const WANTED: Readonly<Record<InputKind, string>> = {
-  float: "a tensor",
-  int: "a tensor",
-  weights: "a tensor",
-  tensor: "a tensor",
-  operand: "a tensor or a number",
-  "float operand": "a tensor or a number",
-  tensors: "an array or a record of tensors",
-  number: "a number",
-  device: "a device",
-  other: "anything",
+/** A kind without a question mark. */
+type Kind = Exclude<InputKind, `${string}?`>;
+
+/** What an argument must be, in words and, where no tensor will do, as a test. */
+const KINDS: Readonly<
+  Record<Kind, readonly [wanted: string, fits?: (value: unknown) => boolean]>
+> = {
+  float: ["a tensor"],
+  int: ["a tensor"],
+  weights: ["a tensor"],
+  tensor: ["a tensor"],
+  operand: ["a tensor or a number", isNumber],
+  "float operand": ["a tensor or a number", isNumber],
+  tensors: ["an array of tensors"],
+  record: ["a record of tensors"],
+  number: ["a number", isNumber],
+  numbers: ["an array of numbers", isNumbers],
+  axes: ["a number or an array of numbers", (value) => isNumber(value) || isNumbers(value)],
+  boolean: ["a boolean", (value) => typeof value === "boolean"],
+  string: ["a string", (value) => typeof value === "string"],
+  function: ["a function", (value) => typeof value === "function"],
+  device: ["a device", (value) => typeof (value as Device)?.empty === "function"],
+  options: ["an object", (value) => typeof value === "object" && value !== null],
 };
 
+function isNumber(value: unknown): boolean {
+  return typeof value === "number";
+}
+
+/** Whether a value is an array of numbers, without holes. */
+export function isNumbers(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.findIndex((n) => typeof n !== "number") < 0;
+}
+
 /**
- * Makes the check of an op's arguments. Its tensors must be alive, of the right dtype and on one
- * device.
+ * Makes the check of the arguments of an op, or of another function. Its tensors must be alive, of
+ * the right dtype and on one device.
  *
  * @throws {ArgumentError} if an argument is of another kind.
  * @throws {DTypeError} if a tensor has another dtype.
@@ -38,25 +58,30 @@ export function inputCheck(
   op: string,
   inputs: { readonly [name: string]: InputKind },
 ): (args: readonly unknown[]) => void {
-  const entries = Object.entries(inputs);
+  const entries = Object.entries(inputs).map(([name, given]) => {
+    const kind = given.replace("?", "") as Kind;
+    const [wanted, fits] = KINDS[kind];
+    const optional = kind !== given;
+    return { name, kind, wanted, fits, optional, tensor: wanted.startsWith("a tensor") };
+  });
   return (args) => {
     let device: Device | undefined;
     for (let i = 0; i < entries.length; i++) {
-      const [name, kind] = entries[i];
-      if (kind === "other") continue;
+      const { name, kind, wanted, fits, optional, tensor } = entries[i];
       const arg = args[i];
-      const parts = kind === "tensors" ? tensorsIn(arg) : undefined;
-      if (arg instanceof Tensor && WANTED[kind].startsWith("a tensor")) {
+      if (tensor && arg instanceof Tensor) {
         checkInput(device ??= arg.device, op, name, kind, arg);
-      } else if (parts) {
-        for (const x of parts) checkInput(device ??= x.device, op, name, "tensor", x);
-      } else if (typeof arg !== "number" || !WANTED[kind].endsWith("number")) {
-        if (kind === "device" && typeof (arg as Device)?.empty === "function") continue;
+        continue;
+      }
+      if (fits?.(arg) || (optional && arg === undefined)) continue;
+      const parts = kind === "tensors" || kind === "record" ? tensorsIn(kind, arg) : undefined;
+      if (parts === undefined) {
         throw new ArgumentError(
-          `Cannot apply ${op}: ${name} must be ${WANTED[kind]}, got ${nameOf(arg)}` +
-            (WANTED[kind].startsWith("a tensor") ? hintFor(arg) : ""),
+          `Cannot apply ${op}: ${name} must be ${wanted}, got ${nameOf(arg)}` +
+            (tensor ? hintFor(arg) : ""),
         );
       }
+      for (const x of parts) checkInput(device ??= x.device, op, name, "tensor", x);
     }
   };
 }
@@ -69,11 +94,12 @@ function hintFor(value: unknown): string {
   return "hidden" in value && "head" in value ? "; allLogits(logits) makes one" : "";
 }
 
-/** The tensors of a record, or of an array that holds nothing else. */
-function tensorsIn(value: unknown): readonly Tensor[] | undefined {
-  const parts = Object.values(value ?? {});
-  const tensors = parts.filter((part) => part instanceof Tensor);
-  const fits = Array.isArray(value) ? tensors.length === parts.length : tensors.length > 0;
+/** The tensors of a record that has any, or of an array that holds nothing else. */
+function tensorsIn(kind: "tensors" | "record", value: unknown): readonly Tensor[] | undefined {
+  const tensors = Object.values(value ?? {}).filter((part) => part instanceof Tensor);
+  const fits = Array.isArray(value)
+    ? kind === "tensors" && tensors.length === value.length
+    : kind === "record" && tensors.length > 0;
   return fits ? tensors : undefined;
 }
 
@@ -81,7 +107,7 @@ function checkInput(
   device: Device,
   op: string,
   name: string,
-  kind: InputKind,
+  kind: Kind,
   tensor: Tensor,
 ): void {
   const { dtype, storage } = tensor;
@@ -98,7 +124,8 @@ export function nameOf(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "function") return "a function";
   if (typeof value !== "object" || value === null) return String(value);
-  const name = value.constructor?.name ?? "object";
+  const { constructor } = value;
+  const name = typeof constructor === "function" ? constructor.name : "Object";
   if (name === "Object") return `{ ${Object.keys(value).join(", ")} }`.replace("  ", " ");
   return `${/^[AEIOU]/i.test(name) ? "an" : "a"} ${name}`;
 }
@@ -130,7 +157,9 @@ export function checkOptions<O extends object>(
 export function checkedBytes(device: Device, size: number, dtype: DType): number {
   if (dtype !== "int32" && dtype !== device.float && dtype !== device.half) {
     throw new DTypeError(
-      `Cannot make a ${dtype} tensor: floats on this ${device.kind} device must be ${device.float}`,
+      `Cannot make a ${
+        typeof dtype === "string" ? dtype : nameOf(dtype)
+      } tensor: floats on this ${device.kind} device must be ${device.float}`,
     );
   }
   if (dtype === "float16" && size % 4 !== 0) {
@@ -139,6 +168,22 @@ export function checkedBytes(device: Device, size: number, dtype: DType): number
     );
   }
   return size * bytesPerElement(dtype);
+}
+
+/** Refuses what is no shape: an array of integers from 0. */
+export function checkShape(action: string, shape: Shape): void {
+  if (!isNumbers(shape)) {
+    throw new ArgumentError(
+      `Cannot ${action}: its shape must be an array of numbers, got ${nameOf(shape)}`,
+    );
+  }
+  for (const n of shape) {
+    if (!Number.isInteger(n) || n < 0) {
+      throw new ShapeError(
+        `Cannot ${action} of shape ${formatShape(shape)}: sizes must be integers from 0, got ${n}`,
+      );
+    }
+  }
 }
 
 /** Refuses elements that do not fill a shape. */
@@ -172,9 +217,12 @@ export function checkBuffer(
   }
 }
 
-/** Refuses a tensor of another device. */
+/** Refuses what is no tensor, or one of another device. */
 export function refuseForeign(device: Device, action: string, tensor: Tensor): void {
-  if (tensor.device === device) return;
+  if (tensor?.device === device) return;
+  if (!(tensor instanceof Tensor)) {
+    throw new ArgumentError(`Cannot ${action}: it must be a tensor, got ${nameOf(tensor)}`);
+  }
   const [a, b] = [device.kind, tensor.device.kind];
   throw new DeviceError(
     `Cannot ${action}: all tensors must be on one device, ` +

@@ -6,7 +6,15 @@
  */
 import type { Backend, BackendStats, Launch, Leading, Memory, Region } from "./backend.ts";
 import type { Arena } from "./arena.ts";
-import { checkBuffer, checkCount, checkedBytes, checkWritten, refuseForeign } from "./checks.ts";
+import {
+  checkBuffer,
+  checkCount,
+  checkedBytes,
+  checkShape,
+  checkWritten,
+  nameOf,
+  refuseForeign,
+} from "./checks.ts";
 import {
   bytesPerElement,
   deviceArray,
@@ -14,12 +22,13 @@ import {
   type FloatDType,
   type TypedArray,
 } from "./dtype.ts";
+import { ArgumentError } from "./errors.ts";
 import { Heap } from "./heap.ts";
 import type { BufferUse, Kernel, ParamType, ParamValues } from "./kernel.ts";
 import { convertTo, flatten, type Nested } from "./host_data.ts";
 import { checkMovable, laidOut } from "./pack.ts";
 import { collectable, record, type Recorded } from "./recording.ts";
-import { checkShape, type Shape, sizeOf } from "./shape.ts";
+import { type Shape, sizeOf } from "./shape.ts";
 import { type Pack, type Storage, Tensor } from "./tensor.ts";
 
 /**
@@ -91,15 +100,16 @@ export class Device {
    * @throws {ShapeError} if the arrays are ragged, the shape does not fit, or float16 elements are not a multiple of 4.
    * @throws {DTypeError} if the device has no such dtype.
    * @throws {ArgumentError} if an element is not a number, or one of an int32 tensor not an integer
-   * of 32 bits.
+   * of 32 bits, or the shape is not an array of numbers.
    * @throws {DeviceError} if it does not fit.
    */
   tensor(data: Nested | TypedArray, shape?: Shape, dtype?: DType): Tensor {
     const flat = flatten(data);
-    const target = shape ?? flat.shape;
+    const target = shape === undefined ? flat.shape : shape;
     checkShape("make a tensor", target);
     checkCount("make a tensor", target, flat.values.length);
-    const type = dtype ?? (data instanceof Int32Array ? "int32" : this.float);
+    const own = data instanceof Int32Array ? "int32" : this.float;
+    const type = dtype === undefined ? own : dtype;
     const bytes = checkedBytes(this, flat.values.length, type);
     const values = convertTo(type, flat.values);
     const storage = this.#heap.store(bytes, "device.tensor", true);
@@ -127,6 +137,7 @@ export class Device {
   /**
    * A tensor whose elements are not yet written; `label` names it in errors. Internal to ops.
    *
+   * @throws {ArgumentError} if the shape is not an array of numbers.
    * @throws {ShapeError} if a size is not an integer from 0, or float16 elements are not a multiple of 4.
    * @throws {DTypeError} if the device has no such dtype.
    * @throws {DeviceError} if it does not fit.
@@ -165,10 +176,16 @@ export class Device {
    * @throws {CaptureError} inside a captured step, at once.
    * @throws {DisposedError} if a tensor's memory was given back.
    * @throws {DeviceError} if a tensor is another device's.
+   * @throws {ArgumentError} if it is given no array, or something in it is no tensor.
    */
   read(tensors: readonly Tensor[]): Promise<TypedArray[]> {
     this.#heap.refuseRecording("read a tensor");
     return new Promise((resolve) => {
+      if (!Array.isArray(tensors)) {
+        throw new ArgumentError(
+          `Cannot read tensors: they must be in an array, got ${nameOf(tensors)}`,
+        );
+      }
       for (const tensor of tensors) refuseForeign(this, "read a tensor", tensor);
       resolve(this.#backend.download(tensors.map((t) => t.region("read"))));
     });

@@ -17,7 +17,7 @@ export type Nested = number | readonly Nested[];
  * @throws {ArgumentError} if there is anything but numbers in them.
  */
 export function flatten(data: Nested | TypedArray): { values: TypedArray; shape: number[] } {
-  if (ArrayBuffer.isView(data)) return { values: data as TypedArray, shape: [data.length] };
+  if (isTypedArray(data)) return { values: data, shape: [data.length] };
   const shape: number[] = [];
   for (let level: Nested = data as Nested; typeof level !== "number"; level = level[0]) {
     if (!Array.isArray(level)) refuse(level);
@@ -39,6 +39,11 @@ export function flatten(data: Nested | TypedArray): { values: TypedArray; shape:
   };
   walk(data as Nested, 0);
   return { values: Float64Array.from(values), shape };
+}
+
+/** Whether a value is a typed array of numbers: neither of bigints nor a DataView. */
+export function isTypedArray(value: unknown): value is TypedArray {
+  return ArrayBuffer.isView(value) && !/^(Big|DataView)/.test(value.constructor.name);
 }
 
 function refuse(got: unknown): never {

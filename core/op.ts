@@ -25,14 +25,16 @@ export interface OpCase<A extends readonly unknown[]> {
 }
 
 /**
- * What an argument of an op must be: a tensor of floats, of int32, of weights (floats or float16)
- * or of any dtype; an operand, which may be a number; tensors in an array or a record, of which
- * life and device are checked; a number; a device; or anything.
+ * What an argument must be: a tensor of floats, of int32, of weights (floats or float16) or of any
+ * dtype; an operand, which may be a number; tensors in an array or a record, of which life and
+ * device are checked; a number, numbers in an array, or either (axes); a boolean, a string, a
+ * function, a device, or an object of options. With a question mark it may also be undefined.
  */
-export type InputKind =
+export type InputKind = `${
   | ("float" | "int" | "weights" | "tensor")
-  | ("operand" | "float operand" | "tensors")
-  | ("number" | "device" | "other");
+  | ("operand" | "float operand" | "tensors" | "record")
+  | ("number" | "numbers" | "axes")
+  | ("boolean" | "string" | "function" | "device" | "options")}${"" | "?"}`;
 
 /** What an op is made of. */
 export interface OpSpec<A extends readonly unknown[], O extends OpOutput, S> {

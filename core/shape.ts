@@ -26,17 +26,6 @@ export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((n, i) => n === b[i]);
 }
 
-/** Throws `ShapeError` unless every size is an integer from 0. */
-export function checkShape(action: string, shape: Shape): void {
-  for (const n of shape) {
-    if (!Number.isInteger(n) || n < 0) {
-      throw new ShapeError(
-        `Cannot ${action} of shape ${formatShape(shape)}: sizes must be integers from 0, got ${n}`,
-      );
-    }
-  }
-}
-
 /** `axis` counted from the front; negative axes count from the back. */
 export function normalizeAxis(action: string, shape: Shape, axis: number): number {
   const normal = axis < 0 ? axis + shape.length : axis;

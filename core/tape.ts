@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { inputCheck } from "./checks.ts";
 import { ArgumentError, ShapeError, TapeError } from "./errors.ts";
 import { formatShape } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
@@ -117,11 +118,14 @@ export interface TapeArithmetic {
   add(a: Tensor, b: Tensor): Tensor;
 }
 
+const checkFunction = inputCheck("valueAndGrad", { f: "function" });
+
 /** `valueAndGrad` for a given arithmetic; `ops/` binds it. */
 export function valueAndGradWith<P extends Tree, A extends unknown[]>(
   arithmetic: TapeArithmetic,
   f: (params: P, ...args: A) => Tensor,
 ): (params: P, ...args: A) => { value: Tensor; grads: P } {
+  checkFunction([f]);
   return (params: P, ...args: A) => {
     if (treeLeaves(params).some((t) => t.tracked !== undefined)) {
       throw new TapeError(

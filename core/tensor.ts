@@ -136,6 +136,7 @@ export class Tensor {
    * @throws {DisposedError} if its memory was given back.
    * @throws {CaptureError} inside a captured step.
    * @throws {DeviceError} if it does not fit.
+   * @throws {ArgumentError} if it is given no device.
    *
    * @example
    * ```ts
@@ -148,6 +149,11 @@ export class Tensor {
    */
   async to(device: Device): Promise<Tensor> {
     if (device === this.device) return this;
+    if (typeof device?.tensor !== "function") {
+      throw new ArgumentError(
+        `Cannot copy a tensor to another device: it must be a device, got ${typeof device}`,
+      );
+    }
     const floats = this.dtype === "float16" ? device.half : device.float;
     const dtype = this.dtype === "int32" ? "int32" : floats;
     return device.tensor(await this.data(), this.shape, dtype);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { inputCheck, nameOf } from "./checks.ts";
 import { ArgumentError, ShapeError } from "./errors.ts";
 import { formatShape, sameShape } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
@@ -10,15 +11,20 @@ import { Tensor } from "./tensor.ts";
 /** A tensor, or records and arrays of trees. */
 export type Tree = Tensor | { readonly [key: string]: Tree } | readonly Tree[];
 
+const checkMap = inputCheck("mapTree", { f: "function" });
+
 /** The same tree with `f` applied to every tensor; `path` is like `layers.0.qkv`. */
 export function mapTree<T extends Tree>(tree: T, f: (tensor: Tensor, path: string) => Tensor): T {
+  checkMap([f]);
   const walk = (node: Tree, path: string): Tree => {
     if (node instanceof Tensor) return f(node, path);
     const at = (key: string | number): string => path === "" ? `${key}` : `${path}.${key}`;
     if (Array.isArray(node)) return node.map((child, i) => walk(child, at(i)));
     if (typeof node !== "object" || node === null) {
       throw new ArgumentError(
-        `Cannot walk a tree at "${path}": it must hold tensors, records and arrays, got ${node}`,
+        `Cannot walk a tree at "${path}": it must hold tensors, records and arrays, got ${
+          nameOf(node)
+        }`,
       );
     }
     return Object.fromEntries(

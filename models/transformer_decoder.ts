@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { checkOptions } from "../core/checks.ts";
+import { checkOptions, nameOf } from "../core/checks.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
@@ -21,7 +21,7 @@ import { zeros } from "../ops/fill.ts";
 import { reshape } from "../ops/layout.ts";
 import { take } from "../ops/take.ts";
 import type { ActiveRows, Decoder, Logits, Prefilled } from "./decode/decoder.ts";
-import type { Transformer, TransformerParams } from "./transformer.ts";
+import { Transformer, type TransformerParams } from "./transformer.ts";
 
 /** Options of {@link TransformerDecoder}. */
 export interface TransformerDecoderOptions {
@@ -84,13 +84,18 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
   /**
    * Decodes with these weights; they may be updated in between.
    *
-   * @throws {ArgumentError} if `weights` is given and not float16.
+   * @throws {ArgumentError} if the model is no Transformer, or `weights` is given and not float16.
    */
   constructor(
     model: Transformer,
     params: TransformerParams,
     options: TransformerDecoderOptions = {},
   ) {
+    if (!(model instanceof Transformer)) {
+      throw new ArgumentError(
+        `Cannot decode: the model must be a Transformer, got ${nameOf(model)}`,
+      );
+    }
     checkOptions("decode", options, ["weights"]);
     const { weights } = options;
     if (weights !== undefined && weights !== "float16") {

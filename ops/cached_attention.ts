@@ -46,12 +46,13 @@ const checkCached = inputCheck("cachedAttention", {
  */
 export function cachedAttention(
   qkv: Tensor,
-  { history, generated }: AttentionCache,
+  cache: AttentionCache,
   lengths: Tensor,
   users: Tensor,
   ancestors: Tensor,
   step: number,
 ): Tensor {
+  const { history, generated } = cache ?? {};
   checkCached([qkv, history, generated, lengths, users, ancestors, step]);
   const [R, all, D] = qkv.shape;
   const [U, T] = history.shape;

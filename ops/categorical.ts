@@ -36,7 +36,7 @@ export const categorical: Op<
   Tensor
 > = defineOp({
   name: "categorical",
-  inputs: { key: "int", logits: "float", stream: "number" },
+  inputs: { key: "int", logits: "float", stream: "number", shape: "numbers?" },
   forward(key: Tensor, logits: Tensor, stream: number, shape?: Shape): { out: Tensor } {
     const lead = logits.shape.slice(0, -1);
     const target = shape ?? lead;

@@ -34,7 +34,7 @@ export const childLogits: Op<
   Tensor
 > = defineOp({
   name: "childLogits",
-  inputs: { hidden: "float", head: "weights", trie: "tensors", nodes: "int" },
+  inputs: { hidden: "float", head: "weights", trie: "record", nodes: "int" },
   forward(hidden: Tensor, head: Tensor, trie: TrieTable, nodes: Tensor): { out: Tensor } {
     const { device } = hidden;
     const { N, C, F } = sizesOf(hidden, head, trie, nodes);

@@ -12,7 +12,7 @@ import type { TrieTable } from "./trie_options.ts";
 /** The place of each label among the children of its node, int32 (N). */
 export const childPlaces: Op<[trie: TrieTable, nodes: Tensor, labels: Tensor], Tensor> = defineOp({
   name: "childPlaces",
-  inputs: { trie: "tensors", nodes: "int", labels: "int" },
+  inputs: { trie: "record", nodes: "int", labels: "int" },
   forward({ table }: TrieTable, nodes: Tensor, labels: Tensor): { out: Tensor } {
     const { device, size: N } = nodes;
     if (labels.size !== N || nodes.rank !== 1 || labels.rank !== 1) {
@@ -40,7 +40,7 @@ export const childPlaces: Op<[trie: TrieTable, nodes: Tensor, labels: Tensor], T
 /** The number of children of each node, int32 (N); 0 for a node of -1. */
 export const childCounts: Op<[trie: TrieTable, nodes: Tensor], Tensor> = defineOp({
   name: "childCounts",
-  inputs: { trie: "tensors", nodes: "int" },
+  inputs: { trie: "record", nodes: "int" },
   forward({ table }: TrieTable, nodes: Tensor): { out: Tensor } {
     const out = nodes.device.empty([nodes.size], "int32", "childCounts");
     nodes.device.run(countsKernel, { table, nodes, out }, { N: nodes.size });

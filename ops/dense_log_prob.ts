@@ -24,7 +24,7 @@ export const denseLogProb: Op<
   TrieLogProbs
 > = defineOp({
   name: "denseLogProb",
-  inputs: { logits: "float", trie: "tensors", nodes: "int", labels: "int" },
+  inputs: { logits: "float", trie: "record", nodes: "int", labels: "int", options: "options" },
   forward(
     logits: Tensor,
     trie: TrieTable,

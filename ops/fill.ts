@@ -23,7 +23,7 @@ import { runFill } from "./launch.ts";
 export const full: Op<[device: Device, shape: Shape, value: number, dtype?: DType], Tensor> =
   defineOp({
     name: "full",
-    inputs: { device: "device", shape: "other", value: "number" },
+    inputs: { device: "device", shape: "numbers", value: "number", dtype: "string?" },
     forward(device: Device, shape: Shape, value: number, dtype?: DType): { out: Tensor } {
       return { out: runFill(device, shape, value, dtype) };
     },

@@ -1,8 +1,8 @@
+import { checkShape } from "../core/checks.ts";
 import { ArgumentError, DTypeError, ShapeError } from "../core/errors.ts";
 import { defineComposite, defineOp, type Op } from "../core/op.ts";
 import {
   broadcastShapes,
-  checkShape,
   formatShape,
   normalizeAxis,
   sameShape,
@@ -38,7 +38,7 @@ import {
  */
 export const reshape: Op<[x: Tensor, shape: Shape], Tensor> = defineOp({
   name: "reshape",
-  inputs: { x: "tensor" },
+  inputs: { x: "tensor", shape: "numbers" },
   forward: (x: Tensor, shape: Shape) => ({ out: x.view(completed(x, shape)) }),
   backward: (dout, _, [x]) => [() => dout.view(x.shape)],
   cases: () => [
@@ -87,7 +87,7 @@ function completed(x: Tensor, shape: Shape): Shape {
  */
 export const transpose: Op<[x: Tensor, axes?: readonly number[]], Tensor> = defineOp({
   name: "transpose",
-  inputs: { x: "tensor" },
+  inputs: { x: "tensor", axes: "numbers?" },
   forward: (x: Tensor, axes?: readonly number[]) => ({
     out: runTranspose("transpose", x, orderOf(x, axes)),
   }),
@@ -131,7 +131,7 @@ function orderOf(x: Tensor, axes?: readonly number[]): number[] {
 export const slice: Op<[x: Tensor, start: readonly number[], end: readonly number[]], Tensor> =
   defineOp({
     name: "slice",
-    inputs: { x: "tensor" },
+    inputs: { x: "tensor", start: "numbers", end: "numbers" },
     forward(x: Tensor, start: readonly number[], end: readonly number[]): { out: Tensor } {
       const { shape, side } = partOf(x, start, end);
       return { out: runStridedCopy("slice", shape, x, side) };
@@ -196,7 +196,7 @@ function partOf(
  */
 export const concat: Op<[tensors: readonly Tensor[], axis: number], Tensor> = defineOp({
   name: "concat",
-  inputs: { tensors: "tensors" },
+  inputs: { tensors: "tensors", axis: "number" },
   forward(tensors: readonly Tensor[], axis: number): { out: Tensor } {
     const { shape, starts } = joined(tensors, axis);
     const out = tensors[0].device.empty(shape, tensors[0].dtype, "concat");
@@ -279,8 +279,9 @@ function joined(tensors: readonly Tensor[], axis: number): { shape: Shape; start
  */
 export const broadcastTo: Op<[x: Tensor, shape: Shape], Tensor> = defineOp({
   name: "broadcastTo",
-  inputs: { x: "tensor" },
+  inputs: { x: "tensor", shape: "numbers" },
   forward(x: Tensor, shape: Shape): { out: Tensor } {
+    checkShape("broadcast to a tensor", shape);
     const common = broadcastShapes("broadcast", x.shape, shape);
     if (!sameShape(common, shape)) {
       throw new ShapeError(
@@ -314,7 +315,7 @@ export const broadcastTo: Op<[x: Tensor, shape: Shape], Tensor> = defineOp({
  */
 export const squeeze: Op<[x: Tensor, axis?: number | readonly number[]], Tensor> = defineComposite({
   name: "squeeze",
-  inputs: { x: "tensor" },
+  inputs: { x: "tensor", axis: "axes?" },
   forward(x: Tensor, axis?: number | readonly number[]): Tensor {
     if (axis === undefined) return reshape(x, x.shape.filter((n) => n !== 1));
     const axes = [axis].flat().map((a) => normalizeAxis("squeeze", x.shape, a));
@@ -382,7 +383,7 @@ export const unsqueeze: Op<[x: Tensor, axis: number], Tensor> = defineComposite(
  */
 export const stack: Op<[tensors: readonly Tensor[], axis?: number], Tensor> = defineComposite({
   name: "stack",
-  inputs: { tensors: "tensors" },
+  inputs: { tensors: "tensors", axis: "number?" },
   forward(tensors: readonly Tensor[], axis = 0): Tensor {
     for (const { shape } of tensors) {
       if (!sameShape(shape, tensors[0].shape)) {
@@ -420,7 +421,7 @@ export const split: Op<
   readonly Tensor[]
 > = defineComposite({
   name: "split",
-  inputs: { x: "tensor" },
+  inputs: { x: "tensor", size: "axes", axis: "number?" },
   forward(x: Tensor, size: number | readonly number[], axis = 0): readonly Tensor[] {
     const along = normalizeAxis("split", x.shape, axis);
     const n = x.shape[along];

@@ -32,6 +32,6 @@ const checkProjection = inputCheck("allLogits", { hidden: "float", head: "weight
  */
 export function allLogits(logits: Logits): Tensor {
   if (logits instanceof Tensor) return logits;
-  checkProjection([logits.hidden, logits.head]);
+  checkProjection([logits?.hidden, logits?.head]);
   return linear(logits.hidden, logits.head);
 }

@@ -25,7 +25,7 @@ import { randomUniform as randomUniformKernel } from "../kernels/random.ts";
  */
 export const randomUniform: Op<[key: Tensor, shape: Shape, stream: number], Tensor> = defineOp({
   name: "randomUniform",
-  inputs: { key: "int", shape: "other", stream: "number" },
+  inputs: { key: "int", shape: "numbers", stream: "number" },
   forward(key: Tensor, shape: Shape, stream: number): { out: Tensor } {
     checkKey("draw random numbers", key, stream);
     const out = key.device.empty(shape, key.device.float, "randomUniform");

@@ -16,6 +16,8 @@ export type Axes = number | readonly number[];
 /** A reduction over some axes, or over all. */
 export type Reduce = Op<[x: Tensor, axis?: Axes, keepDims?: boolean], Tensor>;
 
+const REDUCE = { x: "float", axis: "axes?", keepDims: "boolean?" } as const;
+
 /** The axes that a reduction runs over, sorted, and the shapes it leaves. */
 function reduction(
   name: string,
@@ -54,7 +56,7 @@ function reduction(
  */
 export const sum: Reduce = defineOp({
   name: "sum",
-  inputs: { x: "float" },
+  inputs: REDUCE,
   forward(x: Tensor, axis?: Axes, keepDims = false): { out: Tensor } {
     const { axes, shape } = reduction("sum", x, axis, keepDims);
     return { out: runSum("sum", x, axes).view(shape) };
@@ -75,7 +77,7 @@ export const sum: Reduce = defineOp({
   ],
 });
 
-const checkMean = inputCheck("mean", { x: "float" });
+const checkMean = inputCheck("mean", REDUCE);
 
 /**
  * The mean over some axes, or over all. With `keepDims` the axes stay, with size 1. The mean of no
@@ -93,7 +95,7 @@ const checkMean = inputCheck("mean", { x: "float" });
  * ```
  */
 export function mean(x: Tensor, axis?: Axes, keepDims?: boolean): Tensor {
-  checkMean([x]);
+  checkMean([x, axis, keepDims]);
   const { axes } = reduction("mean", x, axis, false);
   return mul(sum(x, axis, keepDims), 1 / sizeOf(axes.map((a) => x.shape[a])));
 }
@@ -129,7 +131,7 @@ interface Extremes extends Rows {
 function extreme(name: "max" | "min", sign: 1 | -1): Reduce {
   return defineOp({
     name,
-    inputs: { x: "float" },
+    inputs: REDUCE,
     forward(x: Tensor, axis?: Axes, keepDims = false): { out: Tensor; saved: Extremes } {
       const { axes, shape } = reduction(name, x, axis, keepDims);
       const saved = extremes(name, x, axes, sign);
@@ -196,7 +198,7 @@ export type ArgReduce = Op<[x: Tensor, axis?: number, keepDims?: boolean], Tenso
 function extremeIndex(name: "argmax" | "argmin", sign: 1 | -1): ArgReduce {
   return defineOp({
     name,
-    inputs: { x: "float" },
+    inputs: { x: "float", axis: "number?", keepDims: "boolean?" },
     forward(x: Tensor, axis = -1, keepDims = false): { out: Tensor } {
       const { axes, shape } = reduction(name, x, axis, keepDims);
       return { out: extremes(name, x, axes, sign).index.view(shape) };
@@ -254,7 +256,7 @@ export const argmin: ArgReduce = extremeIndex("argmin", -1);
  */
 export const cumsum: Op<[x: Tensor, axis?: number], Tensor> = defineOp({
   name: "cumsum",
-  inputs: { x: "float" },
+  inputs: { x: "float", axis: "number?" },
   forward: (x: Tensor, axis = -1) => ({ out: runningSums("cumsum", x, axis, 0) }),
   backward: (dout, _, [, axis = -1]) => [ // dx_k = the sum of dout from k on
     () => runningSums("cumsum gradient", dout, axis, 1),

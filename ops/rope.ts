@@ -38,7 +38,7 @@ export const rope: Op<
   Tensor
 > = defineOp({
   name: "rope",
-  inputs: { x: "float", table: "tensors", positions: "int" },
+  inputs: { x: "float", table: "record", positions: "int", heads: "number?" },
   forward(x: Tensor, table: RopeTable, positions: Tensor, heads?: number): { out: Tensor } {
     checkAngles([table.angles]);
     return { out: rotated("rope", x, table, positions, heads, 1) };

@@ -75,7 +75,7 @@ export const where: Op<[cond: Tensor, a: Tensor | number, b: Tensor | number], T
  */
 export const cast: Op<[x: Tensor, to: "float" | "int"], Tensor> = defineOp({
   name: "cast",
-  inputs: { x: "tensor" },
+  inputs: { x: "tensor", to: "string" },
   forward(x: Tensor, to: "float" | "int"): { out: Tensor } {
     const dtype = to === "int" ? "int32" : x.device.float;
     if (dtype === x.dtype) return { out: x };

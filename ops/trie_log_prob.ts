@@ -32,7 +32,7 @@ const MOST_LOGITS = 2 ** 24;
 /** Of more, so many are there at a time, and as many gradients of them: they stay in the last cache. */
 const CHUNK_LOGITS = 2 ** 22;
 
-const ROWS = { trie: "tensors", nodes: "int", labels: "int" } as const;
+const ROWS = { trie: "record", nodes: "int", labels: "int" } as const;
 const checkLogits = inputCheck("trieLogProb", { logits: "float", ...ROWS });
 const checkProjection = inputCheck("trieLogProb", { hidden: "float", head: "weights", ...ROWS });
 

@@ -209,7 +209,7 @@ const exactGelu: Op<[x: Tensor], Tensor> = pointwise("gelu", gradient.geluOfX, "
  */
 export const gelu: Op<[x: Tensor, approximate?: "none" | "tanh"], Tensor> = defineComposite({
   name: "gelu",
-  inputs: { x: "float" },
+  inputs: { x: "float", approximate: "string?" },
   forward(x: Tensor, approximate: "none" | "tanh" = "none"): Tensor {
     if (approximate === "none") return exactGelu(x);
     if (approximate !== "tanh") {

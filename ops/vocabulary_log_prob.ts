@@ -35,7 +35,7 @@ export const vocabularyLogProb: Op<
   Tensor
 > = defineOp({
   name: "vocabularyLogProb",
-  inputs: { hidden: "float", head: "weights", labels: "int" },
+  inputs: { hidden: "float", head: "weights", labels: "int", options: "options" },
   forward(
     hidden: Tensor,
     head: Tensor,

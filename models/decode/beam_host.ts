@@ -5,6 +5,7 @@
  */
 import type { HostTensor } from "../../core/capture.ts";
 import type { TypedArray } from "../../core/dtype.ts";
+import { nameOf } from "../../core/checks.ts";
 import { ArgumentError, NonFiniteError } from "../../core/errors.ts";
 import { NO_NODE, UNUSABLE } from "../../kernels/beam_pool.ts";
 import { ABSENT } from "../../kernels/masked.ts";
@@ -68,24 +69,38 @@ export interface UserContext {
   readonly floored: boolean;
 }
 
-/** @throws {ArgumentError} if a history is empty or has tokens outside the vocabulary. */
+/** @throws {ArgumentError} if a history is no array, empty, or has tokens outside the vocabulary. */
 export function checkHistories(
   histories: readonly (readonly number[])[],
   vocabSize: number,
 ): void {
-  histories.forEach((history, user) => {
+  if (!Array.isArray(histories)) {
+    throw new ArgumentError(
+      `Cannot search: histories must be an array of arrays, got ${nameOf(histories)}`,
+    );
+  }
+  for (const [user, history] of histories.entries()) {
+    if (!Array.isArray(history)) {
+      throw new ArgumentError(
+        `Cannot search: a history must be an array of tokens, got ${
+          nameOf(history)
+        } for user ${user}`,
+      );
+    }
     if (history.length === 0) {
       throw new ArgumentError(
         `Cannot search: a history must have at least one token, got none for user ${user}`,
       );
     }
-    const bad = history.find((t) => !(Number.isInteger(t) && t >= 0 && t < vocabSize));
-    if (bad !== undefined) {
+    const bad = history.findIndex((t) => !(Number.isInteger(t) && t >= 0 && t < vocabSize));
+    if (bad >= 0) {
       throw new ArgumentError(
-        `Cannot search: history tokens must be 0 to ${vocabSize - 1}, got ${bad} for user ${user}`,
+        `Cannot search: history tokens must be 0 to ${vocabSize - 1}, got ${
+          nameOf(history[bad])
+        } for user ${user}`,
       );
     }
-  });
+  }
 }
 
 /** The length of the longest history. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { checkOptions } from "../../core/checks.ts";
+import { checkOptions, nameOf } from "../../core/checks.ts";
 import { capture, type Captured, type StepInputs } from "../../core/capture.ts";
 import type { Device } from "../../core/device.ts";
 import type { TypedArray } from "../../core/dtype.ts";
@@ -140,25 +140,37 @@ export class BeamSearch implements Disposable {
    * whose log-probability is below the user's are dropped, as if they were not there: no `bestPruned` speaks of them.
    *
    * @throws {ArgumentError} if a history is empty or has tokens that the decoder has not, if an excluded item is
-   * not in the catalogue, or if `excluded` or `floors` and `histories` differ in length,
-   * or there are floors under Hugging Face's rules.
+   * not in the catalogue, or if `excluded` or `floors` and `histories` differ in length, a floor is NaN,
+   * something is not of its type, or there are floors under Hugging Face's rules.
    * @throws {NonFiniteError} if the model gives logits that are NaN or infinite, for tokens that are normalised over.
    */
   async search(
     histories: readonly (readonly number[])[],
-    excluded: readonly Iterable<number>[] = histories.map(() => []),
+    excluded?: readonly Iterable<number>[],
     floors?: readonly number[],
   ): Promise<BeamResult[]> {
     checkHistories(histories, this.#decoder.vocabSize);
-    for (
-      const [name, { length }] of Object.entries({
-        exclusions: excluded,
-        ...(floors && { floors }),
-      })
-    ) {
-      if (length === histories.length) continue;
+    for (const [name, list] of Object.entries({ exclusions: excluded, floors })) {
+      if (list === undefined || (Array.isArray(list) && list.length === histories.length)) continue;
       throw new ArgumentError(
-        `Cannot search: there must be as many ${name} as histories, ${histories.length}, got ${length}`,
+        `Cannot search: there must be as many ${name} as histories, ${histories.length}, got ${
+          Array.isArray(list) ? list.length : nameOf(list)
+        }`,
+      );
+    }
+    for (const [user, items] of excluded?.entries() ?? []) {
+      if (typeof items?.[Symbol.iterator] === "function") continue;
+      throw new ArgumentError(
+        `Cannot search: excluded items must be in an array or a set, got ${
+          nameOf(items)
+        } for user ${user}`,
+      );
+    }
+    const bad = floors?.findIndex((floor) => typeof floor !== "number" || Number.isNaN(floor)) ??
+      -1;
+    if (floors && bad >= 0) {
+      throw new ArgumentError(
+        `Cannot search: floors must be numbers, got ${nameOf(floors[bad])} for user ${bad}`,
       );
     }
     if (floors && this.#options.semantics === "huggingface") {
@@ -170,7 +182,7 @@ export class BeamSearch implements Disposable {
     for (let at = 0; at < order.length; at += this.#options.batch) {
       const batch = order.slice(at, at + this.#options.batch);
       const users = batch.map((i) => histories[i]);
-      const out = batch.map((i) => new Set(excluded[i]));
+      const out = batch.map((i) => new Set(excluded?.[i]));
       const found = this.#options.semantics === "huggingface"
         ? await searchOnHost(this.#decoder, this.#trie, users, out, {
           ...this.#options,

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { DataError } from "../../core/errors.ts";
+import { nameOf } from "../../core/checks.ts";
+import { ArgumentError, DataError } from "../../core/errors.ts";
 
 /** An item's tokens. */
 export type Path = readonly number[];
@@ -31,10 +32,19 @@ const MASK = 2 ** DIGIT - 1;
 /**
  * Checks paths and puts them into a table.
  *
+ * @throws {ArgumentError} if it is given neither an array of arrays nor flat paths.
  * @throws {DataError} if there are no items, a path is empty, a token is not a non-negative integer of 31 bits, or the
  * lengths do not add up to the tokens.
  */
 export function pathTable(paths: readonly Path[] | FlatPaths): PathTable {
+  const { tokens: all, lengths } = (paths ?? {}) as Partial<FlatPaths>;
+  const isFlat = all instanceof Int32Array && lengths instanceof Int32Array;
+  if (!isFlat && !Array.isArray(paths)) {
+    throw new ArgumentError(
+      "Cannot build a trie: paths must be an array of arrays, or { tokens, lengths } of " +
+        `Int32Arrays, got ${nameOf(paths)}`,
+    );
+  }
   const flat = "lengths" in paths;
   const count = flat ? paths.lengths.length : paths.length;
   if (count === 0) {
@@ -42,6 +52,12 @@ export function pathTable(paths: readonly Path[] | FlatPaths): PathTable {
   }
   const offsets = new Int32Array(count + 1);
   for (let item = 0; item < count; item++) {
+    if (!flat && !Array.isArray(paths[item])) {
+      throw new ArgumentError(
+        `Cannot build a trie: a path must be an array of tokens, got ${nameOf(paths[item])} ` +
+          `for item ${item}`,
+      );
+    }
     const length = flat ? paths.lengths[item] : paths[item].length;
     if (length < 1) {
       throw new DataError(
@@ -64,7 +80,9 @@ export function pathTable(paths: readonly Path[] | FlatPaths): PathTable {
   const tokens = new Int32Array(offsets[count]);
   paths.forEach((path, item) => {
     for (let i = 0; i < path.length; i++) {
-      if (path[i] !== (path[i] & 0x7fffffff)) refuseToken(path[i], item);
+      if (typeof path[i] !== "number" || path[i] !== (path[i] & 0x7fffffff)) {
+        refuseToken(path[i], item);
+      }
       tokens[offsets[item] + i] = path[i];
     }
   });
@@ -73,7 +91,9 @@ export function pathTable(paths: readonly Path[] | FlatPaths): PathTable {
 
 function refuseToken(token: number, item: number): never {
   throw new DataError(
-    `Cannot build a trie: tokens must be non-negative integers of 31 bits, got ${token} in item ${item}`,
+    `Cannot build a trie: tokens must be non-negative integers of 31 bits, got ${
+      nameOf(token)
+    } in item ${item}`,
   );
 }
 

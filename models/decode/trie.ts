@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { nameOf } from "../../core/checks.ts";
 import type { Device } from "../../core/device.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { ArgumentError, DataError } from "../../core/errors.ts";
@@ -78,6 +79,7 @@ export class Trie {
   /**
    * Builds the trie of a catalogue; `paths[i]` is item i's tokens. Millions of items are better given as {@link FlatPaths}.
    *
+   * @throws {ArgumentError} if it is given neither an array of arrays nor flat paths.
    * @throws {DataError} if there are no items, a path is empty, a token is not a non-negative integer of 31 bits, a path is
    * the beginning of another, or flat lengths do not add up to the tokens.
    */
@@ -196,7 +198,9 @@ export class Trie {
     for (const item of new Set(items)) {
       if (!(Number.isInteger(item) && item >= 0 && item < this.itemCount)) {
         throw new ArgumentError(
-          `Cannot take item ${item} out of a catalogue: items must be 0 to ${this.itemCount - 1}`,
+          `Cannot take item ${nameOf(item)} out of a catalogue: items must be 0 to ${
+            this.itemCount - 1
+          }`,
         );
       }
       for (let node = this.leafOf[item]; node >= 0; node = this.parents[node]) {

@@ -26,8 +26,9 @@ test("tree: anything but tensors, records and arrays is refused", () => {
   for (const wrong of [3, "x", null, undefined]) {
     assert.throws(() => treeLeaves({ layers: [a, wrong] } as never), {
       name: "ArgumentError",
-      message:
-        `Cannot walk a tree at "layers.1": it must hold tensors, records and arrays, got ${wrong}`,
+      message: `Cannot walk a tree at "layers.1": it must hold tensors, records and arrays, got ${
+        JSON.stringify(wrong)
+      }`,
     });
   }
 });

@@ -1,6 +1,10 @@
-/** Every public function that takes options refuses one that it does not know. */
+/**
+ * Every public function that takes options refuses one that it does not know, and what untyped
+ * callers give to functions that are no ops is refused with typed errors.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inspect, isDeepStrictEqual } from "node:util";
 import * as engine from "../../models/engine.ts";
 
 /** As an untyped caller sees it. */
@@ -63,5 +67,78 @@ for (const [name, call] of Object.entries(CALLS)) {
       name: "ArgumentError",
       message: /^Cannot [^:]*: its options must be among (\w+, )*\w+, got lr$/,
     });
+  });
+}
+
+const bare = Object.create(null);
+const empty: readonly unknown[] = [];
+const five = [5];
+const noNumber = [NaN];
+const view = new DataView(new ArrayBuffer(8));
+const noop = (): void => {};
+const record = {};
+/** What untyped callers give. */
+const VALUES: readonly unknown[] = [
+  ...[undefined, null, 5, NaN, 1n, "23", true, Symbol("s"), noop, bare, record, new Map()],
+  ...[empty, five, noNumber, [1.5], [-1], [undefined], [null], ["12"], [Symbol("s")], [bare], [
+    ,
+    1,
+  ]],
+  ...[[[undefined]], [[null]], [[1, undefined, 2]], [[1, , 2]], [, [1]], [["a"]], [[1.5]]],
+  ...[new BigInt64Array(1), view],
+];
+const [rows, history] = [b.zeros(device, [1], "int32"), b.zeros(device, [1, 1, 3, 4])];
+const captured = (inputs: unknown): unknown => b.capture(device, () => x)(inputs);
+
+/** By function and argument: a call with a value for it, and those of the values that it takes. */
+const ARGUMENTS: Readonly<Record<string, readonly [(value: unknown) => unknown, unknown[]?]>> = {
+  "zeros: shape": [(v) => b.zeros(device, v), [empty, five]],
+  "ones: shape": [(v) => b.ones(device, v), [empty, five]],
+  "mean: axis": [(v) => b.mean(x, v), [undefined, empty, [-1]]],
+  "mean: keepDims": [(v) => b.mean(x, 0, v), [undefined, true]],
+  "device.tensor: data": [(v) => device.tensor(v), [5, NaN, empty, five, noNumber, [1.5], [-1], [[
+    1.5,
+  ]]]],
+  "device.tensor: shape": [(v) => device.tensor([1], v), [undefined, empty]],
+  "device.tensor: dtype": [(v) => device.tensor([1], [1], v), [undefined]],
+  "device.empty: shape": [(v) => device.empty(v), [empty, five]],
+  "device.read": [(v) => device.read(v), [empty]],
+  "device.write": [(v) => device.write(v, new Float32Array(1))],
+  "tensor.to": [(v) => x.to(v)],
+  "capture: device": [(v) => b.capture(v, () => x)],
+  "capture: step": [(v) => b.capture(device, v), [noop]],
+  "captured step: inputs": [captured, [bare, record, new Map(), empty, view]],
+  "captured step: data": [(data) => captured({ x: { data, shape: [1] } })],
+  "captured step: shape": [(shape) => captured({ x: { data: new Float32Array(1), shape } }), [
+    empty,
+  ]],
+  valueAndGrad: [(v) => b.valueAndGrad(v), [noop]],
+  "mapTree: tree": [(v) => b.mapTree(v, noop), [bare, record, new Map(), empty, [bare], view]],
+  "mapTree: f": [(v) => b.mapTree(x, v), [noop]],
+  "cachedAttention: cache": [
+    (v) => b.cachedAttention(b.ones(device, [1, 3, 4]), v, rows, rows, history, 0),
+  ],
+  allLogits: [(v) => b.allLogits(v)],
+  Trie: [(v) => new Trie(v)],
+  "TransformerDecoder: model": [(v) => new b.TransformerDecoder(v, {})],
+  "BeamSearch.search: histories": [(v) => search.search(v), [empty]],
+  "BeamSearch.search: excluded": [(v) => search.search([[0]], v), [undefined]],
+  "BeamSearch.search: floors": [(v) => search.search([[0]], [[]], v), [undefined, five, [1.5], [
+    -1,
+  ]]],
+};
+const search = new b.BeamSearch(decoder, trie, { beam: 1 });
+
+for (const [name, [call, takes = []]] of Object.entries(ARGUMENTS)) {
+  test(`arguments: ${name} takes its type and refuses all else with typed errors`, async () => {
+    for (const value of VALUES) {
+      const fits = takes.some((other) => isDeepStrictEqual(other, value));
+      try {
+        await call(value);
+        assert.ok(fits, `${inspect(value)} is accepted`);
+      } catch (error) {
+        assert.ok(!fits && error instanceof engine.BeargradError, `${inspect(value)}: ${error}`);
+      }
+    }
   });
 }

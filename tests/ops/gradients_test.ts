@@ -5,11 +5,12 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import { cpu } from "../../core/cpu_backend.ts";
 import type { Device } from "../../core/device.ts";
 import type { DType, TypedArray } from "../../core/dtype.ts";
 import { BeargradError } from "../../core/errors.ts";
-import type { Op, OpCase, OpOutput } from "../../core/op.ts";
+import type { InputKind, Op, OpCase, OpOutput } from "../../core/op.ts";
 import { sameShape, type Shape, sizeOf } from "../../core/shape.ts";
 import { Tensor } from "../../core/tensor.ts";
 import { add, mul } from "../../ops/binary.ts";
@@ -305,6 +306,41 @@ test("ops: what is no tensor, of another dtype, rank or device, or freed, is ref
         }
       });
     });
+  }
+});
+
+/** What an untyped caller may give: what no argument may be, and what some may. */
+const NEVER_RIGHT: readonly unknown[] = [
+  ...[null, "1", "text", 1n, Symbol("s"), Object.create(null), () => 1, new Map(), new Date(0)],
+  ...[["1"], [null], [undefined], [, 1], [[1]], [Symbol("s")], [Object.create(null)], { 0: 1 }],
+];
+const AT_TIMES: readonly unknown[] = [
+  ...[undefined, NaN, Infinity, 1.5, -1, true, {}, [], [1.5], [NaN], [-1, -1], [0, 0, 0]],
+  ...[[2 ** 53], new BigInt64Array(2), new DataView(new ArrayBuffer(8))],
+];
+/** Kinds of which the op itself looks at the value, or into it. */
+const LOOKED_INTO: readonly (InputKind | undefined)[] = ["string", "options", undefined];
+
+test("ops: whatever an argument is, an op works or throws a typed error", () => {
+  for (const op of ops) {
+    const args = op.spec.cases()[0].args(cpu());
+    const kinds = Object.values(op.spec.inputs ?? {});
+    const record = { x: args.flat().find((arg) => arg instanceof Tensor) };
+    for (let i = 0; i < Math.max(args.length, kinds.length); i++) {
+      [...NEVER_RIGHT, ...AT_TIMES, record].forEach((value, k) => {
+        const call = `${op.spec.name} with ${inspect(value)} for argument ${i}`;
+        const given = Array.from({ length: Math.max(args.length, i + 1) }, (_, j) => args[j]);
+        let refused = false;
+        try {
+          op(...given.with(i, value));
+        } catch (error) {
+          assert.ok(error instanceof BeargradError, `${call}: ${error}`);
+          refused = true;
+        }
+        const may = k >= NEVER_RIGHT.length || LOOKED_INTO.includes(kinds[i]);
+        assert.ok(refused || may, `${call} is accepted`);
+      });
+    }
   }
 });
 
