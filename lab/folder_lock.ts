@@ -169,8 +169,9 @@ function isRunning(
 }
 
 /**
- * The system's lock of a file, which ends with the process; undefined where another process has it or there are none. Only Deno offers
- * them, and Deno alone needs them: without --allow-run it does not say which processes run.
+ * The system's lock of a file, which ends with the process; undefined where another process has it
+ * and it is not waited for, or there are none. Only Deno offers them, and Deno alone needs them:
+ * without --allow-run it does not say which processes run.
  */
 function systemLock(path: string, wait: boolean): Disposable | undefined {
   if (!("Deno" in globalThis)) return undefined;
