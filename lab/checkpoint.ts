@@ -178,7 +178,7 @@ export function loadRun(folder: string): SavedRun {
   };
   field("format", `"${FORMAT}"`, (text) => text === FORMAT);
   const count = (name: string): number =>
-    Number(field(name, "a count", (text) => /^\d+$/.test(text)));
+    Number(field(name, "a count", (text) => /^\d+$/.test(text) && Number.isSafeInteger(+text)));
   const best = under("best.", tensors);
   const validation = Object.hasOwn(metadata, "validation")
     ? parseJson(field("validation", "a list of validations", isValidation)) as ValidationPoint[]
@@ -187,7 +187,9 @@ export function loadRun(folder: string): SavedRun {
     folder,
     step: count("step"),
     epoch: count("epoch"),
-    seconds: Number(field("seconds", "a time", (text) => Number(text) >= 0)),
+    seconds: Number(
+      field("seconds", "a time", (text) => /\d/.test(text) && +text >= 0 && +text < Infinity),
+    ),
     recipe: JSON.parse(field("recipe", "a JSON object", (text) => isObject(parseJson(text)))),
     tensors: Object.fromEntries(
       Object.entries(tensors).filter(([path]) => !path.startsWith("best.")),

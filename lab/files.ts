@@ -126,6 +126,11 @@ export function appendLine(path: string, line: string): void {
   attempt("write", path, () => withFile(path, "a", (file) => writeFileSync(file, `${line}\n`)));
 }
 
+/** Brings a file that was appended to onto the disk, as far as the system can. */
+export function syncFile(path: string): void {
+  quietly(() => withFile(path, "r+", fsyncSync));
+}
+
 /**
  * Makes a folder, and those above it, where they are missing.
  *

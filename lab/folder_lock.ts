@@ -3,22 +3,14 @@
  *
  * @module
  */
-import {
-  closeSync,
-  linkSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, lstatSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import * as v from "valibot";
 import { DataError } from "../core/errors.ts";
 import { parseJson } from "./checkpoint.ts";
-import { fileError, quietly, readIfPresent } from "./files.ts";
+import { codeOf, fileError, quietly, readIfPresent } from "./files.ts";
 
 const FILE = ".lock";
 
@@ -75,16 +67,12 @@ export class FolderLock implements Disposable {
 
   /** Makes the file; false if there is one. */
   #create(): boolean {
-    let file: number;
+    const file = openNew(this.#path);
+    if (file === undefined) return false;
     try {
-      file = openSync(this.#path, "wx");
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-      throw error;
-    }
-    try {
-      this.#file = systemLock(this.#path);
-      const holder: v.InferOutput<typeof Holder> = {
+      this.#file = systemLock(this.#path, true);
+      const holder: v.InferOutput<typeof Holder> & { readonly id: string } = {
+        id: crypto.randomUUID(),
         pid: process.pid,
         host: hostName(),
         since: new Date().toISOString(),
@@ -93,8 +81,8 @@ export class FolderLock implements Disposable {
       this.#text = `${JSON.stringify(holder)}\n`;
       writeFileSync(file, this.#text);
     } catch (error) {
-      this[Symbol.dispose]();
       quietly(() => rmSync(this.#path));
+      this.#file?.[Symbol.dispose]();
       throw error;
     } finally {
       closeSync(file);
@@ -107,30 +95,51 @@ function releaseAll(): void {
   for (const lock of held) lock[Symbol.dispose]();
 }
 
-/** Removes a lock whose process is gone. */
-function breakStale(folder: string, path: string): void {
-  const bytes = readIfPresent(path);
-  if (bytes === undefined) return; // just released
-  const text = new TextDecoder().decode(bytes);
-  const { output: holder, success } = v.safeParse(Holder, parseJson(text));
-  if (!success || isRunning(holder, path) !== false) {
-    const who = success
-      ? `process ${holder.pid} on ${holder.host || "some host"} since ${holder.since}`
-      : "another";
-    throw new DataError(
-      `Cannot write to ${folder}: one process at a time may, got ${who}; ` +
-        `if that is no longer running, remove ${path}`,
-    );
-  }
-  const aside = `${path}.${process.pid}`;
+/** Opens a new file; undefined if there is one. */
+function openNew(path: string): number | undefined {
   try {
-    renameSync(path, aside);
-  } catch {
-    return; // another process was faster
+    return openSync(path, "wx");
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return undefined;
+    throw error;
   }
-  // Another process may have put its own lock there since the file was read: that one goes back.
-  if (readFileSync(aside, "utf8") !== text) quietly(() => linkSync(aside, path));
-  rmSync(aside);
+}
+
+/**
+ * Removes a lock whose process is gone. Each lock has a text of its own, and only the holder of
+ * the claim removes it: if it is still there once the claim is held, nothing takes its place.
+ */
+function breakStale(folder: string, path: string): void {
+  const text = textOf(path);
+  if (text === undefined) return; // just released
+  const { output: holder, success } = v.safeParse(Holder, parseJson(text));
+  if (success && isRunning(holder, path) === false) {
+    const claim = `${path}.${holder.pid}`;
+    const file = openNew(claim);
+    if (file !== undefined) {
+      closeSync(file);
+      try {
+        if (textOf(path) === text) rmSync(path);
+      } finally {
+        rmSync(claim);
+      }
+      return;
+    }
+  }
+  const who = success
+    ? `process ${holder.pid} on ${holder.host || "some host"} since ${holder.since}`
+    : "another";
+  throw new DataError(
+    `Cannot write to ${folder}: one process at a time may, got ${who}; ` +
+      `if that is no longer running, remove ${path}`,
+  );
+}
+
+/** The text of a lock, "" of a link to nowhere; undefined where there is no lock. */
+function textOf(path: string): string | undefined {
+  const bytes = readIfPresent(path);
+  if (bytes) return new TextDecoder().decode(bytes);
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ? "" : undefined;
 }
 
 /** Whether the process that holds a lock still runs; undefined where that cannot be found out. */
@@ -140,8 +149,13 @@ function isRunning(
 ): boolean | undefined {
   if (host !== hostName()) return undefined;
   if (locked && "Deno" in globalThis) {
-    using lock = systemLock(path);
-    return lock === undefined;
+    try {
+      using lock = systemLock(path, false);
+      return lock === undefined;
+    } catch (error) {
+      if (codeOf(error) === "ENOENT") return false;
+      throw error;
+    }
   }
   if (pid === process.pid) return FolderLock.holds(path);
   if (!isAllowed({ name: "run" })) return undefined;
@@ -155,13 +169,15 @@ function isRunning(
 }
 
 /**
- * The system's lock of a file, which ends with the process; undefined where another process has it or there are none. Only Deno offers
- * them, and Deno alone needs them: without --allow-run it does not say which processes run.
+ * The system's lock of a file, which ends with the process; undefined where another process has it
+ * and it is not waited for, or there are none. Only Deno offers them, and Deno alone needs them:
+ * without --allow-run it does not say which processes run.
  */
-function systemLock(path: string): Disposable | undefined {
+function systemLock(path: string, wait: boolean): Disposable | undefined {
   if (!("Deno" in globalThis)) return undefined;
   const file = Deno.openSync(path, { read: true, write: true });
   try {
+    if (wait) file.lockSync(true); // at most for a process that asks whether this one runs
     if (file.tryLockSync(true)) return file;
   } catch {
     // A network file system may have no locks.

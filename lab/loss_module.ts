@@ -142,16 +142,27 @@ async function tryModule(given: string, make: (options: LossOptions) => Loss): P
 
 /** Of a symbol or an object without a prototype `${value}` would throw. */
 function describe(value: unknown): string {
-  const isObject = typeof value === "object" && value !== null;
-  return isObject ? String(value.constructor?.name ?? "an object") : String(value);
+  return firstLine(() => {
+    const isObject = typeof value === "object" && value !== null;
+    return isObject ? String(value.constructor?.name ?? "an object") : String(value);
+  });
 }
 
 /** The first line of an error: those of imports go on with places in the code. */
 function messageOf(error: unknown): string {
-  const text = error instanceof Error
-    ? (error instanceof BeargradError ? error.message : `${error.name}: ${error.message}`)
-    : describe(error);
-  return text.split("\n")[0];
+  return firstLine(() => {
+    if (!(error instanceof Error)) return describe(error);
+    return error instanceof BeargradError ? error.message : `${error.name}: ${error.message}`;
+  });
+}
+
+/** The first line of a text; getters and proxies of a module may throw while it is made. */
+function firstLine(textOf: () => string): string {
+  try {
+    return textOf().split("\n")[0];
+  } catch {
+    return "something that cannot be shown";
+  }
 }
 
 function fail(given: string, requirement: string, actual: string, cause?: unknown): never {

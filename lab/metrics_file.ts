@@ -32,18 +32,26 @@ export function readMetrics(path: string): MetricsLine[] {
 }
 
 /**
- * Drops what a run wrote after its last save, at `step`, and a torn last line; says whether there was one. A missing file is left
- * missing.
+ * Drops what a run wrote after its last save, at `step`, and a torn last line. Returns whether
+ * there was one, and the step of the last line that is kept, or 0. A missing file is left missing.
  *
  * @throws {CheckpointError} as {@link readMetrics}; then the file is left alone.
  * @throws {DataError} if the system refuses.
  */
-export function truncateMetrics(path: string, step: number): { readonly isTorn: boolean } {
+export function truncateMetrics(
+  path: string,
+  step: number,
+): { readonly isTorn: boolean; readonly lastStep: number } {
   const text = textOf(path);
-  const kept = linesOf(text).filter((line, i) => parseLine(line, path, i + 1).step <= step);
+  let lastStep = 0;
+  const kept = linesOf(text).filter((line, i) => {
+    const at = parseLine(line, path, i + 1).step;
+    if (at <= step) lastStep = at;
+    return at <= step;
+  });
   const out = kept.map((line) => `${line}\n`).join("");
   if (out !== text) writeFileAtomic(path, out);
-  return { isTorn: text !== "" && !text.endsWith("\n") };
+  return { isTorn: text !== "" && !text.endsWith("\n"), lastStep };
 }
 
 function textOf(path: string): string {

@@ -14,7 +14,7 @@ import {
   type SavedRun,
   saveRun,
 } from "./checkpoint.ts";
-import { appendLine, isPresent, isTemporary, makeFolder, quietly } from "./files.ts";
+import { appendLine, isPresent, isTemporary, makeFolder, quietly, syncFile } from "./files.ts";
 import { FolderLock } from "./folder_lock.ts";
 import { type MetricsLine, truncateMetrics } from "./metrics_file.ts";
 import type { Recipe } from "./recipe.ts";
@@ -74,8 +74,12 @@ export class RunFolder implements Disposable {
   /** Puts a run back to where it was saved, if it was, and drops what it wrote later. `note` is called with what is worth saying. */
   restore(trainer: Trainer, note?: (text: string) => void): RunState | undefined {
     const saved = this.#saved;
-    const { isTorn } = truncateMetrics(this.metrics, saved?.step ?? 0);
+    const step = saved?.step ?? 0;
+    const { isTorn, lastStep } = truncateMetrics(this.metrics, step);
     if (isTorn) note?.(`lost the end of the last line of ${this.metrics}, which is dropped`);
+    if (lastStep < step) {
+      note?.(`lost the lines of ${this.metrics} after step ${lastStep}; it was saved at ${step}`);
+    }
     if (saved === undefined) return undefined;
     note?.(`goes on after epoch ${saved.epoch} of ${this.#recipe.epochs}`);
     restoreRun(saved, trainer.tensors);
@@ -90,6 +94,7 @@ export class RunFolder implements Disposable {
     const { stepsPerEpoch, model: { config, lora }, tensors, tokens } = trainer;
     const progress = { epoch, step: epoch * stepsPerEpoch, seconds, validation };
     const run = { config, lora, base: this.#recipe.model, tokens };
+    syncFile(this.metrics); // the state must not be ahead of it
     await saveRun(this.path, run, this.#recipe, progress, tensors, best);
   }
 

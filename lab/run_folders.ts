@@ -5,6 +5,7 @@
  */
 import { join } from "node:path";
 import { CheckpointError } from "../core/errors.ts";
+import { repeatedKey } from "../models/json.ts";
 import { isObject, parseJson } from "./checkpoint.ts";
 import { isPresent, makeFolder, readIfPresent, writeFileAtomic } from "./files.ts";
 import { shown } from "./folder_files.ts";
@@ -95,16 +96,20 @@ export class RunFolders implements Disposable {
 function readSummary(path: string): readonly RunSummary[] {
   const bytes = readIfPresent(path);
   if (bytes === undefined) return [];
-  const found = parseJson(new TextDecoder().decode(bytes));
+  const text = new TextDecoder().decode(bytes);
+  const found = parseJson(text);
+  const twice = found === undefined ? undefined : repeatedKey(text);
   const isRun = (run: unknown): boolean =>
     isObject(run) && typeof run.loss === "string" && typeof run.seed === "number";
-  if (isObject(found) && found.version === VERSION) {
+  if (isObject(found) && found.version === VERSION && twice === undefined) {
     const { runs } = found;
     if (Array.isArray(runs) && runs.every(isRun)) return runs;
   }
   const got = isObject(found) && found.version !== VERSION
     ? `version ${shown(JSON.stringify(found.version) ?? "none")}`
-    : "something else";
+    : twice === undefined
+    ? "something else"
+    : `the key ${shown(twice)} twice`;
   throw new CheckpointError(
     `Cannot add to ${path}: it must be a summary of version ${VERSION}, got ${got}; ` +
       "move it away, or name another --out",

@@ -32,8 +32,8 @@ export function readCsv(folder: string, file: string, columns: readonly string[]
   const header = parserOf(names).stringArrs<string[]>(`${lines[0]}\n`)[0] ?? [];
   const at = columns.map((column) => {
     const index = header.indexOf(column);
-    if (index >= 0) return index;
-    const requirement = `its first line must name the columns ${columns.join(", ")}`;
+    if (index >= 0 && index === header.lastIndexOf(column)) return index;
+    const requirement = `its first line must name the columns ${columns.join(", ")} once each`;
     return refuseFile(folder, file, requirement, `"${lines[0]}"`);
   });
   const parser = parserOf(header.length);
@@ -41,7 +41,8 @@ export function readCsv(folder: string, file: string, columns: readonly string[]
   for (let i = 1; i < lines.length; i++) {
     if (lines[i] === "") continue;
     const [values] = parser.stringArrs<string[]>(`${lines[i]}\n`);
-    if (values === undefined) {
+    const count = lines[i].replace(/"[^"]*"/g, "").split(",").length; // the parser allows for others
+    if (values === undefined || count !== header.length) {
       const requirement = `a line must have the ${header.length} values of the header`;
       refuseFile(folder, `${file} line ${i + 1}`, requirement, `"${lines[i]}"`);
     }

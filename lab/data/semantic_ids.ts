@@ -12,7 +12,15 @@ import { decodeHtml } from "../text/html.ts";
 import { BOS, type Dataset, leaveOneOut, plainPrompt, type UserHistory } from "./dataset.ts";
 import { titleText } from "./title_files.ts";
 
-const id = v.pipe(v.union([v.string(), v.number()]), v.transform(String));
+const id = v.pipe(
+  v.union([v.string(), v.number()]),
+  // A larger number has been rounded to that of another item.
+  v.check(
+    (id) => typeof id === "string" || Number.isSafeInteger(id),
+    "a number must be a safe integer",
+  ),
+  v.transform(String),
+);
 const interactions = mapOf(v.array(id));
 const index = mapOf(v.pipe(v.array(v.string()), v.minLength(1, "an item must have codes")));
 const descriptions = mapOf(v.looseObject({ title: v.optional(titleText) }));

@@ -77,7 +77,9 @@ export function readRows(folder: string, file: string): Row[] {
     const refuse = (column: string, requirement: string, actual: string): never =>
       refuseFile(folder, `${file} line ${line}`, `${column} must be ${requirement}`, `"${actual}"`);
     if (user === "") refuse("user_id", "there", user);
-    if (!/^\d+(\.\d+)?$/.test(time)) refuse("timestamp", "a number of seconds", time);
+    if (!/^\d+(\.\d+)?$/.test(time) || !Number.isFinite(Number(time))) {
+      refuse("timestamp", "a number of seconds", time);
+    }
     const ids = idsOf(list) ?? refuse("item_ids", "a list of ids such as [3, 15]", list);
     return { line, user, ids, time: Number(time) };
   });

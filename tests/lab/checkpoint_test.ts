@@ -191,7 +191,10 @@ test(
     const changes = [
       [{ step: "1.5" }, /its step must be a count, got 1.5$/],
       [{ epoch: "many" }, /its epoch must be a count, got many$/],
+      [{ epoch: `1${"0".repeat(30)}` }, /its epoch must be a count, got 10{30}$/],
       [{ seconds: "-1" }, /its seconds must be a time, got -1$/],
+      [{ seconds: "" }, /its seconds must be a time, got $/],
+      [{ seconds: "Infinity" }, /its seconds must be a time, got Infinity$/],
       [{ recipe: "{" }, /its recipe must be a JSON object, got \{$/],
       [{ format: "beargrad run 9" }, /its format must be "beargrad run 2", got beargrad run 9$/],
     ] as const;

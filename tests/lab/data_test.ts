@@ -137,6 +137,11 @@ test("data: a wrong structure is named with its place", () => {
     "inter.json",
     /at "8".*must be Array, got 3/,
   );
+  refuses(
+    { "index.json": INDEX, "inter.json": '{"8": [0, 9007199254740993]}' },
+    "inter.json",
+    /at "8\.1": a number must be a safe integer.*got 9007199254740992/,
+  );
   const items = { "0": { title: 5 } };
   refuses(
     { "index.json": INDEX, "inter.json": INTER, "items.json": items },

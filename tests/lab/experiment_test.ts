@@ -205,6 +205,11 @@ test("experiment: resuming says where runs go on, what starts afresh, and what w
     "msl-seed0 goes on after epoch 3 of 3",
   ]);
   assert.deepEqual(saved, ["msl-seed0 3/3", ...[1, 2, 3].map((epoch) => `bear-seed0 ${epoch}/3`)]);
+
+  writeFileSync(metrics, "");
+  notes.length = 0;
+  await run([...args, "--resume"], { ...silent, note: (text) => notes.push(text) });
+  assert.equal(notes[0], `msl-seed0 lost the lines of ${metrics} after step 0; it was saved at 15`);
 });
 
 test("experiment: a second one in the same folder is refused, and the first does not notice", async () => {
@@ -231,6 +236,7 @@ test("experiment: a summary that cannot be added to is refused before training, 
     "{}": "version none",
     '{"version": 2, "runs": [': "something else",
     '{"version": 2, "runs": [{"loss": "msl"}]}': "something else",
+    '{"version": 2, "runs": [{}], "runs": []}': "the key runs twice",
     "": "something else",
   };
   for (const [text, got] of Object.entries(contents)) {

@@ -317,3 +317,48 @@ test("files: under Deno's permissions a lock ends with its process, killed or no
   await once(third, "exit");
   rmSync(folder, { recursive: true });
 });
+
+test(
+  "files: a lock that is a link to nowhere is refused, not waited for",
+  { skip: posix },
+  inFolder((folder) => {
+    symlinkSync("nowhere", join(folder, ".lock"));
+    refuses(() => new FolderLock(folder), `remove ${join(folder, ".lock")}`);
+  }),
+);
+
+test("files: of processes that contend for a lock, some of them killed, one at a time has it", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "beargrad-"));
+  const { href } = new URL("../../lab/folder_lock.ts", import.meta.url);
+  const holder = { pid: spawnSync(process.execPath, ["--version"]).pid, host: hostname() };
+  const stale = JSON.stringify({ ...holder, since: "then", locked: !skip });
+  // Every third time a lock is left behind, as by a process that was killed.
+  const input = `import { FolderLock } from ${JSON.stringify(href)};
+    import { rmSync, writeFileSync } from "node:fs";
+    process.chdir(${JSON.stringify(folder)});
+    let held = 0;
+    for (const end = Date.now() + 1500; Date.now() < end;) {
+      try {
+        using lock = new FolderLock(".");
+        writeFileSync("marker", "", { flag: "wx" });
+        rmSync("marker");
+        held++;
+      } catch (error) {
+        if (!error.message.includes("one process at a time")) console.log(error.message);
+      }
+      try {
+        if (held % 3 === 0) writeFileSync(".lock", ${JSON.stringify(stale)}, { flag: "wx" });
+      } catch {}
+    }
+    console.log(held > 0);`;
+  const args = ["run", ...(skip ? [] : ["-A", "--ext=ts"]), "-"];
+  const outputs = await Promise.all([1, 2, 3, 4].map(async () => {
+    const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
+    child.stdin.end(`import process from "node:process";${input}`);
+    let output = "";
+    for await (const chunk of child.stdout) output += chunk;
+    return output;
+  }));
+  rmSync(folder, { recursive: true });
+  assert.deepEqual(outputs, Array(4).fill("true\n"));
+});

@@ -19,11 +19,14 @@ test(
     for (const lost of ["", line(21), line(30) + line(40) + '{"step": 5']) {
       writeFileSync(path, kept + lost);
       assert.equal(readMetrics(path).length, 2 + lost.split("\n").length - 1);
-      const { isTorn } = truncateMetrics(path, 20);
-      assert.equal(isTorn, lost.includes('"step": 5'));
+      const isTorn = lost.includes('"step": 5');
+      assert.deepEqual(truncateMetrics(path, 20), { isTorn, lastStep: 20 });
       assert.equal(readFileSync(path, "utf8"), kept);
     }
     assert.deepEqual(readMetrics(path).map(({ step }) => step), [10, 20]);
+    assert.equal(truncateMetrics(path, 19).lastStep, 10);
+    writeFileSync(path, "");
+    assert.equal(truncateMetrics(path, 20).lastStep, 0);
   }),
 );
 

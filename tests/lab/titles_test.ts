@@ -292,9 +292,16 @@ test("titles: malformed files are refused with file, line, column and value", ()
   refuses(train('1,"[2, [5]]",10\n'), "train.csv line 2", /item_ids/);
   refuses(train('1,"[2, 5],10\n1,"[2]",10\n'), "train.csv line 2", /quotes must come in pairs/);
   refuses(train('1,"[2, 5]",soon\n'), "train.csv line 2", /timestamp must be.*got "soon"/);
-  refuses(train('1,"[2, 5]"\n'), "train.csv line 2", /timestamp must be.*got ""/);
+  refuses(
+    train(`1,"[2, 5]",${"9".repeat(400)}\n`),
+    "train.csv line 2",
+    /timestamp must be.*got "9/,
+  );
+  refuses(train('1,"[2, 5]",\n'), "train.csv line 2", /timestamp must be.*got ""/);
+  refuses(train('1,"[2, 5]"\n'), "train.csv line 2", /must have the 3 values of the header/);
+  refuses(train('1,"[2, 5]",10,x\n'), "train.csv line 2", /must have the 3 values of the header/);
   refuses(train(',"[2, 5]",10\n'), "train.csv line 2", /user_id must be there/);
-  refuses(train("1,2,5,10\n"), "train.csv line 2", /timestamp must be.*got "5,10"/);
+  refuses(train("1,2,5,10\n"), "train.csv line 2", /must have the 3 values of the header/);
   refuses(train(""), "train.csv", /items to train on, got 0 rows/);
   refuses({ ...FOLDER, "test.csv": HEADER }, "test.csv", /rows to judge by, got 0 rows/);
   refuses(
@@ -303,6 +310,11 @@ test("titles: malformed files are refused with file, line, column and value", ()
     /must name the columns/,
   );
   refuses({ ...FOLDER, "test.csv": "" }, "test.csv", /must name the columns/);
+  refuses(
+    { ...FOLDER, "train.csv": `user_id,${HEADER}1,2,"[2, 5]",10\n` },
+    "train.csv",
+    /must name the columns user_id, item_ids, timestamp once each/,
+  );
   // What fuzzing found: the library threw a TypeError.
   refuses(
     { ...FOLDER, "test.csv": HEADER.replace("time", "\r") },
