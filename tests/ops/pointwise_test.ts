@@ -337,6 +337,16 @@ onEachDevice("fill: full, zeros, ones, fullLike", async (device) => {
   await equals(like, [2], [-7, -7]);
 });
 
+test("fill and arithmetic: float16 is refused", () => {
+  const device = cpu();
+  const refused = { name: "DTypeError", message: /must be float32.*got float16$/ };
+  assert.throws(() => full(device, [4], 1, "float16"), refused);
+  const half = device.tensor([1, 2, 3, 4], [4], "float16");
+  assert.throws(() => fullLike(half, 1), refused);
+  assert.throws(() => add(half, 1), refused);
+  assert.throws(() => equal(half, half), refused);
+});
+
 onEachDevice("where: broadcasting among three, floats and integers", async (device) => {
   const cond = device.tensor([[1], [0]], undefined, "int32");
   await equals(where(cond, device.tensor([1, 2, 3]), -1), [2, 3], [1, 2, 3, -1, -1, -1]);
