@@ -3,11 +3,10 @@
  *
  * @module
  */
-import { checkOptions, inputCheck, isNumbers, nameOf } from "./checks.ts";
+import { checkOptions, checkTypedArray, inputCheck, isNumbers, nameOf } from "./checks.ts";
 import type { Device } from "./device.ts";
 import type { TypedArray } from "./dtype.ts";
 import { ArgumentError, CaptureError, DisposedError, ShapeError } from "./errors.ts";
-import { isTypedArray } from "./host_data.ts";
 import type { Recorded } from "./recording.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
@@ -61,7 +60,8 @@ const checkCall = inputCheck("a captured step", { inputs: "options" });
  *
  * @throws {ArgumentError} if `step` is no function, programs is not a positive integer, or an input
  * is no host tensor.
- * @throws {CaptureError} if `step` reads or writes a tensor on the host, or if inputs are missing or renamed.
+ * @throws {CaptureError} if `step` is asynchronous or reads or writes a tensor on the host, or if
+ * inputs are missing or renamed.
  * @throws {ShapeError} if an input's shape does not fit its data.
  * @throws {DisposedError} if a tensor from outside that the step uses was freed.
  *
@@ -96,8 +96,7 @@ export function capture<K extends string, O extends Tree>(
   const call = (inputs: I): O => {
     checkCall([inputs]);
     const given = Object.keys(inputs).sort().join(", ");
-    names ??= given;
-    if (given !== names) {
+    if (names !== undefined && given !== names) {
       throw new CaptureError(
         `Cannot run a captured step on inputs {${given}}: they must be those of its first call, {${names}}`,
       );
@@ -106,6 +105,7 @@ export function capture<K extends string, O extends Tree>(
     let entry = entries.get(signature);
     if (entry === undefined) {
       entry = recordStep(device, step, inputs);
+      names = given;
     } else {
       for (const name in inputs) device.write(entry.inputs[name], inputs[name].data);
     }
@@ -144,6 +144,10 @@ function recordStep<I extends HostInputs, O extends Tree>(
   const recorded = device.record(() => {
     for (const name in inputs) tensors[name] = device.tensor(inputs[name].data, inputs[name].shape);
     outputs = step(tensors as StepInputs<I>);
+    if (outputs instanceof Promise) {
+      outputs.catch(() => {}); // what the rest of it throws comes too late
+      throw new CaptureError("Cannot capture a step: it must be synchronous, got a Promise");
+    }
     return treeLeaves(outputs);
   });
   return { inputs: tensors, outputs: outputs as O, recorded };
@@ -152,11 +156,10 @@ function recordStep<I extends HostInputs, O extends Tree>(
 function signatureOf(inputs: HostInputs): string {
   return Object.keys(inputs).sort().map((name) => {
     const { data, shape } = inputs[name] ?? {};
-    if (!isTypedArray(data) || !isNumbers(shape)) {
-      throw new ArgumentError(
-        `Cannot run a captured step on input ${name}: it must be { data, shape } with a typed array, ` +
-          `got ${nameOf(inputs[name])}`,
-      );
+    const what = `Cannot run a captured step on input ${name}: of { data, shape } the`;
+    checkTypedArray(`${what} data`, data);
+    if (!isNumbers(shape)) {
+      throw new ArgumentError(`${what} shape must be an array of numbers, got ${nameOf(shape)}`);
     }
     if (data.length !== sizeOf(shape)) {
       throw new ShapeError(

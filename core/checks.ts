@@ -4,7 +4,7 @@
  * @module
  */
 import type { Device } from "./device.ts";
-import { bytesPerElement, type DType } from "./dtype.ts";
+import { bytesPerElement, type DType, isTypedArray, type TypedArray } from "./dtype.ts";
 import { ArgumentError, DeviceError, DTypeError, ShapeError } from "./errors.ts";
 import type { BufferUse } from "./kernel.ts";
 import type { InputKind } from "./op.ts";
@@ -113,7 +113,7 @@ function checkInput(
   const { dtype, storage } = tensor;
   if (tensor.device !== device) refuseForeign(device, `apply ${op}`, tensor);
   if (storage.state !== "live") tensor.region(`apply ${op} to`);
-  if (kind === "tensor" || kind === "operand") return;
+  if (kind === "tensor" || (kind === "operand" && dtype === "int32")) return;
   const wanted = kind === "int" ? "int32" : device.float;
   if (dtype === wanted || (kind === "weights" && dtype === device.half)) return;
   throw new DTypeError(`Cannot apply ${op}: ${name} must be ${wanted}, got ${dtype}`);
@@ -127,7 +127,7 @@ export function nameOf(value: unknown): string {
   const { constructor } = value;
   const name = typeof constructor === "function" ? constructor.name : "Object";
   if (name === "Object") return `{ ${Object.keys(value).join(", ")} }`.replace("  ", " ");
-  return `${/^[AEIOU]/i.test(name) ? "an" : "a"} ${name}`;
+  return `${/^[AEIO]/i.test(name) ? "an" : "a"} ${name}`;
 }
 
 /**
@@ -186,6 +186,14 @@ export function checkShape(action: string, shape: Shape): void {
   }
 }
 
+/** Refuses elements that are not a typed array; `what` begins the message. */
+export function checkTypedArray(what: string, data: unknown): TypedArray {
+  if (isTypedArray(data)) return data;
+  throw new ArgumentError(
+    `${what} must be a Float32Array, a Float64Array or an Int32Array, got ${nameOf(data)}`,
+  );
+}
+
 /** Refuses elements that do not fill a shape. */
 export function checkCount(action: string, shape: Shape, count: number): void {
   const size = sizeOf(shape);
@@ -230,9 +238,13 @@ export function refuseForeign(device: Device, action: string, tensor: Tensor): v
   );
 }
 
-/** Refuses elements that a tensor has no room for: `length` of them, all or, where `at` is given, those from the at-th on. */
-export function checkWritten(tensor: Tensor, length: number, at?: number): void {
+/**
+ * Refuses elements that are not a typed array, or that a tensor has no room for: all of its elements
+ * or, where `at` is given, those from the at-th on.
+ */
+export function checkWritten(tensor: Tensor, data: TypedArray, at?: number): void {
   const { shape, size, dtype } = tensor;
+  const { length } = checkTypedArray("Cannot write to a tensor: the data", data);
   const refuse = (requirement: string, actual: string): never => {
     throw new ShapeError(
       `Cannot write to a tensor of shape ${formatShape(shape)}: ${requirement}, got ${actual}`,

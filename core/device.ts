@@ -154,7 +154,8 @@ export class Device {
    *
    * @throws {ShapeError} if the number of elements differs, those from `at` on do not fit, or a part of a float16 tensor does not
    * begin and end at an even element.
-   * @throws {ArgumentError} if the tensor is int32 and an element is not an integer of 32 bits.
+   * @throws {ArgumentError} if the data is not a typed array of these kinds, or the tensor is int32
+   * and an element is not an integer of 32 bits.
    * @throws {CaptureError} inside a captured step.
    * @throws {DisposedError} if the tensor's memory was given back.
    * @throws {DeviceError} if the tensor is another device's.
@@ -162,7 +163,7 @@ export class Device {
   write(tensor: Tensor, data: TypedArray, at?: number): void {
     this.#heap.refuseRecording("write to a tensor");
     refuseForeign(this, "write to a tensor", tensor);
-    checkWritten(tensor, data.length, at);
+    checkWritten(tensor, data, at);
     const { dtype } = tensor;
     const { memory } = tensor.region("write to");
     if (data.length === 0) return; // Deno panics at an empty writeBuffer

@@ -19,6 +19,11 @@ export type FloatArray = Float32Array | Float64Array;
 /** A host array that a tensor can be read into or made from. */
 export type TypedArray = Float32Array | Float64Array | Int32Array;
 
+/** Whether a value is a {@link TypedArray}; others, such as a Uint8Array, are not. */
+export function isTypedArray(value: unknown): value is TypedArray {
+  return [Float32Array, Float64Array, Int32Array].some((type) => value instanceof type);
+}
+
 /** Bytes of one element. */
 export function bytesPerElement(dtype: DType): number {
   if (dtype === "float16") return 2;

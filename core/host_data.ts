@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type DType, hostArray, type TypedArray } from "./dtype.ts";
+import { type DType, hostArray, isTypedArray, type TypedArray } from "./dtype.ts";
 import { nameOf } from "./checks.ts";
 import { ArgumentError, ShapeError } from "./errors.ts";
 
@@ -39,11 +39,6 @@ export function flatten(data: Nested | TypedArray): { values: TypedArray; shape:
   };
   walk(data as Nested, 0);
   return { values: Float64Array.from(values), shape };
-}
-
-/** Whether a value is a typed array of numbers: neither of bigints nor a DataView. */
-export function isTypedArray(value: unknown): value is TypedArray {
-  return ArrayBuffer.isView(value) && !/^(Big|DataView)/.test(value.constructor.name);
 }
 
 function refuse(got: unknown): never {

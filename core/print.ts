@@ -5,7 +5,10 @@
  */
 import { type Shape, stridesOf } from "./shape.ts";
 
-/** Of more elements only those at the ends of each axis are shown. */
+/**
+ * Of more elements only those at the ends of the last axes are shown, until there are as many. Of the
+ * axes before these the first index is shown.
+ */
 const MOST_SHOWN = 100;
 
 /** How many of them at each end. */
@@ -15,21 +18,31 @@ const EDGE = 3;
  * Nested brackets with a row on each line and its columns below each other, as NumPy writes arrays.
  */
 export function printed(values: ArrayLike<number>, shape: Shape, digits: number): string {
+  if (values.length === 0) return "[]";
   const strides = stridesOf(shape);
   const cut = values.length > MOST_SHOWN;
+  let shown = 1;
+  const edges = shape.map(() => 0);
+  for (let axis = shape.length - 1; axis >= 0 && shown < MOST_SHOWN; axis--) {
+    edges[axis] = EDGE;
+    shown *= Math.min(shape[axis], 2 * EDGE);
+  }
   let width = 0;
   const walk = (axis: number, at: number): string => {
     if (axis === shape.length) {
       const value = values[at];
-      const text = `${Number.isInteger(value) ? value : Number(value.toPrecision(digits))}`;
+      const whole = Number.isInteger(value) && Math.abs(value) < 10 ** (digits + 1);
+      const text = `${whole ? value : Number(value.toPrecision(digits))}`;
       width = Math.max(width, text.length);
       return shape.length > 1 ? text.padStart(width) : text;
     }
     const parts: string[] = [];
-    for (let i = 0; i < shape[axis]; i++) {
-      if (cut && i === EDGE && i < shape[axis] - EDGE) {
+    const [size, edge] = [shape[axis], edges[axis]];
+    for (let i = 0; i < size; i++) {
+      if (cut && i === Math.max(edge, 1) && i < size - edge) {
         parts.push("...");
-        i = shape[axis] - EDGE;
+        i = size - edge;
+        if (edge === 0) break;
       }
       parts.push(walk(axis + 1, at + i * strides[axis]));
     }

@@ -6,6 +6,7 @@
  * @module
  */
 import type { FloatArray } from "./dtype.ts";
+import { nameOf } from "./checks.ts";
 import { ArgumentError } from "./errors.ts";
 
 /** A key: two 32-bit words. Derive as many independent keys as you like with `foldIn`. */
@@ -13,8 +14,15 @@ export type Key = readonly [number, number];
 
 const PARITY = 0x1bd11bda;
 
-/** The 64 random bits of counter `(c0, c1)` under `key`, as two unsigned 32-bit words. */
+/**
+ * The 64 random bits of counter `(c0, c1)` under `key`, as two unsigned 32-bit words.
+ *
+ * @throws {ArgumentError} if a word is not an integer of 32 bits, with or without a sign.
+ */
 export function threefry(key: Key, c0: number, c1: number): [number, number] {
+  checkKey(key, 0);
+  checkWord("a counter", c0);
+  checkWord("a counter", c1);
   const words = new Uint32Array(2);
   threefryInto(words, key[0], key[1], c0, c1);
   return [words[0], words[1]];
@@ -92,8 +100,13 @@ export function keyOf(seed: number): Key {
   return [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0];
 }
 
-/** A new key, independent of `key` and of every other `index`. */
+/**
+ * A new key, independent of `key` and of every other `index`.
+ *
+ * @throws {ArgumentError} if the index or a word of the key is not an integer of 32 bits.
+ */
 export function foldIn(key: Key, index: number): Key {
+  checkWord("an index", index);
   return threefry(key, index, 0x5eed);
 }
 
@@ -102,8 +115,35 @@ export function unit(word: number): number {
   return (word >>> 8) * 2 ** -24;
 }
 
-/** `n` numbers, uniform in [0, 1). */
+/** Refuses what is not a word of 32 bits. */
+function checkWord(what: string, word: number): void {
+  if (word >>> 0 === word || (word | 0) === word) return;
+  throw new ArgumentError(
+    `Cannot draw random numbers: ${what} must be an integer of 32 bits, got ${nameOf(word)}`,
+  );
+}
+
+/** Refuses what is not a key, and a number of draws that cannot be. */
+function checkKey(key: Key, n: number): void {
+  if (!Array.isArray(key) || key.length !== 2) {
+    throw new ArgumentError(
+      `Cannot draw random numbers: a key must be an array of two words, got ${nameOf(key)}`,
+    );
+  }
+  for (const word of key) checkWord("a word of a key", word);
+  if (n >>> 0 === n) return;
+  throw new ArgumentError(
+    `Cannot draw random numbers: n must be an integer from 0 to 2^32 - 1, got ${nameOf(n)}`,
+  );
+}
+
+/**
+ * `n` numbers, uniform in [0, 1).
+ *
+ * @throws {ArgumentError} if n is not an integer from 0 to 2^32 - 1, or the key is not one.
+ */
 export function uniform(key: Key, n: number): Float64Array {
+  checkKey(key, n);
   const out = new Float64Array(n);
   const words = new Uint32Array(2);
   for (let i = 0; i < n; i++) {
@@ -116,8 +156,11 @@ export function uniform(key: Key, n: number): Float64Array {
 /**
  * `n` numbers from the standard normal distribution, by Marsaglia's polar method. Only exactly rounded
  * operations are used (the logarithm is our own), so every runtime gives the same bits.
+ *
+ * @throws {ArgumentError} if n is not an integer from 0 to 2^32 - 1, or the key is not one.
  */
 export function normal(key: Key, n: number): Float64Array {
+  checkKey(key, n);
   const out = new Float64Array(n);
   normalInto(out, key);
   return out;
@@ -138,11 +181,18 @@ export function normalInto(out: FloatArray, key: Key, deviation = 1): void {
   }
 }
 
-/** A random order of 0..n-1 (Fisher and Yates). */
+/**
+ * A random order of 0..n-1 (Fisher and Yates).
+ *
+ * @throws {ArgumentError} if n is not an integer from 0 to 2^32 - 1, or the key is not one.
+ */
 export function permutation(key: Key, n: number): Int32Array {
+  checkKey(key, n);
+  const words = new Uint32Array(2);
   const order = Int32Array.from({ length: n }, (_, i) => i);
   for (let i = n - 1; i > 0; i--) {
-    const j = Math.floor((threefry(key, i, 2)[0] * (i + 1)) / 2 ** 32);
+    threefryInto(words, key[0], key[1], i, 2);
+    const j = Math.floor((words[0] * (i + 1)) / 2 ** 32);
     const swap = order[i];
     order[i] = order[j];
     order[j] = swap;

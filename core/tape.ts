@@ -6,10 +6,10 @@
  * @module
  */
 import { inputCheck } from "./checks.ts";
-import { ArgumentError, ShapeError, TapeError } from "./errors.ts";
+import { ArgumentError, DTypeError, ShapeError, TapeError } from "./errors.ts";
 import { formatShape } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
-import { mapTree, type Tree, treeLeaves } from "./tree.ts";
+import { mapTree, type Tree, treeEntries } from "./tree.ts";
 
 /** A place on a tape: an output of a node. */
 export interface Tracked {
@@ -127,11 +127,19 @@ export function valueAndGradWith<P extends Tree, A extends unknown[]>(
 ): (params: P, ...args: A) => { value: Tensor; grads: P } {
   checkFunction([f]);
   return (params: P, ...args: A) => {
-    if (treeLeaves(params).some((t) => t.tracked !== undefined)) {
-      throw new TapeError(
-        "Cannot differentiate with respect to tensors that an outer valueAndGrad tracks: " +
-          "beargrad has first derivatives only",
-      );
+    for (const [path, { tracked, dtype, device }] of treeEntries(params)) {
+      if (tracked !== undefined) {
+        throw new TapeError(
+          "Cannot differentiate with respect to tensors that an outer valueAndGrad tracks: " +
+            "beargrad has first derivatives only",
+        );
+      }
+      if (dtype !== device.float) {
+        throw new DTypeError(
+          `Cannot differentiate with respect to ${path || "a tensor"}: ` +
+            `it must be ${device.float}, got ${dtype}`,
+        );
+      }
     }
     const tape = new Tape();
     const lent = mapTree(params, (t) => t.at(tape.leaf()));

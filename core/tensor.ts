@@ -86,7 +86,7 @@ export class Tensor {
   /** Internal: tensors are made by a device or by an op. */
   constructor(device: Device, shape: Shape, dtype: DType, storage: Storage, tracked?: Tracked) {
     this.device = device;
-    this.shape = shape;
+    this.shape = shape.slice(); // freezing it would make eager ops a third slower
     this.dtype = dtype;
     this.storage = storage;
     this.tracked = tracked;

@@ -4,7 +4,7 @@
  * @module
  */
 import { inputCheck, nameOf } from "./checks.ts";
-import { ArgumentError, ShapeError } from "./errors.ts";
+import { ArgumentError, DTypeError, ShapeError } from "./errors.ts";
 import { formatShape, sameShape } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -50,9 +50,11 @@ export function treeLeaves(tree: Tree): Tensor[] {
 }
 
 /**
- * The gradients in a tree, which must have the paths and shapes of the parameters, in their order.
+ * The gradients in a tree, which must have the paths, shapes and dtypes of the parameters, in their
+ * order.
  *
- * @throws {ShapeError} if it does not.
+ * @throws {ShapeError} if there is another path or shape.
+ * @throws {DTypeError} if there is another dtype.
  */
 export function gradientLeaves(
   action: string,
@@ -60,7 +62,7 @@ export function gradientLeaves(
   params: readonly (readonly [path: string, tensor: Tensor])[],
 ): Tensor[] {
   const entries = treeEntries(grads);
-  params.forEach(([path, { shape }], i) => {
+  params.forEach(([path, { shape, dtype }], i) => {
     const [name, grad] = entries[i] ?? [];
     if (name !== path || grad === undefined || !sameShape(grad.shape, shape)) {
       throw new ShapeError(
@@ -68,6 +70,17 @@ export function gradientLeaves(
           `got ${grad ? `${name} ${formatShape(grad.shape)}` : "none"}`,
       );
     }
+    if (grad.dtype !== dtype) {
+      throw new DTypeError(
+        `Cannot ${action}: the gradient of ${path} must be ${dtype}, got ${grad.dtype}`,
+      );
+    }
   });
+  if (entries.length > params.length) {
+    const [extra] = entries[params.length];
+    throw new ShapeError(
+      `Cannot ${action}: each gradient must be of a parameter, but there is none at ${extra}`,
+    );
+  }
   return entries.map(([, grad]) => grad);
 }

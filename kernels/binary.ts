@@ -82,7 +82,10 @@ const GRADIENT = {
   squareOfX: { row: rowOf((d, x) => 2 * d * x), wgsl: "2.0 * a * b" },
   tanh: { row: rowOf((d, y) => d * (1 - y * y)), wgsl: "a * (1.0 - b * b)" },
   sigmoid: { row: rowOf((d, y) => d * y * (1 - y)), wgsl: "a * b * (1.0 - b)" },
-  relu: { row: rowOf((d, y) => y > 0 ? d : 0), wgsl: "select(F(0.0), a, b > F(0.0))" },
+  relu: { // dout where y is NaN
+    row: rowOf((d, y) => y <= 0 ? 0 : d),
+    wgsl: "select(F(0.0), a, (b > F(0.0)) | isNan(b))",
+  },
   siluOfX: { // x s(x): s + x s (1 - s)
     row: rowOf((d, x) => d * sigmoid(x) * (1 + x * (1 - sigmoid(x)))),
     wgsl: "a * sigmoidOf(b) * (1.0 + b * (1.0 - sigmoidOf(b)))",

@@ -9,6 +9,7 @@
  */
 import { defineKernel } from "../core/kernel.ts";
 import { integers, noise } from "./cases.ts";
+import { wgslSum } from "./maths.ts";
 
 /** One invocation an element of out (outer, K, inner). */
 export const gatherForward = defineKernel({
@@ -67,17 +68,17 @@ export const scatterAddForward = defineKernel({
   },
   indices: { index: ({ outer, K, inner, V }) => [outer * K * inner, V] },
   invocations: ({ outer, V, inner }) => outer * V * inner,
-  wgsl: `
+  wgsl: `${wgslSum("f32")}
 fn kernel(at: u32) {
   let i = at % p.inner;
   let v = i32((at / p.inner) % p.V);
   let o = at / (p.V * p.inner);
-  var total = 0.0;
+  var sum = Sum();
   for (var k = 0u; k < p.K; k++) {
     let source = (o * p.K + k) * p.inner + i;
-    if (clamp(index[source], 0, i32(p.V) - 1) == v) { total += values[source]; }
+    if (clamp(index[source], 0, i32(p.V) - 1) == v) { plus(&sum, values[source]); }
   }
-  out[at] = total;
+  out[at] = totalOf(sum);
 }`,
   cases: () => [
     {

@@ -85,14 +85,23 @@ fn kernel(i: u32) {
   });
 }
 
+/** The parameters of an exponent: float32 may not tell whether it is whole, or odd. */
+export const exponentParams = (
+  exponent: number,
+): { exponent: number; whole: number; odd: number } => ({
+  exponent,
+  whole: Number(Math.floor(exponent) === exponent),
+  odd: Number(Math.abs(exponent) % 2 === 1),
+});
+
 /**
- * x^e on n elements. A negative x needs an integer e, whose parity decides the sign; else the power
- * is NaN.
+ * x^e on n elements. A finite negative x needs a whole e, whose parity decides the sign; else the
+ * power is NaN.
  */
 export const power = defineKernel({
   name: "power",
   buffers: { x: "read float", out: "write float" },
-  params: { n: "u32", exponent: "f32" },
+  params: { n: "u32", exponent: "f32", whole: "u32", odd: "u32" },
   cpu({ x, out }, { n, exponent }): void {
     for (let i = 0; i < n; i++) out[i] = Math.pow(x[i], exponent);
   },
@@ -111,15 +120,15 @@ fn kernel(i: u32) {
     y = x[i];
   } else if (size == 0u || size == INFINITE) { // e < 0 makes one of the other
     y = bitcast<f32>(select(size, size ^ INFINITE, e < 0.0));
-  } else if (negative && e != floor(e)) {
+  } else if (negative && p.whole == 0u) {
     y = bitcast<f32>(size | NAN);
   }
-  out[i] = select(y, -y, negative && abs(e) % 2.0 == 1.0);
+  out[i] = select(y, -y, negative && p.odd == 1u);
 }`,
   cases: () =>
     [2, 3, -1, -2, 0, 1.5, -0.5, 0.5].map((exponent) => ({
       name: `exponent ${exponent}`,
-      params: { n: 13, exponent },
+      params: { n: 13, ...exponentParams(exponent) },
       buffers: { x: [...SPECIAL, -2, -0.5, 0.25, 2, 3], out: 13 },
     })),
 });

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { checkOptions } from "../core/checks.ts";
+import { checkOptions, inputCheck, nameOf } from "../core/checks.ts";
 import type { Device } from "../core/device.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import type { ParamValues } from "../core/kernel.ts";
@@ -96,11 +96,20 @@ export class AdamW<P extends Tree> implements Disposable {
     const entries = treeEntries(params);
     const { betas = BETAS, eps = 1e-8, weightDecay = 0.01, clipNorm = NO_CLIP } = options;
     const { decays = (_path, tensor): boolean => tensor.rank >= 2 } = options;
-    require(entries.length > 0, "there must be a parameter", "none");
-    require(betas.every((b) => b >= 0 && b < 1), "betas must be in [0, 1)", betas.join(" and "));
-    require(eps > 0, "eps must be above 0", eps);
-    require(weightDecay >= 0, "weightDecay must be at least 0", weightDecay);
-    require(clipNorm > 0, "clipNorm must be above 0", clipNorm);
+    require(entries.length > 0, "there must be a parameter", 0);
+    const pair = Array.isArray(betas) && betas.length === 2;
+    require(pair, "betas must be an array of two numbers", betas);
+    for (const beta of betas) {
+      require(Number.isFinite(beta) && beta >= 0 && beta < 1, "betas must be in [0, 1)", beta);
+    }
+    require(Number.isFinite(eps) && eps > 0, "eps must be finite and above 0", eps);
+    require(
+      Number.isFinite(weightDecay) && weightDecay >= 0,
+      "weightDecay must be finite and at least 0",
+      weightDecay,
+    );
+    require(typeof clipNorm === "number" && clipNorm > 0, "clipNorm must be above 0", clipNorm);
+    require(typeof decays === "function", "decays must be a function", decays);
     this.#betas = betas;
     this.#clip = Math.min(clipNorm, NO_CLIP);
     this.#device = entries[0][1].device;
@@ -130,17 +139,14 @@ export class AdamW<P extends Tree> implements Disposable {
    * for good: there a learning rate that changes must be a tensor. Returns the global norm of the
    * gradients before clipping, a scalar.
    *
-   * @throws {ShapeError} if the gradients are not shaped like the parameters, or `lr` has more than
+   * @throws {ShapeError} if the gradients are not shaped like the parameters, or `lr` does not have
    * one element.
-   * @throws {ArgumentError} if `lr` is a number that is not finite.
+   * @throws {ArgumentError} if `lr` is neither a finite number nor a tensor.
+   * @throws {DTypeError} if a gradient or `lr` is not of the device's float type.
    */
   step(grads: P, lr: Tensor | number): { norm: Tensor } {
     const device = this.#device;
-    for (const tensor of [this.#param, ...this.#entries.map(([, param]) => param)]) {
-      tensor.region("update by AdamW");
-    }
-    const leaves = gradientLeaves("update parameters by AdamW", grads, this.#entries);
-    const rate = rateTensor("update parameters by AdamW", device, lr);
+    const { leaves, rate } = stepInputs("AdamW", this.#param, this.#entries, grads, lr);
     const grad = device.collect(this.#ordered(leaves));
     const N = grad.size;
     const chunk = CHUNK * Math.ceil(N / (CHUNK * MOST_CHUNKS));
@@ -185,20 +191,36 @@ export class AdamW<P extends Tree> implements Disposable {
 }
 
 /**
- * A learning rate as a tensor of one element.
+ * The gradients and the learning rate that a step of an optimiser is given, as tensors. `whole` is
+ * the pack of the parameters.
  *
- * @throws {ShapeError} if it is a tensor of more.
- * @throws {ArgumentError} if it is a number that is not finite.
+ * @throws {ShapeError} if the gradients are not shaped like the parameters, or `lr` does not have
+ * one element.
+ * @throws {ArgumentError} if `lr` is neither a finite number nor a tensor.
+ * @throws {DTypeError} if a gradient or `lr` is not of the device's float type.
+ * @throws {DisposedError} if a tensor's memory was given back.
+ * @throws {DeviceError} if a tensor is another device's.
  */
-export function rateTensor(action: string, device: Device, lr: Tensor | number): Tensor {
-  if (lr instanceof Tensor) {
-    if (lr.size === 1) return lr;
+export function stepInputs(
+  optimizer: string,
+  whole: Tensor,
+  params: readonly (readonly [path: string, param: Tensor])[],
+  grads: Tree,
+  lr: Tensor | number,
+): { leaves: Tensor[]; rate: Tensor } {
+  const leaves = gradientLeaves(`apply ${optimizer}`, grads, params);
+  const check = inputCheck(optimizer, { params: "tensors", grads: "tensors", lr: "float operand" });
+  check([[whole, ...params.map(([, param]) => param)], leaves, lr]);
+  const isTensor = lr instanceof Tensor;
+  if (isTensor && lr.size !== 1) {
     throw new ShapeError(
-      `Cannot ${action}: lr must have one element, got ${formatShape(lr.shape)}`,
+      `Cannot apply ${optimizer}: lr must have one element, got ${formatShape(lr.shape)}`,
     );
   }
-  if (Number.isFinite(lr)) return scalar(device, lr);
-  throw new ArgumentError(`Cannot ${action}: lr must be a finite number, got ${lr}`);
+  if (!isTensor && !Number.isFinite(lr)) {
+    throw new ArgumentError(`Cannot apply ${optimizer}: lr must be a finite number, got ${lr}`);
+  }
+  return { leaves, rate: isTensor ? lr : scalar(whole.device, lr) };
 }
 
 /** base^n for a positive integer n, by squares: `**` has other last bits in another runtime. */
@@ -208,6 +230,6 @@ export function power(base: number, n: number): number {
   return product;
 }
 
-function require(holds: boolean, what: string, actual: number | string): void {
-  if (!holds) throw new ArgumentError(`Cannot set AdamW: ${what}, got ${actual}`);
+function require(holds: boolean, what: string, actual: unknown): void {
+  if (!holds) throw new ArgumentError(`Cannot set AdamW: ${what}, got ${nameOf(actual)}`);
 }

@@ -4,13 +4,13 @@
  *
  * @module
  */
-import { checkOptions } from "../core/checks.ts";
+import { checkOptions, nameOf } from "../core/checks.ts";
 import type { Device } from "../core/device.ts";
 import { ArgumentError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { gradientLeaves, mapTree, type Tree, treeEntries, treeLeaves } from "../core/tree.ts";
+import { mapTree, type Tree, treeEntries, treeLeaves } from "../core/tree.ts";
 import { sgdUpdate } from "../kernels/sgd.ts";
-import { rateTensor } from "./adamw.ts";
+import { stepInputs } from "./adamw.ts";
 
 /** How {@link SGD} is set. */
 export interface SGDOptions {
@@ -66,12 +66,17 @@ export class SGD<P extends Tree> implements Disposable {
     checkOptions("make SGD", options, ["momentum", "nesterov", "weightDecay"]);
     const { momentum = 0, nesterov = false, weightDecay = 0 } = options;
     const entries = treeEntries(params);
-    require(entries.length > 0, "there must be a parameter", "none");
-    require(momentum >= 0 && momentum < 1, "momentum must be in [0, 1)", momentum);
+    require(entries.length > 0, "there must be a parameter", 0);
+    require(
+      Number.isFinite(momentum) && momentum >= 0 && momentum < 1,
+      "momentum must be in [0, 1)",
+      momentum,
+    );
+    require(typeof nesterov === "boolean", "nesterov must be true or false", nesterov);
     require(!nesterov || momentum > 0, "nesterov needs a momentum above 0", momentum);
     require(
       weightDecay >= 0 && Number.isFinite(weightDecay),
-      "weightDecay must be at least 0",
+      "weightDecay must be finite and at least 0",
       weightDecay,
     );
     this.#settings = { momentum, decay: weightDecay, nesterov: Number(nesterov) };
@@ -90,17 +95,14 @@ export class SGD<P extends Tree> implements Disposable {
    * `lr` is the learning rate, a number or a float tensor of one element. A captured step keeps a
    * number for good: there a learning rate that changes must be a tensor.
    *
-   * @throws {ShapeError} if the gradients are not shaped like the parameters, or `lr` has more than
+   * @throws {ShapeError} if the gradients are not shaped like the parameters, or `lr` does not have
    * one element.
-   * @throws {ArgumentError} if `lr` is a number that is not finite.
+   * @throws {ArgumentError} if `lr` is neither a finite number nor a tensor.
+   * @throws {DTypeError} if a gradient or `lr` is not of the device's float type.
    */
   step(grads: P, lr: Tensor | number): void {
     const device = this.#device;
-    for (const tensor of [this.#param, ...this.#entries.map(([, param]) => param)]) {
-      tensor.region("update by SGD");
-    }
-    const leaves = gradientLeaves("update parameters by SGD", grads, this.#entries);
-    const rate = rateTensor("update parameters by SGD", device, lr);
+    const { leaves, rate } = stepInputs("SGD", this.#param, this.#entries, grads, lr);
     const grad = device.collect(leaves);
     const buffers = { param: this.#param, velocity: this.#velocities, grad, lr: rate };
     device.run(sgdUpdate, buffers, { N: grad.size, ...this.#settings });
@@ -122,6 +124,6 @@ export class SGD<P extends Tree> implements Disposable {
   }
 }
 
-function require(holds: boolean, what: string, actual: number | string): void {
-  if (!holds) throw new ArgumentError(`Cannot set SGD: ${what}, got ${actual}`);
+function require(holds: boolean, what: string, actual: unknown): void {
+  if (!holds) throw new ArgumentError(`Cannot set SGD: ${what}, got ${nameOf(actual)}`);
 }

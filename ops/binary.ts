@@ -48,11 +48,11 @@ const product = (a: Operand, b: Operand): Tensor => runBinary(binary.mul, "mul g
 const quotient = (a: Operand, b: Operand): Tensor => runBinary(binary.div, "div gradient", a, b);
 const negative = (x: Tensor): Tensor => runUnary(unary.neg, "neg gradient", x);
 
-/** dout where the comparison holds, else 0. */
-function gated(test: ComparisonKernels, a: Operand, b: Operand, dout: Tensor): Tensor {
+/** 0 where the comparison holds, else dout; so dout beside a NaN. */
+function blocked(test: ComparisonKernels, a: Operand, b: Operand, dout: Tensor): Tensor {
   const cond = runStrided(() => test.float, "compare", operands("compare", a, b), "int32");
   const zero = runFill(dout.device, dout.shape, 0);
-  return runWhere("choose a gradient", cond, dout, zero);
+  return runWhere("choose a gradient", cond, zero, dout);
 }
 
 function cases(low: number, high: number): readonly OpCase<[a: Operand, b: Operand]>[] {
@@ -168,7 +168,7 @@ export const div: BinaryOp = defineOp({
 
 /**
  * The larger of a and b, with broadcasting; NaN if either is. Where they are equal the gradient
- * goes to a.
+ * goes to a, and beside a NaN to both.
  *
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if one is float and the other int32.
@@ -187,15 +187,15 @@ export const maximum: BinaryOp = defineOp({
   backward: (dout, _, [a, b]) =>
     gradients(
       [a, b],
-      () => gated(comparison.greaterEqual, a, b, dout),
-      () => gated(comparison.less, a, b, dout),
+      () => blocked(comparison.less, a, b, dout),
+      () => blocked(comparison.greaterEqual, a, b, dout),
     ),
   cases: () => cases(-1, 1),
 });
 
 /**
  * The smaller of a and b, with broadcasting; NaN if either is. Where they are equal the gradient
- * goes to a.
+ * goes to a, and beside a NaN to both.
  *
  * @throws {ShapeError} if the shapes do not broadcast.
  * @throws {DTypeError} if one is float and the other int32.
@@ -214,8 +214,8 @@ export const minimum: BinaryOp = defineOp({
   backward: (dout, _, [a, b]) =>
     gradients(
       [a, b],
-      () => gated(comparison.lessEqual, a, b, dout),
-      () => gated(comparison.greater, a, b, dout),
+      () => blocked(comparison.greater, a, b, dout),
+      () => blocked(comparison.lessEqual, a, b, dout),
     ),
   cases: () => cases(-1, 1),
 });
@@ -223,7 +223,8 @@ export const minimum: BinaryOp = defineOp({
 const checkClamp = inputCheck("clamp", { x: "tensor", low: "number", high: "number" });
 
 /**
- * x, but at least `low` and at most `high`; NaN stays NaN. Nothing flows back where x is outside.
+ * x, but at least `low` and at most `high`; NaN stays NaN. Nothing flows back where x is outside,
+ * and all of it where x is NaN.
  *
  * @example
  * ```ts

@@ -27,7 +27,7 @@ const checkCached = inputCheck("cachedAttention", {
  * range counts as the nearest inside. Not differentiable, and it writes to the cache: for decoding,
  * not for training.
  *
- * @throws {ShapeError} if the sizes do not fit.
+ * @throws {ShapeError} if the sizes do not fit, or there are rows but no users.
  *
  * @example
  * ```ts
@@ -81,6 +81,12 @@ export function cachedAttention(
     throw new ShapeError(
       `Cannot attend to a cache of ${KVH} heads and ${steps} steps: heads must be a multiple, ` +
         `and the step inside, got ${H} and ${step}`,
+    );
+  }
+  if (U === 0 && R > 0) {
+    throw new ShapeError(
+      `Cannot attend to a cache with ${formatShape(qkv.shape)}: rows must have a user, ` +
+        `got a history of shape ${formatShape(history.shape)}`,
     );
   }
   const out = qkv.device.empty([R, H, D], qkv.dtype, "cachedAttention");

@@ -1,6 +1,6 @@
 import { ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
-import { broadcastShapes, formatShape, sameShape, type Shape } from "../core/shape.ts";
+import { broadcastShapes, formatShape, sameShape, type Shape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { add, maximum } from "./binary.ts";
 import { sample } from "./cases.ts";
@@ -17,8 +17,8 @@ import { log, neg } from "./unary.ts";
  * By the Gumbel-max trick: argmax(logits - log(-log(u))) with u uniform. Maddison et al.,
  * arXiv:1411.0030.
  *
- * @throws {ShapeError} if logits is a scalar or does not broadcast to `shape`, or the key is not of
- * shape (2).
+ * @throws {ShapeError} if logits is a scalar or does not broadcast to `shape`, V is 0 and something is
+ * to be drawn, or the key is not of shape (2).
  * @throws {DTypeError} if the key is not int32, or logits are not floats.
  *
  * @example
@@ -44,6 +44,12 @@ export const categorical: Op<
       throw new ShapeError(
         `Cannot draw indices of shape ${formatShape(target)}: logits must be (..., V) with ` +
           `(...) that broadcasts to it, got ${formatShape(logits.shape)}`,
+      );
+    }
+    if (logits.shape[lead.length] === 0 && sizeOf(target) > 0) {
+      throw new ShapeError(
+        `Cannot draw indices by logits of shape ${formatShape(logits.shape)}: ` +
+          "there must be an index to draw, got none",
       );
     }
     const u = randomUniform(key, [...target, logits.shape[lead.length]], stream);

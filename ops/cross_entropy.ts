@@ -21,7 +21,8 @@ export interface CrossEntropyOptions {
  * out a scalar or, with reduction "none", (...). Labels must be in [0, V); one outside counts as
  * the nearest.
  *
- * @throws {ShapeError} if logits and labels do not agree on the axes before the last.
+ * @throws {ShapeError} if logits and labels do not agree on the axes before the last, or V is 0 and
+ * there are labels.
  * @throws {DTypeError} if the labels are not int32.
  * @throws {ArgumentError} if there is no such reduction.
  *
@@ -50,6 +51,12 @@ export const crossEntropy: Op<
           `labels must be ${formatShape(logits.shape.slice(0, -1))}, got ${
             formatShape(labels.shape)
           }`,
+      );
+    }
+    if (logits.shape.at(-1) === 0 && labels.size > 0) {
+      throw new ShapeError(
+        `Cannot take the crossEntropy of logits of shape ${formatShape(logits.shape)}: ` +
+          "there must be a logit for each label, got none",
       );
     }
     const losses = neg(squeeze(gather(logSoftmax(logits), unsqueeze(labels, -1)), -1));

@@ -3,7 +3,8 @@ import { defineOp, type Op } from "../core/op.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { indices, sample } from "./cases.ts";
-import { equal } from "./compare.ts";
+import { mul } from "./binary.ts";
+import { greaterEqual, less } from "./compare.ts";
 import { unsqueeze } from "./layout.ts";
 import { cast } from "./select.ts";
 import { runGather, runScatterAdd } from "./launch.ts";
@@ -114,7 +115,7 @@ export const scatterAdd: Op<[index: Tensor, values: Tensor, size: number], Tenso
  * Rows of zeros with a one each, at the given indices: indices int32 (...), out float
  * (..., classes). An index outside of [0, classes) gives a row of zeros.
  *
- * @throws {ArgumentError} if `classes` is not an integer from 0.
+ * @throws {ArgumentError} if `classes` is not an integer from 0 to 2^31 - 1.
  * @throws {DTypeError} if the indices are not int32.
  *
  * @example
@@ -129,13 +130,14 @@ export const oneHot: Op<[indices: Tensor, classes: number], Tensor> = defineOp({
   name: "oneHot",
   inputs: { indices: "int", classes: "number" },
   forward(indices: Tensor, classes: number): { out: Tensor } {
-    if (!Number.isInteger(classes) || classes < 0) {
+    if (!Number.isInteger(classes) || classes < 0 || classes >= 2 ** 31) {
       throw new ArgumentError(
-        `Cannot oneHot indices: classes must be an integer from 0, got ${classes}`,
+        `Cannot oneHot indices: classes must be an integer from 0 to 2^31 - 1, got ${classes}`,
       );
     }
-    const all = indices.device.tensor(Int32Array.from({ length: classes }, (_, v) => v));
-    return { out: cast(equal(unsqueeze(indices, -1), all), "float") };
+    const index = unsqueeze(indices, -1);
+    const inside = mul(greaterEqual(index, 0), less(index, classes));
+    return { out: runScatterAdd("oneHot", mul(index, inside), cast(inside, "float"), classes) };
   },
   cases: () => [
     { name: "(2, 3) of 4", args: (d) => [indices(d, [2, 3], 1, 4), 4] },

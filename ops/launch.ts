@@ -26,6 +26,11 @@ export function runFill(
   value: number,
   dtype: DType = device.float,
 ): Tensor {
+  if (dtype === "float16") {
+    throw new DTypeError(
+      `Cannot fill a tensor: it must be ${device.float} or int32, got float16`,
+    );
+  }
   const out = device.empty(shape, dtype, "full");
   if (dtype !== "int32") {
     device.run(fillFloat, { out }, { n: out.size, value });

@@ -5,6 +5,7 @@ import type { Tensor } from "../core/tensor.ts";
 import { add, div, mul, sub } from "./binary.ts";
 import { sample } from "./cases.ts";
 import { mean } from "./reduce.ts";
+import { checkEps } from "./rms_norm.ts";
 import { sqrt, square } from "./unary.ts";
 
 /**
@@ -12,6 +13,7 @@ import { sqrt, square } from "./unary.ts";
  * weight and bias (C), out (..., C); eps is 1e-5 by default. Ba et al., arXiv:1607.06450.
  *
  * @throws {ShapeError} if weight or bias is not of shape (C).
+ * @throws {ArgumentError} if eps is not a finite number from 0.
  *
  * @example
  * ```ts
@@ -27,6 +29,7 @@ export const layerNorm: Op<[x: Tensor, weight: Tensor, bias: Tensor, eps?: numbe
     name: "layerNorm",
     inputs: { x: "float", weight: "float", bias: "float" },
     forward(x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): Tensor {
+      checkEps("layerNorm", eps);
       for (const [name, { shape, rank }] of Object.entries({ weight, bias })) {
         if (rank !== 1 || shape[0] !== x.shape.at(-1)) {
           throw new ShapeError(

@@ -385,6 +385,9 @@ export const stack: Op<[tensors: readonly Tensor[], axis?: number], Tensor> = de
   name: "stack",
   inputs: { tensors: "tensors", axis: "number?" },
   forward(tensors: readonly Tensor[], axis = 0): Tensor {
+    if (tensors.length === 0) {
+      throw new ArgumentError("Cannot stack no tensors: at least one must be given, got 0");
+    }
     for (const { shape } of tensors) {
       if (!sameShape(shape, tensors[0].shape)) {
         throw new ShapeError(
@@ -427,9 +430,11 @@ export const split: Op<
     const n = x.shape[along];
     const sizes = typeof size === "number" ? equalParts(n, size) : size;
     const total = sizes.reduce((a, b) => a + b, 0);
-    if (total !== n || sizes.some((part) => !(part >= 0))) {
+    if (total !== n || sizes.some((part) => !(Number.isInteger(part) && part >= 0))) {
       throw new ShapeError(
-        `Cannot split axis ${along} of ${formatShape(x.shape)}: the sizes must add up to ${n}, ` +
+        `Cannot split axis ${along} of ${
+          formatShape(x.shape)
+        }: the sizes must be integers from 0 that add up to ${n}, ` +
           `got [${sizes.join(", ")}]`,
       );
     }

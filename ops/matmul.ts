@@ -18,7 +18,9 @@ export interface MatmulOptions {
 
 /**
  * Matrix product: a (..., M, K) by b (..., K, N) is (..., M, N). The leading axes are the same, or one operand has
- * none and serves all matrices of the other. b may be float16; the product is a float tensor.
+ * none and serves all matrices of the other. b may be float16; the product is a float tensor. On
+ * webgpu an element is summed in sequence, so digits are lost as K grows: with K of 100,000 and more
+ * sum parts of it.
  *
  * @throws {ShapeError} if the sizes do not fit.
  *

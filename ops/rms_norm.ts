@@ -1,4 +1,5 @@
-import { ShapeError } from "../core/errors.ts";
+import { nameOf } from "../core/checks.ts";
+import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape, sameShape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
@@ -12,6 +13,7 @@ import { runFill } from "./launch.ts";
  * Zhang and Sennrich, arXiv:1910.07467.
  *
  * @throws {ShapeError} if weight is not of shape (C).
+ * @throws {ArgumentError} if eps is not a finite number from 0.
  *
  * @example
  * ```ts
@@ -26,6 +28,7 @@ export const rmsNorm: Op<[x: Tensor, weight: Tensor, eps: number], Tensor> = def
   name: "rmsNorm",
   inputs: { x: "float", weight: "float", eps: "number" },
   forward(x: Tensor, weight: Tensor, eps: number) {
+    checkEps("rmsNorm", eps);
     const { C, N } = rows(x, weight);
     const out = x.device.empty(x.shape, x.dtype, "rmsNorm");
     const rstd = x.device.empty([N], x.dtype, "rmsNorm");
@@ -52,6 +55,7 @@ export const rmsNorm: Op<[x: Tensor, weight: Tensor, eps: number], Tensor> = def
  * weight (C); sum and normed (..., C).
  *
  * @throws {ShapeError} if x and y differ in shape, or weight is not of shape (C).
+ * @throws {ArgumentError} if eps is not a finite number from 0.
  *
  * @example
  * ```ts
@@ -70,6 +74,7 @@ export const addRmsNorm: Op<
   name: "addRmsNorm",
   inputs: { x: "float", y: "float", weight: "float", eps: "number" },
   forward(x: Tensor, y: Tensor, weight: Tensor, eps: number) {
+    checkEps("addRmsNorm", eps);
     const { device, shape, dtype } = x;
     const { C, N } = rows(x, weight);
     if (!sameShape(shape, y.shape)) {
@@ -123,6 +128,14 @@ export const addRmsNorm: Op<
     { name: "(5)", args: (d) => [sample(d, [5], 1), sample(d, [5], 3), sample(d, [5], 2), 1e-5] },
   ],
 });
+
+/** Refuses an eps that a norm cannot have. */
+export function checkEps(norm: string, eps: number): void {
+  if (Number.isFinite(eps) && eps >= 0) return;
+  throw new ArgumentError(
+    `Cannot apply ${norm}: eps must be a finite number from 0, got ${nameOf(eps)}`,
+  );
+}
 
 /** dx = r (w dout - xhat mean(w dout xhat)). */
 function gradientOfX(dout: Tensor, x: Tensor, weight: Tensor, rstd: Tensor): Tensor {

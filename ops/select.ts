@@ -1,3 +1,5 @@
+import { nameOf } from "../core/checks.ts";
+import { ArgumentError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { broadcastShapes } from "../core/shape.ts";
 import type { InputGradients } from "../core/tape.ts";
@@ -66,6 +68,8 @@ export const where: Op<[cond: Tensor, a: Tensor | number, b: Tensor | number], T
  * bits becomes the nearest end, -2^31 or 2^31 - 1, and NaN becomes 0. Nothing flows back through
  * integers.
  *
+ * @throws {ArgumentError} if `to` is neither "float" nor "int".
+ *
  * @example
  * ```ts
  * import { cast, cpu } from "beargrad";
@@ -75,8 +79,13 @@ export const where: Op<[cond: Tensor, a: Tensor | number, b: Tensor | number], T
  */
 export const cast: Op<[x: Tensor, to: "float" | "int"], Tensor> = defineOp({
   name: "cast",
-  inputs: { x: "tensor", to: "string" },
+  inputs: { x: "tensor" },
   forward(x: Tensor, to: "float" | "int"): { out: Tensor } {
+    if (to !== "float" && to !== "int") {
+      throw new ArgumentError(
+        `Cannot cast a tensor: it must be to "float" or "int", got ${nameOf(to)}`,
+      );
+    }
     const dtype = to === "int" ? "int32" : x.device.float;
     if (dtype === x.dtype) return { out: x };
     const out = x.device.empty(x.shape, dtype, "cast");

@@ -2,7 +2,7 @@ import { ArgumentError } from "../core/errors.ts";
 import { defineComposite, defineOp, type Op } from "../core/op.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { binary, type BinaryKernels, gradient } from "../kernels/binary.ts";
-import { power, unary, type UnaryKernels } from "../kernels/pointwise.ts";
+import { exponentParams, power, unary, type UnaryKernels } from "../kernels/pointwise.ts";
 import { add, mul } from "./binary.ts";
 import { sample } from "./cases.ts";
 import { runBinary, runFill, runUnary } from "./launch.ts";
@@ -133,7 +133,7 @@ export const tanh: Op<[x: Tensor], Tensor> = pointwise("tanh", gradient.tanh, "o
 export const sigmoid: Op<[x: Tensor], Tensor> = pointwise("sigmoid", gradient.sigmoid, "output");
 
 /**
- * max(x, 0), NaN where x is NaN. Its gradient at 0 is 0.
+ * max(x, 0), NaN where x is NaN. Its gradient at 0 is 0, and at NaN what comes in.
  *
  * @example
  * ```ts
@@ -252,8 +252,9 @@ export const sin: Op<[x: Tensor], Tensor> = pointwise("sin", gradient.sinOfX, "i
 export const cos: Op<[x: Tensor], Tensor> = pointwise("cos", gradient.cosOfX, "input");
 
 /**
- * x^exponent for one exponent. A negative x needs an integer exponent, else the power is NaN. The
- * gradient of a root at 0 is Infinity.
+ * x^exponent for one exponent, as IEEE 754 has it: a finite negative x needs an integer exponent, else
+ * the power is NaN; that of -Infinity is that of Infinity or its negative. The gradient of a root at
+ * 0 is Infinity.
  *
  * @example
  * ```ts
@@ -281,6 +282,6 @@ export const pow: Op<[x: Tensor, exponent: number], Tensor> = defineOp({
 
 function powered(x: Tensor, exponent: number): Tensor {
   const out = x.device.empty(x.shape, x.dtype, "pow");
-  x.device.run(power, { x, out }, { n: x.size, exponent });
+  x.device.run(power, { x, out }, { n: x.size, ...exponentParams(exponent) });
   return out;
 }

@@ -10,6 +10,7 @@ import { runFill, scalar } from "./launch.ts";
  * differentiated. First derivatives only.
  *
  * @throws {ShapeError} if the value is not a scalar.
+ * @throws {DTypeError} if a parameter is not of the device's float type.
  * @throws {TapeError} if a gradient of a gradient is asked for.
  *
  * @example

@@ -153,9 +153,36 @@ test("capture: inputs must keep their names and fit their shapes", () => {
     assert.throws(() => step({ x } as never), {
       name: "ArgumentError",
       message:
-        /^Cannot run a captured step on input x: it must be { data, shape } with a typed array, got/,
+        /^Cannot run a captured step on input x: of { data, shape } the (data|shape) must be /,
     });
   }
+  const message = (input: unknown): string => {
+    try {
+      step({ x: input } as never);
+    } catch (error) {
+      return `${error}`.replace(/.* the /, "");
+    }
+    return "none";
+  };
+  const typed = "must be a Float32Array, a Float64Array or an Int32Array";
+  assert.equal(message({ data: Uint8Array.of(1), shape: [1] }), `data ${typed}, got a Uint8Array`);
+  assert.equal(message({ data: Float32Array.of(1), shape: 1 }), "shape must be an array of numbers, got 1");
+});
+
+test("capture: a failed first call does not decide the names of the inputs", async () => {
+  const device = cpu();
+  using step = capture(device, ({ x }: { x: Tensor }) => affine(x, 2));
+  assert.throws(() => step({ z: host(1).x } as never), TypeError);
+  assert.equal(await step(host(4)).item(), 8);
+});
+
+test("capture: an asynchronous step is refused", () => {
+  const device = cpu();
+  const step = capture(device, (() => Promise.reject(new Error("late"))) as never);
+  assert.throws(() => step({}), {
+    name: "CaptureError",
+    message: "Cannot capture a step: it must be synchronous, got a Promise",
+  });
 });
 
 test("capture: 64 programs are kept by default, and the limit must be a positive integer", () => {

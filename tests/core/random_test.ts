@@ -1,6 +1,7 @@
 /** Counter-based random numbers. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ArgumentError } from "../../core/errors.ts";
 import {
   foldIn,
   type Key,
@@ -76,4 +77,34 @@ test("random: every permutation has every index once, and all orders are equally
   assert.equal(seen.size, 6);
   // Each count is binomial with standard deviation 29.
   for (const count of seen.values()) assert.ok(Math.abs(count - 1000) < 5 * 29, `${count}`);
+});
+
+test("random: keys, counters and numbers of draws are checked", () => {
+  const key = keyOf(1);
+  const words = [NaN, 1e300, 0.5, undefined, null, "1", 2 ** 32, -(2 ** 31) - 1] as number[];
+  for (const bad of words) {
+    for (const draw of [uniform, normal, permutation]) {
+      assert.throws(() => draw(key, bad), ArgumentError);
+    }
+    assert.throws(() => keyOf(bad === 2 ** 32 ? -1 : bad), ArgumentError);
+    assert.throws(() => foldIn(key, bad), ArgumentError);
+    assert.throws(() => foldIn([bad, 0], 1), ArgumentError);
+    assert.throws(() => threefry(key, bad, 0), ArgumentError);
+    assert.throws(() => threefry(key, 0, bad), ArgumentError);
+    assert.throws(() => uniform([0, bad], 1), ArgumentError);
+  }
+  for (const bad of [undefined, null, 7, [], [1], [1, 2, 3]] as never[]) {
+    for (const draw of [uniform, normal, permutation, foldIn]) {
+      assert.throws(() => draw(bad, 1), {
+        name: "ArgumentError",
+        message: /^Cannot draw random numbers: a key must be an array of two words, got /,
+      });
+    }
+  }
+  assert.throws(() => permutation(key, -1), {
+    name: "ArgumentError",
+    message: "Cannot draw random numbers: n must be an integer from 0 to 2^32 - 1, got -1",
+  });
+  assert.deepEqual(foldIn([-1, -2], -3), foldIn([2 ** 32 - 1, 2 ** 32 - 2], 2 ** 32 - 3));
+  assert.equal(permutation(key, 0).length, 0);
 });

@@ -130,6 +130,14 @@ test("tape: a function whose value hangs on an outer function's parameters is re
   assert.throws(() => outer({ x: device.tensor([3]) }), TapeError);
 });
 
+test("tape: parameters must be of the device's float type", () => {
+  const f = valueAndGrad(({ ids }: { ids: Tensor }) => sum(mul(ids, 2)));
+  assert.throws(() => f({ ids: device.tensor(Int32Array.of(1, 2)) }), {
+    name: "DTypeError",
+    message: `Cannot differentiate with respect to ids: it must be ${device.float}, got int32`,
+  });
+});
+
 test("tape: a value that is no tensor is refused", () => {
   const number = valueAndGrad((() => 1) as unknown as (p: { x: Tensor }) => Tensor);
   assert.throws(

@@ -5,6 +5,7 @@ import { capture } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError, DeviceError, DTypeError, ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
+import { full } from "../../ops/fill.ts";
 import { testDevices } from "../devices.ts";
 import { affine } from "./affine.ts";
 
@@ -164,6 +165,27 @@ for (const { name, skip, open } of testDevices) {
   });
 }
 
+test("tensor: what is printed has a bound, whatever the shape", () => {
+  const device = cpu();
+  const values = (shape: number[]): string =>
+    `${device.tensor(new Int32Array(shape.reduce((a, b) => a * b, 1)), shape)}`;
+  assert.equal(values([2 ** 40, 0]), `Tensor(${2 ** 40}, 0) int32 on cpu\n[]`);
+  assert.ok(values(Array(17).fill(2)).length < 3000);
+  assert.equal(
+    values([2, 7, 7, 7]).split("\n").slice(1, 3).join("\n"),
+    "[[[[0, 0, 0, ..., 0, 0, 0],\n   [0, 0, 0, ..., 0, 0, 0],",
+  );
+  assert.match(values([2, 7, 7, 7]), /0\]\]\],\n\n\n \.\.\.\]$/);
+});
+
+test("tensor: floats are printed with the digits that they have", () => {
+  const device = cpu();
+  assert.equal(
+    `${device.tensor([1e38, 16777216, 0.1])}`,
+    "Tensor(3) float32 on cpu [1e+38, 16777216, 0.1]",
+  );
+});
+
 test("tensor: one of a disposed device is printed without its elements", () => {
   const device = cpu();
   const x = device.tensor([1]);
@@ -239,6 +261,30 @@ test("tensor: int32 elements must be within 32 bits, and are kept to the ends", 
   for (const bad of [2 ** 31, -(2 ** 31) - 1, 2 ** 32, NaN, Infinity]) {
     assert.throws(() => device.tensor([bad], [1], "int32"), ArgumentError);
     assert.throws(() => device.write(ends, Float64Array.of(0, 0, bad)), ArgumentError);
+  }
+});
+
+test("tensor: a shape that its maker changes later stays as it was", () => {
+  const device = cpu();
+  const shape = [2, 2];
+  const x = device.tensor([1, 2, 3, 4], shape);
+  const all = [x, device.empty(shape), x.view(shape), full(device, shape, 1)];
+  shape[0] = 1000;
+  for (const made of all) assert.deepEqual(made.shape, [2, 2]);
+});
+
+test("tensor: only typed arrays of three kinds are written", () => {
+  const x = cpu().tensor([1, 2]);
+  const faults = [[[1, 2], "an Array"], [undefined, "undefined"], [null, "null"], ["ab", '"ab"'], [
+    { length: 2 },
+    "{ length }",
+  ], [Uint8Array.of(1, 2), "a Uint8Array"]] as const;
+  for (const [data, got] of faults) {
+    assert.throws(() => x.device.write(x, data as never), {
+      name: "ArgumentError",
+      message: "Cannot write to a tensor: the data must be a Float32Array, a Float64Array or an " +
+        `Int32Array, got ${got}`,
+    });
   }
 });
 

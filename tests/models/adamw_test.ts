@@ -315,7 +315,7 @@ test("adamw: a parameter belongs to the optimiser that was made last", async () 
   const second = new AdamW({ w: params.w });
   assert.throws(() => first.step(grads, 0.5), {
     name: "DisposedError",
-    message: "Cannot update by AdamW a tensor of shape (128) from pack: it must be alive, " +
+    message: "Cannot apply AdamW to a tensor of shape (128) from pack: it must be alive, " +
       "but its tensors were packed anew",
   });
   second.step({ w: grads.w }, 0.5);
@@ -328,17 +328,16 @@ test("adamw: what it refuses", () => {
   const optimizer = new AdamW(params);
   assert.throws(() => optimizer.step(params, oracle.tensor([1, 2])), {
     name: ShapeError.name,
-    message: "Cannot update parameters by AdamW: lr must have one element, got (2)",
+    message: "Cannot apply AdamW: lr must have one element, got (2)",
   });
   assert.throws(() => optimizer.step(params, NaN), {
     name: ArgumentError.name,
-    message: "Cannot update parameters by AdamW: lr must be a finite number, got NaN",
+    message: "Cannot apply AdamW: lr must be a finite number, got NaN",
   });
   const wrong = { ...params, bias: oracle.tensor([1, 2]) };
   assert.throws(() => optimizer.step(wrong, 0.1), {
     name: ShapeError.name,
-    message:
-      "Cannot update parameters by AdamW: the gradient of bias must be of shape (), got bias (2)",
+    message: "Cannot apply AdamW: the gradient of bias must be of shape (), got bias (2)",
   });
   const { bias: _bias, ...fewer } = params;
   assert.throws(() => optimizer.step(fewer as Params, 0.1), /of bias must .* got none/);
@@ -353,8 +352,15 @@ test("adamw: what it refuses", () => {
   assert.equal(oracle.stats.liveBytes, before, "a refused optimiser gives its memory back");
   optimizer.step(params, 0.1);
   assert.throws(() => new AdamW(params, { clipNorm: 0 }), ArgumentError);
-  assert.throws(() => new AdamW(params, { betas: [0.9, 1] }), /betas must be in \[0, 1\), got 0.9/);
-  assert.throws(() => new AdamW(params, { weightDecay: NaN }), ArgumentError);
+  assert.throws(() => new AdamW(params, { betas: [0.9, 1] }), /betas must be in \[0, 1\), got 1/);
+  const wrongOptions = [
+    ...[[0.9], [], null, 0.9, ["0.9", 0.99], [0.9, 0.99, 0.999]].map((betas) => ({ betas })),
+    ...[NaN, Infinity, "1", null, -1].flatMap((x) => [{ weightDecay: x }, { eps: x }]),
+    ...[{ decays: true }, { clipNorm: "1" }, { clipNorm: NaN }],
+  ];
+  for (const options of wrongOptions) {
+    assert.throws(() => new AdamW(params, options as AdamWOptions), ArgumentError);
+  }
 });
 
 /**

@@ -132,17 +132,59 @@ test("sgd: what it refuses", () => {
   const optimizer = new SGD(params);
   assert.throws(() => optimizer.step({ ...params, weight: device.tensor([1, 2]) }, 0.1), {
     name: ShapeError.name,
-    message: "Cannot update parameters by SGD: the gradient of weight must be of shape (3, 5), " +
+    message: "Cannot apply SGD: the gradient of weight must be of shape (3, 5), " +
       "got weight (2)",
   });
   assert.throws(() => optimizer.step(params, device.tensor([0.1, 0.2])), {
     name: ShapeError.name,
-    message: "Cannot update parameters by SGD: lr must have one element, got (2)",
+    message: "Cannot apply SGD: lr must have one element, got (2)",
   });
   assert.throws(() => optimizer.step(params, NaN), ArgumentError);
+  const rates: readonly (readonly [unknown, string, string])[] = [
+    [undefined, "ArgumentError", "lr must be a tensor or a number, got undefined"],
+    ["0.1", "ArgumentError", 'lr must be a tensor or a number, got "0.1"'],
+    [{}, "ArgumentError", "lr must be a tensor or a number, got { }"],
+    [
+      [NaN],
+      "ArgumentError",
+      "lr must be a tensor or a number, got an Array; device.tensor(...) makes one",
+    ],
+    [device.tensor([1], [1], "int32"), "DTypeError", "lr must be float32, got int32"],
+    [
+      cpu().tensor(1),
+      "DeviceError",
+      "all tensors must be on one device, got two different cpu devices",
+    ],
+  ];
+  for (const [lr, name, what] of rates) {
+    assert.throws(() => optimizer.step(params, lr as number), {
+      name,
+      message: `Cannot apply SGD: ${what}`,
+    });
+  }
+  const gone = device.tensor(0.1);
+  gone.dispose();
+  assert.throws(() => optimizer.step(params, gone), {
+    name: "DisposedError",
+    message: /^Cannot apply SGD to a tensor of shape \(\) from device.tensor: it must be alive/,
+  });
+  assert.throws(() => optimizer.step({ ...params, more: gone } as Params, 0.1), {
+    name: ShapeError.name,
+    message: "Cannot apply SGD: each gradient must be of a parameter, but there is none at more",
+  });
+  const integers = { ...params, weight: device.tensor(new Int32Array(15), [3, 5]) };
+  assert.throws(() => optimizer.step(integers, 0.1), {
+    name: "DTypeError",
+    message: "Cannot apply SGD: the gradient of weight must be float32, got int32",
+  });
   assert.throws(() => new SGD([]), ArgumentError);
   assert.throws(() => new SGD(params, { momentum: 1 }), /momentum must be in \[0, 1\), got 1/);
   assert.throws(() => new SGD(params, { weightDecay: -1 }), ArgumentError);
+  for (
+    const wrong of [{ momentum: "0.9" }, { momentum: null }, { nesterov: "no", momentum: 0.9 }]
+  ) {
+    assert.throws(() => new SGD(params, wrong as never), ArgumentError);
+  }
   assert.throws(() => new SGD(params, { nesterov: true }), {
     message: "Cannot set SGD: nesterov needs a momentum above 0, got 0",
   });

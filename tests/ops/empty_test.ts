@@ -6,6 +6,9 @@ import { cpu } from "../../core/cpu_backend.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { SGD } from "../../models/sgd.ts";
 import { add, mul } from "../../ops/binary.ts";
+import { cachedAttention } from "../../ops/cached_attention.ts";
+import { categorical } from "../../ops/categorical.ts";
+import { crossEntropy } from "../../ops/cross_entropy.ts";
 import { zeros } from "../../ops/fill.ts";
 import { gather, scatterAdd } from "../../ops/gather.ts";
 import { concat, reshape, slice, split, stack } from "../../ops/layout.ts";
@@ -117,4 +120,23 @@ test("empty: what has no answer is refused", () => {
     "Cannot take rows of a table of shape (0, 3): there must be a row to take, got none",
   );
   assert.throws(() => topK(none, 1), { name: "ArgumentError" });
+  refused(
+    () => crossEntropy(zeros(device, [1, 0]), ids),
+    "ShapeError",
+    "Cannot take the crossEntropy of logits of shape (1, 0): there must be a logit for each " +
+      "label, got none",
+  );
+  refused(
+    () => categorical(device.tensor([1, 2], [2], "int32"), none, 0),
+    "ShapeError",
+    "Cannot draw indices by logits of shape (0): there must be an index to draw, got none",
+  );
+  const cache = { history: zeros(device, [0, 2, 3, 4]), generated: zeros(device, [1, 1, 2, 4]) };
+  const [lengths, users, ancestors] = [[0], [1], [1, 1]].map((s) => zeros(device, s, "int32"));
+  refused(
+    () => cachedAttention(zeros(device, [1, 3, 4]), cache, lengths, users, ancestors, 0),
+    "ShapeError",
+    "Cannot attend to a cache with (1, 3, 4): rows must have a user, " +
+      "got a history of shape (0, 2, 3, 4)",
+  );
 });

@@ -84,6 +84,17 @@ onEachDevice(
   },
 );
 
+onEachDevice(
+  "gather: the gradient of an element taken many times keeps its digits",
+  async (device) => {
+    const N = 33_000;
+    const w = device.tensor(new Float32Array(N).fill(0.1));
+    const ids = device.tensor(new Int32Array(N));
+    const f = valueAndGrad((x: Tensor) => sum(mul(gather(x, ids), w)));
+    await equals(f(device.tensor([1, 2])).grads, [2], [N * Math.fround(0.1), 0], 5e-6);
+  },
+);
+
 /**
  * On WebGPU positions are sorted in chunks, which are merged until there is one: here 79, then 20,
  * 5, 2 and 1.
@@ -128,6 +139,7 @@ test("indexing: a checked cpu device refuses an id outside, also in a captured s
     const x = device.tensor([1, 2, 3]);
     assert.throws(() => gather(x, int(3)), refused("index", 2, 3, 0));
     assert.throws(() => scatterAdd(int(0, -5, 1), x, 2), refused("index", 1, -5, 1));
+    await equals(oneHot(int(-1, 1, 2), 2), [3, 2], [0, 0, 0, 1, 0, 0]);
     const cache = { history: zeros(device, [1, 2, 3, 4]), generated: zeros(device, [1, 1, 2, 4]) };
     const attend = (length: number, user: number): Tensor =>
       cachedAttention(
@@ -185,7 +197,9 @@ onEachDevice("oneHot: a one in the place of each index, none for one outside", a
   const out = oneHot(device.tensor([[2, 0], [-1, 3]], undefined, "int32"), 3);
   assert.equal(out.dtype, device.float);
   await equals(out, [2, 2, 3], [0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
-  assert.throws(() => oneHot(device.tensor([0], [1], "int32"), 1.5), ArgumentError);
+  for (const classes of [1.5, 2 ** 33, -1]) {
+    assert.throws(() => oneHot(device.tensor([0], [1], "int32"), classes), ArgumentError);
+  }
   assert.throws(() => oneHot(device.tensor([0]), 2), DTypeError);
 });
 

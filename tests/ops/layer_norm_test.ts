@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
+import { addRmsNorm, rmsNorm } from "../../ops/rms_norm.ts";
 import { layerNorm } from "../../ops/layer_norm.ts";
 import { equals, onEachDevice } from "./harness.ts";
 
@@ -32,4 +33,11 @@ test("layerNorm: a weight or bias of another shape is refused", () => {
     message: "Cannot layerNorm (1, 3): the bias must be of shape (3), got (1)",
   });
   assert.throws(() => layerNorm(device.tensor(1), c, c), /the weight must be of shape \(C\)/);
+  for (const eps of [-1e-9, NaN, Infinity, "1e-5"] as number[]) {
+    const refused = { name: "ArgumentError", message: /eps must be a finite number from 0, got / };
+    assert.throws(() => layerNorm(x, c, c, eps), refused);
+    if (typeof eps !== "number") continue;
+    assert.throws(() => rmsNorm(x, c, eps), refused);
+    assert.throws(() => addRmsNorm(x, x, c, eps), refused);
+  }
 });

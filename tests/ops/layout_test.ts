@@ -186,11 +186,21 @@ test("layout: what does not fit is refused", () => {
     "ShapeError",
     "Cannot stack (2, 3) and (3, 2): shapes must be equal",
   );
-  assert.throws(() => stack([]), ArgumentError);
+  refused(
+    () => stack([]),
+    "ArgumentError",
+    "Cannot stack no tensors: at least one must be given, got 0",
+  );
   refused(
     () => split(x, [1, 1], -1),
     "ShapeError",
-    "Cannot split axis 1 of (2, 3): the sizes must add up to 3, got [1, 1]",
+    "Cannot split axis 1 of (2, 3): the sizes must be integers from 0 that add up to 3, got [1, 1]",
+  );
+  refused(
+    () => split(x, [1.5, 1.5], -1),
+    "ShapeError",
+    "Cannot split axis 1 of (2, 3): the sizes must be integers from 0 that add up to 3, " +
+      "got [1.5, 1.5]",
   );
   assert.throws(() => split(x, [4, -1], -1), ShapeError);
   assert.throws(() => split(x, 0), ArgumentError);

@@ -120,6 +120,32 @@ onEachDevice(
   },
 );
 
+onEachDevice("pow: infinities, and exponents that float32 does not hold", async (device) => {
+  const x = device.tensor([-Infinity, -1]);
+  assert.deepEqual([...await pow(x, 0.5).data()], [Infinity, NaN]);
+  assert.deepEqual([...await pow(x, 3).data()], [-Infinity, -1]);
+  assert.deepEqual([...await pow(x, 2 ** 24 + 1).data()], [-Infinity, -1]); // odd
+  assert.deepEqual([...await pow(x, 2 + 2 ** -40).data()], [Infinity, NaN]); // not whole
+});
+
+onEachDevice(
+  "relu, maximum, minimum, clamp: the gradient passes where the input is NaN",
+  async (device) => {
+    const x = device.tensor([NaN, 1, -1]);
+    const other = device.tensor([0, NaN, 0]);
+    type Pair = { a: Tensor; b: Tensor };
+    const check = async (f: (p: Pair) => Tensor, a: number[], b: number[]): Promise<void> => {
+      const { grads } = valueAndGrad((p: Pair) => sum(mul(f(p), 3)))({ a: x, b: other });
+      await equals(grads.a, [3], a);
+      await equals(grads.b, [3], b);
+    };
+    await check(({ a }) => relu(a), [3, 3, 0], [0, 0, 0]);
+    await check(({ a }) => clamp(a, -0.5, 2), [3, 3, 0], [0, 0, 0]);
+    await check(({ a, b }) => maximum(a, b), [3, 3, 0], [3, 3, 3]);
+    await check(({ a, b }) => minimum(a, b), [3, 3, 3], [3, 3, 0]);
+  },
+);
+
 onEachDevice("ops: NaN propagates", async (device) => {
   const x = device.tensor([NaN, 1, 2]);
   for (const op of [neg, abs, exp, log, sqrt, square, tanh, sigmoid, relu, silu, softplus]) {
@@ -337,6 +363,16 @@ onEachDevice("fill: full, zeros, ones, fullLike", async (device) => {
   await equals(like, [2], [-7, -7]);
 });
 
+test("fill and arithmetic: float16 is refused", () => {
+  const device = cpu();
+  const refused = { name: "DTypeError", message: /must be float32.*got float16$/ };
+  assert.throws(() => full(device, [4], 1, "float16"), refused);
+  const half = device.tensor([1, 2, 3, 4], [4], "float16");
+  assert.throws(() => fullLike(half, 1), refused);
+  assert.throws(() => add(half, 1), refused);
+  assert.throws(() => equal(half, half), refused);
+});
+
 onEachDevice("where: broadcasting among three, floats and integers", async (device) => {
   const cond = device.tensor([[1], [0]], undefined, "int32");
   await equals(where(cond, device.tensor([1, 2, 3]), -1), [2, 3], [1, 2, 3, -1, -1, -1]);
@@ -355,6 +391,15 @@ onEachDevice("cast: towards zero, and back", async (device) => {
   const floats = cast(ints, "float");
   assert.equal(floats.dtype, device.float);
   await equals(floats, [5], [-1, 0, 0, 2, 1000]);
+});
+
+test("cast: to float or int alone", () => {
+  for (const to of ["int32", "float32", undefined, 1]) {
+    assert.throws(() => cast(oracle.tensor([1.5]), to as "int"), {
+      name: "ArgumentError",
+      message: /^Cannot cast a tensor: it must be to "float" or "int", got /,
+    });
+  }
 });
 
 onEachDevice("cast: beyond 32 bits to the nearest end, NaN to 0", async (device) => {
