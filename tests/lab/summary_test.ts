@@ -166,14 +166,22 @@ test("report: what cannot be read comes first, and nothing where all can be", ()
   const improving = ["Warning: sft is still improving in the last epoch: train longer."];
   const validated = (last: number, ...ndcgs: readonly number[]): string[] =>
     changed({
-      curve: curve(1, last),
+      ...{ curve: curve(1, last), epochs: Math.max(2, ndcgs.length) },
+      bestEpoch: ndcgs.indexOf(Math.max(...ndcgs)) + 1,
       validation: ndcgs.map((ndcg, i) => ({ epoch: i + 1, hr: 0, ndcg, seconds: 0 })),
     });
   assert.deepEqual(validated(0.97), improving);
   assert.match(validated(0.981)[0], /^Retrieved/);
-  assert.deepEqual(validated(0.985, 0.1, 0.104), improving);
-  assert.match(validated(0.985, 0.1, 0.102)[0], /^Retrieved/);
-  assert.match(validated(0.995, 0.1, 0.104)[0], /^Retrieved/);
+  assert.deepEqual(validated(0.999, 0.1, 0.104), improving);
+  assert.deepEqual(validated(0.999, 0.1, 0.105, 0.104), improving);
+  assert.match(validated(0.9, 0.1, 0.102)[0], /^Retrieved/);
+  assert.match(validated(0.9, 0.2, 0.1, 0.1, 0.11)[0], /^Retrieved/); // the first epoch is the best
+  const unknown = [
+    "Warning: nobody can tell whether sft was still improving: its training curve is missing.",
+  ];
+  assert.deepEqual(changed({ curve: [] }), unknown);
+  assert.deepEqual(validated(NaN), unknown);
+  assert.deepEqual(validated(0.9, 0.1, NaN), unknown);
   const few = sft.test.beams.map((one) => ({ ...one, inExactTop: 29, pruned: 3 }));
   assert.deepEqual(warnings({ runs: [{ ...sft, test: { ...sft.test, beams: few } }, bear] }), [
     "Warning: fewer than 30 targets are in the exact top B of sft, too few for a pruning rate.",
