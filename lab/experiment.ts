@@ -17,6 +17,7 @@ import { recipeOf } from "./recipe.ts";
 import { KS, type Run, type RunObserver, type RunSetting, trainAndJudge } from "./run.ts";
 import { RunFolders } from "./run_folders.ts";
 import { summaryOf } from "./summary.ts";
+import { TRAINING_ONLY } from "./warnings.ts";
 
 /** A baseline's name and scores. */
 export interface BaselineScores extends ListScores {
@@ -113,7 +114,7 @@ export function judgeBaselines(
     cooccurrence(dataset, "test"),
     // The validation targets are before the test targets, but no model is trained on them: here they are not counted either.
     ...(dataset.validation.length > 0
-      ? [{ ...cooccurrence(dataset, "validation"), name: "co-occurrence, training only" }]
+      ? [{ ...cooccurrence(dataset, "validation"), name: TRAINING_ONLY }]
       : []),
     ...(dataset.oracle ? [oracle(dataset, { excludeHistory })] : []),
   ];

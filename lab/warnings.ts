@@ -19,6 +19,9 @@ const RISING = 0.03;
 /** The ranking that is a bound: no model is to be above it. */
 export const ORACLE = "oracle";
 
+/** The ranking that counts what models are trained on and no more. */
+export const TRAINING_ONLY = "co-occurrence, training only";
+
 /** The course of a run's training. */
 export interface Course extends Pick<Training, "epochs" | "bestEpoch" | "validation"> {
   /** The loss: at each look its mean since the look before. */
@@ -49,7 +52,10 @@ export interface JudgedReference {
 
 /** What cannot be read. */
 export interface Unreadable {
-  /** By the name of a model, the rankings without training that one of its scores is below. */
+  /**
+   * By the name of a model, the rankings without training that one of its scores is below. Of co-occurrence that is {@link TRAINING_ONLY}
+   * where it is known, else that which counts the validation targets too.
+   */
   readonly below: ReadonlyMap<string, readonly string[]>;
   /** Models with a run that {@link isImproving}. */
   readonly improving: readonly string[];
@@ -91,11 +97,15 @@ export function unreadable(
   models: readonly JudgedModel[],
   references: readonly JudgedReference[],
 ): Unreadable {
+  const isFair = ({ name }: JudgedReference): boolean =>
+    name === TRAINING_ONLY || !name.startsWith("co-occurrence") ||
+    references.every((other) => other.name !== TRAINING_ONLY);
   const below = models.map(({ name, scores }): [string, readonly string[]] => [
     name,
     references.filter((other) =>
-      other.name !== ORACLE && scores.some((score, s) => score < other.scores[s])
-    ).map((other) => other.name.split(",")[0]),
+      other.name !== ORACLE && isFair(other) &&
+      scores.some((score, s) => score < other.scores[s])
+    ).map((other) => other.name.replace(/, (.*)/, " ($1)")),
   ]);
   const namesOf = (holds: (model: JudgedModel) => boolean): string[] =>
     models.filter(holds).map(({ name }) => name);

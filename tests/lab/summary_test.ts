@@ -157,10 +157,20 @@ test("report: what cannot be read comes first, and nothing where all can be", ()
         { name: "oracle", ...scores(0.5) },
       ],
     }),
-    ["popularity", "co-occurrence"].map((name) =>
+    ["popularity", "co-occurrence (history left out)"].map((name) =>
       `Warning: sft and bear are below ${name}, which needs no training, in HR@10 or NDCG@10.`
     ),
   );
+  const cooccurrences = (all: number, training: number): Partial<Report> => ({
+    baselines: [
+      { name: "co-occurrence, history left out", ...scores(all) },
+      { name: "co-occurrence, training only", ...scores(training) },
+    ],
+  });
+  assert.match(warnings(cooccurrences(0.2, 0.04))[0], /^Retrieved/);
+  assert.deepEqual(warnings(cooccurrences(0.2, 0.2)), [
+    "Warning: sft and bear are below co-occurrence (training only), which needs no training, in HR@10 or NDCG@10.",
+  ]);
   const changed = (training: Partial<Training>): string[] =>
     warnings({ runs: [{ ...sft, training: { ...sft.training, ...training } }, bear] });
   const improving = ["Warning: sft is still improving in the last epoch: train longer."];
