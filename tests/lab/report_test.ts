@@ -9,6 +9,7 @@ import { compareRuns } from "../../lab/report/comparison.ts";
 import { survivors } from "../../lab/report/outcomes.ts";
 import { renderMarkdown } from "../../lab/report/markdown.ts";
 import { reportOf } from "../../lab/report/report.ts";
+import { costSection } from "../../lab/report/sections/cost.ts";
 import { retrievalSection } from "../../lab/report/sections/retrieval.ts";
 import { shownVariants } from "../../lab/report/variants.ts";
 import { spread } from "../../lab/report/plots/lines.ts";
@@ -289,6 +290,36 @@ test("report: a run that was still improving is left out of headlines", { timeou
   for (const sentence of said) assert.ok(!sentence.includes("bear-convex"), sentence);
   assert.match(said[0], /has the highest NDCG@10 of those that can be read: /);
   assert.match(markdown, /^\*\*Of the \d+ differences to sft below that can be read, /m);
+});
+
+test("report: the cost of a step is a headline where seeds differ less than variants", () => {
+  /** Two variants by the seconds of a step of each seed. */
+  const title = (sft: readonly number[], msl: readonly number[]): string => {
+    const runs = Object.entries({ sft, msl }).flatMap(([loss, times]) =>
+      times.map((time, seed): RunResult => {
+        const run = fixtureRun({ loss, seed, users: 12 });
+        return { ...run, seconds: { ...run.seconds, training: time * run.steps } };
+      })
+    );
+    const { blocks: [, figure] } = costSection(compareRuns(runs, undefined, { resamples: 2 }));
+    return figure.kind === "figure" ? figure.figure.title : assert.fail();
+  };
+  const none = "Time of a training step";
+  assert.equal(title([2, 2.1], [1, 1.1]), "No step is slower than that of sft");
+  assert.equal(title([2, 3], [1, 2.2]), none);
+  assert.equal(title([1, 1.1], [2, 2.2]), "A step of msl takes 2.00 times as long as one of sft");
+  assert.equal(title([1, 2], [1.5, 2.2]), none);
+  assert.equal(title([1], [2]), none);
+  assert.equal(title([1, 2], []), none);
+});
+
+test("report: control characters of names are written out", async () => {
+  const run = { ...fixtureRun({ loss: "msl", seed: 0, users: 12 }), variant: "a\x1b[2J\u202eb" };
+  for (const text of Object.values(await written([run], 12))) {
+    assert.ok(text.includes("a\\u001b[2J\\u202eb"));
+    // deno-lint-ignore no-control-regex -- these are what it is about
+    assert.doesNotMatch(text, /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]/);
+  }
 });
 
 test("report: one run alone, without validation, baselines or verification", async () => {
