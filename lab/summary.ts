@@ -93,7 +93,8 @@ function beamSummary({ hr, ndcg, ranks: _, exact, ...rest }: BeamEvaluation): Be
 }
 
 /**
- * The tables that train.ts ends with: what was retrieved, what was pruned and why, and step by step. What cannot be read comes first.
+ * The tables that train.ts ends with: what was retrieved, what was pruned and why, and step by step. What failed and what cannot be read
+ * comes first.
  * Lines have at most `width` characters, by default those of the terminal.
  *
  * @example
@@ -107,10 +108,12 @@ function beamSummary({ hr, ndcg, ranks: _, exact, ...rest }: BeamEvaluation): Be
  */
 export function renderReport(report: Report, width: number = lineWidth()): string {
   const { runs } = report;
+  const lines = (texts: readonly string[]): string[] => texts.map((text) => wrapped(text, width));
+  const failures = lines(report.failed.map(({ name, reason }) => `Failed: ${name}: ${reason}.`));
+  if (runs.length === 0) return [...failures, "", renderScores(report, width)].join("\n");
   const { absent, beams } = runs[0].test;
   const one = beams.length === 1 ? beams[0].beam : undefined;
-  const lines = (texts: readonly string[]): string[] => texts.map((text) => wrapped(text, width));
-  const warnings = lines(warningsIn(report));
+  const warnings = [...failures, ...lines(warningsIn(report))];
   return [
     ...warnings.length > 0 ? [...warnings, ""] : [],
     ...lines([`Retrieved, ${setting(report)}`]),

@@ -51,6 +51,7 @@ function reportOf(beams: readonly number[], steps: number): Report {
     },
     baselines: [{ name: "popularity", ...scores(0.04) }, { name: "oracle", ...scores(0.5) }],
     runs: [run("sft"), run("bear")],
+    failed: [],
   } as unknown as Report;
 }
 
