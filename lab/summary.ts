@@ -8,7 +8,7 @@ import type { Report } from "./experiment.ts";
 import { standardError } from "./metrics.ts";
 import type { Run } from "./run.ts";
 import { decimal, lineWidth, renderTable, shownSteps, wrapped } from "./table.ts";
-import { historyNote, unreadable, warningsOf } from "./warnings.ts";
+import { historyNote, LEAST_TARGETS, unreadable, warningsOf } from "./warnings.ts";
 
 /** One run in `summary.json`. */
 export interface RunSummary {
@@ -212,7 +212,7 @@ function notes({ best, runs, options: { excludeHistory } }: Report): string[] {
   ];
 }
 
-/** What beam search lost, by cause: `violation` is a local one (some margin above 0), the others are not. */
+/** What beam search lost, by cause: `violation` is a local one (some margin above 0), the others are not. Few targets have no rate. */
 function renderPruning(runs: readonly Run[], width: number): string {
   const counts = runs.flatMap(({ test }) => test.beams.map(({ causes }) => causes));
   const rare = (["length", "tie"] as const).filter((cause) => counts.some((of) => of[cause] > 0));
@@ -222,7 +222,7 @@ function renderPruning(runs: readonly Run[], width: number): string {
     rowsByBeam(runs, (found) => [
       found.inExactTop,
       found.pruned,
-      decimal(found.inExactTop === 0 ? NaN : found.pruningRate, 3),
+      decimal(found.inExactTop < LEAST_TARGETS ? NaN : found.pruningRate, 3),
       ...causes.map((cause) => found.causes[cause]),
       decimal(found.certifiedShare, 3),
     ]),

@@ -7,8 +7,8 @@ import type { MetricsLine } from "./metrics_file.ts";
 import { listed } from "./report/format.ts";
 import type { Training } from "./training.ts";
 
-/** A rate of fewer targets, or a comparison of models that hit fewer, is mostly chance. */
-const LEAST_TARGETS = 30;
+/** A rate of fewer targets, or a comparison of models that hit fewer, is mostly chance: tables do not show such rates. */
+export const LEAST_TARGETS = 30;
 
 /** A training loss that falls by a larger share in the last epoch is still falling. */
 const FALLING = 0.02;

@@ -39,6 +39,17 @@ function byHand(
   };
 }
 
+/** The same with so few targets in the lists of its narrowest width. */
+function withFew(run: RunResult, few: number): RunResult {
+  const [beam, ...beams] = run.test.beams;
+  const ranks = beam.ranks.map((_, user) => user < few ? 0 : -1);
+  const lostAt = ranks.map((rank) => rank < 0 ? 1 : 0);
+  const none = [0, 0, 0, 0];
+  const pruned = { violation: none, displacement: none, length: none, tie: none };
+  const narrow = { ...beam, ranks, exactRanks: ranks, lostAt, pruned };
+  return { ...run, test: { ...run.test, beams: [narrow, ...beams] } };
+}
+
 function near(actual: number | undefined, expected: number): void {
   assert.ok(Math.abs((actual ?? NaN) - expected) < 1e-12, `${actual} is not ${expected}`);
 }
@@ -320,6 +331,20 @@ test("report: control characters of names are written out", async () => {
     // deno-lint-ignore no-control-regex -- these are what it is about
     assert.doesNotMatch(text, /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]/);
   }
+});
+
+test("report: no width has a pruning rate of too few targets", { timeout }, async () => {
+  const runs = fixtureRuns(300, 2).filter(({ variant }) => ["sft", "msl"].includes(variant))
+    .map((run) => withFew(run, run.variant === "sft" ? 29 : 30));
+  const { markdown } = await written(runs, 300);
+  const row = (name: string, beam: number): string[] =>
+    markdown.match(new RegExp(`^\\| ${name} +\\| +${beam} \\| +\\d+ \\| +\\d+ \\|.*$`, "m"))?.[0]
+      .split("|").map((cell) => cell.trim()) ?? [];
+  assert.deepEqual(row("sft", 5).slice(3, 7), ["58", "0", "–", ""]);
+  assert.match(row("sft", 10)[5], /^\.\d/);
+  assert.match(row("msl", 5)[5], /^\.\d/);
+  assert.equal(row("msl", 5)[6], "–");
+  assert.match(row("msl", 10)[6], /^[+−.]/);
 });
 
 test("report: one run alone, without validation, baselines or verification", async () => {

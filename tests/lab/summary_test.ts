@@ -124,16 +124,16 @@ test("report: rare causes have columns where there are any", () => {
   assert.match(head([bear, tied]), /violation │ displacement │ tie │ exact │$/);
 });
 
-test("report: no rate of no targets, and the error of the best hit rate of all losses", () => {
+test("report: no rate of few targets, and the error of the best hit rate of all losses", () => {
   const report = reportOf([10], 3);
   const [sft, bear] = report.runs;
-  const none = { inExactTop: 0, pruned: 0, pruningRate: 0, ...scores(0) };
+  const none = { inExactTop: 29, pruned: 0, pruningRate: 0, ...scores(0) };
   const beams = sft.test.beams.map((one) => ({ ...one, ...none }));
   const text = renderReport({
     ...report,
     runs: [{ ...sft, test: { ...sft.test, beams } }, bear],
   });
-  assert.deepEqual(cells(text, "sft")[1].slice(0, 4), ["sft", "0", "0", "-"]);
+  assert.deepEqual(cells(text, "sft")[1].slice(0, 4), ["sft", "29", "0", "-"]);
   assert.match(text, /One standard error of a hit rate of \.1000 here is \.0095\./);
 });
 
