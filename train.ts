@@ -39,7 +39,10 @@ async function main(args: readonly string[]): Promise<void> {
       show(what, done, total);
     },
     saved: (run, epoch, epochs) => interrupt.saved(run, epoch, epochs),
-    note: say,
+    note(text): void {
+      bar = void bar?.finish("stopped");
+      say(text);
+    },
     started(dataset, trie, device): void {
       say(describeDataset(dataset, trie));
       say(`${device.kind}: ${device.adapter}`);
@@ -61,6 +64,8 @@ async function main(args: readonly string[]): Promise<void> {
       if (done === users) interrupt.release();
     },
   });
+  interrupt.release();
+  if (report.failed.length > 0) process.exitCode = 1;
   print(renderReport(report));
   if (report.unwritten) throw report.unwritten;
 }

@@ -4,8 +4,9 @@
  * @module
  */
 import type { Device } from "../core/device.ts";
-import { DataError } from "../core/errors.ts";
+import { DataError, NonFiniteError } from "../core/errors.ts";
 import { Trie } from "../models/decode/trie.ts";
+import type { FailedRun } from "./compare/run_result.ts";
 import { bestAttainable, cooccurrence, oracle, popularity } from "./baselines.ts";
 import { type Dataset, evaluationCases } from "./data/dataset.ts";
 import { loadDataset } from "./data/load.ts";
@@ -15,8 +16,9 @@ import type { Options } from "./options.ts";
 import { type OpenLoss, openLoss } from "./loss_module.ts";
 import { recipeOf } from "./recipe.ts";
 import { KS, type Run, type RunObserver, type RunSetting, trainAndJudge } from "./run.ts";
-import { RunFolders } from "./run_folders.ts";
+import { RunFolders, runName } from "./run_folders.ts";
 import { summaryOf } from "./summary.ts";
+import { TRAINING_ONLY } from "./warnings.ts";
 
 /** A baseline's name and scores. */
 export interface BaselineScores extends ListScores {
@@ -41,9 +43,11 @@ export interface Report {
   readonly baselines: readonly BaselineScores[];
   /** The expected HR@k of the best possible model, where the truth is known. */
   readonly best: Readonly<Record<number, number>> | undefined;
-  /** One run a loss, in the order asked for. */
+  /** One run a loss, in the order asked for, without those that failed. */
   readonly runs: readonly Run[];
-  /** Why `summary.json` could not be written, if it could not. */
+  /** Runs whose loss or weights became NaN or infinite. */
+  readonly failed: readonly FailedRun[];
+  /** Why `summary.json` could not be written, or a run not go on; no later loss was trained then. */
   readonly unwritten?: DataError;
 }
 
@@ -54,15 +58,15 @@ export interface Observer extends RunObserver {
 }
 
 /**
- * Trains one model per loss, judges all on the test targets, and writes what `--out` asks for.
+ * Trains one model per loss, judges all on the test targets, and writes what `--out` asks for. A loss that becomes NaN or infinite is
+ * recorded as failed, and the others go on.
  *
  * @throws {DataError} if a module with a loss cannot be used.
- * @throws {DataError} if the data cannot be read, another process writes to `--out`, or checkpoints cannot be written. What has been
- * judged is not thrown away because of a summary that cannot be written: see `unwritten` of the report.
+ * @throws {DataError} if the data cannot be read, another process writes to `--out`, or the first checkpoint cannot be written. What
+ * has been judged is not thrown away because of files that cannot be written: see `unwritten` of the report.
  * @throws {DeviceError} if the device is not there.
  * @throws {CheckpointError} if `--out` holds runs and `--resume` is not given, is not there and it is given, holds runs of another
  * recipe, or a `summary.json` that cannot be added to.
- * @throws {NonFiniteError} if a loss becomes NaN or infinite.
  */
 export async function runExperiment(options: Options, observer: Observer): Promise<Report> {
   const losses: OpenLoss[] = [];
@@ -87,18 +91,27 @@ export async function runExperiment(options: Options, observer: Observer): Promi
     ...judgeBaselines(dataset, options, observer.preparing),
   };
   const runs: Run[] = [];
+  const failed: FailedRun[] = [];
   let unwritten: DataError | undefined;
   for (const [i, recipe] of recipes.entries()) {
-    runs.push(await trainAndJudge(recipe, losses[i], setting, folders?.of(recipe)));
+    const count = runs.length;
     try {
-      folders?.writeSummary(summaryOf({ ...report, runs }));
+      runs.push(await trainAndJudge(recipe, losses[i], setting, folders?.of(recipe)));
+      folders?.writeSummary(summaryOf({ ...report, runs, failed }));
       unwritten = undefined;
     } catch (error) {
-      if (!(error instanceof DataError)) throw error;
+      if (error instanceof NonFiniteError) {
+        const { message: reason } = error;
+        failed.push({ name: runName(recipe), reason });
+        observer.note?.(`${runName(recipe)} failed: ${reason}`);
+        continue;
+      }
+      if (!(error instanceof DataError) || runs.length + failed.length === 0) throw error;
       unwritten = error;
+      if (runs.length === count) break; // the run itself
     }
   }
-  return { ...report, runs, ...(unwritten && { unwritten }) };
+  return { ...report, runs, failed, ...(unwritten && { unwritten }) };
 }
 
 /** The baselines on the users that the models are judged on. */
@@ -113,7 +126,7 @@ export function judgeBaselines(
     cooccurrence(dataset, "test"),
     // The validation targets are before the test targets, but no model is trained on them: here they are not counted either.
     ...(dataset.validation.length > 0
-      ? [{ ...cooccurrence(dataset, "validation"), name: "co-occurrence, training only" }]
+      ? [{ ...cooccurrence(dataset, "validation"), name: TRAINING_ONLY }]
       : []),
     ...(dataset.oracle ? [oracle(dataset, { excludeHistory })] : []),
   ];

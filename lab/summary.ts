@@ -8,7 +8,7 @@ import type { Report } from "./experiment.ts";
 import { standardError } from "./metrics.ts";
 import type { Run } from "./run.ts";
 import { decimal, lineWidth, renderTable, shownSteps, wrapped } from "./table.ts";
-import { historyNote, unreadable, warningsOf } from "./warnings.ts";
+import { historyNote, LEAST_TARGETS, unreadable, warningsOf } from "./warnings.ts";
 
 /** One run in `summary.json`. */
 export interface RunSummary {
@@ -93,7 +93,8 @@ function beamSummary({ hr, ndcg, ranks: _, exact, ...rest }: BeamEvaluation): Be
 }
 
 /**
- * The tables that train.ts ends with: what was retrieved, what was pruned and why, and step by step. What cannot be read comes first.
+ * The tables that train.ts ends with: what was retrieved, what was pruned and why, and step by step. What failed and what cannot be read
+ * comes first.
  * Lines have at most `width` characters, by default those of the terminal.
  *
  * @example
@@ -107,10 +108,12 @@ function beamSummary({ hr, ndcg, ranks: _, exact, ...rest }: BeamEvaluation): Be
  */
 export function renderReport(report: Report, width: number = lineWidth()): string {
   const { runs } = report;
+  const lines = (texts: readonly string[]): string[] => texts.map((text) => wrapped(text, width));
+  const failures = lines(report.failed.map(({ name, reason }) => `Failed: ${name}: ${reason}.`));
+  if (runs.length === 0) return [...failures, "", renderScores(report, width)].join("\n");
   const { absent, beams } = runs[0].test;
   const one = beams.length === 1 ? beams[0].beam : undefined;
-  const lines = (texts: readonly string[]): string[] => texts.map((text) => wrapped(text, width));
-  const warnings = lines(warningsIn(report));
+  const warnings = [...failures, ...lines(warningsIn(report))];
   return [
     ...warnings.length > 0 ? [...warnings, ""] : [],
     ...lines([`Retrieved, ${setting(report)}`]),
@@ -209,7 +212,7 @@ function notes({ best, runs, options: { excludeHistory } }: Report): string[] {
   ];
 }
 
-/** What beam search lost, by cause: `violation` is a local one (some margin above 0), the others are not. */
+/** What beam search lost, by cause: `violation` is a local one (some margin above 0), the others are not. Few targets have no rate. */
 function renderPruning(runs: readonly Run[], width: number): string {
   const counts = runs.flatMap(({ test }) => test.beams.map(({ causes }) => causes));
   const rare = (["length", "tie"] as const).filter((cause) => counts.some((of) => of[cause] > 0));
@@ -219,7 +222,7 @@ function renderPruning(runs: readonly Run[], width: number): string {
     rowsByBeam(runs, (found) => [
       found.inExactTop,
       found.pruned,
-      decimal(found.inExactTop === 0 ? NaN : found.pruningRate, 3),
+      decimal(found.inExactTop < LEAST_TARGETS ? NaN : found.pruningRate, 3),
       ...causes.map((cause) => found.causes[cause]),
       decimal(found.certifiedShare, 3),
     ]),

@@ -7,10 +7,10 @@ import type { MetricsLine } from "./metrics_file.ts";
 import { listed } from "./report/format.ts";
 import type { Training } from "./training.ts";
 
-/** A rate of fewer targets, or a comparison of models that hit fewer, is mostly chance. */
-const LEAST_TARGETS = 30;
+/** A rate of fewer targets, or a comparison of models that hit fewer, is mostly chance: tables do not show such rates. */
+export const LEAST_TARGETS = 30;
 
-/** A training loss that falls by a larger share in the last epoch is still falling; half of it, where validation still rises. */
+/** A training loss that falls by a larger share in the last epoch is still falling. */
 const FALLING = 0.02;
 
 /** An NDCG@10 in validation that gains a larger share in the last two epochs is still rising. */
@@ -19,8 +19,11 @@ const RISING = 0.03;
 /** The ranking that is a bound: no model is to be above it. */
 export const ORACLE = "oracle";
 
+/** The ranking that counts what models are trained on and no more. */
+export const TRAINING_ONLY = "co-occurrence, training only";
+
 /** The course of a run's training. */
-export interface Course extends Pick<Training, "epochs" | "validation"> {
+export interface Course extends Pick<Training, "epochs" | "bestEpoch" | "validation"> {
   /** The loss: at each look its mean since the look before. */
   readonly curve: readonly Pick<MetricsLine, "epoch" | "loss">[];
 }
@@ -49,10 +52,15 @@ export interface JudgedReference {
 
 /** What cannot be read. */
 export interface Unreadable {
-  /** By the name of a model, the rankings without training that one of its scores is below. */
+  /**
+   * By the name of a model, the rankings without training that one of its scores is below. Of co-occurrence that is {@link TRAINING_ONLY}
+   * where it is known, else that which counts the validation targets too.
+   */
   readonly below: ReadonlyMap<string, readonly string[]>;
   /** Models with a run that {@link isImproving}. */
   readonly improving: readonly string[];
+  /** Other models with a run whose curve does not tell. */
+  readonly noCurve: readonly string[];
   /** Models with fewer than 30 targets in the exact top B: their pruning rates cannot be read. */
   readonly fewInTop: readonly string[];
   /** Whether no model has 30 targets in its lists: no difference between models can be read. */
@@ -60,21 +68,28 @@ export interface Unreadable {
 }
 
 /**
- * Whether a run was still improving when it ended: its last epoch lowered the training loss by more than 2 %; or, if it was validated,
- * by more than 1 %, and its last two epochs raised the NDCG@10 in validation by more than 3 %. Of a single epoch nothing is said.
+ * Whether a run was still improving when it ended. If it was validated: its last two epochs raised the NDCG@10 in validation by more
+ * than 3 %, and one of them is the best. If not: its last epoch lowered the training loss by more than 2 %. Undefined if the curve has
+ * no numbers for these epochs; a single epoch does not improve.
  */
-export function isImproving({ curve, epochs, validation }: Course): boolean {
+export function isImproving(
+  { curve, epochs, bestEpoch, validation }: Course,
+): boolean | undefined {
+  if (epochs < 2) return false;
+  if (validation.length > 0) {
+    const [from, to] = [Math.max(1, epochs - 2), epochs].map((epoch) =>
+      validation.find((point) => point.epoch === epoch)?.ndcg ?? NaN
+    );
+    if (Number.isNaN(from + to)) return undefined;
+    return bestEpoch > epochs - 2 && to > (1 + RISING) * from;
+  }
   const lossOf = (epoch: number): number => {
     const losses = curve.filter((look) => look.epoch === epoch - 1).map(({ loss }) => loss);
     return losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
   };
   const before = lossOf(epochs - 1);
   const fall = (before - lossOf(epochs)) / Math.abs(before);
-  if (validation.length === 0) return fall > FALLING;
-  const [from, to] = [Math.max(1, epochs - 2), epochs].map((epoch) =>
-    validation.find((point) => point.epoch === epoch)?.ndcg ?? NaN
-  );
-  return fall > FALLING / 2 && to > (1 + RISING) * from;
+  return Number.isNaN(fall) ? undefined : fall > FALLING;
 }
 
 /** What cannot be read of some models, beside rankings that need no training. */
@@ -82,17 +97,25 @@ export function unreadable(
   models: readonly JudgedModel[],
   references: readonly JudgedReference[],
 ): Unreadable {
+  const isFair = ({ name }: JudgedReference): boolean =>
+    name === TRAINING_ONLY || !name.startsWith("co-occurrence") ||
+    references.every((other) => other.name !== TRAINING_ONLY);
   const below = models.map(({ name, scores }): [string, readonly string[]] => [
     name,
     references.filter((other) =>
-      other.name !== ORACLE && scores.some((score, s) => score < other.scores[s])
-    ).map((other) => other.name.split(",")[0]),
+      other.name !== ORACLE && isFair(other) &&
+      scores.some((score, s) => score < other.scores[s])
+    ).map((other) => other.name.replace(/, (.*)/, " ($1)")),
   ]);
   const namesOf = (holds: (model: JudgedModel) => boolean): string[] =>
     models.filter(holds).map(({ name }) => name);
+  const improving = namesOf(({ runs }) => runs.some(isImproving));
   return {
     below: new Map(below.filter(([, names]) => names.length > 0)),
-    improving: namesOf(({ runs }) => runs.some(isImproving)),
+    improving,
+    noCurve: namesOf(({ name, runs }) =>
+      !improving.includes(name) && runs.some((run) => isImproving(run) === undefined)
+    ),
     fewInTop: namesOf(({ inExactTop }) => inExactTop < LEAST_TARGETS),
     fewHits: models.length > 0 && models.every(({ hits }) => hits < LEAST_TARGETS),
   };
@@ -100,7 +123,7 @@ export function unreadable(
 
 /** The same in sentences, to stand before the results; none where all can be read. Lists are of length `k`. */
 export function warningsOf(
-  { below, improving, fewInTop, fewHits }: Unreadable,
+  { below, improving, noCurve, fewInTop, fewHits }: Unreadable,
   k: number,
 ): string[] {
   const are = (names: readonly string[]): string =>
@@ -114,6 +137,17 @@ export function warningsOf(
   }
   if (improving.length > 0) {
     warnings.push(`${are(improving)} still improving in the last epoch: train longer`);
+  }
+  if (noCurve.length > 0) {
+    warnings.push(
+      noCurve.length > 1
+        ? `nobody can tell whether ${
+          listed(noCurve)
+        } were still improving: their training curves are missing`
+        : `nobody can tell whether ${
+          noCurve[0]
+        } was still improving: its training curve is missing`,
+    );
   }
   if (fewHits) {
     warnings.push(

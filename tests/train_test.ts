@@ -88,6 +88,13 @@ test("train.ts: bad usage ends with one line and code 2", () => {
   assert.match(failure("--resume", 2), /^Cannot use --resume: --out must/);
 });
 
+test("train.ts: losses that fail are named in the report, and the code says so", () => {
+  const { code, stdout, stderr } = train(`${SMALL} --data ${DATA} --loss sft,msl --lr 1e38`, "-A");
+  assert.equal(code, 1, stderr);
+  assert.match(stdout, /^Failed: sft-seed0: [^]*\nFailed: msl-seed0: [^]*│ popularity /);
+  assert.match(stderr, /^msl-seed0 failed: Cannot /m);
+});
+
 test("train.ts: bad data end with one line and code 1", () => {
   const folder = emptyFolder();
   const with_ = (index: string, inter: string): string => {

@@ -55,7 +55,8 @@ export function rankByValidation(results: readonly RunResult[]): RankedVariant[]
 /** The ranking as a table. */
 export function renderRanking(ranked: readonly RankedVariant[]): string {
   const improving = ranked.flatMap((one) => one.improving ? [one.variant] : []);
-  const warnings = warningsOf({ improving, below: new Map(), fewInTop: [], fewHits: false }, 10);
+  const others = { below: new Map(), noCurve: [], fewInTop: [], fewHits: false };
+  const warnings = warningsOf({ ...others, improving }, 10);
   return [
     ...warnings.map((warning) => wrapped(warning)),
     "By validation alone; the test cases have no say in it:",

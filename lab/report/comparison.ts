@@ -189,7 +189,8 @@ export function compareRuns(
     missing: missingSeeds(runs),
     unreadable: found,
     readable: variants.filter(({ name }) =>
-      !found.fewHits && !found.below.has(name) && !found.improving.includes(name)
+      !found.fewHits && !found.below.has(name) &&
+      ![...found.improving, ...found.noCurve].includes(name)
     ),
   };
 }

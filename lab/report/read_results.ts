@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readdirSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import * as v from "valibot";
@@ -85,14 +85,24 @@ export function readRuns(folder: string): SourcedRun[] {
   );
 }
 
-/** The folders in a folder, links to folders among them, in an order that does not depend on the system. */
+/** The folders in a folder, links to folders among them, in an order that does not depend on the system. Other links are skipped. */
 function foldersIn(folder: string): string[] {
   try {
     return readdirSync(folder, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+      .filter((entry) =>
+        entry.isDirectory() || (entry.isSymbolicLink() && isFolder(join(folder, entry.name)))
+      )
       .map(({ name }) => join(folder, name)).sort();
   } catch (error) {
     throw fileError("read", folder, error);
+  }
+}
+
+function isFolder(link: string): boolean {
+  try {
+    return statSync(link).isDirectory();
+  } catch {
+    return false; // it leads nowhere, or in a circle
   }
 }
 

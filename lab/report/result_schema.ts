@@ -10,6 +10,9 @@ import { STATEMENTS, type TheoremId } from "../judge.ts";
 /** Bins of a histogram of margins. */
 export const MARGIN_BINS = 48;
 
+/** A report has a row for each epoch. */
+const MOST_EPOCHS = 1_000_000;
+
 const finite = v.pipe(v.number(), v.finite("it must be finite"));
 const notNegative = v.pipe(finite, v.minValue(0, "it must be at least 0"));
 const integer = v.pipe(v.number(), v.safeInteger("it must be a whole number"));
@@ -39,7 +42,7 @@ const recipe = v.looseObject({
   ffn: positive,
   dropout: finite,
   history: positive,
-  epochs: positive,
+  epochs: v.pipe(positive, v.maxValue(MOST_EPOCHS, `it must be at most ${MOST_EPOCHS}`)),
   batch: positive,
   rate: finite,
   warmup: count,
@@ -126,6 +129,9 @@ export type Complain = (place: string, requirement: string, actual: string) => n
 export function checkRun(run: RunResult, complain: Complain): void {
   const { users, absent, beams } = run.test;
   if (absent > users) complain("test.absent", `it must be at most ${users}`, `${absent}`);
+  if (run.epochs > run.recipe.epochs) {
+    complain("epochs", `it must be at most ${run.recipe.epochs}`, `${run.epochs}`);
+  }
   if (run.bestEpoch > run.epochs) {
     complain("bestEpoch", `it must be at most ${run.epochs}`, `${run.bestEpoch}`);
   }

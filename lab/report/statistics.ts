@@ -108,13 +108,17 @@ function sumsByByte(given: Float64Array): Float64Array {
   return sums;
 }
 
-/** Student's t interval of a mean; NaN ends for fewer than two values. */
+/** Differences of shares whose deviation is less are equal but for rounding. */
+const ROUNDING = 1e-12;
+
+/** Student's t interval of a mean; NaN ends for fewer than two values, or equal ones, which say nothing of their spread. */
 export function meanInterval(values: readonly number[]): Estimate {
   const n = values.length;
   if (n === 0) return { value: NaN, low: NaN, high: NaN };
   const value = mean([...values]);
-  if (n === 1) return { value, low: NaN, high: NaN };
-  const reach = studentQuantile(n - 1) * sampleStandardDeviation([...values]) / Math.sqrt(n);
+  const deviation = n === 1 ? 0 : sampleStandardDeviation([...values]);
+  if (deviation < ROUNDING) return { value, low: NaN, high: NaN };
+  const reach = studentQuantile(n - 1) * deviation / Math.sqrt(n);
   return { value, low: value - reach, high: value + reach };
 }
 

@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import type { BaselineResults, FailedRun, RunResult } from "../compare/run_result.ts";
 import { makeFolder, writeFileAtomic } from "../files.ts";
+import { visible } from "../terminal.ts";
 import { checkBaselinesOf, comparable } from "./comparable.ts";
 import { compareRuns } from "./comparison.ts";
 import { type Section, text } from "./document.ts";
@@ -61,8 +62,8 @@ export async function writeReport(
   });
   const files = { markdown: join(outFolder, "report.md"), page: join(outFolder, "report.html") };
   makeFolder(outFolder);
-  writeFileAtomic(files.markdown, renderMarkdown(report));
-  writeFileAtomic(files.page, page);
+  writeFileAtomic(files.markdown, visible(renderMarkdown(report)));
+  writeFileAtomic(files.page, visible(page));
   return files;
 }
 

@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { CheckpointError, DeviceError, NonFiniteError } from "../../core/errors.ts";
+import { CheckpointError, DeviceError } from "../../core/errors.ts";
 import { loadRun } from "../../lab/checkpoint.ts";
 import { runExperiment } from "../../lab/experiment.ts";
 import type { Observer, Report } from "../../lab/experiment.ts";
@@ -294,7 +294,8 @@ test("experiment: weights that are not finite are not saved", async () => {
   const model = ["--layers", "1", "--dim", "8", "--heads", "2", "--ffn", "8", "--batch", "64"];
   const args = ["--data", DATA, "--device", "cpu", "--loss", "bear", "--epochs", "1", ...model];
   const options = parseOptions([...args, "--lr", "1e30", "--warmup", "0", "--out", out]);
-  await assert.rejects(runExperiment(options, silent), /^NonFiniteError: Cannot save/);
+  const { failed } = await runExperiment(options, silent);
+  assert.match(failed[0].reason, /^Cannot save/);
   assert.deepEqual(readdirSync(join(out, "bear-seed0")), ["metrics.jsonl"]);
 });
 
@@ -341,26 +342,43 @@ test("experiment: resuming on other data of the same name is refused", async () 
   }
 });
 
-test("experiment: a loss that is not finite ends the run and keeps the last checkpoint", async () => {
+test("experiment: a loss that is not finite fails alone, and the report says so first", async () => {
   const out = emptyFolder();
-  const args = [
-    "--loss",
-    "bear-paper",
-    "--epochs",
-    "3",
-    "--lr",
-    "1e30",
-    "--warmup",
-    "0",
-    "--out",
-    out,
-  ];
-  await assert.rejects(run(args), (error: Error) => {
-    assert.ok(error instanceof NonFiniteError);
-    assert.match(error.message, /the loss must be finite, got (NaN|-?Infinity)/);
-    return true;
+  const path = join(emptyFolder(), "broken.ts");
+  const root = new URL("../../mod.ts", import.meta.url).href;
+  writeFileSync(
+    path,
+    `import { msl, mul } from "${root}";\nexport const a = () => (z, t) => mul(NaN, msl()(z, t));\n`,
+  );
+  const notes: string[] = [];
+  const args = ["--loss", `msl,${path},bear`, "--epochs", "1", "--out", out];
+  const report = await run(args, { ...silent, note: (text) => void notes.push(text) });
+  const [{ name, reason }, ...others] = report.failed;
+  assert.deepEqual([report.runs.map(({ loss }) => loss), others], [["msl", "bear"], []]);
+  assert.match(reason, /^Cannot go on training broken at step 5: .* must be finite, got NaN/);
+  assert.deepEqual(notes, [`${name} failed: ${reason}`]);
+  const summary = JSON.parse(readFileSync(join(out, "summary.json"), "utf8"));
+  assert.deepEqual(summary.runs.map((r: { loss: string }) => r.loss), ["msl", "bear"]);
+  const text = renderReport(report, 1000);
+  assert.ok(text.startsWith(`Failed: ${name}: ${reason}.\n`), text);
+  assert.match(text, /\nRetrieved, [^]*│ msl [^]*│ bear /);
+  assert.match(renderReport({ ...report, runs: [] }), /^Failed: broken-seed0: [^]*│ popularity /);
+});
+
+test("experiment: a checkpoint that cannot be written costs no tables of the runs before", async () => {
+  const out = emptyFolder();
+  const args = ["--loss", "msl,bear,sft", "--epochs", "1", "--out", out];
+  const block = (name: string): Observer => ({
+    ...silent,
+    training(run): void {
+      if (run === name) {
+        mkdirSync(join(out, name, "state.safetensors", "full"), { recursive: true });
+      }
+    },
   });
-  assert.ok(!existsSync(join(out, "summary.json")));
+  const { runs, unwritten } = await run(args, block("bear-seed0"));
+  assert.deepEqual(runs.map(({ loss }) => loss), ["msl"]);
+  assert.match(`${unwritten}`, /^DataError: Cannot write .*bear-seed0.state\.safetensors/);
 });
 
 test("experiment: the report names the losses, the baselines and every step", async () => {

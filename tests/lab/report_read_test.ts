@@ -1,6 +1,6 @@
 /** Reading folders of runs: what is merged, what is refused, and that nothing crashes. */
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { DataError } from "../../core/errors.ts";
@@ -63,6 +63,17 @@ test("reading: folders are merged, a run that is in two of them counts once", ()
   assert.equal(baselines?.baselines.length, 3);
   assert.deepEqual(missingSeeds(runs), [{ variant: "msl", seeds: [1] }]);
   assert.deepEqual(missingSeeds(runs.slice(0, 2)), []);
+});
+
+test("reading: links to folders are followed, other links are skipped", () => {
+  const folder = folderOf([small("sft", 0)]);
+  const other = folderOf([small("msl", 0)]);
+  symlinkSync(join(other, "msl-seed0"), join(folder, "msl-seed0"));
+  symlinkSync(join(folder, "gone"), join(folder, "dangling"));
+  symlinkSync(join(folder, "circle"), join(folder, "circle"));
+  symlinkSync(join(folder, "baselines.json"), join(folder, "file"));
+  const { runs, unfinished } = readResults([folder]);
+  assert.deepEqual([runs.map(({ variant }) => variant), unfinished], [["msl", "sft"], []]);
 });
 
 test("reading: a run twice with different results is refused", () => {
@@ -144,6 +155,14 @@ test("reading: messages name file, field and value", () => {
   assert.equal(
     at((run) => (run as unknown as Any).recipe.beam = 0),
     '/result.json at "recipe.beam": it must be at least 1, got 0',
+  );
+  assert.equal(
+    at((run) => (run as Record<string, unknown>).epochs = Number.MAX_SAFE_INTEGER),
+    '/result.json at "epochs": it must be at most 20, got 9007199254740991',
+  );
+  assert.match(
+    at((run) => (run as unknown as Any).recipe.epochs = Number.MAX_SAFE_INTEGER),
+    /"recipe\.epochs": it must be at most 1000000, got 9007199254740991$/,
   );
   assert.match(at((run) => beam(run).ranks = [1]), /"test\.beams\.1\.ranks": .* 12 entries, got 1/);
   assert.match(

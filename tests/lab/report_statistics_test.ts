@@ -46,7 +46,10 @@ test("statistics: the interval of a mean", () => {
   near(high, 2 + 4.302653 / Math.sqrt(3), 1e-5);
   assert.deepEqual(meanInterval([4]), { value: 4, low: NaN, high: NaN });
   assert.ok(Number.isNaN(meanInterval([]).value));
-  assert.ok(!excludesZero(meanInterval([4])));
+  for (const same of [[4], [0.3, 0.3], [0.1 + 0.2, 0.3]]) {
+    assert.ok(Number.isNaN(meanInterval(same).low));
+    assert.ok(!excludesZero(meanInterval(same)));
+  }
 });
 
 test("statistics: Wilson's interval of 10 of 50 and of 0 of 10", () => {

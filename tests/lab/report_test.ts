@@ -9,6 +9,7 @@ import { compareRuns } from "../../lab/report/comparison.ts";
 import { survivors } from "../../lab/report/outcomes.ts";
 import { renderMarkdown } from "../../lab/report/markdown.ts";
 import { reportOf } from "../../lab/report/report.ts";
+import { costSection } from "../../lab/report/sections/cost.ts";
 import { retrievalSection } from "../../lab/report/sections/retrieval.ts";
 import { shownVariants } from "../../lab/report/variants.ts";
 import { spread } from "../../lab/report/plots/lines.ts";
@@ -36,6 +37,17 @@ function byHand(
     ...run,
     test: { ...run.test, beams: [{ ...beam, ranks, exactRanks, lostAt, pruned }] },
   };
+}
+
+/** The same with so few targets in the lists of its narrowest width. */
+function withFew(run: RunResult, few: number): RunResult {
+  const [beam, ...beams] = run.test.beams;
+  const ranks = beam.ranks.map((_, user) => user < few ? 0 : -1);
+  const lostAt = ranks.map((rank) => rank < 0 ? 1 : 0);
+  const none = [0, 0, 0, 0];
+  const pruned = { violation: none, displacement: none, length: none, tie: none };
+  const narrow = { ...beam, ranks, exactRanks: ranks, lostAt, pruned };
+  return { ...run, test: { ...run.test, beams: [narrow, ...beams] } };
 }
 
 function near(actual: number | undefined, expected: number): void {
@@ -272,7 +284,7 @@ test("report: a run that was still improving is left out of headlines", { timeou
   const runs = fixtureRuns(300, 1).map((run): RunResult =>
     run.variant !== "bear-convex" ? run : {
       ...run,
-      curve: run.curve.map((look) => ({ ...look, loss: 3 * 0.9 ** look.epoch })),
+      bestEpoch: run.epochs,
       validation: run.validation.map((point) => ({ ...point, ndcg: point.epoch / 100 })),
     }
   );
@@ -289,6 +301,50 @@ test("report: a run that was still improving is left out of headlines", { timeou
   for (const sentence of said) assert.ok(!sentence.includes("bear-convex"), sentence);
   assert.match(said[0], /has the highest NDCG@10 of those that can be read: /);
   assert.match(markdown, /^\*\*Of the \d+ differences to sft below that can be read, /m);
+});
+
+test("report: the cost of a step is a headline where seeds differ less than variants", () => {
+  /** Two variants by the seconds of a step of each seed. */
+  const title = (sft: readonly number[], msl: readonly number[]): string => {
+    const runs = Object.entries({ sft, msl }).flatMap(([loss, times]) =>
+      times.map((time, seed): RunResult => {
+        const run = fixtureRun({ loss, seed, users: 12 });
+        return { ...run, seconds: { ...run.seconds, training: time * run.steps } };
+      })
+    );
+    const { blocks: [, figure] } = costSection(compareRuns(runs, undefined, { resamples: 2 }));
+    return figure.kind === "figure" ? figure.figure.title : assert.fail();
+  };
+  const none = "Time of a training step";
+  assert.equal(title([2, 2.1], [1, 1.1]), "No step is slower than that of sft");
+  assert.equal(title([2, 3], [1, 2.2]), none);
+  assert.equal(title([1, 1.1], [2, 2.2]), "A step of msl takes 2.00 times as long as one of sft");
+  assert.equal(title([1, 2], [1.5, 2.2]), none);
+  assert.equal(title([1], [2]), none);
+  assert.equal(title([1, 2], []), none);
+});
+
+test("report: control characters of names are written out", async () => {
+  const run = { ...fixtureRun({ loss: "msl", seed: 0, users: 12 }), variant: "a\x1b[2J\u202eb" };
+  for (const text of Object.values(await written([run], 12))) {
+    assert.ok(text.includes("a\\u001b[2J\\u202eb"));
+    // deno-lint-ignore no-control-regex -- these are what it is about
+    assert.doesNotMatch(text, /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]/);
+  }
+});
+
+test("report: no width has a pruning rate of too few targets", { timeout }, async () => {
+  const runs = fixtureRuns(300, 2).filter(({ variant }) => ["sft", "msl"].includes(variant))
+    .map((run) => withFew(run, run.variant === "sft" ? 29 : 30));
+  const { markdown } = await written(runs, 300);
+  const row = (name: string, beam: number): string[] =>
+    markdown.match(new RegExp(`^\\| ${name} +\\| +${beam} \\| +\\d+ \\| +\\d+ \\|.*$`, "m"))?.[0]
+      .split("|").map((cell) => cell.trim()) ?? [];
+  assert.deepEqual(row("sft", 5).slice(3, 7), ["58", "0", "–", ""]);
+  assert.match(row("sft", 10)[5], /^\.\d/);
+  assert.match(row("msl", 5)[5], /^\.\d/);
+  assert.equal(row("msl", 5)[6], "–");
+  assert.match(row("msl", 10)[6], /^[+−.]/);
 });
 
 test("report: one run alone, without validation, baselines or verification", async () => {

@@ -51,6 +51,7 @@ function reportOf(beams: readonly number[], steps: number): Report {
     },
     baselines: [{ name: "popularity", ...scores(0.04) }, { name: "oracle", ...scores(0.5) }],
     runs: [run("sft"), run("bear")],
+    failed: [],
   } as unknown as Report;
 }
 
@@ -123,16 +124,16 @@ test("report: rare causes have columns where there are any", () => {
   assert.match(head([bear, tied]), /violation │ displacement │ tie │ exact │$/);
 });
 
-test("report: no rate of no targets, and the error of the best hit rate of all losses", () => {
+test("report: no rate of few targets, and the error of the best hit rate of all losses", () => {
   const report = reportOf([10], 3);
   const [sft, bear] = report.runs;
-  const none = { inExactTop: 0, pruned: 0, pruningRate: 0, ...scores(0) };
+  const none = { inExactTop: 29, pruned: 0, pruningRate: 0, ...scores(0) };
   const beams = sft.test.beams.map((one) => ({ ...one, ...none }));
   const text = renderReport({
     ...report,
     runs: [{ ...sft, test: { ...sft.test, beams } }, bear],
   });
-  assert.deepEqual(cells(text, "sft")[1].slice(0, 4), ["sft", "0", "0", "-"]);
+  assert.deepEqual(cells(text, "sft")[1].slice(0, 4), ["sft", "29", "0", "-"]);
   assert.match(text, /One standard error of a hit rate of \.1000 here is \.0095\./);
 });
 
@@ -157,23 +158,41 @@ test("report: what cannot be read comes first, and nothing where all can be", ()
         { name: "oracle", ...scores(0.5) },
       ],
     }),
-    ["popularity", "co-occurrence"].map((name) =>
+    ["popularity", "co-occurrence (history left out)"].map((name) =>
       `Warning: sft and bear are below ${name}, which needs no training, in HR@10 or NDCG@10.`
     ),
   );
+  const cooccurrences = (all: number, training: number): Partial<Report> => ({
+    baselines: [
+      { name: "co-occurrence, history left out", ...scores(all) },
+      { name: "co-occurrence, training only", ...scores(training) },
+    ],
+  });
+  assert.match(warnings(cooccurrences(0.2, 0.04))[0], /^Retrieved/);
+  assert.deepEqual(warnings(cooccurrences(0.2, 0.2)), [
+    "Warning: sft and bear are below co-occurrence (training only), which needs no training, in HR@10 or NDCG@10.",
+  ]);
   const changed = (training: Partial<Training>): string[] =>
     warnings({ runs: [{ ...sft, training: { ...sft.training, ...training } }, bear] });
   const improving = ["Warning: sft is still improving in the last epoch: train longer."];
   const validated = (last: number, ...ndcgs: readonly number[]): string[] =>
     changed({
-      curve: curve(1, last),
+      ...{ curve: curve(1, last), epochs: Math.max(2, ndcgs.length) },
+      bestEpoch: ndcgs.indexOf(Math.max(...ndcgs)) + 1,
       validation: ndcgs.map((ndcg, i) => ({ epoch: i + 1, hr: 0, ndcg, seconds: 0 })),
     });
   assert.deepEqual(validated(0.97), improving);
   assert.match(validated(0.981)[0], /^Retrieved/);
-  assert.deepEqual(validated(0.985, 0.1, 0.104), improving);
-  assert.match(validated(0.985, 0.1, 0.102)[0], /^Retrieved/);
-  assert.match(validated(0.995, 0.1, 0.104)[0], /^Retrieved/);
+  assert.deepEqual(validated(0.999, 0.1, 0.104), improving);
+  assert.deepEqual(validated(0.999, 0.1, 0.105, 0.104), improving);
+  assert.match(validated(0.9, 0.1, 0.102)[0], /^Retrieved/);
+  assert.match(validated(0.9, 0.2, 0.1, 0.1, 0.11)[0], /^Retrieved/); // the first epoch is the best
+  const unknown = [
+    "Warning: nobody can tell whether sft was still improving: its training curve is missing.",
+  ];
+  assert.deepEqual(changed({ curve: [] }), unknown);
+  assert.deepEqual(validated(NaN), unknown);
+  assert.deepEqual(validated(0.9, 0.1, NaN), unknown);
   const few = sft.test.beams.map((one) => ({ ...one, inExactTop: 29, pruned: 3 }));
   assert.deepEqual(warnings({ runs: [{ ...sft, test: { ...sft.test, beams: few } }, bear] }), [
     "Warning: fewer than 30 targets are in the exact top B of sft, too few for a pruning rate.",

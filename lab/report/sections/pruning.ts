@@ -17,9 +17,10 @@ import {
 import { type Line, linePanel, logDomain } from "../plots/lines.ts";
 import { stackPanel } from "../plots/stacks.ts";
 import { MOST_SERIES } from "../plots/style.ts";
-import { shareInterval } from "../statistics.ts";
+import { type Estimate, shareInterval } from "../statistics.ts";
 import { type Cause, CAUSES, type StepCounts } from "../step_counts.ts";
 import { shownSteps } from "../../table.ts";
+import { LEAST_TARGETS } from "../../warnings.ts";
 import { ofReadable, shownVariants } from "../variants.ts";
 import { marginsFigure } from "./margins.ts";
 
@@ -32,6 +33,7 @@ export function pruningSection(comparison: Comparison): Section {
       text(
         "A target is pruned at width B if it is among the model's exact best B items and the beam search of that width does not",
         "return it. The pruning rate is the pruned by the targets in the exact top B: a ratio of sums over users and seeds.",
+        `There is none where these are fewer than ${LEAST_TARGETS} a run, too few to read it.`,
         "A step is violated if the target's token is not among the best B of its siblings, so that its margin is above 0;",
         "what is pruned without a violation was displaced by prefixes from other parts of the catalogue, or lost a tie.",
       ),
@@ -48,15 +50,23 @@ export function pruningSection(comparison: Comparison): Section {
   };
 }
 
-/** The reports of one width. */
+const NONE: Estimate = { value: NaN, low: NaN, high: NaN };
+
+/** The reports of one width, without rates of too few targets. */
 function reportsAt(
   variants: readonly Variant[],
   beam: number,
 ): { readonly name: string; readonly report: BeamReport }[] {
   return variants.flatMap(({ name, beams }) => {
     const report = beams.get(beam);
-    return report === undefined ? [] : [{ name, report }];
+    if (report === undefined) return [];
+    const isFew = report.steps.inTop < LEAST_TARGETS * report.outcomes.length;
+    return [{ name, report: isFew ? { ...report, pruningRate: NONE } : report }];
   });
+}
+
+function isRated({ report }: { readonly report: BeamReport }): boolean {
+  return Number.isFinite(report.pruningRate.value);
 }
 
 /** The widths that some of the variants were searched with. */
@@ -77,26 +87,22 @@ export function stepGroups(steps: number): { readonly name: string; readonly ste
 }
 
 function rateFigure(comparison: Comparison): Figure {
-  const { variants, beams, mainBeam, readable, unreadable: { fewInTop } } = comparison;
+  const { variants, beams, mainBeam, readable } = comparison;
   const groups = stepGroups(variants[0].runs[0].test.beams[0].reached.length);
   const most = Math.max(
     0.01,
-    ...variants.flatMap(({ beams }) =>
-      [...beams.values()].map(({ pruningRate: { value, high } }) =>
-        Math.max(...[value, high].filter(Number.isFinite), 0)
-      )
+    ...beams.flatMap((beam) => reportsAt(variants, beam)).map(({ report: { pruningRate } }) =>
+      Math.max(...[pruningRate.value, pruningRate.high].filter(Number.isFinite), 0)
     ),
   );
-  const isRated = ({ report }: { readonly report: BeamReport }): boolean =>
-    Number.isFinite(report.pruningRate.value);
   const ranked = reportsAt(readable, mainBeam)
-    .filter((one) => isRated(one) && !fewInTop.includes(one.name))
+    .filter(isRated)
     .sort((a, b) => a.report.pruningRate.value - b.report.pruningRate.value);
   const [least, worst] = [ranked[0], ranked[ranked.length - 1]];
   const rate = ({ report }: typeof least): string => share(report.pruningRate.value, 3);
   return {
     title: least === undefined
-      ? reportsAt(variants, mainBeam).some(isRated)
+      ? reportsAt(variants, mainBeam).some(({ report }) => report.steps.inTop > 0)
         ? "Pruning rates, which the warnings above call into question"
         : `At B = ${mainBeam} no target is in the exact top B`
       : least === worst
@@ -112,7 +118,7 @@ function rateFigure(comparison: Comparison): Figure {
         reportsAt(variants, beam).map(({ name, report: { steps, pruningRate } }) => ({
           label: name,
           parts: groups.map((group) =>
-            steps.inTop === 0
+            Number.isNaN(pruningRate.value)
               ? 0
               : group.steps.reduce((sum, t) => sum + steps.pruned[t], 0) / steps.inTop
           ),
@@ -142,11 +148,14 @@ function rateTable({ variants, beams, baseline }: Comparison): Table {
     rows: beams.flatMap((beam) =>
       reportsAt(variants, beam).map(({ name, report }) => {
         const { steps, pruningRate, pruningDifference, outcomes } = report;
+        const isKnown = [...reportsAt([baseline], beam), { report }].every(isRated);
         const pruned = sum(steps.pruned);
         const violations = sum(steps.causes.violation);
         return [
           ...[name, `${beam}`, count(steps.inTop), count(pruned), withInterval(pruningRate, 3)],
-          pruningDifference === undefined ? "" : signedInterval(pruningDifference, 3),
+          pruningDifference === undefined
+            ? ""
+            : signedInterval(isKnown ? pruningDifference : NONE, 3),
           withInterval(shareInterval(violations / pruned, pruned / outcomes.length), 3),
           ...CAUSES.map((cause: Cause) => count(sum(steps.causes[cause]))),
         ];
