@@ -166,7 +166,10 @@ test("capture: inputs must keep their names and fit their shapes", () => {
   };
   const typed = "must be a Float32Array, a Float64Array or an Int32Array";
   assert.equal(message({ data: Uint8Array.of(1), shape: [1] }), `data ${typed}, got a Uint8Array`);
-  assert.equal(message({ data: Float32Array.of(1), shape: 1 }), "shape must be an array of numbers, got 1");
+  assert.equal(
+    message({ data: Float32Array.of(1), shape: 1 }),
+    "shape must be an array of numbers, got 1",
+  );
 });
 
 test("capture: a failed first call does not decide the names of the inputs", async () => {
