@@ -1,6 +1,6 @@
 /**
  * The cpu device: tensors in WebAssembly memory, kernels as their WebAssembly versions where they have one, else as
- * their TypeScript references. In float64 it runs the references only: the oracle that everything else is tested against.
+ * their TypeScript references. In float64 it runs the references only: the reference device that everything else is tested against.
  *
  * @module
  */
@@ -62,8 +62,8 @@ export interface CpuOptions {
  * ```ts
  * import { cpu } from "beargrad";
  *
- * const oracle = cpu({ float: "float64" });
- * console.log(oracle.tensor([1, 2]).dtype); // float64
+ * const exact = cpu({ float: "float64" });
+ * console.log(exact.tensor([1, 2]).dtype); // float64
  * ```
  *
  * @example

@@ -1,6 +1,6 @@
 /**
  * A kernel is maths on flat arrays, written twice: `cpu` in plain TypeScript (the reference, and in float64
- * the oracle) and `wgsl`. The bindings and the parameter block are declared once and generated for both.
+ * what others are compared with) and `wgsl`. The bindings and the parameter block are declared once and generated for both.
  *
  * @module
  */

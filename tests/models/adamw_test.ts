@@ -152,13 +152,13 @@ function distance(a: readonly ArrayLike<number>[], b: readonly ArrayLike<number>
   return most;
 }
 
-const oracle = cpu({ float: "float64" });
+const float64 = cpu({ float: "float64" });
 const matrices = (path: string): boolean => path === "embed" || path.endsWith("weight");
 
 for (const clip of [Infinity, 1.5]) {
   test(`adamw: ${STEPS} steps equal the reference, clip ${clip}`, async () => {
     const expected = reference(rateAt, 0.1, clip, matrices);
-    const actual = await train(oracle, { weightDecay: 0.1, clipNorm: clip });
+    const actual = await train(float64, { weightDecay: 0.1, clipNorm: clip });
     assert.ok(distance(actual.params, expected.params) < 1e-12);
     assert.ok(distance([actual.norms], [expected.norms]) < 1e-12);
     assert.equal(expected.clipped.includes(true), clip === 1.5);
@@ -169,9 +169,9 @@ for (const clip of [Infinity, 1.5]) {
 test("adamw: decays chooses the parameters that decay", async () => {
   const decays = (path: string): boolean => path === "layer.0.norm";
   const expected = reference(rateAt, 0.3, 1, decays);
-  const actual = await train(oracle, { weightDecay: 0.3, clipNorm: 1, decays });
+  const actual = await train(float64, { weightDecay: 0.3, clipNorm: 1, decays });
   assert.ok(distance(actual.params, expected.params) < 1e-12);
-  const others = await train(oracle, { weightDecay: 0.3, clipNorm: 1 });
+  const others = await train(float64, { weightDecay: 0.3, clipNorm: 1 });
   assert.ok(distance(others.params, expected.params) > 1e-3);
 });
 
@@ -183,10 +183,10 @@ for (const { name, skip, open } of testDevices) {
     assert.deepEqual(await train(device, options, "captured"), eager);
   });
 
-  test(`adamw: ${name} agrees with the oracle`, { skip }, async () => {
+  test(`adamw: ${name} agrees with the float64`, { skip }, async () => {
     const options = { weightDecay: 0.1, clipNorm: 1 };
     const actual = await train(await open(), options);
-    const expected = await train(oracle, options);
+    const expected = await train(float64, options);
     for (const part of ["params", "moments"] as const) {
       assert.ok(distance(actual[part], expected[part]) < 1e-5, part);
     }
@@ -195,9 +195,9 @@ for (const { name, skip, open } of testDevices) {
 }
 
 test("adamw: the norm of more elements than chunks of the first size hold", async () => {
-  using _scope = oracle.arena();
+  using _scope = float64.arena();
   const values = normal(keyOf(3), 1_100_003);
-  const params = { w: oracle.tensor(values) };
+  const params = { w: float64.tensor(values) };
   using optimizer = new AdamW(params);
   const { norm } = optimizer.step(params, 0);
   let square = 0;
@@ -324,9 +324,9 @@ test("adamw: a parameter belongs to the optimiser that was made last", async () 
 });
 
 test("adamw: what it refuses", () => {
-  const params = treeOf(oracle, valuesAt(0));
+  const params = treeOf(float64, valuesAt(0));
   const optimizer = new AdamW(params);
-  assert.throws(() => optimizer.step(params, oracle.tensor([1, 2])), {
+  assert.throws(() => optimizer.step(params, float64.tensor([1, 2])), {
     name: ShapeError.name,
     message: "Cannot apply AdamW: lr must have one element, got (2)",
   });
@@ -334,7 +334,7 @@ test("adamw: what it refuses", () => {
     name: ArgumentError.name,
     message: "Cannot apply AdamW: lr must be a finite number, got NaN",
   });
-  const wrong = { ...params, bias: oracle.tensor([1, 2]) };
+  const wrong = { ...params, bias: float64.tensor([1, 2]) };
   assert.throws(() => optimizer.step(wrong, 0.1), {
     name: ShapeError.name,
     message: "Cannot apply AdamW: the gradient of bias must be of shape (), got bias (2)",
@@ -342,14 +342,14 @@ test("adamw: what it refuses", () => {
   const { bias: _bias, ...fewer } = params;
   assert.throws(() => optimizer.step(fewer as Params, 0.1), /of bias must .* got none/);
   assert.throws(() => new AdamW([]), ArgumentError);
-  const before = oracle.stats.liveBytes;
+  const before = float64.stats.liveBytes;
   const shared = [params.bias, params.bias];
   assert.throws(() => new AdamW(shared), /no other may share its memory/);
   assert.throws(
-    () => capture(oracle, () => new AdamW([params.bias]).m)({}),
+    () => capture(float64, () => new AdamW([params.bias]).m)({}),
     /^CaptureError: Cannot pack tensors inside a captured step/,
   );
-  assert.equal(oracle.stats.liveBytes, before, "a refused optimiser gives its memory back");
+  assert.equal(float64.stats.liveBytes, before, "a refused optimiser gives its memory back");
   optimizer.step(params, 0.1);
   assert.throws(() => new AdamW(params, { clipNorm: 0 }), ArgumentError);
   assert.throws(() => new AdamW(params, { betas: [0.9, 1] }), /betas must be in \[0, 1\), got 1/);

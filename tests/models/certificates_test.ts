@@ -19,7 +19,7 @@ import { coarse, smooth, TableDecoder } from "./table_decoder.ts";
 import { catalogues } from "./tries.ts";
 
 const V = 9;
-const oracle = cpu({ float: "float64" });
+const float64 = cpu({ float: "float64" });
 
 const models = fc.record({
   paths: fc.constantFrom([1, 6], [2, 6], [3, 4], [4, 3])
@@ -50,7 +50,7 @@ test("certificates: n_t(w) counts the prefixes of length t below w, and items th
 test("certificates: the path's steps are those of margins", () => {
   fc.assert(fc.property(models, ({ paths, seed, history, tied: _, ...options }) => {
     const trie = new Trie(paths);
-    const logits = new TableDecoder(oracle, V, smooth(seed, V)).logitsAfter(history);
+    const logits = new TableDecoder(float64, V, smooth(seed, V)).logitsAfter(history);
     for (const leaf of trie.leafOf) {
       const steps = pathSteps(trie, leaf, logits, options);
       let total = 0;
@@ -71,7 +71,7 @@ test("T4, T6, T9: no certificate is ever wrong, and each is given", () => {
       const trie = new Trie(paths);
       const counts = new LevelCounts(trie);
       const entries = tied ? coarse(seed, V) : smooth(seed, V);
-      const logits = new TableDecoder(oracle, V, entries).logitsAfter(history);
+      const logits = new TableDecoder(float64, V, entries).logitsAfter(history);
       const found = referenceBeamSearch(trie, logits, { beam, ...options });
       const all = referenceBeamSearch(trie, logits, { beam: trie.leafCount, ...options });
       const retrieved = new Set(found.ranking.map((r) => r.leaf));

@@ -74,16 +74,16 @@ for (const { name, skip, open } of testDevices) {
       async () => {
         const device = await open();
         using _scope = device.arena();
-        const oracle = cpu({ float: "float64" });
+        const float64 = cpu({ float: "float64" });
         const params = livelyParams(device, config, 1);
         const model = new Transformer(device, config);
         const before = await params.embed.data();
         using decoder = new TransformerDecoder(model, params, { weights: "float16" });
-        const rounded = await roundedTo(oracle, params);
-        const exact = new TransformerDecoder(new Transformer(oracle, config), rounded);
+        const rounded = await roundedTo(float64, params);
+        const exact = new TransformerDecoder(new Transformer(float64, config), rounded);
         for (const normalization of ["children", "vocabulary"] as const) {
           const actual = await search(device, decoder, normalization);
-          const expected = await search(oracle, exact, normalization);
+          const expected = await search(float64, exact, normalization);
           assert.deepEqual(items(actual), items(expected));
           assert.ok(furthest(scores(actual), scores(expected)) <= 5e-5);
         }

@@ -41,10 +41,10 @@ const models = fc.record({
   tau: fc.constantFrom(0.5, 1, 2),
 });
 
-const oracle = cpu({ float: "float64" });
+const float64 = cpu({ float: "float64" });
 
 function decoderOf({ seed, tied }: { seed: number; tied: boolean }): TableDecoder {
-  return new TableDecoder(oracle, V, tied ? coarse(seed, V) : smooth(seed, V));
+  return new TableDecoder(float64, V, tied ? coarse(seed, V) : smooth(seed, V));
 }
 
 /** Every leaf with its log-probability, best first, ties by node: walks the whole trie. */
@@ -87,18 +87,18 @@ test("pruning: margins along a path are those of trieLogProb", async () => {
     const path = paths[pick % paths.length];
     const leaf = trie.leafOf[pick % paths.length];
     const steps = margins(trie, leaf, logits, { beam, normalization, tau });
-    using _scope = oracle.arena();
+    using _scope = float64.arena();
     const nodes = path.map((_, t) =>
       path.slice(0, t).reduce((n, token) => trie.child(n, token), 0)
     );
     const { logProb, logBeta, choices } = trieLogProb(
-      oracle.tensor(path.map((_, t) => Array.from(logits(path.slice(0, t))))),
-      trie.upload(oracle),
-      oracle.tensor(Int32Array.from(nodes)),
-      oracle.tensor(Int32Array.from(path)),
+      float64.tensor(path.map((_, t) => Array.from(logits(path.slice(0, t))))),
+      trie.upload(float64),
+      float64.tensor(Int32Array.from(nodes)),
+      float64.tensor(Int32Array.from(path)),
       { normalization, beam, tau },
     );
-    const [p, beta, count] = await oracle.read([logProb, logBeta, choices]);
+    const [p, beta, count] = await float64.read([logProb, logBeta, choices]);
     assert.equal(steps.length, path.length);
     steps.forEach((step, t) => {
       assert.equal(step.logProb, p[t]);
@@ -189,7 +189,7 @@ test("exactTopK: the best of the whole catalogue, with and without excluded item
   await fc.assert(
     fc.asyncProperty(inputs, async ([model, out, k]) => {
       const { paths, history, normalization, tau } = model;
-      using _scope = oracle.arena();
+      using _scope = float64.arena();
       const trie = new Trie(paths);
       const decoder = decoderOf(model);
       const logits = decoder.logitsAfter(history);
@@ -197,7 +197,7 @@ test("exactTopK: the best of the whole catalogue, with and without excluded item
       const options = { normalization, tau, excluded };
       const found = await exactTopK(
         decoder,
-        trie.upload(oracle),
+        trie.upload(float64),
         [history, history],
         k,
         options,
@@ -219,7 +219,7 @@ test("exactRanks: the place of a leaf in the whole catalogue, with and without e
   await fc.assert(
     fc.asyncProperty(inputs, fc.nat(), async ([model, out, k], pick) => {
       const { paths, history, normalization, tau } = model;
-      using _scope = oracle.arena();
+      using _scope = float64.arena();
       const trie = new Trie(paths);
       const decoder = decoderOf(model);
       const logits = decoder.logitsAfter(history);
@@ -239,7 +239,7 @@ test("exactRanks: the place of a leaf in the whole catalogue, with and without e
         return [{ history, excluded, leaf: all[at].leaf, logProb: all[at].logProb + 0.005 }];
       });
       const options = { normalization, tau };
-      const found = await exactRanks(decoder, trie.upload(oracle), questions, k, options);
+      const found = await exactRanks(decoder, trie.upload(float64), questions, k, options);
       assert.deepEqual(found, expected);
     }),
     { numRuns: 100 },
@@ -248,14 +248,14 @@ test("exactRanks: the place of a leaf in the whole catalogue, with and without e
 
 test("exactRanks: widens where the first search leaves it open", async () => {
   const trie = new Trie(large(500, 1));
-  const decoder = new TableDecoder(oracle, V, smooth(5, V, 0.05));
-  using uploaded = trie.upload(oracle);
+  const decoder = new TableDecoder(float64, V, smooth(5, V, 0.05));
+  using uploaded = trie.upload(float64);
   const all = bruteForce(trie, decoder.logitsAfter([1]), "children", 1);
   const places = [0, 3, 7, 8, 40, 300];
   const questions = places.map((at) => ({ history: [1], excluded: [], ...all[at] }));
-  const before = oracle.stats.downloads;
+  const before = float64.stats.downloads;
   const ranks = await exactRanks(decoder, uploaded, questions, 8);
-  assert.ok(oracle.stats.downloads - before > 1);
+  assert.ok(float64.stats.downloads - before > 1);
   assert.deepEqual(ranks, [0, 3, 7, -1, -1, -1]);
 });
 
@@ -292,8 +292,8 @@ for (const { name, skip, open } of testDevices) {
 
 test("scoreCatalogue: every leaf once, with its probability; they sum to 1", async () => {
   const trie = new Trie(large(300, 2));
-  const decoder = new TableDecoder(oracle, V, smooth(6, V));
-  using uploaded = trie.upload(oracle);
+  const decoder = new TableDecoder(float64, V, smooth(6, V));
+  using uploaded = trie.upload(float64);
   const history = [3, 1];
   const scores = await scoreCatalogue(decoder, uploaded, history);
   assert.deepEqual(
@@ -321,8 +321,8 @@ test("pruning: bad arguments are refused", async () => {
   for (const node of [0, 1, -1, 99, 0.5]) {
     assert.throws(() => margins(trie, node, zeros, { beam: 1 }), ArgumentError);
   }
-  const decoder = new TableDecoder(oracle, V, () => 0);
-  using uploaded = trie.upload(oracle);
+  const decoder = new TableDecoder(float64, V, () => 0);
+  using uploaded = trie.upload(float64);
   for (const k of [0, 1.5, -1]) {
     await assert.rejects(exactTopK(decoder, uploaded, [[1]], k), ArgumentError);
     await assert.rejects(exactRanks(decoder, uploaded, [], k), ArgumentError);

@@ -29,7 +29,7 @@ const problems = fc.record({
   seed: fc.nat(1e6),
 });
 
-const oracle = cpu({ float: "float64" });
+const float64 = cpu({ float: "float64" });
 const huggingface = { semantics: "huggingface", endToken: END } as const;
 
 interface ScorerSettings {
@@ -102,7 +102,7 @@ test("huggingface semantics: a plain writing of BeamSearchScorer's rules returns
     fc.property(problems, ({ out, seed, history, paths, ...settings }) => {
       const { beam } = settings;
       const trie = new Trie(paths);
-      const logits = new TableDecoder(oracle, V, smooth(seed, V)).logitsAfter(history);
+      const logits = new TableDecoder(float64, V, smooth(seed, V)).logitsAfter(history);
       const excluded = out.filter((item) => item < paths.length);
       const gone = new Set(excluded);
       const left = paths.filter((_, i) => !gone.has(i));
@@ -137,7 +137,7 @@ test("huggingface semantics: what scores above everything pruned is the exact be
   fc.assert(
     fc.property(problems, ({ out: _, seed, history, paths, ...settings }) => {
       const trie = new Trie(paths);
-      const logits = new TableDecoder(oracle, V, smooth(seed, V)).logitsAfter(history);
+      const logits = new TableDecoder(float64, V, smooth(seed, V)).logitsAfter(history);
       const found = referenceBeamSearch(trie, logits, { ...settings, ...huggingface });
       const wide = { ...settings, beam: trie.leafCount, lengthPenalty: 0 };
       const all = referenceBeamSearch(trie, logits, wide);
@@ -176,7 +176,7 @@ test("huggingface semantics: T1 as printed fails, T1 with its correction holds",
   fc.assert(
     fc.property(problems, ({ out: _, seed, history, paths, ...settings }) => {
       const trie = new Trie(paths);
-      const logits = new TableDecoder(oracle, V, smooth(seed, V)).logitsAfter(history);
+      const logits = new TableDecoder(float64, V, smooth(seed, V)).logitsAfter(history);
       const { beam } = settings;
       const { ranking } = referenceBeamSearch(trie, logits, { ...settings, ...huggingface });
       for (const { leaf } of ranking) {
@@ -220,7 +220,7 @@ test("absorbing semantics: a length penalty orders the final list and changes no
   fc.assert(
     fc.property(problems, ({ out: _, seed, history, paths, lengthPenalty, ...settings }) => {
       const trie = new Trie(paths);
-      const logits = new TableDecoder(oracle, V, smooth(seed, V)).logitsAfter(history);
+      const logits = new TableDecoder(float64, V, smooth(seed, V)).logitsAfter(history);
       const plain = referenceBeamSearch(trie, logits, settings);
       const { ranking, ...rest } = referenceBeamSearch(trie, logits, {
         ...settings,
@@ -293,11 +293,11 @@ test("semantics: what is not possible is refused", async () => {
   assert.throws(() => search(new Trie([[0, END], [1, 2]]), huggingface), ArgumentError);
   assert.throws(() => search(new Trie([[END, 0, END], [1, END]]), huggingface), ArgumentError);
 
-  using uploaded = trie.upload(oracle);
-  const decoder = new TableDecoder(oracle, V, () => 0);
+  using uploaded = trie.upload(float64);
+  const decoder = new TableDecoder(float64, V, () => 0);
   const wrong = { beam: 1, semantics: "huggingface" } as const;
   assert.throws(() => new BeamSearch(decoder, uploaded, wrong), ArgumentError);
-  const broken = new TableDecoder(oracle, V, () => NaN);
+  const broken = new TableDecoder(float64, V, () => NaN);
   using strange = new BeamSearch(broken, uploaded, { beam: 1, ...huggingface });
   await assert.rejects(strange.search([[1]]), NonFiniteError);
 });

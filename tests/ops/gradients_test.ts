@@ -100,7 +100,7 @@ function norm(values: ArrayLike<number>): number {
   return Math.hypot(...Array.from(values));
 }
 
-const oracle = cpu({ float: "float64" });
+const float64 = cpu({ float: "float64" });
 
 const isShape = (arg: unknown): arg is readonly number[] =>
   Array.isArray(arg) && arg.length > 0 && arg.every((n) => typeof n === "number");
@@ -112,10 +112,10 @@ const isShape = (arg: unknown): arg is readonly number[] =>
 async function emptied(
   { name, args }: OpCase<readonly unknown[]>,
 ): Promise<(readonly [what: string, args: (device: Device) => readonly unknown[]])[]> {
-  using _scope = oracle.arena();
-  const given = args(oracle);
+  using _scope = float64.arena();
+  const given = args(float64);
   const tensors = given.flat().filter((arg) => arg instanceof Tensor);
-  const data = await oracle.read(tensors);
+  const data = await float64.read(tensors);
   type Change = (shape: Shape, which?: number) => Shape;
   const changed = (change: Change) => (device: Device): readonly unknown[] => {
     let next = 0;
@@ -151,7 +151,7 @@ for (const op of ops) {
   const flows = flowsThrough(op);
 
   test(`gradient: ${name} against central differences`, async () => {
-    const device = oracle;
+    const device = float64;
     let steepest = 0;
     for (const kase of cases()) {
       const args = kase.args(device);
@@ -201,7 +201,7 @@ for (const op of ops) {
               throw new Error(`${what} on ${device.kind}: ${error}`, { cause: error });
             }
           };
-          const [actual, expected] = [await on(await open()), await on(oracle)];
+          const [actual, expected] = [await on(await open()), await on(float64)];
           tried++;
           if (typeof actual === "string" || typeof expected === "string") {
             assert.deepEqual(actual, expected, what);
@@ -225,7 +225,7 @@ for (const op of ops) {
     test(`op: ${name} on ${deviceName} against float64`, { skip }, async () => {
       for (const { name: caseName, args } of cases()) {
         const actual = await resultsOf(op, args, await open());
-        const expected = await resultsOf(op, args, oracle);
+        const expected = await resultsOf(op, args, float64);
         assert.equal(actual.length, expected.length);
         actual.forEach((values, k) => {
           assert.equal(values.length, expected[k].length);

@@ -17,7 +17,7 @@ import { kthLargest, topK } from "../../ops/top_k.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { equals, integerTensors, onEachDevice, runs } from "./harness.ts";
 
-const oracle = cpu({ float: "float64" });
+const float64 = cpu({ float: "float64" });
 
 const lookups = fc.record({
   V: fc.integer({ min: 1, max: 6 }),
@@ -240,9 +240,9 @@ onEachDevice("topK: NaN counts as the largest", async (device) => {
 });
 
 test("topK: gradients go to the chosen, among equals to the lower index", async () => {
-  const x = oracle.tensor([3, 9, 5, 9]);
+  const x = float64.tensor([3, 9, 5, 9]);
   const best = valueAndGrad((t: Tensor) => {
-    return sum(mul(topK(t, 3).values, oracle.tensor([10, 20, 30])));
+    return sum(mul(topK(t, 3).values, float64.tensor([10, 20, 30])));
   });
   await equals(best(x).grads, [4], [0, 10, 30, 20]);
   const second = valueAndGrad((t: Tensor) => kthLargest(t, 2));
@@ -252,19 +252,19 @@ test("topK: gradients go to the chosen, among equals to the lower index", async 
 });
 
 test("indexing: what does not fit is refused", () => {
-  const x = oracle.tensor([[1, 2, 3], [4, 5, 6]]);
-  const ids = oracle.tensor([0, 1], [2], "int32");
-  assert.throws(() => take(oracle.tensor([1, 2]), ids), {
+  const x = float64.tensor([[1, 2, 3], [4, 5, 6]]);
+  const ids = float64.tensor([0, 1], [2], "int32");
+  assert.throws(() => take(float64.tensor([1, 2]), ids), {
     name: "ShapeError",
     message: "Cannot take rows of a table of shape (2): it must have two axes, got 1",
   });
-  assert.throws(() => take(x, oracle.tensor([0, 1])), DTypeError);
+  assert.throws(() => take(x, float64.tensor([0, 1])), DTypeError);
   assert.throws(() => gather(x, ids), {
     name: "ShapeError",
     message: "Cannot gather from (2, 3) by (2): their shapes must agree up to the last axis",
   });
-  assert.throws(() => scatterAdd(ids, oracle.tensor([1]), 3), ShapeError);
-  assert.throws(() => scatterAdd(ids, oracle.tensor([1, 2]), 0), ShapeError);
+  assert.throws(() => scatterAdd(ids, float64.tensor([1]), 3), ShapeError);
+  assert.throws(() => scatterAdd(ids, float64.tensor([1, 2]), 0), ShapeError);
   assert.throws(() => topK(x, 4), {
     name: "ArgumentError",
     message:

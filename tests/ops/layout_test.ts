@@ -25,7 +25,7 @@ import { where } from "../../ops/select.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { equals, indexOf, integerTensors, onEachDevice, placeOf, runs, shapes } from "./harness.ts";
 
-const oracle = cpu({ float: "float64" });
+const float64 = cpu({ float: "float64" });
 
 const tensors = shapes(4).chain((shape) =>
   fc.record({
@@ -137,7 +137,7 @@ onEachDevice("stack, split: there and back", async (device) => {
 });
 
 test("layout: what does not fit is refused", () => {
-  const x = oracle.tensor([[1, 2, 3], [4, 5, 6]]);
+  const x = float64.tensor([[1, 2, 3], [4, 5, 6]]);
   const refused = (f: () => unknown, name: string, message: string): void =>
     assert.throws(f, { name, message });
   refused(
@@ -161,12 +161,12 @@ test("layout: what does not fit is refused", () => {
   assert.throws(() => slice(x, [0], [1]), ShapeError);
   assert.throws(() => slice(x, [0, 0, 0], [1, 1, 1]), ShapeError);
   refused(
-    () => concat([x, zeros(oracle, [2, 2])], 0),
+    () => concat([x, zeros(float64, [2, 2])], 0),
     "ShapeError",
     "Cannot concat (2, 3) and (2, 2) along axis 0: other sizes must be equal, got 3 and 2",
   );
-  assert.throws(() => concat([x, zeros(oracle, [2, 3, 1])], 0), ShapeError);
-  assert.throws(() => concat([x, zeros(oracle, [2, 3], "int32")], 0), DTypeError);
+  assert.throws(() => concat([x, zeros(float64, [2, 3, 1])], 0), ShapeError);
+  assert.throws(() => concat([x, zeros(float64, [2, 3], "int32")], 0), DTypeError);
   assert.throws(() => concat([], 0), ArgumentError);
   refused(
     () => broadcastTo(x, [2, 1]),
@@ -178,11 +178,11 @@ test("layout: what does not fit is refused", () => {
     "ShapeError",
     "Cannot squeeze axis 1 of (2, 3): its size must be 1, got 3",
   );
-  assert.throws(() => squeeze(zeros(oracle, [1, 2]), [0, -2]), ArgumentError);
+  assert.throws(() => squeeze(zeros(float64, [1, 2]), [0, -2]), ArgumentError);
   assert.throws(() => squeeze(x, 2), ShapeError);
   assert.throws(() => unsqueeze(x, 3), ShapeError);
   refused(
-    () => stack([x, zeros(oracle, [3, 2])]),
+    () => stack([x, zeros(float64, [3, 2])]),
     "ShapeError",
     "Cannot stack (2, 3) and (3, 2): shapes must be equal",
   );

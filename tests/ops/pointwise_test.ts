@@ -32,7 +32,7 @@ import {
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { equals, indexOf, integerTensors, onEachDevice, placeOf, runs, shapes } from "./harness.ts";
 
-const oracle = cpu({ float: "float64" });
+const float64 = cpu({ float: "float64" });
 
 const UNARY: readonly [op: (x: Tensor) => Tensor, f: (x: number) => number, positive?: true][] = [
   [neg, (x) => -x],
@@ -211,11 +211,11 @@ test("unary ops: gelu in float64 against values with 50 digits, and its tail", a
     [3, 2.99595030590511],
     [7, 6.999999999991041],
   ];
-  const values = await gelu(oracle.tensor(known.map(([x]) => x))).data();
+  const values = await gelu(float64.tensor(known.map(([x]) => x))).data();
   known.forEach(([x, y], i) => {
     assert.ok(Math.abs(values[i] / y - 1) < 4e-15 * (1 + x * x), `${x}: ${values[i]}, not ${y}`);
   });
-  assert.throws(() => gelu(oracle.tensor([1]), "exact" as "none"), ArgumentError);
+  assert.throws(() => gelu(float64.tensor([1]), "exact" as "none"), ArgumentError);
 });
 
 const ARITHMETIC: readonly [op: typeof add, f: (a: number, b: number) => number][] = [
@@ -303,8 +303,8 @@ onEachDevice("binary ops: a number stands for a scalar", async (device) => {
 test("binary ops: where equal, the gradient of maximum and minimum goes to the first", async () => {
   for (const op of [maximum, minimum]) {
     const { grads } = valueAndGrad((p: { a: Tensor; b: Tensor }) => sum(op(p.a, p.b)))({
-      a: oracle.tensor([1, 1]),
-      b: oracle.tensor([1, 1]),
+      a: float64.tensor([1, 1]),
+      b: float64.tensor([1, 1]),
     });
     await equals(grads.a, [2], [1, 1]);
     await equals(grads.b, [2], [0, 0]);
@@ -313,19 +313,19 @@ test("binary ops: where equal, the gradient of maximum and minimum goes to the f
 
 test("binary ops: the gradient of abs and relu at 0 is 0, and clamp passes nothing outside", async () => {
   const at = (f: (x: Tensor) => Tensor, x: number[]): Tensor =>
-    valueAndGrad((p: Tensor) => sum(f(p)))(oracle.tensor(x)).grads;
+    valueAndGrad((p: Tensor) => sum(f(p)))(float64.tensor(x)).grads;
   await equals(at(abs, [-2, 0, 2]), [3], [-1, 0, 1]);
   await equals(at(relu, [-2, 0, 2]), [3], [0, 0, 1]);
   await equals(at((x) => clamp(x, -1, 1), [-2, 0, 2]), [3], [0, 1, 0]);
 });
 
 test("binary ops: what does not fit is refused", () => {
-  const x = oracle.tensor([[1, 2, 3], [4, 5, 6]]);
-  assert.throws(() => add(x, oracle.tensor([1, 2])), {
+  const x = float64.tensor([[1, 2, 3], [4, 5, 6]]);
+  assert.throws(() => add(x, float64.tensor([1, 2])), {
     name: "ShapeError",
     message: "Cannot add (2, 3) and (2): sizes must be equal or 1, got 3 and 2",
   });
-  assert.throws(() => mul(x, oracle.tensor([1, 2, 3], [3], "int32")), {
+  assert.throws(() => mul(x, float64.tensor([1, 2, 3], [3], "int32")), {
     name: "DTypeError",
     message: "Cannot mul tensors of two dtypes: they must be equal, got float64 and int32",
   });
@@ -342,13 +342,13 @@ test("binary ops: what does not fit is refused", () => {
     name: "ArgumentError",
     message: "Cannot apply pow: exponent must be a number, got a Tensor",
   });
-  assert.throws(() => sum(oracle.tensor([4], [1], "int32")), {
+  assert.throws(() => sum(float64.tensor([4], [1], "int32")), {
     name: "DTypeError",
     message: "Cannot apply sum: x must be float64, got int32",
   });
   assert.throws(() => greater(1, 2), ArgumentError);
-  assert.throws(() => div(oracle.tensor([4], [1], "int32"), 2), DTypeError);
-  assert.throws(() => add(oracle.tensor([4], [1], "int32"), 0.5), {
+  assert.throws(() => div(float64.tensor([4], [1], "int32"), 2), DTypeError);
+  assert.throws(() => add(float64.tensor([4], [1], "int32"), 0.5), {
     name: "ArgumentError",
     message: "Cannot fill an int32 tensor: the value must be an integer of 32 bits, got 0.5",
   });
@@ -395,7 +395,7 @@ onEachDevice("cast: towards zero, and back", async (device) => {
 
 test("cast: to float or int alone", () => {
   for (const to of ["int32", "float32", undefined, 1]) {
-    assert.throws(() => cast(oracle.tensor([1.5]), to as "int"), {
+    assert.throws(() => cast(float64.tensor([1.5]), to as "int"), {
       name: "ArgumentError",
       message: /^Cannot cast a tensor: it must be to "float" or "int", got /,
     });
@@ -433,7 +433,7 @@ onEachDevice("integers: a number beyond 32 bits is refused, also in a captured s
 
 test("stopGradient: a constant to the walk, the same elements to the eye", async () => {
   const f = valueAndGrad((x: Tensor) => sum(mul(x, stopGradient(x))));
-  const { value, grads } = f(oracle.tensor([3, -2]));
+  const { value, grads } = f(float64.tensor([3, -2]));
   assert.equal(await value.item(), 13);
   await equals(grads, [2], [3, -2]);
 });

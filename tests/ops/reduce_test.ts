@@ -13,7 +13,7 @@ import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { weightedMean } from "../../ops/weighted_mean.ts";
 import { equals, indexOf, integerTensors, onEachDevice, runs, shapes } from "./harness.ts";
 
-const oracle = cpu({ float: "float64" });
+const float64 = cpu({ float: "float64" });
 
 /** A tensor of integers, and some of its axes in any order, some counted from the back. */
 const reductions = shapes(4).chain((shape) =>
@@ -71,13 +71,13 @@ onEachDevice("reductions: any axes, by the naive rule", async (device) => {
 test("reductions: the gradient of max and min goes to the first of the equals", async () => {
   await fc.assert(
     fc.asyncProperty(reductions, async (given) => {
-      using _scope = oracle.arena();
+      using _scope = float64.arena();
       const { members } = groups(given);
       for (const [op, best] of [[max, Math.max], [min, Math.min]] as const) {
         const weights = members.map((_, i) => i + 1);
         const f = valueAndGrad((x: Tensor) => {
           const out = op(x, given.axes);
-          return sum(mul(out, oracle.tensor(weights, out.shape)));
+          return sum(mul(out, float64.tensor(weights, out.shape)));
         });
         const expected = given.x.map(() => 0);
         members.forEach((group, i) => {
@@ -86,10 +86,10 @@ test("reductions: the gradient of max and min goes to the first of the equals", 
           assert.ok(first);
           expected[first.at] = weights[i];
         });
-        await equals(f(oracle.tensor(given.x, given.shape)).grads, given.shape, expected);
+        await equals(f(float64.tensor(given.x, given.shape)).grads, given.shape, expected);
       }
     }),
-    runs(oracle),
+    runs(float64),
   );
 });
 
@@ -194,13 +194,13 @@ onEachDevice(
 );
 
 test("reductions: axes that are not there, or twice, are refused", () => {
-  const x = oracle.tensor([[1, 2, 3], [4, 5, 6]]);
+  const x = float64.tensor([[1, 2, 3], [4, 5, 6]]);
   assert.throws(() => sum(x, 2), {
     name: "ShapeError",
     message: "Cannot sum over axis 2: a tensor of shape (2, 3) has axes -2 to 1",
   });
   assert.throws(() => max(x, [0, -2]), ArgumentError);
-  assert.throws(() => argmax(oracle.tensor(1)), ShapeError);
+  assert.throws(() => argmax(float64.tensor(1)), ShapeError);
 });
 
 onEachDevice("weightedMean: by the naive rule, and 0 where all weights are 0", async (device) => {
@@ -234,7 +234,7 @@ onEachDevice("weightedMean: NaN shows, in a value or in a weight", async (device
 
 test("weightedMean: shapes that differ are refused", () => {
   assert.throws(
-    () => weightedMean(oracle.tensor([1, 2]), oracle.tensor([[1, 2]])),
+    () => weightedMean(float64.tensor([1, 2]), float64.tensor([[1, 2]])),
     (error) =>
       error instanceof ShapeError && error.message.includes("must have the same shape, got (1, 2)"),
   );

@@ -10,7 +10,7 @@ import { exp, square } from "../../ops/unary.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { equals, onEachDevice } from "./harness.ts";
 
-const oracle = cpu({ float: "float64" });
+const float64 = cpu({ float: "float64" });
 
 onEachDevice("valueAndGrad: a tree of parameters, used twice, once and never", async (device) => {
   const params = {
@@ -42,7 +42,7 @@ onEachDevice("valueAndGrad: captured, it replays on new inputs", async (device) 
 
 test("valueAndGrad: a value that is not a scalar is refused", () => {
   const f = valueAndGrad((x: Tensor) => mul(x, 2));
-  assert.throws(() => f(oracle.tensor([1, 2])), {
+  assert.throws(() => f(float64.tensor([1, 2])), {
     name: "ShapeError",
     message:
       "Cannot differentiate a function whose value has shape (2): it must be a scalar, got 2 elements",
@@ -52,5 +52,5 @@ test("valueAndGrad: a value that is not a scalar is refused", () => {
 test("valueAndGrad: second derivatives are refused", () => {
   const inner = valueAndGrad((x: Tensor) => sum(square(x)));
   const outer = valueAndGrad((x: Tensor) => sum(inner(x).grads));
-  assert.throws(() => outer(oracle.tensor([1])), { name: "TapeError" });
+  assert.throws(() => outer(float64.tensor([1])), { name: "TapeError" });
 });
