@@ -26,7 +26,7 @@ export * from "../core/errors.ts";
 export { defineKernel } from "../core/kernel.ts";
 export type * from "../core/kernel.ts";
 export type * from "../core/backend.ts";
-export { defineOp } from "../core/op.ts";
+export { defineComposite, defineOp } from "../core/op.ts";
 export type * from "../core/op.ts";
 export { foldIn, type Key, keyOf, normal, permutation, threefry, uniform } from "../core/random.ts";
 export type { Shape } from "../core/shape.ts";
