@@ -17,10 +17,12 @@
  */
 export * from "./models/engine.ts";
 
-export { type Adapter, loadAdapter, saveAdapter } from "./lab/adapter_folder.ts";
-export * from "./lab/adapter_training.ts";
-export * from "./lab/baselines.ts";
-export * from "./lab/checkpoint.ts";
+export { type Adapter, loadAdapter, saveAdapter } from "./lab/train/adapter_folder.ts";
+export * from "./lab/analysis/certificates.ts";
+export * from "./lab/analysis/pruning.ts";
+export * from "./lab/train/adapter_training.ts";
+export * from "./lab/evaluate/baselines.ts";
+export * from "./lab/train/checkpoint.ts";
 export * from "./lab/devices.ts";
 export {
   compareLosses,
@@ -42,18 +44,18 @@ export {
 } from "./lab/compare/judge_again.ts";
 export * from "./lab/compare/ranking.ts";
 export * from "./lab/compare/run_result.ts";
-export * from "./lab/evaluate.ts";
-export * from "./lab/experiment.ts";
-export { explain, type ExplainInputs } from "./lab/explain.ts";
-export * from "./lab/explain_report.ts";
-export * from "./lab/explain_user.ts";
-export * from "./lab/explanation.ts";
-export type { TheoremCount, TheoremCounts, TheoremId } from "./lab/judge.ts";
-export * from "./lab/loss_module.ts";
-export * from "./lab/loss_probe.ts";
-export * from "./lab/metrics.ts";
-export * from "./lab/model_folder.ts";
-export { helpText, type Options, parseOptions } from "./lab/options.ts";
+export * from "./lab/evaluate/evaluate.ts";
+export * from "./lab/train/experiment.ts";
+export { explain, type ExplainInputs } from "./lab/analysis/explain.ts";
+export * from "./lab/analysis/explain_report.ts";
+export * from "./lab/analysis/explain_user.ts";
+export * from "./lab/analysis/explanation.ts";
+export type { TheoremCount, TheoremCounts, TheoremId } from "./lab/analysis/theorem_counts.ts";
+export * from "./lab/train/loss_module.ts";
+export * from "./lab/train/loss_probe.ts";
+export * from "./lab/evaluate/metrics.ts";
+export * from "./lab/train/model_folder.ts";
+export { helpText, type Options, parseOptions } from "./lab/cli/options.ts";
 export {
   createProgress,
   formatDuration,
@@ -61,20 +63,20 @@ export {
   type ProgressOptions,
   type ProgressStream,
 } from "./lab/progress.ts";
-export * from "./lab/recipe.ts";
-export * from "./lab/run.ts";
-export * from "./lab/summary.ts";
+export * from "./lab/train/recipe.ts";
+export * from "./lab/train/run.ts";
+export * from "./lab/train/summary.ts";
 export { decimal, renderTable, shownSteps } from "./lab/table.ts";
-export * from "./lab/teacher_forcing.ts";
-export * from "./lab/trained.ts";
-export * from "./lab/trainer.ts";
-export * from "./lab/training.ts";
-export * from "./lab/run_folder.ts";
-export * from "./lab/metrics_file.ts";
-export type { BeamVerdict, Verdict } from "./lab/verdicts.ts";
-export * from "./lab/verify_model.ts";
-export * from "./lab/verify_report.ts";
-export type { PathVerdict } from "./lab/verify_user.ts";
+export * from "./lab/evaluate/teacher_forcing.ts";
+export * from "./lab/train/trained.ts";
+export * from "./lab/train/trainer.ts";
+export * from "./lab/train/training.ts";
+export * from "./lab/train/run_folder.ts";
+export * from "./lab/train/metrics_file.ts";
+export type { BeamVerdict, Verdict } from "./lab/analysis/verdicts.ts";
+export * from "./lab/analysis/verify_model.ts";
+export * from "./lab/analysis/verify_report.ts";
+export type { PathVerdict } from "./lab/analysis/verify_user.ts";
 export * from "./lab/data/batches.ts";
 export * from "./lab/data/codes.ts";
 export * from "./lab/data/dataset.ts";

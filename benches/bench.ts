@@ -9,7 +9,15 @@ import { Bench } from "tinybench";
 import type { Device } from "../core/device.ts";
 import { BeargradError, DeviceError, UsageError } from "../core/errors.ts";
 import { openDevice } from "../lab/devices.ts";
-import { choice, flagHelp, type Flags, integer, parseFlags, text, toggle } from "../lab/flags.ts";
+import {
+  choice,
+  flagHelp,
+  type Flags,
+  integer,
+  parseFlags,
+  text,
+  toggle,
+} from "../lab/cli/flags.ts";
 import { renderTable } from "../lab/table.ts";
 import { type Case, cases, type Program } from "./cases.ts";
 import { buildCost, nestedCatalogue, randomPaths, walkCost } from "./catalogue.ts";

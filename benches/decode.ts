@@ -10,7 +10,15 @@ import { BeargradError, UsageError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { loadSemanticIds } from "../lab/data/semantic_ids.ts";
 import { openDevice } from "../lab/devices.ts";
-import { choice, flagHelp, type Flags, integer, parseFlags, text, toggle } from "../lab/flags.ts";
+import {
+  choice,
+  flagHelp,
+  type Flags,
+  integer,
+  parseFlags,
+  text,
+  toggle,
+} from "../lab/cli/flags.ts";
 import { renderTable } from "../lab/table.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
 import type { Decoder, Projection } from "../models/decode/decoder.ts";

@@ -8,7 +8,7 @@ import process from "node:process";
 import type { Device } from "../core/device.ts";
 import { BeargradError, UsageError } from "../core/errors.ts";
 import { openDevice } from "../lab/devices.ts";
-import { choice, flagHelp, type Flags, integer, parseFlags, toggle } from "../lab/flags.ts";
+import { choice, flagHelp, type Flags, integer, parseFlags, toggle } from "../lab/cli/flags.ts";
 import { renderTable } from "../lab/table.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
 import type { Decoder } from "../models/decode/decoder.ts";

@@ -11,7 +11,15 @@ import { cpu } from "../core/cpu_backend.ts";
 import type { Device } from "../core/device.ts";
 import { BeargradError, UsageError } from "../core/errors.ts";
 import { openDevice } from "../lab/devices.ts";
-import { choice, flagHelp, type Flags, integer, parseFlags, refuse, toggle } from "../lab/flags.ts";
+import {
+  choice,
+  flagHelp,
+  type Flags,
+  integer,
+  parseFlags,
+  refuse,
+  toggle,
+} from "../lab/cli/flags.ts";
 import { renderTable } from "../lab/table.ts";
 import type { LossName } from "../models/losses/loss.ts";
 import { costOf, median, peakRssMiB, rounded } from "./measure.ts";

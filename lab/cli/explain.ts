@@ -4,8 +4,8 @@
  * @module
  */
 import process from "node:process";
-import { renderExplanation, renderPruned } from "../explain_report.ts";
-import { explainUser, prunedUsers } from "../explain_user.ts";
+import { renderExplanation, renderPruned } from "../analysis/explain_report.ts";
+import { explainUser, prunedUsers } from "../analysis/explain_user.ts";
 import { createProgress, type Progress } from "../progress.ts";
 import { explainHelp, parseExplainFlags } from "./explain_options.ts";
 import { fail } from "./fail.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { flagHelp, type Flags, integer, parseFlags, refuse, text, toggle } from "../flags.ts";
+import { flagHelp, type Flags, integer, parseFlags, refuse, text, toggle } from "./flags.ts";
 
 /** What explain.ts is told. */
 export interface ExplainFlags {

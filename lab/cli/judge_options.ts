@@ -17,9 +17,9 @@ import {
   refuse,
   text,
   toggle,
-} from "../flags.ts";
-import { readBeams } from "../option_values.ts";
-import { FLAGS as TRAIN_FLAGS } from "../train_flags.ts";
+} from "./flags.ts";
+import { readBeams } from "./option_values.ts";
+import { FLAGS as TRAIN_FLAGS } from "./train_flags.ts";
 
 /** What judge.ts is told. */
 export interface JudgeCommandOptions extends JudgeOptions {

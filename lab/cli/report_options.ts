@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { flagHelp, type Flags, parseFlags, refuse, text, toggle } from "../flags.ts";
+import { flagHelp, type Flags, parseFlags, refuse, text, toggle } from "./flags.ts";
 
 /** What report.ts is told. */
 export interface ReportCommandOptions {

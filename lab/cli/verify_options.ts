@@ -13,7 +13,7 @@ import {
   refuse,
   text,
   toggle,
-} from "../flags.ts";
+} from "./flags.ts";
 
 /** What verify.ts is told. */
 export interface VerifyOptions {

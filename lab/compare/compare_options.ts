@@ -15,11 +15,11 @@ import {
   readList,
   refuse,
   text,
-} from "../flags.ts";
-import { lossNameOf } from "../loss_module.ts";
-import { readLosses } from "../option_values.ts";
-import { completeOptions, type Options } from "../options.ts";
-import { FLAGS } from "../train_flags.ts";
+} from "../cli/flags.ts";
+import { lossNameOf } from "../train/loss_module.ts";
+import { readLosses } from "../cli/option_values.ts";
+import { completeOptions, type Options } from "../cli/options.ts";
+import { FLAGS } from "../cli/train_flags.ts";
 import type { Setting, Shard } from "./grid.ts";
 import type { CompareOptions } from "./compare.ts";
 

@@ -5,9 +5,9 @@
  */
 import type { Device } from "../../core/device.ts";
 import type { Dataset } from "../data/dataset.ts";
-import type { OpenLoss } from "../loss_module.ts";
-import type { Options } from "../options.ts";
-import { type Recipe, recipeOf } from "../recipe.ts";
+import type { OpenLoss } from "../train/loss_module.ts";
+import type { Options } from "../cli/options.ts";
+import { type Recipe, recipeOf } from "../train/recipe.ts";
 
 /** A setting of losses that a grid can run over. */
 export type Setting = "beam" | "xi" | "lambda" | "tau";

@@ -5,13 +5,13 @@
  */
 import type { Device } from "../../core/device.ts";
 import type { DeviceTrie } from "../../models/decode/trie.ts";
-import { margins } from "../../models/decode/pruning.ts";
+import { margins } from "../analysis/pruning.ts";
 import { type Dataset, evaluationCases } from "../data/dataset.ts";
-import type { Evaluation } from "../evaluate.ts";
-import type { Recipe } from "../recipe.ts";
-import { TeacherForcing } from "../teacher_forcing.ts";
-import { openTrained } from "../trained.ts";
-import type { BeamVerdict, Verdict } from "../verdicts.ts";
+import type { Evaluation } from "../evaluate/evaluate.ts";
+import type { Recipe } from "../train/recipe.ts";
+import { TeacherForcing } from "../evaluate/teacher_forcing.ts";
+import { openTrained } from "../train/trained.ts";
+import type { BeamVerdict, Verdict } from "../analysis/verdicts.ts";
 import type { BeamOutcome, Histogram, SearchSetting, TestResult } from "./run_result.ts";
 
 /** Bins of a histogram of margins, half a nat each, and where the first begins. A bin holds its upper end: 0 is no violation. */

@@ -6,7 +6,7 @@
 import { mean, sampleStandardDeviation } from "simple-statistics";
 import { DataError } from "../../core/errors.ts";
 import { decimal, renderTable, wrapped } from "../table.ts";
-import { isImproving, warningsOf } from "../warnings.ts";
+import { isImproving, warningsOf } from "../evaluate/warnings.ts";
 import type { RunResult } from "./run_result.ts";
 
 /** A variant and how its best epochs did in validation. */

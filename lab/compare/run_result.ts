@@ -3,12 +3,12 @@
  *
  * @module
  */
-import type { PruningCause } from "../../models/decode/pruning.ts";
+import type { PruningCause } from "../analysis/pruning.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
-import type { ValidationPoint } from "../checkpoint.ts";
-import type { TheoremCounts } from "../judge.ts";
-import type { GradientWeight } from "../loss_probe.ts";
-import type { Recipe } from "../recipe.ts";
+import type { ValidationPoint } from "../train/checkpoint.ts";
+import type { TheoremCounts } from "../analysis/theorem_counts.ts";
+import type { GradientWeight } from "../train/loss_probe.ts";
+import type { Recipe } from "../train/recipe.ts";
 
 /** The name of the file. */
 export const RESULT = "result.json";

@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { DataError } from "../../core/errors.ts";
 import type { BaselineResults, RunResult } from "../compare/run_result.ts";
-import type { Recipe } from "../recipe.ts";
+import type { Recipe } from "../train/recipe.ts";
 
 /** A run and where it was read, for messages. */
 export interface SourcedRun {

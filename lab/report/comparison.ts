@@ -5,7 +5,7 @@
  */
 import { ArgumentError } from "../../core/errors.ts";
 import type { BaselineResults, BeamOutcome, RunResult } from "../compare/run_result.ts";
-import { type Unreadable, unreadable } from "../warnings.ts";
+import { type Unreadable, unreadable } from "../evaluate/warnings.ts";
 import { type MissingSeeds, missingSeeds } from "./comparable.ts";
 import { gains, meanDifferences, type Metric, METRICS } from "./outcomes.ts";
 import {

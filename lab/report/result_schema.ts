@@ -5,7 +5,7 @@
  */
 import * as v from "valibot";
 import type { BaselineResults, RunResult } from "../compare/run_result.ts";
-import { STATEMENTS, type TheoremId } from "../judge.ts";
+import { STATEMENTS, type TheoremId } from "../analysis/theorem_counts.ts";
 
 /** Bins of a histogram of margins. */
 export const MARGIN_BINS = 48;

@@ -4,7 +4,7 @@
  * @module
  */
 import type { BeamOutcome } from "../compare/run_result.ts";
-import { survivalCurve } from "../metrics.ts";
+import { survivalCurve } from "../evaluate/metrics.ts";
 
 /** Why a target was pruned. */
 export type Cause = keyof BeamOutcome["pruned"];

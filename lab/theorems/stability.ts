@@ -4,7 +4,7 @@
  * @module
  */
 import fc from "fast-check";
-import { logProbs } from "../../models/decode/pruning.ts";
+import { logProbs } from "../../models/decode/host_log_probs.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { trees } from "./arbitraries.ts";
 import type { Proposition, Refutation } from "./proposition.ts";

@@ -6,7 +6,7 @@
 import fc from "fast-check";
 import { cpu } from "../../core/cpu_backend.ts";
 import type { Device } from "../../core/device.ts";
-import { logProbs } from "../../models/decode/pruning.ts";
+import { logProbs } from "../../models/decode/host_log_probs.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import type { Loss } from "../../models/losses/loss.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";

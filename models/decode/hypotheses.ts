@@ -5,7 +5,7 @@
  * @module
  */
 import type { Normalization } from "../../ops/trie_log_prob.ts";
-import { logProbs, openChildren } from "./pruning.ts";
+import { logProbs, openChildren } from "./host_log_probs.ts";
 import { finalOrder, finalScore, logSumExp, rankedItem } from "./ranked.ts";
 import type { BeamResult, BeamStep, RankedItem } from "./results.ts";
 import type { Trie } from "./trie.ts";

@@ -6,7 +6,7 @@
 import { checkOptions } from "../../core/checks.ts";
 import { checkBeam, checkDistribution } from "../../ops/trie_log_prob.ts";
 import { Hypotheses } from "./hypotheses.ts";
-import { logProbs, openChildren, type PathLogits } from "./pruning.ts";
+import { logProbs, openChildren, type PathLogits } from "./host_log_probs.ts";
 import type { BeamSearchOptions } from "./beam_search.ts";
 import { finalOrder, logSumExp, rankedItem } from "./ranked.ts";
 import type { BeamResult, BeamStep } from "./results.ts";

@@ -4,11 +4,11 @@ import { existsSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { ArgumentError } from "../../core/errors.ts";
-import { bestAttainable, cooccurrence, oracle, popularity } from "../../lab/baselines.ts";
+import { bestAttainable, cooccurrence, oracle, popularity } from "../../lab/evaluate/baselines.ts";
 import { type Dataset, evaluationCases, leaveOneOut, plainPrompt } from "../../lab/data/dataset.ts";
 import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
-import { hitRate } from "../../lab/metrics.ts";
+import { hitRate } from "../../lab/evaluate/metrics.ts";
 
 const OFFICE = "../shared/data/office-sid";
 

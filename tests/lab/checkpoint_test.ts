@@ -14,7 +14,7 @@ import {
   restoreRun,
   type RunTensors,
   saveRun,
-} from "../../lab/checkpoint.ts";
+} from "../../lab/train/checkpoint.ts";
 import { AdamW } from "../../models/adamw.ts";
 import { configFromJson } from "../../models/checkpoint_config.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../models/safetensors.ts";

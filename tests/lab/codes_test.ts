@@ -9,11 +9,11 @@ import { type Dataset, leaveOneOut, plainPrompt } from "../../lab/data/dataset.t
 import { describeDataset } from "../../lab/data/describe.ts";
 import { loadDataset } from "../../lab/data/load.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
-import { runExperiment } from "../../lab/experiment.ts";
-import { parseOptions } from "../../lab/options.ts";
-import { digestOf, readingOf } from "../../lab/recipe.ts";
-import { checkData, readRecipe } from "../../lab/saved_model.ts";
-import { verifyModel } from "../../lab/verify_model.ts";
+import { runExperiment } from "../../lab/train/experiment.ts";
+import { parseOptions } from "../../lab/cli/options.ts";
+import { digestOf, readingOf } from "../../lab/train/recipe.ts";
+import { checkData, readRecipe } from "../../lab/train/saved_model.ts";
+import { verifyModel } from "../../lab/analysis/verify_model.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 

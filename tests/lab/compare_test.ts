@@ -14,10 +14,10 @@ import { compareLosses, type CompareObserver } from "../../lab/compare/compare.t
 import { parseGridOptions } from "../../lab/compare/compare_options.ts";
 import { rankByValidation, renderRanking } from "../../lab/compare/ranking.ts";
 import type { RunResult } from "../../lab/compare/run_result.ts";
-import { FolderLock } from "../../lab/folder_lock.ts";
+import { FolderLock } from "../../lab/train/folder_lock.ts";
 import { readResults } from "../../lab/report/read_results.ts";
 import { writeReport } from "../../lab/report/write_report.ts";
-import { hitRate, ndcg } from "../../lab/metrics.ts";
+import { hitRate, ndcg } from "../../lab/evaluate/metrics.ts";
 import { makeFolder } from "./with_folder.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 
@@ -273,7 +273,7 @@ test("compare: the weights of the best validated epoch are kept and judged", asy
 
   // An independent evaluation of the folder's model sees the same lists.
   const { cpu, evaluate, loadDataset, normalizationOf } = await import("../../mod.ts");
-  const { openModel, readRecipe } = await import("../../lab/saved_model.ts");
+  const { openModel, readRecipe } = await import("../../lab/train/saved_model.ts");
   const folder = join(out, "msl-seed0");
   const recipe = readRecipe(folder);
   const dataset = await loadDataset(DATA, recipe.reading);

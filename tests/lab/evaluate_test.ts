@@ -5,7 +5,7 @@ import { cpu } from "../../core/cpu_backend.ts";
 import type { Device } from "../../core/device.ts";
 import { foldIn, keyOf, normal } from "../../core/random.ts";
 import type { Tensor } from "../../core/tensor.ts";
-import { popularity } from "../../lab/baselines.ts";
+import { popularity } from "../../lab/evaluate/baselines.ts";
 import { type Dataset, evaluationCases, plainPrompt } from "../../lab/data/dataset.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
 import { ArgumentError } from "../../core/errors.ts";
@@ -14,10 +14,10 @@ import {
   evaluateBaseline,
   type EvaluateOptions,
   type TeacherForced,
-} from "../../lab/evaluate.ts";
-import { attribute, certifiesTop, hitRate, ndcg } from "../../lab/metrics.ts";
+} from "../../lab/evaluate/evaluate.ts";
+import { attribute, certifiesTop, hitRate, ndcg } from "../../lab/evaluate/metrics.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";
-import { margins, prunedAt } from "../../models/decode/pruning.ts";
+import { margins, prunedAt } from "../../lab/analysis/pruning.ts";
 import { logSumExp } from "../../models/decode/ranked.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { Trie } from "../../models/decode/trie.ts";

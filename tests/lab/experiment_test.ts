@@ -11,12 +11,12 @@ import {
 import { join } from "node:path";
 import { test } from "node:test";
 import { CheckpointError, DeviceError } from "../../core/errors.ts";
-import { loadRun } from "../../lab/checkpoint.ts";
-import { runExperiment } from "../../lab/experiment.ts";
-import type { Observer, Report } from "../../lab/experiment.ts";
-import { readMetrics } from "../../lab/metrics_file.ts";
-import { parseOptions } from "../../lab/options.ts";
-import { renderReport, summaryOf } from "../../lab/summary.ts";
+import { loadRun } from "../../lab/train/checkpoint.ts";
+import { runExperiment } from "../../lab/train/experiment.ts";
+import type { Observer, Report } from "../../lab/train/experiment.ts";
+import { readMetrics } from "../../lab/train/metrics_file.ts";
+import { parseOptions } from "../../lab/cli/options.ts";
+import { renderReport, summaryOf } from "../../lab/train/summary.ts";
 import { testDevices } from "../devices.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 

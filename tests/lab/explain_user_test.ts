@@ -7,10 +7,10 @@ import process from "node:process";
 import { test } from "node:test";
 import { ArgumentError, CheckpointError, UsageError } from "../../core/errors.ts";
 import { parseExplainFlags } from "../../lab/cli/explain_options.ts";
-import { runExperiment } from "../../lab/experiment.ts";
-import { renderExplanation } from "../../lab/explain_report.ts";
-import { explainUser, prunedUsers } from "../../lab/explain_user.ts";
-import { parseOptions } from "../../lab/options.ts";
+import { runExperiment } from "../../lab/train/experiment.ts";
+import { renderExplanation } from "../../lab/analysis/explain_report.ts";
+import { explainUser, prunedUsers } from "../../lab/analysis/explain_user.ts";
+import { parseOptions } from "../../lab/cli/options.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 
 /** Machines that do other things as well need more than Bun's five seconds. */

@@ -27,7 +27,7 @@ import {
   writeFileAtomic,
   writeNewFile,
 } from "../../lab/files.ts";
-import { FolderLock } from "../../lab/folder_lock.ts";
+import { FolderLock } from "../../lab/train/folder_lock.ts";
 
 /** Runs a test in a folder of its own. */
 function inFolder(run: (folder: string) => void): () => void {
@@ -291,7 +291,7 @@ test("files: under Deno's permissions a lock ends with its process, killed or no
   skip,
 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), "beargrad-"));
-  const { href } = new URL("../../lab/folder_lock.ts", import.meta.url);
+  const { href } = new URL("../../lab/train/folder_lock.ts", import.meta.url);
   const input = `import { FolderLock } from ${JSON.stringify(href)};
     new FolderLock(${JSON.stringify(folder)});
     console.log("locked");
@@ -329,7 +329,7 @@ test(
 
 test("files: of processes that contend for a lock, some of them killed, one at a time has it", async () => {
   const folder = mkdtempSync(join(tmpdir(), "beargrad-"));
-  const { href } = new URL("../../lab/folder_lock.ts", import.meta.url);
+  const { href } = new URL("../../lab/train/folder_lock.ts", import.meta.url);
   const holder = { pid: spawnSync(process.execPath, ["--version"]).pid, host: hostname() };
   const stale = JSON.stringify({ ...holder, since: "then", locked: !skip });
   // Every third time a lock is left behind, as by a process that was killed.

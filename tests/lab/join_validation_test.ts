@@ -5,7 +5,7 @@ import { DataError } from "../../core/errors.ts";
 import { leaveOneOut, plainPrompt } from "../../lab/data/dataset.ts";
 import { joinValidation } from "../../lab/data/join_validation.ts";
 import { loadDataset } from "../../lab/data/load.ts";
-import { digestOf } from "../../lab/recipe.ts";
+import { digestOf } from "../../lab/train/recipe.ts";
 
 const paths = Array.from({ length: 6 }, (_, i) => [i + 1]);
 const common = { name: "x", items: [..."abcdef"], paths, tokens: [..."_abcdef"], skipped: [] };

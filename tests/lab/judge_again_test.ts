@@ -10,11 +10,11 @@ import { compareLosses } from "../../lab/compare/compare.ts";
 import { parseGridOptions } from "../../lab/compare/compare_options.ts";
 import { judgeAgain, type JudgeOptions } from "../../lab/compare/judge_again.ts";
 import type { RunResult } from "../../lab/compare/run_result.ts";
-import { evaluate } from "../../lab/evaluate.ts";
+import { evaluate } from "../../lab/evaluate/evaluate.ts";
 import { loadDataset } from "../../lab/data/load.ts";
 import { readResults } from "../../lab/report/read_results.ts";
 import { writeReport } from "../../lab/report/write_report.ts";
-import { openModel, readRecipe } from "../../lab/saved_model.ts";
+import { openModel, readRecipe } from "../../lab/train/saved_model.ts";
 import { cpu } from "../../core/cpu_backend.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 

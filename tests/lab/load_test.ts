@@ -6,9 +6,9 @@ import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
 import { DataError, UsageError } from "../../core/errors.ts";
 import { loadDataset, type Reading } from "../../lab/data/load.ts";
-import { parseOptions } from "../../lab/options.ts";
-import { recipeOf } from "../../lab/recipe.ts";
-import { openTrained } from "../../lab/trained.ts";
+import { parseOptions } from "../../lab/cli/options.ts";
+import { recipeOf } from "../../lab/train/recipe.ts";
+import { openTrained } from "../../lab/train/trained.ts";
 import { namedLoss } from "../../models/losses/loss_by_name.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 

@@ -13,9 +13,9 @@ import {
   negativeInputs,
   searchOf,
   thresholdInput,
-} from "../../lab/loss_inputs.ts";
-import type { Recipe } from "../../lab/recipe.ts";
-import { fromScratch, Trainer } from "../../lab/trainer.ts";
+} from "../../lab/train/loss_inputs.ts";
+import type { Recipe } from "../../lab/train/recipe.ts";
+import { fromScratch, Trainer } from "../../lab/train/trainer.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { namedLoss } from "../../models/losses/loss_by_name.ts";

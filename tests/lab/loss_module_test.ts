@@ -5,12 +5,12 @@ import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { ArgumentError, CheckpointError, DataError, UsageError } from "../../core/errors.ts";
-import { runExperiment } from "../../lab/experiment.ts";
-import type { Observer, Report } from "../../lab/experiment.ts";
-import { normalizationOf, openLoss } from "../../lab/loss_module.ts";
-import { tryLoss } from "../../lab/loss_probe.ts";
-import { parseOptions } from "../../lab/options.ts";
-import { verifyModel } from "../../lab/verify_model.ts";
+import { runExperiment } from "../../lab/train/experiment.ts";
+import type { Observer, Report } from "../../lab/train/experiment.ts";
+import { normalizationOf, openLoss } from "../../lab/train/loss_module.ts";
+import { tryLoss } from "../../lab/train/loss_probe.ts";
+import { parseOptions } from "../../lab/cli/options.ts";
+import { verifyModel } from "../../lab/analysis/verify_model.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 
 const MOD = JSON.stringify(pathToFileURL(resolve("mod.ts")).href);

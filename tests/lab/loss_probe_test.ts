@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ArgumentError } from "../../core/errors.ts";
-import { gradientWeights } from "../../lab/loss_probe.ts";
+import { gradientWeights } from "../../lab/train/loss_probe.ts";
 import type { Loss } from "../../models/losses/loss.ts";
 import { bear } from "../../models/losses/bear.ts";
 import { msl } from "../../models/losses/msl.ts";

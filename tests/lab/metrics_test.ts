@@ -11,8 +11,8 @@ import {
   standardError,
   survivalCurve,
   vacuousShares,
-} from "../../lab/metrics.ts";
-import { margins } from "../../models/decode/pruning.ts";
+} from "../../lab/evaluate/metrics.ts";
+import { margins } from "../../lab/analysis/pruning.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import type { BeamResult } from "../../models/decode/results.ts";
 import { Trie } from "../../models/decode/trie.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
 import { CheckpointError } from "../../core/errors.ts";
-import { loadModel, type LoadModelOptions } from "../../lab/model_folder.ts";
+import { loadModel, type LoadModelOptions } from "../../lab/train/model_folder.ts";
 import { folderOf, goldenFolder, jsonOf, rawSafetensors, rawTensors } from "./model_files.ts";
 
 const GOLDEN = goldenFolder("llama-untied");

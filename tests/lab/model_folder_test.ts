@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
 import type { Device } from "../../core/device.ts";
 import { treeEntries } from "../../core/tree.ts";
-import { loadModel, type LoadModelOptions } from "../../lab/model_folder.ts";
+import { loadModel, type LoadModelOptions } from "../../lab/train/model_folder.ts";
 import { configFromJson } from "../../models/checkpoint_config.ts";
 import { loadWeights } from "../../models/load_weights.ts";
 import { openSafetensors } from "../../models/safetensors_reader.ts";

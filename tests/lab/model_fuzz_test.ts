@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
 import { CheckpointError } from "../../core/errors.ts";
 import { treeLeaves } from "../../core/tree.ts";
-import { loadModel } from "../../lab/model_folder.ts";
+import { loadModel } from "../../lab/train/model_folder.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../models/safetensors.ts";
 import { fuzzRuns, mutate, type Random, randomOf } from "../fuzz.ts";
 import { folderOf, rawSafetensors, type RawTensors } from "./model_files.ts";

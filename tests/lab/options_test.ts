@@ -7,10 +7,10 @@ import { JUDGE_HELP } from "../../lab/cli/judge_options.ts";
 import { REPORT_HELP } from "../../lab/cli/report_options.ts";
 import { VERIFY_HELP } from "../../lab/cli/verify_options.ts";
 import { gridHelp } from "../../lab/compare/compare_options.ts";
-import { flagHelp, toggle } from "../../lab/flags.ts";
-import { helpText, parseOptions } from "../../lab/options.ts";
+import { flagHelp, toggle } from "../../lab/cli/flags.ts";
+import { helpText, parseOptions } from "../../lab/cli/options.ts";
 import { lineWidth } from "../../lab/table.ts";
-import { FLAGS } from "../../lab/train_flags.ts";
+import { FLAGS } from "../../lab/cli/train_flags.ts";
 import { lossNames } from "../../models/losses/loss_by_name.ts";
 
 test("options: without arguments, the defaults", () => {

@@ -9,8 +9,8 @@ import type {
   Histogram,
   RunResult,
 } from "../../lab/compare/run_result.ts";
-import { STATEMENTS } from "../../lab/judge.ts";
-import type { Recipe } from "../../lab/recipe.ts";
+import { STATEMENTS } from "../../lab/analysis/theorem_counts.ts";
+import type { Recipe } from "../../lab/train/recipe.ts";
 
 /** What a made-up run is like. */
 export interface FixtureOptions {

@@ -1,12 +1,12 @@
 /** Reports of several beams and of deep tries; the other tests of experiments see those of one beam. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { BeamEvaluation, ListScores } from "../../lab/evaluate.ts";
-import type { Report } from "../../lab/experiment.ts";
-import type { Run } from "../../lab/run.ts";
-import { renderReport, summaryOf } from "../../lab/summary.ts";
+import type { BeamEvaluation, ListScores } from "../../lab/evaluate/evaluate.ts";
+import type { Report } from "../../lab/train/experiment.ts";
+import type { Run } from "../../lab/train/run.ts";
+import { renderReport, summaryOf } from "../../lab/train/summary.ts";
 import { lineWidth, shownSteps } from "../../lab/table.ts";
-import type { Training } from "../../lab/training.ts";
+import type { Training } from "../../lab/train/training.ts";
 
 const scores = (hr: number): ListScores => ({
   hr: { 5: hr / 2, 10: hr },

@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
-import { TeacherForcing } from "../../lab/teacher_forcing.ts";
-import { pathSteps } from "../../models/decode/certificates.ts";
-import { margins, type PathLogits } from "../../models/decode/pruning.ts";
+import { TeacherForcing } from "../../lab/evaluate/teacher_forcing.ts";
+import { pathSteps } from "../../lab/analysis/certificates.ts";
+import { margins } from "../../lab/analysis/pruning.ts";
+import { type PathLogits } from "../../models/decode/host_log_probs.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { initTransformer, Transformer, type TransformerConfig } from "../../models/transformer.ts";
 import { reshape } from "../../ops/layout.ts";

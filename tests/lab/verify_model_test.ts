@@ -4,11 +4,11 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ArgumentError, CheckpointError } from "../../core/errors.ts";
-import { type Report, runExperiment } from "../../lab/experiment.ts";
-import { parseOptions } from "../../lab/options.ts";
+import { type Report, runExperiment } from "../../lab/train/experiment.ts";
+import { parseOptions } from "../../lab/cli/options.ts";
 import { lineWidth } from "../../lab/table.ts";
-import { type ModelVerification, verifyModel } from "../../lab/verify_model.ts";
-import { renderModelVerification } from "../../lab/verify_report.ts";
+import { type ModelVerification, verifyModel } from "../../lab/analysis/verify_model.ts";
+import { renderModelVerification } from "../../lab/analysis/verify_report.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 
 const DATA = smallFolder();

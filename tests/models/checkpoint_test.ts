@@ -7,7 +7,7 @@ import { cpu } from "../../core/cpu_backend.ts";
 import { CheckpointError } from "../../core/errors.ts";
 import { treeEntries } from "../../core/tree.ts";
 import { readTree, toHuggingFace, writeTree } from "../../models/checkpoint.ts";
-import { loadModel } from "../../lab/model_folder.ts";
+import { loadModel } from "../../lab/train/model_folder.ts";
 import { configFromJson, configToJson } from "../../models/checkpoint_config.ts";
 import { loadWeights } from "../../models/load_weights.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../models/safetensors.ts";

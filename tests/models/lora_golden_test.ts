@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { loadModel } from "../../lab/model_folder.ts";
+import { loadModel } from "../../lab/train/model_folder.ts";
 import { writeTree } from "../../models/checkpoint.ts";
 import { initLora, mergeLora, withLora } from "../../models/lora.ts";
 import { adapterFromPeft, loraFromJson } from "../../models/lora_peft.ts";

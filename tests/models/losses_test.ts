@@ -7,7 +7,7 @@ import { cpu } from "../../core/cpu_backend.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
-import { gradientWeights } from "../../lab/loss_probe.ts";
+import { gradientWeights } from "../../lab/train/loss_probe.ts";
 import { apaoPair } from "../../models/losses/apao_pair.ts";
 import { apaoPoint } from "../../models/losses/apao_point.ts";
 import { beamExact } from "../../models/losses/beam_exact.ts";

@@ -1,7 +1,7 @@
 /** T4 at its bound. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { massCertificate } from "../../models/decode/certificates.ts";
+import { massCertificate } from "../../lab/analysis/certificates.ts";
 
 test("massCertificate: a probability of 1 / (B + 1) is not more than that, however it was rounded", () => {
   for (let beam = 1; beam <= 50; beam++) {

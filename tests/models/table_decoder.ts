@@ -8,7 +8,7 @@ import { defineKernel } from "../../core/kernel.ts";
 import { foldIn, keyOf, normal, uniform } from "../../core/random.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import type { Decoder, Prefilled } from "../../models/decode/decoder.ts";
-import type { PathLogits } from "../../models/decode/pruning.ts";
+import type { PathLogits } from "../../models/decode/host_log_probs.ts";
 import { take } from "../../ops/take.ts";
 
 /** The number of rows of a table. */

@@ -9,7 +9,7 @@ import {
   LevelCounts,
   massCertificate,
   pathSteps,
-} from "../../models/decode/certificates.ts";
+} from "../../lab/analysis/certificates.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { Trie } from "../../models/decode/trie.ts";

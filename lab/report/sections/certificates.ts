@@ -4,7 +4,7 @@
  * @module
  */
 import type { BeamOutcome } from "../../compare/run_result.ts";
-import { STATEMENTS, type TheoremCount, type TheoremId } from "../../judge.ts";
+import { STATEMENTS, type TheoremCount, type TheoremId } from "../../analysis/theorem_counts.ts";
 import type { Comparison } from "../comparison.ts";
 import { type Block, type Figure, type Section, type Table, text } from "../document.ts";
 import { count, counted, listed, percent, percentRange } from "../format.ts";

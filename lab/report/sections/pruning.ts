@@ -20,7 +20,7 @@ import { MOST_SERIES } from "../plots/style.ts";
 import { type Estimate, shareInterval } from "../statistics.ts";
 import { type Cause, CAUSES, type StepCounts } from "../step_counts.ts";
 import { shownSteps } from "../../table.ts";
-import { LEAST_TARGETS } from "../../warnings.ts";
+import { LEAST_TARGETS } from "../../evaluate/warnings.ts";
 import { ofReadable, shownVariants } from "../variants.ts";
 import { marginsFigure } from "./margins.ts";
 

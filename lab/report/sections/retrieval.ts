@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { historyNote, ORACLE } from "../../warnings.ts";
+import { historyNote, ORACLE } from "../../evaluate/warnings.ts";
 import type { BeamReport, Comparison, Difference, Variant } from "../comparison.ts";
 import { type Figure, type Panel, type Section, type Table, text } from "../document.ts";
 import { counted, listed, pValue, share, signed, signedInterval, withInterval } from "../format.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { warningsOf } from "../../warnings.ts";
+import { warningsOf } from "../../evaluate/warnings.ts";
 import { type Comparison, mainLength, type Variant } from "../comparison.ts";
 import { type Section, text } from "../document.ts";
 import {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { RunResult } from "../../compare/run_result.ts";
-import { gradientWeights } from "../../loss_probe.ts";
+import { gradientWeights } from "../../train/loss_probe.ts";
 import { lossNames, namedLoss } from "../../../models/losses/loss_by_name.ts";
 import type { Comparison, Variant } from "../comparison.ts";
 import { type Block, type Figure, type Section, type Table, text } from "../document.ts";

@@ -1,0 +1,193 @@
+/**
+ * Explains the search of one user of a trained model.
+ *
+ * @module
+ */
+import { cpu } from "../../core/cpu_backend.ts";
+import { ArgumentError } from "../../core/errors.ts";
+import { BeamSearch } from "../../models/decode/beam_search.ts";
+import { exactRanks, type RankQuestion } from "../../models/decode/exact.ts";
+import { margins, type PruningCause } from "./pruning.ts";
+import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
+import { explain } from "./explain.ts";
+import type { Explanation } from "./explanation.ts";
+import { type OpenModel, openModel, readSavedRun, type SavedRun } from "../train/saved_model.ts";
+import { judgeCases } from "./verdicts.ts";
+
+/** What {@link explainUser} and {@link prunedUsers} are told. */
+export interface ExplainOptions {
+  /** The folder of a run, as train.ts writes it below `--out`. */
+  readonly checkpoint: string;
+  /** `synthetic`, or the folder of a data set: the one that it was trained on. */
+  readonly data: string;
+  /** The beam width B; that of the run unless told. */
+  readonly beam?: number;
+  /** Whether the items that the model sees are taken out of the catalogue. */
+  readonly excludeHistory?: boolean;
+  /** Told what is being read, and how much of it is. */
+  readonly onProgress?: (what: string, done: number, total: number) => void;
+}
+
+/** How far the exact ranking is looked at: near first, as that is cheaper. */
+const DEPTHS = [25, 100, 1000];
+/** How many users are judged between two reports. */
+const CHUNK = 64;
+/** How many ids an error names. */
+const IDS = 3;
+
+/**
+ * Searches for one test user of a trained model and explains what became of the item that should be found. The search and the
+ * probabilities are those of a float32 cpu device. `user` is the id of a test user; in titles, where a user may have several
+ * rows, `id` or `id#line`.
+ *
+ * @throws {CheckpointError} if there is no such run, it is malformed, or it was trained on another data set.
+ * @throws {DataError} if the data cannot be read.
+ * @throws {ArgumentError} if there is no such user, or beam is not a positive integer.
+ *
+ * @example
+ * ```ts ignore
+ * import { explainUser, renderExplanation } from "beargrad";
+ *
+ * const found = await explainUser({ checkpoint: "runs/bear-seed0", data: "data/office", user: "7" });
+ * console.log(found.lost?.cause, renderExplanation(found));
+ * ```
+ */
+export async function explainUser(
+  options: ExplainOptions & { readonly user: string },
+): Promise<Explanation> {
+  const { excludeHistory = false, onProgress } = options;
+  const run = await readSavedRun(options.checkpoint, options.data, onProgress);
+  const { dataset, recipe } = run;
+  const kase = userOf(evaluationCases(dataset, "test", recipe.history), options.user, dataset);
+  using model = await open(run, options);
+  const { trie } = model.trie;
+  const shared = settingOf(run, options);
+  const excluded = excludeHistory ? kase.history : [];
+  const prompt = dataset.prompt(kase.history);
+  const leaf = trie.leafOf[kase.target];
+  using search = new BeamSearch(model.decoder, model.trie, { ...shared, trace: true, batch: 1 });
+  const [found] = await search.search([prompt], [excluded]);
+  const [said] = await model.forcing.logits([prompt], [leaf]);
+  const blocked = new Set(trie.blockedNodes(excluded));
+  const exactRank = excluded.includes(kase.target) ? -1 : await exactRankOf(model, {
+    ...{ history: prompt, leaf, excluded },
+    logProb: margins(trie, leaf, said, { ...shared, blocked }).reduce((s, m) => s + m.logProb, 0),
+  }, { ...shared, onProgress });
+  const ranked = Math.min(DEPTHS[DEPTHS.length - 1], trie.leafCount);
+  return explain({
+    name: `${options.checkpoint}, trained with ${recipe.loss}`,
+    ...{ dataset, trie, kase, found, model: said, ...shared, excluded, exactRank, ranked },
+  });
+}
+
+/** A user whose target is among the exact B best and was not returned. */
+export interface PrunedUser {
+  /** The user's id. */
+  readonly user: string;
+  /** Its target's id. */
+  readonly target: string;
+  /** The step (from 1) that lost it. */
+  readonly step: number;
+  /** Why. */
+  readonly cause: PruningCause;
+  /** Its place in the exact ranking, from 0. */
+  readonly exactRank: number;
+}
+
+/**
+ * The test users whose target is among the exact B best and was pruned, in the data's order: those worth an explanation.
+ *
+ * @throws as {@link explainUser}.
+ *
+ * @example
+ * ```ts ignore
+ * import { prunedUsers } from "beargrad";
+ *
+ * for (const { user, cause } of await prunedUsers({ checkpoint: "runs/bear-seed0", data: "synthetic" })) {
+ *   console.log(user, cause);
+ * }
+ * ```
+ */
+export async function prunedUsers(options: ExplainOptions): Promise<PrunedUser[]> {
+  const run = await readSavedRun(options.checkpoint, options.data, options.onProgress);
+  const { dataset, recipe: { history: historyLength } } = run;
+  const cases = evaluationCases(dataset, "test", historyLength);
+  using model = await open(run, options);
+  const { beam, ...shared } = settingOf(run, options);
+  const setting = {
+    ...{
+      decoder: model.decoder,
+      trie: model.trie,
+      dataset,
+      historyLength,
+      beams: [beam],
+      ...shared,
+    },
+    ...{ split: "test", excludeHistory: options.excludeHistory } as const,
+    teacherForced: (histories: readonly (readonly number[])[], leaves: readonly number[]) =>
+      model.forcing.logits(histories, leaves),
+  };
+  using search = new BeamSearch(model.decoder, model.trie, { beam, ...shared });
+  const pruned: PrunedUser[] = [];
+  for (let at = 0; at < cases.length; at += CHUNK) {
+    const users = cases.slice(at, at + CHUNK);
+    const verdicts = await judgeCases(users, [search], setting);
+    verdicts.forEach(({ beams: [{ cause, lostAt, exactRank }] }, u) => {
+      if (cause === undefined) return;
+      const { id: user, target } = users[u];
+      pruned.push({ user, target: dataset.items[target], step: lostAt, cause, exactRank });
+    });
+    options.onProgress?.("searching", at + users.length, cases.length);
+  }
+  return pruned;
+}
+
+/** The run's model. */
+function open(
+  { dataset, recipe: { tau }, normalization }: SavedRun,
+  { checkpoint, onProgress }: ExplainOptions,
+): Promise<OpenModel> {
+  const report = (done: number, total: number): void =>
+    onProgress?.(`reading ${checkpoint}`, done, total);
+  return openModel(cpu(), checkpoint, dataset, { normalization, tau }, report);
+}
+
+/** How it is searched. */
+function settingOf(
+  { recipe, normalization }: SavedRun,
+  { beam = recipe.beam }: ExplainOptions,
+): Pick<Explanation, "beam" | "normalization" | "tau"> {
+  return { beam, normalization, tau: recipe.tau };
+}
+
+/** The test case of a user. */
+function userOf(cases: readonly EvaluationCase[], user: string, dataset: Dataset): EvaluationCase {
+  const own = cases.filter(({ id }) => id === user || id.startsWith(`${user}#`));
+  if (own.length === 1) return own[0];
+  const listed = (cases: readonly EvaluationCase[]): string =>
+    cases.slice(0, IDS).map(({ id }) => `"${id}"`).join(", ");
+  throw new ArgumentError(
+    `Cannot explain user "${user}" of ${dataset.name}: it must be one of ` +
+      (own.length > 1
+        ? `its ${own.length} test rows, such as ${listed(own)}, got the user`
+        : `${cases.length} test users, such as ${listed(cases)}, got an unknown one`),
+  );
+}
+
+/** The target's place in the exact ranking, from 0, or -1. */
+async function exactRankOf(
+  { decoder, trie }: OpenModel,
+  question: RankQuestion,
+  { normalization, tau, onProgress }:
+    & Pick<Explanation, "normalization" | "tau">
+    & Pick<ExplainOptions, "onProgress">,
+): Promise<number> {
+  let rank = -1;
+  for (let i = 0; rank < 0 && i < DEPTHS.length; i++) {
+    onProgress?.("ranking", i, DEPTHS.length);
+    const k = Math.min(DEPTHS[i], trie.trie.leafCount);
+    [rank] = await exactRanks(decoder, trie, [question], k, { normalization, tau });
+  }
+  onProgress?.("ranking", DEPTHS.length, DEPTHS.length);
+  return rank;
+}

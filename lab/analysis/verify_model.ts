@@ -1,0 +1,284 @@
+/**
+ * The theorems of docs/theory.md on a trained model: its own probabilities, its own users, the searches as they run.
+ *
+ * @module
+ */
+import { cpu } from "../../core/cpu_backend.ts";
+import { ArgumentError } from "../../core/errors.ts";
+import { BeamSearch } from "../../models/decode/beam_search.ts";
+import { certifiedCount, LevelCounts, pathSteps } from "./certificates.ts";
+import { margins, type NodeLogits } from "./pruning.ts";
+import type { Normalization } from "../../ops/trie_log_prob.ts";
+import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
+import { type BeamEvaluation, evaluate } from "../evaluate/evaluate.ts";
+import { noCounts, STATEMENTS, type TheoremCount, type TheoremId } from "./theorem_counts.ts";
+import { type OpenModel, openModel, readSavedRun } from "../train/saved_model.ts";
+import { type Budget, judgeUser, type UserFacts, verdictOf } from "./verify_user.ts";
+
+/** What {@link verifyModel} is told. */
+export interface VerifyModelOptions {
+  /** The folder of a run, as train.ts writes it below `--out`. */
+  readonly checkpoint: string;
+  /** `synthetic`, or the folder of a data set: the one that it was trained on. It is read as the run read it. */
+  readonly data: string;
+  /** The beam width B; that of the run unless told. */
+  readonly beam?: number;
+  /** The first so many users only. */
+  readonly limitUsers?: number;
+  /** Told how many users are done: half of each is the theorems, half the shares. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** A theorem and what became of its instances. */
+export interface VerifiedTheorem extends Readonly<TheoremCount> {
+  /** Its id. */
+  readonly id: TheoremId;
+  /** In one line. */
+  readonly statement: string;
+}
+
+/** How many users got a verdict, and of how many the search did what it says. */
+export interface VerdictCount {
+  /** Users. */
+  readonly users: number;
+  /** Users whose search confirms the verdict. */
+  readonly confirmed: number;
+}
+
+/** What {@link verifyModel} finds. Shares are of the targets or of the users, whichever they speak of. */
+export interface ModelVerification {
+  /** The folder. */
+  readonly checkpoint: string;
+  /** The data set's name. */
+  readonly data: string;
+  /** Users that were judged. */
+  readonly users: number;
+  /** The catalogue's items. */
+  readonly items: number;
+  /** The beam width B. */
+  readonly beam: number;
+  /** The loss that the model was trained with. */
+  readonly loss: string;
+  /** What it normalises over. */
+  readonly normalization: Normalization;
+  /** The temperature. */
+  readonly tau: number;
+  /** The budget: the largest difference of a logit along the targets' paths between float32 device and float64 oracle. */
+  readonly eps: number;
+  /** By theorem. */
+  readonly theorems: readonly VerifiedTheorem[];
+  /** Of all theorems; must be 0. */
+  readonly violations: number;
+  /** What one teacher-forced pass says of the targets. */
+  readonly verdicts: {
+    /** Certified retrieved by T4. */
+    readonly retrievedByMass: VerdictCount;
+    /** Certified retrieved by T6 and not by T4. */
+    readonly retrievedByCount: VerdictCount;
+    /** Certified pruned by T2: entry t - 1 at step t. */
+    readonly prunedAtStep: readonly VerdictCount[];
+    /** Neither; `confirmed` are those that the search returned. */
+    readonly undecided: VerdictCount;
+  };
+  /** The share of users whose whole list is certified to be the exact one (T9). */
+  readonly exactLists: number;
+  /** The mean share of a list that is. */
+  readonly exactItems: number;
+  /** The share of targets retrieved. */
+  readonly retrieved: number;
+  /** Targets in the exact top B. */
+  readonly inExactTop: number;
+  /** Of these, the pruned, by cause. */
+  readonly causes: BeamEvaluation["causes"];
+  /** Targets that are not in the catalogue. */
+  readonly absent: number;
+  /** For each step, the share of targets whose prefix is still in the beam. */
+  readonly survival: readonly number[];
+  /** For each step, the share of targets whose margin is above 0. */
+  readonly violated: readonly number[];
+  /** For each step, the share of targets at whose node no margin can be above 0 (R8). */
+  readonly vacuous: readonly number[];
+  /** Seconds it took. */
+  readonly seconds: number;
+}
+
+/** How many users go through the models between two reports. */
+const CHUNK = 64;
+
+/**
+ * Checks T1 to T9 and T11 on a trained model: for every test user, what the probabilities of the model demand, against what
+ * beam search does.
+ *
+ * The searches run on a float32 cpu device; the probabilities along the target's path come from a float64 oracle with
+ * the same weights. The budget is eps, the largest difference between the two in what they say along the
+ * targets' paths: in the logit of a child, or, under "vocabulary", in tau times the log-sum-exp of all. The gap of two prefixes of t tokens may differ by 2 t eps / tau (T11), plus 2^-19 of the score (of 1 if that is more) for float32's own arithmetic. An
+ * instance that is decided by less is undecided.
+ *
+ * Global prefix ranks (T3) are counted in a beam search of width max(4 B, 32); where that does not settle the rank, the
+ * instance is undecided.
+ *
+ * @throws {CheckpointError} if there is no such run, it is malformed, or it was trained on another data set.
+ * @throws {DataError} if the data cannot be read.
+ * @throws {ArgumentError} if beam or limitUsers is not a positive integer.
+ *
+ * @example
+ * ```ts ignore
+ * import { renderModelVerification, verifyModel } from "beargrad";
+ *
+ * const found = await verifyModel({ checkpoint: "runs/first/bear-seed0", data: "data/office" });
+ * console.log(renderModelVerification(found), found.violations);
+ * ```
+ */
+export async function verifyModel(options: VerifyModelOptions): Promise<ModelVerification> {
+  const began = performance.now();
+  const { limitUsers = Infinity } = options;
+  if (!(limitUsers >= 1 && Math.floor(limitUsers) === limitUsers)) {
+    throw new ArgumentError(
+      `Cannot verify a model: limitUsers must be a positive integer, got ${limitUsers}`,
+    );
+  }
+  const { checkpoint, data } = options;
+  const { recipe, dataset, normalization } = await readSavedRun(checkpoint, data);
+  const { tau, history } = recipe;
+  const beam = options.beam ?? recipe.beam;
+  const cases = evaluationCases(dataset, "test", history, options.limitUsers);
+  const report = (halves: number): void =>
+    options.onProgress?.(Math.floor(halves / 2), cases.length);
+
+  using device = await openModel(cpu(), options.checkpoint, dataset, { normalization, tau });
+  using oracle = await openModel(
+    cpu({ float: "float64" }),
+    ...[options.checkpoint, dataset, { normalization, tau }] as const,
+  );
+  const setting: Setting = { dataset, device, oracle, beam, normalization, tau };
+  const facts = await gather(cases, setting, report);
+  const evaluation = await evaluate({
+    decoder: device.decoder,
+    teacherForced: (histories, leaves) => device.forcing.logits(histories, leaves),
+    trie: device.trie,
+    ...{ dataset, split: "test", beams: [beam], historyLength: history, normalization, tau },
+    limitUsers: options.limitUsers,
+    onProgress: (done) => report(cases.length + done),
+  });
+
+  const eps = facts.reduce((most, user) => Math.max(most, ...user.logitErrors), 0);
+  const counts = noCounts();
+  for (const user of facts) judgeUser(user, { eps, tau }, counts);
+  const theorems = Object.entries(counts).map(([id, count]) => ({
+    ...{ id: id as TheoremId, statement: STATEMENTS[id as TheoremId], ...count },
+  }));
+  const { absent, beams: [{ survival, vacuousShare: vacuous, inExactTop, causes }] } = evaluation;
+  return {
+    ...{ checkpoint: options.checkpoint, data: dataset.name, users: facts.length },
+    ...{ items: dataset.items.length, beam, loss: recipe.loss, normalization, tau, eps },
+    theorems,
+    violations: theorems.reduce((sum, { violations }) => sum + violations, 0),
+    verdicts: countVerdicts(facts, { eps, tau }),
+    ...listShares(facts),
+    ...{ retrieved: survival[survival.length - 1], inExactTop, causes, absent, survival },
+    violated: survival.map((_, t) => {
+      const there = facts.filter(({ margins }) => margins.length > t);
+      return there.filter(({ margins }) => margins[t].margin > 0).length / there.length;
+    }),
+    vacuous,
+    seconds: (performance.now() - began) / 1000,
+  };
+}
+
+/** What all users share. */
+interface Setting {
+  readonly dataset: Dataset;
+  readonly device: OpenModel;
+  readonly oracle: OpenModel;
+  readonly beam: number;
+  readonly normalization: Normalization;
+  readonly tau: number;
+}
+
+/** Runs the models and the searches for all users. */
+async function gather(
+  cases: readonly EvaluationCase[],
+  setting: Setting,
+  report: (done: number) => void,
+): Promise<UserFacts[]> {
+  const { dataset, device, oracle, beam, normalization, tau } = setting;
+  const { trie } = device.trie;
+  const counts = new LevelCounts(trie);
+  const open = ({ decoder, trie }: OpenModel, width: number): BeamSearch =>
+    new BeamSearch(decoder, trie, { beam: width, normalization, tau, trace: true });
+  using search = open(device, beam);
+  using wider = open(device, Math.max(4 * beam, 32));
+  using narrow = open(device, 1);
+  using exact = open(oracle, beam);
+  const facts: UserFacts[] = [];
+  for (let at = 0; at < cases.length; at += CHUNK) {
+    const users = cases.slice(at, at + CHUNK);
+    const histories = users.map(({ history }) => dataset.prompt(history));
+    const leaves = users.map(({ target }) => trie.leafOf[target]);
+    const models = await device.forcing.logits(histories, leaves);
+    const oracles = await oracle.forcing.logits(histories, leaves);
+    const [found, wide, greedy, reference] = [
+      await search.search(histories),
+      await wider.search(histories),
+      await narrow.search(histories),
+      await exact.search(histories),
+    ];
+    leaves.forEach((leaf, u) => {
+      const options = { beam, normalization, tau };
+      facts.push({
+        ...{ counts, beam, leaf },
+        path: pathSteps(trie, leaf, oracles[u], options),
+        margins: margins(trie, leaf, oracles[u], options),
+        deviceMargins: margins(trie, leaf, models[u], options),
+        logitErrors: models[u].map((said, t) => errorOf(said, oracles[u][t], tau)),
+        ...{ found: found[u], wide: wide[u], greedy: greedy[u], oracle: reference[u] },
+      });
+    });
+    report(facts.length);
+  }
+  return facts;
+}
+
+/** The largest difference of what device and oracle say at a node: of a child's logit, or of what all logits add up to, times tau. */
+function errorOf(device: NodeLogits, oracle: NodeLogits, tau: number): number {
+  const { children, logSumExp: sum = 0 } = oracle;
+  let most = tau * Math.abs((device.logSumExp ?? 0) - sum);
+  for (let k = 0; k < children.length; k++) {
+    most = Math.max(most, Math.abs(device.children[k] - children[k]));
+  }
+  return most;
+}
+
+/** What the teacher-forced pass says of each target, and whether the search did it. */
+function countVerdicts(
+  facts: readonly UserFacts[],
+  budget: Budget,
+): ModelVerification["verdicts"] {
+  const tally = (): { users: number; confirmed: number } => ({ users: 0, confirmed: 0 });
+  const [retrievedByMass, retrievedByCount, undecided] = [tally(), tally(), tally()];
+  const prunedAtStep = Array.from({ length: facts[0].counts.trie.maxDepth }, tally);
+  for (const user of facts) {
+    const verdict = verdictOf(user, budget);
+    const returned = user.found.ranking.some((item) => item.leaf === user.leaf);
+    const count = verdict.kind === "pruned"
+      ? prunedAtStep[verdict.step - 1]
+      : verdict.kind === "undecided"
+      ? undecided
+      : verdict.by === "T6"
+      ? retrievedByCount
+      : retrievedByMass;
+    count.users++;
+    if (returned === (verdict.kind !== "pruned")) count.confirmed++;
+  }
+  return { retrievedByMass, retrievedByCount, prunedAtStep, undecided };
+}
+
+function listShares(
+  facts: readonly UserFacts[],
+): Pick<ModelVerification, "exactLists" | "exactItems"> {
+  const shares = facts.map(({ found }) => certifiedCount(found) / found.ranking.length);
+  return {
+    exactLists: shares.filter((share) => share === 1).length / shares.length,
+    exactItems: shares.reduce((sum, share) => sum + share, 0) / shares.length,
+  };
+}

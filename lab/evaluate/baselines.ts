@@ -1,0 +1,194 @@
+/**
+ * What needs no training, on the same users as the model: popularity, item co-occurrence and, where the truth is
+ * known, the best that anything could do. A model that does not beat them has learnt little.
+ *
+ * Both baselines count what comes in time before the targets of the split, as the histories that a model is shown do:
+ * `known` of the data set.
+ *
+ * @module
+ */
+import { ArgumentError } from "../../core/errors.ts";
+import { type Dataset, type EvaluationCase, type Split } from "../data/dataset.ts";
+
+/** Ranks items for a history. */
+export interface Baseline {
+  /** A name for tables. */
+  readonly name: string;
+  /** The `k` best items after a history, best first; fewer where the catalogue has no more. */
+  rank(history: readonly number[], k: number): number[];
+}
+
+/** Options that a model's evaluation has too. */
+export interface BaselineOptions {
+  /** Leave the items of the history out. */
+  readonly excludeHistory?: boolean;
+}
+
+/** The distance within which two items of a sequence count as seen together. */
+const REACH = 5;
+
+/**
+ * The items taken most often, the same for everybody; ties go to the lower index.
+ *
+ * @example
+ * ```ts
+ * import { popularity, synthetic } from "beargrad";
+ *
+ * console.log(popularity(synthetic(), "test").rank([], 10));
+ * ```
+ */
+export function popularity(
+  dataset: Dataset,
+  split: Split,
+  { excludeHistory = false }: BaselineOptions = {},
+): Baseline {
+  const order = byCount(countItems(dataset, split));
+  return {
+    name: "popularity",
+    rank: (history, k) => firstOf(order, k, new Set(excludeHistory ? history : [])),
+  };
+}
+
+/**
+ * Item co-occurrence, an untuned heuristic. With n_i the count of item i and
+ *
+ *   C(i, j) = sum over sequences, over positions p < q <= p + 5 holding i and j, of 1 / (q - p),
+ *
+ *   score(j | h) = sum_d (1 / d) C(h_d, j) / sqrt((1 + n_(h_d)) (1 + n_j)),   h_d the d-th item from the history's end.
+ *
+ * It is directed: j came after i. Items of the history are never returned. Ties, among them the items never seen together
+ * with the history, go by count, then by index.
+ *
+ * @example
+ * ```ts
+ * import { cooccurrence, synthetic } from "beargrad";
+ *
+ * const dataset = synthetic();
+ * console.log(cooccurrence(dataset, "test").rank(dataset.test[0].history, 10));
+ * ```
+ */
+export function cooccurrence(dataset: Dataset, split: Split): Baseline {
+  const counts = countItems(dataset, split);
+  const order = byCount(counts);
+  const roots = counts.map((count) => Math.sqrt(1 + count));
+  const { from, later, together } = followersOf(dataset, split);
+  const scores = new Float64Array(counts.length);
+  const found = new Int32Array(counts.length); // the items that have a score
+  const bestFirst = (i: number, j: number): number =>
+    scores[j] - scores[i] || counts[j] - counts[i] || i - j;
+  return {
+    name: "co-occurrence, history left out",
+    rank(history, k): number[] {
+      let size = 0;
+      history.forEach((item, i) => {
+        const weight = 1 / (history.length - i) / roots[item];
+        for (let at = from[item]; at < from[item + 1]; at++) {
+          const next = later[at];
+          if (scores[next] === 0) found[size++] = next;
+          scores[next] += (weight * together[at]) / roots[next];
+        }
+      });
+      for (const item of history) scores[item] = 0;
+      let seen: number[] = []; // the best so far, and some behind them
+      let least = Number.MIN_VALUE; // the score of the k-th of them
+      for (const item of found.subarray(0, size)) {
+        if (scores[item] < least || seen.push(item) < 2 * k) continue;
+        seen = seen.sort(bestFirst).slice(0, k);
+        least = Math.max(least, scores[seen[k - 1]]);
+      }
+      seen = seen.sort(bestFirst).slice(0, k);
+      for (const item of found.subarray(0, size)) scores[item] = 0;
+      return [...seen, ...firstOf(order, k - seen.length, new Set([...history, ...seen]))];
+    },
+  };
+}
+
+/** What came after item i, and C(i, later): entries from[i] to from[i + 1], in flat arrays, which are fast to go through. */
+function followersOf(
+  dataset: Dataset,
+  split: Split,
+): { from: Int32Array; later: Int32Array; together: Float64Array } {
+  const followers = dataset.items.map(() => new Map<number, number>());
+  for (const items of dataset.known(split)) {
+    items.forEach((item, p) => {
+      const row = followers[item];
+      items.slice(p + 1, p + 1 + REACH).forEach((later, gap) => {
+        row.set(later, (row.get(later) ?? 0) + 1 / (gap + 1));
+      });
+    });
+  }
+  const from = new Int32Array(followers.length + 1);
+  followers.forEach((row, item) => from[item + 1] = from[item] + row.size);
+  const later = new Int32Array(from[followers.length]);
+  const together = new Float64Array(from[followers.length]);
+  followers.forEach((row, item) => {
+    later.set([...row.keys()], from[item]);
+    together.set([...row.values()], from[item]);
+  });
+  return { from, later, together };
+}
+
+/**
+ * The best possible ranking of a data set that knows its truth: by the true probability of the next item.
+ *
+ * @throws {ArgumentError} if the data set has no oracle.
+ */
+export function oracle(
+  dataset: Dataset,
+  { excludeHistory = false }: BaselineOptions = {},
+): Baseline {
+  const truth = oracleOf(dataset);
+  return {
+    name: "oracle",
+    rank(history, k): number[] {
+      const p = truth(history);
+      return firstOf(byCount(p), k, new Set(excludeHistory ? history : []));
+    },
+  };
+}
+
+/**
+ * The best HR@k that any model can expect on these cases: the mean over them of the sum of the k largest true
+ * probabilities.
+ *
+ * @throws {ArgumentError} if the data set has no oracle.
+ */
+export function bestAttainable(
+  dataset: Dataset,
+  cases: readonly EvaluationCase[],
+  k: number,
+): number {
+  const truth = oracleOf(dataset);
+  const expected = cases.map(({ history }) =>
+    truth(history).sort().subarray(-k).reduce((sum, p) => sum + p, 0)
+  );
+  return expected.reduce((sum, p) => sum + p, 0) / cases.length;
+}
+
+function oracleOf(dataset: Dataset): NonNullable<Dataset["oracle"]> {
+  if (dataset.oracle !== undefined) return dataset.oracle;
+  throw new ArgumentError(
+    `Cannot rank by the true probabilities of ${dataset.name}: the data set must have an oracle, got none`,
+  );
+}
+
+function countItems(dataset: Dataset, split: Split): Float64Array {
+  const counts = new Float64Array(dataset.items.length);
+  for (const items of dataset.known(split)) for (const item of items) counts[item]++;
+  return counts;
+}
+
+/** Items by descending weight; ties go to the lower index. */
+function byCount(weights: Float64Array): number[] {
+  return [...weights.keys()].sort((i, j) => weights[j] - weights[i] || i - j);
+}
+
+/** The first `k` of an order that are not taken. */
+function firstOf(order: readonly number[], k: number, taken: ReadonlySet<number>): number[] {
+  const out: number[] = [];
+  for (const item of order) {
+    if (out.length >= k) break;
+    if (!taken.has(item)) out.push(item);
+  }
+  return out;
+}

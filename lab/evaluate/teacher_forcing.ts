@@ -1,0 +1,221 @@
+/**
+ * The model's logits along given items: what it would have said at each step had it written the item.
+ *
+ * @module
+ */
+import { capture, type Captured, type HostTensor } from "../../core/capture.ts";
+import type { Device } from "../../core/device.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import { childrenOf, isGatherable } from "../../models/decode/child_logits.ts";
+import type { Projection } from "../../models/decode/decoder.ts";
+import type { NodeLogits } from "../analysis/pruning.ts";
+import type { DeviceTrie } from "../../models/decode/trie.ts";
+import type { Transformer, TransformerParams } from "../../models/transformer.ts";
+import { mul } from "../../ops/binary.ts";
+import { gather } from "../../ops/gather.ts";
+import { reshape } from "../../ops/layout.ts";
+import { logSumExp } from "../../ops/softmax.ts";
+import { take } from "../../ops/take.ts";
+import type { Normalization } from "../../ops/trie_log_prob.ts";
+import { turn } from "../progress.ts";
+
+type Inputs = {
+  readonly tokens: HostTensor; // int32 (U, T)
+  readonly rows: HostTensor; // int32 (N): where in (U T) the model is asked
+};
+
+/** Options of {@link TeacherForcing}. */
+export interface TeacherForcingOptions {
+  /** What will be normalised over; "children" unless told. */
+  readonly normalization?: Normalization;
+  /** The temperature; 1 unless told. */
+  readonly tau?: number;
+  /** How many users go through the model together; 64 unless told. */
+  readonly batch?: number;
+}
+
+/** A node at which the model is asked. */
+interface Question {
+  /** The user's place in the batch. */
+  readonly user: number;
+  /** The tokens of the path before it. */
+  readonly step: number;
+  readonly node: number;
+  /** How many children it has. */
+  readonly choices: number;
+}
+
+/** Sequence lengths are rounded up to a multiple of this, so that few programs are recorded. */
+const ROUND = 16;
+
+/** At most so many logits are computed together. */
+const MAX_LOGITS = 2 ** 22;
+
+/**
+ * Teacher-forced passes of a model, a batch of users at a time. What comes back are the logits of the children of the path's
+ * nodes, and under "vocabulary" the log-sum-exp of all; never whole rows of logits. On the device at most 2^22 logits, or one row, exist
+ * at a time, whatever the vocabulary.
+ */
+export class TeacherForcing implements Disposable {
+  readonly #device: Device;
+  readonly #model: Transformer;
+  readonly #params: TransformerParams;
+  readonly #trie: DeviceTrie;
+  readonly #options: Required<TeacherForcingOptions>;
+  readonly #run: Captured<Inputs, { hidden: Tensor }>;
+  /** The shape that is recorded. Only one is: the memory of a program is that of a whole batch. */
+  #recorded = "";
+
+  /** Passes of a model, along paths of a trie. */
+  constructor(
+    device: Device,
+    model: Transformer,
+    params: TransformerParams,
+    trie: DeviceTrie,
+    { normalization = "children", tau = 1, batch = 64 }: TeacherForcingOptions = {},
+  ) {
+    this.#device = device;
+    this.#model = model;
+    this.#params = params;
+    this.#trie = trie;
+    this.#options = { normalization, tau, batch };
+    this.#run = capture(device, ({ tokens, rows }) => {
+      const hidden = model.hidden(params, tokens); // (U, T, C)
+      return { hidden: take(reshape(hidden, [-1, model.config.dim]), rows) }; // (N, C)
+    });
+  }
+
+  /**
+   * What the model says along the paths to `leaves[u]` after the tokens `histories[u]`: entry [u][t] is for the node after t
+   * tokens. Under "children" it is not asked at nodes with one child; there entries have no logits.
+   */
+  async logits(
+    histories: readonly (readonly number[])[],
+    leaves: readonly number[],
+    onProgress?: (done: number) => void,
+  ): Promise<NodeLogits[][]> {
+    const { trie } = this.#trie;
+    const everywhere = this.#options.normalization === "vocabulary";
+    const asked = leaves.map((leaf) => questionsOf(this.#trie, leaf, everywhere));
+    const out = leaves.map((leaf) =>
+      Array.from({ length: trie.depths[leaf] }, (): NodeLogits => ({ children: [] }))
+    );
+    const fed = histories.map((h, i) => h.length + (asked[i].at(-1)?.step ?? 0));
+    const order = [...histories.keys()].sort((a, b) => fed[b] - fed[a] || a - b);
+    for (let at = 0; at < order.length; at += this.#options.batch) {
+      onProgress?.(at);
+      await turn(); // for Ctrl-C
+      const users = order.slice(at, at + this.#options.batch);
+      const questions = users.flatMap((i, user) => asked[i].map((q) => ({ ...q, user })))
+        .sort((a, b) => b.choices - a.choices);
+      if (questions.length === 0) continue;
+      const hidden = this.#hidden(
+        users.map((i) => [...histories[i], ...trie.pathOf(leaves[i])].slice(0, fed[i])),
+        questions.map(({ user, step }) => ({ user, at: histories[users[user]].length - 1 + step })),
+      );
+      for await (const [{ user, step }, answer] of this.#answers(hidden, questions)) {
+        out[users[user]][step] = answer;
+      }
+    }
+    onProgress?.(order.length);
+    return out;
+  }
+
+  /** Gives the recorded passes back. */
+  [Symbol.dispose](): void {
+    this.#run.dispose();
+  }
+
+  /** The hidden states (N, C) at some places of sequences of tokens, and more behind them. */
+  #hidden(
+    sequences: readonly (readonly number[])[],
+    places: readonly { readonly user: number; readonly at: number }[],
+  ): Tensor {
+    const { batch } = this.#options;
+    const longest = sequences.reduce((most, { length }) => Math.max(most, length), 0);
+    // No longer than the model allows where the sequences are not.
+    const T = Math.max(
+      longest,
+      Math.min(Math.ceil(longest / ROUND) * ROUND, this.#model.config.maxLength),
+    );
+    const tokens = new Int32Array(batch * T);
+    sequences.forEach((sequence, u) => tokens.set(sequence, u * T));
+    const rows = new Int32Array(2 ** Math.ceil(Math.log2(places.length)));
+    rows.set(places.map(({ user, at }) => user * T + at));
+    const shape = `${T} ${rows.length}`;
+    if (shape !== this.#recorded) this.#run.dispose();
+    this.#recorded = shape;
+    const { hidden } = this.#run({
+      tokens: { data: tokens, shape: [batch, T] },
+      rows: { data: rows, shape: [rows.length] },
+    });
+    return hidden;
+  }
+
+  /** What the model says at each node; question n's hidden state is row n. The nodes with the most children come first. */
+  async *#answers(
+    hidden: Tensor,
+    questions: readonly Question[],
+  ): AsyncGenerator<[Question, NodeLogits]> {
+    const head = this.#params.head ?? this.#params.embed;
+    const whole = this.#options.normalization === "vocabulary" || !isGatherable({ hidden, head });
+    for (let at = 0; at < questions.length;) {
+      const F = questions[at].choices;
+      const room = Math.floor(MAX_LOGITS / (whole ? Math.max(F, this.#model.config.vocabSize) : F));
+      const part = questions.slice(at, at + Math.max(1, room));
+      using _scope = this.#device.arena();
+      const { children, sums } = whole
+        ? this.#wholeRows(hidden, part, at, F)
+        : this.#childrenAlone({ hidden, head }, part, at, F);
+      const [logits, logSums] = await this.#device.read([children, ...(sums ? [sums] : [])]);
+      for (let n = 0; n < part.length; n++) {
+        yield [part[n], {
+          children: Float64Array.from(logits.subarray(n * F, n * F + part[n].choices)),
+          ...(logSums && { logSumExp: logSums[n] }),
+        }];
+      }
+      at += part.length;
+    }
+  }
+
+  #childrenAlone(
+    projection: Projection,
+    part: readonly Question[],
+    from: number,
+    F: number,
+  ): { readonly children: Tensor; readonly sums?: Tensor } {
+    const device = this.#device;
+    const nodes = device.tensor(Int32Array.from(part, ({ node }) => node));
+    const place = device.tensor(Int32Array.from(part, (_, n) => from + n));
+    return { children: childrenOf(projection, this.#trie, nodes, place, F) };
+  }
+
+  /** By way of the logits of the whole vocabulary. */
+  #wholeRows(
+    hidden: Tensor,
+    part: readonly Question[],
+    from: number,
+    F: number,
+  ): { readonly children: Tensor; readonly sums?: Tensor } {
+    const device = this.#device;
+    const { normalization, tau } = this.#options;
+    const rows = device.tensor(Int32Array.from(part, (_, n) => from + n));
+    const logits = this.#model.logits(this.#params, take(hidden, rows)); // (n, V)
+    const tokens = new Int32Array(part.length * F);
+    part.forEach(({ node }, n) => tokens.set(this.#trie.trie.tokensUnder(node), n * F));
+    const children = gather(logits, device.tensor(tokens, [part.length, F]));
+    if (normalization === "children") return { children };
+    return { children, sums: logSumExp(tau === 1 ? logits : mul(logits, 1 / tau)) };
+  }
+}
+
+/** The nodes of the path to a leaf at which a model is asked, root first. */
+function questionsOf({ trie }: DeviceTrie, leaf: number, everywhere: boolean): Question[] {
+  const questions: Question[] = [];
+  for (let node = trie.parents[leaf]; node >= 0; node = trie.parents[node]) {
+    const choices = trie.childCount(node);
+    if (!everywhere && choices === 1) continue;
+    questions.push({ user: 0, step: trie.depths[node], node, choices });
+  }
+  return questions.reverse();
+}

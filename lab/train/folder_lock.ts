@@ -1,0 +1,202 @@
+/**
+ * Locks of folders that one process at a time may write to.
+ *
+ * @module
+ */
+import { closeSync, lstatSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import * as v from "valibot";
+import { DataError } from "../../core/errors.ts";
+import { parseJson } from "./checkpoint.ts";
+import { codeOf, fileError, quietly, readIfPresent } from "../files.ts";
+
+const FILE = ".lock";
+
+/** Who holds a lock: what is in the file. */
+const Holder = v.object({
+  pid: v.number(),
+  host: v.string(),
+  since: v.string(),
+  /** Whether the holder has the system's lock of the file, too, which ends with the process. */
+  locked: v.boolean(),
+});
+
+/** What this process holds. */
+const held = new Set<FolderLock>();
+let endsWithProcess = false;
+
+/** A folder's lock, held until it is disposed or the process ends. A process that is killed leaves the file behind. */
+export class FolderLock implements Disposable {
+  readonly #path: string;
+  #text = "";
+  #file: Disposable | undefined;
+
+  /**
+   * Locks a folder. The lock of a process that no longer runs on this host is replaced.
+   *
+   * @throws {DataError} if another process holds it, or may hold it; or if the system refuses.
+   */
+  constructor(folder: string) {
+    const path = join(folder, FILE);
+    this.#path = path;
+    try {
+      while (!this.#create()) breakStale(folder, path);
+    } catch (error) {
+      throw fileError("write", path, error);
+    }
+    held.add(this);
+    if (!endsWithProcess) process.once("exit", releaseAll);
+    endsWithProcess = true;
+  }
+
+  /** Whether this process holds the lock in a file. */
+  static holds(path: string): boolean {
+    return [...held].some((lock) => lock.#path === path);
+  }
+
+  /** Gives the folder free. */
+  [Symbol.dispose](): void {
+    held.delete(this);
+    quietly(() => {
+      if (readFileSync(this.#path, "utf8") === this.#text) rmSync(this.#path);
+    });
+    this.#file?.[Symbol.dispose]();
+  }
+
+  /** Makes the file; false if there is one. */
+  #create(): boolean {
+    const file = openNew(this.#path);
+    if (file === undefined) return false;
+    try {
+      this.#file = systemLock(this.#path, true);
+      const holder: v.InferOutput<typeof Holder> & { readonly id: string } = {
+        id: crypto.randomUUID(),
+        pid: process.pid,
+        host: hostName(),
+        since: new Date().toISOString(),
+        locked: this.#file !== undefined,
+      };
+      this.#text = `${JSON.stringify(holder)}\n`;
+      writeFileSync(file, this.#text);
+    } catch (error) {
+      quietly(() => rmSync(this.#path));
+      this.#file?.[Symbol.dispose]();
+      throw error;
+    } finally {
+      closeSync(file);
+    }
+    return true;
+  }
+}
+
+function releaseAll(): void {
+  for (const lock of held) lock[Symbol.dispose]();
+}
+
+/** Opens a new file; undefined if there is one. */
+function openNew(path: string): number | undefined {
+  try {
+    return openSync(path, "wx");
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Removes a lock whose process is gone. Each lock has a text of its own, and only the holder of
+ * the claim removes it: if it is still there once the claim is held, nothing takes its place.
+ */
+function breakStale(folder: string, path: string): void {
+  const text = textOf(path);
+  if (text === undefined) return; // just released
+  const { output: holder, success } = v.safeParse(Holder, parseJson(text));
+  if (success && isRunning(holder, path) === false) {
+    const claim = `${path}.${holder.pid}`;
+    const file = openNew(claim);
+    if (file !== undefined) {
+      closeSync(file);
+      try {
+        if (textOf(path) === text) rmSync(path);
+      } finally {
+        rmSync(claim);
+      }
+      return;
+    }
+  }
+  const who = success
+    ? `process ${holder.pid} on ${holder.host || "some host"} since ${holder.since}`
+    : "another";
+  throw new DataError(
+    `Cannot write to ${folder}: one process at a time may, got ${who}; ` +
+      `if that is no longer running, remove ${path}`,
+  );
+}
+
+/** The text of a lock, "" of a link to nowhere; undefined where there is no lock. */
+function textOf(path: string): string | undefined {
+  const bytes = readIfPresent(path);
+  if (bytes) return new TextDecoder().decode(bytes);
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ? "" : undefined;
+}
+
+/** Whether the process that holds a lock still runs; undefined where that cannot be found out. */
+function isRunning(
+  { pid, host, locked }: v.InferOutput<typeof Holder>,
+  path: string,
+): boolean | undefined {
+  if (host !== hostName()) return undefined;
+  if (locked && "Deno" in globalThis) {
+    try {
+      using lock = systemLock(path, false);
+      return lock === undefined;
+    } catch (error) {
+      if (codeOf(error) === "ENOENT") return false;
+      throw error;
+    }
+  }
+  if (pid === process.pid) return FolderLock.holds(path);
+  if (!isAllowed({ name: "run" })) return undefined;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === "ESRCH" ? false : code === "EPERM" ? true : undefined;
+  }
+}
+
+/**
+ * The system's lock of a file, which ends with the process; undefined where another process has it
+ * and it is not waited for, or there are none. Only Deno offers them, and Deno alone needs them:
+ * without --allow-run it does not say which processes run.
+ */
+function systemLock(path: string, wait: boolean): Disposable | undefined {
+  if (!("Deno" in globalThis)) return undefined;
+  const file = Deno.openSync(path, { read: true, write: true });
+  try {
+    if (wait) file.lockSync(true); // at most for a process that asks whether this one runs
+    if (file.tryLockSync(true)) return file;
+  } catch {
+    // A network file system may have no locks.
+  }
+  file.close();
+  return undefined;
+}
+
+/** The name of this machine, as far as it is allowed to be known. */
+function hostName(): string {
+  if (isAllowed({ name: "sys", kind: "hostname" })) return hostname();
+  try {
+    return readFileSync("/etc/hostname", "utf8").trim();
+  } catch {
+    return "";
+  }
+}
+
+/** Whether Deno would do something without asking the user. */
+function isAllowed(what: Deno.PermissionDescriptor): boolean {
+  return !("Deno" in globalThis) || Deno.permissions.querySync(what).state === "granted";
+}

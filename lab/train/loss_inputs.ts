@@ -1,0 +1,261 @@
+/**
+ * What some losses need beside a batch: negatives of some targets, and the thresholds of beam searches for some.
+ *
+ * @module
+ */
+import type { HostTensor } from "../../core/capture.ts";
+import { foldIn, type Key, keyOf, uniform } from "../../core/random.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import { MASKED } from "../../kernels/masked.ts";
+import { hiddenWithBranches } from "../../models/branches.ts";
+import { BeamSearch } from "../../models/decode/beam_search.ts";
+import type { Decoder } from "../../models/decode/decoder.ts";
+import type { DeviceTrie, Trie } from "../../models/decode/trie.ts";
+import type { LossNeeds, Negatives } from "../../models/losses/loss.ts";
+import type { Transformer, TransformerParams } from "../../models/transformer.ts";
+import { concat, reshape } from "../../ops/layout.ts";
+import { take } from "../../ops/take.ts";
+import { BOS } from "../data/dataset.ts";
+import type { Batch } from "../data/batches.ts";
+
+/**
+ * What the negatives of a batch of W windows of T tokens are fed as, K a window; D is the length of the longest path, L the number of tokens of
+ * a negative that the model reads: D - 1, or 1.
+ */
+export type NegativeInputs = {
+  /** int32 (W, K L): what the model reads of them; a negative is a branch of its window. */
+  readonly negativeTokens: HostTensor;
+  /** int32 (W, K L): the positions of these. */
+  readonly negativePositions: HostTensor;
+  /** Float (W, T): 0 for what negatives go on from, `MASKED` behind. */
+  readonly negativeMask: HostTensor;
+  /** int32 (W K D): where a negative's token is predicted: a row of the windows (W T), or W T and a row of the branches (W K L). */
+  readonly negativeRows: HostTensor;
+  /** int32 (W K D). */
+  readonly negativeNodes: HostTensor;
+  /** int32 (W K D). */
+  readonly negativeLabels: HostTensor;
+  /** int32 (W D). */
+  readonly negativeTargets: HostTensor;
+  /** Float (W, K, D). */
+  readonly negativeScales: HostTensor;
+};
+
+/** What a batch is fed with beside itself. */
+export type LossInputs = Partial<NegativeInputs> & { readonly thresholds?: HostTensor };
+
+/** What decides what a loss is fed. */
+interface FeedRecipe {
+  readonly seed: number;
+  readonly beam: number;
+  readonly tau: number;
+  readonly negatives?: number;
+  readonly searchEvery?: number;
+}
+
+/** The negatives of a target, and the steps from one search to the next, unless told. */
+const [NEGATIVES, SEARCH_EVERY] = [4, 1] as const;
+
+/**
+ * What gives a loss what it needs of batch number `number`, from 1, in step `step`, from 1: nothing for most. `search` is there where it
+ * needs thresholds; it searches in the first step, and in every `searchEvery`-th after it.
+ */
+export function lossFeed(
+  needs: LossNeeds,
+  { seed, negatives = NEGATIVES, searchEvery = SEARCH_EVERY }: FeedRecipe,
+  trie: Trie,
+  search: BeamSearch | undefined,
+): (batch: Batch, number: number, step: number) => Promise<LossInputs> {
+  const base = foldIn(keyOf(seed), 3); // 0 draws a transformer, 1 its dropout, 2 an adapter
+  const K = Math.max(1, Math.min(negatives, trie.leafCount - 1)); // no room for more than there are
+  return async (batch, number, step) => {
+    if (!needs.negatives && !needs.thresholds) return {};
+    const key = foldIn(base, number);
+    const chosen = chooseTargets(batch, trie, foldIn(key, 0));
+    const now = (step - 1) % searchEvery === 0 ? search : undefined;
+    return {
+      ...(needs.negatives && negativeInputs(batch, chosen, trie, K, foldIn(key, 1))),
+      ...(needs.thresholds && { thresholds: await thresholdInput(batch, chosen, trie, now) }),
+    };
+  };
+}
+
+/** The search whose thresholds a loss is given: of the loss's width and temperature, on the weights as they are. */
+export function searchOf(
+  decoder: Decoder,
+  trie: DeviceTrie,
+  { beam, tau }: FeedRecipe,
+): BeamSearch {
+  return new BeamSearch(decoder, trie, { beam, tau, normalization: "children" });
+}
+
+/** What a batch's negatives are on the device. */
+type NegativeTensors = { readonly [K in keyof NegativeInputs]: Tensor };
+
+/** The hidden states of a batch's windows, (W T, C), and its negatives beside them; `given` has all that negatives are fed as. */
+export function hiddenWithNegatives(
+  model: Transformer,
+  weights: TransformerParams,
+  { tokens, key }: { readonly tokens: Tensor; readonly key: Tensor },
+  given: Partial<NegativeTensors>,
+): { readonly hidden: Tensor; readonly negatives: Negatives } {
+  const all = given as NegativeTensors;
+  const [, K, D] = all.negativeScales.shape;
+  const branches = {
+    tokens: all.negativeTokens,
+    positions: all.negativePositions,
+    mask: all.negativeMask,
+    length: all.negativeTokens.shape[1] / K,
+  };
+  const found = hiddenWithBranches(model, weights, tokens, branches, key);
+  const rowsOf = (x: Tensor): Tensor => reshape(x, [-1, model.config.dim]);
+  const hidden = rowsOf(found.rows);
+  const both = D === 1 ? hidden : concat([hidden, rowsOf(found.branches)], 0);
+  return {
+    hidden,
+    negatives: {
+      logits: { hidden: take(both, all.negativeRows), head: weights.head ?? weights.embed },
+      nodes: all.negativeNodes,
+      labels: all.negativeLabels,
+      rows: all.negativeTargets,
+      logScales: all.negativeScales,
+    },
+  };
+}
+
+/** A target of a batch. */
+export interface ChosenTarget {
+  /** The window, 0 to W - 1. */
+  readonly window: number;
+  /** The row of the batch with its first token. */
+  readonly row: number;
+  /** What the model reads before its first token. */
+  readonly history: readonly number[];
+  /** Its leaf. */
+  readonly leaf: number;
+}
+
+/** One target of each window that has any, drawn with `key`. */
+export function chooseTargets(
+  { tokens, rows, nodes, labels }: Batch,
+  trie: Trie,
+  key: Key,
+): ChosenTarget[] {
+  const [W, T] = tokens.shape;
+  const starts = Array.from({ length: W }, (): number[] => []);
+  nodes.data.forEach((node, row) => {
+    if (node === 0) starts[Math.floor(rows.data[row] / T)].push(row);
+  });
+  const draws = uniform(key, W);
+  return starts.flatMap((of, window) => {
+    if (of.length === 0) return [];
+    const row = of[Math.floor(draws[window] * of.length)];
+    let node = 0;
+    for (let n = row; trie.childCount(node) > 0; n++) node = trie.child(node, labels.data[n]);
+    const history = [...tokens.data.subarray(window * T, rows.data[row] + 1)];
+    return [{ window, row, history, leaf: node }];
+  });
+}
+
+/**
+ * Negatives of chosen targets of a batch: K leaves of the catalogue each, other than the target's, drawn with `key` so that each item is as
+ * probable; fewer where there are not as many. All sizes depend on the batch's shape alone.
+ */
+export function negativeInputs(
+  { tokens }: Batch,
+  chosen: readonly ChosenTarget[],
+  trie: Trie,
+  K: number,
+  key: Key,
+): NegativeInputs {
+  const [W, T] = tokens.shape;
+  const D = trie.maxDepth;
+  const L = Math.max(D - 1, 1);
+  const inputs = {
+    tokens: new Int32Array(W * K * L).fill(BOS),
+    positions: new Int32Array(W * K * L),
+    mask: new Float64Array(W * T).fill(MASKED),
+    rows: new Int32Array(W * K * D),
+    nodes: new Int32Array(W * K * D).fill(-1),
+    labels: new Int32Array(W * K * D),
+    targets: new Int32Array(W * D).fill(-1),
+    scales: new Float64Array(W * K * D).fill(MASKED),
+  };
+  for (const { window, row, history, leaf } of chosen) {
+    const own = nodesTo(trie, leaf);
+    own.slice(1).forEach((_, t) => inputs.targets[window * D + t] = row + t);
+    const negatives = drawLeaves(trie, leaf, K, foldIn(key, window)).map((other) =>
+      nodesTo(trie, other)
+    );
+    inputs.mask.fill(0, window * T, window * T + history.length);
+    negatives.forEach((path, k) => {
+      const r = window * K + k;
+      for (let t = 1; t < path.length; t++) { // its t-th token
+        const at = r * D + t - 1;
+        inputs.rows[at] = t === 1 ? window * T + history.length - 1 : W * T + r * L + t - 2;
+        inputs.nodes[at] = path[t - 1];
+        inputs.labels[at] = trie.tokens[path[t]];
+        if (t + 1 < path.length) {
+          inputs.tokens[r * L + t - 1] = trie.tokens[path[t]];
+          inputs.positions[r * L + t - 1] = history.length + t - 1;
+        }
+      }
+    });
+    for (let t = 1; t < own.length; t++) {
+      const seen = new Set([own[t]]);
+      const counts = negatives.flatMap((path, k) => {
+        if (t >= path.length || seen.has(path[t])) return [];
+        seen.add(path[t]);
+        return [k];
+      });
+      const scale = Math.log((trie.levelSizes[t] - 1) / counts.length);
+      for (const k of counts) inputs.scales[(window * K + k) * D + t - 1] = scale;
+    }
+  }
+  return {
+    negativeTokens: { data: inputs.tokens, shape: [W, K * L] },
+    negativePositions: { data: inputs.positions, shape: [W, K * L] },
+    negativeMask: { data: inputs.mask, shape: [W, T] },
+    negativeRows: { data: inputs.rows, shape: [W * K * D] },
+    negativeNodes: { data: inputs.nodes, shape: [W * K * D] },
+    negativeLabels: { data: inputs.labels, shape: [W * K * D] },
+    negativeTargets: { data: inputs.targets, shape: [W * D] },
+    negativeScales: { data: inputs.scales, shape: [W, K, D] },
+  };
+}
+
+/** The nodes from the root to a leaf. */
+function nodesTo(trie: Trie, leaf: number): number[] {
+  const nodes: number[] = [];
+  for (let node = leaf; node >= 0; node = trie.parents[node]) nodes.push(node);
+  return nodes.reverse();
+}
+
+/** At most K different leaves other than `leaf`. */
+function drawLeaves(trie: Trie, leaf: number, K: number, key: Key): number[] {
+  const drawn = new Set<number>();
+  // In a large catalogue nearly every draw is new; in one hardly larger than K a few may be missed.
+  for (const u of uniform(key, 4 * K)) {
+    const other = trie.leafOf[Math.floor(u * trie.itemCount)];
+    if (other !== leaf && drawn.size < K) drawn.add(other);
+  }
+  return [...drawn];
+}
+
+/** Thresholds of a search for chosen targets of a batch; without a search, of none. */
+export async function thresholdInput(
+  { nodes }: Batch,
+  chosen: readonly ChosenTarget[],
+  trie: Trie,
+  search: BeamSearch | undefined,
+): Promise<HostTensor> {
+  const data = new Float64Array(nodes.data.length).fill(MASKED);
+  const found = await search?.search(chosen.map(({ history }) => history)) ?? [];
+  found.forEach(({ steps }, i) => {
+    const { row, leaf } = chosen[i];
+    for (let t = 0; t < trie.depths[leaf]; t++) {
+      data[row + t] = Math.max(MASKED, steps[t].threshold); // -Infinity where nothing was pruned
+    }
+  });
+  return { data, shape: nodes.shape };
+}

@@ -1,0 +1,134 @@
+/**
+ * What a loss does to a token as a function of its margin, measured: the picture that tells losses apart.
+ *
+ * @module
+ */
+import { cpu } from "../../core/cpu_backend.ts";
+import type { Device } from "../../core/device.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import { MASKED } from "../../kernels/masked.ts";
+import { type DeviceTrie, Trie } from "../../models/decode/trie.ts";
+import type { Loss, Targets } from "../../models/losses/loss.ts";
+import { msl } from "../../models/losses/msl.ts";
+import { checkBeam } from "../../ops/trie_options.ts";
+import { take } from "../../ops/take.ts";
+import { valueAndGrad } from "../../ops/value_and_grad.ts";
+
+/** Margins go from -MOST to MOST. */
+const MOST = 6;
+/** Between two margins. */
+const STRIDE = 0.25;
+
+/** The weight of a token's gradient at a margin. */
+export interface GradientWeight {
+  /** log beta - log p, nats: above 0 a beam search prunes the token. */
+  readonly margin: number;
+  /** Its gradient by that of msl: (dL / dz) / (dL_msl / dz), z the label's logit. 1 for msl. */
+  readonly weight: number;
+}
+
+/**
+ * How strongly a loss pulls on a token, by its margin, relative to msl in the same batch: 49 tokens with margins from -6 to 6, each an
+ * item of one token among `beam` negatives whose logits are equal. A beam of 1 has no margin below 0. On the cpu in float64, by automatic
+ * differentiation, so it works for any loss. A loss that adds up over a batch is compared with msl's sum, one that takes a mean
+ * with its mean. Negatives are all other items, thresholds those of an exact search, and a state is that of a first step.
+ *
+ * @throws {ArgumentError} if beam is not a positive integer.
+ *
+ * @example
+ * ```ts
+ * import { bear, gradientWeights } from "beargrad";
+ *
+ * const weights = async (form: "paper" | "convex") =>
+ *   (await gradientWeights(bear({ form, beam: 5 }), 5)).map((w) => w.weight.toFixed(2));
+ * const [printed, convex] = [await weights("paper"), await weights("convex")];
+ * console.log(printed[0], printed[48]); // 2.00 1.00: more for tokens that are safe
+ * console.log(convex[0], convex[48]); // 1.00 2.00: more for tokens that would be pruned
+ * ```
+ */
+export async function gradientWeights(
+  loss: Loss,
+  beam: number,
+): Promise<readonly GradientWeight[]> {
+  checkBeam("probe a loss", beam);
+  const device = cpu({ float: "float64" });
+  const steps = Math.round(MOST / STRIDE);
+  const margins = Array.from({ length: 2 * steps + 1 }, (_, i) => (i - steps) * STRIDE)
+    .filter((margin) => beam > 1 || margin >= 0);
+  const own = await labelGradients(device, loss, margins, beam);
+  const twice = await labelGradients(device, loss, [...margins, ...margins], beam);
+  const usual = await labelGradients(device, msl({ reduction: "sum" }), margins, beam);
+  // In a batch twice as large a sum gives a token what it gave before, a mean half of it.
+  const size = (gradients: readonly number[]): number =>
+    gradients.slice(0, margins.length).reduce((sum, g) => sum + Math.abs(g), 0);
+  const share = size(twice) > 0.75 * size(own) ? 1 : 1 / margins.length;
+  return margins.map((margin, n) => ({ margin, weight: own[n] / (usual[n] * share) }));
+}
+
+/**
+ * The value of a loss on a small batch, to see that it can be applied at all: to logits, and, as in training, to hidden states and a
+ * head.
+ *
+ * @throws whatever the loss throws; {@link ArgumentError} or {@link ShapeError} if it gives no scalar tensor.
+ */
+export async function tryLoss(loss: Loss): Promise<number> {
+  const device = cpu({ float: "float64" });
+  const head = device.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1]]);
+  const given: Loss = (hidden, targets) => loss({ hidden: hidden as Tensor, head }, targets);
+  await differentiate(device, loss, [-1, 0, 1], 2);
+  return (await differentiate(device, given, [-1, 0, 1], 2)).value;
+}
+
+/** By each row's label, the gradient of a batch whose row n has margin n. */
+async function labelGradients(
+  device: Device,
+  loss: Loss,
+  margins: readonly number[],
+  beam: number,
+): Promise<number[]> {
+  const { gradient } = await differentiate(device, loss, margins, beam);
+  return margins.map((_, n) => gradient[n * (beam + 1)]);
+}
+
+/** Token 0 is each row's label, of margin n in row n; the others have logits of 0, so the B-th best has. */
+async function differentiate(
+  device: Device,
+  loss: Loss,
+  margins: readonly number[],
+  beam: number,
+): Promise<{ readonly value: number; readonly gradient: ArrayLike<number> }> {
+  using _scope = device.arena();
+  const V = beam + 1;
+  const trie = new Trie(Array.from({ length: V }, (_, v) => [v])).upload(device);
+  const rows = margins.map((margin) => [-margin, ...new Array<number>(beam).fill(0)]);
+  const z = device.tensor(rows);
+  const { value, grads } = valueAndGrad((z: Tensor) => loss(z, targetsOf(z, trie, rows)))(z);
+  const [[number], gradient] = await device.read([value, grads]);
+  return { value: number, gradient };
+}
+
+function targetsOf(z: Tensor, trie: DeviceTrie, rows: readonly (readonly number[])[]): Targets {
+  const { device } = z;
+  const [N, V] = z.shape;
+  const ints = (length: number, at: (i: number) => number): Tensor =>
+    device.tensor(Int32Array.from({ length }, (_, i) => at(i)));
+  const K = V - 1;
+  const thresholds = rows.map((row) => {
+    const sum = row.reduce((sum, x) => sum + Math.exp(x), 0);
+    const ranked = row.toSorted((a, b) => b - a);
+    return Math.max(MASKED, ranked[V - 2] - Math.log(sum)); // the B-th best of B + 1
+  });
+  return {
+    trie,
+    nodes: ints(N, () => 0),
+    labels: ints(N, () => 0),
+    thresholds: device.tensor(thresholds),
+    negatives: {
+      logits: take(z, ints(N * K, (i) => Math.floor(i / K))),
+      nodes: ints(N * K, () => 0),
+      labels: ints(N * K, (i) => 1 + i % K),
+      rows: ints(N, (n) => n),
+      logScales: device.tensor(new Float64Array(N * K), [N, K, 1]),
+    },
+  };
+}

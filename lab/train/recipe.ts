@@ -1,0 +1,205 @@
+/**
+ * Everything that decides what a run computes. Two runs with equal recipes on equal data end with equal bits.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import type { Device } from "../../core/device.ts";
+import type { LoraConfig } from "../../models/lora.ts";
+import type { TransformerConfig } from "../../models/transformer.ts";
+import { type Dataset, leaveOneOut } from "../data/dataset.ts";
+import type { Reading } from "../data/load.ts";
+import type { LossModule, OpenLoss } from "./loss_module.ts";
+import { readConfig } from "./model_folder.ts";
+import type { Options } from "../cli/options.ts";
+
+/** Early stopping: the epoch with the highest validation NDCG@10 is kept. */
+export interface Stopping {
+  /** Training ends after so many epochs that brought nothing better. */
+  readonly patience: number;
+  /** The first so many validation cases are looked at. */
+  readonly users: number;
+  /** Whether the history is taken out of the catalogue then. */
+  readonly excludeHistory: boolean;
+}
+
+/** The recipe of one run. */
+export interface Recipe {
+  /** The data set's name. */
+  readonly data: string;
+  /** A digest of its catalogue and what was taken, which tells data sets of one name apart. */
+  readonly digest: string;
+  /** How the data were read. */
+  readonly reading: Reading;
+  /** The kind of device; bits differ between kinds. */
+  readonly device: "cpu" | "webgpu";
+  /** The loss's name. */
+  readonly loss: string;
+  /** What is known of its module, where it is a user's own. */
+  readonly lossModule?: LossModule;
+  /** Beam width B that the loss aims at. */
+  readonly beam: number;
+  /** Temperature xi of the margin. */
+  readonly xi: number;
+  /** Weight lambda of the beam term. */
+  readonly lambda: number;
+  /** Temperature tau of the softmax. */
+  readonly tau: number;
+  /** Weight beta of the prefix losses, where the loss has them. */
+  readonly beta?: number;
+  /** How much the worst prefix stands out, where the loss has prefix losses. */
+  readonly eta?: number;
+  /** Negatives of a target, where the loss needs them. */
+  readonly negatives?: number;
+  /** A search in every so many steps, where the loss needs thresholds. */
+  readonly searchEvery?: number;
+  /** Seed of weights, batches and dropout. */
+  readonly seed: number;
+  /** Layers of the decoder. */
+  readonly layers: number;
+  /** Channels C. */
+  readonly dim: number;
+  /** Query heads. */
+  readonly heads: number;
+  /** Key and value heads. */
+  readonly kvHeads: number;
+  /** Inner width of the SwiGLU. */
+  readonly ffn: number;
+  /** Dropout on the embedding and the residual branches. */
+  readonly dropout: number;
+  /** Items of history that the model sees. */
+  readonly history: number;
+  /** Passes over the training windows. */
+  readonly epochs: number;
+  /** Windows a batch. */
+  readonly batch: number;
+  /** Batches a step of the optimiser, which takes the mean of their gradients; 1 unless told. */
+  readonly accumulate?: number;
+  /** How the best epoch is found, where it is: the last one is kept unless told. */
+  readonly stopping?: Stopping;
+  /** Peak learning rate. */
+  readonly rate: number;
+  /** Warm-up steps. */
+  readonly warmup: number;
+  /** Decoupled weight decay of the matrices. */
+  readonly decay: number;
+  /** The folder of the pretrained model that is trained on, if there is one. */
+  readonly model?: string;
+  /** Where its matrices are kept in half precision. */
+  readonly half?: true;
+  /** The adapter, where it alone is trained. */
+  readonly lora?: LoraConfig;
+}
+
+/** AdamW's betas. */
+export const BETAS = [0.9, 0.98] as const;
+
+/** The learning rate at the end, as a share of the peak. */
+export const RATE_FLOOR = 0.05;
+
+/** Gradients are clipped to this global norm. */
+export const CLIP_NORM = 1;
+
+/** A digest of items, tokens, and who took what in which order. */
+export function digestOf(dataset: Dataset): string {
+  const { items, tokens, paths, training, validation, test } = dataset;
+  const users = test.map(({ id, history, target }) => ({ id, items: [...history, target] }));
+  const content: unknown[] = [items, tokens, paths, users.map((user) => [user.id, user.items])];
+  // Leave-one-out data are their users; of other data the rest is told as well.
+  if (JSON.stringify(training) !== JSON.stringify(leaveOneOut(users).training)) {
+    content.push([training, validation, dataset.prompt([0, 0])]);
+  }
+  return createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 16);
+}
+
+/** How options ask for data to be read. */
+export function readingOf(options: Reading): Reading {
+  const { tokenizer, prompt, targets, holdOut, limitItems, limitUsers } = options;
+  const codes = options.codes === "semantic" ? undefined : options.codes;
+  const joinValidation = options.joinValidation || undefined;
+  const reading = {
+    ...{ tokenizer, prompt, targets, holdOut, limitItems, limitUsers, codes, joinValidation },
+  };
+  return Object.fromEntries(Object.entries(reading).filter(([, value]) => value !== undefined));
+}
+
+/** What only some losses heed is in the recipes of these alone. */
+const OF_FEW = ["beta", "eta", "negatives", "searchEvery"] as const;
+
+/**
+ * The recipe that options ask for. The sizes of a pretrained model are those of its folder.
+ *
+ * @throws {CheckpointError} if that folder's config.json is missing, malformed or not of a model that the transformer can be.
+ */
+export function recipeOf(
+  options: Options,
+  { name: loss, reads, module: lossModule }: OpenLoss,
+  dataset: Dataset,
+  device: Device,
+): Recipe {
+  const { beam, xi, lambda, tau, seed, model, half, lora: targets } = options;
+  const { dropout, history, epochs, batch, accumulate, lr, warmup, decay } = options;
+  const { patience, validateUsers: users, excludeHistory } = options;
+  const { layers, dim, heads, kvHeads, ffn } = model === undefined ? options : readConfig(model);
+  const own = OF_FEW.filter((name) => reads.includes(name));
+  const { loraRank: rank, loraAlpha: alpha, loraDropout } = options;
+  return {
+    data: dataset.name,
+    digest: digestOf(dataset),
+    reading: readingOf(options),
+    device: device.kind,
+    ...{ loss, beam, xi, lambda, tau, seed, layers, dim, heads, kvHeads, ffn },
+    ...{ dropout, history, epochs, batch, accumulate, rate: lr, warmup, decay },
+    ...Object.fromEntries(own.map((name) => [name, options[name]])),
+    ...(lossModule && { lossModule }),
+    ...(patience !== undefined && { stopping: { patience, users, excludeHistory } }),
+    ...(model !== undefined && { model }),
+    ...(half && { half }),
+    ...(targets.length > 0 && { lora: { targets, rank, alpha, dropout: loraDropout } }),
+  };
+}
+
+/** The decoder of a recipe. The vocabulary is rounded up to a multiple of 4; the extra ids never occur. */
+export function transformerConfig(recipe: Recipe, dataset: Dataset): TransformerConfig {
+  return {
+    vocabSize: Math.ceil(dataset.tokens.length / 4) * 4,
+    dim: recipe.dim,
+    layers: recipe.layers,
+    heads: recipe.heads,
+    kvHeads: recipe.kvHeads,
+    headDim: recipe.dim / recipe.heads,
+    ffn: recipe.ffn,
+    ropeTheta: 10000,
+    normEps: 1e-5,
+    maxLength: longestInput(dataset, recipe.history),
+    dropout: recipe.dropout,
+    tiedEmbeddings: true,
+  };
+}
+
+/**
+ * The most positions that a model needs for the sequences and histories of a data set, in training, in searches and in
+ * teacher-forced passes.
+ */
+export function longestInput(dataset: Dataset, historyLength: number): number {
+  const { paths, training, validation, test, promptPerTarget } = dataset;
+  const none = dataset.prompt([]).length;
+  // What an item adds to a prompt, which may be more than its path, as that may be cut. Both as the last item and before it.
+  const added = paths.map((_, item) => (dataset.prompt([item, item]).length - none) / 2);
+  let most = 0;
+  /** Takes every history that ends in `items` at `from` or later into account. */
+  const take = (items: readonly number[], from: number): void => {
+    let sum = 0;
+    items.forEach((item, i) => {
+      sum += added[item];
+      if (i >= historyLength) sum -= added[items[i - historyLength]];
+      if (i >= from) most = Math.max(most, sum);
+    });
+  };
+  for (const { items } of training) take(items, 0);
+  for (const { history } of [...validation, ...test]) take(history, history.length - 1);
+  // The tokens of a text are not quite the sum of its parts'.
+  const prompt = none + Math.ceil(most) + (promptPerTarget ? historyLength : 0);
+  const longest = paths.reduce((most, { length }) => Math.max(most, length), 0);
+  return Math.ceil((prompt + longest) / 8) * 8 + longest;
+}
