@@ -15,101 +15,65 @@
  *
  * @module
  */
-export * from "./models/engine.ts";
+export * from "./engine.ts";
 
-export { type Adapter, loadAdapter, saveAdapter } from "./lab/train/adapter_folder.ts";
-export * from "./lab/analysis/certificates.ts";
-export * from "./lab/analysis/pruning.ts";
-export * from "./lab/train/adapter_training.ts";
-export * from "./lab/evaluate/baselines.ts";
-export * from "./lab/train/checkpoint.ts";
-export * from "./lab/devices.ts";
+export { CheckpointError, DataError, NonFiniteError } from "./core/errors.ts";
+export { allLogits, type Logits } from "./ops/logits.ts";
+export { childLogits } from "./ops/child_logits.ts";
+export { trieLogProb } from "./ops/trie_log_prob.ts";
+export { pathSum } from "./ops/path_sum.ts";
+export type { Normalization, TrieLogProbOptions } from "./ops/trie_options.ts";
+export { type AttentionCache, cachedAttention } from "./ops/cached_attention.ts";
+export { ropeTable, Transformer } from "./models/transformer.ts";
 export {
-  compareLosses,
-  type CompareObserver,
-  type CompareOptions,
-  type FinishedGrid,
-} from "./lab/compare/compare.ts";
+  initTransformer,
+  parameterCount,
+  type TransformerConfig,
+  type TransformerParams,
+} from "./models/transformer_config.ts";
+export { TransformerDecoder } from "./models/transformer_decoder.ts";
+export { AdamW, type AdamWOptions } from "./models/adamw.ts";
+export { SGD, type SGDOptions } from "./models/sgd.ts";
+export { GradientMean } from "./models/gradient_mean.ts";
+export { Meter } from "./models/meter.ts";
+export { cosineSchedule } from "./models/schedule.ts";
+export { readTree, toHuggingFace, writeTree } from "./models/checkpoint.ts";
+export { configFromJson, configToJson } from "./models/checkpoint_config.ts";
+export { loadWeights } from "./models/load_weights.ts";
+export { namedTensors } from "./models/checkpoint_names.ts";
+export { decodeSafetensors, encodeSafetensors, type SafeTensors } from "./models/safetensors.ts";
+export { openSafetensors } from "./models/safetensors_reader.ts";
+export { defaultLora, type LoraConfig } from "./models/lora_config.ts";
+export { initLora, loraParameterCount, mergeLora, withLora } from "./models/lora.ts";
+export { adapterFromPeft, adapterToPeft } from "./models/lora_peft.ts";
 export {
-  type GridCommand,
-  type GridCommandOptions,
-  parseGridOptions,
-} from "./lab/compare/compare_options.ts";
-export type { GridOptions, GridRun, Setting, Shard } from "./lab/compare/grid.ts";
+  type Loss,
+  type LossName,
+  type Negatives,
+  reduce,
+  type Reduction,
+  type Targets,
+  withChoices,
+} from "./models/losses/loss.ts";
+export { sft } from "./models/losses/sft.ts";
+export { msl } from "./models/losses/msl.ts";
+export { mslAts } from "./models/losses/msl_ats.ts";
+export { bear } from "./models/losses/bear.ts";
+export { apaoPoint } from "./models/losses/apao_point.ts";
+export { apaoPair } from "./models/losses/apao_pair.ts";
+export { beamExact } from "./models/losses/beam_exact.ts";
 export {
-  judgeAgain,
-  type JudgedAgain,
-  type JudgeObserver,
-  type JudgeOptions,
-} from "./lab/compare/judge_again.ts";
-export * from "./lab/compare/ranking.ts";
-export * from "./lab/compare/run_result.ts";
-export * from "./lab/evaluate/evaluate.ts";
-export * from "./lab/train/experiment.ts";
-export { explain, type ExplainInputs } from "./lab/analysis/explain.ts";
-export * from "./lab/analysis/explain_report.ts";
-export * from "./lab/analysis/explain_user.ts";
-export * from "./lab/analysis/explanation.ts";
-export type { TheoremCount, TheoremCounts, TheoremId } from "./lab/analysis/theorem_counts.ts";
-export * from "./lab/train/loss_module.ts";
-export * from "./lab/train/loss_probe.ts";
-export * from "./lab/evaluate/metrics.ts";
-export * from "./lab/train/model_folder.ts";
-export { helpText, type Options, parseOptions } from "./lab/cli/options.ts";
-export {
-  createProgress,
-  formatDuration,
-  type Progress,
-  type ProgressOptions,
-  type ProgressStream,
-} from "./lab/progress.ts";
-export * from "./lab/train/recipe.ts";
-export * from "./lab/train/run.ts";
-export * from "./lab/train/summary.ts";
-export { decimal, renderTable, shownSteps } from "./lab/table.ts";
-export * from "./lab/evaluate/teacher_forcing.ts";
-export * from "./lab/train/trained.ts";
-export * from "./lab/train/trainer.ts";
-export * from "./lab/train/training.ts";
-export * from "./lab/train/run_folder.ts";
-export * from "./lab/train/metrics_file.ts";
-export type { BeamVerdict, Verdict } from "./lab/analysis/verdicts.ts";
-export * from "./lab/analysis/verify_model.ts";
-export * from "./lab/analysis/verify_report.ts";
-export type { PathVerdict } from "./lab/analysis/verify_user.ts";
-export * from "./lab/data/batches.ts";
-export * from "./lab/data/codes.ts";
-export * from "./lab/data/dataset.ts";
-export * from "./lab/data/describe.ts";
-export * from "./lab/data/join_validation.ts";
-export * from "./lab/data/limit.ts";
-export * from "./lab/data/load.ts";
-export * from "./lab/data/semantic_ids.ts";
-export * from "./lab/data/synthetic.ts";
-export { isTitleFolder, type TrainFile } from "./lab/data/title_files.ts";
-export * from "./lab/data/titles.ts";
-export { decodeHtml } from "./lab/text/html.ts";
-export { loadTemplate, type Template } from "./lab/text/template.ts";
-export * from "./lab/text/tokenizer.ts";
-export { exactWorlds } from "./lab/theorems/arbitraries.ts";
-export * from "./lab/theorems/catalogue.ts";
-export * from "./lab/theorems/proposition.ts";
-export * from "./lab/theorems/report.ts";
-export * from "./lab/theorems/runner.ts";
-export type { Worlds } from "./lab/theorems/worlds.ts";
-export type { ExactSearch, ExactStep } from "./lab/theorems/search.ts";
-export {
-  adjacentFloats,
-  type FloatPair,
-  type Perturbed,
-  perturbedLogits,
-} from "./lab/theorems/stability.ts";
-export { type TokenBatch, tokenBatches, type TokenRow } from "./lab/theorems/token_batch.ts";
-export * from "./lab/theorems/verification.ts";
-export {
-  type Branch,
-  exactWorld,
-  type Model,
-  type World,
-  type WorldSpec,
-} from "./lab/theorems/world.ts";
+  lossByName,
+  lossNames,
+  type LossOptions,
+  type NamedLoss,
+  namedLoss,
+} from "./models/losses/loss_by_name.ts";
+export { type DeviceTrie, Trie } from "./models/decode/trie.ts";
+export type { Decoder } from "./models/decode/decoder.ts";
+export { BeamSearch, type BeamSearchOptions } from "./models/decode/beam_search.ts";
+export type { BeamResult, BeamStep, RankedItem } from "./models/decode/results.ts";
+export type { Semantics } from "./models/decode/semantics.ts";
+export { referenceBeamSearch } from "./models/decode/reference.ts";
+export { exactRanks, exactTopK, scoreCatalogue } from "./models/decode/exact.ts";
+export { logProbs, openChildren, type PathLogits } from "./models/decode/host_log_probs.ts";

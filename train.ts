@@ -5,15 +5,15 @@
  * @module
  */
 import process from "node:process";
+import { type Progress } from "./lab/progress.ts";
 import {
   createProgress,
   describeDataset,
   helpText,
   parseOptions,
-  type Progress,
   renderReport,
   runExperiment,
-} from "./mod.ts";
+} from "beargrad/lab";
 import { fail } from "./lab/cli/fail.ts";
 import { Interrupt } from "./lab/cli/interrupt.ts";
 import { print, say } from "./lab/terminal.ts";

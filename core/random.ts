@@ -80,16 +80,6 @@ function rotate(word: number, turn: number): number {
  * The key of a seed.
  *
  * @throws {ArgumentError} if the seed is not an integer from 0.
- *
- * @example
- * ```ts
- * import { foldIn, keyOf, uniform } from "beargrad";
- *
- * const key = keyOf(0);
- * const a = uniform(foldIn(key, 1), 3);
- * const b = uniform(foldIn(key, 1), 3);
- * if (a.join() !== b.join()) throw new Error("the same key gives the same numbers");
- * ```
  */
 export function keyOf(seed: number): Key {
   if (!Number.isSafeInteger(seed) || seed < 0) {

@@ -28,7 +28,7 @@ const MOST_THREADS = 8;
  *
  * @example
  * ```ts
- * import { openDevice } from "beargrad";
+ * import { openDevice } from "beargrad/lab";
  *
  * const device = await openDevice("auto");
  * console.log(device.kind, device.adapter);

@@ -65,7 +65,7 @@ const COLUMNS = 80;
  *
  * @example
  * ```ts
- * import { createProgress } from "beargrad";
+ * import { createProgress } from "beargrad/lab";
  *
  * const progress = createProgress({ label: "bear", total: 200 });
  * for (let step = 1; step <= 200; step++) progress.update(step, { loss: (1 / step).toFixed(3) });
@@ -124,13 +124,6 @@ function drawn(
 
 /**
  * Milliseconds as people read them: `0:07`, `12:30`, `1:02:03`.
- *
- * @example
- * ```ts
- * import { formatDuration } from "beargrad";
- *
- * console.log(formatDuration(83_000)); // 1:23
- * ```
  */
 export function formatDuration(milliseconds: number): string {
   const seconds = Math.ceil(milliseconds / 1000);

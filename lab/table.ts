@@ -24,13 +24,6 @@ export function lineWidth(): number {
  * A table as plain text, without colours. A column is aligned at the right if every entry is a number, or a gap such as
  * "" or "-". A table that is wider than `width`, by default that of the terminal, wraps its widest column of words; where
  * that is not enough it becomes several tables, each with some of the columns and all with the first one.
- *
- * @example
- * ```ts
- * import { renderTable } from "beargrad";
- *
- * console.log(renderTable(["loss", "HR@10"], [["msl", ".0679"], ["bear", ".0702"]]));
- * ```
  */
 export function renderTable(
   head: readonly string[],
@@ -113,13 +106,6 @@ export function decimal(share: number, digits = 4): string {
 
 /**
  * The steps that a table has columns for: all of up to 8, else some whose distance grows, and the last.
- *
- * @example
- * ```ts
- * import { shownSteps } from "beargrad";
- *
- * console.log(shownSteps(41)); // [1, 2, 3, 5, 8, 13, 21, 34, 41]
- * ```
  */
 export function shownSteps(steps: number): number[] {
   const all = Array.from({ length: steps }, (_, t) => t + 1);

@@ -106,15 +106,6 @@ export interface Described {
  * entries of an open file by path. `source` names the file in errors.
  *
  * @throws {CheckpointError} if a tensor is missing, left over, not of floats, or of another shape.
- *
- * @example
- * ```ts ignore
- * import { adapterFromPeft, decodeSafetensors, initLora, loraFromJson, writeTree } from "beargrad";
- *
- * const lora = loraFromJson(json);
- * const adapter = initLora(device, config, lora, 0);
- * writeTree(adapter, adapterFromPeft(decodeSafetensors(bytes).tensors, config, lora));
- * ```
  */
 export function adapterFromPeft<T extends Described>(
   tensors: Readonly<Record<string, T>>,
@@ -158,13 +149,6 @@ function renamed<T extends Described>(
 /**
  * The settings of an adapter in the fields of PEFT's LoraConfig, ready for `JSON.stringify`. `base` is the name or the folder
  * of the model that it adapts.
- *
- * @example
- * ```ts
- * import { defaultLora, loraToJson } from "beargrad";
- *
- * console.log(loraToJson(defaultLora, "llama").target_modules); // ["q_proj", "v_proj"]
- * ```
  */
 export function loraToJson(lora: LoraConfig, base?: string): Record<string, unknown> {
   return {
@@ -208,14 +192,6 @@ const MUST_BE_FALSE = ["use_dora", "fan_in_fan_out", "lora_bias", "use_qalora"];
  * alpha here is sqrt(r) times that of the file. `source` names the file in errors.
  *
  * @throws {CheckpointError} if it is not such an adapter.
- *
- * @example
- * ```ts
- * import { loraFromJson } from "beargrad";
- *
- * const lora = loraFromJson({ peft_type: "LORA", r: 4, lora_alpha: 8, target_modules: ["v_proj"] });
- * console.log(lora); // { targets: ["v"], rank: 4, alpha: 8, dropout: 0 }
- * ```
  */
 export function loraFromJson(json: unknown, source = "adapter_config.json"): LoraConfig {
   const { field } = fieldsOf(json, source);

@@ -105,15 +105,6 @@ const checkLastRows = inputCheck("lastRows", { ...USERS, T: "number" });
 /**
  * The positions of the tokens that beam rows feed at step `step`, int32 (R): `lengths[u] + step` for row r of user
  * u = `users[r]`; lengths int32 (U), users int32 (R).
- *
- * @example
- * ```ts
- * import { cpu, generatedPositions } from "beargrad";
- *
- * const device = cpu();
- * const [lengths, users] = [device.tensor([5, 2], [2], "int32"), device.tensor([0, 0, 1], [3], "int32")];
- * console.log(await generatedPositions(lengths, users, 1).data()); // [6, 6, 3]
- * ```
  */
 export function generatedPositions(lengths: Tensor, users: Tensor, step: number): Tensor {
   checkPositions([lengths, users, step]);
@@ -123,15 +114,6 @@ export function generatedPositions(lengths: Tensor, users: Tensor, step: number)
 /**
  * The rows of (U T, C) that hold the last of `lengths[u]` entries for each u = `users[r]`, int32 (R); lengths int32 (U), users
  * int32 (R).
- *
- * @example
- * ```ts
- * import { cpu, lastRows } from "beargrad";
- *
- * const device = cpu();
- * const [lengths, users] = [device.tensor([3, 1], [2], "int32"), device.tensor([0, 1], [2], "int32")];
- * console.log(await lastRows(lengths, users, 4).data()); // [2, 4]
- * ```
  */
 export function lastRows(lengths: Tensor, users: Tensor, T: number): Tensor {
   checkLastRows([lengths, users, T]);

@@ -32,7 +32,8 @@ export interface PathStep {
  *
  * @example
  * ```ts
- * import { pathSteps, Trie } from "beargrad";
+ * import { Trie } from "beargrad";
+ * import { pathSteps } from "beargrad/theory";
  *
  * const trie = new Trie([[0], [1]]);
  * const [step] = pathSteps(trie, trie.leafOf[1], () => [0, 0]);
@@ -109,7 +110,7 @@ export class LevelCounts {
  *
  * @example
  * ```ts
- * import { massCertificate } from "beargrad";
+ * import { massCertificate } from "beargrad/theory";
  *
  * console.log(massCertificate(Math.log(0.34), 2), massCertificate(Math.log(0.33), 2)); // true false
  * ```
@@ -126,15 +127,6 @@ export function massCertificate(logProb: number, beam: number): boolean {
  *
  * `slack(t)` is by how much (in log-probability) the gap between y and any w may be off at step t; none, but for the
  * rounding of float64, unless told.
- *
- * @example
- * ```ts
- * import { competitors, LevelCounts, pathSteps, Trie } from "beargrad";
- *
- * const trie = new Trie([[0, 0], [0, 1], [1, 0], [1, 1]]);
- * const steps = pathSteps(trie, trie.leafOf[0], ([first]) => first === undefined ? [2, 0] : [1, 0]);
- * console.log(competitors(new LevelCounts(trie), steps)); // [0, 0]: even a beam of 1 returns it
- * ```
  */
 export function competitors(
   counts: LevelCounts,
@@ -166,7 +158,8 @@ export function competitors(
  *
  * @example
  * ```ts
- * import { certifiedCount, referenceBeamSearch, Trie } from "beargrad";
+ * import { referenceBeamSearch, Trie } from "beargrad";
+ * import { certifiedCount } from "beargrad/theory";
  *
  * const trie = new Trie([[0, 0], [1, 0], [1, 1]]);
  * console.log(certifiedCount(referenceBeamSearch(trie, () => [3, 0], { beam: 1 }))); // 1

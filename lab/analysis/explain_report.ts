@@ -26,7 +26,7 @@ const PREFIX = 40;
  *
  * @example
  * ```ts ignore
- * import { explainUser, renderExplanation } from "beargrad";
+ * import { explainUser, renderExplanation } from "beargrad/lab";
  *
  * const found = await explainUser({ checkpoint: "runs/bear-seed0", data: "data/office", user: "7" });
  * console.log(renderExplanation(found));
@@ -44,13 +44,6 @@ export function renderExplanation(found: Explanation, width: number = lineWidth(
 
 /**
  * The users that `prunedUsers` found, as a table.
- *
- * @example
- * ```ts
- * import { renderPruned } from "beargrad";
- *
- * console.log(renderPruned([{ user: "7", target: "12", step: 1, cause: "violation", exactRank: 3 }]));
- * ```
  */
 export function renderPruned(users: readonly PrunedUser[]): string {
   if (users.length === 0) return "No target among the exact best was pruned";

@@ -46,7 +46,7 @@ const IDS = 3;
  *
  * @example
  * ```ts ignore
- * import { explainUser, renderExplanation } from "beargrad";
+ * import { explainUser, renderExplanation } from "beargrad/lab";
  *
  * const found = await explainUser({ checkpoint: "runs/bear-seed0", data: "data/office", user: "7" });
  * console.log(found.lost?.cause, renderExplanation(found));
@@ -98,15 +98,6 @@ export interface PrunedUser {
  * The test users whose target is among the exact B best and was pruned, in the data's order: those worth an explanation.
  *
  * @throws as {@link explainUser}.
- *
- * @example
- * ```ts ignore
- * import { prunedUsers } from "beargrad";
- *
- * for (const { user, cause } of await prunedUsers({ checkpoint: "runs/bear-seed0", data: "synthetic" })) {
- *   console.log(user, cause);
- * }
- * ```
  */
 export async function prunedUsers(options: ExplainOptions): Promise<PrunedUser[]> {
   const run = await readSavedRun(options.checkpoint, options.data, options.onProgress);

@@ -112,7 +112,8 @@ export function childLogProbs(
  *
  * @example
  * ```ts
- * import { margins, Trie } from "beargrad";
+ * import { Trie } from "beargrad";
+ * import { margins } from "beargrad/lab";
  *
  * const trie = new Trie([[0], [1]]);
  * const [step] = margins(trie, trie.leafOf[0], () => [0, 3], { beam: 1 });
@@ -150,7 +151,8 @@ export function margins(
  *
  * @example
  * ```ts
- * import { prunedAt, referenceBeamSearch, Trie } from "beargrad";
+ * import { referenceBeamSearch, Trie } from "beargrad";
+ * import { prunedAt } from "beargrad/lab";
  *
  * const trie = new Trie([[0], [1]]);
  * const { steps } = referenceBeamSearch(trie, () => [0, 3], { beam: 1 });

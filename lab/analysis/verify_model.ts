@@ -123,7 +123,7 @@ const CHUNK = 64;
  *
  * @example
  * ```ts ignore
- * import { renderModelVerification, verifyModel } from "beargrad";
+ * import { renderModelVerification, verifyModel } from "beargrad/lab";
  *
  * const found = await verifyModel({ checkpoint: "runs/first/bear-seed0", data: "data/office" });
  * console.log(renderModelVerification(found), found.violations);

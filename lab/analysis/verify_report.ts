@@ -11,7 +11,7 @@ import type { ModelVerification, VerdictCount } from "./verify_model.ts";
  *
  * @example
  * ```ts ignore
- * import { renderModelVerification, verifyModel } from "beargrad";
+ * import { renderModelVerification, verifyModel } from "beargrad/lab";
  *
  * console.log(renderModelVerification(await verifyModel({ checkpoint: "runs/bear-seed0", data: "data/office" })));
  * ```

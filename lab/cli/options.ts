@@ -119,7 +119,7 @@ export interface Options {
  *
  * @example
  * ```ts
- * import { parseOptions } from "beargrad";
+ * import { parseOptions } from "beargrad/lab";
  *
  * const options = parseOptions(["--loss", "msl,bear", "--dim", "128", "--heads", "4"]);
  * console.log(options.loss, options.kvHeads, options.batch); // ["msl", "bear"] 4 32
@@ -153,7 +153,7 @@ export function completeOptions(options: Options, given: ReadonlySet<keyof Optio
  *
  * @example
  * ```ts
- * import { helpText } from "beargrad";
+ * import { helpText } from "beargrad/lab";
  *
  * console.log(helpText());
  * ```

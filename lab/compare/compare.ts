@@ -88,7 +88,7 @@ export interface FinishedGrid {
  *
  * @example
  * ```ts ignore
- * import { compareLosses, parseGridOptions } from "beargrad";
+ * import { compareLosses, parseGridOptions } from "beargrad/lab";
  *
  * const quiet = { preparing() {}, started() {}, running() {}, training() {}, evaluating() {} };
  * const options = parseGridOptions("compare", ["--losses", "msl,bear", "--out", "runs/two"]);

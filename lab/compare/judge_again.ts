@@ -115,7 +115,7 @@ export function planJudging(options: JudgeOptions): JudgePlan {
  *
  * @example
  * ```ts ignore
- * import { judgeAgain } from "beargrad";
+ * import { judgeAgain } from "beargrad/lab";
  *
  * const { judged } = await judgeAgain({
  *   ...{ runs: "runs/losses", data: "data/office", out: "runs/sharper", device: "cpu" },

@@ -34,7 +34,8 @@ export type Codes = typeof CODES[number];
  *
  * @example
  * ```ts
- * import { synthetic, Trie, withCodes } from "beargrad";
+ * import { Trie } from "beargrad";
+ * import { synthetic, withCodes } from "beargrad/lab";
  *
  * const shop = synthetic();
  * const { paths } = withCodes(shop, "item");

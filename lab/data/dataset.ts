@@ -89,14 +89,6 @@ export interface UserHistory {
 /**
  * Leave-one-out: a user's last item is the test target, the one before it the validation target, and everything earlier is
  * training. Before the test targets comes all but the last item, the validation target included.
- *
- * @example
- * ```ts
- * import { leaveOneOut } from "beargrad";
- *
- * const { training, test, known } = leaveOneOut([{ id: "x", items: [4, 2, 7, 5] }]);
- * console.log(training[0].items, test[0].target, known("validation")); // [4, 2] 5 [[4, 2]]
- * ```
  */
 export function leaveOneOut(
   users: readonly UserHistory[],
@@ -124,7 +116,7 @@ export function plainPrompt(paths: Dataset["paths"]): Dataset["prompt"] {
  *
  * @example
  * ```ts
- * import { evaluationCases, synthetic } from "beargrad";
+ * import { evaluationCases, synthetic } from "beargrad/lab";
  *
  * const cases = evaluationCases(synthetic(), "test", 20);
  * console.log(cases.length, cases[0].history, cases[0].target);

@@ -14,7 +14,8 @@ import type { Dataset } from "./dataset.ts";
  *
  * @example
  * ```ts
- * import { describeDataset, synthetic, Trie } from "beargrad";
+ * import { Trie } from "beargrad";
+ * import { describeDataset, synthetic } from "beargrad/lab";
  *
  * const dataset = synthetic();
  * console.log(describeDataset(dataset, new Trie(dataset.paths)));

@@ -15,7 +15,7 @@ import type { Dataset, TrainingSequence } from "./dataset.ts";
  *
  * @example
  * ```ts
- * import { joinValidation, synthetic } from "beargrad";
+ * import { joinValidation, synthetic } from "beargrad/lab";
  *
  * const { training, validation, test } = joinValidation(synthetic());
  * console.log(training[0].items.length === test[0].history.length, validation.length); // true 0

@@ -23,7 +23,7 @@ export interface Limits {
  *
  * @example
  * ```ts
- * import { limitDataset, synthetic } from "beargrad";
+ * import { limitDataset, synthetic } from "beargrad/lab";
  *
  * const part = limitDataset(synthetic(), { items: 100, users: 50 });
  * console.log(part.items.length, part.test.length); // 100 50

@@ -51,7 +51,7 @@ export type ReadingProgress = (what: string, done: number, total: number) => voi
  *
  * @example
  * ```ts
- * import { loadDataset } from "beargrad";
+ * import { loadDataset } from "beargrad/lab";
  *
  * const dataset = await loadDataset("synthetic", { limitUsers: 100 });
  * console.log(dataset.test.length); // 100

@@ -34,7 +34,7 @@ const descriptions = mapOf(v.looseObject({ title: v.optional(titleText) }));
  *
  * @example
  * ```ts ignore
- * import { loadSemanticIds } from "beargrad";
+ * import { loadSemanticIds } from "beargrad/lab";
  *
  * const dataset = loadSemanticIds("data/office");
  * console.log(dataset.items.length, "items", dataset.test.length, "users");

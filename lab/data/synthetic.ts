@@ -71,7 +71,7 @@ interface Shop {
  *
  * @example
  * ```ts
- * import { synthetic } from "beargrad";
+ * import { synthetic } from "beargrad/lab";
  *
  * const { oracle, titles, test } = synthetic({ seed: 1, users: 100 });
  * const truth = oracle!(test[0].history.slice(0, 3));

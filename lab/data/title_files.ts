@@ -41,13 +41,6 @@ export interface Row {
  * Whether a folder holds a data set of item titles: whether it has `id2name4Rec.json`.
  *
  * @throws {DataError} if the system refuses to say.
- *
- * @example
- * ```ts
- * import { isTitleFolder } from "beargrad";
- *
- * console.log(isTitleFolder("no such folder")); // false
- * ```
  */
 export function isTitleFolder(folder: string): boolean {
   return isPresent(join(folder, TITLES));

@@ -53,7 +53,7 @@ export interface TitleOptions {
  *
  * @example
  * ```ts ignore
- * import { loadTitles, loadTokenizer } from "beargrad";
+ * import { loadTitles, loadTokenizer } from "beargrad/lab";
  *
  * const dataset = loadTitles("data/office-titles", { tokenizer: await loadTokenizer("r50k") });
  * console.log(dataset.titles![0], dataset.paths[0], dataset.training.length);

@@ -32,7 +32,7 @@ const REACH = 5;
  *
  * @example
  * ```ts
- * import { popularity, synthetic } from "beargrad";
+ * import { popularity, synthetic } from "beargrad/lab";
  *
  * console.log(popularity(synthetic(), "test").rank([], 10));
  * ```
@@ -61,7 +61,7 @@ export function popularity(
  *
  * @example
  * ```ts
- * import { cooccurrence, synthetic } from "beargrad";
+ * import { cooccurrence, synthetic } from "beargrad/lab";
  *
  * const dataset = synthetic();
  * console.log(cooccurrence(dataset, "test").rank(dataset.test[0].history, 10));

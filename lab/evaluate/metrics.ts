@@ -20,7 +20,7 @@ import type { Trie } from "../../models/decode/trie.ts";
  *
  * @example
  * ```ts
- * import { hitRate } from "beargrad";
+ * import { hitRate } from "beargrad/lab";
  *
  * console.log(hitRate([0, 3, -1, 7], 5)); // 0.5
  * ```
@@ -34,7 +34,7 @@ export function hitRate(ranks: readonly number[], k: number): number {
  *
  * @example
  * ```ts
- * import { ndcg } from "beargrad";
+ * import { ndcg } from "beargrad/lab";
  *
  * console.log(ndcg([0, -1], 5)); // 0.5
  * ```

@@ -78,13 +78,6 @@ const WINDOWS_1252 = [
  * Decodes HTML character references, once: decimal and hexadecimal numbers, the names of XML and of Latin-1, and the
  * common typographic ones of HTML 4 (quotes, dashes, bullets, euro, trade mark). They must end in a semicolon; anything
  * else stays as it is.
- *
- * @example
- * ```ts
- * import { decodeHtml } from "beargrad";
- *
- * console.log(decodeHtml("Post-it&reg; &frac12;&quot; &#38; more &unknown;")); // Post-it® ½" & more &unknown;
- * ```
  */
 export function decodeHtml(text: string): string {
   return text.replace(

@@ -25,13 +25,6 @@ export interface Template {
  * tokenizers join a space to the word after it.
  *
  * @throws {DataError} if the file is missing or a placeholder is missing, repeated, unknown or out of place.
- *
- * @example
- * ```ts ignore
- * import { loadTemplate } from "beargrad";
- *
- * const template = loadTemplate("prompt.txt"); // A customer bought {history}. The next product is: {item}
- * ```
  */
 export function loadTemplate(path: string): Template {
   const [folder, file] = [dirname(path), basename(path)];

@@ -33,7 +33,7 @@ export interface Tokenizer {
  *
  * @example
  * ```ts
- * import { loadTokenizer } from "beargrad";
+ * import { loadTokenizer } from "beargrad/lab";
  *
  * const tokenizer = await loadTokenizer("r50k");
  * const ids = tokenizer.encode(" Blue pen");

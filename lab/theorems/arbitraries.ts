@@ -91,7 +91,7 @@ export function specOf(
  *
  * @example
  * ```ts
- * import { exactTheorems, exactWorlds, verifyPropositions } from "beargrad";
+ * import { exactTheorems, exactWorlds, verifyPropositions } from "beargrad/theory";
  *
  * const outcomes = await verifyPropositions(exactWorlds(), exactTheorems, { cases: 100, seed: 1 });
  * console.log(outcomes[0].id, outcomes[0].failures); // T1 0

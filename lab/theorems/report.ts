@@ -15,7 +15,7 @@ const STATEMENT = 78;
  *
  * @example
  * ```ts
- * import { renderVerification } from "beargrad";
+ * import { renderVerification } from "beargrad/theory";
  *
  * const mutants = { planted: 3, caught: 2, escaped: ["B + 1 places"] };
  * const report = { seed: 1, theorems: [], refutations: [], mutants, devices: [] };
@@ -73,7 +73,7 @@ export function renderVerification(report: VerificationReport): string {
  *
  * @example
  * ```ts
- * import { verificationJson } from "beargrad";
+ * import { verificationJson } from "beargrad/theory";
  *
  * const mutants = { planted: 3, caught: 3, escaped: [] };
  * const report = { seed: 1, theorems: [], refutations: [], mutants, devices: [] };

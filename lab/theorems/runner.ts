@@ -58,16 +58,6 @@ export interface Found {
 
 /**
  * Counts a proposition's instances and failures in one world.
- *
- * @example
- * ```ts
- * import { exactTheorems, exactWorld, tallyOf } from "beargrad";
- *
- * const item = (weight: number) => ({ weight, outside: [], copies: 1, children: [] });
- * const root = { weight: 1, outside: [], copies: 1, children: [item(1), item(2)] };
- * const world = exactWorld({ root, beam: 1, normalization: "children", excluded: [] });
- * console.log((await tallyOf(exactTheorems[0], world)).instances); // 1: one item is returned
- * ```
  */
 export async function tallyOf<W>(proposition: Proposition<W>, world: W): Promise<Tally> {
   const tally = new Tally();
@@ -80,7 +70,7 @@ export async function tallyOf<W>(proposition: Proposition<W>, world: W): Promise
  *
  * @example
  * ```ts
- * import { exactWorlds, type Proposition, verifyPropositions, type World } from "beargrad";
+ * import { exactWorlds, type Proposition, verifyPropositions, type World } from "beargrad/theory";
  *
  * const mine: Proposition<World> = {
  *   id: "U1",
@@ -146,7 +136,7 @@ async function smallestFailure<W>(
  *
  * @example
  * ```ts
- * import { exactRefutations, exactWorlds, findRefutation } from "beargrad";
+ * import { exactRefutations, exactWorlds, findRefutation } from "beargrad/theory";
  *
  * const [R1] = exactRefutations;
  * const { found, counterexample } = await findRefutation(exactWorlds(), R1, { cases: 1000, seed: 1 });

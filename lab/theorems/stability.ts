@@ -31,15 +31,6 @@ const GRID = 2 ** -28;
 /**
  * Logits of 31 bits, and what rounding to float32 makes of them, alone or after a further error of up to 1/64, 1/4 or 4; and
  * temperatures that are powers of two.
- *
- * @example
- * ```ts
- * import { perturbedLogits, stabilityTheorems, verifyPropositions } from "beargrad";
- *
- * const options = { cases: 100, seed: 1 };
- * const [T11] = await verifyPropositions(perturbedLogits(), stabilityTheorems, options);
- * console.log(T11.failures); // 0
- * ```
  */
 export function perturbedLogits(): Worlds<Perturbed> {
   const sign = fc.oneof(
@@ -173,14 +164,6 @@ export interface FloatPair {
 
 /**
  * Siblings one float32 apart near -64, under a parent from -512 to -64.
- *
- * @example
- * ```ts
- * import { adjacentFloats, findRefutation, floatRefutations } from "beargrad";
- *
- * const [R7] = floatRefutations;
- * console.log((await findRefutation(adjacentFloats(), R7, { cases: 100, seed: 1 })).found); // true
- * ```
  */
 export function adjacentFloats(): Worlds<FloatPair> {
   const ulp = 2 ** -17; // of float32 between 64 and 128

@@ -41,14 +41,6 @@ const V = 8;
 
 /**
  * Batches of one to four tokens: ties, single children, margins on both sides.
- *
- * @example
- * ```ts
- * import { surrogates, tokenBatches, verifyPropositions } from "beargrad";
- *
- * const outcomes = await verifyPropositions(tokenBatches(), surrogates, { cases: 50, seed: 1 });
- * console.log(outcomes.map((o) => o.failures)); // [0, 0, 0, 0, 0, 0]
- * ```
  */
 export function tokenBatches(): Worlds<TokenBatch> {
   const logit = fc.oneof(

@@ -75,14 +75,6 @@ const LEAST = 20;
 
 /**
  * Verifies every statement of docs/theory.md.
- *
- * @example
- * ```ts
- * import { isVerified, verifyTheory } from "beargrad";
- *
- * const report = await verifyTheory({ cases: 50, seed: 1 });
- * console.log(isVerified(report), report.mutants.planted === report.mutants.caught); // true true
- * ```
  */
 export async function verifyTheory(
   { cases, seed, searches, devices = [], progress }: VerificationOptions,
@@ -139,14 +131,6 @@ export async function verifyTheory(
 
 /**
  * Whether nothing failed, every hypothesis was true somewhere, every refutation was found and every mutant caught.
- *
- * @example
- * ```ts
- * import { isVerified } from "beargrad";
- *
- * const mutants = { planted: 3, caught: 2, escaped: ["B + 1 places"] };
- * console.log(isVerified({ seed: 1, theorems: [], refutations: [], mutants, devices: [] })); // false
- * ```
  */
 export function isVerified(report: VerificationReport): boolean {
   const { theorems, refutations, mutants, devices } = report;

@@ -161,7 +161,7 @@ export function worldOf(model: Model): World {
  *
  * @example
  * ```ts
- * import { exactWorld } from "beargrad";
+ * import { exactWorld } from "beargrad/theory";
  *
  * const item = (weight: number) => ({ weight, outside: [], copies: 1, children: [] });
  * const root = { weight: 1, outside: [], copies: 1, children: [item(1), item(2)] };

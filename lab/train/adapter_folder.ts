@@ -48,7 +48,8 @@ export function holdsAdapter(folder: string): boolean {
  *
  * @example
  * ```ts ignore
- * import { loadAdapter, Transformer, withLora } from "beargrad";
+ * import { Transformer, withLora } from "beargrad";
+ * import { loadAdapter } from "beargrad/lab";
  *
  * const { lora, adapter } = loadAdapter(device, "adapters/office", config);
  * const model = new Transformer(device, config, lora);
@@ -105,7 +106,7 @@ function readWeights(
  *
  * @example
  * ```ts ignore
- * import { saveAdapter } from "beargrad";
+ * import { saveAdapter } from "beargrad/lab";
  *
  * await saveAdapter("adapters/office", model.config, { lora, adapter }, "models/llama");
  * ```

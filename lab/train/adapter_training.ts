@@ -17,14 +17,6 @@ import type { Trained } from "./trainer.ts";
  * The adapter is drawn from `seed`. The weights of `base` may be float16 where the device has it.
  *
  * @throws {ArgumentError} if the model or the adapter is not possible.
- *
- * @example
- * ```ts ignore
- * import { adapterOf, defaultLora, loadModel, Trainer } from "beargrad";
- *
- * const base = await loadModel(device, "models/llama", { weights: "float16" });
- * using trainer = new Trainer(dataset, trie, recipe, adapterOf(device, base, defaultLora, recipe.seed));
- * ```
  */
 export function adapterOf(
   device: Device,

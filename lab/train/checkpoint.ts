@@ -93,18 +93,6 @@ export interface SavedRun extends RunProgress {
  *
  * @throws {NonFiniteError} if a number to be saved is NaN or infinite; then nothing is written.
  * @throws {DataError} if the system refuses to write.
- *
- * @example
- * ```ts ignore
- * import { checkRecipe, loadRun, restoreRun, saveRun } from "beargrad";
- *
- * const tensors = { params, m: optimizer.m, v: optimizer.v };
- * await saveRun("runs/bear", model, recipe, { step: 200, epoch: 1, seconds: 31.5 }, tensors);
- *
- * const saved = loadRun("runs/bear");
- * checkRecipe(saved, recipe);
- * restoreRun(saved, tensors);
- * ```
  */
 export async function saveRun(
   folder: string,

@@ -53,7 +53,7 @@ export function lossNameOf(given: string): string {
  *
  * @example
  * ```ts
- * import { openLoss } from "beargrad";
+ * import { openLoss } from "beargrad/lab";
  *
  * const { name, normalization } = await openLoss("bear"); // or "./my_loss.ts"
  * console.log(name, normalization); // bear children
@@ -181,13 +181,6 @@ export interface LossOfRecipe {
  * What the loss of a recipe normalises over. A model is decoded under the normalisation that it was trained with.
  *
  * @throws {ArgumentError} if there is no such loss.
- *
- * @example
- * ```ts
- * import { normalizationOf } from "beargrad";
- *
- * console.log(normalizationOf({ loss: "sft" }), normalizationOf({ loss: "bear" })); // vocabulary children
- * ```
  */
 export function normalizationOf({ loss, lossModule }: LossOfRecipe): Normalization {
   return lossModule?.normalization ?? namedLoss(loss).normalization;

@@ -37,7 +37,8 @@ export interface GradientWeight {
  *
  * @example
  * ```ts
- * import { bear, gradientWeights } from "beargrad";
+ * import { bear } from "beargrad";
+ * import { gradientWeights } from "beargrad/lab";
  *
  * const weights = async (form: "paper" | "convex") =>
  *   (await gradientWeights(bear({ form, beam: 5 }), 5)).map((w) => w.weight.toFixed(2));

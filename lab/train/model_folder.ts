@@ -58,7 +58,8 @@ export interface LoadedModel {
  *
  * @example
  * ```ts ignore
- * import { createProgress, loadModel, openDevice, Transformer } from "beargrad";
+ * import { Transformer } from "beargrad";
+ * import { createProgress, loadModel, openDevice } from "beargrad/lab";
  *
  * const device = await openDevice("auto");
  * const { config, params } = await loadModel(device, "models/Llama-3.2-1B", { weights: "float16" });

@@ -99,7 +99,7 @@ function beamSummary({ hr, ndcg, ranks: _, exact, ...rest }: BeamEvaluation): Be
  *
  * @example
  * ```ts
- * import { parseOptions, renderReport, runExperiment } from "beargrad";
+ * import { parseOptions, renderReport, runExperiment } from "beargrad/lab";
  *
  * const quiet = { preparing() {}, started() {}, training() {}, validating() {}, evaluating() {} };
  * const options = parseOptions(["--loss", "msl", "--epochs", "1", "--limit-users", "10"]);

@@ -22,7 +22,7 @@ import { allOf, fromScratch, type Trained } from "./trainer.ts";
  *
  * @example
  * ```ts ignore
- * import { openTrained, Trainer } from "beargrad";
+ * import { openTrained, Trainer } from "beargrad/lab";
  *
  * using trainer = new Trainer(dataset, trie, recipe, await openTrained(device, dataset, recipe));
  * ```

@@ -8,6 +8,10 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { cpu } from "beargrad";
+import { evaluate, loadDataset } from "beargrad/lab";
+import { normalizationOf } from "../../lab/train/loss_module.ts";
+import { openModel, readRecipe } from "../../lab/train/saved_model.ts";
 import { join } from "node:path";
 import { test } from "node:test";
 import { compareLosses, type CompareObserver } from "../../lab/compare/compare.ts";
@@ -272,7 +276,7 @@ test("compare: the weights of the best validated epoch are kept and judged", asy
   assert.ok((verification?.counts.T1.instances ?? 0) > 0);
 
   // An independent evaluation of the folder's model sees the same lists.
-  const { cpu, evaluate, loadDataset, normalizationOf } = await import("../../mod.ts");
+  const { normalizationOf } = await import("../../lab/train/loss_module.ts");
   const { openModel, readRecipe } = await import("../../lab/train/saved_model.ts");
   const folder = join(out, "msl-seed0");
   const recipe = readRecipe(folder);

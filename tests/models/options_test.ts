@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect, isDeepStrictEqual } from "node:util";
-import * as engine from "../../models/engine.ts";
+import * as engine from "../../mod.ts";
 
 /** As an untyped caller sees it. */
 // deno-lint-ignore no-explicit-any

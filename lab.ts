@@ -1,0 +1,51 @@
+/**
+ * Experiments: data sets, training, evaluation, comparisons and reports.
+ *
+ * @example
+ * ```ts
+ * import { describeDataset, loadDataset } from "beargrad/lab";
+ * ```
+ *
+ * @module
+ */
+export { UsageError } from "./core/errors.ts";
+export { type Dataset, evaluationCases, leaveOneOut } from "./lab/data/dataset.ts";
+export { loadDataset } from "./lab/data/load.ts";
+export { synthetic } from "./lab/data/synthetic.ts";
+export { loadSemanticIds } from "./lab/data/semantic_ids.ts";
+export { loadTitles } from "./lab/data/titles.ts";
+export { describeDataset } from "./lab/data/describe.ts";
+export { limitDataset } from "./lab/data/limit.ts";
+export { withCodes } from "./lab/data/codes.ts";
+export { joinValidation } from "./lab/data/join_validation.ts";
+export { makeBatches, makeWindows } from "./lab/data/batches.ts";
+export { loadTokenizer } from "./lab/text/tokenizer.ts";
+export { openDevice } from "./lab/devices.ts";
+export { helpText, type Options, parseOptions } from "./lab/cli/options.ts";
+export { type Recipe, recipeOf, transformerConfig } from "./lab/train/recipe.ts";
+export { Trainer } from "./lab/train/trainer.ts";
+export { openTrained } from "./lab/train/trained.ts";
+export { trainRun } from "./lab/train/training.ts";
+export { runExperiment } from "./lab/train/experiment.ts";
+export { renderReport, summaryOf } from "./lab/train/summary.ts";
+export { RunFolder } from "./lab/train/run_folder.ts";
+export { loadRun, saveRun } from "./lab/train/checkpoint.ts";
+export { loadModel } from "./lab/train/model_folder.ts";
+export { loadAdapter, saveAdapter } from "./lab/train/adapter_folder.ts";
+export { openLoss } from "./lab/train/loss_module.ts";
+export { gradientWeights, tryLoss } from "./lab/train/loss_probe.ts";
+export { evaluate, evaluateBaseline, type Evaluation } from "./lab/evaluate/evaluate.ts";
+export { bestAttainable, cooccurrence, oracle, popularity } from "./lab/evaluate/baselines.ts";
+export { attribute, hitRate, ndcg, survivalCurve } from "./lab/evaluate/metrics.ts";
+export { TeacherForcing } from "./lab/evaluate/teacher_forcing.ts";
+export { margins, prunedAt, type StepMargin } from "./lab/analysis/pruning.ts";
+export { explain } from "./lab/analysis/explain.ts";
+export { explainUser } from "./lab/analysis/explain_user.ts";
+export { renderExplanation } from "./lab/analysis/explain_report.ts";
+export { verifyModel } from "./lab/analysis/verify_model.ts";
+export { renderModelVerification } from "./lab/analysis/verify_report.ts";
+export { compareLosses } from "./lab/compare/compare.ts";
+export { parseGridOptions } from "./lab/compare/compare_options.ts";
+export { judgeAgain } from "./lab/compare/judge_again.ts";
+export { rankByValidation } from "./lab/compare/ranking.ts";
+export { createProgress } from "./lab/progress.ts";
