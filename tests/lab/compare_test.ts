@@ -276,8 +276,6 @@ test("compare: the weights of the best validated epoch are kept and judged", asy
   assert.ok((verification?.counts.T1.instances ?? 0) > 0);
 
   // An independent evaluation of the folder's model sees the same lists.
-  const { normalizationOf } = await import("../../lab/train/loss_module.ts");
-  const { openModel, readRecipe } = await import("../../lab/train/saved_model.ts");
   const folder = join(out, "msl-seed0");
   const recipe = readRecipe(folder);
   const dataset = await loadDataset(DATA, recipe.reading);
