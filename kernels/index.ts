@@ -28,8 +28,7 @@ import * as fill from "./fill.ts";
 import * as gather from "./gather.ts";
 import * as half from "./half.ts";
 import * as indexRows from "./index_rows.ts";
-import * as matmulHardware from "./matmul_hardware.ts";
-import * as matmulSoftware from "./matmul_software.ts";
+import * as matmul from "./matmul.ts";
 import * as pathSum from "./path_sum.ts";
 import * as pointwise from "./pointwise.ts";
 import * as random from "./random.ts";
@@ -70,8 +69,7 @@ const modules: readonly Record<string, unknown>[] = [
   gather,
   half,
   indexRows,
-  matmulHardware,
-  matmulSoftware,
+  matmul,
   pack,
   pathSum,
   pointwise,

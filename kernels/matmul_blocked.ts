@@ -10,7 +10,7 @@
 import type { FloatArray } from "../core/dtype.ts";
 
 /** Sizes, and the strides in elements from one row, column and matrix of the batch to the next. */
-export interface GemmSizes {
+export interface MatmulSizes {
   readonly batch: number;
   readonly M: number;
   readonly N: number;
@@ -28,7 +28,12 @@ const BLOCK_M = 64;
 const BLOCK_K = 256;
 
 /** out[n] = a[n] b[n] for every matrix n of the batch; out is dense. */
-export function gemm(a: FloatArray, b: FloatArray, out: FloatArray, sizes: GemmSizes): void {
+export function blockedMatmul(
+  a: FloatArray,
+  b: FloatArray,
+  out: FloatArray,
+  sizes: MatmulSizes,
+): void {
   const { batch, M, N, K, aBatch, aRow, aCol, bBatch, bRow, bCol } = sizes;
   const depth = Math.min(K, BLOCK_K);
   const packedA = new Float64Array(Math.ceil(Math.min(M, BLOCK_M) / 4) * 4 * depth);
