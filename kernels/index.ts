@@ -29,6 +29,7 @@ import * as gather from "./gather.ts";
 import * as half from "./half.ts";
 import * as indexRows from "./index_rows.ts";
 import * as matmul from "./matmul.ts";
+import * as matmulSoftware from "./matmul_software.ts";
 import * as pathSum from "./path_sum.ts";
 import * as pointwise from "./pointwise.ts";
 import * as random from "./random.ts";
@@ -70,6 +71,7 @@ const modules: readonly Record<string, unknown>[] = [
   half,
   indexRows,
   matmul,
+  matmulSoftware,
   pack,
   pathSum,
   pointwise,
