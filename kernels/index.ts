@@ -10,8 +10,6 @@ import * as addRmsNorm from "./add_rms_norm.ts";
 import * as adamw from "./adamw.ts";
 import * as attention from "./attention.ts";
 import * as attentionBackward from "./attention_backward.ts";
-import * as attentionBackwardJoint from "./attention_backward_joint.ts";
-import * as attentionBackwardKeys from "./attention_backward_keys.ts";
 import * as beamAdvance from "./beam_advance.ts";
 import * as beamPool from "./beam_pool.ts";
 import * as beamRows from "./beam_rows.ts";
@@ -52,8 +50,6 @@ const modules: readonly Record<string, unknown>[] = [
   adamw,
   attention,
   attentionBackward,
-  attentionBackwardJoint,
-  attentionBackwardKeys,
   beamAdvance,
   beamPool,
   beamRows,

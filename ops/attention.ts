@@ -3,9 +3,7 @@ import { defineOp, type Op } from "../core/op.ts";
 import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { attentionForward, checkHeadSize, type Sizes } from "../kernels/attention.ts";
-import { attentionBackwardQuery } from "../kernels/attention_backward.ts";
-import { attentionBackwardJoint } from "../kernels/attention_backward_joint.ts";
-import { attentionBackwardKeys } from "../kernels/attention_backward_keys.ts";
+import { attentionBackward, attentionDelta } from "../kernels/attention_backward.ts";
 import { sample } from "./cases.ts";
 
 /**
@@ -40,16 +38,11 @@ export const attention: Op<[qkv: Tensor, heads: number, kvHeads: number], Tensor
   backward: (dout, { out: attended, lse }, [qkv, heads, kvHeads]) => [() => {
     const { device, dtype } = qkv;
     const sizes = sizesOf(qkv, heads, kvHeads);
+    const { B, T, H, D } = sizes;
+    const delta = device.empty([B, T, H], dtype, "attention gradient");
+    device.run(attentionDelta, { dout, attended, delta }, { N: delta.size, D });
     const dqkv = device.empty(qkv.shape, dtype, "attention gradient");
-    const delta = device.empty(lse.shape, dtype, "attention gradient"); // delta_t = dout_t . out_t
-    const buffers = { dout, attended, qkv, lse, delta, dqkv };
-    // with ds_tj = p_tj (dout_t . v_j - delta_t) / sqrt(D):
-    if (device.software) device.run(attentionBackwardJoint, buffers, sizes);
-    else {
-      device.run(attentionBackwardQuery, buffers, sizes); // dq_t = sum_j ds_tj k_j
-      // dk_j = sum_t ds_tj q_t, dv_j = sum_t p_tj dout_t
-      device.run(attentionBackwardKeys, { dout, qkv, lse, delta, dqkv }, sizes);
-    }
+    device.run(attentionBackward, { dout, qkv, lse, delta, dqkv }, sizes);
     return dqkv;
   }],
   cases: () =>

@@ -1,4 +1,4 @@
-// The kernel of kernels/attention_backward_joint.ts. Sizes are in elements, addresses in bytes.
+// The kernels of kernels/attention_backward.ts. Sizes are in elements, addresses in bytes.
 
 import { exp4, lane, madd, prepare, sumLanes } from "./maths";
 import { BLOCK, bytes, clear, dots, lanes, LANES, LEFT, mix, pack, RIGHT } from "./tile";
@@ -33,13 +33,28 @@ function weigh(
   v128.store(slope, ds);
 }
 
-/**
- * delta, dq, dk and dv: eight keys of one head against the queries from the first of them on, so that p is made again once
- * for all gradients. An item is one key head of one sequence, with the heads that read it.
- */
-export function attentionBackwardJoint(
+/** delta. An item is a row of D elements. */
+export function attentionDelta(
   dout: usize,
   attended: usize,
+  delta: usize,
+  D: i32,
+  from: i32,
+  to: i32,
+  _scratch: usize,
+): void {
+  for (let n = from; n < to; n++) {
+    const row = <usize> n * bytes(D);
+    store<f32>(delta + bytes(n), product(dout + row, attended + row, D));
+  }
+}
+
+/**
+ * dqkv: eight keys of one head against the queries from the first of them on, so that p is computed
+ * once for all gradients. An item is one key head of one sequence, with the heads that read it.
+ */
+export function attentionBackward(
+  dout: usize,
   qkv: usize,
   lse: usize,
   delta: usize,
@@ -60,12 +75,6 @@ export function attentionBackwardJoint(
   for (let item = from; item < to; item++) {
     const b = item / KVH, g = item % KVH, start = <usize> (b * T);
     const sequence = qkv + start * pitch, grads = dqkv + start * pitch;
-    for (let h = g * group; h < (g + 1) * group; h++) {
-      let at = start * outPitch + bytes(h * D);
-      for (let t = 0; t < T; t++, at += outPitch) {
-        store<f32>(delta + bytes((b * H + h) * T + t), product(dout + at, attended + at, D));
-      }
-    }
     for (let j = 0; j < T; j += LANES) {
       const count = min(LANES, T - j), key = bytes((H + g) * D) + <usize> j * pitch;
       pack(left, sequence + key, pitch, count, D, factor);
@@ -73,16 +82,16 @@ export function attentionBackwardJoint(
       clear(sum, D);
       clear(sum2, D);
       for (let h = g * group; h < (g + 1) * group; h++) {
-        const numbers = bytes((b * H + h) * T);
+        const lses = lse + bytes((b * H + h) * T), deltas = delta + bytes(b * T * H + h);
         for (let first = j; first < T; first += BLOCK) {
           const n = min(BLOCK, T - first), query = bytes(h * D) + <usize> first * pitch;
           const douts = dout + (start + <usize> first) * outPitch + bytes(h * D);
           dots(score, sequence + query, pitch, n, left, D);
           dots(slope, douts, outPitch, n, right, D);
           for (let t = 0; t < n; t++) {
-            const number = numbers + bytes(first + t), row = i32x4.splat(first + t);
-            const l = v128.load_splat<f32>(lse + number);
-            const d = v128.load_splat<f32>(delta + number);
+            const row = i32x4.splat(first + t);
+            const l = v128.load_splat<f32>(lses + bytes(first + t));
+            const d = v128.load_splat<f32>(deltas + bytes((first + t) * H));
             for (let half = 0; half < LANES; half += 4) {
               const at = bytes(t * LANES + half);
               const past = i32x4.le_s(lanes(j + half), row); // and no lane but those of keys
