@@ -8,7 +8,7 @@
  * No (T, T) matrix is stored: the backward computes p again from lse (Dao et al., arXiv:2205.14135).
  *
  * qkv is (B, T, H + 2 KVH, D), the result of one matrix product: each row has H heads of q, KVH of k
- * and KVH of v. out is (B, T, H, D), lse (B, H, T). D is a multiple of 4, at most MAX_HEAD_SIZE.
+ * and KVH of v. out is (B, T, H, D), lse (B, T, H). D is a multiple of 4, at most MAX_HEAD_SIZE.
  *
  * In WGSL an invocation handles a tile: eight rows of one head. It walks over the rows of the other
  * side eight at a time, so that each vector it loads serves eight rows.
@@ -78,39 +78,53 @@ export function logSumExp(scores: Float64Array, n: number): number {
   return top + Math.log(total);
 }
 
-/** WGSL that loads eight rows of a buffer as y0 to y7; they begin at vectors `low` and `high`. */
-const loadRows = (buffer: string, at: string): string =>
-  unroll(8, (k) => `let y${k} = ${buffer}[${at}${k < 4 ? "Low" : "High"}.${"xyzw"[k % 4]} + d];`);
+/** Eight rows of a buffer; those of `["qkv", "key"]` begin at vectors `keyLow` and `keyHigh`. */
+type Rows = readonly [buffer: string, name: string];
 
-/** WGSL: scores[r][k] += tile_r . row_k, for the eight rows of a buffer. */
-export const addDots = (scores: string, tile: string, buffer: string, at: string): string => `
+/** WGSL that loads vector d of eight rows, as x0 to x7. */
+const loadRows = (x: string, [buffer, name]: Rows): string =>
+  unroll(8, (k) => {
+    const at = `${name}${k < 4 ? "Low" : "High"}.${"xyzw"[k % 4]}`;
+    return `let ${x}${k} = ${buffer}[${at} + d];`;
+  });
+
+/** WGSL: scores[r][k] += row_r . row_k of eight rows each. */
+export const addDots = (scores: string, own: Rows, others: Rows): string => `
     for (var d = 0u; d < D4; d++) {
-      ${loadRows(buffer, at)}
+      ${loadRows("x", own)}
+      ${loadRows("y", others)}
       ${
-  unroll(8, (r) =>
-    `{ let x = ${tile}[d * 8u + ${r}u];
-        ${scores}Low[${r}] += vec4f(dot(x, y0), dot(x, y1), dot(x, y2), dot(x, y3));
-        ${scores}High[${r}] += vec4f(dot(x, y4), dot(x, y5), dot(x, y6), dot(x, y7)); }`)
+  unroll(8, (r) => `
+      ${scores}Low[${r}] += vec4f(dot(x${r}, y0), dot(x${r}, y1), dot(x${r}, y2), dot(x${r}, y3));
+      ${scores}High[${r}] += vec4f(dot(x${r}, y4), dot(x${r}, y5), dot(x${r}, y6), dot(x${r}, y7));`)
 }
     }`;
 
-/** WGSL: sums_r = sums_r `factor` + sum_k weights[r][k] row_k, for the eight rows of a buffer. */
+/** WGSL: sums_r = sums_r `factor` + sum_k weights[r][k] row_k of eight rows. */
 export const addRows = (
   sums: string,
   weights: string,
-  buffer: string,
-  at: string,
+  others: Rows,
   factor = (_: number): string => "",
 ): string => `
     for (var d = 0u; d < D4; d++) {
-      ${loadRows(buffer, at)}
+      ${loadRows("y", others)}
       ${
-  unroll(8, (r) =>
-    `{ let a = ${weights}Low[${r}]; let b = ${weights}High[${r}];
-        ${sums}[d * 8u + ${r}u] = ${sums}[d * 8u + ${r}u]${factor(r)} +
-          (a.x * y0 + a.y * y1 + a.z * y2 + a.w * y3 + b.x * y4 + b.y * y5 + b.z * y6 + b.w * y7); }`)
+  unroll(8, (r) => {
+    const [sum, low, high] = [
+      `${sums}[d * 8u + ${r}u]`,
+      `${weights}Low[${r}]`,
+      `${weights}High[${r}]`,
+    ];
+    return `${sum} = ${sum}${factor(r)} +
+        (${low}.x * y0 + ${low}.y * y1 + ${low}.z * y2 + ${low}.w * y3 +
+         ${high}.x * y4 + ${high}.y * y5 + ${high}.z * y6 + ${high}.w * y7);`;
+  })
 }
     }`;
+
+/** WGSL: the sums of eight rows. Row r, quarter d is element d * 8 + r. */
+export const SUMS = `array<vec4f, ${MAX_HEAD_SIZE * 2}>`;
 
 /** out and lse. */
 export const attentionForward = defineKernel({
@@ -125,6 +139,7 @@ export const attentionForward = defineKernel({
       for (let h = 0; h < H; h++) {
         const key = H + Math.floor(h / (H / KVH));
         for (let t = 0; t < T; t++) {
+          const row = (b * T + t) * H + h;
           for (let j = 0; j <= t; j++) {
             p[j] = dot(qkv, rowAt(b, t, h), qkv, rowAt(b, j, key), D) / Math.sqrt(D);
           }
@@ -133,9 +148,9 @@ export const attentionForward = defineKernel({
           for (let d = 0; d < D; d++) {
             let sum = 0;
             for (let j = 0; j <= t; j++) sum += p[j] * qkv[rowAt(b, j, key + KVH) + d];
-            out[((b * T + t) * H + h) * D + d] = sum;
+            out[row * D + d] = sum;
           }
-          lse[(b * H + h) * T + t] = total;
+          lse[row] = total;
         }
       }
     }
@@ -152,6 +167,7 @@ export const attentionForward = defineKernel({
   wgsl: `
 fn kernel(i: u32) {
   let D4 = p.D / 4u;
+  let scale = 1.0 / sqrt(f32(p.D));
   let h = i % p.H;
   let b = i / p.H % p.B;
   let t = i / (p.H * p.B) * 8u;
@@ -159,12 +175,9 @@ fn kernel(i: u32) {
   let start = b * p.T * pitch;
   let key = start + (p.H + h / (p.H / p.KVH)) * D4;
   let last = min(t + 7u, p.T - 1u);
-  var queries: array<vec4f, ${MAX_HEAD_SIZE * 2}>; // row r, quarter d: [d * 8 + r]
-  var sums: array<vec4f, ${MAX_HEAD_SIZE * 2}>;
-  for (var r = 0u; r < 8u; r++) {
-    let at = start + min(t + r, last) * pitch + h * D4;
-    for (var d = 0u; d < D4; d++) { queries[d * 8u + r] = qkv[at + d] / sqrt(f32(p.D)); }
-  }
+  let queryLow = start + min(t + vec4u(0, 1, 2, 3), vec4u(last)) * pitch + h * D4;
+  let queryHigh = start + min(t + vec4u(4, 5, 6, 7), vec4u(last)) * pitch + h * D4;
+  var sums: ${SUMS};
   ${unroll(8, (r) => `var top${r} = ${MASKED}; var total${r} = 0.0;`)}
   for (var j = 0u; j <= last; j += 8u) {
     let js = vec4u(j, j + 1u, j + 2u, j + 3u);
@@ -174,11 +187,11 @@ fn kernel(i: u32) {
     let valueHigh = keyHigh + p.KVH * D4;
     var sLow = array<vec4f, 8>();
     var sHigh = array<vec4f, 8>();
-    ${addDots("s", "queries", "qkv", "key")}
+    ${addDots("s", ["qkv", "query"], ["qkv", "key"])}
     ${
     unroll(8, (r) => `
-    sLow[${r}] = select(vec4f(${MASKED}), sLow[${r}], js <= vec4u(t + ${r}u));
-    sHigh[${r}] = select(vec4f(${MASKED}), sHigh[${r}], js + 4u <= vec4u(t + ${r}u));
+    sLow[${r}] = select(vec4f(${MASKED}), sLow[${r}] * scale, js <= vec4u(t + ${r}u));
+    sHigh[${r}] = select(vec4f(${MASKED}), sHigh[${r}] * scale, js + 4u <= vec4u(t + ${r}u));
     let most${r} = max(sLow[${r}], sHigh[${r}]);
     let newTop${r} = max(top${r}, max(max(most${r}.x, most${r}.y), max(most${r}.z, most${r}.w)));
     let shrink${r} = exp(top${r} - newTop${r}); // sums so far are relative to the largest score so far
@@ -187,14 +200,14 @@ fn kernel(i: u32) {
     sHigh[${r}] = exp(sHigh[${r}] - top${r});
     total${r} = total${r} * shrink${r} + dot(sLow[${r}] + sHigh[${r}], vec4f(1.0));`)
   }
-    ${addRows("sums", "s", "qkv", "value", (r) => ` * shrink${r}`)}
+    ${addRows("sums", "s", ["qkv", "value"], (r) => ` * shrink${r}`)}
   }
   ${
     unroll(8, (r) => `
   if (t + ${r}u <= last) {
-    lse[(b * p.H + h) * p.T + t + ${r}u] = top${r} + log(total${r});
-    let at = ((b * p.T + t + ${r}u) * p.H + h) * D4;
-    for (var d = 0u; d < D4; d++) { out[at + d] = sums[d * 8u + ${r}u] / total${r}; }
+    let row = (b * p.T + t + ${r}u) * p.H + h;
+    lse[row] = top${r} + log(total${r});
+    for (var d = 0u; d < D4; d++) { out[row * D4 + d] = sums[d * 8u + ${r}u] / total${r}; }
   }`)
   }
 }`,

@@ -5,23 +5,13 @@
  *   dq_t = sum_{j<=t} ds_tj k_j,   dk_j = sum_h sum_{t>=j} ds_tj q_t
  *   dv_j = sum_h sum_{t>=j} p_tj dout_t
  *
- * with sums over the query heads h that read key head j. dout and out are (B, T, H, D), delta
- * (B, T, H), lse (B, H, T); dqkv, like qkv, is (B, T, H + 2 KVH, D).
+ * with sums over the query heads h that read the key head. dout and out are (B, T, H, D), lse and
+ * delta (B, T, H); dqkv, like qkv, is (B, T, H + 2 KVH, D).
  *
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
-import {
-  addDots,
-  addRows,
-  dot,
-  MAX_HEAD_SIZE,
-  nameOf,
-  PARAMS,
-  qkvOf,
-  SIZES,
-  tiles,
-} from "./attention.ts";
+import { addDots, addRows, dot, nameOf, PARAMS, qkvOf, SIZES, SUMS, tiles } from "./attention.ts";
 import { noise } from "./cases.ts";
 import { MASKED } from "./masked.ts";
 import { unroll } from "./unroll.ts";
@@ -58,9 +48,6 @@ fn kernel(n: u32) {
     }),
 });
 
-/** WGSL: a matrix of eight rows of a head. Row r, quarter d is element d * 8 + r. */
-const TILE = `array<vec4f, ${MAX_HEAD_SIZE * 2}>`;
-
 /**
  * WGSL: turns the scores s into p, and dout . v in ds into ds. `lse`, `delta` and `live` give those of
  * row r of the tile and of the Low or High four rows of the other side.
@@ -74,10 +61,16 @@ function weigh(
     ["Low", "High"].map((half) => {
       const [score, ds] = [`s${half}[${r}]`, `ds${half}[${r}]`];
       return `
-      ${score} = exp(select(vec4f(${MASKED}), ${score} - ${lse(r, half)}, ${live(r, half)}));
+      ${score} = exp(select(vec4f(${MASKED}), ${score} * scale - ${lse(r, half)}, ${
+        live(r, half)
+      }));
       ${ds} = ${score} * (${ds} - ${delta(r, half)}) * scale;`;
     }).join(""));
 }
+
+/** WGSL: elements of a buffer at four places. */
+const gather = (buffer: string, at: string): string =>
+  `vec4f(${buffer}[${at}.x], ${buffer}[${at}.y], ${buffer}[${at}.z], ${buffer}[${at}.w])`;
 
 /**
  * dqkv. Invocations handle tiles of queries first, which get dq, then tiles of keys, which get dk and
@@ -102,16 +95,16 @@ export const attentionBackward = defineKernel({
         const key = H + Math.floor(h / (H / KVH));
         for (let t = 0; t < T; t++) {
           const q = rowAt(b, t, h);
-          const out = (b * T + t) * H + h;
+          const row = (b * T + t) * H + h; // of dout, lse and delta
           for (let j = 0; j <= t; j++) {
             const [k, v] = [rowAt(b, j, key), rowAt(b, j, key + KVH)];
             const score = dot(qkv, q, qkv, k, D) / Math.sqrt(D);
-            const p = Math.exp(score - lse[(b * H + h) * T + t]);
-            const ds = p * (dot(dout, out * D, qkv, v, D) - delta[out]) / Math.sqrt(D);
+            const p = Math.exp(score - lse[row]);
+            const ds = p * (dot(dout, row * D, qkv, v, D) - delta[row]) / Math.sqrt(D);
             for (let d = 0; d < D; d++) {
               sums[q + d] += ds * qkv[k + d];
               sums[k + d] += ds * qkv[q + d];
-              sums[v + d] += p * dout[out * D + d];
+              sums[v + d] += p * dout[row * D + d];
             }
           }
         }
@@ -147,21 +140,15 @@ fn queries(i: u32) {
   let pitch = (p.H + 2u * p.KVH) * D4;
   let start = b * p.T * pitch;
   let key = start + (p.H + h / (p.H / p.KVH)) * D4;
-  var qs: ${TILE};
-  var douts: ${TILE};
-  var dqs: ${TILE};
-  for (var r = 0u; r < 8u; r++) {
-    let row = min(t + r, last);
-    for (var d = 0u; d < D4; d++) {
-      qs[d * 8u + r] = qkv[start + row * pitch + h * D4 + d] * scale;
-      douts[d * 8u + r] = dout[((b * p.T + row) * p.H + h) * D4 + d];
-    }
-  }
-  ${
-    unroll(8, (r) => `
-  let lse${r} = lse[(b * p.H + h) * p.T + min(t + ${r}u, last)];
-  let delta${r} = delta[(b * p.T + min(t + ${r}u, last)) * p.H + h];`)
-  }
+  let tLow = min(t + vec4u(0, 1, 2, 3), vec4u(last));
+  let tHigh = min(t + vec4u(4, 5, 6, 7), vec4u(last));
+  let queryLow = start + tLow * pitch + h * D4;
+  let queryHigh = start + tHigh * pitch + h * D4;
+  let rowLow = (b * p.T + tLow) * p.H + h;
+  let rowHigh = (b * p.T + tHigh) * p.H + h;
+  let doutLow = rowLow * D4;
+  let doutHigh = rowHigh * D4;
+  var dqs: ${SUMS};
   for (var j = 0u; j <= last; j += 8u) {
     let jLow = vec4u(j, j + 1u, j + 2u, j + 3u);
     let jHigh = jLow + 4u;
@@ -173,10 +160,16 @@ fn queries(i: u32) {
     var sHigh = array<vec4f, 8>();
     var dsLow = array<vec4f, 8>();
     var dsHigh = array<vec4f, 8>();
-    ${addDots("s", "qs", "qkv", "key")}
-    ${addDots("ds", "douts", "qkv", "value")}
-    ${weigh((r) => `lse${r}`, (r) => `delta${r}`, (r, half) => `j${half} <= vec4u(t + ${r}u)`)}
-    ${addRows("dqs", "ds", "qkv", "key")}
+    ${addDots("s", ["qkv", "query"], ["qkv", "key"])}
+    ${addDots("ds", ["dout", "dout"], ["qkv", "value"])}
+    ${
+    weigh(
+      (r) => `lse[row${r < 4 ? "Low" : "High"}[${r % 4}]]`,
+      (r) => `delta[row${r < 4 ? "Low" : "High"}[${r % 4}]]`,
+      (r, half) => `j${half} <= vec4u(t + ${r}u)`,
+    )
+  }
+    ${addRows("dqs", "ds", ["qkv", "key"])}
   }
   for (var r = 0u; r <= last - t; r++) {
     let at = start + (t + r) * pitch + h * D4;
@@ -195,17 +188,12 @@ fn keys(i: u32) {
   let start = b * p.T * pitch;
   let key = start + (p.H + g) * D4;
   let value = key + p.KVH * D4;
-  var ks: ${TILE};
-  var vs: ${TILE};
-  var dks: ${TILE};
-  var dvs: ${TILE};
-  for (var r = 0u; r < 8u; r++) {
-    let at = min(j + r, last) * pitch;
-    for (var d = 0u; d < D4; d++) {
-      ks[d * 8u + r] = qkv[key + at + d] * scale;
-      vs[d * 8u + r] = qkv[value + at + d];
-    }
-  }
+  let keyLow = key + min(j + vec4u(0, 1, 2, 3), vec4u(last)) * pitch;
+  let keyHigh = key + min(j + vec4u(4, 5, 6, 7), vec4u(last)) * pitch;
+  let valueLow = keyLow + p.KVH * D4;
+  let valueHigh = keyHigh + p.KVH * D4;
+  var dks: ${SUMS};
+  var dvs: ${SUMS};
   let group = p.H / p.KVH;
   for (var h = g * group; h < (g + 1u) * group; h++) {
     for (var t = j; t < p.T; t += 8u) {
@@ -213,19 +201,16 @@ fn keys(i: u32) {
       let tHigh = tLow + 4u;
       ${
     ["Low", "High"].map((half) => `
-      let row${half} = min(t${half}, vec4u(p.T - 1u));
-      let query${half} = start + row${half} * pitch + h * D4;
-      let out${half} = (b * p.T + row${half}) * p.H + h;
-      let dout${half} = out${half} * D4;
-      let at${half} = (b * p.H + h) * p.T + row${half};
-      let lse${half} = vec4f(lse[at${half}.x], lse[at${half}.y], lse[at${half}.z], lse[at${half}.w]);
-      let delta${half} =
-        vec4f(delta[out${half}.x], delta[out${half}.y], delta[out${half}.z], delta[out${half}.w]);
+      let query${half} = start + min(t${half}, vec4u(p.T - 1u)) * pitch + h * D4;
+      let row${half} = (b * p.T + min(t${half}, vec4u(p.T - 1u))) * p.H + h;
+      let dout${half} = row${half} * D4;
+      let lse${half} = ${gather("lse", `row${half}`)};
+      let delta${half} = ${gather("delta", `row${half}`)};
       var s${half} = array<vec4f, 8>();
       var ds${half} = array<vec4f, 8>();`).join("")
   }
-      ${addDots("s", "ks", "qkv", "query")}
-      ${addDots("ds", "vs", "dout", "dout")}
+      ${addDots("s", ["qkv", "key"], ["qkv", "query"])}
+      ${addDots("ds", ["qkv", "value"], ["dout", "dout"])}
       ${
     weigh(
       (_, half) => `lse${half}`,
@@ -233,8 +218,8 @@ fn keys(i: u32) {
       (r, half) => `(t${half} >= vec4u(j + ${r}u)) & (t${half} < vec4u(p.T))`,
     )
   }
-      ${addRows("dks", "ds", "qkv", "query")}
-      ${addRows("dvs", "s", "dout", "dout")}
+      ${addRows("dks", "ds", ["qkv", "query"])}
+      ${addRows("dvs", "s", ["dout", "dout"])}
     }
   }
   for (var r = 0u; r <= last - j; r++) {
@@ -249,7 +234,7 @@ fn keys(i: u32) {
     SIZES.map((sizes) => {
       const { B, T, H, D } = sizes;
       const qkv = qkvOf(sizes);
-      const lse = noise(B * H * T, 6).map((x) => 6 + x); // of no matter what scores
+      const lse = noise(B * T * H, 6).map((x) => 6 + x);
       const delta = noise(B * T * H, 7);
       const buffers = { dout: noise(B * T * H * D, 4), qkv, lse, delta, dqkv: qkv.length };
       return { name: nameOf(sizes), params: sizes, buffers };

@@ -31,16 +31,15 @@ export const attention: Op<[qkv: Tensor, heads: number, kvHeads: number], Tensor
     const sizes = sizesOf(qkv, heads, kvHeads);
     const { B, T, H, D } = sizes;
     const out = device.empty([B, T, H, D], dtype, "attention");
-    const lse = device.empty([B, H, T], dtype, "attention");
+    const lse = device.empty([B, T, H], dtype, "attention");
     device.run(attentionForward, { qkv, out, lse }, sizes);
     return { out, saved: { out, lse } };
   },
   backward: (dout, { out: attended, lse }, [qkv, heads, kvHeads]) => [() => {
     const { device, dtype } = qkv;
     const sizes = sizesOf(qkv, heads, kvHeads);
-    const { B, T, H, D } = sizes;
-    const delta = device.empty([B, T, H], dtype, "attention gradient");
-    device.run(attentionDelta, { dout, attended, delta }, { N: delta.size, D });
+    const delta = device.empty(lse.shape, dtype, "attention gradient");
+    device.run(attentionDelta, { dout, attended, delta }, { N: delta.size, D: sizes.D });
     const dqkv = device.empty(qkv.shape, dtype, "attention gradient");
     device.run(attentionBackward, { dout, qkv, lse, delta, dqkv }, sizes);
     return dqkv;

@@ -26,7 +26,7 @@ export function attentionForward(
     const h = item % H, start = <usize> (item / H * T);
     const query = qkv + start * pitch + bytes(h * D);
     const key = qkv + start * pitch + bytes((H + h / (H / KVH)) * D);
-    const head = out + start * outPitch + bytes(h * D), sums = lse + bytes(item * T);
+    const head = out + start * outPitch + bytes(h * D), sums = lse + bytes(<i32> start * H + h);
     for (let t = 0; t < T; t += LANES) {
       const count = min(LANES, T - t);
       pack(left, query + <usize> t * pitch, pitch, count, D, factor);
@@ -43,7 +43,9 @@ export function attentionForward(
       finish(scratch, D);
       unpack(head + <usize> t * outPitch, outPitch, sum, count, D);
       logSums(scratch);
-      memory.copy(sums + bytes(t), scratch + TOP, bytes(count));
+      for (let i = 0; i < count; i++) {
+        store<f32>(sums + bytes((t + i) * H), load<f32>(scratch + bytes(i), TOP));
+      }
     }
   }
 }

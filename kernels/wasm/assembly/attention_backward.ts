@@ -82,16 +82,16 @@ export function attentionBackward(
       clear(sum, D);
       clear(sum2, D);
       for (let h = g * group; h < (g + 1) * group; h++) {
-        const lses = lse + bytes((b * H + h) * T), deltas = delta + bytes(b * T * H + h);
+        const numbers = bytes(b * T * H + h); // of lse and delta
         for (let first = j; first < T; first += BLOCK) {
           const n = min(BLOCK, T - first), query = bytes(h * D) + <usize> first * pitch;
           const douts = dout + (start + <usize> first) * outPitch + bytes(h * D);
           dots(score, sequence + query, pitch, n, left, D);
           dots(slope, douts, outPitch, n, right, D);
           for (let t = 0; t < n; t++) {
-            const row = i32x4.splat(first + t);
-            const l = v128.load_splat<f32>(lses + bytes(first + t));
-            const d = v128.load_splat<f32>(deltas + bytes((first + t) * H));
+            const row = i32x4.splat(first + t), number = numbers + bytes((first + t) * H);
+            const l = v128.load_splat<f32>(lse + number);
+            const d = v128.load_splat<f32>(delta + number);
             for (let half = 0; half < LANES; half += 4) {
               const at = bytes(t * LANES + half);
               const past = i32x4.le_s(lanes(j + half), row); // and no lane but those of keys
