@@ -200,8 +200,9 @@ fn kernel(i: u32) {
 });
 
 /**
- * out_r = stride u + lengths_u + offset for row r of user u = users_r: the positions of generated tokens (stride 0,
- * offset = step), and the rows of the last tokens of histories in (U T, C) (stride T, offset -1).
+ * out_r = stride u + lengths_u + offset for row r of user u = users_r: the positions of generated
+ * tokens (stride 0, offset = step), and the rows of the last tokens of histories in (U T, C)
+ * (stride T, offset -1).
  */
 export const offsetLengths = defineKernel({
   name: "offsetLengths",

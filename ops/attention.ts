@@ -7,10 +7,11 @@ import { attentionBackward, attentionDelta } from "../kernels/attention_backward
 import { sample } from "./cases.ts";
 
 /**
- * Causal attention: qkv (B, T, H + 2 KVH, D) holds in each row H heads of queries, KVH of keys and KVH of values; out
- * (B, T, H, D). Query head h reads key and value head floor(h / (H / KVH)); scores are divided by sqrt(D). D must be a
- * multiple of 4, at most 128. The forward keeps the log-sum-exp of each row of scores, never the scores. Vaswani et al.,
- * arXiv:1706.03762; grouped heads: Ainslie et al., arXiv:2305.13245.
+ * Causal attention: each row of qkv (B, T, H + 2 KVH, D) has H heads of queries, KVH of keys and KVH
+ * of values; out (B, T, H, D). Query head h reads key and value head floor(h / (H / KVH)). Scores
+ * are divided by sqrt(D). D must be a multiple of 4, at most 128. The forward keeps the log-sum-exp
+ * of each row of scores, never the scores. Vaswani et al., arXiv:1706.03762; grouped heads: Ainslie
+ * et al., arXiv:2305.13245.
  *
  * @throws {ShapeError} if the sizes do not fit.
  *
@@ -18,7 +19,8 @@ import { sample } from "./cases.ts";
  * ```ts
  * import { attention, cpu } from "beargrad";
  *
- * const token = (value: number) => [[0, 0, 0, 0], [0, 0, 0, 0], Array(4).fill(value)]; // a query, a key, a value
+ * // a query, a key and a value
+ * const token = (value: number) => [[0, 0, 0, 0], [0, 0, 0, 0], Array(4).fill(value)];
  * const qkv = cpu().tensor([[token(1), token(3)]]); // (1, 2, 3, 4)
  * console.log(await attention(qkv, 1, 1).data()); // [1, 1, 1, 1, 2, 2, 2, 2]
  * ```
@@ -55,8 +57,8 @@ function sizesOf(qkv: Tensor, H: number, KVH: number): Sizes {
   const [B, T, all, D] = qkv.shape;
   if (qkv.rank !== 4 || !isCount(H) || !isCount(KVH) || H % KVH !== 0 || all !== H + 2 * KVH) {
     throw new ShapeError(
-      `Cannot attend with ${formatShape(qkv.shape)}, ${H} query heads and ${KVH} key heads: ` +
-        `it must be (B, T, H + 2 KVH, D), H a multiple of KVH`,
+      `Cannot attend with ${H} query heads and ${KVH} key heads: H must be a multiple of KVH, and ` +
+        `qkv (B, T, H + 2 KVH, D), got ${formatShape(qkv.shape)}`,
     );
   }
   checkHeadSize("attend", D);
