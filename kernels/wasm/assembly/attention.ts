@@ -1,8 +1,8 @@
-// The kernel of kernels/attention.ts: eight queries of one head against the keys up to the last of them. Sizes are in
-// elements, addresses in bytes.
+// The kernel of kernels/attention.ts: eight queries of one head against the keys up to the last
+// query. Sizes are in elements, addresses in bytes.
 
-import { log4, prepare } from "./maths";
-import { absorb, begin, BLOCK, bytes, dots, finish, lanes, LANES, LEFT, MASKED, mix } from "./tile";
+import { bytes, log4, MASKED, prepare } from "./maths";
+import { absorb, begin, BLOCK, dots, finish, lanes, LANES, LEFT, mix } from "./tile";
 import { pack, SCORE, SUM, TOP, TOTAL, unpack } from "./tile";
 
 /** out and lse. An item is one head of one sequence. */
@@ -50,7 +50,7 @@ export function attentionForward(
   }
 }
 
-/** Hides key j from those of the queries t .. t + 7 that come before it. */
+/** Masks key j for the queries before it, of the queries t .. t + 7. */
 function mask(score: usize, j: i32, t: i32): void {
   for (let half = 0; half < LANES; half += 4) {
     const live = i32x4.ge_s(lanes(t + half), i32x4.splat(j)), at = score + bytes(half);
@@ -58,7 +58,7 @@ function mask(score: usize, j: i32, t: i32): void {
   }
 }
 
-/** Log-sum-exps in place of the largest scores. */
+/** Replaces the largest scores by log-sum-exps. */
 function logSums(scratch: usize): void {
   for (let half = 0; half < LANES; half += 4) {
     const at = scratch + bytes(half);

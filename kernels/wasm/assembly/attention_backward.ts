@@ -1,21 +1,13 @@
 // The kernels of kernels/attention_backward.ts. Sizes are in elements, addresses in bytes.
 
-import { exp4, lane, madd, prepare, sumLanes } from "./maths";
-import { BLOCK, bytes, clear, dots, lanes, LANES, LEFT, mix, pack, RIGHT } from "./tile";
+import { bytes, dot, exp4, lane, madd, prepare } from "./maths";
+import { BLOCK, clear, dots, lanes, LANES, LEFT, mix, pack, RIGHT } from "./tile";
 import { SCORE, SLOPE, SUM, SUM2, unpack } from "./tile";
 
-/** x . y of D elements. */
-// @ts-ignore: decorator
-@inline
-function product(x: usize, y: usize, D: i32): f32 {
-  let sum = f32x4.splat(0);
-  for (const end = x + bytes(D); x < end; x += 16, y += 16) {
-    sum = madd(v128.load(x), v128.load(y), sum);
-  }
-  return sumLanes(sum);
-}
-
-/** Where live, p = e^(score - lse) and ds = p (dout . v - delta) scale take the place of scores and dout . v; else 0. */
+/**
+ * Turns scores into p = e^(score - lse), and dout . v into ds = p (dout . v - delta) scale. Both
+ * are 0 where not live.
+ */
 // @ts-ignore: decorator
 @inline
 function weigh(
@@ -43,9 +35,10 @@ export function attentionDelta(
   to: i32,
   _scratch: usize,
 ): void {
+  const width = bytes(D);
   for (let n = from; n < to; n++) {
-    const row = <usize> n * bytes(D);
-    store<f32>(delta + bytes(n), product(dout + row, attended + row, D));
+    const row = <usize> n * width;
+    store<f32>(delta + bytes(n), dot(dout + row, attended + row, width));
   }
 }
 
@@ -94,8 +87,9 @@ export function attentionBackward(
             const d = v128.load_splat<f32>(delta + number);
             for (let half = 0; half < LANES; half += 4) {
               const at = bytes(t * LANES + half);
-              const past = i32x4.le_s(lanes(j + half), row); // and no lane but those of keys
-              const live = v128.and(past, i32x4.lt_s(lanes(half), i32x4.splat(count)));
+              const isPast = i32x4.le_s(lanes(j + half), row);
+              const isKey = i32x4.lt_s(lanes(half), i32x4.splat(count));
+              const live = v128.and(isPast, isKey);
               weigh(score + at, slope + at, l, d, live, scale, scratch);
             }
           }
@@ -111,8 +105,8 @@ export function attentionBackward(
 }
 
 /**
- * rows_t += sum_lane w[t][lane] keys_lane, or = where they are fresh; both have the given pitch. A lane from `count` on has
- * weight 0 and stands for the last key.
+ * rows_t = sum_lane w[t][lane] keys_lane, added to what is there unless `fresh`. Rows and keys are
+ * `pitch` apart. A lane from `count` on has weight 0 and stands for the last key.
  */
 function spread(
   rows: usize,

@@ -18,5 +18,5 @@ export { vocabularyBackward, vocabularyForward } from "./vocabulary_log_prob";
 
 /** The most scratch memory that any function needs, in bytes. */
 export function scratchBytes(): usize {
-  return max(max(GEMM_SCRATCH, TILE_SCRATCH), SELECT_SCRATCH);
+  return max(max(GEMM_SCRATCH, TILE_SCRATCH), max(CACHED_SCRATCH, SELECT_SCRATCH));
 }
