@@ -112,17 +112,39 @@ for (const { name, skip, open } of testDevices) {
     }
   });
 
+  for (const [M, N] of [[1, 1], [9, 8]]) {
+    test(
+      `matmul on ${name}: more ${M}x${N} matrices than a grid has workgroups`,
+      { skip },
+      async () => {
+        const device = await open();
+        using _scope = device.arena();
+        const batch = 65537;
+        const a = Float32Array.from({ length: batch * M }, (_, i) => i % 1000);
+        const b = Float32Array.from({ length: batch * N }, (_, i) => i % 7);
+        const out = matmul(device.tensor(a, [batch, M, 1]), device.tensor(b, [batch, 1, N]));
+        const actual = await out.data();
+        const wrong = actual.findIndex((x, i) =>
+          x !== a[Math.floor(i / N)] * b[Math.floor(i / (M * N)) * N + i % N]
+        );
+        assert.equal(wrong, -1);
+      },
+    );
+  }
+
   test(
-    `matmul on ${name}: a batch of more matrices than a grid has workgroups`,
+    `matmul on ${name}: what follows a matrix in memory does not reach it`,
     { skip },
     async () => {
       const device = await open();
       using _scope = device.arena();
-      const batch = 65537;
-      const a = Float32Array.from({ length: batch }, (_, i) => i % 1000);
-      const b = Float32Array.from({ length: batch }, (_, i) => i % 7);
-      const out = matmul(device.tensor(a, [batch, 1, 1]), device.tensor(b, [batch, 1, 1]));
-      assert.deepEqual([...await out.data()], [...a].map((x, i) => x * b[i]));
+      const [M, N, K] = [9, 8, 7];
+      const values = (n: number): number[] =>
+        Array.from({ length: 2 * n }, (_, i) => i < n ? 1 : Infinity);
+      const a = device.tensor(values(M * K), [2, M, K]);
+      const b = device.tensor(values(K * N), [2, K, N]);
+      const out = await matmul(a, b).data();
+      assert.deepEqual([...out], values(M * N).map((x) => x === 1 ? K : x));
     },
   );
 
