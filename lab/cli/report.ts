@@ -1,23 +1,61 @@
 /**
- * Writes the report on the runs of a comparison: `deno task report --help` lists the options.
+ * `report`: writes the report on finished runs.
  *
  * @module
  */
-import process from "node:process";
+import type { BaselineResults, FailedRun, RunResult } from "../compare/run_result.ts";
 import { missingSeeds } from "../report/comparable.ts";
 import { readResults } from "../report/read_results.ts";
 import { writeReport } from "../report/write_report.ts";
-import { checkBaseline, parseReportOptions, REPORT_HELP } from "./report_options.ts";
-import { fail } from "./fail.ts";
-import { Stages } from "./stages.ts";
 import { print, say } from "../terminal.ts";
+import { refuse } from "../usage.ts";
+import type { Display } from "./display.ts";
+import type { CommandLine } from "./flags.ts";
+import { optional, text } from "./kinds.ts";
 
-const stages = new Stages();
+/** What `report` does. */
+export interface ReportOptions {
+  /** The folders with the runs. */
+  readonly folders: readonly string[];
+  /** Where the report goes. */
+  readonly out: string;
+  /** The variant that the others are compared with. Default sft, else the first. */
+  readonly baseline: string | undefined;
+}
 
-async function main(args: readonly string[]): Promise<void> {
-  const { folders, out = folders[0], baseline, help } = parseReportOptions(args);
-  if (help) return print(REPORT_HELP);
-  const { runs, baselines, unfinished, failed } = readResults(folders);
+type GivenReportOptions = { readonly [K in "out" | "baseline"]: string | undefined };
+
+/** The command line of `report`. */
+export const reportLine: CommandLine<GivenReportOptions, ReportOptions> = {
+  name: "report",
+  usage: "<folder>... [options]",
+  does: "Writes report.md and report.html on the finished runs of compare or sweep. The runs of " +
+    "several folders are merged.",
+  flags: {
+    out: optional(text("<folder>"), "where the report goes", "default the first folder"),
+    baseline: optional(
+      text("<variant>"),
+      "variant that the others are compared with",
+      "default sft, else the first",
+    ),
+  },
+  operands: true,
+  complete({ options: { out, baseline }, operands: folders }): ReportOptions {
+    if (folders.includes("")) refuse("the command line", "folders must have names", "");
+    if (folders.length === 0) {
+      refuse("the command line", "it must name a folder with finished runs");
+    }
+    return { folders, out: out ?? folders[0], baseline };
+  },
+};
+
+/** Runs `report`. */
+export async function report(
+  { folders, out, baseline }: ReportOptions,
+  display: Display,
+): Promise<void> {
+  const results = readResults(folders);
+  const { runs, unfinished, failed } = results;
   const variants = [...new Set(runs.map(({ variant }) => variant))];
   checkBaseline(baseline, variants);
   say(`${runs.length} runs of ${variants.join(", ")}`);
@@ -26,16 +64,34 @@ async function main(args: readonly string[]): Promise<void> {
     say(`${variant} lacks seed ${seeds.join(", ")}`);
   }
   for (const { name, reason } of failed) say(`${name} failed and is left out: ${reason}`);
+  await writeAndName(results, out, baseline, display);
+}
+
+/** What a report is on. */
+interface Reported {
+  readonly runs: readonly RunResult[];
+  readonly baselines: BaselineResults | undefined;
+  readonly failed?: readonly FailedRun[];
+}
+
+/** Writes a report and prints the names of its files. */
+export async function writeAndName(
+  { runs, baselines, failed }: Reported,
+  out: string,
+  baseline: string | undefined,
+  display: Display,
+): Promise<void> {
+  const onProgress = display.stage.bind(display);
   const { markdown, page } = await writeReport(runs, baselines, out, {
-    ...{ baseline, failed },
-    onProgress: stages.show,
+    baseline,
+    failed,
+    onProgress,
   });
   print(`${markdown}\n${page}`);
 }
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  stages.stop();
-  fail(error);
+/** @throws {UsageError} if the baseline is not one of the variants. */
+export function checkBaseline(baseline: string | undefined, variants: readonly string[]): void {
+  if (baseline === undefined || variants.includes(baseline)) return;
+  refuse("--baseline", `it must be one of ${[...new Set(variants)].join(", ")}`, baseline);
 }

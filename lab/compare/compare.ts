@@ -16,7 +16,7 @@ import { isPresent, makeFolder, removeFile, writeFileAtomic } from "../files.ts"
 import { gradientWeights } from "../train/loss_probe.ts";
 import { type OpenLoss, openLoss } from "../train/loss_module.ts";
 import type { TheoremCounts } from "../analysis/theorem_counts.ts";
-import type { Options } from "../cli/options.ts";
+import type { Options } from "../train/options.ts";
 import { digestOf, type Recipe } from "../train/recipe.ts";
 import { type RunSetting, trainAndJudge } from "../train/run.ts";
 import { readBaselines, readFailure, readRun } from "../report/read_results.ts";

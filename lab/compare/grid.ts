@@ -6,7 +6,7 @@
 import type { Device } from "../../core/device.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { OpenLoss } from "../train/loss_module.ts";
-import type { Options } from "../cli/options.ts";
+import type { Options } from "../train/options.ts";
 import { type Recipe, recipeOf } from "../train/recipe.ts";
 
 /** A setting of losses that a grid can run over. */

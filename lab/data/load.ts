@@ -4,7 +4,7 @@
  * @module
  */
 import { isPresent } from "../files.ts";
-import { refuse } from "../cli/flags.ts";
+import { refuse } from "../usage.ts";
 import { loadTemplate } from "../text/template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { join } from "node:path";

@@ -12,10 +12,10 @@ import { type Dataset, evaluationCases } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
 import { evaluateBaseline, type ListScores } from "../evaluate/evaluate.ts";
-import type { Options } from "../cli/options.ts";
+import type { Options } from "./options.ts";
 import { type OpenLoss, openLoss } from "./loss_module.ts";
 import { recipeOf } from "./recipe.ts";
-import { KS, type Run, type RunObserver, type RunSetting, trainAndJudge } from "./run.ts";
+import { KS, type Observer, type Run, type RunSetting, trainAndJudge } from "./run.ts";
 import { RunFolders, runName } from "./run_folders.ts";
 import { summaryOf } from "./summary.ts";
 import { TRAINING_ONLY } from "../evaluate/warnings.ts";
@@ -51,12 +51,6 @@ export interface Report {
   readonly unwritten?: DataError;
 }
 
-/** How an experiment tells what it is doing. */
-export interface Observer extends RunObserver {
-  /** The experiment is about to start. */
-  started(dataset: Dataset, trie: Trie, device: Device): void;
-}
-
 /**
  * Trains one model per loss, judges all on the test targets, and writes what `--out` asks for. A loss that becomes NaN or infinite is
  * recorded as failed, and the others go on.
@@ -68,9 +62,12 @@ export interface Observer extends RunObserver {
  * @throws {CheckpointError} if `--out` holds runs and `--resume` is not given, is not there and it is given, holds runs of another
  * recipe, or a `summary.json` that cannot be added to.
  */
-export async function runExperiment(options: Options, observer: Observer): Promise<Report> {
+export async function runExperiment(
+  options: Options,
+  observer: Observer = {},
+): Promise<Report> {
   const losses: OpenLoss[] = [];
-  for (const given of options.loss) losses.push(await openLoss(given)); // before data are read
+  for (const given of options.losses) losses.push(await openLoss(given)); // before data are read
   const dataset = await loadDataset(options.data, options, options.model, observer.preparing);
   const device = await openDevice(options.device, options.threads);
   const recipes = losses.map((loss) => recipeOf(options, loss, dataset, device));
@@ -78,7 +75,7 @@ export async function runExperiment(options: Options, observer: Observer): Promi
     ? undefined
     : new RunFolders(options.out, recipes, options.resume, observer.note);
   const catalogue = new Trie(dataset.paths);
-  observer.started(dataset, catalogue, device);
+  observer.started?.(dataset, catalogue, device);
 
   using trie = catalogue.upload(device);
   const { beams, excludeHistory } = options;
@@ -118,7 +115,7 @@ export async function runExperiment(options: Options, observer: Observer): Promi
 export function judgeBaselines(
   dataset: Dataset,
   { history, excludeHistory }: Pick<Options, "history" | "excludeHistory">,
-  onProgress?: RunObserver["preparing"],
+  onProgress?: Observer["preparing"],
 ): Pick<Report, "baselines" | "best"> {
   const cases = evaluationCases(dataset, "test", history);
   const rankers = [

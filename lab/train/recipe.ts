@@ -11,7 +11,7 @@ import { type Dataset, leaveOneOut } from "../data/dataset.ts";
 import type { Reading } from "../data/load.ts";
 import type { LossModule, OpenLoss } from "./loss_module.ts";
 import { readConfig } from "./model_folder.ts";
-import type { Options } from "../cli/options.ts";
+import type { Options } from "./options.ts";
 
 /** Early stopping: the epoch with the highest validation NDCG@10 is kept. */
 export interface Stopping {

@@ -5,7 +5,7 @@
  */
 import type { Device } from "../../core/device.ts";
 import { treeLeaves } from "../../core/tree.ts";
-import type { DeviceTrie } from "../../models/decode/trie.ts";
+import type { DeviceTrie, Trie } from "../../models/decode/trie.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import type { Dataset } from "../data/dataset.ts";
@@ -51,24 +51,32 @@ export interface RunSetting {
   readonly beams: readonly number[];
   /** Whether a user's history is taken out of the catalogue when decoding. */
   readonly excludeHistory: boolean;
-  /** Told what is being done. */
-  readonly observer: RunObserver;
+  /** Called with what is being done. */
+  readonly observer: Observer;
 }
 
-/** How runs tell what they are doing. */
-export interface RunObserver {
-  /** Data or a model are read: what is being done, and how much of it is done. */
-  preparing(what: string, done: number, total: number): void;
+/** Called with what an experiment, a comparison or a judging of runs is doing. */
+export interface Observer {
+  /** Data or a model are read, or prepared: what is done, and how much of it. */
+  preparing?(what: string, done: number, total: number): void;
+  /** All is read, and the runs begin. */
+  started?(dataset: Dataset, trie: Trie, device: Device): void;
+  /** A run of a comparison begins, or was finished before and is skipped. */
+  running?(run: string, index: number, count: number, isFinished: boolean): void;
   /** A run trains. */
-  training(run: string, report: TrainReport & { readonly tokensPerSecond: number }): void;
+  training?(run: string, report: TrainReport & { readonly tokensPerSecond: number }): void;
   /** A run is validated between two epochs. */
   validating?(run: string, done: number, total: number): void;
+  /** A run has been saved after an epoch, from 1; or it was before, and goes on from there. */
+  saved?(run: string, epoch: number, epochs: number): void;
   /** A run is trained. */
   trained?(run: string, training: Training): void;
-  /** A run has been saved after an epoch, from 1, of so many; or it was before, and goes on from there. */
-  saved?(run: string, epoch: number, epochs: number): void;
+  /** The model of a run as it was before training is applied to users, for its margins. */
+  untrained?(run: string, done: number, total: number): void;
   /** A run is judged. */
-  evaluating(run: string, done: number, total: number): void;
+  evaluating?(run: string, done: number, total: number): void;
+  /** The theorems are checked on a run's users. */
+  verifying?(run: string, done: number, total: number): void;
   /** Something worth a line, such as where a run goes on. */
   note?(text: string): void;
 }
@@ -96,15 +104,15 @@ export async function trainAndJudge(
     device,
     dataset,
     recipe,
-    (done, total) => observer.preparing(`loading ${recipe.model}`, done, total),
+    (done, total) => observer.preparing?.(`loading ${recipe.model}`, done, total),
   );
   // A slow tokenizer may take a minute for all prompts.
   const writing = (done: number, total: number): void =>
-    observer.preparing("writing prompts", done, total);
+    observer.preparing?.("writing prompts", done, total);
   const onProgress = dataset.promptPerTarget ? writing : undefined;
   using trainer = new Trainer(dataset, trie, recipe, trained, { loss, onProgress });
   const training = await trainRun(trainer, recipe, { dataset, trie, folder }, {
-    training: (report) => observer.training(name, report),
+    training: (report) => observer.training?.(name, report),
     validating: (done, total) => observer.validating?.(name, done, total),
     saved: (epoch) => observer.saved?.(name, epoch, recipe.epochs),
     note: (text) => observer.note?.(`${name} ${text}`),
@@ -137,6 +145,6 @@ async function judge(
     teacherForced: (histories, leaves) => forcing.logits(histories, leaves),
     ...{ trie, dataset, split: "test", beams, excludeHistory, normalization, tau, ks: KS },
     historyLength: history,
-    onProgress: (done, total) => observer.evaluating(name, done, total),
+    onProgress: (done, total) => observer.evaluating?.(name, done, total),
   });
 }

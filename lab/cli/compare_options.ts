@@ -1,0 +1,140 @@
+/**
+ * The options of `compare` and `sweep`: those of `train`, and what a grid of runs needs.
+ *
+ * @module
+ */
+import type { CompareOptions } from "../compare/compare.ts";
+import { type Setting, SETTINGS, type Shard } from "../compare/grid.ts";
+import { lossNameOf } from "../train/loss_module.ts";
+import { refuse } from "../usage.ts";
+import { type CommandLine, type Fail, type Flag, type Flags, parse, type Parsed } from "./flags.ts";
+import { flag, integer, type Kind, list, optional, text } from "./kinds.ts";
+import { completeOptions, type GivenOptions, lossesFlag, trainFlags } from "./options.ts";
+
+/** `compare` has one value of each setting of the losses, `sweep` may have several. */
+export type GridCommand = "compare" | "sweep";
+
+/** What `compare` or `sweep` does. */
+export interface GridCommandOptions extends CompareOptions {
+  /** The variant that the report compares the others with. Default sft, else the first. */
+  readonly baseline: string | undefined;
+}
+
+/** Options as they are given. */
+export type GivenGridOptions =
+  & Omit<GivenOptions, "seed" | "resume" | Setting>
+  & { readonly [S in Setting]: readonly number[] }
+  & Pick<GridCommandOptions, "seeds" | "baseline">
+  & { readonly shard: Shard; readonly verifyUsers: number };
+
+const seeds: Kind<readonly number[]> = {
+  value: "<n|list>",
+  read(given, fail): readonly number[] {
+    if (given.includes(",")) return list({ read: readSeed }).read(given.replace(/,$/, ""), fail);
+    const count = readSeed(given, fail);
+    if (count < 1 || count > 1000) fail("from 1 to 1000");
+    return Array.from({ length: count }, (_, seed) => seed);
+  },
+};
+
+function readSeed(given: string, fail: Fail): number {
+  const seed = /^\d{1,15}$/.test(given.trim()) ? Number(given) : NaN;
+  return seed >= 0 ? seed : fail("a number of seeds, or a list of seeds such as 3,4");
+}
+
+const shard: Kind<Shard> = {
+  value: "<i/n>",
+  read(given, fail): Shard {
+    const [, index, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(given)?.map(Number) ?? [];
+    return index < count ? { index, count } : fail("i/n with 0 <= i < n, such as 0/4");
+  },
+};
+
+/** The command line of a command. */
+export function gridLine(name: GridCommand): CommandLine<GivenGridOptions, GridCommandOptions> {
+  const isSweep = name === "sweep";
+  const setting = (one: Flag<number>): Flag<readonly number[]> => ({
+    ...one,
+    ...(isSweep ? list(one) : { read: (given, fail) => [one.read(given, fail)] }),
+    default: [one.default],
+  });
+  const { losses: _losses, patience: _patience, out: _out, ...rest } = trainFlags;
+  const { seed: _seed, resume: _resume, beam, xi, lambda, tau, ...shared } = rest;
+  const { baseline, ...flags }: Flags<GivenGridOptions> = {
+    losses: lossesFlag(isSweep ? ["bear"] : ["sft", "msl", "bear"]),
+    seeds: flag(
+      seeds,
+      "number of seeds, counted from 0, or a list of seeds such as 3,4",
+      isSweep ? [0] : [0, 1, 2],
+      isSweep ? "default 1" : "default 3",
+    ),
+    out: optional(
+      text("<folder>"),
+      "where runs and reports go; finished runs are not redone",
+      "required",
+    ),
+    shard: flag(
+      shard,
+      "train every n-th run, from the i-th, as one of n machines",
+      { index: 0, count: 1 },
+      "default 0/1",
+    ),
+    baseline: optional(
+      text("<loss>"),
+      "loss that the report compares the others with",
+      "default sft, else the first",
+    ),
+    verifyUsers: flag(integer(0), "check the theorems on the first n users of each run", 100),
+    patience: flag<number | undefined>(integer(1), trainFlags.patience.help, 5),
+    beam: setting(beam),
+    xi: setting(xi),
+    lambda: setting(lambda),
+    tau: setting(tau),
+    ...shared,
+  };
+  return {
+    name,
+    usage: "--out <folder> [options]",
+    does: isSweep
+      ? "Trains losses with every combination of --beam, --xi, --lambda and --tau, and ranks these " +
+        "by validation."
+      : "Trains every loss with every seed under one recipe, chooses epochs by validation, judges " +
+        "the models on the test cases and writes report.md and report.html.",
+    flags: (isSweep ? flags : { ...flags, baseline }) as Flags<GivenGridOptions>,
+    complete: gridOptions,
+  };
+}
+
+/**
+ * Reads the arguments of `compare` or `sweep`.
+ *
+ * @throws {UsageError} if an option is unknown, given twice, without its value or outside its domain,
+ * if options contradict each other, or if `--out` is missing.
+ */
+export function parseGridOptions(
+  command: GridCommand,
+  args: readonly string[],
+): GridCommandOptions {
+  return parse(gridLine(command), args);
+}
+
+function gridOptions(
+  { options: all, given, typed }: Parsed<GivenGridOptions>,
+): GridCommandOptions {
+  const { seeds, shard, baseline, verifyUsers, beam, xi, lambda, tau, ...shared } = all;
+  const { out, losses } = shared;
+  if (out === undefined) {
+    refuse("the command line", "--out must name the folder of the comparison");
+  }
+  const names = losses.map(lossNameOf);
+  if (baseline !== undefined && !names.includes(baseline)) {
+    refuse("--baseline", `it must be one of ${names.join(", ")}`, baseline);
+  }
+  const over = { beam, xi, lambda, tau };
+  const first = Object.fromEntries(SETTINGS.map((name) => [name, over[name][0]]));
+  const options = completeOptions(
+    { ...shared, ...first as Record<Setting, number>, seed: seeds[0], resume: false },
+    given,
+  );
+  return { options, seeds, over, out, shard, verifyUsers, baseline, command: typed };
+}
