@@ -16,7 +16,7 @@ import { recipeOf } from "../lab/train/recipe.ts";
 import { renderTable } from "../lab/table.ts";
 import { fromScratch, Trainer } from "../lab/train/trainer.ts";
 import { Trie } from "../models/decode/trie.ts";
-import { lossNames } from "../models/losses/loss_by_name.ts";
+import { lossNames } from "../models/losses/index.ts";
 import { type Cost, costOf, rounded } from "./measure.ts";
 
 interface Options {
