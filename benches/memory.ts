@@ -8,7 +8,8 @@ import process from "node:process";
 import type { Device } from "../core/device.ts";
 import { BeargradError, UsageError } from "../core/errors.ts";
 import { openDevice } from "../lab/devices.ts";
-import { choice, flagHelp, type Flags, integer, parseFlags, toggle } from "../lab/cli/flags.ts";
+import { type CommandLine, runCommand } from "../lab/cli/flags.ts";
+import { choice, flag, integer, jsonFlag } from "../lab/cli/kinds.ts";
 import { renderTable } from "../lab/table.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
 import type { Decoder } from "../models/decode/decoder.ts";
@@ -24,15 +25,18 @@ interface Options {
   readonly steps: number;
   readonly searches: number;
   readonly json: boolean;
-  readonly help: boolean;
 }
 
-const FLAGS: Flags<Options> = {
-  device: choice(["cpu", "webgpu"], "cpu", "where to compute"),
-  steps: integer(10, 10_000, "training steps of a tiny decoder"),
-  searches: integer(10, 1000, "beam searches of 4 users each"),
-  json: toggle("print one line of JSON and nothing else"),
-  help: toggle("print this and stop"),
+const LINE: CommandLine<Options> = {
+  name: "deno task bench:memory",
+  usage: "[options]",
+  does: "Fails if memory grows over many training steps and searches.",
+  flags: {
+    device: flag(choice(["cpu", "webgpu"]), "where to compute", "cpu"),
+    steps: flag(integer(10), "training steps of a tiny decoder", 10_000),
+    searches: flag(integer(10), "beam searches of 4 users each", 1000),
+    json: jsonFlag,
+  },
 };
 
 /** How often to look. */
@@ -98,12 +102,7 @@ function growth(looks: readonly Look[]): string[] {
   return [...grown, ...rss].map((key) => `${key} grew over ${last.what}`);
 }
 
-async function main(args: readonly string[]): Promise<void> {
-  const options = parseFlags(args, FLAGS);
-  if (options.help) {
-    const does = "Fails if memory grows over many training steps and searches.";
-    return console.log(flagHelp(does, "deno task bench:memory [options]", FLAGS));
-  }
+async function main(options: Options): Promise<void> {
   const device = await openDevice(options.device);
   const steps = await watchSteps(device, options.steps);
   const searches = await watchSearches(device, options.searches);
@@ -119,10 +118,4 @@ async function main(args: readonly string[]): Promise<void> {
   if (problems.length > 0) process.exitCode = 1;
 }
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  if (!(error instanceof BeargradError)) throw error;
-  console.error(error.message);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
-}
+await runCommand(LINE, process.argv.slice(2), main);

@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { type LossFlagName, lossFlagNames } from "../../models/losses/index.ts";
 import type { CompareOptions } from "../compare/compare.ts";
-import { type Setting, SETTINGS, type Shard } from "../compare/grid.ts";
+import type { Shard } from "../compare/grid.ts";
 import { lossNameOf } from "../train/loss_module.ts";
 import { refuse } from "../usage.ts";
 import { type CommandLine, type Fail, type Flag, type Flags, parse, type Parsed } from "./flags.ts";
@@ -22,10 +23,16 @@ export interface GridCommandOptions extends CompareOptions {
 
 /** Options as they are given. */
 export type GivenGridOptions =
-  & Omit<GivenOptions, "seed" | "resume" | Setting>
-  & { readonly [S in Setting]: readonly number[] }
+  & Omit<GivenOptions, "seed" | "resume" | LossFlagName>
+  & { readonly [S in LossFlagName]: readonly number[] }
   & Pick<GridCommandOptions, "seeds" | "baseline">
   & { readonly shard: Shard; readonly verifyUsers: number };
+
+/** What `valueOf` makes of each setting of losses. */
+function bySetting<T>(valueOf: (setting: LossFlagName) => T): Record<LossFlagName, T> {
+  const entries = lossFlagNames.map((name) => [name, valueOf(name)]);
+  return Object.fromEntries(entries) as Record<LossFlagName, T>;
+}
 
 const seeds: Kind<readonly number[]> = {
   value: "<n|list>",
@@ -58,9 +65,9 @@ export function gridLine(name: GridCommand): CommandLine<GivenGridOptions, GridC
     ...(isSweep ? list(one) : { read: (given, fail) => [one.read(given, fail)] }),
     default: [one.default],
   });
-  const { losses: _losses, patience: _patience, out: _out, ...rest } = trainFlags;
-  const { seed: _seed, resume: _resume, beam, xi, lambda, tau, ...shared } = rest;
-  const { baseline, ...flags }: Flags<GivenGridOptions> = {
+  const { losses: _losses, patience, out: _out, seed: _seed, resume: _resume, ...shared } =
+    trainFlags;
+  const flags = {
     losses: lossesFlag(isSweep ? ["bear"] : ["sft", "msl", "bear"]),
     seeds: flag(
       seeds,
@@ -79,28 +86,27 @@ export function gridLine(name: GridCommand): CommandLine<GivenGridOptions, GridC
       { index: 0, count: 1 },
       "default 0/1",
     ),
-    baseline: optional(
-      text("<loss>"),
-      "loss that the report compares the others with",
-      "default sft, else the first",
-    ),
+    ...(!isSweep && {
+      baseline: optional(
+        text("<loss>"),
+        "loss that the report compares the others with",
+        "default sft, else the first",
+      ),
+    }),
     verifyUsers: flag(integer(0), "check the theorems on the first n users of each run", 100),
-    patience: flag<number | undefined>(integer(1), trainFlags.patience.help, 5),
-    beam: setting(beam),
-    xi: setting(xi),
-    lambda: setting(lambda),
-    tau: setting(tau),
+    patience: flag<number | undefined>(integer(1), patience.help, 5),
     ...shared,
+    ...bySetting((name) => setting(trainFlags[name])),
   };
   return {
     name,
     usage: "--out <folder> [options]",
     does: isSweep
-      ? "Trains losses with every combination of --beam, --xi, --lambda and --tau, and ranks these " +
-        "by validation."
+      ? "Trains losses with every combination of the settings that have several values, such as " +
+        "--beam 5,10 --xi 1,2, and ranks these by validation."
       : "Trains every loss with every seed under one recipe, chooses epochs by validation, judges " +
         "the models on the test cases and writes report.md and report.html.",
-    flags: (isSweep ? flags : { ...flags, baseline }) as Flags<GivenGridOptions>,
+    flags: flags as Flags<GivenGridOptions>,
     complete: gridOptions,
   };
 }
@@ -121,7 +127,7 @@ export function parseGridOptions(
 function gridOptions(
   { options: all, given, typed }: Parsed<GivenGridOptions>,
 ): GridCommandOptions {
-  const { seeds, shard, baseline, verifyUsers, beam, xi, lambda, tau, ...shared } = all;
+  const { seeds, shard, baseline, verifyUsers, ...shared } = all;
   const { out, losses } = shared;
   if (out === undefined) {
     refuse("the command line", "--out must name the folder of the comparison");
@@ -130,11 +136,8 @@ function gridOptions(
   if (baseline !== undefined && !names.includes(baseline)) {
     refuse("--baseline", `it must be one of ${names.join(", ")}`, baseline);
   }
-  const over = { beam, xi, lambda, tau };
-  const first = Object.fromEntries(SETTINGS.map((name) => [name, over[name][0]]));
-  const options = completeOptions(
-    { ...shared, ...first as Record<Setting, number>, seed: seeds[0], resume: false },
-    given,
-  );
+  const over = bySetting((name) => all[name]);
+  const first = bySetting((name) => all[name][0]);
+  const options = completeOptions({ ...shared, ...first, seed: seeds[0], resume: false }, given);
   return { options, seeds, over, out, shard, verifyUsers, baseline, command: typed };
 }

@@ -9,8 +9,8 @@ import { print } from "../terminal.ts";
 import { refuse } from "../usage.ts";
 import type { Display } from "./display.ts";
 import type { CommandLine } from "./flags.ts";
-import { optional, text, toggle } from "./kinds.ts";
-import { jsonFlag, savedRunFlags, trainFlags } from "./options.ts";
+import { jsonFlag, optional, text, toggle } from "./kinds.ts";
+import { savedRunFlags, trainFlags } from "./options.ts";
 
 interface GivenExplainOptions {
   readonly checkpoint: string | undefined;

@@ -138,6 +138,8 @@ export function emptyCommand(name: string): Command {
     .configureHelp({
       optionTerm: ({ flags }) => flags.replace(/^--\S+, /, ""), // without the alias
       optionDescription: ({ description }) => description,
+      subcommandTerm: (one) => one.name(),
+      subcommandDescription: (one) => one.description().replace(/[.;:] .*/s, "."),
     });
 }
 
@@ -199,22 +201,23 @@ function keysOf<O>(flags: Flags<O>): (keyof O & string)[] {
 function refuseUsage(command: Command, error: CommanderError): never {
   const [, what = ""] = /'([^']*)'/.exec(error.message) ?? [];
   const hint = hintIn(error.message);
+  const refuseLine = (requirement: string, actual: string): never =>
+    refuse("the command line", requirement, actual, hint);
   switch (error.code) {
     case "commander.optionMissingArgument": {
       const [name, value] = what.split(" ").slice(-2);
       return refuse(name, `it must have a value, as in ${name} ${value}`);
     }
     case "commander.unknownCommand":
-      return refuse("the command line", "it must begin with a command of --help", what, hint);
-    case "commander.unknownOption":
-    case "commander.excessArguments": {
+      return refuseLine("it must begin with a command of --help", what);
+    case "commander.unknownOption": {
       const [name, value] = what.split(/=(.*)/s);
-      if (command.options.some(({ long }) => long === name)) {
-        return refuse(name, "it must stand without a value", value);
-      }
-      const requirement = "options must be among those that --help lists";
-      return refuse("the command line", requirement, what || command.args[0], hint);
+      const isSwitch = command.options.some(({ long }) => long === name);
+      if (isSwitch) return refuse(name, "it must stand without a value", value);
+      return refuseLine("options must be among those that --help lists", what);
     }
+    case "commander.excessArguments":
+      return refuseLine("options must be among those that --help lists", command.args[0]);
     default:
       throw error; // help was asked for, and has been printed
   }

@@ -45,7 +45,7 @@ export const judgeLine: CommandLine<GivenJudgeOptions, JudgeCommandOptions> = {
       "a folder of compare or sweep, with its finished runs",
       "required",
     ),
-    data: { ...data, help: "what they were trained on: synthetic, or the folder of a data set" },
+    data: { ...data, help: "data set of the runs: synthetic, or a folder" },
     variants: optional(
       list(text("<name>")),
       "judge these variants only, named as in reports",

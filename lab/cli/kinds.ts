@@ -23,6 +23,11 @@ export function toggle(help: string): Flag<boolean> {
   return { help, default: false, read: () => true };
 }
 
+/** `--json`. */
+export const jsonFlag: Flag<boolean> = toggle(
+  "print one JSON object and nothing else to the standard output",
+);
+
 /** Any text but the empty one. */
 export function text(value: string): Kind<string> {
   return { value, read: (given, fail) => given === "" ? fail("a name") : given };
@@ -83,7 +88,7 @@ export function list<T>(
 ): Kind<readonly T[]> {
   return {
     value: "<list>",
-    domain: domain && `of ${domain}`,
+    domain: domain && `each ${domain}`,
     read(given, fail): readonly T[] {
       const values = given.split(",").map((part) =>
         read(part.trim(), (requirement, hint) => fail(`a list, each ${requirement}`, hint))

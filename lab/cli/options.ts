@@ -5,7 +5,15 @@
  */
 import { MAX_HEAD_SIZE } from "../../kernels/attention.ts";
 import { LORA_TARGETS } from "../../models/lora.ts";
-import { lossNames } from "../../models/losses/loss_by_name.ts";
+import { domainOf, fitsFlag, type LossSettings } from "../../models/losses/flags.ts";
+import {
+  isLossName,
+  type LossFlagName,
+  lossFlagNames,
+  lossFlags,
+  lossNames,
+  readersOf,
+} from "../../models/losses/index.ts";
 import { CODES } from "../data/codes.ts";
 import type { DeviceChoice } from "../devices.ts";
 import { isLossPath, lossNameOf } from "../train/loss_module.ts";
@@ -22,6 +30,7 @@ import {
   optional,
   positive,
   rate,
+  real,
   text,
   toggle,
 } from "./kinds.ts";
@@ -37,7 +46,7 @@ export type GivenOptions =
 /** A loss: a name, or the path of a module. */
 const loss = {
   read: (given: string, fail: Fail): string =>
-    isLossPath(given) || lossNames.some((name) => name === given) ? given : fail(
+    isLossPath(given) || isLossName(given) ? given : fail(
       `one of ${lossNames.join(", ")} or the path of a module`,
       didYouMean(given, lossNames),
     ),
@@ -50,9 +59,25 @@ export function lossesFlag(usual: readonly string[]): Flag<readonly string[]> {
   return { ...flag(list(loss, lossNameOf), help, usual), alias: "loss" };
 }
 
+/** The flags of the losses. */
+const settingFlags = Object.fromEntries(lossFlagNames.map((name) => {
+  const setting = lossFlags[name];
+  const kind = setting.kind === "integer"
+    ? integer(setting.least, setting.most)
+    : real(domainOf(setting).replace(/^a number (of )?/, ""), (x) => fitsFlag(setting, x));
+  const readers = readersOf(name);
+  const isOfFew = readers.length < lossNames.length / 2;
+  const help = isOfFew ? `in ${readers.join(", ")}: ${setting.help}` : setting.help;
+  return [name, flag(kind, help, setting.default)];
+})) as Flags<LossSettings<LossFlagName>>;
+
 /** Every option of `train`. The defaults suit the synthetic data. */
 export const trainFlags: Flags<GivenOptions> = {
-  data: flag(text("<data>"), "synthetic, or a folder of semantic ids or of titles", "synthetic"),
+  data: flag(
+    text("<data>"),
+    "data set: synthetic, or a folder of semantic ids or of titles",
+    "synthetic",
+  ),
   tokenizer: optional(
     text("<name>"),
     "tokenizer of titles: r50k, or a folder with a tokenizer.json",
@@ -78,19 +103,8 @@ export const trainFlags: Flags<GivenOptions> = {
     "semantic",
   ),
   losses: lossesFlag(["sft", "msl", "bear"]),
-  beam: flag(integer(1), "beam width B that the loss aims at", 10),
+  ...settingFlags,
   beams: optional(beamWidths, "beam widths to decode with, such as 5,10,20", "default --beam"),
-  xi: flag(positive, "temperature of the margin in the bear losses", 1),
-  lambda: flag(notNegative, "weight of the beam term; in bear it is the paper's lambda / xi", 1),
-  tau: flag(positive, "temperature of the softmax", 1),
-  beta: flag(notNegative, "weight of the prefix losses in apao-point and apao-pair", 0.1),
-  eta: flag(notNegative, "how much the worst prefix stands out in apao-point and apao-pair", 0),
-  negatives: flag(
-    integer(1, 1000),
-    "sampled items beside one target of each window in apao-pair",
-    4,
-  ),
-  searchEvery: flag(integer(1), "beam-exact searches every n steps, and is msl between", 1),
   model: optional(
     text("<folder>"),
     "start from a Llama model in Hugging Face's layout",
@@ -158,15 +172,10 @@ export const savedRunFlags = {
   ),
   data: {
     ...trainFlags.data,
-    help: "what it was trained on: synthetic, or the folder of a data set",
+    help: "data set of the run: synthetic, or a folder",
   },
   beam: optional(integer(1), "beam width to decode with", "default that of the run"),
 };
-
-/** For programs that read what is printed. */
-export const jsonFlag: Flag<boolean> = toggle(
-  "print one JSON object and nothing else to the standard output",
-);
 
 /** The command line of `train`. */
 export const trainLine: CommandLine<GivenOptions, Options> = {

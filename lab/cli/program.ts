@@ -17,9 +17,9 @@ import { verify, verifyLine } from "./verify.ts";
 /** Runs the command that the first argument names. */
 export async function runProgram([name, ...args]: readonly string[]): Promise<void> {
   const display = new Display();
-  const program = emptyCommand("deno task").description(
-    "Trains small recommenders, compares losses, and shows what beam search prunes.",
-  );
+  const program = emptyCommand("deno task")
+    .usage("<command> [options]")
+    .description("Trains small recommenders, compares losses, and shows what beam search prunes.");
   const add = <G, O>(
     line: CommandLine<G, O>,
     run: (options: O, display: Display) => void | Promise<void>,

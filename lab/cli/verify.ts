@@ -16,8 +16,8 @@ import { isVerified, type VerifiedDevice, verifyTheory } from "../theorems/verif
 import { flagName, refuse } from "../usage.ts";
 import type { Display } from "./display.ts";
 import type { CommandLine } from "./flags.ts";
-import { flag, integer, optional } from "./kinds.ts";
-import { jsonFlag, savedRunFlags, trainFlags } from "./options.ts";
+import { flag, integer, jsonFlag } from "./kinds.ts";
+import { savedRunFlags, trainFlags } from "./options.ts";
 
 /** What `verify` does. */
 export interface VerifyOptions {

@@ -11,6 +11,7 @@ import { hiddenWithBranches } from "../../models/branches.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";
 import type { DeviceTrie, Trie } from "../../models/decode/trie.ts";
+import { lossFlags } from "../../models/losses/index.ts";
 import type { LossNeeds, Negatives } from "../../models/losses/loss.ts";
 import type { Transformer, TransformerParams } from "../../models/transformer.ts";
 import { concat, reshape } from "../../ops/layout.ts";
@@ -53,16 +54,17 @@ interface FeedRecipe {
   readonly searchEvery?: number;
 }
 
-/** The negatives of a target, and the steps from one search to the next, unless told. */
-const [NEGATIVES, SEARCH_EVERY] = [4, 1] as const;
-
 /**
  * What gives a loss what it needs of batch number `number`, from 1, in step `step`, from 1: nothing for most. `search` is there where it
  * needs thresholds; it searches in the first step, and in every `searchEvery`-th after it.
  */
 export function lossFeed(
   needs: LossNeeds,
-  { seed, negatives = NEGATIVES, searchEvery = SEARCH_EVERY }: FeedRecipe,
+  {
+    seed,
+    negatives = lossFlags.negatives.default,
+    searchEvery = lossFlags.searchEvery.default,
+  }: FeedRecipe,
   trie: Trie,
   search: BeamSearch | undefined,
 ): (batch: Batch, number: number, step: number) => Promise<LossInputs> {

@@ -8,12 +8,13 @@ import { basename, extname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { BeargradError, DataError } from "../../core/errors.ts";
 import type { Loss } from "../../models/losses/loss.ts";
+import { sharedFlags } from "../../models/losses/flags.ts";
 import {
-  lossNames,
+  type AnyLoss,
+  isLossName,
+  lossNamed,
   type LossOptions,
-  type NamedLoss,
-  namedLoss,
-} from "../../models/losses/loss_by_name.ts";
+} from "../../models/losses/index.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
 import { readIfPresent } from "../files.ts";
 import { tryLoss } from "./loss_probe.ts";
@@ -27,7 +28,7 @@ export interface LossModule {
 }
 
 /** A loss that a run can be asked for. */
-export interface OpenLoss extends NamedLoss {
+export interface OpenLoss extends AnyLoss {
   /** Where it comes out of a module, what a recipe keeps of it. */
   readonly module?: LossModule;
 }
@@ -60,11 +61,11 @@ export function lossNameOf(given: string): string {
  * ```
  */
 export async function openLoss(given: string): Promise<OpenLoss> {
-  if (!isLossPath(given)) return namedLoss(given);
+  if (!isLossPath(given)) return lossNamed(given);
   const bytes = readIfPresent(given);
   if (bytes === undefined) fail(given, "it must be the path of a module", "no such file");
   const name = lossNameOf(given);
-  if (lossNames.some((known) => known === name)) {
+  if (isLossName(name)) {
     fail(given, "its file must not be named as a loss that there is", name);
   }
   const exported = await importFile(given);
@@ -74,9 +75,15 @@ export async function openLoss(given: string): Promise<OpenLoss> {
     normalization: normalizationIn(given, exported),
   };
   await tryModule(given, make);
-  const reads = ["tau", "xi", "lambda", "beam", "beta", "eta"] as const;
   const watched = (options: LossOptions): Loss => watch(given, make(options));
-  return { name, normalization: module.normalization, needs: {}, reads, make: watched, module };
+  return {
+    name,
+    normalization: module.normalization,
+    needs: {},
+    flags: sharedFlags,
+    make: watched,
+    module,
+  };
 }
 
 /** A loss whose errors name its file: one that can be tried may still fail on a catalogue. */
@@ -183,5 +190,5 @@ export interface LossOfRecipe {
  * @throws {ArgumentError} if there is no such loss.
  */
 export function normalizationOf({ loss, lossModule }: LossOfRecipe): Normalization {
-  return lossModule?.normalization ?? namedLoss(loss).normalization;
+  return lossModule?.normalization ?? lossNamed(loss).normalization;
 }

@@ -4,12 +4,13 @@
  * @module
  */
 import type { LoraTarget } from "../../models/lora.ts";
-import type { LossOptions } from "../../models/losses/loss_by_name.ts";
+import type { LossSettings } from "../../models/losses/flags.ts";
+import type { LossFlagName } from "../../models/losses/index.ts";
 import type { Reading } from "../data/load.ts";
 import type { DeviceChoice } from "../devices.ts";
 
 /** What an experiment trains, on what, and how it judges it. `parseOptions` fills in the defaults. */
-export interface Options extends Reading, Required<LossOptions> {
+export interface Options extends Reading, LossSettings<LossFlagName> {
   /** `synthetic`, or the folder of a data set of semantic ids or of item titles. */
   readonly data: string;
   /** The losses to compare, one run each: names, and paths of modules that `openLoss` opens. */

@@ -6,6 +6,8 @@
 import { createHash } from "node:crypto";
 import type { Device } from "../../core/device.ts";
 import type { LoraConfig } from "../../models/lora.ts";
+import type { LossSettings } from "../../models/losses/flags.ts";
+import { type LossFlagName, lossFlagNames, type LossOptions } from "../../models/losses/index.ts";
 import type { TransformerConfig } from "../../models/transformer.ts";
 import { type Dataset, leaveOneOut } from "../data/dataset.ts";
 import type { Reading } from "../data/load.ts";
@@ -23,8 +25,13 @@ export interface Stopping {
   readonly excludeHistory: boolean;
 }
 
-/** The recipe of one run. */
-export interface Recipe {
+/** A flag that every recipe has, whether its loss reads it or not. */
+export type CommonFlag = "beam" | "xi" | "lambda" | "tau";
+
+const COMMON: readonly CommonFlag[] = ["beam", "xi", "lambda", "tau"];
+
+/** The recipe of one run. Of the other flags it has those that its loss reads. */
+export interface Recipe extends LossSettings<CommonFlag>, Omit<LossOptions, CommonFlag> {
   /** The data set's name. */
   readonly data: string;
   /** A digest of its catalogue and what was taken, which tells data sets of one name apart. */
@@ -37,22 +44,6 @@ export interface Recipe {
   readonly loss: string;
   /** What is known of its module, where it is a user's own. */
   readonly lossModule?: LossModule;
-  /** Beam width B that the loss aims at. */
-  readonly beam: number;
-  /** Temperature xi of the margin. */
-  readonly xi: number;
-  /** Weight lambda of the beam term. */
-  readonly lambda: number;
-  /** Temperature tau of the softmax. */
-  readonly tau: number;
-  /** Weight beta of the prefix losses, where the loss has them. */
-  readonly beta?: number;
-  /** How much the worst prefix stands out, where the loss has prefix losses. */
-  readonly eta?: number;
-  /** Negatives of a target, where the loss needs them. */
-  readonly negatives?: number;
-  /** A search in every so many steps, where the loss needs thresholds. */
-  readonly searchEvery?: number;
   /** Seed of weights, batches and dropout. */
   readonly seed: number;
   /** Layers of the decoder. */
@@ -123,9 +114,6 @@ export function readingOf(options: Reading): Reading {
   return Object.fromEntries(Object.entries(reading).filter(([, value]) => value !== undefined));
 }
 
-/** What only some losses heed is in the recipes of these alone. */
-const OF_FEW = ["beta", "eta", "negatives", "searchEvery"] as const;
-
 /**
  * The recipe that options ask for. The sizes of a pretrained model are those of its folder.
  *
@@ -133,24 +121,30 @@ const OF_FEW = ["beta", "eta", "negatives", "searchEvery"] as const;
  */
 export function recipeOf(
   options: Options,
-  { name: loss, reads, module: lossModule }: OpenLoss,
+  { name: loss, flags, module: lossModule }: OpenLoss,
   dataset: Dataset,
   device: Device,
 ): Recipe {
-  const { beam, xi, lambda, tau, seed, model, half, lora: targets } = options;
+  const { seed, model, half, lora: targets } = options;
   const { dropout, history, epochs, batch, accumulate, lr, warmup, decay } = options;
   const { patience, validateUsers: users, excludeHistory } = options;
   const { layers, dim, heads, kvHeads, ffn } = model === undefined ? options : readConfig(model);
-  const own = OF_FEW.filter((name) => reads.includes(name));
+  const others = lossFlagNames.filter((name) =>
+    name in flags && !(COMMON as string[]).includes(name)
+  );
+  const settings = (names: readonly LossFlagName[]): LossOptions =>
+    Object.fromEntries(names.map((name) => [name, options[name]]));
   const { loraRank: rank, loraAlpha: alpha, loraDropout } = options;
   return {
     data: dataset.name,
     digest: digestOf(dataset),
     reading: readingOf(options),
     device: device.kind,
-    ...{ loss, beam, xi, lambda, tau, seed, layers, dim, heads, kvHeads, ffn },
+    loss,
+    ...(settings(COMMON) as LossSettings<CommonFlag>),
+    ...{ seed, layers, dim, heads, kvHeads, ffn },
     ...{ dropout, history, epochs, batch, accumulate, rate: lr, warmup, decay },
-    ...Object.fromEntries(own.map((name) => [name, options[name]])),
+    ...settings(others),
     ...(lossModule && { lossModule }),
     ...(patience !== undefined && { stopping: { patience, users, excludeHistory } }),
     ...(model !== undefined && { model }),

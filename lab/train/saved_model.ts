@@ -7,7 +7,7 @@ import * as v from "valibot";
 import type { Device } from "../../core/device.ts";
 import { CheckpointError } from "../../core/errors.ts";
 import { type DeviceTrie, Trie } from "../../models/decode/trie.ts";
-import { lossNames } from "../../models/losses/loss_by_name.ts";
+import { isLossName, lossNames } from "../../models/losses/index.ts";
 import { Transformer, type TransformerParams } from "../../models/transformer.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import { withLora } from "../../models/lora.ts";
@@ -70,7 +70,7 @@ export function readRecipe(folder: string): JudgedRecipe {
     );
   }
   const { loss, lossModule } = parsed.output;
-  if (lossModule === undefined && !lossNames.some((name) => name === loss)) {
+  if (lossModule === undefined && !isLossName(loss)) {
     throw new CheckpointError(
       `Cannot judge ${folder}: its recipe's loss must be one of ${
         lossNames.join(", ")

@@ -13,7 +13,7 @@ import { AdamW } from "../../models/adamw.ts";
 import type { SpecialTokens } from "../../models/checkpoint_config.ts";
 import type { BeamSearch } from "../../models/decode/beam_search.ts";
 import type { DeviceTrie } from "../../models/decode/trie.ts";
-import { type NamedLoss, namedLoss } from "../../models/losses/loss_by_name.ts";
+import { type AnyLoss, lossNamed } from "../../models/losses/index.ts";
 import { Meter } from "../../models/meter.ts";
 import { cosineSchedule } from "../../models/schedule.ts";
 import {
@@ -87,7 +87,7 @@ export function allOf(
 /** What a {@link Trainer} can be told. */
 export interface TrainerOptions {
   /** The recipe's loss; of this project's the one that has its name unless told. */
-  readonly loss?: NamedLoss;
+  readonly loss?: AnyLoss;
   /** Told of how many training sequences what the model reads is made, of how many. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -131,7 +131,7 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
     trie: DeviceTrie,
     recipe: Recipe,
     trained: Trained<P>,
-    { loss: named = namedLoss(recipe.loss), onProgress }: TrainerOptions = {},
+    { loss: named = lossNamed(recipe.loss), onProgress }: TrainerOptions = {},
   ) {
     const { model, params } = trained;
     const { device, config } = model;

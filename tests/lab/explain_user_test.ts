@@ -23,7 +23,7 @@ async function train(args: string): Promise<string> {
   const out = emptyFolder();
   const options = parseOptions([...args.split(" "), "--device", "cpu", "--out", out]);
   await runExperiment(options, silent);
-  return join(out, `${options.loss[0]}-seed0`);
+  return join(out, `${options.losses[0]}-seed0`);
 }
 
 const DATA = smallFolder();

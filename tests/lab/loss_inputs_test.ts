@@ -18,7 +18,7 @@ import type { Recipe } from "../../lab/train/recipe.ts";
 import { fromScratch, Trainer } from "../../lab/train/trainer.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { Trie } from "../../models/decode/trie.ts";
-import { namedLoss } from "../../models/losses/loss_by_name.ts";
+import { lossNamed } from "../../models/losses/index.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import { smallFolder } from "./small_folder.ts";
 
@@ -204,7 +204,7 @@ test("there is no room for more negatives than other items", async () => {
 });
 
 test("a loss that is given by its options has their negatives and searches", async () => {
-  const { needs } = namedLoss("beam-exact");
+  const { needs } = lossNamed("beam-exact");
   assert.deepEqual(needs, { thresholds: true });
   const dataset = await loadDataset(smallFolder(), {});
   const device = cpu();

@@ -12,7 +12,7 @@ import { type BatchInputs, type BatchTensors, trainStep } from "../../lab/train/
 import { fromScratch, Trainer, type TrainReport } from "../../lab/train/trainer.ts";
 import { AdamW } from "../../models/adamw.ts";
 import { Trie } from "../../models/decode/trie.ts";
-import { lossByName } from "../../models/losses/loss_by_name.ts";
+import { lossNamed } from "../../models/losses/index.ts";
 import { Meter } from "../../models/meter.ts";
 import { sample } from "../../ops/cases.ts";
 import { take } from "../../ops/take.ts";
@@ -47,7 +47,7 @@ async function stepOn(
 ): Promise<number[]> {
   const trie = new Trie(Array.from({ length: 8 }, (_, v) => [v])).upload(device);
   const params = { hidden: sample(device, [8, 4], 1), head: sample(device, [8, 4], 2) };
-  const loss = lossByName("bear-convex", { beam: 2 });
+  const loss = lossNamed("bear-convex").make({ beam: 2 });
   const differentiate = ({ tokens, nodes, labels }: BatchTensors): {
     value: Tensor;
     grads: typeof params;

@@ -7,13 +7,22 @@ import { cpu } from "../../core/cpu_backend.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
+import { flagName } from "../../lab/cli/flags.ts";
 import { gradientWeights } from "../../lab/train/loss_probe.ts";
-import { apaoPair } from "../../models/losses/apao_pair.ts";
-import { apaoPoint } from "../../models/losses/apao_point.ts";
+import { apaoPair, apaoPoint } from "../../models/losses/apao.ts";
 import { beamExact } from "../../models/losses/beam_exact.ts";
 import { bear } from "../../models/losses/bear.ts";
 import type { Loss } from "../../models/losses/loss.ts";
-import { lossByName, lossNames, namedLoss } from "../../models/losses/loss_by_name.ts";
+import { fitsFlag } from "../../models/losses/flags.ts";
+import {
+  isLossName,
+  losses,
+  lossFlagNames,
+  lossFlags,
+  lossNamed,
+  type LossOptions,
+  readersOf,
+} from "../../models/losses/index.ts";
 import { msl } from "../../models/losses/msl.ts";
 import { mslAts } from "../../models/losses/msl_ats.ts";
 import { sft } from "../../models/losses/sft.ts";
@@ -224,40 +233,65 @@ test("losses: paper and convex default to the mean over target tokens", async ()
   }
 });
 
-test("losses: by name", async () => {
+/** What the names in recipes mean. */
+const MADE: Readonly<Record<string, (options: Required<LossOptions>) => Loss>> = {
+  sft: ({ tau }) => sft({ tau }),
+  msl: ({ tau }) => msl({ tau }),
+  "msl-ats": () => mslAts(),
+  bear: ({ beam, tau, xi, lambda }) => bear({ beam, tau, xi, lambda }),
+  "bear-paper": ({ beam, tau, xi, lambda }) => bear({ form: "paper", beam, tau, xi, lambda }),
+  "bear-convex": ({ beam, tau, xi, lambda }) => bear({ form: "convex", beam, tau, xi, lambda }),
+  "apao-point": ({ tau, beta, eta }) => apaoPoint({ tau, beta, eta }),
+  "apao-pair": ({ tau, beta, eta }) => apaoPair({ tau, beta, eta }),
+  "beam-exact": ({ tau, xi, lambda }) => beamExact({ tau, xi, lambda }),
+};
+
+test("losses: each definition makes its loss of the flags that it names", async () => {
   const device = cpu({ float: "float64" });
   const kase = golden.find((k) => k.name === "tau 2, xi 2.75") as Golden;
   const { B: beam, tau, xi, lambda } = kase;
-  const direct = [
-    sft({ tau }),
-    msl({ tau }),
-    mslAts(),
-    bear(bearOptions(kase, "released")),
-    bear(bearOptions(kase, "paper")),
-    bear(bearOptions(kase, "convex")),
-    apaoPoint({ tau, beta: 0.3, eta: 2 }),
-    apaoPair({ tau, beta: 0.3, eta: 2 }),
-    beamExact({ tau, xi, lambda }),
-  ];
-  assert.deepEqual(lossNames, [
-    ...["sft", "msl", "msl-ats", "bear", "bear-paper", "bear-convex"],
-    ...["apao-point", "apao-pair", "beam-exact"],
-  ]);
-  for (const [i, name] of lossNames.entries()) {
-    const options = { beam, tau, xi, lambda, beta: 0.3, eta: 2, negatives: 7, searchEvery: 9 };
-    const named = namedLoss(name);
-    const given = Object.fromEntries(named.reads.map((option) => [option, options[option]]));
-    for (const made of [lossByName(name, options), named.make(given)]) { // it reads what it says
-      if (named.needs.negatives || named.needs.thresholds) {
+  const all = { beam, tau, xi, lambda, beta: 0.3, eta: 2, negatives: 7, searchEvery: 9 };
+  assert.deepEqual(Object.keys(MADE).filter((name) => !isLossName(name)), []);
+  for (const { name, needs, flags, make } of losses) {
+    const direct = (MADE[name] ?? make)(all);
+    const own = Object.fromEntries(lossFlagNames.flatMap((f) => f in flags ? [[f, all[f]]] : []));
+    for (const made of [make(all), make(own)]) { // it reads what it says
+      if (needs.negatives || needs.thresholds) {
         await assert.rejects(run(device, made, kase), /must have (negatives|thresholds), got none/);
-        assert.deepEqual(await gradientWeights(made, 3), await gradientWeights(direct[i], 3));
+        assert.deepEqual(await gradientWeights(made, 3), await gradientWeights(direct, 3));
       } else {
-        assert.deepEqual(await run(device, made, kase), await run(device, direct[i], kase));
+        assert.deepEqual(await run(device, made, kase), await run(device, direct, kase));
       }
     }
   }
-  assert.throws(() => lossByName("nll"), /must be one of sft, msl, .* got nll/);
-  assert.throws(() => lossByName("toString"), ArgumentError);
+  assert.throws(() => lossNamed("nll"), /must be one of sft, msl, .* got nll/);
+  assert.throws(() => lossNamed("toString"), ArgumentError);
+});
+
+test("losses: flags are the same for all losses that read them, and defaults are in the domain", () => {
+  const old = ["beam", "xi", "lambda", "tau", "beta", "eta", "negatives", "searchEvery"];
+  assert.deepEqual(lossFlagNames.slice(0, old.length), old); // as in recipes and names of runs
+  for (const name of lossFlagNames) {
+    const flag = lossFlags[name];
+    assert.ok(fitsFlag(flag, flag.default), name);
+    assert.ok(readersOf(name).length > 0, name);
+    for (const { flags } of losses) assert.ok(!(name in flags) || flags[name] === flag, name);
+  }
+});
+
+test("losses: the table of docs/losses.md is that of the definitions", () => {
+  const rows = readFileSync("docs/losses.md", "utf8").split("\n")
+    .filter((line) => /^\| `[a-z]/.test(line))
+    .map((line) => line.split("|").map((cell) => cell.trim()));
+  assert.deepEqual(
+    rows.map(([, name, , over, flags]) => [name, over, flags]),
+    losses.map(({ name, normalization, flags }) => [
+      `\`${name}\``,
+      normalization,
+      lossFlagNames.filter((flag) => flag in flags).map((flag) => `\`${flagName(flag)}\``)
+        .join(", "),
+    ]),
+  );
 });
 
 test("losses: a token outside the trie matters to those that normalise over the vocabulary", async () => {
@@ -265,12 +299,11 @@ test("losses: a token outside the trie matters to those that normalise over the 
   const batch = (outside: number): Batch => (
     { logits: [[1, 0, 2, outside]], children: [[0, 1, 2]], label: [1] }
   );
-  for (const name of lossNames) {
-    const { needs, normalization } = namedLoss(name);
+  for (const { name, needs, normalization, make } of losses) {
     if (needs.negatives || needs.thresholds) continue; // in prefix_losses_test.ts
     const [{ value }, other] = [
-      await run(device, lossByName(name), batch(0)),
-      await run(device, lossByName(name), batch(3)),
+      await run(device, make({}), batch(0)),
+      await run(device, make({}), batch(3)),
     ];
     assert.equal(value !== other.value, normalization === "vocabulary", name);
   }
