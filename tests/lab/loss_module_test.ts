@@ -6,7 +6,8 @@ import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { ArgumentError, CheckpointError, DataError, UsageError } from "../../core/errors.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
-import type { Observer, Report } from "../../lab/train/experiment.ts";
+import type { ExperimentObserver } from "../../lab/train/experiment.ts";
+import type { ExperimentReport } from "../../lab/train/experiment_report.ts";
 import { normalizationOf, openLoss } from "../../lab/train/loss_module.ts";
 import { tryLoss } from "../../lab/train/loss_probe.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
@@ -26,13 +27,12 @@ function moduleOf(text: string, name = "mine.ts"): string {
   return path;
 }
 
-const silent: Observer = { preparing() {}, started() {}, training() {}, evaluating() {} };
 const DATA = smallFolder();
 const SMALL = ["--layers", "1", "--dim", "16", "--heads", "2", "--ffn", "32", "--batch", "8"];
 
-function run(...args: readonly string[]): Promise<Report> {
+function run(...args: readonly string[]): Promise<ExperimentReport> {
   const all = ["--data", DATA, "--device", "cpu", ...SMALL, "--epochs", "1", ...args];
-  return runExperiment(parseOptions(all), silent);
+  return runExperiment(parseOptions(all));
 }
 
 test("a loss out of a module is opened", async () => {
@@ -129,7 +129,7 @@ test("modules that are not one loss are refused", async () => {
   const missing =
     /Cannot use the loss .*none\.ts: it must be the path of a module, got no such file$/;
   await assert.rejects(openLoss(join(emptyFolder(), "none.ts")), missing);
-  await assert.rejects(openLoss(moduleOf(HINGE, "bear.ts")), /named as a loss .*, got bear$/);
+  await assert.rejects(openLoss(moduleOf(HINGE, "bear.ts")), /another name than .*, got bear$/);
   await assert.rejects(openLoss("hinge"), ArgumentError);
 });
 
