@@ -7,7 +7,7 @@ import process from "node:process";
 import { print } from "../terminal.ts";
 import { runExperiment } from "../train/experiment.ts";
 import type { Options } from "../train/options.ts";
-import { renderReport } from "../train/summary.ts";
+import { renderReport } from "../train/experiment_report.ts";
 import type { Display } from "./display.ts";
 
 /** Runs `train`. The report goes to the standard output. */

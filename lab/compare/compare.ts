@@ -14,14 +14,14 @@ import { loadDataset } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
 import { isPresent, makeFolder, removeFile, writeFileAtomic } from "../files.ts";
 import { readBaselines, readFailure, readRun } from "../report/read_results.ts";
-import { checkRecipe } from "../train/checkpoint.ts";
 import { judgeBaselines } from "../train/experiment.ts";
 import { type OpenLoss, openLoss } from "../train/loss_module.ts";
 import { gradientWeights } from "../train/loss_probe.ts";
 import type { Options } from "../train/options.ts";
-import { digestOf, type Recipe } from "../train/recipe.ts";
+import { digestOf, type Recipe, toJson } from "../train/recipe.ts";
 import { type Observer, type RunSetting, trainAndJudge } from "../train/run.ts";
 import { RunFolder } from "../train/run_folder.ts";
+import { checkRecipe } from "../train/run_state.ts";
 import { type Grid, gridOf, type GridRun, type Shard } from "./grid.ts";
 import { outcomesOf } from "./outcome.ts";
 import {
@@ -31,6 +31,7 @@ import {
   FAILURE,
   type Judging,
   RESULT,
+  resultText,
   type RunResult,
 } from "./run_result.ts";
 
@@ -167,19 +168,19 @@ async function finish(
   removeFile(failure);
   try {
     const result = await trainJudgeAndVerify(run, folder, setting);
-    writeFileAtomic(join(path, RESULT), `${JSON.stringify(result)}\n`);
+    writeFileAtomic(join(path, RESULT), resultText(result));
     return result;
   } catch (error) {
     if (!(error instanceof NonFiniteError)) throw error;
     const reason = error.message;
-    writeFileAtomic(failure, `${JSON.stringify({ version: 1, recipe, reason })}\n`);
+    writeFileAtomic(failure, `${JSON.stringify({ version: 1, recipe: toJson(recipe), reason })}\n`);
     note?.(`${name} failed: ${reason}`);
     return { name, reason };
   }
 }
 
 function asJson(recipe: Recipe): unknown {
-  return JSON.parse(JSON.stringify(recipe));
+  return JSON.parse(JSON.stringify(toJson(recipe)));
 }
 
 async function trainJudgeAndVerify(

@@ -16,11 +16,17 @@ import { makeFolder, writeFileAtomic } from "../files.ts";
 import { comparable, type SourcedRun } from "../report/comparable.ts";
 import { readRuns } from "../report/read_results.ts";
 import { normalizationOf } from "../train/loss_module.ts";
-import { KS, type Observer } from "../train/run.ts";
+import { LIST_LENGTHS, type Observer } from "../train/run.ts";
 import { openModel, readSavedRun } from "../train/saved_model.ts";
 import { readFinished } from "./compare.ts";
 import { outcomesOf } from "./outcome.ts";
-import { type Judging, RESULT, type RunResult, type SearchSetting } from "./run_result.ts";
+import {
+  type Judging,
+  RESULT,
+  resultText,
+  type RunResult,
+  type SearchSetting,
+} from "./run_result.ts";
 
 /** Options of {@link judgeAgain}. */
 export interface JudgeOptions {
@@ -168,7 +174,7 @@ export async function judgeAgain(
     if (finished[i] !== undefined) continue;
     const folder = join(out, task.name);
     makeFolder(folder);
-    writeFileAtomic(join(folder, RESULT), `${JSON.stringify(result)}\n`);
+    writeFileAtomic(join(folder, RESULT), resultText(result));
   }
   return { trained: trained.map(({ run }) => run), judged };
 }
@@ -193,7 +199,7 @@ async function judge(
     split: "test",
     beams,
     historyLength: recipe.history,
-    ks: KS,
+    ks: LIST_LENGTHS,
     excludeHistory,
     ...search,
     onProgress: (done, total) => evaluating?.(name, done, total),

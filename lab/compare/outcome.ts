@@ -11,7 +11,7 @@ import { type Dataset, evaluationCases } from "../data/dataset.ts";
 import type { Evaluation } from "../evaluate/evaluate.ts";
 import { TeacherForcing } from "../evaluate/teacher_forcing.ts";
 import type { Recipe } from "../train/recipe.ts";
-import { openTrained } from "../train/trained.ts";
+import { trainableModel } from "../train/trainable_model.ts";
 import type { BeamOutcome, Histogram, SearchSetting, TestResult } from "./run_result.ts";
 
 /** Histograms of margins have 48 bins of half a nat, from -12. A bin includes its upper end, so 0 is no violation. */
@@ -123,7 +123,7 @@ async function untrainedPaths(
   onProgress: (done: number, total: number) => void,
 ): Promise<Paths[]> {
   using _scope = device.arena();
-  const { model, params, weights } = await openTrained(device, dataset, recipe);
+  const { model, params, weights } = await trainableModel(device, dataset, recipe);
   using forcing = new TeacherForcing(device, model, weights(params), trie, { normalization, tau });
   const cases = evaluationCases(dataset, "test", recipe.history, UNTRAINED_USERS);
   const leaves = cases.map(({ target }) => trie.trie.leafOf[target]);

@@ -1,5 +1,5 @@
 /**
- * A model out of a run folder, ready to be searched and judged.
+ * The model of a run folder, ready to be searched and judged.
  *
  * @module
  */
@@ -7,20 +7,19 @@ import * as v from "valibot";
 import type { Device } from "../../core/device.ts";
 import { CheckpointError } from "../../core/errors.ts";
 import { type DeviceTrie, Trie } from "../../models/decode/trie.ts";
+import { withLora } from "../../models/lora.ts";
 import { isLossName, lossNames } from "../../models/losses/index.ts";
 import { Transformer, type TransformerParams } from "../../models/transformer.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
-import { withLora } from "../../models/lora.ts";
-import type { Normalization } from "../../ops/trie_log_prob.ts";
-import { holdsAdapter, loadAdapter } from "./adapter_folder.ts";
-import { loadRun } from "./checkpoint.ts";
+import type { Normalization } from "../../ops/trie_options.ts";
 import { CODES } from "../data/codes.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { loadDataset, type ReadingProgress } from "../data/load.ts";
-import { normalizationOf } from "./loss_module.ts";
-import { loadModel, readConfig } from "./model_folder.ts";
-import { digestOf, longestInput } from "./recipe.ts";
 import { TeacherForcing, type TeacherForcingOptions } from "../evaluate/teacher_forcing.ts";
+import { normalizationOf } from "./loss_module.ts";
+import { holdsAdapter, loadAdapter, loadModel, readConfig } from "./model_folder.ts";
+import { digestOf, longestInput } from "./recipe.ts";
+import { loadRun } from "./run_state.ts";
 
 const count = v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)));
 const Schema = v.object({
@@ -44,10 +43,13 @@ const Schema = v.object({
   half: v.optional(v.literal(true)),
 });
 
-/** A model on a device, ready for searches and teacher-forced passes. */
+/** A model on a device, ready for searches and teacher-forced passes. Disposing it disposes the device. */
 export interface OpenModel extends Disposable {
+  /** For searches. */
   readonly decoder: TransformerDecoder;
+  /** For teacher-forced passes. */
   readonly forcing: TeacherForcing;
+  /** The catalogue. */
   readonly trie: DeviceTrie;
 }
 
@@ -60,27 +62,28 @@ export type JudgedRecipe = v.InferOutput<typeof Schema>;
  * @throws {CheckpointError} if there is no such run, or it is malformed.
  */
 export function readRecipe(folder: string): JudgedRecipe {
-  const { recipe } = loadRun(folder);
-  const parsed = v.safeParse(Schema, recipe);
+  const fail = (field: string, requirement: string, actual: string): never => {
+    throw new CheckpointError(
+      `Cannot judge ${folder}: its recipe's ${field} must be ${requirement}, got ${actual}`,
+    );
+  };
+  const parsed = v.safeParse(Schema, loadRun(folder).recipe);
   if (!parsed.success) {
     const [issue] = parsed.issues;
-    throw new CheckpointError(
-      `Cannot judge ${folder}: its recipe's ${v.getDotPath(issue)} must be ${issue.expected}, ` +
-        `got ${issue.received}`,
-    );
+    return fail(`${v.getDotPath(issue)}`, `${issue.expected}`, issue.received);
   }
   const { loss, lossModule } = parsed.output;
   if (lossModule === undefined && !isLossName(loss)) {
-    throw new CheckpointError(
-      `Cannot judge ${folder}: its recipe's loss must be one of ${
-        lossNames.join(", ")
-      }, got ${loss}`,
-    );
+    fail("loss", `one of ${lossNames.join(", ")}`, loss);
   }
   return parsed.output;
 }
 
-/** Throws {@link CheckpointError} unless a data set is the one that a run was trained on. */
+/**
+ * Checks that a data set is the one that a run was trained on.
+ *
+ * @throws {CheckpointError} if it is another one.
+ */
 export function checkData(folder: string, { digest }: JudgedRecipe, dataset: Dataset): void {
   const found = digestOf(dataset);
   if (found === digest) return;
@@ -102,7 +105,7 @@ export interface SavedRun {
 /**
  * The recipe of the run in a folder, and the data that it was trained on: `synthetic`, or a folder.
  *
- * @throws {CheckpointError} if there is no such run, it is malformed, or it was trained on another data set.
+ * @throws {CheckpointError} if there is no such run, it is malformed, or it was trained on other data.
  * @throws {DataError} if the data cannot be read.
  */
 export async function readSavedRun(
@@ -117,10 +120,10 @@ export async function readSavedRun(
 }
 
 /**
- * Puts a run's model on a device, which it then owns, to be judged under a normalisation and a temperature. The weights are those
- * of `model.safetensors`, or, where the run trained an adapter, those of the model that it adapts, in half
- * precision where the run had them so, and of `adapter_model.safetensors`. `onProgress` is told how many bytes of it are
- * read, of how many.
+ * Loads the model of a run onto a device, which it then owns, to be judged under a normalisation and a
+ * temperature. The weights are those of `model.safetensors`. If the run trained an adapter, they are those of
+ * the model that it adapts, in half precision if they were so in the run, and of `adapter_model.safetensors`.
+ * `onProgress` is called with the bytes read and the total.
  *
  * @throws {CheckpointError} if a file is missing, malformed or not of such a model.
  * @throws {DataError} if the system refuses to read.

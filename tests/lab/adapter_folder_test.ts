@@ -14,7 +14,7 @@ import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
 import { CheckpointError, DataError, NonFiniteError } from "../../core/errors.ts";
 import { treeEntries } from "../../core/tree.ts";
-import { loadAdapter, saveAdapter } from "../../lab/train/adapter_folder.ts";
+import { loadAdapter, saveAdapter } from "../../lab/train/model_folder.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../models/safetensors.ts";
 import { defaultLora } from "../../models/lora.ts";
 import type { TransformerConfig } from "../../models/transformer.ts";

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
-import { loadAdapter, saveAdapter } from "../../lab/train/adapter_folder.ts";
+import { loadAdapter, saveAdapter } from "../../lab/train/model_folder.ts";
 import type { LoraConfig } from "../../models/lora.ts";
 import { assertRefusal, fuzzRuns, mutate, randomOf } from "../fuzz.ts";
 import { livelyAdapter } from "../models/adapters.ts";

@@ -8,13 +8,8 @@ import type { Device } from "../../core/device.ts";
 import { CheckpointError, DataError } from "../../core/errors.ts";
 import { foldIn, keyOf, normal } from "../../core/random.ts";
 import { mapTree, treeEntries } from "../../core/tree.ts";
-import {
-  checkRecipe,
-  loadRun,
-  restoreRun,
-  type RunTensors,
-  saveRun,
-} from "../../lab/train/checkpoint.ts";
+import { checkRecipe, loadRun, restoreRun, saveRun } from "../../lab/train/run_state.ts";
+import type { TrainerTensors } from "../../lab/train/trainer.ts";
 import { AdamW } from "../../models/adamw.ts";
 import { configFromJson } from "../../models/checkpoint_config.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../models/safetensors.ts";
@@ -44,7 +39,7 @@ const RECIPE = { loss: "bear", lr: 0.01, sizes: { dim: 4, heads: 1 }, seed: 0 };
 
 interface Run {
   readonly params: TransformerParams;
-  readonly tensors: RunTensors;
+  readonly tensors: TrainerTensors;
   /** Takes AdamW steps `from` + 1 to `to` on made-up gradients. */
   train(from: number, to: number): void;
 }
@@ -68,7 +63,7 @@ function start(device: Device, seed = 0): Run {
   return { params, tensors: { params, m: optimizer.m, v: optimizer.v }, train };
 }
 
-async function bits(device: Device, { params, m, v }: RunTensors): Promise<unknown> {
+async function bits(device: Device, { params, m, v }: TrainerTensors): Promise<unknown> {
   const entries = treeEntries({ params, m, v });
   return await device.read(entries.map(([, tensor]) => tensor));
 }
@@ -232,7 +227,7 @@ test(
     );
     const device = cpu();
     const { params, tensors } = start(device, 5);
-    const smaller: RunTensors = { ...tensors, v: { ...params, norm: device.tensor([1]) } };
+    const smaller: TrainerTensors = { ...tensors, v: { ...params, norm: device.tensor([1]) } };
     const before = await bits(device, smaller);
     refuses(
       () => restoreRun(saved, smaller),

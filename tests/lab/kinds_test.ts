@@ -5,10 +5,11 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
 import { treeLeaves } from "../../core/tree.ts";
-import { loadAdapter } from "../../lab/train/adapter_folder.ts";
+import { loadAdapter } from "../../lab/train/model_folder.ts";
 import { loadDataset } from "../../lab/data/load.ts";
-import { type Report, runExperiment } from "../../lab/train/experiment.ts";
+import { runExperiment } from "../../lab/train/experiment.ts";
 import type { Observer } from "../../lab/train/run.ts";
+import type { ExperimentReport } from "../../lab/train/experiment_report.ts";
 import { renderExplanation } from "../../lab/analysis/explain_report.ts";
 import { explainUser } from "../../lab/analysis/explain_user.ts";
 import { readConfig } from "../../lab/train/model_folder.ts";
@@ -20,14 +21,7 @@ import { jsonOf } from "./model_files.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 import { type Files, makeFolder } from "./with_folder.ts";
 
-const silent: Observer = {
-  preparing() {},
-  started() {},
-  training() {},
-  validating() {},
-  evaluating() {},
-};
-const run = (args: string, observer: Observer = silent): Promise<Report> =>
+const run = (args: string, observer: Observer = {}): Promise<ExperimentReport> =>
   runExperiment(parseOptions(`--device cpu --batch 8 ${args}`.split(" ")), observer);
 
 /** Two dozen titles that share beginnings, two of them very long, 30 users, and a prompt. */
@@ -62,7 +56,7 @@ async function explains(
   checkpoint: string,
   data: string,
   user: string,
-  { ranks }: Report["runs"][number]["test"]["beams"][number],
+  { ranks }: ExperimentReport["runs"][number]["test"]["beams"][number],
 ): Promise<void> {
   const found = await explainUser({ checkpoint, data, user });
   assert.equal(found.rank ?? -1, ranks[0]);
@@ -120,7 +114,6 @@ test(
     const [whole, torn] = [emptyFolder(), emptyFolder()];
     const losses: number[] = [];
     const report = await run(`${args} --out ${whole}`, {
-      ...silent,
       training: (_, { loss }) => losses.push(loss),
     });
     assert.ok(losses.at(-1)! < losses[0], losses.join(", "));
@@ -142,7 +135,6 @@ test(
 
     const stop = new Error("stopped in the last epoch");
     const stopping: Observer = {
-      ...silent,
       training(_, { epoch }): void {
         if (epoch === 2) throw stop;
       },

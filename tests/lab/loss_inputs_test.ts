@@ -15,7 +15,8 @@ import {
   thresholdInput,
 } from "../../lab/train/loss_inputs.ts";
 import type { Recipe } from "../../lab/train/recipe.ts";
-import { fromScratch, Trainer } from "../../lab/train/trainer.ts";
+import { newModel } from "../../lab/train/trainable_model.ts";
+import { Trainer } from "../../lab/train/trainer.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { lossNamed } from "../../models/losses/index.ts";
@@ -26,7 +27,7 @@ const SHOP = synthetic({ users: 60 });
 const RECIPE: Recipe = {
   ...{ data: "synthetic", digest: "", reading: {}, device: "cpu", loss: "msl", beam: 3, xi: 1 },
   ...{ lambda: 1, tau: 1, seed: 0, layers: 1, dim: 8, heads: 2, kvHeads: 1, ffn: 16 },
-  ...{ dropout: 0.1, history: 5, epochs: 2, batch: 8, rate: 1e-2, warmup: 2, decay: 0.01 },
+  ...{ dropout: 0.1, history: 5, epochs: 2, batch: 8, lr: 1e-2, warmup: 2, decay: 0.01 },
 };
 
 const batchesOf = (trie: Trie, dataset = SHOP): ReturnType<typeof makeBatches> =>
@@ -132,7 +133,7 @@ test("thresholds are those of a search of the model as it is", async () => {
   const device = cpu({ float: "float64" });
   using trie = new Trie(dataset.paths).upload(device);
   const [host, tau, beam] = [trie.trie, 1.5, 3];
-  const { model, params } = fromScratch(device, dataset, { ...RECIPE, dropout: 0 });
+  const { model, params } = newModel(device, dataset, { ...RECIPE, dropout: 0 });
   using search = searchOf(new TransformerDecoder(model, params), trie, { seed: 0, beam, tau });
   const [batch] = batchesOf(host, dataset);
   const chosen = chooseTargets(batch, host, keyOf(2));
@@ -167,7 +168,7 @@ for (const loss of ["msl-ats", "apao-point", "apao-pair", "beam-exact"]) {
     const device = cpu();
     using trie = new Trie(dataset.paths).upload(device);
     const make = (): Trainer =>
-      new Trainer(dataset, trie, recipe, fromScratch(device, dataset, recipe));
+      new Trainer(dataset, trie, recipe, newModel(device, dataset, recipe));
     using whole = make();
     const losses: number[] = [];
     await whole.runEpoch(({ loss }) => losses.push(loss));
@@ -211,7 +212,7 @@ test("a loss that is given by its options has their negatives and searches", asy
   using trie = new Trie(dataset.paths).upload(device);
   const run = async (loss: string, more: Partial<Recipe>): Promise<number[]> => {
     const recipe = { ...RECIPE, loss, ...more };
-    using trainer = new Trainer(dataset, trie, recipe, fromScratch(device, dataset, recipe));
+    using trainer = new Trainer(dataset, trie, recipe, newModel(device, dataset, recipe));
     await trainer.runEpoch(() => {});
     return (await device.read(treeLeaves(trainer.params))).flatMap((x) => [...x]);
   };

@@ -6,8 +6,8 @@ import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { ArgumentError, CheckpointError, DataError, UsageError } from "../../core/errors.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
-import type { Report } from "../../lab/train/experiment.ts";
 import type { Observer } from "../../lab/train/run.ts";
+import type { ExperimentReport } from "../../lab/train/experiment_report.ts";
 import { normalizationOf, openLoss } from "../../lab/train/loss_module.ts";
 import { tryLoss } from "../../lab/train/loss_probe.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
@@ -27,13 +27,12 @@ function moduleOf(text: string, name = "mine.ts"): string {
   return path;
 }
 
-const silent: Observer = { preparing() {}, started() {}, training() {}, evaluating() {} };
 const DATA = smallFolder();
 const SMALL = ["--layers", "1", "--dim", "16", "--heads", "2", "--ffn", "32", "--batch", "8"];
 
-function run(...args: readonly string[]): Promise<Report> {
+function run(...args: readonly string[]): Promise<ExperimentReport> {
   const all = ["--data", DATA, "--device", "cpu", ...SMALL, "--epochs", "1", ...args];
-  return runExperiment(parseOptions(all), silent);
+  return runExperiment(parseOptions(all));
 }
 
 test("a loss out of a module is opened", async () => {
@@ -130,7 +129,7 @@ test("modules that are not one loss are refused", async () => {
   const missing =
     /Cannot use the loss .*none\.ts: it must be the path of a module, got no such file$/;
   await assert.rejects(openLoss(join(emptyFolder(), "none.ts")), missing);
-  await assert.rejects(openLoss(moduleOf(HINGE, "bear.ts")), /named as a loss .*, got bear$/);
+  await assert.rejects(openLoss(moduleOf(HINGE, "bear.ts")), /another name than .*, got bear$/);
   await assert.rejects(openLoss("hinge"), ArgumentError);
 });
 
@@ -148,8 +147,8 @@ test("what a loss throws after it was tried names its file, in one line", async 
 });
 
 test("lists of losses: names and paths, told apart by their names", () => {
-  const { loss } = parseOptions(["--loss", "msl, ./mine.ts,a/b.js"]);
-  assert.deepEqual(loss, ["msl", "./mine.ts", "a/b.js"]);
+  const { losses } = parseOptions(["--loss", "msl, ./mine.ts,a/b.js"]);
+  assert.deepEqual(losses, ["msl", "./mine.ts", "a/b.js"]);
   for (const list of ["mine", "msl,msl", "./a.ts,b/a.ts", "msl,", ""]) {
     assert.throws(() => parseOptions(["--loss", list]), UsageError, list);
   }

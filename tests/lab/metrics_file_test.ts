@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { readMetrics, truncateMetrics } from "../../lab/train/metrics_file.ts";
+import { readMetrics, truncateMetrics } from "../../lab/train/run_folder.ts";
 import { inFolder } from "./small_folder.ts";
 
 const line = (step: number): string => `${JSON.stringify({ step, epoch: 0, loss: 1 })}\n`;

@@ -1,14 +1,47 @@
 /**
- * A report for machines (`summary.json`) and for people (a table).
+ * What an experiment finds, for machines (`summary.json`) and for people (tables).
  *
  * @module
  */
+import type { DataError } from "../../core/errors.ts";
+import type { Options } from "./options.ts";
+import type { Dataset } from "../data/dataset.ts";
 import type { BeamEvaluation, ListScores } from "../evaluate/evaluate.ts";
-import type { Report } from "./experiment.ts";
 import { standardError } from "../evaluate/metrics.ts";
-import type { Run } from "./run.ts";
-import { decimal, lineWidth, renderTable, shownSteps, wrapped } from "../table.ts";
 import { historyNote, LEAST_TARGETS, unreadable, warningsOf } from "../evaluate/warnings.ts";
+import { decimal, lineWidth, renderTable, shownSteps, wrapped } from "../table.ts";
+import type { FailedRun, JudgedRun } from "./run.ts";
+
+/** The scores of a baseline. */
+export interface BaselineScores extends ListScores {
+  /** The name of the baseline. */
+  readonly name: string;
+}
+
+/** What an experiment finds. */
+export interface ExperimentReport {
+  /** The data set. */
+  readonly dataset: Dataset;
+  /** The device's kind. */
+  readonly device: "cpu" | "webgpu";
+  /** The device's adapter. */
+  readonly adapter: string;
+  /** The options of the experiment. */
+  readonly options: Options;
+  /**
+   * Popularity; co-occurrence and, if there are validation targets, that of the training data alone; the
+   * oracle, if the truth is known.
+   */
+  readonly baselines: readonly BaselineScores[];
+  /** The expected HR@k of the best possible model, if the truth is known. */
+  readonly best: Readonly<Record<number, number>> | undefined;
+  /** One run a loss, in the order asked for, without those that failed. */
+  readonly runs: readonly JudgedRun[];
+  /** Runs whose loss or weights became NaN or infinite. */
+  readonly failed: readonly FailedRun[];
+  /** Why `summary.json` could not be written, or a run not go on. Later losses were not trained then. */
+  readonly unwritten?: DataError;
+}
 
 /** One run in `summary.json`. */
 export interface RunSummary {
@@ -18,7 +51,7 @@ export interface RunSummary {
   readonly seed: number;
   /** The device's kind. */
   readonly device: string;
-  /** Its adapter. */
+  /** The device's adapter. */
   readonly adapter: string;
   /** Steps trained. */
   readonly steps: number;
@@ -28,9 +61,9 @@ export interface RunSummary {
   readonly tokensPerSecond: number;
   /** What it retrieves. */
   readonly test: {
-    /** Users. */
+    /** The number of users. */
     readonly users: number;
-    /** Targets that were excluded with their user's history. */
+    /** The number of targets that were excluded with their user's history. */
     readonly absent: number;
     /** By beam width. */
     readonly beams: readonly BeamSummary[];
@@ -38,17 +71,20 @@ export interface RunSummary {
 }
 
 /**
- * What a search of one width retrieves, in `summary.json`. HR and NDCG are those of its list, of at most `beam` items; `exact` ones
- * are those of the exact ranking.
+ * What a search of one width retrieves, in `summary.json`. HR and NDCG are those of its list, of at most `beam`
+ * items; `exact` ones are those of the exact ranking.
  */
 export type BeamSummary =
   & { readonly [metric in `${"" | "exact "}${"HR" | "NDCG"}@${5 | 10}`]: number }
   & Omit<BeamEvaluation, "hr" | "ndcg" | "ranks" | "exact">;
 
+/** The version of the layout of `summary.json`. */
+export const SUMMARY_VERSION = 2;
+
 /** The content of `summary.json`. */
 export interface Summary {
   /** The version of this layout. */
-  readonly version: 2;
+  readonly version: typeof SUMMARY_VERSION;
   /** The data set. */
   readonly data: { readonly name: string; readonly users: number; readonly items: number };
   /** The finished runs. */
@@ -56,10 +92,10 @@ export interface Summary {
 }
 
 /** The content of `summary.json` for a report. */
-export function summaryOf({ dataset, device, adapter, options, runs }: Report): Summary {
-  const { seed } = options;
+export function summaryOf(report: ExperimentReport): Summary {
+  const { dataset, device, adapter, options: { seed }, runs } = report;
   return {
-    version: 2,
+    version: SUMMARY_VERSION,
     data: { name: dataset.name, users: dataset.test.length, items: dataset.items.length },
     runs: runs.map(({ loss, steps, training, tokensPerSecond, test }) => ({
       loss,
@@ -106,7 +142,7 @@ function beamSummary({ hr, ndcg, ranks: _, exact, ...rest }: BeamEvaluation): Be
  * console.log(renderReport(await runExperiment(options, quiet)));
  * ```
  */
-export function renderReport(report: Report, width: number = lineWidth()): string {
+export function renderReport(report: ExperimentReport, width: number = lineWidth()): string {
   const { runs } = report;
   const lines = (texts: readonly string[]): string[] => texts.map((text) => wrapped(text, width));
   const failures = lines(report.failed.map(({ name, reason }) => `Failed: ${name}: ${reason}.`));
@@ -142,7 +178,7 @@ export function renderReport(report: Report, width: number = lineWidth()): strin
 }
 
 /** What cannot be read, at the width that the losses aim at if it was searched with, else at the widest. */
-function warningsIn({ runs, baselines, options }: Report): string[] {
+function warningsIn({ runs, baselines, options }: ExperimentReport): string[] {
   const { beams } = runs[0].test;
   const aimed = beams.findIndex(({ beam }) => beam === options.beam);
   const b = aimed < 0 ? beams.length - 1 : aimed;
@@ -159,7 +195,7 @@ function warningsIn({ runs, baselines, options }: Report): string[] {
   return warningsOf(unreadable(models, references), k);
 }
 
-function setting({ dataset, options, runs, device, adapter }: Report): string {
+function setting({ dataset, options, runs, device, adapter }: ExperimentReport): string {
   const { users, beams } = runs[0].test;
   return `${dataset.name}: ${users} test users, ${dataset.items.length} items` +
     `${dataset.codes === undefined ? "" : ` with codes "${dataset.codes}"`}, ` +
@@ -169,7 +205,7 @@ function setting({ dataset, options, runs, device, adapter }: Report): string {
 
 /** A row for each run and beam, which is named where there are several. */
 function rowsByBeam(
-  runs: readonly Run[],
+  runs: readonly JudgedRun[],
   rowOf: (found: BeamEvaluation) => readonly (string | number)[],
 ): (string | number)[][] {
   return runs.flatMap(({ loss, test: { beams } }) =>
@@ -181,7 +217,7 @@ function rowsByBeam(
 }
 
 /** A search of width B returns B items, so nothing is said of longer lists. */
-function renderScores({ baselines, runs }: Report, width: number): string {
+function renderScores({ baselines, runs }: ExperimentReport, width: number): string {
   const scores = ({ hr, ndcg }: ListScores, longest = Infinity): string[] =>
     [hr, ndcg].flatMap((by) => [5, 10].map((k) => (k > longest ? "" : decimal(by[k]))));
   return renderTable(["", "HR@5", "HR@10", "NDCG@5", "NDCG@10", "exact\nHR@10"], [
@@ -194,7 +230,7 @@ function renderScores({ baselines, runs }: Report, width: number): string {
 }
 
 /** What the rows are, how far the numbers can be trusted, and how high they could be. */
-function notes({ best, runs, options: { excludeHistory } }: Report): string[] {
+function notes({ best, runs, options: { excludeHistory } }: ExperimentReport): string[] {
   const { users } = runs[0].test;
   const hr = Math.max(...runs.flatMap(({ test }) => test.beams.map((found) => found.hr[10])));
   const seconds = runs.map(({ loss, training }) => `${loss} ${training.seconds.toFixed(0)}`);
@@ -213,7 +249,7 @@ function notes({ best, runs, options: { excludeHistory } }: Report): string[] {
 }
 
 /** What beam search lost, by cause: `violation` is a local one (some margin above 0), the others are not. Few targets have no rate. */
-function renderPruning(runs: readonly Run[], width: number): string {
+function renderPruning(runs: readonly JudgedRun[], width: number): string {
   const counts = runs.flatMap(({ test }) => test.beams.map(({ causes }) => causes));
   const rare = (["length", "tie"] as const).filter((cause) => counts.some((of) => of[cause] > 0));
   const causes = ["violation", "displacement", ...rare] as const;
@@ -231,7 +267,7 @@ function renderPruning(runs: readonly Run[], width: number): string {
 }
 
 /** Step by step: whose prefix is still in the beam, and where the local condition cannot fail. */
-function renderSteps(runs: readonly Run[], b: number, width: number): string {
+function renderSteps(runs: readonly JudgedRun[], b: number, width: number): string {
   const { beam, survival, vacuousShare } = runs[0].test.beams[b];
   const steps = shownSteps(survival.length);
   const shares = (values: readonly number[]): string[] =>
