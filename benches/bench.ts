@@ -7,7 +7,7 @@
 import process from "node:process";
 import { Bench } from "tinybench";
 import type { Device } from "../core/device.ts";
-import { BeargradError, DeviceError, UsageError } from "../core/errors.ts";
+import { DeviceError, UsageError } from "../core/errors.ts";
 import { openDevice } from "../lab/devices.ts";
 import { type CommandLine, runCommand } from "../lab/cli/flags.ts";
 import { choice, flag, integer, optional, text, toggle } from "../lab/cli/kinds.ts";

@@ -6,7 +6,6 @@
  */
 import process from "node:process";
 import type { Device } from "../core/device.ts";
-import { BeargradError, UsageError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { loadSemanticIds } from "../lab/data/semantic_ids.ts";
 import { openDevice } from "../lab/devices.ts";

@@ -8,7 +8,6 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { BeargradError, UsageError } from "../core/errors.ts";
 import { sizeOf } from "../core/shape.ts";
 import { openDevice } from "../lab/devices.ts";
 import { type CommandLine, runCommand } from "../lab/cli/flags.ts";

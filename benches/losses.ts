@@ -5,7 +5,6 @@
  * @module
  */
 import process from "node:process";
-import { BeargradError, UsageError } from "../core/errors.ts";
 import { synthetic } from "../lab/data/synthetic.ts";
 import { openDevice } from "../lab/devices.ts";
 import { type CommandLine, runCommand } from "../lab/cli/flags.ts";

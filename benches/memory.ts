@@ -6,7 +6,6 @@
  */
 import process from "node:process";
 import type { Device } from "../core/device.ts";
-import { BeargradError, UsageError } from "../core/errors.ts";
 import { openDevice } from "../lab/devices.ts";
 import { type CommandLine, runCommand } from "../lab/cli/flags.ts";
 import { choice, flag, integer, jsonFlag } from "../lab/cli/kinds.ts";

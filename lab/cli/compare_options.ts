@@ -9,7 +9,7 @@ import type { Shard } from "../compare/grid.ts";
 import { lossNameOf } from "../train/loss_module.ts";
 import { refuse } from "../usage.ts";
 import { type CommandLine, type Fail, type Flag, type Flags, parse, type Parsed } from "./flags.ts";
-import { flag, integer, type Kind, list, optional, text } from "./kinds.ts";
+import { flag, integer, type Kind, list, optional, required, text } from "./kinds.ts";
 import { completeOptions, type GivenOptions, lossesFlag, trainFlags } from "./options.ts";
 
 /** `compare` has one value of each setting of the losses, `sweep` may have several. */
@@ -23,9 +23,9 @@ export interface GridCommandOptions extends CompareOptions {
 
 /** Options as they are given. */
 export type GivenGridOptions =
-  & Omit<GivenOptions, "seed" | "resume" | LossFlagName>
+  & Omit<GivenOptions, "seed" | "resume" | "out" | LossFlagName>
   & { readonly [S in LossFlagName]: readonly number[] }
-  & Pick<GridCommandOptions, "seeds" | "baseline">
+  & Pick<GridCommandOptions, "seeds" | "out" | "baseline">
   & { readonly shard: Shard; readonly verifyUsers: number };
 
 /** What `valueOf` makes of each setting of losses. */
@@ -75,11 +75,7 @@ export function gridLine(name: GridCommand): CommandLine<GivenGridOptions, GridC
       isSweep ? [0] : [0, 1, 2],
       isSweep ? "default 1" : "default 3",
     ),
-    out: optional(
-      text("<folder>"),
-      "where runs and reports go; finished runs are not redone",
-      "required",
-    ),
+    out: required(text("<folder>"), "where runs and reports go; finished runs are not redone"),
     shard: flag(
       shard,
       "train every n-th run, from the i-th, as one of n machines",
@@ -129,9 +125,6 @@ function gridOptions(
 ): GridCommandOptions {
   const { seeds, shard, baseline, verifyUsers, ...shared } = all;
   const { out, losses } = shared;
-  if (out === undefined) {
-    refuse("the command line", "--out must name the folder of the comparison");
-  }
   const names = losses.map(lossNameOf);
   if (baseline !== undefined && !names.includes(baseline)) {
     refuse("--baseline", `it must be one of ${names.join(", ")}`, baseline);

@@ -10,7 +10,7 @@ import { say } from "../terminal.ts";
 import type { Observer } from "../train/run.ts";
 
 /** Shows the stages of a command, one after the other. */
-export class Display {
+export class Display implements Disposable {
   readonly #began = performance.now();
   readonly #interrupt = new Interrupt();
   #bar: Progress | undefined;
@@ -23,7 +23,7 @@ export class Display {
   }
 
   /** Ends what is shown, as after an error. */
-  close(): void {
+  [Symbol.dispose](): void {
     this.#finish("stopped");
     this.#interrupt.release();
   }

@@ -12,16 +12,6 @@ import type { CommandLine } from "./flags.ts";
 import { jsonFlag, optional, text, toggle } from "./kinds.ts";
 import { savedRunFlags, trainFlags } from "./options.ts";
 
-interface GivenExplainOptions {
-  readonly checkpoint: string | undefined;
-  readonly user: string | undefined;
-  readonly data: string;
-  readonly beam: number | undefined;
-  readonly excludeHistory: boolean;
-  readonly list: boolean;
-  readonly json: boolean;
-}
-
 /** What `explain` does. */
 export interface ExplainCommandOptions extends Omit<ExplainOptions, "onProgress"> {
   /** The user. Without one, the users whose target was pruned are listed. */
@@ -29,6 +19,9 @@ export interface ExplainCommandOptions extends Omit<ExplainOptions, "onProgress"
   /** Whether to print JSON. */
   readonly json: boolean;
 }
+
+/** What `explain` is given. */
+export type GivenExplainOptions = ExplainCommandOptions & { readonly list: boolean };
 
 /** Nothing is shown of what takes fewer milliseconds. */
 const SHORT = 2000;
@@ -51,13 +44,12 @@ export const explainLine: CommandLine<GivenExplainOptions, ExplainCommandOptions
     list: toggle("list the users whose target is among the exact best and was pruned, and why"),
     json: jsonFlag,
   },
-  complete({ options: { list, checkpoint, ...rest } }): ExplainCommandOptions {
-    if (checkpoint === undefined) refuse("the command line", "--checkpoint must name a run");
+  complete({ options: { list, ...rest } }): ExplainCommandOptions {
     if (rest.user === undefined && !list) {
       refuse("the command line", "--user must name a test user, unless --list is given");
     }
     if (rest.user !== undefined && list) refuse("--list", "it must come without --user", "both");
-    return { ...rest, checkpoint };
+    return rest;
   },
 };
 

@@ -23,6 +23,8 @@ export interface Flag<T> {
   readonly default: T;
   /** How the help states the default. By default `default 10`, and nothing for undefined. */
   readonly shown?: string;
+  /** Whether the option must be given. Default false. */
+  readonly isRequired?: boolean;
   /** Another name that is accepted but not listed. */
   readonly alias?: string;
   /** The value that a text stands for. A switch is read from an empty text. */
@@ -75,39 +77,53 @@ export function parse<G, O>(line: CommandLine<G, O>, args: readonly string[]): O
   return readBy(command, line, args);
 }
 
-/** A command that calls `run` with what its arguments ask for, or prints its help. */
-export function runnable<G, O>(
-  line: CommandLine<G, O>,
-  args: readonly string[],
-  run: (options: O) => void | Promise<void>,
-): Command {
-  const command = commandOf(line);
-  return command.action(() => run(readBy(command, line, args)));
+/** A program of several commands. The first of its arguments names the command. */
+export class Program {
+  readonly #root: Command;
+  readonly #args: readonly string[];
+
+  /** `does` is what the program does. */
+  constructor(does: string, args: readonly string[]) {
+    this.#root = emptyCommand("deno task").usage("<command> [options]").description(does);
+    this.#args = args;
+  }
+
+  /** Adds a command. `run` is called with what its arguments ask for. */
+  add<G, O>(line: CommandLine<G, O>, run: Run<O>): this {
+    this.#root.addCommand(runnable(line, this.#args.slice(1), run));
+    return this;
+  }
+
+  /** Runs the command, as {@link runCommand} does. Without one, the help is printed. */
+  run(): Promise<void> {
+    return execute(this.#root, this.#args.length === 0 ? ["--help"] : this.#args);
+  }
 }
 
-/** Runs a program of a single command, such as a benchmark. */
+/** What a command does. */
+export type Run<O> = (options: O) => void | Promise<void>;
+
+/**
+ * Runs a single command, such as a benchmark, or prints its help. An error of this project becomes one
+ * line on the standard error, and the code 2 for bad usage, else 1.
+ */
 export function runCommand<G, O>(
   line: CommandLine<G, O>,
   args: readonly string[],
-  run: (options: O) => void | Promise<void>,
+  run: Run<O>,
 ): Promise<void> {
   return execute(runnable(line, args, run), args);
 }
 
-/**
- * Runs a command. An error of this project becomes one line on the standard error and the code 2 for
- * bad usage, else 1. `close` is called before.
- */
-export async function execute(
-  command: Command,
-  args: readonly string[],
-  close?: () => void,
-): Promise<void> {
+function runnable<G, O>(line: CommandLine<G, O>, args: readonly string[], run: Run<O>): Command {
+  const command = commandOf(line);
+  return command.action(() => run(readBy(command, line, args)));
+}
+
+async function execute(command: Command, args: readonly string[]): Promise<void> {
   try {
     await command.parseAsync(args, { from: "user" });
-    close?.();
   } catch (error) {
-    close?.();
     if (error instanceof CommanderError) return; // the help was printed
     if (!(error instanceof BeargradError)) throw error;
     say(error.message.replaceAll(/[\r\n]+/g, " "));
@@ -121,7 +137,7 @@ export function helpOf<G, O>(line: CommandLine<G, O>, width: number = lineWidth(
 }
 
 /** A command without options. It prints as this project does, and throws instead of exiting. */
-export function emptyCommand(name: string): Command {
+function emptyCommand(name: string): Command {
   const command = new Command(name);
   return command
     .helpOption("-h, --help", "print this and stop")
@@ -151,7 +167,7 @@ function commandOf<G, O>(line: CommandLine<G, O>): Command {
 }
 
 function optionOf<T>(command: Command, key: string, flag: Flag<T>): Option {
-  const { value, help, domain, default: fallback, alias } = flag;
+  const { value, help, domain, default: fallback, isRequired = false, alias } = flag;
   const name = flagName(key);
   const shown = value && fallback !== undefined ? `default ${fallback}` : "";
   const notes = [domain, flag.shown ?? shown].filter((note) => note).join("; ");
@@ -170,7 +186,7 @@ function optionOf<T>(command: Command, key: string, flag: Flag<T>): Option {
       (requirement, hint) => refuse(name, `it must be ${requirement}`, given, hint),
     );
   };
-  return option.default(fallback).argParser(read);
+  return option.default(fallback).argParser(read).makeOptionMandatory(isRequired);
 }
 
 /** What a command has read. */
@@ -208,6 +224,8 @@ function refuseUsage(command: Command, error: CommanderError): never {
       const [name, value] = what.split(" ").slice(-2);
       return refuse(name, `it must have a value, as in ${name} ${value}`);
     }
+    case "commander.missingMandatoryOptionValue":
+      return refuseLine(`it must have ${what}`, "none");
     case "commander.unknownCommand":
       return refuseLine("it must begin with a command of --help", what);
     case "commander.unknownOption": {

@@ -9,25 +9,20 @@ import { readBaselines } from "../report/read_results.ts";
 import { refuse } from "../usage.ts";
 import type { Display } from "./display.ts";
 import type { CommandLine } from "./flags.ts";
-import { beamWidths, choice, list, optional, positive, text } from "./kinds.ts";
+import { beamWidths, choice, list, optional, positive, required, text } from "./kinds.ts";
 import { trainFlags } from "./options.ts";
 import { checkBaseline, reportLine, writeAndName } from "./report.ts";
-
-interface GivenJudgeOptions extends Pick<JudgeOptions, "data" | "device" | "threads"> {
-  readonly runs: string | undefined;
-  readonly variants: readonly string[] | undefined;
-  readonly tau: readonly number[] | undefined;
-  readonly over: readonly Normalization[] | undefined;
-  readonly beams: readonly number[] | undefined;
-  readonly out: string | undefined;
-  readonly baseline: string | undefined;
-}
 
 /** What `judge` does. */
 export interface JudgeCommandOptions extends JudgeOptions {
   /** The variant that the report compares the others with. Default sft, else the first. */
   readonly baseline: string | undefined;
 }
+
+/** What `judge` is given. */
+export type GivenJudgeOptions =
+  & Omit<JudgeCommandOptions, "taus" | "command">
+  & { readonly tau: JudgeOptions["taus"] };
 
 const { data, device, threads } = trainFlags;
 
@@ -40,11 +35,7 @@ export const judgeLine: CommandLine<GivenJudgeOptions, JudgeCommandOptions> = {
     "with probabilities over something else, --over. Nothing is trained. Writes report.md and " +
     "report.html.",
   flags: {
-    runs: optional(
-      text("<folder>"),
-      "a folder of compare or sweep, with its finished runs",
-      "required",
-    ),
+    runs: required(text("<folder>"), "folder of compare or sweep, with its finished runs"),
     data: { ...data, help: "data set of the runs: synthetic, or a folder" },
     variants: optional(
       list(text("<name>")),
@@ -68,21 +59,17 @@ export const judgeLine: CommandLine<GivenJudgeOptions, JudgeCommandOptions> = {
     ),
     device,
     threads,
-    out: optional(
+    out: required(
       text("<folder>"),
       "where results and the report go; what is finished is not redone",
-      "required",
     ),
     baseline: reportLine.flags.baseline,
   },
-  complete({ options, typed }): JudgeCommandOptions {
-    const { runs, out, tau: taus, ...rest } = options;
-    if (runs === undefined) refuse("the command line", "--runs must name a folder of runs");
-    if (out === undefined) refuse("the command line", "--out must name a folder");
+  complete({ options: { tau: taus, ...rest }, typed }): JudgeCommandOptions {
     if (taus === undefined && rest.over === undefined) {
       refuse("the command line", "--tau or --over must ask for another search");
     }
-    return { ...rest, runs, out, taus, command: typed };
+    return { ...rest, taus, command: typed };
   },
 };
 

@@ -18,6 +18,11 @@ export function optional<T>(kind: Kind<T>, help: string, shown: string): Flag<T 
   return { ...kind, help, default: undefined, shown };
 }
 
+/** An option that must be given. */
+export function required<T>(kind: Kind<T>, help: string): Flag<T> {
+  return { ...kind, help, default: undefined as T, shown: "required", isRequired: true };
+}
+
 /** A switch. */
 export function toggle(help: string): Flag<boolean> {
   return { help, default: false, read: () => true };

@@ -31,17 +31,18 @@ import {
   positive,
   rate,
   real,
+  required,
   text,
   toggle,
 } from "./kinds.ts";
 
 /** Options whose defaults depend on others, undefined where they are not given. */
-type Dependent = "beams" | "kvHeads" | "lr" | "dropout";
+export type DependentOption = "beams" | "kvHeads" | "lr" | "dropout";
 
 /** Options as they are given. */
 export type GivenOptions =
-  & Omit<Options, Dependent>
-  & { readonly [K in Dependent]: Options[K] | undefined };
+  & Omit<Options, DependentOption>
+  & { readonly [K in DependentOption]: Options[K] | undefined };
 
 /** A loss: a name, or the path of a module. */
 const loss = {
@@ -165,10 +166,9 @@ export const trainFlags: Flags<GivenOptions> = {
 
 /** What `verify` and `explain` are given of a trained model. */
 export const savedRunFlags = {
-  checkpoint: optional(
+  checkpoint: required(
     text("<folder>"),
     "folder of a run of train or compare, such as runs/first/bear-seed0",
-    "required",
   ),
   data: {
     ...trainFlags.data,

@@ -1,5 +1,5 @@
 /**
- * One program of seven commands.
+ * The program of seven commands.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { compare, sweep } from "./compare.ts";
 import { gridLine } from "./compare_options.ts";
 import { Display } from "./display.ts";
 import { explain, explainLine } from "./explain.ts";
-import { type CommandLine, emptyCommand, execute, runnable } from "./flags.ts";
+import { type CommandLine, Program } from "./flags.ts";
 import { judge, judgeLine } from "./judge.ts";
 import { trainLine } from "./options.ts";
 import { report, reportLine } from "./report.ts";
@@ -15,16 +15,19 @@ import { train } from "./train.ts";
 import { verify, verifyLine } from "./verify.ts";
 
 /** Runs the command that the first argument names. */
-export async function runProgram([name, ...args]: readonly string[]): Promise<void> {
-  const display = new Display();
-  const program = emptyCommand("deno task")
-    .usage("<command> [options]")
-    .description("Trains small recommenders, compares losses, and shows what beam search prunes.");
+export async function runProgram(args: readonly string[]): Promise<void> {
+  const program = new Program(
+    "Trains small recommenders, compares losses, and shows what beam search prunes.",
+    args,
+  );
   const add = <G, O>(
     line: CommandLine<G, O>,
     run: (options: O, display: Display) => void | Promise<void>,
   ): void => {
-    program.addCommand(runnable(line, args, (options) => run(options, display)));
+    program.add(line, async (options) => {
+      using display = new Display();
+      await run(options, display);
+    });
   };
   add(trainLine, train);
   add(gridLine("compare"), compare);
@@ -33,5 +36,5 @@ export async function runProgram([name, ...args]: readonly string[]): Promise<vo
   add(reportLine, report);
   add(verifyLine, verify);
   add(explainLine, explain);
-  await execute(program, name === undefined ? ["--help"] : [name, ...args], () => display.close());
+  await program.run();
 }

@@ -3,10 +3,8 @@
  *
  * @module
  */
-import type { BaselineResults, FailedRun, RunResult } from "../compare/run_result.ts";
 import { missingSeeds } from "../report/comparable.ts";
-import { readResults } from "../report/read_results.ts";
-import { writeReport } from "../report/write_report.ts";
+import { readResults, type Results } from "../report/read_results.ts";
 import { print, say } from "../terminal.ts";
 import { refuse } from "../usage.ts";
 import type { Display } from "./display.ts";
@@ -23,7 +21,8 @@ export interface ReportOptions {
   readonly baseline: string | undefined;
 }
 
-type GivenReportOptions = { readonly [K in "out" | "baseline"]: string | undefined };
+/** What `report` is given. */
+export type GivenReportOptions = Partial<Pick<ReportOptions, "out" | "baseline">>;
 
 /** The command line of `report`. */
 export const reportLine: CommandLine<GivenReportOptions, ReportOptions> = {
@@ -67,30 +66,28 @@ export async function report(
   await writeAndName(results, out, baseline, display);
 }
 
-/** What a report is on. */
-interface Reported {
-  readonly runs: readonly RunResult[];
-  readonly baselines: BaselineResults | undefined;
-  readonly failed?: readonly FailedRun[];
-}
-
-/** Writes a report and prints the names of its files. */
+/** Writes a report on results and prints the names of its files. */
 export async function writeAndName(
-  { runs, baselines, failed }: Reported,
+  { runs, baselines, failed }: Pick<Results, "runs" | "baselines"> & Partial<Results>,
   out: string,
   baseline: string | undefined,
   display: Display,
 ): Promise<void> {
-  const onProgress = display.stage.bind(display);
+  // Here, as what draws figures takes long to load.
+  const { writeReport } = await import("../report/write_report.ts");
   const { markdown, page } = await writeReport(runs, baselines, out, {
     baseline,
     failed,
-    onProgress,
+    onProgress: (what, done, total) => display.stage(what, done, total),
   });
   print(`${markdown}\n${page}`);
 }
 
-/** @throws {UsageError} if the baseline is not one of the variants. */
+/**
+ * Checks that a baseline is one of the variants.
+ *
+ * @throws {UsageError} if it is not.
+ */
 export function checkBaseline(baseline: string | undefined, variants: readonly string[]): void {
   if (baseline === undefined || variants.includes(baseline)) return;
   refuse("--baseline", `it must be one of ${[...new Set(variants)].join(", ")}`, baseline);

@@ -16,7 +16,7 @@ import { isVerified, type VerifiedDevice, verifyTheory } from "../theorems/verif
 import { flagName, refuse } from "../usage.ts";
 import type { Display } from "./display.ts";
 import type { CommandLine } from "./flags.ts";
-import { flag, integer, jsonFlag } from "./kinds.ts";
+import { flag, integer, jsonFlag, optional, text } from "./kinds.ts";
 import { savedRunFlags, trainFlags } from "./options.ts";
 
 /** What `verify` does. */
@@ -51,7 +51,11 @@ export const verifyLine: CommandLine<VerifyOptions> = {
     cases: flag(integer(1, MOST), "worlds for each theorem", 20_000),
     seed: flag(integer(0, MOST), "seed of the worlds", 1),
     ...savedRunFlags,
-    checkpoint: { ...savedRunFlags.checkpoint, shown: "default none: the theory itself" },
+    checkpoint: optional(
+      text("<folder>"),
+      savedRunFlags.checkpoint.help,
+      "default none: the theory itself",
+    ),
     limitUsers: { ...trainFlags.limitUsers, help: "check the first n users only" },
     json: jsonFlag,
   },

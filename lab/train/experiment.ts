@@ -5,7 +5,6 @@
  */
 import { join } from "node:path";
 import * as v from "valibot";
-import type { Device } from "../../core/device.ts";
 import { CheckpointError, DataError, NonFiniteError } from "../../core/errors.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { isRecord, parseJson, shown } from "../../models/json.ts";

@@ -133,7 +133,7 @@ test("explain: bad input ends with one line", SLOW, () => {
 
 test("explain: options that are missing or do not fit are refused", () => {
   const wrong: Readonly<Record<string, RegExp>> = {
-    "--user 1": /--checkpoint must name a run, got none$/,
+    "--user 1": /it must have --checkpoint <folder>, got none$/,
     "--checkpoint a": /--user must name a test user, unless --list is given, got none$/,
     "--checkpoint a --user 1 --list": /^Cannot use --list: it must come without --user, got both$/,
     "--checkpoint a --user 1 --beam 0": /^Cannot use --beam: it must be an integer from 1 .*got 0$/,

@@ -6,7 +6,6 @@ import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { ArgumentError, CheckpointError, DataError, UsageError } from "../../core/errors.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
-import type { Observer } from "../../lab/train/run.ts";
 import type { ExperimentReport } from "../../lab/train/experiment_report.ts";
 import { normalizationOf, openLoss } from "../../lab/train/loss_module.ts";
 import { tryLoss } from "../../lab/train/loss_probe.ts";

@@ -268,7 +268,7 @@ const BAD: Readonly<Record<Name, Readonly<Record<string, string>>>> = {
       "which leaves nothing to validate by, got both",
   },
   compare: {
-    "--losses sft": "the command line: --out must name the folder of the comparison, got none",
+    "--losses sft": "the command line: it must have --out <folder>, got none",
     "--out a --seeds 0": "--seeds: it must be from 1 to 1000, got 0",
     "--out a --seeds 1,1": `--seeds: ${ONE_LIST}, got 1,1`,
     "--out a --seeds x":
@@ -288,8 +288,8 @@ const BAD: Readonly<Record<Name, Readonly<Record<string, string>>>> = {
     "--out a --baseline bear": `${UNKNOWN}, got --baseline`,
   },
   judge: {
-    "--out a --tau 2": "the command line: --runs must name a folder of runs, got none",
-    "--runs a --tau 2": "the command line: --out must name a folder, got none",
+    "--out a --tau 2": "the command line: it must have --runs <folder>, got none",
+    "--runs a --tau 2": "the command line: it must have --out <folder>, got none",
     "--runs a --out b": "the command line: --tau or --over must ask for another search, got none",
     "--runs a --out b --tau 0": "--tau: it must be a list, each a number that is above 0, got 0",
     "--runs a --out b --tau 2,2": `--tau: ${ONE_LIST}, got 2,2`,
