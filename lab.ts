@@ -44,7 +44,7 @@ export { renderExplanation } from "./lab/analysis/explain_report.ts";
 export { verifyModel } from "./lab/analysis/verify_model.ts";
 export { renderModelVerification } from "./lab/analysis/verify_report.ts";
 export { compareLosses } from "./lab/compare/compare.ts";
-export { parseGridOptions } from "./lab/cli/compare_options.ts";
+export { parseGridOptions } from "./lab/cli/compare.ts";
 export { judgeAgain } from "./lab/compare/judge_again.ts";
 export { rankByValidation } from "./lab/compare/ranking.ts";
 export { createProgress } from "./lab/progress.ts";

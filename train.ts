@@ -5,6 +5,7 @@
  * @module
  */
 import process from "node:process";
-import { runProgram } from "./lab/cli/program.ts";
+import { runCommand } from "./lab/cli/flags.ts";
+import { trainLine } from "./lab/cli/options.ts";
 
-await runProgram(["train", ...process.argv.slice(2)]);
+await runCommand(trainLine, process.argv.slice(2));

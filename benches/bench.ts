@@ -25,7 +25,7 @@ interface Options {
 }
 
 const LINE: CommandLine<Options> = {
-  name: "deno task bench",
+  name: "bench",
   usage: "[options]",
   does: "Times matrix products, kernels, losses and catalogues.",
   flags: {
@@ -35,6 +35,7 @@ const LINE: CommandLine<Options> = {
     rounds: flag(integer(1, 100), "how often to alternate: ours, theirs, ours, theirs ...", 3),
     alone: toggle("leave jax-js out"),
   },
+  run: main,
 };
 
 /** A round of one case takes about so long, milliseconds. */
@@ -180,5 +181,5 @@ async function main(options: Options): Promise<void> {
   if (catalogues) await benchCatalogue(device);
 }
 
-await runCommand(LINE, process.argv.slice(2), main);
+await runCommand(LINE, process.argv.slice(2));
 process.exit(); // jax-js leaves threads behind

@@ -43,7 +43,7 @@ interface Options {
 }
 
 const LINE: CommandLine<Options> = {
-  name: "deno task bench:decode",
+  name: "bench:decode",
   usage: "[options]",
   does: "Measures beam search over a catalogue's trie.",
   flags: {
@@ -59,6 +59,7 @@ const LINE: CommandLine<Options> = {
     rounds: flag(integer(1, 1000), "searches, after one that warms up", 3),
     json: jsonFlag,
   },
+  run: main,
 };
 
 /** What was measured. Times are medians over the searches. */
@@ -180,4 +181,4 @@ async function main(options: Options): Promise<void> {
   console.log(renderTable(["decoding", ""], Object.entries(report)));
 }
 
-await runCommand(LINE, process.argv.slice(2), main);
+await runCommand(LINE, process.argv.slice(2));

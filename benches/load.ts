@@ -28,7 +28,7 @@ interface Options {
 }
 
 const LINE: CommandLine<Options> = {
-  name: "deno task bench:load",
+  name: "bench:load",
   usage: "[options]",
   does: "Loads a random bfloat16 model out of a folder and prints how much memory that takes.",
   flags: {
@@ -37,6 +37,7 @@ const LINE: CommandLine<Options> = {
     mib: flag(integer(1, 100000), "approximate size of the model's file", 400),
     json: jsonFlag,
   },
+  run: main,
 };
 
 /**
@@ -114,4 +115,4 @@ async function main(options: Options): Promise<void> {
   else console.log(renderTable(["", ""], Object.entries(report)));
 }
 
-await runCommand(LINE, process.argv.slice(2), main);
+await runCommand(LINE, process.argv.slice(2));

@@ -29,7 +29,7 @@ interface Options {
 }
 
 const LINE: CommandLine<Options> = {
-  name: "deno task bench:losses",
+  name: "bench:losses",
   usage: "[options]",
   does: "Measures a training step by loss, with all that a loss is fed.",
   flags: {
@@ -44,6 +44,7 @@ const LINE: CommandLine<Options> = {
     searchEvery: trainFlags.searchEvery,
     rounds: flag(integer(1), "epochs of each loss after its first, in turn; the least counts", 3),
   },
+  run,
 };
 
 /** One loss in training, and what its epochs cost. */
@@ -86,4 +87,4 @@ async function run({ losses, device: kind, users, rounds, ...more }: Options): P
   ));
 }
 
-await runCommand(LINE, process.argv.slice(2), run);
+await runCommand(LINE, process.argv.slice(2));

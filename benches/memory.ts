@@ -27,7 +27,7 @@ interface Options {
 }
 
 const LINE: CommandLine<Options> = {
-  name: "deno task bench:memory",
+  name: "bench:memory",
   usage: "[options]",
   does: "Fails if memory grows over many training steps and searches.",
   flags: {
@@ -36,6 +36,7 @@ const LINE: CommandLine<Options> = {
     searches: flag(integer(10), "beam searches of 4 users each", 1000),
     json: jsonFlag,
   },
+  run: main,
 };
 
 /** How often to look. */
@@ -117,4 +118,4 @@ async function main(options: Options): Promise<void> {
   if (problems.length > 0) process.exitCode = 1;
 }
 
-await runCommand(LINE, process.argv.slice(2), main);
+await runCommand(LINE, process.argv.slice(2));

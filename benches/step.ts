@@ -36,7 +36,7 @@ interface Options {
 }
 
 const LINE: CommandLine<Options> = {
-  name: "deno task bench:step",
+  name: "bench:step",
   usage: "[options]",
   does: "Measures a training step on a fixed batch: forward, loss, backward, AdamW.",
   flags: {
@@ -55,6 +55,7 @@ const LINE: CommandLine<Options> = {
     oracle: toggle("compare the losses with those of the cpu in float64 (slow)"),
     json: jsonFlag,
   },
+  run: main,
 };
 
 /** What was measured. Times are medians over the steps after the second. */
@@ -198,5 +199,5 @@ async function main(options: Options): Promise<void> {
   );
 }
 
-await runCommand(LINE, process.argv.slice(2), main);
+await runCommand(LINE, process.argv.slice(2));
 process.exit(); // jax-js leaves threads behind

@@ -7,7 +7,7 @@ import { renderExplanation, renderPruned } from "../analysis/explain_report.ts";
 import { type ExplainOptions, explainUser, prunedUsers } from "../analysis/explain_user.ts";
 import { print } from "../terminal.ts";
 import { refuse } from "../usage.ts";
-import type { Display } from "./display.ts";
+import { Display } from "./display.ts";
 import type { CommandLine } from "./flags.ts";
 import { jsonFlag, optional, text, toggle } from "./kinds.ts";
 import { savedRunFlags, trainFlags } from "./options.ts";
@@ -51,23 +51,19 @@ export const explainLine: CommandLine<GivenExplainOptions, ExplainCommandOptions
     if (rest.user !== undefined && list) refuse("--list", "it must come without --user", "both");
     return rest;
   },
+  async run({ user, json, ...rest }): Promise<void> {
+    using display = new Display();
+    const options = {
+      ...rest,
+      onProgress: (what: string, done: number, total: number): void => {
+        display.stage(what, done, total, SHORT);
+      },
+    };
+    if (user === undefined) {
+      const found = await prunedUsers(options);
+      return print(json ? JSON.stringify(found) : renderPruned(found));
+    }
+    const found = await explainUser({ ...options, user });
+    print(json ? JSON.stringify(found) : renderExplanation(found));
+  },
 };
-
-/** Runs `explain`. */
-export async function explain(
-  { user, json, ...rest }: ExplainCommandOptions,
-  display: Display,
-): Promise<void> {
-  const options = {
-    ...rest,
-    onProgress: (what: string, done: number, total: number): void => {
-      display.stage(what, done, total, SHORT);
-    },
-  };
-  if (user === undefined) {
-    const found = await prunedUsers(options);
-    return print(json ? JSON.stringify(found) : renderPruned(found));
-  }
-  const found = await explainUser({ ...options, user });
-  print(json ? JSON.stringify(found) : renderExplanation(found));
-}

@@ -37,7 +37,7 @@ export type Fail = (requirement: string, hint?: string) => never;
 /** A flag for each option. */
 export type Flags<O> = { readonly [K in keyof O]-?: Flag<O[K]> };
 
-/** A command line. What is given on it are options `G`; what the command does are options `O`. */
+/** A command: options `G` are given on its command line, and it runs with options `O`. */
 export interface CommandLine<G, O = G> {
   /** Its name. */
   readonly name: string;
@@ -51,6 +51,8 @@ export interface CommandLine<G, O = G> {
   readonly operands?: boolean;
   /** Checks what no option can know alone, and fills in what depends on others. Default nothing. */
   complete?(given: Parsed<G>): O;
+  /** Runs the command. */
+  run(options: O): void | Promise<void>;
 }
 
 /** What is given on a command line. */
@@ -58,7 +60,7 @@ export interface Parsed<G> {
   /** All options. Those that were not given have their defaults. */
   readonly options: G;
   /** The options that were given. */
-  readonly given: ReadonlySet<keyof G>;
+  readonly given: ReadonlySet<string>;
   /** What is not an option, such as the folders of a report. */
   readonly operands: readonly string[];
   /** What was typed, as a shell takes it. */
@@ -77,47 +79,28 @@ export function parse<G, O>(line: CommandLine<G, O>, args: readonly string[]): O
   return readBy(command, line, args);
 }
 
-/** A program of several commands. The first of its arguments names the command. */
-export class Program {
-  readonly #root: Command;
-  readonly #args: readonly string[];
-
-  /** `does` is what the program does. */
-  constructor(does: string, args: readonly string[]) {
-    this.#root = emptyCommand("deno task").usage("<command> [options]").description(does);
-    this.#args = args;
-  }
-
-  /** Adds a command. `run` is called with what its arguments ask for. */
-  add<G, O>(line: CommandLine<G, O>, run: Run<O>): this {
-    this.#root.addCommand(runnable(line, this.#args.slice(1), run));
-    return this;
-  }
-
-  /** Runs the command, as {@link runCommand} does. Without one, the help is printed. */
-  run(): Promise<void> {
-    return execute(this.#root, this.#args.length === 0 ? ["--help"] : this.#args);
-  }
-}
-
-/** What a command does. */
-export type Run<O> = (options: O) => void | Promise<void>;
-
 /**
- * Runs a single command, such as a benchmark, or prints its help. An error of this project becomes one
- * line on the standard error, and the code 2 for bad usage, else 1.
+ * Runs the command that the first argument names. An error of this project becomes one line on the
+ * standard error, and the code 2 for bad usage, else 1. Without arguments the help is printed.
  */
-export function runCommand<G, O>(
-  line: CommandLine<G, O>,
+export function runProgram(
+  does: string,
+  commands: readonly CommandLine<unknown>[],
   args: readonly string[],
-  run: Run<O>,
 ): Promise<void> {
-  return execute(runnable(line, args, run), args);
+  const program = emptyCommand("deno task").usage("<command> [options]").description(does);
+  for (const line of commands) program.addCommand(runnable(line, args.slice(1)));
+  return execute(program, args.length === 0 ? ["--help"] : args);
 }
 
-function runnable<G, O>(line: CommandLine<G, O>, args: readonly string[], run: Run<O>): Command {
+/** Runs a program of a single command, such as a benchmark, as {@link runProgram} does. */
+export function runCommand<G, O>(line: CommandLine<G, O>, args: readonly string[]): Promise<void> {
+  return execute(runnable(line, args).name(`deno task ${line.name}`), args);
+}
+
+function runnable<G, O>(line: CommandLine<G, O>, args: readonly string[]): Command {
   const command = commandOf(line);
-  return command.action(() => run(readBy(command, line, args)));
+  return command.action(() => line.run(readBy(command, line, args)));
 }
 
 async function execute(command: Command, args: readonly string[]): Promise<void> {

@@ -7,7 +7,7 @@ import type { Normalization } from "../../ops/trie_options.ts";
 import { judgeAgain, type JudgeOptions, planJudging } from "../compare/judge_again.ts";
 import { readBaselines } from "../report/read_results.ts";
 import { refuse } from "../usage.ts";
-import type { Display } from "./display.ts";
+import { Display } from "./display.ts";
 import type { CommandLine } from "./flags.ts";
 import { beamWidths, choice, list, optional, positive, required, text } from "./kinds.ts";
 import { trainFlags } from "./options.ts";
@@ -71,17 +71,16 @@ export const judgeLine: CommandLine<GivenJudgeOptions, JudgeCommandOptions> = {
     }
     return { ...rest, taus, command: typed };
   },
+  async run(options): Promise<void> {
+    using display = new Display();
+    const { runs: folder, out, baseline } = options;
+    const plan = planJudging(options);
+    checkBaseline(baseline, [
+      ...plan.trained.map(({ run }) => run.variant),
+      ...plan.tasks.map(({ variant }) => variant),
+    ]);
+    const { trained, judged } = await judgeAgain(options, display.runs());
+    const results = { runs: [...trained, ...judged], baselines: readBaselines(folder) };
+    await writeAndName(results, out, baseline, display);
+  },
 };
-
-/** Runs `judge`. */
-export async function judge(options: JudgeCommandOptions, display: Display): Promise<void> {
-  const { runs: folder, out, baseline } = options;
-  const plan = planJudging(options);
-  checkBaseline(baseline, [
-    ...plan.trained.map(({ run }) => run.variant),
-    ...plan.tasks.map(({ variant }) => variant),
-  ]);
-  const { trained, judged } = await judgeAgain(options, display.runs());
-  const results = { runs: [...trained, ...judged], baselines: readBaselines(folder) };
-  await writeAndName(results, out, baseline, display);
-}

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import process from "node:process";
 import { MAX_HEAD_SIZE } from "../../kernels/attention.ts";
 import { LORA_TARGETS } from "../../models/lora.ts";
 import { domainOf, fitsFlag, type LossSettings } from "../../models/losses/flags.ts";
@@ -16,9 +17,13 @@ import {
 } from "../../models/losses/index.ts";
 import { CODES } from "../data/codes.ts";
 import type { DeviceChoice } from "../devices.ts";
+import { print } from "../terminal.ts";
+import { runExperiment } from "../train/experiment.ts";
+import { renderReport } from "../train/experiment_report.ts";
 import { isLossPath, lossNameOf } from "../train/loss_module.ts";
 import type { Options } from "../train/options.ts";
 import { flagName, refuse } from "../usage.ts";
+import { Display } from "./display.ts";
 import { type CommandLine, didYouMean, type Fail, type Flag, type Flags, parse } from "./flags.ts";
 import {
   beamWidths,
@@ -186,6 +191,14 @@ export const trainLine: CommandLine<GivenOptions, Options> = {
     "`deno run train.ts` does the same and needs no permissions, unless it reads or writes files.",
   flags: trainFlags,
   complete: ({ options, given }) => completeOptions(options, given),
+  async run(options): Promise<void> {
+    using display = new Display();
+    const again = options.out === undefined ? undefined : "--resume";
+    const report = await runExperiment(options, display.runs(again));
+    if (report.failed.length > 0) process.exitCode = 1;
+    print(renderReport(report));
+    if (report.unwritten) throw report.unwritten;
+  },
 };
 
 /**

@@ -7,7 +7,7 @@ import { missingSeeds } from "../report/comparable.ts";
 import { readResults, type Results } from "../report/read_results.ts";
 import { print, say } from "../terminal.ts";
 import { refuse } from "../usage.ts";
-import type { Display } from "./display.ts";
+import { Display } from "./display.ts";
 import type { CommandLine } from "./flags.ts";
 import { optional, text } from "./kinds.ts";
 
@@ -46,25 +46,21 @@ export const reportLine: CommandLine<GivenReportOptions, ReportOptions> = {
     }
     return { folders, out: out ?? folders[0], baseline };
   },
+  async run({ folders, out, baseline }): Promise<void> {
+    using display = new Display();
+    const results = readResults(folders);
+    const { runs, unfinished, failed } = results;
+    const variants = [...new Set(runs.map(({ variant }) => variant))];
+    checkBaseline(baseline, variants);
+    say(`${runs.length} runs of ${variants.join(", ")}`);
+    for (const run of unfinished) say(`${run} is not finished and left out`);
+    for (const { variant, seeds } of missingSeeds(runs)) {
+      say(`${variant} lacks seed ${seeds.join(", ")}`);
+    }
+    for (const { name, reason } of failed) say(`${name} failed and is left out: ${reason}`);
+    await writeAndName(results, out, baseline, display);
+  },
 };
-
-/** Runs `report`. */
-export async function report(
-  { folders, out, baseline }: ReportOptions,
-  display: Display,
-): Promise<void> {
-  const results = readResults(folders);
-  const { runs, unfinished, failed } = results;
-  const variants = [...new Set(runs.map(({ variant }) => variant))];
-  checkBaseline(baseline, variants);
-  say(`${runs.length} runs of ${variants.join(", ")}`);
-  for (const run of unfinished) say(`${run} is not finished and left out`);
-  for (const { variant, seeds } of missingSeeds(runs)) {
-    say(`${variant} lacks seed ${seeds.join(", ")}`);
-  }
-  for (const { name, reason } of failed) say(`${name} failed and is left out: ${reason}`);
-  await writeAndName(results, out, baseline, display);
-}
 
 /** Writes a report on results and prints the names of its files. */
 export async function writeAndName(

@@ -6,7 +6,7 @@
 import process from "node:process";
 import { cpu } from "../../core/cpu_backend.ts";
 import { DeviceError } from "../../core/errors.ts";
-import { verifyModel } from "../analysis/verify_model.ts";
+import { verifyModel, type VerifyModelOptions } from "../analysis/verify_model.ts";
 import { renderModelVerification } from "../analysis/verify_report.ts";
 import { openDevice } from "../devices.ts";
 import { formatDuration } from "../progress.ts";
@@ -14,25 +14,19 @@ import { print, say } from "../terminal.ts";
 import { renderVerification, verificationJson } from "../theorems/report.ts";
 import { isVerified, type VerifiedDevice, verifyTheory } from "../theorems/verification.ts";
 import { flagName, refuse } from "../usage.ts";
-import type { Display } from "./display.ts";
+import { Display } from "./display.ts";
 import type { CommandLine } from "./flags.ts";
 import { flag, integer, jsonFlag, optional, text } from "./kinds.ts";
 import { savedRunFlags, trainFlags } from "./options.ts";
 
 /** What `verify` does. */
-export interface VerifyOptions {
+export interface VerifyOptions extends Omit<VerifyModelOptions, "checkpoint" | "onProgress"> {
   /** Worlds for each theorem. */
   readonly cases: number;
   /** Seed of the worlds. */
   readonly seed: number;
   /** The folder of a trained model. Default none: the theory itself is verified. */
   readonly checkpoint: string | undefined;
-  /** What the model was trained on. */
-  readonly data: string;
-  /** The beam width. Default that of the model's run. */
-  readonly beam: number | undefined;
-  /** Only the first users. Default all. */
-  readonly limitUsers: number | undefined;
   /** Whether to print JSON. */
   readonly json: boolean;
 }
@@ -68,6 +62,17 @@ export const verifyLine: CommandLine<VerifyOptions> = {
       refuse(flagName(other), requirement, isModel ? "both" : undefined);
     }
     return options;
+  },
+  async run(options): Promise<void> {
+    using display = new Display();
+    const { checkpoint, json } = options;
+    const began = performance.now();
+    const verdict = checkpoint === undefined
+      ? await onTheory(options, display)
+      : await onModel(checkpoint, options, display);
+    say(`Verified in ${formatDuration(performance.now() - began)}`);
+    print(json ? JSON.stringify(verdict.json) : verdict.text);
+    if (!verdict.holds) process.exitCode = 1;
   },
 };
 
@@ -117,16 +122,4 @@ async function onModel(
   const onProgress = (done: number, total: number): void => display.stage("users", done, total);
   const found = await verifyModel({ checkpoint, data, beam, limitUsers, onProgress });
   return { text: renderModelVerification(found), json: found, holds: found.violations === 0 };
-}
-
-/** Runs `verify`. */
-export async function verify(options: VerifyOptions, display: Display): Promise<void> {
-  const { checkpoint, json } = options;
-  const began = performance.now();
-  const verdict = checkpoint === undefined
-    ? await onTheory(options, display)
-    : await onModel(checkpoint, options, display);
-  say(`Verified in ${formatDuration(performance.now() - began)}`);
-  print(json ? JSON.stringify(verdict.json) : verdict.text);
-  if (!verdict.holds) process.exitCode = 1;
 }

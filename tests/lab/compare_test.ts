@@ -14,7 +14,7 @@ import { normalizationOf } from "../../lab/train/loss_module.ts";
 import { openModel, readRecipe } from "../../lab/train/saved_model.ts";
 import { join } from "node:path";
 import { test } from "node:test";
-import { parseGridOptions } from "../../lab/cli/compare_options.ts";
+import { parseGridOptions } from "../../lab/cli/compare.ts";
 import { compareLosses } from "../../lab/compare/compare.ts";
 import { rankByValidation, renderRanking } from "../../lab/compare/ranking.ts";
 import { resultText, type RunResult } from "../../lab/compare/run_result.ts";

@@ -3,9 +3,8 @@ import assert from "node:assert/strict";
 import { cpSync, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { parseGridOptions } from "../../lab/cli/compare_options.ts";
-import { Display } from "../../lab/cli/display.ts";
-import { judge } from "../../lab/cli/judge.ts";
+import { parseGridOptions } from "../../lab/cli/compare.ts";
+import { judgeLine } from "../../lab/cli/judge.ts";
 import { compareLosses } from "../../lab/compare/compare.ts";
 import { judgeAgain, type JudgeOptions } from "../../lab/compare/judge_again.ts";
 import type { RunResult } from "../../lab/compare/run_result.ts";
@@ -158,7 +157,7 @@ test("judge: what cannot be done is refused", async () => {
 
 test("judge: a baseline that is not there is refused before anything is judged", async () => {
   const options = optionsOf({ taus: [2], variants: ["msl"] });
-  await assert.rejects(judge({ ...options, baseline: "gru" }, new Display()), {
+  await assert.rejects(async () => await judgeLine.run({ ...options, baseline: "gru" }), {
     name: "UsageError",
     message: "Cannot use --baseline: it must be one of msl, msl at tau=2, got gru",
   });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { UsageError } from "../../core/errors.ts";
-import { gridLine } from "../../lab/cli/compare_options.ts";
+import { gridLine } from "../../lab/cli/compare.ts";
 import { explainLine } from "../../lab/cli/explain.ts";
 import { type CommandLine, helpOf, parse } from "../../lab/cli/flags.ts";
 import { judgeLine } from "../../lab/cli/judge.ts";
@@ -26,7 +26,7 @@ type Name = keyof typeof LINES;
 
 /** What a command makes of its arguments. */
 function read(name: Name, args: readonly string[]): Record<string, unknown> {
-  return parse(LINES[name] as CommandLine<unknown, Record<string, unknown>>, args);
+  return parse(LINES[name] as CommandLine<unknown>, args) as Record<string, unknown>;
 }
 
 const DEFAULTS = {
@@ -342,7 +342,7 @@ test("options: every help names every option once, in at most 80 columns, with i
 test("options: help that is too long for a line goes on below itself", () => {
   const words = Array.from({ length: 40 }, (_, i) => `word${i}`).join(" ");
   const flags = { all: toggle(words), n: toggle("short") };
-  const help = helpOf({ name: "does", usage: "nothing", does: "Does.", flags }, 80);
+  const help = helpOf({ name: "does", usage: "nothing", does: "Does.", flags, run() {} }, 80);
   const lines = help.split("\nOptions:\n")[1].split("\n").slice(0, -3);
   assert.ok(lines.length > 3);
   assert.equal(lines.map((line) => line.slice("  -h, --help  ".length)).join(" "), words);

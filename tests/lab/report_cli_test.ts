@@ -5,8 +5,7 @@ import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { after, test } from "node:test";
-import { Display } from "../../lab/cli/display.ts";
-import { report } from "../../lab/cli/report.ts";
+import { reportLine } from "../../lab/cli/report.ts";
 import { fixtureBaselines, fixtureRun, writeFixture } from "./report_fixture.ts";
 
 const inDeno = "Deno" in globalThis;
@@ -37,7 +36,7 @@ test("report: writes its files beside the runs and says where", { timeout: 60_00
 test("report: what it cannot do is refused before anything is written", async () => {
   const made = folder();
   const refused = (folders: string[], baseline: string | undefined, message: RegExp) =>
-    assert.rejects(report({ folders, out: made, baseline }, new Display()), message);
+    assert.rejects(async () => await reportLine.run({ folders, out: made, baseline }), message);
   await refused([made], "gru", /^UsageError: .*--baseline: it must be one of bear, sft, got gru$/);
   await refused(
     [join(made, "none")],
