@@ -1,6 +1,6 @@
 /**
- * Trains a small decoder with each of some losses, decodes it with beam search over the catalogue, and
- * prints what was retrieved and what was pruned. `--help` lists the options.
+ * Trains a small decoder with each of some losses, decodes it with beam search over the catalogue,
+ * and prints what was retrieved and what was pruned. `--help` lists the options.
  *
  * @module
  */

@@ -47,7 +47,10 @@ interface Work {
   finish(): Promise<unknown>;
 }
 
-/** What one run costs, over about `ROUND` milliseconds: as many runs before each wait as a tenth of that has room for. */
+/**
+ * What one run costs, over about `ROUND` milliseconds: as many runs before each wait as a tenth of
+ * that has room for.
+ */
 async function timed({ run, finish }: Work): Promise<Cost> {
   for (let i = 0; i < 2; i++) run();
   await finish();

@@ -79,8 +79,8 @@ interface Report {
   /** Kernel launches of a batch. */
   readonly dispatches: number;
   /**
-   * The time of the same search with a model that costs nothing, over the time of the search: the children's logits, the
-   * trie, the beams, the read-back and the results.
+   * The time of the same search with a model that costs nothing, over the time of the search: the
+   * children's logits, the trie, the beams, the read-back and the results.
    */
   readonly trieShare: number;
   readonly peakRssMiB: number;
@@ -93,7 +93,10 @@ interface Data {
   readonly histories: readonly (readonly number[])[];
 }
 
-/** Users of a folder with their last items, those with fewer from the beginning again; or made-up ones. */
+/**
+ * Users of a folder with their last items, those with fewer from the beginning again; or made-up
+ * ones.
+ */
 function readData({ data, users, history }: Options): Data {
   if (data === undefined) {
     const name = `synthetic, ${ITEMS} items`;

@@ -1,6 +1,7 @@
 // deno-lint-ignore-file no-console -- it prints
 /**
- * What loading a pretrained model costs: `deno task bench:load --help` lists the options. The model is random, in bfloat16.
+ * What loading a pretrained model costs: `deno task bench:load --help` lists the options. The model
+ * is random, in bfloat16.
  *
  * @module
  */
@@ -41,8 +42,8 @@ const LINE: CommandLine<Options> = {
 };
 
 /**
- * The shape of Llama 3.2 1B, from 200 MiB on, with fewer tokens, for adapters with small buffers, and with layers for about
- * `mib` MiB.
+ * The shape of Llama 3.2 1B, from 200 MiB on, with fewer tokens, for adapters with small buffers,
+ * and with layers for about `mib` MiB.
  */
 function configOf(mib: number): TransformerConfig {
   const dim = mib < 200 ? 256 : 2048;

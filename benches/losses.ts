@@ -1,6 +1,7 @@
 // deno-lint-ignore-file no-console -- it prints
 /**
- * What a training step costs by loss, with all that a loss is fed: `deno task bench:losses --help` lists the options.
+ * What a training step costs by loss, with all that a loss is fed: `deno task bench:losses --help`
+ * lists the options.
  *
  * @module
  */

@@ -1,6 +1,7 @@
 // deno-lint-ignore-file no-console -- it prints
 /**
- * Whether memory stays flat over thousands of steps and searches: `deno task bench:memory --help` lists the options.
+ * Whether memory stays flat over thousands of steps and searches: `deno task bench:memory --help`
+ * lists the options.
  *
  * @module
  */
@@ -75,7 +76,9 @@ function watchSteps(device: Device, steps: number): Promise<Look[]> {
   return watch(device, "steps", steps, () => run.next());
 }
 
-/** Searches with other histories each time, of lengths that come back; every shape is met before. */
+/**
+ * Searches with other histories each time, of lengths that come back; every shape is met before.
+ */
 async function watchSearches(device: Device, searches: number): Promise<Look[]> {
   const paths = catalogue(300);
   const model = new Transformer(device, decoderConfig("tiny"));

@@ -19,7 +19,10 @@ const [QUICK, LOSSES, SWEEP, JUDGED] = ["quick", "losses", "sweep", "judged"].ma
 );
 const CHECKPOINT = `--checkpoint ${join(QUICK, "msl-seed0")}`;
 
-/** Commands, written as the README's are, with small arguments and their code. Some need what earlier ones leave. */
+/**
+ * Commands, written as the README's are, with small arguments and their code. Some need what
+ * earlier ones leave.
+ */
 const COMMANDS: readonly [command: string, args: string, code: number][] = [
   // Large enough to start threads.
   ["run train.ts", `${SMALL.replace("--dim 16", "--dim 64")} --losses msl --limit-users 60`, 0],
@@ -36,7 +39,9 @@ const COMMANDS: readonly [command: string, args: string, code: number][] = [
 
 const { tasks } = JSON.parse(readFileSync("deno.json", "utf8"));
 
-/** What `deno` is given for a command: `deno task` would install the packages a second time here. */
+/**
+ * What `deno` is given for a command: `deno task` would install the packages a second time here.
+ */
 function expanded(command: string): string {
   const [verb, name] = command.split(" ");
   return verb === "task" ? tasks[name].replace("deno ", "") : command;

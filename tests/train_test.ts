@@ -24,7 +24,10 @@ interface Outcome {
 
 const env = { ...process.env, RUNTIME: process.execPath, NO_COLOR: "1" };
 
-/** The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime in its arguments it adds permissions. */
+/**
+ * The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime in its arguments
+ * it adds permissions.
+ */
 function train(args: string, permissions = "", after = ""): Outcome {
   const input = `"$RUNTIME" run ${inDeno ? permissions : ""} train.ts ${args} </dev/null ${after}`;
   const { status, stdout, stderr } = spawnSync("sh", [], { input, encoding: "utf8", env });
@@ -49,7 +52,9 @@ async function interrupted(
   return [code ?? 128 + constants.signals[of as NodeJS.Signals], stderr.trim().split("\n").at(-1)];
 }
 
-/** The message of a failed command: the only line that the standard error has beside the progress. */
+/**
+ * The message of a failed command: the only line that the standard error has beside the progress.
+ */
 function failure(args: string, code: number, permissions = "-A"): string {
   const outcome = train(args, permissions);
   assert.equal(outcome.code, code, outcome.stderr);

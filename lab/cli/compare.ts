@@ -1,6 +1,6 @@
 /**
- * `compare` and `sweep`: train and judge the runs of a grid. Their options are those of `train`, and what
- * a grid needs.
+ * `compare` and `sweep`: train and judge the runs of a grid. Their options are those of `train`,
+ * and what a grid needs.
  *
  * @module
  */
@@ -119,8 +119,8 @@ export function gridLine(name: GridCommand): CommandLine<GivenGridOptions, GridC
 /**
  * Reads the arguments of `compare` or `sweep`.
  *
- * @throws {UsageError} if an option is unknown, given twice, without its value or outside its domain,
- * if options contradict each other, or if `--out` is missing.
+ * @throws {UsageError} if an option is unknown, given twice, without its value or outside its
+ * domain, if options contradict each other, or if `--out` is missing.
  */
 export function parseGridOptions(
   command: GridCommand,

@@ -28,7 +28,9 @@ export class Display implements Disposable {
     this.#interrupt.release();
   }
 
-  /** Shows the runs of an experiment or a comparison. `again` is what Ctrl-C says they go on with. */
+  /**
+   * Shows the runs of an experiment or a comparison. `again` is what Ctrl-C says they go on with.
+   */
   runs(again?: string): Observer {
     const interrupt = this.#interrupt;
     interrupt.again = again;

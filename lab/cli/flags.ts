@@ -70,8 +70,8 @@ export interface Parsed<G> {
 /**
  * Reads the arguments of a command. `limitUsers` is `--limit-users` on the command line.
  *
- * @throws {UsageError} if an option is unknown, given twice, without its value or outside its domain,
- * or if options do not fit each other.
+ * @throws {UsageError} if an option is unknown, given twice, without its value or outside its
+ * domain, or if options do not fit each other.
  */
 export function parse<G, O>(line: CommandLine<G, O>, args: readonly string[]): O {
   const command = commandOf(line).helpOption(false).action(() => {});
@@ -131,7 +131,8 @@ function emptyCommand(name: string): Command {
       outputError: () => {},
       getOutHelpWidth: () => lineWidth(),
       getErrHelpWidth: () => lineWidth(),
-      getOutHasColors: () => false, // by default it reads the environment, and Deno asks whether it may
+      // By default these read the environment, and Deno asks whether they may.
+      getOutHasColors: () => false,
       getErrHasColors: () => false,
     })
     .configureHelp({
@@ -224,9 +225,13 @@ function refuseUsage(command: Command, error: CommanderError): never {
   }
 }
 
-/** What to add to an error about a word that is not among `known`: "; did you mean bear?", or nothing. */
+/**
+ * What to add to an error about a word that is not among `known`: "; did you mean bear?", or
+ * nothing.
+ */
 export function didYouMean(word: string, known: readonly string[]): string {
-  // Commander knows what is near, but says so of options and commands only. So the words become commands.
+  // Commander knows what is near, but says so of options and commands only. So the words become
+  // commands.
   const command = new Command().helpOption(false).helpCommand(false).exitOverride()
     .configureOutput({ outputError: () => {} });
   for (const name of known) command.command(name);

@@ -204,8 +204,8 @@ export const trainLine: CommandLine<GivenOptions, Options> = {
 /**
  * Reads the arguments of `train`.
  *
- * @throws {UsageError} if an option is unknown, given twice, without its value or outside its domain,
- * or if options contradict each other.
+ * @throws {UsageError} if an option is unknown, given twice, without its value or outside its
+ * domain, or if options contradict each other.
  *
  * @example
  * ```ts

@@ -1,5 +1,6 @@
 /**
- * Comparisons: many runs under one recipe, each trained and judged once, whose folders reports are made of.
+ * Comparisons: many runs under one recipe, each trained and judged once, whose folders reports are
+ * made of.
  *
  * @module
  */
@@ -67,16 +68,16 @@ interface CompareSetting extends RunSetting {
 }
 
 /**
- * Trains and judges every variant with every seed. A run that is finished in `out` is not repeated, and
- * one that was interrupted goes on from its last epoch. A run whose loss becomes NaN or infinite is
- * recorded as failed in its folder, in `failed.json`, and not tried again while that file is there; the
- * other runs go on.
+ * Trains and judges every variant with every seed. A run that is finished in `out` is not repeated,
+ * and one that was interrupted goes on from its last epoch. A run whose loss becomes NaN or
+ * infinite is recorded as failed in its folder, in `failed.json`, and not tried again while that
+ * file is there; the other runs go on.
  *
- * @throws {DataError} if a module with a loss cannot be used, the data cannot be read, another process
- * trains one of the runs, or results cannot be written.
+ * @throws {DataError} if a module with a loss cannot be used, the data cannot be read, another
+ * process trains one of the runs, or results cannot be written.
  * @throws {DeviceError} if the device is not available.
- * @throws {CheckpointError} if `out` holds a run of the same name with another recipe, or runs on other
- * data.
+ * @throws {CheckpointError} if `out` holds a run of the same name with another recipe, or runs on
+ * other data.
  *
  * @example
  * ```ts ignore
@@ -242,7 +243,9 @@ async function trainJudgeAndVerify(
   };
 }
 
-/** The rankings that need no training, and whose cases are one user's where some users have several. */
+/**
+ * The rankings that need no training, and whose cases are one user's where some users have several.
+ */
 function baselinesOf(dataset: Dataset, options: Options, { preparing }: Observer): BaselineResults {
   const { baselines } = judgeBaselines(dataset, options, preparing);
   const numbers = new Map<string, number>();
@@ -260,8 +263,8 @@ function baselinesOf(dataset: Dataset, options: Options, { preparing }: Observer
 }
 
 /**
- * Checks that what is in a folder is of the same data, and writes the baselines there. Several shards
- * may share the folder; the first one writes.
+ * Checks that what is in a folder is of the same data, and writes the baselines there. Several
+ * shards may share the folder; the first one writes.
  */
 function openFolder(out: string, baselines: BaselineResults, { index }: Shard): void {
   const before = isPresent(join(out, BASELINES)) ? readBaselines(out) : undefined;

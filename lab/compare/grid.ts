@@ -39,8 +39,9 @@ export interface Shard {
 }
 
 /**
- * The runs of a grid. All variants of the first seed come first, so that an interrupted comparison has
- * about as many seeds of each. Values of a setting that a loss does not read make no variants of it.
+ * The runs of a grid. All variants of the first seed come first, so that an interrupted comparison
+ * has about as many seeds of each. Values of a setting that a loss does not read make no variants
+ * of it.
  */
 export function gridOf(
   options: Options,

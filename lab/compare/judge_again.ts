@@ -1,7 +1,7 @@
 /**
  * Judges models of finished runs under other searches than those they were trained for: at another
- * temperature, or with probabilities over something else. Nothing is trained, so what changes is what the
- * search contributes.
+ * temperature, or with probabilities over something else. Nothing is trained, so what changes is
+ * what the search contributes.
  *
  * @module
  */
@@ -137,8 +137,8 @@ function tasksOf({ source, run }: SourcedRun, { taus, over, beams }: JudgeOption
  *
  * @throws {UsageError} if no run is of these variants, or no other search is asked for.
  * @throws {DataError} if runs or data cannot be read, or results cannot be written.
- * @throws {CheckpointError} if a model is missing or malformed, the data are not those of the runs, or
- * `out` holds a result of the same name with another recipe.
+ * @throws {CheckpointError} if a model is missing or malformed, the data are not those of the runs,
+ * or `out` holds a result of the same name with another recipe.
  * @throws {DeviceError} if the device is not available.
  *
  * @example

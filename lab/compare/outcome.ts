@@ -14,7 +14,10 @@ import type { Recipe } from "../train/recipe.ts";
 import { trainableModel } from "../train/trainable_model.ts";
 import type { BeamOutcome, Histogram, SearchSetting, TestResult } from "./run_result.ts";
 
-/** Histograms of margins have 48 bins of half a nat, from -12. A bin includes its upper end, so 0 is no violation. */
+/**
+ * Histograms of margins have 48 bins of half a nat, from -12. A bin includes its upper end, so 0 is
+ * no violation.
+ */
 const [BINS, WIDTH, FIRST] = [48, 0.5, -12];
 
 /** The margins before training are those of this many users. */
@@ -42,8 +45,8 @@ export interface Evaluated extends SearchSetting {
 }
 
 /**
- * The outcomes of an evaluation. The model as it was before training is applied to the first users, for
- * its margins; `onProgress` is called with the number of users done and the total.
+ * The outcomes of an evaluation. The model as it was before training is applied to the first users,
+ * for its margins; `onProgress` is called with the number of users done and the total.
  */
 export async function outcomesOf(
   { users, absent, beams, verdicts }: Evaluation,

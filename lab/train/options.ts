@@ -9,7 +9,9 @@ import type { LossFlagName } from "../../models/losses/index.ts";
 import type { Reading } from "../data/load.ts";
 import type { DeviceChoice } from "../devices.ts";
 
-/** What an experiment trains, on what, and how it judges it. `parseOptions` fills in the defaults. */
+/**
+ * What an experiment trains, on what, and how it judges it. `parseOptions` fills in the defaults.
+ */
 export interface Options extends Reading, LossSettings<LossFlagName> {
   /** `synthetic`, or the folder of a data set of semantic ids or of item titles. */
   readonly data: string;
@@ -19,9 +21,13 @@ export interface Options extends Reading, LossSettings<LossFlagName> {
   readonly beams: readonly number[];
   /** The folder of a pretrained model in Hugging Face's layout. Default none: a new model. */
   readonly model: string | undefined;
-  /** Whether its weights are kept in half precision. They are then frozen, so `lora` is required. */
+  /**
+   * Whether its weights are kept in half precision. They are then frozen, so `lora` is required.
+   */
   readonly half: boolean;
-  /** The projections of the model that get low-rank adapters, which alone are trained. Default none. */
+  /**
+   * The projections of the model that get low-rank adapters, which alone are trained. Default none.
+   */
   readonly lora: readonly LoraTarget[];
   /** Rank of the adapters. */
   readonly loraRank: number;
@@ -58,7 +64,9 @@ export interface Options extends Reading, LossSettings<LossFlagName> {
   readonly lr: number;
   /** Warm-up steps. */
   readonly warmup: number;
-  /** Dropout on the embedding and the residual branches. Default 0.1, or 0 with a pretrained model. */
+  /**
+   * Dropout on the embedding and the residual branches. Default 0.1, or 0 with a pretrained model.
+   */
   readonly dropout: number;
   /** Decoupled weight decay of the matrices. */
   readonly decay: number;

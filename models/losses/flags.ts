@@ -33,7 +33,13 @@ export type SharedFlag = "beam" | "xi" | "lambda" | "tau" | "beta" | "eta";
  * loss alone reads stands in the file of that loss.
  */
 export const sharedFlags: Readonly<Record<SharedFlag, LossFlag>> = {
-  beam: { default: 10, kind: "integer", least: 1, symbol: "B", help: "beam width B that the loss aims at" },
+  beam: {
+    default: 10,
+    kind: "integer",
+    least: 1,
+    symbol: "B",
+    help: "beam width B that the loss aims at",
+  },
   xi: {
     default: 1,
     kind: "real",

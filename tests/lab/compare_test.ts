@@ -1,4 +1,7 @@
-/** Comparisons on a tiny data set: what they leave, that nothing is done twice, that shards are parts of the whole. */
+/**
+ * Comparisons on a tiny data set: what they leave, that nothing is done twice, that shards are
+ * parts of the whole.
+ */
 import assert from "node:assert/strict";
 import {
   appendFileSync,

@@ -1,4 +1,7 @@
-/** Models of finished runs under other searches: what comes out, that nothing is done twice, and what is refused. */
+/**
+ * Models of finished runs under other searches: what comes out, that nothing is done twice, and
+ * what is refused.
+ */
 import assert from "node:assert/strict";
 import { cpSync, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";

@@ -21,7 +21,8 @@ function folder(): string {
 
 test("report: writes its files beside the runs and says where", { timeout: 60_000 }, () => {
   const made = folder();
-  // The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime it adds permissions.
+  // The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime it adds
+  // permissions.
   const { status, stdout, stderr } = spawnSync("sh", [], {
     input: `"$RUNTIME" run ${inDeno ? "-R -W" : ""} lab/cli/main.ts report ${made} </dev/null`,
     encoding: "utf8",
