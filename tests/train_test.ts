@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync, renameSync } from "node:fs";
-import { constants } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -34,22 +33,25 @@ function train(args: string, permissions = "", after = ""): Outcome {
   return { code: status, stdout, stderr };
 }
 
-/** Sends a signal once the standard error holds some text. The last line of it, and the code. */
+/** Sends a signal once the first run trains. The code, which `sh` prints, and the standard error. */
 async function interrupted(
   args: string,
   signal: NodeJS.Signals,
-  text: string,
-): Promise<[code: number, line: string | undefined]> {
-  const more = inDeno ? ["--no-prompt", "--allow-read", "--allow-write"] : [];
-  const all = ["run", ...more, "train.ts", ...args.split(" ")];
-  const child = spawn(process.execPath, all, { stdio: ["ignore", "ignore", "pipe"], env });
+): Promise<{ readonly code: number; readonly stderr: string }> {
+  const permissions = inDeno ? "--no-prompt --allow-read --allow-write" : "";
+  const script =
+    `"$RUNTIME" run ${permissions} train.ts ${args} >/dev/null & echo $!; wait $!; echo $?`;
+  const child = spawn("sh", ["-c", script], { stdio: ["ignore", "pipe", "pipe"], env });
+  let stdout = "";
   let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk) => stdout += chunk);
   child.stderr.setEncoding("utf8").on("data", (chunk) => {
-    if (!stderr.includes(text) && (stderr += chunk).includes(text)) child.kill(signal);
-    else stderr += chunk;
+    const isSent = stderr.includes("train sft-seed0");
+    stderr += chunk;
+    if (!isSent && stderr.includes("train sft-seed0")) process.kill(parseInt(stdout), signal);
   });
-  const [code, of] = await once(child, "close"); // Deno says null for what exits with a code above 128
-  return [code ?? 128 + constants.signals[of as NodeJS.Signals], stderr.trim().split("\n").at(-1)];
+  await once(child, "close");
+  return { code: Number(stdout.trim().split("\n")[1]), stderr };
 }
 
 /**
@@ -119,20 +121,21 @@ test(
     const out = emptyFolder();
     const base = `${SMALL.replace("epochs 1", "epochs 100000")} --data ${DATA} --loss sft,msl`;
     const args = `${base} --out ${out}`;
-    const first = await interrupted(args, "SIGINT", "train sft-seed0");
-    assert.equal(first[0], 130);
-    const [, epoch] =
-      /^Stopped. With --resume sft-seed0 (?:goes on after epoch (\d+) of 100000|starts .*)\.$/
-        .exec(`${first[1]}`) ?? assert.fail(first[1]);
+    const goesOn = /\nStopped. With --resume sft-seed0 (goes on after epoch \d+ of|starts afresh:)/;
+    const first = await interrupted(args, "SIGINT");
+    assert.equal(first.code, 130);
+    const [, from] = goesOn.exec(first.stderr) ?? assert.fail(first.stderr);
     assert.ok(!readdirSync(out).includes(".lock"));
-    const says = epoch === undefined
-      ? "sft-seed0 starts afresh"
-      : `goes on after epoch ${epoch} of`;
-    const second = await interrupted(`${args} --resume`, "SIGTERM", says);
-    assert.equal(second[0], 143);
-    const [code, line] = await interrupted(base, "SIGINT", "train sft-seed0");
-    assert.equal(code, 130);
-    assert.match(`${line}`, /^Stopped. Nothing was kept; with --out FOLDER runs are saved /);
+    const second = await interrupted(`${args} --resume`, "SIGTERM");
+    assert.equal(second.code, 143);
+    assert.ok(second.stderr.includes(`sft-seed0 ${from}`), second.stderr);
+    assert.match(second.stderr, goesOn);
+    const third = await interrupted(base, "SIGINT");
+    assert.equal(third.code, 130);
+    assert.match(
+      third.stderr,
+      /\nStopped. Nothing was kept; with --out FOLDER runs are saved .*\n$/,
+    );
   },
 );
 

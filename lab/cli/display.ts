@@ -28,21 +28,18 @@ export class Display implements Disposable {
     this.#interrupt.release();
   }
 
-  /**
-   * Shows the runs of an experiment or a comparison. `again` is what Ctrl-C says they go on with.
-   */
+  /** Shows the runs of an experiment or a comparison. Ctrl-C says that they go on with `again`. */
   runs(again?: string): Observer {
     const interrupt = this.#interrupt;
     interrupt.again = again;
     let place = ""; // of the run among all
     let trained = { step: 0, steps: 0, loss: "", epoch: "" }; // how far the run is
-    const ofUsers =
-      (what: string): (run: string, done: number, total: number) => void => (run, done, total) => {
-        this.#update(`${place}${what} ${run}`, done, total);
-        if (done < total) return;
-        this.#finish(`${place}${what} ${run}: ${total} users`);
-        interrupt.release();
-      };
+    const users = (what: string, run: string, done: number, total: number): void => {
+      this.#update(`${place}${what} ${run}`, done, total);
+      if (done < total) return;
+      this.#finish(`${place}${what} ${run}: ${total} users`);
+      interrupt.release();
+    };
     const train = (run: string, more: Readonly<Record<string, string>>): void => {
       const { step, steps, loss, epoch } = trained;
       this.#update(`${place}train ${run}`, step, steps, { epoch, loss, ...more });
@@ -73,9 +70,9 @@ export class Display implements Disposable {
         const count = `${epochs} ${epochs === 1 ? "epoch" : "epochs"}`;
         this.#finish(`${place}train ${run}: ${count}, ${found ?? `loss ${trained.loss}`}`);
       },
-      untrained: ofUsers("untrained"),
-      evaluating: ofUsers("judge"),
-      verifying: ofUsers("verify"),
+      untrained: (run, done, total) => users("untrained", run, done, total),
+      evaluating: (run, done, total) => users("judge", run, done, total),
+      verifying: (run, done, total) => users("verify", run, done, total),
       note: (text) => {
         this.#finish("stopped");
         say(text);

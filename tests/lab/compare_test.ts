@@ -89,6 +89,7 @@ test("compare: a result for every loss and seed, and the baselines", async () =>
     const missed = found.exactRanks.filter((rank, i) => rank >= 0 && found.ranks[i] < 0).length;
     assert.equal(lost, missed);
     assert.deepEqual(found.reached, [40, 40, 40]);
+    assert.deepEqual(found.vacuous, beam < 3 ? [0, 0, 40] : [40, 40, 40]); // 4, 3 and 2 children
     const kept = found.lostAt.filter((step) => step === 0).length;
     assert.equal(kept, found.ranks.filter((rank) => rank >= 0).length);
     const { retrieved, pruned, undecided } = found.certificates;
