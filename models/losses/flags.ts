@@ -1,6 +1,6 @@
 /**
- * The numbers that a loss is made with, as flags: each has a default, a domain and a line of help. The
- * command line, recipes, sweeps and the losses' own checks all read them here.
+ * The numbers that a loss is made with, as flags: each has a default, a domain and a line of help.
+ * The command line, recipes, sweeps and the losses' own checks all read them here.
  *
  * @module
  */
@@ -19,7 +19,10 @@ export interface LossFlag {
   readonly exclusive?: boolean;
   /** The upper end of its domain, which belongs to it. Default none. */
   readonly most?: number;
-  /** What stands for its name in the names of a sweep's runs: `B` in `bear-B5-seed0`. Default its name. */
+  /**
+   * What stands for its name in the names of a sweep's runs: `B` in `bear-B5-seed0`. Default its
+   * name.
+   */
   readonly symbol?: string;
   /** One line of help. */
   readonly help: string;
@@ -29,8 +32,8 @@ export interface LossFlag {
 export type SharedFlag = "beam" | "xi" | "lambda" | "tau" | "beta" | "eta";
 
 /**
- * The flags that several losses read, and those that a user's own loss is made with. A flag that one
- * loss alone reads stands in the file of that loss.
+ * The flags that several losses read, and those that a user's own loss is made with. A flag that
+ * one loss alone reads stands in the file of that loss.
  */
 export const sharedFlags: Readonly<Record<SharedFlag, LossFlag>> = {
   beam: { default: 10, kind: "integer", least: 1, symbol: "B", help: "beam width B of the loss" },

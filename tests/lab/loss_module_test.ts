@@ -6,7 +6,6 @@ import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { ArgumentError, CheckpointError, DataError, UsageError } from "../../core/errors.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
-import type { ExperimentObserver } from "../../lab/train/experiment.ts";
 import type { ExperimentReport } from "../../lab/train/experiment_report.ts";
 import { normalizationOf, openLoss } from "../../lab/train/loss_module.ts";
 import { tryLoss } from "../../lab/train/loss_probe.ts";
@@ -29,6 +28,7 @@ function moduleOf(text: string, name = "mine.ts"): string {
 
 const DATA = smallFolder();
 const SMALL = ["--layers", "1", "--dim", "16", "--heads", "2", "--ffn", "32", "--batch", "8"];
+SMALL.push("--threads", "1"); // no workers to start
 
 function run(...args: readonly string[]): Promise<ExperimentReport> {
   const all = ["--data", DATA, "--device", "cpu", ...SMALL, "--epochs", "1", ...args];
