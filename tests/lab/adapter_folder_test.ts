@@ -161,7 +161,7 @@ for (const file of ["adapter_config.json", "adapter_model.safetensors"]) {
       const good = readFileSync(path);
       const random = randomOf(1);
       const outcomes = { loaded: 0, refused: 0 };
-      for (let run = fuzzRuns(500); run > 0; run--) {
+      for (let run = fuzzRuns(250); run > 0; run--) {
         writeFileSync(path, mutate(random, good));
         using _scope = device.arena();
         const before = device.stats.liveBytes;

@@ -144,6 +144,7 @@ test("losses: values and gradients are those of the formulas", async () => {
   const device = cpu({ float: "float64" });
   await fc.assert(
     fc.asyncProperty(batches, settings, (batch, s) => assertAll(device, batch, s, 1e-10)),
+    { numRuns: 60 },
   );
 });
 
@@ -171,7 +172,7 @@ test("losses: gradient weights as functions of the margin (docs/theory.md, S1 to
       assertClose(actual[name], { value: actual[name].value, grad }, 1e-10, name);
     }
   });
-  await fc.assert(property, { numRuns: 50 });
+  await fc.assert(property, { numRuns: 30 });
 });
 
 test("losses: the regularisers bound the violation from the side that their documentation says", async () => {
@@ -195,7 +196,7 @@ test("losses: the regularisers bound the violation from the side that their docu
     assert.ok(plain.value / Math.log(B + 1) >= violations - 1e-9);
     assert.ok(whole.value >= plain.value - 1e-9);
   });
-  await fc.assert(property, { numRuns: 50 });
+  await fc.assert(property, { numRuns: 30 });
 });
 
 for (const { name, skip, open } of testDevices) {

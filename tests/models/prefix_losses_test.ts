@@ -326,7 +326,7 @@ const LOSSES = {
 } as const;
 
 for (const { name, skip, open } of testDevices) {
-  const [cases, tolerance] = name === "cpu float64" ? [60, 1e-10] : [8, 1e-5];
+  const [cases, tolerance] = name === "cpu float64" ? [30, 1e-10] : [6, 1e-5];
   for (const [lossName, { over, make, expected }] of Object.entries(LOSSES)) {
     test(`losses: ${lossName} is its formula on ${name}`, { skip }, async () => {
       const device = await open();
