@@ -87,8 +87,8 @@ export interface LossNeeds {
 export type Loss = (logits: Logits, targets: Targets) => Tensor;
 
 /**
- * A loss with a name, and what there is to know before it is made. Each loss of this project is
- * defined in its file and listed in `index.ts`; all else derives from that.
+ * A loss with a name, and what the lab needs to know before it is made. Each loss of this project
+ * is defined in its file and listed in `index.ts`. Everything else derives from that.
  */
 export interface LossDefinition<Name extends string = string, Flag extends string = string> {
   /** Its name, a value of `--loss`. */
@@ -97,12 +97,9 @@ export interface LossDefinition<Name extends string = string, Flag extends strin
   readonly normalization: Normalization;
   /** What it needs beside logits, nodes and labels. */
   readonly needs: LossNeeds;
-  /**
-   * The numbers that it reads. Those of its needs, as how many negatives, are read by what feeds
-   * it.
-   */
+  /** The flags that it reads. Training reads those of its needs, such as how many negatives. */
   readonly flags: { readonly [F in Flag]?: LossFlag };
-  /** Makes it. Flags that are missing have their defaults; those of other losses are ignored. */
+  /** Makes it. A missing flag has its default. Flags of other losses are ignored. */
   make(options: { readonly [F in Flag]?: number }): Loss;
 }
 
@@ -137,7 +134,7 @@ export function meanOverTargets(values: Tensor, choices: Tensor): Tensor {
   return weightedMean(values, withChoices(choices, 1));
 }
 
-/** Values (N), which are 0 where there is no target, to a scalar. */
+/** The mean over target tokens, or the sum, of values (N) that are 0 where there is no target. */
 export function reduceTargets(
   values: Tensor,
   choices: Tensor,
