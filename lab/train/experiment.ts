@@ -1,5 +1,6 @@
 /**
- * An experiment: a data set, some losses, a trained and judged model for each, and the baselines beside them.
+ * An experiment: a data set, some losses, a trained and judged model for each, and the baselines
+ * beside them.
  *
  * @module
  */
@@ -38,15 +39,15 @@ import { RunFolder } from "./run_folder.ts";
 import { isSaved } from "./run_state.ts";
 
 /**
- * Trains one model per loss, judges all on the test targets, and writes what `--out` asks for. A loss that
- * becomes NaN or infinite is recorded as failed, and the others go on. If files can no longer be written after
- * a run was judged, the report is kept and has the error as `unwritten`.
+ * Trains one model per loss, judges all on the test targets, and writes what `--out` asks for. A
+ * loss that becomes NaN or infinite is recorded as failed, and the others go on. If files can no
+ * longer be written after a run was judged, the report is kept and has the error as `unwritten`.
  *
- * @throws {DataError} if a module with a loss cannot be used, the data cannot be read, another process writes
- * to `--out`, or the first checkpoint cannot be written.
+ * @throws {DataError} if a module with a loss cannot be used, the data cannot be read, another
+ * process writes to `--out`, or the first checkpoint cannot be written.
  * @throws {DeviceError} if the device is not there.
- * @throws {CheckpointError} if `--out` holds runs and `--resume` is not given, is missing and it is given, or
- * holds runs of another recipe or a `summary.json` that cannot be added to.
+ * @throws {CheckpointError} if `--out` holds runs and `--resume` is not given, is missing and it is
+ * given, or holds runs of another recipe or a `summary.json` that cannot be added to.
  */
 export async function runExperiment(
   options: Options,
@@ -107,7 +108,7 @@ export function judgeBaselines(
   const rankers = [
     popularity(dataset, "test", { excludeHistory }),
     cooccurrence(dataset, "test"),
-    // The validation targets come before the test targets, but no model is trained on them. Here they do not count.
+    // The validation targets come before the test targets, but no model is trained on them.
     ...(dataset.validation.length > 0
       ? [{ ...cooccurrence(dataset, "validation"), name: TRAINING_ONLY }]
       : []),
@@ -125,7 +126,10 @@ export function judgeBaselines(
   };
 }
 
-/** The `--out` folder of an experiment, locked until it is disposed: a folder for each run, and `summary.json`. */
+/**
+ * The `--out` folder of an experiment, locked until it is disposed: a folder for each run, and
+ * `summary.json`.
+ */
 class ExperimentFolder implements Disposable {
   readonly #summary: string;
   readonly #runs = new Map<string, RunFolder>();
@@ -133,11 +137,11 @@ class ExperimentFolder implements Disposable {
   readonly #open: DisposableStack;
 
   /**
-   * Opens and locks the folder: an empty or new one or, to resume, an existing one. `note` is called with the
-   * runs that were never saved.
+   * Opens and locks the folder: an empty or new one or, to resume, an existing one. `note` is
+   * called with the runs that were never saved.
    *
-   * @throws {CheckpointError} if it holds runs and `resume` is false, is missing and `resume` is true, or holds
-   * a run of another recipe or a `summary.json` that cannot be added to.
+   * @throws {CheckpointError} if it holds runs and `resume` is false, is missing and `resume` is
+   * true, or holds a run of another recipe or a `summary.json` that cannot be added to.
    * @throws {DataError} if another process writes there, or the system refuses.
    */
   constructor(
@@ -195,7 +199,10 @@ class ExperimentFolder implements Disposable {
 
 const summaryRuns = v.array(v.looseObject({ loss: v.string(), seed: v.number() }));
 
-/** The runs of a summary; none if there is no file. A file that cannot be read is refused: it would be overwritten. */
+/**
+ * The runs of a summary; none if there is no file. A file that cannot be read is refused: it would
+ * be overwritten.
+ */
 function readSummary(path: string): readonly RunSummary[] {
   const bytes = readIfPresent(path);
   if (bytes === undefined) return [];

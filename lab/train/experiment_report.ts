@@ -29,8 +29,8 @@ export interface ExperimentReport {
   /** The options of the experiment. */
   readonly options: Options;
   /**
-   * Popularity; co-occurrence and, if there are validation targets, that of the training data alone; the
-   * oracle, if the truth is known.
+   * Popularity; co-occurrence and, if there are validation targets, that of the training data
+   * alone; the oracle, if the truth is known.
    */
   readonly baselines: readonly BaselineScores[];
   /** The expected HR@k of the best possible model, if the truth is known. */
@@ -39,7 +39,10 @@ export interface ExperimentReport {
   readonly runs: readonly JudgedRun[];
   /** Runs whose loss or weights became NaN or infinite. */
   readonly failed: readonly FailedRun[];
-  /** Why `summary.json` could not be written, or a run not go on. Later losses were not trained then. */
+  /**
+   * Why `summary.json` could not be written, or a run not go on. Later losses were not trained
+   * then.
+   */
   readonly unwritten?: DataError;
 }
 
@@ -71,8 +74,8 @@ export interface RunSummary {
 }
 
 /**
- * What a search of one width retrieves, in `summary.json`. HR and NDCG are those of its list, of at most `beam`
- * items; `exact` ones are those of the exact ranking.
+ * What a search of one width retrieves, in `summary.json`. HR and NDCG are those of its list, of at
+ * most `beam` items; `exact` ones are those of the exact ranking.
  */
 export type BeamSummary =
   & { readonly [metric in `${"" | "exact "}${"HR" | "NDCG"}@${5 | 10}`]: number }
@@ -129,17 +132,16 @@ function beamSummary({ hr, ndcg, ranks: _, exact, ...rest }: BeamEvaluation): Be
 }
 
 /**
- * The tables that train.ts ends with: what was retrieved, what was pruned and why, and step by step. What failed and what cannot be read
- * comes first.
- * Lines have at most `width` characters, by default those of the terminal.
+ * The tables at the end of train.ts: what was retrieved, what was pruned and why, and the beam step
+ * by step. Failures and warnings come first. Lines have at most `width` characters, by default
+ * those of the terminal.
  *
  * @example
  * ```ts
  * import { parseOptions, renderReport, runExperiment } from "beargrad/lab";
  *
- * const quiet = { preparing() {}, started() {}, training() {}, validating() {}, evaluating() {} };
  * const options = parseOptions(["--loss", "msl", "--epochs", "1", "--limit-users", "10"]);
- * console.log(renderReport(await runExperiment(options, quiet)));
+ * console.log(renderReport(await runExperiment(options)));
  * ```
  */
 export function renderReport(report: ExperimentReport, width: number = lineWidth()): string {
@@ -170,14 +172,14 @@ export function renderReport(report: ExperimentReport, width: number = lineWidth
       ...lines([
         `Share of targets whose prefix is still in the beam${
           one === undefined ? `, B = ${beam}` : ""
-        }; last, of tokens that no violation can hit:`,
+        }. Last row: share of tokens that no violation can hit:`,
       ]),
       renderSteps(runs, b, width),
     ]),
   ].join("\n");
 }
 
-/** What cannot be read, at the width that the losses aim at if it was searched with, else at the widest. */
+/** Warnings, at the beam width of the losses if it was searched with, else at the widest. */
 function warningsIn({ runs, baselines, options }: ExperimentReport): string[] {
   const { beams } = runs[0].test;
   const aimed = beams.findIndex(({ beam }) => beam === options.beam);
@@ -203,7 +205,7 @@ function setting({ dataset, options, runs, device, adapter }: ExperimentReport):
     `seed ${options.seed}, ${device} (${adapter})`;
 }
 
-/** A row for each run and beam, which is named where there are several. */
+/** A row for each run and beam. The beam is named if there are several. */
 function rowsByBeam(
   runs: readonly JudgedRun[],
   rowOf: (found: BeamEvaluation) => readonly (string | number)[],
@@ -216,7 +218,7 @@ function rowsByBeam(
   );
 }
 
-/** A search of width B returns B items, so nothing is said of longer lists. */
+/** The scores. A search of width B returns B items, so longer lists have none. */
 function renderScores({ baselines, runs }: ExperimentReport, width: number): string {
   const scores = ({ hr, ndcg }: ListScores, longest = Infinity): string[] =>
     [hr, ndcg].flatMap((by) => [5, 10].map((k) => (k > longest ? "" : decimal(by[k]))));
@@ -242,13 +244,16 @@ function notes({ best, runs, options: { excludeHistory } }: ExperimentReport): s
     }.`,
     ...best === undefined ? [] : [
       `The best that any model can expect: HR@5 ${decimal(best[5])}, HR@10 ${decimal(best[10])}; ` +
-      "the oracle row is what came of it for these users.",
+      "the oracle row is what that gives on these users.",
     ],
     `Seconds of training: ${seconds.join(", ")}.`,
   ];
 }
 
-/** What beam search lost, by cause: `violation` is a local one (some margin above 0), the others are not. Few targets have no rate. */
+/**
+ * What beam search pruned, by cause: a `violation` is local (some margin is above 0), the others
+ * are not. A rate of few targets is not shown.
+ */
 function renderPruning(runs: readonly JudgedRun[], width: number): string {
   const counts = runs.flatMap(({ test }) => test.beams.map(({ causes }) => causes));
   const rare = (["length", "tie"] as const).filter((cause) => counts.some((of) => of[cause] > 0));
@@ -266,7 +271,7 @@ function renderPruning(runs: readonly JudgedRun[], width: number): string {
   );
 }
 
-/** Step by step: whose prefix is still in the beam, and where the local condition cannot fail. */
+/** Step by step: the share of targets in the beam, and of tokens that cannot be violated. */
 function renderSteps(runs: readonly JudgedRun[], b: number, width: number): string {
   const { beam, survival, vacuousShare } = runs[0].test.beams[b];
   const steps = shownSteps(survival.length);

@@ -27,7 +27,10 @@ const holderText = v.pipe(v.string(), v.parseJson(), Holder);
 const held = new Set<FolderLock>();
 let endsWithProcess = false;
 
-/** A lock of a folder, held until it is disposed or the process ends. A killed process leaves the file behind. */
+/**
+ * A lock of a folder, held until it is disposed or the process ends. A killed process leaves the
+ * file behind.
+ */
 export class FolderLock implements Disposable {
   readonly #path: string;
   #text = "";
@@ -106,8 +109,9 @@ function openNew(path: string): number | undefined {
 }
 
 /**
- * Removes a lock whose process is gone. Several processes may try at once, so one claims the right to: each
- * lock has a text of its own, and if that is unchanged once the claim is held, nobody replaces it meanwhile.
+ * Removes a lock whose process is gone. Several processes may try at once, so one claims the right
+ * to: each lock has a text of its own, and if that is unchanged once the claim is held, nobody
+ * replaces it meanwhile.
  */
 function breakStale(folder: string, path: string): void {
   const text = textOf(path);
@@ -169,9 +173,9 @@ function isRunning(
 }
 
 /**
- * Takes the system's lock of a file, which ends with the process. Returns undefined if the file system has no
- * locks, or another process holds it and `wait` is false. Only Deno offers these locks, and only Deno needs
- * them: without --allow-run it does not say which processes run.
+ * Takes the system's lock of a file, which ends with the process. Returns undefined if the file
+ * system has no locks, or another process holds it and `wait` is false. Only Deno offers these
+ * locks, and only Deno needs them: without --allow-run it does not say which processes run.
  */
 function systemLock(path: string, wait: boolean): Disposable | undefined {
   if (!("Deno" in globalThis)) return undefined;

@@ -38,20 +38,24 @@ export function isLossPath(given: string): boolean {
   return /[/\\]|\.(ts|js|mjs)$/.test(given);
 }
 
-/** The name of the loss that a value of `--loss` stands for: for a module its file name without the ending. */
+/**
+ * The name of the loss that a value of `--loss` stands for: for a module its file name without the
+ * ending.
+ */
 export function lossNameOf(given: string): string {
   return isLossPath(given) ? basename(given, extname(given)) : given;
 }
 
 /**
- * Opens a loss of this project by its name, or a user's own by the path of its module, which contains a slash
- * or ends in .ts, .js or .mjs. Such a module exports exactly one function, `(options: LossOptions) => Loss`,
- * and may export `normalization`, "children" or "vocabulary", which says how a trained model is searched.
- * Default "children". The loss is tried on three tokens.
+ * Opens a loss of this project by its name, or a user's own by the path of its module, which
+ * contains a slash or ends in .ts, .js or .mjs. Such a module exports exactly one function,
+ * `(options: LossOptions) => Loss`, and may export `normalization`, "children" or "vocabulary",
+ * which says how a trained model is searched. Default "children". The loss is tried on three
+ * tokens.
  *
  * @throws {ArgumentError} if no loss has the name.
- * @throws {DataError} if there is no such file, it cannot be imported, it exports no function or several, or
- * the function does not return a loss: something that gives a scalar tensor.
+ * @throws {DataError} if there is no such file, it cannot be imported, it exports no function or
+ * several, or the function does not return a loss: something that gives a scalar tensor.
  *
  * @example
  * ```ts

@@ -1,7 +1,7 @@
 /**
- * Model folders in Hugging Face's layout: `config.json`, and the weights in `model.safetensors`, or in several
- * such files with a `model.safetensors.index.json` that says which tensor is where. Adapter folders in PEFT's
- * layout: `adapter_config.json` and `adapter_model.safetensors`.
+ * Model folders in Hugging Face's layout: `config.json`, and the weights in `model.safetensors`, or
+ * in several such files with a `model.safetensors.index.json` that says which tensor is where.
+ * Adapter folders in PEFT's layout: `adapter_config.json` and `adapter_model.safetensors`.
  *
  * @module
  */
@@ -39,14 +39,14 @@ const MAX_LENGTH = 4096;
 /** Options of {@link loadModel}. */
 export interface LoadModelOptions {
   /**
-   * How the weights are kept: `float32` is the float type that the device computes in (which may be float64),
-   * `float16` keeps matrices in half precision, see {@link loadWeights}. Default float32.
+   * How the weights are kept: `float32` is the float type that the device computes in (which may be
+   * float64), `float16` keeps matrices in half precision, see {@link loadWeights}. Default float32.
    */
   readonly weights?: WeightType;
   /**
-   * The longest sequence, at most the `max_position_embeddings` of config.json. Default: that, but at most
-   * 4096. A `Transformer` keeps a row of rotary angles for each position, which is 32 MiB or more for 131,072
-   * positions.
+   * The longest sequence, at most the `max_position_embeddings` of config.json. Default: that, but
+   * at most 4096. A `Transformer` keeps a row of rotary angles for each position, which is 32 MiB
+   * or more for 131,072 positions.
    */
   readonly maxLength?: number;
   /** Called as the weights are read, with the bytes so far and the total. */
@@ -62,12 +62,13 @@ export interface LoadedModel {
 }
 
 /**
- * Loads a model of the Llama family onto a device: weights in bfloat16, float16, float32 or float64, in one
- * file or several, with a tied head or its own, with grouped query heads or not. The host holds a few pieces
- * of 2^20 elements at a time, never a file or a tensor.
+ * Loads a model of the Llama family onto a device: weights in bfloat16, float16, float32 or
+ * float64, in one file or several, with a tied head or its own, with grouped query heads or not.
+ * The host holds a few pieces of 2^20 elements at a time, never a file or a tensor.
  *
- * @throws {CheckpointError} if a file is missing, malformed, at odds with another, or asks for what the
- * transformer does not support: one line that names file, field and value. Nothing stays on the device.
+ * @throws {CheckpointError} if a file is missing, malformed, at odds with another, or asks for what
+ * the transformer does not support: one line that names file, field and value. Nothing stays on the
+ * device.
  * @throws {ArgumentError} if `weights` or `maxLength` is not possible.
  * @throws {DataError} if the system refuses to read.
  * @throws {DeviceError} if the device has no room; then nothing stays on it either.
@@ -78,7 +79,8 @@ export interface LoadedModel {
  * import { loadModel, openDevice } from "beargrad/lab";
  *
  * const device = await openDevice("auto");
- * const { config, params } = await loadModel(device, "models/Llama-3.2-1B", { weights: "float16" });
+ * const folder = "models/Llama-3.2-1B";
+ * const { config, params } = await loadModel(device, folder, { weights: "float16" });
  * const model = new Transformer(device, config);
  * ```
  */
@@ -110,8 +112,8 @@ export async function loadModel(
 /**
  * The configuration of a model folder, as its config.json has it.
  *
- * @throws {CheckpointError} if the file is missing, malformed, or asks for what the transformer does not
- * support.
+ * @throws {CheckpointError} if the file is missing, malformed, or asks for what the transformer
+ * does not support.
  * @throws {DataError} if the system refuses to read.
  */
 export function readConfig(folder: string): TransformerConfig {
@@ -187,8 +189,8 @@ export function holdsAdapter(folder: string): boolean {
 /**
  * Loads an adapter of a model onto a device.
  *
- * @throws {CheckpointError} if a file is missing or malformed, asks for what is not supported, does not fit
- * the model, or has a number that is not finite; then nothing stays on the device.
+ * @throws {CheckpointError} if a file is missing or malformed, asks for what is not supported, does
+ * not fit the model, or has a number that is not finite; then nothing stays on the device.
  * @throws {DataError} if the system refuses to read.
  *
  * @example
@@ -244,8 +246,8 @@ function readAdapter(
 }
 
 /**
- * Saves an adapter for others to use; a missing folder is made. `base` is the name or the folder of the model
- * that it adapts. One read-back. Each file is replaced in one step.
+ * Saves an adapter for others to use; a missing folder is made. `base` is the name or the folder of
+ * the model that it adapts. One read-back. Each file is replaced in one step.
  *
  * @throws {NonFiniteError} if a number is NaN or infinite; then nothing is written.
  * @throws {CheckpointError} if it is not an adapter of such a model; then nothing is written.

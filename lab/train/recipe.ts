@@ -1,5 +1,6 @@
 /**
- * Everything that decides what a run computes. Two runs with equal recipes on equal data end with equal bits.
+ * Everything that decides what a run computes. Two runs with equal recipes on equal data end with
+ * equal bits.
  *
  * @module
  */
@@ -118,7 +119,8 @@ export function readingOf(options: Reading): Reading {
 /**
  * The recipe that options ask for. The sizes of a pretrained model are those of its folder.
  *
- * @throws {CheckpointError} if the config.json of that folder is missing, malformed or not supported.
+ * @throws {CheckpointError} if the config.json of that folder is missing, malformed or not
+ * supported.
  */
 export function recipeOf(
   options: Options,
@@ -182,7 +184,10 @@ function renamed(object: object, from: string, to: string): Record<string, unkno
   );
 }
 
-/** The decoder of a recipe. The vocabulary is rounded up to a multiple of 4; the extra ids never occur. */
+/**
+ * The decoder of a recipe. The vocabulary is rounded up to a multiple of 4; the extra ids never
+ * occur.
+ */
 export function transformerConfig(recipe: Recipe, dataset: Dataset): TransformerConfig {
   return {
     vocabSize: Math.ceil(dataset.tokens.length / 4) * 4,
@@ -201,12 +206,13 @@ export function transformerConfig(recipe: Recipe, dataset: Dataset): Transformer
 }
 
 /**
- * The longest input that a model sees of a data set: in training, in searches and in teacher-forced passes.
+ * The longest input that a model sees of a data set: in training, in searches and in teacher-forced
+ * passes.
  */
 export function longestInput(dataset: Dataset, historyLength: number): number {
   const { paths, training, validation, test, promptPerTarget } = dataset;
   const none = dataset.prompt([]).length;
-  // What an item adds to a prompt, before other items and as the last one. A path may be cut, so it can be less.
+  // What an item adds to a prompt, before other items and as the last one. Its path may be shorter.
   const added = paths.map((_, item) => (dataset.prompt([item, item]).length - none) / 2);
   let most = 0;
   /** Takes every history that ends in `items` at `from` or later into account. */

@@ -1,6 +1,6 @@
 /**
- * One run: a model is trained by a recipe, epoch by epoch, with saves and, if the recipe stops by validation,
- * the search for the best epoch; then it is judged on the test cases.
+ * One run: a model is trained by a recipe, epoch by epoch, with saves and, if the recipe stops by
+ * validation, the search for the best epoch; then it is judged on the test cases.
  *
  * @module
  */
@@ -88,8 +88,9 @@ export interface TrainSetting {
 }
 
 /**
- * Trains a run to its end, from where its folder has it. A recipe with `stopping` is validated after each
- * epoch and ends when `patience` epochs brought no improvement. The trainer is left with the best weights.
+ * Trains a run to its end, from where its folder has it. A recipe with `stopping` is validated
+ * after each epoch and ends when `patience` epochs brought no improvement. The trainer is left with
+ * the best weights.
  *
  * @throws {NonFiniteError} if the loss becomes NaN or infinite.
  * @throws {DataError} if the system refuses to write.

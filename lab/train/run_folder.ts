@@ -1,9 +1,10 @@
 /**
- * The folder of a run. `config.json` and `model.safetensors` hold the model in Hugging Face's layout, for
- * others to use. If only an adapter is trained, `adapter_config.json` and `adapter_model.safetensors` hold it
- * in PEFT's layout instead. `state.safetensors` holds all that resuming needs, in the device's exact float
- * type; it is renamed into place after the other files, so a run resumes from its last complete save.
- * `metrics.jsonl` has a line for each report of the loss.
+ * The folder of a run. `config.json` and `model.safetensors` hold the model in Hugging Face's
+ * layout, for others to use. If only an adapter is trained, `adapter_config.json` and
+ * `adapter_model.safetensors` hold it in PEFT's layout instead. `state.safetensors` holds all that
+ * resuming needs, in the device's exact float type; it is renamed into place after the other files,
+ * so a run resumes from its last complete save. `metrics.jsonl` has a line for each report of the
+ * loss.
  *
  * @module
  */
@@ -59,7 +60,8 @@ export class RunFolder implements Disposable {
   #saved: SavedState | undefined;
 
   /**
-   * Opens and locks the folder of a run; a missing one is made. The last save in it must be of this recipe.
+   * Opens and locks the folder of a run; a missing one is made. The last save in it must be of this
+   * recipe.
    *
    * @throws {CheckpointError} if it holds a malformed run or one of another recipe.
    * @throws {DataError} if another process writes there, or the system refuses.
@@ -88,8 +90,8 @@ export class RunFolder implements Disposable {
   }
 
   /**
-   * Puts a run back to its last save, if there is one, and drops the metrics that it wrote later. `note` is
-   * called with what is worth a line.
+   * Puts a run back to its last save, if there is one, and drops the metrics that it wrote later.
+   * `note` is called with what is worth a line.
    */
   restore(
     trainer: Trainer,
@@ -143,7 +145,8 @@ const metricsText = v.pipe(
 );
 
 /**
- * The lines of a `metrics.jsonl`; none if there is no file. A last line that a crash tore is left out.
+ * The lines of a `metrics.jsonl`; none if there is no file. A last line that a crash tore is left
+ * out.
  *
  * @throws {CheckpointError} if another line is not a JSON object with step, epoch and loss.
  * @throws {DataError} if the system refuses.
@@ -153,8 +156,9 @@ export function readMetrics(path: string): MetricsLine[] {
 }
 
 /**
- * Drops the lines that a run wrote after its last save, at `step`, and a torn last line. Returns whether there
- * was a torn one, and the step of the last line that is kept, or 0. A missing file is left missing.
+ * Drops the lines that a run wrote after its last save, at `step`, and a torn last line. Returns
+ * whether there was a torn one, and the step of the last line that is kept, or 0. A missing file is
+ * left missing.
  *
  * @throws {CheckpointError} as {@link readMetrics}; then the file is left alone.
  * @throws {DataError} if the system refuses.

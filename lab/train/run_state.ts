@@ -9,6 +9,7 @@ import { CheckpointError } from "../../core/errors.ts";
 import { type Tree, treeLeaves } from "../../core/tree.ts";
 import { readTree, toHuggingFace, writeTree } from "../../models/checkpoint.ts";
 import { configToJson, type SpecialTokens } from "../../models/checkpoint_config.ts";
+import { isRecord, type JsonObject } from "../../models/json.ts";
 import type { LoraConfig } from "../../models/lora.ts";
 import {
   decodeSafetensors,
@@ -68,7 +69,10 @@ export interface SavedState extends RunProgress {
   readonly folder: string;
   /** Everything that decided what the run computed. */
   readonly recipe: Readonly<Record<string, unknown>>;
-  /** The tensors by path: `params.`, `first.` or `second.` and the path in that tree; `state` of the loss. */
+  /**
+   * The tensors by path: `params.`, `first.` or `second.` and the path in that tree; `state` of the
+   * loss.
+   */
   readonly tensors: SafeTensors;
   /** The parameters of the best epoch so far by path, if the run stops by validation. */
   readonly best?: SafeTensors;
@@ -80,9 +84,9 @@ export function isSaved(folder: string): boolean {
 }
 
 /**
- * Saves a run; a missing folder is made. One read-back. A crash at any moment leaves a folder that resumes
- * from this save or from the one before. `best` are the parameters for others to use. Default: the present
- * ones.
+ * Saves a run; a missing folder is made. One read-back. A crash at any moment leaves a folder that
+ * resumes from this save or from the one before. `best` are the parameters for others to use.
+ * Default: the present ones.
  *
  * @throws {NonFiniteError} if a number is NaN or infinite; then nothing is written.
  * @throws {DataError} if the system refuses to write.
@@ -136,7 +140,7 @@ const timeText = v.pipe(
   v.finite(),
   v.minValue(0),
 );
-const recipeText = v.pipe(v.string(), v.parseJson(), v.record(v.string(), v.unknown()));
+const recipeText = v.pipe(v.string(), v.parseJson(), v.custom<JsonObject>(isRecord));
 const validationText = v.pipe(
   v.string(),
   v.parseJson(),
@@ -187,7 +191,8 @@ export function loadRun(folder: string): SavedState {
 /**
  * Writes the tensors of a saved run into those of a run of the same recipe.
  *
- * @throws {CheckpointError} if they do not fit, or were saved in another float type; then nothing is written.
+ * @throws {CheckpointError} if they do not fit, or were saved in another float type; then nothing
+ * is written.
  */
 export function restoreRun({ folder, tensors }: SavedState, into: TrainerTensors): void {
   const source = join(folder, STATE);

@@ -28,17 +28,20 @@ export interface TrainableModel<P extends Tree = Tree> {
 }
 
 /**
- * The model that a recipe trains, before its first step: a new one, or that of the folder `recipe.model`, or
- * an adapter `recipe.lora` of the latter. `onProgress` is called with the bytes read and the total.
+ * The model that a recipe trains, before its first step: a new one, or that of the folder
+ * `recipe.model`, or an adapter `recipe.lora` of the latter. `onProgress` is called with the bytes
+ * read and the total.
  *
- * @throws {CheckpointError} if the folder of the model is malformed or asks for what is not supported.
+ * @throws {CheckpointError} if the folder of the model is malformed or asks for what is not
+ * supported.
  * @throws {DataError} if its vocabulary is too small for the data, or a file cannot be read.
  *
  * @example
  * ```ts ignore
  * import { Trainer, trainableModel } from "beargrad/lab";
  *
- * using trainer = new Trainer(dataset, trie, recipe, await trainableModel(device, dataset, recipe));
+ * const model = await trainableModel(device, dataset, recipe);
+ * using trainer = new Trainer(dataset, trie, recipe, model);
  * ```
  */
 export async function trainableModel(
@@ -70,8 +73,8 @@ export function newModel(
 }
 
 /**
- * A new adapter of a model whose own weights stay as they are, which may be in half precision. It is drawn
- * from `seed`.
+ * A new adapter of a model whose own weights stay as they are, which may be in half precision. It
+ * is drawn from `seed`.
  *
  * @throws {ArgumentError} if the model or the adapter is not possible.
  */
@@ -103,7 +106,7 @@ function checkVocabulary(
 ): void {
   if (tokens.length <= vocabSize) return;
   throw new DataError(
-    `Cannot train ${folder} on ${name}: its vocabulary must have the data's ${tokens.length} tokens, ` +
-      `got ${vocabSize}; --tokenizer may name the one that it was trained with`,
+    `Cannot train ${folder} on ${name}: its vocabulary must have the data's ${tokens.length} ` +
+      `tokens, got ${vocabSize}; --tokenizer may name the one that it was trained with`,
   );
 }

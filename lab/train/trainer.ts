@@ -1,6 +1,6 @@
 /**
- * The training loop: batches in, updated weights out, one captured step a batch shape. Logits are made at
- * target positions alone.
+ * The training loop: batches in, updated weights out, one captured step a batch shape. Logits are
+ * made at target positions alone.
  *
  * @module
  */
@@ -75,7 +75,10 @@ export interface TrainerOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** The tensors of a run that change: parameters, AdamW's moments, and the state of the loss if it has one. */
+/**
+ * The tensors of a run that change: parameters, AdamW's moments, and the state of the loss if it
+ * has one.
+ */
 export interface TrainerTensors {
   /** The parameters: the weights of a transformer, or an adapter. */
   readonly params: Tree;
@@ -119,7 +122,8 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
   /**
    * Trains `trainable` on a data set. `trie` must hold the paths of the data set.
    *
-   * @throws {ArgumentError} if `accumulate` is not a positive integer, or for the reasons of the loss.
+   * @throws {ArgumentError} if `accumulate` is not a positive integer, or for the reasons of the
+   * loss.
    */
   constructor(
     dataset: Dataset,
@@ -284,8 +288,9 @@ export interface TrainStep extends Disposable {
 }
 
 /**
- * A step that updates the parameters by the mean gradient of its batches. One batch a step is one captured
- * program. Several are one program each and one for the update, with one more copy of the gradients.
+ * A step that updates the parameters by the mean gradient of its batches. One batch a step is one
+ * captured program. Several are one program each and one for the update, with one more copy of the
+ * gradients.
  */
 export function trainStep<P extends Tree>(
   device: Device,

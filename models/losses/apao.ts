@@ -1,5 +1,6 @@
 /**
- * APAO (Y. Yu et al., arXiv:2603.02730): the likelihood of every prefix of an item, the worst step foremost.
+ * APAO (Y. Yu et al., arXiv:2603.02730): the likelihood of every prefix of an item, the worst step
+ * foremost.
  *
  * @module
  */
@@ -46,17 +47,19 @@ const negatives: LossFlag = {
 
 /**
  * The pointwise APAO loss, -log p + beta sum_t w_t L_t. p is the probability of the label, S_t the
- * log-probability of the first t tokens of an item, L_t the mean of -S_t / (t xi) over the items of the
- * batch, and w_t proportional to L_t e^(eta L_t), detached, with sum 1 over the steps.
+ * log-probability of the first t tokens of an item, L_t the mean of -S_t / (t xi) over the items of
+ * the batch, and w_t proportional to L_t e^(eta L_t), detached, with sum 1 over the steps.
  *
  * - Normalisation: the vocabulary, as cross-entropy in the paper's code.
  * - Temperature: logits / tau; xi divides the scores of prefixes.
- * - Reduction: cross-entropy is the mean over target tokens, L_t over the items that have a t-th token.
- * - Bound, from above and of a whole prefix rather than of the margin: -S_t / log(B + 1) is at least 1[B other
- *   prefixes of t tokens are as probable], as these exclude one another. Where that is 0, the prefix is one of
- *   the B best of its length.
- * - Gradient weight: 1 + beta N sum of w_t / (t xi n_t) over the item's steps t from this token on, with N
- *   target tokens and n_t items that have step t: whatever the margin, and more for earlier tokens.
+ * - Reduction: cross-entropy is the mean over target tokens, L_t over the items that have a t-th
+ *   token.
+ * - Bound, from above and of a whole prefix rather than of the margin: -S_t / log(B + 1) is at
+ *   least 1[B other prefixes of t tokens are as probable], as these exclude one another. Where that
+ *   is 0, the prefix is one of the B best of its length.
+ * - Gradient weight: 1 + beta N sum of w_t / (t xi n_t) over the item's steps t from this token on,
+ *   with N target tokens and n_t items that have step t: whatever the margin, and more for earlier
+ *   tokens.
  *
  * @throws {ArgumentError} if tau is below 1e-8, xi is not positive, or beta or eta is negative.
  *
@@ -83,7 +86,8 @@ export function apaoPoint(options: ApaoOptions = {}): Loss {
     const isTarget = withChoices(choices, 1);
     const t = pathSum(isTarget, nodes); // (N): 1 at an item's first token
     const losses = div(neg(pathSum(logProb, nodes)), mul(xi, maximum(t, 1))); // (N)
-    const isStep = cast(equal(reshape(t, [-1, 1]), stepsTo(nodes, trie.trie.maxDepth)), "float"); // (N, D)
+    const steps = stepsTo(nodes, trie.trie.maxDepth); // (D)
+    const isStep = cast(equal(reshape(t, [-1, 1]), steps), "float"); // (N, D)
     const mask = mul(isStep, reshape(isTarget, [-1, 1]));
     const prefixes = worstPrefix(reshape(losses, [-1, 1]), mask, eta);
     return add(meanOverTargets(neg(logProb), choices), mul(beta, prefixes));
@@ -100,29 +104,31 @@ export const apaoPointLoss: LossDefinition<"apao-point", "tau" | "beta" | "eta">
 };
 
 /**
- * The pairwise APAO loss, -log p + beta sum_t w_t L_t. S_t is the log-probability of the first t tokens of a
- * target, S_jt that of its negatives. A negative counts at step t unless its first t tokens are those of the
- * target or of an earlier negative. kappa_t is the number of all other prefixes of t tokens in the catalogue,
- * divided by the number of negatives that count. L_t is the mean over targets of
+ * The pairwise APAO loss, -log p + beta sum_t w_t L_t. S_t is the log-probability of the first t
+ * tokens of a target, S_jt that of its negatives. A negative counts at step t unless its first t
+ * tokens are those of the target or of an earlier negative. kappa_t is the number of all other
+ * prefixes of t tokens in the catalogue, divided by the number of negatives that count. L_t is the
+ * mean over targets of
  *
  *     -1/t log[e^(S_t / xi) / (e^(S_t / xi) + kappa_t sum_j e^(S_jt / xi))]
  *
- * and w_t proportional to L_t e^(eta L_t), detached, with sum 1. The paper's code divides by one more
- * negative than there are. The loss needs negatives of one target of each window; cross-entropy takes all
- * targets.
+ * and w_t proportional to L_t e^(eta L_t), detached, with sum 1. The paper's code divides by one
+ * more negative than there are. The loss needs negatives of one target of each window;
+ * cross-entropy takes all targets.
  *
  * - Normalisation: the vocabulary, as cross-entropy in the paper's code.
  * - Temperature: logits / tau; xi divides the scores of prefixes.
- * - Reduction: cross-entropy is the mean over target tokens, L_t over the targets with negatives that have a
- *   t-th token.
- * - Bound, from above and of a whole prefix rather than of the margin: t L_t / log(B + 1) of one target is at
- *   least 1[B of the negatives' prefixes of t tokens are as probable as its own], as kappa_t is at least 1.
- * - Gradient weight, of a token of a target with negatives among W such: 1 + beta N / W sum of
- *   w_t q_t / (t xi) over its steps t from this token on, where q_t is the share of the negatives in the sum
- *   above: more where negatives are as probable.
+ * - Reduction: cross-entropy is the mean over target tokens, L_t over the targets with negatives
+ *   that have a t-th token.
+ * - Bound, from above and of a whole prefix rather than of the margin: t L_t / log(B + 1) of one
+ *   target is at least 1[B of the negatives' prefixes of t tokens are as probable as its own], as
+ *   kappa_t is at least 1.
+ * - Gradient weight, of a token of a target with negatives among W such: 1 + beta N / W sum of w_t
+ *   q_t / (t xi) over its steps t from this token on, where q_t is the share of the negatives in
+ *   the sum above: more where negatives are as probable.
  *
- * @throws {ArgumentError} if tau is below 1e-8, xi is not positive, or beta or eta is negative; when it is
- * applied to targets without negatives.
+ * @throws {ArgumentError} if tau is below 1e-8, xi is not positive, or beta or eta is negative;
+ * when it is applied to targets without negatives.
  *
  * @example
  * ```ts
@@ -187,14 +193,14 @@ function stepsTo({ device }: Tensor, D: number): Tensor {
 }
 
 /**
- * sum over t of w_t L_t, a scalar: L_t is the mean of column t of `losses` (R, D) over the rows where `mask`
- * is 1, not 0, and w_t is proportional to L_t e^(eta L_t), detached, with sum 1. 0 where the mask is 0
- * everywhere. Losses must not be negative.
+ * sum over t of w_t L_t, a scalar: L_t is the mean of column t of `losses` (R, D) over the rows
+ * where `mask` is 1, not 0, and w_t is proportional to L_t e^(eta L_t), detached, with sum 1. 0
+ * where the mask is 0 everywhere. Losses must not be negative.
  */
 function worstPrefix(losses: Tensor, mask: Tensor, eta: number): Tensor {
   const counts = maximum(sum(mask, 0), 1); // (D)
   const steps = div(sum(mul(losses, mask), 0), counts); // (D)
   const L = stopGradient(steps);
-  const weights = mul(L, exp(mul(eta, sub(L, max(L))))); // minus the largest, so that nothing overflows
+  const weights = mul(L, exp(mul(eta, sub(L, max(L))))); // minus the largest: no overflow
   return weightedMean(steps, weights);
 }

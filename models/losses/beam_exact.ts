@@ -36,24 +36,27 @@ const searchEvery: LossFlag = {
 };
 
 /**
- * -log p + lambda softplus(x_t) with x_t = (log theta_t - log pi_t) / xi. p is the probability of the label
- * among its siblings, pi_t that of the first t tokens of the item, and theta_t the B-th best score at step t
- * of a real beam search after the same history, detached. This is what BEAR relaxes: BEAR looks at the
- * children of one node, this at the whole pool. The thresholds come from a search in each step, or in every
- * k-th step, for one target of each window. In the other steps there is no second term.
+ * -log p + lambda softplus(x_t) with x_t = (log theta_t - log pi_t) / xi. p is the probability of
+ * the label among its siblings, pi_t that of the first t tokens of the item, and theta_t the B-th
+ * best score at step t of a real beam search after the same history, detached. This is what BEAR
+ * relaxes: BEAR looks at the children of one node, this at the whole pool. The thresholds come from
+ * a search in each step, or in every k-th step, for one target of each window. In the other steps
+ * there is no second term.
  *
  * - Normalisation: the children of the label's trie node, here and in the search.
  * - Temperature: logits / tau; xi divides the difference of scores.
- * - Reduction: the first term is the mean over target tokens, the second over those with a threshold.
- * - Bound, from above and of the search itself rather than of the margin: softplus(x_t) / log 2 is at least
- *   1[pi_t < theta_t], and its sum over t at least 1[the search loses the item by its last token]
- *   (docs/theory.md, S8). It is also at least 1[margin > 0] as long as the parent is in the beam.
- * - Gradient weight of a token of a searched item: 1 + lambda / xi N / n sum of sigma(x_t) over the item's
- *   steps t from this token on, with N target tokens, n of them with a threshold: more for items that the
- *   search loses, and for their first tokens.
+ * - Reduction: the first term is the mean over target tokens, the second over those with a
+ *   threshold.
+ * - Bound, from above and of the search itself rather than of the margin: softplus(x_t) / log 2 is
+ *   at least 1[pi_t < theta_t], and its sum over t at least 1[the search loses the item by its last
+ *   token] (docs/theory.md, S8). It is also at least 1[margin > 0] as long as the parent is in the
+ *   beam.
+ * - Gradient weight of a token of a searched item: 1 + lambda / xi N / n sum of sigma(x_t) over the
+ *   item's steps t from this token on, with N target tokens, n of them with a threshold: more for
+ *   items that the search loses, and for their first tokens.
  *
- * @throws {ArgumentError} if tau is below 1e-8, xi is not positive or lambda is negative; when it is applied
- * to targets without thresholds.
+ * @throws {ArgumentError} if tau is below 1e-8, xi is not positive or lambda is negative; when it
+ * is applied to targets without thresholds.
  *
  * @example
  * ```ts

@@ -26,7 +26,9 @@ export interface BearOptions {
   readonly tau?: number;
   /** The temperature that divides the margin. Default 1. */
   readonly xi?: number;
-  /** The weight of the regulariser. Default 1. The released form's lambda is lambda / xi of the others. */
+  /**
+   * The weight of the regulariser. Default 1. In the released form it is lambda / xi of the others.
+   */
   readonly lambda?: number;
   /** The beam width B. Default 10. */
   readonly beam?: number;
@@ -40,22 +42,24 @@ const { beam, xi, lambda, tau } = sharedFlags;
 const FLAGS = { beam, xi, lambda, tau };
 
 /**
- * The BEAR loss. p is the probability of the label among its siblings, beta that of the B-th most probable
- * sibling (of the least probable one if there are fewer), detached, and x = (log beta - log p) / xi.
+ * The BEAR loss. p is the probability of the label among its siblings, beta that of the B-th most
+ * probable sibling (of the least probable one if there are fewer), detached. The margin is divided
+ * by a temperature: x = (log beta - log p) / xi.
  *
- * - released: w (-log p) with w = 1 + lambda sigma(-x), detached; the sum over tokens with siblings, divided
- *   by the sum of their w (0 if there are none). Bounds neither side of 1[x > 0]. Gradient weight w.
- * - paper: -log p + lambda log sigma(x). The regulariser is at most 0, so it lies below 1[x > 0]. Gradient
- *   weight 1 + lambda / xi sigma(-x): more for tokens that are already safe.
- * - convex: -log p + lambda softplus(x). softplus(x) / log 2 lies above 1[x > 0]. Gradient weight
- *   1 + lambda / xi sigma(x): more for tokens that beam search would prune.
+ * - released: w (-log p) with w = 1 + lambda sigma(-x), detached; the sum over tokens with
+ *   siblings, divided by the sum of their w (0 if there are none). Bounds neither side of 1[x > 0].
+ *   Gradient weight w.
+ * - paper: -log p + lambda log sigma(x). The regulariser is at most 0, so it lies below 1[x > 0].
+ *   Gradient weight 1 + lambda / xi sigma(-x): more for tokens that are already safe.
+ * - convex: -log p + lambda softplus(x). softplus(x) / log 2 lies above 1[x > 0].
+ *   Gradient weight 1 + lambda / xi sigma(x): more for tokens that beam search would prune.
  *
- * Normalisation: the children of the label's trie node. Temperature: logits / tau. Reduction of the paper
- * and the convex form: the mean (or sum) over target tokens; a token without siblings gives 0 and counts as
- * a target. The paper's run on Toy has tau 1, xi 2.75, lambda 0.25 (released), beam 10.
+ * Normalisation: the children of the label's trie node. Temperature: logits / tau. Reduction of the
+ * paper and the convex form: the mean (or sum) over target tokens; a token without siblings gives 0
+ * and counts as a target. The paper's run on Toy: tau 1, xi 2.75, lambda 0.25 (released), beam 10.
  *
- * @throws {ArgumentError} if tau is below 1e-8, xi is not positive, lambda is negative, beam is not a
- * positive integer, or the released form gets a reduction.
+ * @throws {ArgumentError} if tau is below 1e-8, xi is not positive, lambda is negative, beam is not
+ * a positive integer, or the released form gets a reduction.
  *
  * @example
  * ```ts
@@ -80,7 +84,8 @@ export function bear(options: BearOptions = {}): Loss {
   }
   if (form === "released" && reduction !== undefined) {
     throw new ArgumentError(
-      `Cannot ${action}: the released form is a weighted mean and takes no reduction, got ${reduction}`,
+      `Cannot ${action}: the released form takes no reduction, it is a weighted mean, ` +
+        `got ${reduction}`,
     );
   }
   return (logits, { trie, nodes, labels }) => {

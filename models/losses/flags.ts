@@ -1,13 +1,13 @@
 /**
- * The numbers that a loss is made with, as flags: each has a default, a domain and a line of help. The
- * command line, recipes, sweeps and the losses' own checks all read them here.
+ * Flags of losses: the numbers that a loss is made with, each with a default, a domain and a line
+ * of help. The command line, recipes, sweeps and the checks of the losses all derive from them.
  *
  * @module
  */
 import { checkOptions } from "../../core/checks.ts";
 import { ArgumentError } from "../../core/errors.ts";
 
-/** A number that some losses are made with. */
+/** A number that a loss is made with. */
 export interface LossFlag {
   /** The default. */
   readonly default: number;
@@ -17,9 +17,9 @@ export interface LossFlag {
   readonly least: number;
   /** Whether `least` itself is outside the domain. Default false. */
   readonly exclusive?: boolean;
-  /** The upper end of its domain, which belongs to it. Default none. */
+  /** The upper end of its domain, inclusive. Default none. */
   readonly most?: number;
-  /** What stands for its name in the names of a sweep's runs: `B` in `bear-B5-seed0`. Default its name. */
+  /** Replaces its name in the names of a sweep's runs: `B` in `bear-B5-seed0`. Default its name. */
   readonly symbol?: string;
   /** One line of help. */
   readonly help: string;
@@ -29,8 +29,8 @@ export interface LossFlag {
 export type SharedFlag = "beam" | "xi" | "lambda" | "tau" | "beta" | "eta";
 
 /**
- * The flags that several losses read, and those that a user's own loss is made with. A flag that one
- * loss alone reads stands in the file of that loss.
+ * The flags that several losses read. A user's own loss is made with these. A flag that only one
+ * loss reads is defined in the file of that loss.
  */
 export const sharedFlags: Readonly<Record<SharedFlag, LossFlag>> = {
   beam: {
@@ -61,7 +61,7 @@ export const sharedFlags: Readonly<Record<SharedFlag, LossFlag>> = {
 /** Whether a value is in the domain of a flag. */
 export function fitsFlag(flag: LossFlag, value: number): boolean {
   const { kind, least, exclusive = false, most = Infinity } = flag;
-  const fits = kind === "integer" ? Number.isSafeInteger(value) : Number.isFinite(value);
+  const fits = kind === "integer" ? Number.isInteger(value) : Number.isFinite(value);
   return fits && (exclusive ? value > least : value >= least) && value <= most;
 }
 
@@ -73,11 +73,12 @@ export function domainOf({ kind, least, exclusive, most }: LossFlag): string {
   return `${what} ${from}${most === undefined ? "" : ` and at most ${most}`}`;
 }
 
-/** What {@link readSettings} returns: a number for each flag. */
+/** A number for each flag. */
 export type LossSettings<Flag extends string> = { readonly [F in Flag]: number };
 
 /**
- * The value of each flag in a loss's options, or its default. Other options must be among `others`.
+ * The value of each flag in the options of a loss, or its default. `others` are the names of its
+ * further options.
  *
  * @throws {ArgumentError} if an option is unknown, or a value is outside its domain.
  */
@@ -91,7 +92,7 @@ export function readSettings<Flag extends string>(
   checkOptions<Record<string, unknown>>(action, options, [...names, ...others]);
   const entries = names.map((name) => {
     const flag = flags[name];
-    const value = options[name] ?? flag.default;
+    const value = options[name] === undefined ? flag.default : options[name];
     if (fitsFlag(flag, value)) return [name, value] as const;
     throw new ArgumentError(`Cannot ${action}: ${name} must be ${domainOf(flag)}, got ${value}`);
   });

@@ -13,7 +13,7 @@ import { mslLoss } from "./msl.ts";
 import { mslAtsLoss } from "./msl_ats.ts";
 import { sftLoss } from "./sft.ts";
 
-/** All losses, one line each, with the types of their names and flags. */
+/** All losses, one line each. The types of their names and flags derive from it. */
 export const definitions = [
   sftLoss,
   mslLoss,
@@ -30,13 +30,13 @@ export type LossName = (typeof definitions)[number]["name"];
 /** The name of a flag of losses. */
 export type LossFlagName = SharedFlag | FlagOf<(typeof definitions)[number]>;
 
-/** The flags of a loss, those that are given. */
+/** Values of flags. A missing one has its default. */
 export type LossOptions = Partial<LossSettings<LossFlagName>>;
 
 /** A loss of any name, such as a user's own. */
 export type AnyLoss = LossDefinition<string, LossFlagName>;
 
-/** All losses, in the order of tables and figures. Lines are added to {@link definitions}. */
+/** All losses, in the order of tables and figures. */
 export const losses: readonly LossDefinition<LossName, LossFlagName>[] = definitions;
 
 /** The names of all losses. */

@@ -14,8 +14,8 @@ import type { DeviceTrie } from "../decode/trie.ts";
 import type { LossFlag } from "./flags.ts";
 
 /**
- * The tokens that the N rows of logits of a batch predict. The rows of one item follow each other, from
- * the one at the root of the trie to the one of its last token.
+ * The tokens that the N rows of logits of a batch predict. The rows of one item follow each other,
+ * from the one at the root of the trie to the one of its last token.
  */
 export interface Targets {
   /** The catalogue. */
@@ -27,8 +27,8 @@ export interface Targets {
   /** Sampled items beside some targets, for a loss that needs them. */
   readonly negatives?: Negatives;
   /**
-   * Float (N): log theta_t of a beam search, in the row of the target's t-th token; `MASKED` (-1e30)
-   * where no search was run or nothing was pruned. For a loss that needs them.
+   * Float (N): log theta_t of a beam search, in the row of the target's t-th token; `MASKED`
+   * (-1e30) where no search was run or nothing was pruned. For a loss that needs them.
    */
   readonly thresholds?: Tensor;
   /** Float: what a loss carries from step to step, written in place. For a loss that needs it. */
@@ -36,8 +36,8 @@ export interface Targets {
 }
 
 /**
- * K sampled items beside each of W targets of a batch, and what the model predicts of their tokens after
- * the same history. D is the length of the longest path of the catalogue.
+ * K sampled items beside each of W targets of a batch, and what the model predicts of their tokens
+ * after the same history. D is the length of the longest path of the catalogue.
  */
 export interface Negatives {
   /** W K D rows, by target, negative and step: those that predict the negatives' tokens. */
@@ -49,9 +49,10 @@ export interface Negatives {
   /** int32 (W D): the row of the batch with the target's t-th token; -1 beyond its last token. */
   readonly rows: Tensor;
   /**
-   * Float (W, K, D): log kappa_t where the negative's prefix of t tokens counts; `MASKED` (-1e30) where it
-   * does not: it is the prefix of the target or of an earlier negative, or the negative is shorter.
-   * kappa_t is the number of all other prefixes of that length divided by the number of those that count.
+   * Float (W, K, D): log kappa_t where the negative's prefix of t tokens counts; `MASKED` (-1e30)
+   * where it does not: it is the prefix of the target or of an earlier negative, or the negative is
+   * shorter. kappa_t is the number of all other prefixes of that length divided by the number of
+   * those that count.
    */
   readonly logScales: Tensor;
 }
@@ -67,14 +68,14 @@ export interface LossNeeds {
 }
 
 /**
- * A loss: from logits and their targets to a scalar. In training `logits` is not a tensor (N, V) but the
- * hidden states (N, C) and the head (V, C) whose product it is. `trieLogProb` takes either; for other ops
- * `allLogits(logits)` makes the tensor.
+ * A loss: from logits and their targets to a scalar. In training `logits` is not a tensor (N, V)
+ * but the hidden states (N, C) and the head (V, C) whose product it is. `trieLogProb` takes either;
+ * for other ops `allLogits(logits)` makes the tensor.
  *
  * @example
  * ```ts
- * import { allLogits, cast, gather, greaterEqual, logSoftmax, type Loss, neg, reshape } from "beargrad";
- * import { weightedMean } from "beargrad";
+ * import { allLogits, cast, gather, greaterEqual, logSoftmax } from "beargrad";
+ * import { type Loss, neg, reshape, weightedMean } from "beargrad";
  *
  * export const crossEntropyLoss: Loss = (logits, { nodes, labels }) => {
  *   const logProbs = logSoftmax(allLogits(logits)); // (N, V)
@@ -86,8 +87,8 @@ export interface LossNeeds {
 export type Loss = (logits: Logits, targets: Targets) => Tensor;
 
 /**
- * A loss with a name, and what there is to know before it is made. Each loss of this project is defined
- * in its file and listed in `index.ts`; all else derives from that.
+ * A loss with a name, and what the lab needs to know before it is made. Each loss of this project
+ * is defined in its file and listed in `index.ts`. Everything else derives from that.
  */
 export interface LossDefinition<Name extends string = string, Flag extends string = string> {
   /** Its name, a value of `--loss`. */
@@ -96,9 +97,9 @@ export interface LossDefinition<Name extends string = string, Flag extends strin
   readonly normalization: Normalization;
   /** What it needs beside logits, nodes and labels. */
   readonly needs: LossNeeds;
-  /** The numbers that it reads. Those of its needs, as how many negatives, are read by what feeds it. */
+  /** The flags that it reads. Training reads those of its needs, such as how many negatives. */
   readonly flags: { readonly [F in Flag]?: LossFlag };
-  /** Makes it. Flags that are missing have their defaults; those of other losses are ignored. */
+  /** Makes it. A missing flag has its default. Flags of other losses are ignored. */
   make(options: { readonly [F in Flag]?: number }): Loss;
 }
 
@@ -115,8 +116,8 @@ export function withChoices(choices: Tensor, least: number): Tensor {
 }
 
 /**
- * The mean of values (N) over the target tokens: the rows with at least one choice. `choices` is that of
- * `trieLogProb`. 0 if there are no targets.
+ * The mean of values (N) over the target tokens: the rows with at least one choice. `choices` is
+ * that of `trieLogProb`. 0 if there are no targets.
  *
  * @example
  * ```ts
@@ -133,7 +134,7 @@ export function meanOverTargets(values: Tensor, choices: Tensor): Tensor {
   return weightedMean(values, withChoices(choices, 1));
 }
 
-/** Values (N), which are 0 where there is no target, to a scalar. */
+/** The mean over target tokens, or the sum, of values (N) that are 0 where there is no target. */
 export function reduceTargets(
   values: Tensor,
   choices: Tensor,

@@ -20,14 +20,14 @@ const { tau } = sharedFlags;
 const FLAGS = { tau };
 
 /**
- * The MSL loss of arXiv:2504.04178, -log p, where p is the probability of the label among its siblings. A
- * token without siblings gives 0 and counts as a target.
+ * The MSL loss of arXiv:2504.04178, -log p, where p is the probability of the label among its
+ * siblings. A token without siblings gives 0 and counts as a target.
  *
  * - Normalisation: the children of the label's trie node.
  * - Temperature: logits / tau, fixed.
  * - Reduction: the mean (or sum) over target tokens.
- * - Bound: -log p / log(B + 1) is at least 1[margin > 0] for every beam width B, because a violated token
- *   has B siblings that are more probable.
+ * - Bound: -log p / log(B + 1) is at least 1[margin > 0] for every beam width B, because a violated
+ *   token has B siblings that are more probable.
  * - Gradient weight: 1, whatever the margin.
  *
  * @throws {ArgumentError} if tau is below 1e-8.

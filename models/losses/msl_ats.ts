@@ -28,25 +28,28 @@ const [LEAST, MOST] = [1.5, 5] as const;
 const TAKE = 0.05;
 
 /**
- * MSL with its adaptive temperature (B. Wang et al., arXiv:2504.04178), tau (-log p), where p is the
- * probability of the label among its siblings at temperature tau. The logits of the batch's first tokens are
- * modelled as normal: mu+ is the mean logit of the labels, mu- and s^2 are mean and variance of the logits of
- * all N_1 first tokens, d = mu+ - mu-, and C = log(N_1 / 4). The temperature at which p would be 1/4 is
+ * MSL with its adaptive temperature (B. Wang et al., arXiv:2504.04178), tau (-log p), where p is
+ * the probability of the label among its siblings at temperature tau. The logits of the batch's
+ * first tokens are modelled as normal: mu+ is the mean logit of the labels, mu- and s^2 are mean
+ * and variance of the logits of all N_1 first tokens, d = mu+ - mu-, and C = log(N_1 / 4). The
+ * temperature at which p would be 1/4 is
  *
  *     (d + sqrt(max(0, d^2 - 2 C s^2))) / (2 C), clamped to [1.5, 5];
  *
- * the running temperature is 0.95 of its last value and 0.05 of this, and starts at 1.5. If N_1 is at most 4,
- * the formula has no solution and the step's temperature is 5. The running temperature is the state of the
- * loss: it is written in place and belongs in checkpoints. Without a state, each step is a first one.
+ * the running temperature is 0.95 of its last value and 0.05 of this, and starts at 1.5. If N_1 is
+ * at most 4, the formula has no solution and the step's temperature is 5. The running temperature
+ * is the state of the loss: it is written in place and belongs in checkpoints. Without a state,
+ * each step is a first one.
  *
  * - Normalisation: the children of the label's trie node.
- * - Temperature: the running one, detached. A search has its own, as in the authors' code: the one that it is
- *   called with, default 1, not the last one of training. At another temperature the children of a node keep
- *   their order but the scores of paths do not, so lists differ.
+ * - Temperature: the running one, detached. A search has its own, as in the authors' code: the one
+ *   that it is called with, default 1, not the last one of training. At another temperature the
+ *   children of a node keep their order but the scores of paths do not, so lists differ.
  * - Reduction: the mean over target tokens.
- * - Bound: -log p / log(B + 1) is at least 1[margin > 0], and so is tau times that, as tau is above 1.
- * - Gradient weight: (1 - p at tau) / (1 - p at 1) relative to msl, the same for the siblings, whatever the
- *   margin.
+ * - Bound: -log p / log(B + 1) is at least 1[margin > 0], and so is tau times that, as tau is above
+ *   1.
+ * - Gradient weight: (1 - p at tau) / (1 - p at 1) relative to msl, the same for the siblings,
+ *   whatever the margin.
  *
  * @example
  * ```ts

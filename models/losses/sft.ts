@@ -25,8 +25,8 @@ const FLAGS = { tau };
  * - Normalisation: the vocabulary.
  * - Temperature: logits / tau.
  * - Reduction: the mean (or sum) over target tokens.
- * - Bound: -log p / log(B + 1) is at least 1[margin > 0] for every beam width B, because a violated token
- *   has B siblings that are more probable.
+ * - Bound: -log p / log(B + 1) is at least 1[margin > 0] for every beam width B, because a violated
+ *   token has B siblings that are more probable.
  * - Gradient weight: 1, whatever the margin.
  *
  * @throws {ArgumentError} if tau is below 1e-8.

@@ -134,13 +134,18 @@ test("thresholds are those of a search of the model as it is", async () => {
   using trie = new Trie(dataset.paths).upload(device);
   const [host, tau, beam] = [trie.trie, 1.5, 3];
   const { model, params } = newModel(device, dataset, { ...RECIPE, dropout: 0 });
-  using search = searchOf(new TransformerDecoder(model, params), trie, { seed: 0, beam, tau });
+  using search = searchOf(new TransformerDecoder(model, params), trie, { beam, tau });
   const [batch] = batchesOf(host, dataset);
   const chosen = chooseTargets(batch, host, keyOf(2));
   const { data, shape } = await thresholdInput(batch, chosen, host, search);
   assert.deepEqual(shape, batch.nodes.shape);
   const none = await thresholdInput(batch, chosen, host, undefined);
   assert.ok(none.data.every((x) => x === -1e30));
+  const feed = lossFeed({ thresholds: true }, { seed: 0, searchEvery: 2 }, host, search);
+  for (const step of [1, 2, 3, 4]) { // a search in the first step and every second after it
+    const { thresholds } = await feed(batch, step, step);
+    assert.equal(thresholds?.data.some((x) => x > -1e30), step % 2 === 1);
+  }
   const touched = new Set<number>();
   for (const { row, history, leaf } of chosen) {
     // A plain search, which asks for the logits after the history and each prefix.

@@ -96,7 +96,7 @@ test("report: a row for each loss and beam, a table of steps for each beam", () 
     assert.deepEqual(shares, decimals);
   }
   for (const beam of [5, 10, 20]) {
-    assert.ok(text.includes(`still in the beam, B = ${beam}; last,`));
+    assert.ok(text.includes(`still in the beam, B = ${beam}. Last row:`));
     assert.equal(cells(text, `at most ${beam} children`).length, 1);
   }
 });
@@ -105,7 +105,7 @@ test("report: with one beam there is no column of beams", () => {
   const text = renderReport(reportOf([10], 3), 120);
   assert.match(text, /2 items, beam 10, seed 4/);
   assert.match(text, /among the exact 10 most probable, beam search with B = 10 pruned:/);
-  assert.match(text, /still in the beam; last,/);
+  assert.match(text, /still in the beam\. Last row:/);
   assert.deepEqual(cells(text, "sft")[0], [
     ...["sft", ".0500", ".1000", ".0250", ".0333", ".2000"],
   ]);
