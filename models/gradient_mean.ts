@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { perRun } from "../core/capture.ts";
 import { mapTree, type Tree, treeLeaves } from "../core/tree.ts";
 import { blend } from "../kernels/accumulate.ts";
 
@@ -44,7 +45,8 @@ export class GradientMean<P extends Tree> implements Disposable {
     const totals = treeLeaves(this.total);
     const leaves = treeLeaves(grads);
     // The share of the total that stays, and that of the batch: the first one replaces what was there.
-    const mix = leaves[0].device.perRun(
+    const mix = perRun(
+      leaves[0].device,
       2,
       () => Float64Array.of(this.#added++ === 0 ? 0 : 1, 1 / this.#count),
     );

@@ -5,6 +5,7 @@
  * @module
  */
 import { checkOptions, nameOf } from "../core/checks.ts";
+import { leadingRows } from "../core/device.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
@@ -192,7 +193,7 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
     const R = tokens.size;
     if (rows) {
       const { count, users } = rows;
-      return device.leading(count, R, () => this.#step(cache, step, tokens, ancestors, users));
+      return leadingRows(count, R, () => this.#step(cache, step, tokens, ancestors, users));
     }
     const all = cache.lengths.size * cache.beam;
     if (R !== all) {

@@ -1,6 +1,7 @@
 import { checkOptions, inputCheck } from "../core/checks.ts";
 import { ShapeError } from "../core/errors.ts";
 import { formatShape } from "../core/shape.ts";
+import { TrackedTensor } from "../core/tape.ts";
 import { Tensor } from "../core/tensor.ts";
 import { childLogits } from "./child_logits.ts";
 import { childCounts, childPlaces } from "./child_places.ts";
@@ -115,7 +116,7 @@ function ofVocabulary(
   checkRows(logits, nodes, labels);
   const lines = Math.floor(CHUNK_LOGITS / hidden.shape[0] / 64);
   const chunk = 64 * Math.max(1, lines - 1 + lines % 2); // odd: rows a power of two apart would share cache sets
-  const both = hidden.tracked !== undefined && head.tracked !== undefined;
+  const both = hidden instanceof TrackedTensor && head instanceof TrackedTensor;
   const choices = childCounts(trie, nodes);
   const isTarget = cast(greaterEqual(choices, 1), "float");
   const logProb = mul(vocabularyLogProb(hidden, head, labels, { tau, chunk, both }), isTarget);

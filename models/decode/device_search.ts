@@ -5,7 +5,7 @@
  * @module
  */
 import type { StepInputs } from "../../core/capture.ts";
-import type { Device } from "../../core/device.ts";
+import { type Device, leadingRows } from "../../core/device.ts";
 import type { Shape } from "../../core/shape.ts";
 import { Tensor } from "../../core/tensor.ts";
 import { advanceBeams, traceAncestors } from "../../kernels/beam_advance.ts";
@@ -196,7 +196,7 @@ export class DeviceSearch {
     device.run(feedRows, { order, tokens, ancestors, fed, users, lines }, { R: A, B, L });
     const logits = this.#decoder.step(cache, step, fed, lines, { users, count });
     const few = this.#gathers(logits, trie.fanOuts[step + 1]);
-    return { logits: few ? logits : device.leading(count, A, () => allLogits(logits)), place };
+    return { logits: few ? logits : leadingRows(count, A, () => allLogits(logits)), place };
   }
 
   /** 0, 1, ... */

@@ -19,7 +19,7 @@ test("arena: what is born inside is freed when it closes, and says what it was w
   const expected = {
     name: "DisposedError",
     message: "Cannot read a tensor of shape (1) from affine: it must be alive, " +
-      "but its memory was given back",
+      "but its memory was freed",
   };
   await assert.rejects(born.data(), expected);
   await assert.rejects(device.read([outside, born]), expected);

@@ -69,7 +69,7 @@ for (const { name, skip, open } of testDevices) {
     assert.deepEqual([step.programs, records], [2, 3]);
     await assert.rejects(two.data(), {
       name: "DisposedError",
-      message: /^Cannot read a tensor of shape \(2\) from affine: .* its memory was given back$/,
+      message: /^Cannot read a tensor of shape \(2\) from affine: .* its memory was freed$/,
     });
     assert.deepEqual([...await one.data()], [6]);
     assert.deepEqual([...await three.data()], [8, 10, 12]);
@@ -248,7 +248,7 @@ test("capture: a step whose parameter was freed refuses to run", () => {
     name: "DisposedError",
     message:
       "Cannot run a captured step: the tensor from device.tensor that it uses must be alive, " +
-      "but its memory was given back",
+      "but its memory was freed",
   });
 });
 
@@ -273,7 +273,7 @@ test("capture: intermediates and freed outputs cannot be had", async () => {
   assert.throws(() => freed(host(1)), {
     name: "DisposedError",
     message: "Cannot return a tensor of shape (1) from affine: it must be alive, " +
-      "but its memory was given back",
+      "but its memory was freed",
   });
 });
 

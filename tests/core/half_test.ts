@@ -25,7 +25,7 @@ for (const { name, skip, open } of testDevices.filter(({ name }) => name !== "cp
       for (const [length, at] of [[2, 1], [1, 2]]) {
         assert.throws(() => device.write(x, new Float32Array(length), at), {
           name: "ShapeError",
-          message: /: a part of halves must begin and end at even ones, got \d from \d on$/,
+          message: /: a part of float16 must begin and end at even elements, got \d from \d on$/,
         });
       }
       device.write(x, Float32Array.of(1, -2, 2 ** -24, 3));

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { capture } from "../../core/capture.ts";
+import { leadingRows } from "../../core/device.ts";
 import type { HostTensor } from "../../core/capture.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { linear } from "../../ops/matmul.ts";
@@ -17,7 +18,7 @@ for (const { name, skip, open } of testDevices) {
     const layer = (x: Tensor): Tensor => rmsNorm(linear(x, weights), scale, 1e-5);
     using step = capture(device, ({ x, count }: { x: Tensor; count: Tensor }) => ({
       all: layer(x),
-      some: device.leading(count, 4, () => layer(x)),
+      some: leadingRows(count, 4, () => layer(x)),
     }));
     const rows = (shift: number): HostTensor => ({
       data: Float32Array.from({ length: 8 }, (_, i) => Math.sin(i + shift)),
@@ -41,7 +42,7 @@ for (const { name, open } of testDevices.filter((d) => d.name.startsWith("cpu"))
     using _scope = device.arena();
     const weights = device.tensor([[1, 2], [3, 4]]);
     using step = capture(device, ({ x, count }: { x: Tensor; count: Tensor }) => ({
-      out: device.leading(count, 3, () => linear(x, weights)),
+      out: leadingRows(count, 3, () => linear(x, weights)),
     }));
     const run = (value: number, count: number): Tensor =>
       step({

@@ -7,7 +7,7 @@ import { cpu } from "../../core/cpu_backend.ts";
 import type { Device } from "../../core/device.ts";
 import { ArgumentError, CaptureError, DeviceError, DTypeError } from "../../core/errors.ts";
 import { defineKernel } from "../../core/kernel.ts";
-import { packedSize } from "../../core/pack.ts";
+import { collect, pack, packedSize } from "../../core/pack.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { testDevices } from "../devices.ts";
 import { addInto, affine, mulSame } from "./affine.ts";
@@ -58,7 +58,7 @@ for (const { name, skip, open } of testDevices) {
       const values = counted();
       const tensors = values.map((v) => device.tensor(v));
       const view = tensors[2].view([8, 8]);
-      const whole = device.pack(tensors);
+      const whole = pack(tensors);
       assert.deepEqual(whole.shape, [expected(values).length]);
       assert.deepEqual([...await whole.data()], expected(values));
       for (const [i, data] of (await device.read(tensors)).entries()) {
@@ -87,7 +87,7 @@ for (const { name, skip, open } of testDevices) {
     const tensors = values.map((v) => device.tensor(v));
     {
       using _scope = device.arena();
-      device.pack(tensors);
+      pack(tensors);
     }
     const packed = device.stats.liveBytes;
     assert.ok(packed > before);
@@ -103,28 +103,28 @@ for (const { name, skip, open } of testDevices) {
     assert.equal(device.stats.liveBytes, before);
   });
 
-  test(`pack: packed anew on ${name}, tensors leave their old pack behind`, { skip }, async () => {
+  test(`pack: packed again on ${name}, tensors leave their old pack behind`, { skip }, async () => {
     const device = await open();
     const before = device.stats.liveBytes;
     const values = counted();
     const tensors = values.map((v) => device.tensor(v));
-    const old = device.pack(tensors);
+    const old = pack(tensors);
     const step = capture(device, () => affine(old, 2));
     step({});
-    const newer = device.pack(tensors.toReversed());
+    const newer = pack(tensors.toReversed());
     assert.deepEqual([...await newer.data()], expected(values.toReversed()));
     await assert.rejects(old.data(), {
       name: "DisposedError",
       message: `Cannot read a tensor of shape (${old.size}) from pack: it must be alive, ` +
-        "but its tensors were packed anew",
+        "but its tensors were packed again",
     });
     assert.throws(
       () => step({}),
-      (e) => e instanceof CaptureError && /packed anew/.test(e.message),
+      (e) => e instanceof CaptureError && /packed again/.test(e.message),
     );
     step.dispose();
-    const half = device.pack(tensors.slice(0, 3));
-    await assert.rejects(newer.data(), /packed anew/);
+    const half = pack(tensors.slice(0, 3));
+    await assert.rejects(newer.data(), /packed again/);
     for (const tensor of tensors.slice(1)) tensor.dispose();
     assert.deepEqual([...await half.data()], expected(values.slice(0, 3)));
     assert.deepEqual([...await tensors[0].data()], [...values[0]]);
@@ -137,7 +137,7 @@ for (const { name, skip, open } of testDevices) {
     for (const sizes of [[3, 200, 70], [100, 3, 170], [260, 60], [3, 200, 70]]) {
       using _scope = device.arena(); // the same memory each time
       const tensors = sizes.map((n, i) => device.tensor(new Float64Array(n).fill(i + 1)));
-      const whole = device.pack(tensors);
+      const whole = pack(tensors);
       tensors.forEach((tensor, i) => addInto(tensor, 10 * i));
       const values = sizes.map((n, i) => new Float64Array(n).fill(11 * i + 1));
       assert.deepEqual([...await whole.data()], expected(values));
@@ -158,12 +158,12 @@ for (const { name, skip, open } of testDevices) {
       return (await device.read([out, sum])).map((array) => [...array]);
     };
     assert.deepEqual(await run(), [[10, 20, 30], [2, 4, 6]]);
-    device.pack([a, b]);
+    pack([a, b]);
     litter(device);
     assert.deepEqual(await run(), [[11, 21, 31], [2, 4, 6]]);
     const { liveBytes, heldBytes } = device.stats;
     for (let i = 0; i < 20; i++) {
-      device.pack(i % 2 ? [a, b] : [b, a]).dispose();
+      pack(i % 2 ? [a, b] : [b, a]).dispose();
       assert.deepEqual(await run(), [[12 + i, 22 + i, 32 + i], [2, 4, 6]]);
     }
     assert.equal(step.programs, 1);
@@ -176,7 +176,7 @@ for (const { name, skip, open } of testDevices) {
     using _scope = device.arena();
     litter(device);
     const [a, b] = [device.tensor([1, 2, 3]), device.tensor([4, 5])];
-    const whole = device.collect([a, b, a, b.view([1, 2])]);
+    const whole = collect([a, b, a, b.view([1, 2])]);
     addInto(a, 10);
     assert.deepEqual([...await whole.data()], expected([[1, 2, 3], [4, 5], [1, 2, 3], [4, 5]]));
     assert.deepEqual([...await a.data()], [11, 12, 13]);
@@ -192,7 +192,7 @@ for (const { name, skip, open } of testDevices) {
     using step = capture(device, ({ x, y }: { x: Tensor; y: Tensor }) => {
       const [two, three] = [affine(x, 2), affine(y, 3)];
       const last = affine(two, 1, 1);
-      const whole = device.collect([three, last, affine(x, 5)]);
+      const whole = collect([three, last, affine(x, 5)]);
       launches = 4;
       return { whole, three };
     });
@@ -219,8 +219,8 @@ for (const { name, skip, open } of testDevices) {
       const twice = affine(x, 3);
       const long = affine(x, 4);
       const part = long.view([2]);
-      const first = device.collect([x, read, written, twice, outside, twice, part]);
-      return { first, second: device.collect([written, first, long]) };
+      const first = collect([x, read, written, twice, outside, twice, part]);
+      return { first, second: collect([written, first, long]) };
     });
     for (const scale of [1, -2, 10]) {
       const x = Float32Array.of(1, 2, 3).map((v) => scale * v);
@@ -264,7 +264,7 @@ for (const { name, skip, open } of testDevices) {
                 : at(i).view([3, 1]),
             );
           }
-          return collected.map((picks) => affine(device.collect(picks.map(at)), 1, 0));
+          return collected.map((picks) => affine(collect(picks.map(at)), 1, 0));
         };
         using step = capture(device, body);
         for (const x of [[1, 2, 3], [-1, 0.5, 0.25]]) {
@@ -285,36 +285,36 @@ test("pack: what it refuses leaves every tensor where it is", async () => {
   const gone = device.tensor([5]);
   gone.dispose();
   const captured = capture(device, () => ({ out: affine(a, 2) }))({}).out;
-  const pack = device.pack([device.tensor([6])]);
+  const whole = pack([device.tensor([6])]);
   const before = { ...device.stats };
   const faults: [Tensor[], new (message: string) => Error, RegExp][] = [
-    [[], ArgumentError, /^Cannot pack no tensors: there must be one at least, got 0$/],
+    [[], ArgumentError, /^Cannot pack no tensors: there must be at least one, got 0$/],
     [
       [b, a, a.view([3, 1])],
       ArgumentError,
       /tensor of shape \(3, 1\) .*: no other may share its memory/,
     ],
     [[b, a.view([2])], ArgumentError, /it must be all of its memory, got 12 bytes/],
-    [[b, captured], ArgumentError, /it must not be a captured step's/],
-    [[b, pack], ArgumentError, /it must not be a pack/],
-    [[b, gone], Error, /^Cannot pack a tensor .* its memory was given back$/],
+    [[b, captured], ArgumentError, /it must not belong to a captured step/],
+    [[b, whole], ArgumentError, /it must not be a pack/],
+    [[b, gone], Error, /^Cannot pack a tensor .* its memory was freed$/],
     [[b, device.tensor(Int32Array.of(1))], DTypeError, /all must be float32, got one of int32/],
     [[b, cpu().tensor([1])], DeviceError, /all tensors must be on one device/],
   ];
   for (const [tensors, type, message] of faults) {
-    assert.throws(() => device.pack(tensors), (error) => {
+    assert.throws(() => pack(tensors), (error) => {
       assert.ok(error instanceof type && message.test(error.message), `${error}`);
       return true;
     });
   }
-  assert.throws(() => capture(device, () => device.pack([a]))({}), CaptureError);
-  assert.throws(() => device.collect([]), /^ArgumentError: Cannot collect no tensors/);
+  assert.throws(() => capture(device, () => pack([a]))({}), CaptureError);
+  assert.throws(() => collect([]), /^ArgumentError: Cannot collect no tensors/);
   const integers = device.tensor(Int32Array.of(1));
-  assert.throws(() => device.collect([integers]), DTypeError);
-  assert.throws(() => device.collect([gone]), { name: "DisposedError" });
+  assert.throws(() => collect([integers]), DTypeError);
+  assert.throws(() => collect([gone]), { name: "DisposedError" });
   integers.dispose();
   assert.equal(device.stats.liveBytes, before.liveBytes + 64); // the integers of the list
   assert.deepEqual([...await a.data(), ...await b.data()], [1, 2, 3, 4]);
-  addInto(device.pack([b, a]), 1);
+  addInto(pack([b, a]), 1);
   assert.deepEqual([...await a.data(), ...await b.data()], [2, 3, 4, 5]);
 });

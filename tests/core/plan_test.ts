@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { planSlots } from "../../core/plan.ts";
+import { planSlots } from "../../core/recording.ts";
 import type { Storage } from "../../core/tensor.ts";
 
 interface Case {
@@ -20,8 +20,9 @@ const cases: fc.Arbitrary<Case> = fc.record({
     memory: undefined,
     bytes: b,
     label: `storage ${i}`,
+    owner: undefined as never,
     state: "live",
-    owned: false,
+    captured: false,
   }));
   const pick = (i: number): Storage => storages[i % storages.length];
   const transients = new Set(storages);
@@ -67,7 +68,8 @@ test("plan: a chain of equal intermediates needs two slots", () => {
     bytes: 8,
     label: `${i}`,
     state: "live",
-    owned: false,
+    captured: false,
+    owner: undefined as never,
   }));
   const launches = chain.slice(1).map((storage, i) => [chain[i], storage]);
   assert.deepEqual(planSlots(launches, new Set(chain)).bytes, [8, 8]);
@@ -75,7 +77,14 @@ test("plan: a chain of equal intermediates needs two slots", () => {
 
 test("plan: a small intermediate that lives long does not take a large one's slot", () => {
   const make = (bytes: number, name: string): Storage => (
-    { memory: undefined, bytes, label: name, state: "live", owned: false }
+    {
+      memory: undefined,
+      bytes,
+      label: name,
+      state: "live",
+      captured: false,
+      owner: undefined as never,
+    }
   );
   const large = [1, 2, 3].map((i) => make(100, `large ${i}`));
   const small = make(4, "small");

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Backend, BackendStats, Launch, Memory, Program, Region } from "../../core/backend.ts";
 import { capture } from "../../core/capture.ts";
-import { Device } from "../../core/device.ts";
+import { BackendDevice } from "../../core/device.ts";
 import { hostArray, type TypedArray } from "../../core/dtype.ts";
 import { DeviceError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
@@ -95,7 +95,7 @@ const filled = (n: number) => ({ x: { data: new Float32Array(n).fill(3), shape: 
 
 test("scratch: a step that could not follow its memory follows it the next time", async () => {
   const backend = new Fragile();
-  const device = new Device(backend);
+  const device = new BackendDevice(backend);
   const small = capture(device, chain);
   const large = capture(device, chain);
   small(filled(4));
@@ -109,7 +109,7 @@ test("scratch: a step that could not follow its memory follows it the next time"
 
 test("scratch: memory that has no room any more is an error of the device, until it has", async () => {
   const backend = new Fragile();
-  const device = new Device(backend);
+  const device = new BackendDevice(backend);
   const small = capture(device, chain);
   const large = capture(device, chain);
   small(filled(4));

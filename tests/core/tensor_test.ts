@@ -208,7 +208,7 @@ test("tensor: what is not made of numbers is refused", () => {
   const device = cpu();
   const refused = (got: string) => ({
     name: "ArgumentError",
-    message: "Cannot make a tensor: it must be made of a typed array, or of numbers in nested " +
+    message: "Cannot make a tensor: data must be a typed array or numbers in nested " +
       `arrays, got ${got}`,
   });
   const faults: readonly (readonly [unknown, string])[] = [

@@ -5,6 +5,7 @@ import { capture } from "../../core/capture.ts";
 import type { Device } from "../../core/device.ts";
 import { DeviceError } from "../../core/errors.ts";
 import { defineKernel } from "../../core/kernel.ts";
+import { collect, pack } from "../../core/pack.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { webgpu } from "../../core/webgpu.ts";
 import { sizeClass } from "../../core/webgpu_pool.ts";
@@ -131,7 +132,7 @@ test(
       device.run(both, { x, out: x }, {});
       await assert.rejects(x.data(), {
         name: "DeviceError",
-        message: /^Cannot go on with the webgpu device: its commands must be valid, got: .+$/,
+        message: /^Cannot use the webgpu device: its commands must be valid, got: .+$/,
       });
       assert.deepEqual([...await x.data()], [1, 2]);
     });
@@ -332,11 +333,11 @@ test("webgpu: a replay makes no buffer, no bind group and no pipeline, and is on
   });
   const device = await webgpu(counting, { allowSoftware: true });
   const weights = device.tensor([1, 2, 3]);
-  device.pack([weights, device.tensor([4])]);
+  pack([weights, device.tensor([4])]);
   const step = capture(device, ({ x }: { x: Tensor }) => {
     const y = affine(mulSame(x, weights), 2);
     addInto(weights, 1);
-    return { all: device.collect([y, affine(y, 1, 1), x]) };
+    return { all: collect([y, affine(y, 1, 1), x]) };
   });
   const inputs = { x: { data: Float32Array.of(1, 2, 3), shape: [3] } };
   assert.equal((await step(inputs).all.data())[0], 2);

@@ -128,7 +128,7 @@ test("indexing: a checked cpu device refuses an id outside, also in a captured s
     const int = (...values: number[]): Tensor => device.tensor(Int32Array.from(values));
     const refused = (name: string, most: number, got: number, at: number) => ({
       name: "ArgumentError",
-      message: `Cannot look up ${name}: they must be from 0 to ${most}, got ${got} at ${at}`,
+      message: `Cannot look up ${name}: they must be from 0 to ${most}, got ${got} at index ${at}`,
     });
     await equals(take(table, int(1, 0)), [2, 4], [5, 6, 7, 8, 1, 2, 3, 4]);
     for (const bad of [-1, 2]) {
