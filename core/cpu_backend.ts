@@ -35,8 +35,8 @@ export interface CpuOptions {
   /** Whether float32 kernels may use WebAssembly. Default true. */
   readonly wasm?: boolean;
   /**
-   * Whether kernels refuse indices out of range, such as ids of `take`. Default false: they count as
-   * the nearest index in range, as on webgpu. A captured step that is refused stops halfway.
+   * Whether kernels refuse indices out of range, such as ids of `take`. Default false: they count
+   * as the nearest index in range, as on webgpu. A captured step that is refused stops halfway.
    */
   readonly checked?: boolean;
   /**
@@ -91,7 +91,8 @@ export function cpu(options: CpuOptions = {}): Device {
       `Cannot open a cpu device: threads must be a positive integer, got ${threads}`,
     );
   }
-  if (threads > 1 && typeof Worker?.prototype?.on !== "function") { // a browser's Worker has no `on`
+  // The Worker of browsers has no `on`.
+  if (threads > 1 && typeof Worker?.prototype?.on !== "function") {
     throw new ArgumentError(
       `Cannot open a cpu device with ${threads} threads: ` +
         "Worker must be that of node:worker_threads, " +

@@ -1,8 +1,8 @@
 /**
- * Counter-based random numbers: Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers:
- * as easy as 1, 2, 3", SC 2011). A number depends on its key and counter alone, so numbers can be
- * drawn in any order, in parallel, on any device, and drawn again instead of stored. There is no
- * hidden state.
+ * Counter-based random numbers: Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random
+ * numbers: as easy as 1, 2, 3", SC 2011). A number depends on its key and counter alone, so numbers
+ * can be drawn in any order, in parallel, on any device, and drawn again instead of stored. There
+ * is no hidden state.
  *
  * @module
  */

@@ -288,7 +288,7 @@ export interface Arena extends Disposable {
   keep(tensor: Tensor): Tensor;
 }
 
-/** Memory with a lifetime. Several tensors may share one: a reshape does. `memory.ts` keeps them. */
+/** Memory with a lifetime. Several tensors may share it: a reshape does. See `memory.ts`. */
 export interface Storage {
   /** The memory; undefined in a captured step that is still being recorded. */
   memory: Memory | undefined;

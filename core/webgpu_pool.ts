@@ -27,7 +27,7 @@ export interface Block extends Memory {
   readonly id: number;
   /** Tells it from all other blocks and parts. */
   readonly key: string;
-  /** `batch` is the last batch of commands that uses the buffer. All its parts share this object. */
+  /** `batch` is the last batch of commands that uses the buffer. Parts share this object. */
   readonly use: { batch: number };
 }
 
@@ -52,8 +52,8 @@ export class WebgpuPool {
   #nextId = 0;
 
   /**
-   * Counts bytes in `stats`. `beforeTrim` must submit pending commands and forget the bind groups of
-   * idle blocks.
+   * Counts bytes in `stats`. `beforeTrim` must submit pending commands and forget the bind groups
+   * of idle blocks.
    */
   constructor(device: GPUDevice, stats: BackendStats, beforeTrim: () => void) {
     this.#device = device;
