@@ -6,6 +6,7 @@ import { cpu } from "../../core/cpu_backend.ts";
 import { leadingRows } from "../../core/device.ts";
 import { ArgumentError, CaptureError, DisposedError, ShapeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
+import { mul } from "../../ops/binary.ts";
 import { linear } from "../../ops/matmul.ts";
 import { rmsNorm } from "../../ops/rms_norm.ts";
 import { testDevices } from "../devices.ts";
@@ -208,6 +209,7 @@ test("capture: the host cannot read, write or capture inside a step", () => {
 
 test("capture: a failed recording leaves the device as it was", async () => {
   const device = cpu();
+  using scope = device.arena();
   let fail = true;
   const step = capture(device, ({ x }: { x: Tensor }) => {
     device.arena();
@@ -215,10 +217,11 @@ test("capture: a failed recording leaves the device as it was", async () => {
     return affine(x, 2);
   });
   assert.throws(() => step(host(1)), RangeError);
-  const born = device.tensor([3]);
+  const made = scope.keep(device.tensor([3]));
   fail = false;
   assert.equal(await step(host(4)).item(), 8);
-  assert.equal(await born.item(), 3);
+  scope[Symbol.dispose]();
+  assert.equal(await made.item(), 3);
 });
 
 test("capture: a step whose parameter was freed refuses to run", () => {
@@ -278,20 +281,22 @@ testOnDevices("leading rows: they do not depend on how many there are", async (d
   const scale = device.tensor([1, 2, 3]);
   const layer = (x: Tensor): Tensor => rmsNorm(linear(x, weights), scale, 1e-5);
   using step = capture(device, ({ x, count }: { x: Tensor; count: Tensor }) => ({
+    ...leadingRows(count, 4, () => ({ some: layer(x), three: linear(weights, x) })),
     all: layer(x),
-    some: leadingRows(count, 4, () => layer(x)),
+    threeToo: linear(weights, x),
   }));
   const rows = (shift: number): HostTensor => ({
     data: Float32Array.from({ length: 8 }, (_, i) => Math.sin(i + shift)),
     shape: [4, 2],
   });
   for (const [shift, count] of [[0, 4], [1, 0], [2, 3], [3, 1], [4, 4], [5, 9]]) {
-    const { all, some } = step({
+    const { all, some, three, threeToo } = step({
       x: rows(shift),
       count: { data: Int32Array.of(count), shape: [1] },
     });
-    const [whole, leading] = await device.read([all, some]);
+    const [whole, leading, a, b] = await device.read([all, some, three, threeToo]);
     assert.deepEqual(leading.slice(0, 3 * count), whole.slice(0, 3 * count));
+    assert.deepEqual(a, b); // 3 rows are not 4: all of them
   }
   assert.equal(step.programs, 1);
 });
@@ -301,7 +306,10 @@ const cpus = testDevices.filter(({ name }) => name.startsWith("cpu"));
 testOnDevices("leading rows: the other rows are left alone", async (device) => {
   const weights = device.tensor([[1, 2], [3, 4]]);
   using step = capture(device, ({ x, count }: { x: Tensor; count: Tensor }) => ({
-    out: leadingRows(count, 3, () => linear(x, weights)),
+    out: leadingRows(mul(count, 1), 3, () => {
+      leadingRows(count, 1, () => linear(x, weights)); // does not write over the product
+      return linear(x, weights);
+    }),
   }));
   const run = (value: number, count: number): Tensor =>
     step({

@@ -70,13 +70,15 @@ test("arena: out of memory on the cpu, the error counts what is alive and names 
 test("arena: a kept tensor moves to the enclosing arena, or to none", async () => {
   const device = cpu();
   let kept: Tensor;
+  let moved: Tensor;
   {
     using outer = device.arena();
     {
       using inner = device.arena();
       kept = inner.keep(device.tensor([5]));
+      moved = inner.keep(device.tensor([7]));
     }
-    assert.deepEqual([...await kept.data()], [5]);
+    assert.deepEqual((await device.read([kept, moved])).map(([x]) => x), [5, 7]);
     const sibling = device.tensor([6]);
     {
       using inner = device.arena();
@@ -85,6 +87,7 @@ test("arena: a kept tensor moves to the enclosing arena, or to none", async () =
     outer.keep(kept);
   }
   assert.deepEqual([...await kept.data()], [5]);
+  await assert.rejects(moved.data(), { name: "DisposedError" });
   const { liveBytes } = device.stats;
   kept.dispose();
   kept.dispose();
@@ -169,8 +172,12 @@ test("plan: slots are as few and as small as they can be", () => {
   };
   const chain = Array.from({ length: 9 }, (_, i) => [i, i + 1]);
   assert.deepEqual(planned(Array(10).fill(8), chain), [8, 8]);
-  // A small intermediate that lives long does not take the slot of a large one.
+  // A small intermediate that lives long does not take the slot of a large one,
   assert.deepEqual(planned([100, 100, 100, 4], [[0], [3], [1, 3], [2, 3]]), [100, 4]);
+  // and of two free slots it takes the smaller one.
+  const [large, medium, small] = [100, 50, 40].map((bytes): Sized => ({ bytes }));
+  const { slotOf } = planSlots([[large, medium], [small]], new Set([large, medium, small]));
+  assert.equal(slotOf.get(small), slotOf.get(medium));
 });
 
 /** (3 x + 1) (2 x) + 5, by way of three intermediates of the size of x. */
@@ -310,14 +317,14 @@ function viewOf({ memory, size }: Pick<Region, "memory" | "size">): Float32Array
 /** A small and a large step on a faulty backend. The small one has run. */
 function faultySteps(): {
   readonly backend: FaultyBackend;
-  readonly small: () => Tensor;
-  readonly large: () => Tensor;
+  readonly small: (size?: number) => Tensor;
+  readonly large: (size?: number) => Tensor;
   readonly dispose: () => void;
 } {
   const backend = new FaultyBackend();
   const device = new BackendDevice(backend);
   const steps = [capture(device, polynomial), capture(device, polynomial)];
-  const [small, large] = steps.map((step, i) => () => step(filled(4 + 400 * i, 3)));
+  const [small, large] = steps.map((step, i) => (size = 4 + 400 * i) => step(filled(size, 3)));
   small();
   return { backend, small, large, dispose: () => steps.forEach((step) => step.dispose()) };
 }
@@ -326,8 +333,10 @@ test("scratch: a step that could not follow its memory follows it the next time"
   const { backend, small, large, dispose } = faultySteps();
   large(); // the memory moves
   backend.failing = true;
-  assert.throws(small, DeviceError);
+  assert.throws(() => small(), DeviceError);
   assert.equal((await small().data())[3], value(3));
+  backend.failing = true;
+  assert.throws(() => small(8), DeviceError); // a program that was never compiled
   dispose();
   assert.equal(backend.stats.liveBytes, 0);
 });
@@ -335,9 +344,9 @@ test("scratch: a step that could not follow its memory follows it the next time"
 test("scratch: an allocation that fails is an error until there is room", async () => {
   const { backend, small, large, dispose } = faultySteps();
   const { liveBytes } = backend.stats;
-  backend.room = 2; // the input and the output of the large one
-  assert.throws(large, DeviceError);
-  assert.throws(small, DeviceError);
+  backend.room = 3; // the input, the output and one of three slots of the large one
+  assert.throws(() => large(), DeviceError);
+  assert.throws(() => small(), DeviceError);
   backend.room = Infinity;
   assert.equal((await small().data())[3], value(3));
   assert.equal(backend.stats.liveBytes, liveBytes);

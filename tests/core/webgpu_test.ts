@@ -293,7 +293,7 @@ testOnDevice("captured steps survive that idle buffers are destroyed", async (de
   assert.equal(await affine(weights, 5, 1).item(), 11);
 });
 
-test("webgpu: a replay is one submission and makes no objects", { skip }, async () => {
+test("webgpu: a replay is one submission, and equal steps make no objects", { skip }, async () => {
   const made: string[] = [];
   const counting = watched((opened) => {
     for (const name of ["createBuffer", "createBindGroup", "createComputePipeline"] as const) {
@@ -313,7 +313,13 @@ test("webgpu: a replay is one submission and makes no objects", { skip }, async 
   const inputs = { x: { data: Float32Array.of(1, 2, 3), shape: [3] } };
   assert.equal((await step(inputs).all.data())[0], 2);
   assert.ok(made.includes("createBuffer") && made.includes("createBindGroup"));
+  const eager = (): void => {
+    using _scope = device.arena();
+    affine(mulSame(affine(weights, 2), weights), 3);
+  };
+  eager();
   made.length = 0;
+  for (let i = 0; i < 5; i++) eager(); // finds the same buffers, so the same bind groups
   const { submits } = device.stats;
   for (let i = 0; i < 100; i++) step(inputs);
   assert.deepEqual(made, []);
