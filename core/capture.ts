@@ -4,12 +4,12 @@
  *
  * @module
  */
-import { checkOptions, checkTypedArray, inputCheck, isNumbers } from "./checks.ts";
+import { checkCount, checkOptions, checkShape, checkTypedArray, inputCheck } from "./checks.ts";
 import { internals } from "./device.ts";
 import { convertTo, type TypedArray } from "./dtype.ts";
-import { ArgumentError, CaptureError, DisposedError, nameOf, ShapeError } from "./errors.ts";
+import { ArgumentError, CaptureError, DisposedError } from "./errors.ts";
 import type { Recorded } from "./memory.ts";
-import { formatShape, type Shape, sizeOf } from "./shape.ts";
+import { formatShape, type Shape } from "./shape.ts";
 import type { Device, Tensor } from "./tensor.ts";
 import { type Tree, treeLeaves } from "./tree.ts";
 
@@ -158,17 +158,10 @@ function recordStep<I extends HostInputs, O extends Tree>(
 function signatureOf(inputs: HostInputs): string {
   return Object.keys(inputs).sort().map((name) => {
     const { data, shape } = inputs[name] ?? {};
-    const what = `Cannot run a captured step on input ${name}: of { data, shape } the`;
-    checkTypedArray(`${what} data`, data);
-    if (!isNumbers(shape)) {
-      throw new ArgumentError(`${what} shape must be an array of numbers, got ${nameOf(shape)}`);
-    }
-    if (data.length !== sizeOf(shape)) {
-      throw new ShapeError(
-        `Cannot run a captured step on input ${name} of shape ${formatShape(shape)}: ` +
-          `it needs ${sizeOf(shape)} elements, got ${data.length}`,
-      );
-    }
+    const action = `run a captured step on input ${name}`;
+    checkTypedArray(`Cannot ${action}: its data`, data);
+    checkShape(action, shape);
+    checkCount(action, shape, data.length);
     return `${name}:${data instanceof Int32Array ? "int" : "float"}${formatShape(shape)}`;
   }).join(" ");
 }

@@ -53,7 +53,7 @@ function isNumber(value: unknown): boolean {
 }
 
 /** Whether a value is an array of numbers without holes. */
-export function isNumbers(value: unknown): value is readonly number[] {
+function isNumbers(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.findIndex((n) => typeof n !== "number") < 0;
 }
 

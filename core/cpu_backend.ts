@@ -84,8 +84,7 @@ export function cpu(options: CpuOptions = {}): Device {
     options,
     ["float", "wasm", "checked", "threads", "onNote", "Worker"],
   );
-  const float = options.float ?? "float32";
-  const { threads = 1, Worker, onNote } = options;
+  const { threads = 1, Worker } = options;
   if (!(Number.isInteger(threads) && threads >= 1)) {
     throw new ArgumentError(
       `Cannot open a cpu device: threads must be a positive integer, got ${threads}`,
@@ -99,9 +98,7 @@ export function cpu(options: CpuOptions = {}): Device {
         `got ${Worker === undefined ? "none" : "another"}`,
     );
   }
-  const wasm = float === "float32" && options.wasm !== false;
-  const checked = options.checked === true;
-  return new BackendDevice(new CpuBackend(float, wasm, checked, threads, Worker, onNote));
+  return new BackendDevice(new CpuBackend(options));
 }
 
 class CpuBackend implements Backend {
@@ -126,22 +123,16 @@ class CpuBackend implements Backend {
   readonly #Worker: WorkerConstructor | undefined;
   readonly #onNote: CpuOptions["onNote"];
 
-  constructor(
-    float: FloatDType,
-    wasm: boolean,
-    checked: boolean,
-    threads: number,
-    Worker: WorkerConstructor | undefined,
-    onNote: CpuOptions["onNote"],
-  ) {
+  constructor({ float = "float32", wasm, checked, threads = 1, Worker, onNote }: CpuOptions) {
+    const useWasm = float === "float32" && wasm !== false;
+    const kernels = useWasm ? "WebAssembly SIMD" : "TypeScript";
+    this.adapter = threads > 1 ? `${kernels}, ${threads} threads` : kernels;
     this.float = float;
-    this.#checked = checked;
+    this.#checked = checked === true;
     this.#threads = threads;
     this.#Worker = Worker;
     this.#onNote = onNote;
-    this.#modules = wasm ? new Map() : undefined;
-    const kernels = wasm ? "WebAssembly SIMD" : "TypeScript";
-    this.adapter = threads > 1 ? `${kernels}, ${threads} threads` : kernels;
+    this.#modules = useWasm ? new Map() : undefined;
   }
 
   allocate(bytes: number): Memory {

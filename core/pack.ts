@@ -15,7 +15,7 @@ import { formatShape } from "./shape.ts";
 import type { Pack, Storage, Tensor } from "./tensor.ts";
 
 /** Tensors in a pack begin at multiples of this many elements. */
-export const PACK_ALIGN = 64;
+const PACK_ALIGN = 64;
 
 /**
  * The elements that a tensor of `size` occupies in a pack. An empty tensor occupies some too,

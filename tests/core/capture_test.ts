@@ -136,15 +136,14 @@ test("capture: inputs must keep their names and fit their shapes", () => {
   for (const x of [[1, 2], undefined, { data: [1], shape: [1] }, { data: Float32Array.of(1) }]) {
     assert.throws(() => step({ x } as never), {
       name: "ArgumentError",
-      message:
-        /^Cannot run a captured step on input x: of { data, shape } the (data|shape) must be /,
+      message: /^Cannot run a captured step on input x: its (data|shape) must be /,
     });
   }
   const message = (input: unknown): string => {
     try {
       step({ x: input } as never);
     } catch (error) {
-      return `${error}`.replace(/.* the /, "");
+      return `${error}`.replace(/.*: its /, "");
     }
     return "none";
   };
