@@ -6,7 +6,6 @@
 import type { Kernel } from "../core/kernel.ts";
 import * as pack from "../core/pack.ts";
 import * as accumulate from "./accumulate.ts";
-import * as addRmsNorm from "./add_rms_norm.ts";
 import * as adamw from "./adamw.ts";
 import * as attention from "./attention.ts";
 import * as attentionBackward from "./attention_backward.ts";
@@ -48,7 +47,6 @@ import * as where from "./where.ts";
 /** The modules that export kernels; a test checks that none of this room is missing. */
 const modules: readonly Record<string, unknown>[] = [
   accumulate,
-  addRmsNorm,
   adamw,
   attention,
   attentionBackward,

@@ -3,8 +3,14 @@ import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape, sameShape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import * as joined from "../kernels/add_rms_norm.ts";
-import * as plain from "../kernels/rms_norm.ts";
+import { pick } from "../kernels/pick.ts";
+import {
+  addRmsNormBackward,
+  addRmsNormForward,
+  rmsNormBackwardWeight,
+  rmsNormBackwardX,
+  rmsNormForward,
+} from "../kernels/rms_norm.ts";
 import { sample } from "./cases.ts";
 import { runFill } from "./launch.ts";
 
@@ -32,12 +38,7 @@ export const rmsNorm: Op<[x: Tensor, weight: Tensor, eps: number], Tensor> = def
     const { C, N } = rows(x, weight);
     const out = x.device.empty(x.shape, x.dtype, "rmsNorm");
     const rstd = x.device.empty([N], x.dtype, "rmsNorm");
-    x.device.run(C % 4 === 0 ? plain.rmsNormForward4 : plain.rmsNormForward, {
-      x,
-      weight,
-      out,
-      rstd,
-    }, { N, C, eps });
+    x.device.run(pick(rmsNormForward, C), { x, weight, out, rstd }, { N, C, eps });
     return { out, saved: { rstd } };
   },
   backward: (dout, { rstd }, [x, weight]) => [
@@ -86,14 +87,8 @@ export const addRmsNorm: Op<
     }
     const [sum, normed] = [0, 1].map(() => device.empty(shape, dtype, "addRmsNorm"));
     const rstd = device.empty([N], dtype, "addRmsNorm");
-    device.run(C % 4 === 0 ? joined.addRmsNormForward4 : joined.addRmsNormForward, {
-      x,
-      y,
-      weight,
-      sum,
-      out: normed,
-      rstd,
-    }, { N, C, eps });
+    const buffers = { x, y, weight, sum, out: normed, rstd };
+    device.run(pick(addRmsNormForward, C), buffers, { N, C, eps });
     return { out: { sum, normed }, saved: { sum, rstd } };
   },
   backward({ sum: dsum, normed: dout }, { sum, rstd }, [, , weight]) {
@@ -104,14 +99,8 @@ export const addRmsNorm: Op<
       if (dsum === undefined) return dx = gradientOfX(dout, sum, weight, rstd);
       const { N, C } = rows(sum, weight);
       dx = device.empty(shape, dtype, "addRmsNorm gradient");
-      device.run(C % 4 === 0 ? joined.addRmsNormBackward4 : joined.addRmsNormBackward, {
-        dout,
-        dsum,
-        sum,
-        weight,
-        rstd,
-        dx,
-      }, { N, C });
+      const buffers = { dout, dsum, sum, weight, rstd, dx };
+      device.run(pick(addRmsNormBackward, C), buffers, { N, C });
       return dx;
     };
     return [
@@ -141,13 +130,7 @@ export function checkEps(norm: string, eps: number): void {
 function gradientOfX(dout: Tensor, x: Tensor, weight: Tensor, rstd: Tensor): Tensor {
   const { N, C } = rows(x, weight);
   const dx = x.device.empty(x.shape, x.dtype, "rmsNorm gradient");
-  x.device.run(C % 4 === 0 ? plain.rmsNormBackwardX4 : plain.rmsNormBackwardX, {
-    dout,
-    x,
-    weight,
-    rstd,
-    dx,
-  }, { N, C });
+  x.device.run(pick(rmsNormBackwardX, C), { dout, x, weight, rstd, dx }, { N, C });
   return dx;
 }
 
@@ -155,12 +138,7 @@ function gradientOfX(dout: Tensor, x: Tensor, weight: Tensor, rstd: Tensor): Ten
 function gradientOfWeight(dout: Tensor, x: Tensor, weight: Tensor, rstd: Tensor): Tensor {
   const { N, C } = rows(x, weight);
   const dweight = x.device.empty(weight.shape, x.dtype, "rmsNorm gradient");
-  x.device.run(C % 4 === 0 ? plain.rmsNormBackwardWeight4 : plain.rmsNormBackwardWeight, {
-    dout,
-    x,
-    rstd,
-    dweight,
-  }, { N, C });
+  x.device.run(pick(rmsNormBackwardWeight, C), { dout, x, rstd, dweight }, { N, C });
   return dweight;
 }
 
