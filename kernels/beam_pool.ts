@@ -14,7 +14,7 @@
 import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel } from "../core/kernel.ts";
 import { noise } from "./cases.ts";
-import { ABSENT, isUsable, MASKED, USABLE_WGSL } from "./masked.ts";
+import { ABSENT, isUsable, MASKED, WGSL_USABLE } from "./masked.ts";
 import { wgslMaths } from "./maths.ts";
 import { smallTrie } from "./trie_table.ts";
 
@@ -95,7 +95,7 @@ export const poolScores = defineKernel({
   invocations: ({ R }) => R,
   wgsl: `
 ${wgslMaths("f32")}
-${USABLE_WGSL}
+${WGSL_USABLE}
 fn isBlocked(node: i32, begin: u32) -> bool {
   var low = begin;
   var high = begin + p.E;

@@ -11,8 +11,8 @@
  */
 import { defineKernel } from "../core/kernel.ts";
 import { noise } from "./cases.ts";
-import { ABSENT, MASKED, USABLE_WGSL } from "./masked.ts";
-import { RANGE_WGSL, vocabularyNormalizer } from "./normalizer.ts";
+import { ABSENT, MASKED, WGSL_USABLE } from "./masked.ts";
+import { normalizerOf, WGSL_NORMALIZER } from "./normalizer.ts";
 import { smallTrie } from "./trie_table.ts";
 
 /** out (R, F); one invocation an element. */
@@ -80,7 +80,7 @@ export const childLogProbs = defineKernel({
       const row = place[r] * V;
       let usable = true;
       for (let v = row; v < row + V; v++) usable &&= Math.abs(logits[v]) < -ABSENT;
-      const [max, logSum] = usable ? vocabularyNormalizer(logits, row, V, tau) : [0, 0];
+      const [max, logSum] = usable ? normalizerOf(logits.subarray(row, row + V), tau) : [0, 0];
       for (let k = from; k < to; k++) {
         out[r * F + k - from] = usable ? (logits[row + table[k]] - max) / tau - logSum : -MASKED;
       }
@@ -88,8 +88,8 @@ export const childLogProbs = defineKernel({
   },
   invocations: ({ R }) => R,
   wgsl: `
-${RANGE_WGSL}
-${USABLE_WGSL}
+${WGSL_NORMALIZER}
+${WGSL_USABLE}
 fn kernel(r: u32) {
   let first = r * p.F;
   for (var i = 0u; i < p.F; i++) { out[first + i] = 0.0; }
@@ -106,9 +106,11 @@ fn kernel(r: u32) {
     for (var k = begin; k < end; k++) { out[first + k - begin] = ${-MASKED}; }
     return;
   }
-  let normalizer = normalizerOfRange(row, p.V);
+  var normalizer = NO_LOGITS;
+  for (var v = row; v < row + p.V; v++) { normalizer = withLogit(normalizer, logits[v], 1.0 / p.tau); }
+  let logSum = logOf(normalizer.y);
   for (var k = begin; k < end; k++) {
-    out[first + k - begin] = (logits[row + u32(table[k])] - normalizer.x) / p.tau - normalizer.y;
+    out[first + k - begin] = (logits[row + u32(table[k])] - normalizer.x) / p.tau - logSum;
   }
 }`,
   cases: () => {

@@ -22,7 +22,6 @@ import * as childLogitsBackward from "./child_logits_backward.ts";
 import * as childPlaces from "./child_places.ts";
 import * as copy from "./copy.ts";
 import * as cumsum from "./cumsum.ts";
-import * as dropout from "./dropout.ts";
 import * as fill from "./fill.ts";
 import * as gather from "./gather.ts";
 import * as half from "./half.ts";
@@ -63,7 +62,6 @@ const modules: readonly Record<string, unknown>[] = [
   childPlaces,
   copy,
   cumsum,
-  dropout,
   fill,
   gather,
   half,

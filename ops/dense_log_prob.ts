@@ -3,12 +3,7 @@ import { defineOp, type Op } from "../core/op.ts";
 import { formatShape } from "../core/shape.ts";
 import type { InputGradients } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import {
-  trieLogProbBackward,
-  trieLogProbBackwardWide,
-  trieLogProbForward,
-  trieLogProbForwardWide,
-} from "../kernels/trie_log_prob.ts";
+import { trieLogProbBackward, trieLogProbForward } from "../kernels/trie_log_prob.ts";
 import { exampleTrie, sample } from "./cases.ts";
 import {
   checkBeam,
@@ -40,8 +35,7 @@ export const denseLogProb: Op<
     const saved = device.empty([N, 3], dtype, "trieLogProb"); // max z, log sum exp, z_b
     const { table } = trie;
     const buffers = { logits, table, nodes, labels, logProb, logBeta, choices, saved };
-    const kernel = device.software ? trieLogProbForward : trieLogProbForwardWide;
-    device.run(kernel, buffers, params);
+    device.run(trieLogProbForward, buffers, params);
     return { out: { logProb, logBeta, choices }, saved: { saved } };
   },
   backward(dout, { saved }, [logits, trie, nodes, labels, options]): InputGradients {
@@ -49,12 +43,11 @@ export const denseLogProb: Op<
       () => { // dz_v = (dlogProb ([v = y] - p_v) + dlogBeta ([v = b] - p_v)) / tau
         const params = paramsOf(logits, trie, nodes, labels, options);
         const { table } = trie;
-        const kernel = logits.device.software ? trieLogProbBackward : trieLogProbBackwardWide;
         const dlogits = logits.device.empty(logits.shape, logits.dtype, "trieLogProb gradient");
         const some = (dout.logProb ?? dout.logBeta) as Tensor;
         const [dlogProb, dlogBeta] = [dout.logProb ?? some, dout.logBeta ?? some];
         logits.device.run(
-          kernel,
+          trieLogProbBackward,
           { dlogProb, dlogBeta, logits, table, nodes, labels, saved, dlogits },
           {
             ...params,

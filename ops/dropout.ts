@@ -1,7 +1,7 @@
 import { ArgumentError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { dropoutMap } from "../kernels/dropout.ts";
+import { dropoutMap } from "../kernels/random.ts";
 import { sample } from "./cases.ts";
 import { checkKey } from "./random_uniform.ts";
 

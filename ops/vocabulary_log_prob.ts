@@ -3,12 +3,7 @@ import { defineOp, type Op } from "../core/op.ts";
 import { formatShape } from "../core/shape.ts";
 import type { InputGradients } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import {
-  NOTHING,
-  vocabularyBackward,
-  vocabularyForward,
-  vocabularyForwardWide,
-} from "../kernels/vocabulary_log_prob.ts";
+import { NOTHING, vocabularyBackward, vocabularyForward } from "../kernels/vocabulary_log_prob.ts";
 import { add } from "./binary.ts";
 import { indices, sample } from "./cases.ts";
 import { runCopy } from "./launch.ts";
@@ -51,7 +46,6 @@ export const vocabularyLogProb: Op<
           `must be (${N}), got ${formatShape(labels.shape)}`,
       );
     }
-    const kernel = device.software ? vocabularyForward : vocabularyForwardWide;
     const nothing = new Float64Array(3 * N).map((_, i) => NOTHING[i % 3]);
     let saved = device.tensor(nothing, [N, 3]);
     let out = saved;
@@ -60,7 +54,7 @@ export const vocabularyLogProb: Op<
       saved = device.empty([N, 3], dtype, "vocabularyLogProb");
       out = device.empty([N], dtype, "vocabularyLogProb");
       const buffers = { logits, labels, before, after: saved, logProb: out };
-      device.run(kernel, buffers, { N, W, first, tau });
+      device.run(vocabularyForward, buffers, { N, W, first, tau });
     });
     return { out, saved: { saved } };
   },
