@@ -1,34 +1,37 @@
 /**
- * The pools of a step of beam search on a trie (table of `trie_table.ts`), for U users with W beams each. A frontier row holds a
- * node and its score; rows of a user are in ascending order of nodes, absent rows (node -1) last. Its pool row has F entries: its
- * children's
+ * The pools of a step of beam search on a trie (a table as in `trie_table.ts`), for U users with W
+ * beams each. A frontier row holds a node and its score; a user's rows are in ascending order of
+ * nodes, absent rows (node -1) last. A row has F pool entries. Those of an inner node are, in order,
+ * its children's
  *
  *   score + min(0, log q(v)),   log q(v) = (z_v - max z) / tau - log sum_w exp((z_w - max z) / tau)
  *
- * in order, w over the children that are not blocked, or log q(v) as it is given; a leaf's own score alone; MASKED for the rest.
- * Thus the position in a user's pool (W F) orders entries as their nodes do, and a top-k whose ties go to the lower position
- * keeps the total order: score descending, then node ascending.
+ * with w over the children that are not blocked, or log q(v) as it is given. A leaf has its own
+ * score alone. All other entries are MASKED.
+ *
+ * So the position in a user's pool (W F) orders entries as their nodes do, and a top-k whose ties go
+ * to the lower position keeps the total order: score descending, then node ascending.
  *
  * @module
  */
-import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel } from "../core/kernel.ts";
 import { noise } from "./cases.ts";
 import { ABSENT, isUsable, MASKED, WGSL_USABLE } from "./masked.ts";
-import { wgslMaths } from "./maths.ts";
+import { normalizerOf, WGSL_NORMALIZER } from "./normalizer.ts";
 import { smallTrie } from "./trie_table.ts";
 
-/** Pads a list of blocked nodes; larger than any node. */
+/** Pads a list of blocked nodes. It is larger than any node. */
 export const NO_NODE = 2 ** 31 - 1;
 
 /** The count of a row whose logits cannot be used. */
 export const UNUSABLE = -1;
 
 /**
- * The pool, and for each row the log of its entries' total probability and their number; one invocation a row. `blocked` holds E
- * nodes a user, ascending, padded with NO_NODE. logits is (R, F): one for each child, in order; where `normalized` is 1 these are log q
- * (`child_log_probs.ts`). If that of a child that is not blocked is not usable (`masked.ts`), the row has no entries, and the
- * number is UNUSABLE.
+ * The pool, and for each row the log of its entries' total probability and their number; one
+ * invocation a row. `blocked` holds E nodes a user, ascending, padded with NO_NODE. logits (R, F)
+ * are those of the children, in order; where `normalized` is 1 they are log q
+ * (`child_log_probs.ts`). If the logit of a child that is not blocked cannot be used (`masked.ts`),
+ * the row has no entries, and its number is UNUSABLE.
  */
 export const poolScores = defineKernel({
   name: "poolScores",
@@ -81,20 +84,20 @@ export const poolScores = defineKernel({
         count[r] = UNUSABLE;
         continue;
       }
-      const [max, logSum] = normalized ? [0, 0] : presentNormalizer(entries, tau);
+      const [max, logSum] = normalized ? [0, 0] : normalizerOf(entries.filter(isPresent), tau);
       const scale = normalized ? 1 : tau;
       for (let k = 0; k < entries.length; k++) {
-        if (entries[k] <= ABSENT) continue;
+        if (!isPresent(entries[k])) continue;
         entries[k] = Math.min(0, (entries[k] - max) / scale - logSum);
         entries[k] += scores[r]; // after rounding, as in WGSL, so that (a, b) and (b, a) tie
       }
-      const [best, logMass] = presentNormalizer(entries, 1);
+      const [best, logMass] = normalizerOf(entries.filter(isPresent), 1);
       mass[r] = best + logMass;
     }
   },
   invocations: ({ R }) => R,
   wgsl: `
-${wgslMaths("f32")}
+${WGSL_NORMALIZER}
 ${WGSL_USABLE}
 fn isBlocked(node: i32, begin: u32) -> bool {
   var low = begin;
@@ -105,18 +108,12 @@ fn isBlocked(node: i32, begin: u32) -> bool {
   }
   return low < begin + p.E && blocked[min(low, begin + p.E - 1u)] == node;
 }
-fn present(begin: u32, end: u32, inverse: f32) -> vec2f {
-  var m = ${MASKED};
-  var s = 0.0;
+fn present(begin: u32, end: u32, inverse: f32) -> vec2f { // the normaliser of the entries there
+  var normalizer = NO_LOGITS;
   for (var i = begin; i < end; i++) {
-    let z = pool[i];
-    if (z <= ${ABSENT}) { continue; }
-    let d = (z - m) * inverse;
-    let e = exp(-abs(d));
-    s = select(s + e, s * e + 1.0, d > 0.0);
-    m = max(m, z);
+    if (pool[i] > ${ABSENT}) { normalizer = withLogit(normalizer, pool[i], inverse); }
   }
-  return vec2f(m, logOf(s));
+  return vec2f(normalizer.x, logOf(normalizer.y));
 }
 fn kernel(r: u32) {
   let first = r * p.F;
@@ -200,7 +197,7 @@ fn kernel(r: u32) {
   },
 });
 
-/** Takes the entries of a pool (U, N) out that score less than their user's floor; one invocation an entry. */
+/** Masks the entries of a pool (U, N) that score less than their user's floor; one invocation an entry. */
 export const dropBelow = defineKernel({
   name: "dropBelow",
   buffers: { floors: "read float", pool: "update float" },
@@ -220,6 +217,9 @@ fn kernel(i: u32) {
   }],
 });
 
+/** Whether a pool has an entry at a place. */
+const isPresent = (score: number): boolean => score > ABSENT;
+
 /** Whether a node is in a user's list. */
 function isBlocked(node: number, blocked: Int32Array, begin: number, size: number): boolean {
   let low = begin;
@@ -230,15 +230,4 @@ function isBlocked(node: number, blocked: Int32Array, begin: number, size: numbe
     else high = middle;
   }
   return low < begin + size && blocked[low] === node;
-}
-
-/** The largest of the entries that are present, and log sum exp((z - max) / tau) over them. */
-function presentNormalizer(entries: FloatArray, tau: number): [max: number, logSum: number] {
-  let max = -Infinity;
-  for (let i = 0; i < entries.length; i++) if (entries[i] > max) max = entries[i];
-  let sum = 0;
-  for (let i = 0; i < entries.length; i++) {
-    if (!(entries[i] <= ABSENT)) sum += Math.exp((entries[i] - max) / tau);
-  }
-  return [max, Math.log(sum)];
 }

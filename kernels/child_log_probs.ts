@@ -1,19 +1,21 @@
 /**
- * What whole rows of logits say of the tokens that can follow on a trie (table of `trie_table.ts`). Row r stands at node u = nodes_r, or at
- * none (-1), and has the V logits z of row place_r, or none (-1). `pickChildren` takes z_v, v the token of child k of u, for out[r, k], and
- * `childLogProbs` takes the log-probability over the whole vocabulary,
+ * What whole rows of logits say of the tokens that can follow on a trie (a table as in
+ * `trie_table.ts`). Row r stands at node nodes[r], or at none (-1), and has the V logits z of row
+ * place[r], or none (-1). With v the token of child k of its node:
  *
- *   out[r, k] = (z_v - max z) / tau - log sum_w exp((z_w - max z) / tau).
+ *   pickChildren   out[r, k] = z_v
+ *   childLogProbs  out[r, k] = (z_v - max z) / tau - log sum_w exp((z_w - max z) / tau)
  *
- * Either is 0 where there are no logits, or no child k < F. If a logit cannot be used (`masked.ts`), no log-probability of the row can.
+ * with w over the whole vocabulary. Both are 0 where there are no logits, or no child k < F. If one
+ * logit of a row cannot be used (`masked.ts`), none of its log-probabilities can: they are -MASKED.
  *
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
 import { noise } from "./cases.ts";
-import { ABSENT, MASKED, WGSL_USABLE } from "./masked.ts";
+import { isUsable, MASKED, WGSL_USABLE } from "./masked.ts";
 import { normalizerOf, WGSL_NORMALIZER } from "./normalizer.ts";
-import { smallTrie } from "./trie_table.ts";
+import { childrenOf, smallTrie } from "./trie_table.ts";
 
 /** out (R, F); one invocation an element. */
 export const pickChildren = defineKernel({
@@ -29,9 +31,8 @@ export const pickChildren = defineKernel({
   cpu({ logits, table, nodes, place, out }, { R, F, V }): void {
     out.fill(0);
     for (let r = 0; r < R; r++) {
-      if (nodes[r] < 0 || place[r] < 0) continue;
-      const [from, to] = [table[nodes[r]], table[nodes[r] + 1]];
-      for (let k = from; k < to; k++) out[r * F + k - from] = logits[place[r] * V + table[k]];
+      if (place[r] < 0) continue;
+      childrenOf(table, nodes[r]).forEach((v, k) => out[r * F + k] = logits[place[r] * V + v]);
     }
   },
   invocations: ({ R, F }) => R * F,
@@ -74,16 +75,14 @@ export const childLogProbs = defineKernel({
   cpu({ logits, table, nodes, place, out }, { R, F, V, tau }): void {
     out.fill(0);
     for (let r = 0; r < R; r++) {
-      if (nodes[r] < 0 || place[r] < 0) continue;
-      const [from, to] = [table[nodes[r]], table[nodes[r] + 1]];
-      if (from === to) continue;
-      const row = place[r] * V;
-      let usable = true;
-      for (let v = row; v < row + V; v++) usable &&= Math.abs(logits[v]) < -ABSENT;
-      const [max, logSum] = usable ? normalizerOf(logits.subarray(row, row + V), tau) : [0, 0];
-      for (let k = from; k < to; k++) {
-        out[r * F + k - from] = usable ? (logits[row + table[k]] - max) / tau - logSum : -MASKED;
-      }
+      const children = childrenOf(table, nodes[r]);
+      if (place[r] < 0 || children.length === 0) continue;
+      const z = logits.subarray(place[r] * V, place[r] * V + V);
+      const usable = z.every(isUsable);
+      const [max, logSum] = normalizerOf(z, tau);
+      children.forEach((v, k) => {
+        out[r * F + k] = usable ? (z[v] - max) / tau - logSum : -MASKED;
+      });
     }
   },
   invocations: ({ R }) => R,

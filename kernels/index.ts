@@ -18,8 +18,6 @@ import * as binary from "./binary.ts";
 import * as cachedAttention from "./cached_attention.ts";
 import * as childLogProbs from "./child_log_probs.ts";
 import * as childLogits from "./child_logits.ts";
-import * as childLogitsBackward from "./child_logits_backward.ts";
-import * as childPlaces from "./child_places.ts";
 import * as copy from "./copy.ts";
 import * as cumsum from "./cumsum.ts";
 import * as fill from "./fill.ts";
@@ -39,6 +37,7 @@ import * as softmax from "./softmax.ts";
 import * as swiglu from "./swiglu.ts";
 import * as topK from "./top_k.ts";
 import * as trieLogProb from "./trie_log_prob.ts";
+import * as trieTable from "./trie_table.ts";
 import * as vocabularyLogProb from "./vocabulary_log_prob.ts";
 import * as weightedMean from "./weighted_mean.ts";
 import * as where from "./where.ts";
@@ -58,8 +57,6 @@ const modules: readonly Record<string, unknown>[] = [
   cachedAttention,
   childLogProbs,
   childLogits,
-  childLogitsBackward,
-  childPlaces,
   copy,
   cumsum,
   fill,
@@ -80,6 +77,7 @@ const modules: readonly Record<string, unknown>[] = [
   swiglu,
   topK,
   trieLogProb,
+  trieTable,
   vocabularyLogProb,
   weightedMean,
   where,

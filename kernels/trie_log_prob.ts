@@ -25,15 +25,11 @@ import { defineKernel, linearGrid } from "../core/kernel.ts";
 import { noise } from "./cases.ts";
 import { WGSL_ORDER } from "./maths.ts";
 import { normalizerOf, WGSL_NORMALIZER } from "./normalizer.ts";
-import { exampleRows, exampleTable } from "./trie_table.ts";
+import { childrenOf, exampleRows, exampleTable } from "./trie_table.ts";
 import { simd } from "./wasm/modules.ts";
 
 /** As many as most hardware runs in step; a software adapter would rather have 8. */
 const LANES = 32;
-
-/** The tokens of a node's children; none for node -1. */
-const childrenOf = (table: Int32Array, node: number): Int32Array =>
-  node < 0 ? table.subarray(0, 0) : table.subarray(table[node], table[node + 1]);
 
 /** The logits of tokens. */
 const logitsOf = (z: FloatArray, tokens: Int32Array): Float64Array =>
@@ -77,8 +73,9 @@ fn beamThKey(lane: u32, row: u32, begin: u32, count: u32) -> u32 {
   if (lane == 0u) { found = vec2u(0u, p.beam); }
   for (var shift = 32u; shift > 0u;) {
     shift -= ${DIGIT}u;
-    for (var i = lane; i < ${DIGITS}u; i += ${LANES}u) { atomicStore(&counts[i], 0u); }
     let known = workgroupUniformLoad(&found);
+    for (var i = lane; i < ${DIGITS}u; i += ${LANES}u) { atomicStore(&counts[i], 0u); }
+    workgroupBarrier();
     for (var k = lane; k < count; k += ${LANES}u) {
       let digits = keyOf(logits[row + u32(table[begin + k])]) >> shift;
       if ((digits >> ${DIGIT}u) == known.x) { atomicAdd(&counts[digits % ${DIGITS}u], 1u); }
@@ -292,15 +289,16 @@ ${WGSL_ROW}
     if (p.vocabulary != 0u && count > 0u) { dz = pull * exp((logits[v] - top) * inverse - logSum); }
     dlogits[v] = dz;
   }
-  storageBarrier();
-  if (p.vocabulary == 0u && count > 1u) {
+  if (count == 0u || (count == 1u && p.vocabulary == 0u)) { return; }
+  if (p.vocabulary == 0u) {
+    storageBarrier();
     for (var k = begin + lane; k < begin + count; k += ${LANES}u) {
       let v = row + u32(table[k]);
       dlogits[v] = pull * exp((logits[v] - top) * inverse - logSum);
     }
   }
   storageBarrier();
-  if (lane > 0u || count == 0u || (count == 1u && p.vocabulary == 0u)) { return; }
+  if (lane > 0u) { return; }
   dlogits[row + u32(labels[n])] += dProb;
   if (p.withBeta == 0u) { return; }
   dlogits[row + beamThToken(row, begin, begin + count, saved[3u * n + 2u])] += dBeta;

@@ -3,8 +3,13 @@ import { defineOp, type Op } from "../core/op.ts";
 import { formatShape } from "../core/shape.ts";
 import type { InputGradients } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { childLogits as forwardKernel, childLogitsHalf } from "../kernels/child_logits.ts";
-import { childHead, childHidden, childHiddenHalf } from "../kernels/child_logits_backward.ts";
+import {
+  childHead,
+  childHidden,
+  childHiddenHalf,
+  childLogits as forwardKernel,
+  childLogitsHalf,
+} from "../kernels/child_logits.ts";
 import { exampleTrie, sample } from "./cases.ts";
 import { rowOrder } from "./row_order.ts";
 import type { TrieTable } from "./trie_options.ts";

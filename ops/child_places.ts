@@ -2,10 +2,7 @@ import { ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import {
-  childCounts as countsKernel,
-  childPlaces as placesKernel,
-} from "../kernels/child_places.ts";
+import { childCounts as countsKernel, childPlaces as placesKernel } from "../kernels/trie_table.ts";
 import { exampleTrie } from "./cases.ts";
 import type { TrieTable } from "./trie_options.ts";
 
