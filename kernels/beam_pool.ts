@@ -14,10 +14,11 @@
  *
  * @module
  */
+import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel } from "../core/kernel.ts";
 import { noise } from "./cases.ts";
 import { ABSENT, isUsable, MASKED, WGSL_USABLE } from "./masked.ts";
-import { normalizerOf, WGSL_NORMALIZER } from "./normalizer.ts";
+import { WGSL_NORMALIZER } from "./normalizer.ts";
 import { smallTrie } from "./trie_table.ts";
 
 /** Pads a list of blocked nodes. It is larger than any node. */
@@ -84,14 +85,14 @@ export const poolScores = defineKernel({
         count[r] = UNUSABLE;
         continue;
       }
-      const [max, logSum] = normalized ? [0, 0] : normalizerOf(entries.filter(isPresent), tau);
+      const [max, logSum] = normalized ? [0, 0] : presentNormalizer(entries, tau);
       const scale = normalized ? 1 : tau;
       for (let k = 0; k < entries.length; k++) {
-        if (!isPresent(entries[k])) continue;
+        if (entries[k] <= ABSENT) continue;
         entries[k] = Math.min(0, (entries[k] - max) / scale - logSum);
         entries[k] += scores[r]; // after rounding, as in WGSL, so that (a, b) and (b, a) tie
       }
-      const [best, logMass] = normalizerOf(entries.filter(isPresent), 1);
+      const [best, logMass] = presentNormalizer(entries, 1);
       mass[r] = best + logMass;
     }
   },
@@ -217,9 +218,6 @@ fn kernel(i: u32) {
   }],
 });
 
-/** Whether a pool has an entry at a place. */
-const isPresent = (score: number): boolean => score > ABSENT;
-
 /** Whether a node is in a user's list. */
 function isBlocked(node: number, blocked: Int32Array, begin: number, size: number): boolean {
   let low = begin;
@@ -230,4 +228,15 @@ function isBlocked(node: number, blocked: Int32Array, begin: number, size: numbe
     else high = middle;
   }
   return low < begin + size && blocked[low] === node;
+}
+
+/** The normaliser (`normalizer.ts`) of the entries that are there. */
+function presentNormalizer(entries: FloatArray, tau: number): [max: number, logSum: number] {
+  let max = -Infinity;
+  for (let i = 0; i < entries.length; i++) if (entries[i] > max) max = entries[i];
+  let sum = 0;
+  for (let i = 0; i < entries.length; i++) {
+    if (!(entries[i] <= ABSENT)) sum += Math.exp((entries[i] - max) / tau);
+  }
+  return [max, Math.log(sum)];
 }

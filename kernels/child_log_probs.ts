@@ -15,7 +15,7 @@ import { defineKernel } from "../core/kernel.ts";
 import { noise } from "./cases.ts";
 import { isUsable, MASKED, WGSL_USABLE } from "./masked.ts";
 import { normalizerOf, WGSL_NORMALIZER } from "./normalizer.ts";
-import { childrenOf, smallTrie } from "./trie_table.ts";
+import { smallTrie } from "./trie_table.ts";
 
 /** out (R, F); one invocation an element. */
 export const pickChildren = defineKernel({
@@ -31,8 +31,9 @@ export const pickChildren = defineKernel({
   cpu({ logits, table, nodes, place, out }, { R, F, V }): void {
     out.fill(0);
     for (let r = 0; r < R; r++) {
-      if (place[r] < 0) continue;
-      childrenOf(table, nodes[r]).forEach((v, k) => out[r * F + k] = logits[place[r] * V + v]);
+      if (nodes[r] < 0 || place[r] < 0) continue;
+      const [from, to] = [table[nodes[r]], table[nodes[r] + 1]];
+      for (let k = from; k < to; k++) out[r * F + k - from] = logits[place[r] * V + table[k]];
     }
   },
   invocations: ({ R, F }) => R * F,
@@ -75,14 +76,16 @@ export const childLogProbs = defineKernel({
   cpu({ logits, table, nodes, place, out }, { R, F, V, tau }): void {
     out.fill(0);
     for (let r = 0; r < R; r++) {
-      const children = childrenOf(table, nodes[r]);
-      if (place[r] < 0 || children.length === 0) continue;
+      if (nodes[r] < 0 || place[r] < 0) continue;
+      const [from, to] = [table[nodes[r]], table[nodes[r] + 1]];
+      if (from === to) continue;
       const z = logits.subarray(place[r] * V, place[r] * V + V);
-      const usable = z.every(isUsable);
+      let usable = true;
+      for (let v = 0; v < V; v++) usable &&= isUsable(z[v]);
       const [max, logSum] = normalizerOf(z, tau);
-      children.forEach((v, k) => {
-        out[r * F + k] = usable ? (z[v] - max) / tau - logSum : -MASKED;
-      });
+      for (let k = from; k < to; k++) {
+        out[r * F + k - from] = usable ? (z[table[k]] - max) / tau - logSum : -MASKED;
+      }
     }
   },
   invocations: ({ R }) => R,

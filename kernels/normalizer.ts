@@ -8,11 +8,12 @@
  *
  * @module
  */
+import type { FloatArray } from "../core/dtype.ts";
 import { MASKED } from "./masked.ts";
 import { wgslMaths } from "./maths.ts";
 
 /** max z and log sum exp((z - max z) / tau). */
-export function normalizerOf(z: ArrayLike<number>, tau: number): [max: number, logSum: number] {
+export function normalizerOf(z: FloatArray, tau: number): [max: number, logSum: number] {
   let max = -Infinity;
   for (let v = 0; v < z.length; v++) if (z[v] > max) max = z[v];
   let sum = 0;

@@ -32,8 +32,11 @@ import { simd } from "./wasm/modules.ts";
 const LANES = 32;
 
 /** The logits of tokens. */
-const logitsOf = (z: FloatArray, tokens: Int32Array): Float64Array =>
-  Float64Array.from(tokens, (v) => z[v]);
+function logitsOf(z: FloatArray, tokens: Int32Array): Float64Array {
+  const out = new Float64Array(tokens.length);
+  for (let k = 0; k < tokens.length; k++) out[k] = z[tokens[k]];
+  return out;
+}
 
 /** The row of a workgroup, and the children of its node: table[begin], ..., table[begin + count - 1]. */
 const WGSL_ROW = `
@@ -200,9 +203,10 @@ ${WGSL_ROW}
 
 /** The token whose logit is the beam-th largest, beta: among equals in token order. */
 function beamThToken(z: FloatArray, children: Int32Array, beam: number, beta: number): number {
-  const above = children.filter((v) => z[v] > beta).length;
-  const equals = children.filter((v) => z[v] === beta);
-  return equals[Math.min(beam, children.length) - above - 1];
+  let place = Math.min(beam, children.length);
+  for (const v of children) if (z[v] > beta) place--;
+  for (const v of children) if (z[v] === beta && --place === 0) return v;
+  return children[0]; // not reached: some child is the beam-th
 }
 
 /**
@@ -235,7 +239,6 @@ export const trieLogProbBackward = defineKernel({
     { N, V, beam, vocabulary, tau, withProb, withBeta },
   ): void {
     dlogits.fill(0);
-    const all = Int32Array.from({ length: V }, (_, v) => v);
     for (let n = 0; n < N; n++) {
       const z = logits.subarray(n * V, n * V + V);
       const dz = dlogits.subarray(n * V, n * V + V);
@@ -244,7 +247,8 @@ export const trieLogProbBackward = defineKernel({
       const [max, logSum, beta] = saved.subarray(3 * n);
       const dProb = withProb ? dlogProb[n] / tau : 0;
       const dBeta = withBeta ? dlogBeta[n] / tau : 0;
-      for (const v of vocabulary ? all : children) {
+      for (let k = 0; k < (vocabulary ? V : children.length); k++) {
+        const v = vocabulary ? k : children[k];
         dz[v] = -(dProb + dBeta) * Math.exp((z[v] - max) / tau - logSum);
       }
       dz[labels[n]] += dProb;

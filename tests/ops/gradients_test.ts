@@ -367,7 +367,7 @@ function applied(op: AnyOp, args: readonly unknown[]): Tensor[] {
 }
 
 test("ops: every exported op is registered, under a name of its own, with a case", async () => {
-  const room = new URL("../../ops", import.meta.url);
+  const room = new URL("../../ops/", import.meta.url);
   const registered = new Set<unknown>(ops);
   for (const file of readdirSync(room).filter((f) => f.endsWith(".ts") && f !== "index.ts")) {
     const module: Record<string, unknown> = await import(new URL(file, room).href);
