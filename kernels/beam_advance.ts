@@ -1,5 +1,6 @@
 /**
- * How a step of beam search moves on, once the best entries of each user's pool (`beam_pool.ts`) are known.
+ * How a step of beam search moves on, once the best entries of each user's pool (`beam_pool.ts`)
+ * are known.
  *
  * @module
  */

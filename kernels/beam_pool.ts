@@ -1,16 +1,16 @@
 /**
  * The pools of a step of beam search on a trie (a table as in `trie_table.ts`), for U users with W
  * beams each. A frontier row holds a node and its score; a user's rows are in ascending order of
- * nodes, absent rows (node -1) last. A row has F pool entries. Those of an inner node are, in order,
- * its children's
+ * nodes, absent rows (node -1) last. A row has F pool entries. Those of an inner node are, in
+ * order, its children's
  *
  *   score + min(0, log q(v)),   log q(v) = (z_v - max z) / tau - log sum_w exp((z_w - max z) / tau)
  *
  * with w over the children that are not blocked, or log q(v) as it is given. A leaf has its own
  * score alone. All other entries are MASKED.
  *
- * So the position in a user's pool (W F) orders entries as their nodes do, and a top-k whose ties go
- * to the lower position keeps the total order: score descending, then node ascending.
+ * So the position in a user's pool (W F) orders entries as their nodes do, and a top-k whose ties
+ * go to the lower position keeps the total order: score descending, then node ascending.
  *
  * @module
  */
@@ -198,7 +198,10 @@ fn kernel(r: u32) {
   },
 });
 
-/** Masks the entries of a pool (U, N) that score less than their user's floor; one invocation an entry. */
+/**
+ * Masks the entries of a pool (U, N) that score less than their user's floor; one invocation an
+ * entry.
+ */
 export const dropBelow = defineKernel({
   name: "dropBelow",
   buffers: { floors: "read float", pool: "update float" },

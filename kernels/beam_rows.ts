@@ -9,8 +9,8 @@ import { defineKernel } from "../core/kernel.ts";
 import { integers } from "./cases.ts";
 
 /**
- * order and place (R), and how many rows need a model: those whose node has an `ahead` of `least` or
- * more. The WGSL counts the rows before each, R^2 in all.
+ * order and place (R), and how many rows need a model: those whose node has an `ahead` of `least`
+ * or more. The WGSL counts the rows before each, R^2 in all.
  */
 export const activeRows = defineKernel({
   name: "activeRows",

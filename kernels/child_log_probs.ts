@@ -108,8 +108,9 @@ fn kernel(r: u32) {
     for (var k = begin; k < end; k++) { out[first + k - begin] = ${-MASKED}; }
     return;
   }
+  let inverse = 1.0 / p.tau;
   var normalizer = NO_LOGITS;
-  for (var v = row; v < row + p.V; v++) { normalizer = withLogit(normalizer, logits[v], 1.0 / p.tau); }
+  for (var v = row; v < row + p.V; v++) { normalizer = withLogit(normalizer, logits[v], inverse); }
   let logSum = logOf(normalizer.y);
   for (var k = begin; k < end; k++) {
     out[first + k - begin] = (logits[row + u32(table[k])] - normalizer.x) / p.tau - logSum;

@@ -5,13 +5,14 @@
  *
  *   z[n, k] = h_n . head[v_k]
  *
- * and 0 where there is no child k < F, or no other child: then there is nothing to choose. Backward:
+ * and 0 where there is no child k < F, or no other child: then there is nothing to choose.
+ * Backward:
  *
  *   dh_n       = sum_k dz[n, k] head[v_k]
  *   dhead[v]   = sum over the edges (u, k) by token v, over the rows n with u_n = u, dz[n, k] h_n
  *
- * The last takes the rows in the order of their nodes, so that an edge's rows lie together, and sums
- * them in the order of n: the same bits in every run.
+ * The last takes the rows in the order of their nodes, so that an edge's rows lie together, and
+ * sums them in the order of n: the same bits in every run.
  *
  * @module
  */
@@ -107,8 +108,8 @@ fn kernel(i: u32) {
   });
 
 /**
- * hidden (N, C), head (V, C), out (R, F). Row r has the hidden state place[r], or none (-1): then its
- * logits are 0. One invocation an element of out.
+ * hidden (N, C), head (V, C), out (R, F). Row r has the hidden state place[r], or none (-1): then
+ * its logits are 0. One invocation an element of out.
  */
 export const childLogits = childLogitsOf("float4");
 
@@ -183,7 +184,10 @@ export const childHidden = childHiddenOf("float4");
 /** {@link childHidden} with a head in half precision. */
 export const childHiddenHalf = childHiddenOf("half4");
 
-/** Items of the WebAssembly version: item i has the tokens i, i + ITEMS, ..., as busy ones may lie together. */
+/**
+ * Items of the WebAssembly version: item i has the tokens i, i + ITEMS, ..., as busy ones may lie
+ * together.
+ */
 const ITEMS = 64;
 
 /**

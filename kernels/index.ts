@@ -1,5 +1,6 @@
 /**
- * Every kernel there is. A kernel exported by a module that is listed here is reference-tested on every device.
+ * Every kernel. A test compares each kernel that a module listed here exports with its reference,
+ * on every device.
  *
  * @module
  */
@@ -42,7 +43,7 @@ import * as vocabularyLogProb from "./vocabulary_log_prob.ts";
 import * as weightedMean from "./weighted_mean.ts";
 import * as where from "./where.ts";
 
-/** The modules that export kernels; a test checks that none of this room is missing. */
+/** The modules that export kernels. A test checks that none of this room is missing. */
 const modules: readonly Record<string, unknown>[] = [
   accumulate,
   adamw,

@@ -23,8 +23,8 @@ export function normalizerOf(z: FloatArray, tau: number): [max: number, logSum: 
 
 /**
  * WGSL for the same in one pass (Milakov and Gimelshein, arXiv:1805.02867): a pair of the largest
- * logit m so far and the sum of exp((z - m) / tau). `withLogit` adds a logit to `NO_LOGITS` or more,
- * `merged` joins two pairs, and `logOf` of the sum completes one. `inverse` is 1 / tau.
+ * logit m so far and the sum of exp((z - m) / tau). `withLogit` adds a logit to `NO_LOGITS` or
+ * more, `merged` joins two pairs, and `logOf` of the sum completes one. `inverse` is 1 / tau.
  */
 export const WGSL_NORMALIZER = `${wgslMaths("f32")}
 const NO_LOGITS = vec2f(${MASKED}, 0.0);

@@ -13,7 +13,8 @@
  *
  *   dz_v = (dlogProb ([v = y] - p_v) + dlogBeta ([v = b] - p_v)) / tau
  *
- * Among equal logits at the beam-th place b is chosen by token order; logBeta does not depend on it.
+ * Among equal logits at the beam-th place b is chosen by token order; logBeta does not depend on
+ * it.
  *
  * The WGSL takes a workgroup a row, since rows have very different numbers of children. Its
  * invocations, here called lanes, take every LANES-th logit of the row.
@@ -38,7 +39,10 @@ function logitsOf(z: FloatArray, tokens: Int32Array): Float64Array {
   return out;
 }
 
-/** The row of a workgroup, and the children of its node: table[begin], ..., table[begin + count - 1]. */
+/**
+ * The row of a workgroup, and the children of its node: table[begin], ..., table[begin + count -
+ * 1].
+ */
 const WGSL_ROW = `
 @compute @workgroup_size(${LANES})
 fn main(
@@ -169,8 +173,8 @@ ${WGSL_ROW}
     logs.x = (logits[row + u32(labels[n])] - numbers.x) / p.tau - numbers.y;
   }
   if (count > 0u && p.beam > 0u) {
-    if (p.beam >= count) { // the smallest
-      for (var k = begin; k < begin + count; k++) { key = min(key, keyOf(logits[row + u32(table[k])])); }
+    for (var k = begin; k < begin + count && count <= p.beam; k++) { // the smallest
+      key = min(key, keyOf(logits[row + u32(table[k])]));
     }
     numbers.z = logitOf(key);
     logs.y = (numbers.z - numbers.x) / p.tau - numbers.y;

@@ -8,7 +8,8 @@ import { noise } from "./cases.ts";
 
 /**
  * A trie in one array: entry u is where node u's children begin and entry u + 1 is where they end.
- * There lie their tokens, ascending, and as many entries further on as there are edges, their nodes.
+ * There lie their tokens, ascending, and as many entries further on as there are edges, their
+ * nodes.
  *
  * @example node 0 with children 1 (token 5) and 2 (token 7): `[4, 6, 6, 6, 5, 7, 1, 2]`
  */
@@ -44,7 +45,7 @@ export function placeTable(childOffsets: ArrayLike<number>): Int32Array {
  * begin and entry v + 1 is where they end. There lie pairs of a node, ascending, and the place of
  * token v among its children.
  *
- * @example node 0 with children 5 and 7, node 1 with child 5: `[9, 9, 9, 9, 9, 9, 11, 11, 13, 0, 0, 0, 1]`
+ * @example node 0 with children 0 and 2, node 1 with child 0: `[4, 6, 6, 8, 0, 0, 0, 1]`
  */
 export function edgeTable(
   childOffsets: ArrayLike<number>,
@@ -188,8 +189,8 @@ export function exampleRows(): ExampleRows[] {
 const SMALL = { offsets: [0, 3, 6, 6, 6, 6, 6, 7, 7], tokens: [0, 2, 5, 1, 4, 6, 3] };
 
 /**
- * The paths (0, 1), (0, 4), (0, 6), (2), (5, 3). Node 0 is the root, 1 is (0), 2 to 4 are its leaves,
- * 5 is (2), 6 is (5), and 7 is (5, 3).
+ * The paths (0, 1), (0, 4), (0, 6), (2), (5, 3). Node 0 is the root, 1 is (0), 2 to 4 are its
+ * leaves, 5 is (2), 6 is (5), and 7 is (5, 3).
  */
 export const smallTrie = {
   table: trieTable(SMALL.offsets, SMALL.tokens, [1, 5, 6, 2, 3, 4, 7]),

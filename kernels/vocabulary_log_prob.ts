@@ -1,6 +1,6 @@
 /**
- * The log-probability of a label y in the whole vocabulary, from logits that are computed a chunk of
- * W tokens at a time, v = first, ..., first + W - 1. Each row carries from chunk to chunk the
+ * The log-probability of a label y in the whole vocabulary, from logits that are computed a chunk
+ * of W tokens at a time, v = first, ..., first + W - 1. Each row carries from chunk to chunk the
  * largest logit so far, m, the logarithm of the sum so far, s, and the label's logit z_y:
  *
  *   m = max z_v,   s = log sum_v exp((z_v - m) / tau),   logProb = (z_y - m) / tau - s

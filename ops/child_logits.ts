@@ -19,8 +19,8 @@ import { rowOrder } from "./row_order.ts";
 import type { TrieTable } from "./trie_options.ts";
 
 /**
- * The logits of the children of trie nodes, and of no other tokens: hidden (N, C), head (V, C), nodes
- * int32 (N), out (N, F) with F the largest number of children of a node. Element [n, k] is
+ * The logits of the children of trie nodes, and of no other tokens: hidden (N, C), head (V, C),
+ * nodes int32 (N), out (N, F) with F the largest number of children of a node. Element [n, k] is
  * hidden_n . head_v with v the token of child k of row n's node. It is 0 where there is no child k,
  * and where it is the only one: then there is nothing to choose.
  *
@@ -107,7 +107,9 @@ function sizesOf(
   return { N, C, F: trie.fanOut, V };
 }
 
-/** The place of each label among the children of its node, int32 (N); 0 where it is not among them. */
+/**
+ * The place of each label among the children of its node, int32 (N); 0 where it is not among them.
+ */
 export const childPlaces: Op<[trie: TrieTable, nodes: Tensor, labels: Tensor], Tensor> = defineOp({
   name: "childPlaces",
   inputs: { trie: "record", nodes: "int", labels: "int" },

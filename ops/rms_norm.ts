@@ -15,8 +15,8 @@ import { sample } from "./cases.ts";
 import { runFill } from "./launch.ts";
 
 /**
- * RMSNorm over the last axis, `x / sqrt(mean(x^2) + eps) * weight`: x (..., C), weight (C), out (..., C).
- * Zhang and Sennrich, arXiv:1910.07467.
+ * RMSNorm over the last axis, `x / sqrt(mean(x^2) + eps) * weight`: x (..., C), weight (C), out
+ * (..., C). Zhang and Sennrich, arXiv:1910.07467.
  *
  * @throws {ShapeError} if weight is not of shape (C).
  * @throws {ArgumentError} if eps is not a finite number from 0.
@@ -52,8 +52,8 @@ export const rmsNorm: Op<[x: Tensor, weight: Tensor, eps: number], Tensor> = def
 });
 
 /**
- * The sum of two tensors and its {@link rmsNorm}, as a residual connection and the norm behind it: x and y (..., C),
- * weight (C); sum and normed (..., C).
+ * The sum of two tensors and its {@link rmsNorm}, as in a residual connection and the norm behind
+ * it: x and y (..., C), weight (C); sum and normed (..., C).
  *
  * @throws {ShapeError} if x and y differ in shape, or weight is not of shape (C).
  * @throws {ArgumentError} if eps is not a finite number from 0.
@@ -80,9 +80,8 @@ export const addRmsNorm: Op<
     const { C, N } = rows(x, weight);
     if (!sameShape(shape, y.shape)) {
       throw new ShapeError(
-        `Cannot apply addRmsNorm to ${formatShape(shape)} and ${
-          formatShape(y.shape)
-        }: shapes must be equal`,
+        `Cannot apply addRmsNorm: x and y must have one shape, got ${formatShape(shape)} and ` +
+          formatShape(y.shape),
       );
     }
     const [sum, normed] = [0, 1].map(() => device.empty(shape, dtype, "addRmsNorm"));
@@ -118,7 +117,11 @@ export const addRmsNorm: Op<
   ],
 });
 
-/** Refuses an eps that a norm cannot have. */
+/**
+ * Checks the eps of a norm.
+ *
+ * @throws {ArgumentError} if it is not a finite number from 0.
+ */
 export function checkEps(norm: string, eps: number): void {
   if (Number.isFinite(eps) && eps >= 0) return;
   throw new ArgumentError(
@@ -146,10 +149,8 @@ function rows(x: Tensor, weight: Tensor): { N: number; C: number } {
   const C = weight.size;
   if (weight.rank !== 1 || x.shape.at(-1) !== C) {
     throw new ShapeError(
-      `Cannot apply rmsNorm to ${formatShape(x.shape)} with a weight of shape ${
-        formatShape(weight.shape)
-      }: ` +
-        `the weight must be (${x.shape.at(-1) ?? "C"})`,
+      `Cannot apply rmsNorm to ${formatShape(x.shape)}: weight must be ` +
+        `(${x.shape.at(-1) ?? "C"}), got ${formatShape(weight.shape)}`,
     );
   }
   return { N: sizeOf(x.shape.slice(0, -1)), C };

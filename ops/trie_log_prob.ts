@@ -24,15 +24,17 @@ import { vocabularyLogProb } from "./vocabulary_log_prob.ts";
 export * from "./trie_options.ts";
 
 /**
- * What a child's logit costs if it is computed alone, in logits of a matrix product: two to three on
- * the cpu, six to eight on llvmpipe (`deno task bench --only heads`).
+ * What a child's logit costs if it is computed alone, in logits of a matrix product: two to three
+ * on the cpu, six to eight on llvmpipe (`deno task bench --only heads`).
  */
 const GATHERED_COST = 6;
 
 /** The most logits held at a time, and as many gradients: 64 MiB each of float32. */
 const MOST_LOGITS = 2 ** 24;
 
-/** If there are more, the size of a chunk of them: its logits and gradients stay in the last cache. */
+/**
+ * If there are more, the size of a chunk of them: its logits and gradients stay in the last cache.
+ */
 const CHUNK_LOGITS = 2 ** 22;
 
 const ROWS = { trie: "record", nodes: "int", labels: "int" } as const;
@@ -58,8 +60,8 @@ const checkProjection = inputCheck("trieLogProb", { hidden: "float", head: "weig
  * vocabulary, and under "vocabulary" a part of the vocabulary at a time where there are more than
  * 2^24 logits (64 MiB of float32). They are then computed again for the gradients.
  *
- * @throws {ShapeError} if nodes or labels are not (N), V does not exceed the trie's largest token, or
- * hidden and head do not fit.
+ * @throws {ShapeError} if nodes or labels are not (N), V does not exceed the trie's largest token,
+ * or hidden and head do not fit.
  * @throws {ArgumentError} if beam is not a positive integer or tau below 1e-8.
  *
  * @example
@@ -174,7 +176,9 @@ function ofChildren(
   return denseLogProb(children, siblings, nodes, places, { ...options, normalization: "children" });
 }
 
-/** Under "vocabulary", in chunks of it. The margin logBeta - logProb is the same as among siblings. */
+/**
+ * Under "vocabulary", in chunks of it. The margin logBeta - logProb is the same as among siblings.
+ */
 function ofVocabulary(
   logits: Projection,
   trie: TrieTable,
@@ -185,7 +189,8 @@ function ofVocabulary(
   const { hidden, head } = logits;
   const { tau = 1, beam } = options;
   const lines = Math.floor(CHUNK_LOGITS / hidden.shape[0] / 64);
-  const chunk = 64 * Math.max(1, lines - 1 + lines % 2); // odd: rows a power of two apart would share cache sets
+  // An odd number of lines: rows a power of two apart would share cache sets.
+  const chunk = 64 * Math.max(1, lines - 1 + lines % 2);
   const both = hidden.tracked !== undefined && head.tracked !== undefined;
   const choices = childCounts(trie, nodes);
   const isTarget = cast(greaterEqual(choices, 1), "float");
@@ -225,8 +230,8 @@ function checkSizes(
   const fits = hidden.rank === 2 && head.rank === 2 && hidden.shape[1] === head.shape[1];
   if (!fits || head.shape[0] <= trie.maxToken) {
     throw new ShapeError(
-      "Cannot apply trieLogProb: hidden and head must be (N, C) and (V, C) with V above the trie's " +
-        `largest token, ${trie.maxToken}, got ${formatShape(hidden.shape)} and ` +
+      "Cannot apply trieLogProb: hidden and head must be (N, C) and (V, C) with V above the " +
+        `trie's largest token, ${trie.maxToken}, got ${formatShape(hidden.shape)} and ` +
         formatShape(head.shape),
     );
   }

@@ -7,8 +7,8 @@ import { ArgumentError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
 
 /**
- * What a token's probability is normalised over: the `children` of its trie node, so that theirs sum
- * to 1, or the whole `vocabulary`, so that theirs sum to at most 1.
+ * What a token's probability is normalised over: the `children` of its trie node, so that theirs
+ * sum to 1, or the whole `vocabulary`, so that theirs sum to at most 1.
  */
 export type Normalization = "children" | "vocabulary";
 
@@ -36,7 +36,9 @@ export interface TrieLogProbOptions {
   readonly normalization: Normalization;
   /** The temperature that divides the logits, at least 1e-8. Default 1. */
   readonly tau?: number;
-  /** The beam width of logBeta. It may exceed the number of children. Default none: logBeta is 0. */
+  /**
+   * The beam width of logBeta. It may exceed the number of children. Default none: logBeta is 0.
+   */
   readonly beam?: number;
 }
 
@@ -68,7 +70,8 @@ export function checkDistribution(
 ): void {
   if (normalization !== "children" && normalization !== "vocabulary") {
     throw new ArgumentError(
-      `Cannot ${action}: the normalization must be "children" or "vocabulary", got ${normalization}`,
+      `Cannot ${action}: the normalization must be "children" or "vocabulary", ` +
+        `got ${normalization}`,
     );
   }
   if (!(tau >= LEAST_TAU && tau < Infinity)) {

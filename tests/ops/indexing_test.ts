@@ -256,7 +256,7 @@ test("indexing: what does not fit is refused", () => {
   const ids = float64.tensor([0, 1], [2], "int32");
   assert.throws(() => take(float64.tensor([1, 2]), ids), {
     name: "ShapeError",
-    message: "Cannot take rows of a table of shape (2): it must have two axes, got 1",
+    message: "Cannot take rows of a table (2): it must have two axes, got 1",
   });
   assert.throws(() => take(x, float64.tensor([0, 1])), DTypeError);
   assert.throws(() => gather(x, ids), {
