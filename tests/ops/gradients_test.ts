@@ -176,7 +176,8 @@ for (const op of ops) {
         actual.forEach((value, i) => {
           const error = Math.abs(value - expected[i]);
           const allowed = 1e-6 * Math.max(Math.abs(expected[i]), floor);
-          assert.ok(error <= allowed + 1e-9, `${what}, [${i}]: ${value}, not ${expected[i]}`);
+          if (error <= allowed + 1e-9) return;
+          assert.fail(`${what}, [${i}]: ${value}, not ${expected[i]}`);
         });
         const error = norm(actual.map((value, i) => value - expected[i]));
         assert.ok(error <= 1e-6 * norm(expected) + 1e-9, `${what}: off by ${error}`);
@@ -213,7 +214,8 @@ for (const op of ops) {
             const allowed = 1e-4 * largest(expected[k]);
             values.forEach((x, i) => {
               const y = expected[k][i];
-              assert.ok(Object.is(x, y) || Math.abs(x - y) <= allowed, `${what}: ${x}, not ${y}`);
+              if (Object.is(x, y) || Math.abs(x - y) <= allowed) return;
+              assert.fail(`${what}: ${x}, not ${y}`);
             });
           });
         }
@@ -232,8 +234,9 @@ for (const op of ops) {
           const allowed = values instanceof Int32Array ? 0 : 1e-4 * largest(expected[k]);
           values.forEach((value, i) => {
             const error = Math.abs(value - expected[k][i]);
+            if (error <= allowed) return;
             const what = `${name}, "${caseName}", result ${k}, [${i}]`;
-            assert.ok(error <= allowed, `${what}: ${value}, not ${expected[k][i]}`);
+            assert.fail(`${what}: ${value}, not ${expected[k][i]}`);
           });
         });
       }

@@ -25,7 +25,9 @@ const lookups = fc.record({
   N: fc.integer({ min: 1, max: 12 }),
 }).chain(({ V, C, N }) =>
   fc.record({
-    ...{ V: fc.constant(V), C: fc.constant(C), N: fc.constant(N) },
+    V: fc.constant(V),
+    C: fc.constant(C),
+    N: fc.constant(N),
     table: integerTensors([V, C], 99),
     ids: fc.array(fc.nat({ max: V - 1 }), { minLength: N, maxLength: N }),
     weights: integerTensors([N, C], 99),
@@ -168,7 +170,9 @@ const gathers = fc.record({
   K: fc.integer({ min: 1, max: 6 }),
 }).chain(({ N, V, K }) =>
   fc.record({
-    ...{ N: fc.constant(N), V: fc.constant(V), K: fc.constant(K) },
+    N: fc.constant(N),
+    V: fc.constant(V),
+    K: fc.constant(K),
     x: integerTensors([N, V], 99),
     index: fc.array(fc.nat({ max: V - 1 }), { minLength: N * K, maxLength: N * K }),
     values: integerTensors([N, K], 99),
