@@ -177,7 +177,8 @@ for (const op of ops) {
         actual.forEach((value, i) => {
           const error = Math.abs(value - expected[i]);
           const allowed = 1e-6 * Math.max(Math.abs(expected[i]), floor);
-          assert.ok(error <= allowed + 1e-9, `${what}, [${i}]: ${value}, not ${expected[i]}`);
+          if (error <= allowed + 1e-9) return;
+          assert.fail(`${what}, [${i}]: ${value}, not ${expected[i]}`);
         });
         const error = norm(actual.map((value, i) => value - expected[i]));
         assert.ok(error <= 1e-6 * norm(expected) + 1e-9, `${what}: off by ${error}`);
@@ -214,7 +215,8 @@ for (const op of ops) {
             const allowed = 1e-4 * largest(expected[k]);
             values.forEach((x, i) => {
               const y = expected[k][i];
-              assert.ok(Object.is(x, y) || Math.abs(x - y) <= allowed, `${what}: ${x}, not ${y}`);
+              if (Object.is(x, y) || Math.abs(x - y) <= allowed) return;
+              assert.fail(`${what}: ${x}, not ${y}`);
             });
           });
         }
@@ -233,8 +235,9 @@ for (const op of ops) {
           const allowed = values instanceof Int32Array ? 0 : 1e-4 * largest(expected[k]);
           values.forEach((value, i) => {
             const error = Math.abs(value - expected[k][i]);
+            if (error <= allowed) return;
             const what = `${name}, "${caseName}", result ${k}, [${i}]`;
-            assert.ok(error <= allowed, `${what}: ${value}, not ${expected[k][i]}`);
+            assert.fail(`${what}: ${value}, not ${expected[k][i]}`);
           });
         });
       }
@@ -368,7 +371,7 @@ function applied(op: AnyOp, args: readonly unknown[]): Tensor[] {
 }
 
 test("ops: every exported op is registered, under a name of its own, with a case", async () => {
-  const room = new URL("../../ops", import.meta.url);
+  const room = new URL("../../ops/", import.meta.url);
   const registered = new Set<unknown>(ops);
   for (const file of readdirSync(room).filter((f) => f.endsWith(".ts") && f !== "index.ts")) {
     const module: Record<string, unknown> = await import(new URL(file, room).href);

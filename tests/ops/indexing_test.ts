@@ -25,7 +25,9 @@ const lookups = fc.record({
   N: fc.integer({ min: 1, max: 12 }),
 }).chain(({ V, C, N }) =>
   fc.record({
-    ...{ V: fc.constant(V), C: fc.constant(C), N: fc.constant(N) },
+    V: fc.constant(V),
+    C: fc.constant(C),
+    N: fc.constant(N),
     table: integerTensors([V, C], 99),
     ids: fc.array(fc.nat({ max: V - 1 }), { minLength: N, maxLength: N }),
     weights: integerTensors([N, C], 99),
@@ -168,7 +170,9 @@ const gathers = fc.record({
   K: fc.integer({ min: 1, max: 6 }),
 }).chain(({ N, V, K }) =>
   fc.record({
-    ...{ N: fc.constant(N), V: fc.constant(V), K: fc.constant(K) },
+    N: fc.constant(N),
+    V: fc.constant(V),
+    K: fc.constant(K),
     x: integerTensors([N, V], 99),
     index: fc.array(fc.nat({ max: V - 1 }), { minLength: N * K, maxLength: N * K }),
     values: integerTensors([N, K], 99),
@@ -256,7 +260,7 @@ test("indexing: what does not fit is refused", () => {
   const ids = float64.tensor([0, 1], [2], "int32");
   assert.throws(() => take(float64.tensor([1, 2]), ids), {
     name: "ShapeError",
-    message: "Cannot take rows of a table of shape (2): it must have two axes, got 1",
+    message: "Cannot take rows of a table (2): it must have two axes, got 1",
   });
   assert.throws(() => take(x, float64.tensor([0, 1])), DTypeError);
   assert.throws(() => gather(x, ids), {
