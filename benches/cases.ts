@@ -8,7 +8,7 @@ import type { Device } from "../core/device.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { AdamW } from "../models/adamw.ts";
 import { Trie } from "../models/decode/trie.ts";
-import { lossByName } from "../models/losses/loss_by_name.ts";
+import { type LossName, lossNamed } from "../models/losses/index.ts";
 import { attention } from "../ops/attention.ts";
 import { linear, matmul } from "../ops/matmul.ts";
 import { mul } from "../ops/binary.ts";
@@ -18,7 +18,7 @@ import { sum } from "../ops/reduce.ts";
 import { rmsNorm } from "../ops/rms_norm.ts";
 import { swiglu } from "../ops/swiglu.ts";
 import { valueAndGrad } from "../ops/value_and_grad.ts";
-import type { LossName, Targets as LossTargets } from "../models/losses/loss.ts";
+import type { Targets as LossTargets } from "../models/losses/loss.ts";
 import type { PeerWork } from "./peer_cases.ts";
 import { batchLosses, catalogue, VOCABULARY, wave, workload } from "./workload.ts";
 
@@ -77,7 +77,7 @@ function gradient(device: Device, shape: readonly number[], f: (x: Tensor) => Te
 
 /** The gradient of a loss by its logits. */
 function lossGradient(name: LossName, logits: Tensor, targets: LossTargets): Program {
-  const loss = valueAndGrad((p: { z: Tensor }) => lossByName(name)(p.z, targets));
+  const loss = valueAndGrad((p: { z: Tensor }) => lossNamed(name).make({})(p.z, targets));
   return captured(logits.device, () => loss({ z: logits }).grads.z);
 }
 
