@@ -9,7 +9,7 @@ import type {
   Histogram,
   RunResult,
 } from "../../lab/compare/run_result.ts";
-import { STATEMENTS } from "../../lab/analysis/theorem_counts.ts";
+import { modelTheorems } from "../../lab/analysis/user_theorems.ts";
 import type { Recipe } from "../../lab/train/recipe.ts";
 
 /** What a made-up run is like. */
@@ -98,7 +98,7 @@ export function fixtureRun(options: FixtureOptions): RunResult {
     verification: {
       users: 50,
       counts: Object.fromEntries(
-        Object.keys(STATEMENTS).map((id, i) => [
+        Object.keys(modelTheorems).map((id, i) => [
           id,
           { instances: 100 * i + 50, holds: 100 * i + 48, undecided: 2, violations: 0 },
         ]),

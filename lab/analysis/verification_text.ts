@@ -1,5 +1,5 @@
 /**
- * What `verifyModel` found, for people.
+ * A verification of a trained model as text.
  *
  * @module
  */
@@ -7,7 +7,8 @@ import { decimal, lineWidth, renderTable, shownSteps, wrapped } from "../table.t
 import type { ModelVerification, VerdictCount } from "./verify_model.ts";
 
 /**
- * The tables of a verified model: the theorems, the verdicts of the teacher-forced pass, the steps, and what was pruned.
+ * The tables of a verified model: the theorems, the certificates of the teacher-forced pass, the
+ * steps, and what was pruned.
  *
  * @example
  * ```ts ignore
@@ -30,13 +31,18 @@ export function renderModelVerification(found: ModelVerification): string {
     line(
       `budget: eps = ${
         found.eps.toExponential(1)
-      }, the largest difference of a logit on the paths, float32 device against float64 oracle`,
+      }, the largest difference of a logit on the paths, float32 device against float64 reference`,
     ),
     "",
     renderTable(
       ["", "theorem", "instances", "holds", "undecided", "violations"],
       found.theorems.map((t) => [
-        ...[t.id, t.statement, t.instances, t.holds, t.undecided, t.violations],
+        t.id,
+        t.statement,
+        t.instances,
+        t.holds,
+        t.undecided,
+        t.violations,
       ]),
     ),
     "",
