@@ -29,24 +29,15 @@ export interface World extends WorldModel {
   readonly levels: readonly (readonly number[])[];
 }
 
-/** The world of a model. What not every proposition reads is computed when it is first read. */
+/** The world of a model. */
 export function worldOf(model: WorldModel, spec?: WorldSpec): World {
-  let reversed: ExactSearch | undefined;
-  let beta: readonly bigint[] | undefined;
-  let levels: readonly (readonly number[])[] | undefined;
   return {
     ...model,
     spec,
     search: exactSearch(model),
-    get reversed(): ExactSearch {
-      return reversed ??= exactSearch(model, { tie: (a, b) => b - a });
-    },
-    get beta(): readonly bigint[] {
-      return beta ??= betaOf(model);
-    },
-    get levels(): readonly (readonly number[])[] {
-      return levels ??= levelsOf(model);
-    },
+    reversed: exactSearch(model, { tie: (a, b) => b - a }),
+    beta: betaOf(model),
+    levels: levelsOf(model),
   };
 }
 

@@ -10,7 +10,15 @@ import { exactWorlds, perturbedLogits, tokenBatches } from "../../lab/theorems/g
 import { exactTheorems } from "../../lab/theorems/index.ts";
 import type { Proposition, Tally } from "../../lab/theorems/proposition.ts";
 import { tallyOf, type Worlds } from "../../lab/theorems/runner.ts";
-import { S1, S2, S3, S4, S5, type TokenBatch } from "../../lab/theorems/s1_s6_token_losses.ts";
+import {
+  type LossProposition,
+  S1,
+  S2,
+  S3,
+  S4,
+  S5,
+  type TokenBatch,
+} from "../../lab/theorems/s1_s6_token_losses.ts";
 import { directForm, othersAtLeast, S7 } from "../../lab/theorems/s7_s8_prefix_losses.ts";
 import {
   beamsOf,
@@ -54,20 +62,13 @@ export interface Mutant<W> {
   readonly plant?: (world: W) => W;
 }
 
-/** A world with some parts changed, and none of the others computed. */
-function changed(world: World, changes: Partial<World>): World {
-  const parts = Object.getOwnPropertyDescriptors({ ...changes });
-  return Object.defineProperties({}, { ...Object.getOwnPropertyDescriptors(world), ...parts });
-}
-
 /** A search with wrong rules. */
 function wrongSearch(
   name: string,
   caughtBy: Proposition<World>,
   changes: (world: World) => Partial<Rules>,
 ): Mutant<World> {
-  const plant = (world: World): World =>
-    changed(world, { search: exactSearch(world, changes(world)) });
+  const plant = (world: World): World => ({ ...world, search: exactSearch(world, changes(world)) });
   return { name, caughtBy, plant };
 }
 
@@ -84,7 +85,7 @@ function wrongBeta(
       const ranked = list.map((v) => weights[v]).sort((a, b) => compare(b, a));
       for (const v of list) beta[v] = pick(ranked, beam, outside[u]);
     });
-    return changed(world, { beta });
+    return { ...world, beta };
   };
   return { name, caughtBy, plant };
 }
@@ -149,7 +150,7 @@ export const exactMutants: readonly Mutant<World>[] = [
   {
     name: "the last step does not run",
     caughtBy: T3,
-    plant: (world) => changed(world, { search: stopEarly(world) }),
+    plant: (world) => ({ ...world, search: stopEarly(world) }),
   },
   wrongBeta("beta is the (B-1)-th", T2, (ranked, beam) => at(ranked, beam - 2)),
   wrongBeta("beta is the (B+1)-th", T2, (ranked, beam) => at(ranked, beam)),
@@ -163,7 +164,7 @@ export const exactMutants: readonly Mutant<World>[] = [
   {
     name: "the normaliser of every second sibling is off",
     caughtBy: T12,
-    plant: (world) => changed(world, { pi: world.pi.map((p, v) => v % 2 ? p * 2n : p) }),
+    plant: (world) => ({ ...world, pi: world.pi.map((p, v) => v % 2 ? p * 2n : p) }),
   },
   wrongWording("T4 with >= for >", T4, (world, tally) => {
     const { pi, one, beam } = world;
@@ -278,41 +279,40 @@ function optionsOf({ tau, xi, lambda, beam }: TokenBatch): BearOptions {
   return { tau, xi, lambda, beam };
 }
 
+/** A loss that is not what a proposition says. */
+function wrongLoss(
+  name: string,
+  proposition: LossProposition,
+  loss: LossProposition["loss"],
+): Mutant<TokenBatch> {
+  const caughtBy: LossProposition = { ...proposition, loss };
+  return { name, caughtBy };
+}
+
 /** Losses that are not what they are called. */
 export const lossMutants: readonly Mutant<TokenBatch>[] = [
-  {
-    name: "sft over valid children",
-    caughtBy: { ...S1, loss: ({ tau }) => msl({ tau, reduction: "sum" }) },
-  },
-  {
-    name: "msl without its temperature",
-    caughtBy: { ...S2, loss: () => msl({ reduction: "sum" }) },
-  },
-  {
-    name: "the released form with lambda / xi",
-    caughtBy: { ...S3, loss: (b) => bear({ ...optionsOf(b), lambda: b.lambda / b.xi }) },
-  },
-  {
-    name: "the convex form for the paper's",
-    caughtBy: {
-      ...S4,
-      loss: (b) => bear({ ...optionsOf(b), form: "convex", reduction: "sum" }),
-    },
-  },
-  {
-    name: "the paper's form for the convex",
-    caughtBy: {
-      ...S5,
-      loss: (b) => bear({ ...optionsOf(b), form: "paper", reduction: "sum" }),
-    },
-  },
-  {
-    name: "the convex form for a beam of B + 1",
-    caughtBy: {
-      ...S5,
-      loss: (b) => bear({ ...optionsOf(b), beam: b.beam + 1, form: "convex", reduction: "sum" }),
-    },
-  },
+  wrongLoss("sft over valid children", S1, ({ tau }) => msl({ tau, reduction: "sum" })),
+  wrongLoss("msl without its temperature", S2, () => msl({ reduction: "sum" })),
+  wrongLoss(
+    "the released form with lambda / xi",
+    S3,
+    (b) => bear({ ...optionsOf(b), lambda: b.lambda / b.xi }),
+  ),
+  wrongLoss(
+    "the convex form for the paper's",
+    S4,
+    (b) => bear({ ...optionsOf(b), form: "convex", reduction: "sum" }),
+  ),
+  wrongLoss(
+    "the paper's form for the convex",
+    S5,
+    (b) => bear({ ...optionsOf(b), form: "paper", reduction: "sum" }),
+  ),
+  wrongLoss(
+    "the convex form for a beam of B + 1",
+    S5,
+    (b) => bear({ ...optionsOf(b), beam: b.beam + 1, form: "convex", reduction: "sum" }),
+  ),
 ];
 
 /** What became of a mutant. */
