@@ -4,6 +4,7 @@
  * @module
  */
 import { decimal, lineWidth, renderTable, shownSteps, wrapped } from "../table.ts";
+import { shortStatement } from "../theorems/proposition.ts";
 import type { ModelVerification, VerdictCount } from "./verify_model.ts";
 
 /**
@@ -38,7 +39,7 @@ export function renderModelVerification(found: ModelVerification): string {
       ["", "theorem", "instances", "holds", "undecided", "violations"],
       found.theorems.map((t) => [
         t.id,
-        t.statement,
+        shortStatement(t.statement),
         t.instances,
         t.holds,
         t.undecided,

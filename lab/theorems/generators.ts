@@ -102,7 +102,8 @@ function specOf(
   root: Branch,
   { beam, normalization, excluded }: Omit<WorldSpec, "root">,
 ): WorldSpec {
-  const items = pathsOf(root).length;
+  const items = branchesOf(root)
+    .reduce((n, { children, copies }) => children.length === 0 ? n + copies : n, 0);
   return {
     root,
     beam: widthOf(beam, items),

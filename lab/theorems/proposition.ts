@@ -66,6 +66,14 @@ export interface Proposition<W> {
   draw?(world: W): string;
 }
 
+/** The length that tables cut statements to; docs/theory.md has the whole. */
+const SHORT = 78;
+
+/** A statement cut to fit into a table. */
+export function shortStatement(statement: string): string {
+  return statement.length > SHORT ? `${statement.slice(0, SHORT - 3)}...` : statement;
+}
+
 /** A statement that is plausible and false. */
 export interface Refutation<W> {
   /** R1, R2, ... */

@@ -20,6 +20,7 @@ import {
   roundingRefutations,
   roundingTheorems,
 } from "./index.ts";
+import { shortStatement } from "./proposition.ts";
 import {
   findRefutation,
   type FoundRefutation,
@@ -146,9 +147,6 @@ function byId(a: { readonly id: string }, b: { readonly id: string }): number {
   return rank(a) - rank(b);
 }
 
-/** The length that a table cuts statements to; docs/theory.md has the whole. */
-const STATEMENT = 78;
-
 /** The statements of the project by id. */
 const STATEMENTS: ReadonlyMap<string, string> = new Map(
   [
@@ -175,7 +173,9 @@ export function renderVerification(report: VerificationReport): string {
   const parts = [
     renderTable(
       ["id", "statement", "cases", "hypothesis\ntrue", "failures"],
-      theorems.map((o) => [o.id, short(STATEMENTS.get(o.id)), o.cases, o.instances, o.failures]),
+      theorems.map((
+        o,
+      ) => [o.id, shortStatement(STATEMENTS.get(o.id) ?? ""), o.cases, o.instances, o.failures]),
     ),
     ...failuresOf("", theorems),
     line(
@@ -213,8 +213,4 @@ function failuresOf(where: string, outcomes: readonly Outcome[]): string[] {
     if (failures > 0) return [`${id} FAILS${where}: ${counterexample}`];
     return instances === 0 ? [`${id} WAS NOT TESTED${where}: its hypothesis was never true`] : [];
   });
-}
-
-function short(statement = ""): string {
-  return statement.length > STATEMENT ? `${statement.slice(0, STATEMENT - 3)}...` : statement;
 }

@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { ArgumentError, CheckpointError, UsageError } from "../../core/errors.ts";
 import { parseExplainFlags } from "../../lab/cli/explain_options.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
-import { renderExplanation } from "../../lab/analysis/explain_report.ts";
+import { renderExplanation } from "../../lab/analysis/explanation_text.ts";
 import { explainUser, prunedUsers } from "../../lab/analysis/explain_user.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";

@@ -8,7 +8,7 @@ import { treeLeaves } from "../../core/tree.ts";
 import { loadAdapter } from "../../lab/train/adapter_folder.ts";
 import { loadDataset } from "../../lab/data/load.ts";
 import { type Observer, type Report, runExperiment } from "../../lab/train/experiment.ts";
-import { renderExplanation } from "../../lab/analysis/explain_report.ts";
+import { renderExplanation } from "../../lab/analysis/explanation_text.ts";
 import { explainUser } from "../../lab/analysis/explain_user.ts";
 import { readConfig } from "../../lab/train/model_folder.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
