@@ -24,8 +24,8 @@ export interface PathStep {
 }
 
 /**
- * The steps of the path to a leaf with all that is beside it: what one teacher-forced pass says about
- * the trie. `options` are those of `margins`; `beam` is not needed.
+ * The steps of the path to a leaf with all that is beside it: what one teacher-forced pass says
+ * about the trie. `options` are those of `margins`; `beam` is not needed.
  *
  * @throws {ArgumentError} if the node is no leaf or is blocked, or `tau` is below 1e-8.
  *
@@ -119,7 +119,7 @@ export class LevelCounts {
  * ```ts
  * import { massCertificate } from "beargrad/theory";
  *
- * console.log(massCertificate(Math.log(0.34), 2), massCertificate(Math.log(0.33), 2)); // true false
+ * console.log([0.34, 0.33].map((p) => massCertificate(Math.log(p), 2))); // [true, false]
  * ```
  */
 export function massCertificate(logProb: number, beam: number): boolean {
@@ -128,8 +128,9 @@ export function massCertificate(logProb: number, beam: number): boolean {
 
 /**
  * T6, the certificate of one teacher-forced pass: entry t - 1 bounds how many prefixes can beat the
- * leaf's at step t. If every entry is at most B - 1, every beam search of width B retrieves the leaf.
- * There is an entry for each step of the trie, because a leaf that has ended must hold its place.
+ * leaf's at step t. If every entry is at most B - 1, every beam search of width B retrieves the
+ * leaf. There is an entry for each step of the trie, because a leaf that has ended must hold its
+ * place.
  *
  * Below a sibling w that left the path at a step s < t there are n_t(w) prefixes, and at most
  * pi(w) / pi(y) of them have as much probability as the path y. At step t itself the siblings count

@@ -1,6 +1,7 @@
 /**
  * One user's search, step by step around the item that it should find: what competed, where the
- * thresholds were, where and why the item fell. As data, made from a search and a teacher-forced pass.
+ * thresholds were, where and why the item fell. As data, made from a search and a teacher-forced
+ * pass.
  *
  * @module
  */

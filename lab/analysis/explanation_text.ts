@@ -28,7 +28,7 @@ const PREFIX = 40;
  * ```ts ignore
  * import { explainUser, renderExplanation } from "beargrad/lab";
  *
- * const found = await explainUser({ checkpoint: "runs/bear-seed0", data: "data/office", user: "7" });
+ * const found = await explainUser({ checkpoint: "runs/bear", data: "data/office", user: "7" });
  * console.log(renderExplanation(found));
  * ```
  */

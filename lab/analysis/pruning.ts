@@ -109,8 +109,8 @@ export function childLogProbs(
 /**
  * The margins along the path to a leaf, one for each token.
  *
- * @throws {ArgumentError} if the node is no leaf or is blocked, `beam` is not a positive integer, or
- * `tau` is below 1e-8.
+ * @throws {ArgumentError} if the node is no leaf or is blocked, `beam` is not a positive integer,
+ * or `tau` is below 1e-8.
  *
  * @example
  * ```ts

@@ -102,7 +102,7 @@ function evidenceOf(facts: UserFacts, budget: Budget): UserEvidence {
       return rivals(t) >= beam ? undefined : false;
     },
     isMarginRight: (_, t) => !(margins[t - 1].margin > siblingSlack(t)) || rivals(t) >= beam,
-    // Counted in the wide search. What it did not see scores no more than the best it pruned before.
+    // Counted in the wide search. What it missed scores no more than the best that it pruned.
     isAmongBestPrefixes() {
       if (prunedAt(trie, leaf, wide.steps) > 0) return false; // more than B prefixes beat it there
       let [sure, possible, unseen] = [0, 0, -Infinity];

@@ -1,6 +1,6 @@
 /**
- * The verdict on each user of an evaluation: what the searches returned, what the exact ranking has,
- * and why they differ.
+ * The verdict on each user of an evaluation: what the searches returned, what the exact ranking
+ * has, and why they differ.
  *
  * @module
  */
@@ -54,7 +54,7 @@ export interface JudgeOptions {
 
 /** What became of one user. */
 export interface Verdict {
-  /** The number of siblings of each token of the target; undefined if it is not in the catalogue. */
+  /** How many siblings each token of the target has; undefined if the target is excluded. */
   readonly choices: readonly number[] | undefined;
   /** What became of the user by beam. */
   readonly beams: readonly BeamVerdict[];
@@ -178,8 +178,8 @@ function readFound(
 }
 
 /**
- * The most prefixes that can beat the target's at any step (T6). Infinity where T6 does not apply: the
- * target is not in the catalogue, or items are excluded.
+ * The most prefixes that can beat the target's at any step (T6). Infinity where T6 does not apply:
+ * the target is not in the catalogue, or items are excluded.
  */
 function rivalsOf(
   { leaf, absent, blocked }: Query,

@@ -15,7 +15,8 @@ import type { ModelVerification, VerdictCount } from "./verify_model.ts";
  * ```ts ignore
  * import { renderModelVerification, verifyModel } from "beargrad/lab";
  *
- * console.log(renderModelVerification(await verifyModel({ checkpoint: "runs/bear-seed0", data: "data/office" })));
+ * const found = await verifyModel({ checkpoint: "runs/bear", data: "data/office" });
+ * console.log(renderModelVerification(found));
  * ```
  */
 export function renderModelVerification(found: ModelVerification): string {

@@ -5,10 +5,11 @@
  *
  * Every logit of a child is a whole number of at most -40, and one token has logit 0: a leaf that
  * every node gets under "children", a token outside the trie under "vocabulary". The log-sum-exp is
- * then log(1 + some 1e-17), which is 0 in float32 and in float64, so log-probabilities are the logits
- * themselves and their sums are exact. To the propositions a score of -n is the probability 2^-n: the
- * same order, and whole numbers of units. (Under "children" the probabilities of siblings then sum to
- * 1 + some 2^-40. No theorem can notice: the masses that they compare are apart by 2^-7 or equal.)
+ * then log(1 + some 1e-17), which is 0 in float32 and in float64, so log-probabilities are the
+ * logits themselves and their sums are exact. To the propositions a score of -n is the probability
+ * 2^-n: the same order, and whole numbers of units. (Under "children" the probabilities of siblings
+ * then sum to 1 + some 2^-40. No theorem can notice: the masses that they compare are apart by 2^-7
+ * or equal.)
  *
  * @module
  */

@@ -7,9 +7,9 @@ import type { Answer } from "./proposition.ts";
 
 /**
  * A beam search of width B and what is known of the items y to judge, each given by its leaf. In a
- * generated world every answer is exact. On a trained model numbers are known up to an error budget,
- * and what the budget leaves open is undefined. Steps t count from 1; docs/theory.md defines pi,
- * theta, beta, M and Delta.
+ * generated world every answer is exact. On a trained model numbers are known up to an error
+ * budget, and what the budget leaves open is undefined. Steps t count from 1; docs/theory.md
+ * defines pi, theta, beta, M and Delta.
  */
 export interface Evidence {
   /** B. */

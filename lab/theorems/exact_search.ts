@@ -1,6 +1,6 @@
 /**
- * Beam search in exact arithmetic: the definition in docs/theory.md, rule by rule, so that each rule
- * can be replaced by a wrong one.
+ * Beam search in exact arithmetic: the definition in docs/theory.md, rule by rule, so that each
+ * rule can be replaced by a wrong one.
  *
  * @module
  */

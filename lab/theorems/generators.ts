@@ -48,8 +48,8 @@ interface Shape {
 const SIZES = [[2, 4], [1, 8], [2, 6], [3, 3], [3, 4], [4, 3], [5, 2]] as const;
 
 /**
- * Trees of at most this depth and fan-out: leaves at any depth, chains of single children, items that
- * share a leaf. A node without children is an item; the root has children.
+ * Trees of at most this depth and fan-out: leaves at any depth, chains of single children, items
+ * that share a leaf. A node without children is an item; the root has children.
  */
 function shapes(depth: number, fanOut: number): fc.Arbitrary<Shape> {
   const raw = fc.nat(999);
@@ -141,8 +141,8 @@ export function exactWorlds(): Worlds<World> {
 const GRID = 2 ** -28;
 
 /**
- * Logits of 31 bits, and what rounding to float32 makes of them, alone or after a further error of up
- * to 1/64, 1/4 or 4; and temperatures that are powers of two.
+ * Logits of 31 bits, and what rounding to float32 makes of them, alone or after a further error of
+ * up to 1/64, 1/4 or 4; and temperatures that are powers of two.
  */
 export function perturbedLogits(): Worlds<Perturbed> {
   const sign = fc.oneof(

@@ -1,6 +1,6 @@
 /**
- * A decoder that reads its logits from a table with a row for each node of a trie. It walks the trie
- * along all the tokens that a beam was fed, so wrong ancestors read the wrong row.
+ * A decoder that reads its logits from a table with a row for each node of a trie. It walks the
+ * trie along all the tokens that a beam was fed, so wrong ancestors read the wrong row.
  *
  * @module
  */

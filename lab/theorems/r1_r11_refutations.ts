@@ -1,6 +1,6 @@
 /**
- * R1 to R11 without R7: what is plausible and false. The generators must find each, and shrink it to
- * a case that a person can check.
+ * R1 to R11 without R7: what is plausible and false. The generators must find each, and shrink it
+ * to a case that a person can check.
  *
  * @module
  */

@@ -8,9 +8,9 @@ import { type Proposition, type Refutation, Tally } from "./proposition.ts";
 /** A generator of worlds. */
 export interface Worlds<W> {
   /**
-   * Visits `cases` worlds until `holds` is false of one; the same seed gives the same worlds. Returns
-   * that world and the path that replays it, or undefined if `holds` is true of all. Looks for a
-   * smaller such world first, unless `shrink` is false.
+   * Visits `cases` worlds until `holds` is false of one; the same seed gives the same worlds.
+   * Returns that world and the path that replays it, or undefined if `holds` is true of all. Looks
+   * for a smaller such world first, unless `shrink` is false.
    */
   search(
     holds: (world: W) => boolean | Promise<boolean>,
@@ -143,8 +143,8 @@ async function smallestFailure<W>(
  * import { exactRefutations, exactWorlds, findRefutation } from "beargrad/theory";
  *
  * const [R1] = exactRefutations;
- * const { found, counterexample } = await findRefutation(exactWorlds(), R1, { cases: 1000, seed: 1 });
- * console.log(found, counterexample.split("\n")[0]); // true "B = 2, normalised over children"
+ * const found = await findRefutation(exactWorlds(), R1, { cases: 1000, seed: 1 });
+ * console.log(found.counterexample.split("\n")[0]); // "B = 2, normalised over children"
  * ```
  */
 export async function findRefutation<W>(

@@ -113,8 +113,8 @@ interface Expected {
 }
 
 /**
- * A proposition that compares a loss with what `expected` says of it. One instance a token; `expected`
- * adds failures of its own.
+ * A proposition that compares a loss with what `expected` says of it. One instance a token;
+ * `expected` adds failures of its own.
  */
 function lossProposition(
   id: string,

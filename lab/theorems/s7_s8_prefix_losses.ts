@@ -38,8 +38,8 @@ export function othersAtLeast({ pi, levels }: World, node: number, t: number): n
 export type Shortfall = (world: World, node: number, t: number) => number;
 
 /**
- * S8, the bound of beam-exact. One instance an item with P(y) > 0 that is lost by its last token; one
- * that has ended may still be displaced by longer ones.
+ * S8, the bound of beam-exact. One instance an item with P(y) > 0 that is lost by its last token;
+ * one that has ended may still be displaced by longer ones.
  */
 export const S8: Proposition<World> = directForm(({ search, pi, beam }, node, t) =>
   Math.log(Number(pi[search[t - 1].pool[beam - 1]]) / Number(pi[node]))

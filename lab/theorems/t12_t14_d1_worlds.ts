@@ -1,5 +1,6 @@
 /**
- * T12 to T14 and D1: what other scores, another normalisation or a smaller catalogue make of a world.
+ * T12 to T14 and D1: what other scores, another normalisation or a smaller catalogue make of a
+ * world.
  *
  * @module
  */
@@ -127,8 +128,8 @@ function gapScores({ trie, children, weights, depth }: WorldModel): bigint[] {
 }
 
 /**
- * D1, items taken out of a catalogue. One instance a step of the smaller catalogue, where some items
- * are taken out and some are left.
+ * D1, items taken out of a catalogue. One instance a step of the smaller catalogue, where some
+ * items are taken out and some are left.
  */
 export const D1: Proposition<World> = {
   id: "D1",

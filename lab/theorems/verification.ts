@@ -45,7 +45,9 @@ export interface VerificationOptions {
   readonly cases: number;
   /** The seed of the generators. */
   readonly seed: number;
-  /** The number of seeds that each refutation is looked for from, to show the smallest; default 1. */
+  /**
+   * The number of seeds that each refutation is looked for from, to show the smallest; default 1.
+   */
   readonly searches?: number;
   /** The devices to run the real search on; default none. */
   readonly devices?: readonly VerifiedDevice[];

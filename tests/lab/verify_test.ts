@@ -14,7 +14,10 @@ import {
 
 const inDeno = "Deno" in globalThis;
 
-/** The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime in its arguments it adds permissions. */
+/**
+ * The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime in its arguments
+ * it adds permissions.
+ */
 function verify(args: string): { code: number | null; stdout: string; stderr: string } {
   const command = `"$RUNTIME" run ${inDeno ? "-R -W" : ""} lab/cli/verify.ts ${args} </dev/null`;
   const { status, stdout, stderr } = spawnSync("sh", [], {

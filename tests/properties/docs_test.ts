@@ -1,4 +1,7 @@
-/** docs/theory.md, the catalogue of the code, and these tests name the same statements in the same words. */
+/**
+ * docs/theory.md, the catalogue of the code, and these tests name the same statements in the same
+ * words.
+ */
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -72,7 +72,10 @@ function wrongSearch(
   return { name, caughtBy, plant };
 }
 
-/** Margins with a wrong beta: `pick` gets the siblings' weights, descending, and those outside the trie. */
+/**
+ * Margins with a wrong beta: `pick` gets the siblings' weights, descending, and those outside the
+ * trie.
+ */
 function wrongBeta(
   name: string,
   caughtBy: Proposition<World>,

@@ -30,7 +30,7 @@ for (const { name, skip, open } of testDevices) {
   test(`R7: T2 fails on ${name} exactly where rounding makes a tie`, { skip }, async () => {
     const device = await open();
     using _scope = device.arena();
-    // Under the vocabulary with a token of logit 0 the normaliser is 0, so log-probabilities are these logits.
+    // Over a vocabulary with a token of logit 0 the normaliser is 0: logits are log-probabilities.
     const trie = new Trie([[0, 0], [0, 1]]);
     const V = 4;
     const logits = new Float64Array(trie.nodeCount * V).fill(-90);

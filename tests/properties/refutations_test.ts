@@ -1,4 +1,7 @@
-/** Every refutation: found by the generators and shrunk to a case for the eye; and the pictures of docs/theory.md themselves. */
+/**
+ * Every refutation: found by the generators and shrunk to a case for the eye; and the pictures of
+ * docs/theory.md themselves.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { adjacentFloats, exactWorlds } from "../../lab/theorems/generators.ts";

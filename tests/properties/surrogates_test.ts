@@ -1,4 +1,7 @@
-/** What the losses put in place of the violation, against automatic differentiation, and known numbers. */
+/**
+ * What the losses put in place of the violation, against automatic differentiation, and known
+ * numbers.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { tokenBatches } from "../../lab/theorems/generators.ts";
@@ -28,7 +31,7 @@ test("S6: one violation scores far below none, so exp(L_reg) does not relax any"
   assert.equal(regularizer([-1, -1]).toFixed(2), "-2.63");
 });
 
-test("S3: the released form lies above the violation of one token and below that of another", async () => {
+test("S3: the released form is above one token's violation and below another's", async () => {
   const settings = { beam: 1, tau: 1, xi: 1, lambda: 1 };
   const row = (logits: number[]): TokenRow => ({ logits, children: [0, 1], label: 0 });
   const rest: number[] = Array(6).fill(0);

@@ -46,7 +46,7 @@ test("theorems: the generators are as strong as those the theory was first check
   }
 });
 
-test("theorems: a false one fails, and its smallest counterexample can be read and replayed", async () => {
+test("theorems: a false one fails, with a small counterexample that can be replayed", async () => {
   const wrong: Proposition<World> = {
     ...exactTheorems[0],
     check({ leaves, search }, tally): void {
