@@ -20,7 +20,7 @@ import { swiglu } from "../ops/swiglu.ts";
 import { valueAndGrad } from "../ops/value_and_grad.ts";
 import type { Targets as LossTargets } from "../models/losses/loss.ts";
 import type { PeerWork } from "./peer_cases.ts";
-import { batchLosses, catalogue, VOCABULARY, workload } from "./workload.ts";
+import { batchLosses, catalogue, VOCABULARY, wave, workload } from "./workload.ts";
 
 /** Work that can be run again and again; it does not wait for the device. */
 export interface Program extends Disposable {
@@ -50,11 +50,6 @@ const PRODUCTS = [
 ] as const;
 const [B, T, H, D, C, F] = [32, 80, 4, 32, 128, 512];
 const N = B * T;
-
-/** Numbers of both signs. */
-export function wave(size: number): Float32Array<ArrayBuffer> {
-  return Float32Array.from({ length: size }, (_, i) => Math.sin(0.37 * i));
-}
 
 function tensor(device: Device, shape: readonly number[]): Tensor {
   return device.tensor(wave(shape.reduce((a, b) => a * b)), shape);

@@ -35,6 +35,11 @@ export const ITEMS = 2400;
 /** Titles of L. */
 const TITLES = 10_000;
 
+/** Numbers of both signs. */
+export function wave(size: number): Float32Array<ArrayBuffer> {
+  return Float32Array.from({ length: size }, (_, i) => Math.sin(0.37 * i));
+}
+
 /** The decoder of a name; the output head is the embedding. */
 export function decoderConfig(name: ConfigName, maxLength = 128): TransformerConfig {
   const { dim, layers, heads, headDim, ffn } = SIZES[name];

@@ -6,11 +6,12 @@
  *
  * @module
  */
+import { perRun } from "../core/capture.ts";
 import { checkOptions, inputCheck, nameOf } from "../core/checks.ts";
 import type { Device } from "../core/device.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import type { ParamValues } from "../core/kernel.ts";
-import { packedSize } from "../core/pack.ts";
+import { collect, pack, packedSize } from "../core/pack.ts";
 import { formatShape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
 import { gradientLeaves, mapTree, type Tree, treeEntries, treeLeaves } from "../core/tree.ts";
@@ -130,13 +131,13 @@ export class AdamW<P extends Tree> implements Disposable {
     this.#settings = { decayed, decay: weightDecay, keep1, keep2, ...takes, eps };
 
     using scope = this.#device.arena(); // an error gives everything back
-    const pack = (tree: Tree): Tensor => this.#device.pack(this.#ordered(treeLeaves(tree)));
+    const packed = (tree: Tree): Tensor => pack(this.#ordered(treeLeaves(tree)));
     const zeros = (t: Tensor): Tensor => t.device.tensor(new Float64Array(t.size), t.shape);
-    this.#param = pack(params); // first: the moments are zeroed in the memory that it gives back
+    this.#param = packed(params); // first: the moments are zeroed in the memory that it gives back
     this.m = mapTree(params, zeros);
-    this.#ms = pack(this.m);
+    this.#ms = packed(this.m);
     this.v = mapTree(params, zeros);
-    this.#vs = pack(this.v);
+    this.#vs = packed(this.v);
     this.#own().forEach(scope.keep);
   }
 
@@ -154,7 +155,7 @@ export class AdamW<P extends Tree> implements Disposable {
   step(grads: P, lr: Tensor | number): { norm: Tensor } {
     const device = this.#device;
     const inputs = stepInputs("AdamW", this.#param, this.#entries, grads, lr);
-    const grad = device.collect(this.#ordered(inputs.leaves));
+    const grad = collect(this.#ordered(inputs.leaves));
     const N = grad.size;
     const chunk = CHUNK * Math.ceil(N / (CHUNK * MOST_CHUNKS));
     const M = Math.ceil(N / chunk);
@@ -163,7 +164,7 @@ export class AdamW<P extends Tree> implements Disposable {
     const scale = device.empty([], device.float, "gradient norm");
     device.run(sumSquares, { grad, sums }, { N, chunk });
     device.run(clipScale, { sums, norm, scale }, { M, clip: this.#clip });
-    const corrections = device.perRun(2, () => {
+    const corrections = perRun(device, 2, () => {
       this.steps++;
       return Float64Array.from(this.#betas, (beta) => 1 - power(beta, this.steps));
     });

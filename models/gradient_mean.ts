@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { perRun } from "../core/capture.ts";
 import { mapTree, type Tree, treeLeaves } from "../core/tree.ts";
 import { blend } from "../kernels/accumulate.ts";
 
@@ -46,7 +47,8 @@ export class GradientMean<P extends Tree> implements Disposable {
     const totals = treeLeaves(this.total);
     const leaves = treeLeaves(grads);
     // The factors of the total and of the batch. The first batch replaces the total.
-    const mix = leaves[0].device.perRun(
+    const mix = perRun(
+      leaves[0].device,
       2,
       () => Float64Array.of(this.#added++ === 0 ? 0 : 1, 1 / this.#count),
     );

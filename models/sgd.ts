@@ -7,6 +7,7 @@
 import { checkOptions, nameOf } from "../core/checks.ts";
 import type { Device } from "../core/device.ts";
 import { ArgumentError } from "../core/errors.ts";
+import { collect, pack } from "../core/pack.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { mapTree, type Tree, treeEntries, treeLeaves } from "../core/tree.ts";
 import { sgdUpdate } from "../kernels/sgd.ts";
@@ -84,9 +85,9 @@ export class SGD<P extends Tree> implements Disposable {
     const device = this.#device = entries[0][1].device;
 
     using scope = device.arena(); // an error gives everything back
-    this.#param = device.pack(treeLeaves(params));
+    this.#param = pack(treeLeaves(params));
     this.velocity = mapTree(params, (t) => device.tensor(new Float64Array(t.size), t.shape));
-    this.#velocities = device.pack(treeLeaves(this.velocity));
+    this.#velocities = pack(treeLeaves(this.velocity));
     this.#own().forEach(scope.keep);
   }
 
@@ -103,7 +104,7 @@ export class SGD<P extends Tree> implements Disposable {
   step(grads: P, lr: Tensor | number): void {
     const device = this.#device;
     const inputs = stepInputs("SGD", this.#param, this.#entries, grads, lr);
-    const grad = device.collect(inputs.leaves);
+    const grad = collect(inputs.leaves);
     device.run(
       sgdUpdate,
       { param: this.#param, velocity: this.#velocities, grad, lr: inputs.lr },

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { renderExplanation, renderPruned } from "../analysis/explain_report.ts";
+import { renderExplanation, renderPruned } from "../analysis/explanation_text.ts";
 import { type ExplainOptions, explainUser, prunedUsers } from "../analysis/explain_user.ts";
 import { print } from "../terminal.ts";
 import { refuse } from "../usage.ts";

@@ -7,12 +7,16 @@ import process from "node:process";
 import { cpu } from "../../core/cpu_backend.ts";
 import { DeviceError } from "../../core/errors.ts";
 import { verifyModel, type VerifyModelOptions } from "../analysis/verify_model.ts";
-import { renderModelVerification } from "../analysis/verify_report.ts";
+import { renderModelVerification } from "../analysis/verification_text.ts";
 import { openDevice } from "../devices.ts";
 import { formatDuration } from "../progress.ts";
 import { print, say } from "../terminal.ts";
-import { renderVerification, verificationJson } from "../theorems/report.ts";
-import { isVerified, type VerifiedDevice, verifyTheory } from "../theorems/verification.ts";
+import {
+  isVerified,
+  renderVerification,
+  type VerifiedDevice,
+  verifyTheory,
+} from "../theorems/verification.ts";
 import { flagName, refuse } from "../usage.ts";
 import { Display } from "./display.ts";
 import type { CommandLine } from "./flags.ts";
@@ -38,7 +42,7 @@ const MOST = 2 ** 31 - 1;
 export const verifyLine: CommandLine<VerifyOptions> = {
   name: "verify",
   usage: "[--checkpoint <folder>] [options]",
-  does: "Verifies every theorem, refutation, surrogate and mutant of docs/theory.md on random " +
+  does: "Verifies every theorem, refutation and surrogate of docs/theory.md on random " +
     "catalogues, and the search of every device against exact beams; or, with --checkpoint, the " +
     "theorems on a trained model.",
   flags: {
@@ -107,11 +111,7 @@ async function onTheory({ cases, seed }: VerifyOptions, display: Display): Promi
     devices: await devicesHere(),
     progress: (what, done, total) => display.stage(what, done, total),
   });
-  return {
-    text: renderVerification(report),
-    json: verificationJson(report),
-    holds: isVerified(report),
-  };
+  return { text: renderVerification(report), json: report, holds: isVerified(report) };
 }
 
 async function onModel(

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { CheckpointError, NonFiniteError } from "../../core/errors.ts";
 import { Trie } from "../../models/decode/trie.ts";
-import type { TheoremCounts } from "../analysis/theorem_counts.ts";
+import type { TheoremCounts } from "../analysis/user_theorems.ts";
 import { verifyModel } from "../analysis/verify_model.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";

@@ -5,7 +5,7 @@
  */
 import type { Normalization } from "../../ops/trie_options.ts";
 import type { PruningCause } from "../analysis/pruning.ts";
-import type { TheoremCounts } from "../analysis/theorem_counts.ts";
+import type { TheoremCounts } from "../analysis/user_theorems.ts";
 import type { GradientWeight } from "../train/loss_probe.ts";
 import { type Recipe, toJson } from "../train/recipe.ts";
 import type { ValidationPoint } from "../train/run_state.ts";

@@ -6,7 +6,7 @@
 import { Tensor } from "../../core/tensor.ts";
 import { blend } from "../../kernels/accumulate.ts";
 import { add, clamp, div, maximum, mul, sub } from "../../ops/binary.ts";
-import { childPlaces } from "../../ops/child_places.ts";
+import { childPlaces } from "../../ops/child_logits.ts";
 import { equal } from "../../ops/compare.ts";
 import { gather } from "../../ops/gather.ts";
 import { reshape } from "../../ops/layout.ts";

@@ -1,4 +1,6 @@
-/** Users of trained models explained, from the library and by `deno task explain` as a user runs it. */
+/**
+ * Users of trained models explained, from the library and by `deno task explain` as a user runs it.
+ */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -9,7 +11,7 @@ import { ArgumentError, CheckpointError, UsageError } from "../../core/errors.ts
 import { explainLine } from "../../lab/cli/explain.ts";
 import { parse } from "../../lab/cli/flags.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
-import { renderExplanation } from "../../lab/analysis/explain_report.ts";
+import { renderExplanation } from "../../lab/analysis/explanation_text.ts";
 import { explainUser, prunedUsers } from "../../lab/analysis/explain_user.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
@@ -102,7 +104,10 @@ test("explainUser: who is not there is refused, and who is, is named", SLOW, asy
   await assert.rejects(explainUser({ ...options, checkpoint: DATA, user: "u1" }), CheckpointError);
 });
 
-/** The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime in its arguments it adds permissions. */
+/**
+ * The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime in its arguments
+ * it adds permissions.
+ */
 function command(args: string): { code: number | null; stdout: string; stderr: string[] } {
   const { status, stdout, stderr } = spawnSync("sh", [], {
     input: `"$RUNTIME" run ${inDeno ? "-R -W" : ""} lab/cli/main.ts explain ${args} </dev/null`,

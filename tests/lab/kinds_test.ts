@@ -10,7 +10,7 @@ import { loadDataset } from "../../lab/data/load.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
 import type { Observer } from "../../lab/train/run.ts";
 import type { ExperimentReport } from "../../lab/train/experiment_report.ts";
-import { renderExplanation } from "../../lab/analysis/explain_report.ts";
+import { renderExplanation } from "../../lab/analysis/explanation_text.ts";
 import { explainUser } from "../../lab/analysis/explain_user.ts";
 import { readConfig } from "../../lab/train/model_folder.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
