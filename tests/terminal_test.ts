@@ -1,7 +1,7 @@
-/** Every command of the README on a pseudo-terminal of 80 columns: it asks nothing and fits. */
+/** Every command of README and docs on a pseudo-terminal of 80 columns: it asks nothing and fits. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -20,7 +20,7 @@ const [QUICK, LOSSES, SWEEP, JUDGED] = ["quick", "losses", "sweep", "judged"].ma
 const CHECKPOINT = `--checkpoint ${join(QUICK, "msl-seed0")}`;
 
 /**
- * Commands, written as the README's are, with small arguments and their code. Some need what
+ * Commands, written as README and docs have them, with small arguments and their code. Some need what
  * earlier ones leave.
  */
 const COMMANDS: readonly [command: string, args: string, code: number][] = [
@@ -76,16 +76,17 @@ for (const [command, args, code] of COMMANDS) {
   );
 }
 
-test("the commands of the README are among those", () => {
-  const blocks = readFileSync("README.md", "utf8").match(/^```sh\n[^]*?^```/gm) ?? [];
-  const shown = blocks.join("\n").matchAll(
-    /^(?:npx (?:-y )?)?deno ((?:run|task) [\w.:]+)/gm,
-  );
+test("the commands of README and docs are among those", () => {
+  const pages = readdirSync("docs").filter((file) => file.endsWith(".md"));
+  const texts = ["README.md", ...pages.map((page) => join("docs", page))]
+    .map((page) => readFileSync(page, "utf8"));
+  const blocks = texts.join("\n").match(/^```sh\n[^]*?^```/gm) ?? [];
+  const shown = blocks.join("\n").matchAll(/^(?:npx (?:-y )?)?deno ((?:run|task) [\w.:/]+)/gm);
   const commands = new Set([...shown].map(([, command]) => command));
-  assert.ok(commands.size >= 5, "the README shows commands");
-  const benches = /^task (bench|ok|test)/;
+  assert.ok(commands.size >= 8, "they show commands");
+  const others = /^task (bench|ok|test)|^run examples/;
   for (const command of commands) {
     const isRun = COMMANDS.some(([one]) => one === command);
-    assert.ok(isRun || benches.test(command), command);
+    assert.ok(isRun || others.test(command), command);
   }
 });

@@ -35,10 +35,10 @@ const readme = await train("--loss msl --epochs 2 --limit-users 200");
 const semantic = await train(`${TINY} --loss sft`);
 const item = await train(`${TINY} --loss bear --codes item`);
 
-test("explainUser: the sample in README.md is what its commands print", SLOW, async () => {
+test("explainUser: the sample in docs/lab.md is what its commands print", SLOW, async () => {
   const [, user, sample] =
-    /--checkpoint runs\/quick\/msl-seed0 --user (\S+)\n```\n\n```text\n([^]*?)\n```/
-      .exec(readFileSync("README.md", "utf8")) ?? [];
+    /--checkpoint runs\/quick\/msl-seed0 --user (\S+)\n```\n[^]*?\n```text\n([^]*?)\n```/
+      .exec(readFileSync("docs/lab.md", "utf8")) ?? [];
   const found = await explainUser({ checkpoint: readme, data: "synthetic", user });
   const text = renderExplanation({ ...found, model: "runs/quick/msl-seed0, trained with msl" }, 80);
   const numbers = /[-+]?\d+\.\d+/g;
