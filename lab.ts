@@ -37,11 +37,11 @@ export { bestAttainable, cooccurrence, oracle, popularity } from "./lab/evaluate
 export { attribute, hitRate, ndcg, survivalCurve } from "./lab/evaluate/metrics.ts";
 export { TeacherForcing } from "./lab/evaluate/teacher_forcing.ts";
 export { margins, prunedAt, type StepMargin } from "./lab/analysis/pruning.ts";
-export { explain } from "./lab/analysis/explain.ts";
+export { explain } from "./lab/analysis/explanation.ts";
 export { explainUser } from "./lab/analysis/explain_user.ts";
-export { renderExplanation } from "./lab/analysis/explain_report.ts";
+export { renderExplanation } from "./lab/analysis/explanation_text.ts";
 export { verifyModel } from "./lab/analysis/verify_model.ts";
-export { renderModelVerification } from "./lab/analysis/verify_report.ts";
+export { renderModelVerification } from "./lab/analysis/verification_text.ts";
 export { compareLosses } from "./lab/compare/compare.ts";
 export { parseGridOptions } from "./lab/compare/compare_options.ts";
 export { judgeAgain } from "./lab/compare/judge_again.ts";

@@ -14,7 +14,7 @@ import { type ExperimentObserver, judgeBaselines } from "../train/experiment.ts"
 import { isPresent, makeFolder, removeFile, writeFileAtomic } from "../files.ts";
 import { gradientWeights } from "../train/loss_probe.ts";
 import { type OpenLoss, openLoss } from "../train/loss_module.ts";
-import type { TheoremCounts } from "../analysis/theorem_counts.ts";
+import type { TheoremCounts } from "../analysis/user_theorems.ts";
 import type { Options } from "../cli/options.ts";
 import { digestOf, type Recipe, toJson } from "../train/recipe.ts";
 import { type RunSetting, trainAndJudge } from "../train/run.ts";

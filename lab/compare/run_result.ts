@@ -6,7 +6,7 @@
 import type { PruningCause } from "../analysis/pruning.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import type { ValidationPoint } from "../train/run_state.ts";
-import type { TheoremCounts } from "../analysis/theorem_counts.ts";
+import type { TheoremCounts } from "../analysis/user_theorems.ts";
 import type { GradientWeight } from "../train/loss_probe.ts";
 import { type Recipe, toJson } from "../train/recipe.ts";
 

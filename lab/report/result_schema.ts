@@ -6,7 +6,7 @@
 import * as v from "valibot";
 import type { BaselineResults, RunResult } from "../compare/run_result.ts";
 import { fromJson } from "../train/recipe.ts";
-import { STATEMENTS, type TheoremId } from "../analysis/theorem_counts.ts";
+import { modelTheorems, type TheoremId } from "../analysis/user_theorems.ts";
 
 /** Bins of a histogram of margins. */
 export const MARGIN_BINS = 48;
@@ -73,7 +73,7 @@ const theoremCount = v.object({
   undecided: count,
   violations: count,
 });
-const ids = Object.keys(STATEMENTS) as TheoremId[];
+const ids = Object.keys(modelTheorems) as TheoremId[];
 
 /** `result.json`. */
 export const runResult = v.object({

@@ -9,7 +9,7 @@ import { loadAdapter } from "../../lab/train/model_folder.ts";
 import { loadDataset } from "../../lab/data/load.ts";
 import { type ExperimentObserver, runExperiment } from "../../lab/train/experiment.ts";
 import type { ExperimentReport } from "../../lab/train/experiment_report.ts";
-import { renderExplanation } from "../../lab/analysis/explain_report.ts";
+import { renderExplanation } from "../../lab/analysis/explanation_text.ts";
 import { explainUser } from "../../lab/analysis/explain_user.ts";
 import { readConfig } from "../../lab/train/model_folder.ts";
 import { parseOptions } from "../../lab/cli/options.ts";

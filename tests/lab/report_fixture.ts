@@ -10,7 +10,7 @@ import {
   resultText,
   type RunResult,
 } from "../../lab/compare/run_result.ts";
-import { STATEMENTS } from "../../lab/analysis/theorem_counts.ts";
+import { modelTheorems } from "../../lab/analysis/user_theorems.ts";
 import type { Recipe } from "../../lab/train/recipe.ts";
 
 /** What a made-up run is like. */
@@ -99,7 +99,7 @@ export function fixtureRun(options: FixtureOptions): RunResult {
     verification: {
       users: 50,
       counts: Object.fromEntries(
-        Object.keys(STATEMENTS).map((id, i) => [
+        Object.keys(modelTheorems).map((id, i) => [
           id,
           { instances: 100 * i + 50, holds: 100 * i + 48, undecided: 2, violations: 0 },
         ]),

@@ -9,7 +9,7 @@ import type { ExperimentReport } from "../../lab/train/experiment_report.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
 import { lineWidth } from "../../lab/table.ts";
 import { type ModelVerification, verifyModel } from "../../lab/analysis/verify_model.ts";
-import { renderModelVerification } from "../../lab/analysis/verify_report.ts";
+import { renderModelVerification } from "../../lab/analysis/verification_text.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 
 const DATA = smallFolder();

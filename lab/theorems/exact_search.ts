@@ -1,16 +1,16 @@
 /**
- * Beam search in exact arithmetic: the definition in docs/theory.md, rule by rule, so that each rule can be
- * replaced by a wrong one.
+ * Beam search in exact arithmetic: the definition in docs/theory.md, rule by rule, so that each
+ * rule can be replaced by a wrong one.
  *
  * @module
  */
-import { compare } from "./exact.ts";
+import { compare, type WorldModel } from "./world_model.ts";
 
 /** One step: nodes, best first. */
 export interface ExactStep {
   /** All entries that competed. */
   readonly pool: readonly number[];
-  /** Those that were kept. */
+  /** The entries that were kept. */
   readonly kept: readonly number[];
 }
 
@@ -18,16 +18,7 @@ export interface ExactStep {
 export type ExactSearch = readonly ExactStep[];
 
 /** What a search looks at. */
-export interface Searchable {
-  /** The beam width. */
-  readonly beam: number;
-  /** The number of steps. */
-  readonly depth: number;
-  /** Node -> its children that are in the catalogue, ascending. */
-  readonly children: readonly (readonly number[])[];
-  /** Node -> the probability of its path, a whole number of units. */
-  readonly pi: readonly bigint[];
-}
+export type Searchable = Pick<WorldModel, "beam" | "depth" | "children" | "pi">;
 
 /** The rules of a search. */
 export interface Rules {
@@ -41,7 +32,7 @@ export interface Rules {
   expand(node: number): readonly number[];
 }
 
-/** The rules as they are: B places, the path's probability, ties by node, finished items go on competing. */
+/** The right rules: B places, the path's probability, ties by node, finished items compete on. */
 export function rulesOf({ pi, children }: Searchable): Rules {
   return {
     places: (beam) => beam,
@@ -51,7 +42,10 @@ export function rulesOf({ pi, children }: Searchable): Rules {
   };
 }
 
-/** F_0 = {root}; the pool of a step is what its predecessor's kept nodes stand for; the best are kept. */
+/**
+ * The beam search of a model. F_0 = {root}; the pool of a step is what the kept nodes of the step
+ * before stand for; the best of it are kept.
+ */
 export function exactSearch(world: Searchable, changes: Partial<Rules> = {}): ExactSearch {
   const { places, score, tie, expand } = { ...rulesOf(world), ...changes };
   const order = (a: number, b: number): number => compare(score(b), score(a)) || tie(a, b);

@@ -1,23 +1,56 @@
 /**
- * Deliberate mistakes: in the search, in the margin, in a theorem's own wording. Each must be caught by the proposition that it
- * is paired with; that shows the generators strong enough to tell right from wrong.
+ * Mutants: deliberate mistakes in the search, in the margin, or in a theorem's own wording. The
+ * proposition that a mutant is paired with must catch it. That shows that the generators are strong
+ * enough to tell right from wrong.
  *
  * @module
  */
+import { type ExactSearch, exactSearch, type Rules } from "../../lab/theorems/exact_search.ts";
+import { exactWorlds, perturbedLogits, tokenBatches } from "../../lab/theorems/generators.ts";
+import { exactTheorems } from "../../lab/theorems/index.ts";
+import type { Proposition, Tally } from "../../lab/theorems/proposition.ts";
+import { tallyOf, type Worlds } from "../../lab/theorems/runner.ts";
+import {
+  type LossProposition,
+  S1,
+  S2,
+  S3,
+  S4,
+  S5,
+  type TokenBatch,
+} from "../../lab/theorems/s1_s6_token_losses.ts";
+import { directForm, othersAtLeast, S7 } from "../../lab/theorems/s7_s8_prefix_losses.ts";
+import {
+  beamsOf,
+  errorOf,
+  marginsOf,
+  type Perturbed,
+  scoresOf,
+  T11,
+} from "../../lab/theorems/t11_r7_rounding.ts";
+import {
+  bestBelow,
+  D1,
+  exactBeams,
+  isClearlyAmongBest,
+  T12,
+  T13,
+} from "../../lab/theorems/t12_t14_d1_worlds.ts";
+import {
+  isAlive,
+  named,
+  pathTo,
+  prefixOf,
+  prunedBeforeLast,
+  returned,
+  type World,
+} from "../../lab/theorems/world.ts";
+import { competitorsOf } from "../../lab/theorems/world_evidence.ts";
+import { compare, total } from "../../lab/theorems/world_model.ts";
 import { bear, type BearOptions } from "../../models/losses/bear.ts";
 import { msl } from "../../models/losses/msl.ts";
-import { competitorsOf, prunedBeforeLast, T10, T4, T5, T6, T9 } from "./certificates.ts";
-import { D1, T12, T8 } from "./edges.ts";
-import { compare, total } from "./exact.ts";
-import { isAlive, named, T1, T2, T3, T7 } from "./necessary.ts";
-import { directForm, forPrefixes, othersAtLeast, S7 } from "./prefix_surrogates.ts";
-import type { Proposition, Tally } from "./proposition.ts";
-import { type ExactSearch, exactSearch, type Rules } from "./search.ts";
-import { beamsOf, errorOf, marginsOf, type Perturbed, scoresOf, T11 } from "./stability.ts";
-import { convexForm, likelihood, paperForm, releasedForm } from "./surrogates.ts";
-import { bestBelow, exactBeams, isClearlyAmongBest, T13 } from "./tails.ts";
-import type { TokenBatch } from "./token_batch.ts";
-import { prefixOf, returned, type World } from "./world.ts";
+
+const [T1, T2, T3, T4, T5, T6, T7, T8, T9, T10] = exactTheorems;
 
 /** A mistake and what must catch it. */
 export interface Mutant<W> {
@@ -39,7 +72,10 @@ function wrongSearch(
   return { name, caughtBy, plant };
 }
 
-/** Margins with a wrong beta: `pick` gets the siblings' weights, descending, and those outside the trie. */
+/**
+ * Margins with a wrong beta: `pick` gets the siblings' weights, descending, and those outside the
+ * trie.
+ */
 function wrongBeta(
   name: string,
   caughtBy: Proposition<World>,
@@ -117,7 +153,7 @@ export const exactMutants: readonly Mutant<World>[] = [
   {
     name: "the last step does not run",
     caughtBy: T3,
-    plant: (w) => ({ ...w, search: stopEarly(w) }),
+    plant: (world) => ({ ...world, search: stopEarly(world) }),
   },
   wrongBeta("beta is the (B-1)-th", T2, (ranked, beam) => at(ranked, beam - 2)),
   wrongBeta("beta is the (B+1)-th", T2, (ranked, beam) => at(ranked, beam)),
@@ -131,7 +167,7 @@ export const exactMutants: readonly Mutant<World>[] = [
   {
     name: "the normaliser of every second sibling is off",
     caughtBy: T12,
-    plant: (w) => ({ ...w, pi: w.pi.map((p, v) => v % 2 ? p * 2n : p) }),
+    plant: (world) => ({ ...world, pi: world.pi.map((p, v) => v % 2 ? p * 2n : p) }),
   },
   wrongWording("T4 with >= for >", T4, (world, tally) => {
     const { pi, one, beam } = world;
@@ -201,10 +237,12 @@ export const exactMutants: readonly Mutant<World>[] = [
   { name: "T14 at temperature 1", caughtBy: exactBeams(({ pi }) => pi) },
   wrongWording("S7 with B + 2 for B + 1", S7, (world, tally) => {
     const { pi, one, beam } = world;
-    forPrefixes(world, (y, t, node) => {
-      if (othersAtLeast(world, node, t) < beam) return;
-      tally.expect(pi[node] * BigInt(beam + 2) <= one, () => named(world, y));
-    });
+    for (const y of world.leaves) {
+      pathTo(world, y).forEach((node, i) => {
+        if (othersAtLeast(world, node, i + 1) < beam) return;
+        tally.expect(pi[node] * BigInt(beam + 2) <= one, () => named(world, y));
+      });
+    }
   }),
   {
     name: "the margin among siblings for what is short of the beam",
@@ -215,7 +253,7 @@ export const exactMutants: readonly Mutant<World>[] = [
 ];
 
 /** Mistakes about logits in error: in what the error is, in the margin, in the bound. */
-export const stabilityMutants: readonly Mutant<Perturbed>[] = [
+export const roundingMutants: readonly Mutant<Perturbed>[] = [
   wrongWording("margins move by at most e", T11, (world, tally) => {
     const [a, b] = [marginsOf(world, world.before), marginsOf(world, world.after)];
     const e = errorOf(world);
@@ -239,35 +277,81 @@ export const stabilityMutants: readonly Mutant<Perturbed>[] = [
   }),
 ];
 
-/** What a loss is told. */
-const told = ({ tau, xi, lambda, beam }: TokenBatch): BearOptions => ({ tau, xi, lambda, beam });
+/** The options of a loss. */
+function optionsOf({ tau, xi, lambda, beam }: TokenBatch): BearOptions {
+  return { tau, xi, lambda, beam };
+}
+
+/** A loss that is not what a proposition says. */
+function wrongLoss(
+  name: string,
+  proposition: LossProposition,
+  loss: LossProposition["loss"],
+): Mutant<TokenBatch> {
+  const caughtBy: LossProposition = { ...proposition, loss };
+  return { name, caughtBy };
+}
 
 /** Losses that are not what they are called. */
-export const surrogateMutants: readonly Mutant<TokenBatch>[] = [
-  {
-    name: "sft over valid children",
-    caughtBy: likelihood("S1", "", "vocabulary", ({ tau }) => msl({ tau, reduction: "sum" })),
-  },
-  {
-    name: "msl without its temperature",
-    caughtBy: likelihood("S2", "", "children", () => msl({ reduction: "sum" })),
-  },
-  {
-    name: "the released form with lambda / xi",
-    caughtBy: releasedForm((b) => bear({ ...told(b), lambda: b.lambda / b.xi })),
-  },
-  {
-    name: "the convex form for the paper's",
-    caughtBy: paperForm((b) => bear({ ...told(b), form: "convex", reduction: "sum" })),
-  },
-  {
-    name: "the paper's form for the convex",
-    caughtBy: convexForm((b) => bear({ ...told(b), form: "paper", reduction: "sum" })),
-  },
-  {
-    name: "the convex form for a beam of B + 1",
-    caughtBy: convexForm((b) =>
-      bear({ ...told(b), beam: b.beam + 1, form: "convex", reduction: "sum" })
-    ),
-  },
+export const lossMutants: readonly Mutant<TokenBatch>[] = [
+  wrongLoss("sft over valid children", S1, ({ tau }) => msl({ tau, reduction: "sum" })),
+  wrongLoss("msl without its temperature", S2, () => msl({ reduction: "sum" })),
+  wrongLoss(
+    "the released form with lambda / xi",
+    S3,
+    (b) => bear({ ...optionsOf(b), lambda: b.lambda / b.xi }),
+  ),
+  wrongLoss(
+    "the convex form for the paper's",
+    S4,
+    (b) => bear({ ...optionsOf(b), form: "convex", reduction: "sum" }),
+  ),
+  wrongLoss(
+    "the paper's form for the convex",
+    S5,
+    (b) => bear({ ...optionsOf(b), form: "paper", reduction: "sum" }),
+  ),
+  wrongLoss(
+    "the convex form for a beam of B + 1",
+    S5,
+    (b) => bear({ ...optionsOf(b), beam: b.beam + 1, form: "convex", reduction: "sum" }),
+  ),
 ];
+
+/** What became of a mutant. */
+export interface Hunted {
+  /** What is wrong. */
+  readonly name: string;
+  /** The id of the proposition that it is paired with. */
+  readonly caughtBy: string;
+  /** The number of worlds up to and with the one that caught it; Infinity if none did. */
+  readonly worlds: number;
+}
+
+/** Checks all mutants, each in at most so many worlds. */
+export async function huntMutants(
+  options: { readonly cases: number; readonly seed: number },
+): Promise<Hunted[]> {
+  return [
+    ...await hunt(exactWorlds(), exactMutants, options),
+    ...await hunt(perturbedLogits(), roundingMutants, options),
+    ...await hunt(tokenBatches(), lossMutants, options),
+  ];
+}
+
+async function hunt<W>(
+  worlds: Worlds<W>,
+  mutants: readonly Mutant<W>[],
+  options: { readonly cases: number; readonly seed: number },
+): Promise<Hunted[]> {
+  const hunted: Hunted[] = [];
+  for (const { name, caughtBy, plant = (world: W): W => world } of mutants) {
+    let visited = 0;
+    const failing = await worlds.search(async (world) => {
+      visited++;
+      return (await tallyOf(caughtBy, plant(world))).failures.length === 0;
+    }, { ...options, shrink: false });
+    hunted.push({ name, caughtBy: caughtBy.id, worlds: failing ? visited : Infinity });
+  }
+  return hunted;
+}

@@ -1,15 +1,11 @@
 /**
- * What an error in the logits can do (T11), and what rounding does when scores are added (R7): theorems about floats.
+ * T11, what an error in the logits can do, and R7, what rounding does when scores are added.
  *
  * @module
  */
-import fc from "fast-check";
 import { logProbs } from "../../models/decode/host_log_probs.ts";
-import { Trie } from "../../models/decode/trie.ts";
-import { trees } from "./arbitraries.ts";
+import type { Trie } from "../../models/decode/trie.ts";
 import type { Proposition, Refutation } from "./proposition.ts";
-import { branchesOf, pathsOf } from "./world.ts";
-import { type Worlds, worldsFrom } from "./worlds.ts";
 
 /** A catalogue with logits and with the same logits in error. */
 export interface Perturbed {
@@ -19,43 +15,10 @@ export interface Perturbed {
   readonly beam: number;
   /** The temperature. */
   readonly tau: number;
-  /** Node -> its logit among its siblings. */
+  /** Node -> its logit among its siblings. Differences of logits are exact in float64. */
   readonly before: Float64Array;
-  /** The same in error, all of them float32. */
+  /** The same logits in error, all of them float32. */
   readonly after: Float64Array;
-}
-
-/** Logits are whole multiples of this, below 8 in size: their differences are exact in float64. */
-const GRID = 2 ** -28;
-
-/**
- * Logits of 31 bits, and what rounding to float32 makes of them, alone or after a further error of up to 1/64, 1/4 or 4; and
- * temperatures that are powers of two.
- */
-export function perturbedLogits(): Worlds<Perturbed> {
-  const sign = fc.oneof(
-    { weight: 3, arbitrary: fc.constantFrom(-128, 128) }, // the worst that an error can do
-    { weight: 1, arbitrary: fc.integer({ min: -128, max: 128 }) },
-  );
-  const perturbed = fc.record({
-    root: trees((raw) => raw),
-    beam: fc.integer({ min: 1, max: 4 }),
-    tau: fc.constantFrom(1, 0.5, 2),
-    error: fc.constantFrom(0, 2 ** -6, 2 ** -2, 4),
-    spread: fc.constantFrom(2 ** -20, 2 ** -4, 1),
-    noise: fc.array(fc.tuple(sign, fc.nat(2 ** 20)), { minLength: 8, maxLength: 8 }),
-  }).map(({ root, beam, tau, error, spread, noise }) => {
-    const trie = new Trie(pathsOf(root));
-    const at = (node: number): readonly [number, number] => noise[node % noise.length];
-    const before = Float64Array.from(
-      branchesOf(root),
-      ({ weight }, node) =>
-        Math.round(((weight - 500) / 125 * spread) / GRID) * GRID + at(node)[1] * GRID,
-    );
-    const after = before.map((z, node) => Math.fround(z + (at(node)[0] / 128) * error));
-    return { trie, beam, tau, before, after };
-  });
-  return worldsFrom(perturbed);
 }
 
 /** Node -> the margin of its token: exact. */
@@ -82,7 +45,7 @@ export function scoresOf({ trie, tau }: Perturbed, z: Float64Array): Float64Arra
   return scores;
 }
 
-/** The nodes that a beam search keeps at each step, and its pools, each best first. */
+/** By step, the pool of a beam search and the nodes that it keeps, each best first. */
 export function beamsOf(
   { trie, beam }: Perturbed,
   scores: Float64Array,
@@ -110,18 +73,15 @@ export function errorOf({ before, after }: Perturbed): number {
 /** Log-sum-exps are rounded in float64; scores here are below 100. */
 const ROUNDING = 1e-12;
 
+/**
+ * T11, what stands in spite of errors. One instance a token with |Delta| > 2e/tau, and one a step
+ * whose gaps between kept and pruned all exceed the bound; d is where two prefixes first differ.
+ */
 export const T11: Proposition<Perturbed> = {
   id: "T11",
   statement:
     "logits off by at most e: |Delta - Delta'| <= 2e/tau, so a verdict with |Delta| > 2e/tau stands; score gaps move by at " +
     "most (4(t-d)+2)e/tau, so wider gaps at the boundary keep the beam",
-  hypothesis:
-    "One instance a token with |Delta| > 2e/tau, and one a step whose gaps between kept and pruned all exceed the bound; d is " +
-    "where two prefixes first differ.",
-  proof:
-    "Order statistics move by at most e, and the normaliser cancels among siblings. After the fork each of the t - d further " +
-    "steps moves either log-probability by at most 2e.",
-  source: "this project",
   check(world, tally): void {
     const { trie, tau, before, after } = world;
     const e = errorOf(world);
@@ -152,46 +112,33 @@ export const T11: Proposition<Perturbed> = {
   },
 };
 
-/** A parent's log-probability, and those of two siblings under it, all float32 and first the more probable. */
+/** A parent and two of its children, all log-probabilities in float32. */
 export interface FloatPair {
-  /** The parent's path. */
+  /** The log-probability of the parent's path. */
   readonly parent: number;
-  /** The more probable sibling, given the parent. */
+  /** That of the more probable child, given the parent. */
   readonly better: number;
-  /** The other. */
+  /** That of the other child, given the parent. */
   readonly worse: number;
 }
 
-/**
- * Siblings one float32 apart near -64, under a parent from -512 to -64.
- */
-export function adjacentFloats(): Worlds<FloatPair> {
-  const ulp = 2 ** -17; // of float32 between 64 and 128
-  const pairs = fc.record({ parent: fc.integer({ min: 64, max: 512 }), step: fc.nat(2 ** 20) })
-    .map(({ parent, step }) => ({
-      parent: -parent,
-      better: -(64 + step * ulp),
-      worse: -(64 + (step + 1) * ulp),
-    }));
-  return worldsFrom(pairs);
-}
-
+/** R7, rounding makes ties. */
 export const R7: Refutation<FloatPair> = {
   id: "R7",
   statement:
     "In float32 a strictly more probable sibling stays strictly ahead when the parent's score is added",
-  source:
-    "this project: T2 on a device needs a gap above rounding, or scores compared as they are accumulated",
   finds({ parent, better, worse }): string | undefined {
     const [a, b] = [Math.fround(parent + better), Math.fround(parent + worse)];
     if (a !== b) return undefined;
-    return `with B = 1 the order of tokens decides, so the better one is lost though it is the best of its siblings`;
+    return "with B = 1 the order of tokens decides, so the better one is lost though it is the best of its siblings";
   },
   draw({ parent, better, worse }): string {
     const sum = (own: number): string =>
       `${own} + ${parent} = ${own + parent}, in float32 ${Math.fround(own + parent)}`;
-    return `  log pi(parent) = ${parent}\n  better child: ${sum(better)}\n  worse child:  ${
-      sum(worse)
-    }`;
+    return [
+      `  log pi(parent) = ${parent}`,
+      `  better child: ${sum(better)}`,
+      `  worse child:  ${sum(worse)}`,
+    ].join("\n");
   },
 };

@@ -1,19 +1,22 @@
 /**
- * What `verifyModel` found, for people.
+ * A verification of a trained model as text.
  *
  * @module
  */
 import { decimal, lineWidth, renderTable, shownSteps, wrapped } from "../table.ts";
+import { shortStatement } from "../theorems/proposition.ts";
 import type { ModelVerification, VerdictCount } from "./verify_model.ts";
 
 /**
- * The tables of a verified model: the theorems, the verdicts of the teacher-forced pass, the steps, and what was pruned.
+ * The tables of a verified model: the theorems, the certificates of the teacher-forced pass, the
+ * steps, and what was pruned.
  *
  * @example
  * ```ts ignore
  * import { renderModelVerification, verifyModel } from "beargrad/lab";
  *
- * console.log(renderModelVerification(await verifyModel({ checkpoint: "runs/bear-seed0", data: "data/office" })));
+ * const found = await verifyModel({ checkpoint: "runs/bear", data: "data/office" });
+ * console.log(renderModelVerification(found));
  * ```
  */
 export function renderModelVerification(found: ModelVerification): string {
@@ -30,13 +33,18 @@ export function renderModelVerification(found: ModelVerification): string {
     line(
       `budget: eps = ${
         found.eps.toExponential(1)
-      }, the largest difference of a logit on the paths, float32 device against float64 oracle`,
+      }, the largest difference of a logit on the paths, float32 device against float64 reference`,
     ),
     "",
     renderTable(
       ["", "theorem", "instances", "holds", "undecided", "violations"],
       found.theorems.map((t) => [
-        ...[t.id, t.statement, t.instances, t.holds, t.undecided, t.violations],
+        t.id,
+        shortStatement(t.statement),
+        t.instances,
+        t.holds,
+        t.undecided,
+        t.violations,
       ]),
     ),
     "",

@@ -1,8 +1,10 @@
 /**
- * What `explain` found of one user's search, for people.
+ * An explanation of one user's search as text.
  *
  * @module
  */
+import { lineWidth, renderTable, wrapped } from "../table.ts";
+import type { PrunedUser } from "./explain_user.ts";
 import type {
   ExplainedPool,
   ExplainedStep,
@@ -10,25 +12,23 @@ import type {
   NamedItem,
   PoolEntry,
 } from "./explanation.ts";
-import type { PrunedUser } from "./explain_user.ts";
-import { lineWidth, renderTable, wrapped } from "../table.ts";
 
 /** How many items of a history are named. */
 const HISTORY = 5;
-/** The most of a token that is shown in a sentence. */
+/** The most characters of a token that a sentence shows. */
 const TOKEN = 30;
-/** The most of a prefix that is shown. */
+/** The most characters of a prefix that are shown. */
 const PREFIX = 40;
 
 /**
- * The search of one user, step by step. Steps at which nothing is to be chosen are one line. Lines have at most `width` characters,
- * by default those of the terminal.
+ * The search of one user, step by step. Consecutive steps without a choice are one line. Lines have
+ * at most `width` characters, by default those of the terminal.
  *
  * @example
  * ```ts ignore
  * import { explainUser, renderExplanation } from "beargrad/lab";
  *
- * const found = await explainUser({ checkpoint: "runs/bear-seed0", data: "data/office", user: "7" });
+ * const found = await explainUser({ checkpoint: "runs/bear", data: "data/office", user: "7" });
  * console.log(renderExplanation(found));
  * ```
  */
@@ -42,15 +42,17 @@ export function renderExplanation(found: Explanation, width: number = lineWidth(
   ).join("\n");
 }
 
-/**
- * The users that `prunedUsers` found, as a table.
- */
+/** The users that `prunedUsers` found, as a table. */
 export function renderPruned(users: readonly PrunedUser[]): string {
   if (users.length === 0) return "No target among the exact best was pruned";
   return renderTable(
     ["user", "target", "exact rank", "pruned at step", "cause"],
     users.map(({ user, target, exactRank, step, cause }) => [
-      ...[printable(user), printable(target), exactRank + 1, step, cause],
+      printable(user),
+      printable(target),
+      exactRank + 1,
+      step,
+      cause,
     ]),
   );
 }
@@ -77,7 +79,7 @@ function headOf(found: Explanation, width: number): string[] {
   ];
 }
 
-/** Steps at which the target's path has a choice, or which lose it, by themselves; those between them together. */
+/** The steps in groups: one with a choice, or one that loses the target, is a group of its own. */
 function groupsOf(steps: readonly ExplainedStep[]): ExplainedStep[][] {
   const groups: ExplainedStep[][] = [];
   for (const step of steps) {
@@ -94,7 +96,7 @@ function isOpen({ siblings, pool }: ExplainedStep): boolean {
   return siblings > 1 || pool?.kept === false;
 }
 
-/** A step with its pool, or, where the target is lost already, its margin alone. */
+/** A step with its pool, or with its margin alone where the target is already lost. */
 function stepOf(step: ExplainedStep, { beam }: Explanation, columns: number): string[] {
   const { token, siblings, place, logProb, margin, score, pool } = step;
   const name = token === undefined ? "the target has ended" : clip(quoted(token), TOKEN);
@@ -120,7 +122,7 @@ function stepOf(step: ExplainedStep, { beam }: Explanation, columns: number): st
   ];
 }
 
-/** The entries of a pool by rank, and what is left out between them. */
+/** The entries of a pool by rank, and how many are left out between them. */
 function treeOf(
   { entries, size, threshold }: ExplainedPool,
   beam: number,
@@ -157,7 +159,7 @@ function entryOf(entry: PoolEntry, width: number, all: number): string {
   return clip(parts.join(" "), all);
 }
 
-/** Steps without a choice, in a line. */
+/** Steps without a choice. */
 function forcedOf(group: readonly ExplainedStep[]): string[] {
   const [first, last] = [group[0], group[group.length - 1]];
   const steps = first === last ? `Step ${first.step}` : `Steps ${first.step} to ${last.step}`;
@@ -197,7 +199,7 @@ function outcomeOf(found: Explanation): string[] {
   ];
 }
 
-/** Where and why. */
+/** Where the target was lost, and why. */
 function lostOf({ steps, lost, beam }: Explanation): string[] {
   if (lost === undefined) return ["Not retrieved"];
   const { cause, step } = lost;
@@ -263,7 +265,7 @@ function signed(x: number): string {
   return `${x > 0 ? "+" : ""}${x.toFixed(3)}`;
 }
 
-/** A text of the data, which may hold anything, as part of a line. */
+/** A text of the data as part of a line, without control characters. */
 function printable(text: string): string {
   // deno-lint-ignore no-control-regex -- these are what must not reach a terminal
   return text.replaceAll(/[\s\u0000-\u001f\u007f-\u009f]+/g, " ").trim();
