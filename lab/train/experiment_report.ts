@@ -1,14 +1,50 @@
 /**
- * A report for machines (`summary.json`) and for people (a table).
+ * What an experiment finds, for machines (`summary.json`) and for people (tables).
  *
  * @module
  */
+import type { DataError } from "../../core/errors.ts";
+import type { Options } from "../cli/options.ts";
+import type { Dataset } from "../data/dataset.ts";
 import type { BeamEvaluation, ListScores } from "../evaluate/evaluate.ts";
-import type { Report } from "./experiment.ts";
 import { standardError } from "../evaluate/metrics.ts";
-import type { Run } from "./run.ts";
-import { decimal, lineWidth, renderTable, shownSteps, wrapped } from "../table.ts";
 import { historyNote, LEAST_TARGETS, unreadable, warningsOf } from "../evaluate/warnings.ts";
+import { decimal, lineWidth, renderTable, shownSteps, wrapped } from "../table.ts";
+import type { FailedRun, JudgedRun } from "./run.ts";
+
+/** The scores of a baseline. */
+export interface BaselineScores extends ListScores {
+  /** The name of the baseline. */
+  readonly name: string;
+}
+
+/** What an experiment finds. */
+export interface ExperimentReport {
+  /** The data set. */
+  readonly dataset: Dataset;
+  /** The device's kind. */
+  readonly device: "cpu" | "webgpu";
+  /** The device's adapter. */
+  readonly adapter: string;
+  /** The options of the experiment. */
+  readonly options: Options;
+  /**
+   * Popularity; co-occurrence and, if there are validation targets, that of the training data
+   * alone; the oracle, if the truth is known.
+   */
+  readonly baselines: readonly BaselineScores[];
+  /** The expected HR@k of the best possible model, if the truth is known. */
+  readonly best: Readonly<Record<number, number>> | undefined;
+  /** One run a loss, in the order asked for, without those that failed. */
+  readonly runs: readonly JudgedRun[];
+  /** Runs whose loss or weights became NaN or infinite. */
+  readonly failed: readonly FailedRun[];
+  /**
+   * Why `summary.json` could not be written, or a run not go on. Later losses were not trained
+   * then.
+   */
+  readonly unwritten?: DataError;
+}
 
 /** One run in `summary.json`. */
 export interface RunSummary {
@@ -18,7 +54,7 @@ export interface RunSummary {
   readonly seed: number;
   /** The device's kind. */
   readonly device: string;
-  /** Its adapter. */
+  /** The device's adapter. */
   readonly adapter: string;
   /** Steps trained. */
   readonly steps: number;
@@ -28,9 +64,9 @@ export interface RunSummary {
   readonly tokensPerSecond: number;
   /** What it retrieves. */
   readonly test: {
-    /** Users. */
+    /** The number of users. */
     readonly users: number;
-    /** Targets that were excluded with their user's history. */
+    /** The number of targets that were excluded with their user's history. */
     readonly absent: number;
     /** By beam width. */
     readonly beams: readonly BeamSummary[];
@@ -38,17 +74,20 @@ export interface RunSummary {
 }
 
 /**
- * What a search of one width retrieves, in `summary.json`. HR and NDCG are those of its list, of at most `beam` items; `exact` ones
- * are those of the exact ranking.
+ * What a search of one width retrieves, in `summary.json`. HR and NDCG are those of its list, of at
+ * most `beam` items; `exact` ones are those of the exact ranking.
  */
 export type BeamSummary =
   & { readonly [metric in `${"" | "exact "}${"HR" | "NDCG"}@${5 | 10}`]: number }
   & Omit<BeamEvaluation, "hr" | "ndcg" | "ranks" | "exact">;
 
+/** The version of the layout of `summary.json`. */
+export const SUMMARY_VERSION = 2;
+
 /** The content of `summary.json`. */
 export interface Summary {
   /** The version of this layout. */
-  readonly version: 2;
+  readonly version: typeof SUMMARY_VERSION;
   /** The data set. */
   readonly data: { readonly name: string; readonly users: number; readonly items: number };
   /** The finished runs. */
@@ -56,10 +95,10 @@ export interface Summary {
 }
 
 /** The content of `summary.json` for a report. */
-export function summaryOf({ dataset, device, adapter, options, runs }: Report): Summary {
-  const { seed } = options;
+export function summaryOf(report: ExperimentReport): Summary {
+  const { dataset, device, adapter, options: { seed }, runs } = report;
   return {
-    version: 2,
+    version: SUMMARY_VERSION,
     data: { name: dataset.name, users: dataset.test.length, items: dataset.items.length },
     runs: runs.map(({ loss, steps, training, tokensPerSecond, test }) => ({
       loss,
@@ -93,20 +132,19 @@ function beamSummary({ hr, ndcg, ranks: _, exact, ...rest }: BeamEvaluation): Be
 }
 
 /**
- * The tables that train.ts ends with: what was retrieved, what was pruned and why, and step by step. What failed and what cannot be read
- * comes first.
- * Lines have at most `width` characters, by default those of the terminal.
+ * The tables at the end of train.ts: what was retrieved, what was pruned and why, and the beam step
+ * by step. Failures and warnings come first. Lines have at most `width` characters, by default
+ * those of the terminal.
  *
  * @example
  * ```ts
  * import { parseOptions, renderReport, runExperiment } from "beargrad/lab";
  *
- * const quiet = { preparing() {}, started() {}, training() {}, validating() {}, evaluating() {} };
  * const options = parseOptions(["--loss", "msl", "--epochs", "1", "--limit-users", "10"]);
- * console.log(renderReport(await runExperiment(options, quiet)));
+ * console.log(renderReport(await runExperiment(options)));
  * ```
  */
-export function renderReport(report: Report, width: number = lineWidth()): string {
+export function renderReport(report: ExperimentReport, width: number = lineWidth()): string {
   const { runs } = report;
   const lines = (texts: readonly string[]): string[] => texts.map((text) => wrapped(text, width));
   const failures = lines(report.failed.map(({ name, reason }) => `Failed: ${name}: ${reason}.`));
@@ -134,15 +172,15 @@ export function renderReport(report: Report, width: number = lineWidth()): strin
       ...lines([
         `Share of targets whose prefix is still in the beam${
           one === undefined ? `, B = ${beam}` : ""
-        }; last, of tokens that no violation can hit:`,
+        }. Last row: share of tokens that no violation can hit:`,
       ]),
       renderSteps(runs, b, width),
     ]),
   ].join("\n");
 }
 
-/** What cannot be read, at the width that the losses aim at if it was searched with, else at the widest. */
-function warningsIn({ runs, baselines, options }: Report): string[] {
+/** Warnings, at the beam width of the losses if it was searched with, else at the widest. */
+function warningsIn({ runs, baselines, options }: ExperimentReport): string[] {
   const { beams } = runs[0].test;
   const aimed = beams.findIndex(({ beam }) => beam === options.beam);
   const b = aimed < 0 ? beams.length - 1 : aimed;
@@ -159,7 +197,7 @@ function warningsIn({ runs, baselines, options }: Report): string[] {
   return warningsOf(unreadable(models, references), k);
 }
 
-function setting({ dataset, options, runs, device, adapter }: Report): string {
+function setting({ dataset, options, runs, device, adapter }: ExperimentReport): string {
   const { users, beams } = runs[0].test;
   return `${dataset.name}: ${users} test users, ${dataset.items.length} items` +
     `${dataset.codes === undefined ? "" : ` with codes "${dataset.codes}"`}, ` +
@@ -167,9 +205,9 @@ function setting({ dataset, options, runs, device, adapter }: Report): string {
     `seed ${options.seed}, ${device} (${adapter})`;
 }
 
-/** A row for each run and beam, which is named where there are several. */
+/** A row for each run and beam. The beam is named if there are several. */
 function rowsByBeam(
-  runs: readonly Run[],
+  runs: readonly JudgedRun[],
   rowOf: (found: BeamEvaluation) => readonly (string | number)[],
 ): (string | number)[][] {
   return runs.flatMap(({ loss, test: { beams } }) =>
@@ -180,8 +218,8 @@ function rowsByBeam(
   );
 }
 
-/** A search of width B returns B items, so nothing is said of longer lists. */
-function renderScores({ baselines, runs }: Report, width: number): string {
+/** The scores. A search of width B returns B items, so longer lists have none. */
+function renderScores({ baselines, runs }: ExperimentReport, width: number): string {
   const scores = ({ hr, ndcg }: ListScores, longest = Infinity): string[] =>
     [hr, ndcg].flatMap((by) => [5, 10].map((k) => (k > longest ? "" : decimal(by[k]))));
   return renderTable(["", "HR@5", "HR@10", "NDCG@5", "NDCG@10", "exact\nHR@10"], [
@@ -194,7 +232,7 @@ function renderScores({ baselines, runs }: Report, width: number): string {
 }
 
 /** What the rows are, how far the numbers can be trusted, and how high they could be. */
-function notes({ best, runs, options: { excludeHistory } }: Report): string[] {
+function notes({ best, runs, options: { excludeHistory } }: ExperimentReport): string[] {
   const { users } = runs[0].test;
   const hr = Math.max(...runs.flatMap(({ test }) => test.beams.map((found) => found.hr[10])));
   const seconds = runs.map(({ loss, training }) => `${loss} ${training.seconds.toFixed(0)}`);
@@ -206,14 +244,17 @@ function notes({ best, runs, options: { excludeHistory } }: Report): string[] {
     }.`,
     ...best === undefined ? [] : [
       `The best that any model can expect: HR@5 ${decimal(best[5])}, HR@10 ${decimal(best[10])}; ` +
-      "the oracle row is what came of it for these users.",
+      "the oracle row is what that gives on these users.",
     ],
     `Seconds of training: ${seconds.join(", ")}.`,
   ];
 }
 
-/** What beam search lost, by cause: `violation` is a local one (some margin above 0), the others are not. Few targets have no rate. */
-function renderPruning(runs: readonly Run[], width: number): string {
+/**
+ * What beam search pruned, by cause: a `violation` is local (some margin is above 0), the others
+ * are not. A rate of few targets is not shown.
+ */
+function renderPruning(runs: readonly JudgedRun[], width: number): string {
   const counts = runs.flatMap(({ test }) => test.beams.map(({ causes }) => causes));
   const rare = (["length", "tie"] as const).filter((cause) => counts.some((of) => of[cause] > 0));
   const causes = ["violation", "displacement", ...rare] as const;
@@ -230,8 +271,8 @@ function renderPruning(runs: readonly Run[], width: number): string {
   );
 }
 
-/** Step by step: whose prefix is still in the beam, and where the local condition cannot fail. */
-function renderSteps(runs: readonly Run[], b: number, width: number): string {
+/** Step by step: the share of targets in the beam, and of tokens that cannot be violated. */
+function renderSteps(runs: readonly JudgedRun[], b: number, width: number): string {
   const { beam, survival, vacuousShare } = runs[0].test.beams[b];
   const steps = shownSteps(survival.length);
   const shares = (values: readonly number[]): string[] =>

@@ -1,4 +1,7 @@
-/** Run folders: what is saved is restored to the bit, crashes and foreign recipes included. */
+/**
+ * Run folders: what is saved is restored to the bit, crashes and other recipes included. In
+ * metrics.jsonl what a crash leaves is mended, and anything else that is wrong is refused.
+ */
 import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,13 +11,9 @@ import type { Device } from "../../core/device.ts";
 import { CheckpointError, DataError } from "../../core/errors.ts";
 import { foldIn, keyOf, normal } from "../../core/random.ts";
 import { mapTree, treeEntries } from "../../core/tree.ts";
-import {
-  checkRecipe,
-  loadRun,
-  restoreRun,
-  type RunTensors,
-  saveRun,
-} from "../../lab/train/checkpoint.ts";
+import { readMetrics, truncateMetrics } from "../../lab/train/run_folder.ts";
+import { checkRecipe, loadRun, restoreRun, saveRun } from "../../lab/train/run_state.ts";
+import type { TrainerTensors } from "../../lab/train/trainer.ts";
 import { AdamW } from "../../models/adamw.ts";
 import { configFromJson } from "../../models/checkpoint_config.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../models/safetensors.ts";
@@ -44,7 +43,7 @@ const RECIPE = { loss: "bear", lr: 0.01, sizes: { dim: 4, heads: 1 }, seed: 0 };
 
 interface Run {
   readonly params: TransformerParams;
-  readonly tensors: RunTensors;
+  readonly tensors: TrainerTensors;
   /** Takes AdamW steps `from` + 1 to `to` on made-up gradients. */
   train(from: number, to: number): void;
 }
@@ -68,9 +67,15 @@ function start(device: Device, seed = 0): Run {
   return { params, tensors: { params, m: optimizer.m, v: optimizer.v }, train };
 }
 
-async function bits(device: Device, { params, m, v }: RunTensors): Promise<unknown> {
+async function bits(device: Device, { params, m, v }: TrainerTensors): Promise<unknown> {
   const entries = treeEntries({ params, m, v });
   return await device.read(entries.map(([, tensor]) => tensor));
+}
+
+/** Saves a run at the end of epoch `epoch`, which has 4 steps. */
+function save(folder: string, { tensors }: Run, epoch = 1): Promise<void> {
+  const progress = { step: 4 * epoch, epoch, seconds: 1.5 };
+  return saveRun(folder, { config: CONFIG }, RECIPE, progress, tensors);
 }
 
 function refuses(run: () => unknown, message: string): void {
@@ -92,13 +97,7 @@ for (const { name, skip, open } of testDevices) {
 
       const before = start(device);
       before.train(0, 4);
-      await saveRun(
-        folder,
-        { config: CONFIG },
-        RECIPE,
-        { step: 4, epoch: 2, seconds: 1.5 },
-        before.tensors,
-      );
+      await save(folder, before);
       const after = start(device, 77);
       const saved = loadRun(folder);
       restoreRun(saved, after.tensors);
@@ -123,6 +122,9 @@ test(
     const { step, epoch, seconds, recipe } = loadRun(folder);
     assert.deepEqual({ step, epoch, seconds }, progress);
     assert.deepEqual(recipe, RECIPE);
+    const state = decodeSafetensors(readFileSync(join(folder, "state.safetensors")));
+    const written = { loss: "bear", rate: 0.01, sizes: RECIPE.sizes, seed: 0 }; // as runs always did
+    assert.equal(state.metadata.recipe, JSON.stringify(written));
     const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
     assert.deepEqual(configFromJson(config), CONFIG);
     const model = decodeSafetensors(readFileSync(join(folder, "model.safetensors")));
@@ -139,23 +141,14 @@ test(
   inFolder(async (folder) => {
     const device = cpu();
     const run = start(device);
-    await saveRun(
-      folder,
-      { config: CONFIG },
-      RECIPE,
-      { step: 1, epoch: 1, seconds: 1 },
-      run.tensors,
-    );
+    await save(folder, run);
     const old = await bits(device, run.tensors);
     run.train(0, 3);
     rmSync(join(folder, "model.safetensors"));
     mkdirSync(join(folder, "model.safetensors")); // no file can take its place
-    await assert.rejects(
-      saveRun(folder, { config: CONFIG }, RECIPE, { step: 2, epoch: 2, seconds: 2 }, run.tensors),
-      DataError,
-    );
+    await assert.rejects(save(folder, run, 2), DataError);
     const saved = loadRun(folder);
-    assert.equal(saved.step, 1);
+    assert.equal(saved.epoch, 1);
     restoreRun(saved, run.tensors);
     assert.deepEqual(await bits(device, run.tensors), old);
   }),
@@ -164,15 +157,12 @@ test(
 test(
   "run folder: nothing to resume",
   inFolder((folder) => {
-    refuses(
-      () => loadRun(folder),
-      `Cannot load ${folder}: the folder of a run must hold state.safetensors, got none`,
-    );
-    const none = join(folder, "none");
-    refuses(
-      () => loadRun(none),
-      `Cannot load ${none}: the folder of a run must hold state.safetensors, got none`,
-    );
+    for (const path of [folder, join(folder, "none")]) {
+      refuses(
+        () => loadRun(path),
+        `Cannot load ${path}: the folder of a run must hold state.safetensors, got none`,
+      );
+    }
   }),
 );
 
@@ -180,13 +170,7 @@ test(
   "run folder: a damaged state is refused by name",
   inFolder(async (folder) => {
     const path = join(folder, "state.safetensors");
-    await saveRun(
-      folder,
-      { config: CONFIG },
-      RECIPE,
-      { step: 1, epoch: 1, seconds: 1 },
-      start(cpu()).tensors,
-    );
+    await save(folder, start(cpu()));
     const { tensors, metadata } = decodeSafetensors(readFileSync(path));
     const changes = [
       [{ step: "1.5" }, /its step must be a count, got 1.5$/],
@@ -196,6 +180,8 @@ test(
       [{ seconds: "" }, /its seconds must be a time, got $/],
       [{ seconds: "Infinity" }, /its seconds must be a time, got Infinity$/],
       [{ recipe: "{" }, /its recipe must be a JSON object, got \{$/],
+      [{ recipe: "[]" }, /its recipe must be a JSON object, got \[\]$/],
+      [{ validation: '[{"epoch":1}]' }, /its validation must be a list of validations, got \[\{/],
       [{ format: "beargrad run 9" }, /its format must be "beargrad run 2", got beargrad run 9$/],
     ] as const;
     for (const [change, message] of changes) {
@@ -218,13 +204,7 @@ test(
   "run folder: tensors of another float type or model are refused, and nothing is written",
   inFolder(async (folder) => {
     const path = join(folder, "state.safetensors");
-    await saveRun(
-      folder,
-      { config: CONFIG },
-      RECIPE,
-      { step: 1, epoch: 1, seconds: 1 },
-      start(cpu()).tensors,
-    );
+    await save(folder, start(cpu()));
     const saved = loadRun(folder);
     refuses(
       () => restoreRun(saved, start(cpu({ float: "float64" })).tensors),
@@ -232,7 +212,7 @@ test(
     );
     const device = cpu();
     const { params, tensors } = start(device, 5);
-    const smaller: RunTensors = { ...tensors, v: { ...params, norm: device.tensor([1]) } };
+    const smaller: TrainerTensors = { ...tensors, v: { ...params, norm: device.tensor([1]) } };
     const before = await bits(device, smaller);
     refuses(
       () => restoreRun(saved, smaller),
@@ -245,13 +225,7 @@ test(
 test(
   "run folder: another recipe is refused by its first field that differs",
   inFolder(async (folder) => {
-    await saveRun(
-      folder,
-      { config: CONFIG },
-      RECIPE,
-      { step: 1, epoch: 1, seconds: 1 },
-      start(cpu()).tensors,
-    );
+    await save(folder, start(cpu()));
     const saved = loadRun(folder);
     checkRecipe(saved, RECIPE);
     checkRecipe(saved, { seed: 0, sizes: { heads: 1, dim: 4 }, lr: 0.01, loss: "bear" });
@@ -268,6 +242,52 @@ test(
     ] as const;
     for (const [recipe, message] of changes) {
       refuses(() => checkRecipe(saved, recipe), `Cannot resume ${folder}: ${message}`);
+    }
+  }),
+);
+
+const line = (step: number): string =>
+  `${JSON.stringify({ step, epoch: 0, loss: 1, rate: 0.5 })}\n`;
+
+test(
+  "metrics: lines after the last save go, and so does a torn last line",
+  inFolder((folder) => {
+    const path = join(folder, "metrics.jsonl");
+    truncateMetrics(path, 20);
+    assert.deepEqual(readdirSync(folder), []);
+    assert.deepEqual(readMetrics(path), []);
+    const kept = line(10) + line(20);
+    for (const lost of ["", line(21), line(30) + line(40) + '{"step": 5']) {
+      writeFileSync(path, kept + lost);
+      assert.equal(readMetrics(path).length, 2 + lost.split("\n").length - 1);
+      const isTorn = lost.includes('"step": 5');
+      assert.deepEqual(truncateMetrics(path, 20), { isTorn, lastStep: 20 });
+      assert.equal(readFileSync(path, "utf8"), kept);
+    }
+    assert.deepEqual(readMetrics(path).map(({ step }) => step), [10, 20]);
+    assert.equal(readMetrics(path)[0].lr, 0.5);
+    assert.equal(truncateMetrics(path, 19).lastStep, 10);
+    writeFileSync(path, "");
+    assert.equal(truncateMetrics(path, 20).lastStep, 0);
+  }),
+);
+
+test(
+  "metrics: any other line that is not what it should be is refused, and the file left alone",
+  inFolder((folder) => {
+    const path = join(folder, "metrics.jsonl");
+    for (const bad of ['{"step"', '{"step":3}', '{"step":"3","epoch":0,"loss":1}', "", "null"]) {
+      const text = `${line(1)}${bad}\n${line(9)}`;
+      writeFileSync(path, text);
+      for (const read of [() => truncateMetrics(path, 1), () => readMetrics(path)]) {
+        assert.throws(read, {
+          name: "CheckpointError",
+          message:
+            `Cannot resume from ${path}: line 2 must be a JSON object with step, epoch and loss, ` +
+            `got ${JSON.stringify(bad)}`,
+        });
+      }
+      assert.equal(readFileSync(path, "utf8"), text);
     }
   }),
 );
