@@ -15,8 +15,8 @@ import {
 } from "./pruning.ts";
 import type { BeamResult, RankedItem } from "../../models/decode/results.ts";
 import type { EvaluationCase } from "../data/dataset.ts";
-import type { EvaluateOptions } from "../evaluate/evaluate.ts";
 import { attribute, certifiesTop } from "../evaluate/metrics.ts";
+import type { EvaluateOptions } from "../evaluate/options.ts";
 
 /** What there is to say of one user. */
 export interface Verdict {

@@ -5,7 +5,7 @@
  */
 import { LORA_TARGETS } from "../../models/lora.ts";
 import { lossNames } from "../../models/losses/loss_by_name.ts";
-import { CODES } from "../data/codes.ts";
+import { CODES } from "../data/derived.ts";
 import type { DeviceChoice } from "../devices.ts";
 import { choice, type Flags, integer, notNegative, positive, real, text, toggle } from "./flags.ts";
 import { isRate, readBeams, readLosses, readTargets } from "./option_values.ts";

@@ -16,12 +16,10 @@ import {
   loraFromJson,
   loraToJson,
 } from "../../models/lora_peft.ts";
-import { encodeSafetensors, type SafeTensors } from "../../models/safetensors.ts";
-import { openSafetensors } from "../../models/safetensors_reader.ts";
+import { encodeSafetensors, openSafetensors, type SafeTensors } from "../../models/safetensors.ts";
 import type { TransformerConfig } from "../../models/transformer.ts";
-import { isPresent, makeFolder, openFile, writeFileAtomic } from "../files.ts";
-import { checkFinite } from "../finite.ts";
-import { readJson } from "../json_file.ts";
+import { checkFinite, isPresent, makeFolder, openFile, writeFileAtomic } from "../files.ts";
+import { anyRecord, loadJson } from "../read_file.ts";
 
 const CONFIG = "adapter_config.json";
 const WEIGHTS = "adapter_model.safetensors";
@@ -57,7 +55,10 @@ export function holdsAdapter(folder: string): boolean {
  * ```
  */
 export function loadAdapter(device: Device, folder: string, config: TransformerConfig): Adapter {
-  const lora = loraFromJson(readJson(folder, CONFIG), join(folder, CONFIG));
+  const lora = loraFromJson(
+    loadJson(folder, CONFIG, anyRecord, CheckpointError),
+    join(folder, CONFIG),
+  );
   const weights = readWeights(device, folder, config, lora);
   const adapter = initLora(device, config, lora, 0);
   for (const [path, tensor] of treeEntries(adapter)) {

@@ -19,8 +19,7 @@ import {
 } from "../../models/safetensors.ts";
 import type { TransformerConfig } from "../../models/transformer.ts";
 import { writeAdapter } from "./adapter_folder.ts";
-import { makeFolder, readIfPresent, writeFileAtomic } from "../files.ts";
-import { checkFinite } from "../finite.ts";
+import { checkFinite, makeFolder, readIfPresent, writeFileAtomic } from "../files.ts";
 
 const STATE = "state.safetensors";
 /** Changed whenever the state's layout is. */

@@ -5,15 +5,16 @@
  * @module
  */
 import { join } from "node:path";
+import * as v from "valibot";
 import type { Device } from "../../core/device.ts";
 import { ArgumentError, CheckpointError } from "../../core/errors.ts";
+import { loadWeights, type WeightType } from "../../models/checkpoint.ts";
 import { configFromJson } from "../../models/checkpoint_config.ts";
-import { isRecord, shown } from "../../models/json.ts";
-import { loadWeights, type WeightType } from "../../models/load_weights.ts";
-import { openSafetensors, type SafeReader } from "../../models/safetensors_reader.ts";
+import { shown } from "../../models/json.ts";
+import { openSafetensors, type SafeReader } from "../../models/safetensors.ts";
 import type { TransformerConfig, TransformerParams } from "../../models/transformer.ts";
 import { isPresent, type OpenFile, openFile } from "../files.ts";
-import { readJson } from "../json_file.ts";
+import { anyRecord, loadJson } from "../read_file.ts";
 
 const CONFIG = "config.json";
 const WEIGHTS = "model.safetensors";
@@ -99,7 +100,7 @@ export async function loadModel(
  */
 export function readConfig(folder: string): TransformerConfig {
   const path = join(folder, CONFIG);
-  return configFromJson(readJson(folder, CONFIG), path);
+  return configFromJson(loadJson(folder, CONFIG, anyRecord, CheckpointError), path);
 }
 
 function limited(folder: string, config: TransformerConfig, asked?: number): TransformerConfig {
@@ -114,14 +115,14 @@ function limited(folder: string, config: TransformerConfig, asked?: number): Tra
   return { ...config, maxLength };
 }
 
+const indexSchema = v.looseObject({ weight_map: anyRecord });
+
 /** The files of weights in a folder. */
 function openWeights(folder: string, open: (path: string) => SafeReader): SafeReader[] {
   if (isPresent(join(folder, WEIGHTS))) return [open(join(folder, WEIGHTS))];
   if (!isPresent(join(folder, INDEX))) fail(folder, `it must hold ${WEIGHTS} or ${INDEX}`, "none");
   const path = join(folder, INDEX);
-  const index = readJson(folder, INDEX);
-  const map = isRecord(index) ? index.weight_map : undefined;
-  if (!isRecord(map)) return fail(path, "it must have a weight_map", shown(map));
+  const { weight_map: map } = loadJson(folder, INDEX, indexSchema, CheckpointError);
   const files = new Map<string, SafeReader>();
   for (const [name, file] of Object.entries(map)) {
     const place = `weight_map[${shown(name)}]`;

@@ -5,10 +5,9 @@
  */
 import { join } from "node:path";
 import { CheckpointError } from "../../core/errors.ts";
-import { repeatedKey } from "../../models/json.ts";
+import { oneLine, repeatedKey } from "../../models/json.ts";
 import { isObject, parseJson } from "./checkpoint.ts";
 import { isPresent, makeFolder, readIfPresent, writeFileAtomic } from "../files.ts";
-import { shown } from "../folder_files.ts";
 import { FolderLock } from "./folder_lock.ts";
 import type { Recipe } from "./recipe.ts";
 import { RunFolder } from "./run_folder.ts";
@@ -106,10 +105,10 @@ function readSummary(path: string): readonly RunSummary[] {
     if (Array.isArray(runs) && runs.every(isRun)) return runs;
   }
   const got = isObject(found) && found.version !== VERSION
-    ? `version ${shown(JSON.stringify(found.version) ?? "none")}`
+    ? `version ${oneLine(JSON.stringify(found.version) ?? "none")}`
     : twice === undefined
     ? "something else"
-    : `the key ${shown(twice)} twice`;
+    : `the key ${oneLine(twice)} twice`;
   throw new CheckpointError(
     `Cannot add to ${path}: it must be a summary of version ${VERSION}, got ${got}; ` +
       "move it away, or name another --out",

@@ -14,7 +14,7 @@ import { withLora } from "../../models/lora.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { holdsAdapter, loadAdapter } from "./adapter_folder.ts";
 import { loadRun } from "./checkpoint.ts";
-import { CODES } from "../data/codes.ts";
+import { CODES } from "../data/derived.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { loadDataset, type ReadingProgress } from "../data/load.ts";
 import { normalizationOf } from "./loss_module.ts";

@@ -4,7 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ArgumentError, UsageError } from "../../core/errors.ts";
-import { withCodes } from "../../lab/data/codes.ts";
+import { withCodes } from "../../lab/data/derived.ts";
 import { type Dataset, leaveOneOut, plainPrompt } from "../../lab/data/dataset.ts";
 import { describeDataset } from "../../lab/data/describe.ts";
 import { loadDataset } from "../../lab/data/load.ts";

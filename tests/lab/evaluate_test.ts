@@ -9,12 +9,8 @@ import { popularity } from "../../lab/evaluate/baselines.ts";
 import { type Dataset, evaluationCases, plainPrompt } from "../../lab/data/dataset.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
 import { ArgumentError } from "../../core/errors.ts";
-import {
-  evaluate,
-  evaluateBaseline,
-  type EvaluateOptions,
-  type TeacherForced,
-} from "../../lab/evaluate/evaluate.ts";
+import { evaluate, evaluateBaseline } from "../../lab/evaluate/evaluate.ts";
+import type { EvaluateOptions, TeacherForced } from "../../lab/evaluate/options.ts";
 import { attribute, certifiesTop, hitRate, ndcg } from "../../lab/evaluate/metrics.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";
 import { margins, prunedAt } from "../../lab/analysis/pruning.ts";

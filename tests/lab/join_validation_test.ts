@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DataError } from "../../core/errors.ts";
 import { leaveOneOut, plainPrompt } from "../../lab/data/dataset.ts";
-import { joinValidation } from "../../lab/data/join_validation.ts";
+import { joinValidation } from "../../lab/data/derived.ts";
 import { loadDataset } from "../../lab/data/load.ts";
 import { digestOf } from "../../lab/train/recipe.ts";
 

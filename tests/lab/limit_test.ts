@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DataError } from "../../core/errors.ts";
 import { type Dataset, leaveOneOut, plainPrompt } from "../../lab/data/dataset.ts";
-import { limitDataset } from "../../lab/data/limit.ts";
+import { limitDataset } from "../../lab/data/derived.ts";
 
 const paths = [[1], [2], [3], [4]];
 const data: Dataset = {

@@ -8,7 +8,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { chain, inTimeOrder } from "../../lab/data/chains.ts";
 import { leaveOneOut, plainPrompt } from "../../lab/data/dataset.ts";
-import { joinValidation } from "../../lab/data/join_validation.ts";
+import { joinValidation } from "../../lab/data/derived.ts";
 import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
 import { loadTemplate } from "../../lab/text/template.ts";
 import { withFolder } from "./with_folder.ts";

@@ -9,7 +9,7 @@ import { makeWindows } from "../../lab/data/batches.ts";
 import { chain, inTimeOrder, overlap } from "../../lab/data/chains.ts";
 import { isTitleFolder, type Row } from "../../lab/data/title_files.ts";
 import { loadTitles, type TitleOptions } from "../../lab/data/titles.ts";
-import { decodeHtml } from "../../lab/text/html.ts";
+import { decodeHTMLStrict as decodeHtml } from "entities";
 import { loadTemplate, renderPrompt } from "../../lab/text/template.ts";
 import { loadTokenizer, type Tokenizer } from "../../lab/text/tokenizer.ts";
 import { Trie } from "../../models/decode/trie.ts";
