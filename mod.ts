@@ -37,15 +37,10 @@ export { SGD, type SGDOptions } from "./models/sgd.ts";
 export { GradientMean } from "./models/gradient_mean.ts";
 export { Meter } from "./models/meter.ts";
 export { cosineSchedule } from "./models/schedule.ts";
-export { readTree, toHuggingFace, writeTree } from "./models/checkpoint.ts";
+export { loadWeights, readTree, toHuggingFace, writeTree } from "./models/checkpoint.ts";
 export { configFromJson, configToJson } from "./models/checkpoint_config.ts";
-export { loadWeights } from "./models/checkpoint.ts";
-export { namedTensors } from "./models/checkpoint.ts";
-export { decodeSafetensors, encodeSafetensors, type SafeTensors } from "./models/safetensors.ts";
-export { openSafetensors } from "./models/safetensors.ts";
-export { defaultLora, type LoraConfig } from "./models/lora_config.ts";
-export { initLora, loraParameterCount, mergeLora, withLora } from "./models/lora.ts";
-export { adapterFromPeft, adapterToPeft } from "./models/lora_peft.ts";
+export { decodeSafetensors, encodeSafetensors, openSafetensors } from "./models/safetensors.ts";
+export { initLora, type LoraConfig, mergeLora, withLora } from "./models/lora.ts";
 export {
   type Loss,
   type LossName,

@@ -1,6 +1,5 @@
 /**
- * Reads whole text and JSON files of a folder. Errors name folder, file, place and value in one
- * line.
+ * Reads whole text and JSON files of a folder. Errors name folder, file, place and value in one line.
  *
  * @module
  */
@@ -10,11 +9,14 @@ import { type BeargradError, DataError } from "../core/errors.ts";
 import { oneLine, parseJson } from "../models/json.ts";
 import { isPresent, readIfPresent } from "./files.ts";
 
-/** The class of the errors; default {@link DataError}. */
-type Refusal = new (message: string) => BeargradError;
+/** A class of errors. */
+export type Refusal = new (message: string) => BeargradError;
 
 /**
- * Any object. Unlike v.record it keeps the keys "constructor" and "prototype", which ids may be.
+ * A schema of any object. Unlike v.record it keeps the keys "constructor" and "prototype", which ids
+ * may be.
+ *
+ * @internal
  */
 export const anyRecord = v.pipe(
   v.unknown(),
@@ -25,7 +27,11 @@ export const anyRecord = v.pipe(
   v.transform((given) => given as Readonly<Record<string, unknown>>),
 );
 
-/** An object as a map from its keys to values of one schema. */
+/**
+ * A schema of objects, as maps from their keys to values of one schema.
+ *
+ * @internal
+ */
 export function mapOf<S extends v.GenericSchema>(values: S) {
   return v.pipe(
     anyRecord,
@@ -40,16 +46,20 @@ export function mapOf<S extends v.GenericSchema>(values: S) {
  *
  * @throws {DataError} if the folder does not exist, the system refuses, or the file is not UTF-8.
  */
-export function readText(folder: string, file: string, Refusal?: Refusal): string | undefined {
+export function readText(
+  folder: string,
+  file: string,
+  Refused: Refusal = DataError,
+): string | undefined {
   const bytes = readIfPresent(join(folder, file));
   if (bytes === undefined) {
     if (isPresent(folder)) return undefined;
-    throw new (Refusal ?? DataError)(`Cannot load ${folder}: the folder must exist, got none`);
+    throw new Refused(`Cannot load ${folder}: the folder must exist, got none`);
   }
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    return refuseFile(folder, file, "it must be UTF-8 text", "other bytes", Refusal);
+    return refuseFile(folder, file, "it must be UTF-8 text", "other bytes", Refused);
   }
 }
 
@@ -58,60 +68,48 @@ export function readText(folder: string, file: string, Refusal?: Refusal): strin
  * such file.
  *
  * @throws {DataError} if the file cannot be read, is not JSON, has a key twice, or does not match
- * the schema.
+ * the schema. With `Refused`, an error of that class unless the system refuses.
+ *
+ * @internal
  */
 export function readJson<S extends v.GenericSchema>(
   folder: string,
   file: string,
   schema: S,
-  Refusal?: Refusal,
+  Refused: Refusal = DataError,
 ): v.InferOutput<S> | undefined {
-  const text = readText(folder, file, Refusal);
+  const text = readText(folder, file, Refused);
   if (text === undefined) return undefined;
-  const refuse = (requirement: string, actual: string): never =>
-    refuseFile(folder, file, requirement, actual, Refusal);
-  const json = parseJson(text, "it", refuse);
-  if (Array.isArray(json)) refuse("it must be an object", "an array");
-  return validate(
-    schema,
-    json,
-    (place, requirement, actual) =>
-      refuseFile(
-        folder,
-        place === "" ? file : `${file} at "${place}"`,
-        requirement,
-        actual,
-        Refusal,
-      ),
-  );
+  const refuse = (place: string | null, requirement: string, actual: string): never => {
+    const at = place === null ? file : `${file} at "${oneLine(place)}"`;
+    return refuseFile(folder, at, requirement, actual, Refused);
+  };
+  const json = parseJson(text, "it", (requirement, actual) => refuse(null, requirement, actual));
+  if (Array.isArray(json)) refuse(null, "it must be an object", "an array");
+  const result = v.safeParse(schema, json);
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const requirement = issue.kind === "schema" ? `it must be ${issue.expected}` : issue.message;
+  return refuse(v.getDotPath(issue), requirement, issue.received);
 }
 
-/** Reads a JSON file that the folder must have, see {@link readJson}. */
+/**
+ * Reads a JSON file that the folder must have, see {@link readJson}.
+ *
+ * @internal
+ */
 export function loadJson<S extends v.GenericSchema>(
   folder: string,
   file: string,
   schema: S,
-  Refusal?: Refusal,
+  Refused: Refusal = DataError,
 ): v.InferOutput<S> {
-  return readJson(folder, file, schema, Refusal) ?? missingFile(folder, file, Refusal);
-}
-
-/** Validates a value. Where it does not match, `refuse` is called with the path and the fault. */
-export function validate<S extends v.GenericSchema>(
-  schema: S,
-  value: unknown,
-  refuse: (place: string, requirement: string, actual: string) => never,
-): v.InferOutput<S> {
-  const result = v.safeParse(schema, value);
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  const requirement = issue.kind === "schema" ? `it must be ${issue.expected}` : issue.message;
-  return refuse(oneLine(v.getDotPath(issue) ?? ""), requirement, issue.received);
+  return readJson(folder, file, schema, Refused) ?? missingFile(folder, file, Refused);
 }
 
 /** Throws for a file that the folder must have. */
-export function missingFile(folder: string, file: string, Refusal: Refusal = DataError): never {
-  throw new Refusal(`Cannot load ${folder}: it must hold ${file}, got none`);
+export function missingFile(folder: string, file: string, Refused: Refusal = DataError): never {
+  throw new Refused(`Cannot load ${folder}: it must hold ${file}, got none`);
 }
 
 /** Throws for a malformed file. `file` may include a place, such as `test.csv line 3`. */
@@ -120,7 +118,7 @@ export function refuseFile(
   file: string,
   requirement: string,
   actual: string,
-  Refusal: Refusal = DataError,
+  Refused: Refusal = DataError,
 ): never {
-  throw new Refusal(`Cannot load ${join(folder, file)}: ${requirement}, got ${oneLine(actual)}`);
+  throw new Refused(`Cannot load ${join(folder, file)}: ${requirement}, got ${oneLine(actual)}`);
 }

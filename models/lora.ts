@@ -80,24 +80,25 @@ export function initLora(
  *
  * @example
  * ```ts
- * import { cpu, defaultLora, initLora, initTransformer, mergeLora, Transformer } from "beargrad";
+ * import { cpu, initLora, initTransformer, type LoraConfig, mergeLora, Transformer } from "beargrad";
  * import { mean, square, type TransformerConfig, valueAndGrad, withLora } from "beargrad";
  *
  * const config: TransformerConfig = {
  *   vocabSize: 16, dim: 8, layers: 1, heads: 2, kvHeads: 1, headDim: 4, ffn: 12,
  *   ropeTheta: 10000, normEps: 1e-5, maxLength: 32, dropout: 0, tiedEmbeddings: true,
  * };
+ * const lora: LoraConfig = { targets: ["q", "v"], rank: 8, alpha: 16, dropout: 0.05 };
  * const device = cpu();
  * const base = initTransformer(device, config, 0);
- * const adapter = initLora(device, config, defaultLora, 0);
- * const model = new Transformer(device, config, defaultLora);
+ * const adapter = initLora(device, config, lora, 0);
+ * const model = new Transformer(device, config, lora);
  * const tokens = device.tensor([[3, 1, 4]], [1, 3], "int32");
- * const loss = valueAndGrad((lora: typeof adapter) =>
- *   mean(square(model.logits(base, model.hidden(withLora(base, lora), tokens))))
+ * const loss = valueAndGrad((params: typeof adapter) =>
+ *   mean(square(model.logits(base, model.hidden(withLora(base, params), tokens))))
  * );
  * console.log(loss(adapter).grads.layers[0].v?.b.shape); // [4, 8]
  *
- * const merged = mergeLora(base, adapter, config, defaultLora); // for a plain Transformer
+ * const merged = mergeLora(base, adapter, config, lora); // for a plain Transformer
  * console.log(merged.layers[0].qkv === base.layers[0].qkv, merged.embed === base.embed); // false true
  * ```
  */

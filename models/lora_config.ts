@@ -70,12 +70,11 @@ export function checkLora(config: LoraConfig): void {
   require(dropout >= 0 && dropout < 1, "dropout must be in [0, 1)", dropout);
 }
 
-/** The sizes of a transformer that the shapes of its adapters depend on. */
-type Sizes = Readonly<Record<"dim" | "heads" | "kvHeads" | "headDim" | "ffn", number>>;
-
 /** The number of columns (`inner`) and rows (`outer`) of each matrix that can have an adapter. */
 export function adaptedSizes(
-  { dim, heads, kvHeads, headDim, ffn }: Sizes,
+  { dim, heads, kvHeads, headDim, ffn }: Readonly<
+    Record<"dim" | "heads" | "kvHeads" | "headDim" | "ffn", number>
+  >,
 ): Readonly<Record<LoraTarget, { readonly inner: number; readonly outer: number }>> {
   return {
     q: { inner: dim, outer: heads * headDim },

@@ -62,16 +62,6 @@ function factorsOf(config: TransformerConfig, lora: LoraConfig): Factor[] {
  * Converts the weights of an adapter, as `readTree` gives them, to PEFT's names in float32.
  *
  * @throws {CheckpointError} if they are not the weights of such an adapter of such a model.
- *
- * @example
- * ```ts ignore
- * import { adapterToPeft, encodeSafetensors, readTree } from "beargrad";
- *
- * const tensors = adapterToPeft(await readTree(adapter), model.config, lora);
- * console.log(Object.keys(tensors)[0]);
- * // base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight
- * const bytes = encodeSafetensors(tensors, { format: "pt" }); // adapter_model.safetensors
- * ```
  */
 export function adapterToPeft(
   weights: SafeTensors,

@@ -13,10 +13,10 @@ import { type Codes, joinValidation, limitDataset, withCodes } from "./derived.t
 import { loadSemanticIds } from "./semantic_ids.ts";
 import { synthetic } from "./synthetic.ts";
 import { isTitleFolder } from "./title_files.ts";
-import { loadTitles } from "./titles.ts";
+import { loadTitles, type TitleOptions } from "./titles.ts";
 
 /** How a data set is read. */
-export interface Reading {
+export interface Reading extends Pick<TitleOptions, "targets" | "holdOut"> {
   /**
    * The tokenizer of titles: `r50k`, or a folder with a tokenizer.json. Default the model's own, if
    * it has one, else `r50k`.
@@ -24,10 +24,6 @@ export interface Reading {
   readonly tokenizer?: string;
   /** A file with the prompt around a history of titles. */
   readonly prompt?: string;
-  /** The items of a sequence of titles to predict in training; default `all`. */
-  readonly targets?: "all" | "last";
-  /** How many of the last training rows of titles, by time, become validation cases. */
-  readonly holdOut?: number;
   /** Only the first items of the catalogue. */
   readonly limitItems?: number;
   /** Only the first users. */
@@ -54,7 +50,7 @@ export type ReadingProgress = (what: string, done: number, total: number) => voi
  * ```ts
  * import { loadDataset } from "beargrad/lab";
  *
- * const dataset = await loadDataset("synthetic", { limitUsers: 100 });
+ * const dataset = await loadDataset("synthetic", { limitUsers: 100, codes: "random" });
  * console.log(dataset.test.length); // 100
  * ```
  */

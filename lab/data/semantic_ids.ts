@@ -36,14 +36,6 @@ const descriptions = mapOf(v.looseObject({ title: v.optional(titleText) }));
  * counted. HTML entities in titles are decoded.
  *
  * @throws {DataError} if a file is missing, malformed or contradicts another.
- *
- * @example
- * ```ts ignore
- * import { loadSemanticIds } from "beargrad/lab";
- *
- * const dataset = loadSemanticIds("data/office");
- * console.log(dataset.items.length, "items", dataset.test.length, "users");
- * ```
  */
 export function loadSemanticIds(folder: string): Dataset {
   const codes = [...loadJson(folder, "index.json", index)];

@@ -23,15 +23,16 @@ const TITLES = "id2name4Rec.json";
 /** The longest title. Tokenizers may take quadratic time for a long word. */
 const MAX_TITLE = 10_000;
 
-/** A title in a JSON file, with its HTML entities decoded once. */
+/**
+ * A schema of titles in JSON. HTML entities are decoded once.
+ *
+ * @internal
+ */
 export const titleText = v.pipe(
   v.string(),
   v.maxLength(MAX_TITLE, `it must have at most ${MAX_TITLE} characters`),
   v.transform((text) => decodeHTMLStrict(text)),
 );
-
-/** A file of training rows. */
-export type TrainFile = "train.csv" | "train_10000.csv";
 
 /** A row: items up to one point in time, oldest first. */
 export interface Row {
@@ -60,11 +61,8 @@ export function readTitles(folder: string): Map<string, string> {
   return new Map(titles.entries().map(([id, title]) => [id, title.trim()]));
 }
 
-/**
- * The file of training rows: `wanted`, or `train.csv`, or `train_10000.csv` if it is the only one.
- */
-export function trainFileOf(folder: string, wanted?: TrainFile): TrainFile {
-  if (wanted !== undefined) return wanted;
+/** The file of training rows: `train.csv`, or `train_10000.csv` if it is the only one. */
+export function trainFileOf(folder: string): string {
   const small = isPresent(join(folder, "train_10000.csv"));
   return isPresent(join(folder, "train.csv")) || !small ? "train.csv" : "train_10000.csv";
 }

@@ -8,7 +8,7 @@ import { ArgumentError, DataError } from "../../core/errors.ts";
 import { oneLine } from "../../models/json.ts";
 import { promptPieces, renderPrompt, type Template } from "../text/template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { BOS, type Dataset, plainPrompt } from "./dataset.ts";
+import { BOS, type Dataset, distinctPaths, plainPrompt } from "./dataset.ts";
 
 /** A catalogue of titles. */
 export interface TitleCatalogue {
@@ -22,27 +22,27 @@ export interface TitleCatalogue {
 
 /** Options of {@link titleTokens}. */
 export interface TitleTokenOptions {
-  /** The tokenizer. */
+  /** The tokenizer of the titles. */
   readonly tokenizer: Tokenizer;
-  /** The most tokens of a title; longer titles are cut. */
-  readonly maxTokens: number;
-  /** The prompt, if there is one. */
-  readonly template: Template | undefined;
-  /** Whether tokens are numbered anew or keep the tokenizer's ids. */
-  readonly vocabulary: "compact" | "model";
-  /** Called with the number of titles done and the total. */
-  readonly onProgress: (done: number, total: number) => void;
+  /** The prompt around the history. Without one, a model reads titles one after the other. */
+  readonly template?: Template;
+  /**
+   * The vocabulary. `compact`: only the tokens that occur, numbered anew, after 0 for the beginning
+   * of a sequence and 1 for the end of a title. `model`: the tokenizer's ids and special tokens. The
+   * default is `model` with a prompt, else `compact`.
+   */
+  readonly vocabulary?: "compact" | "model";
+  /** The most tokens of a title before its end token; longer titles are cut. Default 40. */
+  readonly maxTokens?: number;
+  /** Called with what is being done, how much of it is done, and the total. */
+  readonly onProgress?: (what: string, done: number, total: number) => void;
 }
 
-/** Titles as tokens. */
-export interface TitleTokens extends Pick<Dataset, "paths" | "tokens" | "bos" | "eos" | "prompt"> {
-  /** How many titles were cut. */
-  readonly cut: number;
-  /** How many items have another title than an earlier item but the same tokens, before cutting. */
-  readonly alike: number;
-  /** How many more items have the tokens of an earlier item because both were cut. */
-  readonly collisions: number;
-}
+/** Titles as tokens, and how many of them were cut or became the tokens of another one. */
+export type TitleTokens = Pick<
+  Dataset,
+  "paths" | "tokens" | "bos" | "eos" | "prompt" | "skipped"
+>;
 
 /** The most items that an error names. */
 const MAX_NAMED = 3;
@@ -65,7 +65,9 @@ const MAX_NAMED = 3;
  * @throws {ArgumentError} if there is a prompt and the vocabulary is compact.
  */
 export function titleTokens(catalogue: TitleCatalogue, options: TitleTokenOptions): TitleTokens {
-  const { tokenizer, maxTokens, template, vocabulary } = options;
+  const { tokenizer, maxTokens = 40, template } = options;
+  const { vocabulary = template === undefined ? "compact" : "model" } = options;
+  checkCount("maxTokens", maxTokens, 1);
   if (template !== undefined && vocabulary === "compact") {
     throw new ArgumentError(
       "Cannot tokenise titles with a prompt: the vocabulary must be the model's, got a compact one",
@@ -76,12 +78,15 @@ export function titleTokens(catalogue: TitleCatalogue, options: TitleTokenOption
   const end = vocabulary === "compact" ? undefined : endOf(tokenizer);
   whole.forEach((path, item) => checkPath(path, end, item, catalogue, tokenizer));
   const cut = whole.map((path) => path.slice(0, maxTokens));
-  const counts = {
-    cut: whole.filter((path) => path.length > maxTokens).length,
-    alike: new Set(catalogue.titles).size - distinct(whole),
-    collisions: distinct(whole) - distinct(cut),
-  };
-  if (end === undefined) return { ...compact(cut, tokenizer), ...counts };
+  const long = whole.filter((path) => path.length > maxTokens).length;
+  const titles = new Set(catalogue.titles).size;
+  const [before, after] = [whole, cut].map((paths) => distinctPaths({ paths }));
+  const skipped = [
+    { what: `titles cut at ${maxTokens} tokens`, count: long },
+    { what: "titles that the tokenizer does not tell from another", count: titles - before },
+    { what: "titles like another because they were cut", count: before - after },
+  ];
+  if (end === undefined) return { ...compact(cut, tokenizer), skipped };
   const paths = cut.map((path) => [...path, end]);
   const bos = prompts ? tokenizer.bos : tokenizer.bos ?? end;
   return {
@@ -90,8 +95,20 @@ export function titleTokens(catalogue: TitleCatalogue, options: TitleTokenOption
     eos: end,
     tokens: Array.from({ length: tokenizer.vocabSize }, (_, id) => tokenizer.text(id)),
     prompt: prompts ? (history) => prompts.tokens(history) : plainPrompt(paths, bos),
-    ...counts,
+    skipped,
   };
+}
+
+/**
+ * Checks an option that is a count.
+ *
+ * @throws {ArgumentError} if it is not an integer of at least `least`.
+ */
+export function checkCount(name: string, value: number, least: number): void {
+  if (Number.isInteger(value) && value >= least) return;
+  throw new ArgumentError(
+    `Cannot load titles: ${name} must be an integer of at least ${least}, got ${value}`,
+  );
 }
 
 function endOf({ name, eos }: Tokenizer): number {
@@ -101,17 +118,13 @@ function endOf({ name, eos }: Tokenizer): number {
   );
 }
 
-function distinct(paths: readonly (readonly number[])[]): number {
-  return new Set(paths.map((path) => path.join())).size;
-}
-
 /** The tokens of each title alone. */
 function alone(
   { titles }: TitleCatalogue,
   { tokenizer, onProgress }: TitleTokenOptions,
 ): number[][] {
   return titles.map((title, item) => {
-    onProgress(item + 1, titles.length);
+    onProgress?.("tokenising titles", item + 1, titles.length);
     return tokenizer.encode(` ${title}`);
   });
 }
@@ -127,7 +140,7 @@ function afterPrompts(
   const commonTokens = tokenizer.encode(common);
   const unlike: number[] = [];
   const paths = titles.map((title, item) => {
-    onProgress(item + 1, titles.length);
+    onProgress?.("tokenising titles", item + 1, titles.length);
     const own = renderPrompt(template, [title, title]);
     const ownTokens = tokenizer.encode(own);
     prompts.compare(item, ownTokens);
@@ -183,7 +196,7 @@ function checkPath(
 function compact(
   paths: readonly (readonly number[])[],
   tokenizer: Tokenizer,
-): Pick<Dataset, "paths" | "tokens" | "bos" | "eos" | "prompt"> {
+): Omit<TitleTokens, "skipped"> {
   const used = [...new Set(paths.flat())].sort((a, b) => a - b);
   const renamed = new Map(used.map((id, i) => [id, i + 2]));
   const eos = 1;

@@ -4,42 +4,23 @@
  * @module
  */
 import { basename, resolve } from "node:path";
-import { ArgumentError } from "../../core/errors.ts";
 import { refuseFile } from "../read_file.ts";
-import type { Template } from "../text/template.ts";
-import type { Tokenizer } from "../text/tokenizer.ts";
 import { chain, inTimeOrder } from "./chains.ts";
 import type { Dataset, EvaluationCase } from "./dataset.ts";
 import { sequenceOf } from "./derived.ts";
-import { readRows, readTitles, type Row, type TrainFile, trainFileOf } from "./title_files.ts";
-import { titleTokens } from "./title_tokens.ts";
+import { readRows, readTitles, type Row, trainFileOf } from "./title_files.ts";
+import { checkCount, type TitleTokenOptions, titleTokens } from "./title_tokens.ts";
 
 /** Options of {@link loadTitles}. */
-export interface TitleOptions {
-  /** The tokenizer of the titles. */
-  readonly tokenizer: Tokenizer;
-  /** The prompt around the history. Without one, a model reads titles one after the other. */
-  readonly template?: Template;
+export interface TitleOptions extends TitleTokenOptions {
   /**
    * What is predicted in training. `all`, the default: the rows of a user are joined to one
    * sequence, and every item of it is a target (with a prompt, all but the first). `last`: the last
    * item of each row.
    */
   readonly targets?: "all" | "last";
-  /**
-   * The vocabulary. `compact`: only the tokens that occur, numbered anew, after 0 for the beginning
-   * of a sequence and 1 for the end of a title. `model`: the tokenizer's ids and special tokens.
-   * The default is `model` with a prompt, else `compact`.
-   */
-  readonly vocabulary?: "compact" | "model";
-  /** The most tokens of a title before its end token; longer titles are cut. Default 40. */
-  readonly maxTokens?: number;
   /** How many of the last training rows, by time, become validation cases; default 0. */
   readonly holdOut?: number;
-  /** The file of training rows; default `train.csv`, or `train_10000.csv` if it is the only one. */
-  readonly train?: TrainFile;
-  /** Called with what is being done, how much of it is done, and the total. */
-  readonly onProgress?: (what: string, done: number, total: number) => void;
 }
 
 /**
@@ -54,22 +35,12 @@ export interface TitleOptions {
  * @throws {DataError} if a file is missing or malformed, a title becomes different tokens in
  * different places, or there is nothing to train on or no test case.
  * @throws {ArgumentError} if an option is out of range.
- *
- * @example
- * ```ts ignore
- * import { loadTitles, loadTokenizer } from "beargrad/lab";
- *
- * const dataset = loadTitles("data/office-titles", { tokenizer: await loadTokenizer("r50k") });
- * console.log(dataset.titles![0], dataset.paths[0], dataset.training.length);
- * ```
  */
 export function loadTitles(folder: string, options: TitleOptions): Dataset {
-  const { tokenizer, template, targets = "all", maxTokens = 40, holdOut = 0 } = options;
-  const { vocabulary = template === undefined ? "compact" : "model", onProgress } = options;
-  checkCount("maxTokens", maxTokens, 1);
+  const { template, targets = "all", holdOut = 0, onProgress } = options;
   checkCount("holdOut", holdOut, 0);
 
-  const trainFile = trainFileOf(folder, options.train);
+  const trainFile = trainFileOf(folder);
   const named = [...readTitles(folder)];
   onProgress?.("reading files", 1, 3);
   const trainRows = readRows(folder, trainFile);
@@ -95,38 +66,22 @@ export function loadTitles(folder: string, options: TitleOptions): Dataset {
       .filter(({ items, context }) => items.length > context);
   const validation = casesOf(heldOut, itemOf);
   const test = casesOf(testRows, itemOf);
-  const usable = (
-    file: string,
-    found: readonly unknown[],
-    of: readonly Row[],
-    use: string,
-  ): void => {
-    if (found.length > 0) return;
-    refuseFile(
-      folder,
-      file,
-      `it must have items to ${use}`,
-      `${of.length} rows without such items`,
-    );
-  };
-  usable(trainFile, training, rows, "train on");
-  usable("test.csv", test, testRows, "predict");
-  const { cut, alike, collisions, ...written } = titleTokens({ folder, ids, titles }, {
-    tokenizer,
-    template,
-    vocabulary,
-    maxTokens,
-    onProgress: (done, total) => onProgress?.("tokenising titles", done, total),
-  });
+  if (training.length === 0) {
+    const actual = `${rows.length} rows without any`;
+    refuseFile(folder, trainFile, "it must have items to train on", actual);
+  }
+  if (test.length === 0) {
+    const actual = `${testRows.length} rows without any`;
+    refuseFile(folder, "test.csv", "it must have items to predict", actual);
+  }
+  const { skipped: cut, ...written } = titleTokens({ folder, ids, titles }, options);
   const judged = heldOut.length + testRows.length - validation.length - test.length;
   const lost = judged + (targets === "last" ? fit.length - training.length : 0);
   const skipped = [
     { what: "titles without text", count: named.length - catalogue.length },
     { what: "ids in rows that have no title", count: unknownIds([...rows, ...testRows], itemOf) },
     { what: "rows whose target has no title, or without history", count: lost },
-    { what: `titles cut at ${maxTokens} tokens`, count: cut },
-    { what: "titles that the tokenizer does not tell from another", count: alike },
-    { what: "titles like another because they were cut", count: collisions },
+    ...cut,
   ];
   return {
     name: basename(resolve(folder)),
@@ -170,11 +125,4 @@ function casesOf(rows: readonly Row[], itemOf: ItemOf): EvaluationCase[] {
 /** The number of ids without a title. */
 function unknownIds(rows: readonly Row[], itemOf: ItemOf): number {
   return rows.reduce((sum, { ids }) => sum + ids.filter((id) => !itemOf.has(id)).length, 0);
-}
-
-function checkCount(name: string, value: number, least: number): void {
-  if (Number.isInteger(value) && value >= least) return;
-  throw new ArgumentError(
-    `Cannot load titles: ${name} must be an integer of at least ${least}, got ${value}`,
-  );
 }

@@ -72,9 +72,8 @@ async function r50k(): Promise<Tokenizer> {
 
 const CONFIG = "tokenizer_config.json";
 
-const specialToken = v.optional(
-  v.nullable(v.union([v.string(), v.looseObject({ content: v.string() })])),
-);
+const tokenObject = v.pipe(v.looseObject({ content: v.string() }), v.transform((t) => t.content));
+const specialToken = v.optional(v.nullable(v.union([v.string(), tokenObject])));
 const configuration = v.looseObject({
   bos_token: specialToken,
   eos_token: specialToken,
@@ -105,7 +104,7 @@ async function fromFolder(folder: string): Promise<Tokenizer> {
   // Special tokens are added where prompts are built.
   const tokenizer = attempt(
     `load ${path}`,
-    () => new Library({ ...parts, post_processor: null }, plainTexts(settings)),
+    () => new Library({ ...parts, post_processor: null }, settings),
   );
   const encode = (text: string): number[] => {
     const { ids } = tokenizer.encode(text, { add_special_tokens: false });
@@ -118,12 +117,11 @@ async function fromFolder(folder: string): Promise<Tokenizer> {
   attempt(`use ${path}`, () => encode(PROBE));
 
   const idOf = (key: "bos_token" | "eos_token"): number | undefined => {
-    const given = settings[key];
-    if (given == null) return undefined;
-    const content = typeof given === "string" ? given : given.content;
+    const token = settings[key];
+    if (token == null) return undefined;
     const place = `${CONFIG} at "${key}"`;
-    return ids.get(content) ??
-      refuseFile(folder, place, "it must be a token of tokenizer.json", `"${content}"`);
+    return ids.get(token) ??
+      refuseFile(folder, place, "it must be a token of tokenizer.json", `"${token}"`);
   };
   const [bos, eos] = [idOf("bos_token"), idOf("eos_token")];
   return {
@@ -139,16 +137,4 @@ async function fromFolder(folder: string): Promise<Tokenizer> {
       return attempt(`use ${path}`, () => tokenizer.decode([id], options));
     },
   };
-}
-
-/** The settings with special tokens as strings, which the library needs. */
-function plainTexts(settings: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(settings).map(([key, value]) => [
-      key,
-      key.endsWith("_token") && typeof value === "object" && value !== null && "content" in value
-        ? value.content
-        : value,
-    ]),
-  );
 }

@@ -87,14 +87,12 @@ export function readTokenizerFile(folder: string): TokenizerFile {
   if (model.type === "BPE") {
     checkMerges(model.merges, model.continuing_subword_prefix, ids, refuse);
   }
-  const all = new Map([
-    ...ids,
-    ...file.added_tokens.map(({ content, id }) => [content, id] as const),
-  ]);
+  const all = new Map(ids);
+  for (const { content, id } of file.added_tokens) all.set(content, id);
   if (all.size === 0) refuse("model.vocab", "it must have tokens", "none");
-  if (new Set(all.values()).size < all.size) {
-    refuse("model.vocab", "every token must have an id of its own", sameId(all));
-  }
+  const owners = new Map(all.entries().map(([token, id]) => [id, token]));
+  const shared = all.entries().find(([token, id]) => owners.get(id) !== token);
+  if (shared) refuse("model.vocab", "every token must have an id of its own", shared);
   for (const name of ["normalizer", "pre_tokenizer", "decoder"] as const) {
     checkPart(file[name], name, refuse);
   }
@@ -143,15 +141,4 @@ function checkPart(given: unknown, place: string, refuse: Refuse, depth = 0): vo
   for (const [key, inner] of Object.entries(given)) {
     checkPart(inner, `${place}.${key}`, refuse, depth + 1);
   }
-}
-
-/** The first two tokens with the same id. */
-function sameId(ids: ReadonlyMap<string, number>): string[] {
-  const owners = new Map<number, string>();
-  for (const [token, id] of ids) {
-    const owner = owners.get(id);
-    if (owner !== undefined) return [owner, token];
-    owners.set(id, token);
-  }
-  return [];
 }
