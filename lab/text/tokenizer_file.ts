@@ -89,7 +89,7 @@ export function readTokenizerFile(folder: string): TokenizerFile {
   }
   const all = new Map(ids);
   for (const { content, id } of file.added_tokens) all.set(content, id);
-  if (all.size === 0) refuse("model.vocab", "it must have tokens", "none");
+  if (all.size === 0) refuse("model.vocab", "it must have tokens", undefined);
   const owners = new Map(all.entries().map(([token, id]) => [id, token]));
   const shared = all.entries().find(([token, id]) => owners.get(id) !== token);
   if (shared) refuse("model.vocab", "every token must have an id of its own", shared);
