@@ -20,7 +20,7 @@ export function datasetOf(
     items: paths.map((_, item) => `${item}`),
     paths,
     tokens: Array.from({ length: V }, (_, token) => `<${token}>`),
-    ...leaveOneOut(users.map((items, u) => ({ id: "uvwxyz"[u], items }))),
+    ...leaveOneOut(users.map((items, u) => ({ id: "uvwxyz"[u] ?? `${u}`, items }))),
     prompt: plainPrompt(paths),
     skipped: [],
     ...changes,
