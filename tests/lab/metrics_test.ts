@@ -124,6 +124,7 @@ const FATES: readonly (readonly [string, Paths, Model, item: number, beam: numbe
   // T1 holds for 1,0 at width 2, but both places go to the children of 0 (the shape of R2).
   ["displacement", THREE, { "": [0.8, 0.2], "0": [0.6, 0.4] }, 2, 2, "displacement at 2"],
   ["an equal score, decided by the order of paths", FOUR, EVEN, 2, 2, "tie at 2"],
+  ["a score lower by rounding", FOUR, { ...EVEN, "": [0.5, 0.5 - 2 ** -51] }, 2, 2, "tie at 2"],
   ["an equal score that comes first", FOUR, EVEN, 1, 2, "retrieved"],
   [
     "an item that ended took the place",

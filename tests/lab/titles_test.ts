@@ -80,6 +80,13 @@ test("titles: catalogue, sequences and cases by hand", () => {
   assert.deepEqual([trie.leafCount, trie.leafOf[1]], [3, trie.leafOf[3]]);
 });
 
+test("titles: an id without a title does not part a sequence", () => {
+  const train = `${HEADER}1,"[2, 3]",10\n1,"[3, 5]",20\n`;
+  assert.deepEqual(load({ ...FOLDER, "train.csv": train }).training, [
+    { items: [0, 1], context: 0 },
+  ]);
+});
+
 test("titles: one target a row, as released", () => {
   const dataset = load(FOLDER, { targets: "last" });
   assert.deepEqual(dataset.training, [
@@ -172,15 +179,25 @@ test("titles: what cannot be tokenised alike everywhere is refused", () => {
     encode: (text) =>
       (text.match(/"?Blue| ?[A-Za-z]+|[^A-Za-z]/g) ?? []).map((piece) => piece.length + 1),
   };
-  assert.throws(
-    () => loadPrompted("{history}", joining),
-    (error) =>
-      isRefusal(
-        error,
-        "after prompt.txt with words",
-        /got 2 of 4 that do not: item "2" \(Blue ink\), item "7" \(Blue box\)$/,
-      ),
-  );
+  /** Ends a title in another way after two titles. */
+  const counting: Tokenizer = {
+    ...words,
+    encode: (text) => {
+      const [last, ...rest] = words.encode(text).reverse();
+      const isOther = last < 5 && text.split('"').length > 3;
+      return [...rest.reverse(), isOther ? (last + 1) % 5 : last];
+    },
+  };
+  const unlike = [
+    [joining, "{history}", /got 2 of 4 that do not: item "2" \(Blue ink\), item "7" \(Blue box\)$/],
+    [counting, "{history}: {item}", /got 4 of 4 that do not: item "2" .*item "5" .*item "7"[^,]*$/],
+  ] as const;
+  for (const [tokenizer, prompt, message] of unlike) {
+    assert.throws(
+      () => loadPrompted(prompt, tokenizer),
+      (error) => isRefusal(error, "after prompt.txt with words", message),
+    );
+  }
   const refused: readonly [tokenizer: Partial<Tokenizer>, RegExp][] = [
     [{ eos: undefined }, /must name an eos_token/],
     [{ eos: 2 }, /item "5" \(Red pen\).*got the token that ends titles$/],
