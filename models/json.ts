@@ -36,14 +36,22 @@ function cut(text: string): string {
 }
 
 /**
- * Parses JSON. An object with the same key twice is an error, because readers differ in which of
- * the two they take. `fail` must throw; `what` is the subject of its first argument.
+ * Parses JSON, from a text or from UTF-8 without a byte order mark. An object with the same key
+ * twice is an error, because readers differ in which of the two they take. `fail` must throw;
+ * `what` is the subject of its first argument.
  */
 export function parseJson(
-  text: string,
+  json: string | Uint8Array,
   what: string,
   fail: (requirement: string, actual: string) => never,
 ): unknown {
+  let text: string;
+  try {
+    const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+    text = typeof json === "string" ? json : decoder.decode(json);
+  } catch {
+    return fail(`${what} must be JSON in UTF-8`, "other bytes");
+  }
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -56,7 +64,7 @@ export function parseJson(
 }
 
 /** A key that an object of well-formed JSON has twice, if there is one. */
-export function repeatedKey(text: string): string | undefined {
+function repeatedKey(text: string): string | undefined {
   const open: Set<string>[] = [];
   const mark = /["{}]/g;
   const colon = /\s*:/y;

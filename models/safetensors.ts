@@ -239,14 +239,7 @@ function readHeader(
   if (length > BigInt(rest)) {
     fail(`its header of ${length} bytes must be complete`, `${rest} bytes`);
   }
-  let text: string;
-  try {
-    const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-    text = decoder.decode(bytes.read(PREFIX, Number(length)));
-  } catch {
-    return fail("its header must be JSON in UTF-8", "other bytes");
-  }
-  const header = parseJson(text, "its header", fail);
+  const header = parseJson(bytes.read(PREFIX, Number(length)), "its header", fail);
   if (!isRecord(header)) fail("its header must be a JSON object", shown(header));
   return { header, start: PREFIX + Number(length) };
 }

@@ -7,12 +7,23 @@
 import { ArgumentError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import type { PruningCause } from "../analysis/pruning.ts";
-import { judgeCases, type Verdict } from "../analysis/verdicts.ts";
-import { type EvaluationCase, evaluationCases } from "../data/dataset.ts";
+import { judgeCases, type JudgeOptions, type Verdict } from "../analysis/verdicts.ts";
+import { type EvaluationCase, evaluationCases, type Split } from "../data/dataset.ts";
 import { turn } from "../progress.ts";
 import type { Baseline } from "./baselines.ts";
 import { hitRate, ndcg, share, survivalCurve, vacuousShares } from "./metrics.ts";
-import type { EvaluateOptions } from "./options.ts";
+
+/** Options of {@link evaluate}. */
+export interface EvaluateOptions extends JudgeOptions {
+  /** The targets to predict. */
+  readonly split: Split;
+  /** The most items of a user that the model reads. */
+  readonly historyLength: number;
+  /** Only the first users. */
+  readonly limitUsers?: number;
+  /** Called with the number of users done and the total. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
 
 /** The scores of lists, by their length k. */
 export interface ListScores {

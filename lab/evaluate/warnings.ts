@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { MetricsLine } from "../train/metrics_file.ts";
 import { listed } from "../report/format.ts";
-import type { Training } from "../train/training.ts";
+import type { TrainHistory } from "../train/run.ts";
+import type { MetricsLine } from "../train/run_folder.ts";
 
 /**
  * With fewer targets, a rate or a comparison of models is mostly chance. Tables omit such rates.
@@ -26,7 +26,7 @@ export const ORACLE = "oracle";
 export const TRAINING_ONLY = "co-occurrence, training only";
 
 /** How a run was trained. */
-export interface Course extends Pick<Training, "epochs" | "bestEpoch" | "validation"> {
+export interface Course extends Pick<TrainHistory, "epochs" | "bestEpoch" | "validation"> {
   /** The training loss, as means over the steps between two lines of the metrics file. */
   readonly curve: readonly Pick<MetricsLine, "epoch" | "loss">[];
 }

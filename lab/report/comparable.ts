@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { DataError } from "../../core/errors.ts";
 import type { BaselineResults, RunResult } from "../compare/run_result.ts";
+import { lossFlagNames } from "../../models/losses/index.ts";
 import type { Recipe } from "../train/recipe.ts";
 
 /** A run and where it was read, for messages. */
@@ -18,8 +19,9 @@ export interface SourcedRun {
 
 /** What a variant may have of its own. All else of a recipe is the same for all, but for the seed. */
 export const OWN: readonly (keyof Recipe)[] = [
-  ...["loss", "lossModule", "beam", "xi", "lambda", "tau"] as const,
-  ...["beta", "eta", "negatives", "searchEvery"] as const,
+  "loss",
+  "lossModule",
+  ...lossFlagNames,
 ];
 
 /** Of a variant, the seeds that others have been trained with and it has not. */

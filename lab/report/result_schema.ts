@@ -5,7 +5,8 @@
  */
 import * as v from "valibot";
 import type { BaselineResults, RunResult } from "../compare/run_result.ts";
-import { STATEMENTS, type TheoremId } from "../analysis/theorem_counts.ts";
+import { fromJson } from "../train/recipe.ts";
+import { modelTheorems, type TheoremId } from "../analysis/user_theorems.ts";
 
 /** Bins of a histogram of margins. */
 export const MARGIN_BINS = 48;
@@ -24,30 +25,33 @@ const counts = v.array(count);
 const histogram = v.pipe(counts, v.length(MARGIN_BINS, `it must have ${MARGIN_BINS} entries`));
 const version = v.literal(1);
 
-const recipe = v.looseObject({
-  data: name,
-  digest: name,
-  reading: v.looseObject({}),
-  device: v.picklist(["cpu", "webgpu"]),
-  loss: name,
-  beam: positive,
-  xi: finite,
-  lambda: finite,
-  tau: finite,
-  seed: count,
-  layers: positive,
-  dim: positive,
-  heads: positive,
-  kvHeads: positive,
-  ffn: positive,
-  dropout: finite,
-  history: positive,
-  epochs: v.pipe(positive, v.maxValue(MOST_EPOCHS, `it must be at most ${MOST_EPOCHS}`)),
-  batch: positive,
-  rate: finite,
-  warmup: count,
-  decay: finite,
-});
+const recipe = v.pipe(
+  v.looseObject({
+    data: name,
+    digest: name,
+    reading: v.looseObject({}),
+    device: v.picklist(["cpu", "webgpu"]),
+    loss: name,
+    beam: positive,
+    xi: finite,
+    lambda: finite,
+    tau: finite,
+    seed: count,
+    layers: positive,
+    dim: positive,
+    heads: positive,
+    kvHeads: positive,
+    ffn: positive,
+    dropout: finite,
+    history: positive,
+    epochs: v.pipe(positive, v.maxValue(MOST_EPOCHS, `it must be at most ${MOST_EPOCHS}`)),
+    batch: positive,
+    rate: finite,
+    warmup: count,
+    decay: finite,
+  }),
+  v.transform((json) => fromJson(json)),
+);
 
 const beamOutcome = v.object({
   beam: positive,
@@ -69,7 +73,7 @@ const theoremCount = v.object({
   undecided: count,
   violations: count,
 });
-const ids = Object.keys(STATEMENTS) as TheoremId[];
+const ids = Object.keys(modelTheorems) as TheoremId[];
 
 /** `result.json`. */
 export const runResult = v.object({

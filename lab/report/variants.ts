@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { lossNames } from "../../models/losses/loss_by_name.ts";
+import { lossNames } from "../../models/losses/index.ts";
 import type { RunResult } from "../compare/run_result.ts";
 import type { Comparison, Variant } from "./comparison.ts";
 import { MOST_SERIES } from "./plots/style.ts";

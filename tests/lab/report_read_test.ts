@@ -96,7 +96,7 @@ test("reading: runs of other data or another recipe are refused, the variant's o
     refusal([folderOf([base, withRecipe({ digest: "other" })])]),
     /they must be of the same data, got digests "0123456789abcdef" and "other"$/,
   );
-  assert.match(refusal([folderOf([base, withRecipe({ rate: 0.5 })])]), /one rate, got .*0\.5/);
+  assert.match(refusal([folderOf([base, withRecipe({ lr: 0.5 })])]), /one lr, got .*0\.5/);
   assert.match(refusal([folderOf([base, withRecipe({ model: "x" })])]), /one model, got none and/);
   assert.match(refusal([folderOf([base, withRecipe({ codes: "item" })])]), /one codes/);
   readResults([folderOf([base, withRecipe({ xi: 3, lambda: 2, tau: 2, beam: 5 })])]);

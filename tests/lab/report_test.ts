@@ -15,7 +15,7 @@ import { shownVariants } from "../../lab/report/variants.ts";
 import { spread } from "../../lab/report/plots/lines.ts";
 import { writeReport } from "../../lab/report/write_report.ts";
 import { fixtureBaselines, fixtureRun, fixtureRuns } from "./report_fixture.ts";
-import { lossNames } from "../../models/losses/loss_by_name.ts";
+import { lossNames } from "../../models/losses/index.ts";
 import { emptyFolder } from "./small_folder.ts";
 
 const timeout = 60_000;

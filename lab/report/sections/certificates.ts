@@ -4,7 +4,7 @@
  * @module
  */
 import type { BeamOutcome } from "../../compare/run_result.ts";
-import { STATEMENTS, type TheoremCount, type TheoremId } from "../../analysis/theorem_counts.ts";
+import { modelTheorems, type TheoremCount, type TheoremId } from "../../analysis/user_theorems.ts";
 import type { Comparison } from "../comparison.ts";
 import { type Block, type Figure, type Section, type Table, text } from "../document.ts";
 import { count, counted, listed, percent, percentRange } from "../format.ts";
@@ -100,10 +100,12 @@ function theoremTable({ variants }: Comparison): Table | undefined {
   const runs = variants.flatMap(({ runs }) => runs);
   const verified = runs.flatMap((run) => run.verification ?? []);
   if (verified.length === 0) return undefined;
-  const rows = (Object.keys(STATEMENTS) as TheoremId[]).flatMap((id) => {
+  const rows = (Object.keys(modelTheorems) as TheoremId[]).flatMap((id) => {
     const [instances, ...numbers] = (["instances", "holds", "undecided", "violations"] as const)
       .map((of: keyof TheoremCount) => verified.reduce((sum, v) => sum + v.counts[id][of], 0));
-    return instances === 0 ? [] : [[id, STATEMENTS[id], ...[instances, ...numbers].map(count)]];
+    return instances === 0
+      ? []
+      : [[id, modelTheorems[id].statement, ...[instances, ...numbers].map(count)]];
   });
   const users = verified.reduce((sum, v) => sum + v.users, 0);
   return {

@@ -5,7 +5,7 @@
  */
 import type { RunResult } from "../../compare/run_result.ts";
 import { gradientWeights } from "../../train/loss_probe.ts";
-import { lossNames, namedLoss } from "../../../models/losses/loss_by_name.ts";
+import { isLossName, lossNamed } from "../../../models/losses/index.ts";
 import type { Comparison, Variant } from "../comparison.ts";
 import { type Block, type Figure, type Section, type Table, text } from "../document.ts";
 import { namedOrCounted, number, share } from "../format.ts";
@@ -47,13 +47,12 @@ export async function trainingSection(comparison: Comparison): Promise<Section> 
 }
 
 async function weightFigure(variants: readonly Variant[]): Promise<Figure | undefined> {
-  const known: readonly string[] = lossNames;
   const lines: Line[] = [];
   for (const { name, runs: [{ recipe, gradient }] } of variants) {
-    const isKnown = recipe.lossModule === undefined && known.includes(recipe.loss);
+    const isKnown = recipe.lossModule === undefined && isLossName(recipe.loss);
     if (!isKnown && gradient === undefined) continue;
     const weights = gradient ??
-      await gradientWeights(namedLoss(recipe.loss).make(recipe), recipe.beam);
+      await gradientWeights(lossNamed(recipe.loss).make(recipe), recipe.beam);
     lines.push({ label: name, points: weights.map(({ margin: x, weight: y }) => ({ x, y })) });
   }
   if (lines.length === 0) return undefined;
