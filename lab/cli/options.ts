@@ -7,7 +7,7 @@ import { MAX_HEAD_SIZE } from "../../kernels/attention.ts";
 import type { LossSettings } from "../../models/losses/flags.ts";
 import type { LossFlagName } from "../../models/losses/index.ts";
 import type { LoraTarget } from "../../models/lora.ts";
-import type { Codes } from "../data/codes.ts";
+import type { Codes } from "../data/derived.ts";
 import type { DeviceChoice } from "../devices.ts";
 import { flagHelp, flagName, givenFlags, parseFlags, refuse } from "./flags.ts";
 import { FLAGS } from "./train_flags.ts";

@@ -12,7 +12,7 @@ import {
   lossNames,
   readersOf,
 } from "../../models/losses/index.ts";
-import { CODES } from "../data/codes.ts";
+import { CODES } from "../data/derived.ts";
 import type { DeviceChoice } from "../devices.ts";
 import { choice, type Flags, integer, notNegative, positive, real, text, toggle } from "./flags.ts";
 import { isRate, readBeams, readLosses, readTargets } from "./option_values.ts";

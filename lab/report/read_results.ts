@@ -17,7 +17,7 @@ import {
   type RunResult,
 } from "../compare/run_result.ts";
 import { fileError, isPresent } from "../files.ts";
-import { anyRecord, readJson, refuseFile } from "../folder_files.ts";
+import { anyRecord, readJson, refuseFile } from "../read_file.ts";
 import { checkBaselinesOf, comparable, type SourcedRun } from "./comparable.ts";
 import {
   baselineResults,

@@ -55,7 +55,7 @@ test("report.ts: what it cannot do ends with one line and a code", { timeout }, 
   refused(`${made} --baseline gru`, 2, /--baseline: it must be one of bear, sft, got gru$/);
   refused(join(made, "nothing"), 1, /^Cannot read .*nothing: it and its folder must exist/);
   writeFileSync(join(made, "sft-seed0", "result.json"), "{");
-  refused(made, 1, /^Cannot load .*sft-seed0.result\.json: it must be whole, well-formed JSON/);
+  refused(made, 1, /^Cannot load .*sft-seed0.result\.json: it must be JSON/);
   assert.ok(!existsSync(join(made, "report.md")));
 });
 

@@ -88,8 +88,8 @@ for (const { name, skip, open } of testDevices) {
 }
 
 test("teacher forcing: never a row of logits for each step", async () => {
-  const users = 32; // of some 700 steps, whose rows of 40,000 logits would take 110 MB
-  const vocabSize = 40_000;
+  const users = 32; // of some 700 steps, whose rows of 20,000 logits would take 56 MB
+  const vocabSize = 20_000;
   const config = { ...configOf(8), vocabSize };
   for (const [normalization, most] of [["children", 4e6], ["vocabulary", 5e7]] as const) {
     const device = cpu();
