@@ -1,10 +1,11 @@
 /**
  * The bootstrap of users and seeds.
  *
- * A case is one prediction that is judged. Users may have several, which are alike, so users are drawn, each with all their cases.
- * Every run is judged on the same cases, so users and seeds are crossed: both are resampled, each by itself (the pigeonhole
- * bootstrap; Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2), 2007). All variants meet the same resamples, which pairs them. With one
- * seed only users are resampled, and the interval says nothing about training again.
+ * A case is one prediction that is judged. The cases of one user are alike, so users are drawn, each
+ * with all of their cases. Every run is judged on the same cases, so users and seeds are crossed, and
+ * each is resampled independently: the pigeonhole bootstrap (Owen, "The pigeonhole bootstrap", Annals
+ * of Applied Statistics 1(2), 2007). All variants share the same resamples, which pairs them. With
+ * one seed only users are resampled, and the interval says nothing about another training.
  *
  * @module
  */
@@ -13,18 +14,18 @@ import { type Estimate, percentileInterval } from "./statistics.ts";
 
 /** Who is judged. */
 export interface Population {
-  /** How many cases. */
+  /** The number of cases. */
   readonly cases: number;
-  /** Each case's user, numbered from 0 without a gap; unless told every case is another user's. */
+  /** The user of each case, numbered from 0 without gaps. Default: every case has its own user. */
   readonly userOf?: readonly number[];
 }
 
-/** How many users a population has. */
+/** The number of users of a population. */
 export function usersIn({ cases, userOf }: Population): number {
   return userOf === undefined ? cases : new Set(userOf).size;
 }
 
-/** A value for each case; those that are not named are 0. */
+/** A value for each case; cases that are not listed have 0. */
 export interface CaseValues {
   /** Cases with a value, each once. */
   readonly cases: Int32Array;
@@ -32,7 +33,7 @@ export interface CaseValues {
   readonly values: Float64Array;
 }
 
-/** 1 for each case: what their number is in resamples. */
+/** 1 for each case. Its sums count the cases of each resample. */
 export function everyCase({ cases }: Population): CaseValues {
   return {
     cases: Int32Array.from({ length: cases }, (_, i) => i),
@@ -40,31 +41,34 @@ export function everyCase({ cases }: Population): CaseValues {
   };
 }
 
-/** Sums over cases, of one run: as it is, and in each resample of the users. */
+/** Sums over the cases of one run. */
 export interface Sums {
   /** Over the cases as they are. */
   readonly total: number;
-  /** By resample. */
+  /** Over the cases of each resample of users. */
   readonly resampled: Float64Array;
 }
 
-/** Resamples unless told. */
-export const RESAMPLES = 2_000;
+/** Sums of runs with different seeds. Series that are compared list the same seeds in one order. */
+export type SeedSums = readonly Sums[];
 
-/** What {@link resampledSums} is told. */
+/** Options of {@link resampledSums}. */
 export interface ResamplingOptions {
-  /** Resamples; 2,000 unless told. */
+  /** The number of resamples. Default 2,000. */
   readonly resamples?: number;
-  /** Where random numbers start; 0 unless told. */
+  /** The seed of the random numbers. Default 0. */
   readonly seed?: number;
-  /** Told how many resamples are done, of how many. */
+  /** Called with the number of resamples drawn so far and the total. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Resamples between two reports of progress. */
+/** Resamples by default. */
+const RESAMPLES = 2_000;
+
+/** Resamples between two calls of onProgress. */
 const CHUNK = 50;
 
-/** The sums of many values by case in the same resamples of a population's users. */
+/** The sums of many series, all in the same resamples of the users. */
 export function resampledSums(
   series: readonly CaseValues[],
   population: Population,
@@ -74,8 +78,8 @@ export function resampledSums(
   const users = usersIn(population);
   const [key0, key1] = foldIn(keyOf(seed), 0);
   const words = new Uint32Array(2);
-  const times = new Float64Array(users); // how often a user is drawn
-  const weights = userOf === undefined ? times : new Float64Array(cases); // and so each of the user's cases
+  const times = new Float64Array(users); // how often each user is drawn
+  const weights = userOf === undefined ? times : new Float64Array(cases); // and each case
   const sums = series.map(() => new Float64Array(resamples));
   for (let r = 0; r < resamples; r++) {
     times.fill(0);
@@ -100,9 +104,6 @@ function weighted({ cases, values }: CaseValues, weights: Float64Array): number 
   return sum;
 }
 
-/** Of some runs with different seeds, their sums, in the same order of seeds wherever they are compared. */
-export type SeedSums = readonly Sums[];
-
 /** How often resample r draws each of `seeds` seeds: entry r * seeds + s. */
 function seedTimes(seeds: number, resamples: number): Float64Array {
   const times = new Float64Array(resamples * seeds);
@@ -118,7 +119,7 @@ function seedTimes(seeds: number, resamples: number): Float64Array {
   return times;
 }
 
-/** Sums over seeds of sums over cases: as they are, and by resample. */
+/** Sums over seeds of sums over cases. */
 function overSeeds(sums: SeedSums, seeds: "resampled" | "kept"): Sums {
   const resamples = sums[0].resampled.length;
   const times = seeds === "kept" ? undefined : seedTimes(sums.length, resamples);
@@ -142,8 +143,9 @@ export function meanEstimate(sums: SeedSums, every: Sums): Estimate {
 }
 
 /**
- * The difference of two means over cases and the same seeds; with `seeds` "kept" only users are resampled, and the interval
- * is for these trained models. `every` are the sums of {@link everyCase}.
+ * The difference of two means over cases and the same seeds. With `seeds` "kept" only users are
+ * resampled, and the interval holds for these trained models. `every` are the sums of
+ * {@link everyCase}.
  */
 export function differenceEstimate(
   sums: SeedSums,
@@ -159,7 +161,7 @@ export function differenceEstimate(
   );
 }
 
-/** A rate of counts: the sum of the parts by the sum of the wholes. */
+/** The sums of a rate: the sum of the parts divided by the sum of the wholes. */
 export interface RateSums {
   /** What is counted. */
   readonly parts: SeedSums;
@@ -176,7 +178,7 @@ function rates({ parts, wholes }: RateSums): Sums {
   };
 }
 
-/** A rate over users and seeds; NaN where there is nothing that it could be a share of. */
+/** A rate over users and seeds; NaN if the sum of the wholes is 0. */
 export function rateEstimate(sums: RateSums): Estimate {
   const { total, resampled } = rates(sums);
   return percentileInterval(total, resampled);

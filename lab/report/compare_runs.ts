@@ -1,0 +1,319 @@
+/**
+ * Computes the numbers of a report.
+ *
+ * @module
+ */
+import { ArgumentError } from "../../core/errors.ts";
+import { lossNames } from "../../models/losses/loss_by_name.ts";
+import type { BaselineResults, BeamOutcome, RunResult } from "../compare/run_result.ts";
+import { LEAST_TARGETS, unreadable } from "../evaluate/warnings.ts";
+import { missingSeeds } from "./comparable.ts";
+import {
+  type Comparison,
+  type DifferenceRow,
+  type DifferenceTests,
+  estimateOf,
+  type MetricRow,
+  type Variant,
+} from "./comparison.ts";
+import {
+  gains,
+  inExactTop,
+  inTopOf,
+  meanDifferences,
+  METRICS,
+  pooled,
+  prunedTargets,
+  valuesByMetric,
+} from "./outcomes.ts";
+import {
+  type CaseValues,
+  differenceEstimate,
+  everyCase,
+  meanEstimate,
+  type Population,
+  rateDifference,
+  rateEstimate,
+  type RateSums,
+  resampledSums,
+  type ResamplingOptions,
+  type Sums,
+  usersIn,
+} from "./resampling.ts";
+import { type Estimate, meanInterval, signFlipTest, sum, UNKNOWN } from "./statistics.ts";
+
+/** The metric that epochs are chosen by. */
+const USUAL_METRIC = "NDCG@10";
+
+/** Options of {@link compareRuns}. */
+export interface CompareOptions extends ResamplingOptions {
+  /** The name of the baseline variant. Default "sft" if it is there, else the first variant. */
+  readonly baseline?: string;
+}
+
+/** A variant at one width, with the values by case of each seed. */
+interface Series {
+  readonly variant: Variant;
+  readonly beam: number;
+  readonly outcomes: readonly BeamOutcome[];
+  readonly metrics: readonly ReadonlyMap<string, CaseValues>[];
+  readonly pruned: readonly CaseValues[];
+  readonly inTop: readonly CaseValues[];
+}
+
+/** A ranking that needs no training. */
+interface Reference {
+  readonly name: string;
+  readonly metrics: ReadonlyMap<string, CaseValues>;
+}
+
+/**
+ * All numbers of a report on runs that can be compared.
+ *
+ * @throws {ArgumentError} if no variant has the name of the baseline.
+ */
+export function compareRuns(
+  runs: readonly RunResult[],
+  baselines: BaselineResults | undefined,
+  options: CompareOptions = {},
+): Comparison {
+  const variants = variantsOf(runs, options.baseline);
+  const [baseline] = variants;
+  const population = { cases: runs[0].test.users, userOf: baselines?.userOf };
+  const series = seriesOf(variants);
+  const references = (baselines?.baselines ?? []).map(({ name, ranks }): Reference => ({
+    name,
+    metrics: new Map(METRICS.map((metric) => [metric.name, gains(ranks, metric)])),
+  }));
+  const bootstrap = new Bootstrap(
+    [
+      ...references.flatMap(({ metrics }) => [...metrics.values()]),
+      ...series.flatMap(({ metrics }) => metrics.flatMap((seed) => [...seed.values()])),
+      ...series.flatMap(({ pruned, inTop }) => [...pruned, ...inTop]),
+    ],
+    population,
+    options,
+  );
+  const beams = [...new Set(series.map(({ beam }) => beam))];
+  const mainBeam = mainBeamOf(runs, beams);
+  const comparison = {
+    variants,
+    baseline,
+    references: references.map(({ name }) => name),
+    beams,
+    mainBeam,
+    mainMetric: mainMetricOf(series, baseline, mainBeam),
+    mainLength: mainBeam < 10 ? 5 : 10,
+    cases: population.cases,
+    users: usersIn(population),
+    missing: missingSeeds(runs),
+    metrics: [
+      ...references.flatMap(({ name: variant, metrics }) =>
+        [...metrics].map(([metric, one]) => ({ variant, metric, ...bootstrap.mean([one]) }))
+      ),
+      ...series.flatMap((own) => metricRows(own, bootstrap)),
+    ],
+    differences: series.flatMap((own) => {
+      const base = series.find(({ variant, beam }) => variant === baseline && beam === own.beam);
+      return [
+        ...base === undefined || base === own ? [] : baselineRows(own, base, bootstrap),
+        ...references.flatMap((reference) => referenceRows(own, reference, bootstrap)),
+      ];
+    }),
+    searches: series.map(({ variant, beam, outcomes }) => (
+      { variant: variant.name, beam, outcomes, pooled: pooled(outcomes) }
+    )),
+  };
+  return { ...comparison, ...readableOf(comparison) };
+}
+
+/** The variants: the baseline, then by loss in the order of the registry, then by name. */
+function variantsOf(runs: readonly RunResult[], asked: string | undefined): Variant[] {
+  const names = [...new Set(runs.map(({ variant }) => variant))];
+  if (asked !== undefined && !names.includes(asked)) {
+    throw new ArgumentError(
+      `Cannot compare with ${asked}: the baseline must be one of ${names.join(", ")}, got ${asked}`,
+    );
+  }
+  const losses: readonly string[] = lossNames;
+  const place = ({ name, runs: [{ recipe: { loss } }] }: Variant): number =>
+    name === (asked ?? "sft") ? -1 : losses.includes(loss) ? losses.indexOf(loss) : losses.length;
+  return names.map((name): Variant => ({
+    name,
+    runs: runs.filter(({ variant }) => variant === name)
+      .sort((a, b) => a.recipe.seed - b.recipe.seed),
+  })).sort((a, b) => place(a) - place(b) || a.name.localeCompare(b.name, "en", { numeric: true }));
+}
+
+/** By width, then in the order of the variants; only widths that all runs of a variant have. */
+function seriesOf(variants: readonly Variant[]): Series[] {
+  const all = variants.flatMap(({ runs }) => runs.flatMap(({ test }) => test.beams));
+  const beams = [...new Set(all.map(({ beam }) => beam))].sort((a, b) => a - b);
+  return beams.flatMap((beam) =>
+    variants.flatMap((variant): Series[] => {
+      const { runs } = variant;
+      const outcomes = runs.flatMap(({ test }) => test.beams.filter((o) => o.beam === beam));
+      if (outcomes.length < runs.length) return [];
+      return [{
+        variant,
+        beam,
+        outcomes,
+        metrics: outcomes.map(valuesByMetric),
+        pruned: outcomes.map(prunedTargets),
+        inTop: outcomes.map(inExactTop),
+      }];
+    })
+  );
+}
+
+/** Estimates of values by case, one series a seed, all in the same resamples. */
+class Bootstrap {
+  readonly #population: Population;
+  readonly #every: Sums;
+  readonly #sums: ReadonlyMap<CaseValues, Sums>;
+
+  constructor(
+    series: readonly CaseValues[],
+    population: Population,
+    options: ResamplingOptions,
+  ) {
+    const [every, ...sums] = resampledSums([everyCase(population), ...series], population, options);
+    this.#population = population;
+    this.#every = every;
+    this.#sums = new Map(sums.map((one, i) => [series[i], one]));
+  }
+
+  sums(series: readonly CaseValues[]): Sums[] {
+    return series.map((values) => this.#sums.get(values) as Sums);
+  }
+
+  mean(series: readonly CaseValues[]): Estimate {
+    return meanEstimate(this.sums(series), this.#every);
+  }
+
+  difference(
+    own: readonly CaseValues[],
+    base: readonly CaseValues[],
+    seeds: "resampled" | "kept" = "resampled",
+  ): Estimate {
+    return differenceEstimate(this.sums(own), this.sums(base), this.#every, seeds);
+  }
+
+  tests(own: readonly CaseValues[], base: readonly CaseValues[]): DifferenceTests {
+    const { cases } = this.#population;
+    const [a, b] = [this.sums(own), this.sums(base)];
+    const bySeed = a.map(({ total }, s) => (total - b[s].total) / cases);
+    const seedTest = signFlipTest(bySeed);
+    return {
+      users: this.difference(own, base, "kept"),
+      usersP: signFlipTest(meanDifferences(own, base, this.#population)).p,
+      seeds: meanInterval(bySeed),
+      seedsP: seedTest.p,
+      seedsLeastP: seedTest.least,
+    };
+  }
+}
+
+/** The values of a metric, one series a seed. */
+function valuesOf({ metrics }: Series, metric: string): CaseValues[] {
+  return metrics.flatMap((seed) => seed.get(metric) ?? []);
+}
+
+/** Whether the exact top B has enough targets for a pruning rate. */
+function isRated({ outcomes, inTop }: Series): boolean {
+  return sum(inTop.map(({ cases }) => cases.length)) >= LEAST_TARGETS * outcomes.length;
+}
+
+function rateSums({ pruned, inTop }: Series, bootstrap: Bootstrap, seeds?: number[]): RateSums {
+  const kept = (_: CaseValues, s: number): boolean => seeds?.includes(s) ?? true;
+  return {
+    parts: bootstrap.sums(pruned.filter(kept)),
+    wholes: bootstrap.sums(inTop.filter(kept)),
+  };
+}
+
+function metricRows(own: Series, bootstrap: Bootstrap): MetricRow[] {
+  const { variant: { name: variant, runs }, beam } = own;
+  const rows = [...own.metrics[0].keys()].flatMap((metric): MetricRow[] => {
+    const values = valuesOf(own, metric);
+    return [
+      { variant, beam, metric, ...bootstrap.mean(values) },
+      ...values.map((one, s) => (
+        { variant, beam, metric, seed: runs[s].recipe.seed, ...bootstrap.mean([one]) }
+      )),
+    ];
+  });
+  const rate = isRated(own) ? rateEstimate(rateSums(own, bootstrap)) : UNKNOWN;
+  return [...rows, { variant, beam, metric: "pruning rate", ...rate }];
+}
+
+/** Differences to the baseline, over the seeds that both have. */
+function baselineRows(own: Series, base: Series, bootstrap: Bootstrap): DifferenceRow[] {
+  const { variant: { name: variant }, beam } = own;
+  const seedsOf = ({ variant }: Series) => variant.runs.map(({ recipe }) => recipe.seed);
+  const common = seedsOf(own).filter((seed) => seedsOf(base).includes(seed));
+  if (common.length === 0) return [];
+  const [mine, theirs] = [own, base].map((one) => common.map((s) => seedsOf(one).indexOf(s)));
+  const row = { variant, beam, to: base.variant.name, seeds: common.length };
+  const names = [...own.metrics[0].keys()].filter((name) => !name.startsWith("exact"));
+  const rows = names.map((metric): DifferenceRow => {
+    const a = mine.map((s) => valuesOf(own, metric)[s]);
+    const b = theirs.map((s) => valuesOf(base, metric)[s]);
+    const isList = METRICS.some(({ name }) => name === metric);
+    const tests = isList ? bootstrap.tests(a, b) : undefined;
+    return { ...row, metric, ...bootstrap.difference(a, b), tests };
+  });
+  const rate = isRated(own) && isRated(base)
+    ? rateDifference(rateSums(own, bootstrap, mine), rateSums(base, bootstrap, theirs))
+    : UNKNOWN;
+  return [...rows, { ...row, metric: "pruning rate", ...rate }];
+}
+
+/** Differences to a ranking that needs no training, paired by user. */
+function referenceRows(own: Series, reference: Reference, bootstrap: Bootstrap): DifferenceRow[] {
+  const { variant: { name: variant }, beam, outcomes } = own;
+  const row = { variant, beam, to: reference.name, seeds: outcomes.length };
+  return [...reference.metrics].flatMap(([metric, one]) => {
+    const values = valuesOf(own, metric);
+    if (values.length === 0) return [];
+    return [{ ...row, metric, ...bootstrap.difference(values, values.map(() => one)) }];
+  });
+}
+
+/** The width that most losses aim at, if it was searched with, else the widest. */
+function mainBeamOf(runs: readonly RunResult[], beams: readonly number[]): number {
+  const votes = beams.map((beam) => runs.filter(({ recipe }) => recipe.beam === beam).length);
+  const most = Math.max(...votes);
+  return beams[most > 0 ? votes.indexOf(most) : beams.length - 1];
+}
+
+/** NDCG@10, or the longest NDCG of the baseline at the main width. */
+function mainMetricOf(series: readonly Series[], baseline: Variant, mainBeam: number): string {
+  const own = series.find(({ variant, beam }) => variant === baseline && beam === mainBeam);
+  const names = METRICS.map(({ name }) => name).filter((name) => name.startsWith("NDCG"));
+  return names.findLast((name) => own?.metrics[0].has(name)) ?? USUAL_METRIC;
+}
+
+/** What cannot be read in the lists of the main width. */
+function readableOf(
+  comparison: Omit<Comparison, "unreadable" | "readable">,
+): Pick<Comparison, "unreadable" | "readable"> {
+  const { variants, references, searches, mainBeam, mainLength, cases } = comparison;
+  const scoresOf = (variant: string, beam?: number): number[] =>
+    [`HR@${mainLength}`, `NDCG@${mainLength}`]
+      .map((metric) => estimateOf(comparison, variant, beam, metric)?.value ?? NaN);
+  const models = searches.filter(({ beam }) => beam === mainBeam).map((search) => {
+    const { variant: name, outcomes, pooled } = search;
+    const runs = variants.flatMap((variant) => variant.name === name ? variant.runs : []);
+    const scores = scoresOf(name, mainBeam);
+    const inExactTop = inTopOf(pooled) / outcomes.length;
+    return { name, scores, hits: scores[0] * cases, inExactTop, runs };
+  });
+  const found = unreadable(models, references.map((name) => ({ name, scores: scoresOf(name) })));
+  const doubtful = [...found.below.keys(), ...found.improving, ...found.noCurve];
+  const names = variants.map(({ name }) => name);
+  return {
+    unreadable: found,
+    readable: found.fewHits ? [] : names.filter((name) => !doubtful.includes(name)),
+  };
+}
