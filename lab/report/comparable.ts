@@ -99,7 +99,11 @@ function checkData(a: SourcedRun, b: SourcedRun): void {
   check("they must have the same steps", ({ test }) => test.beams[0].reached.length);
 }
 
-/** @throws {DataError} if baselines are of other data than the runs. */
+/**
+ * Checks that baselines are of the data of the runs.
+ *
+ * @throws {DataError} if they are not.
+ */
 export function checkBaselinesOf(
   runs: readonly RunResult[],
   { digest, userOf = [], baselines }: BaselineResults,
@@ -109,18 +113,11 @@ export function checkBaselinesOf(
   const check = (holds: boolean, requirement: string, actual: string | number): void => {
     if (!holds) throw new DataError(`Cannot use ${source}: ${requirement}, got ${actual}`);
   };
+  const isLong = [0, users].includes(userOf.length);
   check(digest === recipe.digest, `its digest must be that of the runs, ${recipe.digest}`, digest);
-  check(
-    [0, users].includes(userOf.length),
-    `userOf must name the user of the runs' ${users} cases`,
-    userOf.length,
-  );
-  for (const { name, ranks } of baselines) {
-    check(
-      ranks.length === users,
-      `${name} must rank the ${users} users of the runs`,
-      ranks.length,
-    );
+  check(isLong, `userOf must name the user of the runs' ${users} cases`, userOf.length);
+  for (const { name, ranks: { length } } of baselines) {
+    check(length === users, `${name} must rank the ${users} users of the runs`, length);
   }
 }
 

@@ -14,6 +14,7 @@ import {
   type DifferenceTests,
   estimateOf,
   type MetricRow,
+  PRUNING_RATE,
   type Variant,
 } from "./comparison.ts";
 import {
@@ -27,20 +28,14 @@ import {
   valuesByMetric,
 } from "./outcomes.ts";
 import {
+  Bootstrap,
   type CaseValues,
-  differenceEstimate,
-  everyCase,
-  meanEstimate,
   type Population,
-  rateDifference,
-  rateEstimate,
-  type RateSums,
-  resampledSums,
   type ResamplingOptions,
-  type Sums,
+  type SeedValues,
   usersIn,
 } from "./resampling.ts";
-import { type Estimate, meanInterval, signFlipTest, sum, UNKNOWN } from "./statistics.ts";
+import { meanInterval, signFlipTest, sum, UNKNOWN } from "./statistics.ts";
 
 /** The metric that epochs are chosen by. */
 const USUAL_METRIC = "NDCG@10";
@@ -51,20 +46,29 @@ export interface CompareOptions extends ResamplingOptions {
   readonly baseline?: string;
 }
 
-/** A variant at one width, with the values by case of each seed. */
+/** A variant at one width, with the values by case of its seeds. */
 interface Series {
   readonly variant: Variant;
   readonly beam: number;
   readonly outcomes: readonly BeamOutcome[];
-  readonly metrics: readonly ReadonlyMap<string, CaseValues>[];
-  readonly pruned: readonly CaseValues[];
-  readonly inTop: readonly CaseValues[];
+  readonly metrics: ReadonlyMap<string, SeedValues>;
+  readonly pruned: SeedValues;
+  readonly inTop: SeedValues;
 }
 
 /** A ranking that needs no training. */
 interface Reference {
   readonly name: string;
   readonly metrics: ReadonlyMap<string, CaseValues>;
+}
+
+/** A series, and all that its estimates need. */
+interface Part {
+  readonly own: Series;
+  readonly base: Series | undefined;
+  readonly references: readonly Reference[];
+  readonly bootstrap: Bootstrap;
+  readonly population: Population;
 }
 
 /**
@@ -88,12 +92,19 @@ export function compareRuns(
   const bootstrap = new Bootstrap(
     [
       ...references.flatMap(({ metrics }) => [...metrics.values()]),
-      ...series.flatMap(({ metrics }) => metrics.flatMap((seed) => [...seed.values()])),
-      ...series.flatMap(({ pruned, inTop }) => [...pruned, ...inTop]),
+      ...series.flatMap(({ metrics, pruned, inTop }) => [
+        ...[...metrics.values()].flat(),
+        ...pruned,
+        ...inTop,
+      ]),
     ],
     population,
     options,
   );
+  const parts = series.map((own): Part => {
+    const base = series.find(({ variant, beam }) => variant === baseline && beam === own.beam);
+    return { own, base, references, bootstrap, population };
+  });
   const beams = [...new Set(series.map(({ beam }) => beam))];
   const mainBeam = mainBeamOf(runs, beams);
   const comparison = {
@@ -111,15 +122,9 @@ export function compareRuns(
       ...references.flatMap(({ name: variant, metrics }) =>
         [...metrics].map(([metric, one]) => ({ variant, metric, ...bootstrap.mean([one]) }))
       ),
-      ...series.flatMap((own) => metricRows(own, bootstrap)),
+      ...parts.flatMap(metricRows),
     ],
-    differences: series.flatMap((own) => {
-      const base = series.find(({ variant, beam }) => variant === baseline && beam === own.beam);
-      return [
-        ...base === undefined || base === own ? [] : baselineRows(own, base, bootstrap),
-        ...references.flatMap((reference) => referenceRows(own, reference, bootstrap)),
-      ];
-    }),
+    differences: parts.flatMap((part) => [...baselineRows(part), ...referenceRows(part)]),
     searches: series.map(({ variant, beam, outcomes }) => (
       { variant: variant.name, beam, outcomes, pooled: pooled(outcomes) }
     )),
@@ -158,7 +163,7 @@ function seriesOf(variants: readonly Variant[]): Series[] {
         variant,
         beam,
         outcomes,
-        metrics: outcomes.map(valuesByMetric),
+        metrics: valuesByMetric(outcomes),
         pruned: outcomes.map(prunedTargets),
         inTop: outcomes.map(inExactTop),
       }];
@@ -166,118 +171,78 @@ function seriesOf(variants: readonly Variant[]): Series[] {
   );
 }
 
-/** Estimates of values by case, one series a seed, all in the same resamples. */
-class Bootstrap {
-  readonly #population: Population;
-  readonly #every: Sums;
-  readonly #sums: ReadonlyMap<CaseValues, Sums>;
-
-  constructor(
-    series: readonly CaseValues[],
-    population: Population,
-    options: ResamplingOptions,
-  ) {
-    const [every, ...sums] = resampledSums([everyCase(population), ...series], population, options);
-    this.#population = population;
-    this.#every = every;
-    this.#sums = new Map(sums.map((one, i) => [series[i], one]));
-  }
-
-  sums(series: readonly CaseValues[]): Sums[] {
-    return series.map((values) => this.#sums.get(values) as Sums);
-  }
-
-  mean(series: readonly CaseValues[]): Estimate {
-    return meanEstimate(this.sums(series), this.#every);
-  }
-
-  difference(
-    own: readonly CaseValues[],
-    base: readonly CaseValues[],
-    seeds: "resampled" | "kept" = "resampled",
-  ): Estimate {
-    return differenceEstimate(this.sums(own), this.sums(base), this.#every, seeds);
-  }
-
-  tests(own: readonly CaseValues[], base: readonly CaseValues[]): DifferenceTests {
-    const { cases } = this.#population;
-    const [a, b] = [this.sums(own), this.sums(base)];
-    const bySeed = a.map(({ total }, s) => (total - b[s].total) / cases);
-    const seedTest = signFlipTest(bySeed);
-    return {
-      users: this.difference(own, base, "kept"),
-      usersP: signFlipTest(meanDifferences(own, base, this.#population)).p,
-      seeds: meanInterval(bySeed),
-      seedsP: seedTest.p,
-      seedsLeastP: seedTest.least,
-    };
-  }
-}
-
-/** The values of a metric, one series a seed. */
-function valuesOf({ metrics }: Series, metric: string): CaseValues[] {
-  return metrics.flatMap((seed) => seed.get(metric) ?? []);
-}
-
 /** Whether the exact top B has enough targets for a pruning rate. */
 function isRated({ outcomes, inTop }: Series): boolean {
   return sum(inTop.map(({ cases }) => cases.length)) >= LEAST_TARGETS * outcomes.length;
 }
 
-function rateSums({ pruned, inTop }: Series, bootstrap: Bootstrap, seeds?: number[]): RateSums {
-  const kept = (_: CaseValues, s: number): boolean => seeds?.includes(s) ?? true;
-  return {
-    parts: bootstrap.sums(pruned.filter(kept)),
-    wholes: bootstrap.sums(inTop.filter(kept)),
-  };
-}
-
-function metricRows(own: Series, bootstrap: Bootstrap): MetricRow[] {
-  const { variant: { name: variant, runs }, beam } = own;
-  const rows = [...own.metrics[0].keys()].flatMap((metric): MetricRow[] => {
-    const values = valuesOf(own, metric);
-    return [
-      { variant, beam, metric, ...bootstrap.mean(values) },
-      ...values.map((one, s) => (
-        { variant, beam, metric, seed: runs[s].recipe.seed, ...bootstrap.mean([one]) }
-      )),
-    ];
-  });
-  const rate = isRated(own) ? rateEstimate(rateSums(own, bootstrap)) : UNKNOWN;
-  return [...rows, { variant, beam, metric: "pruning rate", ...rate }];
+function metricRows({ own, bootstrap }: Part): MetricRow[] {
+  const { variant: { name: variant, runs }, beam, metrics, pruned, inTop } = own;
+  const rows = [...metrics].flatMap(([metric, values]): MetricRow[] => [
+    { variant, beam, metric, ...bootstrap.mean(values) },
+    ...values.map((one, s) => (
+      { variant, beam, metric, seed: runs[s].recipe.seed, ...bootstrap.mean([one]) }
+    )),
+  ]);
+  const rate = isRated(own) ? bootstrap.rate({ parts: pruned, wholes: inTop }) : UNKNOWN;
+  return [...rows, { variant, beam, metric: PRUNING_RATE, ...rate }];
 }
 
 /** Differences to the baseline, over the seeds that both have. */
-function baselineRows(own: Series, base: Series, bootstrap: Bootstrap): DifferenceRow[] {
-  const { variant: { name: variant }, beam } = own;
+function baselineRows({ own, base, bootstrap, population }: Part): DifferenceRow[] {
+  if (base === undefined || base === own) return [];
   const seedsOf = ({ variant }: Series) => variant.runs.map(({ recipe }) => recipe.seed);
   const common = seedsOf(own).filter((seed) => seedsOf(base).includes(seed));
   if (common.length === 0) return [];
-  const [mine, theirs] = [own, base].map((one) => common.map((s) => seedsOf(one).indexOf(s)));
+  const [ownSeeds, baseSeeds] = [own, base].map((of) => common.map((s) => seedsOf(of).indexOf(s)));
+  const mine = (values: SeedValues): SeedValues => ownSeeds.map((s) => values[s]);
+  const theirs = (values: SeedValues): SeedValues => baseSeeds.map((s) => values[s]);
+  const { variant: { name: variant }, beam } = own;
   const row = { variant, beam, to: base.variant.name, seeds: common.length };
-  const names = [...own.metrics[0].keys()].filter((name) => !name.startsWith("exact"));
-  const rows = names.map((metric): DifferenceRow => {
-    const a = mine.map((s) => valuesOf(own, metric)[s]);
-    const b = theirs.map((s) => valuesOf(base, metric)[s]);
+  const rows = [...own.metrics].flatMap(([metric, values]): DifferenceRow[] => {
+    if (metric.startsWith("exact")) return [];
+    const [a, b] = [mine(values), theirs(base.metrics.get(metric) ?? [])];
     const isList = METRICS.some(({ name }) => name === metric);
-    const tests = isList ? bootstrap.tests(a, b) : undefined;
-    return { ...row, metric, ...bootstrap.difference(a, b), tests };
+    const tests = isList ? testsOf(a, b, bootstrap, population) : undefined;
+    return [{ ...row, metric, ...bootstrap.difference(a, b), tests }];
   });
   const rate = isRated(own) && isRated(base)
-    ? rateDifference(rateSums(own, bootstrap, mine), rateSums(base, bootstrap, theirs))
+    ? bootstrap.rateDifference(
+      { parts: mine(own.pruned), wholes: mine(own.inTop) },
+      { parts: theirs(base.pruned), wholes: theirs(base.inTop) },
+    )
     : UNKNOWN;
-  return [...rows, { ...row, metric: "pruning rate", ...rate }];
+  return [...rows, { ...row, metric: PRUNING_RATE, ...rate }];
 }
 
-/** Differences to a ranking that needs no training, paired by user. */
-function referenceRows(own: Series, reference: Reference, bootstrap: Bootstrap): DifferenceRow[] {
-  const { variant: { name: variant }, beam, outcomes } = own;
-  const row = { variant, beam, to: reference.name, seeds: outcomes.length };
-  return [...reference.metrics].flatMap(([metric, one]) => {
-    const values = valuesOf(own, metric);
-    if (values.length === 0) return [];
-    return [{ ...row, metric, ...bootstrap.difference(values, values.map(() => one)) }];
-  });
+function testsOf(
+  own: SeedValues,
+  base: SeedValues,
+  bootstrap: Bootstrap,
+  population: Population,
+): DifferenceTests {
+  const bySeed = bootstrap.seedDifferences(own, base);
+  const seedTest = signFlipTest(bySeed);
+  return {
+    users: bootstrap.difference(own, base, "kept"),
+    usersP: signFlipTest(meanDifferences(own, base, population)).p,
+    seeds: meanInterval(bySeed),
+    seedsP: seedTest.p,
+    seedsLeastP: seedTest.least,
+  };
+}
+
+/** Differences to rankings that need no training, paired by user. */
+function referenceRows({ own, references, bootstrap }: Part): DifferenceRow[] {
+  const { variant: { name: variant }, beam, outcomes, metrics } = own;
+  return references.flatMap(({ name: to, metrics: reference }) =>
+    [...reference].flatMap(([metric, one]) => {
+      const values = metrics.get(metric);
+      if (values === undefined) return [];
+      const difference = bootstrap.difference(values, values.map(() => one));
+      return [{ variant, beam, to, seeds: outcomes.length, metric, ...difference }];
+    })
+  );
 }
 
 /** The width that most losses aim at, if it was searched with, else the widest. */
@@ -291,7 +256,7 @@ function mainBeamOf(runs: readonly RunResult[], beams: readonly number[]): numbe
 function mainMetricOf(series: readonly Series[], baseline: Variant, mainBeam: number): string {
   const own = series.find(({ variant, beam }) => variant === baseline && beam === mainBeam);
   const names = METRICS.map(({ name }) => name).filter((name) => name.startsWith("NDCG"));
-  return names.findLast((name) => own?.metrics[0].has(name)) ?? USUAL_METRIC;
+  return names.findLast((name) => own?.metrics.has(name)) ?? USUAL_METRIC;
 }
 
 /** What cannot be read in the lists of the main width. */

@@ -51,6 +51,9 @@ export interface Variant {
   readonly runs: readonly RunResult[];
 }
 
+/** The name of the metric of pruning. */
+export const PRUNING_RATE = "pruning rate";
+
 /**
  * An estimate of "HR@k" or "NDCG@k", of "exact HR@k" or "exact NDCG@k" for the exact top B, of
  * "pruning rate", or of "survival@t", the share of targets whose prefix the beam holds after step t.

@@ -3,195 +3,178 @@
  *
  * @module
  */
-import type { RunResult } from "../compare/run_result.ts";
 import { OWN } from "./comparable.ts";
 import type { Comparison } from "./comparison.ts";
+import type { ExtraFile } from "./document.ts";
+import { inTopOf, prunedOf } from "./outcomes.ts";
 import { lossCurve, type VariantWeights } from "./sections/training.ts";
 import { sum } from "./statistics.ts";
 
-/** The names of the files that a report may have. */
-export const CSV_NAMES = [
-  "metrics",
-  "differences",
-  "runs",
-  "searches",
-  "steps",
-  "curves",
-  "margins",
-  "weights",
-  "theorems",
-] as const;
+/** The files that a report may have, and what a row of each is. */
+const FILES = {
+  metrics: "a metric of a variant over users and seeds, or of one run over users if there is a " +
+    "seed; k is the length of the list, or the step of survival; low and high are a 95 % interval",
+  differences: "a paired difference of two variants, or to a ranking that needs no training; " +
+    "intervals and sign-flip p values over users and seeds, users alone, and seeds alone",
+  runs: "a run",
+  searches: "the test targets of a run, counted at one width",
+  steps: "the test targets of a run, counted at one width and step",
+  curves: "the training loss or the validation of a run at one time",
+  margins: "the margins of all runs of a variant from low to low + 0.5 nats, counted",
+  weights: "the weight of a token's gradient at a margin, relative to msl",
+  theorems: "the instances of a theorem on the first users of a run, counted",
+};
 
-/** A tidy table. */
-export interface CsvTable {
-  /** Its name in the name of its file. */
-  readonly name: typeof CSV_NAMES[number];
-  /** What each row is. */
-  readonly row: string;
-  /** Its rows by the names of the columns. */
-  readonly rows: readonly Row[];
-}
+/** The name of a CSV file. */
+type CsvName = keyof typeof FILES;
 
 /** A row by the names of its columns. */
 type Row = Readonly<Record<string, string | number | undefined>>;
 
-/** The tables of a comparison; some may have no rows. */
-export function csvTables(
-  { variants, metrics, differences, searches }: Comparison,
+/** The CSV files of a comparison. */
+export function csvFiles(
+  comparison: Comparison,
   weights: readonly VariantWeights[],
-): CsvTable[] {
-  const runs = variants.flatMap(({ runs }) => runs);
-  const nameOf = ({ variant, recipe: { seed } }: RunResult) => ({ variant, seed });
-  const outcomes = runs.flatMap((run) =>
-    run.test.beams.map((outcome) => ({ ...nameOf(run), ...outcome }))
-  );
-  const metricOf = (name: string) => {
-    const [metric, k] = name.split("@");
-    return { metric, k };
-  };
-  return [
-    {
-      name: "metrics",
-      row:
-        "each metric (k: list length, or step of survival) of a variant over users and seeds, or of one run over users where seed is given, with a 95 % interval",
-      rows: metrics.map(({ variant, seed, beam, metric, value, low, high }) => (
-        { variant, seed, beam, ...metricOf(metric), mean: value, low, high }
-      )),
-    },
-    {
-      name: "differences",
-      row:
-        "each paired difference of a variant to another or to a ranking, with 95 % intervals over users and seeds, users alone and seeds alone, and p values of sign flips",
-      rows: differences.map((row) => ({
-        variant: row.variant,
-        minus: row.to,
-        beam: row.beam,
-        ...metricOf(row.metric),
-        mean: row.value,
-        low: row.low,
-        high: row.high,
-        seeds: row.seeds,
-        users_low: row.tests?.users.low,
-        users_high: row.tests?.users.high,
-        users_p: row.tests?.usersP,
-        seeds_low: row.tests?.seeds.low,
-        seeds_high: row.tests?.seeds.high,
-        seeds_p: row.tests?.seedsP,
-        seeds_least_p: row.tests?.seedsLeastP,
-      })),
-    },
-    {
-      name: "runs",
-      row: "each run",
-      rows: runs.map((run) => ({
-        ...nameOf(run),
-        ...Object.fromEntries(
-          OWN.filter((field) => field !== "lossModule").map((field) => [
-            field === "beam" ? "trained_beam" : field,
-            run.recipe[field] as string | number | undefined,
-          ]),
-        ),
-        parameters: run.parameters,
-        epochs: run.epochs,
-        best_epoch: run.bestEpoch,
-        steps: run.steps,
-        training_seconds: run.seconds.training,
-        validation_seconds: run.seconds.validation,
-        judging_seconds: run.seconds.judging,
-        tokens_per_second: run.tokensPerSecond,
-        adapter: run.adapter,
-      })),
-    },
-    {
-      name: "searches",
-      row: "each run and width, with counts of targets",
-      rows: outcomes.map(({ variant, seed, beam, ranks, exactRanks, certificates, ...rest }) => ({
-        variant,
-        seed,
-        beam,
-        targets: ranks.length,
-        returned: ranks.filter((rank) => rank >= 0).length,
-        in_exact_top: exactRanks.filter((rank) => rank >= 0).length,
-        pruned: sum(Object.values(rest.pruned).flat()),
-        certified_retrieved: certificates.retrieved,
-        certified_pruned: certificates.pruned,
-        undecided: certificates.undecided,
-        exact_lists: rest.exactLists,
-      })),
-    },
-    {
-      name: "steps",
-      row: "each run, width and step, with counts of targets",
-      rows: outcomes.flatMap(({ variant, seed, beam, reached, violated, vacuous, pruned }) =>
-        reached.map((targets, t) => ({
-          variant,
-          seed,
-          beam,
-          step: t + 1,
-          targets,
-          violated: violated[t],
-          vacuous: vacuous[t],
-          pruned_by_violation: pruned.violation[t],
-          pruned_by_displacement: pruned.displacement[t],
-          pruned_by_length: pruned.length[t],
-          pruned_by_tie: pruned.tie[t],
-        }))
-      ),
-    },
-    {
-      name: "curves",
-      row: "each point of a run's training loss or validation",
-      rows: runs.flatMap((run) => {
-        const point = (epoch: number, quantity: string, value: number) => (
-          { ...nameOf(run), epoch, quantity, value }
-        );
-        return [
-          ...lossCurve(run).map(({ x, y }) => point(x, "training loss", y)),
-          ...run.validation.flatMap(({ epoch, hr, ndcg }) => [
-            point(epoch, "validation HR@10", hr),
-            point(epoch, "validation NDCG@10", ndcg),
-          ]),
-        ];
-      }),
-    },
-    {
-      name: "margins",
-      row: "each bin of margins, half a nat wide, of all runs of a variant",
-      rows: searches.flatMap(({ variant, beam, pooled: { margins: { before, after } } }) =>
-        before.flatMap((bins, t) =>
-          bins.map((count, bin) => (
-            { variant, beam, step: t + 1, above: bin / 2 - 12, before: count, after: after[t][bin] }
-          )).filter(({ before, after }) => before + after > 0)
-        )
-      ),
-    },
-    {
-      name: "weights",
-      row: "each margin, with the weight of a token's gradient relative to msl",
-      rows: weights.flatMap(({ name: variant, weights }) =>
-        weights.map(({ margin, weight }) => ({ variant, margin, weight }))
-      ),
-    },
-    {
-      name: "theorems",
-      row: "each run and theorem, with counts of instances",
-      rows: runs.flatMap((run) =>
-        Object.entries(run.verification?.counts ?? {}).map(([theorem, counts]) => (
-          { ...nameOf(run), theorem, ...counts }
-        ))
-      ),
-    },
-  ];
+): ExtraFile[] {
+  const tables = rowsOf(comparison, weights);
+  return Object.entries(FILES).map(([name, row]) => {
+    const rows = tables[name as CsvName];
+    const columns = Object.keys(rows[0] ?? {});
+    const lines = [
+      columns.map(snake),
+      ...rows.map((row) => columns.map((name) => cell(row[name]))),
+    ];
+    return {
+      name: `report-${name}.csv`,
+      about: `${columns.map(snake).join(", ")}. A row is ${row}.`,
+      content: rows.length === 0 ? undefined : lines.map((line) => `${line.join(",")}\n`).join(""),
+    };
+  });
 }
 
-/** Rows as CSV with a header: numbers in full, nothing where there is no finite number. */
-export function renderCsv(rows: readonly Row[]): string {
-  const columns = Object.keys(rows[0]);
-  const cell = (value: Row[string]): string => {
-    if (typeof value === "number") return Number.isFinite(value) ? `${value}` : "";
-    const text = value ?? "";
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+function rowsOf(
+  { variants, metrics, differences, searches }: Comparison,
+  weights: readonly VariantWeights[],
+): Readonly<Record<CsvName, readonly Row[]>> {
+  const runs = variants.flatMap(({ runs }) => runs);
+  const nameAndLength = (metric: string) => {
+    const [name, k] = metric.split("@");
+    return { metric: name, k };
   };
-  return [columns, ...rows.map((row) => columns.map((column) => row[column]))]
-    .map((cells) => `${cells.map(cell).join(",")}\n`).join("");
+  const outcomes = searches.flatMap(({ variant, outcomes }) => {
+    const own = runs.filter((run) => run.variant === variant);
+    return outcomes.map((outcome, s) => (
+      { key: { variant, seed: own[s].recipe.seed, beam: outcome.beam }, outcome }
+    ));
+  });
+  return {
+    metrics: metrics.map(({ variant, seed, beam, metric, value: mean, low, high }) => {
+      const seeds = beam === undefined
+        ? undefined
+        : seed !== undefined
+        ? 1
+        : runs.filter((run) => run.variant === variant).length;
+      return { variant, seed, seeds, beam, ...nameAndLength(metric), mean, low, high };
+    }),
+    differences: differences.map((row) => {
+      const { variant, to, beam, metric, seeds, value: mean, low, high, tests } = row;
+      return {
+        variant,
+        minus: to,
+        seeds,
+        beam,
+        ...nameAndLength(metric),
+        mean,
+        low,
+        high,
+        usersLow: tests?.users.low,
+        usersHigh: tests?.users.high,
+        usersP: tests?.usersP,
+        seedsLow: tests?.seeds.low,
+        seedsHigh: tests?.seeds.high,
+        seedsP: tests?.seedsP,
+      };
+    }),
+    runs: runs.map(({ variant, recipe, seconds, validation: _, ...run }) => {
+      const own = OWN.filter((field) => field !== "lossModule").map((field) => [
+        field === "beam" ? "trainedBeam" : field,
+        recipe[field],
+      ]);
+      const { parameters, epochs, bestEpoch, steps, tokensPerSecond, adapter } = run;
+      return {
+        variant,
+        seed: recipe.seed,
+        ...Object.fromEntries(own),
+        parameters,
+        epochs,
+        bestEpoch,
+        steps,
+        trainingSeconds: seconds.training,
+        validationSeconds: seconds.validation,
+        judgingSeconds: seconds.judging,
+        tokensPerSecond,
+        adapter,
+      };
+    }),
+    searches: outcomes.map(({ key, outcome }) => ({
+      ...key,
+      targets: outcome.ranks.length,
+      retrieved: outcome.ranks.filter((rank) => rank >= 0).length,
+      inExactTop: inTopOf(outcome),
+      pruned: sum(prunedOf(outcome)),
+      certifiedRetrieved: outcome.certificates.retrieved,
+      certifiedPruned: outcome.certificates.pruned,
+      certifiedNeither: outcome.certificates.undecided,
+      exactLists: outcome.exactLists,
+    })),
+    steps: outcomes.flatMap(({ key, outcome: { reached, violated, vacuous, pruned } }) =>
+      reached.map((targets, t) => ({
+        ...key,
+        step: t + 1,
+        targets,
+        violated: violated[t],
+        vacuous: vacuous[t],
+        prunedByViolation: pruned.violation[t],
+        prunedByDisplacement: pruned.displacement[t],
+        prunedByLength: pruned.length[t],
+        prunedByTie: pruned.tie[t],
+      }))
+    ),
+    curves: runs.flatMap((run) => {
+      const { variant, recipe: { seed } } = run;
+      const points = [
+        ...lossCurve(run).map(({ x, y }) => ["training loss", x, y] as const),
+        ...run.validation.map(({ epoch, hr }) => ["validation HR@10", epoch, hr] as const),
+        ...run.validation.map(({ epoch, ndcg }) => ["validation NDCG@10", epoch, ndcg] as const),
+      ];
+      return points.map(([quantity, epoch, value]) => ({ variant, seed, quantity, epoch, value }));
+    }),
+    margins: searches.flatMap(({ variant, beam, pooled: { margins: { before, after } } }) =>
+      before.flatMap((bins, t) =>
+        bins.map((count, bin) => (
+          { variant, beam, step: t + 1, low: bin / 2 - 12, before: count, after: after[t][bin] }
+        )).filter(({ before, after }) => before + after > 0)
+      )
+    ),
+    weights: weights.flatMap(({ name: variant, weights }) =>
+      weights.map(({ margin, weight }) => ({ variant, margin, weight }))
+    ),
+    theorems: runs.flatMap(({ variant, recipe: { seed }, verification }) =>
+      Object.entries(verification?.counts ?? {}).map(([theorem, counts]) => (
+        { variant, seed, theorem, ...counts }
+      ))
+    ),
+  };
+}
+
+/** A number in full, nothing if it is not finite, and text in quotes if it needs them. */
+function cell(value: Row[string]): string {
+  if (typeof value === "number") return Number.isFinite(value) ? `${value}` : "";
+  const text = value ?? "";
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** `bestEpoch` as `best_epoch`. */
+function snake(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -28,8 +28,6 @@ export interface Figure extends Table {
   readonly title: string;
   /** How to read it. */
   readonly note: string;
-  /** What kind of plots they are, for screen readers. */
-  readonly alt: string;
   /** The plots. */
   readonly panels: readonly Panel[];
 }
@@ -77,6 +75,16 @@ export interface Report {
   readonly subtitle: string;
   /** Its sections, the summary first. */
   readonly sections: readonly Section[];
+}
+
+/** A file beside the report. */
+export interface ExtraFile {
+  /** Its name. */
+  readonly name: string;
+  /** What is in it, in a line. */
+  readonly about: string;
+  /** Its content; undefined if this report does not have it. */
+  readonly content: string | undefined;
 }
 
 /** A paragraph of sentences; empty ones are left out. */

@@ -9,6 +9,7 @@ import {
   type Figure,
   headOf,
   isNumeric,
+  type Panel,
   type Report,
   type Section,
   type Table,
@@ -19,8 +20,8 @@ import { columnsOf, escape } from "./svg.ts";
 /** Sections side by side at the top: the summary, and how to read it. */
 const LEAD = 2;
 
-/** The plots of figures as SVG. */
-export type Plots = ReadonlyMap<Figure, readonly string[]>;
+/** Plots as SVG. */
+export type Plots = ReadonlyMap<Panel, string>;
 
 /** The report as an HTML file. */
 export function renderHtml({ title, subtitle, sections }: Report, plots: Plots): string {
@@ -74,15 +75,17 @@ function renderBlock(block: Block, plots: Plots): string {
     case "table":
       return renderTable(block.table);
     case "figure":
-      return renderFigure(block.figure, plots.get(block.figure) ?? []);
+      return renderFigure(block.figure, plots);
   }
 }
 
-function renderFigure(figure: Figure, plots: readonly string[]): string {
-  const shown = figure.panels.map(({ title }, i) => {
-    const attributes = `role="img" aria-label="${escape(`${figure.alt}: ${title}`)}"`;
-    const svg = plots[i].replace("<svg ", () => `<svg ${attributes} `); // labels may have a $&
-    return `<div class="panel"><h3>${escape(title)}</h3>${svg}</div>`;
+function renderFigure(figure: Figure, plots: Plots): string {
+  const shown = figure.panels.map((panel) => {
+    const title = escape(panel.title);
+    const attributes = `role="img" aria-label="${escape(figure.title)}: ${title}"`;
+    // A function, as labels may have a $&.
+    const svg = plots.get(panel)?.replace("<svg ", () => `<svg ${attributes} `);
+    return `<div class="panel"><h3>${title}</h3>${svg}</div>`;
   });
   const columns = columnsOf(figure.panels) === 2 ? "two" : "three";
   return `<figure>

@@ -5,7 +5,7 @@
  */
 import type { BeamOutcome } from "../compare/run_result.ts";
 import { shownSteps } from "../table.ts";
-import { type CaseValues, type Population, usersIn } from "./resampling.ts";
+import { type CaseValues, type Population, type SeedValues, usersIn } from "./resampling.ts";
 import { sum } from "./statistics.ts";
 
 /** A metric of ranked lists. */
@@ -25,18 +25,20 @@ export const METRICS: readonly Metric[] = [5, 10].flatMap((k): Metric[] => [
 ]);
 
 /**
- * The values by case of all metrics of one outcome whose means are reported: {@link METRICS} of lists
- * that are long enough, the same of the exact top B, and survival after some steps.
+ * The values of all metrics whose means are reported: {@link METRICS} of lists that are long enough,
+ * the same of the exact top B, and survival after some steps.
  */
-export function valuesByMetric(outcome: BeamOutcome): Map<string, CaseValues> {
-  const { beam, ranks, exactRanks, lostAt, reached } = outcome;
-  const values = new Map<string, CaseValues>();
+export function valuesByMetric(outcomes: readonly BeamOutcome[]): Map<string, SeedValues> {
+  const [{ beam, reached }] = outcomes;
+  const values = new Map<string, SeedValues>();
   for (const metric of METRICS.filter(({ k }) => k <= beam)) {
-    values.set(metric.name, gains(ranks, metric));
-    values.set(`exact ${metric.name}`, gains(exactRanks, metric));
+    const { name } = metric;
+    values.set(name, outcomes.map(({ ranks }) => gains(ranks, metric)));
+    values.set(`exact ${name}`, outcomes.map(({ exactRanks }) => gains(exactRanks, metric)));
   }
   for (const step of shownSteps(reached.length)) {
-    values.set(`survival@${step}`, valuesOf(lostAt, (lost) => Number(lost === 0 || lost > step)));
+    const isHeld = (lost: number): number => Number(lost === 0 || lost > step);
+    values.set(`survival@${step}`, outcomes.map(({ lostAt }) => valuesOf(lostAt, isHeld)));
   }
   return values;
 }
@@ -67,13 +69,13 @@ function valuesOf(given: readonly number[], value: (x: number, i: number) => num
  * of a baseline.
  */
 export function meanDifferences(
-  own: readonly CaseValues[],
-  baseline: readonly CaseValues[],
+  own: SeedValues,
+  baseline: SeedValues,
   population: Population,
 ): Float64Array {
   const { userOf } = population;
   const differences = new Float64Array(usersIn(population));
-  const add = (series: readonly CaseValues[], sign: number): void => {
+  const add = (series: SeedValues, sign: number): void => {
     for (const { cases, values } of series) {
       cases.forEach((i, n) => differences[userOf?.[i] ?? i] += (sign * values[n]) / own.length);
     }

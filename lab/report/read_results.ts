@@ -9,7 +9,7 @@ import { basename, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import * as v from "valibot";
 import { DataError } from "../../core/errors.ts";
-import { STATEMENTS, type TheoremCount, type TheoremCounts } from "../analysis/theorem_counts.ts";
+import { STATEMENTS, type TheoremId } from "../analysis/theorem_counts.ts";
 import {
   type BaselineResults,
   BASELINES,
@@ -31,8 +31,8 @@ const MARGIN_BINS = 48;
 const MOST_EPOCHS = 1_000_000;
 
 const finite = v.pipe(v.number(), v.finite("it must be finite"));
-const notNegative = v.pipe(finite, v.minValue(0, "it must be at least 0"));
 const integer = v.pipe(v.number(), v.safeInteger("it must be a whole number"));
+const notNegative = v.pipe(finite, v.minValue(0, "it must be at least 0"));
 const count = v.pipe(integer, v.minValue(0, "it must be at least 0"));
 const positive = v.pipe(integer, v.minValue(1, "it must be at least 1"));
 const rank = v.pipe(integer, v.minValue(-1, "it must be at least -1"));
@@ -43,28 +43,14 @@ const version = v.literal(1);
 
 const recipe = v.pipe(
   v.looseObject({
-    data: name,
-    digest: name,
+    ...v.entriesFromList(["data", "digest", "loss"], name),
+    ...v.entriesFromList(["xi", "lambda", "tau", "dropout", "rate", "decay"], finite),
+    ...v.entriesFromList(["seed", "warmup"], count),
+    ...v.entriesFromList(["layers", "dim", "heads", "kvHeads", "ffn"], positive),
+    ...v.entriesFromList(["beam", "history", "batch"], positive),
+    epochs: v.pipe(positive, v.maxValue(MOST_EPOCHS, `it must be at most ${MOST_EPOCHS}`)),
     reading: v.looseObject({}),
     device: v.picklist(["cpu", "webgpu"]),
-    loss: name,
-    beam: positive,
-    xi: finite,
-    lambda: finite,
-    tau: finite,
-    seed: count,
-    layers: positive,
-    dim: positive,
-    heads: positive,
-    kvHeads: positive,
-    ffn: positive,
-    dropout: finite,
-    history: positive,
-    epochs: v.pipe(positive, v.maxValue(MOST_EPOCHS, `it must be at most ${MOST_EPOCHS}`)),
-    batch: positive,
-    rate: finite,
-    warmup: count,
-    decay: finite,
   }),
   v.transform((given) => given as unknown as Recipe), // a report only prints the other fields
 );
@@ -73,25 +59,18 @@ const beamOutcome = v.object({
   beam: positive,
   ranks: v.array(rank),
   exactRanks: v.array(rank),
-  lostAt: counts,
-  pruned: v.object({ violation: counts, displacement: counts, length: counts, tie: counts }),
-  reached: counts,
-  violated: counts,
-  vacuous: counts,
-  margins: v.object({ before: v.array(histogram), after: v.array(histogram) }),
-  certificates: v.object({ retrieved: count, pruned: count, undecided: count }),
+  ...v.entriesFromList(["lostAt", "reached", "violated", "vacuous"], counts),
+  pruned: v.object(v.entriesFromList(["violation", "displacement", "length", "tie"], counts)),
+  margins: v.object(v.entriesFromList(["before", "after"], v.array(histogram))),
+  certificates: v.object(v.entriesFromList(["retrieved", "pruned", "undecided"], count)),
   exactLists: count,
 });
 
-const theoremCount: v.GenericSchema<unknown, TheoremCount> = v.object({
-  instances: count,
-  holds: count,
-  undecided: count,
-  violations: count,
-});
-const theoremCounts = v.pipe(
-  v.object(Object.fromEntries(Object.keys(STATEMENTS).map((id) => [id, theoremCount]))),
-  v.transform((given) => given as TheoremCounts),
+const theoremCounts = v.object(
+  v.entriesFromList(
+    Object.keys(STATEMENTS) as TheoremId[],
+    v.object(v.entriesFromList(["instances", "holds", "undecided", "violations"], count)),
+  ),
 );
 
 /** `result.json`. */
@@ -107,7 +86,7 @@ const runResult = fitting<RunResult>(
     epochs: positive,
     bestEpoch: positive,
     steps: positive,
-    seconds: v.object({ training: notNegative, validation: notNegative, judging: notNegative }),
+    seconds: v.object(v.entriesFromList(["training", "validation", "judging"], notNegative)),
     tokensPerSecond: notNegative,
     curve: v.array(v.object({ step: count, epoch: notNegative, loss: finite })),
     validation: v.array(

@@ -25,13 +25,16 @@ export function usersIn({ cases, userOf }: Population): number {
   return userOf === undefined ? cases : new Set(userOf).size;
 }
 
-/** A value for each case; cases that are not listed have 0. */
+/** A value for each case of one run; cases that are not listed have 0. */
 export interface CaseValues {
   /** Cases with a value, each once. */
   readonly cases: Int32Array;
   /** Their values. */
   readonly values: Float64Array;
 }
+
+/** The values of runs with different seeds. Series that are compared list the seeds in one order. */
+export type SeedValues = readonly CaseValues[];
 
 /** 1 for each case. Its sums count the cases of each resample. */
 export function everyCase({ cases }: Population): CaseValues {
@@ -41,16 +44,13 @@ export function everyCase({ cases }: Population): CaseValues {
   };
 }
 
-/** Sums over the cases of one run. */
+/** Sums over cases. */
 export interface Sums {
   /** Over the cases as they are. */
   readonly total: number;
-  /** Over the cases of each resample of users. */
+  /** Over the cases of each resample. */
   readonly resampled: Float64Array;
 }
-
-/** Sums of runs with different seeds. Series that are compared list the same seeds in one order. */
-export type SeedSums = readonly Sums[];
 
 /** Options of {@link resampledSums}. */
 export interface ResamplingOptions {
@@ -62,9 +62,6 @@ export interface ResamplingOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** Resamples by default. */
-const RESAMPLES = 2_000;
-
 /** Resamples between two calls of onProgress. */
 const CHUNK = 50;
 
@@ -72,7 +69,7 @@ const CHUNK = 50;
 export function resampledSums(
   series: readonly CaseValues[],
   population: Population,
-  { resamples = RESAMPLES, seed = 0, onProgress }: ResamplingOptions = {},
+  { resamples = 2_000, seed = 0, onProgress }: ResamplingOptions = {},
 ): Sums[] {
   const { cases, userOf } = population;
   const users = usersIn(population);
@@ -104,91 +101,122 @@ function weighted({ cases, values }: CaseValues, weights: Float64Array): number 
   return sum;
 }
 
-/** How often resample r draws each of `seeds` seeds: entry r * seeds + s. */
-function seedTimes(seeds: number, resamples: number): Float64Array {
-  const times = new Float64Array(resamples * seeds);
-  if (seeds === 1) return times.fill(1);
-  const [key0, key1] = foldIn(keyOf(0), 1);
-  const words = new Uint32Array(2);
-  for (let r = 0; r < resamples; r++) {
-    for (let s = 0; s < seeds; s++) {
-      threefryInto(words, key0, key1, r, s);
-      times[r * seeds + Math.floor((words[0] * seeds) / 2 ** 32)]++;
-    }
-  }
-  return times;
-}
+/** Estimates from series of values by case, all in the same resamples. */
+export class Bootstrap {
+  readonly #every: Sums;
+  readonly #sums: ReadonlyMap<CaseValues, Sums>;
+  readonly #seedTimes = new Map<number, Float64Array>();
 
-/** Sums over seeds of sums over cases. */
-function overSeeds(sums: SeedSums, seeds: "resampled" | "kept"): Sums {
-  const resamples = sums[0].resampled.length;
-  const times = seeds === "kept" ? undefined : seedTimes(sums.length, resamples);
-  const resampled = new Float64Array(resamples);
-  for (let r = 0; r < resamples; r++) {
-    sums.forEach((sum, s) => {
-      resampled[r] += (times?.[r * sums.length + s] ?? 1) * sum.resampled[r];
+  /** Draws the resamples. Estimates are of these series only. */
+  constructor(
+    series: readonly CaseValues[],
+    population: Population,
+    options: ResamplingOptions = {},
+  ) {
+    const [every, ...sums] = resampledSums([everyCase(population), ...series], population, options);
+    this.#every = every;
+    this.#sums = new Map(sums.map((one, i) => [series[i], one]));
+  }
+
+  /** The difference of the means of each seed. */
+  seedDifferences(own: SeedValues, other: SeedValues): number[] {
+    return own.map((one, s) =>
+      (this.#sumsOf(one).total - this.#sumsOf(other[s]).total) / this.#every.total
+    );
+  }
+
+  /** A mean over cases and seeds. */
+  mean(values: SeedValues): Estimate {
+    const { total, resampled } = this.#overSeeds(values, "resampled");
+    const n = values.length;
+    return percentileInterval(
+      total / (n * this.#every.total),
+      resampled.map((sum, r) => sum / (n * this.#every.resampled[r])),
+    );
+  }
+
+  /**
+   * The difference of two means over cases and the same seeds. With `seeds` "kept" only users are
+   * resampled, and the interval holds for these trained models.
+   */
+  difference(
+    own: SeedValues,
+    other: SeedValues,
+    seeds: "resampled" | "kept" = "resampled",
+  ): Estimate {
+    const [a, b] = [this.#overSeeds(own, seeds), this.#overSeeds(other, seeds)];
+    const n = own.length;
+    return percentileInterval(
+      (a.total - b.total) / (n * this.#every.total),
+      a.resampled.map((sum, r) => (sum - b.resampled[r]) / (n * this.#every.resampled[r])),
+    );
+  }
+
+  /** The sum of some parts divided by that of their wholes; NaN if that is 0. */
+  rate(rate: Rate): Estimate {
+    const { total, resampled } = this.#rates(rate);
+    return percentileInterval(total, resampled);
+  }
+
+  /** The difference of two rates over users and the same seeds. */
+  rateDifference(own: Rate, other: Rate): Estimate {
+    const [a, b] = [this.#rates(own), this.#rates(other)];
+    return percentileInterval(
+      a.total - b.total,
+      a.resampled.map((rate, r) => rate - b.resampled[r]),
+    );
+  }
+
+  #rates({ parts, wholes }: Rate): Sums {
+    const [part, whole] = [parts, wholes].map((one) => this.#overSeeds(one, "resampled"));
+    const ratio = (x: number, of: number): number => of === 0 ? NaN : x / of;
+    return {
+      total: ratio(part.total, whole.total),
+      resampled: part.resampled.map((sum, r) => ratio(sum, whole.resampled[r])),
+    };
+  }
+
+  #sumsOf(values: CaseValues): Sums {
+    return this.#sums.get(values) as Sums;
+  }
+
+  /** Sums over seeds of sums over cases. */
+  #overSeeds(values: SeedValues, seeds: "resampled" | "kept"): Sums {
+    const sums = values.map((one) => this.#sumsOf(one));
+    const times = seeds === "kept" ? undefined : this.#drawSeeds(sums.length);
+    const resampled = this.#every.resampled.map((_, r) => {
+      let sum = 0;
+      for (let s = 0; s < sums.length; s++) {
+        sum += (times?.[r * sums.length + s] ?? 1) * sums[s].resampled[r];
+      }
+      return sum;
     });
+    return { total: sums.reduce((sum, { total }) => sum + total, 0), resampled };
   }
-  return { total: sums.reduce((sum, { total }) => sum + total, 0), resampled };
+
+  /** How often resample r draws each of `seeds` seeds: entry r * seeds + s. */
+  #drawSeeds(seeds: number): Float64Array {
+    const drawn = this.#seedTimes.get(seeds);
+    if (drawn !== undefined) return drawn;
+    const { length } = this.#every.resampled;
+    const times = new Float64Array(length * seeds);
+    const [key0, key1] = foldIn(keyOf(0), 1);
+    const words = new Uint32Array(2);
+    for (let r = 0; r < length; r++) {
+      for (let s = 0; s < seeds; s++) {
+        threefryInto(words, key0, key1, r, s);
+        times[r * seeds + Math.floor((words[0] * seeds) / 2 ** 32)]++;
+      }
+    }
+    this.#seedTimes.set(seeds, times);
+    return times;
+  }
 }
 
-/** A mean over cases and seeds; `every` are the sums of {@link everyCase}. */
-export function meanEstimate(sums: SeedSums, every: Sums): Estimate {
-  const { total, resampled } = overSeeds(sums, "resampled");
-  const n = sums.length;
-  return percentileInterval(
-    total / (n * every.total),
-    resampled.map((sum, r) => sum / (n * every.resampled[r])),
-  );
-}
-
-/**
- * The difference of two means over cases and the same seeds. With `seeds` "kept" only users are
- * resampled, and the interval holds for these trained models. `every` are the sums of
- * {@link everyCase}.
- */
-export function differenceEstimate(
-  sums: SeedSums,
-  baseline: SeedSums,
-  every: Sums,
-  seeds: "resampled" | "kept" = "resampled",
-): Estimate {
-  const [a, b] = [overSeeds(sums, seeds), overSeeds(baseline, seeds)];
-  const n = sums.length;
-  return percentileInterval(
-    (a.total - b.total) / (n * every.total),
-    a.resampled.map((sum, r) => (sum - b.resampled[r]) / (n * every.resampled[r])),
-  );
-}
-
-/** The sums of a rate: the sum of the parts divided by the sum of the wholes. */
-export interface RateSums {
+/** What a rate is made of. */
+export interface Rate {
   /** What is counted. */
-  readonly parts: SeedSums;
+  readonly parts: SeedValues;
   /** What it is a share of. */
-  readonly wholes: SeedSums;
-}
-
-function rates({ parts, wholes }: RateSums): Sums {
-  const [part, whole] = [overSeeds(parts, "resampled"), overSeeds(wholes, "resampled")];
-  const ratio = (x: number, of: number): number => of === 0 ? NaN : x / of;
-  return {
-    total: ratio(part.total, whole.total),
-    resampled: part.resampled.map((sum, r) => ratio(sum, whole.resampled[r])),
-  };
-}
-
-/** A rate over users and seeds; NaN if the sum of the wholes is 0. */
-export function rateEstimate(sums: RateSums): Estimate {
-  const { total, resampled } = rates(sums);
-  return percentileInterval(total, resampled);
-}
-
-/** The difference of two rates over users and the same seeds. */
-export function rateDifference(sums: RateSums, baseline: RateSums): Estimate {
-  const [a, b] = [rates(sums), rates(baseline)];
-  return percentileInterval(
-    a.total - b.total,
-    a.resampled.map((rate, r) => rate - b.resampled[r]),
-  );
+  readonly wholes: SeedValues;
 }

@@ -45,6 +45,7 @@ const CONFIG = {
   axisQuantitative: {
     format: "~f",
     tickCount: 4,
+    labelFlush: false,
     labelExpr: "replace(datum.label, regexp('^([−-]?)0[.]'), '$1.')", // .05, as in the text
   },
   legend: {
@@ -96,25 +97,32 @@ export function columnsOf({ length }: readonly Panel[]): number {
 }
 
 /** The plots of a figure as one file, each under its title. */
-export function figureFile({ title, note, panels }: Figure, plots: readonly string[]): string {
+export function renderFigure(
+  { title, note, panels }: Figure,
+  plots: ReadonlyMap<Panel, string>,
+): string {
   const columns = columnsOf(panels);
-  const heights = plots.map((plot) => Number(/ height="(\d+)"/.exec(plot)?.[1]));
+  const titles: string[] = [];
   const placed: string[] = [];
   let bottom = 0;
-  for (let i = 0; i < plots.length; i += columns) {
-    for (let n = i; n < Math.min(i + columns, plots.length); n++) {
-      const x = (n - i) * (WIDTH + GAP);
-      const text = `<text x="${x + 4}" y="${bottom + 14}">${escape(panels[n].title)}</text>`;
-      placed.push(text, plots[n].replace("<svg ", () => `<svg x="${x}" y="${bottom + TITLE}" `));
-    }
-    bottom += TITLE + Math.max(...heights.slice(i, i + columns)) + GAP;
+  for (let i = 0; i < panels.length; i += columns) {
+    const heights = panels.slice(i, i + columns).map((panel, column) => {
+      const [x, plot] = [column * (WIDTH + GAP), plots.get(panel) ?? ""];
+      titles.push(`<text x="${x + 3}" y="${bottom + 14}">${escape(panel.title)}</text>`);
+      placed.push(plot.replace("<svg ", () => `<svg x="${x}" y="${bottom + TITLE}" `));
+      return Number(/ height="(\d+)"/.exec(plot)?.[1]);
+    });
+    bottom += TITLE + Math.max(...heights) + GAP;
   }
-  const [width, height] = [columns * (WIDTH + GAP) - GAP, Math.max(1, bottom - GAP)];
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" \
-viewBox="0 0 ${width} ${height}" font-family="${SANS}" font-size="13" font-weight="600">
+  const [width, height] = [columns * (WIDTH + GAP) - GAP, bottom - GAP];
+  const size = `width="${width}" height="${height}"`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} viewBox="0 0 ${width} ${height}">
 <title>${escape(title)}</title>
 <desc>${escape(note)}</desc>
-<rect width="${width}" height="${height}" fill="white"/>
+<rect ${size} fill="white"/>
+<g font-family="${SANS}" font-size="13" font-weight="600" fill="${INK.text}">
+${titles.join("\n")}
+</g>
 ${placed.join("\n")}
 </svg>
 `;

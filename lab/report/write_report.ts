@@ -10,8 +10,15 @@ import { visible } from "../terminal.ts";
 import { checkBaselinesOf, comparable } from "./comparable.ts";
 import { compareRuns } from "./compare_runs.ts";
 import { type Comparison, trainedVariants } from "./comparison.ts";
-import { CSV_NAMES, type CsvTable, csvTables, renderCsv } from "./csv.ts";
-import { type Figure, FIGURES, type Report, type Section, text } from "./document.ts";
+import { csvFiles } from "./csv.ts";
+import {
+  type ExtraFile,
+  FIGURES,
+  type Panel,
+  type Report,
+  type Section,
+  text,
+} from "./document.ts";
 import { counted, judgedOn } from "./format.ts";
 import { renderHtml } from "./html.ts";
 import { renderMarkdown } from "./markdown.ts";
@@ -22,8 +29,7 @@ import { retrievalSection } from "./sections/retrieval.ts";
 import { readingSection, summarySection } from "./sections/summary.ts";
 import { trainingSection, type VariantWeights, weightsOf } from "./sections/training.ts";
 import { widthSection } from "./sections/widths.ts";
-import { sum } from "./statistics.ts";
-import { figureFile, renderPanel } from "./svg.ts";
+import { renderFigure, renderPanel } from "./svg.ts";
 
 /** Options of {@link writeReport}. */
 export interface ReportOptions {
@@ -41,10 +47,8 @@ export interface ReportFiles {
   readonly markdown: string;
   /** The same with figures. */
   readonly page: string;
-  /** The numbers as CSV. */
-  readonly data: readonly string[];
-  /** The figures as SVG. */
-  readonly figures: readonly string[];
+  /** The numbers as CSV, and the figures as SVG. */
+  readonly beside: readonly string[];
 }
 
 /**
@@ -70,45 +74,43 @@ export async function writeReport(
     onProgress: (done, total) => onProgress?.("resamples of users and seeds", done, total),
   });
   const weights = await weightsOf(comparison);
-  const tables = csvTables(comparison, weights).filter(({ rows }) => rows.length > 0);
   const report = reportOf(comparison, weights, failed);
   const figures = report.sections.flatMap(({ blocks }) =>
     blocks.flatMap((block) => block.kind === "figure" ? [block.figure] : [])
   );
-  const total = sum(figures.map(({ panels }) => panels.length));
-  const plots = new Map<Figure, string[]>();
-  let done = 0;
-  for (const figure of figures) {
-    const svgs: string[] = [];
-    for (const panel of figure.panels) {
-      svgs.push(await renderPanel(panel));
-      onProgress?.("plots", ++done, total);
-    }
-    plots.set(figure, svgs);
+  const panels = figures.flatMap(({ panels }) => panels);
+  const plots = new Map<Panel, string>();
+  for (const panel of panels) {
+    plots.set(panel, await renderPanel(panel));
+    onProgress?.("plots", plots.size, panels.length);
   }
-  const whole = { ...report, sections: [...report.sections, fileSection(tables, figures)] };
-  const files = new Map([
-    ["report.md", renderMarkdown(whole)],
-    ["report.html", renderHtml(whole, plots)],
-    ...tables.map(({ name, rows }) => [`report-${name}.csv`, renderCsv(rows)] as const),
-    ...figures.map((figure) =>
-      [`report-${figure.name}.svg`, figureFile(figure, plots.get(figure) ?? [])] as const
-    ),
-  ]);
+  const beside = [
+    ...csvFiles(comparison, weights),
+    ...FIGURES.map((name): ExtraFile => {
+      const figure = figures.find((figure) => figure.name === name);
+      const content = figure && renderFigure(figure, plots);
+      return { name: `report-${name}.svg`, about: figure?.title ?? "", content };
+    }),
+  ];
+  const written = beside.filter(({ content }) => content !== undefined);
+  const items = written.map(({ name, about }) => `${name}: ${about}`);
+  const files: Section = { title: "Files", blocks: [{ kind: "list", items }] };
+  const whole = { ...report, sections: [...report.sections, files] };
 
   makeFolder(folder);
-  for (const [name, content] of files) writeFileAtomic(join(folder, name), visible(content));
-  const possible = [
-    ...CSV_NAMES.map((name) => `report-${name}.csv`),
-    ...FIGURES.map((name) => `report-${name}.svg`),
-  ];
-  for (const name of possible) if (!files.has(name)) removeFile(join(folder, name));
-  const paths = [...files.keys()].map((name) => join(folder, name));
+  const pathOf = (name: string): string => join(folder, name);
+  const write = (name: string, content: string): void =>
+    writeFileAtomic(pathOf(name), visible(content));
+  write("report.md", renderMarkdown(whole));
+  write("report.html", renderHtml(whole, plots));
+  for (const { name, content } of beside) {
+    if (content === undefined) removeFile(pathOf(name)); // of an earlier report
+    else write(name, content);
+  }
   return {
-    markdown: join(folder, "report.md"),
-    page: join(folder, "report.html"),
-    data: paths.filter((path) => path.endsWith(".csv")),
-    figures: paths.filter((path) => path.endsWith(".svg")),
+    markdown: pathOf("report.md"),
+    page: pathOf("report.html"),
+    beside: written.map(({ name }) => pathOf(name)),
   };
 }
 
@@ -147,17 +149,5 @@ export function reportOf(
       ],
       recipeSection(comparison),
     ],
-  };
-}
-
-/** What the other files of a report are. */
-function fileSection(tables: readonly CsvTable[], figures: readonly Figure[]): Section {
-  const data = tables.map(({ name, row, rows }) =>
-    `report-${name}.csv, a row for ${row}: ${Object.keys(rows[0]).join(", ")}.`
-  );
-  const plots = figures.map(({ name }) => `report-${name}.svg`);
-  return {
-    title: "Files",
-    blocks: [{ kind: "list", items: [...data, `The figures: ${plots.join(", ")}.`] }],
   };
 }

@@ -43,7 +43,6 @@ function certificateFigure({ searches, beams, mainBeam }: Comparison): Figure {
     note:
       "Shades, from dark to light: provably retrieved, open, provably pruned. The number: the " +
       "share that is settled.",
-    alt: "Bars of certificates",
     panels: beams.map((beam) => {
       const rows = all.filter((row) => row.beam === beam).map((row) => ({
         label: row.variant,

@@ -48,19 +48,20 @@ function costFigure(comparison: Comparison): Figure {
     const value = mean(times);
     return {
       label: variant.name,
-      estimate: { value, low: Math.min(...times), high: Math.max(...times) },
+      value,
+      low: Math.min(...times),
+      high: Math.max(...times),
       shown: `${value.toFixed(2)} ×`,
       kind: variant === baseline ? "baseline" : "variant",
     };
   });
-  const ends = rows.flatMap(({ estimate: { low, high } }) => [low, high]);
+  const ends = rows.flatMap(({ low, high }) => [low, high]);
   return {
     name: "cost",
-    title: costTitle(rows, baseline),
+    title: "Time of a training step",
     note: "Dot: mean over seeds. Bar: from the fastest to the slowest seed.",
-    alt: "Dots of the time of a training step",
     panels: [{
-      title: "Time of a training step",
+      title: "Time of a step",
       spec: dots(rows, `relative to ${baseline.name}`, domainOf([...ends, 1]), 1),
     }],
     caption: "Means over seeds ± standard deviation.",
@@ -79,23 +80,6 @@ function costFigure(comparison: Comparison): Figure {
       };
     }),
   };
-}
-
-/** A headline if the slowest variant is slower than the others with every seed of several. */
-function costTitle(rows: readonly Dot[], { name, runs }: Variant): string {
-  const own = rows.find(({ kind }) => kind === "baseline");
-  const others = rows.filter(({ kind }) => kind !== "baseline");
-  const slowest = others.toSorted((a, b) => b.estimate.value - a.estimate.value)[0];
-  if (own === undefined || slowest === undefined || runs.length < 2) {
-    return "Time of a training step";
-  }
-  if (slowest.estimate.value > own.estimate.value && slowest.estimate.low > own.estimate.high) {
-    const times = slowest.shown.replace(" ×", "");
-    return `A step of ${slowest.label} takes ${times} times as long as one of ${name}`;
-  }
-  return others.every(({ estimate }) => estimate.high < own.estimate.low)
-    ? `No step is slower than that of ${name}`
-    : "Time of a training step";
 }
 
 function withDeviation(given: number[], digits: number): string {

@@ -8,7 +8,7 @@ import type { Comparison } from "../comparison.ts";
 import { columns, type Figure } from "../document.ts";
 import { count, percent, share } from "../format.ts";
 import { pooled } from "../outcomes.ts";
-import { reachOf, ridges } from "../plots.ts";
+import { reachOf, ridges } from "../line_plots.ts";
 import { sum } from "../statistics.ts";
 
 /** The most steps that are drawn. */
@@ -37,7 +37,6 @@ export function marginsFigure({ searches, mainBeam }: Comparison): Figure {
       "height. Targets right of the dashed line are pruned; a margin of exactly 0, of the B-th " +
       "best itself or the last of at most B siblings, stands left of it. Only targets with more " +
       "than one sibling; all seeds together.",
-    alt: "Histograms of margins",
     panels: t === undefined ? [] : main.map(({ variant, pooled }) => (
       { title: variant, spec: ridges(steps.map((t) => at(pooled, t)), reach) }
     )),

@@ -11,13 +11,15 @@ import {
   differenceOf,
   estimateOf,
   MOST_LINES,
+  PRUNING_RATE,
   type Search,
   shownVariants,
 } from "../comparison.ts";
-import { columns, type Figure, figures, type Panel, type Section, text } from "../document.ts";
+import { type Figure, figures, type Panel, type Section, text } from "../document.ts";
 import { count, counted, percentRange, share, signedInterval, withInterval } from "../format.ts";
 import { inTopOf, prunedOf } from "../outcomes.ts";
-import { type Bar, bars, type Line, lines, logDomain, type Point } from "../plots.ts";
+import { type Line, lines, type Point } from "../line_plots.ts";
+import { type Bar, bars } from "../plots.ts";
 import { shareInterval, sum } from "../statistics.ts";
 import { marginsFigure } from "./margins.ts";
 
@@ -64,8 +66,7 @@ function stepGroups(steps: number): { readonly name: string; readonly steps: rea
 function rateFigure(comparison: Comparison): Figure {
   const { searches, beams, baseline } = comparison;
   const groups = stepGroups(searches[0].pooled.reached.length);
-  const rateOf = ({ variant, beam }: Search) =>
-    estimateOf(comparison, variant, beam, "pruning rate");
+  const rateOf = ({ variant, beam }: Search) => estimateOf(comparison, variant, beam, PRUNING_RATE);
   const ends = searches.map(rateOf).flatMap((rate) => [rate?.value ?? NaN, rate?.high ?? NaN]);
   const most = 1.03 * Math.max(0.01, ...ends.filter(Number.isFinite));
   const bar = (search: Search): Bar => {
@@ -84,7 +85,6 @@ function rateFigure(comparison: Comparison): Figure {
     title: rateTitle(comparison),
     note: "Length of a bar: pruning rate. Shades: the step that lost the target. Thin line: the " +
       "95 % interval of the rate over users and seeds.",
-    alt: "Bars of pruning rates",
     panels: beams.map((beam) => {
       const rows = searches.filter((search) => search.beam === beam).map(bar);
       const unit = "pruning rate (share of the exact top B)";
@@ -99,7 +99,7 @@ function rateFigure(comparison: Comparison): Figure {
       const { violation, displacement, length, tie } = pooled.pruned;
       const pruned = sum(prunedOf(pooled));
       const violated = shareInterval(sum(violation) / pruned, pruned / outcomes.length);
-      const minus = differenceOf(comparison, variant, beam, "pruning rate");
+      const minus = differenceOf(comparison, variant, beam, PRUNING_RATE);
       return {
         variant,
         B: `${beam}`,
@@ -118,21 +118,15 @@ function rateFigure(comparison: Comparison): Figure {
 }
 
 function rateTitle(comparison: Comparison): string {
-  const { mainBeam, readable, searches } = comparison;
-  const ranked = readable.flatMap((variant) =>
-    estimateOf(comparison, variant, mainBeam, "pruning rate") ?? []
-  ).filter(({ value }) => Number.isFinite(value)).sort((a, b) => a.value - b.value);
-  const [least, most] = [ranked[0], ranked[ranked.length - 1]];
-  if (least === undefined) {
-    return searches.some(({ beam, pooled }) => beam === mainBeam && inTopOf(pooled) > 0)
-      ? "Pruning rates (see the warnings)"
-      : `At B = ${mainBeam} no target is in the exact top B`;
-  }
-  const say = ({ variant, value }: typeof least, how: string): string =>
-    `${variant} prunes${how} (${share(value, 3)})`;
-  return least === most
-    ? `At B = ${mainBeam}, ${say(least, "")}`
-    : `At B = ${mainBeam}, ${say(least, " least")} and ${say(most, " most")}`;
+  const { mainBeam, readable } = comparison;
+  const said = readable.flatMap((name) =>
+    estimateOf(comparison, name, mainBeam, PRUNING_RATE) ?? []
+  )
+    .filter(({ value }) => Number.isFinite(value)).sort((a, b) => a.value - b.value)
+    .map(({ variant, value }) => `${variant} (${share(value, 3)})`);
+  return said.length === 0
+    ? "Pruning rates"
+    : `Pruning rates at B = ${mainBeam}, from ${said[0]} to ${said[said.length - 1]}`;
 }
 
 /** A plot of lines for each width that a shown variant was searched with. */
@@ -155,24 +149,22 @@ function violationFigure(comparison: Comparison): Figure {
   const vacuous = shares(main, "vacuous").filter(({ y }) => y > 0.9).length;
   return {
     name: "violations",
-    title: vacuous === 0
-      ? `At B = ${mainBeam} every step can violate the local condition`
-      : `At B = ${mainBeam}, over 90 % of the targets have at most ${mainBeam} siblings at ` +
-        `${vacuous} of ${counted(main.pooled.reached.length, "step")}, where the local condition ` +
-        "says little",
+    title: `At B = ${mainBeam}, over 90 % of the targets have at most ${mainBeam} siblings at ` +
+      `${vacuous} of ${counted(main.pooled.reached.length, "step")}`,
     note:
       "Lines: the share of the targets with a token at the step whose margin is above 0. Pale " +
       "bars: the share with at most B siblings, where no margin can be above 0.",
-    alt: "Lines of shares by step, over bars",
     panels: panelsByBeam(comparison, (found) => {
+      const vacuous = shares(found[0], "vacuous");
       const back = {
-        data: { values: shares(found[0], "vacuous") },
-        mark: { type: "bar", color: "#e1e5eb", width: 24 },
+        data: { values: vacuous.map(({ x, y }) => ({ from: x - 0.35, to: x + 0.35, y })) },
+        mark: { type: "rect", color: "#e1e5eb" },
+        encoding: { x: { field: "from" }, x2: { field: "to" }, y2: { datum: 0 } },
       };
       const drawn = found.map((one): Line => (
         { label: one.variant, points: shares(one, "violated") }
       ));
-      const axes = { x: "step", y: "share of targets", domain: [0, 1], room: 0.15 } as const;
+      const axes = { x: "step", y: "share of targets", domain: [0, 1] } as const;
       return lines(drawn, axes, { back: [back] });
     }),
     caption: "By step, over all runs: targets of the exact top B that were lost there; of all " +
@@ -201,14 +193,13 @@ function survivalFigure(comparison: Comparison): Figure {
       "the targets",
     note: "The share of all targets, ranked high or not, whose prefix the beam still holds after " +
       "each step, on a logarithmic scale.",
-    alt: "Lines of shares by step",
     panels: panelsByBeam(comparison, (found) => {
       const drawn = found.map((one): Line => ({
         label: one.variant,
         points: curve(one).map((y, t) => ({ x: t + 1, y })).filter(({ y }) => y > 0),
       }));
       const y = "share of targets surviving";
-      return lines(drawn, { x: "step", y, domain: logDomain(drawn), log: true });
+      return lines(drawn, { x: "step", y, log: true });
     }),
     caption: "The share of targets whose prefix the beam still holds after a step, with 95 % " +
       "intervals over users and seeds.",

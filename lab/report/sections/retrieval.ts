@@ -22,7 +22,7 @@ import {
 } from "../document.ts";
 import { pValue, share, signed, signedInterval, withInterval } from "../format.ts";
 import { METRICS } from "../outcomes.ts";
-import { type Domain, domainOf, type Dot, dots } from "../plots.ts";
+import { domainOf, type Dot, dots } from "../plots.ts";
 import { excludesZero } from "../statistics.ts";
 
 /** The section on retrieval. */
@@ -74,12 +74,13 @@ function levels(comparison: Comparison): Figure {
     const estimate = estimateOf(comparison, name, beam, metric);
     if (estimate === undefined) return [];
     const kind = name === baseline.name ? "baseline" : beam === undefined ? "reference" : "variant";
-    return [{ label: name, estimate, shown: share(estimate.value), kind }];
+    return [{ ...estimate, label: name, shown: share(estimate.value), kind }];
   };
   const panels = panelsOf(comparison).map(({ metric, beam }) => {
     const rowsAt = (beam: number) => variants.flatMap(({ name }) => dot(name, beam, metric));
     const beside = references.flatMap((name) => dot(name, undefined, metric));
-    const domain = commonDomain(beams.flatMap(rowsAt), beside);
+    const others = beside.filter(({ label }) => label !== ORACLE); // a bound, far off
+    const domain = domainOf(endsOf([...beams.flatMap(rowsAt), ...others]));
     const line = estimateOf(comparison, baseline.name, beam, metric)?.value;
     const spec = dots([...rowsAt(beam), ...beside], metric, domain, line);
     return { title: `${metric}, B = ${beam}`, spec };
@@ -89,16 +90,14 @@ function levels(comparison: Comparison): Figure {
     ...references.map((variant) => ({ variant, beam: undefined })),
   ];
   const best = bestOf(comparison);
-  const has = variants.length > 1 ? "has the highest" : "reaches an";
   return {
     name: "retrieval",
     title: best === undefined
       ? "HR and NDCG of each variant"
-      : `At B = ${mainBeam}, ${best.variant} ${has} ${mainMetric}: ${share(best.value)}`,
+      : `Best ${mainMetric} at B = ${mainBeam}: ${best.variant}, ${share(best.value)}`,
     note: "Dot: mean over users and seeds. Bar: its 95 % interval. Square and dashed line: " +
       `${baseline.name}. Hollow: rankings that need no training. Arrow: off the scale, which all ` +
       "panels of a metric share.",
-    alt: "Dots with intervals",
     panels,
     caption: "Means over users and seeds with 95 % intervals; blank where B is below k.",
     rows: rankings.map(({ variant, beam }) => {
@@ -114,19 +113,7 @@ function levels(comparison: Comparison): Figure {
 }
 
 function endsOf(rows: readonly Dot[]): number[] {
-  return rows.flatMap(({ estimate: { value, low, high } }) => [value, low, high]);
-}
-
-/**
- * A range for variants and references. The oracle is only a bound: it is off the scale if it would
- * take half of it.
- */
-function commonDomain(rows: readonly Dot[], references: readonly Dot[]): Domain {
-  const isOracle = ({ label }: Dot): boolean => label === ORACLE;
-  const others = references.filter((row) => !isOracle(row));
-  const domain = domainOf(endsOf([...rows, ...others]));
-  const wide = domainOf([...domain, ...endsOf(references.filter(isOracle))]);
-  return wide[1] - wide[0] < 2 * (domain[1] - domain[0]) ? wide : domain;
+  return rows.flatMap(({ value, low, high }) => [value, low, high]);
 }
 
 /** Every difference of lists to the baseline: by width, metric and variant. */
@@ -173,19 +160,17 @@ function differences(comparison: Comparison): Figure {
     readable.includes(variant) && readable.includes(to)
   );
   const sure = read.filter(excludesZero).length;
-  const which = read.length < shown.length ? "readable intervals" : "intervals";
   const dot = (row: DifferenceRow): Dot => (
-    { label: row.variant, estimate: row, shown: signed(row.value), kind: "variant" }
+    { ...row, label: row.variant, shown: signed(row.value), kind: "variant" }
   );
   return {
     name: "differences",
     title: read.length === 0
-      ? `Differences to ${baseline.name} (see the warnings)`
-      : `Differences to ${baseline.name}: ${sure} of ${read.length} ${which} exclude 0`,
+      ? `Differences to ${baseline.name}`
+      : `Differences to ${baseline.name}: ${sure} of ${read.length} intervals exclude 0`,
     note:
       "Dot: mean paired difference. Bar: its 95 % interval over users and seeds. Dashed line: " +
       "no difference.",
-    alt: "Dots with intervals",
     panels: panels.map(({ metric, beam, found }) => {
       const domain = domainOf(endsOf(shown.filter((row) => row.metric === metric).map(dot)), true);
       const spec = dots(found.map(dot), `${metric} minus ${baseline.name}`, domain, 0);

@@ -4,7 +4,7 @@
  * @module
  */
 import { warningsOf } from "../../evaluate/warnings.ts";
-import { bestOf, type Comparison, differenceOf, estimateOf } from "../comparison.ts";
+import { bestOf, type Comparison, differenceOf, estimateOf, PRUNING_RATE } from "../comparison.ts";
 import { type Block, type Section, text } from "../document.ts";
 import {
   count,
@@ -16,7 +16,7 @@ import {
   signedInterval,
   withInterval,
 } from "../format.ts";
-import { type Estimate, excludesZero } from "../statistics.ts";
+import { type Estimate, excludesZero, UNKNOWN } from "../statistics.ts";
 import { baselineDifferences } from "./retrieval.ts";
 
 /** The summary. */
@@ -95,72 +95,46 @@ function subject(comparison: Comparison): string[] {
   ];
 }
 
-/** What a superlative adds if it leaves out variants. */
-function ofReadable({ readable, variants }: Comparison): string {
-  return readable.length < variants.length ? " of those that can be read" : "";
+/** Names of a few variants, the number of many. */
+function say(names: readonly string[]): string {
+  return names.length === 0 ? "no variant" : namedOrCounted(names);
 }
 
 function best(comparison: Comparison): string[] {
-  const { variants, baseline, mainBeam, mainMetric, readable, metrics } = comparison;
+  const { baseline, mainBeam, mainMetric, readable } = comparison;
   const first = bestOf(comparison);
-  if (first === undefined) {
-    return metrics.some(({ beam, metric }) => beam !== undefined && metric === mainMetric)
-      ? []
-      : [`No list at B = ${mainBeam} is long enough for ${mainMetric}.`];
-  }
+  if (first === undefined) return [];
   const own = estimateOf(comparison, baseline.name, mainBeam, mainMetric);
   const isOther = first.variant !== baseline.name && readable.includes(baseline.name);
-  const has = variants.length === 1
-    ? `reaches an ${mainMetric} of`
-    : `has the highest ${mainMetric}${ofReadable(comparison)}:`;
-  const than = isOther ? `; ${baseline.name} has ${withInterval(own)}` : "";
-  return [`At B = ${mainBeam}, ${first.variant} ${has} ${withInterval(first)}${than}.`];
+  const beside = isOther ? `; ${baseline.name} has ${withInterval(own)}` : "";
+  return [
+    `Best ${mainMetric} at B = ${mainBeam}: ${first.variant}, ${withInterval(first)}${beside}.`,
+  ];
 }
 
 /** Which variants differ from the baseline, in the main metric at the main width and elsewhere. */
 function compared(comparison: Comparison): string[] {
   const { baseline, mainBeam, mainMetric, readable } = comparison;
-  if (readable.length < 2 || !readable.includes(baseline.name)) return [];
   const all = baselineDifferences(comparison).filter(({ variant }) => readable.includes(variant));
+  if (all.length === 0 || !readable.includes(baseline.name)) return [];
   const main = all.filter(({ beam, metric }) => beam === mainBeam && metric === mainMetric);
-  const sure = main.filter(excludesZero);
-  const open = main.filter((row) => !excludesZero(row));
-  const bySeed = sure.filter(({ tests }) => tests !== undefined && excludesZero(tests.seeds));
-  const say = (rows: typeof main): string =>
-    namedOrCounted(rows.map((row) => `${row.variant} (${signedInterval(row)})`));
-  const where = `In ${mainMetric} at B = ${mainBeam}`;
-  const sentences = sure.length === 0
-    ? [`${where} no variant${ofReadable(comparison)} differs from ${baseline.name}.`]
-    : [`${where} the interval of the difference to ${baseline.name} excludes 0 for ${say(sure)}.`];
-  if (sure.length > 0 && open.length > 0) sentences.push(`It includes 0 for ${say(open)}.`);
-  if (sure.length > 0 && main.some(({ seeds }) => seeds > 1)) {
-    const which = bySeed.map(({ variant }) => variant);
-    sentences.push(
-      bySeed.length === sure.length
-        ? "So do the intervals over seeds alone, by Student's t."
-        : `Over seeds alone, by Student's t, it excludes 0 for ${
-          namedOrCounted(which) || "none"
-        } of these.`,
-    );
-  }
+  const [sure, open] = [true, false].map((isSure) =>
+    main.filter((row) => excludesZero(row) === isSure)
+      .map((row) => `${row.variant} (${signedInterval(row)})`)
+  );
+  const bySeed = main.filter(({ tests }) => tests !== undefined && excludesZero(tests.seeds));
   const total = all.filter(excludesZero).length;
   const chance = 0.05 * all.length < 1 ? "at most one" : `about ${Math.round(0.05 * all.length)}`;
-  return [
-    sentences.join(" "),
-    `Of all ${all.length} differences, over widths and metrics, ${total || "none"} ` +
-    `exclude${total < 2 ? "s" : ""} 0; ${chance} would by chance if no variant differed.`,
+  const inMain = main.length === 0 ? [] : [
+    `In ${mainMetric} at B = ${mainBeam} the interval of the difference to ${baseline.name} ` +
+    `excludes 0 for ${say(sure)}, and includes it for ${say(open)}. Over seeds alone, by ` +
+    `Student's t, it excludes 0 for ${say(bySeed.map(({ variant }) => variant))}.`,
   ];
-}
-
-/** Names of what lies on either side of 0. */
-function sides(
-  rows: readonly (Estimate & { readonly name: string })[],
-  say: (names: readonly string[], isBelow: boolean) => string,
-): string[] {
-  return [true, false].flatMap((isBelow) => {
-    const names = rows.filter(({ low, high }) => isBelow ? high < 0 : low > 0);
-    return names.length === 0 ? [] : [say(names.map(({ name }) => name), isBelow)];
-  });
+  return [
+    ...inMain,
+    `Of all ${all.length} differences, over widths and metrics, the intervals of ${total} exclude ` +
+    `0; ${chance} would by chance if no variant differed.`,
+  ];
 }
 
 /** How the variants compare with rankings that need no training. */
@@ -168,41 +142,41 @@ function besideReferences(comparison: Comparison): string[] {
   const { variants, references, mainBeam, mainMetric } = comparison;
   const said = references.flatMap((reference) => {
     const estimate = estimateOf(comparison, reference, undefined, mainMetric);
-    if (estimate === undefined) return [];
-    const rows = variants.flatMap(({ name }) => {
-      const found = differenceOf(comparison, name, mainBeam, mainMetric, reference);
-      return found === undefined ? [] : [{ name, ...found }];
-    });
-    const differing = sides(rows, (names, isBelow) => {
-      const who = names.length === variants.length ? "all" : namedOrCounted(names);
-      return `${who} ${isBelow ? "below" : "above"}`;
-    });
-    return [`${reference} ${withInterval(estimate)} (${differing.join(", ") || "none differs"})`];
+    const where = (holds: (difference: Estimate) => boolean): string => {
+      const names = variants.map(({ name }) => name).filter((name) => {
+        const found = differenceOf(comparison, name, mainBeam, mainMetric, reference);
+        return found !== undefined && holds(found);
+      });
+      return names.length === variants.length ? "all" : say(names);
+    };
+    const [above, below] = [where(({ low }) => low > 0), where(({ high }) => high < 0)];
+    return estimate === undefined
+      ? []
+      : [`${reference} ${withInterval(estimate)}, ${above} above and ${below} below`];
   });
-  const what =
-    `Rankings that need no training, in ${mainMetric}, and the variants that differ from them`;
-  return said.length === 0 ? [] : [`${what}: ${said.join("; ")}.`];
+  if (said.length === 0) return [];
+  return [
+    `Rankings that need no training, in ${mainMetric}, and the variants that differ from them: ` +
+    `${said.join("; ")}.`,
+  ];
 }
 
 function pruning(comparison: Comparison): string[] {
   const { readable, baseline, mainBeam } = comparison;
-  const own = estimateOf(comparison, baseline.name, mainBeam, "pruning rate");
-  if (!readable.includes(baseline.name) || own === undefined || Number.isNaN(own.value)) return [];
-  const rows = readable.flatMap((variant) => {
-    const rate = estimateOf(comparison, variant, mainBeam, "pruning rate")?.value ?? NaN;
-    const found = differenceOf(comparison, variant, mainBeam, "pruning rate");
-    return found === undefined ? [] : [{ name: `${variant} (${share(rate, 3)})`, ...found }];
-  });
-  const differing = sides(
-    rows,
-    (names, isLess) =>
-      `${namedOrCounted(names)} ${names.length === 1 ? "prunes" : "prune"} ${
-        isLess ? "less" : "more"
-      }`,
-  );
-  const others = differing.join("; ") || "No variant's rate differs";
+  const rateOf = (name: string): Estimate =>
+    estimateOf(comparison, name, mainBeam, PRUNING_RATE) ?? UNKNOWN;
+  const own = rateOf(baseline.name);
+  if (!readable.includes(baseline.name) || Number.isNaN(own.value)) return [];
+  const where = (holds: (difference: Estimate) => boolean): string =>
+    say(
+      readable.filter((name) =>
+        holds(differenceOf(comparison, name, mainBeam, PRUNING_RATE) ?? UNKNOWN)
+      ).map((name) => `${name} (${share(rateOf(name).value, 3)})`),
+    );
+  const others = readable.length < 2 ? "" : ` Rates that differ: lower for ` +
+    `${where(({ high }) => high < 0)}, higher for ${where(({ low }) => low > 0)}.`;
   return [
     `At B = ${mainBeam}, the search of ${baseline.name} prunes ${withInterval(own, 3)} of the ` +
-    `targets in the exact top ${mainBeam}.${rows.length === 0 ? "" : ` ${others}.`}`,
+    `targets in the exact top ${mainBeam}.${others}`,
   ];
 }

@@ -15,7 +15,8 @@ import {
 } from "../comparison.ts";
 import { columns, type Figure, figures, type Section, type Table, text } from "../document.ts";
 import { namedOrCounted, number, share } from "../format.ts";
-import { domainOf, highlights, type Line, lines, logDomain, type Point } from "../plots.ts";
+import { highlights, type Line, lines, type Point } from "../line_plots.ts";
+import { dashed, domainOf } from "../plots.ts";
 import { sum } from "../statistics.ts";
 
 /** How a variant's loss weighs tokens. */
@@ -75,37 +76,25 @@ function weightFigure(weights: readonly VariantWeights[]): Figure {
     ),
   }));
   /** The variants whose weights fall (-1) or rise (1) with the margin by more than rounding. */
-  const trending = (sign: number): string[] =>
-    drawn.filter(({ points }) =>
+  const trending = (sign: number): string => {
+    const names = drawn.filter(({ points }) =>
       points.length > 0 && sign * (points[points.length - 1].y - points[0].y) > 0.01
     ).map(({ label }) => label);
-  const say = (names: readonly string[], tokens: string): string[] =>
-    names.length === 0
-      ? []
-      : [`${namedOrCounted(names)} ${names.length === 1 ? "pulls" : "pull"} harder on ${tokens}`];
-  const said = [
-    ...say(trending(-1), "tokens that are already safe"),
-    ...say(trending(1), "tokens that would be pruned"),
-  ];
+    return namedOrCounted(names) || "none";
+  };
   const all = drawn.flatMap(({ points }) => points.map(({ y }) => y));
   const log = Math.min(...all) > 0 && Math.max(...all) > MOST_LINEAR;
-  const domain = log ? logDomain(drawn) : domainOf(all, true);
-  const axes = { x: "margin log β − log p (nats)", y: "weight, 1 = msl", domain, log };
-  const zero = {
-    data: { values: [{ x: 0 }] },
-    mark: { type: "rule", color: "#9aa1ac", strokeDash: [3, 3] },
-    encoding: { y: null },
-  };
+  const axes = { x: "margin log β − log p (nats)", y: "weight, 1 = msl", log };
   return {
     name: "weights",
-    title: said.length > 0 ? said.join("; ") : "No loss weighs tokens by their margin",
+    title: `Losses that pull harder on safe tokens: ${trending(-1)}; on tokens that would be ` +
+      `pruned: ${trending(1)}`,
     note: "The gradient at the label's logit divided by that of msl in the same batch, at the " +
       "recipe's settings. Left of 0 a token is safe at the width B that the loss aims at; right " +
       `of 0 it would be pruned.${log ? " The scale is logarithmic." : ""}`,
-    alt: "Lines of the gradient weight by margin",
     panels: [{
       title: "Weight of a token's gradient",
-      spec: lines(drawn, axes, { marked: false, back: [zero] }),
+      spec: lines(drawn, axes, { marked: false, back: [dashed(0)] }),
     }],
     caption: "The weight of a token's gradient by its margin, relative to msl.",
     rows: [-6, -4, -2, -1, 0, 1, 2, 4, 6].map((at) => ({
@@ -137,10 +126,9 @@ function validationFigure(
     name: "validation",
     title: best === undefined
       ? "NDCG@10 in validation by epoch"
-      : `${best.name} has the highest NDCG@10 in validation: ${share(validated(best))}`,
+      : `Best NDCG@10 in validation: ${best.name}, ${share(validated(best))}`,
     note: "One panel a variant: its runs dark, a dash a seed, those of all others pale. Dot: the " +
       "epoch that was judged.",
-    alt: "Lines of NDCG@10 in validation by epoch",
     panels: shown.map(({ name, runs }) => {
       const marks = runs.flatMap((run) =>
         lineOf(run).points.filter(({ x }) => x === run.bestEpoch)
@@ -164,12 +152,9 @@ function lossFigure(shown: readonly Variant[]): Figure {
       .length;
   return {
     name: "loss",
-    title: fallen === all.length
-      ? "All training losses fall"
-      : `${fallen} of ${all.length} training losses fall`,
+    title: `${fallen} of ${all.length} training losses fall`,
     note: "One panel a variant, a dash a seed, each with its own scale: only shapes can be " +
       "compared. Each point is a mean over some steps.",
-    alt: "Lines of the training loss by epoch",
     panels: shown.map(({ name, runs }) => {
       const own = linesOf(runs);
       const domain = domainOf(own.flatMap(({ points }) => points.map(({ y }) => y)));

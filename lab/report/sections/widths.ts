@@ -73,7 +73,6 @@ function widthFigure(comparison: Comparison, groups: readonly Group[]): Figure {
       : `${metric} by the width in training and in search`,
     note: "Darker is higher. Frame: the best of its column. Means over users and seeds, whose " +
       "intervals are in the section on retrieval: differences within a column may be chance.",
-    alt: `Heat map of ${metric}`,
     panels: maps.map(({ name, cells }) => (
       { title: name, spec: heatMap(cells, "B in search", `B in training · ${metric}`) }
     )),
