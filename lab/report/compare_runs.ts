@@ -124,6 +124,7 @@ export function compareRuns(
       ),
       ...parts.flatMap(metricRows),
     ],
+    runMetrics: parts.flatMap(runRows),
     differences: parts.flatMap((part) => [...baselineRows(part), ...referenceRows(part)]),
     searches: series.map(({ variant, beam, outcomes }) => (
       { variant: variant.name, beam, outcomes, pooled: pooled(outcomes) }
@@ -177,15 +178,21 @@ function isRated({ outcomes, inTop }: Series): boolean {
 }
 
 function metricRows({ own, bootstrap }: Part): MetricRow[] {
-  const { variant: { name: variant, runs }, beam, metrics, pruned, inTop } = own;
-  const rows = [...metrics].flatMap(([metric, values]): MetricRow[] => [
-    { variant, beam, metric, ...bootstrap.mean(values) },
-    ...values.map((one, s) => (
-      { variant, beam, metric, seed: runs[s].recipe.seed, ...bootstrap.mean([one]) }
-    )),
-  ]);
+  const { variant: { name: variant }, beam, metrics, pruned, inTop } = own;
+  const rows = [...metrics].map(([metric, values]): MetricRow => (
+    { variant, beam, metric, ...bootstrap.mean(values) }
+  ));
   const rate = isRated(own) ? bootstrap.rate({ parts: pruned, wholes: inTop }) : UNKNOWN;
   return [...rows, { variant, beam, metric: PRUNING_RATE, ...rate }];
+}
+
+function runRows({ own, bootstrap }: Part): Comparison["runMetrics"] {
+  const { variant: { name: variant, runs }, beam, metrics } = own;
+  return [...metrics].flatMap(([metric, values]) =>
+    values.map((one, s) => (
+      { variant, beam, metric, seed: runs[s].recipe.seed, ...bootstrap.mean([one]) }
+    ))
+  );
 }
 
 /** Differences to the baseline, over the seeds that both have. */

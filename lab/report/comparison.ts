@@ -35,8 +35,10 @@ export interface Comparison {
   readonly unreadable: Unreadable;
   /** The names of the variants that headlines may compare. */
   readonly readable: readonly string[];
-  /** Estimates of every metric. */
+  /** Estimates of every metric over users and seeds. */
   readonly metrics: readonly MetricRow[];
+  /** The same of every run, over users. */
+  readonly runMetrics: readonly (MetricRow & { readonly seed: number })[];
   /** Paired differences to the baseline and to references. */
   readonly differences: readonly DifferenceRow[];
   /** The outcomes of every variant at every width: by width, then in the order of the variants. */
@@ -65,8 +67,6 @@ export interface MetricRow extends Estimate {
   readonly beam?: number;
   /** The name of the metric. */
   readonly metric: string;
-  /** The seed of one run, with an interval over users; undefined for users and seeds. */
-  readonly seed?: number;
 }
 
 /** A paired difference, with an interval over users and seeds. */
@@ -111,7 +111,7 @@ export interface Search {
   readonly pooled: BeamOutcome;
 }
 
-/** The estimate of a metric over users and seeds, if there is one. */
+/** The estimate of a metric, if there is one; references have no width. */
 export function estimateOf(
   { metrics }: Pick<Comparison, "metrics">,
   variant: string,
@@ -119,7 +119,7 @@ export function estimateOf(
   metric: string,
 ): MetricRow | undefined {
   return metrics.find((row) =>
-    row.variant === variant && row.beam === beam && row.metric === metric && row.seed === undefined
+    row.variant === variant && row.beam === beam && row.metric === metric
   );
 }
 

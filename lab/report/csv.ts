@@ -53,7 +53,7 @@ export function csvFiles(
 }
 
 function rowsOf(
-  { variants, metrics, differences, searches }: Comparison,
+  { variants, metrics, runMetrics, differences, searches }: Comparison,
   weights: readonly VariantWeights[],
 ): Readonly<Record<CsvName, readonly Row[]>> {
   const runs = variants.flatMap(({ runs }) => runs);
@@ -61,6 +61,8 @@ function rowsOf(
     const [name, k] = metric.split("@");
     return { metric: name, k };
   };
+  const seedsOf = (variant: string): number | undefined =>
+    runs.filter((run) => run.variant === variant).length || undefined;
   const outcomes = searches.flatMap(({ variant, outcomes }) => {
     const own = runs.filter((run) => run.variant === variant);
     return outcomes.map((outcome, s) => (
@@ -68,14 +70,12 @@ function rowsOf(
     ));
   });
   return {
-    metrics: metrics.map(({ variant, seed, beam, metric, value: mean, low, high }) => {
-      const seeds = beam === undefined
-        ? undefined
-        : seed !== undefined
-        ? 1
-        : runs.filter((run) => run.variant === variant).length;
-      return { variant, seed, seeds, beam, ...nameAndLength(metric), mean, low, high };
-    }),
+    metrics: [
+      ...metrics.map((row) => ({ ...row, seed: undefined, seeds: seedsOf(row.variant) })),
+      ...runMetrics.map((row) => ({ ...row, seeds: 1 })),
+    ].map(({ variant, seed, seeds, beam, metric, value: mean, low, high }) => (
+      { variant, seed, seeds, beam, ...nameAndLength(metric), mean, low, high }
+    )),
     differences: differences.map((row) => {
       const { variant, to, beam, metric, seeds, value: mean, low, high, tests } = row;
       return {

@@ -65,7 +65,7 @@ export function domainOf(values: readonly number[], zero = false): Domain {
 }
 
 /** A row of a plot. */
-interface Row {
+export interface Row {
   /** What it is of, at the left. */
   readonly label: string;
   /** Its number as text, at the right. */

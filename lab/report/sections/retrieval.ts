@@ -62,7 +62,7 @@ function pairing(comparison: Comparison): string[] {
 /** The metrics and widths of the figures: the longest lists of the comparison. */
 function panelsOf(comparison: Comparison): { readonly metric: string; readonly beam: number }[] {
   const { beams } = comparison;
-  const k = METRICS.findLast(({ k }) => k <= beams[beams.length - 1])?.k ?? 0;
+  const k = METRICS.findLast(({ k }) => k <= beams[beams.length - 1])?.k ?? Infinity;
   return [`NDCG@${k}`, `HR@${k}`].flatMap((metric) =>
     beams.filter((beam) => beam >= k).map((beam) => ({ metric, beam }))
   );
