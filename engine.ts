@@ -15,12 +15,9 @@
  */
 export { cpu, type CpuOptions } from "./core/cpu_backend.ts";
 export { webgpu, type WebgpuOptions } from "./core/webgpu.ts";
-export { Device } from "./core/device.ts";
-export { Tensor } from "./core/tensor.ts";
+export { type Arena, type Device, Tensor } from "./core/tensor.ts";
 export type { Shape } from "./core/shape.ts";
-export type { DType, TypedArray } from "./core/dtype.ts";
-export type { Nested } from "./core/host_data.ts";
-export type { Arena } from "./core/arena.ts";
+export type { DType, Nested, TypedArray } from "./core/dtype.ts";
 export {
   ArgumentError,
   BeargradError,

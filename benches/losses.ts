@@ -14,9 +14,10 @@ import { openLoss } from "../lab/train/loss_module.ts";
 import { parseOptions } from "../lab/cli/options.ts";
 import { recipeOf } from "../lab/train/recipe.ts";
 import { renderTable } from "../lab/table.ts";
-import { fromScratch, Trainer } from "../lab/train/trainer.ts";
+import { newModel } from "../lab/train/trainable_model.ts";
+import { Trainer } from "../lab/train/trainer.ts";
 import { Trie } from "../models/decode/trie.ts";
-import { lossNames } from "../models/losses/loss_by_name.ts";
+import { lossNames } from "../models/losses/index.ts";
 import { type Cost, costOf, rounded } from "./measure.ts";
 
 interface Options {
@@ -61,8 +62,8 @@ async function run({ loss, device: kind, users, rounds, ...more }: Options): Pro
   for (const given of loss) {
     const opened = await openLoss(given);
     const recipe = recipeOf(options, opened, shop, device);
-    const trained = fromScratch(device, shop, recipe);
-    const trainer = new Trainer(shop, trie, recipe, trained, { loss: opened });
+    const model = newModel(device, shop, recipe);
+    const trainer = new Trainer(shop, trie, recipe, model, { loss: opened });
     await trainer.runEpoch(() => {}); // records its programs
     contenders.push({ name: opened.name, trainer, costs: [] });
   }

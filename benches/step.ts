@@ -21,7 +21,7 @@ import {
   toggle,
 } from "../lab/cli/flags.ts";
 import { renderTable } from "../lab/table.ts";
-import type { LossName } from "../models/losses/loss.ts";
+import type { LossName } from "../models/losses/index.ts";
 import { costOf, median, peakRssMiB, rounded } from "./measure.ts";
 import { type Steps, trainingSteps } from "./train_step.ts";
 import { batchLosses, type ConfigName, configNames } from "./workload.ts";

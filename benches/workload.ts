@@ -6,8 +6,7 @@
 import type { HostTensor } from "../core/capture.ts";
 import { foldIn, type Key, keyOf, uniform } from "../core/random.ts";
 import { type Path, Trie } from "../models/decode/trie.ts";
-import type { LossName } from "../models/losses/loss.ts";
-import { lossNames, namedLoss } from "../models/losses/loss_by_name.ts";
+import { losses, type LossName } from "../models/losses/index.ts";
 import type { TransformerConfig } from "../models/transformer.ts";
 
 const SIZES = {
@@ -35,6 +34,11 @@ const CODES = 256;
 export const ITEMS = 2400;
 /** Titles of L. */
 const TITLES = 10_000;
+
+/** Numbers of both signs. */
+export function wave(size: number): Float32Array<ArrayBuffer> {
+  return Float32Array.from({ length: size }, (_, i) => Math.sin(0.37 * i));
+}
 
 /** The decoder of a name; the output head is the embedding. */
 export function decoderConfig(name: ConfigName, maxLength = 128): TransformerConfig {
@@ -100,10 +104,9 @@ export function histories(
 }
 
 /** The losses that need nothing but a batch, or a state. */
-export const batchLosses: readonly LossName[] = lossNames.filter((name) => {
-  const { negatives, thresholds } = namedLoss(name).needs;
-  return !negatives && !thresholds;
-});
+export const batchLosses: readonly LossName[] = losses
+  .filter(({ needs }) => !needs.negatives && !needs.thresholds)
+  .map(({ name }) => name);
 
 /** What a training step is fed, apart from its learning rate. */
 export interface Workload {

@@ -15,7 +15,8 @@ import { whereFloat, whereInt } from "../kernels/where.ts";
 import { copyFloat, copyInt } from "../kernels/copy.ts";
 import { fillFloat, fillInt } from "../kernels/fill.ts";
 import { gatherForward, scatterAddForward } from "../kernels/gather.ts";
-import type { UnaryKernels } from "../kernels/pointwise.ts";
+import { pick, type Vectorised } from "../kernels/pick.ts";
+import type { UnaryKernel } from "../kernels/pointwise.ts";
 import { CHUNK, sumChunks } from "../kernels/reduce.ts";
 import { broadcastStrides, MAX_AXES, mergeAxes, walkValues } from "../kernels/strides.ts";
 
@@ -54,10 +55,9 @@ export function scalar(device: Device, value: number, dtype: DType = device.floa
 }
 
 /** f(x) of every element. */
-export function runUnary(kernels: UnaryKernels, label: string, x: Tensor): Tensor {
+export function runUnary(kernels: Vectorised<UnaryKernel>, label: string, x: Tensor): Tensor {
   const out = x.device.empty(x.shape, x.device.float, label);
-  const kernel = x.size % 4 === 0 ? kernels.vec4 : kernels.scalar;
-  x.device.run(kernel, { x, out }, { n: x.size });
+  x.device.run(pick(kernels, x.size), { x, out }, { n: x.size });
   return out;
 }
 
@@ -89,12 +89,11 @@ export function runBinary(
   const pair = operands(action, a, b);
   const n = sizeOf(pair.shape);
   if (n % 4 !== 0 || pair.a.size !== n || pair.b.size !== n) {
-    const choose = (row: number): StridedKernel =>
-      row % 4 === 0 ? kernels.strided4 : kernels.strided;
+    const choose = (row: number): StridedKernel => pick(kernels.strided, row);
     return runStrided(choose, action, pair, pair.device.float);
   }
   const out = pair.device.empty(pair.shape, pair.dtype, action);
-  pair.device.run(kernels.vec4, { a: pair.a, b: pair.b, out }, { n });
+  pair.device.run(kernels.sameShape, { a: pair.a, b: pair.b, out }, { n });
   return out;
 }
 

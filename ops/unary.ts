@@ -2,7 +2,8 @@ import { ArgumentError } from "../core/errors.ts";
 import { defineComposite, defineOp, type Op } from "../core/op.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { binary, type BinaryKernels, gradient } from "../kernels/binary.ts";
-import { exponentParams, power, unary, type UnaryKernels } from "../kernels/pointwise.ts";
+import type { Vectorised } from "../kernels/pick.ts";
+import { exponentParams, power, unary, type UnaryKernel } from "../kernels/pointwise.ts";
 import { add, mul } from "./binary.ts";
 import { sample } from "./cases.ts";
 import { runBinary, runFill, runUnary } from "./launch.ts";
@@ -14,7 +15,7 @@ function pointwise(
   of: "input" | "output",
   domain: readonly [number, number] = [-2, 2],
 ): Op<[x: Tensor], Tensor> {
-  const kernels: UnaryKernels = unary[name];
+  const kernels: Vectorised<UnaryKernel> = unary[name];
   return defineOp({
     name,
     inputs: { x: "float" },

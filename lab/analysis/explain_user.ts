@@ -1,5 +1,5 @@
 /**
- * Explains the search of one user of a trained model.
+ * Explains the searches of users of a trained run.
  *
  * @module
  */
@@ -7,48 +7,48 @@ import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import { exactRanks, type RankQuestion } from "../../models/decode/exact.ts";
-import { margins, type PruningCause } from "./pruning.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
-import { explain } from "./explain.ts";
-import type { Explanation } from "./explanation.ts";
 import { type OpenModel, openModel, readSavedRun, type SavedRun } from "../train/saved_model.ts";
-import { judgeCases } from "./verdicts.ts";
+import { explain, type Explanation } from "./explanation.ts";
+import { margins, type PruningCause } from "./pruning.ts";
+import { judgeCases, type JudgeOptions } from "./verdicts.ts";
 
-/** What {@link explainUser} and {@link prunedUsers} are told. */
+/** Options of {@link explainUser} and {@link prunedUsers}. */
 export interface ExplainOptions {
   /** The folder of a run, as train.ts writes it below `--out`. */
   readonly checkpoint: string;
-  /** `synthetic`, or the folder of a data set: the one that it was trained on. */
+  /** The data set that it was trained on: `synthetic`, or a folder. */
   readonly data: string;
-  /** The beam width B; that of the run unless told. */
+  /** The beam width B. Default that of the run. */
   readonly beam?: number;
   /** Whether the items that the model sees are taken out of the catalogue. */
   readonly excludeHistory?: boolean;
-  /** Told what is being read, and how much of it is. */
+  /** Called with the name of a stage, what is done of it, and its total. */
   readonly onProgress?: (what: string, done: number, total: number) => void;
 }
 
-/** How far the exact ranking is looked at: near first, as that is cheaper. */
+/** How many places of the exact ranking are looked at: few first, which is cheaper. */
 const DEPTHS = [25, 100, 1000];
-/** How many users are judged between two reports. */
+/** How many users are judged between two reports of progress. */
 const CHUNK = 64;
 /** How many ids an error names. */
 const IDS = 3;
 
 /**
- * Searches for one test user of a trained model and explains what became of the item that should be found. The search and the
- * probabilities are those of a float32 cpu device. `user` is the id of a test user; in titles, where a user may have several
- * rows, `id` or `id#line`.
+ * Searches for one test user of a trained model and explains what became of the item that should be
+ * found. The search and the probabilities are those of a float32 cpu device. `user` is the id of a
+ * test user; in titles, where a user may have several rows, `id` or `id#line`.
  *
- * @throws {CheckpointError} if there is no such run, it is malformed, or it was trained on another data set.
+ * @throws {CheckpointError} if there is no such run, it is malformed, or it was trained on another
+ * data set.
  * @throws {DataError} if the data cannot be read.
- * @throws {ArgumentError} if there is no such user, or beam is not a positive integer.
+ * @throws {ArgumentError} if there is no such user, or `beam` is not a positive integer.
  *
  * @example
  * ```ts ignore
  * import { explainUser, renderExplanation } from "beargrad/lab";
  *
- * const found = await explainUser({ checkpoint: "runs/bear-seed0", data: "data/office", user: "7" });
+ * const found = await explainUser({ checkpoint: "runs/bear", data: "data/office", user: "7" });
  * console.log(found.lost?.cause, renderExplanation(found));
  * ```
  */
@@ -67,16 +67,26 @@ export async function explainUser(
   const leaf = trie.leafOf[kase.target];
   using search = new BeamSearch(model.decoder, model.trie, { ...shared, trace: true, batch: 1 });
   const [found] = await search.search([prompt], [excluded]);
-  const [said] = await model.forcing.logits([prompt], [leaf]);
-  const blocked = new Set(trie.blockedNodes(excluded));
-  const exactRank = excluded.includes(kase.target) ? -1 : await exactRankOf(model, {
-    ...{ history: prompt, leaf, excluded },
-    logProb: margins(trie, leaf, said, { ...shared, blocked }).reduce((s, m) => s + m.logProb, 0),
-  }, { ...shared, onProgress });
-  const ranked = Math.min(DEPTHS[DEPTHS.length - 1], trie.leafCount);
+  const [logits] = await model.forcing.logits([prompt], [leaf]);
+  let exactRank = -1;
+  if (!excluded.includes(kase.target)) {
+    const blocked = new Set(trie.blockedNodes(excluded));
+    const path = margins(trie, leaf, logits, { ...shared, blocked });
+    const logProb = path.reduce((sum, step) => sum + step.logProb, 0);
+    const question = { history: prompt, leaf, excluded, logProb };
+    exactRank = await exactRankOf(model, question, { ...shared, onProgress });
+  }
   return explain({
     name: `${options.checkpoint}, trained with ${recipe.loss}`,
-    ...{ dataset, trie, kase, found, model: said, ...shared, excluded, exactRank, ranked },
+    dataset,
+    trie,
+    kase,
+    found,
+    model: logits,
+    ...shared,
+    excluded,
+    exactRank,
+    ranked: Math.min(DEPTHS[DEPTHS.length - 1], trie.leafCount),
   });
 }
 
@@ -86,7 +96,7 @@ export interface PrunedUser {
   readonly user: string;
   /** Its target's id. */
   readonly target: string;
-  /** The step (from 1) that lost it. */
+  /** The step, from 1, that lost it. */
   readonly step: number;
   /** Why. */
   readonly cause: PruningCause;
@@ -95,28 +105,24 @@ export interface PrunedUser {
 }
 
 /**
- * The test users whose target is among the exact B best and was pruned, in the data's order: those worth an explanation.
+ * The test users whose target is among the exact B best and was pruned, in the data's order.
  *
  * @throws as {@link explainUser}.
  */
 export async function prunedUsers(options: ExplainOptions): Promise<PrunedUser[]> {
   const run = await readSavedRun(options.checkpoint, options.data, options.onProgress);
-  const { dataset, recipe: { history: historyLength } } = run;
-  const cases = evaluationCases(dataset, "test", historyLength);
+  const { dataset, recipe } = run;
+  const cases = evaluationCases(dataset, "test", recipe.history);
   using model = await open(run, options);
   const { beam, ...shared } = settingOf(run, options);
-  const setting = {
-    ...{
-      decoder: model.decoder,
-      trie: model.trie,
-      dataset,
-      historyLength,
-      beams: [beam],
-      ...shared,
-    },
-    ...{ split: "test", excludeHistory: options.excludeHistory } as const,
-    teacherForced: (histories: readonly (readonly number[])[], leaves: readonly number[]) =>
-      model.forcing.logits(histories, leaves),
+  const setting: JudgeOptions = {
+    decoder: model.decoder,
+    teacherForced: (histories, leaves) => model.forcing.logits(histories, leaves),
+    trie: model.trie,
+    dataset,
+    beams: [beam],
+    excludeHistory: options.excludeHistory,
+    ...shared,
   };
   using search = new BeamSearch(model.decoder, model.trie, { beam, ...shared });
   const pruned: PrunedUser[] = [];
@@ -143,7 +149,7 @@ function open(
   return openModel(cpu(), checkpoint, dataset, { normalization, tau }, report);
 }
 
-/** How it is searched. */
+/** How the run's model is searched. */
 function settingOf(
   { recipe, normalization }: SavedRun,
   { beam = recipe.beam }: ExplainOptions,

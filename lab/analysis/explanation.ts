@@ -1,21 +1,38 @@
 /**
- * What there is to say of one user's search, as data.
+ * One user's search, step by step around the item that it should find: what competed, where the
+ * thresholds were, where and why the item fell. As data, made from a search and a teacher-forced
+ * pass.
  *
  * @module
  */
-import type { Attribution } from "./pruning.ts";
+import type { BeamResult } from "../../models/decode/results.ts";
+import type { Trie } from "../../models/decode/trie.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
-import type { PathVerdict } from "./verify_user.ts";
+import type { Dataset, EvaluationCase } from "../data/dataset.ts";
+import { attribute } from "../evaluate/metrics.ts";
+import {
+  certifyPath,
+  competitors,
+  LevelCounts,
+  type PathCertificate,
+  type PathStep,
+  pathSteps,
+  SCORE_ROUNDING,
+} from "./certificates.ts";
+import {
+  type Attribution,
+  margins,
+  type PathModel,
+  prefixAt,
+  prunedAt,
+  type StepMargin,
+} from "./pruning.ts";
 
-/** How many items of a prefix are named. */
-export const NAMED = 2;
-/** By how much a logit may be off: far more than float32 makes it, as `verify` measures. */
-export const LOGIT_ERROR = 1e-4;
 /** An item as people know it. */
 export interface NamedItem {
   /** The data set's own id. */
   readonly id: string;
-  /** Its title, where the data set knows it. */
+  /** Its title, where the data set has titles. */
   readonly title?: string;
 }
 
@@ -23,11 +40,11 @@ export interface NamedItem {
 export interface PoolEntry {
   /** Its place in the pool, from 0. */
   readonly rank: number;
-  /** The place, from 0, of the prefix that it goes on from among those kept before; absent at the first step. */
+  /** The place, from 0, of its parent among the prefixes kept before; absent at the first step. */
   readonly parent?: number;
   /** The log-probability of the prefix, log pi. */
   readonly logProb: number;
-  /** Whether it is among the B that go on. */
+  /** Whether it is among the B that are kept. */
   readonly kept: boolean;
   /** Whether the target begins with it. */
   readonly target: boolean;
@@ -35,7 +52,7 @@ export interface PoolEntry {
   readonly prefix: string;
   /** How many items of the catalogue begin with it. */
   readonly items: number;
-  /** The first of them, at most {@link NAMED}. */
+  /** The first one or two of these items. */
   readonly named: readonly NamedItem[];
 }
 
@@ -47,21 +64,21 @@ export interface ExplainedPool {
   readonly threshold?: number;
   /** The place of the target's prefix, from 0. */
   readonly rank: number;
-  /** theta_t - log pi of the target's prefix; above 0 if it falls here, absent if all are kept. */
+  /** theta_t - log pi of the target's prefix, above 0 if it falls here; absent if all are kept. */
   readonly gap?: number;
   /** Whether the target's prefix is kept. */
   readonly kept: boolean;
-  /** The best, those around the threshold and those around the target; ranks tell what is left out. */
+  /** The best entries, those around the threshold and those around the target. */
   readonly entries: readonly PoolEntry[];
 }
 
-/** What happens at one token of the target's path, or while the target, having ended, holds its place. */
+/** What happens at one token of the target's path, or while the target, having ended, holds on. */
 export interface ExplainedStep {
   /** From 1. */
   readonly step: number;
   /** The target's token; absent once it has ended. */
   readonly token?: string;
-  /** How many children its parent has, it included; 1 where nothing is to be chosen. */
+  /** How many children its parent has, itself included; 1 where there is no choice. */
   readonly siblings: number;
   /** Its place among them, from 0. */
   readonly place: number;
@@ -79,15 +96,15 @@ export interface ExplainedStep {
 
 /** One user's search. */
 export interface Explanation {
-  /** What the model is called, and what it was trained with. */
+  /** The model's name, and what it was trained with. */
   readonly model: string;
   /** The user's id. */
   readonly user: string;
   /** The data set's name. */
   readonly data: string;
-  /** What items are written as, where it is not what the data set says. */
+  /** What items are written as, where that is not what the data set says. */
   readonly codes?: "item" | "random";
-  /** Items in the catalogue. */
+  /** The number of items in the catalogue. */
   readonly items: number;
   /** B. */
   readonly beam: number;
@@ -101,7 +118,7 @@ export interface Explanation {
   readonly target: NamedItem;
   /** Other items with the same tokens, which no search tells from it. */
   readonly alike: readonly NamedItem[];
-  /** The steps; none if the target is not in the catalogue. */
+  /** The steps; empty if the target is not in the catalogue. */
   readonly steps: readonly ExplainedStep[];
   /** The target's place in the list, from 0; absent if it was not returned. */
   readonly rank?: number;
@@ -111,6 +128,200 @@ export interface Explanation {
   readonly exactRank?: number;
   /** How many places of the exact ranking were looked at. */
   readonly ranked: number;
-  /** What one teacher-forced pass says without a search (T2, T4, T6), up to errors of logits of {@link LOGIT_ERROR}. */
-  readonly certificate: PathVerdict;
+  /** What one teacher-forced pass says without a search, for logits that are off by up to 1e-4. */
+  readonly certificate: PathCertificate;
+}
+
+/** What an explanation is made of. */
+export interface ExplainInputs {
+  /** The model's name, and what it was trained with. */
+  readonly name: string;
+  /** The data set. */
+  readonly dataset: Dataset;
+  /** The trie of its paths. */
+  readonly trie: Trie;
+  /** The user, with the items that the model sees. */
+  readonly kase: EvaluationCase;
+  /** A traced search of the user. */
+  readonly found: BeamResult;
+  /** The model along the target's path. */
+  readonly model: PathModel;
+  /** B. */
+  readonly beam: number;
+  /** What to normalise over. */
+  readonly normalization: Normalization;
+  /** The temperature. */
+  readonly tau: number;
+  /** Items taken out of the catalogue. */
+  readonly excluded?: readonly number[];
+  /** The target's place in the exact ranking, from 0; -1 if it is beyond. */
+  readonly exactRank: number;
+  /** How many places were looked at. */
+  readonly ranked: number;
+}
+
+/** By how much a logit may be off: far more than float32 makes it, as `verify` measures. */
+const LOGIT_ERROR = 1e-4;
+
+/** Explains one user's search. */
+export function explain(inputs: ExplainInputs): Explanation {
+  const { dataset, trie, kase, found, beam, normalization, tau, exactRank, ranked } = inputs;
+  const { excluded = [] } = inputs;
+  const leaf = trie.leafOf[kase.target];
+  const nameOf = (item: number): NamedItem => ({
+    id: dataset.items[item],
+    ...(dataset.titles && { title: dataset.titles[item] }),
+  });
+  const about = {
+    model: inputs.name,
+    user: kase.id,
+    data: dataset.name,
+    items: dataset.items.length,
+    ...(dataset.codes && { codes: dataset.codes }),
+    beam,
+    normalization,
+    tau,
+    ranked,
+    history: kase.history.map(nameOf),
+    target: nameOf(kase.target),
+    alike: [...trie.itemsAt(leaf)].filter((item) => item !== kase.target).map(nameOf),
+  };
+  if (excluded.includes(kase.target)) {
+    const lost = { cause: "absent", step: 1 } as const;
+    return { ...about, steps: [], lost, certificate: { kind: "undecided" } };
+  }
+  const options = { beam, normalization, tau, blocked: new Set(trie.blockedNodes(excluded)) };
+  const path = pathSteps(trie, leaf, inputs.model, options);
+  const local = margins(trie, leaf, inputs.model, options);
+  const counts = new LevelCounts(trie);
+  const rank = found.ranking.findIndex((item) => item.leaf === leaf);
+  const rounding = SCORE_ROUNDING;
+  const lost = attribute(trie, leaf, { steps: found.steps, margins: local, beam, rounding });
+  const lostAt = prunedAt(trie, leaf, found.steps);
+  const rivals = competitors(counts, path);
+  const view = new PrefixView(inputs, nameOf);
+  const steps = found.steps.map((_, i): ExplainedStep => {
+    const at = i < path.length
+      ? localStep(view.token(prefixAt(trie, leaf, i + 1)), path[i], local[i])
+      : { siblings: 1, place: 0, logProb: 0, margin: 0, score: path[path.length - 1].score };
+    const pool = lostAt > 0 && i >= lostAt ? undefined : poolOf(inputs, i, view);
+    return { step: i + 1, ...at, competitors: rivals[i], ...(pool && { pool }) };
+  });
+  return {
+    ...about,
+    steps: lostAt > 0 ? steps.slice(0, Math.max(lostAt, path.length)) : steps,
+    ...(rank >= 0 && { rank }),
+    ...(lost && { lost }),
+    ...(exactRank >= 0 && { exactRank }),
+    certificate: certifyPath(counts, path, local, beam, { eps: LOGIT_ERROR, tau }),
+  };
+}
+
+/** How many items of a prefix are named. */
+const NAMED = 2;
+
+/** How prefixes are shown. */
+class PrefixView {
+  readonly #dataset: Dataset;
+  readonly #trie: Trie;
+  readonly #nameOf: (item: number) => NamedItem;
+  readonly #excluded: ReadonlySet<number>;
+  /** The text between two tokens: empty where tokens have spaces of their own. */
+  readonly #between: string;
+
+  constructor({ dataset, trie, excluded }: ExplainInputs, nameOf: (item: number) => NamedItem) {
+    this.#dataset = dataset;
+    this.#trie = trie;
+    this.#nameOf = nameOf;
+    this.#excluded = new Set(excluded);
+    this.#between = dataset.tokens.some((text) => text.startsWith(" ")) ? "" : " ";
+  }
+
+  /** The text of the token that leads to a node. */
+  token(node: number): string {
+    return this.#dataset.tokens[this.#trie.tokens[node]];
+  }
+
+  /** The texts of an entry of a pool. */
+  entry(node: number): Pick<PoolEntry, "prefix" | "items" | "named"> {
+    const texts = this.#trie.pathOf(node).map((token) => this.#dataset.tokens[token]);
+    const items = this.#itemsUnder(node);
+    return {
+      prefix: texts.join(this.#between).trim(),
+      items: items.length,
+      named: items.slice(0, NAMED).map(this.#nameOf),
+    };
+  }
+
+  /** The items whose paths begin with a node's. The nodes of a subtree have consecutive numbers. */
+  #itemsUnder(node: number): number[] {
+    const { depths, nodeCount, leafOffsets, leafItems } = this.#trie;
+    let end = node + 1;
+    while (end < nodeCount && depths[end] > depths[node]) end++;
+    const items = leafItems.subarray(leafOffsets[node], leafOffsets[end]);
+    return [...items].filter((item) => !this.#excluded.has(item)).sort((a, b) => a - b);
+  }
+}
+
+/** A token of the path against its siblings. */
+function localStep(
+  token: string,
+  { logProbs, own, score }: PathStep,
+  { logProb, margin, choices }: StepMargin,
+): Omit<ExplainedStep, "step" | "competitors" | "pool"> {
+  return {
+    token,
+    siblings: choices,
+    place: logProbs.filter((q, k) => q > logProbs[own] || (q === logProbs[own] && k < own)).length,
+    logProb,
+    margin,
+    score,
+  };
+}
+
+/** The pool of a step, in which the target's prefix is. */
+function poolOf(
+  { trie, kase, found, beam }: ExplainInputs,
+  i: number,
+  view: PrefixView,
+): ExplainedPool | undefined {
+  const { pool, threshold, nodes } = found.steps[i];
+  const own = prefixAt(trie, trie.leafOf[kase.target], i + 1);
+  const rank = pool?.nodes.indexOf(own) ?? -1;
+  if (pool === undefined || rank < 0) return undefined;
+  const kept = new Set(nodes);
+  const parentOf = (node: number): number =>
+    found.steps[i - 1].nodes.indexOf(trie.depths[node] > i ? trie.parents[node] : node);
+  return {
+    size: pool.nodes.length,
+    ...(threshold > -Infinity && { threshold, gap: threshold - pool.scores[rank] }),
+    rank,
+    kept: kept.has(own),
+    entries: shownRanks(pool.nodes.length, beam, rank).map((r) => {
+      const node = pool.nodes[r];
+      return {
+        rank: r,
+        logProb: pool.scores[r],
+        kept: kept.has(node),
+        ...(i > 0 && { parent: parentOf(node) }),
+        target: node === own,
+        ...view.entry(node),
+      };
+    }),
+  };
+}
+
+/** A pool that is no larger is shown as a whole. */
+const WHOLE = 12;
+/** How many of the best entries of a larger one are shown. */
+const BEST = 3;
+/** How many on either side of the threshold. */
+const AROUND = 2;
+
+/** Which places of a pool are shown. */
+export function shownRanks(size: number, beam: number, target: number): number[] {
+  return Array.from({ length: size }, (_, rank) => rank).filter((rank) =>
+    size <= WHOLE || rank < BEST || Math.abs(rank - target) <= 1 ||
+    (rank >= beam - AROUND && rank < beam + AROUND)
+  );
 }

@@ -1,38 +1,41 @@
 /**
- * What beam search prunes: the margins of an item along its path, and the step that dropped it.
+ * What beam search prunes: the margins of an item along its path, and the step that lost it.
  *
  * @module
  */
 import { checkOptions } from "../../core/checks.ts";
 import { ArgumentError } from "../../core/errors.ts";
-import { checkBeam, checkDistribution, type Normalization } from "../../ops/trie_log_prob.ts";
 import { logProbs, openChildren, type PathLogits } from "../../models/decode/host_log_probs.ts";
 import type { BeamStep } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
+import { checkBeam, checkDistribution, type Normalization } from "../../ops/trie_log_prob.ts";
 
-/** What a model says at a node of the trie, as far as the trie asks. */
+/** What a model says at a node of the trie. */
 export interface NodeLogits {
   /**
-   * The logits of the node's children, in their order. Where there is one child, nothing is read of it under "children", and there
-   * may be none.
+   * The logits of the node's children, in their order. May be empty where there is one child and
+   * probabilities are over children: they are not read then.
    */
   readonly children: ArrayLike<number>;
-  /** log sum exp(z / tau) over the vocabulary, for the temperature that is asked for; read under "vocabulary" only. */
+  /** log sum exp(z / tau) over the vocabulary; read under "vocabulary" only. */
   readonly logSumExp?: number;
 }
 
-/** A model along the path to a leaf: any logits that are asked for, or what it says at the nodes of the path, root first. */
+/** A model along the path to a leaf: a function to logits, or the nodes of the path, root first. */
 export type PathModel = PathLogits | readonly NodeLogits[];
 
 /** One step of an item's path, against its siblings. */
 export interface StepMargin {
   /** The log-probability of the item's token. */
   readonly logProb: number;
-  /** That of the beam-th most probable sibling, the item's token included; the last one's if there are fewer. */
+  /**
+   * The log-probability of the B-th most probable sibling, the item's token included; that of the
+   * least probable one if they are fewer.
+   */
   readonly logBeta: number;
-  /** logBeta - logProb. Above 0, a beam search of this width prunes the item here or earlier (docs/theory.md, T2). */
+  /** logBeta - logProb. Above 0, a beam search prunes the item here or earlier (T2). */
   readonly margin: number;
-  /** The number of siblings, the item's token included. With at most `beam`, the margin cannot be above 0. */
+  /** The number of siblings, the item's token included. With at most B, no margin is above 0. */
   readonly choices: number;
 }
 
@@ -53,62 +56,61 @@ export type PruningCause =
 export interface Attribution {
   /** Why. */
   readonly cause: PruningCause;
-  /** The first step (from 1) that did not keep its prefix. */
+  /** The first step, from 1, that did not keep its prefix. */
   readonly step: number;
 }
 
 /** Options of {@link margins}. */
 export interface MarginOptions {
-  /** The beam width. */
+  /** The beam width B. */
   readonly beam: number;
-  /** What to normalise over; "children" unless told. */
+  /** What to normalise over. Default "children". */
   readonly normalization?: Normalization;
-  /** The temperature, at least 1e-8; 1 unless told. */
+  /** The temperature, at least 1e-8. Default 1. */
   readonly tau?: number;
   /** Nodes taken out of the trie, as `Trie.blockedNodes` gives them. */
   readonly blocked?: ReadonlySet<number>;
 }
 
-/** The children of a node that are not blocked and their log-probabilities, after the tokens of `path`. Internal. */
+/** The children of a node that are not blocked. */
+export interface ChildLogProbs {
+  /** Their nodes, ascending. */
+  readonly nodes: Int32Array;
+  /** Their tokens. */
+  readonly tokens: Int32Array;
+  /** Their log-probabilities. */
+  readonly logProbs: Float64Array;
+}
+
+/** The children of the node after the tokens of `path`, with their log-probabilities. */
 export function childLogProbs(
   trie: Trie,
   node: number,
+  path: readonly number[],
   model: PathModel,
-  { path, normalization, tau, blocked }: {
-    readonly path: readonly number[];
-    readonly normalization: Normalization;
-    readonly tau: number;
-    readonly blocked?: ReadonlySet<number>;
-  },
-): { readonly nodes: Int32Array; readonly tokens: Int32Array; readonly logProbs: Float64Array } {
+  { normalization = "children", tau = 1, blocked }: Partial<MarginOptions>,
+): ChildLogProbs {
   const { nodes, tokens } = openChildren(trie, node, blocked);
   if (typeof model === "function") {
     return { nodes, tokens, logProbs: logProbs(model(path), tokens, normalization, tau) };
   }
   const { children, logSumExp = NaN } = model[path.length];
-  const places = [...trie.nodesUnder(node).keys()].filter((k) =>
-    !blocked?.has(trie.childNodes[trie.childOffsets[node] + k])
-  );
+  const all = trie.nodesUnder(node);
+  const places = [...all.keys()].filter((k) => !blocked?.has(all[k]));
   if (normalization === "vocabulary") {
-    return {
-      nodes,
-      tokens,
-      logProbs: Float64Array.from(places, (k) => children[k] / tau - logSumExp),
-    };
+    const own = Float64Array.from(places, (k) => children[k] / tau - logSumExp);
+    return { nodes, tokens, logProbs: own };
   }
-  const alone = nodes.length === 1; // has probability 1, whatever its logit
-  return {
-    nodes,
-    tokens,
-    logProbs: alone ? new Float64Array(1) : logProbs(children, places, normalization, tau),
-  };
+  const isAlone = nodes.length === 1; // has probability 1, whatever its logit
+  const own = isAlone ? new Float64Array(1) : logProbs(children, places, normalization, tau);
+  return { nodes, tokens, logProbs: own };
 }
 
 /**
  * The margins along the path to a leaf, one for each token.
  *
- * @throws {ArgumentError} if the node is no leaf or is blocked, beam is not a positive integer, or
- * tau below 1e-8.
+ * @throws {ArgumentError} if the node is no leaf or is blocked, `beam` is not a positive integer,
+ * or `tau` is below 1e-8.
  *
  * @example
  * ```ts
@@ -136,18 +138,18 @@ export function margins(
   const path = trie.pathOf(leaf);
   let node = 0;
   return path.map((token, depth) => {
-    const { tokens, logProbs: siblings } = childLogProbs(trie, node, model, {
-      ...{ path: path.slice(0, depth), normalization, tau, blocked },
-    });
+    const children = childLogProbs(trie, node, path.slice(0, depth), model, options);
+    const { tokens, logProbs: siblings } = children;
     const logProb = siblings[tokens.indexOf(token)];
-    // Ascending, as a sort by a function takes ten times as long where siblings are a whole catalogue.
+    // Ascending: a sort by a function takes ten times as long where siblings are a catalogue.
     const logBeta = siblings.toSorted()[tokens.length - Math.min(beam, tokens.length)];
     node = trie.child(node, token);
     return { logProb, logBeta, margin: logBeta - logProb, choices: tokens.length };
   });
 }
 
-/** The first step (from 1) that did not keep the prefix of a leaf, or 0 if the leaf was retrieved.
+/**
+ * The first step, from 1, that did not keep the prefix of a leaf, or 0 if the leaf was retrieved.
  *
  * @example
  * ```ts
@@ -160,7 +162,12 @@ export function margins(
  * ```
  */
 export function prunedAt(trie: Trie, leaf: number, steps: readonly BeamStep[]): number {
-  const trail = [leaf];
-  while (trail[0] > 0) trail.unshift(trie.parents[trail[0]]);
-  return 1 + steps.findIndex(({ nodes }, t) => !nodes.includes(trail[t + 1] ?? leaf));
+  return 1 + steps.findIndex(({ nodes }, t) => !nodes.includes(prefixAt(trie, leaf, t + 1)));
+}
+
+/** The node of the first t tokens of a leaf's path, or the leaf itself where it has fewer. */
+export function prefixAt(trie: Trie, leaf: number, t: number): number {
+  let node = leaf;
+  while (trie.depths[node] > t) node = trie.parents[node];
+  return node;
 }

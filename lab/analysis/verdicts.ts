@@ -1,11 +1,18 @@
 /**
- * The verdict on each user of an evaluation: what the searches returned, what the exact ranking has, and why they differ.
+ * The verdict on each user of an evaluation: what the searches returned, what the exact ranking
+ * has, and why they differ.
  *
  * @module
  */
 import { BeamSearch } from "../../models/decode/beam_search.ts";
-import { competitors, LevelCounts, massCertificate, pathSteps } from "./certificates.ts";
+import type { Decoder } from "../../models/decode/decoder.ts";
 import { exactRanks, type RankQuestion, settledRank } from "../../models/decode/exact.ts";
+import type { BeamResult } from "../../models/decode/results.ts";
+import type { DeviceTrie } from "../../models/decode/trie.ts";
+import type { Normalization } from "../../ops/trie_log_prob.ts";
+import type { Dataset, EvaluationCase } from "../data/dataset.ts";
+import { attribute, certifiesTop } from "../evaluate/metrics.ts";
+import { competitors, LevelCounts, massCertificate, pathSteps } from "./certificates.ts";
 import {
   margins,
   type NodeLogits,
@@ -13,34 +20,61 @@ import {
   type PruningCause,
   type StepMargin,
 } from "./pruning.ts";
-import type { BeamResult, RankedItem } from "../../models/decode/results.ts";
-import type { EvaluationCase } from "../data/dataset.ts";
-import type { EvaluateOptions } from "../evaluate/evaluate.ts";
-import { attribute, certifiesTop } from "../evaluate/metrics.ts";
 
-/** What there is to say of one user. */
+/**
+ * What a model says along given items. Entry [u][t] is for the node after t tokens of the path to
+ * `leaves[u]`, when the model has read `histories[u]` and these tokens.
+ */
+export type TeacherForced = (
+  histories: readonly (readonly number[])[],
+  leaves: readonly number[],
+) => Promise<readonly (readonly NodeLogits[])[]>;
+
+/** How users are judged. */
+export interface JudgeOptions {
+  /** The model, for the search. */
+  readonly decoder: Decoder;
+  /** The model, for the margins: under the same normalisation and temperature. */
+  readonly teacherForced: TeacherForced;
+  /** The trie of the data set's paths. */
+  readonly trie: DeviceTrie;
+  /** The data set. */
+  readonly dataset: Dataset;
+  /** The beam widths B to search with, one search each; lists are B long. */
+  readonly beams: readonly number[];
+  /** The list lengths to report. Default 5 and 10. A list has at most B items. */
+  readonly ks?: readonly number[];
+  /** Whether the items that the model sees are taken out of the catalogue. */
+  readonly excludeHistory?: boolean;
+  /** What the search normalises over. Default "children". */
+  readonly normalization?: Normalization;
+  /** The temperature. Default 1. */
+  readonly tau?: number;
+}
+
+/** What became of one user. */
 export interface Verdict {
-  /** The number of siblings of each token of the target; undefined if the target is not in the catalogue. */
+  /** How many siblings each token of the target has; undefined if the target is excluded. */
   readonly choices: readonly number[] | undefined;
-  /** By beam. */
+  /** What became of the user by beam. */
   readonly beams: readonly BeamVerdict[];
 }
 
-/** What there is to say of one user's search. */
+/** What became of one user in one search. */
 export interface BeamVerdict {
   /** The target's place in the list, from 0, or -1. */
   readonly rank: number;
   /** Its place in the exact top B, or -1. */
   readonly exactRank: number;
-  /** The step (from 1) that lost its prefix, or 0. */
+  /** The step, from 1, that lost its prefix, or 0. */
   readonly lostAt: number;
   /** Whether the list, down to the largest k, is provably the exact one. */
   readonly certified: boolean;
-  /** log beta - log p of each token of the target, whose siblings `choices` counts; none if it is not in the catalogue. */
+  /** log beta - log p of each token of the target; empty if it is not in the catalogue. */
   readonly margins: readonly number[];
   /** What one teacher-forced pass says of the target (docs/theory.md, T4, T6 and T2). */
   readonly certificate: "retrieved" | "pruned" | "undecided";
-  /** Why, for a target in the exact top B that the search did not return. */
+  /** Why a target in the exact top B was not returned. */
   readonly cause?: Exclude<PruningCause, "absent">;
 }
 
@@ -52,24 +86,17 @@ interface Query {
   readonly tokens: readonly number[];
   readonly excluded: readonly number[];
   readonly leaf: number;
-  /** Whether the target is itself excluded; another item may keep its leaf in the catalogue. */
+  /** Whether the target itself is excluded; another item may keep its leaf in the catalogue. */
   readonly absent: boolean;
   /** Nodes taken out of the trie. */
   readonly blocked: ReadonlySet<number>;
 }
 
-/** What a search says of a user, as far as it is kept. */
-interface Found {
-  readonly rank: number;
-  readonly lostAt: number;
-  readonly certified: boolean;
-}
-
-/** Judges users, by one search for each of `options.beams`. */
+/** Judges users. `searches` has one search for each of `options.beams`. */
 export async function judgeCases(
   cases: readonly EvaluationCase[],
   searches: readonly BeamSearch[],
-  options: EvaluateOptions,
+  options: JudgeOptions,
 ): Promise<Verdict[]> {
   const { beams, dataset, excludeHistory = false, teacherForced } = options;
   const { trie } = options.trie;
@@ -83,7 +110,7 @@ export async function judgeCases(
       blocked: new Set(trie.blockedNodes(excluded)),
     };
   });
-  const found: Found[][] = []; // by beam, then by user
+  const found: Pick<BeamVerdict, "rank" | "lostAt" | "certified">[][] = []; // by beam, then user
   let wide: readonly BeamResult[] = []; // those of the widest beam
   for (const [b, search] of searches.entries()) {
     const results = await search.search(...inputsOf(queries));
@@ -105,7 +132,10 @@ export async function judgeCases(
     const verdicts = found[b].map(({ rank, lostAt, certified }, i): BeamVerdict => {
       const steps = queries[i].absent ? [] : marginsAt(i, beam);
       return {
-        ...{ rank, lostAt, certified, exactRank: ranks[i] < beam ? ranks[i] : -1 },
+        rank,
+        exactRank: ranks[i] < beam ? ranks[i] : -1,
+        lostAt,
+        certified,
         margins: steps.map(({ margin }) => margin),
         certificate: certificateOf(steps, rivals[i], beam),
       };
@@ -127,7 +157,7 @@ export async function judgeCases(
   }));
 }
 
-/** What a search is given. */
+/** The arguments of a search. */
 function inputsOf(
   queries: readonly Query[],
 ): [histories: (readonly number[])[], excluded: (readonly number[])[]] {
@@ -138,24 +168,24 @@ function readFound(
   result: BeamResult,
   { leaf, absent }: Query,
   beam: number,
-  { trie: { trie }, ks = [5, 10] }: EvaluateOptions,
-): Found {
+  { trie: { trie }, ks = [5, 10] }: JudgeOptions,
+): Pick<BeamVerdict, "rank" | "lostAt" | "certified"> {
   return {
-    rank: absent ? -1 : rankOf(leaf, result.ranking),
+    rank: absent ? -1 : result.ranking.findIndex((item) => item.leaf === leaf),
     lostAt: prunedAt(trie, leaf, result.steps),
     certified: certifiesTop(result, Math.min(Math.max(...ks), beam)),
   };
 }
 
 /**
- * The most prefixes that can beat the target's at any step (T6); Infinity where that is not known: of a target that is not in the
- * catalogue, or where a part of the catalogue is excluded, which T6 does not speak of.
+ * The most prefixes that can beat the target's at any step (T6). Infinity where T6 does not apply:
+ * the target is not in the catalogue, or items are excluded.
  */
 function rivalsOf(
   { leaf, absent, blocked }: Query,
   model: readonly NodeLogits[],
   counts: LevelCounts,
-  { trie: { trie }, normalization, tau }: EvaluateOptions,
+  { trie: { trie }, normalization, tau }: JudgeOptions,
 ): number {
   if (absent || blocked.size > 0) return Infinity;
   return Math.max(...competitors(counts, pathSteps(trie, leaf, model, { normalization, tau })));
@@ -171,12 +201,12 @@ function certificateOf(
   return rivals < beam || massCertificate(logProb, beam) ? "retrieved" : "undecided";
 }
 
-/** The margins along a target's path, in float64. */
+/** The margins along a target's path. */
 function marginsOf(
   { leaf, blocked }: Query,
   model: readonly NodeLogits[],
   beam: number,
-  { trie: { trie }, normalization, tau }: EvaluateOptions,
+  { trie: { trie }, normalization, tau }: JudgeOptions,
 ): StepMargin[] {
   return margins(trie, leaf, model, { beam, normalization, tau, blocked });
 }
@@ -186,13 +216,15 @@ async function exactRanksOf(
   queries: readonly Query[],
   paths: readonly (readonly StepMargin[] | undefined)[],
   results: readonly BeamResult[],
-  { decoder, trie, beams, normalization, tau }: EvaluateOptions,
+  { decoder, trie, beams, normalization, tau }: JudgeOptions,
 ): Promise<number[]> {
   const k = Math.max(...beams);
   const ranks = queries.map(() => -1);
   const open: number[] = [];
   const questions = queries.map(({ tokens, excluded, leaf }, i): RankQuestion => ({
-    ...{ history: tokens, excluded, leaf },
+    history: tokens,
+    excluded,
+    leaf,
     logProb: paths[i]?.reduce((sum, step) => sum + step.logProb, 0) ?? -Infinity,
   }));
   questions.forEach((question, i) => {
@@ -207,11 +239,11 @@ async function exactRanksOf(
   return ranks;
 }
 
-/** Searches again for the users whose target was pruned, this time with traces, and tells the causes. */
+/** Why targets were pruned: searches again for these users, with traces. */
 async function causesOf(
   queries: readonly (Query & { readonly margins: readonly StepMargin[] })[],
   beam: number,
-  { decoder, trie, normalization, tau }: EvaluateOptions,
+  { decoder, trie, normalization, tau }: JudgeOptions,
 ): Promise<(BeamVerdict["cause"])[]> {
   if (queries.length === 0) return [];
   using traced = new BeamSearch(decoder, trie, { beam, normalization, tau, trace: true });
@@ -223,8 +255,4 @@ async function causesOf(
     // A target that the second search returns was lost to rounding alone.
     return (found?.cause ?? "tie") as BeamVerdict["cause"];
   });
-}
-
-function rankOf(leaf: number, ranking: readonly RankedItem[]): number {
-  return ranking.findIndex((item) => item.leaf === leaf);
 }

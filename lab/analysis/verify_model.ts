@@ -1,59 +1,71 @@
 /**
- * The theorems of docs/theory.md on a trained model: its own probabilities, its own users, the searches as they run.
+ * The theorems of docs/theory.md on a trained model: its own probabilities, its own users, the
+ * searches as they run.
  *
  * @module
  */
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
-import { certifiedCount, LevelCounts, pathSteps } from "./certificates.ts";
-import { margins, type NodeLogits } from "./pruning.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
 import { type BeamEvaluation, evaluate } from "../evaluate/evaluate.ts";
-import { noCounts, STATEMENTS, type TheoremCount, type TheoremId } from "./theorem_counts.ts";
 import { type OpenModel, openModel, readSavedRun } from "../train/saved_model.ts";
-import { type Budget, judgeUser, type UserFacts, verdictOf } from "./verify_user.ts";
+import {
+  type Budget,
+  certifiedCount,
+  certifyPath,
+  LevelCounts,
+  pathSteps,
+} from "./certificates.ts";
+import { margins, type NodeLogits } from "./pruning.ts";
+import {
+  countTheorems,
+  modelTheorems,
+  type TheoremCount,
+  type TheoremId,
+  type UserFacts,
+} from "./user_theorems.ts";
 
-/** What {@link verifyModel} is told. */
+/** Options of {@link verifyModel}. */
 export interface VerifyModelOptions {
   /** The folder of a run, as train.ts writes it below `--out`. */
   readonly checkpoint: string;
-  /** `synthetic`, or the folder of a data set: the one that it was trained on. It is read as the run read it. */
+  /** The data set that it was trained on: `synthetic`, or a folder. */
   readonly data: string;
-  /** The beam width B; that of the run unless told. */
+  /** The beam width B. Default that of the run. */
   readonly beam?: number;
-  /** The first so many users only. */
+  /** The first so many users only. Default all. */
   readonly limitUsers?: number;
-  /** Told how many users are done: half of each is the theorems, half the shares. */
+  /** Called with the number of users done and the total. Each is half done after the theorems. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** A theorem and what became of its instances. */
-export interface VerifiedTheorem extends Readonly<TheoremCount> {
+export interface VerifiedTheorem extends TheoremCount {
   /** Its id. */
   readonly id: TheoremId;
-  /** In one line. */
+  /** Its statement in one line. */
   readonly statement: string;
 }
 
-/** How many users got a verdict, and of how many the search did what it says. */
+/** How many users got a certificate, and of how many the search did what it says. */
 export interface VerdictCount {
-  /** Users. */
+  /** The number of users. */
   readonly users: number;
-  /** Users whose search confirms the verdict. */
+  /** The users whose search confirms the certificate. */
   readonly confirmed: number;
 }
 
-/** What {@link verifyModel} finds. Shares are of the targets or of the users, whichever they speak of. */
+/** What {@link verifyModel} finds. Shares are of targets or of users. */
 export interface ModelVerification {
-  /** The folder. */
+  /** The folder of the run. */
   readonly checkpoint: string;
   /** The data set's name. */
   readonly data: string;
-  /** Users that were judged. */
+  /** The number of users that were judged. */
   readonly users: number;
-  /** The catalogue's items. */
+  /** The number of items in the catalogue. */
   readonly items: number;
   /** The beam width B. */
   readonly beam: number;
@@ -63,11 +75,11 @@ export interface ModelVerification {
   readonly normalization: Normalization;
   /** The temperature. */
   readonly tau: number;
-  /** The budget: the largest difference of a logit along the targets' paths between float32 device and float64 oracle. */
+  /** The budget: the largest difference of a logit on the targets' paths from the reference's. */
   readonly eps: number;
-  /** By theorem. */
+  /** The theorems. */
   readonly theorems: readonly VerifiedTheorem[];
-  /** Of all theorems; must be 0. */
+  /** The violations of all theorems; must be 0. */
   readonly violations: number;
   /** What one teacher-forced pass says of the targets. */
   readonly verdicts: {
@@ -75,22 +87,22 @@ export interface ModelVerification {
     readonly retrievedByMass: VerdictCount;
     /** Certified retrieved by T6 and not by T4. */
     readonly retrievedByCount: VerdictCount;
-    /** Certified pruned by T2: entry t - 1 at step t. */
+    /** Certified pruned by T2: entry t - 1 is step t. */
     readonly prunedAtStep: readonly VerdictCount[];
-    /** Neither; `confirmed` are those that the search returned. */
+    /** Not certified; `confirmed` are the targets that the search returned. */
     readonly undecided: VerdictCount;
   };
   /** The share of users whose whole list is certified to be the exact one (T9). */
   readonly exactLists: number;
-  /** The mean share of a list that is. */
+  /** The mean share of a list that is certified. */
   readonly exactItems: number;
   /** The share of targets retrieved. */
   readonly retrieved: number;
-  /** Targets in the exact top B. */
+  /** The number of targets in the exact top B. */
   readonly inExactTop: number;
-  /** Of these, the pruned, by cause. */
+  /** How many of these were pruned, by cause. */
   readonly causes: BeamEvaluation["causes"];
-  /** Targets that are not in the catalogue. */
+  /** The number of targets that are not in the catalogue. */
   readonly absent: number;
   /** For each step, the share of targets whose prefix is still in the beam. */
   readonly survival: readonly number[];
@@ -98,28 +110,31 @@ export interface ModelVerification {
   readonly violated: readonly number[];
   /** For each step, the share of targets at whose node no margin can be above 0 (R8). */
   readonly vacuous: readonly number[];
-  /** Seconds it took. */
+  /** The seconds that it took. */
   readonly seconds: number;
 }
 
-/** How many users go through the models between two reports. */
+/** How many users go through the models between two reports of progress. */
 const CHUNK = 64;
 
 /**
- * Checks T1 to T9 and T11 on a trained model: for every test user, what the probabilities of the model demand, against what
- * beam search does.
+ * Checks T1 to T9 and T11 on a trained model: for every test user, what the probabilities of the
+ * model demand, against what beam search does.
  *
- * The searches run on a float32 cpu device; the probabilities along the target's path come from a float64 oracle with
- * the same weights. The budget is eps, the largest difference between the two in what they say along the
- * targets' paths: in the logit of a child, or, under "vocabulary", in tau times the log-sum-exp of all. The gap of two prefixes of t tokens may differ by 2 t eps / tau (T11), plus 2^-19 of the score (of 1 if that is more) for float32's own arithmetic. An
- * instance that is decided by less is undecided.
+ * The searches run on a float32 cpu device. The probabilities along the target's path come from a
+ * float64 reference with the same weights. The budget eps is the largest difference between the two
+ * along the targets' paths: in the logit of a child, or, under "vocabulary", in tau times the
+ * log-sum-exp of all logits. The gap of two prefixes of t tokens may differ by 2 t eps / tau (T11),
+ * plus 2^-19 of the score (of 1 if that is more) for float32's own arithmetic. An instance that is
+ * decided by less is undecided.
  *
- * Global prefix ranks (T3) are counted in a beam search of width max(4 B, 32); where that does not settle the rank, the
- * instance is undecided.
+ * The ranks of prefixes in their levels (T3) are counted in a beam search of width max(4 B, 32);
+ * where that does not settle a rank, the instance is undecided.
  *
- * @throws {CheckpointError} if there is no such run, it is malformed, or it was trained on another data set.
+ * @throws {CheckpointError} if there is no such run, it is malformed, or it was trained on another
+ * data set.
  * @throws {DataError} if the data cannot be read.
- * @throws {ArgumentError} if beam or limitUsers is not a positive integer.
+ * @throws {ArgumentError} if `beam` or `limitUsers` is not a positive integer.
  *
  * @example
  * ```ts ignore
@@ -129,53 +144,66 @@ const CHUNK = 64;
  * console.log(renderModelVerification(found), found.violations);
  * ```
  */
-export async function verifyModel(options: VerifyModelOptions): Promise<ModelVerification> {
+export async function verifyModel(asked: VerifyModelOptions): Promise<ModelVerification> {
   const began = performance.now();
-  const { limitUsers = Infinity } = options;
-  if (!(limitUsers >= 1 && Math.floor(limitUsers) === limitUsers)) {
+  const { checkpoint, data, limitUsers } = asked;
+  if (limitUsers !== undefined && !(Number.isInteger(limitUsers) && limitUsers >= 1)) {
     throw new ArgumentError(
       `Cannot verify a model: limitUsers must be a positive integer, got ${limitUsers}`,
     );
   }
-  const { checkpoint, data } = options;
   const { recipe, dataset, normalization } = await readSavedRun(checkpoint, data);
   const { tau, history } = recipe;
-  const beam = options.beam ?? recipe.beam;
-  const cases = evaluationCases(dataset, "test", history, options.limitUsers);
-  const report = (halves: number): void =>
-    options.onProgress?.(Math.floor(halves / 2), cases.length);
+  const beam = asked.beam ?? recipe.beam;
+  const cases = evaluationCases(dataset, "test", history, limitUsers);
+  const report = (halves: number): void => asked.onProgress?.(Math.floor(halves / 2), cases.length);
 
-  using device = await openModel(cpu(), options.checkpoint, dataset, { normalization, tau });
-  using oracle = await openModel(
-    cpu({ float: "float64" }),
-    ...[options.checkpoint, dataset, { normalization, tau }] as const,
-  );
-  const setting: Setting = { dataset, device, oracle, beam, normalization, tau };
+  const options = { normalization, tau };
+  using device = await openModel(cpu(), checkpoint, dataset, options);
+  using reference = await openModel(cpu({ float: "float64" }), checkpoint, dataset, options);
+  const setting: Setting = { dataset, device, reference, beam, normalization, tau };
   const facts = await gather(cases, setting, report);
   const evaluation = await evaluate({
     decoder: device.decoder,
     teacherForced: (histories, leaves) => device.forcing.logits(histories, leaves),
     trie: device.trie,
-    ...{ dataset, split: "test", beams: [beam], historyLength: history, normalization, tau },
-    limitUsers: options.limitUsers,
+    dataset,
+    split: "test",
+    beams: [beam],
+    historyLength: history,
+    normalization,
+    tau,
+    limitUsers,
     onProgress: (done) => report(cases.length + done),
   });
 
   const eps = facts.reduce((most, user) => Math.max(most, ...user.logitErrors), 0);
-  const counts = noCounts();
-  for (const user of facts) judgeUser(user, { eps, tau }, counts);
-  const theorems = Object.entries(counts).map(([id, count]) => ({
-    ...{ id: id as TheoremId, statement: STATEMENTS[id as TheoremId], ...count },
+  const counts = await countTheorems(facts, { eps, tau });
+  const theorems = (Object.keys(counts) as TheoremId[]).map((id) => ({
+    id,
+    statement: modelTheorems[id].statement,
+    ...counts[id],
   }));
   const { absent, beams: [{ survival, vacuousShare: vacuous, inExactTop, causes }] } = evaluation;
   return {
-    ...{ checkpoint: options.checkpoint, data: dataset.name, users: facts.length },
-    ...{ items: dataset.items.length, beam, loss: recipe.loss, normalization, tau, eps },
+    checkpoint,
+    data: dataset.name,
+    users: facts.length,
+    items: dataset.items.length,
+    beam,
+    loss: recipe.loss,
+    normalization,
+    tau,
+    eps,
     theorems,
     violations: theorems.reduce((sum, { violations }) => sum + violations, 0),
     verdicts: countVerdicts(facts, { eps, tau }),
     ...listShares(facts),
-    ...{ retrieved: survival[survival.length - 1], inExactTop, causes, absent, survival },
+    retrieved: survival[survival.length - 1],
+    inExactTop,
+    causes,
+    absent,
+    survival,
     violated: survival.map((_, t) => {
       const there = facts.filter(({ margins }) => margins.length > t);
       return there.filter(({ margins }) => margins[t].margin > 0).length / there.length;
@@ -189,7 +217,7 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
 interface Setting {
   readonly dataset: Dataset;
   readonly device: OpenModel;
-  readonly oracle: OpenModel;
+  readonly reference: OpenModel;
   readonly beam: number;
   readonly normalization: Normalization;
   readonly tau: number;
@@ -201,7 +229,7 @@ async function gather(
   setting: Setting,
   report: (done: number) => void,
 ): Promise<UserFacts[]> {
-  const { dataset, device, oracle, beam, normalization, tau } = setting;
+  const { dataset, device, reference, beam, normalization, tau } = setting;
   const { trie } = device.trie;
   const counts = new LevelCounts(trie);
   const open = ({ decoder, trie }: OpenModel, width: number): BeamSearch =>
@@ -209,29 +237,32 @@ async function gather(
   using search = open(device, beam);
   using wider = open(device, Math.max(4 * beam, 32));
   using narrow = open(device, 1);
-  using exact = open(oracle, beam);
+  using exact = open(reference, beam);
   const facts: UserFacts[] = [];
   for (let at = 0; at < cases.length; at += CHUNK) {
     const users = cases.slice(at, at + CHUNK);
     const histories = users.map(({ history }) => dataset.prompt(history));
     const leaves = users.map(({ target }) => trie.leafOf[target]);
-    const models = await device.forcing.logits(histories, leaves);
-    const oracles = await oracle.forcing.logits(histories, leaves);
-    const [found, wide, greedy, reference] = [
-      await search.search(histories),
-      await wider.search(histories),
-      await narrow.search(histories),
-      await exact.search(histories),
-    ];
+    const ours = await device.forcing.logits(histories, leaves);
+    const theirs = await reference.forcing.logits(histories, leaves);
+    const found = await search.search(histories);
+    const wide = await wider.search(histories);
+    const greedy = await narrow.search(histories);
+    const expected = await exact.search(histories);
     leaves.forEach((leaf, u) => {
       const options = { beam, normalization, tau };
       facts.push({
-        ...{ counts, beam, leaf },
-        path: pathSteps(trie, leaf, oracles[u], options),
-        margins: margins(trie, leaf, oracles[u], options),
-        deviceMargins: margins(trie, leaf, models[u], options),
-        logitErrors: models[u].map((said, t) => errorOf(said, oracles[u][t], tau)),
-        ...{ found: found[u], wide: wide[u], greedy: greedy[u], oracle: reference[u] },
+        counts,
+        beam,
+        leaf,
+        path: pathSteps(trie, leaf, theirs[u], options),
+        margins: margins(trie, leaf, theirs[u], options),
+        deviceMargins: margins(trie, leaf, ours[u], options),
+        logitErrors: ours[u].map((said, t) => errorOf(said, theirs[u][t], tau)),
+        found: found[u],
+        wide: wide[u],
+        greedy: greedy[u],
+        reference: expected[u],
       });
     });
     report(facts.length);
@@ -239,9 +270,9 @@ async function gather(
   return facts;
 }
 
-/** The largest difference of what device and oracle say at a node: of a child's logit, or of what all logits add up to, times tau. */
-function errorOf(device: NodeLogits, oracle: NodeLogits, tau: number): number {
-  const { children, logSumExp: sum = 0 } = oracle;
+/** The largest difference at a node: of a child's logit, or of tau times the log-sum-exp of all. */
+function errorOf(device: NodeLogits, reference: NodeLogits, tau: number): number {
+  const { children, logSumExp: sum = 0 } = reference;
   let most = tau * Math.abs((device.logSumExp ?? 0) - sum);
   for (let k = 0; k < children.length; k++) {
     most = Math.max(most, Math.abs(device.children[k] - children[k]));
@@ -258,7 +289,8 @@ function countVerdicts(
   const [retrievedByMass, retrievedByCount, undecided] = [tally(), tally(), tally()];
   const prunedAtStep = Array.from({ length: facts[0].counts.trie.maxDepth }, tally);
   for (const user of facts) {
-    const verdict = verdictOf(user, budget);
+    const { counts, path, margins, beam } = user;
+    const verdict = certifyPath(counts, path, margins, beam, budget);
     const returned = user.found.ranking.some((item) => item.leaf === user.leaf);
     const count = verdict.kind === "pruned"
       ? prunedAtStep[verdict.step - 1]

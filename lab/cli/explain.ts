@@ -4,7 +4,7 @@
  * @module
  */
 import process from "node:process";
-import { renderExplanation, renderPruned } from "../analysis/explain_report.ts";
+import { renderExplanation, renderPruned } from "../analysis/explanation_text.ts";
 import { explainUser, prunedUsers } from "../analysis/explain_user.ts";
 import { createProgress, type Progress } from "../progress.ts";
 import { explainHelp, parseExplainFlags } from "./explain_options.ts";

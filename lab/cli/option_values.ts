@@ -4,7 +4,7 @@
  * @module
  */
 import { LORA_TARGETS, type LoraTarget } from "../../models/lora.ts";
-import { lossNames } from "../../models/losses/loss_by_name.ts";
+import { isLossName, lossNames } from "../../models/losses/index.ts";
 import type { Fail } from "./flags.ts";
 import { isLossPath, lossNameOf } from "../train/loss_module.ts";
 
@@ -34,8 +34,7 @@ export function readTargets(given: string, fail: Fail): LoraTarget[] {
 /** A list of losses: names, and paths of modules. */
 export function readLosses(given: string, fail: Fail): string[] {
   const losses = given.split(",").map((name) => name.trim());
-  const known = (name: string): boolean => lossNames.some((other) => other === name);
-  if (!losses.every((loss) => known(loss) || isLossPath(loss))) {
+  if (!losses.every((loss) => isLossName(loss) || isLossPath(loss))) {
     fail(`a list of ${lossNames.join(", ")}, or of paths of modules`);
   }
   const names = new Set(losses.map(lossNameOf)); // by which runs are told apart

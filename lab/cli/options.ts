@@ -4,14 +4,16 @@
  * @module
  */
 import { MAX_HEAD_SIZE } from "../../kernels/attention.ts";
+import type { LossSettings } from "../../models/losses/flags.ts";
+import type { LossFlagName } from "../../models/losses/index.ts";
 import type { LoraTarget } from "../../models/lora.ts";
 import type { Codes } from "../data/codes.ts";
 import type { DeviceChoice } from "../devices.ts";
 import { flagHelp, flagName, givenFlags, parseFlags, refuse } from "./flags.ts";
 import { FLAGS } from "./train_flags.ts";
 
-/** What train.ts is told. */
-export interface Options {
+/** The options of train.ts, with the flags of losses as `models/losses/index.ts` has them. */
+export interface Options extends LossSettings<LossFlagName> {
   /** `synthetic`, or the folder of a data set of semantic IDs or of item titles. */
   readonly data: string;
   /** What titles become tokens with: `r50k`, or a folder with a tokenizer.json; the model's own, or `r50k`, unless told. */
@@ -44,27 +46,8 @@ export interface Options {
   readonly loraDropout: number;
   /** The losses to compare, one run each: names, and paths of modules that `openLoss` opens. */
   readonly loss: readonly string[];
-  /** Beam width B of the loss. */
-  readonly beam: number;
   /** Beam widths to decode with; that of the loss unless told. */
   readonly beams: readonly number[];
-  /** Temperature xi of the margin log beta - log p in the bear losses. */
-  readonly xi: number;
-  /**
-   * Weight lambda of the beam term. In the released form, `bear`, it multiplies the weight of a token itself, so a
-   * lambda of the paper is worth lambda / xi there.
-   */
-  readonly lambda: number;
-  /** Temperature tau of the softmax. */
-  readonly tau: number;
-  /** Weight beta of the prefix losses in the apao losses. */
-  readonly beta: number;
-  /** How much the worst prefix stands out in the apao losses, eta. */
-  readonly eta: number;
-  /** Sampled items beside one target of each window in apao-pair. */
-  readonly negatives: number;
-  /** beam-exact searches in every so many steps. */
-  readonly searchEvery: number;
   /** Layers of the decoder. */
   readonly layers: number;
   /** Channels C. */

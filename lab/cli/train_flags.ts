@@ -4,12 +4,29 @@
  * @module
  */
 import { LORA_TARGETS } from "../../models/lora.ts";
-import { lossNames } from "../../models/losses/loss_by_name.ts";
+import { domainOf, fitsFlag, type LossSettings } from "../../models/losses/flags.ts";
+import {
+  type LossFlagName,
+  lossFlagNames,
+  lossFlags,
+  lossNames,
+  readersOf,
+} from "../../models/losses/index.ts";
 import { CODES } from "../data/codes.ts";
 import type { DeviceChoice } from "../devices.ts";
 import { choice, type Flags, integer, notNegative, positive, real, text, toggle } from "./flags.ts";
 import { isRate, readBeams, readLosses, readTargets } from "./option_values.ts";
 import type { Options } from "./options.ts";
+
+/** The flags of losses. */
+const LOSS_FLAGS = Object.fromEntries(lossFlagNames.map((name) => {
+  const flag = lossFlags[name];
+  const readers = readersOf(name);
+  const help = readers.length > 5 ? flag.help : `${flag.help} (${readers.join(", ")})`;
+  if (flag.kind === "integer") return [name, integer(flag.least, flag.default, help, flag.most)];
+  const domain = domainOf(flag).replace("a number ", "");
+  return [name, real(flag.default, help, domain, (x) => fitsFlag(flag, x))];
+})) as Flags<LossSettings<LossFlagName>>;
 
 /** Every option. The defaults suit the synthetic data. */
 export const FLAGS: Flags<Options> = {
@@ -48,7 +65,7 @@ export const FLAGS: Flags<Options> = {
     help: `one run each: ${lossNames.join(", ")}, or the path of a module with a loss of yours`,
     read: readLosses,
   },
-  beam: integer(1, 10, "beam width B of the loss"),
+  ...LOSS_FLAGS,
   beams: {
     value: "LIST",
     default: [],
@@ -56,13 +73,6 @@ export const FLAGS: Flags<Options> = {
     help: "beam widths to decode with, such as 5,10,20",
     read: readBeams,
   },
-  xi: positive(1, "temperature of the margin in the bear losses"),
-  lambda: notNegative(1, "weight of the beam term; in bear it is the paper's lambda / xi"),
-  tau: positive(1, "temperature of the softmax"),
-  beta: notNegative(0.1, "weight of the prefix losses in apao-point and apao-pair"),
-  eta: notNegative(0, "how much the worst prefix stands out in apao-point and apao-pair"),
-  negatives: integer(1, 4, "sampled items beside one target a window in apao-pair", 1000),
-  searchEvery: integer(1, 1, "beam-exact searches in every so many steps, else it is msl"),
   model: {
     ...text("FOLDER", undefined, "begin with a Llama model in Hugging Face's layout"),
     shown: "a fresh one",

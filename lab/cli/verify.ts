@@ -8,10 +8,14 @@ import { cpu } from "../../core/cpu_backend.ts";
 import { DeviceError } from "../../core/errors.ts";
 import { openDevice } from "../devices.ts";
 import { formatDuration } from "../progress.ts";
-import { renderVerification, verificationJson } from "../theorems/report.ts";
-import { isVerified, type VerifiedDevice, verifyTheory } from "../theorems/verification.ts";
+import {
+  isVerified,
+  renderVerification,
+  type VerifiedDevice,
+  verifyTheory,
+} from "../theorems/verification.ts";
 import { verifyModel } from "../analysis/verify_model.ts";
-import { renderModelVerification } from "../analysis/verify_report.ts";
+import { renderModelVerification } from "../analysis/verification_text.ts";
 import { parseVerifyOptions, VERIFY_HELP, type VerifyOptions } from "./verify_options.ts";
 import { fail } from "./fail.ts";
 import { Stages } from "./stages.ts";
@@ -51,11 +55,7 @@ async function onTheory({ cases, seed }: VerifyOptions): Promise<Verdict> {
     devices,
     progress: stages.show,
   });
-  return {
-    text: renderVerification(report),
-    json: verificationJson(report),
-    holds: isVerified(report),
-  };
+  return { text: renderVerification(report), json: report, holds: isVerified(report) };
 }
 
 async function onModel(checkpoint: string, options: VerifyOptions): Promise<Verdict> {

@@ -54,7 +54,7 @@ const FLAGS: Flags<VerifyOptions> = {
 
 /** The help. */
 export const VERIFY_HELP = flagHelp(
-  "Verifies every theorem, refutation, surrogate and mutant of docs/theory.md on random catalogues, and the " +
+  "Verifies every theorem, refutation and surrogate of docs/theory.md on random catalogues, and the " +
     "search of every device against exact beams; or, with --checkpoint, the theorems on a trained model.",
   "deno task verify [--cases N] [--seed N] [--json]\n" +
     "deno task verify --checkpoint FOLDER [--data DATA] [--beam N] [--limit-users N] [--json]",

@@ -7,20 +7,20 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { CheckpointError, NonFiniteError } from "../../core/errors.ts";
 import { Trie } from "../../models/decode/trie.ts";
-import { checkRecipe } from "../train/checkpoint.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
-import { judgeBaselines, type Observer } from "../train/experiment.ts";
+import { type ExperimentObserver, judgeBaselines } from "../train/experiment.ts";
 import { isPresent, makeFolder, removeFile, writeFileAtomic } from "../files.ts";
 import { gradientWeights } from "../train/loss_probe.ts";
 import { type OpenLoss, openLoss } from "../train/loss_module.ts";
-import type { TheoremCounts } from "../analysis/theorem_counts.ts";
+import type { TheoremCounts } from "../analysis/user_theorems.ts";
 import type { Options } from "../cli/options.ts";
-import { digestOf, type Recipe } from "../train/recipe.ts";
+import { digestOf, type Recipe, toJson } from "../train/recipe.ts";
 import { type RunSetting, trainAndJudge } from "../train/run.ts";
 import { readBaselines, readFailure, readRun } from "../report/read_results.ts";
 import { RunFolder } from "../train/run_folder.ts";
+import { checkRecipe } from "../train/run_state.ts";
 import { verifyModel } from "../analysis/verify_model.ts";
 import { gridOf, type GridOptions, type GridRun, type Shard, shardOf } from "./grid.ts";
 import { outcomesOf, untrainedPaths } from "./outcome.ts";
@@ -30,6 +30,7 @@ import {
   type FailedRun,
   FAILURE,
   RESULT,
+  resultText,
   type RunResult,
 } from "./run_result.ts";
 
@@ -48,7 +49,7 @@ export interface CompareOptions extends GridOptions {
 }
 
 /** How a comparison tells what it is doing. */
-export interface CompareObserver extends Observer {
+export interface CompareObserver extends ExperimentObserver {
   /** A run begins, or is skipped because it is finished. */
   running(run: GridRun, index: number, count: number, isFinished: boolean): void;
   /** A run's model as it was before training looks at users, for its margins. */
@@ -111,7 +112,7 @@ export async function compareLosses(
   const folders = runs.map(({ name }) => join(out, name));
   const finished = runs.map((run, i) => readFinished(folders[i], run, options));
   const catalogue = new Trie(dataset.paths);
-  observer.started(dataset, catalogue, device);
+  observer.started?.(dataset, catalogue, device);
 
   const baselines = baselinesOf(dataset, options, observer);
   openFolder(out, baselines, shard);
@@ -169,7 +170,7 @@ async function finish(
   } catch (error) {
     if (!(error instanceof NonFiniteError)) throw error;
     const { message: reason } = error;
-    writeFileAtomic(failure, `${JSON.stringify({ version: 1, recipe, reason })}\n`);
+    writeFileAtomic(failure, `${JSON.stringify({ version: 1, recipe: toJson(recipe), reason })}\n`);
     note?.(`${name} failed: ${reason}`);
     return { name, reason };
   }
@@ -177,7 +178,7 @@ async function finish(
 
 /** As a file has it. */
 function plain(recipe: Recipe): unknown {
-  return JSON.parse(JSON.stringify(recipe));
+  return JSON.parse(JSON.stringify(toJson(recipe)));
 }
 
 async function trainJudgeAndWrite(
@@ -219,7 +220,7 @@ async function trainJudgeAndWrite(
     ...(verifyUsers > 0 &&
       { verification: await verified(run, folder.path, setting, verifyUsers) }),
   };
-  writeFileAtomic(join(folder.path, RESULT), `${JSON.stringify(result)}\n`);
+  writeFileAtomic(join(folder.path, RESULT), resultText(result));
   return result;
 }
 

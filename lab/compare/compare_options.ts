@@ -20,6 +20,7 @@ import { lossNameOf } from "../train/loss_module.ts";
 import { readLosses } from "../cli/option_values.ts";
 import { completeOptions, type Options } from "../cli/options.ts";
 import { FLAGS } from "../cli/train_flags.ts";
+import { lossFlagNames } from "../../models/losses/index.ts";
 import type { Setting, Shard } from "./grid.ts";
 import type { CompareOptions } from "./compare.ts";
 
@@ -37,18 +38,25 @@ export interface GridCommandOptions extends CompareOptions {
 /** Options of train.ts that a grid has instead of. */
 type Replaced = "loss" | "seed" | "out" | "resume" | "patience" | Setting;
 
-interface GridFlags extends Omit<Options, Replaced> {
+interface GridFlags extends Omit<Options, Replaced>, Lists {
   readonly losses: readonly string[];
   readonly seeds: readonly number[];
-  readonly beam: readonly number[];
-  readonly xi: readonly number[];
-  readonly lambda: readonly number[];
-  readonly tau: readonly number[];
   readonly patience: number;
   readonly out: string | undefined;
   readonly shard: Shard;
   readonly baseline: string | undefined;
   readonly verifyUsers: number;
+}
+
+/** Several values of each setting. */
+type Lists = { readonly [S in Setting]: readonly number[] };
+
+/** What `valueOf` makes of each setting. */
+function bySetting<T>(valueOf: (setting: Setting) => T): { readonly [S in Setting]: T } {
+  return Object.fromEntries(lossFlagNames.map((name) => [name, valueOf(name)])) as Record<
+    Setting,
+    T
+  >;
 }
 
 /** Without it a run may last as long as its epochs; a comparison stops by validation. */
@@ -60,10 +68,6 @@ const {
   out: _out,
   resume: _resume,
   patience,
-  beam,
-  xi,
-  lambda,
-  tau,
   help,
   ...SHARED
 } = FLAGS;
@@ -143,11 +147,8 @@ function flagsOf(command: GridCommand): Flags<GridFlags> {
     }),
     verifyUsers: integer(0, 100, "the theorems are checked on the first N users of each run"),
     patience: { ...(patience as Flag<number>), default: PATIENCE, shown: `${PATIENCE}` },
-    beam: setting(beam),
-    xi: setting(xi),
-    lambda: setting(lambda),
-    tau: setting(tau),
     ...SHARED,
+    ...bySetting((name) => setting(FLAGS[name])),
     help,
   } as Flags<GridFlags>;
 }
@@ -164,7 +165,8 @@ export function parseGridOptions(
 ): GridCommandOptions {
   const flags = flagsOf(command);
   const told = parseFlags(args, flags);
-  const { losses, seeds, out, shard, baseline, verifyUsers, beam, xi, lambda, tau, ...rest } = told;
+  const { losses, seeds, out, shard, baseline, verifyUsers, ...rest } = told;
+  const over = bySetting((name) => told[name]);
   if (!rest.help && out === undefined) {
     refuse("the command line", "--out must name the folder of the comparison");
   }
@@ -175,12 +177,12 @@ export function parseGridOptions(
     {
       ...rest,
       ...{ loss: losses, seed: seeds[0], out, resume: false },
-      ...{ beam: beam[0], xi: xi[0], lambda: lambda[0], tau: tau[0] },
+      ...bySetting((name) => told[name][0]),
     },
     new Set([...givenFlags(args, flags)].filter((key): key is keyof typeof rest => key in rest)),
   );
   return {
-    ...{ options, losses, seeds, over: { beam, xi, lambda, tau }, out: out ?? "", shard },
+    ...{ options, losses, seeds, over, out: out ?? "", shard },
     ...{ baseline, verifyUsers },
     command: commandOf(command, args),
     help: rest.help,

@@ -4,16 +4,14 @@
  * @module
  */
 import type { Device } from "../../core/device.ts";
+import { type LossFlagName, lossFlagNames, lossFlags } from "../../models/losses/index.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { OpenLoss } from "../train/loss_module.ts";
 import type { Options } from "../cli/options.ts";
 import { type Recipe, recipeOf } from "../train/recipe.ts";
 
 /** A setting of losses that a grid can run over. */
-export type Setting = "beam" | "xi" | "lambda" | "tau";
-
-/** All of them. */
-export const SETTINGS: readonly Setting[] = ["beam", "xi", "lambda", "tau"];
+export type Setting = LossFlagName;
 
 /** What a grid runs over. */
 export interface GridOptions {
@@ -37,13 +35,6 @@ export interface GridRun {
   readonly recipe: Recipe;
 }
 
-const SHORT: Readonly<Record<Setting, string>> = {
-  beam: "B",
-  xi: "xi",
-  lambda: "lambda",
-  tau: "tau",
-};
-
 /**
  * The runs of a grid, all variants of the first seed first, so that an interrupted comparison has as many seeds of each. Values of
  * a setting that a loss does not read make no variants of it.
@@ -56,8 +47,8 @@ export function gridOf(
   device: Device,
 ): GridRun[] {
   const variants = losses.flatMap((loss) => {
-    const settings = SETTINGS.filter((setting) =>
-      loss.reads.includes(setting) && (over[setting]?.length ?? 0) > 1
+    const settings = lossFlagNames.filter((setting) =>
+      setting in loss.flags && (over[setting]?.length ?? 0) > 1
     );
     return product(settings.map((setting) => over[setting] as readonly number[])).map((values) => {
       const given = settings.map((setting, i) => [setting, values[i]] as const);
@@ -65,12 +56,16 @@ export function gridOf(
     });
   });
   const single = Object.fromEntries(
-    SETTINGS.flatMap((setting) => over[setting]?.length === 1 ? [[setting, over[setting][0]]] : []),
+    lossFlagNames.flatMap((setting) =>
+      over[setting]?.length === 1 ? [[setting, over[setting][0]]] : []
+    ),
   );
   return seeds.flatMap((seed) =>
     variants.map(({ loss, given }): GridRun => {
       const told = { ...options, ...single, ...Object.fromEntries(given), seed };
-      const parts = given.map(([setting, value]) => [SHORT[setting], value] as const);
+      const parts = given.map(([setting, value]) =>
+        [lossFlags[setting].symbol ?? setting, value] as const
+      );
       return {
         variant: [loss.name, ...parts.map(([name, value]) => `${name}=${value}`)].join(" "),
         name: [loss.name, ...parts.map((part) => part.join("")), `seed${seed}`].join("-"),

@@ -8,7 +8,6 @@ import { basename, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { UsageError } from "../../core/errors.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
-import { checkRecipe } from "../train/checkpoint.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { type DeviceChoice, openDevice } from "../devices.ts";
 import { evaluate } from "../evaluate/evaluate.ts";
@@ -16,10 +15,17 @@ import { isPresent, makeFolder, writeFileAtomic } from "../files.ts";
 import { normalizationOf } from "../train/loss_module.ts";
 import { comparable, type SourcedRun } from "../report/comparable.ts";
 import { readRun, readRuns } from "../report/read_results.ts";
-import { KS } from "../train/run.ts";
+import { LIST_LENGTHS } from "../train/run.ts";
+import { checkRecipe } from "../train/run_state.ts";
 import { openModel, readSavedRun } from "../train/saved_model.ts";
 import { outcomesOf, untrainedPaths } from "./outcome.ts";
-import { type Judging, RESULT, type RunResult, type SearchSetting } from "./run_result.ts";
+import {
+  type Judging,
+  RESULT,
+  resultText,
+  type RunResult,
+  type SearchSetting,
+} from "./run_result.ts";
 
 /** What {@link judgeAgain} is told. */
 export interface JudgeOptions {
@@ -144,7 +150,7 @@ export async function judgeAgain(
     const result = await judge(task, dataset, options, observer);
     const folder = join(out, task.name);
     makeFolder(folder);
-    writeFileAtomic(join(folder, RESULT), `${JSON.stringify(result)}\n`);
+    writeFileAtomic(join(folder, RESULT), resultText(result));
     judged.push(result);
   }
   return { trained: trained.map(({ run }) => run), judged };
@@ -210,7 +216,16 @@ async function judge(
   );
   const began = performance.now();
   const test = await evaluate({
-    ...{ decoder, trie, dataset, split: "test", beams, excludeHistory, ks: KS, ...search },
+    ...{
+      decoder,
+      trie,
+      dataset,
+      split: "test",
+      beams,
+      excludeHistory,
+      ks: LIST_LENGTHS,
+      ...search,
+    },
     teacherForced: (histories, leaves) => forcing.logits(histories, leaves),
     historyLength: recipe.history,
     onProgress: (done, total) => evaluating?.(name, done, total),

@@ -10,7 +10,7 @@ import { type Dataset, evaluationCases } from "../data/dataset.ts";
 import type { Evaluation } from "../evaluate/evaluate.ts";
 import type { Recipe } from "../train/recipe.ts";
 import { TeacherForcing } from "../evaluate/teacher_forcing.ts";
-import { openTrained } from "../train/trained.ts";
+import { trainableModel } from "../train/trainable_model.ts";
 import type { BeamVerdict, Verdict } from "../analysis/verdicts.ts";
 import type { BeamOutcome, Histogram, SearchSetting, TestResult } from "./run_result.ts";
 
@@ -120,7 +120,7 @@ export async function untrainedPaths(
   onProgress: (done: number, total: number) => void,
 ): Promise<Paths[]> {
   using _scope = device.arena();
-  const { model, params, weights } = await openTrained(device, dataset, recipe);
+  const { model, params, weights } = await trainableModel(device, dataset, recipe);
   using forcing = new TeacherForcing(device, model, weights(params), trie, search);
   const cases = evaluationCases(dataset, "test", recipe.history, UNTRAINED_USERS);
   const leaves = cases.map(({ target }) => trie.trie.leafOf[target]);

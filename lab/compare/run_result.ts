@@ -5,10 +5,10 @@
  */
 import type { PruningCause } from "../analysis/pruning.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
-import type { ValidationPoint } from "../train/checkpoint.ts";
-import type { TheoremCounts } from "../analysis/theorem_counts.ts";
+import type { ValidationPoint } from "../train/run_state.ts";
+import type { TheoremCounts } from "../analysis/user_theorems.ts";
 import type { GradientWeight } from "../train/loss_probe.ts";
-import type { Recipe } from "../train/recipe.ts";
+import { type Recipe, toJson } from "../train/recipe.ts";
 
 /** The name of the file. */
 export const RESULT = "result.json";
@@ -16,13 +16,7 @@ export const RESULT = "result.json";
 /** The name of the file that a run leaves instead if its loss or its weights became NaN or infinite. */
 export const FAILURE = "failed.json";
 
-/** A run that cannot be finished. */
-export interface FailedRun {
-  /** The name of its folder. */
-  readonly name: string;
-  /** Why. */
-  readonly reason: string;
-}
+export type { FailedRun } from "../train/run.ts";
 
 /** The name of the file with what needs no training, in the folder of a comparison. */
 export const BASELINES = "baselines.json";
@@ -73,6 +67,11 @@ export interface RunResult {
   readonly gradient?: readonly GradientWeight[];
   /** What `verify` counts on the first users, where it was asked. */
   readonly verification?: { readonly users: number; readonly counts: TheoremCounts };
+}
+
+/** The text of `result.json`. */
+export function resultText(result: RunResult): string {
+  return `${JSON.stringify({ ...result, recipe: toJson(result.recipe) })}\n`;
 }
 
 /** What a search makes probabilities of logits by. */

@@ -4,51 +4,21 @@
  *
  * @module
  */
-import type { Decoder } from "../../models/decode/decoder.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
-import type { NodeLogits, PruningCause } from "../analysis/pruning.ts";
-import type { DeviceTrie } from "../../models/decode/trie.ts";
-import type { Normalization } from "../../ops/trie_log_prob.ts";
+import type { PruningCause } from "../analysis/pruning.ts";
 import type { Baseline } from "./baselines.ts";
-import { type Dataset, type EvaluationCase, evaluationCases, type Split } from "../data/dataset.ts";
+import { type EvaluationCase, evaluationCases, type Split } from "../data/dataset.ts";
 import { hitRate, ndcg, share, survivalCurve, vacuousShares } from "./metrics.ts";
-import { judgeCases, type Verdict } from "../analysis/verdicts.ts";
+import { judgeCases, type JudgeOptions, type Verdict } from "../analysis/verdicts.ts";
 import { turn } from "../progress.ts";
 
-/**
- * What the model says along given items: entry [u][t] is for the node after t tokens of the path to `leaves[u]`, when the model
- * has read `histories[u]` and these tokens.
- */
-export type TeacherForced = (
-  histories: readonly (readonly number[])[],
-  leaves: readonly number[],
-) => Promise<readonly (readonly NodeLogits[])[]>;
-
 /** Options of {@link evaluate}. */
-export interface EvaluateOptions {
-  /** The model, for the search. */
-  readonly decoder: Decoder;
-  /** The model, for the margins: under the same normalisation and temperature. */
-  readonly teacherForced: TeacherForced;
-  /** The trie of the data set's paths. */
-  readonly trie: DeviceTrie;
-  /** The data set. */
-  readonly dataset: Dataset;
+export interface EvaluateOptions extends JudgeOptions {
   /** Which targets. */
   readonly split: Split;
-  /** The beam widths B to search with, one search each; lists are B long. */
-  readonly beams: readonly number[];
   /** The model sees at most so many items of a user. */
   readonly historyLength: number;
-  /** The list lengths to report; 5 and 10 unless told. Beyond B a list has no more items. */
-  readonly ks?: readonly number[];
-  /** Whether the items that the model sees are taken out of the catalogue. */
-  readonly excludeHistory?: boolean;
-  /** What the search normalises over; "children" unless told. */
-  readonly normalization?: Normalization;
-  /** The temperature; 1 unless told. */
-  readonly tau?: number;
   /** The first so many users only. */
   readonly limitUsers?: number;
   /** Told how many users are done, of how many. */

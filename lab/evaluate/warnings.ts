@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { MetricsLine } from "../train/metrics_file.ts";
 import { listed } from "../report/format.ts";
-import type { Training } from "../train/training.ts";
+import type { TrainHistory } from "../train/run.ts";
+import type { MetricsLine } from "../train/run_folder.ts";
 
 /** A rate of fewer targets, or a comparison of models that hit fewer, is mostly chance: tables do not show such rates. */
 export const LEAST_TARGETS = 30;
@@ -23,7 +23,7 @@ export const ORACLE = "oracle";
 export const TRAINING_ONLY = "co-occurrence, training only";
 
 /** The course of a run's training. */
-export interface Course extends Pick<Training, "epochs" | "bestEpoch" | "validation"> {
+export interface Course extends Pick<TrainHistory, "epochs" | "bestEpoch" | "validation"> {
   /** The loss: at each look its mean since the look before. */
   readonly curve: readonly Pick<MetricsLine, "epoch" | "loss">[];
 }

@@ -5,6 +5,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { DataError } from "../../core/errors.ts";
+import { lossFlagNames } from "../../models/losses/index.ts";
 import type { BaselineResults, RunResult } from "../compare/run_result.ts";
 import type { Recipe } from "../train/recipe.ts";
 
@@ -17,18 +18,7 @@ export interface SourcedRun {
 }
 
 /** The fields of a recipe in which variants may differ. The others, but the seed, are shared. */
-export const OWN: readonly (keyof Recipe)[] = [
-  "loss",
-  "lossModule",
-  "beam",
-  "xi",
-  "lambda",
-  "tau",
-  "beta",
-  "eta",
-  "negatives",
-  "searchEvery",
-];
+export const OWN: readonly (keyof Recipe)[] = ["loss", "lossModule", ...lossFlagNames];
 
 /** The seeds that a variant lacks and others have. */
 export interface MissingSeeds {

@@ -4,7 +4,7 @@
  * @module
  */
 import { ArgumentError } from "../../core/errors.ts";
-import { lossNames } from "../../models/losses/loss_by_name.ts";
+import { lossNames } from "../../models/losses/index.ts";
 import type { BaselineResults, BeamOutcome, RunResult } from "../compare/run_result.ts";
 import { LEAST_TARGETS, unreadable } from "../evaluate/warnings.ts";
 import { missingSeeds } from "./comparable.ts";

@@ -9,7 +9,7 @@ import { basename, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import * as v from "valibot";
 import { DataError } from "../../core/errors.ts";
-import { STATEMENTS, type TheoremId } from "../analysis/theorem_counts.ts";
+import { modelTheorems, type TheoremId } from "../analysis/user_theorems.ts";
 import {
   type BaselineResults,
   BASELINES,
@@ -20,7 +20,7 @@ import {
 } from "../compare/run_result.ts";
 import { fileError, isPresent } from "../files.ts";
 import { anyRecord, missingFile, readJson } from "../folder_files.ts";
-import type { Recipe } from "../train/recipe.ts";
+import { fromJson, type Recipe } from "../train/recipe.ts";
 import { checkBaselinesOf, comparable, type SourcedRun } from "./comparable.ts";
 import { type Misfit, misfitsOfBaselines, misfitsOfRun } from "./misfits.ts";
 
@@ -52,7 +52,7 @@ const recipe = v.pipe(
     reading: v.looseObject({}),
     device: v.picklist(["cpu", "webgpu"]),
   }),
-  v.transform((given) => given as unknown as Recipe), // a report only prints the other fields
+  v.transform((json) => fromJson(json) as unknown as Recipe),
 );
 
 const beamOutcome = v.object({
@@ -68,7 +68,7 @@ const beamOutcome = v.object({
 
 const theoremCounts = v.object(
   v.entriesFromList(
-    Object.keys(STATEMENTS) as TheoremId[],
+    Object.keys(modelTheorems) as TheoremId[],
     v.object(v.entriesFromList(["instances", "holds", "undecided", "violations"], count)),
   ),
 );

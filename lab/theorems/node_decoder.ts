@@ -1,6 +1,6 @@
 /**
- * A decoder whose logits are those of a table with a row for each node of a trie: it walks the trie along every token that a
- * beam has been fed, so that wrong ancestors read the wrong row.
+ * A decoder that reads its logits from a table with a row for each node of a trie. It walks the
+ * trie along all the tokens that a beam was fed, so wrong ancestors read the wrong row.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import type { Decoder, Prefilled } from "../../models/decode/decoder.ts";
 import type { DeviceTrie } from "../../models/decode/trie.ts";
 import { take } from "../../ops/take.ts";
 
-/** The model that each user asks for, the first token of the history, as the row of its root: (U). */
+/** The row of each user's root, (U): a history's first token is the number of its model. */
 const readModels = defineKernel({
   name: "readModels",
   buffers: { tokens: "read int", rows: "write int" },
@@ -24,7 +24,7 @@ const readModels = defineKernel({
   cases: () => [],
 });
 
-/** The row of the node that each beam has come to, read along its ancestors in `fed` (L, R); an item's end stays where it is. */
+/** The row of each beam's node, found along its ancestors in `fed` (L, R); a leaf stays a leaf. */
 const followPaths = defineKernel({
   name: "followPaths",
   buffers: {
@@ -71,15 +71,21 @@ fn kernel(r: u32) {
 
 /** What the decoder keeps between steps. */
 export interface NodeCache {
+  /** The row of each user's root, (U). */
   readonly roots: Tensor;
+  /** The tokens fed so far, (L, R). */
   readonly fed: Tensor;
+  /** The number of beams of all users. */
   readonly R: number;
+  /** The beam width. */
   readonly B: number;
+  /** The number of steps. */
   readonly L: number;
 }
 
-/** See above. A history's first token is the number of the model to use. */
+/** The decoder. A history's first token is the number of the model to use. */
 export class NodeDecoder implements Decoder<NodeCache> {
+  /** The width of a row of the table. */
   readonly vocabSize: number;
   readonly #trie: DeviceTrie;
   readonly #logits: Tensor;
@@ -92,6 +98,7 @@ export class NodeDecoder implements Decoder<NodeCache> {
     this.#logits = device.tensor(flat, [flat.length / this.vocabSize, this.vocabSize]);
   }
 
+  /** The logits of each user's root. */
   prefill(tokens: Tensor, _: Tensor, beam: number, steps: number): Prefilled<NodeCache> {
     const [U, T] = tokens.shape;
     const { device } = tokens;
@@ -102,6 +109,7 @@ export class NodeDecoder implements Decoder<NodeCache> {
     return { logits: take(this.#logits, roots), cache: { roots, fed, R, B: beam, L: steps } };
   }
 
+  /** The logits of the node that each beam has come to. */
   step(
     { roots, fed, R, B, L }: NodeCache,
     step: number,

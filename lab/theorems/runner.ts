@@ -1,64 +1,70 @@
 /**
- * Running propositions and refutations over generated worlds.
+ * Runs propositions and refutations over generated worlds.
  *
  * @module
  */
 import { type Proposition, type Refutation, Tally } from "./proposition.ts";
-import type { Worlds } from "./worlds.ts";
 
-/** How long and from where. */
-export interface RunOptions {
-  /** How many worlds. */
-  readonly cases: number;
-  /** Where the generators start: the same seed gives the same worlds. */
-  readonly seed: number;
-  /** Told after each world how many there were. */
-  readonly progress?: (done: number) => void;
+/** A generator of worlds. */
+export interface Worlds<W> {
+  /**
+   * Visits `cases` worlds until `holds` is false of one; the same seed gives the same worlds.
+   * Returns that world and the path that replays it, or undefined if `holds` is true of all. Looks
+   * for a smaller such world first, unless `shrink` is false.
+   */
+  search(
+    holds: (world: W) => boolean | Promise<boolean>,
+    options: { readonly cases: number; readonly seed: number; readonly shrink?: boolean },
+  ): Promise<{ readonly world: W; readonly path: string } | undefined>;
 }
 
-/** How long and from where to look for something. */
-export interface SearchOptions {
-  /** At most how many worlds from one seed. */
+/** Options of {@link verifyPropositions}. */
+export interface RunOptions {
+  /** The number of worlds. */
+  readonly cases: number;
+  /** The seed of the generator. */
+  readonly seed: number;
+  /** Called after each world with the number of worlds so far. */
+  readonly onProgress?: (done: number) => void;
+}
+
+/** Options of {@link findRefutation}. */
+export interface FindOptions {
+  /** The largest number of worlds from one seed. */
   readonly cases: number;
   /** The first seed. */
   readonly seed: number;
-  /** From how many seeds, 1 unless told: shrinking is greedy, and the smallest of several is small. */
+  /** The number of seeds, default 1. Shrinking is greedy; the smallest of several is small. */
   readonly searches?: number;
 }
 
 /** What became of a proposition. */
 export interface Outcome {
-  /** As in docs/theory.md. */
+  /** The proposition's id. */
   readonly id: string;
-  /** In one line. */
-  readonly statement: string;
-  /** How many worlds it was checked in. */
+  /** The number of worlds that it was checked in. */
   readonly cases: number;
   /** How often its hypothesis was true. */
   readonly instances: number;
-  /** How often its conclusion was not. */
+  /** How often its conclusion was false. */
   readonly failures: number;
-  /** The smallest counterexample that was found, with the seed and path that replay it. */
+  /** The smallest counterexample that was found, with the seed and the path that replay it. */
   readonly counterexample?: string;
 }
 
 /** What became of a refutation. */
-export interface Found {
-  /** As in docs/theory.md. */
+export interface FoundRefutation {
+  /** The refutation's id. */
   readonly id: string;
-  /** In one line. */
-  readonly statement: string;
   /** Whether there is a counterexample. */
   readonly found: boolean;
-  /** The world of the counterexample and what happens in it; empty if there is none. */
+  /** The counterexample's world and what happens in it; empty if there is none. */
   readonly counterexample: string;
-  /** Replays it. */
+  /** The seed and the path that replay it. */
   readonly replay: string;
 }
 
-/**
- * Counts a proposition's instances and failures in one world.
- */
+/** Counts the instances and failures of a proposition in one world. */
 export async function tallyOf<W>(proposition: Proposition<W>, world: W): Promise<Tally> {
   const tally = new Tally();
   await proposition.check(world, tally);
@@ -66,7 +72,8 @@ export async function tallyOf<W>(proposition: Proposition<W>, world: W): Promise
 }
 
 /**
- * Checks propositions in the same generated worlds. One that fails is run again from the same seed and shrunk.
+ * Checks propositions in the same generated worlds. One that fails is run again from the same seed
+ * and its counterexample shrunk.
  *
  * @example
  * ```ts
@@ -75,9 +82,6 @@ export async function tallyOf<W>(proposition: Proposition<W>, world: W): Promise
  * const mine: Proposition<World> = {
  *   id: "U1",
  *   statement: "the most probable item is returned if it has more than half of the probability",
- *   hypothesis: "P(y) > 1/2",
- *   proof: "T4 with B = 1",
- *   source: "mine",
  *   check({ leaves, pi, one, search }, tally): void {
  *     const found = search[search.length - 1].kept;
  *     for (const y of leaves) if (2n * pi[y] > one) tally.expect(found.includes(y), () => `${y}`);
@@ -90,28 +94,28 @@ export async function tallyOf<W>(proposition: Proposition<W>, world: W): Promise
 export async function verifyPropositions<W>(
   worlds: Worlds<W>,
   propositions: readonly Proposition<W>[],
-  { cases, seed, progress }: RunOptions,
+  { cases, seed, onProgress }: RunOptions,
 ): Promise<Outcome[]> {
-  const counts = propositions.map(() => ({ instances: 0, failures: 0 }));
+  const counts = propositions.map(({ id }) => ({ id, cases: 0, instances: 0, failures: 0 }));
   let done = 0;
   await worlds.search(async (world) => {
     for (const [i, proposition] of propositions.entries()) {
       const { instances, failures } = await tallyOf(proposition, world);
+      counts[i].cases++;
       counts[i].instances += instances;
       counts[i].failures += failures.length;
     }
-    done++;
-    progress?.(done);
+    onProgress?.(++done);
     return true;
   }, { cases, seed });
   const outcomes: Outcome[] = [];
-  for (const [i, proposition] of propositions.entries()) {
-    const { id, statement } = proposition;
-    const outcome = { id, statement, cases: done, ...counts[i] };
-    const counterexample = outcome.failures > 0
-      ? { counterexample: await smallestFailure(worlds, proposition, { cases, seed }) }
-      : {};
-    outcomes.push({ ...outcome, ...counterexample });
+  for (const [i, count] of counts.entries()) {
+    if (count.failures === 0) {
+      outcomes.push(count);
+    } else {
+      const counterexample = await smallestFailure(worlds, propositions[i], { cases, seed });
+      outcomes.push({ ...count, counterexample });
+    }
   }
   return outcomes;
 }
@@ -132,23 +136,23 @@ async function smallestFailure<W>(
 }
 
 /**
- * Looks for counterexamples, shrinks them, and returns the smallest: that with the shortest picture.
+ * Looks for counterexamples, shrinks them, and returns the one with the shortest picture.
  *
  * @example
  * ```ts
  * import { exactRefutations, exactWorlds, findRefutation } from "beargrad/theory";
  *
  * const [R1] = exactRefutations;
- * const { found, counterexample } = await findRefutation(exactWorlds(), R1, { cases: 1000, seed: 1 });
- * console.log(found, counterexample.split("\n")[0]); // true "B = 2, normalised over children"
+ * const found = await findRefutation(exactWorlds(), R1, { cases: 1000, seed: 1 });
+ * console.log(found.counterexample.split("\n")[0]); // "B = 2, normalised over children"
  * ```
  */
 export async function findRefutation<W>(
   worlds: Worlds<W>,
-  { id, statement, finds, draw }: Refutation<W>,
-  { cases, seed, searches = 1 }: SearchOptions,
-): Promise<Found> {
-  let best: Found = { id, statement, found: false, counterexample: "", replay: `seed ${seed}` };
+  { id, finds, draw }: Refutation<W>,
+  { cases, seed, searches = 1 }: FindOptions,
+): Promise<FoundRefutation> {
+  let best: FoundRefutation = { id, found: false, counterexample: "", replay: `seed ${seed}` };
   for (let from = seed; from < seed + searches; from++) {
     const smallest = await worlds.search((world) => finds(world) === undefined, {
       cases,
@@ -158,7 +162,7 @@ export async function findRefutation<W>(
     const picture = `${draw(smallest.world)}\n  ${finds(smallest.world)}`;
     if (best.found && picture.length >= best.counterexample.length) continue;
     const replay = `seed ${from}, path ${smallest.path}`;
-    best = { id, statement, found: true, counterexample: picture, replay };
+    best = { id, found: true, counterexample: picture, replay };
   }
   return best;
 }

@@ -1,5 +1,6 @@
 /**
- * What some losses need beside a batch: negatives of some targets, and the thresholds of beam searches for some.
+ * What some losses need beside a batch: negatives of some targets, or thresholds of beam searches
+ * for some.
  *
  * @module
  */
@@ -11,63 +12,64 @@ import { hiddenWithBranches } from "../../models/branches.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";
 import type { DeviceTrie, Trie } from "../../models/decode/trie.ts";
+import { lossFlags } from "../../models/losses/index.ts";
 import type { LossNeeds, Negatives } from "../../models/losses/loss.ts";
 import type { Transformer, TransformerParams } from "../../models/transformer.ts";
 import { concat, reshape } from "../../ops/layout.ts";
 import { take } from "../../ops/take.ts";
 import { BOS } from "../data/dataset.ts";
 import type { Batch } from "../data/batches.ts";
+import type { Recipe } from "./recipe.ts";
 
 /**
- * What the negatives of a batch of W windows of T tokens are fed as, K a window; D is the length of the longest path, L the number of tokens of
- * a negative that the model reads: D - 1, or 1.
+ * The negatives of a batch of W windows of T tokens, K a window. D is the length of the longest
+ * path. The model reads L = max(D - 1, 1) tokens of a negative.
  */
 export type NegativeInputs = {
-  /** int32 (W, K L): what the model reads of them; a negative is a branch of its window. */
+  /** int32 (W, K L): the tokens that the model reads. A negative is a branch of its window. */
   readonly negativeTokens: HostTensor;
-  /** int32 (W, K L): the positions of these. */
+  /** int32 (W, K L): their positions. */
   readonly negativePositions: HostTensor;
-  /** Float (W, T): 0 for what negatives go on from, `MASKED` behind. */
+  /** Float (W, T): 0 for the tokens that negatives continue, `MASKED` for those after them. */
   readonly negativeMask: HostTensor;
-  /** int32 (W K D): where a negative's token is predicted: a row of the windows (W T), or W T and a row of the branches (W K L). */
+  /**
+   * int32 (W K D): the row that predicts a negative's token. Rows below W T are those of the
+   * windows, rows from W T on those of the branches (W K L).
+   */
   readonly negativeRows: HostTensor;
-  /** int32 (W K D). */
+  /** int32 (W K D): `nodes` of `Negatives`. */
   readonly negativeNodes: HostTensor;
-  /** int32 (W K D). */
+  /** int32 (W K D): `labels` of `Negatives`. */
   readonly negativeLabels: HostTensor;
-  /** int32 (W D). */
+  /** int32 (W D): `rows` of `Negatives`. */
   readonly negativeTargets: HostTensor;
-  /** Float (W, K, D). */
+  /** Float (W, K, D): `logScales` of `Negatives`. */
   readonly negativeScales: HostTensor;
 };
 
-/** What a batch is fed with beside itself. */
-export type LossInputs = Partial<NegativeInputs> & { readonly thresholds?: HostTensor };
-
-/** What decides what a loss is fed. */
-interface FeedRecipe {
-  readonly seed: number;
-  readonly beam: number;
-  readonly tau: number;
-  readonly negatives?: number;
-  readonly searchEvery?: number;
-}
-
-/** The negatives of a target, and the steps from one search to the next, unless told. */
-const [NEGATIVES, SEARCH_EVERY] = [4, 1] as const;
+/** What a loss is fed beside a batch. */
+export type LossInputs = Partial<NegativeInputs> & {
+  /** Float (N): `thresholds` of `Targets`. */
+  readonly thresholds?: HostTensor;
+};
 
 /**
- * What gives a loss what it needs of batch number `number`, from 1, in step `step`, from 1: nothing for most. `search` is there where it
- * needs thresholds; it searches in the first step, and in every `searchEvery`-th after it.
+ * A function that gives a loss what it needs beside batch `number` in step `step`, both counted
+ * from 1. Most losses need nothing. `search` is needed for thresholds: it searches in the first
+ * step and in every `searchEvery`-th after it.
  */
 export function lossFeed(
   needs: LossNeeds,
-  { seed, negatives = NEGATIVES, searchEvery = SEARCH_EVERY }: FeedRecipe,
+  {
+    seed,
+    negatives = lossFlags.negatives.default,
+    searchEvery = lossFlags.searchEvery.default,
+  }: Pick<Recipe, "seed" | "negatives" | "searchEvery">,
   trie: Trie,
   search: BeamSearch | undefined,
 ): (batch: Batch, number: number, step: number) => Promise<LossInputs> {
   const base = foldIn(keyOf(seed), 3); // 0 draws a transformer, 1 its dropout, 2 an adapter
-  const K = Math.max(1, Math.min(negatives, trie.leafCount - 1)); // no room for more than there are
+  const K = Math.max(1, Math.min(negatives, trie.leafCount - 1)); // at most all other items
   return async (batch, number, step) => {
     if (!needs.negatives && !needs.thresholds) return {};
     const key = foldIn(base, number);
@@ -80,19 +82,24 @@ export function lossFeed(
   };
 }
 
-/** The search whose thresholds a loss is given: of the loss's width and temperature, on the weights as they are. */
+/**
+ * The search for thresholds: with the loss's beam width and temperature, on the present weights.
+ */
 export function searchOf(
   decoder: Decoder,
   trie: DeviceTrie,
-  { beam, tau }: FeedRecipe,
+  { beam, tau }: Pick<Recipe, "beam" | "tau">,
 ): BeamSearch {
   return new BeamSearch(decoder, trie, { beam, tau, normalization: "children" });
 }
 
-/** What a batch's negatives are on the device. */
-type NegativeTensors = { readonly [K in keyof NegativeInputs]: Tensor };
+/** {@link NegativeInputs} on the device. */
+export type NegativeTensors = { readonly [K in keyof NegativeInputs]: Tensor };
 
-/** The hidden states of a batch's windows, (W T, C), and its negatives beside them; `given` has all that negatives are fed as. */
+/**
+ * The hidden states of a batch's windows, (W T, C), and its negatives. `given` must have all of
+ * them.
+ */
 export function hiddenWithNegatives(
   model: Transformer,
   weights: TransformerParams,
@@ -129,13 +136,13 @@ export interface ChosenTarget {
   readonly window: number;
   /** The row of the batch with its first token. */
   readonly row: number;
-  /** What the model reads before its first token. */
+  /** The tokens that the model reads before its first token. */
   readonly history: readonly number[];
   /** Its leaf. */
   readonly leaf: number;
 }
 
-/** One target of each window that has any, drawn with `key`. */
+/** A target of each window that has any, drawn with `key`. */
 export function chooseTargets(
   { tokens, rows, nodes, labels }: Batch,
   trie: Trie,
@@ -158,8 +165,9 @@ export function chooseTargets(
 }
 
 /**
- * Negatives of chosen targets of a batch: K leaves of the catalogue each, other than the target's, drawn with `key` so that each item is as
- * probable; fewer where there are not as many. All sizes depend on the batch's shape alone.
+ * Negatives of the chosen targets of a batch: K different leaves of the catalogue each, not the
+ * target's, drawn with `key` uniformly over items; fewer if there are not as many. All sizes depend
+ * only on the batch's shape.
  */
 export function negativeInputs(
   { tokens }: Batch,
@@ -231,10 +239,10 @@ function nodesTo(trie: Trie, leaf: number): number[] {
   return nodes.reverse();
 }
 
-/** At most K different leaves other than `leaf`. */
+/** At most K different leaves, not `leaf`. */
 function drawLeaves(trie: Trie, leaf: number, K: number, key: Key): number[] {
   const drawn = new Set<number>();
-  // In a large catalogue nearly every draw is new; in one hardly larger than K a few may be missed.
+  // Nearly every draw from a large catalogue is new. From a small one, a few may be missing.
   for (const u of uniform(key, 4 * K)) {
     const other = trie.leafOf[Math.floor(u * trie.itemCount)];
     if (other !== leaf && drawn.size < K) drawn.add(other);
@@ -242,7 +250,7 @@ function drawLeaves(trie: Trie, leaf: number, K: number, key: Key): number[] {
   return [...drawn];
 }
 
-/** Thresholds of a search for chosen targets of a batch; without a search, of none. */
+/** Thresholds of a search for the chosen targets of a batch; all `MASKED` without a search. */
 export async function thresholdInput(
   { nodes }: Batch,
   chosen: readonly ChosenTarget[],

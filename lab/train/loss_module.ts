@@ -1,5 +1,5 @@
 /**
- * The losses of a run: this project's, by name, and a user's own, out of a module.
+ * The losses of a run: those of this project, by name, and a user's own, by the path of a module.
  *
  * @module
  */
@@ -7,18 +7,19 @@ import { createHash } from "node:crypto";
 import { basename, extname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { BeargradError, DataError } from "../../core/errors.ts";
-import type { Loss } from "../../models/losses/loss.ts";
+import { sharedFlags } from "../../models/losses/flags.ts";
 import {
-  lossNames,
+  type AnyLoss,
+  isLossName,
+  lossNamed,
   type LossOptions,
-  type NamedLoss,
-  namedLoss,
-} from "../../models/losses/loss_by_name.ts";
+} from "../../models/losses/index.ts";
+import type { Loss } from "../../models/losses/loss.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
 import { readIfPresent } from "../files.ts";
 import { tryLoss } from "./loss_probe.ts";
 
-/** What a recipe keeps of a loss out of a module. */
+/** What a recipe holds of a user's own loss. */
 export interface LossModule {
   /** A digest of the file's text. What the file imports is not part of it. */
   readonly digest: string;
@@ -26,30 +27,35 @@ export interface LossModule {
   readonly normalization: Normalization;
 }
 
-/** A loss that a run can be asked for. */
-export interface OpenLoss extends NamedLoss {
-  /** Where it comes out of a module, what a recipe keeps of it. */
+/** A loss that a run can be trained with. */
+export interface OpenLoss extends AnyLoss {
+  /** What a recipe holds of it, if it is a user's own. */
   readonly module?: LossModule;
 }
 
-/** Whether what `--loss` was given is the path of a module rather than a name. */
+/** Whether a value of `--loss` is the path of a module rather than a name. */
 export function isLossPath(given: string): boolean {
   return /[/\\]|\.(ts|js|mjs)$/.test(given);
 }
 
-/** What a loss is called: its name, or the name of its module without the ending. */
+/**
+ * The name of the loss that a value of `--loss` stands for: for a module its file name without the
+ * ending.
+ */
 export function lossNameOf(given: string): string {
   return isLossPath(given) ? basename(given, extname(given)) : given;
 }
 
 /**
- * Opens a loss: one of this project's by its name, or that of a module by its path, which contains a slash or ends in .ts, .js or
- * .mjs. Such a module exports exactly one function, `(options: LossOptions) => Loss`, and may export `normalization`, "children" or
- * "vocabulary", which says how a model trained with it is searched: "children" unless told. The loss is tried on three tokens.
+ * Opens a loss of this project by its name, or a user's own by the path of its module, which
+ * contains a slash or ends in .ts, .js or .mjs. Such a module exports exactly one function,
+ * `(options: LossOptions) => Loss`, and may export `normalization`, "children" or "vocabulary",
+ * which says how a trained model is searched. Default "children". The loss is tried on three
+ * tokens.
  *
- * @throws {ArgumentError} if a name is not one of a loss.
- * @throws {DataError} if there is no such file, it cannot be imported, it exports no function or several, or what the function
- * returns is not a loss: something that gives a scalar tensor.
+ * @throws {ArgumentError} if no loss has the name.
+ * @throws {DataError} if there is no such file, it cannot be imported, it exports no function or
+ * several, or the function does not return a loss: something that gives a scalar tensor.
  *
  * @example
  * ```ts
@@ -60,27 +66,32 @@ export function lossNameOf(given: string): string {
  * ```
  */
 export async function openLoss(given: string): Promise<OpenLoss> {
-  if (!isLossPath(given)) return namedLoss(given);
+  if (!isLossPath(given)) return lossNamed(given);
   const bytes = readIfPresent(given);
   if (bytes === undefined) fail(given, "it must be the path of a module", "no such file");
   const name = lossNameOf(given);
-  if (lossNames.some((known) => known === name)) {
-    fail(given, "its file must not be named as a loss that there is", name);
+  if (isLossName(name)) {
+    fail(given, "its file must have another name than the losses of this project", name);
   }
   const exported = await importFile(given);
   const make = functionOf(given, exported);
-  const module = {
-    digest: createHash("sha256").update(bytes).digest("hex").slice(0, 16),
-    normalization: normalizationIn(given, exported),
-  };
+  const normalization = normalizationIn(given, exported);
   await tryModule(given, make);
-  const reads = ["tau", "xi", "lambda", "beam", "beta", "eta"] as const;
-  const watched = (options: LossOptions): Loss => watch(given, make(options));
-  return { name, normalization: module.normalization, needs: {}, reads, make: watched, module };
+  return {
+    name,
+    normalization,
+    needs: {},
+    flags: sharedFlags,
+    make: (options) => named(given, make(options)),
+    module: {
+      digest: createHash("sha256").update(bytes).digest("hex").slice(0, 16),
+      normalization,
+    },
+  };
 }
 
-/** A loss whose errors name its file: one that can be tried may still fail on a catalogue. */
-function watch(given: string, loss: Loss): Loss {
+/** A loss whose errors name its file: one that passes the trial may still fail on a catalogue. */
+function named(given: string, loss: Loss): Loss {
   return (logits, targets) => {
     try {
       return loss(logits, targets);
@@ -112,18 +123,16 @@ function functionOf(
   return make as (options: LossOptions) => Loss;
 }
 
-function normalizationIn(given: string, { normalization = "children" }: {
-  readonly normalization?: unknown;
-}): Normalization {
+function normalizationIn(
+  given: string,
+  { normalization = "children" }: { readonly normalization?: unknown },
+): Normalization {
   if (normalization === "children" || normalization === "vocabulary") return normalization;
-  return fail(
-    given,
-    'its normalization must be "children" or "vocabulary"',
-    describe(normalization),
-  );
+  const requirement = 'its normalization must be "children" or "vocabulary"';
+  return fail(given, requirement, describe(normalization));
 }
 
-/** Applies the loss once. */
+/** Makes the loss with its defaults and applies it once. */
 async function tryModule(given: string, make: (options: LossOptions) => Loss): Promise<void> {
   const requirement = "its function must give a loss, (logits, targets) => a scalar tensor";
   let loss: unknown;
@@ -140,7 +149,7 @@ async function tryModule(given: string, make: (options: LossOptions) => Loss): P
   }
 }
 
-/** Of a symbol or an object without a prototype `${value}` would throw. */
+/** A value in words. `${value}` would throw for a symbol or an object without a prototype. */
 function describe(value: unknown): string {
   return firstLine(() => {
     const isObject = typeof value === "object" && value !== null;
@@ -156,7 +165,7 @@ function messageOf(error: unknown): string {
   });
 }
 
-/** The first line of a text; getters and proxies of a module may throw while it is made. */
+/** The first line of a text. Getters and proxies of a module may throw as it is made. */
 function firstLine(textOf: () => string): string {
   try {
     return textOf().split("\n")[0];
@@ -169,19 +178,19 @@ function fail(given: string, requirement: string, actual: string, cause?: unknow
   throw new DataError(`Cannot use the loss ${given}: ${requirement}, got ${actual}`, { cause });
 }
 
-/** The loss of a recipe, as far as it says which it is. */
+/** The part of a recipe that names its loss. */
 export interface LossOfRecipe {
-  /** The loss's name. */
+  /** The name. */
   readonly loss: string;
-  /** Where it comes out of a module, what is known of it. */
-  readonly lossModule?: { readonly normalization: Normalization };
+  /** What the recipe holds of a user's own loss. */
+  readonly lossModule?: Pick<LossModule, "normalization">;
 }
 
 /**
- * What the loss of a recipe normalises over. A model is decoded under the normalisation that it was trained with.
+ * What the loss of a recipe normalises over. A model is searched as it was trained.
  *
- * @throws {ArgumentError} if there is no such loss.
+ * @throws {ArgumentError} if no loss has the name.
  */
 export function normalizationOf({ loss, lossModule }: LossOfRecipe): Normalization {
-  return lossModule?.normalization ?? namedLoss(loss).normalization;
+  return lossModule?.normalization ?? lossNamed(loss).normalization;
 }

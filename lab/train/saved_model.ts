@@ -1,5 +1,5 @@
 /**
- * A model out of a run folder, ready to be searched and judged.
+ * The model of a run folder, ready to be searched and judged.
  *
  * @module
  */
@@ -7,20 +7,19 @@ import * as v from "valibot";
 import type { Device } from "../../core/device.ts";
 import { CheckpointError } from "../../core/errors.ts";
 import { type DeviceTrie, Trie } from "../../models/decode/trie.ts";
-import { lossNames } from "../../models/losses/loss_by_name.ts";
+import { withLora } from "../../models/lora.ts";
+import { isLossName, lossNames } from "../../models/losses/index.ts";
 import { Transformer, type TransformerParams } from "../../models/transformer.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
-import { withLora } from "../../models/lora.ts";
-import type { Normalization } from "../../ops/trie_log_prob.ts";
-import { holdsAdapter, loadAdapter } from "./adapter_folder.ts";
-import { loadRun } from "./checkpoint.ts";
+import type { Normalization } from "../../ops/trie_options.ts";
 import { CODES } from "../data/codes.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { loadDataset, type ReadingProgress } from "../data/load.ts";
-import { normalizationOf } from "./loss_module.ts";
-import { loadModel, readConfig } from "./model_folder.ts";
-import { digestOf, longestInput } from "./recipe.ts";
+import { loadDataset, type Reading, type ReadingProgress } from "../data/load.ts";
 import { TeacherForcing, type TeacherForcingOptions } from "../evaluate/teacher_forcing.ts";
+import { type LossOfRecipe, normalizationOf } from "./loss_module.ts";
+import { holdsAdapter, loadAdapter, loadModel, readConfig } from "./model_folder.ts";
+import { digestOf, longestInput } from "./recipe.ts";
+import { loadRun } from "./run_state.ts";
 
 const count = v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)));
 const Schema = v.object({
@@ -44,54 +43,77 @@ const Schema = v.object({
   half: v.optional(v.literal(true)),
 });
 
-/** A model on a device, ready for searches and teacher-forced passes. */
+/**
+ * A model on a device, ready for searches and teacher-forced passes. Disposing it disposes the
+ * device.
+ */
 export interface OpenModel extends Disposable {
+  /** For searches. */
   readonly decoder: TransformerDecoder;
+  /** For teacher-forced passes. */
   readonly forcing: TeacherForcing;
+  /** The catalogue. */
   readonly trie: DeviceTrie;
 }
 
-/** What judging a run needs of its recipe. */
-export type JudgedRecipe = v.InferOutput<typeof Schema>;
+/** The part of a recipe that judging a run needs. */
+export interface JudgedRecipe extends LossOfRecipe {
+  /** Beam width B that the loss aims at. */
+  readonly beam: number;
+  /** Temperature of the softmax. */
+  readonly tau: number;
+  /** Items of history that the model sees. */
+  readonly history: number;
+  /** A digest of the data set. */
+  readonly digest: string;
+  /** How the data were read. */
+  readonly reading: Reading;
+  /** The folder of the pretrained model that training started from. */
+  readonly model?: string;
+  /** Whether the matrices of that model are in half precision. */
+  readonly half?: true;
+}
 
 /**
- * What judging a run needs of its recipe.
+ * The part of a run's recipe that judging it needs.
  *
  * @throws {CheckpointError} if there is no such run, or it is malformed.
  */
 export function readRecipe(folder: string): JudgedRecipe {
-  const { recipe } = loadRun(folder);
-  const parsed = v.safeParse(Schema, recipe);
+  const fail = (field: string, requirement: string, actual: string): never => {
+    throw new CheckpointError(
+      `Cannot judge ${folder}: its recipe's ${field} must be ${requirement}, got ${actual}`,
+    );
+  };
+  const parsed = v.safeParse(Schema, loadRun(folder).recipe);
   if (!parsed.success) {
     const [issue] = parsed.issues;
-    throw new CheckpointError(
-      `Cannot judge ${folder}: its recipe's ${v.getDotPath(issue)} must be ${issue.expected}, ` +
-        `got ${issue.received}`,
-    );
+    return fail(`${v.getDotPath(issue)}`, `${issue.expected}`, issue.received);
   }
   const { loss, lossModule } = parsed.output;
-  if (lossModule === undefined && !lossNames.some((name) => name === loss)) {
-    throw new CheckpointError(
-      `Cannot judge ${folder}: its recipe's loss must be one of ${
-        lossNames.join(", ")
-      }, got ${loss}`,
-    );
+  if (lossModule === undefined && !isLossName(loss)) {
+    fail("loss", `one of ${lossNames.join(", ")}`, loss);
   }
   return parsed.output;
 }
 
-/** Throws {@link CheckpointError} unless a data set is the one that a run was trained on. */
+/**
+ * Checks that a data set is the one that a run was trained on.
+ *
+ * @throws {CheckpointError} if it is another one.
+ */
 export function checkData(folder: string, { digest }: JudgedRecipe, dataset: Dataset): void {
   const found = digestOf(dataset);
   if (found === digest) return;
   throw new CheckpointError(
-    `Cannot judge ${folder}: the data must be what it was trained on, of digest ${digest}, got ${found}`,
+    `Cannot judge ${folder}: the data must be what it was trained on, of digest ${digest}, ` +
+      `got ${found}`,
   );
 }
 
 /** A run's recipe and its data. */
 export interface SavedRun {
-  /** What judging it needs of its recipe. */
+  /** The part of its recipe that judging it needs. */
   readonly recipe: JudgedRecipe;
   /** What it was trained on, read as it was then. */
   readonly dataset: Dataset;
@@ -102,7 +124,8 @@ export interface SavedRun {
 /**
  * The recipe of the run in a folder, and the data that it was trained on: `synthetic`, or a folder.
  *
- * @throws {CheckpointError} if there is no such run, it is malformed, or it was trained on another data set.
+ * @throws {CheckpointError} if there is no such run, it is malformed, or it was trained on other
+ * data.
  * @throws {DataError} if the data cannot be read.
  */
 export async function readSavedRun(
@@ -117,10 +140,10 @@ export async function readSavedRun(
 }
 
 /**
- * Puts a run's model on a device, which it then owns, to be judged under a normalisation and a temperature. The weights are those
- * of `model.safetensors`, or, where the run trained an adapter, those of the model that it adapts, in half
- * precision where the run had them so, and of `adapter_model.safetensors`. `onProgress` is told how many bytes of it are
- * read, of how many.
+ * Loads the model of a run onto a device, which it then owns, to be judged under a normalisation
+ * and a temperature. The weights are those of `model.safetensors`. If the run trained an adapter,
+ * they are those of the model that it adapts, in half precision if they were so in the run, and of
+ * `adapter_model.safetensors`. `onProgress` is called with the bytes read and the total.
  *
  * @throws {CheckpointError} if a file is missing, malformed or not of such a model.
  * @throws {DataError} if the system refuses to read.
@@ -156,8 +179,8 @@ async function modelIn(
   const { model: base, half, history } = readRecipe(folder);
   if (base === undefined) {
     throw new CheckpointError(
-      `Cannot judge ${folder}: its recipe's model must be the folder of the model that it adapts, ` +
-        "got none",
+      `Cannot judge ${folder}: its recipe's model must be the folder of the model that it ` +
+        "adapts, got none",
     );
   }
   const weights = half ? "float16" : "float32";

@@ -1,11 +1,11 @@
 /**
- * How much choice a trie leaves: what a search can expect at a node and below it.
+ * How much choice a trie leaves at a node and below it.
  *
  * @module
  */
 import type { Trie } from "./trie.ts";
 
-/** How many children a node has on average, over all nodes on the paths of all items. */
+/** The mean number of children of a node, over all nodes on the paths of all items. */
 export function meanChoices(trie: Trie): number {
   const { nodeCount, parents, leafOf } = trie;
   const below = new Int32Array(nodeCount); // items
@@ -20,7 +20,7 @@ export function meanChoices(trie: Trie): number {
   return choices / nodes;
 }
 
-/** Node -> 2 if there is a choice at it or below, else 1, or 0 at a leaf. */
+/** For each node 2 if it or a node below it has a choice, else 1; 0 for a leaf. */
 export function mostAhead(trie: Trie): Int32Array {
   const { nodeCount, parents } = trie;
   const ahead = new Int32Array(nodeCount);
@@ -34,7 +34,7 @@ export function mostAhead(trie: Trie): Int32Array {
   return ahead;
 }
 
-/** Depth -> how many nodes have at least so much ahead. */
+/** For each depth the number of nodes with at least `least` ahead, by {@link mostAhead}. */
 export function sizesAhead(
   { nodeCount, depths, maxDepth }: Trie,
   ahead: Int32Array,

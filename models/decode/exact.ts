@@ -19,7 +19,9 @@ export interface ExactOptions {
   readonly tau?: number;
   /** Items taken out of the catalogue, for each user. */
   readonly excluded?: readonly Iterable<number>[];
-  /** At most how many users go through the model at once; 64 unless told. Wide searches take fewer. */
+  /**
+   * At most how many users go through the model at once; 64 unless told. Wide searches take fewer.
+   */
   readonly batch?: number;
 }
 
@@ -27,11 +29,13 @@ export interface ExactOptions {
 const MAX_ROWS = 4096;
 
 /**
- * The true `k` most probable leaves of the catalogue for every user, best first; fewer where there are fewer.
+ * The true `k` most probable leaves of the catalogue for every user, best first; fewer where there
+ * are fewer.
  *
- * Scores only fall along a path, so when the k-th best item of a beam search scores above everything that the search ever
- * pruned, nothing better was lost (docs/theory.md, T9). The first search has a width of max(4 k, 32); users without that certificate
- * search again with four times the width, at the latest until the beam holds the whole catalogue.
+ * Scores only fall along a path, so when the k-th best item of a beam search scores above
+ * everything that the search ever pruned, nothing better was lost (docs/theory.md, T9). The first
+ * search has a width of max(4 k, 32); users without that certificate search again with four times
+ * the width, at the latest until the beam holds the whole catalogue.
  *
  * @throws {ArgumentError} if k is not a positive integer, or for the reasons of {@link BeamSearch}.
  *
@@ -94,13 +98,17 @@ export interface RankQuestion {
   readonly excluded: readonly number[];
 }
 
-/** By how much a log-probability that was computed in another way may be off: far more than rounding makes it. */
+/**
+ * By how much a log-probability that was computed in another way may be off: far more than rounding
+ * makes it.
+ */
 const CLEARLY = 0.01;
 
 /**
- * What a search of any width and without floors above `logProb` - 0.01 tells of a leaf's rank among the `k` best, from 0: -1 if it is not
- * among them, undefined if that remains open. It is known where the leaf is in the list and above all that was
- * pruned, and where k others are above it. Internal.
+ * What a search of any width and without floors above `logProb` - 0.01 tells of a leaf's rank among
+ * the `k` best, from 0: -1 if it is not among them, undefined if that remains open. It is known
+ * where the leaf is in the list and above all that was pruned, and where k others are above it.
+ * Internal.
  */
 export function settledRank(
   { ranking, bestPruned }: BeamResult,
@@ -115,8 +123,9 @@ export function settledRank(
 }
 
 /**
- * The rank of one leaf among the `k` most probable of the whole catalogue for every user, from 0, or -1. Cheaper than
- * {@link exactTopK}: prefixes that are less probable than the leaf are never followed.
+ * The rank of one leaf among the `k` most probable of the whole catalogue for every user, from 0,
+ * or -1. Cheaper than {@link exactTopK}: prefixes that are less probable than the leaf are never
+ * followed.
  *
  * @throws {ArgumentError} if k is not a positive integer, or for the reasons of {@link BeamSearch}.
  *
@@ -175,7 +184,8 @@ function checkCount(action: string, k: number): void {
 }
 
 /**
- * The log-probability of every leaf of the catalogue after one history, best first: a beam search that has room for all.
+ * The log-probability of every leaf of the catalogue after one history, best first: a beam search
+ * that has room for all.
  *
  * @throws {ArgumentError} for the reasons of {@link BeamSearch}.
  *

@@ -1,5 +1,6 @@
 /**
- * Beam search in plain float64, one user at a time: the specification that `beam_search.ts` is tested against.
+ * Beam search in plain float64, one user at a time: the specification that `beam_search.ts` is
+ * tested against.
  *
  * @module
  */
@@ -32,9 +33,10 @@ interface Entry {
 const best = (a: Entry, b: Entry): number => b.score - a.score || a.node - b.node;
 
 /**
- * Beam search over a trie. F_0 = {root}; the pool of step t is all children of F_(t-1) and the finished items in it; F_t is the
- * best `beam` of the pool. A finished item keeps its score and goes on competing. Always traced. Or, where it is asked for,
- * the beam search of Hugging Face: `Semantics` has its rules.
+ * Beam search over a trie. F_0 = {root}; the pool of step t is all children of F_(t-1) and the
+ * finished items in it; F_t is the best `beam` of the pool. A finished item keeps its score and
+ * goes on competing. Always traced. Or, where it is asked for, the beam search of Hugging Face:
+ * `Semantics` has its rules.
  *
  * @throws {ArgumentError} if beam is not a positive integer, tau below 1e-8, an excluded item
  * unknown, or the semantics not possible.

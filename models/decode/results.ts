@@ -15,8 +15,8 @@ export interface RankedItem {
 }
 
 /**
- * One step: all children of the beams so far, and the beams that are finished, compete for B places. By Hugging Face's rules
- * up to B that go on and up to B that are finished are kept.
+ * One step: all children of the beams so far, and the beams that are finished, compete for B
+ * places. By Hugging Face's rules up to B that go on and up to B that are finished are kept.
  */
 export interface BeamStep {
   /** The entries that were kept, best first. */
@@ -37,13 +37,16 @@ export interface BeamStep {
 
 /** One user's search. */
 export interface BeamResult {
-  /** The retrieved leaves, best first by log P / length^lengthPenalty, ties in lexicographic order of their paths. */
+  /**
+   * The retrieved leaves, best first by log P / length^lengthPenalty, ties in lexicographic order
+   * of their paths.
+   */
   readonly ranking: readonly RankedItem[];
   /** Every step, as many as the longest path has tokens. */
   readonly steps: readonly BeamStep[];
   /**
-   * The best score pruned at any step, -Infinity if none was. Scores only fall along a path, so retrieved items
-   * that score above it are the exact best of the catalogue.
+   * The best score pruned at any step, -Infinity if none was. Scores only fall along a path, so
+   * retrieved items that score above it are the exact best of the catalogue.
    */
   readonly bestPruned: number;
 }

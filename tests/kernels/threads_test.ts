@@ -6,10 +6,9 @@ import { Worker } from "node:worker_threads";
 import { capture } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
 import { Threads, type WorkerConstructor } from "../../core/cpu_threads.ts";
-import type { Device } from "../../core/device.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { defineKernel, type Kernel } from "../../core/kernel.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { kernels } from "../../kernels/index.ts";
 import { check } from "./harness.ts";
 
@@ -191,8 +190,8 @@ test("threads: with workers that cannot start the others share the work, and a n
   assert.ok(device.stats.sharedLaunches > 0);
   assert.equal(made, 3);
   assert.deepEqual(notes, [
-    "The cpu device goes on with 3 of 5 threads: no more",
-    "The cpu device goes on with 2 of 5 threads: broken",
+    "The cpu device continues with 3 of 5 threads: no more",
+    "The cpu device continues with 2 of 5 threads: broken",
   ]);
   device.dispose();
 });

@@ -17,7 +17,7 @@ import { test } from "node:test";
 import { compareLosses, type CompareObserver } from "../../lab/compare/compare.ts";
 import { parseGridOptions } from "../../lab/compare/compare_options.ts";
 import { rankByValidation, renderRanking } from "../../lab/compare/ranking.ts";
-import type { RunResult } from "../../lab/compare/run_result.ts";
+import { resultText, type RunResult } from "../../lab/compare/run_result.ts";
 import { FolderLock } from "../../lab/train/folder_lock.ts";
 import { readResults } from "../../lab/report/read_results.ts";
 import { writeReport } from "../../lab/report/write_report.ts";
@@ -71,7 +71,7 @@ test("compare: a result for every loss and seed, and the baselines", async () =>
   );
   const [first] = results;
   const saved = JSON.parse(readFileSync(join(out, "msl-seed0", "result.json"), "utf8"));
-  assert.deepEqual(saved, JSON.parse(JSON.stringify(first)));
+  assert.deepEqual(saved, JSON.parse(resultText(first)));
 
   assert.match(
     first.command ?? "",

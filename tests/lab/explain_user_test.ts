@@ -1,4 +1,6 @@
-/** Users of trained models explained, from the library and by `deno task explain` as a user runs it. */
+/**
+ * Users of trained models explained, from the library and by `deno task explain` as a user runs it.
+ */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -8,7 +10,7 @@ import { test } from "node:test";
 import { ArgumentError, CheckpointError, UsageError } from "../../core/errors.ts";
 import { parseExplainFlags } from "../../lab/cli/explain_options.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
-import { renderExplanation } from "../../lab/analysis/explain_report.ts";
+import { renderExplanation } from "../../lab/analysis/explanation_text.ts";
 import { explainUser, prunedUsers } from "../../lab/analysis/explain_user.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
@@ -101,7 +103,10 @@ test("explainUser: who is not there is refused, and who is, is named", SLOW, asy
   await assert.rejects(explainUser({ ...options, checkpoint: DATA, user: "u1" }), CheckpointError);
 });
 
-/** The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime in its arguments it adds permissions. */
+/**
+ * The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime in its arguments
+ * it adds permissions.
+ */
 function command(args: string): { code: number | null; stdout: string; stderr: string[] } {
   const { status, stdout, stderr } = spawnSync("sh", [], {
     input: `"$RUNTIME" run ${inDeno ? "-R -W" : ""} lab/cli/explain.ts ${args} </dev/null`,

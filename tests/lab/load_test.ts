@@ -8,8 +8,8 @@ import { DataError, UsageError } from "../../core/errors.ts";
 import { loadDataset, type Reading } from "../../lab/data/load.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
 import { recipeOf } from "../../lab/train/recipe.ts";
-import { openTrained } from "../../lab/train/trained.ts";
-import { namedLoss } from "../../models/losses/loss_by_name.ts";
+import { trainableModel } from "../../lab/train/trainable_model.ts";
+import { lossNamed } from "../../models/losses/index.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 
 const HEADER = "user_id,item_ids,timestamp\n";
@@ -80,11 +80,11 @@ test("trained: a pretrained model, whole or under an adapter; its sizes are the 
   const device = cpu();
   const dataset = await loadDataset(CODES);
   const recipe = (args: string) =>
-    recipeOf(parseOptions(`--history 3 ${args}`.split(" ")), namedLoss("msl"), dataset, device);
-  const whole = await openTrained(device, dataset, recipe(`--model ${LLAMA}`));
+    recipeOf(parseOptions(`--history 3 ${args}`.split(" ")), lossNamed("msl"), dataset, device);
+  const whole = await trainableModel(device, dataset, recipe(`--model ${LLAMA}`));
   assert.deepEqual([recipe(`--model ${LLAMA}`).dim, whole.model.config.dim], [48, 48]);
   assert.equal(whole.weights(whole.params), whole.params);
-  const adapted = await openTrained(
+  const adapted = await trainableModel(
     device,
     dataset,
     recipe(`--model ${LLAMA} --lora q --lora-rank 2`),
@@ -98,7 +98,7 @@ test("trained: a model whose vocabulary is too small is refused before it is rea
   const dataset = await loadDataset("synthetic"); // has more than 120 tokens
   const options = parseOptions(["--model", LLAMA]);
   await assert.rejects(
-    openTrained(device, dataset, recipeOf(options, namedLoss("msl"), dataset, device)),
+    trainableModel(device, dataset, recipeOf(options, lossNamed("msl"), dataset, device)),
     /^DataError: Cannot train tests\/golden\/llama-tiny on synthetic: its vocabulary must have .*, got 120; --tokenizer/,
   );
   assert.equal(device.stats.liveBytes, 0);

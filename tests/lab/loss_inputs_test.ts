@@ -15,10 +15,11 @@ import {
   thresholdInput,
 } from "../../lab/train/loss_inputs.ts";
 import type { Recipe } from "../../lab/train/recipe.ts";
-import { fromScratch, Trainer } from "../../lab/train/trainer.ts";
+import { newModel } from "../../lab/train/trainable_model.ts";
+import { Trainer } from "../../lab/train/trainer.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { Trie } from "../../models/decode/trie.ts";
-import { namedLoss } from "../../models/losses/loss_by_name.ts";
+import { lossNamed } from "../../models/losses/index.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import { smallFolder } from "./small_folder.ts";
 
@@ -26,7 +27,7 @@ const SHOP = synthetic({ users: 60 });
 const RECIPE: Recipe = {
   ...{ data: "synthetic", digest: "", reading: {}, device: "cpu", loss: "msl", beam: 3, xi: 1 },
   ...{ lambda: 1, tau: 1, seed: 0, layers: 1, dim: 8, heads: 2, kvHeads: 1, ffn: 16 },
-  ...{ dropout: 0.1, history: 5, epochs: 2, batch: 8, rate: 1e-2, warmup: 2, decay: 0.01 },
+  ...{ dropout: 0.1, history: 5, epochs: 2, batch: 8, lr: 1e-2, warmup: 2, decay: 0.01 },
 };
 
 const batchesOf = (trie: Trie, dataset = SHOP): ReturnType<typeof makeBatches> =>
@@ -132,14 +133,19 @@ test("thresholds are those of a search of the model as it is", async () => {
   const device = cpu({ float: "float64" });
   using trie = new Trie(dataset.paths).upload(device);
   const [host, tau, beam] = [trie.trie, 1.5, 3];
-  const { model, params } = fromScratch(device, dataset, { ...RECIPE, dropout: 0 });
-  using search = searchOf(new TransformerDecoder(model, params), trie, { seed: 0, beam, tau });
+  const { model, params } = newModel(device, dataset, { ...RECIPE, dropout: 0 });
+  using search = searchOf(new TransformerDecoder(model, params), trie, { beam, tau });
   const [batch] = batchesOf(host, dataset);
   const chosen = chooseTargets(batch, host, keyOf(2));
   const { data, shape } = await thresholdInput(batch, chosen, host, search);
   assert.deepEqual(shape, batch.nodes.shape);
   const none = await thresholdInput(batch, chosen, host, undefined);
   assert.ok(none.data.every((x) => x === -1e30));
+  const feed = lossFeed({ thresholds: true }, { seed: 0, searchEvery: 2 }, host, search);
+  for (const step of [1, 2, 3, 4]) { // a search in the first step and every second after it
+    const { thresholds } = await feed(batch, step, step);
+    assert.equal(thresholds?.data.some((x) => x > -1e30), step % 2 === 1);
+  }
   const touched = new Set<number>();
   for (const { row, history, leaf } of chosen) {
     // A plain search, which asks for the logits after the history and each prefix.
@@ -167,7 +173,7 @@ for (const loss of ["msl-ats", "apao-point", "apao-pair", "beam-exact"]) {
     const device = cpu();
     using trie = new Trie(dataset.paths).upload(device);
     const make = (): Trainer =>
-      new Trainer(dataset, trie, recipe, fromScratch(device, dataset, recipe));
+      new Trainer(dataset, trie, recipe, newModel(device, dataset, recipe));
     using whole = make();
     const losses: number[] = [];
     await whole.runEpoch(({ loss }) => losses.push(loss));
@@ -204,14 +210,14 @@ test("there is no room for more negatives than other items", async () => {
 });
 
 test("a loss that is given by its options has their negatives and searches", async () => {
-  const { needs } = namedLoss("beam-exact");
+  const { needs } = lossNamed("beam-exact");
   assert.deepEqual(needs, { thresholds: true });
   const dataset = await loadDataset(smallFolder(), {});
   const device = cpu();
   using trie = new Trie(dataset.paths).upload(device);
   const run = async (loss: string, more: Partial<Recipe>): Promise<number[]> => {
     const recipe = { ...RECIPE, loss, ...more };
-    using trainer = new Trainer(dataset, trie, recipe, fromScratch(device, dataset, recipe));
+    using trainer = new Trainer(dataset, trie, recipe, newModel(device, dataset, recipe));
     await trainer.runEpoch(() => {});
     return (await device.read(treeLeaves(trainer.params))).flatMap((x) => [...x]);
   };

@@ -6,11 +6,12 @@ import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { ArgumentError, CheckpointError, DataError, UsageError } from "../../core/errors.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
-import type { Observer, Report } from "../../lab/train/experiment.ts";
+import type { ExperimentReport } from "../../lab/train/experiment_report.ts";
 import { normalizationOf, openLoss } from "../../lab/train/loss_module.ts";
 import { tryLoss } from "../../lab/train/loss_probe.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
 import { verifyModel } from "../../lab/analysis/verify_model.ts";
+import type { LossDefinition } from "../../models/losses/loss.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 
 const MOD = JSON.stringify(pathToFileURL(resolve("mod.ts")).href);
@@ -26,13 +27,13 @@ function moduleOf(text: string, name = "mine.ts"): string {
   return path;
 }
 
-const silent: Observer = { preparing() {}, started() {}, training() {}, evaluating() {} };
 const DATA = smallFolder();
 const SMALL = ["--layers", "1", "--dim", "16", "--heads", "2", "--ffn", "32", "--batch", "8"];
+SMALL.push("--threads", "1"); // no workers to start
 
-function run(...args: readonly string[]): Promise<Report> {
+function run(...args: readonly string[]): Promise<ExperimentReport> {
   const all = ["--data", DATA, "--device", "cpu", ...SMALL, "--epochs", "1", ...args];
-  return runExperiment(parseOptions(all), silent);
+  return runExperiment(parseOptions(all));
 }
 
 test("a loss out of a module is opened", async () => {
@@ -76,6 +77,19 @@ test("the softmax loss of docs/losses.md is sft", async () => {
   const losses = [sft, own].map(({ training }) => training.curve.map(({ loss }) => loss));
   assert.ok(losses[0].length > 0);
   losses[0].forEach((loss, i) => assert.ok(Math.abs(loss - losses[1][i]) < 1e-4, `${losses}`));
+});
+
+test("the loss of docs/adding.md is the README's, defined as those of this project are", async () => {
+  const text = readFileSync("docs/adding.md", "utf8").match(/```ts\n([^]*?)```/)?.[1] ?? "";
+  const at = (path: string): string => pathToFileURL(resolve("models/losses", path)).href;
+  const path = moduleOf(text.replaceAll(/from "(\.[^"]*)"/g, (_, path) => `from "${at(path)}"`));
+  const { hingeLoss } = await import(pathToFileURL(path).href);
+  const { name, normalization, needs, flags } = hingeLoss as LossDefinition;
+  assert.deepEqual([name, normalization, needs], ["hinge", "children", {}]);
+  const options = { beam: 3, tau: 2 };
+  assert.deepEqual(Object.keys(flags), Object.keys(options));
+  const readme = (await openLoss(moduleOf(HINGE))).make(options);
+  assert.equal(await tryLoss(hingeLoss.make(options)), await tryLoss(readme));
 });
 
 test("modules that are not one loss are refused", async () => {
@@ -129,7 +143,7 @@ test("modules that are not one loss are refused", async () => {
   const missing =
     /Cannot use the loss .*none\.ts: it must be the path of a module, got no such file$/;
   await assert.rejects(openLoss(join(emptyFolder(), "none.ts")), missing);
-  await assert.rejects(openLoss(moduleOf(HINGE, "bear.ts")), /named as a loss .*, got bear$/);
+  await assert.rejects(openLoss(moduleOf(HINGE, "bear.ts")), /another name than .*, got bear$/);
   await assert.rejects(openLoss("hinge"), ArgumentError);
 });
 

@@ -11,7 +11,7 @@ import { flagHelp, toggle } from "../../lab/cli/flags.ts";
 import { helpText, parseOptions } from "../../lab/cli/options.ts";
 import { lineWidth } from "../../lab/table.ts";
 import { FLAGS } from "../../lab/cli/train_flags.ts";
-import { lossNames } from "../../models/losses/loss_by_name.ts";
+import { lossNames } from "../../models/losses/index.ts";
 
 test("options: without arguments, the defaults", () => {
   const options = parseOptions([]);
@@ -151,7 +151,7 @@ const BAD: readonly [args: string, message: string][] = [
     "Cannot use --seed: it must be an integer from 0 to 9007199254740991, got 9007199254740992",
   ],
   ["--xi 0", "Cannot use --xi: it must be a number above 0, got 0"],
-  ["--tau NaN", "Cannot use --tau: it must be a number above 0, got NaN"],
+  ["--tau NaN", "Cannot use --tau: it must be a number of at least 1e-8, got NaN"],
   ["--lr Infinity", "Cannot use --lr: it must be a number above 0, got Infinity"],
   ["--lr 1e999", "Cannot use --lr: it must be a number above 0, got 1e999"],
   ["--lambda -0.1", "Cannot use --lambda: it must be a number of at least 0, got -0.1"],

@@ -15,7 +15,7 @@ import { valuesByMetric } from "../../lab/report/outcomes.ts";
 import { trainingSection, weightsOf } from "../../lab/report/sections/training.ts";
 import { renderPanel } from "../../lab/report/svg.ts";
 import { reportOf, writeReport } from "../../lab/report/write_report.ts";
-import { lossNames } from "../../models/losses/loss_by_name.ts";
+import { lossNames } from "../../models/losses/index.ts";
 import { fixtureBaselines, fixtureRun, fixtureRuns } from "./report_fixture.ts";
 import { emptyFolder } from "./small_folder.ts";
 

@@ -8,11 +8,17 @@ import { type Tree, treeLeaves } from "../../core/tree.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
 import type { Recipe } from "../../lab/train/recipe.ts";
-import { type BatchInputs, type BatchTensors, trainStep } from "../../lab/train/train_step.ts";
-import { fromScratch, Trainer, type TrainReport } from "../../lab/train/trainer.ts";
+import {
+  type BatchInputs,
+  type BatchTensors,
+  Trainer,
+  type TrainReport,
+  trainStep,
+} from "../../lab/train/trainer.ts";
+import { newModel } from "../../lab/train/trainable_model.ts";
 import { AdamW } from "../../models/adamw.ts";
 import { Trie } from "../../models/decode/trie.ts";
-import { lossByName } from "../../models/losses/loss_by_name.ts";
+import { lossNamed } from "../../models/losses/index.ts";
 import { Meter } from "../../models/meter.ts";
 import { sample } from "../../ops/cases.ts";
 import { take } from "../../ops/take.ts";
@@ -30,7 +36,7 @@ const RECIPE: Recipe = {
     lambda: 1,
   },
   ...{ tau: 1, seed: 0, layers: 1, dim: 8, heads: 2, kvHeads: 1, ffn: 16, dropout: 0.1 },
-  ...{ history: 5, epochs: 2, batch: 8, rate: 1e-2, warmup: 2, decay: 0.01 },
+  ...{ history: 5, epochs: 2, batch: 8, lr: 1e-2, warmup: 2, decay: 0.01 },
 };
 const SHOP = synthetic({ users: 60 });
 
@@ -47,7 +53,7 @@ async function stepOn(
 ): Promise<number[]> {
   const trie = new Trie(Array.from({ length: 8 }, (_, v) => [v])).upload(device);
   const params = { hidden: sample(device, [8, 4], 1), head: sample(device, [8, 4], 2) };
-  const loss = lossByName("bear-convex", { beam: 2 });
+  const loss = lossNamed("bear-convex").make({ beam: 2 });
   const differentiate = ({ tokens, nodes, labels }: BatchTensors): {
     value: Tensor;
     grads: typeof params;
@@ -88,7 +94,7 @@ for (const accumulate of [1, 3]) {
     const recipe = { ...RECIPE, accumulate };
     const device = cpu();
     using trie = new Trie(SHOP.paths).upload(device);
-    const make = (): Trainer => new Trainer(SHOP, trie, recipe, fromScratch(device, SHOP, recipe));
+    const make = (): Trainer => new Trainer(SHOP, trie, recipe, newModel(device, SHOP, recipe));
     const reports: TrainReport[] = [];
     using whole = make();
     using second = make();
@@ -111,7 +117,7 @@ test("accumulate must be a positive integer", () => {
   using trie = new Trie(SHOP.paths).upload(device);
   for (const accumulate of [0, 1.5, NaN]) {
     const recipe = { ...RECIPE, accumulate };
-    const make = (): unknown => new Trainer(SHOP, trie, recipe, fromScratch(device, SHOP, recipe));
+    const make = (): unknown => new Trainer(SHOP, trie, recipe, newModel(device, SHOP, recipe));
     assert.throws(make, ArgumentError);
   }
 });

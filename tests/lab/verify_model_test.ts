@@ -4,11 +4,12 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ArgumentError, CheckpointError } from "../../core/errors.ts";
-import { type Report, runExperiment } from "../../lab/train/experiment.ts";
+import { runExperiment } from "../../lab/train/experiment.ts";
+import type { ExperimentReport } from "../../lab/train/experiment_report.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
 import { lineWidth } from "../../lab/table.ts";
 import { type ModelVerification, verifyModel } from "../../lab/analysis/verify_model.ts";
-import { renderModelVerification } from "../../lab/analysis/verify_report.ts";
+import { renderModelVerification } from "../../lab/analysis/verification_text.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 
 const DATA = smallFolder();
@@ -16,7 +17,7 @@ const OUT = emptyFolder();
 const SMALL = ["--layers", "1", "--dim", "16", "--heads", "2", "--ffn", "32", "--batch", "8"];
 const HOW = ["--loss", "sft,bear", "--epochs", "4", "--lr", "0.01", "--beam", "3", "--tau", "1.5"];
 const silent = { preparing() {}, started() {}, training() {}, validating() {}, evaluating() {} };
-let trained: Promise<Report> | undefined;
+let trained: Promise<ExperimentReport> | undefined;
 
 /** Trains once; the folder of a loss. */
 async function runOf(loss: "sft" | "bear"): Promise<string> {

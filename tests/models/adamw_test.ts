@@ -316,7 +316,7 @@ test("adamw: a parameter belongs to the optimiser that was made last", async () 
   assert.throws(() => first.step(grads, 0.5), {
     name: "DisposedError",
     message: "Cannot apply AdamW to a tensor of shape (128) from pack: it must be alive, " +
-      "but its tensors were packed anew",
+      "but its tensors were packed again",
   });
   second.step({ w: grads.w }, 0.5);
   assert.ok(distance([await params.w.data()], [[0.5, 1.5, 2.5]]) < 1e-6);

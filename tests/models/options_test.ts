@@ -50,7 +50,6 @@ const CALLS: Readonly<Record<string, (more: object) => unknown>> = {
   beamExact: (more) => b.beamExact(more),
   apaoPoint: (more) => b.apaoPoint(more),
   apaoPair: (more) => b.apaoPair(more),
-  lossByName: (more) => b.lossByName("bear", more),
   BeamSearch: (more) => new b.BeamSearch(decoder, trie, { beam: 1, ...more }),
   exactTopK: (more) => b.exactTopK(decoder, trie, [[0]], 1, more),
   exactRanks: (more) => b.exactRanks(decoder, trie, [], 1, more),

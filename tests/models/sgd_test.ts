@@ -186,6 +186,6 @@ test("sgd: what it refuses", () => {
     assert.throws(() => new SGD(params, wrong as never), ArgumentError);
   }
   assert.throws(() => new SGD(params, { nesterov: true }), {
-    message: "Cannot set SGD: nesterov needs a momentum above 0, got 0",
+    message: "Cannot make SGD: nesterov needs a momentum above 0, got 0",
   });
 });

@@ -117,19 +117,19 @@ test("empty: what has no answer is refused", () => {
   refused(
     () => take(tall, ids),
     "ShapeError",
-    "Cannot take rows of a table of shape (0, 3): there must be a row to take, got none",
+    "Cannot take rows of a table (0, 3): there must be a row to take, got none",
   );
   assert.throws(() => topK(none, 1), { name: "ArgumentError" });
   refused(
     () => crossEntropy(zeros(device, [1, 0]), ids),
     "ShapeError",
-    "Cannot take the crossEntropy of logits of shape (1, 0): there must be a logit for each " +
+    "Cannot apply crossEntropy to logits (1, 0): there must be a logit for each " +
       "label, got none",
   );
   refused(
     () => categorical(device.tensor([1, 2], [2], "int32"), none, 0),
     "ShapeError",
-    "Cannot draw indices by logits of shape (0): there must be an index to draw, got none",
+    "Cannot draw indices by logits (0): there must be an index to draw, got none",
   );
   const cache = { history: zeros(device, [0, 2, 3, 4]), generated: zeros(device, [1, 1, 2, 4]) };
   const [lengths, users, ancestors] = [[0], [1], [1, 1]].map((s) => zeros(device, s, "int32"));

@@ -129,7 +129,7 @@ test("crossEntropy: what does not fit is refused", () => {
   const labels = device.tensor([0, 1], [2], "int32");
   assert.throws(() => crossEntropy(device.tensor([1, 2, 3]), labels), {
     name: "ShapeError",
-    message: "Cannot take the crossEntropy of logits of shape (3): labels must be (), got (2)",
+    message: "Cannot apply crossEntropy to logits (3): labels must be (), got (2)",
   });
   const logits = device.tensor([[1, 2], [3, 4]]);
   assert.throws(() => crossEntropy(logits, labels, { reduction: "max" as "sum" }), ArgumentError);

@@ -1,5 +1,5 @@
-// The kernels of kernels/child_logits.ts and kernels/child_logits_backward.ts. Sizes are in elements, addresses and
-// pitches in bytes. C is a multiple of 4.
+// The kernels of kernels/child_logits.ts. Sizes are in elements, addresses and pitches in bytes. C
+// is a multiple of 4.
 
 import { four, madd, prepareHalves, sumLanes } from "./maths";
 import { bytes } from "./tile";
@@ -11,7 +11,7 @@ function tokensOf(table: usize, node: i32): usize {
   return table + bytes(load<i32>(table + bytes(node)));
 }
 
-/** How many children a row has to choose from: 0 at no node, and where there is no choice. */
+/** The number of children of a row's node; 0 at no node, and where there is only one child. */
 // @ts-ignore: decorator
 @inline
 function choicesOf(table: usize, node: i32): i32 {
@@ -20,7 +20,7 @@ function choicesOf(table: usize, node: i32): i32 {
   return count > 1 ? count : 0;
 }
 
-/** Four numbers of a row of the head: those beside the floats at c of a row of floats. */
+/** Four numbers of a row of the head, in the place of the four at byte c of a row of floats. */
 // @ts-ignore: decorator
 @inline
 function beside<T>(row: usize, c: usize, mask: v128, up: v128, down: v128): v128 {

@@ -1,13 +1,13 @@
-// A block of a row's logits in scratch memory, so that the rest is vertical operations on whole vectors. Sizes are in
-// elements, addresses in bytes.
+// A block of a row's logits in scratch memory, so that all else is vertical operations on whole
+// vectors. Sizes are in elements, addresses in bytes.
 
 import { CONSTANTS } from "./maths";
 import { bytes } from "./tile";
 
-/** Logits taken at a time: a multiple of 16. */
+/** The number of logits in a block: a multiple of 16. */
 export const BLOCK: i32 = 1024;
 
-/** Where the block is in the scratch memory: after the constants of exp4, with room to fill it up. */
+/** Where the block is in scratch memory: after the constants of exp4, with room to fill it up. */
 export const LOGITS: usize = CONSTANTS;
 export const BLOCK_END: usize = LOGITS + (BLOCK + 16) * 4;
 
@@ -26,8 +26,8 @@ export function isRange(tokens: usize, count: i32): bool {
 }
 
 /**
- * n logits of the row to `block`, filled up to whole vectors: those of the tokens at `tokens`, or of all tokens if it is
- * 0, from number `from` on.
+ * Copies n logits of the row to `block` and fills up the last vector: from number `from` on those
+ * of the tokens at `tokens`, or of all tokens if it is 0.
  */
 export function fetch(block: usize, row: usize, tokens: usize, from: i32, n: i32): void {
   if (tokens === 0) memory.copy(block, row + bytes(from), bytes(n));
@@ -40,7 +40,7 @@ export function fetch(block: usize, row: usize, tokens: usize, from: i32, n: i32
   v128.store(block + bytes(n), f32x4.splat(-Infinity));
 }
 
-/** The way back. */
+/** Copies the block back. */
 export function put(block: usize, row: usize, tokens: usize, from: i32, n: i32): void {
   if (tokens === 0) memory.copy(row + bytes(from), block, bytes(n));
   else {

@@ -1,5 +1,6 @@
-// Kernels over rows of a matrix, an item each unless told. Sizes are in elements, addresses in bytes. A row takes whole vectors as far as they fit,
-// then single elements: behind it lies another row, or another buffer.
+// Kernels over the rows of a matrix. An item is a row unless its function says otherwise. Sizes are
+// in elements, addresses in bytes. A row is whole vectors as far as they fit, then single elements:
+// behind it lies another row, or another buffer.
 
 import { madd, nmadd, sumLanes } from "./maths";
 
@@ -202,7 +203,7 @@ function addTail(dout: usize, x: usize, r: f32, dweight: usize, body: usize, end
   }
 }
 
-/** Rotates the two halves of the first `turned` heads of D by the angle of the row's position; the others pass. */
+/** Rotates the halves of the first `turned` heads of D by the angle of the row's position. */
 export function rotate(
   x: usize,
   table: usize,

@@ -3,10 +3,10 @@
 import { BLOCK, BLOCK_END, fetch, LOGITS, logitOf } from "./logit_block";
 import { bytes } from "./tile";
 
-/** The largest beam that one walk selects; for larger ones the bits of the number are found one by one. */
+/** The largest place that one walk can select. For larger ones the number is found bit by bit. */
 export const HELD: i32 = 32;
 
-// The scratch memory: after a block of logits the maxima of its columns, and the largest logits so far.
+// Scratch memory: after a block of logits the maxima of its columns, and the largest logits so far.
 const COLUMNS: usize = BLOCK_END;
 const LARGEST: usize = COLUMNS + 16 * 4;
 export const SELECT_SCRATCH: usize = LARGEST + HELD * 4;
@@ -18,7 +18,10 @@ function order(x: v128): v128 {
   return v128.xor(x, v128.and(i32x4.shr_s(x, 31), i32x4.splat(0x7fffffff)));
 }
 
-/** Puts z among the descending numbers from `held` up to `end` and drops the least: h_i = max(h_i, min(h_(i-1), z)). */
+/**
+ * Puts z among the descending numbers from `held` to `end` and drops the least:
+ * h_i = max(h_i, min(h_(i-1), z)).
+ */
 // @ts-ignore: decorator
 @inline
 function hold(held: usize, end: usize, z: v128): void {
@@ -52,9 +55,10 @@ export function least(row: usize, tokens: usize, count: i32): f32 {
 }
 
 /**
- * The place-th largest of `count` logits, place <= HELD, in one walk that holds the largest so far. Nearly all logits
- * are below the least of these, which one comparison of 16 tells. It begins with a good bound, the place-th largest of
- * the maxima of 16 columns. With `fetched` the logits are in the block already.
+ * The place-th largest of `count` logits, place <= HELD, in one walk that holds the largest so far.
+ * One comparison of 16 logits tells that all of them are below the least of these, which nearly all
+ * are. The walk begins with a good bound, the place-th largest of the maxima of 16 columns. With
+ * `fetched` the logits are in the block already.
  */
 export function selectHeld(
   row: usize,

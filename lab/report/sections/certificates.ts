@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { STATEMENTS, type TheoremCount, type TheoremId } from "../../analysis/theorem_counts.ts";
+import { modelTheorems, type TheoremCount, type TheoremId } from "../../analysis/user_theorems.ts";
 import type { Comparison } from "../comparison.ts";
 import { type Block, type Figure, figures, type Section, table, text } from "../document.ts";
 import { count, counted, percent, percentRange } from "../format.ts";
@@ -78,11 +78,11 @@ function theoremTable({ variants }: Comparison): Block[] {
   const caption = `Theorems on the first users of ${of}${counted(runs.length, "run")}, ${users} ` +
     "in all: instances, those that hold, those that rounding leaves open, and violations. " +
     "Theorems without an instance are left out.";
-  const rows = (Object.keys(STATEMENTS) as TheoremId[]).map((id) => {
+  const rows = (Object.keys(modelTheorems) as TheoremId[]).map((id) => {
     const total = (of: keyof TheoremCount) => count(sum(verified.map((v) => v.counts[id][of])));
     return {
       theorem: id,
-      statement: STATEMENTS[id],
+      statement: modelTheorems[id].statement,
       instances: total("instances"),
       hold: total("holds"),
       open: total("undecided"),

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { lossNames, namedLoss } from "../../../models/losses/loss_by_name.ts";
+import { isLossName, lossNamed } from "../../../models/losses/index.ts";
 import type { RunResult } from "../../compare/run_result.ts";
 import { type GradientWeight, gradientWeights } from "../../train/loss_probe.ts";
 import {
@@ -35,13 +35,12 @@ const MOST_LINEAR = 4;
 
 /** The gradient weights of the variants of figures, where they are known. */
 export async function weightsOf(comparison: Comparison): Promise<VariantWeights[]> {
-  const known: readonly string[] = lossNames;
   const found: VariantWeights[] = [];
   for (const { name, runs: [{ recipe, gradient }] } of shownVariants(trainedVariants(comparison))) {
     const { loss, lossModule, beam } = recipe;
     if (gradient !== undefined) found.push({ name, weights: gradient });
-    else if (lossModule === undefined && known.includes(loss)) {
-      found.push({ name, weights: await gradientWeights(namedLoss(loss).make(recipe), beam) });
+    else if (lossModule === undefined && isLossName(loss)) {
+      found.push({ name, weights: await gradientWeights(lossNamed(loss).make(recipe), beam) });
     }
   }
   return found;

@@ -1,0 +1,146 @@
+/**
+ * A catalogue with a model over it, all of it exact: probabilities are whole numbers of one unit.
+ *
+ * @module
+ */
+import { Trie } from "../../models/decode/trie.ts";
+import type { Normalization } from "../../ops/trie_log_prob.ts";
+
+/** A node of a generated catalogue. */
+export interface Branch {
+  /** Its probability among its siblings is proportional to this. */
+  readonly weight: number;
+  /** Weights of the tokens that no child has. */
+  readonly outside: readonly number[];
+  /** How many items end here; without meaning where there are children. */
+  readonly copies: number;
+  /** Child number i has token i; without children, an item ends here. */
+  readonly children: readonly Branch[];
+}
+
+/** What a world is made of. */
+export interface WorldSpec {
+  /** The root; it has children. */
+  readonly root: Branch;
+  /** The beam width. */
+  readonly beam: number;
+  /** What probabilities are normalised over. */
+  readonly normalization: Normalization;
+  /** Items taken out of the catalogue. */
+  readonly excluded: readonly number[];
+}
+
+/** A catalogue and a model over it. */
+export interface WorldModel {
+  /** The catalogue, excluded items included. */
+  readonly trie: Trie;
+  /** The beam width B. */
+  readonly beam: number;
+  /** The number of steps: the length of the longest path. */
+  readonly depth: number;
+  /** Node -> its children that are in the catalogue, ascending. */
+  readonly children: readonly (readonly number[])[];
+  /** The leaves that are in the catalogue, ascending. */
+  readonly leaves: readonly number[];
+  /** Node -> its weight among its siblings. */
+  readonly weights: readonly bigint[];
+  /** Node -> the weights of the tokens that no child in the catalogue has. */
+  readonly outside: readonly (readonly bigint[])[];
+  /** The probability 1 in units. */
+  readonly one: bigint;
+  /** Node -> the probability of its path in units, a whole number. */
+  readonly pi: readonly bigint[];
+}
+
+/** The paths of a catalogue's items; each child's token is its number. */
+export function pathsOf(root: Branch): number[][] {
+  const paths: number[][] = [];
+  const walk = ({ children, copies }: Branch, path: readonly number[]): void => {
+    if (children.length === 0) {
+      for (let i = 0; i < copies; i++) paths.push([...path]);
+    }
+    children.forEach((child, token) => walk(child, [...path, token]));
+  };
+  walk(root, []);
+  return paths;
+}
+
+/** The branches in the order of their nodes. */
+export function branchesOf(root: Branch): Branch[] {
+  return [root, ...root.children.flatMap(branchesOf)];
+}
+
+/** A catalogue and which of its nodes are left without the excluded items. */
+export function catalogueOf(
+  trie: Trie,
+  excluded: readonly number[],
+): Pick<WorldModel, "trie" | "depth" | "children" | "leaves"> {
+  const blocked = new Set(trie.blockedNodes(excluded));
+  const nodes = Array.from({ length: trie.nodeCount }, (_, node) => node);
+  return {
+    trie,
+    depth: trie.maxDepth,
+    children: nodes.map((node) => [...trie.nodesUnder(node)].filter((v) => !blocked.has(v))),
+    leaves: nodes.filter((node) => trie.childCount(node) === 0 && !blocked.has(node)),
+  };
+}
+
+/**
+ * The model of a spec. With T_d the least common multiple of the totals at depth d, the unit is
+ * 1 / (T_0 T_1 ...), so every path has a whole number of units.
+ */
+export function modelOf({ root, beam, normalization, excluded }: WorldSpec): WorldModel {
+  const catalogue = catalogueOf(new Trie(pathsOf(root)), excluded);
+  const { trie, children, depth } = catalogue;
+  const branches = branchesOf(root);
+  const weights = branches.map((branch) => BigInt(branch.weight));
+  const outside = branches.map((branch, node) => {
+    const gone = [...trie.nodesUnder(node)].filter((v) => !children[node].includes(v));
+    return [...branch.outside.map(BigInt), ...gone.map((v) => weights[v])];
+  });
+  const scale: bigint[] = Array(depth).fill(1n);
+  const totals = children.map((list, node) => {
+    if (list.length === 0) return 1n;
+    if (list.every((v) => weights[v] === 0n)) list.forEach((v) => weights[v] = 1n);
+    const inside = total(list.map((v) => weights[v]));
+    const sum = normalization === "children" ? inside : inside + total(outside[node]);
+    scale[trie.depths[node]] = lcm(scale[trie.depths[node]], sum);
+    return sum;
+  });
+  const one = scale.reduce((a, b) => a * b, 1n);
+  const pi = branches.map(() => one);
+  for (let v = 1; v < pi.length; v++) {
+    const u = trie.parents[v];
+    pi[v] = pi[u] * weights[v] / totals[u];
+  }
+  return { ...catalogue, beam, weights, outside, one, pi };
+}
+
+/** The greatest common divisor of two numbers that are not negative. */
+function gcd(a: bigint, b: bigint): bigint {
+  while (b !== 0n) [a, b] = [b, a % b];
+  return a;
+}
+
+/** The least common multiple of two positive numbers. */
+export function lcm(a: bigint, b: bigint): bigint {
+  return (a / gcd(a, b)) * b;
+}
+
+/** The sum. */
+export function total(values: Iterable<bigint>): bigint {
+  let sum = 0n;
+  for (const value of values) sum += value;
+  return sum;
+}
+
+/** -1, 0 or 1 as a is less than, equal to or greater than b. */
+export function compare(a: bigint, b: bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** part / whole in lowest terms: `2/3`, `0`, `1`. */
+export function fraction(part: bigint, whole: bigint): string {
+  const by = gcd(part, whole);
+  return by === whole || part === 0n ? `${part / whole}` : `${part / by}/${whole / by}`;
+}
