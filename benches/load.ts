@@ -16,8 +16,7 @@ import { choice, flag, integer, jsonFlag } from "../lab/cli/kinds.ts";
 import { loadModel } from "../lab/train/model_folder.ts";
 import { renderTable } from "../lab/table.ts";
 import { configToJson } from "../models/checkpoint_config.ts";
-import { namedTensors } from "../models/checkpoint_names.ts";
-import type { WeightType } from "../models/load_weights.ts";
+import { namedTensors, type WeightType } from "../models/checkpoint.ts";
 import { parameterCount, type TransformerConfig } from "../models/transformer.ts";
 import { costOf, peakRssMiB, rounded, rssMiB } from "./measure.ts";
 

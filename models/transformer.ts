@@ -16,7 +16,7 @@ import { addRmsNorm, rmsNorm } from "../ops/rms_norm.ts";
 import { rope, type RopeTable } from "../ops/rope.ts";
 import { swiglu } from "../ops/swiglu.ts";
 import { take } from "../ops/take.ts";
-import { adaptedLinear } from "./adapted_linear.ts";
+import { adaptedLinear } from "./lora.ts";
 import { checkLora, type LoraConfig } from "./lora_config.ts";
 import {
   checkConfig,

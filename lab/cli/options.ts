@@ -15,7 +15,7 @@ import {
   lossNames,
   readersOf,
 } from "../../models/losses/index.ts";
-import { CODES } from "../data/codes.ts";
+import { CODES } from "../data/derived.ts";
 import type { DeviceChoice } from "../devices.ts";
 import { print } from "../terminal.ts";
 import { runExperiment } from "../train/experiment.ts";

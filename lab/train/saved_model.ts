@@ -12,7 +12,7 @@ import { isLossName, lossNames } from "../../models/losses/index.ts";
 import { Transformer, type TransformerParams } from "../../models/transformer.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
-import { CODES } from "../data/codes.ts";
+import { CODES } from "../data/derived.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { loadDataset, type Reading, type ReadingProgress } from "../data/load.ts";
 import { TeacherForcing, type TeacherForcingOptions } from "../evaluate/teacher_forcing.ts";

@@ -3,8 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
 import { TeacherForcing } from "../../lab/evaluate/teacher_forcing.ts";
-import { pathSteps } from "../../lab/analysis/certificates.ts";
-import { margins } from "../../lab/analysis/pruning.ts";
+import { margins, pathSteps } from "../../lab/analysis/pruning.ts";
 import { type PathLogits } from "../../models/decode/host_log_probs.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { initTransformer, Transformer, type TransformerConfig } from "../../models/transformer.ts";
@@ -89,8 +88,8 @@ for (const { name, skip, open } of testDevices) {
 }
 
 test("teacher forcing: never a row of logits for each step", async () => {
-  const users = 32; // of some 700 steps, whose rows of 40,000 logits would take 110 MB
-  const vocabSize = 40_000;
+  const users = 32; // of some 700 steps, whose rows of 20,000 logits would take 56 MB
+  const vocabSize = 20_000;
   const config = { ...configOf(8), vocabSize };
   for (const [normalization, most] of [["children", 4e6], ["vocabulary", 5e7]] as const) {
     const device = cpu();
