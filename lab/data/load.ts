@@ -6,7 +6,6 @@
 import { join } from "node:path";
 import { UsageError } from "../../core/errors.ts";
 import { isPresent } from "../files.ts";
-import { refuse } from "../usage.ts";
 import { loadTemplate } from "../text/template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import type { Dataset } from "./dataset.ts";
