@@ -15,14 +15,14 @@ import {
   competitors,
   LevelCounts,
   type PathCertificate,
-  type PathStep,
-  pathSteps,
   SCORE_ROUNDING,
 } from "./certificates.ts";
 import {
   type Attribution,
-  margins,
+  marginsOf,
   type PathModel,
+  type PathStep,
+  pathSteps,
   prefixAt,
   prunedAt,
   type StepMargin,
@@ -190,9 +190,9 @@ export function explain(inputs: ExplainInputs): Explanation {
     const lost = { cause: "absent", step: 1 } as const;
     return { ...about, steps: [], lost, certificate: { kind: "undecided" } };
   }
-  const options = { beam, normalization, tau, blocked: new Set(trie.blockedNodes(excluded)) };
-  const path = pathSteps(trie, leaf, inputs.model, options);
-  const local = margins(trie, leaf, inputs.model, options);
+  const blocked = new Set(trie.blockedNodes(excluded));
+  const path = pathSteps(trie, leaf, inputs.model, { normalization, tau, blocked });
+  const local = marginsOf(path, beam);
   const counts = new LevelCounts(trie);
   const rank = found.ranking.findIndex((item) => item.leaf === leaf);
   const rounding = SCORE_ROUNDING;

@@ -11,14 +11,8 @@ import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
 import { type BeamEvaluation, evaluate } from "../evaluate/evaluate.ts";
 import { type OpenModel, openModel, readSavedRun } from "../train/saved_model.ts";
-import {
-  type Budget,
-  certifiedCount,
-  certifyPath,
-  LevelCounts,
-  pathSteps,
-} from "./certificates.ts";
-import { margins, type NodeLogits } from "./pruning.ts";
+import { type Budget, certifiedCount, certifyPath, LevelCounts } from "./certificates.ts";
+import { margins, marginsOf, type NodeLogits, pathSteps } from "./pruning.ts";
 import {
   countTheorems,
   modelTheorems,
@@ -251,12 +245,13 @@ async function gather(
     const expected = await exact.search(histories);
     leaves.forEach((leaf, u) => {
       const options = { beam, normalization, tau };
+      const path = pathSteps(trie, leaf, theirs[u], options);
       facts.push({
         counts,
         beam,
         leaf,
-        path: pathSteps(trie, leaf, theirs[u], options),
-        margins: margins(trie, leaf, theirs[u], options),
+        path,
+        margins: marginsOf(path, beam),
         deviceMargins: margins(trie, leaf, ours[u], options),
         logitErrors: ours[u].map((said, t) => errorOf(said, theirs[u][t], tau)),
         found: found[u],

@@ -9,9 +9,8 @@ import {
   competitors,
   LevelCounts,
   massCertificate,
-  pathSteps,
 } from "../../lab/analysis/certificates.ts";
-import { margins } from "../../lab/analysis/pruning.ts";
+import { margins, pathSteps } from "../../lab/analysis/pruning.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";

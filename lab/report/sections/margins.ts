@@ -5,110 +5,80 @@
  */
 import type { BeamOutcome, Histogram } from "../../compare/run_result.ts";
 import type { Comparison } from "../comparison.ts";
-import type { Figure, Panel } from "../document.ts";
+import { columns, type Figure } from "../document.ts";
 import { count, percent, share } from "../format.ts";
-import { reachOf, ridgePanel } from "../plots/ridges.ts";
+import { pooled } from "../outcomes.ts";
+import { reachOf, ridges } from "../line_plots.ts";
+import { sum } from "../statistics.ts";
 
-/** Steps that are drawn. */
+/** The most steps that are drawn. */
 const MOST_STEPS = 4;
 
 /** The bin where margins above 0 begin. */
 const ZERO = 24;
 
-/** Histograms of one width, before and after training. */
-export function marginsFigure({ variants, mainBeam }: Comparison): Figure {
-  const reports = variants.flatMap(({ name, beams }) => {
-    const report = beams.get(mainBeam);
-    return report === undefined ? [] : [{ name, outcomes: report.outcomes }];
-  });
-  const all = reports.flatMap(({ outcomes }) => outcomes);
+/** Histograms of margins at the main width, before and after training. */
+export function marginsFigure({ searches, mainBeam }: Comparison): Figure {
+  const main = searches.filter(({ beam }) => beam === mainBeam);
+  const all = pooled(main.map((search) => search.pooled));
   const steps = drawnSteps(all);
-  const reach = reachOf(
-    all.flatMap(({ margins }) => steps.flatMap((t) => [margins.before[t], margins.after[t]])),
+  const at = ({ margins }: BeamOutcome, t: number) => (
+    { label: `step ${t + 1}`, before: margins.before[t], after: margins.after[t] }
   );
-  const panels = steps.length === 0 ? [] : reports.map(({ name, outcomes }): Panel =>
-    ridgePanel(
-      steps.map((t) => ({
-        label: `step ${t + 1}`,
-        before: added(outcomes.map(({ margins }) => margins.before[t])),
-        after: added(outcomes.map(({ margins }) => margins.after[t])),
-      })),
-      name,
-      reach,
-    )
-  );
-  const rows = reports.flatMap(({ name, outcomes }) =>
-    steps.map((t) => {
-      const before = added(outcomes.map(({ margins }) => margins.before[t]));
-      const after = added(outcomes.map(({ margins }) => margins.after[t]));
-      return [
-        ...[name, `${t + 1}`, count(sum(after))],
-        ...[above(before), above(after)].map((x) => share(x, 3)),
-        ...[before, after].flatMap((h) => [0.1, 0.5, 0.9].map((q) => quantile(h, q))),
-      ];
-    })
-  );
+  const reach = reachOf(steps.flatMap((t) => [all.margins.before[t], all.margins.after[t]]));
   const [t] = steps;
-  const moved = t === undefined ? undefined : all.map(({ margins }) => margins);
-  const before = moved && above(added(moved.map((m) => m.before[t])));
-  const after = moved && above(added(moved.map((m) => m.after[t])));
   return {
-    title: before === undefined || after === undefined
+    name: "margins",
+    title: t === undefined
       ? "No target has a choice"
-      : `Training moves margins: at step ${t + 1} and B = ${mainBeam}, ${
-        percent(before)
-      } of the targets had one above 0 before and ${percent(after)} have after`,
-    note:
-      "Pale area: margins of the untrained model. Line: after training. Each row is scaled to its own height. " +
-      "Targets right of the dashed line are pruned; a margin of exactly 0, of the B-th best itself or the last " +
-      "of at most B siblings, stands left of it. " +
-      "Only targets with more than one sibling; all seeds together.",
-    alt: "Histograms of margins before and after training",
-    panels,
-    table: {
-      caption:
-        `Margins log β − log p at B = ${mainBeam}, nats, of targets with more than one sibling: ` +
-        "the share above 0, and the upper ends of the bins (of half a nat) in which the 10th, 50th and 90th percentile lie.",
-      head: [
-        ...["variant", "step", "targets", "above 0 before", "after"],
-        ...["before", "after"].flatMap((when) =>
-          ["10 %", "50 %", "90 %"].map((q) => `${when} ${q}`)
-        ),
-      ],
-      rows,
-    },
+      : `At step ${t + 1} and B = ${mainBeam}, ${percent(above(all.margins.before[t]))} of the ` +
+        `margins are above 0 before training and ${percent(above(all.margins.after[t]))} after`,
+    note: "Pale area: margins of the untrained model. Line: after training. Each row has its own " +
+      "height. Targets right of the dashed line are pruned; a margin of exactly 0, of the B-th " +
+      "best itself or the last of at most B siblings, stands left of it. Only targets with more " +
+      "than one sibling; all seeds together.",
+    panels: t === undefined ? [] : main.map(({ variant, pooled }) => (
+      { title: variant, spec: ridges(steps.map((t) => at(pooled, t)), reach) }
+    )),
+    caption: `Margins log β − log p at B = ${mainBeam}, nats, of targets with more than one ` +
+      "sibling: the share above 0, and the upper ends of the bins (of half a nat) of the 10th, " +
+      "50th and 90th percentile.",
+    rows: main.flatMap(({ variant, pooled }) =>
+      steps.map((t) => {
+        const { before, after } = at(pooled, t);
+        const percentiles = (when: string, histogram: Histogram) =>
+          columns([10, 50, 90], (p) => `${when} ${p} %`, (p) => quantile(histogram, p / 100));
+        return {
+          variant,
+          step: `${t + 1}`,
+          targets: count(sum(after)),
+          "above 0 before": share(above(before), 3),
+          after: share(above(after), 3),
+          ...percentiles("before", before),
+          ...percentiles("after", after),
+        };
+      })
+    ),
   };
 }
 
-/** The steps with the most margins, in order. */
-function drawnSteps(outcomes: readonly BeamOutcome[]): number[] {
-  const { length } = outcomes[0]?.reached ?? [];
-  const counts = Array.from(
-    { length },
-    (_, t) => sum(outcomes.map((o) => sum(o.margins.after[t]))),
-  );
+/** The steps with the most margins, ascending. */
+function drawnSteps({ margins }: BeamOutcome): number[] {
+  const counts = margins.after.map(sum);
   return [...counts.keys()].filter((t) => counts[t] > 0)
     .sort((a, b) => counts[b] - counts[a] || a - b).slice(0, MOST_STEPS).sort((a, b) => a - b);
-}
-
-function added(histograms: readonly Histogram[]): Histogram {
-  return histograms[0].map((_, bin) => sum(histograms.map((h) => h[bin])));
 }
 
 function above(histogram: Histogram): number {
   return sum(histogram.slice(ZERO)) / sum(histogram);
 }
 
-/** The bin that a quantile lies in, by its upper end. */
+/** The upper end of the bin that a quantile lies in. */
 function quantile(histogram: Histogram, q: number): string {
   const total = sum(histogram);
   let seen = 0;
   const bin = histogram.findIndex((n) => (seen += n) >= q * total && total > 0);
   if (bin < 0) return "–";
-  const text = `${-12 + (bin + 1) / 2}`.replace("-", "−");
-  return bin === 0 ? "≤ −11.5" : bin === histogram.length - 1 ? "> 11.5" : text;
-}
-
-function sum(given: readonly number[]): number {
-  return given.reduce((total, n) => total + n, 0);
+  if (bin === 0) return "≤ −11.5";
+  return bin === histogram.length - 1 ? "> 11.5" : `${-12 + (bin + 1) / 2}`.replace("-", "−");
 }

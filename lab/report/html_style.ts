@@ -39,7 +39,7 @@ figcaption span { color: var(--quiet); font: .86rem/1.5 var(--sans); }
 .two { max-width: 760px; }
 .panel { break-inside: avoid; }
 .panel h3 { font: 600 .88rem/1.3 var(--sans); margin: 0 0 .3rem; }
-.panel svg { display: block; width: 100%; height: auto; }
+.panel svg { display: block; width: 100%; max-width: 402px; height: auto; }
 details { margin: .9rem 0 0; font-family: var(--sans); }
 summary { cursor: pointer; color: var(--accent); font-size: .86rem; width: fit-content; padding: .2rem 0; }
 summary:hover { text-decoration: underline; }
