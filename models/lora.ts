@@ -4,10 +4,9 @@
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { foldIn, keyOf, uniform } from "../core/random.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { add, mul } from "../ops/binary.ts";
 import { zeros } from "../ops/fill.ts";
 import { concat } from "../ops/layout.ts";

@@ -22,9 +22,6 @@ const BUILD = [join("kernels", "wasm", "build.ts"), join("kernels", "wasm", "ass
 /** Circles that are still being removed. An entry that is not a circle any more must go. */
 const CIRCLES: readonly string[] = [
   "lab/report/comparison.ts lab/report/variants.ts",
-  "lab/text/folder_tokenizer.ts lab/text/tokenizer.ts",
-  "models/decode/choices.ts models/decode/trie.ts",
-  "models/lora_config.ts models/transformer_config.ts",
 ];
 
 /** The entry files by the names that they are imported by. */
