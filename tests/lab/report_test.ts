@@ -255,6 +255,125 @@ test("report: what cannot be read comes first and is no headline", async () => {
 });
 
 test("report: no width has a pruning rate of too few targets", async () => {
+  const runs = fixtureRuns(300, 2).filter(({ variant }) => ["sft", "msl"].includes(variant))
+    .map((run) => {
+      const few = run.variant === "sft" ? 29 : 30;
+      const [{ ranks, exactRanks, lostAt, pruned }] = byHand(
+        "sft",
+        0,
+        ...repeated([repeated([0], few).concat(repeated([-1], 300 - few))], 2) as [
+          number[],
+          number[],
+        ],
+      ).test.beams;
+      return withOutcomes(
+        run,
+        (outcome, i) => i === 0 ? { ...outcome, ranks, exactRanks, lostAt, pruned } : outcome,
+      );
+    });
+  const text = await textOf(runs, fixtureBaselines(300));
+  const row = (name: string, beam: number): string[] => {
+    const line = new RegExp(`^\\| ${name} +\\| +${beam} \\| +\\d+ \\| +\\d+ \\|.*$`, "m");
+    return text.match(line)?.[0].split("|").map((cell) => cell.trim()) ?? [];
+  };
+  assert.deepEqual(row("sft", 5).slice(3, 7), ["58", "0", "–", ""]);
+  assert.match(row("sft", 10)[5], /^\.\d/);
+  assert.match(row("msl", 5)[5], /^\.\d/);
+  assert.equal(row("msl", 5)[6], "–");
+  assert.match(row("msl", 10)[6], /^[+−.]/);
+});
+
+test("report: all losses have lines; runs that were not verified are counted", async () => {
+  assert.equal(lossNames.length, 9);
+  const runs = lossNames.map((loss) => fixtureRun({ loss, seed: 0, users: 12, beams: [10] }));
+  const weights = async (some: readonly RunResult[]): Promise<Figure> => {
+    const comparison = compareRuns(some, undefined, { resamples: 2 });
+    const { blocks: [block] } = trainingSection(comparison, await weightsOf(comparison));
+    return block.kind === "figure" ? block.figure : assert.fail();
+  };
+  const { note, panels: [panel] } = await weights(runs);
+  const svg = await renderPanel(panel);
+  for (const loss of lossNames) assert.ok(svg.includes(`>${loss}<`), loss);
+  assert.match(note, /The scale is logarithmic/, "msl-ats has over 6");
+  const few = await weights(runs.filter(({ recipe }) => recipe.loss !== "msl-ats"));
+  assert.doesNotMatch(few.note, /logarithmic/);
+  const [first, ...others] = runs;
+  const text = await textOf([{ ...first, verification: undefined }, ...others]);
+  assert.match(text, /on the first users of 8 of 9 runs, /);
+  assert.doesNotMatch(text, /Lines are drawn/);
+});
+
+/** Checks that tags are closed in the order in which they were opened. */
+function assertWellFormed(xml: string): void {
+  const open: string[] = [];
+  for (const [, end, tag, alone] of xml.matchAll(/<(\/?)([\w-]+)(?:\s[^<>]*?)?(\/?)>/g)) {
+    if (end !== "") assert.equal(open.pop(), tag);
+    else if (alone === "") open.push(tag);
+  }
+  assert.deepEqual(open, []);
+  assert.doesNotMatch(xml.replaceAll(/<[^<>]*>/g, ""), /[<>]|&(?!(amp|lt|gt|quot|#39);)/);
+}
+
+/** Writes a report, and checks what must be true of every one. Files are by name. */
+async function written(
+  runs: readonly RunResult[],
+  baselines?: BaselineResults,
+): Promise<Readonly<Record<string, string>>> {
+  const folder = emptyFolder();
+  after(() => rmSync(folder, { recursive: true }));
+  const old = ["report.md", "report-widths.svg", "report-theorems.csv", "report-mine.csv"];
+  for (const name of old) writeFileSync(join(folder, name), "old");
+  const { markdown, page, beside } = await writeReport(runs, baselines, folder);
+  const paths = [markdown, page, ...beside, join(folder, "report-mine.csv")];
+  assert.deepEqual(
+    readdirSync(folder).sort(),
+    paths.map((path) => path.slice(folder.length + 1)).sort(),
+  );
+  const files = Object.fromEntries(
+    readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), "utf8")]),
+  );
+  assert.equal(files["report-mine.csv"], "old", "files of others stay");
+  delete files["report-mine.csv"];
+  for (const [name, text] of Object.entries(files)) {
+    assert.doesNotMatch(text, /\b(NaN|undefined|null|Infinity|\[object)\b/, name);
+    // deno-lint-ignore no-control-regex -- control characters are written out
+    assert.doesNotMatch(text, /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]/, name);
+    // Nothing is fetched: the only addresses are the names of SVG's namespaces.
+    assert.doesNotMatch(text, /https?:(?!\/\/www\.w3\.org\/(2000\/svg|1999\/xlink)")/, name);
+    if (name.endsWith(".svg")) assertWellFormed(text);
+    if (name.endsWith(".csv")) {
+      const columns = text.slice(0, text.indexOf("\n")).split(",");
+      assert.ok(files["report.md"].includes(`\n- ${name}: ${columns.join(", ")}. A row is `), name);
+      for (const row of rowsOf(text)) assert.deepEqual(Object.keys(row), columns);
+    }
+  }
+  const html = files["report.html"];
+  assert.doesNotMatch(html, /<script|<link|<iframe|<img|@import|url\(|\son[a-z]+=|javascript:/);
+  const ids: readonly string[] = html.match(/\bid="[^"]*"/g) ?? [];
+  assert.equal(new Set(ids).size, ids.length, "ids must differ");
+  for (const link of html.match(/href="#([^"]*)"/g) ?? []) {
+    assert.ok(ids.includes(link.replace('href="#', 'id="')), link);
+  }
+  const figures = html.match(/<figure>[^]*?<\/figure>/g) ?? [];
+  for (const figure of figures) {
+    assertWellFormed(figure);
+    assert.match(figure, /<figcaption><b>[^<]+<\/b><span>[^<]+<\/span>/, "a title and a note");
+    assert.match(figure, /<details>[^]*<table>[^]*<tbody>/, "a table behind it");
+    const plots = figure.match(/<svg /g)?.length ?? 0;
+    assert.equal(figure.match(/role="img" aria-label="[^"]+"/g)?.length ?? 0, plots);
+  }
+  assert.equal(figures.length, files["report.md"].match(/^\*\*.*\*\*$/gm)?.length);
+  assert.equal(figures.length, Object.keys(files).filter((name) => name.endsWith(".svg")).length);
+  return files;
+}
+
+/** The rows of a CSV file. */
+function rowsOf(csv: string): Record<string, string>[] {
+  return initParser(inferSchema(csv)).stringObjs(csv) as Record<string, string>[];
+}
+
+test("report: all files say the same", { timeout }, async () => {
+  const baselines = fixtureBaselines(300);
   const strengths = Object.entries({ sft: 0, msl: 0.05, bear: 1 });
   const runs = strengths.flatMap(([loss, strength]) =>
     [0, 1].map((seed) => fixtureRun({ loss, seed, users: 300, strength }))
