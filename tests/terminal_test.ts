@@ -17,7 +17,7 @@ const GRID = `--data ${DATA} ${SMALL} --seeds 1`;
 const [QUICK, LOSSES, SWEEP, JUDGED] = ["quick", "losses", "sweep", "judged"].map((name) =>
   join(OUT, name)
 );
-const CHECKPOINT = `--checkpoint ${join(QUICK, "msl-seed0")}`;
+const CHECKPOINT = `--checkpoint ${join(QUICK, "msl-seed0")} --data ${DATA}`;
 
 /**
  * Commands, written as README and docs have them, with small arguments and their code. Some need what
@@ -26,13 +26,13 @@ const CHECKPOINT = `--checkpoint ${join(QUICK, "msl-seed0")}`;
 const COMMANDS: readonly [command: string, args: string, code: number][] = [
   // Large enough to start threads.
   ["run train.ts", `${SMALL.replace("--dim 16", "--dim 64")} --losses msl --limit-users 60`, 0],
-  ["task train", `${SMALL} --losses msl --limit-users 40 --out ${QUICK}`, 0],
+  ["task train", `--data ${DATA} ${SMALL} --losses msl --out ${QUICK}`, 0],
   ["task compare", `${GRID} --losses msl --verify-users 5 --out ${LOSSES}`, 0],
   ["task sweep", `${GRID} --losses bear --xi 1,2 --verify-users 0 --out ${SWEEP}`, 0],
   ["task judge", `--data ${DATA} --runs ${LOSSES} --tau 0.5 --out ${JUDGED}`, 0],
   ["task report", LOSSES, 0],
-  ["task verify", `${CHECKPOINT} --limit-users 10`, 0],
-  ["task explain", `${CHECKPOINT} --user 12`, 0],
+  ["task verify", `${CHECKPOINT} --limit-users 5`, 0],
+  ["task explain", `${CHECKPOINT} --user u12`, 0],
   ["task compare", "--help", 0],
   ["task train", "--losess msl", 2],
 ];

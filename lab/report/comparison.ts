@@ -148,7 +148,7 @@ export const MOST_LINES = 9;
 export function shownVariants(variants: readonly Variant[]): readonly Variant[] {
   const [baseline, ...others] = variants;
   const best = others.toSorted((a, b) => validated(b) - validated(a)).slice(0, MOST_LINES - 1);
-  return [baseline, ...others.filter((variant) => best.includes(variant))];
+  return variants.filter((variant) => variant === baseline || best.includes(variant));
 }
 
 /** The mean over seeds of the best NDCG@10 in validation. */

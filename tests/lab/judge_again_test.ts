@@ -25,7 +25,8 @@ const SMALL = "--layers 1 --dim 16 --heads 2 --ffn 32 --batch 8 --device cpu --t
 
 before(async () => {
   const args =
-    `--data ${DATA} --out ${RUNS} ${SMALL} --losses sft,msl --seeds 2 --epochs 3 --beams 2,5`;
+    `--data ${DATA} --out ${RUNS} ${SMALL} --losses sft,msl --seeds 2 --epochs 3 --beams 2,5 ` +
+    "--verify-users 1";
   await compareLosses(parseGridOptions("compare", args.split(" ")));
 });
 
