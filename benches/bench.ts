@@ -6,7 +6,7 @@
  */
 import process from "node:process";
 import { Bench } from "tinybench";
-import type { Device } from "../core/device.ts";
+import type { Device } from "../core/tensor.ts";
 import { DeviceError, UsageError } from "../core/errors.ts";
 import { openDevice } from "../lab/devices.ts";
 import { type CommandLine, runCommand } from "../lab/cli/flags.ts";

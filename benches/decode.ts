@@ -5,8 +5,7 @@
  * @module
  */
 import process from "node:process";
-import type { Device } from "../core/device.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { loadSemanticIds } from "../lab/data/semantic_ids.ts";
 import { openDevice } from "../lab/devices.ts";
 import { type CommandLine, runCommand } from "../lab/cli/flags.ts";

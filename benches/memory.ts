@@ -6,7 +6,7 @@
  * @module
  */
 import process from "node:process";
-import type { Device } from "../core/device.ts";
+import type { Device } from "../core/tensor.ts";
 import { openDevice } from "../lab/devices.ts";
 import { type CommandLine, runCommand } from "../lab/cli/flags.ts";
 import { choice, flag, integer, jsonFlag } from "../lab/cli/kinds.ts";

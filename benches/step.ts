@@ -8,7 +8,7 @@ import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { cpu } from "../core/cpu_backend.ts";
-import type { Device } from "../core/device.ts";
+import type { Device } from "../core/tensor.ts";
 import { openDevice } from "../lab/devices.ts";
 import { type CommandLine, refuse, runCommand } from "../lab/cli/flags.ts";
 import { choice, flag, integer, jsonFlag, optional, toggle } from "../lab/cli/kinds.ts";

@@ -6,7 +6,7 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { cpu } from "../core/cpu_backend.ts";
-import type { Device } from "../core/device.ts";
+import type { Device } from "../core/tensor.ts";
 import { DeviceError } from "../core/errors.ts";
 import { webgpu } from "../core/webgpu.ts";
 import { say } from "./terminal.ts";

@@ -1,5 +1,6 @@
 /**
- * Reads whole text and JSON files of a folder. Errors name folder, file, place and value in one line.
+ * Reads whole text and JSON files of a folder. Errors name folder, file, place and value in one
+ * line.
  *
  * @module
  */

@@ -5,11 +5,10 @@
  * @module
  */
 import { checkOptions } from "../core/checks.ts";
-import type { Device } from "../core/device.ts";
 import type { TypedArray } from "../core/dtype.ts";
 import { CheckpointError } from "../core/errors.ts";
 import { formatShape, sameShape, type Shape, sizeOf } from "../core/shape.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { type Tree, treeEntries } from "../core/tree.ts";
 import { shown } from "./json.ts";
 import { type SafeReader, type SafeTensor, safeTensor, type SafeTensors } from "./safetensors.ts";

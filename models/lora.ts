@@ -4,10 +4,9 @@
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { foldIn, keyOf, uniform } from "../core/random.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { add, mul } from "../ops/binary.ts";
 import { zeros } from "../ops/fill.ts";
 import { concat } from "../ops/layout.ts";
@@ -80,8 +79,8 @@ export function initLora(
  *
  * @example
  * ```ts
- * import { cpu, initLora, initTransformer, type LoraConfig, mergeLora, Transformer } from "beargrad";
- * import { mean, square, type TransformerConfig, valueAndGrad, withLora } from "beargrad";
+ * import { cpu, initLora, initTransformer, mean, mergeLora, square, Transformer } from "beargrad";
+ * import { type LoraConfig, type TransformerConfig, valueAndGrad, withLora } from "beargrad";
  *
  * const config: TransformerConfig = {
  *   vocabSize: 16, dim: 8, layers: 1, heads: 2, kvHeads: 1, headDim: 4, ffn: 12,
@@ -99,7 +98,8 @@ export function initLora(
  * console.log(loss(adapter).grads.layers[0].v?.b.shape); // [4, 8]
  *
  * const merged = mergeLora(base, adapter, config, lora); // for a plain Transformer
- * console.log(merged.layers[0].qkv === base.layers[0].qkv, merged.embed === base.embed); // false true
+ * console.log(merged.embed === base.embed, merged.layers[0].qkv === base.layers[0].qkv);
+ * // true false
  * ```
  */
 export function withLora(params: TransformerParams, adapter: LoraParams): TransformerParams {
@@ -172,7 +172,8 @@ function checkLayers(action: string, params: TransformerParams, adapter: LoraPar
   const [blocks, adapted] = [params.layers.length, adapter.layers.length];
   if (blocks !== adapted) {
     throw new ArgumentError(
-      `Cannot ${action} a model with ${blocks} blocks: its adapter must have as many, got ${adapted}`,
+      `Cannot ${action} a model with ${blocks} blocks: its adapter must have as many, ` +
+        `got ${adapted}`,
     );
   }
 }

@@ -4,10 +4,9 @@
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
 import { ShapeError } from "../core/errors.ts";
 import { formatShape } from "../core/shape.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { attention } from "../ops/attention.ts";
 import { dropout } from "../ops/dropout.ts";
 import { reshape } from "../ops/layout.ts";

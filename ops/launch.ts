@@ -4,12 +4,11 @@
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
 import type { DType } from "../core/dtype.ts";
 import { ArgumentError, DTypeError } from "../core/errors.ts";
 import { deviceOf } from "../core/op.ts";
 import { broadcastShapes, sameShape, type Shape, sizeOf, stridesOf } from "../core/shape.ts";
-import { Tensor } from "../core/tensor.ts";
+import { type Device, Tensor } from "../core/tensor.ts";
 import type { BinaryKernels, StridedKernel } from "../kernels/binary.ts";
 import { whereFloat, whereInt } from "../kernels/where.ts";
 import { copyFloat, copyInt } from "../kernels/copy.ts";

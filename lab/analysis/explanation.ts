@@ -133,7 +133,8 @@ export interface Explanation {
 }
 
 /** What an explanation is made of. */
-export interface ExplainInputs {
+export interface ExplainInputs
+  extends Pick<Explanation, "beam" | "normalization" | "tau" | "ranked"> {
   /** The model's name, and what it was trained with. */
   readonly name: string;
   /** The data set. */
@@ -146,18 +147,10 @@ export interface ExplainInputs {
   readonly found: BeamResult;
   /** The model along the target's path. */
   readonly model: PathModel;
-  /** B. */
-  readonly beam: number;
-  /** What to normalise over. */
-  readonly normalization: Normalization;
-  /** The temperature. */
-  readonly tau: number;
   /** Items taken out of the catalogue. */
   readonly excluded?: readonly number[];
-  /** The target's place in the exact ranking, from 0; -1 if it is beyond. */
+  /** The target's place in the exact ranking, from 0; -1 if it is not among the first `ranked`. */
   readonly exactRank: number;
-  /** How many places were looked at. */
-  readonly ranked: number;
 }
 
 /** By how much a logit may be off: far more than float32 makes it, as `verify` measures. */

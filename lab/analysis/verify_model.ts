@@ -138,9 +138,9 @@ const CHUNK = 64;
  * console.log(renderModelVerification(found), found.violations);
  * ```
  */
-export async function verifyModel(asked: VerifyModelOptions): Promise<ModelVerification> {
+export async function verifyModel(options: VerifyModelOptions): Promise<ModelVerification> {
   const began = performance.now();
-  const { checkpoint, data, limitUsers } = asked;
+  const { checkpoint, data, limitUsers } = options;
   if (limitUsers !== undefined && !(Number.isInteger(limitUsers) && limitUsers >= 1)) {
     throw new ArgumentError(
       `Cannot verify a model: limitUsers must be a positive integer, got ${limitUsers}`,
@@ -148,13 +148,14 @@ export async function verifyModel(asked: VerifyModelOptions): Promise<ModelVerif
   }
   const { recipe, dataset, normalization } = await readSavedRun(checkpoint, data);
   const { tau, history } = recipe;
-  const beam = asked.beam ?? recipe.beam;
+  const beam = options.beam ?? recipe.beam;
   const cases = evaluationCases(dataset, "test", history, limitUsers);
-  const report = (halves: number): void => asked.onProgress?.(Math.floor(halves / 2), cases.length);
+  const report = (halves: number): void =>
+    options.onProgress?.(Math.floor(halves / 2), cases.length);
 
-  const options = { normalization, tau };
-  using device = await openModel(cpu(), checkpoint, dataset, options);
-  using reference = await openModel(cpu({ float: "float64" }), checkpoint, dataset, options);
+  const over = { normalization, tau };
+  using device = await openModel(cpu(), checkpoint, dataset, over);
+  using reference = await openModel(cpu({ float: "float64" }), checkpoint, dataset, over);
   const setting: Setting = { dataset, device, reference, beam, normalization, tau };
   const facts = await gather(cases, setting, report);
   const evaluation = await evaluate({

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { type LossFlagName, lossFlagNames, lossFlags } from "../../models/losses/index.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { OpenLoss } from "../train/loss_module.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import type { DeviceTrie } from "../../models/decode/trie.ts";
 import { margins } from "../analysis/pruning.ts";
 import type { BeamVerdict } from "../analysis/verdicts.ts";

@@ -35,8 +35,9 @@ export function limitDataset(dataset: Dataset, { users = Infinity, items }: Limi
     : firstItems(dataset, items);
   if (rest.training.length === 0 || rest.test.length === 0) {
     throw new DataError(
-      `Cannot take the first ${items} items of ${dataset.name}: they must leave sequences to train ` +
-        `on and test cases, got ${rest.training.length} sequences and ${rest.test.length} cases`,
+      `Cannot take the first ${items} items of ${dataset.name}: they must leave sequences to ` +
+        `train on and test cases, got ${rest.training.length} sequences and ` +
+        `${rest.test.length} cases`,
     );
   }
   return {
@@ -118,15 +119,13 @@ export type Codes = typeof CODES[number];
  *
  * - `semantic`: the data set's own codes, semantic ids or titles. Returns the data set itself.
  * - `item`: one token for each item, in the catalogue's order, with a vocabulary of items + 1. The
- *   trie
- *   is one choice among all items, so beam search is exact and BEAR is a top-B loss. Items no longer
- *   share a path. What is left is a decoder over items (Kang and McAuley, SASRec, 2018). The difference
- *   to `semantic` is the effect of codes and search together.
+ *   trie is one choice among all items, so beam search is exact and BEAR is a top-B loss. Items no
+ *   longer share a path. What is left is a decoder over items (Kang and McAuley, SASRec, 2018). The
+ *   difference to `semantic` is the effect of codes and search together.
  * - `random`: the items' own paths in another order, a permutation drawn from `seed`. The trie does
- *   not
- *   change, but a path no longer says what its item is like. (New random codes would change the trie as
- *   well, and a difference could be due to that.) The difference to `semantic` is the effect of the
- *   codes' meaning. In prompts of text, an item is named by the title whose path it got.
+ *   not change, but a path no longer says what its item is like. (New random codes would change the
+ *   trie as well, and a difference could be due to that.) The difference to `semantic` is the effect
+ *   of the codes' meaning. In prompts of text, an item is named by the title whose path it got.
  *
  * @throws {ArgumentError} for `item` if prompts are text.
  */

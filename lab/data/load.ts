@@ -104,7 +104,8 @@ function loadWithoutText(data: string, reading: Reading): Dataset {
   for (const [name, flag] of Object.entries(flags)) {
     if (reading[name as keyof typeof flags] === undefined) continue;
     throw new UsageError(
-      `Cannot use --${flag}: --data must be a folder of titles, with an id2name4Rec.json, got ${data}`,
+      `Cannot use --${flag}: --data must be a folder of titles, with an id2name4Rec.json, ` +
+        `got ${data}`,
     );
   }
   return data === "synthetic" ? synthetic() : loadSemanticIds(data);

@@ -11,9 +11,9 @@
  * **Customers.** Each has a hidden taste z, uniform over 8, and buys nothing twice. For the items
  * not in the history h = h_1..h_t,
  *
- *   P(j | h, z) is proportional to (1 - rho) w_z(j) + rho s(j | h_t)     (for the first item, to w_z(j)),
+ *   P(j | h, z) is proportional to (1 - rho) w_z(j) + rho s(j | h_t),
  *
- * where w_z is Zipf's popularity tilted towards the three kinds that z likes, and s(. | i) is a
+ * and for the first item to w_z(j), where w_z is Zipf's popularity tilted towards the three kinds that z likes, and s(. | i) is a
  * distribution over eight successors, shared by the items of one kind. The taste is not observed,
  * so the `oracle` is P(j | h) = sum_z P(z | h) P(j | h, z), with P(z | h) by Bayes' rule along h.
  * It is exact for a history that begins with the customer's first item. A customer has at most 14
@@ -269,6 +269,7 @@ function checkHistory(history: readonly number[], items: number): void {
   const known = history.every((item) => Number.isInteger(item) && item >= 0 && item < items);
   if (known && new Set(history).size === history.length) return;
   throw new ArgumentError(
-    `Cannot predict the next item: a history must have distinct items below ${items}, got [${history}]`,
+    `Cannot predict the next item: a history must have distinct items below ${items}, ` +
+      `got [${history}]`,
   );
 }

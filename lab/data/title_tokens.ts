@@ -155,9 +155,9 @@ function afterPrompts(
       `item "${ids[item]}" (${oneLine(titles[item])})`
     );
     throw new DataError(
-      `Cannot tokenise the titles of ${folder} after ${template.name} with ${tokenizer.name}: every ` +
-        "title must have the same tokens after every prompt (a line break or a space before {item} " +
-        `helps), got ${unlike.length} of ${titles.length} that do not: ${named.join(", ")}`,
+      `Cannot tokenise the titles of ${folder} after ${template.name} with ${tokenizer.name}: ` +
+        "every title must have the same tokens after every prompt (a line break or a space before " +
+        `{item} helps), got ${unlike.length} of ${titles.length} that do not: ${named.join(", ")}`,
     );
   }
   return paths;

@@ -130,15 +130,6 @@ export function attribute(
 ): Attribution | undefined {
   const step = prunedAt(trie, leaf, steps);
   if (step === 0) return undefined;
-  return { step, cause: causeAt(trie, leaf, step, { steps, margins, beam, rounding }) };
-}
-
-function causeAt(
-  trie: Trie,
-  leaf: number,
-  step: number,
-  { steps, margins, beam, rounding }: AttributionInputs,
-): PruningCause {
   const { pool, threshold } = steps[step - 1];
   if (pool === undefined) {
     throw new ArgumentError(
@@ -148,10 +139,13 @@ function causeAt(
   let node = leaf;
   while (trie.depths[node] > step) node = trie.parents[node];
   const rank = pool.nodes.indexOf(node);
-  if (rank < 0) return "absent";
-  if (margins.some(({ margin }) => margin > 0)) return "violation";
-  if (threshold - pool.scores[rank] <= rounding * Math.abs(threshold)) return "tie";
-  if (trie.depths[leaf] < step) return "length";
-  const ended = pool.nodes.subarray(0, rank).filter((other) => trie.depths[other] < step).length;
-  return rank - ended < beam ? "length" : "displacement";
+  const cause = (): PruningCause => {
+    if (rank < 0) return "absent";
+    if (margins.some(({ margin }) => margin > 0)) return "violation";
+    if (threshold - pool.scores[rank] <= rounding * Math.abs(threshold)) return "tie";
+    if (trie.depths[leaf] < step) return "length";
+    const ended = pool.nodes.subarray(0, rank).filter((other) => trie.depths[other] < step).length;
+    return rank - ended < beam ? "length" : "displacement";
+  };
+  return { step, cause: cause() };
 }

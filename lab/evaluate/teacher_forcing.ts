@@ -4,8 +4,7 @@
  * @module
  */
 import { capture, type Captured, type HostTensor } from "../../core/capture.ts";
-import type { Device } from "../../core/device.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { childrenOf, isGatherable } from "../../models/decode/child_logits.ts";
 import type { Projection } from "../../models/decode/decoder.ts";
 import type { NodeLogits } from "../analysis/pruning.ts";

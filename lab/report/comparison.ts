@@ -146,9 +146,9 @@ export const MOST_LINES = 9;
 
 /** The variants of figures of lines: the baseline and, of many, the best in validation. */
 export function shownVariants(variants: readonly Variant[]): readonly Variant[] {
-  const best = variants.slice(1).toSorted((a, b) => validated(b) - validated(a));
-  const shown = [...variants.slice(0, 1), ...best.slice(0, MOST_LINES - 1)];
-  return variants.filter((variant) => shown.includes(variant));
+  const [baseline, ...others] = variants;
+  const best = others.toSorted((a, b) => validated(b) - validated(a)).slice(0, MOST_LINES - 1);
+  return variants.filter((variant) => variant === baseline || best.includes(variant));
 }
 
 /** The mean over seeds of the best NDCG@10 in validation. */

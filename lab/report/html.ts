@@ -14,7 +14,6 @@ import {
   type Section,
   type Table,
 } from "./document.ts";
-import { PAGE_STYLE } from "./html_style.ts";
 import { columnsOf, escape } from "./svg.ts";
 
 /** Sections side by side at the top: the summary, and how to read it. */
@@ -33,7 +32,7 @@ export function renderHtml({ title, subtitle, sections }: Report, plots: Plots):
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escape(title)}</title>
-<style>${PAGE_STYLE}</style>
+<style>${STYLE}</style>
 </head>
 <body>
 <main>
@@ -121,3 +120,79 @@ ${body.join("\n")}
 function slug(title: string): string {
   return title.toLowerCase().replaceAll(/[^a-z]+/g, "-").replaceAll(/^-|-$/g, "");
 }
+
+/** Light, in fonts that machines have, for wide and narrow windows and for paper. */
+const STYLE = `
+:root {
+  --ink: #1a1a1a; --quiet: #5c6370; --line: #d9dde3; --wash: #f6f7f9; --accent: #1f3f77;
+  --serif: Charter, "Bitstream Charter", "Iowan Old Style", "Source Serif 4", Cambria, Georgia, serif;
+  --sans: system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif;
+}
+* { box-sizing: border-box; }
+html { -webkit-text-size-adjust: 100%; scroll-behavior: smooth; }
+body { margin: 0; background: #fff; color: var(--ink); font: 17px/1.6 var(--serif); }
+main { max-width: 1140px; margin: 0 auto; padding: 56px 28px 96px; }
+header, main section > *, nav { max-width: 44rem; }
+main section > figure, main section > .table, main section > details { max-width: none; }
+h1 { font-size: 2.1rem; line-height: 1.2; margin: 0 0 .35rem; letter-spacing: -.01em; }
+.subtitle { color: var(--quiet); font: .9rem/1.5 var(--sans); margin: 0; }
+h2 { font-size: 1.45rem; line-height: 1.25; margin: 4rem 0 .9rem; padding-top: 1.2rem; border-top: 2px solid var(--ink); max-width: none !important; }
+p { margin: 0 0 1rem; }
+nav { font: .88rem/1.9 var(--sans); margin: 1.6rem 0 0; padding: .7rem 0; border-top: 1px solid var(--line); border-bottom: 1px solid var(--line); }
+nav a { color: var(--accent); text-decoration: none; margin-right: 1.3rem; white-space: nowrap; }
+nav a:hover, nav a:focus { text-decoration: underline; }
+.lead { display: grid; grid-template-columns: minmax(0, 44rem) minmax(0, 1fr); gap: 0 3.2rem; align-items: start; }
+.lead h2 { margin: 2.2rem 0 .8rem; border: 0; padding: 0; }
+.lead ul { padding-left: 1.15rem; margin: 0; }
+.lead li { margin: 0 0 .6rem; }
+.lead .warnings { list-style: none; margin: 0 0 1.4rem; padding: .9rem 1.1rem .3rem; border-left: 4px solid #b3261e; background: #fdf3f2; }
+.lead section + section { margin-top: 2.2rem; padding: 1.1rem 1.3rem .3rem; background: var(--wash); border-radius: 6px; font: .86rem/1.55 var(--sans); color: #3a404a; }
+.lead section + section h2 { font: 600 .95rem/1.3 var(--sans); color: var(--ink); margin: 0 0 .6rem; }
+figure { margin: 2.4rem 0 0; }
+figcaption { max-width: 48rem; margin-bottom: 1rem; }
+figcaption b { display: block; font-size: 1.12rem; line-height: 1.35; margin-bottom: .3rem; text-wrap: balance; }
+figcaption span { color: var(--quiet); font: .86rem/1.5 var(--sans); }
+.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr)); gap: 1.4rem 1.6rem; align-items: start; }
+.two { max-width: 760px; }
+.panel { break-inside: avoid; }
+.panel h3 { font: 600 .88rem/1.3 var(--sans); margin: 0 0 .3rem; }
+.panel svg { display: block; width: 100%; max-width: 402px; height: auto; }
+details { margin: .9rem 0 0; font-family: var(--sans); }
+summary { cursor: pointer; color: var(--accent); font-size: .86rem; width: fit-content; padding: .2rem 0; }
+summary:hover { text-decoration: underline; }
+.table { overflow-x: auto; margin: 1.4rem 0 0; }
+details .table { margin-top: .6rem; max-height: 34rem; overflow-y: auto; border: 1px solid var(--line); border-radius: 4px; padding: .6rem .8rem; }
+table { border-collapse: collapse; font: .82rem/1.4 var(--sans); font-variant-numeric: tabular-nums; }
+caption { text-align: left; color: var(--quiet); padding: 0 0 .6rem; max-width: 46rem; }
+th, td { padding: .28rem .9rem .28rem 0; text-align: left; vertical-align: top; white-space: nowrap; }
+th { font-weight: 600; border-bottom: 1.5px solid var(--ink); vertical-align: bottom; }
+td, tbody th { border-bottom: 1px solid var(--line); }
+tbody th { font-weight: 500; }
+figure + p, .table + p { margin-top: 1.6rem; }
+.n { text-align: right; }
+pre { overflow-x: auto; background: var(--wash); border-radius: 6px; padding: .8rem 1rem; font-size: .8rem; line-height: 1.5; max-width: none !important; white-space: pre-wrap; overflow-wrap: anywhere; }
+td i { color: var(--quiet); font-style: normal; }
+footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--quiet); font: .84rem/1.5 var(--sans); max-width: 44rem; }
+@media (max-width: 960px) {
+  .lead { display: block; }
+}
+@media (max-width: 600px) {
+  body { font-size: 16px; }
+  main { padding: 28px 16px 56px; }
+  h1 { font-size: 1.6rem; }
+  h2 { font-size: 1.25rem; margin-top: 2.8rem; }
+}
+@media print {
+  body { font-size: 10pt; }
+  main { max-width: none; padding: 0; }
+  nav, details:not([open]) { display: none; }
+  h2 { margin-top: 1.6rem; break-after: avoid; }
+  figure, figcaption { break-inside: avoid; }
+  .panels { grid-template-columns: repeat(3, 1fr); gap: 1rem; }
+  .two { grid-template-columns: repeat(2, 1fr); }
+  .table, details .table { overflow: visible; max-height: none; border: 0; padding: 0; }
+  table { font-size: 7pt; }
+  th, td { padding-right: .5rem; white-space: normal; }
+  tr { break-inside: avoid; }
+}
+`;

@@ -27,8 +27,12 @@ import { costSection, recipeSection } from "./sections/cost.ts";
 import { pruningSection } from "./sections/pruning.ts";
 import { retrievalSection } from "./sections/retrieval.ts";
 import { readingSection, summarySection } from "./sections/summary.ts";
-import { trainingSection, type VariantWeights, weightsOf } from "./sections/training.ts";
-import { widthSection } from "./sections/widths.ts";
+import {
+  trainingSection,
+  type VariantWeights,
+  weightsOf,
+  widthSection,
+} from "./sections/training.ts";
 import { renderFigure, renderPanel } from "./svg.ts";
 
 /** Options of {@link writeReport}. */

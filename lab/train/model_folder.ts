@@ -7,7 +7,7 @@
  */
 import { join } from "node:path";
 import * as v from "valibot";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import { ArgumentError, CheckpointError } from "../../core/errors.ts";
 import { treeEntries } from "../../core/tree.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import type { LoraConfig } from "../../models/lora.ts";
 import type { LossSettings } from "../../models/losses/flags.ts";
 import { type LossFlagName, lossFlagNames, type LossOptions } from "../../models/losses/index.ts";

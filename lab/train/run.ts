@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { treeLeaves } from "../../core/tree.ts";
 import { readTree, writeTree } from "../../models/checkpoint.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";

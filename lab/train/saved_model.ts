@@ -4,7 +4,7 @@
  * @module
  */
 import * as v from "valibot";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { CheckpointError } from "../../core/errors.ts";
 import { type DeviceTrie, Trie } from "../../models/decode/trie.ts";
 import { withLora } from "../../models/lora.ts";

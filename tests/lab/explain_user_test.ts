@@ -31,15 +31,15 @@ async function train(args: string): Promise<string> {
 
 const DATA = smallFolder();
 const TINY = `--data ${DATA} --layers 1 --dim 16 --heads 2 --ffn 32 --epochs 2 --lr 0.02 --beam 3`;
-const readme = await train("--loss msl --epochs 2 --limit-users 200");
+const quick = await train("--loss msl --epochs 2 --limit-users 200");
 const semantic = await train(`${TINY} --loss sft`);
 const item = await train(`${TINY} --loss bear --codes item`);
 
 test("explainUser: the sample in docs/lab.md is what its commands print", SLOW, async () => {
   const [, user, sample] =
-    /--checkpoint runs\/quick\/msl-seed0 --user (\S+)\n```\n[^]*?\n```text\n([^]*?)\n```/
+    /--checkpoint runs\/quick\/msl-seed0 --user (\S+)\n```[^]*?```text\n([^]*?)\n```/
       .exec(readFileSync("docs/lab.md", "utf8")) ?? [];
-  const found = await explainUser({ checkpoint: readme, data: "synthetic", user });
+  const found = await explainUser({ checkpoint: quick, data: "synthetic", user });
   const text = renderExplanation({ ...found, model: "runs/quick/msl-seed0, trained with msl" }, 80);
   const numbers = /[-+]?\d+\.\d+/g;
   assert.equal(text.replaceAll(numbers, "#"), sample.replaceAll(numbers, "#"));
@@ -49,7 +49,7 @@ test("explainUser: the sample in docs/lab.md is what its commands print", SLOW, 
 });
 
 test("prunedUsers: those that explainUser finds pruned, for the same reason", SLOW, async () => {
-  const options = { checkpoint: readme, data: "synthetic" };
+  const options = { checkpoint: quick, data: "synthetic" };
   const pruned = await prunedUsers(options);
   assert.ok(pruned.length > 5);
   for (const { user, target, step, cause, exactRank } of pruned.slice(0, 2)) {

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { treeEntries } from "../../core/tree.ts";
 import { loadModel, type LoadModelOptions } from "../../lab/train/model_folder.ts";
 import { configFromJson } from "../../models/checkpoint_config.ts";

@@ -75,8 +75,9 @@ test("statistics: sign flips by hand", () => {
   // 3 + 2 - 1 = 4: +++ 6, ++- 4 and their mirror images of 8.
   assert.equal(signFlipTest([3, 2, -1, 0, 0]).p, 0.5);
   assert.deepEqual(signFlipTest([]), { p: 1, least: 1, exact: true });
-  // Sums of tenths in different orders differ by rounding; they are ties all the same.
-  assert.equal(signFlipTest([0.1, 0.2, -0.3]).p, 1);
+  // Two and four tenths are reached by 8 and 2 of 16. Sums of tenths in other orders are rounded
+  // differently, and are ties all the same.
+  assert.equal(signFlipTest([0.1, 0.1, 0.1, -0.1]).p, 10 / 16);
 });
 
 test("statistics: sign flips that are drawn agree with the binomial distribution", () => {

@@ -1,4 +1,4 @@
-/** Data sets of item titles: rows, sequences, splits and tokens by hand, and everything that can be wrong with a folder. */
+/** Item titles: sequences, splits and tokens by hand, and everything that can be wrong with them. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -37,8 +37,8 @@ const HEADER = "user_id,item_ids,timestamp\n";
 const FOLDER: Files = {
   "id2name4Rec.json": { "9": "Red pen", "2": "Blue ink", "5": "Red pen", "7": "Blue &#x62;ox" },
   // The user 1 has 2, 5, 9, 7 in windows of at most three; 3 has no title.
-  "train.csv":
-    `${HEADER}1,"[2, 5]",10\n4,"[7, 3, 2]",20\n1,"[2, 5, 9]",30\n1,"[5, 9, 7]",40\n4,"[3, 2, 3]",50\n`,
+  "train.csv": `${HEADER}1,"[2, 5]",10\n4,"[7, 3, 2]",20\n1,"[2, 5, 9]",30\n` +
+    `1,"[5, 9, 7]",40\n4,"[3, 2, 3]",50\n`,
   "test.csv": `${HEADER}1,"[9, 7, 2]",60\n1,"[7, 2, 5]",70\n6,"[2, 3]",70\n6,"[3, 2]",80\n`,
 };
 

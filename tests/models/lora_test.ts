@@ -2,9 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
 import type { DType } from "../../core/dtype.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { mapTree, treeEntries } from "../../core/tree.ts";
 import { integers } from "../../kernels/cases.ts";
 import {

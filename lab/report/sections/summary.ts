@@ -4,7 +4,14 @@
  * @module
  */
 import { warningsOf } from "../../evaluate/warnings.ts";
-import { bestOf, type Comparison, differenceOf, estimateOf, PRUNING_RATE } from "../comparison.ts";
+import {
+  bestOf,
+  type Comparison,
+  differenceOf,
+  type DifferenceRow,
+  estimateOf,
+  PRUNING_RATE,
+} from "../comparison.ts";
 import { type Block, type Section, text } from "../document.ts";
 import {
   count,
@@ -95,11 +102,6 @@ function subject(comparison: Comparison): string[] {
   ];
 }
 
-/** Names of a few variants, the number of many. */
-function say(names: readonly string[]): string {
-  return names.length === 0 ? "no variant" : namedOrCounted(names);
-}
-
 function best(comparison: Comparison): string[] {
   const { baseline, mainBeam, mainMetric, readable } = comparison;
   const first = bestOf(comparison);
@@ -118,20 +120,24 @@ function compared(comparison: Comparison): string[] {
   const all = baselineDifferences(comparison).filter(({ variant }) => readable.includes(variant));
   if (all.length === 0 || !readable.includes(baseline.name)) return [];
   const main = all.filter(({ beam, metric }) => beam === mainBeam && metric === mainMetric);
-  const [sure, open] = [true, false].map((isSure) =>
-    main.filter((row) => excludesZero(row) === isSure)
-      .map((row) => `${row.variant} (${signedInterval(row)})`)
-  );
-  const bySeed = main.filter(({ tests }) => tests !== undefined && excludesZero(tests.seeds));
+  const say = (holds: (row: DifferenceRow) => boolean, hasNumber: boolean): string =>
+    orNone(
+      main.filter(holds).map((row) =>
+        hasNumber ? `${row.variant} (${signedInterval(row)})` : row.variant
+      ),
+    );
+  const bySeed = say(({ tests }) => tests !== undefined && excludesZero(tests.seeds), false);
   const total = all.filter(excludesZero).length;
   const chance = 0.05 * all.length < 1 ? "at most one" : `about ${Math.round(0.05 * all.length)}`;
-  const inMain = main.length === 0 ? [] : [
-    `In ${mainMetric} at B = ${mainBeam} the interval of the difference to ${baseline.name} ` +
-    `excludes 0 for ${say(sure)}, and includes it for ${say(open)}. Over seeds alone, by ` +
-    `Student's t, it excludes 0 for ${say(bySeed.map(({ variant }) => variant))}.`,
-  ];
+  const inMain = [
+    `Differences to ${baseline.name} in ${mainMetric} at B = ${mainBeam} whose interval excludes ` +
+    `0: ${say(excludesZero, true)}; includes 0: ${say((row) => !excludesZero(row), true)}.`,
+    ...main.some(({ seeds }) => seeds > 1)
+      ? [`Over seeds alone, by Student's t, it excludes 0 for: ${bySeed}.`]
+      : [],
+  ].join(" ");
   return [
-    ...inMain,
+    ...main.length === 0 ? [] : [inMain],
     `Of all ${all.length} differences, over widths and metrics, the intervals of ${total} exclude ` +
     `0; ${chance} would by chance if no variant differed.`,
   ];
@@ -142,23 +148,18 @@ function besideReferences(comparison: Comparison): string[] {
   const { variants, references, mainBeam, mainMetric } = comparison;
   const said = references.flatMap((reference) => {
     const estimate = estimateOf(comparison, reference, undefined, mainMetric);
-    const where = (holds: (difference: Estimate) => boolean): string => {
-      const names = variants.map(({ name }) => name).filter((name) => {
-        const found = differenceOf(comparison, name, mainBeam, mainMetric, reference);
-        return found !== undefined && holds(found);
-      });
-      return names.length === variants.length ? "all" : say(names);
+    if (estimate === undefined) return [];
+    const say = (holds: (difference: Estimate) => boolean): string => {
+      const names = variants.map(({ name }) => name).filter((name) =>
+        holds(differenceOf(comparison, name, mainBeam, mainMetric, reference) ?? UNKNOWN)
+      );
+      return names.length === variants.length ? "all" : orNone(names);
     };
-    const [above, below] = [where(({ low }) => low > 0), where(({ high }) => high < 0)];
-    return estimate === undefined
-      ? []
-      : [`${reference} ${withInterval(estimate)}, ${above} above and ${below} below`];
+    const [above, below] = [say(({ low }) => low > 0), say(({ high }) => high < 0)];
+    return [`${reference} ${withInterval(estimate)} (above it: ${above}; below it: ${below})`];
   });
-  if (said.length === 0) return [];
-  return [
-    `Rankings that need no training, in ${mainMetric}, and the variants that differ from them: ` +
-    `${said.join("; ")}.`,
-  ];
+  const what = `Rankings that need no training, in ${mainMetric}, and the variants that differ`;
+  return said.length === 0 ? [] : [`${what}: ${said.join("; ")}.`];
 }
 
 function pruning(comparison: Comparison): string[] {
@@ -167,16 +168,23 @@ function pruning(comparison: Comparison): string[] {
     estimateOf(comparison, name, mainBeam, PRUNING_RATE) ?? UNKNOWN;
   const own = rateOf(baseline.name);
   if (!readable.includes(baseline.name) || Number.isNaN(own.value)) return [];
-  const where = (holds: (difference: Estimate) => boolean): string =>
-    say(
-      readable.filter((name) =>
-        holds(differenceOf(comparison, name, mainBeam, PRUNING_RATE) ?? UNKNOWN)
-      ).map((name) => `${name} (${share(rateOf(name).value, 3)})`),
+  const say = (holds: (difference: Estimate) => boolean): string => {
+    const names = readable.filter((name) =>
+      holds(differenceOf(comparison, name, mainBeam, PRUNING_RATE) ?? UNKNOWN)
     );
-  const others = readable.length < 2 ? "" : ` Rates that differ: lower for ` +
-    `${where(({ high }) => high < 0)}, higher for ${where(({ low }) => low > 0)}.`;
+    return orNone(names.map((name) => `${name} (${share(rateOf(name).value, 3)})`));
+  };
+  const [lower, higher] = [say(({ high }) => high < 0), say(({ low }) => low > 0)];
+  const others = readable.length < 2
+    ? ""
+    : ` Variants whose rate differs: lower ${lower}; higher ${higher}.`;
   return [
     `At B = ${mainBeam}, the search of ${baseline.name} prunes ${withInterval(own, 3)} of the ` +
     `targets in the exact top ${mainBeam}.${others}`,
   ];
+}
+
+/** The names of a few variants, the number of many. */
+function orNone(names: readonly string[]): string {
+  return namedOrCounted(names) || "none";
 }
