@@ -25,5 +25,5 @@ export {
   competitors,
   LevelCounts,
   massCertificate,
-  pathSteps,
 } from "./lab/analysis/certificates.ts";
+export { pathSteps } from "./lab/analysis/pruning.ts";

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { accumulate } from "../kernels/accumulate.ts";
 
 /**

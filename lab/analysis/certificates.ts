@@ -4,64 +4,9 @@
  *
  * @module
  */
-import { checkOptions } from "../../core/checks.ts";
-import { ArgumentError } from "../../core/errors.ts";
 import type { BeamResult } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
-import { checkDistribution } from "../../ops/trie_log_prob.ts";
-import { childLogProbs, type MarginOptions, type PathModel, type StepMargin } from "./pruning.ts";
-
-/** One step of a leaf's path: the children that it chooses among. */
-export interface PathStep {
-  /** The children, ascending. */
-  readonly nodes: Int32Array;
-  /** Their log-probabilities given the path so far. */
-  readonly logProbs: Float64Array;
-  /** Which of them is on the path. */
-  readonly own: number;
-  /** The log-probability of the path up to and with this step. */
-  readonly score: number;
-}
-
-/**
- * The steps of the path to a leaf with all that is beside it: what one teacher-forced pass says
- * about the trie. `options` are those of `margins`; `beam` is not needed.
- *
- * @throws {ArgumentError} if the node is no leaf or is blocked, or `tau` is below 1e-8.
- *
- * @example
- * ```ts
- * import { Trie } from "beargrad";
- * import { pathSteps } from "beargrad/theory";
- *
- * const trie = new Trie([[0], [1]]);
- * const [step] = pathSteps(trie, trie.leafOf[1], () => [0, 0]);
- * console.log(step.own, Math.exp(step.score)); // 1 0.5
- * ```
- */
-export function pathSteps(
-  trie: Trie,
-  leaf: number,
-  model: PathModel,
-  options: Partial<MarginOptions> = {},
-): PathStep[] {
-  checkOptions("walk a path", options, ["beam", "normalization", "tau", "blocked"]);
-  const { normalization = "children", tau = 1, blocked } = options;
-  checkDistribution("walk a path", normalization, tau);
-  if (trie.childCount(leaf) !== 0 || blocked?.has(leaf)) {
-    throw new ArgumentError(`Cannot walk a path: it must end at a leaf, got node ${leaf}`);
-  }
-  const path = trie.pathOf(leaf);
-  let [node, score] = [0, 0];
-  return path.map((token, depth) => {
-    const children = childLogProbs(trie, node, path.slice(0, depth), model, options);
-    const { nodes, tokens, logProbs } = children;
-    const own = tokens.indexOf(token);
-    score += Math.min(0, logProbs[own]);
-    node = nodes[own];
-    return { nodes, logProbs, own, score };
-  });
-}
+import type { PathStep, StepMargin } from "./pruning.ts";
 
 /** Log-probabilities that differ by no more than this are equal within the rounding of float64. */
 const ROUNDING = 1e-9;

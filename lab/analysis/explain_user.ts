@@ -10,7 +10,7 @@ import { exactRanks, type RankQuestion } from "../../models/decode/exact.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
 import { type OpenModel, openModel, readSavedRun, type SavedRun } from "../train/saved_model.ts";
 import { explain, type Explanation } from "./explanation.ts";
-import { margins, type PruningCause } from "./pruning.ts";
+import { pathSteps, type PruningCause } from "./pruning.ts";
 import { judgeCases, type JudgeOptions } from "./verdicts.ts";
 
 /** Options of {@link explainUser} and {@link prunedUsers}. */
@@ -71,9 +71,8 @@ export async function explainUser(
   let exactRank = -1;
   if (!excluded.includes(kase.target)) {
     const blocked = new Set(trie.blockedNodes(excluded));
-    const path = margins(trie, leaf, logits, { ...shared, blocked });
-    const logProb = path.reduce((sum, step) => sum + step.logProb, 0);
-    const question = { history: prompt, leaf, excluded, logProb };
+    const path = pathSteps(trie, leaf, logits, { ...shared, blocked });
+    const question = { history: prompt, leaf, excluded, logProb: path[path.length - 1].score };
     exactRank = await exactRankOf(model, question, { ...shared, onProgress });
   }
   return explain({

@@ -15,14 +15,14 @@ import {
   competitors,
   LevelCounts,
   type PathCertificate,
-  type PathStep,
-  pathSteps,
   SCORE_ROUNDING,
 } from "./certificates.ts";
 import {
   type Attribution,
-  margins,
+  marginsOf,
   type PathModel,
+  type PathStep,
+  pathSteps,
   prefixAt,
   prunedAt,
   type StepMargin,
@@ -133,7 +133,8 @@ export interface Explanation {
 }
 
 /** What an explanation is made of. */
-export interface ExplainInputs {
+export interface ExplainInputs
+  extends Pick<Explanation, "beam" | "normalization" | "tau" | "ranked"> {
   /** The model's name, and what it was trained with. */
   readonly name: string;
   /** The data set. */
@@ -146,18 +147,10 @@ export interface ExplainInputs {
   readonly found: BeamResult;
   /** The model along the target's path. */
   readonly model: PathModel;
-  /** B. */
-  readonly beam: number;
-  /** What to normalise over. */
-  readonly normalization: Normalization;
-  /** The temperature. */
-  readonly tau: number;
   /** Items taken out of the catalogue. */
   readonly excluded?: readonly number[];
-  /** The target's place in the exact ranking, from 0; -1 if it is beyond. */
+  /** The target's place in the exact ranking, from 0; -1 if it is not among the first `ranked`. */
   readonly exactRank: number;
-  /** How many places were looked at. */
-  readonly ranked: number;
 }
 
 /** By how much a logit may be off: far more than float32 makes it, as `verify` measures. */
@@ -190,9 +183,9 @@ export function explain(inputs: ExplainInputs): Explanation {
     const lost = { cause: "absent", step: 1 } as const;
     return { ...about, steps: [], lost, certificate: { kind: "undecided" } };
   }
-  const options = { beam, normalization, tau, blocked: new Set(trie.blockedNodes(excluded)) };
-  const path = pathSteps(trie, leaf, inputs.model, options);
-  const local = margins(trie, leaf, inputs.model, options);
+  const blocked = new Set(trie.blockedNodes(excluded));
+  const path = pathSteps(trie, leaf, inputs.model, { normalization, tau, blocked });
+  const local = marginsOf(path, beam);
   const counts = new LevelCounts(trie);
   const rank = found.ranking.findIndex((item) => item.leaf === leaf);
   const rounding = SCORE_ROUNDING;

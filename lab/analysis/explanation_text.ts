@@ -62,15 +62,13 @@ function headOf(found: Explanation, width: number): string[] {
   const { history, target, alike } = found;
   const shown = history.slice(-HISTORY);
   const over = normalization === "children" ? "a node's children" : "the whole vocabulary";
+  const written = codes === undefined ? "" : ` with codes "${codes}"`;
+  const last = shown.length < history.length ? `, the last ${shown.length}` : "";
   return [
-    `User ${printable(user)} of ${printable(data)}${
-      codes === undefined ? "" : ` with codes "${codes}"`
-    }: ` +
-    `${counted(items, "item")}, beam B = ${beam}, p over ${over}, tau ${tau}`,
+    `User ${printable(user)} of ${printable(data)}${written}: ${counted(items, "item")}, ` +
+    `beam B = ${beam}, p over ${over}, tau ${tau}`,
     clip(`  model    ${printable(model)}`, width),
-    `  history  ${counted(history.length, "item")}${
-      shown.length < history.length ? `, the last ${shown.length}` : ""
-    }:`,
+    `  history  ${counted(history.length, "item")}${last}:`,
     ...shown.map((item) => clip(`             ${nameOf(item)}`, width)),
     clip(`  target   ${nameOf(target)}`, width),
     ...(alike.length === 0
@@ -100,12 +98,12 @@ function isOpen({ siblings, pool }: ExplainedStep): boolean {
 function stepOf(step: ExplainedStep, { beam }: Explanation, columns: number): string[] {
   const { token, siblings, place, logProb, margin, score, pool } = step;
   const name = token === undefined ? "the target has ended" : clip(quoted(token), TOKEN);
+  const p = `log p ${fixed(logProb)}`;
+  const few = siblings <= beam ? ", never above 0 among so few" : "";
   const local = siblings === 1
-    ? `no choice${logProb === 0 ? "" : `, log p ${fixed(logProb)}`}`
-    : `${place + 1} of ${counted(siblings, "sibling")}, log p ${fixed(logProb)}, margin ${
-      signed(margin)
-    }` +
-      (margin > 0 ? ": a violation" : siblings <= beam ? ", never above 0 among so few" : "");
+    ? `no choice${logProb === 0 ? "" : `, ${p}`}`
+    : `${place + 1} of ${counted(siblings, "sibling")}, ${p}, margin ${signed(margin)}` +
+      (margin > 0 ? ": a violation" : few);
   if (pool === undefined) {
     return [`Step ${step.step}: ${name}, after the target was lost`, `  locally   ${local}`];
   }
@@ -170,14 +168,14 @@ function forcedOf(group: readonly ExplainedStep[]): string[] {
   const [a, b] = [first.pool, last.pool];
   if (a === undefined || b === undefined) return [`${steps}: ${what}`];
   const range = (x: string, y: string): string => x === y ? x : `${x} to ${y}`;
+  const place = ({ rank, size }: ExplainedPool): string => `${rank + 1} of ${size}`;
   const theta = ({ threshold }: ExplainedPool): string =>
     threshold === undefined ? "none" : fixed(threshold);
+  const score = range(fixed(first.score), fixed(last.score));
   return [
     `${steps}: ${what}, kept`,
-    `  globally  ${
-      range(`${a.rank + 1} of ${a.size}`, `${b.rank + 1} of ${b.size}`)
-    } in the pool, ` +
-    `log pi ${range(fixed(first.score), fixed(last.score))}, theta ${range(theta(a), theta(b))}`,
+    `  globally  ${range(place(a), place(b))} in the pool, log pi ${score}, ` +
+    `theta ${range(theta(a), theta(b))}`,
   ];
 }
 
@@ -210,11 +208,9 @@ function lostOf({ steps, lost, beam }: Explanation): string[] {
   const violated = steps.filter(({ margin }) => margin > 0);
   const ended = steps[step - 1].token === undefined;
   const why = {
-    violation: violated.map((s) =>
-      `  step ${s.step}: ${clip(quoted(s.token ?? ""), TOKEN)} is ${
-        s.place + 1
-      } of ${s.siblings} ` +
-      `siblings, not of the best ${beam}: margin ${signed(s.margin)}`
+    violation: violated.map(({ step, token = "", place, siblings, margin }) =>
+      `  step ${step}: ${clip(quoted(token), TOKEN)} is ${place + 1} of ${siblings} siblings, ` +
+      `not of the best ${beam}: margin ${signed(margin)}`
     ),
     tie: ["  its score is the threshold's within rounding; the order of equals decided"],
     length: [
@@ -237,15 +233,14 @@ function certificatesOf({ steps, beam, certificate }: Explanation): string[] {
     : certificate.kind === "pruned"
     ? `certified pruned by step ${certificate.step} (T2)`
     : "nothing is certified";
+  const few = (1 / (beam + 1)).toPrecision(3);
   return [
     `One teacher-forced pass, without a search: ${says}`,
     `  T2  ${steps.some(({ margin }) => margin > 0) ? "a margin is" : "no margin is"} above 0`,
-    `  T4  P = ${Math.exp(score).toPrecision(3)}; above 1 / (B + 1) = ${
-      (1 / (beam + 1)).toPrecision(3)
-    } it would be retrieved for certain`,
-    `  T6  up to ${
-      counted(most.competitors, "competitor")
-    }, at step ${most.step}; retrieved for certain with fewer than ${beam}`,
+    `  T4  P = ${Math.exp(score).toPrecision(3)}; ` +
+    `above 1 / (B + 1) = ${few} it would be retrieved for certain`,
+    `  T6  up to ${counted(most.competitors, "competitor")}, at step ${most.step}; ` +
+    `retrieved for certain with fewer than ${beam}`,
   ];
 }
 

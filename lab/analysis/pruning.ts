@@ -24,21 +24,6 @@ export interface NodeLogits {
 /** A model along the path to a leaf: a function to logits, or the nodes of the path, root first. */
 export type PathModel = PathLogits | readonly NodeLogits[];
 
-/** One step of an item's path, against its siblings. */
-export interface StepMargin {
-  /** The log-probability of the item's token. */
-  readonly logProb: number;
-  /**
-   * The log-probability of the B-th most probable sibling, the item's token included; that of the
-   * least probable one if they are fewer.
-   */
-  readonly logBeta: number;
-  /** logBeta - logProb. Above 0, a beam search prunes the item here or earlier (T2). */
-  readonly margin: number;
-  /** The number of siblings, the item's token included. With at most B, no margin is above 0. */
-  readonly choices: number;
-}
-
 /** Why a beam search did not return an item. */
 export type PruningCause =
   /** Some margin is above 0: the token is not among the best B of its siblings. */
@@ -72,38 +57,92 @@ export interface MarginOptions {
   readonly blocked?: ReadonlySet<number>;
 }
 
-/** The children of a node that are not blocked. */
-export interface ChildLogProbs {
-  /** Their nodes, ascending. */
+/** One step of a leaf's path: the children that it chooses among. */
+export interface PathStep {
+  /** The children that are not blocked, ascending. */
   readonly nodes: Int32Array;
-  /** Their tokens. */
-  readonly tokens: Int32Array;
-  /** Their log-probabilities. */
+  /** Their log-probabilities given the path so far. */
   readonly logProbs: Float64Array;
+  /** Which of them is on the path. */
+  readonly own: number;
+  /** The log-probability of the path up to and with this step. */
+  readonly score: number;
 }
 
-/** The children of the node after the tokens of `path`, with their log-probabilities. */
-export function childLogProbs(
+/**
+ * The steps of the path to a leaf with all that is beside it: what one teacher-forced pass says
+ * about the trie. `options` are those of `margins`; `beam` is not needed.
+ *
+ * @throws {ArgumentError} if the node is no leaf or is blocked, or `tau` is below 1e-8.
+ *
+ * @example
+ * ```ts
+ * import { Trie } from "beargrad";
+ * import { pathSteps } from "beargrad/theory";
+ *
+ * const trie = new Trie([[0], [1]]);
+ * const [step] = pathSteps(trie, trie.leafOf[1], () => [0, 0]);
+ * console.log(step.own, Math.exp(step.score)); // 1 0.5
+ * ```
+ */
+export function pathSteps(
+  trie: Trie,
+  leaf: number,
+  model: PathModel,
+  options: Partial<MarginOptions> = {},
+): PathStep[] {
+  checkOptions("walk a path", options, ["beam", "normalization", "tau", "blocked"]);
+  const { normalization = "children", tau = 1, blocked } = options;
+  checkDistribution("walk a path", normalization, tau);
+  if (trie.childCount(leaf) !== 0 || blocked?.has(leaf)) {
+    throw new ArgumentError(`Cannot walk a path: it must end at a leaf, got node ${leaf}`);
+  }
+  const path = trie.pathOf(leaf);
+  let [node, score] = [0, 0];
+  return path.map((token, depth) => {
+    const { nodes, tokens } = openChildren(trie, node, blocked);
+    const q = typeof model === "function"
+      ? logProbs(model(path.slice(0, depth)), tokens, normalization, tau)
+      : nodeLogProbs(trie, node, model[depth], { normalization, tau, blocked });
+    const own = tokens.indexOf(token);
+    score += Math.min(0, q[own]);
+    node = nodes[own];
+    return { nodes, logProbs: q, own, score };
+  });
+}
+
+/** The log-probabilities of a node's children that are not blocked. */
+function nodeLogProbs(
   trie: Trie,
   node: number,
-  path: readonly number[],
-  model: PathModel,
-  { normalization = "children", tau = 1, blocked }: Partial<MarginOptions>,
-): ChildLogProbs {
-  const { nodes, tokens } = openChildren(trie, node, blocked);
-  if (typeof model === "function") {
-    return { nodes, tokens, logProbs: logProbs(model(path), tokens, normalization, tau) };
-  }
-  const { children, logSumExp = NaN } = model[path.length];
-  const all = trie.nodesUnder(node);
-  const places = [...all.keys()].filter((k) => !blocked?.has(all[k]));
+  { children, logSumExp = NaN }: NodeLogits,
+  { normalization, tau, blocked }: Required<Omit<MarginOptions, "beam" | "blocked">> & {
+    readonly blocked?: ReadonlySet<number>;
+  },
+): Float64Array {
+  const nodes = trie.nodesUnder(node);
+  const places = [...nodes.keys()].filter((k) => !blocked?.has(nodes[k]));
   if (normalization === "vocabulary") {
-    const own = Float64Array.from(places, (k) => children[k] / tau - logSumExp);
-    return { nodes, tokens, logProbs: own };
+    return Float64Array.from(places, (k) => children[k] / tau - logSumExp);
   }
-  const isAlone = nodes.length === 1; // has probability 1, whatever its logit
-  const own = isAlone ? new Float64Array(1) : logProbs(children, places, normalization, tau);
-  return { nodes, tokens, logProbs: own };
+  // An only child has probability 1, whatever its logit.
+  if (places.length === 1) return new Float64Array(1);
+  return logProbs(children, places, normalization, tau);
+}
+
+/** One step of an item's path, against its siblings. */
+export interface StepMargin {
+  /** The log-probability of the item's token. */
+  readonly logProb: number;
+  /**
+   * The log-probability of the B-th most probable sibling, the item's token included; that of the
+   * least probable one if they are fewer.
+   */
+  readonly logBeta: number;
+  /** logBeta - logProb. Above 0, a beam search prunes the item here or earlier (T2). */
+  readonly margin: number;
+  /** The number of siblings, the item's token included. With at most B, no margin is above 0. */
+  readonly choices: number;
 }
 
 /**
@@ -128,23 +167,17 @@ export function margins(
   model: PathModel,
   options: MarginOptions,
 ): StepMargin[] {
-  checkOptions("take margins", options, ["beam", "normalization", "tau", "blocked"]);
-  const { beam, normalization = "children", tau = 1, blocked } = options;
-  checkBeam("take margins", beam);
-  checkDistribution("take margins", normalization, tau);
-  if (trie.childCount(leaf) !== 0 || blocked?.has(leaf)) {
-    throw new ArgumentError(`Cannot take margins: the node must be a leaf, got node ${leaf}`);
-  }
-  const path = trie.pathOf(leaf);
-  let node = 0;
-  return path.map((token, depth) => {
-    const children = childLogProbs(trie, node, path.slice(0, depth), model, options);
-    const { tokens, logProbs: siblings } = children;
-    const logProb = siblings[tokens.indexOf(token)];
+  checkBeam("take margins", options.beam);
+  return marginsOf(pathSteps(trie, leaf, model, options), options.beam);
+}
+
+/** The margins of a path for a beam of width B. */
+export function marginsOf(path: readonly PathStep[], beam: number): StepMargin[] {
+  return path.map(({ logProbs, own }) => {
+    const choices = logProbs.length;
     // Ascending: a sort by a function takes ten times as long where siblings are a catalogue.
-    const logBeta = siblings.toSorted()[tokens.length - Math.min(beam, tokens.length)];
-    node = trie.child(node, token);
-    return { logProb, logBeta, margin: logBeta - logProb, choices: tokens.length };
+    const logBeta = logProbs.toSorted()[choices - Math.min(beam, choices)];
+    return { logProb: logProbs[own], logBeta, margin: logBeta - logProbs[own], choices };
   });
 }
 

@@ -14,11 +14,10 @@ import {
   certifiedCount,
   competitors,
   type LevelCounts,
-  type PathStep,
   SCORE_ROUNDING,
   slackAt,
 } from "./certificates.ts";
-import { prefixAt, prunedAt, type StepMargin } from "./pruning.ts";
+import { type PathStep, prefixAt, prunedAt, type StepMargin } from "./pruning.ts";
 
 /** What is known of one user. The searches are traced. */
 export interface UserFacts {

@@ -12,13 +12,14 @@ import type { DeviceTrie } from "../../models/decode/trie.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import type { Dataset, EvaluationCase } from "../data/dataset.ts";
 import { attribute, certifiesTop } from "../evaluate/metrics.ts";
-import { competitors, LevelCounts, massCertificate, pathSteps } from "./certificates.ts";
+import { competitors, LevelCounts, massCertificate } from "./certificates.ts";
 import {
-  margins,
+  marginsOf,
   type NodeLogits,
+  type PathStep,
+  pathSteps,
   prunedAt,
   type PruningCause,
-  type StepMargin,
 } from "./pruning.ts";
 
 /**
@@ -83,14 +84,16 @@ const ROUNDING = { float32: 2 ** -20, float64: 2 ** -48 };
 
 /** One user's question to the model. */
 interface Query {
-  readonly tokens: readonly number[];
+  /** The tokens that the model reads. */
+  readonly history: readonly number[];
   readonly excluded: readonly number[];
   readonly leaf: number;
   /** Whether the target itself is excluded; another item may keep its leaf in the catalogue. */
   readonly absent: boolean;
-  /** Nodes taken out of the trie. */
-  readonly blocked: ReadonlySet<number>;
 }
+
+/** The path of a target; undefined if the target is not in the catalogue. */
+type TargetPath = readonly PathStep[] | undefined;
 
 /** Judges users. `searches` has one search for each of `options.beams`. */
 export async function judgeCases(
@@ -98,140 +101,99 @@ export async function judgeCases(
   searches: readonly BeamSearch[],
   options: JudgeOptions,
 ): Promise<Verdict[]> {
-  const { beams, dataset, excludeHistory = false, teacherForced } = options;
+  const { beams, dataset, excludeHistory = false, ks = [5, 10], normalization, tau } = options;
   const { trie } = options.trie;
   const queries = cases.map(({ history, target }): Query => {
     const excluded = excludeHistory ? history : [];
-    return {
-      tokens: dataset.prompt(history),
-      excluded,
-      leaf: trie.leafOf[target],
-      absent: excluded.includes(target),
-      blocked: new Set(trie.blockedNodes(excluded)),
-    };
+    const absent = excluded.includes(target);
+    return { history: dataset.prompt(history), excluded, leaf: trie.leafOf[target], absent };
   });
-  const found: Pick<BeamVerdict, "rank" | "lostAt" | "certified">[][] = []; // by beam, then user
-  let wide: readonly BeamResult[] = []; // those of the widest beam
-  for (const [b, search] of searches.entries()) {
-    const results = await search.search(...inputsOf(queries));
-    if (beams[b] === Math.max(...beams)) wide = results;
-    found.push(results.map((result, i) => readFound(result, queries[i], beams[b], options)));
-  }
-  const models = await teacherForced(queries.map((q) => q.tokens), queries.map((q) => q.leaf));
-  const marginsAt = (i: number, beam: number): StepMargin[] =>
-    marginsOf(queries[i], models[i], beam, options);
+  const results: (readonly BeamResult[])[] = []; // by beam, then by user
+  for (const search of searches) results.push(await searchAll(search, queries));
+  const models = await options.teacherForced(
+    queries.map(({ history }) => history),
+    queries.map(({ leaf }) => leaf),
+  );
 
   const counts = new LevelCounts(trie);
-  const widest = beams.indexOf(Math.max(...beams));
-  const paths = queries.map(({ absent }, i) => absent ? undefined : marginsAt(i, beams[widest]));
-  const rivals = queries.map((query, i) => rivalsOf(query, models[i], counts, options));
-  const ranks = await exactRanksOf(queries, paths, wide, options);
+  const paths: TargetPath[] = [];
+  const rivals: number[] = []; // Infinity where T6 does not apply
+  queries.forEach(({ leaf, absent, excluded }, i) => {
+    const blocked = new Set(trie.blockedNodes(excluded));
+    const path = absent
+      ? undefined
+      : pathSteps(trie, leaf, models[i], { normalization, tau, blocked });
+    const isWhole = path !== undefined && blocked.size === 0;
+    paths.push(path);
+    rivals.push(isWhole ? Math.max(...competitors(counts, path)) : Infinity);
+  });
+  const widest = Math.max(...beams);
+  const ranks = await exactRanksOf(queries, paths, results[beams.indexOf(widest)], widest, options);
 
   const byBeam: BeamVerdict[][] = [];
   for (const [b, beam] of beams.entries()) {
-    const verdicts = found[b].map(({ rank, lostAt, certified }, i): BeamVerdict => {
-      const steps = queries[i].absent ? [] : marginsAt(i, beam);
+    const verdicts = queries.map(({ leaf, absent }, i): BeamVerdict => {
+      const result = results[b][i];
+      const path = paths[i] ?? [];
+      const margins = marginsOf(path, beam).map(({ margin }) => margin);
       return {
-        rank,
+        rank: absent ? -1 : result.ranking.findIndex((item) => item.leaf === leaf),
         exactRank: ranks[i] < beam ? ranks[i] : -1,
-        lostAt,
-        certified,
-        margins: steps.map(({ margin }) => margin),
-        certificate: certificateOf(steps, rivals[i], beam),
+        lostAt: prunedAt(trie, leaf, result.steps),
+        certified: certifiesTop(result, Math.min(Math.max(...ks), beam)),
+        margins,
+        certificate: certificateOf(path, margins, rivals[i], beam),
       };
     });
-    const pruned = [...verdicts.keys()].filter((i) =>
+    const pruned = [...queries.keys()].filter((i) =>
       verdicts[i].exactRank >= 0 && verdicts[i].rank < 0
     );
-    const causes = await causesOf(
-      pruned.map((i) => ({ ...queries[i], margins: marginsAt(i, beam) })),
-      beam,
-      options,
-    );
+    const lost = pruned.map((i) => ({ ...queries[i], path: paths[i] ?? [] }));
+    const causes = await causesOf(lost, beam, options);
     pruned.forEach((i, n) => verdicts[i] = { ...verdicts[i], cause: causes[n] });
     byBeam.push(verdicts);
   }
-  return queries.map((_, i) => ({
-    choices: paths[i]?.map((step) => step.choices),
+  return paths.map((path, i) => ({
+    choices: path?.map(({ nodes }) => nodes.length),
     beams: byBeam.map((verdicts) => verdicts[i]),
   }));
 }
 
-/** The arguments of a search. */
-function inputsOf(
+function searchAll(
+  search: BeamSearch,
   queries: readonly Query[],
-): [histories: (readonly number[])[], excluded: (readonly number[])[]] {
-  return [queries.map((q) => q.tokens), queries.map((q) => q.excluded)];
-}
-
-function readFound(
-  result: BeamResult,
-  { leaf, absent }: Query,
-  beam: number,
-  { trie: { trie }, ks = [5, 10] }: JudgeOptions,
-): Pick<BeamVerdict, "rank" | "lostAt" | "certified"> {
-  return {
-    rank: absent ? -1 : result.ranking.findIndex((item) => item.leaf === leaf),
-    lostAt: prunedAt(trie, leaf, result.steps),
-    certified: certifiesTop(result, Math.min(Math.max(...ks), beam)),
-  };
-}
-
-/**
- * The most prefixes that can beat the target's at any step (T6). Infinity where T6 does not apply:
- * the target is not in the catalogue, or items are excluded.
- */
-function rivalsOf(
-  { leaf, absent, blocked }: Query,
-  model: readonly NodeLogits[],
-  counts: LevelCounts,
-  { trie: { trie }, normalization, tau }: JudgeOptions,
-): number {
-  if (absent || blocked.size > 0) return Infinity;
-  return Math.max(...competitors(counts, pathSteps(trie, leaf, model, { normalization, tau })));
+): Promise<readonly BeamResult[]> {
+  return search.search(queries.map((q) => q.history), queries.map((q) => q.excluded));
 }
 
 function certificateOf(
-  steps: readonly StepMargin[],
+  path: readonly PathStep[],
+  margins: readonly number[],
   rivals: number,
   beam: number,
 ): BeamVerdict["certificate"] {
-  if (steps.length === 0 || steps.some(({ margin }) => margin > 0)) return "pruned";
-  const logProb = steps.reduce((sum, step) => sum + step.logProb, 0);
-  return rivals < beam || massCertificate(logProb, beam) ? "retrieved" : "undecided";
+  const last = path.at(-1);
+  if (last === undefined || margins.some((margin) => margin > 0)) return "pruned";
+  return rivals < beam || massCertificate(last.score, beam) ? "retrieved" : "undecided";
 }
 
-/** The margins along a target's path. */
-function marginsOf(
-  { leaf, blocked }: Query,
-  model: readonly NodeLogits[],
-  beam: number,
-  { trie: { trie }, normalization, tau }: JudgeOptions,
-): StepMargin[] {
-  return margins(trie, leaf, model, { beam, normalization, tau, blocked });
-}
-
-/** The places of the targets in the exact top B of the widest beam, or -1. */
+/** The places of the targets among the k best, or -1. Searches where `results` leave them open. */
 async function exactRanksOf(
   queries: readonly Query[],
-  paths: readonly (readonly StepMargin[] | undefined)[],
+  paths: readonly TargetPath[],
   results: readonly BeamResult[],
-  { decoder, trie, beams, normalization, tau }: JudgeOptions,
+  k: number,
+  { decoder, trie, normalization, tau }: JudgeOptions,
 ): Promise<number[]> {
-  const k = Math.max(...beams);
-  const ranks = queries.map(() => -1);
   const open: number[] = [];
-  const questions = queries.map(({ tokens, excluded, leaf }, i): RankQuestion => ({
-    history: tokens,
-    excluded,
-    leaf,
-    logProb: paths[i]?.reduce((sum, step) => sum + step.logProb, 0) ?? -Infinity,
-  }));
-  questions.forEach((question, i) => {
-    if (paths[i] === undefined) return;
+  const questions = queries.map(({ history, excluded, leaf }, i): RankQuestion => {
+    return { history, excluded, leaf, logProb: paths[i]?.at(-1)?.score ?? -Infinity };
+  });
+  const ranks = questions.map((question, i) => {
+    if (paths[i] === undefined) return -1;
     const rank = settledRank(results[i], question, k);
     if (rank === undefined) open.push(i);
-    else ranks[i] = rank;
+    return rank ?? -1;
   });
   const asked = open.map((i) => questions[i]);
   const found = await exactRanks(decoder, trie, asked, k, { normalization, tau });
@@ -241,16 +203,17 @@ async function exactRanksOf(
 
 /** Why targets were pruned: searches again for these users, with traces. */
 async function causesOf(
-  queries: readonly (Query & { readonly margins: readonly StepMargin[] })[],
+  queries: readonly (Query & { readonly path: readonly PathStep[] })[],
   beam: number,
   { decoder, trie, normalization, tau }: JudgeOptions,
-): Promise<(BeamVerdict["cause"])[]> {
+): Promise<BeamVerdict["cause"][]> {
   if (queries.length === 0) return [];
   using traced = new BeamSearch(decoder, trie, { beam, normalization, tau, trace: true });
-  const results = await traced.search(...inputsOf(queries));
+  const results = await searchAll(traced, queries);
   const rounding = ROUNDING[trie.table.device.float];
   return results.map(({ steps }, i) => {
-    const { leaf, margins } = queries[i];
+    const { leaf, path } = queries[i];
+    const margins = marginsOf(path, beam);
     const found = attribute(trie.trie, leaf, { steps, margins, beam, rounding });
     // A target that the second search returns was lost to rounding alone.
     return (found?.cause ?? "tie") as BeamVerdict["cause"];

@@ -11,14 +11,8 @@ import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
 import { type BeamEvaluation, evaluate } from "../evaluate/evaluate.ts";
 import { type OpenModel, openModel, readSavedRun } from "../train/saved_model.ts";
-import {
-  type Budget,
-  certifiedCount,
-  certifyPath,
-  LevelCounts,
-  pathSteps,
-} from "./certificates.ts";
-import { margins, type NodeLogits } from "./pruning.ts";
+import { type Budget, certifiedCount, certifyPath, LevelCounts } from "./certificates.ts";
+import { margins, marginsOf, type NodeLogits, pathSteps } from "./pruning.ts";
 import {
   countTheorems,
   modelTheorems,
@@ -144,9 +138,9 @@ const CHUNK = 64;
  * console.log(renderModelVerification(found), found.violations);
  * ```
  */
-export async function verifyModel(asked: VerifyModelOptions): Promise<ModelVerification> {
+export async function verifyModel(options: VerifyModelOptions): Promise<ModelVerification> {
   const began = performance.now();
-  const { checkpoint, data, limitUsers } = asked;
+  const { checkpoint, data, limitUsers } = options;
   if (limitUsers !== undefined && !(Number.isInteger(limitUsers) && limitUsers >= 1)) {
     throw new ArgumentError(
       `Cannot verify a model: limitUsers must be a positive integer, got ${limitUsers}`,
@@ -154,13 +148,14 @@ export async function verifyModel(asked: VerifyModelOptions): Promise<ModelVerif
   }
   const { recipe, dataset, normalization } = await readSavedRun(checkpoint, data);
   const { tau, history } = recipe;
-  const beam = asked.beam ?? recipe.beam;
+  const beam = options.beam ?? recipe.beam;
   const cases = evaluationCases(dataset, "test", history, limitUsers);
-  const report = (halves: number): void => asked.onProgress?.(Math.floor(halves / 2), cases.length);
+  const report = (halves: number): void =>
+    options.onProgress?.(Math.floor(halves / 2), cases.length);
 
-  const options = { normalization, tau };
-  using device = await openModel(cpu(), checkpoint, dataset, options);
-  using reference = await openModel(cpu({ float: "float64" }), checkpoint, dataset, options);
+  const over = { normalization, tau };
+  using device = await openModel(cpu(), checkpoint, dataset, over);
+  using reference = await openModel(cpu({ float: "float64" }), checkpoint, dataset, over);
   const setting: Setting = { dataset, device, reference, beam, normalization, tau };
   const facts = await gather(cases, setting, report);
   const evaluation = await evaluate({
@@ -251,12 +246,13 @@ async function gather(
     const expected = await exact.search(histories);
     leaves.forEach((leaf, u) => {
       const options = { beam, normalization, tau };
+      const path = pathSteps(trie, leaf, theirs[u], options);
       facts.push({
         counts,
         beam,
         leaf,
-        path: pathSteps(trie, leaf, theirs[u], options),
-        margins: margins(trie, leaf, theirs[u], options),
+        path,
+        margins: marginsOf(path, beam),
         deviceMargins: margins(trie, leaf, ours[u], options),
         logitErrors: ours[u].map((said, t) => errorOf(said, theirs[u][t], tau)),
         found: found[u],

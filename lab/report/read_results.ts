@@ -19,7 +19,7 @@ import {
   type RunResult,
 } from "../compare/run_result.ts";
 import { fileError, isPresent } from "../files.ts";
-import { anyRecord, missingFile, readJson } from "../folder_files.ts";
+import { anyRecord, loadJson, readJson } from "../read_file.ts";
 import { fromJson, type Recipe } from "../train/recipe.ts";
 import { checkBaselinesOf, comparable, type SourcedRun } from "./comparable.ts";
 import { type Misfit, misfitsOfBaselines, misfitsOfRun } from "./misfits.ts";
@@ -228,7 +228,7 @@ function isFolder(link: string): boolean {
  * @throws {DataError} if it is missing or malformed.
  */
 export function readRun(folder: string): RunResult {
-  return readJson(folder, RESULT, runResult) ?? missingFile(folder, RESULT);
+  return loadJson(folder, RESULT, runResult);
 }
 
 /**

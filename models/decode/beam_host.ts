@@ -5,8 +5,7 @@
  */
 import type { HostTensor } from "../../core/capture.ts";
 import type { TypedArray } from "../../core/dtype.ts";
-import { nameOf } from "../../core/checks.ts";
-import { ArgumentError, NonFiniteError } from "../../core/errors.ts";
+import { ArgumentError, nameOf, NonFiniteError } from "../../core/errors.ts";
 import { NO_NODE, UNUSABLE } from "../../kernels/beam_pool.ts";
 import { ABSENT } from "../../kernels/masked.ts";
 import { finalOrder, logSumExp, rankedItem } from "./ranked.ts";

@@ -5,9 +5,9 @@
  * @module
  */
 import type { StepInputs } from "../../core/capture.ts";
-import { type Device, leadingRows } from "../../core/device.ts";
+import { leadingRows } from "../../core/device.ts";
 import type { Shape } from "../../core/shape.ts";
-import { Tensor } from "../../core/tensor.ts";
+import { type Device, Tensor } from "../../core/tensor.ts";
 import { advanceBeams, traceAncestors } from "../../kernels/beam_advance.ts";
 import { dropBelow, poolScores } from "../../kernels/beam_pool.ts";
 import { activeRows, feedRows } from "../../kernels/beam_rows.ts";

@@ -9,9 +9,8 @@ import {
   competitors,
   LevelCounts,
   massCertificate,
-  pathSteps,
 } from "../../lab/analysis/certificates.ts";
-import { margins } from "../../lab/analysis/pruning.ts";
+import { margins, pathSteps } from "../../lab/analysis/pruning.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
@@ -128,5 +127,10 @@ test("T6: a slack makes it more careful", () => {
 test("certificates: bad arguments are refused", () => {
   const trie = new Trie([[0, 1], [1]]);
   assert.throws(() => pathSteps(trie, 0, () => [0, 0]), ArgumentError);
-  assert.throws(() => pathSteps(trie, trie.leafOf[0], () => [0, 0], { tau: 0 }), ArgumentError);
+  const [leaf, zeros] = [trie.leafOf[0], (): number[] => [0, 0]];
+  assert.throws(() => pathSteps(trie, leaf, zeros, { tau: 0 }), ArgumentError);
+  const unknown = { beam: 1, lr: 1 };
+  for (const take of [margins, pathSteps]) {
+    assert.throws(() => take(trie, leaf, zeros, unknown), /its options must be among .*, got lr$/);
+  }
 });

@@ -4,12 +4,8 @@ import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
-import {
-  competitors,
-  LevelCounts,
-  massCertificate,
-  pathSteps,
-} from "../../lab/analysis/certificates.ts";
+import { competitors, LevelCounts, massCertificate } from "../../lab/analysis/certificates.ts";
+import { pathSteps } from "../../lab/analysis/pruning.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { Trie } from "../../models/decode/trie.ts";

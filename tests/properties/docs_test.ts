@@ -84,7 +84,7 @@ test("docs: the number of mutants", () => {
 });
 
 test("docs: functions that pages name are exported", () => {
-  const fields = ["logBeta", "maxLength"]; // of trieLogProb's result, and of a model
+  const fields = ["logProb", "logBeta", "maxLength"]; // of trieLogProb's result, and of a model
   const pages = readdirSync("docs").filter((name) => name !== "architecture.md"); // names internals
   for (const file of ["README.md", ...pages.map((name) => join("docs", name))]) {
     const prose = readFileSync(file, "utf8").replaceAll(/```[^]*?```/g, "");
