@@ -53,6 +53,7 @@ export interface BatchRecord {
 
 /** A user's place in a batch. */
 export interface UserContext {
+  /** The trie of the catalogue. */
   readonly trie: Trie;
   /** The user's index in the batch. */
   readonly user: number;
