@@ -72,7 +72,9 @@ export interface UserContext {
 }
 
 /**
- * @throws {ArgumentError} if a history is no array, empty, or has tokens outside the vocabulary.
+ * Checks histories.
+ *
+ * @throws {ArgumentError} if one is not an array, is empty, or has tokens outside the vocabulary.
  */
 export function checkHistories(
   histories: readonly (readonly number[])[],
