@@ -66,7 +66,7 @@ export function domainOf(values: readonly number[], zero = false): Domain {
 
 /** A row of a plot. */
 export interface Row {
-  /** What it is of, at the left. */
+  /** Its label, at the left. */
   readonly label: string;
   /** Its number as text, at the right. */
   readonly shown: string;

@@ -1,4 +1,4 @@
-/** Reports: their numbers by hand, what their files hold, and results at the edges of what there can be. */
+/** Reports: numbers by hand, the contents of their files, and unusual results. */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
