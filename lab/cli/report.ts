@@ -6,9 +6,8 @@
 import { missingSeeds } from "../report/comparable.ts";
 import { readResults, type Results } from "../report/read_results.ts";
 import { print, say } from "../terminal.ts";
-import { refuse } from "../usage.ts";
 import { Display } from "./display.ts";
-import type { CommandLine } from "./flags.ts";
+import { type CommandLine, refuse } from "./flags.ts";
 import { optional, text } from "./kinds.ts";
 
 /** What `report` does. */

@@ -17,9 +17,8 @@ import {
   type VerifiedDevice,
   verifyTheory,
 } from "../theorems/verification.ts";
-import { flagName, refuse } from "../usage.ts";
 import { Display } from "./display.ts";
-import type { CommandLine } from "./flags.ts";
+import { type CommandLine, flagName, refuse } from "./flags.ts";
 import { flag, integer, jsonFlag, optional, text } from "./kinds.ts";
 import { savedRunFlags, trainFlags } from "./options.ts";
 
