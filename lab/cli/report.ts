@@ -27,8 +27,8 @@ export type GivenReportOptions = Partial<Pick<ReportOptions, "out" | "baseline">
 export const reportLine: CommandLine<GivenReportOptions, ReportOptions> = {
   name: "report",
   usage: "<folder>... [options]",
-  does: "Writes report.md and report.html on the finished runs of compare or sweep. The runs of " +
-    "several folders are merged.",
+  does: "Writes report.md and report.html on the finished runs of compare or sweep, and their " +
+    "numbers and figures as CSV and SVG. The runs of several folders are merged.",
   flags: {
     out: optional(text("<folder>"), "where the report goes", "default the first folder"),
     baseline: optional(
@@ -70,12 +70,13 @@ export async function writeAndName(
 ): Promise<void> {
   // Here, as what draws figures takes long to load.
   const { writeReport } = await import("../report/write_report.ts");
-  const { markdown, page } = await writeReport(runs, baselines, out, {
+  const { markdown, page, beside } = await writeReport(runs, baselines, out, {
     baseline,
     failed,
     onProgress: (what, done, total) => display.stage(what, done, total),
   });
   print(`${markdown}\n${page}`);
+  say(`and ${beside.length} files of numbers and figures, report-NAME.csv and report-NAME.svg`);
 }
 
 /**
