@@ -4,8 +4,7 @@
  * @module
  */
 import { capture } from "../core/capture.ts";
-import type { Device } from "../core/device.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { AdamW } from "../models/adamw.ts";
 import { Trie } from "../models/decode/trie.ts";
 import { type LossName, lossNamed } from "../models/losses/index.ts";

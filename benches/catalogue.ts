@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
+import type { Device } from "../core/tensor.ts";
 import { keyOf, permutation, uniform } from "../core/random.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
 import type { Decoder } from "../models/decode/decoder.ts";

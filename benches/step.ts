@@ -8,18 +8,10 @@ import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { cpu } from "../core/cpu_backend.ts";
-import type { Device } from "../core/device.ts";
-import { BeargradError, UsageError } from "../core/errors.ts";
+import type { Device } from "../core/tensor.ts";
 import { openDevice } from "../lab/devices.ts";
-import {
-  choice,
-  flagHelp,
-  type Flags,
-  integer,
-  parseFlags,
-  refuse,
-  toggle,
-} from "../lab/cli/flags.ts";
+import { type CommandLine, refuse, runCommand } from "../lab/cli/flags.ts";
+import { choice, flag, integer, jsonFlag, optional, toggle } from "../lab/cli/kinds.ts";
 import { renderTable } from "../lab/table.ts";
 import type { LossName } from "../models/losses/index.ts";
 import { costOf, median, peakRssMiB, rounded } from "./measure.ts";
@@ -40,24 +32,29 @@ interface Options {
   readonly rounds: number;
   readonly oracle: boolean;
   readonly json: boolean;
-  readonly help: boolean;
 }
 
-const FLAGS: Flags<Options> = {
-  config: choice(configNames, "S", "size of the decoder"),
-  device: choice(["cpu", "webgpu"], "cpu", "where to compute"),
-  threads: { ...integer(1, undefined, "threads of our cpu device", 64), shown: "cores" },
-  loss: choice(batchLosses, "sft", "which loss"),
-  steps: integer(3, 10, "steps in all; the first two warm up and are not timed", 10000),
-  engine: choice(engines, "beargrad", "whose step"),
-  peer: {
-    ...choice(["jax-js"] as const, undefined, "alternate with it, in processes of their own"),
-    shown: "none",
+const LINE: CommandLine<Options> = {
+  name: "bench:step",
+  usage: "[options]",
+  does: "Measures a training step on a fixed batch: forward, loss, backward, AdamW.",
+  flags: {
+    config: flag(choice(configNames), "size of the decoder", "S"),
+    device: flag(choice(["cpu", "webgpu"]), "where to compute", "cpu"),
+    threads: optional(integer(1, 64), "threads of our cpu device", "default one a core, at most 8"),
+    loss: flag(choice(batchLosses), "loss of the step", "sft"),
+    steps: flag(integer(3, 10000), "steps in all; the first two warm up and are not timed", 10),
+    engine: flag(choice(engines), "engine that takes the step", "beargrad"),
+    peer: optional(
+      choice(["jax-js"]),
+      "engine to alternate with, in processes of their own",
+      "default none",
+    ),
+    rounds: flag(integer(1, 100), "how often to alternate", 2),
+    oracle: toggle("compare the losses with those of the cpu in float64 (slow)"),
+    json: jsonFlag,
   },
-  rounds: integer(1, 2, "how often to alternate", 100),
-  oracle: toggle("compare the losses with those of the cpu in float64 (slow)"),
-  json: toggle("print one line of JSON and nothing else"),
-  help: toggle("print this and stop"),
+  run: main,
 };
 
 /** What was measured. Times are medians over the steps after the second. */
@@ -180,12 +177,7 @@ function render(reports: readonly Report[]): string {
   return renderTable(head, rows);
 }
 
-async function main(args: readonly string[]): Promise<void> {
-  const options = parseFlags(args, FLAGS);
-  if (options.help) {
-    const does = "Measures a training step on a fixed batch: forward, loss, backward, AdamW.";
-    return console.log(flagHelp(does, "deno task bench:step [options]", FLAGS));
-  }
+async function main(options: Options): Promise<void> {
   const { engine, loss, peer, json } = options;
   const jax = engine === "jax-js" || peer !== undefined;
   if (jax && loss !== "sft") refuse("--loss", "it must be sft where jax-js takes the step", loss);
@@ -206,11 +198,5 @@ async function main(args: readonly string[]): Promise<void> {
   );
 }
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  if (!(error instanceof BeargradError)) throw error;
-  console.error(error.message);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
-}
+await runCommand(LINE, process.argv.slice(2));
 process.exit(); // jax-js leaves threads behind

@@ -9,8 +9,6 @@ import type { BufferUse } from "./kernel.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
 import { type Device, Tensor } from "./tensor.ts";
 
-export { nameOf } from "./errors.ts";
-
 /**
  * What an argument must be: a tensor of floats, of int32, of weights (floats or float16) or of any
  * dtype; an operand, which may also be a number; an array or a record of tensors, checked for being

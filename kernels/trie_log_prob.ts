@@ -13,8 +13,7 @@
  *
  *   dz_v = (dlogProb ([v = y] - p_v) + dlogBeta ([v = b] - p_v)) / tau
  *
- * Among equal logits at the beam-th place b is chosen by token order; logBeta does not depend on
- * it.
+ * Among equal logits at the beam-th place b is chosen by token order. logBeta is the same for any.
  *
  * The WGSL takes a workgroup a row, since rows have very different numbers of children. Its
  * invocations, here called lanes, take every LANES-th logit of the row.
@@ -39,10 +38,7 @@ function logitsOf(z: FloatArray, tokens: Int32Array): Float64Array {
   return out;
 }
 
-/**
- * The row of a workgroup, and the children of its node: table[begin], ..., table[begin + count -
- * 1].
- */
+/** The row of a workgroup. Its node's children are the `count` tokens from table[begin] on. */
 const WGSL_ROW = `
 @compute @workgroup_size(${LANES})
 fn main(

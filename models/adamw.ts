@@ -7,13 +7,12 @@
  * @module
  */
 import { perRun } from "../core/capture.ts";
-import { checkOptions, inputCheck, nameOf } from "../core/checks.ts";
-import type { Device } from "../core/device.ts";
-import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { checkOptions, inputCheck } from "../core/checks.ts";
+import { ArgumentError, nameOf, ShapeError } from "../core/errors.ts";
 import type { ParamValues } from "../core/kernel.ts";
 import { collect, pack, packedSize } from "../core/pack.ts";
 import { formatShape } from "../core/shape.ts";
-import { Tensor } from "../core/tensor.ts";
+import { type Device, Tensor } from "../core/tensor.ts";
 import { gradientLeaves, mapTree, type Tree, treeEntries, treeLeaves } from "../core/tree.ts";
 import { adamwUpdate, clipScale, sumSquares } from "../kernels/adamw.ts";
 import { scalar } from "../ops/launch.ts";

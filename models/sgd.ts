@@ -4,11 +4,10 @@
  *
  * @module
  */
-import { checkOptions, nameOf } from "../core/checks.ts";
-import type { Device } from "../core/device.ts";
-import { ArgumentError } from "../core/errors.ts";
+import { checkOptions } from "../core/checks.ts";
+import { ArgumentError, nameOf } from "../core/errors.ts";
 import { collect, pack } from "../core/pack.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { mapTree, type Tree, treeEntries, treeLeaves } from "../core/tree.ts";
 import { sgdUpdate } from "../kernels/sgd.ts";
 import { stepInputs } from "./adamw.ts";

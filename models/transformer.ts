@@ -4,10 +4,9 @@
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
 import { ShapeError } from "../core/errors.ts";
 import { formatShape } from "../core/shape.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { attention } from "../ops/attention.ts";
 import { dropout } from "../ops/dropout.ts";
 import { reshape } from "../ops/layout.ts";
@@ -16,7 +15,7 @@ import { addRmsNorm, rmsNorm } from "../ops/rms_norm.ts";
 import { rope, type RopeTable } from "../ops/rope.ts";
 import { swiglu } from "../ops/swiglu.ts";
 import { take } from "../ops/take.ts";
-import { adaptedLinear } from "./adapted_linear.ts";
+import { adaptedLinear } from "./lora.ts";
 import { checkLora, type LoraConfig } from "./lora_config.ts";
 import {
   checkConfig,

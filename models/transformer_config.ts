@@ -4,11 +4,10 @@
  * @module
  */
 import { checkOptions } from "../core/checks.ts";
-import type { Device } from "../core/device.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { foldIn, keyOf, normalInto } from "../core/random.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { MAX_HEAD_SIZE } from "../kernels/attention.ts";
 import type { LayerLora } from "./lora_config.ts";
 

@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { checkOptions, nameOf } from "../core/checks.ts";
+import { checkOptions } from "../core/checks.ts";
 import { leadingRows } from "../core/device.ts";
-import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { ArgumentError, nameOf, ShapeError } from "../core/errors.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { mapTree } from "../core/tree.ts";

@@ -3,10 +3,9 @@
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
 import { foldIn, keyOf, uniform } from "../core/random.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { edgeTable, exampleEdges, exampleTable, placeTable } from "../kernels/trie_table.ts";
 import type { TrieTable } from "./trie_options.ts";
 

@@ -1,8 +1,7 @@
-import type { Device } from "../core/device.ts";
 import type { DType } from "../core/dtype.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import type { Shape } from "../core/shape.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { sample } from "./cases.ts";
 import { runFill } from "./launch.ts";
 

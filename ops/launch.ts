@@ -1,15 +1,14 @@
 /**
- * How the ops of this room launch the pointwise, copy and reduction kernels. Plain functions on tensors: nothing here
- * is an op, so nothing here is differentiable.
+ * How the ops of this room launch the pointwise, copy and reduction kernels. Plain functions on
+ * tensors: nothing here is an op, so nothing here is differentiable.
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
 import type { DType } from "../core/dtype.ts";
 import { ArgumentError, DTypeError } from "../core/errors.ts";
 import { deviceOf } from "../core/op.ts";
 import { broadcastShapes, sameShape, type Shape, sizeOf, stridesOf } from "../core/shape.ts";
-import { Tensor } from "../core/tensor.ts";
+import { type Device, Tensor } from "../core/tensor.ts";
 import type { BinaryKernels, StridedKernel } from "../kernels/binary.ts";
 import { whereFloat, whereInt } from "../kernels/where.ts";
 import { copyFloat, copyInt } from "../kernels/copy.ts";
@@ -46,7 +45,7 @@ export function runFill(
   return out;
 }
 
-/** A number as a tensor to be read only: a recorded step keeps it, so that no replay need fill it again. */
+/** A number as a tensor that is only read. A recorded step keeps it: no replay fills it again. */
 export function scalar(device: Device, value: number, dtype: DType = device.float): Tensor {
   if (!device.recording || (dtype === "int32" && (value | 0) !== value)) {
     return runFill(device, [], value, dtype);
@@ -54,7 +53,11 @@ export function scalar(device: Device, value: number, dtype: DType = device.floa
   return device.tensor([value], [], dtype);
 }
 
-/** f(x) of every element. */
+/**
+ * f(x) of every element.
+ *
+ * @internal
+ */
 export function runUnary(kernels: Vectorised<UnaryKernel>, label: string, x: Tensor): Tensor {
   const out = x.device.empty(x.shape, x.device.float, label);
   x.device.run(pick(kernels, x.size), { x, out }, { n: x.size });
@@ -79,7 +82,11 @@ export function operands(
   return { device, dtype, a: x, b: y, shape: broadcastShapes(action, x.shape, y.shape) };
 }
 
-/** f(a, b) of every pair of floats, with broadcasting. */
+/**
+ * f(a, b) of every pair of floats, with broadcasting.
+ *
+ * @internal
+ */
 export function runBinary(
   kernels: BinaryKernels,
   action: string,
@@ -97,7 +104,11 @@ export function runBinary(
   return out;
 }
 
-/** f(a, b) of every pair, walking both by strides. `choose` gets the size of the walk's last axis. */
+/**
+ * f(a, b) of every pair, walking both by strides. `choose` gets the size of the walk's last axis.
+ *
+ * @internal
+ */
 export function runStrided(
   choose: (row: number) => StridedKernel,
   action: string,
@@ -201,7 +212,10 @@ export interface Rows {
   readonly inner: number;
 }
 
-/** x seen so that `axes` (sorted) are its middle axis; x is transposed first where they are not neighbours. */
+/**
+ * x seen so that `axes` (sorted) are its middle axis; x is transposed first where they are not
+ * neighbours.
+ */
 export function rowsOver(action: string, x: Tensor, axes: readonly number[]): Rows {
   const n = sizeOf(axes.map((axis) => x.shape[axis]));
   const first = axes[0] ?? 0;
@@ -233,7 +247,10 @@ export function runSum(action: string, x: Tensor, axes: readonly number[]): Tens
   return part.view(shape);
 }
 
-/** The gradient of an operand of shape `shape` that was broadcast: the sum of dout over the stretched axes. */
+/**
+ * The gradient of an operand of shape `shape` that was broadcast: the sum of dout over the
+ * stretched axes.
+ */
 export function unbroadcast(dout: Tensor, shape: Shape): Tensor {
   if (sameShape(dout.shape, shape)) return dout;
   const shift = dout.rank - shape.length;

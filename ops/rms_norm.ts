@@ -1,5 +1,4 @@
-import { nameOf } from "../core/checks.ts";
-import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { ArgumentError, nameOf, ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape, sameShape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";

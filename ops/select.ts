@@ -1,5 +1,4 @@
-import { nameOf } from "../core/checks.ts";
-import { ArgumentError } from "../core/errors.ts";
+import { ArgumentError, nameOf } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { broadcastShapes } from "../core/shape.ts";
 import type { InputGradients } from "../core/tape.ts";

@@ -8,7 +8,10 @@ import { add, mul } from "./binary.ts";
 import { sample } from "./cases.ts";
 import { runBinary, runFill, runUnary } from "./launch.ts";
 
-/** An op of one tensor whose gradient is dx = g(dout, y) with y its output, or g(dout, x) with x its input. */
+/**
+ * An op of one tensor whose gradient is dx = g(dout, y) with y its output, or g(dout, x) with x its
+ * input.
+ */
 function pointwise(
   name: keyof typeof unary,
   dx: BinaryKernels,
@@ -253,9 +256,9 @@ export const sin: Op<[x: Tensor], Tensor> = pointwise("sin", gradient.sinOfX, "i
 export const cos: Op<[x: Tensor], Tensor> = pointwise("cos", gradient.cosOfX, "input");
 
 /**
- * x^exponent for one exponent, as IEEE 754 has it: a finite negative x needs an integer exponent, else
- * the power is NaN; that of -Infinity is that of Infinity or its negative. The gradient of a root at
- * 0 is Infinity.
+ * x^exponent for one exponent, as IEEE 754 has it: a finite negative x needs an integer exponent,
+ * else the power is NaN; that of -Infinity is that of Infinity or its negative. The gradient of a
+ * root at 0 is Infinity.
  *
  * @example
  * ```ts

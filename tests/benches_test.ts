@@ -85,7 +85,7 @@ test("benches: bad usage ends with one line and code 2", () => {
   fails("step --config M", /^Cannot use --config: it must be one of tiny, small, S, P, L, got M$/);
   fails("step --steps 2", /^Cannot use --steps: it must be an integer from 3 to 10000, got 2$/);
   fails("step --peer jax-js --loss msl", /^Cannot use --loss: it must be sft .*, got msl$/);
-  fails("decode --beam", /^Cannot use --beam: it must have a value, as in --beam N, got none$/);
+  fails("decode --beam", /^Cannot use --beam: it must have a value, as in --beam <n>, got none$/);
   fails("memory --colour", /^Cannot use the command line: .*, got --colour$/);
   fails("bench --only cooking", /^Cannot use --only: .*, got cooking$/);
 });

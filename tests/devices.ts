@@ -1,7 +1,7 @@
 /** The devices that tests run on. */
 import process from "node:process";
 import { cpu } from "../core/cpu_backend.ts";
-import type { Device } from "../core/device.ts";
+import type { Device } from "../core/tensor.ts";
 import { DeviceError } from "../core/errors.ts";
 import { openDevice } from "../lab/devices.ts";
 

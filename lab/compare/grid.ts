@@ -1,31 +1,26 @@
 /**
- * The runs of a comparison: every variant, a loss with its settings, times every seed.
+ * The runs of a comparison: each variant, a loss with its settings, times each seed.
  *
  * @module
  */
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { type LossFlagName, lossFlagNames, lossFlags } from "../../models/losses/index.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { OpenLoss } from "../train/loss_module.ts";
-import type { Options } from "../cli/options.ts";
+import type { Options } from "../train/options.ts";
 import { type Recipe, recipeOf } from "../train/recipe.ts";
 
-/** A setting of losses that a grid can run over. */
-export type Setting = LossFlagName;
-
 /** What a grid runs over. */
-export interface GridOptions {
-  /** The losses: names, or paths of modules. */
-  readonly losses: readonly string[];
+export interface Grid {
   /** The seeds. */
   readonly seeds: readonly number[];
-  /** Several values of a setting of the losses; that of the options where there are none. */
-  readonly over: { readonly [S in Setting]?: readonly number[] };
+  /** Values of settings of the losses. Default those of the options. */
+  readonly over: { readonly [S in LossFlagName]?: readonly number[] };
 }
 
 /** One run of a grid. */
 export interface GridRun {
-  /** What tells its recipe, without the seed, from the others: "bear", or "bear B=5 xi=2". */
+  /** What distinguishes its recipe, apart from the seed: `bear`, or `bear B=5 xi=2`. */
   readonly variant: string;
   /** The name of its folder: `bear-B5-xi2-seed0`. */
   readonly name: string;
@@ -35,64 +30,47 @@ export interface GridRun {
   readonly recipe: Recipe;
 }
 
+/** A part of the runs, for one of several machines. */
+export interface Shard {
+  /** Which part, from 0. */
+  readonly index: number;
+  /** The number of parts. */
+  readonly count: number;
+}
+
 /**
- * The runs of a grid, all variants of the first seed first, so that an interrupted comparison has as many seeds of each. Values of
- * a setting that a loss does not read make no variants of it.
+ * The runs of a grid. All variants of the first seed come first, so that an interrupted comparison
+ * has about as many seeds of each. Values of a setting that a loss does not read make no variants
+ * of it.
  */
 export function gridOf(
   options: Options,
-  { seeds, over }: Pick<GridOptions, "seeds" | "over">,
+  { seeds, over }: Grid,
   losses: readonly OpenLoss[],
   dataset: Dataset,
   device: Device,
 ): GridRun[] {
+  const first = lossFlagNames.map((name) => [name, over[name]?.[0] ?? options[name]]);
+  const shared = { ...options, ...Object.fromEntries(first) };
   const variants = losses.flatMap((loss) => {
-    const settings = lossFlagNames.filter((setting) =>
-      setting in loss.flags && (over[setting]?.length ?? 0) > 1
-    );
-    return product(settings.map((setting) => over[setting] as readonly number[])).map((values) => {
-      const given = settings.map((setting, i) => [setting, values[i]] as const);
-      return { loss, given };
-    });
+    let ways: (readonly [LossFlagName, number])[][] = [[]];
+    for (const name of lossFlagNames) {
+      const values = over[name] ?? [];
+      if (values.length < 2 || !(name in loss.flags)) continue;
+      ways = ways.flatMap((way) => values.map((value) => [...way, [name, value] as const]));
+    }
+    return ways.map((settings) => ({ loss, settings }));
   });
-  const single = Object.fromEntries(
-    lossFlagNames.flatMap((setting) =>
-      over[setting]?.length === 1 ? [[setting, over[setting][0]]] : []
-    ),
-  );
   return seeds.flatMap((seed) =>
-    variants.map(({ loss, given }): GridRun => {
-      const told = { ...options, ...single, ...Object.fromEntries(given), seed };
-      const parts = given.map(([setting, value]) =>
-        [lossFlags[setting].symbol ?? setting, value] as const
-      );
+    variants.map(({ loss, settings }): GridRun => {
+      const labels = settings.map(([name, value]) => [lossFlags[name].symbol ?? name, value]);
+      const own = { ...shared, ...Object.fromEntries(settings), seed };
       return {
-        variant: [loss.name, ...parts.map(([name, value]) => `${name}=${value}`)].join(" "),
-        name: [loss.name, ...parts.map((part) => part.join("")), `seed${seed}`].join("-"),
+        variant: [loss.name, ...labels.map((label) => label.join("="))].join(" "),
+        name: [loss.name, ...labels.map((label) => label.join("")), `seed${seed}`].join("-"),
         loss,
-        recipe: recipeOf(told, loss, dataset, device),
+        recipe: recipeOf(own, loss, dataset, device),
       };
     })
   );
-}
-
-/** All ways to take one value of each list; the last list changes fastest. */
-function product(lists: readonly (readonly number[])[]): number[][] {
-  return lists.reduce<number[][]>(
-    (ways, list) => ways.flatMap((way) => list.map((value) => [...way, value])),
-    [[]],
-  );
-}
-
-/** A part of the runs, for one of several machines. */
-export interface Shard {
-  /** Which, from 0. */
-  readonly index: number;
-  /** Of how many. */
-  readonly count: number;
-}
-
-/** The runs of a shard: every `count`-th. */
-export function shardOf<T>(runs: readonly T[], { index, count }: Shard): T[] {
-  return runs.filter((_, i) => i % count === index);
 }

@@ -1,11 +1,10 @@
 /**
- * The model's logits along given items: what it would have said at each step had it written the item.
+ * Teacher-forced passes: the logits of a model along the tokens of given items.
  *
  * @module
  */
 import { capture, type Captured, type HostTensor } from "../../core/capture.ts";
-import type { Device } from "../../core/device.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { childrenOf, isGatherable } from "../../models/decode/child_logits.ts";
 import type { Projection } from "../../models/decode/decoder.ts";
 import type { NodeLogits } from "../analysis/pruning.ts";
@@ -21,40 +20,40 @@ import { turn } from "../progress.ts";
 
 type Inputs = {
   readonly tokens: HostTensor; // int32 (U, T)
-  readonly rows: HostTensor; // int32 (N): where in (U T) the model is asked
+  readonly rows: HostTensor; // int32 (N): the places in (U T) whose hidden states are needed
 };
 
 /** Options of {@link TeacherForcing}. */
 export interface TeacherForcingOptions {
-  /** What will be normalised over; "children" unless told. */
+  /** What the logits will be normalized over; default "children". */
   readonly normalization?: Normalization;
-  /** The temperature; 1 unless told. */
+  /** The temperature; default 1. */
   readonly tau?: number;
-  /** How many users go through the model together; 64 unless told. */
+  /** The number of users in a pass; default 64. */
   readonly batch?: number;
 }
 
-/** A node at which the model is asked. */
+/** A node whose logits are needed. */
 interface Question {
-  /** The user's place in the batch. */
+  /** The index of the user in the batch. */
   readonly user: number;
-  /** The tokens of the path before it. */
+  /** The number of tokens before the node. */
   readonly step: number;
   readonly node: number;
-  /** How many children it has. */
+  /** The number of its children. */
   readonly choices: number;
 }
 
 /** Sequence lengths are rounded up to a multiple of this, so that few programs are recorded. */
 const ROUND = 16;
 
-/** At most so many logits are computed together. */
+/** The most logits that are computed together. */
 const MAX_LOGITS = 2 ** 22;
 
 /**
- * Teacher-forced passes of a model, a batch of users at a time. What comes back are the logits of the children of the path's
- * nodes, and under "vocabulary" the log-sum-exp of all; never whole rows of logits. On the device at most 2^22 logits, or one row, exist
- * at a time, whatever the vocabulary.
+ * Teacher-forced passes of a model, a batch of users at a time. The results are the logits of the
+ * children of a path's nodes and, with "vocabulary", the log-sum-exp of all logits. On the device
+ * at most 2^22 logits exist at a time, or one row of them if the vocabulary is larger.
  */
 export class TeacherForcing implements Disposable {
   readonly #device: Device;
@@ -63,10 +62,10 @@ export class TeacherForcing implements Disposable {
   readonly #trie: DeviceTrie;
   readonly #options: Required<TeacherForcingOptions>;
   readonly #run: Captured<Inputs, { hidden: Tensor }>;
-  /** The shape that is recorded. Only one is: the memory of a program is that of a whole batch. */
+  /** The recorded shape. Only one is kept, because each holds the memory of a whole batch. */
   #recorded = "";
 
-  /** Passes of a model, along paths of a trie. */
+  /** Prepares passes of a model along the paths of a trie. */
   constructor(
     device: Device,
     model: Transformer,
@@ -86,8 +85,8 @@ export class TeacherForcing implements Disposable {
   }
 
   /**
-   * What the model says along the paths to `leaves[u]` after the tokens `histories[u]`: entry [u][t] is for the node after t
-   * tokens. Under "children" it is not asked at nodes with one child; there entries have no logits.
+   * The logits along the paths to `leaves[u]` after the tokens `histories[u]`. Entry [u][t] is for
+   * the node after t tokens. With "children", nodes with one child have no logits.
    */
   async logits(
     histories: readonly (readonly number[])[],
@@ -121,19 +120,19 @@ export class TeacherForcing implements Disposable {
     return out;
   }
 
-  /** Gives the recorded passes back. */
+  /** Frees the recorded pass. */
   [Symbol.dispose](): void {
     this.#run.dispose();
   }
 
-  /** The hidden states (N, C) at some places of sequences of tokens, and more behind them. */
+  /** The hidden states (N, C) at some places of sequences of tokens, followed by padding. */
   #hidden(
     sequences: readonly (readonly number[])[],
     places: readonly { readonly user: number; readonly at: number }[],
   ): Tensor {
     const { batch } = this.#options;
     const longest = sequences.reduce((most, { length }) => Math.max(most, length), 0);
-    // No longer than the model allows where the sequences are not.
+    // Rounding must not exceed the model's longest sequence.
     const T = Math.max(
       longest,
       Math.min(Math.ceil(longest / ROUND) * ROUND, this.#model.config.maxLength),
@@ -152,7 +151,7 @@ export class TeacherForcing implements Disposable {
     return hidden;
   }
 
-  /** What the model says at each node; question n's hidden state is row n. The nodes with the most children come first. */
+  /** Answers questions, the nodes with most children first. Row n of `hidden` is for question n. */
   async *#answers(
     hidden: Tensor,
     questions: readonly Question[],
@@ -178,6 +177,7 @@ export class TeacherForcing implements Disposable {
     }
   }
 
+  /** Computes the logits of children only. */
   #childrenAlone(
     projection: Projection,
     part: readonly Question[],
@@ -190,7 +190,7 @@ export class TeacherForcing implements Disposable {
     return { children: childrenOf(projection, this.#trie, nodes, place, F) };
   }
 
-  /** By way of the logits of the whole vocabulary. */
+  /** Computes the logits of the whole vocabulary and gathers those of children. */
   #wholeRows(
     hidden: Tensor,
     part: readonly Question[],
@@ -209,7 +209,7 @@ export class TeacherForcing implements Disposable {
   }
 }
 
-/** The nodes of the path to a leaf at which a model is asked, root first. */
+/** The nodes of the path to a leaf whose logits are needed, root first. */
 function questionsOf({ trie }: DeviceTrie, leaf: number, everywhere: boolean): Question[] {
   const questions: Question[] = [];
   for (let node = trie.parents[leaf]; node >= 0; node = trie.parents[node]) {

@@ -1,54 +1,55 @@
 /**
- * What a report is made of, whatever it is written as.
+ * The parts of a report, which `markdown.ts` and `html.ts` write out.
  *
  * @module
  */
 
-/** A table. */
+/** A table of text. */
 export interface Table {
-  /** What is in it. */
+  /** What it shows. */
   readonly caption: string;
-  /** Column heads. */
-  readonly head: readonly string[];
-  /** Cells; "" where there is nothing. */
-  readonly rows: readonly (readonly string[])[];
+  /** Its cells by the heads of its columns; "" where there is nothing. */
+  readonly rows: readonly Readonly<Record<string, string>>[];
 }
 
-/** A Vega-Lite specification of one small plot. */
+/** A plot, as a specification of Vega-Lite without its width and configuration. */
 export interface Panel {
-  /** What tells it from the others of its figure. */
+  /** What distinguishes it from the other plots of its figure. */
   readonly title: string;
-  /** Plot size in pixels, without axes. */
-  readonly width: number;
-  /** Plot size in pixels, without axes. */
-  readonly height: number;
-  /** Pixels around the plot, for axes and labels. */
-  readonly padding: {
-    readonly left: number;
-    readonly right: number;
-    readonly top: number;
-    readonly bottom: number;
-  };
-  /** Layers, the first at the back. */
-  readonly layer: readonly Layer[];
+  /** The specification. */
+  readonly spec: Readonly<Record<string, unknown>>;
 }
 
-/** A layer of a Vega-Lite specification. */
-export type Layer = Readonly<Record<string, unknown>>;
-
-/** Plots that belong together, with the numbers behind them. */
-export interface Figure {
-  /** What there is to see, in a sentence. */
+/** Plots that belong together, and the table of their numbers. */
+export interface Figure extends Table {
+  /** Its name in the names of files. */
+  readonly name: FigureName;
+  /** What it shows, or what there is to see. */
   readonly title: string;
   /** How to read it. */
   readonly note: string;
-  /** For those who cannot see it. */
-  readonly alt: string;
   /** The plots. */
   readonly panels: readonly Panel[];
-  /** The numbers. */
-  readonly table: Table;
 }
+
+/** The figures that a report may have. */
+export const FIGURES = [
+  "retrieval",
+  "differences",
+  "pruning",
+  "violations",
+  "survival",
+  "margins",
+  "certificates",
+  "weights",
+  "validation",
+  "loss",
+  "widths",
+  "cost",
+] as const;
+
+/** The name of a figure. */
+export type FigureName = typeof FIGURES[number];
 
 /** A part of a section. */
 export type Block =
@@ -62,7 +63,7 @@ export type Block =
 export interface Section {
   /** Its heading. */
   readonly title: string;
-  /** What it says. */
+  /** Its parts. */
   readonly blocks: readonly Block[];
 }
 
@@ -76,7 +77,47 @@ export interface Report {
   readonly sections: readonly Section[];
 }
 
-/** A paragraph. */
+/** A file beside the report. */
+export interface ExtraFile {
+  /** Its name. */
+  readonly name: string;
+  /** What is in it, in a line. */
+  readonly about: string;
+  /** Its content; undefined if this report does not have it. */
+  readonly content: string | undefined;
+}
+
+/** A paragraph of sentences; empty ones are left out. */
 export function text(...sentences: readonly string[]): Block {
-  return { kind: "text", text: sentences.join(" ") };
+  return { kind: "text", text: sentences.filter((sentence) => sentence !== "").join(" ") };
+}
+
+/** A table. */
+export function table(caption: string, rows: Table["rows"]): Block {
+  return { kind: "table", table: { caption, rows } };
+}
+
+/** Figures. */
+export function figures(...all: readonly Figure[]): Block[] {
+  return all.map((figure) => ({ kind: "figure", figure }));
+}
+
+/** Columns whose heads are not known beforehand. */
+export function columns<T>(
+  of: readonly T[],
+  head: (one: T) => string,
+  cell: (one: T) => string,
+): Record<string, string> {
+  return Object.fromEntries(of.map((one) => [head(one), cell(one)]));
+}
+
+/** The heads of a table's columns. */
+export function headOf(rows: Table["rows"]): string[] {
+  return [...new Set(rows.flatMap((row) => Object.keys(row)))];
+}
+
+/** Whether cells are numbers, with or without an interval, or gaps. */
+export function isNumeric(cells: readonly string[]): boolean {
+  return cells.some((cell) => /\d/.test(cell)) &&
+    cells.every((cell) => /^[-+−–<]?\s?[\d.,]*( %|×| s| min)?( \[.*\]| \(.*\))?$/.test(cell));
 }

@@ -1,13 +1,13 @@
 /**
- * Intervals and tests for comparisons, as pure functions. They are exact, or draw from counter-based random numbers of a fixed
- * seed, so that the same results give the same report.
+ * Intervals and tests as pure functions. They are exact, or draw counter-based random numbers with
+ * a fixed seed, so the same results give the same report.
  *
  * @module
  */
 import { bisect, mean, quantileSorted, sampleStandardDeviation } from "simple-statistics";
 import { foldIn, keyOf, threefryInto } from "../../core/random.ts";
 
-/** A number with an interval that says how sure it is; NaN where the data do not tell. */
+/** A number with a 95 % interval; ends are NaN where the data do not determine them. */
 export interface Estimate {
   /** The number. */
   readonly value: number;
@@ -17,21 +17,27 @@ export interface Estimate {
   readonly high: number;
 }
 
-/** How sure intervals are. */
-export const LEVEL = 0.95;
-
-/** Sign flips that are drawn where there are too many to try all. */
-const FLIPS = 10_000;
-
-/** Differences whose sign flips are all tried: 2^12 of them. */
-const EXACT = 12;
+/** The level of all intervals. */
+const LEVEL = 0.95;
 
 /** The normal quantile of {@link LEVEL}. */
 const Z = 1.959963984540054;
 
+/** Up to so many differences, all assignments of signs are tried. */
+const EXACT = 12;
+
+/** Assignments of signs that are drawn where there are too many to try all. */
+const FLIPS = 10_000;
+
+/** A smaller standard deviation of shares is rounding: the values are equal. */
+const ROUNDING = 1e-12;
+
+/** An estimate of which nothing is known. */
+export const UNKNOWN: Estimate = { value: NaN, low: NaN, high: NaN };
+
 /**
- * The interval between the 2.5 % and the 97.5 % quantile of resampled values (the percentile method). Resamples in which the
- * value does not exist are NaN and left out; without any the interval is NaN.
+ * The percentile interval: from the 2.5 % to the 97.5 % quantile of resampled values. Resamples in
+ * which the value does not exist are NaN and are left out; without any other the ends are NaN.
  */
 export function percentileInterval(value: number, resampled: Iterable<number>): Estimate {
   const sorted = Float64Array.from(resampled).filter((x) => !Number.isNaN(x)).sort();
@@ -43,19 +49,19 @@ export function percentileInterval(value: number, resampled: Iterable<number>): 
 
 /** What {@link signFlipTest} finds. */
 export interface SignFlipTest {
-  /** Two-sided. */
+  /** The two-sided p value. */
   readonly p: number;
-  /** The least p that so many differences can give. */
+  /** The smallest p that so many differences can give. */
   readonly least: number;
   /** Whether every assignment of signs was tried. */
   readonly exact: boolean;
 }
 
 /**
- * A paired permutation test. If a pair's two sides are exchangeable, its difference is as likely with the other sign; p is
- * the share of assignments of signs whose sum is at least as far from 0 as the sum that was found. Differences of 0 have no
- * sign and change nothing. All assignments of up to 12 others are tried; beyond that 10,000 are drawn, and the one that was
- * found counts as one more, so p is never 0.
+ * A paired permutation test. If the two sides of a pair are exchangeable, the opposite sign of its
+ * difference is as likely; p is the share of assignments of signs whose sum is at least as far from
+ * 0 as the observed sum. Differences of 0 have no sign and are ignored. All assignments of up to 12
+ * differences are tried. Of more, 10,000 are drawn and the observed one is added, so p is never 0.
  */
 export function signFlipTest(differences: Iterable<number>): SignFlipTest {
   const given = Float64Array.from(differences).filter((d) => d !== 0);
@@ -96,7 +102,7 @@ function reachedByDraws(given: Float64Array, bound: number): number {
   return reached;
 }
 
-/** For each group of eight differences, the sums that its 256 assignments of signs give: eight times less work a flip. */
+/** For each group of eight differences, its sum under each of the 256 assignments of signs. */
 function sumsByByte(given: Float64Array): Float64Array {
   const sums = new Float64Array(Math.ceil(given.length / 8) * 256);
   for (let i = 0; i < given.length; i++) {
@@ -108,13 +114,13 @@ function sumsByByte(given: Float64Array): Float64Array {
   return sums;
 }
 
-/** Differences of shares whose deviation is less are equal but for rounding. */
-const ROUNDING = 1e-12;
-
-/** Student's t interval of a mean; NaN ends for fewer than two values, or equal ones, which say nothing of their spread. */
+/**
+ * Student's t interval of a mean. The ends are NaN for fewer than two values, and for equal ones,
+ * which do not say how far others would spread.
+ */
 export function meanInterval(values: readonly number[]): Estimate {
   const n = values.length;
-  if (n === 0) return { value: NaN, low: NaN, high: NaN };
+  if (n === 0) return UNKNOWN;
   const value = mean([...values]);
   const deviation = n === 1 ? 0 : sampleStandardDeviation([...values]);
   if (deviation < ROUNDING) return { value, low: NaN, high: NaN };
@@ -122,22 +128,22 @@ export function meanInterval(values: readonly number[]): Estimate {
   return { value, low: value - reach, high: value + reach };
 }
 
-/** The 97.5 % quantile of Student's t with a whole number of degrees of freedom. */
+/** The 97.5 % quantile of Student's t with an integer number of degrees of freedom. */
 export function studentQuantile(freedom: number): number {
   const p = LEVEL + (1 - LEVEL) / 2;
-  // 12.7 with one degree of freedom, and less with more.
+  // It is 12.7 with one degree of freedom, and smaller with more.
   return bisect((t: number) => studentProbability(t, freedom) - p, 0, 13, 100, 1e-10);
 }
 
 /**
- * P(T <= t) for t >= 0. The finite sums of Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4, with
- * theta = atan(t / sqrt(freedom)).
+ * P(T <= t) for t >= 0: the finite sums 26.7.3 and 26.7.4 of Abramowitz and Stegun, Handbook of
+ * Mathematical Functions, with theta = atan(t / sqrt(freedom)).
  */
 function studentProbability(t: number, freedom: number): number {
   const theta = Math.atan(t / Math.sqrt(freedom));
   const cos = Math.cos(theta);
   const even = freedom % 2 === 0;
-  // cos + 2/3 cos^3 + 2/3 4/5 cos^5 ... for odd degrees, 1 + 1/2 cos^2 + 1/2 3/4 cos^4 ... for even ones.
+  // Odd: cos + 2/3 cos^3 + 2/3 4/5 cos^5 ...; even: 1 + 1/2 cos^2 + 1/2 3/4 cos^4 ...
   let term = even ? 1 : cos;
   let sum = freedom === 1 ? 0 : term;
   for (let k = even ? 2 : 3; k <= freedom - 2; k += 2) {
@@ -150,9 +156,9 @@ function studentProbability(t: number, freedom: number): number {
   return (1 + within) / 2;
 }
 
-/** Wilson's interval of a share of `n`, which may be a mean count; NaN where there is nothing that it could be a share of. */
+/** Wilson's interval of a share of `n`, which may be a mean count; NaN if n is 0. */
 export function shareInterval(share: number, n: number): Estimate {
-  if (!(n > 0)) return { value: NaN, low: NaN, high: NaN };
+  if (!(n > 0)) return UNKNOWN;
   const middle = (share + Z * Z / (2 * n)) / (1 + Z * Z / n);
   const reach = (Z / (1 + Z * Z / n)) * Math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n));
   return { value: share, low: Math.max(0, middle - reach), high: Math.min(1, middle + reach) };
@@ -161,4 +167,9 @@ export function shareInterval(share: number, n: number): Estimate {
 /** Whether an interval excludes 0. */
 export function excludesZero({ low, high }: Estimate): boolean {
   return low > 0 || high < 0;
+}
+
+/** The sum of some numbers. */
+export function sum(given: readonly number[]): number {
+  return given.reduce((total, x) => total + x, 0);
 }

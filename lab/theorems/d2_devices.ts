@@ -13,7 +13,7 @@
  *
  * @module
  */
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import type { BeamResult } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";

@@ -5,8 +5,7 @@
  * @module
  */
 import { defineKernel } from "../../core/kernel.ts";
-import type { Device } from "../../core/device.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import type { Decoder, Prefilled } from "../../models/decode/decoder.ts";
 import type { DeviceTrie } from "../../models/decode/trie.ts";
 import { take } from "../../ops/take.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { logProbs } from "../../models/decode/host_log_probs.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { bear } from "../../models/losses/bear.ts";

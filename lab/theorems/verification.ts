@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { lineWidth, renderTable, wrapped } from "../table.ts";
 import { D2, devicePropositions } from "./d2_devices.ts";
 import {

@@ -6,11 +6,10 @@
  */
 import { join } from "node:path";
 import * as v from "valibot";
-import type { Device } from "../../core/device.ts";
 import { CheckpointError, DataError, NonFiniteError } from "../../core/errors.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { isRecord, parseJson, shown } from "../../models/json.ts";
-import type { Options } from "../cli/options.ts";
+import type { Options } from "./options.ts";
 import { type Dataset, evaluationCases } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
@@ -32,18 +31,12 @@ import {
   type FailedRun,
   type JudgedRun,
   LIST_LENGTHS,
-  type RunObserver,
+  type Observer,
   type RunSetting,
   trainAndJudge,
 } from "./run.ts";
 import { RunFolder } from "./run_folder.ts";
 import { isSaved } from "./run_state.ts";
-
-/** Called as an experiment goes on. */
-export interface ExperimentObserver extends RunObserver {
-  /** The data are read, and training is about to start. */
-  started?(dataset: Dataset, trie: Trie, device: Device): void;
-}
 
 /**
  * Trains one model per loss, judges all on the test targets, and writes what `--out` asks for. A
@@ -58,10 +51,10 @@ export interface ExperimentObserver extends RunObserver {
  */
 export async function runExperiment(
   options: Options,
-  observer: ExperimentObserver = {},
+  observer: Observer = {},
 ): Promise<ExperimentReport> {
   const losses: OpenLoss[] = [];
-  for (const given of options.loss) losses.push(await openLoss(given)); // before data are read
+  for (const given of options.losses) losses.push(await openLoss(given)); // before data are read
   const dataset = await loadDataset(options.data, options, options.model, observer.preparing);
   const device = await openDevice(options.device, options.threads);
   const recipes = losses.map((loss) => recipeOf(options, loss, dataset, device));
@@ -109,7 +102,7 @@ export async function runExperiment(
 export function judgeBaselines(
   dataset: Dataset,
   { history, excludeHistory }: Pick<Options, "history" | "excludeHistory">,
-  onProgress?: RunObserver["preparing"],
+  onProgress?: Observer["preparing"],
 ): Pick<ExperimentReport, "baselines" | "best"> {
   const cases = evaluationCases(dataset, "test", history);
   const rankers = [

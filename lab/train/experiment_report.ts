@@ -4,7 +4,7 @@
  * @module
  */
 import type { DataError } from "../../core/errors.ts";
-import type { Options } from "../cli/options.ts";
+import type { Options } from "./options.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { BeamEvaluation, ListScores } from "../evaluate/evaluate.ts";
 import { standardError } from "../evaluate/metrics.ts";

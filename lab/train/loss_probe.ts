@@ -4,8 +4,7 @@
  * @module
  */
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { MASKED } from "../../kernels/masked.ts";
 import { type DeviceTrie, Trie } from "../../models/decode/trie.ts";
 import type { Loss, Targets } from "../../models/losses/loss.ts";

@@ -6,14 +6,14 @@
  * @module
  */
 import { join } from "node:path";
-import type { Device } from "../../core/device.ts";
+import * as v from "valibot";
+import type { Device } from "../../core/tensor.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import { ArgumentError, CheckpointError } from "../../core/errors.ts";
 import { treeEntries } from "../../core/tree.ts";
-import { readTree } from "../../models/checkpoint.ts";
+import { loadWeights, readTree, type WeightType } from "../../models/checkpoint.ts";
 import { configFromJson } from "../../models/checkpoint_config.ts";
-import { isRecord, shown } from "../../models/json.ts";
-import { loadWeights, type WeightType } from "../../models/load_weights.ts";
+import { shown } from "../../models/json.ts";
 import { initLora, type LoraConfig, type LoraParams } from "../../models/lora.ts";
 import {
   adapterFromPeft,
@@ -21,12 +21,22 @@ import {
   loraFromJson,
   loraToJson,
 } from "../../models/lora_peft.ts";
-import { encodeSafetensors, type SafeTensors } from "../../models/safetensors.ts";
-import { openSafetensors, type SafeReader } from "../../models/safetensors_reader.ts";
+import {
+  encodeSafetensors,
+  openSafetensors,
+  type SafeReader,
+  type SafeTensors,
+} from "../../models/safetensors.ts";
 import type { TransformerConfig, TransformerParams } from "../../models/transformer.ts";
-import { isPresent, makeFolder, type OpenFile, openFile, writeFileAtomic } from "../files.ts";
-import { checkFinite } from "../finite.ts";
-import { readJson } from "../json_file.ts";
+import {
+  checkFinite,
+  isPresent,
+  makeFolder,
+  type OpenFile,
+  openFile,
+  writeFileAtomic,
+} from "../files.ts";
+import { anyRecord, loadJson } from "../read_file.ts";
 
 const CONFIG = "config.json";
 const WEIGHTS = "model.safetensors";
@@ -117,7 +127,7 @@ export async function loadModel(
  * @throws {DataError} if the system refuses to read.
  */
 export function readConfig(folder: string): TransformerConfig {
-  return configFromJson(readJson(folder, CONFIG), join(folder, CONFIG));
+  return configFromJson(loadJson(folder, CONFIG, anyRecord, CheckpointError), join(folder, CONFIG));
 }
 
 function limited(folder: string, config: TransformerConfig, asked?: number): TransformerConfig {
@@ -132,14 +142,14 @@ function limited(folder: string, config: TransformerConfig, asked?: number): Tra
   return { ...config, maxLength };
 }
 
+const indexSchema = v.looseObject({ weight_map: anyRecord });
+
 /** Opens the files of weights in a folder. */
 function openWeights(folder: string, open: (path: string) => SafeReader): SafeReader[] {
   if (isPresent(join(folder, WEIGHTS))) return [open(join(folder, WEIGHTS))];
   if (!isPresent(join(folder, INDEX))) fail(folder, `it must hold ${WEIGHTS} or ${INDEX}`, "none");
   const path = join(folder, INDEX);
-  const index = readJson(folder, INDEX);
-  const map = isRecord(index) ? index.weight_map : undefined;
-  if (!isRecord(map)) return fail(path, "it must have a weight_map", shown(map));
+  const { weight_map: map } = loadJson(folder, INDEX, indexSchema, CheckpointError);
   const files = new Map<string, SafeReader>();
   for (const [name, file] of Object.entries(map)) {
     const place = `weight_map[${shown(name)}]`;
@@ -209,7 +219,7 @@ export function loadAdapter(
   config: TransformerConfig,
 ): LoadedAdapter {
   const path = join(folder, ADAPTER_CONFIG);
-  const lora = loraFromJson(readJson(folder, ADAPTER_CONFIG), path);
+  const lora = loraFromJson(loadJson(folder, ADAPTER_CONFIG, anyRecord, CheckpointError), path);
   const weights = readAdapter(device, folder, config, lora);
   const adapter = initLora(device, config, lora, 0);
   for (const [path, tensor] of treeEntries(adapter)) {

@@ -5,12 +5,12 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import type { LoraConfig } from "../../models/lora.ts";
 import type { LossSettings } from "../../models/losses/flags.ts";
 import { type LossFlagName, lossFlagNames, type LossOptions } from "../../models/losses/index.ts";
 import type { TransformerConfig } from "../../models/transformer.ts";
-import type { Options } from "../cli/options.ts";
+import type { Options } from "./options.ts";
 import { type Dataset, leaveOneOut } from "../data/dataset.ts";
 import type { Reading } from "../data/load.ts";
 import type { LossModule, OpenLoss } from "./loss_module.ts";

@@ -4,11 +4,11 @@
  *
  * @module
  */
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { treeLeaves } from "../../core/tree.ts";
 import { readTree, writeTree } from "../../models/checkpoint.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
-import type { DeviceTrie } from "../../models/decode/trie.ts";
+import type { DeviceTrie, Trie } from "../../models/decode/trie.ts";
 import type { SafeTensors } from "../../models/safetensors.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
@@ -47,10 +47,14 @@ export interface TrainHistory {
   readonly validation: readonly ValidationPoint[];
 }
 
-/** Called as runs go on. `run` is the name of the run. */
-export interface RunObserver {
+/** Called as an experiment, a comparison or a judging of runs goes on. `run` is the name of a run. */
+export interface Observer {
   /** Data or a model are read: what is being done, and how much of it is done. */
   preparing?(what: string, done: number, total: number): void;
+  /** The data are read, and the runs are about to begin. */
+  started?(dataset: Dataset, trie: Trie, device: Device): void;
+  /** A run of a comparison begins, or is skipped as it was finished before. */
+  running?(run: string, index: number, count: number, isFinished: boolean): void;
   /** A run trains. */
   training?(run: string, report: TrainReport & { readonly tokensPerSecond: number }): void;
   /** A run is validated between two epochs: the cases done and all. */
@@ -61,6 +65,10 @@ export interface RunObserver {
   saved?(run: string, epoch: number, epochs: number): void;
   /** A run is judged: the users done and all. */
   evaluating?(run: string, done: number, total: number): void;
+  /** The model as it was before training is applied to users, for its margins: the users done and all. */
+  untrained?(run: string, done: number, total: number): void;
+  /** The theorems are checked on the model of a run: the users done and all. */
+  verifying?(run: string, done: number, total: number): void;
   /** Something worth a line, such as where a run goes on. */
   note?(text: string): void;
 }
@@ -76,7 +84,7 @@ export interface TrainSetting {
   /** The name of the run for the observer. Default `bear-seed0`, by loss and seed. */
   readonly name?: string;
   /** Called as it goes on. */
-  readonly observer?: RunObserver;
+  readonly observer?: Observer;
 }
 
 /**
@@ -218,7 +226,7 @@ export interface RunSetting {
   /** Whether a user's history is taken out of the catalogue in searches. */
   readonly excludeHistory: boolean;
   /** Called as runs go on. */
-  readonly observer: RunObserver;
+  readonly observer: Observer;
 }
 
 /**

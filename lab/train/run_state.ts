@@ -17,8 +17,7 @@ import {
   type SafeTensors,
 } from "../../models/safetensors.ts";
 import type { TransformerConfig } from "../../models/transformer.ts";
-import { isPresent, readIfPresent, writeFileAtomic } from "../files.ts";
-import { checkFinite } from "../finite.ts";
+import { checkFinite, isPresent, readIfPresent, writeFileAtomic } from "../files.ts";
 import { writeAdapter, writeModel } from "./model_folder.ts";
 import { fromJson, toJson } from "./recipe.ts";
 import type { TrainerTensors } from "./trainer.ts";

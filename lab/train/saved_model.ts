@@ -4,7 +4,7 @@
  * @module
  */
 import * as v from "valibot";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { CheckpointError } from "../../core/errors.ts";
 import { type DeviceTrie, Trie } from "../../models/decode/trie.ts";
 import { withLora } from "../../models/lora.ts";
@@ -12,7 +12,7 @@ import { isLossName, lossNames } from "../../models/losses/index.ts";
 import { Transformer, type TransformerParams } from "../../models/transformer.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
-import { CODES } from "../data/codes.ts";
+import { CODES } from "../data/derived.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { loadDataset, type Reading, type ReadingProgress } from "../data/load.ts";
 import { TeacherForcing, type TeacherForcingOptions } from "../evaluate/teacher_forcing.ts";

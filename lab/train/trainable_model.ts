@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { DataError } from "../../core/errors.ts";
 import type { Tree } from "../../core/tree.ts";
 import { initLora, type LoraConfig, type LoraParams, withLora } from "../../models/lora.ts";

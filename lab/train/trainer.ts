@@ -5,10 +5,9 @@
  * @module
  */
 import { capture, type HostTensor } from "../../core/capture.ts";
-import type { Device } from "../../core/device.ts";
 import { ArgumentError, NonFiniteError } from "../../core/errors.ts";
 import { foldIn, keyOf } from "../../core/random.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import type { Tree } from "../../core/tree.ts";
 import { AdamW } from "../../models/adamw.ts";
 import type { SpecialTokens } from "../../models/checkpoint_config.ts";

@@ -5,8 +5,7 @@
  */
 import type { HostTensor } from "../../core/capture.ts";
 import type { TypedArray } from "../../core/dtype.ts";
-import { nameOf } from "../../core/checks.ts";
-import { ArgumentError, NonFiniteError } from "../../core/errors.ts";
+import { ArgumentError, nameOf, NonFiniteError } from "../../core/errors.ts";
 import { NO_NODE, UNUSABLE } from "../../kernels/beam_pool.ts";
 import { ABSENT } from "../../kernels/masked.ts";
 import { finalOrder, logSumExp, rankedItem } from "./ranked.ts";
@@ -54,6 +53,7 @@ export interface BatchRecord {
 
 /** A user's place in a batch. */
 export interface UserContext {
+  /** The trie of the catalogue. */
   readonly trie: Trie;
   /** The user's index in the batch. */
   readonly user: number;
@@ -72,7 +72,9 @@ export interface UserContext {
 }
 
 /**
- * @throws {ArgumentError} if a history is no array, empty, or has tokens outside the vocabulary.
+ * Checks histories.
+ *
+ * @throws {ArgumentError} if one is not an array, is empty, or has tokens outside the vocabulary.
  */
 export function checkHistories(
   histories: readonly (readonly number[])[],

@@ -4,12 +4,11 @@
  *
  * @module
  */
-import { checkOptions, nameOf } from "../../core/checks.ts";
+import { checkOptions } from "../../core/checks.ts";
 import { capture, type Captured, type StepInputs } from "../../core/capture.ts";
-import type { Device } from "../../core/device.ts";
 import type { TypedArray } from "../../core/dtype.ts";
-import { ArgumentError } from "../../core/errors.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import { ArgumentError, nameOf } from "../../core/errors.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { MASKED } from "../../kernels/masked.ts";
 import { treeLeaves } from "../../core/tree.ts";
 import { checkBeam, checkDistribution, type Normalization } from "../../ops/trie_log_prob.ts";

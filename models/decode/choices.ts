@@ -3,10 +3,25 @@
  *
  * @module
  */
-import type { Trie } from "./trie.ts";
+
+/** The part of a `Trie` that is read here. */
+export interface TrieNodes {
+  /** The number of nodes. A child comes after its parent. */
+  readonly nodeCount: number;
+  /** The depth of the deepest node. */
+  readonly maxDepth: number;
+  /** The parent of each node. */
+  readonly parents: Int32Array;
+  /** The depth of each node. */
+  readonly depths: ArrayLike<number>;
+  /** The leaf of each item. */
+  readonly leafOf: Int32Array;
+  /** The number of children of a node. */
+  childCount(node: number): number;
+}
 
 /** The mean number of children of a node, over all nodes on the paths of all items. */
-export function meanChoices(trie: Trie): number {
+export function meanChoices(trie: TrieNodes): number {
   const { nodeCount, parents, leafOf } = trie;
   const below = new Int32Array(nodeCount); // items
   for (const leaf of leafOf) below[leaf]++;
@@ -21,7 +36,7 @@ export function meanChoices(trie: Trie): number {
 }
 
 /** For each node 2 if it or a node below it has a choice, else 1; 0 for a leaf. */
-export function mostAhead(trie: Trie): Int32Array {
+export function mostAhead(trie: TrieNodes): Int32Array {
   const { nodeCount, parents } = trie;
   const ahead = new Int32Array(nodeCount);
   for (let node = nodeCount - 1; node >= 0; node--) { // children before their parents
@@ -36,7 +51,7 @@ export function mostAhead(trie: Trie): Int32Array {
 
 /** For each depth the number of nodes with at least `least` ahead, by {@link mostAhead}. */
 export function sizesAhead(
-  { nodeCount, depths, maxDepth }: Trie,
+  { nodeCount, depths, maxDepth }: TrieNodes,
   ahead: Int32Array,
   least: number,
 ): Int32Array {

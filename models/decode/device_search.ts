@@ -5,9 +5,9 @@
  * @module
  */
 import type { StepInputs } from "../../core/capture.ts";
-import { type Device, leadingRows } from "../../core/device.ts";
+import { leadingRows } from "../../core/device.ts";
 import type { Shape } from "../../core/shape.ts";
-import { Tensor } from "../../core/tensor.ts";
+import { type Device, Tensor } from "../../core/tensor.ts";
 import { advanceBeams, traceAncestors } from "../../kernels/beam_advance.ts";
 import { dropBelow, poolScores } from "../../kernels/beam_pool.ts";
 import { activeRows, feedRows } from "../../kernels/beam_rows.ts";
@@ -74,6 +74,7 @@ export class DeviceSearch {
   /** Whether the other rows are left out of the call. Only the cpu is faster with it. */
   readonly #skips: boolean;
 
+  /** Searches with a decoder over a trie. */
   constructor(decoder: Decoder, trie: DeviceTrie, options: DeviceSearchOptions) {
     this.#decoder = decoder;
     this.#trie = trie;

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { nameOf } from "../../core/checks.ts";
-import { ArgumentError, DataError } from "../../core/errors.ts";
+import { ArgumentError, DataError, nameOf } from "../../core/errors.ts";
 
 /** An item's tokens. */
 export type Path = readonly number[];

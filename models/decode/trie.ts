@@ -4,10 +4,8 @@
  *
  * @module
  */
-import { nameOf } from "../../core/checks.ts";
-import type { Device } from "../../core/device.ts";
-import type { Tensor } from "../../core/tensor.ts";
-import { ArgumentError, DataError } from "../../core/errors.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
+import { ArgumentError, DataError, nameOf } from "../../core/errors.ts";
 import { edgeTable, placeTable, trieTable } from "../../kernels/trie_table.ts";
 import type { TrieTable } from "../../ops/trie_log_prob.ts";
 import { meanChoices, mostAhead, sizesAhead } from "./choices.ts";

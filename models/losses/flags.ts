@@ -33,7 +33,13 @@ export type SharedFlag = "beam" | "xi" | "lambda" | "tau" | "beta" | "eta";
  * loss reads is defined in the file of that loss.
  */
 export const sharedFlags: Readonly<Record<SharedFlag, LossFlag>> = {
-  beam: { default: 10, kind: "integer", least: 1, symbol: "B", help: "beam width B of the loss" },
+  beam: {
+    default: 10,
+    kind: "integer",
+    least: 1,
+    symbol: "B",
+    help: "beam width B that the loss aims at",
+  },
   xi: {
     default: 1,
     kind: "real",

@@ -4,11 +4,10 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { capture } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
 import { ArgumentError, CaptureError, DeviceError, DTypeError } from "../../core/errors.ts";
 import { defineKernel } from "../../core/kernel.ts";
 import { collect, pack, packedSize } from "../../core/pack.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { addInto, affine, mulSame, testOnDevices } from "./harness.ts";
 
 const SIZES = [1, 5, 64, 65, 300, 3];

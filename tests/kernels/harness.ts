@@ -1,9 +1,8 @@
 /** Runs a kernel on a case and compares it with its float64 reference. */
 import assert from "node:assert/strict";
-import type { Device } from "../../core/device.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import type { BufferUse, Kernel, KernelCase } from "../../core/kernel.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 
 /** Write buffers begin with this, so that an element that nobody writes shows. */
 const GARBAGE = -12345;

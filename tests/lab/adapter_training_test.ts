@@ -4,7 +4,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import { mapTree, type Tree, treeEntries } from "../../core/tree.ts";
 import { loadAdapter } from "../../lab/train/model_folder.ts";

@@ -13,7 +13,7 @@ import { test } from "node:test";
 import { CheckpointError, DeviceError } from "../../core/errors.ts";
 import { loadRun } from "../../lab/train/run_state.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
-import type { ExperimentObserver } from "../../lab/train/experiment.ts";
+import type { Observer } from "../../lab/train/run.ts";
 import type { ExperimentReport } from "../../lab/train/experiment_report.ts";
 import { readMetrics } from "../../lab/train/run_folder.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
@@ -30,7 +30,7 @@ class Interrupted extends Error {}
 
 function run(
   args: readonly string[],
-  observer: ExperimentObserver = {},
+  observer: Observer = {},
 ): Promise<ExperimentReport> {
   return runExperiment(
     parseOptions(["--data", DATA, "--device", "cpu", ...SMALL, ...args]),
@@ -39,7 +39,7 @@ function run(
 }
 
 /** Stops an experiment as a crash would, in the middle of an epoch. */
-function interruptAt(run: string, step: number): ExperimentObserver {
+function interruptAt(run: string, step: number): Observer {
   return {
     training(name, report): void {
       if (name === run && report.step >= step) throw new Interrupted();
@@ -315,7 +315,7 @@ test("experiment: a loss that is not finite fails alone, and the report says so 
 test("experiment: a checkpoint that cannot be written costs no tables of the runs before", async () => {
   const out = emptyFolder();
   const args = ["--loss", "msl,bear,sft", "--epochs", "1", "--out", out];
-  const block = (name: string): ExperimentObserver => ({
+  const block = (name: string): Observer => ({
     training(run): void {
       if (run === name) {
         mkdirSync(join(out, name, "state.safetensors", "full"), { recursive: true });

@@ -8,7 +8,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { ArgumentError, CheckpointError, UsageError } from "../../core/errors.ts";
-import { parseExplainFlags } from "../../lab/cli/explain_options.ts";
+import { explainLine } from "../../lab/cli/explain.ts";
+import { parse } from "../../lab/cli/flags.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
 import { renderExplanation } from "../../lab/analysis/explanation_text.ts";
 import { explainUser, prunedUsers } from "../../lab/analysis/explain_user.ts";
@@ -25,7 +26,7 @@ async function train(args: string): Promise<string> {
   const out = emptyFolder();
   const options = parseOptions([...args.split(" "), "--device", "cpu", "--out", out]);
   await runExperiment(options, silent);
-  return join(out, `${options.loss[0]}-seed0`);
+  return join(out, `${options.losses[0]}-seed0`);
 }
 
 const DATA = smallFolder();
@@ -109,7 +110,7 @@ test("explainUser: who is not there is refused, and who is, is named", SLOW, asy
  */
 function command(args: string): { code: number | null; stdout: string; stderr: string[] } {
   const { status, stdout, stderr } = spawnSync("sh", [], {
-    input: `"$RUNTIME" run ${inDeno ? "-R -W" : ""} lab/cli/explain.ts ${args} </dev/null`,
+    input: `"$RUNTIME" run ${inDeno ? "-R -W" : ""} lab/cli/main.ts explain ${args} </dev/null`,
     encoding: "utf8",
     env: { ...process.env, RUNTIME: process.execPath, NO_COLOR: "1" },
   });
@@ -137,19 +138,18 @@ test("explain: bad input ends with one line", SLOW, () => {
 
 test("explain: options that are missing or do not fit are refused", () => {
   const wrong: Readonly<Record<string, RegExp>> = {
-    "--user 1": /--checkpoint must name a run, got none$/,
-    "--checkpoint a": /--user must name a test user, or --list must stand, got none$/,
+    "--user 1": /it must have --checkpoint <folder>, got none$/,
+    "--checkpoint a": /--user must name a test user, unless --list is given, got none$/,
     "--checkpoint a --user 1 --list": /^Cannot use --list: it must come without --user, got both$/,
     "--checkpoint a --user 1 --beam 0": /^Cannot use --beam: it must be an integer from 1 .*got 0$/,
     "--checkpoint a --user 1 --colour red": /^Cannot use the command line: .*got --colour$/,
     "--checkpoint a --user": /^Cannot use --user: it must have a value/,
   };
   for (const [args, message] of Object.entries(wrong)) {
-    assert.throws(() => parseExplainFlags(args.split(" ")), (error) => {
+    assert.throws(() => parse(explainLine, args.split(" ")), (error) => {
       assert.ok(error instanceof UsageError, args);
       assert.match(error.message, message);
       return true;
     });
   }
-  assert.equal(parseExplainFlags(["--help"]).help, true);
 });

@@ -7,7 +7,8 @@ import { cpu } from "../../core/cpu_backend.ts";
 import { treeLeaves } from "../../core/tree.ts";
 import { loadAdapter } from "../../lab/train/model_folder.ts";
 import { loadDataset } from "../../lab/data/load.ts";
-import { type ExperimentObserver, runExperiment } from "../../lab/train/experiment.ts";
+import { runExperiment } from "../../lab/train/experiment.ts";
+import type { Observer } from "../../lab/train/run.ts";
 import type { ExperimentReport } from "../../lab/train/experiment_report.ts";
 import { renderExplanation } from "../../lab/analysis/explanation_text.ts";
 import { explainUser } from "../../lab/analysis/explain_user.ts";
@@ -20,7 +21,7 @@ import { jsonOf } from "./model_files.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 import { type Files, makeFolder } from "./with_folder.ts";
 
-const run = (args: string, observer: ExperimentObserver = {}): Promise<ExperimentReport> =>
+const run = (args: string, observer: Observer = {}): Promise<ExperimentReport> =>
   runExperiment(parseOptions(`--device cpu --threads 1 --batch 8 ${args}`.split(" ")), observer);
 
 /** Two dozen titles that share beginnings, two of them very long, 30 users, and a prompt. */
@@ -133,7 +134,7 @@ test(
     assert.equal(treeLeaves(adapter).length, 2 * 2 * 2);
 
     const stop = new Error("stopped in the last epoch");
-    const stopping: ExperimentObserver = {
+    const stopping: Observer = {
       training(_, { epoch }): void {
         if (epoch === 1) throw stop;
       },

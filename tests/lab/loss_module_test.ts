@@ -161,8 +161,8 @@ test("what a loss throws after it was tried names its file, in one line", async 
 });
 
 test("lists of losses: names and paths, told apart by their names", () => {
-  const { loss } = parseOptions(["--loss", "msl, ./mine.ts,a/b.js"]);
-  assert.deepEqual(loss, ["msl", "./mine.ts", "a/b.js"]);
+  const { losses } = parseOptions(["--loss", "msl, ./mine.ts,a/b.js"]);
+  assert.deepEqual(losses, ["msl", "./mine.ts", "a/b.js"]);
   for (const list of ["mine", "msl,msl", "./a.ts,b/a.ts", "msl,", ""]) {
     assert.throws(() => parseOptions(["--loss", list]), UsageError, list);
   }

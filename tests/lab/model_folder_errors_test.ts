@@ -142,7 +142,7 @@ const REFUSED: readonly [what: string, files: Record<string, unknown>, message: 
     [
       "an index that is a list",
       { "config.json": config, [INDEX]: [] },
-      `Cannot load F/${INDEX}: it must have a weight_map, got none`,
+      `Cannot load F/${INDEX}: it must be an object, got an array`,
     ],
     [
       "a missing shard",

@@ -7,7 +7,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSy
 import { join } from "node:path";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { CheckpointError, DataError } from "../../core/errors.ts";
 import { foldIn, keyOf, normal } from "../../core/random.ts";
 import { mapTree, treeEntries } from "../../core/tree.ts";

@@ -2,10 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { type Tree, treeLeaves } from "../../core/tree.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
 import type { Recipe } from "../../lab/train/recipe.ts";
 import {

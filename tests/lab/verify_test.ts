@@ -4,7 +4,8 @@ import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { test } from "node:test";
 import { UsageError } from "../../core/errors.ts";
-import { parseVerifyOptions } from "../../lab/cli/verify_options.ts";
+import { parse } from "../../lab/cli/flags.ts";
+import { verifyLine } from "../../lab/cli/verify.ts";
 import { lineWidth } from "../../lab/table.ts";
 import {
   isVerified,
@@ -19,7 +20,9 @@ const inDeno = "Deno" in globalThis;
  * it adds permissions.
  */
 function verify(args: string): { code: number | null; stdout: string; stderr: string } {
-  const command = `"$RUNTIME" run ${inDeno ? "-R -W" : ""} lab/cli/verify.ts ${args} </dev/null`;
+  const command = `"$RUNTIME" run ${
+    inDeno ? "-R -W" : ""
+  } lab/cli/main.ts verify ${args} </dev/null`;
   const { status, stdout, stderr } = spawnSync("sh", [], {
     input: command,
     encoding: "utf8",
@@ -82,8 +85,8 @@ test("verify: a checkpoint that is not there ends with one line and code 1", () 
 test("verify: options outside their domain, or that do not fit, are refused", () => {
   const wrong: Readonly<Record<string, RegExp>> = {
     "--cases 0": /^Cannot use --cases: it must be an integer from 1 to 2147483647, got 0$/,
-    "--cases": /^Cannot use --cases: it must have a value, as in --cases N, got none$/,
-    "--cases --json": /^Cannot use --cases: it must have a value, as in --cases N, got none$/,
+    "--cases": /^Cannot use --cases: it must have a value, as in --cases <n>, got none$/,
+    "--cases --json": /^Cannot use --cases: it must have a value, as in --cases <n>, got none$/,
     "--seed=-1": /^Cannot use --seed: it must be an integer from 0 to 2147483647, got -1$/,
     "--seed 1.5": /got 1.5$/,
     "--seed 1 --seed=2": /^Cannot use --seed: it must be given once, got it twice$/,
@@ -94,15 +97,15 @@ test("verify: options outside their domain, or that do not fit, are refused", ()
     "--checkpoint a --beam 0": /^Cannot use --beam: it must be an integer from 1 to .*, got 0$/,
   };
   for (const [args, message] of Object.entries(wrong)) {
-    assert.throws(() => parseVerifyOptions(args.split(" ")), (error) => {
+    assert.throws(() => parse(verifyLine, args.split(" ")), (error) => {
       assert.ok(error instanceof UsageError, args);
       assert.match(error.message, message);
       return true;
     });
   }
-  const model = parseVerifyOptions("--checkpoint a --data=b --beam 5 --json".split(" "));
+  const model = parse(verifyLine, "--checkpoint a --data=b --beam 5 --json".split(" "));
   assert.deepEqual([model.checkpoint, model.data, model.beam, model.json], ["a", "b", 5, true]);
-  const theory = parseVerifyOptions([]);
+  const theory = parse(verifyLine, []);
   assert.deepEqual([theory.cases, theory.seed, theory.checkpoint], [20_000, 1, undefined]);
 });
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { ArgumentError, NonFiniteError } from "../../core/errors.ts";
 import { BeamSearch, type BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { NonFiniteError } from "../../core/errors.ts";
 import { mapTree, treeEntries } from "../../core/tree.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";

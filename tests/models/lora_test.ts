@@ -2,9 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
 import type { DType } from "../../core/dtype.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { mapTree, treeEntries } from "../../core/tree.ts";
 import { integers } from "../../kernels/cases.ts";
 import {
@@ -49,47 +48,46 @@ function weighedLogits(
   return sum(mul(model.logits(params, model.hidden(params, tokens, key)), weights));
 }
 
-const SETTINGS: Readonly<Record<string, LoraConfig>> = {
-  every,
-  default: defaultLora,
-  "k and up": { ...every, targets: ["up", "k"], rank: 4 },
-};
+const SETTINGS: readonly (readonly [what: string, TransformerConfig, LoraConfig])[] = [
+  ["grouped, every target", grouped, every],
+  ["grouped, default", grouped, defaultLora],
+  ["grouped, k and up", grouped, { ...every, targets: ["up", "k"], rank: 4 }],
+  ["untied, every target", untied, every],
+];
 
 for (const { name, skip, open } of testDevices) {
-  for (const [what, config] of Object.entries({ grouped, untied })) {
-    for (const [which, lora] of Object.entries(SETTINGS)) {
-      test(
-        `lora on ${name}: ${what}, ${which}: logits are those written out`,
-        { skip },
-        async () => {
-          const device = await open();
-          using _scope = device.arena();
-          const params = livelyParams(device, config, 1);
-          const adapter = livelyAdapter(device, config, lora, 1);
-          const tokens = tokensOf(config, 1);
-          const merged = await mergedOnHost(await weightsOf(params), adapter, config, lora);
-          const logits = (weights: Awaited<ReturnType<typeof weightsOf>>): number[] =>
-            [0, 1].flatMap((b) =>
-              referenceLogits(weights, config, [...tokens.subarray(b * T, (b + 1) * T)]).flat()
-            );
-          const expected = logits(merged);
-          const distance = (a: ArrayLike<number>): number =>
-            Math.max(...expected.map((z, i) => Math.abs(z - a[i])));
-          assert.ok(distance(logits(await weightsOf(params))) > 0.1, "the adapter must matter");
-          const ids = device.tensor(tokens, [B, T]);
-          const adapted = new Transformer(device, config, lora);
-          const plain = new Transformer(device, config);
-          const [beside, added] = await device.read([
-            adapted.logits(params, adapted.hidden(withLora(params, adapter), ids)),
-            plain.logits(params, plain.hidden(mergeLora(params, adapter, config, lora), ids)),
-          ]);
-          const allowed = device.float === "float64" ? 1e-10 : 1e-4;
-          assert.equal(beside.length, expected.length);
-          assert.ok(distance(beside) <= allowed, `beside: ${distance(beside)}`);
-          assert.ok(distance(added) <= allowed, `merged: ${distance(added)}`);
-        },
-      );
-    }
+  for (const [what, config, lora] of SETTINGS) {
+    test(
+      `lora on ${name}: ${what}: logits are those written out`,
+      { skip },
+      async () => {
+        const device = await open();
+        using _scope = device.arena();
+        const params = livelyParams(device, config, 1);
+        const adapter = livelyAdapter(device, config, lora, 1);
+        const tokens = tokensOf(config, 1);
+        const merged = await mergedOnHost(await weightsOf(params), adapter, config, lora);
+        const logits = (weights: Awaited<ReturnType<typeof weightsOf>>): number[] =>
+          [0, 1].flatMap((b) =>
+            referenceLogits(weights, config, [...tokens.subarray(b * T, (b + 1) * T)]).flat()
+          );
+        const expected = logits(merged);
+        const distance = (a: ArrayLike<number>): number =>
+          Math.max(...expected.map((z, i) => Math.abs(z - a[i])));
+        assert.ok(distance(logits(await weightsOf(params))) > 0.1, "the adapter must matter");
+        const ids = device.tensor(tokens, [B, T]);
+        const adapted = new Transformer(device, config, lora);
+        const plain = new Transformer(device, config);
+        const [beside, added] = await device.read([
+          adapted.logits(params, adapted.hidden(withLora(params, adapter), ids)),
+          plain.logits(params, plain.hidden(mergeLora(params, adapter, config, lora), ids)),
+        ]);
+        const allowed = device.float === "float64" ? 1e-10 : 1e-4;
+        assert.equal(beside.length, expected.length);
+        assert.ok(distance(beside) <= allowed, `beside: ${distance(beside)}`);
+        assert.ok(distance(added) <= allowed, `merged: ${distance(added)}`);
+      },
+    );
   }
 
   test(
@@ -157,33 +155,31 @@ for (const { name, skip, open } of testDevices) {
 }
 
 test("lora: gradients of every factor against central differences", async () => {
-  for (const config of [grouped, untied]) {
-    const device = cpu({ float: "float64" });
-    const base = livelyParams(device, config, 5);
-    const adapter = livelyAdapter(device, config, every, 5);
-    const model = new Transformer(device, config, every);
-    const key = device.tensor(Int32Array.of(3, 1));
-    const loss = (p: LoraParams): Tensor => weighedLogits(model, withLora(base, p), 5, key);
-    const gradients = treeEntries(valueAndGrad(loss)(adapter).grads);
-    for (const [i, [path, factor]] of treeEntries(adapter).entries()) {
-      const values = await factor.data() as Float64Array;
-      const gradient = await gradients[i][1].data();
-      assert.equal(gradients[i][0], path);
-      assert.ok(gradient.some((g) => Math.abs(g) > 1e-3), `${path} must matter`);
-      for (const at of [0, Math.floor(values.length / 2), values.length - 1]) {
-        const step = 1e-5;
-        const moved = async (by: number): Promise<number> => {
-          using _scope = device.arena();
-          device.write(factor, values.map((x, j) => j === at ? x + by : x));
-          return await loss(adapter).item();
-        };
-        const expected = (await moved(step) - await moved(-step)) / (2 * step);
-        const error = Math.abs(gradient[at] - expected);
-        const shown = `${path}[${at}]: ${gradient[at]}, not ${expected}`;
-        assert.ok(error <= 1e-7 * (1 + Math.abs(expected)), shown);
-      }
-      device.write(factor, values);
+  const device = cpu({ float: "float64" });
+  const base = livelyParams(device, grouped, 5);
+  const adapter = livelyAdapter(device, grouped, every, 5);
+  const model = new Transformer(device, grouped, every);
+  const key = device.tensor(Int32Array.of(3, 1));
+  const loss = (p: LoraParams): Tensor => weighedLogits(model, withLora(base, p), 5, key);
+  const gradients = treeEntries(valueAndGrad(loss)(adapter).grads);
+  for (const [i, [path, factor]] of treeEntries(adapter).entries()) {
+    const values = await factor.data() as Float64Array;
+    const gradient = await gradients[i][1].data();
+    assert.equal(gradients[i][0], path);
+    assert.ok(gradient.some((g) => Math.abs(g) > 1e-3), `${path} must matter`);
+    for (const at of [0, Math.floor(values.length / 2), values.length - 1]) {
+      const step = 1e-5;
+      const moved = async (by: number): Promise<number> => {
+        using _scope = device.arena();
+        device.write(factor, values.map((x, j) => j === at ? x + by : x));
+        return await loss(adapter).item();
+      };
+      const expected = (await moved(step) - await moved(-step)) / (2 * step);
+      const error = Math.abs(gradient[at] - expected);
+      const shown = `${path}[${at}]: ${gradient[at]}, not ${expected}`;
+      assert.ok(error <= 1e-7 * (1 + Math.abs(expected)), shown);
     }
+    device.write(factor, values);
   }
 });
 

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { bear, type BearOptions } from "../../models/losses/bear.ts";
 import type { Loss, Targets } from "../../models/losses/loss.ts";

@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { mslAts, mslAtsLoss } from "../../models/losses/msl_ats.ts";
 import { sample } from "../../ops/cases.ts";

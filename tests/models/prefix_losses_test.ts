@@ -1,9 +1,8 @@
 /** The losses that look at whole prefixes or carry a state, against plain evaluations of their formulas. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Device } from "../../core/device.ts";
 import { foldIn, keyOf, uniform } from "../../core/random.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { apaoPair, apaoPoint } from "../../models/losses/apao.ts";
 import { beamExact } from "../../models/losses/beam_exact.ts";

@@ -3,10 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { capture } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import { foldIn, keyOf, normal } from "../../core/random.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { treeEntries } from "../../core/tree.ts";
 import { integers } from "../../kernels/cases.ts";
 import {

@@ -2,9 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { Device } from "../../core/device.ts";
 import { sizeOf, stridesOf } from "../../core/shape.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { testDevices } from "../devices.ts";
 
 /** One test a device; what it makes is freed at its end. */

@@ -1,8 +1,7 @@
 /** Where the gradient of the beam-th child goes when logits are absent. */
 import assert from "node:assert/strict";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { uniform } from "../../core/random.ts";
 import { sum } from "../../ops/reduce.ts";
