@@ -10,7 +10,7 @@ import { swigluForward } from "../../kernels/swiglu.ts";
 import { generate } from "../../kernels/wasm/build.ts";
 import { plain, relaxed } from "../../kernels/wasm/bytes.ts";
 import { simd } from "../../kernels/wasm/modules.ts";
-import { check } from "./harness.ts";
+import { check, run, sameBits, solve } from "./harness.ts";
 
 const decode = (base64: string): Uint8Array<ArrayBuffer> =>
   Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
@@ -100,11 +100,12 @@ for (const [name, base64] of Object.entries({ relaxed, plain })) {
         return wasm.args(...given);
       };
       const version: Kernel = { ...kernel, wasm: { ...wasm, module, args } };
-      for (const kase of kernel.cases()) {
+      const cases = solve(kernel, device);
+      for (const kase of cases) {
         const once = await check(version, kase, device);
-        assert.deepEqual(await check(version, kase, device), once, kase.name);
+        assert.ok(sameBits(await run(version, kase, device), once), kase.name);
       }
-      assert.equal(calls, 2 * kernel.cases().length);
+      assert.equal(calls, 2 * cases.length);
     });
   }
 
