@@ -57,55 +57,73 @@ function compare(actual: TypedArray, expected: TypedArray, tolerance: number, wh
   }
 }
 
-/** Runs the kernel on the device. Returns what the buffers hold then. */
+/** Runs a kernel on cases of its own. Returns what the buffers of each case hold then. */
 export async function run(
   kernel: Kernel,
-  { name: what, before, params }: Solved,
+  cases: readonly Solved[],
   device: Device,
-): Promise<TypedArray[]> {
+): Promise<TypedArray[][]> {
   using _scope = device.arena();
-  const tensors: Record<string, Tensor> = {};
-  const guarded: Tensor[] = []; // the buffers with their guards, in the same memory
-  for (const [name, array] of Object.entries(before)) {
-    const floats = kernel.buffers[name].endsWith("half4") ? device.half : device.float;
-    const dtype = array instanceof Int32Array ? "int32" : floats;
-    const all = new Float64Array(array.length + GUARD);
-    all.set(array);
-    all.set(guardOf(guarded.length), array.length);
-    const whole = device.tensor(all, undefined, dtype);
-    tensors[name] = whole.view([array.length]);
-    guarded.push(whole);
+  const names = Object.keys(kernel.buffers);
+  const guarded: Tensor[] = []; // all buffers with their guards, in the same memory
+  for (const { before, params } of cases) {
+    const tensors: Record<string, Tensor> = {};
+    names.forEach((name, i) => {
+      const array = before[name];
+      const floats = kernel.buffers[name].endsWith("half4") ? device.half : device.float;
+      const all = new Float64Array(array.length + GUARD);
+      all.set(array);
+      all.set(guardOf(i), array.length);
+      const dtype = array instanceof Int32Array ? "int32" : floats;
+      const whole = device.tensor(all, undefined, dtype);
+      tensors[name] = whole.view([array.length]);
+      guarded.push(whole);
+    });
+    device.run(kernel, tensors, params);
   }
-  device.run(kernel, tensors, params);
   const read = await device.read(guarded);
-  read.forEach((elements, i) => {
-    const guard = guardOf(i);
-    const kept = elements.slice(-GUARD).every((x, j) => x === guard[j]);
-    assert.ok(kept, `${kernel.name}, "${what}": buffer ${i} was written past its end`);
-  });
-  return read.map((elements) => elements.slice(0, -GUARD));
+  return cases.map(({ name: what }, k) =>
+    names.map((name, i) => {
+      const elements = read[k * names.length + i];
+      const guard = guardOf(i);
+      const kept = elements.slice(-GUARD).every((x, j) => x === guard[j]);
+      assert.ok(kept, `${kernel.name}, "${what}": ${name} was written past its end`);
+      return elements.slice(0, -GUARD);
+    })
+  );
 }
 
-/** Fails unless the kernel does on the device what its reference does in float64. Returns what the buffers hold then. */
+/**
+ * Fails unless the kernel does on the device what its reference does in float64. Returns what the
+ * buffers of each case hold then.
+ */
 export async function check(
   kernel: Kernel,
-  kase: Solved,
+  cases: readonly Solved[],
   device: Device,
-): Promise<TypedArray[]> {
-  const results = await run(kernel, kase, device);
-  Object.entries(kase.after).forEach(([name, expected], i) => {
-    const exact = expected instanceof Int32Array || kernel.buffers[name].startsWith("read");
-    const tolerance = device.float === "float64" ? 1e-12 : kernel.tolerance ?? 1e-5;
-    const what = `${kernel.name} on ${device.kind}, "${kase.name}": ${name}`;
-    compare(results[i], expected, exact ? 0 : tolerance, what);
+): Promise<TypedArray[][]> {
+  const results = await run(kernel, cases, device);
+  cases.forEach((kase, k) => {
+    Object.entries(kase.after).forEach(([name, expected], i) => {
+      const exact = expected instanceof Int32Array || kernel.buffers[name].startsWith("read");
+      const tolerance = device.float === "float64" ? 1e-12 : kernel.tolerance ?? 1e-5;
+      const what = `${kernel.name} on ${device.kind}, "${kase.name}": ${name}`;
+      compare(results[k][i], expected, exact ? 0 : tolerance, what);
+    });
   });
   return results;
 }
 
-/** Whether two launches left the same bits. */
-export function sameBits(a: readonly TypedArray[], b: readonly TypedArray[]): boolean {
-  const bytes = ({ buffer, byteOffset, byteLength }: TypedArray): Uint8Array =>
-    new Uint8Array(buffer, byteOffset, byteLength);
-  return a.length === b.length &&
-    a.every((array, i) => Buffer.compare(bytes(array), bytes(b[i])) === 0);
+/** Whether two runs left the same bits. */
+export function sameBits(
+  a: readonly (readonly TypedArray[])[],
+  b: readonly (readonly TypedArray[])[],
+): boolean {
+  const bytes = (runs: readonly (readonly TypedArray[])[]): Buffer =>
+    Buffer.concat(
+      runs.flat().map(({ buffer, byteOffset, byteLength }) =>
+        new Uint8Array(buffer, byteOffset, byteLength)
+      ),
+    );
+  return bytes(a).equals(bytes(b));
 }

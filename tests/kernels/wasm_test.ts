@@ -45,7 +45,12 @@ function withModule<
   return { ...kernel, wasm: { ...kernel.wasm, module } };
 }
 
-test("wasm: the embedded bytes are what the sources compile to", { timeout: 60000 }, async () => {
+test("wasm: the embedded bytes are what the sources compile to", {
+  timeout: 60000,
+  skip: "Deno" in globalThis
+    ? false
+    : "the compiler writes the same bytes in every runtime: Deno checks",
+}, async () => {
   assert.ok(
     readFileSync("kernels/wasm/bytes.ts", "utf8") === await generate(),
     "kernels/wasm/bytes.ts is out of date: run `deno task wasm`",
@@ -101,10 +106,8 @@ for (const [name, base64] of Object.entries({ relaxed, plain })) {
       };
       const version: Kernel = { ...kernel, wasm: { ...wasm, module, args } };
       const cases = solve(kernel, device);
-      for (const kase of cases) {
-        const once = await check(version, kase, device);
-        assert.ok(sameBits(await run(version, kase, device), once), kase.name);
-      }
+      const once = await check(version, cases, device);
+      assert.ok(sameBits(await run(version, cases, device), once));
       assert.equal(calls, 2 * cases.length);
     });
   }
