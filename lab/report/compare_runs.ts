@@ -5,7 +5,7 @@
  */
 import { ArgumentError } from "../../core/errors.ts";
 import { lossNames } from "../../models/losses/index.ts";
-import type { BaselineResults, BeamOutcome, RunResult } from "../compare/run_result.ts";
+import type { BaselineResults, RunResult } from "../compare/run_result.ts";
 import { LEAST_TARGETS, unreadable } from "../evaluate/warnings.ts";
 import { missingSeeds } from "./comparable.ts";
 import {
@@ -13,8 +13,9 @@ import {
   type DifferenceRow,
   type DifferenceTests,
   estimateOf,
-  type MetricRow,
   PRUNING_RATE,
+  runsOf,
+  type Search,
   type Variant,
 } from "./comparison.ts";
 import {
@@ -31,45 +32,26 @@ import {
   Bootstrap,
   type CaseValues,
   type Population,
+  type Rate,
   type ResamplingOptions,
   type SeedValues,
   usersIn,
 } from "./resampling.ts";
-import { meanInterval, signFlipTest, sum, UNKNOWN } from "./statistics.ts";
+import { meanInterval, signFlipTest, UNKNOWN } from "./statistics.ts";
 
-/** The metric that epochs are chosen by. */
-const USUAL_METRIC = "NDCG@10";
+/** Options of {@link compareRuns}: `baseline` is by default "sft" if it is there, else the first. */
+export type CompareOptions = ResamplingOptions & { readonly baseline?: string };
 
-/** Options of {@link compareRuns}. */
-export interface CompareOptions extends ResamplingOptions {
-  /** The name of the baseline variant. Default "sft" if it is there, else the first variant. */
-  readonly baseline?: string;
-}
-
-/** A variant at one width, with the values by case of its seeds. */
-interface Series {
-  readonly variant: Variant;
-  readonly beam: number;
-  readonly outcomes: readonly BeamOutcome[];
+/** A search, with the values by case of its seeds. */
+type Series = Search & {
   readonly metrics: ReadonlyMap<string, SeedValues>;
-  readonly pruned: SeedValues;
-  readonly inTop: SeedValues;
-}
+  readonly pruning: Rate;
+  /** Whether the exact top B has enough targets for a pruning rate. */
+  readonly isRated: boolean;
+};
 
 /** A ranking that needs no training. */
-interface Reference {
-  readonly name: string;
-  readonly metrics: ReadonlyMap<string, CaseValues>;
-}
-
-/** A series, and all that its estimates need. */
-interface Part {
-  readonly own: Series;
-  readonly base: Series | undefined;
-  readonly references: readonly Reference[];
-  readonly bootstrap: Bootstrap;
-  readonly population: Population;
-}
+type Reference = { readonly name: string; readonly metrics: ReadonlyMap<string, CaseValues> };
 
 /**
  * All numbers of a report on runs that can be compared.
@@ -84,36 +66,29 @@ export function compareRuns(
   const variants = variantsOf(runs, options.baseline);
   const [baseline] = variants;
   const population = { cases: runs[0].test.users, userOf: baselines?.userOf };
-  const series = seriesOf(variants);
+  const searches = seriesOf(variants);
   const references = (baselines?.baselines ?? []).map(({ name, ranks }): Reference => ({
     name,
     metrics: new Map(METRICS.map((metric) => [metric.name, gains(ranks, metric)])),
   }));
-  const bootstrap = new Bootstrap(
-    [
-      ...references.flatMap(({ metrics }) => [...metrics.values()]),
-      ...series.flatMap(({ metrics, pruned, inTop }) => [
-        ...[...metrics.values()].flat(),
-        ...pruned,
-        ...inTop,
-      ]),
-    ],
-    population,
-    options,
-  );
-  const parts = series.map((own): Part => {
-    const base = series.find(({ variant, beam }) => variant === baseline && beam === own.beam);
-    return { own, base, references, bootstrap, population };
-  });
-  const beams = [...new Set(series.map(({ beam }) => beam))];
+  const values = [
+    ...references.flatMap(({ metrics }) => [...metrics.values()]),
+    ...searches.flatMap(({ metrics, pruning: { parts, wholes } }) => [
+      ...[...metrics.values(), parts, wholes].flat(),
+    ]),
+  ];
+  const bootstrap = new Bootstrap(values, population, options);
+  const beams = [...new Set(searches.map(({ beam }) => beam))];
   const mainBeam = mainBeamOf(runs, beams);
+  const baseAt = (width: number): Series | undefined =>
+    searches.find(({ variant, beam }) => variant === baseline.name && beam === width);
   const comparison = {
     variants,
     baseline,
     references: references.map(({ name }) => name),
     beams,
     mainBeam,
-    mainMetric: mainMetricOf(series, baseline, mainBeam),
+    mainMetric: mainMetricOf(baseAt(mainBeam)),
     mainLength: mainBeam < 10 ? 5 : 10,
     cases: population.cases,
     users: usersIn(population),
@@ -122,13 +97,23 @@ export function compareRuns(
       ...references.flatMap(({ name: variant, metrics }) =>
         [...metrics].map(([metric, one]) => ({ variant, metric, ...bootstrap.mean([one]) }))
       ),
-      ...parts.flatMap(metricRows),
+      ...searches.flatMap(({ variant, beam, metrics, pruning, isRated }) => [
+        ...[...metrics].map(([metric, own]) => ({ variant, beam, metric, ...bootstrap.mean(own) })),
+        { variant, beam, metric: PRUNING_RATE, ...isRated ? bootstrap.rate(pruning) : UNKNOWN },
+      ]),
     ],
-    runMetrics: parts.flatMap(runRows),
-    differences: parts.flatMap((part) => [...baselineRows(part), ...referenceRows(part)]),
-    searches: series.map(({ variant, beam, outcomes }) => (
-      { variant: variant.name, beam, outcomes, pooled: pooled(outcomes) }
-    )),
+    runMetrics: searches.flatMap(({ variant, beam, seeds, metrics }) =>
+      [...metrics].flatMap(([metric, own]) =>
+        own.map((one, s) => (
+          { variant, beam, metric, seed: seeds[s], ...bootstrap.mean([one]) }
+        ))
+      )
+    ),
+    differences: searches.flatMap((own) => [
+      ...baselineRows(own, baseAt(own.beam), bootstrap, population),
+      ...referenceRows(own, references, bootstrap),
+    ]),
+    searches,
   };
   return { ...comparison, ...readableOf(comparison) };
 }
@@ -153,73 +138,57 @@ function variantsOf(runs: readonly RunResult[], asked: string | undefined): Vari
 
 /** By width, then in the order of the variants; only widths that all runs of a variant have. */
 function seriesOf(variants: readonly Variant[]): Series[] {
-  const all = variants.flatMap(({ runs }) => runs.flatMap(({ test }) => test.beams));
+  const all = runsOf(variants).flatMap(({ test }) => test.beams);
   const beams = [...new Set(all.map(({ beam }) => beam))].sort((a, b) => a - b);
   return beams.flatMap((beam) =>
-    variants.flatMap((variant): Series[] => {
-      const { runs } = variant;
+    variants.flatMap(({ name, runs }): Series[] => {
       const outcomes = runs.flatMap(({ test }) => test.beams.filter((o) => o.beam === beam));
       if (outcomes.length < runs.length) return [];
+      const all = pooled(outcomes);
       return [{
-        variant,
+        variant: name,
         beam,
+        seeds: runs.map(({ recipe }) => recipe.seed),
         outcomes,
+        pooled: all,
         metrics: valuesByMetric(outcomes),
-        pruned: outcomes.map(prunedTargets),
-        inTop: outcomes.map(inExactTop),
+        pruning: { parts: outcomes.map(prunedTargets), wholes: outcomes.map(inExactTop) },
+        isRated: inTopOf(all) >= LEAST_TARGETS * outcomes.length,
       }];
     })
   );
 }
 
-/** Whether the exact top B has enough targets for a pruning rate. */
-function isRated({ outcomes, inTop }: Series): boolean {
-  return sum(inTop.map(({ cases }) => cases.length)) >= LEAST_TARGETS * outcomes.length;
-}
-
-function metricRows({ own, bootstrap }: Part): MetricRow[] {
-  const { variant: { name: variant }, beam, metrics, pruned, inTop } = own;
-  const rows = [...metrics].map(([metric, values]): MetricRow => (
-    { variant, beam, metric, ...bootstrap.mean(values) }
-  ));
-  const rate = isRated(own) ? bootstrap.rate({ parts: pruned, wholes: inTop }) : UNKNOWN;
-  return [...rows, { variant, beam, metric: PRUNING_RATE, ...rate }];
-}
-
-function runRows({ own, bootstrap }: Part): Comparison["runMetrics"] {
-  const { variant: { name: variant, runs }, beam, metrics } = own;
-  return [...metrics].flatMap(([metric, values]) =>
-    values.map((one, s) => (
-      { variant, beam, metric, seed: runs[s].recipe.seed, ...bootstrap.mean([one]) }
-    ))
-  );
-}
-
 /** Differences to the baseline, over the seeds that both have. */
-function baselineRows({ own, base, bootstrap, population }: Part): DifferenceRow[] {
+function baselineRows(
+  own: Series,
+  base: Series | undefined,
+  bootstrap: Bootstrap,
+  population: Population,
+): DifferenceRow[] {
   if (base === undefined || base === own) return [];
-  const seedsOf = ({ variant }: Series) => variant.runs.map(({ recipe }) => recipe.seed);
-  const common = seedsOf(own).filter((seed) => seedsOf(base).includes(seed));
+  const common = own.seeds.filter((seed) => base.seeds.includes(seed));
   if (common.length === 0) return [];
-  const [ownSeeds, baseSeeds] = [own, base].map((of) => common.map((s) => seedsOf(of).indexOf(s)));
-  const mine = (values: SeedValues): SeedValues => ownSeeds.map((s) => values[s]);
-  const theirs = (values: SeedValues): SeedValues => baseSeeds.map((s) => values[s]);
-  const { variant: { name: variant }, beam } = own;
-  const row = { variant, beam, to: base.variant.name, seeds: common.length };
-  const rows = [...own.metrics].flatMap(([metric, values]): DifferenceRow[] => {
-    if (metric.startsWith("exact")) return [];
-    const [a, b] = [mine(values), theirs(base.metrics.get(metric) ?? [])];
-    const isList = METRICS.some(({ name }) => name === metric);
-    const tests = isList ? testsOf(a, b, bootstrap, population) : undefined;
-    return [{ ...row, metric, ...bootstrap.difference(a, b), tests }];
-  });
-  const rate = isRated(own) && isRated(base)
-    ? bootstrap.rateDifference(
-      { parts: mine(own.pruned), wholes: mine(own.inTop) },
-      { parts: theirs(base.pruned), wholes: theirs(base.inTop) },
-    )
+  const row = { variant: own.variant, beam: own.beam, to: base.variant, seeds: common.length };
+  const shared = ({ seeds }: Series, values: SeedValues = []): SeedValues =>
+    common.map((seed) => values[seeds.indexOf(seed)]);
+  const rateOf = (of: Series): Rate => (
+    { parts: shared(of, of.pruning.parts), wholes: shared(of, of.pruning.wholes) }
+  );
+  const rate = own.isRated && base.isRated
+    ? bootstrap.rateDifference(rateOf(own), rateOf(base))
     : UNKNOWN;
-  return [...rows, { ...row, metric: PRUNING_RATE, ...rate }];
+  return [
+    ...[...own.metrics].filter(([metric]) => !metric.startsWith("exact")).map(
+      ([metric, values]) => {
+        const [a, b] = [shared(own, values), shared(base, base.metrics.get(metric))];
+        const isList = METRICS.some(({ name }) => name === metric);
+        const tests = isList ? testsOf(a, b, bootstrap, population) : undefined;
+        return { ...row, metric, ...bootstrap.difference(a, b), tests };
+      },
+    ),
+    { ...row, metric: PRUNING_RATE, ...rate },
+  ];
 }
 
 function testsOf(
@@ -240,8 +209,11 @@ function testsOf(
 }
 
 /** Differences to rankings that need no training, paired by user. */
-function referenceRows({ own, references, bootstrap }: Part): DifferenceRow[] {
-  const { variant: { name: variant }, beam, outcomes, metrics } = own;
+function referenceRows(
+  { variant, beam, outcomes, metrics }: Series,
+  references: readonly Reference[],
+  bootstrap: Bootstrap,
+): DifferenceRow[] {
   return references.flatMap(({ name: to, metrics: reference }) =>
     [...reference].flatMap(([metric, one]) => {
       const values = metrics.get(metric);
@@ -260,10 +232,9 @@ function mainBeamOf(runs: readonly RunResult[], beams: readonly number[]): numbe
 }
 
 /** NDCG@10, or the longest NDCG of the baseline at the main width. */
-function mainMetricOf(series: readonly Series[], baseline: Variant, mainBeam: number): string {
-  const own = series.find(({ variant, beam }) => variant === baseline && beam === mainBeam);
+function mainMetricOf(base: Series | undefined): string {
   const names = METRICS.map(({ name }) => name).filter((name) => name.startsWith("NDCG"));
-  return names.findLast((name) => own?.metrics.has(name)) ?? USUAL_METRIC;
+  return names.findLast((name) => base?.metrics.has(name)) ?? "NDCG@10";
 }
 
 /** What cannot be read in the lists of the main width. */
@@ -276,10 +247,14 @@ function readableOf(
       .map((metric) => estimateOf(comparison, variant, beam, metric)?.value ?? NaN);
   const models = searches.filter(({ beam }) => beam === mainBeam).map((search) => {
     const { variant: name, outcomes, pooled } = search;
-    const runs = variants.flatMap((variant) => variant.name === name ? variant.runs : []);
     const scores = scoresOf(name, mainBeam);
-    const inExactTop = inTopOf(pooled) / outcomes.length;
-    return { name, scores, hits: scores[0] * cases, inExactTop, runs };
+    return {
+      name,
+      scores,
+      hits: scores[0] * cases,
+      inExactTop: inTopOf(pooled) / outcomes.length,
+      runs: runsOf(variants.filter((variant) => variant.name === name)),
+    };
   });
   const found = unreadable(models, references.map((name) => ({ name, scores: scoresOf(name) })));
   const doubtful = [...found.below.keys(), ...found.improving, ...found.noCurve];

@@ -7,13 +7,12 @@
 import type { BeamOutcome, RunResult } from "../compare/run_result.ts";
 import type { Unreadable } from "../evaluate/warnings.ts";
 import type { MissingSeeds } from "./comparable.ts";
-import type { Estimate } from "./statistics.ts";
+import { type Estimate, mean } from "./statistics.ts";
 
 /** A comparison in numbers. */
-export interface Comparison {
+export type Comparison = {
   /** The variants, the baseline first. */
   readonly variants: readonly Variant[];
-  /** The variant that the others are compared with. */
   readonly baseline: Variant;
   /** The names of rankings that need no training. */
   readonly references: readonly string[];
@@ -29,7 +28,6 @@ export interface Comparison {
   readonly cases: number;
   /** The number of their users: as many, or fewer if some have several cases. */
   readonly users: number;
-  /** Seeds that variants lack. */
   readonly missing: readonly MissingSeeds[];
   /** What cannot be read at the main width. */
   readonly unreadable: Unreadable;
@@ -41,17 +39,12 @@ export interface Comparison {
   readonly runMetrics: readonly (MetricRow & { readonly seed: number })[];
   /** Paired differences to the baseline and to references. */
   readonly differences: readonly DifferenceRow[];
-  /** The outcomes of every variant at every width: by width, then in the order of the variants. */
+  /** By width, then in the order of the variants. */
   readonly searches: readonly Search[];
-}
+};
 
-/** The runs of one variant. */
-export interface Variant {
-  /** Its name. */
-  readonly name: string;
-  /** Its runs, by ascending seed. */
-  readonly runs: readonly RunResult[];
-}
+/** The runs of one variant, by ascending seed. */
+export type Variant = { readonly name: string; readonly runs: readonly RunResult[] };
 
 /** The name of the metric of pruning. */
 export const PRUNING_RATE = "pruning rate";
@@ -61,33 +54,29 @@ export const PRUNING_RATE = "pruning rate";
  * "pruning rate", or of "survival@t", the share of targets whose prefix the beam holds after step
  * t.
  */
-export interface MetricRow extends Estimate {
+export type MetricRow = Estimate & {
   /** The name of the variant, or of a reference. */
   readonly variant: string;
   /** The width; undefined for a reference. */
   readonly beam?: number;
-  /** The name of the metric. */
   readonly metric: string;
-}
+};
 
 /** A paired difference, with an interval over users and seeds. */
-export interface DifferenceRow extends Estimate {
-  /** The name of the variant. */
+export type DifferenceRow = Estimate & {
   readonly variant: string;
   /** What is subtracted: the baseline or a reference. */
   readonly to: string;
-  /** The width. */
   readonly beam: number;
-  /** The name of the metric. */
   readonly metric: string;
   /** The number of seeds that both have. */
   readonly seeds: number;
-  /** Of lists and the baseline: intervals and tests over users alone and over seeds alone. */
+  /** Of lists and the baseline only. */
   readonly tests?: DifferenceTests;
-}
+};
 
 /** What is known of a difference for these models or these users. */
-export interface DifferenceTests {
+export type DifferenceTests = {
   /** The interval over users alone, for these trained models. */
   readonly users: Estimate;
   /** The p value of sign flips by user. */
@@ -98,19 +87,19 @@ export interface DifferenceTests {
   readonly seedsP: number;
   /** The smallest p value that so many seeds can give. */
   readonly seedsLeastP: number;
-}
+};
 
 /** What the runs of a variant did at one width. */
-export interface Search {
-  /** The name of the variant. */
+export type Search = {
   readonly variant: string;
-  /** The width. */
   readonly beam: number;
-  /** The outcomes, by ascending seed. */
+  /** Ascending. */
+  readonly seeds: readonly number[];
+  /** The outcome of each seed. */
   readonly outcomes: readonly BeamOutcome[];
   /** The outcomes as one of all runs: counts added up, users one run after the other. */
   readonly pooled: BeamOutcome;
-}
+};
 
 /** The estimate of a metric, if there is one; references have no width. */
 export function estimateOf(
@@ -137,6 +126,11 @@ export function differenceOf(
   );
 }
 
+/** All runs, in the order of the variants. */
+export function runsOf(variants: readonly Variant[]): RunResult[] {
+  return variants.flatMap(({ runs }) => runs);
+}
+
 /** The variants that were trained, without models that were only judged under another search. */
 export function trainedVariants({ variants }: Comparison): readonly Variant[] {
   return variants.filter(({ runs: [run] }) => run.judging.search === undefined);
@@ -154,8 +148,7 @@ export function shownVariants(variants: readonly Variant[]): readonly Variant[] 
 
 /** The mean over seeds of the best NDCG@10 in validation. */
 export function validated({ runs }: Variant): number {
-  const best = runs.map(({ validation }) => Math.max(0, ...validation.map(({ ndcg }) => ndcg)));
-  return best.reduce((sum, x) => sum + x, 0) / best.length;
+  return mean(runs.map(({ validation }) => Math.max(0, ...validation.map(({ ndcg }) => ndcg))));
 }
 
 /** The best readable variant in the main metric at the main width, if there is one. */

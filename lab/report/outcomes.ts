@@ -8,15 +8,12 @@ import { shownSteps } from "../table.ts";
 import { type CaseValues, type Population, type SeedValues, usersIn } from "./resampling.ts";
 import { sum } from "./statistics.ts";
 
-/** A metric of ranked lists. */
-export interface Metric {
-  /** Its name. */
+/** A metric of lists of k items. `gain` is what a target at a rank below k, from 0, is worth. */
+export type Metric = {
   readonly name: string;
-  /** List length. */
   readonly k: number;
-  /** What a target at a rank below k, from 0, is worth. */
   gain(rank: number): number;
-}
+};
 
 /** The metrics of a report. */
 export const METRICS: readonly Metric[] = [5, 10].flatMap((k): Metric[] => [
@@ -75,13 +72,11 @@ export function meanDifferences(
 ): Float64Array {
   const { userOf } = population;
   const differences = new Float64Array(usersIn(population));
-  const add = (series: SeedValues, sign: number): void => {
+  for (const [sign, series] of [[1, own], [-1, baseline]] as const) {
     for (const { cases, values } of series) {
       cases.forEach((i, n) => differences[userOf?.[i] ?? i] += (sign * values[n]) / own.length);
     }
-  };
-  add(own, 1);
-  add(baseline, -1);
+  }
   // What cancels may leave rounding behind.
   return differences.map((d) => Math.abs(d) < 1e-12 ? 0 : d);
 }

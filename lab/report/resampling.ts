@@ -13,31 +13,25 @@
 import { foldIn, keyOf, threefryInto } from "../../core/random.ts";
 import { type Estimate, percentileInterval } from "./statistics.ts";
 
-/** Who is judged. */
-export interface Population {
-  /** The number of cases. */
-  readonly cases: number;
-  /** The user of each case, numbered from 0 without gaps. Default: every case has its own user. */
-  readonly userOf?: readonly number[];
-}
+/**
+ * Who is judged: the number of cases, and the user of each, numbered from 0 without gaps. Default:
+ * every case has its own user.
+ */
+export type Population = { readonly cases: number; readonly userOf?: readonly number[] };
 
 /** The number of users of a population. */
 export function usersIn({ cases, userOf }: Population): number {
   return userOf === undefined ? cases : new Set(userOf).size;
 }
 
-/** A value for each case of one run; cases that are not listed have 0. */
-export interface CaseValues {
-  /** Cases with a value, each once. */
-  readonly cases: Int32Array;
-  /** Their values. */
-  readonly values: Float64Array;
-}
+/** The values of some cases of one run; those that are not listed have 0. */
+export type CaseValues = { readonly cases: Int32Array; readonly values: Float64Array };
 
-/**
- * The values of runs with different seeds. Series that are compared list the seeds in one order.
- */
+/** The values of runs with different seeds. What is compared lists the seeds in one order. */
 export type SeedValues = readonly CaseValues[];
+
+/** What is counted over cases and seeds, and what it is a share of. */
+export type Rate = { readonly parts: SeedValues; readonly wholes: SeedValues };
 
 /** 1 for each case. Its sums count the cases of each resample. */
 export function everyCase({ cases }: Population): CaseValues {
@@ -47,23 +41,18 @@ export function everyCase({ cases }: Population): CaseValues {
   };
 }
 
-/** Sums over cases. */
-export interface Sums {
-  /** Over the cases as they are. */
-  readonly total: number;
-  /** Over the cases of each resample. */
-  readonly resampled: Float64Array;
-}
+/** Sums over the cases as they are, and over those of each resample. */
+export type Sums = { readonly total: number; readonly resampled: Float64Array };
 
 /** Options of {@link resampledSums}. */
-export interface ResamplingOptions {
+export type ResamplingOptions = {
   /** The number of resamples. Default 2,000. */
   readonly resamples?: number;
   /** The seed of the random numbers. Default 0. */
   readonly seed?: number;
   /** Called with the number of resamples drawn so far and the total. */
   readonly onProgress?: (done: number, total: number) => void;
-}
+};
 
 /** Resamples between two calls of onProgress. */
 const CHUNK = 50;
@@ -130,7 +119,7 @@ export class Bootstrap {
 
   /** A mean over cases and seeds. */
   mean(values: SeedValues): Estimate {
-    const { total, resampled } = this.#overSeeds(values, "resampled");
+    const { total, resampled } = this.#overSeeds(values);
     const n = values.length;
     return percentileInterval(
       total / (n * this.#every.total),
@@ -171,11 +160,10 @@ export class Bootstrap {
   }
 
   #rates({ parts, wholes }: Rate): Sums {
-    const [part, whole] = [parts, wholes].map((one) => this.#overSeeds(one, "resampled"));
-    const ratio = (x: number, of: number): number => of === 0 ? NaN : x / of;
-    return {
-      total: ratio(part.total, whole.total),
-      resampled: part.resampled.map((sum, r) => ratio(sum, whole.resampled[r])),
+    const [part, whole] = [parts, wholes].map((one) => this.#overSeeds(one));
+    return { // a part is at most its whole: 0 / 0 is NaN
+      total: part.total / whole.total,
+      resampled: part.resampled.map((sum, r) => sum / whole.resampled[r]),
     };
   }
 
@@ -184,7 +172,7 @@ export class Bootstrap {
   }
 
   /** Sums over seeds of sums over cases. */
-  #overSeeds(values: SeedValues, seeds: "resampled" | "kept"): Sums {
+  #overSeeds(values: SeedValues, seeds: "resampled" | "kept" = "resampled"): Sums {
     const sums = values.map((one) => this.#sumsOf(one));
     const times = seeds === "kept" ? undefined : this.#drawSeeds(sums.length);
     const resampled = this.#every.resampled.map((_, r) => {
@@ -214,12 +202,4 @@ export class Bootstrap {
     this.#seedTimes.set(seeds, times);
     return times;
   }
-}
-
-/** What a rate is made of. */
-export interface Rate {
-  /** What is counted. */
-  readonly parts: SeedValues;
-  /** What it is a share of. */
-  readonly wholes: SeedValues;
 }

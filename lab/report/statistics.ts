@@ -4,18 +4,16 @@
  *
  * @module
  */
-import { bisect, mean, quantileSorted, sampleStandardDeviation } from "simple-statistics";
+import {
+  bisect,
+  mean as exactMean,
+  quantileSorted,
+  sampleStandardDeviation,
+} from "simple-statistics";
 import { foldIn, keyOf, threefryInto } from "../../core/random.ts";
 
 /** A number with a 95 % interval; ends are NaN where the data do not determine them. */
-export interface Estimate {
-  /** The number. */
-  readonly value: number;
-  /** The lower end. */
-  readonly low: number;
-  /** The upper end. */
-  readonly high: number;
-}
+export type Estimate = { readonly value: number; readonly low: number; readonly high: number };
 
 /** The level of all intervals. */
 const LEVEL = 0.95;
@@ -47,15 +45,11 @@ export function percentileInterval(value: number, resampled: Iterable<number>): 
   return { value, low: quantileSorted(given, tail), high: quantileSorted(given, 1 - tail) };
 }
 
-/** What {@link signFlipTest} finds. */
-export interface SignFlipTest {
-  /** The two-sided p value. */
-  readonly p: number;
-  /** The smallest p that so many differences can give. */
-  readonly least: number;
-  /** Whether every assignment of signs was tried. */
-  readonly exact: boolean;
-}
+/**
+ * The two-sided p value of a sign-flip test, the smallest p that so many differences can give, and
+ * whether every assignment of signs was tried.
+ */
+export type SignFlipTest = { readonly p: number; readonly least: number; readonly exact: boolean };
 
 /**
  * A paired permutation test. If the two sides of a pair are exchangeable, the opposite sign of its
@@ -121,7 +115,7 @@ function sumsByByte(given: Float64Array): Float64Array {
 export function meanInterval(values: readonly number[]): Estimate {
   const n = values.length;
   if (n === 0) return UNKNOWN;
-  const value = mean([...values]);
+  const value = exactMean([...values]);
   const deviation = n === 1 ? 0 : sampleStandardDeviation([...values]);
   if (deviation < ROUNDING) return { value, low: NaN, high: NaN };
   const reach = studentQuantile(n - 1) * deviation / Math.sqrt(n);
@@ -172,4 +166,9 @@ export function excludesZero({ low, high }: Estimate): boolean {
 /** The sum of some numbers. */
 export function sum(given: readonly number[]): number {
   return given.reduce((total, x) => total + x, 0);
+}
+
+/** The mean of some numbers; NaN of none. */
+export function mean(given: readonly number[]): number {
+  return sum(given) / given.length;
 }
