@@ -9,24 +9,14 @@ import { lossFlagNames } from "../../models/losses/index.ts";
 import type { BaselineResults, RunResult } from "../compare/run_result.ts";
 import type { Recipe } from "../train/recipe.ts";
 
-/** A run and where it was read. */
-export interface SourcedRun {
-  /** Its folder, or another name for messages. */
-  readonly source: string;
-  /** The run. */
-  readonly run: RunResult;
-}
+/** A run and where it was read: its folder, or another name for messages. */
+export type SourcedRun = { readonly source: string; readonly run: RunResult };
 
 /** The fields of a recipe in which variants may differ. The others, but the seed, are shared. */
 export const OWN: readonly (keyof Recipe)[] = ["loss", "lossModule", ...lossFlagNames];
 
-/** The seeds that a variant lacks and others have. */
-export interface MissingSeeds {
-  /** The name of the variant. */
-  readonly variant: string;
-  /** The seeds, ascending. */
-  readonly seeds: readonly number[];
-}
+/** The seeds, ascending, that a variant lacks and others have. */
+export type MissingSeeds = { readonly variant: string; readonly seeds: readonly number[] };
 
 /**
  * Each run once. A run may be given twice, as by folders that overlap, if both say the same.

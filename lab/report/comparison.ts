@@ -7,6 +7,7 @@
 import type { BeamOutcome, RunResult } from "../compare/run_result.ts";
 import type { Unreadable } from "../evaluate/warnings.ts";
 import type { MissingSeeds } from "./comparable.ts";
+import type { Panel, Spec } from "./document.ts";
 import { type Estimate, mean } from "./statistics.ts";
 
 /** A comparison in numbers. */
@@ -156,4 +157,13 @@ export function bestOf(comparison: Comparison): MetricRow | undefined {
   const { mainBeam, mainMetric, readable } = comparison;
   return readable.flatMap((name) => estimateOf(comparison, name, mainBeam, mainMetric) ?? [])
     .sort((a, b) => b.value - a.value)[0];
+}
+
+/** A plot for each width that some searches have. */
+export function panelsByBeam(
+  searches: readonly Search[],
+  spec: (searches: readonly Search[]) => Spec,
+): Panel[] {
+  return [...Map.groupBy(searches, ({ beam }) => beam)]
+    .map(([beam, found]) => ({ title: `B = ${beam}`, spec: spec(found) }));
 }

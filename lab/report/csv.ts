@@ -4,7 +4,7 @@
  * @module
  */
 import { OWN } from "./comparable.ts";
-import type { Comparison } from "./comparison.ts";
+import { type Comparison, runsOf } from "./comparison.ts";
 import type { ExtraFile } from "./document.ts";
 import { inTopOf, prunedOf } from "./outcomes.ts";
 import { lossCurve, type VariantWeights } from "./sections/training.ts";
@@ -56,19 +56,16 @@ function rowsOf(
   { variants, metrics, runMetrics, differences, searches }: Comparison,
   weights: readonly VariantWeights[],
 ): Readonly<Record<CsvName, readonly Row[]>> {
-  const runs = variants.flatMap(({ runs }) => runs);
+  const runs = runsOf(variants);
   const nameAndLength = (metric: string) => {
     const [name, k] = metric.split("@");
     return { metric: name, k };
   };
-  const seedsOf = (variant: string): number | undefined =>
-    runs.filter((run) => run.variant === variant).length || undefined;
-  const outcomes = searches.flatMap(({ variant, outcomes }) => {
-    const own = runs.filter((run) => run.variant === variant);
-    return outcomes.map((outcome, s) => (
-      { key: { variant, seed: own[s].recipe.seed, beam: outcome.beam }, outcome }
-    ));
-  });
+  const seedsOf = (name: string): number | undefined =>
+    variants.find((variant) => variant.name === name)?.runs.length;
+  const outcomes = searches.flatMap(({ variant, beam, seeds, outcomes }) =>
+    outcomes.map((outcome, s) => ({ key: { variant, seed: seeds[s], beam }, outcome }))
+  );
   return {
     metrics: [
       ...metrics.map((row) => ({ ...row, seed: undefined, seeds: seedsOf(row.variant) })),
@@ -95,27 +92,25 @@ function rowsOf(
         seedsP: tests?.seedsP,
       };
     }),
-    runs: runs.map(({ variant, recipe, seconds, validation: _, ...run }) => {
-      const own = OWN.filter((field) => field !== "lossModule").map((field) => [
-        field === "beam" ? "trainedBeam" : field,
-        recipe[field],
-      ]);
-      const { parameters, epochs, bestEpoch, steps, tokensPerSecond, adapter } = run;
-      return {
-        variant,
-        seed: recipe.seed,
-        ...Object.fromEntries(own),
-        parameters,
-        epochs,
-        bestEpoch,
-        steps,
-        trainingSeconds: seconds.training,
-        validationSeconds: seconds.validation,
-        judgingSeconds: seconds.judging,
-        tokensPerSecond,
-        adapter,
-      };
-    }),
+    runs: runs.map(({ variant, recipe, seconds, ...run }) => ({
+      variant,
+      seed: recipe.seed,
+      ...Object.fromEntries(
+        OWN.filter((field) => field !== "lossModule").map((field) => [
+          field === "beam" ? "trainedBeam" : field,
+          recipe[field],
+        ]),
+      ),
+      parameters: run.parameters,
+      epochs: run.epochs,
+      bestEpoch: run.bestEpoch,
+      steps: run.steps,
+      trainingSeconds: seconds.training,
+      validationSeconds: seconds.validation,
+      judgingSeconds: seconds.judging,
+      tokensPerSecond: run.tokensPerSecond,
+      adapter: run.adapter,
+    })),
     searches: outcomes.map(({ key, outcome }) => ({
       ...key,
       targets: outcome.ranks.length,

@@ -4,33 +4,28 @@
  * @module
  */
 
-/** A table of text. */
-export interface Table {
-  /** What it shows. */
+/** Cells by the heads of their columns; "" where there is nothing. */
+export type Table = {
   readonly caption: string;
-  /** Its cells by the heads of its columns; "" where there is nothing. */
   readonly rows: readonly Readonly<Record<string, string>>[];
-}
+};
 
-/** A plot, as a specification of Vega-Lite without its width and configuration. */
-export interface Panel {
-  /** What distinguishes it from the other plots of its figure. */
-  readonly title: string;
-  /** The specification. */
-  readonly spec: Readonly<Record<string, unknown>>;
-}
+/** A plot: a specification of Vega-Lite without its width and configuration. */
+export type Panel = { readonly title: string; readonly spec: Spec };
+
+/** A specification of Vega-Lite, or a part of one. */
+export type Spec = Readonly<Record<string, unknown>>;
 
 /** Plots that belong together, and the table of their numbers. */
-export interface Figure extends Table {
+export type Figure = Table & {
   /** Its name in the names of files. */
   readonly name: FigureName;
   /** What it shows, or what there is to see. */
   readonly title: string;
   /** How to read it. */
   readonly note: string;
-  /** The plots. */
   readonly panels: readonly Panel[];
-}
+};
 
 /** The figures that a report may have. */
 export const FIGURES = [
@@ -51,55 +46,43 @@ export const FIGURES = [
 /** The name of a figure. */
 export type FigureName = typeof FIGURES[number];
 
-/** A part of a section. */
-export type Block =
-  | { readonly kind: "text"; readonly text: string }
-  | { readonly kind: "list" | "warnings"; readonly items: readonly string[] }
-  | { readonly kind: "commands"; readonly lines: readonly string[] }
-  | { readonly kind: "table"; readonly table: Table }
-  | { readonly kind: "figure"; readonly figure: Figure };
+/** Items under each other. */
+export type List = {
+  readonly kind: "list" | "warnings" | "commands";
+  readonly items: readonly string[];
+};
+
+/** A part of a section; a string is a paragraph. */
+export type Block = string | List | Table | Figure;
 
 /** A section. */
-export interface Section {
-  /** Its heading. */
-  readonly title: string;
-  /** Its parts. */
-  readonly blocks: readonly Block[];
-}
+export type Section = { readonly title: string; readonly blocks: readonly Block[] };
 
-/** A report. */
-export interface Report {
-  /** Its heading. */
+/** A report; its sections begin with the summary. */
+export type Report = {
   readonly title: string;
   /** What it is about, in a line. */
   readonly subtitle: string;
-  /** Its sections, the summary first. */
   readonly sections: readonly Section[];
-}
+};
 
 /** A file beside the report. */
-export interface ExtraFile {
-  /** Its name. */
+export type ExtraFile = {
   readonly name: string;
   /** What is in it, in a line. */
   readonly about: string;
-  /** Its content; undefined if this report does not have it. */
+  /** Undefined if this report does not have it. */
   readonly content: string | undefined;
+};
+
+/** A section of the given blocks; `false` is left out. */
+export function section(title: string, ...blocks: readonly (Block | false)[]): Section {
+  return { title, blocks: blocks.flatMap((block) => block || []) };
 }
 
 /** A paragraph of sentences; empty ones are left out. */
-export function text(...sentences: readonly string[]): Block {
-  return { kind: "text", text: sentences.filter((sentence) => sentence !== "").join(" ") };
-}
-
-/** A table. */
-export function table(caption: string, rows: Table["rows"]): Block {
-  return { kind: "table", table: { caption, rows } };
-}
-
-/** Figures. */
-export function figures(...all: readonly Figure[]): Block[] {
-  return all.map((figure) => ({ kind: "figure", figure }));
+export function text(...sentences: readonly string[]): string {
+  return sentences.filter((sentence) => sentence !== "").join(" ");
 }
 
 /** Columns whose heads are not known beforehand. */
@@ -111,13 +94,23 @@ export function columns<T>(
   return Object.fromEntries(of.map((one) => [head(one), cell(one)]));
 }
 
-/** The heads of a table's columns. */
-export function headOf(rows: Table["rows"]): string[] {
-  return [...new Set(rows.flatMap((row) => Object.keys(row)))];
+/** A column of a table, as `markdown.ts` and `html.ts` write it. */
+export type Column = {
+  readonly head: string;
+  readonly cells: readonly string[];
+  /** Whether the cells are numbers, with or without an interval, or gaps. Not the first column. */
+  readonly isNumeric: boolean;
+};
+
+/** The columns of a table. */
+export function columnsOf({ rows }: Table): Column[] {
+  return [...new Set(rows.flatMap((row) => Object.keys(row)))].map((head, c) => {
+    const cells = rows.map((row) => row[head] ?? "");
+    return { head, cells, isNumeric: c > 0 && areNumeric(cells) };
+  });
 }
 
-/** Whether cells are numbers, with or without an interval, or gaps. */
-export function isNumeric(cells: readonly string[]): boolean {
+function areNumeric(cells: readonly string[]): boolean {
   return cells.some((cell) => /\d/.test(cell)) &&
     cells.every((cell) => /^[-+−–<]?\s?[\d.,]*( %|×| s| min)?( \[.*\]| \(.*\))?$/.test(cell));
 }

@@ -35,8 +35,9 @@ export function signedInterval(estimate: Estimate | undefined, digits = 4): stri
   return withInterval(estimate, digits, signed);
 }
 
-/** A p value: `.031`, or `< .001`. */
-export function pValue(p: number): string {
+/** A p value: `.031`, or `< .001`; "" without one. */
+export function pValue(p: number | undefined): string {
+  if (p === undefined) return "";
   if (!Number.isFinite(p)) return "–";
   if (p < 0.001) return "< .001";
   return p === 1 ? "1" : share(p, p < 0.1 ? 3 : 2);
@@ -84,7 +85,7 @@ export function listed(names: readonly string[]): string {
     : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`;
 }
 
-/** The names of up to six variants, the number of more. */
+/** The names of up to six variants, the number of more; "none". */
 export function namedOrCounted(names: readonly string[]): string {
-  return names.length <= 6 ? listed(names) : counted(names.length, "variant");
+  return names.length <= 6 ? listed(names) || "none" : counted(names.length, "variant");
 }

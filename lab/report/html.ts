@@ -6,15 +6,14 @@
  */
 import {
   type Block,
+  columnsOf,
   type Figure,
-  headOf,
-  isNumeric,
   type Panel,
   type Report,
   type Section,
   type Table,
 } from "./document.ts";
-import { columnsOf, escape } from "./svg.ts";
+import { escape, panelsAbreast } from "./svg.ts";
 
 /** Sections side by side at the top: the summary, and how to read it. */
 const LEAD = 2;
@@ -61,21 +60,12 @@ ${parts.join("\n")}
 }
 
 function renderBlock(block: Block, plots: Plots): string {
-  switch (block.kind) {
-    case "text":
-      return `<p>${escape(block.text)}</p>`;
-    case "list":
-    case "warnings": {
-      const items = block.items.map((item) => `<li>${escape(item)}</li>`);
-      return `<ul class="${block.kind}">${items.join("\n")}</ul>`;
-    }
-    case "commands":
-      return `<pre><code>${block.lines.map(escape).join("\n")}</code></pre>`;
-    case "table":
-      return renderTable(block.table);
-    case "figure":
-      return renderFigure(block.figure, plots);
-  }
+  if (typeof block === "string") return `<p>${escape(block)}</p>`;
+  if ("panels" in block) return renderFigure(block, plots);
+  if ("rows" in block) return renderTable(block);
+  const items = block.items.map(escape);
+  if (block.kind === "commands") return `<pre><code>${items.join("\n")}</code></pre>`;
+  return `<ul class="${block.kind}">${items.map((item) => `<li>${item}</li>`).join("\n")}</ul>`;
 }
 
 function renderFigure(figure: Figure, plots: Plots): string {
@@ -86,31 +76,29 @@ function renderFigure(figure: Figure, plots: Plots): string {
     const svg = plots.get(panel)?.replace("<svg ", () => `<svg ${attributes} `);
     return `<div class="panel"><h3>${title}</h3>${svg}</div>`;
   });
-  const columns = columnsOf(figure.panels) === 2 ? "two" : "three";
   return `<figure>
 <figcaption><b>${escape(figure.title)}</b><span>${escape(figure.note)}</span></figcaption>
-<div class="panels ${columns}">
+<div class="panels${panelsAbreast(figure) === 2 ? " two" : ""}">
 ${shown.join("\n")}
 </div>
 <details><summary>The numbers</summary>${renderTable(figure)}</details>
 </figure>`;
 }
 
-function renderTable({ caption, rows }: Table): string {
-  const columns = headOf(rows).map((head, c) => ({
-    head,
-    style: c > 0 && isNumeric(rows.map((row) => row[head] ?? "")) ? ' class="n"' : "",
-  }));
+function renderTable(table: Table): string {
+  const columns = columnsOf(table).map((column) => (
+    { ...column, style: column.isNumeric ? ' class="n"' : "" }
+  ));
   const heads = columns.map(({ head, style }) => `<th scope="col"${style}>${escape(head)}</th>`);
-  const body = rows.map((row) => {
-    const cells = columns.map(({ head, style }, c) => {
-      const text = escape(row[head] ?? "");
+  const body = table.rows.map((_, r) => {
+    const cells = columns.map(({ cells, style }, c) => {
+      const text = escape(cells[r]);
       if (c === 0) return `<th scope="row">${text}</th>`;
       return `<td${style}>${text.replace(/ (\[.*\]|± .*|\(.*\))$/, " <i>$1</i>")}</td>`;
     });
     return `<tr>${cells.join("")}</tr>`;
   });
-  return `<div class="table" tabindex="0"><table><caption>${escape(caption)}</caption>
+  return `<div class="table" tabindex="0"><table><caption>${escape(table.caption)}</caption>
 <thead><tr>${heads.join("")}</tr></thead>
 <tbody>
 ${body.join("\n")}
@@ -129,18 +117,16 @@ const STYLE = `
   --sans: system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif;
 }
 * { box-sizing: border-box; }
-html { -webkit-text-size-adjust: 100%; scroll-behavior: smooth; }
 body { margin: 0; background: #fff; color: var(--ink); font: 17px/1.6 var(--serif); }
 main { max-width: 1140px; margin: 0 auto; padding: 56px 28px 96px; }
 header, main section > *, nav { max-width: 44rem; }
-main section > figure, main section > .table, main section > details { max-width: none; }
+main section > figure, main section > .table { max-width: none; }
 h1 { font-size: 2.1rem; line-height: 1.2; margin: 0 0 .35rem; letter-spacing: -.01em; }
 .subtitle { color: var(--quiet); font: .9rem/1.5 var(--sans); margin: 0; }
 h2 { font-size: 1.45rem; line-height: 1.25; margin: 4rem 0 .9rem; padding-top: 1.2rem; border-top: 2px solid var(--ink); max-width: none !important; }
 p { margin: 0 0 1rem; }
 nav { font: .88rem/1.9 var(--sans); margin: 1.6rem 0 0; padding: .7rem 0; border-top: 1px solid var(--line); border-bottom: 1px solid var(--line); }
 nav a { color: var(--accent); text-decoration: none; margin-right: 1.3rem; white-space: nowrap; }
-nav a:hover, nav a:focus { text-decoration: underline; }
 .lead { display: grid; grid-template-columns: minmax(0, 44rem) minmax(0, 1fr); gap: 0 3.2rem; align-items: start; }
 .lead h2 { margin: 2.2rem 0 .8rem; border: 0; padding: 0; }
 .lead ul { padding-left: 1.15rem; margin: 0; }
@@ -154,12 +140,10 @@ figcaption b { display: block; font-size: 1.12rem; line-height: 1.35; margin-bot
 figcaption span { color: var(--quiet); font: .86rem/1.5 var(--sans); }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 320px), 1fr)); gap: 1.4rem 1.6rem; align-items: start; }
 .two { max-width: 760px; }
-.panel { break-inside: avoid; }
 .panel h3 { font: 600 .88rem/1.3 var(--sans); margin: 0 0 .3rem; }
 .panel svg { display: block; width: 100%; max-width: 402px; height: auto; }
 details { margin: .9rem 0 0; font-family: var(--sans); }
 summary { cursor: pointer; color: var(--accent); font-size: .86rem; width: fit-content; padding: .2rem 0; }
-summary:hover { text-decoration: underline; }
 .table { overflow-x: auto; margin: 1.4rem 0 0; }
 details .table { margin-top: .6rem; max-height: 34rem; overflow-y: auto; border: 1px solid var(--line); border-radius: 4px; padding: .6rem .8rem; }
 table { border-collapse: collapse; font: .82rem/1.4 var(--sans); font-variant-numeric: tabular-nums; }
@@ -175,24 +159,18 @@ td i { color: var(--quiet); font-style: normal; }
 footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--quiet); font: .84rem/1.5 var(--sans); max-width: 44rem; }
 @media (max-width: 960px) {
   .lead { display: block; }
-}
-@media (max-width: 600px) {
-  body { font-size: 16px; }
   main { padding: 28px 16px 56px; }
-  h1 { font-size: 1.6rem; }
-  h2 { font-size: 1.25rem; margin-top: 2.8rem; }
 }
 @media print {
   body { font-size: 10pt; }
   main { max-width: none; padding: 0; }
   nav, details:not([open]) { display: none; }
   h2 { margin-top: 1.6rem; break-after: avoid; }
-  figure, figcaption { break-inside: avoid; }
+  figure, figcaption, .panel, tr { break-inside: avoid; }
   .panels { grid-template-columns: repeat(3, 1fr); gap: 1rem; }
   .two { grid-template-columns: repeat(2, 1fr); }
   .table, details .table { overflow: visible; max-height: none; border: 0; padding: 0; }
   table { font-size: 7pt; }
   th, td { padding-right: .5rem; white-space: normal; }
-  tr { break-inside: avoid; }
 }
 `;

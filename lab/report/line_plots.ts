@@ -5,7 +5,8 @@
  * @module
  */
 import type { Histogram } from "../compare/run_result.ts";
-import { dashed, type Domain, domainOf, quantity, type Spec, UPRIGHT } from "./plots.ts";
+import type { Spec } from "./document.ts";
+import { dashed, type Domain, domainOf, layer, quantity, UPRIGHT } from "./plots.ts";
 import { sum } from "./statistics.ts";
 import { INK } from "./svg.ts";
 
@@ -19,39 +20,30 @@ const LOOKS = {
     .split(" "),
 };
 
-/** An encoding by the label of a series. */
-function look(channel: keyof typeof LOOKS, labels: readonly string[]): Spec {
-  const scale = { domain: labels, range: LOOKS[channel] };
-  return { [channel]: { field: "label", type: "nominal", scale, legend: null } };
+/** Encodings by the label of a series. */
+function looks(given: readonly Line[], ...channels: (keyof typeof LOOKS)[]): Spec {
+  const domain = given.map(({ label }) => label);
+  return Object.fromEntries(channels.map((channel) => {
+    const scale = { domain, range: LOOKS[channel] };
+    return [channel, { field: "label", type: "nominal", scale, legend: null }];
+  }));
 }
 
 /** A point of a line. */
-export interface Point {
-  /** Its place. */
-  readonly x: number;
-  /** Its value. */
-  readonly y: number;
-}
+export type Point = { readonly x: number; readonly y: number };
 
-/** A line. */
-export interface Line {
-  /** Its label. */
-  readonly label: string;
-  /** Its points, from left to right. */
-  readonly points: readonly Point[];
-}
+/** A line, its points from left to right. */
+export type Line = { readonly label: string; readonly points: readonly Point[] };
 
-/** The axes of lines. */
-export interface LineAxes {
-  /** The title of the x axis, with the unit. */
+/** The titles of the axes of lines, and the range of y. */
+export type LineAxes = {
   readonly x: string;
-  /** The title of the y axis, with the unit. */
   readonly y: string;
-  /** The range of y. Default: that of the lines, with 0 if y is linear. */
+  /** Default: that of the lines, with 0 if y is linear. */
   readonly domain?: Domain;
   /** Whether y is logarithmic. Default false. */
   readonly log?: boolean;
-}
+};
 
 /** The height of plots of lines, pixels. */
 const HEIGHT = 190;
@@ -76,7 +68,8 @@ function lineEncoding(lines: readonly Line[], axes: LineAxes): Spec {
   };
 }
 
-function pointsOf(lines: readonly Line[]): (Point & { readonly label: string })[] {
+/** The points of lines, each with the label of its line. */
+export function pointsOf(lines: readonly Line[]): (Point & { readonly label: string })[] {
   return lines.flatMap(({ label, points }) => points.map((point) => ({ label, ...point })));
 }
 
@@ -86,44 +79,31 @@ export function lines(
   axes: LineAxes,
   { back = [], marked = true }: { readonly back?: readonly Spec[]; readonly marked?: boolean } = {},
 ): Spec {
-  const labels = given.map(({ label }) => label);
-  const color = look("color", labels);
-  const ends = { values: labelled(given, axes) };
+  const ends = labelled(given, axes);
+  const [right, at] = [{ value: "width" }, { field: "at" }];
+  const named = { x: right, y: at, text: { field: "label" }, ...looks(given, "color") };
   return {
     height: HEIGHT,
     data: { values: pointsOf(given) },
     encoding: lineEncoding(given, axes),
     layer: [
       ...back,
-      {
-        mark: "line",
-        encoding: { ...color, ...look("strokeDash", labels), ...look("strokeWidth", labels) },
-      },
+      layer({ type: "line" }, looks(given, "color", "strokeDash", "strokeWidth")),
       ...marked
-        ? [{
-          mark: { type: "point", filled: true, size: 34 },
-          encoding: { ...color, ...look("shape", labels) },
-        }]
+        ? [layer({ type: "point", filled: true, size: 34 }, looks(given, "color", "shape"))]
         : [],
-      {
-        data: ends,
-        mark: { type: "rule", color: INK.guide, xOffset: 5, x2Offset: 10 },
-        encoding: { x2: { value: "width" }, y2: { field: "at" } },
-      },
-      {
-        data: ends,
-        mark: { type: "text", align: "left", xOffset: 12 },
-        encoding: { x: { value: "width" }, y: { field: "at" }, text: { field: "label" }, ...color },
-      },
+      layer(
+        { type: "rule", color: INK.guide, xOffset: 5, x2Offset: 10 },
+        { x2: right, y2: at },
+        ends,
+      ),
+      layer({ type: "text", align: "left", xOffset: 12 }, named, ends),
     ],
   };
 }
 
 /** The last point of each line, and the y at which its label stands without an overlap. */
-function labelled(
-  given: readonly Line[],
-  axes: LineAxes,
-): (Point & { readonly label: string; readonly at: number })[] {
+function labelled(given: readonly Line[], axes: LineAxes): Spec[] {
   const scaled = axes.log ? Math.log : (y: number): number => y;
   const [low, high] = rangeOf(given, axes).map(scaled);
   const perPixel = (high - low) / HEIGHT;
@@ -153,37 +133,25 @@ export function highlights(
   marks: readonly Point[],
   axes: LineAxes,
 ): Spec {
+  const pale = { type: "line", color: INK.guide, strokeWidth: 1 };
+  const dark = { type: "line", color: INK.text, strokeWidth: 1.5 };
   return {
     height: 150,
     encoding: lineEncoding([...own, ...others], axes),
     layer: [
-      {
-        data: { values: pointsOf(others) },
-        mark: { type: "line", color: INK.guide, strokeWidth: 1 },
-        encoding: { detail: { field: "label" } },
-      },
-      {
-        data: { values: pointsOf(own) },
-        mark: { type: "line", color: INK.text, strokeWidth: 1.5 },
-        encoding: look("strokeDash", own.map(({ label }) => label)),
-      },
-      {
-        data: { values: marks },
-        mark: { type: "point", filled: true, color: INK.text, size: 60 },
-      },
+      layer(pale, { detail: { field: "label" } }, pointsOf(others)),
+      layer(dark, looks(own, "strokeDash"), pointsOf(own)),
+      layer({ type: "point", filled: true, color: INK.text, size: 60 }, {}, marks),
     ],
   };
 }
 
 /** Histograms of margins before and after training. */
-export interface Ridge {
-  /** Their label. */
+export type Ridge = {
   readonly label: string;
-  /** Before training. */
   readonly before: Histogram;
-  /** After training. */
   readonly after: Histogram;
-}
+};
 
 /** Where the bins of margins begin, their width, nats, and their number. */
 const [FIRST, BIN, BINS] = [-12, 0.5, 48];
@@ -202,6 +170,11 @@ export function ridges(given: readonly Ridge[], reach: number): Spec {
   });
   const thirds = [-3, -2, -1, 0, 1, 2, 3].map((n) => n * reach / 3);
   const ticks = { grid: false, tickCount: 7, values: thirds };
+  const detail = { field: "label" };
+  const area = { type: "area", color: "#c3ccd8", opacity: 1, interpolate: "step-after" };
+  const line = { type: "line", color: INK.text, strokeWidth: 1.4, interpolate: "step-after" };
+  const left = { type: "text", align: "left" };
+  const violated = [{ x: 0, text: "violated →" }];
   return {
     height: 54 * given.length,
     data: { values },
@@ -210,26 +183,16 @@ export function ridges(given: readonly Ridge[], reach: number): Spec {
       y: { ...quantity("row", "", [0, given.length]), axis: null },
     },
     layer: [
-      {
-        mark: { type: "area", color: "#c3ccd8", opacity: 1, interpolate: "step-after" },
-        encoding: { y: { field: "before" }, y2: { field: "row" }, detail: { field: "label" } },
-      },
-      {
-        mark: { type: "line", color: INK.text, strokeWidth: 1.4, interpolate: "step-after" },
-        encoding: { y: { field: "after" }, detail: { field: "label" } },
-      },
-      {
-        data: { values: labels },
-        mark: { type: "text", align: "left", yOffset: -40 },
-        encoding: { x: { value: 2 }, text: { field: "label" } },
-      },
-      { data: { values: labels }, mark: { type: "rule", color: INK.guide }, encoding: { x: null } },
+      layer(area, { y: { field: "before" }, y2: { field: "row" }, detail }),
+      layer(line, { y: { field: "after" }, detail }),
+      layer({ ...left, yOffset: -40 }, { x: { value: 2 }, text: detail }, labels),
+      layer({ type: "rule", color: INK.guide }, { x: null }, labels),
       dashed(0),
-      {
-        data: { values: [{ x: 0, text: "violated →" }] },
-        mark: { type: "text", align: "left", dx: 4, color: INK.quiet },
-        encoding: { y: { value: -8 }, text: { field: "text" } },
-      },
+      layer(
+        { ...left, dx: 4, color: INK.quiet },
+        { y: { value: -8 }, text: { field: "text" } },
+        violated,
+      ),
     ],
   };
 }

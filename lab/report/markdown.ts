@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Block, headOf, isNumeric, type Report, type Table } from "./document.ts";
+import { type Block, columnsOf, type Report, type Table } from "./document.ts";
 
 /** The report as a Markdown file. */
 export function renderMarkdown({ title, subtitle, sections }: Report): string {
@@ -15,40 +15,29 @@ export function renderMarkdown({ title, subtitle, sections }: Report): string {
 }
 
 function renderBlock(block: Block): string {
-  switch (block.kind) {
-    case "text":
-      return plain(block.text);
-    case "list":
-    case "warnings":
-      return block.items.map((item) => `- ${plain(item)}`).join("\n");
-    case "commands": {
-      const ticks = block.lines.flatMap((line) => line.match(/`+/g) ?? []);
-      const fence = "`".repeat(1 + Math.max(2, ...ticks.map(({ length }) => length)));
-      return [`${fence}sh`, ...block.lines, fence].join("\n");
-    }
-    case "table":
-      return renderTable(block.table);
-    case "figure":
-      return `**${plain(block.figure.title)}**\n\n${renderTable(block.figure)}`;
-  }
+  if (typeof block === "string") return plain(block);
+  if ("panels" in block) return `**${plain(block.title)}**\n\n${renderTable(block)}`;
+  if ("rows" in block) return renderTable(block);
+  const { kind, items } = block;
+  if (kind !== "commands") return items.map((item) => `- ${plain(item)}`).join("\n");
+  const ticks = items.flatMap((line) => line.match(/`+/g) ?? []);
+  const fence = "`".repeat(1 + Math.max(2, ...ticks.map(({ length }) => length)));
+  return [`${fence}sh`, ...items, fence].join("\n");
 }
 
 /** Columns are padded, so that the source reads well; numbers are aligned at the right. */
-function renderTable({ caption, rows }: Table): string {
-  if (rows.length === 0) return plain(caption);
-  const columns = headOf(rows).map((head, c) => {
-    const given = rows.map((row) => row[head] ?? "");
-    const cells = [head, ...given].map((cell) => plain(cell).replaceAll("|", "\\|"));
-    const width = Math.max(3, ...cells.map(({ length }) => length));
-    const isRight = c > 0 && isNumeric(given);
-    const rule = isRight ? `${"-".repeat(width - 1)}:` : "-".repeat(width);
-    const [first, ...rest] = cells.map((cell) =>
-      isRight ? cell.padStart(width) : cell.padEnd(width)
-    );
-    return [first, rule, ...rest];
+function renderTable(table: Table): string {
+  const caption = plain(table.caption);
+  if (table.rows.length === 0) return caption;
+  const columns = columnsOf(table).map(({ head, cells, isNumeric }) => {
+    const texts = [head, ...cells].map((cell) => plain(cell).replaceAll("|", "\\|"));
+    const width = Math.max(3, ...texts.map(({ length }) => length));
+    const rule = isNumeric ? `${"-".repeat(width - 1)}:` : "-".repeat(width);
+    const padded = texts.map((x) => isNumeric ? x.padStart(width) : x.padEnd(width));
+    return padded.toSpliced(1, 0, rule);
   });
   const lines = columns[0].map((_, r) => `| ${columns.map((column) => column[r]).join(" | ")} |`);
-  return [plain(caption), "", ...lines].join("\n");
+  return [caption, "", ...lines].join("\n");
 }
 
 /** Text on one line, in which names of runs and data are not taken for tags. */

@@ -3,11 +3,9 @@
  *
  * @module
  */
+import type { Spec } from "./document.ts";
 import type { Estimate } from "./statistics.ts";
 import { INK } from "./svg.ts";
-
-/** A specification of Vega-Lite, or a part of one. */
-export type Spec = Readonly<Record<string, unknown>>;
 
 /** A range of an axis. */
 export type Domain = readonly [low: number, high: number];
@@ -21,13 +19,15 @@ function blues(count: number): string[] {
   });
 }
 
+/** A layer of a plot. Default values: those of the plot. */
+export function layer(mark: Spec, encoding: Spec, values?: readonly unknown[]): Spec {
+  return { mark, encoding, ...values === undefined ? {} : { data: { values } } };
+}
+
 /** A dashed vertical line. */
 export function dashed(x: number): Spec {
-  return {
-    data: { values: [{ x }] },
-    mark: { type: "rule", color: INK.quiet, strokeDash: [3, 3] },
-    encoding: { x: { field: "x" }, y: null },
-  };
+  const mark = { type: "rule", color: INK.quiet, strokeDash: [3, 3] };
+  return layer(mark, { x: { field: "x" }, y: null }, [{ x }]);
 }
 
 /** A quantitative encoding. */
@@ -36,14 +36,10 @@ export function quantity(
   title: string,
   domain: Domain,
   axis: Spec = {},
-  scale = "linear",
+  type = "linear",
 ): Spec {
-  return {
-    field,
-    type: "quantitative",
-    scale: { domain, nice: false, type: scale },
-    axis: { title, ...axis },
-  };
+  const scale = { domain, nice: false, type };
+  return { field, type: "quantitative", scale, axis: { title, ...axis } };
 }
 
 /** A y axis with its title above it. */
@@ -64,13 +60,8 @@ export function domainOf(values: readonly number[], zero = false): Domain {
   return [zero && low === 0 ? 0 : low - room, zero && high === 0 ? 0 : high + room];
 }
 
-/** A row of a plot. */
-export interface Row {
-  /** Its label, at the left. */
-  readonly label: string;
-  /** Its number as text, at the right. */
-  readonly shown: string;
-}
+/** A row of a plot: its label at the left, and its number as text at the right. */
+export type Row = { readonly label: string; readonly shown: string };
 
 /** The labels of rows at the left. */
 const LABELS = {
@@ -83,18 +74,15 @@ const LABELS = {
 /** The numbers of rows at the right. */
 function numbers(values: readonly Row[]): Spec {
   const xOffset = 12 + 6.3 * Math.max(...values.map(({ shown }) => shown.length));
-  return {
-    data: { values },
-    mark: { type: "text", align: "right", xOffset },
-    encoding: { x: { value: "width" }, text: { field: "shown" } },
-  };
+  const encoding = { x: { value: "width" }, text: { field: "shown" } };
+  return layer({ type: "text", align: "right", xOffset }, encoding, values);
 }
 
-/** A dot with its interval. */
-export interface Dot extends Row, Estimate {
-  /** One of those compared, their baseline, or a reference beside them. */
-  readonly kind: "variant" | "baseline" | "reference";
-}
+/** A dot with its interval: one of those compared, their baseline, or a reference beside them. */
+export type Dot = Row & Estimate & { readonly kind: "variant" | "baseline" | "reference" };
+
+/** The interval of an estimate. */
+const INTERVAL = { x: { field: "low" }, x2: { field: "high" } };
 
 /** Dots with intervals, and a dashed line. Dots outside the domain become arrows at its side. */
 export function dots(given: readonly Dot[], unit: string, domain: Domain, line?: number): Spec {
@@ -109,6 +97,11 @@ export function dots(given: readonly Dot[], unit: string, domain: Domain, line?:
     const scale = { domain: ["variant", "baseline", "reference"], range };
     return { field: "kind", type: "nominal", scale, legend: null };
   };
+  const looks = {
+    shape: byKind("circle", "square", "diamond"),
+    size: byKind(60, 80, 80),
+    fill: byKind(INK.text, INK.text, "white"),
+  };
   return {
     height: 22 * given.length,
     data: { values },
@@ -116,32 +109,21 @@ export function dots(given: readonly Dot[], unit: string, domain: Domain, line?:
     layer: [
       ...line === undefined ? [] : [dashed(line)],
       {
+        ...layer({ type: "rule", strokeWidth: 2, color: INK.text }, INTERVAL),
         transform: [{ filter: "isValid(datum.low)" }],
-        mark: { type: "rule", strokeWidth: 2, color: INK.text },
-        encoding: { x: { field: "low" }, x2: { field: "high" } },
       },
       {
+        ...layer({ type: "point", filled: true, stroke: INK.text, strokeWidth: 1.5 }, looks),
         transform: [{ filter: "!datum.arrow" }],
-        mark: { type: "point", filled: true, stroke: INK.text, strokeWidth: 1.5 },
-        encoding: {
-          shape: byKind("circle", "square", "diamond"),
-          size: byKind(60, 80, 80),
-          fill: byKind(INK.text, INK.text, "white"),
-        },
       },
-      { mark: "text", encoding: { text: { field: "arrow" } } },
+      layer({ type: "text" }, { text: { field: "arrow" } }),
       numbers(given),
     ],
   };
 }
 
-/** A bar of parts. */
-export interface Bar extends Row {
-  /** The parts, in the order of the legend. */
-  readonly parts: readonly number[];
-  /** The interval of their sum. */
-  readonly sum?: Estimate;
-}
+/** A bar: its parts, in the order of the legend, and the interval of their sum. */
+export type Bar = Row & { readonly parts: readonly number[]; readonly sum?: Estimate };
 
 /** Bars whose parts add up, dark to light, with a legend above them. */
 export function bars(
@@ -155,59 +137,44 @@ export function bars(
   );
   const sums = given.flatMap(({ label, sum }) => sum === undefined ? [] : [{ label, ...sum }])
     .filter(({ low }) => Number.isFinite(low));
-  const interval = { x: { field: "low" }, x2: { field: "high" } };
-  const range = blues(legend.length);
+  const scale = { domain: legend, range: blues(legend.length) };
+  const stacked = {
+    x: { field: "value", stack: "zero" },
+    order: { field: "order" },
+    color: { field: "part", type: "ordinal", scale },
+  };
+  const ends = { type: "errorbar", color: INK.text, thickness: 1.3, ticks: { size: 9 } };
   return {
     height: 24 * given.length,
     encoding: { x: quantity("value", unit, [0, most], { domain: false }), y: LABELS },
     layer: [
-      {
-        data: { values: parts },
-        mark: { type: "bar", height: 15, stroke: "white", strokeWidth: 1 },
-        encoding: {
-          x: { field: "value", stack: "zero" },
-          order: { field: "order" },
-          color: { field: "part", type: "ordinal", scale: { domain: legend, range } },
-        },
-      },
-      { // behind the interval, so that it is seen on every shade
-        data: { values: sums },
-        mark: { type: "rule", color: "white", strokeWidth: 4 },
-        encoding: interval,
-      },
-      {
-        data: { values: sums },
-        mark: { type: "errorbar", color: INK.text, thickness: 1.3, ticks: { size: 9 } },
-        encoding: interval,
-      },
+      layer({ type: "bar", height: 15, stroke: "white", strokeWidth: 1 }, stacked, parts),
+      // Behind the interval, so that it is seen on every shade.
+      layer({ type: "rule", color: "white", strokeWidth: 4 }, INTERVAL, sums),
+      layer(ends, INTERVAL, sums),
       numbers(given),
     ],
   };
 }
 
-/** A cell of a heat map. */
-export interface Cell {
-  /** Its column. */
+/** A cell of a heat map. The best of a column gets a frame. */
+export type Cell = {
   readonly column: string;
-  /** Its row. */
   readonly row: string;
-  /** Its value. */
   readonly value: number;
-  /** The value as text. */
   readonly shown: string;
-  /** Whether it is the best of its column, which gets a frame. */
   readonly best: boolean;
-}
+};
 
 /** A heat map with its numbers. */
 export function heatMap(cells: readonly Cell[], xUnit: string, yUnit: string): Spec {
   const values = cells.map(({ value }) => value);
-  const isDark = `datum.value > ${(Math.min(...values) + Math.max(...values)) / 2}`;
-  const color = {
-    field: "value",
-    type: "quantitative",
-    scale: { range: blues(2).reverse(), domain: domainOf(values) },
-    legend: null,
+  const test = `datum.value > ${(Math.min(...values) + Math.max(...values)) / 2}`;
+  const scale = { range: blues(2).reverse(), domain: domainOf(values) };
+  const color = { field: "value", type: "quantitative", scale, legend: null };
+  const numbers = {
+    text: { field: "shown" },
+    color: { condition: { test, value: "white" }, value: INK.text },
   };
   return {
     height: 40 * new Set(cells.map(({ row }) => row)).size,
@@ -217,18 +184,12 @@ export function heatMap(cells: readonly Cell[], xUnit: string, yUnit: string): S
       y: { field: "row", type: "ordinal", sort: null, axis: { title: yUnit, ...UPRIGHT } },
     },
     layer: [
-      { mark: { type: "rect", stroke: "white", strokeWidth: 2 }, encoding: { color } },
+      layer({ type: "rect", stroke: "white", strokeWidth: 2 }, { color }),
       {
+        ...layer({ type: "rect", fill: null, stroke: INK.text, strokeWidth: 2 }, {}),
         transform: [{ filter: "datum.best" }],
-        mark: { type: "rect", fill: null, stroke: INK.text, strokeWidth: 2 },
       },
-      {
-        mark: { type: "text", fontSize: 12 },
-        encoding: {
-          text: { field: "shown" },
-          color: { condition: { test: isDark, value: "white" }, value: INK.text },
-        },
-      },
+      layer({ type: "text", fontSize: 12 }, numbers),
     ],
   };
 }

@@ -24,14 +24,13 @@ const CONFIG = {
   background: "transparent",
   padding: 3,
   aria: false, // a figure is described once, not mark by mark
+  font: SANS,
   view: { stroke: null },
   axis: {
-    labelFont: SANS,
     labelFontSize: 11,
     labelColor: INK.quiet,
     labelPadding: 4,
     labelLimit: 0,
-    titleFont: SANS,
     titleFontSize: 11,
     titleFontWeight: "normal",
     titleColor: INK.quiet,
@@ -56,11 +55,10 @@ const CONFIG = {
     columnPadding: 12,
     symbolType: "square",
     symbolSize: 90,
-    labelFont: SANS,
     labelFontSize: 11,
     labelColor: INK.quiet,
   },
-  text: { font: SANS, fontSize: 11, color: INK.text },
+  text: { fontSize: 11, color: INK.text },
   point: { opacity: 1 },
 };
 
@@ -92,16 +90,14 @@ export async function renderPanel({ spec }: Panel): Promise<string> {
 }
 
 /** How many plots of a figure stand side by side, so that no row is nearly empty. */
-export function columnsOf({ length }: readonly Panel[]): number {
+export function panelsAbreast({ panels: { length } }: Figure): number {
   return length === 2 || length === 4 ? 2 : Math.min(length, 3);
 }
 
 /** The plots of a figure as one file, each under its title. */
-export function renderFigure(
-  { title, note, panels }: Figure,
-  plots: ReadonlyMap<Panel, string>,
-): string {
-  const columns = columnsOf(panels);
+export function renderFigure(figure: Figure, plots: ReadonlyMap<Panel, string>): string {
+  const { title, note, panels } = figure;
+  const columns = panelsAbreast(figure);
   const titles: string[] = [];
   const placed: string[] = [];
   let bottom = 0;

@@ -9,15 +9,15 @@ import { makeFolder, removeFile, writeFileAtomic } from "../files.ts";
 import { visible } from "../terminal.ts";
 import { checkBaselinesOf, comparable } from "./comparable.ts";
 import { compareRuns } from "./compare_runs.ts";
-import { type Comparison, trainedVariants } from "./comparison.ts";
+import { type Comparison, runsOf, trainedVariants } from "./comparison.ts";
 import { csvFiles } from "./csv.ts";
 import {
   type ExtraFile,
+  type Figure,
   FIGURES,
   type Panel,
   type Report,
-  type Section,
-  text,
+  section,
 } from "./document.ts";
 import { counted, judgedOn } from "./format.ts";
 import { renderHtml } from "./html.ts";
@@ -36,7 +36,7 @@ import {
 import { renderFigure, renderPanel } from "./svg.ts";
 
 /** Options of {@link writeReport}. */
-export interface ReportOptions {
+export type ReportOptions = {
   /**
    * The variant that the others are compared with. Default "sft" if it is there, else the first.
    */
@@ -45,17 +45,17 @@ export interface ReportOptions {
   readonly failed?: readonly FailedRun[];
   /** Called with what is being done, how much of it is done, and the total. */
   readonly onProgress?: (what: string, done: number, total: number) => void;
-}
+};
 
 /** The paths of the files of a report. */
-export interface ReportFiles {
+export type ReportFiles = {
   /** Text and tables. */
   readonly markdown: string;
   /** The same with figures. */
   readonly page: string;
   /** The numbers as CSV, and the figures as SVG. */
   readonly beside: readonly string[];
-}
+};
 
 /**
  * Writes `report.md`, `report.html`, and beside them `report-NAME.csv` and `report-NAME.svg`, into
@@ -82,7 +82,7 @@ export async function writeReport(
   const weights = await weightsOf(comparison);
   const report = reportOf(comparison, weights, failed);
   const figures = report.sections.flatMap(({ blocks }) =>
-    blocks.flatMap((block) => block.kind === "figure" ? [block.figure] : [])
+    blocks.filter((block): block is Figure => typeof block !== "string" && "panels" in block)
   );
   const panels = figures.flatMap(({ panels }) => panels);
   const plots = new Map<Panel, string>();
@@ -100,7 +100,7 @@ export async function writeReport(
   ];
   const written = beside.filter(({ content }) => content !== undefined);
   const items = written.map(({ name, about }) => `${name}: ${about}`);
-  const files: Section = { title: "Files", blocks: [{ kind: "list", items }] };
+  const files = section("Files", { kind: "list", items });
   const whole = { ...report, sections: [...report.sections, files] };
 
   makeFolder(folder);
@@ -127,23 +127,21 @@ export function reportOf(
   failed: readonly FailedRun[] = [],
 ): Report {
   const { baseline: { runs: [{ data, recipe }] }, variants } = comparison;
-  const runs = variants.flatMap(({ runs }) => runs);
-  const failures = failed.map(({ name, reason }) => `${name}: ${reason}.`);
+  const items = failed.map(({ name, reason }) => `${name}: ${reason}.`);
   return {
     title: `Losses compared on ${data.name}`,
     subtitle: [
       counted(variants.length, "variant"),
-      counted(runs.length, "run"),
+      counted(runsOf(variants).length, "run"),
       judgedOn(comparison),
       `${counted(recipe.layers, "layer")} of ${recipe.dim} channels`,
       recipe.device,
     ].join(" · "),
     sections: [
       summarySection(comparison),
-      ...failed.length === 0 ? [] : [{
-        title: "Failed runs",
-        blocks: [text("These are left out:"), { kind: "list", items: failures } as const],
-      }],
+      ...items.length === 0
+        ? []
+        : [section("Failed runs", "These are left out:", { kind: "list", items })],
       readingSection(comparison),
       retrievalSection(comparison),
       pruningSection(comparison),

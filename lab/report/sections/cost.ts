@@ -3,47 +3,35 @@
  *
  * @module
  */
-import { mean, sampleStandardDeviation } from "simple-statistics";
+import { sampleStandardDeviation } from "simple-statistics";
 import type { RunResult } from "../../compare/run_result.ts";
 import { OWN } from "../comparable.ts";
-import { type Comparison, trainedVariants, type Variant } from "../comparison.ts";
-import {
-  type Block,
-  columns,
-  type Figure,
-  figures,
-  type Section,
-  table,
-  text,
-} from "../document.ts";
+import { type Comparison, runsOf, trainedVariants, type Variant } from "../comparison.ts";
+import { columns, type Figure, type Section, section, type Table, text } from "../document.ts";
 import { count, number, share } from "../format.ts";
 import { domainOf, type Dot, dots } from "../plots.ts";
+import { mean } from "../statistics.ts";
 
 /** The section on cost. */
 export function costSection(comparison: Comparison): Section {
-  return {
-    title: "What it costs",
-    blocks: [
-      text(
-        "The machine may have done other work at the same time, so small ratios are noise. The",
-        "time of a step is the cost of a loss; the time of training also depends on when it",
-        "stopped.",
-      ),
-      ...figures(costFigure(comparison)),
-    ],
-  };
-}
-
-/** Milliseconds a step, by seed. */
-function stepTimes({ runs }: Variant): number[] {
-  return runs.map(({ seconds, steps }) => 1000 * seconds.training / steps);
+  return section(
+    "What it costs",
+    text(
+      "The machine may have done other work at the same time, so small ratios are noise. The",
+      "time of a step is the cost of a loss; the time of training also depends on when it",
+      "stopped.",
+    ),
+    costFigure(comparison),
+  );
 }
 
 function costFigure(comparison: Comparison): Figure {
   const { baseline } = comparison;
-  const variants = trainedVariants(comparison);
+  /** Milliseconds a step, by seed. */
+  const stepTimes = ({ runs }: Variant): number[] =>
+    runs.map(({ seconds, steps }) => 1000 * seconds.training / steps);
   const base = mean(stepTimes(baseline));
-  const rows = variants.map((variant): Dot => {
+  const dotOf = (variant: Variant): Dot => {
     const times = stepTimes(variant).map((time) => time / base);
     const value = mean(times);
     return {
@@ -54,18 +42,17 @@ function costFigure(comparison: Comparison): Figure {
       shown: `${value.toFixed(2)} ×`,
       kind: variant === baseline ? "baseline" : "variant",
     };
-  });
-  const ends = rows.flatMap(({ low, high }) => [low, high]);
+  };
+  const drawn = trainedVariants(comparison).map(dotOf);
+  const domain = domainOf([...drawn.flatMap(({ low, high }) => [low, high]), 1]);
+  const spec = dots(drawn, `relative to ${baseline.name}`, domain, 1);
   return {
     name: "cost",
     title: "Time of a training step",
     note: "Dot: mean over seeds. Bar: from the fastest to the slowest seed.",
-    panels: [{
-      title: "Time of a step",
-      spec: dots(rows, `relative to ${baseline.name}`, domainOf([...ends, 1]), 1),
-    }],
+    panels: [{ title: "Time of a step", spec }],
     caption: "Means over seeds ± standard deviation.",
-    rows: variants.map((variant) => {
+    rows: trainedVariants(comparison).map((variant) => {
       const over = (of: (run: RunResult) => number, digits = 3): string =>
         withDeviation(variant.runs.map(of), digits);
       return {
@@ -89,38 +76,37 @@ function withDeviation(given: number[], digits: number): string {
 
 /** The section on recipe and runs. */
 export function recipeSection(comparison: Comparison): Section {
-  const runs = comparison.variants.flatMap(({ runs }) => runs);
-  const lines = [...new Set(runs.flatMap(({ command }) => command ?? []))];
+  const runs = runsOf(comparison.variants);
+  const items = [...new Set(runs.flatMap(({ command }) => command ?? []))];
   const isAll = runs.every(({ command }) => command !== undefined);
-  const commands: Block[] = lines.length === 0 ? [] : [
-    text(`${isAll ? "The" : "Some of the"} runs were made by`),
-    { kind: "commands", lines },
-  ];
-  return {
-    title: "Recipe and runs",
-    blocks: [...commands, recipeTable(comparison), variantTable(comparison), runTable(runs)],
-  };
+  return section(
+    "Recipe and runs",
+    items.length > 0 && `${isAll ? "The" : "Some of the"} runs were made by`,
+    items.length > 0 && { kind: "commands", items },
+    recipeTable(comparison),
+    variantTable(comparison),
+    runTable(runs),
+  );
 }
 
-function recipeTable({ variants: [{ runs: [run] }], users }: Comparison): Block {
+function recipeTable({ variants: [{ runs: [run] }], users }: Comparison): Table {
   const { recipe, parameters, data, test, judging } = run;
   const shared = Object.entries(recipe)
     .filter(([field]) => field !== "seed" && !OWN.some((own) => own === field))
-    .map(([field, value]) => [field, plain(value)])
-    .filter(([, value]) => value !== "");
-  const rows = [
-    ...shared,
-    ["trained parameters", count(parameters)],
-    ["users", count(users)],
-    ["items", count(data.items)],
-    ["test cases", count(test.users)],
-    ["history excluded when judged", judging.excludeHistory ? "yes" : "no"],
-    ["targets excluded", count(test.absent)],
-  ];
-  return table(
-    "The recipe of all runs, and their data.",
-    rows.map(([setting, value]) => ({ setting, value })),
-  );
+    .map(([setting, value]) => ({ setting, value: plain(value) }))
+    .filter(({ value }) => value !== "");
+  return {
+    caption: "The recipe of all runs, and their data.",
+    rows: [
+      ...shared,
+      { setting: "trained parameters", value: count(parameters) },
+      { setting: "users", value: count(users) },
+      { setting: "items", value: count(data.items) },
+      { setting: "test cases", value: count(test.users) },
+      { setting: "history excluded when judged", value: judging.excludeHistory ? "yes" : "no" },
+      { setting: "targets excluded", value: count(test.absent) },
+    ],
+  };
 }
 
 /** A value of a recipe; fields of objects with their names. */
@@ -130,17 +116,15 @@ function plain(value: unknown): string {
   return Object.entries(value).map(([name, inner]) => `${name} ${plain(inner)}`).join(", ");
 }
 
-function variantTable({ variants }: Comparison): Block {
-  const runs = variants.flatMap(({ runs }) => runs);
+function variantTable({ variants }: Comparison): Table {
+  const runs = runsOf(variants);
   const fields = OWN.filter((field) => runs.some(({ recipe }) => recipe[field] !== undefined));
   const isSearched = runs.some(({ judging }) => judging.search !== undefined);
-  return table(
-    "The variants' own settings. A loss uses those that it knows.",
-    variants.map(({ name, runs }) => {
+  return {
+    caption: "The variants' own settings. A loss uses those that it knows.",
+    rows: variants.map(({ name, runs }) => {
       const { recipe, judging: { search } } = runs[0];
-      const searched = search === undefined
-        ? "as trained"
-        : `over ${search.normalization}, tau ${search.tau}`;
+      const searched = search ? `over ${search.normalization}, tau ${search.tau}` : "as trained";
       return {
         variant: name,
         ...columns(fields, (field) => field, (field) => plain(recipe[field])),
@@ -148,13 +132,13 @@ function variantTable({ variants }: Comparison): Block {
         seeds: runs.map(({ recipe }) => recipe.seed).join(" "),
       };
     }),
-  );
+  };
 }
 
-function runTable(runs: readonly RunResult[]): Block {
-  return table(
-    "Every run: the epoch that was judged, and its validation.",
-    runs.map(({ variant, recipe, epochs, bestEpoch, steps, validation, adapter }) => {
+function runTable(runs: readonly RunResult[]): Table {
+  return {
+    caption: "Every run: the epoch that was judged, and its validation.",
+    rows: runs.map(({ variant, recipe, epochs, bestEpoch, steps, validation, adapter }) => {
       const best = validation.find(({ epoch }) => epoch === bestEpoch);
       return {
         variant,
@@ -167,5 +151,5 @@ function runTable(runs: readonly RunResult[]): Block {
         adapter,
       };
     }),
-  );
+  };
 }

@@ -13,11 +13,12 @@ import {
   differenceOf,
   estimateOf,
   MOST_LINES,
+  panelsByBeam,
   PRUNING_RATE,
   type Search,
   shownVariants,
 } from "../comparison.ts";
-import { columns, type Figure, figures, type Panel, type Section, text } from "../document.ts";
+import { columns, type Figure, type Section, section, type Table, text } from "../document.ts";
 import {
   count,
   counted,
@@ -27,12 +28,12 @@ import {
   signedInterval,
   withInterval,
 } from "../format.ts";
+import { lines, type Point, reachOf, ridges } from "../line_plots.ts";
 import { inTopOf, pooled, prunedOf } from "../outcomes.ts";
-import { type Line, lines, type Point, reachOf, ridges } from "../line_plots.ts";
 import { type Bar, bars } from "../plots.ts";
 import { shareInterval, sum } from "../statistics.ts";
 
-/** The most steps that are drawn. */
+/** The most steps of which margins are drawn. */
 const MOST_STEPS = 4;
 
 /** The bin where margins above 0 begin. */
@@ -40,30 +41,26 @@ const ZERO = 24;
 
 /** The section on pruning. */
 export function pruningSection(comparison: Comparison): Section {
-  return {
-    title: "What the search prunes",
-    blocks: [
-      text(
-        "A target is pruned at width B if it is among the model's exact best B items and the beam",
-        "search of that width does not return it. The pruning rate is the number of pruned targets",
-        "divided by the number of targets in the exact top B, both over users and seeds. There is",
-        `no rate of fewer than ${LEAST_TARGETS} targets a run. A step is violated if the target's`,
-        "token is not among the best B of its siblings, so that its margin is above 0. What is",
-        "pruned without a violation was displaced by prefixes from other parts of the catalogue,",
-        "or lost a tie.",
-      ),
-      ...figures(
-        rateFigure(comparison),
-        violationFigure(comparison),
-        survivalFigure(comparison),
-        marginsFigure(comparison),
-      ),
-      ...comparison.variants.length <= MOST_LINES ? [] : [text(
-        `Lines are drawn for the baseline and the ${MOST_LINES - 1} variants that do best in`,
-        "validation; the tables have all.",
-      )],
-    ],
-  };
+  return section(
+    "What the search prunes",
+    text(
+      "A target is pruned at width B if it is among the model's exact best B items and the beam",
+      "search of that width does not return it. The pruning rate is the number of pruned targets",
+      "divided by the number of targets in the exact top B, both over users and seeds. There is",
+      `no rate of fewer than ${LEAST_TARGETS} targets a run. A step is violated if the target's`,
+      "token is not among the best B of its siblings, so that its margin is above 0. What is",
+      "pruned without a violation was displaced by prefixes from other parts of the catalogue,",
+      "or lost a tie.",
+    ),
+    rateFigure(comparison),
+    violationFigure(comparison),
+    survivalFigure(comparison),
+    marginsFigure(comparison),
+    comparison.variants.length > MOST_LINES && text(
+      `Lines are drawn for the baseline and the ${MOST_LINES - 1} variants that do best in`,
+      "validation; the tables have all.",
+    ),
+  );
 }
 
 /** Steps in at most five groups: the first ones alone, the others together. */
@@ -78,82 +75,89 @@ function stepGroups(steps: number): { readonly name: string; readonly steps: rea
   });
 }
 
+/** An estimate of a search and its difference to the baseline, as cells of a table. */
+function estimates(
+  comparison: Comparison,
+  { variant, beam }: Search,
+  head: string,
+  metric: string,
+): Table["rows"][number] {
+  const minus = differenceOf(comparison, variant, beam, metric);
+  return {
+    [head]: withInterval(estimateOf(comparison, variant, beam, metric), 3),
+    [`minus ${comparison.baseline.name}`]: signedInterval(minus, 3),
+  };
+}
+
 function rateFigure(comparison: Comparison): Figure {
-  const { searches, beams, baseline } = comparison;
+  const { searches, mainBeam, readable } = comparison;
   const groups = stepGroups(searches[0].pooled.reached.length);
-  const rateOf = ({ variant, beam }: Search) => estimateOf(comparison, variant, beam, PRUNING_RATE);
-  const ends = searches.map(rateOf).flatMap((rate) => [rate?.value ?? NaN, rate?.high ?? NaN]);
+  const rateOf = (name: string, beam: number) => estimateOf(comparison, name, beam, PRUNING_RATE);
+  const rates = searches.map(({ variant, beam }) => rateOf(variant, beam));
+  const ends = rates.flatMap((rate) => [rate?.value ?? NaN, rate?.high ?? NaN]);
   const most = 1.03 * Math.max(0.01, ...ends.filter(Number.isFinite));
-  const bar = (search: Search): Bar => {
-    const rate = rateOf(search);
+  const bar = ({ variant, beam, pooled }: Search): Bar => {
+    const rate = rateOf(variant, beam);
     const isRated = Number.isFinite(rate?.value);
-    const [pruned, inTop] = [prunedOf(search.pooled), inTopOf(search.pooled)];
+    const [pruned, inTop] = [prunedOf(pooled), inTopOf(pooled)];
     return {
-      label: search.variant,
+      label: variant,
       parts: groups.map(({ steps }) => isRated ? sum(steps.map((t) => pruned[t])) / inTop : 0),
       shown: share(rate?.value ?? NaN, 3),
       sum: rate,
     };
   };
+  const said = readable.flatMap((name) => rateOf(name, mainBeam) ?? [])
+    .filter(({ value }) => Number.isFinite(value)).sort((a, b) => a.value - b.value)
+    .map(({ variant, value }) => `${variant} (${share(value, 3)})`);
+  const legend = groups.map(({ name }) => name);
   return {
     name: "pruning",
-    title: rateTitle(comparison),
+    title: said.length === 0
+      ? "Pruning rates"
+      : `Pruning rates at B = ${mainBeam}, from ${said[0]} to ${said[said.length - 1]}`,
     note: "Length of a bar: pruning rate. Shades: the step that lost the target. Thin line: the " +
       "95 % interval of the rate over users and seeds.",
-    panels: beams.map((beam) => {
-      const rows = searches.filter((search) => search.beam === beam).map(bar);
-      const unit = "pruning rate (share of the exact top B)";
-      return { title: `B = ${beam}`, spec: bars(rows, unit, most, groups.map(({ name }) => name)) };
-    }),
+    panels: panelsByBeam(
+      searches,
+      (found) => bars(found.map(bar), "pruning rate (share of the exact top B)", most, legend),
+    ),
     caption:
       "Pruned targets over all runs, with 95 % intervals of the rate over users and seeds. " +
       "The interval of the violation share is Wilson's at the mean count of one run, as the same " +
       "users come again with every seed.",
     rows: searches.map((search) => {
       const { variant, beam, outcomes, pooled } = search;
-      const { violation, displacement, length, tie } = pooled.pruned;
+      const [violation, displacement, length, tie] = [
+        pooled.pruned.violation,
+        pooled.pruned.displacement,
+        pooled.pruned.length,
+        pooled.pruned.tie,
+      ].map(sum);
       const pruned = sum(prunedOf(pooled));
-      const violated = shareInterval(sum(violation) / pruned, pruned / outcomes.length);
-      const minus = differenceOf(comparison, variant, beam, PRUNING_RATE);
       return {
         variant,
         B: `${beam}`,
         "in exact top B": count(inTopOf(pooled)),
         pruned: count(pruned),
-        "pruning rate": withInterval(rateOf(search), 3),
-        [`minus ${baseline.name}`]: signedInterval(minus, 3),
-        "violation share": withInterval(violated, 3),
-        violation: count(sum(violation)),
-        displacement: count(sum(displacement)),
-        length: count(sum(length)),
-        tie: count(sum(tie)),
+        ...estimates(comparison, search, "pruning rate", PRUNING_RATE),
+        "violation share": withInterval(
+          shareInterval(violation / pruned, pruned / outcomes.length),
+          3,
+        ),
+        violation: count(violation),
+        displacement: count(displacement),
+        length: count(length),
+        tie: count(tie),
       };
     }),
   };
 }
 
-function rateTitle(comparison: Comparison): string {
-  const { mainBeam, readable } = comparison;
-  const said = readable.flatMap((name) =>
-    estimateOf(comparison, name, mainBeam, PRUNING_RATE) ?? []
-  )
-    .filter(({ value }) => Number.isFinite(value)).sort((a, b) => a.value - b.value)
-    .map(({ variant, value }) => `${variant} (${share(value, 3)})`);
-  return said.length === 0
-    ? "Pruning rates"
-    : `Pruning rates at B = ${mainBeam}, from ${said[0]} to ${said[said.length - 1]}`;
-}
-
-/** A plot of lines for each width that a shown variant was searched with. */
-function panelsByBeam(
-  { beams, searches, variants }: Comparison,
-  spec: (searches: readonly Search[]) => Panel["spec"],
-): Panel[] {
+/** The searches of the variants that figures of lines show. */
+function drawnSearches({ searches, variants }: Comparison): Search[] {
   const shown = shownVariants(variants).map(({ name }) => name);
-  return beams.flatMap((beam) => {
-    const found = searches.filter((one) => one.beam === beam && shown.includes(one.variant));
-    return found.length === 0 ? [] : [{ title: `B = ${beam}`, spec: spec(found) }];
-  });
+  return searches.filter(({ variant }) => shown.includes(variant));
 }
 
 function violationFigure(comparison: Comparison): Figure {
@@ -169,37 +173,39 @@ function violationFigure(comparison: Comparison): Figure {
     note:
       "Lines: the share of the targets with a token at the step whose margin is above 0. Pale " +
       "bars: the share with at most B siblings, where no margin can be above 0.",
-    panels: panelsByBeam(comparison, (found) => {
-      const vacuous = shares(found[0], "vacuous");
+    panels: panelsByBeam(drawnSearches(comparison), (found) => {
       const back = {
-        data: { values: vacuous.map(({ x, y }) => ({ from: x - 0.35, to: x + 0.35, y })) },
+        data: {
+          values: shares(found[0], "vacuous")
+            .map(({ x, y }) => ({ from: x - 0.35, to: x + 0.35, y })),
+        },
         mark: { type: "rect", color: "#e1e5eb" },
         encoding: { x: { field: "from" }, x2: { field: "to" }, y2: { datum: 0 } },
       };
-      const drawn = found.map((one): Line => (
-        { label: one.variant, points: shares(one, "violated") }
-      ));
-      const axes = { x: "step", y: "share of targets", domain: [0, 1] } as const;
-      return lines(drawn, axes, { back: [back] });
+      const drawn = found.map((one) => ({ label: one.variant, points: shares(one, "violated") }));
+      return lines(drawn, { x: "step", y: "share of targets", domain: [0, 1] }, { back: [back] });
     }),
     caption: "By step, over all runs: targets of the exact top B that were lost there; of all " +
       "targets with a token there, the shares with a margin above 0 and with at most B siblings.",
     rows: searches.flatMap(({ variant, beam, pooled }) =>
-      shownSteps(pooled.reached.length).map((step) => ({
-        variant,
-        B: `${beam}`,
-        step: `${step}`,
-        pruned: count(prunedOf(pooled)[step - 1]),
-        "by a violation": count(pooled.pruned.violation[step - 1]),
-        violated: share(pooled.violated[step - 1] / pooled.reached[step - 1], 3),
-        vacuous: share(pooled.vacuous[step - 1] / pooled.reached[step - 1], 3),
-      }))
+      shownSteps(pooled.reached.length).map((step) => {
+        const { pruned, reached, violated, vacuous } = pooled;
+        return {
+          variant,
+          B: `${beam}`,
+          step: `${step}`,
+          pruned: count(prunedOf(pooled)[step - 1]),
+          "by a violation": count(pruned.violation[step - 1]),
+          violated: share(violated[step - 1] / reached[step - 1], 3),
+          vacuous: share(vacuous[step - 1] / reached[step - 1], 3),
+        };
+      })
     ),
   };
 }
 
 function survivalFigure(comparison: Comparison): Figure {
-  const { searches, mainBeam, baseline } = comparison;
+  const { searches, mainBeam } = comparison;
   const curve = ({ pooled: { lostAt, reached } }: Search) => survivalCurve(lostAt, reached.length);
   const first = searches.filter(({ beam }) => beam === mainBeam).map((one) => curve(one)[0]);
   return {
@@ -208,28 +214,22 @@ function survivalFigure(comparison: Comparison): Figure {
       "the targets",
     note: "The share of all targets, ranked high or not, whose prefix the beam still holds after " +
       "each step, on a logarithmic scale.",
-    panels: panelsByBeam(comparison, (found) => {
-      const drawn = found.map((one): Line => ({
+    panels: panelsByBeam(drawnSearches(comparison), (found) => {
+      const drawn = found.map((one) => ({
         label: one.variant,
         points: curve(one).map((y, t) => ({ x: t + 1, y })).filter(({ y }) => y > 0),
       }));
-      const y = "share of targets surviving";
-      return lines(drawn, { x: "step", y, log: true });
+      return lines(drawn, { x: "step", y: "share of targets surviving", log: true });
     }),
     caption: "The share of targets whose prefix the beam still holds after a step, with 95 % " +
       "intervals over users and seeds.",
-    rows: searches.flatMap(({ variant, beam, pooled }) =>
-      shownSteps(pooled.reached.length).map((step) => {
-        const metric = `survival@${step}`;
-        const minus = differenceOf(comparison, variant, beam, metric);
-        return {
-          variant,
-          B: `${beam}`,
-          step: `${step}`,
-          surviving: withInterval(estimateOf(comparison, variant, beam, metric), 3),
-          [`minus ${baseline.name}`]: signedInterval(minus, 3),
-        };
-      })
+    rows: searches.flatMap((search) =>
+      shownSteps(search.pooled.reached.length).map((step) => ({
+        variant: search.variant,
+        B: `${search.beam}`,
+        step: `${step}`,
+        ...estimates(comparison, search, "surviving", `survival@${step}`),
+      }))
     ),
   };
 }
@@ -237,19 +237,19 @@ function survivalFigure(comparison: Comparison): Figure {
 /** Histograms of margins at the main width, before and after training. */
 function marginsFigure({ searches, mainBeam }: Comparison): Figure {
   const main = searches.filter(({ beam }) => beam === mainBeam);
-  const all = pooled(main.map((search) => search.pooled));
-  const steps = drawnSteps(all);
-  const at = ({ margins }: BeamOutcome, t: number) => (
-    { label: `step ${t + 1}`, before: margins.before[t], after: margins.after[t] }
+  const { margins } = pooled(main.map((search) => search.pooled));
+  const steps = drawnSteps(margins.after);
+  const reach = reachOf(steps.flatMap((t) => [margins.before[t], margins.after[t]]));
+  const at = ({ margins: { before, after } }: BeamOutcome, t: number) => (
+    { label: `step ${t + 1}`, before: before[t], after: after[t] }
   );
-  const reach = reachOf(steps.flatMap((t) => [all.margins.before[t], all.margins.after[t]]));
   const [t] = steps;
   return {
     name: "margins",
     title: t === undefined
       ? "No target has a choice"
-      : `At step ${t + 1} and B = ${mainBeam}, ${percent(above(all.margins.before[t]))} of the ` +
-        `margins are above 0 before training and ${percent(above(all.margins.after[t]))} after`,
+      : `At step ${t + 1} and B = ${mainBeam}, ${percent(above(margins.before[t]))} of the ` +
+        `margins are above 0 before training and ${percent(above(margins.after[t]))} after`,
     note: "Pale area: margins of the untrained model. Line: after training. Each row has its own " +
       "height. Targets right of the dashed line are pruned; a margin of exactly 0, of the B-th " +
       "best itself or the last of at most B siblings, stands left of it. Only targets with more " +
@@ -280,8 +280,8 @@ function marginsFigure({ searches, mainBeam }: Comparison): Figure {
 }
 
 /** The steps with the most margins, ascending. */
-function drawnSteps({ margins }: BeamOutcome): number[] {
-  const counts = margins.after.map(sum);
+function drawnSteps(histograms: readonly Histogram[]): number[] {
+  const counts = histograms.map(sum);
   return [...counts.keys()].filter((t) => counts[t] > 0)
     .sort((a, b) => counts[b] - counts[a] || a - b).slice(0, MOST_STEPS).sort((a, b) => a - b);
 }

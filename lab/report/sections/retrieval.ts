@@ -11,15 +11,7 @@ import {
   type DifferenceRow,
   estimateOf,
 } from "../comparison.ts";
-import {
-  type Block,
-  columns,
-  type Figure,
-  figures,
-  type Section,
-  table,
-  text,
-} from "../document.ts";
+import { columns, type Figure, type Section, section, type Table, text } from "../document.ts";
 import { pValue, share, signed, signedInterval, withInterval } from "../format.ts";
 import { METRICS } from "../outcomes.ts";
 import { domainOf, type Dot, dots } from "../plots.ts";
@@ -29,39 +21,36 @@ import { excludesZero } from "../statistics.ts";
 export function retrievalSection(comparison: Comparison): Section {
   const { variants, baseline, references } = comparison;
   const isCompared = variants.length > 1;
-  return {
-    title: "What is retrieved",
-    blocks: [
-      text(
-        "HR@k is the share of targets among the first k items of the list. NDCG@k gives a target",
-        "less weight the lower it stands. “Exact” is what a search without pruning would return",
-        "from the same model.",
-        references.length > 0 ? historyNote(baseline.runs[0].judging.excludeHistory) : "",
-      ),
-      ...figures(levels(comparison), ...isCompared ? [differences(comparison)] : []),
-      ...references.length > 0 ? [referenceTable(comparison)] : [],
-      ...isCompared ? [text(...pairing(comparison))] : [],
-    ],
-  };
+  return section(
+    "What is retrieved",
+    text(
+      "HR@k is the share of targets among the first k items of the list. NDCG@k gives a target",
+      "less weight the lower it stands. “Exact” is what a search without pruning would return",
+      "from the same model.",
+      references.length > 0 ? historyNote(baseline.runs[0].judging.excludeHistory) : "",
+    ),
+    levels(comparison),
+    isCompared && differences(comparison),
+    references.length > 0 && referenceTable(comparison),
+    isCompared && pairing(comparison),
+  );
 }
 
 /** How differences are paired, and what so few seeds can say. */
-function pairing(comparison: Comparison): string[] {
-  const all = baselineDifferences(comparison);
-  const seeds = Math.max(0, ...all.map(({ seeds }) => seeds));
+function pairing(comparison: Comparison): string {
+  const seeds = Math.max(0, ...baselineDifferences(comparison).map(({ seeds }) => seeds));
   const least = pValue(Math.min(1, 2 / 2 ** seeds));
-  return [
+  return text(
     `Differences are paired: same users, and runs of the same seed as ${comparison.baseline.name}.`,
     seeds < 2
       ? "One seed says nothing about another training."
       : `The test over seeds tries all ${2 ** seeds} assignments of signs to ${seeds} ` +
         `differences, so its p is at least ${least}.`,
-  ];
+  );
 }
 
 /** The metrics and widths of the figures: the longest lists of the comparison. */
-function panelsOf(comparison: Comparison): { readonly metric: string; readonly beam: number }[] {
-  const { beams } = comparison;
+function panelsOf({ beams }: Comparison): { readonly metric: string; readonly beam: number }[] {
   const k = METRICS.findLast(({ k }) => k <= beams[beams.length - 1])?.k ?? Infinity;
   return [`NDCG@${k}`, `HR@${k}`].flatMap((metric) =>
     beams.filter((beam) => beam >= k).map((beam) => ({ metric, beam }))
@@ -80,16 +69,23 @@ function levels(comparison: Comparison): Figure {
     const rowsAt = (beam: number) => variants.flatMap(({ name }) => dot(name, beam, metric));
     const beside = references.flatMap((name) => dot(name, undefined, metric));
     const others = beside.filter(({ label }) => label !== ORACLE); // a bound, far off
-    const domain = domainOf(endsOf([...beams.flatMap(rowsAt), ...others]));
+    const domain = domainOf([...beams.flatMap(rowsAt), ...others].flatMap(endsOf));
     const line = estimateOf(comparison, baseline.name, beam, metric)?.value;
     const spec = dots([...rowsAt(beam), ...beside], metric, domain, line);
     return { title: `${metric}, B = ${beam}`, spec };
   });
-  const rankings = [
-    ...searches,
-    ...references.map((variant) => ({ variant, beam: undefined })),
-  ];
   const best = bestOf(comparison);
+  const exact = METRICS.filter(({ k }) => k === 10).map(({ name }) => `exact ${name}`);
+  const metrics = [...METRICS.map(({ name }) => name), ...exact];
+  const rowOf = (ranking: string, beam?: number) => ({
+    ranking,
+    B: `${beam ?? ""}`,
+    ...columns(
+      metrics,
+      (metric) => metric,
+      (metric) => withInterval(estimateOf(comparison, ranking, beam, metric)),
+    ),
+  });
   return {
     name: "retrieval",
     title: best === undefined
@@ -100,20 +96,15 @@ function levels(comparison: Comparison): Figure {
       "panels of a metric share.",
     panels,
     caption: "Means over users and seeds with 95 % intervals; blank where B is below k.",
-    rows: rankings.map(({ variant, beam }) => {
-      const cell = (metric: string) => withInterval(estimateOf(comparison, variant, beam, metric));
-      const exact = METRICS.filter(({ k }) => k === 10).map(({ name }) => `exact ${name}`);
-      return {
-        ranking: variant,
-        B: `${beam ?? ""}`,
-        ...columns([...METRICS.map(({ name }) => name), ...exact], (metric) => metric, cell),
-      };
-    }),
+    rows: [
+      ...searches.map(({ variant, beam }) => rowOf(variant, beam)),
+      ...references.map((name) => rowOf(name)),
+    ],
   };
 }
 
-function endsOf(rows: readonly Dot[]): number[] {
-  return rows.flatMap(({ value, low, high }) => [value, low, high]);
+function endsOf({ value, low, high }: Dot): number[] {
+  return [value, low, high];
 }
 
 /** Every difference of lists to the baseline: by width, metric and variant. */
@@ -127,39 +118,37 @@ export function baselineDifferences(comparison: Comparison): DifferenceRow[] {
 }
 
 /** Differences to rankings that need no training, in the metrics and widths of the figures. */
-function referenceTable(comparison: Comparison): Block {
+function referenceTable(comparison: Comparison): Table {
   const { variants, references } = comparison;
-  const caption =
-    "Paired differences to rankings that need no training, with 95 % intervals over " +
-    "users and seeds.";
-  const rows = panelsOf(comparison).flatMap(({ metric, beam }) =>
-    variants.filter(({ name }) => estimateOf(comparison, name, beam, metric)).map(({ name }) => ({
-      variant: name,
-      B: `${beam}`,
-      metric,
-      ...columns(
-        references,
-        (reference) => `to ${reference}`,
-        (to) => signedInterval(differenceOf(comparison, name, beam, metric, to)),
-      ),
-    }))
-  );
-  return table(caption, rows);
+  return {
+    caption: "Paired differences to rankings that need no training, with 95 % intervals over " +
+      "users and seeds.",
+    rows: panelsOf(comparison).flatMap(({ metric, beam }) =>
+      variants.filter(({ name }) => estimateOf(comparison, name, beam, metric)).map(({ name }) => ({
+        variant: name,
+        B: `${beam}`,
+        metric,
+        ...columns(
+          references,
+          (to) => `to ${to}`,
+          (to) => signedInterval(differenceOf(comparison, name, beam, metric, to)),
+        ),
+      }))
+    ),
+  };
 }
 
 function differences(comparison: Comparison): Figure {
   const { baseline, readable } = comparison;
   const all = baselineDifferences(comparison);
-  const panels = panelsOf(comparison).map(({ metric, beam }) => ({
-    metric,
-    beam,
-    found: all.filter((row) => row.metric === metric && row.beam === beam),
+  const panels = panelsOf(comparison).map((panel) => ({
+    ...panel,
+    found: all.filter(({ metric, beam }) => metric === panel.metric && beam === panel.beam),
   })).filter(({ found }) => found.length > 0);
   const shown = panels.flatMap(({ found }) => found);
   const read = shown.filter(({ variant, to }) =>
     readable.includes(variant) && readable.includes(to)
   );
-  const sure = read.filter(excludesZero).length;
   const dot = (row: DifferenceRow): Dot => (
     { ...row, label: row.variant, shown: signed(row.value), kind: "variant" }
   );
@@ -167,13 +156,19 @@ function differences(comparison: Comparison): Figure {
     name: "differences",
     title: read.length === 0
       ? `Differences to ${baseline.name}`
-      : `Differences to ${baseline.name}: ${sure} of ${read.length} intervals exclude 0`,
+      : `Differences to ${baseline.name}: ${read.filter(excludesZero).length} of ${read.length} ` +
+        "intervals exclude 0",
     note:
       "Dot: mean paired difference. Bar: its 95 % interval over users and seeds. Dashed line: " +
       "no difference.",
     panels: panels.map(({ metric, beam, found }) => {
-      const domain = domainOf(endsOf(shown.filter((row) => row.metric === metric).map(dot)), true);
-      const spec = dots(found.map(dot), `${metric} minus ${baseline.name}`, domain, 0);
+      const ends = shown.filter((row) => row.metric === metric).map(dot).flatMap(endsOf);
+      const spec = dots(
+        found.map(dot),
+        `${metric} minus ${baseline.name}`,
+        domainOf(ends, true),
+        0,
+      );
       return { title: `${metric}, B = ${beam}`, spec };
     }),
     caption: `Paired differences to ${baseline.name} with 95 % intervals: over users and seeds; ` +
@@ -187,10 +182,10 @@ function differences(comparison: Comparison): Figure {
         metric,
         "users and seeds": signedInterval(row),
         users: signedInterval(tests?.users),
-        "p (users)": tests ? pValue(tests.usersP) : "",
+        "p (users)": pValue(tests?.usersP),
         seeds: signedInterval(bySeed?.seeds),
-        "p (seeds)": bySeed ? pValue(bySeed.seedsP) : "",
-        "least p": bySeed ? pValue(bySeed.seedsLeastP) : "",
+        "p (seeds)": pValue(bySeed?.seedsP),
+        "least p": pValue(bySeed?.seedsLeastP),
       };
     }),
   };

@@ -8,11 +8,11 @@ import {
   bestOf,
   type Comparison,
   differenceOf,
-  type DifferenceRow,
   estimateOf,
   PRUNING_RATE,
+  runsOf,
 } from "../comparison.ts";
-import { type Block, type Section, text } from "../document.ts";
+import { type Section, section, text } from "../document.ts";
 import {
   count,
   counted,
@@ -30,56 +30,56 @@ import { baselineDifferences } from "./retrieval.ts";
 export function summarySection(comparison: Comparison): Section {
   const { unreadable, mainLength, missing } = comparison;
   const warnings = warningsOf(unreadable, mainLength);
-  const items = [...warnings, "Headlines leave out what cannot be read."];
-  const lacking = missing.map(({ variant, seeds }) =>
-    `${variant} lacks ${seeds.length === 1 ? "seed" : "seeds"} ${listed(seeds.map(String))}.`
+  const items = [
+    ...best(comparison),
+    ...compared(comparison),
+    ...besideReferences(comparison),
+    ...pruning(comparison),
+    ...missing.map(({ variant, seeds }) =>
+      `${variant} lacks ${seeds.length === 1 ? "seed" : "seeds"} ${listed(seeds.map(String))}.`
+    ),
+  ];
+  return section(
+    "Summary",
+    warnings.length > 0 &&
+      { kind: "warnings", items: [...warnings, "Headlines leave out what cannot be read."] },
+    subject(comparison),
+    { kind: "list", items },
   );
-  const findings = [best, compared, besideReferences, pruning].flatMap((find) => find(comparison));
-  return {
-    title: "Summary",
-    blocks: [
-      ...warnings.length > 0 ? [{ kind: "warnings", items } satisfies Block] : [],
-      text(...subject(comparison)),
-      { kind: "list", items: [...findings, ...lacking] },
-    ],
-  };
 }
 
 /** How to read the report. */
 export function readingSection(comparison: Comparison): Section {
   const { cases, users, variants, baseline } = comparison;
-  const runs = variants.flatMap(({ runs }) => runs);
   const most = Math.max(...variants.map(({ runs }) => runs.length));
   const fewSeeds = most === 1
     ? "With one seed, intervals cover other users, but not another training."
     : `With ${most} seeds, intervals may be too short where seeds differ more than users.`;
-  return {
-    title: "How to read this",
-    blocks: [
-      text(
-        `A number such as .0702 [.0660, .0745] is a mean over ${judgedOn(comparison)} and all`,
-        "seeds with its 95 % interval. Intervals are the 2.5 % and 97.5 % quantiles of 2,000",
-        "bootstrap resamples, which draw users and seeds independently and are the same for every",
-        "variant.",
-        cases === users ? "" : "A user is drawn with all of their cases.",
-        most < 5 ? fewSeeds : "",
-      ),
-      ...variants.length < 2 ? [] : [text(
-        `A variant differs from ${baseline.name} if the interval of the difference excludes 0.`,
-        "One in twenty intervals does so by chance.",
-      )],
-      text(
-        "B is the beam width.",
-        runs.every(({ validation }) => validation.length > 0)
-          ? "The epoch of each run was chosen on validation and judged once on the test cases."
-          : "There is no validation: the last epoch of each run was judged on the test cases.",
-      ),
-    ],
-  };
+  return section(
+    "How to read this",
+    text(
+      `A number such as .0702 [.0660, .0745] is a mean over ${judgedOn(comparison)} and all`,
+      "seeds with its 95 % interval. Intervals are the 2.5 % and 97.5 % quantiles of 2,000",
+      "bootstrap resamples, which draw users and seeds independently and are the same for every",
+      "variant.",
+      cases === users ? "" : "A user is drawn with all of their cases.",
+      most < 5 ? fewSeeds : "",
+    ),
+    variants.length > 1 && text(
+      `A variant differs from ${baseline.name} if the interval of the difference excludes 0.`,
+      "One in twenty intervals does so by chance.",
+    ),
+    text(
+      "B is the beam width.",
+      runsOf(variants).every(({ validation }) => validation.length > 0)
+        ? "The epoch of each run was chosen on validation and judged once on the test cases."
+        : "There is no validation: the last epoch of each run was judged on the test cases.",
+    ),
+  );
 }
 
 /** What is compared. */
-function subject(comparison: Comparison): string[] {
+function subject(comparison: Comparison): string {
   const { variants, baseline } = comparison;
   const { data, parameters } = baseline.runs[0];
   const names = variants.map(({ name }) => name);
@@ -91,15 +91,15 @@ function subject(comparison: Comparison): string[] {
   const who = isOne ? `${names[0]}, trained` : `${names.length} variants${of}, each trained`;
   const sizes = `${count(data.items)} items; models of ${count(parameters)} parameters`;
   const again = variants.filter(({ runs: [{ judging }] }) => judging.search !== undefined);
-  return [
-    `${who} with ${times}, ${isOne ? "was" : "were"} judged on ${judgedOn(comparison)} of ` +
+  return text(
+    `${who} with ${times}, ${isOne ? "was" : "were"} judged on ${judgedOn(comparison)} of`,
     `${data.name} (${sizes}).`,
     isOne ? "" : `The baseline is ${baseline.name}.`,
     again.length === 0
       ? ""
       : `Nothing was trained for ${namedOrCounted(again.map(({ name }) => name))}: these are ` +
         "models under another search than the one that they were trained for.",
-  ];
+  );
 }
 
 function best(comparison: Comparison): string[] {
@@ -120,22 +120,23 @@ function compared(comparison: Comparison): string[] {
   const all = baselineDifferences(comparison).filter(({ variant }) => readable.includes(variant));
   if (all.length === 0 || !readable.includes(baseline.name)) return [];
   const main = all.filter(({ beam, metric }) => beam === mainBeam && metric === mainMetric);
-  const say = (holds: (row: DifferenceRow) => boolean, hasNumber: boolean): string =>
-    orNone(
-      main.filter(holds).map((row) =>
-        hasNumber ? `${row.variant} (${signedInterval(row)})` : row.variant
-      ),
+  const numbered = (isSure: boolean): string =>
+    namedOrCounted(
+      main.filter((row) => excludesZero(row) === isSure)
+        .map((row) => `${row.variant} (${signedInterval(row)})`),
     );
-  const bySeed = say(({ tests }) => tests !== undefined && excludesZero(tests.seeds), false);
+  const bySeed = main.filter(({ tests }) => tests !== undefined && excludesZero(tests.seeds));
   const total = all.filter(excludesZero).length;
   const chance = 0.05 * all.length < 1 ? "at most one" : `about ${Math.round(0.05 * all.length)}`;
-  const inMain = [
-    `Differences to ${baseline.name} in ${mainMetric} at B = ${mainBeam} whose interval excludes ` +
-    `0: ${say(excludesZero, true)}; includes 0: ${say((row) => !excludesZero(row), true)}.`,
-    ...main.some(({ seeds }) => seeds > 1)
-      ? [`Over seeds alone, by Student's t, it excludes 0 for: ${bySeed}.`]
-      : [],
-  ].join(" ");
+  const inMain = text(
+    `Differences to ${baseline.name} in ${mainMetric} at B = ${mainBeam} whose interval excludes`,
+    `0: ${numbered(true)}; includes 0: ${numbered(false)}.`,
+    main.some(({ seeds }) => seeds > 1)
+      ? `Over seeds alone, by Student's t, it excludes 0 for: ${
+        namedOrCounted(bySeed.map(({ variant }) => variant))
+      }.`
+      : "",
+  );
   return [
     ...main.length === 0 ? [] : [inMain],
     `Of all ${all.length} differences, over widths and metrics, the intervals of ${total} exclude ` +
@@ -143,17 +144,28 @@ function compared(comparison: Comparison): string[] {
   ];
 }
 
+/** The variants with a difference at the main width of which something holds. */
+function differing(
+  comparison: Comparison,
+  metric: string,
+  to: string,
+  holds: (difference: Estimate) => boolean,
+): string[] {
+  const { variants, mainBeam } = comparison;
+  return variants.map(({ name }) => name).filter((name) =>
+    holds(differenceOf(comparison, name, mainBeam, metric, to) ?? UNKNOWN)
+  );
+}
+
 /** How the variants compare with rankings that need no training. */
 function besideReferences(comparison: Comparison): string[] {
-  const { variants, references, mainBeam, mainMetric } = comparison;
+  const { variants, references, mainMetric } = comparison;
   const said = references.flatMap((reference) => {
     const estimate = estimateOf(comparison, reference, undefined, mainMetric);
     if (estimate === undefined) return [];
     const say = (holds: (difference: Estimate) => boolean): string => {
-      const names = variants.map(({ name }) => name).filter((name) =>
-        holds(differenceOf(comparison, name, mainBeam, mainMetric, reference) ?? UNKNOWN)
-      );
-      return names.length === variants.length ? "all" : orNone(names);
+      const names = differing(comparison, mainMetric, reference, holds);
+      return names.length === variants.length ? "all" : namedOrCounted(names);
     };
     const [above, below] = [say(({ low }) => low > 0), say(({ high }) => high < 0)];
     return [`${reference} ${withInterval(estimate)} (above it: ${above}; below it: ${below})`];
@@ -168,23 +180,16 @@ function pruning(comparison: Comparison): string[] {
     estimateOf(comparison, name, mainBeam, PRUNING_RATE) ?? UNKNOWN;
   const own = rateOf(baseline.name);
   if (!readable.includes(baseline.name) || Number.isNaN(own.value)) return [];
-  const say = (holds: (difference: Estimate) => boolean): string => {
-    const names = readable.filter((name) =>
-      holds(differenceOf(comparison, name, mainBeam, PRUNING_RATE) ?? UNKNOWN)
+  const say = (holds: (difference: Estimate) => boolean): string =>
+    namedOrCounted(
+      differing(comparison, PRUNING_RATE, baseline.name, holds)
+        .filter((name) => readable.includes(name))
+        .map((name) => `${name} (${share(rateOf(name).value, 3)})`),
     );
-    return orNone(names.map((name) => `${name} (${share(rateOf(name).value, 3)})`));
-  };
   const [lower, higher] = [say(({ high }) => high < 0), say(({ low }) => low > 0)];
-  const others = readable.length < 2
-    ? ""
-    : ` Variants whose rate differs: lower ${lower}; higher ${higher}.`;
-  return [
-    `At B = ${mainBeam}, the search of ${baseline.name} prunes ${withInterval(own, 3)} of the ` +
-    `targets in the exact top ${mainBeam}.${others}`,
-  ];
-}
-
-/** The names of a few variants, the number of many. */
-function orNone(names: readonly string[]): string {
-  return namedOrCounted(names) || "none";
+  return [text(
+    `At B = ${mainBeam}, the search of ${baseline.name} prunes ${withInterval(own, 3)} of the`,
+    `targets in the exact top ${mainBeam}.`,
+    readable.length < 2 ? "" : `Variants whose rate differs: lower ${lower}; higher ${higher}.`,
+  )];
 }

@@ -10,24 +10,23 @@ import { OWN } from "../comparable.ts";
 import {
   type Comparison,
   estimateOf,
+  runsOf,
   shownVariants,
   trainedVariants,
   validated,
   type Variant,
 } from "../comparison.ts";
-import { columns, type Figure, figures, type Section, type Table, text } from "../document.ts";
+import { columns, type Figure, type Section, section, type Table } from "../document.ts";
 import { namedOrCounted, number, share } from "../format.ts";
-import { highlights, type Line, lines, type Point } from "../line_plots.ts";
+import { highlights, type Line, lines, type Point, pointsOf } from "../line_plots.ts";
 import { dashed, domainOf, heatMap } from "../plots.ts";
-import { sum } from "../statistics.ts";
+import { mean } from "../statistics.ts";
 
-/** How a variant's loss weighs tokens. */
-export interface VariantWeights {
-  /** The name of the variant. */
+/** The weight of a token's gradient by its margin, of a variant. */
+export type VariantWeights = {
   readonly name: string;
-  /** The weight of a token's gradient by its margin. */
   readonly weights: readonly GradientWeight[];
-}
+};
 
 /** The most points of a training curve that are drawn. */
 const MOST_POINTS = 60;
@@ -55,37 +54,31 @@ export function trainingSection(
 ): Section {
   const variants = trainedVariants(comparison);
   const shown = shownVariants(variants);
-  const isValidated = variants.some(({ runs }) => runs.some((run) => run.validation.length > 0));
-  return {
-    title: "How the losses train",
-    blocks: [
-      ...figures(
-        ...weights.length > 0 ? [weightFigure(weights)] : [],
-        ...isValidated ? [validationFigure(comparison, variants, shown)] : [],
-        lossFigure(shown),
-      ),
-      ...isValidated ? [] : [text("There are no validation cases: the last epoch was judged.")],
-    ],
-  };
+  const isValidated = runsOf(variants).some(({ validation }) => validation.length > 0);
+  return section(
+    "How the losses train",
+    weights.length > 0 && weightFigure(weights),
+    isValidated && validationFigure(comparison, variants, shown),
+    lossFigure(shown),
+    !isValidated && "There are no validation cases: the last epoch was judged.",
+  );
 }
 
 function weightFigure(weights: readonly VariantWeights[]): Figure {
   const drawn = weights.map(({ name, weights }): Line => ({
     label: name,
-    points: weights.map(({ margin: x, weight: y }) => ({ x, y })).filter(({ y }) =>
-      Number.isFinite(y)
-    ),
+    points: weights.map(({ margin: x, weight: y }) => ({ x, y }))
+      .filter(({ y }) => Number.isFinite(y)),
   }));
   /** The variants whose weights fall (-1) or rise (1) with the margin by more than rounding. */
-  const trending = (sign: number): string => {
-    const names = drawn.filter(({ points }) =>
-      points.length > 0 && sign * (points[points.length - 1].y - points[0].y) > 0.01
-    ).map(({ label }) => label);
-    return namedOrCounted(names) || "none";
-  };
-  const all = drawn.flatMap(({ points }) => points.map(({ y }) => y));
+  const trending = (sign: number): string =>
+    namedOrCounted(
+      drawn.filter(({ points }) => sign * rise(points) > 0.01).map(({ label }) => label),
+    );
+  const all = pointsOf(drawn).map(({ y }) => y);
   const log = Math.min(...all) > 0 && Math.max(...all) > MOST_LINEAR;
   const axes = { x: "margin log β − log p (nats)", y: "weight, 1 = msl", log };
+  const spec = lines(drawn, axes, { marked: false, back: [dashed(0)] });
   return {
     name: "weights",
     title: `Losses that pull harder on safe tokens: ${trending(-1)}; on tokens that would be ` +
@@ -93,10 +86,7 @@ function weightFigure(weights: readonly VariantWeights[]): Figure {
     note: "The gradient at the label's logit divided by that of msl in the same batch, at the " +
       "recipe's settings. Left of 0 a token is safe at the width B that the loss aims at; right " +
       `of 0 it would be pruned.${log ? " The scale is logarithmic." : ""}`,
-    panels: [{
-      title: "Weight of a token's gradient",
-      spec: lines(drawn, axes, { marked: false, back: [dashed(0)] }),
-    }],
+    panels: [{ title: "Weight of a token's gradient", spec }],
     caption: "The weight of a token's gradient by its margin, relative to msl.",
     rows: [-6, -4, -2, -1, 0, 1, 2, 4, 6].map((at) => ({
       margin: `${at}`.replace("-", "−"),
@@ -109,8 +99,13 @@ function weightFigure(weights: readonly VariantWeights[]): Figure {
   };
 }
 
+/** How much the last point of a line is above the first. */
+function rise(points: readonly Point[]): number {
+  return points.length === 0 ? 0 : points[points.length - 1].y - points[0].y;
+}
+
 function validationFigure(
-  comparison: Comparison,
+  { readable }: Comparison,
   variants: readonly Variant[],
   shown: readonly Variant[],
 ): Figure {
@@ -118,10 +113,10 @@ function validationFigure(
     label: nameOf(run),
     points: run.validation.map(({ epoch: x, ndcg: y }) => ({ x, y })),
   });
-  const all = shown.flatMap(({ runs }) => runs.map(lineOf));
-  const domain = domainOf(all.flatMap(({ points }) => points.map(({ y }) => y)), true);
+  const all = runsOf(shown).map(lineOf);
+  const domain = domainOf(pointsOf(all).map(({ y }) => y), true);
   const axes = { x: "epoch", y: "NDCG@10 on validation", domain };
-  const [best] = variants.filter(({ name }) => comparison.readable.includes(name))
+  const [best] = variants.filter(({ name }) => readable.includes(name))
     .sort((a, b) => validated(b) - validated(a));
   return {
     name: "validation",
@@ -145,24 +140,21 @@ function validationFigure(
 }
 
 function lossFigure(shown: readonly Variant[]): Figure {
-  const linesOf = (runs: readonly RunResult[]): Line[] =>
-    runs.map((run) => ({ label: nameOf(run), points: thinned(lossCurve(run)) }));
-  const all = linesOf(shown.flatMap(({ runs }) => runs));
-  const fallen =
-    all.filter(({ points }) => points.length > 1 && points[points.length - 1].y < points[0].y)
-      .length;
+  const lineOf = (run: RunResult): Line => (
+    { label: nameOf(run), points: thinned(lossCurve(run)) }
+  );
+  const all = runsOf(shown).map(lineOf);
+  const fallen = all.filter(({ points }) => rise(points) < 0).length;
   return {
     name: "loss",
     title: `${fallen} of ${all.length} training losses fall`,
     note: "One panel a variant, a dash a seed, each with its own scale: only shapes can be " +
       "compared. Each point is a mean over some steps.",
     panels: shown.map(({ name, runs }) => {
-      const own = linesOf(runs);
-      const domain = domainOf(own.flatMap(({ points }) => points.map(({ y }) => y)));
-      return {
-        title: name,
-        spec: highlights(own, [], [], { x: "epoch", y: "training loss", domain }),
-      };
+      const own = runs.map(lineOf);
+      const domain = domainOf(pointsOf(own).map(({ y }) => y));
+      const axes = { x: "epoch", y: "training loss", domain };
+      return { title: name, spec: highlights(own, [], [], axes) };
     }),
     ...epochTable("Mean training loss by epoch and seed.", shown, (run, epoch) => {
       const within = lossCurve(run).filter(({ x }) => x > epoch - 1 && x <= epoch);
@@ -189,17 +181,13 @@ function thinned(curve: readonly Point[]): Point[] {
   });
 }
 
-function mean(given: readonly number[]): number {
-  return sum(given) / given.length;
-}
-
 /** A row an epoch, a column a run. */
 function epochTable(
   caption: string,
   variants: readonly Variant[],
   value: (run: RunResult, epoch: number) => number,
 ): Table {
-  const runs = variants.flatMap(({ runs }) => runs);
+  const runs = runsOf(variants);
   const epochs = Math.max(...runs.map(({ epochs }) => epochs));
   const rows = Array.from({ length: epochs }, (_, e) => ({
     epoch: `${e + 1}`,
@@ -214,26 +202,22 @@ function epochTable(
 /** The section on widths. */
 export function widthSection(comparison: Comparison): Section {
   const groups = groupsOf(trainedVariants(comparison));
-  return {
-    title: "The beam in training and the beam in search",
-    blocks: groups.length > 0 ? figures(widthFigure(comparison, groups)) : [text(
-      "Every loss aims at one width here. Runs with several values of --beam give a map of B in",
-      "training against B in search.",
-    )],
-  };
+  return section(
+    "The beam in training and the beam in search",
+    groups.length > 0
+      ? widthFigure(comparison, groups)
+      : "Every loss aims at one width here. Runs with several values of --beam give a map of B " +
+        "in training against B in search.",
+  );
 }
 
 /** Variants that differ in the width only. */
-interface Group {
-  readonly name: string;
-  readonly variants: readonly Variant[];
-}
+type Group = { readonly name: string; readonly variants: readonly Variant[] };
 
 function groupsOf(variants: readonly Variant[]): Group[] {
   const fields = OWN.filter((field) => field !== "beam");
   const setting = ({ runs: [{ recipe }] }: Variant, field: typeof OWN[number]): string =>
     JSON.stringify(recipe[field] ?? "–");
-  const beamOf = ({ runs: [{ recipe }] }: Variant): number => recipe.beam;
   const keyOf = (variant: Variant) => fields.map((field) => setting(variant, field)).join();
   const groups = [...Map.groupBy(variants, keyOf).values()]
     .filter((group) => new Set(group.map(beamOf)).size > 1)
@@ -249,28 +233,34 @@ function groupsOf(variants: readonly Variant[]): Group[] {
   });
 }
 
-function widthFigure(comparison: Comparison, groups: readonly Group[]): Figure {
-  const { beams, readable } = comparison;
+/** The width that a variant aims at. */
+function beamOf({ runs: [{ recipe }] }: Variant): number {
+  return recipe.beam;
+}
+
+function widthFigure({ beams, readable, ...rest }: Comparison, groups: readonly Group[]): Figure {
   const metric = beams[0] < 10 ? "NDCG@5" : "NDCG@10"; // one that all widths have
   const maps = groups.map(({ name, variants }) => {
     const cells = beams.flatMap((beam) => {
       const found = variants.flatMap((variant) => {
-        const value = estimateOf(comparison, variant.name, beam, metric)?.value;
-        const row = `${variant.runs[0].recipe.beam}`;
+        const value = estimateOf(rest, variant.name, beam, metric)?.value;
+        const row = `${beamOf(variant)}`;
         return value === undefined ? [] : [{ row, column: `${beam}`, value, shown: share(value) }];
       });
       const highest = Math.max(...found.map(({ value }) => value));
       return found.map((cell) => ({ ...cell, best: cell.value === highest }));
     });
-    return { name, variants, cells };
+    return { name, cells };
   });
   const matched = maps.flatMap(({ cells }) => cells)
     .filter(({ row, column, best }) => best && row === column).length;
   const total = maps.flatMap(({ cells }) => [...new Set(cells.map(({ column }) => column))]).length;
-  const names = groups.flatMap(({ variants }) => variants.map(({ name }) => name));
+  const isReadable = groups.every(({ variants }) =>
+    variants.every(({ name }) => readable.includes(name))
+  );
   return {
     name: "widths",
-    title: names.every((name) => readable.includes(name))
+    title: isReadable
       ? `The width trained for is the best to search with in ${matched} of ${total} columns`
       : `${metric} by the width in training and in search`,
     note: "Darker is higher. Frame: the best of its column. Means over users and seeds, whose " +
