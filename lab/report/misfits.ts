@@ -16,30 +16,27 @@ export function* misfitsOfRun({ test, epochs, bestEpoch, recipe }: RunResult): G
   yield* atMost("epochs", epochs, recipe.epochs);
   yield* atMost("bestEpoch", bestEpoch, epochs);
   for (const [i, outcome] of beams.entries()) {
-    const before = i === 0 ? 0 : beams[i - 1].beam;
     const at = `test.beams.${i}`;
-    if (outcome.beam <= before) yield [`${at}.beam`, `it must be above ${before}`, outcome.beam];
+    const above = i === 0 ? 0 : beams[i - 1].beam;
+    if (outcome.beam <= above) yield [`${at}.beam`, `it must be above ${above}`, outcome.beam];
     yield* misfitsOfOutcome(outcome, at, users, beams[0].reached.length);
   }
 }
 
 function* misfitsOfOutcome(
-  { beam, ranks, exactRanks, lostAt, pruned, reached, ...outcome }: BeamOutcome,
+  { beam, ranks, exactRanks, pruned, reached, margins, certificates, ...outcome }: BeamOutcome,
   at: string,
   users: number,
   steps: number,
 ): Generator<Misfit> {
-  const { margins, certificates, exactLists } = outcome;
-  yield* list(`${at}.ranks`, ranks, users, beam - 1);
-  yield* list(`${at}.exactRanks`, exactRanks, users, beam - 1);
-  yield* list(`${at}.lostAt`, lostAt, users, steps);
-  yield* list(`${at}.reached`, reached, steps, users);
+  yield* list(`${at}.ranks`, ranks, users, () => beam - 1);
+  yield* list(`${at}.exactRanks`, exactRanks, users, () => beam - 1);
+  yield* list(`${at}.lostAt`, outcome.lostAt, users, () => steps);
+  yield* list(`${at}.reached`, reached, steps, () => users);
   yield* list(`${at}.violated`, outcome.violated, steps, (t) => reached[t]);
   yield* list(`${at}.vacuous`, outcome.vacuous, steps, (t) => reached[t]);
-  yield* list(`${at}.margins.before`, margins.before, steps);
-  yield* list(`${at}.margins.after`, margins.after, steps);
-  for (const [cause, counts] of Object.entries(pruned)) {
-    yield* list(`${at}.pruned.${cause}`, counts, steps);
+  for (const [name, lists] of Object.entries({ margins, pruned })) {
+    for (const [key, one] of Object.entries(lists)) yield* list(`${at}.${name}.${key}`, one, steps);
   }
   const lost = ranks.filter((rank, user) => rank < 0 && exactRanks[user] >= 0).length;
   const counted = sum(Object.values(pruned).flat());
@@ -48,7 +45,7 @@ function* misfitsOfOutcome(
   }
   const certified = sum(Object.values(certificates));
   if (certified > users) yield [`${at}.certificates`, `they must be of ${users} users`, certified];
-  yield* atMost(`${at}.exactLists`, exactLists, users);
+  yield* atMost(`${at}.exactLists`, outcome.exactLists, users);
 }
 
 /** What does not fit in baselines. */
@@ -56,12 +53,11 @@ export function* misfitsOfBaselines({ baselines, userOf }: BaselineResults): Gen
   const cases = baselines[0]?.ranks.length ?? userOf?.length ?? 0;
   if (userOf !== undefined) {
     let users = 0; // so far: each user is one of these, or the next
-    const bounds = userOf.map((user) => {
+    yield* list("userOf", userOf, cases, (i) => {
       const bound = users;
-      users = Math.max(users, user + 1);
+      users = Math.max(users, userOf[i] + 1);
       return bound;
     });
-    yield* list("userOf", userOf, cases, (i) => bounds[i]);
   }
   for (const [i, { name, ranks }] of baselines.entries()) {
     yield* list(`baselines.${i}.ranks`, ranks, cases);
@@ -74,17 +70,15 @@ function* atMost(place: string, actual: number, most: number): Generator<Misfit>
   if (actual > most) yield [place, `it must be at most ${most}`, actual];
 }
 
-/** A list must have some length, and its numbers must not be above a bound. */
+/** A list must have some length, and its numbers must not be above their bounds. */
 function* list(
   place: string,
   values: readonly unknown[],
   length: number,
-  most: number | ((i: number) => number) = Infinity,
+  mostAt: (i: number) => number = () => Infinity,
 ): Generator<Misfit> {
-  if (values.length !== length) {
-    yield [place, `it must have ${length} entries`, values.length];
-  }
-  const mostOf = typeof most === "number" ? () => most : most;
-  const i = values.findIndex((value, i) => (value as number) > mostOf(i));
-  if (i >= 0) yield* atMost(`${place}.${i}`, values[i] as number, mostOf(i));
+  if (values.length !== length) yield [place, `it must have ${length} entries`, values.length];
+  const bounds = values.map((_, i) => mostAt(i));
+  const i = values.findIndex((value, i) => (value as number) > bounds[i]);
+  if (i >= 0) yield* atMost(`${place}.${i}`, values[i] as number, bounds[i]);
 }

@@ -64,36 +64,21 @@ export function signFlipTest(differences: Iterable<number>): SignFlipTest {
   const bound = found - 1e-9 * given.reduce((sum, d) => sum + Math.abs(d), 0);
   const exact = given.length <= EXACT;
   const flips = exact ? 2 ** given.length : FLIPS;
-  const reached = exact ? reachedByAll(given, bound) : reachedByDraws(given, bound);
-  const p = exact ? reached / flips : (reached + 1) / (flips + 1);
-  return { p, least: exact ? Math.min(1, 2 / flips) : 1 / (flips + 1), exact };
-}
-
-function reachedByAll(given: Float64Array, bound: number): number {
-  let reached = 0;
-  for (let signs = 0; signs < 2 ** given.length; signs++) {
-    let sum = 0;
-    for (let i = 0; i < given.length; i++) sum += (signs >> i) & 1 ? -given[i] : given[i];
-    if (Math.abs(sum) >= bound) reached++;
-  }
-  return reached;
-}
-
-function reachedByDraws(given: Float64Array, bound: number): number {
+  const sums = sumsByByte(given);
   const [key0, key1] = foldIn(keyOf(0), 0xf11b);
   const words = new Uint32Array(2);
-  const sums = sumsByByte(given);
   let reached = 0;
-  for (let flip = 0; flip < FLIPS; flip++) {
+  for (let flip = 0; flip < flips; flip++) {
     let sum = 0;
-    for (let at = 0, signs = 0, group = 0; at < sums.length; at += 256, group++, signs >>>= 8) {
-      if (group % 8 === 0) threefryInto(words, key0, key1, flip, group);
-      if (group % 4 === 0) signs = words[(group >> 2) & 1];
+    for (let at = 0, group = 0, signs = flip; at < sums.length; at += 256, group++, signs >>>= 8) {
+      if (!exact && group % 8 === 0) threefryInto(words, key0, key1, flip, group);
+      if (!exact && group % 4 === 0) signs = words[(group >> 2) & 1];
       sum += sums[at + (signs & 255)];
     }
     if (Math.abs(sum) >= bound) reached++;
   }
-  return reached;
+  const p = exact ? reached / flips : (reached + 1) / (flips + 1);
+  return { p, least: exact ? Math.min(1, 2 / flips) : 1 / (flips + 1), exact };
 }
 
 /** For each group of eight differences, its sum under each of the 256 assignments of signs. */
