@@ -67,15 +67,13 @@ function checkRecipes(
 
 /** Refuses two runs that were not judged on the same users in the same way. */
 function checkData(a: SourcedRun, b: SourcedRun): void {
-  const shared = ({ run: { test, judging } }: SourcedRun) => ({
-    "they must be judged on the same users": test.users,
-    "both or none must exclude the history when judged": judging.excludeHistory,
-    "they must have the same steps": test.beams[0].reached.length,
-  });
-  const theirs = Object.values(shared(b));
-  for (const [i, [requirement, x]] of Object.entries(shared(a)).entries()) {
-    if (x !== theirs[i]) refuse(a, b, requirement, `${x} and ${theirs[i]}`);
-  }
+  const check = (requirement: string, of: (run: RunResult) => unknown): void => {
+    const [x, y] = [of(a.run), of(b.run)];
+    if (x !== y) refuse(a, b, requirement, `${x} and ${y}`);
+  };
+  check("they must be judged on the same users", ({ test }) => test.users);
+  check("both or none must exclude the history when judged", (run) => run.judging.excludeHistory);
+  check("they must have the same steps", ({ test }) => test.beams[0].reached.length);
 }
 
 /**

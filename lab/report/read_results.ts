@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import * as v from "valibot";
@@ -13,6 +13,7 @@ import { modelTheorems, type TheoremId } from "../analysis/user_theorems.ts";
 import {
   type BaselineResults,
   BASELINES,
+  type BeamOutcome,
   type FailedRun,
   FAILURE,
   RESULT,
@@ -22,7 +23,7 @@ import { fileError, isPresent } from "../files.ts";
 import { anyRecord, loadJson, readJson } from "../read_file.ts";
 import { fromJson, type Recipe } from "../train/recipe.ts";
 import { checkBaselinesOf, comparable, type SourcedRun } from "./comparable.ts";
-import { type Misfit, misfitsOfBaselines, misfitsOfRun } from "./misfits.ts";
+import { sum } from "./statistics.ts";
 
 /** The bins of a histogram of margins. */
 const MARGIN_BINS = 48;
@@ -145,7 +146,7 @@ function fitting<T>(
 }
 
 /** What folders hold. */
-export interface Results {
+export type Results = {
   /** The runs, each once. */
   readonly runs: readonly RunResult[];
   /** The rankings that need no training, if a folder has them. */
@@ -154,7 +155,7 @@ export interface Results {
   readonly unfinished: readonly string[];
   /** Runs that cannot be finished. */
   readonly failed: readonly FailedRun[];
-}
+};
 
 /**
  * The runs of some folders, `FOLDER/RUN/result.json`, and their baselines, `FOLDER/baselines.json`,
@@ -201,24 +202,13 @@ export function readRuns(folder: string): SourcedRun[] {
   );
 }
 
-/** The folders in a folder, and links to folders, sorted. Other links are skipped. */
+/** The folders in a folder, and links to folders, sorted. Broken and circular links are skipped. */
 function foldersIn(folder: string): string[] {
   try {
-    return readdirSync(folder, { withFileTypes: true })
-      .filter((entry) =>
-        entry.isDirectory() || (entry.isSymbolicLink() && isFolder(join(folder, entry.name)))
-      )
-      .map(({ name }) => join(folder, name)).sort();
+    return readdirSync(folder).sort().map((name) => join(folder, name))
+      .filter((path) => existsSync(`${path}/.`));
   } catch (error) {
     throw fileError("read", folder, error);
-  }
-}
-
-function isFolder(link: string): boolean {
-  try {
-    return statSync(link).isDirectory();
-  } catch {
-    return false; // the link is broken or circular
   }
 }
 
@@ -236,9 +226,7 @@ export function readRun(folder: string): RunResult {
  *
  * @throws {DataError} if the file is malformed.
  */
-export function readFailure(
-  folder: string,
-): { readonly recipe: Readonly<Record<string, unknown>>; readonly reason: string } | undefined {
+export function readFailure(folder: string): v.InferOutput<typeof failure> | undefined {
   return readJson(folder, FAILURE, failure);
 }
 
@@ -249,4 +237,81 @@ export function readFailure(
  */
 export function readBaselines(folder: string): BaselineResults | undefined {
   return readJson(folder, BASELINES, baselineResults);
+}
+
+/** What does not fit: its place, what it must be, and what it is. */
+type Misfit = readonly [place: string, requirement: string, actual: number | string];
+
+/** What does not fit in a run. */
+function* misfitsOfRun({ test, epochs, bestEpoch, recipe }: RunResult): Generator<Misfit> {
+  const { users, absent, beams } = test;
+  yield* atMost("test.absent", absent, users);
+  yield* atMost("epochs", epochs, recipe.epochs);
+  yield* atMost("bestEpoch", bestEpoch, epochs);
+  for (const [i, outcome] of beams.entries()) {
+    const at = `test.beams.${i}`;
+    const above = i === 0 ? 0 : beams[i - 1].beam;
+    if (outcome.beam <= above) yield [`${at}.beam`, `it must be above ${above}`, outcome.beam];
+    yield* misfitsOfOutcome(outcome, at, users, beams[0].reached.length);
+  }
+}
+
+function* misfitsOfOutcome(
+  { beam, ranks, exactRanks, pruned, reached, margins, certificates, ...outcome }: BeamOutcome,
+  at: string,
+  users: number,
+  steps: number,
+): Generator<Misfit> {
+  yield* list(`${at}.ranks`, ranks, users, () => beam - 1);
+  yield* list(`${at}.exactRanks`, exactRanks, users, () => beam - 1);
+  yield* list(`${at}.lostAt`, outcome.lostAt, users, () => steps);
+  yield* list(`${at}.reached`, reached, steps, () => users);
+  yield* list(`${at}.violated`, outcome.violated, steps, (t) => reached[t]);
+  yield* list(`${at}.vacuous`, outcome.vacuous, steps, (t) => reached[t]);
+  for (const [name, lists] of Object.entries({ margins, pruned })) {
+    for (const [key, one] of Object.entries(lists)) yield* list(`${at}.${name}.${key}`, one, steps);
+  }
+  const lost = ranks.filter((rank, user) => rank < 0 && exactRanks[user] >= 0).length;
+  const counted = sum(Object.values(pruned).flat());
+  if (counted !== lost) {
+    yield [`${at}.pruned`, `it must count the ${lost} targets that the search lost`, counted];
+  }
+  const certified = sum(Object.values(certificates));
+  if (certified > users) yield [`${at}.certificates`, `they must be of ${users} users`, certified];
+  yield* atMost(`${at}.exactLists`, outcome.exactLists, users);
+}
+
+/** What does not fit in baselines. */
+function* misfitsOfBaselines({ baselines, userOf }: BaselineResults): Generator<Misfit> {
+  const cases = baselines[0]?.ranks.length ?? userOf?.length ?? 0;
+  if (userOf !== undefined) {
+    let users = 0; // so far: each user is one of these, or the next
+    yield* list("userOf", userOf, cases, (i) => {
+      const bound = users;
+      users = Math.max(users, userOf[i] + 1);
+      return bound;
+    });
+  }
+  for (const [i, { name, ranks }] of baselines.entries()) {
+    yield* list(`baselines.${i}.ranks`, ranks, cases);
+    const isTwice = baselines.slice(0, i).some((other) => other.name === name);
+    if (isTwice) yield [`baselines.${i}.name`, "it must occur once", `${name} twice`];
+  }
+}
+
+function* atMost(place: string, actual: number, most: number): Generator<Misfit> {
+  if (actual > most) yield [place, `it must be at most ${most}`, actual];
+}
+
+/** A list must have some length, and its numbers must not be above their bounds. */
+function* list(
+  place: string,
+  values: readonly unknown[],
+  length: number,
+  mostAt: (i: number) => number = () => Infinity,
+): Generator<Misfit> {
+  if (values.length !== length) yield [place, `it must have ${length} entries`, values.length];
+  const bounds = values.map((_, i) => mostAt(i));
+  const i = values.findIndex((value, i) => (value as number) > bounds[i]);
+  if (i >= 0) yield* atMost(`${place}.${i}`, values[i] as number, bounds[i]);
 }
