@@ -7,7 +7,7 @@
 import type { BeamOutcome, RunResult } from "../compare/run_result.ts";
 import type { Unreadable } from "../evaluate/warnings.ts";
 import type { MissingSeeds } from "./comparable.ts";
-import type { Panel, Spec } from "./document.ts";
+import type { Cells, Panel, Spec } from "./document.ts";
 import { type Estimate, mean } from "./statistics.ts";
 
 /** A comparison in numbers. */
@@ -157,6 +157,11 @@ export function bestOf(comparison: Comparison): MetricRow | undefined {
   const { mainBeam, mainMetric, readable } = comparison;
   return readable.flatMap((name) => estimateOf(comparison, name, mainBeam, mainMetric) ?? [])
     .sort((a, b) => b.value - a.value)[0];
+}
+
+/** The first cells of a row on a search. */
+export function searchCells({ variant, beam }: Pick<Search, "variant" | "beam">): Cells {
+  return { variant, B: `${beam}` };
 }
 
 /** A plot for each width that some searches have. */

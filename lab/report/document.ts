@@ -4,11 +4,11 @@
  * @module
  */
 
-/** Cells by the heads of their columns; "" where there is nothing. */
-export type Table = {
-  readonly caption: string;
-  readonly rows: readonly Readonly<Record<string, string>>[];
-};
+/** A row of a table: cells by the heads of their columns, "" where there is nothing. */
+export type Cells = Readonly<Record<string, string>>;
+
+/** A table. */
+export type Table = { readonly caption: string; readonly rows: readonly Cells[] };
 
 /** A plot: a specification of Vega-Lite without its width and configuration. */
 export type Panel = { readonly title: string; readonly spec: Spec };
@@ -90,7 +90,7 @@ export function columns<T>(
   of: readonly T[],
   head: (one: T) => string,
   cell: (one: T) => string,
-): Record<string, string> {
+): Cells {
   return Object.fromEntries(of.map((one) => [head(one), cell(one)]));
 }
 

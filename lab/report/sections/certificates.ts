@@ -4,7 +4,7 @@
  * @module
  */
 import { modelTheorems, type TheoremCount, type TheoremId } from "../../analysis/user_theorems.ts";
-import { type Comparison, panelsByBeam, runsOf, type Search } from "../comparison.ts";
+import { type Comparison, panelsByBeam, runsOf, type Search, searchCells } from "../comparison.ts";
 import { type Figure, type Section, section, type Table, text } from "../document.ts";
 import { count, counted, percent, percentRange } from "../format.ts";
 import { bars } from "../plots.ts";
@@ -49,11 +49,11 @@ function certificateFigure({ searches, mainBeam }: Comparison): Figure {
       return bars(rows, "share of targets", 1, ["retrieved", "open", "pruned"]);
     }),
     caption: "Targets by certificate, and provably exact lists, over all runs.",
-    rows: searches.map(({ variant, beam, pooled: { certificates, exactLists, ranks } }) => {
+    rows: searches.map((search) => {
+      const { certificates, exactLists, ranks } = search.pooled;
       const part = (n: number): string => `${count(n)} (${percent(n / ranks.length, 1)})`;
       return {
-        variant,
-        B: `${beam}`,
+        ...searchCells(search),
         targets: count(ranks.length),
         retrieved: part(certificates.retrieved),
         open: part(certificates.undecided),

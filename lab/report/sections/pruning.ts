@@ -16,9 +16,10 @@ import {
   panelsByBeam,
   PRUNING_RATE,
   type Search,
+  searchCells,
   shownVariants,
 } from "../comparison.ts";
-import { columns, type Figure, type Section, section, type Table, text } from "../document.ts";
+import { type Cells, columns, type Figure, type Section, section, text } from "../document.ts";
 import {
   count,
   counted,
@@ -81,7 +82,7 @@ function estimates(
   { variant, beam }: Search,
   head: string,
   metric: string,
-): Table["rows"][number] {
+): Cells {
   const minus = differenceOf(comparison, variant, beam, metric);
   return {
     [head]: withInterval(estimateOf(comparison, variant, beam, metric), 3),
@@ -127,31 +128,35 @@ function rateFigure(comparison: Comparison): Figure {
       "The interval of the violation share is Wilson's at the mean count of one run, as the same " +
       "users come again with every seed.",
     rows: searches.map((search) => {
-      const { variant, beam, outcomes, pooled } = search;
-      const [violation, displacement, length, tie] = [
-        pooled.pruned.violation,
-        pooled.pruned.displacement,
-        pooled.pruned.length,
-        pooled.pruned.tie,
-      ].map(sum);
+      const { outcomes, pooled } = search;
+      const { violation, displacement, length, tie } = pooled.pruned;
       const pruned = sum(prunedOf(pooled));
+      const violated = shareInterval(sum(violation) / pruned, pruned / outcomes.length);
       return {
-        variant,
-        B: `${beam}`,
+        ...searchCells(search),
         "in exact top B": count(inTopOf(pooled)),
         pruned: count(pruned),
         ...estimates(comparison, search, "pruning rate", PRUNING_RATE),
-        "violation share": withInterval(
-          shareInterval(violation / pruned, pruned / outcomes.length),
-          3,
-        ),
-        violation: count(violation),
-        displacement: count(displacement),
-        length: count(length),
-        tie: count(tie),
+        "violation share": withInterval(violated, 3),
+        violation: count(sum(violation)),
+        displacement: count(sum(displacement)),
+        length: count(sum(length)),
+        tie: count(sum(tie)),
       };
     }),
   };
+}
+
+/** A row for each search and step, with cells for step t + 1. */
+function stepRows(
+  searches: readonly Search[],
+  cells: (search: Search, t: number) => Cells,
+): Cells[] {
+  return searches.flatMap((search) =>
+    shownSteps(search.pooled.reached.length).map((step) => (
+      { ...searchCells(search), step: `${step}`, ...cells(search, step - 1) }
+    ))
+  );
 }
 
 /** The searches of the variants that figures of lines show. */
@@ -187,20 +192,12 @@ function violationFigure(comparison: Comparison): Figure {
     }),
     caption: "By step, over all runs: targets of the exact top B that were lost there; of all " +
       "targets with a token there, the shares with a margin above 0 and with at most B siblings.",
-    rows: searches.flatMap(({ variant, beam, pooled }) =>
-      shownSteps(pooled.reached.length).map((step) => {
-        const { pruned, reached, violated, vacuous } = pooled;
-        return {
-          variant,
-          B: `${beam}`,
-          step: `${step}`,
-          pruned: count(prunedOf(pooled)[step - 1]),
-          "by a violation": count(pruned.violation[step - 1]),
-          violated: share(violated[step - 1] / reached[step - 1], 3),
-          vacuous: share(vacuous[step - 1] / reached[step - 1], 3),
-        };
-      })
-    ),
+    rows: stepRows(searches, ({ pooled }, t) => ({
+      pruned: count(prunedOf(pooled)[t]),
+      "by a violation": count(pooled.pruned.violation[t]),
+      violated: share(pooled.violated[t] / pooled.reached[t], 3),
+      vacuous: share(pooled.vacuous[t] / pooled.reached[t], 3),
+    })),
   };
 }
 
@@ -223,13 +220,9 @@ function survivalFigure(comparison: Comparison): Figure {
     }),
     caption: "The share of targets whose prefix the beam still holds after a step, with 95 % " +
       "intervals over users and seeds.",
-    rows: searches.flatMap((search) =>
-      shownSteps(search.pooled.reached.length).map((step) => ({
-        variant: search.variant,
-        B: `${search.beam}`,
-        step: `${step}`,
-        ...estimates(comparison, search, "surviving", `survival@${step}`),
-      }))
+    rows: stepRows(
+      searches,
+      (search, t) => estimates(comparison, search, "surviving", `survival@${t + 1}`),
     ),
   };
 }

@@ -10,6 +10,7 @@ import {
   differenceOf,
   type DifferenceRow,
   estimateOf,
+  searchCells,
 } from "../comparison.ts";
 import { columns, type Figure, type Section, section, type Table, text } from "../document.ts";
 import { pValue, share, signed, signedInterval, withInterval } from "../format.ts";
@@ -125,8 +126,7 @@ function referenceTable(comparison: Comparison): Table {
       "users and seeds.",
     rows: panelsOf(comparison).flatMap(({ metric, beam }) =>
       variants.filter(({ name }) => estimateOf(comparison, name, beam, metric)).map(({ name }) => ({
-        variant: name,
-        B: `${beam}`,
+        ...searchCells({ variant: name, beam }),
         metric,
         ...columns(
           references,
@@ -174,11 +174,10 @@ function differences(comparison: Comparison): Figure {
     caption: `Paired differences to ${baseline.name} with 95 % intervals: over users and seeds; ` +
       "over users alone, for these trained models; over seeds alone, for these users.",
     rows: all.map((row) => {
-      const { variant, beam, metric, tests } = row;
-      const bySeed = row.seeds < 2 ? undefined : tests;
+      const { metric, seeds, tests } = row;
+      const bySeed = seeds < 2 ? undefined : tests;
       return {
-        variant,
-        B: `${beam}`,
+        ...searchCells(row),
         metric,
         "users and seeds": signedInterval(row),
         users: signedInterval(tests?.users),
