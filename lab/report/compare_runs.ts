@@ -11,7 +11,6 @@ import { missingSeeds } from "./comparable.ts";
 import {
   type Comparison,
   type DifferenceRow,
-  type DifferenceTests,
   estimateOf,
   PRUNING_RATE,
   runsOf,
@@ -182,30 +181,19 @@ function baselineRows(
     ...[...own.metrics].filter(([metric]) => !metric.startsWith("exact")).map(
       ([metric, values]) => {
         const [a, b] = [shared(own, values), shared(base, base.metrics.get(metric))];
-        const isList = METRICS.some(({ name }) => name === metric);
-        const tests = isList ? testsOf(a, b, bootstrap, population) : undefined;
-        return { ...row, metric, ...bootstrap.difference(a, b), tests };
+        const difference = { ...row, metric, ...bootstrap.difference(a, b) };
+        if (!METRICS.some(({ name }) => name === metric)) return difference;
+        const byUser = signFlipTest(meanDifferences(a, b, population));
+        const bySeed = bootstrap.seedDifferences(a, b);
+        const tests = {
+          users: { ...bootstrap.difference(a, b, "kept"), ...byUser },
+          seeds: { ...meanInterval(bySeed), ...signFlipTest(bySeed) },
+        };
+        return { ...difference, tests };
       },
     ),
     { ...row, metric: PRUNING_RATE, ...rate },
   ];
-}
-
-function testsOf(
-  own: SeedValues,
-  base: SeedValues,
-  bootstrap: Bootstrap,
-  population: Population,
-): DifferenceTests {
-  const bySeed = bootstrap.seedDifferences(own, base);
-  const seedTest = signFlipTest(bySeed);
-  return {
-    users: bootstrap.difference(own, base, "kept"),
-    usersP: signFlipTest(meanDifferences(own, base, population)).p,
-    seeds: meanInterval(bySeed),
-    seedsP: seedTest.p,
-    seedsLeastP: seedTest.least,
-  };
 }
 
 /** Differences to rankings that need no training, paired by user. */

@@ -8,7 +8,7 @@ import type { BeamOutcome, RunResult } from "../compare/run_result.ts";
 import type { Unreadable } from "../evaluate/warnings.ts";
 import type { MissingSeeds } from "./comparable.ts";
 import type { Cells, Panel, Spec } from "./document.ts";
-import { type Estimate, mean } from "./statistics.ts";
+import { type Estimate, mean, type SignFlipTest } from "./statistics.ts";
 
 /** A comparison in numbers. */
 export type Comparison = {
@@ -64,30 +64,20 @@ export type MetricRow = Estimate & {
 };
 
 /** A paired difference, with an interval over users and seeds. */
-export type DifferenceRow = Estimate & {
-  readonly variant: string;
+export type DifferenceRow = MetricRow & {
+  readonly beam: number;
   /** What is subtracted: the baseline or a reference. */
   readonly to: string;
-  readonly beam: number;
-  readonly metric: string;
   /** The number of seeds that both have. */
   readonly seeds: number;
   /** Of lists and the baseline only. */
   readonly tests?: DifferenceTests;
 };
 
-/** What is known of a difference for these models or these users. */
+/** A difference over users alone, for these models, and over seeds alone, for these users. */
 export type DifferenceTests = {
-  /** The interval over users alone, for these trained models. */
-  readonly users: Estimate;
-  /** The p value of sign flips by user. */
-  readonly usersP: number;
-  /** Student's t interval over seeds alone, for these users. */
-  readonly seeds: Estimate;
-  /** The p value of sign flips by seed. */
-  readonly seedsP: number;
-  /** The smallest p value that so many seeds can give. */
-  readonly seedsLeastP: number;
+  readonly users: Estimate & SignFlipTest;
+  readonly seeds: Estimate & SignFlipTest;
 };
 
 /** What the runs of a variant did at one width. */

@@ -52,10 +52,10 @@ export function csvFiles(
         high: row.high,
         usersLow: row.tests?.users.low,
         usersHigh: row.tests?.users.high,
-        usersP: row.tests?.usersP,
+        usersP: row.tests?.users.p,
         seedsLow: row.tests?.seeds.low,
         seedsHigh: row.tests?.seeds.high,
-        seedsP: row.tests?.seedsP,
+        seedsP: row.tests?.seeds.p,
       })),
     ),
     csvFile(

@@ -165,12 +165,10 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line);
   body { font-size: 10pt; }
   main { max-width: none; padding: 0; }
   nav, details:not([open]) { display: none; }
-  h2 { margin-top: 1.6rem; break-after: avoid; }
   figure, figcaption, .panel, tr { break-inside: avoid; }
-  .panels { grid-template-columns: repeat(3, 1fr); gap: 1rem; }
-  .two { grid-template-columns: repeat(2, 1fr); }
-  .table, details .table { overflow: visible; max-height: none; border: 0; padding: 0; }
+  .panels { grid-template-columns: repeat(3, 1fr); }
+  .table, details .table { overflow: visible; max-height: none; border: 0; }
   table { font-size: 7pt; }
-  th, td { padding-right: .5rem; white-space: normal; }
+  th, td { white-space: normal; }
 }
 `;

@@ -119,12 +119,8 @@ export class Bootstrap {
 
   /** A mean over cases and seeds. */
   mean(values: SeedValues): Estimate {
-    const { total, resampled } = this.#overSeeds(values);
     const n = values.length;
-    return percentileInterval(
-      total / (n * this.#every.total),
-      resampled.map((sum, r) => sum / (n * this.#every.resampled[r])),
-    );
+    return estimate((sum, every) => sum / (n * every), this.#overSeeds(values), this.#every);
   }
 
   /**
@@ -136,35 +132,20 @@ export class Bootstrap {
     other: SeedValues,
     seeds: "resampled" | "kept" = "resampled",
   ): Estimate {
-    const [a, b] = [this.#overSeeds(own, seeds), this.#overSeeds(other, seeds)];
     const n = own.length;
-    return percentileInterval(
-      (a.total - b.total) / (n * this.#every.total),
-      a.resampled.map((sum, r) => (sum - b.resampled[r]) / (n * this.#every.resampled[r])),
-    );
+    const [a, b] = [this.#overSeeds(own, seeds), this.#overSeeds(other, seeds)];
+    return estimate((a, b, every) => (a - b) / (n * every), a, b, this.#every);
   }
 
   /** The sum of some parts divided by that of their wholes; NaN if that is 0. */
-  rate(rate: Rate): Estimate {
-    const { total, resampled } = this.#rates(rate);
-    return percentileInterval(total, resampled);
+  rate({ parts, wholes }: Rate): Estimate {
+    return estimate((part, whole) => part / whole, this.#overSeeds(parts), this.#overSeeds(wholes));
   }
 
   /** The difference of two rates over users and the same seeds. */
   rateDifference(own: Rate, other: Rate): Estimate {
-    const [a, b] = [this.#rates(own), this.#rates(other)];
-    return percentileInterval(
-      a.total - b.total,
-      a.resampled.map((rate, r) => rate - b.resampled[r]),
-    );
-  }
-
-  #rates({ parts, wholes }: Rate): Sums {
-    const [part, whole] = [parts, wholes].map((one) => this.#overSeeds(one));
-    return { // a part is at most its whole: 0 / 0 is NaN
-      total: part.total / whole.total,
-      resampled: part.resampled.map((sum, r) => sum / whole.resampled[r]),
-    };
+    const sums = [own.parts, own.wholes, other.parts, other.wholes].map((x) => this.#overSeeds(x));
+    return estimate((a, whole, b, other) => a / whole - b / other, ...sums);
   }
 
   #sumsOf(values: CaseValues): Sums {
@@ -202,4 +183,12 @@ export class Bootstrap {
     this.#seedTimes.set(seeds, times);
     return times;
   }
+}
+
+/** What `of` gives for some sums, with the interval of what it gives in each resample. */
+function estimate(of: (...sums: number[]) => number, ...sums: readonly Sums[]): Estimate {
+  return percentileInterval(
+    of(...sums.map(({ total }) => total)),
+    sums[0].resampled.map((_, r) => of(...sums.map(({ resampled }) => resampled[r]))),
+  );
 }

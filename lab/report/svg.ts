@@ -31,7 +31,6 @@ const CONFIG = {
     labelColor: INK.quiet,
     labelPadding: 4,
     labelLimit: 0,
-    titleFontSize: 11,
     titleFontWeight: "normal",
     titleColor: INK.quiet,
     domainColor: INK.guide,
@@ -51,14 +50,13 @@ const CONFIG = {
     orient: "top",
     title: null,
     offset: 4,
-    padding: 0,
     columnPadding: 12,
     symbolType: "square",
     symbolSize: 90,
     labelFontSize: 11,
     labelColor: INK.quiet,
   },
-  text: { fontSize: 11, color: INK.text },
+  text: { color: INK.text },
   point: { opacity: 1 },
 };
 

@@ -129,7 +129,7 @@ test("report: numbers by hand", () => {
   near(difference?.value, 1 / 4);
   assert.equal(difference?.seeds, 1);
   assert.ok(Number.isNaN(difference?.tests?.seeds.low));
-  assert.ok((difference?.tests?.usersP ?? 1) < 0.01);
+  assert.ok((difference?.tests?.users.p ?? 1) < 0.01);
   assert.equal(differenceOf(comparison, "sft", 10, "HR@10"), undefined);
   assert.deepEqual(searches[0].pooled.pruned.violation, [60, 0, 0, 0]);
   assert.deepEqual(searches[0].pooled.reached, [240, 240, 240, 240]);
@@ -143,7 +143,7 @@ test("report: numbers by hand", () => {
     byHand("msl", 0, [0, 6, -1, -1], [0, 5, 2, -1]),
     byHand("sft", 0, [1, -1, -1, -1], [1, 9, -1, -1]),
   ], undefined);
-  assert.equal(differenceOf(few, "msl", 10, "HR@10")?.tests?.usersP, 1);
+  assert.equal(differenceOf(few, "msl", 10, "HR@10")?.tests?.users.p, 1);
   assert.ok(Number.isNaN(estimateOf(few, "sft", 10, "pruning rate")?.value));
   const [outcome] = byHand("msl", 0, [0, -1, -1, -1], [0, 0, 0, 0]).test.beams;
   const [held] = valuesByMetric([{ ...outcome, lostAt: [0, 1, 2, 3] }]).get("survival@2") ?? [];
@@ -181,7 +181,7 @@ test("report: users with several cases are drawn with all of them", () => {
     if (Number.isNaN(value)) continue;
     const found = differenceOf(b, variant, beam, metric, to);
     near(found?.low, low);
-    assert.equal(found?.tests?.usersP, tests?.usersP);
+    assert.equal(found?.tests?.users.p, tests?.users.p);
   }
   const text = renderMarkdown(reportOf(b, []));
   assert.match(text, /judged on 120 cases of 60 users of office-made-up/);
@@ -422,7 +422,7 @@ test("report: all files say the same", { timeout }, async () => {
   const { tests, seeds } = differenceOf(comparison, "bear", 10, "HR@10") ?? assert.fail();
   assert.deepEqual(
     [line.metric, line.seeds, line.users_low, line.users_p, line.seeds_high, line.seeds_p],
-    ["HR", seeds, tests?.users.low, tests?.usersP, tests?.seeds.high, tests?.seedsP].map(String),
+    ["HR", seeds, tests?.users.low, tests?.users.p, tests?.seeds.high, tests?.seeds.p].map(String),
   );
   const [bear] = variants.filter(({ name }) => name === "bear");
   const [{ test: { beams: [, outcome] }, ...run }] = bear.runs;

@@ -175,16 +175,16 @@ function differences(comparison: Comparison): Figure {
       "over users alone, for these trained models; over seeds alone, for these users.",
     rows: all.map((row) => {
       const { metric, seeds, tests } = row;
-      const bySeed = seeds < 2 ? undefined : tests;
+      const bySeed = seeds < 2 ? undefined : tests?.seeds;
       return {
         ...searchCells(row),
         metric,
         "users and seeds": signedInterval(row),
         users: signedInterval(tests?.users),
-        "p (users)": pValue(tests?.usersP),
-        seeds: signedInterval(bySeed?.seeds),
-        "p (seeds)": pValue(bySeed?.seedsP),
-        "least p": pValue(bySeed?.seedsLeastP),
+        "p (users)": pValue(tests?.users.p),
+        seeds: signedInterval(bySeed),
+        "p (seeds)": pValue(bySeed?.p),
+        "least p": pValue(bySeed?.least),
       };
     }),
   };
