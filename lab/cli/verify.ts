@@ -37,6 +37,9 @@ export interface VerifyOptions extends Omit<VerifyModelOptions, "checkpoint" | "
 /** The largest number of worlds, and the largest seed. */
 const MOST = 2 ** 31 - 1;
 
+/** From how many seeds a refutation is looked for. The smallest one is printed. */
+const SEARCHES = 8;
+
 /** The command line of `verify`. */
 export const verifyLine: CommandLine<VerifyOptions> = {
   name: "verify",
@@ -66,21 +69,30 @@ export const verifyLine: CommandLine<VerifyOptions> = {
     }
     return options;
   },
-  async run(options): Promise<void> {
+  async run({ cases, seed, checkpoint, json, ...options }): Promise<void> {
     using display = new Display();
-    const { checkpoint, json } = options;
     const began = performance.now();
     const verdict = checkpoint === undefined
-      ? await onTheory(options, display)
-      : await onModel(checkpoint, options, display);
+      ? await verifyTheory({
+        cases,
+        seed,
+        searches: SEARCHES,
+        devices: await devicesHere(),
+        progress: (what, done, total) => display.stage(what, done, total),
+      })
+      : await verifyModel({
+        ...options,
+        checkpoint,
+        onProgress: (done, total) => display.stage("users", done, total),
+      });
     say(`Verified in ${formatDuration(performance.now() - began)}`);
-    print(json ? JSON.stringify(verdict.json) : verdict.text);
-    if (!verdict.holds) process.exitCode = 1;
+    const [text, holds] = "violations" in verdict
+      ? [renderModelVerification(verdict), verdict.violations === 0]
+      : [renderVerification(verdict), isVerified(verdict)];
+    print(json ? JSON.stringify(verdict) : text);
+    if (!holds) process.exitCode = 1;
   },
 };
-
-/** From how many seeds a refutation is looked for. The smallest one is printed. */
-const SEARCHES = 8;
 
 /** Every device. A webgpu device that is not there is left out, with the reason. */
 async function devicesHere(): Promise<VerifiedDevice[]> {
@@ -93,32 +105,4 @@ async function devicesHere(): Promise<VerifiedDevice[]> {
     { name: "cpu float64", device: cpu({ float: "float64" }) },
     { name: "webgpu", device: gpu, share: 0.01 },
   ];
-}
-
-/** What there is to print, and whether everything holds. */
-interface Verdict {
-  readonly text: string;
-  readonly json: object;
-  readonly holds: boolean;
-}
-
-async function onTheory({ cases, seed }: VerifyOptions, display: Display): Promise<Verdict> {
-  const report = await verifyTheory({
-    cases,
-    seed,
-    searches: SEARCHES,
-    devices: await devicesHere(),
-    progress: (what, done, total) => display.stage(what, done, total),
-  });
-  return { text: renderVerification(report), json: report, holds: isVerified(report) };
-}
-
-async function onModel(
-  checkpoint: string,
-  { data, beam, limitUsers }: VerifyOptions,
-  display: Display,
-): Promise<Verdict> {
-  const onProgress = (done: number, total: number): void => display.stage("users", done, total);
-  const found = await verifyModel({ checkpoint, data, beam, limitUsers, onProgress });
-  return { text: renderModelVerification(found), json: found, holds: found.violations === 0 };
 }
