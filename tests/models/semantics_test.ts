@@ -259,7 +259,7 @@ for (const { name, skip, open } of testDevices) {
           } else assert.equal(results[i].ranking.length, expected.ranking.length);
         });
       }),
-      { numRuns: 60 },
+      { numRuns: name === "webgpu" ? 20 : 60 },
     );
   });
 }

@@ -11,7 +11,8 @@ import { mul } from "../../ops/binary.ts";
 import { argmax, argmin, cumsum, max, mean, min, sum } from "../../ops/reduce.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { weightedMean } from "../../ops/weighted_mean.ts";
-import { equals, indexOf, integerTensors, onEachDevice, runs, shapes } from "./harness.ts";
+import { onEachDevice } from "../devices.ts";
+import { equals, indexOf, integerTensors, runs, shapes } from "./harness.ts";
 
 const float64 = cpu({ float: "float64" });
 

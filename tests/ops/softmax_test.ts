@@ -10,7 +10,8 @@ import { crossEntropy } from "../../ops/cross_entropy.ts";
 import { sum } from "../../ops/reduce.ts";
 import { logSoftmax, logSumExp, softmax } from "../../ops/softmax.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { equals, onEachDevice, runs } from "./harness.ts";
+import { onEachDevice } from "../devices.ts";
+import { equals, runs } from "./harness.ts";
 
 const rows = fc.array(fc.double({ min: -30, max: 30, noNaN: true }), { minLength: 1, maxLength: 9 })
   .map((row) => row.map(Math.fround));
