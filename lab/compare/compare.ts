@@ -19,10 +19,9 @@ import { judgeBaselines } from "../train/experiment.ts";
 import { type OpenLoss, openLoss } from "../train/loss_module.ts";
 import { gradientWeights } from "../train/loss_probe.ts";
 import type { Options } from "../train/options.ts";
-import { digestOf, type Recipe, toJson } from "../train/recipe.ts";
+import { checkRecipe, digestOf, type Recipe, toJson } from "../train/recipe.ts";
 import { type Observer, type RunSetting, trainAndJudge } from "../train/run.ts";
 import { RunFolder } from "../train/run_folder.ts";
-import { checkRecipe } from "../train/run_state.ts";
 import { type Grid, gridOf, type GridRun, type Shard } from "./grid.ts";
 import { outcomesOf } from "./outcome.ts";
 import {
@@ -60,13 +59,6 @@ export interface FinishedGrid {
   readonly isValidated: boolean;
 }
 
-/** What all runs share. */
-interface CompareSetting extends RunSetting {
-  readonly data: string;
-  readonly verifyUsers: number;
-  readonly command: string | undefined;
-}
-
 /**
  * Trains and judges every variant with every seed. A run that is finished in `out` is not repeated,
  * and one that was interrupted goes on from its last epoch. A run whose loss becomes NaN or
@@ -92,7 +84,7 @@ export async function compareLosses(
   grid: CompareOptions,
   observer: Observer = {},
 ): Promise<FinishedGrid> {
-  const { out, verifyUsers = 0, shard = { index: 0, count: 1 }, command } = grid;
+  const { out, shard = { index: 0, count: 1 } } = grid;
   const losses: OpenLoss[] = [];
   for (const loss of grid.options.losses) losses.push(await openLoss(loss)); // before data are read
   const { data, model, device: choice, threads } = grid.options;
@@ -111,22 +103,12 @@ export async function compareLosses(
   openFolder(out, baselinesOf(dataset, options, observer), shard);
 
   using trie = catalogue.upload(device);
-  const setting: CompareSetting = {
-    data,
-    dataset,
-    device,
-    trie,
-    beams,
-    excludeHistory,
-    observer,
-    verifyUsers,
-    command,
-  };
+  const setting: RunSetting = { dataset, device, trie, beams, excludeHistory, observer };
   const results: RunResult[] = [];
   const failed: FailedRun[] = [];
   for (const [i, run] of runs.entries()) {
     observer.running?.(run.name, i, runs.length, finished[i] !== undefined);
-    const found = finished[i] ?? await finish(run, join(out, run.name), setting);
+    const found = finished[i] ?? await finish(run, grid, setting);
     if ("reason" in found) failed.push(found);
     else results.push(found);
   }
@@ -145,17 +127,18 @@ export function readFinished(
 ): RunResult | undefined {
   if (!isPresent(join(folder, RESULT))) return undefined;
   const result = readRun(folder);
-  checkRecipe({ folder, recipe: { ...result.recipe } }, recipe);
+  checkRecipe(folder, result.recipe, recipe);
   return isDeepStrictEqual(result.judging, judging) ? result : undefined;
 }
 
 /** Trains and judges a run, unless another process has just done so or it failed before. */
 async function finish(
   run: GridRun,
-  path: string,
-  setting: CompareSetting,
+  grid: CompareOptions,
+  setting: RunSetting,
 ): Promise<RunResult | FailedRun> {
   const { name, recipe } = run;
+  const path = join(grid.out, name);
   const { beams, excludeHistory, observer: { note } } = setting;
   using folder = new RunFolder(path, recipe);
   const done = readFinished(path, recipe, { beams, excludeHistory });
@@ -168,7 +151,7 @@ async function finish(
   }
   removeFile(failure);
   try {
-    const result = await trainJudgeAndVerify(run, folder, setting);
+    const result = await trainJudgeAndVerify(run, folder, grid, setting);
     writeFileAtomic(join(path, RESULT), resultText(result));
     return result;
   } catch (error) {
@@ -187,9 +170,10 @@ function asJson(recipe: Recipe): unknown {
 async function trainJudgeAndVerify(
   { variant, name, recipe, loss }: GridRun,
   folder: RunFolder,
-  setting: CompareSetting,
+  { options: { data }, verifyUsers = 0, command }: CompareOptions,
+  setting: RunSetting,
 ): Promise<RunResult> {
-  const { data, dataset, device, trie, beams, excludeHistory, observer, verifyUsers } = setting;
+  const { dataset, device, trie, beams, excludeHistory, observer } = setting;
   const found = await trainAndJudge(recipe, loss, setting, folder, name);
   const { training, test } = found;
   const { normalization } = loss;
@@ -210,7 +194,7 @@ async function trainJudgeAndVerify(
   return {
     version: 1,
     variant,
-    ...(setting.command !== undefined && { command: setting.command }),
+    ...(command !== undefined && { command }),
     recipe,
     adapter: device.adapter,
     data: { name: dataset.name, users: test.users, items: dataset.items.length },

@@ -30,13 +30,11 @@ import { type Recipe, recipeOf, runName } from "./recipe.ts";
 import {
   type FailedRun,
   type JudgedRun,
-  LIST_LENGTHS,
   type Observer,
   type RunSetting,
   trainAndJudge,
 } from "./run.ts";
-import { RunFolder } from "./run_folder.ts";
-import { isSaved } from "./run_state.ts";
+import { isSaved, RunFolder } from "./run_folder.ts";
 
 /**
  * Trains one model per loss, judges all on the test targets, and writes what `--out` asks for. A
@@ -97,6 +95,9 @@ export async function runExperiment(
   }
   return { ...report, runs, failed, ...(unwritten && { unwritten }) };
 }
+
+/** The lengths of lists that reports are about. */
+const LIST_LENGTHS = [5, 10];
 
 /** The baselines on the users that the models are judged on. */
 export function judgeBaselines(

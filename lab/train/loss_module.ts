@@ -73,9 +73,23 @@ export async function openLoss(given: string): Promise<OpenLoss> {
   if (isLossName(name)) {
     fail(given, "its file must have another name than the losses of this project", name);
   }
-  const exported = await importFile(given);
-  const make = functionOf(given, exported);
-  const normalization = normalizationIn(given, exported);
+  let exported: Readonly<Record<string, unknown>>;
+  try { // not relative to this file, but to the working directory
+    exported = await import(pathToFileURL(resolve(given)).href);
+  } catch (error) {
+    return fail(given, "it must be a module that can be imported", messageOf(error), error);
+  }
+  const functions = Object.entries(exported).filter(([, value]) => typeof value === "function");
+  if (functions.length !== 1) {
+    const names = functions.map(([name]) => name).join(", ");
+    fail(given, "it must export exactly one function, (options) => a loss", names || "none");
+  }
+  const make = functions[0][1] as (options: LossOptions) => Loss;
+  const { normalization = "children" } = exported;
+  if (normalization !== "children" && normalization !== "vocabulary") {
+    const requirement = 'its normalization must be "children" or "vocabulary"';
+    return fail(given, requirement, describe(normalization));
+  }
   await tryModule(given, make);
   return {
     name,
@@ -90,6 +104,22 @@ export async function openLoss(given: string): Promise<OpenLoss> {
   };
 }
 
+/** Makes the loss with its defaults and applies it once. */
+async function tryModule(given: string, make: (options: LossOptions) => Loss): Promise<void> {
+  let actual: string;
+  let cause: unknown;
+  try {
+    const loss: unknown = make({});
+    if (typeof loss === "function") return void await tryLoss(loss as Loss);
+    actual = describe(loss);
+  } catch (error) {
+    actual = messageOf(error);
+    cause = error;
+  }
+  const requirement = "its function must give a loss, (logits, targets) => a scalar tensor";
+  fail(given, requirement, actual, cause);
+}
+
 /** A loss whose errors name its file: one that passes the trial may still fail on a catalogue. */
 function named(given: string, loss: Loss): Loss {
   return (logits, targets) => {
@@ -99,54 +129,6 @@ function named(given: string, loss: Loss): Loss {
       return fail(given, "it must give a loss of every batch", messageOf(error), error);
     }
   };
-}
-
-/** Imports a file. Its path is relative to the working directory, not to this file. */
-async function importFile(given: string): Promise<Readonly<Record<string, unknown>>> {
-  try {
-    return await import(pathToFileURL(resolve(given)).href);
-  } catch (error) {
-    return fail(given, "it must be a module that can be imported", messageOf(error), error);
-  }
-}
-
-function functionOf(
-  given: string,
-  exported: Readonly<Record<string, unknown>>,
-): (options: LossOptions) => Loss {
-  const functions = Object.entries(exported).filter(([, value]) => typeof value === "function");
-  const [[, make] = []] = functions;
-  if (functions.length !== 1) {
-    const actual = functions.map(([name]) => name).join(", ") || "none";
-    fail(given, "it must export exactly one function, (options) => a loss", actual);
-  }
-  return make as (options: LossOptions) => Loss;
-}
-
-function normalizationIn(
-  given: string,
-  { normalization = "children" }: { readonly normalization?: unknown },
-): Normalization {
-  if (normalization === "children" || normalization === "vocabulary") return normalization;
-  const requirement = 'its normalization must be "children" or "vocabulary"';
-  return fail(given, requirement, describe(normalization));
-}
-
-/** Makes the loss with its defaults and applies it once. */
-async function tryModule(given: string, make: (options: LossOptions) => Loss): Promise<void> {
-  const requirement = "its function must give a loss, (logits, targets) => a scalar tensor";
-  let loss: unknown;
-  try {
-    loss = make({});
-  } catch (error) {
-    fail(given, requirement, messageOf(error), error);
-  }
-  if (typeof loss !== "function") fail(given, requirement, describe(loss));
-  try {
-    await tryLoss(loss as Loss);
-  } catch (error) {
-    fail(given, requirement, messageOf(error), error);
-  }
 }
 
 /** A value in words. `${value}` would throw for a symbol or an object without a prototype. */
@@ -178,13 +160,11 @@ function fail(given: string, requirement: string, actual: string, cause?: unknow
   throw new DataError(`Cannot use the loss ${given}: ${requirement}, got ${actual}`, { cause });
 }
 
-/** The part of a recipe that names its loss. */
-export interface LossOfRecipe {
-  /** The name. */
+/** The part of a recipe that names its loss, and what it holds of a user's own. */
+export type LossOfRecipe = {
   readonly loss: string;
-  /** What the recipe holds of a user's own loss. */
   readonly lossModule?: Pick<LossModule, "normalization">;
-}
+};
 
 /**
  * What the loss of a recipe normalises over. A model is searched as it was trained.

@@ -14,12 +14,13 @@ import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
 import { CODES } from "../data/derived.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { loadDataset, type Reading, type ReadingProgress } from "../data/load.ts";
+import { loadDataset, type ReadingProgress } from "../data/load.ts";
+import { evaluate, type EvaluateOptions, type Evaluation } from "../evaluate/evaluate.ts";
 import { TeacherForcing, type TeacherForcingOptions } from "../evaluate/teacher_forcing.ts";
 import { type LossOfRecipe, normalizationOf } from "./loss_module.ts";
 import { holdsAdapter, loadAdapter, loadModel, readConfig } from "./model_folder.ts";
-import { digestOf, longestInput } from "./recipe.ts";
-import { loadRun } from "./run_state.ts";
+import { digestOf, longestInput, type Recipe } from "./recipe.ts";
+import { loadRun } from "./run_folder.ts";
 
 const count = v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)));
 const Schema = v.object({
@@ -43,36 +44,37 @@ const Schema = v.object({
   half: v.optional(v.literal(true)),
 });
 
-/**
- * A model on a device, ready for searches and teacher-forced passes. Disposing it disposes the
- * device.
- */
-export interface OpenModel extends Disposable {
-  /** For searches. */
+/** A model that can be searched and judged. */
+export type JudgeableModel = {
   readonly decoder: TransformerDecoder;
-  /** For teacher-forced passes. */
   readonly forcing: TeacherForcing;
-  /** The catalogue. */
   readonly trie: DeviceTrie;
+};
+
+/** A model on a device of its own. Disposing it disposes the device. */
+export type OpenModel = JudgeableModel & Disposable;
+
+/** How {@link judgeModel} searches. */
+export type ModelJudging = Omit<EvaluateOptions, "decoder" | "teacherForced" | "trie" | "split">;
+
+/** Judges a model on the test cases. */
+export function judgeModel(
+  { decoder, forcing, trie }: JudgeableModel,
+  judging: ModelJudging,
+): Promise<Evaluation> {
+  return evaluate({
+    decoder,
+    teacherForced: (histories, leaves) => forcing.logits(histories, leaves),
+    trie,
+    split: "test",
+    ...judging,
+  });
 }
 
 /** The part of a recipe that judging a run needs. */
-export interface JudgedRecipe extends LossOfRecipe {
-  /** Beam width B that the loss aims at. */
-  readonly beam: number;
-  /** Temperature of the softmax. */
-  readonly tau: number;
-  /** Items of history that the model sees. */
-  readonly history: number;
-  /** A digest of the data set. */
-  readonly digest: string;
-  /** How the data were read. */
-  readonly reading: Reading;
-  /** The folder of the pretrained model that training started from. */
-  readonly model?: string;
-  /** Whether the matrices of that model are in half precision. */
-  readonly half?: true;
-}
+export type JudgedRecipe =
+  & LossOfRecipe
+  & Pick<Recipe, "beam" | "tau" | "history" | "digest" | "reading" | "model" | "half">;
 
 /**
  * The part of a run's recipe that judging it needs.
@@ -97,29 +99,12 @@ export function readRecipe(folder: string): JudgedRecipe {
   return parsed.output;
 }
 
-/**
- * Checks that a data set is the one that a run was trained on.
- *
- * @throws {CheckpointError} if it is another one.
- */
-export function checkData(folder: string, { digest }: JudgedRecipe, dataset: Dataset): void {
-  const found = digestOf(dataset);
-  if (found === digest) return;
-  throw new CheckpointError(
-    `Cannot judge ${folder}: the data must be what it was trained on, of digest ${digest}, ` +
-      `got ${found}`,
-  );
-}
-
-/** A run's recipe and its data. */
-export interface SavedRun {
-  /** The part of its recipe that judging it needs. */
+/** A run's recipe, the data that it was trained on, and what its search normalises over. */
+export type SavedRun = {
   readonly recipe: JudgedRecipe;
-  /** What it was trained on, read as it was then. */
   readonly dataset: Dataset;
-  /** What its loss, and so its search, normalises over. */
   readonly normalization: Normalization;
-}
+};
 
 /**
  * The recipe of the run in a folder, and the data that it was trained on: `synthetic`, or a folder.
@@ -135,8 +120,14 @@ export async function readSavedRun(
 ): Promise<SavedRun> {
   const recipe = readRecipe(folder);
   const dataset = await loadDataset(data, recipe.reading, recipe.model, onProgress);
-  checkData(folder, recipe, dataset);
-  return { recipe, dataset, normalization: normalizationOf(recipe) };
+  const digest = digestOf(dataset);
+  if (digest === recipe.digest) {
+    return { recipe, dataset, normalization: normalizationOf(recipe) };
+  }
+  throw new CheckpointError(
+    `Cannot judge ${folder}: the data must be what it was trained on, of digest ` +
+      `${recipe.digest}, got ${digest}`,
+  );
 }
 
 /**
@@ -183,9 +174,11 @@ async function modelIn(
         "adapts, got none",
     );
   }
-  const weights = half ? "float16" : "float32";
-  const maxLength = longestInput(dataset, history);
-  const { config, params } = await loadModel(device, base, { weights, maxLength, onProgress });
+  const { config, params } = await loadModel(device, base, {
+    weights: half ? "float16" : "float32",
+    maxLength: longestInput(dataset, history),
+    onProgress,
+  });
   const { lora, adapter } = loadAdapter(device, folder, config);
   return { model: new Transformer(device, config, lora), params: withLora(params, adapter) };
 }

@@ -11,11 +11,10 @@ import {
 import { join } from "node:path";
 import { test } from "node:test";
 import { CheckpointError, DeviceError } from "../../core/errors.ts";
-import { loadRun } from "../../lab/train/run_state.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
 import type { Observer } from "../../lab/train/run.ts";
 import type { ExperimentReport } from "../../lab/train/experiment_report.ts";
-import { readMetrics } from "../../lab/train/run_folder.ts";
+import { loadRun, type MetricsLine, truncateMetrics } from "../../lab/train/run_folder.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
 import { renderReport, summaryOf } from "../../lab/train/experiment_report.ts";
 import { testDevices } from "../devices.ts";
@@ -46,6 +45,10 @@ function interruptAt(run: string, step: number): Observer {
     },
   };
 }
+
+/** The metrics of the run in a folder. */
+const metricsIn = (...folder: string[]): MetricsLine[] =>
+  truncateMetrics(join(...folder, "metrics.jsonl"), Infinity).curve;
 
 const bytesOf = (folder: string, file: string): string =>
   readFileSync(join(folder, file)).toString("base64");
@@ -114,7 +117,7 @@ test("experiment: writes metrics, a checkpoint a run and a summary, and nothing 
   ]);
 
   for (const run of summary.runs) {
-    const lines = readMetrics(join(out, `${run.loss}-seed0`, "metrics.jsonl"));
+    const lines = metricsIn(out, `${run.loss}-seed0`);
     assert.equal(lines[lines.length - 1].step, run.steps);
   }
 
@@ -150,7 +153,7 @@ test("experiment: the loss falls, and an interrupted one resumes and ends with t
       assert.equal(bytesOf(torn, join(folder, file)), bytesOf(whole, join(folder, file)), name);
     }
     const [a, b] = [torn, whole].map((out) =>
-      readMetrics(join(out, folder, "metrics.jsonl")).map((l) => ({ ...l, tokensPerSecond: 0 }))
+      metricsIn(out, folder).map((l) => ({ ...l, tokensPerSecond: 0 }))
     );
     assert.deepEqual(a, b);
     const curve = resumed.runs[i].training.curve.map((l) => ({ ...l, tokensPerSecond: 0 }));
@@ -202,7 +205,7 @@ test("experiment: a second one in the same folder is refused, and the first does
     `${await second}`,
     /^DataError: Cannot write to .*: one process at a time may, got process \d+ on .* since 2/,
   );
-  const steps = readMetrics(join(out, "msl-seed0", "metrics.jsonl")).map(({ step }) => step);
+  const steps = metricsIn(out, "msl-seed0").map(({ step }) => step);
   assert.deepEqual(steps, [5, 10]);
   assert.deepEqual(readdirSync(out).sort(), ["msl-seed0", "summary.json"]);
 });
