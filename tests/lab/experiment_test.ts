@@ -213,13 +213,13 @@ test("experiment: a second one in the same folder is refused, and the first does
 test("experiment: a summary that cannot be added to is refused before training, and kept", async () => {
   const never = { training: () => assert.fail("trained") };
   const contents: Record<string, RegExp> = {
-    '{"version": 1, "runs": []}': /it must be a summary of version 2, got version 1/,
-    "{}": /it must be a summary of version 2, got version none/,
-    '{"version": 2, "runs": [': /it must be JSON, got .+/,
+    '{"version": 1, "runs": []}': / at "version": it must be 2, got 1/,
+    "{}": / at "version": it must be "version", got undefined/,
+    '{"version": 2, "runs": [': /: it must be JSON, got .+/,
     '{"version": 2, "runs": [{"loss": "msl"}]}':
-      /its runs must each have .*, got \[{"loss":"msl"}\]/,
-    '{"version": 2, "runs": [{}], "runs": []}': /it must not have a key twice, got "runs"/,
-    "": /it must be JSON, got .+/,
+      / at "runs\.0\.seed": it must be .*, got undefined/,
+    '{"version": 2, "runs": [{}], "runs": []}': /: it must not have a key twice, got "runs"/,
+    "": /: it must be JSON, got .+/,
   };
   for (const [text, what] of Object.entries(contents)) {
     const out = emptyFolder();
@@ -228,7 +228,7 @@ test("experiment: a summary that cannot be added to is refused before training, 
     await assert.rejects(run(["--loss", "msl", "--out", out], never), {
       name: "CheckpointError",
       message: new RegExp(
-        `^Cannot add to ${path}: ${what.source}; move it away, or name another --out$`,
+        `^Cannot load ${path}${what.source}; move it away, or name another --out$`,
       ),
     });
     assert.equal(readFileSync(path, "utf8"), text);
