@@ -12,13 +12,11 @@ import type { CommandLine } from "./flags.ts";
 import { jsonFlag, optional, text, toggle } from "./kinds.ts";
 import { savedRunFlags, trainFlags } from "./options.ts";
 
-/** What `explain` does. */
-export interface ExplainCommandOptions extends Omit<ExplainOptions, "onProgress"> {
-  /** The user. Without one, the users whose target was pruned are listed. */
+/** What `explain` does. Without a user, the users whose target was pruned are listed. */
+export type ExplainCommandOptions = Omit<ExplainOptions, "onProgress"> & {
   readonly user: string | undefined;
-  /** Whether to print JSON. */
   readonly json: boolean;
-}
+};
 
 /** What `explain` is given. */
 export type GivenExplainOptions = ExplainCommandOptions & { readonly list: boolean };
@@ -53,12 +51,9 @@ export const explainLine: CommandLine<GivenExplainOptions, ExplainCommandOptions
   },
   async run({ user, json, ...rest }): Promise<void> {
     using display = new Display();
-    const options = {
-      ...rest,
-      onProgress: (what: string, done: number, total: number): void => {
-        display.stage(what, done, total, SHORT);
-      },
-    };
+    const onProgress: ExplainOptions["onProgress"] = (what, done, total) =>
+      display.stage(what, done, total, SHORT);
+    const options = { ...rest, onProgress };
     if (user === undefined) {
       const found = await prunedUsers(options);
       return print(json ? JSON.stringify(found) : renderPruned(found));

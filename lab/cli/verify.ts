@@ -23,17 +23,13 @@ import type { CommandLine } from "./flags.ts";
 import { flag, integer, jsonFlag, optional, text } from "./kinds.ts";
 import { savedRunFlags, trainFlags } from "./options.ts";
 
-/** What `verify` does. */
-export interface VerifyOptions extends Omit<VerifyModelOptions, "checkpoint" | "onProgress"> {
-  /** Worlds for each theorem. */
+/** What `verify` does. Without a checkpoint the theory itself is verified. */
+export type VerifyOptions = Omit<VerifyModelOptions, "checkpoint" | "onProgress"> & {
   readonly cases: number;
-  /** Seed of the worlds. */
   readonly seed: number;
-  /** The folder of a trained model. Default none: the theory itself is verified. */
   readonly checkpoint: string | undefined;
-  /** Whether to print JSON. */
   readonly json: boolean;
-}
+};
 
 /** The largest number of worlds, and the largest seed. */
 const MOST = 2 ** 31 - 1;
@@ -67,16 +63,30 @@ export const verifyLine: CommandLine<VerifyOptions> = {
     }
     return options;
   },
-  async run(options): Promise<void> {
+  async run({ cases, seed, checkpoint, json, ...shared }): Promise<void> {
     using display = new Display();
-    const { checkpoint, json } = options;
     const began = performance.now();
-    const verdict = checkpoint === undefined
-      ? await onTheory(options, display)
-      : await onModel(checkpoint, options, display);
+    let found: { readonly text: string; readonly report: object; readonly holds: boolean };
+    if (checkpoint === undefined) {
+      const report = await verifyTheory({
+        cases,
+        seed,
+        searches: SEARCHES,
+        devices: await devicesHere(),
+        progress: (what, done, total) => display.stage(what, done, total),
+      });
+      found = { text: renderVerification(report), report, holds: isVerified(report) };
+    } else {
+      const report = await verifyModel({
+        checkpoint,
+        ...shared,
+        onProgress: (done, total) => display.stage("users", done, total),
+      });
+      found = { text: renderModelVerification(report), report, holds: report.violations === 0 };
+    }
     say(`Verified in ${formatDuration(performance.now() - began)}`);
-    print(json ? JSON.stringify(verdict.json) : verdict.text);
-    if (!verdict.holds) process.exitCode = 1;
+    print(json ? JSON.stringify(found.report) : found.text);
+    if (!found.holds) process.exitCode = 1;
   },
 };
 
@@ -94,32 +104,4 @@ async function devicesHere(): Promise<VerifiedDevice[]> {
     { name: "cpu float64", device: cpu({ float: "float64" }) },
     { name: "webgpu", device: gpu, share: 0.01 },
   ];
-}
-
-/** What there is to print, and whether everything holds. */
-interface Verdict {
-  readonly text: string;
-  readonly json: object;
-  readonly holds: boolean;
-}
-
-async function onTheory({ cases, seed }: VerifyOptions, display: Display): Promise<Verdict> {
-  const report = await verifyTheory({
-    cases,
-    seed,
-    searches: SEARCHES,
-    devices: await devicesHere(),
-    progress: (what, done, total) => display.stage(what, done, total),
-  });
-  return { text: renderVerification(report), json: report, holds: isVerified(report) };
-}
-
-async function onModel(
-  checkpoint: string,
-  { data, beam, limitUsers }: VerifyOptions,
-  display: Display,
-): Promise<Verdict> {
-  const onProgress = (done: number, total: number): void => display.stage("users", done, total);
-  const found = await verifyModel({ checkpoint, data, beam, limitUsers, onProgress });
-  return { text: renderModelVerification(found), json: found, holds: found.violations === 0 };
 }

@@ -145,7 +145,8 @@ async function finish(
   if (done !== undefined) return done;
   const failure = join(path, FAILURE);
   const before = readFailure(path);
-  if (before !== undefined && isDeepStrictEqual(before.recipe, asJson(recipe))) {
+  const asked = JSON.parse(JSON.stringify(toJson(recipe)));
+  if (before !== undefined && isDeepStrictEqual(before.recipe, asked)) {
     note?.(`${name} failed before, and is tried again if ${failure} is removed: ${before.reason}`);
     return { name, reason: before.reason };
   }
@@ -157,14 +158,10 @@ async function finish(
   } catch (error) {
     if (!(error instanceof NonFiniteError)) throw error;
     const reason = error.message;
-    writeFileAtomic(failure, `${JSON.stringify({ version: 1, recipe: toJson(recipe), reason })}\n`);
+    writeFileAtomic(failure, `${JSON.stringify({ version: 1, recipe: asked, reason })}\n`);
     note?.(`${name} failed: ${reason}`);
     return { name, reason };
   }
-}
-
-function asJson(recipe: Recipe): unknown {
-  return JSON.parse(JSON.stringify(toJson(recipe)));
 }
 
 async function trainJudgeAndVerify(
@@ -217,10 +214,7 @@ async function trainJudgeAndVerify(
       verification: {
         users: verification.users,
         counts: Object.fromEntries(
-          verification.theorems.map(({ id, instances, holds, undecided, violations }) => [
-            id,
-            { instances, holds, undecided, violations },
-          ]),
+          verification.theorems.map(({ id, statement: _, ...counts }) => [id, counts]),
         ) as TheoremCounts,
       },
     }),
