@@ -10,7 +10,7 @@ import { BeamSearch } from "../../models/decode/beam_search.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
 import { type BeamEvaluation, evaluate } from "../evaluate/evaluate.ts";
-import { type OpenModel, openModel, readSavedRun } from "../train/saved_model.ts";
+import { type OpenModel, openModel, readSavedRun } from "../train/models.ts";
 import { type Budget, certifiedCount, certifyPath, LevelCounts } from "./certificates.ts";
 import { margins, marginsOf, type NodeLogits, pathSteps } from "./pruning.ts";
 import {

@@ -6,8 +6,7 @@
  */
 import process from "node:process";
 import { type LossFlagName, lossFlagNames } from "../../models/losses/index.ts";
-import { compareLosses, type CompareOptions } from "../compare/compare.ts";
-import type { Shard } from "../compare/grid.ts";
+import { compareLosses, type CompareOptions, type Shard } from "../compare/compare.ts";
 import { rankByValidation, renderRanking } from "../compare/ranking.ts";
 import { readResults } from "../report/read_results.ts";
 import { print, say } from "../terminal.ts";

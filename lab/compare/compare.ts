@@ -7,7 +7,9 @@
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { CheckpointError, NonFiniteError } from "../../core/errors.ts";
+import type { Device } from "../../core/tensor.ts";
 import { Trie } from "../../models/decode/trie.ts";
+import { type LossFlagName, lossFlagNames, lossFlags } from "../../models/losses/index.ts";
 import type { TheoremCounts } from "../analysis/user_theorems.ts";
 import { verifyModel } from "../analysis/verify_model.ts";
 import type { Dataset } from "../data/dataset.ts";
@@ -19,10 +21,9 @@ import { judgeBaselines } from "../train/experiment.ts";
 import { type OpenLoss, openLoss } from "../train/loss_module.ts";
 import { gradientWeights } from "../train/loss_probe.ts";
 import type { Options } from "../train/options.ts";
-import { checkRecipe, digestOf, type Recipe, toJson } from "../train/recipe.ts";
+import { checkRecipe, digestOf, type Recipe, recipeOf, toJson } from "../train/recipe.ts";
 import { type Observer, type RunSetting, trainAndJudge } from "../train/run.ts";
 import { RunFolder } from "../train/run_folder.ts";
-import { type Grid, gridOf, type GridRun, type Shard } from "./grid.ts";
 import { outcomesOf } from "./outcome.ts";
 import {
   type BaselineResults,
@@ -34,6 +35,22 @@ import {
   resultText,
   type RunResult,
 } from "./run_result.ts";
+
+/** What a grid runs over. */
+export interface Grid {
+  /** The seeds. */
+  readonly seeds: readonly number[];
+  /** Values of settings of the losses. Default those of the options. */
+  readonly over: { readonly [S in LossFlagName]?: readonly number[] };
+}
+
+/** A part of the runs, for one of several machines. */
+export interface Shard {
+  /** Which part, from 0. */
+  readonly index: number;
+  /** The number of parts. */
+  readonly count: number;
+}
 
 /** What a comparison runs, and where. */
 export interface CompareOptions extends Grid {
@@ -113,6 +130,51 @@ export async function compareLosses(
     else results.push(found);
   }
   return { results, failed, isValidated };
+}
+
+/** One run of a grid: its name in reports, that of its folder, its loss, its recipe. */
+type GridRun = {
+  readonly variant: string; // `bear`, or `bear B=5 xi=2`
+  readonly name: string; // `bear-B5-xi2-seed0`
+  readonly loss: OpenLoss;
+  readonly recipe: Recipe;
+};
+
+/**
+ * The runs of a grid. All variants of the first seed come first, so that an interrupted comparison
+ * has about as many seeds of each. Values of a setting that a loss does not read make no variants
+ * of it.
+ */
+function gridOf(
+  options: Options,
+  { seeds, over }: Grid,
+  losses: readonly OpenLoss[],
+  dataset: Dataset,
+  device: Device,
+): GridRun[] {
+  const first = lossFlagNames.map((name) => [name, over[name]?.[0] ?? options[name]]);
+  const shared = { ...options, ...Object.fromEntries(first) };
+  const variants = losses.flatMap((loss) => {
+    let ways: (readonly [LossFlagName, number])[][] = [[]];
+    for (const name of lossFlagNames) {
+      const values = over[name] ?? [];
+      if (values.length < 2 || !(name in loss.flags)) continue;
+      ways = ways.flatMap((way) => values.map((value) => [...way, [name, value] as const]));
+    }
+    return ways.map((settings) => ({ loss, settings }));
+  });
+  return seeds.flatMap((seed) =>
+    variants.map(({ loss, settings }): GridRun => {
+      const labels = settings.map(([name, value]) => [lossFlags[name].symbol ?? name, value]);
+      const own = { ...shared, ...Object.fromEntries(settings), seed };
+      return {
+        variant: [loss.name, ...labels.map((label) => label.join("="))].join(" "),
+        name: [loss.name, ...labels.map((label) => label.join("")), `seed${seed}`].join("-"),
+        loss,
+        recipe: recipeOf(own, loss, dataset, device),
+      };
+    })
+  );
 }
 
 /**

@@ -16,7 +16,7 @@ import { comparable, type SourcedRun } from "../report/comparable.ts";
 import { readRuns } from "../report/read_results.ts";
 import { normalizationOf } from "../train/loss_module.ts";
 import type { Observer } from "../train/run.ts";
-import { judgeModel, openModel, readSavedRun } from "../train/saved_model.ts";
+import { judgeModel, openModel, readSavedRun } from "../train/models.ts";
 import { readFinished } from "./compare.ts";
 import { outcomesOf } from "./outcome.ts";
 import {

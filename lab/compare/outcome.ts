@@ -11,7 +11,7 @@ import { type Dataset, evaluationCases } from "../data/dataset.ts";
 import type { Evaluation } from "../evaluate/evaluate.ts";
 import { TeacherForcing } from "../evaluate/teacher_forcing.ts";
 import type { Recipe } from "../train/recipe.ts";
-import { trainableModel } from "../train/trainable_model.ts";
+import { trainableModel } from "../train/models.ts";
 import type { BeamOutcome, Histogram, SearchSetting, TestResult } from "./run_result.ts";
 
 /**

@@ -28,8 +28,7 @@ import type { Recipe } from "./recipe.ts";
 export type NegativeInputs = {
   /** int32 (W, K L): the tokens that the model reads. A negative is a branch of its window. */
   readonly negativeTokens: HostTensor;
-  /** int32 (W, K L): their positions. */
-  readonly negativePositions: HostTensor;
+  readonly negativePositions: HostTensor; // int32 (W, K L): their positions
   /** Float (W, T): 0 for the tokens that negatives continue, `MASKED` for those after them. */
   readonly negativeMask: HostTensor;
   /**
@@ -37,21 +36,14 @@ export type NegativeInputs = {
    * windows, rows from W T on those of the branches (W K L).
    */
   readonly negativeRows: HostTensor;
-  /** int32 (W K D): `nodes` of `Negatives`. */
-  readonly negativeNodes: HostTensor;
-  /** int32 (W K D): `labels` of `Negatives`. */
-  readonly negativeLabels: HostTensor;
-  /** int32 (W D): `rows` of `Negatives`. */
-  readonly negativeTargets: HostTensor;
-  /** Float (W, K, D): `logScales` of `Negatives`. */
-  readonly negativeScales: HostTensor;
+  readonly negativeNodes: HostTensor; // int32 (W K D): `nodes` of `Negatives`
+  readonly negativeLabels: HostTensor; // int32 (W K D): `labels` of `Negatives`
+  readonly negativeTargets: HostTensor; // int32 (W D): `rows` of `Negatives`
+  readonly negativeScales: HostTensor; // float (W, K, D): `logScales` of `Negatives`
 };
 
-/** What a loss is fed beside a batch. */
-export type LossInputs = Partial<NegativeInputs> & {
-  /** Float (N): `thresholds` of `Targets`. */
-  readonly thresholds?: HostTensor;
-};
+/** What a loss is fed beside a batch. `thresholds`, float (N), are those of `Targets`. */
+export type LossInputs = Partial<NegativeInputs> & { readonly thresholds?: HostTensor };
 
 /**
  * A function that gives a loss what it needs beside batch `number` in step `step`, both counted

@@ -20,8 +20,7 @@ import { turn } from "../progress.ts";
 import { normalizationOf, type OpenLoss } from "./loss_module.ts";
 import { type Recipe, runName, type Stopping } from "./recipe.ts";
 import type { MetricsLine, RunFolder, ValidationPoint } from "./run_folder.ts";
-import { judgeModel } from "./saved_model.ts";
-import { trainableModel } from "./trainable_model.ts";
+import { judgeModel, trainableModel } from "./models.ts";
 import { Trainer, type TrainReport } from "./trainer.ts";
 
 /** The beam width of validation, the same for all losses, so that epochs are chosen alike. */

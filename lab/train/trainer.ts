@@ -27,7 +27,6 @@ import type { Dataset } from "../data/dataset.ts";
 import { turn } from "../progress.ts";
 import { hiddenWithNegatives, lossFeed, type LossInputs, searchOf } from "./loss_inputs.ts";
 import type { Recipe } from "./recipe.ts";
-import type { TrainableModel } from "./trainable_model.ts";
 
 /** AdamW's betas. */
 const BETAS = [0.9, 0.98] as const;
@@ -58,6 +57,16 @@ export interface TrainReport {
   readonly lr: number;
   /** Target tokens trained on since the last report. */
   readonly tokens: number;
+}
+
+/** A decoder and its parameters, which may be all of its weights or only an adapter. */
+export interface TrainableModel<P extends Tree = Tree> {
+  /** The decoder. */
+  readonly model: Transformer;
+  /** The parameters. They get gradients and optimiser state, and are updated in place. */
+  readonly params: P;
+  /** The weights that the decoder runs with, made of the parameters by ops. */
+  weights(params: P): TransformerParams;
 }
 
 /** Options of {@link Trainer}. */

@@ -14,7 +14,7 @@ import {
 import { cpu } from "beargrad";
 import { evaluate, loadDataset } from "beargrad/lab";
 import { normalizationOf } from "../../lab/train/loss_module.ts";
-import { openModel, readRecipe } from "../../lab/train/saved_model.ts";
+import { openModel, readRecipe } from "../../lab/train/models.ts";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parseGridOptions } from "../../lab/cli/compare.ts";

@@ -13,7 +13,7 @@ import { loadDataset } from "../../lab/data/load.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
 import { digestOf, readingOf } from "../../lab/train/recipe.ts";
-import { readRecipe, readSavedRun } from "../../lab/train/saved_model.ts";
+import { readRecipe, readSavedRun } from "../../lab/train/models.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { datasetOf } from "./datasets.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";

@@ -15,7 +15,7 @@ import { evaluate } from "../../lab/evaluate/evaluate.ts";
 import { loadDataset } from "../../lab/data/load.ts";
 import { readBaselines, readResults } from "../../lab/report/read_results.ts";
 import { writeReport } from "../../lab/report/write_report.ts";
-import { openModel, readRecipe } from "../../lab/train/saved_model.ts";
+import { openModel, readRecipe } from "../../lab/train/models.ts";
 import { cpu } from "../../core/cpu_backend.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 

@@ -14,7 +14,7 @@ import { renderExplanation } from "../../lab/analysis/explanation_text.ts";
 import { explainUser } from "../../lab/analysis/explain_user.ts";
 import { readConfig } from "../../lab/train/model_folder.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
-import { openModel } from "../../lab/train/saved_model.ts";
+import { openModel } from "../../lab/train/models.ts";
 import { verifyModel } from "../../lab/analysis/verify_model.ts";
 import { parameterCount } from "../../models/transformer.ts";
 import { jsonOf } from "./model_files.ts";

@@ -15,7 +15,7 @@ import {
   thresholdInput,
 } from "../../lab/train/loss_inputs.ts";
 import type { Recipe } from "../../lab/train/recipe.ts";
-import { newModel } from "../../lab/train/trainable_model.ts";
+import { newModel } from "../../lab/train/models.ts";
 import { Trainer } from "../../lab/train/trainer.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { Trie } from "../../models/decode/trie.ts";

@@ -14,7 +14,7 @@ import {
   type TrainReport,
   trainStep,
 } from "../../lab/train/trainer.ts";
-import { newModel } from "../../lab/train/trainable_model.ts";
+import { newModel } from "../../lab/train/models.ts";
 import { AdamW } from "../../models/adamw.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { lossNamed } from "../../models/losses/index.ts";

@@ -1,15 +1,21 @@
 /**
- * The model of a run folder, ready to be searched and judged.
+ * The model of a run: what it trains, which is a new model, a pretrained one or an adapter of one,
+ * and what its folder has of it, ready to be searched and judged.
  *
  * @module
  */
 import * as v from "valibot";
 import type { Device } from "../../core/tensor.ts";
-import { CheckpointError } from "../../core/errors.ts";
+import { CheckpointError, DataError } from "../../core/errors.ts";
 import { type DeviceTrie, Trie } from "../../models/decode/trie.ts";
-import { withLora } from "../../models/lora.ts";
+import { initLora, type LoraConfig, type LoraParams, withLora } from "../../models/lora.ts";
 import { isLossName, lossNames } from "../../models/losses/index.ts";
-import { Transformer, type TransformerParams } from "../../models/transformer.ts";
+import {
+  initTransformer,
+  Transformer,
+  type TransformerConfig,
+  type TransformerParams,
+} from "../../models/transformer.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
 import { CODES } from "../data/derived.ts";
@@ -18,9 +24,109 @@ import { loadDataset, type ReadingProgress } from "../data/load.ts";
 import { evaluate, type EvaluateOptions, type Evaluation } from "../evaluate/evaluate.ts";
 import { TeacherForcing, type TeacherForcingOptions } from "../evaluate/teacher_forcing.ts";
 import { type LossOfRecipe, normalizationOf } from "./loss_module.ts";
-import { holdsAdapter, loadAdapter, loadModel, readConfig } from "./model_folder.ts";
-import { digestOf, longestInput, type Recipe } from "./recipe.ts";
+import {
+  holdsAdapter,
+  loadAdapter,
+  type LoadedModel,
+  loadModel,
+  readConfig,
+} from "./model_folder.ts";
+import { digestOf, longestInput, type Recipe, transformerConfig } from "./recipe.ts";
 import { loadRun } from "./run_folder.ts";
+import type { TrainableModel } from "./trainer.ts";
+
+/**
+ * The model that a recipe trains, before its first step: a new one, or that of the folder
+ * `recipe.model`, or an adapter `recipe.lora` of the latter. `onProgress` is called with the bytes
+ * read and the total.
+ *
+ * @throws {CheckpointError} if the folder of the model is malformed or asks for what is not
+ * supported.
+ * @throws {DataError} if its vocabulary is too small for the data, or a file cannot be read.
+ *
+ * @example
+ * ```ts ignore
+ * import { Trainer, trainableModel } from "beargrad/lab";
+ *
+ * const model = await trainableModel(device, dataset, recipe);
+ * using trainer = new Trainer(dataset, trie, recipe, model);
+ * ```
+ */
+export async function trainableModel(
+  device: Device,
+  dataset: Dataset,
+  recipe: Recipe,
+  onProgress?: (done: number, total: number) => void,
+): Promise<TrainableModel> {
+  const { model: folder, lora, dropout, seed } = recipe;
+  if (folder === undefined) return newModel(device, dataset, recipe);
+  checkVocabulary(folder, readConfig(folder), dataset); // before gigabytes are read
+  const { config, params } = await loadBase(device, folder, recipe, dataset, onProgress);
+  const base = { config: { ...config, dropout }, params };
+  return lora ? newAdapter(device, base, lora, seed) : wholeModel(device, base);
+}
+
+/** A new decoder of a recipe. Its weights are drawn from the recipe's seed. */
+export function newModel(
+  device: Device,
+  dataset: Dataset,
+  recipe: Recipe,
+): TrainableModel<TransformerParams> {
+  const config = transformerConfig(recipe, dataset);
+  return wholeModel(device, { config, params: initTransformer(device, config, recipe.seed) });
+}
+
+/**
+ * A new adapter of a model whose own weights stay as they are, which may be in half precision. It
+ * is drawn from `seed`.
+ *
+ * @throws {ArgumentError} if the model or the adapter is not possible.
+ */
+export function newAdapter(
+  device: Device,
+  base: LoadedModel,
+  lora: LoraConfig,
+  seed: number,
+): TrainableModel<LoraParams> {
+  return {
+    model: new Transformer(device, base.config, lora),
+    params: initLora(device, base.config, lora, seed),
+    weights: (adapter) => withLora(base.params, adapter),
+  };
+}
+
+function wholeModel(
+  device: Device,
+  { config, params }: LoadedModel,
+): TrainableModel<TransformerParams> {
+  return { model: new Transformer(device, config), params, weights: (params) => params };
+}
+
+/** Every token of the data must have a row of the embedding. */
+function checkVocabulary(
+  folder: string,
+  { vocabSize }: TransformerConfig,
+  { name, tokens }: Dataset,
+): void {
+  if (tokens.length <= vocabSize) return;
+  throw new DataError(
+    `Cannot train ${folder} on ${name}: its vocabulary must have the data's ${tokens.length} ` +
+      `tokens, got ${vocabSize}; --tokenizer may name the one that it was trained with`,
+  );
+}
+
+/** The pretrained model in a folder, as a run starts from it. */
+function loadBase(
+  device: Device,
+  folder: string,
+  { half, history }: Pick<Recipe, "half" | "history">,
+  dataset: Dataset,
+  onProgress?: (done: number, total: number) => void,
+): Promise<LoadedModel> {
+  const weights = half ? "float16" : "float32";
+  const maxLength = longestInput(dataset, history);
+  return loadModel(device, folder, { weights, maxLength, onProgress });
+}
 
 const count = v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)));
 const Schema = v.object({
@@ -167,18 +273,14 @@ async function modelIn(
     const { config, params } = await loadModel(device, folder, { maxLength, onProgress });
     return { model: new Transformer(device, config), params };
   }
-  const { model: base, half, history } = readRecipe(folder);
-  if (base === undefined) {
+  const recipe = readRecipe(folder);
+  if (recipe.model === undefined) {
     throw new CheckpointError(
       `Cannot judge ${folder}: its recipe's model must be the folder of the model that it ` +
         "adapts, got none",
     );
   }
-  const { config, params } = await loadModel(device, base, {
-    weights: half ? "float16" : "float32",
-    maxLength: longestInput(dataset, history),
-    onProgress,
-  });
+  const { config, params } = await loadBase(device, recipe.model, recipe, dataset, onProgress);
   const { lora, adapter } = loadAdapter(device, folder, config);
   return { model: new Transformer(device, config, lora), params: withLora(params, adapter) };
 }
