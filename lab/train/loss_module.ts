@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { basename, extname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { inspect } from "node:util";
 import { BeargradError, DataError } from "../../core/errors.ts";
 import { sharedFlags } from "../../models/losses/flags.ts";
 import {
@@ -77,7 +78,7 @@ export async function openLoss(given: string): Promise<OpenLoss> {
   try { // not relative to this file, but to the working directory
     exported = await import(pathToFileURL(resolve(given)).href);
   } catch (error) {
-    return fail(given, "it must be a module that can be imported", messageOf(error), error);
+    return fail(given, "it must be a module that can be imported", inWords(error), error);
   }
   const functions = Object.entries(exported).filter(([, value]) => typeof value === "function");
   if (functions.length !== 1) {
@@ -88,7 +89,7 @@ export async function openLoss(given: string): Promise<OpenLoss> {
   const { normalization = "children" } = exported;
   if (normalization !== "children" && normalization !== "vocabulary") {
     const requirement = 'its normalization must be "children" or "vocabulary"';
-    return fail(given, requirement, describe(normalization));
+    return fail(given, requirement, inWords(normalization));
   }
   await tryModule(given, make);
   return {
@@ -111,9 +112,9 @@ async function tryModule(given: string, make: (options: LossOptions) => Loss): P
   try {
     const loss: unknown = make({});
     if (typeof loss === "function") return void await tryLoss(loss as Loss);
-    actual = describe(loss);
+    actual = inWords(loss);
   } catch (error) {
-    actual = messageOf(error);
+    actual = inWords(error);
     cause = error;
   }
   const requirement = "its function must give a loss, (logits, targets) => a scalar tensor";
@@ -126,34 +127,17 @@ function named(given: string, loss: Loss): Loss {
     try {
       return loss(logits, targets);
     } catch (error) {
-      return fail(given, "it must give a loss of every batch", messageOf(error), error);
+      return fail(given, "it must give a loss of every batch", inWords(error), error);
     }
   };
 }
 
-/** A value in words. `${value}` would throw for a symbol or an object without a prototype. */
-function describe(value: unknown): string {
-  return firstLine(() => {
-    const isObject = typeof value === "object" && value !== null;
-    return isObject ? String(value.constructor?.name ?? "an object") : String(value);
-  });
-}
-
-/** The first line of an error: those of imports go on with places in the code. */
-function messageOf(error: unknown): string {
-  return firstLine(() => {
-    if (!(error instanceof Error)) return describe(error);
-    return error instanceof BeargradError ? error.message : `${error.name}: ${error.message}`;
-  });
-}
-
-/** The first line of a text. Getters and proxies of a module may throw as it is made. */
-function firstLine(textOf: () => string): string {
-  try {
-    return textOf().split("\n")[0];
-  } catch {
-    return "something that cannot be shown";
-  }
+/** The first line of what a module threw or returned. Errors of imports have more lines. */
+function inWords(value: unknown): string {
+  const text = value instanceof Error
+    ? value instanceof BeargradError ? value.message : `${value}`
+    : inspect(value, { depth: 0, breakLength: Infinity });
+  return text.split("\n")[0];
 }
 
 function fail(given: string, requirement: string, actual: string, cause?: unknown): never {

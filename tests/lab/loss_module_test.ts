@@ -110,27 +110,11 @@ test("modules that are not one loss are refused", async () => {
     ["export const a = () => { throw 5; };", /give a loss, .*, got 5$/],
     ["export const a = () => { throw Symbol('no'); };", /give a loss, .*, got Symbol\(no\)$/],
     ["export const a = () => () => { throw null; };", /give a loss, .*, got null$/],
-    ["export const a = () => { throw Object.create(null); };", /give a loss, .*, got an object$/],
-    [
-      "export const a = () => { throw new Proxy({}, { get() { throw 1; }, getPrototypeOf() { throw 2; } }); };",
-      /give a loss, .*, got something that cannot be shown$/,
-    ],
-    [
-      "export const a = () => new Proxy({}, { get() { throw 1; } });",
-      /give a loss, .*, got something that cannot be shown$/,
-    ],
-    [
-      "export const a = () => { throw Object.assign(new Error(), { message: Symbol() }); };",
-      /give a loss, .*, got something that cannot be shown$/,
-    ],
-    [
-      "class Odd extends Error { get name() { throw 1; } } throw new Odd();",
-      /can be imported, got something that cannot be shown$/,
-    ],
+    ["export const a = () => { throw Object.create(null); };", /give a loss, .*, got \[Object: null prototype\] {}$/],
     ["throw Symbol('no');", /can be imported, got Symbol\(no\)$/],
     ["export const a = () => Symbol('no');", /give a loss, .*, got Symbol\(no\)$/],
     [`${HINGE}export const normalization = Symbol("all");`, /must be .*, got Symbol\(all\)$/],
-    [`${HINGE}export const normalization = "all";`, /its normalization must be .*, got all$/],
+    [`${HINGE}export const normalization = "all";`, /its normalization must be .*, got 'all'$/],
   ];
   for (const [text, message] of refused) {
     await assert.rejects(openLoss(moduleOf(text)), (error) => {
