@@ -56,17 +56,8 @@ export { dropout } from "./ops/dropout.ts";
 export { full, fullLike, ones, zeros } from "./ops/fill.ts";
 export { gather, oneHot, scatterAdd } from "./ops/gather.ts";
 export { layerNorm } from "./ops/layer_norm.ts";
-export {
-  broadcastTo,
-  concat,
-  reshape,
-  slice,
-  split,
-  squeeze,
-  stack,
-  transpose,
-  unsqueeze,
-} from "./ops/layout.ts";
+export { concat, split, stack } from "./ops/concat.ts";
+export { broadcastTo, reshape, slice, squeeze, transpose, unsqueeze } from "./ops/layout.ts";
 export { linear, matmul } from "./ops/matmul.ts";
 export { randomUniform } from "./ops/random_uniform.ts";
 export { argmax, argmin, type Axes, cumsum, max, mean, min, sum } from "./ops/reduce.ts";

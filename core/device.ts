@@ -29,8 +29,6 @@ import { DeviceMemory } from "./memory.ts";
 import { type Shape, sizeOf } from "./shape.ts";
 import { type Arena, type Device, type Storage, Tensor } from "./tensor.ts";
 
-export type { Device } from "./tensor.ts"; // for kernels/matmul.ts until its rewrite is merged
-
 /** A device on a backend. {@link Device} documents its methods. */
 export class BackendDevice implements Device {
   /** What runs the kernels. */

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { layOut, type Product, rowsOf } from "./matmul_form.ts";
 import { matmulTiled, matmulTiledHalf } from "./matmul_hardware.ts";
 import {

@@ -9,7 +9,7 @@ import { foldIn, keyOf, uniform } from "../core/random.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { add, mul } from "../ops/binary.ts";
 import { zeros } from "../ops/fill.ts";
-import { concat } from "../ops/layout.ts";
+import { concat } from "../ops/concat.ts";
 import { linear, matmul } from "../ops/matmul.ts";
 import { take } from "../ops/take.ts";
 import {

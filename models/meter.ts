@@ -8,7 +8,7 @@ import { accumulate } from "../kernels/accumulate.ts";
 
 /**
  * The mean of a scalar over many steps, with one read-back: a read-back in each step would stall
- * the device. One value that is not finite makes the mean so. Its tensor is written in place, as
+ * the device. If one value is NaN or infinite, so is the mean. Its tensor is written in place, as
  * parameters are.
  *
  * @example
@@ -44,7 +44,7 @@ export class Meter implements Disposable {
     return total / count;
   }
 
-  /** Gives its memory back. */
+  /** Frees its memory. */
   [Symbol.dispose](): void {
     this.#total.dispose();
   }

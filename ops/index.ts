@@ -9,6 +9,7 @@ import * as binary from "./binary.ts";
 import * as categorical from "./categorical.ts";
 import * as childLogits from "./child_logits.ts";
 import * as compare from "./compare.ts";
+import * as concat from "./concat.ts";
 import * as crossEntropy from "./cross_entropy.ts";
 import * as dropout from "./dropout.ts";
 import * as fill from "./fill.ts";
@@ -38,6 +39,7 @@ const modules: readonly Record<string, unknown>[] = [
   categorical,
   childLogits,
   compare,
+  concat,
   crossEntropy,
   dropout,
   fill,

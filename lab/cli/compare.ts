@@ -11,9 +11,16 @@ import { rankByValidation, renderRanking } from "../compare/ranking.ts";
 import { readResults } from "../report/read_results.ts";
 import { print, say } from "../terminal.ts";
 import { lossNameOf } from "../train/loss_module.ts";
-import { refuse } from "../usage.ts";
 import { Display } from "./display.ts";
-import { type CommandLine, type Fail, type Flag, type Flags, parse, type Parsed } from "./flags.ts";
+import {
+  type CommandLine,
+  type Fail,
+  type Flag,
+  type Flags,
+  parse,
+  type Parsed,
+  refuse,
+} from "./flags.ts";
 import { flag, integer, type Kind, list, optional, required, text } from "./kinds.ts";
 import { completeOptions, type GivenOptions, lossesFlag, trainFlags } from "./options.ts";
 import { writeAndName } from "./report.ts";

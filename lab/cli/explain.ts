@@ -6,9 +6,8 @@
 import { renderExplanation, renderPruned } from "../analysis/explanation_text.ts";
 import { type ExplainOptions, explainUser, prunedUsers } from "../analysis/explain_user.ts";
 import { print } from "../terminal.ts";
-import { refuse } from "../usage.ts";
 import { Display } from "./display.ts";
-import type { CommandLine } from "./flags.ts";
+import { type CommandLine, refuse } from "./flags.ts";
 import { jsonFlag, optional, text, toggle } from "./kinds.ts";
 import { savedRunFlags, trainFlags } from "./options.ts";
 

@@ -9,7 +9,6 @@ import { Command, CommanderError, Option } from "commander";
 import { BeargradError, UsageError } from "../../core/errors.ts";
 import { lineWidth } from "../table.ts";
 import { print, say } from "../terminal.ts";
-import { flagName, refuse } from "../usage.ts";
 
 /** One option. */
 export type Flag<T> = {
@@ -95,6 +94,21 @@ async function execute(command: Command, args: readonly string[]): Promise<void>
     say(error.message.replaceAll(/[\r\n]+/g, " "));
     process.exitCode = error instanceof UsageError ? 2 : 1;
   }
+}
+
+/** An option's name on the command line: `--kv-heads` for `kvHeads`. */
+export function flagName(key: string): string {
+  return `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/**
+ * Refuses an option or a command line. The hint goes to the end of the message.
+ *
+ * @throws {UsageError} always.
+ */
+export function refuse(what: string, requirement: string, actual = "none", hint = ""): never {
+  const shown = actual === "" ? "an empty text" : actual;
+  throw new UsageError(`Cannot use ${what}: ${requirement}, got ${shown}${hint}`);
 }
 
 /** The help of a command, in lines of at most `width` characters. */

@@ -6,9 +6,8 @@
 import type { Normalization } from "../../ops/trie_options.ts";
 import { judgeAgain, type JudgeOptions, planJudging } from "../compare/judge_again.ts";
 import { readBaselines } from "../report/read_results.ts";
-import { refuse } from "../usage.ts";
 import { Display } from "./display.ts";
-import type { CommandLine } from "./flags.ts";
+import { type CommandLine, refuse } from "./flags.ts";
 import { beamWidths, choice, list, optional, positive, required, text } from "./kinds.ts";
 import { trainFlags } from "./options.ts";
 import { checkBaseline, reportLine, writeAndName } from "./report.ts";

@@ -22,9 +22,17 @@ import { runExperiment } from "../train/experiment.ts";
 import { renderReport } from "../train/experiment_report.ts";
 import { isLossPath, lossNameOf } from "../train/loss_module.ts";
 import type { Options } from "../train/options.ts";
-import { flagName, refuse } from "../usage.ts";
 import { Display } from "./display.ts";
-import { type CommandLine, didYouMean, type Fail, type Flag, type Flags, parse } from "./flags.ts";
+import {
+  type CommandLine,
+  didYouMean,
+  type Fail,
+  type Flag,
+  flagName,
+  type Flags,
+  parse,
+  refuse,
+} from "./flags.ts";
 import {
   beamWidths,
   choice,

@@ -6,9 +6,8 @@
 import { missingSeeds } from "../report/comparable.ts";
 import { readResults, type Results } from "../report/read_results.ts";
 import { print, say } from "../terminal.ts";
-import { refuse } from "../usage.ts";
 import { Display } from "./display.ts";
-import type { CommandLine } from "./flags.ts";
+import { type CommandLine, refuse } from "./flags.ts";
 import { optional, text } from "./kinds.ts";
 
 /** What `report` is given. */
@@ -25,8 +24,8 @@ export type ReportOptions = {
 export const reportLine: CommandLine<GivenReportOptions, ReportOptions> = {
   name: "report",
   usage: "<folder>... [options]",
-  does: "Writes report.md and report.html on the finished runs of compare or sweep. The runs of " +
-    "several folders are merged.",
+  does: "Writes report.md and report.html on the finished runs of compare or sweep, and their " +
+    "numbers and figures as CSV and SVG. The runs of several folders are merged.",
   flags: {
     out: optional(text("<folder>"), "where the report goes", "default the first folder"),
     baseline: optional(
@@ -68,12 +67,13 @@ export async function writeAndName(
 ): Promise<void> {
   // Here, as what draws figures takes long to load.
   const { writeReport } = await import("../report/write_report.ts");
-  const { markdown, page } = await writeReport(runs, baselines, out, {
+  const { markdown, page, beside } = await writeReport(runs, baselines, out, {
     baseline,
     failed,
     onProgress: (what, done, total) => display.stage(what, done, total),
   });
   print(`${markdown}\n${page}`);
+  say(`and ${beside.length} files of numbers and figures, report-NAME.csv and report-NAME.svg`);
 }
 
 /** Refuses a baseline that is not one of the variants. */

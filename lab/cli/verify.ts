@@ -17,9 +17,8 @@ import {
   type VerifiedDevice,
   verifyTheory,
 } from "../theorems/verification.ts";
-import { flagName, refuse } from "../usage.ts";
 import { Display } from "./display.ts";
-import type { CommandLine } from "./flags.ts";
+import { type CommandLine, flagName, refuse } from "./flags.ts";
 import { flag, integer, jsonFlag, optional, text } from "./kinds.ts";
 import { savedRunFlags, trainFlags } from "./options.ts";
 
@@ -33,6 +32,9 @@ export type VerifyOptions = Omit<VerifyModelOptions, "checkpoint" | "onProgress"
 
 /** The largest number of worlds, and the largest seed. */
 const MOST = 2 ** 31 - 1;
+
+/** From how many seeds a refutation is looked for. The smallest one is printed. */
+const SEARCHES = 8;
 
 /** The command line of `verify`. */
 export const verifyLine: CommandLine<VerifyOptions> = {
@@ -63,35 +65,30 @@ export const verifyLine: CommandLine<VerifyOptions> = {
     }
     return options;
   },
-  async run({ cases, seed, checkpoint, json, ...shared }): Promise<void> {
+  async run({ cases, seed, checkpoint, json, ...options }): Promise<void> {
     using display = new Display();
     const began = performance.now();
-    let found: { readonly text: string; readonly report: object; readonly holds: boolean };
-    if (checkpoint === undefined) {
-      const report = await verifyTheory({
+    const verdict = checkpoint === undefined
+      ? await verifyTheory({
         cases,
         seed,
         searches: SEARCHES,
         devices: await devicesHere(),
         progress: (what, done, total) => display.stage(what, done, total),
-      });
-      found = { text: renderVerification(report), report, holds: isVerified(report) };
-    } else {
-      const report = await verifyModel({
+      })
+      : await verifyModel({
+        ...options,
         checkpoint,
-        ...shared,
         onProgress: (done, total) => display.stage("users", done, total),
       });
-      found = { text: renderModelVerification(report), report, holds: report.violations === 0 };
-    }
     say(`Verified in ${formatDuration(performance.now() - began)}`);
-    print(json ? JSON.stringify(found.report) : found.text);
-    if (!found.holds) process.exitCode = 1;
+    const [text, holds] = "violations" in verdict
+      ? [renderModelVerification(verdict), verdict.violations === 0]
+      : [renderVerification(verdict), isVerified(verdict)];
+    print(json ? JSON.stringify(verdict) : text);
+    if (!holds) process.exitCode = 1;
   },
 };
-
-/** From how many seeds a refutation is looked for. The smallest one is printed. */
-const SEARCHES = 8;
 
 /** Every device. A webgpu device that is not there is left out, with the reason. */
 async function devicesHere(): Promise<VerifiedDevice[]> {

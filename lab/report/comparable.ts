@@ -31,8 +31,8 @@ export interface MissingSeeds {
 /**
  * Each run once. A run may be given twice, as by folders that overlap, if both say the same.
  *
- * @throws {DataError} if there is no run, a run has two different results, or the runs differ in data
- * or recipe.
+ * @throws {DataError} if there is no run, a run has two different results, or the runs differ in
+ * data or recipe.
  */
 export function comparable(given: readonly SourcedRun[]): RunResult[] {
   if (given.length === 0) throw new DataError("Cannot compare: there must be a run, got none");

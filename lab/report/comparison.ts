@@ -1,6 +1,6 @@
 /**
- * What a report knows of a comparison: tidy tables, which `compare_runs.ts` computes. Tables, figures
- * and CSV files are all made of their rows.
+ * What a report knows of a comparison: tidy tables, which `compare_runs.ts` computes. Tables,
+ * figures and CSV files are all made of their rows.
  *
  * @module
  */
@@ -58,7 +58,8 @@ export const PRUNING_RATE = "pruning rate";
 
 /**
  * An estimate of "HR@k" or "NDCG@k", of "exact HR@k" or "exact NDCG@k" for the exact top B, of
- * "pruning rate", or of "survival@t", the share of targets whose prefix the beam holds after step t.
+ * "pruning rate", or of "survival@t", the share of targets whose prefix the beam holds after step
+ * t.
  */
 export interface MetricRow extends Estimate {
   /** The name of the variant, or of a reference. */

@@ -14,7 +14,7 @@ export interface Table {
 
 /** A plot, as a specification of Vega-Lite without its width and configuration. */
 export interface Panel {
-  /** What tells it from the other plots of its figure. */
+  /** What distinguishes it from the other plots of its figure. */
   readonly title: string;
   /** The specification. */
   readonly spec: Readonly<Record<string, unknown>>;

@@ -1,6 +1,6 @@
 /**
- * Lines and histograms as specifications of Vega-Lite. Series differ in dashes, shapes and labels, and
- * in colours of different lightness, so that a grey print shows them too.
+ * Lines and histograms as specifications of Vega-Lite. Series differ in dashes, shapes and labels,
+ * and in colours of different lightness, so that a grey print shows them too.
  *
  * @module
  */
@@ -35,7 +35,7 @@ export interface Point {
 
 /** A line. */
 export interface Line {
-  /** What it is of. */
+  /** Its label. */
   readonly label: string;
   /** Its points, from left to right. */
   readonly points: readonly Point[];
@@ -177,7 +177,7 @@ export function highlights(
 
 /** Histograms of margins before and after training. */
 export interface Ridge {
-  /** What they are of. */
+  /** Their label. */
   readonly label: string;
   /** Before training. */
   readonly before: Histogram;

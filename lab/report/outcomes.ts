@@ -25,8 +25,8 @@ export const METRICS: readonly Metric[] = [5, 10].flatMap((k): Metric[] => [
 ]);
 
 /**
- * The values of all metrics whose means are reported: {@link METRICS} of lists that are long enough,
- * the same of the exact top B, and survival after some steps.
+ * The values of all metrics whose means are reported: {@link METRICS} of lists that are long
+ * enough, the same of the exact top B, and survival after some steps.
  */
 export function valuesByMetric(outcomes: readonly BeamOutcome[]): Map<string, SeedValues> {
   const [{ beam, reached }] = outcomes;

@@ -66,7 +66,7 @@ export function domainOf(values: readonly number[], zero = false): Domain {
 
 /** A row of a plot. */
 export interface Row {
-  /** What it is of, at the left. */
+  /** Its label, at the left. */
   readonly label: string;
   /** Its number as text, at the right. */
   readonly shown: string;
@@ -102,7 +102,7 @@ export function dots(given: readonly Dot[], unit: string, domain: Domain, line?:
   const within = (x: number): number => Math.min(Math.max(x, least), most);
   const values = given.map(({ label, kind, shown, value, low, high }) => {
     const arrow = value > most ? "▸" : value < least ? "◂" : "";
-    const ends = arrow === "" && Number.isFinite(low) ? [within(low), within(high)] : [];
+    const ends = arrow === "" ? [within(low), within(high)] : [];
     return { label, kind, shown, arrow, value: within(value), low: ends[0], high: ends[1] };
   });
   const byKind = (...range: unknown[]): Spec => {

@@ -1,11 +1,12 @@
 /**
  * The bootstrap of users and seeds.
  *
- * A case is one prediction that is judged. The cases of one user are alike, so users are drawn, each
- * with all of their cases. Every run is judged on the same cases, so users and seeds are crossed, and
- * each is resampled independently: the pigeonhole bootstrap (Owen, "The pigeonhole bootstrap", Annals
- * of Applied Statistics 1(2), 2007). All variants share the same resamples, which pairs them. With
- * one seed only users are resampled, and the interval says nothing about another training.
+ * A case is one prediction that is judged. The cases of one user are alike, so users are drawn,
+ * each with all of their cases. Every run is judged on the same cases, so users and seeds are
+ * crossed, and each is resampled independently: the pigeonhole bootstrap (Owen, "The pigeonhole
+ * bootstrap", Annals of Applied Statistics 1(2), 2007). All variants share the same resamples,
+ * which pairs them. With one seed only users are resampled, and the interval says nothing about
+ * another training.
  *
  * @module
  */
@@ -33,7 +34,9 @@ export interface CaseValues {
   readonly values: Float64Array;
 }
 
-/** The values of runs with different seeds. Series that are compared list the seeds in one order. */
+/**
+ * The values of runs with different seeds. Series that are compared list the seeds in one order.
+ */
 export type SeedValues = readonly CaseValues[];
 
 /** 1 for each case. Its sums count the cases of each resample. */

@@ -1,6 +1,6 @@
 /**
- * Intervals and tests as pure functions. They are exact, or draw counter-based random numbers with a
- * fixed seed, so the same results give the same report.
+ * Intervals and tests as pure functions. They are exact, or draw counter-based random numbers with
+ * a fixed seed, so the same results give the same report.
  *
  * @module
  */
@@ -59,8 +59,8 @@ export interface SignFlipTest {
 
 /**
  * A paired permutation test. If the two sides of a pair are exchangeable, the opposite sign of its
- * difference is as likely; p is the share of assignments of signs whose sum is at least as far from 0
- * as the observed sum. Differences of 0 have no sign and are ignored. All assignments of up to 12
+ * difference is as likely; p is the share of assignments of signs whose sum is at least as far from
+ * 0 as the observed sum. Differences of 0 have no sign and are ignored. All assignments of up to 12
  * differences are tried. Of more, 10,000 are drawn and the observed one is added, so p is never 0.
  */
 export function signFlipTest(differences: Iterable<number>): SignFlipTest {

@@ -37,7 +37,9 @@ import { renderFigure, renderPanel } from "./svg.ts";
 
 /** Options of {@link writeReport}. */
 export interface ReportOptions {
-  /** The variant that the others are compared with. Default "sft" if it is there, else the first. */
+  /**
+   * The variant that the others are compared with. Default "sft" if it is there, else the first.
+   */
   readonly baseline?: string;
   /** Runs that have no results because they cannot be finished. Default none. */
   readonly failed?: readonly FailedRun[];
@@ -56,8 +58,8 @@ export interface ReportFiles {
 }
 
 /**
- * Writes `report.md`, `report.html`, and beside them `report-NAME.csv` and `report-NAME.svg`, into a
- * folder, which is made if necessary. Each file is replaced atomically, and those of an earlier
+ * Writes `report.md`, `report.html`, and beside them `report-NAME.csv` and `report-NAME.svg`, into
+ * a folder, which is made if necessary. Each file is replaced atomically, and those of an earlier
  * report that this one does not have are removed. The same runs give the same files.
  *
  * @throws {ArgumentError} if no variant has the name of the baseline.

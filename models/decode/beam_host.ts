@@ -53,6 +53,7 @@ export interface BatchRecord {
 
 /** A user's place in a batch. */
 export interface UserContext {
+  /** The trie of the catalogue. */
   readonly trie: Trie;
   /** The user's index in the batch. */
   readonly user: number;
@@ -71,7 +72,9 @@ export interface UserContext {
 }
 
 /**
- * @throws {ArgumentError} if a history is no array, empty, or has tokens outside the vocabulary.
+ * Checks histories.
+ *
+ * @throws {ArgumentError} if one is not an array, is empty, or has tokens outside the vocabulary.
  */
 export function checkHistories(
   histories: readonly (readonly number[])[],

@@ -74,6 +74,7 @@ export class DeviceSearch {
   /** Whether the other rows are left out of the call. Only the cpu is faster with it. */
   readonly #skips: boolean;
 
+  /** Searches with a decoder over a trie. */
   constructor(decoder: Decoder, trie: DeviceTrie, options: DeviceSearchOptions) {
     this.#decoder = decoder;
     this.#trie = trie;

@@ -110,7 +110,10 @@ test("modules that are not one loss are refused", async () => {
     ["export const a = () => { throw 5; };", /give a loss, .*, got 5$/],
     ["export const a = () => { throw Symbol('no'); };", /give a loss, .*, got Symbol\(no\)$/],
     ["export const a = () => () => { throw null; };", /give a loss, .*, got null$/],
-    ["export const a = () => { throw Object.create(null); };", /give a loss, .*, got \[Object: null prototype\] {}$/],
+    [
+      "export const a = () => { throw Object.create(null); };",
+      /give a loss, .*, got \[Object: null prototype\] {}$/,
+    ],
     ["throw Symbol('no');", /can be imported, got Symbol\(no\)$/],
     ["export const a = () => Symbol('no');", /give a loss, .*, got Symbol\(no\)$/],
     [`${HINGE}export const normalization = Symbol("all");`, /must be .*, got Symbol\(all\)$/],

@@ -4,13 +4,12 @@ import { test } from "node:test";
 import { UsageError } from "../../core/errors.ts";
 import { gridLine } from "../../lab/cli/compare.ts";
 import { explainLine } from "../../lab/cli/explain.ts";
-import { type CommandLine, helpOf, parse } from "../../lab/cli/flags.ts";
+import { type CommandLine, flagName, helpOf, parse } from "../../lab/cli/flags.ts";
 import { judgeLine } from "../../lab/cli/judge.ts";
 import { toggle } from "../../lab/cli/kinds.ts";
 import { parseOptions, trainLine } from "../../lab/cli/options.ts";
 import { reportLine } from "../../lab/cli/report.ts";
 import { verifyLine } from "../../lab/cli/verify.ts";
-import { flagName } from "../../lab/usage.ts";
 import { lossNames } from "../../models/losses/index.ts";
 
 const LINES = {

@@ -30,9 +30,9 @@ export interface Coverage {
 }
 
 /**
- * Two variants that are equally good on average. The worth of both to a user is normal with deviation
- * 1, and that of the second differs with deviation .5. Each seed of each variant has its own luck,
- * with deviation `spread`, and each user under each seed has noise with deviation 1.
+ * Two variants that are equally good on average. The worth of both to a user is normal with
+ * deviation 1, and that of the second differs with deviation .5. Each seed of each variant has its
+ * own luck, with deviation `spread`, and each user under each seed has noise with deviation 1.
  */
 export function coverage({ users, seeds, spread, runs }: SimulationOptions): Coverage {
   const held = { both: 0, users: 0, seeds: 0 };

@@ -1,4 +1,4 @@
-/** Results of runs that never were: outcomes drawn with a seed, of the shape that trained models have. */
+/** Made-up results of runs: outcomes drawn with a seed, in the shape of real ones. */
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ import type { Recipe } from "../../lab/train/recipe.ts";
 
 /** What a made-up run is like. */
 export interface FixtureOptions {
-  /** Its variant; the loss unless told. */
+  /** Its variant. Default its loss. */
   readonly variant?: string;
   /** Its loss. */
   readonly loss: string;
@@ -40,10 +40,28 @@ const DIGEST = "0123456789abcdef";
 /** A made-up recipe. */
 export function fixtureRecipe(loss: string, seed: number, beam = 10): Recipe {
   return {
-    ...{ data: "office-made-up", digest: DIGEST, reading: {}, device: "cpu" },
-    ...{ loss: loss as Recipe["loss"], beam, xi: 1, lambda: 1, tau: 1, seed },
-    ...{ layers: 4, dim: 128, heads: 4, kvHeads: 4, ffn: 512, dropout: 0.2, history: 20 },
-    ...{ epochs: 20, batch: 128, lr: 1e-3, warmup: 100, decay: 0.01 },
+    data: "office-made-up",
+    digest: DIGEST,
+    reading: {},
+    device: "cpu",
+    loss: loss as Recipe["loss"],
+    beam,
+    xi: 1,
+    lambda: 1,
+    tau: 1,
+    seed,
+    layers: 4,
+    dim: 128,
+    heads: 4,
+    kvHeads: 4,
+    ffn: 512,
+    dropout: 0.2,
+    history: 20,
+    epochs: 20,
+    batch: 128,
+    lr: 1e-3,
+    warmup: 100,
+    decay: 0.01,
   };
 }
 

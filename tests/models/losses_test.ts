@@ -7,7 +7,7 @@ import { cpu } from "../../core/cpu_backend.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
-import { flagName } from "../../lab/usage.ts";
+import { flagName } from "../../lab/cli/flags.ts";
 import { gradientWeights } from "../../lab/train/loss_probe.ts";
 import { apaoPair, apaoPoint } from "../../models/losses/apao.ts";
 import { beamExact } from "../../models/losses/beam_exact.ts";

@@ -238,7 +238,7 @@ function groupsOf(variants: readonly Variant[]): Group[] {
   const groups = [...Map.groupBy(variants, keyOf).values()]
     .filter((group) => new Set(group.map(beamOf)).size > 1)
     .map((group) => group.toSorted((a, b) => beamOf(a) - beamOf(b)));
-  /** What tells the groups apart, besides the loss. */
+  /** The settings that distinguish the groups, besides the loss. */
   const differing = fields.filter((field) =>
     field !== "loss" && new Set(groups.map(([first]) => setting(first, field))).size > 1
   );
