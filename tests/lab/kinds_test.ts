@@ -73,7 +73,7 @@ async function explains(
 
 for (
   const [what, args, bos, eos] of [
-    ["titles alone", "--loss sft --targets last --hold-out 3 --epochs 2", 0, 1],
+    ["titles alone", "--loss sft --targets last --hold-out 3 --limit-users 20 --epochs 1", 0, 1],
     [
       "titles after a prompt",
       `--loss bear --prompt ${join(TITLES, "prompt.txt")} --limit-users 6 --epochs 2`,
