@@ -115,6 +115,13 @@ test("T4: a probability of 1 / (B + 1) is not more than that, however it was rou
   }
 });
 
+test("T9: an item that ties with a pruned prefix is not certified", () => {
+  const trie = new Trie([[0, 0], [1, 0]]);
+  const tied = referenceBeamSearch(trie, () => [0, 0], { beam: 1 });
+  assert.equal(certifiedCount(tied), 0);
+  assert.equal(certifiedCount(referenceBeamSearch(trie, () => [1, 0], { beam: 1 })), 1);
+});
+
 test("T6: a slack makes it more careful", () => {
   const trie = new Trie([[0], [1]]);
   const steps = pathSteps(trie, trie.leafOf[0], () => [0.1, 0]);

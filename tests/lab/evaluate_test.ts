@@ -119,7 +119,7 @@ async function compare(settings: Settings): Promise<{ pruned: number; absent: nu
   const device = cpu({ float: "float64" });
   using deviceTrie = trie.upload(device);
   let reported = 0;
-  const { users, absent: out, beams } = await evaluate({
+  const { users, absent: out, beams, verdicts } = await evaluate({
     ...settings,
     beams: [settings.beam],
     decoder: new ToyDecoder(device),
@@ -189,6 +189,9 @@ async function compare(settings: Settings): Promise<{ pruned: number; absent: nu
     assert.equal(found.exact.hr[k], hitRate(exactRanks, k));
     assert.equal(found.exact.ndcg[k], ndcg(exactRanks, k));
   }
+  verdicts.forEach(({ beams: [{ certificate }] }, i) => {
+    if (certificate !== "undecided") assert.equal(ranks[i] >= 0, certificate === "retrieved");
+  });
   assert.equal(found.inExactTop, inTop);
   assert.equal(found.pruned, pruned);
   assert.equal(out, absent);

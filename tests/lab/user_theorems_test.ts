@@ -86,6 +86,13 @@ test("theorems: what is within the budget is undecided", async () => {
   }
   // T3 and T6 still know how few prefixes there are.
   for (const id of ["T2", "T4"] as const) assert.equal(counts[id].holds, 0);
+  // Beams are compared up to the first that errors can change.
+  assert.ok(counts.T11.instances < (await countTheorems(users, budget)).T11.instances);
+
+  const wrong = worlds.flatMap((world) => factsOf(world, careless({ width: (b) => b + 1 })));
+  const { T1 } = await countTheorems(wrong, { eps: 50, tau: 1 });
+  assert.equal(T1.violations, 0);
+  assert.ok(T1.undecided > 0);
 });
 
 interface Entry {
@@ -158,6 +165,11 @@ const MISTAKES: Readonly<Record<string, Mistake>> = {
   "what was pruned is not recorded": [["T9"], {}, (facts) => ({
     ...facts,
     found: withSteps(facts.found, (step) => ({ ...step, bestPruned: -Infinity })),
+  })],
+  "the best item is left out of the list": [["T9"], {}, (facts) => ({
+    ...facts,
+    found: { ...facts.found, ranking: facts.found.ranking.slice(1) },
+    wide: { ...facts.wide, ranking: [] },
   })],
   "a threshold too high": [["T5"], {}, (facts) => ({
     ...facts,

@@ -41,6 +41,8 @@ function checkParts(found: ModelVerification): void {
   const certain = [retrievedByCount, retrievedByMass, ...prunedAtStep];
   assert.equal([...certain, undecided].reduce((sum, c) => sum + c.users, 0), users);
   for (const { users, confirmed } of certain) assert.equal(confirmed, users);
+  const returned = retrievedByCount.users + retrievedByMass.users + undecided.confirmed;
+  assert.equal(returned / users, found.retrieved);
   assert.equal(survival.at(-1), found.retrieved);
   const pruned = Object.values(causes).reduce((a, b) => a + b, 0);
   assert.ok(pruned <= found.inExactTop);
