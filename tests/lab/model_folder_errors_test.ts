@@ -152,7 +152,7 @@ const REFUSED: readonly [what: string, files: Record<string, unknown>, message: 
     [
       "a shard elsewhere",
       shards({ ...map, [KEY]: "../b.safetensors" }),
-      `Cannot load F/${INDEX}: weight_map["${KEY}"] must be the name of a safetensors file, ` +
+      `Cannot load F/${INDEX} at "weight_map.${KEY}": it must be the name of a safetensors file, ` +
       'got "../b.safetensors"',
     ],
     [
