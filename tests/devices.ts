@@ -1,5 +1,6 @@
 /** The devices that tests run on. */
 import process from "node:process";
+import { test } from "node:test";
 import { cpu } from "../core/cpu_backend.ts";
 import type { Device } from "../core/tensor.ts";
 import { DeviceError } from "../core/errors.ts";
@@ -34,6 +35,21 @@ export const testDevices: readonly TestDevice[] = [
   },
   { name: "webgpu", skip: reason, open: once(() => openDevice("webgpu")) },
 ];
+
+/** Tests `body` on each device. What it makes is freed at its end. */
+export function onEachDevice(
+  title: string,
+  body: (device: Device) => Promise<void> | void,
+  devices: readonly TestDevice[] = testDevices,
+): void {
+  for (const { name, skip, open } of devices) {
+    test(`${title} on ${name}`, { skip }, async () => {
+      const device = await open();
+      using _scope = device.arena();
+      await body(device);
+    });
+  }
+}
 
 function once<T>(make: () => T): () => T {
   let made: T | undefined;

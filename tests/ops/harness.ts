@@ -1,21 +1,8 @@
 /** What the tests of ops share. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import fc from "fast-check";
 import { sizeOf, stridesOf } from "../../core/shape.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
-import { testDevices } from "../devices.ts";
-
-/** One test a device; what it makes is freed at its end. */
-export function onEachDevice(name: string, body: (device: Device) => Promise<void>): void {
-  for (const { name: deviceName, skip, open } of testDevices) {
-    test(`${name} on ${deviceName}`, { skip }, async () => {
-      const device = await open();
-      using _scope = device.arena();
-      await body(device);
-    });
-  }
-}
 
 /** Checks a tensor's shape and elements; `tolerance` is relative to the largest element. */
 export async function equals(

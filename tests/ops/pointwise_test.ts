@@ -30,7 +30,8 @@ import {
   tanh,
 } from "../../ops/unary.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { equals, indexOf, integerTensors, onEachDevice, placeOf, runs, shapes } from "./harness.ts";
+import { onEachDevice } from "../devices.ts";
+import { equals, indexOf, integerTensors, placeOf, runs, shapes } from "./harness.ts";
 
 const float64 = cpu({ float: "float64" });
 
