@@ -11,9 +11,9 @@ import type { BeamResult } from "../../models/decode/results.ts";
 import type { DeviceTrie } from "../../models/decode/trie.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import type { Dataset, EvaluationCase } from "../data/dataset.ts";
-import { attribute, certifiesTop } from "../evaluate/metrics.ts";
-import { competitors, LevelCounts, massCertificate } from "./certificates.ts";
+import { certifiesTop, competitors, LevelCounts, massCertificate } from "./certificates.ts";
 import {
+  attribute,
   marginsOf,
   type NodeLogits,
   type PathStep,

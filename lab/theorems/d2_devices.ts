@@ -18,7 +18,7 @@ import { BeamSearch } from "../../models/decode/beam_search.ts";
 import type { BeamResult } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
 import { type Normalization, trieLogProb } from "../../ops/trie_log_prob.ts";
-import { searchTheorems } from "./index.ts";
+import { searchTheorems } from "./world_evidence.ts";
 import { NodeDecoder } from "./node_decoder.ts";
 import type { Proposition, Tally } from "./proposition.ts";
 import { type World, worldOf } from "./world.ts";
@@ -148,8 +148,7 @@ function sharedSearch(device: Device, search: SearchCase): Promise<SearchedUser[
 /** T1 to T10 and D2 on the beams of a device. */
 export function devicePropositions(device: Device): Proposition<SearchCase>[] {
   const theorems = searchTheorems.map((theorem): Proposition<SearchCase> => ({
-    id: theorem.id,
-    statement: theorem.statement,
+    ...theorem,
     async check(search, tally): Promise<void> {
       for (const { world } of await sharedSearch(device, search)) {
         await theorem.check(world, tally);

@@ -9,13 +9,14 @@ import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { type SearchCase, TOP } from "./d2_devices.ts";
 import type { Worlds } from "./runner.ts";
 import type { TokenBatch } from "./s1_s6_token_losses.ts";
-import type { FloatPair, Perturbed } from "./t11_r7_rounding.ts";
-import { exactWorld, type World } from "./world.ts";
+import { drawPair, type FloatPair, type Perturbed } from "./t11_r7_rounding.ts";
+import { drawWorld, exactWorld, type World } from "./world.ts";
 import { type Branch, branchesOf, pathsOf, type WorldSpec } from "./world_model.ts";
 
 /** The worlds of an arbitrary of fast-check. */
-function worldsFrom<W>(arbitrary: fc.Arbitrary<W>): Worlds<W> {
+function worldsFrom<W>(arbitrary: fc.Arbitrary<W>, draw?: Worlds<W>["draw"]): Worlds<W> {
   return {
+    draw,
     async search(holds, { cases, seed, shrink = true }): ReturnType<Worlds<W>["search"]> {
       let thrown: unknown;
       const property = fc.asyncProperty(arbitrary, async (world) => {
@@ -134,7 +135,7 @@ const WEIGHTS: readonly ((raw: number) => number)[] = [
  */
 export function exactWorlds(): Worlds<World> {
   const specs = fc.tuple(fc.oneof(...WEIGHTS.map(trees)), settings);
-  return worldsFrom(specs.map(([root, rest]) => exactWorld(specOf(root, rest))));
+  return worldsFrom(specs.map(([root, rest]) => exactWorld(specOf(root, rest))), drawWorld);
 }
 
 /** Logits are whole multiples of this, below 8 in size: their differences are exact in float64. */
@@ -179,7 +180,7 @@ export function adjacentFloats(): Worlds<FloatPair> {
       better: -(64 + step * ulp),
       worse: -(64 + (step + 1) * ulp),
     }));
-  return worldsFrom(pairs);
+  return worldsFrom(pairs, drawPair);
 }
 
 /** The size of the vocabulary of token batches. */

@@ -16,6 +16,8 @@ export interface Worlds<W> {
     holds: (world: W) => boolean | Promise<boolean>,
     options: { readonly cases: number; readonly seed: number; readonly shrink?: boolean },
   ): Promise<{ readonly world: W; readonly path: string } | undefined>;
+  /** Draws a world, so that a person can check it by hand. */
+  draw?(world: W): string;
 }
 
 /** Options of {@link verifyPropositions}. */
@@ -131,7 +133,7 @@ async function smallestFailure<W>(
   );
   if (found === undefined) return `not found again from seed ${options.seed}`;
   const { failures } = await tallyOf(proposition, found.world);
-  const picture = proposition.draw ? `\n${proposition.draw(found.world)}` : "";
+  const picture = worlds.draw ? `\n${worlds.draw(found.world)}` : "";
   return `${failures[0]} (seed ${options.seed}, path ${found.path})${picture}`;
 }
 
@@ -149,7 +151,7 @@ async function smallestFailure<W>(
  */
 export async function findRefutation<W>(
   worlds: Worlds<W>,
-  { id, finds, draw }: Refutation<W>,
+  { id, finds }: Refutation<W>,
   { cases, seed, searches = 1 }: FindOptions,
 ): Promise<FoundRefutation> {
   let best: FoundRefutation = { id, found: false, counterexample: "", replay: `seed ${seed}` };
@@ -159,7 +161,7 @@ export async function findRefutation<W>(
       seed: from,
     });
     if (smallest === undefined) continue;
-    const picture = `${draw(smallest.world)}\n  ${finds(smallest.world)}`;
+    const picture = `${worlds.draw?.(smallest.world)}\n  ${finds(smallest.world)}`;
     if (best.found && picture.length >= best.counterexample.length) continue;
     const replay = `seed ${from}, path ${smallest.path}`;
     best = { id, found: true, counterexample: picture, replay };
