@@ -5,9 +5,9 @@
  *
  * @module
  */
+import type { BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import type { BeamResult } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
-import type { Normalization } from "../../ops/trie_log_prob.ts";
 import type { Dataset, EvaluationCase } from "../data/dataset.ts";
 import {
   certifyPath,
@@ -95,7 +95,8 @@ export interface ExplainedStep {
 }
 
 /** One user's search. */
-export interface Explanation {
+export interface Explanation
+  extends Required<Pick<BeamSearchOptions, "beam" | "normalization" | "tau">> {
   /** The model's name, and what it was trained with. */
   readonly model: string;
   /** The user's id. */
@@ -106,12 +107,6 @@ export interface Explanation {
   readonly codes?: "item" | "random";
   /** The number of items in the catalogue. */
   readonly items: number;
-  /** B. */
-  readonly beam: number;
-  /** What probabilities are normalised over. */
-  readonly normalization: Normalization;
-  /** The temperature. */
-  readonly tau: number;
   /** The items that the model sees, oldest first. */
   readonly history: readonly NamedItem[];
   /** The item that should be found. */

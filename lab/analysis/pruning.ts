@@ -5,6 +5,7 @@
  */
 import { checkOptions } from "../../core/checks.ts";
 import { ArgumentError } from "../../core/errors.ts";
+import type { BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import { logProbs, openChildren, type PathLogits } from "../../models/decode/host_log_probs.ts";
 import type { BeamStep } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
@@ -46,13 +47,7 @@ export interface Attribution {
 }
 
 /** Options of {@link margins}. */
-export interface MarginOptions {
-  /** The beam width B. */
-  readonly beam: number;
-  /** What to normalise over. Default "children". */
-  readonly normalization?: Normalization;
-  /** The temperature, at least 1e-8. Default 1. */
-  readonly tau?: number;
+export interface MarginOptions extends Pick<BeamSearchOptions, "beam" | "normalization" | "tau"> {
   /** Nodes taken out of the trie, as `Trie.blockedNodes` gives them. */
   readonly blocked?: ReadonlySet<number>;
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { listed } from "../report/format.ts";
+import { listed } from "../table.ts";
 import type { TrainHistory } from "../train/run.ts";
 import type { MetricsLine } from "../train/run_folder.ts";
 

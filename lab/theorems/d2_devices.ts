@@ -14,10 +14,10 @@
  * @module
  */
 import type { Device } from "../../core/tensor.ts";
-import { BeamSearch } from "../../models/decode/beam_search.ts";
+import { BeamSearch, type BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import type { BeamResult } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
-import { type Normalization, trieLogProb } from "../../ops/trie_log_prob.ts";
+import { trieLogProb } from "../../ops/trie_log_prob.ts";
 import { searchTheorems } from "./world_evidence.ts";
 import { NodeDecoder } from "./node_decoder.ts";
 import type { Proposition, Tally } from "./proposition.ts";
@@ -25,15 +25,10 @@ import { type World, worldOf } from "./world.ts";
 import { catalogueOf } from "./world_model.ts";
 
 /** A catalogue with the models of some users, and the options of a search. */
-export interface SearchCase {
+export interface SearchCase
+  extends Required<Pick<BeamSearchOptions, "beam" | "normalization" | "tau">> {
   /** The catalogue. */
   readonly trie: Trie;
-  /** The beam width. */
-  readonly beam: number;
-  /** What probabilities are normalised over. */
-  readonly normalization: Normalization;
-  /** The temperature. */
-  readonly tau: number;
   /** The users. */
   readonly users: readonly SearchUser[];
 }
