@@ -75,12 +75,11 @@ const SHIFT = 128n;
 function exactOf(
   { trie, beam }: SearchCase,
   { logs, excluded }: SearchUser,
-): Pick<SearchedUser, "exact" | "scores"> {
-  const scores = new Float64Array(trie.nodeCount);
-  for (let v = 1; v < scores.length; v++) scores[v] = scores[trie.parents[v]] + logs[v];
+  scores: Float64Array,
+): World {
   const least = BigInt(-Math.min(...scores));
   const power = (x: number, shift: bigint): bigint => 1n << (BigInt(x) + shift);
-  const exact = worldOf({
+  return worldOf({
     ...catalogueOf(trie, excluded),
     beam,
     weights: Array.from(logs, (log) => power(log, SHIFT)),
@@ -88,7 +87,6 @@ function exactOf(
     one: power(0, least),
     pi: Array.from(scores, (score) => power(score, least)),
   });
-  return { exact, scores };
 }
 
 /** Searches a case on a device. */
@@ -115,7 +113,9 @@ export async function searchOn(device: Device, search: SearchCase): Promise<Sear
   }));
 
   return users.map((user, u) => {
-    const { exact, scores } = exactOf(search, user);
+    const scores = new Float64Array(trie.nodeCount);
+    for (let v = 1; v < scores.length; v++) scores[v] = scores[trie.parents[v]] + user.logs[v];
+    const exact = exactOf(search, user, scores);
     const steps = results[u].steps.map(({ nodes: kept, pool }) => ({
       kept: [...kept],
       pool: [...pool?.nodes ?? []],
@@ -134,9 +134,8 @@ const searched = new WeakMap<Device, WeakMap<SearchCase, Promise<SearchedUser[]>
 
 function sharedSearch(device: Device, search: SearchCase): Promise<SearchedUser[]> {
   const own = searched.get(device) ?? new WeakMap<SearchCase, Promise<SearchedUser[]>>();
-  searched.set(device, own);
   const results = own.get(search) ?? searchOn(device, search);
-  own.set(search, results);
+  searched.set(device, own.set(search, results));
   return results;
 }
 

@@ -30,12 +30,8 @@ export interface RunOptions {
   readonly onProgress?: (done: number) => void;
 }
 
-/** Options of {@link findRefutation}. */
-export interface FindOptions {
-  /** The largest number of worlds from one seed. */
-  readonly cases: number;
-  /** The first seed. */
-  readonly seed: number;
+/** Options of {@link findRefutation}: `cases` worlds at most from each of some seeds. */
+export interface FindOptions extends Omit<RunOptions, "onProgress"> {
   /** The number of seeds, default 1. Shrinking is greedy; the smallest of several is small. */
   readonly searches?: number;
 }
@@ -112,12 +108,9 @@ export async function verifyPropositions<W>(
   }, { cases, seed });
   const outcomes: Outcome[] = [];
   for (const [i, count] of counts.entries()) {
-    if (count.failures === 0) {
-      outcomes.push(count);
-    } else {
-      const counterexample = await smallestFailure(worlds, propositions[i], { cases, seed });
-      outcomes.push({ ...count, counterexample });
-    }
+    const counterexample = count.failures > 0 &&
+      await smallestFailure(worlds, propositions[i], { cases, seed });
+    outcomes.push({ ...count, ...(counterexample && { counterexample }) });
   }
   return outcomes;
 }
@@ -125,16 +118,18 @@ export async function verifyPropositions<W>(
 async function smallestFailure<W>(
   worlds: Worlds<W>,
   proposition: Proposition<W>,
-  options: { readonly cases: number; readonly seed: number },
+  options: RunOptions,
 ): Promise<string> {
+  const failuresIn = async (world: W): Promise<readonly string[]> =>
+    (await tallyOf(proposition, world)).failures;
   const found = await worlds.search(
-    async (world) => (await tallyOf(proposition, world)).failures.length === 0,
+    async (world) => (await failuresIn(world)).length === 0,
     options,
   );
   if (found === undefined) return `not found again from seed ${options.seed}`;
-  const { failures } = await tallyOf(proposition, found.world);
+  const [failure] = await failuresIn(found.world);
   const picture = worlds.draw ? `\n${worlds.draw(found.world)}` : "";
-  return `${failures[0]} (seed ${options.seed}, path ${found.path})${picture}`;
+  return `${failure} (seed ${options.seed}, path ${found.path})${picture}`;
 }
 
 /**
@@ -156,10 +151,8 @@ export async function findRefutation<W>(
 ): Promise<FoundRefutation> {
   let best: FoundRefutation = { id, found: false, counterexample: "", replay: `seed ${seed}` };
   for (let from = seed; from < seed + searches; from++) {
-    const smallest = await worlds.search((world) => finds(world) === undefined, {
-      cases,
-      seed: from,
-    });
+    const options = { cases, seed: from };
+    const smallest = await worlds.search((world) => finds(world) === undefined, options);
     if (smallest === undefined) continue;
     const picture = `${worlds.draw?.(smallest.world)}\n  ${finds(smallest.world)}`;
     if (best.found && picture.length >= best.counterexample.length) continue;
