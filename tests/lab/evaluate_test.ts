@@ -9,9 +9,10 @@ import { type Dataset, evaluationCases, plainPrompt } from "../../lab/data/datas
 import { synthetic } from "../../lab/data/synthetic.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { evaluate, evaluateBaseline, type EvaluateOptions } from "../../lab/evaluate/evaluate.ts";
-import { attribute, certifiesTop, hitRate, ndcg } from "../../lab/evaluate/metrics.ts";
+import { hitRate, ndcg } from "../../lab/evaluate/metrics.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";
-import { margins, prunedAt } from "../../lab/analysis/pruning.ts";
+import { certifiesTop } from "../../lab/analysis/certificates.ts";
+import { attribute, margins, prunedAt } from "../../lab/analysis/pruning.ts";
 import type { TeacherForced } from "../../lab/analysis/verdicts.ts";
 import { logSumExp } from "../../models/decode/ranked.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";

@@ -3,8 +3,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ArgumentError } from "../../core/errors.ts";
 import {
-  attribute,
-  certifiesTop,
   hitRate,
   ndcg,
   share,
@@ -12,7 +10,8 @@ import {
   survivalCurve,
   vacuousShares,
 } from "../../lab/evaluate/metrics.ts";
-import { margins } from "../../lab/analysis/pruning.ts";
+import { certifiesTop } from "../../lab/analysis/certificates.ts";
+import { attribute, margins } from "../../lab/analysis/pruning.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import type { BeamResult } from "../../models/decode/results.ts";
 import { Trie } from "../../models/decode/trie.ts";
