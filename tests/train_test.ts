@@ -36,7 +36,9 @@ function train(args: string, permissions = "", after = ""): Outcome {
   return { code: status, stdout, stderr };
 }
 
-/** Sends a signal once the first run trains. The code, which `sh` prints, and the standard error. */
+/**
+ * Sends a signal once the first run trains. The code, which `sh` prints, and the standard error.
+ */
 async function interrupted(
   args: string,
   signal: NodeJS.Signals,

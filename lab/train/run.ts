@@ -43,7 +43,9 @@ export interface TrainHistory {
   readonly validation: readonly ValidationPoint[];
 }
 
-/** Called as an experiment, a comparison or a judging of runs goes on. `run` is the name of a run. */
+/**
+ * Called as an experiment, a comparison or a judging of runs goes on. `run` is the name of a run.
+ */
 export interface Observer {
   /** Data or a model are read: what is being done, and how much of it is done. */
   preparing?(what: string, done: number, total: number): void;
@@ -61,7 +63,10 @@ export interface Observer {
   saved?(run: string, epoch: number, epochs: number): void;
   /** A run is judged: the users done and all. */
   evaluating?(run: string, done: number, total: number): void;
-  /** The model as it was before training is applied to users, for its margins: the users done and all. */
+  /**
+   * The model as it was before training is applied to users, for its margins: the users done and
+   * all.
+   */
   untrained?(run: string, done: number, total: number): void;
   /** The theorems are checked on the model of a run: the users done and all. */
   verifying?(run: string, done: number, total: number): void;

@@ -1,4 +1,7 @@
-/** Whole experiments on titles and on a pretrained model's adapter: trained, saved, resumed and verified. */
+/**
+ * Whole experiments on titles and on a pretrained model's adapter: trained, saved, resumed and
+ * verified.
+ */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

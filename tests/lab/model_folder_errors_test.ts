@@ -1,4 +1,7 @@
-/** Model folders that are refused: one line that names file, field and value, and nothing left on the device. */
+/**
+ * Model folders that are refused: one line that names file, field and value, and nothing left on
+ * the device.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
