@@ -36,14 +36,6 @@ import {
   type RunResult,
 } from "./run_result.ts";
 
-/** What a grid runs over. */
-export interface Grid {
-  /** The seeds. */
-  readonly seeds: readonly number[];
-  /** Values of settings of the losses. Default those of the options. */
-  readonly over: { readonly [S in LossFlagName]?: readonly number[] };
-}
-
 /** A part of the runs, for one of several machines. */
 export interface Shard {
   /** Which part, from 0. */
@@ -53,7 +45,11 @@ export interface Shard {
 }
 
 /** What a comparison runs, and where. */
-export interface CompareOptions extends Grid {
+export interface CompareOptions {
+  /** The seeds. */
+  readonly seeds: readonly number[];
+  /** Values of settings of the losses. Default those of the options. */
+  readonly over: { readonly [S in LossFlagName]?: readonly number[] };
   /** What all runs share. The losses are `options.losses`. */
   readonly options: Options;
   /** The folder of runs and reports. */
@@ -147,7 +143,7 @@ type GridRun = {
  */
 function gridOf(
   options: Options,
-  { seeds, over }: Grid,
+  { seeds, over }: CompareOptions,
   losses: readonly OpenLoss[],
   dataset: Dataset,
   device: Device,

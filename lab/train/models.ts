@@ -150,23 +150,17 @@ const Schema = v.object({
   half: v.optional(v.literal(true)),
 });
 
-/** A model that can be searched and judged. */
-export type JudgeableModel = {
+/** A model on a device of its own. Disposing it disposes the device. */
+export type OpenModel = Disposable & {
   readonly decoder: TransformerDecoder;
   readonly forcing: TeacherForcing;
   readonly trie: DeviceTrie;
 };
 
-/** A model on a device of its own. Disposing it disposes the device. */
-export type OpenModel = JudgeableModel & Disposable;
-
-/** How {@link judgeModel} searches. */
-export type ModelJudging = Omit<EvaluateOptions, "decoder" | "teacherForced" | "trie" | "split">;
-
 /** Judges a model on the test cases. */
 export function judgeModel(
-  { decoder, forcing, trie }: JudgeableModel,
-  judging: ModelJudging,
+  { decoder, forcing, trie }: Pick<OpenModel, "decoder" | "forcing" | "trie">,
+  judging: Omit<EvaluateOptions, "decoder" | "teacherForced" | "trie" | "split">,
 ): Promise<Evaluation> {
   return evaluate({
     decoder,

@@ -32,22 +32,15 @@ export type CommonFlag = "beam" | "xi" | "lambda" | "tau";
 
 const COMMON: readonly CommonFlag[] = ["beam", "xi", "lambda", "tau"];
 
-/** The sizes of a decoder. */
-export type SizeOption = "layers" | "dim" | "heads" | "kvHeads" | "ffn";
-
-const SIZES: readonly SizeOption[] = ["layers", "dim", "heads", "kvHeads", "ffn"];
-
-/** The options that recipes have as they are given. */
-export type TrainingOption =
-  | ("dropout" | "history" | "epochs" | "batch" | "lr" | "warmup" | "decay" | "seed")
-  | SizeOption;
+const SIZES = ["layers", "dim", "heads", "kvHeads", "ffn"] as const;
 
 /** The recipe of one run. Of the other flags of losses it has those that its loss reads. */
 export interface Recipe
   extends
     LossSettings<CommonFlag>,
     Omit<LossOptions, CommonFlag>,
-    Pick<Options, TrainingOption>,
+    Pick<Options, "seed" | "layers" | "dim" | "heads" | "kvHeads" | "ffn" | "dropout">,
+    Pick<Options, "history" | "epochs" | "batch" | "lr" | "warmup" | "decay">,
     Partial<Pick<Options, "accumulate">> {
   /** The data set's name. */
   readonly data: string;

@@ -272,11 +272,13 @@ export type BatchInputs = LossInputs & {
 /** The same on the device. */
 export type BatchTensors = { readonly [K in keyof BatchInputs]: Tensor };
 
-/** Takes a step on batches with a learning rate, float (). */
-export interface TrainStep extends Disposable {
-  /** Updates the parameters, and adds the loss of each batch to the meter. */
-  (batches: readonly BatchInputs[], lr: HostTensor): void;
-}
+/**
+ * Takes a step on batches with a learning rate, float (): updates the parameters, and adds the loss
+ * of each batch to the meter.
+ */
+export type TrainStep =
+  & Disposable
+  & ((batches: readonly BatchInputs[], lr: HostTensor) => void);
 
 /**
  * A step that updates the parameters by the mean gradient of its batches. One batch a step is one

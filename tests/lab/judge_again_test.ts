@@ -3,21 +3,21 @@
  * what is refused.
  */
 import assert from "node:assert/strict";
-import { cpSync, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { parseGridOptions } from "../../lab/cli/compare.ts";
 import { judgeLine } from "../../lab/cli/judge.ts";
 import { compareLosses } from "../../lab/compare/compare.ts";
 import { judgeAgain, type JudgeOptions, planJudging } from "../../lab/compare/judge_again.ts";
-import type { RunResult } from "../../lab/compare/run_result.ts";
+import type { BaselineResults, RunResult } from "../../lab/compare/run_result.ts";
 import { evaluate } from "../../lab/evaluate/evaluate.ts";
 import { loadDataset } from "../../lab/data/load.ts";
 import { readBaselines, readResults } from "../../lab/report/read_results.ts";
 import { compareRuns } from "../../lab/report/compare_runs.ts";
 import { renderMarkdown } from "../../lab/report/markdown.ts";
 import { weightsOf } from "../../lab/report/sections/training.ts";
-import { reportOf, writeReport } from "../../lab/report/write_report.ts";
+import { reportOf } from "../../lab/report/write_report.ts";
 import { openModel, readRecipe } from "../../lab/train/models.ts";
 import { cpu } from "../../core/cpu_backend.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
@@ -138,15 +138,17 @@ test("judge: a report has them beside the runs, and nothing of training", async 
   const out = emptyFolder();
   const { trained, judged } = await judgeAgain(optionsOf({ ...MSL, out }));
   assert.equal(readResults([RUNS, out]).runs.length, 4 + 2);
-  const comparison = compareRuns([...trained, ...judged], readBaselines(RUNS));
-  const text = renderMarkdown(reportOf(comparison, await weightsOf(comparison)));
+  const textOf = async (runs: RunResult[], baselines?: BaselineResults): Promise<string> => {
+    const comparison = compareRuns(runs, baselines);
+    return renderMarkdown(reportOf(comparison, await weightsOf(comparison)));
+  };
+  const text = await textOf([...trained, ...judged], readBaselines(RUNS));
   assert.match(text, /co-occurrence/);
   assert.match(text, /Nothing was trained for msl at tau=0\.5: /);
   assert.match(text, /\| msl at tau=0\.5 +\| msl +\|.*\| over children, tau 0\.5 +\| 0 1 +\|/);
   const [, cost] = text.split("## What it costs");
   assert.doesNotMatch(cost.split("## Recipe and runs")[0], /tau=0\.5/);
-  const { markdown } = await writeReport(judged, undefined, emptyFolder());
-  const alone = readFileSync(markdown, "utf8");
+  const alone = await textOf([...judged]);
   assert.match(alone, /msl at tau=0\.5/);
   assert.doesNotMatch(alone, /What it costs/);
 });
