@@ -146,10 +146,12 @@ import process from "node:process";
 import { turn } from "./lab/progress.ts";
 let heard = 0;
 process.on("SIGINT", () => heard++);
-for (let round = 1; round <= 3; round++) {
-  process.kill(process.pid, "SIGINT");
-  for (const end = performance.now() + 50; performance.now() < end;);
-  await turn();
+for (let round = 1; round <= 4; round++) {
+  for (let work = 0; work < 2; work++) {
+    if (work === 1) process.kill(process.pid, "SIGINT");
+    for (const end = performance.now() + 300; performance.now() < end;);
+    await turn();
+  }
   await turn();
   if (heard !== round) throw new Error(\`heard \${heard} of \${round} signals\`);
 }
