@@ -6,7 +6,10 @@ import type { Device } from "../core/tensor.ts";
 import { DeviceError } from "../core/errors.ts";
 import { openDevice } from "../lab/devices.ts";
 
-/** A device of a test file: `test(name, { skip }, async () => { const device = await open(); ... })`. */
+/**
+ * A device of a test file: `test(name, { skip }, async () => { const device = await open(); ...
+ * })`.
+ */
 export interface TestDevice {
   /** What tests call it. */
   readonly name: "cpu float32" | "cpu float64" | "webgpu";

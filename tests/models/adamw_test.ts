@@ -28,7 +28,10 @@ const LEAVES = [
   ["bias", []],
 ] as const;
 
-/** Values of every leaf; the gradients of step t shrink, so that early ones are clipped and late ones are not. */
+/**
+ * Values of every leaf; the gradients of step t shrink, so that early ones are clipped and late
+ * ones are not.
+ */
 function valuesAt(step: number): Float64Array[] {
   const size = step === 0 ? 1 : 2 / step;
   return LEAVES.map(([, shape], i) =>

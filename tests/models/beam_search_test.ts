@@ -97,7 +97,9 @@ for (const [kind, entries] of [["continuous", smooth], ["tied", coarse]] as cons
 /** How far apart scores may be that a float32 device and the reference both compute. */
 const ROUNDING = 1e-4;
 
-/** Compares steps until one where rounding may decide who is kept; returns how many were compared. */
+/**
+ * Compares steps until one where rounding may decide who is kept; returns how many were compared.
+ */
 function compareSteps(actual: BeamResult, expected: BeamResult, beam: number): number {
   const near = (a: number, b: number): boolean => a === b || Math.abs(a - b) <= ROUNDING;
   for (const [t, step] of expected.steps.entries()) {

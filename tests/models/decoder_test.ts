@@ -12,7 +12,10 @@ import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import { onEachDevice, testDevices } from "../devices.ts";
 import { grouped, livelyParams, referenceLogits, untied, weightsOf } from "./llamas.ts";
 
-/** What is decoded: histories, and at each step for each beam row whom it descends from and what it feeds. */
+/**
+ * What is decoded: histories, and at each step for each beam row whom it descends from and what it
+ * feeds.
+ */
 interface Script {
   readonly histories: readonly (readonly number[])[];
   readonly beam: number;

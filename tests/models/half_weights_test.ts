@@ -18,7 +18,10 @@ import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import { onEachDevice, testDevices } from "../devices.ts";
 import { grouped, livelyParams, untied } from "./llamas.ts";
 
-/** Vocabularies so large that child logits are computed alone; one with matrices that cannot be halves, one without. */
+/**
+ * Vocabularies so large that child logits are computed alone; one with matrices that cannot be
+ * halves, one without.
+ */
 const configs = {
   grouped: { ...grouped, vocabSize: 48 },
   untied: { ...untied, vocabSize: 48 },

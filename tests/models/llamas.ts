@@ -1,4 +1,7 @@
-/** Small transformers for tests, and the same arithmetic written out in float64, one token after the other. */
+/**
+ * Small transformers for tests, and the same arithmetic written out in float64, one token after the
+ * other.
+ */
 import type { Device } from "../../core/tensor.ts";
 import { foldIn, keyOf, normal } from "../../core/random.ts";
 import { mapTree, treeEntries } from "../../core/tree.ts";

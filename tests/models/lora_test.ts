@@ -194,8 +194,8 @@ test("lora: nothing frozen is differentiated", () => {
     const model = new Transformer(device, config, lora);
     return [device, model, livelyParams(device, config, 1), livelyAdapter(device, config, lora, 1)];
   };
-  // Products of the two blocks: 4 a block and the head. The first block's q, k and v need no gradient of their input,
-  // which depends on nothing that is trained; nor do its adapters.
+  // Products of the two blocks: 4 a block and the head. The first block's q, k and v need no
+  // gradient of their input, which depends on nothing that is trained; nor do its adapters.
   const forward = 4 * 2 + 1;
   {
     const [device, model, base, adapter] = open();

@@ -1,4 +1,7 @@
-/** The declared semantics: length penalties, and Hugging Face's rules against a plain writing of BeamSearchScorer's. */
+/**
+ * The declared semantics: length penalties, and Hugging Face's rules against a plain writing of
+ * BeamSearchScorer's.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -48,8 +51,9 @@ interface Sequence {
 }
 
 /**
- * The documented rules, as they are there: rows over the whole vocabulary in which what is not allowed scores -Infinity, all
- * beams but one begin at -1e9, 2B candidates are drawn, and a hypothesis is added and the worst dropped one at a time.
+ * The documented rules, as they are there: rows over the whole vocabulary in which what is not
+ * allowed scores -Infinity, all beams but one begin at -1e9, 2B candidates are drawn, and a
+ * hypothesis is added and the worst dropped one at a time.
  */
 function beamSearchScorer(logits: PathLogits, settings: ScorerSettings): Sequence[] {
   const { paths, beam: B, lengthPenalty, normalization, tau } = settings;

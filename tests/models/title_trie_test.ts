@@ -1,4 +1,7 @@
-/** Searches on deep, narrow tries such as item titles make: a wide root, few choices, long chains to many depths. */
+/**
+ * Searches on deep, narrow tries such as item titles make: a wide root, few choices, long chains to
+ * many depths.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";

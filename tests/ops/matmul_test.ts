@@ -31,7 +31,9 @@ const operands: fc.Arbitrary<Operands> = fc.record({
   shared: fc.constantFrom("a", "b", "neither"),
 });
 
-/** sum_k A_mk B_kn for every matrix of the batch, and sum_k |A_mk B_kn|, which bounds its rounding. */
+/**
+ * sum_k A_mk B_kn for every matrix of the batch, and sum_k |A_mk B_kn|, which bounds its rounding.
+ */
 function product(a: Float64Array, b: Float64Array, o: Operands): [Float64Array, Float64Array] {
   const { M, N, K } = o;
   const batch = o.lead.reduce((x, y) => x * y, 1);

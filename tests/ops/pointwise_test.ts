@@ -236,7 +236,10 @@ const COMPARISONS: readonly [op: typeof greater, f: (a: number, b: number) => bo
   [notEqual, (a, b) => a !== b],
 ];
 
-/** Two shapes that broadcast: a common one, with axes of each set to 1 and leading axes of each dropped. */
+/**
+ * Two shapes that broadcast: a common one, with axes of each set to 1 and leading axes of each
+ * dropped.
+ */
 const pairs = shapes(4).chain((shape) =>
   fc.tuple(...[0, 1].map(() =>
     fc.record({
