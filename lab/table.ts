@@ -117,3 +117,10 @@ export function shownSteps(steps: number): number[] {
   if (steps <= MAX_COLUMNS) return all;
   return all.filter((t) => t === steps || [1, 2, 3, 5, 8, 13, 21, 34].includes(t));
 }
+
+/** `a`, `a and b`, `a, b and c`. */
+export function listed(names: readonly string[]): string {
+  return names.length < 2
+    ? names.join("")
+    : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`;
+}

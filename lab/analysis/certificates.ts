@@ -137,6 +137,14 @@ export function certifiedCount({ ranking, steps }: BeamResult): number {
   return ranking.filter(({ logProb }) => logProb > lost).length;
 }
 
+/**
+ * Whether the first `k` items of a search are provably the exact best of the catalogue, in order
+ * (docs/theory.md, T9): nothing was pruned, or the k-th item scores above everything that was.
+ */
+export function certifiesTop({ ranking, bestPruned }: BeamResult, k: number): boolean {
+  return bestPruned === -Infinity || (ranking[k - 1]?.logProb ?? -Infinity) > bestPruned;
+}
+
 /** The error budget of a float32 device. */
 export interface Budget {
   /** The largest difference between a logit of the device and of the float64 reference. */

@@ -6,9 +6,9 @@
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
-import { exactRanks, type RankQuestion } from "../../models/decode/exact.ts";
+import { type ExactOptions, exactRanks, type RankQuestion } from "../../models/decode/exact.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
-import { type OpenModel, openModel, readSavedRun, type SavedRun } from "../train/saved_model.ts";
+import { type OpenModel, openModel, readSavedRun } from "../train/models.ts";
 import { explain, type Explanation } from "./explanation.ts";
 import { pathSteps, type PruningCause } from "./pruning.ts";
 import { judgeCases, type JudgeOptions } from "./verdicts.ts";
@@ -55,13 +55,17 @@ const IDS = 3;
 export async function explainUser(
   options: ExplainOptions & { readonly user: string },
 ): Promise<Explanation> {
-  const { excludeHistory = false, onProgress } = options;
-  const run = await readSavedRun(options.checkpoint, options.data, onProgress);
-  const { dataset, recipe } = run;
+  const { checkpoint, excludeHistory = false, onProgress } = options;
+  const { dataset, recipe, normalization } = await readSavedRun(
+    checkpoint,
+    options.data,
+    onProgress,
+  );
+  const over = { normalization, tau: recipe.tau };
+  const shared = { ...over, beam: options.beam ?? recipe.beam };
   const kase = userOf(evaluationCases(dataset, "test", recipe.history), options.user, dataset);
-  using model = await open(run, options);
+  using model = await openModel(cpu(), checkpoint, dataset, over, reading(options));
   const { trie } = model.trie;
-  const shared = settingOf(run, options);
   const excluded = excludeHistory ? kase.history : [];
   const prompt = dataset.prompt(kase.history);
   const leaf = trie.leafOf[kase.target];
@@ -73,10 +77,10 @@ export async function explainUser(
     const blocked = new Set(trie.blockedNodes(excluded));
     const path = pathSteps(trie, leaf, logits, { ...shared, blocked });
     const question = { history: prompt, leaf, excluded, logProb: path[path.length - 1].score };
-    exactRank = await exactRankOf(model, question, { ...shared, onProgress });
+    exactRank = await exactRankOf(model, question, over, onProgress);
   }
   return explain({
-    name: `${options.checkpoint}, trained with ${recipe.loss}`,
+    name: `${checkpoint}, trained with ${recipe.loss}`,
     dataset,
     trie,
     kase,
@@ -109,21 +113,22 @@ export interface PrunedUser {
  * @throws as {@link explainUser}.
  */
 export async function prunedUsers(options: ExplainOptions): Promise<PrunedUser[]> {
-  const run = await readSavedRun(options.checkpoint, options.data, options.onProgress);
-  const { dataset, recipe } = run;
+  const { checkpoint, data, excludeHistory, onProgress } = options;
+  const { dataset, recipe, normalization } = await readSavedRun(checkpoint, data, onProgress);
+  const { beam = recipe.beam } = options;
+  const over = { normalization, tau: recipe.tau };
   const cases = evaluationCases(dataset, "test", recipe.history);
-  using model = await open(run, options);
-  const { beam, ...shared } = settingOf(run, options);
+  using model = await openModel(cpu(), checkpoint, dataset, over, reading(options));
   const setting: JudgeOptions = {
     decoder: model.decoder,
     teacherForced: (histories, leaves) => model.forcing.logits(histories, leaves),
     trie: model.trie,
     dataset,
     beams: [beam],
-    excludeHistory: options.excludeHistory,
-    ...shared,
+    excludeHistory,
+    ...over,
   };
-  using search = new BeamSearch(model.decoder, model.trie, { beam, ...shared });
+  using search = new BeamSearch(model.decoder, model.trie, { beam, ...over });
   const pruned: PrunedUser[] = [];
   for (let at = 0; at < cases.length; at += CHUNK) {
     const users = cases.slice(at, at + CHUNK);
@@ -133,27 +138,16 @@ export async function prunedUsers(options: ExplainOptions): Promise<PrunedUser[]
       const { id: user, target } = users[u];
       pruned.push({ user, target: dataset.items[target], step: lostAt, cause, exactRank });
     });
-    options.onProgress?.("searching", at + users.length, cases.length);
+    onProgress?.("searching", at + users.length, cases.length);
   }
   return pruned;
 }
 
-/** The run's model. */
-function open(
-  { dataset, recipe: { tau }, normalization }: SavedRun,
+/** Reports the bytes of the model that are read. */
+function reading(
   { checkpoint, onProgress }: ExplainOptions,
-): Promise<OpenModel> {
-  const report = (done: number, total: number): void =>
-    onProgress?.(`reading ${checkpoint}`, done, total);
-  return openModel(cpu(), checkpoint, dataset, { normalization, tau }, report);
-}
-
-/** How the run's model is searched. */
-function settingOf(
-  { recipe, normalization }: SavedRun,
-  { beam = recipe.beam }: ExplainOptions,
-): Pick<Explanation, "beam" | "normalization" | "tau"> {
-  return { beam, normalization, tau: recipe.tau };
+): (done: number, total: number) => void {
+  return (done, total) => onProgress?.(`reading ${checkpoint}`, done, total);
 }
 
 /** The test case of a user. */
@@ -174,15 +168,14 @@ function userOf(cases: readonly EvaluationCase[], user: string, dataset: Dataset
 async function exactRankOf(
   { decoder, trie }: OpenModel,
   question: RankQuestion,
-  { normalization, tau, onProgress }:
-    & Pick<Explanation, "normalization" | "tau">
-    & Pick<ExplainOptions, "onProgress">,
+  options: ExactOptions,
+  onProgress: ExplainOptions["onProgress"],
 ): Promise<number> {
   let rank = -1;
   for (let i = 0; rank < 0 && i < DEPTHS.length; i++) {
     onProgress?.("ranking", i, DEPTHS.length);
     const k = Math.min(DEPTHS[i], trie.trie.leafCount);
-    [rank] = await exactRanks(decoder, trie, [question], k, { normalization, tau });
+    [rank] = await exactRanks(decoder, trie, [question], k, options);
   }
   onProgress?.("ranking", DEPTHS.length, DEPTHS.length);
   return rank;

@@ -5,11 +5,10 @@
  *
  * @module
  */
+import type { BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import type { BeamResult } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
-import type { Normalization } from "../../ops/trie_log_prob.ts";
 import type { Dataset, EvaluationCase } from "../data/dataset.ts";
-import { attribute } from "../evaluate/metrics.ts";
 import {
   certifyPath,
   competitors,
@@ -18,6 +17,7 @@ import {
   SCORE_ROUNDING,
 } from "./certificates.ts";
 import {
+  attribute,
   type Attribution,
   marginsOf,
   type PathModel,
@@ -95,7 +95,8 @@ export interface ExplainedStep {
 }
 
 /** One user's search. */
-export interface Explanation {
+export interface Explanation
+  extends Required<Pick<BeamSearchOptions, "beam" | "normalization" | "tau">> {
   /** The model's name, and what it was trained with. */
   readonly model: string;
   /** The user's id. */
@@ -106,12 +107,6 @@ export interface Explanation {
   readonly codes?: "item" | "random";
   /** The number of items in the catalogue. */
   readonly items: number;
-  /** B. */
-  readonly beam: number;
-  /** What probabilities are normalised over. */
-  readonly normalization: Normalization;
-  /** The temperature. */
-  readonly tau: number;
   /** The items that the model sees, oldest first. */
   readonly history: readonly NamedItem[];
   /** The item that should be found. */
@@ -188,18 +183,23 @@ export function explain(inputs: ExplainInputs): Explanation {
   const local = marginsOf(path, beam);
   const counts = new LevelCounts(trie);
   const rank = found.ranking.findIndex((item) => item.leaf === leaf);
-  const rounding = SCORE_ROUNDING;
-  const lost = attribute(trie, leaf, { steps: found.steps, margins: local, beam, rounding });
+  const { steps: searched } = found;
+  const lost = attribute(trie, leaf, {
+    steps: searched,
+    margins: local,
+    beam,
+    rounding: SCORE_ROUNDING,
+  });
   const lostAt = prunedAt(trie, leaf, found.steps);
   const rivals = competitors(counts, path);
-  const view = new PrefixView(inputs, nameOf);
-  const steps = found.steps.map((_, i): ExplainedStep => {
-    const at = i < path.length
-      ? localStep(view.token(prefixAt(trie, leaf, i + 1)), path[i], local[i])
-      : { siblings: 1, place: 0, logProb: 0, margin: 0, score: path[path.length - 1].score };
-    const pool = lostAt > 0 && i >= lostAt ? undefined : poolOf(inputs, i, view);
-    return { step: i + 1, ...at, competitors: rivals[i], ...(pool && { pool }) };
-  });
+  const steps = found.steps.map((_, i): ExplainedStep => ({
+    step: i + 1,
+    ...(i < path.length
+      ? localStep(dataset.tokens[trie.tokens[prefixAt(trie, leaf, i + 1)]], path[i], local[i])
+      : { siblings: 1, place: 0, logProb: 0, margin: 0, score: path[path.length - 1].score }),
+    competitors: rivals[i],
+    ...(lostAt > 0 && i >= lostAt ? {} : poolOf(inputs, i, nameOf)),
+  }));
   return {
     ...about,
     steps: lostAt > 0 ? steps.slice(0, Math.max(lostAt, path.length)) : steps,
@@ -213,47 +213,23 @@ export function explain(inputs: ExplainInputs): Explanation {
 /** How many items of a prefix are named. */
 const NAMED = 2;
 
-/** How prefixes are shown. */
-class PrefixView {
-  readonly #dataset: Dataset;
-  readonly #trie: Trie;
-  readonly #nameOf: (item: number) => NamedItem;
-  readonly #excluded: ReadonlySet<number>;
-  /** The text between two tokens: empty where tokens have spaces of their own. */
-  readonly #between: string;
-
-  constructor({ dataset, trie, excluded }: ExplainInputs, nameOf: (item: number) => NamedItem) {
-    this.#dataset = dataset;
-    this.#trie = trie;
-    this.#nameOf = nameOf;
-    this.#excluded = new Set(excluded);
-    this.#between = dataset.tokens.some((text) => text.startsWith(" ")) ? "" : " ";
-  }
-
-  /** The text of the token that leads to a node. */
-  token(node: number): string {
-    return this.#dataset.tokens[this.#trie.tokens[node]];
-  }
-
-  /** The texts of an entry of a pool. */
-  entry(node: number): Pick<PoolEntry, "prefix" | "items" | "named"> {
-    const texts = this.#trie.pathOf(node).map((token) => this.#dataset.tokens[token]);
-    const items = this.#itemsUnder(node);
-    return {
-      prefix: texts.join(this.#between).trim(),
-      items: items.length,
-      named: items.slice(0, NAMED).map(this.#nameOf),
-    };
-  }
-
-  /** The items whose paths begin with a node's. The nodes of a subtree have consecutive numbers. */
-  #itemsUnder(node: number): number[] {
-    const { depths, nodeCount, leafOffsets, leafItems } = this.#trie;
-    let end = node + 1;
-    while (end < nodeCount && depths[end] > depths[node]) end++;
-    const items = leafItems.subarray(leafOffsets[node], leafOffsets[end]);
-    return [...items].filter((item) => !this.#excluded.has(item)).sort((a, b) => a - b);
-  }
+/** The texts of an entry of a pool. */
+function textsOf(
+  { dataset: { tokens }, trie, excluded = [] }: ExplainInputs,
+  node: number,
+  nameOf: (item: number) => NamedItem,
+): Pick<PoolEntry, "prefix" | "items" | "named"> {
+  const { depths, nodeCount, leafOffsets, leafItems } = trie;
+  let end = node + 1; // the nodes of a subtree have consecutive numbers
+  while (end < nodeCount && depths[end] > depths[node]) end++;
+  const items = [...leafItems.subarray(leafOffsets[node], leafOffsets[end])]
+    .filter((item) => !excluded.includes(item)).sort((a, b) => a - b);
+  const between = tokens.some((text) => text.startsWith(" ")) ? "" : " ";
+  return {
+    prefix: trie.pathOf(node).map((token) => tokens[token]).join(between).trim(),
+    items: items.length,
+    named: items.slice(0, NAMED).map(nameOf),
+  };
 }
 
 /** A token of the path against its siblings. */
@@ -274,33 +250,33 @@ function localStep(
 
 /** The pool of a step, in which the target's prefix is. */
 function poolOf(
-  { trie, kase, found, beam }: ExplainInputs,
+  inputs: ExplainInputs,
   i: number,
-  view: PrefixView,
-): ExplainedPool | undefined {
+  nameOf: (item: number) => NamedItem,
+): Pick<ExplainedStep, "pool"> {
+  const { trie, kase, found, beam } = inputs;
   const { pool, threshold, nodes } = found.steps[i];
   const own = prefixAt(trie, trie.leafOf[kase.target], i + 1);
   const rank = pool?.nodes.indexOf(own) ?? -1;
-  if (pool === undefined || rank < 0) return undefined;
-  const kept = new Set(nodes);
+  if (pool === undefined || rank < 0) return {};
   const parentOf = (node: number): number =>
     found.steps[i - 1].nodes.indexOf(trie.depths[node] > i ? trie.parents[node] : node);
+  const entries = shownRanks(pool.nodes.length, beam, rank).map((r): PoolEntry => ({
+    rank: r,
+    logProb: pool.scores[r],
+    kept: nodes.includes(pool.nodes[r]),
+    ...(i > 0 && { parent: parentOf(pool.nodes[r]) }),
+    target: r === rank,
+    ...textsOf(inputs, pool.nodes[r], nameOf),
+  }));
   return {
-    size: pool.nodes.length,
-    ...(threshold > -Infinity && { threshold, gap: threshold - pool.scores[rank] }),
-    rank,
-    kept: kept.has(own),
-    entries: shownRanks(pool.nodes.length, beam, rank).map((r) => {
-      const node = pool.nodes[r];
-      return {
-        rank: r,
-        logProb: pool.scores[r],
-        kept: kept.has(node),
-        ...(i > 0 && { parent: parentOf(node) }),
-        target: node === own,
-        ...view.entry(node),
-      };
-    }),
+    pool: {
+      size: pool.nodes.length,
+      ...(threshold > -Infinity && { threshold, gap: threshold - pool.scores[rank] }),
+      rank,
+      kept: nodes.includes(own),
+      entries,
+    },
   };
 }
 

@@ -5,13 +5,7 @@
  */
 import { lineWidth, renderTable, wrapped } from "../table.ts";
 import type { PrunedUser } from "./explain_user.ts";
-import type {
-  ExplainedPool,
-  ExplainedStep,
-  Explanation,
-  NamedItem,
-  PoolEntry,
-} from "./explanation.ts";
+import type { ExplainedPool, ExplainedStep, Explanation, NamedItem } from "./explanation.ts";
 
 /** How many items of a history are named. */
 const HISTORY = 5;
@@ -64,16 +58,19 @@ function headOf(found: Explanation, width: number): string[] {
   const over = normalization === "children" ? "a node's children" : "the whole vocabulary";
   const written = codes === undefined ? "" : ` with codes "${codes}"`;
   const last = shown.length < history.length ? `, the last ${shown.length}` : "";
+  const rows = [
+    `  model    ${printable(model)}`,
+    `  history  ${counted(history.length, "item")}${last}:`,
+    ...shown.map((item) => `             ${nameOf(item)}`),
+    `  target   ${nameOf(target)}`,
+  ];
+  if (alike.length > 0) {
+    rows.push(`           with the same tokens: ${alike.map(nameOf).join("; ")}`);
+  }
   return [
     `User ${printable(user)} of ${printable(data)}${written}: ${counted(items, "item")}, ` +
     `beam B = ${beam}, p over ${over}, tau ${tau}`,
-    clip(`  model    ${printable(model)}`, width),
-    `  history  ${counted(history.length, "item")}${last}:`,
-    ...shown.map((item) => clip(`             ${nameOf(item)}`, width)),
-    clip(`  target   ${nameOf(target)}`, width),
-    ...(alike.length === 0
-      ? []
-      : [clip(`           with the same tokens: ${alike.map(nameOf).join("; ")}`, width)]),
+    ...rows.map((row) => clip(row, width)),
   ];
 }
 
@@ -128,33 +125,26 @@ function treeOf(
 ): string[] {
   const width = Math.min(PREFIX, Math.max(...entries.map((e) => quoted(e.prefix).length), 6));
   const lines = [`       rank    log pi  from  ${"prefix".padEnd(width)}  items`];
-  let next = 0;
-  const leaveOut = (to: number): void => {
-    if (to > next) lines.push(`          :            :     ${to - next} more`);
+  const leaveOut = (from: number, to: number): void => {
+    if (to > from) lines.push(`          :            :     ${to - from} more`);
   };
-  entries.forEach((entry) => {
-    leaveOut(entry.rank);
-    if (entry.rank === beam && threshold !== undefined) {
+  entries.forEach(({ rank, parent, logProb, target, prefix, items, named }, i) => {
+    leaveOut(i === 0 ? 0 : entries[i - 1].rank + 1, rank);
+    if (rank === beam && threshold !== undefined) {
       lines.push(`      ----- ---theta  ${"-".repeat(6 + width)}`);
     }
-    lines.push(entryOf(entry, width, columns));
-    next = entry.rank + 1;
+    const parts = [
+      target ? "  ->" : "    ",
+      String(rank + 1).padStart(6),
+      fixed(logProb).padStart(9),
+      String(parent === undefined ? "" : parent + 1).padStart(5),
+      ` ${clipStart(quoted(prefix), width).padEnd(width)}`,
+      items > named.length ? ` ${counted(items, "item")}` : ` ${named.map(nameOf).join("; ")}`,
+    ];
+    lines.push(clip(parts.join(" "), columns));
   });
-  leaveOut(size);
+  leaveOut(entries[entries.length - 1].rank + 1, size);
   return lines;
-}
-
-function entryOf(entry: PoolEntry, width: number, all: number): string {
-  const { rank, parent, logProb, target, prefix, items, named } = entry;
-  const parts = [
-    target ? "  ->" : "    ",
-    String(rank + 1).padStart(6),
-    fixed(logProb).padStart(9),
-    String(parent === undefined ? "" : parent + 1).padStart(5),
-    ` ${clipStart(quoted(prefix), width).padEnd(width)}`,
-    items > named.length ? ` ${counted(items, "item")}` : ` ${named.map(nameOf).join("; ")}`,
-  ];
-  return clip(parts.join(" "), all);
 }
 
 /** Steps without a choice. */
@@ -165,35 +155,34 @@ function forcedOf(group: readonly ExplainedStep[]): string[] {
   const what = tokens.length === 0
     ? "the target has ended"
     : `${clip(tokens.map(quoted).join(" "), PREFIX)}, no choice`;
-  const [a, b] = [first.pool, last.pool];
-  if (a === undefined || b === undefined) return [`${steps}: ${what}`];
-  const range = (x: string, y: string): string => x === y ? x : `${x} to ${y}`;
-  const place = ({ rank, size }: ExplainedPool): string => `${rank + 1} of ${size}`;
-  const theta = ({ threshold }: ExplainedPool): string =>
-    threshold === undefined ? "none" : fixed(threshold);
-  const score = range(fixed(first.score), fixed(last.score));
+  if (first.pool === undefined || last.pool === undefined) return [`${steps}: ${what}`];
+  const ends = [first, last];
+  const range = (text: (step: ExplainedStep, pool: ExplainedPool) => string): string =>
+    [...new Set(ends.map((step) => text(step, step.pool as ExplainedPool)))].join(" to ");
+  const place = range((_, { rank, size }) => `${rank + 1} of ${size}`);
+  const theta = range((_, { threshold }) => threshold === undefined ? "none" : fixed(threshold));
   return [
     `${steps}: ${what}, kept`,
-    `  globally  ${range(place(a), place(b))} in the pool, log pi ${score}, ` +
-    `theta ${range(theta(a), theta(b))}`,
+    `  globally  ${place} in the pool, log pi ${
+      range(({ score }) => fixed(score))
+    }, theta ${theta}`,
   ];
 }
 
 function outcomeOf(found: Explanation): string[] {
-  const { beam, rank, exactRank, ranked, items } = found;
+  const { beam, rank, exactRank, ranked, items, lost } = found;
+  const result = rank === undefined ? lostOf(found) : [`Retrieved at rank ${rank + 1} of the list`];
+  if (lost?.cause === "absent") return result;
   const exact = exactRank === undefined
     ? `beyond the first ${ranked} of ${items}`
     : `${exactRank + 1} of ${items}`;
-  const result = rank === undefined ? lostOf(found) : [`Retrieved at rank ${rank + 1} of the list`];
   const wrongly = rank === undefined && exactRank !== undefined && exactRank < beam
     ? ", so a search without pruning returns it"
     : "";
   return [
     ...result,
-    ...(found.lost?.cause === "absent" ? [] : [
-      `Its rank in the exact ranking: ${exact}${wrongly}`,
-      ...certificatesOf(found),
-    ]),
+    `Its rank in the exact ranking: ${exact}${wrongly}`,
+    ...certificatesOf(found),
   ];
 }
 
@@ -204,13 +193,11 @@ function lostOf({ steps, lost, beam }: Explanation): string[] {
   if (cause === "absent") {
     return ["Not retrieved: it is in the history, which is taken out of the catalogue"];
   }
-  const at = `Pruned at step ${step}, cause: ${cause}`;
-  const violated = steps.filter(({ margin }) => margin > 0);
   const ended = steps[step - 1].token === undefined;
   const why = {
-    violation: violated.map(({ step, token = "", place, siblings, margin }) =>
-      `  step ${step}: ${clip(quoted(token), TOKEN)} is ${place + 1} of ${siblings} siblings, ` +
-      `not of the best ${beam}: margin ${signed(margin)}`
+    violation: steps.filter(({ margin }) => margin > 0).map((s) =>
+      `  step ${s.step}: ${clip(quoted(s.token ?? ""), TOKEN)} is ${s.place + 1} of ` +
+      `${s.siblings} siblings, not of the best ${beam}: margin ${signed(s.margin)}`
     ),
     tie: ["  its score is the threshold's within rounding; the order of equals decided"],
     length: [
@@ -221,8 +208,8 @@ function lostOf({ steps, lost, beam }: Explanation): string[] {
     displacement: [
       "  every token is among the best of its siblings; prefixes from elsewhere took the places",
     ],
-  }[cause];
-  return [at, ...why];
+  };
+  return [`Pruned at step ${step}, cause: ${cause}`, ...why[cause]];
 }
 
 function certificatesOf({ steps, beam, certificate }: Explanation): string[] {

@@ -5,6 +5,7 @@
  */
 import { checkOptions } from "../../core/checks.ts";
 import { ArgumentError } from "../../core/errors.ts";
+import type { BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import { logProbs, openChildren, type PathLogits } from "../../models/decode/host_log_probs.ts";
 import type { BeamStep } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
@@ -46,13 +47,7 @@ export interface Attribution {
 }
 
 /** Options of {@link margins}. */
-export interface MarginOptions {
-  /** The beam width B. */
-  readonly beam: number;
-  /** What to normalise over. Default "children". */
-  readonly normalization?: Normalization;
-  /** The temperature, at least 1e-8. Default 1. */
-  readonly tau?: number;
+export interface MarginOptions extends Pick<BeamSearchOptions, "beam" | "normalization" | "tau"> {
   /** Nodes taken out of the trie, as `Trie.blockedNodes` gives them. */
   readonly blocked?: ReadonlySet<number>;
 }
@@ -103,7 +98,7 @@ export function pathSteps(
     const { nodes, tokens } = openChildren(trie, node, blocked);
     const q = typeof model === "function"
       ? logProbs(model(path.slice(0, depth)), tokens, normalization, tau)
-      : nodeLogProbs(trie, node, model[depth], { normalization, tau, blocked });
+      : nodeLogProbs(trie, node, model[depth], normalization, tau, blocked);
     const own = tokens.indexOf(token);
     score += Math.min(0, q[own]);
     node = nodes[own];
@@ -116,9 +111,9 @@ function nodeLogProbs(
   trie: Trie,
   node: number,
   { children, logSumExp = NaN }: NodeLogits,
-  { normalization, tau, blocked }: Required<Omit<MarginOptions, "beam" | "blocked">> & {
-    readonly blocked?: ReadonlySet<number>;
-  },
+  normalization: Normalization,
+  tau: number,
+  blocked: MarginOptions["blocked"],
 ): Float64Array {
   const nodes = trie.nodesUnder(node);
   const places = [...nodes.keys()].filter((k) => !blocked?.has(nodes[k]));
@@ -203,4 +198,52 @@ export function prefixAt(trie: Trie, leaf: number, t: number): number {
   let node = leaf;
   while (trie.depths[node] > t) node = trie.parents[node];
   return node;
+}
+
+/**
+ * Explains why a search did not return a leaf; undefined if it did. With t the first step that did
+ * not keep the leaf's prefix, the cause is the first of these that holds:
+ *
+ * - `absent`: the prefix was not in the pool of step t, so the leaf is not in the catalogue or was
+ *   excluded.
+ * - `violation`: the margin of a token of the path is above 0, at t or elsewhere. T1's local
+ *   condition fails.
+ * - `tie`: the score at t equals the threshold within rounding.
+ * - `length`: the leaf had ended before t and lost its place to longer items, or it would have been
+ *   kept at t without the items that had ended before t.
+ * - `displacement`: prefixes from other parts of the trie took the places.
+ *
+ * `steps` are those of a traced search, `margins` those of the leaf for the same beam, or empty if
+ * it was excluded. Scores count as equal up to the relative difference `rounding`.
+ *
+ * @throws {ArgumentError} if the steps have no pools.
+ */
+export function attribute(
+  trie: Trie,
+  leaf: number,
+  { steps, margins, beam, rounding }: {
+    readonly steps: readonly BeamStep[];
+    readonly margins: readonly StepMargin[];
+    readonly beam: number;
+    readonly rounding: number;
+  },
+): Attribution | undefined {
+  const step = prunedAt(trie, leaf, steps);
+  if (step === 0) return undefined;
+  const { pool, threshold } = steps[step - 1];
+  if (pool === undefined) {
+    throw new ArgumentError(
+      "Cannot find the cause of pruning: the search must be traced, got steps without pools",
+    );
+  }
+  const rank = pool.nodes.indexOf(prefixAt(trie, leaf, step));
+  const cause = (): PruningCause => {
+    if (rank < 0) return "absent";
+    if (margins.some(({ margin }) => margin > 0)) return "violation";
+    if (threshold - pool.scores[rank] <= rounding * Math.abs(threshold)) return "tie";
+    if (trie.depths[leaf] < step) return "length";
+    const ended = pool.nodes.subarray(0, rank).filter((other) => trie.depths[other] < step).length;
+    return rank - ended < beam ? "length" : "displacement";
+  };
+  return { step, cause: cause() };
 }

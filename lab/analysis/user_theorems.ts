@@ -8,7 +8,7 @@ import type { BeamResult, BeamStep } from "../../models/decode/results.ts";
 import type { Evidence } from "../theorems/evidence.ts";
 import { type Answer, type Proposition, Tally } from "../theorems/proposition.ts";
 import { T11 } from "../theorems/t11_r7_rounding.ts";
-import { T1, T2, T3, T4, T5, T6, T7, T8, T9 } from "../theorems/t1_t10_search.ts";
+import { theorems } from "../theorems/t1_t10_search.ts";
 import {
   type Budget,
   certifiedCount,
@@ -165,14 +165,9 @@ function leadOf({ logProbs, own }: PathStep): number {
   return logProbs[own] - logProbs.reduce((m, q, k) => k === own ? m : Math.max(m, q), -Infinity);
 }
 
-/** The pool of a traced step. */
-function poolOf({ pool }: BeamStep): NonNullable<BeamStep["pool"]> {
-  return pool as NonNullable<BeamStep["pool"]>;
-}
-
 /** The scores of some nodes in a step's pool. */
 function scoresOf(step: BeamStep, isWanted: (node: number) => boolean): Float64Array {
-  const { nodes, scores } = poolOf(step);
+  const { nodes, scores } = step.pool as NonNullable<BeamStep["pool"]>;
   return scores.filter((_, k) => isWanted(nodes[k]));
 }
 
@@ -184,8 +179,7 @@ const FLOAT64 = 1e-9;
  * of the reference, and a step up to which the beams are certified to be the same.
  */
 const T11OnUser: Proposition<UserEvidence> = {
-  id: T11.id,
-  statement: T11.statement,
+  ...T11,
   check({ facts, budget }, tally): void {
     const { path, margins, deviceMargins, logitErrors, found, reference } = facts;
     path.forEach(({ nodes, own, score }, i) => {
@@ -218,38 +212,26 @@ const T11OnUser: Proposition<UserEvidence> = {
 };
 
 /** How many scores of one step differ by more than the budget allows. */
-function movedBeyond(step: BeamStep, other: BeamStep, t: number, budget: Budget): number {
-  const ours = poolOf(step);
-  const theirs = poolOf(other);
-  const scores = new Map(Array.from(ours.nodes, (node, k) => [node, ours.scores[k]]));
-  return theirs.nodes.filter((node, k) => {
-    const exact = scores.get(node);
-    if (exact === undefined) return false;
-    return !(Math.abs(theirs.scores[k] - exact) <= slackAt(t, exact, budget));
+function movedBeyond(ours: BeamStep, theirs: BeamStep, t: number, budget: Budget): number {
+  const scores = new Map(Array.from(ours.pool?.nodes ?? [], (v, k) => [v, ours.pool?.scores[k]]));
+  return scoresOf(theirs, () => true).filter((score, k) => {
+    const exact = scores.get(theirs.pool?.nodes[k] ?? -1);
+    return exact !== undefined && !(Math.abs(score - exact) <= slackAt(t, exact, budget));
   }).length;
 }
 
 function hasSameNodes(a: BeamStep, b: BeamStep): boolean {
-  const nodes = new Set(a.nodes);
-  return a.nodes.length === b.nodes.length && b.nodes.every((node) => nodes.has(node));
+  return a.nodes.toSorted().join() === b.nodes.toSorted().join();
 }
 
 /** The id of a theorem that is checked on trained models. */
 export type TheoremId = "T1" | "T2" | "T3" | "T4" | "T5" | "T6" | "T7" | "T8" | "T9" | "T11";
 
+const checked = [...theorems.filter(({ id }) => id !== "T10"), T11OnUser];
+
 /** The theorems that are checked on trained models. T10 says of one model what T4 says. */
-export const modelTheorems: Readonly<Record<TheoremId, Proposition<UserEvidence>>> = {
-  T1,
-  T2,
-  T3,
-  T4,
-  T5,
-  T6,
-  T7,
-  T8,
-  T9,
-  T11: T11OnUser,
-};
+export const modelTheorems: Readonly<Record<TheoremId, Proposition<UserEvidence>>> = Object
+  .fromEntries(checked.map((theorem) => [theorem.id, theorem])) as typeof modelTheorems;
 
 /** What became of the instances of a theorem. */
 export interface TheoremCount {

@@ -4,16 +4,15 @@
  *
  * @module
  */
-import { BeamSearch } from "../../models/decode/beam_search.ts";
+import { BeamSearch, type BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";
 import { exactRanks, type RankQuestion, settledRank } from "../../models/decode/exact.ts";
 import type { BeamResult } from "../../models/decode/results.ts";
 import type { DeviceTrie } from "../../models/decode/trie.ts";
-import type { Normalization } from "../../ops/trie_log_prob.ts";
 import type { Dataset, EvaluationCase } from "../data/dataset.ts";
-import { attribute, certifiesTop } from "../evaluate/metrics.ts";
-import { competitors, LevelCounts, massCertificate } from "./certificates.ts";
+import { certifiesTop, competitors, LevelCounts, massCertificate } from "./certificates.ts";
 import {
+  attribute,
   marginsOf,
   type NodeLogits,
   type PathStep,
@@ -32,7 +31,7 @@ export type TeacherForced = (
 ) => Promise<readonly (readonly NodeLogits[])[]>;
 
 /** How users are judged. */
-export interface JudgeOptions {
+export interface JudgeOptions extends Pick<BeamSearchOptions, "normalization" | "tau"> {
   /** The model, for the search. */
   readonly decoder: Decoder;
   /** The model, for the margins: under the same normalisation and temperature. */
@@ -47,10 +46,6 @@ export interface JudgeOptions {
   readonly ks?: readonly number[];
   /** Whether the items that the model sees are taken out of the catalogue. */
   readonly excludeHistory?: boolean;
-  /** What the search normalises over. Default "children". */
-  readonly normalization?: Normalization;
-  /** The temperature. Default 1. */
-  readonly tau?: number;
 }
 
 /** What became of one user. */
@@ -82,18 +77,17 @@ export interface BeamVerdict {
 /** Scores this close, relative to their size, are equal within rounding. */
 const ROUNDING = { float32: 2 ** -20, float64: 2 ** -48 };
 
-/** One user's question to the model. */
+/** One user's question to the model, and what the model says along the target's path. */
 interface Query {
   /** The tokens that the model reads. */
   readonly history: readonly number[];
   readonly excluded: readonly number[];
   readonly leaf: number;
-  /** Whether the target itself is excluded; another item may keep its leaf in the catalogue. */
-  readonly absent: boolean;
+  /** Undefined if the target is excluded; another item may keep its leaf in the catalogue. */
+  readonly path: readonly PathStep[] | undefined;
+  /** How many prefixes can be above the target's; Infinity where T6 does not apply. */
+  readonly rivals: number;
 }
-
-/** The path of a target; undefined if the target is not in the catalogue. */
-type TargetPath = readonly PathStep[] | undefined;
 
 /** Judges users. `searches` has one search for each of `options.beams`. */
 export async function judgeCases(
@@ -103,57 +97,48 @@ export async function judgeCases(
 ): Promise<Verdict[]> {
   const { beams, dataset, excludeHistory = false, ks = [5, 10], normalization, tau } = options;
   const { trie } = options.trie;
-  const queries = cases.map(({ history, target }): Query => {
-    const excluded = excludeHistory ? history : [];
-    const absent = excluded.includes(target);
-    return { history: dataset.prompt(history), excluded, leaf: trie.leafOf[target], absent };
-  });
-  const results: (readonly BeamResult[])[] = []; // by beam, then by user
-  for (const search of searches) results.push(await searchAll(search, queries));
-  const models = await options.teacherForced(
-    queries.map(({ history }) => history),
-    queries.map(({ leaf }) => leaf),
-  );
-
+  const histories = cases.map(({ history }) => dataset.prompt(history));
+  const leaves = cases.map(({ target }) => trie.leafOf[target]);
+  const models = await options.teacherForced(histories, leaves);
   const counts = new LevelCounts(trie);
-  const paths: TargetPath[] = [];
-  const rivals: number[] = []; // Infinity where T6 does not apply
-  queries.forEach(({ leaf, absent, excluded }, i) => {
+  const queries = cases.map(({ history, target }, i): Query => {
+    const leaf = leaves[i];
+    const excluded = excludeHistory ? history : [];
     const blocked = new Set(trie.blockedNodes(excluded));
-    const path = absent
+    const path = excluded.includes(target)
       ? undefined
       : pathSteps(trie, leaf, models[i], { normalization, tau, blocked });
     const isWhole = path !== undefined && blocked.size === 0;
-    paths.push(path);
-    rivals.push(isWhole ? Math.max(...competitors(counts, path)) : Infinity);
+    const rivals = isWhole ? Math.max(...competitors(counts, path)) : Infinity;
+    return { history: histories[i], excluded, leaf, path, rivals };
   });
+  const results: (readonly BeamResult[])[] = []; // by beam, then by user
+  for (const search of searches) results.push(await searchAll(search, queries));
   const widest = Math.max(...beams);
-  const ranks = await exactRanksOf(queries, paths, results[beams.indexOf(widest)], widest, options);
+  const ranks = await exactRanksOf(queries, results[beams.indexOf(widest)], widest, options);
 
   const byBeam: BeamVerdict[][] = [];
   for (const [b, beam] of beams.entries()) {
-    const verdicts = queries.map(({ leaf, absent }, i): BeamVerdict => {
+    const verdicts = queries.map(({ leaf, path, rivals }, i): BeamVerdict => {
       const result = results[b][i];
-      const path = paths[i] ?? [];
-      const margins = marginsOf(path, beam).map(({ margin }) => margin);
+      const margins = marginsOf(path ?? [], beam).map(({ margin }) => margin);
       return {
-        rank: absent ? -1 : result.ranking.findIndex((item) => item.leaf === leaf),
+        rank: path === undefined ? -1 : result.ranking.findIndex((item) => item.leaf === leaf),
         exactRank: ranks[i] < beam ? ranks[i] : -1,
         lostAt: prunedAt(trie, leaf, result.steps),
         certified: certifiesTop(result, Math.min(Math.max(...ks), beam)),
         margins,
-        certificate: certificateOf(path, margins, rivals[i], beam),
+        certificate: certificateOf(path?.at(-1), margins, rivals, beam),
       };
     });
     const pruned = [...queries.keys()].filter((i) =>
       verdicts[i].exactRank >= 0 && verdicts[i].rank < 0
     );
-    const lost = pruned.map((i) => ({ ...queries[i], path: paths[i] ?? [] }));
-    const causes = await causesOf(lost, beam, options);
+    const causes = await causesOf(pruned.map((i) => queries[i]), beam, options);
     pruned.forEach((i, n) => verdicts[i] = { ...verdicts[i], cause: causes[n] });
     byBeam.push(verdicts);
   }
-  return paths.map((path, i) => ({
+  return queries.map(({ path }, i) => ({
     choices: path?.map(({ nodes }) => nodes.length),
     beams: byBeam.map((verdicts) => verdicts[i]),
   }));
@@ -167,12 +152,11 @@ function searchAll(
 }
 
 function certificateOf(
-  path: readonly PathStep[],
+  last: PathStep | undefined,
   margins: readonly number[],
   rivals: number,
   beam: number,
 ): BeamVerdict["certificate"] {
-  const last = path.at(-1);
   if (last === undefined || margins.some((margin) => margin > 0)) return "pruned";
   return rivals < beam || massCertificate(last.score, beam) ? "retrieved" : "undecided";
 }
@@ -180,30 +164,24 @@ function certificateOf(
 /** The places of the targets among the k best, or -1. Searches where `results` leave them open. */
 async function exactRanksOf(
   queries: readonly Query[],
-  paths: readonly TargetPath[],
   results: readonly BeamResult[],
   k: number,
   { decoder, trie, normalization, tau }: JudgeOptions,
 ): Promise<number[]> {
-  const open: number[] = [];
-  const questions = queries.map(({ history, excluded, leaf }, i): RankQuestion => {
-    return { history, excluded, leaf, logProb: paths[i]?.at(-1)?.score ?? -Infinity };
+  const questions = queries.map(({ path, ...query }): RankQuestion => {
+    return { ...query, logProb: path?.at(-1)?.score ?? -Infinity };
   });
-  const ranks = questions.map((question, i) => {
-    if (paths[i] === undefined) return -1;
-    const rank = settledRank(results[i], question, k);
-    if (rank === undefined) open.push(i);
-    return rank ?? -1;
-  });
-  const asked = open.map((i) => questions[i]);
-  const found = await exactRanks(decoder, trie, asked, k, { normalization, tau });
-  open.forEach((i, n) => ranks[i] = found[n]);
-  return ranks;
+  const settled = questions.map((question, i) =>
+    queries[i].path === undefined ? -1 : settledRank(results[i], question, k)
+  );
+  const open = questions.filter((_, i) => settled[i] === undefined);
+  const found = await exactRanks(decoder, trie, open, k, { normalization, tau });
+  return settled.map((rank) => rank ?? found.shift() ?? -1);
 }
 
 /** Why targets were pruned: searches again for these users, with traces. */
 async function causesOf(
-  queries: readonly (Query & { readonly path: readonly PathStep[] })[],
+  queries: readonly Query[],
   beam: number,
   { decoder, trie, normalization, tau }: JudgeOptions,
 ): Promise<BeamVerdict["cause"][]> {
@@ -212,7 +190,7 @@ async function causesOf(
   const results = await searchAll(traced, queries);
   const rounding = ROUNDING[trie.table.device.float];
   return results.map(({ steps }, i) => {
-    const { leaf, path } = queries[i];
+    const { leaf, path = [] } = queries[i];
     const margins = marginsOf(path, beam);
     const found = attribute(trie.trie, leaf, { steps, margins, beam, rounding });
     // A target that the second search returns was lost to rounding alone.

@@ -23,7 +23,14 @@ export function renderModelVerification(found: ModelVerification): string {
   const { beam, users, verdicts, causes, inExactTop } = found;
   const steps = shownSteps(found.survival.length);
   const atSteps = (shares: readonly number[]): string[] => steps.map((t) => share(shares[t - 1]));
+  const instances = found.theorems.reduce((sum, t) => sum + t.instances, 0);
   const pruned = Object.values(causes).reduce((a, b) => a + b, 0);
+  const row = (name: string, { users: some, confirmed }: VerdictCount): (string | number)[] => [
+    name,
+    some,
+    share(some / users),
+    `${confirmed} of ${some}`,
+  ];
   const line = (text: string): string => wrapped(text, lineWidth(), 2);
   return [
     line(
@@ -31,35 +38,29 @@ export function renderModelVerification(found: ModelVerification): string {
         `"${found.normalization}", tau ${found.tau}`,
     ),
     line(
-      `budget: eps = ${
-        found.eps.toExponential(1)
-      }, the largest difference of a logit on the paths, float32 device against float64 reference`,
+      `budget: eps = ${found.eps.toExponential(1)}, the largest difference of a logit on the ` +
+        "paths, float32 device against float64 reference",
     ),
     "",
     renderTable(
       ["", "theorem", "instances", "holds", "undecided", "violations"],
-      found.theorems.map((t) => [
-        t.id,
-        shortStatement(t.statement),
-        t.instances,
-        t.holds,
-        t.undecided,
-        t.violations,
+      found.theorems.map(({ id, statement, ...counts }) => [
+        id,
+        shortStatement(statement),
+        ...[counts.instances, counts.holds, counts.undecided, counts.violations],
       ]),
     ),
     "",
     renderTable(
       ["one teacher-forced pass says of the target", "users", "share", "the search did"],
       [
-        row("certified retrieved (T4)", verdicts.retrievedByMass, users),
-        row("certified retrieved (T6, not T4)", verdicts.retrievedByCount, users),
+        row("certified retrieved (T4)", verdicts.retrievedByMass),
+        row("certified retrieved (T6, not T4)", verdicts.retrievedByCount),
         ...verdicts.prunedAtStep.flatMap((count, t) =>
-          count.users > 0 ? [row(`certified pruned by step ${t + 1} (T2)`, count, users)] : []
+          count.users > 0 ? [row(`certified pruned by step ${t + 1} (T2)`, count)] : []
         ),
         [
-          "undecided",
-          verdicts.undecided.users,
-          share(verdicts.undecided.users / users),
+          ...row("undecided", verdicts.undecided).slice(0, 3),
           `return ${verdicts.undecided.confirmed}`,
         ],
       ],
@@ -82,14 +83,8 @@ export function renderModelVerification(found: ModelVerification): string {
       `Lists certified to be the exact top ${beam} (T9): ${share(found.exactLists)} of all, ` +
         `${share(found.exactItems)} of their items. Targets retrieved: ${share(found.retrieved)}.`,
     ),
-    `${found.violations} violations in ${
-      found.theorems.reduce((sum, t) => sum + t.instances, 0)
-    } instances; ${found.seconds.toFixed(0)} s.`,
+    `${found.violations} violations in ${instances} instances; ${found.seconds.toFixed(0)} s.`,
   ].join("\n");
-}
-
-function row(name: string, { users, confirmed }: VerdictCount, all: number): (string | number)[] {
-  return [name, users, share(users / all), `${confirmed} of ${users}`];
 }
 
 /** A share with three digits. */

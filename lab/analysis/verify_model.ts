@@ -6,11 +6,10 @@
  */
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError } from "../../core/errors.ts";
-import { BeamSearch } from "../../models/decode/beam_search.ts";
-import type { Normalization } from "../../ops/trie_log_prob.ts";
+import { BeamSearch, type BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
-import { type BeamEvaluation, evaluate } from "../evaluate/evaluate.ts";
-import { type OpenModel, openModel, readSavedRun } from "../train/saved_model.ts";
+import { type BeamEvaluation, evaluate, type Evaluation } from "../evaluate/evaluate.ts";
+import { type OpenModel, openModel, readSavedRun } from "../train/models.ts";
 import { type Budget, certifiedCount, certifyPath, LevelCounts } from "./certificates.ts";
 import { margins, marginsOf, type NodeLogits, pathSteps } from "./pruning.ts";
 import {
@@ -51,24 +50,22 @@ export interface VerdictCount {
   readonly confirmed: number;
 }
 
+type SearchSetting = Required<Pick<BeamSearchOptions, "beam" | "normalization" | "tau">>;
+
 /** What {@link verifyModel} finds. Shares are of targets or of users. */
-export interface ModelVerification {
+export interface ModelVerification
+  extends
+    SearchSetting,
+    Pick<BeamEvaluation, "inExactTop" | "causes" | "survival">,
+    Pick<Evaluation, "users" | "absent"> {
   /** The folder of the run. */
   readonly checkpoint: string;
   /** The data set's name. */
   readonly data: string;
-  /** The number of users that were judged. */
-  readonly users: number;
   /** The number of items in the catalogue. */
   readonly items: number;
-  /** The beam width B. */
-  readonly beam: number;
   /** The loss that the model was trained with. */
   readonly loss: string;
-  /** What it normalises over. */
-  readonly normalization: Normalization;
-  /** The temperature. */
-  readonly tau: number;
   /** The budget: the largest difference of a logit on the targets' paths from the reference's. */
   readonly eps: number;
   /** The theorems. */
@@ -92,14 +89,6 @@ export interface ModelVerification {
   readonly exactItems: number;
   /** The share of targets retrieved. */
   readonly retrieved: number;
-  /** The number of targets in the exact top B. */
-  readonly inExactTop: number;
-  /** How many of these were pruned, by cause. */
-  readonly causes: BeamEvaluation["causes"];
-  /** The number of targets that are not in the catalogue. */
-  readonly absent: number;
-  /** For each step, the share of targets whose prefix is still in the beam. */
-  readonly survival: readonly number[];
   /** For each step, the share of targets whose margin is above 0. */
   readonly violated: readonly number[];
   /** For each step, the share of targets at whose node no margin can be above 0 (R8). */
@@ -156,8 +145,7 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
   const over = { normalization, tau };
   using device = await openModel(cpu(), checkpoint, dataset, over);
   using reference = await openModel(cpu({ float: "float64" }), checkpoint, dataset, over);
-  const setting: Setting = { dataset, device, reference, beam, normalization, tau };
-  const facts = await gather(cases, setting, report);
+  const facts = await gather(cases, dataset, device, reference, { beam, ...over }, report);
   const evaluation = await evaluate({
     decoder: device.decoder,
     teacherForced: (histories, leaves) => device.forcing.logits(histories, leaves),
@@ -166,19 +154,17 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
     split: "test",
     beams: [beam],
     historyLength: history,
-    normalization,
-    tau,
+    ...over,
     limitUsers,
     onProgress: (done) => report(cases.length + done),
   });
 
   const eps = facts.reduce((most, user) => Math.max(most, ...user.logitErrors), 0);
-  const counts = await countTheorems(facts, { eps, tau });
-  const theorems = (Object.keys(counts) as TheoremId[]).map((id) => ({
-    id,
-    statement: modelTheorems[id].statement,
-    ...counts[id],
-  }));
+  const counts = Object.entries(await countTheorems(facts, { eps, tau }));
+  const theorems = (counts as [TheoremId, TheoremCount][]).map(([id, count]) => {
+    return { id, statement: modelTheorems[id].statement, ...count };
+  });
+  const listShares = facts.map(({ found }) => certifiedCount(found) / found.ranking.length);
   const { absent, beams: [{ survival, vacuousShare: vacuous, inExactTop, causes }] } = evaluation;
   return {
     checkpoint,
@@ -193,7 +179,8 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
     theorems,
     violations: theorems.reduce((sum, { violations }) => sum + violations, 0),
     verdicts: countVerdicts(facts, { eps, tau }),
-    ...listShares(facts),
+    exactLists: listShares.filter((share) => share === 1).length / listShares.length,
+    exactItems: listShares.reduce((sum, share) => sum + share, 0) / listShares.length,
     retrieved: survival[survival.length - 1],
     inExactTop,
     causes,
@@ -208,27 +195,20 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
   };
 }
 
-/** What all users share. */
-interface Setting {
-  readonly dataset: Dataset;
-  readonly device: OpenModel;
-  readonly reference: OpenModel;
-  readonly beam: number;
-  readonly normalization: Normalization;
-  readonly tau: number;
-}
-
 /** Runs the models and the searches for all users. */
 async function gather(
   cases: readonly EvaluationCase[],
-  setting: Setting,
+  dataset: Dataset,
+  device: OpenModel,
+  reference: OpenModel,
+  options: SearchSetting,
   report: (done: number) => void,
 ): Promise<UserFacts[]> {
-  const { dataset, device, reference, beam, normalization, tau } = setting;
   const { trie } = device.trie;
   const counts = new LevelCounts(trie);
+  const { beam } = options;
   const open = ({ decoder, trie }: OpenModel, width: number): BeamSearch =>
-    new BeamSearch(decoder, trie, { beam: width, normalization, tau, trace: true });
+    new BeamSearch(decoder, trie, { ...options, beam: width, trace: true });
   using search = open(device, beam);
   using wider = open(device, Math.max(4 * beam, 32));
   using narrow = open(device, 1);
@@ -245,7 +225,6 @@ async function gather(
     const greedy = await narrow.search(histories);
     const expected = await exact.search(histories);
     leaves.forEach((leaf, u) => {
-      const options = { beam, normalization, tau };
       const path = pathSteps(trie, leaf, theirs[u], options);
       facts.push({
         counts,
@@ -254,7 +233,7 @@ async function gather(
         path,
         margins: marginsOf(path, beam),
         deviceMargins: margins(trie, leaf, ours[u], options),
-        logitErrors: ours[u].map((said, t) => errorOf(said, theirs[u][t], tau)),
+        logitErrors: ours[u].map((said, t) => errorOf(said, theirs[u][t], options.tau)),
         found: found[u],
         wide: wide[u],
         greedy: greedy[u],
@@ -299,14 +278,4 @@ function countVerdicts(
     if (returned === (verdict.kind !== "pruned")) count.confirmed++;
   }
   return { retrievedByMass, retrievedByCount, prunedAtStep, undecided };
-}
-
-function listShares(
-  facts: readonly UserFacts[],
-): Pick<ModelVerification, "exactLists" | "exactItems"> {
-  const shares = facts.map(({ found }) => certifiedCount(found) / found.ranking.length);
-  return {
-    exactLists: shares.filter((share) => share === 1).length / shares.length,
-    exactItems: shares.reduce((sum, share) => sum + share, 0) / shares.length,
-  };
 }

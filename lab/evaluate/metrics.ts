@@ -1,19 +1,10 @@
 /**
- * Measures of retrieval and pruning, as pure functions. Each user has one relevant item, the
+ * Measures of retrieval and pruning. Each user has one relevant item, the
  * target. Its rank in the returned list is counted from 0, and is -1 if it is not there. Lists are
  * of leaves: items with the same tokens take one place and are hit together.
  *
  * @module
  */
-import { ArgumentError } from "../../core/errors.ts";
-import {
-  type Attribution,
-  prunedAt,
-  type PruningCause,
-  type StepMargin,
-} from "../analysis/pruning.ts";
-import type { BeamResult, BeamStep } from "../../models/decode/results.ts";
-import type { Trie } from "../../models/decode/trie.ts";
 
 /**
  * HR@k: the share of users whose target is among the first k items.
@@ -85,67 +76,4 @@ export function vacuousShares(
     const there = paths.filter((path) => path.length > t);
     return there.filter((path) => path[t] <= beam).length / there.length;
   });
-}
-
-/**
- * Whether the first `k` items of a search are provably the exact best of the catalogue, in order
- * (docs/theory.md, T9): nothing was pruned, or the k-th item scores above everything that was.
- */
-export function certifiesTop({ ranking, bestPruned }: BeamResult, k: number): boolean {
-  return bestPruned === -Infinity || (ranking[k - 1]?.logProb ?? -Infinity) > bestPruned;
-}
-
-/** The evidence for {@link attribute}. */
-export interface AttributionInputs {
-  /** The steps of a traced search of this user. */
-  readonly steps: readonly BeamStep[];
-  /** The margins along the leaf's path for the same beam; empty if the leaf was excluded. */
-  readonly margins: readonly StepMargin[];
-  /** The beam width. */
-  readonly beam: number;
-  /** The relative difference up to which scores count as equal. */
-  readonly rounding: number;
-}
-
-/**
- * Explains why a search did not return a leaf; undefined if it did. With t the first step that did
- * not keep the leaf's prefix, the cause is the first of these that holds:
- *
- * - `absent`: the prefix was not in the pool of step t, so the leaf is not in the catalogue or was
- *   excluded.
- * - `violation`: the margin of a token of the path is above 0, at t or elsewhere. T1's local
- *   condition fails.
- * - `tie`: the score at t equals the threshold within rounding.
- * - `length`: the leaf had ended before t and lost its place to longer items, or it would have been
- *   kept at
- *   t without the items that had ended before t.
- * - `displacement`: prefixes from other parts of the trie took the places.
- *
- * @throws {ArgumentError} if the steps have no pools.
- */
-export function attribute(
-  trie: Trie,
-  leaf: number,
-  { steps, margins, beam, rounding }: AttributionInputs,
-): Attribution | undefined {
-  const step = prunedAt(trie, leaf, steps);
-  if (step === 0) return undefined;
-  const { pool, threshold } = steps[step - 1];
-  if (pool === undefined) {
-    throw new ArgumentError(
-      "Cannot find the cause of pruning: the search must be traced, got steps without pools",
-    );
-  }
-  let node = leaf;
-  while (trie.depths[node] > step) node = trie.parents[node];
-  const rank = pool.nodes.indexOf(node);
-  const cause = (): PruningCause => {
-    if (rank < 0) return "absent";
-    if (margins.some(({ margin }) => margin > 0)) return "violation";
-    if (threshold - pool.scores[rank] <= rounding * Math.abs(threshold)) return "tie";
-    if (trie.depths[leaf] < step) return "length";
-    const ended = pool.nodes.subarray(0, rank).filter((other) => trie.depths[other] < step).length;
-    return rank - ended < beam ? "length" : "displacement";
-  };
-  return { step, cause: cause() };
 }

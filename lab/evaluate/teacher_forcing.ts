@@ -5,8 +5,8 @@
  */
 import { capture, type Captured, type HostTensor } from "../../core/capture.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
+import type { BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import { childrenOf, isGatherable } from "../../models/decode/child_logits.ts";
-import type { Projection } from "../../models/decode/decoder.ts";
 import type { NodeLogits } from "../analysis/pruning.ts";
 import type { DeviceTrie } from "../../models/decode/trie.ts";
 import type { Transformer, TransformerParams } from "../../models/transformer.ts";
@@ -15,7 +15,6 @@ import { gather } from "../../ops/gather.ts";
 import { reshape } from "../../ops/layout.ts";
 import { logSumExp } from "../../ops/softmax.ts";
 import { take } from "../../ops/take.ts";
-import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { turn } from "../progress.ts";
 
 type Inputs = {
@@ -23,15 +22,8 @@ type Inputs = {
   readonly rows: HostTensor; // int32 (N): the places in (U T) whose hidden states are needed
 };
 
-/** Options of {@link TeacherForcing}. */
-export interface TeacherForcingOptions {
-  /** What the logits will be normalized over; default "children". */
-  readonly normalization?: Normalization;
-  /** The temperature; default 1. */
-  readonly tau?: number;
-  /** The number of users in a pass; default 64. */
-  readonly batch?: number;
-}
+/** Options of {@link TeacherForcing}; `batch` is the number of users in a pass. */
+export type TeacherForcingOptions = Pick<BeamSearchOptions, "normalization" | "tau" | "batch">;
 
 /** A node whose logits are needed. */
 interface Question {
@@ -163,9 +155,11 @@ export class TeacherForcing implements Disposable {
       const room = Math.floor(MAX_LOGITS / (whole ? Math.max(F, this.#model.config.vocabSize) : F));
       const part = questions.slice(at, at + Math.max(1, room));
       using _scope = this.#device.arena();
-      const { children, sums } = whole
-        ? this.#wholeRows(hidden, part, at, F)
-        : this.#childrenAlone({ hidden, head }, part, at, F);
+      const place = this.#device.tensor(Int32Array.from(part, (_, n) => at + n));
+      const nodes = this.#device.tensor(Int32Array.from(part, ({ node }) => node));
+      const { children, sums = undefined } = whole
+        ? this.#wholeRows(take(hidden, place), part, F)
+        : { children: childrenOf({ hidden, head }, this.#trie, nodes, place, F) };
       const [logits, logSums] = await this.#device.read([children, ...(sums ? [sums] : [])]);
       for (let n = 0; n < part.length; n++) {
         yield [part[n], {
@@ -177,33 +171,17 @@ export class TeacherForcing implements Disposable {
     }
   }
 
-  /** Computes the logits of children only. */
-  #childrenAlone(
-    projection: Projection,
-    part: readonly Question[],
-    from: number,
-    F: number,
-  ): { readonly children: Tensor; readonly sums?: Tensor } {
-    const device = this.#device;
-    const nodes = device.tensor(Int32Array.from(part, ({ node }) => node));
-    const place = device.tensor(Int32Array.from(part, (_, n) => from + n));
-    return { children: childrenOf(projection, this.#trie, nodes, place, F) };
-  }
-
-  /** Computes the logits of the whole vocabulary and gathers those of children. */
+  /** The logits of the whole vocabulary, and those of children gathered from them. */
   #wholeRows(
     hidden: Tensor,
     part: readonly Question[],
-    from: number,
     F: number,
   ): { readonly children: Tensor; readonly sums?: Tensor } {
-    const device = this.#device;
     const { normalization, tau } = this.#options;
-    const rows = device.tensor(Int32Array.from(part, (_, n) => from + n));
-    const logits = this.#model.logits(this.#params, take(hidden, rows)); // (n, V)
+    const logits = this.#model.logits(this.#params, hidden); // (n, V)
     const tokens = new Int32Array(part.length * F);
     part.forEach(({ node }, n) => tokens.set(this.#trie.trie.tokensUnder(node), n * F));
-    const children = gather(logits, device.tensor(tokens, [part.length, F]));
+    const children = gather(logits, this.#device.tensor(tokens, [part.length, F]));
     if (normalization === "children") return { children };
     return { children, sums: logSumExp(tau === 1 ? logits : mul(logits, 1 / tau)) };
   }

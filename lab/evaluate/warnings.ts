@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { listed } from "../report/format.ts";
+import { listed } from "../table.ts";
 import type { TrainHistory } from "../train/run.ts";
 import type { MetricsLine } from "../train/run_folder.ts";
 
@@ -133,37 +133,25 @@ export function warningsOf(
 ): string[] {
   const are = (names: readonly string[]): string =>
     `${listed(names)} ${names.length > 1 ? "are" : "is"}`;
-  const warnings: string[] = [];
-  for (const reference of new Set([...below.values()].flat())) {
-    const names = [...below].filter(([, all]) => all.includes(reference)).map(([name]) => name);
-    warnings.push(
-      `${are(names)} below ${reference}, which needs no training, in HR@${k} or NDCG@${k}`,
-    );
-  }
-  if (improving.length > 0) {
-    warnings.push(`${are(improving)} still improving in the last epoch: train longer`);
-  }
-  if (noCurve.length > 0) {
-    const [were, their] = noCurve.length > 1
-      ? ["were", "their training curves are"]
-      : ["was", "its training curve is"];
-    warnings.push(
-      `nobody can tell whether ${listed(noCurve)} ${were} still improving: ${their} missing`,
-    );
-  }
-  if (fewHits) {
-    warnings.push(
-      `no model has ${LEAST_TARGETS} targets in its first ${k} items, too few to compare models`,
-    );
-  }
-  if (fewInTop.length > 0) {
-    warnings.push(
-      `fewer than ${LEAST_TARGETS} targets are in the exact top B of ${
-        listed(fewInTop)
-      }, too few for a pruning rate`,
-    );
-  }
-  return warnings.map((warning) => `Warning: ${warning}.`);
+  const [were, their] = noCurve.length > 1
+    ? ["were", "their training curves are"]
+    : ["was", "its training curve is"];
+  const references = [...new Set([...below.values()].flat())];
+  const warnings = [
+    ...references.map((reference) => {
+      const names = [...below].filter(([, all]) => all.includes(reference)).map(([name]) => name);
+      return `${are(names)} below ${reference}, which needs no training, in HR@${k} or NDCG@${k}`;
+    }),
+    improving.length > 0 && `${are(improving)} still improving in the last epoch: train longer`,
+    noCurve.length > 0 &&
+    `nobody can tell whether ${listed(noCurve)} ${were} still improving: ${their} missing`,
+    fewHits &&
+    `no model has ${LEAST_TARGETS} targets in its first ${k} items, too few to compare models`,
+    fewInTop.length > 0 &&
+    `fewer than ${LEAST_TARGETS} targets are in the exact top B of ${listed(fewInTop)}, too few ` +
+      "for a pruning rate",
+  ];
+  return warnings.flatMap((warning) => warning ? [`Warning: ${warning}.`] : []);
 }
 
 /** Says which rankings leave the history out. */

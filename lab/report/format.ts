@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { listed } from "../table.ts";
 import type { Estimate } from "./statistics.ts";
 
 /** A share: `.0702`; "–" if it is not finite. */
@@ -76,13 +77,6 @@ export function judgedOn(
 ): string {
   const who = counted(users, "user");
   return cases === users ? who : `${count(cases)} cases of ${who}`;
-}
-
-/** `a`, `a and b`, `a, b and c`. */
-export function listed(names: readonly string[]): string {
-  return names.length < 2
-    ? names.join("")
-    : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`;
 }
 
 /** The names of up to six variants, the number of more; "none". */

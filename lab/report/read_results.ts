@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import * as v from "valibot";
@@ -202,13 +202,24 @@ export function readRuns(folder: string): SourcedRun[] {
   );
 }
 
-/** The folders in a folder, and links to folders, sorted. Broken and circular links are skipped. */
+/** The folders in a folder, and links to folders, sorted. Other links are skipped. */
 function foldersIn(folder: string): string[] {
   try {
-    return readdirSync(folder).sort().map((name) => join(folder, name))
-      .filter((path) => existsSync(`${path}/.`));
+    return readdirSync(folder, { withFileTypes: true })
+      .filter((entry) =>
+        entry.isDirectory() || (entry.isSymbolicLink() && isFolder(join(folder, entry.name)))
+      )
+      .map(({ name }) => join(folder, name)).sort();
   } catch (error) {
     throw fileError("read", folder, error);
+  }
+}
+
+function isFolder(link: string): boolean {
+  try {
+    return statSync(link).isDirectory();
+  } catch {
+    return false; // the link is broken or circular
   }
 }
 

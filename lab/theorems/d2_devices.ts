@@ -14,26 +14,21 @@
  * @module
  */
 import type { Device } from "../../core/tensor.ts";
-import { BeamSearch } from "../../models/decode/beam_search.ts";
+import { BeamSearch, type BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import type { BeamResult } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
-import { type Normalization, trieLogProb } from "../../ops/trie_log_prob.ts";
-import { searchTheorems } from "./index.ts";
+import { trieLogProb } from "../../ops/trie_log_prob.ts";
+import { searchTheorems } from "./world_evidence.ts";
 import { NodeDecoder } from "./node_decoder.ts";
 import type { Proposition, Tally } from "./proposition.ts";
 import { type World, worldOf } from "./world.ts";
 import { catalogueOf } from "./world_model.ts";
 
 /** A catalogue with the models of some users, and the options of a search. */
-export interface SearchCase {
+export interface SearchCase
+  extends Required<Pick<BeamSearchOptions, "beam" | "normalization" | "tau">> {
   /** The catalogue. */
   readonly trie: Trie;
-  /** The beam width. */
-  readonly beam: number;
-  /** What probabilities are normalised over. */
-  readonly normalization: Normalization;
-  /** The temperature. */
-  readonly tau: number;
   /** The users. */
   readonly users: readonly SearchUser[];
 }
@@ -80,12 +75,11 @@ const SHIFT = 128n;
 function exactOf(
   { trie, beam }: SearchCase,
   { logs, excluded }: SearchUser,
-): Pick<SearchedUser, "exact" | "scores"> {
-  const scores = new Float64Array(trie.nodeCount);
-  for (let v = 1; v < scores.length; v++) scores[v] = scores[trie.parents[v]] + logs[v];
+  scores: Float64Array,
+): World {
   const least = BigInt(-Math.min(...scores));
   const power = (x: number, shift: bigint): bigint => 1n << (BigInt(x) + shift);
-  const exact = worldOf({
+  return worldOf({
     ...catalogueOf(trie, excluded),
     beam,
     weights: Array.from(logs, (log) => power(log, SHIFT)),
@@ -93,7 +87,6 @@ function exactOf(
     one: power(0, least),
     pi: Array.from(scores, (score) => power(score, least)),
   });
-  return { exact, scores };
 }
 
 /** Searches a case on a device. */
@@ -120,7 +113,9 @@ export async function searchOn(device: Device, search: SearchCase): Promise<Sear
   }));
 
   return users.map((user, u) => {
-    const { exact, scores } = exactOf(search, user);
+    const scores = new Float64Array(trie.nodeCount);
+    for (let v = 1; v < scores.length; v++) scores[v] = scores[trie.parents[v]] + user.logs[v];
+    const exact = exactOf(search, user, scores);
     const steps = results[u].steps.map(({ nodes: kept, pool }) => ({
       kept: [...kept],
       pool: [...pool?.nodes ?? []],
@@ -139,17 +134,15 @@ const searched = new WeakMap<Device, WeakMap<SearchCase, Promise<SearchedUser[]>
 
 function sharedSearch(device: Device, search: SearchCase): Promise<SearchedUser[]> {
   const own = searched.get(device) ?? new WeakMap<SearchCase, Promise<SearchedUser[]>>();
-  searched.set(device, own);
   const results = own.get(search) ?? searchOn(device, search);
-  own.set(search, results);
+  searched.set(device, own.set(search, results));
   return results;
 }
 
 /** T1 to T10 and D2 on the beams of a device. */
 export function devicePropositions(device: Device): Proposition<SearchCase>[] {
   const theorems = searchTheorems.map((theorem): Proposition<SearchCase> => ({
-    id: theorem.id,
-    statement: theorem.statement,
+    ...theorem,
     async check(search, tally): Promise<void> {
       for (const { world } of await sharedSearch(device, search)) {
         await theorem.check(world, tally);

@@ -9,13 +9,14 @@ import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { type SearchCase, TOP } from "./d2_devices.ts";
 import type { Worlds } from "./runner.ts";
 import type { TokenBatch } from "./s1_s6_token_losses.ts";
-import type { FloatPair, Perturbed } from "./t11_r7_rounding.ts";
-import { exactWorld, type World } from "./world.ts";
-import { type Branch, branchesOf, pathsOf, type WorldSpec } from "./world_model.ts";
+import { drawPair, type FloatPair, type Perturbed } from "./t11_r7_rounding.ts";
+import { drawWorld, exactWorld, type World } from "./world.ts";
+import { type Branch, branchesOf, pathsOf } from "./world_model.ts";
 
 /** The worlds of an arbitrary of fast-check. */
-function worldsFrom<W>(arbitrary: fc.Arbitrary<W>): Worlds<W> {
+function worldsFrom<W>(arbitrary: fc.Arbitrary<W>, draw?: Worlds<W>["draw"]): Worlds<W> {
   return {
+    draw,
     async search(holds, { cases, seed, shrink = true }): ReturnType<Worlds<W>["search"]> {
       let thrown: unknown;
       const property = fc.asyncProperty(arbitrary, async (world) => {
@@ -36,47 +37,27 @@ function worldsFrom<W>(arbitrary: fc.Arbitrary<W>): Worlds<W> {
   };
 }
 
-/** A node before its weight is known: numbers that stand for it. */
-interface Shape {
-  readonly raw: number;
-  readonly outside: readonly number[];
-  readonly copies: number;
-  readonly children: readonly Shape[];
-}
-
 /** Depth and fan-out, at most: flat and wide to deep and narrow. */
 const SIZES = [[2, 4], [1, 8], [2, 6], [3, 3], [3, 4], [4, 3], [5, 2]] as const;
 
 /**
- * Trees of at most this depth and fan-out: leaves at any depth, chains of single children, items
- * that share a leaf. A node without children is an item; the root has children.
+ * Trees whose weights are numbers below 1000, read with `weightOf`: leaves at any depth, chains of
+ * single children, items that share a leaf. A node without children is an item; the root has
+ * children.
  */
-function shapes(depth: number, fanOut: number): fc.Arbitrary<Shape> {
-  const raw = fc.nat(999);
-  const outside = fc.array(raw, { maxLength: 2 });
+function trees(weightOf: (raw: number) => number): fc.Arbitrary<Branch> {
+  const weight = fc.nat(999).map(weightOf);
+  const outside = fc.array(weight, { maxLength: 2 });
   const copies = fc.oneof({ weight: 5, arbitrary: fc.constant(1) }, fc.integer({ min: 2, max: 3 }));
-  const node = (left: number, least: number): fc.Arbitrary<Shape> => {
-    if (left === 0) return fc.record({ raw, outside, copies, children: fc.constant([]) });
-    const some = fc.array(node(left - 1, 0), { minLength: least, maxLength: fanOut, size: "max" });
-    return fc.record({ raw, outside, copies, children: some });
+  const branch = (depth: number, least: number, fanOut: number): fc.Arbitrary<Branch> => {
+    const children = depth === 0 ? fc.constant([]) : fc.array(branch(depth - 1, 0, fanOut), {
+      minLength: least,
+      maxLength: fanOut,
+      size: "max",
+    });
+    return fc.record({ weight, outside, copies, children });
   };
-  return node(depth, 1);
-}
-
-/** A tree with its numbers read as weights. */
-function weigh(shape: Shape, weight: (raw: number) => number): Branch {
-  return {
-    weight: weight(shape.raw),
-    outside: shape.outside.map(weight),
-    copies: shape.copies,
-    children: shape.children.map((child) => weigh(child, weight)),
-  };
-}
-
-/** Trees whose numbers are read with `weight`. */
-function trees(weight: (raw: number) => number): fc.Arbitrary<Branch> {
-  return fc.oneof(...SIZES.map(([depth, fanOut]) => shapes(depth, fanOut)))
-    .map((shape) => weigh(shape, weight));
+  return fc.oneof(...SIZES.map(([depth, fanOut]) => branch(depth, 1, fanOut)));
 }
 
 /** The options of a search: a width from 1 to past the catalogue; excluded items, 1 time in 5. */
@@ -95,21 +76,6 @@ const settings = fc.record({
 /** A width from any number: at most two past the catalogue. */
 function widthOf(beam: number, items: number): number {
   return 1 + (beam - 1) % (items + 2);
-}
-
-/** A spec from its parts. */
-function specOf(
-  root: Branch,
-  { beam, normalization, excluded }: Omit<WorldSpec, "root">,
-): WorldSpec {
-  const items = branchesOf(root)
-    .reduce((n, { children, copies }) => children.length === 0 ? n + copies : n, 0);
-  return {
-    root,
-    beam: widthOf(beam, items),
-    normalization,
-    excluded: [...new Set(excluded.map((item) => item % items))],
-  };
 }
 
 /** How raw numbers are read: with many ties, some, hardly any, and with probabilities of 0. */
@@ -133,8 +99,12 @@ const WEIGHTS: readonly ((raw: number) => number)[] = [
  * ```
  */
 export function exactWorlds(): Worlds<World> {
-  const specs = fc.tuple(fc.oneof(...WEIGHTS.map(trees)), settings);
-  return worldsFrom(specs.map(([root, rest]) => exactWorld(specOf(root, rest))));
+  const worlds = fc.tuple(fc.oneof(...WEIGHTS.map(trees)), settings).map(([root, rest]) => {
+    const items = pathsOf(root).length;
+    const excluded = [...new Set(rest.excluded.map((item) => item % items))];
+    return exactWorld({ ...rest, root, beam: widthOf(rest.beam, items), excluded });
+  });
+  return worldsFrom(worlds, drawWorld);
 }
 
 /** Logits are whole multiples of this, below 8 in size: their differences are exact in float64. */
@@ -179,7 +149,7 @@ export function adjacentFloats(): Worlds<FloatPair> {
       better: -(64 + step * ulp),
       worse: -(64 + (step + 1) * ulp),
     }));
-  return worldsFrom(pairs);
+  return worldsFrom(pairs, drawPair);
 }
 
 /** The size of the vocabulary of token batches. */

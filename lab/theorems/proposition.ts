@@ -62,8 +62,6 @@ export interface Proposition<W> {
   readonly statement: string;
   /** Adds the instances that a world has to a tally. */
   check(world: W, tally: Tally): void | Promise<void>;
-  /** Draws the world, so that a person can check a counterexample by hand. */
-  draw?(world: W): string;
 }
 
 /** The length that tables cut statements to; docs/theory.md has the whole. */
@@ -82,6 +80,4 @@ export interface Refutation<W> {
   readonly statement: string;
   /** Says what refutes the statement in a world; undefined if nothing does. */
   finds(world: W): string | undefined;
-  /** Draws the world, so that a person can check it by hand. */
-  draw(world: W): string;
 }

@@ -7,7 +7,6 @@
 import { exactSearch } from "./exact_search.ts";
 import type { Refutation } from "./proposition.ts";
 import {
-  drawWorld,
   exactWorld,
   isAlive,
   isViolated,
@@ -21,23 +20,15 @@ import {
 } from "./world.ts";
 import { modelOf } from "./world_model.ts";
 
-function refutation(
-  id: string,
-  statement: string,
-  finds: (world: World) => string | undefined,
-): Refutation<World> {
-  return { id, statement, finds, draw: drawWorld };
-}
-
 /** A refutation in worlds without probabilities of 0 and without items taken out. */
-function plainRefutation(
+function plain(
   id: string,
   statement: string,
   finds: (world: World) => string | undefined,
 ): Refutation<World> {
   const isPlain = ({ spec, pi }: World): boolean =>
     spec?.excluded.length === 0 && pi.every((p) => p > 0n);
-  return refutation(id, statement, (world) => isPlain(world) ? finds(world) : undefined);
+  return { id, statement, finds: (world) => isPlain(world) ? finds(world) : undefined };
 }
 
 /** The first leaf that is not returned and of which `holds` is true. */
@@ -51,8 +42,8 @@ function about(world: World, leaf: number | undefined, sentence: string): string
   return leaf === undefined ? undefined : sentence.replace("%", named(world, leaf));
 }
 
-/** R1, T1's condition is not sufficient. */
-export const R1: Refutation<World> = plainRefutation(
+/** T1's condition is not sufficient. */
+const R1 = plain(
   "R1",
   "Every y_t is among the best B of its siblings => y is returned (T1 would be sufficient)",
   (world) => {
@@ -64,8 +55,8 @@ export const R1: Refutation<World> = plainRefutation(
   },
 );
 
-/** R2, a beam search does not return the best. */
-export const R2: Refutation<World> = plainRefutation(
+/** A beam search does not return the best. */
+const R2 = plain(
   "R2",
   "An item more probable than a returned one is returned",
   (world) => {
@@ -77,8 +68,8 @@ export const R2: Refutation<World> = plainRefutation(
   },
 );
 
-/** R3, a wider beam is not a superset. */
-export const R3: Refutation<World> = plainRefutation(
+/** A wider beam is not a superset. */
+const R3 = plain(
   "R3",
   "An item returned at B is returned at B + 1",
   (world) => {
@@ -90,8 +81,8 @@ export const R3: Refutation<World> = plainRefutation(
   },
 );
 
-/** R4, the threshold is not monotonic. */
-export const R4: Refutation<World> = plainRefutation(
+/** The threshold is not monotonic. */
+const R4 = plain(
   "R4",
   "theta_t never rises with t",
   ({ search, pi, beam }) => {
@@ -102,11 +93,11 @@ export const R4: Refutation<World> = plainRefutation(
   },
 );
 
-/** R5, a search of a part is not the part of a search. Strong: an item taken out loses another. */
-export const R5: Refutation<World> = refutation(
-  "R5",
-  "The beam on a part of the catalogue is the catalogue's beam on that part",
-  (world) => {
+/** A search of a part is not the part of a search. Strong: an item taken out loses another. */
+const R5: Refutation<World> = {
+  id: "R5",
+  statement: "The beam on a part of the catalogue is the catalogue's beam on that part",
+  finds(world): string | undefined {
     const { spec, pi } = world;
     if (spec === undefined || spec.excluded.length === 0 || pi.some((p) => p === 0n)) {
       return undefined;
@@ -117,10 +108,10 @@ export const R5: Refutation<World> = refutation(
     );
     return about(world, lost, "% is returned from the whole catalogue, and lost from this part");
   },
-);
+};
 
-/** R6, margins over the vocabulary flag tokens that are not pruned. */
-export const R6: Refutation<World> = plainRefutation(
+/** Margins over the vocabulary flag tokens that are not pruned. */
+const R6 = plain(
   "R6",
   "A token below the B-th best of the whole vocabulary is pruned",
   (world) => {
@@ -137,8 +128,8 @@ export const R6: Refutation<World> = plainRefutation(
   },
 );
 
-/** R8, the local condition may be vacuous. */
-export const R8: Refutation<World> = plainRefutation(
+/** The local condition may be vacuous. */
+const R8 = plain(
   "R8",
   "An item that is pruned has a step at which the local condition could have failed",
   (world) => {
@@ -151,8 +142,8 @@ export const R8: Refutation<World> = plainRefutation(
   },
 );
 
-/** R9, T7's bound needs its condition. */
-export const R9: Refutation<World> = plainRefutation(
+/** T7's bound needs its condition. */
+const R9 = plain(
   "R9",
   "The exact margin of y_<=t over the B-th best other entry is always <= -Delta_t",
   (world) => {
@@ -171,11 +162,11 @@ export const R9: Refutation<World> = plainRefutation(
   },
 );
 
-/** R10, T1 needs pi(y_<t) > 0. */
-export const R10: Refutation<World> = refutation(
-  "R10",
-  "T1 needs no condition on probabilities",
-  (world) => {
+/** T1 needs pi(y_<t) > 0. */
+const R10: Refutation<World> = {
+  id: "R10",
+  statement: "T1 needs no condition on probabilities",
+  finds(world): string | undefined {
     const { spec, beam, children } = world;
     if (spec?.excluded.length !== 0 || children[0].length === 0) return undefined;
     const lost = returned(world).find((leaf) =>
@@ -183,10 +174,10 @@ export const R10: Refutation<World> = refutation(
     );
     return about(world, lost, "% is returned and is not among the best B of its siblings");
   },
-);
+};
 
-/** R11, the second half of T12. */
-export const R11: Refutation<World> = plainRefutation(
+/** The second half of T12. */
+const R11 = plain(
   "R11",
   "The two normalisations give the same beams (the second half of T12)",
   ({ spec, search }) => {
@@ -200,3 +191,8 @@ export const R11: Refutation<World> = plainRefutation(
       : `leaves ${ours} over the vocabulary, ${theirs} over children`;
   },
 );
+
+/** R1 to R11 without R7: what is false in worlds of exact probabilities. */
+export const exactRefutations: readonly Refutation<World>[] = [
+  ...[R1, R2, R3, R4, R5, R6, R8, R9, R10, R11],
+];

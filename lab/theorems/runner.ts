@@ -16,6 +16,8 @@ export interface Worlds<W> {
     holds: (world: W) => boolean | Promise<boolean>,
     options: { readonly cases: number; readonly seed: number; readonly shrink?: boolean },
   ): Promise<{ readonly world: W; readonly path: string } | undefined>;
+  /** Draws a world, so that a person can check it by hand. */
+  draw?(world: W): string;
 }
 
 /** Options of {@link verifyPropositions}. */
@@ -28,12 +30,8 @@ export interface RunOptions {
   readonly onProgress?: (done: number) => void;
 }
 
-/** Options of {@link findRefutation}. */
-export interface FindOptions {
-  /** The largest number of worlds from one seed. */
-  readonly cases: number;
-  /** The first seed. */
-  readonly seed: number;
+/** Options of {@link findRefutation}: `cases` worlds at most from each of some seeds. */
+export interface FindOptions extends Omit<RunOptions, "onProgress"> {
   /** The number of seeds, default 1. Shrinking is greedy; the smallest of several is small. */
   readonly searches?: number;
 }
@@ -110,12 +108,9 @@ export async function verifyPropositions<W>(
   }, { cases, seed });
   const outcomes: Outcome[] = [];
   for (const [i, count] of counts.entries()) {
-    if (count.failures === 0) {
-      outcomes.push(count);
-    } else {
-      const counterexample = await smallestFailure(worlds, propositions[i], { cases, seed });
-      outcomes.push({ ...count, counterexample });
-    }
+    const counterexample = count.failures > 0 &&
+      await smallestFailure(worlds, propositions[i], { cases, seed });
+    outcomes.push({ ...count, ...(counterexample && { counterexample }) });
   }
   return outcomes;
 }
@@ -123,16 +118,18 @@ export async function verifyPropositions<W>(
 async function smallestFailure<W>(
   worlds: Worlds<W>,
   proposition: Proposition<W>,
-  options: { readonly cases: number; readonly seed: number },
+  options: RunOptions,
 ): Promise<string> {
+  const failuresIn = async (world: W): Promise<readonly string[]> =>
+    (await tallyOf(proposition, world)).failures;
   const found = await worlds.search(
-    async (world) => (await tallyOf(proposition, world)).failures.length === 0,
+    async (world) => (await failuresIn(world)).length === 0,
     options,
   );
   if (found === undefined) return `not found again from seed ${options.seed}`;
-  const { failures } = await tallyOf(proposition, found.world);
-  const picture = proposition.draw ? `\n${proposition.draw(found.world)}` : "";
-  return `${failures[0]} (seed ${options.seed}, path ${found.path})${picture}`;
+  const [failure] = await failuresIn(found.world);
+  const picture = worlds.draw ? `\n${worlds.draw(found.world)}` : "";
+  return `${failure} (seed ${options.seed}, path ${found.path})${picture}`;
 }
 
 /**
@@ -149,17 +146,15 @@ async function smallestFailure<W>(
  */
 export async function findRefutation<W>(
   worlds: Worlds<W>,
-  { id, finds, draw }: Refutation<W>,
+  { id, finds }: Refutation<W>,
   { cases, seed, searches = 1 }: FindOptions,
 ): Promise<FoundRefutation> {
   let best: FoundRefutation = { id, found: false, counterexample: "", replay: `seed ${seed}` };
   for (let from = seed; from < seed + searches; from++) {
-    const smallest = await worlds.search((world) => finds(world) === undefined, {
-      cases,
-      seed: from,
-    });
+    const options = { cases, seed: from };
+    const smallest = await worlds.search((world) => finds(world) === undefined, options);
     if (smallest === undefined) continue;
-    const picture = `${draw(smallest.world)}\n  ${finds(smallest.world)}`;
+    const picture = `${worlds.draw?.(smallest.world)}\n  ${finds(smallest.world)}`;
     if (best.found && picture.length >= best.counterexample.length) continue;
     const replay = `seed ${from}, path ${smallest.path}`;
     best = { id, found: true, counterexample: picture, replay };

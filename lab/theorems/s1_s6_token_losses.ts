@@ -104,29 +104,24 @@ export interface LossProposition extends Proposition<TokenBatch> {
   readonly loss: (batch: TokenBatch) => Loss;
 }
 
-/** What a loss must be. */
-interface Expected {
-  /** Its value. */
-  readonly value: number;
-  /** By token: its gradient in units of the gradient of -log p. */
-  readonly weights: readonly number[];
-}
-
 /**
- * A proposition that compares a loss with what `expected` says of it. One instance a token;
- * `expected` adds failures of its own.
+ * What a loss must be: its value, and by token its gradient in units of the gradient of -log p. May
+ * add failures of its own.
  */
+type Expected = (
+  facts: readonly TokenFacts[],
+  batch: TokenBatch,
+  tally: Tally,
+) => { readonly value: number; readonly weights: readonly number[] };
+
+/** A proposition that compares a loss with what is expected of it. One instance a token. */
 function lossProposition(
-  id: string,
-  statement: string,
-  over: Normalization,
-  loss: LossProposition["loss"],
-  expected: (facts: readonly TokenFacts[], batch: TokenBatch, tally: Tally) => Expected,
+  { over = "children", expected, ...proposition }:
+    & Omit<LossProposition, "check">
+    & { readonly over?: Normalization; readonly expected: Expected },
 ): LossProposition {
   return {
-    id,
-    statement,
-    loss,
+    ...proposition,
     async check(batch, tally): Promise<void> {
       const facts = batch.rows.map((row) => factsOf(row, batch, over));
       const { value, weights } = expected(facts, batch, tally);
@@ -152,46 +147,40 @@ function near(a: number, b: number): boolean {
 }
 
 /** S1 and S2: what is said of a likelihood. */
-function likelihood(
-  id: string,
-  name: string,
-  over: Normalization,
-  loss: LossProposition["loss"],
-): LossProposition {
-  const statement =
-    `${name}: -log p / log(B+1) >= 1[Delta > 0]; gradient weight 1, whatever the margin`;
-  return lossProposition(id, statement, over, loss, (facts, { beam }, tally) => {
-    for (const { logP, violated } of facts) {
-      const bound = -logP / Math.log(beam + 1);
-      if (bound < indicator(violated) - ROUNDING) tally.expect(false, () => `${bound} < 1`);
-    }
-    return { value: -sum(facts.map(({ logP }) => logP)), weights: facts.map(() => 1) };
-  });
-}
+const ofLikelihood = ": -log p / log(B+1) >= 1[Delta > 0]; gradient weight 1, whatever the margin";
+
+const likelihood: Expected = (facts, { beam }, tally) => {
+  for (const { logP, violated } of facts) {
+    const bound = -logP / Math.log(beam + 1);
+    if (bound < indicator(violated) - ROUNDING) tally.expect(false, () => `${bound} < 1`);
+  }
+  return { value: -sum(facts.map(({ logP }) => logP)), weights: facts.map(() => 1) };
+};
 
 /** S1, the likelihood over the vocabulary. */
-export const S1: LossProposition = likelihood(
-  "S1",
-  "sft (whole vocabulary)",
-  "vocabulary",
-  ({ tau }) => sft({ tau, reduction: "sum" }),
-);
+export const S1: LossProposition = lossProposition({
+  id: "S1",
+  statement: `sft (whole vocabulary)${ofLikelihood}`,
+  over: "vocabulary",
+  loss: ({ tau }) => sft({ tau, reduction: "sum" }),
+  expected: likelihood,
+});
 
 /** S2, the likelihood over valid children. */
-export const S2: LossProposition = likelihood(
-  "S2",
-  "msl (valid children)",
-  "children",
-  ({ tau }) => msl({ tau, reduction: "sum" }),
-);
+export const S2: LossProposition = lossProposition({
+  id: "S2",
+  statement: `msl (valid children)${ofLikelihood}`,
+  loss: ({ tau }) => msl({ tau, reduction: "sum" }),
+  expected: likelihood,
+});
 
 /** S3, the released form of BEAR. With x = Delta / xi; w is 0 for a token without siblings. */
-export const S3: LossProposition = lossProposition(
-  "S3",
-  "bear, released form: gradient weight w / sum w with w = 1 + lambda sigma(-x), falling in the margin; bounds neither side",
-  "children",
-  ({ tau, xi, lambda, beam }) => bear({ form: "released", tau, xi, lambda, beam }),
-  (facts, { xi, lambda }, tally) => {
+export const S3: LossProposition = lossProposition({
+  id: "S3",
+  statement:
+    "bear, released form: gradient weight w / sum w with w = 1 + lambda sigma(-x), falling in the margin; bounds neither side",
+  loss: ({ tau, xi, lambda, beam }) => bear({ form: "released", tau, xi, lambda, beam }),
+  expected(facts, { xi, lambda }, tally) {
     const weights = facts.map(({ delta, choices }) =>
       choices > 1 ? 1 + lambda * sigmoid(-delta / xi) : 0
     );
@@ -210,49 +199,60 @@ export const S3: LossProposition = lossProposition(
       weights: weights.map((w) => w / all),
     };
   },
-);
+});
+
+/**
+ * S4 and S5: what is said of a sum of -log p and lambda times a term of the margin. The
+ * term is sign * softplus(sign * x).
+ */
+function regularized(
+  id: string,
+  form: "paper" | "convex",
+  statement: string,
+  sign: 1 | -1,
+  isBound: (facts: TokenFacts, term: number, x: number) => boolean,
+): LossProposition {
+  return lossProposition({
+    id,
+    statement: `bear, ${form} form: ${statement}`,
+    loss: ({ tau, xi, lambda, beam }) => bear({ form, tau, xi, lambda, beam, reduction: "sum" }),
+    expected(facts, { xi, lambda }, tally) {
+      const terms = facts.map((token) => {
+        const x = token.delta / xi;
+        const term = token.choices > 1 ? sign * softplus(sign * x) : 0;
+        if (!isBound(token, term, x)) {
+          tally.expect(false, () => `${term} at margin ${token.delta}`);
+        }
+        return term;
+      });
+      return {
+        value: sum(facts.map(({ logP }, n) => lambda * terms[n] - logP)),
+        weights: facts.map(({ delta }) => 1 + (lambda / xi) * sigmoid(sign * delta / xi)),
+      };
+    },
+  });
+}
 
 /** S4, the paper's form of BEAR. With x = Delta / xi and beta detached. */
-export const S4: LossProposition = lossProposition(
+export const S4: LossProposition = regularized(
   "S4",
-  "bear, paper form: log sigma(x) <= 0 <= 1[Delta > 0], 1 + log2 sigma(x) <= 1[Delta >= 0]; gradient weight " +
+  "paper",
+  "log sigma(x) <= 0 <= 1[Delta > 0], 1 + log2 sigma(x) <= 1[Delta >= 0]; gradient weight " +
     "1 + (lambda/xi) sigma(-x), more where the token is safe",
-  "children",
-  ({ tau, xi, lambda, beam }) => bear({ form: "paper", tau, xi, lambda, beam, reduction: "sum" }),
-  (facts, { xi, lambda }, tally) => {
-    const terms = facts.map(({ delta, choices }) => choices > 1 ? -softplus(-delta / xi) : 0);
-    facts.forEach(({ delta, violated, choices }, n) => {
-      const isBelow = terms[n] <= indicator(violated) &&
-        (choices === 1 || 1 + terms[n] / Math.LN2 <= indicator(delta >= 0) + ROUNDING);
-      if (!isBelow) tally.expect(false, () => `${terms[n]} at margin ${delta}`);
-    });
-    return {
-      value: sum(facts.map(({ logP }, n) => lambda * terms[n] - logP)),
-      weights: facts.map(({ delta }) => 1 + (lambda / xi) * sigmoid(-delta / xi)),
-    };
-  },
+  -1,
+  ({ violated, delta, choices }, term) =>
+    term <= indicator(violated) &&
+    (choices === 1 || 1 + term / Math.LN2 <= indicator(delta >= 0) + ROUNDING),
 );
 
 /** S5, the convex form of BEAR. With x = Delta / xi and beta detached. */
-export const S5: LossProposition = lossProposition(
+export const S5: LossProposition = regularized(
   "S5",
-  "bear, convex form: softplus(x)/log 2, max(0, 1+x), 2 sigma(x), e^x >= 1[Delta > 0]; gradient weight " +
+  "convex",
+  "softplus(x)/log 2, max(0, 1+x), 2 sigma(x), e^x >= 1[Delta > 0]; gradient weight " +
     "1 + (lambda/xi) sigma(x), more where the token would be pruned",
-  "children",
-  ({ tau, xi, lambda, beam }) => bear({ form: "convex", tau, xi, lambda, beam, reduction: "sum" }),
-  (facts, { xi, lambda }, tally) => {
-    const terms = facts.map(({ delta, violated, choices }) => {
-      const bounds = UPPER.map((bound) => bound(delta / xi));
-      if (bounds.some((bound) => bound < indicator(violated))) {
-        tally.expect(false, () => `${bounds} at margin ${delta}`);
-      }
-      return choices > 1 ? softplus(delta / xi) : 0;
-    });
-    return {
-      value: sum(facts.map(({ logP }, n) => lambda * terms[n] - logP)),
-      weights: facts.map(({ delta }) => 1 + (lambda / xi) * sigmoid(delta / xi)),
-    };
-  },
+  1,
+  ({ violated }, _, x) => UPPER.every((bound) => bound(x) >= indicator(violated)),
 );
 
 /** S6, what a sum of terms and what a product bounds. One instance a batch, taken as one item. */

@@ -6,7 +6,7 @@
  */
 import type { Proposition, Tally } from "./proposition.ts";
 import { softplus } from "./s1_s6_token_losses.ts";
-import { drawWorld, named, pathTo, type World } from "./world.ts";
+import { named, pathTo, type World } from "./world.ts";
 
 /**
  * S7, the bound of apao. Level t has all prefixes of t tokens, and items that ended before. One
@@ -16,7 +16,6 @@ export const S7: Proposition<World> = {
   id: "S7",
   statement:
     "apao: -log pi(y_<=t) / log(B+1) >= 1[B others of level t score at least as much as y_<=t]",
-  draw: drawWorld,
   check(world, tally): void {
     const { one, beam, pi, leaves } = world;
     for (const leaf of leaves) {
@@ -52,7 +51,6 @@ export function directForm(shortfall: Shortfall): Proposition<World> {
     statement:
       "beam-exact: softplus(x_t)/log 2 >= 1[theta_t > pi(y_<=t)] with x_t = log(theta_t/pi(y_<=t))/xi, and summed over y's " +
       "tokens >= 1[the search loses y by its last token]",
-    draw: drawWorld,
     check(world, tally): void {
       for (const leaf of world.leaves) {
         if (world.pi[leaf] > 0n) checkDirect(world, leaf, shortfall, tally);

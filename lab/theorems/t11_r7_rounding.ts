@@ -132,13 +132,15 @@ export const R7: Refutation<FloatPair> = {
     if (a !== b) return undefined;
     return "with B = 1 the order of tokens decides, so the better one is lost though it is the best of its siblings";
   },
-  draw({ parent, better, worse }): string {
-    const sum = (own: number): string =>
-      `${own} + ${parent} = ${own + parent}, in float32 ${Math.fround(own + parent)}`;
-    return [
-      `  log pi(parent) = ${parent}`,
-      `  better child: ${sum(better)}`,
-      `  worse child:  ${sum(worse)}`,
-    ].join("\n");
-  },
 };
+
+/** Draws a pair. */
+export function drawPair({ parent, better, worse }: FloatPair): string {
+  const sum = (own: number): string =>
+    `${own} + ${parent} = ${own + parent}, in float32 ${Math.fround(own + parent)}`;
+  return [
+    `  log pi(parent) = ${parent}`,
+    `  better child: ${sum(better)}`,
+    `  worse child:  ${sum(worse)}`,
+  ].join("\n");
+}

@@ -6,7 +6,7 @@
  */
 import { exactSearch } from "./exact_search.ts";
 import type { Proposition } from "./proposition.ts";
-import { drawWorld, exactWorld, named, prefixOf, returned, type World } from "./world.ts";
+import { exactWorld, named, prefixOf, returned, type World } from "./world.ts";
 import {
   type Branch,
   compare,
@@ -21,7 +21,6 @@ export const T12: Proposition<World> = {
   id: "T12",
   statement:
     "the order of siblings and Delta are the same under both normalisations (the beams need not be)",
-  draw: drawWorld,
   check(world, tally): void {
     if (world.spec === undefined) return;
     const { spec, trie, pi, children } = world;
@@ -53,7 +52,6 @@ export const T13: Proposition<World> = {
   id: "T13",
   statement:
     "y in the exact top B, and each entry of a pool with at least pi(y_<=t) leads to an item with at least P(y) => y is returned",
-  draw: drawWorld,
   check(world, tally): void {
     const { pi, search } = world;
     const best = bestBelow(world);
@@ -94,7 +92,6 @@ export function exactBeams(scores: (world: World) => readonly bigint[]): Proposi
     id: "T14",
     statement:
       "scores in which the best child of a node has its parent's score: beam search of every width returns the exact top B, in order",
-    draw: drawWorld,
     check(world, tally): void {
       const { leaves, beam, depth, children } = world;
       const pi = scores(world);
@@ -134,7 +131,6 @@ function gapScores({ trie, children, weights, depth }: WorldModel): bigint[] {
 export const D1: Proposition<World> = {
   id: "D1",
   statement: "a search with items taken out is the search of the catalogue built without them",
-  draw: drawWorld,
   check(world, tally): void {
     const { spec, children, leaves, search } = world;
     if (spec === undefined || spec.excluded.length === 0 || leaves.length === 0) return;

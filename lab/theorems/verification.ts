@@ -20,13 +20,14 @@ import {
   roundingRefutations,
   roundingTheorems,
 } from "./index.ts";
-import { shortStatement } from "./proposition.ts";
+import { type Refutation, shortStatement } from "./proposition.ts";
 import {
   findRefutation,
   type FoundRefutation,
   type Outcome,
   type RunOptions,
   verifyPropositions,
+  type Worlds,
 } from "./runner.ts";
 
 /** A device to verify the real search on. */
@@ -74,6 +75,14 @@ export interface VerificationReport {
   }[];
 }
 
+const PROPOSITIONS = [...exactTheorems, ...roundingTheorems, ...lossPropositions, D2];
+const REFUTATIONS = [...exactRefutations, ...roundingRefutations];
+
+/** The statements of the project by id. */
+const STATEMENTS: ReadonlyMap<string, string> = new Map(
+  [...PROPOSITIONS, ...REFUTATIONS].map(({ id, statement }) => [id, statement]),
+);
+
 /** The number of worlds that a refutation is looked for in from each seed. */
 const SEARCH = 4000;
 
@@ -105,34 +114,28 @@ export async function verifyTheory(
     ...await verifyPropositions(tokenBatches(), lossPropositions, run("surrogates")),
   ];
 
-  const look = { cases: SEARCH, seed, searches };
-  const count = exactRefutations.length + roundingRefutations.length;
   const refutations: FoundRefutation[] = [];
-  for (const refutation of exactRefutations) {
-    refutations.push(await findRefutation(exactWorlds(), refutation, look));
-    progress?.("refutations", refutations.length, count);
-  }
-  for (const refutation of roundingRefutations) {
-    refutations.push(await findRefutation(adjacentFloats(), refutation, look));
-    progress?.("refutations", refutations.length, count);
-  }
+  const look = async <W>(worlds: Worlds<W>, all: readonly Refutation<W>[]): Promise<void> => {
+    for (const refutation of all) {
+      refutations.push(await findRefutation(worlds, refutation, { cases: SEARCH, seed, searches }));
+      progress?.("refutations", refutations.length, REFUTATIONS.length);
+    }
+  };
+  await look(exactWorlds(), exactRefutations);
+  await look(adjacentFloats(), roundingRefutations);
 
   const onDevices: VerificationReport["devices"][number][] = [];
   for (const { name, device, share = 0.1 } of devices) {
     if (typeof device === "string") {
       onDevices.push({ name, skipped: device, theorems: [] });
-      continue;
+    } else {
+      const some = run(`search on ${name}`, Math.max(LEAST, Math.round(cases * share)));
+      const outcomes = await verifyPropositions(searchCases(), devicePropositions(device), some);
+      onDevices.push({ name, theorems: outcomes });
     }
-    const some = run(`search on ${name}`, Math.max(LEAST, Math.round(cases * share)));
-    const outcomes = await verifyPropositions(searchCases(), devicePropositions(device), some);
-    onDevices.push({ name, theorems: outcomes });
   }
-  return {
-    seed,
-    theorems: theorems.sort(byId),
-    refutations: refutations.sort(byId),
-    devices: onDevices,
-  };
+  theorems.sort(byId);
+  return { seed, theorems, refutations: refutations.sort(byId), devices: onDevices };
 }
 
 /** Whether nothing failed, every hypothesis was true somewhere, and every refutation was found. */
@@ -148,14 +151,6 @@ function byId(a: { readonly id: string }, b: { readonly id: string }): number {
     1000 * "TSDR".indexOf(id[0]) + Number(id.slice(1));
   return rank(a) - rank(b);
 }
-
-/** The statements of the project by id. */
-const STATEMENTS: ReadonlyMap<string, string> = new Map(
-  [
-    ...[...exactTheorems, ...roundingTheorems, ...lossPropositions, D2],
-    ...[...exactRefutations, ...roundingRefutations],
-  ].map(({ id, statement }) => [id, statement]),
-);
 
 /**
  * The report as tables and trees.
@@ -175,9 +170,13 @@ export function renderVerification(report: VerificationReport): string {
   const parts = [
     renderTable(
       ["id", "statement", "cases", "hypothesis\ntrue", "failures"],
-      theorems.map((
-        o,
-      ) => [o.id, shortStatement(STATEMENTS.get(o.id) ?? ""), o.cases, o.instances, o.failures]),
+      theorems.map(({ id, cases, instances, failures }) => [
+        id,
+        shortStatement(STATEMENTS.get(id) ?? ""),
+        cases,
+        instances,
+        failures,
+      ]),
     ),
     ...failuresOf("", theorems),
     line(

@@ -5,8 +5,8 @@
  */
 import type { Evidence } from "./evidence.ts";
 import type { Proposition } from "./proposition.ts";
+import { theorems } from "./t1_t10_search.ts";
 import {
-  drawWorld,
   isAlive,
   isViolated,
   named,
@@ -21,15 +21,11 @@ import {
 } from "./world.ts";
 import { total, type WorldModel } from "./world_model.ts";
 
-/** A proposition about a search, checked in worlds. */
-export function inWorlds(theorem: Proposition<Evidence>): Proposition<World> {
-  return {
-    id: theorem.id,
-    statement: theorem.statement,
-    check: (world, tally) => theorem.check(evidenceOf(world), tally),
-    draw: drawWorld,
-  };
-}
+/** T1 to T10, checked in worlds. */
+export const searchTheorems: readonly Proposition<World>[] = theorems.map((theorem) => ({
+  ...theorem,
+  check: (world, tally) => theorem.check(evidenceOf(world), tally),
+}));
 
 /** The evidence of a world: all of its items are judged. */
 function evidenceOf(world: World): Evidence {

@@ -117,11 +117,12 @@ export function sortedItems({ tokens, offsets }: PathTable): Int32Array {
       largest = Math.max(largest, tokens[offsets[order[i]] + depth]);
     }
     for (let shift = 0; shift < 31 && (shift === 0 || largest >> shift > 0); shift += DIGIT) {
-      const places = new Int32Array(2 ** DIGIT + 1);
+      const digits = Math.min(MASK, largest >> shift) + 1; // that occur
+      const places = new Int32Array(digits + 1);
       for (let i = first; i < count; i++) {
         places[(tokens[offsets[order[i]] + depth] >> shift & MASK) + 1]++;
       }
-      for (let digit = 0; digit < MASK; digit++) places[digit + 1] += places[digit];
+      for (let digit = 1; digit < digits; digit++) places[digit] += places[digit - 1];
       for (let i = first; i < count; i++) {
         const digit = tokens[offsets[order[i]] + depth] >> shift & MASK;
         spare[first + places[digit]++] = order[i];

@@ -1,4 +1,7 @@
-/** The WebAssembly versions of kernels: that they are built from their sources, and do what their references do. */
+/**
+ * The WebAssembly versions of kernels: that they are built from their sources, and do what their
+ * references do.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -122,7 +125,7 @@ for (const [name, base64] of Object.entries({ relaxed, plain })) {
     const F = gate.length;
     const x = device.tensor([...gate, ...gate.map(() => 1)]);
     const out = device.tensor(gate);
-    device.run(withModule(swigluForward, module), { x, out }, { N: 1, F });
+    device.run(withModule(swigluForward[0], module), { x, out }, { N: 1, F });
     const actual = await out.data();
     for (const [i, g] of gates.entries()) {
       const expected = g / (1 + Math.exp(-g));

@@ -3,8 +3,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ArgumentError } from "../../core/errors.ts";
 import {
-  attribute,
-  certifiesTop,
   hitRate,
   ndcg,
   share,
@@ -12,7 +10,8 @@ import {
   survivalCurve,
   vacuousShares,
 } from "../../lab/evaluate/metrics.ts";
-import { margins } from "../../lab/analysis/pruning.ts";
+import { certifiesTop } from "../../lab/analysis/certificates.ts";
+import { attribute, margins } from "../../lab/analysis/pruning.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import type { BeamResult } from "../../models/decode/results.ts";
 import { Trie } from "../../models/decode/trie.ts";
@@ -105,7 +104,9 @@ const LATE: Paths = [[0, 0], [1, 0], [1, 1], [2, 0], [2, 1], [2, 2]];
 const EVEN: Model = { "": [0.5, 0.5], "0": [0.5, 0.5], "1": [0.5, 0.5] };
 /** Item 0 ends at step 1 and keeps its place; without it 1,1 would be the second of step 2. */
 const SHORT: Paths = [[0], [1, 0], [1, 1]];
-/** Item 2 ends at step 1 with the second best score; then the children of 0 score .3 each, or .45. */
+/**
+ * Item 2 ends at step 1 with the second best score; then the children of 0 score .3 each, or .45.
+ */
 const LOSER: Paths = [[0, 0], [0, 1], [1]];
 
 const FATES: readonly (readonly [string, Paths, Model, item: number, beam: number, string])[] = [

@@ -17,12 +17,12 @@ import {
   count,
   counted,
   judgedOn,
-  listed,
   namedOrCounted,
   share,
   signedInterval,
   withInterval,
 } from "../format.ts";
+import { listed } from "../../table.ts";
 import { type Estimate, excludesZero, UNKNOWN } from "../statistics.ts";
 import { baselineDifferences } from "./retrieval.ts";
 
