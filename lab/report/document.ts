@@ -55,6 +55,11 @@ export type List = {
 /** A part of a section; a string is a paragraph. */
 export type Block = string | List | Table | Figure;
 
+/** Whether a part of a section is a figure. */
+export function isFigure(block: Block): block is Figure {
+  return typeof block !== "string" && "panels" in block;
+}
+
 /** A section. */
 export type Section = { readonly title: string; readonly blocks: readonly Block[] };
 

@@ -8,6 +8,7 @@ import {
   type Block,
   columnsOf,
   type Figure,
+  isFigure,
   type Panel,
   type Report,
   type Section,
@@ -61,7 +62,7 @@ ${parts.join("\n")}
 
 function renderBlock(block: Block, plots: Plots): string {
   if (typeof block === "string") return `<p>${escape(block)}</p>`;
-  if ("panels" in block) return renderFigure(block, plots);
+  if (isFigure(block)) return renderFigure(block, plots);
   if ("rows" in block) return renderTable(block);
   const items = block.items.map(escape);
   if (block.kind === "commands") return `<pre><code>${items.join("\n")}</code></pre>`;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Block, columnsOf, type Report, type Table } from "./document.ts";
+import { type Block, columnsOf, isFigure, type Report, type Table } from "./document.ts";
 
 /** The report as a Markdown file. */
 export function renderMarkdown({ title, subtitle, sections }: Report): string {
@@ -16,7 +16,7 @@ export function renderMarkdown({ title, subtitle, sections }: Report): string {
 
 function renderBlock(block: Block): string {
   if (typeof block === "string") return plain(block);
-  if ("panels" in block) return `**${plain(block.title)}**\n\n${renderTable(block)}`;
+  if (isFigure(block)) return `**${plain(block.title)}**\n\n${renderTable(block)}`;
   if ("rows" in block) return renderTable(block);
   const { kind, items } = block;
   if (kind !== "commands") return items.map((item) => `- ${plain(item)}`).join("\n");

@@ -11,14 +11,7 @@ import { checkBaselinesOf, comparable } from "./comparable.ts";
 import { compareRuns } from "./compare_runs.ts";
 import { type Comparison, runsOf, trainedVariants } from "./comparison.ts";
 import { csvFiles } from "./csv.ts";
-import {
-  type ExtraFile,
-  type Figure,
-  FIGURES,
-  type Panel,
-  type Report,
-  section,
-} from "./document.ts";
+import { type ExtraFile, FIGURES, isFigure, type Panel, type Report, section } from "./document.ts";
 import { counted, judgedOn } from "./format.ts";
 import { renderHtml } from "./html.ts";
 import { renderMarkdown } from "./markdown.ts";
@@ -81,9 +74,7 @@ export async function writeReport(
   });
   const weights = await weightsOf(comparison);
   const report = reportOf(comparison, weights, failed);
-  const figures = report.sections.flatMap(({ blocks }) =>
-    blocks.filter((block): block is Figure => typeof block !== "string" && "panels" in block)
-  );
+  const figures = report.sections.flatMap(({ blocks }) => blocks.filter(isFigure));
   const panels = figures.flatMap(({ panels }) => panels);
   const plots = new Map<Panel, string>();
   for (const panel of panels) {

@@ -23,6 +23,7 @@ import { rankByValidation, renderRanking } from "../../lab/compare/ranking.ts";
 import { resultText, type RunResult } from "../../lab/compare/run_result.ts";
 import type { Observer } from "../../lab/train/run.ts";
 import { FolderLock } from "../../lab/train/folder_lock.ts";
+import { isFigure } from "../../lab/report/document.ts";
 import { readResults } from "../../lab/report/read_results.ts";
 import { compareRuns } from "../../lab/report/compare_runs.ts";
 import { renderMarkdown } from "../../lab/report/markdown.ts";
@@ -342,9 +343,7 @@ test("compare: a loss of one's own is compared, drawn and resumed as others are"
   const failed = [{ name: "broken-seed0", reason: "Its loss is NaN" }];
   const comparison = compareRuns(runs, baselines);
   const report = reportOf(comparison, await weightsOf(comparison), failed);
-  const figures = report.sections.flatMap(({ blocks }) =>
-    blocks.filter(({ kind }) => kind === "figure")
-  );
+  const figures = report.sections.flatMap(({ blocks }) => blocks.filter(isFigure));
   assert.match(JSON.stringify(figures), /twice/);
   const text = renderMarkdown(report);
   assert.ok(text.includes(`\`\`\`sh\n${own.command}\n\`\`\`\n`));

@@ -8,7 +8,7 @@ import { ArgumentError } from "../../core/errors.ts";
 import type { BaselineResults, BeamOutcome, RunResult } from "../../lab/compare/run_result.ts";
 import { compareRuns } from "../../lab/report/compare_runs.ts";
 import { differenceOf, estimateOf, shownVariants } from "../../lab/report/comparison.ts";
-import type { Figure } from "../../lab/report/document.ts";
+import { type Figure, isFigure } from "../../lab/report/document.ts";
 import { renderMarkdown } from "../../lab/report/markdown.ts";
 import { spread } from "../../lab/report/line_plots.ts";
 import { valuesByMetric } from "../../lab/report/outcomes.ts";
@@ -293,7 +293,7 @@ test("report: all losses have lines; runs that were not verified are counted", a
   const weights = async (some: readonly RunResult[]): Promise<Figure> => {
     const comparison = compareRuns(some, undefined, { resamples: 2 });
     const { blocks: [block] } = trainingSection(comparison, await weightsOf(comparison));
-    return typeof block !== "string" && "panels" in block ? block : assert.fail();
+    return isFigure(block) ? block : assert.fail();
   };
   const { note, panels: [panel] } = await weights(runs);
   const svg = await renderPanel(panel);
