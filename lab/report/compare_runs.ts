@@ -12,6 +12,7 @@ import {
   type Comparison,
   type DifferenceRow,
   estimateOf,
+  type MetricRow,
   PRUNING_RATE,
   runsOf,
   type Search,
@@ -29,7 +30,6 @@ import {
 } from "./outcomes.ts";
 import {
   Bootstrap,
-  type CaseValues,
   type Population,
   type Rate,
   type ResamplingOptions,
@@ -41,16 +41,15 @@ import { meanInterval, signFlipTest, UNKNOWN } from "./statistics.ts";
 /** Options of {@link compareRuns}: `baseline` is by default "sft" if it is there, else the first. */
 export type CompareOptions = ResamplingOptions & { readonly baseline?: string };
 
-/** A search, with the values by case of its seeds. */
-type Series = Search & {
+/** The values by case of a ranking that needs no training, or of the seeds of a search. */
+type Ranking = {
+  readonly variant: string;
+  readonly beam?: number;
   readonly metrics: ReadonlyMap<string, SeedValues>;
-  readonly pruning: Rate;
-  /** Whether the exact top B has enough targets for a pruning rate. */
-  readonly isRated: boolean;
 };
 
-/** A ranking that needs no training. */
-type Reference = { readonly name: string; readonly metrics: ReadonlyMap<string, CaseValues> };
+/** A search with its values. There is no pruning rate of too few targets in the exact top B. */
+type Series = Search & Ranking & { readonly beam: number; readonly pruning: Rate | undefined };
 
 /**
  * All numbers of a report on runs that can be compared.
@@ -66,17 +65,17 @@ export function compareRuns(
   const [baseline] = variants;
   const population = { cases: runs[0].test.users, userOf: baselines?.userOf };
   const searches = seriesOf(variants);
-  const references = (baselines?.baselines ?? []).map(({ name, ranks }): Reference => ({
-    name,
-    metrics: new Map(METRICS.map((metric) => [metric.name, gains(ranks, metric)])),
+  const references = (baselines?.baselines ?? []).map(({ name, ranks }): Ranking => ({
+    variant: name,
+    metrics: new Map(METRICS.map((metric) => [metric.name, [gains(ranks, metric)]])),
   }));
   const values = [
-    ...references.flatMap(({ metrics }) => [...metrics.values()]),
-    ...searches.flatMap(({ metrics, pruning: { parts, wholes } }) => [
-      ...[...metrics.values(), parts, wholes].flat(),
-    ]),
+    ...[...references, ...searches].flatMap(({ metrics }) => [...metrics.values()].flat()),
+    ...searches.flatMap(({ pruning }) => pruning ? [...pruning.parts, ...pruning.wholes] : []),
   ];
   const bootstrap = new Bootstrap(values, population, options);
+  const means = ({ variant, beam, metrics }: Ranking): MetricRow[] =>
+    [...metrics].map(([metric, own]) => ({ variant, beam, metric, ...bootstrap.mean(own) }));
   const beams = [...new Set(searches.map(({ beam }) => beam))];
   const mainBeam = mainBeamOf(runs, beams);
   const baseAt = (width: number): Series | undefined =>
@@ -84,7 +83,7 @@ export function compareRuns(
   const comparison = {
     variants,
     baseline,
-    references: references.map(({ name }) => name),
+    references: references.map(({ variant }) => variant),
     beams,
     mainBeam,
     mainMetric: mainMetricOf(baseAt(mainBeam)),
@@ -93,13 +92,12 @@ export function compareRuns(
     users: usersIn(population),
     missing: missingSeeds(runs),
     metrics: [
-      ...references.flatMap(({ name: variant, metrics }) =>
-        [...metrics].map(([metric, one]) => ({ variant, metric, ...bootstrap.mean([one]) }))
-      ),
-      ...searches.flatMap(({ variant, beam, metrics, pruning, isRated }) => [
-        ...[...metrics].map(([metric, own]) => ({ variant, beam, metric, ...bootstrap.mean(own) })),
-        { variant, beam, metric: PRUNING_RATE, ...isRated ? bootstrap.rate(pruning) : UNKNOWN },
-      ]),
+      ...references.flatMap(means),
+      ...searches.flatMap((search) => {
+        const { variant, beam, pruning } = search;
+        const rate = pruning ? bootstrap.rate(pruning) : UNKNOWN;
+        return [...means(search), { variant, beam, metric: PRUNING_RATE, ...rate }];
+      }),
     ],
     runMetrics: searches.flatMap(({ variant, beam, seeds, metrics }) =>
       [...metrics].flatMap(([metric, own]) =>
@@ -144,6 +142,8 @@ function seriesOf(variants: readonly Variant[]): Series[] {
       const outcomes = runs.flatMap(({ test }) => test.beams.filter((o) => o.beam === beam));
       if (outcomes.length < runs.length) return [];
       const all = pooled(outcomes);
+      const isRated = inTopOf(all) >= LEAST_TARGETS * outcomes.length;
+      const pruning = { parts: outcomes.map(prunedTargets), wholes: outcomes.map(inExactTop) };
       return [{
         variant: name,
         beam,
@@ -151,8 +151,7 @@ function seriesOf(variants: readonly Variant[]): Series[] {
         outcomes,
         pooled: all,
         metrics: valuesByMetric(outcomes),
-        pruning: { parts: outcomes.map(prunedTargets), wholes: outcomes.map(inExactTop) },
-        isRated: inTopOf(all) >= LEAST_TARGETS * outcomes.length,
+        pruning: isRated ? pruning : undefined,
       }];
     })
   );
@@ -171,11 +170,11 @@ function baselineRows(
   const row = { variant: own.variant, beam: own.beam, to: base.variant, seeds: common.length };
   const shared = ({ seeds }: Series, values: SeedValues = []): SeedValues =>
     common.map((seed) => values[seeds.indexOf(seed)]);
-  const rateOf = (of: Series): Rate => (
-    { parts: shared(of, of.pruning.parts), wholes: shared(of, of.pruning.wholes) }
+  const sharedRate = (of: Series, { parts, wholes }: Rate): Rate => (
+    { parts: shared(of, parts), wholes: shared(of, wholes) }
   );
-  const rate = own.isRated && base.isRated
-    ? bootstrap.rateDifference(rateOf(own), rateOf(base))
+  const rate = own.pruning && base.pruning
+    ? bootstrap.rateDifference(sharedRate(own, own.pruning), sharedRate(base, base.pruning))
     : UNKNOWN;
   return [
     ...[...own.metrics].filter(([metric]) => !metric.startsWith("exact")).map(
@@ -199,11 +198,11 @@ function baselineRows(
 /** Differences to rankings that need no training, paired by user. */
 function referenceRows(
   { variant, beam, outcomes, metrics }: Series,
-  references: readonly Reference[],
+  references: readonly Ranking[],
   bootstrap: Bootstrap,
 ): DifferenceRow[] {
-  return references.flatMap(({ name: to, metrics: reference }) =>
-    [...reference].flatMap(([metric, one]) => {
+  return references.flatMap(({ variant: to, metrics: reference }) =>
+    [...reference].flatMap(([metric, [one]]) => {
       const values = metrics.get(metric);
       if (values === undefined) return [];
       const difference = bootstrap.difference(values, values.map(() => one));
