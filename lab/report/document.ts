@@ -87,7 +87,7 @@ export function section(title: string, ...blocks: readonly (Block | false)[]): S
 
 /** A paragraph of sentences; empty ones are left out. */
 export function text(...sentences: readonly string[]): string {
-  return sentences.filter((sentence) => sentence !== "").join(" ");
+  return sentences.filter(Boolean).join(" ");
 }
 
 /** Columns whose heads are not known beforehand. */

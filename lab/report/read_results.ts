@@ -237,7 +237,9 @@ export function readRun(folder: string): RunResult {
  *
  * @throws {DataError} if the file is malformed.
  */
-export function readFailure(folder: string): v.InferOutput<typeof failure> | undefined {
+export function readFailure(
+  folder: string,
+): { readonly recipe: Readonly<Record<string, unknown>>; readonly reason: string } | undefined {
   return readJson(folder, FAILURE, failure);
 }
 
