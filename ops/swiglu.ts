@@ -7,8 +7,8 @@ import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
 import { sample } from "./cases.ts";
 
 /**
- * SwiGLU, `silu(gate) up`: x (..., 2 F), out (..., F). Each row of x has F gates and then F ups, as one
- * matrix product gives them. Shazeer, arXiv:2002.05202.
+ * SwiGLU, `silu(gate) up`: x (..., 2 F), out (..., F). Each row of x has F gates and then F ups, as
+ * one matrix product gives them. Shazeer, arXiv:2002.05202.
  *
  * @throws {ShapeError} if the size of the last axis is odd.
  *
