@@ -49,7 +49,8 @@ const checkCached = inputCheck("cachedAttention", {
  * const qkv = full(device, [1, 3, 4], 1);
  * const [lengths, users] = [full(device, [1], 1, "int32"), zeros(device, [1], "int32")];
  * const ancestors = zeros(device, [1, 1], "int32");
- * console.log(await cachedAttention(qkv, cache, lengths, users, ancestors, 0).data()); // [1, 1, 1, 1]
+ * const out = cachedAttention(qkv, cache, lengths, users, ancestors, 0);
+ * console.log(await out.data()); // [1, 1, 1, 1]
  * ```
  */
 export function cachedAttention(
