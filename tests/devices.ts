@@ -19,7 +19,7 @@ export interface TestDevice {
   open(): Promise<Device>;
 }
 
-/** The webgpu device, or why there is none. With `BEARGRAD_REQUIRE_WEBGPU` set there must be one. */
+/** The webgpu device, or why there is none. `BEARGRAD_REQUIRE_WEBGPU` makes it required. */
 const webgpu: Device | string = await openDevice("webgpu").catch((error: unknown) => {
   if (!(error instanceof DeviceError) || process.env.BEARGRAD_REQUIRE_WEBGPU) throw error;
   return error.message;
