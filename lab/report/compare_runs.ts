@@ -38,7 +38,7 @@ import {
 } from "./resampling.ts";
 import { meanInterval, signFlipTest, UNKNOWN } from "./statistics.ts";
 
-/** Options of {@link compareRuns}: `baseline` is by default "sft" if it is there, else the first. */
+/** Options of {@link compareRuns}. Default baseline: "sft" if it is there, else the first. */
 export type CompareOptions = ResamplingOptions & { readonly baseline?: string };
 
 /** The values by case of a ranking that needs no training, or of the seeds of a search. */

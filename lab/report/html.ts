@@ -167,7 +167,9 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line);
   main { max-width: none; padding: 0; }
   nav, details:not([open]) { display: none; }
   figure, figcaption, .panel, tr { break-inside: avoid; }
+  h2 { break-after: avoid; }
   .panels { grid-template-columns: repeat(3, 1fr); }
+  .two { grid-template-columns: repeat(2, 1fr); }
   .table, details .table { overflow: visible; max-height: none; border: 0; }
   table { font-size: 7pt; }
   th, td { white-space: normal; }

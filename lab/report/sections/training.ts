@@ -238,12 +238,13 @@ function beamOf({ runs: [{ recipe }] }: Variant): number {
   return recipe.beam;
 }
 
-function widthFigure({ beams, readable, ...rest }: Comparison, groups: readonly Group[]): Figure {
+function widthFigure(comparison: Comparison, groups: readonly Group[]): Figure {
+  const { beams, readable } = comparison;
   const metric = beams[0] < 10 ? "NDCG@5" : "NDCG@10"; // one that all widths have
   const maps = groups.map(({ name, variants }) => {
     const cells = beams.flatMap((beam) => {
       const found = variants.flatMap((variant) => {
-        const value = estimateOf(rest, variant.name, beam, metric)?.value;
+        const value = estimateOf(comparison, variant.name, beam, metric)?.value;
         const row = `${beamOf(variant)}`;
         return value === undefined ? [] : [{ row, column: `${beam}`, value, shown: share(value) }];
       });
