@@ -8,6 +8,7 @@ import {
   bestOf,
   type Comparison,
   differenceOf,
+  type DifferenceRow,
   estimateOf,
   PRUNING_RATE,
   runsOf,
@@ -120,21 +121,18 @@ function compared(comparison: Comparison): string[] {
   const all = baselineDifferences(comparison).filter(({ variant }) => readable.includes(variant));
   if (all.length === 0 || !readable.includes(baseline.name)) return [];
   const main = all.filter(({ beam, metric }) => beam === mainBeam && metric === mainMetric);
-  const numbered = (isSure: boolean): string =>
-    namedOrCounted(
-      main.filter((row) => excludesZero(row) === isSure)
-        .map((row) => `${row.variant} (${signedInterval(row)})`),
-    );
+  const numbered = (rows: readonly DifferenceRow[]): string =>
+    namedOrCounted(rows.map((row) => `${row.variant} (${signedInterval(row)})`));
+  const [sure, open] = [main.filter(excludesZero), main.filter((row) => !excludesZero(row))];
   const bySeed = main.filter(({ tests }) => tests !== undefined && excludesZero(tests.seeds));
+  const seedNames = namedOrCounted(bySeed.map(({ variant }) => variant));
   const total = all.filter(excludesZero).length;
   const chance = 0.05 * all.length < 1 ? "at most one" : `about ${Math.round(0.05 * all.length)}`;
   const inMain = text(
     `Differences to ${baseline.name} in ${mainMetric} at B = ${mainBeam} whose interval excludes`,
-    `0: ${numbered(true)}; includes 0: ${numbered(false)}.`,
+    `0: ${numbered(sure)}; includes 0: ${numbered(open)}.`,
     main.some(({ seeds }) => seeds > 1)
-      ? `Over seeds alone, by Student's t, it excludes 0 for: ${
-        namedOrCounted(bySeed.map(({ variant }) => variant))
-      }.`
+      ? `Over seeds alone, by Student's t, it excludes 0 for: ${seedNames}.`
       : "",
   );
   return [
