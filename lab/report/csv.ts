@@ -6,7 +6,7 @@
 import { OWN } from "./comparable.ts";
 import { type Comparison, runsOf } from "./comparison.ts";
 import type { ExtraFile } from "./document.ts";
-import { inTopOf, prunedOf } from "./outcomes.ts";
+import { binStart, inTopOf, prunedOf } from "./outcomes.ts";
 import { lossCurve, type VariantWeights } from "./sections/training.ts";
 import { sum } from "./statistics.ts";
 
@@ -132,7 +132,7 @@ export function csvFiles(
       searches.flatMap(({ variant, beam, pooled: { margins: { before, after } } }) =>
         before.flatMap((bins, t) =>
           bins.map((count, bin) => (
-            { variant, beam, step: t + 1, low: bin / 2 - 12, before: count, after: after[t][bin] }
+            { variant, beam, step: t + 1, low: binStart(bin), before: count, after: after[t][bin] }
           )).filter(({ before, after }) => before + after > 0)
         )
       ),

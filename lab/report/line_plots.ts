@@ -6,6 +6,7 @@
  */
 import type { Histogram } from "../compare/run_result.ts";
 import type { Spec } from "./document.ts";
+import { BINS, binStart } from "./outcomes.ts";
 import { dashed, type Domain, domainOf, layer, quantity, UPRIGHT } from "./plots.ts";
 import { sum } from "./statistics.ts";
 import { INK } from "./svg.ts";
@@ -153,9 +154,6 @@ export type Ridge = {
   readonly after: Histogram;
 };
 
-/** Where the bins of margins begin, their width, nats, and their number. */
-const [FIRST, BIN, BINS] = [-12, 0.5, 48];
-
 /** A row for each pair of histograms: pale areas before training, dark lines after it. */
 export function ridges(given: readonly Ridge[], reach: number): Spec {
   const labels = given.map(({ label }, n) => ({ label, row: given.length - 1 - n }));
@@ -165,7 +163,7 @@ export function ridges(given: readonly Ridge[], reach: number): Spec {
     const scale = 0.9 / (Math.max(...shares.flat()) || 1);
     return Array.from({ length: BINS + 1 }, (_, edge) => {
       const [b, a] = shares.map((heights) => row + scale * heights[Math.min(edge, BINS - 1)]);
-      return { label, row, x: FIRST + BIN * edge, before: b, after: a };
+      return { label, row, x: binStart(edge), before: b, after: a };
     }).filter(({ x }) => Math.abs(x) <= reach);
   });
   const thirds = [-3, -2, -1, 0, 1, 2, 3].map((n) => n * reach / 3);
@@ -200,8 +198,8 @@ export function ridges(given: readonly Ridge[], reach: number): Spec {
 /** How far from 0 plots must reach to show all but 1 in 200 of the margins. */
 export function reachOf(histograms: readonly Histogram[]): number {
   const within = (reach: number): number => {
-    const [from, to] = [BINS / 2 - reach / BIN, BINS / 2 + reach / BIN];
-    return sum(histograms.flatMap((bins) => bins.slice(from, to)));
+    const isWithin = (_: number, bin: number) => binStart(bin) >= -reach && binStart(bin) < reach;
+    return sum(histograms.flatMap((bins) => bins.filter(isWithin)));
   };
   return [3, 6].find((reach) => within(reach) >= 0.995 * within(12)) ?? 12;
 }

@@ -23,10 +23,8 @@ import { fileError, isPresent } from "../files.ts";
 import { anyRecord, loadJson, readJson } from "../read_file.ts";
 import { fromJson, type Recipe } from "../train/recipe.ts";
 import { checkBaselinesOf, comparable, type SourcedRun } from "./comparable.ts";
+import { BINS } from "./outcomes.ts";
 import { sum } from "./statistics.ts";
-
-/** The bins of a histogram of margins. */
-const MARGIN_BINS = 48;
 
 /** A report has a row for each epoch. */
 const MOST_EPOCHS = 1_000_000;
@@ -39,7 +37,7 @@ const positive = v.pipe(integer, v.minValue(1, "it must be at least 1"));
 const rank = v.pipe(integer, v.minValue(-1, "it must be at least -1"));
 const name = v.pipe(v.string(), v.nonEmpty("it must not be empty"));
 const counts = v.array(count);
-const histogram = v.pipe(counts, v.length(MARGIN_BINS, `it must have ${MARGIN_BINS} entries`));
+const histogram = v.pipe(counts, v.length(BINS, `it must have ${BINS} entries`));
 const version = v.literal(1);
 
 const recipe = v.pipe(

@@ -30,15 +30,12 @@ import {
   withInterval,
 } from "../format.ts";
 import { lines, type Point, reachOf, ridges } from "../line_plots.ts";
-import { inTopOf, pooled, prunedOf } from "../outcomes.ts";
+import { BINS, binStart, inTopOf, pooled, prunedOf } from "../outcomes.ts";
 import { type Bar, bars } from "../plots.ts";
 import { shareInterval, sum } from "../statistics.ts";
 
 /** The most steps of which margins are drawn. */
 const MOST_STEPS = 4;
-
-/** The bin where margins above 0 begin. */
-const ZERO = 24;
 
 /** The section on pruning. */
 export function pruningSection(comparison: Comparison): Section {
@@ -280,7 +277,7 @@ function drawnSteps(histograms: readonly Histogram[]): number[] {
 }
 
 function above(histogram: Histogram): number {
-  return sum(histogram.slice(ZERO)) / sum(histogram);
+  return sum(histogram.slice(BINS / 2)) / sum(histogram);
 }
 
 /** The upper end of the bin that a quantile lies in. */
@@ -289,6 +286,6 @@ function quantile(histogram: Histogram, q: number): string {
   let seen = 0;
   const bin = histogram.findIndex((n) => (seen += n) >= q * total && total > 0);
   if (bin < 0) return "–";
-  if (bin === 0) return "≤ −11.5";
-  return bin === histogram.length - 1 ? "> 11.5" : `${-12 + (bin + 1) / 2}`.replace("-", "−");
+  const end = binStart(bin === BINS - 1 ? bin : bin + 1);
+  return `${bin === 0 ? "≤ " : bin === BINS - 1 ? "> " : ""}${end}`.replace("-", "−");
 }
