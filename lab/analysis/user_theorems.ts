@@ -5,10 +5,9 @@
  * @module
  */
 import type { BeamResult, BeamStep } from "../../models/decode/results.ts";
-import type { Evidence } from "../theorems/evidence.ts";
 import { type Answer, type Proposition, Tally } from "../theorems/proposition.ts";
 import { T11 } from "../theorems/t11_r7_rounding.ts";
-import { theorems } from "../theorems/t1_t10_search.ts";
+import { type Evidence, theorems } from "../theorems/t1_t10_search.ts";
 import {
   type Budget,
   certifiedCount,

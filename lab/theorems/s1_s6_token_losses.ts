@@ -47,8 +47,6 @@ export interface TokenFacts {
   readonly logP: number;
   /** The margin log beta - log p. */
   readonly delta: number;
-  /** Whether the margin is above 0. */
-  readonly violated: boolean;
   /** The number of valid tokens. */
   readonly choices: number;
   /** The gradient of -log p with respect to the logits. */
@@ -69,7 +67,6 @@ export function factsOf(
   return {
     logP: log[label],
     delta: (beta - logits[label]) / tau, // the normaliser cancels (T12)
-    violated: beta > logits[label],
     choices: children.length,
     gradient: Array.from(log, (q, v) => (Math.exp(q) - (v === label ? 1 : 0)) / tau),
   };
@@ -150,9 +147,9 @@ function near(a: number, b: number): boolean {
 const ofLikelihood = ": -log p / log(B+1) >= 1[Delta > 0]; gradient weight 1, whatever the margin";
 
 const likelihood: Expected = (facts, { beam }, tally) => {
-  for (const { logP, violated } of facts) {
+  for (const { logP, delta } of facts) {
     const bound = -logP / Math.log(beam + 1);
-    if (bound < indicator(violated) - ROUNDING) tally.expect(false, () => `${bound} < 1`);
+    if (bound < indicator(delta > 0) - ROUNDING) tally.expect(false, () => `${bound} < 1`);
   }
   return { value: -sum(facts.map(({ logP }) => logP)), weights: facts.map(() => 1) };
 };
@@ -240,8 +237,8 @@ export const S4: LossProposition = regularized(
   "log sigma(x) <= 0 <= 1[Delta > 0], 1 + log2 sigma(x) <= 1[Delta >= 0]; gradient weight " +
     "1 + (lambda/xi) sigma(-x), more where the token is safe",
   -1,
-  ({ violated, delta, choices }, term) =>
-    term <= indicator(violated) &&
+  ({ delta, choices }, term) =>
+    term <= indicator(delta > 0) &&
     (choices === 1 || 1 + term / Math.LN2 <= indicator(delta >= 0) + ROUNDING),
 );
 
@@ -252,7 +249,7 @@ export const S5: LossProposition = regularized(
   "softplus(x)/log 2, max(0, 1+x), 2 sigma(x), e^x >= 1[Delta > 0]; gradient weight " +
     "1 + (lambda/xi) sigma(x), more where the token would be pruned",
   1,
-  ({ violated }, _, x) => UPPER.every((bound) => bound(x) >= indicator(violated)),
+  ({ delta }, _, x) => UPPER.every((bound) => bound(x) >= indicator(delta > 0)),
 );
 
 /** S6, what a sum of terms and what a product bounds. One instance a batch, taken as one item. */
@@ -262,10 +259,9 @@ export const S6: Proposition<TokenBatch> = {
     "summed over t the upper surrogates bound 1[any violation]; exp(L_reg) = product of sigma(x_t) is at most each " +
     "sigma(x_t), and 2^T times it at least 1[all violated]: it relaxes all, not any",
   check(batch, tally): void {
-    const facts = batch.rows.map((row) => factsOf(row, batch));
-    const x = facts.map(({ delta }) => delta / batch.xi);
-    const any = indicator(facts.some((f) => f.violated));
-    const all = indicator(facts.every((f) => f.violated));
+    const x = batch.rows.map((row) => factsOf(row, batch).delta / batch.xi);
+    const any = indicator(x.some((v) => v > 0));
+    const all = indicator(x.every((v) => v > 0));
     const product = Math.exp(regularizer(x));
     tally.expect(
       UPPER.every((bound) => sum(x.map(bound)) >= any) &&

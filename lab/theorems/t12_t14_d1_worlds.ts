@@ -4,12 +4,12 @@
  *
  * @module
  */
-import { exactSearch } from "./exact_search.ts";
 import type { Proposition } from "./proposition.ts";
 import { exactWorld, named, prefixOf, returned, type World } from "./world.ts";
 import {
   type Branch,
   compare,
+  exactSearch,
   lcm,
   modelOf,
   type WorldModel,
@@ -109,7 +109,7 @@ export function exactBeams(scores: (world: World) => readonly bigint[]): Proposi
  */
 function gapScores({ trie, children, weights, depth }: WorldModel): bigint[] {
   const largest = children.map((list) =>
-    list.map((v) => weights[v]).reduce((a, b) => a > b ? a : b, 1n)
+    list.reduce((most, v) => weights[v] > most ? weights[v] : most, 1n)
   );
   const scale: bigint[] = Array(depth).fill(1n);
   children.forEach((list, u) => {
@@ -152,15 +152,13 @@ export const D1: Proposition<World> = {
 /** A catalogue rebuilt without its excluded items; their tokens are then outside. */
 function withoutExcluded({ trie, children }: World, spec: WorldSpec): WorldSpec {
   const rebuild = (branch: Branch, node: number): Branch => {
-    const nodes = [...trie.nodesUnder(node)];
-    const isLeft = (_: Branch, i: number): boolean => children[node].includes(nodes[i]);
-    const gone = branch.children.filter((child, i) => !isLeft(child, i));
+    const nodes = trie.nodesUnder(node);
+    const isLeft = (i: number): boolean => children[node].includes(nodes[i]);
+    const gone = branch.children.filter((_, i) => !isLeft(i));
     return {
       ...branch,
       outside: [...branch.outside, ...gone.map(({ weight }) => weight)],
-      children: branch.children.flatMap((child, i) =>
-        isLeft(child, i) ? [rebuild(child, nodes[i])] : []
-      ),
+      children: branch.children.flatMap((child, i) => isLeft(i) ? [rebuild(child, nodes[i])] : []),
     };
   };
   return { ...spec, root: rebuild(spec.root, 0), excluded: [] };

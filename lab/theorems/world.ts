@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { type ExactSearch, exactSearch } from "./exact_search.ts";
 import {
   compare,
+  exactSearch,
+  type ExactStep,
   fraction,
   modelOf,
   total,
@@ -18,9 +19,9 @@ export interface World extends WorldModel {
   /** What it was made of; absent where it was not generated as weights. */
   readonly spec?: WorldSpec;
   /** The search. */
-  readonly search: ExactSearch;
+  readonly search: readonly ExactStep[];
   /** The search with ties the other way round. */
-  readonly reversed: ExactSearch;
+  readonly reversed: readonly ExactStep[];
   /**
    * Node -> the B-th largest weight among its siblings and itself; the smallest if they are fewer.
    */

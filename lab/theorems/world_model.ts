@@ -1,5 +1,6 @@
 /**
- * A catalogue with a model over it, all of it exact: probabilities are whole numbers of one unit.
+ * A catalogue with a model over it and its beam search, all of it exact: probabilities are whole
+ * numbers of one unit.
  *
  * @module
  */
@@ -114,6 +115,56 @@ export function modelOf({ root, beam, normalization, excluded }: WorldSpec): Wor
     pi[v] = pi[u] * weights[v] / totals[u];
   }
   return { ...catalogue, beam, weights, outside, one, pi };
+}
+
+/** One step: nodes, best first. */
+export interface ExactStep {
+  /** All entries that competed. */
+  readonly pool: readonly number[];
+  /** The entries that were kept. */
+  readonly kept: readonly number[];
+}
+
+/** What a search looks at. */
+export type Searchable = Pick<WorldModel, "beam" | "depth" | "children" | "pi">;
+
+/** The rules of a search. */
+export interface Rules {
+  /** How many entries a step keeps. */
+  places(beam: number): number;
+  /** The score of a node. */
+  score(node: number): bigint;
+  /** Which of two entries of equal score comes first. */
+  tie(a: number, b: number): number;
+  /** The entries of the next pool that a kept node stands for. */
+  expand(node: number): readonly number[];
+}
+
+/**
+ * Beam search in exact arithmetic: the definition in docs/theory.md, rule by rule, so that each
+ * rule can be replaced by a wrong one. F_0 = {root}; the pool of a step is what the kept nodes of
+ * the step before stand for; the best of it are kept. There are as many steps as the longest path
+ * has tokens. By default there are B places, the score is the path's probability, ties go by node,
+ * and finished items compete on.
+ */
+export function exactSearch(
+  { beam, depth, children, pi }: Searchable,
+  {
+    places = () => beam,
+    score = (node) => pi[node],
+    tie = (a, b) => a - b,
+    expand = (node) => children[node].length === 0 ? [node] : children[node],
+  }: Partial<Rules> = {},
+): readonly ExactStep[] {
+  const order = (a: number, b: number): number => compare(score(b), score(a)) || tie(a, b);
+  const steps: ExactStep[] = [];
+  let kept: readonly number[] = children[0].length === 0 ? [] : [0]; // nothing is left
+  for (let t = 1; t <= depth; t++) {
+    const pool = kept.flatMap(expand).sort(order);
+    kept = pool.slice(0, places(beam));
+    steps.push({ pool, kept });
+  }
+  return steps;
 }
 
 /** The greatest common divisor of two numbers that are not negative. */
