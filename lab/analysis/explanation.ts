@@ -5,7 +5,6 @@
  *
  * @module
  */
-import type { BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import type { BeamResult } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
 import type { Dataset, EvaluationCase } from "../data/dataset.ts";
@@ -25,6 +24,7 @@ import {
   pathSteps,
   prefixAt,
   prunedAt,
+  type SearchSetting,
   type StepMargin,
 } from "./pruning.ts";
 
@@ -95,8 +95,7 @@ export interface ExplainedStep {
 }
 
 /** One user's search. */
-export interface Explanation
-  extends Required<Pick<BeamSearchOptions, "beam" | "normalization" | "tau">> {
+export interface Explanation extends SearchSetting {
   /** The model's name, and what it was trained with. */
   readonly model: string;
   /** The user's id. */
@@ -128,8 +127,7 @@ export interface Explanation
 }
 
 /** What an explanation is made of. */
-export interface ExplainInputs
-  extends Pick<Explanation, "beam" | "normalization" | "tau" | "ranked"> {
+export interface ExplainInputs extends SearchSetting, Pick<Explanation, "ranked"> {
   /** The model's name, and what it was trained with. */
   readonly name: string;
   /** The data set. */

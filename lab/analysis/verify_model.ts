@@ -6,12 +6,12 @@
  */
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError } from "../../core/errors.ts";
-import { BeamSearch, type BeamSearchOptions } from "../../models/decode/beam_search.ts";
+import { BeamSearch } from "../../models/decode/beam_search.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
 import { type BeamEvaluation, evaluate, type Evaluation } from "../evaluate/evaluate.ts";
 import { type OpenModel, openModel, readSavedRun } from "../train/saved_model.ts";
 import { type Budget, certifiedCount, certifyPath, LevelCounts } from "./certificates.ts";
-import { margins, marginsOf, type NodeLogits, pathSteps } from "./pruning.ts";
+import { margins, marginsOf, type NodeLogits, pathSteps, type SearchSetting } from "./pruning.ts";
 import {
   countTheorems,
   modelTheorems,
@@ -49,8 +49,6 @@ export interface VerdictCount {
   /** The users whose search confirms the certificate. */
   readonly confirmed: number;
 }
-
-type SearchSetting = Required<Pick<BeamSearchOptions, "beam" | "normalization" | "tau">>;
 
 /** What {@link verifyModel} finds. Shares are of targets or of users. */
 export interface ModelVerification
@@ -263,19 +261,16 @@ function countVerdicts(
   const tally = (): { users: number; confirmed: number } => ({ users: 0, confirmed: 0 });
   const [retrievedByMass, retrievedByCount, undecided] = [tally(), tally(), tally()];
   const prunedAtStep = Array.from({ length: facts[0].counts.trie.maxDepth }, tally);
-  for (const user of facts) {
-    const { counts, path, margins, beam } = user;
+  for (const { counts, path, margins, beam, found, leaf } of facts) {
     const verdict = certifyPath(counts, path, margins, beam, budget);
-    const returned = user.found.ranking.some((item) => item.leaf === user.leaf);
-    const count = verdict.kind === "pruned"
-      ? prunedAtStep[verdict.step - 1]
-      : verdict.kind === "undecided"
-      ? undecided
-      : verdict.by === "T6"
-      ? retrievedByCount
-      : retrievedByMass;
+    let count = undecided;
+    if (verdict.kind === "pruned") count = prunedAtStep[verdict.step - 1];
+    if (verdict.kind === "retrieved") {
+      count = verdict.by === "T4" ? retrievedByMass : retrievedByCount;
+    }
+    const isReturned = found.ranking.some((item) => item.leaf === leaf);
     count.users++;
-    if (returned === (verdict.kind !== "pruned")) count.confirmed++;
+    if (isReturned === (verdict.kind !== "pruned")) count.confirmed++;
   }
   return { retrievedByMass, retrievedByCount, prunedAtStep, undecided };
 }

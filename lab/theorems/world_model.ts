@@ -54,16 +54,9 @@ export interface WorldModel {
 }
 
 /** The paths of a catalogue's items; each child's token is its number. */
-export function pathsOf(root: Branch): number[][] {
-  const paths: number[][] = [];
-  const walk = ({ children, copies }: Branch, path: readonly number[]): void => {
-    if (children.length === 0) {
-      for (let i = 0; i < copies; i++) paths.push([...path]);
-    }
-    children.forEach((child, token) => walk(child, [...path, token]));
-  };
-  walk(root, []);
-  return paths;
+export function pathsOf({ children, copies }: Branch): number[][] {
+  if (children.length === 0) return Array.from({ length: copies }, () => []);
+  return children.flatMap((child, token) => pathsOf(child).map((path) => [token, ...path]));
 }
 
 /** The branches in the order of their nodes. */
