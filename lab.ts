@@ -19,7 +19,7 @@ export { parseOptions } from "./lab/cli/options.ts";
 export type { Options } from "./lab/train/options.ts";
 export { type Recipe, recipeOf, transformerConfig } from "./lab/train/recipe.ts";
 export { Trainer } from "./lab/train/trainer.ts";
-export { trainableModel } from "./lab/train/trainable_model.ts";
+export { trainableModel } from "./lab/train/models.ts";
 export { trainRun } from "./lab/train/run.ts";
 export { runExperiment } from "./lab/train/experiment.ts";
 export { renderReport, summaryOf } from "./lab/train/experiment_report.ts";

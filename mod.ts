@@ -1,6 +1,7 @@
 /**
- * beargrad: a minimal tensor and autodiff engine with hand-written WGSL kernels, and on it a small decoder, the
- * SFT / MSL / BEAR losses, trie-constrained beam search, and a lab that measures what beam search prunes.
+ * beargrad: a minimal tensor and autodiff engine with hand-written WGSL kernels, and on it a small
+ * decoder, the SFT / MSL / BEAR losses, trie-constrained beam search, and a lab that measures what
+ * beam search prunes.
  *
  * @example
  * ```ts

@@ -1,5 +1,6 @@
 /**
- * What `bench.ts` times: matrix products, kernels and losses of a step of model S, ours and jax-js's beside it.
+ * What `bench.ts` times: matrix products, kernels and losses of a step of model S, ours and
+ * jax-js's beside it.
  *
  * @module
  */

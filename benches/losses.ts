@@ -14,7 +14,7 @@ import { lossesFlag, parseOptions, trainFlags } from "../lab/cli/options.ts";
 import { openLoss } from "../lab/train/loss_module.ts";
 import { recipeOf } from "../lab/train/recipe.ts";
 import { renderTable } from "../lab/table.ts";
-import { newModel } from "../lab/train/trainable_model.ts";
+import { newModel } from "../lab/train/models.ts";
 import { Trainer } from "../lab/train/trainer.ts";
 import { Trie } from "../models/decode/trie.ts";
 import { lossNames } from "../models/losses/index.ts";

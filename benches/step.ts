@@ -30,7 +30,7 @@ interface Options {
   readonly engine: Engine;
   readonly peer: "jax-js" | undefined;
   readonly rounds: number;
-  readonly oracle: boolean;
+  readonly reference: boolean;
   readonly json: boolean;
 }
 
@@ -51,7 +51,7 @@ const LINE: CommandLine<Options> = {
       "default none",
     ),
     rounds: flag(integer(1, 100), "how often to alternate", 2),
-    oracle: toggle("compare the losses with those of the cpu in float64 (slow)"),
+    reference: toggle("compare the losses with those of the cpu in float64 (slow)"),
     json: jsonFlag,
   },
   run: main,
@@ -74,14 +74,14 @@ interface Report {
   readonly liveMiB?: number;
   /** The loss of every step. */
   readonly losses: readonly number[];
-  /** The largest relative difference of a loss from the oracle's. */
-  readonly oracleDifference?: number;
+  /** The largest relative difference of a loss from float64. */
+  readonly referenceDifference?: number;
 }
 
 const WARM_UP = 2;
 
 async function measure(
-  { config, device: kind, threads, loss, steps, engine, oracle }: Options,
+  { config, device: kind, threads, loss, steps, engine, reference }: Options,
 ): Promise<Report> {
   const device = engine === "beargrad" ? await openDevice(kind, threads) : undefined;
   const run = device ? trainingSteps(device, config, loss) : await peerSteps(kind, config);
@@ -104,7 +104,7 @@ async function measure(
     peakRssMiB: Math.round(peakRssMiB()),
     ...(device && { dispatches: launches, ...deviceMemory(device) }),
     losses,
-    ...(oracle && { oracleDifference: await oracleDifference(config, loss, losses) }),
+    ...(reference && { referenceDifference: await referenceDifference(config, loss, losses) }),
   };
 }
 
@@ -119,7 +119,7 @@ async function peerSteps(device: "cpu" | "webgpu", config: ConfigName): Promise<
   return jaxSteps(config);
 }
 
-async function oracleDifference(
+async function referenceDifference(
   config: ConfigName,
   loss: LossName,
   losses: readonly number[],
@@ -171,9 +171,9 @@ function render(reports: readonly Report[]): string {
     r.peakRssMiB,
     r.dispatches ?? "-",
     `${rounded(r.losses[0], 6)} ... ${rounded(r.losses.at(-1) as number, 6)}`,
-    r.oracleDifference ?? "-",
+    r.referenceDifference ?? "-",
   ]);
-  const head = ["step", "wall ms", "CPU ms", "peak MiB", "dispatches", "loss", "off the oracle"];
+  const head = ["step", "wall ms", "CPU ms", "peak MiB", "dispatches", "loss", "off float64"];
   return renderTable(head, rows);
 }
 
@@ -181,7 +181,7 @@ async function main(options: Options): Promise<void> {
   const { engine, loss, peer, json } = options;
   const jax = engine === "jax-js" || peer !== undefined;
   if (jax && loss !== "sft") refuse("--loss", "it must be sft where jax-js takes the step", loss);
-  if (jax && options.oracle) refuse("--oracle", "it must come without jax-js", "both");
+  if (jax && options.reference) refuse("--reference", "it must come without jax-js", "both");
   if (peer === undefined) {
     const report = await measure(options);
     return console.log(json ? JSON.stringify(report) : render([report]));

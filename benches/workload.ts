@@ -17,7 +17,10 @@ const SIZES = {
   L: { dim: 512, layers: 2, heads: 8, headDim: 64, ffn: 2048, batch: 8, length: 128 },
 } as const;
 
-/** A decoder's size, with its batch: tiny (for tests), small, S or P; L has Llama 3's vocabulary, and titles for items. */
+/**
+ * A decoder's size, with its batch: tiny (for tests), small, S or P; L has Llama 3's vocabulary,
+ * and titles for items.
+ */
 export type ConfigName = keyof typeof SIZES;
 
 /** The names of the sizes. */
@@ -51,8 +54,9 @@ export function decoderConfig(name: ConfigName, maxLength = 128): TransformerCon
 }
 
 /**
- * A catalogue of semantic ids with the fan-outs of a real one: 256 children at the root, then about 5.5, 1.4 and 1.2 a node
- * with 2,400 items. Codes of a level are tokens of their own: 1 + 256 level + code.
+ * A catalogue of semantic ids with the fan-outs of a real one: 256 children at the root, then about
+ * 5.5, 1.4 and 1.2 a node with 2,400 items. Codes of a level are tokens of their own: 1 + 256 level
+ * + code.
  */
 export function catalogue(items: number, seed = 1): Path[] {
   const u = uniform(keyOf(seed), 4 * items);
@@ -66,8 +70,9 @@ export function catalogue(items: number, seed = 1): Path[] {
 }
 
 /**
- * A catalogue of titles, whose trie has the shape of a real one: some 370 children at the root, fewer and fewer below, and from about
- * the fourth token on a title has its node for itself. 6 to 16 tokens of `LARGE_VOCABULARY` each, the last of them the end.
+ * A catalogue of titles, whose trie has the shape of a real one: some 370 children at the root,
+ * fewer and fewer below, and from about the fourth token on a title has its node for itself. 6 to
+ * 16 tokens of `LARGE_VOCABULARY` each, the last of them the end.
  */
 export function titles(items: number, seed = 1): Path[] {
   const length = 17;
@@ -121,8 +126,9 @@ export interface Workload {
 }
 
 /**
- * A batch of item sequences in which every position is a target. For `sft` all tokens are candidates everywhere, as in
- * a plain cross-entropy; for other losses those of the catalogue's trie are. L has the trie of its titles for all losses.
+ * A batch of item sequences in which every position is a target. For `sft` all tokens are
+ * candidates everywhere, as in a plain cross-entropy; for other losses those of the catalogue's
+ * trie are. L has the trie of its titles for all losses.
  */
 export function workload(name: ConfigName, loss: LossName): Workload {
   const { batch: B, length: T } = SIZES[name];

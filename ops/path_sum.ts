@@ -18,9 +18,9 @@ import { sample } from "./cases.ts";
  * ```ts
  * import { cpu, pathSum } from "beargrad";
  *
- * const device = cpu(); const nodes = device.tensor(new Int32Array([0, 3, -1, 0])); // items of
- * rows 0 and 1, and of row 3 console.log(await pathSum(device.tensor([1, 2, 4, 8]), nodes).data());
- * // [1, 3, 0, 8]
+ * const device = cpu();
+ * const nodes = device.tensor(new Int32Array([0, 3, -1, 0])); // items of rows 0 and 1, and of row 3
+ * console.log(await pathSum(device.tensor([1, 2, 4, 8]), nodes).data()); // [1, 3, 0, 8]
  * ```
  */
 export const pathSum: Op<[x: Tensor, nodes: Tensor], Tensor> = defineOp({

@@ -1,4 +1,6 @@
-/** Every command of README and docs on a pseudo-terminal of 80 columns: it asks nothing and fits. */
+/**
+ * Every command of README and docs on a pseudo-terminal of 80 columns: it asks nothing and fits.
+ */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -20,8 +22,8 @@ const [QUICK, LOSSES, SWEEP, JUDGED] = ["quick", "losses", "sweep", "judged"].ma
 const CHECKPOINT = `--checkpoint ${join(QUICK, "msl-seed0")} --data ${DATA}`;
 
 /**
- * Commands, written as README and docs have them, with small arguments and their code. Some need what
- * earlier ones leave.
+ * Commands, written as README and docs have them, with small arguments and their code. Some need
+ * what earlier ones leave.
  */
 const COMMANDS: readonly [command: string, args: string, code: number][] = [
   // Large enough to start threads.

@@ -8,7 +8,7 @@ import { ArgumentError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import { type ExactOptions, exactRanks, type RankQuestion } from "../../models/decode/exact.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
-import { type OpenModel, openModel, readSavedRun } from "../train/saved_model.ts";
+import { type OpenModel, openModel, readSavedRun } from "../train/models.ts";
 import { explain, type Explanation } from "./explanation.ts";
 import { pathSteps, type PruningCause } from "./pruning.ts";
 import { judgeCases, type JudgeOptions } from "./verdicts.ts";

@@ -9,7 +9,7 @@ import { ArgumentError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
 import { type BeamEvaluation, evaluate, type Evaluation } from "../evaluate/evaluate.ts";
-import { type OpenModel, openModel, readSavedRun } from "../train/saved_model.ts";
+import { type OpenModel, openModel, readSavedRun } from "../train/models.ts";
 import { type Budget, certifiedCount, certifyPath, LevelCounts } from "./certificates.ts";
 import { margins, marginsOf, type NodeLogits, pathSteps, type SearchSetting } from "./pruning.ts";
 import {

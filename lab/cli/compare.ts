@@ -6,10 +6,8 @@
  */
 import process from "node:process";
 import { type LossFlagName, lossFlagNames } from "../../models/losses/index.ts";
-import { compareLosses, type CompareOptions } from "../compare/compare.ts";
-import type { Shard } from "../compare/grid.ts";
+import { compareLosses, type CompareOptions, type Shard } from "../compare/compare.ts";
 import { rankByValidation, renderRanking } from "../compare/ranking.ts";
-import type { RunResult } from "../compare/run_result.ts";
 import { readResults } from "../report/read_results.ts";
 import { print, say } from "../terminal.ts";
 import { lossNameOf } from "../train/loss_module.ts";
@@ -30,11 +28,8 @@ import { writeAndName } from "./report.ts";
 /** `compare` has one value of each setting of the losses, `sweep` may have several. */
 export type GridCommand = "compare" | "sweep";
 
-/** What `compare` or `sweep` does. */
-export interface GridCommandOptions extends CompareOptions {
-  /** The variant that the report compares the others with. Default sft, else the first. */
-  readonly baseline: string | undefined;
-}
+/** What `compare` or `sweep` does. A report compares with the variant `baseline`. */
+export type GridCommandOptions = CompareOptions & { readonly baseline: string | undefined };
 
 /** Options as they are given. */
 export type GivenGridOptions =
@@ -43,7 +38,6 @@ export type GivenGridOptions =
   & Pick<GridCommandOptions, "seeds" | "out" | "baseline">
   & { readonly shard: Shard; readonly verifyUsers: number };
 
-/** What `valueOf` makes of each setting of losses. */
 function bySetting<T>(valueOf: (setting: LossFlagName) => T): Record<LossFlagName, T> {
   const entries = lossFlagNames.map((name) => [name, valueOf(name)]);
   return Object.fromEntries(entries) as Record<LossFlagName, T>;
@@ -119,7 +113,7 @@ export function gridLine(name: GridCommand): CommandLine<GivenGridOptions, GridC
         "the models on the test cases and writes report.md and report.html.",
     flags: flags as Flags<GivenGridOptions>,
     complete: gridOptions,
-    run: isSweep ? sweep : compare,
+    run: (options) => runGrid(options, isSweep),
   };
 }
 
@@ -151,37 +145,25 @@ function gridOptions(
   return { options, seeds, over, out, shard, verifyUsers, baseline, command: typed };
 }
 
-/** Ends with a report on all finished runs in the folder. */
-async function compare(options: GridCommandOptions): Promise<void> {
-  const { out, shard, baseline } = options;
-  await runGrid(options, async (_, display) => {
-    if (shard !== undefined && shard.count > 1) {
-      return say(`When all shards are done: deno task report ${out}`);
-    }
-    await writeAndName(readResults([out]), out, baseline, display);
-  });
-}
-
-/** Ends with a ranking of the settings. */
-async function sweep(options: GridCommandOptions): Promise<void> {
-  await runGrid(options, (results) => {
-    print(renderRanking(rankByValidation(results)));
-    say(`Figures and test results: deno task report ${options.out}`);
-  });
-}
-
-/** Trains and judges the runs, and goes on with `after` if any is finished. */
-async function runGrid(
-  options: GridCommandOptions,
-  after: (results: readonly RunResult[], display: Display) => void | Promise<void>,
-): Promise<void> {
+/** Trains and judges the runs. A comparison ends with a report, a sweep with a ranking. */
+async function runGrid(options: GridCommandOptions, isSweep: boolean): Promise<void> {
   using display = new Display();
+  const { out, shard, baseline } = options;
   const { results, failed, isValidated } = await compareLosses(
     options,
     display.runs("the same command"),
   );
   if (!isValidated) say("There are no validation cases: the last epoch of each run was kept.");
-  if (results.length > 0) await after(results, display);
+  if (results.length > 0) {
+    if (isSweep) {
+      print(renderRanking(rankByValidation(results)));
+      say(`Figures and test results: deno task report ${out}`);
+    } else if (shard !== undefined && shard.count > 1) {
+      say(`When all shards are done: deno task report ${out}`);
+    } else {
+      await writeAndName(readResults([out]), out, baseline, display);
+    }
+  }
   if (failed.length === 0) return;
   process.exitCode = 1;
   const names = failed.map(({ name }) => name).join(", ");

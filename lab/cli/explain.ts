@@ -11,22 +11,18 @@ import { type CommandLine, refuse } from "./flags.ts";
 import { jsonFlag, optional, text, toggle } from "./kinds.ts";
 import { savedRunFlags, trainFlags } from "./options.ts";
 
-/** What `explain` does. */
-export interface ExplainCommandOptions extends Omit<ExplainOptions, "onProgress"> {
-  /** The user. Without one, the users whose target was pruned are listed. */
+/** What `explain` does. Without a user, the users whose target was pruned are listed. */
+export type ExplainCommandOptions = Omit<ExplainOptions, "onProgress"> & {
   readonly user: string | undefined;
-  /** Whether to print JSON. */
+  readonly list: boolean;
   readonly json: boolean;
-}
-
-/** What `explain` is given. */
-export type GivenExplainOptions = ExplainCommandOptions & { readonly list: boolean };
+};
 
 /** Nothing is shown of what takes fewer milliseconds. */
 const SHORT = 2000;
 
 /** The command line of `explain`. */
-export const explainLine: CommandLine<GivenExplainOptions, ExplainCommandOptions> = {
+export const explainLine: CommandLine<ExplainCommandOptions> = {
   name: "explain",
   usage: "--checkpoint <folder> --user <id> [options]",
   does:
@@ -43,21 +39,19 @@ export const explainLine: CommandLine<GivenExplainOptions, ExplainCommandOptions
     list: toggle("list the users whose target is among the exact best and was pruned, and why"),
     json: jsonFlag,
   },
-  complete({ options: { list, ...rest } }): ExplainCommandOptions {
-    if (rest.user === undefined && !list) {
+  complete({ options }): ExplainCommandOptions {
+    const { user, list } = options;
+    if (user === undefined && !list) {
       refuse("the command line", "--user must name a test user, unless --list is given");
     }
-    if (rest.user !== undefined && list) refuse("--list", "it must come without --user", "both");
-    return rest;
+    if (user !== undefined && list) refuse("--list", "it must come without --user", "both");
+    return options;
   },
-  async run({ user, json, ...rest }): Promise<void> {
+  async run({ user, list: _, json, ...rest }): Promise<void> {
     using display = new Display();
-    const options = {
-      ...rest,
-      onProgress: (what: string, done: number, total: number): void => {
-        display.stage(what, done, total, SHORT);
-      },
-    };
+    const onProgress: ExplainOptions["onProgress"] = (what, done, total) =>
+      display.stage(what, done, total, SHORT);
+    const options = { ...rest, onProgress };
     if (user === undefined) {
       const found = await prunedUsers(options);
       return print(json ? JSON.stringify(found) : renderPruned(found));

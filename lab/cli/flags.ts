@@ -11,24 +11,17 @@ import { lineWidth } from "../table.ts";
 import { print, say } from "../terminal.ts";
 
 /** One option. */
-export interface Flag<T> {
-  /** What stands for the value in the help, such as `<n>`. A switch has none. */
-  readonly value?: string;
-  /** One line of help. */
-  readonly help: string;
-  /** The domain, as the help states it: `at least 1`. */
-  readonly domain?: string;
-  /** The default. */
+export type Flag<T> = {
+  readonly value?: string; // what stands for the value in the help; a switch has none
+  readonly help: string; // one line
+  readonly domain?: string; // as the help states it: `at least 1`
   readonly default: T;
-  /** How the help states the default. By default `default 10`, and nothing for undefined. */
-  readonly shown?: string;
-  /** Whether the option must be given. Default false. */
-  readonly isRequired?: boolean;
-  /** Another name that is accepted but not listed. */
-  readonly alias?: string;
+  readonly shown?: string; // how the help states the default; default `default 10`
+  readonly isRequired?: boolean; // default false
+  readonly alias?: string; // another name that is accepted but not listed
   /** The value that a text stands for. A switch is read from an empty text. */
   read(text: string, fail: Fail): T;
-}
+};
 
 /** Refuses a value. The requirement follows "it must be"; the hint is one of {@link didYouMean}. */
 export type Fail = (requirement: string, hint?: string) => never;
@@ -37,34 +30,24 @@ export type Fail = (requirement: string, hint?: string) => never;
 export type Flags<O> = { readonly [K in keyof O]-?: Flag<O[K]> };
 
 /** A command: options `G` are given on its command line, and it runs with options `O`. */
-export interface CommandLine<G, O = G> {
-  /** Its name. */
+export type CommandLine<G, O = G> = {
   readonly name: string;
-  /** What follows the name in the first line of the help. */
-  readonly usage: string;
-  /** What it does. */
+  readonly usage: string; // what follows the name in the first line of the help
   readonly does: string;
-  /** Its options. */
   readonly flags: Flags<G>;
-  /** Whether it takes arguments that are not options. Default false. */
-  readonly operands?: boolean;
+  readonly operands?: boolean; // whether it takes arguments that are not options; default false
   /** Checks what no option can know alone, and fills in what depends on others. Default nothing. */
   complete?(given: Parsed<G>): O;
-  /** Runs the command. */
   run(options: O): void | Promise<void>;
-}
+};
 
 /** What is given on a command line. */
-export interface Parsed<G> {
-  /** All options. Those that were not given have their defaults. */
-  readonly options: G;
-  /** The options that were given. */
-  readonly given: ReadonlySet<string>;
-  /** What is not an option, such as the folders of a report. */
-  readonly operands: readonly string[];
-  /** What was typed, as a shell takes it. */
-  readonly typed: string;
-}
+export type Parsed<G> = {
+  readonly options: G; // those that were not given have their defaults
+  readonly given: ReadonlySet<string>; // the names of the options that were given
+  readonly operands: readonly string[]; // what is not an option, such as the folders of a report
+  readonly typed: string; // what was typed, as a shell takes it
+};
 
 /**
  * Reads the arguments of a command. `limitUsers` is `--limit-users` on the command line.

@@ -12,11 +12,8 @@ import { beamWidths, choice, list, optional, positive, required, text } from "./
 import { trainFlags } from "./options.ts";
 import { checkBaseline, reportLine, writeAndName } from "./report.ts";
 
-/** What `judge` does. */
-export interface JudgeCommandOptions extends JudgeOptions {
-  /** The variant that the report compares the others with. Default sft, else the first. */
-  readonly baseline: string | undefined;
-}
+/** What `judge` does. The report compares with the variant `baseline`. */
+export type JudgeCommandOptions = JudgeOptions & { readonly baseline: string | undefined };
 
 /** What `judge` is given. */
 export type GivenJudgeOptions =

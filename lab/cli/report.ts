@@ -10,18 +10,15 @@ import { Display } from "./display.ts";
 import { type CommandLine, refuse } from "./flags.ts";
 import { optional, text } from "./kinds.ts";
 
-/** What `report` does. */
-export interface ReportOptions {
-  /** The folders with the runs. */
-  readonly folders: readonly string[];
-  /** Where the report goes. */
-  readonly out: string;
-  /** The variant that the others are compared with. Default sft, else the first. */
-  readonly baseline: string | undefined;
-}
-
 /** What `report` is given. */
-export type GivenReportOptions = Partial<Pick<ReportOptions, "out" | "baseline">>;
+export type GivenReportOptions = { readonly out?: string; readonly baseline?: string };
+
+/** What `report` does: it compares the runs in some folders with the variant `baseline`. */
+export type ReportOptions = {
+  readonly folders: readonly string[];
+  readonly out: string;
+  readonly baseline: string | undefined;
+};
 
 /** The command line of `report`. */
 export const reportLine: CommandLine<GivenReportOptions, ReportOptions> = {
@@ -79,11 +76,7 @@ export async function writeAndName(
   say(`and ${beside.length} files of numbers and figures, report-NAME.csv and report-NAME.svg`);
 }
 
-/**
- * Checks that a baseline is one of the variants.
- *
- * @throws {UsageError} if it is not.
- */
+/** Refuses a baseline that is not one of the variants. */
 export function checkBaseline(baseline: string | undefined, variants: readonly string[]): void {
   if (baseline === undefined || variants.includes(baseline)) return;
   refuse("--baseline", `it must be one of ${[...new Set(variants)].join(", ")}`, baseline);

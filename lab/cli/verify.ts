@@ -22,17 +22,13 @@ import { type CommandLine, flagName, refuse } from "./flags.ts";
 import { flag, integer, jsonFlag, optional, text } from "./kinds.ts";
 import { savedRunFlags, trainFlags } from "./options.ts";
 
-/** What `verify` does. */
-export interface VerifyOptions extends Omit<VerifyModelOptions, "checkpoint" | "onProgress"> {
-  /** Worlds for each theorem. */
+/** What `verify` does. Without a checkpoint the theory itself is verified. */
+export type VerifyOptions = Omit<VerifyModelOptions, "checkpoint" | "onProgress"> & {
   readonly cases: number;
-  /** Seed of the worlds. */
   readonly seed: number;
-  /** The folder of a trained model. Default none: the theory itself is verified. */
   readonly checkpoint: string | undefined;
-  /** Whether to print JSON. */
   readonly json: boolean;
-}
+};
 
 /** The largest number of worlds, and the largest seed. */
 const MOST = 2 ** 31 - 1;

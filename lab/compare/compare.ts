@@ -7,7 +7,9 @@
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { CheckpointError, NonFiniteError } from "../../core/errors.ts";
+import type { Device } from "../../core/tensor.ts";
 import { Trie } from "../../models/decode/trie.ts";
+import { type LossFlagName, lossFlagNames, lossFlags } from "../../models/losses/index.ts";
 import type { TheoremCounts } from "../analysis/user_theorems.ts";
 import { verifyModel } from "../analysis/verify_model.ts";
 import type { Dataset } from "../data/dataset.ts";
@@ -19,11 +21,9 @@ import { judgeBaselines } from "../train/experiment.ts";
 import { type OpenLoss, openLoss } from "../train/loss_module.ts";
 import { gradientWeights } from "../train/loss_probe.ts";
 import type { Options } from "../train/options.ts";
-import { digestOf, type Recipe, toJson } from "../train/recipe.ts";
+import { checkRecipe, digestOf, type Recipe, recipeOf, toJson } from "../train/recipe.ts";
 import { type Observer, type RunSetting, trainAndJudge } from "../train/run.ts";
 import { RunFolder } from "../train/run_folder.ts";
-import { checkRecipe } from "../train/run_state.ts";
-import { type Grid, gridOf, type GridRun, type Shard } from "./grid.ts";
 import { outcomesOf } from "./outcome.ts";
 import {
   type BaselineResults,
@@ -36,8 +36,20 @@ import {
   type RunResult,
 } from "./run_result.ts";
 
+/** A part of the runs, for one of several machines. */
+export interface Shard {
+  /** Which part, from 0. */
+  readonly index: number;
+  /** The number of parts. */
+  readonly count: number;
+}
+
 /** What a comparison runs, and where. */
-export interface CompareOptions extends Grid {
+export interface CompareOptions {
+  /** The seeds. */
+  readonly seeds: readonly number[];
+  /** Values of settings of the losses. Default those of the options. */
+  readonly over: { readonly [S in LossFlagName]?: readonly number[] };
   /** What all runs share. The losses are `options.losses`. */
   readonly options: Options;
   /** The folder of runs and reports. */
@@ -58,13 +70,6 @@ export interface FinishedGrid {
   readonly failed: readonly FailedRun[];
   /** Whether the data have validation cases to choose epochs by. If not, the last epoch is kept. */
   readonly isValidated: boolean;
-}
-
-/** What all runs share. */
-interface CompareSetting extends RunSetting {
-  readonly data: string;
-  readonly verifyUsers: number;
-  readonly command: string | undefined;
 }
 
 /**
@@ -92,7 +97,7 @@ export async function compareLosses(
   grid: CompareOptions,
   observer: Observer = {},
 ): Promise<FinishedGrid> {
-  const { out, verifyUsers = 0, shard = { index: 0, count: 1 }, command } = grid;
+  const { out, shard = { index: 0, count: 1 } } = grid;
   const losses: OpenLoss[] = [];
   for (const loss of grid.options.losses) losses.push(await openLoss(loss)); // before data are read
   const { data, model, device: choice, threads } = grid.options;
@@ -111,26 +116,61 @@ export async function compareLosses(
   openFolder(out, baselinesOf(dataset, options, observer), shard);
 
   using trie = catalogue.upload(device);
-  const setting: CompareSetting = {
-    data,
-    dataset,
-    device,
-    trie,
-    beams,
-    excludeHistory,
-    observer,
-    verifyUsers,
-    command,
-  };
+  const setting: RunSetting = { dataset, device, trie, beams, excludeHistory, observer };
   const results: RunResult[] = [];
   const failed: FailedRun[] = [];
   for (const [i, run] of runs.entries()) {
     observer.running?.(run.name, i, runs.length, finished[i] !== undefined);
-    const found = finished[i] ?? await finish(run, join(out, run.name), setting);
+    const found = finished[i] ?? await finish(run, grid, setting);
     if ("reason" in found) failed.push(found);
     else results.push(found);
   }
   return { results, failed, isValidated };
+}
+
+/** One run of a grid: its name in reports, that of its folder, its loss, its recipe. */
+type GridRun = {
+  readonly variant: string; // `bear`, or `bear B=5 xi=2`
+  readonly name: string; // `bear-B5-xi2-seed0`
+  readonly loss: OpenLoss;
+  readonly recipe: Recipe;
+};
+
+/**
+ * The runs of a grid. All variants of the first seed come first, so that an interrupted comparison
+ * has about as many seeds of each. Values of a setting that a loss does not read make no variants
+ * of it.
+ */
+function gridOf(
+  options: Options,
+  { seeds, over }: CompareOptions,
+  losses: readonly OpenLoss[],
+  dataset: Dataset,
+  device: Device,
+): GridRun[] {
+  const first = lossFlagNames.map((name) => [name, over[name]?.[0] ?? options[name]]);
+  const shared = { ...options, ...Object.fromEntries(first) };
+  const variants = losses.flatMap((loss) => {
+    let ways: (readonly [LossFlagName, number])[][] = [[]];
+    for (const name of lossFlagNames) {
+      const values = over[name] ?? [];
+      if (values.length < 2 || !(name in loss.flags)) continue;
+      ways = ways.flatMap((way) => values.map((value) => [...way, [name, value] as const]));
+    }
+    return ways.map((settings) => ({ loss, settings }));
+  });
+  return seeds.flatMap((seed) =>
+    variants.map(({ loss, settings }): GridRun => {
+      const labels = settings.map(([name, value]) => [lossFlags[name].symbol ?? name, value]);
+      const own = { ...shared, ...Object.fromEntries(settings), seed };
+      return {
+        variant: [loss.name, ...labels.map((label) => label.join("="))].join(" "),
+        name: [loss.name, ...labels.map((label) => label.join("")), `seed${seed}`].join("-"),
+        loss,
+        recipe: recipeOf(own, loss, dataset, device),
+      };
+    })
+  );
 }
 
 /**
@@ -145,51 +185,50 @@ export function readFinished(
 ): RunResult | undefined {
   if (!isPresent(join(folder, RESULT))) return undefined;
   const result = readRun(folder);
-  checkRecipe({ folder, recipe: { ...result.recipe } }, recipe);
+  checkRecipe(folder, result.recipe, recipe);
   return isDeepStrictEqual(result.judging, judging) ? result : undefined;
 }
 
 /** Trains and judges a run, unless another process has just done so or it failed before. */
 async function finish(
   run: GridRun,
-  path: string,
-  setting: CompareSetting,
+  grid: CompareOptions,
+  setting: RunSetting,
 ): Promise<RunResult | FailedRun> {
   const { name, recipe } = run;
+  const path = join(grid.out, name);
   const { beams, excludeHistory, observer: { note } } = setting;
   using folder = new RunFolder(path, recipe);
   const done = readFinished(path, recipe, { beams, excludeHistory });
   if (done !== undefined) return done;
   const failure = join(path, FAILURE);
   const before = readFailure(path);
-  if (before !== undefined && isDeepStrictEqual(before.recipe, asJson(recipe))) {
+  const asked = JSON.parse(JSON.stringify(toJson(recipe)));
+  if (before !== undefined && isDeepStrictEqual(before.recipe, asked)) {
     note?.(`${name} failed before, and is tried again if ${failure} is removed: ${before.reason}`);
     return { name, reason: before.reason };
   }
   removeFile(failure);
   try {
-    const result = await trainJudgeAndVerify(run, folder, setting);
+    const result = await trainJudgeAndVerify(run, folder, grid, setting);
     writeFileAtomic(join(path, RESULT), resultText(result));
     return result;
   } catch (error) {
     if (!(error instanceof NonFiniteError)) throw error;
     const reason = error.message;
-    writeFileAtomic(failure, `${JSON.stringify({ version: 1, recipe: toJson(recipe), reason })}\n`);
+    writeFileAtomic(failure, `${JSON.stringify({ version: 1, recipe: asked, reason })}\n`);
     note?.(`${name} failed: ${reason}`);
     return { name, reason };
   }
 }
 
-function asJson(recipe: Recipe): unknown {
-  return JSON.parse(JSON.stringify(toJson(recipe)));
-}
-
 async function trainJudgeAndVerify(
   { variant, name, recipe, loss }: GridRun,
   folder: RunFolder,
-  setting: CompareSetting,
+  { options: { data }, verifyUsers = 0, command }: CompareOptions,
+  setting: RunSetting,
 ): Promise<RunResult> {
-  const { data, dataset, device, trie, beams, excludeHistory, observer, verifyUsers } = setting;
+  const { dataset, device, trie, beams, excludeHistory, observer } = setting;
   const found = await trainAndJudge(recipe, loss, setting, folder, name);
   const { training, test } = found;
   const { normalization } = loss;
@@ -210,7 +249,7 @@ async function trainJudgeAndVerify(
   return {
     version: 1,
     variant,
-    ...(setting.command !== undefined && { command: setting.command }),
+    ...(command !== undefined && { command }),
     recipe,
     adapter: device.adapter,
     data: { name: dataset.name, users: test.users, items: dataset.items.length },
@@ -233,10 +272,7 @@ async function trainJudgeAndVerify(
       verification: {
         users: verification.users,
         counts: Object.fromEntries(
-          verification.theorems.map(({ id, instances, holds, undecided, violations }) => [
-            id,
-            { instances, holds, undecided, violations },
-          ]),
+          verification.theorems.map(({ id, statement: _, ...counts }) => [id, counts]),
         ) as TheoremCounts,
       },
     }),

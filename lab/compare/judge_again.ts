@@ -11,13 +11,12 @@ import { UsageError } from "../../core/errors.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { type DeviceChoice, openDevice } from "../devices.ts";
-import { evaluate } from "../evaluate/evaluate.ts";
 import { makeFolder, writeFileAtomic } from "../files.ts";
 import { comparable, type SourcedRun } from "../report/comparable.ts";
 import { readRuns } from "../report/read_results.ts";
 import { normalizationOf } from "../train/loss_module.ts";
-import { LIST_LENGTHS, type Observer } from "../train/run.ts";
-import { openModel, readSavedRun } from "../train/saved_model.ts";
+import type { Observer } from "../train/run.ts";
+import { judgeModel, openModel, readSavedRun } from "../train/models.ts";
 import { readFinished } from "./compare.ts";
 import { outcomesOf } from "./outcome.ts";
 import {
@@ -52,23 +51,18 @@ export interface JudgeOptions {
   readonly command?: string;
 }
 
-/** The model of a run under another search. */
-export interface JudgeTask extends SourcedRun {
-  /** The name of its folder. */
+/** The model of a run under another search: the name of its folder, its name in reports. */
+export type JudgeTask = SourcedRun & {
   readonly name: string;
-  /** Its name in reports. */
   readonly variant: string;
-  /** How the test cases are searched. */
   readonly judging: Judging & { readonly search: SearchSetting };
-}
+};
 
-/** What {@link judgeAgain} has to do. */
-export interface JudgePlan {
-  /** The runs whose models are judged. */
+/** What {@link judgeAgain} has to do: the runs, and the model of each under every other search. */
+export type JudgePlan = {
   readonly trained: readonly SourcedRun[];
-  /** Each under every other search. */
   readonly tasks: readonly JudgeTask[];
-}
+};
 
 /** What {@link judgeAgain} returns. */
 export interface JudgedAgain {
@@ -189,28 +183,20 @@ async function judge(
   const { beams, excludeHistory, search } = judging;
   const device = await openDevice(choice, threads);
   using model = await openModel(device, source, dataset, search);
-  const { decoder, forcing, trie } = model;
   const began = performance.now();
-  const test = await evaluate({
-    decoder,
-    teacherForced: (histories, leaves) => forcing.logits(histories, leaves),
-    trie,
+  const test = await judgeModel(model, {
     dataset,
-    split: "test",
     beams,
-    historyLength: recipe.history,
-    ks: LIST_LENGTHS,
     excludeHistory,
+    historyLength: recipe.history,
     ...search,
     onProgress: (done, total) => evaluating?.(name, done, total),
   });
   const seconds = { ...run.seconds, judging: (performance.now() - began) / 1000 };
-  const evaluated = { device, dataset, trie, recipe, ...search };
-  const outcomes = await outcomesOf(
-    test,
-    evaluated,
-    (done, total) => untrained?.(name, done, total),
-  );
+  const evaluated = { device, dataset, trie: model.trie, recipe, ...search };
+  const outcomes = await outcomesOf(test, evaluated, (done, total) => {
+    untrained?.(name, done, total);
+  });
   const { verification: _ofItsOwnSearch, command: _ofTraining, ...rest } = run;
   return {
     ...rest,

@@ -11,7 +11,7 @@ import { type Dataset, evaluationCases } from "../data/dataset.ts";
 import type { Evaluation } from "../evaluate/evaluate.ts";
 import { TeacherForcing } from "../evaluate/teacher_forcing.ts";
 import type { Recipe } from "../train/recipe.ts";
-import { trainableModel } from "../train/trainable_model.ts";
+import { trainableModel } from "../train/models.ts";
 import type { BeamOutcome, Histogram, SearchSetting, TestResult } from "./run_result.ts";
 
 /**
@@ -24,25 +24,18 @@ const [BINS, WIDTH, FIRST] = [48, 0.5, -12];
 const UNTRAINED_USERS = 1000;
 
 /** A token on a target's path: the number of its siblings, itself included, and its margin. */
-interface Step {
-  readonly choices: number;
-  readonly margin: number;
-}
+type Step = { readonly choices: number; readonly margin: number };
 
 /** The path of each user's target. */
 type Paths = readonly (readonly Step[])[];
 
 /** What an evaluation was made with. */
-export interface Evaluated extends SearchSetting {
-  /** Where to compute. */
+export type Evaluated = SearchSetting & {
   readonly device: Device;
-  /** The data set. */
   readonly dataset: Dataset;
-  /** The trie of its paths. */
   readonly trie: DeviceTrie;
-  /** The recipe of the model. */
   readonly recipe: Recipe;
-}
+};
 
 /**
  * The outcomes of an evaluation. The model as it was before training is applied to the first users,
@@ -80,6 +73,8 @@ function outcomeOf(
     Array.from({ length: steps }, (_, t) => countAt(t));
   const prunedBy = (cause: BeamVerdict["cause"]): number[] =>
     byStep((t) => count((one) => one.cause === cause && one.lostAt === t + 1));
+  const certified = (as: BeamVerdict["certificate"]): number =>
+    count((one) => one.certificate === as);
   const stepsWhere = (holds: (step: Step) => boolean): number[] =>
     byStep((t) => after.filter((path) => path.length > t && holds(path[t])).length);
   return {
@@ -98,9 +93,9 @@ function outcomeOf(
     vacuous: stepsWhere(({ choices }) => choices <= beam),
     margins: { before: histograms(before, steps), after: histograms(after, steps) },
     certificates: {
-      retrieved: count((one) => one.certificate === "retrieved"),
-      pruned: count((one) => one.certificate === "pruned"),
-      undecided: count((one) => one.certificate === "undecided"),
+      retrieved: certified("retrieved"),
+      pruned: certified("pruned"),
+      undecided: certified("undecided"),
     },
     exactLists: count((one) => one.certified),
   };

@@ -1,5 +1,6 @@
 /**
- * `result.json`, which a finished run of a comparison leaves in its folder: all that reports are made of.
+ * `result.json`, which a finished run of a comparison leaves in its folder: all that reports are
+ * made of.
  *
  * @module
  */
@@ -8,7 +9,7 @@ import type { PruningCause } from "../analysis/pruning.ts";
 import type { TheoremCounts } from "../analysis/user_theorems.ts";
 import type { GradientWeight } from "../train/loss_probe.ts";
 import { type Recipe, toJson } from "../train/recipe.ts";
-import type { ValidationPoint } from "../train/run_state.ts";
+import type { ValidationPoint } from "../train/run_folder.ts";
 
 export type { FailedRun } from "../train/run.ts";
 
@@ -39,7 +40,9 @@ export interface RunResult {
   readonly parameters: number;
   /** Epochs trained. */
   readonly epochs: number;
-  /** The epoch, from 1, whose weights were judged: the best in validation, or the last without it. */
+  /**
+   * The epoch, from 1, whose weights were judged: the best in validation, or the last without it.
+   */
   readonly bestEpoch: number;
   /** Steps trained. */
   readonly steps: number;
@@ -63,7 +66,9 @@ export interface RunResult {
   readonly judging: Judging;
   /** The outcome for the test cases. */
   readonly test: TestResult;
-  /** The weight of a token by its margin, for a loss out of a module: reports do not run modules. */
+  /**
+   * The weight of a token by its margin, for a loss out of a module: reports do not run modules.
+   */
   readonly gradient?: readonly GradientWeight[];
   /** What `verify` counts on the first users, if it was asked to. */
   readonly verification?: { readonly users: number; readonly counts: TheoremCounts };
@@ -88,7 +93,9 @@ export interface Judging {
   readonly beams: readonly number[];
   /** Whether the history was taken out of the catalogue. */
   readonly excludeHistory: boolean;
-  /** The search, if the model was trained for another one. The model is then that of another run. */
+  /**
+   * The search, if the model was trained for another one. The model is then that of another run.
+   */
   readonly search?: SearchSetting;
 }
 
@@ -133,8 +140,9 @@ export interface BeamOutcome {
 }
 
 /**
- * Counts of margins in 48 bins. Bin i is (-12 + i / 2, -12 + (i + 1) / 2] nats, so violations, which are
- * margins above 0, begin with bin 24. Margins outside are counted in the first and the last bin.
+ * Counts of margins in 48 bins. Bin i is (-12 + i / 2, -12 + (i + 1) / 2] nats, so violations,
+ * which are margins above 0, begin with bin 24. Margins outside are counted in the first and the
+ * last bin.
  */
 export type Histogram = readonly number[];
 
@@ -145,8 +153,8 @@ export interface BaselineResults {
   /** The digest of the data, as in the recipes of the runs. */
   readonly digest: string;
   /**
-   * The user of each case, numbered from 0 in the order of their first cases. Missing if every user has
-   * one case.
+   * The user of each case, numbered from 0 in the order of their first cases. Missing if every user
+   * has one case.
    */
   readonly userOf?: readonly number[];
   /** By name, the rank of each user's target among the first 10, from 0, or -1. */

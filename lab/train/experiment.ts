@@ -8,7 +8,6 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { CheckpointError, DataError, NonFiniteError } from "../../core/errors.ts";
 import { Trie } from "../../models/decode/trie.ts";
-import { isRecord, parseJson, shown } from "../../models/json.ts";
 import type { Options } from "./options.ts";
 import { type Dataset, evaluationCases } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
@@ -16,7 +15,8 @@ import { openDevice } from "../devices.ts";
 import { bestAttainable, cooccurrence, oracle, popularity } from "../evaluate/baselines.ts";
 import { evaluateBaseline } from "../evaluate/evaluate.ts";
 import { TRAINING_ONLY } from "../evaluate/warnings.ts";
-import { isPresent, makeFolder, readIfPresent, writeFileAtomic } from "../files.ts";
+import { isPresent, makeFolder, writeFileAtomic } from "../files.ts";
+import { readJson } from "../read_file.ts";
 import {
   type ExperimentReport,
   type RunSummary,
@@ -30,13 +30,13 @@ import { type Recipe, recipeOf, runName } from "./recipe.ts";
 import {
   type FailedRun,
   type JudgedRun,
-  LIST_LENGTHS,
   type Observer,
   type RunSetting,
   trainAndJudge,
 } from "./run.ts";
-import { RunFolder } from "./run_folder.ts";
-import { isSaved } from "./run_state.ts";
+import { isSaved, RunFolder } from "./run_folder.ts";
+
+const SUMMARY = "summary.json";
 
 /**
  * Trains one model per loss, judges all on the test targets, and writes what `--out` asks for. A
@@ -98,6 +98,9 @@ export async function runExperiment(
   return { ...report, runs, failed, ...(unwritten && { unwritten }) };
 }
 
+/** The lengths of lists that reports are about. */
+const LIST_LENGTHS = [5, 10];
+
 /** The baselines on the users that the models are judged on. */
 export function judgeBaselines(
   dataset: Dataset,
@@ -126,13 +129,10 @@ export function judgeBaselines(
   };
 }
 
-/**
- * The `--out` folder of an experiment, locked until it is disposed: a folder for each run, and
- * `summary.json`.
- */
+/** The `--out` folder of an experiment, locked until it is disposed. */
 class ExperimentFolder implements Disposable {
-  readonly #summary: string;
-  readonly #runs = new Map<string, RunFolder>();
+  readonly #path: string;
+  readonly #runs = new Map<Recipe, RunFolder>();
   readonly #earlier: readonly RunSummary[];
   readonly #open: DisposableStack;
 
@@ -145,32 +145,31 @@ class ExperimentFolder implements Disposable {
    * @throws {DataError} if another process writes there, or the system refuses.
    */
   constructor(
-    folder: string,
+    path: string,
     recipes: readonly Recipe[],
     resume: boolean,
     note?: (text: string) => void,
   ) {
-    if (resume && !isPresent(folder)) {
-      throw new CheckpointError(`Cannot resume from ${folder}: the folder must exist, got none`);
+    if (resume && !isPresent(path)) {
+      throw new CheckpointError(`Cannot resume from ${path}: the folder must exist, got none`);
     }
-    makeFolder(folder);
+    makeFolder(path);
     using open = new DisposableStack();
-    open.use(new FolderLock(folder));
-    const names = recipes.map(runName);
-    const present = names.filter((name) => isSaved(join(folder, name)));
-    const absent = names.filter((name) => !present.includes(name));
+    open.use(new FolderLock(path));
+    const { present = [], absent = [] } = Object.groupBy(
+      recipes.map(runName),
+      (name) => isSaved(join(path, name)) ? "present" : "absent",
+    );
     if (present.length > 0 && !resume) {
       throw new CheckpointError(
-        `Cannot start in ${folder}: it must not hold these runs already, got ${
-          present.join(", ")
-        }; go on with --resume, or name another --out`,
+        `Cannot start in ${path}: it must not hold these runs already, got ` +
+          `${present.join(", ")}; go on with --resume, or name another --out`,
       );
     }
-    this.#summary = join(folder, "summary.json");
-    this.#earlier = readSummary(this.#summary); // before anything is trained
+    this.#path = path;
+    this.#earlier = earlierRuns(path); // before anything is trained
     for (const recipe of recipes) {
-      const name = runName(recipe);
-      this.#runs.set(name, open.use(new RunFolder(join(folder, name), recipe)));
+      this.#runs.set(recipe, open.use(new RunFolder(join(path, runName(recipe)), recipe)));
     }
     if (resume) {
       for (const name of absent) note?.(`${name} starts afresh: it was not saved before`);
@@ -184,8 +183,8 @@ class ExperimentFolder implements Disposable {
   }
 
   /** The folder of a run. */
-  of(recipe: Recipe): RunFolder {
-    return this.#runs.get(runName(recipe)) as RunFolder;
+  of(recipe: Recipe): RunFolder | undefined {
+    return this.#runs.get(recipe);
   }
 
   /** Writes `summary.json`. Runs of earlier experiments in the same folder stay in it. */
@@ -193,29 +192,22 @@ class ExperimentFolder implements Disposable {
     const known = new Set(summary.runs.map(runName));
     const others = this.#earlier.filter((run) => !known.has(runName(run)));
     const all = { ...summary, runs: [...others, ...summary.runs] };
-    writeFileAtomic(this.#summary, `${JSON.stringify(all, null, 2)}\n`);
+    writeFileAtomic(join(this.#path, SUMMARY), `${JSON.stringify(all, null, 2)}\n`);
   }
 }
 
-const summaryRuns = v.array(v.looseObject({ loss: v.string(), seed: v.number() }));
+const summarySchema = v.looseObject({
+  version: v.literal(SUMMARY_VERSION),
+  runs: v.array(v.looseObject({ loss: v.string(), seed: v.number() })),
+});
 
-/**
- * The runs of a summary; none if there is no file. A file that cannot be read is refused: it would
- * be overwritten.
- */
-function readSummary(path: string): readonly RunSummary[] {
-  const bytes = readIfPresent(path);
-  if (bytes === undefined) return [];
-  const fail = (requirement: string, actual: string): never => {
-    throw new CheckpointError(
-      `Cannot add to ${path}: ${requirement}, got ${actual}; move it away, or name another --out`,
-    );
-  };
-  const found = parseJson(bytes, "it", fail);
-  const { version, runs } = isRecord(found) ? found : {};
-  if (version !== SUMMARY_VERSION) {
-    fail(`it must be a summary of version ${SUMMARY_VERSION}`, `version ${shown(version)}`);
+/** The runs of the summary in a folder. A file that cannot be read must not be overwritten. */
+function earlierRuns(folder: string): readonly RunSummary[] {
+  try {
+    const summary = readJson(folder, SUMMARY, summarySchema, CheckpointError);
+    return (summary?.runs ?? []) as unknown as readonly RunSummary[];
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error;
+    throw new CheckpointError(`${error.message}; move it away, or name another --out`);
   }
-  if (!v.is(summaryRuns, runs)) fail("its runs must each have a loss and a seed", shown(runs));
-  return runs as unknown as readonly RunSummary[];
 }

@@ -6,7 +6,7 @@
 import type { DataError } from "../../core/errors.ts";
 import type { Options } from "./options.ts";
 import type { Dataset } from "../data/dataset.ts";
-import type { BeamEvaluation, ListScores } from "../evaluate/evaluate.ts";
+import type { BeamEvaluation, Evaluation, ListScores } from "../evaluate/evaluate.ts";
 import { standardError } from "../evaluate/metrics.ts";
 import { historyNote, LEAST_TARGETS, unreadable, warningsOf } from "../evaluate/warnings.ts";
 import { decimal, lineWidth, renderTable, shownSteps, wrapped } from "../table.ts";
@@ -47,30 +47,15 @@ export interface ExperimentReport {
 }
 
 /** One run in `summary.json`. */
-export interface RunSummary {
-  /** The loss. */
-  readonly loss: string;
-  /** The seed. */
-  readonly seed: number;
-  /** The device's kind. */
-  readonly device: string;
-  /** The device's adapter. */
-  readonly adapter: string;
-  /** Steps trained. */
-  readonly steps: number;
+export interface RunSummary
+  extends
+    Pick<JudgedRun, "loss" | "steps" | "tokensPerSecond">,
+    Pick<ExperimentReport, "device" | "adapter">,
+    Pick<Options, "seed"> {
   /** Seconds of training. */
   readonly trainSeconds: number;
-  /** Target tokens a second in training. */
-  readonly tokensPerSecond: number;
-  /** What it retrieves. */
-  readonly test: {
-    /** The number of users. */
-    readonly users: number;
-    /** The number of targets that were excluded with their user's history. */
-    readonly absent: number;
-    /** By beam width. */
-    readonly beams: readonly BeamSummary[];
-  };
+  /** What it retrieves, by beam width. */
+  readonly test: Pick<Evaluation, "users" | "absent"> & { readonly beams: readonly BeamSummary[] };
 }
 
 /**
@@ -108,11 +93,7 @@ export function summaryOf(report: ExperimentReport): Summary {
       steps,
       trainSeconds: training.seconds,
       tokensPerSecond,
-      test: {
-        users: test.users,
-        absent: test.absent,
-        beams: test.beams.map(beamSummary),
-      },
+      test: { users: test.users, absent: test.absent, beams: test.beams.map(beamSummary) },
     })),
   };
 }
@@ -145,37 +126,33 @@ function beamSummary({ hr, ndcg, ranks: _, exact, ...rest }: BeamEvaluation): Be
  * ```
  */
 export function renderReport(report: ExperimentReport, width: number = lineWidth()): string {
-  const { runs } = report;
-  const lines = (texts: readonly string[]): string[] => texts.map((text) => wrapped(text, width));
-  const failures = lines(report.failed.map(({ name, reason }) => `Failed: ${name}: ${reason}.`));
+  const { runs, failed } = report;
+  const text = (line: string): string => wrapped(line, width);
+  const failures = failed.map(({ name, reason }) => text(`Failed: ${name}: ${reason}.`));
   if (runs.length === 0) return [...failures, "", renderScores(report, width)].join("\n");
   const { absent, beams } = runs[0].test;
   const one = beams.length === 1 ? beams[0].beam : undefined;
-  const warnings = [...failures, ...lines(warningsIn(report))];
+  const warnings = [...failures, ...warningsIn(report).map(text)];
+  const widths = beams.map(({ beam }) => beam).join(", ");
+  const pruned = `Of the targets among the exact ${one ?? "B"} most probable, beam search with ` +
+    `B = ${widths} pruned:`;
   return [
     ...warnings.length > 0 ? [...warnings, ""] : [],
-    ...lines([`Retrieved, ${setting(report)}`]),
+    text(`Retrieved, ${setting(report)}`),
     renderScores(report, width),
-    ...lines(notes(report)),
+    ...notes(report).map(text),
     "",
-    ...lines([
-      `Of the targets among the exact ${one ?? "B"} most probable, beam search with B = ${
-        one ?? beams.map(({ beam }) => beam).join(", ")
-      } pruned:`,
-    ]),
+    text(pruned),
     renderPruning(runs, width),
     ...(absent > 0
-      ? lines([`${absent} targets are in their user's history and were excluded.`])
+      ? [text(`${absent} targets are in their user's history and were excluded.`)]
       : []),
-    ...beams.flatMap(({ beam }, b) => [
-      "",
-      ...lines([
-        `Share of targets whose prefix is still in the beam${
-          one === undefined ? `, B = ${beam}` : ""
-        }. Last row: share of tokens that no violation can hit:`,
-      ]),
-      renderSteps(runs, b, width),
-    ]),
+    ...beams.flatMap(({ beam }, b) => {
+      const at = one === undefined ? `, B = ${beam}` : "";
+      const title = `Share of targets whose prefix is still in the beam${at}. Last row: share of ` +
+        "tokens that no violation can hit:";
+      return ["", text(title), renderSteps(runs, b, width)];
+    }),
   ].join("\n");
 }
 

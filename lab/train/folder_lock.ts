@@ -32,7 +32,8 @@ let endsWithProcess = false;
  * file behind.
  */
 export class FolderLock implements Disposable {
-  readonly #path: string;
+  /** The path of its file. */
+  readonly path: string;
   #text = "";
   #file: Disposable | undefined;
 
@@ -43,7 +44,7 @@ export class FolderLock implements Disposable {
    */
   constructor(folder: string) {
     const path = join(folder, FILE);
-    this.#path = path;
+    this.path = path;
     try {
       while (!this.#create()) breakStale(folder, path);
     } catch (error) {
@@ -54,26 +55,21 @@ export class FolderLock implements Disposable {
     endsWithProcess = true;
   }
 
-  /** Whether this process holds the lock of this file. */
-  static holds(path: string): boolean {
-    return [...held].some((lock) => lock.#path === path);
-  }
-
   /** Unlocks the folder. */
   [Symbol.dispose](): void {
     held.delete(this);
     quietly(() => {
-      if (readFileSync(this.#path, "utf8") === this.#text) rmSync(this.#path);
+      if (readFileSync(this.path, "utf8") === this.#text) rmSync(this.path);
     });
     this.#file?.[Symbol.dispose]();
   }
 
   /** Makes the file. Returns false if there is one. */
   #create(): boolean {
-    const file = openNew(this.#path);
+    const file = openNew(this.path);
     if (file === undefined) return false;
     try {
-      this.#file = systemLock(this.#path, true);
+      this.#file = systemLock(this.path, true);
       const holder: v.InferOutput<typeof Holder> & { readonly id: string } = {
         id: crypto.randomUUID(),
         pid: process.pid,
@@ -84,7 +80,7 @@ export class FolderLock implements Disposable {
       this.#text = `${JSON.stringify(holder)}\n`;
       writeFileSync(file, this.#text);
     } catch (error) {
-      quietly(() => rmSync(this.#path));
+      quietly(() => rmSync(this.path));
       this.#file?.[Symbol.dispose]();
       throw error;
     } finally {
@@ -161,7 +157,7 @@ function isRunning(
       throw error;
     }
   }
-  if (pid === process.pid) return FolderLock.holds(path);
+  if (pid === process.pid) return [...held].some((lock) => lock.path === path);
   if (!isAllowed({ name: "run" })) return undefined;
   try {
     process.kill(pid, 0);

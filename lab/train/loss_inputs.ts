@@ -29,8 +29,7 @@ import type { Recipe } from "./recipe.ts";
 export type NegativeInputs = {
   /** int32 (W, K L): the tokens that the model reads. A negative is a branch of its window. */
   readonly negativeTokens: HostTensor;
-  /** int32 (W, K L): their positions. */
-  readonly negativePositions: HostTensor;
+  readonly negativePositions: HostTensor; // int32 (W, K L): their positions
   /** Float (W, T): 0 for the tokens that negatives continue, `MASKED` for those after them. */
   readonly negativeMask: HostTensor;
   /**
@@ -38,21 +37,14 @@ export type NegativeInputs = {
    * windows, rows from W T on those of the branches (W K L).
    */
   readonly negativeRows: HostTensor;
-  /** int32 (W K D): `nodes` of `Negatives`. */
-  readonly negativeNodes: HostTensor;
-  /** int32 (W K D): `labels` of `Negatives`. */
-  readonly negativeLabels: HostTensor;
-  /** int32 (W D): `rows` of `Negatives`. */
-  readonly negativeTargets: HostTensor;
-  /** Float (W, K, D): `logScales` of `Negatives`. */
-  readonly negativeScales: HostTensor;
+  readonly negativeNodes: HostTensor; // int32 (W K D): `nodes` of `Negatives`
+  readonly negativeLabels: HostTensor; // int32 (W K D): `labels` of `Negatives`
+  readonly negativeTargets: HostTensor; // int32 (W D): `rows` of `Negatives`
+  readonly negativeScales: HostTensor; // float (W, K, D): `logScales` of `Negatives`
 };
 
-/** What a loss is fed beside a batch. */
-export type LossInputs = Partial<NegativeInputs> & {
-  /** Float (N): `thresholds` of `Targets`. */
-  readonly thresholds?: HostTensor;
-};
+/** What a loss is fed beside a batch. `thresholds`, float (N), are those of `Targets`. */
+export type LossInputs = Partial<NegativeInputs> & { readonly thresholds?: HostTensor };
 
 /**
  * A function that gives a loss what it needs beside batch `number` in step `step`, both counted
@@ -94,20 +86,17 @@ export function searchOf(
   return new BeamSearch(decoder, trie, { beam, tau, normalization: "children" });
 }
 
-/** {@link NegativeInputs} on the device. */
-export type NegativeTensors = { readonly [K in keyof NegativeInputs]: Tensor };
-
 /**
  * The hidden states of a batch's windows, (W T, C), and its negatives. `given` must have all of
- * them.
+ * {@link NegativeInputs}.
  */
 export function hiddenWithNegatives(
   model: Transformer,
   weights: TransformerParams,
   { tokens, key }: { readonly tokens: Tensor; readonly key: Tensor },
-  given: Partial<NegativeTensors>,
+  given: { readonly [K in keyof NegativeInputs]?: Tensor },
 ): { readonly hidden: Tensor; readonly negatives: Negatives } {
-  const all = given as NegativeTensors;
+  const all = given as { readonly [K in keyof NegativeInputs]: Tensor };
   const [, K, D] = all.negativeScales.shape;
   const branches = {
     tokens: all.negativeTokens,
@@ -132,16 +121,12 @@ export function hiddenWithNegatives(
 }
 
 /** A target of a batch. */
-export interface ChosenTarget {
-  /** The window, 0 to W - 1. */
-  readonly window: number;
-  /** The row of the batch with its first token. */
-  readonly row: number;
-  /** The tokens that the model reads before its first token. */
-  readonly history: readonly number[];
-  /** Its leaf. */
+export type ChosenTarget = {
+  readonly window: number; // 0 to W - 1
+  readonly row: number; // the row of the batch with its first token
+  readonly history: readonly number[]; // the tokens that the model reads before its first token
   readonly leaf: number;
-}
+};
 
 /** A target of each window that has any, drawn with `key`. */
 export function chooseTargets(
@@ -180,33 +165,42 @@ export function negativeInputs(
   const [W, T] = tokens.shape;
   const D = trie.maxDepth;
   const L = Math.max(D - 1, 1);
+  const ints = (
+    shape: readonly number[],
+    fill: number,
+  ): { readonly data: Int32Array; readonly shape: readonly number[] } => ({
+    data: new Int32Array(shape.reduce((a, b) => a * b)).fill(fill),
+    shape,
+  });
   const inputs = {
-    tokens: new Int32Array(W * K * L).fill(BOS),
-    positions: new Int32Array(W * K * L),
-    mask: new Float64Array(W * T).fill(MASKED),
-    rows: new Int32Array(W * K * D),
-    nodes: new Int32Array(W * K * D).fill(-1),
-    labels: new Int32Array(W * K * D),
-    targets: new Int32Array(W * D).fill(-1),
-    scales: new Float64Array(W * K * D).fill(MASKED),
+    negativeTokens: ints([W, K * L], BOS),
+    negativePositions: ints([W, K * L], 0),
+    negativeMask: { data: new Float64Array(W * T).fill(MASKED), shape: [W, T] },
+    negativeRows: ints([W * K * D], 0),
+    negativeNodes: ints([W * K * D], -1),
+    negativeLabels: ints([W * K * D], 0),
+    negativeTargets: ints([W * D], -1),
+    negativeScales: { data: new Float64Array(W * K * D).fill(MASKED), shape: [W, K, D] },
   };
   for (const { window, row, history, leaf } of chosen) {
     const own = nodesTo(trie, leaf);
-    own.slice(1).forEach((_, t) => inputs.targets[window * D + t] = row + t);
+    own.slice(1).forEach((_, t) => inputs.negativeTargets.data[window * D + t] = row + t);
     const negatives = drawLeaves(trie, leaf, K, foldIn(key, window)).map((other) =>
       nodesTo(trie, other)
     );
-    inputs.mask.fill(0, window * T, window * T + history.length);
+    inputs.negativeMask.data.fill(0, window * T, window * T + history.length);
     negatives.forEach((path, k) => {
       const r = window * K + k;
       for (let t = 1; t < path.length; t++) { // its t-th token
         const at = r * D + t - 1;
-        inputs.rows[at] = t === 1 ? window * T + history.length - 1 : W * T + r * L + t - 2;
-        inputs.nodes[at] = path[t - 1];
-        inputs.labels[at] = trie.tokens[path[t]];
+        inputs.negativeRows.data[at] = t === 1
+          ? window * T + history.length - 1
+          : W * T + r * L + t - 2;
+        inputs.negativeNodes.data[at] = path[t - 1];
+        inputs.negativeLabels.data[at] = trie.tokens[path[t]];
         if (t + 1 < path.length) {
-          inputs.tokens[r * L + t - 1] = trie.tokens[path[t]];
-          inputs.positions[r * L + t - 1] = history.length + t - 1;
+          inputs.negativeTokens.data[r * L + t - 1] = trie.tokens[path[t]];
+          inputs.negativePositions.data[r * L + t - 1] = history.length + t - 1;
         }
       }
     });
@@ -218,19 +212,10 @@ export function negativeInputs(
         return [k];
       });
       const scale = Math.log((trie.levelSizes[t] - 1) / counts.length);
-      for (const k of counts) inputs.scales[(window * K + k) * D + t - 1] = scale;
+      for (const k of counts) inputs.negativeScales.data[(window * K + k) * D + t - 1] = scale;
     }
   }
-  return {
-    negativeTokens: { data: inputs.tokens, shape: [W, K * L] },
-    negativePositions: { data: inputs.positions, shape: [W, K * L] },
-    negativeMask: { data: inputs.mask, shape: [W, T] },
-    negativeRows: { data: inputs.rows, shape: [W * K * D] },
-    negativeNodes: { data: inputs.nodes, shape: [W * K * D] },
-    negativeLabels: { data: inputs.labels, shape: [W * K * D] },
-    negativeTargets: { data: inputs.targets, shape: [W * D] },
-    negativeScales: { data: inputs.scales, shape: [W, K, D] },
-  };
+  return inputs;
 }
 
 /** The nodes from the root to a leaf. */

@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { basename, extname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { inspect } from "node:util";
 import { BeargradError, DataError } from "../../core/errors.ts";
 import { sharedFlags } from "../../models/losses/flags.ts";
 import {
@@ -73,9 +74,23 @@ export async function openLoss(given: string): Promise<OpenLoss> {
   if (isLossName(name)) {
     fail(given, "its file must have another name than the losses of this project", name);
   }
-  const exported = await importFile(given);
-  const make = functionOf(given, exported);
-  const normalization = normalizationIn(given, exported);
+  let exported: Readonly<Record<string, unknown>>;
+  try { // not relative to this file, but to the working directory
+    exported = await import(pathToFileURL(resolve(given)).href);
+  } catch (error) {
+    return fail(given, "it must be a module that can be imported", inWords(error), error);
+  }
+  const functions = Object.entries(exported).filter(([, value]) => typeof value === "function");
+  if (functions.length !== 1) {
+    const names = functions.map(([name]) => name).join(", ");
+    fail(given, "it must export exactly one function, (options) => a loss", names || "none");
+  }
+  const make = functions[0][1] as (options: LossOptions) => Loss;
+  const { normalization = "children" } = exported;
+  if (normalization !== "children" && normalization !== "vocabulary") {
+    const requirement = 'its normalization must be "children" or "vocabulary"';
+    return fail(given, requirement, inWords(normalization));
+  }
   await tryModule(given, make);
   return {
     name,
@@ -90,101 +105,50 @@ export async function openLoss(given: string): Promise<OpenLoss> {
   };
 }
 
+/** Makes the loss with its defaults and applies it once. */
+async function tryModule(given: string, make: (options: LossOptions) => Loss): Promise<void> {
+  let actual: string;
+  let cause: unknown;
+  try {
+    const loss: unknown = make({});
+    if (typeof loss === "function") return void await tryLoss(loss as Loss);
+    actual = inWords(loss);
+  } catch (error) {
+    actual = inWords(error);
+    cause = error;
+  }
+  const requirement = "its function must give a loss, (logits, targets) => a scalar tensor";
+  fail(given, requirement, actual, cause);
+}
+
 /** A loss whose errors name its file: one that passes the trial may still fail on a catalogue. */
 function named(given: string, loss: Loss): Loss {
   return (logits, targets) => {
     try {
       return loss(logits, targets);
     } catch (error) {
-      return fail(given, "it must give a loss of every batch", messageOf(error), error);
+      return fail(given, "it must give a loss of every batch", inWords(error), error);
     }
   };
 }
 
-/** Imports a file. Its path is relative to the working directory, not to this file. */
-async function importFile(given: string): Promise<Readonly<Record<string, unknown>>> {
-  try {
-    return await import(pathToFileURL(resolve(given)).href);
-  } catch (error) {
-    return fail(given, "it must be a module that can be imported", messageOf(error), error);
-  }
-}
-
-function functionOf(
-  given: string,
-  exported: Readonly<Record<string, unknown>>,
-): (options: LossOptions) => Loss {
-  const functions = Object.entries(exported).filter(([, value]) => typeof value === "function");
-  const [[, make] = []] = functions;
-  if (functions.length !== 1) {
-    const actual = functions.map(([name]) => name).join(", ") || "none";
-    fail(given, "it must export exactly one function, (options) => a loss", actual);
-  }
-  return make as (options: LossOptions) => Loss;
-}
-
-function normalizationIn(
-  given: string,
-  { normalization = "children" }: { readonly normalization?: unknown },
-): Normalization {
-  if (normalization === "children" || normalization === "vocabulary") return normalization;
-  const requirement = 'its normalization must be "children" or "vocabulary"';
-  return fail(given, requirement, describe(normalization));
-}
-
-/** Makes the loss with its defaults and applies it once. */
-async function tryModule(given: string, make: (options: LossOptions) => Loss): Promise<void> {
-  const requirement = "its function must give a loss, (logits, targets) => a scalar tensor";
-  let loss: unknown;
-  try {
-    loss = make({});
-  } catch (error) {
-    fail(given, requirement, messageOf(error), error);
-  }
-  if (typeof loss !== "function") fail(given, requirement, describe(loss));
-  try {
-    await tryLoss(loss as Loss);
-  } catch (error) {
-    fail(given, requirement, messageOf(error), error);
-  }
-}
-
-/** A value in words. `${value}` would throw for a symbol or an object without a prototype. */
-function describe(value: unknown): string {
-  return firstLine(() => {
-    const isObject = typeof value === "object" && value !== null;
-    return isObject ? String(value.constructor?.name ?? "an object") : String(value);
-  });
-}
-
-/** The first line of an error: those of imports go on with places in the code. */
-function messageOf(error: unknown): string {
-  return firstLine(() => {
-    if (!(error instanceof Error)) return describe(error);
-    return error instanceof BeargradError ? error.message : `${error.name}: ${error.message}`;
-  });
-}
-
-/** The first line of a text. Getters and proxies of a module may throw as it is made. */
-function firstLine(textOf: () => string): string {
-  try {
-    return textOf().split("\n")[0];
-  } catch {
-    return "something that cannot be shown";
-  }
+/** The first line of what a module threw or returned. Errors of imports have more lines. */
+function inWords(value: unknown): string {
+  const text = value instanceof Error
+    ? value instanceof BeargradError ? value.message : `${value}`
+    : inspect(value, { depth: 0, breakLength: Infinity });
+  return text.split("\n")[0];
 }
 
 function fail(given: string, requirement: string, actual: string, cause?: unknown): never {
   throw new DataError(`Cannot use the loss ${given}: ${requirement}, got ${actual}`, { cause });
 }
 
-/** The part of a recipe that names its loss. */
-export interface LossOfRecipe {
-  /** The name. */
+/** The part of a recipe that names its loss, and what it holds of a user's own. */
+export type LossOfRecipe = {
   readonly loss: string;
-  /** What the recipe holds of a user's own loss. */
   readonly lossModule?: Pick<LossModule, "normalization">;
-}
+};
 
 /**
  * What the loss of a recipe normalises over. A model is searched as it was trained.

@@ -60,9 +60,13 @@ export async function gradientWeights(
   const steps = Math.round(MOST / STRIDE);
   const margins = Array.from({ length: 2 * steps + 1 }, (_, i) => (i - steps) * STRIDE)
     .filter((margin) => beam > 1 || margin >= 0);
-  const own = await labelGradients(device, loss, margins, beam);
-  const twice = await labelGradients(device, loss, [...margins, ...margins], beam);
-  const usual = await labelGradients(device, msl({ reduction: "sum" }), margins, beam);
+  const labelGradients = async (loss: Loss, batch: readonly number[]): Promise<number[]> => {
+    const { gradient } = await differentiate(device, loss, batch, beam);
+    return batch.map((_, n) => gradient[n * (beam + 1)]);
+  };
+  const own = await labelGradients(loss, margins);
+  const twice = await labelGradients(loss, [...margins, ...margins]);
+  const usual = await labelGradients(msl({ reduction: "sum" }), margins);
   // In a batch twice as large, the gradient of a token stays the same in a sum and halves in a mean.
   const size = (gradients: readonly number[]): number =>
     gradients.slice(0, margins.length).reduce((sum, g) => sum + Math.abs(g), 0);
@@ -83,17 +87,6 @@ export async function tryLoss(loss: Loss): Promise<number> {
   const given: Loss = (hidden, targets) => loss({ hidden: hidden as Tensor, head }, targets);
   await differentiate(device, loss, [-1, 0, 1], 2);
   return (await differentiate(device, given, [-1, 0, 1], 2)).value;
-}
-
-/** The gradient of the label's logit in each row of a batch whose row n has margin n. */
-async function labelGradients(
-  device: Device,
-  loss: Loss,
-  margins: readonly number[],
-  beam: number,
-): Promise<number[]> {
-  const { gradient } = await differentiate(device, loss, margins, beam);
-  return margins.map((_, n) => gradient[n * (beam + 1)]);
 }
 
 /**

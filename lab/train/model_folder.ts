@@ -36,7 +36,7 @@ import {
   openFile,
   writeFileAtomic,
 } from "../files.ts";
-import { anyRecord, loadJson } from "../read_file.ts";
+import { anyRecord, loadJson, mapOf } from "../read_file.ts";
 
 const CONFIG = "config.json";
 const WEIGHTS = "model.safetensors";
@@ -104,7 +104,15 @@ export async function loadModel(
       `Cannot load ${folder}: weights must be float32 or float16, got ${weights}`,
     );
   }
-  const config = limited(folder, readConfig(folder), maxLength);
+  const config = readConfig(folder);
+  const most = config.maxLength;
+  const length = maxLength ?? Math.min(most, MAX_LENGTH);
+  if (!Number.isInteger(length) || length < 1 || length > most) {
+    throw new ArgumentError(
+      `Cannot load ${folder}: maxLength must be an integer from 1 to its ` +
+        `max_position_embeddings of ${most}, got ${length}`,
+    );
+  }
   const opened: OpenFile[] = [];
   try {
     const files = openWeights(folder, (path) => {
@@ -112,8 +120,12 @@ export async function loadModel(
       opened.push(file);
       return openSafetensors(file, path);
     });
-    const options = { weights, onProgress, source: folder };
-    return { config, params: await loadWeights(device, config, files, options) };
+    const params = await loadWeights(device, config, files, {
+      weights,
+      onProgress,
+      source: folder,
+    });
+    return { config: { ...config, maxLength: length }, params };
   } finally {
     for (const file of opened) file.close();
   }
@@ -130,44 +142,32 @@ export function readConfig(folder: string): TransformerConfig {
   return configFromJson(loadJson(folder, CONFIG, anyRecord, CheckpointError), join(folder, CONFIG));
 }
 
-function limited(folder: string, config: TransformerConfig, asked?: number): TransformerConfig {
-  const most = config.maxLength;
-  const maxLength = asked ?? Math.min(most, MAX_LENGTH);
-  if (!Number.isInteger(maxLength) || maxLength < 1 || maxLength > most) {
-    throw new ArgumentError(
-      `Cannot load ${folder}: maxLength must be an integer from 1 to its ` +
-        `max_position_embeddings of ${most}, got ${maxLength}`,
-    );
-  }
-  return { ...config, maxLength };
-}
-
-const indexSchema = v.looseObject({ weight_map: anyRecord });
+const fileName = v.pipe(
+  v.string(),
+  v.regex(/^[^/\\]+\.safetensors$/, "it must be the name of a safetensors file"),
+);
+const indexSchema = v.looseObject({ weight_map: mapOf(fileName) });
 
 /** Opens the files of weights in a folder. */
 function openWeights(folder: string, open: (path: string) => SafeReader): SafeReader[] {
   if (isPresent(join(folder, WEIGHTS))) return [open(join(folder, WEIGHTS))];
   if (!isPresent(join(folder, INDEX))) fail(folder, `it must hold ${WEIGHTS} or ${INDEX}`, "none");
-  const path = join(folder, INDEX);
-  const { weight_map: map } = loadJson(folder, INDEX, indexSchema, CheckpointError);
+  const { weight_map: places } = loadJson(folder, INDEX, indexSchema, CheckpointError);
   const files = new Map<string, SafeReader>();
-  for (const [name, file] of Object.entries(map)) {
-    const place = `weight_map[${shown(name)}]`;
-    if (typeof file !== "string" || !/^[^/\\]+\.safetensors$/.test(file)) {
-      return fail(path, `${place} must be the name of a safetensors file`, shown(file));
+  for (const [name, file] of places) {
+    const path = join(folder, file);
+    if (!isPresent(path)) {
+      const requirement = `weight_map[${shown(name)}] must be a file in the folder`;
+      fail(join(folder, INDEX), requirement, shown(file));
     }
-    if (!files.has(file)) {
-      const part = join(folder, file);
-      if (!isPresent(part)) fail(path, `${place} must be a file in the folder`, shown(file));
-      files.set(file, open(part));
+    const reader = files.get(file) ?? open(path);
+    files.set(file, reader);
+    if (!reader.entries.has(name)) {
+      fail(reader.source, `it must hold ${shown(name)}, as ${INDEX} says`, "none");
     }
-    const { source, entries } = files.get(file) as SafeReader;
-    if (!entries.has(name)) fail(source, `it must hold ${shown(name)}, as ${INDEX} says`, "none");
   }
   for (const [file, { source, entries }] of files) {
-    const stray = [...entries.keys()].find((name) =>
-      !Object.hasOwn(map, name) || map[name] !== file
-    );
+    const stray = [...entries.keys()].find((name) => places.get(name) !== file);
     if (stray !== undefined) {
       fail(source, `its tensors must be in it as ${INDEX} says`, shown(stray));
     }
@@ -218,38 +218,28 @@ export function loadAdapter(
   folder: string,
   config: TransformerConfig,
 ): LoadedAdapter {
-  const path = join(folder, ADAPTER_CONFIG);
-  const lora = loraFromJson(loadJson(folder, ADAPTER_CONFIG, anyRecord, CheckpointError), path);
-  const weights = readAdapter(device, folder, config, lora);
-  const adapter = initLora(device, config, lora, 0);
-  for (const [path, tensor] of treeEntries(adapter)) {
-    device.write(tensor, weights.get(path) as TypedArray);
-  }
-  return { lora, adapter };
-}
-
-/** The elements of an adapter by path. The header is checked before any element is read. */
-function readAdapter(
-  device: Device,
-  folder: string,
-  config: TransformerConfig,
-  lora: LoraConfig,
-): ReadonlyMap<string, TypedArray> {
+  const json = loadJson(folder, ADAPTER_CONFIG, anyRecord, CheckpointError);
+  const lora = loraFromJson(json, join(folder, ADAPTER_CONFIG));
   const path = join(folder, ADAPTER_WEIGHTS);
   if (!isPresent(path)) fail(folder, `it must hold ${ADAPTER_WEIGHTS}`, "none");
   const file = openFile(path);
   try {
     const { entries, read } = openSafetensors(file, path);
+    // The header is checked before any element is read, and all elements before any is written.
     const places = adapterFromPeft(Object.fromEntries(entries), config, lora, path);
-    return new Map(
-      Object.entries(places).map(([at, { name }]) => {
-        const values = read(name);
-        const kept = device.float === "float64" ? values : Float32Array.from(values);
-        const bad = kept.findIndex((x) => !Number.isFinite(x));
-        if (bad >= 0) fail(path, `${name} must be finite in ${device.float}`, `${values[bad]}`);
-        return [at, kept];
-      }),
-    );
+    const weights = new Map<string, TypedArray>();
+    for (const [at, { name }] of Object.entries(places)) {
+      const values = read(name);
+      const kept = device.float === "float64" ? values : Float32Array.from(values);
+      const bad = kept.findIndex((x) => !Number.isFinite(x));
+      if (bad >= 0) fail(path, `${name} must be finite in ${device.float}`, `${values[bad]}`);
+      weights.set(at, kept);
+    }
+    const adapter = initLora(device, config, lora, 0);
+    for (const [at, tensor] of treeEntries(adapter)) {
+      device.write(tensor, weights.get(at) as TypedArray);
+    }
+    return { lora, adapter };
   } finally {
     file.close();
   }

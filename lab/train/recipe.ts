@@ -13,6 +13,7 @@ import type { TransformerConfig } from "../../models/transformer.ts";
 import type { Options } from "./options.ts";
 import { type Dataset, leaveOneOut } from "../data/dataset.ts";
 import type { Reading } from "../data/load.ts";
+import { CheckpointError } from "../../core/errors.ts";
 import type { LossModule, OpenLoss } from "./loss_module.ts";
 import { readConfig } from "./model_folder.ts";
 
@@ -31,8 +32,16 @@ export type CommonFlag = "beam" | "xi" | "lambda" | "tau";
 
 const COMMON: readonly CommonFlag[] = ["beam", "xi", "lambda", "tau"];
 
+const SIZES = ["layers", "dim", "heads", "kvHeads", "ffn"] as const;
+
 /** The recipe of one run. Of the other flags of losses it has those that its loss reads. */
-export interface Recipe extends LossSettings<CommonFlag>, Omit<LossOptions, CommonFlag> {
+export interface Recipe
+  extends
+    LossSettings<CommonFlag>,
+    Omit<LossOptions, CommonFlag>,
+    Pick<Options, "seed" | "layers" | "dim" | "heads" | "kvHeads" | "ffn" | "dropout">,
+    Pick<Options, "history" | "epochs" | "batch" | "lr" | "warmup" | "decay">,
+    Partial<Pick<Options, "accumulate">> {
   /** The data set's name. */
   readonly data: string;
   /** A digest of the data set, which tells data sets of one name apart. */
@@ -45,36 +54,8 @@ export interface Recipe extends LossSettings<CommonFlag>, Omit<LossOptions, Comm
   readonly loss: string;
   /** What identifies a user's own loss. */
   readonly lossModule?: LossModule;
-  /** Seed of weights, batches and dropout. */
-  readonly seed: number;
-  /** Layers of the decoder. */
-  readonly layers: number;
-  /** Channels C. */
-  readonly dim: number;
-  /** Query heads. */
-  readonly heads: number;
-  /** Key and value heads. */
-  readonly kvHeads: number;
-  /** Inner width of the SwiGLU. */
-  readonly ffn: number;
-  /** Dropout on the embedding and the residual branches. */
-  readonly dropout: number;
-  /** Items of history that the model sees. */
-  readonly history: number;
-  /** Passes over the training windows. */
-  readonly epochs: number;
-  /** Windows a batch. */
-  readonly batch: number;
-  /** Batches a step of the optimiser, which takes the mean of their gradients. Default 1. */
-  readonly accumulate?: number;
   /** How the best epoch is found. Default: the last epoch is kept. */
   readonly stopping?: Stopping;
-  /** Peak learning rate. */
-  readonly lr: number;
-  /** Warm-up steps. */
-  readonly warmup: number;
-  /** Decoupled weight decay of the matrices. */
-  readonly decay: number;
   /** The folder of the pretrained model that training starts from. */
   readonly model?: string;
   /** Whether the matrices of that model are in half precision. */
@@ -100,16 +81,10 @@ export function digestOf(dataset: Dataset): string {
   return createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 16);
 }
 
-/** How options ask for data to be read. */
+/** How options ask for data to be read, without defaults. */
 export function readingOf(options: Reading): Reading {
-  const { tokenizer, prompt, targets, holdOut, limitItems, limitUsers } = options;
   const reading: Reading = {
-    tokenizer,
-    prompt,
-    targets,
-    holdOut,
-    limitItems,
-    limitUsers,
+    ...pick(options, ["tokenizer", "prompt", "targets", "holdOut", "limitItems", "limitUsers"]),
     codes: options.codes === "semantic" ? undefined : options.codes,
     joinValidation: options.joinValidation || undefined,
   };
@@ -128,43 +103,32 @@ export function recipeOf(
   dataset: Dataset,
   device: Device,
 ): Recipe {
-  const { dropout, history, epochs, batch, accumulate, lr, warmup, decay } = options;
-  const { patience, validateUsers, excludeHistory, seed, model, half, lora: targets } = options;
-  const { layers, dim, heads, kvHeads, ffn } = model === undefined ? options : readConfig(model);
-  const { loraRank: rank, loraAlpha: alpha, loraDropout } = options;
-  const valuesOf = <F extends LossFlagName>(names: readonly F[]): LossSettings<F> =>
-    Object.fromEntries(names.map((name) => [name, options[name]])) as LossSettings<F>;
-  const isCommon = (name: string): boolean => COMMON.some((common) => common === name);
+  const { patience, validateUsers: users, excludeHistory, model, half, lora: targets } = options;
+  const { loraRank: rank, loraAlpha: alpha, loraDropout: dropout } = options;
+  const common: readonly LossFlagName[] = COMMON;
+  const ownFlags = lossFlagNames.filter((name) => name in flags && !common.includes(name));
   return {
     data: dataset.name,
     digest: digestOf(dataset),
     reading: readingOf(options),
     device: device.kind,
     loss,
-    ...valuesOf(COMMON),
-    seed,
-    layers,
-    dim,
-    heads,
-    kvHeads,
-    ffn,
-    dropout,
-    history,
-    epochs,
-    batch,
-    accumulate,
-    lr,
-    warmup,
-    decay,
-    ...valuesOf(lossFlagNames.filter((name) => name in flags && !isCommon(name))),
+    ...pick(options, COMMON),
+    seed: options.seed,
+    ...pick(model === undefined ? options : readConfig(model), SIZES),
+    ...pick(options, ["dropout", "history", "epochs", "batch", "accumulate"]),
+    ...pick(options, ["lr", "warmup", "decay"]),
+    ...pick<LossOptions, LossFlagName>(options, ownFlags),
     ...(lossModule && { lossModule }),
-    ...(patience !== undefined && {
-      stopping: { patience, users: validateUsers, excludeHistory },
-    }),
+    ...(patience !== undefined && { stopping: { patience, users, excludeHistory } }),
     ...(model !== undefined && { model }),
     ...(half && { half }),
-    ...(targets.length > 0 && { lora: { targets, rank, alpha, dropout: loraDropout } }),
+    ...(targets.length > 0 && { lora: { targets, rank, alpha, dropout } }),
   };
+}
+
+function pick<T, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(keys.map((key) => [key, from[key]])) as Pick<T, K>;
 }
 
 /** A recipe or a line of metrics as files hold it: there the learning rate is `rate`. */
@@ -230,4 +194,43 @@ export function longestInput(dataset: Dataset, historyLength: number): number {
   const prompt = none + Math.ceil(most) + (promptPerTarget ? historyLength : 0);
   const longest = paths.reduce((most, { length }) => Math.max(most, length), 0);
   return Math.ceil((prompt + longest) / 8) * 8 + longest;
+}
+
+/**
+ * Checks that the run in a folder was saved with the given recipe.
+ *
+ * @throws {CheckpointError} naming the first field that differs, and both values.
+ */
+export function checkRecipe(
+  folder: string,
+  saved: object,
+  recipe: object,
+): void {
+  const difference = firstDifference(saved, JSON.parse(JSON.stringify(recipe)), "");
+  if (difference === undefined) return;
+  const [path, was, is] = difference;
+  const field = path === "digest" ? "the data's digest" : path;
+  throw new CheckpointError(
+    `Cannot resume ${folder}: ${field} must be that of its checkpoint, ${was}, got ${is}`,
+  );
+}
+
+/** The path of the first difference between two JSON values, and what each has there. */
+function firstDifference(
+  a: unknown,
+  b: unknown,
+  path: string,
+): [path: string, a: string, b: string] | undefined {
+  if (!isNested(a) || !isNested(b)) {
+    return a === b ? undefined : [path, JSON.stringify(a) ?? "none", JSON.stringify(b) ?? "none"];
+  }
+  for (const key of new Set([...Object.keys(b), ...Object.keys(a)])) {
+    const inner = firstDifference(a[key], b[key], path === "" ? key : `${path}.${key}`);
+    if (inner !== undefined) return inner;
+  }
+  return undefined;
+}
+
+function isNested(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
 }

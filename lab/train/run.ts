@@ -13,19 +13,15 @@ import type { SafeTensors } from "../../models/safetensors.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
 import { type Dataset, evaluationCases } from "../data/dataset.ts";
-import { evaluate, type Evaluation } from "../evaluate/evaluate.ts";
+import type { Evaluation } from "../evaluate/evaluate.ts";
 import { hitRate, ndcg } from "../evaluate/metrics.ts";
 import { TeacherForcing } from "../evaluate/teacher_forcing.ts";
 import { turn } from "../progress.ts";
 import { normalizationOf, type OpenLoss } from "./loss_module.ts";
 import { type Recipe, runName, type Stopping } from "./recipe.ts";
-import type { MetricsLine, RunFolder } from "./run_folder.ts";
-import type { ValidationPoint } from "./run_state.ts";
-import { trainableModel } from "./trainable_model.ts";
+import type { MetricsLine, RunFolder, ValidationPoint } from "./run_folder.ts";
+import { judgeModel, trainableModel } from "./models.ts";
 import { Trainer, type TrainReport } from "./trainer.ts";
-
-/** The lengths of lists that reports are about. */
-export const LIST_LENGTHS = [5, 10] as const;
 
 /** The beam width of validation, the same for all losses, so that epochs are chosen alike. */
 const VALIDATION_BEAM = 10;
@@ -47,7 +43,9 @@ export interface TrainHistory {
   readonly validation: readonly ValidationPoint[];
 }
 
-/** Called as an experiment, a comparison or a judging of runs goes on. `run` is the name of a run. */
+/**
+ * Called as an experiment, a comparison or a judging of runs goes on. `run` is the name of a run.
+ */
 export interface Observer {
   /** Data or a model are read: what is being done, and how much of it is done. */
   preparing?(what: string, done: number, total: number): void;
@@ -65,7 +63,10 @@ export interface Observer {
   saved?(run: string, epoch: number, epochs: number): void;
   /** A run is judged: the users done and all. */
   evaluating?(run: string, done: number, total: number): void;
-  /** The model as it was before training is applied to users, for its margins: the users done and all. */
+  /**
+   * The model as it was before training is applied to users, for its margins: the users done and
+   * all.
+   */
   untrained?(run: string, done: number, total: number): void;
   /** The theorems are checked on the model of a run: the users done and all. */
   verifying?(run: string, done: number, total: number): void;
@@ -79,12 +80,12 @@ export interface TrainSetting {
   readonly dataset: Dataset;
   /** The trie of its paths. */
   readonly trie: DeviceTrie;
+  /** Called as it goes on. */
+  readonly observer?: Observer;
   /** Where the run is saved after each epoch, and resumes from. Default: it is not saved. */
   readonly folder?: RunFolder;
   /** The name of the run for the observer. Default `bear-seed0`, by loss and seed. */
   readonly name?: string;
-  /** Called as it goes on. */
-  readonly observer?: Observer;
 }
 
 /**
@@ -101,11 +102,11 @@ export async function trainRun(
   { dataset, trie, folder, name = runName(recipe), observer = {} }: TrainSetting,
 ): Promise<TrainHistory> {
   const saved = folder?.restore(trainer, (text) => observer.note?.(`${name} ${text}`));
-  if (saved !== undefined) observer.saved?.(name, saved.epoch, recipe.epochs);
+  if (saved?.epoch !== undefined) observer.saved?.(name, saved.epoch, recipe.epochs);
   let seconds = saved?.seconds ?? 0;
   let best: SafeTensors | undefined = saved?.best;
   const validation: ValidationPoint[] = [...saved?.validation ?? []];
-  const curve = folder?.readMetrics() ?? [];
+  const curve = [...saved?.curve ?? []];
   while (trainer.epoch < recipe.epochs && !isStopped(validation, recipe.stopping)) {
     const began = performance.now();
     let last = began;
@@ -186,9 +187,7 @@ async function validate(
 }
 
 /** A trained and judged model. */
-export interface JudgedRun {
-  /** The loss it was trained with. */
-  readonly loss: string;
+export interface JudgedRun extends Pick<Recipe, "loss"> {
   /** What the search normalises over: what the loss does. */
   readonly normalization: Normalization;
   /** The number of trained parameters. */
@@ -205,29 +204,15 @@ export interface JudgedRun {
   readonly judgingSeconds: number;
 }
 
-/** A run that cannot be finished. */
-export interface FailedRun {
-  /** The name of its folder. */
-  readonly name: string;
-  /** Why. */
-  readonly reason: string;
-}
+/** A run that cannot be finished: the name of its folder, and why. */
+export type FailedRun = { readonly name: string; readonly reason: string };
 
 /** What all runs of an experiment share. */
-export interface RunSetting {
-  /** The data set. */
-  readonly dataset: Dataset;
-  /** Where to compute. */
+export type RunSetting = Required<Pick<TrainSetting, "dataset" | "trie" | "observer">> & {
   readonly device: Device;
-  /** The trie of its paths. */
-  readonly trie: DeviceTrie;
-  /** The beam widths to decode with. */
   readonly beams: readonly number[];
-  /** Whether a user's history is taken out of the catalogue in searches. */
   readonly excludeHistory: boolean;
-  /** Called as runs go on. */
-  readonly observer: Observer;
-}
+};
 
 /**
  * Trains a model by a recipe, from where `folder` has it, and judges it.
@@ -243,52 +228,42 @@ export async function trainAndJudge(
   folder?: RunFolder,
   name: string = runName(recipe),
 ): Promise<JudgedRun> {
-  const { dataset, device, trie, observer } = setting;
+  const { dataset, device, trie, beams, excludeHistory, observer } = setting;
   using _scope = device.arena();
   const trainable = await trainableModel(device, dataset, recipe, (done, total) => {
     observer.preparing?.(`loading ${recipe.model}`, done, total);
   });
-  // A slow tokenizer may take a minute for all prompts.
-  const writing = (done: number, total: number): void =>
-    observer.preparing?.("writing prompts", done, total);
-  const onProgress = dataset.promptPerTarget ? writing : undefined;
-  using trainer = new Trainer(dataset, trie, recipe, trainable, { loss, onProgress });
+  using trainer = new Trainer(dataset, trie, recipe, trainable, {
+    loss,
+    onProgress: (done, total) => { // a slow tokenizer may take a minute for all prompts
+      if (dataset.promptPerTarget) observer.preparing?.("writing prompts", done, total);
+    },
+  });
   const training = await trainRun(trainer, recipe, { dataset, trie, folder, name, observer });
   observer.trained?.(name, training);
   const began = performance.now();
-  const test = await judge(trainer, recipe, loss.normalization, setting, name);
+  const { model, weights, params } = trainer;
+  const search = { normalization: loss.normalization, tau: recipe.tau };
+  using forcing = new TeacherForcing(device, model, weights, trie, search);
+  const test = await judgeModel(
+    { decoder: new TransformerDecoder(model, weights), forcing, trie },
+    {
+      dataset,
+      beams,
+      excludeHistory,
+      historyLength: recipe.history,
+      ...search,
+      onProgress: (done, total) => observer.evaluating?.(name, done, total),
+    },
+  );
   return {
     loss: recipe.loss,
     normalization: loss.normalization,
-    parameters: treeLeaves(trainer.params).reduce((sum, { size }) => sum + size, 0),
+    parameters: treeLeaves(params).reduce((sum, { size }) => sum + size, 0),
     steps: trainer.stepsPerEpoch * training.epochs,
     training,
     tokensPerSecond: Math.round((trainer.targetsPerEpoch * training.epochs) / training.seconds),
     test,
     judgingSeconds: (performance.now() - began) / 1000,
   };
-}
-
-async function judge(
-  { model, weights }: Trainer,
-  { history, tau }: Recipe,
-  normalization: Normalization,
-  { dataset, device, trie, beams, excludeHistory, observer }: RunSetting,
-  name: string,
-): Promise<Evaluation> {
-  using forcing = new TeacherForcing(device, model, weights, trie, { normalization, tau });
-  return await evaluate({
-    decoder: new TransformerDecoder(model, weights),
-    teacherForced: (histories, leaves) => forcing.logits(histories, leaves),
-    trie,
-    dataset,
-    split: "test",
-    beams,
-    excludeHistory,
-    normalization,
-    tau,
-    ks: LIST_LENGTHS,
-    historyLength: history,
-    onProgress: (done, total) => observer.evaluating?.(name, done, total),
-  });
 }

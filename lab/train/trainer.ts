@@ -25,15 +25,8 @@ import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { type Batch, makeBatches, makeWindows, type Window } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { turn } from "../progress.ts";
-import {
-  hiddenWithNegatives,
-  lossFeed,
-  type LossInputs,
-  type NegativeInputs,
-  searchOf,
-} from "./loss_inputs.ts";
+import { hiddenWithNegatives, lossFeed, type LossInputs, searchOf } from "./loss_inputs.ts";
 import type { Recipe } from "./recipe.ts";
-import type { TrainableModel } from "./trainable_model.ts";
 
 /** AdamW's betas. */
 const BETAS = [0.9, 0.98] as const;
@@ -64,6 +57,16 @@ export interface TrainReport {
   readonly lr: number;
   /** Target tokens trained on since the last report. */
   readonly tokens: number;
+}
+
+/** A decoder and its parameters, which may be all of its weights or only an adapter. */
+export interface TrainableModel<P extends Tree = Tree> {
+  /** The decoder. */
+  readonly model: Transformer;
+  /** The parameters. They get gradients and optimiser state, and are updated in place. */
+  readonly params: P;
+  /** The weights that the decoder runs with, made of the parameters by ops. */
+  weights(params: P): TransformerParams;
 }
 
 /** Options of {@link Trainer}. */
@@ -149,8 +152,13 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
     this.#recipe = recipe;
     this.#windows = makeWindows(dataset, trie.trie, recipe.history, onProgress);
     this.targetsPerEpoch = this.#windows.reduce((sum, window) => sum + window.targets, 0);
-    this.#accumulate = recipe.accumulate ?? 1;
-    checkAccumulate(this.#accumulate);
+    const accumulate = recipe.accumulate ?? 1;
+    if (!Number.isInteger(accumulate) || accumulate < 1) {
+      throw new ArgumentError(
+        `Cannot train: accumulate must be a positive integer, got ${accumulate}`,
+      );
+    }
+    this.#accumulate = accumulate;
     const batches = makeBatches(this.#windows, { ...recipe, epoch: 0 }).length;
     this.stepsPerEpoch = Math.ceil(batches / this.#accumulate);
     this.#lrAt = cosineSchedule({
@@ -221,7 +229,14 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
       this.#step(inputs, { data: Float64Array.of(lr), shape: [] });
       if ((i + 1) % REPORT_EVERY === 0 || i === this.stepsPerEpoch - 1) {
         const loss = await this.#meter.take(counted);
-        this.#checkFinite(loss, step);
+        if (!Number.isFinite(loss)) {
+          const { loss: name, lr } = this.#recipe;
+          throw new NonFiniteError(
+            `Cannot go on training ${name} at step ${step}: the loss must be finite, got ` +
+              `${loss}; a smaller --lr than ${lr}, or less extreme --tau, --xi and --lambda, ` +
+              "may help",
+          );
+        }
         const steps = this.stepsPerEpoch * epochs;
         onReport({ step, steps, epoch: this.epoch, loss, lr, tokens });
         tokens = 0;
@@ -238,15 +253,6 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
     this.#search?.dispose();
     this.#state?.dispose();
   }
-
-  #checkFinite(loss: number, step: number): void {
-    if (Number.isFinite(loss)) return;
-    const { loss: name, lr } = this.#recipe;
-    throw new NonFiniteError(
-      `Cannot go on training ${name} at step ${step}: the loss must be finite, got ${loss}; ` +
-        `a smaller --lr than ${lr}, or less extreme --tau, --xi and --lambda, may help`,
-    );
-  }
 }
 
 /** The dropout key of a batch. Batches are counted from 1. */
@@ -254,37 +260,25 @@ function dropoutKey(seed: number, batch: number): HostTensor {
   return { data: Int32Array.from(foldIn(foldIn(keyOf(seed), 1), batch)), shape: [2] };
 }
 
-function checkAccumulate(accumulate: number): void {
-  if (Number.isInteger(accumulate) && accumulate >= 1) return;
-  throw new ArgumentError(
-    `Cannot train: accumulate must be a positive integer, got ${accumulate}`,
-  );
-}
-
 /** A batch as a step takes it. All batches of a run have the same keys. */
-export type BatchInputs = Partial<NegativeInputs> & {
-  /** int32 (B, T). */
-  readonly tokens: HostTensor;
-  /** int32 (N). */
-  readonly rows: HostTensor;
-  /** int32 (N). */
-  readonly nodes: HostTensor;
-  /** int32 (N). */
-  readonly labels: HostTensor;
-  /** int32 (2): its dropout key. */
-  readonly key: HostTensor;
-  /** Float (N). */
-  readonly thresholds?: HostTensor;
+export type BatchInputs = LossInputs & {
+  readonly tokens: HostTensor; // int32 (B, T)
+  readonly rows: HostTensor; // int32 (N)
+  readonly nodes: HostTensor; // int32 (N)
+  readonly labels: HostTensor; // int32 (N)
+  readonly key: HostTensor; // int32 (2): its dropout key
 };
 
 /** The same on the device. */
 export type BatchTensors = { readonly [K in keyof BatchInputs]: Tensor };
 
-/** Takes a step on batches with a learning rate, float (). */
-export interface TrainStep extends Disposable {
-  /** Updates the parameters, and adds the loss of each batch to the meter. */
-  (batches: readonly BatchInputs[], lr: HostTensor): void;
-}
+/**
+ * Takes a step on batches with a learning rate, float (): updates the parameters, and adds the loss
+ * of each batch to the meter.
+ */
+export type TrainStep =
+  & Disposable
+  & ((batches: readonly BatchInputs[], lr: HostTensor) => void);
 
 /**
  * A step that updates the parameters by the mean gradient of its batches. One batch a step is one

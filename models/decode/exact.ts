@@ -104,8 +104,8 @@ const CLEARLY = 0.01;
 /**
  * A leaf's rank among the `k` best, from 0, as far as a search of any width settles it: -1 if it is
  * not among them, undefined if the search leaves it open. The rank is settled if the leaf is in the
- * list and above everything pruned, or if k others are above it. Floors of the search must not exceed
- * `logProb` - 0.01. Internal.
+ * list and above everything pruned, or if k others are above it. Floors of the search must not
+ * exceed `logProb` - 0.01. Internal.
  */
 export function settledRank(
   { ranking, bestPruned }: BeamResult,
@@ -181,8 +181,8 @@ function checkCount(action: string, k: number): void {
 }
 
 /**
- * The log-probability of every leaf of the catalogue after one history, best first, by a beam search
- * as wide as the catalogue.
+ * The log-probability of every leaf of the catalogue after one history, best first, by a beam
+ * search as wide as the catalogue.
  *
  * @throws {ArgumentError} for the reasons of {@link BeamSearch}.
  *

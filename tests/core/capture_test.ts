@@ -9,8 +9,8 @@ import type { Tensor } from "../../core/tensor.ts";
 import { mul } from "../../ops/binary.ts";
 import { linear } from "../../ops/matmul.ts";
 import { rmsNorm } from "../../ops/rms_norm.ts";
-import { testDevices } from "../devices.ts";
-import { addInto, affine, mulSame, testOnDevices } from "./harness.ts";
+import { onEachDevice, testDevices } from "../devices.ts";
+import { addInto, affine, mulSame } from "./harness.ts";
 
 /** Host inputs of one name. */
 function host(...values: number[]): { x: { data: Float32Array; shape: number[] } } {
@@ -23,7 +23,7 @@ function chain(x: Tensor, weights: Tensor): Tensor {
   return x;
 }
 
-testOnDevices("capture: replays have the bits of eager runs", async (device) => {
+onEachDevice("capture: replays have the bits of eager runs", async (device) => {
   const weights = device.tensor([0.3, -1.7, 2.9]);
   let records = 0;
   using step = capture(device, ({ x }: { x: Tensor }) => {
@@ -42,7 +42,7 @@ testOnDevices("capture: replays have the bits of eager runs", async (device) => 
   assert.equal(step.programs, 1);
 });
 
-testOnDevices("capture: other shapes record another program", async (device) => {
+onEachDevice("capture: other shapes record another program", async (device) => {
   using step = capture(device, ({ x }: { x: Tensor }) => affine(x, 2));
   const outs: number[][] = [];
   for (const values of [[1], [1, 2], [3], [3, 4]]) {
@@ -52,7 +52,7 @@ testOnDevices("capture: other shapes record another program", async (device) => 
   assert.equal(step.programs, 2);
 });
 
-testOnDevices("capture: at its limit it drops the least recently used program", async (device) => {
+onEachDevice("capture: at its limit it drops the least recently used program", async (device) => {
   let records = 0;
   const before = device.stats.liveBytes;
   using step = capture(device, ({ x }: { x: Tensor }) => (records++, affine(x, 2)), {
@@ -75,7 +75,7 @@ testOnDevices("capture: at its limit it drops the least recently used program", 
   assert.ok(device.stats.liveBytes - before <= 2 * (liveBytes - before));
 });
 
-testOnDevices("capture: steps and the host write parameters in place", async (device) => {
+onEachDevice("capture: steps and the host write parameters in place", async (device) => {
   const weight = device.tensor([10]);
   using step = capture(device, ({ x }: { x: Tensor }) => {
     const out = mulSame(x, weight);
@@ -91,7 +91,7 @@ testOnDevices("capture: steps and the host write parameters in place", async (de
   assert.equal(await weight.item(), 102);
 });
 
-testOnDevices("capture: memory stays flat over 100 replays", async (device) => {
+onEachDevice("capture: memory stays flat over 100 replays", async (device) => {
   const weights = device.tensor([1, 1, 1]);
   using step = capture(device, ({ x }: { x: Tensor }) => chain(x, weights));
   await step(host(1, 2, 3)).data();
@@ -105,7 +105,7 @@ testOnDevices("capture: memory stays flat over 100 replays", async (device) => {
   await weights.data();
 });
 
-testOnDevices("capture: intermediates share memory, and all of it is freed", async (device) => {
+onEachDevice("capture: intermediates share memory, and all of it is freed", async (device) => {
   const n = 4096;
   const bytes = n * (device.float === "float64" ? 8 : 4);
   const before = device.stats.liveBytes;
@@ -275,7 +275,7 @@ test("capture: a device that the library did not open is refused", () => {
   assert.throws(() => step({}), ArgumentError);
 });
 
-testOnDevices("leading rows: they do not depend on how many there are", async (device) => {
+onEachDevice("leading rows: they do not depend on how many there are", async (device) => {
   const weights = device.tensor([[1, 2], [3, 4], [5, 6]]); // (out 3, in 2)
   const scale = device.tensor([1, 2, 3]);
   const layer = (x: Tensor): Tensor => rmsNorm(linear(x, weights), scale, 1e-5);
@@ -302,7 +302,7 @@ testOnDevices("leading rows: they do not depend on how many there are", async (d
 
 const cpus = testDevices.filter(({ name }) => name.startsWith("cpu"));
 
-testOnDevices("leading rows: the other rows are left alone", async (device) => {
+onEachDevice("leading rows: the other rows are left alone", async (device) => {
   const weights = device.tensor([[1, 2], [3, 4]]);
   using step = capture(device, ({ x, count }: { x: Tensor; count: Tensor }) => ({
     out: leadingRows(mul(count, 1), 3, () => {

@@ -10,13 +10,12 @@ import { toHalf } from "../../kernels/half.ts";
 import { linear, matmul } from "../../ops/matmul.ts";
 import { take } from "../../ops/take.ts";
 import { sample } from "../../ops/cases.ts";
-import { testDevices } from "../devices.ts";
-import { testOnDevices } from "./harness.ts";
+import { onEachDevice, testDevices } from "../devices.ts";
 
 /** The devices that have float16. */
 const devices = testDevices.filter(({ name }) => name !== "cpu float64");
 
-testOnDevices("half: elements are rounded when written and exact when read", async (device) => {
+onEachDevice("half: elements are rounded when written and exact when read", async (device) => {
   const x = device.tensor([[0.1, 2049], [65519, 65520]], undefined, "float16");
   assert.equal(x.storage.bytes, 8);
   assert.deepEqual(await x.data(), Float32Array.of(0.0999755859375, 2048, 65504, Infinity));
@@ -31,7 +30,7 @@ testOnDevices("half: elements are rounded when written and exact when read", asy
   assert.deepEqual(y, Float32Array.of(1, -2, 2 ** -24, 3));
 }, devices);
 
-testOnDevices("half: odd sizes and ops that compute are refused", (device) => {
+onEachDevice("half: odd sizes and ops that compute are refused", (device) => {
   assert.throws(() => device.tensor([1, 2, 3], [3], "float16"), ShapeError);
   assert.throws(() => device.empty([2], "float16"), ShapeError);
   const half = device.tensor([1, 2, 3, 4], [2, 2], "float16");
@@ -39,7 +38,7 @@ testOnDevices("half: odd sizes and ops that compute are refused", (device) => {
   assert.throws(() => matmul(half, half), DTypeError); // the left operand
 }, devices);
 
-testOnDevices("half: products and lookups use the rounded numbers", async (device) => {
+onEachDevice("half: products and lookups use the rounded numbers", async (device) => {
   for (const [N, K] of [[5, 8], [20, 6], [8, 3], [130, 132]]) {
     const values = await sample(device, [N, K], 1).data();
     const w = device.tensor(Float32Array.from(Float16Array.from(values)), [N, K]);

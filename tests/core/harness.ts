@@ -1,24 +1,7 @@
-/** Tiny ops for the tests of core, and tests that run on every device. */
-import { test } from "node:test";
+/** Tiny ops for the tests of core. */
 import { defineKernel } from "../../core/kernel.ts";
 import { defineOp, type Op } from "../../core/op.ts";
-import type { Device, Tensor } from "../../core/tensor.ts";
-import { type TestDevice, testDevices } from "../devices.ts";
-
-/** Tests `body` on each device, in an arena of its own. */
-export function testOnDevices(
-  title: string,
-  body: (device: Device) => Promise<void> | void,
-  devices: readonly TestDevice[] = testDevices,
-): void {
-  for (const { name, skip, open } of devices) {
-    test(`${title} on ${name}`, { skip }, async () => {
-      const device = await open();
-      using _scope = device.arena();
-      await body(device);
-    });
-  }
-}
+import type { Tensor } from "../../core/tensor.ts";
 
 const affineKernel = defineKernel({
   name: "affine",

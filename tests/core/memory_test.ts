@@ -11,7 +11,8 @@ import { DeviceError } from "../../core/errors.ts";
 import { planSlots } from "../../core/recording.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { sum } from "../../ops/reduce.ts";
-import { affine, mulSame, testOnDevices } from "./harness.ts";
+import { onEachDevice } from "../devices.ts";
+import { affine, mulSame } from "./harness.ts";
 
 test("arena: what is made inside is freed when it closes, and errors say what it was", async () => {
   const device = cpu();
@@ -106,7 +107,7 @@ test("arena: closing an outer arena closes those inside it", async () => {
   assert.deepEqual([...await later.data()], [2]);
 });
 
-testOnDevices("arena: memory stays flat over 100 eager steps", async (device) => {
+onEachDevice("arena: memory stays flat over 100 eager steps", async (device) => {
   const weights = device.tensor(new Float64Array(300).fill(1));
   const step = (i: number): void => {
     using _scope = device.arena();
@@ -191,7 +192,7 @@ const filled = (n: number, x: number): { readonly x: HostTensor } => ({
   x: { data: new Float32Array(n).fill(x), shape: [n] },
 });
 
-testOnDevices("scratch: steps of many shapes run in any order", async (device) => {
+onEachDevice("scratch: steps of many shapes run in any order", async (device) => {
   const before = device.stats.liveBytes;
   const step = capture(device, polynomial);
   for (const n of [64, 4096, 16, 64, 8192, 16, 4096, 64]) {

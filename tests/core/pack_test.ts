@@ -8,7 +8,8 @@ import { ArgumentError, CaptureError, DeviceError, DTypeError } from "../../core
 import { defineKernel } from "../../core/kernel.ts";
 import { collect, pack, packedSize } from "../../core/pack.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
-import { addInto, affine, mulSame, testOnDevices } from "./harness.ts";
+import { onEachDevice } from "../devices.ts";
+import { addInto, affine, mulSame } from "./harness.ts";
 
 const SIZES = [1, 5, 64, 65, 300, 3];
 
@@ -45,7 +46,7 @@ const swap = defineKernel({
   cases: () => [],
 });
 
-testOnDevices("pack: tensors keep their elements, and kernels find them", async (device) => {
+onEachDevice("pack: tensors keep their elements, and kernels find them", async (device) => {
   litter(device);
   const values = counted();
   const tensors = values.map((v) => device.tensor(v));
@@ -71,7 +72,7 @@ testOnDevices("pack: tensors keep their elements, and kernels find them", async 
   assert.deepEqual([...await tensors[4].data()], [...values[4].map((x) => x + 1)]);
 });
 
-testOnDevices("pack: the memory is freed with the last of it", async (device) => {
+onEachDevice("pack: the memory is freed with the last of it", async (device) => {
   const before = device.stats.liveBytes;
   const values = counted();
   const tensors = values.map((v) => device.tensor(v));
@@ -93,7 +94,7 @@ testOnDevices("pack: the memory is freed with the last of it", async (device) =>
   assert.equal(device.stats.liveBytes, before);
 });
 
-testOnDevices("pack: tensors that are packed again leave their old pack", async (device) => {
+onEachDevice("pack: tensors that are packed again leave their old pack", async (device) => {
   const before = device.stats.liveBytes;
   const values = counted();
   const tensors = values.map((v) => device.tensor(v));
@@ -121,7 +122,7 @@ testOnDevices("pack: tensors that are packed again leave their old pack", async 
   assert.equal(device.stats.liveBytes, before);
 });
 
-testOnDevices("pack: reused memory holds any layout", async (device) => {
+onEachDevice("pack: reused memory holds any layout", async (device) => {
   for (const sizes of [[3, 200, 70], [100, 3, 170], [260, 60], [3, 200, 70]]) {
     using _scope = device.arena(); // the same memory each time
     const tensors = sizes.map((n, i) => device.tensor(new Float64Array(n).fill(i + 1)));
@@ -132,7 +133,7 @@ testOnDevices("pack: reused memory holds any layout", async (device) => {
   }
 });
 
-testOnDevices("pack: a captured step follows tensors that moved", async (device) => {
+onEachDevice("pack: a captured step follows tensors that moved", async (device) => {
   const [a, b] = [device.tensor([1, 2, 3]), device.tensor([10, 20, 30])];
   using step = capture(device, ({ x }: { x: Tensor }) => {
     const out = mulSame(x, b);
@@ -157,7 +158,7 @@ testOnDevices("pack: a captured step follows tensors that moved", async (device)
   assert.ok(device.stats.heldBytes <= heldBytes + 1024);
 });
 
-testOnDevices("collect: copies outside captured steps", async (device) => {
+onEachDevice("collect: copies outside captured steps", async (device) => {
   litter(device);
   const [a, b] = [device.tensor([1, 2, 3]), device.tensor([4, 5])];
   const whole = collect([a, b, a, b.view([1, 2])]);
@@ -166,7 +167,7 @@ testOnDevices("collect: copies outside captured steps", async (device) => {
   assert.deepEqual([...await a.data()], [11, 12, 13]);
 });
 
-testOnDevices(
+onEachDevice(
   "collect: a captured step writes results where they are collected",
   async (device) => {
     litter(device);
@@ -191,7 +192,7 @@ testOnDevices(
   },
 );
 
-testOnDevices("collect: what a captured step cannot lay out is copied", async (device) => {
+onEachDevice("collect: what a captured step cannot lay out is copied", async (device) => {
   litter(device);
   const outside = device.tensor([7, 8]);
   using step = capture(device, ({ x }: { x: Tensor }) => {
@@ -218,7 +219,7 @@ testOnDevices("collect: what a captured step cannot lay out is copied", async (d
   }
 });
 
-testOnDevices("collect: random steps have the results of eager runs", async (device) => {
+onEachDevice("collect: random steps have the results of eager runs", async (device) => {
   const pick = fc.nat({ max: 20 });
   const program = fc.record({
     ops: fc.array(fc.tuple(fc.nat({ max: 2 }), pick, pick), { minLength: 1, maxLength: 12 }),

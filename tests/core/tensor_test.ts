@@ -5,9 +5,10 @@ import { capture } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { full } from "../../ops/fill.ts";
-import { affine, testOnDevices } from "./harness.ts";
+import { onEachDevice } from "../devices.ts";
+import { affine } from "./harness.ts";
 
-testOnDevices(
+onEachDevice(
   "tensor: elements and shapes survive the way to the device and back",
   async (device) => {
     const nested = device.tensor([[[1], [2]], [[3], [4]], [[5], [6]]]);
@@ -32,7 +33,7 @@ testOnDevices(
   },
 );
 
-testOnDevices(
+onEachDevice(
   "tensor: writes come after earlier launches and before later ones",
   async (device) => {
     const x = device.tensor([1, 2]);
@@ -46,7 +47,7 @@ testOnDevices(
   },
 );
 
-testOnDevices("tensor: a part of a tensor is overwritten, and nothing else", async (device) => {
+onEachDevice("tensor: a part of a tensor is overwritten, and nothing else", async (device) => {
   for (const dtype of new Set([device.float, device.half, "int32"] as const)) {
     const x = device.tensor([1, 2, 3, 4, 5, 6, 7, 8], [2, 4], dtype);
     device.write(x.view([8]), Float64Array.of(9, 10, 11, 12), 2);
@@ -62,14 +63,14 @@ testOnDevices("tensor: a part of a tensor is overwritten, and nothing else", asy
   }
 });
 
-testOnDevices("tensor: two read-backs may run at once", async (device) => {
+onEachDevice("tensor: two read-backs may run at once", async (device) => {
   const x = device.tensor([1, 2]);
   const first = affine(x, 2).data();
   const second = affine(x, 3).data();
   assert.deepEqual((await Promise.all([second, first])).map((a) => [...a]), [[3, 6], [2, 4]]);
 });
 
-testOnDevices("tensor: moves from every other device, and back", async (device) => {
+onEachDevice("tensor: moves from every other device, and back", async (device) => {
   for (const from of [cpu(), cpu({ float: "float64" })]) {
     for (const dtype of new Set([from.float, from.half, "int32"] as const)) {
       const x = from.tensor([1, -2, 3, 4, 5, 6, 7, 8], [2, 4], dtype);
@@ -88,7 +89,7 @@ testOnDevices("tensor: moves from every other device, and back", async (device) 
   await assert.rejects(x.to(cpu()), { name: "DisposedError" });
 });
 
-testOnDevices("tensor: a view shares the memory of its tensor", async (device) => {
+onEachDevice("tensor: a view shares the memory of its tensor", async (device) => {
   const x = device.tensor([1, 2, 3, 4]);
   const view = x.view([2, 2]);
   device.write(x, Float64Array.of(5, 6, 7, 8));
@@ -105,7 +106,7 @@ const inspect: (value: unknown) => string = (globalThis as unknown as {
   [runtime: string]: { inspect(value: unknown): string };
 })["Deno" in globalThis ? "Deno" : "Bun"].inspect;
 
-testOnDevices("tensor: prints without a read-back", (device) => {
+onEachDevice("tensor: prints without a read-back", (device) => {
   const { kind, float } = device;
   const downloads = device.stats.downloads;
   const shown = (x: Tensor, values: string): void => {

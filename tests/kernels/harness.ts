@@ -8,10 +8,16 @@ import type { Device, Tensor } from "../../core/tensor.ts";
 /** Write buffers begin with this, so that an element that nobody writes shows. */
 const GARBAGE = -12345;
 
-/** How many numbers lie right behind the last element of every buffer, so that a write past it shows. */
+/**
+ * How many numbers lie right behind the last element of every buffer, so that a write past it
+ * shows.
+ */
 const GUARD = 16;
 
-/** The guard of buffer i: no two buffers have the same, so that a copy of one shows in another. Exact in half precision. */
+/**
+ * The guard of buffer i: no two buffers have the same, so that a copy of one shows in another.
+ * Exact in half precision.
+ */
 const guardOf = (i: number): number[] => Array.from({ length: GUARD }, (_, j) => 100 * (i + 1) + j);
 
 /** A case with what its buffers hold before the kernel runs, and after its reference has run. */

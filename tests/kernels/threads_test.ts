@@ -48,8 +48,9 @@ test("threads: a device alone shares nothing", () => {
 });
 
 /**
- * Two functions of an address, two items and a scratch address: `trap` is `unreachable`, `fine` does nothing. It imports
- * memory 1 65536 shared as env.memory. By the sections of the WebAssembly specification, one a line.
+ * Two functions of an address, two items and a scratch address: `trap` is `unreachable`, `fine`
+ * does nothing. It imports memory 1 65536 shared as env.memory. By the sections of the WebAssembly
+ * specification, one a line.
  */
 const TRAPS = btoa(String.fromCharCode(
   ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],

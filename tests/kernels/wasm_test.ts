@@ -1,4 +1,7 @@
-/** The WebAssembly versions of kernels: that they are built from their sources, and do what their references do. */
+/**
+ * The WebAssembly versions of kernels: that they are built from their sources, and do what their
+ * references do.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";

@@ -8,13 +8,11 @@ import type { Device } from "../../core/tensor.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import { mapTree, type Tree, treeEntries } from "../../core/tree.ts";
 import { loadAdapter } from "../../lab/train/model_folder.ts";
-import { newAdapter } from "../../lab/train/trainable_model.ts";
-import { loadRun, restoreRun, saveRun } from "../../lab/train/run_state.ts";
+import { newAdapter, openModel } from "../../lab/train/models.ts";
 import type { Dataset } from "../../lab/data/dataset.ts";
 import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
 import { digestOf, type Recipe, transformerConfig } from "../../lab/train/recipe.ts";
-import { RunFolder } from "../../lab/train/run_folder.ts";
-import { openModel } from "../../lab/train/saved_model.ts";
+import { loadRun, restoreRun, RunFolder, saveRun } from "../../lab/train/run_folder.ts";
 import { TeacherForcing } from "../../lab/evaluate/teacher_forcing.ts";
 import { Trainer } from "../../lab/train/trainer.ts";
 import { Trie } from "../../models/decode/trie.ts";
@@ -131,7 +129,7 @@ for (const { name, skip, open } of testDevices) {
       );
       const saved = loadAdapter(device, run, base.config);
       assert.deepEqual(saved.lora, lora);
-      restoreRun(loadRun(run), before.tensors);
+      restoreRun(run, loadRun(run).tensors, before.tensors);
       const single = (all: TypedArray[]): Float32Array[] => all.map((v) => Float32Array.from(v));
       assert.deepEqual(single(await read(saved.adapter)), single(await read(before.params)));
     }),
@@ -173,7 +171,8 @@ test(
     const model = join(folder, "base");
     const { params } = base;
     const progress = { step: 0, epoch: 0, seconds: 0 };
-    await saveRun(model, { config: base.config }, {}, progress, { params, m: [], v: [] });
+    const tensors = { params, m: [], v: [] };
+    await saveRun(model, { model: base, tensors }, {}, progress);
     const recipe = { ...recipeOn(device), model };
     using trainer = new Trainer(dataset, trie, recipe, newAdapter(device, base, lora, 1));
     await trainer.runEpoch(() => {});

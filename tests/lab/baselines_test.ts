@@ -31,7 +31,8 @@ test("baselines: popularity without the history", () => {
 test("baselines: co-occurrence by hand", () => {
   // Test: C(0, 1) = 1, C(0, 2) = 1/2, C(1, 2) = 2, C(1, 0) = 1; counts 2 3 2 0 0.
   const baseline = cooccurrence(small, "test");
-  // After 0: 1 scores 1 / sqrt(3 * 4), 2 scores 0.5 / sqrt(3 * 3); the others go by count, then index.
+  // After 0: 1 scores 1 / sqrt(3 * 4), 2 scores 0.5 / sqrt(3 * 3); the others go by count, then
+  // index.
   assert.deepEqual(baseline.rank([0], 5), [1, 2, 3, 4]);
   // After 1: 2 scores 2 / sqrt(4 * 3), 0 scores 1 / sqrt(4 * 3).
   assert.deepEqual(baseline.rank([1], 2), [2, 0]);

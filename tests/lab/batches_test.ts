@@ -1,4 +1,7 @@
-/** Windows and batches: every training item a target exactly once, whatever the history length and the batch. */
+/**
+ * Windows and batches: every training item a target exactly once, whatever the history length and
+ * the batch.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ArgumentError } from "../../core/errors.ts";

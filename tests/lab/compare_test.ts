@@ -14,7 +14,7 @@ import {
 import { cpu } from "beargrad";
 import { evaluate, loadDataset } from "beargrad/lab";
 import { normalizationOf } from "../../lab/train/loss_module.ts";
-import { openModel, readRecipe } from "../../lab/train/saved_model.ts";
+import { openModel, readRecipe } from "../../lab/train/models.ts";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parseGridOptions } from "../../lab/cli/compare.ts";
@@ -24,7 +24,10 @@ import { resultText, type RunResult } from "../../lab/compare/run_result.ts";
 import type { Observer } from "../../lab/train/run.ts";
 import { FolderLock } from "../../lab/train/folder_lock.ts";
 import { readResults } from "../../lab/report/read_results.ts";
-import { writeReport } from "../../lab/report/write_report.ts";
+import { compareRuns } from "../../lab/report/compare_runs.ts";
+import { renderMarkdown } from "../../lab/report/markdown.ts";
+import { weightsOf } from "../../lab/report/sections/training.ts";
+import { reportOf } from "../../lab/report/write_report.ts";
 import { hitRate, ndcg } from "../../lab/evaluate/metrics.ts";
 import { makeFolder } from "./with_folder.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
@@ -114,7 +117,7 @@ test("compare: a result for every loss and seed, and the baselines", async () =>
   assert.ok(baselines.every((b: { ranks: number[] }) => b.ranks.length === 40));
 });
 
-test("compare: what is finished is not done again, what is not is gone on with", async () => {
+test("compare: shards are parts of the whole; what is finished is not done again", async () => {
   const out = emptyFolder();
   let looks = 0;
   const stop = {
@@ -122,18 +125,21 @@ test("compare: what is finished is not done again, what is not is gone on with",
       if (run === "bear-seed0" && ++looks === 2) throw new Interrupted();
     },
   };
-  await assert.rejects(compare(out, FOUR, stop), Interrupted);
+  await assert.rejects(compare(out, `${FOUR} --shard 1/2`, stop), Interrupted);
   appendFileSync(join(out, "bear-seed0", "metrics.jsonl"), '{"torn');
 
   const done: [string, boolean][] = [];
   const watch: Observer = {
     running: (name, _i, _n, isFinished) => void done.push([name, isFinished]),
   };
+  await compare(out, `${FOUR} --shard 0/2`, watch);
   const resumed = await compare(out, FOUR, watch);
   assert.deepEqual(done, [
+    ["msl-seed0", false],
+    ["msl-seed1", false],
     ["msl-seed0", true],
     ["bear-seed0", false],
-    ["msl-seed1", false],
+    ["msl-seed1", true],
     ["bear-seed1", false],
   ]);
   const [a, b] = [resumed, await whole].map(({ results }) => results.map(timeless));
@@ -141,13 +147,18 @@ test("compare: what is finished is not done again, what is not is gone on with",
 
   done.length = 0;
   const never = { training: () => assert.fail("trained again") };
-  await compare(out, FOUR, { ...watch, ...never });
-  assert.deepEqual(done.map(([, isFinished]) => isFinished), [true, true, true, true]);
+  for (const shard of ["0/3", "1/3", "2/3"]) {
+    await compare(out, `${FOUR} --shard ${shard}`, { ...watch, ...never });
+  }
+  assert.deepEqual(done, [
+    ["msl-seed0", true],
+    ["bear-seed1", true],
+    ["bear-seed0", true],
+    ["msl-seed1", true],
+  ]);
   // Another width is judged with the weights that are there.
-  const { results } = await compare(out, FOUR.replace("2,5", "3"), never);
-  assert.deepEqual(results.map(({ test }) => test.beams.map(({ beam }) => beam)), [[3], [3], [3], [
-    3,
-  ]]);
+  const { results } = await compare(out, `${FOUR.replace("2,5", "3")} --shard 1/4`, never);
+  assert.deepEqual(results.map(({ test }) => test.beams.map(({ beam }) => beam)), [[3]]);
 
   await assert.rejects(compare(out, `${FOUR} --dropout 0.3`), {
     name: "CheckpointError",
@@ -177,18 +188,6 @@ test("compare: which cases are one user's", async () => {
   const { runs, baselines } = readResults([out]);
   assert.equal(runs[0].test.users, 7);
   assert.deepEqual(baselines?.userOf, [0, 1, 2, 0, 1, 2, 0]);
-});
-
-test("compare: shards are parts of the whole", async () => {
-  const out = emptyFolder();
-  const parts = [];
-  for (const shard of ["0/3", "1/3", "2/3"]) {
-    parts.push(await compare(out, `${FOUR} --shard ${shard}`));
-  }
-  assert.deepEqual(parts.map(({ results }) => results.length), [2, 1, 1]);
-  const byName = (results: readonly RunResult[]): unknown[] =>
-    results.map(timeless).map((one) => JSON.stringify(one)).sort();
-  assert.deepEqual(byName(parts.flatMap(({ results }) => results)), byName((await whole).results));
 });
 
 test("compare: a run whose loss is not finite fails alone, and is tried again when asked", async () => {
@@ -230,20 +229,16 @@ test("compare: a run whose loss is not finite fails alone, and is tried again wh
 test("compare: a run that another process is at is refused, those of other shards are not", async () => {
   const out = emptyFolder();
   const args = "--losses msl,bear --seeds 1 --epochs 1 --verify-users 0";
-  mkdirSync(join(out, "bear-seed0"));
-  using _lock = new FolderLock(join(out, "bear-seed0"));
+  const [msl, bear] = ["msl-seed0", "bear-seed0"].map((name) => join(out, name));
+  mkdirSync(bear);
+  mkdirSync(msl);
+  writeFileSync(join(msl, ".state.safetensors.12-ab.tmp"), "half"); // of a killed save
+  using _lock = new FolderLock(bear);
   const { results } = await compare(out, `${args} --shard 0/2`);
   assert.deepEqual(results.map(({ variant }) => variant), ["msl"]);
   await assert.rejects(compare(out, args), /^DataError: Cannot write to .*bear-seed0: one process/);
-  assert.deepEqual(readdirSync(join(out, "bear-seed0")), [".lock"]);
-});
-
-test("compare: what a killed save left is removed", async () => {
-  const out = emptyFolder();
-  mkdirSync(join(out, "msl-seed0"));
-  writeFileSync(join(out, "msl-seed0", ".state.safetensors.12-ab.tmp"), "half");
-  await compare(out, "--losses msl --seeds 1 --epochs 1 --verify-users 0");
-  assert.deepEqual(readdirSync(join(out, "msl-seed0")).sort(), [
+  assert.deepEqual(readdirSync(bear), [".lock"]);
+  assert.deepEqual(readdirSync(msl).sort(), [
     "config.json",
     "metrics.jsonl",
     "model.safetensors",
@@ -345,9 +340,13 @@ test("compare: a loss of one's own is compared, drawn and resumed as others are"
   assert.equal(own.verification?.users, 5);
   const { runs, baselines } = readResults([out]);
   const failed = [{ name: "broken-seed0", reason: "Its loss is NaN" }];
-  const { markdown, page } = await writeReport(runs, baselines, out, { failed });
-  assert.match(readFileSync(page, "utf8"), /twice/);
-  const text = readFileSync(markdown, "utf8");
+  const comparison = compareRuns(runs, baselines);
+  const report = reportOf(comparison, await weightsOf(comparison), failed);
+  const figures = report.sections.flatMap(({ blocks }) =>
+    blocks.filter(({ kind }) => kind === "figure")
+  );
+  assert.match(JSON.stringify(figures), /twice/);
+  const text = renderMarkdown(report);
   assert.ok(text.includes(`\`\`\`sh\n${own.command}\n\`\`\`\n`));
   assert.match(text, /## Failed runs[^]*broken-seed0: Its loss is NaN/);
   writeFileSync(path, readFileSync(path, "utf8").replace("mul(2", "mul(3"));

@@ -35,7 +35,10 @@ const dataset: Dataset = {
 const V = dataset.tokens.length;
 const trie = new Trie(dataset.paths);
 
-/** Logits: bias[last word of the history, which ends in an end token], plus table[token before] once there is one. */
+/**
+ * Logits: bias[last word of the history, which ends in an end token], plus table[token before] once
+ * there is one.
+ */
 const bias = normal(foldIn(keyOf(1), 0), V * V);
 const table = normal(foldIn(keyOf(1), 1), V * V);
 
@@ -235,7 +238,8 @@ for (const [what, settings] of Object.entries(CASES)) {
 }
 
 test("evaluate: a target that exclusion takes out is absent", async () => {
-  // Every other user takes an item of the history again; for some of them another item shares its leaf.
+  // Every other user takes an item of the history again; for some of them another item shares its
+  // leaf.
   const again = (u: number): boolean => u % 2 === 0;
   const cases = dataset.test.map((user, u) =>
     again(u) ? { ...user, target: user.history[0] } : user

@@ -1,4 +1,7 @@
-/** Whole experiments on titles and on a pretrained model's adapter: trained, saved, resumed and verified. */
+/**
+ * Whole experiments on titles and on a pretrained model's adapter: trained, saved, resumed and
+ * verified.
+ */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +17,7 @@ import { renderExplanation } from "../../lab/analysis/explanation_text.ts";
 import { explainUser } from "../../lab/analysis/explain_user.ts";
 import { readConfig } from "../../lab/train/model_folder.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
-import { openModel } from "../../lab/train/saved_model.ts";
+import { openModel } from "../../lab/train/models.ts";
 import { verifyModel } from "../../lab/analysis/verify_model.ts";
 import { parameterCount } from "../../models/transformer.ts";
 import { jsonOf } from "./model_files.ts";
@@ -73,7 +76,7 @@ async function explains(
 
 for (
   const [what, args, bos, eos] of [
-    ["titles alone", "--loss sft --targets last --hold-out 3 --epochs 2", 0, 1],
+    ["titles alone", "--loss sft --targets last --hold-out 3 --limit-users 20 --epochs 1", 0, 1],
     [
       "titles after a prompt",
       `--loss bear --prompt ${join(TITLES, "prompt.txt")} --limit-users 6 --epochs 2`,

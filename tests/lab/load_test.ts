@@ -7,7 +7,7 @@ import { DataError, UsageError } from "../../core/errors.ts";
 import { loadDataset, type Reading } from "../../lab/data/load.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
 import { recipeOf } from "../../lab/train/recipe.ts";
-import { trainableModel } from "../../lab/train/trainable_model.ts";
+import { trainableModel } from "../../lab/train/models.ts";
 import { lossNamed } from "../../models/losses/index.ts";
 import { smallFolder } from "./small_folder.ts";
 import { makeFolder } from "./with_folder.ts";

@@ -104,7 +104,9 @@ const LATE: Paths = [[0, 0], [1, 0], [1, 1], [2, 0], [2, 1], [2, 2]];
 const EVEN: Model = { "": [0.5, 0.5], "0": [0.5, 0.5], "1": [0.5, 0.5] };
 /** Item 0 ends at step 1 and keeps its place; without it 1,1 would be the second of step 2. */
 const SHORT: Paths = [[0], [1, 0], [1, 1]];
-/** Item 2 ends at step 1 with the second best score; then the children of 0 score .3 each, or .45. */
+/**
+ * Item 2 ends at step 1 with the second best score; then the children of 0 score .3 each, or .45.
+ */
 const LOSER: Paths = [[0, 0], [0, 1], [1]];
 
 const FATES: readonly (readonly [string, Paths, Model, item: number, beam: number, string])[] = [

@@ -1,4 +1,7 @@
-/** Model folders of Hugging Face: the logits they must give, sharded or not, in any type, and those that are refused. */
+/**
+ * Model folders of Hugging Face: the logits they must give, sharded or not, in any type, and those
+ * that are refused.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

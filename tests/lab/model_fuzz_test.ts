@@ -1,4 +1,7 @@
-/** Damaged model folders: whatever the bytes, a model loads or one line says what is wrong, in little memory. */
+/**
+ * Damaged model folders: whatever the bytes, a model loads or one line says what is wrong, in
+ * little memory.
+ */
 import assert from "node:assert/strict";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -138,7 +141,8 @@ async function fuzz(
       assert.equal(device.stats.liveBytes, 0);
       assert.ok(performance.now() - began < 2000, "it must not take long");
     }
-    // All that it ever held: a model of these bytes has less than 1 KiB, and a config.json cannot make it larger.
+    // All that it ever held: a model of these bytes has less than 1 KiB, and a config.json cannot
+    // make it larger.
     assert.ok(device.stats.heldBytes <= 2 ** 20, `${device.stats.heldBytes} bytes`);
   } finally {
     rmSync(folder, { recursive: true });

@@ -11,8 +11,14 @@ import type { Device } from "../../core/tensor.ts";
 import { CheckpointError, DataError } from "../../core/errors.ts";
 import { foldIn, keyOf, normal } from "../../core/random.ts";
 import { mapTree, treeEntries } from "../../core/tree.ts";
-import { readMetrics, truncateMetrics } from "../../lab/train/run_folder.ts";
-import { checkRecipe, loadRun, restoreRun, saveRun } from "../../lab/train/run_state.ts";
+import { checkRecipe } from "../../lab/train/recipe.ts";
+import {
+  loadRun,
+  type MetricsLine,
+  restoreRun,
+  saveRun,
+  truncateMetrics,
+} from "../../lab/train/run_folder.ts";
 import type { TrainerTensors } from "../../lab/train/trainer.ts";
 import { AdamW } from "../../models/adamw.ts";
 import { configFromJson } from "../../models/checkpoint_config.ts";
@@ -75,7 +81,7 @@ async function bits(device: Device, { params, m, v }: TrainerTensors): Promise<u
 /** Saves a run at the end of epoch `epoch`, which has 4 steps. */
 function save(folder: string, { tensors }: Run, epoch = 1): Promise<void> {
   const progress = { step: 4 * epoch, epoch, seconds: 1.5 };
-  return saveRun(folder, { config: CONFIG }, RECIPE, progress, tensors);
+  return saveRun(folder, { model: { config: CONFIG }, tensors }, RECIPE, progress);
 }
 
 function refuses(run: () => unknown, message: string): void {
@@ -100,7 +106,7 @@ for (const { name, skip, open } of testDevices) {
       await save(folder, before);
       const after = start(device, 77);
       const saved = loadRun(folder);
-      restoreRun(saved, after.tensors);
+      restoreRun(folder, saved.tensors, after.tensors);
       after.train(saved.step, 9);
       assert.deepEqual(await bits(device, after.tensors), await bits(device, whole.tensors));
     }),
@@ -113,7 +119,7 @@ test(
     const folder = join(parent, "new", "run");
     const run = start(cpu());
     const progress = { step: 12, epoch: 3, seconds: 0.1 + 0.2 };
-    await saveRun(folder, { config: CONFIG }, RECIPE, progress, run.tensors);
+    await saveRun(folder, { model: { config: CONFIG }, ...run }, RECIPE, progress);
     assert.deepEqual(readdirSync(folder).sort(), [
       "config.json",
       "model.safetensors",
@@ -149,7 +155,7 @@ test(
     await assert.rejects(save(folder, run, 2), DataError);
     const saved = loadRun(folder);
     assert.equal(saved.epoch, 1);
-    restoreRun(saved, run.tensors);
+    restoreRun(folder, saved.tensors, run.tensors);
     assert.deepEqual(await bits(device, run.tensors), old);
   }),
 );
@@ -207,7 +213,7 @@ test(
     await save(folder, start(cpu()));
     const saved = loadRun(folder);
     refuses(
-      () => restoreRun(saved, start(cpu({ float: "float64" })).tensors),
+      () => restoreRun(folder, saved.tensors, start(cpu({ float: "float64" })).tensors),
       `Cannot load ${path}: params.embed must be F64 as on the device, got F32`,
     );
     const device = cpu();
@@ -215,7 +221,7 @@ test(
     const smaller: TrainerTensors = { ...tensors, v: { ...params, norm: device.tensor([1]) } };
     const before = await bits(device, smaller);
     refuses(
-      () => restoreRun(saved, smaller),
+      () => restoreRun(folder, saved.tensors, smaller),
       `Cannot load ${path}: second.norm must be of shape (1), got (4)`,
     );
     assert.deepEqual(await bits(device, smaller), before);
@@ -227,8 +233,13 @@ test(
   inFolder(async (folder) => {
     await save(folder, start(cpu()));
     const saved = loadRun(folder);
-    checkRecipe(saved, RECIPE);
-    checkRecipe(saved, { seed: 0, sizes: { heads: 1, dim: 4 }, lr: 0.01, loss: "bear" });
+    checkRecipe(folder, saved.recipe, RECIPE);
+    checkRecipe(folder, saved.recipe, {
+      seed: 0,
+      sizes: { heads: 1, dim: 4 },
+      lr: 0.01,
+      loss: "bear",
+    });
     const { seed: _seed, ...seedless } = RECIPE;
     const changes = [
       [{ ...RECIPE, loss: "msl", lr: 1 }, 'loss must be that of its checkpoint, "bear", got "msl"'],
@@ -241,7 +252,10 @@ test(
       [{ ...RECIPE, extra: true }, "extra must be that of its checkpoint, none, got true"],
     ] as const;
     for (const [recipe, message] of changes) {
-      refuses(() => checkRecipe(saved, recipe), `Cannot resume ${folder}: ${message}`);
+      refuses(
+        () => checkRecipe(folder, saved.recipe, recipe),
+        `Cannot resume ${folder}: ${message}`,
+      );
     }
   }),
 );
@@ -255,20 +269,22 @@ test(
     const path = join(folder, "metrics.jsonl");
     truncateMetrics(path, 20);
     assert.deepEqual(readdirSync(folder), []);
-    assert.deepEqual(readMetrics(path), []);
+    const all = (): MetricsLine[] => truncateMetrics(path, Infinity).curve;
+    assert.deepEqual(all(), []);
     const kept = line(10) + line(20);
     for (const lost of ["", line(21), line(30) + line(40) + '{"step": 5']) {
       writeFileSync(path, kept + lost);
-      assert.equal(readMetrics(path).length, 2 + lost.split("\n").length - 1);
-      const isTorn = lost.includes('"step": 5');
-      assert.deepEqual(truncateMetrics(path, 20), { isTorn, lastStep: 20 });
+      const { isTorn, curve } = truncateMetrics(path, 20);
+      assert.equal(isTorn, lost.includes('"step": 5'));
+      assert.deepEqual(curve.map(({ step }) => step), [10, 20]);
       assert.equal(readFileSync(path, "utf8"), kept);
     }
-    assert.deepEqual(readMetrics(path).map(({ step }) => step), [10, 20]);
-    assert.equal(readMetrics(path)[0].lr, 0.5);
-    assert.equal(truncateMetrics(path, 19).lastStep, 10);
+    writeFileSync(path, `${kept}${line(21)}{"step"`);
+    assert.deepEqual(all().map(({ step }) => step), [10, 20, 21]);
+    assert.equal(all()[0].lr, 0.5);
+    assert.equal(truncateMetrics(path, 19).curve.at(-1)?.step, 10);
     writeFileSync(path, "");
-    assert.equal(truncateMetrics(path, 20).lastStep, 0);
+    assert.deepEqual(truncateMetrics(path, 20), { isTorn: false, curve: [] });
   }),
 );
 
@@ -279,14 +295,11 @@ test(
     for (const bad of ['{"step"', '{"step":3}', '{"step":"3","epoch":0,"loss":1}', "", "null"]) {
       const text = `${line(1)}${bad}\n${line(9)}`;
       writeFileSync(path, text);
-      for (const read of [() => truncateMetrics(path, 1), () => readMetrics(path)]) {
-        assert.throws(read, {
-          name: "CheckpointError",
-          message:
-            `Cannot resume from ${path}: line 2 must be a JSON object with step, epoch and loss, ` +
-            `got ${JSON.stringify(bad)}`,
-        });
-      }
+      refuses(
+        () => truncateMetrics(path, 1),
+        `Cannot resume from ${path}: line 2 must be a JSON object with step, epoch and loss, ` +
+          `got ${JSON.stringify(bad)}`,
+      );
       assert.equal(readFileSync(path, "utf8"), text);
     }
   }),

@@ -1,6 +1,6 @@
 /**
- * Large inputs, whose time must not grow as their square. The limit is many times what each needs, and a
- * small part of what it needed with an algorithm that was quadratic.
+ * Large inputs, whose time must not grow as their square. The limit is many times what each needs,
+ * and a small part of what it needed with an algorithm that was quadratic.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";

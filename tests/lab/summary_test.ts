@@ -1,4 +1,6 @@
-/** Reports of several beams and of deep tries; the other tests of experiments see those of one beam. */
+/**
+ * Reports of several beams and of deep tries; the other tests of experiments see those of one beam.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { BeamEvaluation, ListScores } from "../../lab/evaluate/evaluate.ts";

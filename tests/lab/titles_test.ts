@@ -1,4 +1,6 @@
-/** Item titles: sequences, splits and tokens by hand, and everything that can be wrong with them. */
+/**
+ * Item titles: sequences, splits and tokens by hand, and everything that can be wrong with them.
+ */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";

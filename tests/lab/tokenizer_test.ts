@@ -1,4 +1,6 @@
-/** Tokenizers: r50k, folders in Hugging Face's layout, and everything that can be wrong with one. */
+/**
+ * Tokenizers: r50k, folders in Hugging Face's layout, and everything that can be wrong with one.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { loadTokenizer, type Tokenizer } from "../../lab/text/tokenizer.ts";

@@ -25,7 +25,7 @@ import { sample } from "../../ops/cases.ts";
 import { allLogits } from "../../ops/logits.ts";
 import { sum } from "../../ops/reduce.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { testDevices } from "../devices.ts";
+import { onEachDevice, testDevices } from "../devices.ts";
 import { every, livelyAdapter, mergedOnHost } from "./adapters.ts";
 import { grouped, livelyParams, referenceLogits, untied, weightsOf } from "./llamas.ts";
 
@@ -89,38 +89,28 @@ for (const { name, skip, open } of testDevices) {
       },
     );
   }
+}
 
-  test(
-    `lora on ${name}: a decoder with an adapter says what a whole pass says`,
-    { skip },
-    async () => {
-      const device = await open();
-      using _scope = device.arena();
-      const config = { ...grouped, dropout: 0 };
-      const adapted = withLora(
-        livelyParams(device, config, 3),
-        livelyAdapter(device, config, every, 3),
-      );
-      const model = new Transformer(device, config, every);
-      const ints = (values: number[], shape: number[]): Tensor =>
-        device.tensor(values, shape, "int32");
-      const decoder = new TransformerDecoder(model, adapted);
-      const { logits, cache } = decoder.prefill(ints([4, 1, 7], [1, 3]), ints([3], [1]), 1, 1);
-      const next = decoder.step(cache, 0, ints([9], [1]), ints([0], [1, 1]));
-      const whole = model.logits(adapted, model.hidden(adapted, ints([4, 1, 7, 9], [1, 4])));
-      const [first, second, all] = await device.read([allLogits(logits), allLogits(next), whole]);
-      const expected = Array.from(all).slice(2 * config.vocabSize);
-      [...first, ...second].forEach((z, i) =>
-        assert.ok(Math.abs(z - expected[i]) <= 1e-4, `[${i}]`)
-      );
-    },
+onEachDevice("lora: a decoder with an adapter says what a whole pass says", async (device) => {
+  const config = { ...grouped, dropout: 0 };
+  const adapted = withLora(
+    livelyParams(device, config, 3),
+    livelyAdapter(device, config, every, 3),
   );
+  const model = new Transformer(device, config, every);
+  const ints = (values: number[], shape: number[]): Tensor => device.tensor(values, shape, "int32");
+  const decoder = new TransformerDecoder(model, adapted);
+  const { logits, cache } = decoder.prefill(ints([4, 1, 7], [1, 3]), ints([3], [1]), 1, 1);
+  const next = decoder.step(cache, 0, ints([9], [1]), ints([0], [1, 1]));
+  const whole = model.logits(adapted, model.hidden(adapted, ints([4, 1, 7, 9], [1, 4])));
+  const [first, second, all] = await device.read([allLogits(logits), allLogits(next), whole]);
+  const expected = Array.from(all).slice(2 * config.vocabSize);
+  [...first, ...second].forEach((z, i) => assert.ok(Math.abs(z - expected[i]) <= 1e-4, `[${i}]`));
+});
 
-  test(`lora on ${name}: a base in half precision gives what its rounded numbers give`, {
-    skip,
-  }, async () => {
-    const device = await open();
-    using _scope = device.arena();
+onEachDevice(
+  "lora: a base in half precision gives what its rounded numbers give",
+  async (device) => {
     const config = { ...grouped, dropout: 0 };
     const lively = livelyParams(device, config, 2);
     const entries = treeEntries(lively);
@@ -151,8 +141,8 @@ for (const { name, skip, open } of testDevices) {
     await close([half.value, ...leaves(half.grads)], [float.value, ...leaves(float.grads)]);
     await close([merged[0].layers[1].qkv], [merged[1].layers[1].qkv]);
     assert.equal(halves.layers[0].qkv.dtype, device.half);
-  });
-}
+  },
+);
 
 test("lora: gradients of every factor against central differences", async () => {
   const device = cpu({ float: "float64" });
@@ -204,8 +194,8 @@ test("lora: nothing frozen is differentiated", () => {
     const model = new Transformer(device, config, lora);
     return [device, model, livelyParams(device, config, 1), livelyAdapter(device, config, lora, 1)];
   };
-  // Products of the two blocks: 4 a block and the head. The first block's q, k and v need no gradient of their input,
-  // which depends on nothing that is trained; nor do its adapters.
+  // Products of the two blocks: 4 a block and the head. The first block's q, k and v need no
+  // gradient of their input, which depends on nothing that is trained; nor do its adapters.
   const forward = 4 * 2 + 1;
   {
     const [device, model, base, adapter] = open();

@@ -32,7 +32,9 @@ export interface Value {
   readonly grad: readonly (readonly number[])[];
 }
 
-/** The losses of the golden file: sft and msl are means over all tokens, the two forms of bear sums. */
+/**
+ * The losses of the golden file: sft and msl are means over all tokens, the two forms of bear sums.
+ */
 export const goldenLosses = (s: Settings): Readonly<Record<GoldenName, Loss>> => ({
   sft: sft({ tau: s.tau }),
   msl: msl({ tau: s.tau }),
@@ -139,7 +141,10 @@ export function token(
 export const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 
-/** Each loss from its formula: a token's share of the value, and its weight on the gradient of -log p. */
+/**
+ * Each loss from its formula: a token's share of the value, and its weight on the gradient of -log
+ * p.
+ */
 export function evaluate(name: GoldenName, batch: Batch, s: Settings): Value {
   const tokens = batch.logits.map((z, n) => {
     const children = batch.children[n];

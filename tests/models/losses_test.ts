@@ -1,4 +1,7 @@
-/** The losses against golden values, against plain float64 evaluations of their formulas, and at the edges. */
+/**
+ * The losses against golden values, against plain float64 evaluations of their formulas, and at the
+ * edges.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";

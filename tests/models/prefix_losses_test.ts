@@ -1,4 +1,7 @@
-/** The losses that look at whole prefixes or carry a state, against plain evaluations of their formulas. */
+/**
+ * The losses that look at whole prefixes or carry a state, against plain evaluations of their
+ * formulas.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { foldIn, keyOf, uniform } from "../../core/random.ts";
@@ -82,7 +85,9 @@ const prefixes = (t: number): number =>
   new Set(PATHS.filter((path) => path.length >= t).map((_, i, all) => all[i].slice(0, t).join()))
     .size;
 
-/** log p of a row's token and its gradient, over the vocabulary or the tokens that go on to an item. */
+/**
+ * log p of a row's token and its gradient, over the vocabulary or the tokens that go on to an item.
+ */
 function logProbOf(
   row: Row,
   over: "children" | "vocabulary",
@@ -217,7 +222,10 @@ function exact({ rows, thresholds, tau, xi, weight }: Case): Expected {
   return { value: -total(logP) / real.length + weight * term, pull };
 }
 
-/** What a loss gives on a device: its value, and the gradients by the rows' and the negatives' logits. */
+/**
+ * What a loss gives on a device: its value, and the gradients by the rows' and the negatives'
+ * logits.
+ */
 async function run(
   device: Device,
   loss: Loss,

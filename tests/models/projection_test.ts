@@ -18,10 +18,12 @@ import { sum } from "../../ops/reduce.ts";
 import { trieLogProb } from "../../ops/trie_log_prob.ts";
 import { softplus } from "../../ops/unary.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { testDevices } from "../devices.ts";
-import { onEachDevice } from "../ops/harness.ts";
+import { onEachDevice, testDevices } from "../devices.ts";
 
-/** Three levels: a root of 3 children, nodes of 1 to 5, so that children are few beside a vocabulary of 64. */
+/**
+ * Three levels: a root of 3 children, nodes of 1 to 5, so that children are few beside a vocabulary
+ * of 64.
+ */
 const deep = new Trie([[60], [1, 2], [1, 3], [1, 9, 4], [1, 9, 60], [1, 11], [1, 12], [7, 7, 7]]);
 /** All tokens are children of the root. */
 const flat = new Trie(Array.from({ length: 64 }, (_, v) => [v]));

@@ -1,4 +1,7 @@
-/** The safetensors format: round trips, a file laid out by hand, and files that are not what they should be. */
+/**
+ * The safetensors format: round trips, a file laid out by hand, and files that are not what they
+ * should be.
+ */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { test } from "node:test";

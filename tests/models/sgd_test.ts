@@ -10,7 +10,7 @@ import { sizeOf } from "../../core/shape.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { treeLeaves } from "../../core/tree.ts";
 import { SGD, type SGDOptions } from "../../models/sgd.ts";
-import { testDevices } from "../devices.ts";
+import { onEachDevice, testDevices } from "../devices.ts";
 
 type Params = { weight: Tensor; layers: Tensor[] };
 
@@ -89,24 +89,22 @@ for (const { name, skip, open } of testDevices) {
       });
     });
   }
-
-  test(`sgd: parameters and velocities are all its state on ${name}`, { skip }, async () => {
-    const device = await open();
-    using _scope = device.arena();
-    const options = { momentum: 0.9, nesterov: true };
-    const run = async (half: number, saved?: readonly ArrayLike<number>[]) => {
-      const params = treeOf(device, valuesAt(0));
-      using optimizer = new SGD(params, options);
-      const state = [...treeLeaves(params), ...treeLeaves(optimizer.velocity)];
-      if (saved) state.forEach((tensor, i) => device.write(tensor, Float64Array.from(saved[i])));
-      for (let step = saved ? half + 1 : 1; step <= (saved ? STEPS : half); step++) {
-        optimizer.step(treeOf(device, valuesAt(step)), lrAt(step));
-      }
-      return await device.read(state);
-    };
-    assert.deepEqual(await run(5, await run(5)), await run(STEPS));
-  });
 }
+
+onEachDevice("sgd: parameters and velocities are all its state", async (device) => {
+  const options = { momentum: 0.9, nesterov: true };
+  const run = async (half: number, saved?: readonly ArrayLike<number>[]) => {
+    const params = treeOf(device, valuesAt(0));
+    using optimizer = new SGD(params, options);
+    const state = [...treeLeaves(params), ...treeLeaves(optimizer.velocity)];
+    if (saved) state.forEach((tensor, i) => device.write(tensor, Float64Array.from(saved[i])));
+    for (let step = saved ? half + 1 : 1; step <= (saved ? STEPS : half); step++) {
+      optimizer.step(treeOf(device, valuesAt(step)), lrAt(step));
+    }
+    return await device.read(state);
+  };
+  assert.deepEqual(await run(5, await run(5)), await run(STEPS));
+});
 
 test("sgd: a step takes memory of the arena alone, and disposing gives the rest back", () => {
   const device = cpu();

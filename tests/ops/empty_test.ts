@@ -20,7 +20,8 @@ import { take } from "../../ops/take.ts";
 import { topK } from "../../ops/top_k.ts";
 import { relu } from "../../ops/unary.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { equals, onEachDevice } from "./harness.ts";
+import { onEachDevice } from "../devices.ts";
+import { equals } from "./harness.ts";
 
 onEachDevice("empty: what NumPy and PyTorch give", async (device) => {
   const none = device.tensor([]);

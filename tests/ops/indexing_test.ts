@@ -15,7 +15,8 @@ import { sum } from "../../ops/reduce.ts";
 import { take } from "../../ops/take.ts";
 import { kthLargest, topK } from "../../ops/top_k.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { equals, integerTensors, onEachDevice, runs } from "./harness.ts";
+import { onEachDevice } from "../devices.ts";
+import { equals, integerTensors, runs } from "./harness.ts";
 
 const float64 = cpu({ float: "float64" });
 

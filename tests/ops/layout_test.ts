@@ -14,7 +14,8 @@ import { broadcastTo, reshape, slice, squeeze, transpose, unsqueeze } from "../.
 import { sum } from "../../ops/reduce.ts";
 import { where } from "../../ops/select.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { equals, indexOf, integerTensors, onEachDevice, placeOf, runs, shapes } from "./harness.ts";
+import { onEachDevice } from "../devices.ts";
+import { equals, indexOf, integerTensors, placeOf, runs, shapes } from "./harness.ts";
 
 const float64 = cpu({ float: "float64" });
 

@@ -10,7 +10,8 @@ import { layerNorm } from "../../ops/layer_norm.ts";
 import { sum } from "../../ops/reduce.ts";
 import { addRmsNorm, rmsNorm } from "../../ops/rms_norm.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { equals, onEachDevice } from "./harness.ts";
+import { onEachDevice } from "../devices.ts";
+import { equals } from "./harness.ts";
 
 type Params = { readonly x: Tensor; readonly y: Tensor; readonly w: Tensor };
 type Outputs = { readonly sum: Tensor; readonly normed: Tensor };

@@ -12,7 +12,7 @@ import { dropout } from "../../ops/dropout.ts";
 import { randomUniform } from "../../ops/random_uniform.ts";
 import { sum } from "../../ops/reduce.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { onEachDevice } from "./harness.ts";
+import { onEachDevice } from "../devices.ts";
 
 const key = foldIn(keyOf(21), 4);
 

@@ -7,7 +7,7 @@ import { uniform } from "../../core/random.ts";
 import { sum } from "../../ops/reduce.ts";
 import { trieLogProb } from "../../ops/trie_log_prob.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { onEachDevice } from "./harness.ts";
+import { onEachDevice } from "../devices.ts";
 
 const [N, V] = [6, 63];
 /** The root has 36 children, no range. */
