@@ -252,13 +252,12 @@ export async function countTheorems(
   users: readonly UserFacts[],
   budget: Budget,
 ): Promise<TheoremCounts> {
-  const counts: [string, TheoremCount][] = [];
-  for (const [id, theorem] of Object.entries(modelTheorems)) {
+  const counts: Record<string, TheoremCount> = {};
+  for (const { id, check } of checked) {
     const tally = new Tally({ each: true });
-    for (const user of users) await theorem.check(evidenceOf(user, budget), tally);
+    for (const user of users) await check(evidenceOf(user, budget), tally);
     const { instances, undecided, failures: { length: violations } } = tally;
-    const holds = instances - undecided - violations;
-    counts.push([id, { instances, holds, undecided, violations }]);
+    counts[id] = { instances, holds: instances - undecided - violations, undecided, violations };
   }
-  return Object.fromEntries(counts) as TheoremCounts;
+  return counts as TheoremCounts;
 }
