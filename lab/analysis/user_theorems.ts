@@ -164,9 +164,14 @@ function leadOf({ logProbs, own }: PathStep): number {
   return logProbs[own] - logProbs.reduce((m, q, k) => k === own ? m : Math.max(m, q), -Infinity);
 }
 
+/** The pool of a traced step. */
+function poolOf({ pool }: BeamStep): NonNullable<BeamStep["pool"]> {
+  return pool as NonNullable<BeamStep["pool"]>;
+}
+
 /** The scores of some nodes in a step's pool. */
 function scoresOf(step: BeamStep, isWanted: (node: number) => boolean): Float64Array {
-  const { nodes, scores } = step.pool as NonNullable<BeamStep["pool"]>;
+  const { nodes, scores } = poolOf(step);
   return scores.filter((_, k) => isWanted(nodes[k]));
 }
 
@@ -211,11 +216,12 @@ const T11OnUser: Proposition<UserEvidence> = {
 };
 
 /** How many scores of one step differ by more than the budget allows. */
-function movedBeyond(ours: BeamStep, theirs: BeamStep, t: number, budget: Budget): number {
-  const scores = new Map(Array.from(ours.pool?.nodes ?? [], (v, k) => [v, ours.pool?.scores[k]]));
-  return scoresOf(theirs, () => true).filter((score, k) => {
-    const exact = scores.get(theirs.pool?.nodes[k] ?? -1);
-    return exact !== undefined && !(Math.abs(score - exact) <= slackAt(t, exact, budget));
+function movedBeyond(step: BeamStep, other: BeamStep, t: number, budget: Budget): number {
+  const [ours, theirs] = [poolOf(step), poolOf(other)];
+  const scores = new Map(Array.from(ours.nodes, (node, k) => [node, ours.scores[k]]));
+  return theirs.nodes.filter((node, k) => {
+    const exact = scores.get(node) ?? NaN; // NaN where only one pool has the node
+    return Math.abs(theirs.scores[k] - exact) > slackAt(t, exact, budget);
   }).length;
 }
 

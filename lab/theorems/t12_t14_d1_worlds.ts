@@ -10,8 +10,8 @@ import {
   type Branch,
   compare,
   exactSearch,
-  lcm,
   modelOf,
+  scoresOf,
   type WorldModel,
   type WorldSpec,
 } from "./world_model.ts";
@@ -107,21 +107,11 @@ export function exactBeams(scores: (world: World) => readonly bigint[]): Proposi
  * Node -> the product along its path of w / (the largest w among siblings), in units: the scores in
  * the limit of temperature 0, up to a power.
  */
-function gapScores({ trie, children, weights, depth }: WorldModel): bigint[] {
+function gapScores({ trie, children, weights }: WorldModel): readonly bigint[] {
   const largest = children.map((list) =>
     list.reduce((most, v) => weights[v] > most ? weights[v] : most, 1n)
   );
-  const scale: bigint[] = Array(depth).fill(1n);
-  children.forEach((list, u) => {
-    const d = trie.depths[u];
-    if (list.length > 0) scale[d] = lcm(scale[d], largest[u]);
-  });
-  const scores = weights.map(() => scale.reduce((a, b) => a * b, 1n));
-  for (let v = 1; v < scores.length; v++) {
-    const u = trie.parents[v];
-    scores[v] = scores[u] * weights[v] / largest[u];
-  }
-  return scores;
+  return scoresOf(trie, weights, largest).pi;
 }
 
 /**

@@ -67,7 +67,7 @@ export function branchesOf(root: Branch): Branch[] {
 /** A catalogue and which of its nodes are left without the excluded items. */
 export function catalogueOf(
   trie: Trie,
-  excluded: readonly number[],
+  excluded: readonly number[] = [],
 ): Pick<WorldModel, "trie" | "depth" | "children" | "leaves"> {
   const blocked = new Set(trie.blockedNodes(excluded));
   const nodes = Array.from({ length: trie.nodeCount }, (_, node) => node);
@@ -79,35 +79,41 @@ export function catalogueOf(
   };
 }
 
-/**
- * The model of a spec. With T_d the least common multiple of the totals at depth d, the unit is
- * 1 / (T_0 T_1 ...), so every path has a whole number of units.
- */
+/** The model of a spec. */
 export function modelOf({ root, beam, normalization, excluded }: WorldSpec): WorldModel {
   const catalogue = catalogueOf(new Trie(pathsOf(root)), excluded);
-  const { trie, children, depth } = catalogue;
+  const { trie, children } = catalogue;
   const branches = branchesOf(root);
   const weights = branches.map((branch) => BigInt(branch.weight));
   const outside = branches.map((branch, node) => {
     const gone = [...trie.nodesUnder(node)].filter((v) => !children[node].includes(v));
     return [...branch.outside.map(BigInt), ...gone.map((v) => weights[v])];
   });
-  const scale: bigint[] = Array(depth).fill(1n);
   const totals = children.map((list, node) => {
     if (list.length === 0) return 1n;
     if (list.every((v) => weights[v] === 0n)) list.forEach((v) => weights[v] = 1n);
     const inside = total(list.map((v) => weights[v]));
-    const sum = normalization === "children" ? inside : inside + total(outside[node]);
-    scale[trie.depths[node]] = lcm(scale[trie.depths[node]], sum);
-    return sum;
+    return normalization === "children" ? inside : inside + total(outside[node]);
   });
+  return { ...catalogue, beam, weights, outside, ...scoresOf(trie, weights, totals) };
+}
+
+/**
+ * Node -> the product along its path of its weight / the total of its parent. With T_d the least
+ * common multiple of the totals at depth d, the unit is 1 / (T_0 T_1 ...), so every path has a
+ * whole number of units.
+ */
+export function scoresOf(
+  { parents, depths, maxDepth }: Trie,
+  weights: readonly bigint[],
+  totals: readonly bigint[],
+): Pick<WorldModel, "one" | "pi"> {
+  const scale: bigint[] = Array(maxDepth + 1).fill(1n);
+  totals.forEach((sum, u) => scale[depths[u]] = lcm(scale[depths[u]], sum));
   const one = scale.reduce((a, b) => a * b, 1n);
-  const pi = branches.map(() => one);
-  for (let v = 1; v < pi.length; v++) {
-    const u = trie.parents[v];
-    pi[v] = pi[u] * weights[v] / totals[u];
-  }
-  return { ...catalogue, beam, weights, outside, one, pi };
+  const pi = weights.map(() => one);
+  for (let v = 1; v < pi.length; v++) pi[v] = pi[parents[v]] * weights[v] / totals[parents[v]];
+  return { one, pi };
 }
 
 /** One step: nodes, best first. */
@@ -119,14 +125,17 @@ export interface ExactStep {
 }
 
 /** What a search looks at. */
-export type Searchable = Pick<WorldModel, "beam" | "depth" | "children" | "pi">;
+export interface Searchable extends Pick<WorldModel, "beam" | "depth" | "children"> {
+  /** Node -> the score of its path. */
+  readonly pi: ArrayLike<bigint | number>;
+}
 
 /** The rules of a search. */
 export interface Rules {
   /** How many entries a step keeps. */
   places(beam: number): number;
   /** The score of a node. */
-  score(node: number): bigint;
+  score(node: number): bigint | number;
   /** Which of two entries of equal score comes first. */
   tie(a: number, b: number): number;
   /** The entries of the next pool that a kept node stands for. */
@@ -167,7 +176,7 @@ function gcd(a: bigint, b: bigint): bigint {
 }
 
 /** The least common multiple of two positive numbers. */
-export function lcm(a: bigint, b: bigint): bigint {
+function lcm(a: bigint, b: bigint): bigint {
   return (a / gcd(a, b)) * b;
 }
 
@@ -179,7 +188,7 @@ export function total(values: Iterable<bigint>): bigint {
 }
 
 /** -1, 0 or 1 as a is less than, equal to or greater than b. */
-export function compare(a: bigint, b: bigint): number {
+export function compare(a: bigint | number, b: bigint | number): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
