@@ -11,6 +11,7 @@ import { type Dataset, type EvaluationCase, evaluationCases } from "../data/data
 import { type BeamEvaluation, evaluate, type Evaluation } from "../evaluate/evaluate.ts";
 import { type OpenModel, openModel, readSavedRun } from "../train/models.ts";
 import { type Budget, certifiedCount, certifyPath, LevelCounts } from "./certificates.ts";
+import type { ExplainOptions } from "./explain_user.ts";
 import { margins, marginsOf, type NodeLogits, pathSteps, type SearchSetting } from "./pruning.ts";
 import {
   countTheorems,
@@ -21,13 +22,7 @@ import {
 } from "./user_theorems.ts";
 
 /** Options of {@link verifyModel}. */
-export interface VerifyModelOptions {
-  /** The folder of a run, as train.ts writes it below `--out`. */
-  readonly checkpoint: string;
-  /** The data set that it was trained on: `synthetic`, or a folder. */
-  readonly data: string;
-  /** The beam width B. Default that of the run. */
-  readonly beam?: number;
+export interface VerifyModelOptions extends Pick<ExplainOptions, "checkpoint" | "data" | "beam"> {
   /** The first so many users only. Default all. */
   readonly limitUsers?: number;
   /** Called with the number of users done and the total. Each is half done after the theorems. */

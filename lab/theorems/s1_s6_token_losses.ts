@@ -9,7 +9,7 @@ import { cpu } from "../../core/cpu_backend.ts";
 import type { Device } from "../../core/tensor.ts";
 import { logProbs } from "../../models/decode/host_log_probs.ts";
 import { Trie } from "../../models/decode/trie.ts";
-import { bear } from "../../models/losses/bear.ts";
+import { bear, type BearOptions } from "../../models/losses/bear.ts";
 import type { Loss } from "../../models/losses/loss.ts";
 import { msl } from "../../models/losses/msl.ts";
 import { sft } from "../../models/losses/sft.ts";
@@ -18,17 +18,9 @@ import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import type { Proposition, Tally } from "./proposition.ts";
 
 /** Some tokens to predict, and the options of a loss. */
-export interface TokenBatch {
+export interface TokenBatch extends Required<Pick<BearOptions, "beam" | "tau" | "xi" | "lambda">> {
   /** The tokens. */
   readonly rows: readonly TokenRow[];
-  /** The beam width. */
-  readonly beam: number;
-  /** The temperature of the softmax. */
-  readonly tau: number;
-  /** The temperature of the margin. */
-  readonly xi: number;
-  /** The weight of the regulariser. */
-  readonly lambda: number;
 }
 
 /** A token to predict. */

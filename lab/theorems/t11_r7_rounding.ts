@@ -3,19 +3,16 @@
  *
  * @module
  */
+import type { BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import { logProbs } from "../../models/decode/host_log_probs.ts";
 import type { Trie } from "../../models/decode/trie.ts";
 import type { Proposition, Refutation } from "./proposition.ts";
 import { catalogueOf, exactSearch, type ExactStep } from "./world_model.ts";
 
 /** A catalogue with logits and with the same logits in error. */
-export interface Perturbed {
+export interface Perturbed extends Required<Pick<BeamSearchOptions, "beam" | "tau">> {
   /** The catalogue. */
   readonly trie: Trie;
-  /** The beam width. */
-  readonly beam: number;
-  /** The temperature. */
-  readonly tau: number;
   /** Node -> its logit among its siblings. Differences of logits are exact in float64. */
   readonly before: Float64Array;
   /** The same logits in error, all of them float32. */

@@ -4,8 +4,8 @@
  *
  * @module
  */
+import type { BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import { Trie } from "../../models/decode/trie.ts";
-import type { Normalization } from "../../ops/trie_log_prob.ts";
 
 /** A node of a generated catalogue. */
 export interface Branch {
@@ -20,13 +20,9 @@ export interface Branch {
 }
 
 /** What a world is made of. */
-export interface WorldSpec {
+export interface WorldSpec extends Required<Pick<BeamSearchOptions, "beam" | "normalization">> {
   /** The root; it has children. */
   readonly root: Branch;
-  /** The beam width. */
-  readonly beam: number;
-  /** What probabilities are normalised over. */
-  readonly normalization: Normalization;
   /** Items taken out of the catalogue. */
   readonly excluded: readonly number[];
 }
