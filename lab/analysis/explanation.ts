@@ -23,7 +23,6 @@ import {
   type PathStep,
   pathSteps,
   prefixAt,
-  prunedAt,
   type SearchSetting,
   type StepMargin,
 } from "./pruning.ts";
@@ -178,22 +177,17 @@ export function explain(inputs: ExplainInputs): Explanation {
   }
   const blocked = new Set(trie.blockedNodes(excluded));
   const path = pathSteps(trie, leaf, inputs.model, { normalization, tau, blocked });
-  const local = marginsOf(path, beam);
+  const margins = marginsOf(path, beam);
   const counts = new LevelCounts(trie);
   const rank = found.ranking.findIndex((item) => item.leaf === leaf);
-  const { steps: searched } = found;
-  const lost = attribute(trie, leaf, {
-    steps: searched,
-    margins: local,
-    beam,
-    rounding: SCORE_ROUNDING,
-  });
-  const lostAt = prunedAt(trie, leaf, found.steps);
+  const rounding = SCORE_ROUNDING;
+  const lost = attribute(trie, leaf, { steps: found.steps, margins, beam, rounding });
+  const lostAt = lost?.step ?? 0;
   const rivals = competitors(counts, path);
   const steps = found.steps.map((_, i): ExplainedStep => ({
     step: i + 1,
     ...(i < path.length
-      ? localStep(dataset.tokens[trie.tokens[prefixAt(trie, leaf, i + 1)]], path[i], local[i])
+      ? localStep(dataset.tokens[trie.tokens[prefixAt(trie, leaf, i + 1)]], path[i], margins[i])
       : { siblings: 1, place: 0, logProb: 0, margin: 0, score: path[path.length - 1].score }),
     competitors: rivals[i],
     ...(lostAt > 0 && i >= lostAt ? {} : poolOf(inputs, i, nameOf)),
@@ -204,7 +198,7 @@ export function explain(inputs: ExplainInputs): Explanation {
     ...(rank >= 0 && { rank }),
     ...(lost && { lost }),
     ...(exactRank >= 0 && { exactRank }),
-    certificate: certifyPath(counts, path, local, beam, { eps: LOGIT_ERROR, tau }),
+    certificate: certifyPath(counts, path, margins, beam, { eps: LOGIT_ERROR, tau }),
   };
 }
 

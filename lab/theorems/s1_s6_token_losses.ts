@@ -135,7 +135,7 @@ function near(a: number, b: number): boolean {
   return Math.abs(a - b) <= ROUNDING * Math.max(1, Math.abs(b));
 }
 
-/** S1 and S2: what is said of a likelihood. */
+/** S1 and S2: what is said of a likelihood, and what it must be. */
 const ofLikelihood = ": -log p / log(B+1) >= 1[Delta > 0]; gradient weight 1, whatever the margin";
 
 const likelihood: Expected = (facts, { beam }, tally) => {
@@ -191,8 +191,8 @@ export const S3: LossProposition = lossProposition({
 });
 
 /**
- * S4 and S5: what is said of a sum of -log p and lambda times a term of the margin. The
- * term is sign * softplus(sign * x).
+ * S4 and S5: what is said of the sum of -log p and lambda times a term of the margin, with x =
+ * Delta / xi. The term is sign * softplus(sign * x), and 0 for a token without siblings.
  */
 function regularized(
   id: string,
