@@ -1,6 +1,6 @@
 /**
- * The engine alone: tensors, ops, autodiff, devices and capture. It imports no package and no runtime API, so it
- * runs wherever WebAssembly or WebGPU does, in a browser too.
+ * The engine alone: tensors, ops, autodiff, devices and capture. It imports no package and no
+ * runtime API, so it runs wherever WebAssembly or WebGPU does, in a browser too.
  *
  * @example
  * ```ts

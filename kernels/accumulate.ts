@@ -1,11 +1,11 @@
 /**
- * total += value, in place, for running totals that the host reads now and then.
+ * Running totals in place.
  *
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
 
-/** total_0 += value_0. */
+/** total_0 = total_0 + value_0. */
 export const accumulate = defineKernel({
   name: "accumulate",
   buffers: { total: "update float", value: "read float" },
@@ -14,8 +14,7 @@ export const accumulate = defineKernel({
     total[0] += value[0];
   },
   invocations: () => 1,
-  wgsl: `
-fn kernel(i: u32) { total[i] += value[i]; }`,
+  wgsl: "fn kernel(i: u32) { total[i] += value[i]; }",
   cases: () => [{ name: "one number", params: {}, buffers: { total: [1.5], value: [0.25] } }],
 });
 
@@ -24,15 +23,14 @@ export const blend = defineKernel({
   name: "blend",
   buffers: { total: "update float", x: "read float", mix: "read float" },
   params: { n: "u32" },
-  cpu({ total, x, mix }, { n }): void {
-    const [keep, take] = mix;
+  cpu({ total, x, mix: [keep, take] }, { n }): void {
     for (let i = 0; i < n; i++) total[i] = keep * total[i] + take * x[i];
   },
   invocations: ({ n }) => n,
-  wgsl: `fn kernel(i: u32) { total[i] = mix[0] * total[i] + mix[1] * x[i]; }`,
+  wgsl: "fn kernel(i: u32) { total[i] = mix[0] * total[i] + mix[1] * x[i]; }",
   cases: () => [{
     name: "5 elements",
     params: { n: 5 },
-    buffers: { total: Float32Array.of(1, 2, 3, 4, 5), x: [5, 4, 3, 2, 1], mix: [0.5, 0.25] },
+    buffers: { total: [1, 2, 3, 4, 5], x: [5, 4, 3, 2, 1], mix: [0.5, 0.25] },
   }],
 });

@@ -1,140 +1,242 @@
 /**
- * The backward of attention.ts: p is made again from lse. With
+ * The backward of attention.ts. With p_tj = e^{s_tj - lse_t} again:
  *
- *   delta_t = dout_t . out_t,   ds_tj = p_tj (dout_t . v_j - delta_t) / sqrt(D):
- *   dq_t = sum_{j<=t} ds_tj k_j,   dk_j = sum_h sum_{t>=j} ds_tj q_t,   dv_j = sum_h sum_{t>=j} p_tj dout_t
+ *   delta_t = dout_t . out_t,   ds_tj = p_tj (dout_t . v_j - delta_t) / sqrt(D)
+ *   dq_t = sum_{j<=t} ds_tj k_j,   dk_j = sum_h sum_{t>=j} ds_tj q_t
+ *   dv_j = sum_h sum_{t>=j} p_tj dout_t
  *
- * dout, out are (B, T, H, D); delta (B, H, T); dqkv, like qkv, is (B, T, H + 2 KVH, D): two kernels write the parts of it,
- * this one, and then that of attention_backward_keys.ts, which reads the delta of this one. `attended` is the forward's out.
- * These two are for GPUs; processors have attention_backward_joint.ts.
+ * with sums over the query heads h that read the key head. dout and out are (B, T, H, D), lse and
+ * delta (B, T, H); dqkv, like qkv, is (B, T, H + 2 KVH, D).
  *
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
-import { inputs, MAX_HEAD_SIZE, nameOf, PARAMS, SIZES, tiles } from "./attention.ts";
-import { addRows, dotRows, packRows } from "./head_rows.ts";
+import { addDots, addRows, dot, nameOf, PARAMS, qkvOf, SIZES, SUMS, tiles } from "./attention.ts";
+import { noise } from "./cases.ts";
 import { MASKED } from "./masked.ts";
+import { unroll } from "./unroll.ts";
+import { simd } from "./wasm/modules.ts";
 
-/** delta, and dq in dqkv. */
-export const attentionBackwardQuery = defineKernel({
-  name: "attentionBackwardQuery",
+/** delta of N rows; one invocation a row. */
+export const attentionDelta = defineKernel({
+  name: "attentionDelta",
+  buffers: { dout: "read float4", attended: "read float4", delta: "write float" },
+  params: { N: "u32", D: "u32" },
+  cpu({ dout, attended, delta }, { N, D }): void {
+    for (let n = 0; n < N; n++) delta[n] = dot(dout, n * D, attended, n * D, D);
+  },
+  wasm: {
+    module: simd,
+    function: "attentionDelta",
+    args: ({ dout, attended, delta }, { D }) => [dout, attended, delta, D],
+    items: ({ N }) => N,
+    work: ({ N, D }) => N * D,
+  },
+  invocations: ({ N }) => N,
+  wgsl: `
+fn kernel(n: u32) {
+  let D4 = p.D / 4u;
+  var sum = 0.0;
+  for (var d = n * D4; d < (n + 1u) * D4; d++) { sum += dot(dout[d], attended[d]); }
+  delta[n] = sum;
+}`,
+  cases: () =>
+    [{ N: 5, D: 8 }, { N: 1, D: 128 }].map((params) => {
+      const { N, D } = params;
+      const buffers = { dout: noise(N * D, 4), attended: noise(N * D, 5), delta: N };
+      return { name: nameOf(params), params, buffers };
+    }),
+});
+
+/**
+ * WGSL: turns the scores s into p, and dout . v in ds into ds. `lse`, `delta` and `live` give those
+ * of row r of the tile and of the Low or High four rows of the other side.
+ */
+function weigh(
+  lse: (r: number, half: string) => string,
+  delta: (r: number, half: string) => string,
+  live: (r: number, half: string) => string,
+): string {
+  return unroll(8, (r) =>
+    ["Low", "High"].map((half) => {
+      const [score, ds] = [`s${half}[${r}]`, `ds${half}[${r}]`];
+      return `
+      ${score} = exp(select(vec4f(${MASKED}), ${score} * scale - ${lse(r, half)}, ${
+        live(r, half)
+      }));
+      ${ds} = ${score} * (${ds} - ${delta(r, half)}) * scale;`;
+    }).join(""));
+}
+
+/** WGSL: elements of a buffer at four places. */
+const gather = (buffer: string, at: string): string =>
+  `vec4f(${buffer}[${at}.x], ${buffer}[${at}.y], ${buffer}[${at}.z], ${buffer}[${at}.w])`;
+
+/**
+ * dqkv. Invocations handle tiles of queries first, which get dq, then tiles of keys, which get dk
+ * and dv. Each computes the p that it needs.
+ */
+export const attentionBackward = defineKernel({
+  name: "attentionBackward",
   buffers: {
     dout: "read float4",
-    attended: "read float4",
     qkv: "read float4",
     lse: "read float",
-    delta: "write float",
+    delta: "read float",
     dqkv: "write float4",
   },
   params: PARAMS,
-  cpu({ dout, attended, qkv, lse, delta, dqkv }, { B, T, H, KVH, D }): void {
-    const pitch = (H + 2 * KVH) * D;
-    const scale = 1 / Math.sqrt(D);
-    const [ds, qs, ks, vs] = [0, 1, 2, 3].map(() => new Float64Array(T * D));
-    const p = new Float64Array(T);
-    const dp = new Float64Array(T);
-    const sum = new Float64Array(D);
+  cpu({ dout, qkv, lse, delta, dqkv }, { B, T, H, KVH, D }): void {
+    const rowAt = (b: number, t: number, head: number): number =>
+      ((b * T + t) * (H + 2 * KVH) + head) * D;
+    const sums = new Float64Array(qkv.length);
     for (let b = 0; b < B; b++) {
       for (let h = 0; h < H; h++) {
-        const start = b * T * pitch;
-        const key = start + (H + Math.floor(h / (H / KVH))) * D;
-        packRows(ds, dout, (b * T * H + h) * D, H * D, T, D);
-        packRows(qs, qkv, start + h * D, pitch, T, D);
-        packRows(ks, qkv, key, pitch, T, D);
-        packRows(vs, qkv, key + KVH * D, pitch, T, D);
+        const key = H + Math.floor(h / (H / KVH));
         for (let t = 0; t < T; t++) {
-          const row = (b * H + h) * T + t;
-          const at = ((b * T + t) * H + h) * D;
-          let total = 0;
-          for (let d = 0; d < D; d++) total += dout[at + d] * attended[at + d];
-          delta[row] = total;
-          dotRows(p, qs, t * D, ks, 0, t + 1, D, scale);
-          dotRows(dp, ds, t * D, vs, 0, t + 1, D, 1);
+          const q = rowAt(b, t, h);
+          const row = (b * T + t) * H + h; // of dout, lse and delta
           for (let j = 0; j <= t; j++) {
-            dp[j] = Math.exp(p[j] - lse[row]) * (dp[j] - total) * scale;
+            const [k, v] = [rowAt(b, j, key), rowAt(b, j, key + KVH)];
+            const score = dot(qkv, q, qkv, k, D) / Math.sqrt(D);
+            const p = Math.exp(score - lse[row]);
+            const ds = p * (dot(dout, row * D, qkv, v, D) - delta[row]) / Math.sqrt(D);
+            for (let d = 0; d < D; d++) {
+              sums[q + d] += ds * qkv[k + d];
+              sums[k + d] += ds * qkv[q + d];
+              sums[v + d] += p * dout[row * D + d];
+            }
           }
-          sum.fill(0);
-          addRows(sum, dp, ks, 0, t + 1, D);
-          dqkv.set(sum, start + t * pitch + h * D);
         }
       }
     }
+    dqkv.set(sums);
   },
-  invocations: (sizes) => tiles(sizes.H, sizes),
+  wasm: {
+    module: simd,
+    function: "attentionBackward",
+    args: ({ dout, qkv, lse, delta, dqkv }, { T, H, KVH, D }) => [
+      ...[dout, qkv, lse, delta, dqkv],
+      ...[T, H, KVH, D],
+    ],
+    items: ({ B, KVH }) => B * KVH,
+    work: ({ B, T, H, D }) => 3 * B * H * T * T * D,
+  },
+  invocations: (sizes) => tiles(sizes.H, sizes) + tiles(sizes.KVH, sizes),
   workgroup: 8,
   wgsl: `
 fn kernel(i: u32) {
+  let ofQueries = p.B * p.H * ((p.T + 7u) / 8u);
+  if (i < ofQueries) { queries(i); } else { keys(i - ofQueries); }
+}
+
+fn queries(i: u32) {
   let D4 = p.D / 4u;
   let scale = 1.0 / sqrt(f32(p.D));
   let h = i % p.H;
   let b = i / p.H % p.B;
   let t = i / (p.H * p.B) * 8u;
-  let pitch = (p.H + 2u * p.KVH) * D4;
-  let keys = b * p.T * pitch + (p.H + h / (p.H / p.KVH)) * D4;
-  let values = keys + p.KVH * D4;
   let last = min(t + 7u, p.T - 1u);
-  let row = (b * p.H + h) * p.T;
-  var qs: array<vec4f, ${MAX_HEAD_SIZE * 2}>; // row r, quarter d: [d * 8 + r]
-  var ds: array<vec4f, ${MAX_HEAD_SIZE * 2}>;
-  var sums: array<vec4f, ${MAX_HEAD_SIZE * 2}>;
-  var lses: array<f32, 8>;
-  var deltas: array<f32, 8>;
-  for (var r = 0u; r < 8u; r++) {
-    let here = min(t + r, last);
-    let at = ((b * p.T + here) * p.H + h) * D4;
-    let qAt = (b * p.T + here) * pitch + h * D4;
-    var total = 0.0;
-    for (var d = 0u; d < D4; d++) {
-      let x = dout[at + d];
-      total += dot(x, attended[at + d]);
-      ds[d * 8u + r] = x;
-      qs[d * 8u + r] = qkv[qAt + d] * scale;
-    }
-    lses[r] = lse[row + here];
-    deltas[r] = total;
+  let pitch = (p.H + 2u * p.KVH) * D4;
+  let start = b * p.T * pitch;
+  let key = start + (p.H + h / (p.H / p.KVH)) * D4;
+  let tLow = min(t + vec4u(0, 1, 2, 3), vec4u(last));
+  let tHigh = min(t + vec4u(4, 5, 6, 7), vec4u(last));
+  let queryLow = start + tLow * pitch + h * D4;
+  let queryHigh = start + tHigh * pitch + h * D4;
+  let rowLow = (b * p.T + tLow) * p.H + h;
+  let rowHigh = (b * p.T + tHigh) * p.H + h;
+  let doutLow = rowLow * D4;
+  let doutHigh = rowHigh * D4;
+  var dqs: ${SUMS};
+  for (var j = 0u; j <= last; j += 8u) {
+    let jLow = vec4u(j, j + 1u, j + 2u, j + 3u);
+    let jHigh = jLow + 4u;
+    let keyLow = key + min(jLow, vec4u(last)) * pitch;
+    let keyHigh = key + min(jHigh, vec4u(last)) * pitch;
+    let valueLow = keyLow + p.KVH * D4;
+    let valueHigh = keyHigh + p.KVH * D4;
+    var sLow = array<vec4f, 8>();
+    var sHigh = array<vec4f, 8>();
+    var dsLow = array<vec4f, 8>();
+    var dsHigh = array<vec4f, 8>();
+    ${addDots("s", ["qkv", "query"], ["qkv", "key"])}
+    ${addDots("ds", ["dout", "dout"], ["qkv", "value"])}
+    ${
+    weigh(
+      (r) => `lse[row${r < 4 ? "Low" : "High"}[${r % 4}]]`,
+      (r) => `delta[row${r < 4 ? "Low" : "High"}[${r % 4}]]`,
+      (r, half) => `j${half} <= vec4u(t + ${r}u)`,
+    )
   }
-  for (var j = 0u; j <= last; j += 4u) {
-    let js = min(vec4u(j, j + 1u, j + 2u, j + 3u), vec4u(last)) * pitch;
-    let kAt = js + keys;
-    let vAt = js + values;
-    var ps = array<vec4f, 8>();
-    var dps = array<vec4f, 8>();
-    for (var d = 0u; d < D4; d++) {
-      let k0 = qkv[kAt.x + d]; let k1 = qkv[kAt.y + d];
-      let k2 = qkv[kAt.z + d]; let k3 = qkv[kAt.w + d];
-      let v0 = qkv[vAt.x + d]; let v1 = qkv[vAt.y + d];
-      let v2 = qkv[vAt.z + d]; let v3 = qkv[vAt.w + d];
-      for (var r = 0u; r < 8u; r++) {
-        let x = qs[d * 8u + r];
-        let y = ds[d * 8u + r];
-        ps[r] += vec4f(dot(x, k0), dot(x, k1), dot(x, k2), dot(x, k3));
-        dps[r] += vec4f(dot(y, v0), dot(y, v1), dot(y, v2), dot(y, v3));
-      }
-    }
-    for (var r = 0u; r < 8u; r++) {
-      let live = vec4u(j, j + 1u, j + 2u, j + 3u) <= vec4u(t + r);
-      let e = exp(select(vec4f(${MASKED}), ps[r] - lses[r], live));
-      ps[r] = e * (dps[r] - deltas[r]) * scale;
-    }
-    for (var d = 0u; d < D4; d++) {
-      let k0 = qkv[kAt.x + d]; let k1 = qkv[kAt.y + d];
-      let k2 = qkv[kAt.z + d]; let k3 = qkv[kAt.w + d];
-      for (var r = 0u; r < 8u; r++) {
-        let e = ps[r];
-        sums[d * 8u + r] += e.x * k0 + e.y * k1 + e.z * k2 + e.w * k3;
-      }
-    }
+    ${addRows("dqs", "ds", ["qkv", "key"])}
   }
   for (var r = 0u; r <= last - t; r++) {
-    let at = (b * p.T + t + r) * pitch + h * D4;
-    for (var d = 0u; d < D4; d++) { dqkv[at + d] = sums[d * 8u + r]; }
-    delta[row + t + r] = deltas[r];
+    let at = start + (t + r) * pitch + h * D4;
+    for (var d = 0u; d < D4; d++) { dqkv[at + d] = dqs[d * 8u + r]; }
+  }
+}
+
+fn keys(i: u32) {
+  let D4 = p.D / 4u;
+  let scale = 1.0 / sqrt(f32(p.D));
+  let g = i % p.KVH;
+  let b = i / p.KVH % p.B;
+  let j = i / (p.KVH * p.B) * 8u;
+  let last = min(j + 7u, p.T - 1u);
+  let pitch = (p.H + 2u * p.KVH) * D4;
+  let start = b * p.T * pitch;
+  let key = start + (p.H + g) * D4;
+  let value = key + p.KVH * D4;
+  let keyLow = key + min(j + vec4u(0, 1, 2, 3), vec4u(last)) * pitch;
+  let keyHigh = key + min(j + vec4u(4, 5, 6, 7), vec4u(last)) * pitch;
+  let valueLow = keyLow + p.KVH * D4;
+  let valueHigh = keyHigh + p.KVH * D4;
+  var dks: ${SUMS};
+  var dvs: ${SUMS};
+  let group = p.H / p.KVH;
+  for (var h = g * group; h < (g + 1u) * group; h++) {
+    for (var t = j; t < p.T; t += 8u) {
+      let tLow = vec4u(t, t + 1u, t + 2u, t + 3u);
+      let tHigh = tLow + 4u;
+      ${
+    ["Low", "High"].map((half) => `
+      let query${half} = start + min(t${half}, vec4u(p.T - 1u)) * pitch + h * D4;
+      let row${half} = (b * p.T + min(t${half}, vec4u(p.T - 1u))) * p.H + h;
+      let dout${half} = row${half} * D4;
+      let lse${half} = ${gather("lse", `row${half}`)};
+      let delta${half} = ${gather("delta", `row${half}`)};
+      var s${half} = array<vec4f, 8>();
+      var ds${half} = array<vec4f, 8>();`).join("")
+  }
+      ${addDots("s", ["qkv", "key"], ["qkv", "query"])}
+      ${addDots("ds", ["qkv", "value"], ["dout", "dout"])}
+      ${
+    weigh(
+      (_, half) => `lse${half}`,
+      (_, half) => `delta${half}`,
+      (r, half) => `(t${half} >= vec4u(j + ${r}u)) & (t${half} < vec4u(p.T))`,
+    )
+  }
+      ${addRows("dks", "ds", ["qkv", "query"])}
+      ${addRows("dvs", "s", ["dout", "dout"])}
+    }
+  }
+  for (var r = 0u; r <= last - j; r++) {
+    let at = (j + r) * pitch;
+    for (var d = 0u; d < D4; d++) {
+      dqkv[key + at + d] = dks[d * 8u + r];
+      dqkv[value + at + d] = dvs[d * 8u + r];
+    }
   }
 }`,
   cases: () =>
     SIZES.map((sizes) => {
-      const { dout, attended, qkv, lse } = inputs(sizes);
-      const buffers = { dout, attended, qkv, lse, delta: lse.length, dqkv: qkv.length };
+      const { B, T, H, D } = sizes;
+      const qkv = qkvOf(sizes);
+      const lse = noise(B * T * H, 6).map((x) => 6 + x);
+      const delta = noise(B * T * H, 7);
+      const buffers = { dout: noise(B * T * H * D, 4), qkv, lse, delta, dqkv: qkv.length };
       return { name: nameOf(sizes), params: sizes, buffers };
     }),
 });

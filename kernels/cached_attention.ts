@@ -1,21 +1,23 @@
 /**
- * Attention of one new token a beam row, R rows of U users, with nothing copied between rows. Row r of user u = users_r
- * attends to
+ * Attention of one new token per beam row, R rows of U users, with nothing copied between rows. Row
+ * r of user u = users_r attends to
  *
- *   the user's history: entry j < lengths_u of (U, T, H + 2 KVH, D), which is laid out as in attention.ts,
- *   what it has generated: for each step i < step, entry [i, ancestors[r, i]] of (steps, room, 2 KVH, D), KVH keys and
- *   then KVH values, and
- *   itself: row r of qkv (R, H + 2 KVH, D), whose key and value become entry [step, r] of what is generated.
+ * - the history of the user: entries j < lengths_u of (U, T, H + 2 KVH, D), laid out as in
+ *   attention.ts;
+ * - what it has generated: for each step i < step, entry [i, ancestors[r, i]] of
+ *   (steps, room, 2 KVH, D), KVH keys and then KVH values;
+ * - itself: row r of qkv (R, H + 2 KVH, D). Its key and value become entry [step, r] of what is
+ *   generated.
  *
- * A user, a length or an ancestor that is out of range counts as the nearest inside. Otherwise as
- * in attention.ts: out_r = sum p v, p the softmax of q_r . k / sqrt(D). out is (R, H, D).
+ * A user, a length or an ancestor out of range counts as the nearest in range. As in attention.ts
+ * out_r = sum p v, with p the softmax of q_r . k / sqrt(D). out is (R, H, D).
  *
  * @module
  */
+import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel } from "../core/kernel.ts";
+import { dot, logSumExp, MAX_HEAD_SIZE, nameOf } from "./attention.ts";
 import { noise } from "./cases.ts";
-import { addRows, dotRows, packRows, softmaxScores } from "./head_rows.ts";
-import { MAX_HEAD_SIZE } from "./attention.ts";
 import { MASKED } from "./masked.ts";
 import { simd } from "./wasm/modules.ts";
 
@@ -24,7 +26,10 @@ const within = (i: number, most: number): number => Math.min(Math.max(i, 0), mos
 
 const WITHIN = "fn within(i: i32, most: u32) -> u32 { return min(u32(max(i, 0)), most); }";
 
-/** WGSL: takes the key and value at vec4 `key` and `value` of a buffer into the softmax, as in attention.ts. */
+/**
+ * WGSL that adds a key and its value, at vectors `key` and `value` of a buffer, to the softmax.
+ * Sums are relative to the largest score so far, as in attention.ts.
+ */
 const visit = (buffer: string): string => `
     var s = 0.0;
     for (var d = 0u; d < D4; d++) { s += dot(qs[d], ${buffer}[key + d]); }
@@ -74,40 +79,35 @@ export const cachedAttentionForward = defineKernel({
     { qkv, history, lengths, users, generated, ancestors, out },
     { R, room, H, KVH, D, T, steps, step, U },
   ): void {
-    const [ks, vs] = [0, 1].map(() => new Float64Array((T + step + 1) * D));
-    const query = new Float64Array(D);
-    const p = new Float64Array(T + step + 1);
-    const sum = new Float64Array(D);
-    const group = H / KVH;
-    const pitch = (H + 2 * KVH) * D;
+    const heads = H + 2 * KVH;
     for (let r = 0; r < R; r++) {
-      const row = qkv.subarray(r * pitch + H * D, (r + 1) * pitch);
-      generated.set(row, (step * room + r) * 2 * KVH * D);
+      const own = qkv.subarray((r * heads + H) * D, (r + 1) * heads * D);
+      generated.set(own, (step * room + r) * 2 * KVH * D);
     }
-    for (let first = 0, end = 0; first < R; first = end) { // rows of one user that follow each other
-      while (end < R && users[end] === users[first]) end++;
-      const user = within(users[first], U - 1);
-      const length = within(lengths[user], T);
-      const n = length + step + 1;
-      for (let g = 0; g < KVH; g++) {
-        const key = user * T * pitch + (H + g) * D;
-        packRows(ks, history, key, pitch, length, D);
-        packRows(vs, history, key + KVH * D, pitch, length, D);
-        for (let r = first; r < end; r++) {
-          for (let i = 0; i <= step; i++) {
-            const row = i < step ? within(ancestors[r * steps + i], room - 1) : r;
-            const at = ((i * room + row) * 2 * KVH + g) * D;
-            ks.set(generated.subarray(at, at + D), (length + i) * D);
-            vs.set(generated.subarray(at + KVH * D, at + KVH * D + D), (length + i) * D);
-          }
-          for (let h = g * group; h < (g + 1) * group; h++) {
-            query.set(qkv.subarray(r * pitch + h * D, r * pitch + (h + 1) * D));
-            dotRows(p, query, 0, ks, 0, n, D, 1 / Math.sqrt(D));
-            softmaxScores(p, n);
-            sum.fill(0);
-            addRows(sum, p, vs, 0, n, D);
-            out.set(sum, (r * H + h) * D);
-          }
+    for (let r = 0; r < R; r++) {
+      const user = within(users[r], U - 1);
+      for (let h = 0; h < H; h++) {
+        const group = Math.floor(h / (H / KVH));
+        const keys: { readonly buffer: FloatArray; readonly at: number }[] = [];
+        for (let j = 0; j < within(lengths[user], T); j++) {
+          keys.push({ buffer: history, at: ((user * T + j) * heads + H + group) * D });
+        }
+        for (let i = 0; i <= step; i++) {
+          const row = i < step ? within(ancestors[r * steps + i], room - 1) : r;
+          keys.push({ buffer: generated, at: ((i * room + row) * 2 * KVH + group) * D });
+        }
+        const query = (r * heads + h) * D;
+        const p = Float64Array.from(
+          keys,
+          ({ buffer, at }) => dot(qkv, query, buffer, at, D) / Math.sqrt(D),
+        );
+        const total = logSumExp(p, p.length);
+        for (let d = 0; d < D; d++) {
+          let sum = 0;
+          keys.forEach(({ buffer, at }, j) => {
+            sum += Math.exp(p[j] - total) * buffer[at + KVH * D + d];
+          });
+          out[(r * H + h) * D + d] = sum;
         }
       }
     }
@@ -118,8 +118,21 @@ export const cachedAttentionForward = defineKernel({
     module: simd,
     function: "cachedAttentionForward",
     args: (a, p) => [
-      ...[a.qkv, a.history, a.lengths, a.users, a.generated, a.ancestors, a.out],
-      ...[p.room, p.H, p.KVH, p.D, p.T, p.steps, p.step, p.U],
+      a.qkv,
+      a.history,
+      a.lengths,
+      a.users,
+      a.generated,
+      a.ancestors,
+      a.out,
+      p.room,
+      p.H,
+      p.KVH,
+      p.D,
+      p.T,
+      p.steps,
+      p.step,
+      p.U,
     ],
     items: ({ R }) => R,
     work: ({ R, H, D, T, step }) => 2 * R * H * D * (T + step),
@@ -169,7 +182,7 @@ fn kernel(i: u32) {
       const { R, room, U, H, KVH, D, T, steps } = params;
       const width = (H + 2 * KVH) * D;
       return {
-        name: wild ? "out of range" : Object.entries(params).flat().join(" "),
+        name: wild ? "out of range" : nameOf(params),
         params,
         buffers: {
           qkv: noise(R * width, 1).map((x, i) => i % width < H * D ? 3 * x : x),
@@ -188,8 +201,9 @@ fn kernel(i: u32) {
 });
 
 /**
- * out_r = stride u + lengths_u + offset for row r of user u = users_r: the positions of generated tokens (stride 0,
- * offset = step), and the rows of the last tokens of histories in (U T, C) (stride T, offset -1).
+ * out_r = stride u + lengths_u + offset for row r of user u = users_r: the positions of generated
+ * tokens (stride 0, offset = step), and the rows of the last tokens of histories in (U T, C)
+ * (stride T, offset -1).
  */
 export const offsetLengths = defineKernel({
   name: "offsetLengths",

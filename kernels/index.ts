@@ -10,8 +10,6 @@ import * as accumulate from "./accumulate.ts";
 import * as adamw from "./adamw.ts";
 import * as attention from "./attention.ts";
 import * as attentionBackward from "./attention_backward.ts";
-import * as attentionBackwardJoint from "./attention_backward_joint.ts";
-import * as attentionBackwardKeys from "./attention_backward_keys.ts";
 import * as beamAdvance from "./beam_advance.ts";
 import * as beamPool from "./beam_pool.ts";
 import * as beamRows from "./beam_rows.ts";
@@ -25,7 +23,7 @@ import * as fill from "./fill.ts";
 import * as gather from "./gather.ts";
 import * as half from "./half.ts";
 import * as indexRows from "./index_rows.ts";
-import * as matmulHardware from "./matmul_hardware.ts";
+import * as matmul from "./matmul.ts";
 import * as matmulSoftware from "./matmul_software.ts";
 import * as pathSum from "./path_sum.ts";
 import * as pointwise from "./pointwise.ts";
@@ -49,8 +47,6 @@ const modules: readonly Record<string, unknown>[] = [
   adamw,
   attention,
   attentionBackward,
-  attentionBackwardJoint,
-  attentionBackwardKeys,
   beamAdvance,
   beamPool,
   beamRows,
@@ -64,7 +60,7 @@ const modules: readonly Record<string, unknown>[] = [
   gather,
   half,
   indexRows,
-  matmulHardware,
+  matmul,
   matmulSoftware,
   pack,
   pathSum,

@@ -1,21 +1,22 @@
 /**
- * Rotary position embedding (Su et al., arXiv:2104.09864) in Hugging Face's pairing: within a head of size D,
- * channel i < D/2 is rotated together with channel i + D/2 by the angle of its position P,
+ * Rotary position embedding (Su et al., arXiv:2104.09864) with the pairs of Hugging Face: in a head
+ * of size D channel i < D/2 rotates together with channel i + D/2, by the angle of position P,
  *
  *   out_i = x_i cos_i - x_{i+D/2} sin_i,   out_{i+D/2} = x_{i+D/2} cos_i + x_i sin_i
  *
- * with cosines and sines from row P of a table: D/2 cosines, then D/2 sines. The backward rotates by -P: `turn` is 1
- * forward and -1 backward. x is N rows of H heads, of which the first `turned` rotate and the others pass; row n has
- * position positions[n % period]. Positions outside of the table count as the nearest inside.
+ * with cosines and sines from row P of a table: D/2 cosines, then D/2 sines. The backward rotates
+ * by -P: `turn` is 1 forward and -1 backward. x has N rows of H heads, of which the first `turned`
+ * rotate and the others are copied. Row n has position positions[n % period]; positions outside the
+ * table count as the nearest inside.
  *
  * @module
  */
-import type { FloatArray } from "../core/dtype.ts";
-import { defineKernel, type Kernel } from "../core/kernel.ts";
+import { defineKernel } from "../core/kernel.ts";
 import { noise } from "./cases.ts";
+import { vectorised } from "./pick.ts";
 import { simd } from "./wasm/modules.ts";
 
-/** Sizes, directions and numbers of heads that rotate in the reference tests. */
+/** Head sizes, directions and numbers of heads that rotate in the reference tests. */
 const CASES = [
   { D: 8, turn: 1, turned: 3 },
   { D: 8, turn: -1, turned: 2 },
@@ -25,33 +26,12 @@ const CASES = [
   { D: 32, turn: 1, turned: 0 },
 ] as const;
 
-type Element = "float" | "float4";
-
-type Params = {
-  readonly N: "u32";
-  readonly H: "u32";
-  readonly turned: "u32";
-  readonly D: "u32";
-  readonly period: "u32";
-  readonly rows: "u32";
-  readonly turn: "f32";
-};
-
 /**
- * An invocation takes a head of a row, those that rotate first, so that neighbours do the same; `lanes` channels at a
- * time.
+ * out (N, H, D). An invocation handles a head of a row. Heads that rotate come first, so that
+ * neighbours do the same. {@link pick} with D / 2.
  */
-function rotateKernel(element: Element): Kernel<
-  {
-    x: `read ${Element}`;
-    table: `read ${Element}`;
-    positions: "read int";
-    out: `write ${Element}`;
-  },
-  Params
-> {
-  const lanes = element === "float4" ? 4 : 1;
-  return defineKernel({
+export const rotate = vectorised(({ lanes, element }) =>
+  defineKernel({
     name: `rotate ${element}`,
     buffers: {
       x: `read ${element}`,
@@ -68,29 +48,21 @@ function rotateKernel(element: Element): Kernel<
       rows: "u32",
       turn: "f32",
     },
-    cpu(
-      { x, table, positions, out }: {
-        x: FloatArray;
-        table: FloatArray;
-        positions: Int32Array;
-        out: FloatArray;
-      },
-      { N, H, turned, D, period, rows, turn },
-    ): void {
+    cpu({ x, table, positions, out }, { N, H, turned, D, period, rows, turn }): void {
       const half = D / 2;
-      for (let n = 0, at = 0; n < N; n++) {
-        const position = Math.min(Math.max(positions[n % period], 0), rows - 1);
-        for (let h = 0; h < turned; h++, at += D) {
+      out.set(x.subarray(0, N * H * D));
+      for (let n = 0; n < N; n++) {
+        const angles = Math.min(Math.max(positions[n % period], 0), rows - 1) * D;
+        for (let h = 0; h < turned; h++) {
           for (let i = 0; i < half; i++) {
-            const c = table[position * D + i];
-            const s = table[position * D + half + i] * turn;
-            const left = x[at + i];
-            const right = x[at + half + i];
-            out[at + i] = left * c - right * s;
-            out[at + half + i] = right * c + left * s;
+            const left = (n * H + h) * D + i;
+            const right = left + half;
+            const c = table[angles + i];
+            const s = table[angles + half + i] * turn;
+            out[left] = x[left] * c - x[right] * s;
+            out[right] = x[right] * c + x[left] * s;
           }
         }
-        for (const end = (n + 1) * H * D; at < end; at++) out[at] = x[at];
       }
     },
     rows: () => "N",
@@ -108,10 +80,10 @@ function rotateKernel(element: Element): Kernel<
     wgsl: `
 fn kernel(i: u32) {
   let width = p.D / ${lanes}u;
-  let moving = p.N * p.turned;
-  if (i >= moving) {
+  let rotating = p.N * p.turned;
+  if (i >= rotating) {
     let rest = p.H - p.turned;
-    let at = ((i - moving) / rest * p.H + p.turned + (i - moving) % rest) * width;
+    let at = ((i - rotating) / rest * p.H + p.turned + (i - rotating) % rest) * width;
     for (var d = at; d < at + width; d++) { out[d] = x[d]; }
     return;
   }
@@ -134,11 +106,5 @@ fn kernel(i: u32) {
         params: { N: 4, H: 3, turned, D, period: 2, rows: 5, turn },
         buffers: { x: noise(12 * D, 1), table: noise(5 * D, 2), positions: [1, 9], out: 12 * D },
       })),
-  });
-}
-
-/** Any even D. */
-export const rotate = rotateKernel("float");
-
-/** D a multiple of 8. */
-export const rotate4 = rotateKernel("float4");
+  })
+);

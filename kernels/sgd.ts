@@ -1,9 +1,9 @@
 /**
- * Stochastic gradient descent with momentum on N elements, in place. With g = grad + decay param:
+ * Stochastic gradient descent with momentum, in place, on N elements. With g = grad + decay param:
  *
  *   velocity = momentum velocity + g,   param = param - lr velocity
  *
- * or with Nesterov's momentum   param = param - lr (g + momentum velocity).
+ * or, with Nesterov's momentum, param = param - lr (g + momentum velocity).
  *
  * @module
  */
@@ -21,21 +21,20 @@ export const sgdUpdate = defineKernel({
   },
   params: { N: "u32", momentum: "f32", decay: "f32", nesterov: "u32" },
   cpu({ param, velocity, grad, lr }, { N, momentum, decay, nesterov }): void {
-    const rate = lr[0];
     for (let i = 0; i < N; i++) {
       const g = grad[i] + decay * param[i];
-      const v = momentum * velocity[i] + g;
-      velocity[i] = v;
-      param[i] -= rate * (nesterov ? g + momentum * v : v);
+      const next = momentum * velocity[i] + g;
+      velocity[i] = next;
+      param[i] -= lr[0] * (nesterov ? g + momentum * next : next);
     }
   },
   invocations: ({ N }) => N / 4,
   wgsl: `
 fn kernel(i: u32) {
   let g = grad[i] + p.decay * param[i];
-  let v = p.momentum * velocity[i] + g;
-  velocity[i] = v;
-  param[i] -= lr[0] * select(v, g + p.momentum * v, p.nesterov == 1u);
+  let next = p.momentum * velocity[i] + g;
+  velocity[i] = next;
+  param[i] -= lr[0] * select(next, g + p.momentum * next, p.nesterov == 1u);
 }`,
   cases: () =>
     [0, 1].map((nesterov) => ({

@@ -1,5 +1,5 @@
 /**
- * The mean of n values v with weights w >= 0, which is 0 where all weights are 0:
+ * The mean of n values v with weights w >= 0; 0 if all weights are 0:
  *
  *   out = sum_k w_k v_k / total,   total = sum_k w_k
  *   dv_k = dout w_k / total,   dw_k = dout (v_k - out) / total
@@ -9,8 +9,8 @@
 import { defineKernel } from "../core/kernel.ts";
 import { noise } from "./cases.ts";
 
-/** Invocations that share the forward: one workgroup, so that it is one launch. */
-const SHARES = 64;
+/** The forward is one workgroup of so many invocations. */
+const PARTS = 64;
 
 const CASES = [
   { name: "1 value", values: [3], weights: [0.5] },
@@ -40,15 +40,15 @@ export const weightedMeanForward = defineKernel({
   },
   grid: () => [1, 1, 1],
   wgsl: `
-var<workgroup> parts: array<vec2f, ${SHARES}>;
-@compute @workgroup_size(${SHARES})
+var<workgroup> parts: array<vec2f, ${PARTS}>;
+@compute @workgroup_size(${PARTS})
 fn main(@builtin(local_invocation_index) i: u32) {
   var part = vec2f(0.0);
-  for (var k = i; k < p.n; k += ${SHARES}u) { part += weights[k] * vec2f(values[k], 1.0); }
+  for (var k = i; k < p.n; k += ${PARTS}u) { part += weights[k] * vec2f(values[k], 1.0); }
   parts[i] = part;
   workgroupBarrier();
   if (i > 0u) { return; }
-  for (var j = 1u; j < ${SHARES}u; j++) { part += parts[j]; }
+  for (var j = 1u; j < ${PARTS}u; j++) { part += parts[j]; }
   out[0] = select(part.x / part.y, 0.0, part.y == 0.0);
   total[0] = part.y;
 }`,
@@ -60,7 +60,7 @@ fn main(@builtin(local_invocation_index) i: u32) {
     })),
 });
 
-/** What the backward is tested on: the cases whose weights are not all 0, and the one whose are. */
+/** The same with the results of the forward. */
 const BACKWARD = CASES.map(({ name, values, weights }) => {
   const [out, total] = [new Float64Array(1), new Float64Array(1)];
   const given = { values: Float64Array.from(values), weights: Float64Array.from(weights) };

@@ -14,8 +14,8 @@ import { isPresent, readIfPresent } from "./files.ts";
 export type Refusal = new (message: string) => BeargradError;
 
 /**
- * A schema of any object. Unlike v.record it keeps the keys "constructor" and "prototype", which ids
- * may be.
+ * A schema of any object. Unlike v.record it keeps the keys "constructor" and "prototype", which
+ * ids may be.
  *
  * @internal
  */

@@ -260,9 +260,21 @@ export function initTransformer(
  * ```ts
  * import { parameterCount } from "beargrad";
  *
- * const sizes = { vocabSize: 1024, dim: 64, layers: 2, heads: 2, kvHeads: 2, headDim: 32, ffn: 256 };
- * const rest = { ropeTheta: 10000, normEps: 1e-5, maxLength: 96, dropout: 0, tiedEmbeddings: true };
- * console.log(parameterCount({ ...sizes, ...rest })); // 196928
+ * const config = {
+ *   vocabSize: 1024,
+ *   dim: 64,
+ *   layers: 2,
+ *   heads: 2,
+ *   kvHeads: 2,
+ *   headDim: 32,
+ *   ffn: 256,
+ *   ropeTheta: 10000,
+ *   normEps: 1e-5,
+ *   maxLength: 96,
+ *   dropout: 0,
+ *   tiedEmbeddings: true,
+ * };
+ * console.log(parameterCount(config)); // 196928
  * ```
  */
 export function parameterCount(config: TransformerConfig): number {

@@ -3,16 +3,15 @@ import { defineOp, type Op } from "../core/op.ts";
 import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { attentionForward, checkHeadSize, type Sizes } from "../kernels/attention.ts";
-import { attentionBackwardQuery } from "../kernels/attention_backward.ts";
-import { attentionBackwardJoint } from "../kernels/attention_backward_joint.ts";
-import { attentionBackwardKeys } from "../kernels/attention_backward_keys.ts";
+import { attentionBackward, attentionDelta } from "../kernels/attention_backward.ts";
 import { sample } from "./cases.ts";
 
 /**
- * Causal attention: qkv (B, T, H + 2 KVH, D) holds in each row H heads of queries, KVH of keys and KVH of values; out
- * (B, T, H, D). Query head h reads key and value head floor(h / (H / KVH)); scores are divided by sqrt(D). D must be a
- * multiple of 4, at most 128. The forward keeps the log-sum-exp of each row of scores, never the scores. Vaswani et al.,
- * arXiv:1706.03762; grouped heads: Ainslie et al., arXiv:2305.13245.
+ * Causal attention: each row of qkv (B, T, H + 2 KVH, D) has H heads of queries, KVH of keys and
+ * KVH of values; out (B, T, H, D). Query head h reads key and value head floor(h / (H / KVH)).
+ * Scores are divided by sqrt(D). D must be a multiple of 4, at most 128. The forward keeps the
+ * log-sum-exp of each row of scores, never the scores. Vaswani et al., arXiv:1706.03762; grouped
+ * heads: Ainslie et al., arXiv:2305.13245.
  *
  * @throws {ShapeError} if the sizes do not fit.
  *
@@ -20,7 +19,8 @@ import { sample } from "./cases.ts";
  * ```ts
  * import { attention, cpu } from "beargrad";
  *
- * const token = (value: number) => [[0, 0, 0, 0], [0, 0, 0, 0], Array(4).fill(value)]; // a query, a key, a value
+ * // a query, a key and a value
+ * const token = (value: number) => [[0, 0, 0, 0], [0, 0, 0, 0], Array(4).fill(value)];
  * const qkv = cpu().tensor([[token(1), token(3)]]); // (1, 2, 3, 4)
  * console.log(await attention(qkv, 1, 1).data()); // [1, 1, 1, 1, 2, 2, 2, 2]
  * ```
@@ -33,23 +33,17 @@ export const attention: Op<[qkv: Tensor, heads: number, kvHeads: number], Tensor
     const sizes = sizesOf(qkv, heads, kvHeads);
     const { B, T, H, D } = sizes;
     const out = device.empty([B, T, H, D], dtype, "attention");
-    const lse = device.empty([B, H, T], dtype, "attention");
+    const lse = device.empty([B, T, H], dtype, "attention");
     device.run(attentionForward, { qkv, out, lse }, sizes);
     return { out, saved: { out, lse } };
   },
   backward: (dout, { out: attended, lse }, [qkv, heads, kvHeads]) => [() => {
     const { device, dtype } = qkv;
     const sizes = sizesOf(qkv, heads, kvHeads);
+    const delta = device.empty(lse.shape, dtype, "attention gradient");
+    device.run(attentionDelta, { dout, attended, delta }, { N: delta.size, D: sizes.D });
     const dqkv = device.empty(qkv.shape, dtype, "attention gradient");
-    const delta = device.empty(lse.shape, dtype, "attention gradient"); // delta_t = dout_t . out_t
-    const buffers = { dout, attended, qkv, lse, delta, dqkv };
-    // with ds_tj = p_tj (dout_t . v_j - delta_t) / sqrt(D):
-    if (device.software) device.run(attentionBackwardJoint, buffers, sizes);
-    else {
-      device.run(attentionBackwardQuery, buffers, sizes); // dq_t = sum_j ds_tj k_j
-      // dk_j = sum_t ds_tj q_t, dv_j = sum_t p_tj dout_t
-      device.run(attentionBackwardKeys, { dout, qkv, lse, delta, dqkv }, sizes);
-    }
+    device.run(attentionBackward, { dout, qkv, lse, delta, dqkv }, sizes);
     return dqkv;
   }],
   cases: () =>
@@ -63,8 +57,8 @@ function sizesOf(qkv: Tensor, H: number, KVH: number): Sizes {
   const [B, T, all, D] = qkv.shape;
   if (qkv.rank !== 4 || !isCount(H) || !isCount(KVH) || H % KVH !== 0 || all !== H + 2 * KVH) {
     throw new ShapeError(
-      `Cannot attend with ${formatShape(qkv.shape)}, ${H} query heads and ${KVH} key heads: ` +
-        `it must be (B, T, H + 2 KVH, D), H a multiple of KVH`,
+      `Cannot attend with ${H} query heads and ${KVH} key heads: H must be a multiple of KVH, and ` +
+        `qkv (B, T, H + 2 KVH, D), got ${formatShape(qkv.shape)}`,
     );
   }
   checkHeadSize("attend", D);

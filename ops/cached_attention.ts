@@ -5,27 +5,35 @@ import type { Tensor } from "../core/tensor.ts";
 import { checkHeadSize } from "../kernels/attention.ts";
 import { cachedAttentionForward, offsetLengths } from "../kernels/cached_attention.ts";
 
-/** What one layer attends to: the histories, and room for the keys and values of generated tokens. */
+/** What one layer attends to: histories, and the keys and values of generated tokens. */
 export interface AttentionCache {
-  /** (U, T, H + 2 KVH, D): in each row H heads of queries, which are not read, KVH of keys and KVH of values. */
+  /**
+   * (U, T, H + 2 KVH, D): each row has H heads of queries, which are not read, KVH of keys, KVH of
+   * values.
+   */
   readonly history: Tensor;
   /** (steps, R, 2 KVH, D), written step by step: KVH keys, then KVH values. */
   readonly generated: Tensor;
 }
 
 const checkCached = inputCheck("cachedAttention", {
-  ...{ qkv: "float", history: "float", generated: "float" },
-  ...{ lengths: "int", users: "int", ancestors: "int", step: "number" },
+  qkv: "float",
+  history: "float",
+  generated: "float",
+  lengths: "int",
+  users: "int",
+  ancestors: "int",
+  step: "number",
 });
 
 /**
- * Attention of the tokens that R beam rows feed at step `step`: qkv (R, H + 2 KVH, D) holds in each
- * row H heads of queries, and KVH of keys and of values, which are put into the cache. Row r, which
- * is one of user u = `users[r]`, sees the first `lengths[u]` entries of the user's history, the
- * entry of row `ancestors[r, j]` at each step j < step, and its own. lengths int32 (U), users int32
- * (R), ancestors int32 (R, steps), out (R, H, D). A user, a length or an ancestor that is out of
- * range counts as the nearest inside. Not differentiable, and it writes to the cache: for decoding,
- * not for training.
+ * Attention of the tokens that R beam rows feed at step `step`. Each row of qkv (R, H + 2 KVH, D)
+ * has H heads of queries, and KVH of keys and of values, which are written to the cache. Row r of
+ * user u = `users[r]` attends to the first `lengths[u]` entries of the user's history, to the entry
+ * of row `ancestors[r, j]` at each step j < step, and to its own. lengths is int32 (U), users int32
+ * (R), ancestors int32 (R, steps), out (R, H, D). A user, a length or an ancestor out of range
+ * counts as the nearest in range. For decoding only: it writes to the cache and is not
+ * differentiable.
  *
  * @throws {ShapeError} if the sizes do not fit, or there are rows but no users.
  *
@@ -41,7 +49,8 @@ const checkCached = inputCheck("cachedAttention", {
  * const qkv = full(device, [1, 3, 4], 1);
  * const [lengths, users] = [full(device, [1], 1, "int32"), zeros(device, [1], "int32")];
  * const ancestors = zeros(device, [1, 1], "int32");
- * console.log(await cachedAttention(qkv, cache, lengths, users, ancestors, 0).data()); // [1, 1, 1, 1]
+ * const out = cachedAttention(qkv, cache, lengths, users, ancestors, 0);
+ * console.log(await out.data()); // [1, 1, 1, 1]
  * ```
  */
 export function cachedAttention(
@@ -63,7 +72,7 @@ export function cachedAttention(
   const fits = [
     [qkv, [R, all, D]],
     [history, [U, T, all, D]],
-    [generated, [steps, Math.max(room, R), entries, D]], // room for R rows or more
+    [generated, [steps, Math.max(room, R), entries, D]], // R rows or more
     [lengths, [U]],
     [users, [R]],
     [ancestors, [R, steps]],
@@ -72,15 +81,15 @@ export function cachedAttention(
     if (!sameShape(tensor.shape, shape)) {
       throw new ShapeError(
         `Cannot attend to a cache with ${formatShape(qkv.shape)}: its parts must fit, ` +
-          `got ${formatShape(tensor.shape)} for ${formatShape(shape)}`,
+          `got ${formatShape(tensor.shape)} instead of ${formatShape(shape)}`,
       );
     }
   }
   const groups = Number.isInteger(KVH) && H >= KVH && H % KVH === 0;
   if (!groups || !(Number.isInteger(step) && step >= 0 && step < steps)) {
     throw new ShapeError(
-      `Cannot attend to a cache of ${KVH} heads and ${steps} steps: heads must be a multiple, ` +
-        `and the step inside, got ${H} and ${step}`,
+      `Cannot attend to a cache of ${KVH} heads and ${steps} steps: query heads must be a multiple ` +
+        `of its heads, and the step below its steps, got ${H} and ${step}`,
     );
   }
   if (U === 0 && R > 0) {
@@ -103,8 +112,8 @@ const checkPositions = inputCheck("generatedPositions", { ...USERS, step: "numbe
 const checkLastRows = inputCheck("lastRows", { ...USERS, T: "number" });
 
 /**
- * The positions of the tokens that beam rows feed at step `step`, int32 (R): `lengths[u] + step` for row r of user
- * u = `users[r]`; lengths int32 (U), users int32 (R).
+ * The positions of the tokens that beam rows feed at step `step`, int32 (R): `lengths[u] + step`
+ * for row r of user u = `users[r]`; lengths int32 (U), users int32 (R).
  */
 export function generatedPositions(lengths: Tensor, users: Tensor, step: number): Tensor {
   checkPositions([lengths, users, step]);
@@ -112,8 +121,8 @@ export function generatedPositions(lengths: Tensor, users: Tensor, step: number)
 }
 
 /**
- * The rows of (U T, C) that hold the last of `lengths[u]` entries for each u = `users[r]`, int32 (R); lengths int32 (U), users
- * int32 (R).
+ * The rows of (U T, C) with the last of the `lengths[u]` entries of each u = `users[r]`, int32 (R);
+ * lengths int32 (U), users int32 (R).
  */
 export function lastRows(lengths: Tensor, users: Tensor, T: number): Tensor {
   checkLastRows([lengths, users, T]);

@@ -61,7 +61,8 @@ export function ones(device: Device, shape: Shape, dtype?: DType): Tensor {
 }
 
 /**
- * A tensor of the device, shape and dtype of another, filled with a value. Nothing flows back through it.
+ * A tensor of the device, shape and dtype of another, filled with a value. Nothing flows back
+ * through it.
  *
  * @example
  * ```ts

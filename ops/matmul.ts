@@ -8,19 +8,19 @@ import { runMatmul } from "../kernels/matmul.ts";
 import { sample } from "./cases.ts";
 import { runFill, unbroadcast } from "./launch.ts";
 
-/** Which operands of {@link matmul} have their last two axes exchanged. */
+/** Which operands of {@link matmul} to transpose: to exchange their last two axes. */
 export interface MatmulOptions {
-  /** Use the transpose of a. */
+  /** Whether to use the transpose of a; default false. */
   readonly transposeA?: boolean;
-  /** Use the transpose of b. */
+  /** Whether to use the transpose of b; default false. */
   readonly transposeB?: boolean;
 }
 
 /**
- * Matrix product: a (..., M, K) by b (..., K, N) is (..., M, N). The leading axes are the same, or one operand has
- * none and serves all matrices of the other. b may be float16; the product is a float tensor. On
- * webgpu an element is summed in sequence, so digits are lost as K grows: with K of 100,000 and more
- * sum parts of it.
+ * Matrix product: a (..., M, K) by b (..., K, N) is (..., M, N). The leading axes are the same, or
+ * one operand has none and is used for all matrices of the other. b may be float16; the product is
+ * a float tensor. On webgpu an element is summed in sequence, which loses digits as K grows: with a
+ * K of 100,000 or more sum parts of it.
  *
  * @throws {ShapeError} if the sizes do not fit.
  *
@@ -42,7 +42,7 @@ export const matmul: Op<[a: Tensor, b: Tensor, options?: MatmulOptions], Tensor>
   },
   backward(dout, _, [a, b, { transposeA = false, transposeB = false } = {}]): InputGradients {
     const rows = (x: Tensor): Tensor => b.rank === 2 && !transposeA ? flat(x) : x;
-    return [ // with A, B the operands as they are used: dA = dout B^T, dB = A^T dout
+    return [ // of A and B after their transposes: dA = dout B^T, dB = A^T dout
       () => {
         const da = transposeA
           ? product(b, dout, { transposeA: transposeB, transposeB: true })
@@ -61,8 +61,8 @@ export const matmul: Op<[a: Tensor, b: Tensor, options?: MatmulOptions], Tensor>
     [false, true].flatMap((transposeA) =>
       [false, true].flatMap((transposeB) =>
         [[[], []], [[2], []], [[], [2]], [[2, 2], [2, 2]]].map(([aLead, bLead]) => ({
-          name: `a ${transposeA ? "transposed" : "as it is"} with ${aLead.length} leading axes, ` +
-            `b ${transposeB ? "transposed" : "as it is"} with ${bLead.length}`,
+          name: `a${transposeA ? " transposed" : ""} with ${aLead.length} leading axes, ` +
+            `b${transposeB ? " transposed" : ""} with ${bLead.length}`,
           args: (d) => [
             sample(d, [...aLead, ...(transposeA ? [4, 3] : [3, 4])], 1),
             sample(d, [...bLead, ...(transposeB ? [5, 4] : [4, 5])], 2),
@@ -74,8 +74,8 @@ export const matmul: Op<[a: Tensor, b: Tensor, options?: MatmulOptions], Tensor>
 });
 
 /**
- * A linear layer without bias, `x w^T`: x (..., in), w (out, in), out (..., out). Weights lie as Hugging Face and
- * PyTorch keep them. They may be float16.
+ * A linear layer without bias, `x w^T`: x (..., in), w (out, in), out (..., out). Weights have the
+ * layout of PyTorch and Hugging Face. They may be float16.
  *
  * @throws {ShapeError} if the sizes do not fit.
  *
@@ -94,10 +94,8 @@ export const linear: Op<[x: Tensor, w: Tensor], Tensor> = defineOp({
   forward(x: Tensor, w: Tensor): { out: Tensor } {
     if (x.rank === 0 || w.rank !== 2 || x.shape.at(-1) !== w.shape[1]) {
       throw new ShapeError(
-        `Cannot apply linear to ${formatShape(x.shape)} with weights of shape ${
-          formatShape(w.shape)
-        }: ` +
-          `the weights must be (out, ${x.shape.at(-1) ?? "in"})`,
+        `Cannot apply linear to ${formatShape(x.shape)}: ` +
+          `weights must be (out, ${x.shape.at(-1) ?? "in"}), got ${formatShape(w.shape)}`,
       );
     }
     const out = product(flat(x), w, { transposeB: true });
@@ -113,42 +111,43 @@ export const linear: Op<[x: Tensor, w: Tensor], Tensor> = defineOp({
   ],
 });
 
-/** x as a matrix, its leading axes as rows. */
+/** x as a matrix, with its leading axes as rows. */
 function flat(x: Tensor): Tensor {
   return x.view([sizeOf(x.shape.slice(0, -1)), x.shape.at(-1) as number]);
 }
 
-/** a b, by whichever kernel fits. */
+/** a b. */
 function product(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   const { transposeA = false, transposeB = false } = options;
-  const sizes = `Cannot matmul ${formatShape(a.shape)} by ${formatShape(b.shape)}: `;
+  const action = `Cannot multiply ${formatShape(a.shape)} by ${formatShape(b.shape)}`;
   if (a.rank < 2 || b.rank < 2) {
-    throw new ShapeError(`${sizes}each must have two axes or more, got ${a.rank} and ${b.rank}`);
+    throw new ShapeError(`${action}: each must have two axes or more, got ${a.rank} and ${b.rank}`);
   }
   const [sharedA, sharedB] = [a.rank === 2, b.rank === 2];
   const lead = (sharedA ? b : a).shape.slice(0, -2);
   if (!sharedA && !sharedB && !sameShape(lead, b.shape.slice(0, -2))) {
-    throw new ShapeError(`${sizes}leading axes must match, or one operand must have none`);
+    throw new ShapeError(`${action}: leading axes must match, or one operand must have none`);
   }
   const [M, K] = lastTwo(a, transposeA);
   const [inner, N] = lastTwo(b, transposeB);
   if (K !== inner) {
-    throw new ShapeError(`${sizes}inner sizes must match, got ${K} and ${inner}`);
+    throw new ShapeError(`${action}: inner sizes must match, got ${K} and ${inner}`);
   }
-  if (K === 0) return runFill(a.device, [...lead, M, N], 0); // sums of nothing
+  if (K === 0) return runFill(a.device, [...lead, M, N], 0); // empty sums
   const out = a.device.empty([...lead, M, N], a.dtype, "matmul");
   const batch = sizeOf(lead);
   const form = { transposeA, transposeB, sharedA, sharedB };
   runMatmul(
     a.device,
     { a, b, out },
-    sharedB && !transposeA // the matrices of a batch are the rows of one
+    sharedB && !transposeA // the batch is one matrix with more rows
       ? { batch: 1, M: batch * M, N, K, ...form }
       : { batch, M, N, K, ...form },
   );
   return out;
 }
 
+/** The sizes of the last two axes, after the transpose. */
 function lastTwo({ shape, rank }: Tensor, transposed: boolean): readonly [number, number] {
   const [rows, columns] = [shape[rank - 2], shape[rank - 1]];
   return transposed ? [columns, rows] : [rows, columns];

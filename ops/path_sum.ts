@@ -19,7 +19,7 @@ import { sample } from "./cases.ts";
  * import { cpu, pathSum } from "beargrad";
  *
  * const device = cpu();
- * const nodes = device.tensor(new Int32Array([0, 3, -1, 0])); // items of rows 0 and 1, and of row 3
+ * const nodes = device.tensor(new Int32Array([0, 3, -1, 0])); // items: rows 0 and 1; row 3
  * console.log(await pathSum(device.tensor([1, 2, 4, 8]), nodes).data()); // [1, 3, 0, 8]
  * ```
  */

@@ -3,10 +3,11 @@ import { ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { rotate, rotate4 } from "../kernels/rope.ts";
+import { pick } from "../kernels/pick.ts";
+import { rotate } from "../kernels/rope.ts";
 import { indices, sample } from "./cases.ts";
 
-/** What {@link rope} looks angles up in: constants, so no gradient flows to them. */
+/** The angles of {@link rope}: constants, so no gradient flows to them. */
 export interface RopeTable {
   /** (P, D): row p holds D/2 cosines, then D/2 sines, of the angles of position p. */
   readonly angles: Tensor;
@@ -15,10 +16,10 @@ export interface RopeTable {
 const checkAngles = inputCheck("rope", { angles: "float" });
 
 /**
- * Rotary position embedding: x (B, T, H, D), positions int32 (B, T), or (T) where all rows share them, each in [0, P);
- * out (B, T, H, D). Channel i < D/2 is rotated together with channel i + D/2, as in Hugging Face's Llama. With
- * `heads` only the first so many heads rotate and the others pass, such as the values behind queries and keys. Su et
- * al., arXiv:2104.09864.
+ * Rotary position embedding: x (B, T, H, D), out (B, T, H, D). Positions are int32 (B, T), or (T)
+ * if all rows share them, each in [0, P). Channel i < D/2 rotates together with channel i + D/2, as
+ * in Hugging Face's Llama. Only the first `heads` heads rotate, default all; the others are copied,
+ * such as the values after queries and keys. Su et al., arXiv:2104.09864.
  *
  * @throws {ShapeError} if the sizes do not fit.
  *
@@ -59,6 +60,7 @@ export const rope: Op<
     })),
 });
 
+/** x rotated by its positions; back if `turn` is -1. */
 function rotated(
   label: string,
   x: Tensor,
@@ -69,30 +71,23 @@ function rotated(
 ): Tensor {
   const [B, T, H, D] = x.shape;
   const turned = heads ?? H;
+  const action = `Cannot apply rope to ${formatShape(x.shape)}`;
   if (x.rank !== 4 || D % 2 !== 0 || angles.rank !== 2 || angles.shape[1] !== D) {
     throw new ShapeError(
-      `Cannot apply rope to ${formatShape(x.shape)} with a table of shape ${
-        formatShape(angles.shape)
-      }: ` +
-        `they must be (B, T, H, D) and (P, D) with an even D`,
+      `${action}: it must be (B, T, H, D) with an even D, and the table (P, D), ` +
+        `got a table of shape ${formatShape(angles.shape)}`,
     );
   }
   if (!sameShape(positions.shape, [T]) && !sameShape(positions.shape, [B, T])) {
     throw new ShapeError(
-      `Cannot apply rope to ${formatShape(x.shape)}: positions must be (${T}) or (${B}, ${T}), ` +
-        `got ${formatShape(positions.shape)}`,
+      `${action}: positions must be (${T}) or (${B}, ${T}), got ${formatShape(positions.shape)}`,
     );
   }
   if (!Number.isInteger(turned) || turned < 0 || turned > H) {
-    throw new ShapeError(
-      `Cannot apply rope to ${
-        formatShape(x.shape)
-      }: heads must be a number of its ${H} heads, got ${turned}`,
-    );
+    throw new ShapeError(`${action}: heads must be an integer from 0 to ${H}, got ${turned}`);
   }
   const out = x.device.empty(x.shape, x.dtype, label);
   const params = { N: B * T, H, turned, D, period: positions.size, rows: angles.shape[0], turn };
-  const kernel = D % 8 === 0 ? rotate4 : rotate;
-  x.device.run(kernel, { x, table: angles, positions, out }, params);
+  x.device.run(pick(rotate, D / 2), { x, table: angles, positions, out }, params);
   return out;
 }

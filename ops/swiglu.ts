@@ -2,25 +2,22 @@ import { ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import {
-  swigluBackward,
-  swigluBackward4,
-  swigluForward,
-  swigluForward4,
-} from "../kernels/swiglu.ts";
+import { pick } from "../kernels/pick.ts";
+import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
 import { sample } from "./cases.ts";
 
 /**
- * SwiGLU, `silu(gate) up`: x (..., 2 F), whose rows hold F gates and then F ups, as one matrix product gives them;
- * out (..., F). Shazeer, arXiv:2002.05202.
+ * SwiGLU, `silu(gate) up`: x (..., 2 F), out (..., F). Each row of x has F gates and then F ups, as
+ * one matrix product gives them. Shazeer, arXiv:2002.05202.
  *
- * @throws {ShapeError} if the last axis is not of an even size.
+ * @throws {ShapeError} if the size of the last axis is odd.
  *
  * @example
  * ```ts
  * import { cpu, swiglu } from "beargrad";
  *
- * console.log(await swiglu(cpu().tensor([0, 1, 2, 2])).data()); // gates 0, 1 and ups 2, 2: [0, 1.462]
+ * // Gates 0 and 1, ups 2 and 2:
+ * console.log(await swiglu(cpu().tensor([0, 1, 2, 2])).data()); // [0, 1.462]
  * ```
  */
 export const swiglu: Op<[x: Tensor], Tensor> = defineOp({
@@ -29,15 +26,13 @@ export const swiglu: Op<[x: Tensor], Tensor> = defineOp({
   forward(x: Tensor): { out: Tensor } {
     const params = rows(x);
     const out = x.device.empty([...x.shape.slice(0, -1), params.F], x.dtype, "swiglu");
-    if (params.F % 4 === 0) x.device.run(swigluForward4, { x, out }, params);
-    else x.device.run(swigluForward, { x, out }, params);
+    x.device.run(pick(swigluForward, params.F), { x, out }, params);
     return { out };
   },
   backward: (dout, _, [x]) => [() => { // dgate = dout up s (1 + gate (1 - s)), dup = dout gate s
     const params = rows(x);
     const dx = x.device.empty(x.shape, x.dtype, "swiglu gradient");
-    if (params.F % 4 === 0) x.device.run(swigluBackward4, { dout, x, dx }, params);
-    else x.device.run(swigluBackward, { dout, x, dx }, params);
+    x.device.run(pick(swigluBackward, params.F), { dout, x, dx }, params);
     return dx;
   }],
   cases: () => [
@@ -46,13 +41,12 @@ export const swiglu: Op<[x: Tensor], Tensor> = defineOp({
   ],
 });
 
+/** Rows, and gates in each. */
 function rows(x: Tensor): { N: number; F: number } {
   const width = x.shape.at(-1) ?? 1;
   if (width % 2 !== 0) {
     throw new ShapeError(
-      `Cannot apply swiglu to ${
-        formatShape(x.shape)
-      }: the last axis must hold as many gates as ups`,
+      `Cannot apply swiglu to ${formatShape(x.shape)}: the size of the last axis must be even`,
     );
   }
   return { N: sizeOf(x.shape.slice(0, -1)), F: width / 2 };

@@ -10,8 +10,8 @@ import {
 import { sample } from "./cases.ts";
 
 /**
- * The mean of all values with weights of the same shape, `sum(weights * values) / sum(weights)`, a scalar; 0 where all
- * weights are 0. Weights must not be negative.
+ * The mean of all values, `sum(weights * values) / sum(weights)`, a scalar; 0 if all weights are 0.
+ * Weights have the shape of the values and must not be negative.
  *
  * @throws {ShapeError} if the shapes differ.
  *
@@ -31,8 +31,8 @@ export const weightedMean: Op<[values: Tensor, weights: Tensor], Tensor> = defin
     const { device, dtype, size: n } = values;
     if (!sameShape(values.shape, weights.shape)) {
       throw new ShapeError(
-        `Cannot take a weightedMean of values of shape ${formatShape(values.shape)}: ` +
-          `the weights must have the same shape, got ${formatShape(weights.shape)}`,
+        `Cannot compute a weighted mean of ${formatShape(values.shape)}: ` +
+          `weights must have the same shape, got ${formatShape(weights.shape)}`,
       );
     }
     const [out, total] = [0, 1].map(() => device.empty([], dtype, "weightedMean"));

@@ -19,14 +19,8 @@ export interface TestDevice {
   open(): Promise<Device>;
 }
 
-/**
- * Why there is no webgpu device here, or false. With `BEARGRAD_REQUIRE_WEBGPU` set there must be
- * one.
- */
-const reason = await openDevice("webgpu").then((device): false => {
-  device.dispose();
-  return false;
-}, (error: unknown) => {
+/** The webgpu device, or why there is none. `BEARGRAD_REQUIRE_WEBGPU` makes it required. */
+const webgpu: Device | string = await openDevice("webgpu").catch((error: unknown) => {
   if (!(error instanceof DeviceError) || process.env.BEARGRAD_REQUIRE_WEBGPU) throw error;
   return error.message;
 });
@@ -39,7 +33,11 @@ export const testDevices: readonly TestDevice[] = [
     skip: false,
     open: once(() => Promise.resolve(cpu({ float: "float64" }))),
   },
-  { name: "webgpu", skip: reason, open: once(() => openDevice("webgpu")) },
+  {
+    name: "webgpu",
+    skip: typeof webgpu === "string" && webgpu,
+    open: () => Promise.resolve(webgpu as Device),
+  },
 ];
 
 /** Tests `body` on each device. What it makes is freed at its end. */

@@ -30,6 +30,13 @@ function sources(room: string): string[] {
     .filter((file) => file.endsWith(".ts") && !BUILD.some((build) => file.startsWith(build)));
 }
 
+/** The files of all rooms, benches, examples and tests, and the entry files. */
+function allFiles(): string[] {
+  const entries = readdirSync(".").filter((file) => file.endsWith(".ts"));
+  const rooms = [...Object.keys(ROOMS), "benches", "examples", "tests"];
+  return [...entries, ...rooms.flatMap(sources)];
+}
+
 /** What a file imports, types included. */
 function importsOf(file: string): string[] {
   const text = readFileSync(file, "utf8").replaceAll(/^\s*\*.*$/gm, "");
@@ -105,11 +112,18 @@ function circlesIn(graph: ReadonlyMap<string, readonly string[]>): string[] {
 }
 
 test("rooms: no files import each other", () => {
-  const entries = readdirSync(".").filter((file) => file.endsWith(".ts"));
-  const files = [...Object.keys(ROOMS), "benches", "tests"].flatMap(sources);
-  const graph = new Map([...entries, ...files].map((file) => [file, filesImportedBy(file)]));
+  const graph = new Map(allFiles().map((file) => [file, filesImportedBy(file)]));
   for (const file of ["train.ts", ...graph.get("mod.ts") ?? []]) assert.ok(graph.has(file), file);
   assert.deepEqual(circlesIn(graph), []);
+});
+
+test("rooms: comments keep to 100 columns", () => {
+  const isComment = /^\s*(\/\/|\/\*|\*)/;
+  for (const file of allFiles()) {
+    for (const [i, line] of readFileSync(file, "utf8").split("\n").entries()) {
+      assert.ok(line.length <= 100 || !isComment.test(line), `${file}:${i + 1} is too long`);
+    }
+  }
 });
 
 test("rooms: the checks would notice a wrong import and a circle", () => {

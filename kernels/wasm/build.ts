@@ -1,6 +1,6 @@
 /**
- * Compiles the AssemblyScript sources beside this file and writes their bytes into `bytes.ts`, so that users need no
- * build step. Run it after every change: `deno task wasm`.
+ * Compiles the AssemblyScript sources in `assembly/` and writes their bytes to `bytes.ts`, so that
+ * users need no build step. Run it after every change: `deno task wasm`.
  *
  * @module
  */
@@ -20,7 +20,7 @@ const FLAGS = [
   "65536",
 ];
 
-/** The bytes of the sources under the given WebAssembly features. */
+/** Compiles the sources with the given WebAssembly features. */
 export async function compile(features: string): Promise<Uint8Array> {
   let bytes: Uint8Array | undefined;
   const { error, stderr } = await asc.main(

@@ -23,9 +23,10 @@ export interface Limits {
 }
 
 /**
- * Takes the first items and users of a data set. A case is dropped if its target is, or its history
- * becomes empty. A training sequence is dropped if it has no target left, or had a context and has
- * none left. Tokens keep their ids. With fewer items the oracle is no longer true and is dropped.
+ * Takes the first items and users of a data set. A case is dropped if its target is, or its
+ * history becomes empty. A training sequence is dropped if it has no target left, or had a context
+ * and has none left. Tokens keep their ids. With fewer items the oracle is no longer true and is
+ * dropped.
  *
  * @throws {DataError} if no training sequence or no test case is left.
  */
@@ -80,8 +81,8 @@ function firstItems(dataset: Dataset, count: number): Dataset {
 /**
  * Moves the validation targets to training, once they have chosen a recipe. Baselines such as
  * co-occurrence count the validation target before a test target, so a model should see it, too. A
- * training sequence that is the history of a validation case is extended by its target. Other cases
- * become training sequences with one target.
+ * training sequence that is the history of a validation case is extended by its target. Other
+ * cases become training sequences with one target.
  *
  * @throws {DataError} if there are no validation cases.
  */
@@ -120,12 +121,13 @@ export type Codes = typeof CODES[number];
  * - `semantic`: the data set's own codes, semantic ids or titles. Returns the data set itself.
  * - `item`: one token for each item, in the catalogue's order, with a vocabulary of items + 1. The
  *   trie is one choice among all items, so beam search is exact and BEAR is a top-B loss. Items no
- *   longer share a path. What is left is a decoder over items (Kang and McAuley, SASRec, 2018). The
- *   difference to `semantic` is the effect of codes and search together.
- * - `random`: the items' own paths in another order, a permutation drawn from `seed`. The trie does
- *   not change, but a path no longer says what its item is like. (New random codes would change the
- *   trie as well, and a difference could be due to that.) The difference to `semantic` is the effect
- *   of the codes' meaning. In prompts of text, an item is named by the title whose path it got.
+ *   longer share a path. What is left is a decoder over items (Kang and McAuley, SASRec, 2018).
+ *   The difference to `semantic` is the effect of codes and search together.
+ * - `random`: the items' own paths in another order, a permutation drawn from `seed`. The trie
+ *   does not change, but a path no longer says what its item is like. (New random codes would
+ *   change the trie as well, and a difference could be due to that.) The difference to `semantic`
+ *   is the effect of the codes' meaning. In prompts of text, an item is named by the title whose
+ *   path it got.
  *
  * @throws {ArgumentError} for `item` if prompts are text.
  */

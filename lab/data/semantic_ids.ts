@@ -85,7 +85,8 @@ function refusePrefixes(
   codes: readonly (readonly [string, unknown])[],
   paths: Dataset["paths"],
 ): void {
-  // In lexicographic order, a prefix is right before an item that it begins, or before an equal one.
+  // In lexicographic order, a prefix is right before an item that it begins, or before an equal
+  // one.
   const order = sortedItems(pathTable(paths));
   for (let i = 1; i < order.length; i++) {
     const [shorter, longer] = [paths[order[i - 1]], paths[order[i]]];

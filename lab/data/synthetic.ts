@@ -13,8 +13,9 @@
  *
  *   P(j | h, z) is proportional to (1 - rho) w_z(j) + rho s(j | h_t),
  *
- * and for the first item to w_z(j), where w_z is Zipf's popularity tilted towards the three kinds that z likes, and s(. | i) is a
- * distribution over eight successors, shared by the items of one kind. The taste is not observed,
+ * and for the first item to w_z(j), where w_z is Zipf's popularity tilted towards the three kinds
+ * that z likes, and s(. | i) is a distribution over eight successors, shared by the items of one
+ * kind. The taste is not observed,
  * so the `oracle` is P(j | h) = sum_z P(z | h) P(j | h, z), with P(z | h) by Bayes' rule along h.
  * It is exact for a history that begins with the customer's first item. A customer has at most 14
  * items, so every history of the default length (20) does.

@@ -1,6 +1,6 @@
 /**
- * Titles as paths of tokens. A title has the same path in training, in the trie and in what a model
- * reads.
+ * Titles as paths of tokens. A title has the same path in training, in the trie and in what a
+ * model reads.
  *
  * @module
  */
@@ -27,9 +27,9 @@ export interface TitleTokenOptions {
   /** The prompt around the history. Without one, a model reads titles one after the other. */
   readonly template?: Template;
   /**
-   * The vocabulary. `compact`: only the tokens that occur, numbered anew, after 0 for the beginning
-   * of a sequence and 1 for the end of a title. `model`: the tokenizer's ids and special tokens. The
-   * default is `model` with a prompt, else `compact`.
+   * The vocabulary. `compact`: only the tokens that occur, numbered anew, after 0 for the
+   * beginning of a sequence and 1 for the end of a title. `model`: the tokenizer's ids and special
+   * tokens. The default is `model` with a prompt, else `compact`.
    */
   readonly vocabulary?: "compact" | "model";
   /** The most tokens of a title before its end token; longer titles are cut. Default 40. */
@@ -164,7 +164,8 @@ function afterPrompts(
 }
 
 /**
- * The tokens of a text after those of the prompt that it begins with; undefined if it changes them.
+ * The tokens of a text after those of the prompt that it begins with; undefined if it changes
+ * them.
  */
 function added(
   prompt: readonly number[],

@@ -31,11 +31,11 @@ export interface GradientWeight {
 
 /**
  * The weight of a token's gradient by its margin, relative to msl in the same batch. The batch has
- * 49 tokens with margins from -6 to 6. Each is an item of one token beside `beam` others with equal
- * logits. With a beam of 1 no margin is below 0. It is computed in float64 on the cpu by automatic
- * differentiation, so it works for any loss. A loss that sums over a batch is compared with msl's
- * sum, one that takes the mean with msl's mean. Negatives are all other items, thresholds those of
- * an exact search, and a state is that of a first step.
+ * 49 tokens with margins from -6 to 6. Each is an item of one token beside `beam` others with
+ * equal logits. With a beam of 1 no margin is below 0. It is computed in float64 on the cpu by
+ * automatic differentiation, so it works for any loss. A loss that sums over a batch is compared
+ * with msl's sum, one that takes the mean with msl's mean. Negatives are all other items,
+ * thresholds those of an exact search, and a state is that of a first step.
  *
  * @throws {ArgumentError} if beam is not a positive integer.
  *
@@ -67,7 +67,8 @@ export async function gradientWeights(
   const own = await labelGradients(loss, margins);
   const twice = await labelGradients(loss, [...margins, ...margins]);
   const usual = await labelGradients(msl({ reduction: "sum" }), margins);
-  // In a batch twice as large, the gradient of a token stays the same in a sum and halves in a mean.
+  // In a batch twice as large, the gradient of a token stays the same in a sum and halves in a
+  // mean.
   const size = (gradients: readonly number[]): number =>
     gradients.slice(0, margins.length).reduce((sum, g) => sum + Math.abs(g), 0);
   const share = size(twice) > 0.75 * size(own) ? 1 : 1 / margins.length;
@@ -90,7 +91,8 @@ export async function tryLoss(loss: Loss): Promise<number> {
 }
 
 /**
- * Token 0 is the label of each row. The others have a logit of 0, and so has the B-th best of them.
+ * Token 0 is the label of each row. The others have a logit of 0, and so has the B-th best of
+ * them.
  */
 async function differentiate(
   device: Device,

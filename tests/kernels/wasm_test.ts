@@ -125,7 +125,7 @@ for (const [name, base64] of Object.entries({ relaxed, plain })) {
     const F = gate.length;
     const x = device.tensor([...gate, ...gate.map(() => 1)]);
     const out = device.tensor(gate);
-    device.run(withModule(swigluForward, module), { x, out }, { N: 1, F });
+    device.run(withModule(swigluForward[0], module), { x, out }, { N: 1, F });
     const actual = await out.data();
     for (const [i, g] of gates.entries()) {
       const expected = g / (1 + Math.exp(-g));

@@ -68,7 +68,7 @@ export interface TitleOptions {
   /** Tokens are 1 to this; token 0 ends a title and is nowhere else. */
   readonly tokens: number;
   readonly seed: number;
-  /** Titles have at most so many tokens before the end, 40 unless told; at least 3. */
+  /** The most tokens of a title before its end, at least 3. Default 40. */
   readonly longest?: number;
 }
 

@@ -132,19 +132,19 @@ test("matmul: sizes that do not fit are refused", async () => {
   const cases: [() => unknown, string][] = [
     [
       () => matmul(zeros(8, 64), zeros(32, 64)),
-      "Cannot matmul (8, 64) by (32, 64): inner sizes must match, got 64 and 32",
+      "Cannot multiply (8, 64) by (32, 64): inner sizes must match, got 64 and 32",
     ],
     [
       () => matmul(zeros(3), zeros(3, 2)),
-      "Cannot matmul (3) by (3, 2): each must have two axes or more, got 1 and 2",
+      "Cannot multiply (3) by (3, 2): each must have two axes or more, got 1 and 2",
     ],
     [
       () => matmul(zeros(2, 3, 4), zeros(3, 4, 5)),
-      "Cannot matmul (2, 3, 4) by (3, 4, 5): leading axes must match, or one operand must have none",
+      "Cannot multiply (2, 3, 4) by (3, 4, 5): leading axes must match, or one operand must have none",
     ],
     [
       () => linear(zeros(2, 3), zeros(4, 2)),
-      "Cannot apply linear to (2, 3) with weights of shape (4, 2): the weights must be (out, 3)",
+      "Cannot apply linear to (2, 3): weights must be (out, 3), got (4, 2)",
     ],
   ];
   for (const [run, message] of cases) {

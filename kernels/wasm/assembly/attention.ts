@@ -1,8 +1,8 @@
-// The kernel of kernels/attention.ts: eight queries of one head against the keys up to the last of them. Sizes are in
-// elements, addresses in bytes.
+// The kernel of kernels/attention.ts: eight queries of one head against the keys up to the last
+// query. Sizes are in elements, addresses in bytes.
 
-import { log4, prepare } from "./maths";
-import { absorb, begin, BLOCK, bytes, dots, finish, lanes, LANES, LEFT, MASKED, mix } from "./tile";
+import { bytes, log4, MASKED, prepare } from "./maths";
+import { absorb, begin, BLOCK, dots, finish, lanes, LANES, LEFT, mix } from "./tile";
 import { pack, SCORE, SUM, TOP, TOTAL, unpack } from "./tile";
 
 /** out and lse. An item is one head of one sequence. */
@@ -26,7 +26,7 @@ export function attentionForward(
     const h = item % H, start = <usize> (item / H * T);
     const query = qkv + start * pitch + bytes(h * D);
     const key = qkv + start * pitch + bytes((H + h / (H / KVH)) * D);
-    const head = out + start * outPitch + bytes(h * D), sums = lse + bytes(item * T);
+    const head = out + start * outPitch + bytes(h * D), sums = lse + bytes(<i32> start * H + h);
     for (let t = 0; t < T; t += LANES) {
       const count = min(LANES, T - t);
       pack(left, query + <usize> t * pitch, pitch, count, D, factor);
@@ -43,12 +43,14 @@ export function attentionForward(
       finish(scratch, D);
       unpack(head + <usize> t * outPitch, outPitch, sum, count, D);
       logSums(scratch);
-      memory.copy(sums + bytes(t), scratch + TOP, bytes(count));
+      for (let i = 0; i < count; i++) {
+        store<f32>(sums + bytes((t + i) * H), load<f32>(scratch + bytes(i), TOP));
+      }
     }
   }
 }
 
-/** Hides key j from those of the queries t .. t + 7 that come before it. */
+/** Masks key j for the queries before it, of the queries t .. t + 7. */
 function mask(score: usize, j: i32, t: i32): void {
   for (let half = 0; half < LANES; half += 4) {
     const live = i32x4.ge_s(lanes(t + half), i32x4.splat(j)), at = score + bytes(half);
@@ -56,7 +58,7 @@ function mask(score: usize, j: i32, t: i32): void {
   }
 }
 
-/** Log-sum-exps in place of the largest scores. */
+/** Replaces the largest scores by log-sum-exps. */
 function logSums(scratch: usize): void {
   for (let half = 0; half < LANES; half += 4) {
     const at = scratch + bytes(half);

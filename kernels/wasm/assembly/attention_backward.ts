@@ -1,21 +1,13 @@
-// The kernel of kernels/attention_backward_joint.ts. Sizes are in elements, addresses in bytes.
+// The kernels of kernels/attention_backward.ts. Sizes are in elements, addresses in bytes.
 
-import { exp4, lane, madd, prepare, sumLanes } from "./maths";
-import { BLOCK, bytes, clear, dots, lanes, LANES, LEFT, mix, pack, RIGHT } from "./tile";
+import { bytes, dot, exp4, lane, madd, prepare } from "./maths";
+import { BLOCK, clear, dots, lanes, LANES, LEFT, mix, pack, RIGHT } from "./tile";
 import { SCORE, SLOPE, SUM, SUM2, unpack } from "./tile";
 
-/** x . y of D elements. */
-// @ts-ignore: decorator
-@inline
-function product(x: usize, y: usize, D: i32): f32 {
-  let sum = f32x4.splat(0);
-  for (const end = x + bytes(D); x < end; x += 16, y += 16) {
-    sum = madd(v128.load(x), v128.load(y), sum);
-  }
-  return sumLanes(sum);
-}
-
-/** Where live, p = e^(score - lse) and ds = p (dout . v - delta) scale take the place of scores and dout . v; else 0. */
+/**
+ * Turns scores into p = e^(score - lse), and dout . v into ds = p (dout . v - delta) scale. Both
+ * are 0 where not live.
+ */
 // @ts-ignore: decorator
 @inline
 function weigh(
@@ -33,13 +25,29 @@ function weigh(
   v128.store(slope, ds);
 }
 
-/**
- * delta, dq, dk and dv: eight keys of one head against the queries from the first of them on, so that p is made again once
- * for all gradients. An item is one key head of one sequence, with the heads that read it.
- */
-export function attentionBackwardJoint(
+/** delta. An item is a row of D elements. */
+export function attentionDelta(
   dout: usize,
   attended: usize,
+  delta: usize,
+  D: i32,
+  from: i32,
+  to: i32,
+  _scratch: usize,
+): void {
+  const width = bytes(D);
+  for (let n = from; n < to; n++) {
+    const row = <usize> n * width;
+    store<f32>(delta + bytes(n), dot(dout + row, attended + row, width));
+  }
+}
+
+/**
+ * dqkv: eight keys of one head against the queries from the first of them on, so that p is computed
+ * once for all gradients. An item is one key head of one sequence, with the heads that read it.
+ */
+export function attentionBackward(
+  dout: usize,
   qkv: usize,
   lse: usize,
   delta: usize,
@@ -60,12 +68,6 @@ export function attentionBackwardJoint(
   for (let item = from; item < to; item++) {
     const b = item / KVH, g = item % KVH, start = <usize> (b * T);
     const sequence = qkv + start * pitch, grads = dqkv + start * pitch;
-    for (let h = g * group; h < (g + 1) * group; h++) {
-      let at = start * outPitch + bytes(h * D);
-      for (let t = 0; t < T; t++, at += outPitch) {
-        store<f32>(delta + bytes((b * H + h) * T + t), product(dout + at, attended + at, D));
-      }
-    }
     for (let j = 0; j < T; j += LANES) {
       const count = min(LANES, T - j), key = bytes((H + g) * D) + <usize> j * pitch;
       pack(left, sequence + key, pitch, count, D, factor);
@@ -73,20 +75,21 @@ export function attentionBackwardJoint(
       clear(sum, D);
       clear(sum2, D);
       for (let h = g * group; h < (g + 1) * group; h++) {
-        const numbers = bytes((b * H + h) * T);
+        const numbers = bytes(b * T * H + h); // of lse and delta
         for (let first = j; first < T; first += BLOCK) {
           const n = min(BLOCK, T - first), query = bytes(h * D) + <usize> first * pitch;
           const douts = dout + (start + <usize> first) * outPitch + bytes(h * D);
           dots(score, sequence + query, pitch, n, left, D);
           dots(slope, douts, outPitch, n, right, D);
           for (let t = 0; t < n; t++) {
-            const number = numbers + bytes(first + t), row = i32x4.splat(first + t);
+            const row = i32x4.splat(first + t), number = numbers + bytes((first + t) * H);
             const l = v128.load_splat<f32>(lse + number);
             const d = v128.load_splat<f32>(delta + number);
             for (let half = 0; half < LANES; half += 4) {
               const at = bytes(t * LANES + half);
-              const past = i32x4.le_s(lanes(j + half), row); // and no lane but those of keys
-              const live = v128.and(past, i32x4.lt_s(lanes(half), i32x4.splat(count)));
+              const isPast = i32x4.le_s(lanes(j + half), row);
+              const isKey = i32x4.lt_s(lanes(half), i32x4.splat(count));
+              const live = v128.and(isPast, isKey);
               weigh(score + at, slope + at, l, d, live, scale, scratch);
             }
           }
@@ -102,8 +105,8 @@ export function attentionBackwardJoint(
 }
 
 /**
- * rows_t += sum_lane w[t][lane] keys_lane, or = where they are fresh; both have the given pitch. A lane from `count` on has
- * weight 0 and stands for the last key.
+ * rows_t = sum_lane w[t][lane] keys_lane, added to what is there unless `fresh`. Rows and keys are
+ * `pitch` apart. A lane from `count` on has weight 0 and stands for the last key.
  */
 function spread(
   rows: usize,

@@ -1,30 +1,32 @@
-// The kernel of kernels/cached_attention.ts, one head of one row after the other: its scores of a block of entries lie
-// side by side, and the vectors run along the head. Rows of one user that follow each other find its history in the
-// cache. Sizes are in elements, addresses in bytes.
+// The kernel of kernels/cached_attention.ts, one head of one row at a time. The scores of a block
+// of entries are side by side, and vectors run along the head. Successive rows of one user find its
+// history in the cache of the processor. Sizes are in elements, addresses in bytes.
 
-import { CONSTANTS, exp4, madd, prepare, sumLanes } from "./maths";
-import { bytes, MASKED } from "./tile";
+import { bytes, CONSTANTS, dot, exp4, madd, MASKED, maxLanes, prepare } from "./maths";
+import { storeEight, sumLanes } from "./maths";
 
 /** Entries taken at a time: a multiple of 4. */
 const BLOCK: i32 = 512;
 
-// The scratch memory: after the constants of exp4 the scores of a block, and a vector to fill it up.
+// The scratch memory: the constants of exp4, then the scores of a block and a vector to fill it up.
 const SCORE: usize = CONSTANTS;
 export const CACHED_SCRATCH: usize = SCORE + (BLOCK + 4) * 4;
 
-/** x . y over `width` bytes. */
-function dot(x: usize, y: usize, width: usize): f32 {
-  let sum = f32x4.splat(0);
-  for (let d: usize = 0; d < width; d += 16) sum = madd(v128.load(x + d), v128.load(y + d), sum);
-  return sumLanes(sum);
-}
-
-/** out_j = factor x . row_j for j < n. Up to three numbers more are written. */
-function dots(out: usize, x: usize, rows: usize, pitch: usize, n: i32, width: usize, factor: v128): void {
+/** out_j = factor x . row_j for j < n. Up to three more numbers are written. */
+function dots(
+  out: usize,
+  x: usize,
+  rows: usize,
+  pitch: usize,
+  n: i32,
+  width: usize,
+  factor: v128,
+): void {
   const last = n - 1;
   for (let j = 0; j < n; j += 4, out += 16) {
     const r0 = rows + <usize> j * pitch, r1 = rows + <usize> min(j + 1, last) * pitch;
-    const r2 = rows + <usize> min(j + 2, last) * pitch, r3 = rows + <usize> min(j + 3, last) * pitch;
+    const r2 = rows + <usize> min(j + 2, last) * pitch;
+    const r3 = rows + <usize> min(j + 3, last) * pitch;
     let a = f32x4.splat(0), b = a, c = a, d = a;
     for (let k: usize = 0; k < width; k += 16) {
       const y = v128.load(x + k);
@@ -63,14 +65,7 @@ function mix(sum: usize, w: usize, rows: usize, pitch: usize, n: i32, width: usi
       s6 = madd(x, v128.load(row, 96), s6);
       s7 = madd(x, v128.load(row, 112), s7);
     }
-    v128.store(to, s0);
-    v128.store(to, s1, 16);
-    v128.store(to, s2, 32);
-    v128.store(to, s3, 48);
-    v128.store(to, s4, 64);
-    v128.store(to, s5, 80);
-    v128.store(to, s6, 96);
-    v128.store(to, s7, 112);
+    storeEight(to, s0, s1, s2, s3, s4, s5, s6, s7);
   }
   for (; d < width; d += 16) {
     let s = v128.load(sum + d), row = rows + d;
@@ -87,18 +82,15 @@ function scale(x: usize, factor: f32, width: usize): void {
   for (let d: usize = 0; d < width; d += 16) v128.store(x + d, f32x4.mul(f, v128.load(x + d)));
 }
 
-/** The largest of n scores and `top`; fills them up to whole vectors. */
+/** The largest of n scores and `top`. Fills the scores up to whole vectors. */
 function largest(score: usize, n: i32, top: f32): f32 {
   v128.store(score + bytes(n), f32x4.splat(MASKED));
   let most = f32x4.splat(top);
   for (let at = score; at < score + bytes(n); at += 16) most = f32x4.pmax(most, v128.load(at));
-  return max<f32>(
-    max<f32>(f32x4.extract_lane(most, 0), f32x4.extract_lane(most, 1)),
-    max<f32>(f32x4.extract_lane(most, 2), f32x4.extract_lane(most, 3)),
-  );
+  return maxLanes(most);
 }
 
-/** Turns n scores, filled up to whole vectors, into e^(score - top), and returns their sum. */
+/** Turns n scores, filled up to whole vectors, into e^(score - top). Returns their sum. */
 function weigh(score: usize, n: i32, top: f32, scratch: usize): f32 {
   let total = f32x4.splat(0);
   for (let at = score; at < score + bytes(n); at += 16) {
@@ -193,7 +185,7 @@ function within(i: i32, most: i32): i32 {
   return min(max(i, 0), most);
 }
 
-/** Where the entry lies that row r has for step i. */
+/** The address of the entry of row r for step i. */
 // @ts-ignore: decorator
 @inline
 function keyOf(

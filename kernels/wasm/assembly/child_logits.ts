@@ -1,17 +1,16 @@
 // The kernels of kernels/child_logits.ts. Sizes are in elements, addresses and pitches in bytes. C
 // is a multiple of 4.
 
-import { four, madd, prepareHalves, sumLanes } from "./maths";
-import { bytes } from "./tile";
+import { bytes, four, madd, prepareHalves, storeEight, sumLanes } from "./maths";
 
-/** The tokens of a node's children: their address. */
+/** The address of the tokens of a node's children. */
 // @ts-ignore: decorator
 @inline
 function tokensOf(table: usize, node: i32): usize {
   return table + bytes(load<i32>(table + bytes(node)));
 }
 
-/** The number of children of a row's node; 0 at no node, and where there is only one child. */
+/** The number of children that a row chooses from: 0 at no node, and for a single child. */
 // @ts-ignore: decorator
 @inline
 function choicesOf(table: usize, node: i32): i32 {
@@ -20,7 +19,7 @@ function choicesOf(table: usize, node: i32): i32 {
   return count > 1 ? count : 0;
 }
 
-/** Four numbers of a row of the head, in the place of the four at byte c of a row of floats. */
+/** Four numbers of a row of the head, at the place of byte c of a row of floats. */
 // @ts-ignore: decorator
 @inline
 function beside<T>(row: usize, c: usize, mask: v128, up: v128, down: v128): v128 {
@@ -124,7 +123,7 @@ function gradient<T>(
   }
 }
 
-/** out (R, F); with `half` the head is of halves. An item is a row. */
+/** out (R, F). The head is of halves if `half`. An item is a row. */
 export function childLogits(
   hidden: usize,
   head: usize,
@@ -144,7 +143,7 @@ export function childLogits(
   else logits<f32>(hidden, head, table, nodes, place, out, F, C, from, to, scratch);
 }
 
-/** dhidden (N, C); with `half` the head is of halves. An item is a row. */
+/** dhidden (N, C). The head is of halves if `half`. An item is a row. */
 export function childHidden(
   dz: usize,
   head: usize,
@@ -163,30 +162,7 @@ export function childHidden(
   else gradient<f32>(dz, head, table, nodes, out, F, C, from, to, scratch);
 }
 
-// @ts-ignore: decorator
-@inline
-function storeEight(
-  to: usize,
-  s0: v128,
-  s1: v128,
-  s2: v128,
-  s3: v128,
-  s4: v128,
-  s5: v128,
-  s6: v128,
-  s7: v128,
-): void {
-  v128.store(to, s0);
-  v128.store(to, s1, 16);
-  v128.store(to, s2, 32);
-  v128.store(to, s3, 48);
-  v128.store(to, s4, 64);
-  v128.store(to, s5, 80);
-  v128.store(to, s6, 96);
-  v128.store(to, s7, 112);
-}
-
-/** The node that the row at place r of the order counts under. */
+/** The node of the row at place r of the order. */
 // @ts-ignore: decorator
 @inline
 function nodeAt(nodes: usize, order: usize, r: i32): i32 {
@@ -235,7 +211,7 @@ export function childHead(
   }
 }
 
-/** sum += the rows at places `low` to `last` of the order, each by its number in the column `d`. */
+/** sum += the rows at places `low` to `last` of the order, each times its number in column `d`. */
 function addRows(
   d: usize,
   hidden: usize,

@@ -1,12 +1,13 @@
-// C (M, N) = A (M, K) B (K, N) in float32, by Goto's blocking (Goto and van de Geijn, ACM TOMS 34(3), 2008):
-// panels of B and A are packed so that the 5x8 micro-kernel reads both in order, from cache. A and B come with
-// strides in elements (row, column), so a transpose is only another pair of strides. C is dense.
+// C (M, N) = A (M, K) B (K, N) in float32, blocked as in Goto and van de Geijn, ACM TOMS 34(3),
+// 2008. Blocks of B and A are packed so that the 5x8 micro-kernel reads both in order, from cache.
+// A and B have a stride of rows and one of columns, so a transpose is only another pair of strides.
+// C is dense.
 
-import { four, HALF_CONSTANTS, lane, madd, one, prepareHalves } from "./maths";
+import { bytes, four, HALF_CONSTANTS, lane, madd, one, prepareHalves, storeColumns } from "./maths";
 
 /**
- * Rows and columns of the micro-tile: ten accumulators of four lanes, which leave registers for two vectors of B, four
- * numbers of A and one of them in all lanes.
+ * Rows and columns of the micro-tile: ten accumulators of four lanes. They leave registers for two
+ * vectors of B, four numbers of A, and one of these in all lanes.
  */
 const MR: i32 = 5;
 const NR: i32 = 8;
@@ -15,10 +16,10 @@ const MC: i32 = 100;
 const KC: i32 = 256;
 const NC: i32 = 1024;
 
-/** Bytes of scratch that `gemm` needs: packed B, packed A, one micro-tile, constants. */
+/** Bytes of scratch memory: packed B, packed A, one micro-tile, constants. */
 export const GEMM_SCRATCH: usize = (KC * NC + MC * KC + MR * NR) * 4 + HALF_CONSTANTS;
 
-/** One row of the tile: c, or c + what is there. */
+/** Stores one row of the tile, added to what is there if `add`. */
 // @ts-ignore: decorator
 @inline
 function put(c: usize, left: v128, right: v128, add: bool): void {
@@ -27,10 +28,11 @@ function put(c: usize, left: v128, right: v128, add: bool): void {
 }
 
 /**
- * A 5x8 tile of C (+)= the packed rows at `a` ([K][5]) times the packed columns at `b` ([K][8]). Runtimes that check the
- * bounds of each load are bound by the number of loads: so four numbers of A are loaded at once. The second such load reads
- * three numbers too many. The way out in the middle of the loop keeps V8 from mixing its halves, for which there
- * are not enough registers.
+ * A 5x8 tile of C = the packed rows at `a` ([K][5]) times the packed columns at `b` ([K][8]), added
+ * to what is there if `add`. In runtimes that check the bounds of each load the number of loads
+ * decides, so four numbers of A are loaded at once; the second such load reads three numbers too
+ * many. The break in the middle of the loop keeps V8 from interleaving its halves, which would take
+ * more registers than there are.
  */
 function micro(K: i32, a: usize, b: usize, c: usize, pitch: usize, add: bool): void {
   let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
@@ -90,26 +92,21 @@ function micro(K: i32, a: usize, b: usize, c: usize, pitch: usize, add: bool): v
   put(c + 4 * pitch, c40, c41, add);
 }
 
-/** Packs M rows of A as [M / 5][K][5], the last group filled up with zeros. Strides in bytes. */
+/** Packs M rows of A as [M / 5][K][5]; zeros fill up the last group. Strides in bytes. */
 function packA(to: usize, a: usize, M: i32, K: i32, row: usize, column: usize): void {
   for (let i = 0; i < M; i += MR) {
     let from = a + <usize> i * row, k = 0;
-    if (M - i >= MR && column == 4) { // five rows side by side: a transpose
+    if (M - i >= MR && column == 4) { // rows are dense: transpose five of them
       for (; k + 4 <= K; k += 4, from += 16, to += 80) {
         const r0 = v128.load(from), r1 = v128.load(from + row), r2 = v128.load(from + 2 * row);
         const r3 = v128.load(from + 3 * row), r4 = v128.load(from + 4 * row);
-        const ab = v128.shuffle<f32>(r0, r1, 0, 4, 1, 5), cd = v128.shuffle<f32>(r2, r3, 0, 4, 1, 5);
-        const AB = v128.shuffle<f32>(r0, r1, 2, 6, 3, 7), CD = v128.shuffle<f32>(r2, r3, 2, 6, 3, 7);
-        v128.store(to, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5));
+        storeColumns(to, 20, r0, r1, r2, r3);
         v128.store_lane<f32>(to, r4, 0, 16);
-        v128.store(to, v128.shuffle<f32>(ab, cd, 2, 3, 6, 7), 20);
         v128.store_lane<f32>(to, r4, 1, 36);
-        v128.store(to, v128.shuffle<f32>(AB, CD, 0, 1, 4, 5), 40);
         v128.store_lane<f32>(to, r4, 2, 56);
-        v128.store(to, v128.shuffle<f32>(AB, CD, 2, 3, 6, 7), 60);
         v128.store_lane<f32>(to, r4, 3, 76);
       }
-    } else if (M - i >= MR && row == 4) { // they are side by side
+    } else if (M - i >= MR && row == 4) { // columns are dense: copy
       for (; k < K; k++, from += column, to += 20) {
         v128.store(to, v128.load(from));
         store<f32>(to, load<f32>(from, 16), 16);
@@ -117,28 +114,23 @@ function packA(to: usize, a: usize, M: i32, K: i32, row: usize, column: usize): 
     }
     for (; k < K; k++, from += column, to += 20) {
       for (let r = 0; r < MR; r++) {
-        store<f32>(to + <usize> (r << 2), i + r < M ? load<f32>(from + <usize> r * row) : 0);
+        store<f32>(to + bytes(r), i + r < M ? load<f32>(from + <usize> r * row) : 0);
       }
     }
   }
 }
 
-/** Four numbers of each of four columns, to rows of eight. */
+/** Packs four numbers of each of four columns into four rows of eight. */
 // @ts-ignore: decorator
 @inline
 function turn<T>(to: usize, from: usize, column: usize, mask: v128, up: v128, down: v128): void {
   const c0 = four<T>(from, mask, up, down), c1 = four<T>(from + column, mask, up, down);
   const c2 = four<T>(from + 2 * column, mask, up, down);
   const c3 = four<T>(from + 3 * column, mask, up, down);
-  const ab = v128.shuffle<f32>(c0, c1, 0, 4, 1, 5), cd = v128.shuffle<f32>(c2, c3, 0, 4, 1, 5);
-  const AB = v128.shuffle<f32>(c0, c1, 2, 6, 3, 7), CD = v128.shuffle<f32>(c2, c3, 2, 6, 3, 7);
-  v128.store(to, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5));
-  v128.store(to, v128.shuffle<f32>(ab, cd, 2, 3, 6, 7), 32);
-  v128.store(to, v128.shuffle<f32>(AB, CD, 0, 1, 4, 5), 64);
-  v128.store(to, v128.shuffle<f32>(AB, CD, 2, 3, 6, 7), 96);
+  storeColumns(to, 32, c0, c1, c2, c3);
 }
 
-/** Packs N columns of B as [N / 8][K][8], the last group filled up with zeros. Strides in bytes. */
+/** Packs N columns of B as [N / 8][K][8]; zeros fill up the last group. Strides in bytes. */
 function packB<T>(
   to: usize,
   b: usize,
@@ -159,7 +151,7 @@ function packB<T>(
         from += row;
         to += 32;
       }
-    } else if (N - j >= NR && row === size) { // eight columns side by side: a transpose
+    } else if (N - j >= NR && row === size) { // columns are dense: transpose eight of them
       let k = 0;
       for (; k + 4 <= K; k += 4, from += 4 * size, to += 128) {
         turn<T>(to, from, column, mask, up, down);
@@ -171,7 +163,7 @@ function packB<T>(
     } else {
       for (let k = 0; k < K; k++) {
         for (let c = 0; c < NR; c++) {
-          store<f32>(to + <usize> (c << 2), j + c < N ? one<T>(from + <usize> c * column) : 0);
+          store<f32>(to + bytes(c), j + c < N ? one<T>(from + <usize> c * column) : 0);
         }
         from += row;
         to += 32;
@@ -181,8 +173,9 @@ function packB<T>(
 }
 
 /**
- * C = A B for the matrices of a batch. Addresses in bytes, sizes and strides in elements, `scratch` of `GEMM_SCRATCH`.
- * With `half` B is of halves. An item is a panel of MR rows of one C, or with `wide` of NR columns: each range of them packs for itself what it needs.
+ * C = A B for the matrices of a batch. Addresses in bytes, sizes and strides in elements. B is of
+ * halves if `half`. An item is a panel of MR rows of one C, or of NR columns if `wide`. Each range
+ * of items packs what it needs.
  */
 export function gemm(
   a: usize,
@@ -207,15 +200,16 @@ export function gemm(
   while (from < to) {
     const matrix = from / panels, first = from % panels, count = min(panels - first, to - from);
     const start = first * step, end = min(start + count * step, size);
-    const A = a + (<usize> (matrix * aBatch) << 2), B = b + (<usize> (matrix * bBatch) << (half ? 1 : 2));
-    const C = c + (<usize> (matrix * M * N) << 2);
-    if (wide) multiply(A, B, C, 0, M, start, end, N, K, aRow, aColumn, bRow, bColumn, half, scratch);
-    else multiply(A, B, C, start, end, 0, N, N, K, aRow, aColumn, bRow, bColumn, half, scratch);
+    const A = a + bytes(matrix * aBatch), B = b + (<usize> (matrix * bBatch) << (half ? 1 : 2));
+    const C = c + bytes(matrix * M * N);
+    const m = wide ? 0 : start, mEnd = wide ? M : end;
+    const n = wide ? start : 0, nEnd = wide ? end : N;
+    multiply(A, B, C, m, mEnd, n, nEnd, N, K, aRow, aColumn, bRow, bColumn, half, scratch);
     from += count;
   }
 }
 
-/** Rows mFrom .. mTo and columns nFrom .. nTo of one C, whose rows have N columns. */
+/** Rows mFrom .. mTo and columns nFrom .. nTo of one C with N columns. */
 function multiply(
   a: usize,
   b: usize,
@@ -238,9 +232,9 @@ function multiply(
   const tile = packedA + MC * KC * 4;
   const constants = tile + MR * NR * 4;
   prepareHalves(constants);
-  const ar = <usize> aRow << 2, ac = <usize> aColumn << 2;
+  const ar = bytes(aRow), ac = bytes(aColumn);
   const br = <usize> bRow << (half ? 1 : 2), bc = <usize> bColumn << (half ? 1 : 2);
-  const pitch = <usize> N << 2;
+  const pitch = bytes(N);
   for (let n0 = nFrom; n0 < nTo; n0 += NC) {
     const nc = min(NC, nTo - n0);
     for (let k0 = 0; k0 < K; k0 += KC) {
@@ -254,7 +248,7 @@ function multiply(
         for (let j = 0; j < nc; j += NR) {
           const panel = packedB + <usize> j * kc * 4;
           for (let i = 0; i < mc; i += MR) {
-            const at = c + <usize> (m0 + i) * pitch + (<usize> (n0 + j) << 2);
+            const at = c + <usize> (m0 + i) * pitch + bytes(n0 + j);
             const rows = packedA + <usize> i * kc * 4;
             if (mc - i >= MR && nc - j >= NR) {
               micro(kc, rows, panel, at, pitch, k0 > 0);
@@ -269,12 +263,12 @@ function multiply(
   }
 }
 
-/** Copies the part of a micro-tile that lies inside C. */
+/** Copies the part of a micro-tile that is inside C. */
 function edge(tile: usize, c: usize, rows: i32, columns: i32, pitch: usize, add: bool): void {
   for (let r = 0; r < rows; r++) {
     for (let q = 0; q < columns; q++) {
-      const at = c + <usize> r * pitch + <usize> (q << 2);
-      const value = load<f32>(tile + <usize> ((r * NR + q) << 2));
+      const at = c + <usize> r * pitch + bytes(q);
+      const value = load<f32>(tile + bytes(r * NR + q));
       store<f32>(at, add ? load<f32>(at) + value : value);
     }
   }

@@ -8,7 +8,7 @@ import { TILE_SCRATCH } from "./tile";
 export { gemm } from "./gemm";
 export { attentionForward } from "./attention";
 export { cachedAttentionForward } from "./cached_attention";
-export { attentionBackwardJoint } from "./attention_backward";
+export { attentionBackward, attentionDelta } from "./attention_backward";
 export { add, adamwUpdate, dropout, sumSquares, swigluBackward, swigluForward } from "./pointwise";
 export { addRmsNormBackward, addRmsNormForward } from "./rows";
 export { rmsNormBackwardWeight, rmsNormBackwardX, rmsNormForward, rotate } from "./rows";
@@ -18,5 +18,5 @@ export { vocabularyBackward, vocabularyForward } from "./vocabulary_log_prob";
 
 /** The most scratch memory that any function needs, in bytes. */
 export function scratchBytes(): usize {
-  return max(max(GEMM_SCRATCH, TILE_SCRATCH), SELECT_SCRATCH);
+  return max(max(GEMM_SCRATCH, TILE_SCRATCH), max(CACHED_SCRATCH, SELECT_SCRATCH));
 }

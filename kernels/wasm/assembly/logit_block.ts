@@ -1,13 +1,12 @@
-// A block of a row's logits in scratch memory, so that all else is vertical operations on whole
+// A block of a row's logits in scratch memory, so that the rest is vertical operations on whole
 // vectors. Sizes are in elements, addresses in bytes.
 
-import { CONSTANTS } from "./maths";
-import { bytes } from "./tile";
+import { bytes, CONSTANTS } from "./maths";
 
-/** The number of logits in a block: a multiple of 16. */
+/** Logits taken at a time: a multiple of 16. */
 export const BLOCK: i32 = 1024;
 
-/** Where the block is in scratch memory: after the constants of exp4, with room to fill it up. */
+/** The block in the scratch memory, after the constants of exp4, with room to fill it up. */
 export const LOGITS: usize = CONSTANTS;
 export const BLOCK_END: usize = LOGITS + (BLOCK + 16) * 4;
 
@@ -18,7 +17,7 @@ export function logitOf(row: usize, token: usize): usize {
   return row + bytes(load<i32>(token));
 }
 
-/** Whether the tokens of `count` children, which ascend, follow one another without a gap. */
+/** Whether the ascending tokens of `count` children have no gap. */
 // @ts-ignore: decorator
 @inline
 export function isRange(tokens: usize, count: i32): bool {
@@ -26,8 +25,8 @@ export function isRange(tokens: usize, count: i32): bool {
 }
 
 /**
- * Copies n logits of the row to `block` and fills up the last vector: from number `from` on those
- * of the tokens at `tokens`, or of all tokens if it is 0.
+ * Copies n logits of the row to `block` and fills it up to whole vectors: those of the tokens at
+ * `tokens`, or of all tokens if it is 0, from number `from` on.
  */
 export function fetch(block: usize, row: usize, tokens: usize, from: i32, n: i32): void {
   if (tokens === 0) memory.copy(block, row + bytes(from), bytes(n));
@@ -40,7 +39,7 @@ export function fetch(block: usize, row: usize, tokens: usize, from: i32, n: i32
   v128.store(block + bytes(n), f32x4.splat(-Infinity));
 }
 
-/** Copies the block back. */
+/** Copies the logits back. */
 export function put(block: usize, row: usize, tokens: usize, from: i32, n: i32): void {
   if (tokens === 0) memory.copy(row + bytes(from), block, bytes(n));
   else {

@@ -1,7 +1,18 @@
-// Functions of four float32 lanes. The module must have no data of its own: its memory is the device's.
+// Addresses, and functions of four float32 lanes. The module must have no data of its own: its
+// memory is the device's.
+
+/** The bytes of so many floats or integers. */
+// @ts-ignore: decorator
+@inline
+export function bytes(elements: i32): usize {
+  return <usize> elements << 2;
+}
+
+/** The score of what is absent: MASKED of kernels/masked.ts. */
+export const MASKED: f32 = -1e30;
 
 const LOG2E: f32 = 1.44269504;
-/** log 2 in two parts: the first has 15 bits, so that its product with an exponent is exact. */
+/** log 2 in two parts. The first has 15 bits, so that its product with an exponent is exact. */
 const LN2_HIGH: f32 = 0.693145751953125;
 const LN2_LOW: f32 = 1.4286068203094172e-6;
 
@@ -9,8 +20,8 @@ const LN2_LOW: f32 = 1.4286068203094172e-6;
 export const CONSTANTS: usize = 4 * 16;
 
 /**
- * Writes the constants of `exp4`, four to a vector: V8 would make each of them anew at each use, in more time than a
- * shuffle takes, and checks the bounds of each load.
+ * Writes the constants of `exp4`, four to a vector. V8 would build each constant again at each use,
+ * which takes longer than a shuffle, and it checks the bounds of each load.
  */
 export function prepare(scratch: usize): void {
   v128.store(scratch, f32x4(-88, 88.5, LOG2E, 12582912));
@@ -40,10 +51,11 @@ export function prepareHalves(scratch: usize): void {
 }
 
 /**
- * Four numbers that lie side by side: floats where T is f32, halves where it is i16, with their three constants.
+ * Four numbers side by side: floats if T is f32, halves if it is i16. The three vectors are the
+ * constants from `prepareHalves`.
  *
- * The bits of a half as those of a float have an exponent that is 112 too small. Going up by twice that and back by it makes
- * what is infinite overflow; what is not a number becomes infinite too.
+ * The bits of a half, read as those of a float, have an exponent that is 112 too small. Two steps
+ * up by 2^112 and one back make infinity overflow as it should. NaN becomes infinity as well.
  */
 // @ts-ignore: decorator
 @inline
@@ -62,7 +74,7 @@ export function one<T>(at: usize): f32 {
   return reinterpret<f32>((<i32> load<i16>(at) << 13) & 0x8fffe000) * up * up * down;
 }
 
-/** a b + c, in one rounding where the features allow it. */
+/** a b + c, rounded once if the features allow it. */
 // @ts-ignore: decorator
 @inline
 export function madd(a: v128, b: v128, c: v128): v128 {
@@ -70,12 +82,67 @@ export function madd(a: v128, b: v128, c: v128): v128 {
   return f32x4.add(f32x4.mul(a, b), c);
 }
 
-/** c - a b, likewise. */
+/** c - a b, rounded once if the features allow it. */
 // @ts-ignore: decorator
 @inline
 export function nmadd(a: v128, b: v128, c: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_nmadd(a, b, c);
   return f32x4.sub(c, f32x4.mul(a, b));
+}
+
+/** x . y over `width` bytes, a multiple of 16. */
+// @ts-ignore: decorator
+@inline
+export function dot(x: usize, y: usize, width: usize): f32 {
+  let sum = f32x4.splat(0);
+  for (let d: usize = 0; d < width; d += 16) sum = madd(v128.load(x + d), v128.load(y + d), sum);
+  return sumLanes(sum);
+}
+
+/** Stores the columns of four rows, `pitch` bytes apart. */
+// @ts-ignore: decorator
+@inline
+export function storeColumns(to: usize, pitch: usize, a: v128, b: v128, c: v128, d: v128): void {
+  const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5), cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
+  const AB = v128.shuffle<f32>(a, b, 2, 6, 3, 7), CD = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+  v128.store(to, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5));
+  v128.store(to + pitch, v128.shuffle<f32>(ab, cd, 2, 3, 6, 7));
+  v128.store(to + 2 * pitch, v128.shuffle<f32>(AB, CD, 0, 1, 4, 5));
+  v128.store(to + 3 * pitch, v128.shuffle<f32>(AB, CD, 2, 3, 6, 7));
+}
+
+/** Stores eight vectors side by side. */
+// @ts-ignore: decorator
+@inline
+export function storeEight(
+  to: usize,
+  s0: v128,
+  s1: v128,
+  s2: v128,
+  s3: v128,
+  s4: v128,
+  s5: v128,
+  s6: v128,
+  s7: v128,
+): void {
+  v128.store(to, s0);
+  v128.store(to, s1, 16);
+  v128.store(to, s2, 32);
+  v128.store(to, s3, 48);
+  v128.store(to, s4, 64);
+  v128.store(to, s5, 80);
+  v128.store(to, s6, 96);
+  v128.store(to, s7, 112);
+}
+
+/** The largest lane. */
+// @ts-ignore: decorator
+@inline
+export function maxLanes(x: v128): f32 {
+  return max<f32>(
+    max<f32>(f32x4.extract_lane(x, 0), f32x4.extract_lane(x, 1)),
+    max<f32>(f32x4.extract_lane(x, 2), f32x4.extract_lane(x, 3)),
+  );
 }
 
 /** The sum of the lanes. */
@@ -87,12 +154,15 @@ export function sumLanes(x: v128): f32 {
 }
 
 /**
- * e^x within 2e-7 relative; 0 below -87.7, infinity above 88.3. With x = n log 2 + r and |r| <= log(2) / 2:
+ * e^x within 2e-7 relative; 0 below -87.7, infinity above 88.3. With x = n log 2 + r and
+ * |r| <= log(2) / 2:
  *
- *   e^x = 2^n e^r,   e^r = 1 + r (1 + r (1/2 + r (1/6 + r (1/24 + r (1/120 + r (1/720 + r / 5040))))))
+ *   e^x = 2^n e^r
+ *   e^r = 1 + r (1 + r (1/2 + r (1/6 + r (1/24 + r (1/120 + r (1/720 + r / 5040))))))
  *
- * Taylor's remainder is below r^8 / 8! = 5e-9. Adding 1.5 2^23 rounds to an integer and leaves it in the low bits,
- * from where a shift takes it to the exponent: n = -127 gives 0 and n = 128 infinity, as they should. NaN stays.
+ * Taylor's remainder is below r^8 / 8! = 5e-9. Adding 1.5 2^23 rounds to an integer and leaves it
+ * in the low bits, from where a shift moves it to the exponent: n = -127 gives 0 and n = 128
+ * infinity. NaN stays.
  */
 // @ts-ignore: decorator
 @inline
@@ -125,11 +195,13 @@ export function sigmoid4(x: v128, scratch: usize): v128 {
 }
 
 /**
- * log x for normal x, within 1e-7 max(1, |log x|). With x = m 2^k, m in [sqrt(1/2), sqrt 2), s = (m - 1) / (m + 1):
+ * log x for normal x, within 1e-7 max(1, |log x|). With x = m 2^k, m in [sqrt(1/2), sqrt 2) and
+ * s = (m - 1) / (m + 1):
  *
- *   log x = k log 2 + 2 atanh s,   atanh s = s (1 + s^2 (1/3 + s^2 (1/5 + s^2 (1/7 + s^2 (1/9 + ...)))))
+ *   log x = k log 2 + 2 atanh s
+ *   atanh s = s (1 + s^2 (1/3 + s^2 (1/5 + s^2 (1/7 + s^2 (1/9 + ...)))))
  *
- * What is left out is below s^10 / 11 = 2e-9 of the whole. NaN stays.
+ * The terms left out are below s^10 / 11 = 2e-9 of the whole. NaN stays.
  */
 // @ts-ignore: decorator
 @inline

@@ -1,10 +1,11 @@
-// Elementwise kernels. Sizes are in elements, addresses in bytes. An item is a vector of four elements, of dropout two, of
-// SwiGLU a row. A buffer's memory is a whole number of 64-byte lines,
-// so the last vectors may be read past the last element; `put` does not write past it.
+// Elementwise kernels. Sizes are in elements, addresses in bytes. An item is a vector of four
+// elements, of dropout two vectors, of SwiGLU a row. The memory of a buffer is a whole number of
+// 64-byte lines, so the last vectors may be read past the last element. `put` does not write past
+// it.
 
-import { madd, nmadd, prepare, sigmoid4 } from "./maths";
+import { bytes, madd, nmadd, prepare, sigmoid4, sumLanes } from "./maths";
 
-/** Stores those of four lanes that lie before `end`. */
+/** Stores the lanes that are before `end`. */
 // @ts-ignore: decorator
 @inline
 function put(to: usize, x: v128, end: usize): void {
@@ -26,9 +27,8 @@ export function add(
   to: i32,
   _scratch: usize,
 ): void {
-  const bytes = <usize> n << 2;
-  for (let i = <usize> from << 4; i < <usize> to << 4; i += 16) {
-    put(out + i, f32x4.add(v128.load(a + i), v128.load(b + i)), out + bytes);
+  for (let i = bytes(4 * from); i < bytes(4 * to); i += 16) {
+    put(out + i, f32x4.add(v128.load(a + i), v128.load(b + i)), out + bytes(n));
   }
 }
 
@@ -49,7 +49,7 @@ export function swigluForward(
   scratch: usize,
 ): void {
   prepare(scratch);
-  const width = <usize> F << 2;
+  const width = bytes(F);
   x += <usize> from * 2 * width;
   out += <usize> from * width;
   for (let n = from; n < to; n++, x += 2 * width, out += width) {
@@ -75,7 +75,7 @@ export function swigluBackward(
   scratch: usize,
 ): void {
   prepare(scratch);
-  const one = f32x4.splat(1), width = <usize> F << 2;
+  const one = f32x4.splat(1), width = bytes(F);
   dout += <usize> from * width;
   x += <usize> from * 2 * width;
   dx += <usize> from * 2 * width;
@@ -99,14 +99,14 @@ export function swigluBackward(
   }
 }
 
-/** The word turned left, then xor `other`. */
+/** The word rotated to the left, xor `other`. */
 // @ts-ignore: decorator
 @inline
 function turn(word: v128, left: i32, other: v128): v128 {
   return v128.xor(v128.or(i32x4.shl(word, left), i32x4.shr_u(word, 32 - left)), other);
 }
 
-/** x scale where the top 24 bits of the word reach `threshold`, else 0. */
+/** x scale if the top 24 bits of the word reach `threshold`, else 0. */
 // @ts-ignore: decorator
 @inline
 function keep(word: v128, threshold: v128, x: v128, scale: v128): v128 {
@@ -114,8 +114,8 @@ function keep(word: v128, threshold: v128, x: v128, scale: v128): v128 {
 }
 
 /**
- * Dropout by threefry(key, (floor(i / 2), stream)): the rounds of core/random.ts on four counters at once, which give
- * the words of eight elements.
+ * Dropout by threefry(key, (floor(i / 2), stream)): the rounds of core/random.ts on four counters
+ * at once, which give the words of eight elements.
  */
 export function dropout(
   x: usize,
@@ -135,9 +135,9 @@ export function dropout(
   const c4 = i32x4.splat(key2 + 4), a5 = i32x4.splat(key0 + 5), first = i32x4.splat(key1 + stream);
   const least = i32x4.splat(threshold), factor = f32x4.splat(scale);
   let counter = i32x4.add(i32x4.splat(from << 2), i32x4(0, 1, 2, 3));
-  const end = out + (<usize> n << 2), stop = out + (<usize> to << 5);
-  x += <usize> from << 5;
-  for (out += <usize> from << 5; out < stop; x += 32, out += 32) {
+  const end = out + bytes(n), stop = out + bytes(8 * to);
+  x += bytes(8 * from);
+  for (out += bytes(8 * from); out < stop; x += 32, out += 32) {
     let u = i32x4.add(counter, a), v = first;
     u = i32x4.add(u, v);
     v = turn(v, 13, u);
@@ -197,7 +197,9 @@ export function dropout(
   }
 }
 
-/** sums_i = the sum of the squares of chunk i, an item, of `chunk` elements; n and chunk are multiples of 4. */
+/**
+ * sums_i = the sum of the squares of chunk i. n and chunk are multiples of 4. An item is a chunk.
+ */
 export function sumSquares(
   grad: usize,
   sums: usize,
@@ -208,8 +210,8 @@ export function sumSquares(
   _scratch: usize,
 ): void {
   for (let i = from; i < to; i++) {
-    const end = grad + (<usize> min((i + 1) * chunk, n) << 2);
-    let at = grad + (<usize> (i * chunk) << 2);
+    const end = grad + bytes(min((i + 1) * chunk, n));
+    let at = grad + bytes(i * chunk);
     let a = f32x4.splat(0), b = f32x4.splat(0), c = f32x4.splat(0), d = f32x4.splat(0);
     for (; at + 64 <= end; at += 64) {
       const x = v128.load(at), y = v128.load(at, 16), z = v128.load(at, 32), w = v128.load(at, 48);
@@ -223,17 +225,18 @@ export function sumSquares(
       a = madd(x, x, a);
     }
     const s = f32x4.add(f32x4.add(a, b), f32x4.add(c, d));
-    const total = f32x4.extract_lane(s, 0) + f32x4.extract_lane(s, 1) +
-      (f32x4.extract_lane(s, 2) + f32x4.extract_lane(s, 3));
-    store<f32>(sums + (<usize> i << 2), total);
+    store<f32>(sums + bytes(i), sumLanes(s));
   }
 }
 
-/** One step of AdamW in place on items of four elements; corrections = [c1, c2]. The first `decayed` elements decay. */
+/**
+ * One step of AdamW in place, with corrections = [c1, c2]. The first `decayed` elements have weight
+ * decay.
+ */
 export function adamwUpdate(
   param: usize,
-  firsts: usize,
-  seconds: usize,
+  m: usize,
+  v: usize,
   grad: usize,
   lr: usize,
   corrections: usize,
@@ -249,19 +252,18 @@ export function adamwUpdate(
   to: i32,
   _scratch: usize,
 ): void {
-  const rate = v128.load_splat<f32>(lr);
+  const rate = v128.load_splat<f32>(lr), clip = v128.load_splat<f32>(scale);
   const c1 = v128.load_splat<f32>(corrections), c2 = v128.load_splat<f32>(corrections, 4);
-  const clip = v128.load_splat<f32>(scale);
-  for (let i = <usize> from << 4; i < <usize> to << 4; i += 16) {
+  for (let i = bytes(4 * from); i < bytes(4 * to); i += 16) {
     const g = f32x4.mul(clip, v128.load(grad + i)), p = v128.load(param + i);
-    const m = madd(f32x4.splat(keep1), v128.load(firsts + i), f32x4.mul(f32x4.splat(take1), g));
-    const square = f32x4.mul(f32x4.mul(f32x4.splat(take2), g), g);
-    const v = madd(f32x4.splat(keep2), v128.load(seconds + i), square);
-    v128.store(firsts + i, m);
-    v128.store(seconds + i, v);
-    const root = f32x4.add(f32x4.sqrt(f32x4.div(v, c2)), f32x4.splat(eps));
-    const weight = f32x4.splat(i < <usize> decayed << 2 ? decay : 0);
-    const step = madd(weight, p, f32x4.div(f32x4.div(m, c1), root));
+    const mean = madd(f32x4.splat(keep1), v128.load(m + i), f32x4.mul(f32x4.splat(take1), g));
+    const gg = f32x4.mul(f32x4.mul(f32x4.splat(take2), g), g);
+    const square = madd(f32x4.splat(keep2), v128.load(v + i), gg);
+    v128.store(m + i, mean);
+    v128.store(v + i, square);
+    const root = f32x4.add(f32x4.sqrt(f32x4.div(square, c2)), f32x4.splat(eps));
+    const weight = f32x4.splat(i < bytes(decayed) ? decay : 0);
+    const step = madd(weight, p, f32x4.div(f32x4.div(mean, c1), root));
     v128.store(param + i, nmadd(rate, step, p));
   }
 }

@@ -1,13 +1,13 @@
-// Kernels over the rows of a matrix. An item is a row unless its function says otherwise. Sizes are
-// in elements, addresses in bytes. A row is whole vectors as far as they fit, then single elements:
-// behind it lies another row, or another buffer.
+// Kernels over the rows of a matrix. Sizes are in elements, addresses in bytes. An item is a row if
+// nothing else is said. A row takes whole vectors as far as they fit, then single elements: after
+// it comes another row, or another buffer.
 
-import { madd, nmadd, sumLanes } from "./maths";
+import { bytes, madd, nmadd, sumLanes } from "./maths";
 
-/** sum_c a_c b_c. */
+/** sum_c a_c b_c, for any C. */
 // @ts-ignore: decorator
 @inline
-function dot(a: usize, b: usize, C: i32): f32 {
+function dotOf(a: usize, b: usize, C: i32): f32 {
   let sum = f32x4.splat(0), rest: f32 = 0, c = 0;
   for (; c + 4 <= C; c += 4, a += 16, b += 16) sum = madd(v128.load(a), v128.load(b), sum);
   for (; c < C; c++, a += 4, b += 4) rest += load<f32>(a) * load<f32>(b);
@@ -26,12 +26,12 @@ export function rmsNormForward(
   to: i32,
   _scratch: usize,
 ): void {
-  const pitch = <usize> C << 2;
+  const pitch = bytes(C);
   x += <usize> from * pitch;
   out += <usize> from * pitch;
-  rstd += <usize> from << 2;
+  rstd += bytes(from);
   for (let n = from; n < to; n++, x += pitch, out += pitch, rstd += 4) {
-    const r: f32 = 1.0 / sqrt<f32>(dot(x, x, C) / <f32> C + eps);
+    const r: f32 = 1.0 / sqrt<f32>(dotOf(x, x, C) / <f32> C + eps);
     const scale = f32x4.splat(r);
     let c: usize = 0;
     for (; c + 16 <= pitch; c += 16) {
@@ -54,18 +54,18 @@ export function rmsNormBackwardX(
   to: i32,
   _scratch: usize,
 ): void {
-  const pitch = <usize> C << 2;
+  const pitch = bytes(C);
   dout += <usize> from * pitch;
   x += <usize> from * pitch;
   dx += <usize> from * pitch;
-  rstd += <usize> from << 2;
+  rstd += bytes(from);
   for (let n = from; n < to; n++, dout += pitch, x += pitch, dx += pitch, rstd += 4) {
     let c: usize = 0;
     for (; c + 16 <= pitch; c += 16) {
       v128.store(dx + c, f32x4.mul(v128.load(weight + c), v128.load(dout + c)));
     }
     for (; c < pitch; c += 4) store<f32>(dx + c, load<f32>(weight + c) * load<f32>(dout + c));
-    const r = load<f32>(rstd), factor: f32 = dot(dx, x, C) * r * r / <f32> C;
+    const r = load<f32>(rstd), factor: f32 = dotOf(dx, x, C) * r * r / <f32> C;
     const scale = f32x4.splat(r), pull = f32x4.splat(factor);
     for (c = 0; c + 16 <= pitch; c += 16) {
       v128.store(dx + c, f32x4.mul(scale, nmadd(v128.load(x + c), pull, v128.load(dx + c))));
@@ -90,7 +90,7 @@ export function addRmsNormForward(
   to: i32,
   _scratch: usize,
 ): void {
-  const pitch = <usize> C << 2;
+  const pitch = bytes(C);
   for (let n = from; n < to; n++) {
     const row = <usize> n * pitch, a = x + row, b = y + row, s = sum + row;
     let squares = f32x4.splat(0), rest: f32 = 0, c: usize = 0;
@@ -110,7 +110,7 @@ export function addRmsNormForward(
       v128.store(o + c, f32x4.mul(f32x4.mul(v128.load(s + c), scale), v128.load(weight + c)));
     }
     for (; c < pitch; c += 4) store<f32>(o + c, load<f32>(s + c) * r * load<f32>(weight + c));
-    store<f32>(rstd + (<usize> n << 2), r);
+    store<f32>(rstd + bytes(n), r);
   }
 }
 
@@ -127,7 +127,7 @@ export function addRmsNormBackward(
   to: i32,
   _scratch: usize,
 ): void {
-  const pitch = <usize> C << 2;
+  const pitch = bytes(C);
   for (let n = from; n < to; n++) {
     const row = <usize> n * pitch, d = dout + row, s = sum + row;
     let products = f32x4.splat(0), rest: f32 = 0, c: usize = 0;
@@ -136,7 +136,7 @@ export function addRmsNormBackward(
       products = madd(wd, v128.load(s + c), products);
     }
     for (; c < pitch; c += 4) rest += load<f32>(weight + c) * load<f32>(d + c) * load<f32>(s + c);
-    const r = load<f32>(rstd + (<usize> n << 2));
+    const r = load<f32>(rstd + bytes(n));
     const factor: f32 = (sumLanes(products) + rest) * r * r / <f32> C;
     const scale = f32x4.splat(r), pull = f32x4.splat(factor);
     for (c = 0; c + 16 <= pitch; c += 16) {
@@ -164,8 +164,8 @@ export function rmsNormBackwardWeight(
   to: i32,
   _scratch: usize,
 ): void {
-  const pitch = <usize> C << 2, start = <usize> from << 6;
-  const end = min(<usize> to << 6, pitch), body = min(end, pitch & ~15);
+  const pitch = bytes(C), start = bytes(16 * from);
+  const end = min(bytes(16 * to), pitch), body = min(end, pitch & ~15);
   memory.fill(dweight + start, 0, end - start);
   let n = 0;
   for (; n + 4 <= N; n += 4, dout += 4 * pitch, x += 4 * pitch, rstd += 16) {
@@ -203,7 +203,10 @@ function addTail(dout: usize, x: usize, r: f32, dweight: usize, body: usize, end
   }
 }
 
-/** Rotates the halves of the first `turned` heads of D by the angle of the row's position. */
+/**
+ * Rotates the two halves of the first `turned` heads of D by the angles of the row's position and
+ * copies the others.
+ */
 export function rotate(
   x: usize,
   table: usize,
@@ -219,12 +222,12 @@ export function rotate(
   to: i32,
   _scratch: usize,
 ): void {
-  const half = <usize> (D >> 1) << 2;
+  const half = bytes(D >> 1);
   x += <usize> (from * H) * 2 * half;
   out += <usize> (from * H) * 2 * half;
   const direction = f32x4.splat(turn), passed = <usize> (H - turned) * 2 * half;
   for (let n = from, p = from % period; n < to; n++, p = p + 1 < period ? p + 1 : 0) {
-    const position = max(min(load<i32>(positions + (<usize> p << 2)), rows - 1), 0);
+    const position = max(min(load<i32>(positions + bytes(p)), rows - 1), 0);
     const cosines = table + <usize> position * 2 * half, sines = cosines + half;
     for (let h = 0; h < turned; h++, x += 2 * half, out += 2 * half) {
       let i: usize = 0;

@@ -1,17 +1,17 @@
 // The place-th largest of a row's logits.
 
 import { BLOCK, BLOCK_END, fetch, LOGITS, logitOf } from "./logit_block";
-import { bytes } from "./tile";
+import { bytes } from "./maths";
 
-/** The largest place that one walk can select. For larger ones the number is found bit by bit. */
+/** The largest beam that `selectHeld` supports; `selectByBits` supports any. */
 export const HELD: i32 = 32;
 
-// Scratch memory: after a block of logits the maxima of its columns, and the largest logits so far.
+// The scratch memory: a block of logits, the maxima of its columns, and the largest logits so far.
 const COLUMNS: usize = BLOCK_END;
 const LARGEST: usize = COLUMNS + 16 * 4;
 export const SELECT_SCRATCH: usize = LARGEST + HELD * 4;
 
-/** Integers in the order of the numbers, in place of numbers. */
+/** Integers in the order of the numbers. */
 // @ts-ignore: decorator
 @inline
 function order(x: v128): v128 {
@@ -19,8 +19,8 @@ function order(x: v128): v128 {
 }
 
 /**
- * Puts z among the descending numbers from `held` to `end` and drops the least:
- * h_i = max(h_i, min(h_(i-1), z)).
+ * Inserts z into the descending numbers from `held` to `end` and drops the least: h_i = max(h_i,
+ * min(h_(i-1), z)).
  */
 // @ts-ignore: decorator
 @inline
@@ -55,10 +55,10 @@ export function least(row: usize, tokens: usize, count: i32): f32 {
 }
 
 /**
- * The place-th largest of `count` logits, place <= HELD, in one walk that holds the largest so far.
- * One comparison of 16 logits tells that all of them are below the least of these, which nearly all
- * are. The walk begins with a good bound, the place-th largest of the maxima of 16 columns. With
- * `fetched` the logits are in the block already.
+ * The place-th largest of `count` logits, place <= HELD, in one pass that holds the largest so far.
+ * Nearly all logits are below the least of these, which one comparison of 16 logits shows. It
+ * starts with a good bound, the place-th largest of the maxima of 16 columns. If `fetched`, the
+ * logits are in the block already.
  */
 export function selectHeld(
   row: usize,
@@ -110,7 +110,9 @@ export function selectHeld(
   return load<f32>(last);
 }
 
-/** The place-th largest of `count` logits, bit by bit: the largest number that as many reach. */
+/**
+ * The place-th largest of `count` logits, bit by bit: the largest number that `place` logits reach.
+ */
 export function selectByBits(row: usize, tokens: usize, count: i32, place: i32, block: usize): f32 {
   let found = i32.MIN_VALUE;
   for (let bit = 31; bit >= 0; bit--) {

@@ -1,14 +1,14 @@
-// What attention is made of: eight rows of one head, side by side in two vectors, against any number of rows of the
-// other side (queries against keys, or keys against queries). So scores, their exponentials and the sums of these are
-// vertical operations. The other side is read where it lies, in blocks of `BLOCK` rows. Two products do nearly all of
-// the work:
+// What the attention kernels share: eight rows of one head, side by side in two vectors, against
+// any number of rows of the other side (queries against keys, or keys against queries). So scores,
+// their exponentials and the sums of these are vertical operations. The other side is read in
+// place, in blocks of BLOCK rows. Two products do nearly all of the work:
 //
 //   dots   out[j][lane] = rows_j . x_lane              (rows, 8) = (rows, D) (D, 8)
 //   mix    sums[lane][d] += sum_j w[j][lane] rows_jd   (8, D) = (8, rows) (rows, D)
 //
 // D is a multiple of 4, at most MAX_D. Sizes are in elements, addresses and pitches in bytes.
 
-import { CONSTANTS, exp4, lane, madd } from "./maths";
+import { bytes, CONSTANTS, exp4, lane, madd, MASKED, storeColumns } from "./maths";
 
 /** Rows side by side. */
 export const LANES: i32 = 8;
@@ -16,33 +16,28 @@ export const LANES: i32 = 8;
 export const BLOCK: i32 = 64;
 /** MAX_HEAD_SIZE of kernels/attention.ts. */
 const MAX_D: i32 = 128;
-/** The score of what is absent. */
-export const MASKED: f32 = -1e30;
 
 const MATRIX: usize = MAX_D * LANES * 4;
 const SCORES: usize = BLOCK * LANES * 4;
 const NUMBERS: usize = LANES * 4;
 
-// The scratch memory. First the constants of exp4, then the eight rows of two matrices as [D][8],
+// The scratch memory starts with the constants of exp4.
+/** Eight rows of two matrices, as [D][8]. */
 export const LEFT: usize = CONSTANTS;
 export const RIGHT: usize = LEFT + MATRIX;
-/** two blocks of scores [BLOCK][8], */
+/** Two blocks of scores [BLOCK][8]. */
 export const SCORE: usize = RIGHT + MATRIX;
 export const SLOPE: usize = SCORE + SCORES;
-/** two sums [8][D], */
+/** Two sums [8][D]. */
 export const SUM: usize = SLOPE + SCORES;
 export const SUM2: usize = SUM + MATRIX;
-/** and for each lane three numbers: of a softmax, the largest score so far and the sum of e^(score - largest). */
+/**
+ * Of the softmax of each lane: the largest score so far, the sum of e^(score - largest), a factor.
+ */
 export const TOP: usize = SUM2 + MATRIX;
 export const TOTAL: usize = TOP + NUMBERS;
 const FACTOR: usize = TOTAL + NUMBERS;
 export const TILE_SCRATCH: usize = FACTOR + NUMBERS;
-
-// @ts-ignore: decorator
-@inline
-export function bytes(elements: i32): usize {
-  return <usize> elements << 2;
-}
 
 /** The numbers of four lanes: first, first + 1, ... */
 // @ts-ignore: decorator
@@ -52,7 +47,7 @@ export function lanes(first: i32): v128 {
 }
 
 /** Four rows, scaled, as four columns of [D][8]. */
-export function packFour(
+function packFour(
   to: usize,
   r0: usize,
   r1: usize,
@@ -63,18 +58,13 @@ export function packFour(
 ): void {
   const factor = f32x4.splat(scale);
   for (let i: usize = 0; i < bytes(D); i += 16, to += 128) {
-    const a = v128.load(r0 + i), b = v128.load(r1 + i);
-    const c = v128.load(r2 + i), d = v128.load(r3 + i);
-    const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5), cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5);
-    const AB = v128.shuffle<f32>(a, b, 2, 6, 3, 7), CD = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
-    v128.store(to, f32x4.mul(factor, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5)));
-    v128.store(to, f32x4.mul(factor, v128.shuffle<f32>(ab, cd, 2, 3, 6, 7)), 32);
-    v128.store(to, f32x4.mul(factor, v128.shuffle<f32>(AB, CD, 0, 1, 4, 5)), 64);
-    v128.store(to, f32x4.mul(factor, v128.shuffle<f32>(AB, CD, 2, 3, 6, 7)), 96);
+    const a = f32x4.mul(factor, v128.load(r0 + i)), b = f32x4.mul(factor, v128.load(r1 + i));
+    const c = f32x4.mul(factor, v128.load(r2 + i)), d = f32x4.mul(factor, v128.load(r3 + i));
+    storeColumns(to, 32, a, b, c, d);
   }
 }
 
-/** `count` rows that lie `pitch` apart, scaled, as [D][8]; the last row fills up the lanes. */
+/** `count` rows `pitch` apart, scaled, as [D][8]. The last row fills up the lanes. */
 export function pack(to: usize, rows: usize, pitch: usize, count: i32, D: i32, scale: f32): void {
   const last = count - 1;
   for (let lane = 0; lane < LANES; lane += 4) {
@@ -86,7 +76,7 @@ export function pack(to: usize, rows: usize, pitch: usize, count: i32, D: i32, s
   }
 }
 
-/** Copies the first `count` rows of sums [8][D] to rows that lie `pitch` apart. */
+/** Copies the first `count` rows of sums [8][D] to rows `pitch` apart. */
 export function unpack(to: usize, pitch: usize, sums: usize, count: i32, D: i32): void {
   const width = bytes(D);
   for (let lane = 0; lane < count; lane++, to += pitch, sums += width) {
@@ -95,8 +85,9 @@ export function unpack(to: usize, pitch: usize, sums: usize, count: i32, D: i32)
 }
 
 /**
- * out[j][lane] = rows_j . x_lane, x as [D][8]. Up to three rows more are written. Runtimes that check the bounds of each load
- * are bound by the number of loads: so rows are read four elements at a time.
+ * out[j][lane] = rows_j . x_lane, x as [D][8]. Up to three more rows are written. In runtimes that
+ * check the bounds of each load the number of loads decides, so rows are read four elements at a
+ * time.
  */
 export function dots(out: usize, rows: usize, pitch: usize, n: i32, x: usize, D: i32): void {
   const last = n - 1, end = x + bytes(D) * LANES;
@@ -223,7 +214,7 @@ function scale(sums: usize, factors: usize, D: i32): void {
   }
 }
 
-/** Begins the softmax of eight rows of scores: no score so far. */
+/** Starts the softmax of eight rows of scores. */
 export function begin(scratch: usize, D: i32): void {
   clear(scratch + SUM, D);
   for (let half: usize = 0; half < NUMBERS; half += 16) {
@@ -233,8 +224,8 @@ export function begin(scratch: usize, D: i32): void {
 }
 
 /**
- * Goes on with it (Milakov and Gimelshein, arXiv:1805.02867): turns the next n scores at SCORE into weights relative
- * to the largest score so far, and brings what was summed before to that.
+ * Continues it (Milakov and Gimelshein, arXiv:1805.02867): turns the next n scores at SCORE into
+ * weights relative to the largest score so far, and rescales the sums to that score.
  */
 export function absorb(scratch: usize, n: i32, D: i32): void {
   for (let half: usize = 0; half < NUMBERS; half += 16) {

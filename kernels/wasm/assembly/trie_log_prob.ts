@@ -1,21 +1,10 @@
 // The kernels of kernels/trie_log_prob.ts. Sizes are in elements, addresses in bytes.
 
 import { BLOCK, fetch, isRange, LOGITS, logitOf, put } from "./logit_block";
-import { exp4, log4, prepare } from "./maths";
+import { bytes, exp4, log4, MASKED, maxLanes, prepare } from "./maths";
 import { HELD, least, selectByBits, selectHeld } from "./select_largest";
-import { bytes, MASKED } from "./tile";
 
-/** The largest lane. */
-// @ts-ignore: decorator
-@inline
-function maxLanes(x: v128): f32 {
-  return max<f32>(
-    max<f32>(f32x4.extract_lane(x, 0), f32x4.extract_lane(x, 1)),
-    max<f32>(f32x4.extract_lane(x, 2), f32x4.extract_lane(x, 3)),
-  );
-}
-
-/** log x, from the logarithm of x in float32 and its slope there. */
+/** log x, from the logarithm of x in float32 and the slope there. */
 // @ts-ignore: decorator
 @inline
 export function logOf(x: f64): f64 {
@@ -58,7 +47,7 @@ export function normalize(
   return logOf(total);
 }
 
-/** The token of the beam-th child, whose logit is `beta`: among equals in token order. */
+/** The token of the beam-th child, whose logit is `beta`. Ties are in token order. */
 function beamThToken(row: usize, tokens: usize, count: i32, beam: i32, beta: f32): i32 {
   const end = tokens + bytes(count);
   let place = min(beam, count);

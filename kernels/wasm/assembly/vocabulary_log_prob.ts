@@ -1,8 +1,7 @@
 // The kernels of kernels/vocabulary_log_prob.ts. Sizes are in elements, addresses in bytes.
 
 import { BLOCK, LOGITS } from "./logit_block";
-import { exp4, prepare } from "./maths";
-import { bytes } from "./tile";
+import { bytes, exp4, prepare } from "./maths";
 import { logOf, normalize } from "./trie_log_prob";
 
 /** logProb, and m, s and z_y after a chunk of W logits. An item is a row. */
