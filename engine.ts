@@ -60,7 +60,7 @@ export { concat, split, stack } from "./ops/concat.ts";
 export { broadcastTo, reshape, slice, squeeze, transpose, unsqueeze } from "./ops/layout.ts";
 export { linear, matmul } from "./ops/matmul.ts";
 export { randomUniform } from "./ops/random_uniform.ts";
-export { argmax, argmin, type Axes, cumsum, max, mean, min, sum } from "./ops/reduce.ts";
+export { argmax, argmin, cumsum, max, mean, min, sum } from "./ops/reduce.ts";
 export { addRmsNorm, rmsNorm } from "./ops/rms_norm.ts";
 export { rope } from "./ops/rope.ts";
 export { cast, stopGradient, where } from "./ops/select.ts";

@@ -63,15 +63,6 @@ const COLUMNS = 80;
  * Shows the progress of long work: label, bar, done / total, fields and time left. In a terminal
  * one line redraws itself at most 10 times a second and is never wider than the terminal. Elsewhere
  * a plain line appears at the start, every 10 seconds, and at the end.
- *
- * @example
- * ```ts
- * import { createProgress } from "beargrad/lab";
- *
- * const progress = createProgress({ label: "bear", total: 200 });
- * for (let step = 1; step <= 200; step++) progress.update(step, { loss: (1 / step).toFixed(3) });
- * progress.finish("bear: 200 steps");
- * ```
  */
 export function createProgress(options: ProgressOptions): Progress {
   const { label: name, total, stream = standardError, now = () => performance.now() } = options;
