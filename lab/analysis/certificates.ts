@@ -6,7 +6,7 @@
  */
 import type { BeamResult } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
-import type { PathStep, StepMargin } from "./pruning.ts";
+import type { PathStep, SearchSetting, StepMargin } from "./pruning.ts";
 
 /** Log-probabilities that differ by no more than this are equal within the rounding of float64. */
 const ROUNDING = 1e-9;
@@ -146,11 +146,9 @@ export function certifiesTop({ ranking, bestPruned }: BeamResult, k: number): bo
 }
 
 /** The error budget of a float32 device. */
-export interface Budget {
+export interface Budget extends Pick<SearchSetting, "tau"> {
   /** The largest difference between a logit of the device and of the float64 reference. */
   readonly eps: number;
-  /** The temperature. */
-  readonly tau: number;
 }
 
 /** float32 moves a score by this share of its size, or of 1 if that is more, beyond its logits. */

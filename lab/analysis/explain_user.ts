@@ -10,8 +10,8 @@ import { type ExactOptions, exactRanks, type RankQuestion } from "../../models/d
 import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
 import { type OpenModel, openModel, readSavedRun } from "../train/models.ts";
 import { explain, type Explanation } from "./explanation.ts";
-import { pathSteps, type PruningCause } from "./pruning.ts";
-import { judgeCases, type JudgeOptions } from "./verdicts.ts";
+import { type Attribution, pathSteps } from "./pruning.ts";
+import { type BeamVerdict, judgeCases, type JudgeOptions } from "./verdicts.ts";
 
 /** Options of {@link explainUser} and {@link prunedUsers}. */
 export interface ExplainOptions {
@@ -94,17 +94,11 @@ export async function explainUser(
 }
 
 /** A user whose target is among the exact B best and was not returned. */
-export interface PrunedUser {
+export interface PrunedUser extends Attribution, Pick<BeamVerdict, "exactRank"> {
   /** The user's id. */
   readonly user: string;
   /** Its target's id. */
   readonly target: string;
-  /** The step, from 1, that lost it. */
-  readonly step: number;
-  /** Why. */
-  readonly cause: PruningCause;
-  /** Its place in the exact ranking, from 0. */
-  readonly exactRank: number;
 }
 
 /**

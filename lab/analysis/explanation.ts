@@ -5,7 +5,6 @@
  *
  * @module
  */
-import type { BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import type { BeamResult } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
 import type { Dataset, EvaluationCase } from "../data/dataset.ts";
@@ -24,7 +23,7 @@ import {
   type PathStep,
   pathSteps,
   prefixAt,
-  prunedAt,
+  type SearchSetting,
   type StepMargin,
 } from "./pruning.ts";
 
@@ -95,8 +94,7 @@ export interface ExplainedStep {
 }
 
 /** One user's search. */
-export interface Explanation
-  extends Required<Pick<BeamSearchOptions, "beam" | "normalization" | "tau">> {
+export interface Explanation extends SearchSetting {
   /** The model's name, and what it was trained with. */
   readonly model: string;
   /** The user's id. */
@@ -128,8 +126,7 @@ export interface Explanation
 }
 
 /** What an explanation is made of. */
-export interface ExplainInputs
-  extends Pick<Explanation, "beam" | "normalization" | "tau" | "ranked"> {
+export interface ExplainInputs extends SearchSetting, Pick<Explanation, "ranked"> {
   /** The model's name, and what it was trained with. */
   readonly name: string;
   /** The data set. */
@@ -180,22 +177,17 @@ export function explain(inputs: ExplainInputs): Explanation {
   }
   const blocked = new Set(trie.blockedNodes(excluded));
   const path = pathSteps(trie, leaf, inputs.model, { normalization, tau, blocked });
-  const local = marginsOf(path, beam);
+  const margins = marginsOf(path, beam);
   const counts = new LevelCounts(trie);
   const rank = found.ranking.findIndex((item) => item.leaf === leaf);
-  const { steps: searched } = found;
-  const lost = attribute(trie, leaf, {
-    steps: searched,
-    margins: local,
-    beam,
-    rounding: SCORE_ROUNDING,
-  });
-  const lostAt = prunedAt(trie, leaf, found.steps);
+  const rounding = SCORE_ROUNDING;
+  const lost = attribute(trie, leaf, { steps: found.steps, margins, beam, rounding });
+  const lostAt = lost?.step ?? 0;
   const rivals = competitors(counts, path);
   const steps = found.steps.map((_, i): ExplainedStep => ({
     step: i + 1,
     ...(i < path.length
-      ? localStep(dataset.tokens[trie.tokens[prefixAt(trie, leaf, i + 1)]], path[i], local[i])
+      ? localStep(dataset.tokens[trie.tokens[prefixAt(trie, leaf, i + 1)]], path[i], margins[i])
       : { siblings: 1, place: 0, logProb: 0, margin: 0, score: path[path.length - 1].score }),
     competitors: rivals[i],
     ...(lostAt > 0 && i >= lostAt ? {} : poolOf(inputs, i, nameOf)),
@@ -206,7 +198,7 @@ export function explain(inputs: ExplainInputs): Explanation {
     ...(rank >= 0 && { rank }),
     ...(lost && { lost }),
     ...(exactRank >= 0 && { exactRank }),
-    certificate: certifyPath(counts, path, local, beam, { eps: LOGIT_ERROR, tau }),
+    certificate: certifyPath(counts, path, margins, beam, { eps: LOGIT_ERROR, tau }),
   };
 }
 

@@ -156,16 +156,14 @@ function forcedOf(group: readonly ExplainedStep[]): string[] {
     ? "the target has ended"
     : `${clip(tokens.map(quoted).join(" "), PREFIX)}, no choice`;
   if (first.pool === undefined || last.pool === undefined) return [`${steps}: ${what}`];
-  const ends = [first, last];
   const range = (text: (step: ExplainedStep, pool: ExplainedPool) => string): string =>
-    [...new Set(ends.map((step) => text(step, step.pool as ExplainedPool)))].join(" to ");
+    [...new Set([first, last].map((step) => text(step, step.pool as ExplainedPool)))].join(" to ");
   const place = range((_, { rank, size }) => `${rank + 1} of ${size}`);
+  const score = range((step) => fixed(step.score));
   const theta = range((_, { threshold }) => threshold === undefined ? "none" : fixed(threshold));
   return [
     `${steps}: ${what}, kept`,
-    `  globally  ${place} in the pool, log pi ${
-      range(({ score }) => fixed(score))
-    }, theta ${theta}`,
+    `  globally  ${place} in the pool, log pi ${score}, theta ${theta}`,
   ];
 }
 

@@ -46,6 +46,9 @@ export interface Attribution {
   readonly step: number;
 }
 
+/** How a model is searched. */
+export type SearchSetting = Required<Pick<BeamSearchOptions, "beam" | "normalization" | "tau">>;
+
 /** Options of {@link margins}. */
 export interface MarginOptions extends Pick<BeamSearchOptions, "beam" | "normalization" | "tau"> {
   /** Nodes taken out of the trie, as `Trie.blockedNodes` gives them. */

@@ -5,10 +5,9 @@
  * @module
  */
 import type { BeamResult, BeamStep } from "../../models/decode/results.ts";
-import type { Evidence } from "../theorems/evidence.ts";
 import { type Answer, type Proposition, Tally } from "../theorems/proposition.ts";
 import { T11 } from "../theorems/t11_r7_rounding.ts";
-import { theorems } from "../theorems/t1_t10_search.ts";
+import { type Evidence, theorems } from "../theorems/t1_t10_search.ts";
 import {
   type Budget,
   certifiedCount,
@@ -165,9 +164,14 @@ function leadOf({ logProbs, own }: PathStep): number {
   return logProbs[own] - logProbs.reduce((m, q, k) => k === own ? m : Math.max(m, q), -Infinity);
 }
 
+/** The pool of a traced step. */
+function poolOf({ pool }: BeamStep): NonNullable<BeamStep["pool"]> {
+  return pool as NonNullable<BeamStep["pool"]>;
+}
+
 /** The scores of some nodes in a step's pool. */
 function scoresOf(step: BeamStep, isWanted: (node: number) => boolean): Float64Array {
-  const { nodes, scores } = step.pool as NonNullable<BeamStep["pool"]>;
+  const { nodes, scores } = poolOf(step);
   return scores.filter((_, k) => isWanted(nodes[k]));
 }
 
@@ -212,11 +216,12 @@ const T11OnUser: Proposition<UserEvidence> = {
 };
 
 /** How many scores of one step differ by more than the budget allows. */
-function movedBeyond(ours: BeamStep, theirs: BeamStep, t: number, budget: Budget): number {
-  const scores = new Map(Array.from(ours.pool?.nodes ?? [], (v, k) => [v, ours.pool?.scores[k]]));
-  return scoresOf(theirs, () => true).filter((score, k) => {
-    const exact = scores.get(theirs.pool?.nodes[k] ?? -1);
-    return exact !== undefined && !(Math.abs(score - exact) <= slackAt(t, exact, budget));
+function movedBeyond(step: BeamStep, other: BeamStep, t: number, budget: Budget): number {
+  const [ours, theirs] = [poolOf(step), poolOf(other)];
+  const scores = new Map(Array.from(ours.nodes, (node, k) => [node, ours.scores[k]]));
+  return theirs.nodes.filter((node, k) => {
+    const exact = scores.get(node) ?? NaN; // NaN where only one pool has the node
+    return Math.abs(theirs.scores[k] - exact) > slackAt(t, exact, budget);
   }).length;
 }
 
@@ -227,11 +232,21 @@ function hasSameNodes(a: BeamStep, b: BeamStep): boolean {
 /** The id of a theorem that is checked on trained models. */
 export type TheoremId = "T1" | "T2" | "T3" | "T4" | "T5" | "T6" | "T7" | "T8" | "T9" | "T11";
 
-const checked = [...theorems.filter(({ id }) => id !== "T10"), T11OnUser];
+const [T1, T2, T3, T4, T5, T6, T7, T8, T9] = theorems;
 
 /** The theorems that are checked on trained models. T10 says of one model what T4 says. */
-export const modelTheorems: Readonly<Record<TheoremId, Proposition<UserEvidence>>> = Object
-  .fromEntries(checked.map((theorem) => [theorem.id, theorem])) as typeof modelTheorems;
+export const modelTheorems: Readonly<Record<TheoremId, Proposition<UserEvidence>>> = {
+  T1,
+  T2,
+  T3,
+  T4,
+  T5,
+  T6,
+  T7,
+  T8,
+  T9,
+  T11: T11OnUser,
+};
 
 /** What became of the instances of a theorem. */
 export interface TheoremCount {
@@ -253,13 +268,12 @@ export async function countTheorems(
   users: readonly UserFacts[],
   budget: Budget,
 ): Promise<TheoremCounts> {
-  const counts: [string, TheoremCount][] = [];
+  const counts: Record<string, TheoremCount> = {};
   for (const [id, theorem] of Object.entries(modelTheorems)) {
     const tally = new Tally({ each: true });
     for (const user of users) await theorem.check(evidenceOf(user, budget), tally);
     const { instances, undecided, failures: { length: violations } } = tally;
-    const holds = instances - undecided - violations;
-    counts.push([id, { instances, holds, undecided, violations }]);
+    counts[id] = { instances, holds: instances - undecided - violations, undecided, violations };
   }
-  return Object.fromEntries(counts) as TheoremCounts;
+  return counts as TheoremCounts;
 }

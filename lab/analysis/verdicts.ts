@@ -168,8 +168,8 @@ async function exactRanksOf(
   k: number,
   { decoder, trie, normalization, tau }: JudgeOptions,
 ): Promise<number[]> {
-  const questions = queries.map(({ path, ...query }): RankQuestion => {
-    return { ...query, logProb: path?.at(-1)?.score ?? -Infinity };
+  const questions = queries.map(({ history, excluded, leaf, path }): RankQuestion => {
+    return { history, excluded, leaf, logProb: path?.at(-1)?.score ?? -Infinity };
   });
   const settled = questions.map((question, i) =>
     queries[i].path === undefined ? -1 : settledRank(results[i], question, k)

@@ -6,12 +6,13 @@
  */
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError } from "../../core/errors.ts";
-import { BeamSearch, type BeamSearchOptions } from "../../models/decode/beam_search.ts";
+import { BeamSearch } from "../../models/decode/beam_search.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
 import { type BeamEvaluation, evaluate, type Evaluation } from "../evaluate/evaluate.ts";
 import { type OpenModel, openModel, readSavedRun } from "../train/models.ts";
 import { type Budget, certifiedCount, certifyPath, LevelCounts } from "./certificates.ts";
-import { margins, marginsOf, type NodeLogits, pathSteps } from "./pruning.ts";
+import type { ExplainOptions } from "./explain_user.ts";
+import { margins, marginsOf, type NodeLogits, pathSteps, type SearchSetting } from "./pruning.ts";
 import {
   countTheorems,
   modelTheorems,
@@ -21,13 +22,7 @@ import {
 } from "./user_theorems.ts";
 
 /** Options of {@link verifyModel}. */
-export interface VerifyModelOptions {
-  /** The folder of a run, as train.ts writes it below `--out`. */
-  readonly checkpoint: string;
-  /** The data set that it was trained on: `synthetic`, or a folder. */
-  readonly data: string;
-  /** The beam width B. Default that of the run. */
-  readonly beam?: number;
+export interface VerifyModelOptions extends Pick<ExplainOptions, "checkpoint" | "data" | "beam"> {
   /** The first so many users only. Default all. */
   readonly limitUsers?: number;
   /** Called with the number of users done and the total. Each is half done after the theorems. */
@@ -49,8 +44,6 @@ export interface VerdictCount {
   /** The users whose search confirms the certificate. */
   readonly confirmed: number;
 }
-
-type SearchSetting = Required<Pick<BeamSearchOptions, "beam" | "normalization" | "tau">>;
 
 /** What {@link verifyModel} finds. Shares are of targets or of users. */
 export interface ModelVerification
@@ -263,19 +256,16 @@ function countVerdicts(
   const tally = (): { users: number; confirmed: number } => ({ users: 0, confirmed: 0 });
   const [retrievedByMass, retrievedByCount, undecided] = [tally(), tally(), tally()];
   const prunedAtStep = Array.from({ length: facts[0].counts.trie.maxDepth }, tally);
-  for (const user of facts) {
-    const { counts, path, margins, beam } = user;
+  for (const { counts, path, margins, beam, found, leaf } of facts) {
     const verdict = certifyPath(counts, path, margins, beam, budget);
-    const returned = user.found.ranking.some((item) => item.leaf === user.leaf);
-    const count = verdict.kind === "pruned"
-      ? prunedAtStep[verdict.step - 1]
-      : verdict.kind === "undecided"
-      ? undecided
-      : verdict.by === "T6"
-      ? retrievedByCount
-      : retrievedByMass;
+    let count = undecided;
+    if (verdict.kind === "pruned") count = prunedAtStep[verdict.step - 1];
+    if (verdict.kind === "retrieved") {
+      count = verdict.by === "T4" ? retrievedByMass : retrievedByCount;
+    }
+    const isReturned = found.ranking.some((item) => item.leaf === leaf);
     count.users++;
-    if (returned === (verdict.kind !== "pruned")) count.confirmed++;
+    if (isReturned === (verdict.kind !== "pruned")) count.confirmed++;
   }
   return { retrievedByMass, retrievedByCount, prunedAtStep, undecided };
 }

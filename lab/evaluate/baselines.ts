@@ -186,11 +186,6 @@ function byCount(weights: Float64Array): number[] {
 }
 
 /** The first `k` items of an order that are not taken. */
-function firstOf(order: readonly number[], k: number, taken: ReadonlySet<number>): number[] {
-  const out: number[] = [];
-  for (const item of order) {
-    if (out.length >= k) break;
-    if (!taken.has(item)) out.push(item);
-  }
-  return out;
+function firstOf(order: Iterable<number>, k: number, taken: ReadonlySet<number>): number[] {
+  return Iterator.from(order).filter((item) => !taken.has(item)).take(k).toArray();
 }

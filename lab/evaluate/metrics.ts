@@ -1,7 +1,7 @@
 /**
- * Measures of retrieval and pruning. Each user has one relevant item, the
- * target. Its rank in the returned list is counted from 0, and is -1 if it is not there. Lists are
- * of leaves: items with the same tokens take one place and are hit together.
+ * Measures of retrieval and pruning. Each user has one relevant item, the target. Its rank in the
+ * returned list is counted from 0, and is -1 if it is not there. Lists are of leaves: items with
+ * the same tokens take one place and are hit together.
  *
  * @module
  */

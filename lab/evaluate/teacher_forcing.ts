@@ -156,11 +156,12 @@ export class TeacherForcing implements Disposable {
       const part = questions.slice(at, at + Math.max(1, room));
       using _scope = this.#device.arena();
       const place = this.#device.tensor(Int32Array.from(part, (_, n) => at + n));
-      const nodes = this.#device.tensor(Int32Array.from(part, ({ node }) => node));
-      const { children, sums = undefined } = whole
-        ? this.#wholeRows(take(hidden, place), part, F)
-        : { children: childrenOf({ hidden, head }, this.#trie, nodes, place, F) };
-      const [logits, logSums] = await this.#device.read([children, ...(sums ? [sums] : [])]);
+      const nodes = Int32Array.from(part, ({ node }) => node);
+      const [logits, logSums] = await this.#device.read(
+        whole
+          ? this.#wholeRows(take(hidden, place), part, F)
+          : [childrenOf({ hidden, head }, this.#trie, this.#device.tensor(nodes), place, F)],
+      );
       for (let n = 0; n < part.length; n++) {
         yield [part[n], {
           children: Float64Array.from(logits.subarray(n * F, n * F + part[n].choices)),
@@ -171,19 +172,15 @@ export class TeacherForcing implements Disposable {
     }
   }
 
-  /** The logits of the whole vocabulary, and those of children gathered from them. */
-  #wholeRows(
-    hidden: Tensor,
-    part: readonly Question[],
-    F: number,
-  ): { readonly children: Tensor; readonly sums?: Tensor } {
+  /** Computes the logits of the whole vocabulary: those of children, and the log-sum-exps. */
+  #wholeRows(hidden: Tensor, part: readonly Question[], F: number): Tensor[] {
     const { normalization, tau } = this.#options;
     const logits = this.#model.logits(this.#params, hidden); // (n, V)
     const tokens = new Int32Array(part.length * F);
     part.forEach(({ node }, n) => tokens.set(this.#trie.trie.tokensUnder(node), n * F));
     const children = gather(logits, this.#device.tensor(tokens, [part.length, F]));
-    if (normalization === "children") return { children };
-    return { children, sums: logSumExp(tau === 1 ? logits : mul(logits, 1 / tau)) };
+    if (normalization === "children") return [children];
+    return [children, logSumExp(tau === 1 ? logits : mul(logits, 1 / tau))];
   }
 }
 

@@ -31,26 +31,22 @@ export interface Course extends Pick<TrainHistory, "epochs" | "bestEpoch" | "val
   readonly curve: readonly Pick<MetricsLine, "epoch" | "loss">[];
 }
 
-/** A model. The numbers are means where several runs differ in the seed alone. */
-export interface JudgedModel {
-  /** The name of the model. */
-  readonly name: string;
-  /** HR and NDCG of its lists. */
-  readonly scores: readonly number[];
-  /** The number of targets in its lists. */
-  readonly hits: number;
-  /** The number of targets in the exact top B. */
-  readonly inExactTop: number;
-  /** How its runs were trained. */
-  readonly runs: readonly Course[];
-}
-
 /** A ranking that needs no training. */
 export interface JudgedReference {
   /** The name of the ranking. */
   readonly name: string;
   /** HR and NDCG of its lists, which are as long as the models'. */
   readonly scores: readonly number[];
+}
+
+/** A model. The numbers are means where several runs differ in the seed alone. */
+export interface JudgedModel extends JudgedReference {
+  /** The number of targets in its lists. */
+  readonly hits: number;
+  /** The number of targets in the exact top B. */
+  readonly inExactTop: number;
+  /** How its runs were trained. */
+  readonly runs: readonly Course[];
 }
 
 /** What results do not support. */

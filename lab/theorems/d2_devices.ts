@@ -129,27 +129,21 @@ export async function searchOn(device: Device, search: SearchCase): Promise<Sear
   });
 }
 
-/** Searches of a case by device, so that all propositions share them. */
-const searched = new WeakMap<Device, WeakMap<SearchCase, Promise<SearchedUser[]>>>();
-
-function sharedSearch(device: Device, search: SearchCase): Promise<SearchedUser[]> {
-  const own = searched.get(device) ?? new WeakMap<SearchCase, Promise<SearchedUser[]>>();
-  const results = own.get(search) ?? searchOn(device, search);
-  searched.set(device, own.set(search, results));
-  return results;
-}
-
-/** T1 to T10 and D2 on the beams of a device. */
+/** T1 to T10 and D2 on the beams of a device. They share its searches. */
 export function devicePropositions(device: Device): Proposition<SearchCase>[] {
+  const searched = new WeakMap<SearchCase, Promise<SearchedUser[]>>();
+  const find = (search: SearchCase): Promise<SearchedUser[]> => {
+    const found = searched.get(search) ?? searchOn(device, search);
+    searched.set(search, found);
+    return found;
+  };
   const theorems = searchTheorems.map((theorem): Proposition<SearchCase> => ({
     ...theorem,
     async check(search, tally): Promise<void> {
-      for (const { world } of await sharedSearch(device, search)) {
-        await theorem.check(world, tally);
-      }
+      for (const { world } of await find(search)) await theorem.check(world, tally);
     },
   }));
-  return [...theorems, equalsExact(device)];
+  return [...theorems, equalsExact(find)];
 }
 
 /** D2, a device's search against the definition. One instance a step of a user. */
@@ -158,15 +152,14 @@ export const D2 = {
   statement: "a device's beams, pools, scores and margins are the exact ones, entry by entry",
 } as const;
 
-/** D2 on a device; `find` searches. */
+/** D2 on the searches that `find` makes. */
 export function equalsExact(
-  device: Device,
-  find: typeof searchOn = sharedSearch,
+  find: (search: SearchCase) => Promise<SearchedUser[]>,
 ): Proposition<SearchCase> {
   return {
     ...D2,
     async check(search, tally): Promise<void> {
-      for (const found of await find(device, search)) compareSteps(found, search.beam, tally);
+      for (const found of await find(search)) compareSteps(found, search.beam, tally);
     },
   };
 }

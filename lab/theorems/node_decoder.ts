@@ -72,14 +72,8 @@ fn kernel(r: u32) {
 export interface NodeCache {
   /** The row of each user's root, (U). */
   readonly roots: Tensor;
-  /** The tokens fed so far, (L, R). */
+  /** The tokens fed so far, (L, R), by step and beam of all users. */
   readonly fed: Tensor;
-  /** The number of beams of all users. */
-  readonly R: number;
-  /** The beam width. */
-  readonly B: number;
-  /** The number of steps. */
-  readonly L: number;
 }
 
 /** The decoder. A history's first token is the number of the model to use. */
@@ -103,24 +97,19 @@ export class NodeDecoder implements Decoder<NodeCache> {
     const { device } = tokens;
     const roots = device.empty([U], "int32");
     device.run(readModels, { tokens, rows: roots }, { U, T, nodes: this.#trie.nodeCount });
-    const R = U * beam;
-    const fed = device.tensor(new Int32Array(steps * R));
-    return { logits: take(this.#logits, roots), cache: { roots, fed, R, B: beam, L: steps } };
+    const fed = device.tensor(new Int32Array(steps * U * beam), [steps, U * beam]);
+    return { logits: take(this.#logits, roots), cache: { roots, fed } };
   }
 
   /** The logits of the node that each beam has come to. */
-  step(
-    { roots, fed, R, B, L }: NodeCache,
-    step: number,
-    tokens: Tensor,
-    ancestors: Tensor,
-  ): Tensor {
+  step({ roots, fed }: NodeCache, step: number, tokens: Tensor, ancestors: Tensor): Tensor {
+    const [L, R] = fed.shape;
     const { table, nodeCount } = this.#trie;
     const rows = tokens.device.empty([R], "int32");
     tokens.device.run(
       followPaths,
       { roots, table, tokens, ancestors, fed, rows },
-      { R, B, L, step, edges: nodeCount - 1 },
+      { R, B: R / roots.size, L, step, edges: nodeCount - 1 },
     );
     return take(this.#logits, rows);
   }

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { exactSearch } from "./exact_search.ts";
 import type { Refutation } from "./proposition.ts";
 import {
   exactWorld,
@@ -18,7 +17,7 @@ import {
   siblingsOf,
   type World,
 } from "./world.ts";
-import { modelOf } from "./world_model.ts";
+import { exactSearch, modelOf } from "./world_model.ts";
 
 /** A refutation in worlds without probabilities of 0 and without items taken out. */
 function plain(

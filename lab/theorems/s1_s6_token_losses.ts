@@ -9,7 +9,7 @@ import { cpu } from "../../core/cpu_backend.ts";
 import type { Device } from "../../core/tensor.ts";
 import { logProbs } from "../../models/decode/host_log_probs.ts";
 import { Trie } from "../../models/decode/trie.ts";
-import { bear } from "../../models/losses/bear.ts";
+import { bear, type BearOptions } from "../../models/losses/bear.ts";
 import type { Loss } from "../../models/losses/loss.ts";
 import { msl } from "../../models/losses/msl.ts";
 import { sft } from "../../models/losses/sft.ts";
@@ -18,17 +18,9 @@ import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import type { Proposition, Tally } from "./proposition.ts";
 
 /** Some tokens to predict, and the options of a loss. */
-export interface TokenBatch {
+export interface TokenBatch extends Required<Pick<BearOptions, "beam" | "tau" | "xi" | "lambda">> {
   /** The tokens. */
   readonly rows: readonly TokenRow[];
-  /** The beam width. */
-  readonly beam: number;
-  /** The temperature of the softmax. */
-  readonly tau: number;
-  /** The temperature of the margin. */
-  readonly xi: number;
-  /** The weight of the regulariser. */
-  readonly lambda: number;
 }
 
 /** A token to predict. */
@@ -47,8 +39,6 @@ export interface TokenFacts {
   readonly logP: number;
   /** The margin log beta - log p. */
   readonly delta: number;
-  /** Whether the margin is above 0. */
-  readonly violated: boolean;
   /** The number of valid tokens. */
   readonly choices: number;
   /** The gradient of -log p with respect to the logits. */
@@ -69,7 +59,6 @@ export function factsOf(
   return {
     logP: log[label],
     delta: (beta - logits[label]) / tau, // the normaliser cancels (T12)
-    violated: beta > logits[label],
     choices: children.length,
     gradient: Array.from(log, (q, v) => (Math.exp(q) - (v === label ? 1 : 0)) / tau),
   };
@@ -146,13 +135,13 @@ function near(a: number, b: number): boolean {
   return Math.abs(a - b) <= ROUNDING * Math.max(1, Math.abs(b));
 }
 
-/** S1 and S2: what is said of a likelihood. */
+/** S1 and S2: what is said of a likelihood, and what it must be. */
 const ofLikelihood = ": -log p / log(B+1) >= 1[Delta > 0]; gradient weight 1, whatever the margin";
 
 const likelihood: Expected = (facts, { beam }, tally) => {
-  for (const { logP, violated } of facts) {
+  for (const { logP, delta } of facts) {
     const bound = -logP / Math.log(beam + 1);
-    if (bound < indicator(violated) - ROUNDING) tally.expect(false, () => `${bound} < 1`);
+    if (bound < indicator(delta > 0) - ROUNDING) tally.expect(false, () => `${bound} < 1`);
   }
   return { value: -sum(facts.map(({ logP }) => logP)), weights: facts.map(() => 1) };
 };
@@ -202,8 +191,8 @@ export const S3: LossProposition = lossProposition({
 });
 
 /**
- * S4 and S5: what is said of a sum of -log p and lambda times a term of the margin. The
- * term is sign * softplus(sign * x).
+ * S4 and S5: what is said of the sum of -log p and lambda times a term of the margin, with x =
+ * Delta / xi. The term is sign * softplus(sign * x), and 0 for a token without siblings.
  */
 function regularized(
   id: string,
@@ -240,8 +229,8 @@ export const S4: LossProposition = regularized(
   "log sigma(x) <= 0 <= 1[Delta > 0], 1 + log2 sigma(x) <= 1[Delta >= 0]; gradient weight " +
     "1 + (lambda/xi) sigma(-x), more where the token is safe",
   -1,
-  ({ violated, delta, choices }, term) =>
-    term <= indicator(violated) &&
+  ({ delta, choices }, term) =>
+    term <= indicator(delta > 0) &&
     (choices === 1 || 1 + term / Math.LN2 <= indicator(delta >= 0) + ROUNDING),
 );
 
@@ -252,7 +241,7 @@ export const S5: LossProposition = regularized(
   "softplus(x)/log 2, max(0, 1+x), 2 sigma(x), e^x >= 1[Delta > 0]; gradient weight " +
     "1 + (lambda/xi) sigma(x), more where the token would be pruned",
   1,
-  ({ violated }, _, x) => UPPER.every((bound) => bound(x) >= indicator(violated)),
+  ({ delta }, _, x) => UPPER.every((bound) => bound(x) >= indicator(delta > 0)),
 );
 
 /** S6, what a sum of terms and what a product bounds. One instance a batch, taken as one item. */
@@ -262,10 +251,9 @@ export const S6: Proposition<TokenBatch> = {
     "summed over t the upper surrogates bound 1[any violation]; exp(L_reg) = product of sigma(x_t) is at most each " +
     "sigma(x_t), and 2^T times it at least 1[all violated]: it relaxes all, not any",
   check(batch, tally): void {
-    const facts = batch.rows.map((row) => factsOf(row, batch));
-    const x = facts.map(({ delta }) => delta / batch.xi);
-    const any = indicator(facts.some((f) => f.violated));
-    const all = indicator(facts.every((f) => f.violated));
+    const x = batch.rows.map((row) => factsOf(row, batch).delta / batch.xi);
+    const any = indicator(x.some((v) => v > 0));
+    const all = indicator(x.every((v) => v > 0));
     const product = Math.exp(regularizer(x));
     tally.expect(
       UPPER.every((bound) => sum(x.map(bound)) >= any) &&

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Proposition, Tally } from "./proposition.ts";
+import type { Proposition } from "./proposition.ts";
 import { softplus } from "./s1_s6_token_losses.ts";
 import { named, pathTo, type World } from "./world.ts";
 
@@ -33,9 +33,6 @@ export function othersAtLeast({ pi, levels }: World, node: number, t: number): n
   return levels[t].filter((v) => v !== node && pi[v] >= pi[node]).length;
 }
 
-/** log(theta_t / pi(y_<=t)) of a node at step t, whose pool has at least B entries. */
-export type Shortfall = (world: World, node: number, t: number) => number;
-
 /**
  * S8, the bound of beam-exact. One instance an item with P(y) > 0 that is lost by its last token;
  * one that has ended may still be displaced by longer ones.
@@ -44,36 +41,37 @@ export const S8: Proposition<World> = directForm(({ search, pi, beam }, node, t)
   Math.log(Number(pi[search[t - 1].pool[beam - 1]]) / Number(pi[node]))
 );
 
-/** S8 for what `shortfall` says. */
-export function directForm(shortfall: Shortfall): Proposition<World> {
+/**
+ * S8 with log(theta_t / pi(y_<=t)) as `shortfall` says, of a node at a step t whose pool has at
+ * least B entries.
+ */
+export function directForm(
+  shortfall: (world: World, node: number, t: number) => number,
+): Proposition<World> {
   return {
     id: "S8",
     statement:
       "beam-exact: softplus(x_t)/log 2 >= 1[theta_t > pi(y_<=t)] with x_t = log(theta_t/pi(y_<=t))/xi, and summed over y's " +
       "tokens >= 1[the search loses y by its last token]",
     check(world, tally): void {
-      for (const leaf of world.leaves) {
-        if (world.pi[leaf] > 0n) checkDirect(world, leaf, shortfall, tally);
+      const { search, pi, beam, leaves } = world;
+      for (const leaf of leaves.filter((y) => pi[y] > 0n)) {
+        const path = pathTo(world, leaf);
+        const lost = !search[path.length - 1].kept.includes(leaf);
+        for (const xi of [0.25, 1, 4]) {
+          const terms = path.map((node, i) => {
+            const { pool } = search[i];
+            if (pool.length < beam) return 0; // nothing is pruned
+            const term = softplus(shortfall(world, node, i + 1) / xi) / Math.LN2;
+            if (pi[pool[beam - 1]] > pi[node] && term < 1) {
+              tally.expect(false, () => `${named(world, leaf)}, step ${i + 1}: ${term} < 1`);
+            }
+            return term;
+          });
+          const all = terms.reduce((a, b) => a + b);
+          if (lost) tally.expect(all >= 1, () => `${named(world, leaf)} was lost, ${all} < 1`);
+        }
       }
     },
   };
-}
-
-function checkDirect(world: World, leaf: number, shortfall: Shortfall, tally: Tally): void {
-  const { search, pi, beam } = world;
-  const path = pathTo(world, leaf);
-  const lost = !search[path.length - 1].kept.includes(leaf);
-  for (const xi of [0.25, 1, 4]) {
-    let sum = 0;
-    path.forEach((node, i) => {
-      const { pool } = search[i];
-      if (pool.length < beam) return; // nothing is pruned
-      const term = softplus(shortfall(world, node, i + 1) / xi) / Math.LN2;
-      if (pi[pool[beam - 1]] > pi[node] && term < 1) {
-        tally.expect(false, () => `${named(world, leaf)}, step ${i + 1}: ${term} < 1`);
-      }
-      sum += term;
-    });
-    if (lost) tally.expect(sum >= 1, () => `${named(world, leaf)} was lost, ${sum} < 1`);
-  }
 }

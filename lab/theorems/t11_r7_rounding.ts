@@ -3,18 +3,16 @@
  *
  * @module
  */
+import type { BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import { logProbs } from "../../models/decode/host_log_probs.ts";
 import type { Trie } from "../../models/decode/trie.ts";
 import type { Proposition, Refutation } from "./proposition.ts";
+import { catalogueOf, exactSearch, type ExactStep } from "./world_model.ts";
 
 /** A catalogue with logits and with the same logits in error. */
-export interface Perturbed {
+export interface Perturbed extends Required<Pick<BeamSearchOptions, "beam" | "tau">> {
   /** The catalogue. */
   readonly trie: Trie;
-  /** The beam width. */
-  readonly beam: number;
-  /** The temperature. */
-  readonly tau: number;
   /** Node -> its logit among its siblings. Differences of logits are exact in float64. */
   readonly before: Float64Array;
   /** The same logits in error, all of them float32. */
@@ -45,18 +43,9 @@ export function scoresOf({ trie, tau }: Perturbed, z: Float64Array): Float64Arra
   return scores;
 }
 
-/** By step, the pool of a beam search and the nodes that it keeps, each best first. */
-export function beamsOf(
-  { trie, beam }: Perturbed,
-  scores: Float64Array,
-): { pool: number[]; kept: number[] }[] {
-  let kept = [0];
-  return Array.from({ length: trie.maxDepth }, () => {
-    const pool = kept.flatMap((u) => trie.childCount(u) === 0 ? [u] : [...trie.nodesUnder(u)])
-      .sort((a, b) => scores[b] - scores[a] || a - b);
-    kept = pool.slice(0, beam);
-    return { pool, kept };
-  });
+/** The beam search by scores in float64. */
+export function beamsOf({ trie, beam }: Perturbed, scores: Float64Array): readonly ExactStep[] {
+  return exactSearch({ ...catalogueOf(trie), beam, pi: scores });
 }
 
 /** The step at which two paths first differ, from 1. */

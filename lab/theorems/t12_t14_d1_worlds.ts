@@ -4,14 +4,14 @@
  *
  * @module
  */
-import { exactSearch } from "./exact_search.ts";
 import type { Proposition } from "./proposition.ts";
 import { exactWorld, named, prefixOf, returned, type World } from "./world.ts";
 import {
   type Branch,
   compare,
-  lcm,
+  exactSearch,
   modelOf,
+  scoresOf,
   type WorldModel,
   type WorldSpec,
 } from "./world_model.ts";
@@ -107,21 +107,11 @@ export function exactBeams(scores: (world: World) => readonly bigint[]): Proposi
  * Node -> the product along its path of w / (the largest w among siblings), in units: the scores in
  * the limit of temperature 0, up to a power.
  */
-function gapScores({ trie, children, weights, depth }: WorldModel): bigint[] {
+function gapScores({ trie, children, weights }: WorldModel): readonly bigint[] {
   const largest = children.map((list) =>
-    list.map((v) => weights[v]).reduce((a, b) => a > b ? a : b, 1n)
+    list.reduce((most, v) => weights[v] > most ? weights[v] : most, 1n)
   );
-  const scale: bigint[] = Array(depth).fill(1n);
-  children.forEach((list, u) => {
-    const d = trie.depths[u];
-    if (list.length > 0) scale[d] = lcm(scale[d], largest[u]);
-  });
-  const scores = weights.map(() => scale.reduce((a, b) => a * b, 1n));
-  for (let v = 1; v < scores.length; v++) {
-    const u = trie.parents[v];
-    scores[v] = scores[u] * weights[v] / largest[u];
-  }
-  return scores;
+  return scoresOf(trie, weights, largest).pi;
 }
 
 /**
@@ -152,15 +142,13 @@ export const D1: Proposition<World> = {
 /** A catalogue rebuilt without its excluded items; their tokens are then outside. */
 function withoutExcluded({ trie, children }: World, spec: WorldSpec): WorldSpec {
   const rebuild = (branch: Branch, node: number): Branch => {
-    const nodes = [...trie.nodesUnder(node)];
-    const isLeft = (_: Branch, i: number): boolean => children[node].includes(nodes[i]);
-    const gone = branch.children.filter((child, i) => !isLeft(child, i));
+    const nodes = trie.nodesUnder(node);
+    const isLeft = (i: number): boolean => children[node].includes(nodes[i]);
+    const gone = branch.children.filter((_, i) => !isLeft(i));
     return {
       ...branch,
       outside: [...branch.outside, ...gone.map(({ weight }) => weight)],
-      children: branch.children.flatMap((child, i) =>
-        isLeft(child, i) ? [rebuild(child, nodes[i])] : []
-      ),
+      children: branch.children.flatMap((child, i) => isLeft(i) ? [rebuild(child, nodes[i])] : []),
     };
   };
   return { ...spec, root: rebuild(spec.root, 0), excluded: [] };

@@ -22,6 +22,7 @@ import {
 } from "./index.ts";
 import { type Refutation, shortStatement } from "./proposition.ts";
 import {
+  type FindOptions,
   findRefutation,
   type FoundRefutation,
   type Outcome,
@@ -40,16 +41,8 @@ export interface VerifiedDevice {
   readonly share?: number;
 }
 
-/** Options of {@link verifyTheory}. */
-export interface VerificationOptions {
-  /** The number of worlds that each proposition is checked in. */
-  readonly cases: number;
-  /** The seed of the generators. */
-  readonly seed: number;
-  /**
-   * The number of seeds that each refutation is looked for from, to show the smallest; default 1.
-   */
-  readonly searches?: number;
+/** Options of {@link verifyTheory}: each proposition is checked in `cases` worlds. */
+export interface VerificationOptions extends FindOptions {
   /** The devices to run the real search on; default none. */
   readonly devices?: readonly VerifiedDevice[];
   /** Called with the name of a stage, what is done of it, and its total. */

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { type ExactSearch, exactSearch } from "./exact_search.ts";
 import {
   compare,
+  exactSearch,
+  type ExactStep,
   fraction,
   modelOf,
   total,
@@ -18,9 +19,9 @@ export interface World extends WorldModel {
   /** What it was made of; absent where it was not generated as weights. */
   readonly spec?: WorldSpec;
   /** The search. */
-  readonly search: ExactSearch;
+  readonly search: readonly ExactStep[];
   /** The search with ties the other way round. */
-  readonly reversed: ExactSearch;
+  readonly reversed: readonly ExactStep[];
   /**
    * Node -> the B-th largest weight among its siblings and itself; the smallest if they are fewer.
    */
@@ -50,17 +51,15 @@ function betaOf({ beam, children, weights }: WorldModel): bigint[] {
   return beta;
 }
 
-function levelsOf({ trie, children, leaves, pi, depth }: WorldModel): number[][] {
-  const levels: number[][] = Array.from({ length: depth + 1 }, () => []);
-  const left = new Set(leaves);
-  const walk = (node: number): void => {
-    const last = left.has(node) ? depth : trie.depths[node];
-    for (let t = trie.depths[node]; t <= last; t++) levels[t].push(node);
-    children[node].forEach(walk);
-  };
-  walk(0);
-  for (const level of levels) level.sort((a, b) => compare(pi[b], pi[a]) || a - b);
-  return levels;
+function levelsOf({ trie: { depths }, children, pi, depth }: WorldModel): number[][] {
+  const nodes = [0, ...children.flat()];
+  const hasEnded = (v: number): boolean => v > 0 && children[v].length === 0;
+  return Array.from(
+    { length: depth + 1 },
+    (_, t) =>
+      nodes.filter((v) => depths[v] === t || (depths[v] < t && hasEnded(v)))
+        .sort((a, b) => compare(pi[b], pi[a]) || a - b),
+  );
 }
 
 /**
@@ -143,24 +142,19 @@ export function named({ trie, beam }: WorldModel, leaf: number): string {
 export function drawWorld(world: World): string {
   const { trie, children, weights, outside, one, pi, beam, search, spec } = world;
   const lines = [`B = ${beam}, normalised over ${spec?.normalization ?? "integers"}`];
-  const end = new Set(returned(world));
+  const end = returned(world);
+  const fateOf = (v: number): string => {
+    if (children[v].length === 0) return end.includes(v) ? "returned" : "lost";
+    return search[trie.depths[v] - 1].kept.includes(v) ? "kept" : "pruned";
+  };
   const walk = (node: number, indent: string): void => {
-    const inside = total(children[node].map((v) => weights[v]));
     const gone = spec?.normalization === "vocabulary" ? outside[node] : [];
-    const sum = inside + total(gone);
+    const sum = total([...children[node].map((v) => weights[v]), ...gone]);
     for (const v of spec === undefined ? [] : trie.nodesUnder(node)) {
-      if (children[node].includes(v)) {
-        const isKept = search[trie.depths[v] - 1].kept.includes(v);
-        const fate = children[v].length === 0
-          ? end.has(v) ? "returned" : "lost"
-          : isKept
-          ? "kept"
-          : "pruned";
-        const own = fraction(weights[v], sum);
-        lines.push(`${indent}[${trie.pathOf(v)}] ${own}, path ${fraction(pi[v], one)}, ${fate}`);
-      } else {
-        lines.push(`${indent}[${trie.pathOf(v)}] taken out of the catalogue`);
-      }
+      const what = children[node].includes(v)
+        ? `${fraction(weights[v], sum)}, path ${fraction(pi[v], one)}, ${fateOf(v)}`
+        : "taken out of the catalogue";
+      lines.push(`${indent}[${trie.pathOf(v)}] ${what}`);
       walk(v, `${indent}  `);
     }
     if (gone.length > 0 && children[node].length > 0) {

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import type { Evidence } from "./evidence.ts";
 import type { Proposition } from "./proposition.ts";
-import { theorems } from "./t1_t10_search.ts";
+import { type Evidence, theorems } from "./t1_t10_search.ts";
 import {
   isAlive,
   isViolated,

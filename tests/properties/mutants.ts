@@ -5,7 +5,6 @@
  *
  * @module
  */
-import { type ExactSearch, exactSearch, type Rules } from "../../lab/theorems/exact_search.ts";
 import { exactWorlds, perturbedLogits, tokenBatches } from "../../lab/theorems/generators.ts";
 import { exactTheorems } from "../../lab/theorems/index.ts";
 import type { Proposition, Tally } from "../../lab/theorems/proposition.ts";
@@ -46,7 +45,7 @@ import {
   type World,
 } from "../../lab/theorems/world.ts";
 import { competitorsOf } from "../../lab/theorems/world_evidence.ts";
-import { compare, total } from "../../lab/theorems/world_model.ts";
+import { compare, exactSearch, type Rules, total } from "../../lab/theorems/world_model.ts";
 import { bear, type BearOptions } from "../../models/losses/bear.ts";
 import { msl } from "../../models/losses/msl.ts";
 
@@ -106,7 +105,7 @@ const at = (ranked: readonly bigint[], i: number): bigint =>
   ranked[Math.max(0, Math.min(i, ranked.length - 1))];
 
 /** The world with its last step lost: items of the longest paths are cut short. */
-function stopEarly(world: World): ExactSearch {
+function stopEarly(world: World): World["search"] {
   return world.search.map((step, t) => t > 0 && t === world.depth - 1 ? world.search[t - 1] : step);
 }
 
