@@ -1,6 +1,6 @@
 /**
- * The engine alone: tensors, ops, autodiff, devices and capture. It imports no package and no runtime API, so it
- * runs wherever WebAssembly or WebGPU does, in a browser too.
+ * The engine alone: tensors, ops, autodiff, devices and capture. It imports no package and no
+ * runtime API, so it runs wherever WebAssembly or WebGPU does, in a browser too.
  *
  * @example
  * ```ts
@@ -15,12 +15,9 @@
  */
 export { cpu, type CpuOptions } from "./core/cpu_backend.ts";
 export { webgpu, type WebgpuOptions } from "./core/webgpu.ts";
-export { Device } from "./core/device.ts";
-export { Tensor } from "./core/tensor.ts";
+export { type Arena, type Device, Tensor } from "./core/tensor.ts";
 export type { Shape } from "./core/shape.ts";
-export type { DType, TypedArray } from "./core/dtype.ts";
-export type { Nested } from "./core/host_data.ts";
-export type { Arena } from "./core/arena.ts";
+export type { DType, Nested, TypedArray } from "./core/dtype.ts";
 export {
   ArgumentError,
   BeargradError,
@@ -59,20 +56,11 @@ export { dropout } from "./ops/dropout.ts";
 export { full, fullLike, ones, zeros } from "./ops/fill.ts";
 export { gather, oneHot, scatterAdd } from "./ops/gather.ts";
 export { layerNorm } from "./ops/layer_norm.ts";
-export {
-  broadcastTo,
-  concat,
-  reshape,
-  slice,
-  split,
-  squeeze,
-  stack,
-  transpose,
-  unsqueeze,
-} from "./ops/layout.ts";
+export { concat, split, stack } from "./ops/concat.ts";
+export { broadcastTo, reshape, slice, squeeze, transpose, unsqueeze } from "./ops/layout.ts";
 export { linear, matmul } from "./ops/matmul.ts";
 export { randomUniform } from "./ops/random_uniform.ts";
-export { argmax, argmin, type Axes, cumsum, max, mean, min, sum } from "./ops/reduce.ts";
+export { argmax, argmin, cumsum, max, mean, min, sum } from "./ops/reduce.ts";
 export { addRmsNorm, rmsNorm } from "./ops/rms_norm.ts";
 export { rope } from "./ops/rope.ts";
 export { cast, stopGradient, where } from "./ops/select.ts";

@@ -1,6 +1,7 @@
 /**
- * beargrad: a minimal tensor and autodiff engine with hand-written WGSL kernels, and on it a small decoder, the
- * SFT / MSL / BEAR losses, trie-constrained beam search, and a lab that measures what beam search prunes.
+ * beargrad: a minimal tensor and autodiff engine with hand-written WGSL kernels, and on it a small
+ * decoder, the SFT / MSL / BEAR losses, trie-constrained beam search, and a lab that measures what
+ * beam search prunes.
  *
  * @example
  * ```ts
@@ -37,38 +38,18 @@ export { SGD, type SGDOptions } from "./models/sgd.ts";
 export { GradientMean } from "./models/gradient_mean.ts";
 export { Meter } from "./models/meter.ts";
 export { cosineSchedule } from "./models/schedule.ts";
-export { readTree, toHuggingFace, writeTree } from "./models/checkpoint.ts";
+export { loadWeights, readTree, toHuggingFace, writeTree } from "./models/checkpoint.ts";
 export { configFromJson, configToJson } from "./models/checkpoint_config.ts";
-export { loadWeights } from "./models/load_weights.ts";
-export { namedTensors } from "./models/checkpoint_names.ts";
-export { decodeSafetensors, encodeSafetensors, type SafeTensors } from "./models/safetensors.ts";
-export { openSafetensors } from "./models/safetensors_reader.ts";
-export { defaultLora, type LoraConfig } from "./models/lora_config.ts";
-export { initLora, loraParameterCount, mergeLora, withLora } from "./models/lora.ts";
-export { adapterFromPeft, adapterToPeft } from "./models/lora_peft.ts";
-export {
-  type Loss,
-  type LossName,
-  type Negatives,
-  reduce,
-  type Reduction,
-  type Targets,
-  withChoices,
-} from "./models/losses/loss.ts";
+export { decodeSafetensors, encodeSafetensors, openSafetensors } from "./models/safetensors.ts";
+export { initLora, type LoraConfig, mergeLora, withLora } from "./models/lora.ts";
+export { type Loss, meanOverTargets, type Negatives, type Targets } from "./models/losses/loss.ts";
 export { sft } from "./models/losses/sft.ts";
 export { msl } from "./models/losses/msl.ts";
 export { mslAts } from "./models/losses/msl_ats.ts";
 export { bear } from "./models/losses/bear.ts";
-export { apaoPoint } from "./models/losses/apao_point.ts";
-export { apaoPair } from "./models/losses/apao_pair.ts";
+export { apaoPair, apaoPoint } from "./models/losses/apao.ts";
 export { beamExact } from "./models/losses/beam_exact.ts";
-export {
-  lossByName,
-  lossNames,
-  type LossOptions,
-  type NamedLoss,
-  namedLoss,
-} from "./models/losses/loss_by_name.ts";
+export { type AnyLoss, losses, type LossOptions } from "./models/losses/index.ts";
 export { type DeviceTrie, Trie } from "./models/decode/trie.ts";
 export type { Decoder } from "./models/decode/decoder.ts";
 export { BeamSearch, type BeamSearchOptions } from "./models/decode/beam_search.ts";

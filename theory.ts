@@ -1,25 +1,29 @@
 /**
- * The propositions of docs/theory.md as property tests: random worlds, the runner, and certificates of a search.
+ * The theory of what beam search prunes: propositions, the random worlds they are checked on, and
+ * certificates of a search. docs/theory.md states and proves them.
+ *
+ * @example
+ * ```ts
+ * import { exactTheorems, exactWorlds, verifyPropositions } from "beargrad/theory";
+ *
+ * const theorems = exactTheorems.filter(({ id }) => id === "T4" || id === "T6");
+ * for (const found of await verifyPropositions(exactWorlds(), theorems, { cases: 200, seed: 1 })) {
+ *   console.log(found.id, found.failures, found.instances > 0); // T4 0 true, T6 0 true
+ * }
+ * ```
  *
  * @module
  */
-export { exactWorld, type World } from "./lab/theorems/world.ts";
-export { exactWorlds } from "./lab/theorems/arbitraries.ts";
+export { exactWorlds } from "./lab/theorems/generators.ts";
+export { exactRefutations, exactTheorems } from "./lab/theorems/index.ts";
 export type { Proposition, Refutation } from "./lab/theorems/proposition.ts";
 export { findRefutation, verifyPropositions } from "./lab/theorems/runner.ts";
-export { verifyTheory } from "./lab/theorems/verification.ts";
-export { renderVerification, verificationJson } from "./lab/theorems/report.ts";
-export {
-  exactRefutations,
-  exactTheorems,
-  floatRefutations,
-  searchTheorems,
-  stabilityTheorems,
-  surrogates,
-} from "./lab/theorems/catalogue.ts";
+export { renderVerification, verifyTheory } from "./lab/theorems/verification.ts";
+export { exactWorld, type World } from "./lab/theorems/world.ts";
 export {
   certifiedCount,
   competitors,
+  LevelCounts,
   massCertificate,
-  pathSteps,
 } from "./lab/analysis/certificates.ts";
+export { pathSteps } from "./lab/analysis/pruning.ts";

@@ -6,18 +6,11 @@
  */
 import process from "node:process";
 import { Bench } from "tinybench";
-import type { Device } from "../core/device.ts";
-import { BeargradError, DeviceError, UsageError } from "../core/errors.ts";
+import type { Device } from "../core/tensor.ts";
+import { DeviceError, UsageError } from "../core/errors.ts";
 import { openDevice } from "../lab/devices.ts";
-import {
-  choice,
-  flagHelp,
-  type Flags,
-  integer,
-  parseFlags,
-  text,
-  toggle,
-} from "../lab/cli/flags.ts";
+import { type CommandLine, runCommand } from "../lab/cli/flags.ts";
+import { choice, flag, integer, optional, text, toggle } from "../lab/cli/kinds.ts";
 import { renderTable } from "../lab/table.ts";
 import { type Case, cases, type Program } from "./cases.ts";
 import { buildCost, nestedCatalogue, randomPaths, walkCost } from "./catalogue.ts";
@@ -29,16 +22,20 @@ interface Options {
   readonly only: string;
   readonly rounds: number;
   readonly alone: boolean;
-  readonly help: boolean;
 }
 
-const FLAGS: Flags<Options> = {
-  device: choice(["cpu", "webgpu"], "cpu", "where to compute"),
-  threads: { ...integer(1, undefined, "threads of our cpu device", 64), shown: "cores" },
-  only: { ...text("PATTERN", "", "what has it in its name, such as matmul"), shown: "all" },
-  rounds: integer(1, 3, "how often to alternate: ours, theirs, ours, theirs ...", 100),
-  alone: toggle("leave jax-js out"),
-  help: toggle("print this and stop"),
+const LINE: CommandLine<Options> = {
+  name: "bench",
+  usage: "[options]",
+  does: "Times matrix products, kernels, losses and catalogues.",
+  flags: {
+    device: flag(choice(["cpu", "webgpu"]), "where to compute", "cpu"),
+    threads: optional(integer(1, 64), "threads of our cpu device", "default one a core, at most 8"),
+    only: flag(text("<part>"), "time what has this in its name, such as matmul", "", "default all"),
+    rounds: flag(integer(1, 100), "how often to alternate: ours, theirs, ours, theirs ...", 3),
+    alone: toggle("leave jax-js out"),
+  },
+  run: main,
 };
 
 /** A round of one case takes about so long, milliseconds. */
@@ -50,7 +47,10 @@ interface Work {
   finish(): Promise<unknown>;
 }
 
-/** What one run costs, over about `ROUND` milliseconds: as many runs before each wait as a tenth of that has room for. */
+/**
+ * What one run costs, over about `ROUND` milliseconds: as many runs before each wait as a tenth of
+ * that has room for.
+ */
 async function timed({ run, finish }: Work): Promise<Cost> {
   for (let i = 0; i < 2; i++) run();
   await finish();
@@ -169,12 +169,7 @@ async function benchCatalogue(device: Device): Promise<void> {
   console.log(renderTable(walk, rows));
 }
 
-async function main(args: readonly string[]): Promise<void> {
-  const options = parseFlags(args, FLAGS);
-  if (options.help) {
-    const does = "Times matrix products, kernels, losses and catalogues.";
-    return console.log(flagHelp(does, "deno task bench [options]", FLAGS));
-  }
+async function main(options: Options): Promise<void> {
   const chosen = cases.filter(({ name }) => name.includes(options.only));
   const catalogues = "catalogue".includes(options.only);
   if (chosen.length === 0 && !catalogues) {
@@ -189,11 +184,5 @@ async function main(args: readonly string[]): Promise<void> {
   if (catalogues) await benchCatalogue(device);
 }
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  if (!(error instanceof BeargradError)) throw error;
-  console.error(error.message);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
-}
+await runCommand(LINE, process.argv.slice(2));
 process.exit(); // jax-js leaves threads behind

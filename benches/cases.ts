@@ -1,14 +1,14 @@
 /**
- * What `bench.ts` times: matrix products, kernels and losses of a step of model S, ours and jax-js's beside it.
+ * What `bench.ts` times: matrix products, kernels and losses of a step of model S, ours and
+ * jax-js's beside it.
  *
  * @module
  */
 import { capture } from "../core/capture.ts";
-import type { Device } from "../core/device.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { AdamW } from "../models/adamw.ts";
 import { Trie } from "../models/decode/trie.ts";
-import { lossByName } from "../models/losses/loss_by_name.ts";
+import { type LossName, lossNamed } from "../models/losses/index.ts";
 import { attention } from "../ops/attention.ts";
 import { linear, matmul } from "../ops/matmul.ts";
 import { mul } from "../ops/binary.ts";
@@ -18,9 +18,9 @@ import { sum } from "../ops/reduce.ts";
 import { rmsNorm } from "../ops/rms_norm.ts";
 import { swiglu } from "../ops/swiglu.ts";
 import { valueAndGrad } from "../ops/value_and_grad.ts";
-import type { LossName, Targets as LossTargets } from "../models/losses/loss.ts";
+import type { Targets as LossTargets } from "../models/losses/loss.ts";
 import type { PeerWork } from "./peer_cases.ts";
-import { batchLosses, catalogue, VOCABULARY, workload } from "./workload.ts";
+import { batchLosses, catalogue, VOCABULARY, wave, workload } from "./workload.ts";
 
 /** Work that can be run again and again; it does not wait for the device. */
 export interface Program extends Disposable {
@@ -51,11 +51,6 @@ const PRODUCTS = [
 const [B, T, H, D, C, F] = [32, 80, 4, 32, 128, 512];
 const N = B * T;
 
-/** Numbers of both signs. */
-export function wave(size: number): Float32Array<ArrayBuffer> {
-  return Float32Array.from({ length: size }, (_, i) => Math.sin(0.37 * i));
-}
-
 function tensor(device: Device, shape: readonly number[]): Tensor {
   return device.tensor(wave(shape.reduce((a, b) => a * b)), shape);
 }
@@ -82,7 +77,7 @@ function gradient(device: Device, shape: readonly number[], f: (x: Tensor) => Te
 
 /** The gradient of a loss by its logits. */
 function lossGradient(name: LossName, logits: Tensor, targets: LossTargets): Program {
-  const loss = valueAndGrad((p: { z: Tensor }) => lossByName(name)(p.z, targets));
+  const loss = valueAndGrad((p: { z: Tensor }) => lossNamed(name).make({})(p.z, targets));
   return captured(logits.device, () => loss({ z: logits }).grads.z);
 }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
+import type { Device } from "../core/tensor.ts";
 import { keyOf, permutation, uniform } from "../core/random.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
 import type { Decoder } from "../models/decode/decoder.ts";
@@ -62,8 +62,9 @@ const LEVELS = 4;
 const TOKENS = ROOT + (LEVELS - 1) * BELOW;
 
 /**
- * A catalogue of `items` of the 256 x 16 x 16 x 16 items of a full one, always with those that an indifferent search of width
- * `beam` meets: it keeps the lexicographically first prefixes, whose nodes have all their children in every such catalogue.
+ * A catalogue of `items` of the 256 x 16 x 16 x 16 items of a full one, always with those that an
+ * indifferent search of width `beam` meets: it keeps the lexicographically first prefixes, whose
+ * nodes have all their children in every such catalogue.
  */
 export function nestedCatalogue(items: number, beam: number): FlatPaths {
   const full = ROOT * BELOW ** (LEVELS - 1);
@@ -91,7 +92,10 @@ export function nestedCatalogue(items: number, beam: number): FlatPaths {
   return { tokens, lengths: new Int32Array(chosen.size).fill(LEVELS) };
 }
 
-/** What a search takes without a model: the trie, the beams, the results. Milliseconds a step of `users` users. */
+/**
+ * What a search takes without a model: the trie, the beams, the results. Milliseconds a step of
+ * `users` users.
+ */
 export async function walkCost(
   device: Device,
   paths: FlatPaths,

@@ -5,20 +5,11 @@
  * @module
  */
 import process from "node:process";
-import type { Device } from "../core/device.ts";
-import { BeargradError, UsageError } from "../core/errors.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { loadSemanticIds } from "../lab/data/semantic_ids.ts";
 import { openDevice } from "../lab/devices.ts";
-import {
-  choice,
-  flagHelp,
-  type Flags,
-  integer,
-  parseFlags,
-  text,
-  toggle,
-} from "../lab/cli/flags.ts";
+import { type CommandLine, runCommand } from "../lab/cli/flags.ts";
+import { choice, flag, integer, jsonFlag, optional, text, toggle } from "../lab/cli/kinds.ts";
 import { renderTable } from "../lab/table.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
 import type { Decoder, Projection } from "../models/decode/decoder.ts";
@@ -48,22 +39,26 @@ interface Options {
   readonly batch: number;
   readonly rounds: number;
   readonly json: boolean;
-  readonly help: boolean;
 }
 
-const FLAGS: Flags<Options> = {
-  config: choice(configNames, "S", "size of the decoder, which has random weights"),
-  device: choice(["cpu", "webgpu"], "cpu", "where to compute"),
-  half: toggle("decode with weights in half precision"),
-  threads: { ...integer(1, undefined, "threads of the cpu device", 64), shown: "cores" },
-  data: { ...text("FOLDER", undefined, "catalogue and users"), shown: "synthetic ones" },
-  beam: integer(1, 10, "beam width B", 1000),
-  history: integer(1, 20, "items of every user's history", 1000),
-  users: integer(1, 64, "users of a search"),
-  batch: integer(1, 64, "users that go through the model at once", 4096),
-  rounds: integer(1, 3, "searches, after one that warms up", 1000),
-  json: toggle("print one line of JSON and nothing else"),
-  help: toggle("print this and stop"),
+const LINE: CommandLine<Options> = {
+  name: "bench:decode",
+  usage: "[options]",
+  does: "Measures beam search over a catalogue's trie.",
+  flags: {
+    config: flag(choice(configNames), "size of the decoder, which has random weights", "S"),
+    device: flag(choice(["cpu", "webgpu"]), "where to compute", "cpu"),
+    half: toggle("decode with weights in half precision"),
+    threads: optional(integer(1, 64), "threads of the cpu device", "default one a core, at most 8"),
+    data: optional(text("<folder>"), "catalogue and users", "default synthetic ones"),
+    beam: flag(integer(1, 1000), "beam width B", 10),
+    history: flag(integer(1, 1000), "items of every user's history", 20),
+    users: flag(integer(1), "users of a search", 64),
+    batch: flag(integer(1, 4096), "users that go through the model at once", 64),
+    rounds: flag(integer(1, 1000), "searches, after one that warms up", 3),
+    json: jsonFlag,
+  },
+  run: main,
 };
 
 /** What was measured. Times are medians over the searches. */
@@ -83,8 +78,8 @@ interface Report {
   /** Kernel launches of a batch. */
   readonly dispatches: number;
   /**
-   * The time of the same search with a model that costs nothing, over the time of the search: the children's logits, the
-   * trie, the beams, the read-back and the results.
+   * The time of the same search with a model that costs nothing, over the time of the search: the
+   * children's logits, the trie, the beams, the read-back and the results.
    */
   readonly trieShare: number;
   readonly peakRssMiB: number;
@@ -97,7 +92,10 @@ interface Data {
   readonly histories: readonly (readonly number[])[];
 }
 
-/** Users of a folder with their last items, those with fewer from the beginning again; or made-up ones. */
+/**
+ * Users of a folder with their last items, those with fewer from the beginning again; or made-up
+ * ones.
+ */
 function readData({ data, users, history }: Options): Data {
   if (data === undefined) {
     const name = `synthetic, ${ITEMS} items`;
@@ -179,21 +177,10 @@ function freeOf(device: Device, head: Tensor): Decoder<null> {
   };
 }
 
-async function main(args: readonly string[]): Promise<void> {
-  const options = parseFlags(args, FLAGS);
-  if (options.help) {
-    const does = "Measures beam search over a catalogue's trie.";
-    return console.log(flagHelp(does, "deno task bench:decode [options]", FLAGS));
-  }
+async function main(options: Options): Promise<void> {
   const report = await measure(options);
   if (options.json) return console.log(JSON.stringify(report));
   console.log(renderTable(["decoding", ""], Object.entries(report)));
 }
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  if (!(error instanceof BeargradError)) throw error;
-  console.error(error.message);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
-}
+await runCommand(LINE, process.argv.slice(2));

@@ -1,6 +1,7 @@
 // deno-lint-ignore-file no-console -- it prints
 /**
- * What loading a pretrained model costs: `deno task bench:load --help` lists the options. The model is random, in bfloat16.
+ * What loading a pretrained model costs: `deno task bench:load --help` lists the options. The model
+ * is random, in bfloat16.
  *
  * @module
  */
@@ -8,15 +9,14 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { BeargradError, UsageError } from "../core/errors.ts";
 import { sizeOf } from "../core/shape.ts";
 import { openDevice } from "../lab/devices.ts";
-import { choice, flagHelp, type Flags, integer, parseFlags, toggle } from "../lab/cli/flags.ts";
+import { type CommandLine, runCommand } from "../lab/cli/flags.ts";
+import { choice, flag, integer, jsonFlag } from "../lab/cli/kinds.ts";
 import { loadModel } from "../lab/train/model_folder.ts";
 import { renderTable } from "../lab/table.ts";
 import { configToJson } from "../models/checkpoint_config.ts";
-import { namedTensors } from "../models/checkpoint_names.ts";
-import type { WeightType } from "../models/load_weights.ts";
+import { namedTensors, type WeightType } from "../models/checkpoint.ts";
 import { parameterCount, type TransformerConfig } from "../models/transformer.ts";
 import { costOf, peakRssMiB, rounded, rssMiB } from "./measure.ts";
 
@@ -25,20 +25,24 @@ interface Options {
   readonly weights: WeightType;
   readonly mib: number;
   readonly json: boolean;
-  readonly help: boolean;
 }
 
-const FLAGS: Flags<Options> = {
-  device: choice(["cpu", "webgpu"], "cpu", "where to load to"),
-  weights: choice(["float32", "float16"], "float16", "how to keep the weights"),
-  mib: integer(1, 400, "size of the model's file, about", 100000),
-  json: toggle("print one line of JSON and nothing else"),
-  help: toggle("print this and stop"),
+const LINE: CommandLine<Options> = {
+  name: "bench:load",
+  usage: "[options]",
+  does: "Loads a random bfloat16 model out of a folder and prints how much memory that takes.",
+  flags: {
+    device: flag(choice(["cpu", "webgpu"]), "where to load to", "cpu"),
+    weights: flag(choice(["float32", "float16"]), "how to keep the weights", "float16"),
+    mib: flag(integer(1, 100000), "approximate size of the model's file", 400),
+    json: jsonFlag,
+  },
+  run: main,
 };
 
 /**
- * The shape of Llama 3.2 1B, from 200 MiB on, with fewer tokens, for adapters with small buffers, and with layers for about
- * `mib` MiB.
+ * The shape of Llama 3.2 1B, from 200 MiB on, with fewer tokens, for adapters with small buffers,
+ * and with layers for about `mib` MiB.
  */
 function configOf(mib: number): TransformerConfig {
   const dim = mib < 200 ? 256 : 2048;
@@ -105,22 +109,10 @@ async function measure(
   }
 }
 
-async function main(args: readonly string[]): Promise<void> {
-  const options = parseFlags(args, FLAGS);
-  if (options.help) {
-    const does =
-      "Loads a random bfloat16 model out of a folder and tells how much memory that takes.";
-    return console.log(flagHelp(does, "deno task bench:load [options]", FLAGS));
-  }
+async function main(options: Options): Promise<void> {
   const report = await measure(options);
   if (options.json) console.log(JSON.stringify(report));
   else console.log(renderTable(["", ""], Object.entries(report)));
 }
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  if (!(error instanceof BeargradError)) throw error;
-  console.error(error.message);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
-}
+await runCommand(LINE, process.argv.slice(2));

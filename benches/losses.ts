@@ -1,48 +1,51 @@
 // deno-lint-ignore-file no-console -- it prints
 /**
- * What a training step costs by loss, with all that a loss is fed: `deno task bench:losses --help` lists the options.
+ * What a training step costs by loss, with all that a loss is fed: `deno task bench:losses --help`
+ * lists the options.
  *
  * @module
  */
 import process from "node:process";
-import { BeargradError, UsageError } from "../core/errors.ts";
 import { synthetic } from "../lab/data/synthetic.ts";
 import { openDevice } from "../lab/devices.ts";
-import { choice, flagHelp, type Flags, integer, parseFlags, toggle } from "../lab/cli/flags.ts";
-import { readLosses } from "../lab/cli/option_values.ts";
+import { type CommandLine, runCommand } from "../lab/cli/flags.ts";
+import { choice, flag, integer } from "../lab/cli/kinds.ts";
+import { lossesFlag, parseOptions, trainFlags } from "../lab/cli/options.ts";
 import { openLoss } from "../lab/train/loss_module.ts";
-import { parseOptions } from "../lab/cli/options.ts";
 import { recipeOf } from "../lab/train/recipe.ts";
 import { renderTable } from "../lab/table.ts";
-import { fromScratch, Trainer } from "../lab/train/trainer.ts";
+import { newModel } from "../lab/train/models.ts";
+import { Trainer } from "../lab/train/trainer.ts";
 import { Trie } from "../models/decode/trie.ts";
-import { lossNames } from "../models/losses/loss_by_name.ts";
+import { lossNames } from "../models/losses/index.ts";
 import { type Cost, costOf, rounded } from "./measure.ts";
 
 interface Options {
-  readonly loss: readonly string[];
+  readonly losses: readonly string[];
   readonly device: "cpu" | "webgpu";
   readonly users: number;
   readonly negatives: number;
   readonly searchEvery: number;
   readonly rounds: number;
-  readonly help: boolean;
 }
 
-const FLAGS: Flags<Options> = {
-  loss: {
-    value: "LIST",
-    default: lossNames,
-    shown: "all",
-    help: "which losses; the first is what the others are compared with",
-    read: readLosses,
+const LINE: CommandLine<Options> = {
+  name: "bench:losses",
+  usage: "[options]",
+  does: "Measures a training step by loss, with all that a loss is fed.",
+  flags: {
+    losses: {
+      ...lossesFlag(lossNames),
+      help: "losses to measure; the first is what the others are compared with",
+      shown: "default all",
+    },
+    device: flag(choice(["cpu", "webgpu"]), "where to compute", "cpu"),
+    users: flag(integer(40), "users of the synthetic data", 300),
+    negatives: trainFlags.negatives,
+    searchEvery: trainFlags.searchEvery,
+    rounds: flag(integer(1), "epochs of each loss after its first, in turn; the least counts", 3),
   },
-  device: choice(["cpu", "webgpu"], "cpu", "where to compute"),
-  users: integer(40, 300, "users of the synthetic data"),
-  negatives: integer(1, 4, "negatives of apao-pair"),
-  searchEvery: integer(1, 1, "beam-exact searches in every so many steps"),
-  rounds: integer(1, 3, "epochs of each loss after its first, in turn; the least counts"),
-  help: toggle("print this and stop"),
+  run,
 };
 
 /** One loss in training, and what its epochs cost. */
@@ -52,17 +55,17 @@ interface Contender {
   readonly costs: Cost[];
 }
 
-async function run({ loss, device: kind, users, rounds, ...more }: Options): Promise<void> {
+async function run({ losses, device: kind, users, rounds, ...more }: Options): Promise<void> {
   const device = await openDevice(kind);
   const shop = synthetic({ users });
   const trie = new Trie(shop.paths).upload(device);
   const options = { ...parseOptions([]), ...more };
   const contenders: Contender[] = [];
-  for (const given of loss) {
+  for (const given of losses) {
     const opened = await openLoss(given);
     const recipe = recipeOf(options, opened, shop, device);
-    const trained = fromScratch(device, shop, recipe);
-    const trainer = new Trainer(shop, trie, recipe, trained, { loss: opened });
+    const model = newModel(device, shop, recipe);
+    const trainer = new Trainer(shop, trie, recipe, model, { loss: opened });
     await trainer.runEpoch(() => {}); // records its programs
     contenders.push({ name: opened.name, trainer, costs: [] });
   }
@@ -85,13 +88,4 @@ async function run({ loss, device: kind, users, rounds, ...more }: Options): Pro
   ));
 }
 
-try {
-  const options = parseFlags(process.argv.slice(2), FLAGS);
-  if (options.help) {
-    console.log(flagHelp("What a training step costs.", "deno task bench:losses [options]", FLAGS));
-  } else await run(options);
-} catch (error) {
-  if (!(error instanceof BeargradError)) throw error;
-  console.error(error.message);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
-}
+await runCommand(LINE, process.argv.slice(2));

@@ -1,14 +1,15 @@
 // deno-lint-ignore-file no-console -- it prints
 /**
- * Whether memory stays flat over thousands of steps and searches: `deno task bench:memory --help` lists the options.
+ * Whether memory stays flat over thousands of steps and searches: `deno task bench:memory --help`
+ * lists the options.
  *
  * @module
  */
 import process from "node:process";
-import type { Device } from "../core/device.ts";
-import { BeargradError, UsageError } from "../core/errors.ts";
+import type { Device } from "../core/tensor.ts";
 import { openDevice } from "../lab/devices.ts";
-import { choice, flagHelp, type Flags, integer, parseFlags, toggle } from "../lab/cli/flags.ts";
+import { type CommandLine, runCommand } from "../lab/cli/flags.ts";
+import { choice, flag, integer, jsonFlag } from "../lab/cli/kinds.ts";
 import { renderTable } from "../lab/table.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
 import type { Decoder } from "../models/decode/decoder.ts";
@@ -24,15 +25,19 @@ interface Options {
   readonly steps: number;
   readonly searches: number;
   readonly json: boolean;
-  readonly help: boolean;
 }
 
-const FLAGS: Flags<Options> = {
-  device: choice(["cpu", "webgpu"], "cpu", "where to compute"),
-  steps: integer(10, 10_000, "training steps of a tiny decoder"),
-  searches: integer(10, 1000, "beam searches of 4 users each"),
-  json: toggle("print one line of JSON and nothing else"),
-  help: toggle("print this and stop"),
+const LINE: CommandLine<Options> = {
+  name: "bench:memory",
+  usage: "[options]",
+  does: "Fails if memory grows over many training steps and searches.",
+  flags: {
+    device: flag(choice(["cpu", "webgpu"]), "where to compute", "cpu"),
+    steps: flag(integer(10), "training steps of a tiny decoder", 10_000),
+    searches: flag(integer(10), "beam searches of 4 users each", 1000),
+    json: jsonFlag,
+  },
+  run: main,
 };
 
 /** How often to look. */
@@ -71,7 +76,9 @@ function watchSteps(device: Device, steps: number): Promise<Look[]> {
   return watch(device, "steps", steps, () => run.next());
 }
 
-/** Searches with other histories each time, of lengths that come back; every shape is met before. */
+/**
+ * Searches with other histories each time, of lengths that come back; every shape is met before.
+ */
 async function watchSearches(device: Device, searches: number): Promise<Look[]> {
   const paths = catalogue(300);
   const model = new Transformer(device, decoderConfig("tiny"));
@@ -98,12 +105,7 @@ function growth(looks: readonly Look[]): string[] {
   return [...grown, ...rss].map((key) => `${key} grew over ${last.what}`);
 }
 
-async function main(args: readonly string[]): Promise<void> {
-  const options = parseFlags(args, FLAGS);
-  if (options.help) {
-    const does = "Fails if memory grows over many training steps and searches.";
-    return console.log(flagHelp(does, "deno task bench:memory [options]", FLAGS));
-  }
+async function main(options: Options): Promise<void> {
   const device = await openDevice(options.device);
   const steps = await watchSteps(device, options.steps);
   const searches = await watchSearches(device, options.searches);
@@ -119,10 +121,4 @@ async function main(args: readonly string[]): Promise<void> {
   if (problems.length > 0) process.exitCode = 1;
 }
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  if (!(error instanceof BeargradError)) throw error;
-  console.error(error.message);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
-}
+await runCommand(LINE, process.argv.slice(2));

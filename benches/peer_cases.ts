@@ -4,7 +4,7 @@
  * @module
  */
 import * as jax from "@jax-js/jax";
-import { wave } from "./cases.ts";
+import { wave } from "./workload.ts";
 
 const { numpy: np, nn } = jax;
 type Arr = jax.Array;
@@ -22,8 +22,8 @@ interface Work {
 }
 
 /**
- * The work, ready to run. A run is put off until somebody waits for what comes of it, and never done if that is given back
- * before: so everything is kept until `finish`.
+ * The work, ready to run. A run is put off until somebody waits for what comes of it, and never
+ * done if that is given back before: so everything is kept until `finish`.
  */
 export function peerWork({ kind, sizes }: PeerWork): { run(): void; finish(): Promise<void> } {
   const { run, args } = works[kind](sizes);

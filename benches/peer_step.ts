@@ -1,8 +1,10 @@
 /**
- * The same training step on jax-js, in its own idiom: one jitted function of weights, moments and batch.
+ * The same training step on jax-js, in its own idiom: one jitted function of weights, moments and
+ * batch.
  *
- * Where it has a faster way it is taken: the vocabulary is padded to a multiple of 4 (its WebAssembly matrix product is 30
- * times slower on other widths), the rotary tables and the causal mask are made once, and the loss is read once a step.
+ * Where it has a faster way it is taken: the vocabulary is padded to a multiple of 4 (its
+ * WebAssembly matrix product is 30 times slower on other widths), the rotary tables and the causal
+ * mask are made once, and the loss is read once a step.
  *
  * @module
  */
@@ -42,7 +44,10 @@ export async function openJax(device: "cpu" | "webgpu"): Promise<void> {
   jax.defaultDevice(name);
 }
 
-/** Steps of a decoder on jax-js, from the same weights and on the same batch as `trainingSteps` with sft. */
+/**
+ * Steps of a decoder on jax-js, from the same weights and on the same batch as `trainingSteps` with
+ * sft.
+ */
 export async function jaxSteps(name: ConfigName): Promise<Steps> {
   const config = decoderConfig(name);
   let params = await initialParams(config);
@@ -98,7 +103,8 @@ function decoderLoss(
     Float32Array.from({ length: padded }, (_, v) => v < vocabSize ? 0 : -1e9),
   );
 
-  // Its scatter, the backward of take, does not compile on webgpu; there a one-hot product does the same.
+  // Its scatter, the backward of take, does not compile on webgpu; there a one-hot product does the
+  // same.
   const embed = (table: Arr, tokens: Arr): Arr =>
     jax.defaultDevice() === "webgpu"
       ? np.dot(vocabulary.ref.equal(tokens.reshape([B * T, 1])).astype(np.float32), table)

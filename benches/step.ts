@@ -8,20 +8,12 @@ import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { cpu } from "../core/cpu_backend.ts";
-import type { Device } from "../core/device.ts";
-import { BeargradError, UsageError } from "../core/errors.ts";
+import type { Device } from "../core/tensor.ts";
 import { openDevice } from "../lab/devices.ts";
-import {
-  choice,
-  flagHelp,
-  type Flags,
-  integer,
-  parseFlags,
-  refuse,
-  toggle,
-} from "../lab/cli/flags.ts";
+import { type CommandLine, refuse, runCommand } from "../lab/cli/flags.ts";
+import { choice, flag, integer, jsonFlag, optional, toggle } from "../lab/cli/kinds.ts";
 import { renderTable } from "../lab/table.ts";
-import type { LossName } from "../models/losses/loss.ts";
+import type { LossName } from "../models/losses/index.ts";
 import { costOf, median, peakRssMiB, rounded } from "./measure.ts";
 import { type Steps, trainingSteps } from "./train_step.ts";
 import { batchLosses, type ConfigName, configNames } from "./workload.ts";
@@ -38,26 +30,31 @@ interface Options {
   readonly engine: Engine;
   readonly peer: "jax-js" | undefined;
   readonly rounds: number;
-  readonly oracle: boolean;
+  readonly reference: boolean;
   readonly json: boolean;
-  readonly help: boolean;
 }
 
-const FLAGS: Flags<Options> = {
-  config: choice(configNames, "S", "size of the decoder"),
-  device: choice(["cpu", "webgpu"], "cpu", "where to compute"),
-  threads: { ...integer(1, undefined, "threads of our cpu device", 64), shown: "cores" },
-  loss: choice(batchLosses, "sft", "which loss"),
-  steps: integer(3, 10, "steps in all; the first two warm up and are not timed", 10000),
-  engine: choice(engines, "beargrad", "whose step"),
-  peer: {
-    ...choice(["jax-js"] as const, undefined, "alternate with it, in processes of their own"),
-    shown: "none",
+const LINE: CommandLine<Options> = {
+  name: "bench:step",
+  usage: "[options]",
+  does: "Measures a training step on a fixed batch: forward, loss, backward, AdamW.",
+  flags: {
+    config: flag(choice(configNames), "size of the decoder", "S"),
+    device: flag(choice(["cpu", "webgpu"]), "where to compute", "cpu"),
+    threads: optional(integer(1, 64), "threads of our cpu device", "default one a core, at most 8"),
+    loss: flag(choice(batchLosses), "loss of the step", "sft"),
+    steps: flag(integer(3, 10000), "steps in all; the first two warm up and are not timed", 10),
+    engine: flag(choice(engines), "engine that takes the step", "beargrad"),
+    peer: optional(
+      choice(["jax-js"]),
+      "engine to alternate with, in processes of their own",
+      "default none",
+    ),
+    rounds: flag(integer(1, 100), "how often to alternate", 2),
+    reference: toggle("compare the losses with those of the cpu in float64 (slow)"),
+    json: jsonFlag,
   },
-  rounds: integer(1, 2, "how often to alternate", 100),
-  oracle: toggle("compare the losses with those of the cpu in float64 (slow)"),
-  json: toggle("print one line of JSON and nothing else"),
-  help: toggle("print this and stop"),
+  run: main,
 };
 
 /** What was measured. Times are medians over the steps after the second. */
@@ -77,14 +74,14 @@ interface Report {
   readonly liveMiB?: number;
   /** The loss of every step. */
   readonly losses: readonly number[];
-  /** The largest relative difference of a loss from the oracle's. */
-  readonly oracleDifference?: number;
+  /** The largest relative difference of a loss from float64. */
+  readonly referenceDifference?: number;
 }
 
 const WARM_UP = 2;
 
 async function measure(
-  { config, device: kind, threads, loss, steps, engine, oracle }: Options,
+  { config, device: kind, threads, loss, steps, engine, reference }: Options,
 ): Promise<Report> {
   const device = engine === "beargrad" ? await openDevice(kind, threads) : undefined;
   const run = device ? trainingSteps(device, config, loss) : await peerSteps(kind, config);
@@ -107,7 +104,7 @@ async function measure(
     peakRssMiB: Math.round(peakRssMiB()),
     ...(device && { dispatches: launches, ...deviceMemory(device) }),
     losses,
-    ...(oracle && { oracleDifference: await oracleDifference(config, loss, losses) }),
+    ...(reference && { referenceDifference: await referenceDifference(config, loss, losses) }),
   };
 }
 
@@ -122,7 +119,7 @@ async function peerSteps(device: "cpu" | "webgpu", config: ConfigName): Promise<
   return jaxSteps(config);
 }
 
-async function oracleDifference(
+async function referenceDifference(
   config: ConfigName,
   loss: LossName,
   losses: readonly number[],
@@ -174,22 +171,17 @@ function render(reports: readonly Report[]): string {
     r.peakRssMiB,
     r.dispatches ?? "-",
     `${rounded(r.losses[0], 6)} ... ${rounded(r.losses.at(-1) as number, 6)}`,
-    r.oracleDifference ?? "-",
+    r.referenceDifference ?? "-",
   ]);
-  const head = ["step", "wall ms", "CPU ms", "peak MiB", "dispatches", "loss", "off the oracle"];
+  const head = ["step", "wall ms", "CPU ms", "peak MiB", "dispatches", "loss", "off float64"];
   return renderTable(head, rows);
 }
 
-async function main(args: readonly string[]): Promise<void> {
-  const options = parseFlags(args, FLAGS);
-  if (options.help) {
-    const does = "Measures a training step on a fixed batch: forward, loss, backward, AdamW.";
-    return console.log(flagHelp(does, "deno task bench:step [options]", FLAGS));
-  }
+async function main(options: Options): Promise<void> {
   const { engine, loss, peer, json } = options;
   const jax = engine === "jax-js" || peer !== undefined;
   if (jax && loss !== "sft") refuse("--loss", "it must be sft where jax-js takes the step", loss);
-  if (jax && options.oracle) refuse("--oracle", "it must come without jax-js", "both");
+  if (jax && options.reference) refuse("--reference", "it must come without jax-js", "both");
   if (peer === undefined) {
     const report = await measure(options);
     return console.log(json ? JSON.stringify(report) : render([report]));
@@ -206,11 +198,5 @@ async function main(args: readonly string[]): Promise<void> {
   );
 }
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  if (!(error instanceof BeargradError)) throw error;
-  console.error(error.message);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
-}
+await runCommand(LINE, process.argv.slice(2));
 process.exit(); // jax-js leaves threads behind

@@ -4,11 +4,9 @@
  * @module
  */
 import { capture } from "../core/capture.ts";
-import type { Device } from "../core/device.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { AdamW } from "../models/adamw.ts";
-import type { LossName } from "../models/losses/loss.ts";
-import { namedLoss } from "../models/losses/loss_by_name.ts";
+import { type LossName, lossNamed } from "../models/losses/index.ts";
 import { initTransformer, Transformer, type TransformerParams } from "../models/transformer.ts";
 import { reshape } from "../ops/layout.ts";
 import { valueAndGrad } from "../ops/value_and_grad.ts";
@@ -31,7 +29,7 @@ export function trainingSteps(device: Device, name: ConfigName, lossName: LossNa
   const model = new Transformer(device, config);
   const params = initTransformer(device, config, SEED);
   const optimizer = new AdamW(params);
-  const { needs, make } = namedLoss(lossName);
+  const { needs, make } = lossNamed(lossName);
   const loss = make({});
   const state = needs.state && device.tensor(needs.state);
   const { trie: host, tokens, nodes, labels } = workload(name, lossName);

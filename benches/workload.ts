@@ -6,8 +6,7 @@
 import type { HostTensor } from "../core/capture.ts";
 import { foldIn, type Key, keyOf, uniform } from "../core/random.ts";
 import { type Path, Trie } from "../models/decode/trie.ts";
-import type { LossName } from "../models/losses/loss.ts";
-import { lossNames, namedLoss } from "../models/losses/loss_by_name.ts";
+import { losses, type LossName } from "../models/losses/index.ts";
 import type { TransformerConfig } from "../models/transformer.ts";
 
 const SIZES = {
@@ -18,7 +17,10 @@ const SIZES = {
   L: { dim: 512, layers: 2, heads: 8, headDim: 64, ffn: 2048, batch: 8, length: 128 },
 } as const;
 
-/** A decoder's size, with its batch: tiny (for tests), small, S or P; L has Llama 3's vocabulary, and titles for items. */
+/**
+ * A decoder's size, with its batch: tiny (for tests), small, S or P; L has Llama 3's vocabulary,
+ * and titles for items.
+ */
 export type ConfigName = keyof typeof SIZES;
 
 /** The names of the sizes. */
@@ -36,6 +38,11 @@ export const ITEMS = 2400;
 /** Titles of L. */
 const TITLES = 10_000;
 
+/** Numbers of both signs. */
+export function wave(size: number): Float32Array<ArrayBuffer> {
+  return Float32Array.from({ length: size }, (_, i) => Math.sin(0.37 * i));
+}
+
 /** The decoder of a name; the output head is the embedding. */
 export function decoderConfig(name: ConfigName, maxLength = 128): TransformerConfig {
   const { dim, layers, heads, headDim, ffn } = SIZES[name];
@@ -47,8 +54,9 @@ export function decoderConfig(name: ConfigName, maxLength = 128): TransformerCon
 }
 
 /**
- * A catalogue of semantic ids with the fan-outs of a real one: 256 children at the root, then about 5.5, 1.4 and 1.2 a node
- * with 2,400 items. Codes of a level are tokens of their own: 1 + 256 level + code.
+ * A catalogue of semantic ids with the fan-outs of a real one: 256 children at the root, then about
+ * 5.5, 1.4 and 1.2 a node with 2,400 items. Codes of a level are tokens of their own: 1 + 256 level
+ * + code.
  */
 export function catalogue(items: number, seed = 1): Path[] {
   const u = uniform(keyOf(seed), 4 * items);
@@ -62,8 +70,9 @@ export function catalogue(items: number, seed = 1): Path[] {
 }
 
 /**
- * A catalogue of titles, whose trie has the shape of a real one: some 370 children at the root, fewer and fewer below, and from about
- * the fourth token on a title has its node for itself. 6 to 16 tokens of `LARGE_VOCABULARY` each, the last of them the end.
+ * A catalogue of titles, whose trie has the shape of a real one: some 370 children at the root,
+ * fewer and fewer below, and from about the fourth token on a title has its node for itself. 6 to
+ * 16 tokens of `LARGE_VOCABULARY` each, the last of them the end.
  */
 export function titles(items: number, seed = 1): Path[] {
   const length = 17;
@@ -100,10 +109,9 @@ export function histories(
 }
 
 /** The losses that need nothing but a batch, or a state. */
-export const batchLosses: readonly LossName[] = lossNames.filter((name) => {
-  const { negatives, thresholds } = namedLoss(name).needs;
-  return !negatives && !thresholds;
-});
+export const batchLosses: readonly LossName[] = losses
+  .filter(({ needs }) => !needs.negatives && !needs.thresholds)
+  .map(({ name }) => name);
 
 /** What a training step is fed, apart from its learning rate. */
 export interface Workload {
@@ -118,8 +126,9 @@ export interface Workload {
 }
 
 /**
- * A batch of item sequences in which every position is a target. For `sft` all tokens are candidates everywhere, as in
- * a plain cross-entropy; for other losses those of the catalogue's trie are. L has the trie of its titles for all losses.
+ * A batch of item sequences in which every position is a target. For `sft` all tokens are
+ * candidates everywhere, as in a plain cross-entropy; for other losses those of the catalogue's
+ * trie are. L has the trie of its titles for all losses.
  */
 export function workload(name: ConfigName, loss: LossName): Workload {
   const { batch: B, length: T } = SIZES[name];

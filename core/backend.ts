@@ -1,21 +1,21 @@
 /**
- * What a device must be able to do. `cpu_backend.ts` and `webgpu_backend.ts` do it; `device.ts` builds tensors,
- * lifetimes and capture on top, once for both.
+ * What a device is made of: memory, launches and programs. `cpu_backend.ts` and `webgpu_backend.ts`
+ * implement it; `device.ts` builds tensors, lifetimes and capture on top, once for both.
  *
  * @module
  */
 import type { DType, FloatDType, TypedArray } from "./dtype.ts";
 import type { Kernel } from "./kernel.ts";
 
-/** A piece of device memory. Opaque to everyone but its backend. */
+/** A block of device memory. Opaque to everything but its backend. */
 export interface Memory {
-  /** Usable bytes, at least what was asked for. */
+  /** Usable bytes, at least as many as were requested. */
   readonly bytes: number;
 }
 
-/** A piece of device memory seen as an array. */
+/** A block of device memory seen as an array. */
 export interface Region {
-  /** Where the elements lie, from the beginning of the memory. */
+  /** The memory; the array begins where it begins. */
   memory: Memory;
   /** The type of one element. */
   readonly dtype: DType;
@@ -31,45 +31,45 @@ export interface Launch {
   readonly regions: readonly Region[];
   /** Its parameters. */
   readonly params: Readonly<Record<string, number>>;
-  /** If only some of its rows matter: how many. A backend may do them all the same. */
+  /** Set if only the first rows matter. A backend may ignore it and compute all of them. */
   readonly leading?: Leading;
 }
 
-/** The first of some rows, as many as a number says that is on the device. */
+/** The first rows of a launch, as many as a number on the device says. */
 export interface Leading {
-  /** One int32. */
+  /** The number of rows that matter: one int32. */
   readonly count: Region;
-  /** How many rows there are. */
+  /** The number of all rows. */
   readonly of: number;
-  /** The parameter that counts them: a multiple of `of`. */
+  /** The parameter that counts rows, a multiple of `of`. */
   readonly param: string;
 }
 
-/** A recorded sequence of launches, ready to run again with no further allocation. */
+/** A recorded sequence of launches that runs again without allocating. */
 export interface Program {
   /** Runs all launches in order. */
   run(): void;
-  /** Gives back what the program holds beside its memory. */
+  /** Frees what the program holds besides the memory of its regions. */
   dispose(): void;
 }
 
-/** What has happened on a backend so far. */
+/** Counters of a backend since it was opened. */
 export interface BackendStats {
   /** Kernel launches. */
   launches: number;
-  /** Of these, those whose work threads shared (cpu). */
+  /** Launches whose work was shared between threads (cpu). */
   sharedLaunches: number;
   /** Command submissions (webgpu), 0 on the cpu. */
   submits: number;
   /** Read-backs of device memory by the host. */
   downloads: number;
-  /** Bytes handed out and not given back. */
+  /** Bytes allocated and not released. */
   liveBytes: number;
   /** Bytes held from the system, in use or pooled. */
   heldBytes: number;
 }
 
-/** A device's machinery. */
+/** The machinery of a device. */
 export interface Backend {
   /** Which kind of device this is. */
   readonly kind: "cpu" | "webgpu";
@@ -81,30 +81,24 @@ export interface Backend {
   readonly float: FloatDType;
   /** Counters, kept by the backend. */
   readonly stats: BackendStats;
-  /**
-   * What an error says of the tensors that are alive when there is no more memory; whoever makes
-   * tensors sets it.
-   */
+  /** Describes the live tensors for out-of-memory errors. Set by the owner of the tensors. */
   census?: () => string;
-  /** Takes memory. Contents are undefined. */
+  /** Allocates memory. Its contents are undefined. */
   allocate(bytes: number): Memory;
-  /** A part of memory, to be used like memory of its own but never released: that is done to the whole. */
+  /** A part of `whole`, used like memory of its own but never released: the whole is. */
   part(whole: Memory, offset: number, bytes: number): Memory;
-  /** Gives memory back. Launches already made may still use it. */
+  /** Releases memory. Launches made before may still use it. */
   release(memory: Memory): void;
-  /** Copies host data into memory from a byte on, after all launches made so far. */
+  /** Copies host data into memory from byte `offset` on, after all launches made so far. */
   upload(memory: Memory, data: TypedArray | Uint16Array, offset?: number): void;
-  /** Reads regions back in one go, after all launches made so far. */
+  /** Copies regions to the host in one read-back, after all launches made so far. */
   download(regions: readonly Region[]): Promise<TypedArray[]>;
-  /**
-   * The elements where they lie, where the host can see them; undefined of a device that is
-   * disposed.
-   */
+  /** The elements in place, if the host can see them; undefined once the device is disposed. */
   view?(region: Region): ArrayLike<number> | undefined;
   /** Runs a kernel. */
   launch(launch: Launch): void;
-  /** Prepares launches to be run again and again. */
+  /** Prepares launches to run again and again. */
   compile(launches: readonly Launch[]): Program;
-  /** Gives everything back. */
+  /** Frees everything. */
   dispose(): void;
 }

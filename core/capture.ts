@@ -1,20 +1,21 @@
 /**
- * Capture: record a step once, replay it from then on with no graph building, no allocation and one submission.
+ * Capture: record a step once, then replay it without building a graph, without allocating, and
+ * with one submission. JAX calls this jit; here kernels are recorded, not compiled.
  *
  * @module
  */
-import { checkOptions, checkTypedArray, inputCheck, isNumbers, nameOf } from "./checks.ts";
-import type { Device } from "./device.ts";
-import type { TypedArray } from "./dtype.ts";
-import { ArgumentError, CaptureError, DisposedError, ShapeError } from "./errors.ts";
-import type { Recorded } from "./recording.ts";
-import { formatShape, type Shape, sizeOf } from "./shape.ts";
-import type { Tensor } from "./tensor.ts";
+import { checkCount, checkOptions, checkShape, checkTypedArray, inputCheck } from "./checks.ts";
+import { internals } from "./device.ts";
+import { convertTo, type TypedArray } from "./dtype.ts";
+import { ArgumentError, CaptureError, DisposedError } from "./errors.ts";
+import type { Recorded } from "./memory.ts";
+import { formatShape, type Shape } from "./shape.ts";
+import type { Device, Tensor } from "./tensor.ts";
 import { type Tree, treeLeaves } from "./tree.ts";
 
-/** Elements on the host, with their shape: what a captured step is fed. */
+/** Elements on the host and their shape: an input of a captured step. */
 export interface HostTensor {
-  /** The elements, row-major. `Int32Array` becomes int32, floats the device's float type. */
+  /** The elements, row-major. An `Int32Array` becomes int32, others the device's float type. */
   readonly data: TypedArray;
   /** The sizes of the axes. */
   readonly shape: Shape;
@@ -23,19 +24,19 @@ export interface HostTensor {
 /** Named host tensors. */
 export type HostInputs = { readonly [name: string]: HostTensor };
 
-/** The tensors that a step sees for its inputs. */
+/** The inputs as the step sees them. */
 export type StepInputs<I extends HostInputs> = { readonly [K in keyof I]: Tensor };
 
 /**
- * A captured step. Call it with host inputs; its outputs are overwritten by the next call with the
- * same shapes, and given back when the program of these shapes is (see {@link capture}).
+ * A captured step. Call it with host inputs. The next call with the same shapes overwrites its
+ * outputs; they are freed with the program of these shapes (see {@link capture}).
  */
 export interface Captured<I extends HostInputs, O extends Tree> extends Disposable {
   /** Runs the step on new inputs. */
   (inputs: I): O;
-  /** How many programs are kept, one for each shape of inputs. */
+  /** How many programs it holds, one for each combination of input shapes. */
   readonly programs: number;
-  /** Gives all recorded programs back. */
+  /** Frees all recorded programs. */
   dispose(): void;
 }
 
@@ -49,21 +50,21 @@ const checkCapture = inputCheck("capture", { device: "device", step: "function" 
 const checkCall = inputCheck("a captured step", { inputs: "options" });
 
 /**
- * Captures a step. The first call with given input shapes runs `step` once to record its kernels and lay out its
- * memory; every call copies the inputs in and replays the record. `step` must therefore do the same whenever it is
- * called: what changes from call to call (a learning rate, a dropout key) comes in through `inputs`. Parameters that
- * `step` updates in place keep their place.
+ * Captures a step. The first call with given input shapes runs `step` once, to record its kernels
+ * and plan its memory; every call copies the inputs to the device and replays the record. So `step`
+ * must do the same on every call. What changes from call to call (a learning rate, a dropout key)
+ * comes in through `inputs`. Parameters that `step` updates in place stay where they are.
  *
- * Other shapes record another program, which has memory of its own for its inputs and outputs. At
- * most `programs` are kept, default 64: one more takes the place of the one that has not run for
- * longest, whose outputs are then given back.
+ * Other shapes record another program, with memory of its own for its inputs and outputs. At most
+ * `programs` are kept, default 64. One more replaces the least recently used one and frees its
+ * outputs.
  *
- * @throws {ArgumentError} if `step` is no function, programs is not a positive integer, or an input
- * is no host tensor.
- * @throws {CaptureError} if `step` is asynchronous or reads or writes a tensor on the host, or if
+ * @throws {ArgumentError} if `step` is not a function, `programs` is not a positive integer, or an
+ * input is not a host tensor.
+ * @throws {CaptureError} if `step` is asynchronous, or the host reads or writes a tensor in it, or
  * inputs are missing or renamed.
  * @throws {ShapeError} if an input's shape does not fit its data.
- * @throws {DisposedError} if a tensor from outside that the step uses was freed.
+ * @throws {DisposedError} if the step uses a tensor from outside whose memory was freed.
  *
  * @example
  * ```ts
@@ -98,7 +99,8 @@ export function capture<K extends string, O extends Tree>(
     const given = Object.keys(inputs).sort().join(", ");
     if (names !== undefined && given !== names) {
       throw new CaptureError(
-        `Cannot run a captured step on inputs {${given}}: they must be those of its first call, {${names}}`,
+        `Cannot run a captured step on inputs {${given}}: ` +
+          `they must be those of its first call, {${names}}`,
       );
     }
     const signature = signatureOf(inputs);
@@ -109,7 +111,7 @@ export function capture<K extends string, O extends Tree>(
     } else {
       for (const name in inputs) device.write(entry.inputs[name], inputs[name].data);
     }
-    entries.delete(signature); // the last to run comes last
+    entries.delete(signature); // the most recently used comes last
     entries.set(signature, entry);
     if (entries.size > programs) {
       const [[oldest, { recorded }]] = entries;
@@ -133,7 +135,7 @@ export function capture<K extends string, O extends Tree>(
   }) as Captured<I, O>;
 }
 
-/** The inputs are made inside the recording, so they belong to it and are given back with it. */
+/** Makes the inputs inside the recording, so that they belong to it. */
 function recordStep<I extends HostInputs, O extends Tree>(
   device: Device,
   step: (inputs: StepInputs<I>) => O,
@@ -141,11 +143,11 @@ function recordStep<I extends HostInputs, O extends Tree>(
 ): Entry<O> {
   const tensors: Record<string, Tensor> = {};
   let outputs: O | undefined;
-  const recorded = device.record(() => {
+  const recorded = internals(device).memory.record(() => {
     for (const name in inputs) tensors[name] = device.tensor(inputs[name].data, inputs[name].shape);
     outputs = step(tensors as StepInputs<I>);
     if (outputs instanceof Promise) {
-      outputs.catch(() => {}); // what the rest of it throws comes too late
+      outputs.catch(() => {}); // nobody waits for it
       throw new CaptureError("Cannot capture a step: it must be synchronous, got a Promise");
     }
     return treeLeaves(outputs);
@@ -156,34 +158,42 @@ function recordStep<I extends HostInputs, O extends Tree>(
 function signatureOf(inputs: HostInputs): string {
   return Object.keys(inputs).sort().map((name) => {
     const { data, shape } = inputs[name] ?? {};
-    const what = `Cannot run a captured step on input ${name}: of { data, shape } the`;
-    checkTypedArray(`${what} data`, data);
-    if (!isNumbers(shape)) {
-      throw new ArgumentError(`${what} shape must be an array of numbers, got ${nameOf(shape)}`);
-    }
-    if (data.length !== sizeOf(shape)) {
-      throw new ShapeError(
-        `Cannot run a captured step on input ${name} of shape ${formatShape(shape)}: ` +
-          `it needs ${sizeOf(shape)} elements, got ${data.length}`,
-      );
-    }
+    const action = `run a captured step on input ${name}`;
+    checkTypedArray(`Cannot ${action}: its data`, data);
+    checkShape(action, shape);
+    checkCount(action, shape, data.length);
     return `${name}:${data instanceof Int32Array ? "int" : "float"}${formatShape(shape)}`;
   }).join(" ");
 }
 
 function checkExternals(recorded: Recorded): void {
   for (const { state, label } of recorded.externals) {
-    if (state === "left") {
+    if (state === "repacked") {
       throw new CaptureError(
-        "Cannot run a captured step: the packed tensors that it uses must be where they were, but they were " +
-          "packed anew; dispose of the step, and capture one that uses what moved them (the newer optimiser)",
+        "Cannot run a captured step: the pack that it uses must still hold its tensors, but they " +
+          "were packed again; dispose of the step and capture one that uses the newer optimiser",
       );
     }
     if (state !== "live") {
       throw new DisposedError(
         `Cannot run a captured step: the tensor from ${label} that it uses must be alive, ` +
-          "but its memory was given back",
+          "but its memory was freed",
       );
     }
   }
+}
+
+/**
+ * A float tensor (size) of numbers that the host computes: now or, in a captured step, before each
+ * run. Optimisers use it, so `values` may count its calls.
+ *
+ * @throws {DeviceError} if it does not fit.
+ */
+export function perRun(device: Device, size: number, values: () => Float64Array): Tensor {
+  const { recording } = internals(device).memory;
+  if (recording === undefined) return device.tensor(values(), [size]);
+  const tensor = device.tensor(new Float64Array(size), [size]);
+  const converted = (): TypedArray => convertTo(device.float, values());
+  recording.feeds.push({ storage: tensor.storage, values: converted });
+  return tensor;
 }

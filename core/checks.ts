@@ -1,20 +1,30 @@
 /**
- * What devices and ops demand of their arguments.
+ * Checks of the arguments of devices and ops.
  *
  * @module
  */
-import type { Device } from "./device.ts";
 import { bytesPerElement, type DType, isTypedArray, type TypedArray } from "./dtype.ts";
-import { ArgumentError, DeviceError, DTypeError, ShapeError } from "./errors.ts";
+import { ArgumentError, DeviceError, DTypeError, nameOf, ShapeError } from "./errors.ts";
 import type { BufferUse } from "./kernel.ts";
-import type { InputKind } from "./op.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
-import { Tensor } from "./tensor.ts";
+import { type Device, Tensor } from "./tensor.ts";
+
+/**
+ * What an argument must be: a tensor of floats, of int32, of weights (floats or float16) or of any
+ * dtype; an operand, which may also be a number; an array or a record of tensors, checked for being
+ * alive and on one device; a number, an array of numbers, or either (`axes`); a boolean, a string,
+ * a function, a device, or an object of options. With a question mark it may be undefined.
+ */
+export type InputKind = `${
+  | ("float" | "int" | "weights" | "tensor")
+  | ("operand" | "float operand" | "tensors" | "record")
+  | ("number" | "numbers" | "axes")
+  | ("boolean" | "string" | "function" | "device" | "options")}${"" | "?"}`;
 
 /** A kind without a question mark. */
 type Kind = Exclude<InputKind, `${string}?`>;
 
-/** What an argument must be, in words and, where no tensor will do, as a test. */
+/** What each kind must be, in words, and a test for kinds other than tensors. */
 const KINDS: Readonly<
   Record<Kind, readonly [wanted: string, fits?: (value: unknown) => boolean]>
 > = {
@@ -40,18 +50,18 @@ function isNumber(value: unknown): boolean {
   return typeof value === "number";
 }
 
-/** Whether a value is an array of numbers, without holes. */
-export function isNumbers(value: unknown): value is readonly number[] {
+/** Whether a value is an array of numbers without holes. */
+function isNumbers(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.findIndex((n) => typeof n !== "number") < 0;
 }
 
 /**
- * Makes the check of the arguments of an op, or of another function. Its tensors must be alive, of
- * the right dtype and on one device.
+ * Makes a function that checks the arguments of an op, or of another function named `op`. Tensors
+ * must be alive, of the right dtype and on one device.
  *
  * @throws {ArgumentError} if an argument is of another kind.
  * @throws {DTypeError} if a tensor has another dtype.
- * @throws {DisposedError} if a tensor's memory was given back.
+ * @throws {DisposedError} if a tensor's memory was freed.
  * @throws {DeviceError} if two tensors are on two devices.
  */
 export function inputCheck(
@@ -86,15 +96,15 @@ export function inputCheck(
   };
 }
 
-/** How to make a tensor of a value, where there is a way. */
+/** How to make a tensor of a value, if there is a way. */
 function hintFor(value: unknown): string {
   if (Array.isArray(value) || ArrayBuffer.isView(value)) return "; device.tensor(...) makes one";
   if (typeof value !== "object" || value === null) return "";
-  // A loss is given these in place of logits.
+  // Losses accept these instead of logits.
   return "hidden" in value && "head" in value ? "; allLogits(logits) makes one" : "";
 }
 
-/** The tensors of a record that has any, or of an array that holds nothing else. */
+/** The tensors in a record that has some, or in an array that holds nothing else. */
 function tensorsIn(kind: "tensors" | "record", value: unknown): readonly Tensor[] | undefined {
   const tensors = Object.values(value ?? {}).filter((part) => part instanceof Tensor);
   const fits = Array.isArray(value)
@@ -111,7 +121,7 @@ function checkInput(
   tensor: Tensor,
 ): void {
   const { dtype, storage } = tensor;
-  if (tensor.device !== device) refuseForeign(device, `apply ${op}`, tensor);
+  if (tensor.device !== device) checkDevice(device, `apply ${op}`, tensor);
   if (storage.state !== "live") tensor.region(`apply ${op} to`);
   if (kind === "tensor" || (kind === "operand" && dtype === "int32")) return;
   const wanted = kind === "int" ? "int32" : device.float;
@@ -119,21 +129,10 @@ function checkInput(
   throw new DTypeError(`Cannot apply ${op}: ${name} must be ${wanted}, got ${dtype}`);
 }
 
-/** A value as errors show it. */
-export function nameOf(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value);
-  if (typeof value === "function") return "a function";
-  if (typeof value !== "object" || value === null) return String(value);
-  const { constructor } = value;
-  const name = typeof constructor === "function" ? constructor.name : "Object";
-  if (name === "Object") return `{ ${Object.keys(value).join(", ")} }`.replace("  ", " ");
-  return `${/^[AEIO]/i.test(name) ? "an" : "a"} ${name}`;
-}
-
 /**
  * Refuses options that a function does not know, such as a misspelt one.
  *
- * @throws {ArgumentError} if there is one, or the options are no object.
+ * @throws {ArgumentError} if there is one, or the options are not an object.
  */
 export function checkOptions<O extends object>(
   action: string,
@@ -153,13 +152,17 @@ export function checkOptions<O extends object>(
   }
 }
 
-/** The bytes of a tensor of `size` elements, if the device can have one. */
+/**
+ * The bytes of a tensor of `size` elements.
+ *
+ * @throws {DTypeError} if the device has no such dtype.
+ * @throws {ShapeError} if the size of a float16 tensor is not a multiple of 4.
+ */
 export function checkedBytes(device: Device, size: number, dtype: DType): number {
   if (dtype !== "int32" && dtype !== device.float && dtype !== device.half) {
+    const name = typeof dtype === "string" ? dtype : nameOf(dtype);
     throw new DTypeError(
-      `Cannot make a ${
-        typeof dtype === "string" ? dtype : nameOf(dtype)
-      } tensor: floats on this ${device.kind} device must be ${device.float}`,
+      `Cannot make a ${name} tensor: floats on this ${device.kind} device must be ${device.float}`,
     );
   }
   if (dtype === "float16" && size % 4 !== 0) {
@@ -170,7 +173,7 @@ export function checkedBytes(device: Device, size: number, dtype: DType): number
   return size * bytesPerElement(dtype);
 }
 
-/** Refuses what is no shape: an array of integers from 0. */
+/** Refuses what is not an array of non-negative integers. */
 export function checkShape(action: string, shape: Shape): void {
   if (!isNumbers(shape)) {
     throw new ArgumentError(
@@ -180,21 +183,14 @@ export function checkShape(action: string, shape: Shape): void {
   for (const n of shape) {
     if (!Number.isInteger(n) || n < 0) {
       throw new ShapeError(
-        `Cannot ${action} of shape ${formatShape(shape)}: sizes must be integers from 0, got ${n}`,
+        `Cannot ${action} of shape ${formatShape(shape)}: ` +
+          `sizes must be non-negative integers, got ${n}`,
       );
     }
   }
 }
 
-/** Refuses elements that are not a typed array; `what` begins the message. */
-export function checkTypedArray(what: string, data: unknown): TypedArray {
-  if (isTypedArray(data)) return data;
-  throw new ArgumentError(
-    `${what} must be a Float32Array, a Float64Array or an Int32Array, got ${nameOf(data)}`,
-  );
-}
-
-/** Refuses elements that do not fill a shape. */
+/** Refuses a number of elements that does not fill a shape. */
 export function checkCount(action: string, shape: Shape, count: number): void {
   const size = sizeOf(shape);
   if (size === count) return;
@@ -203,7 +199,15 @@ export function checkCount(action: string, shape: Shape, count: number): void {
   );
 }
 
-/** Refuses a tensor that a kernel cannot take for a buffer. */
+/** Refuses elements that are not in a typed array. `what` begins the message. */
+export function checkTypedArray(what: string, data: unknown): TypedArray {
+  if (isTypedArray(data)) return data;
+  throw new ArgumentError(
+    `${what} must be a Float32Array, a Float64Array or an Int32Array, got ${nameOf(data)}`,
+  );
+}
+
+/** Refuses a tensor that does not fit a buffer of a kernel. */
 export function checkBuffer(
   device: Device,
   kernel: string,
@@ -211,7 +215,7 @@ export function checkBuffer(
   use: BufferUse,
   tensor: Tensor,
 ): void {
-  refuseForeign(device, `run ${kernel} on ${name}`, tensor);
+  checkDevice(device, `run ${kernel} on ${name}`, tensor);
   const wanted = use.endsWith("int") ? "int32" : use.endsWith("half4") ? device.half : device.float;
   if (tensor.dtype !== wanted) {
     throw new DTypeError(
@@ -225,8 +229,8 @@ export function checkBuffer(
   }
 }
 
-/** Refuses what is no tensor, or one of another device. */
-export function refuseForeign(device: Device, action: string, tensor: Tensor): void {
+/** Refuses what is not a tensor on `device`. */
+export function checkDevice(device: Device, action: string, tensor: Tensor): void {
   if (tensor?.device === device) return;
   if (!(tensor instanceof Tensor)) {
     throw new ArgumentError(`Cannot ${action}: it must be a tensor, got ${nameOf(tensor)}`);
@@ -239,8 +243,8 @@ export function refuseForeign(device: Device, action: string, tensor: Tensor): v
 }
 
 /**
- * Refuses elements that are not a typed array, or that a tensor has no room for: all of its elements
- * or, where `at` is given, those from the at-th on.
+ * Refuses data that is not a typed array or does not fit a tensor: all of its elements or, if `at`
+ * is given, those from index `at` on.
  */
 export function checkWritten(tensor: Tensor, data: TypedArray, at?: number): void {
   const { shape, size, dtype } = tensor;
@@ -257,7 +261,8 @@ export function checkWritten(tensor: Tensor, data: TypedArray, at?: number): voi
   if (!Number.isInteger(at) || at < 0 || at + length > size) {
     refuse("a part must lie inside", `${length} elements from ${at} on`);
   }
-  if (dtype === "float16" && (at % 2 !== 0 || length % 2 !== 0)) { // 4 bytes are the least that WebGPU copies
-    refuse("a part of halves must begin and end at even ones", `${length} from ${at} on`);
+  // WebGPU copies multiples of 4 bytes.
+  if (dtype === "float16" && (at % 2 !== 0 || length % 2 !== 0)) {
+    refuse("a part of float16 must begin and end at even elements", `${length} from ${at} on`);
   }
 }

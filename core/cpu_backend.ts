@@ -1,54 +1,56 @@
 /**
- * The cpu device: tensors in WebAssembly memory, kernels as their WebAssembly versions where they have one, else as
- * their TypeScript references. In float64 it runs the references only: the reference device that everything else is tested against.
+ * The cpu device. Tensors lie in WebAssembly memory; kernels run as WebAssembly if they have such a
+ * version, else as their TypeScript reference. In float64 only references run: that is the
+ * reference device, against which everything else is tested.
  *
  * @module
  */
 import type { Backend, BackendStats, Launch, Memory, Program, Region } from "./backend.ts";
 import { checkOptions } from "./checks.ts";
 import { type Block, CpuMemory } from "./cpu_memory.ts";
-import { Device } from "./device.ts";
+import { BackendDevice } from "./device.ts";
 import { type FloatDType, hostArray, type TypedArray } from "./dtype.ts";
 import { ArgumentError, DeviceError } from "./errors.ts";
 import { Threads, type WorkerConstructor } from "./cpu_threads.ts";
 import type { WasmFunction, WasmModule } from "./kernel.ts";
+import type { Device } from "./tensor.ts";
 
-/** A kernel of at least so much work (see `WasmVersion`) is shared between threads: some 30 us of one. */
+/** The least work (see `WasmVersion`) that threads share: about 30 us on one thread. */
 const SHARED_WORK = 2 ** 18;
 
-/** A WebAssembly module at work on the device's memory; null where no variant of it is valid here. */
+/** A WebAssembly module on the device's memory; null if the runtime validates no variant of it. */
 type Instance = {
   readonly exports: Readonly<Record<string, WasmFunction>>;
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Scratch memory of this thread, then of each worker. */
+  /** Scratch memory of this thread and then of each worker. */
   readonly scratch: readonly number[];
-  /** Started when there is first work for them. */
+  /** Started with the first work for them. */
   threads?: Threads;
 } | null;
 
 /** Options of `cpu()`. */
 export interface CpuOptions {
-  /** The float type to compute in; `float32` unless told. */
+  /** The float type to compute in. Default `float32`. */
   readonly float?: FloatDType;
-  /** Whether float32 kernels may use WebAssembly; true unless told. */
+  /** Whether float32 kernels may use WebAssembly. Default true. */
   readonly wasm?: boolean;
   /**
-   * Whether indices out of range, such as ids of `take`, are refused where they are used,
-   * default false: they count as the nearest inside, as on webgpu. A captured step is then left half
-   * done.
+   * Whether kernels refuse indices out of range, such as ids of `take`. Default false: they count
+   * as the nearest index in range, as on webgpu. A captured step that is refused stops halfway.
    */
   readonly checked?: boolean;
   /**
-   * How many threads share the work of WebAssembly kernels that have enough of it; 1 unless told. Results do not depend on it.
-   * The workers start with the first such kernel and do not keep the process alive. The work of those that cannot start is done by
-   * the others.
+   * How many threads share the work of large WebAssembly kernels. Default 1. Results do not depend
+   * on it. The workers start with the first such kernel and do not keep the process alive. If a
+   * worker cannot start, the others do its work.
    */
   readonly threads?: number;
-  /** Called with a sentence when threads cannot start. */
+  /** Called with a message if threads cannot start. */
   readonly onNote?: (text: string) => void;
   /**
-   * What to make workers with, if threads are more than 1: `Worker` of `node:worker_threads`, which Deno, Bun and Node have. The
-   * global `Worker` of Deno, Bun and browsers will not do; in a browser a cpu device has one thread, since a page may not wait.
+   * `Worker` of `node:worker_threads`, which Deno, Bun and Node have. Required for more than one
+   * thread. The global `Worker` of Deno, Bun and browsers does not work. In a browser a cpu device
+   * has one thread, because a page must not block.
    */
   readonly Worker?: WorkerConstructor;
 }
@@ -56,7 +58,8 @@ export interface CpuOptions {
 /**
  * Opens a cpu device.
  *
- * @throws {ArgumentError} if threads is not a positive integer, or more than 1 without the Worker of node:worker_threads.
+ * @throws {ArgumentError} if `threads` is not a positive integer, or is more than 1 and `Worker` is
+ * not that of `node:worker_threads`.
  *
  * @example
  * ```ts
@@ -81,22 +84,21 @@ export function cpu(options: CpuOptions = {}): Device {
     options,
     ["float", "wasm", "checked", "threads", "onNote", "Worker"],
   );
-  const float = options.float ?? "float32";
-  const { threads = 1, Worker, onNote } = options;
+  const { threads = 1, Worker } = options;
   if (!(Number.isInteger(threads) && threads >= 1)) {
     throw new ArgumentError(
       `Cannot open a cpu device: threads must be a positive integer, got ${threads}`,
     );
   }
-  if (threads > 1 && typeof Worker?.prototype?.on !== "function") { // what the Worker of the Web has not
+  // The Worker of browsers has no `on`.
+  if (threads > 1 && typeof Worker?.prototype?.on !== "function") {
     throw new ArgumentError(
-      `Cannot open a cpu device with ${threads} threads: Worker must be that of node:worker_threads, ` +
+      `Cannot open a cpu device with ${threads} threads: ` +
+        "Worker must be that of node:worker_threads, " +
         `got ${Worker === undefined ? "none" : "another"}`,
     );
   }
-  const wasm = float === "float32" && options.wasm !== false;
-  const checked = options.checked === true;
-  return new Device(new CpuBackend(float, wasm, checked, threads, Worker, onNote));
+  return new BackendDevice(new CpuBackend(options));
 }
 
 class CpuBackend implements Backend {
@@ -113,7 +115,7 @@ class CpuBackend implements Backend {
     heldBytes: 0,
   };
   census?: () => string;
-  /** Absent once the device is disposed. */
+  /** Undefined once the device is disposed. */
   #memory: CpuMemory | undefined = new CpuMemory(this.stats, () => this.census?.() ?? "");
   readonly #modules: Map<WasmModule, Instance> | undefined;
   readonly #checked: boolean;
@@ -121,22 +123,16 @@ class CpuBackend implements Backend {
   readonly #Worker: WorkerConstructor | undefined;
   readonly #onNote: CpuOptions["onNote"];
 
-  constructor(
-    float: FloatDType,
-    wasm: boolean,
-    checked: boolean,
-    threads: number,
-    Worker: WorkerConstructor | undefined,
-    onNote: CpuOptions["onNote"],
-  ) {
+  constructor({ float = "float32", wasm, checked, threads = 1, Worker, onNote }: CpuOptions) {
+    const useWasm = float === "float32" && wasm !== false;
+    const kernels = useWasm ? "WebAssembly SIMD" : "TypeScript";
+    this.adapter = threads > 1 ? `${kernels}, ${threads} threads` : kernels;
     this.float = float;
-    this.#checked = checked;
+    this.#checked = checked === true;
     this.#threads = threads;
     this.#Worker = Worker;
     this.#onNote = onNote;
-    this.#modules = wasm ? new Map() : undefined;
-    const kernels = wasm ? "WebAssembly SIMD" : "TypeScript";
-    this.adapter = threads > 1 ? `${kernels}, ${threads} threads` : kernels;
+    this.#modules = useWasm ? new Map() : undefined;
   }
 
   allocate(bytes: number): Memory {
@@ -195,7 +191,7 @@ class CpuBackend implements Backend {
     this.stats.liveBytes = this.stats.heldBytes = 0;
   }
 
-  /** The memory of a device that is in use. */
+  /** The memory. @throws {DeviceError} if the device was disposed. */
   #open(): CpuMemory {
     if (this.#memory) return this.#memory;
     throw new DeviceError("Cannot use the cpu device: it must be open, but it was disposed");
@@ -205,7 +201,7 @@ class CpuBackend implements Backend {
     if (leading === undefined) return this.#bindAll(launch);
     const { count, of, param } = leading;
     const rows = this.#open().view(count);
-    return () => { // what it is bound to depends on how many there are
+    return () => { // the arguments depend on the count
       const share = Math.min(rows[0], of) / of;
       const params = { ...launch.params, [param]: Math.round(launch.params[param] * share) };
       if (share > 0) this.#bindAll({ ...launch, params })();
@@ -241,7 +237,12 @@ class CpuBackend implements Backend {
       if (this.#threads > 1 && this.#Worker && wasm.work(params) >= SHARED_WORK) {
         const { bytes, exports, scratch } = instance;
         const threads = instance.threads ??= new Threads(
-          ...[this.#Worker, bytes, memory.wasm, exports, scratch, this.#onFewer] as const,
+          this.#Worker,
+          bytes,
+          memory.wasm,
+          exports,
+          scratch,
+          this.#onFewer,
         );
         return untrapped(kernel.name, () => {
           if (threads.run(wasm.function, args, items)) this.stats.sharedLaunches++;
@@ -257,7 +258,7 @@ class CpuBackend implements Backend {
   readonly #onFewer = (workers: number, cause: unknown): void => {
     const got = cause instanceof Error ? cause.message : cause;
     this.#onNote?.(
-      `The cpu device goes on with ${workers + 1} of ${this.#threads} threads: ${got}`,
+      `The cpu device continues with ${workers + 1} of ${this.#threads} threads: ${got}`,
     );
   };
 
@@ -279,17 +280,17 @@ class CpuBackend implements Backend {
   }
 }
 
-/** Refuses an index, among the first `count`, that is not from 0 to below `below`. */
+/** Refuses indices below 0 or not below `below` among the first `count`. */
 function checkIndices(name: string, values: ArrayLike<number>, count: number, below: number): void {
   for (let i = 0; i < count; i++) {
     if (values[i] >= 0 && values[i] < below) continue;
     throw new ArgumentError(
-      `Cannot look up ${name}: they must be from 0 to ${below - 1}, got ${values[i]} at ${i}`,
+      `Cannot look up ${name}: they must be from 0 to ${below - 1}, got ${values[i]} at index ${i}`,
     );
   }
 }
 
-/** `run`, whose traps are errors that name the kernel. */
+/** `run`, with WebAssembly traps turned into errors that name the kernel. */
 function untrapped(kernel: string, run: () => void): () => void {
   return () => {
     try {

@@ -1,5 +1,6 @@
 /**
- * The memory of a cpu device: one WebAssembly memory that grows, cut into blocks at 64-byte lines.
+ * The memory of a cpu device: one WebAssembly memory that grows, divided into blocks that begin at
+ * 64-byte lines.
  *
  * @module
  */
@@ -11,22 +12,26 @@ const PAGE = 65536;
 const MAX_PAGES = 65536;
 const ALIGN = 64;
 
-/** A piece of it. */
+/** A block of it. */
 export interface Block extends Memory {
   /** Where it begins, in bytes. */
   readonly address: number;
 }
 
-/** Memory that is handed out and taken back. */
+/** Allocates and releases blocks. */
 export class CpuMemory {
-  /** All of it. Shared, so that threads can work on it, and so that views of it stay valid when it grows. */
-  readonly wasm = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES, shared: true });
+  /** All of it. It is shared: threads work on it, and views stay valid when it grows. */
+  readonly wasm: WebAssembly.Memory = new WebAssembly.Memory({
+    initial: 1,
+    maximum: MAX_PAGES,
+    shared: true,
+  });
   readonly #stats: BackendStats;
   readonly #census: () => string;
   #free: Block[] = [];
   #end = ALIGN;
 
-  /** Counts what it holds and hands out in `stats`; errors end with what `census` says. */
+  /** Counts bytes in `stats`. Out-of-memory errors end with `census()`. */
   constructor(stats: BackendStats, census: () => string) {
     this.#stats = stats;
     this.#census = census;
@@ -34,7 +39,8 @@ export class CpuMemory {
   }
 
   /**
-   * Best fit over the free blocks, which are kept in address order and merged when neighbours meet.
+   * Allocates the best fit among the free blocks, which are kept in address order and merged with
+   * their neighbours.
    *
    * @throws {DeviceError} if it does not fit.
    */
@@ -55,7 +61,7 @@ export class CpuMemory {
     return { address, bytes: size };
   }
 
-  /** Takes a block back. */
+  /** Releases a block. */
   release({ address, bytes }: Block): void {
     this.#stats.liveBytes -= bytes;
     let at = this.#free.findIndex((b) => b.address > address);
@@ -72,7 +78,7 @@ export class CpuMemory {
     this.#free.splice(from, (joinsBefore ? 1 : 0) + (joinsAfter ? 1 : 0), merged);
   }
 
-  /** Memory for good, for what is no tensor: its address. */
+  /** Allocates memory that is never released, and returns its address. */
   reserve(bytes: number): number {
     return this.#grow(Math.ceil(bytes / ALIGN) * ALIGN);
   }

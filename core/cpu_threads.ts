@@ -1,30 +1,30 @@
 /**
- * Threads of the cpu device: workers that run functions of a WebAssembly module on the device's memory, beside the
- * thread that asks. Between two jobs a worker spins for a moment, then sleeps.
+ * Threads of the cpu device: workers that run functions of a WebAssembly module on the device's
+ * memory, together with the calling thread. Between jobs a worker spins for a moment, then sleeps.
  *
  * @module
  */
 import type { WasmFunction } from "./kernel.ts";
 
-/** Parts that a thread's share is cut into, so that a thread that was held up leaves work to the others. */
+/** Parts that each thread's share is cut into, so that a delayed thread leaves work to others. */
 const PARTS = 2;
 
 // The control block: int32 fields, then the job's arguments as float64.
-const JOB = 0; // number of the job: bumped when one begins
+const JOB = 0; // number of the job, incremented when one begins
 const NEXT = 1; // the next part to claim
-const LEFT = 2; // workers that are not done
+const LEFT = 2; // workers that have not finished the job
 const FAILED = 3; // whether a worker's function threw
-const READY = 4; // workers that are waiting for jobs
+const READY = 4; // workers that have started
 const FUNCTION = 5; // index of the function, -1 to end the worker
 const ITEMS = 6;
 const PART_COUNT = 7;
 const ARG_COUNT = 8;
-const WORKERS = 9; // workers that run, or are about to
+const WORKERS = 9; // workers that run or are starting
 const ARGS = 64; // bytes
 const MOST_ARGS = 30;
 const BYTES = ARGS + 8 * MOST_ARGS;
 
-/** What a worker is given. */
+/** What a worker starts with. */
 export interface WorkerData {
   /** The module. */
   readonly bytes: Uint8Array;
@@ -38,26 +38,26 @@ export interface WorkerData {
   readonly scratch: number;
 }
 
-/** A worker: as much of one of `node:worker_threads` as is used here. */
+/** The part of `Worker` of `node:worker_threads` that is used here. */
 export interface WorkerThread {
-  /** Lets the process end while the worker is there. */
+  /** Lets the process end while the worker runs. */
   unref(): void;
   /** Calls `listener` when the worker fails. */
   on(event: "error", listener: (error: Error) => void): unknown;
 }
 
-/** `Worker` of `node:worker_threads`, which Deno, Bun and Node have: as much of it as is used here. */
+/** The constructor of `Worker` of `node:worker_threads`, which Deno, Bun and Node have. */
 export interface WorkerConstructor {
-  /** What a worker can do. */
+  /** The methods of a worker. */
   readonly prototype: WorkerThread;
-  /** Starts a worker on a source text. */
+  /** Starts a worker from source text. */
   new (
     source: string,
     options: { eval: true; env: Record<string, string>; workerData: WorkerData },
   ): WorkerThread;
 }
 
-/** What runs in a worker. It is passed on as source text, so it may use nothing from around it. */
+/** What runs in a worker. It is passed as source text, so it can use nothing from this module. */
 function work({ bytes, memory, control, names, scratch }: WorkerData): void {
   const module = new WebAssembly.Module(bytes as BufferSource);
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
@@ -93,7 +93,7 @@ function work({ bytes, memory, control, names, scratch }: WorkerData): void {
   }
 }
 
-/** Workers on one module and one memory. They end with the device, or with the process. */
+/** Workers on one module and one memory. They end with the device or the process. */
 export class Threads {
   readonly #control = new SharedArrayBuffer(BYTES);
   readonly #ints = new Int32Array(this.#control, 0, ARGS / 4);
@@ -103,8 +103,9 @@ export class Threads {
   readonly #scratch: number;
 
   /**
-   * Starts a worker for each address in `scratch` but the first, which is this thread's: their scratch memories. Of those that
-   * cannot start `onFewer` is told how many are left, and why; the others do their work.
+   * Starts a worker for each scratch memory but the first, which is this thread's. If workers
+   * cannot start, the others do their work, and `onFewer` is called with the number that are left
+   * and the cause.
    */
   constructor(
     Worker: WorkerConstructor,
@@ -117,7 +118,7 @@ export class Threads {
     this.#exports = exports;
     this.#names = Object.keys(exports);
     this.#scratch = scratch[0];
-    const ints = this.#ints; // not this: workers would keep what is to be forgotten
+    const ints = this.#ints; // the error listeners must not keep `this` alive
     ints[WORKERS] = scratch.length - 1;
     const source = `(${work})(require("node:worker_threads").workerData)`;
     const shared = { bytes, memory, control: this.#control, names: this.#names };
@@ -133,7 +134,7 @@ export class Threads {
         });
         worker.on("error", (cause) => fewer(1, cause));
         worker.unref();
-      } catch (cause) { // nor will those after it
+      } catch (cause) { // the remaining ones would fail too
         fewer(scratch.length - 1 - i, cause);
         break;
       }
@@ -142,8 +143,8 @@ export class Threads {
   }
 
   /**
-   * Runs one function over all items, on this thread and the workers. As long as these are not all up, and where there are none, it
-   * runs alone, and returns false.
+   * Runs one function over all items, on this thread and the workers. Returns false if this thread
+   * did it alone, because workers are still starting or there are none.
    */
   run(name: string, args: readonly number[], items: number): boolean {
     const ints = this.#ints;
@@ -185,7 +186,7 @@ export class Threads {
     end(this.#ints);
   }
 
-  /** Waits until all workers are done with the job. */
+  /** Waits until all workers have finished the job. */
   #join(): void {
     for (let i = 0; i < 20000; i++) if (Atomics.load(this.#ints, LEFT) === 0) return;
     for (;;) {
@@ -197,11 +198,11 @@ export class Threads {
 }
 
 function end(ints: Int32Array<SharedArrayBuffer>): void {
-  Atomics.store(ints, READY, -(2 ** 30)); // whatever still runs goes alone
+  Atomics.store(ints, READY, -(2 ** 30)); // later jobs run on their own thread
   ints[FUNCTION] = -1;
   Atomics.add(ints, JOB, 1);
   Atomics.notify(ints, JOB);
 }
 
-/** Ends the workers of devices that were forgotten. */
+/** Ends the workers of devices that were garbage-collected. */
 const forgotten = new FinalizationRegistry(end);

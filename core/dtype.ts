@@ -1,12 +1,14 @@
 /**
- * Element types. A device computes in one float type, `device.float`; indices are int32 everywhere.
+ * Element types, and the host arrays that tensors are made from and read into. A device computes
+ * in one float type, `device.float`; indices are int32 everywhere.
  *
  * @module
  */
+import { ArgumentError, nameOf, ShapeError } from "./errors.ts";
 
 /**
- * The type of one element. `float64` exists on the cpu device only. `float16` is a way to store weights (`Device.half`), which
- * nothing computes in: kernels widen what they read of it. Read by the host they are float32.
+ * The type of one element. `float64` exists on the cpu device only. `float16` is a storage format
+ * for weights (`device.half`): kernels widen it as they read it, and the host reads it as float32.
  */
 export type DType = "float16" | "float32" | "float64" | "int32";
 
@@ -19,10 +21,16 @@ export type FloatArray = Float32Array | Float64Array;
 /** A host array that a tensor can be read into or made from. */
 export type TypedArray = Float32Array | Float64Array | Int32Array;
 
-/** Whether a value is a {@link TypedArray}; others, such as a Uint8Array, are not. */
-export function isTypedArray(value: unknown): value is TypedArray {
-  return [Float32Array, Float64Array, Int32Array].some((type) => value instanceof type);
-}
+/** Numbers in nested arrays, as deep as the tensor has axes. */
+export type Nested = number | readonly Nested[];
+
+/** The host array type of each dtype. */
+const ARRAYS = {
+  float16: Float32Array,
+  float32: Float32Array,
+  float64: Float64Array,
+  int32: Int32Array,
+} as const;
 
 /** Bytes of one element. */
 export function bytesPerElement(dtype: DType): number {
@@ -30,11 +38,14 @@ export function bytesPerElement(dtype: DType): number {
   return dtype === "float64" ? 8 : 4;
 }
 
-/** A zeroed host array of `size` elements. */
+/** Whether a value is a {@link TypedArray}; a Uint8Array, for example, is not. */
+export function isTypedArray(value: unknown): value is TypedArray {
+  return [Float32Array, Float64Array, Int32Array].some((type) => value instanceof type);
+}
+
+/** A host array of `size` zeros. */
 export function hostArray(dtype: DType, size: number): TypedArray {
-  if (dtype === "float32" || dtype === "float16") return new Float32Array(size);
-  if (dtype === "float64") return new Float64Array(size);
-  return new Int32Array(size);
+  return new ARRAYS[dtype](size);
 }
 
 /** A host array over `size` elements of `buffer` from `byteOffset`. */
@@ -51,9 +62,69 @@ export function viewArray(
 }
 
 /**
- * Host elements as a device holds them: those of float16 are rounded to the nearest, ties to even, and handed on as bits,
- * since not every WebGPU binding knows a Float16Array.
+ * The elements as device memory holds them. float16 is rounded to nearest, ties to even, and
+ * returned as bits, because not every WebGPU binding knows Float16Array.
  */
 export function deviceArray(dtype: DType, values: TypedArray): TypedArray | Uint16Array {
   return dtype === "float16" ? new Uint16Array(Float16Array.from(values).buffer) : values;
+}
+
+/**
+ * The elements of nested or typed arrays, row-major, and their shape.
+ *
+ * @throws {ShapeError} if the arrays are ragged.
+ * @throws {ArgumentError} if they hold anything but numbers.
+ */
+export function flatten(data: Nested | TypedArray): { values: TypedArray; shape: number[] } {
+  if (isTypedArray(data)) return { values: data, shape: [data.length] };
+  const shape: number[] = [];
+  for (let level: Nested = data as Nested; typeof level !== "number"; level = level[0]) {
+    if (!Array.isArray(level)) refuse(level);
+    shape.push(level.length);
+    if (level.length === 0) break;
+  }
+  const values: number[] = [];
+  const walk = (part: Nested, depth: number): void => {
+    if (typeof part !== "number" && !Array.isArray(part)) refuse(part);
+    const length = typeof part === "number" ? undefined : part.length;
+    if (length !== shape[depth]) {
+      throw new ShapeError(
+        `Cannot make a tensor of nested arrays: all arrays at depth ${depth} must have ` +
+          `length ${shape[depth] ?? "none"}, got ${length ?? "a number"}`,
+      );
+    }
+    if (typeof part === "number") values.push(part);
+    else for (const p of part) walk(p, depth + 1);
+  };
+  walk(data as Nested, 0);
+  return { values: Float64Array.from(values), shape };
+}
+
+function refuse(got: unknown): never {
+  throw new ArgumentError(
+    `Cannot make a tensor: data must be a typed array or numbers in nested arrays, got ${
+      nameOf(got)
+    }`,
+  );
+}
+
+/**
+ * The same elements as an array of `dtype`; the array itself if it is one already.
+ *
+ * @throws {ArgumentError} if the dtype is int32 and an element is not an integer of 32 bits.
+ */
+export function convertTo(dtype: DType, values: TypedArray): TypedArray {
+  if (ARRAYS[dtype] === values.constructor) return values;
+  if (dtype === "int32") {
+    const bad = values.findIndex((v) => (v | 0) !== v);
+    if (bad >= 0) {
+      throw new ArgumentError(
+        `Cannot make an int32 tensor: elements must be integers of 32 bits, ` +
+          `got ${values[bad]} at index ${bad}`,
+      );
+    }
+  }
+  const out = hostArray(dtype, values.length);
+  out.set(values);
+  return out;
 }

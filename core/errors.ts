@@ -1,13 +1,13 @@
 /**
- * Typed errors. Every message says action, requirement, actual:
+ * Typed errors. Every message says what failed, what is required and what it got:
  * `Cannot matmul (8, 64) by (32, 64): inner sizes must match, got 64 and 32`.
  *
  * @module
  */
 
-/** The base of every error that this project throws on purpose. */
+/** The base class of every error that this project throws on purpose. */
 export class BeargradError extends Error {
-  /** `message` says action, requirement, actual. */
+  /** `message` says what failed, what is required and what it got. */
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = new.target.name;
@@ -20,10 +20,10 @@ export class ShapeError extends BeargradError {}
 /** A tensor of the wrong dtype. */
 export class DTypeError extends BeargradError {}
 
-/** A tensor used after its memory was given back. */
+/** A tensor used after its memory was freed. */
 export class DisposedError extends BeargradError {}
 
-/** A device that is missing, lost, or refused a command. */
+/** A device that is missing, lost, out of memory, or refused a command. */
 export class DeviceError extends BeargradError {}
 
 /** A misuse of automatic differentiation, such as a second derivative. */
@@ -46,3 +46,14 @@ export class CheckpointError extends BeargradError {}
 
 /** A command line that cannot be understood. */
 export class UsageError extends BeargradError {}
+
+/** A value as error messages show it: `"text"`, `null`, `an Array`, `{ hidden, head }`. */
+export function nameOf(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "function") return "a function";
+  if (typeof value !== "object" || value === null) return String(value);
+  const { constructor } = value;
+  const name = typeof constructor === "function" ? constructor.name : "Object";
+  if (name === "Object") return `{ ${Object.keys(value).join(", ")} }`.replace("  ", " ");
+  return `${/^[AEIO]/i.test(name) ? "an" : "a"} ${name}`;
+}

@@ -1,17 +1,19 @@
 /**
- * A kernel is maths on flat arrays, written twice: `cpu` in plain TypeScript (the reference, and in float64
- * what others are compared with) and `wgsl`. The bindings and the parameter block are declared once and generated for both.
+ * A kernel is maths on flat arrays, written twice: `cpu` in plain TypeScript, which is the
+ * reference, and `wgsl`. Buffers and parameters are declared once; the WGSL bindings and the
+ * parameter block are generated from the declaration.
  *
  * @module
  */
 import type { FloatArray, TypedArray } from "./dtype.ts";
 
 /**
- * How a kernel uses a buffer: what it does with it, and its elements. `float4` is a float buffer that
- * WGSL sees as `array<vec4f>`; its size must be a multiple of 4. To the reference it is a plain float array.
+ * How a kernel uses a buffer, and the type of its elements.
  *
- * `half4` is a buffer of {@link Device.half}: WGSL sees `array<vec2u>`, four half-precision floats an element, and
- * `half4(x[i])` is their vec4f. To the reference it is an array of floats like another (a Float16Array), of numbers that are halves.
+ * `float4` is a float buffer that WGSL sees as `array<vec4f>`; its size must be a multiple of 4.
+ * `half4` is a buffer of dtype `device.half`. WGSL sees `array<vec2u>`, four half-precision floats
+ * an element; `half4(x[i])` converts them to a vec4f. The reference sees both as plain arrays of
+ * floats.
  */
 export type BufferUse =
   | `${"read" | "write" | "update"} ${"float" | "float4" | "int"}`
@@ -20,15 +22,15 @@ export type BufferUse =
 /** The type of a scalar parameter in WGSL; the reference sees a number. */
 export type ParamType = "u32" | "i32" | "f32";
 
-/** The arrays that a reference is handed. */
+/** The arrays that a reference is called with. */
 export type BufferViews<B extends Record<string, BufferUse>> = {
   readonly [K in keyof B]: B[K] extends `${string} int` ? Int32Array : FloatArray;
 };
 
-/** The numbers that a kernel is handed. */
+/** The parameters that a kernel is called with. */
 export type ParamValues<P extends Record<string, ParamType>> = { readonly [K in keyof P]: number };
 
-/** One input on which the reference and the WGSL are compared, on every device, because it is registered. */
+/** An input for the reference test, which compares the WGSL with the reference on every device. */
 export interface KernelCase<
   B extends Record<string, BufferUse> = Record<string, BufferUse>,
   P extends Record<string, ParamType> = Record<string, ParamType>,
@@ -41,20 +43,24 @@ export interface KernelCase<
   readonly buffers: { readonly [K in keyof B]: number | readonly number[] | TypedArray };
 }
 
-/** A WebAssembly module that kernels of the float32 cpu device may call. It imports `env.memory`, the device's. */
+/**
+ * A WebAssembly module that kernels of the float32 cpu device may call. It imports `env.memory`,
+ * the memory of the device.
+ */
 export interface WasmModule {
-  /** Its bytes in base64, best first; the first that the runtime validates is used. */
+  /** Its bytes in base64, best variant first. The first that the runtime validates is used. */
   readonly variants: readonly string[];
   /** Bytes of scratch memory that its functions need. */
   readonly scratchBytes: number;
 }
 
-/** A function exported by a WebAssembly module: addresses in bytes, sizes in elements. */
+/** A function exported by a WebAssembly module. Addresses are in bytes, sizes in elements. */
 export type WasmFunction = (...args: number[]) => void;
 
 /**
- * A kernel's WebAssembly version: the reference in float32, faster. Its work is made of items (rows, heads, vectors) that do not
- * depend on each other, so that threads can share them: however they are shared, the bits of the result are the same.
+ * The WebAssembly version of a kernel: a faster float32 reference. Its work consists of independent
+ * items (rows, heads, vectors) that threads share. The result has the same bits however they are
+ * shared.
  */
 export interface WasmVersion<
   B extends Record<string, BufferUse>,
@@ -63,20 +69,21 @@ export interface WasmVersion<
   /** The module. */
   readonly module: WasmModule;
   /**
-   * The exported function. It is called with `args`, then the first item to do and the first not to do, then the address of
-   * scratch memory. It does what the reference does, on byte addresses. A buffer begins at a 64-byte line and nothing else
-   * lies in its last line, so this line may be read as a whole. Nothing is written past the last element.
+   * The exported function. It is called with `args`, then the first item, the end of the items, and
+   * the address of scratch memory. Every buffer starts at a 64-byte line and shares its last line
+   * with nothing, so the function may read that line as a whole. It must not write past the last
+   * element.
    */
   readonly function: string;
   /** Its first arguments. */
   args(address: { readonly [K in keyof B]: number }, params: ParamValues<P>): readonly number[];
   /** The number of items. */
   items(params: ParamValues<P>): number;
-  /** Multiply-adds, or elements passed over, of all items together: whether threads are worth the while. */
+  /** Multiply-adds or elements visited in all items, to decide whether threads are worthwhile. */
   work(params: ParamValues<P>): number;
 }
 
-/** What a kernel is made of. */
+/** The parts of a kernel. */
 export interface KernelSpec<
   B extends Record<string, BufferUse>,
   P extends Record<string, ParamType>,
@@ -90,37 +97,38 @@ export interface KernelSpec<
   /** The reference. It must write every element of every `write` buffer that the kernel writes. */
   cpu(buffers: BufferViews<B>, params: ParamValues<P>): void;
   /**
-   * The parameter that counts the rows of all that is written, where each row depends on inputs alone and a smaller number
-   * leaves out the last rows: what `Device.leading` makes use of.
+   * The parameter that counts the rows of every output, if each row depends on inputs alone and a
+   * smaller value omits the last rows. `leadingRows` uses it to skip rows.
    */
   rows?(params: ParamValues<P>): (keyof P & string) | undefined;
   /**
-   * Buffers of indices: how many of their first elements are read, and what all of these must be
-   * below. Others count as the nearest inside, but a cpu device that is `checked` refuses them.
+   * For each buffer of indices, how many leading elements are read and the exclusive upper bound of
+   * their values. Indices out of range count as the nearest in range; a `checked` cpu device
+   * refuses them.
    */
   readonly indices?: {
     readonly [K in keyof B]?: (params: ParamValues<P>) => readonly [count: number, below: number];
   };
-  /** A WebAssembly version for the float32 cpu device, where it pays. */
+  /** The WebAssembly version for the float32 cpu device, where it pays. */
   readonly wasm?: WasmVersion<B, P>;
   /**
-   * How many times `fn kernel(i: u32)` of the WGSL runs, i = 0, 1, ... A kernel that needs workgroup memory
-   * gives `grid` instead.
+   * How many times `fn kernel(i: u32)` of the WGSL runs, for i = 0, 1, ... A kernel that needs
+   * workgroup memory declares `grid` instead.
    */
   invocations?(params: ParamValues<P>): number;
-  /** The workgroups to launch; the WGSL then has its own `@compute fn main`. */
+  /** The workgroups to launch. The WGSL then has its own `@compute fn main`. */
   grid?(params: ParamValues<P>): readonly [number, number, number];
-  /** Invocations in a workgroup where `invocations` is given; 64 unless told. */
+  /** Invocations in a workgroup if `invocations` is declared. Default 64. */
   readonly workgroup?: number;
-  /** The body. Buffers go by their names, parameters by `p.name`. */
+  /** The WGSL body. Buffers go by their names, parameters by `p.name`. */
   readonly wgsl: string;
-  /** Largest |wgsl - reference| / (1 + |reference|) allowed in the reference test; 1e-5 unless told. */
+  /** Largest |wgsl - reference| / (1 + |reference|) in the reference test. Default 1e-5. */
   readonly tolerance?: number;
   /** Inputs for the reference test: at least one. */
   cases(): readonly KernelCase<B, P>[];
 }
 
-/** A kernel that devices can run. Made by `defineKernel`. */
+/** A kernel that devices can run. Made by {@link defineKernel}. */
 export interface Kernel<
   B extends Record<string, BufferUse> = Record<string, BufferUse>,
   P extends Record<string, ParamType> = Record<string, ParamType>,
@@ -131,7 +139,7 @@ export interface Kernel<
   readonly module: string;
 }
 
-/** Checks a kernel's declaration and completes its WGSL module. */
+/** Makes a kernel from its parts: generates the declarations and entry point of its WGSL module. */
 export function defineKernel<
   const B extends Record<string, BufferUse>,
   const P extends Record<string, ParamType>,
@@ -139,7 +147,7 @@ export function defineKernel<
   return { ...spec, kind: "kernel", module: wgslModule(spec) };
 }
 
-/** The invocations of a one-dimensional kernel are folded into rows of at most this many workgroups. */
+/** The most workgroups along x; {@link linearGrid} folds longer grids into several rows. */
 export const MAX_GROUPS_X = 32768;
 
 /** The workgroups for `n` invocations of `fn kernel(i: u32)`. */
@@ -152,11 +160,11 @@ export function linearGrid(n: number, workgroup: number): readonly [number, numb
 
 const ELEMENTS = { float: "f32", float4: "vec4f", half4: "vec2u", int: "i32" } as const;
 
-/** In the core of WGSL: needs no extension. */
+/** Plain WGSL: needs no extension. */
 const HALF4 =
   "fn half4(h: vec2u) -> vec4f { return vec4f(unpack2x16float(h.x), unpack2x16float(h.y)); }";
 
-/** Bindings 0.. are the buffers, the next one is the uniform block `p`, whose first field is `invocations`. */
+/** The buffers come first, then the uniform block `p`, whose first field is `invocations`. */
 function wgslModule<B extends Record<string, BufferUse>, P extends Record<string, ParamType>>(
   spec: KernelSpec<B, P>,
 ): string {
@@ -186,7 +194,7 @@ function wgslModule<B extends Record<string, BufferUse>, P extends Record<string
   return lines.join("\n");
 }
 
-/** The parameter block as it is laid out in the uniform buffer. */
+/** The parameter block as the uniform buffer holds it. */
 export function packParams(
   kernel: Kernel,
   params: ParamValues<Record<string, ParamType>>,
@@ -204,7 +212,7 @@ export function packParams(
   return new Uint8Array(bytes);
 }
 
-/** The workgroups that one launch of `kernel` needs. */
+/** The workgroups of one launch of `kernel`. */
 export function gridOf(
   kernel: Kernel,
   params: ParamValues<Record<string, ParamType>>,

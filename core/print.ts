@@ -1,22 +1,20 @@
 /**
- * Elements as people read them.
+ * Tensors as text.
  *
  * @module
  */
 import { type Shape, stridesOf } from "./shape.ts";
 
 /**
- * Of more elements only those at the ends of the last axes are shown, until there are as many. Of the
- * axes before these the first index is shown.
+ * A tensor with more elements is abbreviated: the last axes show their ends, as many axes as make
+ * up this number of elements, and the axes before those show their first index.
  */
 const MOST_SHOWN = 100;
 
-/** How many of them at each end. */
+/** Elements shown at each end of an abbreviated axis. */
 const EDGE = 3;
 
-/**
- * Nested brackets with a row on each line and its columns below each other, as NumPy writes arrays.
- */
+/** Nested brackets, one row a line with aligned columns, as NumPy prints arrays. */
 export function printed(values: ArrayLike<number>, shape: Shape, digits: number): string {
   if (values.length === 0) return "[]";
   const strides = stridesOf(shape);
@@ -49,6 +47,6 @@ export function printed(values: ArrayLike<number>, shape: Shape, digits: number)
     const inner = shape.length - 1 - axis;
     return `[${parts.join(inner > 0 ? `,${"\n".repeat(inner)}${" ".repeat(axis + 1)}` : ", ")}]`;
   };
-  walk(0, 0); // finds the widest
+  walk(0, 0); // finds the width of the widest element
   return walk(0, 0);
 }

@@ -1,15 +1,15 @@
 /**
- * Counter-based random numbers: Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random numbers:
- * as easy as 1, 2, 3", SC 2011). A number depends on (key, counter) alone, so it can be drawn in any
- * order, in parallel, on any device, and redrawn instead of stored. There is no hidden state.
+ * Counter-based random numbers: Threefry-2x32 with 20 rounds (Salmon et al., "Parallel random
+ * numbers: as easy as 1, 2, 3", SC 2011). A number depends on its key and counter alone, so numbers
+ * can be drawn in any order, in parallel, on any device, and drawn again instead of stored. There
+ * is no hidden state.
  *
  * @module
  */
 import type { FloatArray } from "./dtype.ts";
-import { nameOf } from "./checks.ts";
-import { ArgumentError } from "./errors.ts";
+import { ArgumentError, nameOf } from "./errors.ts";
 
-/** A key: two 32-bit words. Derive as many independent keys as you like with `foldIn`. */
+/** A key: two 32-bit words. Derive any number of independent keys with {@link foldIn}. */
 export type Key = readonly [number, number];
 
 const PARITY = 0x1bd11bda;
@@ -17,7 +17,7 @@ const PARITY = 0x1bd11bda;
 /**
  * The 64 random bits of counter `(c0, c1)` under `key`, as two unsigned 32-bit words.
  *
- * @throws {ArgumentError} if a word is not an integer of 32 bits, with or without a sign.
+ * @throws {ArgumentError} if a word is not an integer of 32 bits, signed or unsigned.
  */
 export function threefry(key: Key, c0: number, c1: number): [number, number] {
   checkKey(key, 0);
@@ -28,7 +28,7 @@ export function threefry(key: Key, c0: number, c1: number): [number, number] {
   return [words[0], words[1]];
 }
 
-/** The same into `words`, for loops that draw many. */
+/** {@link threefry} into `words`, without checks, for loops that draw many. */
 export function threefryInto(
   words: Uint32Array,
   key0: number,
@@ -79,7 +79,7 @@ function rotate(word: number, turn: number): number {
 /**
  * The key of a seed.
  *
- * @throws {ArgumentError} if the seed is not an integer from 0.
+ * @throws {ArgumentError} if the seed is not an integer from 0 to 2^53 - 1.
  */
 export function keyOf(seed: number): Key {
   if (!Number.isSafeInteger(seed) || seed < 0) {
@@ -100,12 +100,14 @@ export function foldIn(key: Key, index: number): Key {
   return threefry(key, index, 0x5eed);
 }
 
-/** The top 24 bits of a word as a number in [0, 1): exact in float32, so the same on every device. */
+/**
+ * The top 24 bits of a word as a number in [0, 1). It is exact in float32, so the same on every
+ * device.
+ */
 export function unit(word: number): number {
   return (word >>> 8) * 2 ** -24;
 }
 
-/** Refuses what is not a word of 32 bits. */
 function checkWord(what: string, word: number): void {
   if (word >>> 0 === word || (word | 0) === word) return;
   throw new ArgumentError(
@@ -113,7 +115,6 @@ function checkWord(what: string, word: number): void {
   );
 }
 
-/** Refuses what is not a key, and a number of draws that cannot be. */
 function checkKey(key: Key, n: number): void {
   if (!Array.isArray(key) || key.length !== 2) {
     throw new ArgumentError(
@@ -144,8 +145,8 @@ export function uniform(key: Key, n: number): Float64Array {
 }
 
 /**
- * `n` numbers from the standard normal distribution, by Marsaglia's polar method. Only exactly rounded
- * operations are used (the logarithm is our own), so every runtime gives the same bits.
+ * `n` numbers from the standard normal distribution, by Marsaglia's polar method. It uses only
+ * correctly rounded operations, and a logarithm of its own, so every runtime gives the same bits.
  *
  * @throws {ArgumentError} if n is not an integer from 0 to 2^32 - 1, or the key is not one.
  */
@@ -156,7 +157,7 @@ export function normal(key: Key, n: number): Float64Array {
   return out;
 }
 
-/** The same into all of `out`, times `deviation`, rounded to its type. */
+/** {@link normal} into all of `out`, times `deviation`, rounded to its type. */
 export function normalInto(out: FloatArray, key: Key, deviation = 1): void {
   const words = new Uint32Array(2);
   for (let i = 0, counter = 0; i < out.length; counter++) {
@@ -190,7 +191,10 @@ export function permutation(key: Key, n: number): Int32Array {
   return order;
 }
 
-/** log x for 0 < x < 1 from +, -, *, / alone: x = m 2^e with m in [1/2, 1); log m = 2 atanh((m-1)/(m+1)). */
+/**
+ * log x for 0 < x < 1, from +, -, * and / alone: x = m 2^e with m in [1/2, 1), and
+ * log m = 2 atanh((m - 1) / (m + 1)).
+ */
 function portableLog(x: number): number {
   let exponent = 0;
   for (; x < 0.5; x *= 2) exponent--;

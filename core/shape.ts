@@ -1,6 +1,6 @@
 /**
- * Shapes are plain arrays of integers from 0, `[]` for a scalar. Tensors are always contiguous and
- * row-major, so a shape is all there is to know about a layout.
+ * Shapes are arrays of non-negative integers, `[]` for a scalar. Tensors are always contiguous and
+ * row-major, so the shape determines the layout.
  *
  * @module
  */
@@ -16,7 +16,7 @@ export function sizeOf(shape: Shape): number {
   return size;
 }
 
-/** A shape as people write it: `(8, 64)`. */
+/** A shape as text: `(8, 64)`. */
 export function formatShape(shape: Shape): string {
   return `(${shape.join(", ")})`;
 }
@@ -26,7 +26,11 @@ export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((n, i) => n === b[i]);
 }
 
-/** `axis` counted from the front; negative axes count from the back. */
+/**
+ * `axis` counted from the front; a negative one counts from the back.
+ *
+ * @throws {ShapeError} if there is no such axis.
+ */
 export function normalizeAxis(action: string, shape: Shape, axis: number): number {
   const normal = axis < 0 ? axis + shape.length : axis;
   if (!Number.isInteger(axis) || normal < 0 || normal >= shape.length) {
@@ -38,7 +42,12 @@ export function normalizeAxis(action: string, shape: Shape, axis: number): numbe
   return normal;
 }
 
-/** The shape two shapes broadcast to, by NumPy's rule: aligned at the back, a size of 1 stretches. */
+/**
+ * The shape that two shapes broadcast to, by NumPy's rule: axes are aligned at the back, and a size
+ * of 1 stretches.
+ *
+ * @throws {ShapeError} if two sizes differ and neither is 1.
+ */
 export function broadcastShapes(action: string, a: Shape, b: Shape): number[] {
   const rank = Math.max(a.length, b.length);
   const out = new Array<number>(rank);

@@ -1,7 +1,13 @@
 /**
- * Reverse-mode differentiation. A tensor that depends on the parameters carries its place on a tape; an op that
- * sees such a tensor writes itself down. There is no global tape and no flag on tensors: `valueAndGrad` lends each
- * parameter a place, runs the function, and walks the tape backwards. First derivatives only.
+ * Reverse-mode automatic differentiation.
+ *
+ * `valueAndGrad(f)` runs `f` on tracked tensors in place of the parameters. A tracked tensor knows
+ * which op made it. An op that gets one appends a node to the tape, and its outputs are tracked in
+ * turn. The walk then visits the nodes in reverse: each turns the gradients of its outputs into
+ * gradients of its inputs, and where a tensor was used more than once they add up.
+ *
+ * There is no global tape, and a tensor that does not depend on the parameters is an ordinary one.
+ * First derivatives only.
  *
  * @module
  */
@@ -11,29 +17,45 @@ import { formatShape } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
 import { mapTree, type Tree, treeEntries } from "./tree.ts";
 
-/** A place on a tape: an output of a node. */
-export interface Tracked {
-  /** The node. */
-  readonly node: TapeNode;
-  /** Which of its outputs. */
-  readonly output: number;
-}
-
-/** The gradients of an op's tensor inputs, each computed only if somebody needs it; null where there is none. */
+/**
+ * The gradients of an op's tensor inputs, in order. Each is a function that runs only if the
+ * gradient is needed, or null for an input without a gradient.
+ */
 export type InputGradients = readonly ((() => Tensor) | null)[];
 
-/** One op on a tape. */
+/** From the gradients of an op's outputs, undefined where there is none, to those of its inputs. */
+export type Backward = (douts: readonly (Tensor | undefined)[]) => InputGradients;
+
+/** One op on a tape, or a parameter. */
 export interface TapeNode {
-  /** The op's name. */
-  readonly name: string;
   /** The tape it is on. */
   readonly tape: Tape;
-  /** For each tensor input its place, or undefined where it does not depend on the parameters. */
-  readonly inputs: readonly (Tracked | undefined)[];
-  /** From the gradients of its outputs (undefined where nothing depends on one) to those of its inputs. */
-  readonly backward: (douts: readonly (Tensor | undefined)[]) => InputGradients;
+  /** The tensor inputs; gradients flow to those that are tracked. */
+  readonly inputs: readonly Tensor[];
+  /** Computes the gradients of the inputs. */
+  readonly backward: Backward;
   /** The gradients of its outputs, summed as the walk goes. */
   readonly douts: (Tensor | undefined)[];
+}
+
+/** A tensor that depends on the parameters: one of the outputs of a node. */
+export class TrackedTensor extends Tensor {
+  /** What made it. */
+  readonly node: TapeNode;
+  /** Which of the node's outputs it is. */
+  readonly output: number;
+
+  /** The same tensor as an output of a node. */
+  constructor({ device, shape, dtype, storage }: Tensor, node: TapeNode, output: number) {
+    super(device, shape, dtype, storage);
+    this.node = node;
+    this.output = output;
+  }
+}
+
+/** The same tensor off every tape. */
+export function untracked(tensor: Tensor): Tensor {
+  return tensor instanceof TrackedTensor ? tensor.view(tensor.shape) : tensor;
 }
 
 /** The ops of one run of a differentiated function, in order. */
@@ -41,78 +63,77 @@ export class Tape {
   readonly #nodes: TapeNode[] = [];
   #open = true;
 
-  /** A place that nothing flows back from: a parameter. */
-  leaf(): Tracked {
-    const node: TapeNode = {
-      name: "parameter",
-      tape: this,
-      inputs: [],
-      backward: () => [],
-      douts: [],
-    };
-    return { node, output: 0 };
+  /** A parameter as a tracked tensor. Its gradient collects in its node. */
+  track(parameter: Tensor): TrackedTensor {
+    const node = { tape: this, inputs: [], backward: () => [], douts: [] };
+    return new TrackedTensor(parameter, node, 0);
   }
 
-  /** Writes an op down. */
-  push(
+  /** Appends an op and returns its outputs as tracked tensors. */
+  append(
     name: string,
-    inputs: readonly (Tracked | undefined)[],
-    backward: TapeNode["backward"],
-  ): TapeNode {
+    inputs: readonly Tensor[],
+    outputs: readonly Tensor[],
+    backward: Backward,
+  ): TrackedTensor[] {
     if (!this.#open) {
       throw new TapeError(
         `Cannot apply ${name} to a tensor of a finished valueAndGrad: ` +
           `tracked tensors must not leave the function that is differentiated`,
       );
     }
-    const node: TapeNode = { name, tape: this, inputs, backward, douts: [] };
+    const node: TapeNode = { tape: this, inputs, backward, douts: [] };
     this.#nodes.push(node);
-    return node;
+    return outputs.map((tensor, output) => new TrackedTensor(tensor, node, output));
   }
 
-  /** Walks backwards from a scalar and leaves in every leaf's `douts` its gradient. */
-  backward(from: Tracked, seed: Tensor, add: (a: Tensor, b: Tensor) => Tensor): void {
+  /**
+   * Walks backwards from `value`, whose gradient is `seed`, and leaves the gradient of each
+   * parameter in its node.
+   */
+  walk(value: TrackedTensor, seed: Tensor, add: (a: Tensor, b: Tensor) => Tensor): void {
     this.#open = false;
-    from.node.douts[from.output] = seed;
+    value.node.douts[value.output] = seed;
     for (const node of this.#nodes.toReversed()) {
-      if (node.douts.every((d) => d === undefined)) continue;
+      if (node.douts.every((dout) => dout === undefined)) continue;
       node.backward(node.douts).forEach((gradient, i) => {
         const input = node.inputs[i];
-        if (input === undefined || gradient === null) return;
-        const sofar = input.node.douts[input.output];
-        input.node.douts[input.output] = sofar === undefined ? gradient() : add(sofar, gradient());
+        if (gradient === null || !(input instanceof TrackedTensor)) return;
+        const { douts } = input.node;
+        const sum = douts[input.output];
+        douts[input.output] = sum === undefined ? gradient() : add(sum, gradient());
       });
-      node.douts.length = 0;
+      node.douts.length = 0; // the gradients can be collected
     }
   }
 
-  /** Closes the tape without walking it. */
+  /** Refuses further ops. */
   close(): void {
     this.#open = false;
   }
 }
 
-/** The tape that tensors are on, or undefined; throws where they are on two. */
+/** The tape that tensors are on, or undefined. @throws {TapeError} if they are on two tapes. */
 export function commonTape(name: string, tensors: readonly Tensor[]): Tape | undefined {
   let tape: Tape | undefined;
-  for (const { tracked } of tensors) {
-    if (tracked === undefined) continue;
-    if (tape !== undefined && tape !== tracked.node.tape) {
+  for (const tensor of tensors) {
+    if (!(tensor instanceof TrackedTensor)) continue;
+    if (tape !== undefined && tape !== tensor.node.tape) {
       throw new TapeError(
         `Cannot apply ${name} to tensors of two nested valueAndGrad calls: ` +
           `beargrad has first derivatives only`,
       );
     }
-    tape = tracked.node.tape;
+    tape = tensor.node.tape;
   }
   return tape;
 }
 
-/** What the walk needs from the ops above this room: how to make a one, a zero, and a sum. */
-export interface TapeArithmetic {
+/** The arithmetic of the walk. It takes kernels, so `ops/value_and_grad.ts` supplies it. */
+export interface GradientArithmetic {
   /** A one in the shape of a tensor of one element, to be read only. */
   oneLike(tensor: Tensor): Tensor;
-  /** Zeros of a tensor's shape. */
+  /** Zeros in the shape of a tensor. */
   zerosLike(tensor: Tensor): Tensor;
   /** The sum of two tensors of one shape. */
   add(a: Tensor, b: Tensor): Tensor;
@@ -120,44 +141,46 @@ export interface TapeArithmetic {
 
 const checkFunction = inputCheck("valueAndGrad", { f: "function" });
 
-/** `valueAndGrad` for a given arithmetic; `ops/` binds it. */
+/** `valueAndGrad`, which `ops/value_and_grad.ts` documents, on a given arithmetic. */
 export function valueAndGradWith<P extends Tree, A extends unknown[]>(
-  arithmetic: TapeArithmetic,
+  { oneLike, zerosLike, add }: GradientArithmetic,
   f: (params: P, ...args: A) => Tensor,
 ): (params: P, ...args: A) => { value: Tensor; grads: P } {
   checkFunction([f]);
   return (params: P, ...args: A) => {
-    for (const [path, { tracked, dtype, device }] of treeEntries(params)) {
-      if (tracked !== undefined) {
-        throw new TapeError(
-          "Cannot differentiate with respect to tensors that an outer valueAndGrad tracks: " +
-            "beargrad has first derivatives only",
-        );
-      }
-      if (dtype !== device.float) {
-        throw new DTypeError(
-          `Cannot differentiate with respect to ${path || "a tensor"}: ` +
-            `it must be ${device.float}, got ${dtype}`,
-        );
-      }
-    }
+    checkParams(params);
     const tape = new Tape();
-    const lent = mapTree(params, (t) => t.at(tape.leaf()));
+    const tracked = mapTree(params, (tensor) => tape.track(tensor));
     try {
-      const value = f(lent, ...args);
+      const value = f(tracked, ...args);
       checkValue(value, tape);
-      if (value.tracked) {
-        tape.backward(value.tracked, arithmetic.oneLike(value), arithmetic.add);
-      }
-      const grads = mapTree(lent, (t) => {
-        const { node, output } = t.tracked as Tracked;
-        return node.douts[output] ?? arithmetic.zerosLike(t);
+      if (value instanceof TrackedTensor) tape.walk(value, oneLike(value), add);
+      const grads = mapTree(tracked, (param) => {
+        return (param as TrackedTensor).node.douts[0] ?? zerosLike(param);
       });
-      return { value: value.at(undefined), grads };
+      return { value: untracked(value), grads };
     } finally {
       tape.close();
     }
   };
+}
+
+function checkParams(params: Tree): void {
+  for (const [path, tensor] of treeEntries(params)) {
+    const { dtype, device } = tensor;
+    if (tensor instanceof TrackedTensor) {
+      throw new TapeError(
+        "Cannot differentiate with respect to tensors that an outer valueAndGrad tracks: " +
+          "beargrad has first derivatives only",
+      );
+    }
+    if (dtype !== device.float) {
+      throw new DTypeError(
+        `Cannot differentiate with respect to ${path || "a tensor"}: ` +
+          `it must be ${device.float}, got ${dtype}`,
+      );
+    }
+  }
 }
 
 function checkValue(value: unknown, tape: Tape): void {
@@ -172,7 +195,7 @@ function checkValue(value: unknown, tape: Tape): void {
         `it must be a scalar, got ${value.size} elements`,
     );
   }
-  if (value.tracked && value.tracked.node.tape !== tape) {
+  if (value instanceof TrackedTensor && value.node.tape !== tape) {
     throw new TapeError(
       "Cannot differentiate a function whose value depends on what an outer valueAndGrad tracks: " +
         "beargrad has first derivatives only",

@@ -1,10 +1,10 @@
 /**
- * Trees: tensors in plain records and arrays, as models keep their parameters.
+ * Trees: tensors in plain records and arrays, the form in which models keep their parameters.
  *
  * @module
  */
-import { inputCheck, nameOf } from "./checks.ts";
-import { ArgumentError, DTypeError, ShapeError } from "./errors.ts";
+import { inputCheck } from "./checks.ts";
+import { ArgumentError, DTypeError, nameOf, ShapeError } from "./errors.ts";
 import { formatShape, sameShape } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -13,7 +13,11 @@ export type Tree = Tensor | { readonly [key: string]: Tree } | readonly Tree[];
 
 const checkMap = inputCheck("mapTree", { f: "function" });
 
-/** The same tree with `f` applied to every tensor; `path` is like `layers.0.qkv`. */
+/**
+ * A tree of the same form with `f` applied to every tensor. `path` is like `layers.0.qkv`.
+ *
+ * @throws {ArgumentError} if the tree holds anything but tensors, records and arrays.
+ */
 export function mapTree<T extends Tree>(tree: T, f: (tensor: Tensor, path: string) => Tensor): T {
   checkMap([f]);
   const walk = (node: Tree, path: string): Tree => {
@@ -22,9 +26,8 @@ export function mapTree<T extends Tree>(tree: T, f: (tensor: Tensor, path: strin
     if (Array.isArray(node)) return node.map((child, i) => walk(child, at(i)));
     if (typeof node !== "object" || node === null) {
       throw new ArgumentError(
-        `Cannot walk a tree at "${path}": it must hold tensors, records and arrays, got ${
-          nameOf(node)
-        }`,
+        `Cannot walk a tree at "${path}": it must hold tensors, records and arrays, ` +
+          `got ${nameOf(node)}`,
       );
     }
     return Object.fromEntries(
@@ -50,11 +53,11 @@ export function treeLeaves(tree: Tree): Tensor[] {
 }
 
 /**
- * The gradients in a tree, which must have the paths, shapes and dtypes of the parameters, in their
- * order.
+ * The leaves of a tree of gradients, which must have the paths, shapes and dtypes of the
+ * parameters, in their order.
  *
- * @throws {ShapeError} if there is another path or shape.
- * @throws {DTypeError} if there is another dtype.
+ * @throws {ShapeError} if a path or shape differs.
+ * @throws {DTypeError} if a dtype differs.
  */
 export function gradientLeaves(
   action: string,

@@ -1,14 +1,15 @@
 /**
- * Opening a webgpu device.
+ * Opens webgpu devices.
  *
  * @module
  */
 import { checkOptions } from "./checks.ts";
-import { Device } from "./device.ts";
+import { BackendDevice } from "./device.ts";
 import { DeviceError } from "./errors.ts";
+import type { Device } from "./tensor.ts";
 import { WebgpuBackend } from "./webgpu_backend.ts";
 
-/** What kernels may need more of than every device has; asked for as far as the adapter goes. */
+/** Limits that kernels may need above the default; the adapter's maximum is requested. */
 const LIMITS = [
   "maxBufferSize",
   "maxStorageBufferBindingSize",
@@ -23,16 +24,16 @@ const LIMITS = [
 
 /** Options of `webgpu()`. */
 export interface WebgpuOptions {
-  /** Whether an adapter that is a program on the processor, such as llvmpipe, will do; false unless told. */
+  /** Whether a software adapter, such as llvmpipe, is accepted. Default false. */
   readonly allowSoftware?: boolean;
 }
 
 /**
- * Opens a webgpu device. `gpu` is `navigator.gpu` in Deno and in browsers, and what `create([])` of the npm
- * package `webgpu` returns in Bun and Node.
+ * Opens a webgpu device. `gpu` is `navigator.gpu` in Deno and in browsers, and the result of
+ * `create([])` of the npm package `webgpu` in Bun and Node.
  *
- * @throws {DeviceError} if there is no adapter, or only a software adapter and `allowSoftware` is not set; with a `cause` if the
- * runtime failed.
+ * @throws {DeviceError} if there is no adapter, or only a software adapter and `allowSoftware` is
+ * not set; with a `cause` if the runtime failed.
  *
  * @example
  * ```ts
@@ -62,7 +63,8 @@ export async function webgpu(
   const software = isFallbackAdapter || /llvmpipe|swiftshader|basic render/i.test(name);
   if (software && !options.allowSoftware) {
     throw new DeviceError(
-      `Cannot open a webgpu device: without allowSoftware the adapter must be hardware, got ${name}`,
+      "Cannot open a webgpu device: " +
+        `without allowSoftware the adapter must be hardware, got ${name}`,
     );
   }
   const requiredLimits = Object.fromEntries(LIMITS.map((l) => [l, adapter.limits[l]]));
@@ -70,7 +72,7 @@ export async function webgpu(
     `requestDevice of ${name}`,
     () => adapter.requestDevice({ requiredLimits }),
   );
-  return new Device(new WebgpuBackend(gpu, opened, name, software));
+  return new BackendDevice(new WebgpuBackend(gpu, opened, name, software));
 }
 
 async function attempt<T>(what: string, run: () => Promise<T>): Promise<T> {

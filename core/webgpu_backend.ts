@@ -1,6 +1,7 @@
 /**
- * The webgpu device. Launches are encoded into one open compute pass and submitted only when the host needs
- * them done: before a read-back, before an upload that would overtake them, or when the parameter ring is full.
+ * The webgpu device. Launches are encoded into one open compute pass. It is submitted only when it
+ * has to be: before a read-back, before an upload that would overtake it, or when the ring of
+ * parameter blocks is full.
  *
  * @module
  */
@@ -17,19 +18,16 @@ const COPY_DST = 8;
 const UNIFORM = 64;
 const MODE_READ = 1;
 
-/** The launches whose parameters fit the ring. */
+/** The number of launches whose parameters fit the ring. */
 const RING_BLOCKS = 256;
 
-/**
- * Kept for ever, as a process crashes when the npm package's object is collected before its
- * devices.
- */
+/** Kept alive: a process crashes if the npm package's object is collected before its devices. */
 const gpus = new Set<GPU>();
 
-/** Destroys the device of a backend that was collected and never disposed: nobody else does. */
+/** Destroys the device of a backend that is garbage-collected without having been disposed. */
 const forgotten = new FinalizationRegistry<GPUDevice>((device) => device.destroy());
 
-/** The machinery of a device; `webgpu.ts` opens one. */
+/** A webgpu device's machinery. `webgpu.ts` opens it. */
 export class WebgpuBackend implements Backend {
   readonly kind = "webgpu" as const;
   readonly float = "float32" as const;
@@ -54,11 +52,12 @@ export class WebgpuBackend implements Backend {
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #batch = 1;
-  /** A failed command, reported once by the next use. */
+  /** The error of a failed command, which the next use throws once. */
   #failure: DeviceError | undefined;
-  /** The device is lost or disposed, reported by every use. */
+  /** Set once the device is lost or disposed; every use throws it. */
   #gone: DeviceError | undefined;
 
+  /** A backend on `device`, whose adapter is named `adapter`. */
   constructor(gpu: GPU, device: GPUDevice, adapter: string, software: boolean) {
     gpus.add(gpu);
     forgotten.register(this, device, this);
@@ -94,7 +93,7 @@ export class WebgpuBackend implements Backend {
     this.#device.queue.writeBuffer(buffer, offset + at, data as BufferSource);
   }
 
-  /** Reports failures at its end, when the outcome of every compilation is known. */
+  /** Throws failures of earlier commands at its end, once all compilations have finished. */
   async download(regions: readonly Region[]): Promise<TypedArray[]> {
     if (this.#gone !== undefined) throw this.#gone;
     if (regions.length === 0) return [];
@@ -201,7 +200,7 @@ export class WebgpuBackend implements Backend {
     this.#pass.dispatchWorkgroups(x, y, z);
   }
 
-  /** Submits what is pending. */
+  /** Submits the pending commands. */
   #flush(): void {
     if (this.#encoder === undefined) return;
     this.#pass?.end();
@@ -214,25 +213,25 @@ export class WebgpuBackend implements Backend {
     this.stats.submits++;
   }
 
-  /** Keeps an error of a command for the next check. */
+  /** Keeps the error of a command for the next check. */
   fail(error: GPUError): void {
     const message = oneLine(error.message);
     this.#failure ??= new DeviceError(
       error.constructor.name === "GPUOutOfMemoryError"
         ? `Cannot allocate on the webgpu device: it must have memory left, got: ${message}` +
           `${this.census?.() ?? ""}`
-        : `Cannot go on with the webgpu device: its commands must be valid, got: ${message}`,
+        : `Cannot use the webgpu device: its commands must be valid, got: ${message}`,
     );
   }
 
-  /** Keeps why there is no device any more. */
+  /** Keeps the reason why the device is lost. */
   lose(message: string): void {
     this.#gone ??= new DeviceError(
       `Cannot use the webgpu device: it must not be lost, got: ${oneLine(message)}`,
     );
   }
 
-  /** Throws what has gone wrong since the last check. */
+  /** Throws the error since the last check, if there was one. */
   #check(): void {
     const error = this.#gone ?? this.#failure;
     this.#failure = undefined;
@@ -251,7 +250,7 @@ export class WebgpuBackend implements Backend {
     return grid;
   }
 
-  /** A buffer to map. Each read-back that is under way has its own. */
+  /** A buffer to map. Every read-back in progress has its own. */
   #takeStaging(bytes: number): GPUBuffer {
     const last = this.#staging.pop();
     if (last !== undefined && last.size >= bytes) return last;
@@ -273,8 +272,8 @@ export class WebgpuBackend implements Backend {
 }
 
 /**
- * Reports errors to a backend. A function of its own: the closures of one function keep alive what
- * any of them does.
+ * Reports the device's errors to a backend. It is not a method, because a closure over `this` would
+ * keep the backend alive.
  */
 function listen(device: GPUDevice, backend: WeakRef<WebgpuBackend>): void {
   device.addEventListener("uncapturederror", (event) => {

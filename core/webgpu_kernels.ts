@@ -1,43 +1,42 @@
 /**
- * Compiled kernels and bind groups of the webgpu device.
+ * Compiled kernels and bind groups of a webgpu device, and the limits of its adapter.
  *
  * @module
  */
 import type { Region } from "./backend.ts";
 import { DeviceError } from "./errors.ts";
 import type { Kernel } from "./kernel.ts";
-import { checkLimits } from "./webgpu_limits.ts";
 import type { Block } from "./webgpu_pool.ts";
 
-/** A bit of GPUShaderStage, which not every runtime has as a global. */
+/** A bit of GPUShaderStage, which is not a global in every runtime. */
 const STAGE_COMPUTE = 4;
 
-/** The bytes from one parameter block to the next: an offset alignment that every WebGPU device allows. */
+/** Bytes of a parameter block: an offset alignment that every WebGPU device allows. */
 export const PARAM_BLOCK = 256;
 
-/** The bind groups kept for reuse. */
+/** The most bind groups that are kept for reuse. */
 const MAX_GROUPS = 8192;
 
-/** A compiled kernel, and the bind groups that it was launched with. */
+/** A compiled kernel and its bind groups. */
 export interface Compiled {
   /** The pipeline. */
   readonly pipeline: GPUComputePipeline;
   /** Its buffers, then its parameters at a dynamic offset. */
   readonly layout: GPUBindGroupLayout;
-  /** By the keys of the blocks. */
+  /** Bind groups by the keys of their blocks. */
   readonly groups: Map<string, GPUBindGroup>;
 }
 
 /** The compiled kernels of one device. */
 export class WebgpuKernels {
-  /** The compilations whose outcome is not known yet. */
+  /** The compilations that have not finished. */
   readonly compiling = new Set<Promise<unknown>>();
   readonly #device: GPUDevice;
   readonly #onError: (error: DeviceError) => void;
   readonly #compiled = new Map<Kernel, Compiled>();
   #groupCount = 0;
 
-  /** `onError` hears of kernels that do not compile, some time after `get` was asked for them. */
+  /** `onError` is called for kernels that do not compile, some time after `get`. */
   constructor(device: GPUDevice, onError: (error: DeviceError) => void) {
     this.#device = device;
     this.#onError = onError;
@@ -46,7 +45,7 @@ export class WebgpuKernels {
   /**
    * The compiled kernel.
    *
-   * @throws {DeviceError} if it exceeds what the adapter allows.
+   * @throws {DeviceError} if the kernel exceeds a limit of the adapter.
    */
   get(kernel: Kernel): Compiled {
     let compiled = this.#compiled.get(kernel);
@@ -54,7 +53,7 @@ export class WebgpuKernels {
     return compiled;
   }
 
-  /** A bind group of blocks and parameters in `params`, kept for the next launch with the same blocks. */
+  /** A bind group with parameters in `params`, kept for the next launch with the same blocks. */
   cachedGroup(
     { layout, groups }: Compiled,
     regions: readonly Region[],
@@ -70,7 +69,7 @@ export class WebgpuKernels {
     return group;
   }
 
-  /** Whole blocks are bound, so that a group serves every size: kernels take sizes from their parameters. */
+  /** Makes a bind group. It binds whole blocks, because kernels take sizes from parameters. */
   group(layout: GPUBindGroupLayout, regions: readonly Region[], params: GPUBuffer): GPUBindGroup {
     const entries = regions.map(({ memory }, binding): GPUBindGroupEntry => {
       const { buffer, offset, bytes } = memory as Block;
@@ -80,7 +79,7 @@ export class WebgpuKernels {
     return this.#device.createBindGroup({ layout, entries });
   }
 
-  /** Forgets the bind groups, which hold on to their blocks. */
+  /** Forgets the bind groups, which keep their blocks alive. */
   forgetGroups(): void {
     for (const { groups } of this.#compiled.values()) groups.clear();
     this.#groupCount = 0;
@@ -122,7 +121,68 @@ export class WebgpuKernels {
   }
 }
 
-/** A driver's message on one line, without the frames it draws around source code. */
+/** The limits that kernels are checked against. */
+export type KernelLimits = Pick<
+  GPUSupportedLimits,
+  "maxStorageBuffersPerShaderStage" | "maxComputeWorkgroupStorageSize"
+>;
+
+/**
+ * The bytes from one element of a WGSL array to the next.
+ *
+ * @throws {DeviceError} for types other than numbers and vectors.
+ */
+function strideOf(kernel: string, type: string): number {
+  if (/^([fiu]32|atomic<[iu]32>)$/.test(type)) return 4;
+  if (/^vec[234][fiu]$/.test(type)) return type[3] === "2" ? 8 : 16;
+  throw new DeviceError(
+    `Cannot run ${kernel}: its workgroup variables must be numbers, vectors, ` +
+      `or arrays of these, got ${type}`,
+  );
+}
+
+/**
+ * Checks a kernel against the limits of an adapter. Not every runtime does, and a kernel past a
+ * limit may crash a driver.
+ *
+ * @throws {DeviceError} if the kernel exceeds one.
+ */
+export function checkLimits(kernel: Kernel, limits: KernelLimits): void {
+  const refuse = (allowed: number, what: string, got: number): void => {
+    if (got <= allowed) return;
+    throw new DeviceError(
+      `Cannot run ${kernel.name}: this adapter allows ${allowed} ${what}, got ${got}`,
+    );
+  };
+  const { maxStorageBuffersPerShaderStage, maxComputeWorkgroupStorageSize } = limits;
+  refuse(maxStorageBuffersPerShaderStage, "buffers", Object.keys(kernel.buffers).length);
+  refuse(maxComputeWorkgroupStorageSize, "bytes of workgroup memory", workgroupBytes(kernel));
+}
+
+/**
+ * The bytes of a kernel's workgroup variables, each rounded up to 16 as WebGPU counts them. Their
+ * types must be scalars, vectors with one-word names (`vec4f`), or arrays of these with literal
+ * sizes.
+ *
+ * @throws {DeviceError} if a variable is of another type.
+ */
+export function workgroupBytes({ name, wgsl }: Pick<Kernel, "name" | "wgsl">): number {
+  const aliases = Object.fromEntries(
+    [...wgsl.matchAll(/\balias\s+(\w+)\s*=\s*(\w+)\s*;/g)].map(([, from, to]) => [from, to]),
+  );
+  const bytesOf = (type: string): number => {
+    const array = /^array<(.+),(\d+)u?>$/.exec(type);
+    if (array) return bytesOf(array[1]) * Number(array[2]);
+    return strideOf(name, aliases[type] ?? type);
+  };
+  let total = 0;
+  for (const [, type] of wgsl.matchAll(/var<workgroup>\s*\w+\s*:\s*([^;]+);/g)) {
+    total += Math.ceil(bytesOf(type.replace(/\s/g, "")) / 16) * 16;
+  }
+  return total;
+}
+
+/** A driver's message on one line, without the frames that it draws around source code. */
 export function oneLine(message: string): string {
   return message.replace(/[\s│┌─^]+/g, " ").trim();
 }

@@ -1,5 +1,5 @@
 /**
- * Device memory of the webgpu device: buffers by size class, reused when given back.
+ * The memory of a webgpu device: a pool of buffers by size class.
  *
  * @module
  */
@@ -11,7 +11,7 @@ const COPY_SRC = 4;
 const COPY_DST = 8;
 const STORAGE = 128;
 
-/** Idle buffers are destroyed only when they are more than those in use, plus this. */
+/** Idle buffers are destroyed when they take more bytes than those in use plus this. */
 const IDLE_BYTES = 64 * 2 ** 20;
 
 /** A buffer of the pool, or a part of one. */
@@ -20,15 +20,21 @@ export interface Block extends Memory {
   readonly buffer: GPUBuffer;
   /** Where it begins in the buffer, in bytes. */
   readonly offset: number;
-  /** The buffer's number. The lowest free one is taken, so equal steps get equal blocks and find their bind groups again. */
+  /**
+   * The buffer's number. Allocation takes the lowest idle number, so equal steps get equal blocks
+   * and find their bind groups again.
+   */
   readonly id: number;
-  /** Tells it from all other blocks that a bind group may hold. */
+  /** Tells it from all other blocks and parts. */
   readonly key: string;
-  /** How the buffer is used: `batch` is the last batch of commands that touches it. All its parts share it. */
+  /** `batch` is the last batch of commands that uses the buffer. Parts share this object. */
   readonly use: { batch: number };
 }
 
-/** A part of a block. `offset` must be a multiple of 256, where every WebGPU device allows a binding to begin. */
+/**
+ * A part of a block. `offset` must be a multiple of 256, where every WebGPU device allows a binding
+ * to begin.
+ */
 export function partOf(whole: Block, offset: number, bytes: number): Block {
   const { buffer, id, use } = whole;
   const at = whole.offset + offset;
@@ -45,7 +51,10 @@ export class WebgpuPool {
   #idleBytes = 0;
   #nextId = 0;
 
-  /** Counts in `stats`; `beforeTrim` must submit what is pending and forget every bind group of idle blocks. */
+  /**
+   * Counts bytes in `stats`. `beforeTrim` must submit pending commands and forget the bind groups
+   * of idle blocks.
+   */
   constructor(device: GPUDevice, stats: BackendStats, beforeTrim: () => void) {
     this.#device = device;
     this.#stats = stats;
@@ -54,7 +63,7 @@ export class WebgpuPool {
     this.#maxBytes = Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / 16) * 16;
   }
 
-  /** Takes a block. */
+  /** Allocates a block. @throws {DeviceError} if the adapter allows no buffer of this size. */
   allocate(bytes: number): Block {
     if (bytes > this.#maxBytes) {
       throw new DeviceError(
@@ -77,14 +86,14 @@ export class WebgpuPool {
     return { bytes: size, buffer, offset: 0, id, key: `${id}`, use: { batch: 0 } };
   }
 
-  /** Gives a block back. The next owner's commands run after those of this one. */
+  /** Releases a block. The commands of its next owner run after those of this one. */
   release(block: Block): void {
     const { bytes, id } = block;
     this.#stats.liveBytes -= bytes;
     this.#idleBytes += bytes;
     const idle = this.#idle.get(bytes) ?? [];
     this.#idle.set(bytes, idle);
-    let at = idle.length; // highest number first, so that pop() takes the lowest
+    let at = idle.length; // sorted from the highest number, so that pop() takes the lowest
     while (at > 0 && idle[at - 1].id < id) at--;
     idle.splice(at, 0, block);
   }
@@ -98,7 +107,7 @@ export class WebgpuPool {
   }
 }
 
-/** The size of the buffer for `bytes`: 256 at least, then four steps to each doubling. */
+/** The size of a buffer for `bytes`: at least 256, with four classes to each doubling. */
 export function sizeClass(bytes: number): number {
   if (bytes <= 256) return 256;
   const step = 2 ** (Math.floor(Math.log2(bytes - 1)) - 2);

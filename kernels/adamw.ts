@@ -1,6 +1,6 @@
 /**
- * AdamW (Loshchilov and Hutter, arXiv:1711.05101) on N elements: all parameters in a row, those with
- * weight decay first. At step t, with c1 = 1 - beta1^t and c2 = 1 - beta2^t:
+ * AdamW (Loshchilov and Hutter, arXiv:1711.05101) on N elements: all parameters in a row, those
+ * with weight decay first. At step t, with c1 = 1 - beta1^t and c2 = 1 - beta2^t:
  *
  *   m = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2
  *   param = param - lr ((m / c1) / (sqrt(v / c2) + eps) + decay param)
@@ -97,8 +97,8 @@ fn main(@builtin(local_invocation_index) lane: u32) {
 
 /**
  * One step in place, with lr (1) and corrections (2) = [c1, c2]. The first `decayed` elements, a
- * multiple of 4, have weight decay. `keep` and `take` are beta and 1 - beta, each rounded on its own.
- * One invocation four elements.
+ * multiple of 4, have weight decay. `keep` and `take` are beta and 1 - beta, each rounded on its
+ * own. One invocation four elements.
  */
 export const adamwUpdate = defineKernel({
   name: "adamwUpdate",

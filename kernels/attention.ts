@@ -5,10 +5,11 @@
  *   s_tj = q_t . k_j / sqrt(D),   lse_t = log sum_{j<=t} e^{s_tj}
  *   p_tj = e^{s_tj - lse_t},   out_t = sum_{j<=t} p_tj v_j
  *
- * No (T, T) matrix is stored: the backward computes p again from lse (Dao et al., arXiv:2205.14135).
+ * No (T, T) matrix is stored: the backward computes p again from lse (Dao et al.,
+ * arXiv:2205.14135).
  *
- * qkv is (B, T, H + 2 KVH, D), the result of one matrix product: each row has H heads of q, KVH of k
- * and KVH of v. out is (B, T, H, D), lse (B, T, H). D is a multiple of 4, at most MAX_HEAD_SIZE.
+ * qkv is (B, T, H + 2 KVH, D), the result of one matrix product: each row has H heads of q, KVH of
+ * k and KVH of v. out is (B, T, H, D), lse (B, T, H). D is a multiple of 4, at most MAX_HEAD_SIZE.
  *
  * In WGSL an invocation handles a tile: eight rows of one head. It walks over the rows of the other
  * side eight at a time, so that each vector it loads serves eight rows.
@@ -41,7 +42,10 @@ export const PARAMS = { B: "u32", T: "u32", H: "u32", KVH: "u32", D: "u32" } as 
 /** Their values. */
 export type Sizes = { readonly [K in keyof typeof PARAMS]: number };
 
-/** The number of tiles of all sequences. Tile i and its neighbours have the same rows of other heads. */
+/**
+ * The number of tiles of all sequences. Tile i and its neighbours have the same rows of other
+ * heads.
+ */
 export const tiles = (heads: number, { B, T }: Sizes): number => B * heads * Math.ceil(T / 8);
 
 /** Sizes for the reference tests: unfilled tiles, several blocks, groups, small and large heads. */

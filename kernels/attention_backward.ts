@@ -49,8 +49,8 @@ fn kernel(n: u32) {
 });
 
 /**
- * WGSL: turns the scores s into p, and dout . v in ds into ds. `lse`, `delta` and `live` give those of
- * row r of the tile and of the Low or High four rows of the other side.
+ * WGSL: turns the scores s into p, and dout . v in ds into ds. `lse`, `delta` and `live` give those
+ * of row r of the tile and of the Low or High four rows of the other side.
  */
 function weigh(
   lse: (r: number, half: string) => string,
@@ -73,8 +73,8 @@ const gather = (buffer: string, at: string): string =>
   `vec4f(${buffer}[${at}.x], ${buffer}[${at}.y], ${buffer}[${at}.z], ${buffer}[${at}.w])`;
 
 /**
- * dqkv. Invocations handle tiles of queries first, which get dq, then tiles of keys, which get dk and
- * dv. Each computes the p that it needs.
+ * dqkv. Invocations handle tiles of queries first, which get dq, then tiles of keys, which get dk
+ * and dv. Each computes the p that it needs.
  */
 export const attentionBackward = defineKernel({
   name: "attentionBackward",

@@ -1,5 +1,6 @@
 /**
- * How a step of beam search moves on, once the best entries of each user's pool (`beam_pool.ts`) are known.
+ * How a step of beam search moves on, once the best entries of each user's pool (`beam_pool.ts`)
+ * are known.
  *
  * @module
  */
@@ -9,9 +10,10 @@ import { ABSENT, MASKED } from "./masked.ts";
 import { smallTrie } from "./trie_table.ts";
 
 /**
- * The next frontier from the K best entries of each user's pool, best first, K at most B + 1; one invocation a kept entry. Row u B + i
- * gets the kept entry with the i-th lowest position. Also the token that each row feeds to the model (0 where it does not
- * matter) and the row it descends from, if the frontier before had B rows a user too.
+ * The next frontier from the K best entries of each user's pool, best first, K at most B + 1; one
+ * invocation a kept entry. Row u B + i gets the kept entry with the i-th lowest position. Also the
+ * token that each row feeds to the model (0 where it does not matter), and the row that it descends
+ * from, if the frontier before had B rows a user too.
  */
 export const advanceBeams = defineKernel({
   name: "advanceBeams",
@@ -118,10 +120,12 @@ fn kernel(i: u32) {
 });
 
 /**
- * The ancestors of R rows after token number `step` was chosen: entry [r, j] for j < step is the place where the token was fed at
- * step j that row r descends from. after[r, j] = before[parents[r], j] for j < step - 1, and after[r, step - 1] =
- * place[parents[r]], 0 if that is -1; the rest is 0.
- * One invocation a row.
+ * The ancestors of R rows after token number `step` was chosen. Entry [r, j] with j < step is the
+ * place at which step j fed the token that row r descends from:
+ *
+ *   after[r, j] = before[parents[r], j] for j < step - 1,   after[r, step - 1] = place[parents[r]]
+ *
+ * with 0 for a place of -1, and for all other entries. One invocation a row.
  */
 export const traceAncestors = defineKernel({
   name: "traceAncestors",

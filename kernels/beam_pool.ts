@@ -1,34 +1,38 @@
 /**
- * The pools of a step of beam search on a trie (table of `trie_table.ts`), for U users with W beams each. A frontier row holds a
- * node and its score; rows of a user are in ascending order of nodes, absent rows (node -1) last. Its pool row has F entries: its
- * children's
+ * The pools of a step of beam search on a trie (a table as in `trie_table.ts`), for U users with W
+ * beams each. A frontier row holds a node and its score; a user's rows are in ascending order of
+ * nodes, absent rows (node -1) last. A row has F pool entries. Those of an inner node are, in
+ * order, its children's
  *
  *   score + min(0, log q(v)),   log q(v) = (z_v - max z) / tau - log sum_w exp((z_w - max z) / tau)
  *
- * in order, w over the children that are not blocked, or log q(v) as it is given; a leaf's own score alone; MASKED for the rest.
- * Thus the position in a user's pool (W F) orders entries as their nodes do, and a top-k whose ties go to the lower position
- * keeps the total order: score descending, then node ascending.
+ * with w over the children that are not blocked, or log q(v) as it is given. A leaf has its own
+ * score alone. All other entries are MASKED.
+ *
+ * So the position in a user's pool (W F) orders entries as their nodes do, and a top-k whose ties
+ * go to the lower position keeps the total order: score descending, then node ascending.
  *
  * @module
  */
 import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel } from "../core/kernel.ts";
 import { noise } from "./cases.ts";
-import { ABSENT, isUsable, MASKED, USABLE_WGSL } from "./masked.ts";
-import { wgslMaths } from "./maths.ts";
+import { ABSENT, isUsable, MASKED, WGSL_USABLE } from "./masked.ts";
+import { WGSL_NORMALIZER } from "./normalizer.ts";
 import { smallTrie } from "./trie_table.ts";
 
-/** Pads a list of blocked nodes; larger than any node. */
+/** Pads a list of blocked nodes. It is larger than any node. */
 export const NO_NODE = 2 ** 31 - 1;
 
 /** The count of a row whose logits cannot be used. */
 export const UNUSABLE = -1;
 
 /**
- * The pool, and for each row the log of its entries' total probability and their number; one invocation a row. `blocked` holds E
- * nodes a user, ascending, padded with NO_NODE. logits is (R, F): one for each child, in order; where `normalized` is 1 these are log q
- * (`child_log_probs.ts`). If that of a child that is not blocked is not usable (`masked.ts`), the row has no entries, and the
- * number is UNUSABLE.
+ * The pool, and for each row the log of its entries' total probability and their number; one
+ * invocation a row. `blocked` holds E nodes a user, ascending, padded with NO_NODE. logits (R, F)
+ * are those of the children, in order; where `normalized` is 1 they are log q
+ * (`child_log_probs.ts`). If the logit of a child that is not blocked cannot be used (`masked.ts`),
+ * the row has no entries, and its number is UNUSABLE.
  */
 export const poolScores = defineKernel({
   name: "poolScores",
@@ -94,8 +98,8 @@ export const poolScores = defineKernel({
   },
   invocations: ({ R }) => R,
   wgsl: `
-${wgslMaths("f32")}
-${USABLE_WGSL}
+${WGSL_NORMALIZER}
+${WGSL_USABLE}
 fn isBlocked(node: i32, begin: u32) -> bool {
   var low = begin;
   var high = begin + p.E;
@@ -105,18 +109,12 @@ fn isBlocked(node: i32, begin: u32) -> bool {
   }
   return low < begin + p.E && blocked[min(low, begin + p.E - 1u)] == node;
 }
-fn present(begin: u32, end: u32, inverse: f32) -> vec2f {
-  var m = ${MASKED};
-  var s = 0.0;
+fn present(begin: u32, end: u32, inverse: f32) -> vec2f { // the normaliser of the entries there
+  var normalizer = NO_LOGITS;
   for (var i = begin; i < end; i++) {
-    let z = pool[i];
-    if (z <= ${ABSENT}) { continue; }
-    let d = (z - m) * inverse;
-    let e = exp(-abs(d));
-    s = select(s + e, s * e + 1.0, d > 0.0);
-    m = max(m, z);
+    if (pool[i] > ${ABSENT}) { normalizer = withLogit(normalizer, pool[i], inverse); }
   }
-  return vec2f(m, logOf(s));
+  return vec2f(normalizer.x, logOf(normalizer.y));
 }
 fn kernel(r: u32) {
   let first = r * p.F;
@@ -200,7 +198,10 @@ fn kernel(r: u32) {
   },
 });
 
-/** Takes the entries of a pool (U, N) out that score less than their user's floor; one invocation an entry. */
+/**
+ * Masks the entries of a pool (U, N) that score less than their user's floor; one invocation an
+ * entry.
+ */
 export const dropBelow = defineKernel({
   name: "dropBelow",
   buffers: { floors: "read float", pool: "update float" },
@@ -232,7 +233,7 @@ function isBlocked(node: number, blocked: Int32Array, begin: number, size: numbe
   return low < begin + size && blocked[low] === node;
 }
 
-/** The largest of the entries that are present, and log sum exp((z - max) / tau) over them. */
+/** The normaliser (`normalizer.ts`) of the entries that are there. */
 function presentNormalizer(entries: FloatArray, tau: number): [max: number, logSum: number] {
   let max = -Infinity;
   for (let i = 0; i < entries.length; i++) if (entries[i] > max) max = entries[i];

@@ -1,7 +1,7 @@
 /**
- * Which of the R = U B rows of a frontier need a model: those with enough ahead of their node. What a model is fed lies in order:
- * first those rows, then the others, both by number. `order` has the row at each place, `place` the place of each row that needs
- * a model, and -1 for the others.
+ * Which of the R = U B rows of a frontier need a model: those with enough choices ahead of their
+ * node. The rows to feed come first, then the others, both by number: `order` has the row at each
+ * place, and `place` has the place of each row that needs a model, -1 for the others.
  *
  * @module
  */
@@ -9,7 +9,8 @@ import { defineKernel } from "../core/kernel.ts";
 import { integers } from "./cases.ts";
 
 /**
- * Of each node `ahead` says how much is ahead of it, and a row needs a model if that is `least` or more: order and place (R), and how many rows need a model. The WGSL counts the rows before each: R^2 in all.
+ * order and place (R), and how many rows need a model: those whose node has an `ahead` of `least`
+ * or more. The WGSL counts the rows before each, R^2 in all.
  */
 export const activeRows = defineKernel({
   name: "activeRows",
@@ -65,7 +66,7 @@ fn kernel(r: u32) {
     ),
 });
 
-/** What the first R rows feed, in that order: token, user and ancestors (L) of each. */
+/** What the first R rows feed, in that order: the token, user and ancestors (L) of each. */
 export const feedRows = defineKernel({
   name: "feedRows",
   buffers: {

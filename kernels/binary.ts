@@ -1,19 +1,22 @@
 /**
- * Pointwise maths of two operands: out_i = f(a_i, b_i), with broadcasting by strides (see `strides.ts`).
+ * Pointwise maths of two operands: out_i = f(a_i, b_i), with broadcasting by strides
+ * (`strides.ts`).
  *
- * Every function is written once for the reference and once for WGSL, as an expression that means the same on f32, on i32
- * and on vec4f; operands of one shape whose size is a multiple of 4 go by the last.
+ * Every function is written once for the reference and once for WGSL, as an expression that means
+ * the same on f32, i32 and vec4f.
  *
  * @module
  */
 import type { TypedArray } from "../core/dtype.ts";
 import { defineKernel, type Kernel } from "../core/kernel.ts";
+import { type Shape, sizeOf } from "../core/shape.ts";
 import { integers, noise, SPECIAL } from "./cases.ts";
 import { mapTable, normalCdf, normalPdf, sigmoid, wgslMaths } from "./maths.ts";
-import { type WalkParams, walkParams, wgslWalk } from "./strides.ts";
+import { type Vectorised, vectorised } from "./pick.ts";
+import { broadcastStrides, type WalkParams, walkParams, walkValues, wgslWalk } from "./strides.ts";
 import { simd } from "./wasm/modules.ts";
 
-/** A function of two numbers, in both languages: the reference does a whole row, so that its loop is its own. */
+/** A function of two numbers, in both languages. */
 interface Binary {
   readonly row: Row;
   readonly wgsl: string;
@@ -21,7 +24,10 @@ interface Binary {
   readonly wasm?: string;
 }
 
-/** out[o + k] = f(a[i + k da], b[j + k db]) for 0 <= k < n. */
+/**
+ * out[o + k] = f(a[i + k da], b[j + k db]) for 0 <= k < n. A row a call, so that each function of
+ * the arithmetic has a loop of its own that the runtime can optimise.
+ */
 type Row = (
   out: TypedArray,
   o: number,
@@ -34,7 +40,7 @@ type Row = (
   n: number,
 ) => void;
 
-/** Every special number beside every other one. */
+/** All pairs of special numbers. */
 const PAIRS = {
   a: SPECIAL.flatMap((a) => SPECIAL.map(() => a)),
   b: SPECIAL.flatMap(() => SPECIAL),
@@ -100,7 +106,7 @@ const GRADIENT = {
   cosOfX: { row: rowOf((d, x) => -d * Math.sin(x)), wgsl: "-a * sinOf(b)" },
 } as const satisfies Record<string, Binary>;
 
-/** Comparisons give 1 or 0. NaN is not equal to anything, and neither above nor below it. */
+/** Comparisons give 1 or 0. NaN is equal to nothing, and neither above nor below anything. */
 const COMPARISON = {
   greater: { row: rowOf((a, b) => a > b ? 1 : 0), wgsl: "a > b" },
   greaterEqual: { row: rowOf((a, b) => a >= b ? 1 : 0), wgsl: "a >= b" },
@@ -144,7 +150,7 @@ fn kernel(i: u32) {
         params: { n: 64 },
         buffers: { a: noise(64, 1), b: noise(64, 2).map((u) => u + 1.25), out: 64 },
       },
-      { name: "special numbers", params: { n: 64 }, buffers: { ...PAIRS, out: 64 } },
+      { name: "special numbers", params: { n: 64 }, buffers: { a: PAIRS.a, b: PAIRS.b, out: 64 } },
     ],
   });
 }
@@ -162,14 +168,21 @@ export type StridedKernel = Kernel<
 /** One function of two floats. */
 export interface BinaryKernels {
   /** For operands of one shape whose size is a multiple of 4. */
-  readonly vec4: SameShapeKernel;
-  /** For walks whose last axis is a multiple of 4: four of its elements an invocation. */
-  readonly strided4: StridedKernel;
-  /** For all operands. */
-  readonly strided: StridedKernel;
+  readonly sameShape: SameShapeKernel;
+  /** For all operands. The size that counts is that of the walk's last axis. */
+  readonly strided: Vectorised<StridedKernel>;
 }
 
-/** Makes a {@link StridedKernel}; a test gives a boolean, written as int 1 or 0. */
+/** The parameters of a walk over a of shape `shape`, which has four axes, and b broadcast to it. */
+const walked = (shape: Shape, b: Shape) => ({
+  n: sizeOf(shape),
+  ...walkValues(["a", "b"], {
+    sizes: shape,
+    strides: [broadcastStrides(shape, shape), broadcastStrides(b, shape)],
+  }),
+});
+
+/** A test gives a boolean, written as int 1 or 0. */
 function stridedKernel(
   name: string,
   { row, wgsl }: Binary,
@@ -214,27 +227,18 @@ fn kernel(at: u32) {
       [
         {
           name: "(2, 3, 5, 8) by (3, 1, 8)",
-          params: {
-            ...{ n: 240, d1: 3, d2: 5, d3: 8 },
-            ...{ a0: 120, a1: 40, a2: 8, a3: 1, b0: 0, b1: 8, b2: 0, b3: 1 },
-          },
+          params: walked([2, 3, 5, 8], [3, 1, 8]),
           buffers: { a: make(240, 1), b: make(24, 2), out: 240 },
         },
         {
           name: "(12) by a scalar",
-          params: {
-            ...{ n: 12, d1: 1, d2: 1, d3: 12 },
-            ...{ a0: 0, a1: 0, a2: 0, a3: 1, b0: 0, b1: 0, b2: 0, b3: 0 },
-          },
+          params: walked([1, 1, 1, 12], []),
           buffers: { a: make(12, 1), b: make(1, 2), out: 12 },
         },
         {
           name: "special numbers",
-          params: {
-            ...{ n: 64, d1: 1, d2: 1, d3: 64 },
-            ...{ a0: 0, a1: 0, a2: 0, a3: 1, b0: 0, b1: 0, b2: 0, b3: 1 },
-          },
-          buffers: { ...PAIRS, out: 64 },
+          params: walked([1, 1, 1, 64], [64]),
+          buffers: { a: PAIRS.a, b: PAIRS.b, out: 64 },
         },
       ].slice(0, element === "int" ? 2 : 3),
   });
@@ -244,9 +248,8 @@ fn kernel(at: u32) {
 export const binary: Readonly<Record<keyof typeof FLOAT_ARITHMETIC, BinaryKernels>> = mapTable(
   FLOAT_ARITHMETIC,
   (name, f) => ({
-    vec4: sameShapeKernel(name, f),
-    strided4: stridedKernel(name, f, "float4"),
-    strided: stridedKernel(name, f, "float"),
+    sameShape: sameShapeKernel(name, f),
+    strided: vectorised(({ element }) => stridedKernel(name, f, element)),
   }),
 );
 
@@ -261,9 +264,8 @@ export const binaryInt: Readonly<Record<keyof typeof ARITHMETIC, StridedKernel>>
 export const gradient: Readonly<Record<keyof typeof GRADIENT, BinaryKernels>> = mapTable(
   GRADIENT,
   (name, f) => ({
-    vec4: sameShapeKernel(`${name} gradient`, f),
-    strided4: stridedKernel(`${name} gradient`, f, "float4"),
-    strided: stridedKernel(`${name} gradient`, f, "float"),
+    sameShape: sameShapeKernel(`${name} gradient`, f),
+    strided: vectorised(({ element }) => stridedKernel(`${name} gradient`, f, element)),
   }),
 );
 
@@ -287,7 +289,7 @@ export const comparison: Readonly<Record<keyof typeof COMPARISON, ComparisonKern
 /** The tables' kernels, for registration. */
 export const binaryKernels: readonly (SameShapeKernel | StridedKernel)[] = [
   ...[binary, gradient].flatMap((table) => Object.values(table))
-    .flatMap((kernels: BinaryKernels) => [kernels.vec4, kernels.strided4, kernels.strided]),
+    .flatMap(({ sameShape, strided }: BinaryKernels) => [sameShape, ...strided]),
   ...Object.values(binaryInt),
   ...Object.values(comparison).flatMap((kernels) => [kernels.float, kernels.int]),
 ];

@@ -2,7 +2,8 @@
  * Attention of one new token per beam row, R rows of U users, with nothing copied between rows. Row
  * r of user u = users_r attends to
  *
- * - the history of the user: entries j < lengths_u of (U, T, H + 2 KVH, D), laid out as in attention.ts;
+ * - the history of the user: entries j < lengths_u of (U, T, H + 2 KVH, D), laid out as in
+ *   attention.ts;
  * - what it has generated: for each step i < step, entry [i, ancestors[r, i]] of
  *   (steps, room, 2 KVH, D), KVH keys and then KVH values;
  * - itself: row r of qkv (R, H + 2 KVH, D). Its key and value become entry [step, r] of what is
@@ -26,8 +27,8 @@ const within = (i: number, most: number): number => Math.min(Math.max(i, 0), mos
 const WITHIN = "fn within(i: i32, most: u32) -> u32 { return min(u32(max(i, 0)), most); }";
 
 /**
- * WGSL that adds a key and its value, at vectors `key` and `value` of a buffer, to the softmax. Sums are
- * relative to the largest score so far, as in attention.ts.
+ * WGSL that adds a key and its value, at vectors `key` and `value` of a buffer, to the softmax.
+ * Sums are relative to the largest score so far, as in attention.ts.
  */
 const visit = (buffer: string): string => `
     var s = 0.0;

@@ -20,5 +20,5 @@ export function shuffled(n: number, seed: number): Int32Array {
   return permutation(foldIn(keyOf(13), seed), n);
 }
 
-/** What has rules of its own: NaN, infinities, both zeros, and numbers around them. */
+/** NaN, infinities, both zeros, and numbers around them. */
 export const SPECIAL = [NaN, Infinity, -Infinity, 0, -0, 1, -1, 0.5] as const;

@@ -1,18 +1,20 @@
 /**
- * What whole rows of logits say of the tokens that can follow on a trie (table of `trie_table.ts`). Row r stands at node u = nodes_r, or at
- * none (-1), and has the V logits z of row place_r, or none (-1). `pickChildren` takes z_v, v the token of child k of u, for out[r, k], and
- * `childLogProbs` takes the log-probability over the whole vocabulary,
+ * What whole rows of logits say of the tokens that can follow on a trie (a table as in
+ * `trie_table.ts`). Row r stands at node nodes[r], or at none (-1), and has the V logits z of row
+ * place[r], or none (-1). With v the token of child k of its node:
  *
- *   out[r, k] = (z_v - max z) / tau - log sum_w exp((z_w - max z) / tau).
+ *   pickChildren   out[r, k] = z_v
+ *   childLogProbs  out[r, k] = (z_v - max z) / tau - log sum_w exp((z_w - max z) / tau)
  *
- * Either is 0 where there are no logits, or no child k < F. If a logit cannot be used (`masked.ts`), no log-probability of the row can.
+ * with w over the whole vocabulary. Both are 0 where there are no logits, or no child k < F. If one
+ * logit of a row cannot be used (`masked.ts`), none of its log-probabilities can: they are -MASKED.
  *
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
 import { noise } from "./cases.ts";
-import { ABSENT, MASKED, USABLE_WGSL } from "./masked.ts";
-import { RANGE_WGSL, vocabularyNormalizer } from "./normalizer.ts";
+import { isUsable, MASKED, WGSL_USABLE } from "./masked.ts";
+import { normalizerOf, WGSL_NORMALIZER } from "./normalizer.ts";
 import { smallTrie } from "./trie_table.ts";
 
 /** out (R, F); one invocation an element. */
@@ -77,19 +79,19 @@ export const childLogProbs = defineKernel({
       if (nodes[r] < 0 || place[r] < 0) continue;
       const [from, to] = [table[nodes[r]], table[nodes[r] + 1]];
       if (from === to) continue;
-      const row = place[r] * V;
+      const z = logits.subarray(place[r] * V, place[r] * V + V);
       let usable = true;
-      for (let v = row; v < row + V; v++) usable &&= Math.abs(logits[v]) < -ABSENT;
-      const [max, logSum] = usable ? vocabularyNormalizer(logits, row, V, tau) : [0, 0];
+      for (let v = 0; v < V; v++) usable &&= isUsable(z[v]);
+      const [max, logSum] = normalizerOf(z, tau);
       for (let k = from; k < to; k++) {
-        out[r * F + k - from] = usable ? (logits[row + table[k]] - max) / tau - logSum : -MASKED;
+        out[r * F + k - from] = usable ? (z[table[k]] - max) / tau - logSum : -MASKED;
       }
     }
   },
   invocations: ({ R }) => R,
   wgsl: `
-${RANGE_WGSL}
-${USABLE_WGSL}
+${WGSL_NORMALIZER}
+${WGSL_USABLE}
 fn kernel(r: u32) {
   let first = r * p.F;
   for (var i = 0u; i < p.F; i++) { out[first + i] = 0.0; }
@@ -106,9 +108,12 @@ fn kernel(r: u32) {
     for (var k = begin; k < end; k++) { out[first + k - begin] = ${-MASKED}; }
     return;
   }
-  let normalizer = normalizerOfRange(row, p.V);
+  let inverse = 1.0 / p.tau;
+  var normalizer = NO_LOGITS;
+  for (var v = row; v < row + p.V; v++) { normalizer = withLogit(normalizer, logits[v], inverse); }
+  let logSum = logOf(normalizer.y);
   for (var k = begin; k < end; k++) {
-    out[first + k - begin] = (logits[row + u32(table[k])] - normalizer.x) / p.tau - normalizer.y;
+    out[first + k - begin] = (logits[row + u32(table[k])] - normalizer.x) / p.tau - logSum;
   }
 }`,
   cases: () => {

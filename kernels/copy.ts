@@ -3,14 +3,15 @@
  *
  *   out[outAt + i . outStrides] = x[xAt + i . xStrides]   for every index i of the walk
  *
- * With the right strides and offsets it transposes, slices, broadcasts, and puts a tensor into a part of a larger one.
+ * By its strides and offsets it transposes, slices, broadcasts, and copies a tensor into a part of
+ * a larger one.
  *
  * @module
  */
 import type { TypedArray } from "../core/dtype.ts";
 import { defineKernel, type Kernel } from "../core/kernel.ts";
 import { integers } from "./cases.ts";
-import { type WalkParams, walkParams, wgslWalk } from "./strides.ts";
+import { type WalkParams, walkParams, walkValues, wgslWalk } from "./strides.ts";
 
 /** Copies n elements along a walk over x and out. */
 export type CopyKernel = Kernel<
@@ -45,16 +46,23 @@ fn kernel(i: u32) {${wgslWalk(["x", "o"])}
       {
         name: "(2, 3, 4) transposed to (4, 2, 3)",
         params: {
-          ...{ n: 24, xAt: 0, outAt: 0, d1: 4, d2: 2, d3: 3 },
-          ...{ x0: 0, x1: 1, x2: 12, x3: 4, o0: 0, o1: 6, o2: 3, o3: 1 },
+          n: 24,
+          xAt: 0,
+          outAt: 0,
+          ...walkValues(["x", "o"], {
+            sizes: [1, 4, 2, 3],
+            strides: [[0, 1, 12, 4], [0, 6, 3, 1]],
+          }),
         },
         buffers: { x: integers(24, 99, 1), out: new Int32Array(24) },
       },
       {
         name: "columns 1 to 3 of (3, 4) into columns 2 to 4 of (3, 5)",
         params: {
-          ...{ n: 6, xAt: 1, outAt: 2, d1: 1, d2: 3, d3: 2 },
-          ...{ x0: 0, x1: 0, x2: 4, x3: 1, o0: 0, o1: 0, o2: 5, o3: 1 },
+          n: 6,
+          xAt: 1,
+          outAt: 2,
+          ...walkValues(["x", "o"], { sizes: [1, 1, 3, 2], strides: [[0, 0, 4, 1], [0, 0, 5, 1]] }),
         },
         buffers: { x: integers(12, 99, 1), out: integers(15, 99, 2) },
       },

@@ -1,7 +1,8 @@
 /**
  * Elements of x (outer, V, inner) by K indices into its middle axis, and the adjoint:
  *
- *   out[o, k, i] = x[o, index[o, k, i], i],   out[o, v, i] = sum_{k : index[o, k, i] = v} values[o, k, i]
+ *   out[o, k, i] = x[o, index[o, k, i], i]
+ *   out[o, v, i] = sum_{k : index[o, k, i] = v} values[o, k, i]
  *
  * An index outside of [0, V) counts as the nearest inside.
  *
@@ -11,7 +12,7 @@ import { defineKernel } from "../core/kernel.ts";
 import { integers, noise } from "./cases.ts";
 import { wgslSum } from "./maths.ts";
 
-/** One invocation an element of out (outer, K, inner). */
+/** out (outer, K, inner); one invocation an element. */
 export const gatherForward = defineKernel({
   name: "gatherForward",
   buffers: { x: "read float", index: "read int", out: "write float" },
@@ -48,7 +49,7 @@ fn kernel(at: u32) {
   ],
 });
 
-/** One invocation an element of out (outer, V, inner), over all K in order. */
+/** out (outer, V, inner), each element summed in the order of k; one invocation an element. */
 export const scatterAddForward = defineKernel({
   name: "scatterAddForward",
   buffers: { index: "read int", values: "read float", out: "write float" },

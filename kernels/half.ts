@@ -1,6 +1,6 @@
 /**
- * Floats as halves (IEEE 754 binary16): out_i is the half nearest to x_i, of two the one whose last bit is 0. From 65520 on
- * they are infinite.
+ * Floats as halves (IEEE 754 binary16): out_i is the half nearest to x_i, of two equally near ones
+ * the one whose last bit is 0. From 65520 on they are infinite.
  *
  * @module
  */
@@ -9,22 +9,16 @@ import { noise } from "./cases.ts";
 
 const EDGES = [
   ...[0, -0, 1, -2, 2048, 2049, 2051, 4098, 4102, 1 + 2 ** -11, 1 + 3 * 2 ** -11, 2 - 2 ** -12],
-  ...[65504, 65519, 65519.996, 65520, -65520, 1e30, -Infinity, Infinity], // the largest half, and what rounds to it
-  ...[
-    2 ** -14,
-    -(2 ** -14),
-    2 ** -14 - 2 ** -25,
-    2 ** -14 - 2 ** -26,
-    1023 * 2 ** -24,
-    3 * 2 ** -25,
-  ], // subnormal halves
+  ...[65504, 65519, 65519.996, 65520, -65520, 1e30, -Infinity, Infinity], // around the largest half
+  ...[2 ** -14, -(2 ** -14), 2 ** -14 - 2 ** -25, 2 ** -14 - 2 ** -26], // around the smallest normal half
+  ...[1023 * 2 ** -24, 3 * 2 ** -25],
   ...[2 ** -24, 2 ** -25, 1.0001 * 2 ** -25, -(2 ** -25), 5 * 2 ** -25, 2 ** -26, 1e-30],
   ...[0.1, -0.1, 1 / 3],
 ];
 
 /**
- * x (n) to halves; one invocation four of them. By integers, since `pack2x16float` may round either way. A float
- * that is subnormal has become 0 long before.
+ * out (n); four an invocation. It works on bits, since `pack2x16float` may round either way.
+ * Subnormal floats give 0, which is their nearest half.
  */
 export const toHalf = defineKernel({
   name: "toHalf",
@@ -43,7 +37,7 @@ fn bitsOf(value: f32) -> u32 {
   if (a > 0x7f800000u) { return sign | 0x7e00u; } // not a number
   if (a >= 0x477ff000u) { return sign | 0x7c00u; } // 65520 and more
   if (a < 0x33000000u) { return sign; } // less than 2^-25
-  // The half is mantissa / 2^drop, its exponent 15 - 127 from that of the float, or 0 where it is subnormal.
+  // The half is mantissa / 2^drop. Its exponent is that of the float - 112, or 0 if subnormal.
   var mantissa = a;
   var drop = 13u;
   var base = 112u << 10u;

@@ -3,14 +3,16 @@
  *
  *   out[n, c] = table[ids_n, c],   dtable[v, c] = sum_{n : ids_n = v} dout[n, c]
  *
- * The gradient sums each row's contributions in the order of n, so it is the same in every run: the positions n are
- * sorted by (ids_n, n), and one invocation then owns one part of one row. Ids outside of [0, V) count as the nearest inside.
+ * The gradient sums each row's contributions in the order of n, so that it is the same in every
+ * run: the positions n are sorted by (ids_n, n), and one invocation then owns a part of a row. Ids
+ * outside of [0, V) count as the nearest inside.
  *
  * @module
  */
-import { defineKernel, type Kernel } from "../core/kernel.ts";
+import { defineKernel } from "../core/kernel.ts";
 import { integers, noise } from "./cases.ts";
 import { wgslSum } from "./maths.ts";
+import { vectorised, type Width } from "./pick.ts";
 
 const CASES = [
   { name: "7 ids into (4, 3), one row unused", N: 7, V: 4, C: 3, ids: [2, 0, 2, 3, 3, 2, 0] },
@@ -21,32 +23,14 @@ const CASES = [
 /** The row of an id. */
 const clampId = (id: number, V: number): number => Math.min(Math.max(id, 0), V - 1);
 
-type Lanes = 1 | 4;
+/** The cases that a width can do. */
+const casesFor = ({ lanes }: Width) => CASES.filter(({ C }) => C % lanes === 0);
 
-/** The element types of a kernel that handles `lanes` channels an invocation, and its cases. */
-const variant = (lanes: Lanes): {
-  element: "float" | "float4";
-  F: "f32" | "vec4f";
-  cases: typeof CASES;
-} => ({
-  element: lanes === 4 ? "float4" : "float",
-  F: lanes === 4 ? "vec4f" : "f32",
-  cases: CASES.filter(({ C }) => C % lanes === 0),
-});
-
-type Read = "read float" | "read float4" | "read half4";
-type Write = "write float" | "write float4";
-type RowsParams = { readonly N: "u32"; readonly V: "u32"; readonly C: "u32" };
-
-function takeKernel(
-  lanes: Lanes,
-  stored: "float" | "half4" = "float",
-): Kernel<{ readonly table: Read; readonly ids: "read int"; readonly out: Write }, RowsParams> {
-  const { element, cases } = variant(lanes);
-  const tableElement = stored === "float" ? element : stored;
-  return defineKernel({
-    name: `take ${tableElement}`,
-    buffers: { table: `read ${tableElement}`, ids: "read int", out: `write ${element}` },
+/** Rows of a table that is stored as `stored`. */
+const takeKernel = (width: Width, stored: "float" | "float4" | "half4") =>
+  defineKernel({
+    name: `take ${stored}`,
+    buffers: { table: `read ${stored}`, ids: "read int", out: `write ${width.element}` },
     params: { N: "u32", V: "u32", C: "u32" },
     cpu({ table, ids, out }, { N, V, C }): void {
       for (let n = 0; n < N; n++) {
@@ -56,37 +40,34 @@ function takeKernel(
     },
     rows: () => "N",
     indices: { ids: ({ N, V }) => [N, V] },
-    invocations: ({ N, C }) => N * C / lanes,
+    invocations: ({ N, C }) => N * C / width.lanes,
     wgsl: `
 fn kernel(i: u32) {
-  let width = p.C / ${lanes}u;
+  let width = p.C / ${width.lanes}u;
   let row = u32(clamp(ids[i / width], 0, i32(p.V) - 1));
-  out[i] = ${stored === "float" ? "" : stored}(table[row * width + i % width]);
+  out[i] = ${stored === "half4" ? "half4" : width.F}(table[row * width + i % width]);
 }`,
     cases: () =>
-      cases.map(({ name, N, V, C, ids }) => ({
+      casesFor(width).map(({ name, N, V, C, ids }) => ({
         name,
         params: { N, V, C },
         buffers: { table: noise(V * C, 1), ids, out: N * C },
       })),
   });
-}
 
-/** out[n] = table[ids_n], a channel an invocation. */
-export const takeForward = takeKernel(1);
+/** out[n] = table[ids_n]. */
+export const takeForward = vectorised((width) => takeKernel(width, width.element));
 
-/** out[n] = table[ids_n], four channels an invocation. */
-export const takeForward4 = takeKernel(4);
+/** out[n] = table[ids_n] of a table in half precision, C a multiple of 4. */
+export const takeHalf = takeKernel({ lanes: 4, element: "float4", F: "vec4f" }, "half4");
 
-/** out[n] = table[ids_n] of a table in half precision, four channels an invocation. */
-export const takeHalf = takeKernel(4, "half4");
-
-/** How many positions {@link rankInChunks} sorts together on a device that compares all pairs. */
+/** The number of positions that {@link rankInChunks} sorts together where it compares all pairs. */
 export const RANK_CHUNK = 256;
 
 /**
- * order[start + r] = the n whose rank is r in the order by (ids_n, n) within its chunk of positions, which begins at start.
- * The WGSL compares all pairs of a chunk, four n an invocation; chunk is a multiple of 4 then.
+ * order[start + r] = the n whose rank is r in the order of (ids_n, n) within its chunk of
+ * positions, which begins at start. The WGSL compares all pairs of a chunk, four n an invocation,
+ * and needs a chunk that is a multiple of 4.
  */
 export const rankInChunks = defineKernel({
   name: "rankInChunks",
@@ -134,14 +115,13 @@ fn kernel(i: u32) { // m before n counts if its row is <= that of n, m after n i
     ),
 });
 
-/** How many chunks {@link mergeRanks} makes one of at a time. */
+/** The number of chunks that {@link mergeRanks} merges into one. */
 export const MERGED_CHUNKS = 4;
 
 /**
- * The same as {@link rankInChunks} for chunks of `merged` positions, a multiple of `chunk`, from
- * the order within chunks of `chunk`: a position's rank is its rank in its own small chunk, and in
- * every other one that becomes part of the same large one the number of those before it, by
- * bisection.
+ * {@link rankInChunks} for chunks of `merged` positions, a multiple of `chunk`, from the order
+ * within chunks of `chunk`. A position's rank is its rank in its own small chunk, plus the number
+ * of positions before it in each other small chunk of the same large one, by bisection.
  */
 export const mergeRanks = defineKernel({
   name: "mergeRanks",
@@ -160,7 +140,7 @@ fn kernel(i: u32) {
   var rank = first + i % p.chunk;
   for (var start = first; start < end; start += p.chunk) {
     if (start == i - i % p.chunk) { continue; }
-    let limit = own + select(0, 1, start < i); // of earlier positions those of the same row come before
+    let limit = own + select(0, 1, start < i); // earlier positions of the same row come first
     var low = start;
     var high = min(start + p.chunk, p.N);
     while (low < high) {
@@ -193,18 +173,15 @@ const ORDERS = CASES.map(({ N, V, ids }) => {
   return order;
 });
 
-function sumRowsOf(lanes: Lanes): Kernel<
-  { readonly x: Read; readonly ids: "read int"; readonly order: "read int"; readonly out: Write },
-  RowsParams
-> {
-  const { element, F, cases } = variant(lanes);
-  return defineKernel({
-    name: `sumRows ${element}`,
+/** out[v] = the sum of x[n] over the n with ids_n = v, in the order of n. */
+export const sumRows = vectorised((width) =>
+  defineKernel({
+    name: `sumRows ${width.element}`,
     buffers: {
-      x: `read ${element}`,
+      x: `read ${width.element}`,
       ids: "read int",
       order: "read int",
-      out: `write ${element}`,
+      out: `write ${width.element}`,
     },
     params: { N: "u32", V: "u32", C: "u32" },
     cpu({ x, ids, order, out }, { N, V, C }): void {
@@ -222,11 +199,11 @@ function sumRowsOf(lanes: Lanes): Kernel<
         out.set(totals, v * C);
       }
     },
-    invocations: ({ V, C }) => V * C / lanes,
-    wgsl: `${wgslSum(F)}
+    invocations: ({ V, C }) => V * C / width.lanes,
+    wgsl: `${wgslSum(width.F)}
 fn rowAt(r: u32) -> i32 { return clamp(ids[order[r]], 0, i32(p.V) - 1); }
 fn kernel(i: u32) {
-  let width = p.C / ${lanes}u;
+  let width = p.C / ${width.lanes}u;
   let v = i32(i / width);
   let c = i % width;
   var low = 0u; // the first r whose row is at least v
@@ -243,17 +220,11 @@ fn kernel(i: u32) {
   out[i] = totalOf(sum);
 }`,
     cases: () =>
-      cases.map((given) => {
+      casesFor(width).map((given) => {
         const { name, N, V, C, ids } = given;
         const order = ORDERS[CASES.indexOf(given)];
         const buffers = { x: noise(N * C, 2), ids, order, out: V * C };
         return { name, params: { N, V, C }, buffers };
       }),
-  });
-}
-
-/** out[v] = sum of x[n] over the n with ids_n = v, in order, a channel an invocation. */
-export const sumRows = sumRowsOf(1);
-
-/** out[v] = sum of x[n] over the n with ids_n = v, in order, four channels an invocation. */
-export const sumRows4 = sumRowsOf(4);
+  })
+);

@@ -1,12 +1,12 @@
 /**
- * Functions that the kernels share, for the references and as WGSL source. WGSL's own `log` may err by
- * 2^-21 near 1, where the log-probability of a nearly certain token lives, its `tanh` may overflow
- * and has no digits near 0, and its `sin` and `cos` may err by 2^-11.
+ * Functions that the kernels share, for the references and as WGSL source. WGSL's own `log` may err
+ * by 2^-21 near 1, where the log-probability of a nearly certain token lives, its `tanh` may
+ * overflow and has no digits near 0, and its `sin` and `cos` may err by 2^-11.
  *
  * WGSL lets a driver assume that no float is NaN or infinite: max(NaN, 1) may be 1, x - x may be 0,
- * and a comparison may be folded. So kernels that promise something of NaN and infinities tell them
- * by their bits. Left to the driver is that NaN stays NaN in other arithmetic, as it does on
- * llvmpipe.
+ * and a comparison may be folded. So kernels that promise something of NaN and infinities test for
+ * them by their bits. That NaN stays NaN in other arithmetic is left to the driver; on llvmpipe it
+ * does.
  *
  * @module
  */
@@ -193,7 +193,7 @@ fn orderOf(x: f32) -> i32 {
 /** Whether a > b, where NaN is above all numbers. */
 export const isAbove = (a: number, b: number): boolean => a > b || (a !== a && b === b);
 
-/** `table` with every entry replaced by what `make` makes of it. */
+/** `table` with `make` applied to every entry. */
 export function mapTable<T, R, const K extends string>(
   table: Readonly<Record<K, T>>,
   make: (name: K, entry: T) => R,

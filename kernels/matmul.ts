@@ -9,9 +9,8 @@
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
 import { defineKernel } from "../core/kernel.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import {
   casesOf,
   common,
@@ -60,15 +59,17 @@ fn kernel(i: u32) {
 
 /**
  * Tiles for GPUs, which hide the time of loads behind many invocations. A workgroup of 128 takes
- * blocks of A and B, 16 deep, into workgroup memory (8.5 KiB). An invocation has 8 rows and 4 columns
- * of sums in registers. It is tested on software adapters and has not been timed on a GPU yet.
+ * blocks of A and B, 16 deep, into workgroup memory (8.5 KiB). An invocation has 8 rows and 4
+ * columns of sums in registers. It is tested on software adapters and has not been timed on a GPU
+ * yet.
  */
 const hardware = (element: Element): Matmul =>
   defineKernel({
     name: `matmulHardware ${element}`,
     ...tiled(64, 64, element),
     wgsl: `
-// [k][row or column / 4]. A row of 17 puts the 16 that are written side by side into different banks.
+// [k][row or column / 4]. A row of 17 puts the 16 that are written side by side into different
+// banks.
 var<workgroup> aBlock: array<vec4f, ${16 * 17}>;
 var<workgroup> bBlock: array<vec4f, ${16 * 17}>;
 

@@ -20,8 +20,8 @@ import {
 import { unroll } from "./unroll.ts";
 
 /**
- * The tiles for software adapters, and the time of a multiply-add relative to that of the first. The
- * second suits narrow outputs, the third low ones.
+ * The tiles for software adapters, and the time of a multiply-add relative to that of the first.
+ * The second suits narrow outputs, the third low ones.
  */
 const TILES = [
   { height: 32, width: 128, cost: 1 },

@@ -1,15 +1,16 @@
 /**
- * Sums along the rows of an item, which follow one another from the one whose node is the root, 0, on. A node of -1 is no row of an item.
+ * Running sums along the rows of each item. The rows of an item follow one another, the first at
+ * the root, node 0. Rows with a node of -1 belong to no item.
  *
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
 import { noise } from "./cases.ts";
 
-/** Rows of items of three tokens, of one, and of two; between them rows of none. */
+/** Items of three rows, of one, and of two, with other rows in between. */
 const NODES = [0, 3, 4, -1, -1, 0, 0, 2, -1, 0];
 
-/** out[n] = the sum of x from the first row of row n's item to row n; 0 for no row of an item. */
+/** out[n] = the sum of x from the first row of row n's item to row n; 0 where there is no item. */
 export const pathSumForward = defineKernel({
   name: "pathSumForward",
   buffers: { x: "read float", nodes: "read int", out: "write float" },

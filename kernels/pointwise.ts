@@ -1,21 +1,21 @@
 /**
  * Pointwise maths of one operand: out_i = f(x_i).
  *
- * Every function is written once for the reference and once for WGSL, as an expression that means the same on f32 and on
- * vec4f, called F; sizes that are a multiple of 4 go by the latter.
+ * Every function is written once for the reference and once for WGSL, as an expression that means
+ * the same on f32 and on vec4f, which it calls F.
  *
  * @module
  */
-import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel, type Kernel } from "../core/kernel.ts";
 import { noise, SPECIAL } from "./cases.ts";
 import { mapTable, normalCdf, sigmoid, softplus, wgslMaths } from "./maths.ts";
+import { type Vectorised, vectorised, type Width } from "./pick.ts";
 
 /** A function of one number, in both languages. */
 interface Unary {
   readonly js: (x: number) => number;
   readonly wgsl: string;
-  /** Where the reference test draws x from; [-1, 1) unless told. */
+  /** Where the reference test draws x from. Default [-1, 1). */
   readonly domain?: readonly [number, number];
 }
 
@@ -43,30 +43,20 @@ export type UnaryKernel = Kernel<
   { readonly n: "u32" }
 >;
 
-/** One function for sizes that are a multiple of 4, and for all sizes. */
-export interface UnaryKernels {
-  /** Four elements an invocation. */
-  readonly vec4: UnaryKernel;
-  /** One element an invocation. */
-  readonly scalar: UnaryKernel;
-}
-
-/** Makes a {@link UnaryKernel}; four an invocation where `element` is float4. */
 function unaryKernel(
   name: string,
   { js, wgsl, domain = [-1, 1] }: Unary,
-  element: "float" | "float4",
+  { lanes, element, F }: Width,
 ): UnaryKernel {
-  const lanes = element === "float4" ? 4 : 1;
   return defineKernel({
     name: `${name} ${element}`,
     buffers: { x: `read ${element}`, out: `write ${element}` },
     params: { n: "u32" },
-    cpu({ x, out }: { x: FloatArray; out: FloatArray }, { n }): void {
+    cpu({ x, out }, { n }): void {
       for (let i = 0; i < n; i++) out[i] = js(x[i]);
     },
     invocations: ({ n }) => n / lanes,
-    wgsl: `${wgslMaths(element === "float4" ? "vec4f" : "f32")}
+    wgsl: `${wgslMaths(F)}
 fn kernel(i: u32) {
   let x = x[i];
   out[i] = ${wgsl};
@@ -85,7 +75,7 @@ fn kernel(i: u32) {
   });
 }
 
-/** The parameters of an exponent: float32 may not tell whether it is whole, or odd. */
+/** The parameters of an exponent. A float32 cannot always tell whether it is whole, or odd. */
 export const exponentParams = (
   exponent: number,
 ): { exponent: number; whole: number; odd: number } => ({
@@ -146,10 +136,7 @@ export const intToFloat = defineKernel({
   cases: () => [{ name: "signs", params: { n: 4 }, buffers: { x: [-7, 0, 3, 1 << 20], out: 4 } }],
 });
 
-/**
- * float to int, towards zero, and to the nearest integer of 32 bits where it is beyond them; NaN
- * becomes 0.
- */
+/** float to int, towards zero. Beyond 32 bits it is the nearest integer there is; NaN becomes 0. */
 export const floatToInt = defineKernel({
   name: "floatToInt",
   buffers: { x: "read float", out: "write int" },
@@ -183,14 +170,10 @@ fn kernel(i: u32) {
 });
 
 /** Unary functions by name. */
-export const unary: Readonly<Record<keyof typeof UNARY, UnaryKernels>> = mapTable(
+export const unary: Readonly<Record<keyof typeof UNARY, Vectorised<UnaryKernel>>> = mapTable(
   UNARY,
-  (name, f) => ({
-    scalar: unaryKernel(name, f, "float"),
-    vec4: unaryKernel(name, f, "float4"),
-  }),
+  (name, f) => vectorised((width) => unaryKernel(name, f, width)),
 );
 
 /** The table's kernels, for registration. */
-export const unaryKernels: readonly UnaryKernel[] = Object.values(unary)
-  .flatMap((kernels) => [kernels.scalar, kernels.vec4]);
+export const unaryKernels: readonly UnaryKernel[] = Object.values(unary).flat();

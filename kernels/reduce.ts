@@ -5,8 +5,8 @@
  *   extreme out[o, i] = the first k where sign x[o, k, i] is largest; sign is 1 for max, -1 for min
  *
  * NaN counts as the largest, for either sign. A long axis is cut into chunks, so that no invocation
- * has too much to do: one launch reduces each chunk, the next one the chunks. The order is fixed, so
- * the result is the same in every run.
+ * has too much to do: one launch reduces each chunk, the next one the chunks. The order is fixed,
+ * so the result is the same in every run.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { defineKernel } from "../core/kernel.ts";
 import { integers, noise, SPECIAL } from "./cases.ts";
 import { isAbove, WGSL_ORDER } from "./maths.ts";
 
-/** How many elements one invocation reduces where the axis is longer. */
+/** The number of elements that one invocation reduces where the axis is longer. */
 export const CHUNK = 256;
 
 /** out (outer, ceil(n / chunk), inner): the sum of each chunk. */
@@ -85,7 +85,10 @@ fn kernel(at: u32) { // four partial sums: shorter chains of roundings
   ],
 });
 
-/** index (outer, ceil(n / chunk), inner): where each chunk's extreme lies, as an index into the whole axis. */
+/**
+ * index (outer, ceil(n / chunk), inner): where each chunk's extreme lies, as an index into the
+ * whole axis.
+ */
 export const extremeOfChunks = defineKernel({
   name: "extremeOfChunks",
   buffers: { x: "read float", index: "write int" },
@@ -141,7 +144,10 @@ fn kernel(at: u32) {
     ]),
 });
 
-/** index (outer, inner): the extreme among the candidates (outer, chunks, inner) of {@link extremeOfChunks}. */
+/**
+ * index (outer, inner): the extreme among the candidates (outer, chunks, inner) of {@link
+ * extremeOfChunks}.
+ */
 export const extremeOfCandidates = defineKernel({
   name: "extremeOfCandidates",
   buffers: { x: "read float", candidates: "read int", index: "write int" },

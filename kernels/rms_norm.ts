@@ -7,57 +7,50 @@
  *
  *   dx_c = r (w_c dout_c - xhat_c mean_c(w_c dout_c xhat_c)),   dw_c = sum_n dout_nc xhat_nc
  *
+ * The `add` kernels join it with the residual connection in front of it, sum = x + y: they norm the
+ * sum, and the gradient of x and y is the sum's own gradient plus the dx above. The gradient of w
+ * is that of an RMSNorm of the sum.
+ *
  * @module
  */
-import type { FloatArray } from "../core/dtype.ts";
-import { defineKernel, type Kernel } from "../core/kernel.ts";
+import { defineKernel } from "../core/kernel.ts";
 import { noise } from "./cases.ts";
+import { vectorised, type Width } from "./pick.ts";
 import { simd } from "./wasm/modules.ts";
 
-/** How the WGSL walks a row: by channels, or by four where C is a multiple of 4. The reference is the same. */
-export type Element = "float" | "float4";
+/** A workgroup of the gradient of w sums this many columns, each by this many invocations. */
+const COLUMNS = 4;
+const PARTS = 16;
 
-/** WGSL's type of a channel or of four, and `sumOf` of it. */
-export const wgslElement = (element: Element): string =>
-  element === "float4"
-    ? `alias F = vec4f;
-fn sumOf(x: F) -> f32 { return (x.x + x.y) + (x.z + x.w); }`
-    : `alias F = f32;
-fn sumOf(x: F) -> f32 { return x; }`;
+/** The sum of the channels in an F. */
+const wgslSumOf = ({ F }: Width): string => `
+alias F = ${F};
+fn sumOf(x: F) -> f32 { return ${F === "f32" ? "x" : "(x.x + x.y) + (x.z + x.w)"}; }`;
 
-/** The channels that the WGSL of a kernel handles at a time. */
-export const LANES = { float: 1, float4: 4 } as const;
+/**
+ * Rows and channels of the reference tests. WebAssembly takes four channels at a time: in some of
+ * these rows its last four reach into the next 64-byte line.
+ */
+const casesFor = ({ lanes }: Width) =>
+  [[5, 8], [1, 3], [3, 5], [16, 13], [7, 9], [33, 20]]
+    .filter(([, C]) => C % lanes === 0)
+    .map(([N, C]) => ({ name: `${N} rows of ${C}`, N, C }));
 
-/** The columns of a workgroup of the gradient of the weight, and the invocations that share a column. */
-const [COLUMNS, PARTS] = [4, 16];
+/** The reciprocal roots of the backward kernels' cases. */
+const roots = (N: number): Float64Array => noise(N, 4).map((r) => r + 2);
 
-type Views<K extends string> = { readonly [name in K]: FloatArray };
-type Sizes = { readonly N: "u32"; readonly C: "u32" };
-
-/** Those of the cases whose C the walk can do. */
-export const casesFor = <T extends { readonly params: { readonly C: number } }>(
-  element: Element,
-  cases: readonly T[],
-): readonly T[] => cases.filter(({ params }) => params.C % LANES[element] === 0);
-
-/** Rows whose last vector of four is not full: in some it would reach into the next 64-byte line. */
-const UNEVEN = [[3, 5], [16, 13], [7, 9]] as const;
-
-/** out, and r for the backward; one invocation a row. */
-function forwardKernel(element: Element): Kernel<
-  { x: `read ${Element}`; weight: `read ${Element}`; out: `write ${Element}`; rstd: "write float" },
-  Sizes & { readonly eps: "f32" }
-> {
-  return defineKernel({
-    name: `rmsNormForward ${element}`,
+/** out (N, C), and r (N) for the backward; one invocation a row. */
+export const rmsNormForward = vectorised((width) =>
+  defineKernel({
+    name: `rmsNormForward ${width.element}`,
     buffers: {
-      x: `read ${element}`,
-      weight: `read ${element}`,
-      out: `write ${element}`,
+      x: `read ${width.element}`,
+      weight: `read ${width.element}`,
+      out: `write ${width.element}`,
       rstd: "write float",
     },
     params: { N: "u32", C: "u32", eps: "f32" },
-    cpu({ x, weight, out, rstd }: Views<"x" | "weight" | "out" | "rstd">, { N, C, eps }): void {
+    cpu({ x, weight, out, rstd }, { N, C, eps }): void {
       for (let n = 0, row = 0; n < N; n++, row += C) {
         let square = 0;
         for (let c = 0; c < C; c++) square += x[row + c] * x[row + c];
@@ -75,9 +68,9 @@ function forwardKernel(element: Element): Kernel<
       work: ({ N, C }) => 2 * N * C,
     },
     invocations: ({ N }) => N,
-    wgsl: `${wgslElement(element)}
+    wgsl: `${wgslSumOf(width)}
 fn kernel(n: u32) {
-  let width = p.C / ${LANES[element]}u;
+  let width = p.C / ${width.lanes}u;
   let row = n * width;
   var square = F(0.0);
   for (var c = 0u; c < width; c++) { let value = x[row + c]; square += value * value; }
@@ -86,57 +79,32 @@ fn kernel(n: u32) {
   rstd[n] = r;
 }`,
     cases: () =>
-      casesFor(element, [
-        {
-          name: "5 rows of 8",
-          params: { N: 5, C: 8, eps: 1e-5 },
-          buffers: { x: noise(40, 1), weight: noise(8, 2), out: 40, rstd: 5 },
+      casesFor(width).map(({ name, N, C }) => ({
+        name,
+        params: { N, C, eps: 1e-5 },
+        buffers: {
+          x: N === 1 ? [0, 0, 0] : noise(N * C, 1),
+          weight: noise(C, 2),
+          out: N * C,
+          rstd: N,
         },
-        {
-          name: "a row of zeros, an odd width",
-          params: { N: 1, C: 3, eps: 1e-5 },
-          buffers: { x: [0, 0, 0], weight: [1, 2, 3], out: 3, rstd: 1 },
-        },
-        ...UNEVEN.map(([N, C]) => ({
-          name: `${N} rows of ${C}`,
-          params: { N, C, eps: 1e-5 },
-          buffers: { x: noise(N * C, 1), weight: noise(C, 2), out: N * C, rstd: N },
-        })),
-      ]),
-  });
-}
+      })),
+  })
+);
 
-/** Any C. */
-export const rmsNormForward = forwardKernel("float");
-
-/** C a multiple of 4. */
-export const rmsNormForward4 = forwardKernel("float4");
-
-/** dx; one invocation a row. */
-function backwardXKernel(element: Element): Kernel<
-  {
-    dout: `read ${Element}`;
-    x: `read ${Element}`;
-    weight: `read ${Element}`;
-    rstd: "read float";
-    dx: `write ${Element}`;
-  },
-  Sizes
-> {
-  return defineKernel({
-    name: `rmsNormBackwardX ${element}`,
+/** dx (N, C); one invocation a row. */
+export const rmsNormBackwardX = vectorised((width) =>
+  defineKernel({
+    name: `rmsNormBackwardX ${width.element}`,
     buffers: {
-      dout: `read ${element}`,
-      x: `read ${element}`,
-      weight: `read ${element}`,
+      dout: `read ${width.element}`,
+      x: `read ${width.element}`,
+      weight: `read ${width.element}`,
       rstd: "read float",
-      dx: `write ${element}`,
+      dx: `write ${width.element}`,
     },
     params: { N: "u32", C: "u32" },
-    cpu(
-      { dout, x, weight, rstd, dx }: Views<"dout" | "x" | "weight" | "rstd" | "dx">,
-      { N, C },
-    ): void {
+    cpu({ dout, x, weight, rstd, dx }, { N, C }): void {
       for (let n = 0, row = 0; n < N; n++, row += C) {
         const r = rstd[n];
         let dot = 0;
@@ -155,9 +123,9 @@ function backwardXKernel(element: Element): Kernel<
       work: ({ N, C }) => 2 * N * C,
     },
     invocations: ({ N }) => N,
-    wgsl: `${wgslElement(element)}
+    wgsl: `${wgslSumOf(width)}
 fn kernel(n: u32) {
-  let width = p.C / ${LANES[element]}u;
+  let width = p.C / ${width.lanes}u;
   let row = n * width;
   let r = rstd[n];
   var dot = F(0.0);
@@ -168,73 +136,35 @@ fn kernel(n: u32) {
   }
 }`,
     cases: () =>
-      casesFor(element, [
-        {
-          name: "5 rows of 8",
-          params: { N: 5, C: 8 },
-          buffers: {
-            dout: noise(40, 3),
-            x: noise(40, 1),
-            weight: noise(8, 2),
-            rstd: [1, 1.5, 2, 2.5, 3],
-            dx: 40,
-          },
+      casesFor(width).map(({ name, N, C }) => ({
+        name,
+        params: { N, C },
+        buffers: {
+          dout: noise(N * C, 3),
+          x: noise(N * C, 1),
+          weight: noise(C, 2),
+          rstd: roots(N),
+          dx: N * C,
         },
-        {
-          name: "2 rows of 7",
-          params: { N: 2, C: 7 },
-          buffers: {
-            dout: noise(14, 3),
-            x: noise(14, 1),
-            weight: noise(7, 2),
-            rstd: [1, 1.5],
-            dx: 14,
-          },
-        },
-        ...UNEVEN.map(([N, C]) => ({
-          name: `${N} rows of ${C}`,
-          params: { N, C },
-          buffers: {
-            dout: noise(N * C, 3),
-            x: noise(N * C, 1),
-            weight: noise(C, 2),
-            rstd: noise(N, 4).map((r) => r + 2),
-            dx: N * C,
-          },
-        })),
-      ]),
-  });
-}
-
-/** Any C. */
-export const rmsNormBackwardX = backwardXKernel("float");
-
-/** C a multiple of 4. */
-export const rmsNormBackwardX4 = backwardXKernel("float4");
+      })),
+  })
+);
 
 /**
- * dw. A workgroup takes COLUMNS columns, of which each is summed by PARTS invocations over every PARTS-th row; then
- * their sums are added in order.
+ * dw (C). Of a workgroup's COLUMNS columns each is summed by PARTS invocations, over every PARTS-th
+ * row; then their sums are added in order.
  */
-function backwardWeightKernel(element: Element): Kernel<
-  {
-    dout: `read ${Element}`;
-    x: `read ${Element}`;
-    rstd: "read float";
-    dweight: `write ${Element}`;
-  },
-  Sizes
-> {
-  return defineKernel({
-    name: `rmsNormBackwardWeight ${element}`,
+export const rmsNormBackwardWeight = vectorised((width) =>
+  defineKernel({
+    name: `rmsNormBackwardWeight ${width.element}`,
     buffers: {
-      dout: `read ${element}`,
-      x: `read ${element}`,
+      dout: `read ${width.element}`,
+      x: `read ${width.element}`,
       rstd: "read float",
-      dweight: `write ${element}`,
+      dweight: `write ${width.element}`,
     },
     params: { N: "u32", C: "u32" },
-    cpu({ dout, x, rstd, dweight }: Views<"dout" | "x" | "rstd" | "dweight">, { N, C }): void {
+    cpu({ dout, x, rstd, dweight }, { N, C }): void {
       const sums = new Float64Array(C);
       for (let n = 0, row = 0; n < N; n++, row += C) {
         for (let c = 0; c < C; c++) sums[c] += dout[row + c] * x[row + c] * rstd[n];
@@ -248,12 +178,12 @@ function backwardWeightKernel(element: Element): Kernel<
       items: ({ C }) => Math.ceil(C / 16),
       work: ({ N, C }) => N * C,
     },
-    grid: ({ C }) => [Math.ceil(C / LANES[element] / COLUMNS), 1, 1],
-    wgsl: `${wgslElement(element)}
+    grid: ({ C }) => [Math.ceil(C / width.lanes / COLUMNS), 1, 1],
+    wgsl: `${wgslSumOf(width)}
 var<workgroup> parts: array<F, ${COLUMNS * PARTS}>;
 @compute @workgroup_size(${COLUMNS * PARTS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) i: u32) {
-  let width = p.C / ${LANES[element]}u;
+  let width = p.C / ${width.lanes}u;
   let column = group.x * ${COLUMNS}u + i % ${COLUMNS}u;
   let c = min(column, width - 1u);
   var total = F(0.0);
@@ -270,28 +200,135 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) i:
   }
 }`,
     cases: () =>
-      casesFor(element, [
-        {
-          name: "5 rows of 8",
-          params: { N: 5, C: 8 },
-          buffers: { dout: noise(40, 3), x: noise(40, 1), rstd: [1, 1.5, 2, 2.5, 3], dweight: 8 },
-        },
-        {
-          name: "11 rows of 7",
-          params: { N: 11, C: 7 },
-          buffers: { dout: noise(77, 3), x: noise(77, 1), rstd: noise(11, 2), dweight: 7 },
-        },
-        ...UNEVEN.map(([N, C]) => ({
-          name: `${N} rows of ${C}`,
-          params: { N, C },
-          buffers: { dout: noise(N * C, 3), x: noise(N * C, 1), rstd: noise(N, 4), dweight: C },
-        })),
-      ]),
-  });
-}
+      casesFor(width).map(({ name, N, C }) => ({
+        name,
+        params: { N, C },
+        buffers: { dout: noise(N * C, 3), x: noise(N * C, 1), rstd: roots(N), dweight: C },
+      })),
+  })
+);
 
-/** Any C. */
-export const rmsNormBackwardWeight = backwardWeightKernel("float");
+/** sum and out (N, C), and r (N) for the backward; one invocation a row. */
+export const addRmsNormForward = vectorised((width) =>
+  defineKernel({
+    name: `addRmsNormForward ${width.element}`,
+    buffers: {
+      x: `read ${width.element}`,
+      y: `read ${width.element}`,
+      weight: `read ${width.element}`,
+      sum: `write ${width.element}`,
+      out: `write ${width.element}`,
+      rstd: "write float",
+    },
+    params: { N: "u32", C: "u32", eps: "f32" },
+    cpu({ x, y, weight, sum, out, rstd }, { N, C, eps }): void {
+      for (let n = 0, row = 0; n < N; n++, row += C) {
+        let square = 0;
+        for (let c = 0; c < C; c++) {
+          const s = x[row + c] + y[row + c];
+          sum[row + c] = s;
+          square += s * s;
+        }
+        const r = 1 / Math.sqrt(square / C + eps);
+        for (let c = 0; c < C; c++) out[row + c] = sum[row + c] * r * weight[c];
+        rstd[n] = r;
+      }
+    },
+    rows: () => "N",
+    wasm: {
+      module: simd,
+      function: "addRmsNormForward",
+      args: (a, { C, eps }) => [a.x, a.y, a.weight, a.sum, a.out, a.rstd, C, eps],
+      items: ({ N }) => N,
+      work: ({ N, C }) => 3 * N * C,
+    },
+    invocations: ({ N }) => N,
+    wgsl: `${wgslSumOf(width)}
+fn kernel(n: u32) {
+  let width = p.C / ${width.lanes}u;
+  let row = n * width;
+  var square = F(0.0);
+  for (var c = 0u; c < width; c++) {
+    let s = x[row + c] + y[row + c];
+    sum[row + c] = s;
+    square += s * s;
+  }
+  let r = 1.0 / sqrt(sumOf(square) / f32(p.C) + p.eps);
+  for (var c = 0u; c < width; c++) { out[row + c] = sum[row + c] * r * weight[c]; }
+  rstd[n] = r;
+}`,
+    cases: () =>
+      casesFor(width).map(({ name, N, C }) => ({
+        name,
+        params: { N, C, eps: 1e-5 },
+        buffers: {
+          x: noise(N * C, 1),
+          y: noise(N * C, 3),
+          weight: noise(C, 2),
+          sum: N * C,
+          out: N * C,
+          rstd: N,
+        },
+      })),
+  })
+);
 
-/** C a multiple of 4. */
-export const rmsNormBackwardWeight4 = backwardWeightKernel("float4");
+/** dx = dy (N, C), with dsum the gradient of the sum from elsewhere; one invocation a row. */
+export const addRmsNormBackward = vectorised((width) =>
+  defineKernel({
+    name: `addRmsNormBackward ${width.element}`,
+    buffers: {
+      dout: `read ${width.element}`,
+      dsum: `read ${width.element}`,
+      sum: `read ${width.element}`,
+      weight: `read ${width.element}`,
+      rstd: "read float",
+      dx: `write ${width.element}`,
+    },
+    params: { N: "u32", C: "u32" },
+    cpu({ dout, dsum, sum, weight, rstd, dx }, { N, C }): void {
+      for (let n = 0, row = 0; n < N; n++, row += C) {
+        const r = rstd[n];
+        let dot = 0;
+        for (let c = 0; c < C; c++) dot += weight[c] * dout[row + c] * sum[row + c];
+        const pull = (dot * r * r) / C;
+        for (let c = 0; c < C; c++) {
+          dx[row + c] = dsum[row + c] + r * (weight[c] * dout[row + c] - sum[row + c] * pull);
+        }
+      }
+    },
+    wasm: {
+      module: simd,
+      function: "addRmsNormBackward",
+      args: (a, { C }) => [a.dout, a.dsum, a.sum, a.weight, a.rstd, a.dx, C],
+      items: ({ N }) => N,
+      work: ({ N, C }) => 3 * N * C,
+    },
+    invocations: ({ N }) => N,
+    wgsl: `${wgslSumOf(width)}
+fn kernel(n: u32) {
+  let width = p.C / ${width.lanes}u;
+  let row = n * width;
+  let r = rstd[n];
+  var dot = F(0.0);
+  for (var c = 0u; c < width; c++) { dot += weight[c] * dout[row + c] * sum[row + c]; }
+  let pull = sumOf(dot) * r * r / f32(p.C);
+  for (var c = 0u; c < width; c++) {
+    dx[row + c] = dsum[row + c] + r * (weight[c] * dout[row + c] - sum[row + c] * pull);
+  }
+}`,
+    cases: () =>
+      casesFor(width).map(({ name, N, C }) => ({
+        name,
+        params: { N, C },
+        buffers: {
+          dout: noise(N * C, 3),
+          dsum: noise(N * C, 5),
+          sum: noise(N * C, 1),
+          weight: noise(C, 2),
+          rstd: roots(N),
+          dx: N * C,
+        },
+      })),
+  })
+);

@@ -4,8 +4,8 @@
  *
  *   out_i = x_i cos_i - x_{i+D/2} sin_i,   out_{i+D/2} = x_{i+D/2} cos_i + x_i sin_i
  *
- * with cosines and sines from row P of a table: D/2 cosines, then D/2 sines. The backward rotates by
- * -P: `turn` is 1 forward and -1 backward. x has N rows of H heads, of which the first `turned`
+ * with cosines and sines from row P of a table: D/2 cosines, then D/2 sines. The backward rotates
+ * by -P: `turn` is 1 forward and -1 backward. x has N rows of H heads, of which the first `turned`
  * rotate and the others are copied. Row n has position positions[n % period]; positions outside the
  * table count as the nearest inside.
  *

@@ -1,7 +1,10 @@
 /**
- * Softmax and its logarithms over N rows of V, with m = max_v x_v = x_a and r = sum_{v != a} e^(x_v - m):
+ * Softmax and its logarithms over N rows of V, with m = max_v x_v = x_a and r = sum_{v != a} e^(x_v
+ * - m):
  *
- *   softmax_v = e^(x_v - m) / (1 + r),   logSumExp = m + log(1 + r),   logSoftmax_v = x_v - m - log(1 + r)
+ *   softmax_v    = e^(x_v - m) / (1 + r)
+ *   logSoftmax_v = x_v - m - log(1 + r)
+ *   logSumExp    = m + log(1 + r)
  *
  * Leaving the largest term out of r keeps the digits of log(1 + r) where one element holds nearly
  * all the mass. Where m is infinite, softmax and logSoftmax are NaN, and logSumExp is what its

@@ -1,5 +1,6 @@
 /**
- * Walks over several arrays at once: the axes of a common shape, and for each array its stride along each axis.
+ * Walks over several arrays at once: the axes of a common shape, and for each array its stride
+ * along each axis.
  *
  * @module
  */
@@ -8,9 +9,7 @@ import { type Shape, stridesOf } from "../core/shape.ts";
 /** The most axes a strided kernel walks. */
 export const MAX_AXES = 4;
 
-/**
- * The axes that arrays walk differently, four at least, and the strides of each array along them.
- */
+/** The axes of a walk, four at least, and the strides of each array along them. */
 export interface Walk {
   /** The sizes of the axes, slowest first; 1 where fewer than four are left. */
   readonly sizes: readonly number[];
@@ -50,7 +49,9 @@ export function broadcastStrides(from: Shape, to: Shape): number[] {
   return to.map((_, axis) => axis < shift || from[axis - shift] === 1 ? 0 : own[axis - shift]);
 }
 
-/** Parameters `d1 d2 d3` of a walk, and `name0 .. name3` for each array, as `wgslWalk` reads them. */
+/**
+ * Parameters `d1 d2 d3` of a walk, and `name0 .. name3` for each array, as `wgslWalk` reads them.
+ */
 export const walkParams = <const N extends string>(names: readonly N[]): WalkParams<N> =>
   Object.fromEntries(
     ["d1", "d2", "d3", ...names.flatMap((n) => [0, 1, 2, 3].map((axis) => `${n}${axis}`))]

@@ -8,7 +8,10 @@ import { defineKernel } from "../core/kernel.ts";
 import { integers, noise, SPECIAL } from "./cases.ts";
 import { isAbove, WGSL_ORDER } from "./maths.ts";
 
-/** values and indices (N, k); one invocation a row, which takes k rounds of "the largest below the last". */
+/**
+ * values and indices (N, k); one invocation a row, which takes k rounds of "the largest below the
+ * last".
+ */
 export const topKForward = defineKernel({
   name: "topKForward",
   buffers: { x: "read float", values: "write float", indices: "write int" },

@@ -1,13 +1,15 @@
 /**
- * The trie as kernels walk it, and examples of it for the reference tests.
+ * The trie as kernels walk it, what they look up in it, and examples for the reference tests.
  *
  * @module
  */
+import { defineKernel } from "../core/kernel.ts";
 import { noise } from "./cases.ts";
 
 /**
- * A trie as kernels walk it, in one array: entry u is where node u's children begin and entry u + 1 is where they end;
- * there lie their tokens, ascending, and as many entries further on as there are edges, their nodes.
+ * A trie in one array: entry u is where node u's children begin and entry u + 1 is where they end.
+ * There lie their tokens, ascending, and as many entries further on as there are edges, their
+ * nodes.
  *
  * @example node 0 with children 1 (token 5) and 2 (token 7): `[4, 6, 6, 6, 5, 7, 1, 2]`
  */
@@ -26,8 +28,8 @@ export function trieTable(
 }
 
 /**
- * The same with each child's place among its siblings, 0, 1, ..., for its token: what logits of children alone are told
- * apart by. Without the children's nodes.
+ * {@link trieTable} with each child's place among its siblings, 0, 1, ..., for its token, and
+ * without the children's nodes: the table for logits of children alone.
  */
 export function placeTable(childOffsets: ArrayLike<number>): Int32Array {
   const edges = childOffsets[childOffsets.length - 1];
@@ -39,10 +41,11 @@ export function placeTable(childOffsets: ArrayLike<number>): Int32Array {
 }
 
 /**
- * The edges by their tokens, of nodes that have a choice: entry v is where token v's begin and entry v + 1 where they end; there lie
- * pairs of a node, ascending, and the place of token v among its children.
+ * The edges by their tokens, of nodes with two children or more: entry v is where token v's edges
+ * begin and entry v + 1 is where they end. There lie pairs of a node, ascending, and the place of
+ * token v among its children.
  *
- * @example node 0 with children 5 and 7, node 1 with child 5: `[9, 9, 9, 9, 9, 9, 11, 11, 13, 0, 0, 0, 1]`
+ * @example node 0 with children 0 and 2, node 1 with child 0: `[4, 6, 6, 8, 0, 0, 0, 1]`
  */
 export function edgeTable(
   childOffsets: ArrayLike<number>,
@@ -55,7 +58,7 @@ export function edgeTable(
   const each = (f: (token: number, node: number, place: number) => void): void => {
     for (let u = 0; u < nodes; u++) {
       const [from, to] = [childOffsets[u], childOffsets[u + 1]];
-      if (to > from + 1) { for (let k = from; k < to; k++) f(childTokens[k], u, k - from); }
+      for (let k = from; k < to && to > from + 1; k++) f(childTokens[k], u, k - from);
     }
   };
   each((token) => at[token + 1] += 2);
@@ -70,9 +73,75 @@ export function edgeTable(
   return table;
 }
 
+/** The tokens of a node's children, ascending; none for node -1. */
+export function childrenOf(table: Int32Array, node: number): Int32Array {
+  return node < 0 ? table.subarray(0, 0) : table.subarray(table[node], table[node + 1]);
+}
+
+/** out[n] = the place of label n among the children of its node; 0 where it is not among them. */
+export const childPlaces = defineKernel({
+  name: "childPlaces",
+  buffers: { table: "read int", nodes: "read int", labels: "read int", out: "write int" },
+  params: { N: "u32" },
+  cpu({ table, nodes, labels, out }, { N }): void {
+    for (let n = 0; n < N; n++) {
+      out[n] = Math.max(0, childrenOf(table, nodes[n]).indexOf(labels[n]));
+    }
+  },
+  invocations: ({ N }) => N,
+  wgsl: `
+fn kernel(n: u32) {
+  var found = 0u;
+  if (nodes[n] >= 0) {
+    let first = u32(table[nodes[n]]);
+    let end = u32(table[nodes[n] + 1]);
+    var low = first;
+    var high = end;
+    while (low < high) {
+      let middle = (low + high) / 2u;
+      if (table[middle] < labels[n]) { low = middle + 1u; } else { high = middle; }
+    }
+    if (low < end && table[low] == labels[n]) { found = low - first; }
+  }
+  out[n] = i32(found);
+}`,
+  cases: () => [{
+    name: "labels that are there and not",
+    params: { N: 7 },
+    buffers: {
+      table: smallTrie.table,
+      nodes: [0, 0, 1, 6, -1, 3, 1],
+      labels: [5, 0, 4, 3, 2, 1, 5],
+      out: 7,
+    },
+  }],
+});
+
+/** out[n] = the number of children of row n's node; 0 for node -1. */
+export const childCounts = defineKernel({
+  name: "childCounts",
+  buffers: { table: "read int", nodes: "read int", out: "write int" },
+  params: { N: "u32" },
+  cpu({ table, nodes, out }, { N }): void {
+    for (let n = 0; n < N; n++) out[n] = childrenOf(table, nodes[n]).length;
+  },
+  invocations: ({ N }) => N,
+  wgsl: `
+fn kernel(n: u32) {
+  var count = 0;
+  if (nodes[n] >= 0) { count = table[nodes[n] + 1] - table[nodes[n]]; }
+  out[n] = count;
+}`,
+  cases: () => [{
+    name: "nodes with children and without",
+    params: { N: 6 },
+    buffers: { table: smallTrie.table, nodes: [0, 1, 2, 6, -1, 3], out: 6 },
+  }],
+});
+
 /**
- * A trie whose node 0 has children 0, 1, ..., V - 1, node 1 every third token from 1, node 2 one child, node 3 none, node 4
- * all tokens from 3 on.
+ * A trie whose node 0 has children 0, 1, ..., V - 1, node 1 every third token from 1, node 2 one
+ * child, node 3 none, and node 4 all tokens from 3 on.
  */
 export function exampleTable(V: number): Int32Array {
   const { offsets, tokens } = exampleEdges(V);
@@ -119,7 +188,10 @@ export function exampleRows(): ExampleRows[] {
 
 const SMALL = { offsets: [0, 3, 6, 6, 6, 6, 6, 7, 7], tokens: [0, 2, 5, 1, 4, 6, 3] };
 
-/** The paths (0, 1), (0, 4), (0, 6), (2), (5, 3): nodes 0 (root), 1 (0), 2 to 4 (its leaves), 5 (2), 6 (5), 7 (5, 3). */
+/**
+ * The paths (0, 1), (0, 4), (0, 6), (2), (5, 3). Node 0 is the root, 1 is (0), 2 to 4 are its
+ * leaves, 5 is (2), 6 is (5), and 7 is (5, 3).
+ */
 export const smallTrie = {
   table: trieTable(SMALL.offsets, SMALL.tokens, [1, 5, 6, 2, 3, 4, 7]),
   places: placeTable(SMALL.offsets),

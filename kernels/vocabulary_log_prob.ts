@@ -1,6 +1,7 @@
 /**
- * The log-probability of a token in the whole vocabulary, from logits that are there a chunk of W tokens at a time, v = first, ...,
- * first + W - 1. After each chunk, of every row the largest logit so far m, the log of the sum so far s, and the label's logit z_y:
+ * The log-probability of a label y in the whole vocabulary, from logits that are computed a chunk
+ * of W tokens at a time, v = first, ..., first + W - 1. Each row carries from chunk to chunk the
+ * largest logit so far, m, the logarithm of the sum so far, s, and the label's logit z_y:
  *
  *   m = max z_v,   s = log sum_v exp((z_v - m) / tau),   logProb = (z_y - m) / tau - s
  *
@@ -13,64 +14,11 @@
 import { defineKernel, linearGrid } from "../core/kernel.ts";
 import { noise } from "./cases.ts";
 import { MASKED } from "./masked.ts";
-import { wgslMaths } from "./maths.ts";
-import { vocabularyNormalizer } from "./normalizer.ts";
+import { normalizerOf, WGSL_NORMALIZER } from "./normalizer.ts";
 import { simd } from "./wasm/modules.ts";
 
-/** Lanes of a workgroup on a software adapter, and on hardware. */
-const LANES = 8;
-const WIDE_LANES = 64;
-
-const forwardWgsl = (lanes: number): string => `
-${wgslMaths("f32")}
-var<workgroup> shares: array<vec2f, ${lanes}>; // a lane's largest logit and sum of exponentials
-@compute @workgroup_size(${lanes})
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let n = group.x + group.y * groups.x;
-  if (n >= p.N) { return; }
-  let row = n * p.W;
-  let inverse = 1.0 / p.tau;
-  var m = vec4f(${MASKED});
-  var s = vec4f(0.0);
-  var k = lane;
-  for (; k + ${3 * lanes}u < p.W; k += ${4 * lanes}u) {
-    let at = row + k;
-    let z = vec4f(
-      logits[at], logits[at + ${lanes}u], logits[at + ${2 * lanes}u], logits[at + ${3 * lanes}u]
-    );
-    let d = (z - m) * inverse;
-    let e = exp(-abs(d));
-    s = select(s + e, s * e + 1.0, d > vec4f(0.0));
-    m = max(m, z);
-  }
-  for (; k < p.W; k += ${lanes}u) {
-    let z = logits[row + k];
-    let d = (z - m.x) * inverse;
-    let e = exp(-abs(d));
-    s.x = select(s.x + e, s.x * e + 1.0, d > 0.0);
-    m.x = max(m.x, z);
-  }
-  let top = max(max(m.x, m.y), max(m.z, m.w));
-  shares[lane] = vec2f(top, dot(s, exp((m - top) * inverse)));
-  workgroupBarrier();
-  if (lane > 0u) { return; }
-  var most = before[3u * n];
-  for (var j = 0u; j < ${lanes}u; j++) { most = max(most, shares[j].x); }
-  var total = exp((before[3u * n] - most) * inverse + before[3u * n + 1u]);
-  for (var j = 0u; j < ${lanes}u; j++) { total += shares[j].y * exp((shares[j].x - most) * inverse); }
-  var own = before[3u * n + 2u];
-  let label = u32(labels[n]) - p.first; // wraps around where it is of an earlier chunk
-  if (label < p.W) { own = logits[row + label]; }
-  let logSum = logOf(total);
-  after[3u * n] = most;
-  after[3u * n + 1u] = logSum;
-  after[3u * n + 2u] = own;
-  logProb[n] = (own - most) / p.tau - logSum;
-}`;
+/** Invocations of a workgroup, which takes a row: as many as most hardware runs in step. */
+const LANES = 32;
 
 const CASES = [
   { name: "the first of two chunks", N: 3, W: 5, first: 0, labels: [4, 0, 7], before: undefined },
@@ -97,7 +45,7 @@ export const vocabularyForward = defineKernel({
   params: { N: "u32", W: "u32", first: "u32", tau: "f32" },
   cpu({ logits, labels, before, after, logProb }, { N, W, first, tau }): void {
     for (let n = 0; n < N; n++) {
-      const [max, logSum] = vocabularyNormalizer(logits, n * W, W, tau);
+      const [max, logSum] = normalizerOf(logits.subarray(n * W, n * W + W), tau);
       const most = Math.max(max, before[3 * n]);
       const sum = Math.exp((before[3 * n] - most) / tau + before[3 * n + 1]) +
         Math.exp((max - most) / tau + logSum);
@@ -119,7 +67,37 @@ export const vocabularyForward = defineKernel({
     work: ({ N, W }) => 4 * N * W,
   },
   grid: ({ N }) => linearGrid(N * LANES, LANES),
-  wgsl: forwardWgsl(LANES),
+  wgsl: `${WGSL_NORMALIZER}
+var<workgroup> shares: array<vec2f, ${LANES}>; // the normaliser of each lane's logits
+@compute @workgroup_size(${LANES})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let n = group.x + group.y * groups.x;
+  if (n >= p.N) { return; }
+  let row = n * p.W;
+  let inverse = 1.0 / p.tau;
+  var normalizer = NO_LOGITS;
+  for (var k = lane; k < p.W; k += ${LANES}u) {
+    normalizer = withLogit(normalizer, logits[row + k], inverse);
+  }
+  shares[lane] = normalizer;
+  workgroupBarrier();
+  if (lane > 0u) { return; }
+  for (var j = 1u; j < ${LANES}u; j++) { normalizer = merged(normalizer, shares[j], inverse); }
+  let state = vec2f(before[3u * n], exp(before[3u * n + 1u]));
+  normalizer = merged(normalizer, state, inverse);
+  let logSum = logOf(normalizer.y);
+  var own = before[3u * n + 2u];
+  let label = u32(labels[n]) - p.first; // wraps around where it is of an earlier chunk
+  if (label < p.W) { own = logits[row + label]; }
+  after[3u * n] = normalizer.x;
+  after[3u * n + 1u] = logSum;
+  after[3u * n + 2u] = own;
+  logProb[n] = (own - normalizer.x) / p.tau - logSum;
+}`,
   cases: () =>
     CASES.map(({ name, N, W, first, labels, before }) => ({
       name,
@@ -132,14 +110,6 @@ export const vocabularyForward = defineKernel({
         logProb: N,
       },
     })),
-});
-
-/** The same for hardware. */
-export const vocabularyForwardWide = defineKernel({
-  ...vocabularyForward,
-  name: "vocabularyForwardWide",
-  grid: ({ N }) => linearGrid(N * WIDE_LANES, WIDE_LANES),
-  wgsl: forwardWgsl(WIDE_LANES),
 });
 
 /** dz (N, W) of a chunk; four logits an invocation. */

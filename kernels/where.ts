@@ -1,5 +1,5 @@
 /**
- * A choice between two operands, element by element.
+ * A choice between two operands, element by element: out_i = a_i where cond_i is not 0, else b_i.
  *
  * @module
  */

@@ -1,29 +1,29 @@
 /**
- * Opening devices by name, in whichever runtime this is.
+ * Opens devices by name, in every runtime.
  *
  * @module
  */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { cpu } from "../core/cpu_backend.ts";
-import type { Device } from "../core/device.ts";
+import type { Device } from "../core/tensor.ts";
 import { DeviceError } from "../core/errors.ts";
 import { webgpu } from "../core/webgpu.ts";
 import { say } from "./terminal.ts";
 
-/** The names of devices. `auto` is webgpu where an adapter of hardware answers, else cpu. */
+/** The names of devices. `auto` is webgpu where a hardware adapter answers, else cpu. */
 export type DeviceChoice = "auto" | "cpu" | "webgpu";
 
-/** Threads of a cpu device unless told: more than this rarely pay. */
+/** The default number of threads is at most this: more rarely pay. */
 const MOST_THREADS = 8;
 
 /**
- * Opens a device. `webgpu` makes do with a software adapter, such as llvmpipe; `auto` does not. A
- * cpu device has `threads` threads: default one for each core, at most 8. It refuses indices out of
- * range, such as tokens that a model does not have. `onNote`, default a line on the standard error,
- * is told that WebGPU failed, so that `auto` is the cpu, or that there are fewer threads.
+ * Opens a device. `webgpu` accepts a software adapter, such as llvmpipe; `auto` does not. A cpu
+ * device has `threads` threads, default one for each core, at most 8; it refuses indices that are
+ * out of range, such as tokens that a model does not have. `onNote`, default a line on the standard
+ * error, is called if WebGPU fails, so that `auto` is the cpu, or if there are fewer threads.
  *
- * @throws {DeviceError} if `webgpu` is asked for and there is no adapter.
+ * @throws {DeviceError} if there is no adapter and the choice is `webgpu`.
  * @throws {ArgumentError} if threads is not a positive integer.
  *
  * @example
@@ -46,14 +46,15 @@ export async function openDevice(
     return await webgpu(await findGpu());
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error;
-    if (error.cause !== undefined) onNote(`--device auto is cpu. ${error.message}`); // not for want of an adapter
+    // An adapter that fails, rather than none.
+    if (error.cause !== undefined) onNote(`--device auto is cpu. ${error.message}`);
     return openCpu();
   }
 }
 
 /**
- * The runtime's own WebGPU, else that of the npm package `webgpu`, which is then kept in `navigator.gpu`: its object
- * must live as long as the process, and one is enough.
+ * The runtime's own WebGPU, else that of the npm package `webgpu`. It is kept in `navigator.gpu`,
+ * as its object must live as long as the process, and one is enough.
  */
 async function findGpu(): Promise<GPU | undefined> {
   if ("gpu" in navigator || "Deno" in globalThis) return navigator.gpu;

@@ -1,5 +1,6 @@
 /**
- * Files, written so that a crash leaves either the old one or the new one, and errors that say what to do.
+ * The file system: writes that leave either the old file or the new one after a crash, and errors
+ * that say what to do.
  *
  * @module
  */
@@ -21,9 +22,10 @@ import {
 import { constants as system } from "node:os";
 import { basename, dirname, join } from "node:path";
 import process from "node:process";
-import { DataError } from "../core/errors.ts";
+import { DataError, NonFiniteError } from "../core/errors.ts";
+import type { SafeTensors } from "../models/safetensors.ts";
 
-/** What the system's error codes ask for. */
+/** What to do about the system's error codes. */
 const REQUIREMENTS: Readonly<Record<string, string>> = {
   EACCES: "the user must be allowed to",
   EPERM: "the user must be allowed to",
@@ -36,21 +38,21 @@ const REQUIREMENTS: Readonly<Record<string, string>> = {
   EEXIST: "it must not be a file",
   ENOTEMPTY: "it must not be a folder",
   ELOOP: "its links must lead to a file or folder",
-  EPIPE: "what reads it must still be running",
+  EPIPE: "its reader must still be running",
   ESTALE: "its network file system must still have it",
   ENOLCK: "its file system must have locks to give",
 };
 
-/** Opens a new file for writing: not one that exists, nor through a link (which Windows cannot say). */
+/** Opens a new file for writing, never an existing one or a link. Windows has no O_NOFOLLOW. */
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL |
   (constants.O_NOFOLLOW ?? 0);
 
-/** Errors of Deno's permissions have a name instead of a code. */
+/** The names of Deno's permission errors, which have no code. */
 const DENO_ERRORS = ["NotCapable", "PermissionDenied"];
 
 /**
- * Replaces a file, or makes it, in one atomic step: the data goes to a new file beside it that is then renamed. If anything
- * fails the old file is untouched and the one beside it is removed.
+ * Writes or replaces a file in one atomic step: the data goes to a new file beside it, which is
+ * then renamed. If anything fails, the old file is unchanged and the new one is removed.
  *
  * @throws {DataError} if the system refuses.
  */
@@ -67,16 +69,16 @@ export function writeFileAtomic(path: string, data: string | Uint8Array): void {
       throw error;
     }
   });
-  // Until the folder is on the disk, too, a power cut may bring the old file back. Not every system can do this.
+  // Without this a power cut may bring the old file back. Not every system can do it.
   quietly(() => withFile(folder, "r", fsyncSync));
 }
 
-/** Whether a file is one that a {@link writeFileAtomic} left which was killed, if no other is at work. */
+/** Whether a name is that of a file that a killed {@link writeFileAtomic} left behind. */
 export function isTemporary(name: string): boolean {
   return /^\..+\.tmp$/.test(name);
 }
 
-/** Makes a file, which must not be there. It is on the disk, or removed, when this returns. */
+/** Creates a file that must not exist. When this returns it is on the disk, or was removed. */
 export function writeNewFile(path: string, data: string | Uint8Array): void {
   withFile(path, NEW_FILE, (file) => {
     try {
@@ -99,7 +101,7 @@ function withFile(path: string, flags: string | number, use: (file: number) => v
 }
 
 /**
- * Removes a file, if it is there.
+ * Removes a file, if it exists.
  *
  * @throws {DataError} if the system refuses.
  */
@@ -107,32 +109,32 @@ export function removeFile(path: string): void {
   attempt("remove", path, () => rmSync(path, { force: true }));
 }
 
-/** Does what is worth a try and no error. */
+/** Runs something whose failure does not matter. */
 export function quietly(run: () => void): void {
   try {
     run();
   } catch {
-    // It was only a try.
+    // ignored
   }
 }
 
 /**
- * Adds a line to the end of a file, which is made if need be.
+ * Appends a line to a file, which is created if necessary.
  *
  * @throws {DataError} if the system refuses.
  */
 export function appendLine(path: string, line: string): void {
-  // Not appendFileSync, with which Deno gives everybody the right to write to a new file.
+  // Not appendFileSync: with it, Deno lets everybody write to a new file.
   attempt("write", path, () => withFile(path, "a", (file) => writeFileSync(file, `${line}\n`)));
 }
 
-/** Brings a file that was appended to onto the disk, as far as the system can. */
+/** Flushes a file to the disk, where the system can. */
 export function syncFile(path: string): void {
   quietly(() => withFile(path, "r+", fsyncSync));
 }
 
 /**
- * Makes a folder, and those above it, where they are missing.
+ * Creates a folder and its parents, where they do not exist.
  *
  * @throws {DataError} if the system refuses.
  */
@@ -141,23 +143,23 @@ export function makeFolder(path: string): void {
 }
 
 /**
- * Whether there is a file or folder.
+ * Whether a file or folder exists.
  *
- * @throws {DataError} if the system refuses to say, as it does of what is in a folder that may not be read.
+ * @throws {DataError} if the system refuses to say, as in a folder that must not be read.
  */
 export function isPresent(path: string): boolean {
   return attempt("read", path, () => {
     try {
       statSync(path);
       return true;
-    } catch (error) { // existsSync would hide every error
+    } catch (error) { // existsSync hides all errors
       if (["ENOENT", "ENOTDIR"].includes(codeOf(error) ?? "")) return false;
       throw error;
     }
   });
 }
 
-/** Refuses what would be waited for, or never end: named pipes, sockets and devices. */
+/** Refuses named pipes, sockets and devices: reading them could block or never end. */
 function refuseSpecial(path: string): void {
   const found = statSync(path);
   if (found.isFile() || found.isDirectory()) return;
@@ -166,9 +168,9 @@ function refuseSpecial(path: string): void {
 }
 
 /**
- * The bytes of a file, or undefined where there is none.
+ * The bytes of a file, or undefined if it does not exist.
  *
- * @throws {DataError} if the system refuses, or it is a named pipe, a socket or a device.
+ * @throws {DataError} if the system refuses, or the path is a named pipe, a socket or a device.
  */
 export function readIfPresent(path: string): Uint8Array | undefined {
   return attempt("read", path, () => {
@@ -184,22 +186,22 @@ export function readIfPresent(path: string): Uint8Array | undefined {
 
 /** A file that is open for reading in pieces. */
 export interface OpenFile {
-  /** Its bytes. */
+  /** The number of bytes. */
   readonly size: number;
   /**
-   * `length` bytes from `offset` on; the next read overwrites them.
+   * Reads `length` bytes from `offset`. The next read overwrites the result.
    *
-   * @throws {DataError} if the system refuses, or the file ends before.
+   * @throws {DataError} if the system refuses, or the file ends earlier.
    */
   read(offset: number, length: number): Uint8Array;
-  /** Closes it. */
+  /** Closes the file. */
   close(): void;
 }
 
 /**
  * Opens a file for reading in pieces.
  *
- * @throws {DataError} if the system refuses, or it is a named pipe, a socket or a device.
+ * @throws {DataError} if the system refuses, or the path is a named pipe, a socket or a device.
  */
 export function openFile(path: string): OpenFile {
   const file = attempt("read", path, () => {
@@ -234,7 +236,7 @@ function attempt<T>(action: string, path: string, run: () => T): T {
   }
 }
 
-/** The typed error for one of the system's; anything else is returned as it is. Internal. */
+/** Converts an error of the system to a {@link DataError}. Other errors are returned unchanged. */
 export function fileError(action: string, path: string, error: unknown): unknown {
   const code = codeOf(error);
   if (code === undefined) return error;
@@ -245,15 +247,31 @@ export function fileError(action: string, path: string, error: unknown): unknown
   return new DataError(`Cannot ${action} ${path}: ${requirement}, got ${code}`, { cause: error });
 }
 
-/** The code of one of the system's errors. Internal. */
+/** The code of an error of the system; undefined for other errors. */
 export function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   if (DENO_ERRORS.includes(error.name)) return error.name;
   const { code } = error as NodeJS.ErrnoException;
   if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code)) return code;
-  // Deno knows codes of the more common errors only.
+  // Deno gives only the more common errors a code.
   const number = /\(os error (\d+)\)/.exec(error.message)?.[1];
   if (number === undefined) return undefined;
   const named = Object.entries(system.errno).find(([, errno]) => errno === Number(number));
   return named?.[0] ?? `error ${number}`;
+}
+
+/**
+ * Rejects NaN and infinities before they overwrite a good file.
+ *
+ * @throws {NonFiniteError} if a number is not finite.
+ */
+export function checkFinite(folder: string, tensors: SafeTensors): void {
+  for (const [path, { data }] of Object.entries(tensors)) {
+    const bad = data.findIndex((x) => !Number.isFinite(x));
+    if (bad >= 0) {
+      throw new NonFiniteError(
+        `Cannot save ${folder}: its tensors must be finite, got ${data[bad]} in ${path}`,
+      );
+    }
+  }
 }

@@ -1,5 +1,6 @@
 /**
- * Progress of something long: a bar that redraws itself in a terminal, and a plain line now and then elsewhere.
+ * Progress of long work: a bar that redraws itself in a terminal, and a plain line now and then
+ * elsewhere.
  *
  * @module
  */
@@ -7,7 +8,7 @@ import process from "node:process";
 import { setTimeout } from "node:timers/promises";
 import { visible, writeError } from "./terminal.ts";
 
-/** Where progress is shown: `process.stderr`, or anything like it. */
+/** Where progress is shown: `process.stderr`, or something like it. */
 export interface ProgressStream {
   /** Whether it is a terminal, whose last line can be drawn over. */
   readonly isTTY?: boolean;
@@ -17,27 +18,27 @@ export interface ProgressStream {
   write(text: string): unknown;
 }
 
-/** What {@link createProgress} is told. */
+/** Options of {@link createProgress}. */
 export interface ProgressOptions {
-  /** What is going on, in a word or two. */
+  /** What is being done, in a word or two. */
   readonly label: string;
   /** How much there is to do. */
   readonly total: number;
-  /** Where to show it; the standard error unless told. */
+  /** Where to show it. Default the standard error. */
   readonly stream?: ProgressStream;
-  /** The time in milliseconds; the runtime's clock unless told. */
+  /** The time in milliseconds. Default the runtime's clock. */
   readonly now?: () => number;
 }
 
-/** Progress being shown. */
+/** Progress that is shown. */
 export interface Progress {
-  /** Says that `done` of the total are done, and what else is worth a look, such as the loss. */
+  /** Shows that `done` of the total are done, and other fields, such as the loss. */
   update(done: number, fields: Readonly<Record<string, string>>): void;
   /** Replaces the bar by a last line. */
   finish(summary: string): void;
 }
 
-/** The standard error. That nobody reads it does not end the work. */
+/** The standard error. The work goes on if nobody reads it. */
 const standardError: ProgressStream = {
   get isTTY() {
     return process.stderr.isTTY;
@@ -55,22 +56,13 @@ const REPORT = 10_000;
 /** Characters of the bar, where the terminal is wide enough. */
 const BAR = 24;
 const MIN_BAR = 4;
-/** The width of a terminal that does not tell. */
+/** The width of a terminal that does not say. */
 const COLUMNS = 80;
 
 /**
- * Shows the progress of something long: label, bar, done / total, fields and time left. In a terminal one line redraws
- * itself at most 10 times a second and never grows wider than the terminal; elsewhere a plain line appears at the
- * start, every 10 seconds, and at the end.
- *
- * @example
- * ```ts
- * import { createProgress } from "beargrad/lab";
- *
- * const progress = createProgress({ label: "bear", total: 200 });
- * for (let step = 1; step <= 200; step++) progress.update(step, { loss: (1 / step).toFixed(3) });
- * progress.finish("bear: 200 steps");
- * ```
+ * Shows the progress of long work: label, bar, done / total, fields and time left. In a terminal
+ * one line redraws itself at most 10 times a second and is never wider than the terminal. Elsewhere
+ * a plain line appears at the start, every 10 seconds, and at the end.
  */
 export function createProgress(options: ProgressOptions): Progress {
   const { label: name, total, stream = standardError, now = () => performance.now() } = options;
@@ -98,12 +90,15 @@ export function createProgress(options: ProgressOptions): Progress {
   };
 }
 
-/** The time left at the speed so far, once there is one. */
+/** The time left at the speed so far, if there is one. */
 function remaining(todo: number, done: number, elapsed: number): string[] {
   return done > 0 ? [`${formatDuration((elapsed / done) * todo)} left`] : [];
 }
 
-/** One line of at most `width` characters: fields are left out from the back, then the bar, until it fits. */
+/**
+ * One line of at most `width` characters: fields are left out from the back, then the bar, until it
+ * fits.
+ */
 function drawn(
   label: string,
   done: number,
@@ -122,9 +117,7 @@ function drawn(
   return `${label}  ${count}`.slice(0, Math.max(width, 0));
 }
 
-/**
- * Milliseconds as people read them: `0:07`, `12:30`, `1:02:03`.
- */
+/** Milliseconds as `0:07`, `12:30`, `1:02:03`. */
 export function formatDuration(milliseconds: number): string {
   const seconds = Math.ceil(milliseconds / 1000);
   const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
@@ -133,8 +126,8 @@ export function formatDuration(milliseconds: number): string {
 }
 
 /**
- * Lets the event loop run, so that Ctrl-C is heard: a cpu device never waits. Not `setImmediate`,
- * after which Deno may miss signals.
+ * Lets the event loop run, so that Ctrl-C is heard: a cpu device never waits. `setImmediate` would
+ * not do, as Deno may miss signals after it.
  */
 export function turn(): Promise<void> {
   return setTimeout(0);

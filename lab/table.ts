@@ -6,24 +6,25 @@
 import process from "node:process";
 import Table from "cli-table3";
 
-/** How many steps a table shows one by one. */
+/** A table shows all steps up to this number. */
 const MAX_COLUMNS = 8;
 
-/** A number, possibly with a sign, a unit of percent or an error: what is aligned at the right. */
+/** A number, possibly with a sign, a percent sign or an error. Numbers are aligned at the right. */
 const NUMERIC = /^[-+±]?[\d.,]+(e[-+]?\d+)?\s*(%|(±|\+-)\s*[\d.,]+)?$/i;
 
-/** The least that a column of words is narrowed to before a table is split. */
+/** A table is split rather than have a column of words that is narrower than this. */
 const LEAST_WORDS = 20;
 
-/** The characters of a line: those of the terminal, 80 without one. */
+/** The width of the terminal in characters, or 80 without one. */
 export function lineWidth(): number {
   return process.stdout.columns || 80;
 }
 
 /**
- * A table as plain text, without colours. A column is aligned at the right if every entry is a number, or a gap such as
- * "" or "-". A table that is wider than `width`, by default that of the terminal, wraps its widest column of words; where
- * that is not enough it becomes several tables, each with some of the columns and all with the first one.
+ * A table as plain text, without colours. A column is aligned at the right if every entry is a
+ * number, or a gap such as "" or "-". A table that is wider than `width`, default that of the
+ * terminal, wraps its widest column of words. If that is not enough, it is split into several
+ * tables, each with the first column and some of the others.
  */
 export function renderTable(
   head: readonly string[],
@@ -67,7 +68,7 @@ function widthOf(sizes: readonly number[]): number {
   return sizes.reduce((sum, size) => sum + size + 3, 1);
 }
 
-/** The columns of each table: as many as fit, beside the first one. */
+/** The columns of each table: the first one, and as many others as fit. */
 function groupsOf(sizes: readonly number[], width: number): number[][] {
   const groups = [[0]];
   for (let c = 1; c < sizes.length; c++) {
@@ -79,7 +80,10 @@ function groupsOf(sizes: readonly number[], width: number): number[][] {
   return groups;
 }
 
-/** A text in lines of at most `width` characters, unless a word is longer; what goes on on a new line is indented. */
+/**
+ * Wraps a text to lines of at most `width` characters. Longer words stay whole; new lines are
+ * indented.
+ */
 export function wrapped(text: string, width: number = lineWidth(), indent = 0): string {
   const lines: string[] = [];
   for (const line of text.split("\n")) {
@@ -99,16 +103,24 @@ function isNumeric(entries: readonly string[]): boolean {
   return given.length > 0 && given.every((entry) => NUMERIC.test(entry));
 }
 
-/** A share as people write it: `.0679`; "-" where there is nothing that it could be a share of. */
+/** A share without its leading zero, such as `.0679`, or "-" for NaN. */
 export function decimal(share: number, digits = 4): string {
   return Number.isNaN(share) ? "-" : share.toFixed(digits).replace(/^0\./, ".");
 }
 
 /**
- * The steps that a table has columns for: all of up to 8, else some whose distance grows, and the last.
+ * The steps that a table has columns for: all if there are at most 8, else some at growing
+ * distances.
  */
 export function shownSteps(steps: number): number[] {
   const all = Array.from({ length: steps }, (_, t) => t + 1);
   if (steps <= MAX_COLUMNS) return all;
   return all.filter((t) => t === steps || [1, 2, 3, 5, 8, 13, 21, 34].includes(t));
+}
+
+/** `a`, `a and b`, `a, b and c`. */
+export function listed(names: readonly string[]): string {
+  return names.length < 2
+    ? names.join("")
+    : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`;
 }

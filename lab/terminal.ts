@@ -1,5 +1,5 @@
 /**
- * Where text goes to the terminal.
+ * Writes text to the standard output and the standard error.
  *
  * @module
  */
@@ -8,13 +8,16 @@ import process from "node:process";
 import { codeOf, fileError, quietly } from "./files.ts";
 import { wrapped } from "./table.ts";
 
-/** All of ASCII and Latin-1 but tabs and line ends, and what turns the direction of writing. */
-// deno-lint-ignore no-control-regex -- these are what it is about
+/**
+ * Control characters of ASCII and Latin-1, except tabs and line ends, and those that set the
+ * writing direction.
+ */
+// deno-lint-ignore no-control-regex -- it is meant to match them
 const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /**
- * A text whose control characters are written out, as `\u001b`: titles and names of files may hold some, with which they could redraw
- * the terminal. Line ends and tabs stay.
+ * A text with its control characters written out, as `\u001b`: titles and file names may contain
+ * some, and could redraw the terminal. Line ends and tabs stay.
  */
 export function visible(text: string): string {
   return text.replace(
@@ -24,7 +27,8 @@ export function visible(text: string): string {
 }
 
 /**
- * Writes a line to the standard output. If nobody reads it any more, as after `| head`, the process ends without a word.
+ * Writes a line to the standard output. If nobody reads it any more, as after `| head`, the process
+ * ends silently.
  *
  * @throws {DataError} if it cannot be written, as on a full disk.
  */
@@ -37,18 +41,27 @@ export function print(text: string): void {
   }
 }
 
-/** Writes a line to the standard error: on a terminal over the progress bar, if there is one, and wrapped. */
+/**
+ * Writes a line to the standard error. On a terminal it is wrapped, and replaces the progress bar,
+ * if there is one.
+ */
 export function say(text: string): void {
   const { isTTY, columns } = process.stderr;
   writeError(isTTY ? `\r\x1b[K${wrapped(visible(text), columns, 2)}\n` : `${visible(text)}\n`);
 }
 
-/** Writes to the standard error as it is. If it cannot be written, there is nobody to tell. */
+/**
+ * Writes a text to the standard error as it is. Errors are ignored: there is nowhere to report
+ * them.
+ */
 export function writeError(text: string): void {
   quietly(() => write(2, text));
 }
 
-/** Not console.log or the streams of process, which differ between runtimes in what becomes of errors. */
+/**
+ * Unlike console.log and the streams of process, this reports errors in the same way in all
+ * runtimes.
+ */
 function write(file: number, text: string): void {
   const bytes = new TextEncoder().encode(text);
   for (let done = 0; done < bytes.length;) {
@@ -56,7 +69,7 @@ function write(file: number, text: string): void {
       done += writeSync(file, bytes, done);
     } catch (error) {
       if (codeOf(error) !== "EAGAIN") throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10); // a pipe that is full for now
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10); // the pipe is full for now
     }
   }
 }

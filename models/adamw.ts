@@ -1,56 +1,63 @@
 /**
- * AdamW over a tree of parameters. Parameters and moments are written in place: they keep their memory from step to step, so
- * that a captured step finds them again. All parameters lie in a row, and so do the moments and the gradients: a step is
- * three launches, however many there are.
+ * AdamW over a tree of parameters. Parameters and moments are written in place: they keep their
+ * memory from step to step, so that a captured step finds them again. All parameters are packed
+ * into one memory, and so are the moments and the gradients: a step is three launches, however many
+ * parameters there are.
  *
  * @module
  */
-import { checkOptions, inputCheck, nameOf } from "../core/checks.ts";
-import type { Device } from "../core/device.ts";
-import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { perRun } from "../core/capture.ts";
+import { checkOptions, inputCheck } from "../core/checks.ts";
+import { ArgumentError, nameOf, ShapeError } from "../core/errors.ts";
 import type { ParamValues } from "../core/kernel.ts";
-import { packedSize } from "../core/pack.ts";
+import { collect, pack, packedSize } from "../core/pack.ts";
 import { formatShape } from "../core/shape.ts";
-import { Tensor } from "../core/tensor.ts";
+import { type Device, Tensor } from "../core/tensor.ts";
 import { gradientLeaves, mapTree, type Tree, treeEntries, treeLeaves } from "../core/tree.ts";
 import { adamwUpdate, clipScale, sumSquares } from "../kernels/adamw.ts";
 import { scalar } from "../ops/launch.ts";
 
-/** How {@link AdamW} is set. */
+/** Options of {@link AdamW}. */
 export interface AdamWOptions {
-  /** How much of the first and second moment a step keeps; [0.9, 0.999] unless told. */
+  /** The decay of the first and the second moment. Default [0.9, 0.999]. */
   readonly betas?: readonly [number, number];
-  /** Added to the root of the second moment; 1e-8 unless told. */
+  /** Added to the root of the second moment. Default 1e-8. */
   readonly eps?: number;
-  /** The share of a weight that a step takes off, times the learning rate; 0.01 unless told. */
+  /** A step subtracts this share of a weight, times the learning rate. Default 0.01. */
   readonly weightDecay?: number;
-  /** The largest global norm of the gradients; longer ones are scaled down to it. Unlimited unless told. */
+  /**
+   * The largest global norm of the gradients. Longer ones are scaled down to it. Default no limit.
+   */
   readonly clipNorm?: number;
-  /** Which parameters decay; those of rank 2 and more unless told, so neither norms nor biases. */
+  /** Which parameters decay. Default those of rank 2 and above, so neither norms nor biases. */
   readonly decays?: (path: string, tensor: Tensor) => boolean;
 }
 
 const BETAS = [0.9, 0.999] as const;
-/** Elements in a chunk of the sum of squares, for up to `MOST_CHUNKS` chunks; more elements make the chunks longer. */
+/**
+ * Elements in a chunk of the sum of squares, for up to `MOST_CHUNKS` chunks. More elements make
+ * longer chunks.
+ */
 const CHUNK = 256;
 const MOST_CHUNKS = 4096;
 /** A norm that no float32 gradient exceeds. */
 const NO_CLIP = 3e38;
 
 /**
- * AdamW with decoupled weight decay and clipping by the global norm (Loshchilov and Hutter, arXiv:1711.05101):
+ * AdamW with decoupled weight decay and clipping by the global norm (Loshchilov and Hutter,
+ * arXiv:1711.05101):
  *
  *     m = beta1 m + (1 - beta1) g,   v = beta2 v + (1 - beta2) g^2
  *     param -= lr (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + decay param)
  *
- * with g = min(1, clipNorm / norm) grad. It works eagerly and inside `capture` alike. Its state is
- * `m`, `v` and `steps`, which a checkpoint has to hold beside the parameters. Make it outside arenas
- * and captured steps: its moments live as long as the parameters.
+ * with g = min(1, clipNorm / norm) grad. It works eagerly and inside `capture`. Its state is `m`,
+ * `v` and `steps`, which a checkpoint must hold beside the parameters. Make it outside arenas and
+ * captured steps: its moments live as long as the parameters.
  *
- * Making it moves the parameters: they stay the same tensors with the same elements, but lie together in one memory from
- * then on, which is given back when all of them and the optimiser have been disposed. A parameter belongs to one optimiser
- * at a time: another one takes it over, and the first then refuses to go on. On webgpu all parameters together must fit
- * one buffer of the adapter.
+ * The constructor moves the parameters: they stay the same tensors with the same elements, but lie
+ * in one memory, which is given back when all of them and the optimiser are disposed. A parameter
+ * belongs to one optimiser at a time: another one takes it over, and the first then throws. On
+ * webgpu all parameters together must fit one buffer of the adapter.
  *
  * @throws {ArgumentError} if a setting is outside its domain, or two parameters share memory.
  * @throws {CaptureError} inside a captured step.
@@ -72,15 +79,15 @@ const NO_CLIP = 3e38;
  * ```
  */
 export class AdamW<P extends Tree> implements Disposable {
-  /** The first moments; zero at first. */
+  /** The first moments, zero at first. */
   readonly m: P;
-  /** The second moments; zero at first. */
+  /** The second moments, zero at first. */
   readonly v: P;
   /** Steps taken. A checkpoint sets it. */
   steps = 0;
   readonly #device: Device;
   readonly #entries: readonly (readonly [path: string, param: Tensor])[];
-  /** The order in which they are packed: those that decay first. */
+  /** The order in which parameters are packed: those that decay first. */
   readonly #order: readonly number[];
   readonly #param: Tensor;
   readonly #ms: Tensor;
@@ -89,7 +96,7 @@ export class AdamW<P extends Tree> implements Disposable {
   readonly #settings: Omit<ParamValues<typeof adamwUpdate.params>, "N">;
   readonly #clip: number;
 
-  /** Zeroes the moments of `params`, which must be on one device. */
+  /** Starts with moments of zero. `params` must be on one device. */
   constructor(params: P, options: AdamWOptions = {}) {
     const known = ["betas", "eps", "weightDecay", "clipNorm", "decays"] as const;
     checkOptions("make AdamW", options, known);
@@ -123,21 +130,21 @@ export class AdamW<P extends Tree> implements Disposable {
     this.#settings = { decayed, decay: weightDecay, keep1, keep2, ...takes, eps };
 
     using scope = this.#device.arena(); // an error gives everything back
-    const pack = (tree: Tree): Tensor => this.#device.pack(this.#ordered(treeLeaves(tree)));
+    const packed = (tree: Tree): Tensor => pack(this.#ordered(treeLeaves(tree)));
     const zeros = (t: Tensor): Tensor => t.device.tensor(new Float64Array(t.size), t.shape);
-    this.#param = pack(params); // first: the moments are zeroed in the memory that it gives back
+    this.#param = packed(params); // first: the moments are zeroed in the memory that it gives back
     this.m = mapTree(params, zeros);
-    this.#ms = pack(this.m);
+    this.#ms = packed(this.m);
     this.v = mapTree(params, zeros);
-    this.#vs = pack(this.v);
+    this.#vs = packed(this.v);
     this.#own().forEach(scope.keep);
   }
 
   /**
-   * One step: overwrites the parameters and the moments. `grads` is shaped like the parameters; `lr`
-   * is the learning rate, a number or a float tensor of one element. A captured step keeps a number
-   * for good: there a learning rate that changes must be a tensor. Returns the global norm of the
-   * gradients before clipping, a scalar.
+   * One step: overwrites the parameters and the moments. `grads` is shaped like the parameters.
+   * `lr` is the learning rate, a number or a float tensor of one element. A captured step records a
+   * number as a constant: there a learning rate that changes must be a tensor. Returns the global
+   * norm of the gradients before clipping, a scalar.
    *
    * @throws {ShapeError} if the gradients are not shaped like the parameters, or `lr` does not have
    * one element.
@@ -146,8 +153,8 @@ export class AdamW<P extends Tree> implements Disposable {
    */
   step(grads: P, lr: Tensor | number): { norm: Tensor } {
     const device = this.#device;
-    const { leaves, rate } = stepInputs("AdamW", this.#param, this.#entries, grads, lr);
-    const grad = device.collect(this.#ordered(leaves));
+    const inputs = stepInputs("AdamW", this.#param, this.#entries, grads, lr);
+    const grad = collect(this.#ordered(inputs.leaves));
     const N = grad.size;
     const chunk = CHUNK * Math.ceil(N / (CHUNK * MOST_CHUNKS));
     const M = Math.ceil(N / chunk);
@@ -156,19 +163,19 @@ export class AdamW<P extends Tree> implements Disposable {
     const scale = device.empty([], device.float, "gradient norm");
     device.run(sumSquares, { grad, sums }, { N, chunk });
     device.run(clipScale, { sums, norm, scale }, { M, clip: this.#clip });
-    const corrections = device.perRun(2, () => {
+    const corrections = perRun(device, 2, () => {
       this.steps++;
       return Float64Array.from(this.#betas, (beta) => 1 - power(beta, this.steps));
     });
     device.run(
       adamwUpdate,
-      { param: this.#param, m: this.#ms, v: this.#vs, grad, lr: rate, corrections, scale },
+      { param: this.#param, m: this.#ms, v: this.#vs, grad, lr: inputs.lr, corrections, scale },
       { N, ...this.#settings },
     );
     return { norm };
   }
 
-  /** Gives the memory of the moments back; the parameters are left alone. */
+  /** Gives the memory of the moments back. The parameters stay. */
   dispose(): void {
     for (const tensor of this.#own()) tensor.dispose();
   }
@@ -178,7 +185,7 @@ export class AdamW<P extends Tree> implements Disposable {
     this.dispose();
   }
 
-  /** What it gives back. */
+  /** The tensors that {@link dispose} gives back. */
   #own(): Tensor[] {
     const moments = [...treeLeaves(this.m), ...treeLeaves(this.v)];
     return [this.#param, this.#ms, this.#vs, ...moments];
@@ -191,7 +198,7 @@ export class AdamW<P extends Tree> implements Disposable {
 }
 
 /**
- * The gradients and the learning rate that a step of an optimiser is given, as tensors. `whole` is
+ * The gradients and the learning rate of a step of an optimiser, checked and as tensors. `whole` is
  * the pack of the parameters.
  *
  * @throws {ShapeError} if the gradients are not shaped like the parameters, or `lr` does not have
@@ -207,7 +214,7 @@ export function stepInputs(
   params: readonly (readonly [path: string, param: Tensor])[],
   grads: Tree,
   lr: Tensor | number,
-): { leaves: Tensor[]; rate: Tensor } {
+): { leaves: Tensor[]; lr: Tensor } {
   const leaves = gradientLeaves(`apply ${optimizer}`, grads, params);
   const check = inputCheck(optimizer, { params: "tensors", grads: "tensors", lr: "float operand" });
   check([[whole, ...params.map(([, param]) => param)], leaves, lr]);
@@ -220,10 +227,10 @@ export function stepInputs(
   if (!isTensor && !Number.isFinite(lr)) {
     throw new ArgumentError(`Cannot apply ${optimizer}: lr must be a finite number, got ${lr}`);
   }
-  return { leaves, rate: isTensor ? lr : scalar(whole.device, lr) };
+  return { leaves, lr: isTensor ? lr : scalar(whole.device, lr) };
 }
 
-/** base^n for a positive integer n, by squares: `**` has other last bits in another runtime. */
+/** base^n for a positive integer n, by squaring. The last bits of `**` differ between runtimes. */
 export function power(base: number, n: number): number {
   let product = 1;
   for (; n > 0; n = Math.floor(n / 2), base *= base) if (n % 2 === 1) product *= base;
@@ -231,5 +238,5 @@ export function power(base: number, n: number): number {
 }
 
 function require(holds: boolean, what: string, actual: unknown): void {
-  if (!holds) throw new ArgumentError(`Cannot set AdamW: ${what}, got ${nameOf(actual)}`);
+  if (!holds) throw new ArgumentError(`Cannot make AdamW: ${what}, got ${nameOf(actual)}`);
 }

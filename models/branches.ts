@@ -1,6 +1,7 @@
 /**
- * Sequences that go on from one place in a row otherwise than the row does: they share the row's keys and values, so that each costs
- * its own tokens alone. Ops, so gradients flow back through both.
+ * Branches: sequences that continue a row of tokens from some place in another way. They share the
+ * keys and values of the row, so that each costs its own tokens only. Everything is made of ops, so
+ * gradients flow through rows and branches.
  *
  * @module
  */
@@ -8,26 +9,29 @@ import type { Tensor } from "../core/tensor.ts";
 import { MASKED } from "../kernels/masked.ts";
 import { attention } from "../ops/attention.ts";
 import { add, mul } from "../ops/binary.ts";
-import { broadcastTo, concat, reshape, slice, transpose } from "../ops/layout.ts";
+import { concat } from "../ops/concat.ts";
+import { broadcastTo, reshape, slice, transpose } from "../ops/layout.ts";
 import { matmul } from "../ops/matmul.ts";
 import { softmax } from "../ops/softmax.ts";
 import type { Transformer, TransformerParams } from "./transformer.ts";
 
-/** K branches of L tokens beside each of W rows of T. */
+/** K branches of L tokens for each of W rows of T tokens. */
 export interface Branches {
   /** int32 (W, K L): the tokens of the row's branches, one branch after another. */
   readonly tokens: Tensor;
   /** int32 (W, K L): the positions of these tokens in their sequences. */
   readonly positions: Tensor;
-  /** Float (W, T): 0 at the positions of the row that its branches go on from, `MASKED` behind. */
+  /**
+   * Float (W, T): 0 at the positions of the row that its branches continue, `MASKED` at the others.
+   */
   readonly mask: Tensor;
-  /** L. */
+  /** The length L of a branch. */
   readonly length: number;
 }
 
 /**
- * The hidden states of rows, tokens int32 (W, T), out (W, T, C), and of branches beside them, out (W, K L, C), as if each branch were a row
- * with what its row has before it. Drops out where a key is given.
+ * The hidden states of rows, int32 (W, T) to (W, T, C), and of their branches, (W, K L, C), as if
+ * each branch were a row after the tokens that it continues. Dropout is applied if there is a key.
  */
 export function hiddenWithBranches(
   model: Transformer,
@@ -40,7 +44,7 @@ export function hiddenWithBranches(
   const [W, T] = tokens.shape;
   const [, N] = branches.tokens.shape;
   const { device } = tokens;
-  const seen: Tensor[] = []; // the rows' queries, keys and values, block by block
+  const seen: Tensor[] = []; // queries, keys and values of the rows, for each block
   const positions = device.tensor(Int32Array.from({ length: T }, (_, t) => t));
   const attend = (_: number, qkv: Tensor): Tensor => {
     seen.push(qkv);
@@ -56,7 +60,10 @@ export function hiddenWithBranches(
   return { rows, branches: own };
 }
 
-/** What a branch's token sees of all branches' tokens of its row: 0 for itself and those before it in its branch, (N, N). */
+/**
+ * The mask (N, N) among the tokens of all branches of a row: 0 for earlier tokens of the same
+ * branch.
+ */
 function ownMask(N: number, length: number): Float64Array {
   return Float64Array.from({ length: N * N }, (_, i) => {
     const [from, to] = [Math.floor(i / N), i % N];
@@ -65,7 +72,9 @@ function ownMask(N: number, length: number): Float64Array {
   });
 }
 
-/** Attention of qkv (W, N, H + 2 KV, D) to the keys and values of rows (W, T, H + 2 KV, D) and to its own: (W, N, H, D). */
+/**
+ * Attention of qkv (W, N, H + 2 KV, D) to the rows (W, T, H + 2 KV, D) and itself, to (W, N, H, D).
+ */
 function attendBeside(rows: Tensor, qkv: Tensor, mask: Tensor, KV: number): Tensor {
   const [W, N, all, D] = qkv.shape;
   const S = mask.shape[3];

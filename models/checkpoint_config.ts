@@ -1,31 +1,48 @@
 /**
- * Configurations as others keep them: the fields of a Llama model's config.json in Hugging Face's layout. Nothing here
- * touches a file.
+ * The config.json of a Llama model in Hugging Face's layout. Nothing here touches a file.
  *
  * @module
  */
 import { MAX_HEAD_SIZE } from "../kernels/attention.ts";
-import { isRecord, type JsonObject, shown } from "./json.ts";
-import { fieldsOf, isBoolean, isCount, isEqual, isPositive, isRate } from "./json_fields.ts";
-import type { TransformerConfig } from "./transformer.ts";
+import {
+  fieldsOf,
+  isBoolean,
+  isCount,
+  isEqual,
+  isPositive,
+  isRate,
+  isRecord,
+  type JsonObject,
+  shown,
+} from "./json.ts";
+import type { TransformerConfig } from "./transformer_config.ts";
 
-/** The tokens that a model's input begins with and that what it writes ends with, where there are such. */
+/** The special tokens of a model. */
 export interface SpecialTokens {
-  /** Begins. */
+  /** The token that every input begins with. */
   readonly bos?: number;
-  /** Ends. */
+  /** The token that ends an output. */
   readonly eos?: number;
 }
 
 /**
- * A configuration in the fields of Hugging Face's LlamaConfig, ready for `JSON.stringify`. What it has no field for is under
- * `beargrad`.
+ * Converts a configuration to the fields of Hugging Face's LlamaConfig, ready for `JSON.stringify`.
+ * Dropout has no such field and goes under `beargrad`.
  *
  * @example
- * ```ts ignore
- * import { configToJson } from "beargrad";
+ * ```ts
+ * import { configFromJson, configToJson } from "beargrad";
  *
- * console.log(JSON.stringify(configToJson(model.config), undefined, 2));
+ * const config = configFromJson({
+ *   model_type: "llama",
+ *   vocab_size: 100,
+ *   hidden_size: 32,
+ *   intermediate_size: 64,
+ *   num_hidden_layers: 2,
+ *   num_attention_heads: 4,
+ * });
+ * console.log(config.headDim, config.kvHeads); // 8 4
+ * console.log(configToJson(config).max_position_embeddings); // 2048
  * ```
  */
 export function configToJson(
@@ -65,8 +82,7 @@ export function configToJson(
 }
 
 /**
- * What a field must be where a file has it: each asks for arithmetic that the transformer has not, unless it is as here. A field
- * that is null counts as absent.
+ * Fields with only one supported value. Other values ask for arithmetic that is not implemented.
  */
 const ONLY = {
   hidden_act: "silu",
@@ -84,28 +100,14 @@ const ONLY = {
   num_local_experts: null,
 } as const;
 
+const COUNT = "an integer of at least 1";
+
 /**
- * The configuration that a parsed config.json describes. Fields that are absent have Hugging Face's defaults; fields that
- * ask for what the transformer here cannot do are refused by name, and others that it does not know are ignored. The rotary
- * positions may be in `rope_theta` and `rope_scaling`, or, as in newer files, in `rope_parameters`. `source` names the file
- * in errors.
+ * Reads the configuration from a parsed config.json. Absent fields have Hugging Face's defaults,
+ * and unknown fields are ignored. Rotary positions may be given by `rope_theta` and `rope_scaling`
+ * or, as in newer files, by `rope_parameters`. `source` is the name of the file in errors.
  *
- * @throws {CheckpointError} if it is not the configuration of a Llama model that the transformer can be.
- *
- * @example
- * ```ts
- * import { configFromJson } from "beargrad";
- *
- * const config = configFromJson({
- *   model_type: "llama",
- *   vocab_size: 100,
- *   hidden_size: 32,
- *   intermediate_size: 64,
- *   num_hidden_layers: 2,
- *   num_attention_heads: 4,
- * });
- * console.log(config.headDim, config.kvHeads); // 8 4
- * ```
+ * @throws {CheckpointError} if a field has a value that is malformed or not supported.
  */
 export function configFromJson(json: unknown, source = "config.json"): TransformerConfig {
   const { field, fail } = fieldsOf(json, source);
@@ -136,49 +138,26 @@ export function configFromJson(json: unknown, source = "config.json"): Transform
   };
 }
 
-/** The fields of rotary positions that are read; all others in their object ask for something else. */
+/** The fields of an object of rotary positions that are read. Others are not supported. */
 const ROPE_FIELDS = [
-  ...["rope_type", "type", "rope_theta", "factor", "low_freq_factor", "high_freq_factor"],
-  ...["original_max_position_embeddings", "partial_rotary_factor"],
+  "rope_type",
+  "type",
+  "rope_theta",
+  "factor",
+  "low_freq_factor",
+  "high_freq_factor",
+  "original_max_position_embeddings",
+  "partial_rotary_factor",
 ];
 
+type Rope = Pick<TransformerConfig, "ropeTheta" | "ropeScaling">;
+
 /** The rotary positions of a config.json. */
-function ropeOf(
-  json: unknown,
-  source: string,
-): Pick<TransformerConfig, "ropeTheta" | "ropeScaling"> {
+function ropeOf(json: unknown, source: string): Rope {
   const outer = fieldsOf(json, source);
   const theta = outer.field("rope_theta", "above 0", isPositive, 10000);
-  const read = (name: string): Pick<TransformerConfig, "ropeTheta" | "ropeScaling"> => {
-    const object = outer.field(name, "an object", isRecord, {});
-    const { field, fail } = fieldsOf(object, source, `${name}.`);
-    const unknown = Object.keys(object).find((key) =>
-      !ROPE_FIELDS.includes(key) && object[key] !== null
-    );
-    if (unknown !== undefined) fail(`${name} must have no ${shown(unknown)}`, object[unknown]);
-    field("partial_rotary_factor", "1", isEqual(1), 1);
-    const older = field("type", TYPES, isRopeType, "default");
-    const type = field("rope_type", TYPES, isRopeType, older);
-    if ((object.type ?? null) !== null && type !== older) {
-      fail(`${name}.type must be ${type}`, older);
-    }
-    const ropeTheta = field("rope_theta", "above 0", isPositive, theta);
-    if (type === "default") return { ropeTheta };
-    const low = field("low_freq_factor", "above 0", isPositive);
-    return {
-      ropeTheta,
-      ropeScaling: {
-        factor: field("factor", "at least 1", isFactor),
-        lowFreqFactor: low,
-        highFreqFactor: field(
-          "high_freq_factor",
-          `above low_freq_factor (${low})`,
-          (value): value is number => isPositive(value) && value > low,
-        ),
-        originalMaxLength: field("original_max_position_embeddings", COUNT, isCount),
-      },
-    };
-  };
+  const read = (name: string): Rope =>
+    ropeIn(outer.field(name, "an object", isRecord, {}), theta, source, name);
   const { rope_scaling: older, rope_parameters: newer } = json as JsonObject;
   const [scaling, parameters] = [read("rope_scaling"), read("rope_parameters")];
   if ((older ?? null) === null) return parameters;
@@ -188,8 +167,32 @@ function ropeOf(
   return scaling;
 }
 
-const COUNT = "an integer of at least 1";
-const TYPES = "default or llama3";
+/** The rotary positions in the object `name`. */
+function ropeIn(object: JsonObject, theta: number, source: string, name: string): Rope {
+  const { field, fail } = fieldsOf(object, source, `${name}.`);
+  const unknown = Object.keys(object).find((key) =>
+    !ROPE_FIELDS.includes(key) && object[key] !== null
+  );
+  if (unknown !== undefined) fail(`${name} must have no ${shown(unknown)}`, object[unknown]);
+  field("partial_rotary_factor", "1", isEqual(1), 1);
+  const types = "default or llama3";
+  const older = field("type", types, isRopeType, "default"); // the name in older files
+  const type = field("rope_type", types, isRopeType, older);
+  if ((object.type ?? null) !== null && type !== older) fail(`${name}.type must be ${type}`, older);
+  const ropeTheta = field("rope_theta", "above 0", isPositive, theta);
+  if (type === "default") return { ropeTheta };
+  const low = field("low_freq_factor", "above 0", isPositive);
+  const isHigh = (value: unknown): value is number => isPositive(value) && value > low;
+  return {
+    ropeTheta,
+    ropeScaling: {
+      factor: field("factor", "at least 1", isFactor),
+      lowFreqFactor: low,
+      highFreqFactor: field("high_freq_factor", `above low_freq_factor (${low})`, isHigh),
+      originalMaxLength: field("original_max_position_embeddings", COUNT, isCount),
+    },
+  };
+}
 
 function isRopeType(value: unknown): value is "default" | "llama3" {
   return value === "default" || value === "llama3";

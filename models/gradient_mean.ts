@@ -1,14 +1,17 @@
 /**
- * The mean of the gradients of several batches, which stands for that of one large batch.
+ * Gradient accumulation: the mean over several batches, which equals the gradient of one large
+ * batch.
  *
  * @module
  */
+import { perRun } from "../core/capture.ts";
 import { mapTree, type Tree, treeLeaves } from "../core/tree.ts";
 import { blend } from "../kernels/accumulate.ts";
 
 /**
- * A running mean of gradients, shaped like the parameters. Its tensors are written in place, as parameters are, so that
- * captured steps find them again. Make it outside arenas and captured steps; it lives until disposed.
+ * A running mean of gradients, shaped like the parameters. Its tensors are written in place, as
+ * parameters are, so that captured steps find them again. Make it outside arenas and captured
+ * steps. It lives until it is disposed.
  *
  * @example
  * ```ts
@@ -43,8 +46,9 @@ export class GradientMean<P extends Tree> implements Disposable {
   add(grads: P): void {
     const totals = treeLeaves(this.total);
     const leaves = treeLeaves(grads);
-    // The share of the total that stays, and that of the batch: the first one replaces what was there.
-    const mix = leaves[0].device.perRun(
+    // The factors of the total and of the batch. The first batch replaces the total.
+    const mix = perRun(
+      leaves[0].device,
       2,
       () => Float64Array.of(this.#added++ === 0 ? 0 : 1, 1 / this.#count),
     );

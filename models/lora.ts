@@ -1,17 +1,16 @@
 /**
- * Low-rank adapters (LoRA; Hu et al., arXiv:2106.09685): a frozen matrix W (out, in) is used as W + alpha / r B A, and only
- * A (r, in) and B (out, r) are trained.
+ * Low-rank adapters (LoRA; Hu et al., arXiv:2106.09685). A frozen matrix W (out, in) is used as
+ * W + alpha / r B A, and only A (r, in) and B (out, r) are trained.
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { foldIn, keyOf, uniform } from "../core/random.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { add, mul } from "../ops/binary.ts";
 import { zeros } from "../ops/fill.ts";
-import { concat } from "../ops/layout.ts";
-import { matmul } from "../ops/matmul.ts";
+import { concat } from "../ops/concat.ts";
+import { linear, matmul } from "../ops/matmul.ts";
 import { take } from "../ops/take.ts";
 import {
   adaptedSizes,
@@ -27,38 +26,25 @@ import {
 } from "./lora_config.ts";
 import {
   checkConfig,
+  type LayerWeights,
   type TransformerConfig,
   type TransformerParams,
 } from "./transformer_config.ts";
 
 export {
   defaultLora,
-  type LayerLora,
   LORA_TARGETS,
   type LoraConfig,
-  type LoraPair,
   type LoraParams,
   type LoraTarget,
 } from "./lora_config.ts";
 
 /**
- * A fresh adapter, under which the model is what it was: A is uniform in +-1 / sqrt(in), as PEFT draws it, and B is 0. A seed
- * gives the same numbers on every device and runtime, before they are rounded to the device's float type, and a matrix the
- * same ones whatever else is adapted.
+ * Draws a fresh adapter, which does not change the model yet: A is uniform in +-1 / sqrt(in), as in
+ * PEFT, and B is 0. A seed gives the same numbers on every device and runtime, up to rounding to
+ * the device's float type, and the numbers of a matrix do not depend on which others are adapted.
  *
- * @throws {ArgumentError} if the model or the adapter is not possible.
- *
- * @example
- * ```ts
- * import { cpu, defaultLora, initLora, type TransformerConfig } from "beargrad";
- *
- * const config: TransformerConfig = {
- *   ...{ vocabSize: 16, dim: 8, layers: 1, heads: 2, kvHeads: 1, headDim: 4, ffn: 12 },
- *   ...{ ropeTheta: 10000, normEps: 1e-5, maxLength: 32, dropout: 0, tiedEmbeddings: true },
- * };
- * const { layers: [{ q, v }] } = initLora(cpu(), config, defaultLora, 0);
- * console.log(q?.a.shape, q?.b.shape, v?.b.shape); // [8, 8] [8, 8] [4, 8]
- * ```
+ * @throws {ArgumentError} if a setting of the model or the adapter is out of range.
  */
 export function initLora(
   device: Device,
@@ -85,29 +71,35 @@ export function initLora(
 }
 
 /**
- * The weights of a model with an adapter beside them, for a {@link Transformer} that was made with the adapter's settings.
- * Nothing is copied. Where the adapter alone is lent by `valueAndGrad`, nothing frozen is differentiated.
+ * Puts an adapter beside the weights of a model, for a {@link Transformer} that was made with the
+ * adapter's settings. Nothing is copied. With `valueAndGrad` of the adapter alone, no gradient of a
+ * frozen weight is computed.
  *
  * @throws {ArgumentError} if the adapter has another number of blocks.
  *
  * @example
  * ```ts
- * import { cpu, defaultLora, initLora, initTransformer, Transformer, withLora } from "beargrad";
- * import { mean, square, type TransformerConfig, valueAndGrad } from "beargrad";
+ * import { cpu, initLora, initTransformer, mean, mergeLora, square, Transformer } from "beargrad";
+ * import { type LoraConfig, type TransformerConfig, valueAndGrad, withLora } from "beargrad";
  *
  * const config: TransformerConfig = {
- *   ...{ vocabSize: 16, dim: 8, layers: 1, heads: 2, kvHeads: 1, headDim: 4, ffn: 12 },
- *   ...{ ropeTheta: 10000, normEps: 1e-5, maxLength: 32, dropout: 0, tiedEmbeddings: true },
+ *   vocabSize: 16, dim: 8, layers: 1, heads: 2, kvHeads: 1, headDim: 4, ffn: 12,
+ *   ropeTheta: 10000, normEps: 1e-5, maxLength: 32, dropout: 0, tiedEmbeddings: true,
  * };
+ * const lora: LoraConfig = { targets: ["q", "v"], rank: 8, alpha: 16, dropout: 0.05 };
  * const device = cpu();
  * const base = initTransformer(device, config, 0);
- * const model = new Transformer(device, config, defaultLora);
+ * const adapter = initLora(device, config, lora, 0);
+ * const model = new Transformer(device, config, lora);
  * const tokens = device.tensor([[3, 1, 4]], [1, 3], "int32");
- * const loss = valueAndGrad((adapter: ReturnType<typeof initLora>) =>
- *   mean(square(model.logits(base, model.hidden(withLora(base, adapter), tokens))))
+ * const loss = valueAndGrad((params: typeof adapter) =>
+ *   mean(square(model.logits(base, model.hidden(withLora(base, params), tokens))))
  * );
- * const { grads } = loss(initLora(device, config, defaultLora, 0));
- * console.log(grads.layers[0].v?.b.shape); // [4, 8]
+ * console.log(loss(adapter).grads.layers[0].v?.b.shape); // [4, 8]
+ *
+ * const merged = mergeLora(base, adapter, config, lora); // for a plain Transformer
+ * console.log(merged.embed === base.embed, merged.layers[0].qkv === base.layers[0].qkv);
+ * // true false
  * ```
  */
 export function withLora(params: TransformerParams, adapter: LoraParams): TransformerParams {
@@ -117,25 +109,11 @@ export function withLora(params: TransformerParams, adapter: LoraParams): Transf
 }
 
 /**
- * The weights of a model with an adapter added to its matrices, W + alpha / r B A, to be used without it. The matrices that
- * are adapted are new tensors in the device's float type, even where those of the model are float16; all others are the
- * model's own.
+ * Adds an adapter to the matrices of a model, W + alpha / r B A, so that it can be used without the
+ * adapter. The adapted matrices are new tensors in the device's float type, even where the model's
+ * own are float16. All other weights are shared with the model.
  *
- * @throws {ArgumentError} if the adapter is not one of such a model.
- *
- * @example
- * ```ts
- * import { cpu, defaultLora, initLora, initTransformer, mergeLora, type TransformerConfig } from "beargrad";
- *
- * const config: TransformerConfig = {
- *   ...{ vocabSize: 16, dim: 8, layers: 1, heads: 2, kvHeads: 1, headDim: 4, ffn: 12 },
- *   ...{ ropeTheta: 10000, normEps: 1e-5, maxLength: 32, dropout: 0, tiedEmbeddings: true },
- * };
- * const device = cpu();
- * const base = initTransformer(device, config, 0);
- * const merged = mergeLora(base, initLora(device, config, defaultLora, 0), config, defaultLora);
- * console.log(merged.layers[0].qkv === base.layers[0].qkv, merged.embed === base.embed); // false true
- * ```
+ * @throws {ArgumentError} if the adapter does not fit the model.
  */
 export function mergeLora(
   params: TransformerParams,
@@ -178,32 +156,64 @@ function asFloat(matrix: Tensor): Tensor {
 /**
  * The number of weights of an adapter.
  *
- * @throws {ArgumentError} if the adapter is not possible.
- *
- * @example
- * ```ts
- * import { defaultLora, loraParameterCount } from "beargrad";
- *
- * const sizes = { vocabSize: 1024, dim: 64, layers: 2, heads: 2, kvHeads: 2, headDim: 32, ffn: 256 };
- * const rest = { ropeTheta: 10000, normEps: 1e-5, maxLength: 96, dropout: 0, tiedEmbeddings: true };
- * console.log(loraParameterCount({ ...sizes, ...rest }, defaultLora)); // 4096
- * ```
+ * @throws {ArgumentError} if a setting is out of range.
  */
 export function loraParameterCount(config: TransformerConfig, lora: LoraConfig): number {
   checkLora(lora);
   const sizes = adaptedSizes(config);
-  return lora.targets.reduce(
-    (total, target) =>
-      total + config.layers * lora.rank * (sizes[target].inner + sizes[target].outer),
+  const perRank = lora.targets.reduce(
+    (total, target) => total + sizes[target].inner + sizes[target].outer,
     0,
   );
+  return config.layers * lora.rank * perRank;
 }
 
 function checkLayers(action: string, params: TransformerParams, adapter: LoraParams): void {
   const [blocks, adapted] = [params.layers.length, adapter.layers.length];
   if (blocks !== adapted) {
     throw new ArgumentError(
-      `Cannot ${action} a model with ${blocks} blocks: its adapter must have as many, got ${adapted}`,
+      `Cannot ${action} a model with ${blocks} blocks: its adapter must have as many, ` +
+        `got ${adapted}`,
     );
   }
+}
+
+/** Applies a matrix of a block to x (..., in); the result is (..., out). */
+export type ApplyMatrix = (
+  x: Tensor,
+  layer: LayerWeights,
+  matrix: keyof typeof TARGETS_OF,
+) => Tensor;
+
+/**
+ * Makes the function that applies the matrices of a model: x W^T plus, for each adapted target,
+ * alpha / r drop(x) A^T B^T in the target's columns. Each target calls `drop` anew.
+ *
+ * The function throws {@link ArgumentError} where a block has an adapter and `lora` is undefined.
+ */
+export function adaptedLinear(
+  config: TransformerConfig,
+  lora: LoraConfig | undefined,
+  drop: (x: Tensor) => Tensor,
+): ApplyMatrix {
+  const sizes = adaptedSizes(config);
+  return (x, layer, matrix) => {
+    const out = linear(x, layer[matrix]);
+    const targets: readonly LoraTarget[] = TARGETS_OF[matrix];
+    if (targets.every((target) => layer.lora?.[target] === undefined)) return out;
+    if (lora === undefined) {
+      throw new ArgumentError(
+        "Cannot apply a transformer to adapted weights: " +
+          "it must be made with the adapter's settings, got none",
+      );
+    }
+    const updates = targets.map((target) => {
+      const pair = layer.lora?.[target];
+      if (pair === undefined) {
+        return zeros(x.device, [...x.shape.slice(0, -1), sizes[target].outer]);
+      }
+      return linear(mul(linear(drop(x), pair.a), lora.alpha / lora.rank), pair.b);
+    });
+    return add(out, updates.length === 1 ? updates[0] : concat(updates, -1));
+  };
 }

@@ -1,48 +1,38 @@
 /**
- * What low-rank adapters are: their settings, their names and their shapes.
+ * The settings, names and shapes of low-rank adapters.
  *
  * @module
  */
 import { checkOptions } from "../core/checks.ts";
 import { ArgumentError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
-import type { TransformerConfig } from "./transformer_config.ts";
 
 /**
- * The matrices of a block that can be adapted: those of queries, keys, values and of the attention's output, and those
- * of the SwiGLU. In this order they are drawn, listed and saved.
+ * The matrices of a block that can have an adapter: queries, keys, values and output of the
+ * attention, and the three matrices of the SwiGLU. Adapters are drawn, listed and saved in this
+ * order.
  */
 export const LORA_TARGETS = ["q", "k", "v", "o", "gate", "up", "down"] as const;
 
 /** One of {@link LORA_TARGETS}. */
 export type LoraTarget = (typeof LORA_TARGETS)[number];
 
-/** What decides an adapter's shapes and arithmetic. */
+/** The settings of an adapter. */
 export interface LoraConfig {
-  /** The adapted matrices of every block: at least one, each once. */
+  /** The adapted matrices of every block, each at most once. */
   readonly targets: readonly LoraTarget[];
-  /** Rank r of the updates. */
+  /** The rank r of the updates. */
   readonly rank: number;
-  /** An update is scaled by alpha / r. */
+  /** Updates are scaled by alpha / r. */
   readonly alpha: number;
-  /** Dropout rate on what goes into the adapters, in training. */
+  /** The dropout rate on the input of the adapters, in training. */
   readonly dropout: number;
 }
 
-/**
- * The adapter of the BEAR paper's runs: queries and values, rank 8, alpha 16, dropout 0.05.
- *
- * @example
- * ```ts
- * import { defaultLora, type LoraConfig } from "beargrad";
- *
- * const wider: LoraConfig = { ...defaultLora, targets: ["q", "k", "v", "o"] };
- * console.log(wider.rank); // 8
- * ```
- */
+/** The adapter in the BEAR paper: queries and values, rank 8, alpha 16, dropout 0.05. */
 export const defaultLora: LoraConfig = { targets: ["q", "v"], rank: 8, alpha: 16, dropout: 0.05 };
 
-/** The two factors of an update: it adds alpha / r b a to a matrix (out, in). */
+/** The two factors of an update. It adds alpha / r b a to a matrix (out, in). */
 export type LoraPair = {
   /** (r, in). */
   readonly a: Tensor;
@@ -53,13 +43,17 @@ export type LoraPair = {
 /** The updates of one block, in the order of {@link LORA_TARGETS}. */
 export type LayerLora = { readonly [K in LoraTarget]?: LoraPair };
 
-/** The weights of an adapter, a plain record tree. */
+/** The weights of an adapter, a tree. */
 export type LoraParams = {
-  /** One record a block. */
+  /** One record for each block. */
   readonly layers: readonly LayerLora[];
 };
 
-/** Throws {@link ArgumentError} unless an adapter can be built. */
+/**
+ * Checks the settings of an adapter.
+ *
+ * @throws {ArgumentError} if one is out of range.
+ */
 export function checkLora(config: LoraConfig): void {
   checkOptions("build an adapter", config, ["targets", "rank", "alpha", "dropout"]);
   const { targets, rank, alpha, dropout } = config;
@@ -76,9 +70,11 @@ export function checkLora(config: LoraConfig): void {
   require(dropout >= 0 && dropout < 1, "dropout must be in [0, 1)", dropout);
 }
 
-/** The columns and the rows of the matrices that can be adapted. */
+/** The number of columns (`inner`) and rows (`outer`) of each matrix that can have an adapter. */
 export function adaptedSizes(
-  { dim, heads, kvHeads, headDim, ffn }: TransformerConfig,
+  { dim, heads, kvHeads, headDim, ffn }: Readonly<
+    Record<"dim" | "heads" | "kvHeads" | "headDim" | "ffn", number>
+  >,
 ): Readonly<Record<LoraTarget, { readonly inner: number; readonly outer: number }>> {
   return {
     q: { inner: dim, outer: heads * headDim },
@@ -91,12 +87,12 @@ export function adaptedSizes(
   };
 }
 
-/** The targets in the order of {@link LORA_TARGETS}, whatever the order in which they were asked for. */
+/** The targets of an adapter in the order of {@link LORA_TARGETS}. */
 export function orderedTargets({ targets }: LoraConfig): readonly LoraTarget[] {
   return LORA_TARGETS.filter((target) => targets.includes(target));
 }
 
-/** The targets that lie in each matrix of a block here, in the order of its rows. */
+/** The targets within each fused matrix of a block, in the order of its rows. */
 export const TARGETS_OF = {
   qkv: ["q", "k", "v"],
   output: ["o"],

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { accumulate } from "../kernels/accumulate.ts";
 
 /**
- * The mean of a scalar over many steps, read back once: a read-back per step would stall the device. A value that
- * is not finite stays visible in the mean. Its tensor is written in place, as parameters are.
+ * The mean of a scalar over many steps, with one read-back: a read-back in each step would stall
+ * the device. If one value is NaN or infinite, so is the mean. Its tensor is written in place, as
+ * parameters are.
  *
  * @example
  * ```ts
@@ -26,7 +26,7 @@ export class Meter implements Disposable {
   readonly #device: Device;
   readonly #total: Tensor;
 
-  /** Starts at zero. Make it outside arenas and captured steps; it lives until disposed. */
+  /** Starts at zero. Make it outside arenas and captured steps. It lives until it is disposed. */
   constructor(device: Device) {
     this.#device = device;
     this.#total = device.tensor([0]);
@@ -37,14 +37,14 @@ export class Meter implements Disposable {
     this.#device.run(accumulate, { total: this.#total, value }, {});
   }
 
-  /** The mean of what was added, given how many times, and a fresh start. One read-back. */
+  /** The mean of `count` added values. Starts again at zero. One read-back. */
   async take(count: number): Promise<number> {
     const total = await this.#total.item();
     this.#device.write(this.#total, new Float64Array(1));
     return total / count;
   }
 
-  /** Gives its memory back. */
+  /** Frees its memory. */
   [Symbol.dispose](): void {
     this.#total.dispose();
   }

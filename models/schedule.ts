@@ -1,16 +1,16 @@
 /**
- * Learning rates over a run.
+ * Learning rate schedules.
  *
  * @module
  */
 import { checkOptions } from "../core/checks.ts";
 import { ArgumentError } from "../core/errors.ts";
 
-/** What a {@link cosineSchedule} is made of. */
+/** Options of {@link cosineSchedule}. */
 export interface CosineScheduleOptions {
   /** The highest learning rate. */
   readonly peak: number;
-  /** Steps of linear warm-up before it. */
+  /** Steps of linear warm-up. */
   readonly warmup: number;
   /** Steps of the whole run, warm-up included. */
   readonly steps: number;
@@ -19,18 +19,20 @@ export interface CosineScheduleOptions {
 }
 
 /**
- * The learning rate of each step, counted from 1: up in a line, peak step / warmup, then down by half a cosine,
- * peak (floor + (1 - floor) (1 + cos(pi x)) / 2) with x from 0 at the end of warm-up to 1 at the last step
- * (Loshchilov and Hutter, arXiv:1608.03983, without restarts). Later steps keep the last rate.
+ * The learning rate of each step, counted from 1: a linear warm-up, peak step / warmup, then half a
+ * cosine, peak (floor + (1 - floor) (1 + cos(pi x)) / 2), with x from 0 at the end of warm-up to 1
+ * at the last step (Loshchilov and Hutter, arXiv:1608.03983, without restarts). Later steps have
+ * the rate of the last one.
  *
- * @throws {ArgumentError} if `steps` is below 1, `warmup` below 0, `peak` not above 0, or `floor` outside [0, 1].
+ * @throws {ArgumentError} if `steps` is below 1, `warmup` below 0, `peak` not above 0, or `floor`
+ * outside [0, 1].
  *
  * @example
  * ```ts
  * import { cosineSchedule } from "beargrad";
  *
- * const rate = cosineSchedule({ peak: 1e-3, warmup: 10, steps: 110, floor: 0.1 });
- * console.log(rate(5), rate(10), rate(60), rate(110)); // 5e-4, 1e-3, 5.5e-4, 1e-4
+ * const lr = cosineSchedule({ peak: 1e-3, warmup: 10, steps: 110, floor: 0.1 });
+ * console.log(lr(5), lr(10), lr(60), lr(110)); // 5e-4, 1e-3, 5.5e-4, 1e-4
  * ```
  */
 export function cosineSchedule(options: CosineScheduleOptions): (step: number) => number {

@@ -4,21 +4,21 @@
  *
  * @module
  */
-import { checkOptions, nameOf } from "../core/checks.ts";
-import type { Device } from "../core/device.ts";
-import { ArgumentError } from "../core/errors.ts";
-import type { Tensor } from "../core/tensor.ts";
+import { checkOptions } from "../core/checks.ts";
+import { ArgumentError, nameOf } from "../core/errors.ts";
+import { collect, pack } from "../core/pack.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { mapTree, type Tree, treeEntries, treeLeaves } from "../core/tree.ts";
 import { sgdUpdate } from "../kernels/sgd.ts";
 import { stepInputs } from "./adamw.ts";
 
-/** How {@link SGD} is set. */
+/** Options of {@link SGD}. */
 export interface SGDOptions {
-  /** How much of the velocity a step keeps, in [0, 1); default 0. */
+  /** The decay of the velocity, in [0, 1). Default 0. */
   readonly momentum?: number;
-  /** Whether a step looks ahead along the velocity, as Nesterov's momentum does; default false. */
+  /** Whether to use Nesterov's momentum. Default false. */
   readonly nesterov?: boolean;
-  /** The multiple of each weight that is added to its gradient; default 0. */
+  /** The multiple of each weight that is added to its gradient. Default 0. */
   readonly weightDecay?: number;
 }
 
@@ -28,10 +28,10 @@ export interface SGDOptions {
  *     g = grad + weightDecay param,   velocity = momentum velocity + g
  *     param -= lr velocity,   or with nesterov   param -= lr (g + momentum velocity)
  *
- * It works eagerly and inside `capture` alike. Its state is `velocity`, which a checkpoint has to
- * hold beside the parameters. Make it outside arenas and captured steps: the velocities live as
- * long as the parameters. Making it moves the parameters, and a parameter belongs to one optimiser
- * at a time, as with `AdamW`. Sutskever et al., ICML 2013.
+ * (Sutskever et al., ICML 2013). It works eagerly and inside `capture`. Its state is `velocity`,
+ * which a checkpoint must hold beside the parameters. Make it outside arenas and captured steps:
+ * the velocities live as long as the parameters. As with `AdamW`, the constructor moves the
+ * parameters, and a parameter belongs to one optimiser at a time.
  *
  * @throws {ArgumentError} if a setting is outside its domain, or two parameters share memory.
  * @throws {CaptureError} inside a captured step.
@@ -53,7 +53,7 @@ export interface SGDOptions {
  * ```
  */
 export class SGD<P extends Tree> implements Disposable {
-  /** The velocities; zero at first. */
+  /** The velocities, zero at first. */
   readonly velocity: P;
   readonly #device: Device;
   readonly #entries: readonly (readonly [path: string, param: Tensor])[];
@@ -61,7 +61,7 @@ export class SGD<P extends Tree> implements Disposable {
   readonly #velocities: Tensor;
   readonly #settings: { momentum: number; decay: number; nesterov: number };
 
-  /** Zeroes the velocities of `params`, which must be on one device. */
+  /** Starts with velocities of zero. `params` must be on one device. */
   constructor(params: P, options: SGDOptions = {}) {
     checkOptions("make SGD", options, ["momentum", "nesterov", "weightDecay"]);
     const { momentum = 0, nesterov = false, weightDecay = 0 } = options;
@@ -84,16 +84,16 @@ export class SGD<P extends Tree> implements Disposable {
     const device = this.#device = entries[0][1].device;
 
     using scope = device.arena(); // an error gives everything back
-    this.#param = device.pack(treeLeaves(params));
+    this.#param = pack(treeLeaves(params));
     this.velocity = mapTree(params, (t) => device.tensor(new Float64Array(t.size), t.shape));
-    this.#velocities = device.pack(treeLeaves(this.velocity));
+    this.#velocities = pack(treeLeaves(this.velocity));
     this.#own().forEach(scope.keep);
   }
 
   /**
-   * One step: overwrites the parameters and the velocities. `grads` is shaped like the parameters;
-   * `lr` is the learning rate, a number or a float tensor of one element. A captured step keeps a
-   * number for good: there a learning rate that changes must be a tensor.
+   * One step: overwrites the parameters and the velocities. `grads` is shaped like the parameters.
+   * `lr` is the learning rate, a number or a float tensor of one element. A captured step records a
+   * number as a constant: there a learning rate that changes must be a tensor.
    *
    * @throws {ShapeError} if the gradients are not shaped like the parameters, or `lr` does not have
    * one element.
@@ -102,13 +102,16 @@ export class SGD<P extends Tree> implements Disposable {
    */
   step(grads: P, lr: Tensor | number): void {
     const device = this.#device;
-    const { leaves, rate } = stepInputs("SGD", this.#param, this.#entries, grads, lr);
-    const grad = device.collect(leaves);
-    const buffers = { param: this.#param, velocity: this.#velocities, grad, lr: rate };
-    device.run(sgdUpdate, buffers, { N: grad.size, ...this.#settings });
+    const inputs = stepInputs("SGD", this.#param, this.#entries, grads, lr);
+    const grad = collect(inputs.leaves);
+    device.run(
+      sgdUpdate,
+      { param: this.#param, velocity: this.#velocities, grad, lr: inputs.lr },
+      { N: grad.size, ...this.#settings },
+    );
   }
 
-  /** Gives the memory of the velocities back; the parameters are left alone. */
+  /** Gives the memory of the velocities back. The parameters stay. */
   dispose(): void {
     for (const tensor of this.#own()) tensor.dispose();
   }
@@ -118,12 +121,12 @@ export class SGD<P extends Tree> implements Disposable {
     this.dispose();
   }
 
-  /** What it gives back. */
+  /** The tensors that {@link dispose} gives back. */
   #own(): Tensor[] {
     return [this.#param, this.#velocities, ...treeLeaves(this.velocity)];
   }
 }
 
 function require(holds: boolean, what: string, actual: unknown): void {
-  if (!holds) throw new ArgumentError(`Cannot set SGD: ${what}, got ${nameOf(actual)}`);
+  if (!holds) throw new ArgumentError(`Cannot make SGD: ${what}, got ${nameOf(actual)}`);
 }

@@ -1,13 +1,12 @@
 /**
- * A decoder-only transformer in the style of Llama (Touvron et al., arXiv:2302.13971): pre-norm blocks of causal attention
- * with rotary positions and grouped query heads, and of SwiGLU.
+ * A decoder-only transformer in the style of Llama (Touvron et al., arXiv:2302.13971): pre-norm
+ * blocks of causal attention and SwiGLU, with rotary positions and grouped query heads.
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
 import { ShapeError } from "../core/errors.ts";
 import { formatShape } from "../core/shape.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { attention } from "../ops/attention.ts";
 import { dropout } from "../ops/dropout.ts";
 import { reshape } from "../ops/layout.ts";
@@ -16,7 +15,7 @@ import { addRmsNorm, rmsNorm } from "../ops/rms_norm.ts";
 import { rope, type RopeTable } from "../ops/rope.ts";
 import { swiglu } from "../ops/swiglu.ts";
 import { take } from "../ops/take.ts";
-import { adaptedLinear } from "./adapted_linear.ts";
+import { adaptedLinear } from "./lora.ts";
 import { checkLora, type LoraConfig } from "./lora_config.ts";
 import {
   checkConfig,
@@ -35,17 +34,22 @@ export {
   type TransformerParams,
 } from "./transformer_config.ts";
 
-/** Turns a block's rotated queries and keys, and its values, (B, T, H + 2 KVH, D), into (B, T, H, D). Internal. */
+/**
+ * The attention of a block: from rotated queries and keys, and values, (B, T, H + 2 KVH, D) to (B,
+ * T, H, D).
+ */
 export type Attend = (layer: number, qkv: Tensor) => Tensor;
 
 /**
- * The angles of rotary positions 0 to P - 1 for heads of size D, row-major (P, D): in row p the cosines of p f_i for
- * i = 0 .. D/2 - 1, then their sines. The frequencies f_i are theta^(-2i/D). With `scaling` they are those of Llama 3.1,
+ * The angles of rotary positions 0 to P - 1 for heads of size D, row-major (P, D). Row p holds the
+ * cosines of p f_i for i = 0 .. D/2 - 1, then their sines, with f_i = theta^(-2i/D). With `scaling`
+ * the frequencies are those of Llama 3.1,
  *
- *   f_i ((1 - s) / factor + s),  s = (originalMaxLength f_i / 2 pi - lowFreqFactor) / (highFreqFactor - lowFreqFactor)
+ *     f_i ((1 - s) / factor + s)
+ *     s = (originalMaxLength f_i / 2 pi - lowFreqFactor) / (highFreqFactor - lowFreqFactor)
  *
- * with s held in [0, 1] (`_compute_llama3_parameters` in transformers/modeling_rope_utils.py, and `apply_scaling` in
- * models/llama3_1/api/model.py of github.com/meta-llama/llama-models).
+ * with s clamped to [0, 1] (`_compute_llama3_parameters` in transformers/modeling_rope_utils.py,
+ * and `apply_scaling` in models/llama3_1/api/model.py of github.com/meta-llama/llama-models).
  *
  * @example
  * ```ts
@@ -66,7 +70,7 @@ export function ropeTable(
   if (scaling) {
     const { factor, lowFreqFactor: low, highFreqFactor: high, originalMaxLength } = scaling;
     for (const [i, f] of frequencies.entries()) {
-      const waves = originalMaxLength * f / (2 * Math.PI); // in the length that was trained for
+      const waves = originalMaxLength * f / (2 * Math.PI); // in the original context
       const kept = Math.min(Math.max((waves - low) / (high - low), 0), 1);
       frequencies[i] = f * ((1 - kept) / factor + kept);
     }
@@ -83,16 +87,26 @@ export function ropeTable(
 }
 
 /**
- * A transformer without its weights: its configuration and its table of rotary angles. Methods take the weights, so
- * that `valueAndGrad` can lend them.
+ * A transformer without its weights: its configuration and its table of rotary angles. Its methods
+ * take the weights as an argument, so that `valueAndGrad` can track them.
  *
  * @example
  * ```ts
  * import { cpu, initTransformer, reshape, Transformer, type TransformerConfig } from "beargrad";
  *
  * const config: TransformerConfig = {
- *   ...{ vocabSize: 16, dim: 8, layers: 1, heads: 2, kvHeads: 1, headDim: 4, ffn: 12 },
- *   ...{ ropeTheta: 10000, normEps: 1e-5, maxLength: 32, dropout: 0, tiedEmbeddings: true },
+ *   vocabSize: 16,
+ *   dim: 8,
+ *   layers: 1,
+ *   heads: 2,
+ *   kvHeads: 1,
+ *   headDim: 4,
+ *   ffn: 12,
+ *   ropeTheta: 10000,
+ *   normEps: 1e-5,
+ *   maxLength: 32,
+ *   dropout: 0,
+ *   tiedEmbeddings: true,
  * };
  * const device = cpu();
  * const model = new Transformer(device, config);
@@ -104,14 +118,15 @@ export function ropeTable(
 export class Transformer implements Disposable {
   /** Its configuration. */
   readonly config: TransformerConfig;
-  /** The settings of the adapter that its weights may carry. */
+  /** The settings of the adapter, if the weights have one. */
   readonly lora: LoraConfig | undefined;
   /** The device that holds its table. */
   readonly device: Device;
   readonly #rope: RopeTable;
 
   /**
-   * Prepares the table of angles on the device. `lora` is needed for weights out of {@link withLora} alone.
+   * Makes the table of angles on the device. `lora` is required if the weights come from
+   * {@link withLora}.
    *
    * @throws {ArgumentError} if the configuration or the adapter is not possible.
    */
@@ -127,8 +142,8 @@ export class Transformer implements Disposable {
   }
 
   /**
-   * The hidden states after the final norm: tokens int32 (B, T), out (B, T, C). Drops out where a key, an int32 tensor of
-   * shape (2), is given.
+   * The hidden states after the final norm: tokens int32 (B, T), out (B, T, C). With `dropoutKey`,
+   * an int32 tensor of shape (2), dropout is on.
    *
    * @throws {ShapeError} if tokens are not (B, T), or longer than the configuration allows.
    */
@@ -152,9 +167,9 @@ export class Transformer implements Disposable {
   }
 
   /**
-   * {@link Transformer.hidden} for any positions, (T) or (B, T), and any way to attend. Where `rows`, int32 (N), are given, the
-   * last block attends for these rows of (B T) alone, (N, 1, H, D), and nothing behind that is computed for others: out
-   * (N, 1, C). Internal.
+   * {@link Transformer.hidden} for other positions, (T) or (B, T), and other attention. With
+   * `rows`, int32 (N), the last block computes only these rows of (B T): its attention returns (N,
+   * 1, H, D), and the output is (N, 1, C). Internal.
    */
   forward(
     params: TransformerParams,
@@ -173,7 +188,7 @@ export class Transformer implements Disposable {
 
     let x = drop(take(params.embed, tokens)); // (B, T, C)
     let normed = rmsNorm(x, params.layers[0].attnNorm, normEps);
-    const residual = (branch: Tensor, norm: Tensor): void => { // and what the next branch begins with
+    const residual = (branch: Tensor, norm: Tensor): void => { // also normalises for the next branch
       ({ sum: x, normed } = addRmsNorm(x, drop(branch), norm, normEps));
     };
     params.layers.forEach((layer, l) => {
@@ -191,7 +206,7 @@ export class Transformer implements Disposable {
     return normed;
   }
 
-  /** Gives the table back. */
+  /** Frees the table. */
   [Symbol.dispose](): void {
     this.#rope.angles.dispose();
   }

@@ -4,30 +4,34 @@
  * @module
  */
 import { checkOptions } from "../core/checks.ts";
-import type { Device } from "../core/device.ts";
 import { ArgumentError } from "../core/errors.ts";
 import { foldIn, keyOf, normalInto } from "../core/random.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { MAX_HEAD_SIZE } from "../kernels/attention.ts";
 import type { LayerLora } from "./lora_config.ts";
 
 /**
- * How the rotary positions of Llama 3.1 and later are stretched beyond the length that the model was first trained for: waves
- * of few positions stay, long ones are `factor` times as long, and between the two it is blended. See `ropeTable`.
+ * How Llama 3.1 and later models scale rotary positions beyond the context of their first training.
+ * Short waves stay, long ones become `factor` times as long, and those between are blended. See
+ * `ropeTable`.
  */
 export interface RopeScaling {
   /** How many times as long the longest waves become, at least 1. */
   readonly factor: number;
-  /** Waves longer than `originalMaxLength / lowFreqFactor` positions become `factor` times as long. */
+  /**
+   * Waves longer than `originalMaxLength / lowFreqFactor` positions become `factor` times as long.
+   */
   readonly lowFreqFactor: number;
-  /** Waves shorter than `originalMaxLength / highFreqFactor` positions stay; above `lowFreqFactor`. */
+  /**
+   * Waves shorter than `originalMaxLength / highFreqFactor` positions stay. Above `lowFreqFactor`.
+   */
   readonly highFreqFactor: number;
-  /** The longest sequence before. */
+  /** The context before scaling. */
   readonly originalMaxLength: number;
 }
 
-/** What decides a transformer's shapes and arithmetic. */
+/** The shapes and the arithmetic of a transformer. */
 export interface TransformerConfig {
   /** Size of the vocabulary, V. */
   readonly vocabSize: number;
@@ -45,49 +49,49 @@ export interface TransformerConfig {
   readonly ffn: number;
   /** Base of the rotary frequencies. */
   readonly ropeTheta: number;
-  /** How rotary positions are stretched; not at all unless given. */
+  /** How rotary positions are scaled. Default: not at all. */
   readonly ropeScaling?: RopeScaling;
-  /** What is added to the mean square in RMSNorm. */
+  /** Added to the mean square in RMSNorm. */
   readonly normEps: number;
-  /** The longest sequence, what is generated included. */
+  /** The longest sequence, including generated tokens. */
   readonly maxLength: number;
   /** Dropout rate on the embedding and on both branches of each block. */
   readonly dropout: number;
-  /** Whether the embedding is the output head as well. */
+  /** Whether the embedding is also the output head. */
   readonly tiedEmbeddings: boolean;
 }
 
-/** The own weights of one block; matrices are (out, in). */
+/** The weights of one block; matrices are (out, in). */
 export type LayerParams = {
   /** (C). */
   readonly attnNorm: Tensor;
-  /** ((H + 2 KVH) D, C): the rows of the queries' matrix, then those of the keys' and of the values'. */
+  /** ((H + 2 KVH) D, C): rows of the query matrix, then of the key and of the value matrix. */
   readonly qkv: Tensor;
   /** (C, H D). */
   readonly output: Tensor;
   /** (C). */
   readonly mlpNorm: Tensor;
-  /** (2 F, C): the rows of the gates' matrix, then those of the ups'. */
+  /** (2 F, C): rows of the gate matrix, then of the up matrix. */
   readonly gateUp: Tensor;
   /** (C, F). */
   readonly down: Tensor;
 };
 
-/** What a block is run with: its own weights and, where it is adapted, the updates of its matrices. */
+/** The weights of one block, and its adapter if it has one. */
 export type LayerWeights = LayerParams & {
   /** See {@link withLora}. */
   readonly lora?: LayerLora;
 };
 
-/** The weights of a transformer, a plain record tree. */
+/** The weights of a transformer. */
 export type TransformerParams = {
   /** (V, C). */
   readonly embed: Tensor;
-  /** One record a block. */
+  /** One record per block. */
   readonly layers: readonly LayerWeights[];
   /** (C). */
   readonly norm: Tensor;
-  /** (V, C), where the embedding is not tied to it. */
+  /** (V, C), if it is not tied to the embedding. */
   readonly head?: Tensor;
 };
 
@@ -144,11 +148,11 @@ export function checkConfig(config: TransformerConfig): void {
   require(rate >= 0 && rate < 1, "dropout must be in [0, 1)", rate);
 }
 
-/** Standard deviation of fresh weights. */
+/** Standard deviation of new weights. */
 const INIT_STD = 0.02;
 
 /**
- * The rows of the matrices that are kept as one in the fused weights of a block, in their order.
+ * The number of rows of each matrix in the fused weights of a block, in their order.
  *
  * @example
  * ```ts ignore
@@ -164,7 +168,7 @@ export function fusedRows(
   };
 }
 
-/** The shapes of the weights, in the order in which they are drawn; of several matrices in one weight, one after the other. */
+/** The shapes of the weights in the order in which they are drawn; fused ones matrix by matrix. */
 export function shapesOf(config: TransformerConfig): {
   readonly embed: Shape;
   readonly layer: { readonly [K in keyof LayerParams]: readonly Shape[] };
@@ -185,8 +189,8 @@ export function shapesOf(config: TransformerConfig): {
 }
 
 /**
- * Fresh weights: matrices from N(0, 0.02), norms at 1. A seed gives the same numbers on every device and runtime, before
- * they are rounded to the device's float type.
+ * New weights: matrices from N(0, 0.02^2), norms of ones. A seed gives the same numbers on every
+ * device and runtime, before they are rounded to the device's float type.
  *
  * @throws {ArgumentError} if the configuration is not possible.
  *
@@ -195,8 +199,18 @@ export function shapesOf(config: TransformerConfig): {
  * import { cpu, initTransformer, parameterCount, type TransformerConfig } from "beargrad";
  *
  * const config: TransformerConfig = {
- *   ...{ vocabSize: 16, dim: 8, layers: 1, heads: 2, kvHeads: 1, headDim: 4, ffn: 12 },
- *   ...{ ropeTheta: 10000, normEps: 1e-5, maxLength: 32, dropout: 0, tiedEmbeddings: true },
+ *   vocabSize: 16,
+ *   dim: 8,
+ *   layers: 1,
+ *   heads: 2,
+ *   kvHeads: 1,
+ *   headDim: 4,
+ *   ffn: 12,
+ *   ropeTheta: 10000,
+ *   normEps: 1e-5,
+ *   maxLength: 32,
+ *   dropout: 0,
+ *   tiedEmbeddings: true,
  * };
  * const params = initTransformer(cpu(), config, 0);
  * console.log(params.layers[0].gateUp.shape, parameterCount(config)); // [24, 8] 632
@@ -246,9 +260,21 @@ export function initTransformer(
  * ```ts
  * import { parameterCount } from "beargrad";
  *
- * const sizes = { vocabSize: 1024, dim: 64, layers: 2, heads: 2, kvHeads: 2, headDim: 32, ffn: 256 };
- * const rest = { ropeTheta: 10000, normEps: 1e-5, maxLength: 96, dropout: 0, tiedEmbeddings: true };
- * console.log(parameterCount({ ...sizes, ...rest })); // 196928
+ * const config = {
+ *   vocabSize: 1024,
+ *   dim: 64,
+ *   layers: 2,
+ *   heads: 2,
+ *   kvHeads: 2,
+ *   headDim: 32,
+ *   ffn: 256,
+ *   ropeTheta: 10000,
+ *   normEps: 1e-5,
+ *   maxLength: 96,
+ *   dropout: 0,
+ *   tiedEmbeddings: true,
+ * };
+ * console.log(parameterCount(config)); // 196928
  * ```
  */
 export function parameterCount(config: TransformerConfig): number {

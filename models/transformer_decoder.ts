@@ -1,11 +1,13 @@
 /**
- * The transformer as beam search wants it: one forward pass over the histories, then one token a beam row a step, with
- * keys and values kept. Nothing here reads or writes on the host, so that it runs inside `capture`.
+ * A transformer as a decoder for beam search: one forward pass over the histories, then one token
+ * per beam row and step, with cached keys and values. It reads and writes nothing on the host, so
+ * it runs inside `capture`.
  *
  * @module
  */
-import { checkOptions, nameOf } from "../core/checks.ts";
-import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { checkOptions } from "../core/checks.ts";
+import { leadingRows } from "../core/device.ts";
+import { ArgumentError, nameOf, ShapeError } from "../core/errors.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { mapTree } from "../core/tree.ts";
@@ -26,34 +28,36 @@ import { Transformer, type TransformerParams } from "./transformer.ts";
 /** Options of {@link TransformerDecoder}. */
 export interface TransformerDecoderOptions {
   /**
-   * To decode with a copy of the matrices in half precision, of half the size; as they are unless told. It is made once, and
-   * later updates of the weights do not reach it. All arithmetic stays in the device's float type.
+   * "float16" decodes with a copy of the matrices in half precision. The copy is made once; later
+   * updates of the weights do not change it. Arithmetic stays in the device's float type. Default:
+   * the weights as they are.
    *
-   * The norms, and matrices whose rows are not a multiple of 4, are used as they are. A float64 device rounds to the same numbers
-   * but holds them as float64. A weight of 65520 or more becomes infinite, and a search that meets it ends in a
-   * {@link NonFiniteError}.
+   * Norms, and matrices whose row size is not a multiple of 4, are not converted. A float64 device
+   * rounds to the same numbers but stores them as float64. A weight of 65520 or more becomes
+   * infinite; a search that reads it throws a {@link NonFiniteError}.
    */
   readonly weights?: "float16";
 }
 
-/** What {@link TransformerDecoder} keeps between steps. */
+/** The state of {@link TransformerDecoder} between steps. */
 export interface TransformerCache {
   /** int32 (U): the lengths of the histories. */
   readonly lengths: Tensor;
-  /** Beam rows a user. */
+  /** Beam rows per user. */
   readonly beam: number;
-  /** One a block. */
+  /** One per block. */
   readonly layers: readonly AttentionCache[];
 }
 
 /**
- * Decodes with a transformer. The beams of a user share the keys and values of the history; what a beam has generated
- * is found by way of its ancestors, so nothing moves when beams are reordered.
+ * Decodes with a transformer. The beams of a user share the keys and values of the history. Keys
+ * and values of generated tokens are found through the ancestors of a row, so nothing is copied
+ * when beams are reordered.
  *
- * Weights in half precision change little. Searches with float32 matrices and with the same rounded to halves, for 1500 users
- * and beams of 10, after the default `train.ts --loss bear` on synthetic data: 99.6 % of users get the same list of 10,
- * 99.93 % the same first item; log-probabilities differ by 1.4e-4 on average and 1.7e-3 at most, and HR@10 by
- * nothing. After 3 epochs on Amazon's Office products these are 99.0 %, all, 1.6e-4 and 1.1e-3.
+ * Half precision changes little. On synthetic data, after the default `train.ts --loss bear`, 99.6
+ * % of 1500 users get the same list of 10 with B = 10, and 99.93 % the same first item.
+ * Log-probabilities differ by 1.4e-4 on average and by at most 1.7e-3; HR@10 is the same. After 3
+ * epochs on Amazon Office Products the figures are 99.0 %, 100 %, 1.6e-4 and 1.1e-3.
  *
  * @example
  * ```ts
@@ -61,12 +65,23 @@ export interface TransformerCache {
  * import { type TransformerConfig, TransformerDecoder } from "beargrad";
  *
  * const config: TransformerConfig = {
- *   ...{ vocabSize: 16, dim: 8, layers: 1, heads: 2, kvHeads: 1, headDim: 4, ffn: 12 },
- *   ...{ ropeTheta: 10000, normEps: 1e-5, maxLength: 32, dropout: 0, tiedEmbeddings: true },
+ *   vocabSize: 16,
+ *   dim: 8,
+ *   layers: 1,
+ *   heads: 2,
+ *   kvHeads: 1,
+ *   headDim: 4,
+ *   ffn: 12,
+ *   ropeTheta: 10000,
+ *   normEps: 1e-5,
+ *   maxLength: 32,
+ *   dropout: 0,
+ *   tiedEmbeddings: true,
  * };
  * const device = cpu();
  * const ints = (values: number[], shape: number[]) => device.tensor(values, shape, "int32");
- * const decoder = new TransformerDecoder(new Transformer(device, config), initTransformer(device, config, 0));
+ * const model = new Transformer(device, config);
+ * const decoder = new TransformerDecoder(model, initTransformer(device, config, 0));
  * const { cache } = decoder.prefill(ints([5, 6, 7, 8], [2, 2]), ints([2, 1], [2]), 1, 1);
  * const logits = decoder.step(cache, 0, ints([1, 2], [2]), ints([0, 1], [2, 1]));
  * console.log(allLogits(logits).shape); // [2, 16]
@@ -75,16 +90,16 @@ export interface TransformerCache {
 export class TransformerDecoder implements Decoder<TransformerCache>, Disposable {
   /** The size of the vocabulary. */
   readonly vocabSize: number;
-  /** It does. */
+  /** It uses the `rows` of a step. */
   readonly heedsRows = true;
   readonly #model: Transformer;
   readonly #params: TransformerParams;
   readonly #halves: Tensor[] = [];
 
   /**
-   * Decodes with these weights; they may be updated in between.
+   * Decodes with these weights. They may be updated between searches.
    *
-   * @throws {ArgumentError} if the model is no Transformer, or `weights` is given and not float16.
+   * @throws {ArgumentError} if the model is not a Transformer, or `weights` is not "float16".
    */
   constructor(
     model: Transformer,
@@ -99,7 +114,7 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
     checkOptions("decode", options, ["weights"]);
     const { weights } = options;
     if (weights !== undefined && weights !== "float16") {
-      throw new ArgumentError(`Cannot decode: weights must be float16 where given, got ${weights}`);
+      throw new ArgumentError(`Cannot decode: weights must be float16 or left out, got ${weights}`);
     }
     this.vocabSize = model.config.vocabSize;
     this.#model = model;
@@ -113,7 +128,7 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
     });
   }
 
-  /** Gives the copy in half precision back, where it has one. */
+  /** Frees the copy in half precision, if there is one. */
   dispose(): void {
     for (const half of this.#halves) half.dispose();
   }
@@ -126,7 +141,8 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
   /**
    * Reads the histories: see {@link Decoder.prefill}.
    *
-   * @throws {ShapeError} if tokens are not (U, T), lengths not (U), or T + steps more than the model's longest sequence.
+   * @throws {ShapeError} if tokens are not (U, T), lengths are not (U), or T + steps exceeds the
+   * longest sequence of the model.
    * @throws {ArgumentError} if beam or steps is not a positive integer.
    */
   prefill(
@@ -165,7 +181,7 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
     const hidden = this.#model.forward(this.#params, tokens, positions, (l, qkv) => {
       layers.push(cache(qkv, steps, U * beam));
       if (l + 1 < config.layers) return attention(qkv, heads, kvHeads);
-      // The last block attends for the last tokens only: each to its history as if it had just been generated.
+      // In the last block only the last token of each history attends, as if it were generated.
       const last = take(reshape(qkv, [U * T, -1]), rows);
       const shape = [U, heads + 2 * kvHeads, headDim];
       return cachedAttention(reshape(last, shape), cache(qkv, 1, U), ends, users, alone, 0);
@@ -192,7 +208,7 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
     const R = tokens.size;
     if (rows) {
       const { count, users } = rows;
-      return device.leading(count, R, () => this.#step(cache, step, tokens, ancestors, users));
+      return leadingRows(count, R, () => this.#step(cache, step, tokens, ancestors, users));
     }
     const all = cache.lengths.size * cache.beam;
     if (R !== all) {

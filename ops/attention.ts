@@ -7,11 +7,11 @@ import { attentionBackward, attentionDelta } from "../kernels/attention_backward
 import { sample } from "./cases.ts";
 
 /**
- * Causal attention: each row of qkv (B, T, H + 2 KVH, D) has H heads of queries, KVH of keys and KVH
- * of values; out (B, T, H, D). Query head h reads key and value head floor(h / (H / KVH)). Scores
- * are divided by sqrt(D). D must be a multiple of 4, at most 128. The forward keeps the log-sum-exp
- * of each row of scores, never the scores. Vaswani et al., arXiv:1706.03762; grouped heads: Ainslie
- * et al., arXiv:2305.13245.
+ * Causal attention: each row of qkv (B, T, H + 2 KVH, D) has H heads of queries, KVH of keys and
+ * KVH of values; out (B, T, H, D). Query head h reads key and value head floor(h / (H / KVH)).
+ * Scores are divided by sqrt(D). D must be a multiple of 4, at most 128. The forward keeps the
+ * log-sum-exp of each row of scores, never the scores. Vaswani et al., arXiv:1706.03762; grouped
+ * heads: Ainslie et al., arXiv:2305.13245.
  *
  * @throws {ShapeError} if the sizes do not fit.
  *

@@ -32,7 +32,10 @@ function arithmetic(name: keyof typeof binaryInt, a: Operand, b: Operand): Tenso
   return runBinary(binary[name], name, a, b);
 }
 
-/** The gradients of those operands that are tensors, each summed over the axes along which it was stretched. */
+/**
+ * The gradients of those operands that are tensors, each summed over the axes along which it was
+ * stretched.
+ */
 function gradients(
   [a, b]: readonly [Operand, Operand],
   da: () => Tensor,

@@ -7,7 +7,10 @@ import { cachedAttentionForward, offsetLengths } from "../kernels/cached_attenti
 
 /** What one layer attends to: histories, and the keys and values of generated tokens. */
 export interface AttentionCache {
-  /** (U, T, H + 2 KVH, D): each row has H heads of queries, which are not read, KVH of keys, KVH of values. */
+  /**
+   * (U, T, H + 2 KVH, D): each row has H heads of queries, which are not read, KVH of keys, KVH of
+   * values.
+   */
   readonly history: Tensor;
   /** (steps, R, 2 KVH, D), written step by step: KVH keys, then KVH values. */
   readonly generated: Tensor;
@@ -24,12 +27,13 @@ const checkCached = inputCheck("cachedAttention", {
 });
 
 /**
- * Attention of the tokens that R beam rows feed at step `step`. Each row of qkv (R, H + 2 KVH, D) has
- * H heads of queries, and KVH of keys and of values, which are written to the cache. Row r of user
- * u = `users[r]` attends to the first `lengths[u]` entries of the user's history, to the entry of row
- * `ancestors[r, j]` at each step j < step, and to its own. lengths is int32 (U), users int32 (R),
- * ancestors int32 (R, steps), out (R, H, D). A user, a length or an ancestor out of range counts as
- * the nearest in range. For decoding only: it writes to the cache and is not differentiable.
+ * Attention of the tokens that R beam rows feed at step `step`. Each row of qkv (R, H + 2 KVH, D)
+ * has H heads of queries, and KVH of keys and of values, which are written to the cache. Row r of
+ * user u = `users[r]` attends to the first `lengths[u]` entries of the user's history, to the entry
+ * of row `ancestors[r, j]` at each step j < step, and to its own. lengths is int32 (U), users int32
+ * (R), ancestors int32 (R, steps), out (R, H, D). A user, a length or an ancestor out of range
+ * counts as the nearest in range. For decoding only: it writes to the cache and is not
+ * differentiable.
  *
  * @throws {ShapeError} if the sizes do not fit, or there are rows but no users.
  *
@@ -45,7 +49,8 @@ const checkCached = inputCheck("cachedAttention", {
  * const qkv = full(device, [1, 3, 4], 1);
  * const [lengths, users] = [full(device, [1], 1, "int32"), zeros(device, [1], "int32")];
  * const ancestors = zeros(device, [1, 1], "int32");
- * console.log(await cachedAttention(qkv, cache, lengths, users, ancestors, 0).data()); // [1, 1, 1, 1]
+ * const out = cachedAttention(qkv, cache, lengths, users, ancestors, 0);
+ * console.log(await out.data()); // [1, 1, 1, 1]
  * ```
  */
 export function cachedAttention(
@@ -107,8 +112,8 @@ const checkPositions = inputCheck("generatedPositions", { ...USERS, step: "numbe
 const checkLastRows = inputCheck("lastRows", { ...USERS, T: "number" });
 
 /**
- * The positions of the tokens that beam rows feed at step `step`, int32 (R): `lengths[u] + step` for
- * row r of user u = `users[r]`; lengths int32 (U), users int32 (R).
+ * The positions of the tokens that beam rows feed at step `step`, int32 (R): `lengths[u] + step`
+ * for row r of user u = `users[r]`; lengths int32 (U), users int32 (R).
  */
 export function generatedPositions(lengths: Tensor, users: Tensor, step: number): Tensor {
   checkPositions([lengths, users, step]);

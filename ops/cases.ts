@@ -3,10 +3,9 @@
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
 import { foldIn, keyOf, uniform } from "../core/random.ts";
 import { type Shape, sizeOf } from "../core/shape.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { edgeTable, exampleEdges, exampleTable, placeTable } from "../kernels/trie_table.ts";
 import type { TrieTable } from "./trie_options.ts";
 
@@ -22,7 +21,7 @@ export function indices(device: Device, shape: Shape, seed: number, below: numbe
   return device.tensor(Int32Array.from(values, (u) => Math.floor(u * below)), shape);
 }
 
-/** The trie of 8 tokens that the kernels are tried on: five nodes, one of them with a single child, one with none. */
+/** A trie of 8 tokens and five nodes, one of them with a single child, one with none. */
 export function exampleTrie(device: Device): TrieTable {
   const { offsets, tokens } = exampleEdges(8);
   return {

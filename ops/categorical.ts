@@ -9,16 +9,16 @@ import { argmax } from "./reduce.ts";
 import { log, neg } from "./unary.ts";
 
 /**
- * Draws indices with the probabilities softmax(logits): logits (..., V), out int32 (...), or of the
+ * Draws indices with the probabilities softmax(logits): logits (..., V), out int32 (...), or of
  * shape `shape`, to which (...) must broadcast. A logit of -Infinity is never drawn while others
- * are finite. What is drawn depends on (key, stream) alone; give every call of a step its own
- * `stream`, as for `randomUniform`. No gradient.
+ * are finite. The draw depends on (key, stream) alone: give every call of a step its own `stream`,
+ * as for `randomUniform`. No gradient.
  *
  * By the Gumbel-max trick: argmax(logits - log(-log(u))) with u uniform. Maddison et al.,
  * arXiv:1411.0030.
  *
- * @throws {ShapeError} if logits is a scalar or does not broadcast to `shape`, V is 0 and something is
- * to be drawn, or the key is not of shape (2).
+ * @throws {ShapeError} if logits is a scalar or does not broadcast to `shape`, V is 0 and something
+ * is to be drawn, or the key is not of shape (2).
  * @throws {DTypeError} if the key is not int32, or logits are not floats.
  *
  * @example
@@ -42,13 +42,13 @@ export const categorical: Op<
     const target = shape ?? lead;
     if (logits.rank === 0 || !sameShape(broadcastShapes("draw", lead, target), target)) {
       throw new ShapeError(
-        `Cannot draw indices of shape ${formatShape(target)}: logits must be (..., V) with ` +
-          `(...) that broadcasts to it, got ${formatShape(logits.shape)}`,
+        `Cannot draw indices of shape ${formatShape(target)}: logits must be (..., V), where ` +
+          `(...) broadcasts to it, got ${formatShape(logits.shape)}`,
       );
     }
     if (logits.shape[lead.length] === 0 && sizeOf(target) > 0) {
       throw new ShapeError(
-        `Cannot draw indices by logits of shape ${formatShape(logits.shape)}: ` +
+        `Cannot draw indices by logits ${formatShape(logits.shape)}: ` +
           "there must be an index to draw, got none",
       );
     }

@@ -3,19 +3,31 @@ import { defineOp, type Op } from "../core/op.ts";
 import { formatShape } from "../core/shape.ts";
 import type { InputGradients } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { childLogits as forwardKernel, childLogitsHalf } from "../kernels/child_logits.ts";
-import { childHead, childHidden, childHiddenHalf } from "../kernels/child_logits_backward.ts";
+import {
+  childHead,
+  childHidden,
+  childHiddenHalf,
+  childLogits as childLogitsKernel,
+  childLogitsHalf,
+} from "../kernels/child_logits.ts";
+import {
+  childCounts as childCountsKernel,
+  childPlaces as childPlacesKernel,
+} from "../kernels/trie_table.ts";
 import { exampleTrie, sample } from "./cases.ts";
 import { rowOrder } from "./row_order.ts";
 import type { TrieTable } from "./trie_options.ts";
 
 /**
- * The logits of the children of trie nodes, and of no other tokens: hidden (N, C), head (V, C), nodes int32 (N), out (N, F)
- * with F the most children of a node. Element [n, k] is hidden_n . head_v with v the token of child k of row n's node, or 0
- * where there is no child k, or it is the only one: then there is nothing to choose. The head may be float16; then it has no
- * gradient. The same bits in every run.
+ * The logits of the children of trie nodes, and of no other tokens: hidden (N, C), head (V, C),
+ * nodes int32 (N), out (N, F) with F the largest number of children of a node. Element [n, k] is
+ * hidden_n . head_v with v the token of child k of row n's node. It is 0 where there is no child k,
+ * and where it is the only one: then there is nothing to choose.
  *
- * @throws {ShapeError} if the sizes do not fit, C is not a multiple of 4, or V does not exceed the trie's largest token.
+ * The head may be float16; then it has no gradient. The results have the same bits in every run.
+ *
+ * @throws {ShapeError} if the sizes do not fit, C is not a multiple of 4, or V does not exceed the
+ * trie's largest token.
  *
  * @example
  * ```ts
@@ -40,7 +52,7 @@ export const childLogits: Op<
     const { N, C, F } = sizesOf(hidden, head, trie, nodes);
     const out = device.empty([N, F], device.float, "childLogits");
     const place = device.tensor(Int32Array.from({ length: N }, (_, n) => n));
-    const kernel = head.dtype === "float16" ? childLogitsHalf : forwardKernel;
+    const kernel = head.dtype === "float16" ? childLogitsHalf : childLogitsKernel;
     device.run(kernel, { hidden, head, table: trie.table, nodes, place, out }, { R: N, F, C });
     return { out };
   },
@@ -52,7 +64,7 @@ export const childLogits: Op<
       hidden.device.run(kernel, { dz, head, table: trie.table, nodes, out }, { N, F, C });
       return out;
     },
-    () => { // dhead_v = sum over the rows n that have v for child k, in a fixed order, of dz_nk hidden_n
+    () => { // dhead_v = sum of dz_nk hidden_n over the rows n that have v for child k
       const { N, C, F, V } = sizesOf(hidden, head, trie, nodes);
       const order = rowOrder(nodes, trie.nodeCount, "childLogits gradient");
       const out = head.device.empty([V, C], head.dtype, "childLogits gradient");
@@ -85,15 +97,55 @@ function sizesOf(
   const fits = hidden.rank === 2 && head.rank === 2 && width === C && C % 4 === 0 &&
     V > trie.maxToken && nodes.rank === 1 && nodes.size === N;
   if (!fits) {
+    const [h, w, u] = [hidden, head, nodes].map(({ shape }) => formatShape(shape));
     throw new ShapeError(
-      `Cannot apply childLogits to shapes ${formatShape(hidden.shape)}, ${
-        formatShape(head.shape)
-      } and ` +
-        `${
-          formatShape(nodes.shape)
-        }: they must be (N, C), (V, C) and (N), with C a multiple of 4 and V above ` +
-        `the trie's largest token, ${trie.maxToken}`,
+      "Cannot apply childLogits: hidden, head and nodes must be (N, C), (V, C) and (N), with C a " +
+        "multiple of 4 and V above the trie's largest token, " +
+        `${trie.maxToken}, got ${h}, ${w} and ${u}`,
     );
   }
   return { N, C, F: trie.fanOut, V };
 }
+
+/**
+ * The place of each label among the children of its node, int32 (N); 0 where it is not among them.
+ */
+export const childPlaces: Op<[trie: TrieTable, nodes: Tensor, labels: Tensor], Tensor> = defineOp({
+  name: "childPlaces",
+  inputs: { trie: "record", nodes: "int", labels: "int" },
+  forward({ table }: TrieTable, nodes: Tensor, labels: Tensor): { out: Tensor } {
+    const { device, size: N } = nodes;
+    if (labels.size !== N || nodes.rank !== 1 || labels.rank !== 1) {
+      throw new ShapeError(
+        `Cannot apply childPlaces: nodes and labels must be (N), got ${formatShape(nodes.shape)} ` +
+          `and ${formatShape(labels.shape)}`,
+      );
+    }
+    const out = device.empty([N], "int32", "childPlaces");
+    device.run(childPlacesKernel, { table, nodes, labels, out }, { N });
+    return { out };
+  },
+  cases: () => [{
+    name: "5 labels",
+    args: (d) => [
+      exampleTrie(d),
+      d.tensor(Int32Array.from([0, 1, 2, -1, 4])),
+      d.tensor(Int32Array.from([5, 4, 2, 0, 3])),
+    ],
+  }],
+});
+
+/** The number of children of each node, int32 (N); 0 for a node of -1. */
+export const childCounts: Op<[trie: TrieTable, nodes: Tensor], Tensor> = defineOp({
+  name: "childCounts",
+  inputs: { trie: "record", nodes: "int" },
+  forward({ table }: TrieTable, nodes: Tensor): { out: Tensor } {
+    const out = nodes.device.empty([nodes.size], "int32", "childCounts");
+    nodes.device.run(childCountsKernel, { table, nodes, out }, { N: nodes.size });
+    return { out };
+  },
+  cases: () => [{
+    name: "5 nodes",
+    args: (d) => [exampleTrie(d), d.tensor(Int32Array.from([0, 1, 2, -1, 4]))],
+  }],
+});

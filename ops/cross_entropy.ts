@@ -10,9 +10,9 @@ import { mean, sum } from "./reduce.ts";
 import { logSoftmax } from "./softmax.ts";
 import { neg } from "./unary.ts";
 
-/** How {@link crossEntropy} goes about it. */
+/** Options of {@link crossEntropy}. */
 export interface CrossEntropyOptions {
-  /** What it returns: the mean over all labels, their sum, or one value a label; default "mean". */
+  /** The mean over all labels, their sum, or one value for each label. Default "mean". */
   readonly reduction?: "mean" | "sum" | "none";
 }
 
@@ -43,19 +43,17 @@ export const crossEntropy: Op<
   name: "crossEntropy",
   inputs: { logits: "float", labels: "int" },
   forward(logits: Tensor, labels: Tensor, options: CrossEntropyOptions = {}): Tensor {
-    checkOptions("take the crossEntropy", options, ["reduction"]);
+    checkOptions("apply crossEntropy", options, ["reduction"]);
     const { reduction = "mean" } = options;
     if (logits.rank === 0 || !sameShape(logits.shape.slice(0, -1), labels.shape)) {
       throw new ShapeError(
-        `Cannot take the crossEntropy of logits of shape ${formatShape(logits.shape)}: ` +
-          `labels must be ${formatShape(logits.shape.slice(0, -1))}, got ${
-            formatShape(labels.shape)
-          }`,
+        `Cannot apply crossEntropy to logits ${formatShape(logits.shape)}: labels must be ` +
+          `${formatShape(logits.shape.slice(0, -1))}, got ${formatShape(labels.shape)}`,
       );
     }
     if (logits.shape.at(-1) === 0 && labels.size > 0) {
       throw new ShapeError(
-        `Cannot take the crossEntropy of logits of shape ${formatShape(logits.shape)}: ` +
+        `Cannot apply crossEntropy to logits ${formatShape(logits.shape)}: ` +
           "there must be a logit for each label, got none",
       );
     }
@@ -64,7 +62,7 @@ export const crossEntropy: Op<
     if (reduction === "sum") return sum(losses);
     if (reduction === "mean") return mean(losses);
     throw new ArgumentError(
-      `Cannot take the crossEntropy: reduction must be "mean", "sum" or "none", got ${reduction}`,
+      `Cannot apply crossEntropy: reduction must be "mean", "sum" or "none", got ${reduction}`,
     );
   },
   cases: () =>

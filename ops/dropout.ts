@@ -1,15 +1,15 @@
 import { ArgumentError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { dropoutMap } from "../kernels/dropout.ts";
+import { dropoutMap } from "../kernels/random.ts";
 import { sample } from "./cases.ts";
 import { checkKey } from "./random_uniform.ts";
 
 /**
- * Dropout: zeroes each element with probability `rate` and divides the others by 1 - rate. What is dropped depends on
- * (key, index, stream) alone; give every call of a step its own `stream`. `key` is an int32 tensor of shape (2): a
- * tensor, so that a captured step can be fed another each time. A rate of 0 returns x itself.
- * Srivastava et al., JMLR 15 (2014).
+ * Dropout: zeroes each element with probability `rate` and divides the others by 1 - rate. What is
+ * dropped depends on (key, index, stream) alone: give every call of a step its own `stream`. `key`
+ * is an int32 tensor of shape (2), so that a captured step can be fed another each time. A rate of
+ * 0 returns x itself. Srivastava et al., JMLR 15 (2014).
  *
  * @throws {ArgumentError} if rate is not in [0, 1), or stream not an integer from 0 to 2^32 - 1.
  * @throws {ShapeError} if the key is not of shape (2).

@@ -1,8 +1,7 @@
-import type { Device } from "../core/device.ts";
 import type { DType } from "../core/dtype.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import type { Shape } from "../core/shape.ts";
-import type { Tensor } from "../core/tensor.ts";
+import type { Device, Tensor } from "../core/tensor.ts";
 import { sample } from "./cases.ts";
 import { runFill } from "./launch.ts";
 
@@ -62,7 +61,8 @@ export function ones(device: Device, shape: Shape, dtype?: DType): Tensor {
 }
 
 /**
- * A tensor of the device, shape and dtype of another, filled with a value. Nothing flows back through it.
+ * A tensor of the device, shape and dtype of another, filled with a value. Nothing flows back
+ * through it.
  *
  * @example
  * ```ts

@@ -10,8 +10,8 @@ import { cast } from "./select.ts";
 import { runGather, runScatterAdd } from "./launch.ts";
 
 /**
- * Elements of x along its last axis by their indices: x (..., V), index int32 (..., K), out (..., K). Indices must be in
- * [0, V); one outside takes the nearest element.
+ * Elements of x along its last axis by their indices: x (..., V), index int32 (..., K), out (...,
+ * K). Indices must be in [0, V); one outside takes the nearest element.
  *
  * @throws {ShapeError} if x and index do not agree on the axes before the last, or x is empty where
  * index is not.
@@ -61,9 +61,9 @@ export const gather: Op<[x: Tensor, index: Tensor], Tensor> = defineOp({
 });
 
 /**
- * Adds values into zeros along the last axis: index int32 (..., K), values (..., K), out (..., size) with `out[..., v]` the
- * sum of the values whose index is v. The adjoint of {@link gather}. Indices must be in [0, size); one outside counts
- * as the nearest.
+ * Adds values into zeros along the last axis: index int32 (..., K), values (..., K), out (...,
+ * size) with `out[..., v]` the sum of the values whose index is v. The adjoint of {@link gather}.
+ * Indices must be in [0, size); one outside counts as the nearest.
  *
  * @throws {ShapeError} if index and values differ in shape, or if size is not a positive integer
  * (or 0, if there are no values).
@@ -84,16 +84,14 @@ export const scatterAdd: Op<[index: Tensor, values: Tensor, size: number], Tenso
   forward(index: Tensor, values: Tensor, size: number): { out: Tensor } {
     if (index.rank === 0 || !sameShape(index.shape, values.shape)) {
       throw new ShapeError(
-        `Cannot scatter values of shape ${formatShape(values.shape)} by ${
-          formatShape(index.shape)
-        }: ` +
-          `the shapes must be equal, with at least one axis`,
+        `Cannot scatter ${formatShape(values.shape)} by ${formatShape(index.shape)}: ` +
+          "their shapes must be equal, with at least one axis",
       );
     }
     if (size === 0 && values.size > 0) {
       throw new ShapeError(
-        `Cannot scatter values of shape ${formatShape(values.shape)}: ` +
-          `the size must be positive where there are values, got 0`,
+        `Cannot scatter ${formatShape(values.shape)}: size must be positive where there are ` +
+          "values, got 0",
       );
     }
     return { out: runScatterAdd("scatterAdd", index, values, size) };
@@ -112,8 +110,8 @@ export const scatterAdd: Op<[index: Tensor, values: Tensor, size: number], Tenso
 });
 
 /**
- * Rows of zeros with a one each, at the given indices: indices int32 (...), out float
- * (..., classes). An index outside of [0, classes) gives a row of zeros.
+ * Rows of zeros with a one at the given index each: indices int32 (...), out float (..., classes).
+ * An index outside of [0, classes) gives a row of zeros.
  *
  * @throws {ArgumentError} if `classes` is not an integer from 0 to 2^31 - 1.
  * @throws {DTypeError} if the indices are not int32.
@@ -132,7 +130,7 @@ export const oneHot: Op<[indices: Tensor, classes: number], Tensor> = defineOp({
   forward(indices: Tensor, classes: number): { out: Tensor } {
     if (!Number.isInteger(classes) || classes < 0 || classes >= 2 ** 31) {
       throw new ArgumentError(
-        `Cannot oneHot indices: classes must be an integer from 0 to 2^31 - 1, got ${classes}`,
+        `Cannot apply oneHot: classes must be an integer from 0 to 2^31 - 1, got ${classes}`,
       );
     }
     const index = unsqueeze(indices, -1);

@@ -1,5 +1,5 @@
 /**
- * Every op there is. An op exported by a module that is listed here is gradient-checked in float64.
+ * Every op there is. A test checks the gradients of each op that a module listed here exports.
  *
  * @module
  */
@@ -8,10 +8,9 @@ import * as attention from "./attention.ts";
 import * as binary from "./binary.ts";
 import * as categorical from "./categorical.ts";
 import * as childLogits from "./child_logits.ts";
-import * as childPlaces from "./child_places.ts";
 import * as compare from "./compare.ts";
+import * as concat from "./concat.ts";
 import * as crossEntropy from "./cross_entropy.ts";
-import * as denseLogProb from "./dense_log_prob.ts";
 import * as dropout from "./dropout.ts";
 import * as fill from "./fill.ts";
 import * as gather from "./gather.ts";
@@ -28,6 +27,7 @@ import * as softmax from "./softmax.ts";
 import * as swiglu from "./swiglu.ts";
 import * as take from "./take.ts";
 import * as topK from "./top_k.ts";
+import * as trieLogProb from "./trie_log_prob.ts";
 import * as unary from "./unary.ts";
 import * as vocabularyLogProb from "./vocabulary_log_prob.ts";
 import * as weightedMean from "./weighted_mean.ts";
@@ -38,10 +38,9 @@ const modules: readonly Record<string, unknown>[] = [
   binary,
   categorical,
   childLogits,
-  childPlaces,
   compare,
+  concat,
   crossEntropy,
-  denseLogProb,
   dropout,
   fill,
   gather,
@@ -58,6 +57,7 @@ const modules: readonly Record<string, unknown>[] = [
   swiglu,
   take,
   topK,
+  trieLogProb,
   unary,
   vocabularyLogProb,
   weightedMean,

@@ -1,21 +1,21 @@
 /**
- * How the ops of this room launch the pointwise, copy and reduction kernels. Plain functions on tensors: nothing here
- * is an op, so nothing here is differentiable.
+ * How the ops of this room launch the pointwise, copy and reduction kernels. Plain functions on
+ * tensors: nothing here is an op, so nothing here is differentiable.
  *
  * @module
  */
-import type { Device } from "../core/device.ts";
 import type { DType } from "../core/dtype.ts";
 import { ArgumentError, DTypeError } from "../core/errors.ts";
 import { deviceOf } from "../core/op.ts";
 import { broadcastShapes, sameShape, type Shape, sizeOf, stridesOf } from "../core/shape.ts";
-import { Tensor } from "../core/tensor.ts";
+import { type Device, Tensor } from "../core/tensor.ts";
 import type { BinaryKernels, StridedKernel } from "../kernels/binary.ts";
 import { whereFloat, whereInt } from "../kernels/where.ts";
 import { copyFloat, copyInt } from "../kernels/copy.ts";
 import { fillFloat, fillInt } from "../kernels/fill.ts";
 import { gatherForward, scatterAddForward } from "../kernels/gather.ts";
-import type { UnaryKernels } from "../kernels/pointwise.ts";
+import { pick, type Vectorised } from "../kernels/pick.ts";
+import type { UnaryKernel } from "../kernels/pointwise.ts";
 import { CHUNK, sumChunks } from "../kernels/reduce.ts";
 import { broadcastStrides, MAX_AXES, mergeAxes, walkValues } from "../kernels/strides.ts";
 
@@ -45,7 +45,7 @@ export function runFill(
   return out;
 }
 
-/** A number as a tensor to be read only: a recorded step keeps it, so that no replay need fill it again. */
+/** A number as a tensor that is only read. A recorded step keeps it: no replay fills it again. */
 export function scalar(device: Device, value: number, dtype: DType = device.float): Tensor {
   if (!device.recording || (dtype === "int32" && (value | 0) !== value)) {
     return runFill(device, [], value, dtype);
@@ -53,11 +53,14 @@ export function scalar(device: Device, value: number, dtype: DType = device.floa
   return device.tensor([value], [], dtype);
 }
 
-/** f(x) of every element. */
-export function runUnary(kernels: UnaryKernels, label: string, x: Tensor): Tensor {
+/**
+ * f(x) of every element.
+ *
+ * @internal
+ */
+export function runUnary(kernels: Vectorised<UnaryKernel>, label: string, x: Tensor): Tensor {
   const out = x.device.empty(x.shape, x.device.float, label);
-  const kernel = x.size % 4 === 0 ? kernels.vec4 : kernels.scalar;
-  x.device.run(kernel, { x, out }, { n: x.size });
+  x.device.run(pick(kernels, x.size), { x, out }, { n: x.size });
   return out;
 }
 
@@ -79,7 +82,11 @@ export function operands(
   return { device, dtype, a: x, b: y, shape: broadcastShapes(action, x.shape, y.shape) };
 }
 
-/** f(a, b) of every pair of floats, with broadcasting. */
+/**
+ * f(a, b) of every pair of floats, with broadcasting.
+ *
+ * @internal
+ */
 export function runBinary(
   kernels: BinaryKernels,
   action: string,
@@ -89,16 +96,19 @@ export function runBinary(
   const pair = operands(action, a, b);
   const n = sizeOf(pair.shape);
   if (n % 4 !== 0 || pair.a.size !== n || pair.b.size !== n) {
-    const choose = (row: number): StridedKernel =>
-      row % 4 === 0 ? kernels.strided4 : kernels.strided;
+    const choose = (row: number): StridedKernel => pick(kernels.strided, row);
     return runStrided(choose, action, pair, pair.device.float);
   }
   const out = pair.device.empty(pair.shape, pair.dtype, action);
-  pair.device.run(kernels.vec4, { a: pair.a, b: pair.b, out }, { n });
+  pair.device.run(kernels.sameShape, { a: pair.a, b: pair.b, out }, { n });
   return out;
 }
 
-/** f(a, b) of every pair, walking both by strides. `choose` gets the size of the walk's last axis. */
+/**
+ * f(a, b) of every pair, walking both by strides. `choose` gets the size of the walk's last axis.
+ *
+ * @internal
+ */
 export function runStrided(
   choose: (row: number) => StridedKernel,
   action: string,
@@ -202,7 +212,10 @@ export interface Rows {
   readonly inner: number;
 }
 
-/** x seen so that `axes` (sorted) are its middle axis; x is transposed first where they are not neighbours. */
+/**
+ * x seen so that `axes` (sorted) are its middle axis; x is transposed first where they are not
+ * neighbours.
+ */
 export function rowsOver(action: string, x: Tensor, axes: readonly number[]): Rows {
   const n = sizeOf(axes.map((axis) => x.shape[axis]));
   const first = axes[0] ?? 0;
@@ -234,7 +247,10 @@ export function runSum(action: string, x: Tensor, axes: readonly number[]): Tens
   return part.view(shape);
 }
 
-/** The gradient of an operand of shape `shape` that was broadcast: the sum of dout over the stretched axes. */
+/**
+ * The gradient of an operand of shape `shape` that was broadcast: the sum of dout over the
+ * stretched axes.
+ */
 export function unbroadcast(dout: Tensor, shape: Shape): Tensor {
   if (sameShape(dout.shape, shape)) return dout;
   const shift = dout.rank - shape.length;

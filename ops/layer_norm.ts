@@ -10,7 +10,7 @@ import { sqrt, square } from "./unary.ts";
 
 /**
  * LayerNorm over the last axis, `(x - mean(x)) / sqrt(var(x) + eps) * weight + bias`: x (..., C),
- * weight and bias (C), out (..., C); eps is 1e-5 by default. Ba et al., arXiv:1607.06450.
+ * weight and bias (C), out (..., C). Default eps 1e-5. Ba et al., arXiv:1607.06450.
  *
  * @throws {ShapeError} if weight or bias is not of shape (C).
  * @throws {ArgumentError} if eps is not a finite number from 0.
@@ -33,7 +33,7 @@ export const layerNorm: Op<[x: Tensor, weight: Tensor, bias: Tensor, eps?: numbe
       for (const [name, { shape, rank }] of Object.entries({ weight, bias })) {
         if (rank !== 1 || shape[0] !== x.shape.at(-1)) {
           throw new ShapeError(
-            `Cannot layerNorm ${formatShape(x.shape)}: the ${name} must be of shape ` +
+            `Cannot apply layerNorm to ${formatShape(x.shape)}: ${name} must be ` +
               `(${x.shape.at(-1) ?? "C"}), got ${formatShape(shape)}`,
           );
         }

@@ -17,10 +17,10 @@ export interface MatmulOptions {
 }
 
 /**
- * Matrix product: a (..., M, K) by b (..., K, N) is (..., M, N). The leading axes are the same, or one
- * operand has none and is used for all matrices of the other. b may be float16; the product is a
- * float tensor. On webgpu an element is summed in sequence, which loses digits as K grows: with a K of
- * 100,000 or more sum parts of it.
+ * Matrix product: a (..., M, K) by b (..., K, N) is (..., M, N). The leading axes are the same, or
+ * one operand has none and is used for all matrices of the other. b may be float16; the product is
+ * a float tensor. On webgpu an element is summed in sequence, which loses digits as K grows: with a
+ * K of 100,000 or more sum parts of it.
  *
  * @throws {ShapeError} if the sizes do not fit.
  *

@@ -7,9 +7,10 @@ import { pathSumBackward, pathSumForward } from "../kernels/path_sum.ts";
 import { sample } from "./cases.ts";
 
 /**
- * Sums along the rows of each item: x float (N), nodes int32 (N), out (N). The rows of an item follow one another from
- * one whose node is the root, 0, on; element n is the sum of x from that row to row n. Of log-probabilities that is the
- * log-probability of a prefix, of ones its length. Rows of no item, whose node is -1, give 0.
+ * Running sums along the rows of each item: x float (N), nodes int32 (N), out (N). The rows of an
+ * item follow one another, the first at the root, node 0; element n is the sum of x from that row
+ * to row n. For log-probabilities this is the log-probability of a prefix. Rows with a node of -1
+ * belong to no item and give 0.
  *
  * @throws {ShapeError} if x and nodes are not both (N).
  *
@@ -18,7 +19,7 @@ import { sample } from "./cases.ts";
  * import { cpu, pathSum } from "beargrad";
  *
  * const device = cpu();
- * const nodes = device.tensor(new Int32Array([0, 3, -1, 0])); // an item of two rows, none, one of one
+ * const nodes = device.tensor(new Int32Array([0, 3, -1, 0])); // items: rows 0 and 1; row 3
  * console.log(await pathSum(device.tensor([1, 2, 4, 8]), nodes).data()); // [1, 3, 0, 8]
  * ```
  */
@@ -28,9 +29,8 @@ export const pathSum: Op<[x: Tensor, nodes: Tensor], Tensor> = defineOp({
   forward(x: Tensor, nodes: Tensor): { out: Tensor } {
     if (x.rank !== 1 || !sameShape(x.shape, nodes.shape)) {
       throw new ShapeError(
-        `Cannot take a pathSum of shape ${formatShape(x.shape)} by nodes of shape ${
-          formatShape(nodes.shape)
-        }: both must be (N)`,
+        `Cannot apply pathSum: x and nodes must be (N), got ${formatShape(x.shape)} and ` +
+          formatShape(nodes.shape),
       );
     }
     const out = x.device.empty(x.shape, x.dtype, "pathSum");

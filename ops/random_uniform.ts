@@ -5,9 +5,9 @@ import type { Tensor } from "../core/tensor.ts";
 import { randomUniform as randomUniformKernel } from "../kernels/random.ts";
 
 /**
- * Random numbers, uniform in [0, 1), of shape `shape`. The number at row-major index i depends on (key, i, stream)
- * alone and has the same bits on every device. `key` is an int32 tensor of shape (2): a tensor, so that a captured
- * step can be fed another each time. No gradient.
+ * Random numbers, uniform in [0, 1), of shape `shape`. The number at row-major index i depends on
+ * (key, i, stream) alone and has the same bits on every device. `key` is an int32 tensor of shape
+ * (2), so that a captured step can be fed another each time. No gradient.
  * Threefry-2x32: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
  *
  * @throws {ArgumentError} if stream is not an integer from 0 to 2^32 - 1.
@@ -37,7 +37,12 @@ export const randomUniform: Op<[key: Tensor, shape: Shape, stream: number], Tens
   ],
 });
 
-/** Throws unless a key has its two words and a stream is one of 32 bits. */
+/**
+ * Checks a key and a stream of random numbers.
+ *
+ * @throws {ArgumentError} if the stream is not an integer from 0 to 2^32 - 1.
+ * @throws {ShapeError} if the key is not of shape (2).
+ */
 export function checkKey(action: string, key: Tensor, stream: number): void {
   if (stream >>> 0 !== stream) {
     throw new ArgumentError(

@@ -1,16 +1,21 @@
-import { nameOf } from "../core/checks.ts";
-import { ArgumentError, ShapeError } from "../core/errors.ts";
+import { ArgumentError, nameOf, ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape, sameShape, sizeOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import * as joined from "../kernels/add_rms_norm.ts";
-import * as plain from "../kernels/rms_norm.ts";
+import { pick } from "../kernels/pick.ts";
+import {
+  addRmsNormBackward,
+  addRmsNormForward,
+  rmsNormBackwardWeight,
+  rmsNormBackwardX,
+  rmsNormForward,
+} from "../kernels/rms_norm.ts";
 import { sample } from "./cases.ts";
 import { runFill } from "./launch.ts";
 
 /**
- * RMSNorm over the last axis, `x / sqrt(mean(x^2) + eps) * weight`: x (..., C), weight (C), out (..., C).
- * Zhang and Sennrich, arXiv:1910.07467.
+ * RMSNorm over the last axis, `x / sqrt(mean(x^2) + eps) * weight`: x (..., C), weight (C), out
+ * (..., C). Zhang and Sennrich, arXiv:1910.07467.
  *
  * @throws {ShapeError} if weight is not of shape (C).
  * @throws {ArgumentError} if eps is not a finite number from 0.
@@ -32,12 +37,7 @@ export const rmsNorm: Op<[x: Tensor, weight: Tensor, eps: number], Tensor> = def
     const { C, N } = rows(x, weight);
     const out = x.device.empty(x.shape, x.dtype, "rmsNorm");
     const rstd = x.device.empty([N], x.dtype, "rmsNorm");
-    x.device.run(C % 4 === 0 ? plain.rmsNormForward4 : plain.rmsNormForward, {
-      x,
-      weight,
-      out,
-      rstd,
-    }, { N, C, eps });
+    x.device.run(pick(rmsNormForward, C), { x, weight, out, rstd }, { N, C, eps });
     return { out, saved: { rstd } };
   },
   backward: (dout, { rstd }, [x, weight]) => [
@@ -51,8 +51,8 @@ export const rmsNorm: Op<[x: Tensor, weight: Tensor, eps: number], Tensor> = def
 });
 
 /**
- * The sum of two tensors and its {@link rmsNorm}, as a residual connection and the norm behind it: x and y (..., C),
- * weight (C); sum and normed (..., C).
+ * The sum of two tensors and its {@link rmsNorm}, as in a residual connection and the norm behind
+ * it: x and y (..., C), weight (C); sum and normed (..., C).
  *
  * @throws {ShapeError} if x and y differ in shape, or weight is not of shape (C).
  * @throws {ArgumentError} if eps is not a finite number from 0.
@@ -79,21 +79,14 @@ export const addRmsNorm: Op<
     const { C, N } = rows(x, weight);
     if (!sameShape(shape, y.shape)) {
       throw new ShapeError(
-        `Cannot apply addRmsNorm to ${formatShape(shape)} and ${
-          formatShape(y.shape)
-        }: shapes must be equal`,
+        `Cannot apply addRmsNorm: x and y must have one shape, got ${formatShape(shape)} and ` +
+          formatShape(y.shape),
       );
     }
     const [sum, normed] = [0, 1].map(() => device.empty(shape, dtype, "addRmsNorm"));
     const rstd = device.empty([N], dtype, "addRmsNorm");
-    device.run(C % 4 === 0 ? joined.addRmsNormForward4 : joined.addRmsNormForward, {
-      x,
-      y,
-      weight,
-      sum,
-      out: normed,
-      rstd,
-    }, { N, C, eps });
+    const buffers = { x, y, weight, sum, out: normed, rstd };
+    device.run(pick(addRmsNormForward, C), buffers, { N, C, eps });
     return { out: { sum, normed }, saved: { sum, rstd } };
   },
   backward({ sum: dsum, normed: dout }, { sum, rstd }, [, , weight]) {
@@ -104,14 +97,8 @@ export const addRmsNorm: Op<
       if (dsum === undefined) return dx = gradientOfX(dout, sum, weight, rstd);
       const { N, C } = rows(sum, weight);
       dx = device.empty(shape, dtype, "addRmsNorm gradient");
-      device.run(C % 4 === 0 ? joined.addRmsNormBackward4 : joined.addRmsNormBackward, {
-        dout,
-        dsum,
-        sum,
-        weight,
-        rstd,
-        dx,
-      }, { N, C });
+      const buffers = { dout, dsum, sum, weight, rstd, dx };
+      device.run(pick(addRmsNormBackward, C), buffers, { N, C });
       return dx;
     };
     return [
@@ -129,7 +116,11 @@ export const addRmsNorm: Op<
   ],
 });
 
-/** Refuses an eps that a norm cannot have. */
+/**
+ * Checks the eps of a norm.
+ *
+ * @throws {ArgumentError} if it is not a finite number from 0.
+ */
 export function checkEps(norm: string, eps: number): void {
   if (Number.isFinite(eps) && eps >= 0) return;
   throw new ArgumentError(
@@ -141,13 +132,7 @@ export function checkEps(norm: string, eps: number): void {
 function gradientOfX(dout: Tensor, x: Tensor, weight: Tensor, rstd: Tensor): Tensor {
   const { N, C } = rows(x, weight);
   const dx = x.device.empty(x.shape, x.dtype, "rmsNorm gradient");
-  x.device.run(C % 4 === 0 ? plain.rmsNormBackwardX4 : plain.rmsNormBackwardX, {
-    dout,
-    x,
-    weight,
-    rstd,
-    dx,
-  }, { N, C });
+  x.device.run(pick(rmsNormBackwardX, C), { dout, x, weight, rstd, dx }, { N, C });
   return dx;
 }
 
@@ -155,12 +140,7 @@ function gradientOfX(dout: Tensor, x: Tensor, weight: Tensor, rstd: Tensor): Ten
 function gradientOfWeight(dout: Tensor, x: Tensor, weight: Tensor, rstd: Tensor): Tensor {
   const { N, C } = rows(x, weight);
   const dweight = x.device.empty(weight.shape, x.dtype, "rmsNorm gradient");
-  x.device.run(C % 4 === 0 ? plain.rmsNormBackwardWeight4 : plain.rmsNormBackwardWeight, {
-    dout,
-    x,
-    rstd,
-    dweight,
-  }, { N, C });
+  x.device.run(pick(rmsNormBackwardWeight, C), { dout, x, rstd, dweight }, { N, C });
   return dweight;
 }
 
@@ -168,10 +148,8 @@ function rows(x: Tensor, weight: Tensor): { N: number; C: number } {
   const C = weight.size;
   if (weight.rank !== 1 || x.shape.at(-1) !== C) {
     throw new ShapeError(
-      `Cannot apply rmsNorm to ${formatShape(x.shape)} with a weight of shape ${
-        formatShape(weight.shape)
-      }: ` +
-        `the weight must be (${x.shape.at(-1) ?? "C"})`,
+      `Cannot apply rmsNorm to ${formatShape(x.shape)}: weight must be ` +
+        `(${x.shape.at(-1) ?? "C"}), got ${formatShape(weight.shape)}`,
     );
   }
   return { N: sizeOf(x.shape.slice(0, -1)), C };

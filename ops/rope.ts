@@ -16,10 +16,10 @@ export interface RopeTable {
 const checkAngles = inputCheck("rope", { angles: "float" });
 
 /**
- * Rotary position embedding: x (B, T, H, D), out (B, T, H, D). Positions are int32 (B, T), or (T) if
- * all rows share them, each in [0, P). Channel i < D/2 rotates together with channel i + D/2, as in
- * Hugging Face's Llama. Only the first `heads` heads rotate, default all; the others are copied, such
- * as the values after queries and keys. Su et al., arXiv:2104.09864.
+ * Rotary position embedding: x (B, T, H, D), out (B, T, H, D). Positions are int32 (B, T), or (T)
+ * if all rows share them, each in [0, P). Channel i < D/2 rotates together with channel i + D/2, as
+ * in Hugging Face's Llama. Only the first `heads` heads rotate, default all; the others are copied,
+ * such as the values after queries and keys. Su et al., arXiv:2104.09864.
  *
  * @throws {ShapeError} if the sizes do not fit.
  *

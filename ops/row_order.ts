@@ -7,8 +7,8 @@ import type { Tensor } from "../core/tensor.ts";
 import { MERGED_CHUNKS, mergeRanks, RANK_CHUNK, rankInChunks } from "../kernels/index_rows.ts";
 
 /**
- * The positions n by (ids_n, n), int32 (N), ids below V; one outside of [0, V) counts as the nearest inside. The cpu device
- * counts, so that it needs no chunks.
+ * The positions n in the order of (ids_n, n): ids int32 (N), out int32 (N). Ids must be in [0, V);
+ * one outside counts as the nearest. The cpu device counts ids, so it needs no chunks.
  */
 export function rowOrder(ids: Tensor, V: number, label: string): Tensor {
   const { device, size: N } = ids;

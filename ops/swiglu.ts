@@ -7,8 +7,8 @@ import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
 import { sample } from "./cases.ts";
 
 /**
- * SwiGLU, `silu(gate) up`: x (..., 2 F), out (..., F). Each row of x has F gates and then F ups, as one
- * matrix product gives them. Shazeer, arXiv:2002.05202.
+ * SwiGLU, `silu(gate) up`: x (..., 2 F), out (..., F). Each row of x has F gates and then F ups, as
+ * one matrix product gives them. Shazeer, arXiv:2002.05202.
  *
  * @throws {ShapeError} if the size of the last axis is odd.
  *
@@ -16,7 +16,8 @@ import { sample } from "./cases.ts";
  * ```ts
  * import { cpu, swiglu } from "beargrad";
  *
- * console.log(await swiglu(cpu().tensor([0, 1, 2, 2])).data()); // gates 0, 1 and ups 2, 2: [0, 1.462]
+ * // Gates 0 and 1, ups 2 and 2:
+ * console.log(await swiglu(cpu().tensor([0, 1, 2, 2])).data()); // [0, 1.462]
  * ```
  */
 export const swiglu: Op<[x: Tensor], Tensor> = defineOp({

@@ -2,13 +2,15 @@ import { ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { sumRows, sumRows4, takeForward, takeForward4, takeHalf } from "../kernels/index_rows.ts";
+import { sumRows, takeForward, takeHalf } from "../kernels/index_rows.ts";
+import { pick } from "../kernels/pick.ts";
 import { indices, sample } from "./cases.ts";
 import { rowOrder } from "./row_order.ts";
 
 /**
- * Rows of a table by their ids, also called embedding lookup: table (V, C), ids int32 of any shape, out (..., C) with
- * `out[..., :] = table[ids[...], :]`. Ids must be in [0, V); one outside takes the nearest row.
+ * Rows of a table by their ids, also called embedding lookup: table (V, C), ids int32 of any shape,
+ * out (..., C) with `out[..., :] = table[ids[...], :]`. Ids must be in [0, V); one outside takes
+ * the nearest row.
  *
  * The table may be float16 if C is a multiple of 4; then it has no gradient.
  *
@@ -31,21 +33,21 @@ export const take: Op<[table: Tensor, ids: Tensor], Tensor> = defineOp({
   forward(table: Tensor, ids: Tensor): { out: Tensor } {
     if (table.rank !== 2) {
       throw new ShapeError(
-        `Cannot take rows of a table of shape ${formatShape(table.shape)}: ` +
-          `it must have two axes, got ${table.rank}`,
+        `Cannot take rows of a table ${formatShape(table.shape)}: it must have two axes, ` +
+          `got ${table.rank}`,
       );
     }
     const [V, C] = table.shape;
     if (V === 0 && ids.size > 0) {
       throw new ShapeError(
-        `Cannot take rows of a table of shape ${formatShape(table.shape)}: ` +
+        `Cannot take rows of a table ${formatShape(table.shape)}: ` +
           "there must be a row to take, got none",
       );
     }
     const { device } = table;
     const out = device.empty([...ids.shape, C], device.float, "take");
-    const vectors = table.dtype === "float16" ? takeHalf : takeForward4;
-    device.run(C % 4 === 0 ? vectors : takeForward, { table, ids, out }, { N: ids.size, V, C });
+    const kernel = table.dtype === "float16" ? takeHalf : pick(takeForward, C);
+    device.run(kernel, { table, ids, out }, { N: ids.size, V, C });
     return { out };
   },
   backward: (dout, _, [table, ids]) => [
@@ -55,8 +57,7 @@ export const take: Op<[table: Tensor, ids: Tensor], Tensor> = defineOp({
       const N = ids.size;
       const order = rowOrder(ids, V, "take gradient");
       const dtable = device.empty(table.shape, table.dtype, "take gradient");
-      const kernel = C % 4 === 0 ? sumRows4 : sumRows;
-      device.run(kernel, { x: dout, ids, order, out: dtable }, { N, V, C });
+      device.run(pick(sumRows, C), { x: dout, ids, order, out: dtable }, { N, V, C });
       return dtable;
     },
     null,

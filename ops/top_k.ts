@@ -66,8 +66,8 @@ export const topK: Op<[x: Tensor, k: number], TopK> = defineOp({
 });
 
 /**
- * The k-th largest along the last axis: x (..., V), out (...). k = 1 is the maximum. Its gradient flows to the element that
- * {@link topK} would put last.
+ * The k-th largest along the last axis: x (..., V), out (...). k = 1 is the maximum. The gradient
+ * flows to the element that {@link topK} would put last.
  *
  * @throws {ArgumentError} if k is not an integer from 1 to V.
  *

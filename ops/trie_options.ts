@@ -1,5 +1,5 @@
 /**
- * What ops on a trie are told.
+ * What ops on a trie take and return, and the checks of their options.
  *
  * @module
  */
@@ -7,26 +7,26 @@ import { ArgumentError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
 
 /**
- * What a token's probability is normalised over: the `children` of its trie node (they sum to 1), or the whole
- * `vocabulary` (they sum to at most 1).
+ * What a token's probability is normalised over: the `children` of its trie node, so that theirs
+ * sum to 1, or the whole `vocabulary`, so that theirs sum to at most 1.
  */
 export type Normalization = "children" | "vocabulary";
 
 /** A trie in device memory. `Trie.upload` makes one. */
 export interface TrieTable {
-  /** Children by node, as the kernels walk them: int32. */
+  /** The children of each node, as kernels walk them: int32. */
   readonly table: Tensor;
   /** The number of nodes. */
   readonly nodeCount: number;
   /** The largest token. */
   readonly maxToken: number;
-  /** The most children that a node has. */
+  /** The largest number of children of a node. */
   readonly fanOut: number;
-  /** How many children a node has on average, over all nodes on the paths of all items. */
+  /** The mean number of children of a node, over all nodes on the paths of all items. */
   readonly meanChoices: number;
-  /** The same as `table`, with a child's place among its siblings for its token: int32. */
+  /** `table` with each child's place among its siblings for its token: int32. */
   readonly places: Tensor;
-  /** The edges by their tokens, of nodes that have a choice, as the kernels walk them: int32. */
+  /** The edges of nodes with two children or more by their tokens, as kernels walk them: int32. */
   readonly byToken: Tensor;
 }
 
@@ -34,9 +34,11 @@ export interface TrieTable {
 export interface TrieLogProbOptions {
   /** What to normalise over. */
   readonly normalization: Normalization;
-  /** The temperature that divides the logits, at least 1e-8; default 1. */
+  /** The temperature that divides the logits, at least 1e-8. Default 1. */
   readonly tau?: number;
-  /** The beam width of logBeta, beyond any number of children at will; without it logBeta is 0. */
+  /**
+   * The beam width of logBeta. It may exceed the number of children. Default none: logBeta is 0.
+   */
   readonly beam?: number;
 }
 
@@ -44,21 +46,22 @@ export interface TrieLogProbOptions {
 export type TrieLogProbs = {
   /** The label's log-probability. */
   readonly logProb: Tensor;
-  /** The log-probability of the beam-th most probable child, the least probable one's if there are fewer. */
+  /** That of the beam-th most probable child, or of the least probable one if there are fewer. */
   readonly logBeta: Tensor;
   /** The number of children, int32. */
   readonly choices: Tensor;
 };
 
 /**
- * The smallest temperature. Divided by it, every logit in use and MASKED (-1e30) fit into float32.
+ * The smallest temperature. Divided by it, every usable logit and MASKED (-1e30) fit into float32.
  * Below 1e-29 scores would pass for absent, and below 3e-39 1 / tau is infinite.
  */
 const LEAST_TAU = 1e-8;
 
 /**
- * Throws {@link ArgumentError} unless the normalisation is known and the temperature a number from
- * 1e-8.
+ * Checks a normalisation and a temperature.
+ *
+ * @throws {ArgumentError} if there is no such normalisation, or tau is not a number from 1e-8.
  */
 export function checkDistribution(
   action: string,
@@ -67,7 +70,8 @@ export function checkDistribution(
 ): void {
   if (normalization !== "children" && normalization !== "vocabulary") {
     throw new ArgumentError(
-      `Cannot ${action}: the normalization must be "children" or "vocabulary", got ${normalization}`,
+      `Cannot ${action}: the normalization must be "children" or "vocabulary", ` +
+        `got ${normalization}`,
     );
   }
   if (!(tau >= LEAST_TAU && tau < Infinity)) {
@@ -77,7 +81,11 @@ export function checkDistribution(
   }
 }
 
-/** Throws {@link ArgumentError} unless a beam width is a positive integer. */
+/**
+ * Checks a beam width.
+ *
+ * @throws {ArgumentError} if it is not a positive integer.
+ */
 export function checkBeam(action: string, beam: number): void {
   if (!(Number.isInteger(beam) && beam >= 1)) {
     throw new ArgumentError(`Cannot ${action}: beam must be a positive integer, got ${beam}`);

@@ -2,19 +2,23 @@ import { ArgumentError } from "../core/errors.ts";
 import { defineComposite, defineOp, type Op } from "../core/op.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { binary, type BinaryKernels, gradient } from "../kernels/binary.ts";
-import { exponentParams, power, unary, type UnaryKernels } from "../kernels/pointwise.ts";
+import type { Vectorised } from "../kernels/pick.ts";
+import { exponentParams, power, unary, type UnaryKernel } from "../kernels/pointwise.ts";
 import { add, mul } from "./binary.ts";
 import { sample } from "./cases.ts";
 import { runBinary, runFill, runUnary } from "./launch.ts";
 
-/** An op of one tensor whose gradient is dx = g(dout, y) with y its output, or g(dout, x) with x its input. */
+/**
+ * An op of one tensor whose gradient is dx = g(dout, y) with y its output, or g(dout, x) with x its
+ * input.
+ */
 function pointwise(
   name: keyof typeof unary,
   dx: BinaryKernels,
   of: "input" | "output",
   domain: readonly [number, number] = [-2, 2],
 ): Op<[x: Tensor], Tensor> {
-  const kernels: UnaryKernels = unary[name];
+  const kernels: Vectorised<UnaryKernel> = unary[name];
   return defineOp({
     name,
     inputs: { x: "float" },
@@ -252,9 +256,9 @@ export const sin: Op<[x: Tensor], Tensor> = pointwise("sin", gradient.sinOfX, "i
 export const cos: Op<[x: Tensor], Tensor> = pointwise("cos", gradient.cosOfX, "input");
 
 /**
- * x^exponent for one exponent, as IEEE 754 has it: a finite negative x needs an integer exponent, else
- * the power is NaN; that of -Infinity is that of Infinity or its negative. The gradient of a root at
- * 0 is Infinity.
+ * x^exponent for one exponent, as IEEE 754 has it: a finite negative x needs an integer exponent,
+ * else the power is NaN; that of -Infinity is that of Infinity or its negative. The gradient of a
+ * root at 0 is Infinity.
  *
  * @example
  * ```ts

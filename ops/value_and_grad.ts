@@ -5,9 +5,9 @@ import { add } from "./binary.ts";
 import { runFill, scalar } from "./launch.ts";
 
 /**
- * Turns a function of parameters into one that also returns their gradients. `params` is a tensor, or records and arrays
- * of tensors; `grads` has its form. The function's value must be a scalar; its further arguments are not
- * differentiated. First derivatives only.
+ * Turns a function of parameters into one that also returns their gradients. `params` is a tensor,
+ * or records and arrays of tensors; `grads` has its form. The function's value must be a scalar;
+ * its further arguments are not differentiated. First derivatives only.
  *
  * @throws {ShapeError} if the value is not a scalar.
  * @throws {DTypeError} if a parameter is not of the device's float type.

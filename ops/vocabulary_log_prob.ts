@@ -3,32 +3,29 @@ import { defineOp, type Op } from "../core/op.ts";
 import { formatShape } from "../core/shape.ts";
 import type { InputGradients } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import {
-  NOTHING,
-  vocabularyBackward,
-  vocabularyForward,
-  vocabularyForwardWide,
-} from "../kernels/vocabulary_log_prob.ts";
+import { NOTHING, vocabularyBackward, vocabularyForward } from "../kernels/vocabulary_log_prob.ts";
 import { add } from "./binary.ts";
 import { indices, sample } from "./cases.ts";
 import { runCopy } from "./launch.ts";
 import { matmul } from "./matmul.ts";
 import { take } from "./take.ts";
 
-/** How {@link vocabularyLogProb} goes about it. */
+/** Options of {@link vocabularyLogProb}. */
 export interface VocabularyLogProbOptions {
   /** The temperature that divides the logits. */
   readonly tau: number;
-  /** Tokens whose logits are there at a time. */
+  /** The number of tokens whose logits are computed at a time. */
   readonly chunk: number;
-  /** Whether both gradients will be asked for: they are then computed together. */
+  /** Whether both gradients are needed. They are then computed together. */
   readonly both: boolean;
 }
 
 /**
- * The log-probability of each label in the whole vocabulary: hidden (N, C), head (V, C), labels int32 (N), out (N). The logits
- * hidden head^T are there a chunk of the vocabulary at a time, once for the forward and again for the backward. The head
- * may be float16; then it has no gradient.
+ * The log-probability of each label in the whole vocabulary: hidden (N, C), head (V, C), labels
+ * int32 (N), out (N). The logits hidden head^T are computed a chunk of the vocabulary at a time,
+ * for the forward and again for the backward. The head may be float16; then it has no gradient.
+ *
+ * @throws {ShapeError} if head has no rows, or labels are not (N).
  */
 export const vocabularyLogProb: Op<
   [hidden: Tensor, head: Tensor, labels: Tensor, options: VocabularyLogProbOptions],
@@ -46,12 +43,10 @@ export const vocabularyLogProb: Op<
     const N = hidden.shape[0];
     if (labels.rank !== 1 || labels.size !== N || head.shape[0] === 0) {
       throw new ShapeError(
-        `Cannot vocabularyLogProb of hidden states of shape ${formatShape(hidden.shape)} and a ` +
-          `head of shape ${formatShape(head.shape)}: the head must have rows and the labels ` +
-          `must be (${N}), got ${formatShape(labels.shape)}`,
+        `Cannot apply vocabularyLogProb: head must have rows and labels must be (${N}), got ` +
+          `${formatShape(head.shape)} and ${formatShape(labels.shape)}`,
       );
     }
-    const kernel = device.software ? vocabularyForward : vocabularyForwardWide;
     const nothing = new Float64Array(3 * N).map((_, i) => NOTHING[i % 3]);
     let saved = device.tensor(nothing, [N, 3]);
     let out = saved;
@@ -60,7 +55,7 @@ export const vocabularyLogProb: Op<
       saved = device.empty([N, 3], dtype, "vocabularyLogProb");
       out = device.empty([N], dtype, "vocabularyLogProb");
       const buffers = { logits, labels, before, after: saved, logProb: out };
-      device.run(kernel, buffers, { N, W, first, tau });
+      device.run(vocabularyForward, buffers, { N, W, first, tau });
     });
     return { out, saved: { saved } };
   },
@@ -118,11 +113,11 @@ interface Chunk {
   readonly part: Tensor;
   /** The first token. */
   readonly first: number;
-  /** How many there are. */
+  /** The number of tokens. */
   readonly W: number;
 }
 
-/** Makes the logits of one chunk after the other; their memory is given back at once. */
+/** Computes the logits of one chunk after the other. Their memory is freed after `body`. */
 function eachChunk(
   hidden: Tensor,
   head: Tensor,

@@ -1,5 +1,6 @@
 /**
- * Runs the whole suite under Deno and under Bun and ends with one line: `N passed, N failed, N skipped`.
+ * Runs the whole suite under Deno and under Bun and ends with one line: `N passed, N failed, N
+ * skipped`.
  *
  * @module
  */

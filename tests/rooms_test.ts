@@ -1,10 +1,10 @@
-/** The rooms of the project and the one direction in which they may import. */
+/** The rooms of the project, the one direction in which they may import, and circles of files. */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { test } from "node:test";
 
-/** Each room with the rooms it may import from, itself included. */
+/** Each room with the rooms that it may import from, itself included. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   core: ["core"],
   kernels: ["core", "kernels"],
@@ -13,11 +13,16 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   lab: ["core", "kernels", "ops", "models", "lab"],
 };
 
-/** Rooms that run in a browser as they are: no file system, no npm, no runtime global. */
+/** Rooms that run in a browser as they are: no file system, no npm package, no runtime global. */
 const PORTABLE = ["core", "kernels", "ops", "models"];
 
-/** Build-time sources, which are no part of the library. */
+/** Build-time sources, which are not part of the library. */
 const BUILD = [join("kernels", "wasm", "build.ts"), join("kernels", "wasm", "assembly")];
+
+/** The entry files by the names that they are imported by. */
+const { imports } = JSON.parse(readFileSync("deno.json", "utf8")) as {
+  readonly imports: Readonly<Record<string, string>>;
+};
 
 function sources(room: string): string[] {
   return readdirSync(room, { recursive: true, encoding: "utf8" })
@@ -25,10 +30,26 @@ function sources(room: string): string[] {
     .filter((file) => file.endsWith(".ts") && !BUILD.some((build) => file.startsWith(build)));
 }
 
+/** The files of all rooms, benches, examples and tests, and the entry files. */
+function allFiles(): string[] {
+  const entries = readdirSync(".").filter((file) => file.endsWith(".ts"));
+  const rooms = [...Object.keys(ROOMS), "benches", "examples", "tests"];
+  return [...entries, ...rooms.flatMap(sources)];
+}
+
+/** What a file imports, types included. */
 function importsOf(file: string): string[] {
   const text = readFileSync(file, "utf8").replaceAll(/^\s*\*.*$/gm, "");
   return [...text.matchAll(/\bfrom\s+"([^"]+)"|\bimport\("([^"]+)"\)|^import\s+"([^"]+)"/gm)]
     .map((match) => match[1] ?? match[2] ?? match[3]);
+}
+
+/** The files of the project that a file imports. */
+function filesImportedBy(file: string): string[] {
+  return importsOf(file).flatMap((specifier) => {
+    if (specifier.startsWith(".")) return [normalize(join(dirname(file), specifier))];
+    return specifier in imports ? [normalize(imports[specifier])] : [];
+  });
 }
 
 for (const [room, allowed] of Object.entries(ROOMS)) {
@@ -48,7 +69,7 @@ for (const [room, allowed] of Object.entries(ROOMS)) {
   });
 }
 
-test("rooms: the portable rooms touch no runtime global", () => {
+test("rooms: the portable rooms use no runtime global", () => {
   for (const file of PORTABLE.flatMap(sources)) {
     const code = readFileSync(file, "utf8").replaceAll(/\/\*[^]*?\*\/|\/\/.*$/gm, "");
     const found = code.match(/\b(Deno|Bun|process|navigator|globalThis|window|document)\b\s*[.?[]/);
@@ -56,12 +77,7 @@ test("rooms: the portable rooms touch no runtime global", () => {
   }
 });
 
-test("rooms: the check would notice a wrong import", () => {
-  const specifiers = importsOf("tests/rooms_test.ts");
-  assert.ok(specifiers.includes("node:fs"));
-});
-
-/** A file and all that it imports, directly or not. */
+/** A file and everything that it imports, directly or not. */
 function closure(entry: string): Set<string> {
   const seen = new Set([entry]);
   for (const file of seen) {
@@ -81,3 +97,38 @@ for (const entry of ["engine.ts", "mod.ts"]) {
     assert.ok(!files.some((file) => file.startsWith("lab")));
   });
 }
+
+/** Groups of files that import each other, directly or not: each sorted and joined by spaces. */
+function circlesIn(graph: ReadonlyMap<string, readonly string[]>): string[] {
+  const reached = new Map([...graph.keys()].map((file) => {
+    const seen = new Set(graph.get(file));
+    for (const next of seen) for (const target of graph.get(next) ?? []) seen.add(target);
+    return [file, seen];
+  }));
+  const groups = [...reached].filter(([file, seen]) => seen.has(file)).map(([file, seen]) =>
+    [...seen].filter((other) => reached.get(other)?.has(file)).sort().join(" ")
+  );
+  return [...new Set(groups)].sort();
+}
+
+test("rooms: no files import each other", () => {
+  const graph = new Map(allFiles().map((file) => [file, filesImportedBy(file)]));
+  for (const file of ["train.ts", ...graph.get("mod.ts") ?? []]) assert.ok(graph.has(file), file);
+  assert.deepEqual(circlesIn(graph), []);
+});
+
+test("rooms: comments keep to 100 columns", () => {
+  const isComment = /^\s*(\/\/|\/\*|\*)/;
+  for (const file of allFiles()) {
+    for (const [i, line] of readFileSync(file, "utf8").split("\n").entries()) {
+      assert.ok(line.length <= 100 || !isComment.test(line), `${file}:${i + 1} is too long`);
+    }
+  }
+});
+
+test("rooms: the checks would notice a wrong import and a circle", () => {
+  assert.ok(importsOf(join("tests", "rooms_test.ts")).includes("node:fs"));
+  assert.ok(filesImportedBy("mod.ts").includes("engine.ts"));
+  const graph = { a: ["b"], b: ["c", "d"], c: ["b"], d: ["e"], e: ["e"] };
+  assert.deepEqual(circlesIn(new Map(Object.entries(graph))), ["b c", "e"]);
+});

@@ -1,7 +1,7 @@
 /**
  * The WebAssembly module that kernels of the cpu device call. `assembly/index.ts` lists its
- * functions. They take the buffers and parameters of their kernel, a range of items, and the address
- * of scratch memory.
+ * functions. They take the buffers and parameters of their kernel, a range of items, and the
+ * address of scratch memory.
  *
  * @module
  */

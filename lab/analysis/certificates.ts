@@ -1,81 +1,34 @@
 /**
- * What can be known of a beam search without running it, and of its list without searching on (docs/theory.md, T4, T6, T9). All of it is
- * about the absorbing semantics.
+ * What is known of a beam search without running it, and of its list without searching further
+ * (docs/theory.md: T2, T4, T6, T9). All of it is about the absorbing semantics.
  *
  * @module
  */
-import { checkOptions } from "../../core/checks.ts";
-import { ArgumentError } from "../../core/errors.ts";
-import { checkDistribution } from "../../ops/trie_log_prob.ts";
-import { childLogProbs, type MarginOptions, type PathModel } from "./pruning.ts";
 import type { BeamResult } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
-
-/** One step of a leaf's path: the children it chooses among. */
-export interface PathStep {
-  /** The children, ascending. */
-  readonly nodes: Int32Array;
-  /** Their log-probabilities given the path so far. */
-  readonly logProbs: Float64Array;
-  /** Which of them is on the path. */
-  readonly own: number;
-  /** The log-probability of the path up to and with this step. */
-  readonly score: number;
-}
-
-/**
- * The steps of the path to a leaf, with all that is beside it: what one teacher-forced pass tells
- * of the trie. Nodes that are `blocked`, as `Trie.blockedNodes` gives them, are not there.
- * `options` are those of `margins`, but need no beam.
- *
- * @throws {ArgumentError} if the node is no leaf or is blocked, or tau below 1e-8.
- *
- * @example
- * ```ts
- * import { Trie } from "beargrad";
- * import { pathSteps } from "beargrad/theory";
- *
- * const trie = new Trie([[0], [1]]);
- * const [step] = pathSteps(trie, trie.leafOf[1], () => [0, 0]);
- * console.log(step.own, Math.exp(step.score)); // 1 0.5
- * ```
- */
-export function pathSteps(
-  trie: Trie,
-  leaf: number,
-  model: PathModel,
-  options: Partial<MarginOptions> = {},
-): PathStep[] {
-  checkOptions("walk a path", options, ["beam", "normalization", "tau", "blocked"]);
-  const { normalization = "children", tau = 1, blocked } = options;
-  checkDistribution("walk a path", normalization, tau);
-  if (trie.childCount(leaf) !== 0 || blocked?.has(leaf)) {
-    throw new ArgumentError(`Cannot walk a path: it must end at a leaf, got node ${leaf}`);
-  }
-  const path = trie.pathOf(leaf);
-  let [node, score] = [0, 0];
-  return path.map((token, depth) => {
-    const { nodes, tokens, logProbs } = childLogProbs(trie, node, model, {
-      ...{ path: path.slice(0, depth), normalization, tau, blocked },
-    });
-    const own = tokens.indexOf(token);
-    score += Math.min(0, logProbs[own]);
-    const step = { nodes, logProbs, own, score };
-    node = nodes[own];
-    return step;
-  });
-}
+import type { PathStep, SearchSetting, StepMargin } from "./pruning.ts";
 
 /** Log-probabilities that differ by no more than this are equal within the rounding of float64. */
 const ROUNDING = 1e-9;
 
-/** How many entries a subtree can have in the pool of a step. */
+/**
+ * How many entries a subtree can have in the pool of a step.
+ *
+ * @example
+ * ```ts
+ * import { Trie } from "beargrad";
+ * import { LevelCounts } from "beargrad/theory";
+ *
+ * const counts = new LevelCounts(new Trie([[0], [1, 0], [1, 1]]));
+ * console.log(counts.at(0, 1), counts.at(0, 2)); // 2 3
+ * ```
+ */
 export class LevelCounts {
-  /** Its trie. */
+  /** The trie. */
   readonly trie: Trie;
   /** Node -> the first node after its subtree. */
   readonly #ends: Int32Array;
-  /** [t][n]: how many nodes before n are at depth t, or are leaves above it. */
+  /** [t][n]: the number of nodes before n that are at depth t, or are leaves above it. */
   readonly #before: readonly Int32Array[];
 
   /** Counts once, in maxDepth * nodeCount numbers. */
@@ -97,22 +50,21 @@ export class LevelCounts {
     });
   }
 
-  /** n_t(w): the descendants of w at depth t, w itself included; an item that ends earlier counts once. */
+  /** n_t(w): the descendants of w at depth t, and the items under w that end earlier. */
   at(w: number, t: number): number {
     return this.#before[t][this.#ends[w]] - this.#before[t][w];
   }
 }
 
 /**
- * T4, the mass certificate: a leaf with P > 1 / (B + 1) is retrieved by every beam of width B, as prefixes of one length are disjoint
- * events and so at most B of them have that much. A P that is larger by no more than the rounding of float64 (1e-9, relative)
- * does not count as larger.
+ * T4, the mass certificate: every beam search of width B retrieves a leaf with P > 1 / (B + 1). A P
+ * that is larger by no more than the rounding of float64 (1e-9, relative) does not count as larger.
  *
  * @example
  * ```ts
  * import { massCertificate } from "beargrad/theory";
  *
- * console.log(massCertificate(Math.log(0.34), 2), massCertificate(Math.log(0.33), 2)); // true false
+ * console.log([0.34, 0.33].map((p) => massCertificate(Math.log(p), 2))); // [true, false]
  * ```
  */
 export function massCertificate(logProb: number, beam: number): boolean {
@@ -120,13 +72,27 @@ export function massCertificate(logProb: number, beam: number): boolean {
 }
 
 /**
- * T6, the certificate from one teacher-forced pass: entry t - 1 bounds how many prefixes can beat the leaf's at step t. Below a
- * sibling w that left the path at a step s < t there are n_t(w) of them, and at most pi(w) / pi(y) of these have as much
- * probability as the path y; at step t itself the siblings that score at least as much count. If every entry is at most B - 1, every beam
- * of width B retrieves the leaf. There is an entry for each step of the trie: a leaf that has ended must hold its place.
+ * T6, the certificate of one teacher-forced pass: entry t - 1 bounds how many prefixes can beat the
+ * leaf's at step t. If every entry is at most B - 1, every beam search of width B retrieves the
+ * leaf. There is an entry for each step of the trie, because a leaf that has ended must hold its
+ * place.
  *
- * `slack(t)` is by how much (in log-probability) the gap between y and any w may be off at step t; none, but for the
- * rounding of float64, unless told.
+ * Below a sibling w that left the path at a step s < t there are n_t(w) prefixes, and at most
+ * pi(w) / pi(y) of them have as much probability as the path y. At step t itself the siblings count
+ * that score at least as much.
+ *
+ * `slack(t)` is the error of the gap between y and any w at step t, in log-probability. Default 0;
+ * the rounding of float64 is added to it.
+ *
+ * @example
+ * ```ts
+ * import { Trie } from "beargrad";
+ * import { competitors, LevelCounts, pathSteps } from "beargrad/theory";
+ *
+ * const trie = new Trie([[0], [1, 0], [1, 1]]);
+ * const steps = pathSteps(trie, trie.leafOf[0], () => [1, 0]);
+ * console.log(competitors(new LevelCounts(trie), steps)); // [0, 0]: a beam of 1 retrieves item 0
+ * ```
  */
 export function competitors(
   counts: LevelCounts,
@@ -153,8 +119,9 @@ export function competitors(
 }
 
 /**
- * T9: how many of a list's first items are provably the exact best of the catalogue, because they score above everything that was
- * pruned before the last step. (What was pruned at the last step are whole items, which lost to all of the list.)
+ * T9: how many of a list's first items are provably the exact best of the catalogue, because they
+ * score above all that was pruned before the last step. (What the last step pruned are whole items,
+ * which lost to all of the list.)
  *
  * @example
  * ```ts
@@ -168,4 +135,50 @@ export function competitors(
 export function certifiedCount({ ranking, steps }: BeamResult): number {
   const lost = Math.max(-Infinity, ...steps.slice(0, -1).map((s) => s.bestPruned));
   return ranking.filter(({ logProb }) => logProb > lost).length;
+}
+
+/**
+ * Whether the first `k` items of a search are provably the exact best of the catalogue, in order
+ * (docs/theory.md, T9): nothing was pruned, or the k-th item scores above everything that was.
+ */
+export function certifiesTop({ ranking, bestPruned }: BeamResult, k: number): boolean {
+  return bestPruned === -Infinity || (ranking[k - 1]?.logProb ?? -Infinity) > bestPruned;
+}
+
+/** The error budget of a float32 device. */
+export interface Budget extends Pick<SearchSetting, "tau"> {
+  /** The largest difference between a logit of the device and of the float64 reference. */
+  readonly eps: number;
+}
+
+/** float32 moves a score by this share of its size, or of 1 if that is more, beyond its logits. */
+export const SCORE_ROUNDING = 2 ** -20;
+
+/** By how much the gap of two prefixes of t tokens may differ from the reference's (T11). */
+export function slackAt(t: number, score: number, { eps, tau }: Budget): number {
+  return (2 * t * eps) / tau + 2 * SCORE_ROUNDING * Math.max(1, Math.abs(score));
+}
+
+/** What one teacher-forced pass says about a target, beyond the budget. */
+export type PathCertificate =
+  | { readonly kind: "retrieved"; readonly by: "T4" | "T6" }
+  | { readonly kind: "pruned"; readonly step: number }
+  | { readonly kind: "undecided" };
+
+/** What one teacher-forced pass says about a target. */
+export function certifyPath(
+  counts: LevelCounts,
+  path: readonly PathStep[],
+  margins: readonly StepMargin[],
+  beam: number,
+  budget: Budget,
+): PathCertificate {
+  const { score } = path[path.length - 1];
+  const slack = (t: number): number => slackAt(t, score, budget);
+  // T4 is a special case of T6: what is beside the path has too little mass for B competitors.
+  if (massCertificate(score - slack(path.length), beam)) return { kind: "retrieved", by: "T4" };
+  const isClear = competitors(counts, path, slack).every((n) => n < beam);
+  if (isClear) return { kind: "retrieved", by: "T6" };
+  const step = 1 + margins.findIndex((m, i) => m.margin > slackAt(1, path[i].score, budget));
+  return step > 0 ? { kind: "pruned", step } : { kind: "undecided" };
 }

@@ -1,21 +1,37 @@
 /**
- * What there is to say of one user's search, as data.
+ * One user's search, step by step around the item that it should find: what competed, where the
+ * thresholds were, where and why the item fell. As data, made from a search and a teacher-forced
+ * pass.
  *
  * @module
  */
-import type { Attribution } from "./pruning.ts";
-import type { Normalization } from "../../ops/trie_log_prob.ts";
-import type { PathVerdict } from "./verify_user.ts";
+import type { BeamResult } from "../../models/decode/results.ts";
+import type { Trie } from "../../models/decode/trie.ts";
+import type { Dataset, EvaluationCase } from "../data/dataset.ts";
+import {
+  certifyPath,
+  competitors,
+  LevelCounts,
+  type PathCertificate,
+  SCORE_ROUNDING,
+} from "./certificates.ts";
+import {
+  attribute,
+  type Attribution,
+  marginsOf,
+  type PathModel,
+  type PathStep,
+  pathSteps,
+  prefixAt,
+  type SearchSetting,
+  type StepMargin,
+} from "./pruning.ts";
 
-/** How many items of a prefix are named. */
-export const NAMED = 2;
-/** By how much a logit may be off: far more than float32 makes it, as `verify` measures. */
-export const LOGIT_ERROR = 1e-4;
 /** An item as people know it. */
 export interface NamedItem {
   /** The data set's own id. */
   readonly id: string;
-  /** Its title, where the data set knows it. */
+  /** Its title, where the data set has titles. */
   readonly title?: string;
 }
 
@@ -23,11 +39,11 @@ export interface NamedItem {
 export interface PoolEntry {
   /** Its place in the pool, from 0. */
   readonly rank: number;
-  /** The place, from 0, of the prefix that it goes on from among those kept before; absent at the first step. */
+  /** The place, from 0, of its parent among the prefixes kept before; absent at the first step. */
   readonly parent?: number;
   /** The log-probability of the prefix, log pi. */
   readonly logProb: number;
-  /** Whether it is among the B that go on. */
+  /** Whether it is among the B that are kept. */
   readonly kept: boolean;
   /** Whether the target begins with it. */
   readonly target: boolean;
@@ -35,7 +51,7 @@ export interface PoolEntry {
   readonly prefix: string;
   /** How many items of the catalogue begin with it. */
   readonly items: number;
-  /** The first of them, at most {@link NAMED}. */
+  /** The first one or two of these items. */
   readonly named: readonly NamedItem[];
 }
 
@@ -47,21 +63,21 @@ export interface ExplainedPool {
   readonly threshold?: number;
   /** The place of the target's prefix, from 0. */
   readonly rank: number;
-  /** theta_t - log pi of the target's prefix; above 0 if it falls here, absent if all are kept. */
+  /** theta_t - log pi of the target's prefix, above 0 if it falls here; absent if all are kept. */
   readonly gap?: number;
   /** Whether the target's prefix is kept. */
   readonly kept: boolean;
-  /** The best, those around the threshold and those around the target; ranks tell what is left out. */
+  /** The best entries, those around the threshold and those around the target. */
   readonly entries: readonly PoolEntry[];
 }
 
-/** What happens at one token of the target's path, or while the target, having ended, holds its place. */
+/** What happens at one token of the target's path, or while the target, having ended, holds on. */
 export interface ExplainedStep {
   /** From 1. */
   readonly step: number;
   /** The target's token; absent once it has ended. */
   readonly token?: string;
-  /** How many children its parent has, it included; 1 where nothing is to be chosen. */
+  /** How many children its parent has, itself included; 1 where there is no choice. */
   readonly siblings: number;
   /** Its place among them, from 0. */
   readonly place: number;
@@ -78,30 +94,24 @@ export interface ExplainedStep {
 }
 
 /** One user's search. */
-export interface Explanation {
-  /** What the model is called, and what it was trained with. */
+export interface Explanation extends SearchSetting {
+  /** The model's name, and what it was trained with. */
   readonly model: string;
   /** The user's id. */
   readonly user: string;
   /** The data set's name. */
   readonly data: string;
-  /** What items are written as, where it is not what the data set says. */
+  /** What items are written as, where that is not what the data set says. */
   readonly codes?: "item" | "random";
-  /** Items in the catalogue. */
+  /** The number of items in the catalogue. */
   readonly items: number;
-  /** B. */
-  readonly beam: number;
-  /** What probabilities are normalised over. */
-  readonly normalization: Normalization;
-  /** The temperature. */
-  readonly tau: number;
   /** The items that the model sees, oldest first. */
   readonly history: readonly NamedItem[];
   /** The item that should be found. */
   readonly target: NamedItem;
   /** Other items with the same tokens, which no search tells from it. */
   readonly alike: readonly NamedItem[];
-  /** The steps; none if the target is not in the catalogue. */
+  /** The steps; empty if the target is not in the catalogue. */
   readonly steps: readonly ExplainedStep[];
   /** The target's place in the list, from 0; absent if it was not returned. */
   readonly rank?: number;
@@ -111,6 +121,168 @@ export interface Explanation {
   readonly exactRank?: number;
   /** How many places of the exact ranking were looked at. */
   readonly ranked: number;
-  /** What one teacher-forced pass says without a search (T2, T4, T6), up to errors of logits of {@link LOGIT_ERROR}. */
-  readonly certificate: PathVerdict;
+  /** What one teacher-forced pass says without a search, for logits that are off by up to 1e-4. */
+  readonly certificate: PathCertificate;
+}
+
+/** What an explanation is made of. */
+export interface ExplainInputs extends SearchSetting, Pick<Explanation, "ranked"> {
+  /** The model's name, and what it was trained with. */
+  readonly name: string;
+  /** The data set. */
+  readonly dataset: Dataset;
+  /** The trie of its paths. */
+  readonly trie: Trie;
+  /** The user, with the items that the model sees. */
+  readonly kase: EvaluationCase;
+  /** A traced search of the user. */
+  readonly found: BeamResult;
+  /** The model along the target's path. */
+  readonly model: PathModel;
+  /** Items taken out of the catalogue. */
+  readonly excluded?: readonly number[];
+  /** The target's place in the exact ranking, from 0; -1 if it is not among the first `ranked`. */
+  readonly exactRank: number;
+}
+
+/** By how much a logit may be off: far more than float32 makes it, as `verify` measures. */
+const LOGIT_ERROR = 1e-4;
+
+/** Explains one user's search. */
+export function explain(inputs: ExplainInputs): Explanation {
+  const { dataset, trie, kase, found, beam, normalization, tau, exactRank, ranked } = inputs;
+  const { excluded = [] } = inputs;
+  const leaf = trie.leafOf[kase.target];
+  const nameOf = (item: number): NamedItem => ({
+    id: dataset.items[item],
+    ...(dataset.titles && { title: dataset.titles[item] }),
+  });
+  const about = {
+    model: inputs.name,
+    user: kase.id,
+    data: dataset.name,
+    items: dataset.items.length,
+    ...(dataset.codes && { codes: dataset.codes }),
+    beam,
+    normalization,
+    tau,
+    ranked,
+    history: kase.history.map(nameOf),
+    target: nameOf(kase.target),
+    alike: [...trie.itemsAt(leaf)].filter((item) => item !== kase.target).map(nameOf),
+  };
+  if (excluded.includes(kase.target)) {
+    const lost = { cause: "absent", step: 1 } as const;
+    return { ...about, steps: [], lost, certificate: { kind: "undecided" } };
+  }
+  const blocked = new Set(trie.blockedNodes(excluded));
+  const path = pathSteps(trie, leaf, inputs.model, { normalization, tau, blocked });
+  const margins = marginsOf(path, beam);
+  const counts = new LevelCounts(trie);
+  const rank = found.ranking.findIndex((item) => item.leaf === leaf);
+  const rounding = SCORE_ROUNDING;
+  const lost = attribute(trie, leaf, { steps: found.steps, margins, beam, rounding });
+  const lostAt = lost?.step ?? 0;
+  const rivals = competitors(counts, path);
+  const steps = found.steps.map((_, i): ExplainedStep => ({
+    step: i + 1,
+    ...(i < path.length
+      ? localStep(dataset.tokens[trie.tokens[prefixAt(trie, leaf, i + 1)]], path[i], margins[i])
+      : { siblings: 1, place: 0, logProb: 0, margin: 0, score: path[path.length - 1].score }),
+    competitors: rivals[i],
+    ...(lostAt > 0 && i >= lostAt ? {} : poolOf(inputs, i, nameOf)),
+  }));
+  return {
+    ...about,
+    steps: lostAt > 0 ? steps.slice(0, Math.max(lostAt, path.length)) : steps,
+    ...(rank >= 0 && { rank }),
+    ...(lost && { lost }),
+    ...(exactRank >= 0 && { exactRank }),
+    certificate: certifyPath(counts, path, margins, beam, { eps: LOGIT_ERROR, tau }),
+  };
+}
+
+/** How many items of a prefix are named. */
+const NAMED = 2;
+
+/** The texts of an entry of a pool. */
+function textsOf(
+  { dataset: { tokens }, trie, excluded = [] }: ExplainInputs,
+  node: number,
+  nameOf: (item: number) => NamedItem,
+): Pick<PoolEntry, "prefix" | "items" | "named"> {
+  const { depths, nodeCount, leafOffsets, leafItems } = trie;
+  let end = node + 1; // the nodes of a subtree have consecutive numbers
+  while (end < nodeCount && depths[end] > depths[node]) end++;
+  const items = [...leafItems.subarray(leafOffsets[node], leafOffsets[end])]
+    .filter((item) => !excluded.includes(item)).sort((a, b) => a - b);
+  const between = tokens.some((text) => text.startsWith(" ")) ? "" : " ";
+  return {
+    prefix: trie.pathOf(node).map((token) => tokens[token]).join(between).trim(),
+    items: items.length,
+    named: items.slice(0, NAMED).map(nameOf),
+  };
+}
+
+/** A token of the path against its siblings. */
+function localStep(
+  token: string,
+  { logProbs, own, score }: PathStep,
+  { logProb, margin, choices }: StepMargin,
+): Omit<ExplainedStep, "step" | "competitors" | "pool"> {
+  return {
+    token,
+    siblings: choices,
+    place: logProbs.filter((q, k) => q > logProbs[own] || (q === logProbs[own] && k < own)).length,
+    logProb,
+    margin,
+    score,
+  };
+}
+
+/** The pool of a step, in which the target's prefix is. */
+function poolOf(
+  inputs: ExplainInputs,
+  i: number,
+  nameOf: (item: number) => NamedItem,
+): Pick<ExplainedStep, "pool"> {
+  const { trie, kase, found, beam } = inputs;
+  const { pool, threshold, nodes } = found.steps[i];
+  const own = prefixAt(trie, trie.leafOf[kase.target], i + 1);
+  const rank = pool?.nodes.indexOf(own) ?? -1;
+  if (pool === undefined || rank < 0) return {};
+  const parentOf = (node: number): number =>
+    found.steps[i - 1].nodes.indexOf(trie.depths[node] > i ? trie.parents[node] : node);
+  const entries = shownRanks(pool.nodes.length, beam, rank).map((r): PoolEntry => ({
+    rank: r,
+    logProb: pool.scores[r],
+    kept: nodes.includes(pool.nodes[r]),
+    ...(i > 0 && { parent: parentOf(pool.nodes[r]) }),
+    target: r === rank,
+    ...textsOf(inputs, pool.nodes[r], nameOf),
+  }));
+  return {
+    pool: {
+      size: pool.nodes.length,
+      ...(threshold > -Infinity && { threshold, gap: threshold - pool.scores[rank] }),
+      rank,
+      kept: nodes.includes(own),
+      entries,
+    },
+  };
+}
+
+/** A pool that is no larger is shown as a whole. */
+const WHOLE = 12;
+/** How many of the best entries of a larger one are shown. */
+const BEST = 3;
+/** How many on either side of the threshold. */
+const AROUND = 2;
+
+/** Which places of a pool are shown. */
+export function shownRanks(size: number, beam: number, target: number): number[] {
+  return Array.from({ length: size }, (_, rank) => rank).filter((rank) =>
+    size <= WHOLE || rank < BEST || Math.abs(rank - target) <= 1 ||
+    (rank >= beam - AROUND && rank < beam + AROUND)
+  );
 }

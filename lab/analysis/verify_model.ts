@@ -1,73 +1,69 @@
 /**
- * The theorems of docs/theory.md on a trained model: its own probabilities, its own users, the searches as they run.
+ * The theorems of docs/theory.md on a trained model: its own probabilities, its own users, the
+ * searches as they run.
  *
  * @module
  */
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
-import { certifiedCount, LevelCounts, pathSteps } from "./certificates.ts";
-import { margins, type NodeLogits } from "./pruning.ts";
-import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
-import { type BeamEvaluation, evaluate } from "../evaluate/evaluate.ts";
-import { noCounts, STATEMENTS, type TheoremCount, type TheoremId } from "./theorem_counts.ts";
-import { type OpenModel, openModel, readSavedRun } from "../train/saved_model.ts";
-import { type Budget, judgeUser, type UserFacts, verdictOf } from "./verify_user.ts";
+import { type BeamEvaluation, evaluate, type Evaluation } from "../evaluate/evaluate.ts";
+import { type OpenModel, openModel, readSavedRun } from "../train/models.ts";
+import { type Budget, certifiedCount, certifyPath, LevelCounts } from "./certificates.ts";
+import type { ExplainOptions } from "./explain_user.ts";
+import { margins, marginsOf, type NodeLogits, pathSteps, type SearchSetting } from "./pruning.ts";
+import {
+  countTheorems,
+  modelTheorems,
+  type TheoremCount,
+  type TheoremId,
+  type UserFacts,
+} from "./user_theorems.ts";
 
-/** What {@link verifyModel} is told. */
-export interface VerifyModelOptions {
-  /** The folder of a run, as train.ts writes it below `--out`. */
-  readonly checkpoint: string;
-  /** `synthetic`, or the folder of a data set: the one that it was trained on. It is read as the run read it. */
-  readonly data: string;
-  /** The beam width B; that of the run unless told. */
-  readonly beam?: number;
-  /** The first so many users only. */
+/** Options of {@link verifyModel}. */
+export interface VerifyModelOptions extends Pick<ExplainOptions, "checkpoint" | "data" | "beam"> {
+  /** The first so many users only. Default all. */
   readonly limitUsers?: number;
-  /** Told how many users are done: half of each is the theorems, half the shares. */
+  /** Called with the number of users done and the total. Each is half done after the theorems. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** A theorem and what became of its instances. */
-export interface VerifiedTheorem extends Readonly<TheoremCount> {
+export interface VerifiedTheorem extends TheoremCount {
   /** Its id. */
   readonly id: TheoremId;
-  /** In one line. */
+  /** Its statement in one line. */
   readonly statement: string;
 }
 
-/** How many users got a verdict, and of how many the search did what it says. */
+/** How many users got a certificate, and of how many the search did what it says. */
 export interface VerdictCount {
-  /** Users. */
+  /** The number of users. */
   readonly users: number;
-  /** Users whose search confirms the verdict. */
+  /** The users whose search confirms the certificate. */
   readonly confirmed: number;
 }
 
-/** What {@link verifyModel} finds. Shares are of the targets or of the users, whichever they speak of. */
-export interface ModelVerification {
-  /** The folder. */
+/** What {@link verifyModel} finds. Shares are of targets or of users. */
+export interface ModelVerification
+  extends
+    SearchSetting,
+    Pick<BeamEvaluation, "inExactTop" | "causes" | "survival">,
+    Pick<Evaluation, "users" | "absent"> {
+  /** The folder of the run. */
   readonly checkpoint: string;
   /** The data set's name. */
   readonly data: string;
-  /** Users that were judged. */
-  readonly users: number;
-  /** The catalogue's items. */
+  /** The number of items in the catalogue. */
   readonly items: number;
-  /** The beam width B. */
-  readonly beam: number;
   /** The loss that the model was trained with. */
   readonly loss: string;
-  /** What it normalises over. */
-  readonly normalization: Normalization;
-  /** The temperature. */
-  readonly tau: number;
-  /** The budget: the largest difference of a logit along the targets' paths between float32 device and float64 oracle. */
+  /** The budget: the largest difference of a logit on the targets' paths from the reference's. */
   readonly eps: number;
-  /** By theorem. */
+  /** The theorems. */
   readonly theorems: readonly VerifiedTheorem[];
-  /** Of all theorems; must be 0. */
+  /** The violations of all theorems; must be 0. */
   readonly violations: number;
   /** What one teacher-forced pass says of the targets. */
   readonly verdicts: {
@@ -75,51 +71,46 @@ export interface ModelVerification {
     readonly retrievedByMass: VerdictCount;
     /** Certified retrieved by T6 and not by T4. */
     readonly retrievedByCount: VerdictCount;
-    /** Certified pruned by T2: entry t - 1 at step t. */
+    /** Certified pruned by T2: entry t - 1 is step t. */
     readonly prunedAtStep: readonly VerdictCount[];
-    /** Neither; `confirmed` are those that the search returned. */
+    /** Not certified; `confirmed` are the targets that the search returned. */
     readonly undecided: VerdictCount;
   };
   /** The share of users whose whole list is certified to be the exact one (T9). */
   readonly exactLists: number;
-  /** The mean share of a list that is. */
+  /** The mean share of a list that is certified. */
   readonly exactItems: number;
   /** The share of targets retrieved. */
   readonly retrieved: number;
-  /** Targets in the exact top B. */
-  readonly inExactTop: number;
-  /** Of these, the pruned, by cause. */
-  readonly causes: BeamEvaluation["causes"];
-  /** Targets that are not in the catalogue. */
-  readonly absent: number;
-  /** For each step, the share of targets whose prefix is still in the beam. */
-  readonly survival: readonly number[];
   /** For each step, the share of targets whose margin is above 0. */
   readonly violated: readonly number[];
   /** For each step, the share of targets at whose node no margin can be above 0 (R8). */
   readonly vacuous: readonly number[];
-  /** Seconds it took. */
+  /** The seconds that it took. */
   readonly seconds: number;
 }
 
-/** How many users go through the models between two reports. */
+/** How many users go through the models between two reports of progress. */
 const CHUNK = 64;
 
 /**
- * Checks T1 to T9 and T11 on a trained model: for every test user, what the probabilities of the model demand, against what
- * beam search does.
+ * Checks T1 to T9 and T11 on a trained model: for every test user, what the probabilities of the
+ * model demand, against what beam search does.
  *
- * The searches run on a float32 cpu device; the probabilities along the target's path come from a float64 oracle with
- * the same weights. The budget is eps, the largest difference between the two in what they say along the
- * targets' paths: in the logit of a child, or, under "vocabulary", in tau times the log-sum-exp of all. The gap of two prefixes of t tokens may differ by 2 t eps / tau (T11), plus 2^-19 of the score (of 1 if that is more) for float32's own arithmetic. An
- * instance that is decided by less is undecided.
+ * The searches run on a float32 cpu device. The probabilities along the target's path come from a
+ * float64 reference with the same weights. The budget eps is the largest difference between the two
+ * along the targets' paths: in the logit of a child, or, under "vocabulary", in tau times the
+ * log-sum-exp of all logits. The gap of two prefixes of t tokens may differ by 2 t eps / tau (T11),
+ * plus 2^-19 of the score (of 1 if that is more) for float32's own arithmetic. An instance that is
+ * decided by less is undecided.
  *
- * Global prefix ranks (T3) are counted in a beam search of width max(4 B, 32); where that does not settle the rank, the
- * instance is undecided.
+ * The ranks of prefixes in their levels (T3) are counted in a beam search of width max(4 B, 32);
+ * where that does not settle a rank, the instance is undecided.
  *
- * @throws {CheckpointError} if there is no such run, it is malformed, or it was trained on another data set.
+ * @throws {CheckpointError} if there is no such run, it is malformed, or it was trained on another
+ * data set.
  * @throws {DataError} if the data cannot be read.
- * @throws {ArgumentError} if beam or limitUsers is not a positive integer.
+ * @throws {ArgumentError} if `beam` or `limitUsers` is not a positive integer.
  *
  * @example
  * ```ts ignore
@@ -131,51 +122,63 @@ const CHUNK = 64;
  */
 export async function verifyModel(options: VerifyModelOptions): Promise<ModelVerification> {
   const began = performance.now();
-  const { limitUsers = Infinity } = options;
-  if (!(limitUsers >= 1 && Math.floor(limitUsers) === limitUsers)) {
+  const { checkpoint, data, limitUsers } = options;
+  if (limitUsers !== undefined && !(Number.isInteger(limitUsers) && limitUsers >= 1)) {
     throw new ArgumentError(
       `Cannot verify a model: limitUsers must be a positive integer, got ${limitUsers}`,
     );
   }
-  const { checkpoint, data } = options;
   const { recipe, dataset, normalization } = await readSavedRun(checkpoint, data);
   const { tau, history } = recipe;
   const beam = options.beam ?? recipe.beam;
-  const cases = evaluationCases(dataset, "test", history, options.limitUsers);
+  const cases = evaluationCases(dataset, "test", history, limitUsers);
   const report = (halves: number): void =>
     options.onProgress?.(Math.floor(halves / 2), cases.length);
 
-  using device = await openModel(cpu(), options.checkpoint, dataset, { normalization, tau });
-  using oracle = await openModel(
-    cpu({ float: "float64" }),
-    ...[options.checkpoint, dataset, { normalization, tau }] as const,
-  );
-  const setting: Setting = { dataset, device, oracle, beam, normalization, tau };
-  const facts = await gather(cases, setting, report);
+  const over = { normalization, tau };
+  using device = await openModel(cpu(), checkpoint, dataset, over);
+  using reference = await openModel(cpu({ float: "float64" }), checkpoint, dataset, over);
+  const facts = await gather(cases, dataset, device, reference, { beam, ...over }, report);
   const evaluation = await evaluate({
     decoder: device.decoder,
     teacherForced: (histories, leaves) => device.forcing.logits(histories, leaves),
     trie: device.trie,
-    ...{ dataset, split: "test", beams: [beam], historyLength: history, normalization, tau },
-    limitUsers: options.limitUsers,
+    dataset,
+    split: "test",
+    beams: [beam],
+    historyLength: history,
+    ...over,
+    limitUsers,
     onProgress: (done) => report(cases.length + done),
   });
 
   const eps = facts.reduce((most, user) => Math.max(most, ...user.logitErrors), 0);
-  const counts = noCounts();
-  for (const user of facts) judgeUser(user, { eps, tau }, counts);
-  const theorems = Object.entries(counts).map(([id, count]) => ({
-    ...{ id: id as TheoremId, statement: STATEMENTS[id as TheoremId], ...count },
-  }));
+  const counts = Object.entries(await countTheorems(facts, { eps, tau }));
+  const theorems = (counts as [TheoremId, TheoremCount][]).map(([id, count]) => {
+    return { id, statement: modelTheorems[id].statement, ...count };
+  });
+  const listShares = facts.map(({ found }) => certifiedCount(found) / found.ranking.length);
   const { absent, beams: [{ survival, vacuousShare: vacuous, inExactTop, causes }] } = evaluation;
   return {
-    ...{ checkpoint: options.checkpoint, data: dataset.name, users: facts.length },
-    ...{ items: dataset.items.length, beam, loss: recipe.loss, normalization, tau, eps },
+    checkpoint,
+    data: dataset.name,
+    users: facts.length,
+    items: dataset.items.length,
+    beam,
+    loss: recipe.loss,
+    normalization,
+    tau,
+    eps,
     theorems,
     violations: theorems.reduce((sum, { violations }) => sum + violations, 0),
     verdicts: countVerdicts(facts, { eps, tau }),
-    ...listShares(facts),
-    ...{ retrieved: survival[survival.length - 1], inExactTop, causes, absent, survival },
+    exactLists: listShares.filter((share) => share === 1).length / listShares.length,
+    exactItems: listShares.reduce((sum, share) => sum + share, 0) / listShares.length,
+    retrieved: survival[survival.length - 1],
+    inExactTop,
+    causes,
+    absent,
+    survival,
     violated: survival.map((_, t) => {
       const there = facts.filter(({ margins }) => margins.length > t);
       return there.filter(({ margins }) => margins[t].margin > 0).length / there.length;
@@ -185,53 +188,49 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
   };
 }
 
-/** What all users share. */
-interface Setting {
-  readonly dataset: Dataset;
-  readonly device: OpenModel;
-  readonly oracle: OpenModel;
-  readonly beam: number;
-  readonly normalization: Normalization;
-  readonly tau: number;
-}
-
 /** Runs the models and the searches for all users. */
 async function gather(
   cases: readonly EvaluationCase[],
-  setting: Setting,
+  dataset: Dataset,
+  device: OpenModel,
+  reference: OpenModel,
+  options: SearchSetting,
   report: (done: number) => void,
 ): Promise<UserFacts[]> {
-  const { dataset, device, oracle, beam, normalization, tau } = setting;
   const { trie } = device.trie;
   const counts = new LevelCounts(trie);
+  const { beam } = options;
   const open = ({ decoder, trie }: OpenModel, width: number): BeamSearch =>
-    new BeamSearch(decoder, trie, { beam: width, normalization, tau, trace: true });
+    new BeamSearch(decoder, trie, { ...options, beam: width, trace: true });
   using search = open(device, beam);
   using wider = open(device, Math.max(4 * beam, 32));
   using narrow = open(device, 1);
-  using exact = open(oracle, beam);
+  using exact = open(reference, beam);
   const facts: UserFacts[] = [];
   for (let at = 0; at < cases.length; at += CHUNK) {
     const users = cases.slice(at, at + CHUNK);
     const histories = users.map(({ history }) => dataset.prompt(history));
     const leaves = users.map(({ target }) => trie.leafOf[target]);
-    const models = await device.forcing.logits(histories, leaves);
-    const oracles = await oracle.forcing.logits(histories, leaves);
-    const [found, wide, greedy, reference] = [
-      await search.search(histories),
-      await wider.search(histories),
-      await narrow.search(histories),
-      await exact.search(histories),
-    ];
+    const ours = await device.forcing.logits(histories, leaves);
+    const theirs = await reference.forcing.logits(histories, leaves);
+    const found = await search.search(histories);
+    const wide = await wider.search(histories);
+    const greedy = await narrow.search(histories);
+    const expected = await exact.search(histories);
     leaves.forEach((leaf, u) => {
-      const options = { beam, normalization, tau };
+      const path = pathSteps(trie, leaf, theirs[u], options);
       facts.push({
-        ...{ counts, beam, leaf },
-        path: pathSteps(trie, leaf, oracles[u], options),
-        margins: margins(trie, leaf, oracles[u], options),
-        deviceMargins: margins(trie, leaf, models[u], options),
-        logitErrors: models[u].map((said, t) => errorOf(said, oracles[u][t], tau)),
-        ...{ found: found[u], wide: wide[u], greedy: greedy[u], oracle: reference[u] },
+        counts,
+        beam,
+        leaf,
+        path,
+        margins: marginsOf(path, beam),
+        deviceMargins: margins(trie, leaf, ours[u], options),
+        logitErrors: ours[u].map((said, t) => errorOf(said, theirs[u][t], options.tau)),
+        found: found[u],
+        wide: wide[u],
+        greedy: greedy[u],
+        reference: expected[u],
       });
     });
     report(facts.length);
@@ -239,9 +238,9 @@ async function gather(
   return facts;
 }
 
-/** The largest difference of what device and oracle say at a node: of a child's logit, or of what all logits add up to, times tau. */
-function errorOf(device: NodeLogits, oracle: NodeLogits, tau: number): number {
-  const { children, logSumExp: sum = 0 } = oracle;
+/** The largest difference at a node: of a child's logit, or of tau times the log-sum-exp of all. */
+function errorOf(device: NodeLogits, reference: NodeLogits, tau: number): number {
+  const { children, logSumExp: sum = 0 } = reference;
   let most = tau * Math.abs((device.logSumExp ?? 0) - sum);
   for (let k = 0; k < children.length; k++) {
     most = Math.max(most, Math.abs(device.children[k] - children[k]));
@@ -257,28 +256,16 @@ function countVerdicts(
   const tally = (): { users: number; confirmed: number } => ({ users: 0, confirmed: 0 });
   const [retrievedByMass, retrievedByCount, undecided] = [tally(), tally(), tally()];
   const prunedAtStep = Array.from({ length: facts[0].counts.trie.maxDepth }, tally);
-  for (const user of facts) {
-    const verdict = verdictOf(user, budget);
-    const returned = user.found.ranking.some((item) => item.leaf === user.leaf);
-    const count = verdict.kind === "pruned"
-      ? prunedAtStep[verdict.step - 1]
-      : verdict.kind === "undecided"
-      ? undecided
-      : verdict.by === "T6"
-      ? retrievedByCount
-      : retrievedByMass;
+  for (const { counts, path, margins, beam, found, leaf } of facts) {
+    const verdict = certifyPath(counts, path, margins, beam, budget);
+    let count = undecided;
+    if (verdict.kind === "pruned") count = prunedAtStep[verdict.step - 1];
+    if (verdict.kind === "retrieved") {
+      count = verdict.by === "T4" ? retrievedByMass : retrievedByCount;
+    }
+    const isReturned = found.ranking.some((item) => item.leaf === leaf);
     count.users++;
-    if (returned === (verdict.kind !== "pruned")) count.confirmed++;
+    if (isReturned === (verdict.kind !== "pruned")) count.confirmed++;
   }
   return { retrievedByMass, retrievedByCount, prunedAtStep, undecided };
-}
-
-function listShares(
-  facts: readonly UserFacts[],
-): Pick<ModelVerification, "exactLists" | "exactItems"> {
-  const shares = facts.map(({ found }) => certifiedCount(found) / found.ranking.length);
-  return {
-    exactLists: shares.filter((share) => share === 1).length / shares.length,
-    exactItems: shares.reduce((sum, share) => sum + share, 0) / shares.length,
-  };
 }

@@ -1,46 +1,62 @@
 /**
- * Explains the beam search of one user of a trained model: `deno task explain --help` lists the options.
+ * `explain`: explains the beam search of one user of a trained model.
  *
  * @module
  */
-import process from "node:process";
-import { renderExplanation, renderPruned } from "../analysis/explain_report.ts";
-import { explainUser, prunedUsers } from "../analysis/explain_user.ts";
-import { createProgress, type Progress } from "../progress.ts";
-import { explainHelp, parseExplainFlags } from "./explain_options.ts";
-import { fail } from "./fail.ts";
+import { renderExplanation, renderPruned } from "../analysis/explanation_text.ts";
+import { type ExplainOptions, explainUser, prunedUsers } from "../analysis/explain_user.ts";
 import { print } from "../terminal.ts";
+import { Display } from "./display.ts";
+import { type CommandLine, refuse } from "./flags.ts";
+import { jsonFlag, optional, text, toggle } from "./kinds.ts";
+import { savedRunFlags, trainFlags } from "./options.ts";
 
-/** Before so many milliseconds have passed no bar is shown. */
+/** What `explain` does. Without a user, the users whose target was pruned are listed. */
+export type ExplainCommandOptions = Omit<ExplainOptions, "onProgress"> & {
+  readonly user: string | undefined;
+  readonly list: boolean;
+  readonly json: boolean;
+};
+
+/** Nothing is shown of what takes fewer milliseconds. */
 const SHORT = 2000;
 
-const began = performance.now();
-let bar: Progress | undefined;
-
-/** Shows how far a stage is, on the standard error, once it takes long. */
-function show(what: string, done: number, total: number): void {
-  if (bar === undefined && performance.now() - began < SHORT) return;
-  bar ??= createProgress({ label: what, total });
-  bar.update(done, {});
-  if (done === total) bar = void bar.finish(`${what}: done`);
-}
-
-async function main(args: readonly string[]): Promise<void> {
-  const flags = parseExplainFlags(args);
-  if (flags.help) return print(explainHelp());
-  const { checkpoint = "", user = "", json, list, ...rest } = flags;
-  const options = { ...rest, checkpoint, onProgress: show };
-  if (list) {
-    const found = await prunedUsers(options);
-    return print(json ? JSON.stringify(found) : renderPruned(found));
-  }
-  const found = await explainUser({ ...options, user });
-  print(json ? JSON.stringify(found) : renderExplanation(found));
-}
-
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  bar?.finish("stopped");
-  fail(error);
-}
+/** The command line of `explain`. */
+export const explainLine: CommandLine<ExplainCommandOptions> = {
+  name: "explain",
+  usage: "--checkpoint <folder> --user <id> [options]",
+  does:
+    "Explains the beam search of one user: what competed at each step, where the target stood, " +
+    "and where and why it was pruned.",
+  flags: {
+    ...savedRunFlags,
+    user: optional(
+      text("<id>"),
+      "a test user, by the id in the data; for titles ID or ID#LINE of test.csv",
+      "required, unless --list is given",
+    ),
+    excludeHistory: trainFlags.excludeHistory,
+    list: toggle("list the users whose target is among the exact best and was pruned, and why"),
+    json: jsonFlag,
+  },
+  complete({ options }): ExplainCommandOptions {
+    const { user, list } = options;
+    if (user === undefined && !list) {
+      refuse("the command line", "--user must name a test user, unless --list is given");
+    }
+    if (user !== undefined && list) refuse("--list", "it must come without --user", "both");
+    return options;
+  },
+  async run({ user, list: _, json, ...rest }): Promise<void> {
+    using display = new Display();
+    const onProgress: ExplainOptions["onProgress"] = (what, done, total) =>
+      display.stage(what, done, total, SHORT);
+    const options = { ...rest, onProgress };
+    if (user === undefined) {
+      const found = await prunedUsers(options);
+      return print(json ? JSON.stringify(found) : renderPruned(found));
+    }
+    const found = await explainUser({ ...options, user });
+    print(json ? JSON.stringify(found) : renderExplanation(found));
+  },
+};

@@ -1,69 +1,99 @@
 /**
- * Command lines: a table of flags, each with its default, its domain and its help, and what reads arguments by it.
+ * Command lines. A table of flags says what each option may be, its default and its help; commander
+ * reads arguments by it and prints the help.
  *
  * @module
  */
-import { parseArgs } from "node:util";
-import { UsageError } from "../../core/errors.ts";
-import { lineWidth, wrapped } from "../table.ts";
+import process from "node:process";
+import { Command, CommanderError, Option } from "commander";
+import { BeargradError, UsageError } from "../../core/errors.ts";
+import { lineWidth } from "../table.ts";
+import { print, say } from "../terminal.ts";
 
 /** One option. */
-export interface Flag<T> {
-  /** What stands for the value in the help; absent for a switch. */
-  readonly value?: string;
-  /** Unless told. */
+export type Flag<T> = {
+  readonly value?: string; // what stands for the value in the help; a switch has none
+  readonly help: string; // one line
+  readonly domain?: string; // as the help states it: `at least 1`
   readonly default: T;
-  /** How the help writes the default, where it is not the value itself. */
-  readonly shown?: string;
-  /** One line of help. */
-  readonly help: string;
-  /** The value that a text stands for; `fail` is told what it must be. */
+  readonly shown?: string; // how the help states the default; default `default 10`
+  readonly isRequired?: boolean; // default false
+  readonly alias?: string; // another name that is accepted but not listed
+  /** The value that a text stands for. A switch is read from an empty text. */
   read(text: string, fail: Fail): T;
-}
+};
 
-/** Refuses a value: `requirement` goes on after "it must be". */
-export type Fail = (requirement: string) => never;
+/** Refuses a value. The requirement follows "it must be"; the hint is one of {@link didYouMean}. */
+export type Fail = (requirement: string, hint?: string) => never;
 
 /** A flag for each option. */
-export type Flags<O> = { readonly [K in keyof O]: Flag<O[K]> };
+export type Flags<O> = { readonly [K in keyof O]-?: Flag<O[K]> };
 
-/** What an integer is at most unless told: sizes beyond it fit no machine. */
-const MOST = 1e6;
+/** A command: options `G` are given on its command line, and it runs with options `O`. */
+export type CommandLine<G, O = G> = {
+  readonly name: string;
+  readonly usage: string; // what follows the name in the first line of the help
+  readonly does: string;
+  readonly flags: Flags<G>;
+  readonly operands?: boolean; // whether it takes arguments that are not options; default false
+  /** Checks what no option can know alone, and fills in what depends on others. Default nothing. */
+  complete?(given: Parsed<G>): O;
+  run(options: O): void | Promise<void>;
+};
 
-/** A longer flag has a line to itself in the help. */
-const LONGEST = 30;
+/** What is given on a command line. */
+export type Parsed<G> = {
+  readonly options: G; // those that were not given have their defaults
+  readonly given: ReadonlySet<string>; // the names of the options that were given
+  readonly operands: readonly string[]; // what is not an option, such as the folders of a report
+  readonly typed: string; // what was typed, as a shell takes it
+};
 
 /**
- * Reads arguments by a table of flags. `limitUsers` is `--limit-users` on the command line.
+ * Reads the arguments of a command. `limitUsers` is `--limit-users` on the command line.
  *
- * @throws {UsageError} if an option is unknown, given twice, without its value or outside its domain.
+ * @throws {UsageError} if an option is unknown, given twice, without its value or outside its
+ * domain, or if options do not fit each other.
  */
-export function parseFlags<O>(args: readonly string[], flags: Flags<O>): O {
-  const keys = keysOf(flags);
-  const given: Record<string, unknown> = {};
-  for (const token of tokenize(args, keys, flags)) {
-    const key = token.kind === "option" ? keys.get(token.name) : undefined;
-    if (token.kind !== "option" || key === undefined) {
-      const shown = token.kind === "option" ? token.rawName : args[token.index];
-      refuse("the command line", "options must be among those that --help lists", shown);
-    }
-    if (key in given) refuse(`--${token.name}`, "it must be given once", "it twice");
-    const swallowed = !token.inlineValue && token.value?.startsWith("--");
-    given[key] = readFlag(token.name, flags[key], swallowed ? undefined : token.value);
-  }
-  const defaults = Object.fromEntries([...keys.values()].map((key) => [key, flags[key].default]));
-  return { ...defaults, ...given } as O;
+export function parse<G, O>(line: CommandLine<G, O>, args: readonly string[]): O {
+  const command = commandOf(line).helpOption(false).action(() => {});
+  command.parse(args, { from: "user" });
+  return readBy(command, line, args);
 }
 
-/** Which options arguments that {@link parseFlags} takes name. */
-export function givenFlags<O>(args: readonly string[], flags: Flags<O>): ReadonlySet<keyof O> {
-  const keys = keysOf(flags);
-  return new Set(
-    tokenize(args, keys, flags).flatMap((token) => {
-      const key = token.kind === "option" ? keys.get(token.name) : undefined;
-      return key === undefined ? [] : [key];
-    }),
-  );
+/**
+ * Runs the command that the first argument names. An error of this project becomes one line on the
+ * standard error, and the code 2 for bad usage, else 1. Without arguments the help is printed.
+ */
+export function runProgram(
+  does: string,
+  commands: readonly CommandLine<unknown>[],
+  args: readonly string[],
+): Promise<void> {
+  const program = emptyCommand("deno task").usage("<command> [options]").description(does);
+  for (const line of commands) program.addCommand(runnable(line, args.slice(1)));
+  return execute(program, args.length === 0 ? ["--help"] : args);
+}
+
+/** Runs a program of a single command, such as a benchmark, as {@link runProgram} does. */
+export function runCommand<G, O>(line: CommandLine<G, O>, args: readonly string[]): Promise<void> {
+  return execute(runnable(line, args).name(`deno task ${line.name}`), args);
+}
+
+function runnable<G, O>(line: CommandLine<G, O>, args: readonly string[]): Command {
+  const command = commandOf(line);
+  return command.action(() => line.run(readBy(command, line, args)));
+}
+
+async function execute(command: Command, args: readonly string[]): Promise<void> {
+  try {
+    await command.parseAsync(args, { from: "user" });
+  } catch (error) {
+    if (error instanceof CommanderError) return; // the help was printed
+    if (!(error instanceof BeargradError)) throw error;
+    say(error.message.replaceAll(/[\r\n]+/g, " "));
+    process.exitCode = error instanceof UsageError ? 2 : 1;
+  }
 }
 
 /** An option's name on the command line: `--kv-heads` for `kvHeads`. */
@@ -72,175 +102,145 @@ export function flagName(key: string): string {
 }
 
 /**
- * The help of a command: what it does, how it is called, and every option with its default, in lines of at most `width`
- * characters.
+ * Refuses an option or a command line. The hint goes to the end of the message.
+ *
+ * @throws {UsageError} always.
  */
-export function flagHelp<O>(
-  does: string,
-  call: string,
-  flags: Flags<O>,
-  width: number = lineWidth(),
-): string {
-  const rows = [...keysOf(flags)].map(([name, key]) => {
-    const { value, shown, help, default: usual } = flags[key];
-    const left = value === undefined ? `--${name}` : `--${name} ${value}`;
-    return [left, value === undefined ? help : `${help} (${shown ?? usual})`];
-  });
-  const column = Math.max(...rows.map(([{ length }]) => length > LONGEST ? 0 : length));
-  const lines = rows.map(([left, right]) => {
-    const head = left.length > LONGEST ? `${left}\n${" ".repeat(column + 2)}` : left.padEnd(column);
-    return wrapped(`  ${head}  ${right}`, width, column + 4);
-  });
-  const shown = wrapped(call.replaceAll(/^/gm, "  "), width, 6);
-  return [wrapped(does, width), "", shown, "", ...lines].join("\n");
+export function refuse(what: string, requirement: string, actual = "none", hint = ""): never {
+  const shown = actual === "" ? "an empty text" : actual;
+  throw new UsageError(`Cannot use ${what}: ${requirement}, got ${shown}${hint}`);
 }
 
-/** @throws {UsageError} always. */
-export function refuse(what: string, requirement: string, actual?: string): never {
-  const shown = actual === "" ? "an empty text" : actual ?? "none";
-  throw new UsageError(`Cannot use ${what}: ${requirement}, got ${shown}`);
+/** The help of a command, in lines of at most `width` characters. */
+export function helpOf<G, O>(line: CommandLine<G, O>, width: number = lineWidth()): string {
+  return commandOf(line).configureOutput({ getOutHelpWidth: () => width }).helpInformation();
 }
 
-/** Any text but the empty one. */
-export function text<T extends string | undefined>(
-  value: string,
-  usual: T,
-  help: string,
-): Flag<T | string> {
-  return {
-    value,
-    default: usual,
-    help,
-    read: (given, fail) => given === "" ? fail("a name") : given,
+/** A command without options. It prints as this project does, and throws instead of exiting. */
+function emptyCommand(name: string): Command {
+  const command = new Command(name);
+  return command
+    .helpOption("-h, --help", "print this and stop")
+    .helpCommand(false)
+    .exitOverride((error) => refuseUsage(command, error))
+    .configureOutput({
+      writeOut: (text) => print(text.trimEnd()),
+      outputError: () => {},
+      getOutHelpWidth: () => lineWidth(),
+      getErrHelpWidth: () => lineWidth(),
+      // By default these read the environment, and Deno asks whether they may.
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .configureHelp({
+      optionTerm: ({ flags }) => flags.replace(/^--\S+, /, ""), // without the alias
+      optionDescription: ({ description }) => description,
+      subcommandTerm: (one) => one.name(),
+      subcommandDescription: (one) => one.description().replace(/[.;:] .*/s, "."),
+    });
+}
+
+function commandOf<G, O>(line: CommandLine<G, O>): Command {
+  const { name, usage, does, flags, operands = false } = line;
+  const command = emptyCommand(name).usage(usage).description(does).allowExcessArguments(operands);
+  for (const key of keysOf(flags)) command.addOption(optionOf(command, key, flags[key]));
+  return command;
+}
+
+function optionOf<T>(command: Command, key: string, flag: Flag<T>): Option {
+  const { value, help, domain, default: fallback, isRequired = false, alias } = flag;
+  const name = flagName(key);
+  const shown = value && fallback !== undefined ? `default ${fallback}` : "";
+  const notes = [domain, flag.shown ?? shown].filter((note) => note).join("; ");
+  const names = alias === undefined ? name : `${flagName(alias)}, ${name}`;
+  const option = new Option(
+    value === undefined ? names : `${names} ${value}`,
+    notes === "" ? help : `${help} (${notes})`,
+  );
+  const read = (given?: string): T => {
+    if (command.getOptionValueSource(key) === "cli") {
+      refuse(name, "it must be given once", "it twice");
+    }
+    if (given?.startsWith("--")) refuse(name, `it must have a value, as in ${name} ${value}`);
+    return flag.read(
+      given ?? "",
+      (requirement, hint) => refuse(name, `it must be ${requirement}`, given, hint),
+    );
   };
+  return option.default(fallback).argParser(read).makeOptionMandatory(isRequired);
 }
 
-/** A switch. */
-export function toggle(help: string): Flag<boolean> {
-  return { default: false, help, read: () => true };
-}
-
-/** One of some names. */
-export function choice<T extends string, D extends T | undefined>(
-  names: readonly T[],
-  usual: D,
-  help: string,
-): Flag<T | D> {
-  return {
-    value: names.join("|"),
-    default: usual,
-    help,
-    read: (given, fail) =>
-      names.find((name) => name === given) ?? fail(`one of ${names.join(", ")}`),
-  };
-}
-
-/** An integer from `least` to `most`. */
-export function integer<T extends number | undefined>(
-  least: number,
-  usual: T,
-  help: string,
-  most: number = MOST,
-): Flag<T | number> {
-  return {
-    value: "N",
-    default: usual,
-    help,
-    read(given, fail): number {
-      const n = readNumber(given);
-      const holds = Number.isSafeInteger(n) && n >= least && n <= most;
-      return holds ? n : fail(`an integer from ${least} to ${most}`);
-    },
-  };
-}
-
-/** A number above 0. */
-export function positive(usual: number, help: string): Flag<number> {
-  return real(usual, help, "above 0", (x) => x > 0);
-}
-
-/** A number of at least 0. */
-export function notNegative(usual: number, help: string): Flag<number> {
-  return real(usual, help, "of at least 0", (x) => x >= 0);
-}
-
-/** A number for which `holds`; `domain` says which these are. */
-export function real(
-  usual: number,
-  help: string,
-  domain: string,
-  holds: (x: number) => boolean,
-): Flag<number> {
-  return {
-    value: "X",
-    default: usual,
-    help,
-    read(given, fail): number {
-      const x = readNumber(given);
-      return holds(x) ? x : fail(`a number ${domain}`);
-    },
-  };
-}
-
-/** Several values with commas between them, none twice. `fail` is told what a value or the list must be. */
-export function readList<T>(
-  given: string,
-  fail: Fail,
-  read: (part: string, fail: Fail) => T,
-): readonly T[] {
-  const values = given.split(",").map((part) => read(part.trim(), fail));
-  return new Set(values).size === values.length ? values : fail("a list without repetition");
-}
-
-/** What was typed to run a task, as a shell takes it. */
-export function commandOf(task: string, args: readonly string[]): string {
+/** What a command has read. */
+function readBy<G, O>(
+  command: Command,
+  { name, flags, complete }: CommandLine<G, O>,
+  args: readonly string[],
+): O {
+  const keys = keysOf(flags);
+  const options = Object.fromEntries(keys.map((key) => [key, command.getOptionValue(key)])) as G;
+  if (complete === undefined) return options as unknown as O;
   const quoted = args.map((arg) =>
     /^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", `'\\''`)}'`
   );
-  return ["deno task", task, ...quoted].join(" ");
+  return complete({
+    options,
+    given: new Set(keys.filter((key) => command.getOptionValueSource(key) === "cli")),
+    operands: command.args,
+    typed: ["deno task", name, ...quoted].join(" "),
+  });
 }
 
-/** The key of each option by its name on the command line: `kv-heads` is `kvHeads`. */
-function keysOf<O>(flags: Flags<O>): ReadonlyMap<string, keyof O & string> {
-  return new Map(
-    (Object.keys(flags) as (keyof O & string)[]).map((key) => [
-      flagName(key).slice(2),
-      key,
-    ]),
-  );
+function keysOf<O>(flags: Flags<O>): (keyof O & string)[] {
+  return Object.keys(flags) as (keyof O & string)[];
 }
 
-type Token = NonNullable<ReturnType<typeof parseArgs>["tokens"]>[number];
-
-/** Not `strict`, whose errors are worded by the runtime, and which refuses a value such as -1 before it can be judged. */
-function tokenize<O>(
-  args: readonly string[],
-  keys: ReadonlyMap<string, keyof O & string>,
-  flags: Flags<O>,
-): readonly Token[] {
-  const options = Object.fromEntries(
-    [...keys].map(([name, key]) => [
-      name,
-      { type: flags[key].value === undefined ? "boolean" : "string" } as const,
-    ]),
-  );
-  return parseArgs({ args: [...args], options, strict: false, tokens: true }).tokens;
-}
-
-function readFlag<T>(name: string, flag: Flag<T>, given: string | undefined): T {
-  if (flag.value === undefined) {
-    if (given !== undefined) refuse(`--${name}`, "it must stand without a value", given);
-  } else if (given === undefined) {
-    refuse(`--${name}`, `it must have a value, as in --${name} ${flag.value}`);
+/** Says in this project's words what commander finds wrong. */
+function refuseUsage(command: Command, error: CommanderError): never {
+  const [, what = ""] = /'([^']*)'/.exec(error.message) ?? [];
+  const hint = hintIn(error.message);
+  const refuseLine = (requirement: string, actual: string): never =>
+    refuse("the command line", requirement, actual, hint);
+  switch (error.code) {
+    case "commander.optionMissingArgument": {
+      const [name, value] = what.split(" ").slice(-2);
+      return refuse(name, `it must have a value, as in ${name} ${value}`);
+    }
+    case "commander.missingMandatoryOptionValue":
+      return refuseLine(`it must have ${what}`, "none");
+    case "commander.unknownCommand":
+      return refuseLine("it must begin with a command of --help", what);
+    case "commander.unknownOption": {
+      const [name, value] = what.split(/=(.*)/s);
+      const isSwitch = command.options.some(({ long }) => long === name);
+      if (isSwitch) return refuse(name, "it must stand without a value", value);
+      return refuseLine("options must be among those that --help lists", what);
+    }
+    case "commander.excessArguments":
+      return refuseLine("options must be among those that --help lists", command.args[0]);
+    default:
+      throw error; // help was asked for, and has been printed
   }
-  return flag.read(
-    given ?? "",
-    (requirement) => refuse(`--${name}`, `it must be ${requirement}`, given),
-  );
 }
 
-/** A decimal number, or NaN for any other text. */
-function readNumber(given: string): number {
-  const x = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(given) ? Number(given) : NaN;
-  return Number.isFinite(x) ? x : NaN;
+/**
+ * What to add to an error about a word that is not among `known`: "; did you mean bear?", or
+ * nothing.
+ */
+export function didYouMean(word: string, known: readonly string[]): string {
+  // Commander knows what is near, but says so of options and commands only. So the words become
+  // commands.
+  const command = new Command().helpOption(false).helpCommand(false).exitOverride()
+    .configureOutput({ outputError: () => {} });
+  for (const name of known) command.command(name);
+  try {
+    command.parse([word], { from: "user" });
+    return "";
+  } catch (error) {
+    return hintIn(`${error}`);
+  }
+}
+
+function hintIn(message: string): string {
+  const [, near] = /\(Did you mean (.*)\?\)/.exec(message) ?? [];
+  return near === undefined ? "" : `; did you mean ${near}?`;
 }

@@ -1,50 +1,82 @@
 /**
- * Judges models of finished runs under other searches: `deno task judge --help` lists the options.
+ * `judge`: judges the models of finished runs under other searches.
  *
  * @module
  */
-import process from "node:process";
-import { judgeAgain, planJudging } from "../compare/judge_again.ts";
+import type { Normalization } from "../../ops/trie_options.ts";
+import { judgeAgain, type JudgeOptions, planJudging } from "../compare/judge_again.ts";
 import { readBaselines } from "../report/read_results.ts";
-import { writeReport } from "../report/write_report.ts";
-import { fail } from "./fail.ts";
-import { JUDGE_HELP, parseJudgeOptions } from "./judge_options.ts";
-import { checkBaseline } from "./report_options.ts";
-import { Stages } from "./stages.ts";
-import { print, say } from "../terminal.ts";
+import { Display } from "./display.ts";
+import { type CommandLine, refuse } from "./flags.ts";
+import { beamWidths, choice, list, optional, positive, required, text } from "./kinds.ts";
+import { trainFlags } from "./options.ts";
+import { checkBaseline, reportLine, writeAndName } from "./report.ts";
 
-const stages = new Stages();
+/** What `judge` does. The report compares with the variant `baseline`. */
+export type JudgeCommandOptions = JudgeOptions & { readonly baseline: string | undefined };
 
-async function main(args: readonly string[]): Promise<void> {
-  const options = parseJudgeOptions(args);
-  const { runs: folder, out, baseline, help } = options;
-  if (help) return print(JUDGE_HELP);
-  const plan = planJudging(options);
-  checkBaseline(baseline, [
-    ...plan.trained.map(({ run }) => run.variant),
-    ...plan.tasks.map(({ variant }) => variant),
-  ]);
-  let place = ""; // of the search among all
-  const { trained, judged } = await judgeAgain(options, {
-    preparing: stages.show,
-    judging(name, index, count, isFinished): void {
-      place = `${index + 1}/${count}`;
-      if (isFinished) say(`${place} ${name}: finished before`);
-    },
-    untrained: (name, done, total) => stages.show(`${place} untrained ${name}`, done, total),
-    evaluating: (name, done, total) => stages.show(`${place} judge ${name}`, done, total),
-  });
-  const results = [...trained, ...judged];
-  const { markdown, page } = await writeReport(results, readBaselines(folder), out, {
-    baseline,
-    onProgress: stages.show,
-  });
-  print(`${markdown}\n${page}`);
-}
+/** What `judge` is given. */
+export type GivenJudgeOptions =
+  & Omit<JudgeCommandOptions, "taus" | "command">
+  & { readonly tau: JudgeOptions["taus"] };
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  stages.stop();
-  fail(error);
-}
+const { data, device, threads } = trainFlags;
+
+/** The command line of `judge`. */
+export const judgeLine: CommandLine<GivenJudgeOptions, JudgeCommandOptions> = {
+  name: "judge",
+  usage: "--runs <folder> --out <folder> [options]",
+  does:
+    "Judges the models of finished runs under other searches: at other temperatures, --tau, or " +
+    "with probabilities over something else, --over. Nothing is trained. Writes report.md and " +
+    "report.html.",
+  flags: {
+    runs: required(text("<folder>"), "folder of compare or sweep, with its finished runs"),
+    data: { ...data, help: "data set of the runs: synthetic, or a folder" },
+    variants: optional(
+      list(text("<name>")),
+      "judge these variants only, named as in reports",
+      "default all",
+    ),
+    tau: optional(
+      list(positive),
+      "temperatures of the search, such as 0.5,2",
+      "default as in training",
+    ),
+    over: optional(
+      list(choice<Normalization>(["children", "vocabulary"])),
+      "what the probabilities of the search are over",
+      "default as in training",
+    ),
+    beams: optional(
+      beamWidths,
+      "beam widths to decode with",
+      "default those that the runs were judged with",
+    ),
+    device,
+    threads,
+    out: required(
+      text("<folder>"),
+      "where results and the report go; what is finished is not redone",
+    ),
+    baseline: reportLine.flags.baseline,
+  },
+  complete({ options: { tau: taus, ...rest }, typed }): JudgeCommandOptions {
+    if (taus === undefined && rest.over === undefined) {
+      refuse("the command line", "--tau or --over must ask for another search");
+    }
+    return { ...rest, taus, command: typed };
+  },
+  async run(options): Promise<void> {
+    using display = new Display();
+    const { runs: folder, out, baseline } = options;
+    const plan = planJudging(options);
+    checkBaseline(baseline, [
+      ...plan.trained.map(({ run }) => run.variant),
+      ...plan.tasks.map(({ variant }) => variant),
+    ]);
+    const { trained, judged } = await judgeAgain(options, display.runs());
+    const results = { runs: [...trained, ...judged], baselines: readBaselines(folder) };
+    await writeAndName(results, out, baseline, display);
+  },
+};

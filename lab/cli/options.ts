@@ -1,194 +1,270 @@
 /**
- * What train.ts is told on its command line.
+ * The options of `train`, which the other commands share.
  *
  * @module
  */
+import process from "node:process";
 import { MAX_HEAD_SIZE } from "../../kernels/attention.ts";
-import type { LoraTarget } from "../../models/lora.ts";
-import type { Codes } from "../data/codes.ts";
+import { LORA_TARGETS } from "../../models/lora.ts";
+import { domainOf, fitsFlag, type LossSettings } from "../../models/losses/flags.ts";
+import {
+  isLossName,
+  type LossFlagName,
+  lossFlagNames,
+  lossFlags,
+  lossNames,
+  readersOf,
+} from "../../models/losses/index.ts";
+import { CODES } from "../data/derived.ts";
 import type { DeviceChoice } from "../devices.ts";
-import { flagHelp, flagName, givenFlags, parseFlags, refuse } from "./flags.ts";
-import { FLAGS } from "./train_flags.ts";
+import { print } from "../terminal.ts";
+import { runExperiment } from "../train/experiment.ts";
+import { renderReport } from "../train/experiment_report.ts";
+import { isLossPath, lossNameOf } from "../train/loss_module.ts";
+import type { Options } from "../train/options.ts";
+import { Display } from "./display.ts";
+import {
+  type CommandLine,
+  didYouMean,
+  type Fail,
+  type Flag,
+  flagName,
+  type Flags,
+  parse,
+  refuse,
+} from "./flags.ts";
+import {
+  beamWidths,
+  choice,
+  flag,
+  integer,
+  list,
+  notNegative,
+  optional,
+  positive,
+  rate,
+  real,
+  required,
+  text,
+  toggle,
+} from "./kinds.ts";
 
-/** What train.ts is told. */
-export interface Options {
-  /** `synthetic`, or the folder of a data set of semantic IDs or of item titles. */
-  readonly data: string;
-  /** What titles become tokens with: `r50k`, or a folder with a tokenizer.json; the model's own, or `r50k`, unless told. */
-  readonly tokenizer: string | undefined;
-  /** A file with the prompt that a history of titles is put into; titles alone unless told. */
-  readonly prompt: string | undefined;
-  /** Which items of a training sequence of titles are predicted; `all` unless told. */
-  readonly targets: "all" | "last" | undefined;
-  /** How many of the last training rows of titles, by time, are validation cases instead; none unless told. */
-  readonly holdOut: number | undefined;
-  /** Only the first so many items of the catalogue; all unless told. */
-  readonly limitItems: number | undefined;
-  /** Only the first so many users, in training and when judging; all unless told. */
-  readonly limitUsers: number | undefined;
-  /** What items are written as. */
-  readonly codes: Codes;
-  /** Whether the validation targets are training targets too, as for a recipe that they have chosen. */
-  readonly joinValidation: boolean;
-  /** The folder of a model to begin with, in Hugging Face's layout; a fresh one unless told. */
-  readonly model: string | undefined;
-  /** Whether its weights are kept in half precision. They must then be frozen, so `lora` says what is trained. */
-  readonly half: boolean;
-  /** The projections of the model that get low-rank adapters, which alone are trained; none unless told. */
-  readonly lora: readonly LoraTarget[];
-  /** Rank of the adapters. */
-  readonly loraRank: number;
-  /** Their scale is alpha / rank. */
-  readonly loraAlpha: number;
-  /** Dropout on what an adapter reads. */
-  readonly loraDropout: number;
-  /** The losses to compare, one run each: names, and paths of modules that `openLoss` opens. */
-  readonly loss: readonly string[];
-  /** Beam width B of the loss. */
-  readonly beam: number;
-  /** Beam widths to decode with; that of the loss unless told. */
-  readonly beams: readonly number[];
-  /** Temperature xi of the margin log beta - log p in the bear losses. */
-  readonly xi: number;
-  /**
-   * Weight lambda of the beam term. In the released form, `bear`, it multiplies the weight of a token itself, so a
-   * lambda of the paper is worth lambda / xi there.
-   */
-  readonly lambda: number;
-  /** Temperature tau of the softmax. */
-  readonly tau: number;
-  /** Weight beta of the prefix losses in the apao losses. */
-  readonly beta: number;
-  /** How much the worst prefix stands out in the apao losses, eta. */
-  readonly eta: number;
-  /** Sampled items beside one target of each window in apao-pair. */
-  readonly negatives: number;
-  /** beam-exact searches in every so many steps. */
-  readonly searchEvery: number;
-  /** Layers of the decoder. */
-  readonly layers: number;
-  /** Channels C. */
-  readonly dim: number;
-  /** Query heads. */
-  readonly heads: number;
-  /** Key and value heads; as many as `heads` unless told. */
-  readonly kvHeads: number;
-  /** Inner width of the SwiGLU. */
-  readonly ffn: number;
-  /** Items of history that the model sees. */
-  readonly history: number;
-  /** Passes over the training windows. */
-  readonly epochs: number;
-  /** Training ends after so many epochs without a better validation NDCG@10, and the best epoch is kept; never unless told. */
-  readonly patience: number | undefined;
-  /** The first so many validation cases are looked at. */
-  readonly validateUsers: number;
-  /** Windows a batch. */
-  readonly batch: number;
-  /** Batches whose gradients are averaged for one update. */
-  readonly accumulate: number;
-  /** Peak learning rate. */
-  readonly lr: number;
-  /** Warm-up steps. */
-  readonly warmup: number;
-  /** Dropout on the embedding and the residual branches. */
-  readonly dropout: number;
-  /** Decoupled weight decay of the matrices. */
-  readonly decay: number;
-  /** Seed of weights, batches and dropout. */
-  readonly seed: number;
-  /** Where to compute: `auto` is webgpu where a hardware adapter answers, else cpu. */
-  readonly device: DeviceChoice;
-  /** Threads of a cpu device; one for each core, at most 8, unless told. Results do not depend on it. */
-  readonly threads: number | undefined;
-  /** Whether a user's history is taken out of the catalogue when decoding. */
-  readonly excludeHistory: boolean;
-  /** Where metrics, checkpoints and the summary go; nothing is written unless told. */
-  readonly out: string | undefined;
-  /** Whether to go on with the checkpoints in `out`. */
-  readonly resume: boolean;
-  /** Whether to print {@link helpText} and stop. */
-  readonly help: boolean;
+/** Options whose defaults depend on others, undefined where they are not given. */
+export type DependentOption = "beams" | "kvHeads" | "lr" | "dropout";
+
+/** Options as they are given. */
+export type GivenOptions =
+  & Omit<Options, DependentOption>
+  & { readonly [K in DependentOption]: Options[K] | undefined };
+
+/** A loss: a name, or the path of a module. */
+const loss = {
+  read: (given: string, fail: Fail): string =>
+    isLossPath(given) || isLossName(given) ? given : fail(
+      `one of ${lossNames.join(", ")} or the path of a module`,
+      didYouMean(given, lossNames),
+    ),
+};
+
+/** The losses that a command trains. */
+export function lossesFlag(usual: readonly string[]): Flag<readonly string[]> {
+  const names = lossNames.join(", ");
+  const help = `losses to train, of ${names}, and paths of modules with losses of your own`;
+  return { ...flag(list(loss, lossNameOf), help, usual), alias: "loss" };
 }
 
+/** The flags of the losses. */
+const settingFlags = Object.fromEntries(lossFlagNames.map((name) => {
+  const setting = lossFlags[name];
+  const kind = setting.kind === "integer"
+    ? integer(setting.least, setting.most)
+    : real(domainOf(setting).replace(/^a number (of )?/, ""), (x) => fitsFlag(setting, x));
+  const readers = readersOf(name);
+  const isOfFew = readers.length < lossNames.length / 2;
+  const help = isOfFew ? `in ${readers.join(", ")}: ${setting.help}` : setting.help;
+  return [name, flag(kind, help, setting.default)];
+})) as Flags<LossSettings<LossFlagName>>;
+
+/** Every option of `train`. The defaults suit the synthetic data. */
+export const trainFlags: Flags<GivenOptions> = {
+  data: flag(
+    text("<data>"),
+    "data set: synthetic, or a folder of semantic ids or of titles",
+    "synthetic",
+  ),
+  tokenizer: optional(
+    text("<name>"),
+    "tokenizer of titles: r50k, or a folder with a tokenizer.json",
+    "default the model's, else r50k",
+  ),
+  prompt: optional(text("<file>"), "prompt for histories of titles", "default titles alone"),
+  targets: optional(
+    choice(["all", "last"]),
+    "items to predict in a sequence of titles",
+    "default all",
+  ),
+  holdOut: optional(
+    integer(1),
+    "make the last n training rows of titles validation cases",
+    "default none",
+  ),
+  limitItems: optional(integer(1), "use the first n items of the catalogue", "default all"),
+  limitUsers: optional(integer(1), "use the first n users, to train and to judge", "default all"),
+  joinValidation: toggle("train on the validation targets too, once they have chosen a recipe"),
+  codes: flag(
+    choice(CODES),
+    "codes of items: the data's own, one token an item, or shuffled ones",
+    "semantic",
+  ),
+  losses: lossesFlag(["sft", "msl", "bear"]),
+  ...settingFlags,
+  beams: optional(beamWidths, "beam widths to decode with, such as 5,10,20", "default --beam"),
+  model: optional(
+    text("<folder>"),
+    "start from a Llama model in Hugging Face's layout",
+    "default a new model",
+  ),
+  half: toggle("keep the weights of --model in half precision; needs --lora"),
+  lora: flag(
+    list(choice(LORA_TARGETS)),
+    "projections that get adapters, usually q,v",
+    [],
+    "default none: all weights are trained",
+  ),
+  loraRank: flag(integer(1, 65536), "rank of the adapters", 8),
+  loraAlpha: flag(positive, "scale of the adapters, times the rank", 16),
+  loraDropout: flag(rate, "dropout on the input of the adapters", 0.05),
+  layers: flag(integer(1, 1000), "layers of the decoder", 2),
+  dim: flag(integer(1, 16384), "channels of the decoder", 64),
+  heads: flag(integer(1), "query heads; dim / heads must be a multiple of 4", 2),
+  kvHeads: optional(integer(1), "key and value heads, a divisor of --heads", "default --heads"),
+  ffn: flag(integer(1, 65536), "inner width of the SwiGLU", 256),
+  history: flag(integer(1, 10000), "items of history that the model sees", 20),
+  epochs: flag(integer(1), "passes over the training data", 8),
+  patience: optional(
+    integer(1),
+    "stop after n epochs without a better validation NDCG@10, and keep the best",
+    "default none: the last epoch is kept",
+  ),
+  validateUsers: flag(integer(1), "validation cases after each epoch, with --patience", 1000),
+  batch: flag(integer(1, 65536), "windows of a batch", 32),
+  accumulate: flag(integer(1, 65536), "batches whose gradients are averaged for one update", 1),
+  lr: optional(positive, "peak learning rate", "default 0.004, with --model 0.0001"),
+  warmup: flag(integer(0), "steps of linear warm-up, before a cosine", 50),
+  dropout: optional(
+    rate,
+    "dropout on the embedding and the residual branches",
+    "default 0.1, with --model 0",
+  ),
+  decay: flag(
+    notNegative,
+    "weight decay of the matrices, times the learning rate each step",
+    0.05,
+  ),
+  seed: flag(integer(0, Number.MAX_SAFE_INTEGER), "seed of weights, batches and dropout", 0),
+  device: flag(
+    choice<DeviceChoice>(["auto", "webgpu", "cpu"]),
+    "where to compute; auto is webgpu on a hardware adapter, else cpu",
+    "auto",
+  ),
+  threads: optional(integer(1, 64), "threads of the cpu device", "default one a core, at most 8"),
+  excludeHistory: toggle("take the history that the model sees out of the catalogue when decoding"),
+  out: optional(
+    text("<folder>"),
+    "where to write metrics, checkpoints and summary.json",
+    "default nowhere",
+  ),
+  resume: toggle("go on from the checkpoints in --out"),
+};
+
+/** What `verify` and `explain` are given of a trained model. */
+export const savedRunFlags = {
+  checkpoint: required(
+    text("<folder>"),
+    "folder of a run of train or compare, such as runs/first/bear-seed0",
+  ),
+  data: {
+    ...trainFlags.data,
+    help: "data set of the run: synthetic, or a folder",
+  },
+  beam: optional(integer(1), "beam width to decode with", "default that of the run"),
+};
+
+/** The command line of `train`. */
+export const trainLine: CommandLine<GivenOptions, Options> = {
+  name: "train",
+  usage: "[options]",
+  does:
+    "Trains a small decoder with each of some losses and compares what beam search retrieves. " +
+    "`deno run train.ts` does the same and needs no permissions, unless it reads or writes files.",
+  flags: trainFlags,
+  complete: ({ options, given }) => completeOptions(options, given),
+  async run(options): Promise<void> {
+    using display = new Display();
+    const again = options.out === undefined ? undefined : "--resume";
+    const report = await runExperiment(options, display.runs(again));
+    if (report.failed.length > 0) process.exitCode = 1;
+    print(renderReport(report));
+    if (report.unwritten) throw report.unwritten;
+  },
+};
+
 /**
- * Reads the arguments of train.ts, those after its name.
+ * Reads the arguments of `train`.
  *
- * @throws {UsageError} if an option is unknown, given twice, without its value or outside its domain, or if options
- * contradict each other.
+ * @throws {UsageError} if an option is unknown, given twice, without its value or outside its
+ * domain, or if options contradict each other.
  *
  * @example
  * ```ts
  * import { parseOptions } from "beargrad/lab";
  *
- * const options = parseOptions(["--loss", "msl,bear", "--dim", "128", "--heads", "4"]);
- * console.log(options.loss, options.kvHeads, options.batch); // ["msl", "bear"] 4 32
+ * const options = parseOptions(["--losses", "msl,bear", "--dim", "128", "--heads", "4"]);
+ * console.log(options.losses, options.kvHeads, options.batch); // ["msl", "bear"] 4 32
  * ```
  */
 export function parseOptions(args: readonly string[]): Options {
-  return completeOptions(parseFlags(args, FLAGS), givenFlags(args, FLAGS));
+  return parse(trainLine, args);
 }
 
 /**
- * Options with what depends on others filled in, of which `given` were told.
+ * Fills in the defaults that depend on other options.
  *
- * @throws {UsageError} if they contradict each other.
+ * @throws {UsageError} if options contradict each other.
  */
-export function completeOptions(options: Options, given: ReadonlySet<keyof Options>): Options {
+export function completeOptions(options: GivenOptions, given: ReadonlySet<string>): Options {
   const { model, beam, beams, heads, kvHeads, lr, dropout } = options;
-  const fresh = model === undefined;
-  const complete = { // NaN: not told
+  const isNew = model === undefined;
+  const complete = {
     ...options,
-    beams: beams.length > 0 ? beams : [beam],
-    kvHeads: kvHeads || heads,
-    lr: lr || (fresh ? 0.004 : 0.0001),
-    dropout: Number.isNaN(dropout) ? (fresh ? 0.1 : 0) : dropout,
+    beams: beams ?? [beam],
+    kvHeads: kvHeads ?? heads,
+    lr: lr ?? (isNew ? 0.004 : 0.0001),
+    dropout: dropout ?? (isNew ? 0.1 : 0),
   };
   checkTogether(complete, given);
   return complete;
 }
 
-/**
- * The help of train.ts: every option with its default.
- *
- * @example
- * ```ts
- * import { helpText } from "beargrad/lab";
- *
- * console.log(helpText());
- * ```
- */
-export function helpText(): string {
-  return flagHelp(
-    "Trains a small decoder with each of some losses and compares what beam search retrieves. " +
-      "Without --data, --out and the like `deno run train.ts` does the same and needs no permission.",
-    "deno task train [options]",
-    FLAGS,
-  );
-}
-
-/** What a model's folder says. */
-const OF_MODEL = ["layers", "dim", "heads", "kvHeads", "ffn"] as const;
-
-/** What no option can know alone. */
-function checkTogether(options: Options, given: ReadonlySet<keyof Options>): void {
-  const { dim, heads, kvHeads, out, resume, model, half, lora } = options;
-  if (model !== undefined) {
-    const size = OF_MODEL.find((key) => given.has(key));
-    if (size !== undefined) {
-      refuse(flagName(size), "it must come without --model, which has it", "both");
-    }
+/** Checks what no option can know alone. */
+function checkTogether(options: Options, given: ReadonlySet<string>): void {
+  const { dim, heads, kvHeads, out, resume, model, half, lora, joinValidation } = options;
+  const firstGiven = (...keys: readonly (keyof Options)[]): string | undefined => {
+    const key = keys.find((key) => given.has(key));
+    return key && flagName(key);
+  };
+  if (model === undefined) {
+    if (half) refuse("--half", "it must come with --model");
+    if (lora.length > 0) refuse("--lora", "it must come with --model");
+  } else {
+    const size = firstGiven("layers", "dim", "heads", "kvHeads", "ffn");
+    if (size) refuse(size, "it must come without --model, which has it", "both");
     if (half && lora.length === 0) {
       refuse("--half", "it must come with --lora, as half-precision weights are not trained");
     }
-  } else {
-    if (half) refuse("--half", "it must come with --model");
-    if (lora.length > 0) refuse("--lora", "it must come with --model");
   }
-  const setting = lora.length > 0
-    ? undefined
-    : (["loraRank", "loraAlpha", "loraDropout"] as const).find((key) => given.has(key));
-  if (setting !== undefined) refuse(flagName(setting), "it must come with --lora");
+  const ofAdapters = firstGiven("loraRank", "loraAlpha", "loraDropout");
+  if (ofAdapters && lora.length === 0) refuse(ofAdapters, "it must come with --lora");
   const size = dim / heads;
   if (size % 4 !== 0 || size > MAX_HEAD_SIZE) {
     const requirement = `dim / heads must be a multiple of 4, at most ${MAX_HEAD_SIZE}`;
@@ -197,12 +273,10 @@ function checkTogether(options: Options, given: ReadonlySet<keyof Options>): voi
   if (heads % kvHeads !== 0) {
     refuse("--kv-heads", "heads must be a multiple of it", `${heads} heads and ${kvHeads}`);
   }
-  if (options.joinValidation && options.patience !== undefined && given.has("patience")) {
-    refuse(
-      "--patience",
-      "it must come without --join-validation, which leaves nothing to validate by",
-      "both",
-    );
+  if (joinValidation && given.has("patience")) {
+    const requirement =
+      "it must come without --join-validation, which leaves nothing to validate by";
+    refuse("--patience", requirement, "both");
   }
   if (resume && out === undefined) refuse("--resume", "--out must name the folder of the run");
 }

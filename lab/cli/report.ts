@@ -1,41 +1,83 @@
 /**
- * Writes the report on the runs of a comparison: `deno task report --help` lists the options.
+ * `report`: writes the report on finished runs.
  *
  * @module
  */
-import process from "node:process";
 import { missingSeeds } from "../report/comparable.ts";
-import { readResults } from "../report/read_results.ts";
-import { writeReport } from "../report/write_report.ts";
-import { checkBaseline, parseReportOptions, REPORT_HELP } from "./report_options.ts";
-import { fail } from "./fail.ts";
-import { Stages } from "./stages.ts";
+import { readResults, type Results } from "../report/read_results.ts";
 import { print, say } from "../terminal.ts";
+import { Display } from "./display.ts";
+import { type CommandLine, refuse } from "./flags.ts";
+import { optional, text } from "./kinds.ts";
 
-const stages = new Stages();
+/** What `report` is given. */
+export type GivenReportOptions = { readonly out?: string; readonly baseline?: string };
 
-async function main(args: readonly string[]): Promise<void> {
-  const { folders, out = folders[0], baseline, help } = parseReportOptions(args);
-  if (help) return print(REPORT_HELP);
-  const { runs, baselines, unfinished, failed } = readResults(folders);
-  const variants = [...new Set(runs.map(({ variant }) => variant))];
-  checkBaseline(baseline, variants);
-  say(`${runs.length} runs of ${variants.join(", ")}`);
-  for (const run of unfinished) say(`${run} is not finished and left out`);
-  for (const { variant, seeds } of missingSeeds(runs)) {
-    say(`${variant} lacks seed ${seeds.join(", ")}`);
-  }
-  for (const { name, reason } of failed) say(`${name} failed and is left out: ${reason}`);
-  const { markdown, page } = await writeReport(runs, baselines, out, {
-    ...{ baseline, failed },
-    onProgress: stages.show,
+/** What `report` does: it compares the runs in some folders with the variant `baseline`. */
+export type ReportOptions = {
+  readonly folders: readonly string[];
+  readonly out: string;
+  readonly baseline: string | undefined;
+};
+
+/** The command line of `report`. */
+export const reportLine: CommandLine<GivenReportOptions, ReportOptions> = {
+  name: "report",
+  usage: "<folder>... [options]",
+  does: "Writes report.md and report.html on the finished runs of compare or sweep, and their " +
+    "numbers and figures as CSV and SVG. The runs of several folders are merged.",
+  flags: {
+    out: optional(text("<folder>"), "where the report goes", "default the first folder"),
+    baseline: optional(
+      text("<variant>"),
+      "variant that the others are compared with",
+      "default sft, else the first",
+    ),
+  },
+  operands: true,
+  complete({ options: { out, baseline }, operands: folders }): ReportOptions {
+    if (folders.includes("")) refuse("the command line", "folders must have names", "");
+    if (folders.length === 0) {
+      refuse("the command line", "it must name a folder with finished runs");
+    }
+    return { folders, out: out ?? folders[0], baseline };
+  },
+  async run({ folders, out, baseline }): Promise<void> {
+    using display = new Display();
+    const results = readResults(folders);
+    const { runs, unfinished, failed } = results;
+    const variants = [...new Set(runs.map(({ variant }) => variant))];
+    checkBaseline(baseline, variants);
+    say(`${runs.length} runs of ${variants.join(", ")}`);
+    for (const run of unfinished) say(`${run} is not finished and left out`);
+    for (const { variant, seeds } of missingSeeds(runs)) {
+      say(`${variant} lacks seed ${seeds.join(", ")}`);
+    }
+    for (const { name, reason } of failed) say(`${name} failed and is left out: ${reason}`);
+    await writeAndName(results, out, baseline, display);
+  },
+};
+
+/** Writes a report on results and prints the names of its files. */
+export async function writeAndName(
+  { runs, baselines, failed }: Pick<Results, "runs" | "baselines"> & Partial<Results>,
+  out: string,
+  baseline: string | undefined,
+  display: Display,
+): Promise<void> {
+  // Here, as what draws figures takes long to load.
+  const { writeReport } = await import("../report/write_report.ts");
+  const { markdown, page, beside } = await writeReport(runs, baselines, out, {
+    baseline,
+    failed,
+    onProgress: (what, done, total) => display.stage(what, done, total),
   });
   print(`${markdown}\n${page}`);
+  say(`and ${beside.length} files of numbers and figures, report-NAME.csv and report-NAME.svg`);
 }
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  stages.stop();
-  fail(error);
+/** Refuses a baseline that is not one of the variants. */
+export function checkBaseline(baseline: string | undefined, variants: readonly string[]): void {
+  if (baseline === undefined || variants.includes(baseline)) return;
+  refuse("--baseline", `it must be one of ${[...new Set(variants)].join(", ")}`, baseline);
 }

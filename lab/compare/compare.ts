@@ -1,282 +1,313 @@
 /**
- * Comparisons: many runs under one recipe, each finished once, whose folders reports are made of.
+ * Comparisons: many runs under one recipe, each trained and judged once, whose folders reports are
+ * made of.
  *
  * @module
  */
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { CheckpointError, NonFiniteError } from "../../core/errors.ts";
+import type { Device } from "../../core/tensor.ts";
 import { Trie } from "../../models/decode/trie.ts";
-import { checkRecipe } from "../train/checkpoint.ts";
+import { type LossFlagName, lossFlagNames, lossFlags } from "../../models/losses/index.ts";
+import type { TheoremCounts } from "../analysis/user_theorems.ts";
+import { verifyModel } from "../analysis/verify_model.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
-import { judgeBaselines, type Observer } from "../train/experiment.ts";
 import { isPresent, makeFolder, removeFile, writeFileAtomic } from "../files.ts";
-import { gradientWeights } from "../train/loss_probe.ts";
-import { type OpenLoss, openLoss } from "../train/loss_module.ts";
-import type { TheoremCounts } from "../analysis/theorem_counts.ts";
-import type { Options } from "../cli/options.ts";
-import { digestOf, type Recipe } from "../train/recipe.ts";
-import { type RunSetting, trainAndJudge } from "../train/run.ts";
 import { readBaselines, readFailure, readRun } from "../report/read_results.ts";
+import { judgeBaselines } from "../train/experiment.ts";
+import { type OpenLoss, openLoss } from "../train/loss_module.ts";
+import { gradientWeights } from "../train/loss_probe.ts";
+import type { Options } from "../train/options.ts";
+import { checkRecipe, digestOf, type Recipe, recipeOf, toJson } from "../train/recipe.ts";
+import { type Observer, type RunSetting, trainAndJudge } from "../train/run.ts";
 import { RunFolder } from "../train/run_folder.ts";
-import { verifyModel } from "../analysis/verify_model.ts";
-import { gridOf, type GridOptions, type GridRun, type Shard, shardOf } from "./grid.ts";
-import { outcomesOf, untrainedPaths } from "./outcome.ts";
+import { outcomesOf } from "./outcome.ts";
 import {
   type BaselineResults,
   BASELINES,
   type FailedRun,
   FAILURE,
+  type Judging,
   RESULT,
+  resultText,
   type RunResult,
 } from "./run_result.ts";
 
-/** What a comparison is told. */
-export interface CompareOptions extends GridOptions {
-  /** What all runs share. */
+/** A part of the runs, for one of several machines. */
+export interface Shard {
+  /** Which part, from 0. */
+  readonly index: number;
+  /** The number of parts. */
+  readonly count: number;
+}
+
+/** What a comparison runs, and where. */
+export interface CompareOptions {
+  /** The seeds. */
+  readonly seeds: readonly number[];
+  /** Values of settings of the losses. Default those of the options. */
+  readonly over: { readonly [S in LossFlagName]?: readonly number[] };
+  /** What all runs share. The losses are `options.losses`. */
   readonly options: Options;
-  /** Where runs and reports go. */
+  /** The folder of runs and reports. */
   readonly out: string;
-  /** On how many users the theorems are checked; 0 for none. */
+  /** The number of users on which the theorems are checked. Default 0: they are not. */
   readonly verifyUsers?: number;
-  /** Which part of the grid to run; all of it unless told. */
+  /** The part of the grid to run. Default all of it. */
   readonly shard?: Shard;
-  /** What was typed, for the results. */
+  /** The command, for the results. */
   readonly command?: string;
 }
 
-/** How a comparison tells what it is doing. */
-export interface CompareObserver extends Observer {
-  /** A run begins, or is skipped because it is finished. */
-  running(run: GridRun, index: number, count: number, isFinished: boolean): void;
-  /** A run's model as it was before training looks at users, for its margins. */
-  untrained?(run: string, done: number, total: number): void;
-  /** The theorems are checked on a run's users. */
-  verifying?(run: string, done: number, total: number): void;
-}
-
-/** What all runs share. */
-interface CompareSetting extends RunSetting {
-  readonly data: string;
-  readonly command: string | undefined;
-  readonly observer: CompareObserver;
-}
-
-/** What a comparison leaves. */
+/** What a comparison returns. */
 export interface FinishedGrid {
-  /** The finished runs of its shard, in the grid's order. */
+  /** The finished runs of its shard, in the order of the grid. */
   readonly results: readonly RunResult[];
-  /** Those whose loss or weights became NaN or infinite, now or before. */
+  /** The runs whose loss or weights became NaN or infinite, now or before. */
   readonly failed: readonly FailedRun[];
-  /** The rankings beside them. */
-  readonly baselines: BaselineResults;
-  /** Whether the data have cases to choose epochs by. Where they have none, the last epoch is kept. */
+  /** Whether the data have validation cases to choose epochs by. If not, the last epoch is kept. */
   readonly isValidated: boolean;
 }
 
 /**
- * Trains and judges every variant with every seed. What is finished in `out` is not done again, what was interrupted goes on from its
- * last epoch. A run whose loss becomes NaN or infinite is recorded as failed in its folder, in `failed.json`, and the others go on; it is
- * not tried again as long as that file is there.
+ * Trains and judges every variant with every seed. A run that is finished in `out` is not repeated,
+ * and one that was interrupted goes on from its last epoch. A run whose loss becomes NaN or
+ * infinite is recorded as failed in its folder, in `failed.json`, and not tried again while that
+ * file is there; the other runs go on.
  *
- * @throws {DataError} if a module with a loss cannot be used, the data cannot be read, another process is at one of the runs, or results
- * cannot be written.
- * @throws {DeviceError} if the device is not there.
- * @throws {CheckpointError} if `out` holds a run of the same name and another recipe, or of other data.
+ * @throws {DataError} if a module with a loss cannot be used, the data cannot be read, another
+ * process trains one of the runs, or results cannot be written.
+ * @throws {DeviceError} if the device is not available.
+ * @throws {CheckpointError} if `out` holds a run of the same name with another recipe, or runs on
+ * other data.
  *
  * @example
  * ```ts ignore
  * import { compareLosses, parseGridOptions } from "beargrad/lab";
  *
- * const quiet = { preparing() {}, started() {}, running() {}, training() {}, evaluating() {} };
  * const options = parseGridOptions("compare", ["--losses", "msl,bear", "--out", "runs/two"]);
- * const { results } = await compareLosses(options, quiet);
+ * const { results } = await compareLosses(options);
  * console.log(results.map(({ variant, recipe, bestEpoch }) => [variant, recipe.seed, bestEpoch]));
  * ```
  */
 export async function compareLosses(
-  told: CompareOptions,
-  observer: CompareObserver,
+  grid: CompareOptions,
+  observer: Observer = {},
 ): Promise<FinishedGrid> {
-  const { options: asked, out, verifyUsers = 0, shard = { index: 0, count: 1 } } = told;
+  const { out, shard = { index: 0, count: 1 } } = grid;
   const losses: OpenLoss[] = [];
-  for (const one of told.losses) losses.push(await openLoss(one)); // before data are read
-  const dataset = await loadDataset(asked.data, asked, asked.model, observer.preparing);
-  const device = await openDevice(asked.device, asked.threads);
+  for (const loss of grid.options.losses) losses.push(await openLoss(loss)); // before data are read
+  const { data, model, device: choice, threads } = grid.options;
+  const dataset = await loadDataset(data, grid.options, model, observer.preparing);
+  const device = await openDevice(choice, threads);
   const isValidated = dataset.validation.length > 0;
-  const options = isValidated ? asked : { ...asked, patience: undefined };
-  const runs = shardOf(gridOf(options, told, losses, dataset, device), shard);
-  const folders = runs.map(({ name }) => join(out, name));
-  const finished = runs.map((run, i) => readFinished(folders[i], run, options));
-  const catalogue = new Trie(dataset.paths);
-  observer.started(dataset, catalogue, device);
-
-  const baselines = baselinesOf(dataset, options, observer);
-  openFolder(out, baselines, shard);
-  using trie = catalogue.upload(device);
+  const options = isValidated ? grid.options : { ...grid.options, patience: undefined };
   const { beams, excludeHistory } = options;
-  const setting: CompareSetting = {
-    ...{ data: options.data, dataset, device, trie, beams, excludeHistory, observer },
-    command: told.command,
-  };
+  const runs = gridOf(options, grid, losses, dataset, device)
+    .filter((_, i) => i % shard.count === shard.index);
+  const finished = runs.map(({ name, recipe }) =>
+    readFinished(join(out, name), recipe, { beams, excludeHistory })
+  );
+  const catalogue = new Trie(dataset.paths);
+  observer.started?.(dataset, catalogue, device);
+  openFolder(out, baselinesOf(dataset, options, observer), shard);
+
+  using trie = catalogue.upload(device);
+  const setting: RunSetting = { dataset, device, trie, beams, excludeHistory, observer };
   const results: RunResult[] = [];
   const failed: FailedRun[] = [];
   for (const [i, run] of runs.entries()) {
-    const before = finished[i];
-    observer.running(run, i, runs.length, before !== undefined);
-    const found = before ?? await finish(run, folders[i], setting, verifyUsers);
+    observer.running?.(run.name, i, runs.length, finished[i] !== undefined);
+    const found = finished[i] ?? await finish(run, grid, setting);
     if ("reason" in found) failed.push(found);
     else results.push(found);
   }
-  return { results, failed, baselines, isValidated };
+  return { results, failed, isValidated };
 }
 
-/** The result of a run that was finished before, if it is of this recipe and was judged as asked for. */
-function readFinished(
+/** One run of a grid: its name in reports, that of its folder, its loss, its recipe. */
+type GridRun = {
+  readonly variant: string; // `bear`, or `bear B=5 xi=2`
+  readonly name: string; // `bear-B5-xi2-seed0`
+  readonly loss: OpenLoss;
+  readonly recipe: Recipe;
+};
+
+/**
+ * The runs of a grid. All variants of the first seed come first, so that an interrupted comparison
+ * has about as many seeds of each. Values of a setting that a loss does not read make no variants
+ * of it.
+ */
+function gridOf(
+  options: Options,
+  { seeds, over }: CompareOptions,
+  losses: readonly OpenLoss[],
+  dataset: Dataset,
+  device: Device,
+): GridRun[] {
+  const first = lossFlagNames.map((name) => [name, over[name]?.[0] ?? options[name]]);
+  const shared = { ...options, ...Object.fromEntries(first) };
+  const variants = losses.flatMap((loss) => {
+    let ways: (readonly [LossFlagName, number])[][] = [[]];
+    for (const name of lossFlagNames) {
+      const values = over[name] ?? [];
+      if (values.length < 2 || !(name in loss.flags)) continue;
+      ways = ways.flatMap((way) => values.map((value) => [...way, [name, value] as const]));
+    }
+    return ways.map((settings) => ({ loss, settings }));
+  });
+  return seeds.flatMap((seed) =>
+    variants.map(({ loss, settings }): GridRun => {
+      const labels = settings.map(([name, value]) => [lossFlags[name].symbol ?? name, value]);
+      const own = { ...shared, ...Object.fromEntries(settings), seed };
+      return {
+        variant: [loss.name, ...labels.map((label) => label.join("="))].join(" "),
+        name: [loss.name, ...labels.map((label) => label.join("")), `seed${seed}`].join("-"),
+        loss,
+        recipe: recipeOf(own, loss, dataset, device),
+      };
+    })
+  );
+}
+
+/**
+ * The result in a folder, if it was judged as asked for.
+ *
+ * @throws {CheckpointError} if it has another recipe.
+ */
+export function readFinished(
   folder: string,
-  { recipe }: GridRun,
-  { beams, excludeHistory }: Pick<Options, "beams" | "excludeHistory">,
+  recipe: Recipe,
+  judging: Judging,
 ): RunResult | undefined {
   if (!isPresent(join(folder, RESULT))) return undefined;
   const result = readRun(folder);
-  checkRecipe({ folder, recipe: { ...result.recipe } }, recipe);
-  return isDeepStrictEqual(result.judging, { beams, excludeHistory }) ? result : undefined;
+  checkRecipe(folder, result.recipe, recipe);
+  return isDeepStrictEqual(result.judging, judging) ? result : undefined;
 }
 
-/** Trains and judges a run, unless another process has just done so or it has failed before. */
+/** Trains and judges a run, unless another process has just done so or it failed before. */
 async function finish(
   run: GridRun,
-  path: string,
-  setting: CompareSetting,
-  verifyUsers: number,
+  grid: CompareOptions,
+  setting: RunSetting,
 ): Promise<RunResult | FailedRun> {
   const { name, recipe } = run;
-  const { note } = setting.observer;
+  const path = join(grid.out, name);
+  const { beams, excludeHistory, observer: { note } } = setting;
   using folder = new RunFolder(path, recipe);
-  const done = readFinished(path, run, setting);
+  const done = readFinished(path, recipe, { beams, excludeHistory });
   if (done !== undefined) return done;
   const failure = join(path, FAILURE);
   const before = readFailure(path);
-  if (before !== undefined && isDeepStrictEqual(before.recipe, plain(recipe))) {
+  const asked = JSON.parse(JSON.stringify(toJson(recipe)));
+  if (before !== undefined && isDeepStrictEqual(before.recipe, asked)) {
     note?.(`${name} failed before, and is tried again if ${failure} is removed: ${before.reason}`);
     return { name, reason: before.reason };
   }
   removeFile(failure);
   try {
-    return await trainJudgeAndWrite(run, folder, setting, verifyUsers);
+    const result = await trainJudgeAndVerify(run, folder, grid, setting);
+    writeFileAtomic(join(path, RESULT), resultText(result));
+    return result;
   } catch (error) {
     if (!(error instanceof NonFiniteError)) throw error;
-    const { message: reason } = error;
-    writeFileAtomic(failure, `${JSON.stringify({ version: 1, recipe, reason })}\n`);
+    const reason = error.message;
+    writeFileAtomic(failure, `${JSON.stringify({ version: 1, recipe: asked, reason })}\n`);
     note?.(`${name} failed: ${reason}`);
     return { name, reason };
   }
 }
 
-/** As a file has it. */
-function plain(recipe: Recipe): unknown {
-  return JSON.parse(JSON.stringify(recipe));
-}
-
-async function trainJudgeAndWrite(
-  run: GridRun,
+async function trainJudgeAndVerify(
+  { variant, name, recipe, loss }: GridRun,
   folder: RunFolder,
-  setting: CompareSetting,
-  verifyUsers: number,
+  { options: { data }, verifyUsers = 0, command }: CompareOptions,
+  setting: RunSetting,
 ): Promise<RunResult> {
-  const { variant, name, recipe, loss } = run;
-  const { dataset, device, trie, beams, excludeHistory, observer, command } = setting;
-  const { parameters, steps, training, tokensPerSecond, test, judgingSeconds } =
-    await trainAndJudge(recipe, loss, setting, folder, name);
-  const search = { normalization: loss.normalization, tau: recipe.tau };
-  const before = await untrainedPaths(
-    ...[device, dataset, trie, recipe, search, beams] as const,
-    (done, total) => observer.untrained?.(name, done, total),
-  );
-  const result: RunResult = {
+  const { dataset, device, trie, beams, excludeHistory, observer } = setting;
+  const found = await trainAndJudge(recipe, loss, setting, folder, name);
+  const { training, test } = found;
+  const { normalization } = loss;
+  const evaluated = { device, dataset, trie, recipe, normalization, tau: recipe.tau };
+  const outcomes = await outcomesOf(test, evaluated, (done, total) => {
+    observer.untrained?.(name, done, total);
+  });
+  // A loss that pulls on nothing at a margin has no weight there.
+  const gradient = recipe.lossModule && (await gradientWeights(loss.make(recipe), recipe.beam))
+    .filter(({ weight }) => Number.isFinite(weight));
+  const verification = verifyUsers === 0 ? undefined : await verifyModel({
+    checkpoint: folder.path,
+    data,
+    beam: recipe.beam,
+    limitUsers: verifyUsers,
+    onProgress: (done, total) => observer.verifying?.(name, done, total),
+  });
+  return {
     version: 1,
     variant,
     ...(command !== undefined && { command }),
-    ...{ recipe, adapter: device.adapter },
+    recipe,
+    adapter: device.adapter,
     data: { name: dataset.name, users: test.users, items: dataset.items.length },
-    ...{ parameters, epochs: training.epochs, bestEpoch: training.bestEpoch, steps },
+    parameters: found.parameters,
+    epochs: training.epochs,
+    bestEpoch: training.bestEpoch,
+    steps: found.steps,
     seconds: {
       training: training.seconds,
       validation: training.validation.reduce((sum, { seconds }) => sum + seconds, 0),
-      judging: judgingSeconds,
+      judging: found.judgingSeconds,
     },
-    tokensPerSecond,
+    tokensPerSecond: found.tokensPerSecond,
     curve: training.curve.map(({ step, epoch, loss }) => ({ step, epoch, loss })),
     validation: training.validation,
     judging: { beams, excludeHistory },
-    test: outcomesOf(test, before, trie.trie.maxDepth),
-    ...(recipe.lossModule && {
-      gradient: (await gradientWeights(loss.make(recipe), recipe.beam))
-        .filter(({ weight }) => Number.isFinite(weight)), // a loss that pulls on nothing there has none
+    test: outcomes,
+    ...(gradient && { gradient }),
+    ...(verification && {
+      verification: {
+        users: verification.users,
+        counts: Object.fromEntries(
+          verification.theorems.map(({ id, statement: _, ...counts }) => [id, counts]),
+        ) as TheoremCounts,
+      },
     }),
-    ...(verifyUsers > 0 &&
-      { verification: await verified(run, folder.path, setting, verifyUsers) }),
   };
-  writeFileAtomic(join(folder.path, RESULT), `${JSON.stringify(result)}\n`);
-  return result;
 }
 
-/** What `verify` counts on a run's first users. */
-async function verified(
-  { name, recipe }: GridRun,
-  checkpoint: string,
-  { data, observer }: CompareSetting,
-  limitUsers: number,
-): Promise<RunResult["verification"]> {
-  const { users, theorems } = await verifyModel({
-    ...{ checkpoint, data, beam: recipe.beam, limitUsers },
-    onProgress: (done, total) => observer.verifying?.(name, done, total),
-  });
-  const counts = theorems.map(({ id, instances, holds, undecided, violations }) => [
-    id,
-    { instances, holds, undecided, violations },
-  ]);
-  return { users, counts: Object.fromEntries(counts) as TheoremCounts };
-}
-
-/** The rankings that need no training. */
-function baselinesOf(
-  dataset: Dataset,
-  options: Options,
-  { preparing }: CompareObserver,
-): BaselineResults {
+/**
+ * The rankings that need no training, and whose cases are one user's where some users have several.
+ */
+function baselinesOf(dataset: Dataset, options: Options, { preparing }: Observer): BaselineResults {
   const { baselines } = judgeBaselines(dataset, options, preparing);
-  return {
-    version: 1,
-    digest: digestOf(dataset),
-    ...usersOf(dataset),
-    baselines: baselines.map(({ name, ranks }) => ({ name, ranks })),
-  };
-}
-
-/** Each test case's user, where some have several cases. */
-function usersOf({ test }: Dataset): Pick<BaselineResults, "userOf"> {
   const numbers = new Map<string, number>();
-  const userOf = test.map(({ id, user = id }) => {
+  const userOf = dataset.test.map(({ id, user = id }) => {
     const number = numbers.get(user) ?? numbers.size;
     numbers.set(user, number);
     return number;
   });
-  return numbers.size === test.length ? {} : { userOf };
+  return {
+    version: 1,
+    digest: digestOf(dataset),
+    ...(numbers.size < dataset.test.length && { userOf }),
+    baselines: baselines.map(({ name, ranks }) => ({ name, ranks })),
+  };
 }
 
 /**
- * Makes sure that what is in a folder is of the same data, and writes the baselines there. Only the first shard does: several may
- * share the folder.
+ * Checks that what is in a folder is of the same data, and writes the baselines there. Several
+ * shards may share the folder; the first one writes.
  */
 function openFolder(out: string, baselines: BaselineResults, { index }: Shard): void {
   const before = isPresent(join(out, BASELINES)) ? readBaselines(out) : undefined;
   if (before !== undefined && before.digest !== baselines.digest) {
     throw new CheckpointError(
-      `Cannot compare in ${out}: its runs must be of the same data, of digest ${baselines.digest}, got ` +
-        `${before.digest}; name another --out`,
+      `Cannot compare in ${out}: its runs must be of the same data, of digest ${baselines.digest}, ` +
+        `got ${before.digest}; name another --out`,
     );
   }
   makeFolder(out);

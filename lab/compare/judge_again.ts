@@ -1,71 +1,70 @@
 /**
- * Judges models of finished runs under other searches than they were trained for: at another temperature, or with probabilities
- * over something else. Nothing is trained, so what changes is what the search contributes.
+ * Judges models of finished runs under other searches than those they were trained for: at another
+ * temperature, or with probabilities over something else. Nothing is trained, so what changes is
+ * what the search contributes.
  *
  * @module
  */
 import { basename, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { UsageError } from "../../core/errors.ts";
-import type { Normalization } from "../../ops/trie_log_prob.ts";
-import { checkRecipe } from "../train/checkpoint.ts";
+import type { Normalization } from "../../ops/trie_options.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { type DeviceChoice, openDevice } from "../devices.ts";
-import { evaluate } from "../evaluate/evaluate.ts";
-import { isPresent, makeFolder, writeFileAtomic } from "../files.ts";
-import { normalizationOf } from "../train/loss_module.ts";
+import { makeFolder, writeFileAtomic } from "../files.ts";
 import { comparable, type SourcedRun } from "../report/comparable.ts";
-import { readRun, readRuns } from "../report/read_results.ts";
-import { KS } from "../train/run.ts";
-import { openModel, readSavedRun } from "../train/saved_model.ts";
-import { outcomesOf, untrainedPaths } from "./outcome.ts";
-import { type Judging, RESULT, type RunResult, type SearchSetting } from "./run_result.ts";
+import { readRuns } from "../report/read_results.ts";
+import { normalizationOf } from "../train/loss_module.ts";
+import type { Observer } from "../train/run.ts";
+import { judgeModel, openModel, readSavedRun } from "../train/models.ts";
+import { readFinished } from "./compare.ts";
+import { outcomesOf } from "./outcome.ts";
+import {
+  type Judging,
+  RESULT,
+  resultText,
+  type RunResult,
+  type SearchSetting,
+} from "./run_result.ts";
 
-/** What {@link judgeAgain} is told. */
+/** Options of {@link judgeAgain}. */
 export interface JudgeOptions {
   /** The folder of a comparison, with its runs. */
   readonly runs: string;
   /** What they were trained on: `synthetic`, or a folder. */
   readonly data: string;
-  /** Of which variants; all unless told. */
+  /** The variants to judge. Default all. */
   readonly variants?: readonly string[];
-  /** Temperatures of the search; that of training unless told. */
+  /** Temperatures of the search. Default that of training. */
   readonly taus?: readonly number[];
-  /** What its probabilities are over; what those of training are unless told. */
+  /** What the probabilities of the search are over. Default as in training. */
   readonly over?: readonly Normalization[];
-  /** Widths of the search; those that the runs were judged with unless told. */
+  /** Beam widths. Default those that the runs were judged with. */
   readonly beams?: readonly number[];
-  /** Where results go, a folder for each run and search. */
+  /** Where results go: a folder for each run and search. */
   readonly out: string;
   /** Where to compute. */
   readonly device: DeviceChoice;
-  /** Threads of a cpu device; one for each core unless told. */
+  /** Threads of a cpu device. Default one for each core. */
   readonly threads?: number;
-  /** What was typed, for the results. */
+  /** The command, for the results. */
   readonly command?: string;
 }
 
-/** How {@link judgeAgain} tells what it is doing. */
-export interface JudgeObserver {
-  /** Data are read. */
-  preparing?(what: string, done: number, total: number): void;
-  /** A run is judged under a search, or is skipped because that was done before. */
-  judging?(name: string, index: number, count: number, isFinished: boolean): void;
-  /** A model as it was before training looks at users, for its margins. */
-  untrained?(name: string, done: number, total: number): void;
-  /** Users are judged. */
-  evaluating?(name: string, done: number, total: number): void;
-}
+/** The model of a run under another search: the name of its folder, its name in reports. */
+export type JudgeTask = SourcedRun & {
+  readonly name: string;
+  readonly variant: string;
+  readonly judging: Judging & { readonly search: SearchSetting };
+};
 
-/** What {@link judgeAgain} has to do. */
-export interface JudgePlan {
-  /** The runs whose models are judged. */
+/** What {@link judgeAgain} has to do: the runs, and the model of each under every other search. */
+export type JudgePlan = {
   readonly trained: readonly SourcedRun[];
-  /** Each under every other search. */
   readonly tasks: readonly JudgeTask[];
-}
+};
 
-/** What {@link judgeAgain} finds. */
+/** What {@link judgeAgain} returns. */
 export interface JudgedAgain {
   /** The runs as they were trained and judged before. */
   readonly trained: readonly RunResult[];
@@ -73,153 +72,139 @@ export interface JudgedAgain {
   readonly judged: readonly RunResult[];
 }
 
-/** A run's model under a search. */
-export interface JudgeTask extends SourcedRun {
-  /** Its folder in the folder of results. */
-  readonly name: string;
-  /** What it is in reports. */
-  readonly variant: string;
-  /** The search. */
-  readonly search: SearchSetting;
-  /** How the test cases are searched. */
-  readonly judging: Judging;
-}
-
 /**
- * What {@link judgeAgain} will do: all that is asked for, but for searches that the models were trained for.
+ * What {@link judgeAgain} will do: all that is asked for, except the searches that the models were
+ * trained for.
  *
- * @throws {UsageError} if no run is of these variants, or no search is another one than they were trained for.
+ * @throws {UsageError} if no run is of these variants, or no other search is asked for.
  * @throws {DataError} if runs cannot be read, or differ in more than variant and seed.
  */
 export function planJudging(options: JudgeOptions): JudgePlan {
-  const trained = chosenRuns(options);
-  const tasks = trained.flatMap((run) => tasksOf(run, options));
-  if (tasks.length === 0) {
+  const { runs: folder, variants } = options;
+  const all = readRuns(folder).filter(({ run }) => run.judging.search === undefined);
+  const names = [...new Set(all.map(({ run }) => run.variant))];
+  const unknown = variants?.find((name) => !names.includes(name));
+  if (unknown !== undefined || all.length === 0) {
+    const requirement = all.length === 0
+      ? "some must have been trained"
+      : `variants must be of ${names.join(", ")}`;
     throw new UsageError(
-      `Cannot judge the runs in ${options.runs}: the search must be another one than they were trained for, got ` +
-        "theirs; other widths alone are judged by compare --beams",
+      `Cannot judge the runs in ${folder}: ${requirement}, got ${unknown ?? "none"}`,
     );
   }
-  return { trained, tasks };
+  const trained = all.filter(({ run }) => variants?.includes(run.variant) ?? true);
+  comparable(trained);
+  const tasks = trained.flatMap((run) => tasksOf(run, options));
+  if (tasks.length > 0) return { trained, tasks };
+  throw new UsageError(
+    `Cannot judge the runs in ${folder}: the search must be another one than they were trained for, ` +
+      "got theirs; other widths alone are judged by compare --beams",
+  );
+}
+
+/** The searches that are asked for, except the one that the run was trained for. */
+function tasksOf({ source, run }: SourcedRun, { taus, over, beams }: JudgeOptions): JudgeTask[] {
+  const own = { normalization: normalizationOf(run.recipe), tau: run.recipe.tau };
+  const searches = (over ?? [own.normalization]).flatMap((normalization) =>
+    (taus ?? [own.tau]).map((tau) => ({ normalization, tau }))
+  );
+  return searches.filter((search) => !isDeepStrictEqual(search, own)).map((search): JudgeTask => {
+    const { normalization, tau } = search;
+    const how = [
+      ...(normalization === own.normalization ? [] : [`over ${normalization}`]),
+      ...(tau === own.tau ? [] : [`at tau=${tau}`]),
+    ].join(" ");
+    return {
+      source,
+      run,
+      name: `${basename(source)}-${how.replaceAll(/[ =]/g, "-")}`,
+      variant: `${run.variant} ${how}`,
+      judging: { ...run.judging, beams: beams ?? run.judging.beams, search },
+    };
+  });
 }
 
 /**
- * Judges the models of a comparison's finished runs under other searches, and leaves a result of each that reports put beside the
- * runs. The search that a model was trained for is not repeated, and what is finished in `out` is not done again.
+ * Judges the models of a comparison's finished runs under other searches. Each leaves a result that
+ * reports put beside the runs. The search that a model was trained for is not repeated, nor what is
+ * finished in `out`.
  *
- * @throws {UsageError} if no run is of these variants, or no search is another one than they were trained for.
+ * @throws {UsageError} if no run is of these variants, or no other search is asked for.
  * @throws {DataError} if runs or data cannot be read, or results cannot be written.
- * @throws {CheckpointError} if a model is missing or malformed, the data are not those of the runs, or `out` holds a result of the same
- * name and of another recipe.
- * @throws {DeviceError} if the device is not there.
+ * @throws {CheckpointError} if a model is missing or malformed, the data are not those of the runs,
+ * or `out` holds a result of the same name with another recipe.
+ * @throws {DeviceError} if the device is not available.
  *
  * @example
  * ```ts ignore
  * import { judgeAgain } from "beargrad/lab";
  *
  * const { judged } = await judgeAgain({
- *   ...{ runs: "runs/losses", data: "data/office", out: "runs/sharper", device: "cpu" },
+ *   runs: "runs/losses",
+ *   data: "data/office",
  *   taus: [0.5],
+ *   out: "runs/sharper",
+ *   device: "cpu",
  * });
  * console.log(judged.map(({ variant, test: { beams: [{ ranks }] } }) => [variant, ranks]));
  * ```
  */
 export async function judgeAgain(
   options: JudgeOptions,
-  observer: JudgeObserver = {},
+  observer: Observer = {},
 ): Promise<JudgedAgain> {
   const { data, out } = options;
   const { trained, tasks } = planJudging(options);
-  const finished = tasks.map((task) => readFinished(join(out, task.name), task));
+  const finished = tasks.map(({ name, run, judging }) =>
+    readFinished(join(out, name), run.recipe, judging)
+  );
   const { dataset } = await readSavedRun(tasks[0].source, data, observer.preparing); // that of all
   makeFolder(out);
   const judged: RunResult[] = [];
   for (const [i, task] of tasks.entries()) {
-    const before = finished[i];
-    observer.judging?.(task.name, i, tasks.length, before !== undefined);
-    if (before !== undefined) {
-      judged.push(before);
-      continue;
-    }
-    const result = await judge(task, dataset, options, observer);
+    observer.running?.(task.name, i, tasks.length, finished[i] !== undefined);
+    const result = finished[i] ?? await judge(task, dataset, options, observer);
+    judged.push(result);
+    if (finished[i] !== undefined) continue;
     const folder = join(out, task.name);
     makeFolder(folder);
-    writeFileAtomic(join(folder, RESULT), `${JSON.stringify(result)}\n`);
-    judged.push(result);
+    writeFileAtomic(join(folder, RESULT), resultText(result));
   }
   return { trained: trained.map(({ run }) => run), judged };
 }
 
-/** The runs that are asked for: those that were trained, not what was judged again before. */
-function chosenRuns({ runs: folder, variants }: JudgeOptions): SourcedRun[] {
-  const all = readRuns(folder).filter(({ run }) => run.judging.search === undefined);
-  const names = [...new Set(all.map(({ run }) => run.variant))];
-  const unknown = (variants ?? []).find((name) => !names.includes(name));
-  if (unknown !== undefined || all.length === 0) {
-    throw new UsageError(
-      `Cannot judge the runs in ${folder}: ${
-        all.length === 0 ? "some must have been trained" : `variants must be of ${names.join(", ")}`
-      }, got ${unknown ?? "none"}`,
-    );
-  }
-  const chosen = all.filter(({ run }) => variants?.includes(run.variant) ?? true);
-  comparable(chosen);
-  return chosen;
-}
-
-/** The searches that are asked for, but for the one that the run was trained for. */
-function tasksOf({ source, run }: SourcedRun, { taus, over, beams }: JudgeOptions): JudgeTask[] {
-  const own = { normalization: normalizationOf(run.recipe), tau: run.recipe.tau };
-  return (over ?? [own.normalization]).flatMap((normalization) =>
-    (taus ?? [own.tau]).flatMap((tau): JudgeTask[] => {
-      const search = { normalization, tau };
-      if (isDeepStrictEqual(search, own)) return [];
-      const how = [
-        ...normalization === own.normalization ? [] : [`over ${normalization}`],
-        ...tau === own.tau ? [] : [`at tau=${tau}`],
-      ].join(" ");
-      const judging = { ...run.judging, beams: beams ?? run.judging.beams, search };
-      const name = `${basename(source)}-${how.replaceAll(/[ =]/g, "-")}`;
-      return [{ source, run, name, variant: `${run.variant} ${how}`, search, judging }];
-    })
-  );
-}
-
-/** The result of a task that was finished before. */
-function readFinished(folder: string, { run, judging }: JudgeTask): RunResult | undefined {
-  if (!isPresent(join(folder, RESULT))) return undefined;
-  const result = readRun(folder);
-  checkRecipe({ folder, recipe: { ...result.recipe } }, run.recipe);
-  return isDeepStrictEqual(result.judging, judging) ? result : undefined;
-}
-
 async function judge(
-  { source, run, name, variant, search, judging }: JudgeTask,
+  { source, run, name, variant, judging }: JudgeTask,
   dataset: Dataset,
   { device: choice, threads, command }: JudgeOptions,
-  { evaluating, untrained }: JudgeObserver,
+  { evaluating, untrained }: Observer,
 ): Promise<RunResult> {
   const { recipe } = run;
-  const { beams, excludeHistory } = judging;
+  const { beams, excludeHistory, search } = judging;
   const device = await openDevice(choice, threads);
   using model = await openModel(device, source, dataset, search);
-  const { decoder, forcing, trie } = model;
-  const before = await untrainedPaths(
-    ...[device, dataset, trie, recipe, search, beams] as const,
-    (done, total) => untrained?.(name, done, total),
-  );
   const began = performance.now();
-  const test = await evaluate({
-    ...{ decoder, trie, dataset, split: "test", beams, excludeHistory, ks: KS, ...search },
-    teacherForced: (histories, leaves) => forcing.logits(histories, leaves),
+  const test = await judgeModel(model, {
+    dataset,
+    beams,
+    excludeHistory,
     historyLength: recipe.history,
+    ...search,
     onProgress: (done, total) => evaluating?.(name, done, total),
   });
   const seconds = { ...run.seconds, judging: (performance.now() - began) / 1000 };
+  const evaluated = { device, dataset, trie: model.trie, recipe, ...search };
+  const outcomes = await outcomesOf(test, evaluated, (done, total) => {
+    untrained?.(name, done, total);
+  });
   const { verification: _ofItsOwnSearch, command: _ofTraining, ...rest } = run;
   return {
-    ...{ ...rest, variant, adapter: device.adapter, seconds, judging },
+    ...rest,
     ...(command !== undefined && { command }),
-    test: outcomesOf(test, before, trie.trie.maxDepth),
+    variant,
+    adapter: device.adapter,
+    seconds,
+    judging,
+    test: outcomes,
   };
 }

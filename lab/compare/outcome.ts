@@ -1,102 +1,107 @@
 /**
- * What a report needs of an evaluation: outcomes of every user, and counts by step.
+ * What reports need of an evaluation: the outcome for each user, and counts by step.
  *
  * @module
  */
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import type { DeviceTrie } from "../../models/decode/trie.ts";
 import { margins } from "../analysis/pruning.ts";
+import type { BeamVerdict } from "../analysis/verdicts.ts";
 import { type Dataset, evaluationCases } from "../data/dataset.ts";
 import type { Evaluation } from "../evaluate/evaluate.ts";
-import type { Recipe } from "../train/recipe.ts";
 import { TeacherForcing } from "../evaluate/teacher_forcing.ts";
-import { openTrained } from "../train/trained.ts";
-import type { BeamVerdict, Verdict } from "../analysis/verdicts.ts";
+import type { Recipe } from "../train/recipe.ts";
+import { trainableModel } from "../train/models.ts";
 import type { BeamOutcome, Histogram, SearchSetting, TestResult } from "./run_result.ts";
 
-/** Bins of a histogram of margins, half a nat each, and where the first begins. A bin holds its upper end: 0 is no violation. */
+/**
+ * Histograms of margins have 48 bins of half a nat, from -12. A bin includes its upper end, so 0 is
+ * no violation.
+ */
 const [BINS, WIDTH, FIRST] = [48, 0.5, -12];
 
-/** The margins of an untrained model are looked at for so many users. */
+/** The margins before training are those of this many users. */
 const UNTRAINED_USERS = 1000;
 
-/** Where a token is on a target's path: how many siblings, and its margin. */
-interface Step {
-  readonly choices: number;
-  readonly margin: number;
-}
+/** A token on a target's path: the number of its siblings, itself included, and its margin. */
+type Step = { readonly choices: number; readonly margin: number };
 
-/** Paths of targets as steps, one list a user. */
+/** The path of each user's target. */
 type Paths = readonly (readonly Step[])[];
 
+/** What an evaluation was made with. */
+export type Evaluated = SearchSetting & {
+  readonly device: Device;
+  readonly dataset: Dataset;
+  readonly trie: DeviceTrie;
+  readonly recipe: Recipe;
+};
+
 /**
- * The outcomes of an evaluation. `before` has, by beam, the paths of the first users as an untrained model saw them; `steps` is the
- * depth of the trie.
+ * The outcomes of an evaluation. The model as it was before training is applied to the first users,
+ * for its margins; `onProgress` is called with the number of users done and the total.
  */
-export function outcomesOf(
+export async function outcomesOf(
   { users, absent, beams, verdicts }: Evaluation,
-  before: readonly Paths[],
-  steps: number,
-): TestResult {
+  evaluated: Evaluated,
+  onProgress: (done: number, total: number) => void,
+): Promise<TestResult> {
+  const before = await untrainedPaths(evaluated, beams.map(({ beam }) => beam), onProgress);
+  const steps = evaluated.trie.trie.maxDepth;
   return {
     users,
     absent,
-    beams: beams.map(({ beam }, b) =>
-      outcomeOf(beam, verdicts, verdicts.map((verdict) => verdict.beams[b]), before[b], steps)
-    ),
+    beams: beams.map(({ beam }, b) => {
+      const found = verdicts.map((verdict) => verdict.beams[b]);
+      const after = verdicts.map(({ choices = [] }, u) =>
+        choices.map((count, t) => ({ choices: count, margin: found[u].margins[t] }))
+      );
+      return outcomeOf(beam, steps, found, before[b], after);
+    }),
   };
 }
 
 function outcomeOf(
   beam: number,
-  verdicts: readonly Verdict[],
+  steps: number,
   found: readonly BeamVerdict[],
   before: Paths,
-  steps: number,
+  after: Paths,
 ): BeamOutcome {
-  const paths: Paths = found.map(({ margins }, i) =>
-    margins.map((margin, t) => ({ margin, choices: verdicts[i].choices?.[t] ?? 0 }))
-  );
-  const byStep = (holds: (step: Step) => boolean): number[] =>
-    countSteps(paths, steps, (step) => holds(step));
-  const lost = (cause: BeamVerdict["cause"]): number[] =>
-    Array.from(
-      { length: steps },
-      (_, t) => found.filter((one) => one.cause === cause && one.lostAt === t + 1).length,
-    );
-  const certified = (kind: BeamVerdict["certificate"]): number =>
-    found.filter((one) => one.certificate === kind).length;
+  const count = (holds: (one: BeamVerdict) => boolean): number => found.filter(holds).length;
+  const byStep = (countAt: (t: number) => number): number[] =>
+    Array.from({ length: steps }, (_, t) => countAt(t));
+  const prunedBy = (cause: BeamVerdict["cause"]): number[] =>
+    byStep((t) => count((one) => one.cause === cause && one.lostAt === t + 1));
+  const certified = (as: BeamVerdict["certificate"]): number =>
+    count((one) => one.certificate === as);
+  const stepsWhere = (holds: (step: Step) => boolean): number[] =>
+    byStep((t) => after.filter((path) => path.length > t && holds(path[t])).length);
   return {
     beam,
     ranks: found.map(({ rank }) => rank),
     exactRanks: found.map(({ exactRank }) => exactRank),
     lostAt: found.map(({ lostAt }) => lostAt),
     pruned: {
-      violation: lost("violation"),
-      displacement: lost("displacement"),
-      length: lost("length"),
-      tie: lost("tie"),
+      violation: prunedBy("violation"),
+      displacement: prunedBy("displacement"),
+      length: prunedBy("length"),
+      tie: prunedBy("tie"),
     },
-    reached: byStep(() => true),
-    violated: byStep(({ margin }) => margin > 0),
-    vacuous: byStep(({ choices }) => choices <= beam),
-    margins: { before: histograms(before, steps), after: histograms(paths, steps) },
+    reached: stepsWhere(() => true),
+    violated: stepsWhere(({ margin }) => margin > 0),
+    vacuous: stepsWhere(({ choices }) => choices <= beam),
+    margins: { before: histograms(before, steps), after: histograms(after, steps) },
     certificates: {
       retrieved: certified("retrieved"),
       pruned: certified("pruned"),
       undecided: certified("undecided"),
     },
-    exactLists: found.filter((one) => one.certified).length,
+    exactLists: count((one) => one.certified),
   };
 }
 
-function countSteps(paths: Paths, steps: number, holds: (step: Step) => boolean): number[] {
-  return Array.from(
-    { length: steps },
-    (_, t) => paths.filter((path) => path.length > t && holds(path[t])).length,
-  );
-}
-
+/** By step, the margins of the targets that have siblings there. */
 function histograms(paths: Paths, steps: number): Histogram[] {
   return Array.from({ length: steps }, (_, t) => {
     const counts = new Array<number>(BINS).fill(0);
@@ -109,28 +114,23 @@ function histograms(paths: Paths, steps: number): Histogram[] {
   });
 }
 
-/** By beam, the paths of the first test targets as a search by the recipe's model sees them before it is trained. */
-export async function untrainedPaths(
-  device: Device,
-  dataset: Dataset,
-  trie: DeviceTrie,
-  recipe: Recipe,
-  search: SearchSetting,
+/** By beam width, the paths of the first test targets under the model before training. */
+async function untrainedPaths(
+  { device, dataset, trie, recipe, normalization, tau }: Evaluated,
   beams: readonly number[],
   onProgress: (done: number, total: number) => void,
 ): Promise<Paths[]> {
   using _scope = device.arena();
-  const { model, params, weights } = await openTrained(device, dataset, recipe);
-  using forcing = new TeacherForcing(device, model, weights(params), trie, search);
+  const { model, params, weights } = await trainableModel(device, dataset, recipe);
+  using forcing = new TeacherForcing(device, model, weights(params), trie, { normalization, tau });
   const cases = evaluationCases(dataset, "test", recipe.history, UNTRAINED_USERS);
   const leaves = cases.map(({ target }) => trie.trie.leafOf[target]);
-  const histories = cases.map(({ history }) => dataset.prompt(history));
-  const said = await forcing.logits(
-    histories,
+  const logits = await forcing.logits(
+    cases.map(({ history }) => dataset.prompt(history)),
     leaves,
     (done) => onProgress(done, leaves.length),
   );
   return beams.map((beam) =>
-    leaves.map((leaf, u) => margins(trie.trie, leaf, said[u], { ...search, beam }))
+    leaves.map((leaf, u) => margins(trie.trie, leaf, logits[u], { beam, normalization, tau }))
   );
 }

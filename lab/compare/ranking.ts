@@ -1,5 +1,5 @@
 /**
- * Which variant of a sweep does best, by validation alone.
+ * Ranks the variants of a sweep by validation.
  *
  * @module
  */
@@ -9,17 +9,17 @@ import { decimal, renderTable, wrapped } from "../table.ts";
 import { isImproving, warningsOf } from "../evaluate/warnings.ts";
 import type { RunResult } from "./run_result.ts";
 
-/** A variant and how its best epochs did in validation. */
+/** A variant, and the validation of its best epochs. */
 export interface RankedVariant {
-  /** The variant. */
+  /** Its name. */
   readonly variant: string;
   /** Its seeds. */
   readonly seeds: readonly number[];
-  /** The mean over seeds of the best epoch's NDCG@10 in validation. */
+  /** The validation NDCG@10 of the best epoch, as a mean over seeds. */
   readonly ndcg: number;
-  /** Of its HR@10. */
+  /** The validation HR@10 of the best epoch, as a mean over seeds. */
   readonly hr: number;
-  /** The standard deviation of the NDCG@10 over seeds; NaN for one seed. */
+  /** The standard deviation of the NDCG@10 over seeds. NaN for one seed. */
   readonly deviation: number;
   /** The best epoch of each seed. */
   readonly epochs: readonly number[];
@@ -28,15 +28,15 @@ export interface RankedVariant {
 }
 
 /**
- * The variants of a sweep, best first by validation NDCG@10. Test cases have no say.
+ * The variants of a sweep by validation NDCG@10, best first. Test cases play no part.
  *
- * @throws {DataError} if a run has no validation.
+ * @throws {DataError} if a run was not validated.
  */
 export function rankByValidation(results: readonly RunResult[]): RankedVariant[] {
   const byVariant = Map.groupBy(results, ({ variant }) => variant);
   const ranked = [...byVariant].map(([variant, runs]): RankedVariant => {
     const best = runs.map((run) =>
-      run.validation.find(({ epoch }) => epoch === run.bestEpoch) ?? refuse(run)
+      run.validation.find(({ epoch }) => epoch === run.bestEpoch) ?? refuseRun(run)
     );
     const ndcg = best.map((point) => point.ndcg);
     return {
@@ -74,7 +74,7 @@ export function renderRanking(ranked: readonly RankedVariant[]): string {
   ].join("\n");
 }
 
-function refuse({ data, variant }: RunResult): never {
+function refuseRun({ data, variant }: RunResult): never {
   throw new DataError(
     `Cannot rank the runs of ${data.name}: all must have been validated, got ${variant} without; ` +
       "titles need --hold-out",

@@ -1,7 +1,7 @@
 /**
- * From sequences of items to what a training step is fed. A sequence is cut into windows, a window becomes one row of
- * tokens, and rows of similar length are stacked into batches. No mask over the vocabulary is made: a position carries
- * its trie node, whose children are the candidates.
+ * Training batches. A sequence of items is cut into windows, a window becomes one row of tokens,
+ * and rows of similar length are stacked into batches. There is no mask over the vocabulary: each
+ * position carries a trie node, whose children are the candidates.
  *
  * @module
  */
@@ -11,57 +11,56 @@ import { foldIn, keyOf, permutation } from "../../core/random.ts";
 import type { Trie } from "../../models/decode/trie.ts";
 import { BOS, type Dataset, type TrainingSequence } from "./dataset.ts";
 
-/** One row: T inputs, and at each position the token to be predicted. */
+/** A row of T tokens. */
 export interface Window {
-  /** (T): what the model reads, the tokens of the targets without the last. */
+  /** (T): the input, without the last token of the last target. */
   readonly tokens: Int32Array;
-  /** (T): the trie node whose children are the candidates; -1 where nothing is to be predicted. */
+  /** (T): the trie node whose children are the candidates; -1 at positions without a target. */
   readonly nodes: Int32Array;
-  /** (T): the token to be predicted; 0 where there is none. */
+  /** (T): the token to predict; 0 at positions without a target. */
   readonly labels: Int32Array;
-  /** How many positions predict something. */
+  /** The number of positions with a target. */
   readonly targets: number;
 }
 
-/** B rows of T tokens, and N of their positions, among them all that predict something. */
+/** B rows of T tokens, and N of their positions: all with a target, and padding. */
 export interface Batch {
   /** int32 (B, T). */
   readonly tokens: HostTensor;
-  /** int32 (N): the positions, each a number below B T, ascending as far as they predict something. All of them if N is B T. */
+  /** int32 (N): the positions, below B T, in ascending order before the padding. */
   readonly rows: HostTensor;
-  /** int32 (N): the trie node of each of these positions, -1 for none. */
+  /** int32 (N): the trie node at each position; -1 for padding. */
   readonly nodes: HostTensor;
-  /** int32 (N): the token to be predicted there. */
+  /** int32 (N): the token to predict at each position. */
   readonly labels: HostTensor;
-  /** How many positions predict something: the real tokens of the batch. */
+  /** The number of positions with a target. */
   readonly targets: number;
 }
 
-/** What `makeBatches` needs to know. */
+/** Options of {@link makeBatches}. */
 export interface BatchOptions {
-  /** Rows a batch, B. */
+  /** Rows in a batch, B. */
   readonly batch: number;
   /** The seed of the run. */
   readonly seed: number;
-  /** The pass over the data, from 0: another order each. */
+  /** The epoch, from 0. Each has another order. */
   readonly epoch: number;
 }
 
-/** The share of positions that padding may take, as long as few lengths suffice for it. */
-const PADDING = 0.25;
-/** The most different lengths. Each is one more program to capture. */
-const MOST_LENGTHS = 6;
+/** The share of padding that is allowed before another length is added. */
+const MAX_PADDING = 0.25;
+/** The most different lengths. Each one needs a captured program. */
+const MAX_LENGTHS = 6;
 /** Lengths are multiples of this. */
 const LENGTH_STEP = 4;
-/** Numbers of target positions are multiples of this. */
+/** The number of positions N is a multiple of this. */
 const ROW_STEP = 16;
 
 /**
- * The windows of all training sequences: at most `historyLength + 1` items each, so that the last is predicted from
- * `historyLength` others, and one window begins with the item that the window before ends with. So every target of a
- * sequence is one exactly once: a window predicts all of its items but those of the sequence's context, a later one all
- * but its first. Where each target has a prompt of its own, it is the only one of a window. `onProgress` is told how many
- * sequences are done, of how many.
+ * Cuts all training sequences into windows of at most `historyLength + 1` items. Each window begins
+ * with the last item of the one before, as context, so that every target of a sequence is predicted
+ * exactly once. Where each target has its own prompt, each has its own window. `onProgress` is
+ * called with the number of sequences done and the total.
  *
  * @throws {ArgumentError} if `historyLength` is not a positive integer.
  */
@@ -73,18 +72,21 @@ export function makeWindows(
 ): Window[] {
   if (!Number.isInteger(historyLength) || historyLength < 1) {
     throw new ArgumentError(
-      `Cannot cut training windows: the history length must be a positive integer, got ${historyLength}`,
+      `Cannot cut training windows: historyLength must be a positive integer, got ${historyLength}`,
     );
   }
   return dataset.training.flatMap((sequence, i) => {
-    const pieces = (dataset.promptPerTarget ? each : cut)(sequence, historyLength);
+    const pieces = (dataset.promptPerTarget ? onePerTarget : cut)(sequence, historyLength);
     const windows = pieces.map((piece) => windowOf(dataset, trie, piece));
     onProgress?.(i + 1, dataset.training.length);
     return windows;
   });
 }
 
-/** A sequence in pieces that overlap by one item, the first of which has no more context than fits. */
+/**
+ * Cuts a sequence into pieces that overlap by one item. The first has at most `historyLength`
+ * context.
+ */
 function cut({ items, context }: TrainingSequence, historyLength: number): TrainingSequence[] {
   const first = Math.max(0, context - historyLength);
   const windows: TrainingSequence[] = [];
@@ -97,15 +99,18 @@ function cut({ items, context }: TrainingSequence, historyLength: number): Train
   return windows;
 }
 
-/** A sequence in pieces of one target each, with as much before it as fits. */
-function each({ items, context }: TrainingSequence, historyLength: number): TrainingSequence[] {
+/** Cuts a sequence into pieces of one target each, with at most `historyLength` items before it. */
+function onePerTarget(
+  { items, context }: TrainingSequence,
+  historyLength: number,
+): TrainingSequence[] {
   return items.slice(context).map((_, i) => {
     const from = Math.max(0, context + i - historyLength);
     return { items: items.slice(from, context + i + 1), context: context + i - from };
   });
 }
 
-/** The row of one window: the prompt of its context, then the tokens of the items that are predicted. */
+/** The row of a window: the prompt of its context, then the tokens of its targets. */
 function windowOf(dataset: Dataset, trie: Trie, { items, context }: TrainingSequence): Window {
   const prompt = dataset.prompt(items.slice(0, context));
   const paths = items.slice(context).map((item) => dataset.paths[item]);
@@ -130,10 +135,9 @@ function windowOf(dataset: Dataset, trie: Trie, { items, context }: TrainingSequ
 }
 
 /**
- * The batches of one epoch. The order is a function of (seed, epoch). Rows are padded to one of a few lengths, chosen for
- * all epochs alike so that padding stays below a quarter with as few of them as possible; a batch that is not full is
- * filled up with empty rows, so a run sees few shapes. So it is with the positions that predict something: of each length
- * there is a number of them that nearly all batches have room in.
+ * Stacks windows into the batches of one epoch, in an order that depends on seed and epoch alone. A
+ * run has few shapes: rows are padded to a few lengths, the last batch of a length is filled with
+ * empty rows, and for each length one number of positions N is enough for nearly all batches.
  *
  * @throws {ArgumentError} if `batch` is not a positive integer or there are no windows.
  */
@@ -151,14 +155,14 @@ export function makeBatches(windows: readonly Window[], options: BatchOptions): 
   const lengths = paddedLengths(windows.map((window) => window.tokens.length));
   const lengthOf = (window: Window): number =>
     lengths.find((length) => length >= window.tokens.length) as number;
-  const rooms = new Map(lengths.map((length) => {
+  const capacities = new Map(lengths.map((length) => {
     const targets = windows.filter((w) => lengthOf(w) === length).map((w) => w.targets);
-    return [length, roomsFor(targets, batch, length)];
+    return [length, capacitiesFor(targets, batch, length)];
   }));
   const filling = new Map<number, Window[]>(lengths.map((length) => [length, []]));
   const batches: Batch[] = [];
   const finish = (rows: readonly Window[], length: number): void => {
-    batches.push(stack(rows, batch, length, rooms.get(length) as readonly number[]));
+    batches.push(stack(rows, batch, length, capacities.get(length) as readonly number[]));
   };
   for (const index of permutation(foldIn(key, 0), windows.length)) {
     const window = windows[index];
@@ -174,8 +178,9 @@ export function makeBatches(windows: readonly Window[], options: BatchOptions): 
 }
 
 /**
- * The lengths that rows are padded to, ascending: of the choices with the fewest lengths that keep padding within a quarter
- * (or of all choices with the most lengths allowed), the one with the least padding.
+ * The lengths that rows are padded to, in ascending order: the fewest lengths that keep padding
+ * within a quarter, or else the largest number allowed, and among these the lengths with the least
+ * padding.
  */
 export function paddedLengths(lengths: readonly number[]): number[] {
   const counts = new Map<number, number>();
@@ -186,14 +191,14 @@ export function paddedLengths(lengths: readonly number[]): number[] {
     real += length;
   }
   const sizes = [...counts.keys()].sort((a, b) => a - b);
-  const rows = [0]; // rows[j]: how many rows have one of the j shortest lengths
+  const rows = [0]; // rows[j]: the number of rows with one of the j shortest lengths
   for (const size of sizes) rows.push(rows[rows.length - 1] + (counts.get(size) as number));
 
-  // best[j]: the fewest positions for the rows of the j shortest lengths, and the lengths that give them.
+  // best[j]: the fewest positions for the rows of the j shortest lengths, and the chosen lengths.
   let best = sizes.map((size, j) => ({ positions: rows[j + 1] * size, chosen: [size] }));
   best.unshift({ positions: 0, chosen: [] });
-  for (let n = 2; n <= Math.min(MOST_LENGTHS, sizes.length); n++) {
-    if (1 - real / best[sizes.length].positions <= PADDING) break;
+  for (let n = 2; n <= Math.min(MAX_LENGTHS, sizes.length); n++) {
+    if (1 - real / best[sizes.length].positions <= MAX_PADDING) break;
     best = best.map((sofar, j) => {
       for (let i = 1; i < j; i++) {
         const positions = best[i].positions + (rows[j] - rows[i]) * sizes[j - 1];
@@ -208,10 +213,11 @@ export function paddedLengths(lengths: readonly number[]): number[] {
 }
 
 /**
- * For how many target positions a batch of B rows of T tokens has room, ascending: nearly always the first number suffices, being four
- * standard deviations above the mean, and always the last.
+ * The possible numbers of positions N of a batch of B rows of T tokens, in ascending order. The
+ * last one is always enough. The first one is four standard deviations above the mean, so it nearly
+ * always is.
  */
-function roomsFor(targets: readonly number[], B: number, T: number): number[] {
+function capacitiesFor(targets: readonly number[], B: number, T: number): number[] {
   const rounded = (n: number): number => Math.min(B * T, Math.ceil(n / ROW_STEP) * ROW_STEP);
   const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
   const mean = sum(targets) / targets.length;
@@ -225,11 +231,11 @@ function stack(
   windows: readonly Window[],
   B: number,
   T: number,
-  rooms: readonly number[],
+  capacities: readonly number[],
 ): Batch {
   const tokens = new Int32Array(B * T).fill(BOS);
   const targets = windows.reduce((sum, window) => sum + window.targets, 0);
-  const N = rooms.find((room) => room >= targets) as number;
+  const N = capacities.find((capacity) => capacity >= targets) as number;
   const rows = new Int32Array(N);
   const nodes = new Int32Array(N).fill(-1);
   const labels = new Int32Array(N);

@@ -1,94 +1,98 @@
 /**
- * What a data set is to the rest of the lab: a catalogue of items written as tokens, item sequences to train on, and
- * predictions to be judged.
+ * The common form of all data sets: a catalogue of items written as tokens, item sequences to train
+ * on, and held-out items to predict.
  *
  * @module
  */
 
-/** The token that every sequence of a catalogue with its own vocabulary begins with. */
+/** The token that begins every sequence, where a catalogue has its own vocabulary. */
 export const BOS = 0;
 
-/** Which held-out items are to be predicted. */
+/** The held-out items to predict: those that choose a model, or those that judge it. */
 export type Split = "validation" | "test";
 
-/** Items in time order, of which the last ones are to be predicted. */
+/** Items in time order, of which the last ones are predicted. */
 export interface TrainingSequence {
   /** Item indices. */
   readonly items: readonly number[];
-  /** The items from this index on are targets, each predicted from those before it. */
+  /** Items from this index on are targets. Each is predicted from the items before it. */
   readonly context: number;
 }
 
-/** One prediction to be judged: what came before, and what comes next. */
+/** One item to predict. */
 export interface EvaluationCase {
-  /** The user's or the row's id, for people. */
+  /** The id of the user or the row, for people. */
   readonly id: string;
-  /** The user's, where a user may have several cases. */
+  /** The user's id, where a user may have several cases. */
   readonly user?: string;
   /** The items before the target, oldest first; at least one. */
   readonly history: readonly number[];
-  /** The item to be predicted. */
+  /** The item to predict. */
   readonly target: number;
 }
 
-/** What was left out while a data set was read. */
+/** Something that was left out while a data set was read. */
 export interface Skipped {
-  /** What, in words that follow a number: "users with fewer than 3 items". */
+  /** What it is, in words that follow a number: "users with fewer than 3 items". */
   readonly what: string;
   /** How many. */
   readonly count: number;
 }
 
-/** A catalogue, and what was taken from it. */
+/** A data set. */
 export interface Dataset {
   /** A short name, for tables and files. */
   readonly name: string;
-  /** The data set's own id of item i. */
+  /** The data set's own id of each item. */
   readonly items: readonly string[];
-  /** What people call item i, where the data set knows it. */
+  /** The title of each item, where the data set has titles. */
   readonly titles?: readonly string[];
-  /** What items are written as, where it is not what the data set says. */
+  /** How items are written, where it is not the data set's own way. */
   readonly codes?: "item" | "random";
-  /** The tokens of item i. Items may share theirs. */
+  /** The tokens of each item. Items may share theirs. */
   readonly paths: readonly (readonly number[])[];
-  /** The text of each token id. Its length is the vocabulary's size. */
+  /** The text of each token id; its length is the size of the vocabulary. */
   readonly tokens: readonly string[];
-  /** The token that every prompt begins with, where there is one. */
+  /** The token that begins every prompt, if there is one. */
   readonly bos?: number;
-  /** The token that ends every item, where there is one. */
+  /** The token that ends every item, if there is one. */
   readonly eos?: number;
-  /** What a model learns from. */
+  /** The sequences to train on. */
   readonly training: readonly TrainingSequence[];
-  /** The predictions to choose a model by, with whole histories; there may be none. */
+  /** The cases that choose a model, with whole histories; may be empty. */
   readonly validation: readonly EvaluationCase[];
-  /** The predictions to judge it by, with whole histories. */
+  /** The cases that judge a model, with whole histories. */
   readonly test: readonly EvaluationCase[];
-  /** What was left out while the data were read, for people. */
+  /** What was left out, for people. */
   readonly skipped: readonly Skipped[];
-  /** The item sequences that happened before the targets of a split: what a baseline may count. */
+  /** The item sequences before the targets of a split. Baselines count these. */
   known(split: Split): readonly (readonly number[])[];
-  /** What a model reads before it predicts the item after a history. */
+  /** The tokens that a model reads before it predicts the item after a history. */
   prompt(history: readonly number[]): readonly number[];
   /**
-   * Whether each target is predicted after a prompt of its own. Unless told, a prompt goes on with the items that were
-   * predicted, so a training row can have many targets.
+   * Whether each target has its own prompt. By default a prompt continues with the predicted items,
+   * so that a training row can have many targets.
    */
   readonly promptPerTarget?: boolean;
-  /** The true distribution of the next item after a history of items, where it is known: one probability an item. */
+  /**
+   * The true distribution of the next item after a history, where it is known: one probability for
+   * each item.
+   */
   readonly oracle?: (history: readonly number[]) => Float64Array;
 }
 
-/** One user: item indices in time order, at least three. */
+/** A user's items. */
 export interface UserHistory {
   /** The data set's own id of the user. */
   readonly id: string;
-  /** Item indices; the last is the test target, the one before the validation target, the rest training. */
+  /** At least three item indices in time order. */
   readonly items: readonly number[];
 }
 
 /**
- * Leave-one-out: a user's last item is the test target, the one before it the validation target, and everything earlier is
- * training. Before the test targets comes all but the last item, the validation target included.
+ * Splits users by leave-one-out: the last item of a user is the test target, the one before it is
+ * the validation target, and the rest is for training. The history of the test target includes the
+ * validation target.
  */
 export function leaveOneOut(
   users: readonly UserHistory[],
@@ -105,14 +109,14 @@ export function leaveOneOut(
   };
 }
 
-/** The prompt of a catalogue with its own vocabulary: {@link BOS}, then the tokens of the history's items. */
-export function plainPrompt(paths: Dataset["paths"]): Dataset["prompt"] {
-  return (history) => [BOS, ...history.flatMap((item) => paths[item])];
+/** The prompt of a catalogue with its own vocabulary: `begin`, then the tokens of the history. */
+export function plainPrompt(paths: Dataset["paths"], begin: number = BOS): Dataset["prompt"] {
+  return (history) => [begin, ...history.flatMap((item) => paths[item])];
 }
 
 /**
- * The predictions of a split in the data set's order, with histories of at most the last `historyLength` items. `limit`
- * takes the first so many only.
+ * The cases of a split, in the data set's order, with the last `historyLength` items of each
+ * history. `limit` takes only the first cases.
  *
  * @example
  * ```ts
@@ -134,7 +138,7 @@ export function evaluationCases(
   }));
 }
 
-/** How many different token sequences the items have: the leaves of the catalogue's trie. */
-export function distinctPaths(dataset: Pick<Dataset, "paths">): number {
-  return new Set(dataset.paths.map((path) => path.join(" "))).size;
+/** The number of different token sequences: the leaves of the catalogue's trie. */
+export function distinctPaths({ paths }: Pick<Dataset, "paths">): number {
+  return new Set(paths.map((path) => path.join())).size;
 }

@@ -1,5 +1,5 @@
 /**
- * What a data set is made of, for people.
+ * A summary of a data set, for people.
  *
  * @module
  */
@@ -8,9 +8,10 @@ import { renderTable, shownSteps } from "../table.ts";
 import type { Dataset } from "./dataset.ts";
 
 /**
- * A summary of a data set: how much there is to train on and to judge by, the catalogue, what was left out, and how wide
- * the trie is at each level. A node at level t has the tokens at place t of titles as its children; one with more than one
- * is a choice, and only there can beam search prune.
+ * Summarises a data set: how much there is to train on and to judge by, the catalogue, what was
+ * left out, and the width of the trie at each level. A node at level t has the possible tokens t of
+ * its items as children. A node with more than one child is a choice, and beam search can prune
+ * only there.
  *
  * @example
  * ```ts
@@ -26,56 +27,58 @@ export function describeDataset(dataset: Dataset, trie: Trie): string {
   const targets = training.flatMap(({ items, context }) => items.slice(context));
   const targetTokens = targets.reduce((sum, item) => sum + paths[item].length, 0);
   const before = test.reduce((sum, { history }) => sum + history.length, 0);
-  const facts = [
+  const lengths = paths.reduce((sum, path) => sum + path.length, 0);
+  const chosen = choices(trie);
+  const facts: (readonly [name: string, ...parts: string[]])[] = [
     [
       "training",
-      `${counted(training.length, "sequence")}, ${counted(targets.length, "target")}, ` +
+      counted(training.length, "sequence"),
+      counted(targets.length, "target"),
       counted(targetTokens, "target token"),
     ],
     [
       "validation and test",
-      `${counted(validation.length, "case")} and ${counted(test.length, "case")}, ` +
+      `${counted(validation.length, "case")} and ${counted(test.length, "case")}`,
       `${(before / Math.max(1, test.length)).toFixed(1)} items before a target`,
     ],
     [
       "catalogue",
-      `${counted(items.length, "item")}, ${counted(trie.leafCount, "leaf", "leaves")}, ` +
-      `${
-        (paths.reduce((sum, path) => sum + path.length, 0) / paths.length).toFixed(1)
-      } tokens an item, ` +
-      `vocabulary ${number(tokens.length)}`,
+      counted(items.length, "item"),
+      counted(trie.leafCount, "leaf", "leaves"),
+      `${(lengths / paths.length).toFixed(1)} tokens an item`,
+      `vocabulary ${withCommas(tokens.length)}`,
     ],
-    ...(dataset.codes === undefined ? [] : [["codes", WRITTEN[dataset.codes]]]),
+    ...(dataset.codes === undefined ? [] : [["codes", CODES[dataset.codes]] as const]),
     [
       "trie",
-      `${counted(trie.nodeCount, "node")}, ${
-        counted(choices(trie).reduce((a, b) => a + b), "choice")
-      }, ` +
+      counted(trie.nodeCount, "node"),
+      counted(chosen.reduce((a, b) => a + b), "choice"),
       `depth ${trie.maxDepth}`,
     ],
-    ...dataset.skipped.map(({ what, count }) => ["left out or cut", `${number(count)} ${what}`]),
+    ...dataset.skipped.map(({ what, count }) =>
+      ["left out or cut", `${withCommas(count)} ${what}`] as const
+    ),
   ];
   const width = Math.max(...facts.map(([name]) => name.length));
   return [
     `Data set ${dataset.name}`,
-    ...facts.map(([name, text]) => `  ${name.padEnd(width)}  ${text}`),
-    levelTable(trie),
+    ...facts.map(([name, ...parts]) => `  ${name.padEnd(width)}  ${parts.join(", ")}`),
+    levelTable(trie, chosen),
   ].join("\n");
 }
 
 /** Codes that are not the data set's own. */
-const WRITTEN = {
+const CODES = {
   item: "one token an item, instead of the data's own",
   random: "the data's own, dealt out to other items at random",
 } as const;
 
-/** Nodes, choices and the largest number of children that there are to choose from for each token of a path. */
-function levelTable(trie: Trie): string {
-  const chosen = choices(trie);
+/** The nodes, the choices and the largest number of children before each token of a path. */
+function levelTable(trie: Trie, chosen: readonly number[]): string {
   const shown = shownSteps(trie.maxDepth);
   const row = (name: string, of: (level: number) => number): string[] => [
     name,
-    ...shown.map((level) => number(of(level - 1))),
+    ...shown.map((level) => withCommas(of(level - 1))),
   ];
   return renderTable(["token", ...shown.map(String)], [
     row("nodes before it", (depth) => trie.levelSizes[depth]),
@@ -84,7 +87,7 @@ function levelTable(trie: Trie): string {
   ]);
 }
 
-/** How many nodes at each depth have more than one child. */
+/** The number of nodes with more than one child, at each depth. */
 function choices(trie: Trie): number[] {
   const counts = new Array<number>(trie.maxDepth + 1).fill(0);
   for (let node = 0; node < trie.nodeCount; node++) {
@@ -94,10 +97,10 @@ function choices(trie: Trie): number[] {
 }
 
 function counted(count: number, one: string, many = `${one}s`): string {
-  return `${number(count)} ${count === 1 ? one : many}`;
+  return `${withCommas(count)} ${count === 1 ? one : many}`;
 }
 
 /** 47335 as 47,335. */
-function number(n: number): string {
-  return String(n).replace(/\B(?=(\d{3})+$)/g, ",");
+function withCommas(n: number): string {
+  return n.toLocaleString("en-US");
 }

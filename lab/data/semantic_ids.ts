@@ -1,21 +1,26 @@
 /**
- * Data sets of semantic IDs: a folder with `inter.json` (user -> item ids in time order), `index.json` (item id ->
- * codes) and, if there is one, `items.json` (item id -> what is known of it, its title among it).
+ * Data sets of semantic IDs. A folder has `index.json`, the codes of each item,
+ *
+ *     {"0": ["<a_12>", "<b_7>", "<c_3>"], "1": ["<a_12>", "<b_9>", "<c_0>"]}
+ *
+ * `inter.json`, the items of each user in time order,
+ *
+ *     {"17": [0, 1, 5, 0], "18": [3, 1, 2]}
+ *
+ * and may have `items.json`, in which an item may have a title: `{"0": {"title": "Pen"}}`.
  *
  * @module
  */
 import { basename, resolve } from "node:path";
 import * as v from "valibot";
 import { pathTable, sortedItems } from "../../models/decode/paths.ts";
-import { mapOf, missingFile, readJson, refuseFile } from "../folder_files.ts";
-import { decodeHtml } from "../text/html.ts";
+import { loadJson, mapOf, readJson, refuseFile } from "../read_file.ts";
 import { BOS, type Dataset, leaveOneOut, plainPrompt, type UserHistory } from "./dataset.ts";
 import { titleText } from "./title_files.ts";
 
 const id = v.pipe(
   v.union([v.string(), v.number()]),
-  // A larger number has been rounded to that of another item.
-  v.check(
+  v.check( // a larger number was rounded and may be another item's id
     (id) => typeof id === "string" || Number.isSafeInteger(id),
     "a number must be a safe integer",
   ),
@@ -26,24 +31,15 @@ const index = mapOf(v.pipe(v.array(v.string()), v.minLength(1, "an item must hav
 const descriptions = mapOf(v.looseObject({ title: v.optional(titleText) }));
 
 /**
- * Loads a data set of semantic IDs. Each distinct code becomes a token, in natural order ("<a_2>" before "<a_10>"). Items
- * that share their codes are legal; users with fewer than three items are skipped and counted. HTML entities in titles are
- * decoded.
+ * Loads a data set of semantic IDs. Each code is a token, in natural order ("<a_2>" before
+ * "<a_10>"). Items may share their codes. Users with fewer than three items are skipped and
+ * counted. HTML entities in titles are decoded.
  *
- * @throws {DataError} if a file is missing, malformed or contradicts another: one line that names file and place.
- *
- * @example
- * ```ts ignore
- * import { loadSemanticIds } from "beargrad/lab";
- *
- * const dataset = loadSemanticIds("data/office");
- * console.log(dataset.items.length, "items", dataset.test.length, "users");
- * ```
+ * @throws {DataError} if a file is missing, malformed or contradicts another.
  */
 export function loadSemanticIds(folder: string): Dataset {
-  const codes = [...readJson(folder, "index.json", index) ?? missingFile(folder, "index.json")];
-  const histories = readJson(folder, "inter.json", interactions) ??
-    missingFile(folder, "inter.json");
+  const codes = [...loadJson(folder, "index.json", index)];
+  const histories = loadJson(folder, "inter.json", interactions);
   const known = readJson(folder, "items.json", descriptions);
   if (codes.length === 0) refuseFile(folder, "index.json", "the catalogue must have items", "none");
 
@@ -53,31 +49,25 @@ export function loadSemanticIds(folder: string): Dataset {
   refusePrefixes(folder, codes, paths);
 
   const itemOf = new Map(codes.map(([item], i) => [item, i]));
-  const users: UserHistory[] = [];
-  for (const [user, ids] of histories) {
-    const items = ids.map((item) =>
-      itemOf.get(item) ?? refuseFile(
-        folder,
-        "inter.json",
-        "every item must have codes in index.json",
-        `item "${item}" of user "${user}"`,
-      )
-    );
-    if (items.length >= 3) users.push({ id: user, items });
-  }
-  const few = histories.size - users.length;
-  if (users.length === 0) {
-    refuseFile(
+  const indexOf = (item: string, user: string): number =>
+    itemOf.get(item) ?? refuseFile(
       folder,
       "inter.json",
-      "at least one user must have three items",
-      `${few} users with fewer`,
+      "every item must have codes in index.json",
+      `item "${item}" of user "${user}"`,
     );
+  const users = [...histories]
+    .map(([id, ids]): UserHistory => ({ id, items: ids.map((item) => indexOf(item, id)) }))
+    .filter(({ items }) => items.length >= 3);
+  const few = histories.size - users.length;
+  if (users.length === 0) {
+    const actual = `${few} users with fewer`;
+    refuseFile(folder, "inter.json", "at least one user must have three items", actual);
   }
   return {
     name: basename(resolve(folder)),
     items: codes.map(([item]) => item),
-    ...(known && { titles: codes.map(([item]) => decodeHtml(known.get(item)?.title ?? item)) }),
+    ...(known && { titles: codes.map(([item]) => known.get(item)?.title ?? item) }),
     paths,
     tokens,
     bos: BOS,
@@ -87,13 +77,16 @@ export function loadSemanticIds(folder: string): Dataset {
   };
 }
 
-/** An item whose codes begin another's could never be told from it while they are generated. */
+/**
+ * Refuses codes that begin those of another item: the two could not be told apart when generated.
+ */
 function refusePrefixes(
   folder: string,
   codes: readonly (readonly [string, unknown])[],
   paths: Dataset["paths"],
 ): void {
-  // In lexicographic order it is right before one of them, or before its like.
+  // In lexicographic order, a prefix is right before an item that it begins, or before an equal
+  // one.
   const order = sortedItems(pathTable(paths));
   for (let i = 1; i < order.length; i++) {
     const [shorter, longer] = [paths[order[i - 1]], paths[order[i]]];
@@ -109,15 +102,15 @@ function refusePrefixes(
   }
 }
 
-/** Texts in an order that compares their numbers by value: "<a_2>" before "<a_10>". */
+/** Sorts texts, comparing the numbers in them by value: "<a_2>" before "<a_10>". */
 function inNaturalOrder(texts: Iterable<string>): string[] {
-  const parts = (text: string): string[] => text.match(/\d+|\D+/g) ?? [];
-  return Array.from(texts, (text) => ({ text, parts: parts(text) }))
-    .sort((a, b) => naturally(a.parts, b.parts)).map(({ text }) => text);
+  return Array.from(texts, (text) => ({ text, parts: text.match(/\d+|\D+/g) ?? [] }))
+    .sort((a, b) => compareParts(a.parts, b.parts))
+    .map(({ text }) => text);
 }
 
 /** Compares texts that are cut into numbers and what is between them. */
-function naturally(x: readonly string[], y: readonly string[]): number {
+function compareParts(x: readonly string[], y: readonly string[]): number {
   for (let i = 0; i < Math.min(x.length, y.length); i++) {
     const byValue = /^\d/.test(x[i]) && /^\d/.test(y[i]) ? Number(x[i]) - Number(y[i]) : 0;
     if (byValue !== 0) return byValue;

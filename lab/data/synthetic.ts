@@ -1,23 +1,26 @@
 /**
- * The built-in data set: an invented shop whose customers' true behaviour is known, so that a result can be held against
- * the best that any model could do.
+ * The built-in data set: an invented shop whose customers behave as a known distribution says, so
+ * that a result can be compared with the best that any model could do.
  *
- * **Catalogue.** A title is a brand, a kind of product and up to three qualifiers, closed by an end token, so a title may
- * begin another. A dozen houses sell most items under shared prefixes, none of which stands out; the other brands sell
- * one item each, among them strong ones. Such an item can be among the ten most probable while its first word is not, which
- * is what beam search prunes: about a tenth of the targets in the true top 10, were the model perfect and B = 10.
+ * **Catalogue.** A title is a brand, a kind of product, up to three qualifiers and an end token, so
+ * one title may begin another. A dozen large brands sell most items under shared prefixes, none of
+ * which stands out. Every other brand sells one item, and some of these sell well. Such an item can
+ * be among the ten most probable while its first word is not, and then beam search prunes it: with
+ * a perfect model and B = 10, about a tenth of the targets in the true top 10.
  *
- * **Customers.** Each has a hidden taste z, uniform over 8. Nothing is taken twice: among the items not in the history
- * h = h_1..h_t,
+ * **Customers.** Each has a hidden taste z, uniform over 8, and buys nothing twice. For the items
+ * not in the history h = h_1..h_t,
  *
- *   P(j | h, z) is proportional to (1 - rho) w_z(j) + rho s(j | h_t)     (for the first item, to w_z(j)),
+ *   P(j | h, z) is proportional to (1 - rho) w_z(j) + rho s(j | h_t),
  *
- * where w_z is Zipf's popularity tilted to the three kinds that z likes, and s(. | i) lives on eight successors which the
- * items of one kind share. The taste is not observed, so P(j | h) = sum_z P(z | h) P(j | h, z), with
- * P(z | h) by Bayes' rule along h: the `oracle`. It is exact for a history that starts at the customer's first item;
- * a customer has at most 14, so every history of the default length (20) does.
+ * and for the first item to w_z(j), where w_z is Zipf's popularity tilted towards the three kinds
+ * that z likes, and s(. | i) is a distribution over eight successors, shared by the items of one
+ * kind. The taste is not observed,
+ * so the `oracle` is P(j | h) = sum_z P(z | h) P(j | h, z), with P(z | h) by Bayes' rule along h.
+ * It is exact for a history that begins with the customer's first item. A customer has at most 14
+ * items, so every history of the default length (20) does.
  *
- * Only exactly rounded arithmetic is used: the same seed gives the same data in every runtime.
+ * Only exactly rounded arithmetic is used: a seed gives the same data in every runtime.
  *
  * @module
  */
@@ -25,27 +28,27 @@ import { ArgumentError } from "../../core/errors.ts";
 import { foldIn, type Key, keyOf, permutation, threefry, unit } from "../../core/random.ts";
 import { BOS, type Dataset, leaveOneOut, plainPrompt, type UserHistory } from "./dataset.ts";
 
-/** How large, and from which seed. */
+/** Options of {@link synthetic}. */
 export interface SyntheticOptions {
-  /** Another seed is another shop with other customers; default 0. */
+  /** The seed of the shop and its customers; default 0. */
   readonly seed?: number;
-  /** Items in the catalogue, 100 to 1,500; default 400. */
+  /** The number of items, 100 to 1,500; default 400. */
   readonly items?: number;
-  /** Customers; default 1,500. */
+  /** The number of customers; default 1,500. */
   readonly users?: number;
 }
 
 const HEADS = "Ald Brim Cor Dun Elm Far Gol Hol Ist Jun Kel Lor Mar Nev Ost Pel Quin Ros Sil Tav"
   .split(" ");
 const TAILS = "by croft dale en ford gate ham ik ley mere ont ra stead ton wen wick".split(" ");
-const KINDS =
-  ("backpack blanket bottle chair clock desk headset kettle keyboard lamp mirror mug notebook pan shelf " +
-    "tent").split(" ");
+const KINDS = ("backpack blanket bottle chair clock desk headset kettle keyboard lamp mirror mug " +
+  "notebook pan shelf tent").split(" ");
 const LINES = "Atlas Breeze Comet Delta Ember Fjord Grove Halo".split(" ");
 const SIZES = "mini small medium large double travel".split(" ");
 const COLOURS = "amber black blue green grey red sand white".split(" ");
 
-const HOUSES = 12;
+/** The brands that sell more than one item. */
+const LARGE_BRANDS = 12;
 const TASTES = 8;
 const LIKED_KINDS = 3;
 const SUCCESSOR_WEIGHTS = [0.2, 0.2, 0.15, 0.15, 0.1, 0.1, 0.05, 0.05];
@@ -110,25 +113,25 @@ export function synthetic(options: SyntheticOptions = {}): Dataset {
   };
 }
 
-/** How many items, the last ones, are their brand's only one; the houses sell the others. */
+/** The number of items, at the catalogue's end, that are the only one of their brand. */
 function singles(count: number): number {
   return Math.floor(count / 5);
 }
 
-/** Invents the titles. */
+/** Draws the titles. */
 function makeProducts(roll: Dice, count: number): Product[] {
   const names = HEADS.flatMap((head) => TAILS.map((tail) => head + tail));
   const brands = [...permutation(roll.key, names.length)].map((i) => names[i]);
-  const houseShare = Float64Array.from({ length: HOUSES }, (_, b) => 1 / (b + 4));
+  const brandShare = Float64Array.from({ length: LARGE_BRANDS }, (_, b) => 1 / (b + 4));
   const seen = new Set<string>();
   const products: Product[] = [];
   while (products.length < count) {
-    const house = products.length < count - singles(count);
-    const b = house
-      ? roll.weighted(houseShare)
-      : HOUSES + products.length - (count - singles(count));
-    // A house sells four kinds.
-    const kind = house ? (5 * b + roll.below(4)) % KINDS.length : roll.below(KINDS.length);
+    const isLarge = products.length < count - singles(count);
+    const b = isLarge
+      ? roll.weighted(brandShare)
+      : LARGE_BRANDS + products.length - (count - singles(count));
+    // A large brand sells four kinds.
+    const kind = isLarge ? (5 * b + roll.below(4)) % KINDS.length : roll.below(KINDS.length);
     const qualifiers = [LINES, SIZES, COLOURS].slice(0, roll.below(4));
     const words = [
       brands[b],
@@ -208,7 +211,7 @@ function nextItem(shop: Shop, history: readonly number[]): Float64Array {
   return mixed;
 }
 
-/** One customer: a taste, 6 to 14 items. */
+/** Draws a customer: a taste, and 6 to 14 items. */
 function visit(shop: Shop, roll: Dice, user: number): UserHistory {
   const z = roll.below(TASTES);
   const length = 6 + roll.below(9);
@@ -217,7 +220,7 @@ function visit(shop: Shop, roll: Dice, user: number): UserHistory {
   return { id: `${user}`, items };
 }
 
-/** Draws in sequence from one key. */
+/** A sequence of draws from one key. */
 interface Dice {
   readonly key: Key;
   /** Uniform in [0, 1). */
@@ -259,7 +262,7 @@ function normalize(weights: Float64Array): Float64Array {
 function checkRange(name: string, value: number, low: number, high: number): void {
   if (Number.isInteger(value) && value >= low && value <= high) return;
   throw new ArgumentError(
-    `Cannot make synthetic data with ${name} ${value}: it must be an integer from ${low} to ${high}, got ${value}`,
+    `Cannot make synthetic data: ${name} must be an integer from ${low} to ${high}, got ${value}`,
   );
 }
 
@@ -267,6 +270,7 @@ function checkHistory(history: readonly number[], items: number): void {
   const known = history.every((item) => Number.isInteger(item) && item >= 0 && item < items);
   if (known && new Set(history).size === history.length) return;
   throw new ArgumentError(
-    `Cannot tell the next item: a history must be of distinct items below ${items}, got [${history}]`,
+    `Cannot predict the next item: a history must have distinct items below ${items}, ` +
+      `got [${history}]`,
   );
 }

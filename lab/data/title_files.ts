@@ -1,44 +1,53 @@
 /**
- * The files of a folder of item titles: `id2name4Rec.json` (id -> title), and `train.csv` or `train_10000.csv` and `test.csv`
- * with the columns user_id, item_ids and timestamp.
+ * The files of a folder of item titles. `id2name4Rec.json` has the title of each item,
+ *
+ *     {"3": "Texas Instruments TI-30X Calculator", "9": "DYMO Tape, &frac12;&quot; x 23'"}
+ *
+ * and `train.csv` (or `train_10000.csv`) and `test.csv` have rows of items in time order, of which
+ * the last one came at `timestamp`:
+ *
+ *     user_id,item_ids,timestamp
+ *     7,"[209, 171, 172]",1389916800
  *
  * @module
  */
+import { decodeHTMLStrict } from "entities";
 import { join } from "node:path";
+import { initParser, type Parser } from "udsv";
 import * as v from "valibot";
 import { isPresent } from "../files.ts";
-import { mapOf, missingFile, readJson, refuseFile } from "../folder_files.ts";
-import { decodeHtml } from "../text/html.ts";
-import { readCsv } from "./csv.ts";
+import { loadJson, mapOf, missingFile, readText, refuseFile } from "../read_file.ts";
 
 const TITLES = "id2name4Rec.json";
 
-/** The most characters of a title. A tokenizer may take time that grows as the square of a word, or give up on it. */
-const LONGEST = 10_000;
+/** The longest title. Tokenizers may take quadratic time for a long word. */
+const MAX_TITLE = 10_000;
 
-/** A title as a file has it. */
+/**
+ * A schema of titles in JSON. HTML entities are decoded once.
+ *
+ * @internal
+ */
 export const titleText = v.pipe(
   v.string(),
-  v.maxLength(LONGEST, `it must have at most ${LONGEST} characters`),
+  v.maxLength(MAX_TITLE, `it must have at most ${MAX_TITLE} characters`),
+  v.transform((text) => decodeHTMLStrict(text)),
 );
 
-/** A file with training rows. */
-export type TrainFile = "train.csv" | "train_10000.csv";
-
-/** The items before one point in time, oldest first, and the one that came then. */
+/** A row: items up to one point in time, oldest first. */
 export interface Row {
-  /** Its line in the file, from 1. */
+  /** The line in the file, from 1. */
   readonly line: number;
   /** The data set's own id of the user. */
   readonly user: string;
-  /** Item ids, the last of which is the target. */
+  /** Item ids; the last one is the target. */
   readonly ids: readonly string[];
-  /** When the target came, in seconds. */
+  /** The time of the target in seconds. */
   readonly time: number;
 }
 
 /**
- * Whether a folder holds a data set of item titles: whether it has `id2name4Rec.json`.
+ * Whether a folder is a data set of item titles: whether it has an `id2name4Rec.json`.
  *
  * @throws {DataError} if the system refuses to say.
  */
@@ -46,43 +55,91 @@ export function isTitleFolder(folder: string): boolean {
   return isPresent(join(folder, TITLES));
 }
 
-/** The titles by id, in ascending order of the ids where they are numbers, with HTML entities decoded. */
+/** Reads the titles by item id, in ascending order of numeric ids. */
 export function readTitles(folder: string): Map<string, string> {
-  const titles = readJson(folder, TITLES, mapOf(titleText)) ?? missingFile(folder, TITLES);
-  return new Map(titles.entries().map(([id, title]) => [id, decodeHtml(title).trim()]));
+  const titles = loadJson(folder, TITLES, mapOf(titleText));
+  return new Map(titles.entries().map(([id, title]) => [id, title.trim()]));
 }
 
-/** The file with training rows: the one asked for, else `train.csv` where there is one, else `train_10000.csv`. */
-export function trainFileOf(folder: string, wanted?: TrainFile): TrainFile {
-  if (wanted !== undefined) return wanted;
+/** The file of training rows: `train.csv`, or `train_10000.csv` if it is the only one. */
+export function trainFileOf(folder: string): string {
   const small = isPresent(join(folder, "train_10000.csv"));
   return isPresent(join(folder, "train.csv")) || !small ? "train.csv" : "train_10000.csv";
 }
 
 /**
- * The rows of a file, in its order.
+ * Reads the rows of a file, in its order.
  *
- * @throws {DataError} if the file is missing or a value is malformed: file, line, column and value.
+ * @throws {DataError} if the file is missing or a value is malformed.
  */
 export function readRows(folder: string, file: string): Row[] {
   return readCsv(folder, file, ["user_id", "item_ids", "timestamp"]).map(({ line, values }) => {
     const [user, list, time] = values;
     const refuse = (column: string, requirement: string, actual: string): never =>
-      refuseFile(folder, `${file} line ${line}`, `${column} must be ${requirement}`, `"${actual}"`);
-    if (user === "") refuse("user_id", "there", user);
+      refuseFile(folder, `${file} line ${line}`, `${column} must ${requirement}`, `"${actual}"`);
+    if (user === "") refuse("user_id", "not be empty", user);
     if (!/^\d+(\.\d+)?$/.test(time) || !Number.isFinite(Number(time))) {
-      refuse("timestamp", "a number of seconds", time);
+      refuse("timestamp", "be a number of seconds", time);
     }
-    const ids = idsOf(list) ?? refuse("item_ids", "a list of ids such as [3, 15]", list);
+    const ids = idsOf(list) ?? refuse("item_ids", "be a list of ids such as [3, 15]", list);
     return { line, user, ids, time: Number(time) };
   });
 }
 
-/** The ids in a list such as `[3, 15]`; undefined if it is none. */
+/** The ids in a list such as `[3, 15]`; undefined for other texts. */
 function idsOf(list: string): string[] | undefined {
   const inside = /^\s*\[(.*)\]\s*$/.exec(list)?.[1];
   if (inside === undefined) return undefined;
   if (inside.trim() === "") return [];
   const ids = inside.split(",").map((id) => id.trim().replace(/^(["'])(.*)\1$/, "$2"));
   return ids.every((id) => /^[\p{L}\p{N}_.:-]+$/u.test(id)) ? ids : undefined;
+}
+
+/**
+ * Reads columns of a CSV file by the names in its header. A quoted field may hold commas but no
+ * line break. Empty lines are skipped.
+ */
+function readCsv(
+  folder: string,
+  file: string,
+  columns: readonly string[],
+): { readonly line: number; readonly values: readonly string[] }[] {
+  const lines = (readText(folder, file) ?? missingFile(folder, file)).split(/\r\n|\r|\n/);
+  // Each line is parsed alone: an open quote spoils one line only, and errors can name the line.
+  lines.forEach((line, i) => {
+    if ((line.split('"').length - 1) % 2 === 0) return;
+    refuseFile(folder, `${file} line ${i + 1}`, "quotes must come in pairs", `"${line}"`);
+  });
+  const header = fieldsOf(lines[0], parserOf(lines[0].split(",").length)) ?? [];
+  const places = columns.map((column) => {
+    const index = header.indexOf(column);
+    if (index >= 0 && index === header.lastIndexOf(column)) return index;
+    const requirement = `its first line must name the columns ${columns.join(", ")} once each`;
+    return refuseFile(folder, file, requirement, `"${lines[0]}"`);
+  });
+  const parser = parserOf(header.length);
+  return lines.flatMap((text, i) => {
+    if (i === 0 || text === "") return [];
+    const fields = fieldsOf(text, parser);
+    const count = text.replace(/"[^"]*"/g, "").split(",").length; // the parser accepts other counts
+    if (fields === undefined || count !== header.length) {
+      const requirement = `a line must have the ${header.length} values of the header`;
+      refuseFile(folder, `${file} line ${i + 1}`, requirement, `"${text}"`);
+    }
+    return [{ line: i + 1, values: places.map((index) => fields[index]) }];
+  });
+}
+
+function fieldsOf(line: string, parser: Parser): string[] | undefined {
+  return parser.stringArrs<string[]>(`${line}\n`)[0];
+}
+
+/** A parser of lines with some columns, all of which are text. */
+function parserOf(columns: number): Parser {
+  const cols = Array.from({ length: columns }, (_, i) => ({
+    name: `${i}`,
+    type: "s" as const,
+    repl: { empty: "", null: undefined, NaN: undefined },
+  }));
+  return initParser({ col: ",", row: "\n", encl: '"', esc: '"', trim: false, cols });
 }

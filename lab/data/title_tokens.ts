@@ -1,17 +1,18 @@
 /**
- * Titles as paths of tokens: the same path in training, in the trie and in what a model reads.
+ * Titles as paths of tokens. A title has the same path in training, in the trie and in what a
+ * model reads.
  *
  * @module
  */
 import { ArgumentError, DataError } from "../../core/errors.ts";
-import { shown } from "../folder_files.ts";
+import { oneLine } from "../../models/json.ts";
 import { promptPieces, renderPrompt, type Template } from "../text/template.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
-import { BOS, type Dataset } from "./dataset.ts";
+import { BOS, type Dataset, distinctPaths, plainPrompt } from "./dataset.ts";
 
 /** A catalogue of titles. */
 export interface TitleCatalogue {
-  /** Where it is from, for errors. */
+  /** The folder, for errors. */
   readonly folder: string;
   /** The id of each item, for errors. */
   readonly ids: readonly string[];
@@ -19,103 +20,127 @@ export interface TitleCatalogue {
   readonly titles: readonly string[];
 }
 
-/** How titles become tokens. */
+/** Options of {@link titleTokens}. */
 export interface TitleTokenOptions {
-  /** What turns them into tokens. */
+  /** The tokenizer of the titles. */
   readonly tokenizer: Tokenizer;
-  /** The most tokens of a title; those beyond are cut. */
-  readonly maxTokens: number;
-  /** The prompt, for a model that has one. */
-  readonly template: Template | undefined;
-  /** Whether tokens keep the tokenizer's ids or are numbered anew. */
-  readonly vocabulary: "compact" | "model";
-  /** Told how many titles are done, of how many. */
-  readonly onProgress: (done: number, total: number) => void;
+  /** The prompt around the history. Without one, a model reads titles one after the other. */
+  readonly template?: Template;
+  /**
+   * The vocabulary. `compact`: only the tokens that occur, numbered anew, after 0 for the
+   * beginning of a sequence and 1 for the end of a title. `model`: the tokenizer's ids and special
+   * tokens. The default is `model` with a prompt, else `compact`.
+   */
+  readonly vocabulary?: "compact" | "model";
+  /** The most tokens of a title before its end token; longer titles are cut. Default 40. */
+  readonly maxTokens?: number;
+  /** Called with what is being done, how much of it is done, and the total. */
+  readonly onProgress?: (what: string, done: number, total: number) => void;
 }
 
-/** Titles as tokens. */
-export interface TitleTokens extends Pick<Dataset, "paths" | "tokens" | "bos" | "eos" | "prompt"> {
-  /** How many titles were cut. */
-  readonly cut: number;
-  /** How many items with a title of their own share their path with an earlier one, uncut. */
-  readonly alike: number;
-  /** How many more share their path with an earlier one because both were cut. */
-  readonly collisions: number;
-}
+/** Titles as tokens, and how many of them were cut or became the tokens of another one. */
+export type TitleTokens = Pick<
+  Dataset,
+  "paths" | "tokens" | "bos" | "eos" | "prompt" | "skipped"
+>;
 
-/** How many items an error names. */
-const NAMED = 3;
+/** The most items that an error names. */
+const MAX_NAMED = 3;
 
 /**
  * Tokenises titles.
  *
- * **Without a prompt** a title is tokenised by itself, with a space before it, so that its first word is the token that it
- * is inside a text; a model reads and writes paths one after the other, so nothing about them depends on what is around.
+ * **Without a prompt** a title is tokenised alone, with a space before it, so that its first word
+ * becomes the token that it is inside a text. A model reads and writes paths one after the other,
+ * so a path does not depend on its surroundings.
  *
- * **With a prompt** a title's path is what it adds to the tokens of a prompt. That this is the same after any prompt is
- * checked for every item, after a prompt whose history is that item, twice, and after one common to all. Prompts are put
- * together from the tokens of their pieces, which is many times as fast, as far as their items' prompts are what their pieces
- * give; others are tokenised whole.
+ * **With a prompt** the path of a title is what it adds to the tokens of a prompt. It must be the
+ * same after every prompt. This is checked for every item, after a prompt with the item twice in
+ * its history and after one that is common to all items. Prompts are joined from the tokens of
+ * their pieces, which is many times as fast as tokenising them whole. Items whose prompt has other
+ * tokens than its pieces are tokenised whole.
  *
- * @throws {DataError} if a title becomes no tokens, or others after another prompt, or the tokenizer lacks a token that is
- * needed.
- * @throws {ArgumentError} if a prompt is to be written with a vocabulary of titles only.
+ * @throws {DataError} if a title has no tokens, or different ones after different prompts, or the
+ * tokenizer lacks a token that is needed.
+ * @throws {ArgumentError} if there is a prompt and the vocabulary is compact.
  */
 export function titleTokens(catalogue: TitleCatalogue, options: TitleTokenOptions): TitleTokens {
-  const { tokenizer, maxTokens, template, vocabulary } = options;
+  const { tokenizer, maxTokens = 40, template } = options;
+  const { vocabulary = template === undefined ? "compact" : "model" } = options;
+  checkCount("maxTokens", maxTokens, 1);
   if (template !== undefined && vocabulary === "compact") {
     throw new ArgumentError(
       "Cannot tokenise titles with a prompt: the vocabulary must be the model's, got a compact one",
     );
   }
-  const written = template === undefined ? undefined : prompts(catalogue, template, tokenizer);
-  const whole = template === undefined || written === undefined
-    ? alone(catalogue, options)
-    : afterPrompts(catalogue, template, written, options);
+  const prompts = template && new Prompts(catalogue, template, tokenizer);
+  const whole = prompts ? afterPrompts(catalogue, prompts, options) : alone(catalogue, options);
   const end = vocabulary === "compact" ? undefined : endOf(tokenizer);
-  whole.forEach((path, item) => refuseUnusable(path, end, item, catalogue, tokenizer));
+  whole.forEach((path, item) => checkPath(path, end, item, catalogue, tokenizer));
   const cut = whole.map((path) => path.slice(0, maxTokens));
-  const counts = {
-    cut: whole.filter((path) => path.length > maxTokens).length,
-    alike: new Set(catalogue.titles).size - distinct(whole),
-    collisions: distinct(whole) - distinct(cut),
-  };
-  if (end === undefined) return { ...compact(cut, tokenizer), ...counts };
+  const long = whole.filter((path) => path.length > maxTokens).length;
+  const titles = new Set(catalogue.titles).size;
+  const [before, after] = [whole, cut].map((paths) => distinctPaths({ paths }));
+  const skipped = [
+    { what: `titles cut at ${maxTokens} tokens`, count: long },
+    { what: "titles that the tokenizer does not tell from another", count: titles - before },
+    { what: "titles like another because they were cut", count: before - after },
+  ];
+  if (end === undefined) return { ...compact(cut, tokenizer), skipped };
   const paths = cut.map((path) => [...path, end]);
-  const bos = written === undefined ? tokenizer.bos ?? end : tokenizer.bos;
+  const bos = prompts ? tokenizer.bos : tokenizer.bos ?? end;
   return {
     paths,
     ...(bos !== undefined && { bos }),
     eos: end,
     tokens: Array.from({ length: tokenizer.vocabSize }, (_, id) => tokenizer.text(id)),
-    prompt: written?.prompt ?? chained(paths, tokenizer.bos ?? end),
-    ...counts,
+    prompt: prompts ? (history) => prompts.tokens(history) : plainPrompt(paths, bos),
+    skipped,
   };
 }
 
-/** Each title by itself. */
+/**
+ * Checks an option that is a count.
+ *
+ * @throws {ArgumentError} if it is not an integer of at least `least`.
+ */
+export function checkCount(name: string, value: number, least: number): void {
+  if (Number.isInteger(value) && value >= least) return;
+  throw new ArgumentError(
+    `Cannot load titles: ${name} must be an integer of at least ${least}, got ${value}`,
+  );
+}
+
+function endOf({ name, eos }: Tokenizer): number {
+  if (eos !== undefined) return eos;
+  throw new DataError(
+    `Cannot end titles with ${name}: its tokenizer_config.json must name an eos_token, got none`,
+  );
+}
+
+/** The tokens of each title alone. */
 function alone(
   { titles }: TitleCatalogue,
   { tokenizer, onProgress }: TitleTokenOptions,
 ): number[][] {
   return titles.map((title, item) => {
-    onProgress(item + 1, titles.length);
+    onProgress?.("tokenising titles", item + 1, titles.length);
     return tokenizer.encode(` ${title}`);
   });
 }
 
-/** What each title adds to the tokens of a prompt, after two prompts each. */
+/** The tokens that each title adds to prompts. */
 function afterPrompts(
   { folder, ids, titles }: TitleCatalogue,
-  template: Template,
   prompts: Prompts,
   { tokenizer, onProgress }: TitleTokenOptions,
 ): number[][] {
+  const { template } = prompts;
   const common = renderPrompt(template, titles.slice(0, 1));
   const commonTokens = tokenizer.encode(common);
   const unlike: number[] = [];
   const paths = titles.map((title, item) => {
-    onProgress(item + 1, titles.length);
+    onProgress?.("tokenising titles", item + 1, titles.length);
     const own = renderPrompt(template, [title, title]);
     const ownTokens = tokenizer.encode(own);
     prompts.compare(item, ownTokens);
@@ -126,55 +151,53 @@ function afterPrompts(
     return path ?? [];
   });
   if (unlike.length > 0) {
-    const named = unlike.slice(0, NAMED).map((item) =>
-      `item "${ids[item]}" (${shown(titles[item])})`
+    const named = unlike.slice(0, MAX_NAMED).map((item) =>
+      `item "${ids[item]}" (${oneLine(titles[item])})`
     );
     throw new DataError(
-      `Cannot tokenise the titles of ${folder} after ${template.name} with ${tokenizer.name}: every title must ` +
-        `become the same tokens after any prompt (a line break or a space before {item} helps), got ` +
-        `${unlike.length} of ${titles.length} that do not: ${named.join(", ")}`,
+      `Cannot tokenise the titles of ${folder} after ${template.name} with ${tokenizer.name}: ` +
+        "every title must have the same tokens after every prompt (a line break or a space before " +
+        `{item} helps), got ${unlike.length} of ${titles.length} that do not: ${named.join(", ")}`,
     );
   }
   return paths;
 }
 
-/** The tokens that a text has after those of the prompt that it begins with; undefined if it changes them. */
+/**
+ * The tokens of a text after those of the prompt that it begins with; undefined if it changes
+ * them.
+ */
 function added(
-  before: readonly number[],
+  prompt: readonly number[],
   text: string,
   tokenizer: Tokenizer,
 ): number[] | undefined {
   const both = tokenizer.encode(text);
-  return before.every((token, t) => both[t] === token) ? both.slice(before.length) : undefined;
+  return prompt.every((token, t) => both[t] === token) ? both.slice(prompt.length) : undefined;
 }
 
-/** A path must have tokens, and only its end may be the end token. */
-function refuseUnusable(
+/** Checks that a path has tokens, and that only its end is the end token. */
+function checkPath(
   path: readonly number[],
   end: number | undefined,
   item: number,
   { folder, ids, titles }: TitleCatalogue,
   tokenizer: Tokenizer,
 ): void {
-  const actual = path.length === 0
-    ? "none"
-    : end !== undefined && path.includes(end)
-    ? "one that ends titles"
-    : undefined;
-  if (actual === undefined) return;
+  const isEnded = end !== undefined && path.includes(end);
+  if (path.length > 0 && !isEnded) return;
   throw new DataError(
-    `Cannot tokenise item "${ids[item]}" (${
-      shown(titles[item])
-    }) of ${folder} with ${tokenizer.name}: a title must ` +
-      `become tokens of a text, got ${actual}`,
+    `Cannot tokenise item "${ids[item]}" (${oneLine(titles[item])}) of ${folder} with ` +
+      `${tokenizer.name}: a title must have tokens of text, got ` +
+      (isEnded ? "the token that ends titles" : "none"),
   );
 }
 
-/** Numbers the tokens that occur anew, in their order, after one that begins sequences and one that ends titles. */
+/** Numbers the tokens that occur anew, in their order, from 2 on. */
 function compact(
   paths: readonly (readonly number[])[],
   tokenizer: Tokenizer,
-): Pick<Dataset, "paths" | "tokens" | "bos" | "eos" | "prompt"> {
+): Omit<TitleTokens, "skipped"> {
   const used = [...new Set(paths.flat())].sort((a, b) => a - b);
   const renamed = new Map(used.map((id, i) => [id, i + 2]));
   const eos = 1;
@@ -184,57 +207,46 @@ function compact(
     tokens: ["<bos>", "<end>", ...used.map((id) => tokenizer.text(id))],
     bos: BOS,
     eos,
-    prompt: chained(own, BOS),
+    prompt: plainPrompt(own),
   };
 }
 
-/** A prompt of paths one after the other. */
-function chained(paths: Dataset["paths"], begin: number): Dataset["prompt"] {
-  return (history) => [begin, ...history.flatMap((item) => paths[item])];
-}
+/** Prompts of text as tokens. */
+class Prompts {
+  readonly template: Template;
+  readonly #titles: readonly string[];
+  readonly #tokenizer: Tokenizer;
+  readonly #known = new Map<string, readonly number[]>(); // the tokens of pieces
+  readonly #unlike = new Set<number>(); // items whose prompts have other tokens than their pieces
 
-/** Prompts that are texts. */
-interface Prompts {
-  /** The tokens of a prompt. */
-  readonly prompt: Dataset["prompt"];
-  /** Told the tokens of the text of an item's prompt, with the item twice, before prompts are asked for. */
-  compare(item: number, tokens: readonly number[]): void;
-}
+  constructor({ titles }: TitleCatalogue, template: Template, tokenizer: Tokenizer) {
+    this.#titles = titles;
+    this.template = template;
+    this.#tokenizer = tokenizer;
+  }
 
-function prompts(
-  { titles }: TitleCatalogue,
-  template: Template,
-  tokenizer: Tokenizer,
-): Prompts {
-  const begin = tokenizer.bos === undefined ? [] : [tokenizer.bos];
-  const known = new Map<string, readonly number[]>();
-  const tokensOf = (piece: string): readonly number[] => {
-    const tokens = known.get(piece) ?? tokenizer.encode(piece);
-    known.set(piece, tokens);
-    return tokens;
-  };
-  const joined = (history: readonly number[]): number[] =>
-    promptPieces(template, history.map((item) => titles[item])).flatMap(tokensOf);
-  const unlike = new Set<number>(); // items whose prompts are not what their pieces give
-  return {
-    compare(item, tokens): void {
-      if (joined([item, item]).join() !== tokens.join()) unlike.add(item);
-    },
-    prompt: (history) => {
-      if (!history.some((item) => unlike.has(item))) return [...begin, ...joined(history)];
-      const text = renderPrompt(template, history.map((item) => titles[item]));
-      return [...begin, ...tokenizer.encode(text)];
-    },
-  };
-}
+  /** Compares the tokens of a whole prompt, with an item twice, with the tokens of its pieces. */
+  compare(item: number, tokens: readonly number[]): void {
+    if (this.#joined([item, item]).join() !== tokens.join()) this.#unlike.add(item);
+  }
 
-function endOf({ name, eos }: Tokenizer): number {
-  if (eos !== undefined) return eos;
-  throw new DataError(
-    `Cannot end titles with ${name}: its tokenizer_config.json must name an eos_token, got none`,
-  );
-}
+  /** The tokens of the prompt for a history, after the token that begins inputs. */
+  tokens(history: readonly number[]): number[] {
+    const begin = this.#tokenizer.bos === undefined ? [] : [this.#tokenizer.bos];
+    if (!history.some((item) => this.#unlike.has(item))) {
+      return [...begin, ...this.#joined(history)];
+    }
+    const text = renderPrompt(this.template, history.map((item) => this.#titles[item]));
+    return [...begin, ...this.#tokenizer.encode(text)];
+  }
 
-function distinct(paths: readonly (readonly number[])[]): number {
-  return new Set(paths.map((path) => path.join())).size;
+  #joined(history: readonly number[]): number[] {
+    return promptPieces(this.template, history.map((item) => this.#titles[item])).flatMap(
+      (piece) => {
+        const tokens = this.#known.get(piece) ?? this.#tokenizer.encode(piece);
+        this.#known.set(piece, tokens);
+        return tokens;
+      },
+    );
+  }
 }

@@ -1,76 +1,51 @@
 /**
- * Data sets of item titles: a folder with `id2name4Rec.json` (item id -> title), `train.csv` or `train_10000.csv`, and
- * `test.csv` (user_id, item_ids, timestamp), each row a window over a user's items whose last id is the target.
+ * Data sets of item titles; `title_files.ts` shows the files.
  *
  * @module
  */
 import { basename, resolve } from "node:path";
-import { ArgumentError } from "../../core/errors.ts";
-import { refuseFile } from "../folder_files.ts";
-import type { Template } from "../text/template.ts";
-import type { Tokenizer } from "../text/tokenizer.ts";
+import { refuseFile } from "../read_file.ts";
 import { chain, inTimeOrder } from "./chains.ts";
-import type { Dataset, EvaluationCase, Skipped, TrainingSequence } from "./dataset.ts";
-import { readRows, readTitles, type Row, type TrainFile, trainFileOf } from "./title_files.ts";
-import { titleTokens } from "./title_tokens.ts";
+import type { Dataset, EvaluationCase } from "./dataset.ts";
+import { sequenceOf } from "./derived.ts";
+import { readRows, readTitles, type Row, trainFileOf } from "./title_files.ts";
+import { checkCount, type TitleTokenOptions, titleTokens } from "./title_tokens.ts";
 
-/** What {@link loadTitles} is told. */
-export interface TitleOptions {
-  /** What turns titles into tokens. */
-  readonly tokenizer: Tokenizer;
-  /** The prompt, for a model that has one; unless told a model reads titles one after the other. */
-  readonly template?: Template;
+/** Options of {@link loadTitles}. */
+export interface TitleOptions extends TitleTokenOptions {
   /**
-   * `all` (unless told): a user's windows are joined to one sequence, and every item of it is a target (with a prompt, all
-   * but the first). `last`: as the rows are, the last item of each.
+   * What is predicted in training. `all`, the default: the rows of a user are joined to one
+   * sequence, and every item of it is a target (with a prompt, all but the first). `last`: the last
+   * item of each row.
    */
   readonly targets?: "all" | "last";
-  /**
-   * `compact`: the tokens that occur are numbered anew, 0 begins a sequence and 1 ends a title. `model`: tokens keep the
-   * tokenizer's ids, and its own ones begin and end. Unless told `model` with a prompt, else `compact`.
-   */
-  readonly vocabulary?: "compact" | "model";
-  /** The most tokens of a title, without the one that ends it; those beyond are cut. 40 unless told. */
-  readonly maxTokens?: number;
-  /** How many of the last training rows, by time, are the validation cases instead; 0 unless told. */
+  /** How many of the last training rows, by time, become validation cases; default 0. */
   readonly holdOut?: number;
-  /** The file with training rows; `train.csv` unless told, or `train_10000.csv` where that is the only one. */
-  readonly train?: TrainFile;
-  /** Told what is being done, and how much of it. */
-  readonly onProgress?: (what: string, done: number, total: number) => void;
 }
 
 /**
- * Loads a data set of item titles. HTML entities in titles are decoded; items with equal titles share a leaf. Ids without a
- * title are left out of histories, and rows whose target has none, or without history, are left out; all are counted.
+ * Loads a data set of item titles. HTML entities in titles are decoded once. Items with equal
+ * titles share a leaf of the trie. Ids without a title are dropped from rows, and so are cases
+ * without a target or a history; both are counted.
  *
- * Held-out rows are the last of the training file by time. They and their targets are gone from training: what is left are
- * the rows before them. `known("validation")` are the sequences of what is left, `known("test")` those of all training rows.
+ * Held-out rows are the last rows of the training file by time. They are not trained on.
+ * `known("validation")` are the sequences of the other rows, `known("test")` those of all training
+ * rows.
  *
- * @throws {DataError} if a file is missing or malformed (one line: file, line, column, value), titles cannot be tokenised
- * alike everywhere, or nothing is left to train on or to judge by.
+ * @throws {DataError} if a file is missing or malformed, a title becomes different tokens in
+ * different places, or there is nothing to train on or no test case.
  * @throws {ArgumentError} if an option is out of range.
- *
- * @example
- * ```ts ignore
- * import { loadTitles, loadTokenizer } from "beargrad/lab";
- *
- * const dataset = loadTitles("data/office-titles", { tokenizer: await loadTokenizer("r50k") });
- * console.log(dataset.titles![0], dataset.paths[0], dataset.training.length);
- * ```
  */
 export function loadTitles(folder: string, options: TitleOptions): Dataset {
-  const { tokenizer, template, targets = "all", maxTokens = 40, holdOut = 0 } = options;
-  const { vocabulary = template === undefined ? "compact" : "model", onProgress } = options;
-  checkCount("maxTokens", maxTokens, 1);
+  const { template, targets = "all", holdOut = 0, onProgress } = options;
   checkCount("holdOut", holdOut, 0);
 
-  const trainFile = trainFileOf(folder, options.train);
+  const trainFile = trainFileOf(folder);
   const named = [...readTitles(folder)];
   onProgress?.("reading files", 1, 3);
   const trainRows = readRows(folder, trainFile);
   onProgress?.("reading files", 2, 3);
-  const test = readRows(folder, "test.csv");
+  const testRows = readRows(folder, "test.csv");
   onProgress?.("reading files", 3, 3);
 
   const catalogue = named.filter(([, title]) => title !== "");
@@ -78,52 +53,35 @@ export function loadTitles(folder: string, options: TitleOptions): Dataset {
   if (ids.length === 0) {
     refuseFile(folder, "id2name4Rec.json", "the catalogue must have titles", "none");
   }
+  const itemOf = new Map(ids.map((id, item) => [id, item]));
   const rows = inTimeOrder(trainRows);
   const fit = rows.slice(0, Math.max(0, rows.length - holdOut));
   const heldOut = rows.slice(fit.length);
 
-  const known = new Catalogued(ids);
-  const sequences = known.sequences(fit);
-  const before = holdOut > 0 ? known.sequences(rows) : sequences;
-  const training: TrainingSequence[] = targets === "last"
-    ? known.cases(fit).map(({ history, target }) => ({
-      items: [...history, target],
-      context: history.length,
-    }))
+  const sequences = sequencesOf(fit, itemOf);
+  const before = holdOut > 0 ? sequencesOf(rows, itemOf) : sequences;
+  const training = targets === "last"
+    ? casesOf(fit, itemOf).map(sequenceOf)
     : sequences.map((items) => ({ items, context: template === undefined ? 0 : 1 }))
       .filter(({ items, context }) => items.length > context);
-  const validation = known.cases(heldOut);
-  const judged = known.cases(test);
+  const validation = casesOf(heldOut, itemOf);
+  const test = casesOf(testRows, itemOf);
   if (training.length === 0) {
-    refuseFile(
-      folder,
-      trainFile,
-      "it must leave items to train on",
-      `${rows.length} rows, none of use`,
-    );
+    const actual = `${rows.length} rows without any`;
+    refuseFile(folder, trainFile, "it must have items to train on", actual);
   }
-  if (judged.length === 0) {
-    refuseFile(
-      folder,
-      "test.csv",
-      "it must leave rows to judge by",
-      `${test.length} rows, none of use`,
-    );
+  if (test.length === 0) {
+    const actual = `${testRows.length} rows without any`;
+    refuseFile(folder, "test.csv", "it must have items to predict", actual);
   }
-  const { cut, alike, collisions, ...written } = titleTokens({ folder, ids, titles }, {
-    tokenizer,
-    template,
-    vocabulary,
-    maxTokens,
-    onProgress: (done, total) => onProgress?.("tokenising titles", done, total),
-  });
-  const skipped: Skipped[] = [
-    { what: "titles without text", count: named.filter(([, title]) => title === "").length },
-    { what: "ids in rows that have no title", count: known.withoutTitle([...rows, ...test]) },
-    { what: "rows whose target has no title, or without history", count: rowsLost() },
-    { what: `titles cut at ${maxTokens} tokens`, count: cut },
-    { what: "titles that the tokenizer does not tell from another", count: alike },
-    { what: "titles like another because they were cut", count: collisions },
+  const { skipped: cut, ...written } = titleTokens({ folder, ids, titles }, options);
+  const judged = heldOut.length + testRows.length - validation.length - test.length;
+  const lost = judged + (targets === "last" ? fit.length - training.length : 0);
+  const skipped = [
+    { what: "titles without text", count: named.length - catalogue.length },
+    { what: "ids in rows that have no title", count: unknownIds([...rows, ...testRows], itemOf) },
+    { what: "rows whose target has no title, or without history", count: lost },
+    ...cut,
   ];
   return {
     name: basename(resolve(folder)),
@@ -133,58 +91,38 @@ export function loadTitles(folder: string, options: TitleOptions): Dataset {
     ...(template !== undefined && { promptPerTarget: true }),
     training,
     validation,
-    test: judged,
+    test,
     known: (split) => (split === "test" ? before : sequences),
     skipped: skipped.filter(({ count }) => count > 0),
   };
-
-  function rowsLost(): number {
-    const used = validation.length + judged.length + (targets === "last" ? training.length : 0);
-    return heldOut.length + test.length + (targets === "last" ? fit.length : 0) - used;
-  }
 }
 
-/** Rows as item indices. */
-class Catalogued {
-  readonly #itemOf: ReadonlyMap<string, number>;
+type ItemOf = ReadonlyMap<string, number>;
 
-  constructor(ids: readonly string[]) {
-    this.#itemOf = new Map(ids.map((id, item) => [id, item]));
-  }
-
-  /** The indices of the ids that have one. */
-  #items(ids: readonly string[]): number[] {
-    return ids.flatMap((id) => this.#itemOf.get(id) ?? []);
-  }
-
-  /** Each user's sequence. Rows are joined by their ids, those without a title included, so that none tears a sequence. */
-  sequences(rows: readonly Row[]): number[][] {
-    return chain(rows).map((ids) => this.#items(ids)).filter((items) => items.length > 0);
-  }
-
-  /** The rows whose target has a title and whose history is not empty, named by user and line. */
-  cases(rows: readonly Row[]): EvaluationCase[] {
-    return rows.flatMap(({ user, line, ids }) => {
-      const target = this.#itemOf.get(ids.at(-1) ?? "");
-      const history = this.#items(ids.slice(0, -1));
-      return target === undefined || history.length === 0
-        ? []
-        : [{ id: `${user}#${line}`, user, history, target }];
-    });
-  }
-
-  /** How many ids of some rows have no index. */
-  withoutTitle(rows: readonly Row[]): number {
-    return rows.reduce(
-      (sum, { ids }) => sum + ids.filter((id) => !this.#itemOf.has(id)).length,
-      0,
-    );
-  }
+/** The indices of the ids that have a title. */
+function indicesOf(ids: readonly string[], itemOf: ItemOf): number[] {
+  return ids.flatMap((id) => itemOf.get(id) ?? []);
 }
 
-function checkCount(name: string, value: number | undefined, least: number): void {
-  if (value === undefined || (Number.isInteger(value) && value >= least)) return;
-  throw new ArgumentError(
-    `Cannot load titles with ${name} ${value}: it must be an integer of at least ${least}, got ${value}`,
-  );
+/**
+ * Users' sequences. Rows are joined before ids without a title are dropped, which could part them.
+ */
+function sequencesOf(rows: readonly Row[], itemOf: ItemOf): number[][] {
+  return chain(rows).map((ids) => indicesOf(ids, itemOf)).filter((items) => items.length > 0);
+}
+
+/** The rows that have a target with a title and a history, named by user and line. */
+function casesOf(rows: readonly Row[], itemOf: ItemOf): EvaluationCase[] {
+  return rows.flatMap(({ user, line, ids }) => {
+    const target = itemOf.get(ids.at(-1) ?? "");
+    const history = indicesOf(ids.slice(0, -1), itemOf);
+    return target === undefined || history.length === 0
+      ? []
+      : [{ id: `${user}#${line}`, user, history, target }];
+  });
+}
+
+/** The number of ids without a title. */
+function unknownIds(rows: readonly Row[], itemOf: ItemOf): number {
+  return rows.reduce((sum, { ids }) => sum + ids.filter((id) => !itemOf.has(id)).length, 0);
 }

@@ -1,34 +1,34 @@
 /**
- * What needs no training, on the same users as the model: popularity, item co-occurrence and, where the truth is
- * known, the best that anything could do. A model that does not beat them has learnt little.
+ * Rankings that need no training: popularity, item co-occurrence and, where the truth is known, the
+ * best possible ranking. A model that does not beat the first two has learned little.
  *
- * Both baselines count what comes in time before the targets of the split, as the histories that a model is shown do:
- * `known` of the data set.
+ * Baselines count the items before the targets of the split (`known` of the data set), as the
+ * histories of a model do.
  *
  * @module
  */
 import { ArgumentError } from "../../core/errors.ts";
-import { type Dataset, type EvaluationCase, type Split } from "../data/dataset.ts";
+import type { Dataset, EvaluationCase, Split } from "../data/dataset.ts";
 
 /** Ranks items for a history. */
 export interface Baseline {
-  /** A name for tables. */
+  /** The name in tables. */
   readonly name: string;
-  /** The `k` best items after a history, best first; fewer where the catalogue has no more. */
+  /** The `k` best items after a history, best first. A small catalogue gives fewer. */
   rank(history: readonly number[], k: number): number[];
 }
 
-/** Options that a model's evaluation has too. */
+/** Options of baselines. */
 export interface BaselineOptions {
-  /** Leave the items of the history out. */
+  /** Whether the items of the history are left out; default false. */
   readonly excludeHistory?: boolean;
 }
 
-/** The distance within which two items of a sequence count as seen together. */
+/** The distance within which two items of a sequence occur together. */
 const REACH = 5;
 
 /**
- * The items taken most often, the same for everybody; ties go to the lower index.
+ * Ranks items by how often they occur, the same for everybody. Ties go to the lower index.
  *
  * @example
  * ```ts
@@ -50,14 +50,16 @@ export function popularity(
 }
 
 /**
- * Item co-occurrence, an untuned heuristic. With n_i the count of item i and
+ * Ranks items by co-occurrence, an untuned heuristic. With n_i the count of item i and
  *
  *   C(i, j) = sum over sequences, over positions p < q <= p + 5 holding i and j, of 1 / (q - p),
  *
- *   score(j | h) = sum_d (1 / d) C(h_d, j) / sqrt((1 + n_(h_d)) (1 + n_j)),   h_d the d-th item from the history's end.
+ *   score(j | h) = sum_d (1 / d) C(h_d, j) / sqrt((1 + n_(h_d)) (1 + n_j)),
  *
- * It is directed: j came after i. Items of the history are never returned. Ties, among them the items never seen together
- * with the history, go by count, then by index.
+ * with h_d the d-th item from the end of the history.
+ *
+ * Only items j after item i count. Items of the history are never returned. Ties, which include all
+ * items that never occur with the history, go by count, then by index.
  *
  * @example
  * ```ts
@@ -73,7 +75,7 @@ export function cooccurrence(dataset: Dataset, split: Split): Baseline {
   const roots = counts.map((count) => Math.sqrt(1 + count));
   const { from, later, together } = followersOf(dataset, split);
   const scores = new Float64Array(counts.length);
-  const found = new Int32Array(counts.length); // the items that have a score
+  const found = new Int32Array(counts.length); // the items with a score
   const bestFirst = (i: number, j: number): number =>
     scores[j] - scores[i] || counts[j] - counts[i] || i - j;
   return {
@@ -89,8 +91,8 @@ export function cooccurrence(dataset: Dataset, split: Split): Baseline {
         }
       });
       for (const item of history) scores[item] = 0;
-      let seen: number[] = []; // the best so far, and some behind them
-      let least = Number.MIN_VALUE; // the score of the k-th of them
+      let seen: number[] = []; // the best so far, and some more
+      let least = Number.MIN_VALUE; // the score of the k-th
       for (const item of found.subarray(0, size)) {
         if (scores[item] < least || seen.push(item) < 2 * k) continue;
         seen = seen.sort(bestFirst).slice(0, k);
@@ -103,7 +105,7 @@ export function cooccurrence(dataset: Dataset, split: Split): Baseline {
   };
 }
 
-/** What came after item i, and C(i, later): entries from[i] to from[i + 1], in flat arrays, which are fast to go through. */
+/** The items after item i and C(i, later): entries from[i] to from[i + 1] of flat, fast arrays. */
 function followersOf(
   dataset: Dataset,
   split: Split,
@@ -129,7 +131,7 @@ function followersOf(
 }
 
 /**
- * The best possible ranking of a data set that knows its truth: by the true probability of the next item.
+ * Ranks items by the true probability of the next item, which is the best possible ranking.
  *
  * @throws {ArgumentError} if the data set has no oracle.
  */
@@ -148,7 +150,7 @@ export function oracle(
 }
 
 /**
- * The best HR@k that any model can expect on these cases: the mean over them of the sum of the k largest true
+ * The best expected HR@k of any model: the mean over the cases of the sum of the k largest true
  * probabilities.
  *
  * @throws {ArgumentError} if the data set has no oracle.
@@ -168,7 +170,7 @@ export function bestAttainable(
 function oracleOf(dataset: Dataset): NonNullable<Dataset["oracle"]> {
   if (dataset.oracle !== undefined) return dataset.oracle;
   throw new ArgumentError(
-    `Cannot rank by the true probabilities of ${dataset.name}: the data set must have an oracle, got none`,
+    `Cannot rank ${dataset.name} by true probabilities: the data set must have an oracle, got none`,
   );
 }
 
@@ -178,17 +180,12 @@ function countItems(dataset: Dataset, split: Split): Float64Array {
   return counts;
 }
 
-/** Items by descending weight; ties go to the lower index. */
+/** The items by descending weight. Ties go to the lower index. */
 function byCount(weights: Float64Array): number[] {
   return [...weights.keys()].sort((i, j) => weights[j] - weights[i] || i - j);
 }
 
-/** The first `k` of an order that are not taken. */
-function firstOf(order: readonly number[], k: number, taken: ReadonlySet<number>): number[] {
-  const out: number[] = [];
-  for (const item of order) {
-    if (out.length >= k) break;
-    if (!taken.has(item)) out.push(item);
-  }
-  return out;
+/** The first `k` items of an order that are not taken. */
+function firstOf(order: Iterable<number>, k: number, taken: ReadonlySet<number>): number[] {
+  return Iterator.from(order).filter((item) => !taken.has(item)).take(k).toArray();
 }

@@ -1,61 +1,31 @@
 /**
- * Judges a trained model: what it retrieves with beam search, what it would retrieve with an exhaustive search, and what became
- * of the difference.
+ * Evaluates a trained model: what beam search retrieves, what an exhaustive search would retrieve,
+ * and the causes of the difference.
  *
  * @module
  */
-import type { Decoder } from "../../models/decode/decoder.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
-import type { NodeLogits, PruningCause } from "../analysis/pruning.ts";
-import type { DeviceTrie } from "../../models/decode/trie.ts";
-import type { Normalization } from "../../ops/trie_log_prob.ts";
-import type { Baseline } from "./baselines.ts";
-import { type Dataset, type EvaluationCase, evaluationCases, type Split } from "../data/dataset.ts";
-import { hitRate, ndcg, share, survivalCurve, vacuousShares } from "./metrics.ts";
-import { judgeCases, type Verdict } from "../analysis/verdicts.ts";
+import type { PruningCause } from "../analysis/pruning.ts";
+import { judgeCases, type JudgeOptions, type Verdict } from "../analysis/verdicts.ts";
+import { type EvaluationCase, evaluationCases, type Split } from "../data/dataset.ts";
 import { turn } from "../progress.ts";
-
-/**
- * What the model says along given items: entry [u][t] is for the node after t tokens of the path to `leaves[u]`, when the model
- * has read `histories[u]` and these tokens.
- */
-export type TeacherForced = (
-  histories: readonly (readonly number[])[],
-  leaves: readonly number[],
-) => Promise<readonly (readonly NodeLogits[])[]>;
+import type { Baseline } from "./baselines.ts";
+import { hitRate, ndcg, share, survivalCurve, vacuousShares } from "./metrics.ts";
 
 /** Options of {@link evaluate}. */
-export interface EvaluateOptions {
-  /** The model, for the search. */
-  readonly decoder: Decoder;
-  /** The model, for the margins: under the same normalisation and temperature. */
-  readonly teacherForced: TeacherForced;
-  /** The trie of the data set's paths. */
-  readonly trie: DeviceTrie;
-  /** The data set. */
-  readonly dataset: Dataset;
-  /** Which targets. */
+export interface EvaluateOptions extends JudgeOptions {
+  /** The targets to predict. */
   readonly split: Split;
-  /** The beam widths B to search with, one search each; lists are B long. */
-  readonly beams: readonly number[];
-  /** The model sees at most so many items of a user. */
+  /** The most items of a user that the model reads. */
   readonly historyLength: number;
-  /** The list lengths to report; 5 and 10 unless told. Beyond B a list has no more items. */
-  readonly ks?: readonly number[];
-  /** Whether the items that the model sees are taken out of the catalogue. */
-  readonly excludeHistory?: boolean;
-  /** What the search normalises over; "children" unless told. */
-  readonly normalization?: Normalization;
-  /** The temperature; 1 unless told. */
-  readonly tau?: number;
-  /** The first so many users only. */
+  /** Only the first users. */
   readonly limitUsers?: number;
-  /** Told how many users are done, of how many. */
+  /** Called with the number of users done and the total. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-/** How well lists do, by their length k. */
+/** The scores of lists, by their length k. */
 export interface ListScores {
   /** HR@k. */
   readonly hr: Readonly<Record<number, number>>;
@@ -65,51 +35,54 @@ export interface ListScores {
   readonly ranks: readonly number[];
 }
 
-/** What {@link evaluate} finds for one beam width B. Counts are given beside shares: many of them are small. */
+/** The result for one beam width B. It has counts beside shares, because many counts are small. */
 export interface BeamEvaluation extends ListScores {
-  /** B. */
+  /** The beam width B. */
   readonly beam: number;
-  /** The same scores for the exact B most probable items. */
+  /** The scores of the exact B most probable items. */
   readonly exact: ListScores;
-  /** Targets in the exact top B. */
+  /** The number of targets in the exact top B. */
   readonly inExactTop: number;
-  /** Of those, the ones that the beam search did not return. */
+  /** How many of those the beam search did not return. */
   readonly pruned: number;
-  /** PR@B = pruned / inExactTop. */
+  /** The pruning rate, PR@B = pruned / inExactTop. */
   readonly pruningRate: number;
-  /** Of the pruned, the share with a margin above 0. */
+  /** The share of the pruned targets that have a margin above 0. */
   readonly violationShare: number;
-  /** The pruned by cause. */
+  /** The pruned targets by cause. */
   readonly causes: Readonly<Record<Exclude<PruningCause, "absent">, number>>;
   /** For each step, the share of targets at whose node no margin can be above 0. */
   readonly vacuousShare: readonly number[];
-  /** For each step, the share of targets whose prefix the beam still holds. */
+  /** For each step, the share of targets whose prefix is still in the beam. */
   readonly survival: readonly number[];
-  /** The share of users whose list (of the largest k, or B if that is less) is provably the exact one. */
+  /**
+   * The share of users whose first k items (the largest k, at most B) are provably the exact ones.
+   */
   readonly certifiedShare: number;
 }
 
-/** What {@link evaluate} finds. */
+/** The result of {@link evaluate}. */
 export interface Evaluation {
-  /** Users. */
+  /** The number of users. */
   readonly users: number;
-  /** Targets that exclusion took out of the catalogue: misses of every list, and counted nowhere else. */
+  /**
+   * Targets that were excluded from the catalogue. They are misses, and no other count has them.
+   */
   readonly absent: number;
-  /** By beam width, in the order asked for. */
+  /** The results by beam width, in the order of the options. */
   readonly beams: readonly BeamEvaluation[];
-  /** On each user, in the data set's order. */
+  /** The verdict on each user, in the data set's order. */
   readonly verdicts: readonly Verdict[];
 }
 
-/** How many users are judged between two reports of progress. */
+/** The number of users between two reports of progress. */
 const CHUNK = 256;
 
 /**
- * Evaluates a model with beam searches of some widths, against the exact ranking.
+ * Evaluates a model with beam searches of some widths against the exact ranking. The exact ranking
+ * is searched once, for the widest beam, and only for users whose beam search does not settle it.
  *
- * The target's place in the exact ranking is searched once, for the widest beam, and only for users whose search leaves it open.
- *
- * @throws {ArgumentError} if there are no beams, or one twice, or for the reasons of `BeamSearch`.
+ * @throws {ArgumentError} if there are no beams, one is given twice, or `BeamSearch` refuses one.
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { trie, dataset, split, beams, ks = [5, 10], historyLength, limitUsers } = options;
@@ -120,7 +93,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   }
   const cases = evaluationCases(dataset, split, historyLength, limitUsers);
   const { decoder, normalization, tau } = options;
-  // Users whose prompts are equally long go together: few shapes at a time.
+  // Users with equally long prompts are judged together, so that there are few shapes.
   const lengths = cases.map(({ history }) => dataset.prompt(history).length);
   const order = [...cases.keys()].sort((a, b) => lengths[b] - lengths[a] || a - b);
   const verdicts = new Array<Verdict>(cases.length);
@@ -142,22 +115,18 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   return {
     users: verdicts.length,
     absent: verdicts.filter((v) => v.choices === undefined).length,
-    beams: beams.map((beam, b) =>
-      evaluationOf(verdicts, b, { beam, ks, steps: trie.trie.maxDepth })
-    ),
+    beams: beams.map((beam, b) => evaluationOf(verdicts, b, beam, ks, trie.trie.maxDepth)),
     verdicts,
   };
 }
 
-/** What the verdicts on beam number `b` add up to. */
+/** Adds up the verdicts on the searches with index `b`. */
 function evaluationOf(
   verdicts: readonly Verdict[],
   b: number,
-  { beam, ks, steps }: {
-    readonly beam: number;
-    readonly ks: readonly number[];
-    readonly steps: number;
-  },
+  beam: number,
+  ks: readonly number[],
+  steps: number,
 ): BeamEvaluation {
   const found = verdicts.map((v) => v.beams[b]);
   const causes = { violation: 0, displacement: 0, length: 0, tie: 0 };
@@ -180,7 +149,10 @@ function evaluationOf(
   };
 }
 
-/** Evaluates a baseline on the same users. Its lists are of items. `onProgress` is called after each user. */
+/**
+ * Evaluates a baseline. Its lists are of items. `onProgress` is called with the number of users
+ * done.
+ */
 export function evaluateBaseline(
   baseline: Baseline,
   cases: readonly EvaluationCase[],

@@ -1,13 +1,12 @@
 /**
- * The model's logits along given items: what it would have said at each step had it written the item.
+ * Teacher-forced passes: the logits of a model along the tokens of given items.
  *
  * @module
  */
 import { capture, type Captured, type HostTensor } from "../../core/capture.ts";
-import type { Device } from "../../core/device.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
+import type { BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import { childrenOf, isGatherable } from "../../models/decode/child_logits.ts";
-import type { Projection } from "../../models/decode/decoder.ts";
 import type { NodeLogits } from "../analysis/pruning.ts";
 import type { DeviceTrie } from "../../models/decode/trie.ts";
 import type { Transformer, TransformerParams } from "../../models/transformer.ts";
@@ -16,45 +15,37 @@ import { gather } from "../../ops/gather.ts";
 import { reshape } from "../../ops/layout.ts";
 import { logSumExp } from "../../ops/softmax.ts";
 import { take } from "../../ops/take.ts";
-import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { turn } from "../progress.ts";
 
 type Inputs = {
   readonly tokens: HostTensor; // int32 (U, T)
-  readonly rows: HostTensor; // int32 (N): where in (U T) the model is asked
+  readonly rows: HostTensor; // int32 (N): the places in (U T) whose hidden states are needed
 };
 
-/** Options of {@link TeacherForcing}. */
-export interface TeacherForcingOptions {
-  /** What will be normalised over; "children" unless told. */
-  readonly normalization?: Normalization;
-  /** The temperature; 1 unless told. */
-  readonly tau?: number;
-  /** How many users go through the model together; 64 unless told. */
-  readonly batch?: number;
-}
+/** Options of {@link TeacherForcing}; `batch` is the number of users in a pass. */
+export type TeacherForcingOptions = Pick<BeamSearchOptions, "normalization" | "tau" | "batch">;
 
-/** A node at which the model is asked. */
+/** A node whose logits are needed. */
 interface Question {
-  /** The user's place in the batch. */
+  /** The index of the user in the batch. */
   readonly user: number;
-  /** The tokens of the path before it. */
+  /** The number of tokens before the node. */
   readonly step: number;
   readonly node: number;
-  /** How many children it has. */
+  /** The number of its children. */
   readonly choices: number;
 }
 
 /** Sequence lengths are rounded up to a multiple of this, so that few programs are recorded. */
 const ROUND = 16;
 
-/** At most so many logits are computed together. */
+/** The most logits that are computed together. */
 const MAX_LOGITS = 2 ** 22;
 
 /**
- * Teacher-forced passes of a model, a batch of users at a time. What comes back are the logits of the children of the path's
- * nodes, and under "vocabulary" the log-sum-exp of all; never whole rows of logits. On the device at most 2^22 logits, or one row, exist
- * at a time, whatever the vocabulary.
+ * Teacher-forced passes of a model, a batch of users at a time. The results are the logits of the
+ * children of a path's nodes and, with "vocabulary", the log-sum-exp of all logits. On the device
+ * at most 2^22 logits exist at a time, or one row of them if the vocabulary is larger.
  */
 export class TeacherForcing implements Disposable {
   readonly #device: Device;
@@ -63,10 +54,10 @@ export class TeacherForcing implements Disposable {
   readonly #trie: DeviceTrie;
   readonly #options: Required<TeacherForcingOptions>;
   readonly #run: Captured<Inputs, { hidden: Tensor }>;
-  /** The shape that is recorded. Only one is: the memory of a program is that of a whole batch. */
+  /** The recorded shape. Only one is kept, because each holds the memory of a whole batch. */
   #recorded = "";
 
-  /** Passes of a model, along paths of a trie. */
+  /** Prepares passes of a model along the paths of a trie. */
   constructor(
     device: Device,
     model: Transformer,
@@ -86,8 +77,8 @@ export class TeacherForcing implements Disposable {
   }
 
   /**
-   * What the model says along the paths to `leaves[u]` after the tokens `histories[u]`: entry [u][t] is for the node after t
-   * tokens. Under "children" it is not asked at nodes with one child; there entries have no logits.
+   * The logits along the paths to `leaves[u]` after the tokens `histories[u]`. Entry [u][t] is for
+   * the node after t tokens. With "children", nodes with one child have no logits.
    */
   async logits(
     histories: readonly (readonly number[])[],
@@ -121,19 +112,19 @@ export class TeacherForcing implements Disposable {
     return out;
   }
 
-  /** Gives the recorded passes back. */
+  /** Frees the recorded pass. */
   [Symbol.dispose](): void {
     this.#run.dispose();
   }
 
-  /** The hidden states (N, C) at some places of sequences of tokens, and more behind them. */
+  /** The hidden states (N, C) at some places of sequences of tokens, followed by padding. */
   #hidden(
     sequences: readonly (readonly number[])[],
     places: readonly { readonly user: number; readonly at: number }[],
   ): Tensor {
     const { batch } = this.#options;
     const longest = sequences.reduce((most, { length }) => Math.max(most, length), 0);
-    // No longer than the model allows where the sequences are not.
+    // Rounding must not exceed the model's longest sequence.
     const T = Math.max(
       longest,
       Math.min(Math.ceil(longest / ROUND) * ROUND, this.#model.config.maxLength),
@@ -152,7 +143,7 @@ export class TeacherForcing implements Disposable {
     return hidden;
   }
 
-  /** What the model says at each node; question n's hidden state is row n. The nodes with the most children come first. */
+  /** Answers questions, the nodes with most children first. Row n of `hidden` is for question n. */
   async *#answers(
     hidden: Tensor,
     questions: readonly Question[],
@@ -164,10 +155,13 @@ export class TeacherForcing implements Disposable {
       const room = Math.floor(MAX_LOGITS / (whole ? Math.max(F, this.#model.config.vocabSize) : F));
       const part = questions.slice(at, at + Math.max(1, room));
       using _scope = this.#device.arena();
-      const { children, sums } = whole
-        ? this.#wholeRows(hidden, part, at, F)
-        : this.#childrenAlone({ hidden, head }, part, at, F);
-      const [logits, logSums] = await this.#device.read([children, ...(sums ? [sums] : [])]);
+      const place = this.#device.tensor(Int32Array.from(part, (_, n) => at + n));
+      const nodes = Int32Array.from(part, ({ node }) => node);
+      const [logits, logSums] = await this.#device.read(
+        whole
+          ? this.#wholeRows(take(hidden, place), part, F)
+          : [childrenOf({ hidden, head }, this.#trie, this.#device.tensor(nodes), place, F)],
+      );
       for (let n = 0; n < part.length; n++) {
         yield [part[n], {
           children: Float64Array.from(logits.subarray(n * F, n * F + part[n].choices)),
@@ -178,38 +172,19 @@ export class TeacherForcing implements Disposable {
     }
   }
 
-  #childrenAlone(
-    projection: Projection,
-    part: readonly Question[],
-    from: number,
-    F: number,
-  ): { readonly children: Tensor; readonly sums?: Tensor } {
-    const device = this.#device;
-    const nodes = device.tensor(Int32Array.from(part, ({ node }) => node));
-    const place = device.tensor(Int32Array.from(part, (_, n) => from + n));
-    return { children: childrenOf(projection, this.#trie, nodes, place, F) };
-  }
-
-  /** By way of the logits of the whole vocabulary. */
-  #wholeRows(
-    hidden: Tensor,
-    part: readonly Question[],
-    from: number,
-    F: number,
-  ): { readonly children: Tensor; readonly sums?: Tensor } {
-    const device = this.#device;
+  /** Computes the logits of the whole vocabulary: those of children, and the log-sum-exps. */
+  #wholeRows(hidden: Tensor, part: readonly Question[], F: number): Tensor[] {
     const { normalization, tau } = this.#options;
-    const rows = device.tensor(Int32Array.from(part, (_, n) => from + n));
-    const logits = this.#model.logits(this.#params, take(hidden, rows)); // (n, V)
+    const logits = this.#model.logits(this.#params, hidden); // (n, V)
     const tokens = new Int32Array(part.length * F);
     part.forEach(({ node }, n) => tokens.set(this.#trie.trie.tokensUnder(node), n * F));
-    const children = gather(logits, device.tensor(tokens, [part.length, F]));
-    if (normalization === "children") return { children };
-    return { children, sums: logSumExp(tau === 1 ? logits : mul(logits, 1 / tau)) };
+    const children = gather(logits, this.#device.tensor(tokens, [part.length, F]));
+    if (normalization === "children") return [children];
+    return [children, logSumExp(tau === 1 ? logits : mul(logits, 1 / tau))];
   }
 }
 
-/** The nodes of the path to a leaf at which a model is asked, root first. */
+/** The nodes of the path to a leaf whose logits are needed, root first. */
 function questionsOf({ trie }: DeviceTrie, leaf: number, everywhere: boolean): Question[] {
   const questions: Question[] = [];
   for (let node = trie.parents[leaf]; node >= 0; node = trie.parents[node]) {

@@ -1,76 +1,77 @@
 /**
- * What cannot be read in results. One place decides, for the tables of train.ts and for reports.
+ * Warnings about results that do not support a conclusion, for the tables of `train` and for
+ * reports.
  *
  * @module
  */
-import type { MetricsLine } from "../train/metrics_file.ts";
-import { listed } from "../report/format.ts";
-import type { Training } from "../train/training.ts";
+import { listed } from "../table.ts";
+import type { TrainHistory } from "../train/run.ts";
+import type { MetricsLine } from "../train/run_folder.ts";
 
-/** A rate of fewer targets, or a comparison of models that hit fewer, is mostly chance: tables do not show such rates. */
+/**
+ * With fewer targets, a rate or a comparison of models is mostly chance. Tables omit such rates.
+ */
 export const LEAST_TARGETS = 30;
 
-/** A training loss that falls by a larger share in the last epoch is still falling. */
+/** A training loss is still falling if it falls by a larger share in the last epoch. */
 const FALLING = 0.02;
 
-/** An NDCG@10 in validation that gains a larger share in the last two epochs is still rising. */
+/** The NDCG@10 in validation is still rising if it gains a larger share in the last two epochs. */
 const RISING = 0.03;
 
-/** The ranking that is a bound: no model is to be above it. */
+/** The ranking by true probabilities, an upper bound. */
 export const ORACLE = "oracle";
 
-/** The ranking that counts what models are trained on and no more. */
+/** Co-occurrence that counts only what models are trained on. */
 export const TRAINING_ONLY = "co-occurrence, training only";
 
-/** The course of a run's training. */
-export interface Course extends Pick<Training, "epochs" | "bestEpoch" | "validation"> {
-  /** The loss: at each look its mean since the look before. */
+/** How a run was trained. */
+export interface Course extends Pick<TrainHistory, "epochs" | "bestEpoch" | "validation"> {
+  /** The training loss, as means over the steps between two lines of the metrics file. */
   readonly curve: readonly Pick<MetricsLine, "epoch" | "loss">[];
-}
-
-/** A model, or several that differ in the seed alone: then the numbers are means over them. */
-export interface JudgedModel {
-  /** Its name. */
-  readonly name: string;
-  /** HR and NDCG of its lists. */
-  readonly scores: readonly number[];
-  /** Targets in its lists. */
-  readonly hits: number;
-  /** Targets in the exact top B. */
-  readonly inExactTop: number;
-  /** How its runs were trained. */
-  readonly runs: readonly Course[];
 }
 
 /** A ranking that needs no training. */
 export interface JudgedReference {
-  /** Its name. */
+  /** The name of the ranking. */
   readonly name: string;
   /** HR and NDCG of its lists, which are as long as the models'. */
   readonly scores: readonly number[];
 }
 
-/** What cannot be read. */
+/** A model. The numbers are means where several runs differ in the seed alone. */
+export interface JudgedModel extends JudgedReference {
+  /** The number of targets in its lists. */
+  readonly hits: number;
+  /** The number of targets in the exact top B. */
+  readonly inExactTop: number;
+  /** How its runs were trained. */
+  readonly runs: readonly Course[];
+}
+
+/** What results do not support. */
 export interface Unreadable {
   /**
-   * By the name of a model, the rankings without training that one of its scores is below. Of co-occurrence that is {@link TRAINING_ONLY}
-   * where it is known, else that which counts the validation targets too.
+   * The untrained rankings that a score of a model is below, by the name of the model. Of
+   * co-occurrence only {@link TRAINING_ONLY} counts, where it is known: models do not see the
+   * validation targets.
    */
   readonly below: ReadonlyMap<string, readonly string[]>;
   /** Models with a run that {@link isImproving}. */
   readonly improving: readonly string[];
-  /** Other models with a run whose curve does not tell. */
+  /** Other models with a run whose curve is missing. */
   readonly noCurve: readonly string[];
-  /** Models with fewer than 30 targets in the exact top B: their pruning rates cannot be read. */
+  /** Models with fewer than 30 targets in the exact top B, too few for a pruning rate. */
   readonly fewInTop: readonly string[];
-  /** Whether no model has 30 targets in its lists: no difference between models can be read. */
+  /** Whether no model has 30 targets in its lists, so that models cannot be compared. */
   readonly fewHits: boolean;
 }
 
 /**
- * Whether a run was still improving when it ended. If it was validated: its last two epochs raised the NDCG@10 in validation by more
- * than 3 %, and one of them is the best. If not: its last epoch lowered the training loss by more than 2 %. Undefined if the curve has
- * no numbers for these epochs; a single epoch does not improve.
+ * Whether a run was still improving when it ended. With validation: the last two epochs raised
+ * NDCG@10 by more than 3 %, and one of them is the best. Without: the last epoch lowered the
+ * training loss by more than 2 %. A single epoch does not improve. Undefined if the curve does not
+ * have these epochs.
  */
 export function isImproving(
   { curve, epochs, bestEpoch, validation }: Course,
@@ -92,7 +93,7 @@ export function isImproving(
   return Number.isNaN(fall) ? undefined : fall > FALLING;
 }
 
-/** What cannot be read of some models, beside rankings that need no training. */
+/** Finds what the results of some models do not support. */
 export function unreadable(
   models: readonly JudgedModel[],
   references: readonly JudgedReference[],
@@ -121,50 +122,35 @@ export function unreadable(
   };
 }
 
-/** The same in sentences, to stand before the results; none where all can be read. Lists are of length `k`. */
+/** The warnings as sentences, for lists of length `k`. */
 export function warningsOf(
   { below, improving, noCurve, fewInTop, fewHits }: Unreadable,
   k: number,
 ): string[] {
   const are = (names: readonly string[]): string =>
     `${listed(names)} ${names.length > 1 ? "are" : "is"}`;
-  const warnings: string[] = [];
-  for (const reference of new Set([...below.values()].flat())) {
-    const names = [...below].filter(([, all]) => all.includes(reference)).map(([name]) => name);
-    warnings.push(
-      `${are(names)} below ${reference}, which needs no training, in HR@${k} or NDCG@${k}`,
-    );
-  }
-  if (improving.length > 0) {
-    warnings.push(`${are(improving)} still improving in the last epoch: train longer`);
-  }
-  if (noCurve.length > 0) {
-    warnings.push(
-      noCurve.length > 1
-        ? `nobody can tell whether ${
-          listed(noCurve)
-        } were still improving: their training curves are missing`
-        : `nobody can tell whether ${
-          noCurve[0]
-        } was still improving: its training curve is missing`,
-    );
-  }
-  if (fewHits) {
-    warnings.push(
-      `no model has ${LEAST_TARGETS} targets in its first ${k} items, too few to compare models`,
-    );
-  }
-  if (fewInTop.length > 0) {
-    warnings.push(
-      `fewer than ${LEAST_TARGETS} targets are in the exact top B of ${
-        listed(fewInTop)
-      }, too few for a pruning rate`,
-    );
-  }
-  return warnings.map((warning) => `Warning: ${warning}.`);
+  const [were, their] = noCurve.length > 1
+    ? ["were", "their training curves are"]
+    : ["was", "its training curve is"];
+  const references = [...new Set([...below.values()].flat())];
+  const warnings = [
+    ...references.map((reference) => {
+      const names = [...below].filter(([, all]) => all.includes(reference)).map(([name]) => name);
+      return `${are(names)} below ${reference}, which needs no training, in HR@${k} or NDCG@${k}`;
+    }),
+    improving.length > 0 && `${are(improving)} still improving in the last epoch: train longer`,
+    noCurve.length > 0 &&
+    `nobody can tell whether ${listed(noCurve)} ${were} still improving: ${their} missing`,
+    fewHits &&
+    `no model has ${LEAST_TARGETS} targets in its first ${k} items, too few to compare models`,
+    fewInTop.length > 0 &&
+    `fewer than ${LEAST_TARGETS} targets are in the exact top B of ${listed(fewInTop)}, too few ` +
+      "for a pruning rate",
+  ];
+  return warnings.flatMap((warning) => warning ? [`Warning: ${warning}.`] : []);
 }
 
-/** Which rankings leave the history out. */
+/** Says which rankings leave the history out. */
 export function historyNote(excludeHistory: boolean): string {
   return `Co-occurrence always leaves the history out of its lists; all others do so ${
     excludeHistory ? "here too" : "only with --exclude-history"

@@ -1,325 +1,164 @@
 /**
- * The numbers of a report: every variant of a comparison, judged at every width, beside a baseline variant.
+ * What a report knows of a comparison: tidy tables, which `compare_runs.ts` computes. Tables,
+ * figures and CSV files are all made of their rows.
  *
  * @module
  */
-import { ArgumentError } from "../../core/errors.ts";
-import type { BaselineResults, BeamOutcome, RunResult } from "../compare/run_result.ts";
-import { type Unreadable, unreadable } from "../evaluate/warnings.ts";
-import { type MissingSeeds, missingSeeds } from "./comparable.ts";
-import { gains, meanDifferences, type Metric, METRICS } from "./outcomes.ts";
-import {
-  type CaseValues,
-  differenceEstimate,
-  everyCase,
-  meanEstimate,
-  type Population,
-  rateDifference,
-  rateEstimate,
-  type RateSums,
-  resampledSums,
-  type ResamplingOptions,
-  type Sums,
-  usersIn,
-} from "./resampling.ts";
-import { type Estimate, meanInterval, type SignFlipTest, signFlipTest } from "./statistics.ts";
-import { type StepCounts, stepCounts } from "./step_counts.ts";
-import {
-  allValues,
-  type BeamSeries,
-  type SeedValues,
-  type VariantSeries,
-  variantSeries,
-} from "./variant_series.ts";
-import { orderedVariants } from "./variants.ts";
+import type { BeamOutcome, RunResult } from "../compare/run_result.ts";
+import type { Unreadable } from "../evaluate/warnings.ts";
+import type { MissingSeeds } from "./comparable.ts";
+import type { Cells, Panel, Spec } from "./document.ts";
+import { type Estimate, mean, type SignFlipTest } from "./statistics.ts";
 
 /** A comparison in numbers. */
-export interface Comparison {
-  /** Every variant, the baseline first. */
+export type Comparison = {
+  /** The variants, the baseline first. */
   readonly variants: readonly Variant[];
-  /** The variant that the others are compared with. */
   readonly baseline: Variant;
-  /** Every width, ascending. */
+  /** The names of rankings that need no training. */
+  readonly references: readonly string[];
+  /** The widths of the search, ascending. */
   readonly beams: readonly number[];
-  /** The width that summaries speak of: that which most losses aim at, if it was searched with, else the widest. */
+  /** The width of summaries: the one that most losses aim at, or the widest. */
   readonly mainBeam: number;
-  /** Cases that were judged: predictions. */
+  /** The metric of summaries: NDCG@10, or the longest NDCG that the main width has. */
+  readonly mainMetric: string;
+  /** The length of the lists that warnings are about. */
+  readonly mainLength: number;
+  /** The number of cases that were judged. */
   readonly cases: number;
-  /** Whose they are: as many users, or fewer with several each. */
+  /** The number of their users: as many, or fewer if some have several cases. */
   readonly users: number;
-  /** What needs no training. */
-  readonly baselines: readonly Reference[];
-  /** Seeds that variants lack. */
   readonly missing: readonly MissingSeeds[];
   /** What cannot be read at the main width. */
   readonly unreadable: Unreadable;
-  /** The variants whose lists headlines may compare; none where too few targets were hit. */
-  readonly readable: readonly Variant[];
-}
+  /** The names of the variants that headlines may compare. */
+  readonly readable: readonly string[];
+  /** Estimates of every metric over users and seeds. */
+  readonly metrics: readonly MetricRow[];
+  /** The same of every run, over users. */
+  readonly runMetrics: readonly (MetricRow & { readonly seed: number })[];
+  /** Paired differences to the baseline and to references. */
+  readonly differences: readonly DifferenceRow[];
+  /** By width, then in the order of the variants. */
+  readonly searches: readonly Search[];
+};
 
-/** A ranking that needs no training. */
-export interface Reference {
-  /** Its name. */
-  readonly name: string;
-  /** By the name of the metric. */
-  readonly metrics: ReadonlyMap<string, Estimate>;
-}
+/** The runs of one variant, by ascending seed. */
+export type Variant = { readonly name: string; readonly runs: readonly RunResult[] };
 
-/** The runs of one variant. */
-export interface Variant {
-  /** Its name. */
-  readonly name: string;
-  /** By ascending seed. */
-  readonly runs: readonly RunResult[];
-  /** By width, of those that all of its runs were searched with. */
-  readonly beams: ReadonlyMap<number, BeamReport>;
-}
-
-/** What a variant does at one width. */
-export interface BeamReport {
-  /** The width B. */
-  readonly beam: number;
-  /** By the name of the metric; those whose lists are longer than B are not there. */
-  readonly metrics: ReadonlyMap<string, MetricReport>;
-  /** Pruned targets by targets in the exact top B. */
-  readonly pruningRate: Estimate;
-  /** The pruning rate less that of the baseline. */
-  readonly pruningDifference?: Estimate;
-  /** Targets whose prefix is still held after some steps, of all targets. */
-  readonly survival: readonly Survival[];
-  /** Counts by step, of all runs. */
-  readonly steps: StepCounts;
-  /** The outcomes, by seed. */
-  readonly outcomes: readonly BeamOutcome[];
-}
-
-/** How many targets' prefixes a beam still holds after a step. */
-export interface Survival {
-  /** The step, from 1. */
-  readonly step: number;
-  /** The share of all targets. */
-  readonly value: Estimate;
-  /** The share less that of the baseline. */
-  readonly difference?: Estimate;
-}
-
-/** What a variant reaches in one metric. */
-export interface MetricReport {
-  /** By beam search. */
-  readonly value: Estimate;
-  /** By the exact top B. */
-  readonly exact: Estimate;
-  /** The value less that of the baseline. */
-  readonly difference?: Difference;
-  /** The value less that of each ranking that needs no training, in their order: paired, over users and seeds. */
-  readonly overReferences: readonly Estimate[];
-}
-
-/** A paired difference. */
-export interface Difference {
-  /** Over users and seeds. */
-  readonly both: Estimate;
-  /** Over users alone: for these trained models. */
-  readonly users: Estimate;
-  /** The test over users. */
-  readonly userTest: SignFlipTest;
-  /** Over seeds, by Student's t: for these users. */
-  readonly seeds: Estimate;
-  /** The test over seeds. */
-  readonly seedTest: SignFlipTest;
-  /** Seeds that both were trained with. */
-  readonly common: readonly number[];
-}
-
-/** What {@link compareRuns} is told. */
-export interface CompareOptions extends ResamplingOptions {
-  /** The name of the baseline variant; "sft" if it is there, else the first, unless told. */
-  readonly baseline?: string;
-}
+/** The name of the metric of pruning. */
+export const PRUNING_RATE = "pruning rate";
 
 /**
- * All numbers of a report. Runs must be comparable.
- *
- * @throws {ArgumentError} if there is no variant with the baseline's name.
+ * An estimate of "HR@k" or "NDCG@k", of "exact HR@k" or "exact NDCG@k" for the exact top B, of
+ * "pruning rate", or of "survival@t", the share of targets whose prefix the beam holds after step
+ * t.
  */
-export function compareRuns(
-  runs: readonly RunResult[],
-  baselines: BaselineResults | undefined,
-  options: CompareOptions = {},
-): Comparison {
-  const names = orderedVariants(runs, options.baseline);
-  if (options.baseline !== undefined && names[0] !== options.baseline) {
-    throw new ArgumentError(
-      `Cannot compare with ${options.baseline}: the baseline must be one of ${
-        names.join(", ")
-      }, got ${options.baseline}`,
-    );
-  }
-  const population = { cases: runs[0].test.users, userOf: baselines?.userOf };
-  const all = names.map((name) => variantSeries(name, runs));
-  const given = baselines?.baselines ?? [];
-  const references = given.flatMap(({ ranks }) => METRICS.map((metric) => gains(ranks, metric)));
-  const each = everyCase(population);
-  const flat = [...all.flatMap(allValues), ...references, each];
-  const sums = new Map(resampledSums(flat, population, options).map((sum, i) => [flat[i], sum]));
-  const sumOf = (values: CaseValues): Sums => sums.get(values) as Sums;
-  const every = sumOf(each);
-  const referencesOf = (metric: Metric): Sums[] =>
-    given.map((_, n) => sumOf(references[n * METRICS.length + METRICS.indexOf(metric)]));
-  const variants = all.map((variant) =>
-    variantOf(variant, all[0], { population, every, sumOf, referencesOf })
+export type MetricRow = Estimate & {
+  /** The name of the variant, or of a reference. */
+  readonly variant: string;
+  /** The width; undefined for a reference. */
+  readonly beam?: number;
+  readonly metric: string;
+};
+
+/** A paired difference, with an interval over users and seeds. */
+export type DifferenceRow = MetricRow & {
+  readonly beam: number;
+  /** What is subtracted: the baseline or a reference. */
+  readonly to: string;
+  /** The number of seeds that both have. */
+  readonly seeds: number;
+  /** Of lists and the baseline only. */
+  readonly tests?: DifferenceTests;
+};
+
+/** A difference over users alone, for these models, and over seeds alone, for these users. */
+export type DifferenceTests = {
+  readonly users: Estimate & SignFlipTest;
+  readonly seeds: Estimate & SignFlipTest;
+};
+
+/** What the runs of a variant did at one width. */
+export type Search = {
+  readonly variant: string;
+  readonly beam: number;
+  /** Ascending. */
+  readonly seeds: readonly number[];
+  /** The outcome of each seed. */
+  readonly outcomes: readonly BeamOutcome[];
+  /** The outcomes as one of all runs: counts added up, users one run after the other. */
+  readonly pooled: BeamOutcome;
+};
+
+/** The estimate of a metric, if there is one; references have no width. */
+export function estimateOf(
+  { metrics }: Pick<Comparison, "metrics">,
+  variant: string,
+  beam: number | undefined,
+  metric: string,
+): MetricRow | undefined {
+  return metrics.find((row) =>
+    row.variant === variant && row.beam === beam && row.metric === metric
   );
-  const main = mainBeam(runs, widths(variants));
-  const needNoTraining = given.map(({ name }, n) => ({
-    name,
-    metrics: new Map(METRICS.map(({ name }, m) => [
-      name,
-      meanEstimate([sumOf(references[n * METRICS.length + m])], every),
-    ])),
-  }));
-  const found = unreadableOf(variants, needNoTraining, main, population.cases);
-  return {
-    variants,
-    baseline: variants[0],
-    beams: widths(variants),
-    mainBeam: main,
-    cases: population.cases,
-    users: usersIn(population),
-    baselines: needNoTraining,
-    missing: missingSeeds(runs),
-    unreadable: found,
-    readable: variants.filter(({ name }) =>
-      !found.fewHits && !found.below.has(name) &&
-      ![...found.improving, ...found.noCurve].includes(name)
-    ),
-  };
 }
 
-/** The length of the lists that are looked at first. */
-export function mainLength({ mainBeam }: Pick<Comparison, "mainBeam">): number {
-  return mainBeam < 10 ? 5 : 10;
+/** The difference in a metric, by default to the baseline, if there is one. */
+export function differenceOf(
+  { differences, baseline }: Comparison,
+  variant: string,
+  beam: number,
+  metric: string,
+  to: string = baseline.name,
+): DifferenceRow | undefined {
+  return differences.find((row) =>
+    row.variant === variant && row.beam === beam && row.metric === metric && row.to === to
+  );
 }
 
-/** What cannot be read at one width. */
-function unreadableOf(
-  variants: readonly Variant[],
-  references: readonly Reference[],
-  mainBeam: number,
-  cases: number,
-): Unreadable {
-  const k = mainLength({ mainBeam });
-  const names = [`HR@${k}`, `NDCG@${k}`];
-  const models = variants.flatMap(({ name, runs, beams }) => {
-    const report = beams.get(mainBeam);
-    if (report === undefined) return [];
-    const scores = names.map((metric) => report.metrics.get(metric)?.value.value ?? NaN);
-    const inExactTop = report.steps.inTop / runs.length;
-    return [{ name, scores, hits: scores[0] * cases, inExactTop, runs }];
-  });
-  const beside = references.map(({ name, metrics }) => ({
-    name,
-    scores: names.map((metric) => metrics.get(metric)?.value ?? NaN),
-  }));
-  return unreadable(models, beside);
+/** All runs, in the order of the variants. */
+export function runsOf(variants: readonly Variant[]): RunResult[] {
+  return variants.flatMap(({ runs }) => runs);
 }
 
-/** What estimates are made of. */
-interface Resampled {
-  readonly population: Population;
-  /** The sums of every case. */
-  readonly every: Sums;
-  readonly sumOf: (values: CaseValues) => Sums;
-  readonly referencesOf: (metric: Metric) => readonly Sums[];
+/** The variants that were trained, without models that were only judged under another search. */
+export function trainedVariants({ variants }: Comparison): readonly Variant[] {
+  return variants.filter(({ runs: [run] }) => run.judging.search === undefined);
 }
 
-function variantOf(
-  { name, runs, beams }: VariantSeries,
-  baseline: VariantSeries,
-  resampled: Resampled,
-): Variant {
-  const { every, sumOf, referencesOf } = resampled;
-  const isBaseline = name === baseline.name;
-  const common = commonSeeds(runs, baseline.runs);
-  const own = indicesOf(runs, common);
-  const theirs = indicesOf(baseline.runs, common);
-  const sumsOf = (values: SeedValues, seeds: readonly number[]): Sums[] =>
-    seeds.map((s) => sumOf(values[s]));
-  const all = runs.map((_, s) => s);
-  const rate = (series: BeamSeries, seeds: readonly number[]): RateSums => ({
-    parts: sumsOf(series.pruned, seeds),
-    wholes: sumsOf(series.inTop, seeds),
-  });
-  const reports = [...beams].map(([beam, series]): [number, BeamReport] => {
-    const other = isBaseline || common.length === 0 ? undefined : baseline.beams.get(beam);
-    return [beam, {
-      beam,
-      metrics: new Map(series.metrics.map(({ metric, beam, exact }, m) => {
-        const sums = sumsOf(beam, all);
-        return [metric.name, {
-          value: meanEstimate(sums, every),
-          exact: meanEstimate(sumsOf(exact, all), every),
-          difference: other && {
-            ...differenceOf(
-              own.map((s) => beam[s]),
-              theirs.map((s) => other.metrics[m].beam[s]),
-              resampled,
-            ),
-            common,
-          },
-          overReferences: referencesOf(metric).map((reference) =>
-            differenceEstimate(sums, sums.map(() => reference), every)
-          ),
-        }];
-      })),
-      pruningRate: rateEstimate(rate(series, all)),
-      pruningDifference: other && rateDifference(rate(series, own), rate(other, theirs)),
-      survival: series.survival.map(({ step, held }, i) => ({
-        step,
-        value: meanEstimate(sumsOf(held, all), every),
-        difference: other && differenceEstimate(
-          sumsOf(held, own),
-          sumsOf(other.survival[i].held, theirs),
-          every,
-        ),
-      })),
-      steps: stepCounts(series.outcomes),
-      outcomes: series.outcomes,
-    }];
-  });
-  return { name, runs, beams: new Map(reports) };
+/** How many variants a figure of lines shows. */
+export const MOST_LINES = 9;
+
+/** The variants of figures of lines: the baseline and, of many, the best in validation. */
+export function shownVariants(variants: readonly Variant[]): readonly Variant[] {
+  const [baseline, ...others] = variants;
+  const best = others.toSorted((a, b) => validated(b) - validated(a)).slice(0, MOST_LINES - 1);
+  return variants.filter((variant) => variant === baseline || best.includes(variant));
 }
 
-function differenceOf(
-  own: readonly CaseValues[],
-  baseline: readonly CaseValues[],
-  { population, every, sumOf }: Resampled,
-): Omit<Difference, "common"> {
-  const [a, b] = [own.map(sumOf), baseline.map(sumOf)];
-  const bySeed = a.map(({ total }, s) => (total - b[s].total) / population.cases);
-  return {
-    both: differenceEstimate(a, b, every),
-    users: differenceEstimate(a, b, every, "kept"),
-    userTest: signFlipTest(meanDifferences(own, baseline, population)),
-    seeds: meanInterval(bySeed),
-    seedTest: signFlipTest(bySeed),
-  };
+/** The mean over seeds of the best NDCG@10 in validation. */
+export function validated({ runs }: Variant): number {
+  return mean(runs.map(({ validation }) => Math.max(0, ...validation.map(({ ndcg }) => ndcg))));
 }
 
-function commonSeeds(runs: readonly RunResult[], others: readonly RunResult[]): number[] {
-  const seeds = new Set(others.map(({ recipe }) => recipe.seed));
-  return runs.map(({ recipe }) => recipe.seed).filter((seed) => seeds.has(seed));
+/** The best readable variant in the main metric at the main width, if there is one. */
+export function bestOf(comparison: Comparison): MetricRow | undefined {
+  const { mainBeam, mainMetric, readable } = comparison;
+  return readable.flatMap((name) => estimateOf(comparison, name, mainBeam, mainMetric) ?? [])
+    .sort((a, b) => b.value - a.value)[0];
 }
 
-function indicesOf(runs: readonly RunResult[], seeds: readonly number[]): number[] {
-  return seeds.map((seed) => runs.findIndex(({ recipe }) => recipe.seed === seed));
+/** The first cells of a row on a search. */
+export function searchCells({ variant, beam }: Pick<Search, "variant" | "beam">): Cells {
+  return { variant, B: `${beam}` };
 }
 
-function widths(variants: readonly Variant[]): number[] {
-  return [...new Set(variants.flatMap(({ beams }) => [...beams.keys()]))].sort((a, b) => a - b);
-}
-
-function mainBeam(runs: readonly RunResult[], beams: readonly number[]): number {
-  const votes = beams.map((beam) => runs.filter(({ recipe }) => recipe.beam === beam).length);
-  const most = Math.max(...votes);
-  return most > 0 ? beams[votes.indexOf(most)] : beams[beams.length - 1];
+/** A plot for each width that some searches have. */
+export function panelsByBeam(
+  searches: readonly Search[],
+  spec: (searches: readonly Search[]) => Spec,
+): Panel[] {
+  return [...Map.groupBy(searches, ({ beam }) => beam)]
+    .map(([beam, found]) => ({ title: `B = ${beam}`, spec: spec(found) }));
 }

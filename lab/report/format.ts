@@ -1,11 +1,12 @@
 /**
- * Numbers as reports write them.
+ * Numbers and names as reports write them.
  *
  * @module
  */
+import { listed } from "../table.ts";
 import type { Estimate } from "./statistics.ts";
 
-/** A share: `.0702`; "–" where there is none. */
+/** A share: `.0702`; "–" if it is not finite. */
 export function share(x: number, digits = 4): string {
   if (!Number.isFinite(x)) return "–";
   return sign(x, digits) + Math.abs(x).toFixed(digits).replace(/^0\./, ".");
@@ -17,31 +18,27 @@ export function signed(x: number, digits = 4): string {
   return (Number(x.toFixed(digits)) > 0 ? "+" : "") + share(x, digits);
 }
 
-/** A true minus, and none where all digits are 0. */
+/** A minus sign, but none where all digits are 0. */
 function sign(x: number, digits: number): string {
   return Number(x.toFixed(digits)) < 0 ? "−" : "";
 }
 
-/** `.0702 [.0660, .0745]`. */
-export function withInterval(estimate: Estimate, digits = 4): string {
-  return Number.isFinite(estimate.value)
-    ? `${share(estimate.value, digits)}${interval(estimate, share, digits)}`
-    : "–";
+/** `.0702 [.0660, .0745]`; "" without an estimate. */
+export function withInterval(estimate: Estimate | undefined, digits = 4, write = share): string {
+  if (estimate === undefined) return "";
+  const { value, low, high } = estimate;
+  if (!Number.isFinite(value) || !Number.isFinite(low)) return write(value, digits);
+  return `${write(value, digits)} [${write(low, digits)}, ${write(high, digits)}]`;
 }
 
-/** `+.0021 [−.0010, +.0052]`. */
-export function signedInterval(estimate: Estimate, digits = 4): string {
-  return Number.isFinite(estimate.value)
-    ? `${signed(estimate.value, digits)}${interval(estimate, signed, digits)}`
-    : "–";
+/** `+.0021 [−.0010, +.0052]`; "" without an estimate. */
+export function signedInterval(estimate: Estimate | undefined, digits = 4): string {
+  return withInterval(estimate, digits, signed);
 }
 
-function interval({ low, high }: Estimate, write: typeof share, digits: number): string {
-  return Number.isFinite(low) ? ` [${write(low, digits)}, ${write(high, digits)}]` : "";
-}
-
-/** A p value: `.031`, or `< .001`. */
-export function pValue(p: number): string {
+/** A p value: `.031`, or `< .001`; "" without one. */
+export function pValue(p: number | undefined): string {
+  if (p === undefined) return "";
   if (!Number.isFinite(p)) return "–";
   if (p < 0.001) return "< .001";
   return p === 1 ? "1" : share(p, p < 0.1 ? 3 : 2);
@@ -52,7 +49,7 @@ export function percent(x: number, digits = 0): string {
   return Number.isFinite(x) ? `${sign(x, digits + 2)}${Math.abs(100 * x).toFixed(digits)} %` : "–";
 }
 
-/** Shares in percent, `12 %`, or `12 to 15 %`. */
+/** Shares in percent: `12 %`, or `12 to 15 %`. */
 export function percentRange(shares: readonly number[]): string {
   const [low, high] = [percent(Math.min(...shares)), percent(Math.max(...shares))];
   return low === high ? low : `${low.replace(" %", "")} to ${high}`;
@@ -63,33 +60,26 @@ export function count(n: number): string {
   return `${Math.round(n)}`.replaceAll(/\B(?=(\d{3})+$)/g, ",");
 }
 
-/** Who is judged: `4,905 users`, or `1,925 cases of 1,092 users`. */
-export function judgedOn(
-  { cases, users }: { readonly cases: number; readonly users: number },
-): string {
-  const who = `${count(users)} ${users === 1 ? "user" : "users"}`;
-  return cases === users ? who : `${count(cases)} cases of ${who}`;
-}
-
 /** A number with some significant digits: `23.5`. */
 export function number(x: number, digits = 3): string {
   if (!Number.isFinite(x)) return "–";
   return Math.abs(x) >= 10 ** digits ? count(x) : `${Number(x.toPrecision(digits))}`;
 }
 
-/** `a`, `a and b`, `a, b and c`. */
-export function listed(names: readonly string[]): string {
-  return names.length < 2
-    ? names.join("")
-    : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`;
-}
-
-/** The names of a few, the number of many. */
-export function namedOrCounted(names: readonly string[], noun: string): string {
-  return names.length <= 6 ? listed(names) : counted(names.length, noun);
-}
-
 /** `1 seed`, `3 seeds`. */
 export function counted(n: number, noun: string): string {
   return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+/** Who is judged: `4,905 users`, or `1,925 cases of 1,092 users`. */
+export function judgedOn(
+  { cases, users }: { readonly cases: number; readonly users: number },
+): string {
+  const who = counted(users, "user");
+  return cases === users ? who : `${count(cases)} cases of ${who}`;
+}
+
+/** The names of up to six variants, the number of more; "none". */
+export function namedOrCounted(names: readonly string[]): string {
+  return names.length <= 6 ? listed(names) || "none" : counted(names.length, "variant");
 }

@@ -1,38 +1,39 @@
 /**
  * The bootstrap of users and seeds.
  *
- * A case is one prediction that is judged. Users may have several, which are alike, so users are drawn, each with all their cases.
- * Every run is judged on the same cases, so users and seeds are crossed: both are resampled, each by itself (the pigeonhole
- * bootstrap; Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2), 2007). All variants meet the same resamples, which pairs them. With one
- * seed only users are resampled, and the interval says nothing about training again.
+ * A case is one prediction that is judged. The cases of one user are alike, so users are drawn,
+ * each with all of their cases. Every run is judged on the same cases, so users and seeds are
+ * crossed, and each is resampled independently: the pigeonhole bootstrap (Owen, "The pigeonhole
+ * bootstrap", Annals of Applied Statistics 1(2), 2007). All variants share the same resamples,
+ * which pairs them. With one seed only users are resampled, and the interval says nothing about
+ * another training.
  *
  * @module
  */
 import { foldIn, keyOf, threefryInto } from "../../core/random.ts";
 import { type Estimate, percentileInterval } from "./statistics.ts";
 
-/** Who is judged. */
-export interface Population {
-  /** How many cases. */
-  readonly cases: number;
-  /** Each case's user, numbered from 0 without a gap; unless told every case is another user's. */
-  readonly userOf?: readonly number[];
-}
+/**
+ * Who is judged: the number of cases, and the user of each, numbered from 0 without gaps. Default:
+ * every case has its own user.
+ */
+export type Population = { readonly cases: number; readonly userOf?: readonly number[] };
 
-/** How many users a population has. */
+/** The number of users of a population. */
 export function usersIn({ cases, userOf }: Population): number {
   return userOf === undefined ? cases : new Set(userOf).size;
 }
 
-/** A value for each case; those that are not named are 0. */
-export interface CaseValues {
-  /** Cases with a value, each once. */
-  readonly cases: Int32Array;
-  /** Their values. */
-  readonly values: Float64Array;
-}
+/** The values of some cases of one run; those that are not listed have 0. */
+export type CaseValues = { readonly cases: Int32Array; readonly values: Float64Array };
 
-/** 1 for each case: what their number is in resamples. */
+/** The values of runs with different seeds. What is compared lists the seeds in one order. */
+export type SeedValues = readonly CaseValues[];
+
+/** What is counted over cases and seeds, and what it is a share of. */
+export type Rate = { readonly parts: SeedValues; readonly wholes: SeedValues };
+
+/** 1 for each case. Its sums count the cases of each resample. */
 export function everyCase({ cases }: Population): CaseValues {
   return {
     cases: Int32Array.from({ length: cases }, (_, i) => i),
@@ -40,42 +41,34 @@ export function everyCase({ cases }: Population): CaseValues {
   };
 }
 
-/** Sums over cases, of one run: as it is, and in each resample of the users. */
-export interface Sums {
-  /** Over the cases as they are. */
-  readonly total: number;
-  /** By resample. */
-  readonly resampled: Float64Array;
-}
+/** Sums over the cases as they are, and over those of each resample. */
+export type Sums = { readonly total: number; readonly resampled: Float64Array };
 
-/** Resamples unless told. */
-export const RESAMPLES = 2_000;
-
-/** What {@link resampledSums} is told. */
-export interface ResamplingOptions {
-  /** Resamples; 2,000 unless told. */
+/** Options of {@link resampledSums}. */
+export type ResamplingOptions = {
+  /** The number of resamples. Default 2,000. */
   readonly resamples?: number;
-  /** Where random numbers start; 0 unless told. */
+  /** The seed of the random numbers. Default 0. */
   readonly seed?: number;
-  /** Told how many resamples are done, of how many. */
+  /** Called with the number of resamples drawn so far and the total. */
   readonly onProgress?: (done: number, total: number) => void;
-}
+};
 
-/** Resamples between two reports of progress. */
+/** Resamples between two calls of onProgress. */
 const CHUNK = 50;
 
-/** The sums of many values by case in the same resamples of a population's users. */
+/** The sums of many series, all in the same resamples of the users. */
 export function resampledSums(
   series: readonly CaseValues[],
   population: Population,
-  { resamples = RESAMPLES, seed = 0, onProgress }: ResamplingOptions = {},
+  { resamples = 2_000, seed = 0, onProgress }: ResamplingOptions = {},
 ): Sums[] {
   const { cases, userOf } = population;
   const users = usersIn(population);
   const [key0, key1] = foldIn(keyOf(seed), 0);
   const words = new Uint32Array(2);
-  const times = new Float64Array(users); // how often a user is drawn
-  const weights = userOf === undefined ? times : new Float64Array(cases); // and so each of the user's cases
+  const times = new Float64Array(users); // how often each user is drawn
+  const weights = userOf === undefined ? times : new Float64Array(cases); // and each case
   const sums = series.map(() => new Float64Array(resamples));
   for (let r = 0; r < resamples; r++) {
     times.fill(0);
@@ -100,93 +93,102 @@ function weighted({ cases, values }: CaseValues, weights: Float64Array): number 
   return sum;
 }
 
-/** Of some runs with different seeds, their sums, in the same order of seeds wherever they are compared. */
-export type SeedSums = readonly Sums[];
+/** Estimates from series of values by case, all in the same resamples. */
+export class Bootstrap {
+  readonly #every: Sums;
+  readonly #sums: ReadonlyMap<CaseValues, Sums>;
+  readonly #seedTimes = new Map<number, Float64Array>();
 
-/** How often resample r draws each of `seeds` seeds: entry r * seeds + s. */
-function seedTimes(seeds: number, resamples: number): Float64Array {
-  const times = new Float64Array(resamples * seeds);
-  if (seeds === 1) return times.fill(1);
-  const [key0, key1] = foldIn(keyOf(0), 1);
-  const words = new Uint32Array(2);
-  for (let r = 0; r < resamples; r++) {
-    for (let s = 0; s < seeds; s++) {
-      threefryInto(words, key0, key1, r, s);
-      times[r * seeds + Math.floor((words[0] * seeds) / 2 ** 32)]++;
-    }
+  /** Draws the resamples. Estimates are of these series only. */
+  constructor(
+    series: readonly CaseValues[],
+    population: Population,
+    options: ResamplingOptions = {},
+  ) {
+    const [every, ...sums] = resampledSums([everyCase(population), ...series], population, options);
+    this.#every = every;
+    this.#sums = new Map(sums.map((one, i) => [series[i], one]));
   }
-  return times;
-}
 
-/** Sums over seeds of sums over cases: as they are, and by resample. */
-function overSeeds(sums: SeedSums, seeds: "resampled" | "kept"): Sums {
-  const resamples = sums[0].resampled.length;
-  const times = seeds === "kept" ? undefined : seedTimes(sums.length, resamples);
-  const resampled = new Float64Array(resamples);
-  for (let r = 0; r < resamples; r++) {
-    sums.forEach((sum, s) => {
-      resampled[r] += (times?.[r * sums.length + s] ?? 1) * sum.resampled[r];
+  /** The difference of the means of each seed. */
+  seedDifferences(own: SeedValues, other: SeedValues): number[] {
+    return own.map((one, s) =>
+      (this.#sumsOf(one).total - this.#sumsOf(other[s]).total) / this.#every.total
+    );
+  }
+
+  /** A mean over cases and seeds. */
+  mean(values: SeedValues): Estimate {
+    const n = values.length;
+    return estimate((sum, every) => sum / (n * every), this.#overSeeds(values), this.#every);
+  }
+
+  /**
+   * The difference of two means over cases and the same seeds. With `seeds` "kept" only users are
+   * resampled, and the interval holds for these trained models.
+   */
+  difference(
+    own: SeedValues,
+    other: SeedValues,
+    seeds: "resampled" | "kept" = "resampled",
+  ): Estimate {
+    const n = own.length;
+    const [a, b] = [this.#overSeeds(own, seeds), this.#overSeeds(other, seeds)];
+    return estimate((a, b, every) => (a - b) / (n * every), a, b, this.#every);
+  }
+
+  /** The sum of some parts divided by that of their wholes; NaN if that is 0. */
+  rate({ parts, wholes }: Rate): Estimate {
+    return estimate((part, whole) => part / whole, this.#overSeeds(parts), this.#overSeeds(wholes));
+  }
+
+  /** The difference of two rates over users and the same seeds. */
+  rateDifference(own: Rate, other: Rate): Estimate {
+    const sums = [own.parts, own.wholes, other.parts, other.wholes].map((x) => this.#overSeeds(x));
+    return estimate((a, whole, b, other) => a / whole - b / other, ...sums);
+  }
+
+  #sumsOf(values: CaseValues): Sums {
+    return this.#sums.get(values) as Sums;
+  }
+
+  /** Sums over seeds of sums over cases. */
+  #overSeeds(values: SeedValues, seeds: "resampled" | "kept" = "resampled"): Sums {
+    const sums = values.map((one) => this.#sumsOf(one));
+    const times = seeds === "kept" ? undefined : this.#drawSeeds(sums.length);
+    const resampled = this.#every.resampled.map((_, r) => {
+      let sum = 0;
+      for (let s = 0; s < sums.length; s++) {
+        sum += (times?.[r * sums.length + s] ?? 1) * sums[s].resampled[r];
+      }
+      return sum;
     });
+    return { total: sums.reduce((sum, { total }) => sum + total, 0), resampled };
   }
-  return { total: sums.reduce((sum, { total }) => sum + total, 0), resampled };
+
+  /** How often resample r draws each of `seeds` seeds: entry r * seeds + s. */
+  #drawSeeds(seeds: number): Float64Array {
+    const drawn = this.#seedTimes.get(seeds);
+    if (drawn !== undefined) return drawn;
+    const { length } = this.#every.resampled;
+    const times = new Float64Array(length * seeds);
+    const [key0, key1] = foldIn(keyOf(0), 1);
+    const words = new Uint32Array(2);
+    for (let r = 0; r < length; r++) {
+      for (let s = 0; s < seeds; s++) {
+        threefryInto(words, key0, key1, r, s);
+        times[r * seeds + Math.floor((words[0] * seeds) / 2 ** 32)]++;
+      }
+    }
+    this.#seedTimes.set(seeds, times);
+    return times;
+  }
 }
 
-/** A mean over cases and seeds; `every` are the sums of {@link everyCase}. */
-export function meanEstimate(sums: SeedSums, every: Sums): Estimate {
-  const { total, resampled } = overSeeds(sums, "resampled");
-  const n = sums.length;
+/** What `of` gives for some sums, with the interval of what it gives in each resample. */
+function estimate(of: (...sums: number[]) => number, ...sums: readonly Sums[]): Estimate {
   return percentileInterval(
-    total / (n * every.total),
-    resampled.map((sum, r) => sum / (n * every.resampled[r])),
-  );
-}
-
-/**
- * The difference of two means over cases and the same seeds; with `seeds` "kept" only users are resampled, and the interval
- * is for these trained models. `every` are the sums of {@link everyCase}.
- */
-export function differenceEstimate(
-  sums: SeedSums,
-  baseline: SeedSums,
-  every: Sums,
-  seeds: "resampled" | "kept" = "resampled",
-): Estimate {
-  const [a, b] = [overSeeds(sums, seeds), overSeeds(baseline, seeds)];
-  const n = sums.length;
-  return percentileInterval(
-    (a.total - b.total) / (n * every.total),
-    a.resampled.map((sum, r) => (sum - b.resampled[r]) / (n * every.resampled[r])),
-  );
-}
-
-/** A rate of counts: the sum of the parts by the sum of the wholes. */
-export interface RateSums {
-  /** What is counted. */
-  readonly parts: SeedSums;
-  /** What it is a share of. */
-  readonly wholes: SeedSums;
-}
-
-function rates({ parts, wholes }: RateSums): Sums {
-  const [part, whole] = [overSeeds(parts, "resampled"), overSeeds(wholes, "resampled")];
-  const ratio = (x: number, of: number): number => of === 0 ? NaN : x / of;
-  return {
-    total: ratio(part.total, whole.total),
-    resampled: part.resampled.map((sum, r) => ratio(sum, whole.resampled[r])),
-  };
-}
-
-/** A rate over users and seeds; NaN where there is nothing that it could be a share of. */
-export function rateEstimate(sums: RateSums): Estimate {
-  const { total, resampled } = rates(sums);
-  return percentileInterval(total, resampled);
-}
-
-/** The difference of two rates over users and the same seeds. */
-export function rateDifference(sums: RateSums, baseline: RateSums): Estimate {
-  const [a, b] = [rates(sums), rates(baseline)];
-  return percentileInterval(
-    a.total - b.total,
-    a.resampled.map((rate, r) => rate - b.resampled[r]),
+    of(...sums.map(({ total }) => total)),
+    sums[0].resampled.map((_, r) => of(...sums.map(({ resampled }) => resampled[r]))),
   );
 }

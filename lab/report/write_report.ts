@@ -1,47 +1,67 @@
 /**
- * Writes the report on a comparison.
+ * Puts a report together and writes its files.
  *
  * @module
  */
 import { join } from "node:path";
 import type { BaselineResults, FailedRun, RunResult } from "../compare/run_result.ts";
-import { makeFolder, writeFileAtomic } from "../files.ts";
+import { makeFolder, removeFile, writeFileAtomic } from "../files.ts";
 import { visible } from "../terminal.ts";
 import { checkBaselinesOf, comparable } from "./comparable.ts";
-import { compareRuns } from "./comparison.ts";
-import { type Section, text } from "./document.ts";
+import { compareRuns } from "./compare_runs.ts";
+import { type Comparison, runsOf, trainedVariants } from "./comparison.ts";
+import { csvFiles } from "./csv.ts";
+import { type ExtraFile, FIGURES, isFigure, type Panel, type Report, section } from "./document.ts";
+import { counted, judgedOn } from "./format.ts";
+import { renderHtml } from "./html.ts";
 import { renderMarkdown } from "./markdown.ts";
-import { renderPage } from "./page.ts";
-import { reportOf } from "./report.ts";
+import { certificateSection } from "./sections/certificates.ts";
+import { costSection, recipeSection } from "./sections/cost.ts";
+import { pruningSection } from "./sections/pruning.ts";
+import { retrievalSection } from "./sections/retrieval.ts";
+import { readingSection, summarySection } from "./sections/summary.ts";
+import {
+  trainingSection,
+  type VariantWeights,
+  weightsOf,
+  widthSection,
+} from "./sections/training.ts";
+import { renderFigure, renderPanel } from "./svg.ts";
 
-/** What {@link writeReport} is told. */
-export interface ReportOptions {
-  /** The variant that the others are compared with; "sft" if it is there, else the first, unless told. */
+/** Options of {@link writeReport}. */
+export type ReportOptions = {
+  /**
+   * The variant that the others are compared with. Default "sft" if it is there, else the first.
+   */
   readonly baseline?: string;
-  /** Runs that are not among the results because they cannot be finished; none unless told. */
+  /** Runs that have no results because they cannot be finished. Default none. */
   readonly failed?: readonly FailedRun[];
-  /** Told what is being done, and how much of it. */
+  /** Called with what is being done, how much of it is done, and the total. */
   readonly onProgress?: (what: string, done: number, total: number) => void;
-}
+};
 
-/** The files of a report. */
-export interface ReportFiles {
+/** The paths of the files of a report. */
+export type ReportFiles = {
   /** Text and tables. */
   readonly markdown: string;
   /** The same with figures. */
   readonly page: string;
-}
+  /** The numbers as CSV, and the figures as SVG. */
+  readonly beside: readonly string[];
+};
 
 /**
- * Writes `report.md` and `report.html` on some runs into a folder, which is made if need be. The same runs give the same files.
+ * Writes `report.md`, `report.html`, and beside them `report-NAME.csv` and `report-NAME.svg`, into
+ * a folder, which is made if necessary. Each file is replaced atomically, and those of an earlier
+ * report that this one does not have are removed. The same runs give the same files.
  *
- * @throws {ArgumentError} if there is no variant with the baseline's name.
- * @throws {DataError} if the runs cannot be compared, or the system refuses to write.
+ * @throws {ArgumentError} if no variant has the name of the baseline.
+ * @throws {DataError} if the runs cannot be compared, or a file cannot be written.
  */
 export async function writeReport(
   results: readonly RunResult[],
   baselines: BaselineResults | undefined,
-  outFolder: string,
+  folder: string,
   { baseline, failed = [], onProgress }: ReportOptions = {},
 ): Promise<ReportFiles> {
   const runs = comparable(
@@ -52,22 +72,77 @@ export async function writeReport(
     baseline,
     onProgress: (done, total) => onProgress?.("resamples of users and seeds", done, total),
   });
-  const complete = await reportOf(comparison);
-  const [summary, ...rest] = complete.sections;
-  const report = failed.length === 0
-    ? complete
-    : { ...complete, sections: [summary, failedSection(failed), ...rest] };
-  const page = await renderPage(report, {
-    onProgress: (done, total) => onProgress?.("plots", done, total),
-  });
-  const files = { markdown: join(outFolder, "report.md"), page: join(outFolder, "report.html") };
-  makeFolder(outFolder);
-  writeFileAtomic(files.markdown, visible(renderMarkdown(report)));
-  writeFileAtomic(files.page, visible(page));
-  return files;
+  const weights = await weightsOf(comparison);
+  const report = reportOf(comparison, weights, failed);
+  const figures = report.sections.flatMap(({ blocks }) => blocks.filter(isFigure));
+  const panels = figures.flatMap(({ panels }) => panels);
+  const plots = new Map<Panel, string>();
+  for (const panel of panels) {
+    plots.set(panel, await renderPanel(panel));
+    onProgress?.("plots", plots.size, panels.length);
+  }
+  const beside = [
+    ...csvFiles(comparison, weights),
+    ...FIGURES.map((name): ExtraFile => {
+      const figure = figures.find((figure) => figure.name === name);
+      const content = figure && renderFigure(figure, plots);
+      return { name: `report-${name}.svg`, about: figure?.title ?? "", content };
+    }),
+  ];
+  const written = beside.filter(({ content }) => content !== undefined);
+  const items = written.map(({ name, about }) => `${name}: ${about}`);
+  const files = section("Files", { kind: "list", items });
+  const whole = { ...report, sections: [...report.sections, files] };
+
+  makeFolder(folder);
+  const pathOf = (name: string): string => join(folder, name);
+  const write = (name: string, content: string): void =>
+    writeFileAtomic(pathOf(name), visible(content));
+  write("report.md", renderMarkdown(whole));
+  write("report.html", renderHtml(whole, plots));
+  for (const { name, content } of beside) {
+    if (content === undefined) removeFile(pathOf(name)); // of an earlier report
+    else write(name, content);
+  }
+  return {
+    markdown: pathOf("report.md"),
+    page: pathOf("report.html"),
+    beside: written.map(({ name }) => pathOf(name)),
+  };
 }
 
-function failedSection(failed: readonly FailedRun[]): Section {
+/** The report on a comparison. */
+export function reportOf(
+  comparison: Comparison,
+  weights: readonly VariantWeights[],
+  failed: readonly FailedRun[] = [],
+): Report {
+  const { baseline: { runs: [{ data, recipe }] }, variants } = comparison;
   const items = failed.map(({ name, reason }) => `${name}: ${reason}.`);
-  return { title: "Failed runs", blocks: [text("These are left out:"), { kind: "list", items }] };
+  return {
+    title: `Losses compared on ${data.name}`,
+    subtitle: [
+      counted(variants.length, "variant"),
+      counted(runsOf(variants).length, "run"),
+      judgedOn(comparison),
+      `${counted(recipe.layers, "layer")} of ${recipe.dim} channels`,
+      recipe.device,
+    ].join(" · "),
+    sections: [
+      summarySection(comparison),
+      ...items.length === 0
+        ? []
+        : [section("Failed runs", "These are left out:", { kind: "list", items })],
+      readingSection(comparison),
+      retrievalSection(comparison),
+      pruningSection(comparison),
+      certificateSection(comparison),
+      ...trainedVariants(comparison).length === 0 ? [] : [
+        trainingSection(comparison, weights),
+        widthSection(comparison),
+        costSection(comparison),
+      ],
+      recipeSection(comparison),
+    ],
+  };
 }

@@ -1,57 +1,51 @@
 /**
- * Prompts: a text with places for the history and the item.
+ * Prompt templates: a text with a place for the history of titles.
  *
  * @module
  */
 import { basename, dirname } from "node:path";
-import { missingFile, readText, refuseFile } from "../folder_files.ts";
+import { missingFile, readText, refuseFile } from "../read_file.ts";
 
-/** What a model with a prompt reads and writes. */
+/** A prompt template, in parts. */
 export interface Template {
-  /** Its name, for people. */
+  /** The name of its file, for people. */
   readonly name: string;
   /** The text before the titles of the history. */
   readonly before: string;
-  /** The text between the titles of the history and the item, without spaces at its end. */
+  /** The text after the titles of the history, without the spaces at its end. */
   readonly after: string;
-  /** What is written before an item's title: the spaces that the prompt ended with. */
+  /** The spaces at the prompt's end. They are written before the item's title. */
   readonly lead: string;
 }
 
 /**
- * Reads a prompt template from a file. It must have `{history}` once; `{item}`, where the item is written, may stand at its
- * very end. The history's titles, oldest first, are written in quotes with commas between them: `"Pen", "Ink"`. A line
- * break at the end of the file does not count, and spaces before `{item}` are written with the item, not the prompt, as
- * tokenizers join a space to the word after it.
+ * Reads a prompt template from a file such as
  *
- * @throws {DataError} if the file is missing or a placeholder is missing, repeated, unknown or out of place.
+ *     A customer bought {history}. The next product is: {item}
+ *
+ * `{history}` is required, once. The titles are written there in quotes with commas between them,
+ * oldest first: `"Pen", "Ink"`. `{item}` is optional and must be at the end. A line break at the
+ * end of the file is ignored. Spaces before `{item}` are written with the item, because tokenizers
+ * join a space to the word after it.
+ *
+ * @throws {DataError} if the file is missing, or a placeholder is missing, repeated, unknown or
+ * misplaced.
  */
 export function loadTemplate(path: string): Template {
-  const [folder, file] = [dirname(path), basename(path)];
-  const text = readText(folder, file) ?? missingFile(folder, file);
-  return templateOf(
-    text,
-    file,
-    (requirement, actual) => refuseFile(folder, file, requirement, actual),
-  );
-}
-
-function templateOf(
-  text: string,
-  name: string,
-  refuse: (requirement: string, actual: string) => never,
-): Template {
+  const [folder, name] = [dirname(path), basename(path)];
+  const text = readText(folder, name) ?? missingFile(folder, name);
+  const refuse = (requirement: string, actual: string): never =>
+    refuseFile(folder, name, requirement, actual);
   const body = text.replace(/\r\n/g, "\n").replace(/\n$/, "");
   const unknown = (body.match(/\{\w*\}/g) ?? []).find((p) => p !== "{history}" && p !== "{item}");
   if (unknown !== undefined) refuse("its placeholders must be {history} and {item}", unknown);
   const parts = body.split("{history}");
   if (parts.length !== 2) refuse("it must have {history} once", `${parts.length - 1} of them`);
   const [before, rest] = parts;
-  const at = rest.indexOf("{item}");
-  if (before.includes("{item}") || (at >= 0 && at !== rest.length - "{item}".length)) {
-    refuse("{item} must stand at its very end", `{item} before other text`);
+  const tail = rest.endsWith("{item}") ? rest.slice(0, -"{item}".length) : rest;
+  if (before.includes("{item}") || tail.includes("{item}")) {
+    refuse("{item} must be at its end", "{item} before other text");
   }
-  const tail = at < 0 ? rest : rest.slice(0, at);
   let end = tail.length;
   while (tail[end - 1] === " ") end--;
   return { name, before, after: tail.slice(0, end), lead: tail.slice(end) };
@@ -63,8 +57,8 @@ export function renderPrompt(template: Template, titles: readonly string[]): str
 }
 
 /**
- * The prompt for a history of titles, cut before the space before each title, where there is one: most tokenizers make of such
- * pieces what they make of them in a text.
+ * The prompt for a history of titles in pieces, cut before the space before each title. Most
+ * tokenizers make the same tokens of the pieces as of the whole prompt.
  */
 export function promptPieces({ before, after }: Template, titles: readonly string[]): string[] {
   const spaced = before.endsWith(" ");

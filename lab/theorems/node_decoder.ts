@@ -1,17 +1,16 @@
 /**
- * A decoder whose logits are those of a table with a row for each node of a trie: it walks the trie along every token that a
- * beam has been fed, so that wrong ancestors read the wrong row.
+ * A decoder that reads its logits from a table with a row for each node of a trie. It walks the
+ * trie along all the tokens that a beam was fed, so wrong ancestors read the wrong row.
  *
  * @module
  */
 import { defineKernel } from "../../core/kernel.ts";
-import type { Device } from "../../core/device.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import type { Decoder, Prefilled } from "../../models/decode/decoder.ts";
 import type { DeviceTrie } from "../../models/decode/trie.ts";
 import { take } from "../../ops/take.ts";
 
-/** The model that each user asks for, the first token of the history, as the row of its root: (U). */
+/** The row of each user's root, (U): a history's first token is the number of its model. */
 const readModels = defineKernel({
   name: "readModels",
   buffers: { tokens: "read int", rows: "write int" },
@@ -24,7 +23,7 @@ const readModels = defineKernel({
   cases: () => [],
 });
 
-/** The row of the node that each beam has come to, read along its ancestors in `fed` (L, R); an item's end stays where it is. */
+/** The row of each beam's node, found along its ancestors in `fed` (L, R); a leaf stays a leaf. */
 const followPaths = defineKernel({
   name: "followPaths",
   buffers: {
@@ -71,15 +70,15 @@ fn kernel(r: u32) {
 
 /** What the decoder keeps between steps. */
 export interface NodeCache {
+  /** The row of each user's root, (U). */
   readonly roots: Tensor;
+  /** The tokens fed so far, (L, R), by step and beam of all users. */
   readonly fed: Tensor;
-  readonly R: number;
-  readonly B: number;
-  readonly L: number;
 }
 
-/** See above. A history's first token is the number of the model to use. */
+/** The decoder. A history's first token is the number of the model to use. */
 export class NodeDecoder implements Decoder<NodeCache> {
+  /** The width of a row of the table. */
   readonly vocabSize: number;
   readonly #trie: DeviceTrie;
   readonly #logits: Tensor;
@@ -92,28 +91,25 @@ export class NodeDecoder implements Decoder<NodeCache> {
     this.#logits = device.tensor(flat, [flat.length / this.vocabSize, this.vocabSize]);
   }
 
+  /** The logits of each user's root. */
   prefill(tokens: Tensor, _: Tensor, beam: number, steps: number): Prefilled<NodeCache> {
     const [U, T] = tokens.shape;
     const { device } = tokens;
     const roots = device.empty([U], "int32");
     device.run(readModels, { tokens, rows: roots }, { U, T, nodes: this.#trie.nodeCount });
-    const R = U * beam;
-    const fed = device.tensor(new Int32Array(steps * R));
-    return { logits: take(this.#logits, roots), cache: { roots, fed, R, B: beam, L: steps } };
+    const fed = device.tensor(new Int32Array(steps * U * beam), [steps, U * beam]);
+    return { logits: take(this.#logits, roots), cache: { roots, fed } };
   }
 
-  step(
-    { roots, fed, R, B, L }: NodeCache,
-    step: number,
-    tokens: Tensor,
-    ancestors: Tensor,
-  ): Tensor {
+  /** The logits of the node that each beam has come to. */
+  step({ roots, fed }: NodeCache, step: number, tokens: Tensor, ancestors: Tensor): Tensor {
+    const [L, R] = fed.shape;
     const { table, nodeCount } = this.#trie;
     const rows = tokens.device.empty([R], "int32");
     tokens.device.run(
       followPaths,
       { roots, table, tokens, ancestors, fed, rows },
-      { R, B, L, step, edges: nodeCount - 1 },
+      { R, B: R / roots.size, L, step, edges: nodeCount - 1 },
     );
     return take(this.#logits, rows);
   }

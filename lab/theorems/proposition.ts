@@ -1,51 +1,83 @@
 /**
- * What a proposition and a refutation are.
+ * What propositions and refutations are, and how their instances are counted.
  *
  * @module
  */
 
-/** Counts the cases in which a proposition's hypothesis was true, and notes those in which its conclusion was not. */
-export class Tally {
-  /** How often the hypothesis was true. */
-  instances = 0;
-  /** What went wrong, a line each. */
-  readonly failures: string[] = [];
+/** A truth value; undefined where an error budget leaves it open. */
+export type Answer = boolean | undefined;
 
-  /** The hypothesis is true; `holds` says whether the conclusion is, `what` names the case. */
-  expect(holds: boolean, what: () => string): void {
+/** Counts a proposition's instances, that is, the cases in which its hypothesis is true. */
+export class Tally {
+  /** Instances, those that are left open included. */
+  instances = 0;
+  /** Instances that are left open. */
+  undecided = 0;
+  /** The instances whose conclusion is false, a line each. */
+  readonly failures: string[] = [];
+  readonly #each: boolean;
+
+  /**
+   * By default a conjunction is one instance. With `each`, every part of it is an instance, because
+   * each part may be left open by itself.
+   */
+  constructor({ each = false }: { readonly each?: boolean } = {}) {
+    this.#each = each;
+  }
+
+  /** Adds an instance. `holds` says whether its conclusion is true, `what` names the case. */
+  expect(holds: Answer, what: () => string): void {
     this.instances++;
-    if (!holds) this.failures.push(what());
+    if (holds === undefined) this.undecided++;
+    else if (!holds) this.failures.push(what());
+  }
+
+  /** Adds an instance unless the hypothesis is false. */
+  implies(hypothesis: Answer, conclusion: boolean, what: () => string): void {
+    if (hypothesis === false) return;
+    this.expect(hypothesis && conclusion, what);
+  }
+
+  /** Adds an instance that holds if both sides are true or both are false. */
+  equivalent(left: Answer, right: boolean, what: () => string): void {
+    this.expect(left === undefined ? undefined : left === right, what);
+  }
+
+  /** Adds the instance that all parts hold; with `each`, an instance for each part. */
+  all(parts: readonly Answer[], what: () => string): void {
+    if (this.#each) parts.forEach((part) => this.expect(part, what));
+    else if (parts.includes(false)) this.expect(false, what);
+    else this.expect(parts.includes(undefined) ? undefined : true, what);
   }
 }
 
-/** A statement that must hold without exception. `W` is what it speaks about. */
+/**
+ * A statement that must hold without exception. `W` is what it is checked on. The proofs and the
+ * sources of the project's own propositions are in docs/theory.md.
+ */
 export interface Proposition<W> {
   /** T1, T2, ... for theorems, S1, ... for surrogates, D1, ... for differential checks. */
   readonly id: string;
-  /** In one line. */
+  /** The statement in one line. */
   readonly statement: string;
-  /** When it applies, and what one instance is. */
-  readonly hypothesis: string;
-  /** Why it is true. */
-  readonly proof: string;
-  /** Where it comes from. */
-  readonly source: string;
-  /** Looks for instances in a world. */
+  /** Adds the instances that a world has to a tally. */
   check(world: W, tally: Tally): void | Promise<void>;
-  /** The world, so that a person can check a counterexample by hand. */
-  draw?(world: W): string;
+}
+
+/** The length that tables cut statements to; docs/theory.md has the whole. */
+const SHORT = 78;
+
+/** A statement cut to fit into a table. */
+export function shortStatement(statement: string): string {
+  return statement.length > SHORT ? `${statement.slice(0, SHORT - 3)}...` : statement;
 }
 
 /** A statement that is plausible and false. */
 export interface Refutation<W> {
   /** R1, R2, ... */
   readonly id: string;
-  /** What is not so. */
+  /** The false statement in one line. */
   readonly statement: string;
-  /** Where it comes from. */
-  readonly source: string;
-  /** What happens in this world that refutes it, or undefined. */
+  /** Says what refutes the statement in a world; undefined if nothing does. */
   finds(world: W): string | undefined;
-  /** The world, so that a person can check it by hand. */
-  draw(world: W): string;
 }

@@ -1,64 +1,68 @@
 /**
- * Running propositions and refutations over generated worlds.
+ * Runs propositions and refutations over generated worlds.
  *
  * @module
  */
 import { type Proposition, type Refutation, Tally } from "./proposition.ts";
-import type { Worlds } from "./worlds.ts";
 
-/** How long and from where. */
-export interface RunOptions {
-  /** How many worlds. */
-  readonly cases: number;
-  /** Where the generators start: the same seed gives the same worlds. */
-  readonly seed: number;
-  /** Told after each world how many there were. */
-  readonly progress?: (done: number) => void;
+/** A generator of worlds. */
+export interface Worlds<W> {
+  /**
+   * Visits `cases` worlds until `holds` is false of one; the same seed gives the same worlds.
+   * Returns that world and the path that replays it, or undefined if `holds` is true of all. Looks
+   * for a smaller such world first, unless `shrink` is false.
+   */
+  search(
+    holds: (world: W) => boolean | Promise<boolean>,
+    options: { readonly cases: number; readonly seed: number; readonly shrink?: boolean },
+  ): Promise<{ readonly world: W; readonly path: string } | undefined>;
+  /** Draws a world, so that a person can check it by hand. */
+  draw?(world: W): string;
 }
 
-/** How long and from where to look for something. */
-export interface SearchOptions {
-  /** At most how many worlds from one seed. */
+/** Options of {@link verifyPropositions}. */
+export interface RunOptions {
+  /** The number of worlds. */
   readonly cases: number;
-  /** The first seed. */
+  /** The seed of the generator. */
   readonly seed: number;
-  /** From how many seeds, 1 unless told: shrinking is greedy, and the smallest of several is small. */
+  /** Called after each world with the number of worlds so far. */
+  readonly onProgress?: (done: number) => void;
+}
+
+/** Options of {@link findRefutation}: `cases` worlds at most from each of some seeds. */
+export interface FindOptions extends Omit<RunOptions, "onProgress"> {
+  /** The number of seeds, default 1. Shrinking is greedy; the smallest of several is small. */
   readonly searches?: number;
 }
 
 /** What became of a proposition. */
 export interface Outcome {
-  /** As in docs/theory.md. */
+  /** The proposition's id. */
   readonly id: string;
-  /** In one line. */
-  readonly statement: string;
-  /** How many worlds it was checked in. */
+  /** The number of worlds that it was checked in. */
   readonly cases: number;
   /** How often its hypothesis was true. */
   readonly instances: number;
-  /** How often its conclusion was not. */
+  /** How often its conclusion was false. */
   readonly failures: number;
-  /** The smallest counterexample that was found, with the seed and path that replay it. */
+  /** The smallest counterexample that was found, with the seed and the path that replay it. */
   readonly counterexample?: string;
 }
 
 /** What became of a refutation. */
-export interface Found {
-  /** As in docs/theory.md. */
+export interface FoundRefutation {
+  /** The refutation's id. */
   readonly id: string;
-  /** In one line. */
-  readonly statement: string;
   /** Whether there is a counterexample. */
   readonly found: boolean;
-  /** The world of the counterexample and what happens in it; empty if there is none. */
+  /** The counterexample's world and what happens in it; empty if there is none. */
   readonly counterexample: string;
-  /** Replays it. */
+  /** The seed and the path that replay it. */
   readonly replay: string;
 }
 
-/**
- * Counts a proposition's instances and failures in one world.
- */
+/** Counts the instances and failures of a proposition in one world. */
 export async function tallyOf<W>(proposition: Proposition<W>, world: W): Promise<Tally> {
   const tally = new Tally();
   await proposition.check(world, tally);
@@ -66,7 +70,8 @@ export async function tallyOf<W>(proposition: Proposition<W>, world: W): Promise
 }
 
 /**
- * Checks propositions in the same generated worlds. One that fails is run again from the same seed and shrunk.
+ * Checks propositions in the same generated worlds. One that fails is run again from the same seed
+ * and its counterexample shrunk.
  *
  * @example
  * ```ts
@@ -75,9 +80,6 @@ export async function tallyOf<W>(proposition: Proposition<W>, world: W): Promise
  * const mine: Proposition<World> = {
  *   id: "U1",
  *   statement: "the most probable item is returned if it has more than half of the probability",
- *   hypothesis: "P(y) > 1/2",
- *   proof: "T4 with B = 1",
- *   source: "mine",
  *   check({ leaves, pi, one, search }, tally): void {
  *     const found = search[search.length - 1].kept;
  *     for (const y of leaves) if (2n * pi[y] > one) tally.expect(found.includes(y), () => `${y}`);
@@ -90,28 +92,25 @@ export async function tallyOf<W>(proposition: Proposition<W>, world: W): Promise
 export async function verifyPropositions<W>(
   worlds: Worlds<W>,
   propositions: readonly Proposition<W>[],
-  { cases, seed, progress }: RunOptions,
+  { cases, seed, onProgress }: RunOptions,
 ): Promise<Outcome[]> {
-  const counts = propositions.map(() => ({ instances: 0, failures: 0 }));
+  const counts = propositions.map(({ id }) => ({ id, cases: 0, instances: 0, failures: 0 }));
   let done = 0;
   await worlds.search(async (world) => {
     for (const [i, proposition] of propositions.entries()) {
       const { instances, failures } = await tallyOf(proposition, world);
+      counts[i].cases++;
       counts[i].instances += instances;
       counts[i].failures += failures.length;
     }
-    done++;
-    progress?.(done);
+    onProgress?.(++done);
     return true;
   }, { cases, seed });
   const outcomes: Outcome[] = [];
-  for (const [i, proposition] of propositions.entries()) {
-    const { id, statement } = proposition;
-    const outcome = { id, statement, cases: done, ...counts[i] };
-    const counterexample = outcome.failures > 0
-      ? { counterexample: await smallestFailure(worlds, proposition, { cases, seed }) }
-      : {};
-    outcomes.push({ ...outcome, ...counterexample });
+  for (const [i, count] of counts.entries()) {
+    const counterexample = count.failures > 0 &&
+      await smallestFailure(worlds, propositions[i], { cases, seed });
+    outcomes.push({ ...count, ...(counterexample && { counterexample }) });
   }
   return outcomes;
 }
@@ -119,46 +118,46 @@ export async function verifyPropositions<W>(
 async function smallestFailure<W>(
   worlds: Worlds<W>,
   proposition: Proposition<W>,
-  options: { readonly cases: number; readonly seed: number },
+  options: RunOptions,
 ): Promise<string> {
+  const failuresIn = async (world: W): Promise<readonly string[]> =>
+    (await tallyOf(proposition, world)).failures;
   const found = await worlds.search(
-    async (world) => (await tallyOf(proposition, world)).failures.length === 0,
+    async (world) => (await failuresIn(world)).length === 0,
     options,
   );
   if (found === undefined) return `not found again from seed ${options.seed}`;
-  const { failures } = await tallyOf(proposition, found.world);
-  const picture = proposition.draw ? `\n${proposition.draw(found.world)}` : "";
-  return `${failures[0]} (seed ${options.seed}, path ${found.path})${picture}`;
+  const [failure] = await failuresIn(found.world);
+  const picture = worlds.draw ? `\n${worlds.draw(found.world)}` : "";
+  return `${failure} (seed ${options.seed}, path ${found.path})${picture}`;
 }
 
 /**
- * Looks for counterexamples, shrinks them, and returns the smallest: that with the shortest picture.
+ * Looks for counterexamples, shrinks them, and returns the one with the shortest picture.
  *
  * @example
  * ```ts
  * import { exactRefutations, exactWorlds, findRefutation } from "beargrad/theory";
  *
  * const [R1] = exactRefutations;
- * const { found, counterexample } = await findRefutation(exactWorlds(), R1, { cases: 1000, seed: 1 });
- * console.log(found, counterexample.split("\n")[0]); // true "B = 2, normalised over children"
+ * const found = await findRefutation(exactWorlds(), R1, { cases: 1000, seed: 1 });
+ * console.log(found.counterexample.split("\n")[0]); // "B = 2, normalised over children"
  * ```
  */
 export async function findRefutation<W>(
   worlds: Worlds<W>,
-  { id, statement, finds, draw }: Refutation<W>,
-  { cases, seed, searches = 1 }: SearchOptions,
-): Promise<Found> {
-  let best: Found = { id, statement, found: false, counterexample: "", replay: `seed ${seed}` };
+  { id, finds }: Refutation<W>,
+  { cases, seed, searches = 1 }: FindOptions,
+): Promise<FoundRefutation> {
+  let best: FoundRefutation = { id, found: false, counterexample: "", replay: `seed ${seed}` };
   for (let from = seed; from < seed + searches; from++) {
-    const smallest = await worlds.search((world) => finds(world) === undefined, {
-      cases,
-      seed: from,
-    });
+    const options = { cases, seed: from };
+    const smallest = await worlds.search((world) => finds(world) === undefined, options);
     if (smallest === undefined) continue;
-    const picture = `${draw(smallest.world)}\n  ${finds(smallest.world)}`;
+    const picture = `${worlds.draw?.(smallest.world)}\n  ${finds(smallest.world)}`;
     if (best.found && picture.length >= best.counterexample.length) continue;
     const replay = `seed ${from}, path ${smallest.path}`;
-    best = { id, statement, found: true, counterexample: picture, replay };
+    best = { id, found: true, counterexample: picture, replay };
   }
   return best;
 }

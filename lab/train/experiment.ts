@@ -1,84 +1,68 @@
 /**
- * One experiment: a data set, some losses, one trained and judged model for each, and the baselines beside them.
+ * An experiment: a data set, some losses, a trained and judged model for each, and the baselines
+ * beside them.
  *
  * @module
  */
-import type { Device } from "../../core/device.ts";
-import { DataError, NonFiniteError } from "../../core/errors.ts";
+import { join } from "node:path";
+import * as v from "valibot";
+import { CheckpointError, DataError, NonFiniteError } from "../../core/errors.ts";
 import { Trie } from "../../models/decode/trie.ts";
-import type { FailedRun } from "../compare/run_result.ts";
-import { bestAttainable, cooccurrence, oracle, popularity } from "../evaluate/baselines.ts";
+import type { Options } from "./options.ts";
 import { type Dataset, evaluationCases } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
-import { evaluateBaseline, type ListScores } from "../evaluate/evaluate.ts";
-import type { Options } from "../cli/options.ts";
-import { type OpenLoss, openLoss } from "./loss_module.ts";
-import { recipeOf } from "./recipe.ts";
-import { KS, type Run, type RunObserver, type RunSetting, trainAndJudge } from "./run.ts";
-import { RunFolders, runName } from "./run_folders.ts";
-import { summaryOf } from "./summary.ts";
+import { bestAttainable, cooccurrence, oracle, popularity } from "../evaluate/baselines.ts";
+import { evaluateBaseline } from "../evaluate/evaluate.ts";
 import { TRAINING_ONLY } from "../evaluate/warnings.ts";
+import { isPresent, makeFolder, writeFileAtomic } from "../files.ts";
+import { readJson } from "../read_file.ts";
+import {
+  type ExperimentReport,
+  type RunSummary,
+  type Summary,
+  SUMMARY_VERSION,
+  summaryOf,
+} from "./experiment_report.ts";
+import { FolderLock } from "./folder_lock.ts";
+import { type OpenLoss, openLoss } from "./loss_module.ts";
+import { type Recipe, recipeOf, runName } from "./recipe.ts";
+import {
+  type FailedRun,
+  type JudgedRun,
+  type Observer,
+  type RunSetting,
+  trainAndJudge,
+} from "./run.ts";
+import { isSaved, RunFolder } from "./run_folder.ts";
 
-/** A baseline's name and scores. */
-export interface BaselineScores extends ListScores {
-  /** What it is. */
-  readonly name: string;
-}
-
-/** What an experiment finds. */
-export interface Report {
-  /** The data set. */
-  readonly dataset: Dataset;
-  /** The device's kind. */
-  readonly device: "cpu" | "webgpu";
-  /** Its adapter. */
-  readonly adapter: string;
-  /** The options it was run with. */
-  readonly options: Options;
-  /**
-   * Popularity; co-occurrence, and where there are validation targets, that of the training data alone; and, where the truth is
-   * known, the oracle.
-   */
-  readonly baselines: readonly BaselineScores[];
-  /** The expected HR@k of the best possible model, where the truth is known. */
-  readonly best: Readonly<Record<number, number>> | undefined;
-  /** One run a loss, in the order asked for, without those that failed. */
-  readonly runs: readonly Run[];
-  /** Runs whose loss or weights became NaN or infinite. */
-  readonly failed: readonly FailedRun[];
-  /** Why `summary.json` could not be written, or a run not go on; no later loss was trained then. */
-  readonly unwritten?: DataError;
-}
-
-/** How an experiment tells what it is doing. */
-export interface Observer extends RunObserver {
-  /** The experiment is about to start. */
-  started(dataset: Dataset, trie: Trie, device: Device): void;
-}
+const SUMMARY = "summary.json";
 
 /**
- * Trains one model per loss, judges all on the test targets, and writes what `--out` asks for. A loss that becomes NaN or infinite is
- * recorded as failed, and the others go on.
+ * Trains one model per loss, judges all on the test targets, and writes what `--out` asks for. A
+ * loss that becomes NaN or infinite is recorded as failed, and the others go on. If files can no
+ * longer be written after a run was judged, the report is kept and has the error as `unwritten`.
  *
- * @throws {DataError} if a module with a loss cannot be used.
- * @throws {DataError} if the data cannot be read, another process writes to `--out`, or the first checkpoint cannot be written. What
- * has been judged is not thrown away because of files that cannot be written: see `unwritten` of the report.
+ * @throws {DataError} if a module with a loss cannot be used, the data cannot be read, another
+ * process writes to `--out`, or the first checkpoint cannot be written.
  * @throws {DeviceError} if the device is not there.
- * @throws {CheckpointError} if `--out` holds runs and `--resume` is not given, is not there and it is given, holds runs of another
- * recipe, or a `summary.json` that cannot be added to.
+ * @throws {CheckpointError} if `--out` holds runs and `--resume` is not given, is missing and it is
+ * given, or holds runs of another recipe or a `summary.json` that cannot be added to.
  */
-export async function runExperiment(options: Options, observer: Observer): Promise<Report> {
+export async function runExperiment(
+  options: Options,
+  observer: Observer = {},
+): Promise<ExperimentReport> {
   const losses: OpenLoss[] = [];
-  for (const given of options.loss) losses.push(await openLoss(given)); // before data are read
+  for (const given of options.losses) losses.push(await openLoss(given)); // before data are read
   const dataset = await loadDataset(options.data, options, options.model, observer.preparing);
   const device = await openDevice(options.device, options.threads);
   const recipes = losses.map((loss) => recipeOf(options, loss, dataset, device));
-  using folders = options.out === undefined
+  using folder = options.out === undefined
     ? undefined
-    : new RunFolders(options.out, recipes, options.resume, observer.note);
+    : new ExperimentFolder(options.out, recipes, options.resume, observer.note);
   const catalogue = new Trie(dataset.paths);
-  observer.started(dataset, catalogue, device);
+  observer.started?.(dataset, catalogue, device);
 
   using trie = catalogue.upload(device);
   const { beams, excludeHistory } = options;
@@ -90,14 +74,14 @@ export async function runExperiment(options: Options, observer: Observer): Promi
     options,
     ...judgeBaselines(dataset, options, observer.preparing),
   };
-  const runs: Run[] = [];
+  const runs: JudgedRun[] = [];
   const failed: FailedRun[] = [];
   let unwritten: DataError | undefined;
   for (const [i, recipe] of recipes.entries()) {
     const count = runs.length;
     try {
-      runs.push(await trainAndJudge(recipe, losses[i], setting, folders?.of(recipe)));
-      folders?.writeSummary(summaryOf({ ...report, runs, failed }));
+      runs.push(await trainAndJudge(recipe, losses[i], setting, folder?.of(recipe)));
+      folder?.writeSummary(summaryOf({ ...report, runs, failed }));
       unwritten = undefined;
     } catch (error) {
       if (error instanceof NonFiniteError) {
@@ -108,23 +92,26 @@ export async function runExperiment(options: Options, observer: Observer): Promi
       }
       if (!(error instanceof DataError) || runs.length + failed.length === 0) throw error;
       unwritten = error;
-      if (runs.length === count) break; // the run itself
+      if (runs.length === count) break; // the run itself, not the summary
     }
   }
   return { ...report, runs, failed, ...(unwritten && { unwritten }) };
 }
 
+/** The lengths of lists that reports are about. */
+const LIST_LENGTHS = [5, 10];
+
 /** The baselines on the users that the models are judged on. */
 export function judgeBaselines(
   dataset: Dataset,
   { history, excludeHistory }: Pick<Options, "history" | "excludeHistory">,
-  onProgress?: RunObserver["preparing"],
-): Pick<Report, "baselines" | "best"> {
+  onProgress?: Observer["preparing"],
+): Pick<ExperimentReport, "baselines" | "best"> {
   const cases = evaluationCases(dataset, "test", history);
   const rankers = [
     popularity(dataset, "test", { excludeHistory }),
     cooccurrence(dataset, "test"),
-    // The validation targets are before the test targets, but no model is trained on them: here they are not counted either.
+    // The validation targets come before the test targets, but no model is trained on them.
     ...(dataset.validation.length > 0
       ? [{ ...cooccurrence(dataset, "validation"), name: TRAINING_ONLY }]
       : []),
@@ -133,11 +120,94 @@ export function judgeBaselines(
   return {
     baselines: rankers.map((ranker, i) => ({
       name: ranker.name,
-      ...evaluateBaseline(ranker, cases, KS, (done) => {
+      ...evaluateBaseline(ranker, cases, LIST_LENGTHS, (done) => {
         onProgress?.("judging baselines", i * cases.length + done, rankers.length * cases.length);
       }),
     })),
     best: dataset.oracle &&
-      Object.fromEntries(KS.map((k) => [k, bestAttainable(dataset, cases, k)])),
+      Object.fromEntries(LIST_LENGTHS.map((k) => [k, bestAttainable(dataset, cases, k)])),
   };
+}
+
+/** The `--out` folder of an experiment, locked until it is disposed. */
+class ExperimentFolder implements Disposable {
+  readonly #path: string;
+  readonly #runs = new Map<Recipe, RunFolder>();
+  readonly #earlier: readonly RunSummary[];
+  readonly #open: DisposableStack;
+
+  /**
+   * Opens and locks the folder: an empty or new one or, to resume, an existing one. `note` is
+   * called with the runs that were never saved.
+   *
+   * @throws {CheckpointError} if it holds runs and `resume` is false, is missing and `resume` is
+   * true, or holds a run of another recipe or a `summary.json` that cannot be added to.
+   * @throws {DataError} if another process writes there, or the system refuses.
+   */
+  constructor(
+    path: string,
+    recipes: readonly Recipe[],
+    resume: boolean,
+    note?: (text: string) => void,
+  ) {
+    if (resume && !isPresent(path)) {
+      throw new CheckpointError(`Cannot resume from ${path}: the folder must exist, got none`);
+    }
+    makeFolder(path);
+    using open = new DisposableStack();
+    open.use(new FolderLock(path));
+    const { present = [], absent = [] } = Object.groupBy(
+      recipes.map(runName),
+      (name) => isSaved(join(path, name)) ? "present" : "absent",
+    );
+    if (present.length > 0 && !resume) {
+      throw new CheckpointError(
+        `Cannot start in ${path}: it must not hold these runs already, got ` +
+          `${present.join(", ")}; go on with --resume, or name another --out`,
+      );
+    }
+    this.#path = path;
+    this.#earlier = earlierRuns(path); // before anything is trained
+    for (const recipe of recipes) {
+      this.#runs.set(recipe, open.use(new RunFolder(join(path, runName(recipe)), recipe)));
+    }
+    if (resume) {
+      for (const name of absent) note?.(`${name} starts afresh: it was not saved before`);
+    }
+    this.#open = open.move();
+  }
+
+  /** Unlocks the folder. */
+  [Symbol.dispose](): void {
+    this.#open.dispose();
+  }
+
+  /** The folder of a run. */
+  of(recipe: Recipe): RunFolder | undefined {
+    return this.#runs.get(recipe);
+  }
+
+  /** Writes `summary.json`. Runs of earlier experiments in the same folder stay in it. */
+  writeSummary(summary: Summary): void {
+    const known = new Set(summary.runs.map(runName));
+    const others = this.#earlier.filter((run) => !known.has(runName(run)));
+    const all = { ...summary, runs: [...others, ...summary.runs] };
+    writeFileAtomic(join(this.#path, SUMMARY), `${JSON.stringify(all, null, 2)}\n`);
+  }
+}
+
+const summarySchema = v.looseObject({
+  version: v.literal(SUMMARY_VERSION),
+  runs: v.array(v.looseObject({ loss: v.string(), seed: v.number() })),
+});
+
+/** The runs of the summary in a folder. A file that cannot be read must not be overwritten. */
+function earlierRuns(folder: string): readonly RunSummary[] {
+  try {
+    const summary = readJson(folder, SUMMARY, summarySchema, CheckpointError);
+    return (summary?.runs ?? []) as unknown as readonly RunSummary[];
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error;
+    throw new CheckpointError(`${error.message}; move it away, or name another --out`);
+  }
 }

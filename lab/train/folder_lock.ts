@@ -9,38 +9,42 @@ import { join } from "node:path";
 import process from "node:process";
 import * as v from "valibot";
 import { DataError } from "../../core/errors.ts";
-import { parseJson } from "./checkpoint.ts";
 import { codeOf, fileError, quietly, readIfPresent } from "../files.ts";
 
 const FILE = ".lock";
 
-/** Who holds a lock: what is in the file. */
+/** The process that holds a lock, as the file names it. */
 const Holder = v.object({
   pid: v.number(),
   host: v.string(),
   since: v.string(),
-  /** Whether the holder has the system's lock of the file, too, which ends with the process. */
+  /** Whether the process also has the system's lock of the file, which ends with it. */
   locked: v.boolean(),
 });
+const holderText = v.pipe(v.string(), v.parseJson(), Holder);
 
-/** What this process holds. */
+/** The locks that this process holds. */
 const held = new Set<FolderLock>();
 let endsWithProcess = false;
 
-/** A folder's lock, held until it is disposed or the process ends. A process that is killed leaves the file behind. */
+/**
+ * A lock of a folder, held until it is disposed or the process ends. A killed process leaves the
+ * file behind.
+ */
 export class FolderLock implements Disposable {
-  readonly #path: string;
+  /** The path of its file. */
+  readonly path: string;
   #text = "";
   #file: Disposable | undefined;
 
   /**
    * Locks a folder. The lock of a process that no longer runs on this host is replaced.
    *
-   * @throws {DataError} if another process holds it, or may hold it; or if the system refuses.
+   * @throws {DataError} if another process holds or may hold the lock, or the system refuses.
    */
   constructor(folder: string) {
     const path = join(folder, FILE);
-    this.#path = path;
+    this.path = path;
     try {
       while (!this.#create()) breakStale(folder, path);
     } catch (error) {
@@ -51,26 +55,21 @@ export class FolderLock implements Disposable {
     endsWithProcess = true;
   }
 
-  /** Whether this process holds the lock in a file. */
-  static holds(path: string): boolean {
-    return [...held].some((lock) => lock.#path === path);
-  }
-
-  /** Gives the folder free. */
+  /** Unlocks the folder. */
   [Symbol.dispose](): void {
     held.delete(this);
     quietly(() => {
-      if (readFileSync(this.#path, "utf8") === this.#text) rmSync(this.#path);
+      if (readFileSync(this.path, "utf8") === this.#text) rmSync(this.path);
     });
     this.#file?.[Symbol.dispose]();
   }
 
-  /** Makes the file; false if there is one. */
+  /** Makes the file. Returns false if there is one. */
   #create(): boolean {
-    const file = openNew(this.#path);
+    const file = openNew(this.path);
     if (file === undefined) return false;
     try {
-      this.#file = systemLock(this.#path, true);
+      this.#file = systemLock(this.path, true);
       const holder: v.InferOutput<typeof Holder> & { readonly id: string } = {
         id: crypto.randomUUID(),
         pid: process.pid,
@@ -81,7 +80,7 @@ export class FolderLock implements Disposable {
       this.#text = `${JSON.stringify(holder)}\n`;
       writeFileSync(file, this.#text);
     } catch (error) {
-      quietly(() => rmSync(this.#path));
+      quietly(() => rmSync(this.path));
       this.#file?.[Symbol.dispose]();
       throw error;
     } finally {
@@ -95,7 +94,7 @@ function releaseAll(): void {
   for (const lock of held) lock[Symbol.dispose]();
 }
 
-/** Opens a new file; undefined if there is one. */
+/** Opens a new file. Returns undefined if there is one. */
 function openNew(path: string): number | undefined {
   try {
     return openSync(path, "wx");
@@ -106,13 +105,14 @@ function openNew(path: string): number | undefined {
 }
 
 /**
- * Removes a lock whose process is gone. Each lock has a text of its own, and only the holder of
- * the claim removes it: if it is still there once the claim is held, nothing takes its place.
+ * Removes a lock whose process is gone. Several processes may try at once, so one claims the right
+ * to: each lock has a text of its own, and if that is unchanged once the claim is held, nobody
+ * replaces it meanwhile.
  */
 function breakStale(folder: string, path: string): void {
   const text = textOf(path);
-  if (text === undefined) return; // just released
-  const { output: holder, success } = v.safeParse(Holder, parseJson(text));
+  if (text === undefined) return; // released just now
+  const { output: holder, success } = v.safeParse(holderText, text);
   if (success && isRunning(holder, path) === false) {
     const claim = `${path}.${holder.pid}`;
     const file = openNew(claim);
@@ -135,14 +135,14 @@ function breakStale(folder: string, path: string): void {
   );
 }
 
-/** The text of a lock, "" of a link to nowhere; undefined where there is no lock. */
+/** The text of a lock; "" for a link to nowhere, undefined if there is no lock. */
 function textOf(path: string): string | undefined {
   const bytes = readIfPresent(path);
   if (bytes) return new TextDecoder().decode(bytes);
   return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ? "" : undefined;
 }
 
-/** Whether the process that holds a lock still runs; undefined where that cannot be found out. */
+/** Whether the process that holds a lock still runs; undefined if there is no way to tell. */
 function isRunning(
   { pid, host, locked }: v.InferOutput<typeof Holder>,
   path: string,
@@ -157,7 +157,7 @@ function isRunning(
       throw error;
     }
   }
-  if (pid === process.pid) return FolderLock.holds(path);
+  if (pid === process.pid) return [...held].some((lock) => lock.path === path);
   if (!isAllowed({ name: "run" })) return undefined;
   try {
     process.kill(pid, 0);
@@ -169,15 +169,15 @@ function isRunning(
 }
 
 /**
- * The system's lock of a file, which ends with the process; undefined where another process has it
- * and it is not waited for, or there are none. Only Deno offers them, and Deno alone needs them:
- * without --allow-run it does not say which processes run.
+ * Takes the system's lock of a file, which ends with the process. Returns undefined if the file
+ * system has no locks, or another process holds it and `wait` is false. Only Deno offers these
+ * locks, and only Deno needs them: without --allow-run it does not say which processes run.
  */
 function systemLock(path: string, wait: boolean): Disposable | undefined {
   if (!("Deno" in globalThis)) return undefined;
   const file = Deno.openSync(path, { read: true, write: true });
   try {
-    if (wait) file.lockSync(true); // at most for a process that asks whether this one runs
+    if (wait) file.lockSync(true); // at most for a process that tests whether this one runs
     if (file.tryLockSync(true)) return file;
   } catch {
     // A network file system may have no locks.
@@ -186,7 +186,7 @@ function systemLock(path: string, wait: boolean): Disposable | undefined {
   return undefined;
 }
 
-/** The name of this machine, as far as it is allowed to be known. */
+/** The name of this machine, or "" if Deno does not allow to read it. */
 function hostName(): string {
   if (isAllowed({ name: "sys", kind: "hostname" })) return hostname();
   try {
@@ -196,7 +196,7 @@ function hostName(): string {
   }
 }
 
-/** Whether Deno would do something without asking the user. */
+/** Whether Deno allows something without a prompt. */
 function isAllowed(what: Deno.PermissionDescriptor): boolean {
   return !("Deno" in globalThis) || Deno.permissions.querySync(what).state === "granted";
 }

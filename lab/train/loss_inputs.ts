@@ -1,5 +1,6 @@
 /**
- * What some losses need beside a batch: negatives of some targets, and the thresholds of beam searches for some.
+ * What some losses need beside a batch: negatives of some targets, or thresholds of beam searches
+ * for some.
  *
  * @module
  */
@@ -11,63 +12,57 @@ import { hiddenWithBranches } from "../../models/branches.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";
 import type { DeviceTrie, Trie } from "../../models/decode/trie.ts";
+import { lossFlags } from "../../models/losses/index.ts";
 import type { LossNeeds, Negatives } from "../../models/losses/loss.ts";
 import type { Transformer, TransformerParams } from "../../models/transformer.ts";
-import { concat, reshape } from "../../ops/layout.ts";
+import { concat } from "../../ops/concat.ts";
+import { reshape } from "../../ops/layout.ts";
 import { take } from "../../ops/take.ts";
 import { BOS } from "../data/dataset.ts";
 import type { Batch } from "../data/batches.ts";
+import type { Recipe } from "./recipe.ts";
 
 /**
- * What the negatives of a batch of W windows of T tokens are fed as, K a window; D is the length of the longest path, L the number of tokens of
- * a negative that the model reads: D - 1, or 1.
+ * The negatives of a batch of W windows of T tokens, K a window. D is the length of the longest
+ * path. The model reads L = max(D - 1, 1) tokens of a negative.
  */
 export type NegativeInputs = {
-  /** int32 (W, K L): what the model reads of them; a negative is a branch of its window. */
+  /** int32 (W, K L): the tokens that the model reads. A negative is a branch of its window. */
   readonly negativeTokens: HostTensor;
-  /** int32 (W, K L): the positions of these. */
-  readonly negativePositions: HostTensor;
-  /** Float (W, T): 0 for what negatives go on from, `MASKED` behind. */
+  readonly negativePositions: HostTensor; // int32 (W, K L): their positions
+  /** Float (W, T): 0 for the tokens that negatives continue, `MASKED` for those after them. */
   readonly negativeMask: HostTensor;
-  /** int32 (W K D): where a negative's token is predicted: a row of the windows (W T), or W T and a row of the branches (W K L). */
+  /**
+   * int32 (W K D): the row that predicts a negative's token. Rows below W T are those of the
+   * windows, rows from W T on those of the branches (W K L).
+   */
   readonly negativeRows: HostTensor;
-  /** int32 (W K D). */
-  readonly negativeNodes: HostTensor;
-  /** int32 (W K D). */
-  readonly negativeLabels: HostTensor;
-  /** int32 (W D). */
-  readonly negativeTargets: HostTensor;
-  /** Float (W, K, D). */
-  readonly negativeScales: HostTensor;
+  readonly negativeNodes: HostTensor; // int32 (W K D): `nodes` of `Negatives`
+  readonly negativeLabels: HostTensor; // int32 (W K D): `labels` of `Negatives`
+  readonly negativeTargets: HostTensor; // int32 (W D): `rows` of `Negatives`
+  readonly negativeScales: HostTensor; // float (W, K, D): `logScales` of `Negatives`
 };
 
-/** What a batch is fed with beside itself. */
+/** What a loss is fed beside a batch. `thresholds`, float (N), are those of `Targets`. */
 export type LossInputs = Partial<NegativeInputs> & { readonly thresholds?: HostTensor };
 
-/** What decides what a loss is fed. */
-interface FeedRecipe {
-  readonly seed: number;
-  readonly beam: number;
-  readonly tau: number;
-  readonly negatives?: number;
-  readonly searchEvery?: number;
-}
-
-/** The negatives of a target, and the steps from one search to the next, unless told. */
-const [NEGATIVES, SEARCH_EVERY] = [4, 1] as const;
-
 /**
- * What gives a loss what it needs of batch number `number`, from 1, in step `step`, from 1: nothing for most. `search` is there where it
- * needs thresholds; it searches in the first step, and in every `searchEvery`-th after it.
+ * A function that gives a loss what it needs beside batch `number` in step `step`, both counted
+ * from 1. Most losses need nothing. `search` is needed for thresholds: it searches in the first
+ * step and in every `searchEvery`-th after it.
  */
 export function lossFeed(
   needs: LossNeeds,
-  { seed, negatives = NEGATIVES, searchEvery = SEARCH_EVERY }: FeedRecipe,
+  {
+    seed,
+    negatives = lossFlags.negatives.default,
+    searchEvery = lossFlags.searchEvery.default,
+  }: Pick<Recipe, "seed" | "negatives" | "searchEvery">,
   trie: Trie,
   search: BeamSearch | undefined,
 ): (batch: Batch, number: number, step: number) => Promise<LossInputs> {
   const base = foldIn(keyOf(seed), 3); // 0 draws a transformer, 1 its dropout, 2 an adapter
-  const K = Math.max(1, Math.min(negatives, trie.leafCount - 1)); // no room for more than there are
+  const K = Math.max(1, Math.min(negatives, trie.leafCount - 1)); // at most all other items
   return async (batch, number, step) => {
     if (!needs.negatives && !needs.thresholds) return {};
     const key = foldIn(base, number);
@@ -80,26 +75,28 @@ export function lossFeed(
   };
 }
 
-/** The search whose thresholds a loss is given: of the loss's width and temperature, on the weights as they are. */
+/**
+ * The search for thresholds: with the loss's beam width and temperature, on the present weights.
+ */
 export function searchOf(
   decoder: Decoder,
   trie: DeviceTrie,
-  { beam, tau }: FeedRecipe,
+  { beam, tau }: Pick<Recipe, "beam" | "tau">,
 ): BeamSearch {
   return new BeamSearch(decoder, trie, { beam, tau, normalization: "children" });
 }
 
-/** What a batch's negatives are on the device. */
-type NegativeTensors = { readonly [K in keyof NegativeInputs]: Tensor };
-
-/** The hidden states of a batch's windows, (W T, C), and its negatives beside them; `given` has all that negatives are fed as. */
+/**
+ * The hidden states of a batch's windows, (W T, C), and its negatives. `given` must have all of
+ * {@link NegativeInputs}.
+ */
 export function hiddenWithNegatives(
   model: Transformer,
   weights: TransformerParams,
   { tokens, key }: { readonly tokens: Tensor; readonly key: Tensor },
-  given: Partial<NegativeTensors>,
+  given: { readonly [K in keyof NegativeInputs]?: Tensor },
 ): { readonly hidden: Tensor; readonly negatives: Negatives } {
-  const all = given as NegativeTensors;
+  const all = given as { readonly [K in keyof NegativeInputs]: Tensor };
   const [, K, D] = all.negativeScales.shape;
   const branches = {
     tokens: all.negativeTokens,
@@ -124,18 +121,14 @@ export function hiddenWithNegatives(
 }
 
 /** A target of a batch. */
-export interface ChosenTarget {
-  /** The window, 0 to W - 1. */
-  readonly window: number;
-  /** The row of the batch with its first token. */
-  readonly row: number;
-  /** What the model reads before its first token. */
-  readonly history: readonly number[];
-  /** Its leaf. */
+export type ChosenTarget = {
+  readonly window: number; // 0 to W - 1
+  readonly row: number; // the row of the batch with its first token
+  readonly history: readonly number[]; // the tokens that the model reads before its first token
   readonly leaf: number;
-}
+};
 
-/** One target of each window that has any, drawn with `key`. */
+/** A target of each window that has any, drawn with `key`. */
 export function chooseTargets(
   { tokens, rows, nodes, labels }: Batch,
   trie: Trie,
@@ -158,8 +151,9 @@ export function chooseTargets(
 }
 
 /**
- * Negatives of chosen targets of a batch: K leaves of the catalogue each, other than the target's, drawn with `key` so that each item is as
- * probable; fewer where there are not as many. All sizes depend on the batch's shape alone.
+ * Negatives of the chosen targets of a batch: K different leaves of the catalogue each, not the
+ * target's, drawn with `key` uniformly over items; fewer if there are not as many. All sizes depend
+ * only on the batch's shape.
  */
 export function negativeInputs(
   { tokens }: Batch,
@@ -171,33 +165,42 @@ export function negativeInputs(
   const [W, T] = tokens.shape;
   const D = trie.maxDepth;
   const L = Math.max(D - 1, 1);
+  const ints = (
+    shape: readonly number[],
+    fill: number,
+  ): { readonly data: Int32Array; readonly shape: readonly number[] } => ({
+    data: new Int32Array(shape.reduce((a, b) => a * b)).fill(fill),
+    shape,
+  });
   const inputs = {
-    tokens: new Int32Array(W * K * L).fill(BOS),
-    positions: new Int32Array(W * K * L),
-    mask: new Float64Array(W * T).fill(MASKED),
-    rows: new Int32Array(W * K * D),
-    nodes: new Int32Array(W * K * D).fill(-1),
-    labels: new Int32Array(W * K * D),
-    targets: new Int32Array(W * D).fill(-1),
-    scales: new Float64Array(W * K * D).fill(MASKED),
+    negativeTokens: ints([W, K * L], BOS),
+    negativePositions: ints([W, K * L], 0),
+    negativeMask: { data: new Float64Array(W * T).fill(MASKED), shape: [W, T] },
+    negativeRows: ints([W * K * D], 0),
+    negativeNodes: ints([W * K * D], -1),
+    negativeLabels: ints([W * K * D], 0),
+    negativeTargets: ints([W * D], -1),
+    negativeScales: { data: new Float64Array(W * K * D).fill(MASKED), shape: [W, K, D] },
   };
   for (const { window, row, history, leaf } of chosen) {
     const own = nodesTo(trie, leaf);
-    own.slice(1).forEach((_, t) => inputs.targets[window * D + t] = row + t);
+    own.slice(1).forEach((_, t) => inputs.negativeTargets.data[window * D + t] = row + t);
     const negatives = drawLeaves(trie, leaf, K, foldIn(key, window)).map((other) =>
       nodesTo(trie, other)
     );
-    inputs.mask.fill(0, window * T, window * T + history.length);
+    inputs.negativeMask.data.fill(0, window * T, window * T + history.length);
     negatives.forEach((path, k) => {
       const r = window * K + k;
       for (let t = 1; t < path.length; t++) { // its t-th token
         const at = r * D + t - 1;
-        inputs.rows[at] = t === 1 ? window * T + history.length - 1 : W * T + r * L + t - 2;
-        inputs.nodes[at] = path[t - 1];
-        inputs.labels[at] = trie.tokens[path[t]];
+        inputs.negativeRows.data[at] = t === 1
+          ? window * T + history.length - 1
+          : W * T + r * L + t - 2;
+        inputs.negativeNodes.data[at] = path[t - 1];
+        inputs.negativeLabels.data[at] = trie.tokens[path[t]];
         if (t + 1 < path.length) {
-          inputs.tokens[r * L + t - 1] = trie.tokens[path[t]];
-          inputs.positions[r * L + t - 1] = history.length + t - 1;
+          inputs.negativeTokens.data[r * L + t - 1] = trie.tokens[path[t]];
+          inputs.negativePositions.data[r * L + t - 1] = history.length + t - 1;
         }
       }
     });
@@ -209,19 +212,10 @@ export function negativeInputs(
         return [k];
       });
       const scale = Math.log((trie.levelSizes[t] - 1) / counts.length);
-      for (const k of counts) inputs.scales[(window * K + k) * D + t - 1] = scale;
+      for (const k of counts) inputs.negativeScales.data[(window * K + k) * D + t - 1] = scale;
     }
   }
-  return {
-    negativeTokens: { data: inputs.tokens, shape: [W, K * L] },
-    negativePositions: { data: inputs.positions, shape: [W, K * L] },
-    negativeMask: { data: inputs.mask, shape: [W, T] },
-    negativeRows: { data: inputs.rows, shape: [W * K * D] },
-    negativeNodes: { data: inputs.nodes, shape: [W * K * D] },
-    negativeLabels: { data: inputs.labels, shape: [W * K * D] },
-    negativeTargets: { data: inputs.targets, shape: [W * D] },
-    negativeScales: { data: inputs.scales, shape: [W, K, D] },
-  };
+  return inputs;
 }
 
 /** The nodes from the root to a leaf. */
@@ -231,10 +225,10 @@ function nodesTo(trie: Trie, leaf: number): number[] {
   return nodes.reverse();
 }
 
-/** At most K different leaves other than `leaf`. */
+/** At most K different leaves, not `leaf`. */
 function drawLeaves(trie: Trie, leaf: number, K: number, key: Key): number[] {
   const drawn = new Set<number>();
-  // In a large catalogue nearly every draw is new; in one hardly larger than K a few may be missed.
+  // Nearly every draw from a large catalogue is new. From a small one, a few may be missing.
   for (const u of uniform(key, 4 * K)) {
     const other = trie.leafOf[Math.floor(u * trie.itemCount)];
     if (other !== leaf && drawn.size < K) drawn.add(other);
@@ -242,7 +236,7 @@ function drawLeaves(trie: Trie, leaf: number, K: number, key: Key): number[] {
   return [...drawn];
 }
 
-/** Thresholds of a search for chosen targets of a batch; without a search, of none. */
+/** Thresholds of a search for the chosen targets of a batch; all `MASKED` without a search. */
 export async function thresholdInput(
   { nodes }: Batch,
   chosen: readonly ChosenTarget[],

@@ -1,11 +1,10 @@
 /**
- * What a loss does to a token as a function of its margin, measured: the picture that tells losses apart.
+ * Measures what a loss does to a token as a function of its margin, which tells losses apart.
  *
  * @module
  */
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { MASKED } from "../../kernels/masked.ts";
 import { type DeviceTrie, Trie } from "../../models/decode/trie.ts";
 import type { Loss, Targets } from "../../models/losses/loss.ts";
@@ -16,22 +15,27 @@ import { valueAndGrad } from "../../ops/value_and_grad.ts";
 
 /** Margins go from -MOST to MOST. */
 const MOST = 6;
-/** Between two margins. */
+/** The distance between two margins. */
 const STRIDE = 0.25;
 
 /** The weight of a token's gradient at a margin. */
 export interface GradientWeight {
-  /** log beta - log p, nats: above 0 a beam search prunes the token. */
+  /** log beta - log p, in nats: above 0, beam search prunes the token. */
   readonly margin: number;
-  /** Its gradient by that of msl: (dL / dz) / (dL_msl / dz), z the label's logit. 1 for msl. */
+  /**
+   * Its gradient relative to msl: (dL / dz) / (dL_msl / dz), where z is the logit of the label. 1
+   * for msl.
+   */
   readonly weight: number;
 }
 
 /**
- * How strongly a loss pulls on a token, by its margin, relative to msl in the same batch: 49 tokens with margins from -6 to 6, each an
- * item of one token among `beam` negatives whose logits are equal. A beam of 1 has no margin below 0. On the cpu in float64, by automatic
- * differentiation, so it works for any loss. A loss that adds up over a batch is compared with msl's sum, one that takes a mean
- * with its mean. Negatives are all other items, thresholds those of an exact search, and a state is that of a first step.
+ * The weight of a token's gradient by its margin, relative to msl in the same batch. The batch has
+ * 49 tokens with margins from -6 to 6. Each is an item of one token beside `beam` others with
+ * equal logits. With a beam of 1 no margin is below 0. It is computed in float64 on the cpu by
+ * automatic differentiation, so it works for any loss. A loss that sums over a batch is compared
+ * with msl's sum, one that takes the mean with msl's mean. Negatives are all other items,
+ * thresholds those of an exact search, and a state is that of a first step.
  *
  * @throws {ArgumentError} if beam is not a positive integer.
  *
@@ -56,10 +60,15 @@ export async function gradientWeights(
   const steps = Math.round(MOST / STRIDE);
   const margins = Array.from({ length: 2 * steps + 1 }, (_, i) => (i - steps) * STRIDE)
     .filter((margin) => beam > 1 || margin >= 0);
-  const own = await labelGradients(device, loss, margins, beam);
-  const twice = await labelGradients(device, loss, [...margins, ...margins], beam);
-  const usual = await labelGradients(device, msl({ reduction: "sum" }), margins, beam);
-  // In a batch twice as large a sum gives a token what it gave before, a mean half of it.
+  const labelGradients = async (loss: Loss, batch: readonly number[]): Promise<number[]> => {
+    const { gradient } = await differentiate(device, loss, batch, beam);
+    return batch.map((_, n) => gradient[n * (beam + 1)]);
+  };
+  const own = await labelGradients(loss, margins);
+  const twice = await labelGradients(loss, [...margins, ...margins]);
+  const usual = await labelGradients(msl({ reduction: "sum" }), margins);
+  // In a batch twice as large, the gradient of a token stays the same in a sum and halves in a
+  // mean.
   const size = (gradients: readonly number[]): number =>
     gradients.slice(0, margins.length).reduce((sum, g) => sum + Math.abs(g), 0);
   const share = size(twice) > 0.75 * size(own) ? 1 : 1 / margins.length;
@@ -67,10 +76,11 @@ export async function gradientWeights(
 }
 
 /**
- * The value of a loss on a small batch, to see that it can be applied at all: to logits, and, as in training, to hidden states and a
- * head.
+ * Applies a loss to a small batch, to test that it works on logits and, as in training, on hidden
+ * states and a head. Returns its value.
  *
- * @throws whatever the loss throws; {@link ArgumentError} or {@link ShapeError} if it gives no scalar tensor.
+ * @throws what the loss throws; {@link ArgumentError} or {@link ShapeError} if it gives no scalar
+ * tensor.
  */
 export async function tryLoss(loss: Loss): Promise<number> {
   const device = cpu({ float: "float64" });
@@ -80,18 +90,10 @@ export async function tryLoss(loss: Loss): Promise<number> {
   return (await differentiate(device, given, [-1, 0, 1], 2)).value;
 }
 
-/** By each row's label, the gradient of a batch whose row n has margin n. */
-async function labelGradients(
-  device: Device,
-  loss: Loss,
-  margins: readonly number[],
-  beam: number,
-): Promise<number[]> {
-  const { gradient } = await differentiate(device, loss, margins, beam);
-  return margins.map((_, n) => gradient[n * (beam + 1)]);
-}
-
-/** Token 0 is each row's label, of margin n in row n; the others have logits of 0, so the B-th best has. */
+/**
+ * Token 0 is the label of each row. The others have a logit of 0, and so has the B-th best of
+ * them.
+ */
 async function differentiate(
   device: Device,
   loss: Loss,

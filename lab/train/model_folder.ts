@@ -1,39 +1,65 @@
 /**
- * Model folders as Hugging Face lays them out: `config.json`, and the weights in `model.safetensors`, or in several such
- * files with a `model.safetensors.index.json` that says which tensor is where.
+ * Model folders in Hugging Face's layout: `config.json`, and the weights in `model.safetensors`, or
+ * in several such files with a `model.safetensors.index.json` that says which tensor is where.
+ * Adapter folders in PEFT's layout: `adapter_config.json` and `adapter_model.safetensors`.
  *
  * @module
  */
 import { join } from "node:path";
-import type { Device } from "../../core/device.ts";
+import * as v from "valibot";
+import type { Device } from "../../core/tensor.ts";
+import type { TypedArray } from "../../core/dtype.ts";
 import { ArgumentError, CheckpointError } from "../../core/errors.ts";
+import { treeEntries } from "../../core/tree.ts";
+import { loadWeights, readTree, type WeightType } from "../../models/checkpoint.ts";
 import { configFromJson } from "../../models/checkpoint_config.ts";
-import { isRecord, shown } from "../../models/json.ts";
-import { loadWeights, type WeightType } from "../../models/load_weights.ts";
-import { openSafetensors, type SafeReader } from "../../models/safetensors_reader.ts";
+import { shown } from "../../models/json.ts";
+import { initLora, type LoraConfig, type LoraParams } from "../../models/lora.ts";
+import {
+  adapterFromPeft,
+  adapterToPeft,
+  loraFromJson,
+  loraToJson,
+} from "../../models/lora_peft.ts";
+import {
+  encodeSafetensors,
+  openSafetensors,
+  type SafeReader,
+  type SafeTensors,
+} from "../../models/safetensors.ts";
 import type { TransformerConfig, TransformerParams } from "../../models/transformer.ts";
-import { isPresent, type OpenFile, openFile } from "../files.ts";
-import { readJson } from "../json_file.ts";
+import {
+  checkFinite,
+  isPresent,
+  makeFolder,
+  type OpenFile,
+  openFile,
+  writeFileAtomic,
+} from "../files.ts";
+import { anyRecord, loadJson, mapOf } from "../read_file.ts";
 
 const CONFIG = "config.json";
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
-/** The longest sequence of a loaded model, unless it is told. */
+const ADAPTER_CONFIG = "adapter_config.json";
+const ADAPTER_WEIGHTS = "adapter_model.safetensors";
+/** The default of the longest sequence. */
 const MAX_LENGTH = 4096;
 
-/** What {@link loadModel} is told. */
+/** Options of {@link loadModel}. */
 export interface LoadModelOptions {
   /**
-   * How the weights are kept: in the float type that the device computes in (`float32`, also where that is float64), or matrices
-   * in half precision, see {@link loadWeights}; float32 unless told.
+   * How the weights are kept: `float32` is the float type that the device computes in (which may be
+   * float64), `float16` keeps matrices in half precision, see {@link loadWeights}. Default float32.
    */
   readonly weights?: WeightType;
   /**
-   * The longest sequence, at most the `max_position_embeddings` of config.json; unless told that, but at most 4096. A
-   * `Transformer` keeps a row of rotary angles for each position, which 131,072 positions would make 32 MiB or more.
+   * The longest sequence, at most the `max_position_embeddings` of config.json. Default: that, but
+   * at most 4096. A `Transformer` keeps a row of rotary angles for each position, which is 32 MiB
+   * or more for 131,072 positions.
    */
   readonly maxLength?: number;
-  /** Called as the weights are read: the bytes so far, of how many. */
+  /** Called as the weights are read, with the bytes so far and the total. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -46,12 +72,13 @@ export interface LoadedModel {
 }
 
 /**
- * Loads a model of the Llama family onto a device: weights in bfloat16, float16, float32 or float64, in one file or several, the
- * head tied or not, query heads grouped or not. The host holds a few pieces of 2^20 elements at a time, never a file or a
- * tensor.
+ * Loads a model of the Llama family onto a device: weights in bfloat16, float16, float32 or
+ * float64, in one file or several, with a tied head or its own, with grouped query heads or not.
+ * The host holds a few pieces of 2^20 elements at a time, never a file or a tensor.
  *
- * @throws {CheckpointError} if a file is missing, malformed, at odds with another, or asks for what the transformer here cannot
- * do: one line that names file, field and value. Nothing stays on the device.
+ * @throws {CheckpointError} if a file is missing, malformed, at odds with another, or asks for what
+ * the transformer does not support: one line that names file, field and value. Nothing stays on the
+ * device.
  * @throws {ArgumentError} if `weights` or `maxLength` is not possible.
  * @throws {DataError} if the system refuses to read.
  * @throws {DeviceError} if the device has no room; then nothing stays on it either.
@@ -59,10 +86,11 @@ export interface LoadedModel {
  * @example
  * ```ts ignore
  * import { Transformer } from "beargrad";
- * import { createProgress, loadModel, openDevice } from "beargrad/lab";
+ * import { loadModel, openDevice } from "beargrad/lab";
  *
  * const device = await openDevice("auto");
- * const { config, params } = await loadModel(device, "models/Llama-3.2-1B", { weights: "float16" });
+ * const folder = "models/Llama-3.2-1B";
+ * const { config, params } = await loadModel(device, folder, { weights: "float16" });
  * const model = new Transformer(device, config);
  * ```
  */
@@ -76,7 +104,15 @@ export async function loadModel(
       `Cannot load ${folder}: weights must be float32 or float16, got ${weights}`,
     );
   }
-  const config = limited(folder, readConfig(folder), maxLength);
+  const config = readConfig(folder);
+  const most = config.maxLength;
+  const length = maxLength ?? Math.min(most, MAX_LENGTH);
+  if (!Number.isInteger(length) || length < 1 || length > most) {
+    throw new ArgumentError(
+      `Cannot load ${folder}: maxLength must be an integer from 1 to its ` +
+        `max_position_embeddings of ${most}, got ${length}`,
+    );
+  }
   const opened: OpenFile[] = [];
   try {
     const files = openWeights(folder, (path) => {
@@ -84,8 +120,12 @@ export async function loadModel(
       opened.push(file);
       return openSafetensors(file, path);
     });
-    const options = { weights, onProgress, source: folder };
-    return { config, params: await loadWeights(device, config, files, options) };
+    const params = await loadWeights(device, config, files, {
+      weights,
+      onProgress,
+      source: folder,
+    });
+    return { config: { ...config, maxLength: length }, params };
   } finally {
     for (const file of opened) file.close();
   }
@@ -94,57 +134,159 @@ export async function loadModel(
 /**
  * The configuration of a model folder, as its config.json has it.
  *
- * @throws {CheckpointError} if the file is missing, malformed, or asks for what the transformer here cannot do.
+ * @throws {CheckpointError} if the file is missing, malformed, or asks for what the transformer
+ * does not support.
  * @throws {DataError} if the system refuses to read.
  */
 export function readConfig(folder: string): TransformerConfig {
-  const path = join(folder, CONFIG);
-  return configFromJson(readJson(folder, CONFIG), path);
+  return configFromJson(loadJson(folder, CONFIG, anyRecord, CheckpointError), join(folder, CONFIG));
 }
 
-function limited(folder: string, config: TransformerConfig, asked?: number): TransformerConfig {
-  const most = config.maxLength;
-  const maxLength = asked ?? Math.min(most, MAX_LENGTH);
-  if (!Number.isInteger(maxLength) || maxLength < 1 || maxLength > most) {
-    throw new ArgumentError(
-      `Cannot load ${folder}: maxLength must be an integer from 1 to its ` +
-        `max_position_embeddings of ${most}, got ${maxLength}`,
-    );
-  }
-  return { ...config, maxLength };
-}
+const fileName = v.pipe(
+  v.string(),
+  v.regex(/^[^/\\]+\.safetensors$/, "it must be the name of a safetensors file"),
+);
+const indexSchema = v.looseObject({ weight_map: mapOf(fileName) });
 
-/** The files of weights in a folder. */
+/** Opens the files of weights in a folder. */
 function openWeights(folder: string, open: (path: string) => SafeReader): SafeReader[] {
   if (isPresent(join(folder, WEIGHTS))) return [open(join(folder, WEIGHTS))];
   if (!isPresent(join(folder, INDEX))) fail(folder, `it must hold ${WEIGHTS} or ${INDEX}`, "none");
-  const path = join(folder, INDEX);
-  const index = readJson(folder, INDEX);
-  const map = isRecord(index) ? index.weight_map : undefined;
-  if (!isRecord(map)) return fail(path, "it must have a weight_map", shown(map));
+  const { weight_map: places } = loadJson(folder, INDEX, indexSchema, CheckpointError);
   const files = new Map<string, SafeReader>();
-  for (const [name, file] of Object.entries(map)) {
-    const place = `weight_map[${shown(name)}]`;
-    if (typeof file !== "string" || !/^[^/\\]+\.safetensors$/.test(file)) {
-      return fail(path, `${place} must be the name of a safetensors file`, shown(file));
+  for (const [name, file] of places) {
+    const path = join(folder, file);
+    if (!isPresent(path)) {
+      const requirement = `weight_map[${shown(name)}] must be a file in the folder`;
+      fail(join(folder, INDEX), requirement, shown(file));
     }
-    if (!files.has(file)) {
-      const part = join(folder, file);
-      if (!isPresent(part)) fail(path, `${place} must be a file in the folder`, shown(file));
-      files.set(file, open(part));
+    const reader = files.get(file) ?? open(path);
+    files.set(file, reader);
+    if (!reader.entries.has(name)) {
+      fail(reader.source, `it must hold ${shown(name)}, as ${INDEX} says`, "none");
     }
-    const { source, entries } = files.get(file) as SafeReader;
-    if (!entries.has(name)) fail(source, `it must hold ${shown(name)}, as ${INDEX} says`, "none");
   }
   for (const [file, { source, entries }] of files) {
-    const stray = [...entries.keys()].find((name) =>
-      !Object.hasOwn(map, name) || map[name] !== file
-    );
+    const stray = [...entries.keys()].find((name) => places.get(name) !== file);
     if (stray !== undefined) {
       fail(source, `its tensors must be in it as ${INDEX} says`, shown(stray));
     }
   }
   return [...files.values()];
+}
+
+/** Writes a model. Each file is replaced in one step. */
+export function writeModel(folder: string, config: object, weights: SafeTensors): void {
+  const tensors = encodeSafetensors(weights, { format: "pt" });
+  makeFolder(folder);
+  writeJson(join(folder, CONFIG), config);
+  writeFileAtomic(join(folder, WEIGHTS), tensors);
+}
+
+/** An adapter and its settings. */
+export interface LoadedAdapter {
+  /** Its settings. */
+  readonly lora: LoraConfig;
+  /** Its weights. */
+  readonly adapter: LoraParams;
+}
+
+/** Whether a folder holds an adapter. */
+export function holdsAdapter(folder: string): boolean {
+  return isPresent(join(folder, ADAPTER_CONFIG));
+}
+
+/**
+ * Loads an adapter of a model onto a device.
+ *
+ * @throws {CheckpointError} if a file is missing or malformed, asks for what is not supported, does
+ * not fit the model, or has a number that is not finite; then nothing stays on the device.
+ * @throws {DataError} if the system refuses to read.
+ *
+ * @example
+ * ```ts ignore
+ * import { Transformer, withLora } from "beargrad";
+ * import { loadAdapter } from "beargrad/lab";
+ *
+ * const { lora, adapter } = loadAdapter(device, "adapters/office", config);
+ * const model = new Transformer(device, config, lora);
+ * const hidden = model.hidden(withLora(params, adapter), tokens);
+ * ```
+ */
+export function loadAdapter(
+  device: Device,
+  folder: string,
+  config: TransformerConfig,
+): LoadedAdapter {
+  const json = loadJson(folder, ADAPTER_CONFIG, anyRecord, CheckpointError);
+  const lora = loraFromJson(json, join(folder, ADAPTER_CONFIG));
+  const path = join(folder, ADAPTER_WEIGHTS);
+  if (!isPresent(path)) fail(folder, `it must hold ${ADAPTER_WEIGHTS}`, "none");
+  const file = openFile(path);
+  try {
+    const { entries, read } = openSafetensors(file, path);
+    // The header is checked before any element is read, and all elements before any is written.
+    const places = adapterFromPeft(Object.fromEntries(entries), config, lora, path);
+    const weights = new Map<string, TypedArray>();
+    for (const [at, { name }] of Object.entries(places)) {
+      const values = read(name);
+      const kept = device.float === "float64" ? values : Float32Array.from(values);
+      const bad = kept.findIndex((x) => !Number.isFinite(x));
+      if (bad >= 0) fail(path, `${name} must be finite in ${device.float}`, `${values[bad]}`);
+      weights.set(at, kept);
+    }
+    const adapter = initLora(device, config, lora, 0);
+    for (const [at, tensor] of treeEntries(adapter)) {
+      device.write(tensor, weights.get(at) as TypedArray);
+    }
+    return { lora, adapter };
+  } finally {
+    file.close();
+  }
+}
+
+/**
+ * Saves an adapter for others to use; a missing folder is made. `base` is the name or the folder of
+ * the model that it adapts. One read-back. Each file is replaced in one step.
+ *
+ * @throws {NonFiniteError} if a number is NaN or infinite; then nothing is written.
+ * @throws {CheckpointError} if it is not an adapter of such a model; then nothing is written.
+ * @throws {DataError} if the system refuses to write.
+ *
+ * @example
+ * ```ts ignore
+ * import { saveAdapter } from "beargrad/lab";
+ *
+ * await saveAdapter("adapters/office", model.config, { lora, adapter }, "models/llama");
+ * ```
+ */
+export async function saveAdapter(
+  folder: string,
+  config: TransformerConfig,
+  { lora, adapter }: LoadedAdapter,
+  base?: string,
+): Promise<void> {
+  const weights = await readTree(adapter);
+  checkFinite(folder, weights);
+  writeAdapter(folder, config, lora, weights, base);
+}
+
+/** {@link saveAdapter} of weights by path that have been read back. */
+export function writeAdapter(
+  folder: string,
+  config: TransformerConfig,
+  lora: LoraConfig,
+  weights: SafeTensors,
+  base?: string,
+): void {
+  const tensors = encodeSafetensors(adapterToPeft(weights, config, lora), { format: "pt" });
+  makeFolder(folder);
+  writeJson(join(folder, ADAPTER_CONFIG), loraToJson(lora, base));
+  writeFileAtomic(join(folder, ADAPTER_WEIGHTS), tensors);
+}
+
+function writeJson(path: string, json: object): void {
+  writeFileAtomic(path, `${JSON.stringify(json, undefined, 2)}\n`);
 }
 
 function fail(place: string, requirement: string, actual: string): never {

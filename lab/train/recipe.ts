@@ -1,165 +1,157 @@
 /**
- * Everything that decides what a run computes. Two runs with equal recipes on equal data end with equal bits.
+ * Everything that decides what a run computes. Two runs with equal recipes on equal data end with
+ * equal bits.
  *
  * @module
  */
 import { createHash } from "node:crypto";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import type { LoraConfig } from "../../models/lora.ts";
+import type { LossSettings } from "../../models/losses/flags.ts";
+import { type LossFlagName, lossFlagNames, type LossOptions } from "../../models/losses/index.ts";
 import type { TransformerConfig } from "../../models/transformer.ts";
+import type { Options } from "./options.ts";
 import { type Dataset, leaveOneOut } from "../data/dataset.ts";
 import type { Reading } from "../data/load.ts";
+import { CheckpointError } from "../../core/errors.ts";
 import type { LossModule, OpenLoss } from "./loss_module.ts";
 import { readConfig } from "./model_folder.ts";
-import type { Options } from "../cli/options.ts";
 
 /** Early stopping: the epoch with the highest validation NDCG@10 is kept. */
 export interface Stopping {
-  /** Training ends after so many epochs that brought nothing better. */
+  /** Training ends after this many epochs without an improvement. */
   readonly patience: number;
-  /** The first so many validation cases are looked at. */
+  /** The number of validation cases, the first of the data set. */
   readonly users: number;
-  /** Whether the history is taken out of the catalogue then. */
+  /** Whether the history is taken out of the catalogue. */
   readonly excludeHistory: boolean;
 }
 
-/** The recipe of one run. */
-export interface Recipe {
+/** A flag of losses that every recipe has, whether its loss reads it or not. */
+export type CommonFlag = "beam" | "xi" | "lambda" | "tau";
+
+const COMMON: readonly CommonFlag[] = ["beam", "xi", "lambda", "tau"];
+
+const SIZES = ["layers", "dim", "heads", "kvHeads", "ffn"] as const;
+
+/** The recipe of one run. Of the other flags of losses it has those that its loss reads. */
+export interface Recipe
+  extends
+    LossSettings<CommonFlag>,
+    Omit<LossOptions, CommonFlag>,
+    Pick<Options, "seed" | "layers" | "dim" | "heads" | "kvHeads" | "ffn" | "dropout">,
+    Pick<Options, "history" | "epochs" | "batch" | "lr" | "warmup" | "decay">,
+    Partial<Pick<Options, "accumulate">> {
   /** The data set's name. */
   readonly data: string;
-  /** A digest of its catalogue and what was taken, which tells data sets of one name apart. */
+  /** A digest of the data set, which tells data sets of one name apart. */
   readonly digest: string;
   /** How the data were read. */
   readonly reading: Reading;
   /** The kind of device; bits differ between kinds. */
   readonly device: "cpu" | "webgpu";
-  /** The loss's name. */
+  /** The name of the loss. */
   readonly loss: string;
-  /** What is known of its module, where it is a user's own. */
+  /** What identifies a user's own loss. */
   readonly lossModule?: LossModule;
-  /** Beam width B that the loss aims at. */
-  readonly beam: number;
-  /** Temperature xi of the margin. */
-  readonly xi: number;
-  /** Weight lambda of the beam term. */
-  readonly lambda: number;
-  /** Temperature tau of the softmax. */
-  readonly tau: number;
-  /** Weight beta of the prefix losses, where the loss has them. */
-  readonly beta?: number;
-  /** How much the worst prefix stands out, where the loss has prefix losses. */
-  readonly eta?: number;
-  /** Negatives of a target, where the loss needs them. */
-  readonly negatives?: number;
-  /** A search in every so many steps, where the loss needs thresholds. */
-  readonly searchEvery?: number;
-  /** Seed of weights, batches and dropout. */
-  readonly seed: number;
-  /** Layers of the decoder. */
-  readonly layers: number;
-  /** Channels C. */
-  readonly dim: number;
-  /** Query heads. */
-  readonly heads: number;
-  /** Key and value heads. */
-  readonly kvHeads: number;
-  /** Inner width of the SwiGLU. */
-  readonly ffn: number;
-  /** Dropout on the embedding and the residual branches. */
-  readonly dropout: number;
-  /** Items of history that the model sees. */
-  readonly history: number;
-  /** Passes over the training windows. */
-  readonly epochs: number;
-  /** Windows a batch. */
-  readonly batch: number;
-  /** Batches a step of the optimiser, which takes the mean of their gradients; 1 unless told. */
-  readonly accumulate?: number;
-  /** How the best epoch is found, where it is: the last one is kept unless told. */
+  /** How the best epoch is found. Default: the last epoch is kept. */
   readonly stopping?: Stopping;
-  /** Peak learning rate. */
-  readonly rate: number;
-  /** Warm-up steps. */
-  readonly warmup: number;
-  /** Decoupled weight decay of the matrices. */
-  readonly decay: number;
-  /** The folder of the pretrained model that is trained on, if there is one. */
+  /** The folder of the pretrained model that training starts from. */
   readonly model?: string;
-  /** Where its matrices are kept in half precision. */
+  /** Whether the matrices of that model are in half precision. */
   readonly half?: true;
-  /** The adapter, where it alone is trained. */
+  /** The adapter, if it alone is trained. */
   readonly lora?: LoraConfig;
 }
 
-/** AdamW's betas. */
-export const BETAS = [0.9, 0.98] as const;
+/** The name of a run and of its folder: `bear-seed0`. */
+export function runName({ loss, seed }: Pick<Recipe, "loss" | "seed">): string {
+  return `${loss}-seed${seed}`;
+}
 
-/** The learning rate at the end, as a share of the peak. */
-export const RATE_FLOOR = 0.05;
-
-/** Gradients are clipped to this global norm. */
-export const CLIP_NORM = 1;
-
-/** A digest of items, tokens, and who took what in which order. */
+/** A digest of the items, their tokens and paths, and all users' sequences. */
 export function digestOf(dataset: Dataset): string {
   const { items, tokens, paths, training, validation, test } = dataset;
   const users = test.map(({ id, history, target }) => ({ id, items: [...history, target] }));
   const content: unknown[] = [items, tokens, paths, users.map((user) => [user.id, user.items])];
-  // Leave-one-out data are their users; of other data the rest is told as well.
+  // Leave-one-out data follow from their users. Other data do not.
   if (JSON.stringify(training) !== JSON.stringify(leaveOneOut(users).training)) {
     content.push([training, validation, dataset.prompt([0, 0])]);
   }
   return createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 16);
 }
 
-/** How options ask for data to be read. */
+/** How options ask for data to be read, without defaults. */
 export function readingOf(options: Reading): Reading {
-  const { tokenizer, prompt, targets, holdOut, limitItems, limitUsers } = options;
-  const codes = options.codes === "semantic" ? undefined : options.codes;
-  const joinValidation = options.joinValidation || undefined;
-  const reading = {
-    ...{ tokenizer, prompt, targets, holdOut, limitItems, limitUsers, codes, joinValidation },
+  const reading: Reading = {
+    ...pick(options, ["tokenizer", "prompt", "targets", "holdOut", "limitItems", "limitUsers"]),
+    codes: options.codes === "semantic" ? undefined : options.codes,
+    joinValidation: options.joinValidation || undefined,
   };
   return Object.fromEntries(Object.entries(reading).filter(([, value]) => value !== undefined));
 }
 
-/** What only some losses heed is in the recipes of these alone. */
-const OF_FEW = ["beta", "eta", "negatives", "searchEvery"] as const;
-
 /**
  * The recipe that options ask for. The sizes of a pretrained model are those of its folder.
  *
- * @throws {CheckpointError} if that folder's config.json is missing, malformed or not of a model that the transformer can be.
+ * @throws {CheckpointError} if the config.json of that folder is missing, malformed or not
+ * supported.
  */
 export function recipeOf(
   options: Options,
-  { name: loss, reads, module: lossModule }: OpenLoss,
+  { name: loss, flags, module: lossModule }: OpenLoss,
   dataset: Dataset,
   device: Device,
 ): Recipe {
-  const { beam, xi, lambda, tau, seed, model, half, lora: targets } = options;
-  const { dropout, history, epochs, batch, accumulate, lr, warmup, decay } = options;
-  const { patience, validateUsers: users, excludeHistory } = options;
-  const { layers, dim, heads, kvHeads, ffn } = model === undefined ? options : readConfig(model);
-  const own = OF_FEW.filter((name) => reads.includes(name));
-  const { loraRank: rank, loraAlpha: alpha, loraDropout } = options;
+  const { patience, validateUsers: users, excludeHistory, model, half, lora: targets } = options;
+  const { loraRank: rank, loraAlpha: alpha, loraDropout: dropout } = options;
+  const common: readonly LossFlagName[] = COMMON;
+  const ownFlags = lossFlagNames.filter((name) => name in flags && !common.includes(name));
   return {
     data: dataset.name,
     digest: digestOf(dataset),
     reading: readingOf(options),
     device: device.kind,
-    ...{ loss, beam, xi, lambda, tau, seed, layers, dim, heads, kvHeads, ffn },
-    ...{ dropout, history, epochs, batch, accumulate, rate: lr, warmup, decay },
-    ...Object.fromEntries(own.map((name) => [name, options[name]])),
+    loss,
+    ...pick(options, COMMON),
+    seed: options.seed,
+    ...pick(model === undefined ? options : readConfig(model), SIZES),
+    ...pick(options, ["dropout", "history", "epochs", "batch", "accumulate"]),
+    ...pick(options, ["lr", "warmup", "decay"]),
+    ...pick<LossOptions, LossFlagName>(options, ownFlags),
     ...(lossModule && { lossModule }),
     ...(patience !== undefined && { stopping: { patience, users, excludeHistory } }),
     ...(model !== undefined && { model }),
     ...(half && { half }),
-    ...(targets.length > 0 && { lora: { targets, rank, alpha, dropout: loraDropout } }),
+    ...(targets.length > 0 && { lora: { targets, rank, alpha, dropout } }),
   };
 }
 
-/** The decoder of a recipe. The vocabulary is rounded up to a multiple of 4; the extra ids never occur. */
+function pick<T, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(keys.map((key) => [key, from[key]])) as Pick<T, K>;
+}
+
+/** A recipe or a line of metrics as files hold it: there the learning rate is `rate`. */
+export function toJson(value: object): Record<string, unknown> {
+  return renamed(value, "lr", "rate");
+}
+
+/** What {@link toJson} made of it, read from a file. */
+export function fromJson(json: object): Record<string, unknown> {
+  return renamed(json, "rate", "lr");
+}
+
+/** An object with another name for one key, in the same order. */
+function renamed(object: object, from: string, to: string): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(object).map(([key, value]) => [key === from ? to : key, value]),
+  );
+}
+
+/**
+ * The decoder of a recipe. The vocabulary is rounded up to a multiple of 4; the extra ids never
+ * occur.
+ */
 export function transformerConfig(recipe: Recipe, dataset: Dataset): TransformerConfig {
   return {
     vocabSize: Math.ceil(dataset.tokens.length / 4) * 4,
@@ -178,13 +170,13 @@ export function transformerConfig(recipe: Recipe, dataset: Dataset): Transformer
 }
 
 /**
- * The most positions that a model needs for the sequences and histories of a data set, in training, in searches and in
- * teacher-forced passes.
+ * The longest input that a model sees of a data set: in training, in searches and in teacher-forced
+ * passes.
  */
 export function longestInput(dataset: Dataset, historyLength: number): number {
   const { paths, training, validation, test, promptPerTarget } = dataset;
   const none = dataset.prompt([]).length;
-  // What an item adds to a prompt, which may be more than its path, as that may be cut. Both as the last item and before it.
+  // What an item adds to a prompt, before other items and as the last one. Its path may be shorter.
   const added = paths.map((_, item) => (dataset.prompt([item, item]).length - none) / 2);
   let most = 0;
   /** Takes every history that ends in `items` at `from` or later into account. */
@@ -198,8 +190,47 @@ export function longestInput(dataset: Dataset, historyLength: number): number {
   };
   for (const { items } of training) take(items, 0);
   for (const { history } of [...validation, ...test]) take(history, history.length - 1);
-  // The tokens of a text are not quite the sum of its parts'.
+  // The tokens of a text are not quite the sum of those of its parts.
   const prompt = none + Math.ceil(most) + (promptPerTarget ? historyLength : 0);
   const longest = paths.reduce((most, { length }) => Math.max(most, length), 0);
   return Math.ceil((prompt + longest) / 8) * 8 + longest;
+}
+
+/**
+ * Checks that the run in a folder was saved with the given recipe.
+ *
+ * @throws {CheckpointError} naming the first field that differs, and both values.
+ */
+export function checkRecipe(
+  folder: string,
+  saved: object,
+  recipe: object,
+): void {
+  const difference = firstDifference(saved, JSON.parse(JSON.stringify(recipe)), "");
+  if (difference === undefined) return;
+  const [path, was, is] = difference;
+  const field = path === "digest" ? "the data's digest" : path;
+  throw new CheckpointError(
+    `Cannot resume ${folder}: ${field} must be that of its checkpoint, ${was}, got ${is}`,
+  );
+}
+
+/** The path of the first difference between two JSON values, and what each has there. */
+function firstDifference(
+  a: unknown,
+  b: unknown,
+  path: string,
+): [path: string, a: string, b: string] | undefined {
+  if (!isNested(a) || !isNested(b)) {
+    return a === b ? undefined : [path, JSON.stringify(a) ?? "none", JSON.stringify(b) ?? "none"];
+  }
+  for (const key of new Set([...Object.keys(b), ...Object.keys(a)])) {
+    const inner = firstDifference(a[key], b[key], path === "" ? key : `${path}.${key}`);
+    if (inner !== undefined) return inner;
+  }
+  return undefined;
+}
+
+function isNested(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
 }

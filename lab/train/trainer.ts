@@ -1,48 +1,51 @@
 /**
- * The training loop: batches in, updated weights out, one captured step per batch shape. Logits are made at target positions alone.
+ * The training loop: batches in, updated weights out, one captured step a batch shape. Logits are
+ * made at target positions alone.
  *
  * @module
  */
-import type { HostTensor } from "../../core/capture.ts";
-import type { Device } from "../../core/device.ts";
+import { capture, type HostTensor } from "../../core/capture.ts";
 import { ArgumentError, NonFiniteError } from "../../core/errors.ts";
 import { foldIn, keyOf } from "../../core/random.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import type { Tree } from "../../core/tree.ts";
 import { AdamW } from "../../models/adamw.ts";
 import type { SpecialTokens } from "../../models/checkpoint_config.ts";
 import type { BeamSearch } from "../../models/decode/beam_search.ts";
 import type { DeviceTrie } from "../../models/decode/trie.ts";
-import { type NamedLoss, namedLoss } from "../../models/losses/loss_by_name.ts";
+import { GradientMean } from "../../models/gradient_mean.ts";
+import { type AnyLoss, lossNamed } from "../../models/losses/index.ts";
 import { Meter } from "../../models/meter.ts";
 import { cosineSchedule } from "../../models/schedule.ts";
-import {
-  initTransformer,
-  Transformer,
-  type TransformerConfig,
-  type TransformerParams,
-} from "../../models/transformer.ts";
+import type { Transformer, TransformerParams } from "../../models/transformer.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import { reshape } from "../../ops/layout.ts";
 import { take } from "../../ops/take.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { type Batch, makeBatches, makeWindows, type Window } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
-import type { RunTensors } from "./checkpoint.ts";
-import { hiddenWithNegatives, lossFeed, type LossInputs, searchOf } from "./loss_inputs.ts";
-import { BETAS, CLIP_NORM, RATE_FLOOR, type Recipe, transformerConfig } from "./recipe.ts";
-import { type BatchInputs, type BatchTensors, type TrainStep, trainStep } from "./train_step.ts";
 import { turn } from "../progress.ts";
+import { hiddenWithNegatives, lossFeed, type LossInputs, searchOf } from "./loss_inputs.ts";
+import type { Recipe } from "./recipe.ts";
 
-/** Steps between two looks at the loss: a look waits for the device. */
-const LOOK_EVERY = 10;
+/** AdamW's betas. */
+const BETAS = [0.9, 0.98] as const;
 
-/** Milliseconds between two turns of the event loop, which may take as long as a small step. */
+/** Gradients are clipped to this global norm. */
+const CLIP_NORM = 1;
+
+/** The learning rate at the end, as a share of the peak. */
+const LR_FLOOR = 0.05;
+
+/** Steps between two reports of the loss. A report waits for the device. */
+const REPORT_EVERY = 10;
+
+/** Milliseconds between two turns of the event loop. A turn may take as long as a small step. */
 const TURN_EVERY = 50;
 
-/** What a look at the running loss shows. */
+/** A report of the running loss. */
 export interface TrainReport {
-  /** Steps done, of `steps`. */
+  /** Steps done. */
   readonly step: number;
   /** Steps of the whole run. */
   readonly steps: number;
@@ -51,52 +54,49 @@ export interface TrainReport {
   /** Mean loss of a batch since the last report. */
   readonly loss: number;
   /** The learning rate of the last step. */
-  readonly rate: number;
+  readonly lr: number;
   /** Target tokens trained on since the last report. */
   readonly tokens: number;
 }
 
-/** What is trained: all weights of a decoder, or a part of what they are made of. */
-export interface Trained<P extends Tree> {
+/** A decoder and its parameters, which may be all of its weights or only an adapter. */
+export interface TrainableModel<P extends Tree = Tree> {
   /** The decoder. */
   readonly model: Transformer;
-  /** What gets gradients and optimiser state, and is updated in place. */
+  /** The parameters. They get gradients and optimiser state, and are updated in place. */
   readonly params: P;
-  /** The weights that the decoder runs with, by ops on the parameters. */
+  /** The weights that the decoder runs with, made of the parameters by ops. */
   weights(params: P): TransformerParams;
 }
 
-/** A new decoder of a recipe, all of whose weights are trained. They are drawn from the recipe's seed. */
-export function fromScratch(
-  device: Device,
-  dataset: Dataset,
-  recipe: Recipe,
-): Trained<TransformerParams> {
-  const config = transformerConfig(recipe, dataset);
-  return allOf(device, { config, params: initTransformer(device, config, recipe.seed) });
-}
-
-/** A decoder all of whose weights are trained. */
-export function allOf(
-  device: Device,
-  { config, params }: { readonly config: TransformerConfig; readonly params: TransformerParams },
-): Trained<TransformerParams> {
-  return { model: new Transformer(device, config), params, weights: (params) => params };
-}
-
-/** What a {@link Trainer} can be told. */
+/** Options of {@link Trainer}. */
 export interface TrainerOptions {
-  /** The recipe's loss; of this project's the one that has its name unless told. */
-  readonly loss?: NamedLoss;
-  /** Told of how many training sequences what the model reads is made, of how many. */
+  /** The loss. Default: the one of this project that the recipe names. */
+  readonly loss?: AnyLoss;
+  /** Called with the number of training sequences prepared so far and the total. */
   readonly onProgress?: (done: number, total: number) => void;
+}
+
+/**
+ * The tensors of a run that change: parameters, AdamW's moments, and the state of the loss if it
+ * has one.
+ */
+export interface TrainerTensors {
+  /** The parameters: the weights of a transformer, or an adapter. */
+  readonly params: Tree;
+  /** The first moments. */
+  readonly m: Tree;
+  /** The second moments. */
+  readonly v: Tree;
+  /** The state of the loss. */
+  readonly state?: Tree;
 }
 
 /** A model in training: parameters, optimiser state, and the step that changes them. */
 export class Trainer<P extends Tree = Tree> implements Disposable {
   /** The decoder. */
   readonly model: Transformer;
-  /** What is trained, updated in place. */
+  /** The parameters, updated in place. */
   readonly params: P;
   /** The optimiser, with its moments. */
   readonly optimizer: AdamW<P>;
@@ -109,7 +109,7 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
   /** Epochs finished. */
   epoch = 0;
 
-  readonly #trained: Trained<P>;
+  readonly #trainable: TrainableModel<P>;
   readonly #recipe: Recipe;
   readonly #windows: readonly Window[];
   readonly #meter: Meter;
@@ -118,52 +118,55 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
   readonly #feed: (batch: Batch, number: number, step: number) => Promise<LossInputs>;
   readonly #search: BeamSearch | undefined;
   readonly #step: TrainStep;
-  readonly #rate: (step: number) => number;
+  readonly #lrAt: (step: number) => number;
   #turned = 0;
 
   /**
-   * Trains `trained` on a data set, whose paths `trie` must hold.
+   * Trains `trainable` on a data set. `trie` must hold the paths of the data set.
    *
-   * @throws {ArgumentError} if `accumulate` is not a positive integer, or for the reasons of the loss.
+   * @throws {ArgumentError} if `accumulate` is not a positive integer, or for the reasons of the
+   * loss.
    */
   constructor(
     dataset: Dataset,
     trie: DeviceTrie,
     recipe: Recipe,
-    trained: Trained<P>,
-    { loss: named = namedLoss(recipe.loss), onProgress }: TrainerOptions = {},
+    trainable: TrainableModel<P>,
+    { loss: definition = lossNamed(recipe.loss), onProgress }: TrainerOptions = {},
   ) {
-    const { model, params } = trained;
+    const { model, params } = trainable;
     const { device, config } = model;
-    const optimizer = new AdamW(params, {
+    const { needs } = definition;
+    this.model = model;
+    this.params = params;
+    this.optimizer = new AdamW(params, {
       betas: BETAS,
       weightDecay: recipe.decay,
       clipNorm: CLIP_NORM,
     });
-    const meter = new Meter(device);
-    const loss = named.make(recipe);
+    this.#meter = new Meter(device);
+    const loss = definition.make(recipe);
 
-    const { bos, eos } = dataset;
-    this.tokens = { bos, eos };
-    this.model = model;
-    this.params = params;
-    this.#trained = trained;
-    this.optimizer = optimizer;
+    this.tokens = { bos: dataset.bos, eos: dataset.eos };
+    this.#trainable = trainable;
     this.#recipe = recipe;
     this.#windows = makeWindows(dataset, trie.trie, recipe.history, onProgress);
-    this.#meter = meter;
     this.targetsPerEpoch = this.#windows.reduce((sum, window) => sum + window.targets, 0);
-    this.#accumulate = recipe.accumulate ?? 1;
-    checkAccumulate(this.#accumulate);
+    const accumulate = recipe.accumulate ?? 1;
+    if (!Number.isInteger(accumulate) || accumulate < 1) {
+      throw new ArgumentError(
+        `Cannot train: accumulate must be a positive integer, got ${accumulate}`,
+      );
+    }
+    this.#accumulate = accumulate;
     const batches = makeBatches(this.#windows, { ...recipe, epoch: 0 }).length;
     this.stepsPerEpoch = Math.ceil(batches / this.#accumulate);
-    this.#rate = cosineSchedule({
-      peak: recipe.rate,
+    this.#lrAt = cosineSchedule({
+      peak: recipe.lr,
       warmup: recipe.warmup,
       steps: this.stepsPerEpoch * recipe.epochs,
-      floor: RATE_FLOOR,
+      floor: LR_FLOOR,
     });
-    const { needs } = named;
     const state = needs.state && device.tensor(needs.state);
     this.#state = state;
     this.#search = needs.thresholds &&
@@ -172,7 +175,7 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
     const differentiate = (batch: BatchTensors): { value: Tensor; grads: P } => {
       const { tokens, rows, nodes, labels, key, thresholds } = batch;
       return valueAndGrad((p: P) => {
-        const weights = trained.weights(p);
+        const weights = trainable.weights(p);
         const { hidden: all, negatives } = needs.negatives
           ? hiddenWithNegatives(model, weights, { tokens, key }, batch)
           : { hidden: reshape(model.hidden(weights, tokens, key), [-1, config.dim]) }; // (B T, C)
@@ -181,16 +184,16 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
         return loss({ hidden, head }, { trie, nodes, labels, negatives, thresholds, state });
       })(params);
     };
-    this.#step = trainStep(device, differentiate, optimizer, meter, this.#accumulate);
+    this.#step = trainStep(device, differentiate, this.optimizer, this.#meter, this.#accumulate);
   }
 
   /** The weights that the decoder runs with now. */
   get weights(): TransformerParams {
-    return this.#trained.weights(this.params);
+    return this.#trainable.weights(this.params);
   }
 
-  /** What changes as it trains. */
-  get tensors(): RunTensors {
+  /** The tensors that change as it trains. */
+  get tensors(): TrainerTensors {
     const { params, optimizer: { m, v } } = this;
     return { params, m, v, ...(this.#state && { state: this.#state }) };
   }
@@ -203,19 +206,19 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
   async runEpoch(onReport: (report: TrainReport) => void): Promise<void> {
     const { seed, epochs } = this.#recipe;
     const batches = makeBatches(this.#windows, { ...this.#recipe, epoch: this.epoch });
-    this.optimizer.steps = this.epoch * this.stepsPerEpoch; // where a run goes on
+    this.optimizer.steps = this.epoch * this.stepsPerEpoch; // a resumed run sets `epoch`
     let tokens = 0;
     let counted = 0;
     for (let i = 0; i < this.stepsPerEpoch; i++) {
       const from = i * this.#accumulate;
       const group = batches.slice(from, from + this.#accumulate);
       const step = this.epoch * this.stepsPerEpoch + i + 1;
-      const rate = this.#rate(step);
+      const lr = this.#lrAt(step);
       const inputs: BatchInputs[] = [];
       for (const [j, { targets, ...batch }] of group.entries()) {
         const number = this.epoch * batches.length + from + j + 1;
         const more = await this.#feed(group[j], number, step);
-        inputs.push({ ...batch, ...more, key: keyInput(seed, number) });
+        inputs.push({ ...batch, ...more, key: dropoutKey(seed, number) });
         tokens += targets;
         counted++;
       }
@@ -223,12 +226,19 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
         await turn(); // a cpu device never waits, and Ctrl-C would not be heard
         this.#turned = performance.now();
       }
-      this.#step(inputs, { data: Float64Array.of(rate), shape: [] });
-      if ((i + 1) % LOOK_EVERY === 0 || i === this.stepsPerEpoch - 1) {
+      this.#step(inputs, { data: Float64Array.of(lr), shape: [] });
+      if ((i + 1) % REPORT_EVERY === 0 || i === this.stepsPerEpoch - 1) {
         const loss = await this.#meter.take(counted);
-        this.#checkFinite(loss, step);
+        if (!Number.isFinite(loss)) {
+          const { loss: name, lr } = this.#recipe;
+          throw new NonFiniteError(
+            `Cannot go on training ${name} at step ${step}: the loss must be finite, got ` +
+              `${loss}; a smaller --lr than ${lr}, or less extreme --tau, --xi and --lambda, ` +
+              "may help",
+          );
+        }
         const steps = this.stepsPerEpoch * epochs;
-        onReport({ step, steps, epoch: this.epoch, loss, rate, tokens });
+        onReport({ step, steps, epoch: this.epoch, loss, lr, tokens });
         tokens = 0;
         counted = 0;
       }
@@ -236,32 +246,81 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
     this.epoch++;
   }
 
-  /** Gives the recorded steps back; the weights live on. */
+  /** Gives the memory of the recorded steps back. The parameters stay. */
   [Symbol.dispose](): void {
     this.#step[Symbol.dispose]();
     this.#meter[Symbol.dispose]();
     this.#search?.dispose();
     this.#state?.dispose();
   }
-
-  #checkFinite(loss: number, step: number): void {
-    if (Number.isFinite(loss)) return;
-    const { loss: name, rate } = this.#recipe;
-    throw new NonFiniteError(
-      `Cannot go on training ${name} at step ${step}: the loss must be finite, got ${loss}; ` +
-        `a smaller --lr than ${rate}, or less extreme --tau, --xi and --lambda, may help`,
-    );
-  }
 }
 
-/** The dropout key of a batch, which are counted from 1. */
-function keyInput(seed: number, batch: number): HostTensor {
+/** The dropout key of a batch. Batches are counted from 1. */
+function dropoutKey(seed: number, batch: number): HostTensor {
   return { data: Int32Array.from(foldIn(foldIn(keyOf(seed), 1), batch)), shape: [2] };
 }
 
-function checkAccumulate(accumulate: number): void {
-  if (Number.isInteger(accumulate) && accumulate >= 1) return;
-  throw new ArgumentError(
-    `Cannot train: accumulate must be a positive integer, got ${accumulate}`,
-  );
+/** A batch as a step takes it. All batches of a run have the same keys. */
+export type BatchInputs = LossInputs & {
+  readonly tokens: HostTensor; // int32 (B, T)
+  readonly rows: HostTensor; // int32 (N)
+  readonly nodes: HostTensor; // int32 (N)
+  readonly labels: HostTensor; // int32 (N)
+  readonly key: HostTensor; // int32 (2): its dropout key
+};
+
+/** The same on the device. */
+export type BatchTensors = { readonly [K in keyof BatchInputs]: Tensor };
+
+/**
+ * Takes a step on batches with a learning rate, float (): updates the parameters, and adds the loss
+ * of each batch to the meter.
+ */
+export type TrainStep =
+  & Disposable
+  & ((batches: readonly BatchInputs[], lr: HostTensor) => void);
+
+/**
+ * A step that updates the parameters by the mean gradient of its batches. One batch a step is one
+ * captured program. Several are one program each and one for the update, with one more copy of the
+ * gradients.
+ */
+export function trainStep<P extends Tree>(
+  device: Device,
+  differentiate: (batch: BatchTensors) => { readonly value: Tensor; readonly grads: P },
+  optimizer: AdamW<P>,
+  meter: Meter,
+  accumulate: number,
+): TrainStep {
+  if (accumulate === 1) {
+    const whole = capture(device, ({ lr, ...batch }: BatchTensors & { lr: Tensor }) => {
+      const { value, grads } = differentiate(batch);
+      optimizer.step(grads, lr);
+      meter.add(value);
+      return { value };
+    });
+    const step = ([batch]: readonly BatchInputs[], lr: HostTensor): void => {
+      whole({ ...(batch as Required<BatchInputs>), lr });
+    };
+    return Object.assign(step, { [Symbol.dispose]: () => whole.dispose() });
+  }
+  const mean = new GradientMean(optimizer.m);
+  const add = capture(device, (batch: BatchTensors) => {
+    const { value, grads } = differentiate(batch);
+    mean.add(grads);
+    meter.add(value);
+    return { value };
+  });
+  const update = capture(device, ({ lr }: { lr: Tensor }) => optimizer.step(mean.total, lr));
+  const step = (batches: readonly BatchInputs[], lr: HostTensor): void => {
+    mean.begin(batches.length);
+    for (const batch of batches) add(batch as Required<BatchInputs>);
+    update({ lr });
+  };
+  const dispose = (): void => {
+    add.dispose();
+    update.dispose();
+    mean[Symbol.dispose]();
+  };
+  return Object.assign(step, { [Symbol.dispose]: dispose });
 }

@@ -1,34 +1,35 @@
 /**
- * The host's side of beam search: what goes into a batch, and how a user's result is read out of what comes back.
+ * The host's part of beam search: the inputs of a batch, and the results of its users.
  *
  * @module
  */
 import type { HostTensor } from "../../core/capture.ts";
 import type { TypedArray } from "../../core/dtype.ts";
-import { nameOf } from "../../core/checks.ts";
-import { ArgumentError, NonFiniteError } from "../../core/errors.ts";
+import { ArgumentError, nameOf, NonFiniteError } from "../../core/errors.ts";
 import { NO_NODE, UNUSABLE } from "../../kernels/beam_pool.ts";
 import { ABSENT } from "../../kernels/masked.ts";
 import { finalOrder, logSumExp, rankedItem } from "./ranked.ts";
 import type { BeamResult, BeamStep } from "./results.ts";
 import type { Trie } from "./trie.ts";
 
-/** What a batch of U users is fed: histories padded to T tokens, lists of blocked nodes padded to E. */
+/** Inputs of U users: histories padded to T tokens, blocked nodes padded to E. */
 export type BatchInputs = {
   /** (U, T), int32. */
   readonly tokens: HostTensor;
   /** (U), int32. */
   readonly lengths: HostTensor;
-  /** Where each user starts: (U), int32; the root, or -1 where there is nothing to find. */
+  /**
+   * The node that each user starts from: (U), int32; the root, or -1 if nothing is left to find.
+   */
   readonly start: HostTensor;
   /** (U, E), int32, ascending. */
   readonly blocked: HostTensor;
 };
 
-/** With the score that an entry must have to be kept, for each user: (U). */
+/** The same with floors (U): an entry with a smaller score is dropped. */
 export type FlooredInputs = BatchInputs & { readonly floors: HostTensor };
 
-/** What one step of a batch leaves, with B rows a user, W rows a user before it, and pools of W F entries. */
+/** A step of a batch, with B rows per user, W rows per user before it, and pools of W F entries. */
 export type StepRecord<T> = {
   /** (U B), ascending within a user, -1 last. */
   readonly nodes: T;
@@ -36,40 +37,45 @@ export type StepRecord<T> = {
   readonly scores: T;
   /** The best scores of each pool, at most B + 1: (U, K), descending. */
   readonly best: T;
-  /** The log of each row's total probability: (U W). */
+  /** The log of the total probability of each row's entries: (U W). */
   readonly mass: T;
   /** The number of entries of each row, or UNUSABLE: (U W). */
   readonly count: T;
 };
 
-/** A batch's steps on the host, with their pools where the search is traced. */
+/** The steps of a batch on the host. */
 export interface BatchRecord {
-  /** One a step that ran on the device. */
+  /** The steps that ran on the device. */
   readonly steps: readonly StepRecord<TypedArray>[];
-  /** (U, W F) for each step, or nothing. */
+  /** The pool (U, W F) of each step, if the search is traced; else empty. */
   readonly pools: readonly TypedArray[];
 }
 
 /** A user's place in a batch. */
 export interface UserContext {
+  /** The trie of the catalogue. */
   readonly trie: Trie;
-  /** The user's number in the batch. */
+  /** The user's index in the batch. */
   readonly user: number;
-  /** How many users the batch has. */
+  /** Users in the batch. */
   readonly users: number;
-  /** The beam width that was asked for. */
+  /** The beam width. */
   readonly beam: number;
-  /** The rows a user has. */
+  /** Rows per user. */
   readonly rows: number;
   /** Items taken out of the catalogue. */
   readonly excluded: ReadonlySet<number>;
   /** The ranking goes by log P / length^lengthPenalty. */
   readonly lengthPenalty: number;
-  /** Whether entries had to have a score to be kept. */
+  /** Whether there are floors. */
   readonly floored: boolean;
 }
 
-/** @throws {ArgumentError} if a history is no array, empty, or has tokens outside the vocabulary. */
+/**
+ * Checks histories.
+ *
+ * @throws {ArgumentError} if one is not an array, is empty, or has tokens outside the vocabulary.
+ */
 export function checkHistories(
   histories: readonly (readonly number[])[],
   vocabSize: number,
@@ -113,7 +119,10 @@ export function powerOfTwo(n: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(n, 1)));
 }
 
-/** Users by the length of their history, longest first: users of a batch are padded to the same length. */
+/**
+ * Users by the length of their history, longest first: users of a batch are padded to the same
+ * length.
+ */
 export function byLength(histories: readonly (readonly number[])[]): number[] {
   return [...histories.keys()].sort((a, b) => histories[b].length - histories[a].length || a - b);
 }
@@ -122,8 +131,9 @@ export function byLength(histories: readonly (readonly number[])[]): number[] {
 const STRIDE = 16;
 
 /**
- * The length to which a batch is padded whose longest history has `length` tokens, the longest of all of them `longest`: that
- * one less a multiple of STRIDE, itself rounded up to 8 k or 8 k + 1 (a first token, then items).
+ * The length to which a batch is padded whose longest history has `length` tokens, the longest of
+ * all of them `longest`: that one less a multiple of STRIDE, itself rounded up to 8 k or 8 k + 1 (a
+ * first token, then items).
  */
 function paddedLength(length: number, longest: number): number {
   const top = longest % 8 === 1 ? longest : 8 * Math.ceil(longest / 8);
@@ -131,8 +141,8 @@ function paddedLength(length: number, longest: number): number {
 }
 
 /**
- * The inputs of a batch of `users`, of which those beyond the histories have nothing to find. `longest` is the length of the
- * longest history of all batches. E is padded to a power of two.
+ * The inputs of a batch of `users`, of which those beyond the histories have nothing to find.
+ * `longest` is the length of the longest history of all batches. E is padded to a power of two.
  */
 export function padBatch(
   histories: readonly (readonly number[])[],
@@ -150,7 +160,7 @@ export function padBatch(
     tokens.set(history, u * T);
     nodes.set(blocked[u], u * E);
     lengths[u] = history.length;
-    start[u] = blocked[u][0] === 0 ? -1 : 0; // the root vanishes with the last item
+    start[u] = blocked[u][0] === 0 ? -1 : 0; // the root is blocked if no item is left
   });
   return {
     tokens: { data: tokens, shape: [users, T] },
@@ -160,7 +170,9 @@ export function padBatch(
   };
 }
 
-/** A user's result. Steps that did not run on the device have no choices and are added here. */
+/**
+ * Reads a user's result. Steps that did not run on the device have no choice and are added here.
+ */
 export function readResult(record: BatchRecord, context: UserContext): BeamResult {
   const { trie, excluded, lengthPenalty } = context;
   const steps = record.steps.map((step, t) => {
@@ -225,7 +237,9 @@ function readPool(pool: TypedArray, before: TypedArray, context: UserContext): E
   return bestFirst(nodes, scores);
 }
 
-/** What follows a step where no node has a choice left: everybody moves on, and nothing else changes. */
+/**
+ * The step after one that leaves no node a choice: each prefix gets its next token, scores stay.
+ */
 function forcedStep(step: BeamStep, { trie }: UserContext): BeamStep {
   const { scores, threshold } = step;
   const nodes = step.nodes.map((node) =>

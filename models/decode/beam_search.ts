@@ -1,15 +1,14 @@
 /**
- * Beam search over the catalogue trie, for many users at once. Everything runs on the device, as one captured
- * program for each input shape; the host reads back once a batch. `reference.ts` says what it computes.
+ * Beam search over the catalogue trie, for many users at once. A batch runs on the device as one
+ * captured program, and the host reads back once. `reference.ts` is the same search in plain code.
  *
  * @module
  */
-import { checkOptions, nameOf } from "../../core/checks.ts";
+import { checkOptions } from "../../core/checks.ts";
 import { capture, type Captured, type StepInputs } from "../../core/capture.ts";
-import type { Device } from "../../core/device.ts";
 import type { TypedArray } from "../../core/dtype.ts";
-import { ArgumentError } from "../../core/errors.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import { ArgumentError, nameOf } from "../../core/errors.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { MASKED } from "../../kernels/masked.ts";
 import { treeLeaves } from "../../core/tree.ts";
 import { checkBeam, checkDistribution, type Normalization } from "../../ops/trie_log_prob.ts";
@@ -31,38 +30,41 @@ import type { BeamResult } from "./results.ts";
 import { resolveSemantics, SEARCH_OPTIONS, type SemanticsOptions } from "./semantics.ts";
 import type { DeviceTrie } from "./trie.ts";
 
-/** The most logits of a step that normalises over the vocabulary: searches take fewer users at once rather than more. */
+/** The most logits of a step under "vocabulary"; a batch has fewer users if it would need more. */
 const MAX_LOGITS = 2 ** 25;
 
-/** History tokens of the programs that are kept: a batch of 64 users with 512 tokens, or many smaller ones. */
+/** The most history tokens of all recorded programs together, such as 64 users with 512 tokens. */
 const MAX_RECORDED = 2 ** 15;
 
 /** Options of {@link BeamSearch}. */
 export interface BeamSearchOptions extends SemanticsOptions {
-  /** How many prefixes each step keeps, B; any number from 1, also beyond the size of the catalogue. */
+  /** The number of prefixes that each step keeps, B, from 1. It may exceed the catalogue. */
   readonly beam: number;
-  /** What to normalise over; "children" unless told. */
+  /** What to normalise over. Default "children". */
   readonly normalization?: Normalization;
-  /** The temperature, at least 1e-8; 1 unless told. */
+  /** The temperature, at least 1e-8. Default 1. */
   readonly tau?: number;
-  /** Whether steps come with their whole pools. */
+  /** Whether results contain the whole pool of each step. Default false. */
   readonly trace?: boolean;
-  /** At most how many users go through the model at once; 64 unless told. */
+  /** The most users that go through the model at once. Default 64. */
   readonly batch?: number;
 }
 
 /**
  * Beam search with a model and a trie.
  *
- * A beam of width B keeps the B best prefixes at each step; finished items keep their score and go on competing. Ties go to the
- * lexicographically smaller path, on every device. Scores add up in the device's float type. Excluded items are as if the
- * trie had been built without them. Under "children" a node with one child has probability 1, so once no node has
- * a choice left the model is not called any more.
+ * A beam of width B keeps the B best prefixes at each step. Finished items keep their score and go
+ * on competing. Ties go to the lexicographically smaller path, on every device. Scores add up in
+ * the device's float type. An excluded item counts as if the trie had been built without it. Under
+ * "children" a node with one child gives it probability 1, so the model is not called any more once
+ * no node has a choice left.
  *
- * The pool of a step takes U * B * F floats of device memory, F the largest number of children at that depth.
+ * The pool of a step takes U * B * F floats of device memory for U users, F being the largest
+ * number of children of a node at that depth.
  *
- * All this is the absorbing semantics. With `semantics: "huggingface"` the model runs on the device and the bookkeeping on the
- * host, with one read-back a step and always with traces: slower, and meant for comparisons. {@link Semantics} has its rules.
+ * This is the absorbing semantics. With `semantics: "huggingface"` the model runs on the device and
+ * the rest on the host, with one read-back a step, and results always contain pools. It is slower
+ * and meant for comparisons. {@link Semantics} has its rules.
  *
  * @example
  * ```ts
@@ -70,12 +72,12 @@ export interface BeamSearchOptions extends SemanticsOptions {
  *
  * const device = cpu();
  * using trie = new Trie([[1, 2], [1, 3], [4, 2]]).upload(device);
- * const indifferent: Decoder<null> = { // a TransformerDecoder in earnest
+ * const uniform: Decoder<null> = { // a model; see TransformerDecoder for a real one
  *   vocabSize: 5,
  *   prefill: (tokens) => ({ logits: full(device, [tokens.shape[0], 5], 0), cache: null }),
  *   step: (_cache, _step, tokens) => full(device, [tokens.size, 5], 0),
  * };
- * using search = new BeamSearch(indifferent, trie, { beam: 2 });
+ * using search = new BeamSearch(uniform, trie, { beam: 2 });
  * const [user] = await search.search([[0, 4]], [[1]]); // item 1 is out of stock
  * console.log(user.ranking.map((r) => r.items)); // [[0], [2]]
  * ```
@@ -85,18 +87,18 @@ export class BeamSearch implements Disposable {
   readonly #trie: DeviceTrie;
   readonly #device: Device;
   readonly #options: Required<Omit<BeamSearchOptions, "endToken">>;
-  /** Rows a user: no step can keep more prefixes than there are leaves. */
+  /** Rows per user. No step keeps more prefixes than the trie has leaves. */
   readonly #rows: number;
   readonly #program: Captured<BatchInputs, BatchSteps>;
   readonly #floored: Captured<FlooredInputs, BatchSteps>;
-  /** How many history tokens each recorded program reads, by the shape of its inputs. */
+  /** The number of history tokens of each recorded program, by the shape of its inputs. */
   readonly #recorded = new Map<string, number>();
 
   /**
    * Prepares searches. The first search of each input shape records a program.
    *
-   * @throws {ArgumentError} if beam or batch is not a positive integer, tau below 1e-8, the
-   * semantics not possible, or the trie has tokens that the decoder has not.
+   * @throws {ArgumentError} if beam or batch is not a positive integer, tau is below 1e-8, the trie
+   * does not fit the semantics, or it has a token outside the decoder's vocabulary.
    */
   constructor(decoder: Decoder, trie: DeviceTrie, options: BeamSearchOptions) {
     checkOptions("search", options, SEARCH_OPTIONS);
@@ -120,7 +122,11 @@ export class BeamSearch implements Disposable {
       ? batch
       : Math.max(1, Math.floor(MAX_LOGITS / (this.#rows * decoder.vocabSize)));
     this.#options = {
-      ...{ beam, normalization, tau, trace, batch: Math.min(batch, room) },
+      beam,
+      normalization,
+      tau,
+      trace,
+      batch: Math.min(batch, room),
       ...declared,
     };
     const search = new DeviceSearch(decoder, trie, { rows: this.#rows, normalization, tau, trace });
@@ -135,14 +141,16 @@ export class BeamSearch implements Disposable {
   }
 
   /**
-   * Searches for every user: `histories[i]` are the tokens that the model reads before the item, `excluded[i]` the items
-   * taken out of the catalogue for that user. A user without items left gets an empty ranking. Where there are `floors`, prefixes
-   * whose log-probability is below the user's are dropped, as if they were not there: no `bestPruned` speaks of them.
+   * Searches for every user. `histories[i]` are the tokens that the model reads before the item;
+   * `excluded[i]` are the items taken out of the catalogue for that user. A user without any item
+   * left gets an empty ranking. With `floors`, a prefix whose log-probability is below its user's
+   * floor is dropped as if it did not exist; `bestPruned` does not count it.
    *
-   * @throws {ArgumentError} if a history is empty or has tokens that the decoder has not, if an excluded item is
-   * not in the catalogue, or if `excluded` or `floors` and `histories` differ in length, a floor is NaN,
-   * something is not of its type, or there are floors under Hugging Face's rules.
-   * @throws {NonFiniteError} if the model gives logits that are NaN or infinite, for tokens that are normalised over.
+   * @throws {ArgumentError} if a history is empty or has a token outside the vocabulary, an
+   * excluded item is not in the catalogue, `excluded` or `floors` differs from `histories` in
+   * length, a floor is NaN, an argument has the wrong type, or floors are combined with Hugging
+   * Face's rules.
+   * @throws {NonFiniteError} if a logit that is normalised over is NaN or infinite.
    */
   async search(
     histories: readonly (readonly number[])[],
@@ -174,7 +182,9 @@ export class BeamSearch implements Disposable {
       );
     }
     if (floors && this.#options.semantics === "huggingface") {
-      throw new ArgumentError("Cannot search: only absorbing semantics knows floors");
+      throw new ArgumentError(
+        "Cannot search: score floors need absorbing semantics, got huggingface",
+      );
     }
     const order = byLength(histories);
     const longest = longestOf(histories);
@@ -194,7 +204,7 @@ export class BeamSearch implements Disposable {
     return results;
   }
 
-  /** Gives the recorded programs' memory back. */
+  /** Frees the memory of the recorded programs. */
   dispose(): void {
     this.#program.dispose();
     this.#floored.dispose();
@@ -231,7 +241,9 @@ export class BeamSearch implements Disposable {
     );
   }
 
-  /** Gives recorded programs back before one too many is recorded: each holds the memory of a batch. */
+  /**
+   * Frees the recorded programs if one more would be too many: each holds the memory of a batch.
+   */
   #makeRoom({ tokens, blocked }: BatchInputs): void {
     const shape = `${tokens.shape} ${blocked.shape}`;
     if (this.#recorded.has(shape)) return;
@@ -242,7 +254,7 @@ export class BeamSearch implements Disposable {
   }
 }
 
-/** Floors as the device takes them, for U users. */
+/** Floors as the device reads them, for U users. */
 function padFloors(floors: readonly number[], U: number): Float64Array {
   const padded = new Float64Array(U).fill(MASKED);
   floors.forEach((floor, u) => padded[u] = Math.max(MASKED, floor));

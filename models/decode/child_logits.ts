@@ -1,5 +1,5 @@
 /**
- * The logits of a node's children, and of no other tokens.
+ * Logits of a node's children alone.
  *
  * @module
  */
@@ -8,14 +8,18 @@ import { childLogits, childLogitsHalf } from "../../kernels/child_logits.ts";
 import type { TrieTable } from "../../ops/trie_log_prob.ts";
 import type { Projection } from "./decoder.ts";
 
-/** Whether {@link childrenOf} can: the kernel reads four numbers at a time. */
+/**
+ * Whether {@link childrenOf} supports these hidden states: the kernel reads four numbers at a time.
+ */
 export function isGatherable({ hidden }: Projection): boolean {
   return hidden.shape[1] % 4 === 0;
 }
 
 /**
- * The logits of the children of each node, in their order: nodes int32 (R), out (R, F), F at least the number of children of any, 0
- * behind the last child. Row r's hidden state is `place[r]`; where it is -1 there is none, and nor where the node is -1.
+ * The logits of the children of each node, in their order: nodes int32 (R), out (R, F) with zeros
+ * behind the last child. F must be at least the number of children of any node. The hidden state of
+ * row r is row `place[r]`. A row with a place or a node of -1 has none, and its output is
+ * undefined.
  */
 export function childrenOf(
   { hidden, head }: Projection,

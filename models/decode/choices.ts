@@ -1,12 +1,27 @@
 /**
- * How much choice a trie leaves: what a search can expect at a node and below it.
+ * How much choice a trie leaves at a node and below it.
  *
  * @module
  */
-import type { Trie } from "./trie.ts";
 
-/** How many children a node has on average, over all nodes on the paths of all items. */
-export function meanChoices(trie: Trie): number {
+/** The part of a `Trie` that is read here. */
+export interface TrieNodes {
+  /** The number of nodes. A child comes after its parent. */
+  readonly nodeCount: number;
+  /** The depth of the deepest node. */
+  readonly maxDepth: number;
+  /** The parent of each node. */
+  readonly parents: Int32Array;
+  /** The depth of each node. */
+  readonly depths: ArrayLike<number>;
+  /** The leaf of each item. */
+  readonly leafOf: Int32Array;
+  /** The number of children of a node. */
+  childCount(node: number): number;
+}
+
+/** The mean number of children of a node, over all nodes on the paths of all items. */
+export function meanChoices(trie: TrieNodes): number {
   const { nodeCount, parents, leafOf } = trie;
   const below = new Int32Array(nodeCount); // items
   for (const leaf of leafOf) below[leaf]++;
@@ -20,8 +35,8 @@ export function meanChoices(trie: Trie): number {
   return choices / nodes;
 }
 
-/** Node -> 2 if there is a choice at it or below, else 1, or 0 at a leaf. */
-export function mostAhead(trie: Trie): Int32Array {
+/** For each node 2 if it or a node below it has a choice, else 1; 0 for a leaf. */
+export function mostAhead(trie: TrieNodes): Int32Array {
   const { nodeCount, parents } = trie;
   const ahead = new Int32Array(nodeCount);
   for (let node = nodeCount - 1; node >= 0; node--) { // children before their parents
@@ -34,9 +49,9 @@ export function mostAhead(trie: Trie): Int32Array {
   return ahead;
 }
 
-/** Depth -> how many nodes have at least so much ahead. */
+/** For each depth the number of nodes with at least `least` ahead, by {@link mostAhead}. */
 export function sizesAhead(
-  { nodeCount, depths, maxDepth }: Trie,
+  { nodeCount, depths, maxDepth }: TrieNodes,
   ahead: Int32Array,
   least: number,
 ): Int32Array {

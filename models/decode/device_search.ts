@@ -1,13 +1,13 @@
 /**
- * The device's side of beam search: what a batch runs from its histories to its last step. Nothing here reads or writes on the
- * host, so that it runs inside `capture`.
+ * The device's part of beam search: all steps of a batch. It reads and writes nothing on the host,
+ * so it runs inside `capture`.
  *
  * @module
  */
 import type { StepInputs } from "../../core/capture.ts";
-import type { Device } from "../../core/device.ts";
+import { leadingRows } from "../../core/device.ts";
 import type { Shape } from "../../core/shape.ts";
-import { Tensor } from "../../core/tensor.ts";
+import { type Device, Tensor } from "../../core/tensor.ts";
 import { advanceBeams, traceAncestors } from "../../kernels/beam_advance.ts";
 import { dropBelow, poolScores } from "../../kernels/beam_pool.ts";
 import { activeRows, feedRows } from "../../kernels/beam_rows.ts";
@@ -20,31 +20,31 @@ import { childrenOf, isGatherable } from "./child_logits.ts";
 import { allLogits, type Decoder, type Logits, type Projection } from "./decoder.ts";
 import type { DeviceTrie } from "./trie.ts";
 
-/** What {@link DeviceSearch} needs beside the users. */
+/** Options of {@link DeviceSearch}. */
 export interface DeviceSearchOptions {
-  /** The rows a user has. */
+  /** Rows per user. */
   readonly rows: number;
   /** What to normalise over. */
   readonly normalization: Normalization;
   /** The temperature. */
   readonly tau: number;
-  /** Whether steps come with their whole pools. */
+  /** Whether to return the pool of each step. */
   readonly trace: boolean;
 }
 
-/** The prefixes that are alive: W rows a user, ascending nodes, -1 last. */
+/** The prefixes that are alive: W rows per user, ascending nodes, -1 last. */
 interface Frontier {
   readonly nodes: Tensor;
   readonly scores: Tensor;
 }
 
-/** The next frontier, the tokens that its rows feed, and the rows that they descend from. */
+/** The next frontier, the tokens that its rows feed, and the rows that they extend. */
 interface Beams extends Frontier {
   readonly tokens: Tensor;
   readonly parents: Tensor;
 }
 
-/** What a model says of rows, and the place of each row in it: -1 for rows that it was not asked about. */
+/** Logits of some rows, and for each row of the frontier its place in them, -1 without logits. */
 interface Answers {
   readonly logits: Logits;
   readonly place: Tensor;
@@ -56,7 +56,9 @@ export type BatchSteps = {
   readonly pools: readonly Tensor[];
 };
 
-/** How much longer a logit takes that is computed by itself than one of a whole product, at most. */
+/**
+ * A logit that is computed alone takes at most this many times as long as one of a whole product.
+ */
 const GATHERED_COST = 8;
 
 /** Searches for a batch of users at a time. */
@@ -65,15 +67,14 @@ export class DeviceSearch {
   readonly #trie: DeviceTrie;
   readonly #device: Device;
   readonly #options: DeviceSearchOptions;
-  /** How many steps run; those beyond have no choices. */
+  /** The number of steps that run. Later ones have no choice left. */
   readonly #steps: number;
-  /** How much must be ahead of a node for the model to be asked there: anything, or a choice. */
+  /** The model is called at a node only if this much is ahead: 1 any token, 2 a choice. */
   readonly #least: 1 | 2;
-  /**
-   * Whether the model is asked about no other rows. Only the cpu gains by it.
-   */
+  /** Whether the other rows are left out of the call. Only the cpu is faster with it. */
   readonly #skips: boolean;
 
+  /** Searches with a decoder over a trie. */
   constructor(decoder: Decoder, trie: DeviceTrie, options: DeviceSearchOptions) {
     this.#decoder = decoder;
     this.#trie = trie;
@@ -87,13 +88,13 @@ export class DeviceSearch {
     this.#skips = this.#device.kind === "cpu" && decoder.heedsRows === true;
   }
 
-  /** The most rows of a user that the model is asked about at depth t. */
+  /** The most rows of a user that the model is called for at depth t. */
   #askedAt(t: number): number {
     const { rows } = this.#options;
     return this.#skips ? Math.min(rows, this.#trie.aheadSizes[this.#least - 1][t]) : rows;
   }
 
-  /** A batch, from what it is fed to what there is to read back. */
+  /** Runs a batch, and returns what the host reads back. */
   run(
     { tokens, lengths, start, blocked, floors }:
       & StepInputs<BatchInputs>
@@ -102,7 +103,7 @@ export class DeviceSearch {
     const device = this.#device;
     const [U] = start.shape;
     const B = this.#options.rows;
-    const L = Math.max(this.#steps - 1, 1); // tokens that are fed
+    const L = Math.max(this.#steps - 1, 1); // generated tokens that the model reads
     let asked = 1;
     for (let t = 1; t < this.#steps; t++) asked = Math.max(asked, this.#askedAt(t));
     const { logits: first, cache } = this.#decoder.prefill(tokens, lengths, asked, L);
@@ -129,7 +130,9 @@ export class DeviceSearch {
     return { steps, pools };
   }
 
-  /** Scores the children of the frontier: pool (U, W F), and of each row its mass and the number of its entries (U W). */
+  /**
+   * Scores the children of the frontier: pool (U, W F); mass and number of entries by row, (U W).
+   */
   #expand(
     { nodes, scores }: Frontier,
     { logits, place }: Answers,
@@ -156,13 +159,13 @@ export class DeviceSearch {
     return { pool, mass, count };
   }
 
-  /** Whether the logits of at most F children a row are computed alone. */
+  /** Whether to compute the logits of the at most F children of each row alone. */
   #gathers(logits: Logits, F: number): logits is Projection {
     if (logits instanceof Tensor || this.#options.normalization === "vocabulary") return false;
     return isGatherable(logits) && GATHERED_COST * F <= logits.head.shape[0];
   }
 
-  /** The logits of each node's children, (R, F), or under "vocabulary" their log-probabilities. */
+  /** Logits of each node's children, (R, F); under "vocabulary" log-probabilities. */
   #childrenIn(logits: Logits, nodes: Tensor, place: Tensor, F: number): Tensor {
     if (this.#gathers(logits, F)) return childrenOf(logits, this.#trie, nodes, place, F);
     const device = this.#device;
@@ -182,13 +185,13 @@ export class DeviceSearch {
     return { logits, place: this.#inOrder(tokens.size) };
   }
 
-  /** Feeds token number `step` of rows with enough ahead, which stand at depth step + 1. */
+  /** Feeds token number `step` of the rows with enough ahead. Their nodes are at depth step + 1. */
   #askActive(cache: unknown, step: number, { nodes, tokens }: Beams, ancestors: Tensor): Answers {
     const device = this.#device;
     const { ahead, trie } = this.#trie;
     const [R, L] = ancestors.shape;
     const B = this.#options.rows;
-    const A = (R / B) * this.#askedAt(step + 1); // rows that may be among them
+    const A = (R / B) * this.#askedAt(step + 1); // the most such rows
     const ints = (shape: Shape): Tensor => device.empty(shape, "int32", "active rows");
     const [order, place, count] = [ints([R]), ints([R]), ints([1])];
     device.run(activeRows, { nodes, ahead, order, place, count }, { R, least: this.#least });
@@ -196,7 +199,7 @@ export class DeviceSearch {
     device.run(feedRows, { order, tokens, ancestors, fed, users, lines }, { R: A, B, L });
     const logits = this.#decoder.step(cache, step, fed, lines, { users, count });
     const few = this.#gathers(logits, trie.fanOuts[step + 1]);
-    return { logits: few ? logits : device.leading(count, A, () => allLogits(logits)), place };
+    return { logits: few ? logits : leadingRows(count, A, () => allLogits(logits)), place };
   }
 
   /** 0, 1, ... */
@@ -227,7 +230,10 @@ export class DeviceSearch {
     return { nodes, scores, tokens, parents };
   }
 
-  /** The ancestors of the rows that feed token number `step`, `place` being where they were before: (U B, L). */
+  /**
+   * Ancestors (U B, L) of the rows that feed token number `step`; `place` is where they were
+   * before.
+   */
   #trace(parents: Tensor, place: Tensor, before: Tensor, step: number): Tensor {
     const after = this.#device.empty(before.shape, "int32", "beam ancestors");
     const [R, L] = before.shape;

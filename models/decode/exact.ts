@@ -13,25 +13,27 @@ import type { DeviceTrie } from "./trie.ts";
 
 /** Options of {@link exactTopK}. */
 export interface ExactOptions {
-  /** What to normalise over; "children" unless told. */
+  /** What to normalise over. Default "children". */
   readonly normalization?: Normalization;
-  /** The temperature, at least 1e-8; 1 unless told. */
+  /** The temperature, at least 1e-8. Default 1. */
   readonly tau?: number;
   /** Items taken out of the catalogue, for each user. */
   readonly excluded?: readonly Iterable<number>[];
-  /** At most how many users go through the model at once; 64 unless told. Wide searches take fewer. */
+  /** The most users that go through the model at once. Default 64. Wide searches take fewer. */
   readonly batch?: number;
 }
 
-/** The most rows of a batch: what bounds the memory of a wide search. */
+/** The most rows of a batch. It bounds the memory of a wide search. */
 const MAX_ROWS = 4096;
 
 /**
- * The true `k` most probable leaves of the catalogue for every user, best first; fewer where there are fewer.
+ * The `k` most probable leaves of the catalogue for every user, best first; fewer if the catalogue
+ * has fewer.
  *
- * Scores only fall along a path, so when the k-th best item of a beam search scores above everything that the search ever
- * pruned, nothing better was lost (docs/theory.md, T9). The first search has a width of max(4 k, 32); users without that certificate
- * search again with four times the width, at the latest until the beam holds the whole catalogue.
+ * Scores only fall along a path, so when the k-th best item of a beam search scores above
+ * everything that the search ever pruned, nothing better was lost (docs/theory.md, T9). The first
+ * search has a width of max(4 k, 32). Users without that certificate search again with four times
+ * the width, until the beam holds the whole catalogue.
  *
  * @throws {ArgumentError} if k is not a positive integer, or for the reasons of {@link BeamSearch}.
  *
@@ -41,13 +43,13 @@ const MAX_ROWS = 4096;
  *
  * const device = cpu();
  * using trie = new Trie([[1, 2], [1, 3], [4, 2]]).upload(device);
- * const indifferent: Decoder<null> = {
+ * const uniform: Decoder<null> = {
  *   vocabSize: 5,
  *   prefill: (tokens) => ({ logits: full(device, [tokens.shape[0], 5], 0), cache: null }),
  *   step: (_cache, _step, tokens) => full(device, [tokens.size, 5], 0),
  * };
  *
- * const [best] = await exactTopK(indifferent, trie, [[0]], 1);
+ * const [best] = await exactTopK(uniform, trie, [[0]], 1);
  * console.log(best.map((r) => r.items)); // [[2]], with probability 1/2
  * ```
  */
@@ -82,25 +84,28 @@ export async function exactTopK(
   return found;
 }
 
-/** What {@link exactRanks} asks of one user. */
+/** A question to {@link exactRanks}: one user, one leaf. */
 export interface RankQuestion {
   /** The tokens that the model reads before the item. */
   readonly history: readonly number[];
-  /** The leaf whose rank is wanted. */
+  /** The leaf to rank. */
   readonly leaf: number;
-  /** Its log-probability; it may be off by 0.01. */
+  /** Its log-probability, within 0.01. */
   readonly logProb: number;
   /** Items taken out of the catalogue. */
   readonly excluded: readonly number[];
 }
 
-/** By how much a log-probability that was computed in another way may be off: far more than rounding makes it. */
+/**
+ * The tolerance of a log-probability that was computed in another way. Far more than rounding.
+ */
 const CLEARLY = 0.01;
 
 /**
- * What a search of any width and without floors above `logProb` - 0.01 tells of a leaf's rank among the `k` best, from 0: -1 if it is not
- * among them, undefined if that remains open. It is known where the leaf is in the list and above all that was
- * pruned, and where k others are above it. Internal.
+ * A leaf's rank among the `k` best, from 0, as far as a search of any width settles it: -1 if it is
+ * not among them, undefined if the search leaves it open. The rank is settled if the leaf is in the
+ * list and above everything pruned, or if k others are above it. Floors of the search must not
+ * exceed `logProb` - 0.01. Internal.
  */
 export function settledRank(
   { ranking, bestPruned }: BeamResult,
@@ -115,8 +120,8 @@ export function settledRank(
 }
 
 /**
- * The rank of one leaf among the `k` most probable of the whole catalogue for every user, from 0, or -1. Cheaper than
- * {@link exactTopK}: prefixes that are less probable than the leaf are never followed.
+ * The rank of one leaf among the `k` most probable of the whole catalogue for every user, from 0,
+ * or -1. Cheaper than {@link exactTopK}, as it drops prefixes that are less probable than the leaf.
  *
  * @throws {ArgumentError} if k is not a positive integer, or for the reasons of {@link BeamSearch}.
  *
@@ -126,14 +131,15 @@ export function settledRank(
  *
  * const device = cpu();
  * using trie = new Trie([[1, 2], [1, 3], [4, 2]]).upload(device);
- * const indifferent: Decoder<null> = {
+ * const uniform: Decoder<null> = {
  *   vocabSize: 5,
  *   prefill: (tokens) => ({ logits: full(device, [tokens.shape[0], 5], 0), cache: null }),
  *   step: (_cache, _step, tokens) => full(device, [tokens.size, 5], 0),
  * };
  *
- * const question = { history: [0], leaf: trie.trie.leafOf[1], logProb: Math.log(0.25), excluded: [] };
- * console.log(await exactRanks(indifferent, trie, [question], 3)); // [2]
+ * const leaf = trie.trie.leafOf[1];
+ * const question = { history: [0], leaf, logProb: Math.log(0.25), excluded: [] };
+ * console.log(await exactRanks(uniform, trie, [question], 3)); // [2]
  * ```
  */
 export async function exactRanks(
@@ -175,7 +181,8 @@ function checkCount(action: string, k: number): void {
 }
 
 /**
- * The log-probability of every leaf of the catalogue after one history, best first: a beam search that has room for all.
+ * The log-probability of every leaf of the catalogue after one history, best first, by a beam
+ * search as wide as the catalogue.
  *
  * @throws {ArgumentError} for the reasons of {@link BeamSearch}.
  *
@@ -185,13 +192,13 @@ function checkCount(action: string, k: number): void {
  *
  * const device = cpu();
  * using trie = new Trie([[1, 2], [1, 3], [4, 2]]).upload(device);
- * const indifferent: Decoder<null> = {
+ * const uniform: Decoder<null> = {
  *   vocabSize: 5,
  *   prefill: (tokens) => ({ logits: full(device, [tokens.shape[0], 5], 0), cache: null }),
  *   step: (_cache, _step, tokens) => full(device, [tokens.size, 5], 0),
  * };
  *
- * const scores = await scoreCatalogue(indifferent, trie, [0]);
+ * const scores = await scoreCatalogue(uniform, trie, [0]);
  * console.log(scores.map((r) => Math.exp(r.logProb))); // [0.5, 0.25, 0.25]
  * ```
  */

@@ -10,8 +10,8 @@ import type { Trie } from "./trie.ts";
 export type PathLogits = (path: readonly number[]) => ArrayLike<number>;
 
 /**
- * The log-probabilities of the tokens of a node's children: (z_v - max z) / tau - log sum exp((z - max z) / tau), over
- * these tokens ("children") or all logits ("vocabulary").
+ * The log-probabilities of the tokens of a node's children: (z_v - max z) / tau - log sum exp((z -
+ * max z) / tau), over these tokens ("children") or all logits ("vocabulary").
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * Beam search by Hugging Face's rules: the model runs on the device, the bookkeeping on the host.
+ * Beam search by Hugging Face's rules. The model runs on the device, the search on the host.
  *
  * @module
  */
@@ -10,13 +10,13 @@ import { Hypotheses, type HypothesesOptions } from "./hypotheses.ts";
 import type { BeamResult } from "./results.ts";
 import type { DeviceTrie } from "./trie.ts";
 
-/** What {@link searchOnHost} needs beside the users. */
+/** Options of {@link searchOnHost}. */
 export interface HostSearchOptions extends Omit<HypothesesOptions, "excluded"> {
-  /** The rows a user has on the device. */
+  /** Rows per user on the device. */
   readonly rows: number;
 }
 
-/** Searches for a batch of users. One read-back a step, of all beams' logits; scores add up in float64. */
+/** Searches for a batch of users. Reads back all logits at each step. Scores add up in float64. */
 export async function searchOnHost(
   decoder: Decoder,
   { trie, table: { device } }: DeviceTrie,
@@ -27,7 +27,7 @@ export async function searchOnHost(
   using _scope = device.arena();
   const ints = (data: Int32Array, shape: number[]) => device.tensor(data, shape);
   const U = histories.length;
-  const L = Math.max(trie.maxDepth - 1, 1); // tokens that are fed
+  const L = Math.max(trie.maxDepth - 1, 1); // generated tokens that the model reads
   const nothing = histories.map(() => new Int32Array());
   const { tokens, lengths } = padBatch(histories, nothing, U, longestOf(histories));
   const users = excluded.map((out) => new Hypotheses(trie, { ...options, excluded: out }));

@@ -1,6 +1,5 @@
 /**
- * One user's beam search by Hugging Face's rules (`Semantics` says which), on the host: whatever runs the model, the
- * bookkeeping is this.
+ * One user's beam search by Hugging Face's rules, on the host. `Semantics` has the rules.
  *
  * @module
  */
@@ -10,25 +9,25 @@ import { finalOrder, finalScore, logSumExp, rankedItem } from "./ranked.ts";
 import type { BeamResult, BeamStep, RankedItem } from "./results.ts";
 import type { Trie } from "./trie.ts";
 
-/** A prefix that goes on, and which of the step before it extends. */
+/** A prefix that the search continues. */
 export interface RunningBeam {
   /** Its node. */
   readonly node: number;
   /** Its log-probability. */
   readonly score: number;
-  /** Its place among the running beams of the step before. */
+  /** The index, among the running beams of the step before, of the prefix that it extends. */
   readonly parent: number;
 }
 
-/** What {@link Hypotheses} needs to know. */
+/** Options of {@link Hypotheses}. */
 export interface HypothesesOptions {
-  /** How many prefixes go on, and how many hypotheses are kept. */
+  /** The number of prefixes that continue, and of hypotheses that are kept. */
   readonly beam: number;
   /** What to normalise over. */
   readonly normalization: Normalization;
   /** The temperature. */
   readonly tau: number;
-  /** The power of the length that log-probabilities are divided by. */
+  /** Final scores are log P / length^lengthPenalty. */
   readonly lengthPenalty: number;
   /** Items taken out of the catalogue. */
   readonly excluded: ReadonlySet<number>;
@@ -36,7 +35,7 @@ export interface HypothesesOptions {
 
 /** A search in progress. */
 export class Hypotheses {
-  /** The prefixes that go on, best first; none once the search is done. */
+  /** The prefixes that continue, best first; none once the search is done. */
   running: readonly RunningBeam[];
   readonly #trie: Trie;
   readonly #options: HypothesesOptions;
@@ -45,7 +44,7 @@ export class Hypotheses {
   #finished: readonly RankedItem[] = [];
   readonly #steps: BeamStep[] = [];
 
-  /** At the root. */
+  /** Starts at the root. */
   constructor(trie: Trie, options: HypothesesOptions) {
     this.#trie = trie;
     this.#options = options;
@@ -53,7 +52,7 @@ export class Hypotheses {
     this.running = this.#blocked.has(0) ? [] : [{ node: 0, score: 0, parent: 0 }];
   }
 
-  /** One step: `logits(i)` are those after running beam i. */
+  /** Takes a step. `logits(i)` are the logits of the token after running beam i. */
   advance(logits: (i: number) => ArrayLike<number>): void {
     const { beam, normalization, tau, lengthPenalty, excluded } = this.#options;
     const candidates = this.running.flatMap(({ node, score }, parent) => {
@@ -78,7 +77,7 @@ export class Hypotheses {
     this.running = running;
   }
 
-  /** What was found, once there has been a step for each token of the longest path. */
+  /** The result, after one step for each token of the longest path. */
   result(): BeamResult {
     return {
       ranking: this.#finished,
@@ -87,7 +86,9 @@ export class Hypotheses {
     };
   }
 
-  /** Whether B hypotheses are there and the step's best candidate cannot beat the worst of them at its length. */
+  /**
+   * Whether there are B hypotheses and the best candidate, at its length, scores below all of them.
+   */
   #isDone(finished: readonly RankedItem[], candidates: readonly RunningBeam[]): boolean {
     const { beam, lengthPenalty } = this.#options;
     if (candidates.length === 0) return true;

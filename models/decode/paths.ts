@@ -1,15 +1,14 @@
 /**
- * The paths of a catalogue in two flat arrays, checked and sorted.
+ * The paths of a catalogue in flat arrays: checks and sorting.
  *
  * @module
  */
-import { nameOf } from "../../core/checks.ts";
-import { ArgumentError, DataError } from "../../core/errors.ts";
+import { ArgumentError, DataError, nameOf } from "../../core/errors.ts";
 
 /** An item's tokens. */
 export type Path = readonly number[];
 
-/** Paths one after another, without an object an item: for catalogues of millions. */
+/** Paths in flat arrays, for catalogues of millions of items. */
 export interface FlatPaths {
   /** The tokens of item 0, then those of item 1, ... */
   readonly tokens: Int32Array;
@@ -21,20 +20,20 @@ export interface FlatPaths {
 export interface PathTable {
   /** Tokens by item. */
   readonly tokens: Int32Array;
-  /** Where items begin. */
+  /** Where each item begins. */
   readonly offsets: Int32Array;
 }
 
-/** Bits of a token that one pass of the sort goes by. */
+/** Bits of a token per pass of the radix sort. */
 const DIGIT = 11;
 const MASK = 2 ** DIGIT - 1;
 
 /**
- * Checks paths and puts them into a table.
+ * Checks paths and copies them into a table.
  *
- * @throws {ArgumentError} if it is given neither an array of arrays nor flat paths.
- * @throws {DataError} if there are no items, a path is empty, a token is not a non-negative integer of 31 bits, or the
- * lengths do not add up to the tokens.
+ * @throws {ArgumentError} if `paths` is neither an array of arrays nor flat arrays.
+ * @throws {DataError} if there are no items, a path is empty, a token is not an integer in [0,
+ * 2^31), or the lengths do not add up to the tokens.
  */
 export function pathTable(paths: readonly Path[] | FlatPaths): PathTable {
   const { tokens: all, lengths } = (paths ?? {}) as Partial<FlatPaths>;
@@ -98,8 +97,8 @@ function refuseToken(token: number, item: number): never {
 }
 
 /**
- * Items by their paths lexicographically, the beginning of a path before the path; equal paths by item. A radix sort from
- * the last token to the first, which items join where they end.
+ * Items sorted by path, lexicographically; a path comes after its prefixes, and equal paths go by
+ * item. A radix sort from the last token to the first. An item enters it at its last token.
  */
 export function sortedItems({ tokens, offsets }: PathTable): Int32Array {
   const count = offsets.length - 1;
@@ -118,11 +117,12 @@ export function sortedItems({ tokens, offsets }: PathTable): Int32Array {
       largest = Math.max(largest, tokens[offsets[order[i]] + depth]);
     }
     for (let shift = 0; shift < 31 && (shift === 0 || largest >> shift > 0); shift += DIGIT) {
-      const places = new Int32Array(2 ** DIGIT + 1);
+      const digits = Math.min(MASK, largest >> shift) + 1; // that occur
+      const places = new Int32Array(digits + 1);
       for (let i = first; i < count; i++) {
         places[(tokens[offsets[order[i]] + depth] >> shift & MASK) + 1]++;
       }
-      for (let digit = 0; digit < MASK; digit++) places[digit + 1] += places[digit];
+      for (let digit = 1; digit < digits; digit++) places[digit] += places[digit - 1];
       for (let i = first; i < count; i++) {
         const digit = tokens[offsets[order[i]] + depth] >> shift & MASK;
         spare[first + places[digit]++] = order[i];
@@ -133,7 +133,7 @@ export function sortedItems({ tokens, offsets }: PathTable): Int32Array {
   return order;
 }
 
-/** Items by the number of their tokens, ascending; of the same number by item. */
+/** Items sorted by the number of their tokens, ascending, then by item. */
 function itemsByLength(offsets: Int32Array): Int32Array {
   const count = offsets.length - 1;
   let longest = 0;

@@ -1,5 +1,5 @@
 /**
- * What the searches share: how a result is put together.
+ * Helpers that all searches share: items, scores and the order of a result.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export function logSumExp(values: TypedArray, floor = -Infinity): number {
   return max + Math.log(sum);
 }
 
-/** What final lists are ranked by: log P / length^lengthPenalty. */
+/** The score of final lists: log P / length^lengthPenalty. */
 export function finalScore(logProb: number, length: number, lengthPenalty: number): number {
   return logProb / length ** lengthPenalty;
 }

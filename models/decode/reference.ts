@@ -1,5 +1,6 @@
 /**
- * Beam search in plain float64, one user at a time: the specification that `beam_search.ts` is tested against.
+ * Beam search in plain float64, one user at a time: the specification that `beam_search.ts` is
+ * tested against.
  *
  * @module
  */
@@ -14,8 +15,8 @@ import { resolveSemantics, SEARCH_OPTIONS } from "./semantics.ts";
 import type { Trie } from "./trie.ts";
 
 /**
- * Options of {@link referenceBeamSearch}: those of the search, of which `trace` and `batch` change
- * nothing here.
+ * Options of {@link referenceBeamSearch}: those of {@link BeamSearch}. `trace` and `batch` have no
+ * effect.
  */
 export interface ReferenceOptions extends BeamSearchOptions {
   /** Items taken out of the catalogue. */
@@ -32,12 +33,13 @@ interface Entry {
 const best = (a: Entry, b: Entry): number => b.score - a.score || a.node - b.node;
 
 /**
- * Beam search over a trie. F_0 = {root}; the pool of step t is all children of F_(t-1) and the finished items in it; F_t is the
- * best `beam` of the pool. A finished item keeps its score and goes on competing. Always traced. Or, where it is asked for,
- * the beam search of Hugging Face: `Semantics` has its rules.
+ * Beam search over a trie. F_0 = {root}; the pool of step t is all children of F_(t-1) and the
+ * finished items in it; F_t is the best `beam` of the pool. A finished item keeps its score and
+ * goes on competing. Results always contain the pools. With `semantics: "huggingface"` it is the
+ * search that `Semantics` describes.
  *
- * @throws {ArgumentError} if beam is not a positive integer, tau below 1e-8, an excluded item
- * unknown, or the semantics not possible.
+ * @throws {ArgumentError} if beam is not a positive integer, tau is below 1e-8, an excluded item is
+ * not in the catalogue, or the trie does not fit the semantics.
  *
  * @example
  * ```ts

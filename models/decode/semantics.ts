@@ -1,5 +1,5 @@
 /**
- * The two declared ways in which a beam search treats items that end.
+ * The two ways in which a beam search treats items that end.
  *
  * @module
  */
@@ -8,43 +8,52 @@ import type { Trie } from "./trie.ts";
 
 /**
  * - `absorbing`: a finished item keeps its score and goes on competing for one of the B places.
- * - `huggingface`: the rules of Hugging Face's BeamSearchScorer with `early_stopping=False`, its default. B prefixes go on at
- *   each step: the best candidates that do not end. A candidate that ends takes no place; it becomes a hypothesis if it
- *   is among the B best candidates of the step, ended or not. A user keeps the B hypotheses with the best score
- *   log P / length^lengthPenalty, the end token counted. The search is done once there are B of them and the worst
- *   scores at least best / t^lengthPenalty, `best` being the step's best candidate and t its length: the rule that looks at
- *   the length so far, not at the longest possible. Drawing 2B candidates, as is done there, is enough and changes nothing:
- *   no prefix ends in two ways. Candidates outside the trie do not exist instead of scoring -Infinity, and ties, which
- *   there go by the order of arrival, go to the lexicographically smaller path, as everywhere here.
+ * - `huggingface`: the rules of Hugging Face's BeamSearchScorer with `early_stopping=False`, its
+ *   default. Each step continues with the B best candidates that do not end. A candidate that ends
+ *   becomes a hypothesis if it is among the B best candidates of the step. A user keeps the B
+ *   hypotheses with the best score log P / length^lengthPenalty, where the length includes the end
+ *   token. The search ends once there are B of them and the worst one scores at least
+ *   best / t^lengthPenalty, with `best` the log-probability of the best candidate of the step and t
+ *   its length.
  *
- * T1 and T4 hold under the first only (docs/theory.md).
+ * Two differences change no list but in ties: candidates outside the trie do not exist, instead of
+ * scoring -Infinity; and ties go to the lexicographically smaller path, instead of the first one.
+ *
+ * T1 and T4 of docs/theory.md hold for the first only.
  */
 export type Semantics = "absorbing" | "huggingface";
 
 /** The names of the options of a search, {@link SemanticsOptions} among them. */
 export const SEARCH_OPTIONS = [
-  ...["beam", "normalization", "tau", "trace", "batch"] as const,
-  ...["semantics", "lengthPenalty", "endToken"] as const,
+  "beam",
+  "normalization",
+  "tau",
+  "trace",
+  "batch",
+  "semantics",
+  "lengthPenalty",
+  "endToken",
 ] as const;
 
 /** Options of a search that say how it treats items that end. */
 export interface SemanticsOptions {
-  /** "absorbing" unless told. */
+  /** How finished items are treated. Default "absorbing". */
   readonly semantics?: Semantics;
   /**
-   * The ranking's score is log P / length^lengthPenalty, the length in tokens. Any finite number; 0, plain log P, for
-   * absorbing searches and 1 for those like Hugging Face's unless told. In an absorbing search it orders the final list
-   * and nothing else: which items are in it, and so every theorem on what is retrieved, does not depend on it.
+   * The final list is ranked by log P / length^lengthPenalty, the length in tokens. Any finite
+   * number. Default 0 (plain log P) for "absorbing" and 1 for "huggingface". In an absorbing search
+   * it only orders the list. Which items are in it does not depend on it.
    */
   readonly lengthPenalty?: number;
-  /** The token that every item ends with. "huggingface" needs it, "absorbing" has no use for it. */
+  /** The token that every item ends with. Required for "huggingface", refused for "absorbing". */
   readonly endToken?: number;
 }
 
 /**
- * The options with their defaults.
+ * Checks the options and fills in the defaults.
  *
- * @throws {ArgumentError} if they contradict each other, or some item does not end with the end token or has it elsewhere.
+ * @throws {ArgumentError} if an option is missing or not allowed, or an item does not have the end
+ * token at its end alone.
  */
 export function resolveSemantics(
   trie: Trie,

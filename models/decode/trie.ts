@@ -1,13 +1,11 @@
 /**
- * The catalogue trie: every item is a path of tokens from the root to a leaf. One structure in compressed rows,
- * built once, uploaded once, shared by training, decoding and verification.
+ * The catalogue trie: every item is a path of tokens from the root to a leaf. It is built and
+ * uploaded once, and shared by training, decoding and verification.
  *
  * @module
  */
-import { nameOf } from "../../core/checks.ts";
-import type { Device } from "../../core/device.ts";
-import type { Tensor } from "../../core/tensor.ts";
-import { ArgumentError, DataError } from "../../core/errors.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
+import { ArgumentError, DataError, nameOf } from "../../core/errors.ts";
 import { edgeTable, placeTable, trieTable } from "../../kernels/trie_table.ts";
 import type { TrieTable } from "../../ops/trie_log_prob.ts";
 import { meanChoices, mostAhead, sizesAhead } from "./choices.ts";
@@ -19,18 +17,18 @@ export type { FlatPaths, Path } from "./paths.ts";
 export interface DeviceTrie extends TrieTable, Disposable {
   /** The trie on the host. */
   readonly trie: Trie;
-  /** int32 (nodes): 2 where the node or one below it has more than one child, 1 at other inner nodes, 0 at leaves. */
+  /** int32 (nodes): 2 if the node or one below it has several children, 0 for a leaf, else 1. */
   readonly ahead: Tensor;
-  /** Entry t - 1 is how many nodes at depth d have at least t ahead, for d = 0, 1, ..., maxDepth. */
+  /** Entry [t - 1][d] is the number of nodes at depth d with at least t in `ahead`. */
   readonly aheadSizes: readonly [inner: Int32Array, choosing: Int32Array];
-  /** Gives the device memory back. */
+  /** Frees the device memory. */
   dispose(): void;
 }
 
 /**
- * A catalogue trie. Nodes are numbered depth first, children in ascending token order, so of two nodes of which neither
- * is an ancestor of the other the smaller number comes first lexicographically. The root is node 0. Items that share a
- * path share a leaf.
+ * A catalogue trie. Nodes are numbered depth first, children in ascending token order: of two nodes
+ * on different paths the smaller one comes first lexicographically. The root is node 0. Items with
+ * the same path share a leaf.
  *
  * @example
  * ```ts
@@ -63,7 +61,10 @@ export class Trie {
   readonly tokens: Int32Array;
   /** Node -> its depth. */
   readonly depths: Uint8Array | Uint16Array | Int32Array;
-  /** Node u's children are entries childOffsets[u] to childOffsets[u + 1] of `childTokens` and `childNodes`. */
+  /**
+   * Node u's children are entries childOffsets[u] to childOffsets[u + 1] of `childTokens` and
+   * `childNodes`.
+   */
   readonly childOffsets: Int32Array;
   /** Tokens of the children, ascending within a node. */
   readonly childTokens: Int32Array;
@@ -77,18 +78,19 @@ export class Trie {
   readonly leafOf: Int32Array;
 
   /**
-   * Builds the trie of a catalogue; `paths[i]` is item i's tokens. Millions of items are better given as {@link FlatPaths}.
+   * Builds the trie of a catalogue. `paths[i]` are the tokens of item i. For millions of items use
+   * flat arrays, `{ tokens, lengths }`: the tokens of item 0, then those of item 1, and so on.
    *
-   * @throws {ArgumentError} if it is given neither an array of arrays nor flat paths.
-   * @throws {DataError} if there are no items, a path is empty, a token is not a non-negative integer of 31 bits, a path is
-   * the beginning of another, or flat lengths do not add up to the tokens.
+   * @throws {ArgumentError} if `paths` is neither an array of arrays nor flat arrays.
+   * @throws {DataError} if there are no items, a path is empty, a token is not an integer in
+   * [0, 2^31), a path is the beginning of another, or the lengths do not add up to the tokens.
    */
   constructor(paths: readonly Path[] | FlatPaths) {
     const table = pathTable(paths);
     const { tokens, offsets } = table;
     const order = sortedItems(table);
     const itemCount = order.length;
-    // An item adds the nodes of its path beyond what it shares with the item before it.
+    // An item adds the nodes of its path that it does not share with the item before it.
     const shared = new Int32Array(itemCount);
     let nodeCount = 1;
     let maxDepth = 0;
@@ -187,8 +189,8 @@ export class Trie {
   }
 
   /**
-   * The nodes that vanish when items are taken out of the catalogue, ascending: a leaf when all its items are out, an
-   * inner node when all its children vanish.
+   * The nodes that are blocked, ascending, when items are taken out of the catalogue: leaves
+   * without an item left, and inner nodes whose children are all blocked.
    *
    * @throws {ArgumentError} if an item is not in the catalogue.
    */
@@ -213,7 +215,7 @@ export class Trie {
     return Int32Array.from(blocked).sort();
   }
 
-  /** Copies the trie to a device. The memory lives until it is disposed, or the arena around it closes. */
+  /** Copies the trie to a device. Its memory is freed by `dispose` or with the arena around it. */
   upload(device: Device): DeviceTrie {
     const { childOffsets, childTokens, childNodes, nodeCount, maxToken } = this;
     const table = device.tensor(trieTable(childOffsets, childTokens, childNodes));
@@ -235,7 +237,7 @@ export class Trie {
   }
 }
 
-/** How many tokens two neighbours in lexicographic order share. */
+/** The number of leading tokens that two neighbours in lexicographic order share. */
 function sharedLength(before: number, item: number, { tokens, offsets }: PathTable): number {
   const [a, aEnd] = [offsets[before], offsets[before + 1]];
   const [b, bEnd] = [offsets[item], offsets[item + 1]];
@@ -253,13 +255,13 @@ function sharedLength(before: number, item: number, { tokens, offsets }: PathTab
   return n;
 }
 
-/** Room for depths, in as few bytes as will do. */
+/** An array for depths, of the smallest sufficient type. */
 function depthArray(nodes: number, maxDepth: number): Uint8Array | Uint16Array | Int32Array {
   if (maxDepth < 2 ** 8) return new Uint8Array(nodes);
   return maxDepth < 2 ** 16 ? new Uint16Array(nodes) : new Int32Array(nodes);
 }
 
-/** Where each key's entries begin when entries are sorted by their key. */
+/** For each key, where its entries begin once entries are sorted by key. */
 function offsetsOf(keys: Int32Array, keyCount: number): Int32Array {
   const offsets = new Int32Array(keyCount + 1);
   for (const key of keys) offsets[key + 1]++;

@@ -3,28 +3,31 @@
  *
  * @module
  */
-import { checkOptions } from "../../core/checks.ts";
-import { checkDistribution, trieLogProb } from "../../ops/trie_log_prob.ts";
+import { trieLogProb } from "../../ops/trie_log_prob.ts";
 import { neg } from "../../ops/unary.ts";
-import { type Loss, reduce, type Reduction } from "./loss.ts";
+import { readSettings, sharedFlags } from "./flags.ts";
+import { type Loss, type LossDefinition, reduceTargets, type Reduction } from "./loss.ts";
 
 /** Options of {@link msl}. */
 export interface MslOptions {
-  /** The temperature that divides the logits; 1 unless told. */
+  /** The temperature that divides the logits. Default 1. */
   readonly tau?: number;
-  /** Over the target tokens; "mean" unless told. */
+  /** Over the target tokens. Default "mean". */
   readonly reduction?: Reduction;
 }
 
+const { tau } = sharedFlags;
+const FLAGS = { tau };
+
 /**
- * The MSL loss of arXiv:2504.04178, -log p with p the label's probability among its siblings. A token without siblings
- * gives 0 and counts as a target.
+ * The MSL loss of arXiv:2504.04178, -log p, where p is the probability of the label among its
+ * siblings. A token without siblings gives 0 and counts as a target.
  *
  * - Normalisation: the children of the label's trie node.
  * - Temperature: logits / tau, fixed.
  * - Reduction: the mean (or sum) over target tokens.
- * - Bound: -log p / log(B + 1) is at least 1[margin > 0] for every beam width B, because a violated token has B siblings
- *   that are more probable.
+ * - Bound: -log p / log(B + 1) is at least 1[margin > 0] for every beam width B, because a violated
+ *   token has B siblings that are more probable.
  * - Gradient weight: 1, whatever the margin.
  *
  * @throws {ArgumentError} if tau is below 1e-8.
@@ -42,12 +45,20 @@ export interface MslOptions {
  * ```
  */
 export function msl(options: MslOptions = {}): Loss {
-  checkOptions("make an msl loss", options, ["tau", "reduction"]);
-  const { tau = 1, reduction = "mean" } = options;
-  const distribution = { normalization: "children", tau } as const;
-  checkDistribution("make an msl loss", distribution.normalization, tau);
+  const { tau } = readSettings("make an msl loss", FLAGS, options, ["reduction"]);
+  const { reduction = "mean" } = options;
   return (logits, { trie, nodes, labels }) => {
+    const distribution = { normalization: "children", tau } as const;
     const { logProb, choices } = trieLogProb(logits, trie, nodes, labels, distribution);
-    return reduce(neg(logProb), choices, reduction);
+    return reduceTargets(neg(logProb), choices, reduction);
   };
 }
+
+/** {@link msl} as a value of `--loss`. */
+export const mslLoss: LossDefinition<"msl", "tau"> = {
+  name: "msl",
+  normalization: "children",
+  needs: {},
+  flags: FLAGS,
+  make: ({ tau }) => msl({ tau }),
+};

@@ -6,7 +6,7 @@
 import { Tensor } from "../../core/tensor.ts";
 import { blend } from "../../kernels/accumulate.ts";
 import { add, clamp, div, maximum, mul, sub } from "../../ops/binary.ts";
-import { childPlaces } from "../../ops/child_places.ts";
+import { childPlaces } from "../../ops/child_logits.ts";
 import { equal } from "../../ops/compare.ts";
 import { gather } from "../../ops/gather.ts";
 import { reshape } from "../../ops/layout.ts";
@@ -18,36 +18,38 @@ import { take } from "../../ops/take.ts";
 import { trieLogProb } from "../../ops/trie_log_prob.ts";
 import { neg, sqrt, square } from "../../ops/unary.ts";
 import { weightedMean } from "../../ops/weighted_mean.ts";
-import { type Loss, reduce, type Targets } from "./loss.ts";
+import { type Loss, type LossDefinition, meanOverTargets, type Targets } from "./loss.ts";
 
 /** The probability of the label that the temperature aims at. */
 const ETA = 0.25;
-/** The temperature is at least and at most. */
+/** The range of the temperature. It starts at the lower end. */
 const [LEAST, MOST] = [1.5, 5] as const;
-/** How much of a step's temperature goes into the running one. */
+/** The share of a step's temperature in the running one. */
 const TAKE = 0.05;
 
-/** The temperature before the first step: the `state` of its {@link LossNeeds}. */
-export const ATS_START: readonly number[] = [LEAST];
-
 /**
- * MSL with its adaptive temperature (B. Wang et al., arXiv:2504.04178), tau (-log p): p is the label's probability among its
- * siblings at temperature tau. Of the batch's first tokens, whose logits are taken for normal, mu+ is the mean logit of the
- * label, mu- and s^2 are mean and variance of all N_1 first tokens' logits, d = mu+ - mu-, and C = log(N_1 / 4). The temperature at which p
- * would be 1/4 is
+ * MSL with its adaptive temperature (B. Wang et al., arXiv:2504.04178), tau (-log p), where p is
+ * the probability of the label among its siblings at temperature tau. The logits of the batch's
+ * first tokens are modelled as normal: mu+ is the mean logit of the labels, mu- and s^2 are mean
+ * and variance of the logits of all N_1 first tokens, d = mu+ - mu-, and C = log(N_1 / 4). The
+ * temperature at which p would be 1/4 is
  *
  *     (d + sqrt(max(0, d^2 - 2 C s^2))) / (2 C), clamped to [1.5, 5];
  *
- * the running one is 0.95 of the step before and 0.05 of it, from 1.5 on. Where N_1 is at most 4 any temperature will do, and it is 5.
- * The running temperature is the loss's state: it is written in place and belongs in checkpoints. Without a state each step is a first one.
+ * the running temperature is 0.95 of its last value and 0.05 of this, and starts at 1.5. If N_1 is
+ * at most 4, the formula has no solution and the step's temperature is 5. The running temperature
+ * is the state of the loss: it is written in place and belongs in checkpoints. Without a state,
+ * each step is a first one.
  *
  * - Normalisation: the children of the label's trie node.
- * - Temperature: the running one, detached. A search must choose its own: at another temperature the children of a node
- *   keep their order, but what a path adds up to does not, so lists differ. Here as in the authors' code a search has the temperature that
- *   it is told, 1 unless told, and not the last one of training.
+ * - Temperature: the running one, detached. A search has its own, as in the authors' code: the one
+ *   that it is called with, default 1, not the last one of training. At another temperature the
+ *   children of a node keep their order but the scores of paths do not, so lists differ.
  * - Reduction: the mean over target tokens.
- * - Bound: -log p / log(B + 1) is at least 1[margin > 0], and so is tau times that, as tau is above 1.
- * - Gradient weight: (1 - p at tau) / (1 - p at 1) beside msl, and alike for the siblings; whatever the margin.
+ * - Bound: -log p / log(B + 1) is at least 1[margin > 0], and so is tau times that, as tau is above
+ *   1.
+ * - Gradient weight: (1 - p at tau) / (1 - p at 1) relative to msl, the same for the siblings,
+ *   whatever the margin.
  *
  * @example
  * ```ts
@@ -69,9 +71,18 @@ export function mslAts(): Loss {
     const scaled = scale(logits, div(1, tau));
     const options = { normalization: "children" } as const;
     const { logProb, choices } = trieLogProb(scaled, trie, nodes, labels, options);
-    return mul(tau, reduce(neg(logProb), choices, "mean"));
+    return mul(tau, meanOverTargets(neg(logProb), choices));
   };
 }
+
+/** {@link mslAts} as a value of `--loss`. */
+export const mslAtsLoss: LossDefinition<"msl-ats", never> = {
+  name: "msl-ats",
+  normalization: "children",
+  needs: { state: [LEAST] },
+  flags: {},
+  make: () => mslAts(),
+};
 
 /** The temperature that a batch asks for, a scalar. */
 function stepTemperature(logits: Logits, { trie, nodes, labels }: Targets): Tensor {

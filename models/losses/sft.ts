@@ -3,27 +3,30 @@
  *
  * @module
  */
-import { checkOptions } from "../../core/checks.ts";
-import { checkDistribution, trieLogProb } from "../../ops/trie_log_prob.ts";
+import { trieLogProb } from "../../ops/trie_log_prob.ts";
 import { neg } from "../../ops/unary.ts";
-import { type Loss, reduce, type Reduction } from "./loss.ts";
+import { readSettings, sharedFlags } from "./flags.ts";
+import { type Loss, type LossDefinition, reduceTargets, type Reduction } from "./loss.ts";
 
 /** Options of {@link sft}. */
 export interface SftOptions {
-  /** The temperature that divides the logits; 1 unless told. */
+  /** The temperature that divides the logits. Default 1. */
   readonly tau?: number;
-  /** Over the target tokens; "mean" unless told. */
+  /** Over the target tokens. Default "mean". */
   readonly reduction?: Reduction;
 }
 
+const { tau } = sharedFlags;
+const FLAGS = { tau };
+
 /**
- * The SFT loss, -log p with p the label's probability.
+ * The SFT loss, -log p, where p is the probability of the label.
  *
  * - Normalisation: the vocabulary.
  * - Temperature: logits / tau.
  * - Reduction: the mean (or sum) over target tokens.
- * - Bound: -log p / log(B + 1) is at least 1[margin > 0] for every beam width B, because a violated token has B siblings
- *   that are more probable.
+ * - Bound: -log p / log(B + 1) is at least 1[margin > 0] for every beam width B, because a violated
+ *   token has B siblings that are more probable.
  * - Gradient weight: 1, whatever the margin.
  *
  * @throws {ArgumentError} if tau is below 1e-8.
@@ -41,12 +44,20 @@ export interface SftOptions {
  * ```
  */
 export function sft(options: SftOptions = {}): Loss {
-  checkOptions("make an sft loss", options, ["tau", "reduction"]);
-  const { tau = 1, reduction = "mean" } = options;
-  const distribution = { normalization: "vocabulary", tau } as const;
-  checkDistribution("make an sft loss", distribution.normalization, tau);
+  const { tau } = readSettings("make an sft loss", FLAGS, options, ["reduction"]);
+  const { reduction = "mean" } = options;
   return (logits, { trie, nodes, labels }) => {
+    const distribution = { normalization: "vocabulary", tau } as const;
     const { logProb, choices } = trieLogProb(logits, trie, nodes, labels, distribution);
-    return reduce(neg(logProb), choices, reduction);
+    return reduceTargets(neg(logProb), choices, reduction);
   };
 }
+
+/** {@link sft} as a value of `--loss`. */
+export const sftLoss: LossDefinition<"sft", "tau"> = {
+  name: "sft",
+  normalization: "vocabulary",
+  needs: {},
+  flags: FLAGS,
+  make: ({ tau }) => sft({ tau }),
+};

@@ -10,71 +10,58 @@ import { toHalf } from "../../kernels/half.ts";
 import { linear, matmul } from "../../ops/matmul.ts";
 import { take } from "../../ops/take.ts";
 import { sample } from "../../ops/cases.ts";
-import { testDevices } from "../devices.ts";
+import { onEachDevice, testDevices } from "../devices.ts";
 
-for (const { name, skip, open } of testDevices.filter(({ name }) => name !== "cpu float64")) {
-  test(
-    `half: elements are rounded on their way to ${name} and exact on their way back`,
-    { skip },
-    async () => {
-      const device = await open();
-      using _scope = device.arena();
-      const x = device.tensor([[0.1, 2049], [65519, 65520]], undefined, "float16");
-      assert.equal(x.storage.bytes, 8);
-      assert.deepEqual(await x.data(), Float32Array.of(0.0999755859375, 2048, 65504, Infinity));
-      for (const [length, at] of [[2, 1], [1, 2]]) {
-        assert.throws(() => device.write(x, new Float32Array(length), at), {
-          name: "ShapeError",
-          message: /: a part of halves must begin and end at even ones, got \d from \d on$/,
-        });
-      }
-      device.write(x, Float32Array.of(1, -2, 2 ** -24, 3));
-      const [, y] = await device.read([device.tensor([7]), reshape(x, [4])]);
-      assert.deepEqual(y, Float32Array.of(1, -2, 2 ** -24, 3));
-    },
-  );
+/** The devices that have float16. */
+const devices = testDevices.filter(({ name }) => name !== "cpu float64");
 
-  test(`half: what cannot be is refused on ${name}`, { skip }, async () => {
-    const device = await open();
-    using _scope = device.arena();
-    assert.throws(() => device.tensor([1, 2, 3], [3], "float16"), ShapeError);
-    assert.throws(() => device.empty([2], "float16"), ShapeError);
-    const half = device.tensor([1, 2, 3, 4], [2, 2], "float16");
-    assert.throws(() => add(half, half), DTypeError);
-    assert.throws(() => matmul(half, half), DTypeError); // the left operand
-  });
+onEachDevice("half: elements are rounded when written and exact when read", async (device) => {
+  const x = device.tensor([[0.1, 2049], [65519, 65520]], undefined, "float16");
+  assert.equal(x.storage.bytes, 8);
+  assert.deepEqual(await x.data(), Float32Array.of(0.0999755859375, 2048, 65504, Infinity));
+  for (const [length, at] of [[2, 1], [1, 2]]) {
+    assert.throws(() => device.write(x, new Float32Array(length), at), {
+      name: "ShapeError",
+      message: /: a part of float16 must begin and end at even elements, got \d from \d on$/,
+    });
+  }
+  device.write(x, Float32Array.of(1, -2, 2 ** -24, 3));
+  const [, y] = await device.read([device.tensor([7]), reshape(x, [4])]);
+  assert.deepEqual(y, Float32Array.of(1, -2, 2 ** -24, 3));
+}, devices);
 
-  test(
-    `half: products and lookups on ${name} are those of the rounded numbers`,
-    { skip },
-    async () => {
-      const device = await open();
-      using _scope = device.arena();
-      for (const [N, K] of [[5, 8], [20, 6], [8, 3], [130, 132]]) {
-        const values = await sample(device, [N, K], 1).data();
-        const w = device.tensor(Float32Array.from(Float16Array.from(values)), [N, K]);
-        const half = device.tensor(await w.data(), [N, K], "float16");
-        const x = sample(device, [3, K], 2);
-        const y = sample(device, [40, N], 3);
-        const ids = device.tensor([N - 1, 0], [2], "int32");
-        const results = [w, half].map((m) => [
-          linear(x, m),
-          matmul(y, m),
-          ...(K % 4 === 0 ? [take(m, ids)] : []),
-        ]);
-        const [expected, actual] = await Promise.all(results.map((r) => device.read(r)));
-        expected.forEach((floats, i) => {
-          floats.forEach((v, j) => {
-            assert.ok(
-              Math.abs(actual[i][j] - v) <= 1e-5 * (1 + Math.abs(v)),
-              `${i} of (${N}, ${K})`,
-            );
-          });
-        });
-      }
-    },
-  );
-}
+onEachDevice("half: odd sizes and ops that compute are refused", (device) => {
+  assert.throws(() => device.tensor([1, 2, 3], [3], "float16"), ShapeError);
+  assert.throws(() => device.empty([2], "float16"), ShapeError);
+  const half = device.tensor([1, 2, 3, 4], [2, 2], "float16");
+  assert.throws(() => add(half, half), DTypeError);
+  assert.throws(() => matmul(half, half), DTypeError); // the left operand
+}, devices);
+
+onEachDevice("half: products and lookups use the rounded numbers", async (device) => {
+  for (const [N, K] of [[5, 8], [20, 6], [8, 3], [130, 132]]) {
+    const values = await sample(device, [N, K], 1).data();
+    const w = device.tensor(Float32Array.from(Float16Array.from(values)), [N, K]);
+    const half = device.tensor(await w.data(), [N, K], "float16");
+    const x = sample(device, [3, K], 2);
+    const y = sample(device, [40, N], 3);
+    const ids = device.tensor([N - 1, 0], [2], "int32");
+    const results = [w, half].map((m) => [
+      linear(x, m),
+      matmul(y, m),
+      ...(K % 4 === 0 ? [take(m, ids)] : []),
+    ]);
+    const [expected, actual] = await Promise.all(results.map((r) => device.read(r)));
+    expected.forEach((floats, i) => {
+      floats.forEach((v, j) => {
+        assert.ok(
+          Math.abs(actual[i][j] - v) <= 1e-5 * (1 + Math.abs(v)),
+          `${i} of (${N}, ${K})`,
+        );
+      });
+    });
+  }
+}, devices);
 
 test("half: a float64 device holds halves as float64", async () => {
   const device = cpu({ float: "float64" });

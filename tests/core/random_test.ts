@@ -13,7 +13,7 @@ import {
   unit,
 } from "../../core/random.ts";
 
-test("random: threefry gives the known answers of Random123 for threefry2x32 with 20 rounds", () => {
+test("random: threefry gives the answers of Random123 for threefry2x32 with 20 rounds", () => {
   const known: [counter: Key, key: Key, words: Key][] = [
     [[0, 0], [0, 0], [0x6b200159, 0x99ba4efe]],
     [[0xffffffff, 0xffffffff], [0xffffffff, 0xffffffff], [0x1cb996fc, 0xbb002be7]],

@@ -1,7 +1,7 @@
 /** Kernels ask for no more than every WebGPU device has. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkLimits, workgroupBytes } from "../../core/webgpu_limits.ts";
+import { checkLimits, workgroupBytes } from "../../core/webgpu_kernels.ts";
 import { kernels } from "../../kernels/index.ts";
 
 test("limits: every kernel fits the limits that every WebGPU device has", () => {

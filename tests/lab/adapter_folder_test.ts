@@ -1,4 +1,4 @@
-/** Adapters on disk. */
+/** Adapters on disk, whole and damaged: those load, or are refused in one line and nothing else. */
 import assert from "node:assert/strict";
 import {
   copyFileSync,
@@ -14,10 +14,11 @@ import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
 import { CheckpointError, DataError, NonFiniteError } from "../../core/errors.ts";
 import { treeEntries } from "../../core/tree.ts";
-import { loadAdapter, saveAdapter } from "../../lab/train/adapter_folder.ts";
+import { loadAdapter, saveAdapter } from "../../lab/train/model_folder.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../models/safetensors.ts";
-import { defaultLora } from "../../models/lora.ts";
+import { defaultLora, type LoraConfig } from "../../models/lora.ts";
 import type { TransformerConfig } from "../../models/transformer.ts";
+import { assertRefusal, fuzzRuns, mutate, randomOf } from "../fuzz.ts";
 import { livelyAdapter } from "../models/adapters.ts";
 import { grouped } from "../models/llamas.ts";
 import { inFolder } from "./small_folder.ts";
@@ -146,3 +147,34 @@ test(
     assert.deepEqual(readFileSync(join(folder, WEIGHTS)), before);
   }),
 );
+
+const lora: LoraConfig = { targets: ["q", "up"], rank: 2, alpha: 4, dropout: 0.1 };
+
+for (const file of ["adapter_config.json", "adapter_model.safetensors"]) {
+  test(
+    `adapter fuzz: ${file}`,
+    inFolder(async (folder) => {
+      const device = cpu();
+      const adapter = livelyAdapter(device, grouped, lora, 1);
+      await saveAdapter(folder, grouped, { lora, adapter });
+      const path = join(folder, file);
+      const good = readFileSync(path);
+      const random = randomOf(1);
+      const outcomes = { loaded: 0, refused: 0 };
+      for (let run = fuzzRuns(250); run > 0; run--) {
+        writeFileSync(path, mutate(random, good));
+        using _scope = device.arena();
+        const before = device.stats.liveBytes;
+        try {
+          loadAdapter(device, folder, grouped);
+          outcomes.loaded++;
+        } catch (error) {
+          assertRefusal(error, folder);
+          assert.equal(device.stats.liveBytes, before);
+          outcomes.refused++;
+        }
+      }
+      assert.ok(outcomes.loaded > 0 && outcomes.refused > 0, JSON.stringify(outcomes));
+    }),
+  );
+}

@@ -4,17 +4,15 @@ import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import { mapTree, type Tree, treeEntries } from "../../core/tree.ts";
-import { loadAdapter } from "../../lab/train/adapter_folder.ts";
-import { adapterOf } from "../../lab/train/adapter_training.ts";
-import { loadRun, restoreRun, saveRun } from "../../lab/train/checkpoint.ts";
+import { loadAdapter } from "../../lab/train/model_folder.ts";
+import { newAdapter, openModel } from "../../lab/train/models.ts";
 import type { Dataset } from "../../lab/data/dataset.ts";
 import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
 import { digestOf, type Recipe, transformerConfig } from "../../lab/train/recipe.ts";
-import { RunFolder } from "../../lab/train/run_folder.ts";
-import { openModel } from "../../lab/train/saved_model.ts";
+import { loadRun, restoreRun, RunFolder, saveRun } from "../../lab/train/run_folder.ts";
 import { TeacherForcing } from "../../lab/evaluate/teacher_forcing.ts";
 import { Trainer } from "../../lab/train/trainer.ts";
 import { Trie } from "../../models/decode/trie.ts";
@@ -49,7 +47,7 @@ const recipeOn = (device: Device): Recipe => ({
     loss: "bear",
   },
   ...{ beam: 4, xi: 2.75, lambda: 0.25, tau: 1, seed: 1, layers: 2, dim: 16, heads: 2, kvHeads: 1 },
-  ...{ ffn: 24, dropout: 0, history: 4, epochs: 4, batch: 16, rate: 0.03, warmup: 2, decay: 0.01 },
+  ...{ ffn: 24, dropout: 0, history: 4, epochs: 2, batch: 16, lr: 0.06, warmup: 2, decay: 0.01 },
   ...{ model: "a/model", lora },
 });
 
@@ -89,7 +87,7 @@ for (const { name, skip, open } of testDevices) {
       assert.equal(base.params.embed.dtype, device.half);
       const frozen = await read(base.params);
       const start = (): Trainer<LoraParams> =>
-        new Trainer(dataset, trie, recipe, adapterOf(device, base, lora, recipe.seed));
+        new Trainer(dataset, trie, recipe, newAdapter(device, base, lora, recipe.seed));
       const losses: number[] = [];
       const epochs = async (trainer: Trainer<LoraParams>, until: number): Promise<void> => {
         while (trainer.epoch < until) await trainer.runEpoch(({ loss }) => losses.push(loss));
@@ -101,11 +99,11 @@ for (const { name, skip, open } of testDevices) {
       const ended = await read({ ...whole.tensors });
 
       using before = start();
-      await epochs(before, 2);
+      await epochs(before, 1);
       const run = join(folder, "bear-seed1");
       {
         using saved = new RunFolder(run, recipe);
-        await saved.save(before, { epoch: 2, seconds: 1 });
+        await saved.save(before, { epoch: 1, seconds: 1 });
       }
       assert.deepEqual(readdirSync(run).sort(), [
         "adapter_config.json",
@@ -131,7 +129,7 @@ for (const { name, skip, open } of testDevices) {
       );
       const saved = loadAdapter(device, run, base.config);
       assert.deepEqual(saved.lora, lora);
-      restoreRun(loadRun(run), before.tensors);
+      restoreRun(run, loadRun(run).tensors, before.tensors);
       const single = (all: TypedArray[]): Float32Array[] => all.map((v) => Float32Array.from(v));
       assert.deepEqual(single(await read(saved.adapter)), single(await read(before.params)));
     }),
@@ -146,7 +144,7 @@ test(
     using trie = new Trie(dataset.paths).upload(device);
     const recipe = recipeOn(device);
     const base = await baseOn(device);
-    using trainer = new Trainer(dataset, trie, recipe, adapterOf(device, base, lora, 1));
+    using trainer = new Trainer(dataset, trie, recipe, newAdapter(device, base, lora, 1));
     const run = join(folder, "bear-seed1");
     {
       using saved = new RunFolder(run, recipe);
@@ -173,9 +171,10 @@ test(
     const model = join(folder, "base");
     const { params } = base;
     const progress = { step: 0, epoch: 0, seconds: 0 };
-    await saveRun(model, { config: base.config }, {}, progress, { params, m: [], v: [] });
+    const tensors = { params, m: [], v: [] };
+    await saveRun(model, { model: base, tensors }, {}, progress);
     const recipe = { ...recipeOn(device), model };
-    using trainer = new Trainer(dataset, trie, recipe, adapterOf(device, base, lora, 1));
+    using trainer = new Trainer(dataset, trie, recipe, newAdapter(device, base, lora, 1));
     await trainer.runEpoch(() => {});
     const run = join(folder, "bear-seed1");
     using saved = new RunFolder(run, recipe);

@@ -1,29 +1,20 @@
-/** Windows and batches: every training item a target exactly once, whatever the history length and the batch. */
+/**
+ * Windows and batches: every training item a target exactly once, whatever the history length and
+ * the batch.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ArgumentError } from "../../core/errors.ts";
 import { makeBatches, makeWindows, paddedLengths, type Window } from "../../lab/data/batches.ts";
-import { type Dataset, leaveOneOut, plainPrompt } from "../../lab/data/dataset.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
 import { Trie } from "../../models/decode/trie.ts";
+import { datasetOf } from "./datasets.ts";
 
 const shop = synthetic({ users: 120 });
 const shopTrie = new Trie(shop.paths);
 
 /** Items of one to three tokens; a user's training items are all but the last two. */
-const smallPaths = [[1, 2], [3], [2, 1, 3], [2, 2]];
-const small: Dataset = {
-  name: "hand-made",
-  items: ["0", "1", "2", "3"],
-  paths: smallPaths,
-  tokens: ["<bos>", "a", "b", "c"],
-  ...leaveOneOut([
-    { id: "x", items: [0, 1, 2, 3, 1, 0, 0] },
-    { id: "y", items: [2, 1, 3] },
-  ]),
-  prompt: plainPrompt(smallPaths),
-  skipped: [],
-};
+const small = datasetOf([[1, 2], [3], [2, 1, 3], [2, 2]], [[0, 1, 2, 3, 1, 0, 0], [2, 1, 3]]);
 const smallTrie = new Trie(small.paths);
 
 /** The items that a row predicts, told from its nodes and labels alone. */
@@ -64,23 +55,21 @@ test("batches: windows are no longer than history and target", () => {
 });
 
 for (const history of [1, 2, 3, 5, 20]) {
-  test(`batches: every training item is a target exactly once, history ${history}`, () => {
+  test(`batches: every item is a target once, and every label the next token, history ${history}`, () => {
     for (const [dataset, trie] of [[shop, shopTrie], [small, smallTrie]] as const) {
-      const predicted = makeWindows(dataset, trie, history).flatMap((w) => predictedItems(w, trie));
+      const windows = makeWindows(dataset, trie, history);
+      const predicted = windows.flatMap((w) => predictedItems(w, trie));
       assert.deepEqual(predicted, dataset.training.flatMap(({ items }) => items));
+      for (const { tokens, labels, nodes } of windows) {
+        for (let t = 0; t + 1 < tokens.length; t++) {
+          if (nodes[t] >= 0) assert.equal(tokens[t + 1], labels[t]);
+        }
+        assert.equal(tokens[0], 0);
+        assert.ok(nodes[tokens.length - 1] >= 0); // the last label is not an input
+      }
     }
   });
 }
-
-test("batches: a label is the next token, and the last one is fed to nobody", () => {
-  for (const { tokens, labels, nodes } of makeWindows(shop, shopTrie, 4)) {
-    for (let t = 0; t + 1 < tokens.length; t++) {
-      if (nodes[t] >= 0) assert.equal(tokens[t + 1], labels[t]);
-    }
-    assert.equal(tokens[0], 0);
-    assert.ok(nodes[tokens.length - 1] >= 0);
-  }
-});
 
 for (const batch of [1, 7, 32, 500]) {
   test(`batches: an epoch has every window once, ${batch} rows a batch`, () => {
@@ -110,10 +99,9 @@ for (const batch of [1, 7, 32, 500]) {
         }
       }
     }
+    const lengths = paddedLengths(windows.map((w) => w.tokens.length));
     const wanted = windows.map((w) => {
-      const T = paddedLengths(windows.map((x) => x.tokens.length)).find((n) =>
-        n >= w.tokens.length
-      ) as number;
+      const T = lengths.find((n) => n >= w.tokens.length) as number;
       const padded = (values: Int32Array, fill: number): string =>
         [...values, ...new Array<number>(T - values.length).fill(fill)].join();
       return [padded(w.tokens, 0), padded(w.nodes, -1), padded(w.labels, 0)].join(" ");
@@ -157,7 +145,7 @@ test("batches: the order depends on seed and epoch alone", () => {
 });
 
 test("batches: few lengths, little padding", () => {
-  const lengths = makeWindows(synthetic({ users: 400 }), shopTrie, 20).map((w) => w.tokens.length);
+  const lengths = makeWindows(shop, shopTrie, 20).map((w) => w.tokens.length);
   const padded = paddedLengths(lengths);
   const positions = lengths.map((n) => padded.find((p) => p >= n) as number);
   const total = (values: number[]): number => values.reduce((sum, n) => sum + n, 0);

@@ -9,9 +9,8 @@ import {
   competitors,
   LevelCounts,
   massCertificate,
-  pathSteps,
 } from "../../lab/analysis/certificates.ts";
-import { margins } from "../../lab/analysis/pruning.ts";
+import { margins, pathSteps } from "../../lab/analysis/pruning.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
@@ -32,7 +31,7 @@ const models = fc.record({
   tau: fc.constantFrom(0.5, 1, 2),
 });
 
-test("certificates: n_t(w) counts the prefixes of length t below w, and items that ended once", () => {
+test("certificates: n_t(w) counts prefixes of t tokens below w, and items that ended once", () => {
   fc.assert(fc.property(models, ({ paths }) => {
     const trie = new Trie(paths);
     const counts = new LevelCounts(trie);
@@ -85,7 +84,7 @@ test("T4, T6, T9: no certificate is ever wrong, and each is given", () => {
         const mass = massCertificate(score - 1e-9, beam);
         if (forced || mass) assert.ok(retrieved.has(leaf));
         if (mass) assert.ok(forced); // T4 is a special case of T6
-        // T6 counts no fewer than there are: prefixes of one length that are strictly more probable.
+        // T6 counts no fewer than the prefixes of one length that are strictly more probable.
         all.steps.forEach(({ pool }, t) => {
           const own = steps[Math.min(t + 1, steps.length) - 1].score;
           const better = pool?.scores.filter((s) => s > own + 1e-9).length ?? NaN;
@@ -106,6 +105,23 @@ test("T4, T6, T9: no certificate is ever wrong, and each is given", () => {
   assert.ok(given.forced > 0.5 * given.retrieved && given.list > 0.5 * given.retrieved);
 });
 
+test("T4: a probability of 1 / (B + 1) is not more than that, however it was rounded", () => {
+  for (let beam = 1; beam <= 50; beam++) {
+    for (let first = 1; first <= beam + 1; first++) { // P = (1 / first) (first / (beam + 1))
+      const logProb = -Math.log(first) + Math.log(first / (beam + 1));
+      assert.ok(!massCertificate(logProb, beam), `${beam}, ${first}`);
+    }
+    assert.ok(massCertificate(-Math.log(beam + 0.99), beam));
+  }
+});
+
+test("T9: an item that ties with a pruned prefix is not certified", () => {
+  const trie = new Trie([[0, 0], [1, 0]]);
+  const tied = referenceBeamSearch(trie, () => [0, 0], { beam: 1 });
+  assert.equal(certifiedCount(tied), 0);
+  assert.equal(certifiedCount(referenceBeamSearch(trie, () => [1, 0], { beam: 1 })), 1);
+});
+
 test("T6: a slack makes it more careful", () => {
   const trie = new Trie([[0], [1]]);
   const steps = pathSteps(trie, trie.leafOf[0], () => [0.1, 0]);
@@ -118,5 +134,10 @@ test("T6: a slack makes it more careful", () => {
 test("certificates: bad arguments are refused", () => {
   const trie = new Trie([[0, 1], [1]]);
   assert.throws(() => pathSteps(trie, 0, () => [0, 0]), ArgumentError);
-  assert.throws(() => pathSteps(trie, trie.leafOf[0], () => [0, 0], { tau: 0 }), ArgumentError);
+  const [leaf, zeros] = [trie.leafOf[0], (): number[] => [0, 0]];
+  assert.throws(() => pathSteps(trie, leaf, zeros, { tau: 0 }), ArgumentError);
+  const unknown = { beam: 1, lr: 1 };
+  for (const take of [margins, pathSteps]) {
+    assert.throws(() => take(trie, leaf, zeros, unknown), /its options must be among .*, got lr$/);
+  }
 });

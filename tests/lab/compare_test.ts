@@ -1,4 +1,7 @@
-/** Comparisons on a tiny data set: what they leave, that nothing is done twice, that shards are parts of the whole. */
+/**
+ * Comparisons on a tiny data set: what they leave, that nothing is done twice, that shards are
+ * parts of the whole.
+ */
 import assert from "node:assert/strict";
 import {
   appendFileSync,
@@ -11,16 +14,21 @@ import {
 import { cpu } from "beargrad";
 import { evaluate, loadDataset } from "beargrad/lab";
 import { normalizationOf } from "../../lab/train/loss_module.ts";
-import { openModel, readRecipe } from "../../lab/train/saved_model.ts";
+import { openModel, readRecipe } from "../../lab/train/models.ts";
 import { join } from "node:path";
 import { test } from "node:test";
-import { compareLosses, type CompareObserver } from "../../lab/compare/compare.ts";
-import { parseGridOptions } from "../../lab/compare/compare_options.ts";
+import { parseGridOptions } from "../../lab/cli/compare.ts";
+import { compareLosses } from "../../lab/compare/compare.ts";
 import { rankByValidation, renderRanking } from "../../lab/compare/ranking.ts";
-import type { RunResult } from "../../lab/compare/run_result.ts";
+import { resultText, type RunResult } from "../../lab/compare/run_result.ts";
+import type { Observer } from "../../lab/train/run.ts";
 import { FolderLock } from "../../lab/train/folder_lock.ts";
+import { isFigure } from "../../lab/report/document.ts";
 import { readResults } from "../../lab/report/read_results.ts";
-import { writeReport } from "../../lab/report/write_report.ts";
+import { compareRuns } from "../../lab/report/compare_runs.ts";
+import { renderMarkdown } from "../../lab/report/markdown.ts";
+import { weightsOf } from "../../lab/report/sections/training.ts";
+import { reportOf } from "../../lab/report/write_report.ts";
 import { hitRate, ndcg } from "../../lab/evaluate/metrics.ts";
 import { makeFolder } from "./with_folder.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
@@ -28,22 +36,14 @@ import { emptyFolder, smallFolder } from "./small_folder.ts";
 const DATA = smallFolder();
 const SMALL = "--layers 1 --dim 16 --heads 2 --ffn 32 --batch 8 --device cpu --threads 1";
 
-const silent: CompareObserver = {
-  preparing() {},
-  started() {},
-  training() {},
-  evaluating() {},
-  running() {},
-};
-
 function compare(
   out: string,
   args: string,
-  observer: Partial<CompareObserver> = {},
+  observer: Observer = {},
   command: "compare" | "sweep" = "compare",
 ): ReturnType<typeof compareLosses> {
   const given = ["--data", DATA, "--out", out, ...`${SMALL} ${args}`.split(" ")];
-  return compareLosses(parseGridOptions(command, given), { ...silent, ...observer });
+  return compareLosses(parseGridOptions(command, given), observer);
 }
 
 /** Without what a clock says, and what was typed. */
@@ -57,13 +57,19 @@ class Interrupted extends Error {}
 
 const FOUR = "--losses msl,bear --seeds 2 --epochs 3 --beams 2,5 --verify-users 0";
 
+const OUT = join(emptyFolder(), "a", "new one");
+const whole = compare(OUT, FOUR);
+
 test("compare: a result for every loss and seed, and the baselines", async () => {
-  const out = join(emptyFolder(), "a", "new one");
-  const { results, isValidated } = await compare(out, FOUR);
+  const out = OUT;
+  const { results, isValidated } = await whole;
   assert.ok(isValidated);
   assert.deepEqual(readdirSync(out).sort(), [
     "baselines.json",
-    ...["bear-seed0", "bear-seed1", "msl-seed0", "msl-seed1"],
+    "bear-seed0",
+    "bear-seed1",
+    "msl-seed0",
+    "msl-seed1",
   ]);
   assert.deepEqual(
     results.map(({ variant, recipe }) => [variant, recipe.loss, recipe.seed]),
@@ -71,14 +77,11 @@ test("compare: a result for every loss and seed, and the baselines", async () =>
   );
   const [first] = results;
   const saved = JSON.parse(readFileSync(join(out, "msl-seed0", "result.json"), "utf8"));
-  assert.deepEqual(saved, JSON.parse(JSON.stringify(first)));
-
+  assert.deepEqual(saved, JSON.parse(resultText(first)));
   assert.match(
     first.command ?? "",
     /^deno task compare --data .* --out '.*\/a\/new one' --layers 1 /,
   );
-  const { markdown } = await writeReport(results, undefined, out);
-  assert.ok(readFileSync(markdown, "utf8").includes(`\`\`\`sh\n${first.command}\n\`\`\`\n`));
   assert.deepEqual(first.data, { name: first.data.name, users: 40, items: 24 });
   assert.equal(first.curve[first.curve.length - 1].step, first.steps);
   assert.deepEqual(first.validation.map(({ epoch }) => epoch), [1, 2, 3]);
@@ -90,6 +93,7 @@ test("compare: a result for every loss and seed, and the baselines", async () =>
     const missed = found.exactRanks.filter((rank, i) => rank >= 0 && found.ranks[i] < 0).length;
     assert.equal(lost, missed);
     assert.deepEqual(found.reached, [40, 40, 40]);
+    assert.deepEqual(found.vacuous, beam < 3 ? [0, 0, 40] : [40, 40, 40]); // 4, 3 and 2 children
     const kept = found.lostAt.filter((step) => step === 0).length;
     assert.equal(kept, found.ranks.filter((rank) => rank >= 0).length);
     const { retrieved, pruned, undecided } = found.certificates;
@@ -107,13 +111,14 @@ test("compare: a result for every loss and seed, and the baselines", async () =>
   assert.notDeepEqual(before, after);
   const { baselines } = JSON.parse(readFileSync(join(out, "baselines.json"), "utf8"));
   assert.deepEqual(baselines.map((b: { name: string }) => b.name), [
-    ...["popularity", "co-occurrence, history left out", "co-occurrence, training only"],
+    "popularity",
+    "co-occurrence, history left out",
+    "co-occurrence, training only",
   ]);
   assert.ok(baselines.every((b: { ranks: number[] }) => b.ranks.length === 40));
 });
 
-test("compare: what is finished is not done again, what is not is gone on with", async () => {
-  const whole = await compare(emptyFolder(), FOUR);
+test("compare: shards are parts of the whole; what is finished is not done again", async () => {
   const out = emptyFolder();
   let looks = 0;
   const stop = {
@@ -121,32 +126,40 @@ test("compare: what is finished is not done again, what is not is gone on with",
       if (run === "bear-seed0" && ++looks === 2) throw new Interrupted();
     },
   };
-  await assert.rejects(compare(out, FOUR, stop), Interrupted);
+  await assert.rejects(compare(out, `${FOUR} --shard 1/2`, stop), Interrupted);
   appendFileSync(join(out, "bear-seed0", "metrics.jsonl"), '{"torn');
 
   const done: [string, boolean][] = [];
-  const watch: Partial<CompareObserver> = {
-    running: ({ name }, _i, _n, isFinished) => void done.push([name, isFinished]),
+  const watch: Observer = {
+    running: (name, _i, _n, isFinished) => void done.push([name, isFinished]),
   };
+  await compare(out, `${FOUR} --shard 0/2`, watch);
   const resumed = await compare(out, FOUR, watch);
   assert.deepEqual(done, [
+    ["msl-seed0", false],
+    ["msl-seed1", false],
     ["msl-seed0", true],
     ["bear-seed0", false],
-    ["msl-seed1", false],
+    ["msl-seed1", true],
     ["bear-seed1", false],
   ]);
-  const [a, b] = [resumed, whole].map(({ results }) => results.map(timeless));
+  const [a, b] = [resumed, await whole].map(({ results }) => results.map(timeless));
   assert.deepEqual(JSON.parse(JSON.stringify(a)), JSON.parse(JSON.stringify(b)));
 
   done.length = 0;
   const never = { training: () => assert.fail("trained again") };
-  await compare(out, FOUR, { ...watch, ...never });
-  assert.deepEqual(done.map(([, isFinished]) => isFinished), [true, true, true, true]);
-  // Another width is judged with the weights that are there.
-  const { results } = await compare(out, FOUR.replace("2,5", "3"), never);
-  assert.deepEqual(results.map(({ test }) => test.beams.map(({ beam }) => beam)), [
-    ...[[3], [3], [3], [3]],
+  for (const shard of ["0/3", "1/3", "2/3"]) {
+    await compare(out, `${FOUR} --shard ${shard}`, { ...watch, ...never });
+  }
+  assert.deepEqual(done, [
+    ["msl-seed0", true],
+    ["bear-seed1", true],
+    ["bear-seed0", true],
+    ["msl-seed1", true],
   ]);
+  // Another width is judged with the weights that are there.
+  const { results } = await compare(out, `${FOUR.replace("2,5", "3")} --shard 1/4`, never);
+  assert.deepEqual(results.map(({ test }) => test.beams.map(({ beam }) => beam)), [[3]]);
 
   await assert.rejects(compare(out, `${FOUR} --dropout 0.3`), {
     name: "CheckpointError",
@@ -172,23 +185,10 @@ test("compare: which cases are one user's", async () => {
   const out = emptyFolder();
   const args = `${SMALL} --losses msl --seeds 1 --epochs 1 --beams 2 --verify-users 0`;
   const given = ["--data", data, "--out", out, ...args.split(" ")];
-  await compareLosses(parseGridOptions("compare", given), silent);
+  await compareLosses(parseGridOptions("compare", given));
   const { runs, baselines } = readResults([out]);
   assert.equal(runs[0].test.users, 7);
   assert.deepEqual(baselines?.userOf, [0, 1, 2, 0, 1, 2, 0]);
-});
-
-test("compare: shards are parts of the whole", async () => {
-  const whole = await compare(emptyFolder(), FOUR);
-  const out = emptyFolder();
-  const parts = [];
-  for (const shard of ["0/3", "1/3", "2/3"]) {
-    parts.push(await compare(out, `${FOUR} --shard ${shard}`));
-  }
-  assert.deepEqual(parts.map(({ results }) => results.length), [2, 1, 1]);
-  const byName = (results: readonly RunResult[]): unknown[] =>
-    results.map(timeless).map((one) => JSON.stringify(one)).sort();
-  assert.deepEqual(byName(parts.flatMap(({ results }) => results)), byName(whole.results));
 });
 
 test("compare: a run whose loss is not finite fails alone, and is tried again when asked", async () => {
@@ -209,11 +209,8 @@ test("compare: a run whose loss is not finite fails alone, and is tried again wh
   assert.match(reason, /^Cannot go on training broken at step 5: the loss must be finite, got NaN/);
   assert.deepEqual(notes.splice(0), [`broken-seed0 failed: ${reason}`]);
 
-  const { runs, baselines, failed, unfinished } = readResults([out]);
+  const { failed, unfinished } = readResults([out]);
   assert.deepEqual([failed, unfinished], [[{ name, reason }], []]);
-  const { markdown } = await writeReport(runs, baselines, out, { failed });
-  assert.ok(readFileSync(markdown, "utf8").includes(`## Failed runs`));
-  assert.ok(readFileSync(markdown, "utf8").includes(`broken-seed0: ${reason}`));
 
   const again = await compare(out, args, watch);
   assert.deepEqual(again.failed, first.failed);
@@ -233,21 +230,21 @@ test("compare: a run whose loss is not finite fails alone, and is tried again wh
 test("compare: a run that another process is at is refused, those of other shards are not", async () => {
   const out = emptyFolder();
   const args = "--losses msl,bear --seeds 1 --epochs 1 --verify-users 0";
-  mkdirSync(join(out, "bear-seed0"));
-  using _lock = new FolderLock(join(out, "bear-seed0"));
+  const [msl, bear] = ["msl-seed0", "bear-seed0"].map((name) => join(out, name));
+  mkdirSync(bear);
+  mkdirSync(msl);
+  writeFileSync(join(msl, ".state.safetensors.12-ab.tmp"), "half"); // of a killed save
+  using _lock = new FolderLock(bear);
   const { results } = await compare(out, `${args} --shard 0/2`);
   assert.deepEqual(results.map(({ variant }) => variant), ["msl"]);
   await assert.rejects(compare(out, args), /^DataError: Cannot write to .*bear-seed0: one process/);
-  assert.deepEqual(readdirSync(join(out, "bear-seed0")), [".lock"]);
-});
-
-test("compare: what a killed save left is removed", async () => {
-  const out = emptyFolder();
-  mkdirSync(join(out, "msl-seed0"));
-  writeFileSync(join(out, "msl-seed0", ".state.safetensors.12-ab.tmp"), "half");
-  await compare(out, "--losses msl --seeds 1 --epochs 1 --verify-users 0");
-  assert.deepEqual(readdirSync(join(out, "msl-seed0")).sort(), [
-    ...["config.json", "metrics.jsonl", "model.safetensors", "result.json", "state.safetensors"],
+  assert.deepEqual(readdirSync(bear), [".lock"]);
+  assert.deepEqual(readdirSync(msl).sort(), [
+    "config.json",
+    "metrics.jsonl",
+    "model.safetensors",
+    "result.json",
+    "state.safetensors",
   ]);
 });
 
@@ -285,7 +282,12 @@ test("compare: the weights of the best validated epoch are kept and judged", asy
     const { beams: [{ ranks }] } = await evaluate({
       decoder: opened.decoder,
       teacherForced: (histories, leaves) => opened.forcing.logits(histories, leaves),
-      ...{ trie: opened.trie, dataset, split, beams: [10], historyLength: 20, ...options },
+      trie: opened.trie,
+      dataset,
+      split,
+      beams: [10],
+      historyLength: 20,
+      ...options,
     });
     return ranks;
   };
@@ -299,10 +301,17 @@ test("sweep: every combination of what a loss reads, ranked by validation", asyn
   const args = "--losses msl,bear --beam 2,5 --xi 1,3 --epochs 1 --verify-users 0";
   const { results } = await compare(emptyFolder(), args, {}, "sweep");
   assert.deepEqual(results.map(({ variant }) => variant), [
-    ...["msl", "bear B=2 xi=1", "bear B=2 xi=3", "bear B=5 xi=1", "bear B=5 xi=3"],
+    "msl",
+    "bear B=2 xi=1",
+    "bear B=2 xi=3",
+    "bear B=5 xi=1",
+    "bear B=5 xi=3",
   ]);
   assert.deepEqual(results.slice(1).map(({ recipe: { beam, xi } }) => [beam, xi]), [
-    ...[[2, 1], [2, 3], [5, 1], [5, 3]],
+    [2, 1],
+    [2, 3],
+    [5, 1],
+    [5, 3],
   ]);
   const ranked = rankByValidation(results);
   const scores = ranked.map((one) => one.ndcg);
@@ -331,48 +340,14 @@ test("compare: a loss of one's own is compared, drawn and resumed as others are"
   assert.ok(own.gradient?.every(({ weight }) => Math.abs(weight - 2) < 1e-9));
   assert.equal(own.verification?.users, 5);
   const { runs, baselines } = readResults([out]);
-  const { page } = await writeReport(runs, baselines, out);
-  assert.match(readFileSync(page, "utf8"), /twice/);
+  const failed = [{ name: "broken-seed0", reason: "Its loss is NaN" }];
+  const comparison = compareRuns(runs, baselines);
+  const report = reportOf(comparison, await weightsOf(comparison), failed);
+  const figures = report.sections.flatMap(({ blocks }) => blocks.filter(isFigure));
+  assert.match(JSON.stringify(figures), /twice/);
+  const text = renderMarkdown(report);
+  assert.ok(text.includes(`\`\`\`sh\n${own.command}\n\`\`\`\n`));
+  assert.match(text, /## Failed runs[^]*broken-seed0: Its loss is NaN/);
   writeFileSync(path, readFileSync(path, "utf8").replace("mul(2", "mul(3"));
   await assert.rejects(compare(out, args), { name: "CheckpointError", message: /lossModule/ });
-});
-
-test("compare: bad usage is refused with one line", () => {
-  const refused: [string, "compare" | "sweep", RegExp][] = [
-    ["", "compare", /^Cannot use the command line: --out must name the folder/],
-    ["--out a --seeds 0", "compare", /^Cannot use --seeds: it must be from 1 to 1000, got 0$/],
-    ["--out a --seeds 1,1", "compare", /--seeds: it must be a list without repetition, got 1,1$/],
-    [
-      "--out a --seeds x",
-      "compare",
-      /--seeds: it must be a number of seeds, .* such as 3,4, got x$/,
-    ],
-    ["--out a --shard 2/2", "compare", /--shard: it must be i\/n with 0 <= i < n, such as 0\/4/],
-    ["--out a --xi 1,2", "compare", /--xi: it must be a number above 0, got 1,2$/],
-    ["--out a --xi 1,0", "sweep", /--xi: it must be a number above 0, got 1,0$/],
-    ["--out a --beam 5,5", "sweep", /--beam: it must be a list without repetition, got 5,5$/],
-    [
-      "--out a --baseline bear-paper",
-      "compare",
-      /--baseline: it must be one of sft, msl, bear, got/,
-    ],
-    ["--out a --baseline bear", "sweep", /the command line: .*got --baseline$/],
-    ["--out a --loss sft", "compare", /the command line: .*got --loss$/],
-    ["--out a --losses nll", "compare", /--losses: it must be a list of sft, /],
-    [
-      "--out a --join-validation --patience 2",
-      "compare",
-      /--patience: it must come without .*, got both$/,
-    ],
-  ];
-  for (const [args, command, message] of refused) {
-    assert.throws(() => parseGridOptions(command, args.split(" ").filter(Boolean)), {
-      name: "UsageError",
-      message,
-    });
-  }
-  assert.deepEqual(parseGridOptions("compare", ["--out", "a", "--seeds", "4,9"]).seeds, [4, 9]);
-  assert.deepEqual(parseGridOptions("compare", ["--out", "a", "--seeds", "4,"]).seeds, [4]);
-  const { command } = parseGridOptions("sweep", ["--out", "it's a b", "--xi=1,2"]);
-  assert.equal(command, String.raw`deno task sweep --out 'it'\''s a b' --xi=1,2`);
 });

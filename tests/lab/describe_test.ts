@@ -1,31 +1,22 @@
 /** The summary of a data set, by hand. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Dataset, plainPrompt } from "../../lab/data/dataset.ts";
 import { describeDataset } from "../../lab/data/describe.ts";
 import { Trie } from "../../models/decode/trie.ts";
+import { datasetOf } from "./datasets.ts";
 
-function datasetOf(paths: readonly (readonly number[])[]): Dataset {
-  return {
-    name: "hand-made",
-    items: paths.map((_, i) => `${i}`),
-    paths,
+const summaryOf = (paths: readonly (readonly number[])[]): string[] => {
+  const dataset = datasetOf(paths, [], {
     tokens: Array.from({ length: 1234 }, (_, i) => `${i}`),
     training: [{ items: [0, 1, 2], context: 0 }, { items: [3, 1], context: 1 }],
-    validation: [],
-    test: [
-      { id: "x", history: [0, 1, 2], target: 3 },
-      { id: "y", history: [3], target: 0 },
-    ],
-    known: () => [],
-    prompt: plainPrompt(paths),
+    test: [{ id: "x", history: [0, 1, 2], target: 3 }, { id: "y", history: [3], target: 0 }],
     skipped: [{ what: "ids in rows that have no title", count: 12345 }],
-  };
-}
+  });
+  return describeDataset(dataset, new Trie(paths)).split("\n");
+};
 
 test("describe: a small data set", () => {
-  const paths = [[1, 2], [1, 3, 1], [4], [1, 2]];
-  assert.deepEqual(describeDataset(datasetOf(paths), new Trie(paths)).split("\n"), [
+  assert.deepEqual(summaryOf([[1, 2], [1, 3, 1], [4], [1, 2]]), [
     "Data set hand-made",
     "  training             2 sequences, 4 targets, 9 target tokens",
     "  validation and test  0 cases and 2 cases, 2.0 items before a target",
@@ -42,16 +33,14 @@ test("describe: a small data set", () => {
   ]);
 });
 
-for (
-  const [depth, levels] of [[8, "1 2 3 4 5 6 7 8"], [9, "1 2 3 5 8 9"], [
+test("describe: levels of deep tries", () => {
+  const cases = [[8, "1 2 3 4 5 6 7 8"], [9, "1 2 3 5 8 9"], [
     41,
     "1 2 3 5 8 13 21 34 41",
-  ]] as const
-) {
-  test(`describe: levels of a trie of depth ${depth}`, () => {
+  ]] as const;
+  for (const [depth, levels] of cases) {
     const paths = [0, 1, 2, 3].map((item) => Array.from({ length: depth }, (_, t) => item + t));
-    const head = describeDataset(datasetOf(paths), new Trie(paths)).split("\n")
-      .find((line) => line.startsWith("│ token"));
+    const head = summaryOf(paths).find((line) => line.startsWith("│ token"));
     assert.equal(head?.match(/\d+/g)?.join(" "), levels);
-  });
-}
+  }
+});

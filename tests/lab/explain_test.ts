@@ -4,8 +4,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { cpu } from "../../core/cpu_backend.ts";
 import { type Dataset, leaveOneOut, plainPrompt } from "../../lab/data/dataset.ts";
-import { explain, shownRanks } from "../../lab/analysis/explain.ts";
-import { renderExplanation, renderPruned } from "../../lab/analysis/explain_report.ts";
+import { explain, shownRanks } from "../../lab/analysis/explanation.ts";
+import { renderExplanation, renderPruned } from "../../lab/analysis/explanation_text.ts";
 import type { ExplainedStep, Explanation } from "../../lab/analysis/explanation.ts";
 import type { PathLogits } from "../../models/decode/host_log_probs.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
@@ -31,7 +31,10 @@ function shopOf(items: readonly string[], tokens = TOKENS): Dataset {
   };
 }
 
-/** A model by the probabilities of tokens after a path: { "": { A: 0.5 }, A: { x: 1 } }; logs of them are its logits. */
+/**
+ * A model by the probabilities of tokens after a path: { "": { A: 0.5 }, A: { x: 1 } }; logs of
+ * them are its logits.
+ */
 function modelOf(said: Readonly<Record<string, Readonly<Record<string, number>>>>): PathLogits {
   return (path) => {
     const row = said[path.map((token) => TOKENS[token]).join(" ")] ?? {};
@@ -218,7 +221,7 @@ test("explain: steps without a choice are one line", () => {
   assert.match(text, /^ {2}globally {2}2 of 3 in the pool, log pi -1.204, theta -1.966$/m);
 });
 
-test("explain: items of one path are named together; texts with their own spaces are joined", () => {
+test("explain: items of one path are named together; tokens with spaces of their own are joined", () => {
   const tokens = ["<bos>", " Red", " pen", "cil", "<end>"];
   const paths = [[1, 2, 4], [1, 2, 3, 4], [1, 2, 4]];
   const data: Dataset = {

@@ -28,17 +28,13 @@ import {
   writeNewFile,
 } from "../../lab/files.ts";
 import { FolderLock } from "../../lab/train/folder_lock.ts";
+import { withFolder } from "./with_folder.ts";
 
-/** Runs a test in a folder of its own. */
-function inFolder(run: (folder: string) => void): () => void {
-  return () => {
-    const folder = mkdtempSync(join(tmpdir(), "beargrad-"));
-    try {
-      run(folder);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  };
+const posix = process.platform === "win32" && "Windows has none of it";
+
+/** A test in a folder of its own. */
+function inFolder(name: string, run: (folder: string) => void, skip: false | string = false): void {
+  test(`files: ${name}`, { skip }, () => withFolder({}, run));
 }
 
 function refuses(run: () => void, requirement: string): void {
@@ -49,21 +45,18 @@ function refuses(run: () => void, requirement: string): void {
   });
 }
 
-test(
-  "files: a write makes or replaces a file and leaves nothing beside it",
-  inFolder((folder) => {
-    const path = join(folder, "a.txt");
-    writeFileAtomic(path, "one");
-    assert.equal(readFileSync(path, "utf8"), "one");
-    writeFileAtomic(path, Uint8Array.of(0, 255, 10));
-    assert.deepEqual([...readFileSync(path)], [0, 255, 10]);
-    assert.deepEqual(readdirSync(folder), ["a.txt"]);
-  }),
-);
+inFolder("a write makes or replaces a file and leaves nothing beside it", (folder) => {
+  const path = join(folder, "a.txt");
+  writeFileAtomic(path, "one");
+  assert.equal(readFileSync(path, "utf8"), "one");
+  writeFileAtomic(path, Uint8Array.of(0, 255, 10));
+  assert.deepEqual([...readFileSync(path)], [0, 255, 10]);
+  assert.deepEqual(readdirSync(folder), ["a.txt"]);
+});
 
-test(
-  "files: what others left beside a file, a link among it, is no obstacle and stays as it is",
-  inFolder((folder) => {
+inFolder(
+  "what others left beside a file, a link among it, is no obstacle and stays as it is",
+  (folder) => {
     const path = join(folder, "a.txt");
     writeFileSync(join(folder, "other"), "other");
     symlinkSync("other", join(folder, ".a.txt.tmp"));
@@ -73,127 +66,96 @@ test(
     symlinkSync("nowhere", join(folder, "new"));
     assert.throws(() => writeNewFile(join(folder, "new"), "x"), { code: "EEXIST" });
     assert.deepEqual(readdirSync(folder).sort(), [".a.txt.tmp", "a.txt", "new", "other"]);
-  }),
+  },
 );
 
-const posix = process.platform === "win32" && "Windows has none of it";
+inFolder("new files have the rights that the user's mask leaves", (folder) => {
+  const before = process.umask(0o077);
+  try {
+    appendLine(join(folder, "a"), "x");
+    writeFileAtomic(join(folder, "b"), "x");
+  } finally {
+    process.umask(before);
+  }
+  for (const file of ["a", "b"]) {
+    assert.equal(statSync(join(folder, file)).mode & 0o777, 0o600, file);
+  }
+}, posix);
 
-test(
-  "files: new files have the rights that the user's mask leaves",
-  { skip: posix },
-  inFolder((folder) => {
-    const before = process.umask(0o077);
-    try {
-      appendLine(join(folder, "a"), "x");
-      writeFileAtomic(join(folder, "b"), "x");
-    } finally {
-      process.umask(before);
-    }
-    for (const file of ["a", "b"]) {
-      assert.equal(statSync(join(folder, file)).mode & 0o777, 0o600, file);
-    }
-  }),
-);
+inFolder("a named pipe or a device is refused, not waited for", (folder) => {
+  const pipe = join(folder, "pipe");
+  assert.equal(spawnSync("mkfifo", [pipe]).status, 0);
+  for (const read of [readIfPresent, openFile]) {
+    refuses(() => read(pipe), `${pipe}: it must be a regular file, got a named pipe`);
+    refuses(() => read("/dev/zero"), "/dev/zero: it must be a regular file, got a device");
+  }
+}, posix);
 
-test(
-  "files: a named pipe or a device is refused, not waited for",
-  { skip: posix },
-  inFolder((folder) => {
-    const pipe = join(folder, "pipe");
-    assert.equal(spawnSync("mkfifo", [pipe]).status, 0);
-    for (const read of [readIfPresent, openFile]) {
-      refuses(() => read(pipe), `${pipe}: it must be a regular file, got a named pipe`);
-      refuses(() => read("/dev/zero"), "/dev/zero: it must be a regular file, got a device");
-    }
-  }),
-);
+inFolder("what cannot be reached is not called missing", (folder) => {
+  symlinkSync("loop", join(folder, "loop"));
+  const below = join(folder, "loop", "a");
+  refuses(() => isPresent(below), `Cannot read ${below}: its links must lead to`);
+});
 
-test(
-  "files: what cannot be reached is not called missing",
-  inFolder((folder) => {
-    symlinkSync("loop", join(folder, "loop"));
-    const below = join(folder, "loop", "a");
-    refuses(() => isPresent(below), `Cannot read ${below}: its links must lead to`);
-  }),
-);
+inFolder("a write that fails leaves the old file and nothing beside it", (folder) => {
+  const path = join(folder, "a");
+  mkdirSync(path);
+  refuses(
+    () => writeFileAtomic(path, "x"),
+    `Cannot write ${path}: it must not be a folder, got E`,
+  );
+  assert.deepEqual(readdirSync(folder), ["a"]);
+  assert.deepEqual(readdirSync(path), []);
+});
 
-test(
-  "files: a write that fails leaves the old file and nothing beside it",
-  inFolder((folder) => {
-    const path = join(folder, "a");
-    mkdirSync(path);
-    refuses(
-      () => writeFileAtomic(path, "x"),
-      `Cannot write ${path}: it must not be a folder, got E`,
-    );
-    assert.deepEqual(readdirSync(folder), ["a"]);
-    assert.deepEqual(readdirSync(path), []);
-  }),
-);
+inFolder("a failure to write the data removes the file beside", (folder) => {
+  const path = join(folder, "a.txt");
+  writeFileAtomic(path, "old");
+  assert.throws(() => writeFileAtomic(path, 5 as unknown as string));
+  assert.deepEqual(readdirSync(folder), ["a.txt"]);
+  assert.equal(readFileSync(path, "utf8"), "old");
+});
 
-test(
-  "files: a failure to write the data removes the file beside",
-  inFolder((folder) => {
-    const path = join(folder, "a.txt");
-    writeFileAtomic(path, "old");
-    assert.throws(() => writeFileAtomic(path, 5 as unknown as string));
-    assert.deepEqual(readdirSync(folder), ["a.txt"]);
-    assert.equal(readFileSync(path, "utf8"), "old");
-  }),
-);
+inFolder("lines are appended, each with its end", (folder) => {
+  const path = join(folder, "a.jsonl");
+  appendLine(path, "{}");
+  appendLine(path, "[]");
+  assert.equal(readFileSync(path, "utf8"), "{}\n[]\n");
+});
 
-test(
-  "files: lines are appended, each with its end",
-  inFolder((folder) => {
-    const path = join(folder, "a.jsonl");
-    appendLine(path, "{}");
-    appendLine(path, "[]");
-    assert.equal(readFileSync(path, "utf8"), "{}\n[]\n");
-  }),
-);
+inFolder("folders are made with those above, and twice is allowed", (folder) => {
+  makeFolder(join(folder, "a", "b"));
+  makeFolder(join(folder, "a", "b"));
+  assert.deepEqual(readdirSync(join(folder, "a")), ["b"]);
+});
 
-test(
-  "files: folders are made with those above, and twice is allowed",
-  inFolder((folder) => {
-    makeFolder(join(folder, "a", "b"));
-    makeFolder(join(folder, "a", "b"));
-    assert.deepEqual(readdirSync(join(folder, "a")), ["b"]);
-  }),
-);
+inFolder("a missing file reads as undefined, anything else that is wrong does not", (folder) => {
+  assert.deepEqual([isPresent(folder), isPresent(join(folder, "none"))], [true, false]);
+  assert.equal(readIfPresent(join(folder, "none")), undefined);
+  assert.equal(readIfPresent(join(folder, "none", "none")), undefined);
+  refuses(() => readIfPresent(folder), `Cannot read ${folder}: it must not be a folder`);
+  writeFileSync(join(folder, "a"), "a");
+  refuses(
+    () => readIfPresent(join(folder, "a", "b")),
+    "its folder must not be a file, got ENOTDIR",
+  );
+});
 
-test(
-  "files: a missing file reads as undefined, anything else that is wrong does not",
-  inFolder((folder) => {
-    assert.deepEqual([isPresent(folder), isPresent(join(folder, "none"))], [true, false]);
-    assert.equal(readIfPresent(join(folder, "none")), undefined);
-    assert.equal(readIfPresent(join(folder, "none", "none")), undefined);
-    refuses(() => readIfPresent(folder), `Cannot read ${folder}: it must not be a folder`);
-    writeFileSync(join(folder, "a"), "a");
-    refuses(
-      () => readIfPresent(join(folder, "a", "b")),
-      "its folder must not be a file, got ENOTDIR",
-    );
-  }),
-);
-
-test(
-  "files: each refusal names the path and what it must be",
-  inFolder((folder) => {
-    writeFileSync(join(folder, "a"), "a");
-    const below = join(folder, "a", "b");
-    refuses(
-      () => writeFileAtomic(below, "x"),
-      `${below}: its folder must not be a file, got ENOTDIR`,
-    );
-    refuses(() => appendLine(below, "x"), `${below}: its folder must not be a file, got ENOTDIR`);
-    refuses(() => makeFolder(below), `${below}: its folder must not be a file, got ENOTDIR`);
-    const missing = join(folder, "none", "b");
-    refuses(
-      () => writeFileAtomic(missing, "x"),
-      `${missing}: it and its folder must exist, got ENOENT`,
-    );
-  }),
-);
+inFolder("each refusal names the path and what it must be", (folder) => {
+  writeFileSync(join(folder, "a"), "a");
+  const below = join(folder, "a", "b");
+  refuses(
+    () => writeFileAtomic(below, "x"),
+    `${below}: its folder must not be a file, got ENOTDIR`,
+  );
+  refuses(() => appendLine(below, "x"), `${below}: its folder must not be a file, got ENOTDIR`);
+  refuses(() => makeFolder(below), `${below}: its folder must not be a file, got ENOTDIR`);
+  const missing = join(folder, "none", "b");
+  refuses(
+    () => writeFileAtomic(missing, "x"),
+    `${missing}: it and its folder must exist, got ENOENT`,
+  );
+});
 
 test("files: a full disk, a forbidden folder and Deno's permissions are told apart", () => {
   const errorOf = (change: object): unknown =>
@@ -248,44 +210,41 @@ test("files: without its permission Deno gives a typed error and no prompt", { s
   );
 });
 
-test(
-  "files: a folder has one lock at a time, of a process that runs",
-  inFolder((folder) => {
-    const path = join(folder, ".lock");
-    const isHeld = (who: string): void => {
-      const before = readFileSync(path, "utf8");
-      refuses(
-        () => new FolderLock(folder),
-        `Cannot write to ${folder}: one process at a time may, got ${who}`,
-      );
-      refuses(() => new FolderLock(folder), `if that is no longer running, remove ${path}`);
-      assert.equal(readFileSync(path, "utf8"), before);
-    };
-    {
-      using _lock = new FolderLock(folder);
-      isHeld(`process ${process.pid} on ${hostname()} since 2`);
-    }
-    assert.deepEqual(readdirSync(folder), []);
-    const gone = spawnSync(process.execPath, ["--version"]).pid;
-    const since = "2026-01-02T03:04:05.678Z";
-    const leave = (change: object): void => {
-      const holder = { pid: gone, host: hostname(), since, locked: false, ...change };
-      writeFileSync(path, JSON.stringify(holder));
-    };
-    for (const change of [{}, { pid: process.pid }, { locked: true }]) {
-      leave(change);
-      using _lock = new FolderLock(folder);
-      assert.equal(JSON.parse(readFileSync(path, "utf8")).pid, process.pid);
-    }
-    assert.deepEqual(readdirSync(folder), []);
-    leave({ host: "elsewhere" });
-    isHeld(`process ${gone} on elsewhere since ${since}`);
-    leave({ pid: process.ppid });
-    isHeld(`process ${process.ppid} on`);
-    writeFileSync(path, "");
-    isHeld("another");
-  }),
-);
+inFolder("a folder has one lock at a time, of a process that runs", (folder) => {
+  const path = join(folder, ".lock");
+  const isHeld = (who: string): void => {
+    const before = readFileSync(path, "utf8");
+    refuses(
+      () => new FolderLock(folder),
+      `Cannot write to ${folder}: one process at a time may, got ${who}`,
+    );
+    refuses(() => new FolderLock(folder), `if that is no longer running, remove ${path}`);
+    assert.equal(readFileSync(path, "utf8"), before);
+  };
+  {
+    using _lock = new FolderLock(folder);
+    isHeld(`process ${process.pid} on ${hostname()} since 2`);
+  }
+  assert.deepEqual(readdirSync(folder), []);
+  const gone = spawnSync(process.execPath, ["--version"]).pid;
+  const since = "2026-01-02T03:04:05.678Z";
+  const leave = (change: object): void => {
+    const holder = { pid: gone, host: hostname(), since, locked: false, ...change };
+    writeFileSync(path, JSON.stringify(holder));
+  };
+  for (const change of [{}, { pid: process.pid }, { locked: true }]) {
+    leave(change);
+    using _lock = new FolderLock(folder);
+    assert.equal(JSON.parse(readFileSync(path, "utf8")).pid, process.pid);
+  }
+  assert.deepEqual(readdirSync(folder), []);
+  leave({ host: "elsewhere" });
+  isHeld(`process ${gone} on elsewhere since ${since}`);
+  leave({ pid: process.ppid });
+  isHeld(`process ${process.ppid} on`);
+  writeFileSync(path, "");
+  isHeld("another");
+});
 
 test("files: under Deno's permissions a lock ends with its process, killed or not", {
   skip,
@@ -318,14 +277,10 @@ test("files: under Deno's permissions a lock ends with its process, killed or no
   rmSync(folder, { recursive: true });
 });
 
-test(
-  "files: a lock that is a link to nowhere is refused, not waited for",
-  { skip: posix },
-  inFolder((folder) => {
-    symlinkSync("nowhere", join(folder, ".lock"));
-    refuses(() => new FolderLock(folder), `remove ${join(folder, ".lock")}`);
-  }),
-);
+inFolder("a lock that is a link to nowhere is refused, not waited for", (folder) => {
+  symlinkSync("nowhere", join(folder, ".lock"));
+  refuses(() => new FolderLock(folder), `remove ${join(folder, ".lock")}`);
+}, posix);
 
 test("files: of processes that contend for a lock, some of them killed, one at a time has it", async () => {
   const folder = mkdtempSync(join(tmpdir(), "beargrad-"));
@@ -337,7 +292,7 @@ test("files: of processes that contend for a lock, some of them killed, one at a
     import { rmSync, writeFileSync } from "node:fs";
     process.chdir(${JSON.stringify(folder)});
     let held = 0;
-    for (const end = Date.now() + 1500; Date.now() < end;) {
+    for (const end = Date.now() + 800; Date.now() < end;) {
       try {
         using lock = new FolderLock(".");
         writeFileSync("marker", "", { flag: "wx" });

@@ -1,20 +1,24 @@
-/** Models of finished runs under other searches: what comes out, that nothing is done twice, and what is refused. */
+/**
+ * Models of finished runs under other searches: what comes out, that nothing is done twice, and
+ * what is refused.
+ */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import process from "node:process";
 import { before, test } from "node:test";
-import { parseJudgeOptions } from "../../lab/cli/judge_options.ts";
+import { parseGridOptions } from "../../lab/cli/compare.ts";
+import { judgeLine } from "../../lab/cli/judge.ts";
 import { compareLosses } from "../../lab/compare/compare.ts";
-import { parseGridOptions } from "../../lab/compare/compare_options.ts";
-import { judgeAgain, type JudgeOptions } from "../../lab/compare/judge_again.ts";
-import type { RunResult } from "../../lab/compare/run_result.ts";
+import { judgeAgain, type JudgeOptions, planJudging } from "../../lab/compare/judge_again.ts";
+import type { BaselineResults, RunResult } from "../../lab/compare/run_result.ts";
 import { evaluate } from "../../lab/evaluate/evaluate.ts";
 import { loadDataset } from "../../lab/data/load.ts";
-import { readResults } from "../../lab/report/read_results.ts";
-import { writeReport } from "../../lab/report/write_report.ts";
-import { openModel, readRecipe } from "../../lab/train/saved_model.ts";
+import { readBaselines, readResults } from "../../lab/report/read_results.ts";
+import { compareRuns } from "../../lab/report/compare_runs.ts";
+import { renderMarkdown } from "../../lab/report/markdown.ts";
+import { weightsOf } from "../../lab/report/sections/training.ts";
+import { reportOf } from "../../lab/report/write_report.ts";
+import { openModel, readRecipe } from "../../lab/train/models.ts";
 import { cpu } from "../../core/cpu_backend.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 
@@ -24,10 +28,9 @@ const SMALL = "--layers 1 --dim 16 --heads 2 --ffn 32 --batch 8 --device cpu --t
 
 before(async () => {
   const args =
-    `--data ${DATA} --out ${RUNS} ${SMALL} --losses sft,msl --seeds 2 --epochs 3 --beams 2,5`;
-  await compareLosses(parseGridOptions("compare", args.split(" ")), {
-    ...{ preparing() {}, started() {}, training() {}, evaluating() {}, running() {} },
-  });
+    `--data ${DATA} --out ${RUNS} ${SMALL} --losses sft,msl --seeds 2 --epochs 1 --lr 0.02 --beams 2,5 ` +
+    "--verify-users 1";
+  await compareLosses(parseGridOptions("compare", args.split(" ")));
 });
 
 function optionsOf(options: Partial<JudgeOptions> = {}): JudgeOptions {
@@ -45,13 +48,20 @@ function timeless({ seconds: _s, ...rest }: RunResult): unknown {
 test("judge: the same model under another search, as an independent evaluation has it", async () => {
   const out = emptyFolder();
   const over = ["children", "vocabulary"] as const;
-  const { trained, judged } = await judgeAgain(optionsOf({ out, taus: [1, 0.25], over }));
-  assert.deepEqual(trained.map(({ variant }) => variant), ["msl", "msl", "sft", "sft"]);
-  assert.deepEqual([...new Set(judged.map(({ variant }) => variant))], [
-    ...["msl at tau=0.25", "msl over vocabulary", "msl over vocabulary at tau=0.25"],
-    ...["sft over children", "sft over children at tau=0.25", "sft at tau=0.25"],
+  const options = optionsOf({ out, taus: [1, 0.25], over });
+  const plan = planJudging(options);
+  assert.deepEqual(plan.trained.map(({ run }) => run.variant), ["msl", "msl", "sft", "sft"]);
+  assert.deepEqual([...new Set(plan.tasks.map(({ variant }) => variant))], [
+    "msl at tau=0.25",
+    "msl over vocabulary",
+    "msl over vocabulary at tau=0.25",
+    "sft over children",
+    "sft over children at tau=0.25",
+    "sft at tau=0.25",
   ]);
-  assert.equal(judged.length, 12);
+  assert.equal(plan.tasks.length, 12);
+  const { trained, judged } = await judgeAgain({ ...options, variants: ["sft"] });
+  assert.equal(judged.length, 6);
   const dataset = await loadDataset(DATA, readRecipe(join(RUNS, "sft-seed1")).reading);
   for (
     const [variant, search] of [
@@ -64,7 +74,13 @@ test("judge: the same model under another search, as an independent evaluation h
     using opened = await openModel(cpu(), join(RUNS, "sft-seed1"), dataset, search);
     const { decoder, forcing, trie } = opened;
     const { beams } = await evaluate({
-      ...{ decoder, trie, dataset, split: "test", beams: [2, 5], historyLength: 20, ...search },
+      decoder,
+      trie,
+      dataset,
+      split: "test",
+      beams: [2, 5],
+      historyLength: 20,
+      ...search,
       teacherForced: (histories, leaves) => forcing.logits(histories, leaves),
     });
     found?.test.beams.forEach(({ ranks, exactRanks }, b) => {
@@ -102,10 +118,10 @@ test("judge: nothing is done twice, and nothing of the runs is touched", async (
   const names = ["msl-seed0-at-tau-0.5", "msl-seed1-at-tau-0.5"];
   assert.deepEqual(readdirSync(options.out).sort(), names);
   const told: [string, boolean][] = [];
-  const judging = (name: string, _i: number, _n: number, isFinished: boolean): void =>
+  const running = (name: string, _i: number, _n: number, isFinished: boolean): void =>
     void told.push([name, isFinished]);
   const evaluating = (): never => assert.fail("judged again");
-  const again = await judgeAgain(options, { judging, evaluating });
+  const again = await judgeAgain(options, { running, evaluating });
   assert.deepEqual(told, names.map((name) => [name, true]));
   assert.deepEqual(again.judged.map(timeless), first.judged.map(timeless));
   const wider = await judgeAgain({ ...options, beams: [3] });
@@ -119,18 +135,22 @@ test("judge: nothing is done twice, and nothing of the runs is touched", async (
 });
 
 test("judge: a report has them beside the runs, and nothing of training", async () => {
-  const { trained, judged } = await judgeAgain(optionsOf(MSL));
   const out = emptyFolder();
-  const { markdown } = await writeReport([...trained, ...judged], undefined, out);
-  const text = readFileSync(markdown, "utf8");
+  const { trained, judged } = await judgeAgain(optionsOf({ ...MSL, out }));
+  assert.equal(readResults([RUNS, out]).runs.length, 4 + 2);
+  const textOf = async (runs: RunResult[], baselines?: BaselineResults): Promise<string> => {
+    const comparison = compareRuns(runs, baselines);
+    return renderMarkdown(reportOf(comparison, await weightsOf(comparison)));
+  };
+  const text = await textOf([...trained, ...judged], readBaselines(RUNS));
+  assert.match(text, /co-occurrence/);
   assert.match(text, /Nothing was trained for msl at tau=0\.5: /);
   assert.match(text, /\| msl at tau=0\.5 +\| msl +\|.*\| over children, tau 0\.5 +\| 0 1 +\|/);
   const [, cost] = text.split("## What it costs");
   assert.doesNotMatch(cost.split("## Recipe and runs")[0], /tau=0\.5/);
-  const alone = await writeReport(judged, undefined, emptyFolder());
-  const page = readFileSync(alone.page, "utf8");
-  assert.match(page, /msl at tau=0\.5/);
-  assert.doesNotMatch(page, /What it costs/);
+  const alone = await textOf([...judged]);
+  assert.match(alone, /msl at tau=0\.5/);
+  assert.doesNotMatch(alone, /What it costs/);
 });
 
 test("judge: what cannot be done is refused", async () => {
@@ -145,63 +165,13 @@ test("judge: what cannot be done is refused", async () => {
     "CheckpointError",
     /the data must be what it was/,
   );
-  const message = (args: string): RegExp | string => {
-    try {
-      parseJudgeOptions(args.split(" ").filter(Boolean));
-      return "";
-    } catch (error) {
-      return (error as Error).message;
-    }
-  };
-  const usage: [string, string][] = [
-    ["--out a --tau 2", "the command line: --runs must name a folder of runs, got none"],
-    ["--runs a --tau 2", "the command line: --out must name a folder, got none"],
-    ["--runs a --out b", "the command line: --tau or --over must ask for another search, got none"],
-    ["--runs a --out b --tau 0", "--tau: it must be a number above 0, got 0"],
-    ["--runs a --out b --tau 2,2", "--tau: it must be a list without repetition, got 2,2"],
-    ["--runs a --out b --over all", "--over: it must be a list of children, vocabulary, got all"],
-    [
-      "--runs a --out b --tau 2 --beams 5,2",
-      "--beams: it must be an ascending list without repetition, got 5,2",
-    ],
-    [
-      "--runs a --out b --tau 2 --seeds 1",
-      "the command line: options must be among those that --help lists, got --seeds",
-    ],
-  ];
-  for (const [args, wrong] of usage) assert.equal(message(args), `Cannot use ${wrong}`);
-  assert.ok(parseJudgeOptions(["--help"]).help);
-  const { taus, over, variants, command } = parseJudgeOptions(
-    ["--runs", "a", "--out", "b c", "--tau=.5, 2", "--over", "children", "--variants", "bear B=5"],
-  );
-  assert.deepEqual([taus, over, variants], [[0.5, 2], ["children"], ["bear B=5"]]);
-  assert.equal(
-    command,
-    "deno task judge --runs a --out 'b c' '--tau=.5, 2' --over children --variants 'bear B=5'",
-  );
 });
 
-test("judge.ts: writes a report and says where; bad usage is one line", { timeout: 60_000 }, () => {
-  const out = emptyFolder();
-  const run = (args: string) =>
-    spawnSync("sh", [], {
-      input: `"$RUNTIME" run ${
-        "Deno" in globalThis ? "-R -W" : ""
-      } lab/cli/judge.ts ${args} </dev/null`,
-      encoding: "utf8",
-      env: { ...process.env, RUNTIME: process.execPath, NO_COLOR: "1" },
-    });
-  const args = `--runs ${RUNS} --data ${DATA} --out ${out} --tau 2 --variants msl --device cpu`;
-  const bad = run(`${args} --baseline gru`);
-  assert.equal(bad.status, 2, bad.stderr);
-  assert.match(
-    bad.stderr,
-    /^Cannot use --baseline: it must be one of msl, msl at tau=2, got gru$/m,
-  );
-  assert.deepEqual(readdirSync(out), []);
-  const { status, stdout, stderr } = run(args);
-  assert.equal(status, 0, stderr);
-  assert.equal(stdout, `${join(out, "report.md")}\n${join(out, "report.html")}\n`);
-  assert.match(readFileSync(join(out, "report.md"), "utf8"), /co-occurrence/);
-  assert.equal(readResults([RUNS, out]).runs.length, 4 + 2);
+test("judge: a baseline that is not there is refused before anything is judged", async () => {
+  const options = optionsOf({ taus: [2], variants: ["msl"] });
+  await assert.rejects(async () => await judgeLine.run({ ...options, baseline: "gru" }), {
+    name: "UsageError",
+    message: "Cannot use --baseline: it must be one of msl, msl at tau=2, got gru",
+  });
+  assert.deepEqual(readdirSync(options.out), []);
 });

@@ -1,6 +1,5 @@
 /** Data sets by name or folder, and what a run trains on them. */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
@@ -8,28 +7,25 @@ import { DataError, UsageError } from "../../core/errors.ts";
 import { loadDataset, type Reading } from "../../lab/data/load.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
 import { recipeOf } from "../../lab/train/recipe.ts";
-import { openTrained } from "../../lab/train/trained.ts";
-import { namedLoss } from "../../models/losses/loss_by_name.ts";
-import { emptyFolder, smallFolder } from "./small_folder.ts";
+import { trainableModel } from "../../lab/train/models.ts";
+import { lossNamed } from "../../models/losses/index.ts";
+import { smallFolder } from "./small_folder.ts";
+import { makeFolder } from "./with_folder.ts";
 
 const HEADER = "user_id,item_ids,timestamp\n";
-const TITLES = folderOf({
-  "id2name4Rec.json": JSON.stringify({ 1: "Red pen", 2: "Blue ink", 3: "Green ink", 4: "Box" }),
+const TITLES = makeFolder({
+  "id2name4Rec.json": { 1: "Red pen", 2: "Blue ink", 3: "Green ink", 4: "Box" },
   "train.csv": `${HEADER}7,"[1, 2, 3]",10\n8,"[3, 4]",20\n`,
   "test.csv": `${HEADER}7,"[2, 3, 4]",30\n`,
+  "prompt.txt": "Bought: {history}. Next: {item}\n",
 });
 const CODES = smallFolder();
 const LLAMA = "tests/golden/llama-tiny";
 
-/** A new folder with these files. */
-function folderOf(files: Readonly<Record<string, string>>): string {
-  const folder = emptyFolder();
-  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
-  return folder;
-}
+const shop = loadDataset("synthetic");
 
 test("load: by name, by the files of a folder", async () => {
-  assert.equal((await loadDataset("synthetic")).test.length, 1500);
+  assert.equal((await shop).test.length, 1500);
   assert.equal((await loadDataset(CODES)).items.length, 24);
   const titles = await loadDataset(TITLES);
   assert.equal(titles.tokens[0], "<bos>");
@@ -64,11 +60,7 @@ test("load: what only titles need is refused elsewhere", async () => {
 });
 
 test("load: with a prompt, ids are the tokenizer's", async () => {
-  const prompt = join(
-    folderOf({ "prompt.txt": "Bought: {history}. Next: {item}\n" }),
-    "prompt.txt",
-  );
-  const dataset = await loadDataset(TITLES, { prompt });
+  const dataset = await loadDataset(TITLES, { prompt: join(TITLES, "prompt.txt") });
   assert.equal(dataset.tokens.length, 50257);
   assert.equal(dataset.promptPerTarget, true);
   // A model without a tokenizer of its own was trained here, with the ids of the titles.
@@ -80,11 +72,11 @@ test("trained: a pretrained model, whole or under an adapter; its sizes are the 
   const device = cpu();
   const dataset = await loadDataset(CODES);
   const recipe = (args: string) =>
-    recipeOf(parseOptions(`--history 3 ${args}`.split(" ")), namedLoss("msl"), dataset, device);
-  const whole = await openTrained(device, dataset, recipe(`--model ${LLAMA}`));
+    recipeOf(parseOptions(`--history 3 ${args}`.split(" ")), lossNamed("msl"), dataset, device);
+  const whole = await trainableModel(device, dataset, recipe(`--model ${LLAMA}`));
   assert.deepEqual([recipe(`--model ${LLAMA}`).dim, whole.model.config.dim], [48, 48]);
   assert.equal(whole.weights(whole.params), whole.params);
-  const adapted = await openTrained(
+  const adapted = await trainableModel(
     device,
     dataset,
     recipe(`--model ${LLAMA} --lora q --lora-rank 2`),
@@ -95,10 +87,10 @@ test("trained: a pretrained model, whole or under an adapter; its sizes are the 
 test("trained: a model whose vocabulary is too small is refused before it is read", async () => {
   const device = cpu();
   const { heldBytes } = device.stats;
-  const dataset = await loadDataset("synthetic"); // has more than 120 tokens
+  const dataset = await shop; // has more than 120 tokens
   const options = parseOptions(["--model", LLAMA]);
   await assert.rejects(
-    openTrained(device, dataset, recipeOf(options, namedLoss("msl"), dataset, device)),
+    trainableModel(device, dataset, recipeOf(options, lossNamed("msl"), dataset, device)),
     /^DataError: Cannot train tests\/golden\/llama-tiny on synthetic: its vocabulary must have .*, got 120; --tokenizer/,
   );
   assert.equal(device.stats.liveBytes, 0);

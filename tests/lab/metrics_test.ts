@@ -3,8 +3,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ArgumentError } from "../../core/errors.ts";
 import {
-  attribute,
-  certifiesTop,
   hitRate,
   ndcg,
   share,
@@ -12,7 +10,8 @@ import {
   survivalCurve,
   vacuousShares,
 } from "../../lab/evaluate/metrics.ts";
-import { margins } from "../../lab/analysis/pruning.ts";
+import { certifiesTop } from "../../lab/analysis/certificates.ts";
+import { attribute, margins } from "../../lab/analysis/pruning.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import type { BeamResult } from "../../models/decode/results.ts";
 import { Trie } from "../../models/decode/trie.ts";
@@ -67,12 +66,14 @@ test("metrics: a list is certified if its last entry beats everything pruned", (
   assert.equal(certifiesTop(result(-9), 5), false);
 });
 
-/** Conditional probabilities by path, as logits; a token that is not named has none. */
+type Paths = readonly (readonly number[])[];
+
+/** Conditional probabilities by path; a path that is not named has equal ones. */
 type Model = Readonly<Record<string, readonly number[]>>;
 
 /** What became of an item under a model given by its conditional probabilities. */
 function fate(
-  paths: readonly (readonly number[])[],
+  paths: Paths,
   model: Model,
   item: number,
   beam: number,
@@ -93,56 +94,68 @@ function fate(
   return found === undefined ? "retrieved" : `${found.cause} at ${found.step}`;
 }
 
-test("metrics: a violated margin", () => {
-  // The third child of 0 is not among the best two of its siblings.
-  const paths = [[0, 0], [0, 1], [0, 2], [1, 0]];
-  const model = { "": [0.9, 0.1], "0": [0.5, 0.3, 0.2] };
-  assert.equal(fate(paths, model, 2, 2), "violation at 2");
-  assert.equal(fate(paths, model, 1, 2), "retrieved");
-  assert.equal(fate(paths, model, 0, 1), "retrieved");
-});
+const THREE: Paths = [[0, 0], [0, 1], [1, 0]];
+const FOUR: Paths = [[0, 0], [0, 1], [1, 0], [1, 1]];
+/** The third child of 0 is not among the best two of its siblings. */
+const SIBLINGS: Paths = [[0, 0], [0, 1], [0, 2], [1, 0]];
+const THIRD: Model = { "": [0.9, 0.1], "0": [0.5, 0.3, 0.2] };
+/** Under 2, which is lost at step 1 already, the third child violates. */
+const LATE: Paths = [[0, 0], [1, 0], [1, 1], [2, 0], [2, 1], [2, 2]];
+const EVEN: Model = { "": [0.5, 0.5], "0": [0.5, 0.5], "1": [0.5, 0.5] };
+/** Item 0 ends at step 1 and keeps its place; without it 1,1 would be the second of step 2. */
+const SHORT: Paths = [[0], [1, 0], [1, 1]];
+/**
+ * Item 2 ends at step 1 with the second best score; then the children of 0 score .3 each, or .45.
+ */
+const LOSER: Paths = [[0, 0], [0, 1], [1]];
 
-test("metrics: a violation counts wherever it is, even after the loss", () => {
-  // Under 2, lost at step 1 already, the third child violates; so does 1 itself at width 1.
-  const paths = [[0, 0], [1, 0], [1, 1], [2, 0], [2, 1], [2, 2]];
-  const model = { "": [0.5, 0.4, 0.1], "2": [0.5, 0.3, 0.2] };
-  assert.equal(fate(paths, model, 5, 2), "violation at 1");
-  assert.equal(fate([[0, 0], [0, 1], [1, 0], [1, 1]], { "": [0.6, 0.4] }, 2, 1), "violation at 1");
-});
-
-test("metrics: displacement from elsewhere", () => {
+const FATES: readonly (readonly [string, Paths, Model, item: number, beam: number, string])[] = [
+  ["a violated margin", SIBLINGS, THIRD, 2, 2, "violation at 2"],
+  ["the second of its siblings", SIBLINGS, THIRD, 1, 2, "retrieved"],
+  ["the best", SIBLINGS, THIRD, 0, 1, "retrieved"],
+  [
+    "a violation after the loss",
+    LATE,
+    { "": [0.5, 0.4, 0.1], "2": [0.5, 0.3, 0.2] },
+    5,
+    2,
+    "violation at 1",
+  ],
+  ["a violation at width 1", FOUR, { "": [0.6, 0.4] }, 2, 1, "violation at 1"],
   // T1 holds for 1,0 at width 2, but both places go to the children of 0 (the shape of R2).
-  const paths = [[0, 0], [0, 1], [1, 0]];
-  const model = { "": [0.8, 0.2], "0": [0.6, 0.4] };
-  assert.equal(fate(paths, model, 2, 2), "displacement at 2");
-});
+  ["displacement", THREE, { "": [0.8, 0.2], "0": [0.6, 0.4] }, 2, 2, "displacement at 2"],
+  ["an equal score, decided by the order of paths", FOUR, EVEN, 2, 2, "tie at 2"],
+  ["a score lower by rounding", FOUR, { ...EVEN, "": [0.5, 0.5 - 2 ** -51] }, 2, 2, "tie at 2"],
+  ["an equal score that comes first", FOUR, EVEN, 1, 2, "retrieved"],
+  [
+    "an item that ended took the place",
+    SHORT,
+    { "": [0.5, 0.5], "1": [0.6, 0.4] },
+    2,
+    2,
+    "length at 2",
+  ],
+  [
+    "an item that ended keeps its place",
+    LOSER,
+    { "": [0.6, 0.4], "0": [0.5, 0.5] },
+    2,
+    2,
+    "retrieved",
+  ],
+  ["an item that ended loses it", LOSER, { "": [0.9, 0.1], "0": [0.5, 0.5] }, 2, 2, "length at 2"],
+];
 
-test("metrics: an equal score, decided by the order of paths", () => {
-  const paths = [[0, 0], [0, 1], [1, 0], [1, 1]];
-  const model = { "": [0.5, 0.5], "0": [0.5, 0.5], "1": [0.5, 0.5] };
-  assert.equal(fate(paths, model, 2, 2), "tie at 2");
-  assert.equal(fate(paths, model, 1, 2), "retrieved");
-});
-
-test("metrics: items that ended earlier take the places", () => {
-  // Item 0 ends at step 1 and keeps its place; without it 1,1 would be the second of step 2.
-  const paths = [[0], [1, 0], [1, 1]];
-  const model = { "": [0.5, 0.5], "1": [0.6, 0.4] };
-  assert.equal(fate(paths, model, 2, 2), "length at 2");
-});
-
-test("metrics: an item that ended loses its place to longer ones", () => {
-  // Item 2 ends at step 1 with the second best score; then the children of 0 score .3 each, or .45.
-  const paths = [[0, 0], [0, 1], [1]];
-  assert.equal(fate(paths, { "": [0.6, 0.4], "0": [0.5, 0.5] }, 2, 2), "retrieved");
-  assert.equal(fate(paths, { "": [0.9, 0.1], "0": [0.5, 0.5] }, 2, 2), "length at 2");
-});
+for (const [what, paths, model, item, beam, expected] of FATES) {
+  test(`metrics: ${what} is ${expected}`, () => {
+    assert.equal(fate(paths, model, item, beam), expected);
+  });
+}
 
 test("metrics: an excluded item is absent", () => {
-  const paths = [[0, 0], [0, 1], [1, 0]];
-  assert.equal(fate(paths, {}, 0, 3, [0]), "absent at 2");
-  assert.equal(fate(paths, {}, 2, 3, [2]), "absent at 1");
-  assert.equal(fate(paths, {}, 1, 3, [2]), "retrieved");
+  assert.equal(fate(THREE, {}, 0, 3, [0]), "absent at 2");
+  assert.equal(fate(THREE, {}, 2, 3, [2]), "absent at 1");
+  assert.equal(fate(THREE, {}, 1, 3, [2]), "retrieved");
 });
 
 test("metrics: attribution needs a trace", () => {

@@ -1,4 +1,7 @@
-/** Model folders that are refused: one line that names file, field and value, and nothing left on the device. */
+/**
+ * Model folders that are refused: one line that names file, field and value, and nothing left on
+ * the device.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -142,7 +145,7 @@ const REFUSED: readonly [what: string, files: Record<string, unknown>, message: 
     [
       "an index that is a list",
       { "config.json": config, [INDEX]: [] },
-      `Cannot load F/${INDEX}: it must have a weight_map, got none`,
+      `Cannot load F/${INDEX}: it must be an object, got an array`,
     ],
     [
       "a missing shard",
@@ -152,7 +155,7 @@ const REFUSED: readonly [what: string, files: Record<string, unknown>, message: 
     [
       "a shard elsewhere",
       shards({ ...map, [KEY]: "../b.safetensors" }),
-      `Cannot load F/${INDEX}: weight_map["${KEY}"] must be the name of a safetensors file, ` +
+      `Cannot load F/${INDEX} at "weight_map.${KEY}": it must be the name of a safetensors file, ` +
       'got "../b.safetensors"',
     ],
     [

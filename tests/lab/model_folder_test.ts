@@ -1,15 +1,18 @@
-/** Model folders of Hugging Face: the logits they must give, sharded or not, in any type, and those that are refused. */
+/**
+ * Model folders of Hugging Face: the logits they must give, sharded or not, in any type, and those
+ * that are refused.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { treeEntries } from "../../core/tree.ts";
 import { loadModel, type LoadModelOptions } from "../../lab/train/model_folder.ts";
 import { configFromJson } from "../../models/checkpoint_config.ts";
-import { loadWeights } from "../../models/load_weights.ts";
-import { openSafetensors } from "../../models/safetensors_reader.ts";
+import { loadWeights } from "../../models/checkpoint.ts";
+import { openSafetensors } from "../../models/safetensors.ts";
 import { Transformer, type TransformerParams } from "../../models/transformer.ts";
 import { testDevices } from "../devices.ts";
 import {

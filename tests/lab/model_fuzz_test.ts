@@ -1,4 +1,7 @@
-/** Damaged model folders: whatever the bytes, a model loads or one line says what is wrong, in little memory. */
+/**
+ * Damaged model folders: whatever the bytes, a model loads or one line says what is wrong, in
+ * little memory.
+ */
 import assert from "node:assert/strict";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -117,7 +120,7 @@ async function fuzz(
   const counts = { loaded: 0, refused: 0 };
   try {
     for (const tensor of treeLeaves((await loadModel(device, folder)).params)) tensor.dispose();
-    for (let run = fuzzRuns(300); run > 0; run--) {
+    for (let run = fuzzRuns(200); run > 0; run--) {
       const bytes = damage(random, file, files[file]);
       writeFileSync(join(folder, file), bytes);
       const began = performance.now();
@@ -138,7 +141,8 @@ async function fuzz(
       assert.equal(device.stats.liveBytes, 0);
       assert.ok(performance.now() - began < 2000, "it must not take long");
     }
-    // All that it ever held: a model of these bytes has less than 1 KiB, and a config.json cannot make it larger.
+    // All that it ever held: a model of these bytes has less than 1 KiB, and a config.json cannot
+    // make it larger.
     assert.ok(device.stats.heldBytes <= 2 ** 20, `${device.stats.heldBytes} bytes`);
   } finally {
     rmSync(folder, { recursive: true });
@@ -168,7 +172,7 @@ test("safetensors fuzz: damaged bytes are read or refused, and what is read fits
     c: { dtype: "I32", shape: [], data: new Int32Array(1) },
   }, { format: "pt" });
   let read = 0;
-  for (let run = fuzzRuns(2000); run > 0; run--) {
+  for (let run = fuzzRuns(1000); run > 0; run--) {
     const damaged = mutate(random, bytes);
     try {
       const { tensors } = decodeSafetensors(damaged, "w.safetensors");

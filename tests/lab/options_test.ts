@@ -1,47 +1,95 @@
-/** The command line: defaults, good values, and one line for every bad one. */
+/** The command lines: defaults, good values, one line for every bad one, and the help. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { UsageError } from "../../core/errors.ts";
-import { explainHelp } from "../../lab/cli/explain_options.ts";
-import { JUDGE_HELP } from "../../lab/cli/judge_options.ts";
-import { REPORT_HELP } from "../../lab/cli/report_options.ts";
-import { VERIFY_HELP } from "../../lab/cli/verify_options.ts";
-import { gridHelp } from "../../lab/compare/compare_options.ts";
-import { flagHelp, toggle } from "../../lab/cli/flags.ts";
-import { helpText, parseOptions } from "../../lab/cli/options.ts";
-import { lineWidth } from "../../lab/table.ts";
-import { FLAGS } from "../../lab/cli/train_flags.ts";
-import { lossNames } from "../../models/losses/loss_by_name.ts";
+import { gridLine } from "../../lab/cli/compare.ts";
+import { explainLine } from "../../lab/cli/explain.ts";
+import { type CommandLine, flagName, helpOf, parse } from "../../lab/cli/flags.ts";
+import { judgeLine } from "../../lab/cli/judge.ts";
+import { toggle } from "../../lab/cli/kinds.ts";
+import { parseOptions, trainLine } from "../../lab/cli/options.ts";
+import { reportLine } from "../../lab/cli/report.ts";
+import { verifyLine } from "../../lab/cli/verify.ts";
+import { lossNames } from "../../models/losses/index.ts";
+
+const LINES = {
+  train: trainLine,
+  compare: gridLine("compare"),
+  sweep: gridLine("sweep"),
+  judge: judgeLine,
+  report: reportLine,
+  verify: verifyLine,
+  explain: explainLine,
+};
+type Name = keyof typeof LINES;
+
+/** What a command makes of its arguments. */
+function read(name: Name, args: readonly string[]): Record<string, unknown> {
+  return parse(LINES[name] as CommandLine<unknown>, args) as Record<string, unknown>;
+}
+
+const DEFAULTS = {
+  data: "synthetic",
+  tokenizer: undefined,
+  prompt: undefined,
+  targets: undefined,
+  holdOut: undefined,
+  limitItems: undefined,
+  limitUsers: undefined,
+  joinValidation: false,
+  codes: "semantic",
+  losses: ["sft", "msl", "bear"],
+  beam: 10,
+  xi: 1,
+  lambda: 1,
+  tau: 1,
+  beta: 0.1,
+  eta: 0,
+  negatives: 4,
+  searchEvery: 1,
+  beams: [10],
+  model: undefined,
+  half: false,
+  lora: [],
+  loraRank: 8,
+  loraAlpha: 16,
+  loraDropout: 0.05,
+  layers: 2,
+  dim: 64,
+  heads: 2,
+  kvHeads: 2,
+  ffn: 256,
+  history: 20,
+  epochs: 8,
+  patience: undefined,
+  validateUsers: 1000,
+  batch: 32,
+  accumulate: 1,
+  lr: 0.004,
+  warmup: 50,
+  dropout: 0.1,
+  decay: 0.05,
+  seed: 0,
+  device: "auto",
+  threads: undefined,
+  excludeHistory: false,
+  out: undefined,
+  resume: false,
+};
 
 test("options: without arguments, the defaults", () => {
-  const options = parseOptions([]);
-  assert.equal(options.data, "synthetic");
-  assert.deepEqual(options.loss, ["sft", "msl", "bear"]);
-  assert.deepEqual([options.beam, options.xi, options.lambda, options.tau], [10, 1, 1, 1]);
-  assert.deepEqual([options.layers, options.dim, options.heads, options.ffn], [2, 64, 2, 256]);
-  assert.deepEqual([options.kvHeads, options.history, options.batch, options.seed], [2, 20, 32, 0]);
-  assert.equal(options.device, "auto");
-  assert.deepEqual([options.excludeHistory, options.resume, options.help], [false, false, false]);
-  assert.deepEqual([options.limitUsers, options.out, options.threads], [
-    undefined,
-    undefined,
-    undefined,
-  ]);
+  assert.deepEqual(parseOptions([]), DEFAULTS);
 });
 
 test("options: every option is read", () => {
-  const args =
-    "--data some/folder --tokenizer a/folder --prompt p.txt --targets last --hold-out 9 " +
-    "--limit-items 100 --limit-users 12 --codes random --loss msl,bear-convex --beam 5 --beams 5,20 --xi 2.75 --lambda 0 " +
-    "--tau .5 --beta 0 --eta 2.5 --negatives 9 --search-every 4 --layers 3 --dim 96 --heads 6 " +
-    "--kv-heads 3 --ffn 128 --history 7 --epochs 1 --batch 2 --patience 3 --validate-users 50 " +
-    "--accumulate 4 --lr 1e-3 --warmup 0 --dropout 0 --decay 0 --seed 9007199254740991 --device cpu " +
-    "--threads 2 --exclude-history --out=runs/a --resume --help";
-  const ofAdapters = { model: undefined, half: false, lora: [] };
-  const usual = { loraRank: 8, loraAlpha: 16, loraDropout: 0.05 };
-  assert.deepEqual({ ...parseOptions(args.split(" ")) }, {
-    ...ofAdapters,
-    ...usual,
+  const scratch = "--data some/folder --tokenizer a/folder --prompt p.txt --targets last " +
+    "--hold-out 9 --limit-items 100 --limit-users 12 --codes random --losses msl,bear-convex " +
+    "--beam 5 --beams 5,20 --xi 2.75 --lambda 0 --tau .5 --beta 0 --eta 2.5 --negatives 9 " +
+    "--search-every 4 --layers 3 --dim 96 --heads 6 --kv-heads 3 --ffn 128 --history 7 --epochs 1 " +
+    "--batch 2 --patience 3 --validate-users 50 --accumulate 4 --lr 1e-3 --warmup 0 --dropout 0 " +
+    "--decay 0 --seed 9007199254740991 --device cpu --threads 2 --exclude-history --out=runs/a --resume";
+  assert.deepEqual(parseOptions(scratch.split(" ")), {
+    ...DEFAULTS,
     data: "some/folder",
     tokenizer: "a/folder",
     prompt: "p.txt",
@@ -50,8 +98,7 @@ test("options: every option is read", () => {
     limitItems: 100,
     limitUsers: 12,
     codes: "random",
-    joinValidation: false,
-    loss: ["msl", "bear-convex"],
+    losses: ["msl", "bear-convex"],
     beam: 5,
     beams: [5, 20],
     xi: 2.75,
@@ -82,167 +129,220 @@ test("options: every option is read", () => {
     excludeHistory: true,
     out: "runs/a",
     resume: true,
-    help: true,
+  });
+  const adapters = "--model m --half --lora q,v,down --lora-rank 4 --lora-alpha 8 --lora-dropout 0";
+  assert.deepEqual(parseOptions([...adapters.split(" "), "--join-validation"]), {
+    ...DEFAULTS,
+    joinValidation: true,
+    model: "m",
+    half: true,
+    lora: ["q", "v", "down"],
+    loraRank: 4,
+    loraAlpha: 8,
+    loraDropout: 0,
+    lr: 0.0001,
+    dropout: 0,
   });
 });
 
-test("options: validation targets are trained on or validated by", () => {
-  assert.equal(parseOptions(["--join-validation"]).joinValidation, true);
-  assert.throws(() => parseOptions(["--join-validation", "--patience", "3"]), {
-    name: "UsageError",
-    message: /^Cannot use --patience: it must come without --join-validation/,
-  });
-});
-
-test("options: a pretrained model, and adapters of it", () => {
-  const options = parseOptions("--model models/llama".split(" "));
-  assert.deepEqual([options.model, options.lr, options.dropout], ["models/llama", 0.0001, 0]);
-  const args =
-    "--model m --half --lora q,v,down --lora-rank 4 --lora-alpha 8 --lora-dropout 0 --lr 0.01";
-  const { half, lora, loraRank, loraAlpha, loraDropout, lr } = parseOptions(args.split(" "));
-  assert.deepEqual([half, lora, loraRank, loraAlpha, loraDropout, lr], [
-    true,
-    ["q", "v", "down"],
-    4,
-    8,
-    0,
-    0.01,
-  ]);
-});
-
-test("options: the search has the loss's beam unless told", () => {
-  assert.deepEqual(parseOptions(["--beam", "7"]).beams, [7]);
-  assert.deepEqual(parseOptions(["--beam", "7", "--beams", "5, 10"]).beams, [5, 10]);
-});
-
-test("options: as many key and value heads as heads unless told", () => {
-  assert.equal(parseOptions(["--heads", "4"]).kvHeads, 4);
-  assert.equal(parseOptions(["--kv-heads", "1", "--heads", "4"]).kvHeads, 1);
-});
-
-test("options: every loss is known", () => {
-  assert.deepEqual(parseOptions(["--loss", lossNames.join(",")]).loss, lossNames);
-});
-
-/** Bad command lines, with the error that each must give. */
-const BAD: readonly [args: string, message: string][] = [
-  [
-    "--bean 5",
-    "Cannot use the command line: options must be among those that --help lists, got --bean",
-  ],
-  ["5", "Cannot use the command line: options must be among those that --help lists, got 5"],
-  ["-h", "Cannot use the command line: options must be among those that --help lists, got -h"],
-  [
-    "--constructor",
-    "Cannot use the command line: options must be among those that --help lists, got --constructor",
-  ],
-  ["--beam", "Cannot use --beam: it must have a value, as in --beam N, got none"],
-  ["--beam --xi 2", "Cannot use --beam: it must have a value, as in --beam N, got none"],
-  ["--beam=", "Cannot use --beam: it must be an integer from 1 to 1000000, got an empty text"],
-  ["--beam 0", "Cannot use --beam: it must be an integer from 1 to 1000000, got 0"],
-  ["--beam -3", "Cannot use --beam: it must be an integer from 1 to 1000000, got -3"],
-  ["--beam 2.5", "Cannot use --beam: it must be an integer from 1 to 1000000, got 2.5"],
-  ["--beam ten", "Cannot use --beam: it must be an integer from 1 to 1000000, got ten"],
-  ["--beam 0x10", "Cannot use --beam: it must be an integer from 1 to 1000000, got 0x10"],
-  ["--beam 5 --beam 6", "Cannot use --beam: it must be given once, got it twice"],
-  ["--seed -1", "Cannot use --seed: it must be an integer from 0 to 9007199254740991, got -1"],
-  [
-    "--seed 9007199254740992",
-    "Cannot use --seed: it must be an integer from 0 to 9007199254740991, got 9007199254740992",
-  ],
-  ["--xi 0", "Cannot use --xi: it must be a number above 0, got 0"],
-  ["--tau NaN", "Cannot use --tau: it must be a number above 0, got NaN"],
-  ["--lr Infinity", "Cannot use --lr: it must be a number above 0, got Infinity"],
-  ["--lr 1e999", "Cannot use --lr: it must be a number above 0, got 1e999"],
-  ["--lambda -0.1", "Cannot use --lambda: it must be a number of at least 0, got -0.1"],
-  ["--dropout 1", "Cannot use --dropout: it must be a number in [0, 1), got 1"],
-  ["--device gpu", "Cannot use --device: it must be one of auto, webgpu, cpu, got gpu"],
-  [
-    "--loss sft,bpr",
-    `Cannot use --loss: it must be a list of ${
-      lossNames.join(", ")
-    }, or of paths of modules, got sft,bpr`,
-  ],
-  ["--loss sft,sft", "Cannot use --loss: it must be a list without repetition, got sft,sft"],
-  ["--resume", "Cannot use --resume: --out must name the folder of the run, got none"],
-  ["--resume=yes --out a", "Cannot use --resume: it must stand without a value, got yes"],
-  ["--out=", "Cannot use --out: it must be a name, got an empty text"],
-  [
-    "--dim 65",
-    "Cannot use --dim with --heads: dim / heads must be a multiple of 4, at most 128, got 65 / 2 = 32.5",
-  ],
-  [
-    "--dim 12 --heads 2",
-    "Cannot use --dim with --heads: dim / heads must be a multiple of 4, at most 128, got 12 / 2 = 6",
-  ],
-  [
-    "--dim 132 --heads 1",
-    "Cannot use --dim with --heads: dim / heads must be a multiple of 4, at most 128, got 132 / 1 = 132",
-  ],
-  ["--beams 10,5", "Cannot use --beams: it must be an ascending list without repetition, got 10,5"],
-  ["--beams 5,x", "Cannot use --beams: it must be a list of integers from 1 to 999999, got 5,x"],
-  [
-    "--model m --lora q,w",
-    "Cannot use --lora: it must be a list of q, k, v, o, gate, up, down, got q,w",
-  ],
-  ["--lora q", "Cannot use --lora: it must come with --model, got none"],
-  ["--half", "Cannot use --half: it must come with --model, got none"],
-  [
-    "--model m --half",
-    "Cannot use --half: it must come with --lora, as half-precision weights are not trained, got none",
-  ],
-  ["--model m --lora-rank 4", "Cannot use --lora-rank: it must come with --lora, got none"],
-  [
-    "--model m --kv-heads 4",
-    "Cannot use --kv-heads: it must come without --model, which has it, got both",
-  ],
-  [
-    "--heads 4 --kv-heads 3",
-    "Cannot use --kv-heads: heads must be a multiple of it, got 4 heads and 3",
-  ],
+/** Command lines, with some of what they mean. */
+const GOOD: readonly [Name, args: string, expected: Readonly<Record<string, unknown>>][] = [
+  ["train", "--loss msl", { losses: ["msl"] }],
+  ["train", `--losses ${lossNames.join(",")}`, { losses: lossNames }],
+  ["train", "--beam 7", { beams: [7] }],
+  ["train", "--heads 4", { kvHeads: 4 }],
+  ["train", "--kv-heads 1 --heads 4", { kvHeads: 1 }],
+  ["train", "--model m --lr 0.01 --dropout 0.2", { lr: 0.01, dropout: 0.2 }],
+  ["compare", "--out a", {
+    seeds: [0, 1, 2],
+    verifyUsers: 100,
+    shard: { index: 0, count: 1 },
+    baseline: undefined,
+  }],
+  ["compare", "--out a --seeds 4,9 --shard 2/4 --loss msl --baseline msl", {
+    seeds: [4, 9],
+    shard: { index: 2, count: 4 },
+    baseline: "msl",
+  }],
+  ["compare", "--out a --seeds 4,", { seeds: [4] }],
+  ["sweep", "--out it's --xi=1,2", {
+    seeds: [0],
+    command: String.raw`deno task sweep --out 'it'\''s' --xi=1,2`,
+  }],
+  ["judge", "--runs a --out b --tau=.5,2 --over children --variants msl", {
+    taus: [0.5, 2],
+    over: ["children"],
+    variants: ["msl"],
+    command: "deno task judge --runs a --out b --tau=.5,2 --over children --variants msl",
+  }],
+  ["report", "a --out b c --baseline=msl", { folders: ["a", "c"], out: "b", baseline: "msl" }],
+  ["report", "a c", { folders: ["a", "c"], out: "a", baseline: undefined }],
 ];
 
-for (const [args, message] of BAD) {
-  test(`options: refuses ${args}`, () => {
-    assert.throws(() => parseOptions(args.split(" ")), (error) => {
-      assert.ok(error instanceof UsageError);
-      assert.equal(error.message, message);
-      return true;
-    });
+for (const [name, args, expected] of GOOD) {
+  test(`options: ${name} ${args}`, () => {
+    assert.partialDeepStrictEqual(read(name, args.split(" ")), expected);
   });
 }
 
-test("options: the help names every option once, aligned, with its default", () => {
-  const lines = helpText().split("\n").filter((line) => line.startsWith("  --"));
-  const names = lines.map((line) => line.trim().split(" ")[0]);
-  const keys = names.map((name) =>
-    name.slice(2).replaceAll(/-[a-z]/g, (dash) => dash[1].toUpperCase())
-  );
-  assert.deepEqual(keys, Object.keys(parseOptions([])));
-  const column = lines[0].indexOf("synthetic, or");
-  for (const line of lines) assert.match(line.slice(column - 2), /^ {2}\S/, line);
-  assert.ok(lines.some((line) => /--batch N .*\(32\)$/.test(line)));
-  assert.ok(lines.some((line) => /--threads N .*\(cores\)$/.test(line)));
+test("options: a comparison has the options of its first run, and stops by validation", () => {
+  const { options, over } = gridLineOptions("--out a --seeds 3,4 --beam 5,7 --beta 0,1");
+  assert.deepEqual(options, {
+    ...DEFAULTS,
+    losses: ["bear"],
+    out: "a",
+    seed: 3,
+    beam: 5,
+    beams: [5],
+    beta: 0,
+    patience: 5,
+  });
+  assert.partialDeepStrictEqual(over, { beam: [5, 7], beta: [0, 1], xi: [1] });
 });
 
-test("options: no line of any help is wider than the terminal, and a wide one is used", () => {
-  const helps = [helpText(), gridHelp("compare"), gridHelp("sweep"), explainHelp()];
-  for (const help of [...helps, JUDGE_HELP, REPORT_HELP, VERIFY_HELP]) {
-    for (const line of help.split("\n")) assert.ok(line.length <= lineWidth(), line);
+function gridLineOptions(args: string): { options: unknown; over: Record<string, unknown> } {
+  return parse(gridLine("sweep"), args.split(" "));
+}
+
+const LOSS = `it must be a list, each one of ${lossNames.join(", ")} or the path of a module`;
+const UNKNOWN = "the command line: options must be among those that --help lists";
+const HEAD = "--dim with --heads: dim / heads must be a multiple of 4, at most 128";
+const ONE_LIST = "it must be a list without repetition";
+
+/** Bad command lines, with what follows "Cannot use" in the error of each. */
+const BAD: Readonly<Record<Name, Readonly<Record<string, string>>>> = {
+  train: {
+    "--bean 5": `${UNKNOWN}, got --bean; did you mean --beam?`,
+    "--losess sft": `${UNKNOWN}, got --losess; did you mean --losses?`,
+    "--colour": `${UNKNOWN}, got --colour`,
+    "--constructor": `${UNKNOWN}, got --constructor`,
+    "-h": `${UNKNOWN}, got -h`,
+    "5": `${UNKNOWN}, got 5`,
+    "-5": `${UNKNOWN}, got -5`,
+    "--beam": "--beam: it must have a value, as in --beam <n>, got none",
+    "--loss": "--losses: it must have a value, as in --losses <list>, got none",
+    "--beam --xi 2": "--beam: it must have a value, as in --beam <n>, got none",
+    "--beam=": "--beam: it must be an integer from 1 to 1000000, got an empty text",
+    "--beam 0": "--beam: it must be an integer from 1 to 1000000, got 0",
+    "--beam -3": "--beam: it must be an integer from 1 to 1000000, got -3",
+    "--beam 2.5": "--beam: it must be an integer from 1 to 1000000, got 2.5",
+    "--beam ten": "--beam: it must be an integer from 1 to 1000000, got ten",
+    "--beam 0x10": "--beam: it must be an integer from 1 to 1000000, got 0x10",
+    "--beam 5 --beam=6": "--beam: it must be given once, got it twice",
+    "--loss sft --losses msl": "--losses: it must be given once, got it twice",
+    "--half --half": "--half: it must be given once, got it twice",
+    "--seed -1": "--seed: it must be an integer from 0 to 9007199254740991, got -1",
+    "--seed 9007199254740992":
+      "--seed: it must be an integer from 0 to 9007199254740991, got 9007199254740992",
+    "--negatives 1001": "--negatives: it must be an integer from 1 to 1000, got 1001",
+    "--xi 0": "--xi: it must be a number that is above 0, got 0",
+    "--tau NaN": "--tau: it must be a number that is at least 1e-8, got NaN",
+    "--lr Infinity": "--lr: it must be a number that is above 0, got Infinity",
+    "--lr 1e999": "--lr: it must be a number that is above 0, got 1e999",
+    "--lambda -0.1": "--lambda: it must be a number that is at least 0, got -0.1",
+    "--dropout 1": "--dropout: it must be a number that is at least 0 and below 1, got 1",
+    "--device cpi": "--device: it must be one of auto, webgpu, cpu, got cpi; did you mean cpu?",
+    "--losses sft,mls": `--losses: ${LOSS}, got sft,mls; did you mean msl?`,
+    "--losses sft,transformer": `--losses: ${LOSS}, got sft,transformer`,
+    "--losses sft,sft": `--losses: ${ONE_LIST}, got sft,sft`,
+    "--resume": "--resume: --out must name the folder of the run, got none",
+    "--resume=yes --out a": "--resume: it must stand without a value, got yes",
+    "--out=": "--out: it must be a name, got an empty text",
+    "--dim 65": `${HEAD}, got 65 / 2 = 32.5`,
+    "--dim 12 --heads 2": `${HEAD}, got 12 / 2 = 6`,
+    "--dim 132 --heads 1": `${HEAD}, got 132 / 1 = 132`,
+    "--beams 10,5": "--beams: it must be an ascending list, got 10,5",
+    "--beams 5,5": `--beams: ${ONE_LIST}, got 5,5`,
+    "--beams 5,x": "--beams: it must be a list, each an integer from 1 to 999999, got 5,x",
+    "--model m --lora q,w":
+      "--lora: it must be a list, each one of q, k, v, o, gate, up, down, got q,w",
+    "--lora q": "--lora: it must come with --model, got none",
+    "--half": "--half: it must come with --model, got none",
+    "--model m --half":
+      "--half: it must come with --lora, as half-precision weights are not trained, got none",
+    "--model m --lora-rank 4": "--lora-rank: it must come with --lora, got none",
+    "--model m --kv-heads 4": "--kv-heads: it must come without --model, which has it, got both",
+    "--heads 4 --kv-heads 3": "--kv-heads: heads must be a multiple of it, got 4 heads and 3",
+    "--join-validation --patience 3": "--patience: it must come without --join-validation, " +
+      "which leaves nothing to validate by, got both",
+  },
+  compare: {
+    "--losses sft": "the command line: it must have --out <folder>, got none",
+    "--out a --seeds 0": "--seeds: it must be from 1 to 1000, got 0",
+    "--out a --seeds 1,1": `--seeds: ${ONE_LIST}, got 1,1`,
+    "--out a --seeds x":
+      "--seeds: it must be a number of seeds, or a list of seeds such as 3,4, got x",
+    "--out a --seed 3": `${UNKNOWN}, got --seed; did you mean --seeds?`,
+    "--out a --shard 2/2": "--shard: it must be i/n with 0 <= i < n, such as 0/4, got 2/2",
+    "--out a --shard 2": "--shard: it must be i/n with 0 <= i < n, such as 0/4, got 2",
+    "--out a --xi 1,2": "--xi: it must be a number that is above 0, got 1,2",
+    "--out a --baseline bear-paper": "--baseline: it must be one of sft, msl, bear, got bear-paper",
+    "--out a --losses nll": `--losses: ${LOSS}, got nll`,
+    "--out a --join-validation --patience 2": "--patience: it must come without " +
+      "--join-validation, which leaves nothing to validate by, got both",
+  },
+  sweep: {
+    "--out a --xi 1,0": "--xi: it must be a list, each a number that is above 0, got 1,0",
+    "--out a --beam 5,5": `--beam: ${ONE_LIST}, got 5,5`,
+    "--out a --baseline bear": `${UNKNOWN}, got --baseline`,
+  },
+  judge: {
+    "--out a --tau 2": "the command line: it must have --runs <folder>, got none",
+    "--runs a --tau 2": "the command line: it must have --out <folder>, got none",
+    "--runs a --out b": "the command line: --tau or --over must ask for another search, got none",
+    "--runs a --out b --tau 0": "--tau: it must be a list, each a number that is above 0, got 0",
+    "--runs a --out b --tau 2,2": `--tau: ${ONE_LIST}, got 2,2`,
+    "--runs a --out b --over childen":
+      "--over: it must be a list, each one of children, vocabulary, got childen; did you mean children?",
+    "--runs a --out b --tau 2 --beams 5,2": "--beams: it must be an ascending list, got 5,2",
+    "--runs a --out b --tau 2 --seeds 1": `${UNKNOWN}, got --seeds`,
+  },
+  report: {
+    "--out b": "the command line: it must name a folder with finished runs, got none",
+    "a --out": "--out: it must have a value, as in --out <folder>, got none",
+    "a --out --help": "--out: it must have a value, as in --out <folder>, got none",
+    "a --colour": `${UNKNOWN}, got --colour`,
+    "a -x": `${UNKNOWN}, got -x`,
+    "a --out b --out c": "--out: it must be given once, got it twice",
+  },
+  verify: {},
+  explain: {},
+};
+
+for (const name of Object.keys(BAD) as Name[]) {
+  for (const [args, message] of Object.entries(BAD[name])) {
+    test(`options: refuses ${name} ${args}`, () => {
+      const expected = new UsageError(`Cannot use ${message}`);
+      assert.throws(() => read(name, args.split(" ")), expected);
+    });
   }
-  const widest = (width: number): number =>
-    Math.max(...flagHelp("Trains.", "train", FLAGS, width).split("\n").map(({ length }) => length));
-  assert.ok(widest(80) <= 80);
-  assert.ok(widest(120) > 100 && widest(120) <= 120);
+}
+
+test("options: every help names every option once, in at most 80 columns, with its default", () => {
+  for (const [name, { flags }] of Object.entries(LINES)) {
+    const help = helpOf(LINES[name as Name] as CommandLine<unknown>, 80).trimEnd();
+    for (const line of help.split("\n")) assert.ok(line.length <= 80, `${name}: ${line}`);
+    const [, ...items] = help.replaceAll(/\n {3,}/g, " ").split(/\n {2}(?=-)/);
+    assert.match(items.pop() ?? "", /^-h, --help /);
+    const expected = Object.entries(flags).map(([key, { value }]) =>
+      value === undefined ? flagName(key) : `${flagName(key)} ${value}`
+    );
+    assert.deepEqual(items.map((item) => item.split(/ {2,}/)[0]), expected, name);
+    for (const item of items.filter((item) => item.includes("<"))) {
+      assert.match(item, /\((.*; )?(default|required)/, name);
+    }
+  }
+  const help = helpOf(trainLine, 130);
+  assert.match(help, /\n {2}--batch <n> +windows of a batch \(1 to 65536; default 32\)\n/);
+  assert.match(help, /\n {2}--device <name> .*\(auto, webgpu or cpu; default auto\)\n/);
+  assert.match(help, /\n {2}--threads <n> .*\(1 to 64; default one a core, at most 8\)\n/);
 });
 
 test("options: help that is too long for a line goes on below itself", () => {
   const words = Array.from({ length: 40 }, (_, i) => `word${i}`).join(" ");
-  const help = flagHelp("Does.", "nothing", { all: toggle(words), n: toggle("short") }, 80);
-  const lines = help.split("\n").slice(4);
+  const flags = { all: toggle(words), n: toggle("short") };
+  const help = helpOf({ name: "does", usage: "nothing", does: "Does.", flags, run() {} }, 80);
+  const lines = help.split("\nOptions:\n")[1].split("\n").slice(0, -3);
   assert.ok(lines.length > 3);
-  assert.ok(lines.every((line) => line.length <= 80));
-  assert.equal(lines.slice(0, -1).map((l) => l.slice("  --all  ".length)).join(" "), words);
-  assert.ok(lines.slice(1, -1).every((line) => line.startsWith("         word")));
-  assert.equal(lines.at(-1), "  --n    short");
+  assert.equal(lines.map((line) => line.slice("  -h, --help  ".length)).join(" "), words);
 });

@@ -20,7 +20,10 @@ function show(stream: { isTTY?: boolean; columns?: number }, total = 200, label 
   };
 }
 
-/** What a terminal shows after a text that begins with a carriage return and clears to the line's end. */
+/**
+ * What a terminal shows after a text that begins with a carriage return and clears to the line's
+ * end.
+ */
 function visible(text: string): string {
   assert.ok(text.startsWith("\r") && text.endsWith("\x1b[K"));
   return text.slice(1, -"\x1b[K".length);

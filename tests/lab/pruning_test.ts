@@ -60,7 +60,7 @@ function bruteForce(
     .sort((a, b) => b.logProb - a.logProb || a.leaf - b.leaf);
 }
 
-test("pruning: children's probabilities sum to 1 over themselves, to at most 1 over the vocabulary", () => {
+test("pruning: children sum to 1 over themselves, to at most 1 over the vocabulary", () => {
   fc.assert(fc.property(models, ({ paths, history, tau, ...model }) => {
     const trie = new Trie(paths);
     const logits = decoderOf(model).logitsAfter(history);
@@ -207,7 +207,7 @@ test("exactTopK: the best of the whole catalogue, with and without excluded item
   );
 });
 
-test("exactRanks: the place of a leaf in the whole catalogue, with and without excluded items", async () => {
+test("exactRanks: the place of a leaf in the catalogue, with and without excluded items", async () => {
   const inputs = models.chain((model) =>
     fc.tuple(fc.constant(model), someItems(model.paths.length), fc.integer({ min: 1, max: 4 }))
   );

@@ -1,6 +1,6 @@
 /**
- * Damaged text files: each either loads or is refused in one line that names its folder. `BEARGRAD_FUZZ=20000` tries that
- * many instead of a few hundred.
+ * Damaged text files: each either loads or is refused in one line that names its folder.
+ * `BEARGRAD_FUZZ=20000` tries that many instead of a few hundred.
  */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";

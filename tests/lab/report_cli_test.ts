@@ -1,26 +1,14 @@
-/** The report command as a user runs it: a process of its own. */
+/** `deno task report` as a user runs it, and what it refuses. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { after, test } from "node:test";
-import { UsageError } from "../../core/errors.ts";
-import { parseReportOptions } from "../../lab/cli/report_options.ts";
+import { reportLine } from "../../lab/cli/report.ts";
 import { fixtureBaselines, fixtureRun, writeFixture } from "./report_fixture.ts";
 
 const inDeno = "Deno" in globalThis;
-const timeout = 60_000;
-
-/** The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime in its arguments it adds permissions. */
-function report(args: string): { code: number | null; stdout: string; stderr: string } {
-  const { status, stdout, stderr } = spawnSync("sh", [], {
-    input: `"$RUNTIME" run ${inDeno ? "-R -W" : ""} lab/cli/report.ts ${args} </dev/null`,
-    encoding: "utf8",
-    env: { ...process.env, RUNTIME: process.execPath, NO_COLOR: "1" },
-  });
-  return { code: status, stdout, stderr };
-}
 
 function folder(): string {
   const runs = ["sft", "bear"].flatMap((loss) =>
@@ -31,51 +19,32 @@ function folder(): string {
   return made;
 }
 
-test("report.ts: writes its files beside the runs and says where", { timeout }, () => {
+test("report: writes its files beside the runs and says where", { timeout: 60_000 }, () => {
   const made = folder();
-  const { code, stdout, stderr } = report(made);
-  assert.equal(code, 0, stderr);
+  // The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime it adds
+  // permissions.
+  const { status, stdout, stderr } = spawnSync("sh", [], {
+    input: `"$RUNTIME" run ${inDeno ? "-R -W" : ""} lab/cli/main.ts report ${made} </dev/null`,
+    encoding: "utf8",
+    env: { ...process.env, RUNTIME: process.execPath, NO_COLOR: "1" },
+  });
+  assert.equal(status, 0, stderr);
   assert.equal(stdout, `${join(made, "report.md")}\n${join(made, "report.html")}\n`);
   assert.match(stderr, /3 runs of bear, sft\nbear lacks seed 1\n/);
   for (const file of stdout.trim().split("\n")) assert.ok(existsSync(file));
 });
 
-test("report.ts: what it cannot do ends with one line and a code", { timeout }, () => {
+test("report: what it cannot do is refused before anything is written", async () => {
   const made = folder();
-  const refused = (args: string, code: number, message: RegExp): void => {
-    const outcome = report(args);
-    assert.equal(outcome.code, code, outcome.stderr);
-    assert.equal(outcome.stdout, "");
-    assert.doesNotMatch(outcome.stderr, /^\s+at /m, "no stack trace");
-    const lines = outcome.stderr.split("\n").filter((line) => line.startsWith("Cannot"));
-    assert.equal(lines.length, 1, outcome.stderr);
-    assert.match(lines[0], message);
-  };
-  refused("", 2, /it must name a folder with finished runs, got none$/);
-  refused(`${made} --baseline gru`, 2, /--baseline: it must be one of bear, sft, got gru$/);
-  refused(join(made, "nothing"), 1, /^Cannot read .*nothing: it and its folder must exist/);
+  const refused = (folders: string[], baseline: string | undefined, message: RegExp) =>
+    assert.rejects(async () => await reportLine.run({ folders, out: made, baseline }), message);
+  await refused([made], "gru", /^UsageError: .*--baseline: it must be one of bear, sft, got gru$/);
+  await refused(
+    [join(made, "none")],
+    undefined,
+    /^DataError: Cannot read .*none: it and its folder/,
+  );
   writeFileSync(join(made, "sft-seed0", "result.json"), "{");
-  refused(made, 1, /^Cannot load .*sft-seed0.result\.json: it must be whole, well-formed JSON/);
+  await refused([made], undefined, /^DataError: Cannot load .*sft-seed0.result\.json: .*JSON/);
   assert.ok(!existsSync(join(made, "report.md")));
-});
-
-test("report.ts: arguments", () => {
-  const parse = (text: string) => parseReportOptions(text.split(" ").filter((arg) => arg !== ""));
-  assert.deepEqual(parse("a --out b c --baseline=msl"), {
-    ...{ folders: ["a", "c"], out: "b", baseline: "msl", help: false },
-  });
-  assert.ok(parse("--help").help);
-  for (
-    const wrong of [
-      "",
-      "--out b",
-      "a --out",
-      "a --out --help",
-      "a --colour",
-      "a -x",
-      "a --out b --out c",
-    ]
-  ) {
-    assert.throws(() => parse(wrong), UsageError, wrong);
-  }
 });

@@ -1,18 +1,13 @@
 /**
- * How many of the intervals of a difference hold the truth, in simulated comparisons: `deno run tests/lab/report_coverage.ts`
- * prints the table of docs/lab.md.
+ * How many of the intervals of a difference hold the truth, in simulated comparisons.
+ * `deno run tests/lab/report_coverage.ts` prints the table of docs/lab.md.
  */
 // deno-lint-ignore-file no-console -- prints its table
 import { foldIn, type Key, keyOf, normal } from "../../core/random.ts";
-import {
-  type CaseValues,
-  differenceEstimate,
-  everyCase,
-  resampledSums,
-} from "../../lab/report/resampling.ts";
+import { Bootstrap, type CaseValues } from "../../lab/report/resampling.ts";
 import { excludesZero, meanInterval } from "../../lab/report/statistics.ts";
 
-/** What is simulated. */
+/** A simulation. */
 export interface SimulationOptions {
   /** Users. */
   readonly users: number;
@@ -35,8 +30,9 @@ export interface Coverage {
 }
 
 /**
- * Two variants that are equally good on average. What both are worth to a user is normal, with deviation 1; the second one's worth
- * differs with deviation .5; each seed of each has a luck of its own, with deviation `spread`; each user under each seed has noise, with deviation 1.
+ * Two variants that are equally good on average. The worth of both to a user is normal with
+ * deviation 1, and that of the second differs with deviation .5. Each seed of each variant has its
+ * own luck, with deviation `spread`, and each user under each seed has noise with deviation 1.
  */
 export function coverage({ users, seeds, spread, runs }: SimulationOptions): Coverage {
   const held = { both: 0, users: 0, seeds: 0 };
@@ -44,29 +40,20 @@ export function coverage({ users, seeds, spread, runs }: SimulationOptions): Cov
     const key = foldIn(foldIn(keyOf(7), run), seeds);
     const people = normal(foldIn(key, 1), users);
     const taste = normal(foldIn(key, 2), users);
-    const variant = (number: number): CaseValues[] =>
-      trained(
-        foldIn(key, 10 + number),
-        seeds,
-        spread,
-        (u) => people[u] + number * taste[u] / 2,
-        users,
-      );
-    const series = [...variant(0), ...variant(1)];
-    const population = { cases: users };
-    const sums = resampledSums([everyCase(population), ...series], population, {
-      ...{ resamples: 400, seed: run },
-    });
-    const [every, a, b] = [sums[0], sums.slice(1, 1 + seeds), sums.slice(1 + seeds)];
-    const bySeed = a.map(({ total }, s) => (b[s].total - total) / users);
-    if (!excludesZero(differenceEstimate(b, a, every))) held.both++;
-    if (!excludesZero(differenceEstimate(b, a, every, "kept"))) held.users++;
-    if (!excludesZero(meanInterval(bySeed))) held.seeds++;
+    const variant = (number: number): CaseValues[] => {
+      const worth = (u: number): number => people[u] + number * taste[u] / 2;
+      return trained(foldIn(key, 10 + number), seeds, spread, worth, users);
+    };
+    const [a, b] = [variant(0), variant(1)];
+    const bootstrap = new Bootstrap([...a, ...b], { cases: users }, { resamples: 400, seed: run });
+    if (!excludesZero(bootstrap.difference(b, a))) held.both++;
+    if (!excludesZero(bootstrap.difference(b, a, "kept"))) held.users++;
+    if (!excludesZero(meanInterval(bootstrap.seedDifferences(b, a)))) held.seeds++;
   }
   return { both: held.both / runs, users: held.users / runs, seeds: held.seeds / runs };
 }
 
-/** What each user is worth under each seed. */
+/** The values of each user under each seed. */
 function trained(
   key: Key,
   seeds: number,

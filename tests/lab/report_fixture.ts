@@ -1,20 +1,21 @@
-/** Results of runs that never were: outcomes drawn with a seed, of the shape that trained models have. */
+/** Made-up results of runs: outcomes drawn with a seed, in the shape of real ones. */
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { foldIn, keyOf, normal, uniform } from "../../core/random.ts";
-import type {
-  BaselineResults,
-  BeamOutcome,
-  Histogram,
-  RunResult,
+import {
+  type BaselineResults,
+  type BeamOutcome,
+  type Histogram,
+  resultText,
+  type RunResult,
 } from "../../lab/compare/run_result.ts";
-import { STATEMENTS } from "../../lab/analysis/theorem_counts.ts";
+import { modelTheorems } from "../../lab/analysis/user_theorems.ts";
 import type { Recipe } from "../../lab/train/recipe.ts";
 
 /** What a made-up run is like. */
 export interface FixtureOptions {
-  /** Its variant; the loss unless told. */
+  /** Its variant. Default its loss. */
   readonly variant?: string;
   /** Its loss. */
   readonly loss: string;
@@ -39,10 +40,28 @@ const DIGEST = "0123456789abcdef";
 /** A made-up recipe. */
 export function fixtureRecipe(loss: string, seed: number, beam = 10): Recipe {
   return {
-    ...{ data: "office-made-up", digest: DIGEST, reading: {}, device: "cpu" },
-    ...{ loss: loss as Recipe["loss"], beam, xi: 1, lambda: 1, tau: 1, seed },
-    ...{ layers: 4, dim: 128, heads: 4, kvHeads: 4, ffn: 512, dropout: 0.2, history: 20 },
-    ...{ epochs: 20, batch: 128, rate: 1e-3, warmup: 100, decay: 0.01 },
+    data: "office-made-up",
+    digest: DIGEST,
+    reading: {},
+    device: "cpu",
+    loss: loss as Recipe["loss"],
+    beam,
+    xi: 1,
+    lambda: 1,
+    tau: 1,
+    seed,
+    layers: 4,
+    dim: 128,
+    heads: 4,
+    kvHeads: 4,
+    ffn: 512,
+    dropout: 0.2,
+    history: 20,
+    epochs: 20,
+    batch: 128,
+    lr: 1e-3,
+    warmup: 100,
+    decay: 0.01,
   };
 }
 
@@ -98,7 +117,7 @@ export function fixtureRun(options: FixtureOptions): RunResult {
     verification: {
       users: 50,
       counts: Object.fromEntries(
-        Object.keys(STATEMENTS).map((id, i) => [
+        Object.keys(modelTheorems).map((id, i) => [
           id,
           { instances: 100 * i + 50, holds: 100 * i + 48, undecided: 2, violations: 0 },
         ]),
@@ -206,7 +225,7 @@ export function writeFixture(runs: readonly RunResult[], baselines?: BaselineRes
   for (const run of runs) {
     const name = `${run.variant.replaceAll(/[^\w=.-]+/g, "-")}-seed${run.recipe.seed}`;
     mkdirSync(join(folder, name));
-    writeFileSync(join(folder, name, "result.json"), JSON.stringify(run));
+    writeFileSync(join(folder, name, "result.json"), resultText(run));
   }
   if (baselines !== undefined) {
     writeFileSync(join(folder, "baselines.json"), JSON.stringify(baselines));

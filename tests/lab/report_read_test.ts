@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { DataError } from "../../core/errors.ts";
-import type { RunResult } from "../../lab/compare/run_result.ts";
+import type { BeamOutcome, RunResult } from "../../lab/compare/run_result.ts";
 import { missingSeeds } from "../../lab/report/comparable.ts";
 import { readResults } from "../../lab/report/read_results.ts";
 import { assertRefusal, fuzzRuns, mutate, randomOf } from "../fuzz.ts";
@@ -22,8 +22,8 @@ function folderOf(runs: readonly RunResult[], baselines = true): string {
   return folder;
 }
 
-/** What reading says; it must be one line of a DataError. */
-function refusal(folders: readonly string[]): string {
+/** The message of a refusal, which must be one line of a DataError. */
+function refusal(...folders: readonly string[]): string {
   let found: unknown;
   try {
     readResults(folders);
@@ -35,10 +35,13 @@ function refusal(folders: readonly string[]): string {
   return found.message;
 }
 
+/** Everything of a type can be written. */
+type Writable<T> = { -readonly [K in keyof T]: Writable<T[K]> };
+
 /** A run with something changed, deep in it. */
-function changed(run: RunResult, change: (copy: Record<string, never>) => void): RunResult {
-  const copy = structuredClone(run);
-  change(copy as unknown as Record<string, never>);
+function changed(run: RunResult, change: (copy: Writable<RunResult>) => void): RunResult {
+  const copy = structuredClone(run) as Writable<RunResult>;
+  change(copy);
   return copy;
 }
 
@@ -52,14 +55,12 @@ test("reading: what a comparison wrote", () => {
   assert.deepEqual(baselines, fixtureBaselines(USERS));
 });
 
-test("reading: folders are merged, a run that is in two of them counts once", () => {
+test("reading: folders are merged, and a run that is in two of them counts once", () => {
   const one = folderOf([small("sft", 0), small("sft", 1)], false);
   const two = folderOf([small("sft", 1), small("msl", 0)]);
   const { runs, baselines } = readResults([one, two]);
-  assert.deepEqual(
-    runs.map(({ variant, recipe }) => `${variant} ${recipe.seed}`),
-    ["sft 0", "sft 1", "msl 0"],
-  );
+  const names = runs.map(({ variant, recipe }) => `${variant} ${recipe.seed}`);
+  assert.deepEqual(names, ["sft 0", "sft 1", "msl 0"]);
   assert.equal(baselines?.baselines.length, 3);
   assert.deepEqual(missingSeeds(runs), [{ variant: "msl", seeds: [1] }]);
   assert.deepEqual(missingSeeds(runs.slice(0, 2)), []);
@@ -76,119 +77,131 @@ test("reading: links to folders are followed, other links are skipped", () => {
   assert.deepEqual([runs.map(({ variant }) => variant), unfinished], [["msl", "sft"], []]);
 });
 
-test("reading: a run twice with different results is refused", () => {
-  const other = changed(small("sft", 0), (run) => run.steps = 7 as never);
+test("reading: folders without finished runs, and a run with two results, are refused", () => {
+  assert.match(refusal("/nowhere/at/all"), /^Cannot read \/nowhere\/at\/all: .* got ENOENT$/);
+  const folder = folderOf([]);
+  mkdirSync(join(folder, "sft-seed0"));
+  assert.match(refusal(folder), /it must hold finished runs, RUN\/result\.json, got none$/);
+  const other = changed(small("sft", 0), (run) => run.steps = 7);
   const [one, two] = [folderOf([small("sft", 0)]), folderOf([other])];
   assert.equal(
-    refusal([one, two]),
+    refusal(one, two),
     `Cannot compare ${join(two, "sft-seed0")} and ${join(one, "sft-seed0")}: ` +
       "they must be the same results of sft of seed 0, got different ones",
   );
 });
 
-test("reading: runs of other data or another recipe are refused, the variant's own fields are not", () => {
-  const base = small("sft", 0);
-  const withRecipe = (fields: object): RunResult => ({
-    ...small("bear", 0),
-    recipe: { ...small("bear", 0).recipe, ...fields },
-  });
-  assert.match(
-    refusal([folderOf([base, withRecipe({ digest: "other" })])]),
-    /they must be of the same data, got digests "0123456789abcdef" and "other"$/,
-  );
-  assert.match(refusal([folderOf([base, withRecipe({ rate: 0.5 })])]), /one rate, got .*0\.5/);
-  assert.match(refusal([folderOf([base, withRecipe({ model: "x" })])]), /one model, got none and/);
-  assert.match(refusal([folderOf([base, withRecipe({ codes: "item" })])]), /one codes/);
-  readResults([folderOf([base, withRecipe({ xi: 3, lambda: 2, tau: 2, beam: 5 })])]);
-  const bear = small("bear", 1);
-  const mixed = { ...bear, recipe: { ...bear.recipe, xi: 3 } };
-  assert.match(
-    refusal([folderOf([small("bear", 0), mixed])]),
-    /runs of bear must have one xi, got 3 and 1$/,
-  );
+test("reading: runs that cannot be compared are refused", () => {
+  const withRecipe = (fields: object): RunResult =>
+    changed(small("bear", 0), ({ recipe }) => Object.assign(recipe, fields));
+  const fixture = (options: object) =>
+    fixtureRun({ loss: "msl", seed: 0, users: USERS, beams: [5, 10], ...options });
+  const refused: readonly (readonly [RunResult, RegExp])[] = [
+    [withRecipe({ digest: "x" }), /of the same data, got digests "0123456789abcdef" and "x"$/],
+    [withRecipe({ lr: 0.5 }), /one lr, got .*0\.5/],
+    [withRecipe({ model: "x" }), /one model, got none and/],
+    [withRecipe({ codes: "item" }), /one codes/],
+    [fixture({ users: USERS + 1 }), /judged on the same users, got 12 and 13$/],
+    [fixture({ steps: 5 }), /the same steps, got 4 and 5$/],
+    [
+      changed(small("msl", 0), ({ judging }) => judging.excludeHistory = true),
+      /both or none must exclude the history when judged, got /,
+    ],
+  ];
+  for (const [run, message] of refused) {
+    assert.match(refusal(folderOf([small("sft", 0), run])), message);
+  }
+  const mixed = changed(small("bear", 1), ({ recipe }) => recipe.xi = 3);
+  const folder = folderOf([small("bear", 0), mixed]);
+  assert.match(refusal(folder), /runs of bear must have one xi, got 3 and 1$/);
+  const own = withRecipe({ xi: 3, lambda: 2, tau: 2, beam: 5 });
+  assert.equal(readResults([folderOf([small("sft", 0), own])]).runs.length, 2);
 });
 
-test("reading: runs that were judged on other users are refused", () => {
-  const other = fixtureRun({ loss: "msl", seed: 0, users: USERS + 1, beams: [5, 10] });
-  assert.match(refusal([folderOf([small("sft", 0), other])]), /the same users, got 12 and 13$/);
-  const excluding = { ...small("msl", 0), judging: { beams: [5, 10], excludeHistory: true } };
-  assert.match(refusal([folderOf([small("sft", 0), excluding])]), /must exclude the history/);
-  const longer = fixtureRun({ loss: "msl", seed: 0, users: USERS, beams: [5, 10], steps: 5 });
-  assert.match(refusal([folderOf([small("sft", 0), longer])]), /the same steps, got 4 and 5$/);
-});
-
-test("reading: baselines of other data are refused", () => {
+test("reading: baselines that do not fit are refused", () => {
   const folder = folderOf([small("sft", 0)]);
+  const valid = fixtureBaselines(USERS);
+  const [first] = valid.baselines;
+  const userOf = [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 6, 6];
   const write = (baselines: object): void =>
     writeFileSync(join(folder, "baselines.json"), JSON.stringify(baselines));
-  write({ ...fixtureBaselines(USERS), digest: "other" });
-  assert.match(refusal([folder]), /baselines\.json: its digest must be that of the runs/);
-  write(fixtureBaselines(USERS + 1));
-  assert.match(refusal([folder]), /popularity must rank the 12 users of the runs, got 13$/);
-  const twice = fixtureBaselines(USERS).baselines[0];
-  write({ ...fixtureBaselines(USERS), baselines: [twice, twice] });
-  assert.match(refusal([folder]), /at "baselines\.1\.name": it must occur once/);
-  const of = (userOf: readonly number[]): void => write({ ...fixtureBaselines(USERS), userOf });
-  of([0, 0, 1]);
-  assert.match(refusal([folder]), /at "userOf": it must have 12 entries, got 3$/);
-  of([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 6, 6]);
-  assert.match(refusal([folder]), /at "userOf\.10": it must be at most 5, got 6$/);
-  write({ ...fixtureBaselines(USERS), baselines: [], userOf: [0, 0] });
-  assert.match(refusal([folder]), /userOf must name the user of the runs' 12 cases, got 2$/);
+  const refused: readonly (readonly [object, RegExp])[] = [
+    [{ ...valid, digest: "other" }, /baselines\.json: its digest must be that of the runs/],
+    [fixtureBaselines(USERS + 1), /popularity must rank the 12 users of the runs, got 13$/],
+    [{ ...valid, baselines: [first, first] }, /at "baselines\.1\.name": it must occur once/],
+    [{ ...valid, userOf: [0, 0, 1] }, /at "userOf": it must have 12 entries, got 3$/],
+    [{ ...valid, userOf }, /at "userOf\.10": it must be at most 5, got 6$/],
+    [{ ...valid, baselines: [], userOf: [0, 0] }, /userOf must name the user .* 12 cases, got 2$/],
+    [
+      { ...valid, baselines: [first, { ...first, name: "x", ranks: [0] }] },
+      /at "baselines\.1\.ranks": it must have 12 entries, got 1$/,
+    ],
+  ];
+  for (const [baselines, message] of refused) {
+    write(baselines);
+    assert.match(refusal(folder), message);
+  }
   const other = folderOf([small("sft", 1)]);
-  write({ ...fixtureBaselines(USERS), baselines: [twice] });
-  assert.match(refusal([other, folder]), /baselines\.json: it must say what .* says/);
-});
-
-test("reading: folders without finished runs are refused", () => {
-  assert.match(refusal(["/nowhere/at/all"]), /^Cannot read \/nowhere\/at\/all: .* got ENOENT$/);
-  const folder = folderOf([]);
-  mkdirSync(join(folder, "sft-seed0"));
-  assert.match(refusal([folder]), /it must hold finished runs, RUN\/result\.json, got none$/);
+  write({ ...valid, baselines: [first] });
+  const twice = `Cannot use ${join(folder, "baselines.json")}: it must be the same as ` +
+    `${join(other, "baselines.json")}, got other rankings`;
+  assert.equal(refusal(other, folder), twice);
 });
 
 test("reading: messages name file, field and value", () => {
-  const at = (change: (run: Record<string, never>) => void): string =>
-    refusal([folderOf([changed(small("sft", 0), change)])]).replace(/^.*sft-seed0/, "");
-  type Any = { test: { beams: Record<string, never>[] }; recipe: Record<string, unknown> };
-  const beam = (run: unknown): Record<string, unknown> => (run as Any).test.beams[1];
-  assert.equal(
-    at((run) => (run as unknown as Any).recipe.beam = 0),
-    '/result.json at "recipe.beam": it must be at least 1, got 0',
-  );
-  assert.equal(
-    at((run) => (run as Record<string, unknown>).epochs = Number.MAX_SAFE_INTEGER),
-    '/result.json at "epochs": it must be at most 20, got 9007199254740991',
-  );
-  assert.match(
-    at((run) => (run as unknown as Any).recipe.epochs = Number.MAX_SAFE_INTEGER),
-    /"recipe\.epochs": it must be at most 1000000, got 9007199254740991$/,
-  );
-  assert.match(at((run) => beam(run).ranks = [1]), /"test\.beams\.1\.ranks": .* 12 entries, got 1/);
-  assert.match(
-    at((run) => (beam(run).ranks as number[])[3] = 10),
-    /ranks\.3": .* at most 9, got 10/,
-  );
-  assert.match(
-    at((run) => (beam(run).lostAt as number[])[0] = 9),
-    /lostAt\.0": .* at most 4, got 9/,
-  );
-  assert.match(
-    at((run) => (beam(run).violated as number[])[2] = 99),
-    /violated\.2": .* at most 12/,
-  );
-  assert.match(
-    at((run) => beam(run).beam = 5),
-    /"test\.beams\.1\.beam": it must be above 5, got 5/,
-  );
-  assert.match(
-    at((run) => beam(run).exactLists = 13),
-    /exactLists": it must be at most 12, got 13/,
-  );
-  assert.match(
-    at((run) => (beam(run).pruned as { tie: number[] }).tie[0]++),
-    /"test\.beams\.1\.pruned": it must count the \d+ targets that the search lost/,
-  );
+  const most = Number.MAX_SAFE_INTEGER;
+  const beam = (change: (outcome: Writable<BeamOutcome>) => void) => (run: Writable<RunResult>) =>
+    change(run.test.beams[1]);
+  type Change = (run: Writable<RunResult>) => void;
+  const refused: readonly (readonly [Change, string | RegExp])[] = [
+    [({ recipe }) => recipe.beam = 0, '"recipe.beam": it must be at least 1, got 0'],
+    [(run) => run.epochs = most, `"epochs": it must be at most 20, got ${most}`],
+    [(run) => run.bestEpoch = 19, /^"bestEpoch": it must be at most 1\d, got 19$/],
+    [
+      ({ recipe }) => recipe.epochs = most,
+      `"recipe.epochs": it must be at most 1000000, got ${most}`,
+    ],
+    [({ test }) => test.absent = 13, '"test.absent": it must be at most 12, got 13'],
+    [beam((b) => b.beam = 5), '"test.beams.1.beam": it must be above 5, got 5'],
+    [beam((b) => b.ranks = [1]), '"test.beams.1.ranks": it must have 12 entries, got 1'],
+    [beam((b) => b.ranks[3] = 10), '"test.beams.1.ranks.3": it must be at most 9, got 10'],
+    [
+      beam((b) => b.exactRanks[0] = 10),
+      '"test.beams.1.exactRanks.0": it must be at most 9, got 10',
+    ],
+    [beam((b) => b.lostAt[0] = 9), '"test.beams.1.lostAt.0": it must be at most 4, got 9'],
+    [beam((b) => b.reached[1] = 13), '"test.beams.1.reached.1": it must be at most 12, got 13'],
+    [beam((b) => b.violated[2] = 99), '"test.beams.1.violated.2": it must be at most 12, got 99'],
+    [beam((b) => b.vacuous[2] = 99), '"test.beams.1.vacuous.2": it must be at most 12, got 99'],
+    [
+      beam(({ margins }) => margins.after.pop()),
+      '"test.beams.1.margins.after": it must have 4 entries, got 3',
+    ],
+    [
+      beam(({ margins }) => margins.after[0].pop()),
+      '"test.beams.1.margins.after.0": it must have 48 entries, got 47',
+    ],
+    [
+      beam(({ pruned }) => pruned.tie.push(0)),
+      '"test.beams.1.pruned.tie": it must have 4 entries, got 5',
+    ],
+    [
+      beam(({ pruned }) => pruned.tie[0]++),
+      /^"test\.beams\.1\.pruned": it must count the \d+ targets that the search lost, got \d+$/,
+    ],
+    [
+      beam(({ certificates }) => certificates.pruned += 12),
+      /^"test\.beams\.1\.certificates": they must be of 12 users, got \d+$/,
+    ],
+    [beam((b) => b.exactLists = 13), '"test.beams.1.exactLists": it must be at most 12, got 13'],
+  ];
+  for (const [change, message] of refused) {
+    const found = refusal(folderOf([changed(small("sft", 0), change)]));
+    assert.match(found, /^Cannot load .*sft-seed0.result\.json at "/);
+    const said = found.replace(/^.*result\.json at /, "");
+    if (typeof message === "string") assert.equal(said, message);
+    else assert.match(said, message);
+  }
 });
 
 test("fuzz: results and baselines", { timeout: 1_800_000 }, () => {

@@ -1,26 +1,27 @@
-/** Reports: their numbers by hand, what their files hold, and results at the edges of what there can be. */
+/** Reports: numbers by hand, the contents of their files, and unusual results. */
 import assert from "node:assert/strict";
-import { readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
+import { inferSchema, initParser } from "udsv";
 import { ArgumentError } from "../../core/errors.ts";
-import type { RunResult } from "../../lab/compare/run_result.ts";
-import { compareRuns } from "../../lab/report/comparison.ts";
-import { survivors } from "../../lab/report/outcomes.ts";
+import type { BaselineResults, BeamOutcome, RunResult } from "../../lab/compare/run_result.ts";
+import { compareRuns } from "../../lab/report/compare_runs.ts";
+import { differenceOf, estimateOf, shownVariants } from "../../lab/report/comparison.ts";
+import { type Figure, isFigure } from "../../lab/report/document.ts";
 import { renderMarkdown } from "../../lab/report/markdown.ts";
-import { reportOf } from "../../lab/report/report.ts";
-import { costSection } from "../../lab/report/sections/cost.ts";
-import { retrievalSection } from "../../lab/report/sections/retrieval.ts";
-import { shownVariants } from "../../lab/report/variants.ts";
-import { spread } from "../../lab/report/plots/lines.ts";
-import { writeReport } from "../../lab/report/write_report.ts";
+import { spread } from "../../lab/report/line_plots.ts";
+import { valuesByMetric } from "../../lab/report/outcomes.ts";
+import { trainingSection, weightsOf } from "../../lab/report/sections/training.ts";
+import { renderPanel } from "../../lab/report/svg.ts";
+import { reportOf, writeReport } from "../../lab/report/write_report.ts";
+import { lossNames } from "../../models/losses/index.ts";
 import { fixtureBaselines, fixtureRun, fixtureRuns } from "./report_fixture.ts";
-import { lossNames } from "../../models/losses/loss_by_name.ts";
 import { emptyFolder } from "./small_folder.ts";
 
 const timeout = 60_000;
 
-/** Users at one width. */
+/** A run at B = 10 with some ranks. */
 function byHand(
   loss: string,
   seed: number,
@@ -28,155 +29,180 @@ function byHand(
   exactRanks: readonly number[],
 ): RunResult {
   const run = fixtureRun({ loss, seed, users: ranks.length, beams: [10] });
-  const [beam] = run.test.beams;
   const lost = ranks.filter((rank, u) => rank < 0 && exactRanks[u] >= 0).length;
   const none = [0, 0, 0, 0];
-  const pruned = { violation: [lost, 0, 0, 0], displacement: none, length: none, tie: none };
-  const lostAt = ranks.map((rank) => rank < 0 ? 1 : 0);
-  return {
-    ...run,
-    test: { ...run.test, beams: [{ ...beam, ranks, exactRanks, lostAt, pruned }] },
-  };
+  return withOutcomes(run, (outcome) => ({
+    ...outcome,
+    ranks,
+    exactRanks,
+    lostAt: ranks.map((rank) => rank < 0 ? 1 : 0),
+    pruned: { violation: [lost, 0, 0, 0], displacement: none, length: none, tie: none },
+  }));
 }
 
-/** The same with so few targets in the lists of its narrowest width. */
-function withFew(run: RunResult, few: number): RunResult {
-  const [beam, ...beams] = run.test.beams;
-  const ranks = beam.ranks.map((_, user) => user < few ? 0 : -1);
-  const lostAt = ranks.map((rank) => rank < 0 ? 1 : 0);
-  const none = [0, 0, 0, 0];
-  const pruned = { violation: none, displacement: none, length: none, tie: none };
-  const narrow = { ...beam, ranks, exactRanks: ranks, lostAt, pruned };
-  return { ...run, test: { ...run.test, beams: [narrow, ...beams] } };
+/** A run with its outcomes changed. */
+function withOutcomes(
+  run: RunResult,
+  change: (outcome: BeamOutcome, i: number) => BeamOutcome,
+): RunResult {
+  const beams = run.test.beams.map(change);
+  return { ...run, test: { ...run.test, users: beams[0].ranks.length, beams } };
+}
+
+/** A run that was judged at some of its widths only. */
+function judgedAt(run: RunResult, beam: number): RunResult {
+  const beams = run.test.beams.filter((outcome) => outcome.beam === beam);
+  return { ...run, judging: { ...run.judging, beams: [beam] }, test: { ...run.test, beams } };
+}
+
+function repeated<T>(given: readonly T[], times: number): T[] {
+  return Array.from({ length: times }, () => given).flat();
 }
 
 function near(actual: number | undefined, expected: number): void {
   assert.ok(Math.abs((actual ?? NaN) - expected) < 1e-12, `${actual} is not ${expected}`);
 }
 
-test("report: differences to what needs no training are paired with the users", () => {
-  const users = Array.from({ length: 60 }, (_, i) => i);
-  const [hits, misses] = [
-    users.map((i) => (i % 3 ? 0 : -1)),
-    users.map((i) => (i % 3 > 1 ? 0 : -1)),
-  ];
+/** The text of a report, with few resamples. */
+async function textOf(runs: readonly RunResult[], baselines?: BaselineResults): Promise<string> {
+  const comparison = compareRuns(runs, baselines, { resamples: 200 });
+  return renderMarkdown(reportOf(comparison, await weightsOf(comparison)));
+}
+
+test("report: differences to rankings that need no training are paired with the users", async () => {
+  const hits = repeated([-1, 0, 0], 20);
+  const misses = repeated([-1, -1, 0], 20);
   const run = byHand("msl", 0, hits, hits);
-  const { digest } = run.recipe;
   const baselines = [{ name: "half of them", ranks: misses }, { name: "the same", ranks: hits }];
-  const comparison = compareRuns([run], { version: 1, digest, baselines });
-  const { variants: [{ beams }] } = comparison;
+  const given = { version: 1, digest: run.recipe.digest, baselines } as const;
+  const comparison = compareRuns([run], given);
   assert.match(
-    JSON.stringify(retrievalSection(comparison)),
-    /"to half of them".*"NDCG@10","\+\.3333 \[\+\.\d{4}, \+\.\d{4}\]","\.0000 \[\.0000, \.0000\]"/,
+    renderMarkdown(reportOf(comparison, await weightsOf(comparison))),
+    /\| msl +\| +10 \| NDCG@10 +\| +\+\.3333 \[\+\.\d{4}, \+\.\d{4}\] \| +\.0000 \[\.0000, \.0000\] \|/,
   );
-  const [half, same] = beams.get(10)?.metrics.get("NDCG@10")?.overReferences ?? [];
-  assert.deepEqual(same, { value: 0, low: 0, high: 0 });
-  near(half.value, 1 / 3);
+  const [half, same] = baselines.map(({ name }) =>
+    differenceOf(comparison, "msl", 10, "NDCG@10", name)
+  );
+  near(same?.low, 0);
+  near(same?.high, 0);
+  near(half?.value, 1 / 3);
   // Of 60 users 20 differ, by 1 each: the spread of their share, not of the two means.
-  const spread = 1.96 * Math.sqrt((1 / 3) * (2 / 3) / 60);
-  assert.ok(Math.abs(half.low - (1 / 3 - spread)) < 0.03, `${half.low}`);
-  assert.ok(Math.abs(half.high - (1 / 3 + spread)) < 0.03, `${half.high}`);
+  const reach = 1.96 * Math.sqrt((1 / 3) * (2 / 3) / 60);
+  assert.ok(Math.abs((half?.low ?? NaN) - (1 / 3 - reach)) < 0.03, `${half?.low}`);
+  assert.ok(Math.abs((half?.high ?? NaN) - (1 / 3 + reach)) < 0.03, `${half?.high}`);
 });
 
 test("report: numbers by hand", () => {
-  const { variants, baseline, mainBeam, missing, users } = compareRuns([
-    byHand("msl", 0, [0, 6, -1, -1], [0, 5, 2, -1]),
-    byHand("sft", 1, [-1, -1, -1, 3], [-1, 1, -1, 3]),
-    byHand("sft", 0, [1, -1, -1, -1], [1, 9, -1, -1]),
+  const comparison = compareRuns([
+    byHand("msl", 1, repeated([0, 6, -1, -1], 30), repeated([0, 5, 2, -1], 30)),
+    byHand("sft", 1, repeated([-1, -1, -1, 3], 30), repeated([-1, 1, -1, 3], 30)),
+    byHand("sft", 0, repeated([1, -1, 0, -1], 30), repeated([1, 9, 0, -1], 30)),
   ], undefined);
+  const { variants, baseline, mainBeam, missing, users, searches } = comparison;
   assert.deepEqual(variants.map(({ name }) => name), ["sft", "msl"]);
   assert.equal(baseline.name, "sft");
-  assert.equal(mainBeam, 10);
-  assert.equal(users, 4);
-  assert.deepEqual(missing, [{ variant: "msl", seeds: [1] }]);
-  const [sft, msl] = variants.map(({ beams }) => beams.get(10));
   assert.deepEqual(baseline.runs.map(({ recipe }) => recipe.seed), [0, 1]);
-  near(sft?.metrics.get("HR@5")?.value.value, 2 / 8);
-  near(sft?.metrics.get("HR@10")?.exact.value, 4 / 8);
-  near(sft?.metrics.get("NDCG@10")?.value.value, (1 / Math.log2(3) + 1 / Math.log2(5)) / 8);
-  near(msl?.metrics.get("HR@5")?.value.value, 1 / 4);
-  near(msl?.metrics.get("HR@10")?.value.value, 2 / 4);
-  near(sft?.pruningRate.value, 2 / 4);
-  near(msl?.pruningRate.value, 1 / 3);
-  // Only seed 0 is common: of sft's two targets in the exact top 10 one was pruned.
-  near(msl?.pruningDifference?.value, 1 / 3 - 1 / 2);
-  const difference = msl?.metrics.get("HR@10")?.difference;
-  assert.deepEqual(difference?.common, [0]);
-  near(difference?.both.value, 1 / 4);
-  // User 1 alone differs: either sign is as far from 0.
-  assert.equal(difference?.userTest.p, 1);
-  assert.ok(Number.isNaN(difference?.seeds.low));
-  assert.equal(sft?.metrics.get("HR@10")?.difference, undefined);
-  assert.deepEqual(sft?.steps.survival, [2 / 8, 2 / 8, 2 / 8, 2 / 8]);
-  assert.deepEqual(sft?.steps.causes.violation, [2, 0, 0, 0]);
-  assert.deepEqual(msl?.survival.map(({ step }) => step), [1, 2, 3, 4]);
-  for (const { value, difference } of msl?.survival ?? []) {
-    near(value.value, 2 / 4);
-    near(difference?.value, 2 / 4 - 1 / 4);
+  assert.deepEqual([mainBeam, users], [10, 120]);
+  assert.deepEqual(missing, [{ variant: "msl", seeds: [0] }]);
+  const values: readonly (readonly [variant: string, metric: string, value: number])[] = [
+    ["sft", "HR@5", 3 / 8],
+    ["sft", "exact HR@10", 5 / 8],
+    ["sft", "NDCG@10", (1 / Math.log2(3) + 1 + 1 / Math.log2(5)) / 8],
+    ["sft", "pruning rate", 2 / 5],
+    ["sft", "survival@4", 3 / 8],
+    ["msl", "HR@5", 1 / 4],
+    ["msl", "HR@10", 2 / 4],
+    ["msl", "pruning rate", 1 / 3],
+    ["msl", "survival@1", 2 / 4],
+  ];
+  for (const [variant, metric, value] of values) {
+    near(estimateOf(comparison, variant, 10, metric)?.value, value);
   }
-  const [late] = byHand("msl", 0, [0, -1, -1, -1], [0, 0, 0, 0]).test.beams;
-  const held = survivors({ ...late, lostAt: [0, 1, 2, 3] }, 2);
+  const seeds = comparison.runMetrics.filter(({ metric, variant }) =>
+    metric === "HR@5" && variant === "sft"
+  );
+  assert.deepEqual(seeds.map(({ seed, value }) => [seed, value]), [[0, 2 / 4], [1, 1 / 4]]);
+  // Only seed 1 is common: of two targets of sft in the exact top 10 one was pruned.
+  near(differenceOf(comparison, "msl", 10, "pruning rate")?.value, 1 / 3 - 1 / 2);
+  near(differenceOf(comparison, "msl", 10, "survival@3")?.value, 2 / 4 - 1 / 4);
+  const difference = differenceOf(comparison, "msl", 10, "HR@10");
+  near(difference?.value, 1 / 4);
+  assert.equal(difference?.seeds, 1);
+  assert.ok(Number.isNaN(difference?.tests?.seeds.low));
+  assert.ok((difference?.tests?.users.p ?? 1) < 0.01);
+  assert.equal(differenceOf(comparison, "sft", 10, "HR@10"), undefined);
+  assert.deepEqual(searches[0].pooled.pruned.violation, [60, 0, 0, 0]);
+  assert.deepEqual(searches[0].pooled.reached, [240, 240, 240, 240]);
+  const text = renderMarkdown(reportOf(comparison, []));
+  assert.match(text, /After the first step the beam of 10 still holds 38 to 50 % of the targets/);
+  // Wilson's interval of 30 of 30, not of 60 of 60.
+  assert.match(text, /^\| sft .* \| +1\.000 \[\.886, 1\.000\] \| +60 \| +0 \| +0 \| +0 \|$/m);
+
+  // With four users only one differs: either sign is as far from 0. There are no rates of so few.
+  const few = compareRuns([
+    byHand("msl", 0, [0, 6, -1, -1], [0, 5, 2, -1]),
+    byHand("sft", 0, [1, -1, -1, -1], [1, 9, -1, -1]),
+  ], undefined);
+  assert.equal(differenceOf(few, "msl", 10, "HR@10")?.tests?.users.p, 1);
+  assert.ok(Number.isNaN(estimateOf(few, "sft", 10, "pruning rate")?.value));
+  const [outcome] = byHand("msl", 0, [0, -1, -1, -1], [0, 0, 0, 0]).test.beams;
+  const [held] = valuesByMetric([{ ...outcome, lostAt: [0, 1, 2, 3] }]).get("survival@2") ?? [];
   assert.deepEqual([[...held.cases], [...held.values]], [[0, 3], [1, 1]]);
 });
 
-test("report: users with several cases are drawn with all of them, and said so", async () => {
-  // Each user of 60 comes twice, with the same outcomes.
+test("report: users with several cases are drawn with all of them", () => {
+  // Each of 60 users comes twice, with the same outcomes.
   const once = fixtureRuns(60, 2);
   const twice = <T>(given: readonly T[]): T[] => given.flatMap((x) => [x, x]);
-  const runs = once.map((run): RunResult => ({
-    ...run,
-    test: {
-      ...run.test,
-      users: 120,
-      beams: run.test.beams.map((outcome) => ({
-        ...outcome,
-        ...{ ranks: twice(outcome.ranks), exactRanks: twice(outcome.exactRanks) },
-        lostAt: twice(outcome.lostAt),
-      })),
-    },
-  }));
-  const { baselines } = fixtureBaselines(60);
+  const runs = once.map((run) =>
+    withOutcomes(run, (outcome) => ({
+      ...outcome,
+      ranks: twice(outcome.ranks),
+      exactRanks: twice(outcome.exactRanks),
+      lostAt: twice(outcome.lostAt),
+    }))
+  );
+  const { baselines, ...rest } = fixtureBaselines(60);
   const userOf = Array.from({ length: 120 }, (_, i) => i >> 1);
   const doubled = baselines.map(({ name, ranks }) => ({ name, ranks: twice(ranks) }));
   const options = { resamples: 200 };
   const a = compareRuns(once, fixtureBaselines(60), options);
-  const b = compareRuns(runs, { ...fixtureBaselines(120), baselines: doubled, userOf }, options);
+  const b = compareRuns(runs, { ...rest, baselines: doubled, userOf }, options);
   assert.deepEqual([b.cases, b.users], [120, 60]);
-  for (const [v, { beams }] of a.variants.entries()) {
-    for (const [beam, { metrics, pruningRate }] of beams) {
-      const other = b.variants[v].beams.get(beam);
-      near(other?.pruningRate.low, pruningRate.low);
-      for (const [name, { value, difference }] of metrics) {
-        const found = other?.metrics.get(name);
-        near(found?.value.high, value.high);
-        if (difference === undefined) continue;
-        near(found?.difference?.both.low, difference.both.low);
-        near(found?.difference?.userTest.p, difference.userTest.p);
-      }
-    }
+  // Some pruning rates exist of twice as many targets only.
+  const rows = a.metrics.filter(({ low }) => !Number.isNaN(low));
+  assert.ok(rows.length > 100);
+  for (const { variant, beam, metric, value, low } of rows) {
+    const found = estimateOf(b, variant, beam, metric);
+    near(found?.value, value);
+    near(found?.low, low);
   }
-  const text = renderMarkdown(await reportOf(b));
+  for (const { variant, beam, metric, to, value, low, tests } of a.differences) {
+    if (Number.isNaN(value)) continue;
+    const found = differenceOf(b, variant, beam, metric, to);
+    near(found?.low, low);
+    assert.equal(found?.tests?.users.p, tests?.users.p);
+  }
+  const text = renderMarkdown(reportOf(b, []));
   assert.match(text, /judged on 120 cases of 60 users of office-made-up/);
-  assert.match(text, /draws users, each with all of its cases, and seeds anew/);
-  assert.match(renderMarkdown(await reportOf(a)), /judged on 60 users of office-made-up/);
+  assert.match(text, /A user is drawn with all of their cases/);
+  const single = renderMarkdown(reportOf(a, []));
+  assert.match(single, /judged on 60 users of office-made-up/);
+  assert.doesNotMatch(single, /all of their cases/);
 });
 
-test("report: lists shorter than k have no HR@k, and the baseline is the one that was asked for", () => {
+test("report: lists shorter than k have no HR@k, and the baseline is the one asked for", () => {
   const runs = fixtureRuns(60, 2);
-  const { variants, baselines, mainBeam } = compareRuns(runs, fixtureBaselines(60), {
-    baseline: "bear",
-    resamples: 50,
-  });
-  assert.deepEqual(
-    variants.map(({ name }) => name),
-    ["bear", "sft", "msl", "bear-paper", "bear-convex", "apao-point"],
-  );
-  assert.deepEqual([...variants[0].beams.get(5)?.metrics.keys() ?? []], ["HR@5", "NDCG@5"]);
-  assert.equal(variants[0].beams.get(20)?.metrics.size, 4);
-  assert.equal(mainBeam, 10);
-  const oracle = fixtureBaselines(60).baselines[2].ranks;
-  const hits = oracle.filter((rank) => rank >= 0).length;
-  near(baselines[2].metrics.get("HR@10")?.value, hits / 60);
+  const baselines = fixtureBaselines(60);
+  const comparison = compareRuns(runs, baselines, { baseline: "bear", resamples: 50 });
+  const names = comparison.variants.map(({ name }) => name);
+  assert.deepEqual(names, ["bear", "sft", "msl", "bear-paper", "bear-convex", "apao-point"]);
+  assert.equal(estimateOf(comparison, "bear", 5, "HR@10"), undefined);
+  assert.ok(estimateOf(comparison, "bear", 5, "HR@5") !== undefined);
+  assert.ok(estimateOf(comparison, "bear", 20, "HR@10") !== undefined);
+  assert.equal(comparison.mainBeam, 10);
+  const hits = baselines.baselines[2].ranks.filter((rank) => rank >= 0).length;
+  near(estimateOf(comparison, "oracle", undefined, "HR@10")?.value, hits / 60);
   assert.throws(() => compareRuns(runs, undefined, { baseline: "gru" }), (error: Error) => {
     assert.ok(error instanceof ArgumentError);
     assert.match(error.message, /^Cannot compare with gru: the baseline must be one of sft, msl/);
@@ -185,161 +211,75 @@ test("report: lists shorter than k have no HR@k, and the baseline is the one tha
 });
 
 test("report: labels keep their distance and their order", () => {
-  assert.deepEqual(spread([10, 50], 12, 100), [10, 50]);
-  assert.deepEqual(spread([10, 11, 50], 12, 100), [10, 22, 50]);
-  assert.deepEqual(spread([90, 95, 99], 12, 100), [76, 88, 100]);
-  assert.deepEqual(spread([], 12, 100), []);
+  const cases = [
+    [[10, 50], [10, 50]],
+    [[10, 11, 50], [10, 22, 50]],
+    [[90, 95, 99], [76, 88, 100]],
+    [[], []],
+  ];
+  for (const [given, places] of cases) assert.deepEqual(spread(given, 12, 100), places);
 });
 
-/** Writes a report and returns its two files, of which some things must be true whatever it is about. */
-async function written(
-  runs: readonly RunResult[],
-  users: number,
-  withBaselines = true,
-): Promise<{ readonly markdown: string; readonly page: string }> {
-  const folder = join(emptyFolder(), "new");
-  const baselines = withBaselines ? fixtureBaselines(users) : undefined;
-  const files = await writeReport(runs, baselines, folder);
-  assert.deepEqual(files, {
-    markdown: join(folder, "report.md"),
-    page: join(folder, "report.html"),
-  });
-  const [markdown, page] = [files.markdown, files.page].map((file) => readFileSync(file, "utf8"));
-  rmSync(folder, { recursive: true });
-  for (const text of [markdown, page]) {
-    assert.doesNotMatch(text, /\b(NaN|undefined|null|Infinity|\[object)\b/);
-  }
-  // Nothing is fetched: the only addresses are the names of SVG's namespaces.
-  const addresses = new Set(page.match(/https?:[^"'\s)]*/g));
-  addresses.delete("http://www.w3.org/2000/svg");
-  addresses.delete("http://www.w3.org/1999/xlink");
-  assert.deepEqual([...addresses], []);
-  assert.doesNotMatch(page, /<script|<link|<iframe|<img|@import|url\(|\son[a-z]+=|javascript:/);
-  const ids: readonly string[] = page.match(/\bid="[^"]*"/g) ?? [];
-  assert.equal(new Set(ids).size, ids.length, "ids must differ");
-  for (const link of page.match(/href="#([^"]*)"/g) ?? []) {
-    assert.ok(ids.includes(link.replace('href="#', 'id="')), link);
-  }
-  const figures = page.match(/<figure>[^]*?<\/figure>/g) ?? [];
-  for (const figure of figures) {
-    assert.match(figure, /<figcaption><b>[^<]+<\/b><span>[^<]+<\/span>/, "a title and a note");
-    assert.match(figure, /<details>[^]*<table>[^]*<tbody>/, "a table behind it");
-    const svgs = figure.match(/<svg /g) ?? [];
-    assert.equal(figure.match(/role="img" aria-label="[^"]+"/g)?.length ?? 0, svgs.length);
-  }
-  assert.equal(figures.length, markdown.match(/^\*\*.*\*\*$/gm)?.length);
-  return { markdown, page };
-}
-
-test("report: both files say the same, and the same every time", { timeout }, async () => {
-  const runs = fixtureRuns(300, 2);
-  const { markdown, page } = await written(runs, 300);
-  const again = await written([...runs].reverse(), 300);
-  assert.equal(again.markdown, markdown);
-  assert.equal(again.page, page);
-  const { variants } = compareRuns(runs, fixtureBaselines(300));
-  assert.doesNotMatch(markdown, /Warning/);
-  assert.match(markdown, /^HR@k .* Co-occurrence always .* do so only with --exclude-history\.$/m);
-  assert.match(markdown, /^## Summary\n\n6 variants/m);
-  for (const { name, beams } of variants) {
-    const value = beams.get(10)?.metrics.get("NDCG@10")?.value;
-    const shown = value?.value.toFixed(4).replace("0.", ".") ?? "nothing";
-    assert.ok(markdown.includes(`${shown} [`), `${name}: ${shown}`);
-    assert.ok(page.includes(`${shown} <i>[`), `${name}: ${shown}`);
-  }
-  for (const name of ["popularity", "co-occurrence", "oracle"]) assert.ok(page.includes(name));
-  const said = markdown.match(/In NDCG@10 at B = 10 [^\n]*/)?.[0] ?? "";
-  for (const { name, beams } of variants.slice(1)) {
-    const both = beams.get(10)?.metrics.get("NDCG@10")?.difference?.both;
-    const sure = both !== undefined && (both.low > 0 || both.high < 0);
-    const [out, holds = ""] = said.split("It includes 0");
-    if (said.includes("no variant differs")) assert.ok(!sure, name);
-    else assert.ok((sure ? out : holds).includes(`${name} (`), `${name}: ${said}`);
-  }
-});
-
-test("report: what cannot be read comes first and is no headline", { timeout }, async () => {
-  const headline = /has the highest|the interval of the difference|differs from sft|search loses/;
-  const title = /loses least|that excludes 0\*\*|reaches the highest/;
-  const { markdown: fine } = await written(fixtureRuns(300, 1), 300);
+test("report: what cannot be read comes first and is no headline", async () => {
+  const headline = /^- (Best|Differences to|Of all \d+ differences|At B = .* the search of) /m;
+  const title = /^\*\*(Best NDCG|Differences to .*exclude 0|Pruning rates at)/m;
+  const fine = await textOf(fixtureRuns(300, 1), fixtureBaselines(300));
   assert.match(fine, headline);
   assert.match(fine, title);
-  const { markdown, page } = await written(fixtureRuns(60, 1), 60);
+  assert.doesNotMatch(fine, /Warning/);
+  const few = await textOf(fixtureRuns(60, 1), fixtureBaselines(60));
   assert.match(
-    markdown,
+    few,
     /^## Summary\n\n- Warning: no model has 30 targets in its first 10[^]*- Warning: fewer than 30/m,
   );
-  assert.match(page, /<h2>Summary<\/h2>\n<ul class="warnings"><li>Warning: /);
-  assert.doesNotMatch(markdown, headline);
-  assert.doesNotMatch(markdown, title);
+  assert.doesNotMatch(few, headline);
+  assert.doesNotMatch(few, title);
 
   const { baselines: [, , { ranks }], ...rest } = fixtureBaselines(300);
   const high = { ...rest, baselines: [{ name: "popularity", ranks }] };
   const below = compareRuns(fixtureRuns(300, 1), high, { resamples: 2 });
   assert.deepEqual(below.unreadable.below.get("bear"), ["popularity"]);
   assert.deepEqual(below.readable, []);
-});
 
-test("report: a run that was still improving is left out of headlines", { timeout }, async () => {
-  const runs = fixtureRuns(300, 1).map((run): RunResult =>
+  const improving = fixtureRuns(300, 1).map((run): RunResult =>
     run.variant !== "bear-convex" ? run : {
       ...run,
       bestEpoch: run.epochs,
       validation: run.validation.map((point) => ({ ...point, ndcg: point.epoch / 100 })),
     }
   );
-  const { unreadable, readable } = compareRuns(runs, fixtureBaselines(300), { resamples: 2 });
-  assert.deepEqual(unreadable.improving, ["bear-convex"]);
-  assert.equal(readable.length, 5);
-  const { markdown } = await written(runs, 300);
+  const text = await textOf(improving, fixtureBaselines(300));
   assert.match(
-    markdown,
+    text,
     /^- Warning: bear-convex is still improving in the last epoch: train longer\.$/m,
   );
-  const said = markdown.match(/^- (At|In NDCG|Of all) .*$/gm)?.slice(0, 3) ?? [];
-  assert.equal(said.length, 3);
+  const said = text.match(/^(- (Best|Differences|Of all|At B)|\*\*(Best|Diff|Pruning)).*$/gm) ?? [];
+  assert.equal(said.length, 8);
   for (const sentence of said) assert.ok(!sentence.includes("bear-convex"), sentence);
-  assert.match(said[0], /has the highest NDCG@10 of those that can be read: /);
-  assert.match(markdown, /^\*\*Of the \d+ differences to sft below that can be read, /m);
 });
 
-test("report: the cost of a step is a headline where seeds differ less than variants", () => {
-  /** Two variants by the seconds of a step of each seed. */
-  const title = (sft: readonly number[], msl: readonly number[]): string => {
-    const runs = Object.entries({ sft, msl }).flatMap(([loss, times]) =>
-      times.map((time, seed): RunResult => {
-        const run = fixtureRun({ loss, seed, users: 12 });
-        return { ...run, seconds: { ...run.seconds, training: time * run.steps } };
-      })
-    );
-    const { blocks: [, figure] } = costSection(compareRuns(runs, undefined, { resamples: 2 }));
-    return figure.kind === "figure" ? figure.figure.title : assert.fail();
-  };
-  const none = "Time of a training step";
-  assert.equal(title([2, 2.1], [1, 1.1]), "No step is slower than that of sft");
-  assert.equal(title([2, 3], [1, 2.2]), none);
-  assert.equal(title([1, 1.1], [2, 2.2]), "A step of msl takes 2.00 times as long as one of sft");
-  assert.equal(title([1, 2], [1.5, 2.2]), none);
-  assert.equal(title([1], [2]), none);
-  assert.equal(title([1, 2], []), none);
-});
-
-test("report: control characters of names are written out", async () => {
-  const run = { ...fixtureRun({ loss: "msl", seed: 0, users: 12 }), variant: "a\x1b[2J\u202eb" };
-  for (const text of Object.values(await written([run], 12))) {
-    assert.ok(text.includes("a\\u001b[2J\\u202eb"));
-    // deno-lint-ignore no-control-regex -- these are what it is about
-    assert.doesNotMatch(text, /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]/);
-  }
-});
-
-test("report: no width has a pruning rate of too few targets", { timeout }, async () => {
+test("report: no width has a pruning rate of too few targets", async () => {
   const runs = fixtureRuns(300, 2).filter(({ variant }) => ["sft", "msl"].includes(variant))
-    .map((run) => withFew(run, run.variant === "sft" ? 29 : 30));
-  const { markdown } = await written(runs, 300);
-  const row = (name: string, beam: number): string[] =>
-    markdown.match(new RegExp(`^\\| ${name} +\\| +${beam} \\| +\\d+ \\| +\\d+ \\|.*$`, "m"))?.[0]
-      .split("|").map((cell) => cell.trim()) ?? [];
+    .map((run) => {
+      const few = run.variant === "sft" ? 29 : 30;
+      const [{ ranks, exactRanks, lostAt, pruned }] = byHand(
+        "sft",
+        0,
+        ...repeated([repeated([0], few).concat(repeated([-1], 300 - few))], 2) as [
+          number[],
+          number[],
+        ],
+      ).test.beams;
+      return withOutcomes(
+        run,
+        (outcome, i) => i === 0 ? { ...outcome, ranks, exactRanks, lostAt, pruned } : outcome,
+      );
+    });
+  const text = await textOf(runs, fixtureBaselines(300));
+  const row = (name: string, beam: number): string[] => {
+    const line = new RegExp(`^\\| ${name} +\\| +${beam} \\| +\\d+ \\| +\\d+ \\|.*$`, "m");
+    return text.match(line)?.[0].split("|").map((cell) => cell.trim()) ?? [];
+  };
   assert.deepEqual(row("sft", 5).slice(3, 7), ["58", "0", "–", ""]);
   assert.match(row("sft", 10)[5], /^\.\d/);
   assert.match(row("msl", 5)[5], /^\.\d/);
@@ -347,128 +287,250 @@ test("report: no width has a pruning rate of too few targets", { timeout }, asyn
   assert.match(row("msl", 10)[6], /^[+−.]/);
 });
 
-test("report: one run alone, without validation, baselines or verification", async () => {
-  const run = { ...fixtureRun({ loss: "msl", seed: 4, users: 30 }), validation: [], curve: [] };
-  const { markdown } = await written([{ ...run, verification: undefined }], 30, false);
-  assert.match(markdown, /^msl, trained with 1 seed, was judged on 30 users/m);
-  assert.match(markdown, /no validation cases/);
+test("report: all losses have lines; runs that were not verified are counted", async () => {
+  assert.equal(lossNames.length, 9);
+  const runs = lossNames.map((loss) => fixtureRun({ loss, seed: 0, users: 12, beams: [10] }));
+  const weights = async (some: readonly RunResult[]): Promise<Figure> => {
+    const comparison = compareRuns(some, undefined, { resamples: 2 });
+    const { blocks: [block] } = trainingSection(comparison, await weightsOf(comparison));
+    return isFigure(block) ? block : assert.fail();
+  };
+  const { note, panels: [panel] } = await weights(runs);
+  const svg = await renderPanel(panel);
+  for (const loss of lossNames) assert.ok(svg.includes(`>${loss}<`), loss);
+  assert.match(note, /The scale is logarithmic/, "msl-ats has over 6");
+  const few = await weights(runs.filter(({ recipe }) => recipe.loss !== "msl-ats"));
+  assert.doesNotMatch(few.note, /logarithmic/);
+  const [first, ...others] = runs;
+  const text = await textOf([{ ...first, verification: undefined }, ...others]);
+  assert.match(text, /on the first users of 8 of 9 runs, /);
+  assert.doesNotMatch(text, /Lines are drawn/);
 });
 
-test("report: variants may be searched with different widths", { timeout }, async () => {
-  const narrow = (run: RunResult): RunResult => ({
-    ...run,
-    judging: { ...run.judging, beams: [10] },
-    test: { ...run.test, beams: run.test.beams.filter(({ beam }) => beam === 10) },
-  });
-  const runs = fixtureRuns(30, 1);
-  for (const wide of ["sft", "bear-convex"]) {
-    const some = runs.map((run) => run.variant === wide ? run : narrow(run));
-    const { markdown } = await written(some, 30);
-    assert.match(markdown, new RegExp(`^\\| ${wide} +\\| +20 \\|`, "m"));
-    assert.doesNotMatch(markdown, /^\| msl +\| +20 \|/m);
+/** Checks that tags are closed in the order in which they were opened. */
+function assertWellFormed(xml: string): void {
+  const open: string[] = [];
+  for (const [, end, tag, alone] of xml.matchAll(/<(\/?)([\w-]+)(?:\s[^<>]*?)?(\/?)>/g)) {
+    if (end !== "") assert.equal(open.pop(), tag);
+    else if (alone === "") open.push(tag);
   }
-  const many = Array.from({ length: 12 }, (_, i) => ({
-    ...fixtureRun({ loss: "bear", seed: 0, users: 30 }),
-    variant: `bear number ${i}`,
-  }));
-  const wide = shownVariants(compareRuns(many, undefined, { resamples: 2 }).variants);
-  const left = many.find(({ variant }) => !wide.some(({ name }) => name === variant))?.variant;
-  assert.ok(left !== undefined, "a variant must be left out of figures, or nothing is tested");
-  await written(many.map((run) => run.variant === left ? run : narrow(run)), 30);
+  assert.deepEqual(open, []);
+  assert.doesNotMatch(xml.replaceAll(/<[^<>]*>/g, ""), /[<>]|&(?!(amp|lt|gt|quot|#39);)/);
+}
+
+/** Writes a report, and checks what must be true of every one. Files are by name. */
+async function written(
+  runs: readonly RunResult[],
+  baselines?: BaselineResults,
+): Promise<Readonly<Record<string, string>>> {
+  const folder = emptyFolder();
+  after(() => rmSync(folder, { recursive: true }));
+  const old = ["report.md", "report-widths.svg", "report-theorems.csv", "report-mine.csv"];
+  for (const name of old) writeFileSync(join(folder, name), "old");
+  const { markdown, page, beside } = await writeReport(runs, baselines, folder);
+  const paths = [markdown, page, ...beside, join(folder, "report-mine.csv")];
+  assert.deepEqual(
+    readdirSync(folder).sort(),
+    paths.map((path) => path.slice(folder.length + 1)).sort(),
+  );
+  const files = Object.fromEntries(
+    readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), "utf8")]),
+  );
+  assert.equal(files["report-mine.csv"], "old", "files of others stay");
+  delete files["report-mine.csv"];
+  for (const [name, text] of Object.entries(files)) {
+    assert.doesNotMatch(text, /\b(NaN|undefined|null|Infinity|\[object)\b/, name);
+    // deno-lint-ignore no-control-regex -- control characters are written out
+    assert.doesNotMatch(text, /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]/, name);
+    // Nothing is fetched: the only addresses are the names of SVG's namespaces.
+    assert.doesNotMatch(text, /https?:(?!\/\/www\.w3\.org\/(2000\/svg|1999\/xlink)")/, name);
+    if (name.endsWith(".svg")) assertWellFormed(text);
+    if (name.endsWith(".csv")) {
+      const columns = text.slice(0, text.indexOf("\n")).split(",");
+      assert.ok(files["report.md"].includes(`\n- ${name}: ${columns.join(", ")}. A row is `), name);
+      for (const row of rowsOf(text)) assert.deepEqual(Object.keys(row), columns);
+    }
+  }
+  const html = files["report.html"];
+  assert.doesNotMatch(html, /<script|<link|<iframe|<img|@import|url\(|\son[a-z]+=|javascript:/);
+  const ids: readonly string[] = html.match(/\bid="[^"]*"/g) ?? [];
+  assert.equal(new Set(ids).size, ids.length, "ids must differ");
+  for (const link of html.match(/href="#([^"]*)"/g) ?? []) {
+    assert.ok(ids.includes(link.replace('href="#', 'id="')), link);
+  }
+  const figures = html.match(/<figure>[^]*?<\/figure>/g) ?? [];
+  for (const figure of figures) {
+    assertWellFormed(figure);
+    assert.match(figure, /<figcaption><b>[^<]+<\/b><span>[^<]+<\/span>/, "a title and a note");
+    assert.match(figure, /<details>[^]*<table>[^]*<tbody>/, "a table behind it");
+    const plots = figure.match(/<svg /g)?.length ?? 0;
+    assert.equal(figure.match(/role="img" aria-label="[^"]+"/g)?.length ?? 0, plots);
+  }
+  assert.equal(figures.length, files["report.md"].match(/^\*\*.*\*\*$/gm)?.length);
+  assert.equal(figures.length, Object.keys(files).filter((name) => name.endsWith(".svg")).length);
+  return files;
+}
+
+/** The rows of a CSV file. */
+function rowsOf(csv: string): Record<string, string>[] {
+  return initParser(inferSchema(csv)).stringObjs(csv) as Record<string, string>[];
+}
+
+test("report: all files say the same", { timeout }, async () => {
+  const baselines = fixtureBaselines(300);
+  const strengths = Object.entries({ sft: 0, msl: 0.05, bear: 1 });
+  const runs = strengths.flatMap(([loss, strength]) =>
+    [0, 1].map((seed) => fixtureRun({ loss, seed, users: 300, strength }))
+  );
+  const files = await written(runs, baselines);
+  const { "report.md": markdown, "report.html": html } = files;
+  const comparison = compareRuns(runs, baselines);
+  const { variants, metrics, runMetrics, differences } = comparison;
+  assert.match(markdown, /^HR@k .* Co-occurrence always .* do so only with --exclude-history\.$/m);
+  assert.match(markdown, /^## Summary\n\n3 variants/m);
+  for (const name of ["popularity", "co-occurrence", "oracle"]) assert.ok(html.includes(name));
+  const said = markdown.match(/^- Differences to sft in NDCG@10 at B = 10 .*$/m)?.[0] ?? "";
+  const [sure, open] = said.split("; includes 0: ");
+  assert.ok(sure.includes("bear") && open.includes("msl"), said);
+  for (const { name } of variants) {
+    const shown = estimateOf(comparison, name, 10, "NDCG@10")?.value.toFixed(4).slice(1);
+    assert.ok(markdown.includes(`${shown} [`), `${name}: ${shown}`);
+    assert.ok(html.includes(`${shown} <i>[`), `${name}: ${shown}`);
+    if (name === "sft") continue;
+    const { low, high } = differenceOf(comparison, name, 10, "NDCG@10") ?? { low: 0, high: 0 };
+    assert.ok((low > 0 || high < 0 ? sure : open).includes(`${name} (`), `${name}: ${said}`);
+  }
+
+  const numbers = rowsOf(files["report-metrics.csv"]);
+  assert.equal(numbers.length, metrics.length + runMetrics.length);
+  for (const { variant, beam, metric, value, low, high, ...row } of [...metrics, ...runMetrics]) {
+    const seed = "seed" in row ? `${row.seed}` : "";
+    const found = numbers.filter((line) =>
+      line.variant === variant && line.seed === seed && line.beam === `${beam ?? ""}` &&
+      [line.metric, ...line.k === "" ? [] : [line.k]].join("@") === metric
+    );
+    assert.equal(found.length, 1, `${variant} ${seed} ${beam} ${metric}`);
+    const ends = [value, low, high].map((x) => Number.isNaN(x) ? "" : `${x}`);
+    assert.deepEqual([found[0].mean, found[0].low, found[0].high], ends);
+  }
+  assert.deepEqual(numbers.find(({ variant }) => variant === "oracle")?.seeds, "");
+  const paired = rowsOf(files["report-differences.csv"]);
+  assert.equal(paired.length, differences.length);
+  const [line] = paired.filter((row) =>
+    row.variant === "bear" && row.minus === "sft" && row.k === "10"
+  );
+  const { tests, seeds } = differenceOf(comparison, "bear", 10, "HR@10") ?? assert.fail();
+  assert.deepEqual(
+    [line.metric, line.seeds, line.users_low, line.users_p, line.seeds_high, line.seeds_p],
+    ["HR", seeds, tests?.users.low, tests?.users.p, tests?.seeds.high, tests?.seeds.p].map(String),
+  );
+  const [bear] = variants.filter(({ name }) => name === "bear");
+  const [{ test: { beams: [, outcome] }, ...run }] = bear.runs;
+  const own = (name: string): Record<string, string>[] =>
+    rowsOf(files[`report-${name}.csv`]).filter((row) =>
+      row.variant === "bear" && (row.seed ?? "0") === "0" && (row.beam ?? "10") === "10"
+    );
+  assert.equal(own("runs")[0].best_epoch, `${run.bestEpoch}`);
+  assert.equal(own("runs")[0].trained_beam, "10");
+  const [search] = own("searches");
+  const pruned = outcome.ranks.filter((rank, u) => rank < 0 && outcome.exactRanks[u] >= 0).length;
+  assert.deepEqual([search.targets, search.pruned], ["300", `${pruned}`]);
+  assert.deepEqual(own("steps").map(({ violated }) => Number(violated)), outcome.violated);
+  const last = own("curves").filter(({ quantity }) => quantity === "validation NDCG@10").pop();
+  assert.equal(last?.value, `${run.validation[run.epochs - 1].ndcg}`);
+  const margins = own("margins").filter(({ step }) => step === "1");
+  const inSeed = bear.runs.map(({ test }) => test.beams[1].margins.after[0]);
+  assert.deepEqual(
+    margins.filter(({ low }) => low === "-0.5").map(({ after }) => Number(after)),
+    [inSeed[0][23] + inSeed[1][23]],
+  );
+  assert.equal(own("weights").length, 49);
+  assert.equal(own("theorems")[0].instances, "50");
+});
+
+test("report: the same runs give the same files", { timeout }, async () => {
+  const runs = ["sft", "bear"].flatMap((loss) =>
+    [0, 1].map((seed) => fixtureRun({ loss, seed, users: 20, beams: [10] }))
+  );
+  const files = await written(runs, fixtureBaselines(20));
+  assert.deepEqual(await written([...runs].reverse(), fixtureBaselines(20)), files);
+});
+
+test("report: one run alone, without validation, baselines or verification", async () => {
+  const run = { ...fixtureRun({ loss: "msl", seed: 4, users: 30 }), validation: [], curve: [] };
+  const files = await written([{ ...run, verification: undefined }]);
+  assert.match(files["report.md"], /^msl, trained with 1 seed, was judged on 30 users/m);
+  assert.match(files["report.md"], /no validation cases/);
+  for (const name of ["differences.csv", "theorems.csv", "curves.csv", "validation.svg"]) {
+    assert.equal(files[`report-${name}`], undefined, name);
+  }
 });
 
 test("report: nothing retrieved, nothing in the exact top B, no margins", async () => {
-  const empty = (run: RunResult): RunResult => ({
-    ...run,
-    test: {
-      ...run.test,
-      beams: run.test.beams.map((beam) => {
-        const all = (value: number): number[] => beam.ranks.map(() => value);
-        const none = beam.reached.map(() => 0);
-        const histograms = beam.reached.map(() => new Array<number>(48).fill(0));
-        return {
-          ...beam,
-          ...{ ranks: all(-1), exactRanks: all(-1), lostAt: all(1) },
-          pruned: { violation: none, displacement: none, length: none, tie: none },
-          ...{ reached: none, violated: none, vacuous: none, exactLists: 0 },
-          margins: { before: histograms, after: histograms },
-          certificates: { retrieved: 0, pruned: 0, undecided: 0 },
-        };
-      }),
-    },
-  });
-  const { markdown } = await written(
-    [
-      empty(fixtureRun({ loss: "sft", seed: 0, users: 9 })),
-      empty(fixtureRun({ loss: "bear", seed: 0, users: 9 })),
-    ],
-    9,
+  const runs = ["sft", "bear"].map((loss) =>
+    withOutcomes(fixtureRun({ loss, seed: 0, users: 9 }), (outcome) => {
+      const all = (value: number): number[] => outcome.ranks.map(() => value);
+      const none = outcome.reached.map(() => 0);
+      const histograms = outcome.reached.map(() => new Array<number>(48).fill(0));
+      return {
+        ...outcome,
+        ranks: all(-1),
+        exactRanks: all(-1),
+        lostAt: all(1),
+        pruned: { violation: none, displacement: none, length: none, tie: none },
+        reached: none,
+        violated: none,
+        vacuous: none,
+        exactLists: 0,
+        margins: { before: histograms, after: histograms },
+        certificates: { retrieved: 0, pruned: 0, undecided: 0 },
+      };
+    })
   );
-  assert.match(markdown, /At B = 10 no target is in the exact top B/);
+  const files = await written(runs, fixtureBaselines(9));
+  assert.match(files["report.md"], /^\*\*No target has a choice\*\*$/m);
+  assert.equal(files["report-margins.csv"], undefined);
 });
 
-test("report: titles of 41 steps, a narrow beam, a loss of a module and one of its own name", async () => {
+test("report: odd names, 41 steps, a narrow beam, a loss of a module", async () => {
   const options = { users: 40, beams: [3], beam: 3, steps: 41 };
-  const name = "<b>\"& | x $& $' $`\n";
-  const odd = fixtureRun({ ...options, loss: '<b>"&', seed: 0, variant: name });
-  const own = {
-    ...odd,
-    recipe: { ...odd.recipe, lossModule: { path: "my.ts", digest: "1" } },
-  } as unknown as RunResult;
-  const { page, markdown } = await written(
-    [fixtureRun({ ...options, loss: "bear", seed: 0 }), own],
-    40,
+  const variant = "<b>\"& | x $& $' $`\n a\x1b[2J\u202eb, c";
+  const odd = fixtureRun({ ...options, loss: '<b>"&', seed: 0, variant });
+  const recipe = { ...odd.recipe, lossModule: { path: "my.ts", digest: "1" } };
+  const files = await written(
+    [fixtureRun({ ...options, loss: "bear", seed: 0 }), { ...odd, recipe } as unknown as RunResult],
+    fixtureBaselines(40),
   );
-  assert.ok(!page.includes('<b>"&'));
-  assert.ok(page.includes("&lt;b&gt;&quot;&amp; | x"));
-  for (const tag of ["svg", "div", "figure"]) {
-    const [opened, closed] = [`<${tag}[ >]`, `</${tag}>`].map((t) => page.split(new RegExp(t)));
-    assert.equal(opened.length, closed.length, tag);
-  }
+  const { "report.html": html, "report.md": markdown, "report-runs.csv": csv } = files;
+  assert.ok(!html.includes('<b>"&'));
+  assert.ok(html.includes("&lt;b&gt;&quot;&amp; | x $&amp; $' $`"));
   assert.ok(markdown.includes('\\<b>"& \\| x'));
-  assert.doesNotMatch(markdown, /^\s*(has|and|,)|[^\\]<b>/m, "lines are not torn");
+  assert.doesNotMatch(markdown, /^\s*(a|has|and|,)\b|[^\\]<b>/m, "lines are not torn");
+  assert.equal(rowsOf(csv)[1].variant, "<b>\"& | x $& $' $`\n a\\u001b[2J\\u202eb, c");
 });
 
-test("report: a sweep of twelve, with two widths in training", { timeout }, async () => {
-  const runs = [5, 10].flatMap((beam) =>
+test("report: a sweep of twelve, with two widths in training, judged at several", {
+  timeout,
+}, async () => {
+  const sweep = [5, 10].flatMap((beam) =>
     [0.5, 1, 2, 3, 4, 5].map((xi) => {
-      const run = fixtureRun({
-        loss: "bear",
-        seed: 0,
-        users: 40,
-        beam,
-        variant: `bear B=${beam} xi=${xi}`,
-      });
+      const variant = `bear B=${beam} xi=${xi}`;
+      const run = fixtureRun({ loss: "bear", seed: 0, users: 40, beam, variant });
       return { ...run, recipe: { ...run.recipe, xi } };
     })
   );
-  const { page, markdown } = await written(runs, 40);
-  assert.match(page, /B in search/);
-  assert.match(
-    markdown,
-    /Lines are drawn for the baseline and the 8 variants that do best in validation/,
-  );
-});
-
-test("report: all losses of the project have lines; runs that were not verified are told", {
-  timeout,
-}, async () => {
-  const runs = lossNames.map((loss) => fixtureRun({ loss, seed: 0, users: 40, beams: [10] }));
-  const { page, markdown } = await written([
-    { ...runs[0], verification: undefined },
-    ...runs.slice(1),
-  ], 40);
-  assert.equal(lossNames.length, 9);
-  assert.doesNotMatch(markdown, /Lines are drawn/);
-  assert.match(markdown, /on the first users of 8 of 9 runs, /);
-  const [, weights] = page.split("<h3>Weight of a token's gradient</h3>");
-  const [svg] = weights.split("</svg>");
-  for (const loss of lossNames) assert.ok(svg.includes(`>${loss}<`), loss);
-  assert.match(
-    page,
-    /right of 0 it would be pruned\. The scale is logarithmic/,
-    "msl-ats has over 6",
-  );
-  const { page: few } = await written(runs.filter(({ recipe }) => recipe.loss !== "msl-ats"), 40);
-  assert.doesNotMatch(few, /would be pruned\. The scale is logarithmic/);
+  const shown = shownVariants(compareRuns(sweep, undefined, { resamples: 2 }).variants);
+  const left = sweep.find(({ variant }) => shown.every(({ name }) => name !== variant));
+  assert.equal(shown.length, 9);
+  assert.ok(left !== undefined, "a variant must be left out of figures, or nothing is tested");
+  for (const wide of [left, sweep[0]]) {
+    const runs = sweep.map((run) => run === wide ? run : judgedAt(run, 10));
+    const files = wide === left ? await written(runs) : { "report.md": await textOf(runs) };
+    const text = files["report.md"];
+    assert.match(text, new RegExp(`^\\| ${wide.variant} +\\| +20 \\|`, "m"));
+    assert.doesNotMatch(text, new RegExp(`^\\| ${sweep[11].variant} +\\| +20 \\|`, "m"));
+    assert.match(text, /Lines are drawn for the baseline and the 8 variants that do best in valid/);
+    assert.match(text, /^\| bear, xi 0\.5 +\| +5 +\| +10 +\|/m);
+    assert.match(files["report-widths.svg"] ?? "B in search", /B in search/);
+  }
 });

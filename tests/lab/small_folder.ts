@@ -6,7 +6,10 @@ import { join } from "node:path";
 const ITEMS = 24;
 const USERS = 40;
 
-/** A new folder with inter.json and index.json: 24 items of three codes, two of which share theirs; 40 users and one short. */
+/**
+ * A new folder with inter.json and index.json: 24 items of three codes, two of which share theirs;
+ * 40 users and one short.
+ */
 export function smallFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "beargrad-data-"));
   const index: Record<string, string[]> = {};

@@ -1,12 +1,13 @@
-/** Reports of several beams and of deep tries; the other tests of experiments see those of one beam. */
+/**
+ * Reports of several beams and of deep tries; the other tests of experiments see those of one beam.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { BeamEvaluation, ListScores } from "../../lab/evaluate/evaluate.ts";
-import type { Report } from "../../lab/train/experiment.ts";
-import type { Run } from "../../lab/train/run.ts";
-import { renderReport, summaryOf } from "../../lab/train/summary.ts";
+import type { ExperimentReport } from "../../lab/train/experiment_report.ts";
+import type { JudgedRun, TrainHistory } from "../../lab/train/run.ts";
+import { renderReport, summaryOf } from "../../lab/train/experiment_report.ts";
 import { lineWidth, shownSteps } from "../../lab/table.ts";
-import type { Training } from "../../lab/train/training.ts";
 
 const scores = (hr: number): ListScores => ({
   hr: { 5: hr / 2, 10: hr },
@@ -28,14 +29,14 @@ function found(beam: number, steps: number): BeamEvaluation {
 }
 
 /** What two epochs leave of the loss. */
-function curve(first: number, last: number): Training["curve"] {
+function curve(first: number, last: number): TrainHistory["curve"] {
   return [first, last].map((loss, epoch) => ({
-    ...{ step: epoch + 1, epoch, loss, rate: 1, tokensPerSecond: 1 },
+    ...{ step: epoch + 1, epoch, loss, lr: 1, tokensPerSecond: 1 },
   }));
 }
 
-function reportOf(beams: readonly number[], steps: number): Report {
-  const run = (loss: "sft" | "bear"): Run => ({
+function reportOf(beams: readonly number[], steps: number): ExperimentReport {
+  const run = (loss: "sft" | "bear"): JudgedRun => ({
     ...{ loss, normalization: "children", parameters: 5, steps: 7, tokensPerSecond: 9 },
     training: { epochs: 2, bestEpoch: 2, seconds: 3, validation: [], curve: curve(1, 0.99) },
     test: { users: 1000, absent: 2, beams: beams.map((beam) => found(beam, steps)), verdicts: [] },
@@ -52,7 +53,7 @@ function reportOf(beams: readonly number[], steps: number): Report {
     baselines: [{ name: "popularity", ...scores(0.04) }, { name: "oracle", ...scores(0.5) }],
     runs: [run("sft"), run("bear")],
     failed: [],
-  } as unknown as Report;
+  } as unknown as ExperimentReport;
 }
 
 /** The cells of the rows that begin with a name. */
@@ -97,7 +98,7 @@ test("report: a row for each loss and beam, a table of steps for each beam", () 
     assert.deepEqual(shares, decimals);
   }
   for (const beam of [5, 10, 20]) {
-    assert.ok(text.includes(`still in the beam, B = ${beam}; last,`));
+    assert.ok(text.includes(`still in the beam, B = ${beam}. Last row:`));
     assert.equal(cells(text, `at most ${beam} children`).length, 1);
   }
 });
@@ -106,7 +107,7 @@ test("report: with one beam there is no column of beams", () => {
   const text = renderReport(reportOf([10], 3), 120);
   assert.match(text, /2 items, beam 10, seed 4/);
   assert.match(text, /among the exact 10 most probable, beam search with B = 10 pruned:/);
-  assert.match(text, /still in the beam; last,/);
+  assert.match(text, /still in the beam\. Last row:/);
   assert.deepEqual(cells(text, "sft")[0], [
     ...["sft", ".0500", ".1000", ".0250", ".0333", ".2000"],
   ]);
@@ -115,7 +116,7 @@ test("report: with one beam there is no column of beams", () => {
 test("report: rare causes have columns where there are any", () => {
   const report = reportOf([10], 3);
   const [sft, bear] = report.runs;
-  const head = (runs: Report["runs"]): string =>
+  const head = (runs: ExperimentReport["runs"]): string =>
     renderReport({ ...report, runs }, 120).split("\n").find((line) => line.includes("pruned │")) ??
       "";
   assert.match(head([sft, bear]), /violation │ displacement │ exact │$/);
@@ -147,7 +148,7 @@ test("report: the steps that are shown", () => {
 test("report: what cannot be read comes first, and nothing where all can be", () => {
   const report = reportOf([10], 3);
   const [sft, bear] = report.runs;
-  const warnings = (change: Partial<Report>): string[] =>
+  const warnings = (change: Partial<ExperimentReport>): string[] =>
     renderReport({ ...report, ...change }, 200).split("\n\nRetrieved")[0].split("\n");
   assert.match(renderReport(report), /^Retrieved/);
   assert.deepEqual(
@@ -162,7 +163,7 @@ test("report: what cannot be read comes first, and nothing where all can be", ()
       `Warning: sft and bear are below ${name}, which needs no training, in HR@10 or NDCG@10.`
     ),
   );
-  const cooccurrences = (all: number, training: number): Partial<Report> => ({
+  const cooccurrences = (all: number, training: number): Partial<ExperimentReport> => ({
     baselines: [
       { name: "co-occurrence, history left out", ...scores(all) },
       { name: "co-occurrence, training only", ...scores(training) },
@@ -172,7 +173,7 @@ test("report: what cannot be read comes first, and nothing where all can be", ()
   assert.deepEqual(warnings(cooccurrences(0.2, 0.2)), [
     "Warning: sft and bear are below co-occurrence (training only), which needs no training, in HR@10 or NDCG@10.",
   ]);
-  const changed = (training: Partial<Training>): string[] =>
+  const changed = (training: Partial<TrainHistory>): string[] =>
     warnings({ runs: [{ ...sft, training: { ...sft.training, ...training } }, bear] });
   const improving = ["Warning: sft is still improving in the last epoch: train longer."];
   const validated = (last: number, ...ndcgs: readonly number[]): string[] =>
@@ -197,7 +198,7 @@ test("report: what cannot be read comes first, and nothing where all can be", ()
   assert.deepEqual(warnings({ runs: [{ ...sft, test: { ...sft.test, beams: few } }, bear] }), [
     "Warning: fewer than 30 targets are in the exact top B of sft, too few for a pruning rate.",
   ]);
-  const ofUsers = (users: number): Report["runs"] =>
+  const ofUsers = (users: number): ExperimentReport["runs"] =>
     report.runs.map((run) => ({ ...run, test: { ...run.test, users } }));
   assert.deepEqual(warnings({ runs: ofUsers(290) }), [
     "Warning: no model has 30 targets in its first 10 items, too few to compare models.",

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { DataError } from "../../core/errors.ts";
 import { loadTemplate, renderPrompt, type Template } from "../../lab/text/template.ts";
+import { isRefusal } from "./datasets.ts";
 import { withFolder } from "./with_folder.ts";
 
 function load(text: string | Uint8Array): Template {
@@ -11,24 +11,14 @@ function load(text: string | Uint8Array): Template {
 }
 
 test("template: the parts of a prompt", () => {
-  assert.deepEqual(load("Bought {history}.\nNext: {item}\n"), {
-    name: "prompt.txt",
-    before: "Bought ",
-    after: ".\nNext:",
-    lead: " ",
-  });
-  assert.deepEqual(load('{history}\r\n"{item}'), {
-    name: "prompt.txt",
-    before: "",
-    after: '\n"',
-    lead: "",
-  });
-  assert.deepEqual(load("After {history} comes\n\n"), {
-    name: "prompt.txt",
-    before: "After ",
-    after: " comes\n",
-    lead: "",
-  });
+  const cases = [
+    ["Bought {history}.\nNext: {item}\n", "Bought ", ".\nNext:", " "],
+    ['{history}\r\n"{item}', "", '\n"', ""],
+    ["After {history} comes\n\n", "After ", " comes\n", ""],
+  ] as const;
+  for (const [text, before, after, lead] of cases) {
+    assert.deepEqual(load(text), { name: "prompt.txt", before, after, lead });
+  }
 });
 
 test("template: a prompt with titles, oldest first", () => {
@@ -39,31 +29,26 @@ test("template: a prompt with titles, oldest first", () => {
   assert.equal(renderPrompt(template, ["$& {item}"]), 'Bought "$& {item}".\nNext:');
 });
 
+const REFUSED: readonly (readonly [string | Uint8Array, RegExp])[] = [
+  ["Next: {item}", /prompt\.txt: it must have \{history\} once, got 0 of them$/],
+  ["", /it must have \{history\} once/],
+  ["{history} {history}", /got 2 of them$/],
+  ["{item} after {history}", /\{item\} must be at its end/],
+  ["{history}: {item}.", /\{item\} must be at its end/],
+  ["{history}: {item}{item}", /\{item\} must be at its end/],
+  ["{user} bought {history}", /must be \{history\} and \{item\}, got \{user\}$/],
+  [Uint8Array.of(0xc3, 0x28), /must be UTF-8/],
+];
+
 test("template: what is refused", () => {
-  const cases: readonly (readonly [string | Uint8Array, RegExp])[] = [
-    ["Next: {item}", /prompt\.txt: it must have \{history\} once, got 0 of them$/],
-    ["", /it must have \{history\} once/],
-    ["{history} {history}", /got 2 of them$/],
-    ["{item} after {history}", /\{item\} must stand at its very end/],
-    ["{history}: {item}.", /\{item\} must stand at its very end/],
-    ["{history}: {item}{item}", /\{item\} must stand at its very end/],
-    ["{user} bought {history}", /must be \{history\} and \{item\}, got \{user\}$/],
-    [Uint8Array.of(0xc3, 0x28), /must be UTF-8/],
-  ];
-  for (const [text, told] of cases) {
-    assert.throws(() => load(text), (error: unknown) => {
-      assert.ok(error instanceof DataError, `${error}`);
-      assert.match(error.message, told);
-      return true;
-    });
+  for (const [text, message] of REFUSED) {
+    assert.throws(() => load(text), (error) => isRefusal(error, "prompt.txt", message));
   }
-  assert.throws(() => loadTemplate("no/such/prompt.txt"), DataError);
+  const none = (folder: string) => () => loadTemplate(join(folder, "none.txt"));
+  assert.throws(none("no/such"), (error) => isRefusal(error, "no/such", /the folder must exist/));
   withFolder(
     {},
     (folder) =>
-      assert.throws(
-        () => loadTemplate(join(folder, "none.txt")),
-        /none\.txt: the file must be there/,
-      ),
+      assert.throws(none(folder), (error) => isRefusal(error, folder, /it must hold none\.txt/)),
   );
 });

@@ -1,38 +1,26 @@
-/** Data sets of item titles: rows, sequences, splits and tokens by hand, and everything that can be wrong with a folder. */
+/**
+ * Item titles: sequences, splits and tokens by hand, and everything that can be wrong with them.
+ */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { ArgumentError, DataError } from "../../core/errors.ts";
+import { ArgumentError } from "../../core/errors.ts";
 import { makeWindows } from "../../lab/data/batches.ts";
 import { chain, inTimeOrder, overlap } from "../../lab/data/chains.ts";
 import { isTitleFolder, type Row } from "../../lab/data/title_files.ts";
 import { loadTitles, type TitleOptions } from "../../lab/data/titles.ts";
-import { decodeHtml } from "../../lab/text/html.ts";
 import { loadTemplate, renderPrompt } from "../../lab/text/template.ts";
 import { loadTokenizer, type Tokenizer } from "../../lab/text/tokenizer.ts";
 import { Trie } from "../../models/decode/trie.ts";
+import { isRefusal } from "./datasets.ts";
 import { type Files, withFolder } from "./with_folder.ts";
 
 const OFFICE = "../shared/data/office-titles";
 
 /** Words with the space before them, signs, and spaces alone; ids in the order of this list. */
-const PIECES = [
-  " Red",
-  " Blue",
-  " pen",
-  " ink",
-  " box",
-  "Red",
-  "Blue",
-  '"',
-  ",",
-  " ",
-  ":",
-  "Next",
-  "\n",
-];
+const PIECES = [..." Red| Blue| pen| ink| box|Red|Blue".split("|"), ...'", :', "Next", "\n"];
 const words: Tokenizer = {
   name: "words",
   vocabSize: PIECES.length + 2,
@@ -51,8 +39,8 @@ const HEADER = "user_id,item_ids,timestamp\n";
 const FOLDER: Files = {
   "id2name4Rec.json": { "9": "Red pen", "2": "Blue ink", "5": "Red pen", "7": "Blue &#x62;ox" },
   // The user 1 has 2, 5, 9, 7 in windows of at most three; 3 has no title.
-  "train.csv":
-    `${HEADER}1,"[2, 5]",10\n4,"[7, 3, 2]",20\n1,"[2, 5, 9]",30\n1,"[5, 9, 7]",40\n4,"[3, 2, 3]",50\n`,
+  "train.csv": `${HEADER}1,"[2, 5]",10\n4,"[7, 3, 2]",20\n1,"[2, 5, 9]",30\n` +
+    `1,"[5, 9, 7]",40\n4,"[3, 2, 3]",50\n`,
   "test.csv": `${HEADER}1,"[9, 7, 2]",60\n1,"[7, 2, 5]",70\n6,"[2, 3]",70\n6,"[3, 2]",80\n`,
 };
 
@@ -60,27 +48,12 @@ function load(files: Files, options: Partial<TitleOptions> = {}) {
   return withFolder(files, (folder) => loadTitles(folder, { tokenizer: words, ...options }));
 }
 
-/** Asserts that a folder is refused in one line that names the file and says what `told` matches. */
-function refuses(
-  files: Files,
-  file: string,
-  told: RegExp,
-  options: Partial<TitleOptions> = {},
-): void {
-  withFolder(
-    files,
-    (folder) =>
-      assert.throws(
-        () => loadTitles(folder, { tokenizer: words, ...options }),
-        (error: unknown) => {
-          assert.ok(error instanceof DataError, `${error}`);
-          assert.ok(error.message.startsWith(`Cannot load ${join(folder, file)}`), error.message);
-          assert.match(error.message, told);
-          assert.ok(!error.message.includes("\n"), error.message);
-          return true;
-        },
-      ),
-  );
+/** The data set of a folder with a prompt. */
+function loadPrompted(prompt: string, tokenizer: Tokenizer = words) {
+  return withFolder({ ...FOLDER, "prompt.txt": prompt }, (folder) => {
+    const template = loadTemplate(join(folder, "prompt.txt"));
+    return { template, ...loadTitles(folder, { tokenizer, template }) };
+  });
 }
 
 test("titles: catalogue, sequences and cases by hand", () => {
@@ -107,6 +80,13 @@ test("titles: catalogue, sequences and cases by hand", () => {
   ]);
   const trie = new Trie(dataset.paths);
   assert.deepEqual([trie.leafCount, trie.leafOf[1]], [3, trie.leafOf[3]]);
+});
+
+test("titles: an id without a title does not part a sequence", () => {
+  const train = `${HEADER}1,"[2, 3]",10\n1,"[3, 5]",20\n`;
+  assert.deepEqual(load({ ...FOLDER, "train.csv": train }).training, [
+    { items: [0, 1], context: 0 },
+  ]);
 });
 
 test("titles: one target a row, as released", () => {
@@ -148,11 +128,7 @@ test("titles: the model's own vocabulary, without a prompt", () => {
 });
 
 test("titles: with a prompt every target has its own", () => {
-  const files = { ...FOLDER, "prompt.txt": "Red: {history}\nNext: {item}\n" };
-  const dataset = withFolder(files, (folder) => {
-    const template = loadTemplate(join(folder, "prompt.txt"));
-    return loadTitles(folder, { tokenizer: words, template });
-  });
+  const dataset = loadPrompted("Red: {history}\nNext: {item}\n");
   assert.deepEqual(dataset.paths[0], [1, 3, 14]); // the prompt's last space is the item's first
   assert.deepEqual(dataset.training[1], { items: [2, 0], context: 1 });
   const prompt = [13, 5, 10, 9, 7, 6, 4, 7, 12, 11, 10]; // Red: "Blue box"\nNext:
@@ -162,14 +138,10 @@ test("titles: with a prompt every target has its own", () => {
   const windows = makeWindows(dataset, new Trie(dataset.paths), 2, tell);
   assert.deepEqual(told, [[1, 2], [2, 2]]);
   assert.equal(windows.length, 3 + 1);
-  assert.deepEqual([...windows[3].tokens], [...prompt, 1, 3]);
-  assert.deepEqual([...windows[3].labels], [...new Array<number>(10).fill(0), 1, 3, 14]);
-  assert.deepEqual([...windows[3].nodes].map((node) => node >= 0), [
-    ...new Array<boolean>(10).fill(false),
-    true,
-    true,
-    true,
-  ]);
+  const { tokens, labels, nodes } = windows[3];
+  assert.deepEqual([...tokens], [...prompt, 1, 3]);
+  assert.deepEqual([...labels], [...new Array<number>(10).fill(0), 1, 3, 14]);
+  assert.deepEqual(Array.from(nodes, (node) => node >= 0), Array.from(labels, (_, t) => t >= 10));
   // Each target after the two before it: 1 after 0; 3 after 0, 1; 2 after 1, 3.
   const text = (at: number): string =>
     [...windows[at].tokens, windows[at].labels.at(-1) as number].map(words.text).join("");
@@ -179,7 +151,7 @@ test("titles: with a prompt every target has its own", () => {
 
 test("titles: prompts put together from pieces are what the tokenizer makes of them whole", () => {
   let encoded: string[] = [];
-  /** Says of a text that it begins with a space and a blue title, as some tokenizers do of every text's first space. */
+  /** Adds a token to a text that begins with a space and a blue title, as some tokenizers do. */
   const starting: Tokenizer = {
     ...words,
     encode: (text) => {
@@ -187,58 +159,63 @@ test("titles: prompts put together from pieces are what the tokenizer makes of t
       return [...(text.startsWith(' "Blue') ? [0] : []), ...words.encode(text)];
     },
   };
-  for (
-    const prompt of ["Red: {history}\nNext: {item}", '"{history}\n{item}', "{history}: {item}"]
-  ) {
-    withFolder({ ...FOLDER, "prompt.txt": prompt }, (folder) => {
-      const template = loadTemplate(join(folder, "prompt.txt"));
-      for (const tokenizer of [words, starting]) {
-        const { titles = [], ...dataset } = loadTitles(folder, { tokenizer, template });
-        for (const history of [[], [0], [1], [1, 3], [1, 2, 3], [2, 0, 1, 1], [3, 1, 3]]) {
-          const text = renderPrompt(template, history.map((item) => titles[item]));
-          encoded = [];
-          assert.deepEqual(dataset.prompt(history), [13, ...words.encode(text)], text);
-          const red = history.length > 1 && history.every((item) => item % 2 === 1);
-          if (red) assert.ok(!encoded.includes(text), "whole, though its pieces would do");
-        }
+  const prompts = ["Red: {history}\nNext: {item}", '"{history}\n{item}', "{history}: {item}"];
+  for (const prompt of prompts) {
+    for (const tokenizer of [words, starting]) {
+      const { titles = [], template, ...dataset } = loadPrompted(prompt, tokenizer);
+      for (const history of [[], [0], [1], [1, 3], [1, 2, 3], [2, 0, 1, 1], [3, 1, 3]]) {
+        const text = renderPrompt(template, history.map((item) => titles[item]));
+        encoded = [];
+        assert.deepEqual(dataset.prompt(history), [13, ...words.encode(text)], text);
+        const red = history.length > 1 && history.every((item) => item % 2 === 1);
+        if (red) assert.ok(!encoded.includes(text), "whole, though its pieces would do");
       }
-    });
+    }
   }
 });
 
-test("titles: an item that becomes other tokens after a prompt is named", () => {
-  const files = { ...FOLDER, "prompt.txt": "{history}" };
+test("titles: what cannot be tokenised alike everywhere is refused", () => {
   /** Joins a quote to the word after it, but not to red ones. */
   const joining: Tokenizer = {
     ...words,
     encode: (text) =>
       (text.match(/"?Blue| ?[A-Za-z]+|[^A-Za-z]/g) ?? []).map((piece) => piece.length + 1),
   };
-  withFolder(files, (folder) => {
-    const template = loadTemplate(join(folder, "prompt.txt"));
-    assert.throws(() => loadTitles(folder, { tokenizer: joining, template }), (error: unknown) => {
-      assert.ok(error instanceof DataError, `${error}`);
-      assert.match(
-        error.message,
-        /got 2 of 4 that do not: item "2" \(Blue ink\), item "7" \(Blue box\)$/,
-      );
-      return true;
-    });
+  /** Ends a title in another way after two titles. */
+  const counting: Tokenizer = {
+    ...words,
+    encode: (text) => {
+      const [last, ...rest] = words.encode(text).reverse();
+      const isOther = last < 5 && text.split('"').length > 3;
+      return [...rest.reverse(), isOther ? (last + 1) % 5 : last];
+    },
+  };
+  const unlike = [
+    [joining, "{history}", /got 2 of 4 that do not: item "2" \(Blue ink\), item "7" \(Blue box\)$/],
+    [counting, "{history}: {item}", /got 4 of 4 that do not: item "2" .*item "5" .*item "7"[^,]*$/],
+  ] as const;
+  for (const [tokenizer, prompt, message] of unlike) {
     assert.throws(
-      () => loadTitles(folder, { tokenizer: words, template, vocabulary: "compact" }),
-      ArgumentError,
+      () => loadPrompted(prompt, tokenizer),
+      (error) => isRefusal(error, "after prompt.txt with words", message),
     );
-    const endless = { ...words, eos: undefined };
+  }
+  const refused: readonly [tokenizer: Partial<Tokenizer>, RegExp][] = [
+    [{ eos: undefined }, /must name an eos_token/],
+    [{ eos: 2 }, /item "5" \(Red pen\).*got the token that ends titles$/],
+    [{ encode: () => [] }, /item "2" \(Blue ink\).*got none$/],
+  ];
+  for (const [change, message] of refused) {
+    const tokenizer = { ...words, ...change };
     assert.throws(
-      () => loadTitles(folder, { tokenizer: endless, vocabulary: "model" }),
-      /must name an eos_token/,
+      () => load(FOLDER, { tokenizer, vocabulary: "model" }),
+      (error) => isRefusal(error, "words", message),
     );
-    const ending = { ...words, eos: 2 };
-    assert.throws(
-      () => loadTitles(folder, { tokenizer: ending, vocabulary: "model" }),
-      /item "5" \(Red pen\).*got one that ends titles/,
-    );
-  });
+  }
+  const { template } = loadPrompted("{history}");
+  for (const options of [{ template, vocabulary: "compact" }, { maxTokens: 0 }, { holdOut: -1 }]) {
+    assert.throws(() => load(FOLDER, options as Partial<TitleOptions>), ArgumentError);
+  }
 });
 
 test("titles: progress", () => {
@@ -255,8 +232,8 @@ test("titles: progress", () => {
 test("titles: which file has the training rows", () => {
   const { "train.csv": rows, ...rest } = FOLDER;
   assert.equal(load({ ...rest, "train_10000.csv": rows }).training.length, 2);
-  refuses(rest, "train.csv", /the file must be there/);
-  refuses(FOLDER, "train_10000.csv", /the file must be there/, { train: "train_10000.csv" });
+  const both = load({ ...FOLDER, "train_10000.csv": HEADER });
+  assert.equal(both.training.length, 2);
   withFolder(FOLDER, (folder) => assert.ok(isTitleFolder(folder)));
   withFolder({}, (folder) => assert.ok(!isTitleFolder(folder)));
 });
@@ -281,94 +258,89 @@ test("titles: ids may be called anything", () => {
   assert.deepEqual(dataset.test.map(({ history, target }) => [...history, target]), [[1, 2, 3]]);
 });
 
-test("titles: malformed files are refused with file, line, column and value", () => {
-  const train = (rows: string): Files => ({ ...FOLDER, "train.csv": HEADER + rows });
-  refuses(
-    train('1,"[2, 5",10\n'),
-    "train.csv line 2",
-    /item_ids must be a list of ids.*got "\[2, 5"/,
-  );
-  refuses(train('1,"[2, 5]",10\n1,"[2,, 5]",10\n'), "train.csv line 3", /item_ids/);
-  refuses(train('1,"[2, [5]]",10\n'), "train.csv line 2", /item_ids/);
-  refuses(train('1,"[2, 5],10\n1,"[2]",10\n'), "train.csv line 2", /quotes must come in pairs/);
-  refuses(train('1,"[2, 5]",soon\n'), "train.csv line 2", /timestamp must be.*got "soon"/);
-  refuses(
-    train(`1,"[2, 5]",${"9".repeat(400)}\n`),
-    "train.csv line 2",
-    /timestamp must be.*got "9/,
-  );
-  refuses(train('1,"[2, 5]",\n'), "train.csv line 2", /timestamp must be.*got ""/);
-  refuses(train('1,"[2, 5]"\n'), "train.csv line 2", /must have the 3 values of the header/);
-  refuses(train('1,"[2, 5]",10,x\n'), "train.csv line 2", /must have the 3 values of the header/);
-  refuses(train(',"[2, 5]",10\n'), "train.csv line 2", /user_id must be there/);
-  refuses(train("1,2,5,10\n"), "train.csv line 2", /must have the 3 values of the header/);
-  refuses(train(""), "train.csv", /items to train on, got 0 rows/);
-  refuses({ ...FOLDER, "test.csv": HEADER }, "test.csv", /rows to judge by, got 0 rows/);
-  refuses(
-    { ...FOLDER, "test.csv": "user,item_ids,timestamp\n" },
-    "test.csv",
-    /must name the columns/,
-  );
-  refuses({ ...FOLDER, "test.csv": "" }, "test.csv", /must name the columns/);
-  refuses(
-    { ...FOLDER, "train.csv": `user_id,${HEADER}1,2,"[2, 5]",10\n` },
-    "train.csv",
-    /must name the columns user_id, item_ids, timestamp once each/,
-  );
-  // What fuzzing found: the library threw a TypeError.
-  refuses(
-    { ...FOLDER, "test.csv": HEADER.replace("time", "\r") },
-    "test.csv",
-    /must name the columns/,
-  );
-  refuses({ ...FOLDER, "test.csv": `"${HEADER}` }, "test.csv line 1", /quotes must come in pairs/);
-  refuses(train("1\n"), "train.csv line 2", /must have the 3 values of the header, got "1"/);
-  refuses({ ...FOLDER, "test.csv": Uint8Array.of(0x31, 0xff) }, "test.csv", /must be UTF-8/);
-  refuses({ ...FOLDER, "id2name4Rec.json": {} }, "id2name4Rec.json", /must have titles/);
-  refuses(
-    { ...FOLDER, "id2name4Rec.json": { "3": 4 } },
-    "id2name4Rec.json",
-    /at "3".*must be string, got 4/,
-  );
-  refuses(
-    { ...FOLDER, "id2name4Rec.json": { "3": "pen".repeat(4000) } },
+const NAMES = /must name the columns user_id, item_ids, timestamp once each/;
+const VALUES = /must have the 3 values of the header/;
+
+const LINE_2 = "train.csv line 2";
+const train = (rows: string): Files => ({ "train.csv": HEADER + rows });
+const titles = (contents: unknown): Files => ({ "id2name4Rec.json": contents });
+
+/** Changes to the folder, with the place that the error names and its message. */
+const REFUSED: readonly [what: string, changes: Files, place: string, message: RegExp][] = [
+  ["an open list", train('1,"[2, 5",10\n'), LINE_2, /item_ids must be a list of.*got "\[2, 5"$/],
+  ["an empty id", train('1,"[2, 5]",10\n1,"[2,, 5]",10\n'), "train.csv line 3", /item_ids/],
+  ["a list of lists", train('1,"[2, [5]]",10\n'), LINE_2, /item_ids/],
+  ["an open quote", train('1,"[2, 5],10\n1,"[2]",10\n'), LINE_2, /quotes must come in pairs/],
+  ["a time in words", train('1,"[2, 5]",soon\n'), LINE_2, /timestamp must be.*got "soon"$/],
+  ["a huge time", train(`1,"[2, 5]",${"9".repeat(400)}\n`), LINE_2, /timestamp must be.*got "9/],
+  ["no time", train('1,"[2, 5]",\n'), LINE_2, /timestamp must be.*got ""$/],
+  ["no user", train(',"[2, 5]",10\n'), LINE_2, /user_id must not be empty, got ""$/],
+  ["two values", train('1,"[2, 5]"\n'), LINE_2, VALUES],
+  ["four values", train('1,"[2, 5]",10,x\n'), LINE_2, VALUES],
+  ["a list without quotes", train("1,2,5,10\n"), LINE_2, VALUES],
+  ["one value", train("1\n"), LINE_2, /must have the 3 values of the header, got "1"$/],
+  ["no rows", train(""), "train.csv", /items to train on, got 0 rows/],
+  ["no training file", { "train.csv": undefined }, "", /it must hold train\.csv, got none$/],
+  ["a column twice", { "train.csv": `user_id,${HEADER}1,2,"[2]",10\n` }, "train.csv", NAMES],
+  ["no rows to predict", { "test.csv": HEADER }, "test.csv", /items to predict, got 0 rows/],
+  ["another column", { "test.csv": "user,item_ids,timestamp\n" }, "test.csv", NAMES],
+  ["an empty file", { "test.csv": "" }, "test.csv", NAMES],
+  ["a line break in a name", { "test.csv": HEADER.replace("time", "\r") }, "test.csv", NAMES],
+  ["an open header", { "test.csv": `"${HEADER}` }, "test.csv line 1", /quotes must come in pairs/],
+  ["other bytes", { "test.csv": Uint8Array.of(0x31, 0xff) }, "test.csv", /must be UTF-8/],
+  ["no titles", titles({}), "id2name4Rec.json", /must have titles/],
+  ["broken JSON", titles('{"3": "x'), "id2name4Rec.json", /must be JSON/],
+  ["a number", titles({ "3": 4 }), 'id2name4Rec.json at "3"', /must be string, got 4$/],
+  [
+    "a long title",
+    titles({ "3": "pen".repeat(4000) }),
     'id2name4Rec.json at "3"',
-    /it must have at most 10000 characters, got 12000$/,
-  );
-  refuses({ ...FOLDER, "id2name4Rec.json": '{"3": "x' }, "id2name4Rec.json", /well-formed JSON/);
-  const empty = { "2": "", "5": "Red pen", "9": " &nbsp; ", "7": "Blue ink" };
-  assert.deepEqual(load({ ...FOLDER, "id2name4Rec.json": empty }).skipped[0], {
-    what: "titles without text",
-    count: 2,
+    /at most 10000 characters, got 12000$/,
+  ],
+];
+
+for (const [what, changes, place, message] of REFUSED) {
+  test(`titles: refuses ${what}`, () => {
+    withFolder({ ...FOLDER, ...changes }, (folder) =>
+      assert.throws(
+        () => loadTitles(folder, { tokenizer: words }),
+        (error) => isRefusal(error, `Cannot load ${join(folder, place)}`, message),
+      ));
   });
-});
+}
 
-test("titles: options out of range", () => {
-  for (const options of [{ maxTokens: 0 }, { holdOut: -1 }]) {
-    assert.throws(() => load(FOLDER, options), ArgumentError);
-  }
-});
-
-test("titles: HTML entities are decoded once", () => {
-  assert.equal(decodeHtml("&frac12;&quot; x 23' &amp; more"), "½\" x 23' & more");
-  assert.equal(decodeHtml("&reg;&Acirc;&nbsp;&copy;&lt;&yuml;&eacute;"), "®Â\u00a0©<ÿé");
-  assert.equal(decodeHtml("&#153;&#x2122;&#38;&trade;&#8364;&euro;"), "™™&™€€");
-  assert.equal(
-    decodeHtml("&amp;quot; AT&T R&D; &#0; &#xD800; &#1114112;"),
-    "&quot; AT&T R&D; &#0; &#xD800; &#1114112;",
-  );
+test("titles: HTML entities are decoded once, and titles without text are left out", () => {
+  const titles = {
+    "1": "&frac12;&quot; x 23' &amp; more &reg;&Acirc;&nbsp;&copy;&lt;&yuml;&eacute;",
+    "2": "&#153;&#x2122;&#38;&trade;&#8364;&euro;",
+    "3": "&amp;quot; AT&T R&D; &amp &#0;",
+    "4": "",
+    "5": " &nbsp; ",
+  };
+  const files = { ...FOLDER, "id2name4Rec.json": { ...titles, "7": "Red pen", "9": "Ink" } };
+  const dataset = load(files, { tokenizer: { ...words, encode: (text) => [text.length] } });
+  assert.deepEqual(dataset.titles?.slice(0, 3), [
+    "½\" x 23' & more ®Â\u00a0©<ÿé",
+    "™™&™€€",
+    "&quot; AT&T R&D; &amp \ufffd",
+  ]);
+  assert.deepEqual(dataset.skipped[0], { what: "titles without text", count: 2 });
 });
 
 test("titles: overlaps", () => {
-  const of = (end: string, beginning: string): number => overlap([...end], [...beginning]);
-  assert.equal(of("abcde", "cdef"), 3);
-  assert.equal(of("abab", "ababx"), 4);
-  assert.equal(of("aabaab", "aabaabaab"), 6);
-  assert.equal(of("abc", "abc"), 3);
-  assert.equal(of("abc", "xyz"), 0);
-  assert.equal(of("xabc", "c"), 1);
-  assert.equal(of("", "a"), 0);
-  assert.equal(of("ab", ""), 0);
+  const cases = [
+    ["abcde", "cdef", 3],
+    ["abab", "ababx", 4],
+    ["aabaab", "aabaabaab", 6],
+    ["abc", "abc", 3],
+    ["abc", "xyz", 0],
+    ["xabc", "c", 1],
+    ["", "a", 0],
+    ["ab", "", 0],
+  ] as const;
+  for (const [end, beginning, size] of cases) {
+    assert.equal(overlap([...end], [...beginning]), size, `${end} ${beginning}`);
+  }
 });
 
 test("titles: windows in any order become the sequence they are from", () => {

@@ -1,4 +1,4 @@
-/** Two implementations of one tokenizer: GPT-2's ranks written as a tokenizer.json must give what gpt-tokenizer gives. */
+/** Two implementations of one tokenizer: r50k, and its ranks written as a tokenizer.json. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import ranks from "gpt-tokenizer/bpeRanks/r50k_base";
@@ -15,7 +15,7 @@ const TEXTS = [
   "it's we'll THEY'RE   3.14159 $5.00   ",
 ];
 
-/** The pair that each token is merged from: what is left of its bytes once all merges before it are done. */
+/** The pair that each token is merged from: its bytes after all earlier merges. */
 function mergesOf(tokens: readonly string[]): string[] {
   const rank = new Map(tokens.map((token, i) => [token, i]));
   return tokens.flatMap((token, own) => {

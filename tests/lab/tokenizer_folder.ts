@@ -3,7 +3,9 @@ import { type Files } from "./with_folder.ts";
 
 const MERGES = [["p", "e"], ["pe", "n"], ["Ġ", "pen"], ["i", "n"], ["in", "k"], ["Ġ", "ink"]];
 
-/** The characters that stand for bytes: printable ones for themselves, the others from U+0100 on. */
+/**
+ * The characters that stand for bytes: printable ones for themselves, the others from U+0100 on.
+ */
 export const BYTES = Array.from({ length: 256 }, (_, byte) => byte).map((byte, _, all) => {
   const printable = (b: number): boolean =>
     (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xac) || b >= 0xae;

@@ -1,36 +1,14 @@
-/** Tokenizers: r50k, folders in Hugging Face's layout, and everything that can be wrong with one. */
+/**
+ * Tokenizers: r50k, folders in Hugging Face's layout, and everything that can be wrong with one.
+ */
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { test } from "node:test";
-import { DataError } from "../../core/errors.ts";
 import { loadTokenizer, type Tokenizer } from "../../lab/text/tokenizer.ts";
+import { isRefusal } from "./datasets.ts";
 import { TOKENIZER, TOKENIZER_FOLDER } from "./tokenizer_folder.ts";
-import { type Files, makeFolder, removeFolder } from "./with_folder.ts";
+import { type Files, withFolder } from "./with_folder.ts";
 
-async function load(files: Files): Promise<Tokenizer> {
-  const folder = makeFolder(files);
-  try {
-    return await loadTokenizer(folder);
-  } finally {
-    removeFolder(folder);
-  }
-}
-
-/** Asserts that a folder is refused in one line that names the file and says what `told` matches. */
-async function refuses(files: Files, file: string, told: RegExp): Promise<void> {
-  const folder = makeFolder(files);
-  try {
-    await assert.rejects(loadTokenizer(folder), (error: unknown) => {
-      assert.ok(error instanceof DataError, `${(error as Error).stack}`);
-      assert.ok(error.message.includes(join(folder, file)), error.message);
-      assert.match(error.message, told);
-      assert.ok(!error.message.includes("\n"), error.message);
-      return true;
-    });
-  } finally {
-    removeFolder(folder);
-  }
-}
+const load = (files: Files): Promise<Tokenizer> => withFolder(files, loadTokenizer);
 
 /** The folder with another tokenizer.json, made by changes to parts of the valid one. */
 function changed(parts: Readonly<Record<string, unknown>>): Files {
@@ -114,109 +92,92 @@ test("tokenizer: tokens that are names of what every object has", async () => {
       "model": {"type": "WordPiece", "unk_token": "?", "continuing_subword_prefix": "##", "vocab": ${vocab}}}`,
   });
   assert.equal(tokenizer.vocabSize, 5);
-  assert.deepEqual(tokenizer.encode("toString __proto__ prototype constructor valueOf"), [
-    4,
-    3,
-    2,
-    1,
-    0,
-  ]);
+  const text = "toString __proto__ prototype constructor valueOf";
+  assert.deepEqual(tokenizer.encode(text), [4, 3, 2, 1, 0]);
 });
 
-test("tokenizer: a missing file, broken JSON", async () => {
-  await refuses({}, "tokenizer.json", /the file must be there, got no such file/);
-  await refuses({ "tokenizer.json": '{"model": ' }, "tokenizer.json", /well-formed JSON/);
-  await refuses({ "tokenizer.json": [] }, "tokenizer.json", /must be an object, got an array/);
-  await refuses({ "tokenizer.json": {} }, "tokenizer.json", /at "model"/);
-  await refuses(
-    { ...TOKENIZER_FOLDER, "tokenizer_config.json": "{" },
-    "tokenizer_config.json",
-    /well-formed JSON/,
-  );
-  await assert.rejects(loadTokenizer("no such folder"), /the folder must exist/);
+/** JSON that nests more deeply than the stack can hold. */
+const DEEP = "[".repeat(50_000) + "]".repeat(50_000);
+const deep = (part: string): Files => {
+  const found = JSON.stringify({ ...TOKENIZER, [part]: { type: "Sequence", of: "here" } });
+  return { "tokenizer.json": found.replace('"here"', DEEP) };
+};
+const config = (contents: unknown): Files => ({
+  ...TOKENIZER_FOLDER,
+  "tokenizer_config.json": contents,
 });
+const vocab = (parts: object): Files => model({ vocab: { ...TOKENIZER.model.vocab, ...parts } });
+const split = (pattern: unknown): Files =>
+  changed({ pre_tokenizer: { type: "Split", pattern, behavior: "Isolated" } });
+const endless = { type: "Sequence", pretokenizers: [{ type: "FixedLength", length: 0 }] };
+const more = [...TOKENIZER.model.merges, "p zz"];
 
-test("tokenizer: JSON that nests deeper than the stack is refused in one line", async () => {
-  const deep = "[".repeat(50_000) + "]".repeat(50_000);
-  for (const part of ["normalizer", "pre_tokenizer", "decoder"]) {
-    const found = JSON.stringify({ ...TOKENIZER, [part]: { type: "Sequence", of: "here" } });
-    await refuses(
-      { ...TOKENIZER_FOLDER, "tokenizer.json": found.replace('"here"', deep) },
-      "tokenizer.json",
-      new RegExp(`at "${part}": its parts must nest at most 100 deep`),
+/** Folders that are refused, with the message that each must give. */
+const REFUSED: readonly [what: string, files: Files, message: RegExp][] = [
+  ["an empty folder", {}, /it must hold tokenizer\.json, got none$/],
+  ["broken JSON", { "tokenizer.json": '{"model": ' }, /tokenizer\.json: it must be JSON, got /],
+  ["an array", { "tokenizer.json": [] }, /must be an object, got an array$/],
+  ["no model", { "tokenizer.json": {} }, /at "model"/],
+  ["a broken configuration", config("{"), /tokenizer_config\.json: it must be JSON/],
+  ["a deep normalizer", deep("normalizer"), /at "normalizer": its parts must nest at most 100/],
+  ["a deep pre_tokenizer", deep("pre_tokenizer"), /at "pre_tokenizer": its parts must nest/],
+  ["a deep decoder", deep("decoder"), /at "decoder": its parts must nest at most 100 deep/],
+  ["another model", model({ type: "Magic" }), /at "model\.type": it must be .*"BPE".*got "Magic"$/],
+  ["a model from Object", model({ type: "constructor" }), /at "model\.type"/],
+  ["a list of tokens", model({ vocab: ["a"] }), /at "model\.vocab/],
+  [
+    "an unknown id",
+    changed({ model: { type: "Unigram", unk_id: 1, vocab: [["<unk>", 0]] } }),
+    /at "model\.unk_id": it must be one of the 1 tokens, got 1$/,
+  ],
+  ["a negative id", vocab({ pen: -1 }), /at "model\.vocab\.pen".*negative, got -1$/],
+  ["a huge id", vocab({ pen: 1e9 }), /at "model\.vocab\.pen".*below 4194304/],
+  ["an id of text", vocab({ pen: "4" }), /at "model\.vocab\.pen".*number, got "4"$/],
+  ["an id twice", vocab({ pen: 4 }), /an id of its own, got \[".*",4\]$/],
+  [
+    "no tokens",
+    changed({ added_tokens: [], model: { type: "BPE", vocab: {}, merges: [] } }),
+    /none$/,
+  ],
+  ["an unknown token", model({ unk_token: "<unk>" }), /unk_token": .*in the vocab.*got "<unk>"$/],
+  ["an unknown part", model({ merges: more }), /at "model\.merges\.6": .*to a third, got "zz"$/],
+  ["an unknown product", model({ merges: ["p k"] }), /at "model\.merges\.0": .*got "pk"$/],
+  ["one part", model({ merges: ["p"] }), /at "model\.merges\.0": it must be a pair/],
+  ["two ways", model({ merges: ["p e", ["pe", "n"]] }), /at "model\.merges\.1": it must be a pair/],
+  ["no merges", model({ merges: 5 }), /at "model\.merges"/],
+  [
+    "another normalizer",
+    changed({ normalizer: { type: "Magic" } }),
+    /Unknown Normalizer type: Magic/,
+  ],
+  ["another splitter", changed({ pre_tokenizer: { type: "Magic" } }), /Unknown PreTokenizer/],
+  ["another decoder", changed({ decoder: { type: "Magic" } }), /Unknown Decoder type/],
+  ["a number", changed({ pre_tokenizer: 5 }), /at "pre_tokenizer"/],
+  ["an added token", changed({ added_tokens: [{ id: 1 }] }), /added_tokens\.0\.content/],
+  ["a broken pattern", split({ Regex: "(" }), /its parts must be supported/],
+  ["no pattern", split(5), /pre_tokenizer\.pattern": it must be a Regex or a String, got 5$/],
+  [
+    "pieces without end",
+    changed({ pre_tokenizer: endless }),
+    /pretokenizers\.0\.length": it must be a positive integer, got 0$/,
+  ],
+  ["no such end", config({ eos_token: "<end>" }), /config\.json at "eos_token": .*"<end>"$/],
+  ["a number to begin", config({ bos_token: 5 }), /config\.json at "bos_token"/],
+];
+
+for (const [what, files, message] of REFUSED) {
+  test(`tokenizer: refuses ${what}`, async () => {
+    await withFolder(
+      files,
+      (folder) =>
+        assert.rejects(loadTokenizer(folder), (error) => isRefusal(error, folder, message)),
     );
-  }
-});
+  });
+}
 
-test("tokenizer: a model that is not known or does not hold together", async () => {
-  const file = "tokenizer.json";
-  await refuses(model({ type: "Magic" }), file, /at "model\.type": it must be BPE.*got "Magic"/);
-  await refuses(model({ type: "constructor" }), file, /at "model\.type"/);
-  await refuses(model({ vocab: ["a"] }), file, /at "model\.vocab/);
-  await refuses(
-    model({ vocab: { ...TOKENIZER.model.vocab, pen: -1 } }),
-    file,
-    /model\.vocab\.pen.*negative, got -1/,
+test("tokenizer: refuses a folder that does not exist", async () => {
+  await assert.rejects(
+    loadTokenizer("no such folder"),
+    (error) => isRefusal(error, "no such folder", /: the folder must exist, got none$/),
   );
-  await refuses(
-    model({ vocab: { ...TOKENIZER.model.vocab, pen: 1e9 } }),
-    file,
-    /model\.vocab\.pen.*below 4194304/,
-  );
-  await refuses(model({ vocab: { ...TOKENIZER.model.vocab, pen: 4 } }), file, /an id of its own/);
-  await refuses(
-    model({ unk_token: "<unk>" }),
-    file,
-    /unk_token": it must be in the vocabulary, got "<unk>"/,
-  );
-  await refuses(
-    model({ merges: [...TOKENIZER.model.merges, "p zz"] }),
-    file,
-    /at "model\.merges\.6": it must merge tokens of the vocabulary to another, got "zz"/,
-  );
-  await refuses(model({ merges: ["p k"] }), file, /model\.merges\.0.*got "pk"/);
-  await refuses(model({ merges: ["p"] }), file, /model\.merges\.0": it must be a pair/);
-  await refuses(
-    model({ merges: ["p e", ["pe", "n"]] }),
-    file,
-    /model\.merges\.1": it must be a pair/,
-  );
-  await refuses(model({ merges: 5 }), file, /model\.merges/);
-});
-
-test("tokenizer: parts that are not known or cannot work", async () => {
-  const file = "tokenizer.json";
-  await refuses(changed({ normalizer: { type: "Magic" } }), file, /Unknown Normalizer type: Magic/);
-  await refuses(changed({ pre_tokenizer: { type: "Magic" } }), file, /Unknown PreTokenizer/);
-  await refuses(changed({ decoder: { type: "Magic" } }), file, /Unknown Decoder type/);
-  await refuses(changed({ pre_tokenizer: 5 }), file, /at "pre_tokenizer"/);
-  await refuses(changed({ added_tokens: [{ id: 1 }] }), file, /added_tokens\.0\.content/);
-  await refuses(
-    changed({ pre_tokenizer: { type: "Split", pattern: { Regex: "(" }, behavior: "Isolated" } }),
-    file,
-    /must be supported/,
-  );
-  await refuses(
-    changed({ pre_tokenizer: { type: "Split", pattern: 5, behavior: "Isolated" } }),
-    file,
-    /pre_tokenizer\.pattern": it must be a Regex or a String, got 5/,
-  );
-  // The library would never come to an end.
-  await refuses(
-    changed({
-      pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "FixedLength", length: 0 }] },
-    }),
-    file,
-    /pretokenizers\.0\.length": it must be a positive integer, got 0/,
-  );
-});
-
-test("tokenizer: special tokens that are not there", async () => {
-  const config = "tokenizer_config.json";
-  await refuses(
-    { ...TOKENIZER_FOLDER, [config]: { eos_token: "<end>" } },
-    config,
-    /at "eos_token": .*"<end>"/,
-  );
-  await refuses({ ...TOKENIZER_FOLDER, [config]: { bos_token: 5 } }, config, /at "bos_token"/);
 });

@@ -1,38 +1,51 @@
-/** The training loop: what a step of several batches is, and going on from between two epochs. */
+/**
+ * The training loop: what a step of several batches is, what losses are fed beside a batch, and
+ * going on from between two epochs.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
 import { ArgumentError } from "../../core/errors.ts";
+import { foldIn, keyOf } from "../../core/random.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { type Tree, treeLeaves } from "../../core/tree.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import { makeBatches, makeWindows } from "../../lab/data/batches.ts";
+import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
+import {
+  chooseTargets,
+  lossFeed,
+  negativeInputs,
+  searchOf,
+  thresholdInput,
+} from "../../lab/train/loss_inputs.ts";
+import { newModel } from "../../lab/train/models.ts";
 import type { Recipe } from "../../lab/train/recipe.ts";
-import { type BatchInputs, type BatchTensors, trainStep } from "../../lab/train/train_step.ts";
-import { fromScratch, Trainer, type TrainReport } from "../../lab/train/trainer.ts";
+import {
+  type BatchInputs,
+  type BatchTensors,
+  Trainer,
+  type TrainReport,
+  trainStep,
+} from "../../lab/train/trainer.ts";
 import { AdamW } from "../../models/adamw.ts";
+import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { Trie } from "../../models/decode/trie.ts";
-import { lossByName } from "../../models/losses/loss_by_name.ts";
+import { lossNamed } from "../../models/losses/index.ts";
 import { Meter } from "../../models/meter.ts";
+import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import { sample } from "../../ops/cases.ts";
 import { take } from "../../ops/take.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
+import { smallFolder } from "./small_folder.ts";
 
-const RECIPE: Recipe = {
-  ...{
-    data: "synthetic",
-    digest: "",
-    reading: {},
-    device: "cpu",
-    loss: "bear",
-    beam: 3,
-    xi: 1,
-    lambda: 1,
-  },
-  ...{ tau: 1, seed: 0, layers: 1, dim: 8, heads: 2, kvHeads: 1, ffn: 16, dropout: 0.1 },
-  ...{ history: 5, epochs: 2, batch: 8, rate: 1e-2, warmup: 2, decay: 0.01 },
-};
 const SHOP = synthetic({ users: 60 });
+const CODES = loadSemanticIds(smallFolder());
+const RECIPE: Recipe = {
+  ...{ data: "synthetic", digest: "", reading: {}, device: "cpu", loss: "msl", beam: 3, xi: 1 },
+  ...{ lambda: 1, tau: 1, seed: 0, layers: 1, dim: 8, heads: 2, kvHeads: 1, ffn: 16 },
+  ...{ dropout: 0.1, history: 5, epochs: 2, batch: 8, lr: 1e-2, warmup: 2, decay: 0.01 },
+};
 
 async function numbers(tree: Tree): Promise<number[]> {
   const leaves = treeLeaves(tree);
@@ -47,7 +60,7 @@ async function stepOn(
 ): Promise<number[]> {
   const trie = new Trie(Array.from({ length: 8 }, (_, v) => [v])).upload(device);
   const params = { hidden: sample(device, [8, 4], 1), head: sample(device, [8, 4], 2) };
-  const loss = lossByName("bear-convex", { beam: 2 });
+  const loss = lossNamed("bear-convex").make({ beam: 2 });
   const differentiate = ({ tokens, nodes, labels }: BatchTensors): {
     value: Tensor;
     grads: typeof params;
@@ -83,35 +96,216 @@ test("a step on several batches is that on one batch of all their rows", async (
   expected.forEach((x, i) => assert.ok(Math.abs(x - fewer[i]) < 1e-9, `${x}, ${fewer[i]}`));
 });
 
-for (const accumulate of [1, 3]) {
-  test(`a run goes on between two epochs to the same bits, ${accumulate} batches a step`, async () => {
+test("accumulate must be a positive integer", () => {
+  const device = cpu();
+  using trie = new Trie(CODES.paths).upload(device);
+  for (const accumulate of [0, 1.5, NaN]) {
     const recipe = { ...RECIPE, accumulate };
-    const device = cpu();
-    using trie = new Trie(SHOP.paths).upload(device);
-    const make = (): Trainer => new Trainer(SHOP, trie, recipe, fromScratch(device, SHOP, recipe));
-    const reports: TrainReport[] = [];
-    using whole = make();
-    using second = make();
-    await whole.runEpoch((report) => reports.push(report));
-    const from = treeLeaves({ ...whole.tensors });
-    const data = await device.read(from);
-    treeLeaves({ ...second.tensors }).forEach((tensor, i) => device.write(tensor, data[i]));
-    second.epoch = 1;
-    await whole.runEpoch((report) => reports.push(report));
-    await second.runEpoch(() => {});
-    assert.deepEqual(await numbers(second.params), await numbers(whole.params));
-    assert.equal(reports.at(-1)?.step, 2 * whole.stepsPerEpoch);
-    assert.equal(reports.reduce((sum, r) => sum + r.tokens, 0), 2 * whole.targetsPerEpoch);
-    assert.ok((reports.at(-1)?.loss ?? 9) < reports[0].loss);
+    const make = (): unknown => new Trainer(CODES, trie, recipe, newModel(device, CODES, recipe));
+    assert.throws(make, ArgumentError);
+  }
+});
+
+const batchesOf = (trie: Trie, dataset = SHOP): ReturnType<typeof makeBatches> =>
+  makeBatches(makeWindows(dataset, trie, 5), { batch: 8, seed: 1, epoch: 0 });
+
+test("a target is chosen of each window, and its history is what the model reads", () => {
+  const trie = new Trie(SHOP.paths);
+  const seen = new Set<string>();
+  for (const [i, batch] of batchesOf(trie).entries()) {
+    const chosen = chooseTargets(batch, trie, foldIn(keyOf(5), i));
+    const [, T] = batch.tokens.shape;
+    const windows = chosen.map((c) => c.window);
+    assert.deepEqual(windows, [...new Set(windows)]);
+    for (const { window, row, history, leaf } of chosen) {
+      const place = batch.rows.data[row] - window * T;
+      assert.deepEqual(history, [
+        ...batch.tokens.data.subarray(window * T, window * T + place + 1),
+      ]);
+      const path = trie.pathOf(leaf);
+      assert.deepEqual([...batch.labels.data.subarray(row, row + path.length)], path);
+      seen.add(`${place}`);
+    }
+    assert.equal(chosen.length, Math.min(8, new Set(rowsWithTargets(batch)).size));
+  }
+  assert.ok(seen.size > 5, "targets at many places");
+});
+
+function rowsWithTargets(batch: ReturnType<typeof makeBatches>[number]): number[] {
+  const [, T] = batch.tokens.shape;
+  return [...batch.nodes.data].flatMap((node, n) =>
+    node === 0 ? [Math.floor(batch.rows.data[n] / T)] : []
+  );
+}
+
+for (const name of ["synthetic", "codes"]) {
+  test(`negatives are other items after the same history, ${name}`, () => {
+    const dataset = name === "codes" ? CODES : SHOP;
+    const trie = new Trie(dataset.paths);
+    const [K, D] = [3, trie.maxDepth];
+    const paths = [...new Set(dataset.paths.map((path) => path.join()))].map((path) =>
+      path.split(",").map(Number)
+    );
+    let counted = 0;
+    for (const batch of batchesOf(trie, dataset).slice(0, 6)) {
+      const chosen = chooseTargets(batch, trie, keyOf(2));
+      const given = negativeInputs(batch, chosen, trie, K, keyOf(3));
+      const [W, T] = given.negativeMask.shape;
+      const L = D - 1;
+      assert.deepEqual(given.negativeTokens.shape, [W, K * L]);
+      for (const { window, row, history, leaf } of chosen) {
+        const own = trie.pathOf(leaf);
+        const targets = [...given.negativeTargets.data.subarray(window * D, (window + 1) * D)];
+        assert.deepEqual(
+          targets,
+          Array.from({ length: D }, (_, t) => t < own.length ? row + t : -1),
+        );
+        const mask = [...given.negativeMask.data.subarray(window * T, (window + 1) * T)];
+        assert.deepEqual(mask, mask.map((_, t) => t < history.length ? 0 : -1e30));
+        const negatives = Array.from({ length: K }, (_, k) => {
+          const at = (window * K + k) * D;
+          const nodes = [...given.negativeNodes.data.subarray(at, at + D)];
+          const length = nodes.includes(-1) ? nodes.indexOf(-1) : D;
+          const path = [...given.negativeLabels.data.subarray(at, at + length)];
+          assert.ok(nodes.slice(length).every((node) => node === -1));
+          path.forEach((_, t) => assert.deepEqual(trie.pathOf(nodes[t]), path.slice(0, t)));
+          path.forEach((_, t) => { // the first token is predicted in the window, the others by what is before them
+            const row = given.negativeRows.data[at + t];
+            const place = row - W * T;
+            if (t === 0) return assert.equal(row, window * T + history.length - 1);
+            assert.equal(Math.floor(place / L), window * K + k);
+            assert.equal(place % L, t - 1);
+            assert.equal(given.negativeTokens.data[place], path[t - 1]);
+            assert.equal(given.negativePositions.data[place], history.length + t - 1);
+          });
+          return path;
+        });
+        const items = negatives.map((path) => path.join());
+        assert.equal(new Set(items).size, K);
+        assert.ok(!items.includes(own.join()) && negatives.every((path) => path.length > 0));
+        for (let t = 1; t <= D; t++) {
+          const prefix = (path: readonly number[]): string => path.slice(0, t).join();
+          const different = new Set(paths.filter((p) => p.length >= t).map(prefix)).size;
+          const counts = negatives.map((path, k) =>
+            t <= own.length && path.length >= t && prefix(path) !== prefix(own) &&
+            negatives.slice(0, k).every((other) => prefix(other) !== prefix(path))
+          );
+          const n = counts.filter(Boolean).length;
+          counts.forEach((counts, k) => {
+            const scale = given.negativeScales.data[(window * K + k) * D + t - 1];
+            if (!counts) return assert.equal(scale, -1e30);
+            counted++;
+            assert.ok(Math.abs(Math.exp(scale) - (different - 1) / n) < 1e-9);
+          });
+        }
+      }
+    }
+    assert.ok(counted > 50);
   });
 }
 
-test("accumulate must be a positive integer", () => {
-  const device = cpu();
-  using trie = new Trie(SHOP.paths).upload(device);
-  for (const accumulate of [0, 1.5, NaN]) {
-    const recipe = { ...RECIPE, accumulate };
-    const make = (): unknown => new Trainer(SHOP, trie, recipe, fromScratch(device, SHOP, recipe));
-    assert.throws(make, ArgumentError);
+test("thresholds are those of a search of the model as it is", async () => {
+  const dataset = CODES;
+  const device = cpu({ float: "float64" });
+  using trie = new Trie(dataset.paths).upload(device);
+  const [host, tau, beam] = [trie.trie, 1.5, 3];
+  const { model, params } = newModel(device, dataset, { ...RECIPE, dropout: 0 });
+  using search = searchOf(new TransformerDecoder(model, params), trie, { beam, tau });
+  const [batch] = batchesOf(host, dataset);
+  const chosen = chooseTargets(batch, host, keyOf(2));
+  const { data, shape } = await thresholdInput(batch, chosen, host, search);
+  assert.deepEqual(shape, batch.nodes.shape);
+  const none = await thresholdInput(batch, chosen, host, undefined);
+  assert.ok(none.data.every((x) => x === -1e30));
+  const feed = lossFeed({ thresholds: true }, { seed: 0, searchEvery: 2 }, host, search);
+  for (const step of [1, 2, 3, 4]) { // a search in the first step and every second after it
+    const { thresholds } = await feed(batch, step, step);
+    assert.equal(thresholds?.data.some((x) => x > -1e30), step % 2 === 1);
   }
+  const touched = new Set<number>();
+  for (const { row, history, leaf } of chosen) {
+    // A plain search, which asks for the logits after the history and each prefix.
+    const logits = new Map<string, number[]>();
+    for (let node = 0; node < host.nodeCount; node++) {
+      const read = Int32Array.from([...history, ...host.pathOf(node)]);
+      const hidden = model.hidden(params, device.tensor(read, [1, read.length]));
+      const all = [...await model.logits(params, hidden).data()];
+      logits.set(host.pathOf(node).join(), all.slice(-model.config.vocabSize));
+    }
+    const of = (path: readonly number[]): number[] => logits.get(path.join()) as number[];
+    const { steps } = referenceBeamSearch(host, of, { beam, tau });
+    steps.slice(0, host.depths[leaf]).forEach(({ threshold }, t) => {
+      touched.add(row + t);
+      assert.ok(Math.abs(data[row + t] - threshold) < 1e-9, `${data[row + t]}, ${threshold}`);
+    });
+  }
+  data.forEach((x, n) => assert.equal(x > -1e30, touched.has(n)));
+});
+
+const CASES = [["bear", 3], ["msl-ats", 1], ["apao-point", 1], ["apao-pair", 1], [
+  "beam-exact",
+  1,
+]] as const;
+
+for (const [loss, accumulate] of CASES) {
+  test(`a run of ${loss} goes on to the same bits, its memory is flat, ${accumulate} batches a step`, async () => {
+    const recipe = { ...RECIPE, loss, accumulate, negatives: 2, searchEvery: 2, epochs: 3 };
+    const device = cpu();
+    using trie = new Trie(CODES.paths).upload(device);
+    const make = (): Trainer => new Trainer(CODES, trie, recipe, newModel(device, CODES, recipe));
+    using whole = make();
+    const reports: TrainReport[] = [];
+    await whole.runEpoch((report) => reports.push(report));
+    using second = make();
+    const data = await device.read(treeLeaves({ ...whole.tensors }));
+    treeLeaves({ ...second.tensors }).forEach((tensor, i) => device.write(tensor, data[i]));
+    second.epoch = 1;
+    await whole.runEpoch((report) => reports.push(report));
+    const { liveBytes } = device.stats;
+    await second.runEpoch(() => {});
+    assert.deepEqual(await numbers({ ...second.tensors }), await numbers({ ...whole.tensors }));
+    assert.equal(treeLeaves({ ...whole.tensors }).length % 3, loss === "msl-ats" ? 1 : 0); // its state
+    const before = device.stats.liveBytes;
+    await whole.runEpoch((report) => reports.push(report));
+    assert.ok(before > liveBytes); // the programs of the second
+    assert.equal(device.stats.liveBytes, before);
+    assert.ok(reports.every((report) => Number.isFinite(report.loss)));
+    assert.equal(reports.at(-1)?.step, 3 * whole.stepsPerEpoch);
+    assert.equal(reports.reduce((sum, { tokens }) => sum + tokens, 0), 3 * whole.targetsPerEpoch);
+    if (loss === "bear") assert.ok((reports.at(-1)?.loss ?? 9) < reports[0].loss);
+  });
+}
+
+test("there is no room for more negatives than other items", async () => {
+  const dataset = CODES;
+  const trie = new Trie(dataset.paths);
+  const recipe = { ...RECIPE, negatives: 1000 };
+  const [batch] = batchesOf(trie, dataset);
+  const { negativeScales } = await lossFeed({ negatives: true }, recipe, trie, undefined)(
+    batch,
+    1,
+    1,
+  );
+  assert.deepEqual(negativeScales?.shape, [8, trie.leafCount - 1, trie.maxDepth]);
+});
+
+test("a loss that is given by its options has their negatives and searches", async () => {
+  const { needs } = lossNamed("beam-exact");
+  assert.deepEqual(needs, { thresholds: true });
+  const dataset = CODES;
+  const device = cpu();
+  using trie = new Trie(dataset.paths).upload(device);
+  const run = async (loss: string, more: Partial<Recipe>): Promise<number[]> => {
+    const recipe = { ...RECIPE, loss, ...more };
+    using trainer = new Trainer(dataset, trie, recipe, newModel(device, dataset, recipe));
+    await trainer.runEpoch(() => {});
+    return await numbers(trainer.params);
+  };
+  // lambda 0 and beta 0 leave msl and sft.
+  assert.deepEqual(await run("beam-exact", { lambda: 0 }), await run("msl", {}));
+  const [pair, sft] = [await run("apao-pair", { beta: 0 }), await run("sft", {})];
+  pair.forEach((x, i) => assert.ok(Math.abs(x - sft[i]) < 1e-4));
+  const often = await run("beam-exact", { searchEvery: 1 });
+  assert.notDeepEqual(await run("beam-exact", { searchEvery: 2 }), often);
+  assert.notDeepEqual(await run("apao-pair", { negatives: 1 }), await run("apao-pair", {}));
 });

@@ -4,11 +4,12 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ArgumentError, CheckpointError } from "../../core/errors.ts";
-import { type Report, runExperiment } from "../../lab/train/experiment.ts";
+import { runExperiment } from "../../lab/train/experiment.ts";
+import type { ExperimentReport } from "../../lab/train/experiment_report.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
 import { lineWidth } from "../../lab/table.ts";
 import { type ModelVerification, verifyModel } from "../../lab/analysis/verify_model.ts";
-import { renderModelVerification } from "../../lab/analysis/verify_report.ts";
+import { renderModelVerification } from "../../lab/analysis/verification_text.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 
 const DATA = smallFolder();
@@ -16,7 +17,7 @@ const OUT = emptyFolder();
 const SMALL = ["--layers", "1", "--dim", "16", "--heads", "2", "--ffn", "32", "--batch", "8"];
 const HOW = ["--loss", "sft,bear", "--epochs", "4", "--lr", "0.01", "--beam", "3", "--tau", "1.5"];
 const silent = { preparing() {}, started() {}, training() {}, validating() {}, evaluating() {} };
-let trained: Promise<Report> | undefined;
+let trained: Promise<ExperimentReport> | undefined;
 
 /** Trains once; the folder of a loss. */
 async function runOf(loss: "sft" | "bear"): Promise<string> {
@@ -40,6 +41,8 @@ function checkParts(found: ModelVerification): void {
   const certain = [retrievedByCount, retrievedByMass, ...prunedAtStep];
   assert.equal([...certain, undecided].reduce((sum, c) => sum + c.users, 0), users);
   for (const { users, confirmed } of certain) assert.equal(confirmed, users);
+  const returned = retrievedByCount.users + retrievedByMass.users + undecided.confirmed;
+  assert.equal(returned / users, found.retrieved);
   assert.equal(survival.at(-1), found.retrieved);
   const pruned = Object.values(causes).reduce((a, b) => a + b, 0);
   assert.ok(pruned <= found.inExactTop);

@@ -3,13 +3,14 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Text and bytes are written as they are, anything else as JSON. */
+/** Text and bytes are written as they are, undefined not at all, anything else as JSON. */
 export type Files = Readonly<Record<string, unknown>>;
 
 /** Makes a folder with some files; remove it with `removeFolder`. */
 export function makeFolder(files: Files): string {
   const folder = mkdtempSync(join(tmpdir(), "beargrad-"));
   for (const [file, contents] of Object.entries(files)) {
+    if (contents === undefined) continue;
     const plain = typeof contents === "string" || contents instanceof Uint8Array;
     writeFileSync(join(folder, file), plain ? contents : JSON.stringify(contents));
   }
@@ -21,12 +22,16 @@ export function removeFolder(folder: string): void {
   rmSync(folder, { recursive: true });
 }
 
-/** Runs `use` on a folder with some files. */
+/** Runs `use`, which may be async, on a folder with some files. */
 export function withFolder<T>(files: Files, use: (folder: string) => T): T {
   const folder = makeFolder(files);
+  let pending = false;
   try {
-    return use(folder);
+    const result = use(folder);
+    if (!(result instanceof Promise)) return result;
+    pending = true;
+    return result.finally(() => removeFolder(folder)) as T;
   } finally {
-    removeFolder(folder);
+    if (!pending) removeFolder(folder);
   }
 }

@@ -1,6 +1,6 @@
 /** Adapters for tests, and the weights under them worked out on the host. */
 import { foldIn, keyOf, normal } from "../../core/random.ts";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { mapTree, treeEntries } from "../../core/tree.ts";
 import { initLora, type LoraConfig, type LoraParams } from "../../models/lora.ts";
 import type { TransformerConfig } from "../../models/transformer.ts";

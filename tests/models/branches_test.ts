@@ -19,8 +19,18 @@ import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { testDevices } from "../devices.ts";
 
 const CONFIG: TransformerConfig = {
-  ...{ vocabSize: 16, dim: 16, layers: 2, heads: 4, kvHeads: 2, headDim: 4, ffn: 12 },
-  ...{ ropeTheta: 10000, normEps: 1e-5, maxLength: 32, dropout: 0, tiedEmbeddings: true },
+  vocabSize: 16,
+  dim: 16,
+  layers: 2,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 4,
+  ffn: 12,
+  ropeTheta: 10000,
+  normEps: 1e-5,
+  maxLength: 32,
+  dropout: 0,
+  tiedEmbeddings: true,
 };
 /** Two rows of five tokens; what their branches go on from; three branches of two tokens each. */
 const ROWS = [[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]];

@@ -9,9 +9,9 @@ import { treeEntries } from "../../core/tree.ts";
 import { readTree, toHuggingFace, writeTree } from "../../models/checkpoint.ts";
 import { loadModel } from "../../lab/train/model_folder.ts";
 import { configFromJson, configToJson } from "../../models/checkpoint_config.ts";
-import { loadWeights } from "../../models/load_weights.ts";
+import { loadWeights } from "../../models/checkpoint.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../models/safetensors.ts";
-import { openSafetensors } from "../../models/safetensors_reader.ts";
+import { openSafetensors } from "../../models/safetensors.ts";
 import { initTransformer, type TransformerConfig } from "../../models/transformer.ts";
 
 const CONFIG: TransformerConfig = {

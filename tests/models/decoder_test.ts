@@ -4,16 +4,18 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { capture, type HostTensor } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { initTransformer, Transformer } from "../../models/transformer.ts";
 import { allLogits } from "../../models/decode/decoder.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
-import { testDevices } from "../devices.ts";
+import { onEachDevice, testDevices } from "../devices.ts";
 import { grouped, livelyParams, referenceLogits, untied, weightsOf } from "./llamas.ts";
 
-/** What is decoded: histories, and at each step for each beam row whom it descends from and what it feeds. */
+/**
+ * What is decoded: histories, and at each step for each beam row whom it descends from and what it
+ * feeds.
+ */
 interface Script {
   readonly histories: readonly (readonly number[])[];
   readonly beam: number;
@@ -132,34 +134,32 @@ for (const { name, skip, open } of testDevices) {
       );
     });
   }
-
-  test(`decoder on ${name}: captured as eager`, { skip }, async () => {
-    const device = await open();
-    using _scope = device.arena();
-    const decoder = new TransformerDecoder(
-      new Transformer(device, grouped),
-      livelyParams(device, grouped, 2),
-    );
-    const shape = { beam: 2, steps: [[], [], []] };
-    using program = capture(
-      device,
-      (inputs: Record<string, Tensor>) => decode(decoder, shape, inputs),
-    );
-    const rows = (shift: number): Script["steps"][number] =>
-      [0, 1, 2, 3].map((r) => ({ parent: (r + shift) % 2, token: (r * 3 + shift) % 7 }));
-    for (const shift of [0, 1, 0]) {
-      const inputs = inputsOf({
-        histories: [[1 + shift, 2, 3], [4 + shift]],
-        beam: 2,
-        steps: [rows(shift), rows(shift + 1), rows(shift + 3)],
-      });
-      const captured = await device.read(program(inputs));
-      const eager = await device.read(decode(decoder, shape, onDevice(device, inputs)));
-      assert.deepEqual(captured, eager);
-    }
-    assert.equal(program.programs, 1);
-  });
 }
+
+onEachDevice("decoder: captured as eager", async (device) => {
+  const decoder = new TransformerDecoder(
+    new Transformer(device, grouped),
+    livelyParams(device, grouped, 2),
+  );
+  const shape = { beam: 2, steps: [[], [], []] };
+  using program = capture(
+    device,
+    (inputs: Record<string, Tensor>) => decode(decoder, shape, inputs),
+  );
+  const rows = (shift: number): Script["steps"][number] =>
+    [0, 1, 2, 3].map((r) => ({ parent: (r + shift) % 2, token: (r * 3 + shift) % 7 }));
+  for (const shift of [0, 1, 0]) {
+    const inputs = inputsOf({
+      histories: [[1 + shift, 2, 3], [4 + shift]],
+      beam: 2,
+      steps: [rows(shift), rows(shift + 1), rows(shift + 3)],
+    });
+    const captured = await device.read(program(inputs));
+    const eager = await device.read(decode(decoder, shape, onDevice(device, inputs)));
+    assert.deepEqual(captured, eager);
+  }
+  assert.equal(program.programs, 1);
+});
 
 test("decoder: what does not fit is refused", () => {
   const device = cpu();

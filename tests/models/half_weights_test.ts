@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { NonFiniteError } from "../../core/errors.ts";
 import { mapTree, treeEntries } from "../../core/tree.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
@@ -15,10 +15,13 @@ import {
   type TransformerParams,
 } from "../../models/transformer.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
-import { testDevices } from "../devices.ts";
+import { onEachDevice, testDevices } from "../devices.ts";
 import { grouped, livelyParams, untied } from "./llamas.ts";
 
-/** Vocabularies so large that child logits are computed alone; one with matrices that cannot be halves, one without. */
+/**
+ * Vocabularies so large that child logits are computed alone; one with matrices that cannot be
+ * halves, one without.
+ */
 const configs = {
   grouped: { ...grouped, vocabSize: 48 },
   untied: { ...untied, vocabSize: 48 },
@@ -97,44 +100,32 @@ for (const { name, skip, open } of testDevices) {
       },
     );
   }
-
-  test(
-    `half weights on ${name}: the copy is given back, and those it shares stay`,
-    { skip },
-    async () => {
-      const device = await open();
-      using _scope = device.arena();
-      const params = livelyParams(device, configs.untied, 2);
-      const model = new Transformer(device, configs.untied);
-      const before = device.stats.liveBytes;
-      const decoder = new TransformerDecoder(model, params, { weights: "float16" });
-      const copied = device.stats.liveBytes - before;
-      const matrices = treeEntries(params).filter(([, { shape: [, n] }]) => n % 4 === 0);
-      const elements = matrices.reduce((sum, [, w]) => sum + w.size, 0);
-      const room = 256 * matrices.length; // a device rounds sizes up
-      const bytes = device.float === "float64" ? 8 : 2;
-      assert.ok(copied >= bytes * elements && copied <= 1.25 * bytes * elements + room);
-      decoder.dispose();
-      assert.equal(device.stats.liveBytes, before);
-      await device.read(treeEntries(params).map(([, w]) => w));
-    },
-  );
-
-  test(
-    `half weights on ${name}: a weight beyond their range ends the search`,
-    { skip },
-    async () => {
-      const device = await open();
-      using _scope = device.arena();
-      const config: TransformerConfig = configs.head;
-      const params = livelyParams(device, config, 3);
-      const values = await params.layers[0].down.data();
-      values[5] = -7e4;
-      device.write(params.layers[0].down, values);
-      const model = new Transformer(device, config);
-      await search(device, new TransformerDecoder(model, params));
-      using decoder = new TransformerDecoder(model, params, { weights: "float16" });
-      await assert.rejects(search(device, decoder), NonFiniteError);
-    },
-  );
 }
+
+onEachDevice("half weights: the copy is given back, and those it shares stay", async (device) => {
+  const params = livelyParams(device, configs.untied, 2);
+  const model = new Transformer(device, configs.untied);
+  const before = device.stats.liveBytes;
+  const decoder = new TransformerDecoder(model, params, { weights: "float16" });
+  const copied = device.stats.liveBytes - before;
+  const matrices = treeEntries(params).filter(([, { shape: [, n] }]) => n % 4 === 0);
+  const elements = matrices.reduce((sum, [, w]) => sum + w.size, 0);
+  const room = 256 * matrices.length; // a device rounds sizes up
+  const bytes = device.float === "float64" ? 8 : 2;
+  assert.ok(copied >= bytes * elements && copied <= 1.25 * bytes * elements + room);
+  decoder.dispose();
+  assert.equal(device.stats.liveBytes, before);
+  await device.read(treeEntries(params).map(([, w]) => w));
+});
+
+onEachDevice("half weights: a weight beyond their range ends the search", async (device) => {
+  const config: TransformerConfig = configs.head;
+  const params = livelyParams(device, config, 3);
+  const values = await params.layers[0].down.data();
+  values[5] = -7e4;
+  device.write(params.layers[0].down, values);
+  const model = new Transformer(device, config);
+  await search(device, new TransformerDecoder(model, params));
+  using decoder = new TransformerDecoder(model, params, { weights: "float16" });
+  await assert.rejects(search(device, decoder), NonFiniteError);
+});

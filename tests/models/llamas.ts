@@ -1,5 +1,8 @@
-/** Small transformers for tests, and the same arithmetic written out in float64, one token after the other. */
-import type { Device } from "../../core/device.ts";
+/**
+ * Small transformers for tests, and the same arithmetic written out in float64, one token after the
+ * other.
+ */
+import type { Device } from "../../core/tensor.ts";
 import { foldIn, keyOf, normal } from "../../core/random.ts";
 import { mapTree, treeEntries } from "../../core/tree.ts";
 import {
@@ -59,6 +62,15 @@ type Vector = number[];
 const dot = (a: Vector, b: Vector): number => a.reduce((sum, x, i) => sum + x * b[i], 0);
 const plus = (a: Vector, b: Vector): Vector => a.map((x, i) => x + b[i]);
 
+/** Rows of the matrices that were read, by path. */
+const rowsOf = new WeakMap<Weights, Map<string, Vector[]>>();
+
+const inRows = (flat: ArrayLike<number>, width: number): Vector[] =>
+  Array.from(
+    { length: flat.length / width },
+    (_, r) => Array.from({ length: width }, (_, i) => flat[r * width + i]),
+  );
+
 /** The logits after each token of a sequence. */
 export function referenceLogits(
   weights: Weights,
@@ -66,14 +78,14 @@ export function referenceLogits(
   tokens: readonly number[],
 ): Vector[] {
   const { dim, layers, heads, kvHeads, headDim: D, ropeTheta, normEps } = config;
-  const get = (path: string): Vector => Array.from(weights.get(path) as ArrayLike<number>);
+  const known = rowsOf.get(weights) ?? new Map<string, Vector[]>();
+  rowsOf.set(weights, known);
   const matrix = (path: string, width: number): Vector[] => {
-    const flat = get(path);
-    return Array.from(
-      { length: flat.length / width },
-      (_, r) => flat.slice(r * width, (r + 1) * width),
-    );
+    const rows = known.get(path) ?? inRows(weights.get(path) as ArrayLike<number>, width);
+    known.set(path, rows);
+    return rows;
   };
+  const get = (path: string): Vector => matrix(path, dim)[0];
   const apply = (w: Vector[], x: Vector): Vector => w.map((row) => dot(row, x));
   const norm = (x: Vector, w: Vector): Vector => {
     const r = 1 / Math.sqrt(dot(x, x) / x.length + normEps);

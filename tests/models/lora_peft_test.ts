@@ -97,19 +97,15 @@ test("peft: absent fields have PEFT's defaults, and what asks for nothing is let
   const expected: LoraConfig = { targets: ["q"], rank: 8, alpha: 8, dropout: 0 };
   assert.deepEqual(loraFromJson(MINIMAL), expected);
   const idle = {
-    ...{
-      r: null,
-      use_dora: false,
-      modules_to_save: null,
-      rank_pattern: {},
-      init_lora_weights: "eva",
-    },
-    ...{
-      layers_to_transform: null,
-      target_parameters: [],
-      peft_version: "0.18.0",
-      loftq_config: {},
-    },
+    r: null,
+    use_dora: false,
+    modules_to_save: null,
+    rank_pattern: {},
+    init_lora_weights: "eva",
+    layers_to_transform: null,
+    target_parameters: [],
+    peft_version: "0.18.0",
+    loftq_config: {},
   };
   assert.deepEqual(loraFromJson({ ...MINIMAL, ...idle }), expected);
   const all = { ...MINIMAL, target_modules: "all-linear", r: 4, lora_alpha: 6 };

@@ -2,9 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
 import type { DType } from "../../core/dtype.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { mapTree, treeEntries } from "../../core/tree.ts";
 import { integers } from "../../kernels/cases.ts";
 import {
@@ -26,7 +25,7 @@ import { sample } from "../../ops/cases.ts";
 import { allLogits } from "../../ops/logits.ts";
 import { sum } from "../../ops/reduce.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { testDevices } from "../devices.ts";
+import { onEachDevice, testDevices } from "../devices.ts";
 import { every, livelyAdapter, mergedOnHost } from "./adapters.ts";
 import { grouped, livelyParams, referenceLogits, untied, weightsOf } from "./llamas.ts";
 
@@ -49,80 +48,69 @@ function weighedLogits(
   return sum(mul(model.logits(params, model.hidden(params, tokens, key)), weights));
 }
 
-const SETTINGS: Readonly<Record<string, LoraConfig>> = {
-  every,
-  default: defaultLora,
-  "k and up": { ...every, targets: ["up", "k"], rank: 4 },
-};
+const SETTINGS: readonly (readonly [what: string, TransformerConfig, LoraConfig])[] = [
+  ["grouped, every target", grouped, every],
+  ["grouped, default", grouped, defaultLora],
+  ["grouped, k and up", grouped, { ...every, targets: ["up", "k"], rank: 4 }],
+  ["untied, every target", untied, every],
+];
 
 for (const { name, skip, open } of testDevices) {
-  for (const [what, config] of Object.entries({ grouped, untied })) {
-    for (const [which, lora] of Object.entries(SETTINGS)) {
-      test(
-        `lora on ${name}: ${what}, ${which}: logits are those written out`,
-        { skip },
-        async () => {
-          const device = await open();
-          using _scope = device.arena();
-          const params = livelyParams(device, config, 1);
-          const adapter = livelyAdapter(device, config, lora, 1);
-          const tokens = tokensOf(config, 1);
-          const merged = await mergedOnHost(await weightsOf(params), adapter, config, lora);
-          const logits = (weights: Awaited<ReturnType<typeof weightsOf>>): number[] =>
-            [0, 1].flatMap((b) =>
-              referenceLogits(weights, config, [...tokens.subarray(b * T, (b + 1) * T)]).flat()
-            );
-          const expected = logits(merged);
-          const distance = (a: ArrayLike<number>): number =>
-            Math.max(...expected.map((z, i) => Math.abs(z - a[i])));
-          assert.ok(distance(logits(await weightsOf(params))) > 0.1, "the adapter must matter");
-          const ids = device.tensor(tokens, [B, T]);
-          const adapted = new Transformer(device, config, lora);
-          const plain = new Transformer(device, config);
-          const [beside, added] = await device.read([
-            adapted.logits(params, adapted.hidden(withLora(params, adapter), ids)),
-            plain.logits(params, plain.hidden(mergeLora(params, adapter, config, lora), ids)),
-          ]);
-          const allowed = device.float === "float64" ? 1e-10 : 1e-4;
-          assert.equal(beside.length, expected.length);
-          assert.ok(distance(beside) <= allowed, `beside: ${distance(beside)}`);
-          assert.ok(distance(added) <= allowed, `merged: ${distance(added)}`);
-        },
-      );
-    }
+  for (const [what, config, lora] of SETTINGS) {
+    test(
+      `lora on ${name}: ${what}: logits are those written out`,
+      { skip },
+      async () => {
+        const device = await open();
+        using _scope = device.arena();
+        const params = livelyParams(device, config, 1);
+        const adapter = livelyAdapter(device, config, lora, 1);
+        const tokens = tokensOf(config, 1);
+        const merged = await mergedOnHost(await weightsOf(params), adapter, config, lora);
+        const logits = (weights: Awaited<ReturnType<typeof weightsOf>>): number[] =>
+          [0, 1].flatMap((b) =>
+            referenceLogits(weights, config, [...tokens.subarray(b * T, (b + 1) * T)]).flat()
+          );
+        const expected = logits(merged);
+        const distance = (a: ArrayLike<number>): number =>
+          Math.max(...expected.map((z, i) => Math.abs(z - a[i])));
+        assert.ok(distance(logits(await weightsOf(params))) > 0.1, "the adapter must matter");
+        const ids = device.tensor(tokens, [B, T]);
+        const adapted = new Transformer(device, config, lora);
+        const plain = new Transformer(device, config);
+        const [beside, added] = await device.read([
+          adapted.logits(params, adapted.hidden(withLora(params, adapter), ids)),
+          plain.logits(params, plain.hidden(mergeLora(params, adapter, config, lora), ids)),
+        ]);
+        const allowed = device.float === "float64" ? 1e-10 : 1e-4;
+        assert.equal(beside.length, expected.length);
+        assert.ok(distance(beside) <= allowed, `beside: ${distance(beside)}`);
+        assert.ok(distance(added) <= allowed, `merged: ${distance(added)}`);
+      },
+    );
   }
+}
 
-  test(
-    `lora on ${name}: a decoder with an adapter says what a whole pass says`,
-    { skip },
-    async () => {
-      const device = await open();
-      using _scope = device.arena();
-      const config = { ...grouped, dropout: 0 };
-      const adapted = withLora(
-        livelyParams(device, config, 3),
-        livelyAdapter(device, config, every, 3),
-      );
-      const model = new Transformer(device, config, every);
-      const ints = (values: number[], shape: number[]): Tensor =>
-        device.tensor(values, shape, "int32");
-      const decoder = new TransformerDecoder(model, adapted);
-      const { logits, cache } = decoder.prefill(ints([4, 1, 7], [1, 3]), ints([3], [1]), 1, 1);
-      const next = decoder.step(cache, 0, ints([9], [1]), ints([0], [1, 1]));
-      const whole = model.logits(adapted, model.hidden(adapted, ints([4, 1, 7, 9], [1, 4])));
-      const [first, second, all] = await device.read([allLogits(logits), allLogits(next), whole]);
-      const expected = Array.from(all).slice(2 * config.vocabSize);
-      [...first, ...second].forEach((z, i) =>
-        assert.ok(Math.abs(z - expected[i]) <= 1e-4, `[${i}]`)
-      );
-    },
+onEachDevice("lora: a decoder with an adapter says what a whole pass says", async (device) => {
+  const config = { ...grouped, dropout: 0 };
+  const adapted = withLora(
+    livelyParams(device, config, 3),
+    livelyAdapter(device, config, every, 3),
   );
+  const model = new Transformer(device, config, every);
+  const ints = (values: number[], shape: number[]): Tensor => device.tensor(values, shape, "int32");
+  const decoder = new TransformerDecoder(model, adapted);
+  const { logits, cache } = decoder.prefill(ints([4, 1, 7], [1, 3]), ints([3], [1]), 1, 1);
+  const next = decoder.step(cache, 0, ints([9], [1]), ints([0], [1, 1]));
+  const whole = model.logits(adapted, model.hidden(adapted, ints([4, 1, 7, 9], [1, 4])));
+  const [first, second, all] = await device.read([allLogits(logits), allLogits(next), whole]);
+  const expected = Array.from(all).slice(2 * config.vocabSize);
+  [...first, ...second].forEach((z, i) => assert.ok(Math.abs(z - expected[i]) <= 1e-4, `[${i}]`));
+});
 
-  test(`lora on ${name}: a base in half precision gives what its rounded numbers give`, {
-    skip,
-  }, async () => {
-    const device = await open();
-    using _scope = device.arena();
+onEachDevice(
+  "lora: a base in half precision gives what its rounded numbers give",
+  async (device) => {
     const config = { ...grouped, dropout: 0 };
     const lively = livelyParams(device, config, 2);
     const entries = treeEntries(lively);
@@ -153,37 +141,35 @@ for (const { name, skip, open } of testDevices) {
     await close([half.value, ...leaves(half.grads)], [float.value, ...leaves(float.grads)]);
     await close([merged[0].layers[1].qkv], [merged[1].layers[1].qkv]);
     assert.equal(halves.layers[0].qkv.dtype, device.half);
-  });
-}
+  },
+);
 
 test("lora: gradients of every factor against central differences", async () => {
-  for (const config of [grouped, untied]) {
-    const device = cpu({ float: "float64" });
-    const base = livelyParams(device, config, 5);
-    const adapter = livelyAdapter(device, config, every, 5);
-    const model = new Transformer(device, config, every);
-    const key = device.tensor(Int32Array.of(3, 1));
-    const loss = (p: LoraParams): Tensor => weighedLogits(model, withLora(base, p), 5, key);
-    const gradients = treeEntries(valueAndGrad(loss)(adapter).grads);
-    for (const [i, [path, factor]] of treeEntries(adapter).entries()) {
-      const values = await factor.data() as Float64Array;
-      const gradient = await gradients[i][1].data();
-      assert.equal(gradients[i][0], path);
-      assert.ok(gradient.some((g) => Math.abs(g) > 1e-3), `${path} must matter`);
-      for (const at of [0, Math.floor(values.length / 2), values.length - 1]) {
-        const step = 1e-5;
-        const moved = async (by: number): Promise<number> => {
-          using _scope = device.arena();
-          device.write(factor, values.map((x, j) => j === at ? x + by : x));
-          return await loss(adapter).item();
-        };
-        const expected = (await moved(step) - await moved(-step)) / (2 * step);
-        const error = Math.abs(gradient[at] - expected);
-        const shown = `${path}[${at}]: ${gradient[at]}, not ${expected}`;
-        assert.ok(error <= 1e-7 * (1 + Math.abs(expected)), shown);
-      }
-      device.write(factor, values);
+  const device = cpu({ float: "float64" });
+  const base = livelyParams(device, grouped, 5);
+  const adapter = livelyAdapter(device, grouped, every, 5);
+  const model = new Transformer(device, grouped, every);
+  const key = device.tensor(Int32Array.of(3, 1));
+  const loss = (p: LoraParams): Tensor => weighedLogits(model, withLora(base, p), 5, key);
+  const gradients = treeEntries(valueAndGrad(loss)(adapter).grads);
+  for (const [i, [path, factor]] of treeEntries(adapter).entries()) {
+    const values = await factor.data() as Float64Array;
+    const gradient = await gradients[i][1].data();
+    assert.equal(gradients[i][0], path);
+    assert.ok(gradient.some((g) => Math.abs(g) > 1e-3), `${path} must matter`);
+    for (const at of [0, Math.floor(values.length / 2), values.length - 1]) {
+      const step = 1e-5;
+      const moved = async (by: number): Promise<number> => {
+        using _scope = device.arena();
+        device.write(factor, values.map((x, j) => j === at ? x + by : x));
+        return await loss(adapter).item();
+      };
+      const expected = (await moved(step) - await moved(-step)) / (2 * step);
+      const error = Math.abs(gradient[at] - expected);
+      const shown = `${path}[${at}]: ${gradient[at]}, not ${expected}`;
+      assert.ok(error <= 1e-7 * (1 + Math.abs(expected)), shown);
     }
+    device.write(factor, values);
   }
 });
 
@@ -208,8 +194,8 @@ test("lora: nothing frozen is differentiated", () => {
     const model = new Transformer(device, config, lora);
     return [device, model, livelyParams(device, config, 1), livelyAdapter(device, config, lora, 1)];
   };
-  // Products of the two blocks: 4 a block and the head. The first block's q, k and v need no gradient of their input,
-  // which depends on nothing that is trained; nor do its adapters.
+  // Products of the two blocks: 4 a block and the head. The first block's q, k and v need no
+  // gradient of their input, which depends on nothing that is trained; nor do its adapters.
   const forward = 4 * 2 + 1;
   {
     const [device, model, base, adapter] = open();

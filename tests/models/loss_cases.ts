@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { Device } from "../../core/device.ts";
+import type { Device } from "../../core/tensor.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { bear, type BearOptions } from "../../models/losses/bear.ts";
 import type { Loss, Targets } from "../../models/losses/loss.ts";
@@ -32,21 +32,30 @@ export interface Value {
   readonly grad: readonly (readonly number[])[];
 }
 
-/** The losses as the golden file reduces them: sft and msl over all tokens, the rest over those with siblings. */
-export const goldenLosses = {
-  sft: ({ tau }: Settings) => sft({ tau }),
-  msl: ({ tau }: Settings) => msl({ tau }),
-  bear_released: (s: Settings) => bear(bearOptions(s, "released")),
-  bear_paper: (s: Settings) => bear({ ...bearOptions(s, "paper"), reduction: "sum" }),
-  bear_convex: (s: Settings) => bear({ ...bearOptions(s, "convex"), reduction: "sum" }),
-} as const;
+/**
+ * The losses of the golden file: sft and msl are means over all tokens, the two forms of bear sums.
+ */
+export const goldenLosses = (s: Settings): Readonly<Record<GoldenName, Loss>> => ({
+  sft: sft({ tau: s.tau }),
+  msl: msl({ tau: s.tau }),
+  bear_released: bear(bearOptions(s, "released")),
+  bear_paper: bear({ ...bearOptions(s, "paper"), reduction: "sum" }),
+  bear_convex: bear({ ...bearOptions(s, "convex"), reduction: "sum" }),
+});
 
-export const bearOptions = (
+/** The names of the losses in the golden file. */
+export const goldenNames = ["sft", "msl", "bear_released", "bear_paper", "bear_convex"] as const;
+
+/** One of them. */
+export type GoldenName = (typeof goldenNames)[number];
+
+/** The options of a form of bear. */
+export function bearOptions(
   { B, tau, xi, lambda }: Settings,
   form: BearOptions["form"],
-): BearOptions => (
-  { form, tau, xi, lambda, beam: B }
-);
+): BearOptions {
+  return { form, tau, xi, lambda, beam: B };
+}
 
 /** A trie whose root has a child for each row, whose children are the row's. */
 export function targets(device: Device, { children, label }: Batch): Targets {
@@ -62,16 +71,30 @@ export function targets(device: Device, { children, label }: Batch): Targets {
 
 /** A loss and its gradient on a device. */
 export async function run(device: Device, loss: Loss, batch: Batch): Promise<Value> {
+  return (await runAll(device, { loss }, batch)).loss;
+}
+
+/** Losses and their gradients on one batch, by name, with one read-back. */
+export async function runAll<K extends string>(
+  device: Device,
+  losses: Readonly<Record<K, Loss>>,
+  batch: Batch,
+): Promise<Record<K, Value>> {
   using _scope = device.arena();
   const aims = targets(device, batch);
   const logits = device.tensor(batch.logits);
-  const { value, grads } = valueAndGrad((z: typeof logits) => loss(z, aims))(logits);
-  const [[number], flat] = await device.read([value, grads]);
+  const names = Object.keys(losses) as K[];
+  const read = await device.read(names.flatMap((name) => {
+    const { value, grads } = valueAndGrad((z: typeof logits) => losses[name](z, aims))(logits);
+    return [value, grads];
+  }));
   const V = batch.logits[0].length;
-  return {
-    value: number,
-    grad: batch.logits.map((_, n) => [...flat.slice(n * V, (n + 1) * V)]),
-  };
+  const rows = (flat: ArrayLike<number>): number[][] =>
+    batch.logits.map((_, n) => Array.from({ length: V }, (_, v) => flat[n * V + v]));
+  const values = names.map((name, i) => {
+    return [name, { value: read[2 * i][0], grad: rows(read[2 * i + 1]) }];
+  });
+  return Object.fromEntries(values);
 }
 
 /** Largest difference relative to the larger of 1 and the largest expected number. */
@@ -118,8 +141,11 @@ export function token(
 export const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 const softplus = (x: number): number => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
 
-/** Each loss from its formula: a token's share of the value, and its weight on the gradient of -log p. */
-export function evaluate(name: keyof typeof goldenLosses, batch: Batch, s: Settings): Value {
+/**
+ * Each loss from its formula: a token's share of the value, and its weight on the gradient of -log
+ * p.
+ */
+export function evaluate(name: GoldenName, batch: Batch, s: Settings): Value {
   const tokens = batch.logits.map((z, n) => {
     const children = batch.children[n];
     if (children.length === 0) return { value: 0, weight: 0, share: 0, dlogP: z.map(() => 0) };

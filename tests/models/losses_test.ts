@@ -1,4 +1,7 @@
-/** The losses against golden values, against plain float64 evaluations of their formulas, and at the edges. */
+/**
+ * The losses against golden values, against plain float64 evaluations of their formulas, and at the
+ * edges.
+ */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -6,14 +9,23 @@ import fc from "fast-check";
 import { cpu } from "../../core/cpu_backend.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
+import { flagName } from "../../lab/cli/flags.ts";
 import { gradientWeights } from "../../lab/train/loss_probe.ts";
-import { apaoPair } from "../../models/losses/apao_pair.ts";
-import { apaoPoint } from "../../models/losses/apao_point.ts";
+import { apaoPair, apaoPoint } from "../../models/losses/apao.ts";
 import { beamExact } from "../../models/losses/beam_exact.ts";
 import { bear } from "../../models/losses/bear.ts";
 import type { Loss } from "../../models/losses/loss.ts";
-import { lossByName, lossNames, namedLoss } from "../../models/losses/loss_by_name.ts";
+import { fitsFlag } from "../../models/losses/flags.ts";
+import {
+  isLossName,
+  losses,
+  lossFlagNames,
+  lossFlags,
+  lossNamed,
+  type LossOptions,
+  readersOf,
+} from "../../models/losses/index.ts";
 import { msl } from "../../models/losses/msl.ts";
 import { mslAts } from "../../models/losses/msl_ats.ts";
 import { sft } from "../../models/losses/sft.ts";
@@ -27,7 +39,10 @@ import {
   bearOptions,
   evaluate,
   goldenLosses,
+  type GoldenName,
+  goldenNames,
   run,
+  runAll,
   type Settings,
   sigmoid,
   targets,
@@ -38,17 +53,18 @@ import {
 interface Golden extends Batch, Settings {
   readonly name: string;
   readonly margin: readonly number[];
-  readonly losses: Readonly<Record<keyof typeof goldenLosses, Value>>;
+  readonly losses: Readonly<Record<GoldenName, Value>>;
 }
 
 const golden = (JSON.parse(readFileSync("tests/golden/losses.json", "utf8")) as { cases: Golden[] })
   .cases;
 
 /**
- * A golden value. The golden file was made with a softplus that is x itself above 20, so the weight of such a token in the
- * convex form is 1 + lambda / xi there, where the formula has 1 + lambda / xi sigma(x): 5e-10 apart.
+ * A golden value. The golden file was made with a softplus that is x itself above 20, so the weight
+ * of such a token in the convex form is 1 + lambda / xi there, where the formula has
+ * 1 + lambda / xi sigma(x): 5e-10 apart.
  */
-function expectedOf(kase: Golden, loss: keyof typeof goldenLosses): Value {
+function expectedOf(kase: Golden, loss: GoldenName): Value {
   const { value, grad } = kase.losses[loss];
   if (loss !== "bear_convex") return { value, grad };
   const weight = (slope: number): number => 1 + (kase.lambda / kase.xi) * slope;
@@ -58,21 +74,25 @@ function expectedOf(kase: Golden, loss: keyof typeof goldenLosses): Value {
   return { value, grad: grad.map((row, n) => row.map((g) => g * exact[n])) };
 }
 
+/** Checks all golden losses on a batch against what `expected` says of each. */
+async function assertAll(
+  device: Device,
+  batch: Batch,
+  settings: Settings,
+  tolerance: number,
+  expected: (name: GoldenName) => Value = (name) => evaluate(name, batch, settings),
+): Promise<void> {
+  const actual = await runAll(device, goldenLosses(settings), batch);
+  for (const name of goldenNames) assertClose(actual[name], expected(name), tolerance, name);
+}
+
 for (const { name, skip, open } of testDevices) {
   const tolerance = name === "cpu float64" ? 1e-10 : 1e-5;
   test(`losses: all golden values and gradients on ${name}`, { skip }, async () => {
     const device = await open();
     assert.equal(golden.length, 20);
     for (const kase of golden) {
-      for (const [loss, make] of Object.entries(goldenLosses)) {
-        const expected = expectedOf(kase, loss as keyof typeof goldenLosses);
-        assertClose(
-          await run(device, make(kase), kase),
-          expected,
-          tolerance,
-          `${kase.name}, ${loss}`,
-        );
-      }
+      await assertAll(device, kase, kase, tolerance, (loss) => expectedOf(kase, loss));
     }
   });
 }
@@ -124,20 +144,18 @@ const settings: fc.Arbitrary<Settings> = fc.record({
 
 test("losses: values and gradients are those of the formulas", async () => {
   const device = cpu({ float: "float64" });
-  const property = fc.asyncProperty(batches, settings, async (batch, s) => {
-    for (const [name, make] of Object.entries(goldenLosses)) {
-      const expected = evaluate(name as keyof typeof goldenLosses, batch, s);
-      assertClose(await run(device, make(s), batch), expected, 1e-10, name);
-    }
-  });
-  await fc.assert(property);
+  await fc.assert(
+    fc.asyncProperty(batches, settings, (batch, s) => assertAll(device, batch, s, 1e-10)),
+    { numRuns: 60 },
+  );
 });
 
 test("losses: gradient weights as functions of the margin (docs/theory.md, S1 to S6)", async () => {
   const device = cpu({ float: "float64" });
   const property = fc.asyncProperty(batches, settings, async (batch, s) => {
     const { xi, lambda } = s;
-    const plain = await run(device, msl({ tau: s.tau, reduction: "sum" }), batch);
+    const msl_sum = msl({ tau: s.tau, reduction: "sum" });
+    const actual = await runAll(device, { msl_sum, ...goldenLosses(s) }, batch);
     const { trie, nodes, labels } = targets(device, batch);
     const options = { normalization: "children", beam: s.B, tau: s.tau } as const;
     const z = device.tensor(batch.logits);
@@ -151,113 +169,131 @@ test("losses: gradient weights as functions of the margin (docs/theory.md, S1 to
       bear_paper: safe.map((x) => 1 + (lambda / xi) * x),
       bear_convex: safe.map((x) => 1 + (lambda / xi) * (1 - x)),
     };
-    for (const [name, weight] of Object.entries(weights)) {
-      const loss = goldenLosses[name as keyof typeof weights](s);
-      const { value, grad } = await run(device, loss, batch);
-      const expected = { value, grad: plain.grad.map((row, n) => row.map((g) => weight[n] * g)) };
-      assertClose({ value, grad }, expected, 1e-10, name);
+    for (const name of ["bear_released", "bear_paper", "bear_convex"] as const) {
+      const grad = actual.msl_sum.grad.map((row, n) => row.map((g) => weights[name][n] * g));
+      assertClose(actual[name], { value: actual[name].value, grad }, 1e-10, name);
     }
   });
-  await fc.assert(property, { numRuns: 50 });
+  await fc.assert(property, { numRuns: 30 });
 });
 
 test("losses: the regularisers bound the violation from the side that their documentation says", async () => {
   const device = cpu({ float: "float64" });
   const property = fc.asyncProperty(batches, settings, async (batch, { B, tau }) => {
     const s = { B, tau, xi: 1, lambda: 1 };
-    const value = async (loss: Loss): Promise<number> => (await run(device, loss, batch)).value;
-    const plain = await value(msl({ tau, reduction: "sum" }));
-    const below = await value(goldenLosses.bear_paper(s)) - plain;
-    const above = (await value(goldenLosses.bear_convex(s)) - plain) / Math.LN2;
+    const sums = {
+      plain: msl({ tau, reduction: "sum" }),
+      whole: sft({ tau, reduction: "sum" }),
+      ...goldenLosses(s),
+    };
+    const { plain, whole, bear_paper, bear_convex } = await runAll(device, sums, batch);
+    const below = bear_paper.value - plain.value;
+    const above = (bear_convex.value - plain.value) / Math.LN2;
     const tokens = batch.children.flatMap((children, n) =>
       children.length > 1 ? [token(batch.logits[n], children, children, batch.label[n], s)] : []
     );
     const violations = tokens.filter((t) => t.logBeta > t.logP).length;
     assert.ok(below <= violations + 1e-9);
     assert.ok(above >= violations - 1e-9);
-    assert.ok(plain / Math.log(B + 1) >= violations - 1e-9);
-    assert.ok(await value(sft({ tau, reduction: "sum" })) >= plain - 1e-9);
+    assert.ok(plain.value / Math.log(B + 1) >= violations - 1e-9);
+    assert.ok(whole.value >= plain.value - 1e-9);
   });
-  await fc.assert(property, { numRuns: 50 });
+  await fc.assert(property, { numRuns: 30 });
 });
 
 for (const { name, skip, open } of testDevices) {
   test(
-    `losses: logits of 1e4 and certain tokens give finite numbers on ${name}`,
+    `losses: logits of 1e4, certain tokens, no siblings, no targets on ${name}`,
     { skip },
     async () => {
       const device = await open();
-      const batch: Batch = {
+      const s = { B: 2, tau: 1, xi: 1, lambda: 1 };
+      const large: Batch = {
         logits: [[1e4, -1e4, 0, 5], [-1e4, 1e4, 1e4, -1e4], [60, 0, 0, 0]],
         children: [[0, 1, 2], [0, 1, 2, 3], [0, 1, 2, 3]],
         label: [1, 1, 0],
       };
-      const s = { B: 2, tau: 1, xi: 1, lambda: 1 };
-      for (const [loss, make] of Object.entries(goldenLosses)) {
-        const expected = evaluate(loss as keyof typeof goldenLosses, batch, s);
-        assertClose(await run(device, make(s), batch), expected, 1e-5, loss);
-      }
-    },
-  );
-
-  test(`losses: no siblings, no targets on ${name}`, { skip }, async () => {
-    const device = await open();
-    const single: Batch = { logits: [[3, 1, 2], [0, 7, 0]], children: [[1], [2]], label: [1, 2] };
-    const none: Batch = { ...single, children: [[], []], label: [0, 0] };
-    const s = { B: 2, tau: 1, xi: 1, lambda: 1 };
-    for (const [loss, make] of Object.entries(goldenLosses)) {
-      for (const batch of loss === "sft" ? [none] : [none, single]) {
-        const { value, grad } = await run(device, make(s), batch);
+      await assertAll(device, large, s, 1e-5);
+      const single: Batch = { logits: [[3, 1, 2], [0, 7, 0]], children: [[1], [2]], label: [1, 2] };
+      const none: Batch = { ...single, children: [[], []], label: [0, 0] };
+      const zero: Value = { value: 0, grad: [[0, 0, 0], [0, 0, 0]] };
+      await assertAll(device, none, s, 0, () => zero);
+      const { sft: _, ...others } = goldenLosses(s);
+      for (const [loss, { value, grad }] of Object.entries(await runAll(device, others, single))) {
         assert.equal(Math.abs(value), 0, loss);
         assert.ok(grad.flat().every((g) => g === 0), loss);
       }
-    }
-  });
+    },
+  );
 }
 
 test("losses: paper and convex default to the mean over target tokens", async () => {
-  const device = cpu({ float: "float64" });
   const kase = golden.find((k) => k.name === "some single-child") as Golden;
   for (const form of ["paper", "convex"] as const) {
-    const { value } = await run(device, bear(bearOptions(kase, form)), kase);
+    const { value } = await run(cpu({ float: "float64" }), bear(bearOptions(kase, form)), kase);
     assert.ok(Math.abs(value - kase.losses[`bear_${form}`].value / kase.label.length) < 1e-10);
   }
 });
 
-test("losses: by name", async () => {
+/** What the names in recipes mean. */
+const MADE: Readonly<Record<string, (options: Required<LossOptions>) => Loss>> = {
+  sft: ({ tau }) => sft({ tau }),
+  msl: ({ tau }) => msl({ tau }),
+  "msl-ats": () => mslAts(),
+  bear: ({ beam, tau, xi, lambda }) => bear({ beam, tau, xi, lambda }),
+  "bear-paper": ({ beam, tau, xi, lambda }) => bear({ form: "paper", beam, tau, xi, lambda }),
+  "bear-convex": ({ beam, tau, xi, lambda }) => bear({ form: "convex", beam, tau, xi, lambda }),
+  "apao-point": ({ tau, beta, eta }) => apaoPoint({ tau, beta, eta }),
+  "apao-pair": ({ tau, beta, eta }) => apaoPair({ tau, beta, eta }),
+  "beam-exact": ({ tau, xi, lambda }) => beamExact({ tau, xi, lambda }),
+};
+
+test("losses: each definition makes its loss of the flags that it names", async () => {
   const device = cpu({ float: "float64" });
   const kase = golden.find((k) => k.name === "tau 2, xi 2.75") as Golden;
   const { B: beam, tau, xi, lambda } = kase;
-  const direct = [
-    sft({ tau }),
-    msl({ tau }),
-    mslAts(),
-    bear(bearOptions(kase, "released")),
-    bear(bearOptions(kase, "paper")),
-    bear(bearOptions(kase, "convex")),
-    apaoPoint({ tau, beta: 0.3, eta: 2 }),
-    apaoPair({ tau, beta: 0.3, eta: 2 }),
-    beamExact({ tau, xi, lambda }),
-  ];
-  assert.deepEqual(lossNames, [
-    ...["sft", "msl", "msl-ats", "bear", "bear-paper", "bear-convex"],
-    ...["apao-point", "apao-pair", "beam-exact"],
-  ]);
-  for (const [i, name] of lossNames.entries()) {
-    const options = { beam, tau, xi, lambda, beta: 0.3, eta: 2, negatives: 7, searchEvery: 9 };
-    const named = namedLoss(name);
-    const given = Object.fromEntries(named.reads.map((option) => [option, options[option]]));
-    for (const made of [lossByName(name, options), named.make(given)]) { // it reads what it says
-      if (named.needs.negatives || named.needs.thresholds) {
+  const all = { beam, tau, xi, lambda, beta: 0.3, eta: 2, negatives: 7, searchEvery: 9 };
+  assert.deepEqual(Object.keys(MADE).filter((name) => !isLossName(name)), []);
+  for (const { name, needs, flags, make } of losses) {
+    const direct = (MADE[name] ?? make)(all);
+    const own = Object.fromEntries(lossFlagNames.flatMap((f) => f in flags ? [[f, all[f]]] : []));
+    for (const made of [make(all), make(own)]) { // it reads what it says
+      if (needs.negatives || needs.thresholds) {
         await assert.rejects(run(device, made, kase), /must have (negatives|thresholds), got none/);
-        assert.deepEqual(await gradientWeights(made, 3), await gradientWeights(direct[i], 3));
+        assert.deepEqual(await gradientWeights(made, 3), await gradientWeights(direct, 3));
       } else {
-        assert.deepEqual(await run(device, made, kase), await run(device, direct[i], kase));
+        assert.deepEqual(await run(device, made, kase), await run(device, direct, kase));
       }
     }
   }
-  assert.throws(() => lossByName("nll"), /must be one of sft, msl, .* got nll/);
-  assert.throws(() => lossByName("toString"), ArgumentError);
+  assert.throws(() => lossNamed("nll"), /must be one of sft, msl, .* got nll/);
+  assert.throws(() => lossNamed("toString"), ArgumentError);
+});
+
+test("losses: flags are the same for all losses that read them, and defaults are in the domain", () => {
+  const old = ["beam", "xi", "lambda", "tau", "beta", "eta", "negatives", "searchEvery"];
+  assert.deepEqual(lossFlagNames.slice(0, old.length), old); // as in recipes and names of runs
+  for (const name of lossFlagNames) {
+    const flag = lossFlags[name];
+    assert.ok(fitsFlag(flag, flag.default), name);
+    assert.ok(readersOf(name).length > 0, name);
+    for (const { flags } of losses) assert.ok(!(name in flags) || flags[name] === flag, name);
+  }
+});
+
+test("losses: the table of docs/losses.md is that of the definitions", () => {
+  const rows = readFileSync("docs/losses.md", "utf8").split("\n")
+    .filter((line) => /^\| `[a-z]/.test(line))
+    .map((line) => line.split("|").map((cell) => cell.trim()));
+  assert.deepEqual(
+    rows.map(([, name, , over, flags]) => [name, over, flags]),
+    losses.map(({ name, normalization, flags }) => [
+      `\`${name}\``,
+      normalization,
+      lossFlagNames.filter((flag) => flag in flags).map((flag) => `\`${flagName(flag)}\``)
+        .join(", "),
+    ]),
+  );
 });
 
 test("losses: a token outside the trie matters to those that normalise over the vocabulary", async () => {
@@ -265,12 +301,11 @@ test("losses: a token outside the trie matters to those that normalise over the 
   const batch = (outside: number): Batch => (
     { logits: [[1, 0, 2, outside]], children: [[0, 1, 2]], label: [1] }
   );
-  for (const name of lossNames) {
-    const { needs, normalization } = namedLoss(name);
+  for (const { name, needs, normalization, make } of losses) {
     if (needs.negatives || needs.thresholds) continue; // in prefix_losses_test.ts
     const [{ value }, other] = [
-      await run(device, lossByName(name), batch(0)),
-      await run(device, lossByName(name), batch(3)),
+      await run(device, make({}), batch(0)),
+      await run(device, make({}), batch(3)),
     ];
     assert.equal(value !== other.value, normalization === "vocabulary", name);
   }

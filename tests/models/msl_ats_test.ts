@@ -2,16 +2,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { Trie } from "../../models/decode/trie.ts";
-import { ATS_START, mslAts } from "../../models/losses/msl_ats.ts";
+import { mslAts, mslAtsLoss } from "../../models/losses/msl_ats.ts";
 import { sample } from "../../ops/cases.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { testDevices } from "../devices.ts";
 import { token } from "./loss_cases.ts";
 
 const V = 16;
+/** The state before the first step. */
+const [START] = mslAtsLoss.needs.state ?? [];
 /** Twelve first tokens, after two of which there is a choice. */
 const PATHS = [...Array.from({ length: 10 }, (_, v) => [v]), [10, 1], [10, 2], [11, 3], [11, 4]];
 /** Tokens to predict: what came before in the item, and the token. */
@@ -66,7 +67,7 @@ async function run(device: Device, batches: readonly Tensor[], carries: boolean)
     t === undefined ? -1 : t[0].length === 0 ? 0 : host.child(0, t[0][0]);
   const nodes = device.tensor(Int32Array.from(TOKENS, nodeOf));
   const labels = device.tensor(Int32Array.from(TOKENS, (t) => t?.[1] ?? 0));
-  const state = device.tensor(ATS_START);
+  const state = device.tensor([START]);
   const steps: Step[] = [];
   for (const z of batches) {
     const { value, grads } = valueAndGrad((z: Tensor) =>
@@ -126,7 +127,7 @@ test("losses: msl-ats among at most four first tokens has the highest temperatur
   const trie = new Trie([[0], [1], [2, 1], [2, 2]]).upload(device);
   const nodes = device.tensor(new Int32Array([0]));
   const labels = device.tensor(new Int32Array([1]));
-  const state = device.tensor(ATS_START);
+  const state = device.tensor([START]);
   const value = mslAts()(device.tensor([[0, 0, 0]]), { trie, nodes, labels, state });
   const tau = 0.95 * 1.5 + 0.05 * 5;
   assert.ok(Math.abs(await state.item() - tau) < 1e-12);

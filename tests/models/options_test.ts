@@ -50,13 +50,10 @@ const CALLS: Readonly<Record<string, (more: object) => unknown>> = {
   beamExact: (more) => b.beamExact(more),
   apaoPoint: (more) => b.apaoPoint(more),
   apaoPair: (more) => b.apaoPair(more),
-  lossByName: (more) => b.lossByName("bear", more),
   BeamSearch: (more) => new b.BeamSearch(decoder, trie, { beam: 1, ...more }),
   exactTopK: (more) => b.exactTopK(decoder, trie, [[0]], 1, more),
   exactRanks: (more) => b.exactRanks(decoder, trie, [], 1, more),
   scoreCatalogue: (more) => b.scoreCatalogue(decoder, trie, [0], more),
-  margins: (more) => b.margins(trie.trie, trie.trie.leafOf[0], () => [0, 0], { beam: 1, ...more }),
-  pathSteps: (more) => b.pathSteps(trie.trie, trie.trie.leafOf[0], () => [0, 0, 0, 0], more),
   referenceBeamSearch: (more) =>
     b.referenceBeamSearch(trie.trie, () => [0, 0, 0, 0], { beam: 1, ...more }),
 };

@@ -3,13 +3,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { capture } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import { ShapeError } from "../../core/errors.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { type DeviceTrie, Trie } from "../../models/decode/trie.ts";
 import type { Loss } from "../../models/losses/loss.ts";
-import { lossByName, lossNames } from "../../models/losses/loss_by_name.ts";
+import { losses } from "../../models/losses/index.ts";
+import { sft } from "../../models/losses/sft.ts";
+import { bear } from "../../models/losses/bear.ts";
 import { mul, sub } from "../../ops/binary.ts";
 import { sample } from "../../ops/cases.ts";
 import { allLogits, type Projection } from "../../ops/logits.ts";
@@ -17,10 +18,12 @@ import { sum } from "../../ops/reduce.ts";
 import { trieLogProb } from "../../ops/trie_log_prob.ts";
 import { softplus } from "../../ops/unary.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { testDevices } from "../devices.ts";
-import { onEachDevice } from "../ops/harness.ts";
+import { onEachDevice, testDevices } from "../devices.ts";
 
-/** Three levels: a root of 3 children, nodes of 1 to 5, so that children are few beside a vocabulary of 64. */
+/**
+ * Three levels: a root of 3 children, nodes of 1 to 5, so that children are few beside a vocabulary
+ * of 64.
+ */
 const deep = new Trie([[60], [1, 2], [1, 3], [1, 9, 4], [1, 9, 60], [1, 11], [1, 12], [7, 7, 7]]);
 /** All tokens are children of the root. */
 const flat = new Trie(Array.from({ length: 64 }, (_, v) => [v]));
@@ -69,11 +72,11 @@ for (const { name, skip, open } of testDevices) {
     const device = await open();
     const tolerance = name === "cpu float64" ? 1e-10 : 1e-4;
     for (const [host, C] of [[deep, 8], [deep, 6], [flat, 8]] as const) {
-      for (const lossName of lossNames) {
+      for (const { name: lossName, make } of losses) {
         using _scope = device.arena();
         const trie = host.upload(device);
         const projection = projectionFor(device, host, C);
-        const loss = lossByName(lossName, { tau: 0.7, xi: 2, lambda: 0.5, beam: 2 });
+        const loss = make({ tau: 0.7, xi: 2, lambda: 0.5, beam: 2 });
         const expected = await run(device, loss, trie, projection, true);
         const actual = await run(device, loss, trie, projection, false);
         actual.forEach((values, k) => {
@@ -115,7 +118,7 @@ test("losses: a large vocabulary gives what all logits give, a part at a time", 
     const { logProb, logBeta } = trieLogProb(z, aims.trie, aims.nodes, aims.labels, options);
     return sum(softplus(sub(logBeta, mul(3, logProb))));
   };
-  for (const loss of [lossByName("sft"), lossByName("bear"), both]) {
+  for (const loss of [sft(), bear(), both]) {
     const results: TypedArray[][] = [];
     for (const whole of [true, false]) {
       const { liveBytes } = device.stats;
@@ -145,7 +148,7 @@ onEachDevice("losses: a projection makes no tensor of all logits", async (device
   const labels = device.tensor(new Int32Array(N).fill(7));
   const projection = { hidden: sample(device, [N, C], 1), head: sample(device, [V, C], 2) };
   const before = device.stats.liveBytes;
-  const { value } = valueAndGrad((p: Projection) => lossByName("bear")(p, { trie, nodes, labels }))(
+  const { value } = valueAndGrad((p: Projection) => bear()(p, { trie, nodes, labels }))(
     projection,
   );
   assert.ok(Number.isFinite(await value.item()));

@@ -3,15 +3,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { capture } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import { foldIn, keyOf, normal } from "../../core/random.ts";
 import { sizeOf } from "../../core/shape.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { treeLeaves } from "../../core/tree.ts";
 import { SGD, type SGDOptions } from "../../models/sgd.ts";
-import { testDevices } from "../devices.ts";
+import { onEachDevice, testDevices } from "../devices.ts";
 
 type Params = { weight: Tensor; layers: Tensor[] };
 
@@ -90,24 +89,22 @@ for (const { name, skip, open } of testDevices) {
       });
     });
   }
-
-  test(`sgd: parameters and velocities are all its state on ${name}`, { skip }, async () => {
-    const device = await open();
-    using _scope = device.arena();
-    const options = { momentum: 0.9, nesterov: true };
-    const run = async (half: number, saved?: readonly ArrayLike<number>[]) => {
-      const params = treeOf(device, valuesAt(0));
-      using optimizer = new SGD(params, options);
-      const state = [...treeLeaves(params), ...treeLeaves(optimizer.velocity)];
-      if (saved) state.forEach((tensor, i) => device.write(tensor, Float64Array.from(saved[i])));
-      for (let step = saved ? half + 1 : 1; step <= (saved ? STEPS : half); step++) {
-        optimizer.step(treeOf(device, valuesAt(step)), lrAt(step));
-      }
-      return await device.read(state);
-    };
-    assert.deepEqual(await run(5, await run(5)), await run(STEPS));
-  });
 }
+
+onEachDevice("sgd: parameters and velocities are all its state", async (device) => {
+  const options = { momentum: 0.9, nesterov: true };
+  const run = async (half: number, saved?: readonly ArrayLike<number>[]) => {
+    const params = treeOf(device, valuesAt(0));
+    using optimizer = new SGD(params, options);
+    const state = [...treeLeaves(params), ...treeLeaves(optimizer.velocity)];
+    if (saved) state.forEach((tensor, i) => device.write(tensor, Float64Array.from(saved[i])));
+    for (let step = saved ? half + 1 : 1; step <= (saved ? STEPS : half); step++) {
+      optimizer.step(treeOf(device, valuesAt(step)), lrAt(step));
+    }
+    return await device.read(state);
+  };
+  assert.deepEqual(await run(5, await run(5)), await run(STEPS));
+});
 
 test("sgd: a step takes memory of the arena alone, and disposing gives the rest back", () => {
   const device = cpu();
@@ -186,6 +183,6 @@ test("sgd: what it refuses", () => {
     assert.throws(() => new SGD(params, wrong as never), ArgumentError);
   }
   assert.throws(() => new SGD(params, { nesterov: true }), {
-    message: "Cannot set SGD: nesterov needs a momentum above 0, got 0",
+    message: "Cannot make SGD: nesterov needs a momentum above 0, got 0",
   });
 });

@@ -1,6 +1,7 @@
 /**
- * A decoder whose logits are rows of a table, chosen by a hash of everything the model has read: the history and the path. A row
- * that is told the wrong ancestors, the wrong user or the wrong step reads another row.
+ * A decoder whose logits are rows of a table, chosen by a hash of everything the model has read:
+ * the history and the path. A row that is told the wrong ancestors, the wrong user or the wrong
+ * step reads another row.
  *
  * @module
  */
@@ -97,7 +98,9 @@ export function coarse(seed: number, size: number): Entries {
   return (i) => Math.floor(3 * values[i]);
 }
 
-/** See above. The table lives on the device, as float; on the host as it is there after rounding. */
+/**
+ * See above. The table lives on the device, as float; on the host as it is there after rounding.
+ */
 export class TableDecoder implements Decoder<Cache> {
   readonly vocabSize: number;
   /** How often step() was called, while programs were recorded. */

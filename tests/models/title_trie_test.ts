@@ -1,21 +1,20 @@
-/** Searches on deep, narrow tries such as item titles make: a wide root, few choices, long chains to many depths. */
+/**
+ * Searches on deep, narrow tries such as item titles make: a wide root, few choices, long chains to
+ * many depths.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
-import {
-  competitors,
-  LevelCounts,
-  massCertificate,
-  pathSteps,
-} from "../../lab/analysis/certificates.ts";
+import { competitors, LevelCounts, massCertificate } from "../../lab/analysis/certificates.ts";
+import { pathSteps } from "../../lab/analysis/pruning.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { initTransformer, Transformer, type TransformerConfig } from "../../models/transformer.ts";
 import { type TransformerCache, TransformerDecoder } from "../../models/transformer_decoder.ts";
-import { testDevices } from "../devices.ts";
+import { onEachDevice } from "../devices.ts";
 import { smooth, TableDecoder } from "./table_decoder.ts";
 import { titleLike } from "./tries.ts";
 
@@ -55,45 +54,40 @@ test("title-like tries: how many nodes have something ahead, by depth", () => {
   }
 });
 
-for (const { name, skip, open } of testDevices) {
-  test(`title-like tries: the search is the reference, on ${name}`, { skip }, async () => {
-    const device = await open();
-    using _scope = device.arena();
-    const uploaded = trie.upload(device);
-    const decoder = new TableDecoder(device, V, smooth(4, V, 2));
-    for (const normalization of ["children", "vocabulary"] as const) {
-      for (const beam of [1, 5, 30]) {
-        const options = { beam, normalization, tau: 1.3, trace: true };
-        using search = new BeamSearch(decoder, uploaded, options);
-        const excluded = [[], [0, 1, 2], [], [7, 90]];
-        const results = await search.search(histories, excluded);
-        results.forEach((found, u) => {
-          const logits = decoder.logitsAfter(histories[u]);
-          const expected = referenceBeamSearch(trie, logits, { ...options, excluded: excluded[u] });
-          assert.equal(found.steps.length, trie.maxDepth);
-          if (device.float === "float64") {
-            assert.deepEqual(
-              found.ranking.map((r) => r.items),
-              expected.ranking.map((r) => r.items),
-            );
-            found.steps.forEach((step, t) => {
-              assert.deepEqual(step.nodes, expected.steps[t].nodes);
-              assert.equal(step.poolSize, expected.steps[t].poolSize);
-            });
-          }
-          found.ranking.forEach(({ logProb }, i) =>
-            assert.ok(Math.abs(logProb - expected.ranking[i].logProb) < 1e-3)
+onEachDevice("title-like tries: the search is the reference", async (device) => {
+  const uploaded = trie.upload(device);
+  const decoder = new TableDecoder(device, V, smooth(4, V, 2));
+  for (const normalization of ["children", "vocabulary"] as const) {
+    for (const beam of [1, 5, 30]) {
+      const options = { beam, normalization, tau: 1.3, trace: true };
+      using search = new BeamSearch(decoder, uploaded, options);
+      const excluded = [[], [0, 1, 2], [], [7, 90]];
+      const results = await search.search(histories, excluded);
+      results.forEach((found, u) => {
+        const logits = decoder.logitsAfter(histories[u]);
+        const expected = referenceBeamSearch(trie, logits, { ...options, excluded: excluded[u] });
+        assert.equal(found.steps.length, trie.maxDepth);
+        if (device.float === "float64") {
+          assert.deepEqual(
+            found.ranking.map((r) => r.items),
+            expected.ranking.map((r) => r.items),
           );
-        });
-      }
+          found.steps.forEach((step, t) => {
+            assert.deepEqual(step.nodes, expected.steps[t].nodes);
+            assert.equal(step.poolSize, expected.steps[t].poolSize);
+          });
+        }
+        found.ranking.forEach(({ logProb }, i) =>
+          assert.ok(Math.abs(logProb - expected.ranking[i].logProb) < 1e-3)
+        );
+      });
     }
-  });
+  }
+});
 
-  test(`title-like tries: floors drop what is below them and nothing else, on ${name}`, {
-    skip,
-  }, async () => {
-    const device = await open();
-    using _scope = device.arena();
+onEachDevice(
+  "title-like tries: floors drop what is below them and nothing else",
+  async (device) => {
     const decoder = new TableDecoder(device, V, smooth(4, V, 2));
     using search = new BeamSearch(decoder, trie.upload(device), { beam: trie.leafCount });
     const whole = await search.search(histories);
@@ -108,8 +102,8 @@ for (const { name, skip, open } of testDevices) {
     const none = await search.search(histories, histories.map(() => []), histories.map(() => 1));
     for (const { ranking } of none) assert.deepEqual(ranking, []);
     await assert.rejects(search.search(histories, histories.map(() => []), [0]), ArgumentError);
-  });
-}
+  },
+);
 
 const config: TransformerConfig = {
   ...{ vocabSize: V, dim: 16, layers: 2, heads: 2, kvHeads: 1, headDim: 8, ffn: 24 },

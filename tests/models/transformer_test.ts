@@ -3,10 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { capture } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
-import type { Device } from "../../core/device.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import { foldIn, keyOf, normal } from "../../core/random.ts";
-import type { Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { treeEntries } from "../../core/tree.ts";
 import { integers } from "../../kernels/cases.ts";
 import {
@@ -22,7 +21,7 @@ import { mul } from "../../ops/binary.ts";
 import { sample } from "../../ops/cases.ts";
 import { sum } from "../../ops/reduce.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { testDevices } from "../devices.ts";
+import { onEachDevice, testDevices } from "../devices.ts";
 import { grouped, livelyParams, referenceLogits, untied, weightsOf } from "./llamas.ts";
 
 const B = 2;
@@ -61,51 +60,45 @@ for (const { name, skip, open } of testDevices) {
       );
     });
   }
-
-  test(`transformer on ${name}: a token changes nothing before it`, { skip }, async () => {
-    const device = await open();
-    using _scope = device.arena();
-    const params = livelyParams(device, grouped, 2);
-    const model = new Transformer(device, grouped);
-    const before = tokensOf(grouped, 2);
-    const after = before.slice();
-    const changed = 5;
-    after[changed] = (after[changed] + 1) % grouped.vocabSize;
-    const [x, y] = await device.read(
-      [before, after].map((t) => model.hidden(params, device.tensor(t, [B, T]))),
-    );
-    const C = grouped.dim;
-    assert.deepEqual(x.subarray(0, changed * C), y.subarray(0, changed * C));
-    assert.deepEqual(x.subarray(T * C), y.subarray(T * C)); // the other sequence
-    for (let t = changed; t < T; t++) {
-      assert.notDeepEqual(x.subarray(t * C, (t + 1) * C), y.subarray(t * C, (t + 1) * C), `${t}`);
-    }
-  });
-
-  test(`transformer on ${name}: a captured pass gives the bits of an eager one`, {
-    skip,
-  }, async () => {
-    const device = await open();
-    using _scope = device.arena();
-    const params = livelyParams(device, grouped, 3);
-    const model = new Transformer(device, grouped);
-    using step = capture(device, ({ tokens, key }: { tokens: Tensor; key: Tensor }) => ({
-      hidden: model.hidden(params, tokens, key),
-    }));
-    for (const seed of [1, 2, 1]) {
-      const tokens = { data: tokensOf(grouped, seed), shape: [B, T] };
-      const key = { data: Int32Array.of(seed, 7), shape: [2] };
-      const captured = await step({ tokens, key }).hidden.data();
-      const eager = model.hidden(
-        params,
-        device.tensor(tokens.data, [B, T]),
-        device.tensor(key.data),
-      );
-      assert.deepEqual(captured, await eager.data());
-    }
-    assert.equal(step.programs, 1);
-  });
 }
+
+onEachDevice("transformer: a token changes nothing before it", async (device) => {
+  const params = livelyParams(device, grouped, 2);
+  const model = new Transformer(device, grouped);
+  const before = tokensOf(grouped, 2);
+  const after = before.slice();
+  const changed = 5;
+  after[changed] = (after[changed] + 1) % grouped.vocabSize;
+  const [x, y] = await device.read(
+    [before, after].map((t) => model.hidden(params, device.tensor(t, [B, T]))),
+  );
+  const C = grouped.dim;
+  assert.deepEqual(x.subarray(0, changed * C), y.subarray(0, changed * C));
+  assert.deepEqual(x.subarray(T * C), y.subarray(T * C)); // the other sequence
+  for (let t = changed; t < T; t++) {
+    assert.notDeepEqual(x.subarray(t * C, (t + 1) * C), y.subarray(t * C, (t + 1) * C), `${t}`);
+  }
+});
+
+onEachDevice("transformer: a captured pass gives the bits of an eager one", async (device) => {
+  const params = livelyParams(device, grouped, 3);
+  const model = new Transformer(device, grouped);
+  using step = capture(device, ({ tokens, key }: { tokens: Tensor; key: Tensor }) => ({
+    hidden: model.hidden(params, tokens, key),
+  }));
+  for (const seed of [1, 2, 1]) {
+    const tokens = { data: tokensOf(grouped, seed), shape: [B, T] };
+    const key = { data: Int32Array.of(seed, 7), shape: [2] };
+    const captured = await step({ tokens, key }).hidden.data();
+    const eager = model.hidden(
+      params,
+      device.tensor(tokens.data, [B, T]),
+      device.tensor(key.data),
+    );
+    assert.deepEqual(captured, await eager.data());
+  }
+  assert.equal(step.programs, 1);
+});
 
 test("transformer: dropout changes the hidden states, the same way for the same key", async () => {
   const device = cpu();

@@ -142,8 +142,8 @@ test("trie: unknown items cannot be taken out", () => {
   }
 });
 
-test("trie: a million items take seconds and no object a node", () => {
-  const n = 1_000_000;
+test("trie: more items than a call takes arguments", () => {
+  const n = 200_000;
   const codes = uniform([1, 2], 3 * n);
   const order = permutation([3, 4], n);
   const paths: Path[] = Array.from({ length: n }, (_, i) => [

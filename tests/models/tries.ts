@@ -17,15 +17,18 @@ export interface CatalogueSize {
   readonly vocabulary: number;
 }
 
-/** A tree: each child with the token that leads to it. No children: an item ends here, `copies` times. */
+/**
+ * A tree: each child with the token that leads to it. No children: an item ends here, `copies`
+ * times.
+ */
 interface Shape {
   readonly copies: number;
   readonly children: readonly (readonly [token: number, child: Shape])[];
 }
 
 /**
- * Catalogues as lists of paths: items of different lengths, chains of single children, items that share their path, in
- * any order. Valid by construction: an item is a leaf of a random tree.
+ * Catalogues as lists of paths: items of different lengths, chains of single children, items that
+ * share their path, in any order. Valid by construction: an item is a leaf of a random tree.
  */
 export function catalogues(size: CatalogueSize): fc.Arbitrary<Path[]> {
   const { depth, fanOut, vocabulary } = size;
@@ -65,14 +68,15 @@ export interface TitleOptions {
   /** Tokens are 1 to this; token 0 ends a title and is nowhere else. */
   readonly tokens: number;
   readonly seed: number;
-  /** Titles have at most so many tokens before the end, 40 unless told; at least 3. */
+  /** The most tokens of a title before its end, at least 3. Default 40. */
   readonly longest?: number;
 }
 
 /**
- * A catalogue such as item titles make: of every 7 titles one begins anew, and the others share their first tokens with an earlier
- * one; then each goes on alone to its own length. So there is a wide root, choices become rare with depth, and long chains of single
- * children end in leaves at many depths. Of every 50 titles one is that of an earlier item.
+ * A catalogue such as item titles make: of every 7 titles one begins anew, and the others share
+ * their first tokens with an earlier one; then each goes on alone to its own length. So there is a
+ * wide root, choices become rare with depth, and long chains of single children end in leaves at
+ * many depths. Of every 50 titles one is that of an earlier item.
  */
 export function titleLike({ items, tokens, seed, longest = 40 }: TitleOptions): Path[] {
   let place = 0;

@@ -1,22 +1,8 @@
 /** What the tests of ops share. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import fc from "fast-check";
-import type { Device } from "../../core/device.ts";
 import { sizeOf, stridesOf } from "../../core/shape.ts";
-import type { Tensor } from "../../core/tensor.ts";
-import { testDevices } from "../devices.ts";
-
-/** One test a device; what it makes is freed at its end. */
-export function onEachDevice(name: string, body: (device: Device) => Promise<void>): void {
-  for (const { name: deviceName, skip, open } of testDevices) {
-    test(`${name} on ${deviceName}`, { skip }, async () => {
-      const device = await open();
-      using _scope = device.arena();
-      await body(device);
-    });
-  }
-}
+import type { Device, Tensor } from "../../core/tensor.ts";
 
 /** Checks a tensor's shape and elements; `tolerance` is relative to the largest element. */
 export async function equals(
@@ -45,7 +31,10 @@ export function shapes(rank: number, minRank = 0): fc.Arbitrary<number[]> {
   return fc.array(fc.integer({ min: 1, max: 4 }), { minLength: minRank, maxLength: rank });
 }
 
-/** A shape with small integers for its elements: sums and products of them are exact on every device. */
+/**
+ * A shape with small integers for its elements: sums and products of them are exact on every
+ * device.
+ */
 export function integerTensors(shape: readonly number[], most = 4): fc.Arbitrary<number[]> {
   const size = sizeOf(shape);
   return fc.array(fc.integer({ min: -most, max: most }), { minLength: size, maxLength: size });
@@ -56,7 +45,9 @@ export function indexOf(shape: readonly number[], at: number): number[] {
   return stridesOf(shape).map((stride, axis) => Math.floor(at / stride) % shape[axis]);
 }
 
-/** Where an index lies in a row-major tensor; axes of size 1 are stretched, missing axes ignored. */
+/**
+ * Where an index lies in a row-major tensor; axes of size 1 are stretched, missing axes ignored.
+ */
 export function placeOf(shape: readonly number[], index: readonly number[]): number {
   const strides = stridesOf(shape);
   const tail = index.slice(index.length - shape.length);

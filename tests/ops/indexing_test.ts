@@ -15,7 +15,8 @@ import { sum } from "../../ops/reduce.ts";
 import { take } from "../../ops/take.ts";
 import { kthLargest, topK } from "../../ops/top_k.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { equals, integerTensors, onEachDevice, runs } from "./harness.ts";
+import { onEachDevice } from "../devices.ts";
+import { equals, integerTensors, runs } from "./harness.ts";
 
 const float64 = cpu({ float: "float64" });
 
@@ -25,7 +26,9 @@ const lookups = fc.record({
   N: fc.integer({ min: 1, max: 12 }),
 }).chain(({ V, C, N }) =>
   fc.record({
-    ...{ V: fc.constant(V), C: fc.constant(C), N: fc.constant(N) },
+    V: fc.constant(V),
+    C: fc.constant(C),
+    N: fc.constant(N),
     table: integerTensors([V, C], 99),
     ids: fc.array(fc.nat({ max: V - 1 }), { minLength: N, maxLength: N }),
     weights: integerTensors([N, C], 99),
@@ -128,7 +131,7 @@ test("indexing: a checked cpu device refuses an id outside, also in a captured s
     const int = (...values: number[]): Tensor => device.tensor(Int32Array.from(values));
     const refused = (name: string, most: number, got: number, at: number) => ({
       name: "ArgumentError",
-      message: `Cannot look up ${name}: they must be from 0 to ${most}, got ${got} at ${at}`,
+      message: `Cannot look up ${name}: they must be from 0 to ${most}, got ${got} at index ${at}`,
     });
     await equals(take(table, int(1, 0)), [2, 4], [5, 6, 7, 8, 1, 2, 3, 4]);
     for (const bad of [-1, 2]) {
@@ -168,7 +171,9 @@ const gathers = fc.record({
   K: fc.integer({ min: 1, max: 6 }),
 }).chain(({ N, V, K }) =>
   fc.record({
-    ...{ N: fc.constant(N), V: fc.constant(V), K: fc.constant(K) },
+    N: fc.constant(N),
+    V: fc.constant(V),
+    K: fc.constant(K),
     x: integerTensors([N, V], 99),
     index: fc.array(fc.nat({ max: V - 1 }), { minLength: N * K, maxLength: N * K }),
     values: integerTensors([N, K], 99),
@@ -256,7 +261,7 @@ test("indexing: what does not fit is refused", () => {
   const ids = float64.tensor([0, 1], [2], "int32");
   assert.throws(() => take(float64.tensor([1, 2]), ids), {
     name: "ShapeError",
-    message: "Cannot take rows of a table of shape (2): it must have two axes, got 1",
+    message: "Cannot take rows of a table (2): it must have two axes, got 1",
   });
   assert.throws(() => take(x, float64.tensor([0, 1])), DTypeError);
   assert.throws(() => gather(x, ids), {

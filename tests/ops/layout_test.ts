@@ -9,21 +9,13 @@ import type { Tensor } from "../../core/tensor.ts";
 import { add, mul } from "../../ops/binary.ts";
 import { greater, greaterEqual } from "../../ops/compare.ts";
 import { zeros } from "../../ops/fill.ts";
-import {
-  broadcastTo,
-  concat,
-  reshape,
-  slice,
-  split,
-  squeeze,
-  stack,
-  transpose,
-  unsqueeze,
-} from "../../ops/layout.ts";
+import { concat, split, stack } from "../../ops/concat.ts";
+import { broadcastTo, reshape, slice, squeeze, transpose, unsqueeze } from "../../ops/layout.ts";
 import { sum } from "../../ops/reduce.ts";
 import { where } from "../../ops/select.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { equals, indexOf, integerTensors, onEachDevice, placeOf, runs, shapes } from "./harness.ts";
+import { onEachDevice } from "../devices.ts";
+import { equals, indexOf, integerTensors, placeOf, runs, shapes } from "./harness.ts";
 
 const float64 = cpu({ float: "float64" });
 

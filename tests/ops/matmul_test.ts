@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { ShapeError } from "../../core/errors.ts";
 import { noise } from "../../kernels/cases.ts";
 import { linear, matmul } from "../../ops/matmul.ts";
-import { testDevices } from "../devices.ts";
+import { onEachDevice, testDevices } from "../devices.ts";
 
 interface Operands {
   readonly lead: readonly number[];
@@ -31,7 +31,9 @@ const operands: fc.Arbitrary<Operands> = fc.record({
   shared: fc.constantFrom("a", "b", "neither"),
 });
 
-/** sum_k A_mk B_kn for every matrix of the batch, and sum_k |A_mk B_kn|, which bounds its rounding. */
+/**
+ * sum_k A_mk B_kn for every matrix of the batch, and sum_k |A_mk B_kn|, which bounds its rounding.
+ */
 function product(a: Float64Array, b: Float64Array, o: Operands): [Float64Array, Float64Array] {
   const { M, N, K } = o;
   const batch = o.lead.reduce((x, y) => x * y, 1);
@@ -55,108 +57,89 @@ function product(a: Float64Array, b: Float64Array, o: Operands): [Float64Array, 
 
 const rounded = (values: Float64Array): Float64Array => Float64Array.from(values, Math.fround);
 
-for (const { name, skip, open } of testDevices) {
-  const runs = name === "webgpu" ? 40 : 100;
-
-  test(`matmul on ${name}: any shape, batch and form`, { skip }, async () => {
-    const device = await open();
-    const unit = device.float === "float64" ? 2 ** -52 : 2 ** -23;
-    await fc.assert(
-      fc.asyncProperty(operands, async (o) => {
-        using _scope = device.arena();
-        const aShape = [
-          ...(o.shared === "a" ? [] : o.lead),
-          ...(o.transposeA ? [o.K, o.M] : [o.M, o.K]),
-        ];
-        const bShape = [
-          ...(o.shared === "b" ? [] : o.lead),
-          ...(o.transposeB ? [o.N, o.K] : [o.K, o.N]),
-        ];
-        const [a, b] = [aShape, bShape].map((shape, seed) =>
-          rounded(noise(shape.reduce((x, y) => x * y, 1), seed))
-        );
-        const { transposeA, transposeB } = o;
-        const form = { transposeA, transposeB };
-        const out = matmul(device.tensor(a, aShape), device.tensor(b, bShape), form);
-        assert.deepEqual(out.shape, [...o.lead, o.M, o.N]);
-        const [expected, scale] = product(a, b, o);
-        (await out.data()).forEach((value, i) => {
-          const error = Math.abs(value - expected[i]);
-          assert.ok(error <= (o.K + 1) * unit * scale[i], `[${i}]: ${value}, not ${expected[i]}`);
-        });
-      }),
-      { numRuns: runs, seed: 1 },
-    );
-  });
-
-  test(`matmul on ${name}: sums and rows beyond one block`, { skip }, async () => {
-    const device = await open();
-    for (const transposeA of [false, true]) {
+onEachDevice("matmul: any shape, batch and form", async (device) => {
+  const unit = device.float === "float64" ? 2 ** -52 : 2 ** -23;
+  await fc.assert(
+    fc.asyncProperty(operands, async (o) => {
       using _scope = device.arena();
-      const [M, N, K] = [131, 9, 601];
-      const o: Operands = {
-        ...{ lead: [], M, N, K, transposeA, transposeB: false },
-        shared: "neither",
-      };
-      const [a, b] = [rounded(noise(M * K, 1)), rounded(noise(K * N, 2))];
-      const out = matmul(
-        device.tensor(a, transposeA ? [K, M] : [M, K]),
-        device.tensor(b, [K, N]),
-        { transposeA },
+      const aShape = [
+        ...(o.shared === "a" ? [] : o.lead),
+        ...(o.transposeA ? [o.K, o.M] : [o.M, o.K]),
+      ];
+      const bShape = [
+        ...(o.shared === "b" ? [] : o.lead),
+        ...(o.transposeB ? [o.N, o.K] : [o.K, o.N]),
+      ];
+      const [a, b] = [aShape, bShape].map((shape, seed) =>
+        rounded(noise(shape.reduce((x, y) => x * y, 1), seed))
       );
-      const [expected] = product(a, b, o);
-      const allowed = device.float === "float64" ? 1e-12 : 1e-4;
+      const { transposeA, transposeB } = o;
+      const form = { transposeA, transposeB };
+      const out = matmul(device.tensor(a, aShape), device.tensor(b, bShape), form);
+      assert.deepEqual(out.shape, [...o.lead, o.M, o.N]);
+      const [expected, scale] = product(a, b, o);
       (await out.data()).forEach((value, i) => {
-        assert.ok(Math.abs(value - expected[i]) <= allowed, `[${i}]: ${value}, not ${expected[i]}`);
+        const error = Math.abs(value - expected[i]);
+        assert.ok(error <= (o.K + 1) * unit * scale[i], `[${i}]: ${value}, not ${expected[i]}`);
       });
-    }
-  });
-
-  for (const [M, N] of [[1, 1], [9, 8]]) {
-    test(
-      `matmul on ${name}: more ${M}x${N} matrices than a grid has workgroups`,
-      { skip },
-      async () => {
-        const device = await open();
-        using _scope = device.arena();
-        const batch = 65537;
-        const a = Float32Array.from({ length: batch * M }, (_, i) => i % 1000);
-        const b = Float32Array.from({ length: batch * N }, (_, i) => i % 7);
-        const out = matmul(device.tensor(a, [batch, M, 1]), device.tensor(b, [batch, 1, N]));
-        const actual = await out.data();
-        const wrong = actual.findIndex((x, i) =>
-          x !== a[Math.floor(i / N)] * b[Math.floor(i / (M * N)) * N + i % N]
-        );
-        assert.equal(wrong, -1);
-      },
-    );
-  }
-
-  test(
-    `matmul on ${name}: what follows a matrix in memory does not reach it`,
-    { skip },
-    async () => {
-      const device = await open();
-      using _scope = device.arena();
-      const [M, N, K] = [9, 8, 7];
-      const values = (n: number): number[] =>
-        Array.from({ length: 2 * n }, (_, i) => i < n ? 1 : Infinity);
-      const a = device.tensor(values(M * K), [2, M, K]);
-      const b = device.tensor(values(K * N), [2, K, N]);
-      const out = await matmul(a, b).data();
-      assert.deepEqual([...out], values(M * N).map((x) => x === 1 ? K : x));
-    },
+    }),
+    { numRuns: device.kind === "webgpu" ? 40 : 100, seed: 1 },
   );
+});
 
-  test(`linear on ${name}: x w^T over any leading axes`, { skip }, async () => {
-    const device = await open();
-    const w = device.tensor([[1, 1], [0, 1], [1, 0]]);
-    const x = device.tensor([[[1, 2]], [[3, 4]]]);
-    const y = linear(x, w);
-    assert.deepEqual(y.shape, [2, 1, 3]);
-    assert.deepEqual([...await y.data()], [3, 2, 1, 7, 4, 3]);
-  });
-}
+onEachDevice("matmul: sums and rows beyond one block", async (device) => {
+  for (const transposeA of [false, true]) {
+    using _scope = device.arena();
+    const [M, N, K] = [131, 9, 601];
+    const o: Operands = {
+      ...{ lead: [], M, N, K, transposeA, transposeB: false },
+      shared: "neither",
+    };
+    const [a, b] = [rounded(noise(M * K, 1)), rounded(noise(K * N, 2))];
+    const out = matmul(
+      device.tensor(a, transposeA ? [K, M] : [M, K]),
+      device.tensor(b, [K, N]),
+      { transposeA },
+    );
+    const [expected] = product(a, b, o);
+    const allowed = device.float === "float64" ? 1e-12 : 1e-4;
+    (await out.data()).forEach((value, i) => {
+      assert.ok(Math.abs(value - expected[i]) <= allowed, `[${i}]: ${value}, not ${expected[i]}`);
+    });
+  }
+});
+
+onEachDevice("matmul: a batch of more matrices than a grid has workgroups", async (device) => {
+  for (const [M, N] of [[1, 1], [9, 8]]) {
+    using _scope = device.arena();
+    const batch = 65537;
+    const a = Float32Array.from({ length: batch * M }, (_, i) => i % 1000);
+    const b = Float32Array.from({ length: batch * N }, (_, i) => i % 7);
+    const out = matmul(device.tensor(a, [batch, M, 1]), device.tensor(b, [batch, 1, N]));
+    const wrong = (await out.data()).findIndex((x, i) =>
+      x !== a[Math.floor(i / N)] * b[Math.floor(i / (M * N)) * N + i % N]
+    );
+    assert.equal(wrong, -1, `${M} by ${N}`);
+  }
+});
+
+onEachDevice("matmul: what follows a matrix in memory does not reach it", async (device) => {
+  const [M, N, K] = [9, 8, 7];
+  const values = (n: number): number[] =>
+    Array.from({ length: 2 * n }, (_, i) => i < n ? 1 : Infinity);
+  const a = device.tensor(values(M * K), [2, M, K]);
+  const b = device.tensor(values(K * N), [2, K, N]);
+  const out = await matmul(a, b).data();
+  assert.deepEqual([...out], values(M * N).map((x) => x === 1 ? K : x));
+});
+
+onEachDevice("linear: x w^T over any leading axes", async (device) => {
+  const w = device.tensor([[1, 1], [0, 1], [1, 0]]);
+  const x = device.tensor([[[1, 2]], [[3, 4]]]);
+  const y = linear(x, w);
+  assert.deepEqual(y.shape, [2, 1, 3]);
+  assert.deepEqual([...await y.data()], [3, 2, 1, 7, 4, 3]);
+});
 
 test("matmul: sizes that do not fit are refused", async () => {
   const device = await testDevices[0].open();

@@ -30,7 +30,8 @@ import {
   tanh,
 } from "../../ops/unary.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { equals, indexOf, integerTensors, onEachDevice, placeOf, runs, shapes } from "./harness.ts";
+import { onEachDevice } from "../devices.ts";
+import { equals, indexOf, integerTensors, placeOf, runs, shapes } from "./harness.ts";
 
 const float64 = cpu({ float: "float64" });
 
@@ -235,7 +236,10 @@ const COMPARISONS: readonly [op: typeof greater, f: (a: number, b: number) => bo
   [notEqual, (a, b) => a !== b],
 ];
 
-/** Two shapes that broadcast: a common one, with axes of each set to 1 and leading axes of each dropped. */
+/**
+ * Two shapes that broadcast: a common one, with axes of each set to 1 and leading axes of each
+ * dropped.
+ */
 const pairs = shapes(4).chain((shape) =>
   fc.tuple(...[0, 1].map(() =>
     fc.record({

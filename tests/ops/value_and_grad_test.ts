@@ -8,7 +8,8 @@ import { add, mul } from "../../ops/binary.ts";
 import { sum } from "../../ops/reduce.ts";
 import { exp, square } from "../../ops/unary.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { equals, onEachDevice } from "./harness.ts";
+import { onEachDevice } from "../devices.ts";
+import { equals } from "./harness.ts";
 
 const float64 = cpu({ float: "float64" });
 

@@ -1,18 +1,21 @@
-/** Every refutation: found by the generators and shrunk to a case for the eye; and the pictures of docs/theory.md themselves. */
+/**
+ * Every refutation: found by the generators and shrunk to a case for the eye; and the pictures of
+ * docs/theory.md themselves.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { exactWorlds } from "../../lab/theorems/arbitraries.ts";
-import { exactRefutations, floatRefutations } from "../../lab/theorems/catalogue.ts";
-import { findRefutation, type Found } from "../../lab/theorems/runner.ts";
-import { adjacentFloats } from "../../lab/theorems/stability.ts";
-import { type Branch, exactWorld, returned } from "../../lab/theorems/world.ts";
+import { adjacentFloats, exactWorlds } from "../../lab/theorems/generators.ts";
+import { exactRefutations, roundingRefutations } from "../../lab/theorems/index.ts";
+import { findRefutation, type FoundRefutation } from "../../lab/theorems/runner.ts";
+import { exactWorld, returned } from "../../lab/theorems/world.ts";
+import type { Branch } from "../../lab/theorems/world_model.ts";
 
-const options = { cases: 4000, seed: 1, searches: 2 };
+const options = { cases: 4000, seed: 1 };
 
 /** A tree that a person can check by hand. */
 const LINES = 16;
 
-function assertFound({ id, found, counterexample }: Found): void {
+function assertFound({ id, found, counterexample }: FoundRefutation): void {
   assert.ok(found, `${id} was not found`);
   assert.ok(counterexample.split("\n").length <= LINES, counterexample);
 }
@@ -23,11 +26,20 @@ for (const refutation of exactRefutations) {
   });
 }
 
-for (const refutation of floatRefutations) {
+for (const refutation of roundingRefutations) {
   test(`${refutation.id} is false: ${refutation.statement}`, async () => {
     assertFound(await findRefutation(adjacentFloats(), refutation, options));
   });
 }
+
+test("refutations: of several searches the smallest counterexample is returned", async () => {
+  const [R1] = exactRefutations;
+  const found = (searches: number): Promise<FoundRefutation> =>
+    findRefutation(exactWorlds(), R1, { ...options, seed: 3, searches });
+  const [one, three] = [await found(1), await found(3)];
+  assert.match(three.replay, /^seed 5, /);
+  assert.ok(three.counterexample.length < one.counterexample.length);
+});
 
 /** A node with a weight and its children. */
 function node(weight: number, ...children: Branch[]): Branch {

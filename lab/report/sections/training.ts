@@ -1,153 +1,137 @@
 /**
- * How training went, and what each loss does to a token.
+ * How training went, what each loss does to a token, and which width it aims at.
  *
  * @module
  */
+import { isLossName, lossNamed } from "../../../models/losses/index.ts";
 import type { RunResult } from "../../compare/run_result.ts";
-import { gradientWeights } from "../../train/loss_probe.ts";
-import { lossNames, namedLoss } from "../../../models/losses/loss_by_name.ts";
-import type { Comparison, Variant } from "../comparison.ts";
-import { type Block, type Figure, type Section, type Table, text } from "../document.ts";
-import { namedOrCounted, number, share } from "../format.ts";
+import { type GradientWeight, gradientWeights } from "../../train/loss_probe.ts";
+import { OWN } from "../comparable.ts";
 import {
-  highlightPanel,
-  type Line,
-  linePanel,
-  linesDomain,
-  logDomain,
-  type Marked,
-  type Point,
-} from "../plots/lines.ts";
-import { ofReadable, shownVariants, trainedVariants, validated } from "../variants.ts";
+  type Comparison,
+  estimateOf,
+  runsOf,
+  shownVariants,
+  trainedVariants,
+  validated,
+  type Variant,
+} from "../comparison.ts";
+import { columns, type Figure, type Section, section, type Table } from "../document.ts";
+import { namedOrCounted, number, share } from "../format.ts";
+import { highlights, type Line, lines, type Point, pointsOf } from "../line_plots.ts";
+import { dashed, domainOf, heatMap } from "../plots.ts";
+import { mean } from "../statistics.ts";
 
-/** Points of a training curve that are drawn. */
+/** The weight of a token's gradient by its margin, of a variant. */
+export type VariantWeights = {
+  readonly name: string;
+  readonly weights: readonly GradientWeight[];
+};
+
+/** The most points of a training curve that are drawn. */
 const MOST_POINTS = 60;
 
-/** Up to this weight, 1 being msl's, curves about 1 can be told apart on a linear scale. */
+/** Up to this weight, 1 being that of msl, curves near 1 can be told apart on a linear scale. */
 const MOST_LINEAR = 4;
 
-/** The section on training. */
-export async function trainingSection(comparison: Comparison): Promise<Section> {
-  const variants = trainedVariants(comparison.variants);
-  const shown = shownVariants(variants);
-  const validation = variants.some(({ runs }) => runs.some((run) => run.validation.length > 0))
-    ? [validationFigure(comparison, variants, shown)]
-    : [];
-  const weights = await weightFigure(shown);
-  const figures = [...weights === undefined ? [] : [weights], ...validation, lossFigure(shown)];
-  return {
-    title: "How the losses train",
-    blocks: [
-      ...figures.map((figure): Block => ({ kind: "figure", figure })),
-      ...validation.length === 0
-        ? [text("There were no validation cases: the weights of the last epoch were judged.")]
-        : [],
-    ],
-  };
-}
-
-async function weightFigure(variants: readonly Variant[]): Promise<Figure | undefined> {
-  const known: readonly string[] = lossNames;
-  const lines: Line[] = [];
-  for (const { name, runs: [{ recipe, gradient }] } of variants) {
-    const isKnown = recipe.lossModule === undefined && known.includes(recipe.loss);
-    if (!isKnown && gradient === undefined) continue;
-    const weights = gradient ??
-      await gradientWeights(namedLoss(recipe.loss).make(recipe), recipe.beam);
-    lines.push({ label: name, points: weights.map(({ margin: x, weight: y }) => ({ x, y })) });
+/** The gradient weights of the variants of figures, where they are known. */
+export async function weightsOf(comparison: Comparison): Promise<VariantWeights[]> {
+  const found: VariantWeights[] = [];
+  for (const { name, runs: [{ recipe, gradient }] } of shownVariants(trainedVariants(comparison))) {
+    const { loss, lossModule, beam } = recipe;
+    if (gradient !== undefined) found.push({ name, weights: gradient });
+    else if (lossModule === undefined && isLossName(loss)) {
+      found.push({ name, weights: await gradientWeights(lossNamed(loss).make(recipe), beam) });
+    }
   }
-  if (lines.length === 0) return undefined;
-  const drawn = lines.map(({ label, points }) => ({
-    label,
-    points: points.filter(({ y }) => Number.isFinite(y)),
+  return found;
+}
+
+/** The section on training. */
+export function trainingSection(
+  comparison: Comparison,
+  weights: readonly VariantWeights[],
+): Section {
+  const variants = trainedVariants(comparison);
+  const shown = shownVariants(variants);
+  const isValidated = runsOf(variants).some(({ validation }) => validation.length > 0);
+  return section(
+    "How the losses train",
+    weights.length > 0 && weightFigure(weights),
+    isValidated && validationFigure(comparison, variants, shown),
+    lossFigure(shown),
+    !isValidated && "There are no validation cases: the last epoch was judged.",
+  );
+}
+
+function weightFigure(weights: readonly VariantWeights[]): Figure {
+  const drawn = weights.map(({ name, weights }): Line => ({
+    label: name,
+    points: weights.map(({ margin: x, weight: y }) => ({ x, y }))
+      .filter(({ y }) => Number.isFinite(y)),
   }));
-  const safe = harder(drawn, (first, last) => first > last);
-  const lost = harder(drawn, (first, last) => first < last);
-  const say = (names: readonly string[], what: string): string[] =>
-    names.length === 0
-      ? []
-      : [`${namedOrCounted(names, "variant")} ${names.length === 1 ? "pulls" : "pull"} ${what}`];
-  const said = [
-    ...say(safe, "harder on tokens that are already safe"),
-    ...say(lost, "harder on tokens that would be pruned"),
-  ];
-  const all = drawn.flatMap(({ points }) => points.map(({ y }) => y));
+  /** The variants whose weights fall (-1) or rise (1) with the margin by more than rounding. */
+  const trending = (sign: number): string =>
+    namedOrCounted(
+      drawn.filter(({ points }) => sign * rise(points) > 0.01).map(({ label }) => label),
+    );
+  const all = pointsOf(drawn).map(({ y }) => y);
   const log = Math.min(...all) > 0 && Math.max(...all) > MOST_LINEAR;
-  const at = [-6, -4, -2, -1, 0, 1, 2, 4, 6];
+  const axes = { x: "margin log β − log p (nats)", y: "weight, 1 = msl", log };
+  const spec = lines(drawn, axes, { marked: false, back: [dashed(0)] });
   return {
-    title: said.length > 0 ? said.join("; ") : "No loss weighs tokens by their margin",
-    note:
-      "The gradient at the label's logit by that of msl in the same batch, measured by automatic differentiation at the recipe's settings. " +
-      "Left of 0 a token is safe at the width B that the loss aims at; right of 0 it would be pruned." +
-      (log ? " The scale is logarithmic: equal distances are equal ratios." : ""),
-    alt: "Lines of the gradient weight against the margin for each loss",
-    panels: [
-      linePanel(drawn, {
-        ...{ title: "Weight of a token's gradient", xUnit: "margin log β − log p (nats)" },
-        ...{ yUnit: "weight, 1 = msl", domain: log ? logDomain(drawn) : linesDomain(drawn, true) },
-        ...{ log, marked: false },
-        back: [{
-          data: { values: [{ x: 0 }] },
-          mark: { type: "rule", color: "#9aa1ac", strokeDash: [3, 3] },
-          encoding: { x: { field: "x", type: "quantitative" } },
-        }],
-      }),
-    ],
-    table: {
-      caption: "The weight of a token's gradient by its margin, relative to msl.",
-      head: ["variant", ...at.map((margin) => `${margin}`.replace("-", "−"))],
-      rows: lines.map(({ label, points }) => [
-        label,
-        ...at.map((margin) => number(points.find(({ x }) => x === margin)?.y ?? NaN)),
-      ]),
-    },
+    name: "weights",
+    title: `Losses that pull harder on safe tokens: ${trending(-1)}; on tokens that would be ` +
+      `pruned: ${trending(1)}`,
+    note: "The gradient at the label's logit divided by that of msl in the same batch, at the " +
+      "recipe's settings. Left of 0 a token is safe at the width B that the loss aims at; right " +
+      `of 0 it would be pruned.${log ? " The scale is logarithmic." : ""}`,
+    panels: [{ title: "Weight of a token's gradient", spec }],
+    caption: "The weight of a token's gradient by its margin, relative to msl.",
+    rows: [-6, -4, -2, -1, 0, 1, 2, 4, 6].map((at) => ({
+      margin: `${at}`.replace("-", "−"),
+      ...columns(
+        weights,
+        ({ name }) => name,
+        ({ weights }) => number(weights.find(({ margin }) => margin === at)?.weight ?? NaN),
+      ),
+    })),
   };
 }
 
-/** The lines whose ends stand in some order, by more than rounding. */
-function harder(
-  lines: readonly Line[],
-  holds: (first: number, last: number) => boolean,
-): string[] {
-  return lines.filter(({ points }) => {
-    const [first, last] = [points[0]?.y ?? 0, points[points.length - 1]?.y ?? 0];
-    return Math.abs(first - last) > 0.01 && holds(first, last);
-  }).map(({ label }) => label);
+/** How much the last point of a line is above the first. */
+function rise(points: readonly Point[]): number {
+  return points.length === 0 ? 0 : points[points.length - 1].y - points[0].y;
 }
 
 function validationFigure(
-  comparison: Comparison,
+  { readable }: Comparison,
   variants: readonly Variant[],
   shown: readonly Variant[],
 ): Figure {
   const lineOf = (run: RunResult): Line => ({
-    label: "",
+    label: nameOf(run),
     points: run.validation.map(({ epoch: x, ndcg: y }) => ({ x, y })),
   });
-  const all = shown.flatMap(({ runs }) => runs.map(lineOf));
-  const domain = linesDomain(all, true);
-  const [best] = variants.filter((variant) => comparison.readable.includes(variant))
+  const all = runsOf(shown).map(lineOf);
+  const domain = domainOf(pointsOf(all).map(({ y }) => y), true);
+  const axes = { x: "epoch", y: "NDCG@10 on validation", domain };
+  const [best] = variants.filter(({ name }) => readable.includes(name))
     .sort((a, b) => validated(b) - validated(a));
   return {
+    name: "validation",
     title: best === undefined
       ? "NDCG@10 in validation by epoch"
-      : `In validation ${best.name} reaches the highest NDCG@10${ofReadable(comparison)}: ${
-        share(validated(best))
-      }`,
-    note:
-      "One panel a variant: its runs dark, a dash a seed, those of all others pale. Dot: the epoch whose weights were judged.",
-    alt: "Validation NDCG@10 by epoch for each variant",
-    panels: shown.map(({ name, runs }) =>
-      highlightPanel(
-        runs.map((run): Marked => {
-          const line = lineOf(run);
-          return { ...line, marks: line.points.filter(({ x }) => x === run.bestEpoch) };
-        }),
-        all,
-        { title: name, xUnit: "epoch", yUnit: "NDCG@10 on validation", domain, whole: true },
-      )
-    ),
-    table: epochTable(
+      : `Best NDCG@10 in validation: ${best.name}, ${share(validated(best))}`,
+    note: "One panel a variant: its runs dark, a dash a seed, those of all others pale. Dot: the " +
+      "epoch that was judged.",
+    panels: shown.map(({ name, runs }) => {
+      const marks = runs.flatMap((run) =>
+        lineOf(run).points.filter(({ x }) => x === run.bestEpoch)
+      );
+      return { title: name, spec: highlights(runs.map(lineOf), all, marks, axes) };
+    }),
+    ...epochTable(
       "NDCG@10 on validation by epoch and seed.",
       variants,
       ({ validation }, epoch) => validation.find((point) => point.epoch === epoch)?.ndcg ?? NaN,
@@ -156,46 +140,41 @@ function validationFigure(
 }
 
 function lossFigure(shown: readonly Variant[]): Figure {
-  const lines = (runs: readonly RunResult[]): Line[] =>
-    runs.map((run) => ({ label: "", points: thinned(curveOf(run)) }));
-  const runs = shown.flatMap(({ runs }) => runs);
-  const fallen =
-    lines(runs).filter(({ points: [first, ...rest] }) =>
-      rest.length > 0 && rest[rest.length - 1].y < first.y
-    ).length;
+  const lineOf = (run: RunResult): Line => (
+    { label: nameOf(run), points: thinned(lossCurve(run)) }
+  );
+  const all = runsOf(shown).map(lineOf);
+  const fallen = all.filter(({ points }) => rise(points) < 0).length;
   return {
-    title: `${
-      fallen === runs.length
-        ? "All training losses fall"
-        : `${fallen} of ${runs.length} training losses fall`
-    }; their scales differ, so only shapes can be compared`,
-    note:
-      "One panel a variant, a dash a seed, each with its own scale. Each point is a mean over some steps.",
-    alt: "Training loss by epoch for each variant",
+    name: "loss",
+    title: `${fallen} of ${all.length} training losses fall`,
+    note: "One panel a variant, a dash a seed, each with its own scale: only shapes can be " +
+      "compared. Each point is a mean over some steps.",
     panels: shown.map(({ name, runs }) => {
-      const own = lines(runs);
-      return highlightPanel(own.map((line) => ({ ...line, marks: [] })), [], {
-        ...{ title: name, xUnit: "epoch", yUnit: "training loss" },
-        domain: linesDomain(own, false),
-      });
+      const own = runs.map(lineOf);
+      const domain = domainOf(pointsOf(own).map(({ y }) => y));
+      const axes = { x: "epoch", y: "training loss", domain };
+      return { title: name, spec: highlights(own, [], [], axes) };
     }),
-    table: epochTable("Mean training loss by epoch and seed.", shown, (run, epoch) => {
-      const within = curveOf(run).filter(({ x }) => x > epoch - 1 && x <= epoch);
-      return within.reduce((sum, { y }) => sum + y, 0) / within.length;
+    ...epochTable("Mean training loss by epoch and seed.", shown, (run, epoch) => {
+      const within = lossCurve(run).filter(({ x }) => x > epoch - 1 && x <= epoch);
+      return mean(within.map(({ y }) => y));
     }),
   };
 }
 
-/** The loss by epochs trained, parts of epochs included. */
-function curveOf({ curve, steps, epochs }: RunResult): Point[] {
+function nameOf({ variant, recipe }: RunResult): string {
+  return `${variant}, seed ${recipe.seed}`;
+}
+
+/** The training loss by epochs, with parts of epochs. */
+export function lossCurve({ curve, steps, epochs }: RunResult): Point[] {
   return curve.map(({ step, loss }) => ({ x: step * epochs / steps, y: loss }));
 }
 
-/** At most so many points, each the mean of neighbours. */
+/** At most {@link MOST_POINTS} points, each the mean of neighbours. */
 function thinned(curve: readonly Point[]): Point[] {
   const size = Math.ceil(curve.length / MOST_POINTS);
-  const mean = (given: readonly number[]): number =>
-    given.reduce((sum, x) => sum + x, 0) / given.length;
   return Array.from({ length: Math.ceil(curve.length / size) }, (_, i) => {
     const part = curve.slice(i * size, (i + 1) * size);
     return { x: mean(part.map(({ x }) => x)), y: mean(part.map(({ y }) => y)) };
@@ -208,17 +187,93 @@ function epochTable(
   variants: readonly Variant[],
   value: (run: RunResult, epoch: number) => number,
 ): Table {
-  const runs = variants.flatMap(({ runs }) => runs);
+  const runs = runsOf(variants);
   const epochs = Math.max(...runs.map(({ epochs }) => epochs));
+  const rows = Array.from({ length: epochs }, (_, e) => ({
+    epoch: `${e + 1}`,
+    ...columns(runs, nameOf, (run) => {
+      const x = value(run, e + 1);
+      return Number.isFinite(x) ? share(x) : "";
+    }),
+  }));
+  return { caption, rows };
+}
+
+/** The section on widths. */
+export function widthSection(comparison: Comparison): Section {
+  const groups = groupsOf(trainedVariants(comparison));
+  return section(
+    "The beam in training and the beam in search",
+    groups.length > 0
+      ? widthFigure(comparison, groups)
+      : "Every loss aims at one width here. Runs with several values of --beam give a map of B " +
+        "in training against B in search.",
+  );
+}
+
+/** Variants that differ in the width only. */
+type Group = { readonly name: string; readonly variants: readonly Variant[] };
+
+function groupsOf(variants: readonly Variant[]): Group[] {
+  const fields = OWN.filter((field) => field !== "beam");
+  const setting = ({ runs: [{ recipe }] }: Variant, field: typeof OWN[number]): string =>
+    JSON.stringify(recipe[field] ?? "–");
+  const keyOf = (variant: Variant) => fields.map((field) => setting(variant, field)).join();
+  const groups = [...Map.groupBy(variants, keyOf).values()]
+    .filter((group) => new Set(group.map(beamOf)).size > 1)
+    .map((group) => group.toSorted((a, b) => beamOf(a) - beamOf(b)));
+  /** The settings that distinguish the groups, besides the loss. */
+  const differing = fields.filter((field) =>
+    field !== "loss" && new Set(groups.map(([first]) => setting(first, field))).size > 1
+  );
+  return groups.map((variants) => {
+    const { loss } = variants[0].runs[0].recipe;
+    const settings = differing.map((field) => `${field} ${setting(variants[0], field)}`);
+    return { name: [loss, ...settings].join(", ").replaceAll('"', ""), variants };
+  });
+}
+
+/** The width that a variant aims at. */
+function beamOf({ runs: [{ recipe }] }: Variant): number {
+  return recipe.beam;
+}
+
+function widthFigure(comparison: Comparison, groups: readonly Group[]): Figure {
+  const { beams, readable } = comparison;
+  const metric = beams[0] < 10 ? "NDCG@5" : "NDCG@10"; // one that all widths have
+  const maps = groups.map(({ name, variants }) => {
+    const cells = beams.flatMap((beam) => {
+      const found = variants.flatMap((variant) => {
+        const value = estimateOf(comparison, variant.name, beam, metric)?.value;
+        const row = `${beamOf(variant)}`;
+        return value === undefined ? [] : [{ row, column: `${beam}`, value, shown: share(value) }];
+      });
+      const highest = Math.max(...found.map(({ value }) => value));
+      return found.map((cell) => ({ ...cell, best: cell.value === highest }));
+    });
+    return { name, cells };
+  });
+  const matched = maps.flatMap(({ cells }) => cells)
+    .filter(({ row, column, best }) => best && row === column).length;
+  const total = maps.flatMap(({ cells }) => [...new Set(cells.map(({ column }) => column))]).length;
+  const isReadable = groups.every(({ variants }) =>
+    variants.every(({ name }) => readable.includes(name))
+  );
   return {
-    caption,
-    head: ["epoch", ...runs.map(({ variant, recipe }) => `${variant}, seed ${recipe.seed}`)],
-    rows: Array.from({ length: epochs }, (_, e) => [
-      `${e + 1}`,
-      ...runs.map((run) => {
-        const x = value(run, e + 1);
-        return Number.isFinite(x) ? share(x) : "";
-      }),
-    ]),
+    name: "widths",
+    title: isReadable
+      ? `The width trained for is the best to search with in ${matched} of ${total} columns`
+      : `${metric} by the width in training and in search`,
+    note: "Darker is higher. Frame: the best of its column. Means over users and seeds, whose " +
+      "intervals are in the section on retrieval: differences within a column may be chance.",
+    panels: maps.map(({ name, cells }) => (
+      { title: name, spec: heatMap(cells, "B in search", `B in training · ${metric}`) }
+    )),
+    caption: `${metric} by the width that the loss aims at and the width of the search.`,
+    rows: maps.flatMap(({ name, cells }) =>
+      cells.map(({ row, column, shown }) => (
+        { loss: name, "B in training": row, "B in search": column, [metric]: shown }
+      ))
+    ),
   };
 }

@@ -1,0 +1,27 @@
+/**
+ * The program behind the tasks: `deno task compare` is `main.ts compare`.
+ *
+ * @module
+ */
+import process from "node:process";
+import { gridLine } from "./compare.ts";
+import { explainLine } from "./explain.ts";
+import { runProgram } from "./flags.ts";
+import { judgeLine } from "./judge.ts";
+import { trainLine } from "./options.ts";
+import { reportLine } from "./report.ts";
+import { verifyLine } from "./verify.ts";
+
+await runProgram(
+  "Trains small recommenders, compares losses, and shows what beam search prunes.",
+  [
+    trainLine,
+    gridLine("compare"),
+    gridLine("sweep"),
+    judgeLine,
+    reportLine,
+    verifyLine,
+    explainLine,
+  ],
+  process.argv.slice(2),
+);

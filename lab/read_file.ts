@@ -1,0 +1,125 @@
+/**
+ * Reads whole text and JSON files of a folder. Errors name folder, file, place and value in one
+ * line.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import * as v from "valibot";
+import { type BeargradError, DataError } from "../core/errors.ts";
+import { oneLine, parseJson } from "../models/json.ts";
+import { isPresent, readIfPresent } from "./files.ts";
+
+/** A class of errors. */
+export type Refusal = new (message: string) => BeargradError;
+
+/**
+ * A schema of any object. Unlike v.record it keeps the keys "constructor" and "prototype", which
+ * ids may be.
+ *
+ * @internal
+ */
+export const anyRecord = v.pipe(
+  v.unknown(),
+  v.check(
+    (given) => typeof given === "object" && given !== null && !Array.isArray(given),
+    "it must be an object",
+  ),
+  v.transform((given) => given as Readonly<Record<string, unknown>>),
+);
+
+/**
+ * A schema of objects, as maps from their keys to values of one schema.
+ *
+ * @internal
+ */
+export function mapOf<S extends v.GenericSchema>(values: S) {
+  return v.pipe(
+    anyRecord,
+    v.transform((given) => new Map(Object.entries(given))),
+    v.map(v.string(), values),
+  );
+}
+
+/**
+ * Reads a UTF-8 file, without its byte order mark. Returns undefined where the folder has no such
+ * file.
+ *
+ * @throws {DataError} if the folder does not exist, the system refuses, or the file is not UTF-8.
+ */
+export function readText(
+  folder: string,
+  file: string,
+  Refused: Refusal = DataError,
+): string | undefined {
+  const bytes = readIfPresent(join(folder, file));
+  if (bytes === undefined) {
+    if (isPresent(folder)) return undefined;
+    throw new Refused(`Cannot load ${folder}: the folder must exist, got none`);
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return refuseFile(folder, file, "it must be UTF-8 text", "other bytes", Refused);
+  }
+}
+
+/**
+ * Reads and validates a JSON file that holds an object. Returns undefined where the folder has no
+ * such file.
+ *
+ * @throws {DataError} if the file cannot be read, is not JSON, has a key twice, or does not match
+ * the schema. With `Refused`, an error of that class unless the system refuses.
+ *
+ * @internal
+ */
+export function readJson<S extends v.GenericSchema>(
+  folder: string,
+  file: string,
+  schema: S,
+  Refused: Refusal = DataError,
+): v.InferOutput<S> | undefined {
+  const text = readText(folder, file, Refused);
+  if (text === undefined) return undefined;
+  const refuse = (place: string | null, requirement: string, actual: string): never => {
+    const at = place === null ? file : `${file} at "${oneLine(place)}"`;
+    return refuseFile(folder, at, requirement, actual, Refused);
+  };
+  const json = parseJson(text, "it", (requirement, actual) => refuse(null, requirement, actual));
+  if (Array.isArray(json)) refuse(null, "it must be an object", "an array");
+  const result = v.safeParse(schema, json);
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const requirement = issue.kind === "schema" ? `it must be ${issue.expected}` : issue.message;
+  return refuse(v.getDotPath(issue), requirement, issue.received);
+}
+
+/**
+ * Reads a JSON file that the folder must have, see {@link readJson}.
+ *
+ * @internal
+ */
+export function loadJson<S extends v.GenericSchema>(
+  folder: string,
+  file: string,
+  schema: S,
+  Refused: Refusal = DataError,
+): v.InferOutput<S> {
+  return readJson(folder, file, schema, Refused) ?? missingFile(folder, file, Refused);
+}
+
+/** Throws for a file that the folder must have. */
+export function missingFile(folder: string, file: string, Refused: Refusal = DataError): never {
+  throw new Refused(`Cannot load ${folder}: it must hold ${file}, got none`);
+}
+
+/** Throws for a malformed file. `file` may include a place, such as `test.csv line 3`. */
+export function refuseFile(
+  folder: string,
+  file: string,
+  requirement: string,
+  actual: string,
+  Refused: Refusal = DataError,
+): never {
+  throw new Refused(`Cannot load ${join(folder, file)}: ${requirement}, got ${oneLine(actual)}`);
+}

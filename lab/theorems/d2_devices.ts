@@ -1,0 +1,192 @@
+/**
+ * D2, and T1 to T10 on the real search: worlds whose scores a device computes without rounding,
+ * searched by {@link BeamSearch} on that device. The theorems judge its beams, and D2 compares them
+ * with the exact ones entry by entry.
+ *
+ * Every logit of a child is a whole number of at most -40, and one token has logit 0: a leaf that
+ * every node gets under "children", a token outside the trie under "vocabulary". The log-sum-exp is
+ * then log(1 + some 1e-17), which is 0 in float32 and in float64, so log-probabilities are the
+ * logits themselves and their sums are exact. To the propositions a score of -n is the probability
+ * 2^-n: the same order, and whole numbers of units. (Under "children" the probabilities of siblings
+ * then sum to 1 + some 2^-40. No theorem can notice: the masses that they compare are apart by 2^-7
+ * or equal.)
+ *
+ * @module
+ */
+import type { Device } from "../../core/tensor.ts";
+import { BeamSearch, type BeamSearchOptions } from "../../models/decode/beam_search.ts";
+import type { BeamResult } from "../../models/decode/results.ts";
+import type { Trie } from "../../models/decode/trie.ts";
+import { trieLogProb } from "../../ops/trie_log_prob.ts";
+import { searchTheorems } from "./world_evidence.ts";
+import { NodeDecoder } from "./node_decoder.ts";
+import type { Proposition, Tally } from "./proposition.ts";
+import { type World, worldOf } from "./world.ts";
+import { catalogueOf } from "./world_model.ts";
+
+/** A catalogue with the models of some users, and the options of a search. */
+export interface SearchCase
+  extends Required<Pick<BeamSearchOptions, "beam" | "normalization" | "tau">> {
+  /** The catalogue. */
+  readonly trie: Trie;
+  /** The users. */
+  readonly users: readonly SearchUser[];
+}
+
+/** A user of a {@link SearchCase}. */
+export interface SearchUser {
+  /** Node -> the log-probability of its token, a whole number. */
+  readonly logs: Int32Array;
+  /** Items taken out of the catalogue. */
+  readonly excluded: readonly number[];
+}
+
+/** A search of one user. */
+export interface SearchedUser {
+  /** The exact world. */
+  readonly exact: World;
+  /** Node -> the exact log-probability of its path. */
+  readonly scores: Float64Array;
+  /** What the device returned. */
+  readonly result: BeamResult;
+  /** The exact world with the beams and the margins of the device. */
+  readonly world: World;
+}
+
+/** The largest log-probability of an ordinary child is the negative of this. */
+export const TOP = 40;
+
+/** Tokens: up to 8 children, the leaf of logit 0, and the token of logit 0 outside the trie. */
+const V = 12;
+
+/** The logits of a user, (nodes, V) flat. */
+function logitsOf({ trie, tau }: SearchCase, logs: Int32Array): Float64Array {
+  const logits = new Float64Array(trie.nodeCount * V).fill(-2 * TOP * tau);
+  for (let u = 0; u < trie.nodeCount; u++) {
+    logits[u * V + V - 1] = 0;
+    for (const v of trie.nodesUnder(u)) logits[u * V + trie.tokens[v]] = logs[v] * tau;
+  }
+  return logits;
+}
+
+/** Units of a weight: large enough for every log-probability to be a whole number of them. */
+const SHIFT = 128n;
+
+function exactOf(
+  { trie, beam }: SearchCase,
+  { logs, excluded }: SearchUser,
+  scores: Float64Array,
+): World {
+  const least = BigInt(-Math.min(...scores));
+  const power = (x: number, shift: bigint): bigint => 1n << (BigInt(x) + shift);
+  return worldOf({
+    ...catalogueOf(trie, excluded),
+    beam,
+    weights: Array.from(logs, (log) => power(log, SHIFT)),
+    outside: Array.from(logs, () => []),
+    one: power(0, least),
+    pi: Array.from(scores, (score) => power(score, least)),
+  });
+}
+
+/** Searches a case on a device. */
+export async function searchOn(device: Device, search: SearchCase): Promise<SearchedUser[]> {
+  using _scope = device.arena();
+  const { trie, beam, normalization, tau, users } = search;
+  const uploaded = trie.upload(device);
+  const tables = users.map(({ logs }) => logitsOf(search, logs));
+  const decoder = new NodeDecoder(device, uploaded, tables);
+  using beams = new BeamSearch(decoder, uploaded, { beam, normalization, tau, trace: true });
+  const results = await beams.search(users.map((_, u) => [u]), users.map((user) => user.excluded));
+
+  // The margins of all tokens, by the op that the losses are made of. It knows no exclusions.
+  const nodes = Array.from({ length: trie.nodeCount - 1 }, (_, i) => i + 1);
+  const parents = device.tensor(Int32Array.from(nodes, (v) => trie.parents[v]));
+  const labels = device.tensor(Int32Array.from(nodes, (v) => trie.tokens[v]));
+  const margins = await Promise.all(tables.map(async (table) => {
+    const rowOf = (u: number): number[] => [...table.subarray(u * V, (u + 1) * V)];
+    const logits = device.tensor(nodes.map((v) => rowOf(trie.parents[v]))); // (nodes - 1, V)
+    const options = { normalization, tau, beam };
+    const { logProb, logBeta } = trieLogProb(logits, uploaded, parents, labels, options);
+    const [p, beta] = await device.read([logProb, logBeta]);
+    return Float64Array.from(p, (log, i) => beta[i] - log);
+  }));
+
+  return users.map((user, u) => {
+    const scores = new Float64Array(trie.nodeCount);
+    for (let v = 1; v < scores.length; v++) scores[v] = scores[trie.parents[v]] + user.logs[v];
+    const exact = exactOf(search, user, scores);
+    const steps = results[u].steps.map(({ nodes: kept, pool }) => ({
+      kept: [...kept],
+      pool: [...pool?.nodes ?? []],
+    }));
+    const beta = user.excluded.length > 0 ? exact.beta : exact.weights.map((w, v) => {
+      const margin = v === 0 ? 0 : margins[u][v - 1];
+      const isPossible = Number.isInteger(margin) && Math.abs(margin) < SHIFT;
+      return isPossible ? w << BigInt(margin) : -1n; // not a margin of this world
+    });
+    return { exact, scores, result: results[u], world: { ...exact, search: steps, beta } };
+  });
+}
+
+/** T1 to T10 and D2 on the beams of a device. They share its searches. */
+export function devicePropositions(device: Device): Proposition<SearchCase>[] {
+  const searched = new WeakMap<SearchCase, Promise<SearchedUser[]>>();
+  const find = (search: SearchCase): Promise<SearchedUser[]> => {
+    const found = searched.get(search) ?? searchOn(device, search);
+    searched.set(search, found);
+    return found;
+  };
+  const theorems = searchTheorems.map((theorem): Proposition<SearchCase> => ({
+    ...theorem,
+    async check(search, tally): Promise<void> {
+      for (const { world } of await find(search)) await theorem.check(world, tally);
+    },
+  }));
+  return [...theorems, equalsExact(find)];
+}
+
+/** D2, a device's search against the definition. One instance a step of a user. */
+export const D2 = {
+  id: "D2",
+  statement: "a device's beams, pools, scores and margins are the exact ones, entry by entry",
+} as const;
+
+/** D2 on the searches that `find` makes. */
+export function equalsExact(
+  find: (search: SearchCase) => Promise<SearchedUser[]>,
+): Proposition<SearchCase> {
+  return {
+    ...D2,
+    async check(search, tally): Promise<void> {
+      for (const found of await find(search)) compareSteps(found, search.beam, tally);
+    },
+  };
+}
+
+function compareSteps(
+  { exact, scores, result, world }: SearchedUser,
+  beam: number,
+  tally: Tally,
+): void {
+  const same = (a: ArrayLike<number>, b: readonly number[]): boolean =>
+    a.length === b.length && b.every((x, i) => x === a[i]);
+  exact.search.forEach(({ pool, kept }, t) => {
+    const step = result.steps[t];
+    const next = pool.at(kept.length);
+    const holds = same(step.nodes, kept) && same(step.scores, kept.map((v) => scores[v])) &&
+      same(step.pool?.nodes ?? [], pool) && step.poolSize === pool.length &&
+      same(step.pool?.scores ?? [], pool.map((v) => scores[v])) &&
+      step.threshold === (pool.length < beam ? -Infinity : scores[pool[beam - 1]]) &&
+      step.bestPruned === (next === undefined ? -Infinity : scores[next]);
+    tally.expect(holds, () => `step ${t + 1}: kept ${step.nodes}, not ${kept}, of pool ${pool}`);
+  });
+  const last = exact.search[exact.search.length - 1].kept;
+  const isRanked = same(result.ranking.map((r) => r.leaf), last) &&
+    same(result.ranking.map((r) => r.logProb), last.map((v) => scores[v]));
+  if (!isRanked) {
+    tally.expect(false, () => `returned ${result.ranking.map((r) => r.leaf)}, not ${last}`);
+  }
+  const wrong = world.beta.findIndex((b, v) => v > 0 && b !== exact.beta[v]);
+  if (wrong > 0) tally.expect(false, () => `the margin of node ${wrong} at B = ${beam} is off`);
+}

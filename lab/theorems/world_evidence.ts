@@ -1,0 +1,118 @@
+/**
+ * A world as evidence: every question about its search has an exact answer.
+ *
+ * @module
+ */
+import type { Proposition } from "./proposition.ts";
+import { type Evidence, theorems } from "./t1_t10_search.ts";
+import {
+  isAlive,
+  isViolated,
+  named,
+  pathTo,
+  prefixOf,
+  prunedBeforeLast,
+  returned,
+  rivalOf,
+  siblingRank,
+  siblingsOf,
+  type World,
+} from "./world.ts";
+import { total, type WorldModel } from "./world_model.ts";
+
+/** T1 to T10, checked in worlds. */
+export const searchTheorems: readonly Proposition<World>[] = theorems.map((theorem) => ({
+  ...theorem,
+  check: (world, tally) => theorem.check(evidenceOf(world), tally),
+}));
+
+/** The evidence of a world: all of its items are judged. */
+function evidenceOf(world: World): Evidence {
+  const { trie, pi, one, weights, children, leaves, search, beam, depth } = world;
+  const places = BigInt(beam);
+  const list = returned(world);
+  const found = new Set(list);
+  const at = (y: number, t: number): number => prefixOf(world, y, t);
+  const siblings = (node: number): readonly number[] => children[trie.parents[node]];
+  const parentPi = (node: number): bigint => pi[trie.parents[node]];
+  const masses: bigint[] = [];
+  const mass = (t: number): bigint => masses[t] ??= total(search[t - 1].pool.map((v) => pi[v]));
+  return {
+    beam,
+    depth,
+    leaves,
+    nameOf: (y) => named(world, y),
+    lengthOf: (y) => trie.depths[y],
+    isReturned: (y) => found.has(y),
+    isAlive: (y, t) => isAlive(world, y, t),
+    isPrunedBy: (y, t) =>
+      [search, world.reversed].every((steps) =>
+        steps.slice(0, t).some(({ kept }, s) => !kept.includes(at(y, s + 1)))
+      ),
+    isAmongBestSiblings: (y, t) => parentPi(at(y, t)) === 0n || siblingRank(world, at(y, t)) < beam,
+    isViolated: (y, t) => parentPi(at(y, t)) > 0n && isViolated(world, at(y, t)),
+    isMarginRight(y, t) {
+      const own = weights[at(y, t)];
+      const better = siblings(at(y, t)).filter((v) => weights[v] > own);
+      return better.length >= beam === isViolated(world, at(y, t));
+    },
+    isAmongBestPrefixes: (y) => world.levels.every((level, t) => level.indexOf(at(y, t)) < beam),
+    hasMass: (y) => pi[y] * (places + 1n) > one,
+    hasMassInPool: (y, t) => pi[at(y, t)] * (places + 1n) > mass(t),
+    hasThreshold: (t) => search[t - 1].pool.length >= beam,
+    isThresholdWithinMass: (t) => pi[search[t - 1].pool[beam - 1]] * places <= mass(t),
+    competitors(y) {
+      const counts = search.map((_, i) => competitorsOf(world, y, i + 1));
+      return { least: counts, most: counts };
+    },
+    beatsOthers(y, t) {
+      const node = at(y, t);
+      const rival = rivalOf(world, node, t);
+      return rival === undefined || pi[node] > pi[rival] ||
+        (pi[node] === pi[rival] && node < rival);
+    },
+    isThresholdAboveSiblings(y, t) {
+      const node = at(y, t);
+      if (siblings(node).length < beam) return undefined;
+      const last = search[t - 1].pool.at(beam - 1);
+      // pi(last) >= beta pi(parent), and pi(node) = weight pi(parent)
+      return last !== undefined && pi[last] * weights[node] >= world.beta[node] * pi[node];
+    },
+    greedy(y) {
+      if (beam > 1 || pi[y] === 0n) return undefined;
+      const isBest = pathTo(world, y).every((node) => siblingRank(world, node) === 0);
+      return { isBest, isReturned: found.has(y) };
+    },
+    fits: (t) => world.levels.slice(0, t).every((level) => level.length <= beam),
+    isInExactTop: (y) => world.levels[depth].indexOf(y) < beam,
+    certified() {
+      const bound = prunedBeforeLast(world);
+      return [...list.entries()].filter(([, y]) => pi[y] > bound).map(([rank, y]) => ({
+        what: `${named(world, y)} is not number ${rank}`,
+        isBest: world.levels[depth][rank] === y,
+      }));
+    },
+  };
+}
+
+/** How many entries of level t lie under a node of that level or of one before. */
+function entriesUnder(world: WorldModel, node: number, t: number): number {
+  const { children, trie } = world;
+  if (trie.depths[node] === t || children[node].length === 0) return 1;
+  return children[node].reduce((n, child) => n + entriesUnder(world, child, t), 0);
+}
+
+/** T6: how many entries of step t at most come before y_<=t, from its off-path siblings alone. */
+export function competitorsOf(world: WorldModel, leaf: number, t: number): number {
+  const { trie, pi } = world;
+  const own = pi[prefixOf(world, leaf, t)];
+  let count = 0;
+  for (let s = 1; s <= Math.min(t, trie.depths[leaf]); s++) {
+    for (const w of siblingsOf(world, prefixOf(world, leaf, s))) {
+      if (s === t) count += pi[w] >= own ? 1 : 0;
+      else if (own === 0n) count += entriesUnder(world, w, t);
+      else count += Math.min(entriesUnder(world, w, t), Number(pi[w] / own));
+    }
+  }
+  return count;
+}

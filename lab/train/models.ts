@@ -1,0 +1,280 @@
+/**
+ * The model of a run: what it trains, which is a new model, a pretrained one or an adapter of one,
+ * and what its folder has of it, ready to be searched and judged.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import type { Device } from "../../core/tensor.ts";
+import { CheckpointError, DataError } from "../../core/errors.ts";
+import { type DeviceTrie, Trie } from "../../models/decode/trie.ts";
+import { initLora, type LoraConfig, type LoraParams, withLora } from "../../models/lora.ts";
+import { isLossName, lossNames } from "../../models/losses/index.ts";
+import {
+  initTransformer,
+  Transformer,
+  type TransformerConfig,
+  type TransformerParams,
+} from "../../models/transformer.ts";
+import { TransformerDecoder } from "../../models/transformer_decoder.ts";
+import type { Normalization } from "../../ops/trie_options.ts";
+import { CODES } from "../data/derived.ts";
+import type { Dataset } from "../data/dataset.ts";
+import { loadDataset, type ReadingProgress } from "../data/load.ts";
+import { evaluate, type EvaluateOptions, type Evaluation } from "../evaluate/evaluate.ts";
+import { TeacherForcing, type TeacherForcingOptions } from "../evaluate/teacher_forcing.ts";
+import { type LossOfRecipe, normalizationOf } from "./loss_module.ts";
+import {
+  holdsAdapter,
+  loadAdapter,
+  type LoadedModel,
+  loadModel,
+  readConfig,
+} from "./model_folder.ts";
+import { digestOf, longestInput, type Recipe, transformerConfig } from "./recipe.ts";
+import { loadRun } from "./run_folder.ts";
+import type { TrainableModel } from "./trainer.ts";
+
+/**
+ * The model that a recipe trains, before its first step: a new one, or that of the folder
+ * `recipe.model`, or an adapter `recipe.lora` of the latter. `onProgress` is called with the bytes
+ * read and the total.
+ *
+ * @throws {CheckpointError} if the folder of the model is malformed or asks for what is not
+ * supported.
+ * @throws {DataError} if its vocabulary is too small for the data, or a file cannot be read.
+ *
+ * @example
+ * ```ts ignore
+ * import { Trainer, trainableModel } from "beargrad/lab";
+ *
+ * const model = await trainableModel(device, dataset, recipe);
+ * using trainer = new Trainer(dataset, trie, recipe, model);
+ * ```
+ */
+export async function trainableModel(
+  device: Device,
+  dataset: Dataset,
+  recipe: Recipe,
+  onProgress?: (done: number, total: number) => void,
+): Promise<TrainableModel> {
+  const { model: folder, lora, dropout, seed } = recipe;
+  if (folder === undefined) return newModel(device, dataset, recipe);
+  checkVocabulary(folder, readConfig(folder), dataset); // before gigabytes are read
+  const { config, params } = await loadBase(device, folder, recipe, dataset, onProgress);
+  const base = { config: { ...config, dropout }, params };
+  return lora ? newAdapter(device, base, lora, seed) : wholeModel(device, base);
+}
+
+/** A new decoder of a recipe. Its weights are drawn from the recipe's seed. */
+export function newModel(
+  device: Device,
+  dataset: Dataset,
+  recipe: Recipe,
+): TrainableModel<TransformerParams> {
+  const config = transformerConfig(recipe, dataset);
+  return wholeModel(device, { config, params: initTransformer(device, config, recipe.seed) });
+}
+
+/**
+ * A new adapter of a model whose own weights stay as they are, which may be in half precision. It
+ * is drawn from `seed`.
+ *
+ * @throws {ArgumentError} if the model or the adapter is not possible.
+ */
+export function newAdapter(
+  device: Device,
+  base: LoadedModel,
+  lora: LoraConfig,
+  seed: number,
+): TrainableModel<LoraParams> {
+  return {
+    model: new Transformer(device, base.config, lora),
+    params: initLora(device, base.config, lora, seed),
+    weights: (adapter) => withLora(base.params, adapter),
+  };
+}
+
+function wholeModel(
+  device: Device,
+  { config, params }: LoadedModel,
+): TrainableModel<TransformerParams> {
+  return { model: new Transformer(device, config), params, weights: (params) => params };
+}
+
+/** Every token of the data must have a row of the embedding. */
+function checkVocabulary(
+  folder: string,
+  { vocabSize }: TransformerConfig,
+  { name, tokens }: Dataset,
+): void {
+  if (tokens.length <= vocabSize) return;
+  throw new DataError(
+    `Cannot train ${folder} on ${name}: its vocabulary must have the data's ${tokens.length} ` +
+      `tokens, got ${vocabSize}; --tokenizer may name the one that it was trained with`,
+  );
+}
+
+/** The pretrained model in a folder, as a run starts from it. */
+function loadBase(
+  device: Device,
+  folder: string,
+  { half, history }: Pick<Recipe, "half" | "history">,
+  dataset: Dataset,
+  onProgress?: (done: number, total: number) => void,
+): Promise<LoadedModel> {
+  const weights = half ? "float16" : "float32";
+  const maxLength = longestInput(dataset, history);
+  return loadModel(device, folder, { weights, maxLength, onProgress });
+}
+
+const count = v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)));
+const Schema = v.object({
+  loss: v.string(),
+  lossModule: v.optional(v.object({ normalization: v.picklist(["children", "vocabulary"]) })),
+  beam: v.number(),
+  tau: v.number(),
+  history: v.number(),
+  digest: v.string(),
+  reading: v.object({
+    tokenizer: v.optional(v.string()),
+    prompt: v.optional(v.string()),
+    targets: v.optional(v.picklist(["all", "last"])),
+    holdOut: count,
+    limitItems: count,
+    limitUsers: count,
+    codes: v.optional(v.picklist(CODES)),
+    joinValidation: v.optional(v.boolean()),
+  }),
+  model: v.optional(v.string()),
+  half: v.optional(v.literal(true)),
+});
+
+/** A model on a device of its own. Disposing it disposes the device. */
+export type OpenModel = Disposable & {
+  readonly decoder: TransformerDecoder;
+  readonly forcing: TeacherForcing;
+  readonly trie: DeviceTrie;
+};
+
+/** Judges a model on the test cases. */
+export function judgeModel(
+  { decoder, forcing, trie }: Pick<OpenModel, "decoder" | "forcing" | "trie">,
+  judging: Omit<EvaluateOptions, "decoder" | "teacherForced" | "trie" | "split">,
+): Promise<Evaluation> {
+  return evaluate({
+    decoder,
+    teacherForced: (histories, leaves) => forcing.logits(histories, leaves),
+    trie,
+    split: "test",
+    ...judging,
+  });
+}
+
+/** The part of a recipe that judging a run needs. */
+export type JudgedRecipe =
+  & LossOfRecipe
+  & Pick<Recipe, "beam" | "tau" | "history" | "digest" | "reading" | "model" | "half">;
+
+/**
+ * The part of a run's recipe that judging it needs.
+ *
+ * @throws {CheckpointError} if there is no such run, or it is malformed.
+ */
+export function readRecipe(folder: string): JudgedRecipe {
+  const fail = (field: string, requirement: string, actual: string): never => {
+    throw new CheckpointError(
+      `Cannot judge ${folder}: its recipe's ${field} must be ${requirement}, got ${actual}`,
+    );
+  };
+  const parsed = v.safeParse(Schema, loadRun(folder).recipe);
+  if (!parsed.success) {
+    const [issue] = parsed.issues;
+    return fail(`${v.getDotPath(issue)}`, `${issue.expected}`, issue.received);
+  }
+  const { loss, lossModule } = parsed.output;
+  if (lossModule === undefined && !isLossName(loss)) {
+    fail("loss", `one of ${lossNames.join(", ")}`, loss);
+  }
+  return parsed.output;
+}
+
+/** A run's recipe, the data that it was trained on, and what its search normalises over. */
+export type SavedRun = {
+  readonly recipe: JudgedRecipe;
+  readonly dataset: Dataset;
+  readonly normalization: Normalization;
+};
+
+/**
+ * The recipe of the run in a folder, and the data that it was trained on: `synthetic`, or a folder.
+ *
+ * @throws {CheckpointError} if there is no such run, it is malformed, or it was trained on other
+ * data.
+ * @throws {DataError} if the data cannot be read.
+ */
+export async function readSavedRun(
+  folder: string,
+  data: string,
+  onProgress?: ReadingProgress,
+): Promise<SavedRun> {
+  const recipe = readRecipe(folder);
+  const dataset = await loadDataset(data, recipe.reading, recipe.model, onProgress);
+  const digest = digestOf(dataset);
+  if (digest === recipe.digest) {
+    return { recipe, dataset, normalization: normalizationOf(recipe) };
+  }
+  throw new CheckpointError(
+    `Cannot judge ${folder}: the data must be what it was trained on, of digest ` +
+      `${recipe.digest}, got ${digest}`,
+  );
+}
+
+/**
+ * Loads the model of a run onto a device, which it then owns, to be judged under a normalisation
+ * and a temperature. The weights are those of `model.safetensors`. If the run trained an adapter,
+ * they are those of the model that it adapts, in half precision if they were so in the run, and of
+ * `adapter_model.safetensors`. `onProgress` is called with the bytes read and the total.
+ *
+ * @throws {CheckpointError} if a file is missing, malformed or not of such a model.
+ * @throws {DataError} if the system refuses to read.
+ */
+export async function openModel(
+  device: Device,
+  folder: string,
+  dataset: Dataset,
+  options: TeacherForcingOptions,
+  onProgress?: (done: number, total: number) => void,
+): Promise<OpenModel> {
+  const { model, params } = await modelIn(device, folder, dataset, onProgress);
+  const trie = new Trie(dataset.paths).upload(device);
+  return {
+    decoder: new TransformerDecoder(model, params),
+    forcing: new TeacherForcing(device, model, params, trie, options),
+    trie,
+    [Symbol.dispose]: () => device.dispose(),
+  };
+}
+
+async function modelIn(
+  device: Device,
+  folder: string,
+  dataset: Dataset,
+  onProgress?: (done: number, total: number) => void,
+): Promise<{ readonly model: Transformer; readonly params: TransformerParams }> {
+  if (!holdsAdapter(folder)) {
+    const { maxLength } = readConfig(folder);
+    const { config, params } = await loadModel(device, folder, { maxLength, onProgress });
+    return { model: new Transformer(device, config), params };
+  }
+  const recipe = readRecipe(folder);
+  if (recipe.model === undefined) {
+    throw new CheckpointError(
+      `Cannot judge ${folder}: its recipe's model must be the folder of the model that it ` +
+        "adapts, got none",
+    );
+  }
+  const { config, params } = await loadBase(device, recipe.model, recipe, dataset, onProgress);
+  const { lora, adapter } = loadAdapter(device, folder, config);
+  return { model: new Transformer(device, config, lora), params: withLora(params, adapter) };
+}
