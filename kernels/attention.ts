@@ -31,7 +31,8 @@ export const MAX_HEAD_SIZE = 128;
 export function checkHeadSize(action: string, D: number): void {
   if (D % 4 !== 0 || D > MAX_HEAD_SIZE) {
     throw new ShapeError(
-      `Cannot ${action} with heads of size ${D}: it must be a multiple of 4, at most ${MAX_HEAD_SIZE}`,
+      `Cannot ${action} with heads of size ${D}: ` +
+        `it must be a multiple of 4, at most ${MAX_HEAD_SIZE}`,
     );
   }
 }
@@ -198,7 +199,7 @@ fn kernel(i: u32) {
     sHigh[${r}] = select(vec4f(${MASKED}), sHigh[${r}] * scale, js + 4u <= vec4u(t + ${r}u));
     let most${r} = max(sLow[${r}], sHigh[${r}]);
     let newTop${r} = max(top${r}, max(max(most${r}.x, most${r}.y), max(most${r}.z, most${r}.w)));
-    let shrink${r} = exp(top${r} - newTop${r}); // sums so far are relative to the largest score so far
+    let shrink${r} = exp(top${r} - newTop${r}); // sums are relative to the largest score so far
     top${r} = newTop${r};
     sLow[${r}] = exp(sLow[${r}] - top${r});
     sHigh[${r}] = exp(sHigh[${r}] - top${r});

@@ -15,7 +15,6 @@ import {
   casesOf,
   common,
   type Element,
-  elementOfB,
   ELEMENTS,
   type Matmul,
   paramsOf,
@@ -25,6 +24,10 @@ import {
 } from "./matmul_cpu.ts";
 import { softwareKernel } from "./matmul_software.ts";
 import { unroll } from "./unroll.ts";
+
+/** WGSL for element i of b as a number. */
+const elementOfB = (element: Element): string =>
+  `fn bOf(i: u32) -> f32 { return ${element === "float" ? "b[i]" : "half4(b[i / 4u])[i % 4u]"}; }`;
 
 /** The formula as it stands: one invocation an element of the output. */
 const elementwise = (element: Element): Matmul =>
@@ -158,7 +161,8 @@ export function runMatmul(
 ): void {
   const params = paramsOf(product);
   const half = buffers.b.dtype === "float16" ? 1 : 0;
-  const kernel = device.software ? softwareKernel(params, half) : matmulHardware[half];
+  const software = device.software ? softwareKernel(params, half) : undefined;
+  const kernel = software ?? matmulHardware[half];
   const isScattered = params.batch > 1 && params.M * params.N <= FEW;
   const fits = kernel.grid?.(params).every((groups) => groups <= 65535);
   device.run(isScattered || !fits ? matmulElements[half] : kernel, buffers, params);

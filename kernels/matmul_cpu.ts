@@ -123,9 +123,13 @@ export function casesOf(sizes: readonly CaseSize[]): readonly KernelCase<Buffers
   });
 }
 
-/** WGSL for element i of b as a number. */
-export const elementOfB = (element: Element): string =>
-  `fn bOf(i: u32) -> f32 { return ${element === "float" ? "b[i]" : "half4(b[i / 4u])[i % 4u]"}; }`;
+/** Sizes for the reference tests of a tile. */
+export const tileSizes = (height: number, width: number): readonly CaseSize[] => [
+  [height + 3, width + 6, 35, ""],
+  [9, width + 2, 18, "b"],
+  [height + 2, 12, 67, "a"],
+  [5, 4, 2, "ab"],
+];
 
 /** The parts of a kernel that computes a tile of the output in a workgroup. */
 export const tiled = (height: number, width: number, element: Element) => ({
@@ -137,13 +141,7 @@ export const tiled = (height: number, width: number, element: Element) => ({
     Math.ceil(M / height),
     batch,
   ],
-  cases: () =>
-    casesOf([
-      [height + 3, width + 6, 35, ""],
-      [9, width + 2, 18, "b"],
-      [height + 2, 12, 67, "a"],
-      [5, 4, 2, "ab"],
-    ]),
+  cases: () => casesOf(tileSizes(height, width)),
 });
 
 /** How many k are summed at a time. */

@@ -57,8 +57,8 @@ function sizesOf(qkv: Tensor, H: number, KVH: number): Sizes {
   const [B, T, all, D] = qkv.shape;
   if (qkv.rank !== 4 || !isCount(H) || !isCount(KVH) || H % KVH !== 0 || all !== H + 2 * KVH) {
     throw new ShapeError(
-      `Cannot attend with ${H} query heads and ${KVH} key heads: H must be a multiple of KVH, and ` +
-        `qkv (B, T, H + 2 KVH, D), got ${formatShape(qkv.shape)}`,
+      `Cannot attend with ${H} query heads and ${KVH} key heads: H must be a multiple of KVH ` +
+        `and qkv (B, T, H + 2 KVH, D), got ${formatShape(qkv.shape)}`,
     );
   }
   checkHeadSize("attend", D);

@@ -88,8 +88,8 @@ export function cachedAttention(
   const groups = Number.isInteger(KVH) && H >= KVH && H % KVH === 0;
   if (!groups || !(Number.isInteger(step) && step >= 0 && step < steps)) {
     throw new ShapeError(
-      `Cannot attend to a cache of ${KVH} heads and ${steps} steps: query heads must be a multiple ` +
-        `of its heads, and the step below its steps, got ${H} and ${step}`,
+      `Cannot attend to a cache of ${KVH} heads and ${steps} steps: the query heads must be a ` +
+        `multiple of its heads and the step below its steps, got ${H} and ${step}`,
     );
   }
   if (U === 0 && R > 0) {

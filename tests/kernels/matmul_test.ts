@@ -43,10 +43,14 @@ test("matmul: all tiles share the packed product", () => {
 });
 
 test("matmul: a software adapter runs the tile that wastes least", () => {
-  const chosen = (M: number, N: number, half: 0 | 1 = 0): string =>
-    softwareKernel({ ...paramsOf({ ...products[0], M, N }) }, half).name;
-  assert.equal(chosen(2560, 128), "matmulSoftware 32x128 float");
-  assert.equal(chosen(2560, 64), "matmulSoftware 64x64 float");
-  assert.equal(chosen(10, 1024), "matmulSoftware 16x128 float");
+  const chosen = (M: number, N: number, half: 0 | 1, change: Partial<Product> = {}): unknown =>
+    softwareKernel(paramsOf({ ...products[0], K: 8, M, N, transposeB: true, ...change }), half)
+      ?.name;
+  assert.equal(chosen(2560, 128, 0), "matmulSoftware 32x128 float");
+  assert.equal(chosen(2560, 64, 0), "matmulSoftware 64x64 float");
+  assert.equal(chosen(10, 1024, 0), "matmulSoftware 16x128 float");
+  assert.equal(chosen(10, 1024, 0, { K: 6 }), "matmulSoftware 16x128 float");
   assert.equal(chosen(10, 1024, 1), "matmulSoftware 16x128 half4");
+  assert.equal(chosen(10, 1024, 1, { K: 6 }), undefined);
+  assert.equal(chosen(10, 1024, 1, { transposeB: false }), undefined);
 });
