@@ -4,8 +4,8 @@
  * A GPU hides the time of loads behind many invocations with few sums each. llvmpipe runs eight
  * invocations as the lanes of one vector and loads lane by lane, so that a load costs about as much
  * as ten multiply-adds. Here an invocation has up to 32x16 sums, which makes loads few. A training
- * step of model S takes 0.83 s with this form and 1.99 s with the form for GPUs (llvmpipe 25.0.7, two
- * cores).
+ * step of model S takes 0.83 s with this form and 1.99 s with the form for GPUs, on llvmpipe 25.0.7
+ * and two cores.
  *
  * @module
  */
