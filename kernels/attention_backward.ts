@@ -171,9 +171,12 @@ fn queries(i: u32) {
   }
     ${addRows("dqs", "ds", ["qkv", "key"])}
   }
-  for (var r = 0u; r <= last - t; r++) {
-    let at = start + (t + r) * pitch + h * D4;
-    for (var d = 0u; d < D4; d++) { dqkv[at + d] = dqs[d * 8u + r]; }
+  ${
+    unroll(8, (r) => `
+  if (t + ${r}u <= last) {
+    let at = start + (t + ${r}u) * pitch + h * D4;
+    for (var d = 0u; d < D4; d++) { dqkv[at + d] = dqs[d][${r}]; }
+  }`)
   }
 }
 
@@ -222,12 +225,15 @@ fn keys(i: u32) {
       ${addRows("dvs", "s", ["dout", "dout"])}
     }
   }
-  for (var r = 0u; r <= last - j; r++) {
-    let at = (j + r) * pitch;
+  ${
+    unroll(8, (r) => `
+  if (j + ${r}u <= last) {
+    let at = (j + ${r}u) * pitch;
     for (var d = 0u; d < D4; d++) {
-      dqkv[key + at + d] = dks[d * 8u + r];
-      dqkv[value + at + d] = dvs[d * 8u + r];
+      dqkv[key + at + d] = dks[d][${r}];
+      dqkv[value + at + d] = dvs[d][${r}];
     }
+  }`)
   }
 }`,
   cases: () =>
