@@ -98,7 +98,10 @@ async function measure(
     launches = (device?.stats.launches ?? 0) - before;
   }
   return {
-    ...{ engine, config, device: kind, loss },
+    engine,
+    config,
+    device: kind,
+    loss,
     medianMs: rounded(median(walls)),
     cpuMs: rounded(median(cpus)),
     peakRssMiB: Math.round(peakRssMiB()),

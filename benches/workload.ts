@@ -47,7 +47,12 @@ export function wave(size: number): Float32Array<ArrayBuffer> {
 export function decoderConfig(name: ConfigName, maxLength = 128): TransformerConfig {
   const { dim, layers, heads, headDim, ffn } = SIZES[name];
   return {
-    ...{ dim, layers, heads, kvHeads: heads, headDim, ffn },
+    dim,
+    layers,
+    heads,
+    kvHeads: heads,
+    headDim,
+    ffn,
     vocabSize: name === "L" ? LARGE_VOCABULARY : VOCABULARY,
     ...{ ropeTheta: 10000, normEps: 1e-5, maxLength, dropout: 0, tiedEmbeddings: true },
   };

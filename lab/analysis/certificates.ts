@@ -103,18 +103,18 @@ export function competitors(
     const t = i + 1;
     const score = steps[Math.min(t, steps.length) - 1].score;
     const off = slack(t) + ROUNDING;
-    let rivals = 0;
+    let total = 0;
     let before = 0; // the path's score before step s
     for (let s = 1; s <= Math.min(t, steps.length); s++) {
       const { nodes, logProbs, own } = steps[s - 1];
       for (let k = 0; k < nodes.length; k++) {
         if (k === own) continue;
         const ratio = Math.floor(Math.exp(before + Math.min(0, logProbs[k]) - score + off));
-        rivals += s < t ? Math.min(counts.at(nodes[k], t), ratio) : Math.min(1, ratio);
+        total += s < t ? Math.min(counts.at(nodes[k], t), ratio) : Math.min(1, ratio);
       }
       before = steps[s - 1].score;
     }
-    return rivals;
+    return total;
   });
 }
 

@@ -183,13 +183,13 @@ export function explain(inputs: ExplainInputs): Explanation {
   const rounding = SCORE_ROUNDING;
   const lost = attribute(trie, leaf, { steps: found.steps, margins, beam, rounding });
   const lostAt = lost?.step ?? 0;
-  const rivals = competitors(counts, path);
+  const perStep = competitors(counts, path);
   const steps = found.steps.map((_, i): ExplainedStep => ({
     step: i + 1,
     ...(i < path.length
       ? localStep(dataset.tokens[trie.tokens[prefixAt(trie, leaf, i + 1)]], path[i], margins[i])
       : { siblings: 1, place: 0, logProb: 0, margin: 0, score: path[path.length - 1].score }),
-    competitors: rivals[i],
+    competitors: perStep[i],
     ...(lostAt > 0 && i >= lostAt ? {} : poolOf(inputs, i, nameOf)),
   }));
   return {

@@ -73,7 +73,7 @@ function evidenceOf(facts: UserFacts, budget: Budget): UserEvidence {
   const siblingSlack = (t: number): number => slackAt(1, scoreAt(t), budget);
   const holds = ({ ranking }: BeamResult): boolean => ranking.some((item) => item.leaf === leaf);
   /** How many siblings of token t may be at least as probable. */
-  const rivals = (t: number): number => {
+  const strongSiblings = (t: number): number => {
     const { logProbs, own } = path[t - 1];
     const least = logProbs[own] - siblingSlack(t);
     return logProbs.filter((q, k) => k !== own && q >= least).length;
@@ -97,9 +97,10 @@ function evidenceOf(facts: UserFacts, budget: Budget): UserEvidence {
     isAmongBestSiblings: (_, t) => hasRoom(-margins[t - 1].margin, siblingSlack(t)),
     isViolated(_, t) {
       if (margins[t - 1].margin > siblingSlack(t)) return true;
-      return rivals(t) >= beam ? undefined : false;
+      return strongSiblings(t) >= beam ? undefined : false;
     },
-    isMarginRight: (_, t) => !(margins[t - 1].margin > siblingSlack(t)) || rivals(t) >= beam,
+    isMarginRight: (_, t) =>
+      !(margins[t - 1].margin > siblingSlack(t)) || strongSiblings(t) >= beam,
     // Counted in the wide search. What it missed scores no more than the best that it pruned.
     isAmongBestPrefixes() {
       if (prunedAt(trie, leaf, wide.steps) > 0) return false; // more than B prefixes beat it there

@@ -227,7 +227,12 @@ export class Trie {
     const dispose = (): void => tensors.forEach((tensor) => tensor.dispose());
     return {
       trie: this,
-      ...{ table, places, byToken, ahead, nodeCount, maxToken },
+      table,
+      places,
+      byToken,
+      ahead,
+      nodeCount,
+      maxToken,
       aheadSizes: [sizesAhead(this, most, 1), sizesAhead(this, most, 2)],
       fanOut: this.fanOuts.reduce((a, b) => Math.max(a, b)),
       meanChoices: meanChoices(this),
