@@ -90,8 +90,12 @@ export function readJson<S extends v.GenericSchema>(
   const result = v.safeParse(schema, json);
   if (result.success) return result.output;
   const [issue] = result.issues;
+  const place = v.getDotPath(issue);
+  // For a missing key, valibot expects the key in quotes.
+  const isMissing = issue.received === "undefined" && issue.expected?.startsWith('"');
+  if (isMissing) return refuse(place, "it must be present", "none");
   const requirement = issue.kind === "schema" ? `it must be ${issue.expected}` : issue.message;
-  return refuse(v.getDotPath(issue), requirement, issue.received);
+  return refuse(place, requirement, issue.received);
 }
 
 /**

@@ -214,10 +214,10 @@ test("experiment: a summary that cannot be added to is refused before training, 
   const never = { training: () => assert.fail("trained") };
   const contents: Record<string, RegExp> = {
     '{"version": 1, "runs": []}': / at "version": it must be 2, got 1/,
-    "{}": / at "version": it must be "version", got undefined/,
+    "{}": / at "version": it must be present, got none/,
     '{"version": 2, "runs": [': /: it must be JSON, got .+/,
     '{"version": 2, "runs": [{"loss": "msl"}]}':
-      / at "runs\.0\.seed": it must be .*, got undefined/,
+      / at "runs\.0\.seed": it must be present, got none/,
     '{"version": 2, "runs": [{}], "runs": []}': /: it must not have a key twice, got "runs"/,
     "": /: it must be JSON, got .+/,
   };
