@@ -22,7 +22,6 @@ import {
   type PathModel,
   type PathStep,
   pathSteps,
-  prefixAt,
   type SearchSetting,
   type StepMargin,
 } from "./pruning.ts";
@@ -187,7 +186,7 @@ export function explain(inputs: ExplainInputs): Explanation {
   const steps = found.steps.map((_, i): ExplainedStep => ({
     step: i + 1,
     ...(i < path.length
-      ? localStep(dataset.tokens[trie.tokens[prefixAt(trie, leaf, i + 1)]], path[i], margins[i])
+      ? localStep(dataset.tokens[trie.tokens[trie.prefixOf(leaf, i + 1)]], path[i], margins[i])
       : { siblings: 1, place: 0, logProb: 0, margin: 0, score: path[path.length - 1].score }),
     competitors: perStep[i],
     ...(lostAt > 0 && i >= lostAt ? {} : poolOf(inputs, i, nameOf)),
@@ -248,7 +247,7 @@ function poolOf(
 ): Pick<ExplainedStep, "pool"> {
   const { trie, kase, found, beam } = inputs;
   const { pool, threshold, nodes } = found.steps[i];
-  const own = prefixAt(trie, trie.leafOf[kase.target], i + 1);
+  const own = trie.prefixOf(trie.leafOf[kase.target], i + 1);
   const rank = pool?.nodes.indexOf(own) ?? -1;
   if (pool === undefined || rank < 0) return {};
   const parentOf = (node: number): number =>

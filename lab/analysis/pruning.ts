@@ -193,14 +193,7 @@ export function marginsOf(path: readonly PathStep[], beam: number): StepMargin[]
  * ```
  */
 export function prunedAt(trie: Trie, leaf: number, steps: readonly BeamStep[]): number {
-  return 1 + steps.findIndex(({ nodes }, t) => !nodes.includes(prefixAt(trie, leaf, t + 1)));
-}
-
-/** The node of the first t tokens of a leaf's path, or the leaf itself where it has fewer. */
-export function prefixAt(trie: Trie, leaf: number, t: number): number {
-  let node = leaf;
-  while (trie.depths[node] > t) node = trie.parents[node];
-  return node;
+  return 1 + steps.findIndex(({ nodes }, t) => !nodes.includes(trie.prefixOf(leaf, t + 1)));
 }
 
 /**
@@ -239,7 +232,7 @@ export function attribute(
       "Cannot find the cause of pruning: the search must be traced, got steps without pools",
     );
   }
-  const rank = pool.nodes.indexOf(prefixAt(trie, leaf, step));
+  const rank = pool.nodes.indexOf(trie.prefixOf(leaf, step));
   const cause = (): PruningCause => {
     if (rank < 0) return "absent";
     if (margins.some(({ margin }) => margin > 0)) return "violation";

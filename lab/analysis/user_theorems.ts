@@ -16,7 +16,7 @@ import {
   SCORE_ROUNDING,
   slackAt,
 } from "./certificates.ts";
-import { type PathStep, prefixAt, prunedAt, type StepMargin } from "./pruning.ts";
+import { type PathStep, prunedAt, type StepMargin } from "./pruning.ts";
 
 /** What is known of one user. The searches are traced. */
 export interface UserFacts {
@@ -80,7 +80,7 @@ function evidenceOf(facts: UserFacts, budget: Budget): UserEvidence {
   };
   /** The scores of a pool without the entry of the target's prefix. */
   const others = (step: BeamStep, t: number): Float64Array => {
-    const own = prefixAt(trie, leaf, t);
+    const own = trie.prefixOf(leaf, t);
     return scoresOf(step, (node) => node !== own);
   };
   return {

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Proposition } from "./proposition.ts";
-import { exactWorld, named, prefixOf, returned, type World } from "./world.ts";
+import { exactWorld, named, returned, type World } from "./world.ts";
 import {
   type Branch,
   compare,
@@ -58,7 +58,7 @@ export const T13: Proposition<World> = {
     const found = new Set(returned(world));
     for (const leaf of world.leaves) {
       const kept = search.every(({ pool }, i) => {
-        const own = pi[prefixOf(world, leaf, i + 1)];
+        const own = pi[world.trie.prefixOf(leaf, i + 1)];
         return pool.every((v) => pi[v] < own || best[v] >= pi[leaf]);
       });
       if (kept && isClearlyAmongBest(world, leaf)) {

@@ -79,16 +79,12 @@ export function exactWorld(spec: WorldSpec): World {
   return worldOf(modelOf(spec), spec);
 }
 
-/** The first t tokens of a leaf's path, or the leaf itself where it has fewer. */
-export function prefixOf({ trie }: WorldModel, leaf: number, t: number): number {
-  let node = leaf;
-  while (trie.depths[node] > t) node = trie.parents[node];
-  return node;
-}
-
 /** The nodes of a leaf's path, without the root. */
 export function pathTo(world: WorldModel, leaf: number): number[] {
-  return Array.from({ length: world.trie.depths[leaf] }, (_, i) => prefixOf(world, leaf, i + 1));
+  return Array.from(
+    { length: world.trie.depths[leaf] },
+    (_, i) => world.trie.prefixOf(leaf, i + 1),
+  );
 }
 
 /** The leaves that the search returned. */
@@ -98,7 +94,7 @@ export function returned({ search }: World): readonly number[] {
 
 /** Whether a leaf's prefix was kept at step t; at step 0 it is the root. */
 export function isAlive(world: World, leaf: number, t: number): boolean {
-  return t === 0 || world.search[t - 1].kept.includes(prefixOf(world, leaf, t));
+  return t === 0 || world.search[t - 1].kept.includes(world.trie.prefixOf(leaf, t));
 }
 
 /** The other children of a node's parent. */

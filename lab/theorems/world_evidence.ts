@@ -10,7 +10,6 @@ import {
   isViolated,
   named,
   pathTo,
-  prefixOf,
   prunedBeforeLast,
   returned,
   rivalOf,
@@ -32,7 +31,7 @@ function evidenceOf(world: World): Evidence {
   const places = BigInt(beam);
   const list = returned(world);
   const found = new Set(list);
-  const at = (y: number, t: number): number => prefixOf(world, y, t);
+  const at = (y: number, t: number): number => world.trie.prefixOf(y, t);
   const siblings = (node: number): readonly number[] => children[trie.parents[node]];
   const parentPi = (node: number): bigint => pi[trie.parents[node]];
   const masses: bigint[] = [];
@@ -105,10 +104,10 @@ function entriesUnder(world: WorldModel, node: number, t: number): number {
 /** T6: how many entries of step t at most come before y_<=t, from its off-path siblings alone. */
 export function competitorsOf(world: WorldModel, leaf: number, t: number): number {
   const { trie, pi } = world;
-  const own = pi[prefixOf(world, leaf, t)];
+  const own = pi[world.trie.prefixOf(leaf, t)];
   let count = 0;
   for (let s = 1; s <= Math.min(t, trie.depths[leaf]); s++) {
-    for (const w of siblingsOf(world, prefixOf(world, leaf, s))) {
+    for (const w of siblingsOf(world, world.trie.prefixOf(leaf, s))) {
       if (s === t) count += pi[w] >= own ? 1 : 0;
       else if (own === 0n) count += entriesUnder(world, w, t);
       else count += Math.min(entriesUnder(world, w, t), Number(pi[w] / own));

@@ -183,6 +183,13 @@ export class Trie {
     return path;
   }
 
+  /** The node of the first `length` tokens of a node's path, or the node itself if it has fewer. */
+  prefixOf(node: number, length: number): number {
+    let prefix = node;
+    while (this.depths[prefix] > length) prefix = this.parents[prefix];
+    return prefix;
+  }
+
   /** The items at a leaf, ascending; none at an inner node. */
   itemsAt(leaf: number): Int32Array {
     return this.leafItems.subarray(this.leafOffsets[leaf], this.leafOffsets[leaf + 1]);

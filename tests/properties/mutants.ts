@@ -39,7 +39,6 @@ import {
   isAlive,
   named,
   pathTo,
-  prefixOf,
   prunedBeforeLast,
   returned,
   type World,
@@ -180,7 +179,7 @@ export const exactMutants: readonly Mutant<World>[] = [
     world.search.forEach(({ pool }, t) => {
       const mass = total(pool.map((v) => pi[v]));
       for (const y of world.leaves) {
-        const heavy = pi[prefixOf(world, y, t + 1)] * BigInt(beam + 1) >= mass;
+        const heavy = pi[world.trie.prefixOf(y, t + 1)] * BigInt(beam + 1) >= mass;
         if (heavy && isAlive(world, y, t)) {
           tally.expect(isAlive(world, y, t + 1), () => named(world, y));
         }
@@ -227,7 +226,7 @@ export const exactMutants: readonly Mutant<World>[] = [
     const { pi, search: [{ pool }] } = world;
     const best = bestBelow(world);
     for (const y of world.leaves) {
-      const own = pi[prefixOf(world, y, 1)];
+      const own = pi[world.trie.prefixOf(y, 1)];
       const kept = pool.every((v) => pi[v] < own || best[v] >= pi[y]);
       if (!kept || !isClearlyAmongBest(world, y)) continue;
       tally.expect(returned(world).includes(y), () => named(world, y));
