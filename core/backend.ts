@@ -79,6 +79,8 @@ export interface Backend {
   readonly software: boolean;
   /** The float type it computes in. */
   readonly float: FloatDType;
+  /** The adapter (webgpu). */
+  readonly gpu?: GPUAdapter;
   /** Counters, kept by the backend. */
   readonly stats: BackendStats;
   /** Describes the live tensors for out-of-memory errors. Set by the owner of the tensors. */
@@ -99,6 +101,8 @@ export interface Backend {
   launch(launch: Launch): void;
   /** Prepares launches to run again and again. */
   compile(launches: readonly Launch[]): Program;
+  /** The milliseconds that the GPU computes what `run` launches, where it has timestamps. */
+  time?(run: () => Promise<unknown>): Promise<number | undefined>;
   /** Frees everything. */
   dispose(): void;
 }

@@ -177,6 +177,24 @@ export function internals(device: Device): BackendDevice {
   );
 }
 
+/** The adapter of a webgpu device. */
+export function adapterOf(device: Device): GPUAdapter | undefined {
+  return internals(device).backend.gpu;
+}
+
+/**
+ * Runs `body` and returns the milliseconds that the GPU computed for it, without the time between
+ * submissions and of copies. Undefined where the device has no timestamps. Nothing else may use the
+ * device meanwhile.
+ */
+export async function gpuTime(
+  device: Device,
+  body: () => Promise<unknown>,
+): Promise<number | undefined> {
+  const { backend } = internals(device);
+  return backend.time ? await backend.time(body) : void await body();
+}
+
 /**
  * Runs `body`, whose kernels then need to compute the first rows only, of `of` rows. `count`, one
  * int32, says how many when they run. The contents of the other rows are undefined. So `body` must

@@ -22,6 +22,9 @@ const LIMITS = [
   "maxComputeWorkgroupsPerDimension",
 ] as const;
 
+/** Features that are used where the adapter has them. */
+const FEATURES = ["timestamp-query"] as const;
+
 /** Options of `webgpu()`. */
 export interface WebgpuOptions {
   /** Whether a software adapter, such as llvmpipe, is accepted. Default false. */
@@ -68,11 +71,12 @@ export async function webgpu(
     );
   }
   const requiredLimits = Object.fromEntries(LIMITS.map((l) => [l, adapter.limits[l]]));
+  const requiredFeatures = FEATURES.filter((feature) => adapter.features.has(feature));
   const opened = await attempt(
     `requestDevice of ${name}`,
-    () => adapter.requestDevice({ requiredLimits }),
+    () => adapter.requestDevice({ requiredLimits, requiredFeatures }),
   );
-  return new BackendDevice(new WebgpuBackend(gpu, opened, name, software));
+  return new BackendDevice(new WebgpuBackend(gpu, opened, name, software, adapter));
 }
 
 async function attempt<T>(what: string, run: () => Promise<T>): Promise<T> {

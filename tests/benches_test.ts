@@ -6,9 +6,9 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { test } from "node:test";
-import { trainingSteps } from "../benches/train_step.ts";
+import { trainingSteps } from "../lab/device/training_steps.ts";
 import { cpu } from "../core/cpu_backend.ts";
-import { batchLosses } from "../benches/workload.ts";
+import { batchLosses } from "../lab/device/workload.ts";
 
 function bench(command: string): { code: number | null; stdout: string; stderr: string } {
   const [script, ...args] = command.split(" ");

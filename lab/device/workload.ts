@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { HostTensor } from "../core/capture.ts";
-import { foldIn, type Key, keyOf, uniform } from "../core/random.ts";
-import { type Path, Trie } from "../models/decode/trie.ts";
-import { losses, type LossName } from "../models/losses/index.ts";
-import type { TransformerConfig } from "../models/transformer.ts";
+import type { HostTensor } from "../../core/capture.ts";
+import { foldIn, type Key, keyOf, uniform } from "../../core/random.ts";
+import { type Path, Trie } from "../../models/decode/trie.ts";
+import { losses, type LossName } from "../../models/losses/index.ts";
+import type { TransformerConfig } from "../../models/transformer.ts";
 
 const SIZES = {
   tiny: { dim: 16, layers: 1, heads: 2, headDim: 8, ffn: 32, batch: 2, length: 12 },
