@@ -71,6 +71,9 @@ function render({ device, reference, conformance, figures }: DeviceReport): stri
   const { adapter, software } = device;
   const lines = [`${device.kind}: ${adapter}${software ? ", a program on the processor" : ""}`];
   if (reference) lines.push(`beside it ${reference.kind}: ${reference.adapter}`);
+  if (device.gpu && !device.gpu.features.includes("timestamp-query")) {
+    lines.push("without timestamp-query: there are no times on the GPU alone");
+  }
   if (conformance) {
     const { passed, failed, refused } = conformance;
     lines.push(
@@ -80,11 +83,11 @@ function render({ device, reference, conformance, figures }: DeviceReport): stri
     );
   }
   if (figures.length === 0) return lines.join("\n");
-  const head = ["", `${device.kind} ms`, "on the GPU", "GFLOP/s", "launches"];
+  const head = ["a product, step, user", `${device.kind} ms`, "GPU ms", "GFLOP/s"];
   const beside = reference ? [`${reference.kind} ms`, "GFLOP/s"] : [];
-  const rows = figures.map(({ name, per, device, reference }) => [
-    `${name}, a ${per}`,
-    ...cellsOf(device, ["ms", "gpuMs", "gflops", "launches"]),
+  const rows = figures.map(({ name, device, reference }) => [
+    name,
+    ...cellsOf(device, ["ms", "gpuMs", "gflops"]),
     ...(reference ? cellsOf(reference, ["ms", "gflops"]) : []),
   ]);
   return [...lines, renderTable([...head, ...beside], rows)].join("\n");

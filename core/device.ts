@@ -4,7 +4,15 @@
  *
  * @module
  */
-import type { Backend, BackendStats, Launch, Leading, Memory, Region } from "./backend.ts";
+import type {
+  AdapterDetails,
+  Backend,
+  BackendStats,
+  Launch,
+  Leading,
+  Memory,
+  Region,
+} from "./backend.ts";
 import {
   checkBuffer,
   checkCount,
@@ -177,9 +185,9 @@ export function internals(device: Device): BackendDevice {
   );
 }
 
-/** The adapter of a webgpu device. */
-export function adapterOf(device: Device): GPUAdapter | undefined {
-  return internals(device).backend.gpu;
+/** What the adapter of a webgpu device says of itself. */
+export function adapterDetails(device: Device): AdapterDetails | undefined {
+  return internals(device).backend.details;
 }
 
 /**

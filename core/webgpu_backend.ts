@@ -5,7 +5,15 @@
  *
  * @module
  */
-import type { Backend, BackendStats, Launch, Memory, Program, Region } from "./backend.ts";
+import type {
+  AdapterDetails,
+  Backend,
+  BackendStats,
+  Launch,
+  Memory,
+  Program,
+  Region,
+} from "./backend.ts";
 import { bytesPerElement, hostArray, type TypedArray, viewArray } from "./dtype.ts";
 import { DeviceError } from "./errors.ts";
 import { gridOf, type Kernel, packParams } from "./kernel.ts";
@@ -34,7 +42,7 @@ export class WebgpuBackend implements Backend {
   readonly float = "float32" as const;
   readonly adapter: string;
   readonly software: boolean;
-  readonly gpu: GPUAdapter;
+  readonly details: AdapterDetails;
   readonly stats: BackendStats = {
     launches: 0,
     sharedLaunches: 0,
@@ -67,13 +75,13 @@ export class WebgpuBackend implements Backend {
     device: GPUDevice,
     adapter: string,
     software: boolean,
-    source: GPUAdapter,
+    details: AdapterDetails,
   ) {
     gpus.add(gpu);
     forgotten.register(this, device, this);
     this.adapter = adapter;
     this.software = software;
-    this.gpu = source;
+    this.details = details;
     this.#device = device;
     this.#pool = new WebgpuPool(device, this.stats, () => {
       this.#flush();

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { TypedArray } from "../../core/dtype.ts";
-import { DeviceError } from "../../core/errors.ts";
+import { deviceArray, type TypedArray, viewArray } from "../../core/dtype.ts";
+import { BeargradError } from "../../core/errors.ts";
 import type { Kernel, KernelCase } from "../../core/kernel.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 
@@ -51,13 +51,19 @@ export function solve(kernel: Kernel, device: Device): readonly Solved[] {
       const ArrayType = use.endsWith("int") ? Int32Array : Float64Array;
       if (typeof given === "number") return [name, new ArrayType(given).fill(GARBAGE)];
       const array = ArrayType.from(given as ArrayLike<number>);
-      if (use === "read half4") return [name, Float64Array.from(Float16Array.from(array))];
+      if (use === "read half4") return [name, halved(array)];
       return [name, exact || array instanceof Int32Array ? array : array.map(Math.fround)];
     }) as [string, Elements][];
     const after = Object.fromEntries(before.map(([name, array]) => [name, array.slice()]));
     kernel.cpu(after as never, kase.params);
     return { ...kase, before: Object.fromEntries(before), after };
   });
+}
+
+/** The values rounded to half precision. */
+function halved(values: Elements): Float64Array {
+  const bits = deviceArray("float16", values);
+  return Float64Array.from(viewArray("float16", bits.buffer, 0, values.length));
 }
 
 /** Launches a kernel on cases of its own. The buffers of all cases, each with its guard. */
@@ -100,7 +106,7 @@ export async function run(
   return byCase(kernel, await device.read(launch(kernel, cases, device)));
 }
 
-/** The first difference between what a kernel did on a device and its reference, if there is one. */
+/** The first difference between what a kernel left on a device and its reference, if any. */
 export function differenceOf(
   kernel: Kernel,
   cases: readonly Solved[],
@@ -132,22 +138,22 @@ export type Conformance =
   | { readonly verdict: "passed" }
   /** The first difference, or why it did not run to its end. */
   | { readonly verdict: "failed"; readonly reason: string }
-  /** The limit of the adapter that it exceeds. */
+  /** What the adapter or the runtime lacks for it. */
   | { readonly verdict: "refused"; readonly reason: string };
 
 /** Compares a kernel with its reference on all its cases. */
 export async function conformanceOf(kernel: Kernel, device: Device): Promise<Conformance> {
-  const cases = solve(kernel, device);
   using _scope = device.arena();
   let verdict: "failed" | "refused" = "refused"; // until it is launched
   try {
+    const cases = solve(kernel, device);
     const launched = launch(kernel, cases, device);
     verdict = "failed";
     const results = byCase(kernel, await device.read(launched));
     const reason = differenceOf(kernel, cases, results, device);
     return reason === undefined ? { verdict: "passed" } : { verdict, reason };
   } catch (error) {
-    if (!(error instanceof DeviceError)) throw error;
+    if (!(error instanceof BeargradError)) throw error;
     return { verdict, reason: error.message };
   }
 }

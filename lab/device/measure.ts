@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { adapterOf, gpuTime } from "../../core/device.ts";
+import type { AdapterDetails } from "../../core/backend.ts";
+import { adapterDetails, gpuTime } from "../../core/device.ts";
 import { ArgumentError, DeviceError } from "../../core/errors.ts";
 import type { Device } from "../../core/tensor.ts";
 import { kernels } from "../../kernels/index.ts";
@@ -34,14 +35,7 @@ export interface DeviceFacts {
   /** Whether it is a program on the processor, such as llvmpipe. */
   readonly software: boolean;
   /** What WebGPU says of the adapter. */
-  readonly gpu?: {
-    readonly vendor: string;
-    readonly architecture: string;
-    readonly device: string;
-    readonly description: string;
-    readonly limits: Readonly<Record<string, number>>;
-    readonly features: readonly string[];
-  };
+  readonly gpu?: AdapterDetails;
 }
 
 /** Times in milliseconds: the median over the runs, and the least. */
@@ -62,7 +56,10 @@ export interface Measured {
 
 /** One thing that was measured. */
 export interface Figure {
+  /** Such as `product 2560 x 128 x 1027`. */
   readonly name: string;
+  /** More about it, such as `logits of S and P`. */
+  readonly what: string;
   /** What a time is for. */
   readonly per: "product" | "step" | "user";
   readonly device: Measured | { readonly error: string };
@@ -87,7 +84,7 @@ export interface DeviceReport {
   readonly cores: number;
   readonly device: DeviceFacts;
   readonly reference?: DeviceFacts;
-  /** Kernels against their float64 references. An adapter refuses those that exceed its limits. */
+  /** Kernels against their float64 references; refused are those that exceed the adapter. */
   readonly conformance?: {
     readonly passed: number;
     readonly failed: readonly KernelProblem[];
@@ -118,6 +115,7 @@ interface Work extends Disposable {
 
 interface Subject {
   readonly name: string;
+  readonly what: string;
   readonly per: Figure["per"];
   /** Operations of a product, in units of 1e9. */
   readonly gflop?: number;
@@ -132,7 +130,7 @@ interface Subject {
 const PRODUCTS: readonly [M: number, K: number, N: number, what: string, MatmulOptions][] = [
   [2560, 128, 1027, "logits of S and P", { transposeB: true }],
   [2560, 128, 1024, "gate and up of S", { transposeB: true }],
-  [1024, 2560, 128, "its weight gradient", { transposeA: true }],
+  [1024, 2560, 128, "weight gradient of gate and up of S", { transposeA: true }],
   [2560, 1024, 128, "down of P", { transposeB: true }],
   [640, 128, 1024, "gate and up of S in decoding", { transposeB: true }],
   [2048, 2048, 2048, "a large square", {}],
@@ -140,7 +138,8 @@ const PRODUCTS: readonly [M: number, K: number, N: number, what: string, MatmulO
 
 const subjects: readonly Subject[] = [
   ...PRODUCTS.map(([M, K, N, what, options]): Subject => ({
-    name: `product ${M} x ${K} x ${N}, ${what}`,
+    name: `product ${M} x ${K} x ${N}`,
+    what,
     per: "product",
     gflop: 2e-9 * M * K * N,
     start(device): Work {
@@ -160,7 +159,8 @@ const subjects: readonly Subject[] = [
     },
   })),
   ...(["S", "P"] as const).map((name): Subject => ({
-    name: `step ${name}, 32 x 80, sft`,
+    name: `step ${name}`,
+    what: "32 windows of 80 positions, sft",
     per: "step",
     start(device): Work {
       const steps = trainingSteps(device, name, "sft");
@@ -168,7 +168,8 @@ const subjects: readonly Subject[] = [
     },
   })),
   {
-    name: `decoding S, ${HISTORY} items a user, beam ${BEAM}`,
+    name: "decoding S",
+    what: `${USERS} users, ${HISTORY} items each, beam ${BEAM}`,
     per: "user",
     start(device): Work {
       const paths = catalogue(ITEMS);
@@ -240,13 +241,13 @@ export async function measureDevice(
 
   const figures: Figure[] = [];
   for (const subject of chosen) {
+    const { name, what, per } = subject;
     const measured = async (on: Device): Promise<Figure["device"]> => {
-      await next(`${subject.name}, on ${on.kind}`);
+      await next(`${name} on ${on.kind}`);
       return await measure(subject, on, 1000 * seconds);
     };
     figures.push({
-      name: subject.name,
-      per: subject.per,
+      ...{ name, what, per },
       device: await measured(device),
       ...(reference && { reference: await measured(reference) }),
     });
@@ -333,18 +334,6 @@ function rounded(x: number): number {
 
 function factsOf(device: Device): DeviceFacts {
   const { kind, adapter, software } = device;
-  const gpu = adapterOf(device);
-  return { kind, adapter, software, ...(gpu && { gpu: factsOfGpu(gpu) }) };
-}
-
-function factsOfGpu({ info, limits, features }: GPUAdapter): DeviceFacts["gpu"] {
-  const { vendor, architecture, device, description } = info;
-  // Limits are getters of the prototype, which not every runtime makes enumerable.
-  const names = Object.getOwnPropertyNames(Object.getPrototypeOf(limits)).sort();
-  const values = names.map((name) => [name, limits[name as keyof GPUSupportedLimits]] as const);
-  return {
-    ...{ vendor, architecture, device, description },
-    limits: Object.fromEntries(values.filter(([, value]) => typeof value === "number")),
-    features: [...features].sort(),
-  };
+  const gpu = adapterDetails(device);
+  return { kind, adapter, software, ...(gpu && { gpu }) };
 }
