@@ -25,11 +25,14 @@ const guardOf = (i: number): number[] => Array.from({ length: GUARD }, (_, j) =>
 
 /** A case with what its buffers hold before the kernel runs, and after its reference has run. */
 export interface Solved extends KernelCase {
+  /** Before, by the buffers' names. */
   readonly before: Readonly<Record<string, Elements>>;
+  /** After. */
   readonly after: Readonly<Record<string, Elements>>;
 }
 
-type Elements = Float64Array | Int32Array;
+/** The elements of a buffer on the host. */
+export type Elements = Float64Array | Int32Array;
 
 /** What the buffers of each case hold after the kernel, each with its guard. */
 export type Results = readonly (readonly TypedArray[])[];

@@ -42,9 +42,11 @@ export interface DeviceFacts {
 export interface Measured {
   /** Until the host has the result. */
   readonly ms: number;
+  /** The least of these. */
   readonly leastMs: number;
   /** On the GPU alone, where the adapter has `timestamp-query`. */
   readonly gpuMs?: number;
+  /** The least of these. */
   readonly leastGpuMs?: number;
   /** Of a product: operations over `gpuMs`, else over `ms`. */
   readonly gflops?: number;
@@ -62,13 +64,17 @@ export interface Figure {
   readonly what: string;
   /** What a time is for. */
   readonly per: "product" | "step" | "user";
+  /** On the device, or why it failed. */
   readonly device: Measured | { readonly error: string };
+  /** On the reference. */
   readonly reference?: Measured | { readonly error: string };
 }
 
 /** A kernel that did not pass, and why. */
 export interface KernelProblem {
+  /** The kernel's name. */
   readonly kernel: string;
+  /** The first difference, or an error's message. */
   readonly reason: string;
 }
 
@@ -82,7 +88,9 @@ export interface DeviceReport {
   readonly runtime: string;
   /** The processor's cores. */
   readonly cores: number;
+  /** The device. */
   readonly device: DeviceFacts;
+  /** What was measured beside it. */
   readonly reference?: DeviceFacts;
   /** Kernels against their float64 references; refused are those that exceed the adapter. */
   readonly conformance?: {
@@ -90,6 +98,7 @@ export interface DeviceReport {
     readonly failed: readonly KernelProblem[];
     readonly refused: readonly KernelProblem[];
   };
+  /** Times. */
   readonly figures: readonly Figure[];
 }
 
@@ -101,7 +110,7 @@ export interface MeasureOptions {
   readonly seconds?: number;
   /** Measures only what has this in its name: `conformance`, `product`, `step S`. Default all. */
   readonly only?: string;
-  /** Called before each kernel and each figure: how many are done, of how many, and what is next. */
+  /** Called before each kernel and figure: how many are done, of how many, and what is next. */
   readonly onProgress?: (done: number, total: number, next: string) => void;
   /** Stops before the next kernel or figure. */
   readonly signal?: AbortSignal;
