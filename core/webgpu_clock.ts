@@ -39,7 +39,7 @@ export class WebgpuClock {
 
   /**
    * The milliseconds of all passes, which must have been submitted; undefined if there were none or
-   * too many, or if the GPU reset its clock. Ends the clock.
+   * too many, if they were too short for the GPU's clock, or if it was reset. Ends the clock.
    */
   async read(): Promise<number | undefined> {
     const device = this.#device;
@@ -59,7 +59,7 @@ export class WebgpuClock {
         if (times[i + 1] < times[i]) return undefined;
         total += Number(times[i + 1] - times[i]);
       }
-      return total / 1e6;
+      return total === 0 ? undefined : total / 1e6;
     } finally {
       for (const made of [this.#queries, resolved, staging]) made.destroy();
     }

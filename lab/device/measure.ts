@@ -331,18 +331,25 @@ async function wallOf(run: () => Promise<unknown>): Promise<number> {
   return performance.now() - began;
 }
 
-/** The upper median and the least, each over `share`. */
+/** The median and the least, each over `share`. */
 function summary(values: readonly number[], share: number): { median: number; least: number } {
-  const sorted = values.toSorted((a, b) => a - b);
-  return { median: rounded(sorted[sorted.length >> 1] / share), least: rounded(sorted[0] / share) };
-}
-
-function rounded(x: number): number {
-  return Number(x.toPrecision(4));
+  return { median: rounded(median(values) / share), least: rounded(Math.min(...values) / share) };
 }
 
 function factsOf(device: Device): DeviceFacts {
   const { kind, adapter, software } = device;
   const gpu = adapterDetails(device);
   return { kind, adapter, software, ...(gpu && { gpu }) };
+}
+
+/** The middle one; of an even number the mean of the two in the middle. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** A number to so many significant digits, as a number. */
+export function rounded(x: number, digits = 4): number {
+  return Number(x.toPrecision(digits));
 }
