@@ -186,7 +186,7 @@ export function readResults(folders: readonly string[]): Results {
 }
 
 /**
- * The finished runs in some folders, each with its own folder. A part of a comparison may have none.
+ * The finished runs in some folders, each with its own folder. Some of the folders may have none.
  *
  * @throws {DataError} if there are none in all of them, or one is malformed.
  */
