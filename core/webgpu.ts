@@ -28,6 +28,12 @@ export interface WebgpuOptions {
   readonly allowSoftware?: boolean;
 }
 
+/** What is used of `GPU` to open a device. Types of `GPU` differ, and some programs have none. */
+export interface GpuEntry {
+  /** Asks for an adapter. */
+  requestAdapter(options?: { readonly powerPreference?: "high-performance" }): Promise<unknown>;
+}
+
 /**
  * Opens a webgpu device. `gpu` is `navigator.gpu` in Deno and in browsers, and the result of
  * `create([])` of the npm package `webgpu` in Bun and Node.
@@ -44,7 +50,7 @@ export interface WebgpuOptions {
  * ```
  */
 export async function webgpu(
-  gpu: GPU | undefined,
+  gpu: GpuEntry | undefined,
   options: WebgpuOptions = {},
 ): Promise<Device> {
   checkOptions("open a webgpu device", options, ["allowSoftware"]);
@@ -53,7 +59,7 @@ export async function webgpu(
   }
   const adapter = await attempt(
     "requestAdapter",
-    () => gpu.requestAdapter({ powerPreference: "high-performance" }),
+    () => gpu.requestAdapter({ powerPreference: "high-performance" }) as Promise<GPUAdapter | null>,
   );
   if (adapter === null) {
     throw new DeviceError("Cannot open a webgpu device: an adapter must be present, got none");
@@ -72,7 +78,7 @@ export async function webgpu(
     `requestDevice of ${name}`,
     () => adapter.requestDevice({ requiredLimits }),
   );
-  return new BackendDevice(new WebgpuBackend(gpu, opened, name, software));
+  return new BackendDevice(new WebgpuBackend(gpu as GPU, opened, name, software));
 }
 
 async function attempt<T>(what: string, run: () => Promise<T>): Promise<T> {

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /**
  * The program behind the tasks: `deno task compare` is `main.ts compare`.
  *
