@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * Tensors, the device that they are on, and the memory that they hold.
  *
