@@ -17,6 +17,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { after, before, test } from "node:test";
+import { stripVTControlCharacters } from "node:util";
 import { bundleSizes } from "../benches/size.ts";
 import { inDeno } from "./command.ts";
 import { testDevices } from "./devices.ts";
@@ -239,6 +240,13 @@ for (const moduleResolution of ["nodenext", "bundler"]) {
     });
   }
 }
+
+test("package: JSR takes it without a warning", { skip }, () => {
+  const args = ["publish", "--dry-run", "--allow-dirty", "--no-check"];
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+  assert.equal(status, 0, stderr);
+  assert.doesNotMatch(stripVTControlCharacters(stderr), /^(warning|error)\b/m);
+});
 
 test("package: bundles have what they need and little else", { skip }, async () => {
   for (const [name, { gzipped }] of Object.entries(await bundleSizes())) {
