@@ -22,7 +22,8 @@ import { bundleSizes } from "../benches/size.ts";
 import { inDeno } from "./command.ts";
 import { testDevices } from "./devices.ts";
 
-const { engines, exports } = JSON.parse(readFileSync("package.json", "utf8")) as {
+const { version, engines, exports } = JSON.parse(readFileSync("package.json", "utf8")) as {
+  readonly version: string;
   readonly engines: { readonly node: string };
   readonly exports: Readonly<Record<string, { readonly types: string; readonly default: string }>>;
 };
@@ -217,6 +218,14 @@ test("package: npx beargrad train gives the report and the bits of train.ts", { 
   assert.deepEqual(one, other);
 });
 
+test("package: a loss of one's own is trained by npx beargrad", { skip }, () => {
+  const source = `import { mul, sft } from "beargrad";
+    export const half = () => (logits, targets) => mul(0.5, sft()(logits, targets));`;
+  const loss = `--losses ./${written("half_sft.mjs", source)}`;
+  const command = `train ${SMALL.replace("--loss bear", loss)} half`;
+  assert.match(outputOf(["npx", "beargrad", ...command.split(" ")]), /\n│ half_sft /);
+});
+
 test("package: its commands go by their name", { skip }, () => {
   assert.match(outputOf(["npx", "beargrad"]), /^Usage: npx beargrad <command>/);
   assert.match(outputOf(["npx", "beargrad", "train", "--help"]), /^Usage: npx beargrad train/);
@@ -241,12 +250,18 @@ for (const moduleResolution of ["nodenext", "bundler"]) {
   }
 }
 
-test("package: JSR takes it without a warning", { skip }, () => {
-  const args = ["publish", "--dry-run", "--allow-dirty", "--no-check"];
-  const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
-  assert.equal(status, 0, stderr);
-  assert.doesNotMatch(stripVTControlCharacters(stderr), /^(warning|error)\b/m);
-});
+test(
+  "package: JSR takes it without a warning, with the version and subpaths of npm",
+  { skip },
+  () => {
+    const jsr = JSON.parse(readFileSync("deno.json", "utf8"));
+    assert.deepEqual([jsr.version, Object.keys(jsr.exports)], [version, Object.keys(exports)]);
+    const args = ["publish", "--dry-run", "--allow-dirty", "--no-check"];
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+    assert.equal(status, 0, stderr);
+    assert.doesNotMatch(stripVTControlCharacters(stderr), /^(warning|error)\b/m);
+  },
+);
 
 test("package: bundles have what they need and little else", { skip }, async () => {
   for (const [name, { gzipped }] of Object.entries(await bundleSizes())) {
