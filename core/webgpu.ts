@@ -92,7 +92,7 @@ function detailsOf({ info, limits, features }: GPUAdapter): AdapterDetails {
   const { vendor, architecture, device, description } = info;
   // They are getters of the prototype, which not every runtime makes enumerable.
   const names = Object.getOwnPropertyNames(Object.getPrototypeOf(limits)).sort();
-  const values = names.map((name) => [name, limits[name as keyof GPUSupportedLimits]] as const);
+  const values = names.map((name) => [name, Reflect.get(limits, name)] as const);
   return {
     ...{ vendor, architecture, device, description },
     limits: Object.fromEntries(values.filter(([, value]) => typeof value === "number")),
