@@ -109,7 +109,9 @@ async function bundle(): Promise<Map<string, string>> {
 const html = (script: string, inWorker: boolean): string =>
   `<!doctype html><meta charset="utf-8"><title>Tests</title><link rel="icon" href="data:,">
 <script type="module">${
-    inWorker ? `new Worker("${script}.js", { type: "module" })` : `import "./${script}.js"`
+    inWorker // a browser may end a worker that nobody refers to
+      ? `globalThis.tests = new Worker("${script}.js", { type: "module" })`
+      : `import "./${script}.js"`
   }</script>`;
 
 class Server {
