@@ -14,7 +14,7 @@ import { type DeviceChoice, openDevice } from "../devices.ts";
 import { makeFolder, writeFileAtomic } from "../files.ts";
 import { comparable, type SourcedRun } from "../report/comparable.ts";
 import { readRuns } from "../report/read_results.ts";
-import { normalizationOf } from "../train/loss_module.ts";
+import { normalizationOf } from "../train/recipe.ts";
 import type { Observer } from "../train/run.ts";
 import { judgeModel, openModel, readSavedRun } from "../train/models.ts";
 import { readFinished } from "./compare.ts";
@@ -81,7 +81,7 @@ export interface JudgedAgain {
  */
 export function planJudging(options: JudgeOptions): JudgePlan {
   const { runs: folder, variants } = options;
-  const all = readRuns(folder).filter(({ run }) => run.judging.search === undefined);
+  const all = readRuns([folder]).filter(({ run }) => run.judging.search === undefined);
   const names = [...new Set(all.map(({ run }) => run.variant))];
   const unknown = variants?.find((name) => !names.includes(name));
   if (unknown !== undefined || all.length === 0) {
@@ -189,7 +189,6 @@ async function judge(
     beams,
     excludeHistory,
     historyLength: recipe.history,
-    ...search,
     onProgress: (done, total) => evaluating?.(name, done, total),
   });
   const seconds = { ...run.seconds, judging: (performance.now() - began) / 1000 };
