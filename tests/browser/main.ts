@@ -47,10 +47,8 @@ const VISITS = [
   { headers: "isolated", script: "worker", inWorker: true },
   { headers: "isolated", script: "page", inWorker: false },
   { headers: "isolated", script: "few", inWorker: false, leavesNoWorker: true },
-  { headers: "plain", script: "few", inWorker: true },
   { headers: "plain", script: "few", inWorker: false },
   { headers: "strict", script: "few", inWorker: true, errors: /Content.Security.Policy/ },
-  { headers: "strict", script: "few", inWorker: false, errors: /Content.Security.Policy/ },
 ];
 
 /** Shows a page. `onError` is called with what it writes to its console as an error. */
