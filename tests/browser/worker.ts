@@ -23,6 +23,7 @@ import "../models/beam_search_test.ts";
 import "../models/decoder_test.ts";
 import "../models/half_weights_test.ts";
 import "../models/item_trie_test.ts";
+import "../models/losses_test.ts";
 import "../models/prefix_losses_test.ts";
 import "../models/safetensors_test.ts";
 import "../models/semantics_test.ts";
