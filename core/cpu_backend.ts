@@ -258,7 +258,7 @@ class CpuBackend implements Backend {
           memory.wasm,
           exports,
           scratch,
-          this.#onFewer,
+          noteFewer(this.#threads, this.#onNote),
         );
         return untrapped(kernel.name, () => {
           if (threads.run(wasm.function, args, items)) this.stats.sharedLaunches++;
@@ -270,13 +270,6 @@ class CpuBackend implements Backend {
     const views = Object.fromEntries(names.map((name, i) => [name, memory.view(regions[i])]));
     return () => kernel.cpu(views as never, params);
   }
-
-  readonly #onFewer = (workers: number, cause: unknown): void => {
-    const got = cause instanceof Error ? cause.message : cause;
-    this.#onNote?.(
-      `The cpu device continues with ${workers + 1} of ${this.#threads} threads: ${got}`,
-    );
-  };
 
   #instance(module: WasmModule, memory: CpuMemory): Instance {
     if (this.#modules === undefined) return null;
@@ -295,6 +288,16 @@ class CpuBackend implements Backend {
     return instance;
   }
 }
+
+/**
+ * Notes that there are fewer threads. It is not a method: workers hold it, and must not keep the
+ * device alive.
+ */
+const noteFewer =
+  (threads: number, onNote: CpuOptions["onNote"]) => (workers: number, cause: unknown): void => {
+    const got = cause instanceof Error ? cause.message : cause;
+    onNote?.(`The cpu device continues with ${workers + 1} of ${threads} threads: ${got}`);
+  };
 
 /** Refuses indices below 0 or not below `below` among the first `count`. */
 function checkIndices(name: string, values: ArrayLike<number>, count: number, below: number): void {

@@ -30,7 +30,7 @@ const MODE_READ = 1;
 /** The number of launches whose parameters fit the ring. */
 const RING_BLOCKS = 256;
 
-/** Errors that follow from one that is reported itself, and in browsers come late. */
+/** Errors that follow from one that is reported itself. */
 const FOLLOWS = /\[Invalid (ComputePipeline|CommandBuffer)\b/;
 
 /** Kept alive: a process crashes if the npm package's object is collected before its devices. */
@@ -61,6 +61,8 @@ export class WebgpuBackend implements Backend {
   readonly #ring: GPUBuffer;
   readonly #ringHost = new Uint8Array(RING_BLOCKS * PARAM_BLOCK);
   readonly #staging: GPUBuffer[] = [];
+  /** Submissions whose errors are not known yet. */
+  readonly #checking = new Set<Promise<unknown>>();
   #ringUsed = 0;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
@@ -115,7 +117,7 @@ export class WebgpuBackend implements Backend {
     this.#device.queue.writeBuffer(buffer, offset + at, data as BufferSource);
   }
 
-  /** Throws failures of earlier commands at its end, once all compilations have finished. */
+  /** Throws failures of earlier commands at its end, once all of them are known. */
   async download(regions: readonly Region[]): Promise<TypedArray[]> {
     if (this.#gone !== undefined) throw this.#gone;
     if (regions.length === 0) return [];
@@ -135,7 +137,7 @@ export class WebgpuBackend implements Backend {
     this.stats.downloads++;
     try {
       await staging.mapAsync(MODE_READ, 0, bytes);
-      await Promise.all(this.#kernels.compiling);
+      await Promise.all([...this.#kernels.compiling, ...this.#checking]);
       this.#check();
       const mapped = staging.getMappedRange(0, bytes);
       at = 0;
@@ -239,9 +241,14 @@ export class WebgpuBackend implements Backend {
   #flush(): void {
     if (this.#encoder === undefined) return;
     this.#pass?.end();
+    this.#device.pushErrorScope("validation");
     const bytes = this.#ringUsed * PARAM_BLOCK;
     if (bytes > 0) this.#device.queue.writeBuffer(this.#ring, 0, this.#ringHost, 0, bytes);
     this.#device.queue.submit([this.#encoder.finish()]);
+    const checking = this.#device.popErrorScope()
+      .then((error) => error && this.fail(error), () => {}) // it rejects if the device is lost
+      .finally(() => this.#checking.delete(checking));
+    this.#checking.add(checking);
     this.#pass = this.#encoder = undefined;
     this.#ringUsed = 0;
     this.#batch++;

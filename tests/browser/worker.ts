@@ -23,6 +23,7 @@ import "../models/beam_search_test.ts";
 import "../models/decoder_test.ts";
 import "../models/half_weights_test.ts";
 import "../models/item_trie_test.ts";
+import "../models/losses_test.ts";
 import "../models/prefix_losses_test.ts";
 import "../models/safetensors_test.ts";
 import "../models/semantics_test.ts";
@@ -43,6 +44,16 @@ import "../ops/reduce_test.ts";
 import "../ops/softmax_test.ts";
 import "../ops/trie_log_prob_test.ts";
 import "../ops/value_and_grad_test.ts";
+import assert from "node:assert/strict";
+import { test } from "node:test";
 import { runTests } from "./node.ts";
+import { train } from "./training.ts";
+
+test("training: the weights are as in Deno, bit by bit", async () => {
+  const hash = await train();
+  const { expected, sameEngine } = await (await fetch("/expected")).json();
+  assert.match(hash, /^[0-9a-f]{64}$/);
+  if (sameEngine) assert.equal(hash, expected);
+});
 
 await runTests();

@@ -1,5 +1,6 @@
 /** The command lines: defaults, good values, one line for every bad one, and the help. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { UsageError } from "../../core/errors.ts";
 import { gridLine } from "../../lab/cli/compare.ts";
@@ -10,7 +11,7 @@ import { toggle } from "../../lab/cli/kinds.ts";
 import { parseOptions, trainLine } from "../../lab/cli/options.ts";
 import { reportLine } from "../../lab/cli/report.ts";
 import { verifyLine } from "../../lab/cli/verify.ts";
-import { lossNames } from "../../models/losses/index.ts";
+import { losses, lossFlagNames, lossNames } from "../../models/losses/index.ts";
 
 const LINES = {
   train: trainLine,
@@ -345,4 +346,19 @@ test("options: help that is too long for a line goes on below itself", () => {
   const lines = help.split("\nOptions:\n")[1].split("\n").slice(0, -3);
   assert.ok(lines.length > 3);
   assert.equal(lines.map((line) => line.slice("  -h, --help  ".length)).join(" "), words);
+});
+
+test("losses: the table of docs/losses.md is that of the definitions", () => {
+  const rows = readFileSync("docs/losses.md", "utf8").split("\n")
+    .filter((line) => /^\| `[a-z]/.test(line))
+    .map((line) => line.split("|").map((cell) => cell.trim()));
+  assert.deepEqual(
+    rows.map(([, name, , over, flags]) => [name, over, flags]),
+    losses.map(({ name, normalization, flags }) => [
+      `\`${name}\``,
+      normalization,
+      lossFlagNames.filter((flag) => flag in flags).map((flag) => `\`${flagName(flag)}\``)
+        .join(", "),
+    ]),
+  );
 });

@@ -10,7 +10,6 @@ import { cpu } from "../../core/cpu_backend.ts";
 import type { TypedArray } from "../../core/dtype.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
-import { flagName } from "../../lab/cli/flags.ts";
 import { gradientWeights } from "../../lab/train/loss_probe.ts";
 import { apaoPair, apaoPoint } from "../../models/losses/apao.ts";
 import { beamExact } from "../../models/losses/beam_exact.ts";
@@ -279,21 +278,6 @@ test("losses: flags are the same for all losses that read them, and defaults are
     assert.ok(readersOf(name).length > 0, name);
     for (const { flags } of losses) assert.ok(!(name in flags) || flags[name] === flag, name);
   }
-});
-
-test("losses: the table of docs/losses.md is that of the definitions", () => {
-  const rows = readFileSync("docs/losses.md", "utf8").split("\n")
-    .filter((line) => /^\| `[a-z]/.test(line))
-    .map((line) => line.split("|").map((cell) => cell.trim()));
-  assert.deepEqual(
-    rows.map(([, name, , over, flags]) => [name, over, flags]),
-    losses.map(({ name, normalization, flags }) => [
-      `\`${name}\``,
-      normalization,
-      lossFlagNames.filter((flag) => flag in flags).map((flag) => `\`${flagName(flag)}\``)
-        .join(", "),
-    ]),
-  );
 });
 
 test("losses: a token outside the trie matters to those that normalise over the vocabulary", async () => {
