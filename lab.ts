@@ -10,20 +10,28 @@
  */
 export { UsageError } from "./core/errors.ts";
 export { type Dataset, evaluationCases, leaveOneOut } from "./lab/data/dataset.ts";
+export { type Folder, memoryFolder } from "./lab/folder.ts";
 export { loadDataset } from "./lab/data/load.ts";
 export { synthetic } from "./lab/data/synthetic.ts";
 export { describeDataset } from "./lab/data/describe.ts";
 export { loadTokenizer } from "./lab/text/tokenizer.ts";
 export { openDevice } from "./lab/devices.ts";
 export { parseOptions } from "./lab/cli/options.ts";
-export type { Options } from "./lab/train/options.ts";
+export { type Options, optionsOf } from "./lab/train/options.ts";
 export { type Recipe, recipeOf, transformerConfig } from "./lab/train/recipe.ts";
 export { Trainer } from "./lab/train/trainer.ts";
-export { trainableModel } from "./lab/train/models.ts";
+export {
+  openModel,
+  readSavedRun,
+  type SearchableModel,
+  searchableModel,
+  trainableModel,
+} from "./lab/train/models.ts";
 export { trainRun } from "./lab/train/run.ts";
 export { runExperiment } from "./lab/train/experiment.ts";
 export { renderReport, summaryOf } from "./lab/train/experiment_report.ts";
 export { RunFolder } from "./lab/train/run_folder.ts";
+export { runFiles } from "./lab/train/saved_run.ts";
 export { loadAdapter, loadModel, saveAdapter } from "./lab/train/model_folder.ts";
 export { openLoss } from "./lab/train/loss_module.ts";
 export { gradientWeights } from "./lab/train/loss_probe.ts";
@@ -32,8 +40,14 @@ export { cooccurrence, oracle, popularity } from "./lab/evaluate/baselines.ts";
 export { hitRate, ndcg } from "./lab/evaluate/metrics.ts";
 export { TeacherForcing } from "./lab/evaluate/teacher_forcing.ts";
 export { margins, prunedAt, type StepMargin } from "./lab/analysis/pruning.ts";
-export { explain } from "./lab/analysis/explanation.ts";
-export { explainUser } from "./lab/analysis/explain_user.ts";
+export { explain, type Explanation } from "./lab/analysis/explanation.ts";
+export {
+  explainCase,
+  explainUser,
+  prunedCases,
+  type PrunedUser,
+  prunedUsers,
+} from "./lab/analysis/explain_user.ts";
 export { renderExplanation } from "./lab/analysis/explanation_text.ts";
 export { verifyModel } from "./lab/analysis/verify_model.ts";
 export { renderModelVerification } from "./lab/analysis/verification_text.ts";

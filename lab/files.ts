@@ -2,28 +2,35 @@
  * The file system: writes that leave either the old file or the new one after a crash, and errors
  * that say what to do.
  *
+ * Nothing here imports a module of Node: they are asked for when they are needed. So a bundle for a
+ * browser holds no `node:` import, and only a path, which a browser cannot read, is refused there.
+ *
  * @module
  */
-import { randomBytes } from "node:crypto";
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { constants as system } from "node:os";
-import { basename, dirname, join } from "node:path";
-import process from "node:process";
 import { DataError, NonFiniteError } from "../core/errors.ts";
 import type { SafeTensors } from "../models/safetensors.ts";
+import type { Folder, OpenFile } from "./folder.ts";
+
+/** Node's modules, which Deno and Bun have too. */
+const node = {
+  get fs() {
+    return runtime().getBuiltinModule("node:fs");
+  },
+  get os() {
+    return runtime().getBuiltinModule("node:os");
+  },
+  get path() {
+    return runtime().getBuiltinModule("node:path");
+  },
+};
+
+function runtime(): NodeJS.Process {
+  const { process } = globalThis;
+  if (process !== undefined && "getBuiltinModule" in process) return process;
+  throw new DataError(
+    "Cannot use a path: the runtime must have a file system, got none; see memoryFolder",
+  );
+}
 
 /** What to do about the system's error codes. */
 const REQUIREMENTS: Readonly<Record<string, string>> = {
@@ -43,10 +50,6 @@ const REQUIREMENTS: Readonly<Record<string, string>> = {
   ENOLCK: "its file system must have locks to give",
 };
 
-/** Opens a new file for writing, never an existing one or a link. Windows has no O_NOFOLLOW. */
-const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL |
-  (constants.O_NOFOLLOW ?? 0);
-
 /** The names of Deno's permission errors, which have no code. */
 const DENO_ERRORS = ["NotCapable", "PermissionDenied"];
 
@@ -57,46 +60,62 @@ const DENO_ERRORS = ["NotCapable", "PermissionDenied"];
  * @throws {DataError} if the system refuses.
  */
 export function writeFileAtomic(path: string, data: string | Uint8Array): void {
-  const folder = dirname(path);
-  const unique = `${process.pid}-${randomBytes(4).toString("hex")}`;
-  const beside = join(folder, `.${basename(path)}.${unique}.tmp`);
+  const folder = node.path.dirname(path);
+  const unique = `${runtime().pid}-${crypto.randomUUID().slice(0, 8)}`;
+  const beside = node.path.join(folder, `.${node.path.basename(path)}.${unique}.tmp`);
   attempt("write", path, () => {
     writeNewFile(beside, data);
     try {
-      renameSync(beside, path);
+      node.fs.renameSync(beside, path);
     } catch (error) {
-      quietly(() => rmSync(beside));
+      quietly(() => node.fs.rmSync(beside));
       throw error;
     }
   });
   // Without this a power cut may bring the old file back. Not every system can do it.
-  quietly(() => withFile(folder, "r", fsyncSync));
+  quietly(() => withFile(folder, "r", node.fs.fsyncSync));
 }
 
-/** Whether a name is that of a file that a killed {@link writeFileAtomic} left behind. */
-export function isTemporary(name: string): boolean {
-  return /^\..+\.tmp$/.test(name);
+/** Removes what killed {@link writeFileAtomic}s left behind in a folder. */
+export function removeTemporaries(folder: string): void {
+  for (const name of node.fs.readdirSync(folder)) {
+    if (/^\..+\.tmp$/.test(name)) quietly(() => node.fs.rmSync(node.path.join(folder, name)));
+  }
+}
+
+/**
+ * Writes the files of a folder, which is made if it is missing, one after the other in one atomic
+ * step each.
+ *
+ * @throws {DataError} if the system refuses.
+ */
+export function writeFiles(folder: string, files: Iterable<readonly [string, Uint8Array]>): void {
+  for (const [name, bytes] of files) {
+    makeFolder(folder);
+    writeFileAtomic(node.path.join(folder, name), bytes);
+  }
 }
 
 /** Creates a file that must not exist. When this returns it is on the disk, or was removed. */
 export function writeNewFile(path: string, data: string | Uint8Array): void {
-  withFile(path, NEW_FILE, (file) => {
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW = 0 } = node.fs.constants; // Windows has no last
+  withFile(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, (file) => { // never a link
     try {
-      writeFileSync(file, data);
-      fsyncSync(file);
+      node.fs.writeFileSync(file, data);
+      node.fs.fsyncSync(file);
     } catch (error) {
-      quietly(() => rmSync(path));
+      quietly(() => node.fs.rmSync(path));
       throw error;
     }
   });
 }
 
 function withFile(path: string, flags: string | number, use: (file: number) => void): void {
-  const file = openSync(path, flags);
+  const file = node.fs.openSync(path, flags);
   try {
     use(file);
   } finally {
-    closeSync(file);
+    node.fs.closeSync(file);
   }
 }
 
@@ -106,7 +125,7 @@ function withFile(path: string, flags: string | number, use: (file: number) => v
  * @throws {DataError} if the system refuses.
  */
 export function removeFile(path: string): void {
-  attempt("remove", path, () => rmSync(path, { force: true }));
+  attempt("remove", path, () => node.fs.rmSync(path, { force: true }));
 }
 
 /** Runs something whose failure does not matter. */
@@ -125,12 +144,16 @@ export function quietly(run: () => void): void {
  */
 export function appendLine(path: string, line: string): void {
   // Not appendFileSync: with it, Deno lets everybody write to a new file.
-  attempt("write", path, () => withFile(path, "a", (file) => writeFileSync(file, `${line}\n`)));
+  attempt(
+    "write",
+    path,
+    () => withFile(path, "a", (file) => node.fs.writeFileSync(file, `${line}\n`)),
+  );
 }
 
 /** Flushes a file to the disk, where the system can. */
 export function syncFile(path: string): void {
-  quietly(() => withFile(path, "r+", fsyncSync));
+  quietly(() => withFile(path, "r+", node.fs.fsyncSync));
 }
 
 /**
@@ -139,7 +162,7 @@ export function syncFile(path: string): void {
  * @throws {DataError} if the system refuses.
  */
 export function makeFolder(path: string): void {
-  attempt("make the folder", path, () => mkdirSync(path, { recursive: true }));
+  attempt("make the folder", path, () => node.fs.mkdirSync(path, { recursive: true }));
 }
 
 /**
@@ -150,7 +173,7 @@ export function makeFolder(path: string): void {
 export function isPresent(path: string): boolean {
   return attempt("read", path, () => {
     try {
-      statSync(path);
+      node.fs.statSync(path);
       return true;
     } catch (error) { // existsSync hides all errors
       if (["ENOENT", "ENOTDIR"].includes(codeOf(error) ?? "")) return false;
@@ -161,7 +184,7 @@ export function isPresent(path: string): boolean {
 
 /** Refuses named pipes, sockets and devices: reading them could block or never end. */
 function refuseSpecial(path: string): void {
-  const found = statSync(path);
+  const found = node.fs.statSync(path);
   if (found.isFile() || found.isDirectory()) return;
   const kind = found.isFIFO() ? "a named pipe" : found.isSocket() ? "a socket" : "a device";
   throw new DataError(`Cannot read ${path}: it must be a regular file, got ${kind}`);
@@ -176,7 +199,7 @@ export function readIfPresent(path: string): Uint8Array | undefined {
   return attempt("read", path, () => {
     try {
       refuseSpecial(path);
-      return readFileSync(path);
+      return node.fs.readFileSync(path);
     } catch (error) {
       if (codeOf(error) === "ENOENT") return undefined;
       throw error;
@@ -184,18 +207,25 @@ export function readIfPresent(path: string): Uint8Array | undefined {
   });
 }
 
-/** A file that is open for reading in pieces. */
-export interface OpenFile {
-  /** The number of bytes. */
-  readonly size: number;
-  /**
-   * Reads `length` bytes from `offset`. The next read overwrites the result.
-   *
-   * @throws {DataError} if the system refuses, or the file ends earlier.
-   */
-  read(offset: number, length: number): Uint8Array;
-  /** Closes the file. */
-  close(): void;
+/** A folder on the disk by its path. A {@link Folder} is returned as it is. */
+export function folderAt(place: string | Folder): Folder {
+  if (typeof place !== "string") return place;
+  const pathOf = (file: string): string => node.path.join(place, file);
+  return {
+    path: place,
+    get name() {
+      return node.path.basename(node.path.resolve(place));
+    },
+    pathOf,
+    has: (file) => isPresent(file === undefined ? place : pathOf(file)),
+    read: (file) => readIfPresent(pathOf(file)),
+    open: (file) => openFile(pathOf(file)),
+  };
+}
+
+/** The folder of a file on the disk, and the file's name. */
+export function splitPath(path: string): readonly [folder: Folder, file: string] {
+  return [folderAt(node.path.dirname(path)), node.path.basename(path)];
 }
 
 /**
@@ -206,16 +236,20 @@ export interface OpenFile {
 export function openFile(path: string): OpenFile {
   const file = attempt("read", path, () => {
     refuseSpecial(path);
-    return openSync(path, "r");
+    return node.fs.openSync(path, "r");
   });
   let buffer = new Uint8Array(0);
   return {
-    size: attempt("read", path, () => fstatSync(file).size),
+    size: attempt("read", path, () => node.fs.fstatSync(file).size),
     read: (offset, length) => {
       if (buffer.length < length) buffer = new Uint8Array(length);
       for (let done = 0; done < length;) {
         const left = length - done;
-        const got = attempt("read", path, () => readSync(file, buffer, done, left, offset + done));
+        const got = attempt(
+          "read",
+          path,
+          () => node.fs.readSync(file, buffer, done, left, offset + done),
+        );
         if (got === 0) {
           const at = offset + done;
           throw new DataError(`Cannot read ${path}: it must not become shorter, got ${at} bytes`);
@@ -224,7 +258,7 @@ export function openFile(path: string): OpenFile {
       }
       return buffer.subarray(0, length);
     },
-    close: () => closeSync(file),
+    close: () => node.fs.closeSync(file),
   };
 }
 
@@ -256,7 +290,9 @@ export function codeOf(error: unknown): string | undefined {
   // Deno gives only the more common errors a code.
   const number = /\(os error (\d+)\)/.exec(error.message)?.[1];
   if (number === undefined) return undefined;
-  const named = Object.entries(system.errno).find(([, errno]) => errno === Number(number));
+  const named = Object.entries(node.os.constants.errno).find(([, errno]) =>
+    errno === Number(number)
+  );
   return named?.[0] ?? `error ${number}`;
 }
 

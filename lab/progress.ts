@@ -5,7 +5,6 @@
  * @module
  */
 import process from "node:process";
-import { setTimeout } from "node:timers/promises";
 import { visible, writeError } from "./terminal.ts";
 
 /** Where progress is shown: `process.stderr`, or something like it. */
@@ -123,12 +122,4 @@ export function formatDuration(milliseconds: number): string {
   const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
   const two = (n: number): string => `${n}`.padStart(2, "0");
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
-}
-
-/**
- * Lets the event loop run, so that Ctrl-C is heard: a cpu device never waits. `setImmediate` would
- * not do, as Deno may miss signals after it.
- */
-export function turn(): Promise<void> {
-  return setTimeout(0);
 }

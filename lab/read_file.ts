@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { join } from "node:path";
 import * as v from "valibot";
 import { type BeargradError, DataError } from "../core/errors.ts";
 import { oneLine, parseJson } from "../models/json.ts";
-import { isPresent, readIfPresent } from "./files.ts";
+import { folderAt } from "./files.ts";
+import type { Folder } from "./folder.ts";
 
 /** A class of errors. */
 export type Refusal = new (message: string) => BeargradError;
@@ -48,14 +48,15 @@ export function mapOf<S extends v.GenericSchema>(values: S) {
  * @throws {DataError} if the folder does not exist, the system refuses, or the file is not UTF-8.
  */
 export function readText(
-  folder: string,
+  folder: string | Folder,
   file: string,
   Refused: Refusal = DataError,
 ): string | undefined {
-  const bytes = readIfPresent(join(folder, file));
+  const place = folderAt(folder);
+  const bytes = place.read(file);
   if (bytes === undefined) {
-    if (isPresent(folder)) return undefined;
-    throw new Refused(`Cannot load ${folder}: the folder must exist, got none`);
+    if (place.has()) return undefined;
+    throw new Refused(`Cannot load ${place.path}: the folder must exist, got none`);
   }
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -74,7 +75,7 @@ export function readText(
  * @internal
  */
 export function readJson<S extends v.GenericSchema>(
-  folder: string,
+  folder: string | Folder,
   file: string,
   schema: S,
   Refused: Refusal = DataError,
@@ -104,7 +105,7 @@ export function readJson<S extends v.GenericSchema>(
  * @internal
  */
 export function loadJson<S extends v.GenericSchema>(
-  folder: string,
+  folder: string | Folder,
   file: string,
   schema: S,
   Refused: Refusal = DataError,
@@ -113,17 +114,22 @@ export function loadJson<S extends v.GenericSchema>(
 }
 
 /** Throws for a file that the folder must have. */
-export function missingFile(folder: string, file: string, Refused: Refusal = DataError): never {
-  throw new Refused(`Cannot load ${folder}: it must hold ${file}, got none`);
+export function missingFile(
+  folder: string | Folder,
+  file: string,
+  Refused: Refusal = DataError,
+): never {
+  throw new Refused(`Cannot load ${folderAt(folder).path}: it must hold ${file}, got none`);
 }
 
 /** Throws for a malformed file. `file` may include a place, such as `test.csv line 3`. */
 export function refuseFile(
-  folder: string,
+  folder: string | Folder,
   file: string,
   requirement: string,
   actual: string,
   Refused: Refusal = DataError,
 ): never {
-  throw new Refused(`Cannot load ${join(folder, file)}: ${requirement}, got ${oneLine(actual)}`);
+  const path = folderAt(folder).pathOf(file);
+  throw new Refused(`Cannot load ${path}: ${requirement}, got ${oneLine(actual)}`);
 }

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import process from "node:process";
 import Table from "cli-table3";
 
 /** A table shows all steps up to this number. */
@@ -17,7 +16,7 @@ const LEAST_WORDS = 20;
 
 /** The width of the terminal in characters, or 80 without one. */
 export function lineWidth(): number {
-  return process.stdout.columns || 80;
+  return globalThis.process?.stdout?.columns || 80;
 }
 
 /**

@@ -143,7 +143,7 @@ test("a turn of the event loop hears signals, however long the work before it", 
 }, () => {
   const script = `
 import process from "node:process";
-import { turn } from "./lab/progress.ts";
+import { turn } from "./lab/turn.ts";
 let heard = 0;
 process.on("SIGINT", () => heard++);
 for (let round = 1; round <= 4; round++) {

@@ -6,30 +6,52 @@
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
-import { type ExactOptions, exactRanks, type RankQuestion } from "../../models/decode/exact.ts";
+import { exactRanks, type RankQuestion } from "../../models/decode/exact.ts";
+import type { BeamResult } from "../../models/decode/results.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
-import { type OpenModel, openModel, readSavedRun } from "../train/models.ts";
+import { folderAt } from "../files.ts";
+import type { Folder } from "../folder.ts";
+import { openModel, readSavedRun, type SavedRun, type SearchableModel } from "../train/models.ts";
+import { turn } from "../turn.ts";
 import { explain, type Explanation } from "./explanation.ts";
 import { type Attribution, pathSteps } from "./pruning.ts";
 import { type BeamVerdict, judgeCases, type JudgeOptions } from "./verdicts.ts";
 
 /** Options of {@link explainUser} and {@link prunedUsers}. */
-export interface ExplainOptions {
+export interface ExplainOptions extends Pick<ExplainCaseOptions, "onProgress"> {
   /** The folder of a run, as train.ts writes it below `--out`. */
-  readonly checkpoint: string;
+  readonly checkpoint: string | Folder;
   /** The data set that it was trained on: `synthetic`, or a folder. */
-  readonly data: string;
+  readonly data: string | Folder;
   /** The beam width B. Default that of the run. */
   readonly beam?: number;
   /** Whether the items that the model sees are taken out of the catalogue. */
   readonly excludeHistory?: boolean;
+}
+
+/** Options of {@link explainCase}. */
+export interface ExplainCaseOptions {
+  /** The model's name, and what it was trained with. */
+  readonly name: string;
+  /** The beam width B. */
+  readonly beam: number;
+  /** Items taken out of the catalogue. Default none. */
+  readonly excluded?: readonly number[];
   /** Called with the name of a stage, what is done of it, and its total. */
   readonly onProgress?: (what: string, done: number, total: number) => void;
 }
 
+/** What {@link explainCase} finds. */
+export interface ExplainedCase {
+  /** What became of the item that should be found. */
+  readonly explanation: Explanation;
+  /** The search: the list, and every step with its whole pool. */
+  readonly found: BeamResult;
+}
+
 /** How many places of the exact ranking are looked at: few first, which is cheaper. */
 const DEPTHS = [25, 100, 1000];
-/** How many users are judged between two reports of progress. */
+/** How many users are judged together. */
 const CHUNK = 64;
 /** How many ids an error names. */
 const IDS = 3;
@@ -56,31 +78,56 @@ export async function explainUser(
   options: ExplainOptions & { readonly user: string },
 ): Promise<Explanation> {
   const { checkpoint, excludeHistory = false, onProgress } = options;
-  const { dataset, recipe, normalization } = await readSavedRun(
-    checkpoint,
-    options.data,
-    onProgress,
-  );
-  const over = { normalization, tau: recipe.tau };
-  const shared = { ...over, beam: options.beam ?? recipe.beam };
+  const { dataset, recipe, model: openOn } = await savedModel(options);
   const kase = userOf(evaluationCases(dataset, "test", recipe.history), options.user, dataset);
-  using model = await openModel(cpu(), checkpoint, dataset, over, reading(options));
-  const { trie } = model.trie;
-  const excluded = excludeHistory ? kase.history : [];
+  using model = await openOn();
+  const { explanation } = await explainCase(model, dataset, kase, {
+    name: `${folderAt(checkpoint).path}, trained with ${recipe.loss}`,
+    beam: options.beam ?? recipe.beam,
+    excluded: excludeHistory ? kase.history : [],
+    onProgress,
+  });
+  return explanation;
+}
+
+/**
+ * Searches for one user of an open model and explains what became of the item that should be
+ * found. Excluding all items but those that begin with a token forces that token.
+ *
+ * @throws {ArgumentError} if `beam` is not a positive integer.
+ *
+ * @example
+ * ```ts ignore
+ * import { evaluationCases, explainCase, searchableModel } from "beargrad/lab";
+ *
+ * using model = searchableModel(trainer.model, trainer.weights, trie, { normalization, tau });
+ * const [kase] = evaluationCases(dataset, "test", recipe.history, 1);
+ * const { explanation, found } = await explainCase(model, dataset, kase, { name: "a", beam: 10 });
+ * console.log(explanation.lost?.cause, found.steps[0].pool?.nodes);
+ * ```
+ */
+export async function explainCase(
+  model: SearchableModel,
+  dataset: Dataset,
+  kase: EvaluationCase,
+  { name, beam, excluded = [], onProgress }: ExplainCaseOptions,
+): Promise<ExplainedCase> {
+  const { decoder, forcing, trie: { trie }, normalization, tau } = model;
+  const shared = { normalization, tau, beam };
   const prompt = dataset.prompt(kase.history);
   const leaf = trie.leafOf[kase.target];
-  using search = new BeamSearch(model.decoder, model.trie, { ...shared, trace: true, batch: 1 });
+  using search = new BeamSearch(decoder, model.trie, { ...shared, trace: true, batch: 1 });
   const [found] = await search.search([prompt], [excluded]);
-  const [logits] = await model.forcing.logits([prompt], [leaf]);
+  const [logits] = await forcing.logits([prompt], [leaf]);
   let exactRank = -1;
   if (!excluded.includes(kase.target)) {
     const blocked = new Set(trie.blockedNodes(excluded));
     const path = pathSteps(trie, leaf, logits, { ...shared, blocked });
     const question = { history: prompt, leaf, excluded, logProb: path[path.length - 1].score };
-    exactRank = await exactRankOf(model, question, over, onProgress);
+    exactRank = await exactRankOf(model, question, onProgress);
   }
-  return explain({
-    name: `${checkpoint}, trained with ${recipe.loss}`,
+  const explanation = explain({
+    name,
     dataset,
     trie,
     kase,
@@ -91,6 +138,7 @@ export async function explainUser(
     exactRank,
     ranked: Math.min(DEPTHS[DEPTHS.length - 1], trie.leafCount),
   });
+  return { explanation, found };
 }
 
 /** A user whose target is among the exact B best and was not returned. */
@@ -107,41 +155,81 @@ export interface PrunedUser extends Attribution, Pick<BeamVerdict, "exactRank"> 
  * @throws as {@link explainUser}.
  */
 export async function prunedUsers(options: ExplainOptions): Promise<PrunedUser[]> {
-  const { checkpoint, data, excludeHistory, onProgress } = options;
-  const { dataset, recipe, normalization } = await readSavedRun(checkpoint, data, onProgress);
-  const { beam = recipe.beam } = options;
-  const over = { normalization, tau: recipe.tau };
+  const { excludeHistory, onProgress } = options;
+  const { dataset, recipe, model: openOn } = await savedModel(options);
   const cases = evaluationCases(dataset, "test", recipe.history);
-  using model = await openModel(cpu(), checkpoint, dataset, over, reading(options));
+  using model = await openOn();
+  const all: PrunedUser[] = [];
+  const search = { beam: options.beam ?? recipe.beam, excludeHistory };
+  for await (const { done, pruned } of prunedCases(model, dataset, cases, search)) {
+    all.push(...pruned);
+    onProgress?.("searching", done, cases.length);
+  }
+  return all;
+}
+
+/**
+ * Looks for users of an open model whose target is among the exact B best and was pruned. Yields
+ * after every 64 cases what it found among them, and the number of cases done; to stop it, leave
+ * the loop.
+ *
+ * @throws {ArgumentError} if `beam` is not a positive integer.
+ *
+ * @example
+ * ```ts ignore
+ * import { evaluationCases, prunedCases } from "beargrad/lab";
+ *
+ * const cases = evaluationCases(dataset, "test", recipe.history);
+ * for await (const { done, pruned } of prunedCases(model, dataset, cases, { beam: 10 })) {
+ *   console.log(`${done} of ${cases.length}`, pruned.map(({ user }) => user));
+ *   if (pruned.length > 0) break;
+ * }
+ * ```
+ */
+export async function* prunedCases(
+  { decoder, forcing, trie, normalization, tau }: SearchableModel,
+  dataset: Dataset,
+  cases: readonly EvaluationCase[],
+  { beam, excludeHistory }: { readonly beam: number; readonly excludeHistory?: boolean },
+): AsyncGenerator<{ readonly done: number; readonly pruned: readonly PrunedUser[] }> {
   const setting: JudgeOptions = {
-    decoder: model.decoder,
-    teacherForced: (histories, leaves) => model.forcing.logits(histories, leaves),
-    trie: model.trie,
+    decoder,
+    teacherForced: (histories, leaves) => forcing.logits(histories, leaves),
+    trie,
     dataset,
     beams: [beam],
     excludeHistory,
-    ...over,
+    normalization,
+    tau,
   };
-  using search = new BeamSearch(model.decoder, model.trie, { beam, ...over });
-  const pruned: PrunedUser[] = [];
+  using search = new BeamSearch(decoder, trie, { beam, normalization, tau });
   for (let at = 0; at < cases.length; at += CHUNK) {
     const users = cases.slice(at, at + CHUNK);
     const verdicts = await judgeCases(users, [search], setting);
-    verdicts.forEach(({ beams: [{ cause, lostAt, exactRank }] }, u) => {
-      if (cause === undefined) return;
-      const { id: user, target } = users[u];
-      pruned.push({ user, target: dataset.items[target], step: lostAt, cause, exactRank });
-    });
-    onProgress?.("searching", at + users.length, cases.length);
+    const pruned = verdicts.flatMap(
+      ({ beams: [{ cause, lostAt, exactRank }] }, u): PrunedUser[] => {
+        const { id: user, target } = users[u];
+        if (cause === undefined) return [];
+        return [{ user, target: dataset.items[target], step: lostAt, cause, exactRank }];
+      },
+    );
+    yield { done: at + users.length, pruned };
+    await turn(); // for Ctrl-C
   }
-  return pruned;
 }
 
-/** Reports the bytes of the model that are read. */
-function reading(
-  { checkpoint, onProgress }: ExplainOptions,
-): (done: number, total: number) => void {
-  return (done, total) => onProgress?.(`reading ${checkpoint}`, done, total);
+/** A saved run, and how to open its model on a float32 cpu device. */
+async function savedModel(
+  { checkpoint, data, onProgress }: ExplainOptions,
+): Promise<SavedRun & { readonly model: () => Promise<SearchableModel> }> {
+  const run = await readSavedRun(checkpoint, data, onProgress);
+  const { dataset, recipe: { tau }, normalization } = run;
+  const what = `reading ${folderAt(checkpoint).path}`;
+  const model = (): Promise<SearchableModel> =>
+    openModel(cpu(), checkpoint, dataset, { normalization, tau }, (done, total) => {
+      onProgress?.(what, done, total);
+    });
+  return { ...run, model };
 }
 
 /** The test case of a user. */
@@ -160,16 +248,15 @@ function userOf(cases: readonly EvaluationCase[], user: string, dataset: Dataset
 
 /** The target's place in the exact ranking, from 0, or -1. */
 async function exactRankOf(
-  { decoder, trie }: OpenModel,
+  { decoder, trie, normalization, tau }: SearchableModel,
   question: RankQuestion,
-  options: ExactOptions,
-  onProgress: ExplainOptions["onProgress"],
+  onProgress: ExplainCaseOptions["onProgress"],
 ): Promise<number> {
   let rank = -1;
   for (let i = 0; rank < 0 && i < DEPTHS.length; i++) {
     onProgress?.("ranking", i, DEPTHS.length);
     const k = Math.min(DEPTHS[i], trie.trie.leafCount);
-    [rank] = await exactRanks(decoder, trie, [question], k, options);
+    [rank] = await exactRanks(decoder, trie, [question], k, { normalization, tau });
   }
   onProgress?.("ranking", DEPTHS.length, DEPTHS.length);
   return rank;

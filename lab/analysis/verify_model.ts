@@ -8,8 +8,9 @@ import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
+import { folderAt } from "../files.ts";
 import { type BeamEvaluation, evaluate, type Evaluation } from "../evaluate/evaluate.ts";
-import { type OpenModel, openModel, readSavedRun } from "../train/models.ts";
+import { openModel, readSavedRun, type SearchableModel } from "../train/models.ts";
 import { type Budget, certifiedCount, certifyPath, LevelCounts } from "./certificates.ts";
 import type { ExplainOptions } from "./explain_user.ts";
 import { margins, marginsOf, type NodeLogits, pathSteps, type SearchSetting } from "./pruning.ts";
@@ -160,7 +161,7 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
   const listShares = facts.map(({ found }) => certifiedCount(found) / found.ranking.length);
   const { absent, beams: [{ survival, vacuousShare: vacuous, inExactTop, causes }] } = evaluation;
   return {
-    checkpoint,
+    checkpoint: folderAt(checkpoint).path,
     data: dataset.name,
     users: facts.length,
     items: dataset.items.length,
@@ -192,15 +193,15 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
 async function gather(
   cases: readonly EvaluationCase[],
   dataset: Dataset,
-  device: OpenModel,
-  reference: OpenModel,
+  device: SearchableModel,
+  reference: SearchableModel,
   options: SearchSetting,
   report: (done: number) => void,
 ): Promise<UserFacts[]> {
   const { trie } = device.trie;
   const counts = new LevelCounts(trie);
   const { beam } = options;
-  const open = ({ decoder, trie }: OpenModel, width: number): BeamSearch =>
+  const open = ({ decoder, trie }: SearchableModel, width: number): BeamSearch =>
     new BeamSearch(decoder, trie, { ...options, beam: width, trace: true });
   using search = open(device, beam);
   using wider = open(device, Math.max(4 * beam, 32));

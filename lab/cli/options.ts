@@ -21,7 +21,7 @@ import { print } from "../terminal.ts";
 import { runExperiment } from "../train/experiment.ts";
 import { renderReport } from "../train/experiment_report.ts";
 import { isLossPath, lossNameOf } from "../train/loss_module.ts";
-import type { Options } from "../train/options.ts";
+import { defaults, type DependentOption, type Options, optionsOf } from "../train/options.ts";
 import { Display } from "./display.ts";
 import {
   type CommandLine,
@@ -49,10 +49,7 @@ import {
   toggle,
 } from "./kinds.ts";
 
-/** Options whose defaults depend on others, undefined where they are not given. */
-export type DependentOption = "beams" | "kvHeads" | "lr" | "dropout";
-
-/** Options as they are given. */
+/** Options as they are given: undefined where they are not and the default depends on others. */
 export type GivenOptions =
   & Omit<Options, DependentOption>
   & { readonly [K in DependentOption]: Options[K] | undefined };
@@ -90,7 +87,7 @@ export const trainFlags: Flags<GivenOptions> = {
   data: flag(
     text("<data>"),
     "data set: synthetic, or a folder of semantic ids or of titles",
-    "synthetic",
+    defaults.data,
   ),
   tokenizer: optional(
     text("<name>"),
@@ -114,9 +111,9 @@ export const trainFlags: Flags<GivenOptions> = {
   codes: flag(
     choice(CODES),
     "codes of items: the data's own, one token an item, or shuffled ones",
-    "semantic",
+    defaults.codes,
   ),
-  losses: lossesFlag(["sft", "msl", "bear"]),
+  losses: lossesFlag(defaults.losses),
   ...settingFlags,
   beams: optional(beamWidths, "beam widths to decode with, such as 5,10,20", "default --beam"),
   model: optional(
@@ -128,29 +125,37 @@ export const trainFlags: Flags<GivenOptions> = {
   lora: flag(
     list(choice(LORA_TARGETS)),
     "projections that get adapters, usually q,v",
-    [],
+    defaults.lora,
     "default none: all weights are trained",
   ),
-  loraRank: flag(integer(1, 65536), "rank of the adapters", 8),
-  loraAlpha: flag(positive, "scale of the adapters, times the rank", 16),
-  loraDropout: flag(rate, "dropout on the input of the adapters", 0.05),
-  layers: flag(integer(1, 1000), "layers of the decoder", 2),
-  dim: flag(integer(1, 16384), "channels of the decoder", 64),
-  heads: flag(integer(1), "query heads; dim / heads must be a multiple of 4", 2),
+  loraRank: flag(integer(1, 65536), "rank of the adapters", defaults.loraRank),
+  loraAlpha: flag(positive, "scale of the adapters, times the rank", defaults.loraAlpha),
+  loraDropout: flag(rate, "dropout on the input of the adapters", defaults.loraDropout),
+  layers: flag(integer(1, 1000), "layers of the decoder", defaults.layers),
+  dim: flag(integer(1, 16384), "channels of the decoder", defaults.dim),
+  heads: flag(integer(1), "query heads; dim / heads must be a multiple of 4", defaults.heads),
   kvHeads: optional(integer(1), "key and value heads, a divisor of --heads", "default --heads"),
-  ffn: flag(integer(1, 65536), "inner width of the SwiGLU", 256),
-  history: flag(integer(1, 10000), "items of history that the model sees", 20),
-  epochs: flag(integer(1), "passes over the training data", 8),
+  ffn: flag(integer(1, 65536), "inner width of the SwiGLU", defaults.ffn),
+  history: flag(integer(1, 10000), "items of history that the model sees", defaults.history),
+  epochs: flag(integer(1), "passes over the training data", defaults.epochs),
   patience: optional(
     integer(1),
     "stop after n epochs without a better validation NDCG@10, and keep the best",
     "default none: the last epoch is kept",
   ),
-  validateUsers: flag(integer(1), "validation cases after each epoch, with --patience", 1000),
-  batch: flag(integer(1, 65536), "windows of a batch", 32),
-  accumulate: flag(integer(1, 65536), "batches whose gradients are averaged for one update", 1),
+  validateUsers: flag(
+    integer(1),
+    "validation cases after each epoch, with --patience",
+    defaults.validateUsers,
+  ),
+  batch: flag(integer(1, 65536), "windows of a batch", defaults.batch),
+  accumulate: flag(
+    integer(1, 65536),
+    "batches whose gradients are averaged for one update",
+    defaults.accumulate,
+  ),
   lr: optional(positive, "peak learning rate", "default 0.004, with --model 0.0001"),
-  warmup: flag(integer(0), "steps of linear warm-up, before a cosine", 50),
+  warmup: flag(integer(0), "steps of linear warm-up, before a cosine", defaults.warmup),
   dropout: optional(
     rate,
     "dropout on the embedding and the residual branches",
@@ -159,13 +164,17 @@ export const trainFlags: Flags<GivenOptions> = {
   decay: flag(
     notNegative,
     "weight decay of the matrices, times the learning rate each step",
-    0.05,
+    defaults.decay,
   ),
-  seed: flag(integer(0, Number.MAX_SAFE_INTEGER), "seed of weights, batches and dropout", 0),
+  seed: flag(
+    integer(0, Number.MAX_SAFE_INTEGER),
+    "seed of weights, batches and dropout",
+    defaults.seed,
+  ),
   device: flag(
     choice<DeviceChoice>(["auto", "webgpu", "cpu"]),
     "where to compute; auto is webgpu on a hardware adapter, else cpu",
-    "auto",
+    defaults.device,
   ),
   threads: optional(integer(1, 64), "threads of the cpu device", "default one a core, at most 8"),
   excludeHistory: toggle("take the history that the model sees out of the catalogue when decoding"),
@@ -233,15 +242,7 @@ export function parseOptions(args: readonly string[]): Options {
  * @throws {UsageError} if options contradict each other.
  */
 export function completeOptions(options: GivenOptions, given: ReadonlySet<string>): Options {
-  const { model, beam, beams, heads, kvHeads, lr, dropout } = options;
-  const isNew = model === undefined;
-  const complete = {
-    ...options,
-    beams: beams ?? [beam],
-    kvHeads: kvHeads ?? heads,
-    lr: lr ?? (isNew ? 0.004 : 0.0001),
-    dropout: dropout ?? (isNew ? 0.1 : 0),
-  };
+  const complete = optionsOf(options);
   checkTogether(complete, given);
   return complete;
 }

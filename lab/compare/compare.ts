@@ -18,10 +18,17 @@ import { openDevice } from "../devices.ts";
 import { isPresent, makeFolder, removeFile, writeFileAtomic } from "../files.ts";
 import { readBaselines, readFailure, readRun } from "../report/read_results.ts";
 import { judgeBaselines } from "../train/experiment.ts";
-import { type OpenLoss, openLoss } from "../train/loss_module.ts";
+import { openLoss } from "../train/loss_module.ts";
 import { gradientWeights } from "../train/loss_probe.ts";
 import type { Options } from "../train/options.ts";
-import { checkRecipe, digestOf, type Recipe, recipeOf, toJson } from "../train/recipe.ts";
+import {
+  checkRecipe,
+  digestOf,
+  type OpenLoss,
+  type Recipe,
+  recipeOf,
+  toJson,
+} from "../train/recipe.ts";
 import { type Observer, type RunSetting, trainAndJudge } from "../train/run.ts";
 import { RunFolder } from "../train/run_folder.ts";
 import { outcomesOf } from "./outcome.ts";

@@ -14,7 +14,7 @@ import { type DeviceChoice, openDevice } from "../devices.ts";
 import { makeFolder, writeFileAtomic } from "../files.ts";
 import { comparable, type SourcedRun } from "../report/comparable.ts";
 import { readRuns } from "../report/read_results.ts";
-import { normalizationOf } from "../train/loss_module.ts";
+import { normalizationOf } from "../train/recipe.ts";
 import type { Observer } from "../train/run.ts";
 import { judgeModel, openModel, readSavedRun } from "../train/models.ts";
 import { readFinished } from "./compare.ts";
@@ -189,7 +189,6 @@ async function judge(
     beams,
     excludeHistory,
     historyLength: recipe.history,
-    ...search,
     onProgress: (done, total) => evaluating?.(name, done, total),
   });
   const seconds = { ...run.seconds, judging: (performance.now() - began) / 1000 };

@@ -9,7 +9,7 @@ import type { PruningCause } from "../analysis/pruning.ts";
 import type { TheoremCounts } from "../analysis/user_theorems.ts";
 import type { GradientWeight } from "../train/loss_probe.ts";
 import { type Recipe, toJson } from "../train/recipe.ts";
-import type { ValidationPoint } from "../train/run_folder.ts";
+import type { ValidationPoint } from "../train/saved_run.ts";
 
 export type { FailedRun } from "../train/run.ts";
 

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { join } from "node:path";
 import { UsageError } from "../../core/errors.ts";
-import { isPresent } from "../files.ts";
+import { folderAt } from "../files.ts";
+import type { Folder } from "../folder.ts";
 import { loadTemplate } from "../text/template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import type { Dataset } from "./dataset.ts";
@@ -38,7 +38,7 @@ export interface Reading extends Pick<TitleOptions, "targets" | "holdOut"> {
 export type ReadingProgress = (what: string, done: number, total: number) => void;
 
 /**
- * Loads a data set: `synthetic`, or a folder. A folder with an id2name4Rec.json has item titles,
+ * Loads a data set: `synthetic`, or a folder, by its path or in memory. A folder with an id2name4Rec.json has item titles,
  * other folders have semantic ids. With the folder of a pretrained `model`, titles are read with
  * the model's tokenizer and keep its token ids, unless `reading` names a tokenizer.
  *
@@ -55,9 +55,9 @@ export type ReadingProgress = (what: string, done: number, total: number) => voi
  * ```
  */
 export async function loadDataset(
-  data: string,
+  data: string | Folder,
   reading: Reading = {},
-  model?: string,
+  model?: string | Folder,
   onProgress?: ReadingProgress,
 ): Promise<Dataset> {
   const { limitItems: items, limitUsers: users, codes = "semantic", prompt } = reading;
@@ -75,12 +75,12 @@ export async function loadDataset(
 }
 
 async function loadText(
-  folder: string,
+  folder: string | Folder,
   { tokenizer, prompt, targets, holdOut }: Reading,
-  model: string | undefined,
+  model: string | Folder | undefined,
   onProgress: ReadingProgress | undefined,
 ): Promise<Dataset> {
-  const own = model !== undefined && isPresent(join(model, "tokenizer.json"));
+  const own = model !== undefined && folderAt(model).has("tokenizer.json");
   const which = tokenizer ?? (own ? model : "r50k");
   // A model without a tokenizer was trained here, with the compact ids of the same titles in r50k.
   const isModels = prompt !== undefined || (model !== undefined && which !== "r50k");
@@ -94,7 +94,7 @@ async function loadText(
   });
 }
 
-function loadWithoutText(data: string, reading: Reading): Dataset {
+function loadWithoutText(data: string | Folder, reading: Reading): Dataset {
   const flags = {
     tokenizer: "tokenizer",
     prompt: "prompt",
@@ -105,7 +105,7 @@ function loadWithoutText(data: string, reading: Reading): Dataset {
     if (reading[name as keyof typeof flags] === undefined) continue;
     throw new UsageError(
       `Cannot use --${flag}: --data must be a folder of titles, with an id2name4Rec.json, ` +
-        `got ${data}`,
+        `got ${data === "synthetic" ? data : folderAt(data).path}`,
     );
   }
   return data === "synthetic" ? synthetic() : loadSemanticIds(data);

@@ -11,9 +11,10 @@
  *
  * @module
  */
-import { basename, resolve } from "node:path";
 import * as v from "valibot";
 import { pathTable, sortedItems } from "../../models/decode/paths.ts";
+import { folderAt } from "../files.ts";
+import type { Folder } from "../folder.ts";
 import { loadJson, mapOf, readJson, refuseFile } from "../read_file.ts";
 import { BOS, type Dataset, leaveOneOut, plainPrompt, type UserHistory } from "./dataset.ts";
 import { titleText } from "./title_files.ts";
@@ -37,7 +38,8 @@ const descriptions = mapOf(v.looseObject({ title: v.optional(titleText) }));
  *
  * @throws {DataError} if a file is missing, malformed or contradicts another.
  */
-export function loadSemanticIds(folder: string): Dataset {
+export function loadSemanticIds(place: string | Folder): Dataset {
+  const folder = folderAt(place);
   const codes = [...loadJson(folder, "index.json", index)];
   const histories = loadJson(folder, "inter.json", interactions);
   const known = readJson(folder, "items.json", descriptions);
@@ -65,7 +67,7 @@ export function loadSemanticIds(folder: string): Dataset {
     refuseFile(folder, "inter.json", "at least one user must have three items", actual);
   }
   return {
-    name: basename(resolve(folder)),
+    name: folder.name,
     items: codes.map(([item]) => item),
     ...(known && { titles: codes.map(([item]) => known.get(item)?.title ?? item) }),
     paths,
@@ -81,7 +83,7 @@ export function loadSemanticIds(folder: string): Dataset {
  * Refuses codes that begin those of another item: the two could not be told apart when generated.
  */
 function refusePrefixes(
-  folder: string,
+  folder: Folder,
   codes: readonly (readonly [string, unknown])[],
   paths: Dataset["paths"],
 ): void {

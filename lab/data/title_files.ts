@@ -12,10 +12,10 @@
  * @module
  */
 import { decodeHTMLStrict } from "entities";
-import { join } from "node:path";
 import { initParser, type Parser } from "udsv";
 import * as v from "valibot";
-import { isPresent } from "../files.ts";
+import { folderAt } from "../files.ts";
+import type { Folder } from "../folder.ts";
 import { loadJson, mapOf, missingFile, readText, refuseFile } from "../read_file.ts";
 
 const TITLES = "id2name4Rec.json";
@@ -51,20 +51,20 @@ export interface Row {
  *
  * @throws {DataError} if the system refuses to say.
  */
-export function isTitleFolder(folder: string): boolean {
-  return isPresent(join(folder, TITLES));
+export function isTitleFolder(folder: string | Folder): boolean {
+  return folderAt(folder).has(TITLES);
 }
 
 /** Reads the titles by item id, in ascending order of numeric ids. */
-export function readTitles(folder: string): Map<string, string> {
+export function readTitles(folder: string | Folder): Map<string, string> {
   const titles = loadJson(folder, TITLES, mapOf(titleText));
   return new Map(titles.entries().map(([id, title]) => [id, title.trim()]));
 }
 
 /** The file of training rows: `train.csv`, or `train_10000.csv` if it is the only one. */
-export function trainFileOf(folder: string): string {
-  const small = isPresent(join(folder, "train_10000.csv"));
-  return isPresent(join(folder, "train.csv")) || !small ? "train.csv" : "train_10000.csv";
+export function trainFileOf(folder: string | Folder): string {
+  const place = folderAt(folder);
+  return place.has("train.csv") || !place.has("train_10000.csv") ? "train.csv" : "train_10000.csv";
 }
 
 /**
@@ -72,7 +72,7 @@ export function trainFileOf(folder: string): string {
  *
  * @throws {DataError} if the file is missing or a value is malformed.
  */
-export function readRows(folder: string, file: string): Row[] {
+export function readRows(folder: string | Folder, file: string): Row[] {
   return readCsv(folder, file, ["user_id", "item_ids", "timestamp"]).map(({ line, values }) => {
     const [user, list, time] = values;
     const refuse = (column: string, requirement: string, actual: string): never =>
@@ -100,7 +100,7 @@ function idsOf(list: string): string[] | undefined {
  * line break. Empty lines are skipped.
  */
 function readCsv(
-  folder: string,
+  folder: string | Folder,
   file: string,
   columns: readonly string[],
 ): { readonly line: number; readonly values: readonly string[] }[] {

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { basename, resolve } from "node:path";
+import { folderAt } from "../files.ts";
+import type { Folder } from "../folder.ts";
 import { refuseFile } from "../read_file.ts";
 import { chain, inTimeOrder } from "./chains.ts";
 import type { Dataset, EvaluationCase } from "./dataset.ts";
@@ -36,9 +37,10 @@ export interface TitleOptions extends TitleTokenOptions {
  * different places, or there is nothing to train on or no test case.
  * @throws {ArgumentError} if an option is out of range.
  */
-export function loadTitles(folder: string, options: TitleOptions): Dataset {
+export function loadTitles(place: string | Folder, options: TitleOptions): Dataset {
   const { template, targets = "all", holdOut = 0, onProgress } = options;
   checkCount("holdOut", holdOut, 0);
+  const folder = folderAt(place);
 
   const trainFile = trainFileOf(folder);
   const named = [...readTitles(folder)];
@@ -74,7 +76,7 @@ export function loadTitles(folder: string, options: TitleOptions): Dataset {
     const actual = `${testRows.length} rows without any`;
     refuseFile(folder, "test.csv", "it must have items to predict", actual);
   }
-  const { skipped: cut, ...written } = titleTokens({ folder, ids, titles }, options);
+  const { skipped: cut, ...written } = titleTokens({ folder: folder.path, ids, titles }, options);
   const judged = heldOut.length + testRows.length - validation.length - test.length;
   const lost = judged + (targets === "last" ? fit.length - training.length : 0);
   const skipped = [
@@ -84,7 +86,7 @@ export function loadTitles(folder: string, options: TitleOptions): Dataset {
     ...cut,
   ];
   return {
-    name: basename(resolve(folder)),
+    name: folder.name,
     items: ids,
     titles,
     ...written,

@@ -9,7 +9,7 @@ import { BeamSearch } from "../../models/decode/beam_search.ts";
 import type { PruningCause } from "../analysis/pruning.ts";
 import { judgeCases, type JudgeOptions, type Verdict } from "../analysis/verdicts.ts";
 import { type EvaluationCase, evaluationCases, type Split } from "../data/dataset.ts";
-import { turn } from "../progress.ts";
+import { turn } from "../turn.ts";
 import type { Baseline } from "./baselines.ts";
 import { hitRate, ndcg, share, survivalCurve, vacuousShares } from "./metrics.ts";
 

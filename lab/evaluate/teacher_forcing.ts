@@ -15,7 +15,7 @@ import { gather } from "../../ops/gather.ts";
 import { reshape } from "../../ops/layout.ts";
 import { logSumExp } from "../../ops/softmax.ts";
 import { take } from "../../ops/take.ts";
-import { turn } from "../progress.ts";
+import { turn } from "../turn.ts";
 
 type Inputs = {
   readonly tokens: HostTensor; // int32 (U, T)

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { basename, dirname } from "node:path";
+import { splitPath } from "../files.ts";
 import { missingFile, readText, refuseFile } from "../read_file.ts";
 
 /** A prompt template, in parts. */
@@ -32,7 +32,7 @@ export interface Template {
  * misplaced.
  */
 export function loadTemplate(path: string): Template {
-  const [folder, name] = [dirname(path), basename(path)];
+  const [folder, name] = splitPath(path);
   const text = readText(folder, name) ?? missingFile(folder, name);
   const refuse = (requirement: string, actual: string): never =>
     refuseFile(folder, name, requirement, actual);

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { basename, join, resolve } from "node:path";
 import * as v from "valibot";
 import { BeargradError, DataError } from "../../core/errors.ts";
 import { oneLine } from "../../models/json.ts";
+import { folderAt } from "../files.ts";
+import type { Folder } from "../folder.ts";
 import { readJson, refuseFile } from "../read_file.ts";
 import { readTokenizerFile } from "./tokenizer_file.ts";
 
@@ -46,8 +47,8 @@ export interface Tokenizer {
  * console.log(ids, ids.map((id) => tokenizer.text(id))); // [4518, 3112] [" Blue", " pen"]
  * ```
  */
-export async function loadTokenizer(which: string): Promise<Tokenizer> {
-  return which === "r50k" ? await r50k() : await fromFolder(which);
+export async function loadTokenizer(which: string | Folder): Promise<Tokenizer> {
+  return which === "r50k" ? await r50k() : await fromFolder(folderAt(which));
 }
 
 async function r50k(): Promise<Tokenizer> {
@@ -83,11 +84,11 @@ const configuration = v.looseObject({
 /** A text that is tokenised on loading, so that a tokenizer that cannot work is refused at once. */
 const PROBE = "A pen, 12 x 3 inches (blue)";
 
-async function fromFolder(folder: string): Promise<Tokenizer> {
+async function fromFolder(folder: Folder): Promise<Tokenizer> {
   const { parts, ids } = readTokenizerFile(folder);
   const settings = readJson(folder, CONFIG, configuration) ?? {};
   const { Tokenizer: Library } = await import("@huggingface/tokenizers");
-  const path = join(folder, "tokenizer.json");
+  const path = folder.pathOf("tokenizer.json");
 
   /** Runs the library, which throws errors of any kind. */
   const attempt = <T>(action: string, run: () => T): T => {
@@ -125,7 +126,7 @@ async function fromFolder(folder: string): Promise<Tokenizer> {
   };
   const [bos, eos] = [idOf("bos_token"), idOf("eos_token")];
   return {
-    name: basename(resolve(folder)),
+    name: folder.name,
     vocabSize: ids.values().reduce((most, id) => Math.max(most, id), 0) + 1,
     ...(bos !== undefined && settings.add_bos_token !== false && { bos }),
     ...(eos !== undefined && { eos }),

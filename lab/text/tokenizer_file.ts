@@ -6,6 +6,7 @@
  */
 import * as v from "valibot";
 import { shown } from "../../models/json.ts";
+import type { Folder } from "../folder.ts";
 import { loadJson, mapOf, refuseFile } from "../read_file.ts";
 
 const FILE = "tokenizer.json";
@@ -69,7 +70,7 @@ export interface TokenizerFile {
  *
  * @throws {DataError} if it is missing, malformed, or refers to a token that it does not have.
  */
-export function readTokenizerFile(folder: string): TokenizerFile {
+export function readTokenizerFile(folder: Folder): TokenizerFile {
   const file = loadJson(folder, FILE, layout);
   const refuse: Refuse = (place, requirement, actual) =>
     refuseFile(folder, `${FILE} at "${place}"`, requirement, shown(actual));

@@ -25,8 +25,8 @@ import {
   summaryOf,
 } from "./experiment_report.ts";
 import { FolderLock } from "./folder_lock.ts";
-import { type OpenLoss, openLoss } from "./loss_module.ts";
-import { type Recipe, recipeOf, runName } from "./recipe.ts";
+import { openLoss } from "./loss_module.ts";
+import { type OpenLoss, type Recipe, recipeOf, runName } from "./recipe.ts";
 import {
   type FailedRun,
   type JudgedRun,
@@ -34,7 +34,8 @@ import {
   type RunSetting,
   trainAndJudge,
 } from "./run.ts";
-import { isSaved, RunFolder } from "./run_folder.ts";
+import { RunFolder } from "./run_folder.ts";
+import { isSaved } from "./saved_run.ts";
 
 const SUMMARY = "summary.json";
 
@@ -134,7 +135,7 @@ class ExperimentFolder implements Disposable {
   readonly #path: string;
   readonly #runs = new Map<Recipe, RunFolder>();
   readonly #earlier: readonly RunSummary[];
-  readonly #open: DisposableStack;
+  readonly #open: Disposable[] = [];
 
   /**
    * Opens and locks the folder: an empty or new one or, to resume, an existing one. `note` is
@@ -154,32 +155,37 @@ class ExperimentFolder implements Disposable {
       throw new CheckpointError(`Cannot resume from ${path}: the folder must exist, got none`);
     }
     makeFolder(path);
-    using open = new DisposableStack();
-    open.use(new FolderLock(path));
-    const { present = [], absent = [] } = Object.groupBy(
-      recipes.map(runName),
-      (name) => isSaved(join(path, name)) ? "present" : "absent",
-    );
-    if (present.length > 0 && !resume) {
-      throw new CheckpointError(
-        `Cannot start in ${path}: it must not hold these runs already, got ` +
-          `${present.join(", ")}; go on with --resume, or name another --out`,
-      );
-    }
     this.#path = path;
-    this.#earlier = earlierRuns(path); // before anything is trained
-    for (const recipe of recipes) {
-      this.#runs.set(recipe, open.use(new RunFolder(join(path, runName(recipe)), recipe)));
+    try {
+      this.#open.push(new FolderLock(path));
+      const { present = [], absent = [] } = Object.groupBy(
+        recipes.map(runName),
+        (name) => isSaved(join(path, name)) ? "present" : "absent",
+      );
+      if (present.length > 0 && !resume) {
+        throw new CheckpointError(
+          `Cannot start in ${path}: it must not hold these runs already, got ` +
+            `${present.join(", ")}; go on with --resume, or name another --out`,
+        );
+      }
+      this.#earlier = earlierRuns(path); // before anything is trained
+      for (const recipe of recipes) {
+        const run = new RunFolder(join(path, runName(recipe)), recipe);
+        this.#open.push(run);
+        this.#runs.set(recipe, run);
+      }
+      if (resume) {
+        for (const name of absent) note?.(`${name} starts afresh: it was not saved before`);
+      }
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
     }
-    if (resume) {
-      for (const name of absent) note?.(`${name} starts afresh: it was not saved before`);
-    }
-    this.#open = open.move();
   }
 
   /** Unlocks the folder. */
   [Symbol.dispose](): void {
-    this.#open.dispose();
+    for (const part of this.#open.toReversed()) part[Symbol.dispose]();
   }
 
   /** The folder of a run. */

@@ -3,36 +3,16 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { basename, extname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import { BeargradError, DataError } from "../../core/errors.ts";
 import { sharedFlags } from "../../models/losses/flags.ts";
-import {
-  type AnyLoss,
-  isLossName,
-  lossNamed,
-  type LossOptions,
-} from "../../models/losses/index.ts";
+import { isLossName, lossNamed, type LossOptions } from "../../models/losses/index.ts";
 import type { Loss } from "../../models/losses/loss.ts";
-import type { Normalization } from "../../ops/trie_options.ts";
 import { readIfPresent } from "../files.ts";
 import { tryLoss } from "./loss_probe.ts";
-
-/** What a recipe holds of a user's own loss. */
-export interface LossModule {
-  /** A digest of the file's text. What the file imports is not part of it. */
-  readonly digest: string;
-  /** What it normalises over. */
-  readonly normalization: Normalization;
-}
-
-/** A loss that a run can be trained with. */
-export interface OpenLoss extends AnyLoss {
-  /** What a recipe holds of it, if it is a user's own. */
-  readonly module?: LossModule;
-}
+import { digestOfBytes, type OpenLoss } from "./recipe.ts";
 
 /** Whether a value of `--loss` is the path of a module rather than a name. */
 export function isLossPath(given: string): boolean {
@@ -98,10 +78,7 @@ export async function openLoss(given: string): Promise<OpenLoss> {
     needs: {},
     flags: sharedFlags,
     make: (options) => named(given, make(options)),
-    module: {
-      digest: createHash("sha256").update(bytes).digest("hex").slice(0, 16),
-      normalization,
-    },
+    module: { digest: digestOfBytes(bytes), normalization },
   };
 }
 
@@ -142,19 +119,4 @@ function inWords(value: unknown): string {
 
 function fail(given: string, requirement: string, actual: string, cause?: unknown): never {
   throw new DataError(`Cannot use the loss ${given}: ${requirement}, got ${actual}`, { cause });
-}
-
-/** The part of a recipe that names its loss, and what it holds of a user's own. */
-export type LossOfRecipe = {
-  readonly loss: string;
-  readonly lossModule?: Pick<LossModule, "normalization">;
-};
-
-/**
- * What the loss of a recipe normalises over. A model is searched as it was trained.
- *
- * @throws {ArgumentError} if no loss has the name.
- */
-export function normalizationOf({ loss, lossModule }: LossOfRecipe): Normalization {
-  return lossModule?.normalization ?? lossNamed(loss).normalization;
 }

@@ -5,7 +5,6 @@
  *
  * @module
  */
-import { join } from "node:path";
 import * as v from "valibot";
 import type { Device } from "../../core/tensor.ts";
 import type { TypedArray } from "../../core/dtype.ts";
@@ -28,14 +27,8 @@ import {
   type SafeTensors,
 } from "../../models/safetensors.ts";
 import type { TransformerConfig, TransformerParams } from "../../models/transformer.ts";
-import {
-  checkFinite,
-  isPresent,
-  makeFolder,
-  type OpenFile,
-  openFile,
-  writeFileAtomic,
-} from "../files.ts";
+import { checkFinite, folderAt, writeFiles } from "../files.ts";
+import type { Folder, OpenFile } from "../folder.ts";
 import { anyRecord, loadJson, mapOf } from "../read_file.ts";
 
 const CONFIG = "config.json";
@@ -96,12 +89,13 @@ export interface LoadedModel {
  */
 export async function loadModel(
   device: Device,
-  folder: string,
+  place: string | Folder,
   { weights = "float32", maxLength, onProgress }: LoadModelOptions = {},
 ): Promise<LoadedModel> {
+  const folder = folderAt(place);
   if (weights !== "float32" && weights !== "float16") {
     throw new ArgumentError(
-      `Cannot load ${folder}: weights must be float32 or float16, got ${weights}`,
+      `Cannot load ${folder.path}: weights must be float32 or float16, got ${weights}`,
     );
   }
   const config = readConfig(folder);
@@ -109,21 +103,21 @@ export async function loadModel(
   const length = maxLength ?? Math.min(most, MAX_LENGTH);
   if (!Number.isInteger(length) || length < 1 || length > most) {
     throw new ArgumentError(
-      `Cannot load ${folder}: maxLength must be an integer from 1 to its ` +
+      `Cannot load ${folder.path}: maxLength must be an integer from 1 to its ` +
         `max_position_embeddings of ${most}, got ${length}`,
     );
   }
   const opened: OpenFile[] = [];
   try {
-    const files = openWeights(folder, (path) => {
-      const file = openFile(path);
+    const files = openWeights(folder, (name) => {
+      const file = folder.open(name);
       opened.push(file);
-      return openSafetensors(file, path);
+      return openSafetensors(file, folder.pathOf(name));
     });
     const params = await loadWeights(device, config, files, {
       weights,
       onProgress,
-      source: folder,
+      source: folder.path,
     });
     return { config: { ...config, maxLength: length }, params };
   } finally {
@@ -138,8 +132,9 @@ export async function loadModel(
  * does not support.
  * @throws {DataError} if the system refuses to read.
  */
-export function readConfig(folder: string): TransformerConfig {
-  return configFromJson(loadJson(folder, CONFIG, anyRecord, CheckpointError), join(folder, CONFIG));
+export function readConfig(folder: string | Folder): TransformerConfig {
+  const json = loadJson(folder, CONFIG, anyRecord, CheckpointError);
+  return configFromJson(json, folderAt(folder).pathOf(CONFIG));
 }
 
 const fileName = v.pipe(
@@ -149,18 +144,17 @@ const fileName = v.pipe(
 const indexSchema = v.looseObject({ weight_map: mapOf(fileName) });
 
 /** Opens the files of weights in a folder. */
-function openWeights(folder: string, open: (path: string) => SafeReader): SafeReader[] {
-  if (isPresent(join(folder, WEIGHTS))) return [open(join(folder, WEIGHTS))];
-  if (!isPresent(join(folder, INDEX))) fail(folder, `it must hold ${WEIGHTS} or ${INDEX}`, "none");
+function openWeights(folder: Folder, open: (name: string) => SafeReader): SafeReader[] {
+  if (folder.has(WEIGHTS)) return [open(WEIGHTS)];
+  if (!folder.has(INDEX)) fail(folder.path, `it must hold ${WEIGHTS} or ${INDEX}`, "none");
   const { weight_map: places } = loadJson(folder, INDEX, indexSchema, CheckpointError);
   const files = new Map<string, SafeReader>();
   for (const [name, file] of places) {
-    const path = join(folder, file);
-    if (!isPresent(path)) {
+    if (!folder.has(file)) {
       const requirement = `weight_map[${shown(name)}] must be a file in the folder`;
-      fail(join(folder, INDEX), requirement, shown(file));
+      fail(folder.pathOf(INDEX), requirement, shown(file));
     }
-    const reader = files.get(file) ?? open(path);
+    const reader = files.get(file) ?? open(file);
     files.set(file, reader);
     if (!reader.entries.has(name)) {
       fail(reader.source, `it must hold ${shown(name)}, as ${INDEX} says`, "none");
@@ -175,12 +169,10 @@ function openWeights(folder: string, open: (path: string) => SafeReader): SafeRe
   return [...files.values()];
 }
 
-/** Writes a model. Each file is replaced in one step. */
-export function writeModel(folder: string, config: object, weights: SafeTensors): void {
+/** The files of a model by name. */
+export function modelFiles(config: object, weights: SafeTensors): Map<string, Uint8Array> {
   const tensors = encodeSafetensors(weights, { format: "pt" });
-  makeFolder(folder);
-  writeJson(join(folder, CONFIG), config);
-  writeFileAtomic(join(folder, WEIGHTS), tensors);
+  return new Map([[CONFIG, jsonFile(config)], [WEIGHTS, tensors]]);
 }
 
 /** An adapter and its settings. */
@@ -192,8 +184,8 @@ export interface LoadedAdapter {
 }
 
 /** Whether a folder holds an adapter. */
-export function holdsAdapter(folder: string): boolean {
-  return isPresent(join(folder, ADAPTER_CONFIG));
+export function holdsAdapter(folder: string | Folder): boolean {
+  return folderAt(folder).has(ADAPTER_CONFIG);
 }
 
 /**
@@ -215,14 +207,15 @@ export function holdsAdapter(folder: string): boolean {
  */
 export function loadAdapter(
   device: Device,
-  folder: string,
+  place: string | Folder,
   config: TransformerConfig,
 ): LoadedAdapter {
+  const folder = folderAt(place);
   const json = loadJson(folder, ADAPTER_CONFIG, anyRecord, CheckpointError);
-  const lora = loraFromJson(json, join(folder, ADAPTER_CONFIG));
-  const path = join(folder, ADAPTER_WEIGHTS);
-  if (!isPresent(path)) fail(folder, `it must hold ${ADAPTER_WEIGHTS}`, "none");
-  const file = openFile(path);
+  const lora = loraFromJson(json, folder.pathOf(ADAPTER_CONFIG));
+  const path = folder.pathOf(ADAPTER_WEIGHTS);
+  if (!folder.has(ADAPTER_WEIGHTS)) fail(folder.path, `it must hold ${ADAPTER_WEIGHTS}`, "none");
+  const file = folder.open(ADAPTER_WEIGHTS);
   try {
     const { entries, read } = openSafetensors(file, path);
     // The header is checked before any element is read, and all elements before any is written.
@@ -268,25 +261,22 @@ export async function saveAdapter(
 ): Promise<void> {
   const weights = await readTree(adapter);
   checkFinite(folder, weights);
-  writeAdapter(folder, config, lora, weights, base);
+  writeFiles(folder, adapterFiles(config, lora, weights, base));
 }
 
-/** {@link saveAdapter} of weights by path that have been read back. */
-export function writeAdapter(
-  folder: string,
+/** The files of an adapter by name, of weights by path that have been read back. */
+export function adapterFiles(
   config: TransformerConfig,
   lora: LoraConfig,
   weights: SafeTensors,
   base?: string,
-): void {
+): Map<string, Uint8Array> {
   const tensors = encodeSafetensors(adapterToPeft(weights, config, lora), { format: "pt" });
-  makeFolder(folder);
-  writeJson(join(folder, ADAPTER_CONFIG), loraToJson(lora, base));
-  writeFileAtomic(join(folder, ADAPTER_WEIGHTS), tensors);
+  return new Map([[ADAPTER_CONFIG, jsonFile(loraToJson(lora, base))], [ADAPTER_WEIGHTS, tensors]]);
 }
 
-function writeJson(path: string, json: object): void {
-  writeFileAtomic(path, `${JSON.stringify(json, undefined, 2)}\n`);
+function jsonFile(json: object): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(json, undefined, 2)}\n`);
 }
 
 function fail(place: string, requirement: string, actual: string): never {

@@ -21,9 +21,10 @@ import type { Normalization } from "../../ops/trie_options.ts";
 import { CODES } from "../data/derived.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { loadDataset, type ReadingProgress } from "../data/load.ts";
+import { folderAt } from "../files.ts";
+import type { Folder } from "../folder.ts";
 import { evaluate, type EvaluateOptions, type Evaluation } from "../evaluate/evaluate.ts";
 import { TeacherForcing, type TeacherForcingOptions } from "../evaluate/teacher_forcing.ts";
-import { type LossOfRecipe, normalizationOf } from "./loss_module.ts";
 import {
   holdsAdapter,
   loadAdapter,
@@ -31,8 +32,15 @@ import {
   loadModel,
   readConfig,
 } from "./model_folder.ts";
-import { digestOf, longestInput, type Recipe, transformerConfig } from "./recipe.ts";
-import { loadRun } from "./run_folder.ts";
+import {
+  digestOf,
+  longestInput,
+  type LossOfRecipe,
+  normalizationOf,
+  type Recipe,
+  transformerConfig,
+} from "./recipe.ts";
+import { loadRun } from "./saved_run.ts";
 import type { TrainableModel } from "./trainer.ts";
 
 /**
@@ -150,23 +158,65 @@ const Schema = v.object({
   half: v.optional(v.literal(true)),
 });
 
-/** A model on a device of its own. Disposing it disposes the device. */
-export type OpenModel = Disposable & {
+/** What a search normalises over, and its temperature. */
+export type SearchOver = Required<Pick<TeacherForcingOptions, "normalization" | "tau">>;
+
+/** A model on its device, ready to be searched and explained. */
+export interface SearchableModel extends SearchOver, Disposable {
+  /** The model, for searches. */
   readonly decoder: TransformerDecoder;
+  /** The model, for what it says along given items. */
   readonly forcing: TeacherForcing;
+  /** The trie of the data's paths. */
   readonly trie: DeviceTrie;
-};
+}
+
+/**
+ * A model in memory, ready to be searched under a normalisation and a temperature. Disposing it
+ * frees what it recorded; the weights and the trie stay.
+ *
+ * @example
+ * ```ts ignore
+ * import { searchableModel } from "beargrad/lab";
+ *
+ * using model = searchableModel(trainer.model, trainer.weights, trie, {
+ *   normalization: "children",
+ *   tau: recipe.tau,
+ * });
+ * ```
+ */
+export function searchableModel(
+  model: Transformer,
+  weights: TransformerParams,
+  trie: DeviceTrie,
+  { normalization, tau }: SearchOver,
+): SearchableModel {
+  const forcing = new TeacherForcing(model.device, model, weights, trie, { normalization, tau });
+  return {
+    decoder: new TransformerDecoder(model, weights),
+    forcing,
+    trie,
+    normalization,
+    tau,
+    [Symbol.dispose]: () => forcing[Symbol.dispose](),
+  };
+}
 
 /** Judges a model on the test cases. */
 export function judgeModel(
-  { decoder, forcing, trie }: Pick<OpenModel, "decoder" | "forcing" | "trie">,
-  judging: Omit<EvaluateOptions, "decoder" | "teacherForced" | "trie" | "split">,
+  { decoder, forcing, trie, normalization, tau }: SearchableModel,
+  judging: Omit<
+    EvaluateOptions,
+    "decoder" | "teacherForced" | "trie" | "split" | "normalization" | "tau"
+  >,
 ): Promise<Evaluation> {
   return evaluate({
     decoder,
     teacherForced: (histories, leaves) => forcing.logits(histories, leaves),
     trie,
     split: "test",
+    normalization,
+    tau,
     ...judging,
   });
 }
@@ -181,10 +231,12 @@ export type JudgedRecipe =
  *
  * @throws {CheckpointError} if there is no such run, or it is malformed.
  */
-export function readRecipe(folder: string): JudgedRecipe {
+export function readRecipe(folder: string | Folder): JudgedRecipe {
   const fail = (field: string, requirement: string, actual: string): never => {
     throw new CheckpointError(
-      `Cannot judge ${folder}: its recipe's ${field} must be ${requirement}, got ${actual}`,
+      `Cannot judge ${
+        folderAt(folder).path
+      }: its recipe's ${field} must be ${requirement}, got ${actual}`,
     );
   };
   const parsed = v.safeParse(Schema, loadRun(folder).recipe);
@@ -214,8 +266,8 @@ export type SavedRun = {
  * @throws {DataError} if the data cannot be read.
  */
 export async function readSavedRun(
-  folder: string,
-  data: string,
+  folder: string | Folder,
+  data: string | Folder,
   onProgress?: ReadingProgress,
 ): Promise<SavedRun> {
   const recipe = readRecipe(folder);
@@ -225,7 +277,7 @@ export async function readSavedRun(
     return { recipe, dataset, normalization: normalizationOf(recipe) };
   }
   throw new CheckpointError(
-    `Cannot judge ${folder}: the data must be what it was trained on, of digest ` +
+    `Cannot judge ${folderAt(folder).path}: the data must be what it was trained on, of digest ` +
       `${recipe.digest}, got ${digest}`,
   );
 }
@@ -241,24 +293,22 @@ export async function readSavedRun(
  */
 export async function openModel(
   device: Device,
-  folder: string,
+  folder: string | Folder,
   dataset: Dataset,
-  options: TeacherForcingOptions,
+  options: SearchOver,
   onProgress?: (done: number, total: number) => void,
-): Promise<OpenModel> {
+): Promise<SearchableModel> {
   const { model, params } = await modelIn(device, folder, dataset, onProgress);
   const trie = new Trie(dataset.paths).upload(device);
   return {
-    decoder: new TransformerDecoder(model, params),
-    forcing: new TeacherForcing(device, model, params, trie, options),
-    trie,
+    ...searchableModel(model, params, trie, options),
     [Symbol.dispose]: () => device.dispose(),
   };
 }
 
 async function modelIn(
   device: Device,
-  folder: string,
+  folder: string | Folder,
   dataset: Dataset,
   onProgress?: (done: number, total: number) => void,
 ): Promise<{ readonly model: Transformer; readonly params: TransformerParams }> {
@@ -270,7 +320,9 @@ async function modelIn(
   const recipe = readRecipe(folder);
   if (recipe.model === undefined) {
     throw new CheckpointError(
-      `Cannot judge ${folder}: its recipe's model must be the folder of the model that it ` +
+      `Cannot judge ${
+        folderAt(folder).path
+      }: its recipe's model must be the folder of the model that it ` +
         "adapts, got none",
     );
   }

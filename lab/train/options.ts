@@ -5,12 +5,13 @@
  */
 import type { LoraTarget } from "../../models/lora.ts";
 import type { LossSettings } from "../../models/losses/flags.ts";
-import type { LossFlagName } from "../../models/losses/index.ts";
+import { type LossFlagName, lossFlagNames, lossFlags } from "../../models/losses/index.ts";
 import type { Reading } from "../data/load.ts";
 import type { DeviceChoice } from "../devices.ts";
 
 /**
- * What an experiment trains, on what, and how it judges it. `parseOptions` fills in the defaults.
+ * What an experiment trains, on what, and how it judges it. `optionsOf` fills in the defaults, and
+ * `parseOptions` those of a command line.
  */
 export interface Options extends Reading, LossSettings<LossFlagName> {
   /** `synthetic`, or the folder of a data set of semantic ids or of item titles. */
@@ -82,4 +83,67 @@ export interface Options extends Reading, LossSettings<LossFlagName> {
   readonly out: string | undefined;
   /** Whether to resume from the checkpoints in `out`. */
   readonly resume: boolean;
+}
+
+/** Options whose defaults depend on others. */
+export type DependentOption = "beams" | "kvHeads" | "lr" | "dropout";
+
+/** The defaults of the other options. They suit the synthetic data. */
+export const defaults: Omit<Options, DependentOption> = {
+  data: "synthetic",
+  losses: ["sft", "msl", "bear"],
+  ...Object.fromEntries(lossFlagNames.map((name) => [name, lossFlags[name].default])) as Record<
+    LossFlagName,
+    number
+  >,
+  codes: "semantic",
+  joinValidation: false,
+  model: undefined,
+  half: false,
+  lora: [],
+  loraRank: 8,
+  loraAlpha: 16,
+  loraDropout: 0.05,
+  layers: 2,
+  dim: 64,
+  heads: 2,
+  ffn: 256,
+  history: 20,
+  epochs: 8,
+  patience: undefined,
+  validateUsers: 1000,
+  batch: 32,
+  accumulate: 1,
+  warmup: 50,
+  decay: 0.05,
+  seed: 0,
+  device: "auto",
+  threads: undefined,
+  excludeHistory: false,
+  out: undefined,
+  resume: false,
+};
+
+/**
+ * Options with the defaults of the command line where they are not given. Whether they fit together
+ * is not checked.
+ *
+ * @example
+ * ```ts
+ * import { optionsOf } from "beargrad/lab";
+ *
+ * const { epochs, heads, kvHeads, lr } = optionsOf({ epochs: 3, heads: 4 });
+ * console.log(epochs, heads, kvHeads, lr); // 3 4 4 0.004
+ * ```
+ */
+export function optionsOf(given: Partial<Options>): Options {
+  const options = { ...defaults, ...given };
+  const isNew = options.model === undefined;
+  return {
+    ...options,
+    beams: given.beams ?? [options.beam],
+    kvHeads: given.kvHeads ?? options.heads,
+    lr: given.lr ?? (isNew ? 0.004 : 0.0001),
+    dropout: given.dropout ?? (isNew ? 0.1 : 0),
+  };
 }

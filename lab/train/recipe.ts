@@ -4,18 +4,39 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Device } from "../../core/tensor.ts";
 import type { LoraConfig } from "../../models/lora.ts";
 import type { LossSettings } from "../../models/losses/flags.ts";
-import { type LossFlagName, lossFlagNames, type LossOptions } from "../../models/losses/index.ts";
+import {
+  type AnyLoss,
+  type LossFlagName,
+  lossFlagNames,
+  lossNamed,
+  type LossOptions,
+} from "../../models/losses/index.ts";
 import type { TransformerConfig } from "../../models/transformer.ts";
+import type { Normalization } from "../../ops/trie_options.ts";
 import type { Options } from "./options.ts";
 import { type Dataset, leaveOneOut } from "../data/dataset.ts";
 import type { Reading } from "../data/load.ts";
 import { CheckpointError } from "../../core/errors.ts";
-import type { LossModule, OpenLoss } from "./loss_module.ts";
 import { readConfig } from "./model_folder.ts";
+
+/** What a recipe holds of a user's own loss. */
+export interface LossModule {
+  /** A digest of the file's text. What the file imports is not part of it. */
+  readonly digest: string;
+  /** What it normalises over. */
+  readonly normalization: Normalization;
+}
+
+/** A loss that a run can be trained with. */
+export interface OpenLoss extends AnyLoss {
+  /** What a recipe holds of it, if it is a user's own. */
+  readonly module?: LossModule;
+}
 
 /** Early stopping: the epoch with the highest validation NDCG@10 is kept. */
 export interface Stopping {
@@ -64,6 +85,21 @@ export interface Recipe
   readonly lora?: LoraConfig;
 }
 
+/** The part of a recipe that names its loss, and what it holds of a user's own. */
+export type LossOfRecipe = {
+  readonly loss: string;
+  readonly lossModule?: Pick<LossModule, "normalization">;
+};
+
+/**
+ * What the loss of a recipe normalises over. A model is searched as it was trained.
+ *
+ * @throws {ArgumentError} if no loss has the name.
+ */
+export function normalizationOf({ loss, lossModule }: LossOfRecipe): Normalization {
+  return lossModule?.normalization ?? lossNamed(loss).normalization;
+}
+
 /** The name of a run and of its folder: `bear-seed0`. */
 export function runName({ loss, seed }: Pick<Recipe, "loss" | "seed">): string {
   return `${loss}-seed${seed}`;
@@ -78,7 +114,12 @@ export function digestOf(dataset: Dataset): string {
   if (JSON.stringify(training) !== JSON.stringify(leaveOneOut(users).training)) {
     content.push([training, validation, dataset.prompt([0, 0])]);
   }
-  return createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 16);
+  return digestOfBytes(new TextEncoder().encode(JSON.stringify(content)));
+}
+
+/** The first 16 hexadecimal digits of SHA-256. */
+export function digestOfBytes(bytes: Uint8Array): string {
+  return bytesToHex(sha256(bytes)).slice(0, 16);
 }
 
 /** How options ask for data to be read, without defaults. */

@@ -15,12 +15,11 @@ import type { Normalization } from "../../ops/trie_options.ts";
 import { type Dataset, evaluationCases } from "../data/dataset.ts";
 import type { Evaluation } from "../evaluate/evaluate.ts";
 import { hitRate, ndcg } from "../evaluate/metrics.ts";
-import { TeacherForcing } from "../evaluate/teacher_forcing.ts";
-import { turn } from "../progress.ts";
-import { normalizationOf, type OpenLoss } from "./loss_module.ts";
-import { type Recipe, runName, type Stopping } from "./recipe.ts";
-import type { MetricsLine, RunFolder, ValidationPoint } from "./run_folder.ts";
-import { judgeModel, trainableModel } from "./models.ts";
+import { turn } from "../turn.ts";
+import { normalizationOf, type OpenLoss, type Recipe, runName, type Stopping } from "./recipe.ts";
+import type { MetricsLine, RunFolder } from "./run_folder.ts";
+import type { ValidationPoint } from "./saved_run.ts";
+import { judgeModel, searchableModel, trainableModel } from "./models.ts";
 import { Trainer, type TrainReport } from "./trainer.ts";
 
 /** The beam width of validation, the same for all losses, so that epochs are chosen alike. */
@@ -244,18 +243,14 @@ export async function trainAndJudge(
   const began = performance.now();
   const { model, weights, params } = trainer;
   const search = { normalization: loss.normalization, tau: recipe.tau };
-  using forcing = new TeacherForcing(device, model, weights, trie, search);
-  const test = await judgeModel(
-    { decoder: new TransformerDecoder(model, weights), forcing, trie },
-    {
-      dataset,
-      beams,
-      excludeHistory,
-      historyLength: recipe.history,
-      ...search,
-      onProgress: (done, total) => observer.evaluating?.(name, done, total),
-    },
-  );
+  using searchable = searchableModel(model, weights, trie, search);
+  const test = await judgeModel(searchable, {
+    dataset,
+    beams,
+    excludeHistory,
+    historyLength: recipe.history,
+    onProgress: (done, total) => observer.evaluating?.(name, done, total),
+  });
   return {
     loss: recipe.loss,
     normalization: loss.normalization,

@@ -24,7 +24,7 @@ import { take } from "../../ops/take.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { type Batch, makeBatches, makeWindows, type Window } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { turn } from "../progress.ts";
+import { turn } from "../turn.ts";
 import { hiddenWithNegatives, lossFeed, type LossInputs, searchOf } from "./loss_inputs.ts";
 import type { Recipe } from "./recipe.ts";
 

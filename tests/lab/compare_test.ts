@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { cpu } from "beargrad";
 import { evaluate, loadDataset } from "beargrad/lab";
-import { normalizationOf } from "../../lab/train/loss_module.ts";
+import { normalizationOf } from "../../lab/train/recipe.ts";
 import { openModel, readRecipe } from "../../lab/train/models.ts";
 import { join } from "node:path";
 import { test } from "node:test";

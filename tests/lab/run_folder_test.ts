@@ -12,13 +12,8 @@ import { CheckpointError, DataError } from "../../core/errors.ts";
 import { foldIn, keyOf, normal } from "../../core/random.ts";
 import { mapTree, treeEntries } from "../../core/tree.ts";
 import { checkRecipe } from "../../lab/train/recipe.ts";
-import {
-  loadRun,
-  type MetricsLine,
-  restoreRun,
-  saveRun,
-  truncateMetrics,
-} from "../../lab/train/run_folder.ts";
+import { type MetricsLine, truncateMetrics } from "../../lab/train/run_folder.ts";
+import { loadRun, restoreRun, saveRun } from "../../lab/train/saved_run.ts";
 import type { TrainerTensors } from "../../lab/train/trainer.ts";
 import { AdamW } from "../../models/adamw.ts";
 import { configFromJson } from "../../models/checkpoint_config.ts";
