@@ -11,7 +11,7 @@ import { type Block, CpuMemory } from "./cpu_memory.ts";
 import { BackendDevice } from "./device.ts";
 import { type FloatDType, hostArray, type TypedArray } from "./dtype.ts";
 import { ArgumentError, DeviceError } from "./errors.ts";
-import { Threads, type WorkerConstructor } from "./cpu_threads.ts";
+import { isWorker, Threads, type WorkerConstructor } from "./cpu_threads.ts";
 import type { WasmFunction, WasmModule } from "./kernel.ts";
 import type { Device } from "./tensor.ts";
 
@@ -41,16 +41,18 @@ export interface CpuOptions {
   readonly checked?: boolean;
   /**
    * How many threads share the work of large WebAssembly kernels. Default 1. Results do not depend
-   * on it. The workers start with the first such kernel and do not keep the process alive. If a
-   * worker cannot start, the others do its work.
+   * on it. The workers start with the first such kernel, and in a browser only once the caller
+   * returns to the event loop; until they are up, the calling thread works alone. If a worker
+   * cannot start, the others do its work. A page that is not cross-origin isolated has one thread.
    */
   readonly threads?: number;
-  /** Called with a message if threads cannot start. */
+  /** Called with a message if there are fewer threads than asked for. */
   readonly onNote?: (text: string) => void;
   /**
-   * `Worker` of `node:worker_threads`, which Deno, Bun and Node have. Required for more than one
-   * thread. The global `Worker` of Deno, Bun and browsers does not work. In a browser a cpu device
-   * has one thread, because a page must not block.
+   * Required for more than one thread: `Worker` of `node:worker_threads`, which Deno, Bun and Node
+   * have, or the global `Worker` of a browser. Its workers load a `blob:` URL and end with the
+   * device. The global `Worker` of Deno works, too, but keeps the process alive until the device is
+   * disposed; others do not.
    */
   readonly Worker?: WorkerConstructor;
 }
@@ -59,7 +61,7 @@ export interface CpuOptions {
  * Opens a cpu device.
  *
  * @throws {ArgumentError} if `threads` is not a positive integer, or is more than 1 and `Worker` is
- * not that of `node:worker_threads`.
+ * missing.
  *
  * @example
  * ```ts
@@ -77,6 +79,14 @@ export interface CpuOptions {
  * const device = cpu({ threads: 2, Worker });
  * console.log(device.kind); // cpu
  * ```
+ *
+ * @example In a browser, where the global `Worker` is used.
+ * ```ts
+ * import { cpu } from "beargrad";
+ *
+ * const device = cpu({ threads: 4, Worker, onNote: console.warn });
+ * device.dispose();
+ * ```
  */
 export function cpu(options: CpuOptions = {}): Device {
   checkOptions(
@@ -90,15 +100,21 @@ export function cpu(options: CpuOptions = {}): Device {
       `Cannot open a cpu device: threads must be a positive integer, got ${threads}`,
     );
   }
-  // The Worker of browsers has no `on`.
-  if (threads > 1 && typeof Worker?.prototype?.on !== "function") {
+  if (threads > 1 && !isWorker(Worker)) {
     throw new ArgumentError(
       `Cannot open a cpu device with ${threads} threads: ` +
-        "Worker must be that of node:worker_threads, " +
+        "Worker must be that of node:worker_threads or of a browser, " +
         `got ${Worker === undefined ? "none" : "another"}`,
     );
   }
-  return new BackendDevice(new CpuBackend(options));
+  const canShare = typeof SharedArrayBuffer !== "undefined";
+  const backend = new CpuBackend({ ...options, threads: canShare ? threads : 1 });
+  if (threads > 1 && !canShare) {
+    options.onNote?.(
+      `The cpu device continues with 1 of ${threads} threads: the page is not cross-origin isolated`,
+    );
+  }
+  return new BackendDevice(backend);
 }
 
 class CpuBackend implements Backend {

@@ -39,22 +39,46 @@ export interface WorkerData {
 }
 
 /** The part of `Worker` of `node:worker_threads` that is used here. */
-export interface WorkerThread {
+export interface NodeWorker {
   /** Lets the process end while the worker runs. */
   unref(): void;
   /** Calls `listener` when the worker fails. */
   on(event: "error", listener: (error: Error) => void): unknown;
 }
 
+/** The part of a browser's `Worker` that is used here. */
+export interface WebWorker {
+  /** Lets the process end while the worker runs. Bun's has it. */
+  unref?(): void;
+  /** Sends a message to the worker. */
+  postMessage(message: unknown): void;
+  /** Calls `listener` when the worker fails. An event without a message: it could not load. */
+  addEventListener(
+    type: "error",
+    listener: (event: { readonly message?: string; preventDefault(): void }) => void,
+  ): void;
+}
+
+/** `Worker` of `node:worker_threads`, or the global one of a browser. */
+export type WorkerConstructor = NodeWorkerConstructor | WebWorkerConstructor;
+
 /** The constructor of `Worker` of `node:worker_threads`, which Deno, Bun and Node have. */
-export interface WorkerConstructor {
+export interface NodeWorkerConstructor {
   /** The methods of a worker. */
-  readonly prototype: WorkerThread;
+  readonly prototype: NodeWorker;
   /** Starts a worker from source text. */
   new (
     source: string,
     options: { eval: true; env: Record<string, string>; workerData: WorkerData },
-  ): WorkerThread;
+  ): NodeWorker;
+}
+
+/** The constructor of the global `Worker` of browsers, Deno and Bun. */
+export interface WebWorkerConstructor {
+  /** The methods of a worker. */
+  readonly prototype: WebWorker;
+  /** Starts a worker from a URL. */
+  new (url: string, options: { type: "module" }): WebWorker;
 }
 
 /** What runs in a worker. It is passed as source text, so it can use nothing from this module. */
@@ -93,6 +117,51 @@ function work({ bytes, memory, control, names, scratch }: WorkerData): void {
   }
 }
 
+/** The URL of the source of web workers, one for all devices. */
+let sourceUrl: string | undefined;
+
+/** Starts a worker. `onError` is called if it fails later. */
+function start(
+  Worker: WorkerConstructor,
+  data: WorkerData,
+  onError: (cause: unknown) => void,
+): void {
+  if (isNodeWorker(Worker)) {
+    const worker = new Worker(`(${work})(require("node:worker_threads").workerData)`, {
+      eval: true,
+      env: {}, // by default it copies process.env, for which Deno asks permission
+      workerData: data,
+    });
+    worker.on("error", onError);
+    worker.unref();
+    return;
+  }
+  sourceUrl ??= URL.createObjectURL(
+    new Blob(
+      [`addEventListener("message", ({ data }) => { (${work})(data); close(); });`],
+      { type: "text/javascript" },
+    ),
+  );
+  const worker = new Worker(sourceUrl, { type: "module" });
+  worker.addEventListener("error", (event) => {
+    event.preventDefault(); // it is not an error of the page
+    onError(event.message ?? "a worker must be allowed to load a blob: URL");
+  });
+  worker.unref?.();
+  worker.postMessage(data);
+}
+
+/** Whether it is that of `node:worker_threads`. */
+function isNodeWorker(Worker: WorkerConstructor): Worker is NodeWorkerConstructor {
+  return "on" in Worker.prototype;
+}
+
+/** Whether threads can start with it: `Worker` of `node:worker_threads` or of a browser. */
+export function isWorker(Worker: WorkerConstructor | undefined): boolean {
+  return typeof Worker?.prototype === "object" &&
+    (isNodeWorker(Worker) || "postMessage" in Worker.prototype);
+}
+
 /** Workers on one module and one memory. They end with the device or the process. */
 export class Threads {
   readonly #control = new SharedArrayBuffer(BYTES);
@@ -101,6 +170,7 @@ export class Threads {
   readonly #names: readonly string[];
   readonly #exports: Readonly<Record<string, WasmFunction>>;
   readonly #scratch: number;
+  readonly #mayBlock: boolean;
 
   /**
    * Starts a worker for each scratch memory but the first, which is this thread's. If workers
@@ -120,25 +190,19 @@ export class Threads {
     this.#scratch = scratch[0];
     const ints = this.#ints; // the error listeners must not keep `this` alive
     ints[WORKERS] = scratch.length - 1;
-    const source = `(${work})(require("node:worker_threads").workerData)`;
     const shared = { bytes, memory, control: this.#control, names: this.#names };
     const fewer = (by: number, cause: unknown): void => {
       onFewer(Atomics.sub(ints, WORKERS, by) - by, cause);
     };
     for (const [i, address] of scratch.slice(1).entries()) {
       try {
-        const worker = new Worker(source, {
-          eval: true,
-          env: {}, // by default it copies process.env, for which Deno asks permission
-          workerData: { ...shared, scratch: address },
-        });
-        worker.on("error", (cause) => fewer(1, cause));
-        worker.unref();
+        start(Worker, { ...shared, scratch: address }, (cause) => fewer(1, cause));
       } catch (cause) { // the remaining ones would fail too
         fewer(scratch.length - 1 - i, cause);
         break;
       }
     }
+    this.#mayBlock = mayBlock(ints);
     forgotten.register(this, this.#ints);
   }
 
@@ -192,8 +256,18 @@ export class Threads {
     for (;;) {
       const left = Atomics.load(this.#ints, LEFT);
       if (left === 0) return;
-      Atomics.wait(this.#ints, LEFT, left);
+      if (this.#mayBlock) Atomics.wait(this.#ints, LEFT, left);
     }
+  }
+}
+
+/** Whether this thread may block. The main thread of a page may not. */
+function mayBlock(ints: Int32Array<SharedArrayBuffer>): boolean {
+  try {
+    Atomics.wait(ints, WORKERS, -1); // returns at once: the value is another
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -3,13 +3,10 @@
  *
  * @module
  */
-import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
-import { cpu } from "../core/cpu_backend.ts";
+import { cpu, type CpuOptions } from "../core/cpu_backend.ts";
 import type { Device } from "../core/tensor.ts";
 import { DeviceError } from "../core/errors.ts";
 import { webgpu } from "../core/webgpu.ts";
-import { say } from "./terminal.ts";
 
 /** The names of devices. `auto` is webgpu where a hardware adapter answers, else cpu. */
 export type DeviceChoice = "auto" | "cpu" | "webgpu";
@@ -17,11 +14,19 @@ export type DeviceChoice = "auto" | "cpu" | "webgpu";
 /** The default number of threads is at most this: more rarely pay. */
 const MOST_THREADS = 8;
 
+/** Globals that not every runtime has. */
+const { process, Deno, Worker } = globalThis as {
+  readonly process?: { getBuiltinModule?(name: string): { readonly Worker: CpuOptions["Worker"] } };
+  readonly Deno?: unknown;
+  readonly Worker?: CpuOptions["Worker"];
+};
+
 /**
- * Opens a device. `webgpu` accepts a software adapter, such as llvmpipe; `auto` does not. A cpu
- * device has `threads` threads, default one for each core, at most 8; it refuses indices that are
- * out of range, such as tokens that a model does not have. `onNote`, default a line on the standard
- * error, is called if WebGPU fails, so that `auto` is the cpu, or if there are fewer threads.
+ * Opens a device, in a page, a worker of a page, Deno, Bun or Node. `webgpu` accepts a software
+ * adapter, such as llvmpipe; `auto` does not. A cpu device has `threads` threads, default one for
+ * each core, at most 8; it refuses indices that are out of range, such as tokens that a model does
+ * not have. `onNote`, default `console.warn`, is called if WebGPU fails, so that `auto` is the cpu,
+ * or if there are fewer threads, as on a page that is not cross-origin isolated.
  *
  * @throws {DeviceError} if there is no adapter and the choice is `webgpu`.
  * @throws {ArgumentError} if threads is not a positive integer.
@@ -36,10 +41,18 @@ const MOST_THREADS = 8;
  */
 export async function openDevice(
   choice: DeviceChoice,
-  threads: number = Math.min(availableParallelism(), MOST_THREADS),
-  onNote: (text: string) => void = say,
+  threads: number = Math.min(navigator.hardwareConcurrency, MOST_THREADS),
+  // deno-lint-ignore no-console -- the standard error, or a page's console
+  onNote: (text: string) => void = console.warn,
 ): Promise<Device> {
-  const openCpu = (): Device => cpu({ threads, Worker, checked: true, onNote });
+  const openCpu = (): Device => {
+    const threadWorker = process?.getBuiltinModule?.("node:worker_threads").Worker ?? Worker;
+    if (threadWorker !== undefined) {
+      return cpu({ threads, Worker: threadWorker, checked: true, onNote });
+    }
+    if (threads > 1) onNote("The cpu device has one thread: there are no workers here");
+    return cpu({ checked: true });
+  };
   if (choice === "cpu") return openCpu();
   if (choice === "webgpu") return webgpu(await findGpu(), { allowSoftware: true });
   try {
@@ -47,17 +60,18 @@ export async function openDevice(
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error;
     // An adapter that fails, rather than none.
-    if (error.cause !== undefined) onNote(`--device auto is cpu. ${error.message}`);
+    if (error.cause !== undefined) onNote(`The device auto is the cpu. ${error.message}`);
     return openCpu();
   }
 }
 
 /**
- * The runtime's own WebGPU, else that of the npm package `webgpu`. It is kept in `navigator.gpu`,
- * as its object must live as long as the process, and one is enough.
+ * The runtime's own WebGPU, else, in Node and Bun, that of the npm package `webgpu`. It is kept in
+ * `navigator.gpu`, as its object must live as long as the process, and one is enough.
  */
 async function findGpu(): Promise<GPU | undefined> {
-  if ("gpu" in navigator || "Deno" in globalThis) return navigator.gpu;
+  const isNode = process?.getBuiltinModule !== undefined && Deno === undefined;
+  if ("gpu" in navigator || !isNode) return navigator.gpu;
   const { create } = await import("webgpu").catch((cause) => {
     throw new DeviceError(
       `Cannot open a webgpu device: the npm package webgpu must load, got: ${cause}`,

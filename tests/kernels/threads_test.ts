@@ -196,14 +196,13 @@ test("threads: with workers that cannot start the others share the work, and a n
   device.dispose();
 });
 
-test("threads: the Worker of the Web is refused", () => {
-  class WebWorker {
-    postMessage(): void {}
+test("threads: what is no Worker is refused", () => {
+  class NoWorker {
     terminate(): void {}
   }
   assert.throws(
-    () => cpu({ threads: 2, Worker: WebWorker as unknown as WorkerConstructor }),
-    /^ArgumentError: .* Worker must be that of node:worker_threads, got another$/,
+    () => cpu({ threads: 2, Worker: NoWorker as unknown as WorkerConstructor }),
+    /^ArgumentError: .* Worker must be that of node:worker_threads or of a browser, got another$/,
   );
 });
 

@@ -60,7 +60,7 @@ test("devices: WebGPU that fails is a DeviceError, for auto one line and the cpu
   };
   assert.deepEqual(run(script(`Promise.reject(new Error("lost"))`)), [
     "cpu",
-    "--device auto is cpu. Cannot open a webgpu device: requestAdapter must not fail, got: lost",
+    "The device auto is the cpu. Cannot open a webgpu device: requestAdapter must not fail, got: lost",
   ]);
   assert.deepEqual(run(script("Promise.resolve(null)")), ["cpu", ""]);
 });
