@@ -1,84 +1,127 @@
 /**
- * Runs in memory: the files of a run folder, read and written.
+ * Training as the page sees it: what is set, what comes in, and the models that come of it.
  *
  * @module
  */
+import { batch, computed, signal } from "@preact/signals";
+import { createWorker, type WorkerClient } from "./client.ts";
 import {
-  CheckpointError,
-  configFromJson,
-  configToJson,
-  decodeSafetensors,
-  type Device,
-  encodeSafetensors,
-  loadWeights,
-  type Normalization,
-  openSafetensors,
-  readTree,
-  toHuggingFace,
-  Transformer,
-  type TransformerParams,
-} from "beargrad";
-import type { Recipe, Trainer } from "beargrad/lab";
-import type { Files } from "./protocol.ts";
+  type DeviceInfo,
+  defaultSettings,
+  type LossPoint,
+  type TrainSettings,
+  type ValidationPoint,
+  type WorkerEvent,
+} from "./protocol.ts";
+import { addModel, attempt, model, modelInfo, source } from "./state.ts";
 
-export interface OpenRun {
-  readonly recipe: Recipe;
-  readonly normalization: Normalization;
-  readonly epochs: number;
-  readonly model: Transformer;
-  readonly params: TransformerParams;
+export const settings = signal<TrainSettings>(defaultSettings);
+export const phase = signal<"idle" | "starting" | "running" | "paused" | "stopping">("idle");
+export const trainDevice = signal<DeviceInfo | undefined>(undefined);
+export const lossPoints = signal<readonly LossPoint[]>([]);
+export const validationPoints = signal<readonly ValidationPoint[]>([]);
+/** The settings of the run whose curves are shown. */
+export const trained = signal<TrainSettings>(defaultSettings);
+
+/** Users per second, of all losses together. */
+export const speed = computed(() => lossPoints.value[lossPoints.value.length - 1]?.usersPerSecond);
+
+/** A curve has no more points. */
+const MOST_POINTS = 400;
+
+let trainer: WorkerClient | undefined;
+let waiting: LossPoint[] = [];
+let names: ReadonlyMap<string, string> = new Map();
+
+/** Changes some settings. */
+export function set(change: Partial<TrainSettings>): void {
+  settings.value = { ...settings.value, ...change };
 }
 
-export async function openRun(
-  device: Device,
-  files: Files,
-  normalizationOf: (loss: string) => Normalization,
-): Promise<OpenRun> {
-  const need = (name: string): Uint8Array => {
-    const found = files.get(name);
-    if (found) return found;
-    throw new CheckpointError(`Cannot load the model: it must hold ${name}, got none`);
-  };
-  const config = configFromJson(JSON.parse(new TextDecoder().decode(need("config.json"))));
-  const weights = need("model.safetensors");
-  const { metadata } = decodeSafetensors(need("state.safetensors"), "state.safetensors");
-  const { rate, ...rest } = JSON.parse(metadata.recipe);
-  const recipe = { ...rest, lr: rate } as Recipe;
-  const read = (offset: number, length: number): Uint8Array =>
-    weights.subarray(offset, offset + length);
-  const params = await loadWeights(device, config, [
-    openSafetensors({ size: weights.length, read }, "model.safetensors"),
-  ]);
-  return {
-    recipe,
-    normalization: normalizationOf(recipe.loss),
-    epochs: Number(metadata.epoch),
-    model: new Transformer(device, config),
-    params,
-  };
+/** The worker that trains, with the data that are open now. */
+async function open(): Promise<WorkerClient> {
+  if (trainer === undefined) {
+    trainer = createWorker();
+    trainer.onEvent(hear);
+    trainDevice.value = await trainer.call("open", "auto");
+  }
+  await trainer.call("data", source.value);
+  return trainer;
 }
 
-export async function writeRun(trainer: Trainer, recipe: Recipe, seconds: number): Promise<Files> {
-  const { model: { config }, tensors: { params, m, v, state } } = trainer;
-  const tensors = await readTree({ params, first: m, second: v, ...(state && { state }) });
-  const weights = Object.fromEntries(
-    Object.entries(tensors).filter(([path]) => path.startsWith("params."))
-      .map(([path, tensor]) => [path.slice("params.".length), tensor]),
+/** Trains until all is done or it is stopped. The models are there after each epoch. */
+export async function train(): Promise<void> {
+  batch(() => {
+    phase.value = "starting";
+    trained.value = settings.value;
+    lossPoints.value = [];
+    validationPoints.value = [];
+  });
+  names = new Map(trained.value.losses.map((loss) => [loss, freeName(loss)]));
+  await attempt(undefined, async () => {
+    const worker = await open();
+    phase.value = "running";
+    await worker.call("train", trained.value);
+  });
+  phase.value = "idle";
+}
+
+/** Pauses or goes on. */
+export async function pause(): Promise<void> {
+  const isPaused = phase.value === "paused";
+  await attempt(undefined, async () => {
+    await trainer?.call(isPaused ? "resume" : "pause");
+    phase.value = isPaused ? "running" : "paused";
+  });
+}
+
+/** Stops; the models of the last epoch stay. */
+export async function stop(): Promise<void> {
+  phase.value = "stopping";
+  await attempt(undefined, async () => await trainer?.call("stop"));
+}
+
+/** The names of the models: one that is taken gets a number. */
+function freeName(loss: string): string {
+  const name = modelInfo(loss) === undefined ? loss : `my ${loss}`;
+  for (let i = 2, free = name;; free = `${name} ${i++}`) {
+    if (modelInfo(free) === undefined) return free;
+  }
+}
+
+function hear(event: WorkerEvent): void {
+  if (event.kind === "loss") return hearLoss(event.point);
+  if (event.kind === "validation") {
+    validationPoints.value = [...validationPoints.value, event.point];
+  }
+  if (event.kind === "snapshot") void keepSnapshot(event);
+}
+
+/** Points come faster than the screen: once a frame they are drawn. */
+function hearLoss(point: LossPoint): void {
+  waiting.push(point);
+  if (waiting.length > 1) return;
+  requestAnimationFrame(() => {
+    lossPoints.value = thinned([...lossPoints.value, ...waiting]);
+    waiting = [];
+  });
+}
+
+function thinned(points: readonly LossPoint[]): readonly LossPoint[] {
+  const most = MOST_POINTS * trained.value.losses.length;
+  if (points.length < 2 * most) return points;
+  const seen = new Map<string, number>();
+  return points.filter(({ loss }) => {
+    const count = seen.get(loss) ?? 0;
+    seen.set(loss, count + 1);
+    return count % 2 === 0;
+  });
+}
+
+async function keepSnapshot(event: WorkerEvent & { kind: "snapshot" }): Promise<void> {
+  const info = await attempt(
+    undefined,
+    () => addModel(event.files, "trained", names.get(event.loss)),
   );
-  const { lr, ...rest } = recipe;
-  const json = configToJson(config, trainer.tokens);
-  return new Map([
-    ["config.json", new TextEncoder().encode(`${JSON.stringify(json, undefined, 2)}\n`)],
-    ["model.safetensors", encodeSafetensors(toHuggingFace(weights, config), { format: "pt" })],
-    [
-      "state.safetensors",
-      encodeSafetensors(tensors, {
-        format: "beargrad run 2",
-        step: `${trainer.epoch * trainer.stepsPerEpoch}`,
-        epoch: `${trainer.epoch}`,
-        seconds: `${seconds}`,
-        recipe: JSON.stringify({ ...rest, rate: lr }),
-      }),
-    ],
-  ]);
+  if (info !== undefined) model.value ??= info.id;
 }
