@@ -13,7 +13,6 @@ import {
   exactTopK,
   losses,
   type LossOptions,
-  type Normalization,
   type RankedItem,
   Transformer,
   TransformerDecoder,
@@ -26,11 +25,18 @@ import {
   evaluate,
   evaluationCases,
   explain,
-  gradientWeights,
   type GradientWeight,
+  gradientWeights,
   loadDataset,
+  loadModel,
+  memoryFolder,
   openDevice,
-  synthetic,
+  optionsOf,
+  prunedCases,
+  type PrunedUser,
+  readRun,
+  type SearchableModel,
+  searchableModel,
   TeacherForcing,
 } from "beargrad/lab";
 import { certifiedCount } from "beargrad/theory";
@@ -53,8 +59,7 @@ import type {
   UserInfo,
   WorkerEvent,
 } from "./protocol.ts";
-import { openRun } from "./runs.ts";
-import { Training } from "./training.ts";
+import { lossNamed, Training } from "./training.ts";
 
 /** The exact ranking is at least so long. */
 const RANKED = 100;
@@ -66,8 +71,6 @@ const WHOLE = 2048;
 const DROPPED = 12;
 /** How many items of a prefix are named. */
 const NAMED = 2;
-/** Users between two looks at whether a newer call has come. */
-const CHUNK = 64;
 /** How many searches of a model are kept. */
 const KEPT = 24;
 
@@ -80,12 +83,14 @@ type Case = ReturnType<typeof evaluationCases>[number];
 interface OpenModel extends Disposable {
   readonly info: ModelInfo;
   readonly files: Files;
-  readonly decoder: TransformerDecoder;
   readonly cases: readonly Case[];
+  readonly decoder: TransformerDecoder;
   /** A traced search of one user. */
   search(beam: number, over: Over): BeamSearch;
-  /** Teacher-forced passes. */
+  /** The model along a path, for one user. */
   forcing(over: Over): TeacherForcing;
+  /** For many users at once. */
+  many(over: Over): SearchableModel;
 }
 
 /** What a search as wide as possible knows of a user. */
@@ -125,13 +130,13 @@ export class Explorer {
 
   data(source: DataSource): Promise<DataInfo> {
     return this.#turn(async () => {
-      const dataset = source.kind === "synthetic"
-        ? synthetic()
-        : await loadDataset(source.name, {}, undefined);
+      const dataset = await loadDataset(
+        source.kind === "synthetic" ? "synthetic" : memoryFolder(source.name, source.files),
+      );
+      const trie = new Trie(dataset.paths);
       for (const model of this.#data?.models.values() ?? []) model[Symbol.dispose]();
       this.#data?.trie.dispose();
       this.#wholes.clear();
-      const trie = new Trie(dataset.paths);
       this.#data = { dataset, trie: trie.upload(this.#opened), models: new Map() };
       return {
         name: dataset.name,
@@ -182,26 +187,21 @@ export class Explorer {
   addModel(files: Files, origin: ModelInfo["origin"], id?: string): Promise<ModelInfo> {
     return this.#turn(async () => {
       const { dataset, trie, models } = this.#openedData;
-      const device = this.#opened;
-      const run = await openRun(
-        device,
-        files,
-        (loss) => losses.find(({ name }) => name === loss)?.normalization ?? "children",
-      );
-      const { model, params, recipe, normalization, epochs } = run;
-      const unique = id ?? uniqueName(recipe.loss, models);
-      this.#forget(unique);
+      const folder = memoryFolder(id ?? "the model", files);
+      const { recipe, normalization } = readRun(folder, dataset);
+      const { config, params } = await loadModel(this.#opened, folder);
+      const name = id ?? uniqueName(recipe.loss, models);
       const info: ModelInfo = {
-        id: unique,
+        id: name,
         loss: recipe.loss,
         origin,
         parameters: treeLeaves(params).reduce((sum, { size }) => sum + size, 0),
-        epochs,
         search: { beam: recipe.beam, normalization, tau: recipe.tau },
       };
-      models.set(unique, opened(device, trie, info, files, model, params, {
-        cases: evaluationCases(dataset, "test", recipe.history),
-      }));
+      this.#forget(name);
+      const cases = evaluationCases(dataset, "test", recipe.history);
+      const model = new Transformer(this.#opened, config);
+      models.set(name, openModel(model, params, trie, { info, files, cases }));
       return info;
     });
   }
@@ -212,8 +212,9 @@ export class Explorer {
 
   train(settings: TrainSettings): Promise<readonly Files[]> {
     const { dataset, trie } = this.#openedData;
-    this.#training = new Training(this.#opened, dataset, trie, settings, this.#send);
-    return this.#turn(() => this.#training!.run());
+    const training = new Training(this.#send);
+    this.#training = training;
+    return this.#turn(() => training.run(this.#opened, dataset, trie, settings));
   }
 
   pause(): void {
@@ -235,17 +236,25 @@ export class Explorer {
     most: number,
   ): Promise<readonly UserInfo[]> {
     const scan = ++this.#scan;
-    const model = this.#model(id);
     const { dataset } = this.#openedData;
-    const infos = model.cases.map((kase, index) => userInfo(dataset, kase, index));
-    if (!lost) return infos.slice(0, most);
-    const found: UserInfo[] = [];
-    for (let at = 0; at < infos.length && found.length < most; at += CHUNK) {
-      if (scan !== this.#scan) break;
-      found.push(...await this.#turn(() => this.#lostUsers(model, search, at)));
-      const done = Math.min(infos.length, at + CHUNK);
-      this.#send({ kind: "progress", what: "users", done, total: infos.length });
+    if (!lost) {
+      return dataset.test.slice(0, most).map((kase, index) => userInfo(dataset, kase, index));
     }
+    const model = this.#model(id);
+    const indexOf = new Map(model.cases.map((kase, index) => [kase.id, index]));
+    const total = model.cases.length;
+    const found: UserInfo[] = [];
+    const looked = prunedCases(model.many(search), dataset, model.cases, search);
+    while (found.length < most && scan === this.#scan) {
+      const { value, done: isOver } = await this.#turn(() => looked.next());
+      if (isOver) break;
+      for (const user of value.pruned) {
+        const index = indexOf.get(user.user) as number;
+        found.push(await this.#turn(() => this.#lostUser(model, search, index, user)));
+      }
+      this.#send({ kind: "progress", what: "users", done: value.done, total });
+    }
+    await looked.return(undefined);
     return found.slice(0, most);
   }
 
@@ -255,29 +264,41 @@ export class Explorer {
 
   evaluate(id: string, search: SearchSettings, users: number): Promise<Scores> {
     return this.#turn(async () => {
-      const model = this.#model(id);
-      const { beam } = search;
-      const { beams: [one], users: count } = await this.#judge(model, search, 0, users);
+      const { info, cases, ...model } = this.#model(id);
+      const { dataset } = this.#openedData;
+      const { beam, excludeHistory } = search;
+      const { decoder, forcing, trie, normalization, tau } = model.many(search);
+      const judged = await evaluate({
+        decoder,
+        teacherForced: (histories, leaves) => forcing.logits(histories, leaves),
+        trie,
+        dataset: { ...dataset, test: cases },
+        split: "test",
+        beams: [beam],
+        historyLength: Infinity, // the cases are cut already
+        limitUsers: users,
+        normalization,
+        tau,
+        excludeHistory,
+        onProgress: (done, total) => this.#send({ kind: "progress", what: "users", done, total }),
+      });
+      const [{ hr, ndcg, exact, pruningRate, pruned, inExactTop }] = judged.beams;
       return {
-        model: id,
-        users: count,
+        model: info.id,
+        users: judged.users,
         beam,
-        hr10: one.hr[10],
-        ndcg10: one.ndcg[10],
-        exactHr10: one.exact.hr[10],
-        pruningRate: one.pruningRate,
-        pruned: one.pruned,
-        inExactTop: one.inExactTop,
+        hr10: hr[10],
+        ndcg10: ndcg[10],
+        exactHr10: exact.hr[10],
+        pruningRate,
+        pruned,
+        inExactTop,
       };
     });
   }
 
   weights(loss: string, flags: LossOptions): Promise<readonly GradientWeight[]> {
-    const found = losses.find(({ name }) => name === loss);
-    if (!found) {
-      throw new ArgumentError(`Cannot weigh a loss: it must have a known name, got ${loss}`);
-    }
-    return gradientWeights(found.make(flags), flags.beam ?? 10);
+    return gradientWeights(lossNamed(loss).make(flags), optionsOf(flags).beam);
   }
 
   files(id: string): Files {
@@ -318,39 +339,17 @@ export class Explorer {
     this.#wholes.clear();
   }
 
-  /** Judges some test users, from the one with index `from`. */
-  #judge(model: OpenModel, search: SearchSettings, from: number, count: number) {
-    const { dataset, trie } = this.#openedData;
-    const { beam, normalization, tau, excludeHistory } = search;
-    const forcing = model.forcing(search);
-    const cases = model.cases.slice(from, from + count);
-    return evaluate({
-      decoder: model.decoder,
-      teacherForced: (histories, leaves) => forcing.logits(histories, leaves),
-      trie,
-      dataset: { ...dataset, test: cases },
-      split: "test",
-      historyLength: Infinity,
-      beams: [beam],
-      ks: [10],
-      normalization,
-      tau,
-      excludeHistory,
-    });
-  }
-
-  async #lostUsers(model: OpenModel, search: SearchSettings, from: number): Promise<UserInfo[]> {
-    const { dataset } = this.#openedData;
-    const { verdicts } = await this.#judge(model, search, from, CHUNK);
-    const lost: UserInfo[] = [];
-    for (const [i, { beams: [{ cause, lostAt, exactRank }] }] of verdicts.entries()) {
-      if (cause === undefined) continue;
-      const kase = model.cases[from + i];
-      const { neededBeam } = await this.#whole(model, kase, search, excludedOf(search, kase));
-      const lostAs = { step: lostAt, cause, exactRank, neededBeam };
-      lost.push({ ...userInfo(dataset, kase, from + i), lost: lostAs });
-    }
-    return lost;
+  async #lostUser(
+    model: OpenModel,
+    search: SearchSettings,
+    index: number,
+    { step, cause, exactRank }: PrunedUser,
+  ): Promise<UserInfo> {
+    const kase = model.cases[index];
+    const excluded = search.excludeHistory ? kase.history : [];
+    const { neededBeam } = await this.#whole(model, kase, search, excluded);
+    const lost = { step, cause, exactRank, neededBeam };
+    return { ...userInfo(this.#openedData.dataset, kase, index), lost };
   }
 
   /** What a search as wide as possible finds, and the smallest beam that finds the target. */
@@ -365,7 +364,9 @@ export class Explorer {
     const length = Math.min(Math.max(beam, RANKED), trie.trie.leafCount);
     const key = JSON.stringify([model.info.id, kase.id, normalization, tau, excluded]);
     let whole = this.#wholes.get(key);
-    if (whole === undefined || (whole.ranking.length < length && whole.found.bestPruned > -Infinity)) {
+    if (
+      whole === undefined || (whole.ranking.length < length && whole.found.bestPruned > -Infinity)
+    ) {
       const width = Math.min(trie.trie.leafCount, WHOLE);
       const prompt = dataset.prompt(kase.history);
       const [found] = await model.search(width, search).search([prompt], [excluded]);
@@ -401,7 +402,8 @@ export class Explorer {
     const prompt = dataset.prompt(kase.history);
     const [found] = await model.search(beam, search).search([prompt], [excluded]);
     const [logits] = await model.forcing(search).logits([prompt], [leaf]);
-    const { ranking, neededBeam } = await this.#whole(model, kase, search, excluded);
+    const whole = await this.#whole(model, kase, search, excluded);
+    const { ranking, neededBeam } = whole;
     const isExcluded = excluded.includes(kase.target);
     const exactRank = isExcluded ? -1 : ranking.findIndex((item) => item.leaf === leaf);
     const explanation = explain({
@@ -460,24 +462,21 @@ export interface ExampleIndex {
   readonly opening: Examples["opening"];
 }
 
-function opened(
-  device: Device,
-  trie: DeviceTrie,
-  info: ModelInfo,
-  files: Files,
+/** Opens a model, which then owns its weights. */
+function openModel(
   model: Transformer,
   params: TransformerParams,
-  { cases }: Pick<OpenModel, "cases">,
+  trie: DeviceTrie,
+  about: Pick<OpenModel, "info" | "files" | "cases">,
 ): OpenModel {
   const decoder = new TransformerDecoder(model, params);
   const searches = new Cache<BeamSearch>(KEPT, (search) => search.dispose());
   const forcings = new Cache<TeacherForcing>(KEPT, (forcing) => forcing[Symbol.dispose]());
+  const many = new Cache<SearchableModel>(2, (one) => one[Symbol.dispose]());
   const keyOf = ({ normalization, tau }: Over): string => `${normalization} ${tau}`;
   return {
-    info,
-    files,
+    ...about,
     decoder,
-    cases,
     search: (beam, { normalization, tau }) =>
       searches.of(
         `${beam} ${keyOf({ normalization, tau })}`,
@@ -486,11 +485,18 @@ function opened(
     forcing: ({ normalization, tau }) =>
       forcings.of(
         keyOf({ normalization, tau }),
-        () => new TeacherForcing(device, model, params, trie, { normalization, tau, batch: 1 }),
+        () =>
+          new TeacherForcing(model.device, model, params, trie, { normalization, tau, batch: 1 }),
+      ),
+    many: ({ normalization, tau }) =>
+      many.of(
+        keyOf({ normalization, tau }),
+        () => searchableModel(model, params, trie, { normalization, tau }),
       ),
     [Symbol.dispose]: () => {
       searches.clear();
       forcings.clear();
+      many.clear();
       for (const tensor of treeLeaves(params)) tensor.dispose();
     },
   };

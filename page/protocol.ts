@@ -99,7 +99,6 @@ export interface ModelInfo {
   readonly loss: string;
   readonly origin: "example" | "trained" | "dropped";
   readonly parameters: number;
-  readonly epochs: number;
   /** The search that its loss is made for. */
   readonly search: Pick<SearchSettings, "beam" | "normalization" | "tau">;
 }
@@ -191,7 +190,11 @@ export interface BeamView {
   readonly search: SearchSettings;
   /** The items that the model reads, oldest first. */
   readonly history: readonly { readonly item: number; readonly name: string }[];
-  readonly target: { readonly item: number; readonly name: string; readonly path: readonly number[] };
+  readonly target: {
+    readonly item: number;
+    readonly name: string;
+    readonly path: readonly number[];
+  };
   readonly steps: readonly StepView[];
   /** What beam search returned. */
   readonly returned: readonly Listed[];
@@ -276,14 +279,26 @@ export type WorkerEvent =
   | { readonly kind: "loss"; readonly point: LossPoint }
   | { readonly kind: "validation"; readonly point: ValidationPoint }
   /** After an epoch: the files of the run as it is now, so that it can be searched while it trains. */
-  | { readonly kind: "snapshot"; readonly loss: string; readonly epoch: number; readonly files: Files }
-  | { readonly kind: "progress"; readonly what: string; readonly done: number; readonly total: number }
+  | {
+    readonly kind: "snapshot";
+    readonly loss: string;
+    readonly epoch: number;
+    readonly files: Files;
+  }
+  | {
+    readonly kind: "progress";
+    readonly what: string;
+    readonly done: number;
+    readonly total: number;
+  }
   | { readonly kind: "note"; readonly text: string };
 
-/** An error as it crosses: the reader's own message. */
+/** An error as it crosses: the project's own message, unless it is a bug. */
 export interface Failure {
   readonly name: string;
   readonly message: string;
+  /** Whether the project did not expect it. */
+  readonly isBug: boolean;
 }
 
 type Method = keyof Calls;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { BeargradError } from "beargrad/engine";
 import { Explorer } from "./explorer.ts";
 import type { Calls, Failure, Reply, Request, WorkerEvent } from "./protocol.ts";
 
@@ -30,9 +31,8 @@ self.onmessage = async ({ data: { id, method, args } }): Promise<void> => {
   }
 };
 
-/** An error of the project keeps its name and message. Others are bugs, and say where. */
+/** An error as it crosses. */
 function failureOf(error: unknown): Failure {
-  if (!(error instanceof Error)) return { name: "Error", message: String(error) };
-  const { name, message } = error;
-  return { name, message };
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  return { name, message, isBug: !(error instanceof BeargradError) };
 }
