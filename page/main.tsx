@@ -1,0 +1,178 @@
+/**
+ * The page.
+ *
+ * @module
+ */
+import { signal, useSignal } from "@preact/signals";
+import { type JSX, render } from "preact";
+import { useEffect } from "preact/hooks";
+import { Beam } from "./beam.tsx";
+import { DevicePanel } from "./device.tsx";
+import { readDropped } from "./files.ts";
+import { ThemeIcon } from "./icons.tsx";
+import { Knobs } from "./knobs.tsx";
+import { Outcome } from "./lists.tsx";
+import { attempt, busy, openFiles, problems, start, views } from "./state.ts";
+import { History, Story, WhatIsThis } from "./story.tsx";
+import { Train } from "./train.tsx";
+import { Weights } from "./weights.tsx";
+
+function Page(): JSX.Element {
+  return (
+    <>
+      <Header />
+      <Problems />
+      <main>
+        <Explore />
+        <Train />
+        <Weights />
+        <DevicePanel />
+      </main>
+      <footer>
+        beargrad: tensors and autodiff in TypeScript, and what beam search loses. MIT licence.
+      </footer>
+      <DropZone />
+    </>
+  );
+}
+
+function Header(): JSX.Element {
+  return (
+    <header>
+      <a class="name" href="#beam-title" onClick={(e) => jump(e, "beam-title")}>beargrad</a>
+      <nav aria-label="Sections">
+        {[["beam-title", "The beam"], ["train", "Train"], ["gradients", "Gradients"], [
+          "device",
+          "Device",
+        ]].map(([id, text]) => <a key={id} href={`#${id}`} onClick={(e) => jump(e, id)}>{text}</a>)}
+      </nav>
+      <span class="busy" role="status">{busy.value}</span>
+      <Share />
+      <button
+        type="button"
+        class="plain"
+        onClick={turnTheme}
+        aria-label={`Use the ${theme.value === "dark" ? "light" : "dark"} theme`}
+      >
+        <ThemeIcon />
+      </button>
+    </header>
+  );
+}
+
+/** Goes to a section. The address keeps what is shown there, not the section. */
+function jump(event: Event, id: string): void {
+  event.preventDefault();
+  document.getElementById(id)?.scrollIntoView();
+}
+
+function Share(): JSX.Element {
+  const isCopied = useSignal(false);
+  const copy = async (): Promise<void> => {
+    await attempt(undefined, () => navigator.clipboard.writeText(location.href));
+    isCopied.value = true;
+    setTimeout(() => isCopied.value = false, 2000);
+  };
+  return (
+    <button type="button" class="plain" onClick={copy}>
+      {isCopied.value ? "Address copied" : "Copy address"}
+    </button>
+  );
+}
+
+function Problems(): JSX.Element {
+  return (
+    <div class="problems" role="alert">
+      {problems.value.map((text) => (
+        <p key={text}>
+          <span>{text}</span>
+          <button
+            type="button"
+            class="plain"
+            aria-label="Dismiss"
+            onClick={() => problems.value = problems.value.filter((p) => p !== text)}
+          >
+            ×
+          </button>
+        </p>
+      ))}
+    </div>
+  );
+}
+
+function Explore(): JSX.Element {
+  const [view] = views.value;
+  return (
+    <section class="explore" id="beam-title">
+      <div class="opening">
+        {view === undefined
+          ? (
+            <div class="story">
+              <h1>Why beam search loses a good item</h1>
+            </div>
+          )
+          : <Story view={view} />}
+        <WhatIsThis />
+      </div>
+      <Knobs view={view} />
+      {view !== undefined && <History view={view} />}
+      <div class={`figures${views.value.length > 1 ? " two" : ""}`}>
+        {views.value.map((v) => (
+          <div class="figure" key={v.model}>
+            <Beam view={v} {...(views.value.length > 1 && { title: v.model })} />
+            <Outcome view={v} />
+          </div>
+        ))}
+      </div>
+    </section>
+  );
+}
+
+/** The whole page takes files. */
+function DropZone(): JSX.Element {
+  const isOver = useSignal(false);
+  useEffect(() => {
+    const over = (event: DragEvent): void => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      isOver.value = true;
+    };
+    const leave = (event: DragEvent): void => {
+      if (event.relatedTarget === null) isOver.value = false;
+    };
+    const drop = async (event: DragEvent): Promise<void> => {
+      event.preventDefault();
+      isOver.value = false;
+      const { dataTransfer } = event;
+      if (dataTransfer === null) return;
+      const read = await attempt(undefined, () => readDropped(dataTransfer));
+      if (read !== undefined) await openFiles(read);
+    };
+    addEventListener("dragover", over);
+    addEventListener("dragleave", leave);
+    addEventListener("drop", drop);
+    return () => {
+      removeEventListener("dragover", over);
+      removeEventListener("dragleave", leave);
+      removeEventListener("drop", drop);
+    };
+  }, []);
+  return (
+    <div class={`drop-zone${isOver.value ? " over" : ""}`} aria-hidden="true">
+      Drop data or a model
+    </div>
+  );
+}
+
+/** The theme: the system's until one is chosen. */
+const theme = signal(
+  matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
+);
+
+function turnTheme(): void {
+  theme.value = theme.value === "dark" ? "light" : "dark";
+  document.documentElement.className = theme.value;
+}
+
+render(<Page />, document.getElementById("page")!);
+await start();
