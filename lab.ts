@@ -47,7 +47,6 @@ export {
   explainUser,
   prunedCases,
   type PrunedUser,
-  prunedUsers,
 } from "./lab/analysis/explain_user.ts";
 export { renderExplanation } from "./lab/analysis/explanation_text.ts";
 export { verifyModel } from "./lab/analysis/verify_model.ts";

@@ -38,9 +38,10 @@ export interface Reading extends Pick<TitleOptions, "targets" | "holdOut"> {
 export type ReadingProgress = (what: string, done: number, total: number) => void;
 
 /**
- * Loads a data set: `synthetic`, or a folder, by its path or in memory. A folder with an id2name4Rec.json has item titles,
- * other folders have semantic ids. With the folder of a pretrained `model`, titles are read with
- * the model's tokenizer and keep its token ids, unless `reading` names a tokenizer.
+ * Loads a data set: `synthetic`, or a folder, by its path or in memory. A folder with an
+ * id2name4Rec.json has item titles, other folders have semantic ids. With the folder of a
+ * pretrained `model`, titles are read with the model's tokenizer and keep its token ids, unless
+ * `reading` names a tokenizer.
  *
  * @throws {UsageError} if the data have no titles and an option needs them, or if `codes` is `item`
  * and a prompt or a model needs text.

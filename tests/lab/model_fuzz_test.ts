@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
 import { CheckpointError } from "../../core/errors.ts";
 import { treeLeaves } from "../../core/tree.ts";
+import { memoryFolder } from "../../lab/folder.ts";
 import { loadModel } from "../../lab/train/model_folder.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../models/safetensors.ts";
 import { fuzzRuns, mutate, type Random, randomOf } from "../fuzz.ts";
@@ -123,11 +124,10 @@ async function fuzz(
     for (let run = fuzzRuns(200); run > 0; run--) {
       const bytes = damage(random, file, files[file]);
       writeFileSync(join(folder, file), bytes);
+      const options = { weights: run % 2 === 0 ? "float16" : "float32" } as const;
       const began = performance.now();
       try {
-        const { params } = await loadModel(device, folder, {
-          weights: run % 2 === 0 ? "float16" : "float32",
-        });
+        const { params } = await loadModel(device, folder, options);
         for (const tensor of treeLeaves(params)) tensor.dispose();
         counts.loaded++;
       } catch (error) {
@@ -136,6 +136,8 @@ async function fuzz(
         assert.match(error.message, /^Cannot (load|read) .*, got .*$/);
         assert.ok(error.message.startsWith(folder, error.message.indexOf("/")), error.message);
         assert.ok(error.message.length < 600 + 2 * folder.length, error.message);
+        const inMemory = memoryFolder(folder, new Map(Object.entries({ ...files, [file]: bytes })));
+        await assert.rejects(loadModel(device, inMemory, options), { message: error.message });
         counts.refused++;
       }
       assert.equal(device.stats.liveBytes, 0);

@@ -1,5 +1,6 @@
 /**
- * Damaged text files: each either loads or is refused in one line that names its folder.
+ * Damaged text files: each either loads or is refused in one line that names its folder, and a
+ * folder in memory does the same.
  * `BEARGRAD_FUZZ=20000` tries that many instead of a few hundred.
  */
 import assert from "node:assert/strict";
@@ -8,6 +9,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
 import { loadTitles } from "../../lab/data/titles.ts";
+import { type Folder, memoryFolder } from "../../lab/folder.ts";
 import { loadTemplate } from "../../lab/text/template.ts";
 import { loadTokenizer, type Tokenizer } from "../../lab/text/tokenizer.ts";
 import { Trie } from "../../models/decode/trie.ts";
@@ -43,11 +45,14 @@ const characters: Tokenizer = {
   text: String,
 };
 
-/** Damages one file after the other and hands the folder to `load`, which may only refuse it. */
+/**
+ * Damages one file after the other and hands the folder, on the disk and in memory, to `load`,
+ * which may only refuse it. What it returns must be the same for both, or the error's message.
+ */
 async function fuzz(
   files: Files,
   seed: number,
-  load: (folder: string) => unknown,
+  load: (folder: string | Folder) => unknown,
 ): Promise<void> {
   const folder = makeFolder(files);
   after(() => removeFolder(folder));
@@ -65,12 +70,15 @@ async function fuzz(
     const at = run % names.length;
     const damaged = mutate(random, valid[at]);
     writeFileSync(join(folder, names[at]), damaged);
+    const files = new Map(names.map((name, i) => [name, i === at ? damaged : valid[i]]));
+    const inMemory = await outcomeOf(() => load(memoryFolder(folder, files)));
     try {
-      await load(folder);
+      assert.equal(inMemory, JSON.stringify(await load(folder)));
       loaded++;
     } catch (error) {
       try {
         assertRefusal(error, folder);
+        assert.equal(inMemory, (error as Error).message);
       } catch (unlike) {
         const text = JSON.stringify(new TextDecoder().decode(damaged));
         throw new Error(`seed ${seed}, run ${run}, ${names[at]}: ${text.slice(0, 2000)}`, {
@@ -84,20 +92,32 @@ async function fuzz(
   assert.ok(loaded > runs / 50 && loaded < runs * 0.98, `${loaded} of ${runs} loaded`);
 }
 
+/** What something returns, or the message of what it throws. */
+async function outcomeOf(run: () => unknown): Promise<string> {
+  try {
+    return JSON.stringify(await run());
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 const timeout = 1_800_000;
 
 test("fuzz: a folder of titles", { timeout }, async () => {
   await fuzz(TITLES, 1, (folder) => {
-    const { paths } = loadTitles(folder, { tokenizer: characters, holdOut: 1 });
-    new Trie(paths);
+    const dataset = loadTitles(folder, { tokenizer: characters, holdOut: 1 });
+    new Trie(dataset.paths);
+    return dataset;
   });
 });
 
 test("fuzz: a folder of titles with a prompt, one target a row", { timeout }, async () => {
   await fuzz(TITLES, 2, (folder) => {
-    const template = loadTemplate(join(folder, "prompt.txt"));
-    const { paths } = loadTitles(folder, { tokenizer: characters, template, targets: "last" });
-    new Trie(paths);
+    const path = typeof folder === "string" ? folder : folder.path; // prompts are on the disk
+    const template = loadTemplate(join(path, "prompt.txt"));
+    const dataset = loadTitles(folder, { tokenizer: characters, template, targets: "last" });
+    new Trie(dataset.paths);
+    return dataset;
   });
 });
 
@@ -111,5 +131,6 @@ test("fuzz: a tokenizer", { timeout }, async () => {
     const ids = tokenizer.encode(" pen, ink 12 (é)");
     ids.forEach(tokenizer.text);
     assert.ok(ids.every((id) => Number.isInteger(id) && id >= 0 && id < tokenizer.vocabSize));
+    return ids;
   });
 });
