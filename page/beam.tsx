@@ -10,11 +10,11 @@ import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import {
   type Column,
   type Ghost,
-  HEAD,
   type Layout,
   layOut,
   LINK,
   type Link,
+  ROOT,
   ROW,
   type Row,
 } from "./beam_layout.ts";
@@ -24,14 +24,14 @@ import { saveSvg } from "./save_svg.ts";
 import { turn } from "./state.ts";
 import { Term } from "./term.tsx";
 import { fit } from "./text_fit.ts";
-import { counted, fixed, grouped, ordinal } from "./words.ts";
+import { counted, END, fixed, grouped, ordinal } from "./words.ts";
 
 const FONT = "12.5px system-ui, sans-serif";
 const BOLD = `600 ${FONT}`;
 /** How long a step is seen before the next one, in ms. */
 const PACE = 1100;
 /** What numbers take at the right of a row. */
-const NUMBERS = 74;
+const NUMBERS = 90;
 
 const curve = linkHorizontal();
 
@@ -61,6 +61,11 @@ export function Beam({ view, title }: { view: BeamView; title?: string }): JSX.E
   };
   useEffect(() => scrollTo(frame.current, layout, layout.lostAt ?? 0), [view.user.id, view.model]);
 
+  const save = (): void =>
+    saveSvg(
+      frame.current!.querySelector("svg")!,
+      `beam-${view.model}-user-${view.user.id}.svg`,
+    );
   const row = layout.rows.find((r) => r.key === focused.value) ?? tellingRow(layout);
   return (
     <figure class="beam" aria-label={`Beam search${title ? `, ${title}` : ""}`}>
@@ -100,17 +105,6 @@ export function Beam({ view, title }: { view: BeamView; title?: string }): JSX.E
           </span>
         </div>
         <Legend />
-        <button
-          type="button"
-          class="plain"
-          onClick={() =>
-            saveSvg(
-              frame.current!.querySelector("svg")!,
-              `beam-${view.model}-user-${view.user.id}.svg`,
-            )}
-        >
-          Save as SVG
-        </button>
       </div>
       <div class="scroll" ref={frame}>
         <Tree
@@ -121,7 +115,7 @@ export function Beam({ view, title }: { view: BeamView; title?: string }): JSX.E
           onStep={show}
         />
       </div>
-      <Card row={row} view={view} layout={layout} />
+      <Card row={row} layout={layout} onSave={save} />
       <BeamTable view={view} />
     </figure>
   );
@@ -168,7 +162,7 @@ function Tree({ layout, shown, focused, onFocus, onStep }: TreeProps): JSX.Eleme
       aria-label="The search as a tree. Arrow keys move between entries, Enter keeps only the items that begin with one."
       onKeyDown={(e) => moveFocus(e, layout, onStep)}
     >
-      <circle class="root" cx={4} cy={HEAD + ROW * 4.5} r={3.5} />
+      <circle class="root" cx={ROOT[0]} cy={ROOT[1]} r={4} />
       {columns.map((c, i) => (
         <Head
           key={c.title}
@@ -181,7 +175,7 @@ function Tree({ layout, shown, focused, onFocus, onStep }: TreeProps): JSX.Eleme
         {ordered.map((link) => <LinkPath key={link.key} link={link} unseen={seen(link.column)} />)}
       </g>
       {gaps.map((gap) => (
-        <text key={gap.key} class={`gap${seen(gap.column)}`} x={gap.x + LINK + 7} y={gap.y + 14}>
+        <text key={gap.key} class={`gap${seen(gap.column)}`} x={gap.x + LINK + 7} y={gap.y + 13}>
           {gap.text}
         </text>
       ))}
@@ -209,13 +203,13 @@ function Head(
   const { x, title, note, theta } = column;
   return (
     <g class={`head${unseen}`} style={at(x, 0)}>
-      <text class="title" x={LINK + 7} y={16}>{title}</text>
-      <text class="note" x={LINK + 7} y={32}>{note}</text>
-      <text class="note" x={width - 4} y={32} text-anchor="end">log π</text>
+      <text class="title" x={LINK + 7} y={14}>{title}</text>
+      <text class="note" x={LINK + 7} y={29}>{note}</text>
+      <text class="note" x={width - 4} y={29} text-anchor="end">log π</text>
       {theta !== undefined && (
         <g class="theta" style={at(0, theta.y)}>
-          <line x1={LINK - 2} x2={width - 4} y1={0} y2={0} />
-          <text x={width - 4} y={11} text-anchor="end">{theta.text}</text>
+          <line x1={LINK} x2={width - 70} y1={0} y2={0} />
+          <text x={width - 9} y={4} text-anchor="end">{theta.text}</text>
         </g>
       )}
     </g>
@@ -240,10 +234,8 @@ interface EntryProps {
 function EntryRow({ row, width, scale, unseen, isFocused, onFocus }: EntryProps): JSX.Element {
   const { entry } = row;
   const full = width - LINK - 4;
-  const hasEnded = row.text === "";
-  const text = hasEnded ? entry.names[0] ?? "" : row.text;
   const kind = `${entry.onTarget ? " target" : ""}${entry.kept ? " kept" : " dropped"}`;
-  const note = hasEnded ? "ended" : grouped(entry.items);
+  const hasEnded = row.isWhole && entry.text === "";
   return (
     <g
       class={`entry${kind}${hasEnded ? " ended" : ""}${unseen}`}
@@ -265,11 +257,13 @@ function EntryRow({ row, width, scale, unseen, isFocused, onFocus }: EntryProps)
         height={ROW - 2}
         rx={2}
       />
-      <text class="token" x={7} y={15}>
-        {fit(text, full - NUMBERS - 7, entry.onTarget ? BOLD : FONT)}
+      <text class="token" x={7} y={14}>
+        {fit(row.text, full - NUMBERS - 7, entry.onTarget ? BOLD : FONT)}
       </text>
-      <text class="items" x={full - 45} y={15} text-anchor="end">{note}</text>
-      <text class="score" x={full - 5} y={15} text-anchor="end">{fixed(entry.score)}</text>
+      <text class="items" x={full - 58} y={14} text-anchor="end">
+        {row.isWhole ? END : grouped(entry.items)}
+      </text>
+      <text class="score" x={full - 5} y={14} text-anchor="end">{fixed(entry.score)}</text>
     </g>
   );
 }
@@ -281,33 +275,31 @@ function GhostRow(
   return (
     <g class={`entry ghost${unseen}`} style={at(ghost.x + LINK, ghost.y)}>
       <rect class="hit" x={0} y={1} width={full} height={ROW - 2} rx={2} />
-      <text class="token" x={7} y={15}>{fit(ghost.text, full - NUMBERS - 14, BOLD)}</text>
-      <text class="score" x={full - 5} y={15} text-anchor="end">{ghost.note}</text>
+      <text class="token" x={7} y={14}>{fit(ghost.text, full - NUMBERS - 14, BOLD)}</text>
+      <text class="score" x={full - 5} y={14} text-anchor="end">{ghost.note}</text>
     </g>
   );
 }
 
+interface CardProps {
+  readonly row: Row | undefined;
+  readonly layout: Layout;
+  readonly onSave: () => void;
+}
+
 /** All numbers of an entry, at a place that does not move. */
-function Card(
-  { row, view, layout }: { row: Row | undefined; view: BeamView; layout: Layout },
-): JSX.Element {
+function Card({ row, layout, onSave }: CardProps): JSX.Element {
   if (row === undefined) return <div class="card" />;
   const { entry } = row;
   const { step } = layout.columns[row.column];
-  const told = view.explanation.steps.find((s) => s.step === step.step);
-  const place = entry.onTarget && told ? told.place : entry.place ?? row.place;
-  const siblings = entry.onTarget && told ? told.siblings : entry.siblings;
-  const [first, more] = [entry.names.join(", "), entry.items - entry.names.length];
+  const more = entry.items - entry.names.length;
+  const below = `${entry.names.join(", ")}${more > 0 ? ` and ${grouped(more)} more` : ""}`;
   return (
     <div class="card">
       <p class="card-name">
-        <strong class={entry.onTarget ? "is-target" : ""}>{row.text || entry.names[0]}</strong>{" "}
-        {entry.kept ? "is kept" : <span class="is-dropped">is dropped</span>}
-        <span class="quiet clip" title={first}>
-          {" "}
-          {first}
-          {more > 0 ? ` and ${grouped(more)} more` : ""}
-        </span>
+        <strong class={entry.onTarget ? "is-target" : ""}>{row.text}</strong>
+        {entry.kept ? <span>is kept</span> : <span class="is-dropped">is dropped</span>}
+        {!row.isWhole && <span class="quiet clip" title={below}>{below}</span>}
       </p>
       <dl class="numbers">
         <Figure
@@ -320,8 +312,7 @@ function Card(
           {row.rank + 1} of {step.poolSize}
         </Figure>
         <Figure of="among siblings">
-          {place + 1}
-          {siblings === undefined ? "" : ` of ${siblings}`}
+          {entry.place + 1} of {entry.siblings}
         </Figure>
         <Figure of={<Term name="log p" />}>{fixed(entry.logProb)}</Figure>
         <Figure of={<Term name="log π" />}>{fixed(entry.score)}</Figure>
@@ -330,9 +321,12 @@ function Card(
         </Figure>
         <Figure of="items">{grouped(entry.items)}</Figure>
       </dl>
-      <button type="button" class="plain" onClick={() => keepOnly(row)}>
-        Keep only this beginning
-      </button>
+      <div class="row">
+        <button type="button" class="plain" onClick={() => keepOnly(row)}>
+          Keep only this beginning
+        </button>
+        <button type="button" class="plain" onClick={onSave}>Save as SVG</button>
+      </div>
     </div>
   );
 }
@@ -351,35 +345,37 @@ function Figure(
 /** The figure for those who do not see it. */
 function BeamTable({ view }: { view: BeamView }): JSX.Element {
   return (
-    <table class="visually-hidden">
-      <caption>The pool of each step, best first</caption>
-      <thead>
-        <tr>
-          <th>Step</th>
-          <th>Rank</th>
-          <th>Token</th>
-          <th>log p</th>
-          <th>log π</th>
-          <th>Items</th>
-          <th>Kept</th>
-        </tr>
-      </thead>
-      <tbody>
-        {view.steps.flatMap((s) =>
-          s.entries.map((e, i) => (
-            <tr key={`${s.step}:${e.node}`}>
-              <td>{s.step}</td>
-              <td>{s.ranks[i] + 1} of {s.poolSize}</td>
-              <td>{e.text || e.names[0]}{e.onTarget ? " (target)" : ""}</td>
-              <td>{fixed(e.logProb)}</td>
-              <td>{fixed(e.score)}</td>
-              <td>{e.items}</td>
-              <td>{e.kept ? "kept" : "dropped"}</td>
-            </tr>
-          ))
-        )}
-      </tbody>
-    </table>
+    <div class="visually-hidden">
+      <table>
+        <caption>The pool of each step, best first</caption>
+        <thead>
+          <tr>
+            <th>Step</th>
+            <th>Rank</th>
+            <th>Token</th>
+            <th>log p</th>
+            <th>log π</th>
+            <th>Items</th>
+            <th>Kept</th>
+          </tr>
+        </thead>
+        <tbody>
+          {view.steps.flatMap((s) =>
+            s.entries.map((e, i) => (
+              <tr key={`${s.step}:${e.node}`}>
+                <td>{s.step}</td>
+                <td>{s.ranks[i] + 1} of {s.poolSize}</td>
+                <td>{e.text || e.names[0]}{e.onTarget ? " (target)" : ""}</td>
+                <td>{fixed(e.logProb)}</td>
+                <td>{fixed(e.score)}</td>
+                <td>{e.items}</td>
+                <td>{e.kept ? "kept" : "dropped"}</td>
+              </tr>
+            ))
+          )}
+        </tbody>
+      </table>
+    </div>
   );
 }
 
@@ -391,9 +387,7 @@ function keepOnly(row: Row): void {
 function spoken({ entry, text, rank }: Row): string {
   const state = entry.kept ? "kept" : "dropped";
   const own = entry.onTarget ? ", on the way to the target" : "";
-  return `${text || entry.names[0]}, ${ordinal(rank + 1)}, ${state}, log pi ${
-    fixed(entry.score)
-  }, ` +
+  return `${text}, ${ordinal(rank + 1)}, ${state}, log pi ${fixed(entry.score)}, ` +
     `${counted(entry.items, "item")}${own}`;
 }
 

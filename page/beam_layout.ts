@@ -5,19 +5,25 @@
  * @module
  */
 import type { BeamView, Entry, StepView } from "./protocol.ts";
-import { fixed, signed, tokenText } from "./words.ts";
+import { END, fixed, signed, tokenText } from "./words.ts";
 
 /** The height of a row. */
-export const ROW = 21;
+export const ROW = 20;
 /** What is above the first row. */
-export const HEAD = 46;
+export const HEAD = 40;
 /** Between the columns, where the links are. */
 export const LINK = 44;
+/** Where all links begin. */
+export const ROOT: readonly [number, number] = [5, HEAD + 4.5 * ROW];
 /** The space that theta takes between the rows. */
-const THETA = 17;
+const THETA = 20;
 /** A column is not narrower, and the figure scrolls instead. */
-const NARROWEST = 176;
+const NARROWEST = 204;
 const WIDEST = 330;
+/** What the target's way after it was dropped takes at the bottom. */
+const LANE = ROW + 12;
+/** How many dropped entries are shown beside those around the target. */
+const DROPPED = 4;
 
 /** An entry at its place. */
 export interface Row {
@@ -25,15 +31,15 @@ export interface Row {
   readonly key: string;
   readonly x: number;
   readonly y: number;
+  /** Its tokens in this column, or the whole item where it ends or has ended. */
   readonly text: string;
+  readonly isWhole: boolean;
   readonly entry: Entry;
   /** Its place in the pool, from 0. */
   readonly rank: number;
   readonly column: number;
   /** The tokens from the root to it, to force them. */
   readonly path: readonly number[];
-  /** Among its shown siblings, from 0. */
-  readonly place: number;
 }
 
 /** Entries that are not shown. */
@@ -116,25 +122,32 @@ export function layOut(view: BeamView, width: number): Layout {
     height = Math.max(height, made.bottom);
   }
 
-  const lost = view.explanation.lost?.step;
-  const lostAt = lost === undefined
-    ? undefined
-    : groups.findIndex((g) => g[0].step <= lost && lost <= g[g.length - 1].step);
-  const ghosts = lostAt === undefined || lostAt < 0
-    ? []
-    : placeGhosts(view, groups, columns, lostAt, rows);
-  if (ghosts.length > 0) links.push(...ghostLinks(ghosts, rows, lostAt!, columnWidth));
+  const lostAt = columnOf(groups, view.explanation.lost?.step);
+  const ghosts = lostAt === undefined ? [] : placeGhosts(view, groups, lostAt, columns, height);
+  if (lostAt !== undefined) {
+    const dropped = rows.find((r) => r.column === lostAt && r.entry.onTarget);
+    links.push(...ghostLinks(dropped, ghosts, columnWidth));
+  }
   return {
     width: Math.max(columnWidth * groups.length, 1),
-    height: Math.max(height, ...ghosts.map((g) => g.y + ROW)) + 8,
+    height: height + LANE,
     columnWidth,
     columns,
     rows,
     gaps,
     ghosts,
     links,
-    ...(lostAt !== undefined && lostAt >= 0 && { lostAt }),
+    ...(lostAt !== undefined && { lostAt }),
   };
+}
+
+/** The column of a step; undefined without a step. */
+function columnOf(
+  groups: readonly (readonly StepView[])[],
+  step: number | undefined,
+): number | undefined {
+  const column = groups.findIndex((group) => group.some((s) => s.step === step));
+  return column < 0 ? undefined : column;
 }
 
 /** Consecutive steps in which each kept prefix has one child and nothing is dropped are one. */
@@ -172,7 +185,6 @@ function placeColumn(
   const chains = new Map(last.entries.map((entry) => [entry.node, chainOf(entry, steps)]));
   const rows: Row[] = [];
   const gaps: Gap[] = [];
-  const seen = new Map<number, number>();
   let y = HEAD;
   let thetaY: number | undefined;
   let next = 0;
@@ -181,29 +193,28 @@ function placeColumn(
     gaps.push({ key: `${column}:gap${rows.length}`, x, y, text: `${count} more`, column });
     y += ROW;
   };
-  for (const [i, entry] of last.entries.entries()) {
-    leaveOut(last.ranks[i] - next);
-    next = last.ranks[i] + 1;
+  for (const [entry, rank] of shownEntries(last)) {
+    leaveOut(rank - next);
+    next = rank + 1;
     if (!entry.kept && thetaY === undefined) {
-      thetaY = y + THETA / 2 - 1;
+      thetaY = y + THETA / 2;
       y += THETA;
     }
     const chain = chains.get(entry.node)!;
     const parent = before.get(chain[0].parent);
     const text = chain.map((e) => tokenText(e.text)).filter((t) => t !== "").join(" ");
-    const place = seen.get(entry.parent) ?? 0;
-    seen.set(entry.parent, place + 1);
+    const isWhole = text === "" || text === END;
     const tokens = chain.filter((e) => e.text !== "" || e.parent !== e.node).map((e) => e.token);
     rows.push({
       key: `${column}:${entry.node}`,
       x,
       y,
-      text,
+      text: isWhole ? entry.names[0] ?? "" : text,
+      isWhole,
       entry,
-      rank: last.ranks[i],
+      rank,
       column,
       path: [...parent?.path ?? [], ...tokens],
-      place,
     });
     y += ROW;
   }
@@ -230,6 +241,17 @@ function placeColumn(
   };
 }
 
+/** All that are kept, the best that are dropped, the target and what is beside it, with ranks. */
+function shownEntries({ entries, ranks }: StepView): (readonly [Entry, number])[] {
+  const target = entries.findIndex((e) => e.onTarget);
+  const kept = entries.filter((e) => e.kept).length;
+  return entries.flatMap((entry, i) =>
+    i < kept + DROPPED || (target >= 0 && Math.abs(ranks[i] - ranks[target]) <= 1)
+      ? [[entry, ranks[i]] as const]
+      : []
+  );
+}
+
 function isForcedNote(step: StepView, keptBefore: number): boolean {
   return keptBefore > 0 && step.poolSize === keptBefore;
 }
@@ -246,7 +268,7 @@ function chainOf(entry: Entry, steps: readonly StepView[]): Entry[] {
 
 function linkTo(row: Row, parent: Row | undefined, columnWidth: number): Link {
   const from = parent === undefined
-    ? [row.x + 4, HEAD + ROW * 4] as const
+    ? ROOT
     : [parent.x + columnWidth - 2, middle(parent.y)] as const;
   return {
     key: row.key,
@@ -257,50 +279,45 @@ function linkTo(row: Row, parent: Row | undefined, columnWidth: number): Link {
   };
 }
 
-/** The target's tokens in the columns after the one that dropped it, in one line. */
+/** The target's tokens in the columns after the one that dropped it, in a line at the bottom. */
 function placeGhosts(
   view: BeamView,
   groups: readonly (readonly StepView[])[],
-  columns: readonly Column[],
   lostAt: number,
-  rows: readonly Row[],
+  columns: readonly Column[],
+  bottom: number,
 ): Ghost[] {
-  const later = groups.slice(lostAt + 1);
-  const bottoms = rows.filter((r) => r.column > lostAt || r.entry.onTarget).map((r) => r.y + ROW);
-  const y = Math.max(HEAD, ...bottoms) + ROW * 0.75;
-  return later.flatMap((steps, i) => {
+  return groups.flatMap((steps, column) => {
     const own = view.explanation.steps.filter(({ step, token }) =>
       token !== undefined && steps.some((s) => s.step === step)
     );
-    if (own.length === 0) return [];
+    if (column <= lostAt || own.length === 0) return [];
     const open = own.filter((s) => s.siblings > 1);
-    const worst = open.reduce((most, s) => Math.max(most, s.margin), -Infinity);
+    const worst = Math.max(...open.map((s) => s.margin));
+    const text = own.map((s) => tokenText(s.token!)).join(" ");
     return [{
-      key: `ghost${lostAt + 1 + i}`,
-      x: columns[lostAt + 1 + i].x,
-      y,
-      text: own.map((s) => tokenText(s.token!)).join(" "),
+      key: `${column}:ghost`,
+      x: columns[column].x,
+      y: bottom + 6,
+      text: text === END ? view.target.name : text,
       note: open.length === 0 ? "no choice" : `margin ${signed(worst, 2)}`,
-      column: lostAt + 1 + i,
+      column,
     }];
   });
 }
 
-function ghostLinks(
-  ghosts: readonly Ghost[],
-  rows: readonly Row[],
-  lostAt: number,
-  columnWidth: number,
-): Link[] {
-  const dropped = rows.find((r) => r.column === lostAt && r.entry.onTarget);
-  const all = [...dropped === undefined ? [] : [dropped], ...ghosts];
-  return all.slice(1).map((ghost, i) => ({
-    key: `link-${(ghost as Ghost).key}`,
-    from: [all[i].x + columnWidth - 2, middle(all[i].y)] as const,
-    to: [ghost.x + LINK, middle(ghost.y)] as const,
-    kind: "ghost" as const,
-    column: ghost.column,
-  }));
+function ghostLinks(dropped: Row | undefined, ghosts: readonly Ghost[], width: number): Link[] {
+  return ghosts.flatMap((ghost, i) => {
+    const from = i === 0 ? dropped : ghosts[i - 1];
+    if (from === undefined) return [];
+    return [{
+      key: ghost.key,
+      from: [from.x + width - 2, middle(from.y)] as const,
+      to: [ghost.x + LINK, middle(ghost.y)] as const,
+      kind: "ghost" as const,
+      column: ghost.column,
+    }];
+  });
 }
 
 function middle(y: number): number {

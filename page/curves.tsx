@@ -42,7 +42,7 @@ const MARGIN = { left: 38, right: 92, top: 10, bottom: 34 };
 export function Curves(props: CurvesProps): JSX.Element {
   const { title, xLabel, series, height = 230, empty, tick, behind } = props;
   const frame = useRef<HTMLDivElement>(null);
-  const width = useWidth(frame);
+  const width = Math.max(220, useWidth(frame));
   const x = scaleLinear(props.x, [MARGIN.left, width - MARGIN.right]);
   const y = scaleLinear(props.y, [height - MARGIN.bottom, MARGIN.top]).nice(4);
   const drawn = series.filter(({ points }) => points.length > 0);

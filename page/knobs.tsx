@@ -9,7 +9,6 @@ import { useId } from "preact/hooks";
 import type { BeamView } from "./protocol.ts";
 import {
   busy,
-  data,
   knobs,
   lostUsers,
   model,
@@ -38,7 +37,6 @@ export function Knobs({ view }: { view: BeamView | undefined }): JSX.Element {
       <UserKnob />
       <ModelKnob />
       <SearchKnob />
-      <TakenOut view={view} />
     </section>
   );
 }
@@ -223,18 +221,19 @@ function SearchKnob(): JSX.Element {
   const { excludeHistory } = knobs.value;
   return (
     <div class="knob search-knob">
-      <label for={id}>
-        Temperature <span class="number">{fixed(tau, 2)}</span>
-      </label>
-      <input
-        id={id}
-        type="range"
-        min={0.2}
-        max={3}
-        step={0.05}
-        value={tau}
-        onInput={(e) => turn({ tau: e.currentTarget.valueAsNumber })}
-      />
+      <div class="sliding">
+        <label for={id}>Temperature</label>
+        <output for={id}>{fixed(tau, 2)}</output>
+        <input
+          id={id}
+          type="range"
+          min={0.2}
+          max={3}
+          step={0.05}
+          value={tau}
+          onInput={(e) => turn({ tau: e.currentTarget.valueAsNumber })}
+        />
+      </div>
       <div class="row">
         <div class="switch" role="group" aria-label="Probabilities over">
           {(["children", "vocabulary"] as const).map((over) => (
@@ -262,7 +261,7 @@ function SearchKnob(): JSX.Element {
 }
 
 /** What is out of the search now, and the way back. */
-function TakenOut({ view }: { view: BeamView | undefined }): JSX.Element {
+export function TakenOut({ view }: { view: BeamView | undefined }): JSX.Element {
   const { excluded, forced, tau, normalization } = knobs.value;
   const isPlain = excluded.length === 0 && forced.length === 0 && tau === undefined &&
     normalization === undefined;
@@ -291,12 +290,6 @@ function TakenOut({ view }: { view: BeamView | undefined }): JSX.Element {
         >
           all as trained
         </button>
-      )}
-      {isPlain && data.value && (
-        <span class="quiet">
-          {data.value.name}: {grouped(data.value.items)}{" "}
-          items. Click an entry of the figure to keep only what begins with it.
-        </span>
       )}
     </p>
   );

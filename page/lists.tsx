@@ -195,7 +195,7 @@ function Theorem({ name, settles, says, children }: TheoremProps): JSX.Element {
       <dt>{name}</dt>
       <dd>
         {says} <span class="number">{children}</span>{" "}
-        <strong>{settles ? "Settles it." : ""}</strong>
+        {settles && <strong>{name === "T9" ? "These are proven." : "Settles it."}</strong>}
       </dd>
     </div>
   );

@@ -10,7 +10,7 @@ import { Beam } from "./beam.tsx";
 import { DevicePanel } from "./device.tsx";
 import { readDropped } from "./files.ts";
 import { ThemeIcon } from "./icons.tsx";
-import { Knobs } from "./knobs.tsx";
+import { Knobs, TakenOut } from "./knobs.tsx";
 import { Outcome } from "./lists.tsx";
 import { attempt, busy, openFiles, problems, start, views } from "./state.ts";
 import { History, Story, WhatIsThis } from "./story.tsx";
@@ -111,14 +111,17 @@ function Explore(): JSX.Element {
               <h1>Why beam search loses a good item</h1>
             </div>
           )
-          : <Story view={view} />}
+          : <Story view={view} beside={views.value[1]} />}
         <WhatIsThis />
       </div>
       <Knobs view={view} />
-      {view !== undefined && <History view={view} />}
+      <div class="under-knobs">
+        {view !== undefined && <History view={view} />}
+        <TakenOut view={view} />
+      </div>
       <div class={`figures${views.value.length > 1 ? " two" : ""}`}>
         {views.value.map((v) => (
-          <div class="figure" key={v.model}>
+          <div class="figure" key={v.model} data-model={v.model}>
             <Beam view={v} {...(views.value.length > 1 && { title: v.model })} />
             <Outcome view={v} />
           </div>

@@ -7,10 +7,12 @@ import type { JSX } from "preact";
 import type { BeamView } from "./protocol.ts";
 import { knobs, turn } from "./state.ts";
 import { Term } from "./term.tsx";
-import { causes, counted, grouped, ordinal, tokenText } from "./words.ts";
+import { causes, grouped, ordinal, tokenText } from "./words.ts";
 
 /** The sentence above the figure. */
-export function Story({ view }: { view: BeamView }): JSX.Element {
+export function Story(
+  { view, beside }: { view: BeamView; beside: BeamView | undefined },
+): JSX.Element {
   const { explanation, target, search, user, neededBeam } = view;
   const { lost, rank, exactRank, ranked, items } = explanation;
   const isAbsent = lost?.cause === "absent";
@@ -22,7 +24,7 @@ export function Story({ view }: { view: BeamView }): JSX.Element {
           <>
             The model ranks it{" "}
             {exactRank === undefined ? `below the first ${ranked}` : ordinal(exactRank + 1)} of{" "}
-            {grouped(items)}. Beam search with B = {search.beam} {lost === undefined
+            {grouped(items)}. Beam search with B&nbsp;=&nbsp;{search.beam} {lost === undefined
               ? (
                 <>
                   keeps it to the end and returns it as <b>number {rank! + 1}</b>.
@@ -39,10 +41,22 @@ export function Story({ view }: { view: BeamView }): JSX.Element {
       </h1>
       <p class="turning">
         {lost !== undefined && !isAbsent && <span>{causes[lost.cause]}</span>}
+        {beside !== undefined && (
+          <span>
+            <b>{beside.model}</b> {briefly(beside)}
+          </span>
+        )}
         <Turning beam={search.beam} needed={isAbsent ? undefined : neededBeam} />
       </p>
     </div>
   );
+}
+
+function briefly({ explanation: { lost, rank } }: BeamView): string {
+  if (lost?.cause === "absent") return "cannot find it either.";
+  return lost === undefined
+    ? `returns it as number ${rank! + 1}.`
+    : `drops it at step ${lost.step}.`;
 }
 
 function standing({ explanation }: BeamView, at: number): string {
@@ -60,7 +74,7 @@ function Turning({ beam, needed }: { beam: number; needed: number | undefined })
   if (other < 1) return <span>Any beam finds it.</span>;
   return (
     <button type="button" class="call" onClick={() => turn({ beam: other })}>
-      {isFound ? `With B = ${other} it is lost: look` : `With B = ${other} it comes back: look`}
+      {isFound ? `See it lost again with B = ${other}` : `See it come back with B = ${other}`}
     </button>
   );
 }
@@ -71,30 +85,41 @@ export function WhatIsThis(): JSX.Element {
     <aside class="what" aria-label="What is this?">
       <h2>What is this?</h2>
       <p>
-        A shop’s model writes the next item word by word. It cannot try every item, so beam search
-        keeps only the <Term name="B">B</Term>{" "}
-        best beginnings after each word and drops the rest for good.
+        A shop’s model writes the next item word by word. Beam search keeps only the{" "}
+        <Term name="B">B</Term> best beginnings after each word and drops the rest for good.
       </p>
       <p>
-        That goes wrong when a good item starts with an unlikely word. A big brand has dozens of
-        items behind its first word; a small brand has one. The model can rank that one near the
-        top, and still the search never gets to its second word.
+        A big brand has dozens of items behind its first word, a small brand has one. So the model
+        can rank an item near the top while its first word alone is too unlikely to be kept.
       </p>
     </aside>
   );
 }
 
-/** What the model has read. */
+/** What the model has read. A click takes an item out of the catalogue, or puts it back. */
 export function History({ view }: { view: BeamView }): JSX.Element {
   const { history } = view;
   const { excluded } = knobs.value;
+  const toggle = (item: number): void =>
+    turn({
+      excluded: excluded.includes(item) ? excluded.filter((i) => i !== item) : [...excluded, item],
+    });
   return (
     <div class="history">
-      <span class="quiet">The model reads {counted(history.length, "item")}:</span>
+      <span class="quiet">The model reads</span>
       <ol>
         {history.map(({ item, name }, i) => (
-          <li key={`${i}:${item}`} class={excluded.includes(item) ? "out" : ""} title={name}>
-            <span class="clip">{name}</span>
+          <li key={`${i}:${item}`}>
+            <button
+              type="button"
+              class="clip"
+              aria-pressed={excluded.includes(item)}
+              aria-label={`${name}: take it out of the catalogue`}
+              title={name}
+              onClick={() => toggle(item)}
+            >
+              {name}
+            </button>
           </li>
         ))}
       </ol>

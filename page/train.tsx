@@ -8,10 +8,11 @@ import type { JSX } from "preact";
 import { useId } from "preact/hooks";
 import { Curves, type Series } from "./curves.tsx";
 import { downloadFiles, readPicked } from "./files.ts";
-import type { Scores, TrainSettings } from "./protocol.ts";
+import type { ModelInfo, Scores, TrainSettings } from "./protocol.ts";
 import {
   epochsOf,
   lossPoints,
+  names,
   pause,
   phase,
   set,
@@ -56,10 +57,12 @@ export function Train(): JSX.Element {
           <LossField />
           <SizeField />
           <FlagField />
-          <Buttons />
         </form>
         <div class="watch">
-          <Progress />
+          <div>
+            <Buttons />
+            <Progress />
+          </div>
           <div class="pair">
             <LossCurves />
             <ValidationCurves />
@@ -285,7 +288,7 @@ function LossCurves(): JSX.Element {
   const steps = points[0]?.steps ?? 1;
   return (
     <Curves
-      title="Loss, smoothed"
+      title="What each loss minimises, smoothed"
       xLabel="epoch"
       empty="The curves grow here."
       x={[0, epochs]}
@@ -377,45 +380,64 @@ function ModelTable(): JSX.Element {
           </tr>
         </thead>
         <tbody>
-          {models.value.map(({ id, loss, origin }) => {
-            const found = scores.value.get(id);
-            const epochs = epochsOf.value;
-            return (
-              <tr key={id}>
-                <th scope="row" style={{ "--series": colourOf(loss) }}>
-                  <i class="key" /> {id}{" "}
-                  <span class="quiet">
-                    {origins[origin]}
-                    {epochs.has(id) && `, epoch ${epochs.get(id)}`}
-                  </span>
-                </th>
-                <td>{percent(found?.hr10)}</td>
-                <td>{percent(found?.exactHr10)}</td>
-                <td>{found === undefined ? "" : `${found.pruned} of ${found.inExactTop}`}</td>
-                <td class="row">
-                  <button type="button" class="plain" onClick={() => show(id)}>Look</button>
-                  <button
-                    type="button"
-                    class="plain"
-                    aria-label={`Download ${id}`}
-                    onClick={() => save(id)}
-                  >
-                    Download
-                  </button>
-                </td>
-              </tr>
-            );
-          })}
+          {models.value.map((m) => (
+            <ModelRow
+              key={m.id}
+              info={m}
+              scores={scores.value.get(m.id)}
+            />
+          ))}
+          {[...names.value].filter(([, id]) => modelInfo(id) === undefined).map(([loss, id]) => (
+            <tr key={id}>
+              <ModelName id={id} loss={loss} note="before its first epoch" />
+              <td colspan={4} />
+            </tr>
+          ))}
         </tbody>
       </table>
       <button type="button" disabled={models.value.length === 0} onClick={judge}>
-        Judge them on {JUDGED} test users
+        Judge them on {JUDGED} test users, B = {knobs.value.beam}
       </button>
     </div>
   );
 }
 
 const origins = { example: "comes with the page", trained: "trained here", dropped: "dropped" };
+
+function ModelRow(
+  { info, scores }: { info: ModelInfo; scores: Scores | undefined },
+): JSX.Element {
+  const { id, loss, origin } = info;
+  const epoch = epochsOf.value.get(id);
+  const found = scores?.beam === knobs.value.beam ? scores : undefined;
+  return (
+    <tr>
+      <ModelName id={id} loss={loss} note={origins[origin] + (epoch ? `, epoch ${epoch}` : "")} />
+      <td>{percent(found?.hr10)}</td>
+      <td>{percent(found?.exactHr10)}</td>
+      <td>{found === undefined ? "" : `${found.pruned} of ${found.inExactTop}`}</td>
+      <td>
+        <button type="button" class="plain" onClick={() => show(id)}>Look</button>{" "}
+        <button
+          type="button"
+          class="plain"
+          aria-label={`Download ${id}`}
+          onClick={() => save(id)}
+        >
+          Download
+        </button>
+      </td>
+    </tr>
+  );
+}
+
+function ModelName({ id, loss, note }: { id: string; loss: string; note: string }): JSX.Element {
+  return (
+    <th scope="row" style={{ "--series": colourOf(loss) }}>
+      <i class="key" /> {id} <span class="quiet">{note}</span>
+    </th>
+  );
+}
 
 function percent(share: number | undefined): string {
   return share === undefined ? "" : `${(100 * share).toFixed(1)} %`;

@@ -20,6 +20,8 @@ export const phase = signal<"idle" | "starting" | "running" | "paused" | "stoppi
 export const trainDevice = signal<DeviceInfo | undefined>(undefined);
 export const lossPoints = signal<readonly LossPoint[]>([]);
 export const validationPoints = signal<readonly ValidationPoint[]>([]);
+/** The model that each loss of the run trains. */
+export const names = signal<ReadonlyMap<string, string>>(new Map());
 /** How many epochs each model that was trained here has seen. */
 export const epochsOf = signal<ReadonlyMap<string, number>>(new Map());
 /** The settings of the run whose curves are shown. */
@@ -33,7 +35,6 @@ const MOST_POINTS = 400;
 
 let trainer: WorkerClient | undefined;
 let waiting: LossPoint[] = [];
-let names: ReadonlyMap<string, string> = new Map();
 
 /** Changes some settings. */
 export function set(change: Partial<TrainSettings>): void {
@@ -59,7 +60,7 @@ export async function train(): Promise<void> {
     lossPoints.value = [];
     validationPoints.value = [];
   });
-  names = new Map(trained.value.losses.map((loss) => [loss, freeId(loss)]));
+  names.value = new Map(trained.value.losses.map((loss) => [loss, freeId(loss)]));
   await attempt(undefined, async () => {
     const worker = await open();
     phase.value = "running";
@@ -115,7 +116,7 @@ function thinned(points: readonly LossPoint[]): readonly LossPoint[] {
 async function keepSnapshot(event: WorkerEvent & { kind: "snapshot" }): Promise<void> {
   const info = await attempt(
     undefined,
-    () => addModel(event.files, "trained", names.get(event.loss)),
+    () => addModel(event.files, "trained", names.value.get(event.loss)),
   );
   if (info === undefined) return;
   epochsOf.value = new Map([...epochsOf.value, [info.id, event.epoch]]);

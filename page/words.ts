@@ -68,12 +68,10 @@ export const terms = {
 
 /** Why beam search did not return an item. */
 export const causes: Readonly<Record<string, string>> = {
-  violation:
-    "Violation: at least B words in the same place are more probable, so it could not stay.",
-  displacement: "Displacement: beginnings from elsewhere in the catalogue took the places.",
-  length: "Length: shorter items, which had ended already, took the places.",
+  violation: "Violation: at least B other words here are more probable.",
+  displacement: "Displacement: other parts of the catalogue took its place.",
+  length: "Length: shorter items, already complete, took its place.",
   tie: "Tie: its score equals θ, and only the order of the catalogue decided.",
-  absent: "It is not in the catalogue now.",
 };
 
 /** 1st, 2nd, 3rd, 4th. */
@@ -104,7 +102,10 @@ export function counted(n: number, what: string): string {
   return `${grouped(n)} ${what}${n === 1 ? "" : "s"}`;
 }
 
+/** The sign of the end of an item. */
+export const END = "∎";
+
 /** A token as one reads it: the end token has a sign. */
 export function tokenText(text: string): string {
-  return text.trim() === "" ? text : text.replace(/^<(end|eos)>$/i, "∎");
+  return text.replace(/^<(end|eos)>$/i, END);
 }
