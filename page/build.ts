@@ -5,8 +5,7 @@
  *
  * @module
  */
-import { encodeSafetensors } from "beargrad";
-import { decodeSafetensors } from "beargrad";
+import { decodeSafetensors, encodeSafetensors } from "beargrad";
 import { build } from "esbuild";
 import { createHash } from "node:crypto";
 import {
@@ -67,12 +66,12 @@ export async function buildPage(out: string): Promise<Sizes> {
     ),
     outdir: out,
     bundle: true,
+    external: ["node:*", "webgpu", "@colors/colors"], // needed outside browsers only
     format: "esm",
     splitting: true,
     chunkNames: "[name]-[hash]",
     target: "es2024",
     minify: true,
-    sourcemap: true,
     metafile: true,
     jsx: "automatic",
     jsxImportSource: "preact",
@@ -82,32 +81,41 @@ export async function buildPage(out: string): Promise<Sizes> {
   cpSync(join(here, "index.html"), join(out, "index.html"));
   cpSync(await examples(), join(out, "example"), { recursive: true });
 
-  const outputs = Object.entries(metafile.outputs).filter(([path]) => !path.endsWith(".map"));
-  const isLazy = loadedLater(metafile.outputs);
-  const sum = (paths: readonly string[]): number =>
-    paths.reduce((bytes, path) => bytes + gzipSync(readFileSync(path)).length, 0) / 1000;
-  const lazy = outputs.filter(([path]) => isLazy.has(path)).map(([path]) => join(root, path));
-  const eager = outputs.filter(([path]) => !isLazy.has(path)).map(([path]) => join(root, path));
+  const { outputs } = metafile;
+  const first = Object.keys(outputs).filter((path) =>
+    outputs[path].entryPoint?.startsWith("page/")
+  );
+  const eager = reachable(outputs, first, ["import-statement"]);
+  const all = reachable(outputs, first, ["import-statement", "dynamic-import"]);
+  const at = (paths: Iterable<string>): string[] => [...paths].map((path) => join(root, path));
+  for (const path of at(Object.keys(outputs).filter((path) => !all.has(path)))) rmSync(path);
   return {
-    page: sum([...eager, join(out, "index.html")]),
-    examples: sum(filesIn(join(out, "example"))),
-    titles: sum(lazy),
+    page: gzipped([...at(eager), join(out, "index.html")]),
+    examples: gzipped(filesIn(join(out, "example"))),
+    titles: gzipped(at([...all].filter((path) => !eager.has(path)))),
   };
 }
 
 type Outputs = Awaited<ReturnType<typeof build<{ metafile: true }>>>["metafile"]["outputs"];
 
-/** The files that only an import() loads. */
-function loadedLater(outputs: Outputs): ReadonlySet<string> {
-  const needed = new Set(
-    Object.keys(outputs).filter((path) => /(main|worker)\.js$|\.css$/.test(path)),
-  );
-  for (const path of needed) {
+/** Some files and what they import. esbuild also writes what only unused code imports. */
+function reachable(
+  outputs: Outputs,
+  first: readonly string[],
+  kinds: readonly string[],
+): ReadonlySet<string> {
+  const reached = new Set(first);
+  for (const path of reached) {
     for (const { path: next, kind } of outputs[path].imports) {
-      if (kind !== "dynamic-import" && next in outputs) needed.add(next);
+      if (kinds.includes(kind) && next in outputs) reached.add(next);
     }
   }
-  return new Set(Object.keys(outputs).filter((path) => !needed.has(path)));
+  return reached;
+}
+
+/** The size of some files in kilobytes, each gzipped. */
+function gzipped(paths: readonly string[]): number {
+  return paths.reduce((sum, path) => sum + gzipSync(readFileSync(path)).length, 0) / 1000;
 }
 
 /** The folder of the models that come with the page. */
