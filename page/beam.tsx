@@ -5,7 +5,7 @@
  */
 import { useSignal } from "@preact/signals";
 import { linkHorizontal } from "d3-shape";
-import type { JSX } from "preact";
+import type { JSX, RefObject } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import {
   type Column,
@@ -24,14 +24,14 @@ import { saveSvg } from "./save_svg.ts";
 import { turn } from "./state.ts";
 import { Term } from "./term.tsx";
 import { fit } from "./text_fit.ts";
-import { counted, END, fixed, grouped, ordinal } from "./words.ts";
+import { counted, END, grouped, logged, ordinal } from "./words.ts";
 
 const FONT = "12.5px system-ui, sans-serif";
 const BOLD = `600 ${FONT}`;
 /** How long a step is seen before the next one, in ms. */
 const PACE = 1100;
 /** What numbers take at the right of a row. */
-const NUMBERS = 90;
+const NUMBERS = 84;
 
 const curve = linkHorizontal();
 
@@ -59,12 +59,26 @@ export function Beam({ view, title }: { view: BeamView; title?: string }): JSX.E
     isPlaying.value = !isPlaying.value;
     if (isPlaying.value && last >= steps) show(1);
   };
-  useEffect(() => scrollTo(frame.current, layout, layout.lostAt ?? 0), [view.user.id, view.model]);
+  useEffect(() => {
+    shown.value = Infinity;
+    focused.value = undefined;
+    scrollTo(frame.current, layout, layout.lostAt ?? 0);
+  }, [view.user.id, view.model, view.search.forced.join()]);
+
+  const tree = useRef<SVGSVGElement>(null);
+  const holdsFocus = useRef(false);
+  useLayoutEffect(() => {
+    // The entry that had the focus may be gone: the focus stays in the figure.
+    if (holdsFocus.current && document.activeElement === document.body) {
+      tree.current?.querySelector<SVGGElement>(".entry[tabindex='0']")?.focus();
+    }
+  });
 
   const save = (): void =>
     saveSvg(
-      frame.current!.querySelector("svg")!,
+      tree.current!,
       `beam-${view.model}-user-${view.user.id}.svg`,
+      `User ${view.user.id}, model ${view.model}, B = ${view.search.beam}`,
     );
   const row = layout.rows.find((r) => r.key === focused.value) ?? tellingRow(layout);
   return (
@@ -86,7 +100,7 @@ export function Beam({ view, title }: { view: BeamView; title?: string }): JSX.E
           </button>
           <button
             type="button"
-            disabled={last <= 1}
+            aria-disabled={last <= 1}
             onClick={() => show(last - 1)}
             aria-label="One step back"
           >
@@ -94,7 +108,7 @@ export function Beam({ view, title }: { view: BeamView; title?: string }): JSX.E
           </button>
           <button
             type="button"
-            disabled={last >= steps}
+            aria-disabled={last >= steps}
             onClick={() => show(last + 1)}
             aria-label="One step on"
           >
@@ -106,13 +120,20 @@ export function Beam({ view, title }: { view: BeamView; title?: string }): JSX.E
         </div>
         <Legend />
       </div>
-      <div class="scroll" ref={frame}>
+      <div
+        class="scroll"
+        ref={frame}
+        onFocusIn={() => holdsFocus.current = true}
+        onFocusOut={(e) => holdsFocus.current = e.relatedTarget === null && holdsFocus.current}
+        onPointerLeave={() => holdsFocus.current || (focused.value = undefined)}
+      >
         <Tree
           layout={layout}
           shown={last}
           focused={row?.key}
           onFocus={(key) => focused.value = key}
           onStep={show}
+          svg={tree}
         />
       </div>
       <Card row={row} layout={layout} onSave={save} />
@@ -145,9 +166,10 @@ interface TreeProps {
   readonly focused: string | undefined;
   readonly onFocus: (key: string) => void;
   readonly onStep: (column: number) => void;
+  readonly svg: RefObject<SVGSVGElement | null>;
 }
 
-function Tree({ layout, shown, focused, onFocus, onStep }: TreeProps): JSX.Element {
+function Tree({ layout, shown, focused, onFocus, onStep, svg }: TreeProps): JSX.Element {
   const { columns, rows, gaps, ghosts, links, columnWidth } = layout;
   const seen = (column: number): string => column < shown ? "" : " unseen";
   // The target's links are drawn last, above the others.
@@ -156,6 +178,7 @@ function Tree({ layout, shown, focused, onFocus, onStep }: TreeProps): JSX.Eleme
   return (
     <svg
       class="tree"
+      ref={svg}
       width={layout.width}
       height={layout.height}
       role="group"
@@ -263,7 +286,7 @@ function EntryRow({ row, width, scale, unseen, isFocused, onFocus }: EntryProps)
       <text class="items" x={full - 58} y={14} text-anchor="end">
         {row.isWhole ? END : grouped(entry.items)}
       </text>
-      <text class="score" x={full - 5} y={14} text-anchor="end">{fixed(entry.score)}</text>
+      <text class="score" x={full - 5} y={14} text-anchor="end">{logged(entry.score)}</text>
     </g>
   );
 }
@@ -311,13 +334,13 @@ function Card({ row, layout, onSave }: CardProps): JSX.Element {
         >
           {row.rank + 1} of {step.poolSize}
         </Figure>
-        <Figure of="among siblings">
+        <Figure of="siblings">
           {entry.place + 1} of {entry.siblings}
         </Figure>
-        <Figure of={<Term name="log p" />}>{fixed(entry.logProb)}</Figure>
-        <Figure of={<Term name="log π" />}>{fixed(entry.score)}</Figure>
+        <Figure of={<Term name="log p" />}>{logged(entry.logProb)}</Figure>
+        <Figure of={<Term name="log π" />}>{logged(entry.score)}</Figure>
         <Figure of={<Term name="theta">θ</Term>}>
-          {step.theta === undefined ? "none" : fixed(step.theta)}
+          {step.theta === undefined ? "none" : logged(step.theta)}
         </Figure>
         <Figure of="items">{grouped(entry.items)}</Figure>
       </dl>
@@ -366,8 +389,8 @@ function BeamTable({ view }: { view: BeamView }): JSX.Element {
                 <td>{s.step}</td>
                 <td>{s.ranks[i] + 1} of {s.poolSize}</td>
                 <td>{e.text || e.names[0]}{e.onTarget ? " (target)" : ""}</td>
-                <td>{fixed(e.logProb)}</td>
-                <td>{fixed(e.score)}</td>
+                <td>{logged(e.logProb)}</td>
+                <td>{logged(e.score)}</td>
                 <td>{e.items}</td>
                 <td>{e.kept ? "kept" : "dropped"}</td>
               </tr>
@@ -387,7 +410,7 @@ function keepOnly(row: Row): void {
 function spoken({ entry, text, rank }: Row): string {
   const state = entry.kept ? "kept" : "dropped";
   const own = entry.onTarget ? ", on the way to the target" : "";
-  return `${text}, ${ordinal(rank + 1)}, ${state}, log pi ${fixed(entry.score)}, ` +
+  return `${text}, ${ordinal(rank + 1)}, ${state}, log pi ${logged(entry.score)}, ` +
     `${counted(entry.items, "item")}${own}`;
 }
 
@@ -437,7 +460,7 @@ function scrollTo(frame: HTMLElement | null, { columnWidth }: Layout, column: nu
   const [from, to] = [column * columnWidth, (column + 1) * columnWidth];
   const { scrollLeft, clientWidth } = frame;
   if (from >= scrollLeft && to <= scrollLeft + clientWidth) return;
-  frame.scrollTo({ left: from < scrollLeft ? from : to - clientWidth, behavior: "smooth" });
+  frame.scrollTo({ left: from < scrollLeft ? from : to - clientWidth });
 }
 
 function at(x: number, y: number): { readonly transform: string } {

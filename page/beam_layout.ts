@@ -5,7 +5,7 @@
  * @module
  */
 import type { BeamView, Entry, StepView } from "./protocol.ts";
-import { END, fixed, signed, tokenText } from "./words.ts";
+import { END, joined, logged, signed } from "./words.ts";
 
 /** The height of a row. */
 export const ROW = 20;
@@ -18,7 +18,7 @@ export const ROOT: readonly [number, number] = [5, HEAD + 4.5 * ROW];
 /** The space that theta takes between the rows. */
 const THETA = 20;
 /** A column is not narrower, and the figure scrolls instead. */
-const NARROWEST = 204;
+const NARROWEST = 216;
 const WIDEST = 330;
 /** What the target's way after it was dropped takes at the bottom. */
 const LANE = ROW + 12;
@@ -202,7 +202,7 @@ function placeColumn(
     }
     const chain = chains.get(entry.node)!;
     const parent = before.get(chain[0].parent);
-    const text = chain.map((e) => tokenText(e.text)).filter((t) => t !== "").join(" ");
+    const text = joined(chain.map((e) => e.text));
     const isWhole = text === "" || text === END;
     const tokens = chain.filter((e) => e.text !== "" || e.parent !== e.node).map((e) => e.token);
     rows.push({
@@ -231,7 +231,7 @@ function placeColumn(
       note,
       step: last,
       ...(thetaY !== undefined && last.theta !== undefined && {
-        theta: { y: thetaY, text: `θ ${fixed(last.theta)}` },
+        theta: { y: thetaY, text: `θ ${logged(last.theta)}` },
       }),
     },
     rows,
@@ -294,7 +294,7 @@ function placeGhosts(
     if (column <= lostAt || own.length === 0) return [];
     const open = own.filter((s) => s.siblings > 1);
     const worst = Math.max(...open.map((s) => s.margin));
-    const text = own.map((s) => tokenText(s.token!)).join(" ");
+    const text = joined(own.map((s) => s.token!));
     return [{
       key: `${column}:ghost`,
       x: columns[column].x,

@@ -6,6 +6,7 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { createWorker } from "./client.ts";
+import { CopyButton } from "./copy_button.tsx";
 import { attempt, device } from "./state.ts";
 import { trainDevice } from "./train_state.ts";
 import { fixed } from "./words.ts";
@@ -14,19 +15,10 @@ import { fixed } from "./words.ts";
 export function DevicePanel(): JSX.Element {
   const report = useSignal<unknown>(undefined);
   const progress = useSignal<string | undefined>(undefined);
-  const isCopied = useSignal(false);
   const measure = async (): Promise<void> => {
     progress.value = "opening the device";
     report.value = await attempt(undefined, () => measured((text) => progress.value = text));
     progress.value = undefined;
-  };
-  const copy = async (): Promise<void> => {
-    await attempt(
-      undefined,
-      () => navigator.clipboard.writeText(JSON.stringify(report.value, null, 2)),
-    );
-    isCopied.value = true;
-    setTimeout(() => isCopied.value = false, 2000);
   };
   const used = trainDevice.value ?? device.value;
   return (
@@ -42,7 +34,10 @@ export function DevicePanel(): JSX.Element {
           Measure this device
         </button>
         {report.value !== undefined && (
-          <button type="button" onClick={copy}>{isCopied.value ? "Copied" : "Copy as JSON"}</button>
+          <CopyButton
+            label="Copy as JSON"
+            text={() => JSON.stringify(report.value, undefined, 2)}
+          />
         )}
         <span class="quiet" role="status">
           {progress.value ?? "Checks every kernel and times products, training steps and searches."}

@@ -24,7 +24,8 @@ import {
   users,
 } from "./state.ts";
 import { Term } from "./term.tsx";
-import { colourOf, fixed, grouped } from "./words.ts";
+import { epochsOf, phase } from "./train_state.ts";
+import { colourOf, fixed, grouped, joined } from "./words.ts";
 
 /** The widest beam of the slider. */
 const MOST = 50;
@@ -33,7 +34,7 @@ const MOST = 50;
 export function Knobs({ view }: { view: BeamView | undefined }): JSX.Element {
   return (
     <section class="knobs" aria-label="Knobs">
-      <BeamKnob needed={view?.neededBeam} />
+      <BeamKnob view={view} />
       <UserKnob />
       <ModelKnob />
       <SearchKnob />
@@ -41,7 +42,8 @@ export function Knobs({ view }: { view: BeamView | undefined }): JSX.Element {
   );
 }
 
-function BeamKnob({ needed }: { needed: number | undefined }): JSX.Element {
+function BeamKnob({ view }: { view: BeamView | undefined }): JSX.Element {
+  const needed = view?.neededBeam;
   const { beam } = knobs.value;
   const set = (value: number): void => {
     if (Number.isInteger(value) && value >= 1) turn({ beam: Math.min(value, MOST) });
@@ -49,9 +51,9 @@ function BeamKnob({ needed }: { needed: number | undefined }): JSX.Element {
   const isReachable = needed !== undefined && needed <= MOST;
   return (
     <div class="knob beam-knob">
-      <label for="beam">
-        <Term name="B">Beam width B</Term>
-      </label>
+      <div class="label">
+        <label for="beam-width">Beam width</label> <Term name="B" />
+      </div>
       <div class="row">
         <button
           type="button"
@@ -61,7 +63,7 @@ function BeamKnob({ needed }: { needed: number | undefined }): JSX.Element {
         >
           −
         </button>
-        <output for="beam">{beam}</output>
+        <output for="beam-width">{beam}</output>
         <button
           type="button"
           aria-label="One more"
@@ -72,7 +74,7 @@ function BeamKnob({ needed }: { needed: number | undefined }): JSX.Element {
         </button>
         <div class="track">
           <input
-            id="beam"
+            id="beam-width"
             type="range"
             min={1}
             max={MOST}
@@ -90,9 +92,9 @@ function BeamKnob({ needed }: { needed: number | undefined }): JSX.Element {
         disabled={!isReachable || beam === needed}
         onClick={() => set(needed!)}
       >
-        {needed === undefined
+        {view !== undefined && needed === undefined
           ? "No B up to 200 is known to find it"
-          : `Smallest B that finds it: ${needed}`}
+          : `Smallest B that finds it: ${needed ?? "…"}`}
       </button>
     </div>
   );
@@ -191,6 +193,9 @@ function ModelKnob(): JSX.Element {
             onClick={() => choose(m.id)}
           >
             {m.id}
+            {phase.value !== "idle" && epochsOf.value.has(m.id) && (
+              <span class="quiet">epoch {epochsOf.value.get(m.id)}</span>
+            )}
           </button>
         ))}
         {all.length === 0 && <span class="quiet">Train one below, or drop one on the page</span>}
@@ -288,7 +293,7 @@ export function TakenOut({ view }: { view: BeamView | undefined }): JSX.Element 
           onClick={() =>
             turn({ excluded: [], forced: [], tau: undefined, normalization: undefined })}
         >
-          all as trained
+          Reset
         </button>
       )}
     </p>
@@ -299,5 +304,5 @@ function beginning(view: BeamView | undefined, forced: readonly number[]): strin
   const texts = forced.map((token, i) =>
     view?.steps[i]?.entries.find((e) => e.token === token)?.text ?? "…"
   );
-  return texts.join(" ").trim();
+  return joined(texts);
 }

@@ -28,6 +28,7 @@ function Lists({ view }: { view: BeamView }): JSX.Element {
   const { returned, certified } = view;
   const best = shownExact(view);
   const kept = new Map(returned.map(({ item }, i) => [item, i]));
+  const height = LINE * Math.max(best.length, returned.length);
   const missed = best.filter(({ item }) => !kept.has(item)).length;
   return (
     <section class="lists" aria-label="What is found and what is missed">
@@ -51,8 +52,9 @@ function Lists({ view }: { view: BeamView }): JSX.Element {
       </div>
       <svg
         class="ties"
-        width={BETWEEN}
-        height={LINE * Math.max(best.length, returned.length)}
+        viewBox={`0 0 ${BETWEEN} ${height}`}
+        height={height}
+        preserveAspectRatio="none"
         aria-hidden="true"
       >
         {best.map(({ item, isTarget }, i) => {

@@ -7,12 +7,13 @@ import { signal, useSignal } from "@preact/signals";
 import { type JSX, render } from "preact";
 import { useEffect } from "preact/hooks";
 import { Beam } from "./beam.tsx";
+import { CopyButton } from "./copy_button.tsx";
 import { DevicePanel } from "./device.tsx";
 import { readDropped } from "./files.ts";
 import { ThemeIcon } from "./icons.tsx";
 import { Knobs, TakenOut } from "./knobs.tsx";
 import { Outcome } from "./lists.tsx";
-import { attempt, busy, openFiles, problems, start, views } from "./state.ts";
+import { attempt, busy, data, models, openFiles, problems, start, views } from "./state.ts";
 import { History, Story, WhatIsThis } from "./story.tsx";
 import { Train } from "./train.tsx";
 import { Weights } from "./weights.tsx";
@@ -39,15 +40,15 @@ function Page(): JSX.Element {
 function Header(): JSX.Element {
   return (
     <header>
-      <a class="name" href="#beam-title" onClick={(e) => jump(e, "beam-title")}>beargrad</a>
+      <a class="name" href="#beam" onClick={(e) => jump(e, "beam")}>beargrad</a>
       <nav aria-label="Sections">
-        {[["beam-title", "The beam"], ["train", "Train"], ["gradients", "Gradients"], [
+        {[["beam", "The beam"], ["train", "Train"], ["gradients", "Gradients"], [
           "device",
           "Device",
         ]].map(([id, text]) => <a key={id} href={`#${id}`} onClick={(e) => jump(e, id)}>{text}</a>)}
       </nav>
       <span class="busy" role="status">{busy.value}</span>
-      <Share />
+      <CopyButton label="Copy address" text={() => location.href} />
       <button
         type="button"
         class="plain"
@@ -64,20 +65,6 @@ function Header(): JSX.Element {
 function jump(event: Event, id: string): void {
   event.preventDefault();
   document.getElementById(id)?.scrollIntoView();
-}
-
-function Share(): JSX.Element {
-  const isCopied = useSignal(false);
-  const copy = async (): Promise<void> => {
-    await attempt(undefined, () => navigator.clipboard.writeText(location.href));
-    isCopied.value = true;
-    setTimeout(() => isCopied.value = false, 2000);
-  };
-  return (
-    <button type="button" class="plain" onClick={copy}>
-      {isCopied.value ? "Address copied" : "Copy address"}
-    </button>
-  );
 }
 
 function Problems(): JSX.Element {
@@ -103,7 +90,7 @@ function Problems(): JSX.Element {
 function Explore(): JSX.Element {
   const [view] = views.value;
   return (
-    <section class="explore" id="beam-title">
+    <section class="explore" id="beam" aria-label="The beam">
       <div class="opening">
         {view === undefined
           ? (
@@ -120,6 +107,12 @@ function Explore(): JSX.Element {
         <TakenOut view={view} />
       </div>
       <div class={`figures${views.value.length > 1 ? " two" : ""}`}>
+        {views.value.length === 0 && (
+          <p class="no-figure quiet">
+            {data.value !== undefined && models.value.length === 0 &&
+              "There is no model of these data yet. Train one below, or drop one on the page."}
+          </p>
+        )}
         {views.value.map((v) => (
           <div class="figure" key={v.model} data-model={v.model}>
             <Beam view={v} {...(views.value.length > 1 && { title: v.model })} />

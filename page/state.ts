@@ -179,6 +179,16 @@ export async function openFiles(dropped: Dropped): Promise<void> {
   });
 }
 
+/** Closes a model. */
+export async function removeModel(id: string): Promise<void> {
+  await attempt(undefined, () => explorer.call("removeModel", id));
+  batch(() => {
+    models.value = models.value.filter((m) => m.id !== id);
+    if (second.value === id) second.value = undefined;
+    if (model.value === id) model.value = models.value[0]?.id;
+  });
+}
+
 /** A name that no model has. */
 export function freeId(name: string): string {
   for (let i = 2, free = name;; free = `${name} ${i++}`) {
@@ -277,8 +287,8 @@ function restore(address: Partial<Address>): void {
   const { model: first, second: other, user: who, ...search } = address;
   batch(() => {
     if (modelInfo(first)) model.value = first;
-    if (modelInfo(other) && other !== model.value) second.value = other;
+    second.value = other === model.value ? undefined : modelInfo(other)?.id;
     if (users.value.some(({ id }) => id === who)) user.value = who;
-    if (Object.keys(search).length > 0) knobs.value = { ...defaultKnobs, ...search };
+    knobs.value = { ...defaultKnobs, ...search };
   });
 }

@@ -7,7 +7,7 @@ import type { JSX } from "preact";
 import type { BeamView } from "./protocol.ts";
 import { knobs, turn } from "./state.ts";
 import { Term } from "./term.tsx";
-import { causes, grouped, ordinal, tokenText } from "./words.ts";
+import { causes, grouped, joined, ordinal, shortened } from "./words.ts";
 
 /** The sentence above the figure. */
 export function Story(
@@ -19,7 +19,8 @@ export function Story(
   return (
     <div class="story">
       <h1>
-        User {user.id} buys next: <em class="is-target">{target.name}</em>.{" "}
+        User {user.id} buys next:{" "}
+        <em class="is-target" title={target.name}>{shortened(target.name, 64)}</em>.{" "}
         {isAbsent ? "It is not among the items that are searched now, so nothing can find it." : (
           <>
             The model ranks it{" "}
@@ -40,7 +41,13 @@ export function Story(
         )}
       </h1>
       <p class="turning">
-        {lost !== undefined && !isAbsent && <span>{causes[lost.cause]}</span>}
+        {lost !== undefined && !isAbsent && (
+          <span>
+            {exactRank === undefined || exactRank >= search.beam
+              ? `The model itself does not rank it among the best ${search.beam}.`
+              : causes[lost.cause]}
+          </span>
+        )}
         {beside !== undefined && (
           <span>
             <b>{beside.model}</b> {briefly(beside)}
@@ -63,12 +70,14 @@ function standing({ explanation }: BeamView, at: number): string {
   const step = explanation.steps.find((s) => s.step === at);
   if (step?.pool === undefined || step.token === undefined) return "";
   const place = `${ordinal(step.pool.rank + 1)} of ${grouped(step.pool.size)}`;
-  return `, where “${tokenText(step.token)}” is ${place}`;
+  return `, where “${joined([step.token])}” is ${place}`;
 }
 
 /** The beam that turns the story round. */
-function Turning({ beam, needed }: { beam: number; needed: number | undefined }): JSX.Element {
-  if (needed === undefined) return <span>No beam up to 200 is known to find it.</span>;
+function Turning(
+  { beam, needed }: { beam: number; needed: number | undefined },
+): JSX.Element | undefined {
+  if (needed === undefined) return;
   const isFound = beam >= needed;
   const other = isFound ? needed - 1 : needed;
   if (other < 1) return <span>Any beam finds it.</span>;

@@ -35,6 +35,7 @@ import {
   models,
   openBuiltIn,
   openFiles,
+  removeModel,
   searchOf,
   second,
   source,
@@ -425,6 +426,14 @@ function ModelRow(
           onClick={() => save(id)}
         >
           Download
+        </button>{" "}
+        <button
+          type="button"
+          class="plain"
+          aria-label={`Remove ${id}`}
+          onClick={() => removeModel(id)}
+        >
+          Remove
         </button>
       </td>
     </tr>
@@ -446,7 +455,7 @@ function percent(share: number | undefined): string {
 function show(id: string): void {
   if (second.value === id) second.value = undefined;
   model.value = id;
-  document.getElementById("beam-title")?.scrollIntoView();
+  document.getElementById("beam")?.scrollIntoView();
 }
 
 async function save(id: string): Promise<void> {

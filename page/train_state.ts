@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { batch, computed, signal } from "@preact/signals";
+import { batch, computed, effect, signal } from "@preact/signals";
 import { createWorker, type WorkerClient } from "./client.ts";
 import {
+  type DataSource,
   defaultSettings,
   type DeviceInfo,
   type LossPoint,
@@ -35,6 +36,8 @@ const MOST_POINTS = 400;
 
 let trainer: WorkerClient | undefined;
 let waiting: LossPoint[] = [];
+/** The data of the run. */
+let trainedOn: DataSource | undefined;
 
 /** Changes some settings. */
 export function set(change: Partial<TrainSettings>): void {
@@ -48,7 +51,8 @@ async function open(): Promise<WorkerClient> {
     trainer.onEvent(hear);
     trainDevice.value = await trainer.call("open", "auto");
   }
-  await trainer.call("data", source.value);
+  trainedOn = source.value;
+  await trainer.call("data", trainedOn);
   return trainer;
 }
 
@@ -84,6 +88,12 @@ export async function stop(): Promise<void> {
   await attempt(undefined, async () => await trainer?.call("stop"));
 }
 
+/** Other data end the run. */
+effect(() => {
+  const isOther = source.value !== trainedOn;
+  if (isOther && ["running", "paused"].includes(phase.peek())) void stop();
+});
+
 function hear(event: WorkerEvent): void {
   if (event.kind === "loss") return hearLoss(event.point);
   if (event.kind === "validation") {
@@ -114,6 +124,7 @@ function thinned(points: readonly LossPoint[]): readonly LossPoint[] {
 }
 
 async function keepSnapshot(event: WorkerEvent & { kind: "snapshot" }): Promise<void> {
+  if (trainedOn !== source.value) return;
   const info = await attempt(
     undefined,
     () => addModel(event.files, "trained", names.value.get(event.loss)),

@@ -92,7 +92,12 @@ export function fixed(x: number, digits = 3): string {
   return x < 0 && Number(text) !== 0 ? `−${text}` : text;
 }
 
-/** The same with its sign. */
+/** A log-probability, in the same width whatever it is. */
+export function logged(x: number): string {
+  return fixed(x, x > -10 ? 3 : x > -100 ? 2 : 1);
+}
+
+/** A number with its sign, also where it is above 0. */
 export function signed(x: number, digits = 3): string {
   return x > 0 ? `+${fixed(x, digits)}` : fixed(x, digits);
 }
@@ -102,10 +107,21 @@ export function counted(n: number, what: string): string {
   return `${grouped(n)} ${what}${n === 1 ? "" : "s"}`;
 }
 
+/** Tokens as one text. Those of a tokenizer bring their spaces along, words do not. */
+export function joined(texts: readonly string[]): string {
+  const separator = texts.some((text) => /^\s|\s$/.test(text)) ? "" : " ";
+  return texts.map(tokenText).filter((text) => text !== "").join(separator).trim();
+}
+
+/** The start of a long text. */
+export function shortened(text: string, most: number): string {
+  return text.length <= most ? text : `${text.slice(0, most - 1).trimEnd()}…`;
+}
+
 /** The sign of the end of an item. */
 export const END = "∎";
 
 /** A token as one reads it: the end token has a sign. */
-export function tokenText(text: string): string {
+function tokenText(text: string): string {
   return text.replace(/^<(end|eos)>$/i, END);
 }
