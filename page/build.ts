@@ -27,6 +27,7 @@ import { gzipSync } from "node:zlib";
 import { type ExampleIndex, Explorer } from "./explorer.ts";
 import {
   defaultSettings,
+  type Files,
   type SearchSettings,
   type TrainSettings,
   type UserInfo,
@@ -123,12 +124,16 @@ async function examples(): Promise<string> {
   const key = createHash("sha256").update(JSON.stringify(EXAMPLES)).digest("hex").slice(0, 12);
   const folder = join(here, ".cache", key);
   if (existsSync(join(folder, "index.json"))) return folder;
-  const explorer = new Explorer(() => {});
+  const trained = new Map<string, Files>();
+  const explorer = new Explorer((event) => {
+    if (event.kind === "snapshot") trained.set(event.loss, event.files);
+  });
   await explorer.open("cpu");
   await explorer.data({ kind: "synthetic" });
   const runs = [];
   const lost: { readonly model: string; readonly user: UserInfo }[] = [];
-  for (const files of await explorer.train(EXAMPLES)) {
+  await explorer.train(EXAMPLES);
+  for (const files of trained.values()) {
     const model = await explorer.addModel(files, "example");
     const search: SearchSettings = {
       ...model.search,

@@ -210,7 +210,7 @@ export class Explorer {
     this.#forget(id);
   }
 
-  train(settings: TrainSettings): Promise<readonly Files[]> {
+  train(settings: TrainSettings): Promise<void> {
     const { dataset, trie } = this.#openedData;
     const training = new Training(this.#send);
     this.#training = training;

@@ -251,8 +251,8 @@ export interface Calls {
   /** Adds a model from the files of a run (`config.json`, `model.safetensors`, and its recipe). */
   addModel(files: Files, origin: ModelInfo["origin"], id?: string): ModelInfo;
   removeModel(id: string): void;
-  /** Trains; resolves with the files of each run when all are done or `stop` was called. */
-  train(settings: TrainSettings): readonly Files[];
+  /** Trains; resolves when all epochs are done or `stop` was called. */
+  train(settings: TrainSettings): void;
   pause(): void;
   resume(): void;
   stop(): void;
@@ -278,7 +278,7 @@ export interface Calls {
 export type WorkerEvent =
   | { readonly kind: "loss"; readonly point: LossPoint }
   | { readonly kind: "validation"; readonly point: ValidationPoint }
-  /** After an epoch: the files of the run as it is now, so that it can be searched while it trains. */
+  /** After an epoch, or at a stop within one: the files of the run, which is then searched. */
   | {
     readonly kind: "snapshot";
     readonly loss: string;

@@ -25,7 +25,7 @@ import {
   trainableModel,
   Trainer,
 } from "beargrad/lab";
-import type { Files, TrainSettings, ValidationPoint, WorkerEvent } from "./protocol.ts";
+import type { TrainSettings, ValidationPoint, WorkerEvent } from "./protocol.ts";
 
 /** How many validation cases are searched after an epoch, and how wide. */
 const VALIDATED = 200;
@@ -46,8 +46,7 @@ export class Training {
   }
 
   /**
-   * Trains a model with each loss. Resolves with the files of the runs as they are at the end, or
-   * when `stop` is called.
+   * Trains a model with each loss. Resolves when all epochs are done, or `stop` was called.
    *
    * @throws {ArgumentError} if there is no loss of a name, or a setting is out of range.
    * @throws {NonFiniteError} if a loss becomes NaN or infinite.
@@ -57,7 +56,7 @@ export class Training {
     dataset: Dataset,
     trie: DeviceTrie,
     { losses: names, flags, ...settings }: TrainSettings,
-  ): Promise<readonly Files[]> {
+  ): Promise<void> {
     using open = new DisposableStack();
     const runs: Run[] = [];
     const options = optionsOf({ ...flags, ...settings, kvHeads: settings.heads });
@@ -68,21 +67,17 @@ export class Training {
     }
     const between = (): Promise<void> => this.#between();
     try {
-      for (let epoch = 1; epoch <= settings.epochs; epoch++) {
+      for (let epoch = 0; epoch < settings.epochs; epoch++) {
         for (const run of runs) {
           await run.epoch(between, this.#send);
-          await between();
+          await run.snapshot(this.#send);
           this.#send({ kind: "validation", point: await run.validate(between) });
-          const files = await run.files();
-          this.#send({ kind: "snapshot", loss: run.recipe.loss, epoch, files });
         }
       }
     } catch (error) {
       if (!(error instanceof Stopped)) throw error;
+      for (const run of runs) if (run.isAhead) await run.snapshot(this.#send);
     }
-    const all: Files[] = [];
-    for (const run of runs) if (run.step > 0) all.push(await run.files());
-    return all;
   }
 
   /** Waits between two steps until `resume` or `stop`. */
@@ -113,12 +108,13 @@ export class Training {
 /** The training of one model. */
 class Run implements Disposable {
   readonly recipe: Recipe;
-  /** Steps taken. */
-  step = 0;
   readonly #dataset: Dataset;
   readonly #trie: DeviceTrie;
   readonly #trainer: Trainer;
   readonly #search: BeamSearch;
+  /** Steps taken, as far as they were reported. */
+  #step = 0;
+  #saved = 0;
   #seconds = 0;
 
   static async start(
@@ -149,10 +145,10 @@ class Run implements Disposable {
     await this.#trainer.runEpoch(({ step, steps, loss: value }) => {
       const now = performance.now();
       const seconds = (now - last) / 1000;
-      const usersPerSecond = Math.round(((step - this.step) * usersPerStep) / seconds);
+      const usersPerSecond = Math.round(((step - this.#step) * usersPerStep) / seconds);
       send({ kind: "loss", point: { loss, step, steps, value, usersPerSecond } });
       this.#seconds += seconds;
-      this.step = step;
+      this.#step = step;
       last = now;
     }, async () => {
       const began = performance.now();
@@ -178,10 +174,18 @@ class Run implements Disposable {
     return { loss, epoch: this.#trainer.epoch, hr10: hitRate(ranks, 10), ndcg10: ndcg(ranks, 10) };
   }
 
-  /** The files of the run as it is now. */
-  async files(): Promise<Files> {
-    const progress = { step: this.step, epoch: this.#trainer.epoch, seconds: this.#seconds };
-    return await runFiles(this.#trainer, this.recipe, progress);
+  /** Whether it was trained since the last snapshot. */
+  get isAhead(): boolean {
+    return this.#step > this.#saved;
+  }
+
+  /** Sends the files of the run as it is now. */
+  async snapshot(send: (event: WorkerEvent) => void): Promise<void> {
+    const { epoch } = this.#trainer;
+    const progress = { step: this.#step, epoch, seconds: this.#seconds };
+    const files = await runFiles(this.#trainer, this.recipe, progress);
+    this.#saved = this.#step;
+    send({ kind: "snapshot", loss: this.recipe.loss, epoch, files });
   }
 
   /** Frees the model. */

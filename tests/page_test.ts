@@ -1,0 +1,222 @@
+/// <reference lib="dom" />
+/** The page: its address and files anywhere, the whole of it in Chromium. */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { after, before, test } from "node:test";
+import { unzipSync } from "fflate";
+import type { Browser, ConsoleMessage, Page } from "puppeteer-core";
+import { loadDataset, memoryFolder, parseOptions, runExperiment } from "beargrad/lab";
+import { type Address, formatAddress, parseAddress } from "../page/address.ts";
+import type { Served, Sizes } from "../page/build.ts";
+import { isRun, runsIn } from "../page/files.ts";
+
+const plain = { beam: 10, excludeHistory: false, excluded: [], forced: [] };
+
+test("page: the address of a state is read back, and a default state has none", () => {
+  const states: readonly Address[] = [
+    { ...plain, model: "msl 2", second: "bear", user: "7#12" },
+    { ...plain, beam: 11, tau: 0.75, normalization: "vocabulary", user: "ä & = #" },
+    { ...plain, excludeHistory: true, excluded: [3, 17], forced: [60, 2] },
+  ];
+  for (const state of states) {
+    assert.deepEqual({ ...plain, ...parseAddress(`#${formatAddress(state)}`) }, state);
+  }
+  assert.equal(formatAddress(plain), "");
+  assert.equal(formatAddress({ ...plain, model: "msl", beam: 11 }), "model=msl&beam=11");
+});
+
+test("page: what is malformed in an address is ignored", () => {
+  const bad = "#model=&user=5&beam=0&tau=abc&over=all&new=2&out=1.x&first=-1&other=1&%";
+  assert.deepEqual(parseAddress(bad), { user: "5" });
+  assert.deepEqual(parseAddress("#beam=1e3&tau=0&out=1..2&first=99999999999"), {});
+  assert.deepEqual(parseAddress("#beam"), {});
+});
+
+test("page: files are told apart: a run, several runs, data", () => {
+  const files = (...paths: string[]) =>
+    new Map(paths.map((path) => [path, new Uint8Array(0)] as const));
+  const run = ["config.json", "model.safetensors", "state.safetensors"];
+  assert.ok(isRun(files(...run)));
+  assert.ok(!isRun(files("index.json", "inter.json")));
+  const found = runsIn({
+    name: "runs",
+    files: files("summary.json", ...run.map((f) => `sft-seed0/${f}`), "a/bear-seed0/config.json"),
+  });
+  assert.deepEqual(found.map(({ name, files }) => [name, [...files.keys()]]), [
+    ["sft-seed0", run],
+    ["bear-seed0", ["config.json"]],
+  ]);
+  assert.deepEqual(runsIn({ name: "msl", files: files(...run) }).map(({ name }) => name), ["msl"]);
+});
+
+const CHROMIUM = process.env.BEARGRAD_CHROMIUM ?? "/usr/bin/chromium";
+const isRequired = Boolean(process.env.BEARGRAD_REQUIRE_BROWSER);
+const skip = !("Deno" in globalThis)
+  ? "the page is built with Deno"
+  : existsSync(CHROMIUM) || isRequired
+  ? false
+  : `no ${CHROMIUM}`;
+
+/** The folder of everything that is written. */
+let temporary: string;
+let sizes: Sizes;
+let isolated: Served;
+let plainServer: Served;
+let browser: Browser;
+
+before(async () => {
+  if (skip !== false) return;
+  temporary = mkdtempSync(join(tmpdir(), "beargrad-page-"));
+  const { buildPage, servePage } = await import("../page/build.ts");
+  const { launch } = await import("puppeteer-core");
+  const site = join(temporary, "site");
+  sizes = await buildPage(site);
+  isolated = await servePage(site, { prefix: "/some/where/" });
+  plainServer = await servePage(site, { prefix: "/", isolated: false });
+  browser = await launch({
+    executablePath: CHROMIUM,
+    args: ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage"],
+  });
+});
+
+after(async () => {
+  if (skip !== false) return;
+  await browser.close();
+  isolated.close();
+  plainServer.close();
+  rmSync(temporary, { recursive: true });
+});
+
+/**
+ * Opens the page, runs `use`, and fails if there was an error or a warning in the console, a file
+ * that is missing, or a request to elsewhere.
+ */
+async function visit(
+  served: Served,
+  hash: string,
+  use: (page: Page) => Promise<void>,
+): Promise<void> {
+  const context = await browser.createBrowserContext();
+  const page = await context.newPage();
+  const wrong: string[] = [];
+  page.on("console", (message: ConsoleMessage) => {
+    if (["error", "warn"].includes(message.type())) wrong.push(message.text());
+  });
+  page.on("pageerror", (error) => wrong.push(`${error}`));
+  page.on("request", (request) => {
+    if (!request.url().startsWith(served.url)) wrong.push(`requests ${request.url()}`);
+  });
+  page.on("response", (response) => {
+    if (!response.ok() && response.status() !== 304) wrong.push(`no ${response.url()}`);
+  });
+  page.setDefaultTimeout(30_000);
+  await page.goto(`${served.url}${hash}`);
+  await heading(page, /buys next/);
+  await use(page);
+  assert.deepEqual(wrong, []);
+  await context.close();
+}
+
+/** Waits until the heading of the page matches. */
+async function heading(page: Page, pattern: RegExp): Promise<string> {
+  const handle = await page.waitForFunction(
+    (source: string) => {
+      const text = document.querySelector("h1")?.textContent?.replaceAll("\u00a0", " ") ?? "";
+      return new RegExp(source).test(text) && text;
+    },
+    {},
+    pattern.source,
+  );
+  return await handle.jsonValue() as string;
+}
+
+/** Clicks what a user would call so. */
+async function click(page: Page, role: string, name: string): Promise<void> {
+  await page.locator(`::-p-aria([role="${role}"][name="${name}"])`).click();
+}
+
+/** Waits for an alert, and returns its text. */
+async function alert(page: Page): Promise<string> {
+  const handle = await page.waitForFunction(() =>
+    document.querySelector("[role=alert] p span")?.textContent
+  );
+  return await handle.jsonValue() as string;
+}
+
+/** Drops a file or a folder of the disk on the page. */
+async function drop(page: Page, path: string): Promise<void> {
+  const client = await page.createCDPSession();
+  const data = { items: [], files: [path], dragOperationsMask: 1 };
+  for (const type of ["dragEnter", "dragOver", "drop"] as const) {
+    await client.send("Input.dispatchDragEvent", { type, x: 200, y: 200, data });
+  }
+  await client.detach();
+}
+
+function writeFolder(name: string, files: Readonly<Record<string, string>>): string {
+  const folder = join(temporary, name);
+  for (const [file, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, file)), { recursive: true });
+    writeFileSync(join(folder, file), text);
+  }
+  return folder;
+}
+
+/** A data set of semantic ids. */
+const shop = {
+  "index.json": JSON.stringify(
+    Object.fromEntries(
+      Array.from({ length: 30 }, (_, i) => [i, [`<a_${i % 5}>`, `<b_${i % 3}>`, `<c_${i}>`]]),
+    ),
+  ),
+  "inter.json": JSON.stringify(
+    Object.fromEntries(
+      Array.from({ length: 40 }, (_, u) => [u, [0, 1, 2, 3, 4].map((i) => (7 * u + 3 * i) % 30)]),
+    ),
+  ),
+};
+
+test("page: it is small enough", { skip }, () => {
+  assert.ok(sizes.page < 400, `${sizes.page} kB without models and tokenizer`);
+  assert.ok(sizes.examples < 1000 && sizes.titles < 400, JSON.stringify(sizes));
+});
+
+test("page: it opens on a lost item, which a wider beam finds", { skip }, async () => {
+  await visit(isolated, "", async (page) => {
+    const lost = await heading(page, /drops it at step/);
+    const [, width] = /B = (\d+)/.exec(lost) as unknown as [string, string];
+    assert.equal(width, "10");
+    await click(page, "button", "One more");
+    const found = await heading(page, /returns it as number/);
+    assert.match(found, /B = 11/);
+    assert.match(page.url(), /#.*beam=11/);
+    await click(page, "button", "One less");
+    await heading(page, /drops it at step/);
+  });
+});
+
+test("page: the address restores what is shown", { skip }, async () => {
+  let address = "";
+  let shown = "";
+  await visit(isolated, "", async (page) => {
+    await click(page, "button", "A user whose item is lost");
+    await click(page, "button", "One more");
+    await heading(page, /B = 11/);
+    await page.waitForFunction(() => /user=/.test(location.hash));
+    address = new URL(page.url()).hash;
+    shown = await heading(page, /B = 11/);
+  });
+  await visit(isolated, address, async (page) => {
+    await page.waitForFunction(
+      (text: string) =>
+        document.querySelector("h1")?.textContent?.replaceAll("\u00a0", " ") === text,
+      {},
+      shown,
+    );
+  });
+});
