@@ -153,6 +153,7 @@ function Legend(): JSX.Element {
     <ul class="legend" aria-label="Legend">
       <li class="is-target">the item bought next</li>
       <li class="is-kept">kept</li>
+      <li class="is-whole">a whole item</li>
       <li class="is-dropped">
         dropped below <Term name="theta">θ</Term>
       </li>
@@ -226,9 +227,11 @@ function Head(
   const { x, title, note, theta } = column;
   return (
     <g class={`head${unseen}`} style={at(x, 0)}>
-      <text class="title" x={LINK + 7} y={14}>{title}</text>
-      <text class="note" x={LINK + 7} y={29}>{note}</text>
-      <text class="note" x={width - 4} y={29} text-anchor="end">log π</text>
+      <text class="title" x={LINK + 7} y={14}>
+        {title} <tspan class="note" dx={4}>{note}</tspan>
+      </text>
+      <text class="note" x={width - 62} y={31} text-anchor="end">items</text>
+      <text class="note" x={width - 9} y={31} text-anchor="end">log π</text>
       {theta !== undefined && (
         <g class="theta" style={at(0, theta.y)}>
           <line x1={LINK} x2={width - 70} y1={0} y2={0} />

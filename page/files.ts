@@ -49,8 +49,13 @@ const EMPTY = new Uint8Array(0);
 export function downloadFiles(name: string, files: Files): void {
   const paths = Object.fromEntries([...files].map(([path, bytes]) => [`${name}/${path}`, bytes]));
   const zipped = zipSync(paths, { level: 0 }) as Uint8Array<ArrayBuffer>; // weights do not shrink
-  const url = URL.createObjectURL(new Blob([zipped], { type: "application/zip" }));
-  Object.assign(document.createElement("a"), { href: url, download: `${name}.zip` }).click();
+  download(`${name}.zip`, new Blob([zipped], { type: "application/zip" }));
+}
+
+/** Offers a file. */
+export function download(name: string, content: Blob): void {
+  const url = URL.createObjectURL(content);
+  Object.assign(document.createElement("a"), { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 

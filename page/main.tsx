@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { signal, useSignal } from "@preact/signals";
+import { signal } from "@preact/signals";
 import { type JSX, render } from "preact";
-import { useEffect } from "preact/hooks";
 import { Beam } from "./beam.tsx";
 import { CopyButton } from "./copy_button.tsx";
 import { DevicePanel } from "./device.tsx";
@@ -124,35 +123,27 @@ function Explore(): JSX.Element {
   );
 }
 
-/** The whole page takes files. */
+/** Whether files are held over the page, which takes them anywhere. */
+const isOver = signal(false);
+
+addEventListener("dragover", (event) => {
+  if (!event.dataTransfer?.types.includes("Files")) return;
+  event.preventDefault();
+  isOver.value = true;
+});
+addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) isOver.value = false;
+});
+addEventListener("drop", async (event) => {
+  event.preventDefault();
+  isOver.value = false;
+  const { dataTransfer } = event;
+  if (dataTransfer === null) return;
+  const read = await attempt(undefined, () => readDropped(dataTransfer));
+  if (read !== undefined) await openFiles(read);
+});
+
 function DropZone(): JSX.Element {
-  const isOver = useSignal(false);
-  useEffect(() => {
-    const over = (event: DragEvent): void => {
-      if (!event.dataTransfer?.types.includes("Files")) return;
-      event.preventDefault();
-      isOver.value = true;
-    };
-    const leave = (event: DragEvent): void => {
-      if (event.relatedTarget === null) isOver.value = false;
-    };
-    const drop = async (event: DragEvent): Promise<void> => {
-      event.preventDefault();
-      isOver.value = false;
-      const { dataTransfer } = event;
-      if (dataTransfer === null) return;
-      const read = await attempt(undefined, () => readDropped(dataTransfer));
-      if (read !== undefined) await openFiles(read);
-    };
-    addEventListener("dragover", over);
-    addEventListener("dragleave", leave);
-    addEventListener("drop", drop);
-    return () => {
-      removeEventListener("dragover", over);
-      removeEventListener("dragleave", leave);
-      removeEventListener("drop", drop);
-    };
-  }, []);
   return (
     <div class={`drop-zone${isOver.value ? " over" : ""}`} aria-hidden="true">
       Drop data or a model

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { download } from "./download.ts";
+import { download } from "./files.ts";
 
 /** The styles that a file needs, by element, with the values that need not be said. */
 const SHAPE = { "fill": "", "stroke": "none", "stroke-width": "1px", "stroke-dasharray": "none" };
@@ -24,7 +24,7 @@ const MARGIN = 16;
 
 /** Downloads a figure with a line above it that says what it shows. */
 export function saveSvg(figure: SVGSVGElement, name: string, caption: string): void {
-  download(name, standAlone(figure, caption), "image/svg+xml");
+  download(name, new Blob([standAlone(figure, caption)], { type: "image/svg+xml" }));
 }
 
 function standAlone(figure: SVGSVGElement, caption: string): string {
@@ -59,7 +59,7 @@ function made(name: string, attributes: Record<string, string | number>, text = 
 function stylesOf(element: SVGElement): [string, string][] {
   if (element instanceof SVGGElement) return [];
   const style = getComputedStyle(element);
-  return Object.entries(element instanceof SVGTextElement ? TEXT : SHAPE)
+  return Object.entries(element instanceof SVGTextContentElement ? TEXT : SHAPE)
     .map(([name, usual]) => [name, style.getPropertyValue(name), usual])
     .filter(([, value, usual]) => value !== usual)
     .map(([name, value]) => [name, value]);

@@ -12,6 +12,7 @@ import type {
   DataInfo,
   DataSource,
   DeviceInfo,
+  Failure,
   Files,
   LossInfo,
   ModelInfo,
@@ -77,7 +78,8 @@ export function turn(change: Partial<Knobs>): void {
 
 /** Says what went wrong; what was open stays. */
 export function report(error: unknown): void {
-  const text = error instanceof Error ? error.message : String(error);
+  const { message = String(error), isBug = false } = error as Partial<Failure>;
+  const text = isBug ? `Something is wrong in the page itself: ${message}` : message;
   if (!problems.value.includes(text)) problems.value = [...problems.value.slice(-2), text];
 }
 
