@@ -220,3 +220,166 @@ test("page: the address restores what is shown", { skip }, async () => {
     );
   });
 });
+
+/** What {@link watch} has seen. */
+interface Seen {
+  /** Layout shifts that no input explains: how large, and what moved. */
+  shifts: string[];
+  /** The longest task of the main thread, in milliseconds. */
+  longest: number;
+}
+
+/** Watches the page from now on. */
+function watch(page: Page): Promise<void> {
+  return page.evaluate(() => {
+    const seen = Object.assign(globalThis, { seen: { shifts: [], longest: 0 } as Seen }).seen;
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) {
+        const shift = entry as PerformanceEntry & {
+          readonly value: number;
+          readonly hadRecentInput: boolean;
+          readonly sources: readonly { readonly node?: Node }[];
+        };
+        const moved = shift.sources.map(({ node }) => node?.textContent?.slice(0, 40));
+        if (!shift.hadRecentInput) seen.shifts.push(`${shift.value}: ${moved.join(", ")}`);
+      }
+    }).observe({ type: "layout-shift" });
+    new PerformanceObserver((list) => {
+      for (const { duration } of list.getEntries()) {
+        seen.longest = Math.max(seen.longest, duration);
+      }
+    }).observe({ type: "longtask" });
+  });
+}
+
+/** Sets a number field of the form. */
+async function fill(page: Page, name: string, value: string): Promise<void> {
+  await page.locator(`::-p-aria([role="spinbutton"][name="${name}"])`).fill(value);
+}
+
+/** Waits until some element of a role has a text. */
+async function says(page: Page, role: string, text: string): Promise<void> {
+  await page.waitForFunction(
+    (selector: string, text: string) =>
+      [...document.querySelectorAll(selector)].some((e) => e.textContent?.includes(text)),
+    {},
+    role,
+    text,
+  );
+}
+
+test(
+  "page: it trains without shifting its layout, and the model can be searched",
+  { skip },
+  async (t) => {
+    await visit(isolated, "", async (page) => {
+      await fill(page, "epochs", "2");
+      await watch(page);
+      await click(page, "button", "Train");
+      await says(page, "[role=status]", "users per second");
+      await click(page, "button", "Pause");
+      await says(page, "[role=status]", "paused");
+      await click(page, "button", "Resume");
+      await says(page, "[role=status]", "done");
+      await says(page, "tr", "trained here, epoch 2");
+      const { shifts, longest } = await page.evaluate(() =>
+        (globalThis as unknown as { readonly seen: Seen }).seen
+      );
+      t.diagnostic(`the longest task of the main thread: ${longest.toFixed(0)} ms`);
+      assert.deepEqual(shifts, []);
+    });
+  },
+);
+
+test("page: a run that is stopped can be searched", { skip }, async () => {
+  await visit(plainServer, "", async (page) => {
+    await fill(page, "epochs", "50");
+    await click(page, "button", "Train");
+    await says(page, "[role=status]", "users per second");
+    const began = performance.now();
+    await click(page, "button", "Stop");
+    await says(page, "tr", "trained here");
+    await page.locator('::-p-aria([role="button"][name="Train"])').wait();
+    assert.ok(performance.now() - began < 5000);
+  });
+});
+
+test("page: data are dropped, in semantic ids and in titles", { skip }, async () => {
+  const titles = writeFolder("books", {
+    "id2name4Rec.json": JSON.stringify(
+      Object.fromEntries(Array.from({ length: 20 }, (_, i) => [i, `Book ${"abcde"[i % 5]} ${i}`])),
+    ),
+    "train.csv": "user_id,item_ids,timestamp\n" +
+      Array.from({ length: 20 }, (_, u) => `${u},"[${u}, ${(u + 1) % 20}]",${u}\n`).join(""),
+    "test.csv": 'user_id,item_ids,timestamp\n7,"[1, 2, 3]",99\n',
+  });
+  await visit(isolated, "", async (page) => {
+    await drop(page, writeFolder("pens", shop));
+    await says(page, "p", "30 items, 40 users, up to 3 words");
+    await drop(page, titles);
+    await says(page, "p", "20 items, 1 users");
+  });
+});
+
+test("page: a broken file is refused in the reader's words", { skip }, async () => {
+  const broken = { ...shop, "inter.json": '{"0": [1, 2, 3' };
+  const files = new Map(
+    Object.entries(broken).map(([name, text]) => [name, new TextEncoder().encode(text)] as const),
+  );
+  const refusal = await loadDataset(memoryFolder("broken", files)).catch((e: Error) => e.message);
+  await visit(isolated, "", async (page) => {
+    const before = await heading(page, /buys next/);
+    await drop(page, writeFolder("broken", broken));
+    assert.equal(await alert(page), refusal);
+    assert.equal(await heading(page, /buys next/), before);
+  });
+});
+
+test("page: a model goes to the command line and comes back", { skip }, async () => {
+  await visit(isolated, "", async (page) => {
+    const client = await page.createCDPSession();
+    const downloadPath = join(temporary, "downloads");
+    await client.send("Browser.setDownloadBehavior", {
+      behavior: "allow",
+      downloadPath,
+      browserContextId: page.browserContext().id,
+    });
+    const shown = await heading(page, /drops it at step/);
+    const [, user, step] = /^User (\d+) .* at step (\d+)/.exec(shown) ?? [];
+    await click(page, "button", "Download msl");
+    const zipped = join(downloadPath, "msl.zip");
+    while (!existsSync(zipped)) await new Promise((resolve) => setTimeout(resolve, 50));
+    for (const [path, bytes] of Object.entries(unzipSync(readFileSync(zipped)))) {
+      mkdirSync(join(downloadPath, dirname(path)), { recursive: true });
+      writeFileSync(join(downloadPath, path), bytes);
+    }
+    const checkpoint = join(downloadPath, "msl");
+    const run = ["run", "-A", "--no-check", "lab/cli/main.ts"];
+    const explain = [...run, "explain", "--checkpoint", checkpoint, "--user", user, "--json"];
+    const { lost } = JSON.parse(execFileSync(process.execPath, explain, { encoding: "utf8" }));
+    assert.equal(`${lost.step}`, step);
+
+    await drop(page, zipped);
+    await says(page, "tr", "dropped");
+    assert.equal(await heading(page, /buys next/), shown);
+  });
+});
+
+test("page: a run of the command line is dropped", { skip }, async () => {
+  const out = join(temporary, "runs");
+  const options = "--losses bear --layers 1 --dim 16 --heads 1 --ffn 32 --epochs 1 --device cpu";
+  await runExperiment(parseOptions([...options.split(" "), "--out", out]));
+  await visit(isolated, "", async (page) => {
+    await drop(page, join(out, "bear-seed0"));
+    await says(page, "tr", "dropped");
+    await page.waitForFunction(() => location.hash.includes("bear-seed0"));
+    await heading(page, /buys next/);
+    await drop(page, writeFolder("pens", shop));
+    await says(page, "p", "30 items");
+    await drop(page, join(out, "bear-seed0"));
+    assert.match(
+      await alert(page),
+      /^Cannot judge bear-seed0: the data must be what it was trained on, of digest/,
+    );
+  });
+});
