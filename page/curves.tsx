@@ -12,6 +12,7 @@ import { useWidth } from "./beam.tsx";
 /** A line of a chart. */
 export interface Series {
   readonly key: string;
+  /** What is written at its end; may be empty. */
   readonly name: string;
   readonly colour: string;
   readonly points: readonly (readonly [number, number])[];
@@ -46,6 +47,7 @@ export function Curves(props: CurvesProps): JSX.Element {
   const x = scaleLinear(props.x, [MARGIN.left, width - MARGIN.right]);
   const y = scaleLinear(props.y, [height - MARGIN.bottom, MARGIN.top]).nice(4);
   const drawn = series.filter(({ points }) => points.length > 0);
+  const named = drawn.filter(({ name }) => name !== "");
   const path = line<readonly [number, number]>(([a]) => x(a), ([, b]) => y(b)).defined(([, b]) =>
     Number.isFinite(b)
   );
@@ -53,7 +55,7 @@ export function Curves(props: CurvesProps): JSX.Element {
     <figure class="curves">
       <figcaption>{title}</figcaption>
       <div ref={frame} style={{ height }}>
-        <svg width={width} height={height} role="img" aria-label={spoken(title, drawn)}>
+        <svg width={width} height={height} role="img" aria-label={spoken(title, named)}>
           {behind?.(x, y)}
           {y.ticks(4).map((value) => (
             <g key={value} class="tick" transform={`translate(0 ${y(value)})`}>
@@ -88,7 +90,7 @@ export function Curves(props: CurvesProps): JSX.Element {
               )}
             </g>
           ))}
-          {labels(drawn, (s) => y(s.points[s.points.length - 1][1]), height).map(([s, at]) => (
+          {labels(named, (s) => y(s.points[s.points.length - 1][1]), height).map(([s, at]) => (
             <text
               key={s.key}
               class="name"

@@ -258,12 +258,16 @@ export function latestOnly(work: () => Promise<void>): () => Promise<void> {
 /** Searches what is asked for. The view before it stays until the new one is there. */
 const refresh = latestOnly(async () => {
   const { models: asked, user: who, knobs: search } = wish.value;
+  const from = source.value;
   if (who === undefined || asked.length === 0) return;
-  const found = await attempt(
-    undefined,
-    () => Promise.all(asked.map((m) => explorer.call("search", m.id, who, searchOf(m, search)))),
-  );
-  if (found !== undefined) views.value = found;
+  try {
+    const found = await Promise.all(
+      asked.map((m) => explorer.call("search", m.id, who, searchOf(m, search))),
+    );
+    if (source.value === from) views.value = found;
+  } catch (error) {
+    if (source.value === from) report(error);
+  }
 });
 
 /** What is searched for. */

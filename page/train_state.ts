@@ -28,7 +28,7 @@ export const epochsOf = signal<ReadonlyMap<string, number>>(new Map());
 /** The settings of the run whose curves are shown. */
 export const trained = signal<TrainSettings>(defaultSettings);
 
-/** Users per second, of all losses together. */
+/** Users per second, as heard last. */
 export const speed = computed(() => lossPoints.value[lossPoints.value.length - 1]?.usersPerSecond);
 
 /** A curve has no more points. */

@@ -109,7 +109,8 @@ async function visit(
   });
   page.on("pageerror", (error) => wrong.push(`${error}`));
   page.on("request", (request) => {
-    if (!request.url().startsWith(served.url)) wrong.push(`requests ${request.url()}`);
+    const isOwn = request.url().replace(/^blob:/, "").startsWith(new URL(served.url).origin);
+    if (!isOwn) wrong.push(`requests ${request.url()}`);
   });
   page.on("response", (response) => {
     if (!response.ok() && response.status() !== 304) wrong.push(`no ${response.url()}`);
