@@ -16,6 +16,7 @@ export { synthetic } from "./lab/data/synthetic.ts";
 export { describeDataset } from "./lab/data/describe.ts";
 export { loadTokenizer } from "./lab/text/tokenizer.ts";
 export { openDevice } from "./lab/devices.ts";
+export { type DeviceReport, measureDevice } from "./lab/device/measure.ts";
 export { parseOptions } from "./lab/cli/options.ts";
 export { type Options, optionsOf } from "./lab/train/options.ts";
 export { type Recipe, recipeOf, transformerConfig } from "./lab/train/recipe.ts";

@@ -20,7 +20,7 @@ import { swiglu } from "../ops/swiglu.ts";
 import { valueAndGrad } from "../ops/value_and_grad.ts";
 import type { Targets as LossTargets } from "../models/losses/loss.ts";
 import type { PeerWork } from "./peer_cases.ts";
-import { batchLosses, catalogue, VOCABULARY, wave, workload } from "./workload.ts";
+import { batchLosses, catalogue, VOCABULARY, wave, workload } from "../lab/device/workload.ts";
 
 /** Work that can be run again and again; it does not wait for the device. */
 export interface Program extends Disposable {

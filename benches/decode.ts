@@ -7,6 +7,14 @@
 import process from "node:process";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { loadSemanticIds } from "../lab/data/semantic_ids.ts";
+import { randomDecoder } from "../lab/device/decoding.ts";
+import {
+  catalogue,
+  type ConfigName,
+  configNames,
+  histories,
+  ITEMS,
+} from "../lab/device/workload.ts";
 import { openDevice } from "../lab/devices.ts";
 import { type CommandLine, runCommand } from "../lab/cli/flags.ts";
 import { choice, flag, integer, jsonFlag, optional, text, toggle } from "../lab/cli/kinds.ts";
@@ -14,18 +22,7 @@ import { renderTable } from "../lab/table.ts";
 import { BeamSearch } from "../models/decode/beam_search.ts";
 import type { Decoder, Projection } from "../models/decode/decoder.ts";
 import { type Path, Trie } from "../models/decode/trie.ts";
-import { initTransformer, Transformer } from "../models/transformer.ts";
-import { TransformerDecoder } from "../models/transformer_decoder.ts";
 import { type Cost, costOf, median, peakRssMiB, rounded } from "./measure.ts";
-import { SEED } from "./train_step.ts";
-import {
-  catalogue,
-  type ConfigName,
-  configNames,
-  decoderConfig,
-  histories,
-  ITEMS,
-} from "./workload.ts";
 
 interface Options {
   readonly config: ConfigName;
@@ -116,16 +113,10 @@ async function measure(options: Options): Promise<Report> {
   const device = await openDevice(kind, options.threads);
   const trie = new Trie(paths).upload(device);
   const depth = trie.trie.maxDepth;
-  const config = decoderConfig(name, 8 * Math.ceil((1 + history * depth) / 8) + depth);
-  const params = initTransformer(device, config, SEED);
-  const decoder = new TransformerDecoder(
-    new Transformer(device, config),
-    params,
-    half ? { weights: "float16" } : {},
-  );
+  const { decoder, head } = randomDecoder(device, name, 1 + history * depth, depth, half);
   const prompts = histories.map((items) => [0, ...items.flatMap((item) => paths[item])]);
   using search = new BeamSearch(decoder as Decoder, trie, { beam, batch });
-  using free = new BeamSearch(freeOf(device, params.head ?? params.embed), trie, { beam, batch });
+  using free = new BeamSearch(freeOf(device, head), trie, { beam, batch });
   await search.search(prompts);
   await free.search(prompts);
   const searches: Cost[] = [];

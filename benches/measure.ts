@@ -5,6 +5,8 @@
  */
 import process from "node:process";
 
+export { median, rounded } from "../lab/device/measure.ts";
+
 /** What something took. */
 export interface Cost {
   /** Milliseconds that passed. */
@@ -23,13 +25,6 @@ export async function costOf(run: () => unknown): Promise<Cost> {
   return { wall, cpu: (user + system) / 1000 };
 }
 
-/** The middle one; of an even number the mean of the two in the middle. */
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
 /** The most memory that the process has had so far, MiB. */
 export function peakRssMiB(): number {
   return process.resourceUsage().maxRSS / 1024;
@@ -38,9 +33,4 @@ export function peakRssMiB(): number {
 /** The memory that the process has now, MiB. */
 export function rssMiB(): number {
   return process.memoryUsage.rss() / 2 ** 20;
-}
-
-/** A number to so many significant digits, as a number. */
-export function rounded(x: number, digits = 4): number {
-  return Number(x.toPrecision(digits));
 }

@@ -17,8 +17,8 @@ import { Trie } from "../models/decode/trie.ts";
 import { initTransformer, Transformer } from "../models/transformer.ts";
 import { TransformerDecoder } from "../models/transformer_decoder.ts";
 import { rounded, rssMiB } from "./measure.ts";
-import { SEED, trainingSteps } from "./train_step.ts";
-import { catalogue, decoderConfig, histories } from "./workload.ts";
+import { SEED, trainingSteps } from "../lab/device/training_steps.ts";
+import { catalogue, decoderConfig, histories } from "../lab/device/workload.ts";
 
 interface Options {
   readonly device: "cpu" | "webgpu";

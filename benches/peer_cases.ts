@@ -4,7 +4,7 @@
  * @module
  */
 import * as jax from "@jax-js/jax";
-import { wave } from "./workload.ts";
+import { wave } from "../lab/device/workload.ts";
 
 const { numpy: np, nn } = jax;
 type Arr = jax.Array;

@@ -17,8 +17,8 @@ import {
   ropeTable,
   type TransformerConfig,
 } from "../models/transformer.ts";
-import { RATE, SEED, type Steps } from "./train_step.ts";
-import { type ConfigName, decoderConfig, workload } from "./workload.ts";
+import { RATE, SEED, type Steps } from "../lab/device/training_steps.ts";
+import { type ConfigName, decoderConfig, workload } from "../lab/device/workload.ts";
 
 const { numpy: np, nn } = jax;
 type Arr = jax.Array;

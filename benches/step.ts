@@ -15,8 +15,8 @@ import { choice, flag, integer, jsonFlag, optional, toggle } from "../lab/cli/ki
 import { renderTable } from "../lab/table.ts";
 import type { LossName } from "../models/losses/index.ts";
 import { costOf, median, peakRssMiB, rounded } from "./measure.ts";
-import { type Steps, trainingSteps } from "./train_step.ts";
-import { batchLosses, type ConfigName, configNames } from "./workload.ts";
+import { type Steps, trainingSteps } from "../lab/device/training_steps.ts";
+import { batchLosses, type ConfigName, configNames } from "../lab/device/workload.ts";
 
 const engines = ["beargrad", "jax-js"] as const;
 type Engine = (typeof engines)[number];

@@ -69,6 +69,22 @@ export interface BackendStats {
   heldBytes: number;
 }
 
+/** What a WebGPU adapter says of itself. */
+export interface AdapterDetails {
+  /** Its `info`. */
+  readonly vendor: string;
+  /** Its family, such as `ampere`. */
+  readonly architecture: string;
+  /** The device's own id. */
+  readonly device: string;
+  /** A name for people. */
+  readonly description: string;
+  /** All limits by their names. A device has the adapter's, where kernels may need more. */
+  readonly limits: Readonly<Record<string, number>>;
+  /** All features, sorted. */
+  readonly features: readonly string[];
+}
+
 /** The machinery of a device. */
 export interface Backend {
   /** Which kind of device this is. */
@@ -79,6 +95,8 @@ export interface Backend {
   readonly software: boolean;
   /** The float type it computes in. */
   readonly float: FloatDType;
+  /** What the adapter says of itself (webgpu). */
+  readonly details?: AdapterDetails;
   /** Counters, kept by the backend. */
   readonly stats: BackendStats;
   /** Describes the live tensors for out-of-memory errors. Set by the owner of the tensors. */
@@ -99,6 +117,8 @@ export interface Backend {
   launch(launch: Launch): void;
   /** Prepares launches to run again and again. */
   compile(launches: readonly Launch[]): Program;
+  /** The milliseconds that the GPU computes what `run` launches, where it has timestamps. */
+  time?(run: () => Promise<unknown>): Promise<number | undefined>;
   /** Frees everything. */
   dispose(): void;
 }

@@ -4,7 +4,15 @@
  *
  * @module
  */
-import type { Backend, BackendStats, Launch, Leading, Memory, Region } from "./backend.ts";
+import type {
+  AdapterDetails,
+  Backend,
+  BackendStats,
+  Launch,
+  Leading,
+  Memory,
+  Region,
+} from "./backend.ts";
 import {
   checkBuffer,
   checkCount,
@@ -175,6 +183,24 @@ export function internals(device: Device): BackendDevice {
   throw new ArgumentError(
     `Cannot use a device: cpu() or webgpu(gpu) must have opened it, got ${nameOf(device)}`,
   );
+}
+
+/** What the adapter of a webgpu device says of itself. */
+export function adapterDetails(device: Device): AdapterDetails | undefined {
+  return internals(device).backend.details;
+}
+
+/**
+ * Runs `body` and returns the milliseconds that the GPU computed for it, without the time between
+ * submissions and of copies. Undefined where the device has no timestamps. Nothing else may use the
+ * device meanwhile.
+ */
+export async function gpuTime(
+  device: Device,
+  body: () => Promise<unknown>,
+): Promise<number | undefined> {
+  const { backend } = internals(device);
+  return backend.time ? await backend.time(body) : void await body();
 }
 
 /**

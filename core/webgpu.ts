@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { AdapterDetails } from "./backend.ts";
 import { checkOptions } from "./checks.ts";
 import { BackendDevice } from "./device.ts";
 import { DeviceError } from "./errors.ts";
@@ -21,6 +22,9 @@ const LIMITS = [
   "maxComputeWorkgroupStorageSize",
   "maxComputeWorkgroupsPerDimension",
 ] as const;
+
+/** Features that are used where the adapter has them. */
+const FEATURES = ["timestamp-query"] as const;
 
 /** Options of `webgpu()`. */
 export interface WebgpuOptions {
@@ -68,11 +72,24 @@ export async function webgpu(
     );
   }
   const requiredLimits = Object.fromEntries(LIMITS.map((l) => [l, adapter.limits[l]]));
+  const requiredFeatures = FEATURES.filter((feature) => adapter.features.has(feature));
   const opened = await attempt(
     `requestDevice of ${name}`,
-    () => adapter.requestDevice({ requiredLimits }),
+    () => adapter.requestDevice({ requiredLimits, requiredFeatures }),
   );
-  return new BackendDevice(new WebgpuBackend(gpu, opened, name, software));
+  return new BackendDevice(new WebgpuBackend(gpu, opened, name, software, detailsOf(adapter)));
+}
+
+function detailsOf({ info, limits, features }: GPUAdapter): AdapterDetails {
+  const { vendor, architecture, device, description } = info;
+  // They are getters of the prototype, which not every runtime makes enumerable.
+  const names = Object.getOwnPropertyNames(Object.getPrototypeOf(limits)).sort();
+  const values = names.map((name) => [name, limits[name as keyof GPUSupportedLimits]] as const);
+  return {
+    ...{ vendor, architecture, device, description },
+    limits: Object.fromEntries(values.filter(([, value]) => typeof value === "number")),
+    features: [...features].sort(),
+  };
 }
 
 async function attempt<T>(what: string, run: () => Promise<T>): Promise<T> {

@@ -5,10 +5,19 @@
  *
  * @module
  */
-import type { Backend, BackendStats, Launch, Memory, Program, Region } from "./backend.ts";
+import type {
+  AdapterDetails,
+  Backend,
+  BackendStats,
+  Launch,
+  Memory,
+  Program,
+  Region,
+} from "./backend.ts";
 import { bytesPerElement, hostArray, type TypedArray, viewArray } from "./dtype.ts";
 import { DeviceError } from "./errors.ts";
 import { gridOf, type Kernel, packParams } from "./kernel.ts";
+import { WebgpuClock } from "./webgpu_clock.ts";
 import { oneLine, PARAM_BLOCK, WebgpuKernels } from "./webgpu_kernels.ts";
 import { type Block, partOf, WebgpuPool } from "./webgpu_pool.ts";
 
@@ -33,6 +42,7 @@ export class WebgpuBackend implements Backend {
   readonly float = "float32" as const;
   readonly adapter: string;
   readonly software: boolean;
+  readonly details: AdapterDetails;
   readonly stats: BackendStats = {
     launches: 0,
     sharedLaunches: 0,
@@ -52,17 +62,26 @@ export class WebgpuBackend implements Backend {
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #batch = 1;
+  /** Times the passes while `time` runs. */
+  #clock: WebgpuClock | undefined;
   /** The error of a failed command, which the next use throws once. */
   #failure: DeviceError | undefined;
   /** Set once the device is lost or disposed; every use throws it. */
   #gone: DeviceError | undefined;
 
   /** A backend on `device`, whose adapter is named `adapter`. */
-  constructor(gpu: GPU, device: GPUDevice, adapter: string, software: boolean) {
+  constructor(
+    gpu: GPU,
+    device: GPUDevice,
+    adapter: string,
+    software: boolean,
+    details: AdapterDetails,
+  ) {
     gpus.add(gpu);
     forgotten.register(this, device, this);
     this.adapter = adapter;
     this.software = software;
+    this.details = details;
     this.#device = device;
     this.#pool = new WebgpuPool(device, this.stats, () => {
       this.#flush();
@@ -177,6 +196,19 @@ export class WebgpuBackend implements Backend {
     };
   }
 
+  async time(run: () => Promise<unknown>): Promise<number | undefined> {
+    if (!this.#device.features.has("timestamp-query")) return void await run();
+    this.#flush();
+    const clock = this.#clock = new WebgpuClock(this.#device);
+    try {
+      await run();
+    } finally {
+      this.#flush();
+      this.#clock = undefined;
+    }
+    return clock.read();
+  }
+
   dispose(): void {
     this.#gone = new DeviceError(
       "Cannot use the webgpu device: it must be open, but it was disposed",
@@ -194,7 +226,7 @@ export class WebgpuBackend implements Backend {
     [x, y, z]: readonly [number, number, number],
   ): void {
     this.#encoder ??= this.#device.createCommandEncoder();
-    this.#pass ??= this.#encoder.beginComputePass();
+    this.#pass ??= this.#encoder.beginComputePass({ timestampWrites: this.#clock?.next() });
     this.#pass.setPipeline(pipeline);
     this.#pass.setBindGroup(0, group, [offset]);
     this.#pass.dispatchWorkgroups(x, y, z);

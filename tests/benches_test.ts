@@ -6,9 +6,10 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { test } from "node:test";
-import { trainingSteps } from "../benches/train_step.ts";
+import { trainingSteps } from "../lab/device/training_steps.ts";
 import { cpu } from "../core/cpu_backend.ts";
-import { batchLosses } from "../benches/workload.ts";
+import type { DeviceReport } from "../lab/device/measure.ts";
+import { batchLosses } from "../lab/device/workload.ts";
 
 function bench(command: string): { code: number | null; stdout: string; stderr: string } {
   const [script, ...args] = command.split(" ");
@@ -73,6 +74,17 @@ test("bench:decode prints what decoding costs", () => {
   // 1.
   const share = found.trieShare as number;
   assert.ok(share > 0 && share < 1, `${share}`);
+});
+
+test("bench:gpu prints a table for people and one JSON", () => {
+  const { code, stdout, stderr } = bench("gpu --device cpu --only product --seconds 0");
+  assert.equal(code, 0, stderr);
+  const { device, figures } = JSON.parse(stdout) as DeviceReport;
+  assert.equal(device.kind, "cpu");
+  assert.equal(figures.length, 6);
+  for (const { name, device: on } of figures) {
+    assert.ok("ms" in on && stderr.includes(`${name} `) && stderr.includes(`${on.gflops}`), stderr);
+  }
 });
 
 test("bench:memory finds no growth", () => {

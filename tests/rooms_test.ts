@@ -98,6 +98,10 @@ for (const entry of ["engine.ts", "mod.ts"]) {
   });
 }
 
+test("rooms: what measures a device needs no package and no runtime's module", () => {
+  assert.ok(closure(join("lab", "device", "measure.ts")).has(join("kernels", "index.ts")));
+});
+
 /** Groups of files that import each other, directly or not: each sorted and joined by spaces. */
 function circlesIn(graph: ReadonlyMap<string, readonly string[]>): string[] {
   const reached = new Map([...graph.keys()].map((file) => {

@@ -59,7 +59,8 @@ function watched(watch: (opened: GPUDevice) => void): GPU {
         watch(opened);
         return opened;
       };
-      return { info: adapter.info, limits: adapter.limits, requestDevice };
+      const { info, limits, features } = adapter;
+      return { info, limits, features, requestDevice };
     },
   } as unknown as GPU;
 }
@@ -75,7 +76,8 @@ test("webgpu: a missing adapter is an error", async () => {
 
 test("webgpu: a software adapter must be allowed", async () => {
   const info = { vendor: "", architecture: "", device: "", description: "llvmpipe 25" };
-  const adapter = { info, limits: {}, requestDevice: () => Promise.reject(new Error("reached")) };
+  const requestDevice = () => Promise.reject(new Error("reached"));
+  const adapter = { info, limits: {}, features: new Set(), requestDevice };
   const gpu = { requestAdapter: () => Promise.resolve(adapter) } as unknown as GPU;
   await assert.rejects(webgpu(gpu), {
     name: "DeviceError",

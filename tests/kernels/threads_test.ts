@@ -10,7 +10,8 @@ import { ArgumentError } from "../../core/errors.ts";
 import { defineKernel, type Kernel } from "../../core/kernel.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { kernels } from "../../kernels/index.ts";
-import { run, sameBits, solve } from "./harness.ts";
+import { run, solve } from "../../lab/device/conformance.ts";
+import { sameBits } from "./harness.ts";
 
 const alone = cpu({ threads: 1 });
 const shared = cpu({ threads: 3, Worker });

@@ -13,7 +13,8 @@ import { swigluForward } from "../../kernels/swiglu.ts";
 import { generate } from "../../kernels/wasm/build.ts";
 import { plain, relaxed } from "../../kernels/wasm/bytes.ts";
 import { simd } from "../../kernels/wasm/modules.ts";
-import { check, run, sameBits, solve } from "./harness.ts";
+import { run, solve } from "../../lab/device/conformance.ts";
+import { check, sameBits } from "./harness.ts";
 
 const decode = (base64: string): Uint8Array<ArrayBuffer> =>
   Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));

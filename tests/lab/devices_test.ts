@@ -34,6 +34,7 @@ test("devices: WebGPU that fails is a DeviceError, for auto one line and the cpu
   const adapter = {
     info: { description: "hardware" },
     limits: {},
+    features: new Set(),
     requestDevice: () => Promise.reject(new Error("no driver\nat all")),
   };
   for (const requestAdapter of [() => Promise.reject("lost"), () => Promise.resolve(adapter)]) {

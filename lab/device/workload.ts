@@ -3,11 +3,17 @@
  *
  * @module
  */
-import type { HostTensor } from "../core/capture.ts";
-import { foldIn, type Key, keyOf, uniform } from "../core/random.ts";
-import { type Path, Trie } from "../models/decode/trie.ts";
-import { losses, type LossName } from "../models/losses/index.ts";
-import type { TransformerConfig } from "../models/transformer.ts";
+import type { HostTensor } from "../../core/capture.ts";
+import { foldIn, type Key, keyOf, uniform } from "../../core/random.ts";
+import { type Path, Trie } from "../../models/decode/trie.ts";
+import { losses, type LossName } from "../../models/losses/index.ts";
+import type { TransformerConfig } from "../../models/transformer.ts";
+
+/**
+ * A decoder's size, with its batch: tiny (for tests), small, S or P; L has Llama 3's vocabulary,
+ * and titles for items.
+ */
+export type ConfigName = "tiny" | "small" | "S" | "P" | "L";
 
 const SIZES = {
   tiny: { dim: 16, layers: 1, heads: 2, headDim: 8, ffn: 32, batch: 2, length: 12 },
@@ -15,13 +21,7 @@ const SIZES = {
   S: { dim: 128, layers: 4, heads: 4, headDim: 32, ffn: 512, batch: 32, length: 80 },
   P: { dim: 128, layers: 8, heads: 8, headDim: 16, ffn: 1024, batch: 32, length: 80 },
   L: { dim: 512, layers: 2, heads: 8, headDim: 64, ffn: 2048, batch: 8, length: 128 },
-} as const;
-
-/**
- * A decoder's size, with its batch: tiny (for tests), small, S or P; L has Llama 3's vocabulary,
- * and titles for items.
- */
-export type ConfigName = keyof typeof SIZES;
+} as const satisfies Record<ConfigName, Record<string, number>>;
 
 /** The names of the sizes. */
 export const configNames = Object.keys(SIZES) as readonly ConfigName[];

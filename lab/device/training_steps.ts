@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { capture } from "../core/capture.ts";
-import type { Device, Tensor } from "../core/tensor.ts";
-import { AdamW } from "../models/adamw.ts";
-import { type LossName, lossNamed } from "../models/losses/index.ts";
-import { initTransformer, Transformer, type TransformerParams } from "../models/transformer.ts";
-import { reshape } from "../ops/layout.ts";
-import { valueAndGrad } from "../ops/value_and_grad.ts";
+import { capture } from "../../core/capture.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
+import { AdamW } from "../../models/adamw.ts";
+import { type LossName, lossNamed } from "../../models/losses/index.ts";
+import { initTransformer, Transformer, type TransformerParams } from "../../models/transformer.ts";
+import { reshape } from "../../ops/layout.ts";
+import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { type ConfigName, decoderConfig, workload } from "./workload.ts";
 
 /** The learning rate of every step. */
