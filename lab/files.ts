@@ -24,12 +24,11 @@ const node = {
   },
 };
 
-function runtime(): NodeJS.Process {
+/** The global that has Node's modules. `path` is what they are needed for. */
+function runtime(path = "a path"): NodeJS.Process {
   const { process } = globalThis;
   if (process !== undefined && "getBuiltinModule" in process) return process;
-  throw new DataError(
-    "Cannot use a path: the runtime must have a file system, got none; see memoryFolder",
-  );
+  throw new DataError(`Cannot use ${path}: the runtime must have a file system, got none`);
 }
 
 /** What to do about the system's error codes. */
@@ -98,8 +97,9 @@ export function writeFiles(folder: string, files: Iterable<readonly [string, Uin
 
 /** Creates a file that must not exist. When this returns it is on the disk, or was removed. */
 export function writeNewFile(path: string, data: string | Uint8Array): void {
-  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW = 0 } = node.fs.constants; // Windows has no last
-  withFile(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, (file) => { // never a link
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW = 0 } = node.fs.constants;
+  // Never an existing file or a link. Windows has no O_NOFOLLOW.
+  withFile(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, (file) => {
     try {
       node.fs.writeFileSync(file, data);
       node.fs.fsyncSync(file);
@@ -207,9 +207,14 @@ export function readIfPresent(path: string): Uint8Array | undefined {
   });
 }
 
-/** A folder on the disk by its path. A {@link Folder} is returned as it is. */
+/**
+ * A folder on the disk by its path. A {@link Folder} is returned as it is.
+ *
+ * @throws {DataError} if the runtime has no file system, as a browser.
+ */
 export function folderAt(place: string | Folder): Folder {
   if (typeof place !== "string") return place;
+  runtime(place);
   const pathOf = (file: string): string => node.path.join(place, file);
   return {
     path: place,

@@ -78,9 +78,9 @@ export async function explainUser(
   options: ExplainOptions & { readonly user: string },
 ): Promise<Explanation> {
   const { checkpoint, excludeHistory = false, onProgress } = options;
-  const { dataset, recipe, model: openOn } = await savedModel(options);
+  const { dataset, recipe, open } = await openRun(options);
   const kase = userOf(evaluationCases(dataset, "test", recipe.history), options.user, dataset);
-  using model = await openOn();
+  using model = await open();
   const { explanation } = await explainCase(model, dataset, kase, {
     name: `${folderAt(checkpoint).path}, trained with ${recipe.loss}`,
     beam: options.beam ?? recipe.beam,
@@ -156,9 +156,9 @@ export interface PrunedUser extends Attribution, Pick<BeamVerdict, "exactRank"> 
  */
 export async function prunedUsers(options: ExplainOptions): Promise<PrunedUser[]> {
   const { excludeHistory, onProgress } = options;
-  const { dataset, recipe, model: openOn } = await savedModel(options);
+  const { dataset, recipe, open } = await openRun(options);
   const cases = evaluationCases(dataset, "test", recipe.history);
-  using model = await openOn();
+  using model = await open();
   const all: PrunedUser[] = [];
   const search = { beam: options.beam ?? recipe.beam, excludeHistory };
   for await (const { done, pruned } of prunedCases(model, dataset, cases, search)) {
@@ -218,18 +218,18 @@ export async function* prunedCases(
   }
 }
 
-/** A saved run, and how to open its model on a float32 cpu device. */
-async function savedModel(
+/** A saved run, with a function that opens its model on a float32 cpu device. */
+async function openRun(
   { checkpoint, data, onProgress }: ExplainOptions,
-): Promise<SavedRun & { readonly model: () => Promise<SearchableModel> }> {
+): Promise<SavedRun & { readonly open: () => Promise<SearchableModel> }> {
   const run = await readSavedRun(checkpoint, data, onProgress);
   const { dataset, recipe: { tau }, normalization } = run;
   const what = `reading ${folderAt(checkpoint).path}`;
-  const model = (): Promise<SearchableModel> =>
+  const open = (): Promise<SearchableModel> =>
     openModel(cpu(), checkpoint, dataset, { normalization, tau }, (done, total) => {
       onProgress?.(what, done, total);
     });
-  return { ...run, model };
+  return { ...run, open };
 }
 
 /** The test case of a user. */

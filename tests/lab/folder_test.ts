@@ -9,7 +9,6 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { build, type Plugin } from "esbuild";
 import { cpu } from "../../core/cpu_backend.ts";
-import { DataError } from "../../core/errors.ts";
 import {
   explainCase,
   explainUser,
@@ -109,11 +108,10 @@ test("a path is refused where there is no file system", async () => {
   const { process } = globalThis;
   try {
     Object.defineProperty(globalThis, "process", { value: undefined, configurable: true });
-    await assert.rejects(loadDataset("data/office"), DataError);
-    await assert.rejects(
-      loadDataset("data/office"),
-      /the runtime must have a file system, got none/,
-    );
+    await assert.rejects(loadDataset("data/office"), {
+      name: "DataError",
+      message: "Cannot use data/office: the runtime must have a file system, got none",
+    });
     assert.equal((await loadDataset("synthetic")).name, "synthetic");
   } finally {
     Object.defineProperty(globalThis, "process", { value: process, configurable: true });
