@@ -125,7 +125,7 @@ function start(
   Worker: WorkerConstructor,
   data: WorkerData,
   onError: (cause: unknown) => void,
-): void {
+): NodeWorker | WebWorker {
   if (isNodeWorker(Worker)) {
     const worker = new Worker(`(${work})(require("node:worker_threads").workerData)`, {
       eval: true,
@@ -134,7 +134,7 @@ function start(
     });
     worker.on("error", onError);
     worker.unref();
-    return;
+    return worker;
   }
   sourceUrl ??= URL.createObjectURL(
     new Blob(
@@ -149,6 +149,7 @@ function start(
   });
   worker.unref?.();
   worker.postMessage(data);
+  return worker;
 }
 
 /** Whether it is that of `node:worker_threads`. */
@@ -171,6 +172,8 @@ export class Threads {
   readonly #exports: Readonly<Record<string, WasmFunction>>;
   readonly #scratch: number;
   readonly #mayBlock: boolean;
+  /** A browser may end a worker that nobody refers to. */
+  readonly #workers: unknown[] = [];
 
   /**
    * Starts a worker for each scratch memory but the first, which is this thread's. If workers
@@ -196,7 +199,8 @@ export class Threads {
     };
     for (const [i, address] of scratch.slice(1).entries()) {
       try {
-        start(Worker, { ...shared, scratch: address }, (cause) => fewer(1, cause));
+        const data = { ...shared, scratch: address };
+        this.#workers.push(start(Worker, data, (cause) => fewer(1, cause)));
       } catch (cause) { // the remaining ones would fail too
         fewer(scratch.length - 1 - i, cause);
         break;

@@ -30,6 +30,9 @@ const MODE_READ = 1;
 /** The number of launches whose parameters fit the ring. */
 const RING_BLOCKS = 256;
 
+/** Errors that follow from one that is reported itself, and in browsers come late. */
+const FOLLOWS = /\[Invalid (ComputePipeline|CommandBuffer)\b/;
+
 /** Kept alive: a process crashes if the npm package's object is collected before its devices. */
 const gpus = new Set<GPU>();
 
@@ -248,6 +251,7 @@ export class WebgpuBackend implements Backend {
   /** Keeps the error of a command for the next check. */
   fail(error: GPUError): void {
     const message = oneLine(error.message);
+    if (FOLLOWS.test(message)) return;
     this.#failure ??= new DeviceError(
       error.constructor.name === "GPUOutOfMemoryError"
         ? `Cannot allocate on the webgpu device: it must have memory left, got: ${message}` +

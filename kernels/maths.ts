@@ -5,8 +5,8 @@
  *
  * WGSL lets a driver assume that no float is NaN or infinite: max(NaN, 1) may be 1, x - x may be 0,
  * and a comparison may be folded. So kernels that promise something of NaN and infinities test for
- * them by their bits. That NaN stays NaN in other arithmetic is left to the driver; on llvmpipe it
- * does.
+ * them by their bits. That NaN stays NaN in sums and products is left to the driver; on llvmpipe
+ * and SwiftShader it does. In exp and log it does not on SwiftShader.
  *
  * @module
  */
@@ -64,8 +64,8 @@ export const normalCdf = (x: number): number => x >= 0 ? 1 - normalTail(x) : nor
 export const normalPdf = (x: number): number => Math.exp(-x * x / 2) / Math.sqrt(2 * Math.PI);
 
 /**
- * WGSL for `logOf`, `log1pOf`, `sigmoidOf`, `softplusOf`, `tanhOf` and `normalCdf` on `F`, which is
- * f32 or vec4f. Within 3e-7 relative of the exact value given an exact exp:
+ * WGSL for `expOf`, `logOf`, `log1pOf`, `sigmoidOf`, `softplusOf`, `tanhOf` and `normalCdf` on
+ * `F`, which is f32 or vec4f. Within 3e-7 relative of the exact value given an exact exp:
  *
  *   atanh s = s (1 + s^2/3 + s^4/5 + ...),   log(1 + u) = 2 atanh(u / (2 + u))  for 0 <= u <= 1
  *   x = m 2^k with m in [sqrt(1/2), sqrt 2):  log x = k log 2 + 2 atanh((m - 1) / (m + 1))
@@ -88,6 +88,7 @@ fn isNan(x: F) -> ${bool} {
 }
 fn maxOf(a: F, b: F) -> F { return select(max(a, b), a + b, isNan(a) | isNan(b)); }
 fn minOf(a: F, b: F) -> F { return select(min(a, b), a + b, isNan(a) | isNan(b)); }
+fn expOf(x: F) -> F { return select(exp(x), x, isNan(x)); }
 fn twiceAtanh(s: F) -> F { // |s| <= 1/3
   let q = s * s;
   var tail = F(0.06666667);
@@ -107,7 +108,7 @@ fn logOf(x: F) -> F { // zero, subnormal, negative and infinite x are left to th
   let m = bitcast<F>(bitcast<${int}>(x) - (k << ${uint}(23u)));
   let e = F(k);
   let y = e * 0.69314575 + (e * 1.4286068e-6 + twiceAtanh((m - 1.0) / (m + 1.0)));
-  return select(log(x), y, (x > F(1.2e-38)) & (x < F(3.4e38)));
+  return select(select(log(x), x, isNan(x)), y, (x > F(1.2e-38)) & (x < F(3.4e38)));
 }
 fn sigmoidOf(x: F) -> F { // e^-|x| cannot overflow
   let e = exp(-abs(x));

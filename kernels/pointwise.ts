@@ -22,7 +22,7 @@ interface Unary {
 const UNARY = {
   neg: { js: (x) => -x, wgsl: "-x" },
   abs: { js: Math.abs, wgsl: "abs(x)" },
-  exp: { js: Math.exp, wgsl: "exp(x)", domain: [-20, 5] },
+  exp: { js: Math.exp, wgsl: "expOf(x)", domain: [-20, 5] },
   log: { js: Math.log, wgsl: "logOf(x)", domain: [0.001, 4] },
   sqrt: { js: Math.sqrt, wgsl: "sqrt(x)", domain: [0, 4] },
   square: { js: (x) => x * x, wgsl: "x * x" },

@@ -42,7 +42,7 @@ function restOf(x: FloatArray, row: number, V: number, a: number, m: number): nu
 /** 0 if x is finite, else NaN. */
 const nanUnlessFinite = (x: number): number => x - x;
 
-const WGSL_ROW = `${wgslSum("f32")}
+const WGSL_ROW = `${wgslMaths("f32")}${wgslSum("f32")}
 fn argmaxOf(row: u32) -> u32 {
   var a = row;
   var m = x[row];
@@ -55,14 +55,14 @@ fn argmaxOf(row: u32) -> u32 {
 fn restOf(row: u32, a: u32, m: f32) -> f32 {
   var rest = Sum();
   for (var at = row; at < row + p.V; at++) {
-    plus(&rest, select(exp(x[at] - m), 0.0, at == a));
+    plus(&rest, select(expOf(x[at] - m), 0.0, at == a));
   }
   return totalOf(rest);
 }
 fn isFinite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u; }
 fn nanUnlessFinite(x: f32) -> f32 { return bitcast<f32>(select(0x7fc00000u, 0u, isFinite(x))); }`;
 
-const WGSL_LOG = `${wgslMaths("f32")}
+const WGSL_LOG = `
 fn logOfOnePlus(rest: f32) -> f32 {
   if (rest <= 1.0) { return log1pOf(rest); }
   return logOf(1.0 + rest);
@@ -160,7 +160,7 @@ export const logSoftmaxForward = defineKernel({
     }
   },
   invocations: ({ N }) => N,
-  wgsl: `${WGSL_LOG}${WGSL_ROW}
+  wgsl: `${WGSL_ROW}${WGSL_LOG}
 fn kernel(n: u32) {
   let row = n * p.V;
   let a = argmaxOf(row);
@@ -213,7 +213,7 @@ export const logSumExpForward = defineKernel({
     }
   },
   invocations: ({ N }) => N,
-  wgsl: `${WGSL_LOG}${WGSL_ROW}
+  wgsl: `${WGSL_ROW}${WGSL_LOG}
 fn kernel(n: u32) {
   let row = n * p.V;
   let a = argmaxOf(row);

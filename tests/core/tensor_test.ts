@@ -103,8 +103,8 @@ onEachDevice("tensor: a view shares the memory of its tensor", async (device) =>
 
 /** What console.log writes, in Deno and in Bun. */
 const inspect: (value: unknown) => string = (globalThis as unknown as {
-  [runtime: string]: { inspect(value: unknown): string };
-})["Deno" in globalThis ? "Deno" : "Bun"].inspect;
+  [runtime: string]: { inspect(value: unknown): string } | undefined;
+})["Deno" in globalThis ? "Deno" : "Bun"]?.inspect ?? String;
 
 onEachDevice("tensor: prints without a read-back", (device) => {
   const { kind, float } = device;

@@ -158,10 +158,15 @@ test("threads: workers that have ended leave all of a function to the caller", a
   }
 });
 
+/** What a worker that cannot start is made from: its source, or in browsers the URL of that. */
+const BROKEN = "on" in Worker.prototype
+  ? "throw new Error('broken')"
+  : "data:text/javascript,throw new Error('broken')";
+
 test("threads: a worker that cannot start leaves the work to the caller", async () => {
   class Broken extends Worker {
     constructor(_: string, options: ConstructorParameters<typeof Worker>[1]) {
-      super("throw new Error('broken')", options);
+      super(BROKEN, options);
     }
   }
   const device = cpu({ threads: 2, Worker: Broken });
@@ -178,7 +183,7 @@ test("threads: with workers that cannot start the others share the work, and a n
   class Scarce extends Worker { // the first fails as it starts, the third cannot be made
     constructor(source: string, options: ConstructorParameters<typeof Worker>[1]) {
       if (++made === 3) throw new Error("no more");
-      super(made === 1 ? "throw new Error('broken')" : source, options);
+      super(made === 1 ? BROKEN : source, options);
     }
   }
   const notes: string[] = [];
@@ -190,10 +195,9 @@ test("threads: with workers that cannot start the others share the work, and a n
   }
   assert.ok(device.stats.sharedLaunches > 0);
   assert.equal(made, 3);
-  assert.deepEqual(notes, [
-    "The cpu device continues with 3 of 5 threads: no more",
-    "The cpu device continues with 2 of 5 threads: broken",
-  ]);
+  assert.equal(notes.length, 2);
+  assert.equal(notes[0], "The cpu device continues with 3 of 5 threads: no more");
+  assert.match(notes[1], /^The cpu device continues with 2 of 5 threads: (.*Error: )?broken$/);
   device.dispose();
 });
 
