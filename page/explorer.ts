@@ -12,6 +12,7 @@ import {
   type DeviceTrie,
   exactTopK,
   losses,
+  lossNamed,
   type LossOptions,
   type RankedItem,
   Transformer,
@@ -22,6 +23,7 @@ import {
 } from "beargrad";
 import {
   type Dataset,
+  type DeviceReport,
   evaluate,
   evaluationCases,
   explain,
@@ -29,6 +31,7 @@ import {
   gradientWeights,
   loadDataset,
   loadModel,
+  measureDevice,
   memoryFolder,
   openDevice,
   optionsOf,
@@ -59,7 +62,7 @@ import type {
   UserInfo,
   WorkerEvent,
 } from "./protocol.ts";
-import { lossNamed, Training } from "./training.ts";
+import { Training } from "./training.ts";
 
 /** The exact ranking is at least so long. */
 const RANKED = 100;
@@ -305,8 +308,19 @@ export class Explorer {
     return this.#model(id).files;
   }
 
-  measure(): unknown {
-    throw new Error("Not yet");
+  measure(): Promise<DeviceReport> {
+    return this.#turn(async () => {
+      const device = this.#opened;
+      const reference = device.kind === "webgpu" ? await openDevice("cpu") : undefined;
+      try {
+        return await measureDevice(device, {
+          reference,
+          onProgress: (done, total, what) => this.#send({ kind: "progress", what, done, total }),
+        });
+      } finally {
+        reference?.dispose();
+      }
+    });
   }
 
   /** Runs something when what came before is done. */
@@ -443,7 +457,7 @@ export class Explorer {
         name: nameOf(dataset, kase.target),
         path: dataset.paths[kase.target],
       },
-      steps: found.steps.map((step, i) =>
+      steps: found.steps.map((_, i) =>
         stepView(dataset, trie, new Set(excluded), found.steps, i, isExcluded ? -1 : leaf)
       ),
       returned: found.ranking.map(listed),
@@ -532,7 +546,7 @@ function notForced({ paths }: Dataset, forced: readonly number[]): number[] {
 /**
  * The smallest beam that keeps every prefix of a leaf, of those up to 200; undefined if there is
  * none, or it takes prefixes whose children the wide search did not score. A wider beam may lose the
- * leaf again (docs/theory.md), so all are tried in turn. Beams are simulated on the
+ * leaf again (docs/theory.md, R3), so all are tried in turn. Beams are simulated on the
  * scores of the wide search, which has ranked the children of all prefixes that it kept.
  */
 export function smallestBeam(

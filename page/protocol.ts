@@ -9,7 +9,7 @@
  * @module
  */
 import type { LossOptions, Normalization } from "beargrad";
-import type { Explanation, GradientWeight } from "beargrad/lab";
+import type { DeviceReport, Explanation, GradientWeight } from "beargrad/lab";
 
 /** Files by their path within the folder that they were dropped with. */
 export type Files = ReadonlyMap<string, Uint8Array>;
@@ -270,8 +270,8 @@ export interface Calls {
   weights(loss: string, flags: LossOptions): readonly GradientWeight[];
   /** The files of a model's run, for a download. */
   files(model: string): Files;
-  /** Figures of the device: conformance, products, steps, decoding; JSON. */
-  measure(): unknown;
+  /** Figures of the device: conformance, products, steps, decoding. Nothing else may run. */
+  measure(): DeviceReport;
 }
 
 /** What a worker sends while it works. */

@@ -5,11 +5,10 @@
  * @module
  */
 import {
-  ArgumentError,
   BeamSearch,
   type Device,
   type DeviceTrie,
-  losses,
+  lossNamed,
   TransformerDecoder,
   treeLeaves,
 } from "beargrad";
@@ -195,12 +194,4 @@ class Run implements Disposable {
     this.#trainer[Symbol.dispose]();
     for (const tensor of treeLeaves({ params, m: optimizer.m, v: optimizer.v })) tensor.dispose();
   }
-}
-
-/** The loss of a name. */
-export function lossNamed(name: string): (typeof losses)[number] {
-  const found = losses.find((loss) => loss.name === name);
-  if (found !== undefined) return found;
-  const names = losses.map((loss) => loss.name).join(", ");
-  throw new ArgumentError(`Cannot make a loss: its name must be one of ${names}, got ${name}`);
 }
