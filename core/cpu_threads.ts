@@ -25,7 +25,7 @@ const MOST_ARGS = 30;
 const BYTES = ARGS + 8 * MOST_ARGS;
 
 /** What a worker starts with. */
-export interface WorkerData {
+interface WorkerData {
   /** The module. */
   readonly bytes: Uint8Array;
   /** The device's memory. */
@@ -69,7 +69,7 @@ export interface NodeWorkerConstructor {
   /** Starts a worker from source text. */
   new (
     source: string,
-    options: { eval: true; env: Record<string, string>; workerData: WorkerData },
+    options: { eval: true; env: Record<string, string>; workerData: unknown },
   ): NodeWorker;
 }
 
@@ -163,7 +163,11 @@ export function isWorker(Worker: WorkerConstructor | undefined): boolean {
     (isNodeWorker(Worker) || "postMessage" in Worker.prototype);
 }
 
-/** Workers on one module and one memory. They end with the device or the process. */
+/**
+ * Workers on one module and one memory. They end with the device or the process.
+ *
+ * @internal
+ */
 export class Threads {
   readonly #control = new SharedArrayBuffer(BYTES);
   readonly #ints = new Int32Array(this.#control, 0, ARGS / 4);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ArgumentError, nameOf, ShapeError } from "./errors.ts";
+import { ArgumentError, DTypeError, nameOf, ShapeError } from "./errors.ts";
 
 /**
  * The type of one element. `float64` exists on the cpu device only. `float16` is a storage format
@@ -48,7 +48,25 @@ export function hostArray(dtype: DType, size: number): TypedArray {
   return new ARRAYS[dtype](size);
 }
 
-/** A host array over `size` elements of `buffer` from `byteOffset`. */
+/**
+ * The constructor of arrays in half precision.
+ *
+ * @throws {DTypeError} if the runtime has none.
+ * @internal
+ */
+export function halfArray(): Float16ArrayConstructor {
+  if (typeof Float16Array === "function") return Float16Array;
+  throw new DTypeError(
+    "Cannot use half precision: the runtime must have Float16Array, as Node 24 has, got none",
+  );
+}
+
+/**
+ * A host array over `size` elements of `buffer` from `byteOffset`.
+ *
+ * @throws {DTypeError} if the dtype is float16 and the runtime has no such arrays.
+ * @internal
+ */
 export function viewArray(
   dtype: DType,
   buffer: ArrayBufferLike,
@@ -57,16 +75,18 @@ export function viewArray(
 ): TypedArray | Float16Array {
   if (dtype === "float32") return new Float32Array(buffer, byteOffset, size);
   if (dtype === "float64") return new Float64Array(buffer, byteOffset, size);
-  if (dtype === "float16") return new Float16Array(buffer, byteOffset, size);
+  if (dtype === "float16") return new (halfArray())(buffer, byteOffset, size);
   return new Int32Array(buffer, byteOffset, size);
 }
 
 /**
  * The elements as device memory holds them. float16 is rounded to nearest, ties to even, and
  * returned as bits, because not every WebGPU binding knows Float16Array.
+ *
+ * @throws {DTypeError} if the dtype is float16 and the runtime has no such arrays.
  */
 export function deviceArray(dtype: DType, values: TypedArray): TypedArray | Uint16Array {
-  return dtype === "float16" ? new Uint16Array(Float16Array.from(values).buffer) : values;
+  return dtype === "float16" ? new Uint16Array(halfArray().from(values).buffer) : values;
 }
 
 /**

@@ -1,3 +1,5 @@
+// Types: a program whose library has no Disposable gets it with this file.
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * Tensors, the device that they are on, and the memory that they hold.
  *

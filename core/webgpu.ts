@@ -32,6 +32,12 @@ export interface WebgpuOptions {
   readonly allowSoftware?: boolean;
 }
 
+/** What is used of `GPU` to open a device. Types of `GPU` differ, and some programs have none. */
+export interface GpuEntry {
+  /** Asks for an adapter. */
+  requestAdapter(options?: { readonly powerPreference?: "high-performance" }): Promise<unknown>;
+}
+
 /**
  * Opens a webgpu device. `gpu` is `navigator.gpu` in Deno and in browsers, and the result of
  * `create([])` of the npm package `webgpu` in Bun and Node.
@@ -48,7 +54,7 @@ export interface WebgpuOptions {
  * ```
  */
 export async function webgpu(
-  gpu: GPU | undefined,
+  gpu: GpuEntry | undefined,
   options: WebgpuOptions = {},
 ): Promise<Device> {
   checkOptions("open a webgpu device", options, ["allowSoftware"]);
@@ -57,7 +63,7 @@ export async function webgpu(
   }
   const adapter = await attempt(
     "requestAdapter",
-    () => gpu.requestAdapter({ powerPreference: "high-performance" }),
+    () => gpu.requestAdapter({ powerPreference: "high-performance" }) as Promise<GPUAdapter | null>,
   );
   if (adapter === null) {
     throw new DeviceError("Cannot open a webgpu device: an adapter must be present, got none");
@@ -77,14 +83,16 @@ export async function webgpu(
     `requestDevice of ${name}`,
     () => adapter.requestDevice({ requiredLimits, requiredFeatures }),
   );
-  return new BackendDevice(new WebgpuBackend(gpu, opened, name, software, detailsOf(adapter)));
+  return new BackendDevice(
+    new WebgpuBackend(gpu as GPU, opened, name, software, detailsOf(adapter)),
+  );
 }
 
 function detailsOf({ info, limits, features }: GPUAdapter): AdapterDetails {
   const { vendor, architecture, device, description } = info;
   // They are getters of the prototype, which not every runtime makes enumerable.
   const names = Object.getOwnPropertyNames(Object.getPrototypeOf(limits)).sort();
-  const values = names.map((name) => [name, limits[name as keyof GPUSupportedLimits]] as const);
+  const values = names.map((name) => [name, Reflect.get(limits, name)] as const);
   return {
     ...{ vendor, architecture, device, description },
     limits: Object.fromEntries(values.filter(([, value]) => typeof value === "number")),

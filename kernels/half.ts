@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { halfArray } from "../core/dtype.ts";
 import { defineKernel } from "../core/kernel.ts";
 import { noise } from "./cases.ts";
 
@@ -25,7 +26,7 @@ export const toHalf = defineKernel({
   buffers: { x: "read float4", out: "write half4" },
   params: { n: "u32" },
   cpu({ x, out }, { n }): void {
-    out.set(Float16Array.from(x.subarray(0, n)));
+    out.set(halfArray().from(x.subarray(0, n)));
   },
   invocations: ({ n }) => n / 4,
   tolerance: 0,

@@ -74,7 +74,9 @@ async function findGpu(): Promise<GPU | undefined> {
   if ("gpu" in navigator || !isNode) return navigator.gpu;
   const { create } = await import("webgpu").catch((cause) => {
     throw new DeviceError(
-      `Cannot open a webgpu device: the npm package webgpu must load, got: ${cause}`,
+      `Cannot open a webgpu device: the npm package webgpu must load (npm install webgpu), got ${
+        cause?.code ?? cause
+      }`,
       { cause },
     );
   });

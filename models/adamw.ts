@@ -103,20 +103,20 @@ export class AdamW<P extends Tree> implements Disposable {
     const entries = treeEntries(params);
     const { betas = BETAS, eps = 1e-8, weightDecay = 0.01, clipNorm = NO_CLIP } = options;
     const { decays = (_path, tensor): boolean => tensor.rank >= 2 } = options;
-    require(entries.length > 0, "there must be a parameter", 0);
+    ensure(entries.length > 0, "there must be a parameter", 0);
     const pair = Array.isArray(betas) && betas.length === 2;
-    require(pair, "betas must be an array of two numbers", betas);
+    ensure(pair, "betas must be an array of two numbers", betas);
     for (const beta of betas) {
-      require(Number.isFinite(beta) && beta >= 0 && beta < 1, "betas must be in [0, 1)", beta);
+      ensure(Number.isFinite(beta) && beta >= 0 && beta < 1, "betas must be in [0, 1)", beta);
     }
-    require(Number.isFinite(eps) && eps > 0, "eps must be finite and above 0", eps);
-    require(
+    ensure(Number.isFinite(eps) && eps > 0, "eps must be finite and above 0", eps);
+    ensure(
       Number.isFinite(weightDecay) && weightDecay >= 0,
       "weightDecay must be finite and at least 0",
       weightDecay,
     );
-    require(typeof clipNorm === "number" && clipNorm > 0, "clipNorm must be above 0", clipNorm);
-    require(typeof decays === "function", "decays must be a function", decays);
+    ensure(typeof clipNorm === "number" && clipNorm > 0, "clipNorm must be above 0", clipNorm);
+    ensure(typeof decays === "function", "decays must be a function", decays);
     this.#betas = betas;
     this.#clip = Math.min(clipNorm, NO_CLIP);
     this.#device = entries[0][1].device;
@@ -237,6 +237,6 @@ export function power(base: number, n: number): number {
   return product;
 }
 
-function require(holds: boolean, what: string, actual: unknown): void {
+function ensure(holds: boolean, what: string, actual: unknown): void {
   if (!holds) throw new ArgumentError(`Cannot make AdamW: ${what}, got ${nameOf(actual)}`);
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { checkOptions } from "../core/checks.ts";
-import type { TypedArray } from "../core/dtype.ts";
+import { halfArray, type TypedArray } from "../core/dtype.ts";
 import { CheckpointError } from "../core/errors.ts";
 import { formatShape, sameShape, type Shape, sizeOf } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
@@ -243,7 +243,7 @@ export async function loadWeights(
         const type = isHalved(part, weights) ? "float16" : device.float;
         checkFinite(part, first, values, type);
         const rounded = type === "float16" && device.half !== "float16"
-          ? new Float32Array(new Float16Array(values))
+          ? new Float32Array(new (halfArray())(values))
           : values;
         device.write(kept.get(part.path) as Tensor, rounded, part.at + first);
         // A device may keep written elements until it is read from.

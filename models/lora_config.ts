@@ -57,17 +57,17 @@ export type LoraParams = {
 export function checkLora(config: LoraConfig): void {
   checkOptions("build an adapter", config, ["targets", "rank", "alpha", "dropout"]);
   const { targets, rank, alpha, dropout } = config;
-  const require = (holds: boolean, requirement: string, actual: unknown): void => {
+  const ensure = (holds: boolean, requirement: string, actual: unknown): void => {
     if (!holds) throw new ArgumentError(`Cannot build an adapter: ${requirement}, got ${actual}`);
   };
-  require(targets.length > 0, "there must be a target", "none");
+  ensure(targets.length > 0, "there must be a target", "none");
   for (const target of targets) {
-    require(LORA_TARGETS.includes(target), `targets must be ${LORA_TARGETS.join(", ")}`, target);
+    ensure(LORA_TARGETS.includes(target), `targets must be ${LORA_TARGETS.join(", ")}`, target);
   }
-  require(new Set(targets).size === targets.length, "targets must differ", targets.join(", "));
-  require(Number.isInteger(rank) && rank >= 1, "rank must be a positive integer", rank);
-  require(alpha > 0 && Number.isFinite(alpha), "alpha must be above 0", alpha);
-  require(dropout >= 0 && dropout < 1, "dropout must be in [0, 1)", dropout);
+  ensure(new Set(targets).size === targets.length, "targets must differ", targets.join(", "));
+  ensure(Number.isInteger(rank) && rank >= 1, "rank must be a positive integer", rank);
+  ensure(alpha > 0 && Number.isFinite(alpha), "alpha must be above 0", alpha);
+  ensure(dropout >= 0 && dropout < 1, "dropout must be in [0, 1)", dropout);
 }
 
 /** The number of columns (`inner`) and rows (`outer`) of each matrix that can have an adapter. */

@@ -12,7 +12,7 @@
  *
  * @module
  */
-import type { TypedArray } from "../core/dtype.ts";
+import { halfArray, type TypedArray } from "../core/dtype.ts";
 import { CheckpointError } from "../core/errors.ts";
 import { formatShape, type Shape, sizeOf } from "../core/shape.ts";
 import { isRecord, parseJson, shown } from "./json.ts";
@@ -286,7 +286,7 @@ function toElements(dtype: SafeDType, bytes: Uint8Array, room?: ArrayBuffer): Ty
   if (dtype === "BF16" || dtype === "F16") {
     const { buffer, byteOffset } = bytes.byteOffset % 2 === 0 ? bytes : new Uint8Array(bytes);
     const floats = new Float32Array(room ?? new ArrayBuffer(4 * count), 0, count);
-    if (dtype === "F16") floats.set(new Float16Array(buffer, byteOffset, count));
+    if (dtype === "F16") floats.set(new (halfArray())(buffer, byteOffset, count));
     else widen(new Uint16Array(buffer, byteOffset, count), floats);
     return floats;
   }

@@ -38,19 +38,19 @@ export interface CosineScheduleOptions {
 export function cosineSchedule(options: CosineScheduleOptions): (step: number) => number {
   checkOptions("schedule a learning rate", options, ["peak", "warmup", "steps", "floor"]);
   const { peak, warmup, steps, floor } = options;
-  const require = (holds: boolean, what: string, actual: number): void => {
+  const ensure = (holds: boolean, what: string, actual: number): void => {
     if (!holds) {
       throw new ArgumentError(`Cannot schedule a learning rate: ${what}, got ${actual}`);
     }
   };
-  require(Number.isInteger(steps) && steps >= 1, "steps must be an integer of at least 1", steps);
-  require(
+  ensure(Number.isInteger(steps) && steps >= 1, "steps must be an integer of at least 1", steps);
+  ensure(
     Number.isInteger(warmup) && warmup >= 0,
     "warmup must be an integer of at least 0",
     warmup,
   );
-  require(peak > 0 && Number.isFinite(peak), "peak must be above 0", peak);
-  require(floor >= 0 && floor <= 1, "floor must be between 0 and 1", floor);
+  ensure(peak > 0 && Number.isFinite(peak), "peak must be above 0", peak);
+  ensure(floor >= 0 && floor <= 1, "floor must be between 0 and 1", floor);
   return (step) => {
     if (step < warmup) return (peak * step) / warmup;
     const x = Math.min((step - warmup) / Math.max(steps - warmup, 1), 1);

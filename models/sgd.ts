@@ -66,15 +66,15 @@ export class SGD<P extends Tree> implements Disposable {
     checkOptions("make SGD", options, ["momentum", "nesterov", "weightDecay"]);
     const { momentum = 0, nesterov = false, weightDecay = 0 } = options;
     const entries = treeEntries(params);
-    require(entries.length > 0, "there must be a parameter", 0);
-    require(
+    ensure(entries.length > 0, "there must be a parameter", 0);
+    ensure(
       Number.isFinite(momentum) && momentum >= 0 && momentum < 1,
       "momentum must be in [0, 1)",
       momentum,
     );
-    require(typeof nesterov === "boolean", "nesterov must be true or false", nesterov);
-    require(!nesterov || momentum > 0, "nesterov needs a momentum above 0", momentum);
-    require(
+    ensure(typeof nesterov === "boolean", "nesterov must be true or false", nesterov);
+    ensure(!nesterov || momentum > 0, "nesterov needs a momentum above 0", momentum);
+    ensure(
       weightDecay >= 0 && Number.isFinite(weightDecay),
       "weightDecay must be finite and at least 0",
       weightDecay,
@@ -127,6 +127,6 @@ export class SGD<P extends Tree> implements Disposable {
   }
 }
 
-function require(holds: boolean, what: string, actual: unknown): void {
+function ensure(holds: boolean, what: string, actual: unknown): void {
   if (!holds) throw new ArgumentError(`Cannot make SGD: ${what}, got ${nameOf(actual)}`);
 }

@@ -111,41 +111,41 @@ const OTHERS = ["ropeTheta", "ropeScaling", "normEps", "dropout", "tiedEmbedding
 /** Throws {@link ArgumentError} unless a transformer can be built. */
 export function checkConfig(config: TransformerConfig): void {
   checkOptions("build a transformer", config, [...SIZES, ...OTHERS]);
-  const require = (holds: boolean, requirement: string, actual: number): void => {
+  const ensure = (holds: boolean, requirement: string, actual: number): void => {
     if (!holds) {
       throw new ArgumentError(`Cannot build a transformer: ${requirement}, got ${actual}`);
     }
   };
   for (const name of SIZES) {
     const value = config[name];
-    require(Number.isInteger(value) && value >= 1, `${name} must be a positive integer`, value);
+    ensure(Number.isInteger(value) && value >= 1, `${name} must be a positive integer`, value);
   }
   const { heads, kvHeads, headDim, ropeTheta, ropeScaling, normEps, dropout: rate } = config;
-  require(heads % kvHeads === 0, `heads must be a multiple of kvHeads (${kvHeads})`, heads);
-  require(
+  ensure(heads % kvHeads === 0, `heads must be a multiple of kvHeads (${kvHeads})`, heads);
+  ensure(
     headDim % 4 === 0 && headDim <= MAX_HEAD_SIZE,
     `headDim must be a multiple of 4, at most ${MAX_HEAD_SIZE}`,
     headDim,
   );
-  require(ropeTheta > 0, "ropeTheta must be positive", ropeTheta);
+  ensure(ropeTheta > 0, "ropeTheta must be positive", ropeTheta);
   if (ropeScaling) {
     const { factor, lowFreqFactor: low, highFreqFactor: high, originalMaxLength } = ropeScaling;
     const finite = Number.isFinite;
-    require(finite(factor) && factor >= 1, "ropeScaling.factor must be at least 1", factor);
-    require(finite(low) && low > 0, "ropeScaling.lowFreqFactor must be positive", low);
-    require(
+    ensure(finite(factor) && factor >= 1, "ropeScaling.factor must be at least 1", factor);
+    ensure(finite(low) && low > 0, "ropeScaling.lowFreqFactor must be positive", low);
+    ensure(
       finite(high) && high > low,
       `ropeScaling.highFreqFactor must be above lowFreqFactor (${low})`,
       high,
     );
-    require(
+    ensure(
       Number.isInteger(originalMaxLength) && originalMaxLength >= 1,
       "ropeScaling.originalMaxLength must be a positive integer",
       originalMaxLength,
     );
   }
-  require(normEps >= 0, "normEps must not be negative", normEps);
-  require(rate >= 0 && rate < 1, "dropout must be in [0, 1)", rate);
+  ensure(normEps >= 0, "normEps must not be negative", normEps);
+  ensure(rate >= 0 && rate < 1, "dropout must be in [0, 1)", rate);
 }
 
 /** Standard deviation of new weights. */

@@ -160,7 +160,7 @@ function slim(state: Uint8Array): Uint8Array {
   return encodeSafetensors({}, decodeSafetensors(state).metadata);
 }
 
-/** The user that the page opens on: found again by the smallest widening, lost at the first word. */
+/** The user that the page opens on: the one that the smallest widening finds. */
 function openingOf(
   lost: readonly { readonly model: string; readonly user: UserInfo }[],
 ): ExampleIndex["opening"] {

@@ -9,7 +9,7 @@ import process from "node:process";
 import { after, before, test } from "node:test";
 import { unzipSync } from "fflate";
 import type { Browser, ConsoleMessage, Page } from "puppeteer-core";
-import { loadDataset, memoryFolder, parseOptions, runExperiment } from "beargrad/lab";
+import { loadDataset, memoryFolder, parseOptions, runExperiment } from "../lab.ts";
 import { type Address, formatAddress, parseAddress } from "../page/address.ts";
 import type { Served, Sizes } from "../page/build.ts";
 import { isRun, runsIn } from "../page/files.ts";

@@ -8,32 +8,18 @@ import process from "node:process";
 import { test } from "node:test";
 import { helpOf } from "../lab/cli/flags.ts";
 import { trainLine } from "../lab/cli/options.ts";
+import { env, inDeno, type Outcome, runFile, runtime } from "./command.ts";
 import { testDevices } from "./devices.ts";
 import { emptyFolder, smallFolder } from "./lab/small_folder.ts";
 
-const inDeno = "Deno" in globalThis;
 const SMALL = "--layers 1 --dim 16 --heads 2 --ffn 32 --epochs 1 --device cpu --threads 1";
 const DATA = smallFolder();
 
 /** The name of a folder that could redraw the terminal. */
 const ODD = "a\x1b[2J\x9b\nb";
 
-interface Outcome {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-const env = { ...process.env, RUNTIME: process.execPath, NO_COLOR: "1" };
-
-/**
- * The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime in its arguments
- * it adds permissions.
- */
 function train(args: string, permissions = "", after = ""): Outcome {
-  const input = `"$RUNTIME" run ${inDeno ? permissions : ""} train.ts ${args} </dev/null ${after}`;
-  const { status, stdout, stderr } = spawnSync("sh", [], { input, encoding: "utf8", env });
-  return { code: status, stdout, stderr };
+  return runFile(`train.ts ${args}`, permissions, after);
 }
 
 /**
@@ -43,9 +29,8 @@ async function interrupted(
   args: string,
   signal: NodeJS.Signals,
 ): Promise<{ readonly code: number; readonly stderr: string }> {
-  const permissions = inDeno ? "--no-prompt --allow-read --allow-write" : "";
-  const script =
-    `"$RUNTIME" run ${permissions} train.ts ${args} >/dev/null & echo $!; wait $!; echo $?`;
+  const command = runtime("--no-prompt --allow-read --allow-write");
+  const script = `${command} train.ts ${args} >/dev/null & echo $!; wait $!; echo $?`;
   const child = spawn("sh", ["-c", script], { stdio: ["ignore", "pipe", "pipe"], env });
   let stdout = "";
   let stderr = "";
@@ -194,7 +179,7 @@ test("train.ts: a standard output that is full or closed ends it in one line or 
     "Cannot write the standard output: its disk must have room, got ENOSPC\n",
   );
   const file = join(emptyFolder(), "code");
-  const input = `{ "$RUNTIME" run train.ts --help </dev/null 2>&1; echo $? >'${file}'; } | true`;
+  const input = `{ ${runtime()} train.ts --help </dev/null 2>&1; echo $? >'${file}'; } | true`;
   assert.equal(spawnSync("sh", [], { input, env }).status, 0);
   assert.equal(readFileSync(file, "utf8"), "141\n");
 });

@@ -19,6 +19,7 @@ import {
   type Flags,
   parse,
   type Parsed,
+  PROGRAM,
   refuse,
 } from "./flags.ts";
 import { flag, integer, type Kind, list, optional, required, text } from "./kinds.ts";
@@ -157,9 +158,9 @@ async function runGrid(options: GridCommandOptions, isSweep: boolean): Promise<v
   if (results.length > 0) {
     if (isSweep) {
       print(renderRanking(rankByValidation(results)));
-      say(`Figures and test results: deno task report ${out}`);
+      say(`Figures and test results: ${PROGRAM} report ${out}`);
     } else if (shard !== undefined && shard.count > 1) {
-      say(`When all shards are done: deno task report ${out}`);
+      say(`When all shards are done: ${PROGRAM} report ${out}`);
     } else {
       await writeAndName(readResults([out]), out, baseline, display);
     }

@@ -10,6 +10,9 @@ import { BeargradError, UsageError } from "../../core/errors.ts";
 import { lineWidth } from "../table.ts";
 import { print, say } from "../terminal.ts";
 
+/** What a command is called by: the npm package has .js files, and the repository tasks. */
+export const PROGRAM = import.meta.url.endsWith(".js") ? "npx beargrad" : "deno task";
+
 /** One option. */
 export type Flag<T> = {
   readonly value?: string; // what stands for the value in the help; a switch has none
@@ -70,14 +73,14 @@ export function runProgram(
   commands: readonly CommandLine<unknown>[],
   args: readonly string[],
 ): Promise<void> {
-  const program = emptyCommand("deno task").usage("<command> [options]").description(does);
+  const program = emptyCommand(PROGRAM).usage("<command> [options]").description(does);
   for (const line of commands) program.addCommand(runnable(line, args.slice(1)));
   return execute(program, args.length === 0 ? ["--help"] : args);
 }
 
 /** Runs a program of a single command, such as a benchmark, as {@link runProgram} does. */
 export function runCommand<G, O>(line: CommandLine<G, O>, args: readonly string[]): Promise<void> {
-  return execute(runnable(line, args).name(`deno task ${line.name}`), args);
+  return execute(runnable(line, args).name(`${PROGRAM} ${line.name}`), args);
 }
 
 function runnable<G, O>(line: CommandLine<G, O>, args: readonly string[]): Command {
@@ -186,7 +189,7 @@ function readBy<G, O>(
     options,
     given: new Set(keys.filter((key) => command.getOptionValueSource(key) === "cli")),
     operands: command.args,
-    typed: ["deno task", name, ...quoted].join(" "),
+    typed: [PROGRAM, name, ...quoted].join(" "),
   });
 }
 

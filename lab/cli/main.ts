@@ -1,5 +1,6 @@
+#!/usr/bin/env node
 /**
- * The program behind the tasks: `deno task compare` is `main.ts compare`.
+ * The program behind the tasks and `npx beargrad`: `deno task compare` is `main.ts compare`.
  *
  * @module
  */

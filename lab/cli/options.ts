@@ -203,9 +203,7 @@ export const savedRunFlags = {
 export const trainLine: CommandLine<GivenOptions, Options> = {
   name: "train",
   usage: "[options]",
-  does:
-    "Trains a small decoder with each of some losses and compares what beam search retrieves. " +
-    "`deno run train.ts` does the same and needs no permissions, unless it reads or writes files.",
+  does: "Trains a small decoder with each of some losses and compares what beam search retrieves.",
   flags: trainFlags,
   complete: ({ options, given }) => completeOptions(options, given),
   async run(options): Promise<void> {

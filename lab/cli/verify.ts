@@ -11,12 +11,7 @@ import { renderModelVerification } from "../analysis/verification_text.ts";
 import { openDevice } from "../devices.ts";
 import { formatDuration } from "../progress.ts";
 import { print, say } from "../terminal.ts";
-import {
-  isVerified,
-  renderVerification,
-  type VerifiedDevice,
-  verifyTheory,
-} from "../theorems/verification.ts";
+import type { VerifiedDevice } from "../theorems/verification.ts";
 import { Display } from "./display.ts";
 import { type CommandLine, flagName, refuse } from "./flags.ts";
 import { flag, integer, jsonFlag, optional, text } from "./kinds.ts";
@@ -68,8 +63,10 @@ export const verifyLine: CommandLine<VerifyOptions> = {
   async run({ cases, seed, checkpoint, json, ...options }): Promise<void> {
     using display = new Display();
     const began = performance.now();
+    // Here, as what generates worlds takes long to load.
+    const theory = await import("../theorems/verification.ts");
     const verdict = checkpoint === undefined
-      ? await verifyTheory({
+      ? await theory.verifyTheory({
         cases,
         seed,
         searches: SEARCHES,
@@ -84,7 +81,7 @@ export const verifyLine: CommandLine<VerifyOptions> = {
     say(`Verified in ${formatDuration(performance.now() - began)}`);
     const [text, holds] = "violations" in verdict
       ? [renderModelVerification(verdict), verdict.violations === 0]
-      : [renderVerification(verdict), isVerified(verdict)];
+      : [theory.renderVerification(verdict), theory.isVerified(verdict)];
     print(json ? JSON.stringify(verdict) : text);
     if (!holds) process.exitCode = 1;
   },

@@ -112,8 +112,8 @@ export interface MeasureOptions {
   readonly only?: string;
   /** Called before each kernel and figure: how many are done, of how many, and what is next. */
   readonly onProgress?: (done: number, total: number, next: string) => void;
-  /** Stops before the next kernel or figure. */
-  readonly signal?: AbortSignal;
+  /** Stops before the next kernel or figure: an AbortSignal. */
+  readonly signal?: { throwIfAborted(): void };
 }
 
 /** Work that runs again and again. */

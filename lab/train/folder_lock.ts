@@ -23,6 +23,21 @@ const Holder = v.object({
 });
 const holderText = v.pipe(v.string(), v.parseJson(), Holder);
 
+/** What is used of Deno; undefined in other runtimes. */
+const { Deno: deno } = globalThis as {
+  readonly Deno?: {
+    openSync(path: string, options: { readonly read: true; readonly write: true }): Disposable & {
+      lockSync(exclusive: true): void;
+      tryLockSync(exclusive: true): boolean;
+      close(): void;
+    };
+    readonly permissions: { querySync(what: Permission): { readonly state: string } };
+  };
+};
+
+/** What Deno may have to be allowed. */
+type Permission = { readonly name: "run" } | { readonly name: "sys"; readonly kind: "hostname" };
+
 /** The locks that this process holds. */
 const held = new Set<FolderLock>();
 let endsWithProcess = false;
@@ -148,7 +163,7 @@ function isRunning(
   path: string,
 ): boolean | undefined {
   if (host !== hostName()) return undefined;
-  if (locked && "Deno" in globalThis) {
+  if (locked && deno !== undefined) {
     try {
       using lock = systemLock(path, false);
       return lock === undefined;
@@ -174,8 +189,8 @@ function isRunning(
  * locks, and only Deno needs them: without --allow-run it does not say which processes run.
  */
 function systemLock(path: string, wait: boolean): Disposable | undefined {
-  if (!("Deno" in globalThis)) return undefined;
-  const file = Deno.openSync(path, { read: true, write: true });
+  if (deno === undefined) return undefined;
+  const file = deno.openSync(path, { read: true, write: true });
   try {
     if (wait) file.lockSync(true); // at most for a process that tests whether this one runs
     if (file.tryLockSync(true)) return file;
@@ -197,6 +212,6 @@ function hostName(): string {
 }
 
 /** Whether Deno allows something without a prompt. */
-function isAllowed(what: Deno.PermissionDescriptor): boolean {
-  return !("Deno" in globalThis) || Deno.permissions.querySync(what).state === "granted";
+function isAllowed(what: Permission): boolean {
+  return deno === undefined || deno.permissions.querySync(what).state === "granted";
 }

@@ -55,8 +55,8 @@ export async function openLoss(given: string): Promise<OpenLoss> {
     fail(given, "its file must have another name than the losses of this project", name);
   }
   let exported: Readonly<Record<string, unknown>>;
-  try { // not relative to this file, but to the working directory
-    exported = await import(pathToFileURL(resolve(given)).href);
+  try { // not relative to this file, but to the working directory; JSR must see the scheme
+    exported = await import(`file://${pathToFileURL(resolve(given)).href.slice("file://".length)}`);
   } catch (error) {
     return fail(given, "it must be a module that can be imported", inWords(error), error);
   }

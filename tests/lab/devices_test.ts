@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { DeviceError } from "../../core/errors.ts";
 import { webgpu } from "../../core/webgpu.ts";
 import { openDevice } from "../../lab/devices.ts";
+import { stdinArgs } from "../command.ts";
 import { testDevices } from "../devices.ts";
 
 const webgpuSkip = testDevices[2].skip;
@@ -54,9 +55,9 @@ test("devices: WebGPU that fails is a DeviceError, for auto one line and the cpu
     const gpu = { requestAdapter: () => ${answer} };
     Object.defineProperty(navigator, "gpu", { value: gpu });
     console.log((await openDevice("auto")).kind);`;
-  const args = "Deno" in globalThis ? ["run", "--ext=ts", "-"] : ["run", "-"];
   const run = (input: string): string[] => {
-    const { stdout, stderr } = spawnSync(process.execPath, args, { input, encoding: "utf8" });
+    const options = { input, encoding: "utf8" } as const;
+    const { stdout, stderr } = spawnSync(process.execPath, stdinArgs(), options);
     return [stdout, stderr].map((text) => text.trim());
   };
   assert.deepEqual(run(script(`Promise.reject(new Error("lost"))`)), [

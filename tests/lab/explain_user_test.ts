@@ -2,10 +2,8 @@
  * Users of trained models explained, from the library and by `deno task explain` as a user runs it.
  */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import process from "node:process";
 import { test } from "node:test";
 import { ArgumentError, CheckpointError, UsageError } from "../../core/errors.ts";
 import { explainLine } from "../../lab/cli/explain.ts";
@@ -14,11 +12,11 @@ import { runExperiment } from "../../lab/train/experiment.ts";
 import { renderExplanation } from "../../lab/analysis/explanation_text.ts";
 import { explainUser, prunedUsers } from "../../lab/analysis/explain_user.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
+import { runFile } from "../command.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 
 /** Machines that do other things as well need more than Bun's five seconds. */
 const SLOW = { timeout: 60_000 };
-const inDeno = "Deno" in globalThis;
 const silent = { preparing() {}, started() {}, training() {}, evaluating() {} };
 
 /** Trains a run; its folder. */
@@ -108,18 +106,10 @@ test("explainUser: who is not there is refused, and who is, is named", SLOW, asy
   await assert.rejects(explainUser({ ...options, checkpoint: DATA, user: "u1" }), CheckpointError);
 });
 
-/**
- * The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime in its arguments
- * it adds permissions.
- */
 function command(args: string): { code: number | null; stdout: string; stderr: string[] } {
-  const { status, stdout, stderr } = spawnSync("sh", [], {
-    input: `"$RUNTIME" run ${inDeno ? "-R -W" : ""} lab/cli/main.ts explain ${args} </dev/null`,
-    encoding: "utf8",
-    env: { ...process.env, RUNTIME: process.execPath, NO_COLOR: "1" },
-  });
+  const { code, stdout, stderr } = runFile(`lab/cli/main.ts explain ${args}`, "-R -W");
   const lines = stderr.trim().split("\n").filter((line) => !line.startsWith("Warning"));
-  return { code: status, stdout, stderr: lines };
+  return { code, stdout, stderr: lines };
 }
 
 test("explain: prints a text, or one JSON object that says the same", SLOW, () => {

@@ -29,6 +29,7 @@ import {
 } from "../../lab/files.ts";
 import { FolderLock } from "../../lab/train/folder_lock.ts";
 import { withFolder } from "./with_folder.ts";
+import { stdinArgs } from "../command.ts";
 
 const posix = process.platform === "win32" && "Windows has none of it";
 
@@ -306,9 +307,8 @@ test("files: of processes that contend for a lock, some of them killed, one at a
       } catch {}
     }
     console.log(held > 0);`;
-  const args = ["run", ...(skip ? [] : ["-A", "--ext=ts"]), "-"];
   const outputs = await Promise.all([1, 2, 3, 4].map(async () => {
-    const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
+    const child = spawn(process.execPath, stdinArgs("-A"), { stdio: ["pipe", "pipe", "inherit"] });
     child.stdin.end(`import process from "node:process";${input}`);
     let output = "";
     for await (const chunk of child.stdout) output += chunk;

@@ -1,14 +1,11 @@
 /** `deno task report` as a user runs it, and what it refuses. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import process from "node:process";
 import { after, test } from "node:test";
 import { reportLine } from "../../lab/cli/report.ts";
+import { runFile } from "../command.ts";
 import { fixtureBaselines, fixtureRun, writeFixture } from "./report_fixture.ts";
-
-const inDeno = "Deno" in globalThis;
 
 function folder(): string {
   const runs = ["sft", "bear"].flatMap((loss) =>
@@ -21,14 +18,8 @@ function folder(): string {
 
 test("report: writes its files beside the runs and says where", { timeout: 60_000 }, () => {
   const made = folder();
-  // The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime it adds
-  // permissions.
-  const { status, stdout, stderr } = spawnSync("sh", [], {
-    input: `"$RUNTIME" run ${inDeno ? "-R -W" : ""} lab/cli/main.ts report ${made} </dev/null`,
-    encoding: "utf8",
-    env: { ...process.env, RUNTIME: process.execPath, NO_COLOR: "1" },
-  });
-  assert.equal(status, 0, stderr);
+  const { code, stdout, stderr } = runFile(`lab/cli/main.ts report ${made}`, "-R -W");
+  assert.equal(code, 0, stderr);
   assert.equal(stdout, `${join(made, "report.md")}\n${join(made, "report.html")}\n`);
   assert.match(stderr, /3 runs of bear, sft\nbear lacks seed 1\n/);
   for (const file of stdout.trim().split("\n")) assert.ok(existsSync(file));

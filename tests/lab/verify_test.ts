@@ -1,7 +1,5 @@
 /** `deno task verify` as a user runs it: a process of its own, without a terminal. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import process from "node:process";
 import { test } from "node:test";
 import { UsageError } from "../../core/errors.ts";
 import { parse } from "../../lab/cli/flags.ts";
@@ -12,23 +10,10 @@ import {
   renderVerification,
   type VerificationReport,
 } from "../../lab/theorems/verification.ts";
+import { type Outcome, runFile } from "../command.ts";
 
-const inDeno = "Deno" in globalThis;
-
-/**
- * The command goes to `sh` as its input: where Deno's `spawnSync` sees a runtime in its arguments
- * it adds permissions.
- */
-function verify(args: string): { code: number | null; stdout: string; stderr: string } {
-  const command = `"$RUNTIME" run ${
-    inDeno ? "-R -W" : ""
-  } lab/cli/main.ts verify ${args} </dev/null`;
-  const { status, stdout, stderr } = spawnSync("sh", [], {
-    input: command,
-    encoding: "utf8",
-    env: { ...process.env, RUNTIME: process.execPath, NO_COLOR: "1" },
-  });
-  return { code: status, stdout, stderr };
+function verify(args: string): Outcome {
+  return runFile(`lab/cli/main.ts verify ${args}`, "-R -W");
 }
 
 test("verify: --json prints one object with everything in it", { timeout: 120_000 }, () => {
