@@ -122,7 +122,8 @@ async function pick(input: HTMLInputElement): Promise<void> {
 function LossField(): JSX.Element {
   const { losses: chosen } = settings.value;
   const toggle = (name: string, isOn: boolean): void => {
-    const names = isOn ? [...chosen, name] : chosen.filter((other) => other !== name);
+    const now = settings.value.losses;
+    const names = isOn ? [...now, name] : now.filter((other) => other !== name);
     set({ losses: losses.value.map((l) => l.name).filter((l) => names.includes(l)) });
   };
   return (
@@ -291,6 +292,7 @@ function LossCurves(): JSX.Element {
     <Curves
       title="What each loss minimises, smoothed"
       xLabel="epoch"
+      tick={wholeOnly}
       empty="The curves grow here."
       x={[0, epochs]}
       y={values.length === 0 ? [0, 6] : [Math.min(...values), Math.max(...values)]}
@@ -304,6 +306,10 @@ function LossCurves(): JSX.Element {
       }))}
     />
   );
+}
+
+function wholeOnly(x: number): string {
+  return Number.isInteger(x) ? String(x) : "";
 }
 
 /** A running mean over some 15 points. */
@@ -326,6 +332,7 @@ function ValidationCurves(): JSX.Element {
     <Curves
       title="Validation: HR@10, and NDCG@10 dashed"
       xLabel="epoch"
+      tick={wholeOnly}
       x={[0, epochs]}
       y={[0, Math.max(0.1, ...points.map((p) => p.hr10))]}
       series={chosen.flatMap((loss): Series[] => [
@@ -431,9 +438,10 @@ function ModelRow(
           type="button"
           class="plain"
           aria-label={`Remove ${id}`}
+          title="Remove"
           onClick={() => removeModel(id)}
         >
-          Remove
+          ×
         </button>
       </td>
     </tr>
