@@ -81,6 +81,7 @@ interface Measured {
 
 function Figures({ report }: { report: Report }): JSX.Element {
   const { conformance, figures = [] } = report;
+  const hasReference = figures.some(({ reference }) => reference !== undefined);
   return (
     <div class="table">
       {conformance !== undefined && (
@@ -95,20 +96,20 @@ function Figures({ report }: { report: Report }): JSX.Element {
             <th scope="col">Figure</th>
             <th scope="col">ms</th>
             <th scope="col">GFLOP/s</th>
-            <th scope="col">cpu, ms</th>
+            {hasReference && <th scope="col">cpu, ms</th>}
           </tr>
         </thead>
         <tbody>
           {figures.map(({ name, per, device, reference }) => (
             <tr key={name}>
               <th scope="row">
-                {name} <span class="quiet">a {per}</span>
+                {name} <span class="quiet">per {per}</span>
               </th>
               <td title={device.error}>
                 {device.error === undefined ? number(device.ms) : "failed"}
               </td>
               <td>{number(device.gflops)}</td>
-              <td>{number(reference?.ms)}</td>
+              {hasReference && <td>{number(reference?.ms)}</td>}
             </tr>
           ))}
         </tbody>
