@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { LossOptions } from "beargrad";
 import type { SearchSettings } from "./protocol.ts";
 
 /** What the address has of the page. */
@@ -17,6 +18,10 @@ export interface Address extends Omit<SearchSettings, "normalization" | "tau"> {
   readonly normalization?: SearchSettings["normalization"];
   /** Absent: as the model was trained. */
   readonly tau?: number;
+  /** The losses whose gradient weights are drawn. Absent: the default ones. */
+  readonly losses?: readonly string[];
+  /** What these losses are made with, where it is not the default. */
+  readonly flags?: Pick<LossOptions, "beam" | "xi" | "lambda" | "tau">;
 }
 
 /** A part of the address: its key, its text (undefined if it is default), and its value. */
@@ -68,6 +73,31 @@ const parts: { readonly [K in keyof Address]-?: Part<K> } = {
   },
   excluded: integers("out"),
   forced: integers("first"),
+  losses: {
+    key: "losses",
+    format: (losses) => losses?.join("."),
+    parse: (text) => /^[a-z-]+(\.[a-z-]+)*$/.test(text) ? text.split(".") : undefined,
+  },
+  flags: {
+    key: "with",
+    format: (flags = {}) =>
+      Object.entries(flags).map(([name, value]) => `${name}-${value}`).join("_") || undefined,
+    parse: (text) => {
+      const given = text.split("_").map((one) => /^([a-z]+)-(\d+(?:\.\d+)?)$/.exec(one) ?? []);
+      const isGood = given.every(([, name, value]) => fits[name]?.(Number(value)));
+      return isGood
+        ? Object.fromEntries(given.map(([, name, value]) => [name, Number(value)]))
+        : undefined;
+    },
+  },
+};
+
+/** Which values of flags a page can show. */
+const fits: Readonly<Record<string, (value: number) => boolean>> = {
+  beam: (value) => Number.isInteger(value) && value >= 1 && value <= 1000,
+  xi: (value) => value >= 0.01 && value <= 100,
+  lambda: (value) => value <= 100,
+  tau: (value) => value >= 0.01 && value <= 100,
 };
 
 /** The hash of a state, without "#". */

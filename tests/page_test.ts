@@ -21,6 +21,7 @@ test("page: the address of a state is read back, and a default state has none", 
     { ...plain, model: "msl 2", second: "bear", user: "7#12" },
     { ...plain, beam: 11, tau: 0.75, normalization: "vocabulary", user: "ä & = #" },
     { ...plain, excludeHistory: true, excluded: [3, 17], forced: [60, 2] },
+    { ...plain, losses: ["msl", "bear-convex"], flags: { xi: 0.5, beam: 5, lambda: 0 } },
   ];
   for (const state of states) {
     assert.deepEqual({ ...plain, ...parseAddress(`#${formatAddress(state)}`) }, state);
@@ -33,7 +34,7 @@ test("page: what is malformed in an address is ignored", () => {
   const bad = "#model=&user=5&beam=0&tau=abc&over=all&new=2&out=1.x&first=-1&other=1&%";
   assert.deepEqual(parseAddress(bad), { user: "5" });
   assert.deepEqual(parseAddress("#beam=1e3&tau=0&out=1..2&first=99999999999"), {});
-  assert.deepEqual(parseAddress("#beam"), {});
+  assert.deepEqual(parseAddress("#beam&losses=..&with=xi-0&with=eta-1"), {});
 });
 
 test("page: files are told apart: a run, several runs, data", () => {
