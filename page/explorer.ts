@@ -62,12 +62,11 @@ import type {
   UserInfo,
   WorkerEvent,
 } from "./protocol.ts";
+import { smallestBeam } from "./smallest_beam.ts";
 import { Training } from "./training.ts";
 
 /** The exact ranking is at least so long. */
 const RANKED = 100;
-/** The widest beam that is tried to retrieve a target. */
-const WIDEST = 200;
 /** The most leaves of a catalogue that is searched as a whole. */
 const WHOLE = 2048;
 /** How many of the best prefixes that a step drops are drawn. */
@@ -541,41 +540,6 @@ function excludedOf({ excludeHistory, excluded }: SearchSettings, { history }: C
 function notForced({ paths }: Dataset, forced: readonly number[]): number[] {
   if (forced.length === 0) return [];
   return paths.flatMap((path, item) => forced.every((token, t) => path[t] === token) ? [] : [item]);
-}
-
-/**
- * The smallest beam that keeps every prefix of a leaf, of those up to 200; undefined if there is
- * none, or it takes prefixes whose children the wide search did not score. A wider beam may lose the
- * leaf again (docs/theory.md, R3), so all are tried in turn. Beams are simulated on the
- * scores of the wide search, which has ranked the children of all prefixes that it kept.
- */
-export function smallestBeam(
-  trie: Trie,
-  steps: readonly BeamStep[],
-  leaf: number,
-): number | undefined {
-  const isWhole = steps.every(({ bestPruned }) => bestPruned === -Infinity);
-  const scored = isWhole ? [] : steps.map(({ nodes }) => new Set(nodes));
-  const keptAt = new Int32Array(trie.nodeCount).fill(-1); // node -> the last beam and step
-  const own = steps.map((_, t) => trie.prefixOf(leaf, t + 1));
-  /** Whether a beam retrieves the leaf. */
-  const retrieves = (beam: number): boolean => {
-    const mark = beam * (steps.length + 1);
-    keptAt[0] = mark;
-    for (const [t, { pool }] of steps.entries()) {
-      let kept = 0;
-      for (const node of pool?.nodes ?? []) {
-        const parent = trie.depths[node] > t ? trie.parents[node] : node;
-        if (keptAt[parent] !== mark + t) continue;
-        if (t > 0 && !isWhole && !scored[t - 1].has(parent)) return false;
-        keptAt[node] = mark + t + 1;
-        if (++kept === beam) break;
-      }
-      if (keptAt[own[t]] !== mark + t + 1) return false;
-    }
-    return true;
-  };
-  for (let beam = 1; beam <= WIDEST; beam++) if (retrieves(beam)) return beam;
 }
 
 /** A step of a search, for the page. */
