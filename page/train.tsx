@@ -273,8 +273,8 @@ function Progress(): JSX.Element {
         {phase.value === "idle" && share === 1 ? "done" : words[phase.value]}
         {speed.value !== undefined && phase.value === "running" && (
           <>
-            {" "}on {trainDevice.value?.adapter}:{" "}
-            <span class="number">{grouped(Math.round(speed.value))}</span> users per second
+            {" "}on {trainDevice.value?.adapter}, users per second:{" "}
+            <span class="number">{grouped(Math.round(speed.value))}</span>
           </>
         )}
       </p>
