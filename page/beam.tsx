@@ -268,7 +268,7 @@ function EntryRow({ row, width, scale, unseen, isFocused, onFocus }: EntryProps)
       style={at(row.x + LINK, row.y)}
       data-key={row.key}
       role="button"
-      tabIndex={isFocused && unseen === "" ? 0 : -1}
+      tabindex={isFocused && unseen === "" ? 0 : -1}
       aria-label={spoken(row)}
       onFocus={() => onFocus(row.key)}
       onPointerEnter={() => onFocus(row.key)}

@@ -54,7 +54,7 @@ export function Curves(props: CurvesProps): JSX.Element {
   return (
     <figure class="curves">
       <figcaption>{title}</figcaption>
-      <div ref={frame} style={{ height }}>
+      <div ref={frame} style={{ height: `${height}px` }}>
         <svg width={width} height={height} role="img" aria-label={spoken(title, named)}>
           {behind?.(x, y)}
           {y.ticks(4).map((value) => (

@@ -31,7 +31,7 @@ function Lists({ view }: { view: BeamView }): JSX.Element {
   const height = LINE * Math.max(best.length, returned.length);
   const missed = best.filter(({ item }) => !kept.has(item)).length;
   return (
-    <section class="lists" aria-label="What is found and what is missed">
+    <div class="lists">
       <div>
         <h3>
           <Term name="exact">Exact ranking</Term>{" "}
@@ -84,7 +84,7 @@ function Lists({ view }: { view: BeamView }): JSX.Element {
           ))}
         </ol>
       </div>
-    </section>
+    </div>
   );
 }
 
@@ -130,14 +130,14 @@ function Line({ line, place, isMissed, isCertified }: LineProps): JSX.Element {
 function Proof({ view }: { view: BeamView }): JSX.Element {
   const { explanation, search, certified, returned } = view;
   const { steps, certificate, lost } = explanation;
-  if (steps.length === 0) return <section class="proof" />;
+  if (steps.length === 0) return <div class="proof" />;
   const last = steps[steps.length - 1];
   const worst = steps.reduce((a, b) => b.margin > a.margin ? b : a);
   const bound = 1 / (search.beam + 1);
   const isPruned = certificate.kind === "pruned";
   const by = certificate.kind === "retrieved" ? certificate.by : undefined;
   return (
-    <section class="proof" aria-label="What proves it">
+    <div class="proof">
       <h3>What proves it</h3>
       <p class="quiet">
         {isPruned
@@ -180,7 +180,7 @@ function Proof({ view }: { view: BeamView }): JSX.Element {
           {certified === 0 ? "None" : `The first ${certified}`} of {returned.length} returned.
         </Theorem>
       </dl>
-    </section>
+    </div>
   );
 }
 

@@ -14,11 +14,11 @@ export function Term(
 ): JSX.Element {
   const id = useId();
   const isOpen = useSignal(false);
-  const place = useSignal({ left: 0, top: 0 });
+  const place = useSignal({ left: "0", top: "0" });
   const open = (event: Event): void => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
     const left = Math.max(8, Math.min(box.left, innerWidth - 288));
-    place.value = { left, top: box.bottom + 6 };
+    place.value = { left: `${left}px`, top: `${box.bottom + 6}px` };
     isOpen.value = true;
   };
   const close = (): void => {
