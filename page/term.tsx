@@ -14,11 +14,13 @@ export function Term(
 ): JSX.Element {
   const id = useId();
   const isOpen = useSignal(false);
-  const place = useSignal({ left: "0", top: "0" });
+  const place = useSignal({});
   const open = (event: Event): void => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
     const left = Math.max(8, Math.min(box.left, innerWidth - 288));
-    place.value = { left: `${left}px`, top: `${box.bottom + 6}px` };
+    place.value = box.bottom + 120 < innerHeight
+      ? { left: `${left}px`, top: `${box.bottom + 6}px` }
+      : { left: `${left}px`, bottom: `${innerHeight - box.top + 6}px` };
     isOpen.value = true;
   };
   const close = (): void => {
