@@ -5,8 +5,9 @@
  *
  * @module
  */
-import { decodeSafetensors, encodeSafetensors } from "beargrad";
-import { build } from "esbuild";
+import { decodeSafetensors, encodeSafetensors, lossNamed } from "beargrad";
+import { openDevice, recipeOf, synthetic } from "beargrad/lab";
+import { build, stop } from "esbuild";
 import { createHash } from "node:crypto";
 import {
   cpSync,
@@ -32,6 +33,7 @@ import {
   type TrainSettings,
   type UserInfo,
 } from "./protocol.ts";
+import { trainOptions } from "./training.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = dirname(here);
@@ -79,6 +81,7 @@ export async function buildPage(out: string): Promise<Sizes> {
     absWorkingDir: root,
     logLevel: "warning",
   });
+  await stop();
   cpSync(join(here, "index.html"), join(out, "index.html"));
   cpSync(await examples(), join(out, "example"), { recursive: true });
 
@@ -119,9 +122,18 @@ function gzipped(paths: readonly string[]): number {
   return paths.reduce((sum, path) => sum + gzipSync(readFileSync(path)).length, 0) / 1000;
 }
 
-/** The folder of the models that come with the page. */
+/**
+ * The folder of the models that come with the page. They are trained again when their recipes
+ * change, which the data are part of; after other changes of the engine, remove `page/.cache`.
+ */
 async function examples(): Promise<string> {
-  const key = createHash("sha256").update(JSON.stringify(EXAMPLES)).digest("hex").slice(0, 12);
+  const device = await openDevice("cpu");
+  const dataset = synthetic();
+  const recipes = EXAMPLES.losses.map((loss) =>
+    recipeOf(trainOptions(EXAMPLES), lossNamed(loss), dataset, device)
+  );
+  device.dispose();
+  const key = createHash("sha256").update(JSON.stringify(recipes)).digest("hex").slice(0, 12);
   const folder = join(here, ".cache", key);
   if (existsSync(join(folder, "index.json"))) return folder;
   const trained = new Map<string, Files>();
@@ -206,7 +218,7 @@ export async function servePage(
   } = {},
 ): Promise<Served> {
   const server = createServer(({ url = "/" }, response) => {
-    const { pathname } = new URL(url, "http://localhost");
+    const { pathname } = new URL(url, "http://127.0.0.1");
     const inside = normalize(decodeURIComponent(pathname.slice(prefix.length - 1)));
     const path = join(folder, inside.endsWith("/") ? `${inside}index.html` : inside);
     if (!pathname.startsWith(prefix) || !existsSync(path) || !statSync(path).isFile()) {
@@ -226,7 +238,7 @@ export async function servePage(
     server.once("error", reject).listen(port, "127.0.0.1", resolve);
   });
   const { port: open } = server.address() as AddressInfo;
-  return { url: `http://localhost:${open}${prefix}`, close: () => server.close() };
+  return { url: `http://127.0.0.1:${open}${prefix}`, close: () => server.close() };
 }
 
 if (import.meta.main) {
@@ -237,7 +249,7 @@ if (import.meta.main) {
     `${out}: ${kB(page)} gzipped, example models ${kB(examples)}, for titles ${kB(titles)}\n`,
   );
   if (process.argv.includes("--serve")) {
-    const { url } = await servePage(out, { port: 8080 });
+    const { url } = await servePage(out, { port: 8080 }).catch(() => servePage(out));
     process.stdout.write(`${url}\n`);
   }
 }

@@ -17,6 +17,7 @@ import {
   evaluationCases,
   hitRate,
   ndcg,
+  type Options,
   optionsOf,
   type Recipe,
   recipeOf,
@@ -54,14 +55,12 @@ export class Training {
     device: Device,
     dataset: Dataset,
     trie: DeviceTrie,
-    { losses: names, flags, ...settings }: TrainSettings,
+    settings: TrainSettings,
   ): Promise<void> {
     using open = new DisposableStack();
     const runs: Run[] = [];
-    const options = optionsOf({ ...flags, ...settings, kvHeads: settings.heads });
-    for (const name of names) {
-      const loss = lossNamed(name);
-      const recipe = recipeOf(options, loss, dataset, device);
+    for (const name of settings.losses) {
+      const recipe = recipeOf(trainOptions(settings), lossNamed(name), dataset, device);
       runs.push(open.use(await Run.start(device, dataset, trie, recipe)));
     }
     const between = (): Promise<void> => this.#between();
@@ -70,6 +69,7 @@ export class Training {
         for (const run of runs) {
           await run.epoch(between, this.#send);
           await run.snapshot(this.#send);
+          if (dataset.validation.length === 0) continue;
           this.#send({ kind: "validation", point: await run.validate(between) });
         }
       }
@@ -194,4 +194,9 @@ class Run implements Disposable {
     this.#trainer[Symbol.dispose]();
     for (const tensor of treeLeaves({ params, m: optimizer.m, v: optimizer.v })) tensor.dispose();
   }
+}
+
+/** The options of a run. */
+export function trainOptions({ flags, ...settings }: TrainSettings): Options {
+  return optionsOf({ ...flags, ...settings });
 }
