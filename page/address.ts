@@ -21,7 +21,7 @@ export interface Address extends Omit<SearchSettings, "normalization" | "tau"> {
   /** The losses whose gradient weights are drawn. Absent: the default ones. */
   readonly losses?: readonly string[];
   /** What these losses are made with, where it is not the default. */
-  readonly flags?: Pick<LossOptions, "beam" | "xi" | "lambda" | "tau">;
+  readonly flags?: LossOptions;
 }
 
 /** A part of the address: its key, its text (undefined if it is default), and its value. */

@@ -145,8 +145,8 @@ async function examples(): Promise<string> {
   const runs = [];
   const lost: { readonly model: string; readonly user: UserInfo }[] = [];
   await explorer.train(EXAMPLES);
-  for (const files of trained.values()) {
-    const model = await explorer.addModel(files, "example");
+  for (const [loss, files] of trained) {
+    const model = await explorer.addModel(files, "example", loss);
     const search: SearchSettings = {
       ...model.search,
       beam: 10,

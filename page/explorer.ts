@@ -186,24 +186,23 @@ export class Explorer {
     return { runs, opening: index.opening };
   }
 
-  addModel(files: Files, origin: ModelInfo["origin"], id?: string): Promise<ModelInfo> {
+  addModel(files: Files, origin: ModelInfo["origin"], id: string): Promise<ModelInfo> {
     return this.#turn(async () => {
       const { dataset, trie, models } = this.#openedData;
-      const folder = memoryFolder(id ?? "the model", files);
+      const folder = memoryFolder(id, files);
       const { recipe, normalization } = readRun(folder, dataset);
       const { config, params } = await loadModel(this.#opened, folder);
-      const name = id ?? uniqueName(recipe.loss, models);
       const info: ModelInfo = {
-        id: name,
+        id,
         loss: recipe.loss,
         origin,
         parameters: treeLeaves(params).reduce((sum, { size }) => sum + size, 0),
         search: { beam: recipe.beam, normalization, tau: recipe.tau },
       };
-      this.#forget(name);
+      this.#forget(id);
       const cases = evaluationCases(dataset, "test", recipe.history);
       const model = new Transformer(this.#opened, config);
-      models.set(name, openModel(model, params, trie, { info, files, cases }));
+      models.set(id, openModel(model, params, trie, { info, files, cases }));
       return info;
     });
   }
@@ -247,10 +246,12 @@ export class Explorer {
     const total = model.cases.length;
     const found: UserInfo[] = [];
     const looked = prunedCases(model.many(search), dataset, model.cases, search);
-    while (found.length < most && scan === this.#scan) {
+    const isWanted = (): boolean => scan === this.#scan && this.#data?.models.get(id) === model;
+    while (found.length < most && isWanted()) {
       const { value, done: isOver } = await this.#turn(() => looked.next());
       if (isOver) break;
       for (const user of value.pruned) {
+        if (!isWanted()) break;
         const index = indexOf.get(user.user) as number;
         found.push(await this.#turn(() => this.#lostUser(model, search, index, user)));
       }
@@ -513,14 +514,6 @@ function openModel(
       for (const tensor of treeLeaves(params)) tensor.dispose();
     },
   };
-}
-
-/** A name that no model has yet: `msl`, `msl 2`. */
-function uniqueName(loss: string, models: ReadonlyMap<string, unknown>): string {
-  for (let n = 1;; n++) {
-    const name = n === 1 ? loss : `${loss} ${n}`;
-    if (!models.has(name)) return name;
-  }
 }
 
 function nameOf({ titles, items }: Dataset, item: number): string {

@@ -94,7 +94,7 @@ export interface LossInfo {
 
 /** A model that can be searched. */
 export interface ModelInfo {
-  /** Unique: `msl`, `msl 2`. It is in the page's address. */
+  /** Unique: `msl`, `msl 2`. */
   readonly id: string;
   readonly loss: string;
   readonly origin: "example" | "trained" | "dropped";
@@ -248,8 +248,8 @@ export interface Calls {
   losses(): readonly LossInfo[];
   /** The models that come with the page, for the built-in data, from the folder at a URL. */
   examples(url: string): Examples;
-  /** Adds a model from the files of a run (`config.json`, `model.safetensors`, and its recipe). */
-  addModel(files: Files, origin: ModelInfo["origin"], id?: string): ModelInfo;
+  /** Adds a model from the files of a run, or replaces the one of this id. */
+  addModel(files: Files, origin: ModelInfo["origin"], id: string): ModelInfo;
   removeModel(id: string): void;
   /** Trains; resolves when all epochs are done or `stop` was called. */
   train(settings: TrainSettings): void;

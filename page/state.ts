@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { LossOptions } from "beargrad";
 import { batch, computed, effect, signal } from "@preact/signals";
 import { type Address, formatAddress, parseAddress } from "./address.ts";
 import { createWorker } from "./client.ts";
@@ -46,6 +47,11 @@ export const model = signal<string | undefined>(undefined);
 export const second = signal<string | undefined>(undefined);
 export const user = signal<string | undefined>(undefined);
 export const knobs = signal<Knobs>(defaultKnobs);
+
+/** The losses whose gradients are drawn, and their flags. */
+const usuallyWeighed: readonly string[] = ["msl", "bear", "bear-convex"];
+export const weighed = signal(usuallyWeighed);
+export const weighedFlags = signal<LossOptions>({});
 
 /** The views that are on the page: one, or two for two models. */
 export const views = signal<readonly BeamView[]>([]);
@@ -109,7 +115,7 @@ export async function start(): Promise<void> {
   });
   await attempt("Opening", async () => {
     const asked = parseAddress(location.hash);
-    device.value = await explorer.call("open", "auto", 1);
+    device.value = await explorer.call("open", "cpu", 1);
     losses.value = await explorer.call("losses");
     await openBuiltIn();
     restore(asked);
@@ -159,7 +165,7 @@ const searchDefaults: SearchSettings = { ...defaultKnobs, normalization: "childr
 export async function addModel(
   files: Files,
   origin: ModelInfo["origin"],
-  id?: string,
+  id: string,
 ): Promise<ModelInfo> {
   const info = await explorer.call("addModel", files, origin, id);
   const others = models.value.filter((m) => m.id !== info.id);
@@ -277,24 +283,28 @@ const wish = computed(() => ({
   knobs: knobs.value,
 }));
 
-/** The address says what is shown. */
+/** The address says what is shown. What was dropped is not there after a reload: it is left out. */
 function writeAddress(): void {
+  const isBuiltIn = source.value.kind === "synthetic";
+  const shown = { model: model.value, second: second.value, user: user.value, ...knobs.value };
   const address = formatAddress({
-    model: model.value,
-    second: second.value,
-    user: user.value,
-    ...knobs.value,
+    ...(isBuiltIn ? shown : defaultKnobs),
+    losses: weighed.value === usuallyWeighed ? undefined : weighed.value,
+    flags: weighedFlags.value,
   } as Address);
   history.replaceState(null, "", address === "" ? location.pathname : `#${address}`);
 }
 
 /** Shows what an address says, as far as it is there. */
 function restore(address: Partial<Address>): void {
-  const { model: first, second: other, user: who, ...search } = address;
+  const { model: first, second: other, user: who, losses: asked, flags, ...search } = address;
   batch(() => {
     if (modelInfo(first)) model.value = first;
     second.value = other === model.value ? undefined : modelInfo(other)?.id;
     if (users.value.some(({ id }) => id === who)) user.value = who;
     knobs.value = { ...defaultKnobs, ...search };
+    const known = asked?.filter((loss) => losses.value.some(({ name }) => name === loss));
+    weighed.value = known ?? usuallyWeighed;
+    weighedFlags.value = flags ?? {};
   });
 }

@@ -127,7 +127,7 @@ async function keepSnapshot(event: WorkerEvent & { kind: "snapshot" }): Promise<
   if (trainedOn !== source.value) return;
   const info = await attempt(
     undefined,
-    () => addModel(event.files, "trained", names.value.get(event.loss)),
+    () => addModel(event.files, "trained", names.value.get(event.loss) ?? event.loss),
   );
   if (info === undefined) return;
   epochsOf.value = new Map([...epochsOf.value, [info.id, event.epoch]]);
