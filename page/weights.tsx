@@ -9,38 +9,39 @@ import { effect, signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useId } from "preact/hooks";
 import { Curves } from "./curves.tsx";
-import { attempt, explorer, latestOnly, losses } from "./state.ts";
+import { attempt, explorer, latestOnly, losses, weighed, weighedFlags } from "./state.ts";
 import { Term } from "./term.tsx";
 import { colourOf, fixed, flagsOf, signs } from "./words.ts";
 
 /** The flags that have a slider here: those that bend the curves. */
 const TURNED: readonly (keyof LossOptions)[] = ["beam", "xi", "lambda", "tau"];
 
-const chosen = signal<readonly string[]>(["msl", "bear", "bear-convex"]);
-const flags = signal<LossOptions>({});
 const found = signal<ReadonlyMap<string, readonly GradientWeight[]>>(new Map());
 
 const compute = latestOnly(async () => {
   const weights = new Map<string, readonly GradientWeight[]>();
-  for (const loss of chosen.value) {
-    const points = await attempt(undefined, () => explorer.call("weights", loss, flags.value));
+  for (const loss of weighed.value) {
+    const points = await attempt(
+      undefined,
+      () => explorer.call("weights", loss, weighedFlags.value),
+    );
     if (points !== undefined) weights.set(loss, points);
   }
   found.value = weights;
 });
 effect(() => {
-  const isReady = losses.value.length > 0 && [chosen.value, flags.value].length > 0;
-  if (isReady) void compute();
+  const isReady = losses.value.length > 0;
+  if (isReady && weighed.value && weighedFlags.value) void compute();
 });
 
 /** The section. */
 export function Weights(): JSX.Element {
-  const shown = [...found.value].filter(([loss]) => chosen.value.includes(loss));
+  const shown = [...found.value].filter(([loss]) => weighed.value.includes(loss));
   const top = Math.max(2.2, ...shown.flatMap(([, points]) => points.map((p) => p.weight)));
   const toggle = (name: string): void => {
-    chosen.value = chosen.value.includes(name)
-      ? chosen.value.filter((other) => other !== name)
-      : [...chosen.value, name];
+    weighed.value = weighed.value.includes(name)
+      ? weighed.value.filter((other) => other !== name)
+      : [...weighed.value, name];
   };
   return (
     <section class="weights" id="gradients" aria-labelledby="weights-title">
@@ -58,7 +59,7 @@ export function Weights(): JSX.Element {
                 key={name}
                 type="button"
                 class="chip"
-                aria-pressed={chosen.value.includes(name)}
+                aria-pressed={weighed.value.includes(name)}
                 style={{ "--series": colourOf(name) }}
                 onClick={() => toggle(name)}
               >
@@ -72,11 +73,12 @@ export function Weights(): JSX.Element {
             <Slider
               key={flag.name}
               name={flag.name}
-              value={flags.value[flag.name] ?? flag.default}
+              value={weighedFlags.value[flag.name] ?? flag.default}
               least={flag.kind === "integer" ? flag.least : Math.max(flag.least, 0.1)}
               isWhole={flag.kind === "integer"}
               help={flag.help}
-              onInput={(value) => flags.value = { ...flags.value, [flag.name]: value }}
+              onInput={(value) =>
+                weighedFlags.value = { ...weighedFlags.value, [flag.name]: value }}
             />
           ))}
         </div>
