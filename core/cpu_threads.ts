@@ -56,6 +56,7 @@ export interface WebWorker {
   addEventListener(
     type: "error",
     listener: (event: { readonly message?: string; preventDefault(): void }) => void,
+    options: { readonly once: true },
   ): void;
 }
 
@@ -146,7 +147,7 @@ function start(
   worker.addEventListener("error", (event) => {
     event.preventDefault(); // it is not an error of the page
     onError(event.message ?? "a worker must be allowed to load a blob: URL");
-  });
+  }, { once: true });
   worker.unref?.();
   worker.postMessage(data);
   return worker;

@@ -103,12 +103,14 @@ fn twiceAtanh(s: F) -> F { // |s| <= 1/3
 fn log1pOf(u: F) -> F { // 0 <= u <= 1
   return twiceAtanh(u / (2.0 + u));
 }
-fn logOf(x: F) -> F { // zero, subnormal, negative and infinite x are left to the built-in
+fn logOf(x: F) -> F { // zero, subnormal and infinite x are left to the built-in
   let k = (bitcast<${int}>(x) - ${int}(0x3f3504f3)) >> ${uint}(23u);
   let m = bitcast<F>(bitcast<${int}>(x) - (k << ${uint}(23u)));
   let e = F(k);
   let y = e * 0.69314575 + (e * 1.4286068e-6 + twiceAtanh((m - 1.0) / (m + 1.0)));
-  return select(select(log(x), x, isNan(x)), y, (x > F(1.2e-38)) & (x < F(3.4e38)));
+  let none = isNan(x) | (x < F(0.0));
+  let far = bitcast<F>(select(bitcast<${uint}>(log(x)), ${uint}(0x7fc00000u), none));
+  return select(far, y, (x > F(1.2e-38)) & (x < F(3.4e38)));
 }
 fn sigmoidOf(x: F) -> F { // e^-|x| cannot overflow
   let e = exp(-abs(x));

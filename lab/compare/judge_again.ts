@@ -81,7 +81,7 @@ export interface JudgedAgain {
  */
 export function planJudging(options: JudgeOptions): JudgePlan {
   const { runs: folder, variants } = options;
-  const all = readRuns(folder).filter(({ run }) => run.judging.search === undefined);
+  const all = readRuns([folder]).filter(({ run }) => run.judging.search === undefined);
   const names = [...new Set(all.map(({ run }) => run.variant))];
   const unknown = variants?.find((name) => !names.includes(name));
   if (unknown !== undefined || all.length === 0) {

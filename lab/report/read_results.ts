@@ -149,7 +149,7 @@ export type Results = {
   readonly runs: readonly RunResult[];
   /** The rankings that need no training, if a folder has them. */
   readonly baselines: BaselineResults | undefined;
-  /** Folders of runs that are not finished. */
+  /** Folders of runs that are not finished, and folders in which no run has begun. */
   readonly unfinished: readonly string[];
   /** Runs that cannot be finished. */
   readonly failed: readonly FailedRun[];
@@ -159,13 +159,13 @@ export type Results = {
  * The runs of some folders, `FOLDER/RUN/result.json`, and their baselines, `FOLDER/baselines.json`,
  * as one comparison.
  *
- * @throws {DataError} if a folder has no finished run, a file is missing or malformed, or the runs
+ * @throws {DataError} if there is no finished run, a file is missing or malformed, or the runs
  * cannot be compared.
  */
 export function readResults(folders: readonly string[]): Results {
-  const runs = comparable(folders.flatMap(readRuns));
+  const runs = comparable(readRuns(folders));
   const failed: FailedRun[] = [];
-  const unfinished: string[] = [];
+  const unfinished = folders.filter((folder) => foldersIn(folder).length === 0);
   for (const run of folders.flatMap(foldersIn).filter((run) => !isPresent(join(run, RESULT)))) {
     const reason = readFailure(run)?.reason;
     if (reason === undefined) unfinished.push(run);
@@ -186,17 +186,17 @@ export function readResults(folders: readonly string[]): Results {
 }
 
 /**
- * The finished runs in a folder, each with its own folder.
+ * The finished runs in some folders, each with its own folder. Some of the folders may have none.
  *
- * @throws {DataError} if there are none, or one is malformed.
+ * @throws {DataError} if there are none in all of them, or one is malformed.
  */
-export function readRuns(folder: string): SourcedRun[] {
-  const runs = foldersIn(folder)
+export function readRuns(folders: readonly string[]): SourcedRun[] {
+  const runs = folders.flatMap(foldersIn)
     .filter((source) => isPresent(join(source, RESULT)))
     .map((source) => ({ source, run: readRun(source) }));
   if (runs.length > 0) return runs;
   throw new DataError(
-    `Cannot report on ${folder}: it must hold finished runs, RUN/${RESULT}, got none`,
+    `Cannot report on ${folders.join(", ")}: there must be finished runs, RUN/${RESULT}, got none`,
   );
 }
 

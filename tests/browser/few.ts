@@ -1,4 +1,4 @@
-/** The tests of a worker that is not cross-origin isolated, or must not start workers. */
+/** The tests of devices alone, for pages and workers with any headers. */
 import "./devices.ts";
 import { runTests } from "./node.ts";
 

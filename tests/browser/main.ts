@@ -6,14 +6,18 @@
  * @module
  */
 import { build, type Plugin, stop } from "esbuild";
-import { existsSync, readFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { launch, type LaunchOptions, type Page } from "puppeteer-core";
+import { launch } from "puppeteer-core";
 import type { Result } from "./node.ts";
+import { train } from "./training.ts";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, "..", "..");
@@ -35,41 +39,72 @@ const HEADERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
 };
 
-/** What is visited: headers, script, whether it runs in a worker, errors that the page reports. */
+/**
+ * What is visited: headers, script, whether it runs in a worker, errors that the page reports, and
+ * whether all its workers must end.
+ */
 const VISITS = [
   { headers: "isolated", script: "worker", inWorker: true },
   { headers: "isolated", script: "page", inWorker: false },
+  { headers: "isolated", script: "few", inWorker: false, leavesNoWorker: true },
   { headers: "plain", script: "few", inWorker: true },
   { headers: "plain", script: "few", inWorker: false },
   { headers: "strict", script: "few", inWorker: true, errors: /Content.Security.Policy/ },
   { headers: "strict", script: "few", inWorker: false, errors: /Content.Security.Policy/ },
-] as const;
+];
+
+/** Shows a page. `onError` is called with what it writes to its console as an error. */
+type Open = (address: string, onError: (detail: string) => void) => Promise<{
+  /** The number of workers that the page has now. */
+  workers?(): number;
+  /** Leaves the page. */
+  close(): Promise<void>;
+}>;
 
 interface Browser {
   readonly name: string;
   readonly path: string;
-  readonly options: LaunchOptions;
+  readonly open: Open;
 }
 
+const chromium = process.env.BEARGRAD_CHROMIUM ?? "/usr/bin/chromium";
+const firefox = process.env.BEARGRAD_FIREFOX ?? "/usr/bin/firefox-esr";
+
+const openChromium: Open = async (address, onError) => {
+  const browser = await launch({
+    executablePath: chromium,
+    args: [
+      "--headless=new",
+      "--no-sandbox",
+      "--disable-dev-shm-usage",
+      "--enable-unsafe-webgpu", // WebGPU on a software adapter
+      "--js-flags=--expose-gc",
+    ],
+  });
+  const page = await browser.newPage();
+  page.on("pageerror", (error) => onError(`${error}`));
+  page.on("console", (message) => message.type() === "error" && onError(message.text()));
+  await page.goto(address);
+  return { workers: () => page.workers().length, close: () => browser.close() };
+};
+
+/** Without a debugger: under WebDriver BiDi, Firefox 153 may hang where a worker starts workers. */
+const openFirefox: Open = (address) => {
+  const profile = mkdtempSync(join(tmpdir(), "beargrad-firefox-"));
+  const args = ["--headless", "--no-remote", "--profile", profile, address];
+  const child = spawn(firefox, args, { stdio: "ignore", detached: true });
+  const ended = new Promise((resolve) => child.on("exit", resolve));
+  const close = async (): Promise<void> => {
+    process.kill(-(child.pid as number), "SIGKILL"); // with its child processes
+    await ended;
+    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  };
+  return Promise.resolve({ close });
+};
+
 const BROWSERS: readonly Browser[] = [
-  {
-    name: "Chromium",
-    path: process.env.BEARGRAD_CHROMIUM ?? "/usr/bin/chromium",
-    options: {
-      args: [
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
-        "--enable-unsafe-webgpu", // WebGPU on a software adapter
-        "--js-flags=--expose-gc",
-      ],
-    },
-  },
-  {
-    name: "Firefox",
-    path: process.env.BEARGRAD_FIREFOX ?? "/usr/bin/firefox-esr",
-    options: { browser: "firefox" },
-  },
+  { name: "Chromium", path: chromium, open: openChromium },
+  { name: "Firefox", path: firefox, open: openFirefox },
 ];
 
 /** `node:` modules are what `assert.ts` and `node.ts` export. */
@@ -109,12 +144,16 @@ async function bundle(): Promise<Map<string, string>> {
 const html = (script: string, inWorker: boolean): string =>
   `<!doctype html><meta charset="utf-8"><title>Tests</title><link rel="icon" href="data:,">
 <script type="module">${
-    inWorker ? `new Worker("${script}.js", { type: "module" })` : `import "./${script}.js"`
+    inWorker // a browser may end a worker that nobody refers to
+      ? `globalThis.tests = new Worker("${script}.js", { type: "module" })`
+      : `import "./${script}.js"`
   }</script>`;
 
 class Server {
   /** Where results go. */
   onResult: (result: Result | null) => void = () => {};
+  /** The hash of training here, and whether the browser has this runtime's engine. */
+  expected: { readonly expected: string; readonly sameEngine: boolean } | undefined;
   readonly #scripts: ReadonlyMap<string, string>;
   readonly #server = createServer((request, response) => this.#answer(request, response));
 
@@ -144,6 +183,7 @@ class Server {
       });
       return;
     }
+    if (path === "expected") return void response.end(JSON.stringify(this.expected));
     const [headers, file] = path.split("/");
     for (const [name, value] of Object.entries(HEADERS[headers] ?? {})) {
       response.setHeader(name, value);
@@ -162,45 +202,42 @@ class Server {
   }
 }
 
-/** Visits a page and collects its results, its errors among them. */
+/** Shows a page and collects its results, and errors but those that match `expected`. */
 async function visit(
-  page: Page,
+  open: Open,
   server: Server,
   address: string,
-  errors: RegExp | undefined,
+  expected: RegExp | undefined,
+  leavesNoWorker = false,
 ): Promise<Result[]> {
   const results: Result[] = [];
-  let fatal: (detail: string) => void;
-  const end = new Promise<string | null>((resolve) => {
-    fatal = resolve;
-    let timer = setTimeout(() => {}, 0);
-    const wait = (): void => {
-      clearTimeout(timer);
-      const at = results.at(-1)?.title ?? "the start";
-      timer = setTimeout(() => resolve(`nothing happened after: ${at}`), SILENCE);
-    };
-    wait();
-    server.onResult = (result) => {
-      if (result !== null) {
-        results.push(result);
-        return wait();
-      }
-      clearTimeout(timer);
-      resolve(null);
-    };
-  });
+  const { promise, resolve } = Promise.withResolvers<void>();
   const failed = (title: string, detail: string): void => {
-    if (!errors?.test(detail)) results.push({ title, outcome: "failed", detail });
+    results.push({ title, outcome: "failed", detail });
   };
-  page.on("pageerror", (error) => {
-    if (!errors?.test(`${error}`)) fatal(`${error}`);
+  const silent = (): void => {
+    failed("(the page)", `nothing happened after: ${results.at(-1)?.title ?? "the start"}`);
+    resolve();
+  };
+  let timer = setTimeout(silent, SILENCE);
+  server.onResult = (result) => {
+    clearTimeout(timer);
+    if (result === null) return resolve();
+    results.push(result);
+    timer = setTimeout(silent, SILENCE);
+  };
+  const browser = await open(address, (detail) => {
+    if (!expected?.test(detail)) failed("(the console)", detail);
   });
-  page.on("console", (message) => {
-    if (message.type() === "error") failed("(the console)", message.text());
-  });
-  await page.goto(address);
-  const detail = await end;
-  if (detail !== null) failed("(the page)", detail);
+  await promise;
+  if (leavesNoWorker && browser.workers) {
+    for (let i = 0; i < 100 && browser.workers() > 0; i++) await sleep(50);
+    const left = browser.workers();
+    const title = "the workers end with their devices";
+    if (left === 0) results.push({ title, outcome: "passed" });
+    else failed(title, `${left} are left`);
+  }
+  await browser.close();
   return results;
 }
 
@@ -227,24 +264,6 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-async function runIn({ name, path, options }: Browser, server: Server, url: string): Promise<void> {
-  const browser = await launch({ executablePath: path, headless: true, ...options });
-  try {
-    for (const { headers, script, inWorker, ...rest } of VISITS) {
-      const began = performance.now();
-      const page = await browser.newPage();
-      const where = inWorker ? "worker" : "page";
-      const errors = "errors" in rest ? rest.errors : undefined;
-      const address = `${url}/${headers}/${script}.${where}`;
-      const results = await visit(page, server, address, errors);
-      report(`${name}, ${where}, ${headers}`, results, (performance.now() - began) / 1000);
-      await page.close();
-    }
-  } finally {
-    await browser.close();
-  }
-}
-
 const present = BROWSERS.filter(({ name, path }) => {
   if (existsSync(path)) return true;
   const required = name === "Chromium" && process.env.BEARGRAD_REQUIRE_BROWSER;
@@ -255,7 +274,17 @@ const present = BROWSERS.filter(({ name, path }) => {
 if (present.length > 0) {
   const server = new Server(await bundle());
   const url = await server.start();
-  for (const browser of present) await runIn(browser, server, url);
+  const expected = await train();
+  for (const { name, open } of present) {
+    server.expected = { expected, sameEngine: name === "Chromium" };
+    for (const { headers, script, inWorker, errors, leavesNoWorker } of VISITS) {
+      const began = performance.now();
+      const where = inWorker ? "worker" : "page";
+      const address = `${url}/${headers}/${script}.${where}`;
+      const results = await visit(open, server, address, errors, leavesNoWorker);
+      report(`${name}, ${where}, ${headers}`, results, (performance.now() - began) / 1000);
+    }
+  }
   server.stop();
 }
 print(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);

@@ -1,6 +1,5 @@
 /** The tests that run on the main thread of a page. */
 import "./built.ts";
-import "./devices.ts";
 import "../kernels/threads_test.ts";
 import { runTests } from "./node.ts";
 

@@ -43,6 +43,16 @@ import "../ops/reduce_test.ts";
 import "../ops/softmax_test.ts";
 import "../ops/trie_log_prob_test.ts";
 import "../ops/value_and_grad_test.ts";
+import assert from "node:assert/strict";
+import { test } from "node:test";
 import { runTests } from "./node.ts";
+import { train } from "./training.ts";
+
+test("training: the weights are as in Deno, bit by bit", async () => {
+  const hash = await train();
+  const { expected, sameEngine } = await (await fetch("/expected")).json();
+  assert.match(hash, /^[0-9a-f]{64}$/);
+  if (sameEngine) assert.equal(hash, expected);
+});
 
 await runTests();

@@ -159,7 +159,7 @@ test("judge: what cannot be done is refused", async () => {
   await refused({ variants: ["bear"], taus: [2] }, "UsageError", /variants must be of msl, sft, /);
   await refused({ taus: [1] }, "UsageError", /another one than they were trained for, got theirs/);
   await refused({ variants: ["sft"], over: ["vocabulary"] }, "UsageError", /compare --beams$/);
-  await refused({ runs: DATA, taus: [2] }, "DataError", /must hold finished runs/);
+  await refused({ runs: DATA, taus: [2] }, "DataError", /there must be finished runs/);
   await refused(
     { data: "synthetic", taus: [2] },
     "CheckpointError",

@@ -66,6 +66,14 @@ test("reading: folders are merged, and a run that is in two of them counts once"
   assert.deepEqual(missingSeeds(runs.slice(0, 2)), []);
 });
 
+test("reading: a part without finished runs is named, and the others are read", () => {
+  const [begun, empty] = [folderOf([], false), folderOf([])];
+  mkdirSync(join(begun, "sft-seed1"));
+  const { runs, unfinished } = readResults([folderOf([small("sft", 0)]), begun, empty]);
+  assert.equal(runs.length, 1);
+  assert.deepEqual(unfinished, [empty, join(begun, "sft-seed1")]);
+});
+
 test("reading: links to folders are followed, other links are skipped", () => {
   const folder = folderOf([small("sft", 0)]);
   const other = folderOf([small("msl", 0)]);
@@ -81,7 +89,7 @@ test("reading: folders without finished runs, and a run with two results, are re
   assert.match(refusal("/nowhere/at/all"), /^Cannot read \/nowhere\/at\/all: .* got ENOENT$/);
   const folder = folderOf([]);
   mkdirSync(join(folder, "sft-seed0"));
-  assert.match(refusal(folder), /it must hold finished runs, RUN\/result\.json, got none$/);
+  assert.match(refusal(folder), /there must be finished runs, RUN\/result\.json, got none$/);
   const other = changed(small("sft", 0), (run) => run.steps = 7);
   const [one, two] = [folderOf([small("sft", 0)]), folderOf([other])];
   assert.equal(
