@@ -6,8 +6,6 @@
 import {
   ArgumentError,
   type BeamResult,
-  BeamSearch,
-  type BeamStep,
   type Device,
   type DeviceTrie,
   exactTopK,
@@ -16,8 +14,6 @@ import {
   type LossOptions,
   type RankedItem,
   Transformer,
-  TransformerDecoder,
-  type TransformerParams,
   treeLeaves,
   Trie,
 } from "beargrad";
@@ -38,18 +34,16 @@ import {
   prunedCases,
   type PrunedUser,
   readRun,
-  type SearchableModel,
-  searchableModel,
-  TeacherForcing,
 } from "beargrad/lab";
 import { certifiedCount } from "beargrad/theory";
+import { nameOf, stepView } from "./beam_steps.ts";
 import { Cache } from "./cache.ts";
+import { type Case, type OpenModel, openModel } from "./open_model.ts";
 import type {
   BeamView,
   DataInfo,
   DataSource,
   DeviceInfo,
-  Entry,
   Examples,
   Files,
   Listed,
@@ -57,7 +51,6 @@ import type {
   ModelInfo,
   Scores,
   SearchSettings,
-  StepView,
   TrainSettings,
   UserInfo,
   WorkerEvent,
@@ -69,32 +62,6 @@ import { Training } from "./training.ts";
 const RANKED = 100;
 /** The most leaves of a catalogue that is searched as a whole. */
 const WHOLE = 2048;
-/** How many of the best prefixes that a step drops are drawn. */
-const DROPPED = 12;
-/** How many items of a prefix are named. */
-const NAMED = 2;
-/** How many searches of a model are kept. */
-const KEPT = 24;
-
-type Over = Pick<SearchSettings, "normalization" | "tau">;
-
-/** A user with the items that a model sees. */
-type Case = ReturnType<typeof evaluationCases>[number];
-
-/** A model that is open. */
-interface OpenModel extends Disposable {
-  readonly info: ModelInfo;
-  readonly files: Files;
-  readonly cases: readonly Case[];
-  readonly decoder: TransformerDecoder;
-  /** A traced search of one user. */
-  search(beam: number, over: Over): BeamSearch;
-  /** The model along a path, for one user. */
-  forcing(over: Over): TeacherForcing;
-  /** For many users at once. */
-  many(over: Over): SearchableModel;
-}
-
 /** What a search as wide as possible knows of a user. */
 interface Whole {
   readonly found: BeamResult;
@@ -476,50 +443,6 @@ export interface ExampleIndex {
   readonly opening: Examples["opening"];
 }
 
-/** Opens a model, which then owns its weights. */
-function openModel(
-  model: Transformer,
-  params: TransformerParams,
-  trie: DeviceTrie,
-  about: Pick<OpenModel, "info" | "files" | "cases">,
-): OpenModel {
-  const decoder = new TransformerDecoder(model, params);
-  const searches = new Cache<BeamSearch>(KEPT, (search) => search.dispose());
-  const forcings = new Cache<TeacherForcing>(KEPT, (forcing) => forcing[Symbol.dispose]());
-  const many = new Cache<SearchableModel>(2, (one) => one[Symbol.dispose]());
-  const keyOf = ({ normalization, tau }: Over): string => `${normalization} ${tau}`;
-  return {
-    ...about,
-    decoder,
-    search: (beam, { normalization, tau }) =>
-      searches.of(
-        `${beam} ${keyOf({ normalization, tau })}`,
-        () => new BeamSearch(decoder, trie, { beam, normalization, tau, trace: true, batch: 1 }),
-      ),
-    forcing: ({ normalization, tau }) =>
-      forcings.of(
-        keyOf({ normalization, tau }),
-        () =>
-          new TeacherForcing(model.device, model, params, trie, { normalization, tau, batch: 1 }),
-      ),
-    many: ({ normalization, tau }) =>
-      many.of(
-        keyOf({ normalization, tau }),
-        () => searchableModel(model, params, trie, { normalization, tau }),
-      ),
-    [Symbol.dispose]: () => {
-      searches.clear();
-      forcings.clear();
-      many.clear();
-      for (const tensor of treeLeaves(params)) tensor.dispose();
-    },
-  };
-}
-
-function nameOf({ titles, items }: Dataset, item: number): string {
-  return titles?.[item] ?? items[item];
-}
-
 function userInfo(dataset: Dataset, { id, target }: Case, index: number): UserInfo {
   return { id, index, target: nameOf(dataset, target) };
 }
@@ -533,73 +456,4 @@ function excludedOf({ excludeHistory, excluded }: SearchSettings, { history }: C
 function notForced({ paths }: Dataset, forced: readonly number[]): number[] {
   if (forced.length === 0) return [];
   return paths.flatMap((path, item) => forced.every((token, t) => path[t] === token) ? [] : [item]);
-}
-
-/** A step of a search, for the page. */
-function stepView(
-  { tokens, ...dataset }: Dataset,
-  trie: Trie,
-  excluded: ReadonlySet<number>,
-  steps: readonly BeamStep[],
-  i: number,
-  leaf: number,
-): StepView {
-  const { pool, threshold, nodes, poolSize } = steps[i];
-  if (pool === undefined) throw new Error("Searches must be traced");
-  const before = new Map<number, number>();
-  if (i === 0) before.set(0, 0);
-  else steps[i - 1].nodes.forEach((node, k) => before.set(node, steps[i - 1].scores[k]));
-  const parentOf = (node: number): number => trie.depths[node] > i ? trie.parents[node] : node;
-  const siblings = new Map<number, number>();
-  const places = Array.from(pool.nodes, (node) => {
-    const parent = parentOf(node);
-    const place = siblings.get(parent) ?? 0;
-    siblings.set(parent, place + 1);
-    return place;
-  });
-  const kept = new Set(nodes);
-  const own = leaf < 0 ? -1 : trie.prefixOf(leaf, i + 1);
-  const target = pool.nodes.indexOf(own);
-  const ranks = [...pool.nodes.keys()].filter((rank) =>
-    kept.has(pool.nodes[rank]) || rank < nodes.length + DROPPED ||
-    (target >= 0 && Math.abs(rank - target) <= 1)
-  );
-  const entries = ranks.map((rank): Entry => {
-    const node = pool.nodes[rank];
-    const parent = parentOf(node);
-    const token = trie.tokens[node];
-    const score = pool.scores[rank];
-    const ended = parent === node;
-    const items = itemsUnder(trie, node).filter((item) => !excluded.has(item));
-    return {
-      node,
-      parent,
-      text: ended ? "" : tokens[token],
-      token,
-      logProb: score - (before.get(parent) ?? NaN),
-      score,
-      kept: kept.has(node),
-      onTarget: rank === target,
-      place: places[rank],
-      siblings: siblings.get(parent) ?? 1,
-      items: items.length,
-      names: [...items.slice(0, NAMED)].map((item) =>
-        dataset.titles?.[item] ?? dataset.items[item]
-      ),
-    };
-  });
-  return {
-    step: i + 1,
-    entries,
-    ranks,
-    poolSize,
-    ...(threshold > -Infinity && poolSize > nodes.length && { theta: threshold }),
-  };
-}
-
-/** The items of a subtree, whose nodes have consecutive numbers. */
-function itemsUnder({ depths, nodeCount, leafOffsets, leafItems }: Trie, node: number): Int32Array {
-  let end = node + 1;
-  while (end < nodeCount && depths[end] > depths[node]) end++;
-  return leafItems.slice(leafOffsets[node], leafOffsets[end]).sort();
 }

@@ -302,7 +302,13 @@ function restore(address: Partial<Address>): void {
     if (modelInfo(first)) model.value = first;
     second.value = other === model.value ? undefined : modelInfo(other)?.id;
     if (users.value.some(({ id }) => id === who)) user.value = who;
-    knobs.value = { ...defaultKnobs, ...search };
+    const { items = 0, vocabulary = 0 } = data.value ?? {};
+    knobs.value = {
+      ...defaultKnobs,
+      ...search,
+      excluded: search.excluded?.filter((item) => item < items) ?? [],
+      forced: search.forced?.filter((token) => token < vocabulary) ?? [],
+    };
     const known = asked?.filter((loss) => losses.value.some(({ name }) => name === loss));
     weighed.value = known ?? usuallyWeighed;
     weighedFlags.value = flags ?? {};

@@ -297,6 +297,15 @@ async function says(page: Page, role: string, text: string): Promise<void> {
   );
 }
 
+test("page: an address that fits no model, user or item is ignored", { skip }, async () => {
+  await visit(isolated, "#model=none&second=none&user=none&out=99999&first=99999", async (page) => {
+    await heading(page, /drops it at step/);
+  });
+  await visit(isolated, "#first=0&beam=9999", async (page) => { // no item begins so
+    await heading(page, /not among the items/);
+  });
+});
+
 test(
   "page: it trains without shifting its layout, and the model can be searched",
   { skip },
