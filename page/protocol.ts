@@ -290,8 +290,7 @@ export type WorkerEvent =
     readonly what: string;
     readonly done: number;
     readonly total: number;
-  }
-  | { readonly kind: "note"; readonly text: string };
+  };
 
 /** An error as it crosses: the project's own message, unless it is a bug. */
 export interface Failure {

@@ -111,7 +111,6 @@ export async function start(): Promise<void> {
     if (event.kind === "progress" && busy.value !== undefined) {
       busy.value = `${event.what} ${event.done} of ${event.total}`;
     }
-    if (event.kind === "note") report(event.text);
   });
   await attempt("Opening", async () => {
     const asked = parseAddress(location.hash);
