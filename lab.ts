@@ -23,6 +23,7 @@ export { type Recipe, recipeOf, transformerConfig } from "./lab/train/recipe.ts"
 export { Trainer } from "./lab/train/trainer.ts";
 export {
   openModel,
+  readRun,
   readSavedRun,
   type SearchableModel,
   searchableModel,
@@ -35,7 +36,7 @@ export { RunFolder } from "./lab/train/run_folder.ts";
 export { runFiles } from "./lab/train/saved_run.ts";
 export { loadAdapter, loadModel, saveAdapter } from "./lab/train/model_folder.ts";
 export { openLoss } from "./lab/train/loss_module.ts";
-export { gradientWeights } from "./lab/train/loss_probe.ts";
+export { type GradientWeight, gradientWeights } from "./lab/train/loss_probe.ts";
 export { evaluate, evaluateBaseline, type Evaluation } from "./lab/evaluate/evaluate.ts";
 export { cooccurrence, oracle, popularity } from "./lab/evaluate/baselines.ts";
 export { hitRate, ndcg } from "./lab/evaluate/metrics.ts";

@@ -49,7 +49,7 @@ export { mslAts } from "./models/losses/msl_ats.ts";
 export { bear } from "./models/losses/bear.ts";
 export { apaoPair, apaoPoint } from "./models/losses/apao.ts";
 export { beamExact } from "./models/losses/beam_exact.ts";
-export { type AnyLoss, losses, type LossOptions } from "./models/losses/index.ts";
+export { type AnyLoss, losses, lossNamed, type LossOptions } from "./models/losses/index.ts";
 export { type DeviceTrie, Trie } from "./models/decode/trie.ts";
 export type { Decoder } from "./models/decode/decoder.ts";
 export { BeamSearch, type BeamSearchOptions } from "./models/decode/beam_search.ts";

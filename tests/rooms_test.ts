@@ -27,13 +27,13 @@ const { imports } = JSON.parse(readFileSync("deno.json", "utf8")) as {
 function sources(room: string): string[] {
   return readdirSync(room, { recursive: true, encoding: "utf8" })
     .map((file) => join(room, file))
-    .filter((file) => file.endsWith(".ts") && !BUILD.some((build) => file.startsWith(build)));
+    .filter((file) => /\.tsx?$/.test(file) && !BUILD.some((build) => file.startsWith(build)));
 }
 
 /** The files of all rooms, benches, examples and tests, and the entry files. */
 function allFiles(): string[] {
   const entries = readdirSync(".").filter((file) => file.endsWith(".ts"));
-  const rooms = [...Object.keys(ROOMS), "benches", "examples", "tests"];
+  const rooms = [...Object.keys(ROOMS), "page", "benches", "examples", "tests"];
   return [...entries, ...rooms.flatMap(sources)];
 }
 
@@ -68,6 +68,24 @@ for (const [room, allowed] of Object.entries(ROOMS)) {
     }
   });
 }
+
+test("rooms: page uses what the package exports, and only tests import page", () => {
+  const packages = /^(@preact\/signals|d3-scale|d3-shape|fflate|preact(\/hooks)?)$/;
+  const builds = /^(node:.*|esbuild)$/;
+  for (const file of sources("page")) {
+    for (const specifier of importsOf(file)) {
+      const isBuild = file === join("page", "build.ts") && builds.test(specifier);
+      const isAllowed = isBuild || specifier in imports || packages.test(specifier) ||
+        /^\.\/[^/]+$/.test(specifier);
+      assert.ok(isAllowed, `${file} must not import ${specifier}`);
+    }
+  }
+  for (const file of allFiles().filter((file) => !/^(page|tests)\b/.test(file))) {
+    for (const target of filesImportedBy(file)) {
+      assert.ok(!target.startsWith("page"), `${file} must not import ${target}`);
+    }
+  }
+});
 
 test("rooms: the portable rooms use no runtime global", () => {
   for (const file of PORTABLE.flatMap(sources)) {

@@ -213,8 +213,9 @@ function textsOf(
   const { depths, nodeCount, leafOffsets, leafItems } = trie;
   let end = node + 1; // the nodes of a subtree have consecutive numbers
   while (end < nodeCount && depths[end] > depths[node]) end++;
+  const out = new Set(excluded);
   const items = [...leafItems.subarray(leafOffsets[node], leafOffsets[end])]
-    .filter((item) => !excluded.includes(item)).sort((a, b) => a - b);
+    .filter((item) => !out.has(item)).sort((a, b) => a - b);
   const between = tokens.some((text) => text.startsWith(" ")) ? "" : " ";
   return {
     prefix: trie.pathOf(node).map((token) => tokens[token]).join(between).trim(),

@@ -270,8 +270,18 @@ export async function readSavedRun(
   data: string | Folder,
   onProgress?: ReadingProgress,
 ): Promise<SavedRun> {
+  const { reading, model } = readRecipe(folder);
+  return readRun(folder, await loadDataset(data, reading, model, onProgress));
+}
+
+/**
+ * The recipe of the run in a folder, and data that are open.
+ *
+ * @throws {CheckpointError} if there is no such run, it is malformed, or it was trained on other
+ * data.
+ */
+export function readRun(folder: string | Folder, dataset: Dataset): SavedRun {
   const recipe = readRecipe(folder);
-  const dataset = await loadDataset(data, recipe.reading, recipe.model, onProgress);
   const digest = digestOf(dataset);
   if (digest === recipe.digest) {
     return { recipe, dataset, normalization: normalizationOf(recipe) };

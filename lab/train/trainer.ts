@@ -199,11 +199,15 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
   }
 
   /**
-   * One pass over the windows.
+   * One pass over the windows. About every 50 ms `between` is awaited between two steps: it may
+   * wait, to pause, or throw, to stop. Default a turn of the event loop.
    *
    * @throws {NonFiniteError} if the loss became NaN or infinite.
    */
-  async runEpoch(onReport: (report: TrainReport) => void): Promise<void> {
+  async runEpoch(
+    onReport: (report: TrainReport) => void,
+    between: () => Promise<void> = turn,
+  ): Promise<void> {
     const { seed, epochs } = this.#recipe;
     const batches = makeBatches(this.#windows, { ...this.#recipe, epoch: this.epoch });
     this.optimizer.steps = this.epoch * this.stepsPerEpoch; // a resumed run sets `epoch`
@@ -223,7 +227,7 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
         counted++;
       }
       if (performance.now() - this.#turned > TURN_EVERY) {
-        await turn(); // a cpu device never waits, and Ctrl-C would not be heard
+        await between(); // a cpu device never waits, and Ctrl-C would not be heard
         this.#turned = performance.now();
       }
       this.#step(inputs, { data: Float64Array.of(lr), shape: [] });

@@ -96,6 +96,17 @@ test("a step on several batches is that on one batch of all their rows", async (
   expected.forEach((x, i) => assert.ok(Math.abs(x - fewer[i]) < 1e-9, `${x}, ${fewer[i]}`));
 });
 
+test("what is awaited between two steps can end an epoch", async () => {
+  const device = cpu();
+  using trie = new Trie(SHOP.paths).upload(device);
+  using trainer = new Trainer(SHOP, trie, RECIPE, newModel(device, SHOP, RECIPE));
+  const stopped = new Error("stopped");
+  await assert.rejects(trainer.runEpoch(() => {}, () => Promise.reject(stopped)), stopped);
+  assert.equal(trainer.epoch, 0);
+  await trainer.runEpoch(() => {});
+  assert.equal(trainer.epoch, 1);
+});
+
 test("accumulate must be a positive integer", () => {
   const device = cpu();
   using trie = new Trie(CODES.paths).upload(device);

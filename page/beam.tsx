@@ -1,0 +1,494 @@
+/**
+ * The beam search of one user as a tree that grows from left to right.
+ *
+ * @module
+ */
+import { useSignal } from "@preact/signals";
+import { linkHorizontal } from "d3-shape";
+import type { JSX, RefObject } from "preact";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import {
+  type Column,
+  type Ghost,
+  type Layout,
+  layOut,
+  LINK,
+  type Link,
+  ROOT,
+  ROW,
+  type Row,
+} from "./beam_layout.ts";
+import { PlayIcon } from "./icons.tsx";
+import type { BeamView } from "./protocol.ts";
+import { saveSvg } from "./save_svg.ts";
+import { turn } from "./state.ts";
+import { Term } from "./term.tsx";
+import { fit } from "./text_fit.ts";
+import { counted, END, grouped, logged, ordinal } from "./words.ts";
+
+const FONT = "12.5px system-ui, sans-serif";
+const BOLD = `600 ${FONT}`;
+/** How long a step is seen before the next one, in ms. */
+const PACE = 1100;
+/** What numbers take at the right of a row. */
+const NUMBERS = 84;
+
+const curve = linkHorizontal();
+
+/** The figure of one search. */
+export function Beam({ view, title }: { view: BeamView; title?: string }): JSX.Element {
+  const frame = useRef<HTMLDivElement>(null);
+  const width = useWidth(frame);
+  const layout = useMemo(() => layOut(view, width), [view, width]);
+  const steps = layout.columns.length;
+  /** How many columns are unfolded. */
+  const shown = useSignal(Infinity);
+  const isPlaying = useSignal(false);
+  const focused = useSignal<string | undefined>(undefined);
+  const last = Math.min(shown.value, steps);
+
+  const show = (count: number): void => {
+    shown.value = count >= steps ? Infinity : Math.max(1, count);
+    scrollTo(frame.current, layout, Math.min(count, steps) - 1);
+  };
+  usePlay(isPlaying.value, () => {
+    if (last >= steps) isPlaying.value = false;
+    else show(last + 1);
+  });
+  const play = (): void => {
+    isPlaying.value = !isPlaying.value;
+    if (isPlaying.value && last >= steps) show(1);
+  };
+  useEffect(() => {
+    shown.value = Infinity;
+    focused.value = undefined;
+    scrollTo(frame.current, layout, layout.lostAt ?? 0);
+  }, [view.user.id, view.model, view.search.forced.join()]);
+
+  const tree = useRef<SVGSVGElement>(null);
+  const holdsFocus = useRef(false);
+  useLayoutEffect(() => {
+    // The entry that had the focus may be gone: the focus stays in the figure.
+    if (holdsFocus.current && document.activeElement === document.body) {
+      tree.current?.querySelector<SVGGElement>(".entry[tabindex='0']")?.focus();
+    }
+  });
+
+  const save = (): void =>
+    saveSvg(
+      tree.current!,
+      `beam-${view.model}-user-${view.user.id}.svg`,
+      `User ${view.user.id}, model ${view.model}, B = ${view.search.beam}`,
+    );
+  const row = layout.rows.find((r) => r.key === focused.value) ?? tellingRow(layout);
+  return (
+    <figure class="beam" aria-label={`Beam search${title ? `, ${title}` : ""}`}>
+      <div class="beam-bar">
+        {title !== undefined && <strong class="model-name">{title}</strong>}
+        <div
+          class="steps"
+          role="group"
+          aria-label="Unfold step by step"
+          onKeyDown={(e) => byArrows(e, () => show(last - 1), () => show(last + 1))}
+        >
+          <button
+            type="button"
+            onClick={play}
+            aria-label={isPlaying.value ? "Pause" : "Play the search step by step"}
+          >
+            <PlayIcon isPlaying={isPlaying.value} /> {isPlaying.value ? "Pause" : "Play"}
+          </button>
+          <button
+            type="button"
+            aria-disabled={last <= 1}
+            onClick={() => show(last - 1)}
+            aria-label="One step back"
+          >
+            ←
+          </button>
+          <button
+            type="button"
+            aria-disabled={last >= steps}
+            onClick={() => show(last + 1)}
+            aria-label="One step on"
+          >
+            →
+          </button>
+          <span class="quiet step-count" aria-live="polite">
+            {layout.columns[last - 1]?.title ?? ""}
+          </span>
+        </div>
+        <Legend />
+      </div>
+      <div
+        class="scroll"
+        ref={frame}
+        onFocusIn={() => holdsFocus.current = true}
+        onFocusOut={(e) => holdsFocus.current = e.relatedTarget === null && holdsFocus.current}
+        onPointerLeave={() => holdsFocus.current || (focused.value = undefined)}
+      >
+        <Tree
+          layout={layout}
+          shown={last}
+          focused={row?.key}
+          onFocus={(key) => focused.value = key}
+          onStep={show}
+          svg={tree}
+        />
+      </div>
+      <Card row={row} layout={layout} onSave={save} />
+      <BeamTable view={view} />
+    </figure>
+  );
+}
+
+/** The entry that is told of while none is pointed at: the target where it was dropped, or last. */
+function tellingRow(layout: Layout): Row | undefined {
+  const own = layout.rows.filter((r) => r.entry.onTarget);
+  return own.find((r) => !r.entry.kept) ?? own[own.length - 1] ?? layout.rows[0];
+}
+
+function Legend(): JSX.Element {
+  return (
+    <ul class="legend" aria-label="Legend">
+      <li class="is-target">the item bought next</li>
+      <li class="is-kept">kept</li>
+      <li class="is-whole">a whole item</li>
+      <li class="is-dropped">
+        dropped below <Term name="theta">θ</Term>
+      </li>
+    </ul>
+  );
+}
+
+interface TreeProps {
+  readonly layout: Layout;
+  readonly shown: number;
+  readonly focused: string | undefined;
+  readonly onFocus: (key: string) => void;
+  readonly onStep: (column: number) => void;
+  readonly svg: RefObject<SVGSVGElement | null>;
+}
+
+function Tree({ layout, shown, focused, onFocus, onStep, svg }: TreeProps): JSX.Element {
+  const { columns, rows, gaps, ghosts, links, columnWidth } = layout;
+  const seen = (column: number): string => column < shown ? "" : " unseen";
+  // The target's links are drawn last, above the others.
+  const order = { dropped: 0, kept: 1, ghost: 2, target: 3 };
+  const ordered = links.toSorted((a, b) => order[a.kind] - order[b.kind]);
+  return (
+    <svg
+      class="tree"
+      ref={svg}
+      width={layout.width}
+      height={layout.height}
+      role="group"
+      aria-label="The search as a tree. Arrow keys move between entries, Enter keeps only the items that begin with one."
+      onKeyDown={(e) => moveFocus(e, layout, onStep)}
+    >
+      <circle class="root" cx={ROOT[0]} cy={ROOT[1]} r={4} />
+      {columns.map((c, i) => (
+        <Head
+          key={c.title}
+          column={c}
+          width={columnWidth}
+          unseen={seen(i)}
+        />
+      ))}
+      <g class="links">
+        {ordered.map((link) => <LinkPath key={link.key} link={link} unseen={seen(link.column)} />)}
+      </g>
+      {gaps.map((gap) => (
+        <text key={gap.key} class={`gap${seen(gap.column)}`} x={gap.x + LINK + 7} y={gap.y + 13}>
+          {gap.text}
+        </text>
+      ))}
+      {rows.map((row) => (
+        <EntryRow
+          key={row.key}
+          row={row}
+          width={columnWidth}
+          scale={rows.find((r) => r.column === row.column)!.entry.score}
+          unseen={seen(row.column)}
+          isFocused={row.key === focused}
+          onFocus={onFocus}
+        />
+      ))}
+      {ghosts.map((ghost) => (
+        <GhostRow key={ghost.key} ghost={ghost} width={columnWidth} unseen={seen(ghost.column)} />
+      ))}
+    </svg>
+  );
+}
+
+function Head(
+  { column, width, unseen }: { column: Column; width: number; unseen: string },
+): JSX.Element {
+  const { x, title, note, theta } = column;
+  return (
+    <g class={`head${unseen}`} style={at(x, 0)}>
+      <text class="title" x={LINK + 7} y={14}>
+        {title} <tspan class="note" dx={4}>{note}</tspan>
+      </text>
+      <text class="note" x={width - 62} y={31} text-anchor="end">items</text>
+      <text class="note" x={width - 9} y={31} text-anchor="end">log π</text>
+      {theta !== undefined && (
+        <g class="theta" style={at(0, theta.y)}>
+          <line x1={LINK} x2={width - 70} y1={0} y2={0} />
+          <text x={width - 9} y={4} text-anchor="end">{theta.text}</text>
+        </g>
+      )}
+    </g>
+  );
+}
+
+function LinkPath({ link, unseen }: { link: Link; unseen: string }): JSX.Element {
+  const d = curve({ source: [...link.from], target: [...link.to] }) ?? "";
+  return <path class={`link ${link.kind}${unseen}`} d={d} />;
+}
+
+interface EntryProps {
+  readonly row: Row;
+  readonly width: number;
+  /** log pi of the best of its column, whose bar is full. */
+  readonly scale: number;
+  readonly unseen: string;
+  readonly isFocused: boolean;
+  readonly onFocus: (key: string) => void;
+}
+
+function EntryRow({ row, width, scale, unseen, isFocused, onFocus }: EntryProps): JSX.Element {
+  const { entry } = row;
+  const full = width - LINK - 4;
+  const kind = `${entry.onTarget ? " target" : ""}${entry.kept ? " kept" : " dropped"}`;
+  const hasEnded = row.isWhole && entry.text === "";
+  return (
+    <g
+      class={`entry${kind}${hasEnded ? " ended" : ""}${unseen}`}
+      style={at(row.x + LINK, row.y)}
+      data-key={row.key}
+      role="button"
+      tabindex={isFocused && unseen === "" ? 0 : -1}
+      aria-label={spoken(row)}
+      onFocus={() => onFocus(row.key)}
+      onPointerEnter={() => onFocus(row.key)}
+      onClick={() => keepOnly(row)}
+    >
+      <rect class="hit" x={0} y={1} width={full} height={ROW - 2} rx={2} />
+      <rect
+        class="bar"
+        x={0}
+        y={1}
+        width={Math.max(2, full * Math.exp(entry.score - scale))}
+        height={ROW - 2}
+        rx={2}
+      />
+      <text class="token" x={7} y={14}>
+        {fit(row.text, full - NUMBERS - 7, entry.onTarget ? BOLD : FONT)}
+      </text>
+      <text class="items" x={full - 58} y={14} text-anchor="end">
+        {row.isWhole ? END : grouped(entry.items)}
+      </text>
+      <text class="score" x={full - 5} y={14} text-anchor="end">{logged(entry.score)}</text>
+    </g>
+  );
+}
+
+function GhostRow(
+  { ghost, width, unseen }: { ghost: Ghost; width: number; unseen: string },
+): JSX.Element {
+  const full = width - LINK - 4;
+  return (
+    <g class={`entry ghost${unseen}`} style={at(ghost.x + LINK, ghost.y)}>
+      <rect class="hit" x={0} y={1} width={full} height={ROW - 2} rx={2} />
+      <text class="token" x={7} y={14}>{fit(ghost.text, full - NUMBERS - 14, BOLD)}</text>
+      <text class="score" x={full - 5} y={14} text-anchor="end">{ghost.note}</text>
+    </g>
+  );
+}
+
+interface CardProps {
+  readonly row: Row | undefined;
+  readonly layout: Layout;
+  readonly onSave: () => void;
+}
+
+/** All numbers of an entry, at a place that does not move. */
+function Card({ row, layout, onSave }: CardProps): JSX.Element {
+  if (row === undefined) return <div class="card" />;
+  const { entry } = row;
+  const { step } = layout.columns[row.column];
+  const more = entry.items - entry.names.length;
+  const below = `${entry.names.join(", ")}${more > 0 ? ` and ${grouped(more)} more` : ""}`;
+  return (
+    <div class="card">
+      <p class="card-name">
+        <strong class={entry.onTarget ? "is-target" : ""}>{row.text}</strong>
+        {entry.kept ? <span>is kept</span> : <span class="is-dropped">is dropped</span>}
+        {!row.isWhole && <span class="quiet clip" title={below}>{below}</span>}
+      </p>
+      <dl class="numbers">
+        <Figure
+          of={
+            <>
+              in the <Term name="pool">pool</Term>
+            </>
+          }
+        >
+          {row.rank + 1} of {step.poolSize}
+        </Figure>
+        <Figure of="siblings">
+          {entry.place + 1} of {entry.siblings}
+        </Figure>
+        <Figure of={<Term name="log p" />}>{logged(entry.logProb)}</Figure>
+        <Figure of={<Term name="log π" />}>{logged(entry.score)}</Figure>
+        <Figure of={<Term name="theta">θ</Term>}>
+          {step.theta === undefined ? "none" : logged(step.theta)}
+        </Figure>
+        <Figure of="items">{grouped(entry.items)}</Figure>
+      </dl>
+      <div class="row">
+        <button type="button" class="plain" onClick={() => keepOnly(row)}>
+          Keep only this beginning
+        </button>
+        <button type="button" class="plain" onClick={onSave}>Save as SVG</button>
+      </div>
+    </div>
+  );
+}
+
+function Figure(
+  { of, children }: { of: JSX.Element | string; children: preact.ComponentChildren },
+): JSX.Element {
+  return (
+    <div>
+      <dt>{of}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+/** The figure for those who do not see it. */
+function BeamTable({ view }: { view: BeamView }): JSX.Element {
+  return (
+    <div class="visually-hidden">
+      <table>
+        <caption>The pool of each step, best first</caption>
+        <thead>
+          <tr>
+            <th>Step</th>
+            <th>Rank</th>
+            <th>Token</th>
+            <th>log p</th>
+            <th>log π</th>
+            <th>Items</th>
+            <th>Kept</th>
+          </tr>
+        </thead>
+        <tbody>
+          {view.steps.flatMap((s) =>
+            s.entries.map((e, i) => (
+              <tr key={`${s.step}:${e.node}`}>
+                <td>{s.step}</td>
+                <td>{s.ranks[i] + 1} of {s.poolSize}</td>
+                <td>{e.text || e.names[0]}{e.onTarget ? " (target)" : ""}</td>
+                <td>{logged(e.logProb)}</td>
+                <td>{logged(e.score)}</td>
+                <td>{e.items}</td>
+                <td>{e.kept ? "kept" : "dropped"}</td>
+              </tr>
+            ))
+          )}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** Only items that begin with the entry are searched then. */
+function keepOnly(row: Row): void {
+  turn({ forced: row.path });
+}
+
+function spoken({ entry, text, rank }: Row): string {
+  const state = entry.kept ? "kept" : "dropped";
+  const own = entry.onTarget ? ", on the way to the target" : "";
+  return `${text}, ${ordinal(rank + 1)}, ${state}, log pi ${logged(entry.score)}, ` +
+    `${counted(entry.items, "item")}${own}`;
+}
+
+function byArrows(event: KeyboardEvent, back: () => void, on: () => void): void {
+  if (event.key === "ArrowLeft") back();
+  else if (event.key === "ArrowRight") on();
+  else return;
+  event.preventDefault();
+}
+
+/** Arrow keys go to the neighbours of an entry, Enter and space are a click. */
+function moveFocus(event: KeyboardEvent, layout: Layout, onStep: (column: number) => void): void {
+  const element = (event.target as Element).closest<SVGGElement>(".entry");
+  const row = layout.rows.find((r) => r.key === element?.dataset.key);
+  if (row === undefined || element === null) return;
+  const column = layout.rows.filter((r) => r.column === row.column);
+  const own = column.indexOf(row);
+  const next = (): Row | undefined => {
+    if (event.key === "ArrowUp") return column[own - 1];
+    if (event.key === "ArrowDown") return column[own + 1];
+    if (event.key === "ArrowRight") return nearest(layout, row, 1);
+    if (event.key === "ArrowLeft") return nearest(layout, row, -1);
+  };
+  if (event.key === "Enter" || event.key === " ") keepOnly(row);
+  else if (!event.key.startsWith("Arrow")) return;
+  event.preventDefault();
+  const found = next();
+  if (found === undefined) return;
+  if (event.key === "ArrowRight") onStep(Math.max(found.column + 1, 1));
+  const target = element.ownerSVGElement!.querySelector<SVGGElement>(`[data-key="${found.key}"]`);
+  requestAnimationFrame(() => target?.focus());
+}
+
+/** The child or the parent of an entry, else the one beside it. */
+function nearest(layout: Layout, row: Row, by: 1 | -1): Row | undefined {
+  const column = layout.rows.filter((r) => r.column === row.column + by);
+  const related = column.find((r) => {
+    const [short, long] = by === 1 ? [row, r] : [r, row];
+    return short.path.every((token, i) => long.path[i] === token);
+  });
+  return related ?? column.toSorted((a, b) => Math.abs(a.y - row.y) - Math.abs(b.y - row.y))[0];
+}
+
+/** Brings a column into view, where the figure is wider than the page. */
+function scrollTo(frame: HTMLElement | null, { columnWidth }: Layout, column: number): void {
+  if (frame === null) return;
+  const [from, to] = [column * columnWidth, (column + 1) * columnWidth];
+  const { scrollLeft, clientWidth } = frame;
+  if (from >= scrollLeft && to <= scrollLeft + clientWidth) return;
+  frame.scrollTo({ left: from < scrollLeft ? from : to - clientWidth });
+}
+
+function at(x: number, y: number): { readonly transform: string } {
+  return { transform: `translate(${x}px, ${y}px)` };
+}
+
+/** The width of an element, as it changes. */
+export function useWidth(ref: { readonly current: HTMLElement | null }): number {
+  const width = useSignal(960);
+  useLayoutEffect(() => {
+    const element = ref.current!;
+    const observer = new ResizeObserver(() => width.value = element.clientWidth);
+    width.value = element.clientWidth;
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+  return width.value;
+}
+
+function usePlay(isPlaying: boolean, onTick: () => void): void {
+  const tick = useRef(onTick);
+  tick.current = onTick;
+  useEffect(() => {
+    if (!isPlaying) return;
+    const timer = setInterval(() => tick.current(), PACE);
+    return () => clearInterval(timer);
+  }, [isPlaying]);
+}

@@ -1,0 +1,165 @@
+/**
+ * The page.
+ *
+ * @module
+ */
+import { signal } from "@preact/signals";
+import { type JSX, render } from "preact";
+import { Beam } from "./beam.tsx";
+import { CopyButton } from "./copy_button.tsx";
+import { DevicePanel } from "./device.tsx";
+import { readDropped } from "./files.ts";
+import { ThemeIcon } from "./icons.tsx";
+import { Knobs, TakenOut } from "./knobs.tsx";
+import { Outcome } from "./lists.tsx";
+import { attempt, busy, data, models, openFiles, problems, start, views } from "./state.ts";
+import { History, Story, WhatIsThis } from "./story.tsx";
+import { Train } from "./train.tsx";
+import { Weights } from "./weights.tsx";
+
+function Page(): JSX.Element {
+  return (
+    <>
+      <Header />
+      <Problems />
+      <main>
+        <Explore />
+        <Train />
+        <Weights />
+        <DevicePanel />
+      </main>
+      <footer>
+        beargrad: tensors and autodiff in TypeScript, and what beam search loses. MIT licence.
+      </footer>
+      <DropZone />
+    </>
+  );
+}
+
+function Header(): JSX.Element {
+  return (
+    <header>
+      <a class="name" href="#beam" onClick={(e) => jump(e, "beam")}>beargrad</a>
+      <nav aria-label="Sections">
+        {[["beam", "The beam"], ["train", "Train"], ["gradients", "Gradients"], [
+          "device",
+          "Device",
+        ]].map(([id, text]) => <a key={id} href={`#${id}`} onClick={(e) => jump(e, id)}>{text}</a>)}
+      </nav>
+      <span class="busy" role="status">{busy.value}</span>
+      <CopyButton label="Copy address" text={() => location.href} />
+      <button
+        type="button"
+        class="plain"
+        onClick={turnTheme}
+        aria-label={`Use the ${theme.value === "dark" ? "light" : "dark"} theme`}
+      >
+        <ThemeIcon />
+      </button>
+    </header>
+  );
+}
+
+/** Goes to a section. The address keeps what is shown there, not the section. */
+function jump(event: Event, id: string): void {
+  event.preventDefault();
+  document.getElementById(id)?.scrollIntoView();
+}
+
+function Problems(): JSX.Element {
+  return (
+    <div class="problems" role="alert">
+      {problems.value.map((text) => (
+        <p key={text}>
+          <span>{text}</span>
+          <button
+            type="button"
+            class="plain"
+            aria-label="Dismiss"
+            onClick={() => problems.value = problems.value.filter((p) => p !== text)}
+          >
+            ×
+          </button>
+        </p>
+      ))}
+    </div>
+  );
+}
+
+function Explore(): JSX.Element {
+  const [view] = views.value;
+  return (
+    <section class="explore" id="beam" aria-label="The beam">
+      <div class="opening">
+        {view === undefined
+          ? (
+            <div class="story">
+              <h1>Why beam search loses a good item</h1>
+            </div>
+          )
+          : <Story view={view} beside={views.value[1]} />}
+        <WhatIsThis />
+      </div>
+      <Knobs view={view} />
+      <div class="under-knobs">
+        {view !== undefined && <History view={view} />}
+        <TakenOut view={view} />
+      </div>
+      <div class={`figures${views.value.length > 1 ? " two" : ""}`}>
+        {views.value.length === 0 && (
+          <p class="no-figure quiet">
+            {data.value !== undefined && models.value.length === 0 &&
+              "There is no model of these data yet. Train one below, or drop one on the page."}
+          </p>
+        )}
+        {views.value.map((v) => (
+          <div class="figure" key={v.model} data-model={v.model}>
+            <Beam view={v} {...(views.value.length > 1 && { title: v.model })} />
+            <Outcome view={v} />
+          </div>
+        ))}
+      </div>
+    </section>
+  );
+}
+
+/** Whether files are held over the page, which takes them anywhere. */
+const isOver = signal(false);
+
+addEventListener("dragover", (event) => {
+  if (!event.dataTransfer?.types.includes("Files")) return;
+  event.preventDefault();
+  isOver.value = true;
+});
+addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) isOver.value = false;
+});
+addEventListener("drop", async (event) => {
+  event.preventDefault();
+  isOver.value = false;
+  const { dataTransfer } = event;
+  if (dataTransfer === null) return;
+  const read = await attempt(undefined, () => readDropped(dataTransfer));
+  if (read !== undefined) await openFiles(read);
+});
+
+function DropZone(): JSX.Element {
+  return (
+    <div class={`drop-zone${isOver.value ? " over" : ""}`} aria-hidden="true">
+      Drop data or a model
+    </div>
+  );
+}
+
+/** The theme: the system's until one is chosen. */
+const theme = signal(
+  matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
+);
+
+function turnTheme(): void {
+  theme.value = theme.value === "dark" ? "light" : "dark";
+  document.documentElement.className = theme.value;
+}
+
+render(<Page />, document.getElementById("page")!);
+await start();
