@@ -16,6 +16,12 @@ import type { BufferUse, Kernel, ParamType, ParamValues } from "./kernel.ts";
 import { printed } from "./print.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
 
+// Some browsers have no Symbol.dispose. Tensors and devices have a method of that name, and compiled
+// `using` looks for it.
+if (Symbol.dispose === undefined) {
+  Object.defineProperty(Symbol, "dispose", { value: Symbol("Symbol.dispose") });
+}
+
 /** Significant digits that are printed. */
 const DIGITS = { float16: 4, float32: 7, float64: 8, int32: 10 } as const;
 
