@@ -84,8 +84,11 @@ test("docs: the number of mutants", () => {
 });
 
 test("docs: functions that pages name are exported", () => {
-  const fields = ["logProb", "logBeta", "maxLength"]; // of trieLogProb's result, and of a model
-  const pages = readdirSync("docs").filter((name) => name !== "architecture.md"); // names internals
+  // Of trieLogProb's result, of a model, and of options.
+  const fields = ["logProb", "logBeta", "maxLength", "onNote"];
+  const pages = readdirSync("docs").filter((name) =>
+    name.endsWith(".md") && name !== "architecture.md" // which names internals
+  );
   for (const file of ["README.md", ...pages.map((name) => join("docs", name))]) {
     const prose = readFileSync(file, "utf8").replaceAll(/```[^]*?```/g, "");
     for (const [, name] of prose.matchAll(/`([a-z]+[A-Z]\w*)(?=[`(])/g)) {
