@@ -5,7 +5,7 @@
  */
 import { useSignal } from "@preact/signals";
 import { linkHorizontal } from "d3-shape";
-import type { JSX, RefObject } from "preact";
+import type { ComponentChildren, JSX, RefObject } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import {
   type Column,
@@ -18,11 +18,10 @@ import {
   ROW,
   type Row,
 } from "./beam_layout.ts";
-import { PlayIcon } from "./icons.tsx";
+import { Term, useWidth } from "./controls.tsx";
 import type { BeamView } from "./protocol.ts";
 import { saveSvg } from "./save_svg.ts";
 import { turn } from "./state.ts";
-import { Term } from "./term.tsx";
 import { fit } from "./text_fit.ts";
 import { counted, END, grouped, logged, ordinal } from "./words.ts";
 
@@ -30,13 +29,14 @@ const FONT = "12.5px system-ui, sans-serif";
 const BOLD = `600 ${FONT}`;
 /** How long a step is seen before the next one, in ms. */
 const PACE = 1100;
-/** What numbers take at the right of a row. */
-const NUMBERS = 84;
+/** What numbers take at the right of a row, and the sign of a whole item with the score. */
+const NUMBERS = 92;
+const SIGN = 76;
 
 const curve = linkHorizontal();
 
 /** The figure of one search. */
-export function Beam({ view, title }: { view: BeamView; title?: string }): JSX.Element {
+export function Beam({ view, title }: { view: BeamView; title?: string | undefined }): JSX.Element {
   const frame = useRef<HTMLDivElement>(null);
   const width = useWidth(frame);
   const layout = useMemo(() => layOut(view, width), [view, width]);
@@ -51,10 +51,15 @@ export function Beam({ view, title }: { view: BeamView; title?: string }): JSX.E
     shown.value = count >= steps ? Infinity : Math.max(1, count);
     scrollTo(frame.current, layout, Math.min(count, steps) - 1);
   };
-  usePlay(isPlaying.value, () => {
-    if (last >= steps) isPlaying.value = false;
-    else show(last + 1);
-  });
+  useEffect(() => {
+    if (!isPlaying.value) return;
+    if (last >= steps) {
+      isPlaying.value = false;
+      return;
+    }
+    const timer = setTimeout(() => show(last + 1), PACE);
+    return () => clearTimeout(timer);
+  }, [isPlaying.value, last]);
   const play = (): void => {
     isPlaying.value = !isPlaying.value;
     if (isPlaying.value && last >= steps) show(1);
@@ -83,21 +88,10 @@ export function Beam({ view, title }: { view: BeamView; title?: string }): JSX.E
   const row = layout.rows.find((r) => r.key === focused.value) ?? tellingRow(layout);
   return (
     <figure class="beam" aria-label={`Beam search${title ? `, ${title}` : ""}`}>
-      <div class="beam-bar">
-        {title !== undefined && <strong class="model-name">{title}</strong>}
-        <div
-          class="steps"
-          role="group"
-          aria-label="Unfold step by step"
-          onKeyDown={(e) => byArrows(e, () => show(last - 1), () => show(last + 1))}
-        >
-          <button
-            type="button"
-            onClick={play}
-            aria-label={isPlaying.value ? "Pause" : "Play the search step by step"}
-          >
-            <PlayIcon isPlaying={isPlaying.value} /> {isPlaying.value ? "Pause" : "Play"}
-          </button>
+      <div class="row beam-bar">
+        {title !== undefined && <strong>{title}</strong>}
+        <div class="row steps" role="group" aria-label="Unfold step by step">
+          <button type="button" onClick={play}>{isPlaying.value ? "Pause" : "Play"}</button>
           <button
             type="button"
             aria-disabled={last <= 1}
@@ -114,8 +108,8 @@ export function Beam({ view, title }: { view: BeamView; title?: string }): JSX.E
           >
             →
           </button>
-          <span class="quiet step-count" aria-live="polite">
-            {layout.columns[last - 1]?.title ?? ""}
+          <span class="quiet" aria-live="polite">
+            {last >= steps ? "all steps" : layout.columns[last - 1]?.title}
           </span>
         </div>
         <Legend />
@@ -150,9 +144,9 @@ function tellingRow(layout: Layout): Row | undefined {
 
 function Legend(): JSX.Element {
   return (
-    <ul class="legend" aria-label="Legend">
+    <ul class="row legend" aria-label="Legend">
       <li class="is-target">the item bought next</li>
-      <li class="is-kept">kept</li>
+      <li>kept</li>
       <li class="is-whole">a whole item</li>
       <li class="is-dropped">
         dropped below <Term name="theta">θ</Term>
@@ -195,9 +189,7 @@ function Tree({ layout, shown, focused, onFocus, onStep, svg }: TreeProps): JSX.
           unseen={seen(i)}
         />
       ))}
-      <g class="links">
-        {ordered.map((link) => <LinkPath key={link.key} link={link} unseen={seen(link.column)} />)}
-      </g>
+      {ordered.map((link) => <LinkPath key={link.key} link={link} unseen={seen(link.column)} />)}
       {gaps.map((gap) => (
         <text key={gap.key} class={`gap${seen(gap.column)}`} x={gap.x + LINK + 7} y={gap.y + 13}>
           {gap.text}
@@ -207,15 +199,20 @@ function Tree({ layout, shown, focused, onFocus, onStep, svg }: TreeProps): JSX.
         <EntryRow
           key={row.key}
           row={row}
-          width={columnWidth}
-          scale={rows.find((r) => r.column === row.column)!.entry.score}
+          width={columnWidth - LINK - 4}
+          scale={columns[row.column].step.entries[0].score}
           unseen={seen(row.column)}
           isFocused={row.key === focused}
           onFocus={onFocus}
         />
       ))}
       {ghosts.map((ghost) => (
-        <GhostRow key={ghost.key} ghost={ghost} width={columnWidth} unseen={seen(ghost.column)} />
+        <GhostRow
+          key={ghost.key}
+          ghost={ghost}
+          width={columnWidth - LINK - 4}
+          unseen={seen(ghost.column)}
+        />
       ))}
     </svg>
   );
@@ -258,10 +255,10 @@ interface EntryProps {
 }
 
 function EntryRow({ row, width, scale, unseen, isFocused, onFocus }: EntryProps): JSX.Element {
-  const { entry } = row;
-  const full = width - LINK - 4;
+  const { entry, isWhole } = row;
   const kind = `${entry.onTarget ? " target" : ""}${entry.kept ? " kept" : " dropped"}`;
-  const hasEnded = row.isWhole && entry.text === "";
+  const hasEnded = isWhole && entry.text === "";
+  const space = width - 7 - (isWhole ? SIGN : NUMBERS);
   return (
     <g
       class={`entry${kind}${hasEnded ? " ended" : ""}${unseen}`}
@@ -272,24 +269,21 @@ function EntryRow({ row, width, scale, unseen, isFocused, onFocus }: EntryProps)
       aria-label={spoken(row)}
       onFocus={() => onFocus(row.key)}
       onPointerEnter={() => onFocus(row.key)}
-      onClick={() => keepOnly(row)}
+      onClick={(e: Event) => isTap(e) || keepOnly(row)}
     >
-      <rect class="hit" x={0} y={1} width={full} height={ROW - 2} rx={2} />
+      <rect class="hit" y={1} width={width} height={ROW - 2} rx={2} />
       <rect
         class="bar"
-        x={0}
         y={1}
-        width={Math.max(2, full * Math.exp(entry.score - scale))}
+        width={Math.max(2, width * Math.exp(entry.score - scale))}
         height={ROW - 2}
         rx={2}
       />
-      <text class="token" x={7} y={14}>
-        {fit(row.text, full - NUMBERS - 7, entry.onTarget ? BOLD : FONT)}
+      <text class="token" x={7} y={14}>{fit(row.text, space, entry.onTarget ? BOLD : FONT)}</text>
+      <text class="note" x={width - 58} y={14} text-anchor="end">
+        {isWhole ? END : grouped(entry.items)}
       </text>
-      <text class="items" x={full - 58} y={14} text-anchor="end">
-        {row.isWhole ? END : grouped(entry.items)}
-      </text>
-      <text class="score" x={full - 5} y={14} text-anchor="end">{logged(entry.score)}</text>
+      <text class="score" x={width - 5} y={14} text-anchor="end">{logged(entry.score)}</text>
     </g>
   );
 }
@@ -297,12 +291,11 @@ function EntryRow({ row, width, scale, unseen, isFocused, onFocus }: EntryProps)
 function GhostRow(
   { ghost, width, unseen }: { ghost: Ghost; width: number; unseen: string },
 ): JSX.Element {
-  const full = width - LINK - 4;
   return (
     <g class={`entry ghost${unseen}`} style={at(ghost.x + LINK, ghost.y)}>
-      <rect class="hit" x={0} y={1} width={full} height={ROW - 2} rx={2} />
-      <text class="token" x={7} y={14}>{fit(ghost.text, full - NUMBERS - 14, BOLD)}</text>
-      <text class="score" x={full - 5} y={14} text-anchor="end">{ghost.note}</text>
+      <rect class="hit" y={1} width={width} height={ROW - 2} rx={2} />
+      <text class="token" x={7} y={14}>{fit(ghost.text, width - NUMBERS - 7, BOLD)}</text>
+      <text class="score" x={width - 5} y={14} text-anchor="end">{ghost.note}</text>
     </g>
   );
 }
@@ -315,7 +308,7 @@ interface CardProps {
 
 /** All numbers of an entry, at a place that does not move. */
 function Card({ row, layout, onSave }: CardProps): JSX.Element {
-  if (row === undefined) return <div class="card" />;
+  if (row === undefined) return <p class="card quiet">No item is left to search.</p>;
   const { entry } = row;
   const { step } = layout.columns[row.column];
   const more = entry.items - entry.names.length;
@@ -323,12 +316,14 @@ function Card({ row, layout, onSave }: CardProps): JSX.Element {
   return (
     <div class="card">
       <p class="card-name">
-        <strong class={entry.onTarget ? "is-target" : ""}>{row.text}</strong>
+        <strong class={`clip${entry.onTarget ? " is-target" : ""}`} title={row.text}>
+          {row.text}
+        </strong>
         {entry.kept ? <span>is kept</span> : <span class="is-dropped">is dropped</span>}
         {!row.isWhole && <span class="quiet clip" title={below}>{below}</span>}
       </p>
-      <dl class="numbers">
-        <Figure
+      <dl>
+        <Fact
           of={
             <>
               in the <Term name="pool">pool</Term>
@@ -336,16 +331,16 @@ function Card({ row, layout, onSave }: CardProps): JSX.Element {
           }
         >
           {row.rank + 1} of {step.poolSize}
-        </Figure>
-        <Figure of="siblings">
+        </Fact>
+        <Fact of={<Term name="siblings">siblings</Term>}>
           {entry.place + 1} of {entry.siblings}
-        </Figure>
-        <Figure of={<Term name="log p" />}>{logged(entry.logProb)}</Figure>
-        <Figure of={<Term name="log π" />}>{logged(entry.score)}</Figure>
-        <Figure of={<Term name="theta">θ</Term>}>
+        </Fact>
+        <Fact of={<Term name="log p" />}>{logged(entry.logProb)}</Fact>
+        <Fact of={<Term name="log π" />}>{logged(entry.score)}</Fact>
+        <Fact of={<Term name="theta">θ</Term>}>
           {step.theta === undefined ? "none" : logged(step.theta)}
-        </Figure>
-        <Figure of="items">{grouped(entry.items)}</Figure>
+        </Fact>
+        <Fact of={<Term name="items">items</Term>}>{grouped(entry.items)}</Fact>
       </dl>
       <div class="row">
         <button type="button" class="plain" onClick={() => keepOnly(row)}>
@@ -357,13 +352,11 @@ function Card({ row, layout, onSave }: CardProps): JSX.Element {
   );
 }
 
-function Figure(
-  { of, children }: { of: JSX.Element | string; children: preact.ComponentChildren },
-): JSX.Element {
+function Fact({ of, children }: { of: JSX.Element; children: ComponentChildren }): JSX.Element {
   return (
     <div>
-      <dt>{of}</dt>
-      <dd>{children}</dd>
+      <dt class="quiet">{of}</dt>
+      <dd class="number">{children}</dd>
     </div>
   );
 }
@@ -376,13 +369,9 @@ function BeamTable({ view }: { view: BeamView }): JSX.Element {
         <caption>The pool of each step, best first</caption>
         <thead>
           <tr>
-            <th>Step</th>
-            <th>Rank</th>
-            <th>Token</th>
-            <th>log p</th>
-            <th>log π</th>
-            <th>Items</th>
-            <th>Kept</th>
+            {["Step", "Rank", "Token", "log p", "log π", "Items", "Kept"].map((name) => (
+              <th key={name} scope="col">{name}</th>
+            ))}
           </tr>
         </thead>
         <tbody>
@@ -410,6 +399,11 @@ function keepOnly(row: Row): void {
   turn({ forced: row.path });
 }
 
+/** A tap shows the numbers of an entry, as hovering does; a button beside them keeps it. */
+function isTap(event: Event): boolean {
+  return event instanceof PointerEvent && event.pointerType === "touch";
+}
+
 function spoken({ entry, text, rank }: Row): string {
   const state = entry.kept ? "kept" : "dropped";
   const own = entry.onTarget ? ", on the way to the target" : "";
@@ -417,44 +411,32 @@ function spoken({ entry, text, rank }: Row): string {
     `${counted(entry.items, "item")}${own}`;
 }
 
-function byArrows(event: KeyboardEvent, back: () => void, on: () => void): void {
-  if (event.key === "ArrowLeft") back();
-  else if (event.key === "ArrowRight") on();
-  else return;
-  event.preventDefault();
-}
-
 /** Arrow keys go to the neighbours of an entry, Enter and space are a click. */
 function moveFocus(event: KeyboardEvent, layout: Layout, onStep: (column: number) => void): void {
   const element = (event.target as Element).closest<SVGGElement>(".entry");
   const row = layout.rows.find((r) => r.key === element?.dataset.key);
   if (row === undefined || element === null) return;
-  const column = layout.rows.filter((r) => r.column === row.column);
-  const own = column.indexOf(row);
-  const next = (): Row | undefined => {
-    if (event.key === "ArrowUp") return column[own - 1];
-    if (event.key === "ArrowDown") return column[own + 1];
-    if (event.key === "ArrowRight") return nearest(layout, row, 1);
-    if (event.key === "ArrowLeft") return nearest(layout, row, -1);
-  };
   if (event.key === "Enter" || event.key === " ") keepOnly(row);
   else if (!event.key.startsWith("Arrow")) return;
   event.preventDefault();
-  const found = next();
+  const found = neighbour(layout, row, event.key);
   if (found === undefined) return;
-  if (event.key === "ArrowRight") onStep(Math.max(found.column + 1, 1));
+  if (event.key === "ArrowRight") onStep(found.column + 1);
   const target = element.ownerSVGElement!.querySelector<SVGGElement>(`[data-key="${found.key}"]`);
   requestAnimationFrame(() => target?.focus());
 }
 
-/** The child or the parent of an entry, else the one beside it. */
-function nearest(layout: Layout, row: Row, by: 1 | -1): Row | undefined {
-  const column = layout.rows.filter((r) => r.column === row.column + by);
-  const related = column.find((r) => {
-    const [short, long] = by === 1 ? [row, r] : [r, row];
-    return short.path.every((token, i) => long.path[i] === token);
-  });
-  return related ?? column.toSorted((a, b) => Math.abs(a.y - row.y) - Math.abs(b.y - row.y))[0];
+/** The entry above or below, the parent, or a child; without a child, the one beside it. */
+function neighbour({ rows }: Layout, row: Row, key: string): Row | undefined {
+  const column = rows.filter((r) => r.column === row.column);
+  if (key === "ArrowUp") return column[column.indexOf(row) - 1];
+  if (key === "ArrowDown") return column[column.indexOf(row) + 1];
+  if (key === "ArrowLeft") return row.parent;
+  if (key === "ArrowRight") {
+    return rows.find((r) => r.parent === row) ??
+      rows.filter((r) => r.column === row.column + 1)
+        .toSorted((a, b) => Math.abs(a.y - row.y) - Math.abs(b.y - row.y))[0];
+  }
 }
 
 /** Brings a column into view, where the figure is wider than the page. */
@@ -468,27 +450,4 @@ function scrollTo(frame: HTMLElement | null, { columnWidth }: Layout, column: nu
 
 function at(x: number, y: number): { readonly transform: string } {
   return { transform: `translate(${x}px, ${y}px)` };
-}
-
-/** The width of an element, as it changes. */
-export function useWidth(ref: { readonly current: HTMLElement | null }): number {
-  const width = useSignal(960);
-  useLayoutEffect(() => {
-    const element = ref.current!;
-    const observer = new ResizeObserver(() => width.value = element.clientWidth);
-    width.value = element.clientWidth;
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
-  return width.value;
-}
-
-function usePlay(isPlaying: boolean, onTick: () => void): void {
-  const tick = useRef(onTick);
-  tick.current = onTick;
-  useEffect(() => {
-    if (!isPlaying) return;
-    const timer = setInterval(() => tick.current(), PACE);
-    return () => clearInterval(timer);
-  }, [isPlaying]);
 }
