@@ -54,7 +54,7 @@ function Header(): JSX.Element {
       </nav>
       <span class="busy" role="status">{busy.value}</span>
       <button type="button" class="plain" onClick={() => chooseTheme(other)}>
-        {other === "dark" ? "Dark" : "Light"}
+        {other === "dark" ? "Dark theme" : "Light theme"}
       </button>
     </header>
   );

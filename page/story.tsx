@@ -94,8 +94,8 @@ function Fall({ view, step: at }: { view: BeamView; step: number }): JSX.Element
       <span class="is-dropped">drops it at step {at}</span>
       {step?.pool !== undefined && step.token !== undefined && (
         <>
-          , where “{joined([step.token])}” is {ordinal(step.pool.rank + 1)} of{" "}
-          {grouped(step.pool.size)} and only {view.search.beam} are kept
+          : “{joined([step.token])}” is only {ordinal(step.pool.rank + 1)} of{" "}
+          {grouped(step.pool.size)}
         </>
       )}.
     </>
@@ -127,9 +127,8 @@ export function WhatIsThis(): JSX.Element {
         best beginnings after each word and drops the rest for good.
       </p>
       <p>
-        A first word is as likely as all items that begin with it together. A big brand has dozens,
-        a small brand has one. That one can be among the model’s favourites, and its brand still too
-        unlikely to be kept.
+        A first word is as likely as all its items together. A big brand has dozens of them. The one
+        item of a small brand can be a favourite, and its first word still too unlikely to be kept.
       </p>
     </aside>
   );

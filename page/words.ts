@@ -83,11 +83,11 @@ export const terms = {
 
 /** Why beam search did not return an item. */
 export function causeOf({ beam, lost, steps }: Explanation): string {
-  const violated = steps.find(({ margin }) => margin > 0)?.step;
-  const others = beam === 1 ? "another word is" : `${beam} or more other words are`;
+  const violated = joined([steps.find(({ margin }) => margin > 0)?.token ?? ""]);
   const causes: Readonly<Record<string, string>> = {
-    violation:
-      `at step ${violated}, ${others} more probable in the same place, so no beam of ${beam} finds it.`,
+    violation: `${
+      beam === 1 ? "another word beats" : `${beam} or more words beat`
+    } “${violated}” in its place.`,
     displacement: "beginnings elsewhere in the catalogue score higher.",
     length: "shorter items, complete already, score higher.",
     tie: "its score equals θ, and only the order of the catalogue decides.",
