@@ -5,7 +5,7 @@
  */
 import { useSignal } from "@preact/signals";
 import { linkHorizontal } from "d3-shape";
-import type { ComponentChildren, JSX, RefObject } from "preact";
+import type { JSX, RefObject } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import {
   type Column,
@@ -13,7 +13,6 @@ import {
   type Layout,
   layOut,
   LINK,
-  type Link,
   ROOT,
   ROW,
   type Row,
@@ -189,7 +188,13 @@ function Tree({ layout, shown, focused, onFocus, onStep, svg }: TreeProps): JSX.
           unseen={seen(i)}
         />
       ))}
-      {ordered.map((link) => <LinkPath key={link.key} link={link} unseen={seen(link.column)} />)}
+      {ordered.map(({ key, kind, column, from, to }) => (
+        <path
+          key={key}
+          class={`link ${kind}${seen(column)}`}
+          d={curve({ source: [...from], target: [...to] }) ?? ""}
+        />
+      ))}
       {gaps.map((gap) => (
         <text key={gap.key} class={`gap${seen(gap.column)}`} x={gap.x + LINK + 7} y={gap.y + 13}>
           {gap.text}
@@ -237,11 +242,6 @@ function Head(
       )}
     </g>
   );
-}
-
-function LinkPath({ link, unseen }: { link: Link; unseen: string }): JSX.Element {
-  const d = curve({ source: [...link.from], target: [...link.to] }) ?? "";
-  return <path class={`link ${link.kind}${unseen}`} d={d} />;
 }
 
 interface EntryProps {
@@ -313,6 +313,14 @@ function Card({ row, layout, onSave }: CardProps): JSX.Element {
   const { step } = layout.columns[row.column];
   const more = entry.items - entry.names.length;
   const below = `${entry.names.join(", ")}${more > 0 ? ` and ${grouped(more)} more` : ""}`;
+  const facts = [
+    ["pool", "in the pool", `${row.rank + 1} of ${step.poolSize}`],
+    ["siblings", "siblings", `${entry.place + 1} of ${entry.siblings}`],
+    ["log p", "log p", logged(entry.logProb)],
+    ["log π", "log π", logged(entry.score)],
+    ["theta", "θ", step.theta === undefined ? "none" : logged(step.theta)],
+    ["items", "items", grouped(entry.items)],
+  ] as const;
   return (
     <div class="card">
       <p class="card-name">
@@ -322,25 +330,15 @@ function Card({ row, layout, onSave }: CardProps): JSX.Element {
         {entry.kept ? <span>is kept</span> : <span class="is-dropped">is dropped</span>}
         {!row.isWhole && <span class="quiet clip" title={below}>{below}</span>}
       </p>
-      <dl>
-        <Fact
-          of={
-            <>
-              in the <Term name="pool">pool</Term>
-            </>
-          }
-        >
-          {row.rank + 1} of {step.poolSize}
-        </Fact>
-        <Fact of={<Term name="siblings">siblings</Term>}>
-          {entry.place + 1} of {entry.siblings}
-        </Fact>
-        <Fact of={<Term name="log p" />}>{logged(entry.logProb)}</Fact>
-        <Fact of={<Term name="log π" />}>{logged(entry.score)}</Fact>
-        <Fact of={<Term name="theta">θ</Term>}>
-          {step.theta === undefined ? "none" : logged(step.theta)}
-        </Fact>
-        <Fact of={<Term name="items">items</Term>}>{grouped(entry.items)}</Fact>
+      <dl class="row">
+        {facts.map(([name, label, value]) => (
+          <div key={name}>
+            <dt class="quiet">
+              <Term name={name}>{label}</Term>
+            </dt>
+            <dd class="number">{value}</dd>
+          </div>
+        ))}
       </dl>
       <div class="row">
         <button type="button" class="plain" onClick={() => keepOnly(row)}>
@@ -348,15 +346,6 @@ function Card({ row, layout, onSave }: CardProps): JSX.Element {
         </button>
         <button type="button" class="plain" onClick={onSave}>Save as SVG</button>
       </div>
-    </div>
-  );
-}
-
-function Fact({ of, children }: { of: JSX.Element; children: ComponentChildren }): JSX.Element {
-  return (
-    <div>
-      <dt class="quiet">{of}</dt>
-      <dd class="number">{children}</dd>
     </div>
   );
 }
@@ -375,11 +364,11 @@ function BeamTable({ view }: { view: BeamView }): JSX.Element {
           </tr>
         </thead>
         <tbody>
-          {view.steps.flatMap((s) =>
-            s.entries.map((e, i) => (
-              <tr key={`${s.step}:${e.node}`}>
-                <td>{s.step}</td>
-                <td>{s.ranks[i] + 1} of {s.poolSize}</td>
+          {view.steps.flatMap(({ step, entries, ranks, poolSize }) =>
+            entries.map((e, i) => (
+              <tr key={`${step}:${e.node}`}>
+                <td>{step}</td>
+                <td>{ranks[i] + 1} of {poolSize}</td>
                 <td>{e.text || e.names[0]}{e.onTarget ? " (target)" : ""}</td>
                 <td>{logged(e.logProb)}</td>
                 <td>{logged(e.score)}</td>

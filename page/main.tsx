@@ -103,7 +103,7 @@ function Explore(): JSX.Element {
         <WhatIsThis />
       </div>
       <Knobs view={view} />
-      <div class="under-knobs">
+      <div class="row under-knobs">
         {view !== undefined && <History view={view} />}
         <TakenOut view={view} />
       </div>

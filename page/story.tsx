@@ -38,7 +38,7 @@ export function Story(
           </>
         )}
       </h1>
-      <p class="turning">
+      <p class="row turning">
         {lost && !isAbsent && (
           <span>
             {isWorthFinding

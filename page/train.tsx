@@ -369,7 +369,7 @@ function ModelRow(
   const { id, loss, origin } = info;
   const epoch = epochsOf.value.get(id);
   const found = scores?.beam === knobs.value.beam ? scores : undefined;
-  const actions = [["Look", show], ["Download", save], ["Remove", removeModel]] as const;
+  const actions = [["Show", show], ["Download", save], ["Remove", removeModel]] as const;
   return (
     <tr>
       <ModelName id={id} loss={loss} note={ORIGINS[origin] + (epoch ? `, epoch ${epoch}` : "")} />

@@ -47,11 +47,11 @@ export function Weights(): JSX.Element {
     <section class="weights" id="gradients" aria-labelledby="weights-title">
       <h2 id="weights-title">What the loss does to gradients</h2>
       <p class="lead">
-        How hard each loss pulls a word up. Right of 0 a beam of width B drops the word, so one
-        would expect a loss that helps beam search to pull harder there. bear-convex does. bear, as
-        its authors released it, does the opposite: it pulls harder at words that are safe. Yet on
-        real semantic ids, with B = 10, bear lost fewer items than msl and bear-convex lost more; on
-        titles the three could not be told apart (docs/RESULTS.md).
+        How hard a loss pulls at a word. Right of 0 a beam of width B drops the word, so one would
+        expect a loss that helps beam search to pull harder there, as bear-convex does. bear, as its
+        authors released it, pulls harder on the left, at words that are safe. Yet on real semantic
+        ids, with B = 10, bear lost fewer items than msl and bear-convex lost more; on titles
+        neither could be told from msl (docs/RESULTS.md).
       </p>
       <div class="weights-grid">
         <div class="sliders">
@@ -93,7 +93,7 @@ export function Weights(): JSX.Element {
           )}
         />
       </div>
-      <p class="quiet">
+      <p class="lead">
         The <Term name="margin">margin</Term>{" "}
         is log β − log p, where β is the probability of the B-th best word in the same place. The
         curves are measured by automatic differentiation.

@@ -314,7 +314,7 @@ test(
       await fill(page, "epochs", "2");
       await watch(page);
       await click(page, "button", "Train");
-      await says(page, "[role=status]", "users per second");
+      await says(page, ".run", "users per second");
       await click(page, "button", "Pause");
       await says(page, "[role=status]", "paused");
       await click(page, "button", "Resume");
@@ -336,7 +336,7 @@ test(
     await visit(plainServer, "", async (page) => {
       await fill(page, "epochs", "50");
       await click(page, "button", "Train");
-      await says(page, "[role=status]", "users per second");
+      await says(page, ".run", "users per second");
       const began = performance.now();
       await click(page, "button", "Stop");
       await says(page, "tr", "trained here");
