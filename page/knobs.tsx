@@ -186,6 +186,7 @@ function ModelKnob(): JSX.Element {
       <label class="check">
         beside it
         <select
+          aria-label="Model beside it"
           value={second.value ?? ""}
           disabled={all.length < 2}
           onChange={(e) => second.value = e.currentTarget.value || undefined}
