@@ -31,15 +31,15 @@ function Lists({ view, by }: { view: BeamView; by: string }): JSX.Element {
   const best = shownExact(view);
   const kept = new Map(returned.map(({ item }, i) => [item, i]));
   const height = LINE * Math.max(best.length, returned.length);
-  const missed = best.filter(({ item }) => !kept.has(item)).length;
+  const missed = best.filter(({ item }) => !kept.has(item));
   return (
     <div class="lists">
       <div>
         <h3>
           <Term name="exact">Exact ranking</Term>
-          {by}{" "}
+          {by}
           <span class="quiet">
-            {missed === 0 ? "nothing is missed" : `${missed} of these missed`}
+            {missed.length === 0 ? "nothing is missed" : `${missed.length} of these missed`}
           </span>
         </h3>
         <ol>
@@ -48,7 +48,7 @@ function Lists({ view, by }: { view: BeamView; by: string }): JSX.Element {
               key={line.item}
               line={line}
               place={view.exact.indexOf(line)}
-              isMissed={!kept.has(line.item)}
+              kind={missed.includes(line) ? "missed" : ""}
             />
           ))}
         </ol>
@@ -76,14 +76,14 @@ function Lists({ view, by }: { view: BeamView; by: string }): JSX.Element {
       </svg>
       <div>
         <h3>
-          Beam search{by}{" "}
+          Beam search{by}
           <span class="quiet">
             {certified === 0 ? "none is proven exact" : `first ${certified} proven exact`}
           </span>
         </h3>
         <ol>
           {returned.map((line, i) => (
-            <Line key={line.item} line={line} place={i} isCertified={i < certified} />
+            <Line key={line.item} line={line} place={i} kind={i < certified ? "certified" : ""} />
           ))}
         </ol>
       </div>
@@ -93,28 +93,18 @@ function Lists({ view, by }: { view: BeamView; by: string }): JSX.Element {
 
 /** As many of the exact ranking as were returned, and the target where it comes later. */
 function shownExact({ exact, returned }: BeamView): readonly Listed[] {
-  const count = Math.max(returned.length, 1);
-  const target = exact.findIndex(({ isTarget }) => isTarget);
-  return target >= count ? [...exact.slice(0, count), exact[target]] : exact.slice(0, count);
+  return exact.filter(({ isTarget }, i) => isTarget || i < Math.max(returned.length, 1));
 }
 
-interface LineProps {
-  readonly line: Listed;
-  readonly place: number;
-  readonly isMissed?: boolean;
-  readonly isCertified?: boolean;
-}
-
-function Line({ line, place, isMissed, isCertified }: LineProps): JSX.Element {
+function Line(
+  { line, place, kind }: { line: Listed; place: number; kind: "" | "missed" | "certified" },
+): JSX.Element {
   const { item, name, logProb, isTarget } = line;
-  const kind = `${isTarget ? "target" : ""}${isMissed ? " missed" : ""}${
-    isCertified ? " certified" : ""
-  }`;
   return (
-    <li class={kind}>
+    <li class={`${kind}${isTarget ? " target" : ""}`}>
       <span class="place">{place + 1}</span>
       <span class="clip" title={name}>{name}</span>
-      {isMissed && <span class="mark">missed</span>}
+      {kind === "missed" && <span class="mark">missed</span>}
       <span class="number">{fixed(logProb, 2)}</span>
       <button
         type="button"

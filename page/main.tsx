@@ -30,7 +30,7 @@ function Page(): JSX.Element {
       <footer>
         beargrad: tensors and autodiff in TypeScript, and what beam search loses. MIT licence.
       </footer>
-      <DropZone />
+      {isOver.value && <div class="drop-zone" aria-hidden="true">Drop data or a model</div>}
     </>
   );
 }
@@ -141,20 +141,12 @@ addEventListener("drop", async (event) => {
   if (read !== undefined) await openFiles(read);
 });
 
-function DropZone(): JSX.Element {
-  return (
-    <div class={`drop-zone${isOver.value ? " over" : ""}`} aria-hidden="true">
-      Drop data or a model
-    </div>
-  );
-}
-
 /** The theme: the system's until one is chosen. */
 const theme = signal(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 
 function chooseTheme(chosen: string): void {
   theme.value = chosen;
-  document.documentElement.className = chosen;
+  document.documentElement.style.colorScheme = chosen;
 }
 
 render(<Page />, document.getElementById("page")!);

@@ -21,7 +21,8 @@ export function saveSvg(figure: SVGSVGElement, name: string, caption: string): v
 
 function standAlone(figure: SVGSVGElement, caption: string): string {
   const light = document.createElement("div");
-  light.className = "light still";
+  light.style.cssText =
+    "color-scheme: light; position: absolute; visibility: hidden; background: var(--paper)";
   const copy = figure.cloneNode(true) as SVGSVGElement;
   copy.prepend(made("text", { class: "title", x: 0, y: -14 }, caption));
   light.append(copy);
