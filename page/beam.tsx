@@ -28,10 +28,6 @@ const FONT = "12.5px system-ui, sans-serif";
 const BOLD = `600 ${FONT}`;
 /** How long a step is seen before the next one, in ms. */
 const PACE = 1100;
-/** What numbers take at the right of a row, and the sign of a whole item with the score. */
-const NUMBERS = 92;
-const SIGN = 76;
-
 const curve = linkHorizontal();
 
 /** The figure of one search. */
@@ -258,7 +254,8 @@ function EntryRow({ row, width, scale, unseen, isFocused, onFocus }: EntryProps)
   const { entry, isWhole } = row;
   const kind = `${entry.onTarget ? " target" : ""}${entry.kept ? " kept" : " dropped"}`;
   const hasEnded = isWhole && entry.text === "";
-  const space = width - 7 - (isWhole ? SIGN : NUMBERS);
+  const items = isWhole ? END : grouped(entry.items);
+  const space = width - 72 - 7 * items.length;
   return (
     <g
       class={`entry${kind}${hasEnded ? " ended" : ""}${unseen}`}
@@ -281,7 +278,7 @@ function EntryRow({ row, width, scale, unseen, isFocused, onFocus }: EntryProps)
       />
       <text class="token" x={7} y={14}>{fit(row.text, space, entry.onTarget ? BOLD : FONT)}</text>
       <text class="note" x={width - 58} y={14} text-anchor="end">
-        {isWhole ? END : grouped(entry.items)}
+        {items}
       </text>
       <text class="score" x={width - 5} y={14} text-anchor="end">{logged(entry.score)}</text>
     </g>
@@ -294,7 +291,9 @@ function GhostRow(
   return (
     <g class={`entry ghost${unseen}`} style={at(ghost.x + LINK, ghost.y)}>
       <rect class="hit" y={1} width={width} height={ROW - 2} rx={2} />
-      <text class="token" x={7} y={14}>{fit(ghost.text, width - NUMBERS - 7, BOLD)}</text>
+      <text class="token" x={7} y={14}>
+        {fit(ghost.text, width - 18 - 6 * ghost.note.length, BOLD)}
+      </text>
       <text class="score" x={width - 5} y={14} text-anchor="end">{ghost.note}</text>
     </g>
   );

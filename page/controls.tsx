@@ -84,8 +84,8 @@ export function FlagSliders({ flags, values, onInput }: {
 }): JSX.Element {
   return (
     <>
-      {flags.map(({ name, kind, least, help, ...flag }) => {
-        const [sign, max] = signs[name];
+      {flags.map(({ name, kind, help, ...flag }) => {
+        const [sign, min, max] = signs[name];
         return (
           <Slider
             key={name}
@@ -95,8 +95,7 @@ export function FlagSliders({ flags, values, onInput }: {
               </>
             }
             value={values[name] ?? flag.default}
-            min={kind === "integer" ? least : Math.max(least, 0.1)}
-            max={max}
+            {...{ min, max }}
             step={kind === "integer" ? 1 : 0.05}
             onInput={(value) => onInput({ ...values, [name]: value })}
           />

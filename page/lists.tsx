@@ -155,7 +155,7 @@ function Proof({ view }: { view: BeamView }): JSX.Element {
           settles={isRetrieved && certificate.by === "T4"}
           says="An item is found if its probability is above 1 / (B + 1): no room is left for B others as likely."
         >
-          It is {Math.exp(last.score).toPrecision(3)}; 1 / {beam + 1} is{" "}
+          It is {Math.exp(last.score).toPrecision(3)}; 1/{beam + 1} is{" "}
           {(1 / (beam + 1)).toPrecision(3)}.
         </Theorem>
         <Theorem

@@ -31,16 +31,16 @@ export function colourOf(loss: string): string {
   return `var(--series-${place < 0 ? 0 : place})`;
 }
 
-/** The sign of a flag, and where its slider ends. */
-export const signs: Readonly<Record<keyof LossOptions, readonly [string, number]>> = {
-  beam: ["B", 50],
-  xi: ["ξ", 5],
-  lambda: ["λ", 5],
-  tau: ["τ", 3],
-  beta: ["β", 2],
-  eta: ["η", 5],
-  negatives: ["negatives", 32],
-  searchEvery: ["search every", 20],
+/** The sign of a flag, and the ends of its slider. */
+export const signs: Readonly<Record<keyof LossOptions, readonly [string, number, number]>> = {
+  beam: ["B", 1, 50],
+  xi: ["ξ", 0.1, 5],
+  lambda: ["λ", 0, 5],
+  tau: ["τ", 0.1, 3],
+  beta: ["β", 0, 2],
+  eta: ["η", 0, 5],
+  negatives: ["negatives", 1, 32],
+  searchEvery: ["search every", 1, 20],
 };
 
 /** The flags that some of these losses read, once each. */
