@@ -297,6 +297,18 @@ async function says(page: Page, role: string, text: string): Promise<void> {
   );
 }
 
+test("page: a tap on an entry shows its numbers and keeps all others", { skip }, async () => {
+  await visit(isolated, "", async (page) => {
+    await page.setViewport({ width: 360, height: 800, isMobile: true, hasTouch: true });
+    await heading(page, /drops it at step/);
+    const entry = await page.waitForSelector(".entry.kept:not(.target)");
+    const name = await entry!.evaluate((e) => e.querySelector(".token")!.textContent);
+    await entry!.tap();
+    await says(page, ".card-name", `${name}is kept`);
+    assert.doesNotMatch(page.url(), /first=/);
+  });
+});
+
 test("page: an address that fits no model, user or item is ignored", { skip }, async () => {
   await visit(isolated, "#model=none&second=none&user=none&out=99999&first=99999", async (page) => {
     await heading(page, /drops it at step/);
@@ -325,6 +337,8 @@ test(
       );
       t.diagnostic(`the longest task of the main thread: ${longest.toFixed(0)} ms`);
       assert.deepEqual(shifts, []);
+      await click(page, "button", "Remove bear 2");
+      await page.waitForFunction(() => !/bear 2|before its/.test(document.body.textContent!));
     });
   },
 );
