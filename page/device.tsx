@@ -98,10 +98,10 @@ function Figures({ report }: { report: DeviceReport }): JSX.Element {
           </tr>
         </thead>
         <tbody>
-          {figures.map(({ name, per, device, reference }) => (
+          {figures.map(({ name, what, per, device, reference }) => (
             <tr key={name}>
               <th scope="row">
-                {name} <span class="quiet">per {per}</span>
+                {name} <span class="quiet">{what}{per === "product" ? "" : `, per ${per}`}</span>
               </th>
               <td title={"error" in device ? device.error : undefined}>{milliseconds(device)}</td>
               <td>{"gflops" in device && device.gflops && number(device.gflops)}</td>
