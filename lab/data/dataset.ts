@@ -114,6 +114,25 @@ export function plainPrompt(paths: Dataset["paths"], begin: number = BOS): Datas
   return (history) => [begin, ...history.flatMap((item) => paths[item])];
 }
 
+/** A data set before its items are written as tokens. */
+export type Uncoded = Omit<
+  Dataset,
+  "codes" | "paths" | "tokens" | "bos" | "eos" | "prompt" | "promptPerTarget"
+>;
+
+/** A data set whose items are one token each, in the catalogue's order. */
+export function itemCoded(data: Uncoded): Dataset {
+  const paths = data.items.map((_, item) => [item + 1]);
+  return {
+    ...data,
+    codes: "item",
+    paths,
+    tokens: ["<bos>", ...data.items],
+    bos: BOS,
+    prompt: plainPrompt(paths),
+  };
+}
+
 /**
  * The cases of a split, in the data set's order, with the last `historyLength` items of each
  * history. `limit` takes only the first cases.
