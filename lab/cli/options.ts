@@ -86,8 +86,13 @@ const settingFlags = Object.fromEntries(lossFlagNames.map((name) => {
 export const trainFlags: Flags<GivenOptions> = {
   data: flag(
     text("<data>"),
-    "data set: synthetic, or a folder of semantic ids or of titles",
+    "data set: synthetic, or a folder or file of semantic ids or of titles",
     defaults.data,
+  ),
+  index: optional(
+    text("<name>"),
+    "file of codes in the folder, such as X.index.json",
+    "default index.json, or the only one",
   ),
   tokenizer: optional(
     text("<name>"),

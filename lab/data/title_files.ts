@@ -12,11 +12,11 @@
  * @module
  */
 import { decodeHTMLStrict } from "entities";
-import { initParser, type Parser } from "udsv";
 import * as v from "valibot";
 import { folderAt } from "../files.ts";
 import type { Folder } from "../folder.ts";
-import { loadJson, mapOf, missingFile, readText, refuseFile } from "../read_file.ts";
+import { loadJson, mapOf, missingFile, refuseFile } from "../read_file.ts";
+import { csvFields, readLines } from "./lines.ts";
 
 const TITLES = "id2name4Rec.json";
 
@@ -102,46 +102,32 @@ function idsOf(list: string): string[] | undefined {
  * @throws {DataError} if the file is missing or malformed, or does not have the columns.
  */
 export function readCsv(
-  folder: string | Folder,
+  place: string | Folder,
   file: string,
   columns: readonly string[],
 ): { readonly line: number; readonly values: readonly string[] }[] {
-  const lines = (readText(folder, file) ?? missingFile(folder, file)).split(/\r\n|\r|\n/);
-  // Each line is parsed alone: an open quote spoils one line only, and errors can name the line.
-  lines.forEach((line, i) => {
-    if ((line.split('"').length - 1) % 2 === 0) return;
-    refuseFile(folder, `${file} line ${i + 1}`, "quotes must come in pairs", `"${line}"`);
+  const folder = folderAt(place);
+  if (!folder.has(file)) missingFile(folder, file);
+  const rows = readLines(folder, file).map((text, i) => {
+    const place = `${file} line ${i + 1}`;
+    const fields = csvFields(text) ??
+      refuseFile(folder, place, "quotes must come in pairs around a field", `"${text}"`);
+    return { line: i + 1, text, fields, place };
   });
-  const header = fieldsOf(lines[0], parserOf(lines[0].split(",").length)) ?? [];
+  const header = rows.next().value ?? { text: "", fields: [""] };
   const places = columns.map((column) => {
-    const index = header.indexOf(column);
-    if (index >= 0 && index === header.lastIndexOf(column)) return index;
+    const index = header.fields.indexOf(column);
+    if (index >= 0 && index === header.fields.lastIndexOf(column)) return index;
     const requirement = `its first line must name the columns ${columns.join(", ")} once each`;
-    return refuseFile(folder, file, requirement, `"${lines[0]}"`);
+    return refuseFile(folder, file, requirement, `"${header.text}"`);
   });
-  const parser = parserOf(header.length);
-  return lines.flatMap((text, i) => {
-    if (i === 0 || text === "") return [];
-    const fields = fieldsOf(text, parser);
-    const count = text.replace(/"[^"]*"/g, "").split(",").length; // the parser accepts other counts
-    if (fields === undefined || count !== header.length) {
-      const requirement = `a line must have the ${header.length} values of the header`;
-      refuseFile(folder, `${file} line ${i + 1}`, requirement, `"${text}"`);
-    }
-    return [{ line: i + 1, values: places.map((index) => fields[index]) }];
-  });
-}
-
-function fieldsOf(line: string, parser: Parser): string[] | undefined {
-  return parser.stringArrs<string[]>(`${line}\n`)[0];
-}
-
-/** A parser of lines with some columns, all of which are text. */
-function parserOf(columns: number): Parser {
-  const cols = Array.from({ length: columns }, (_, i) => ({
-    name: `${i}`,
-    type: "s" as const,
-    repl: { empty: "", null: undefined, NaN: undefined },
-  }));
-  return initParser({ col: ",", row: "\n", encl: '"', esc: '"', trim: false, cols });
+  return [
+    ...rows.filter(({ text }) => text !== "").map(({ line, text, fields, place }) => {
+      if (fields.length !== header.fields.length) {
+        const requirement = `a line must have the ${header.fields.length} values of the header`;
+        refuseFile(folder, place, requirement, `"${text}"`);
+      }
+      return { line, values: places.map((index) => fields[index]) };
+    }),
+  ];
 }
