@@ -8,7 +8,7 @@ import { oneLine } from "../../models/json.ts";
 import type { Folder } from "../folder.ts";
 import type { SequenceFiles } from "./semantic_ids.ts";
 import type { SplitFiles } from "./split_rows.ts";
-import { isTitleFolder } from "./title_files.ts";
+import { TITLES } from "./title_files.ts";
 
 /** A kind of data, and the files to read. */
 export type Format =
@@ -51,7 +51,7 @@ export function findFormat(folder: Folder, { file, index }: FormatChoice = {}): 
   if (!folder.has()) refuse(folder, "the folder must exist", []);
   const isUsers = file !== undefined && USERS.test(file);
   const isIndex = file !== undefined && INDEX.test(file);
-  if (index === undefined && !isUsers && !isIndex && isTitleFolder(folder)) {
+  if (index === undefined && (file ?? TITLES) === TITLES && folder.has(TITLES)) {
     return { kind: "titles" };
   }
   if (file !== undefined && !isUsers && !isIndex) refuse(folder, KINDS, [file]);

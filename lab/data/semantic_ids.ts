@@ -165,7 +165,7 @@ export function readInfo(folder: Folder, file: string): Map<string, ItemInfo> {
     const codes = codesIn(written) ?? refuse("codes must be such as <a_1><b_2>", `"${written}"`);
     if (items.has(id)) refuse("an item must have one line", `"${id}" again`);
     const read = v.safeParse(titleText, title);
-    if (!read.success) refuse(`a title: ${read.issues[0].message}`, `"${title}"`);
+    if (!read.success) refuse(`its title: ${read.issues[0].message}`, `"${title}"`);
     items.set(id, { line, codes, title: (read.output as string).trim() });
   }
   return items;

@@ -148,10 +148,8 @@ function readRows(folder: Folder, file: string, known: Items, files: SplitFiles)
     }
     const own = titles?.[items[items.length - 1]];
     if (own !== undefined && oneSpace(own) !== oneSpace(decodeHTMLStrict(title))) {
-      refuse(
-        `the title of item "${target}" must be the one in ${files.info ?? files.titles}`,
-        title,
-      );
+      const source = files.info ?? files.titles;
+      refuse(`the title of item "${target}" must be that in ${source}, "${own}"`, `"${title}"`);
     }
     return { line, user, ids, time: line };
   });
