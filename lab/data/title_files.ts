@@ -98,8 +98,10 @@ function idsOf(list: string): string[] | undefined {
 /**
  * Reads columns of a CSV file by the names in its header. A quoted field may hold commas but no
  * line break. Empty lines are skipped.
+ *
+ * @throws {DataError} if the file is missing or malformed, or does not have the columns.
  */
-function readCsv(
+export function readCsv(
   place: string | Folder,
   file: string,
   columns: readonly string[],
