@@ -69,7 +69,8 @@ const BLOCK = 2 ** 16;
 /** The most ids that a Map can hold. */
 const MOST_IDS = 2 ** 24;
 
-const ROLES = ["user", "item", "time", "rating"] as const;
+/** What columns are for. */
+export const ROLES = ["user", "item", "time", "rating"] as const;
 
 /** Names of columns that need no `--columns`. The first one that is there is taken. */
 const NAMES: Readonly<Record<typeof ROLES[number], readonly string[]>> = {

@@ -10,13 +10,14 @@ import { loadTemplate } from "../text/template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import type { Dataset } from "./dataset.ts";
 import { type Codes, joinValidation, limitDataset, withCodes } from "./derived.ts";
+import type { InteractionOptions } from "./interaction_dataset.ts";
 import { loadSemanticIds } from "./semantic_ids.ts";
 import { synthetic } from "./synthetic.ts";
 import { isTitleFolder } from "./title_files.ts";
 import { loadTitles, type TitleOptions } from "./titles.ts";
 
 /** How a data set is read. */
-export interface Reading extends Pick<TitleOptions, "targets" | "holdOut"> {
+export interface Reading extends Pick<TitleOptions, "targets" | "holdOut">, InteractionOptions {
   /**
    * The tokenizer of titles: `r50k`, or a folder with a tokenizer.json. Default the model's own, if
    * it has one, else `r50k`.

@@ -126,6 +126,8 @@ export function digestOfBytes(bytes: Uint8Array): string {
 export function readingOf(options: Reading): Reading {
   const reading: Reading = {
     ...pick(options, ["tokenizer", "prompt", "targets", "holdOut", "limitItems", "limitUsers"]),
+    ...pick(options, ["columns", "minRating", "duplicates", "kCore", "split"]),
+    skipBadRows: options.skipBadRows || undefined,
     codes: options.codes === "semantic" ? undefined : options.codes,
     joinValidation: options.joinValidation || undefined,
   };
