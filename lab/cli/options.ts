@@ -126,8 +126,13 @@ const settingFlags = Object.fromEntries(lossFlagNames.map((name) => {
 export const trainFlags: Flags<GivenOptions> = {
   data: flag(
     text("<data>"),
-    "data set: synthetic, or a folder of semantic ids or of titles",
+    "data set: synthetic, or a folder or file of semantic ids, titles or interactions",
     defaults.data,
+  ),
+  index: optional(
+    text("<name>"),
+    "file of codes in the folder, such as X.index.json",
+    "default index.json, or the only one",
   ),
   tokenizer: optional(
     text("<name>"),
@@ -151,7 +156,7 @@ export const trainFlags: Flags<GivenOptions> = {
     "default those of known names",
   ),
   minRating: optional(
-    real("a number", Number.isFinite),
+    real("finite", Number.isFinite),
     "use interactions of at least this rating",
     "default all",
   ),

@@ -50,7 +50,7 @@ const LETTERS: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t" };
 /** The text of a string in quotes. Escapes are those that Python itself writes. */
 function unescaped(quoted: string, fail: (found: string) => never): string {
   return quoted.slice(1, -1).replace(
-    /\\(?:x([\da-f]{2})|u([\da-f]{4})|U([\da-f]{8})|(.))/gis,
+    /\\(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|(.))/gs,
     (escape, x, u, long, letter: string | undefined) => {
       if (letter !== undefined) {
         if (/[\\'"]/.test(letter)) return letter;

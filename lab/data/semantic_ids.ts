@@ -22,7 +22,7 @@ import * as v from "valibot";
 import { pathTable, sortedItems } from "../../models/decode/paths.ts";
 import { folderAt } from "../files.ts";
 import type { Folder } from "../folder.ts";
-import { loadJson, mapOf, missingFile, readJson, readText, refuseFile } from "../read_file.ts";
+import { loadJson, mapOf, missingFile, readJson, refuseFile } from "../read_file.ts";
 import {
   BOS,
   type Dataset,
@@ -31,6 +31,7 @@ import {
   plainPrompt,
   type UserHistory,
 } from "./dataset.ts";
+import { readLines } from "./lines.ts";
 import { titleText } from "./title_files.ts";
 
 /** The files of a data set of users' sequences, by their paths in its folder. */
@@ -164,7 +165,7 @@ export function readInfo(folder: Folder, file: string): Map<string, ItemInfo> {
     const codes = codesIn(written) ?? refuse("codes must be such as <a_1><b_2>", `"${written}"`);
     if (items.has(id)) refuse("an item must have one line", `"${id}" again`);
     const read = v.safeParse(titleText, title);
-    if (!read.success) refuse(`a title: ${read.issues[0].message}`, `"${title}"`);
+    if (!read.success) refuse(`its title: ${read.issues[0].message}`, `"${title}"`);
     items.set(id, { line, codes, title: (read.output as string).trim() });
   }
   return items;
@@ -187,10 +188,16 @@ export function readTitlesOf(
 }
 
 /** The lines of a file that hold something, with their numbers from 1. */
-function linesOf(folder: Folder, file: string): { readonly line: number; readonly text: string }[] {
-  const text = readText(folder, file) ?? missingFile(folder, file);
-  return text.split(/\r\n|\r|\n/).map((text, i) => ({ line: i + 1, text }))
-    .filter(({ text }) => text.trim() !== "");
+function* linesOf(
+  folder: Folder,
+  file: string,
+): Generator<{ readonly line: number; readonly text: string }> {
+  if (!folder.has(file)) missingFile(folder, file);
+  let line = 0;
+  for (const text of readLines(folder, file)) {
+    line++;
+    if (text.trim() !== "") yield { line, text };
+  }
 }
 
 /**

@@ -13,7 +13,7 @@ import { decodeHTMLStrict } from "entities";
 import { folderAt } from "../files.ts";
 import type { Folder } from "../folder.ts";
 import { refuseFile } from "../read_file.ts";
-import { casesOf, sequencesOf } from "./chains.ts";
+import { casesOf, type ItemOf, sequencesOf } from "./chains.ts";
 import { BOS, type Dataset, plainPrompt } from "./dataset.ts";
 import { pythonList } from "./python_list.ts";
 import { type Catalogue, readCatalogue, readInfo, readTitlesOf } from "./semantic_ids.ts";
@@ -55,61 +55,18 @@ const COLUMNS = [
  */
 export function loadSplitRows(place: string | Folder, files: SplitFiles): Dataset {
   const folder = folderAt(place);
-  const { name = folder.name, codes, info, train, valid, test, isOther = false } = files;
-  const { items, paths, tokens, ...catalogue } = readCatalogue(folder, codes);
-  const itemOf = new Map(items.map((item, i) => [item, i]));
-  const sids = catalogue.codes.map((path) => path.join(""));
-  if (info !== undefined && info !== codes && !isOther) {
-    for (const [id, { line, codes: written }] of readInfo(folder, info)) {
-      if (sids[itemOf.get(id) ?? -1] === written.join("")) continue;
-      const requirement = `item "${id}" must have the codes that it has in ${codes}`;
-      refuseFile(folder, `${info} line ${line}`, requirement, written.join(""));
-    }
-  }
-  const titleFile = info ?? files.titles;
-  const known = titleFile === undefined ? undefined : readTitlesOf(folder, titleFile);
-  const titles = items.map((item) => known?.get(item));
+  const { name = folder.name, train, valid, test } = files;
+  const catalogue = readItems(folder, files);
+  const { items, titles, itemOf, paths, tokens } = catalogue;
+  const rowsOf = (file: string): Row[] => readRows(folder, file, catalogue, files);
+  const trainRows = rowsOf(train);
+  const validRows = valid === undefined ? [] : rowsOf(valid);
+  const testRows = rowsOf(test);
 
-  const rowsOf = (file: string | undefined): Row[] =>
-    file === undefined ? [] : readCsv(folder, file, COLUMNS).map(({ line, values }) => {
-      const [user, historyIds, target, historySids, sid, title] = values;
-      const refuse = (requirement: string, actual: string): never =>
-        refuseFile(folder, `${file} line ${line}`, requirement, actual);
-      const listOf = (column: string, text: string): string[] =>
-        pythonList(
-          text,
-          (found) => refuse(`${column} must be a Python list of integers and strings`, found),
-        );
-      if (user === "") refuse("user_id must not be empty", '""');
-      const ids = [...listOf("history_item_id", historyIds), target];
-      const indices = ids.map((id) =>
-        itemOf.get(id) ?? refuse(`every item must have codes in ${codes}`, `item "${id}"`)
-      );
-      if (!isOther) {
-        const written = [...listOf("history_item_sid", historySids), sid];
-        const what = (i: number) => i === ids.length - 1 ? "item_sid" : `history_item_sid ${i + 1}`;
-        if (written.length !== ids.length) {
-          const requirement = "history_item_sid must be as long as history_item_id";
-          refuse(requirement, `${written.length - 1} and ${ids.length - 1}`);
-        }
-        indices.forEach((item, i) => {
-          if (written[i] === sids[item]) return;
-          const requirement = `${what(i)} must be the codes of item "${ids[i]}" in ${codes}, ` +
-            sids[item];
-          refuse(requirement, `"${written[i]}"`);
-        });
-      }
-      const own = titles[itemOf.get(target) as number];
-      if (own !== undefined && plain(own) !== plain(decodeHTMLStrict(title))) {
-        refuse(`item_title must be the title in ${titleFile}, "${own}"`, `"${title}"`);
-      }
-      return { line, user, ids, time: line };
-    });
-  const [trainRows, validRows, testRows] = [train, valid, test].map(rowsOf);
-  const training = sequencesOf(trainRows, itemOf);
+  const sequences = sequencesOf(trainRows, itemOf);
   const before = sequencesOf([...trainRows, ...validRows], itemOf);
   const [validation, cases] = [casesOf(validRows, itemOf), casesOf(testRows, itemOf)];
-  if (training.length === 0) refuseFile(folder, train, "it must have rows to train on", "none");
+  if (sequences.length === 0) refuseFile(folder, train, "it must have rows to train on", "none");
   if (cases.length === 0) {
     const actual = `${testRows.length} rows without any`;
     refuseFile(folder, test, "it must have a row with a history", actual);
@@ -118,15 +75,87 @@ export function loadSplitRows(place: string | Folder, files: SplitFiles): Datase
   return {
     name,
     items,
-    ...(known && { titles: titles.map((title, i) => title ?? items[i]) }),
+    ...(titles && { titles: titles.map((title, item) => title ?? items[item]) }),
     paths,
     tokens,
     bos: BOS,
-    training: training.map((items) => ({ items, context: 0 })),
+    training: sequences.map((items) => ({ items, context: 0 })),
     validation,
     test: cases,
-    known: (split) => (split === "test" ? before : training),
+    known: (split) => (split === "test" ? before : sequences),
     prompt: plainPrompt(paths),
     skipped: lost > 0 ? [{ what: "rows to predict without history", count: lost }] : [],
   };
+}
+
+/** What rows are checked against. */
+interface Items extends Pick<Catalogue, "items" | "paths" | "tokens"> {
+  readonly itemOf: ItemOf;
+  /** The codes of each item as one text. */
+  readonly sids: readonly string[];
+  readonly titles: readonly (string | undefined)[] | undefined;
+}
+
+/** Reads the files of codes and titles. */
+function readItems(folder: Folder, { codes, info, titles, isOther }: SplitFiles): Items {
+  const catalogue = readCatalogue(folder, codes);
+  const { items } = catalogue;
+  const itemOf = new Map(items.map((item, i) => [item, i]));
+  const sids = catalogue.codes.map((path) => path.join(""));
+  if (info !== undefined && !isOther) {
+    for (const [id, { line, codes: written }] of readInfo(folder, info)) {
+      const own = sids[itemOf.get(id) ?? -1];
+      if (own === written.join("")) continue;
+      const requirement = `the codes of item "${id}" must be those in ${codes}, ${own ?? "none"}`;
+      refuseFile(folder, `${info} line ${line}`, requirement, written.join(""));
+    }
+  }
+  const file = info ?? titles;
+  const known = file === undefined ? undefined : readTitlesOf(folder, file);
+  return { ...catalogue, itemOf, sids, titles: known && items.map((item) => known.get(item)) };
+}
+
+/** Reads the rows of a file and checks them. */
+function readRows(folder: Folder, file: string, known: Items, files: SplitFiles): Row[] {
+  const { itemOf, sids, titles } = known;
+  return readCsv(folder, file, COLUMNS).map(({ line, values }) => {
+    const [user, historyIds, target, historySids, sid, title] = values;
+    const refuse = (requirement: string, actual: string): never =>
+      refuseFile(folder, `${file} line ${line}`, requirement, actual);
+    const listOf = (column: string, text: string): string[] => {
+      const requirement = `${column} must be a Python list of integers and strings`;
+      return pythonList(text, (found) => refuse(requirement, found));
+    };
+    if (user === "") refuse("user_id must not be empty", '""');
+    const ids = [...listOf("history_item_id", historyIds), target];
+    const items = ids.map((id) =>
+      itemOf.get(id) ?? refuse(`every item must have codes in ${files.codes}`, `item "${id}"`)
+    );
+    if (!files.isOther) {
+      const written = [...listOf("history_item_sid", historySids), sid];
+      if (written.length !== ids.length) {
+        const requirement = `history_item_sid must have ${
+          ids.length - 1
+        } items, as history_item_id`;
+        refuse(requirement, `${written.length - 1}`);
+      }
+      const bad = items.findIndex((item, i) => written[i] !== sids[item]);
+      if (bad >= 0) {
+        const requirement = `the codes of item "${ids[bad]}" must be those in ${files.codes}, ` +
+          sids[items[bad]];
+        refuse(requirement, written[bad]);
+      }
+    }
+    const own = titles?.[items[items.length - 1]];
+    if (own !== undefined && oneSpace(own) !== oneSpace(decodeHTMLStrict(title))) {
+      const source = files.info ?? files.titles;
+      refuse(`the title of item "${target}" must be that in ${source}, "${own}"`, `"${title}"`);
+    }
+    return { line, user, ids, time: line };
+  });
+}
+
+/** A title without what writing it to a line may change. */
+function oneSpace(title: string): string {
+  return title.replace(/\s+/g, " ").trim();
 }

@@ -18,7 +18,8 @@ import type { Folder } from "../folder.ts";
 import { loadJson, mapOf, missingFile, refuseFile } from "../read_file.ts";
 import { csvFields, readLines } from "./lines.ts";
 
-const TITLES = "id2name4Rec.json";
+/** The file that makes a folder a data set of item titles. */
+export const TITLES = "id2name4Rec.json";
 
 /** The longest title. Tokenizers may take quadratic time for a long word. */
 const MAX_TITLE = 10_000;
@@ -44,15 +45,6 @@ export interface Row {
   readonly ids: readonly string[];
   /** The time of the target in seconds. */
   readonly time: number;
-}
-
-/**
- * Whether a folder is a data set of item titles: whether it has an `id2name4Rec.json`.
- *
- * @throws {DataError} if the system refuses to say.
- */
-export function isTitleFolder(folder: string | Folder): boolean {
-  return folderAt(folder).has(TITLES);
 }
 
 /** Reads the titles by item id, in ascending order of numeric ids. */

@@ -146,6 +146,7 @@ const Schema = v.object({
   history: v.number(),
   digest: v.string(),
   reading: v.object({
+    index: v.optional(v.string()),
     tokenizer: v.optional(v.string()),
     prompt: v.optional(v.string()),
     targets: v.optional(v.picklist(["all", "last"])),
