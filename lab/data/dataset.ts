@@ -39,6 +39,18 @@ export interface Skipped {
   readonly count: number;
 }
 
+/** What was left after a step of cleaning. */
+export interface CleaningStep {
+  /** The step, in words. */
+  readonly step: string;
+  /** Users with interactions. */
+  readonly users: number;
+  /** Items with interactions. */
+  readonly items: number;
+  /** Interactions. */
+  readonly interactions: number;
+}
+
 /** A data set. */
 export interface Dataset {
   /** A short name, for tables and files. */
@@ -65,6 +77,8 @@ export interface Dataset {
   readonly test: readonly EvaluationCase[];
   /** What was left out, for people. */
   readonly skipped: readonly Skipped[];
+  /** What each step of cleaning left, for people. */
+  readonly cleaning?: readonly CleaningStep[];
   /** The item sequences before the targets of a split. Baselines count these. */
   known(split: Split): readonly (readonly number[])[];
   /** The tokens that a model reads before it predicts the item after a history. */

@@ -6,6 +6,7 @@
 import { DataError, UsageError } from "../../core/errors.ts";
 import { oneLine } from "../../models/json.ts";
 import type { Folder } from "../folder.ts";
+import { isInteractionFile } from "./interactions.ts";
 import type { SequenceFiles } from "./semantic_ids.ts";
 import type { SplitFiles } from "./split_rows.ts";
 import { TITLES } from "./title_files.ts";
@@ -14,7 +15,8 @@ import { TITLES } from "./title_files.ts";
 export type Format =
   | { readonly kind: "titles" }
   | { readonly kind: "sequences"; readonly files: SequenceFiles }
-  | { readonly kind: "split rows"; readonly files: SplitFiles };
+  | { readonly kind: "split rows"; readonly files: SplitFiles }
+  | { readonly kind: "interactions"; readonly file: string };
 
 /** What chooses among the files of a folder. */
 export interface FormatChoice {
@@ -22,6 +24,8 @@ export interface FormatChoice {
   readonly file?: string;
   /** The file of codes: its path in the folder, its name, or `X` of `X.index.json`. */
   readonly index?: string;
+  /** The columns of interactions, if they are named. The data are then interactions. */
+  readonly columns?: object;
 }
 
 /** A file of the data set `set`: `X` of `X.index.json`, the empty text of `index.json`. */
@@ -35,10 +39,12 @@ const INDEX = /^(?:(.*)\.)?index(?:[._-].*)?\.json$/;
 const USERS = /^(?:(.*)\.)?inter\.json$|^sequential_data\.txt$/;
 const INFO = /^(?:(.*)\.)?info\.txt$/;
 const LINES = "sequential_data.txt";
+const TABLE = /\.(csv|tsv|jsonl)$/;
+const NAMED_TABLE = /\.(csv|tsv|jsonl|json|txt|dat)$/;
 const ITEMS = ["items.json", "item.json"];
 const KINDS = "it must hold data of a known kind (docs/data.md): semantic ids (index.json and " +
-  `inter.json, X.index.json and X.inter.json, ${LINES}, or train.csv, test.csv and info.txt) or ` +
-  "titles (id2name4Rec.json)";
+  `inter.json, X.index.json and X.inter.json, ${LINES}, or train.csv, test.csv and info.txt), ` +
+  "titles (id2name4Rec.json) or interactions (X.inter, ratings.csv, u.data or ratings.dat)";
 
 /**
  * Finds the kind of data in a folder. `index.json` is the file of codes, if it is there. Among
@@ -47,15 +53,20 @@ const KINDS = "it must hold data of a known kind (docs/data.md): semantic ids (i
  * @throws {DataError} if no kind is known, a file is missing, or there are several data sets.
  * @throws {UsageError} if `index` does not name one of the files of codes.
  */
-export function findFormat(folder: Folder, { file, index }: FormatChoice = {}): Format {
+export function findFormat(folder: Folder, { file, index, columns }: FormatChoice = {}): Format {
   if (!folder.has()) refuse(folder, "the folder must exist", []);
+  if (columns !== undefined) return interactionsIn(folder, file, index);
   const isUsers = file !== undefined && USERS.test(file);
   const isIndex = file !== undefined && INDEX.test(file);
   if (index === undefined && (file ?? TITLES) === TITLES && folder.has(TITLES)) {
     return { kind: "titles" };
   }
-  if (file !== undefined && !isUsers && !isIndex) refuse(folder, KINDS, [file]);
+  if (file !== undefined && !isUsers && !isIndex) {
+    if (!isInteractionFile(file) && !NAMED_TABLE.test(file)) refuse(folder, KINDS, [file]);
+    return interactionsIn(folder, file, index);
+  }
 
+  const names = folder.names();
   const inters = filesOf(folder, "", USERS);
   const splits = splitsOf(folder);
   const infos = [...filesOf(folder, "", INFO), ...filesOf(folder, "info", /^(.*)\.txt$/)];
@@ -78,13 +89,20 @@ export function findFormat(folder: Folder, { file, index }: FormatChoice = {}): 
   if (users !== undefined) {
     return { kind: "sequences", files: { name, codes: codes?.file, users, titles } };
   }
-  if (codes === undefined) return refuse(folder, KINDS, folder.names());
+  if (codes === undefined) {
+    if (splits.length > 0 && !names.some(isInteractionFile)) {
+      const requirement = `beside ${splits[0].train} it must hold codes, in info.txt or ` +
+        "X.index.json, or --data must name its file of interactions";
+      refuse(folder, requirement, names);
+    }
+    return interactionsIn(folder, undefined, index);
+  }
 
   const rows = splits.filter((split) => belongs(split.set, set));
   if (rows.length === 0) {
     const inter = set === "" ? "inter.json" : `${set}.inter.json`;
     const wanted = `${inter}, ${LINES} or train.csv and test.csv`;
-    refuse(folder, `beside ${codes.file} it must hold ${wanted}`, folder.names());
+    refuse(folder, `beside ${codes.file} it must hold ${wanted}`, names);
   }
   if (rows.length > 1) refuse(folder, "it must hold one data set", rows.map(({ train }) => train));
   const [{ set: split, ...parts }] = rows;
@@ -94,6 +112,19 @@ export function findFormat(folder: Folder, { file, index }: FormatChoice = {}): 
     kind: "split rows",
     files: { name, codes: codes.file, info, titles, ...parts, isOther },
   };
+}
+
+/** The file of interactions: the one that was named, or the only one. */
+function interactionsIn(folder: Folder, named: string | undefined, index?: string): Format {
+  if (index !== undefined) {
+    throw new UsageError("Cannot use --index: --data must have files of codes, got interactions");
+  }
+  if (named !== undefined) return { kind: "interactions", file: named };
+  const usual = folder.names().filter(isInteractionFile);
+  const files = usual.length > 0 ? usual : folder.names().filter((name) => TABLE.test(name));
+  if (files.length > 1) refuse(folder, "--data must name one of its files", files);
+  if (files.length === 0) refuse(folder, KINDS, folder.names());
+  return { kind: "interactions", file: files[0] };
 }
 
 /** The files in a folder of the folder whose names match. The first group is the data set. */

@@ -11,13 +11,14 @@ import { loadTokenizer } from "../text/tokenizer.ts";
 import type { Dataset } from "./dataset.ts";
 import { type Codes, joinValidation, limitDataset, withCodes } from "./derived.ts";
 import { findFormat } from "./formats.ts";
+import { type InteractionOptions, loadInteractions } from "./interaction_dataset.ts";
 import { loadSemanticIds } from "./semantic_ids.ts";
 import { loadSplitRows } from "./split_rows.ts";
 import { synthetic } from "./synthetic.ts";
 import { loadTitles, type TitleOptions } from "./titles.ts";
 
 /** How a data set is read. */
-export interface Reading extends Pick<TitleOptions, "targets" | "holdOut"> {
+export interface Reading extends Pick<TitleOptions, "targets" | "holdOut">, InteractionOptions {
   /**
    * The tokenizer of titles: `r50k`, or a folder with a tokenizer.json. Default the model's own, if
    * it has one, else `r50k`.
@@ -49,7 +50,9 @@ export type ReadingProgress = (what: string, done: number, total: number) => voi
  * - semantic ids with given splits: `train.csv`, `valid.csv`, `test.csv` and `info.txt`, or folders
  *   of these names;
  * - sequences without codes, which need `codes`: `inter.json` or `sequential_data.txt` alone;
- * - titles: `id2name4Rec.json`, `train.csv` and `test.csv`.
+ * - titles: `id2name4Rec.json`, `train.csv` and `test.csv`;
+ * - interactions, which need `codes`: `X.inter`, `ratings.csv`, `u.data` or `ratings.dat`, or any
+ *   file of rows, of which `columns` may be needed.
  *
  * With the folder of a pretrained `model`, titles are read with the model's tokenizer and keep its
  * token ids, unless `reading` names a tokenizer.
@@ -88,11 +91,8 @@ export async function loadDataset(
 
 function loadSynthetic(reading: Reading): Dataset {
   refuseTextOptions(reading, "synthetic");
-  if (reading.index !== undefined) {
-    throw new UsageError(
-      "Cannot use --index: --data must have files of codes, got synthetic",
-    );
-  }
+  refuseOptions(reading, INTERACTION_OPTIONS, INTERACTIONS, "synthetic");
+  refuseOptions(reading, ["index"], "have files of codes", "synthetic");
   return synthetic();
 }
 
@@ -103,19 +103,34 @@ async function loadFiles(
   onProgress: ReadingProgress | undefined,
 ): Promise<Dataset> {
   const { folder, file } = placeOf(data);
-  const format = findFormat(folder, { file, index: reading.index });
+  const { index, columns, codes = "semantic" } = reading;
+  const format = findFormat(folder, { file, index, columns });
+  if (format.kind === "interactions") {
+    refuseTextOptions(reading, folder.path);
+    refuseWithoutCodes(folder, format.file, codes);
+    const what = `reading MiB of ${format.file}`;
+    return loadInteractions(folder, format.file, reading, (done, total) => {
+      onProgress?.(what, Math.ceil(done / 2 ** 20), Math.ceil(total / 2 ** 20));
+    });
+  }
+  refuseOptions(reading, INTERACTION_OPTIONS, INTERACTIONS, folder.path);
   if (format.kind === "titles") return await loadText(folder, reading, model, onProgress);
   refuseTextOptions(reading, folder.path);
   if (format.kind === "split rows") return loadSplitRows(folder, format.files);
-  const { codes = "semantic" } = reading;
-  if (format.files.codes === undefined && codes !== "item") {
-    const users = folder.pathOf(format.files.users);
-    throw new UsageError(
-      `Cannot load ${users} with --codes ${codes}: an index.json beside it must have codes, or ` +
-        "--codes must be item or make some, such as hierarchical:64x16, got none",
-    );
+  if (format.files.codes === undefined) {
+    const orElse = "an index.json beside it must have codes, or ";
+    refuseWithoutCodes(folder, format.files.users, codes, orElse);
   }
   return loadSemanticIds(folder, format.files);
+}
+
+/** Refuses data without codes, unless others are asked for. */
+function refuseWithoutCodes(folder: Folder, file: string, codes: Codes, orElse = ""): void {
+  if (codes === "item") return;
+  throw new UsageError(
+    `Cannot load ${folder.pathOf(file)} with --codes ${codes}: ${orElse}--codes must be item or ` +
+      "make some, such as hierarchical:64x16, got none",
+  );
 }
 
 async function loadText(
@@ -140,17 +155,30 @@ async function loadText(
 
 /** Refuses what only titles need. */
 function refuseTextOptions(reading: Reading, data: string): void {
-  const flags = {
-    tokenizer: "tokenizer",
-    prompt: "prompt",
-    targets: "targets",
-    holdOut: "hold-out",
-  };
-  for (const [name, flag] of Object.entries(flags)) {
-    if (reading[name as keyof typeof flags] === undefined) continue;
-    throw new UsageError(
-      `Cannot use --${flag}: --data must be a folder of titles, with an id2name4Rec.json, ` +
-        `got ${data}`,
-    );
-  }
+  const requirement = "be a folder of titles, with an id2name4Rec.json";
+  refuseOptions(reading, ["tokenizer", "prompt", "targets", "holdOut"], requirement, data);
+}
+
+const INTERACTIONS = "have interactions such as ratings.csv";
+
+const INTERACTION_OPTIONS: readonly (keyof InteractionOptions)[] = [
+  "columns",
+  "minRating",
+  "duplicates",
+  "kCore",
+  "split",
+  "skipBadRows",
+];
+
+/** Refuses options that the data must meet a requirement for. */
+function refuseOptions(
+  reading: Reading,
+  options: readonly (keyof Reading)[],
+  requirement: string,
+  data: string,
+): void {
+  const given = options.find((name) => reading[name] !== undefined && reading[name] !== false);
+  if (given === undefined) return;
+  const flag = given.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw new UsageError(`Cannot use --${flag}: --data must ${requirement}, got ${data}`);
 }

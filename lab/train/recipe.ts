@@ -127,6 +127,8 @@ export function readingOf(options: Reading): Reading {
   const reading: Reading = {
     ...pick(options, ["index", "tokenizer", "prompt", "targets", "holdOut"]),
     ...pick(options, ["limitItems", "limitUsers"]),
+    ...pick(options, ["columns", "minRating", "duplicates", "kCore", "split"]),
+    skipBadRows: options.skipBadRows || undefined,
     codes: options.codes === "semantic" ? undefined : options.codes,
     joinValidation: options.joinValidation || undefined,
   };

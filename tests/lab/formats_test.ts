@@ -137,7 +137,7 @@ test("formats: one file as the data", async () => {
       tokens("Pens.inter.json"),
       /--index must choose its file of codes, got Pens.index.a.json, Pens.index.b.json$/,
     );
-    await assert.rejects(tokens("notes.md"), /titles \(id2name4Rec.json\), got notes.md$/);
+    await assert.rejects(tokens("notes.md"), / or ratings.dat\), got notes.md$/);
   } finally {
     removeFolder(folder);
   }
@@ -213,6 +213,11 @@ const REFUSED: readonly [what: string, Files, message: RegExp][] = [
     "two data sets without codes",
     { "Ink.inter.json": INTER, "Pens.inter.json": INTER },
     /shop: --data must name one of its files, got Ink.inter.json, Pens.inter.json$/,
+  ],
+  [
+    "splits without codes",
+    { ...ROWS, "info.txt": undefined },
+    /shop: beside train.csv it must hold codes, .*, got test.csv, train.csv, valid.csv$/,
   ],
   [
     "an unknown item",
