@@ -66,16 +66,18 @@ export function findFormat(folder: Folder, { file, index, columns }: FormatChoic
     return interactionsIn(folder, file, index);
   }
 
+  const names = folder.names();
   const inters = filesOf(folder, "", USERS);
   const splits = splitsOf(folder);
   const infos = [...filesOf(folder, "", INFO), ...filesOf(folder, "info", /^(.*)\.txt$/)];
   const indices = [...filesOf(folder, "", INDEX), ...filesOf(folder, "index", INDEX)]
     .filter(({ file }) => !file.endsWith(".safetensors.index.json"));
   const catalogues = indices.length > 0 || splits.length === 0 ? indices : infos;
-  const ofFile = isUsers && file !== LINES
+  const ofFile = isUsers && file !== LINES && index === undefined
     ? catalogues.filter(({ set }) => set === setOf(file, USERS))
     : catalogues;
-  const codes = chooseCodes(folder, ofFile, index ?? (isIndex ? file : undefined));
+  const wanted = index ?? (isIndex ? file : undefined);
+  const codes = chooseCodes(folder, ofFile, wanted);
 
   const usersOf = (set: string): string | undefined =>
     (inters.find((one) => one.set === set && one.file !== LINES) ??
@@ -88,18 +90,25 @@ export function findFormat(folder: Folder, { file, index, columns }: FormatChoic
   if (users !== undefined) {
     return { kind: "sequences", files: { name, codes: codes?.file, users, titles } };
   }
-  if (codes === undefined) return interactionsIn(folder, undefined, index);
+  if (codes === undefined) {
+    if (splits.length > 0 && !names.some(isInteractionFile)) {
+      const requirement = `beside ${splits[0].train} it must hold codes, in info.txt or ` +
+        "X.index.json, or --data must name its file of interactions";
+      refuse(folder, requirement, names);
+    }
+    return interactionsIn(folder, undefined, index);
+  }
 
   const rows = splits.filter((split) => belongs(split.set, set));
   if (rows.length === 0) {
     const inter = set === "" ? "inter.json" : `${set}.inter.json`;
-    const wanted = `${inter}, ${LINES} or train.csv and test.csv`;
-    refuse(folder, `beside ${codes.file} it must hold ${wanted}`, folder.names());
+    const users = `${inter}, ${LINES} or train.csv and test.csv`;
+    refuse(folder, `beside ${codes.file} it must hold ${users}`, names);
   }
   if (rows.length > 1) refuse(folder, "it must hold one data set", rows.map(({ train }) => train));
   const [{ set: split, ...parts }] = rows;
   const info = infos.find((one) => one.set === split || belongs(one.set, set))?.file;
-  const isOther = index !== undefined && index !== set;
+  const isOther = wanted !== undefined && wanted !== set;
   return {
     kind: "split rows",
     files: { name, codes: codes.file, info, titles, ...parts, isOther },

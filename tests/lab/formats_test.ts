@@ -215,6 +215,11 @@ const REFUSED: readonly [what: string, Files, message: RegExp][] = [
     /shop: --data must name one of its files, got Ink.inter.json, Pens.inter.json$/,
   ],
   [
+    "splits without codes",
+    { ...ROWS, "info.txt": undefined },
+    /shop: beside train.csv it must hold codes, .*, got test.csv, train.csv, valid.csv$/,
+  ],
+  [
     "an unknown item",
     { ...LC_REC, "Pens.inter.json": { "1": [0, 5] } },
     /shop\/Pens.inter.json: every item must have codes in Pens.index.json, got item "5" of user "1"$/,

@@ -8,6 +8,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { loadInteractions } from "../../lab/data/interaction_dataset.ts";
+import { loadDataset } from "../../lab/data/load.ts";
 import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
 import { loadTitles } from "../../lab/data/titles.ts";
 import { folderAt } from "../../lab/files.ts";
@@ -36,6 +37,21 @@ const SEMANTIC: Files = {
   "index.json": { "0": ["<a_1>", "<b_0>"], "1": ["<a_2>", "<b_0>"], "2": ["<a_2>", "<b_1>"] },
   "inter.json": { "7": [0, 1, 2, 1], "8": ["2", 1, 0], "9": [1] },
   "items.json": { "0": { title: "Pen" }, "1": { title: "Ink", brand: "x" } },
+};
+const LINES: Files = {
+  "Pens.index.a.json": SEMANTIC["index.json"],
+  "sequential_data.txt": "7 0 1 2 1\n8 2 1 0\n9 1\n",
+  "Pens.item.json": SEMANTIC["items.json"],
+};
+const NOTE = "what is not read ".repeat(20);
+const COLUMNS = "note,user_id,item_title,history_item_id,item_id,history_item_sid,item_sid\n";
+const ROWS: Files = {
+  "info.txt": "<a_1><b_0>\tPen\t0\n<a_2><b_0>\tInk\t1\n<a_2><b_1>\t5 &quot;\t2\n",
+  "train.csv": `${COLUMNS}${NOTE},A,Ink,[0],1,['<a_1><b_0>'],<a_2><b_0>\n` +
+    `x,A,"5 """,['1'],2,['<a_2><b_0>'],<a_2><b_1>\n`,
+  "valid.csv": `${COLUMNS}${NOTE},B,Pen,"[1, 2]",0,"['<a_2><b_0>', ""<a_2><b_1>""]",<a_1><b_0>\n`,
+  "test.csv": `${COLUMNS}${NOTE},B,Ink,[0],1,['<a_1><b_0>'],<a_2><b_0>\n` +
+    "x,A,Pen,[],0,[],<a_1><b_0>\n",
 };
 
 /** A token a character. */
@@ -127,6 +143,13 @@ test("fuzz: a folder of semantic ids", { timeout }, async () => {
   await fuzz(SEMANTIC, 3, loadSemanticIds);
 });
 
+test("fuzz: lines of users with the codes of another project", { timeout }, async () => {
+  await fuzz(LINES, 5, (folder) => loadDataset(folder));
+});
+
+test("fuzz: rows of given splits", { timeout }, async () => {
+  await fuzz(ROWS, 6, (folder) => loadDataset(folder));
+});
 const INTERACTIONS: readonly (readonly [file: string, files: Files])[] = [
   ["ratings.csv", {
     "ratings.csv": "userId,movieId,rating,timestamp\n7,1,5.0,3\n7,2,4.5,1\n7,3,1.0,2\n8,1,1,1\n",
