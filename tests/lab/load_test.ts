@@ -10,7 +10,7 @@ import { recipeOf } from "../../lab/train/recipe.ts";
 import { trainableModel } from "../../lab/train/models.ts";
 import { lossNamed } from "../../models/losses/index.ts";
 import { smallFolder } from "./small_folder.ts";
-import { makeFolder } from "./with_folder.ts";
+import { type Files, makeFolder, withFolder } from "./with_folder.ts";
 
 const HEADER = "user_id,item_ids,timestamp\n";
 const TITLES = makeFolder({
@@ -70,6 +70,12 @@ test("load: interactions, by the files of a folder or by name", async () => {
   const dataset = await loadDataset(RATINGS, reading);
   assert.deepEqual([dataset.items, dataset.test.length], [["a", "b", "c", "d"], 3]);
   assert.equal(dataset.cleaning?.[0].interactions, 12);
+  const liked = await loadDataset(RATINGS, { ...reading, minRating: 0.5 });
+  assert.deepEqual(liked.cleaning?.map(({ step, interactions }) => [step, interactions]), [
+    ["rows of the file", 12],
+    ["ratings of at least 0.5", 9],
+    ["users with at least 3", 9],
+  ]);
   const other = { ...reading, columns: { user: "userId", item: "movieId", time: "rating" } };
   for (const data of [RATINGS, join(RATINGS, "ratings.csv")]) {
     assert.deepEqual((await loadDataset(data, reading)).test, dataset.test);
@@ -77,6 +83,35 @@ test("load: interactions, by the files of a folder or by name", async () => {
   }
   const part = await loadDataset(RATINGS, { ...reading, limitUsers: 2, limitItems: 3 });
   assert.deepEqual([part.tokens.length, part.test.length <= 2], [4, true]);
+});
+
+test("load: which file of a folder has interactions", async () => {
+  const head = "user_id:token\titem_id:token\n";
+  const inter = `${head}a\tp\na\tq\na\tr\n`;
+  const csv = "user,item\na,p\na,q\na,r\na,s\n";
+  const json = ["p", "q"].map((item) => `{"user":"a","item":"${item.repeat(2)}"}\n`).join("");
+  const reading: Reading = { codes: "item", kCore: 1 };
+  const table: readonly (readonly [files: Files, file: string, items: number | RegExp])[] = [
+    [{ "pens.inter": inter, "other.csv": csv }, "", 3],
+    [{ "pens.inter": inter, "other.csv": csv }, "other.csv", 4],
+    [{ "only.csv": csv, "README.md": "" }, "", 4],
+    [{ "a.csv": csv, "b.csv": csv }, "", /--data must name one of its files, got a.csv, b.csv$/],
+    [
+      { "a.inter": inter, "b.inter": inter },
+      "",
+      /must name one of its files, got a.inter, b.inter$/,
+    ],
+    [{ "Pens_5.json": json + json }, "Pens_5.json", 2],
+    [{ "Pens_5.json": json }, "", /it must hold data of a known kind/],
+    [{ "a.csv": csv }, "b.csv", /b\.csv/],
+  ];
+  for (const [files, file, items] of table) {
+    await withFolder(files, async (folder) => {
+      const loaded = loadDataset(join(folder, file), reading);
+      if (typeof items === "number") assert.equal((await loaded).items.length, items);
+      else await assert.rejects(loaded, items);
+    });
+  }
 });
 
 test("load: interactions need codes", async () => {
