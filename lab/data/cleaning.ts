@@ -11,10 +11,7 @@ export const DUPLICATES = ["all", "first", "last"] as const;
 
 /** Options of {@link clean}. */
 export interface Cleaning {
-  /**
-   * Which of several interactions of a user with the same item are kept. Default `all`, as RecBole
-   * and the preparations of SASRec and TIGER do.
-   */
+  /** Which of several interactions of a user with the same item are kept. Default `all`. */
   readonly duplicates?: typeof DUPLICATES[number];
   /**
    * Users and items with fewer interactions are dropped until none is left. Default 5; 1 keeps all.
