@@ -2,8 +2,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
+import { parseOptions } from "../../lab/cli/options.ts";
 import { loadDataset, type Reading } from "../../lab/data/load.ts";
 import { pythonList } from "../../lab/data/python_list.ts";
+import { runExperiment } from "../../lab/train/experiment.ts";
+import { readSavedRun } from "../../lab/train/models.ts";
 import { isRefusal } from "./datasets.ts";
 import { type Files, folderInMemory, makeFolder, removeFolder } from "./with_folder.ts";
 
@@ -333,6 +336,25 @@ test("formats: --index names a file of codes, elsewhere too", async () => {
   await assert.rejects(loadDataset("synthetic", { index: "a" }), {
     message: "Cannot use --index: --data must have files of codes, got synthetic",
   });
+});
+
+test("formats: a run keeps --index, and is read again without it", async () => {
+  const files = {
+    "Pens.index.a.json": INDEX,
+    "Pens.index.b.json": OTHER,
+    "Pens.inter.json": INTER,
+  };
+  const folder = makeFolder(files);
+  try {
+    const out = join(folder, "out");
+    const size = "--layers 1 --dim 16 --ffn 32 --epochs 1 --beam 2 --device cpu --losses msl";
+    const args = `--data ${folder} --index Pens.index.b.json ${size} --out ${out}`;
+    await runExperiment(parseOptions(args.split(" ")), {});
+    const { dataset } = await readSavedRun(join(out, "msl-seed0"), folder);
+    assert.equal(dataset.tokens.length, 5);
+  } finally {
+    removeFolder(folder);
+  }
 });
 
 test("Python lists", () => {
