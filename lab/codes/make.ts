@@ -1,0 +1,171 @@
+/**
+ * Makes codes of items: vectors, clusters of them at each level, and what tells items with equal
+ * codes apart.
+ *
+ * @module
+ */
+import { DataError } from "../../core/errors.ts";
+import { foldIn, type Key, keyOf, permutation } from "../../core/random.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { Folder } from "../folder.ts";
+import { behaviourVectors } from "./behaviour.ts";
+import { assign, kmeans } from "./kmeans.ts";
+import { type CodeSpec, formatSpec, parseSpec, type VectorSource } from "./spec.ts";
+import { titleVectors } from "./title_vectors.ts";
+import { readVectors } from "./vector_files.ts";
+import { mixVectors, type Vectors, type WeightedVectors } from "./vectors.ts";
+
+/** Called with what is being done, how much of it is done, and the total. */
+export type MakingProgress = (what: string, done: number, total: number) => void;
+
+/** Options of {@link makeCodes}. */
+export interface MakeOptions {
+  /** Where the files of vectors are. Default the working directory. */
+  readonly folder?: Folder;
+  /** Called as it goes on. */
+  readonly onProgress?: MakingProgress;
+}
+
+/** What codes are made of: the items, and what they are like. Never held-out targets. */
+export type CodeData = Pick<Dataset, "name" | "items" | "titles" | "training">;
+
+/**
+ * Makes codes for the items of a data set, from its training sequences, titles or other vectors:
+ * for each item the texts that `index.json` has, such as `["<a_12>", "<b_7>", "<c_0>"]`. All items
+ * have equally many, and no two the same. From behaviour and files, every runtime makes the same.
+ *
+ * `spec` is what `--codes` takes, such as `hierarchical:64x16`; see docs/codes.md.
+ *
+ * @throws {UsageError} if the specification is malformed.
+ * @throws {DataError} if vectors are missing or malformed, or there are too few codes.
+ *
+ * @example
+ * ```ts
+ * import { describeCodes, makeCodes, synthetic } from "beargrad/lab";
+ *
+ * const codes = await makeCodes(synthetic(), "hierarchical:16x8");
+ * console.log(codes[0], describeCodes(codes).levels[0].nodes); // 16 clusters below the root: 16
+ * ```
+ */
+export async function makeCodes(
+  data: CodeData,
+  spec: string,
+  options: MakeOptions = {},
+): Promise<readonly (readonly string[])[]> {
+  const parsed = parseSpec(spec);
+  const codes = parsed.kind === "random"
+    ? randomCodes(data.items.length, parsed)
+    : cluster(await vectorsOf(data, parsed, options), parsed, options.onProgress);
+  const whole = parsed.duplicates === "free" ? codes : withLastTokens(codes);
+  return whole.map((path) => path.map((code, level) => `<${LETTERS[level]}_${code}>`));
+}
+
+const LETTERS = "abcdefghijklmnopqrstuvwxyz";
+
+/** The vectors that a specification asks for. */
+async function vectorsOf(
+  { items, titles, training, name }: CodeData,
+  spec: CodeSpec,
+  { folder, onProgress }: MakeOptions,
+): Promise<Vectors> {
+  const blocks: WeightedVectors[] = [];
+  for (const { kind, place, tensor, weight } of spec.from) {
+    if (kind === "behaviour") {
+      const vectors = behaviourVectors(training, items.length, spec, (done) => {
+        onProgress?.("vectors of items", done, 50);
+      });
+      blocks.push({ ...vectors, weight });
+    } else if (kind === "file") {
+      blocks.push({ ...readVectors(place, items, { tensor, folder }), weight });
+    } else {
+      if (titles === undefined) {
+        throw new DataError(`Cannot make codes of ${name} from titles: it must have some, got none`);
+      }
+      blocks.push({ ...await titleVectors(titles, place, onProgress), weight });
+    }
+  }
+  return mixVectors(blocks);
+}
+
+/** Codes of items as numbers, one for each level. */
+type Codes = number[][];
+
+/** The codes of each item by clusters of vectors. */
+function cluster(vectors: Vectors, spec: CodeSpec, onProgress?: MakingProgress): Codes {
+  const key = foldIn(keyOf(spec.seed), 0xc0de5);
+  const n = vectors.data.length / vectors.dim;
+  if (spec.duplicates === "free") checkRoom(n, spec);
+  const { length } = spec.sizes;
+  const done = (level: number): void => onProgress?.("levels of codes", level, length);
+  switch (spec.kind) {
+    case "hierarchical":
+      return hierarchical(vectors, spec, key, done);
+    case "residual":
+      return separated(residual(vectors, spec, key, done), spec);
+    default:
+      return separated(product(vectors, spec, key, done), spec);
+  }
+}
+
+/** Codes by levels, and for each item what the last level has clustered. */
+type Leveled = { readonly codes: Codes; readonly last: Vectors; readonly centres: Float64Array };
+
+/**
+ * Clusters of clusters. At each level the items of a node become at most `sizes[level]` children.
+ * Where duplicates take free codes, a node has no more items than there are codes below it.
+ */
+function hierarchical(
+  vectors: Vectors,
+  { sizes, slack, duplicates }: CodeSpec,
+  key: Key,
+  done: (level: number) => void,
+): Codes {
+  const n = vectors.data.length / vectors.dim;
+  const codes: Codes = Array.from({ length: n }, () => []);
+  let nodes = [Int32Array.from({ length: n }, (_, item) => item)];
+  sizes.forEach((size, level) => {
+    const below = sizes.slice(level + 1).reduce((product, k) => product * k, 1);
+    const most = duplicates === "free" ? below : Infinity;
+    const next: Int32Array[] = [];
+    nodes.forEach((items, node) => {
+      const k = Math.min(size, items.length);
+      const mean = Math.ceil(items.length / size);
+      const capacity = Math.min(Math.max(mean, Math.floor(mean * (1 + slack))), most);
+      const own = foldIn(foldIn(key, level), node);
+      const { clusters } = kmeans(vectors, items, { k, capacity, key: own });
+      items.forEach((item, i) => codes[item].push(clusters[i]));
+      for (let c = 0; c < k; c++) next.push(items.filter((_, i) => clusters[i] === c));
+    });
+    nodes = next;
+    done(level + 1);
+  });
+  return codes;
+}
+
+/** Clusters of what is left of each vector after the centres of the levels before. */
+function residual(
+  { data, dim }: Vectors,
+  { sizes }: CodeSpec,
+  key: Key,
+  done: (level: number) => void,
+): Leveled {
+  const n = data.length / dim;
+  const all = Int32Array.from({ length: n }, (_, item) => item);
+  const codes: Codes = Array.from({ length: n }, () => []);
+  const rest = data.slice();
+  let last = rest;
+  let centres = new Float64Array();
+  sizes.forEach((size, level) => {
+    const k = Math.min(size, n);
+    last = rest.slice();
+    const found = kmeans({ data: rest, dim }, all, { k, key: foldIn(key, level) });
+    centres = found.centres as Float64Array<ArrayBuffer>;
+    codes.forEach((path, item) => {
+      const cluster = found.clusters[item];
+      path.push(cluster);
+      for (let j = 0; j < dim; j++) rest[item * dim + j] -= centres[cluster * dim + j];
+    });
+    done(level + 1);
+  });
+  return { codes, last: { data: last, dim }, centres };
+}
