@@ -6,6 +6,7 @@
  */
 import process from "node:process";
 import { gridLine } from "./compare.ts";
+import { codesLine } from "./codes.ts";
 import { explainLine } from "./explain.ts";
 import { runProgram } from "./flags.ts";
 import { judgeLine } from "./judge.ts";
@@ -19,6 +20,7 @@ await runProgram(
     trainLine,
     gridLine("compare"),
     gridLine("sweep"),
+    codesLine,
     judgeLine,
     reportLine,
     verifyLine,

@@ -8,13 +8,13 @@ import { foldIn, keyOf, portableLog } from "../../core/random.ts";
 import type { TrainingSequence } from "../data/dataset.ts";
 import type { CodeSpec } from "./spec.ts";
 import { type SparseMatrix, symmetricSvd } from "./svd.ts";
-import type { Vectors } from "./vectors.ts";
+import { unitVectors, type Vectors } from "./vectors.ts";
 
 /** How vectors are made from interactions. */
 export type BehaviourOptions = Pick<CodeSpec, "window" | "shift" | "dim" | "power" | "seed">;
 
 /**
- * Vectors of items, U S^power of the truncated SVD of the shifted positive pointwise mutual
+ * Vectors of items, of unit length: U S^power of the truncated SVD of the shifted positive pointwise mutual
  * information of items in the same window (Levy and Goldberg, "Neural word embedding as implicit
  * matrix factorization", NIPS 2014). Every runtime gives the same bits. An item that occurs with no
  * other has a zero vector.
@@ -29,11 +29,16 @@ export function behaviourVectors(
   const key = foldIn(keyOf(seed), 0x5fd);
   const { values, vectors } = symmetricSvd(matrix, dim, key, { onProgress });
   const data = new Float64Array(items * values.length);
+  const powers: Readonly<Record<number, (x: number) => number>> = {
+    0: (x) => x > 0 ? 1 : 0,
+    0.5: Math.sqrt,
+    1: (x) => x,
+  };
   vectors.forEach((vector, j) => {
-    const scale = power === 0 ? (values[j] > 0 ? 1 : 0) : power === 1 ? values[j] : Math.sqrt(values[j]);
+    const scale = powers[power](values[j]);
     for (let i = 0; i < items; i++) data[i * values.length + j] = scale * vector[i];
   });
-  return { data, dim: values.length };
+  return unitVectors({ data, dim: values.length });
 }
 
 /**

@@ -119,9 +119,6 @@ function askNext(
   distances[asking] = best;
 }
 
-/** Elements between two looks at whether a distance is too long already. */
-const PIECE = 8;
-
 /** The squared distance of an item and a centre, or something of at least `enough`. */
 function squaredDistance(
   { data, dim }: Vectors,
@@ -130,14 +127,19 @@ function squaredDistance(
   centre: number,
   enough: number,
 ): number {
-  const [x, c] = [item * dim, centre * dim];
+  let [x, c] = [item * dim, centre * dim];
+  const end = x + dim;
   let sum = 0;
-  for (let from = 0; from < dim && sum < enough; from += PIECE) {
-    const to = Math.min(from + PIECE, dim);
-    for (let j = from; j < to; j++) {
-      const difference = data[x + j] - centres[c + j];
-      sum += difference * difference;
-    }
+  for (; x + 4 <= end && sum < enough; x += 4, c += 4) {
+    const d0 = data[x] - centres[c];
+    const d1 = data[x + 1] - centres[c + 1];
+    const d2 = data[x + 2] - centres[c + 2];
+    const d3 = data[x + 3] - centres[c + 3];
+    sum += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
+  }
+  for (; x < end && sum < enough; x++, c++) {
+    const d = data[x] - centres[c];
+    sum += d * d;
   }
   return sum;
 }

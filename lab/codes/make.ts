@@ -10,7 +10,7 @@ import type { Dataset } from "../data/dataset.ts";
 import type { Folder } from "../folder.ts";
 import { behaviourVectors } from "./behaviour.ts";
 import { assign, kmeans } from "./kmeans.ts";
-import { type CodeSpec, formatSpec, parseSpec, type VectorSource } from "./spec.ts";
+import { type CodeSpec, formatSpec, parseSpec } from "./spec.ts";
 import { titleVectors } from "./title_vectors.ts";
 import { readVectors } from "./vector_files.ts";
 import { mixVectors, type Vectors, type WeightedVectors } from "./vectors.ts";
@@ -79,7 +79,9 @@ async function vectorsOf(
       blocks.push({ ...readVectors(place, items, { tensor, folder }), weight });
     } else {
       if (titles === undefined) {
-        throw new DataError(`Cannot make codes of ${name} from titles: it must have some, got none`);
+        throw new DataError(
+          `Cannot make codes of ${name} from titles: it must have some, got none`,
+        );
       }
       blocks.push({ ...await titleVectors(titles, place, onProgress), weight });
     }
@@ -122,7 +124,7 @@ function hierarchical(
 ): Codes {
   const n = vectors.data.length / vectors.dim;
   const codes: Codes = Array.from({ length: n }, () => []);
-  let nodes = [Int32Array.from({ length: n }, (_, item) => item)];
+  let nodes: Int32Array[] = [Int32Array.from({ length: n }, (_, item) => item)];
   sizes.forEach((size, level) => {
     const below = sizes.slice(level + 1).reduce((product, k) => product * k, 1);
     const most = duplicates === "free" ? below : Infinity;
@@ -154,12 +156,12 @@ function residual(
   const codes: Codes = Array.from({ length: n }, () => []);
   const rest = data.slice();
   let last = rest;
-  let centres = new Float64Array();
+  let centres: Float64Array = new Float64Array();
   sizes.forEach((size, level) => {
     const k = Math.min(size, n);
     last = rest.slice();
     const found = kmeans({ data: rest, dim }, all, { k, key: foldIn(key, level) });
-    centres = found.centres as Float64Array<ArrayBuffer>;
+    centres = found.centres;
     codes.forEach((path, item) => {
       const cluster = found.clusters[item];
       path.push(cluster);
@@ -168,4 +170,97 @@ function residual(
     done(level + 1);
   });
   return { codes, last: { data: last, dim }, centres };
+}
+
+/** Clusters of each part of the dimensions, which are dealt out to the levels in turn. */
+function product(
+  { data, dim }: Vectors,
+  { sizes }: CodeSpec,
+  key: Key,
+  done: (level: number) => void,
+): Leveled {
+  const n = data.length / dim;
+  if (dim < sizes.length) {
+    throw new DataError(
+      `Cannot make product codes: vectors must have a dimension for each of ${sizes.length} ` +
+        `levels, got ${dim}`,
+    );
+  }
+  const all = Int32Array.from({ length: n }, (_, item) => item);
+  const codes: Codes = Array.from({ length: n }, () => []);
+  let last: Leveled | undefined;
+  sizes.forEach((size, level) => {
+    const own = Math.ceil((dim - level) / sizes.length);
+    const part = Float64Array.from({ length: n * own }, (_, at) => {
+      const item = Math.floor(at / own);
+      return data[item * dim + level + (at - item * own) * sizes.length];
+    });
+    const vectors = { data: part, dim: own };
+    const { clusters, centres } = kmeans(vectors, all, {
+      k: Math.min(size, n),
+      key: foldIn(key, level),
+    });
+    codes.forEach((path, item) => path.push(clusters[item]));
+    last = { codes, last: vectors, centres };
+    done(level + 1);
+  });
+  return last as Leveled;
+}
+
+/** With free codes for duplicates, items that share all codes but the last get different ones. */
+function separated({ codes, last, centres }: Leveled, { duplicates }: CodeSpec): Codes {
+  if (duplicates === "last") return codes;
+  const room = centres.length / last.dim;
+  for (const group of groupsOf(codes, (path) => path.slice(0, -1))) {
+    if (new Set(group.map((item) => codes[item].at(-1))).size === group.length) continue;
+    if (group.length > room) {
+      throw new DataError(
+        `Cannot make codes with duplicates=free: at most ${room} items may share all codes but ` +
+          `the last, got ${group.length}; duplicates=last takes any number`,
+      );
+    }
+    const free = assign(last, Int32Array.from(group), centres, 1);
+    group.forEach((item, i) => codes[item].splice(-1, 1, free[i]));
+  }
+  return codes;
+}
+
+/** Codes that are drawn: a random order of the items, dealt out to the codes in turn. */
+function randomCodes(n: number, spec: CodeSpec): Codes {
+  if (spec.duplicates === "free") checkRoom(n, spec);
+  const order = permutation(foldIn(keyOf(spec.seed), 0xc0de5), n);
+  return Array.from(order, (place) => {
+    let rest = place;
+    return spec.sizes.map((size) => {
+      const code = rest % size;
+      rest = Math.floor(rest / size);
+      return code;
+    });
+  });
+}
+
+/** Where duplicates take free codes, there must be enough. */
+function checkRoom(n: number, spec: CodeSpec): void {
+  const room = spec.sizes.reduce((product, size) => product * size, 1);
+  if (room >= n) return;
+  throw new DataError(
+    `Cannot make codes ${formatSpec(spec)}: there must be a code for each of ${n} items, got ` +
+      `${room}; duplicates=last takes any number`,
+  );
+}
+
+/**
+ * Adds a last token that counts the items with the same codes, if there are such items: 0 for the
+ * first in the catalogue's order.
+ */
+function withLastTokens(codes: Codes): Codes {
+  const groups = groupsOf(codes, (path) => path);
+  if (groups.length === codes.length) return codes;
+  for (const group of groups) group.forEach((item, i) => codes[item].push(i));
+  return codes;
+}
+
+/** The items with the same key, in their order. */
+function groupsOf(codes: Codes, keyOf: (path: number[]) => number[]): number[][] {
+  return [...Map.groupBy(codes.keys(), (item) => keyOf(codes[item]).join()).values()];
 }

@@ -52,7 +52,11 @@ const MOST_CODES = 65536;
 /** The most levels, so that each has a letter, and one is left for duplicates. */
 const MOST_LEVELS = 25;
 
-const DEFAULTS = {
+type OptionName = Exclude<keyof CodeSpec, "kind" | "sizes">;
+
+type Defaults = Pick<CodeSpec, OptionName>;
+
+const DEFAULTS: Defaults = {
   seed: 0,
   from: [{ kind: "behaviour", place: "", weight: 1 }],
   dim: 64,
@@ -61,9 +65,7 @@ const DEFAULTS = {
   power: 0.5,
   slack: 0,
   duplicates: "last",
-} as const satisfies Partial<CodeSpec>;
-
-type OptionName = keyof typeof DEFAULTS;
+};
 
 /** An option: how its value is read, or undefined if it is not possible, and what it must be. */
 type Option<T> = {
@@ -72,7 +74,7 @@ type Option<T> = {
   readonly write?: (value: T) => string;
 };
 
-const OPTIONS: { readonly [K in OptionName]: Option<CodeSpec[K]> } = {
+const OPTIONS: { readonly [K in OptionName]: Option<Defaults[K]> } = {
   seed: integerOption(0, Number.MAX_SAFE_INTEGER),
   from: {
     read: readSources,
@@ -130,10 +132,10 @@ export function parseSpec(text: string): CodeSpec {
     return [key, value] as const;
   }));
   if (given.size < rest.length) refuse("each option must be given once", text);
-  const read = <K extends OptionName>(key: K): CodeSpec[K] => {
+  const read = <K extends OptionName>(key: K): Defaults[K] => {
     const value = given.get(key);
     if (value === undefined) return DEFAULTS[key];
-    const option: Option<CodeSpec[K]> = OPTIONS[key];
+    const option: Option<Defaults[K]> = OPTIONS[key];
     return option.read(value) ?? refuse(`${key} must be ${option.must}`, value);
   };
   const spec: CodeSpec = {
@@ -174,8 +176,8 @@ export function formatSpec(spec: CodeSpec): string {
   return `${spec.kind}:${spec.sizes.join("x")}${options.join("")}`;
 }
 
-function written<K extends OptionName>(key: K, value: CodeSpec[K]): string {
-  const { write = String }: Option<CodeSpec[K]> = OPTIONS[key];
+function written<K extends OptionName>(key: K, value: Defaults[K]): string {
+  const { write = String }: Option<Defaults[K]> = OPTIONS[key];
   return write(value);
 }
 

@@ -44,7 +44,10 @@ export function readVectors(
   const { data, dim } = vectors;
   const rows = data.length / dim;
   if (rows !== items.length) {
-    refuse("it must have a row for each item of the catalogue", `${rows} rows, ${items.length} items`);
+    refuse(
+      "it must have a row for each item of the catalogue",
+      `${rows} rows, ${items.length} items`,
+    );
   }
   const bad = data.findIndex((x) => !Number.isFinite(x));
   if (bad >= 0) {
@@ -87,7 +90,8 @@ function readNpy(folder: Folder, file: string, refuse: Refuse): Vectors {
       refuse("its elements must lie row after row, with fortran_order False", "another order");
     }
     const shape = field("shape", "\\([^)]*\\)");
-    const [rows, dim] = /^\((\d{1,9}), (\d{1,9}),?\)$/.exec(shape ?? "")?.slice(1).map(Number) ?? [];
+    const [rows, dim] = /^\((\d{1,9}), (\d{1,9}),?\)$/.exec(shape ?? "")?.slice(1).map(Number) ??
+      [];
     if (!(rows >= 1 && dim >= 1)) {
       refuse("its shape must be (items, dimensions)", shape ?? "none");
     }

@@ -39,10 +39,23 @@ export function mixVectors(blocks: readonly WeightedVectors[]): Vectors {
 /** The mean length of the vectors. */
 function meanLength({ data, dim }: Vectors): number {
   let total = 0;
-  for (let at = 0; at < data.length; at += dim) {
-    let square = 0;
-    for (let j = 0; j < dim; j++) square += data[at + j] * data[at + j];
-    total += Math.sqrt(square);
-  }
+  for (let at = 0; at < data.length; at += dim) total += lengthAt(data, at, dim);
   return total / (data.length / dim);
+}
+
+/** Vectors of the same directions and unit length. Zero vectors stay. */
+export function unitVectors({ data, dim }: Vectors): Vectors {
+  const unit = new Float64Array(data.length);
+  for (let at = 0; at < data.length; at += dim) {
+    const length = lengthAt(data, at, dim);
+    if (length === 0) continue;
+    for (let j = at; j < at + dim; j++) unit[j] = data[j] / length;
+  }
+  return { data: unit, dim };
+}
+
+function lengthAt(data: Float64Array, at: number, dim: number): number {
+  let square = 0;
+  for (let j = at; j < at + dim; j++) square += data[j] * data[j];
+  return Math.sqrt(square);
 }

@@ -9,7 +9,8 @@ import type { Folder } from "../folder.ts";
 import { loadTemplate } from "../text/template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import type { Dataset } from "./dataset.ts";
-import { type Codes, joinValidation, limitDataset, withCodes } from "./derived.ts";
+import { withMadeCodes } from "../codes/coded_dataset.ts";
+import { isPlainCodes, joinValidation, limitDataset, withCodes } from "./derived.ts";
 import { loadSemanticIds } from "./semantic_ids.ts";
 import { synthetic } from "./synthetic.ts";
 import { isTitleFolder } from "./title_files.ts";
@@ -28,10 +29,19 @@ export interface Reading extends Pick<TitleOptions, "targets" | "holdOut"> {
   readonly limitItems?: number;
   /** Only the first users. */
   readonly limitUsers?: number;
-  /** How items are written; default `semantic`. */
-  readonly codes?: Codes;
+  /**
+   * How items are written: `semantic`, `item`, `random`, or how to make codes, such as
+   * `hierarchical:64x16`; see `makeCodes`. Default `semantic`.
+   */
+  readonly codes?: string;
   /** Whether the validation targets are training targets as well. */
   readonly joinValidation?: boolean;
+}
+
+/** How a data set is read now. */
+export interface LoadOptions extends Reading {
+  /** A folder that may keep made codes in a codes.json. They are then read and not made again. */
+  readonly keptCodes?: string | Folder;
 }
 
 /** Called with what is being done, how much of it is done, and the total. */
@@ -43,8 +53,8 @@ export type ReadingProgress = (what: string, done: number, total: number) => voi
  * pretrained `model`, titles are read with the model's tokenizer and keep its token ids, unless
  * `reading` names a tokenizer.
  *
- * @throws {UsageError} if the data have no titles and an option needs them, or if `codes` is `item`
- * and a prompt or a model needs text.
+ * @throws {UsageError} if the data have no titles and an option needs them, if `codes` is malformed,
+ * or if it is neither `semantic` nor `random` and a prompt or a model needs text.
  * @throws {DataError} if a file is missing, malformed or contradicts another.
  *
  * @example
@@ -57,22 +67,25 @@ export type ReadingProgress = (what: string, done: number, total: number) => voi
  */
 export async function loadDataset(
   data: string | Folder,
-  reading: Reading = {},
+  reading: LoadOptions = {},
   model?: string | Folder,
   onProgress?: ReadingProgress,
 ): Promise<Dataset> {
   const { limitItems: items, limitUsers: users, codes = "semantic", prompt } = reading;
   const text = prompt !== undefined ? "--prompt" : model !== undefined ? "--model" : undefined;
-  if (codes === "item" && text !== undefined) {
+  if (codes !== "semantic" && codes !== "random" && text !== undefined) {
     throw new UsageError(
-      `Cannot use --codes item: it must come without what reads text, got ${text}`,
+      `Cannot use --codes ${codes}: it must come without what reads text, got ${text}`,
     );
   }
   const dataset = data !== "synthetic" && isTitleFolder(data)
     ? await loadText(data, reading, model, onProgress)
     : loadWithoutText(data, reading);
   const limited = limitDataset(dataset, { items, users });
-  return withCodes(reading.joinValidation ? joinValidation(limited) : limited, codes);
+  const whole = reading.joinValidation ? joinValidation(limited) : limited;
+  return isPlainCodes(codes)
+    ? withCodes(whole, codes)
+    : await withMadeCodes(whole, codes, reading.keptCodes, onProgress);
 }
 
 async function loadText(

@@ -18,7 +18,6 @@ import {
 } from "../../models/transformer.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
-import { CODES } from "../data/derived.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { loadDataset, type ReadingProgress } from "../data/load.ts";
 import { folderAt } from "../files.ts";
@@ -151,7 +150,7 @@ const Schema = v.object({
     holdOut: count,
     limitItems: count,
     limitUsers: count,
-    codes: v.optional(v.picklist(CODES)),
+    codes: v.optional(v.string()),
     joinValidation: v.optional(v.boolean()),
   }),
   model: v.optional(v.string()),
@@ -271,7 +270,8 @@ export async function readSavedRun(
   onProgress?: ReadingProgress,
 ): Promise<SavedRun> {
   const { reading, model } = readRecipe(folder);
-  return readRun(folder, await loadDataset(data, reading, model, onProgress));
+  const keptCodes = typeof folder === "string" ? `${folder}/..` : undefined; // of all runs beside it
+  return readRun(folder, await loadDataset(data, { ...reading, keptCodes }, model, onProgress));
 }
 
 /**
