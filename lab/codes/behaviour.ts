@@ -23,7 +23,7 @@ export function behaviourVectors(
   training: readonly TrainingSequence[],
   items: number,
   { window, shift, dim, power, seed }: BehaviourOptions,
-  onProgress?: (done: number) => void,
+  onProgress?: (share: number) => void,
 ): Vectors {
   const matrix = shiftedPpmi(cooccurrences(training, items, window), shift);
   const key = foldIn(keyOf(seed), 0x5fd);

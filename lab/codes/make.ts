@@ -71,8 +71,8 @@ async function vectorsOf(
   const blocks: WeightedVectors[] = [];
   for (const { kind, place, tensor, weight } of spec.from) {
     if (kind === "behaviour") {
-      const vectors = behaviourVectors(training, items.length, spec, (done) => {
-        onProgress?.("vectors of items", done, 50);
+      const vectors = behaviourVectors(training, items.length, spec, (share) => {
+        onProgress?.("vectors of items", Math.floor(share * items.length), items.length);
       });
       blocks.push({ ...vectors, weight });
     } else if (kind === "file") {

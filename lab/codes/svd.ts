@@ -37,8 +37,8 @@ export interface SvdOptions {
   readonly tolerance?: number;
   /** The most iterations. Default 50. */
   readonly iterations?: number;
-  /** Called with the iterations done. */
-  readonly onProgress?: (done: number) => void;
+  /** Called with the share that is done; 1 at the end. */
+  readonly onProgress?: (share: number) => void;
 }
 
 /**
@@ -71,8 +71,9 @@ export function symmetricSvd(
       .sort((i, j) => Math.abs(values[j]) - Math.abs(values[i]) || i - j);
     const sizes = Float64Array.from(order, (i) => Math.abs(values[i])).subarray(0, kept);
     const sum = sizes.reduce((total, size) => total + size, 0);
-    onProgress?.(done);
-    if (sum - before <= tolerance * sum || done >= iterations) {
+    const isDone = sum - before <= tolerance * sum || done >= iterations;
+    onProgress?.(isDone ? 1 : done / iterations);
+    if (isDone) {
       const leading = order.slice(0, kept).map((i) => combine(basis, vectors[i]));
       return { values: sizes, vectors: leading };
     }
