@@ -8,7 +8,9 @@ import { DataError } from "../../core/errors.ts";
 import { indexOf } from "../codes/coded_dataset.ts";
 import { describeCodes, renderCodes } from "../codes/describe.ts";
 import { loadDataset, type Reading } from "../data/load.ts";
+import { openDevice } from "../devices.ts";
 import { isPresent, writeFiles } from "../files.ts";
+import type { Options } from "../train/options.ts";
 import { print, say } from "../terminal.ts";
 import { Display } from "./display.ts";
 import type { CommandLine } from "./flags.ts";
@@ -17,6 +19,7 @@ import { trainFlags } from "./options.ts";
 
 /** What `codes` does. */
 export type CodesCommandOptions =
+  & Pick<Options, "device" | "threads">
   & Pick<Reading, "limitItems" | "limitUsers" | "joinValidation" | "codes">
   & {
     readonly data: string;
@@ -29,7 +32,7 @@ export type CodesCommandOptions =
 /** The file that is written. */
 const INDEX = "index.json";
 
-const { data, limitItems, limitUsers, joinValidation, codes } = trainFlags;
+const { data, limitItems, limitUsers, joinValidation, codes, device, threads } = trainFlags;
 
 /** The command line of `codes`. */
 export const codesLine: CommandLine<CodesCommandOptions> = {
@@ -44,12 +47,17 @@ export const codesLine: CommandLine<CodesCommandOptions> = {
     limitUsers,
     joinValidation: { ...joinValidation, help: "count the validation targets as training, too" },
     codes,
+    device: {
+      ...device,
+      help: "where to read titles; auto is webgpu on a hardware adapter, else cpu",
+    },
+    threads,
     out: optional(text("<folder>"), "where to write index.json", "default nowhere"),
     overwrite: toggle("replace the index.json in --out"),
     beam: flag(integer(1), "beam width: nodes with more children are counted", 10),
     json: jsonFlag,
   },
-  async run({ out, overwrite, beam, json, ...reading }): Promise<void> {
+  async run({ out, overwrite, beam, json, device, threads, ...reading }): Promise<void> {
     using display = new Display();
     const path = out === undefined ? undefined : join(out, INDEX);
     if (path !== undefined && !overwrite && isPresent(path)) {
@@ -57,9 +65,12 @@ export const codesLine: CommandLine<CodesCommandOptions> = {
         `Cannot write ${path}: it must not exist already, got one; --overwrite replaces it`,
       );
     }
-    const dataset = await loadDataset(reading.data, reading, undefined, (what, done, total) => {
-      display.stage(what, done, total);
-    });
+    const dataset = await loadDataset(
+      reading.data,
+      { ...reading, openDevice: () => openDevice(device, threads) },
+      undefined,
+      (what, done, total) => display.stage(what, done, total),
+    );
     const named = dataset.paths.map((path) => path.map((token) => dataset.tokens[token]));
     const summary = describeCodes(named, beam);
     if (out !== undefined) {

@@ -14,7 +14,7 @@ import { inNaturalOrder } from "../data/semantic_ids.ts";
 import { folderAt, splitPath, writeFiles } from "../files.ts";
 import type { Folder } from "../folder.ts";
 import { mapOf, readJson } from "../read_file.ts";
-import { type CodeData, makeCodes, type MakingProgress } from "./make.ts";
+import { type CodeData, makeCodes, type MakeOptions } from "./make.ts";
 import { formatSpec, parseSpec } from "./spec.ts";
 
 /** The file that keeps made codes. */
@@ -27,9 +27,15 @@ const schema = v.object({
   index: mapOf(v.array(v.string())),
 });
 
+/** Options of {@link withMadeCodes}. */
+export interface CodedOptions extends Pick<MakeOptions, "openDevice" | "onProgress"> {
+  /** A folder that may keep made codes in a codes.json. They are then read and not made again. */
+  readonly keptCodes?: string | Folder;
+}
+
 /**
- * A data set with made codes: items, users and targets stay the same. If the folder `kept` has the
- * codes of an earlier run in `codes.json`, they are read from it.
+ * A data set with made codes: items, users and targets stay the same. If the folder `keptCodes` has
+ * the codes of an earlier run in `codes.json`, they are read from it.
  *
  * @throws {ArgumentError} if prompts are text.
  * @throws {UsageError} if the specification is malformed.
@@ -40,8 +46,7 @@ const schema = v.object({
 export async function withMadeCodes(
   dataset: Dataset,
   spec: string,
-  kept?: string | Folder,
-  onProgress?: MakingProgress,
+  { keptCodes: kept, openDevice, onProgress }: CodedOptions = {},
 ): Promise<Dataset> {
   const { eos: _none, promptPerTarget, ...rest } = dataset;
   if (promptPerTarget) {
@@ -51,7 +56,7 @@ export async function withMadeCodes(
     );
   }
   const known = kept === undefined ? undefined : keptCodes(kept, dataset, spec);
-  const codes = known ?? await makeCodes(dataset, spec, { onProgress });
+  const codes = known ?? await makeCodes(dataset, spec, { openDevice, onProgress });
   const tokens = ["<bos>", ...inNaturalOrder(new Set(codes.flat()))];
   const tokenOf = new Map(tokens.map((text, token) => [text, token]));
   const paths = codes.map((path) => path.map((code) => tokenOf.get(code) as number));

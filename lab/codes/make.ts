@@ -4,8 +4,10 @@
  *
  * @module
  */
+import { cpu } from "../../core/cpu_backend.ts";
 import { DataError } from "../../core/errors.ts";
 import { foldIn, type Key, keyOf, permutation } from "../../core/random.ts";
+import type { Device } from "../../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Folder } from "../folder.ts";
 import { behaviourVectors } from "./behaviour.ts";
@@ -22,6 +24,8 @@ export type MakingProgress = (what: string, done: number, total: number) => void
 export interface MakeOptions {
   /** Where the files of vectors are. Default the working directory. */
   readonly folder?: Folder;
+  /** Opens the device that reads titles. Default a cpu device with one thread. */
+  readonly openDevice?: () => Device | Promise<Device>;
   /** Called as it goes on. */
   readonly onProgress?: MakingProgress;
 }
@@ -66,7 +70,7 @@ const LETTERS = "abcdefghijklmnopqrstuvwxyz";
 async function vectorsOf(
   { items, titles, training, name }: CodeData,
   spec: CodeSpec,
-  { folder, onProgress }: MakeOptions,
+  { folder, openDevice = cpu, onProgress }: MakeOptions,
 ): Promise<Vectors> {
   const blocks: WeightedVectors[] = [];
   for (const { kind, place, tensor, weight } of spec.from) {
@@ -83,7 +87,7 @@ async function vectorsOf(
           `Cannot make codes of ${name} from titles: it must have some, got none`,
         );
       }
-      blocks.push({ ...await titleVectors(titles, place, onProgress), weight });
+      blocks.push({ ...await titleVectors(await openDevice(), titles, place, onProgress), weight });
     }
   }
   return mixVectors(blocks);

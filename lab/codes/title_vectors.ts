@@ -4,8 +4,8 @@
  * @module
  */
 import { DataError } from "../../core/errors.ts";
+import type { Device } from "../../core/tensor.ts";
 import { Transformer } from "../../models/transformer.ts";
-import { openDevice } from "../devices.ts";
 import { folderAt } from "../files.ts";
 import type { Folder } from "../folder.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
@@ -19,21 +19,20 @@ const MOST_TOKENS = 256;
 
 /**
  * The mean over a title's tokens of the hidden states after the last layer of a model of the Llama
- * family, in a folder in Hugging Face's layout with its tokenizer. The first GPU computes them, else
- * the cpu, so that bits differ between devices and runtimes. A title without tokens has a zero
- * vector.
+ * family, in a folder in Hugging Face's layout with its tokenizer. Bits differ between devices and
+ * runtimes. A title without tokens has a zero vector. The device is disposed at the end.
  *
  * @throws {CheckpointError} if the model is missing, malformed or not supported.
  * @throws {DataError} if the tokenizer is, or does not fit the model.
  */
 export async function titleVectors(
+  device: Device,
   titles: readonly string[],
   model: string | Folder,
   onProgress?: (what: string, done: number, total: number) => void,
 ): Promise<Vectors> {
-  const tokenizer = await loadTokenizer(folderAt(model));
-  const device = await openDevice("auto");
   try {
+    const tokenizer = await loadTokenizer(folderAt(model));
     const { config, params } = await loadModel(device, model);
     if (tokenizer.vocabSize > config.vocabSize) {
       throw new DataError(

@@ -111,7 +111,7 @@ export async function compareLosses(
   const { data, model, device: choice, threads } = grid.options;
   const dataset = await loadDataset(
     data,
-    { ...grid.options, keptCodes: out },
+    { ...grid.options, keptCodes: out, openDevice: () => openDevice(choice, threads) },
     model,
     observer.preparing,
   );

@@ -9,7 +9,7 @@ import type { Folder } from "../folder.ts";
 import { loadTemplate } from "../text/template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import type { Dataset } from "./dataset.ts";
-import { withMadeCodes } from "../codes/coded_dataset.ts";
+import { type CodedOptions, withMadeCodes } from "../codes/coded_dataset.ts";
 import { isPlainCodes, joinValidation, limitDataset, withCodes } from "./derived.ts";
 import { loadSemanticIds } from "./semantic_ids.ts";
 import { synthetic } from "./synthetic.ts";
@@ -39,10 +39,7 @@ export interface Reading extends Pick<TitleOptions, "targets" | "holdOut"> {
 }
 
 /** How a data set is read now. */
-export interface LoadOptions extends Reading {
-  /** A folder that may keep made codes in a codes.json. They are then read and not made again. */
-  readonly keptCodes?: string | Folder;
-}
+export interface LoadOptions extends Reading, Pick<CodedOptions, "keptCodes" | "openDevice"> {}
 
 /** Called with what is being done, how much of it is done, and the total. */
 export type ReadingProgress = (what: string, done: number, total: number) => void;
@@ -72,6 +69,7 @@ export async function loadDataset(
   onProgress?: ReadingProgress,
 ): Promise<Dataset> {
   const { limitItems: items, limitUsers: users, codes = "semantic", prompt } = reading;
+  const { keptCodes, openDevice } = reading;
   const text = prompt !== undefined ? "--prompt" : model !== undefined ? "--model" : undefined;
   if (codes !== "semantic" && codes !== "random" && text !== undefined) {
     throw new UsageError(
@@ -85,7 +83,7 @@ export async function loadDataset(
   const whole = reading.joinValidation ? joinValidation(limited) : limited;
   return isPlainCodes(codes)
     ? withCodes(whole, codes)
-    : await withMadeCodes(whole, codes, reading.keptCodes, onProgress);
+    : await withMadeCodes(whole, codes, { keptCodes, openDevice, onProgress });
 }
 
 async function loadText(

@@ -59,7 +59,11 @@ export async function runExperiment(
   for (const given of options.losses) losses.push(await openLoss(given)); // before data are read
   const dataset = await loadDataset(
     options.data,
-    { ...options, keptCodes: options.out },
+    {
+      ...options,
+      keptCodes: options.out,
+      openDevice: () => openDevice(options.device, options.threads),
+    },
     options.model,
     observer.preparing,
   );

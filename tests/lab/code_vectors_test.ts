@@ -261,7 +261,7 @@ test(
       }),
     );
     const titles = ["abc", "h", "", "abcdefgh", "ba"];
-    const { data, dim } = await titleVectors(titles, folder);
+    const { data, dim } = await titleVectors(cpu(), titles, folder);
     const device = cpu();
     const { config, params } = await loadModel(device, folder);
     const model = new Transformer(device, config);
