@@ -42,20 +42,20 @@ export function behaviourVectors(
 }
 
 /**
- * Counts pairs of different items that are at most `window` places apart in a sequence, in both
- * orders. The later one must be a target, so that rows that repeat the same history do not count it
- * again.
+ * Sums over pairs of different items that are at most `window` places apart in a sequence, in both
+ * orders: a pair at distance d counts 1 / sqrt(d). The later item must be a target, so that rows
+ * that repeat the same history do not count it again.
  */
 export function cooccurrences(
   training: readonly TrainingSequence[],
   items: number,
   window: number,
 ): SparseMatrix {
-  const eachPair = (use: (a: number, b: number) => void): void => {
+  const eachPair = (use: (a: number, b: number, distance: number) => void): void => {
     for (const { items, context } of training) {
       for (let j = Math.max(1, context); j < items.length; j++) {
         for (let i = Math.max(0, j - window); i < j; i++) {
-          if (items[i] !== items[j]) use(items[i], items[j]);
+          if (items[i] !== items[j]) use(items[i], items[j], j - i);
         }
       }
     }
@@ -69,20 +69,28 @@ export function cooccurrences(
   for (let i = 0; i < items; i++) begins[i + 1] += begins[i];
   const next = begins.slice();
   const others = new Int32Array(begins[items]);
-  eachPair((a, b) => {
+  const distances = new Uint16Array(begins[items]);
+  eachPair((a, b, distance) => {
+    distances[next[a]] = distances[next[b]] = distance;
     others[next[a]++] = b;
     others[next[b]++] = a;
   });
-  // Then without: row after row, each count beside its column.
+  // Then without: row after row, each sum beside its column.
   const starts = new Float64Array(items + 1);
   const values = new Float64Array(others.length);
+  const sums = new Float64Array(items); // of the row
   let end = 0;
   for (let i = 0; i < items; i++) {
-    const row = others.subarray(begins[i], begins[i + 1]).sort();
-    for (let at = 0; at < row.length; at++) {
-      const column = row[at]; // the place that is written to is never after this one
-      if (at === 0 || column !== others[end - 1]) others[end++] = column;
-      values[end - 1]++;
+    const first = end; // never after the place that is read
+    for (let e = begins[i]; e < begins[i + 1]; e++) {
+      const column = others[e];
+      if (sums[column] === 0) others[end++] = column;
+      sums[column] += 1 / Math.sqrt(distances[e]);
+    }
+    const columns = others.subarray(first, end).sort();
+    for (let e = 0; e < columns.length; e++) {
+      values[first + e] = sums[columns[e]];
+      sums[columns[e]] = 0;
     }
     starts[i + 1] = end;
   }
@@ -90,8 +98,8 @@ export function cooccurrences(
 }
 
 /**
- * max(0, log(n_ij n / (n_i n_j)) - log shift) for each entry n_ij of a matrix of counts, with the
- * sums n_i of rows and n of all. Zeros are left out.
+ * max(0, log(n_ij n / (n_i n_j)) - log shift) for each entry n_ij of a matrix of counts, with
+ * the sums n_i of rows and n of all. Zeros are left out.
  */
 export function shiftedPpmi(counts: SparseMatrix, shift: number): SparseMatrix {
   const { n, starts } = counts;

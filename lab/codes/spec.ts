@@ -60,7 +60,7 @@ const DEFAULTS: Defaults = {
   seed: 0,
   from: [{ kind: "behaviour", place: "", weight: 1 }],
   dim: 64,
-  window: 5,
+  window: 8,
   shift: 1,
   power: 0.5,
   slack: 0,

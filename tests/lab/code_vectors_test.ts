@@ -87,39 +87,53 @@ test("portableLog: Math.log to the last bits, also far from 1", () => {
   }
 });
 
+/** Checks that two matrices are the same up to rounding. */
+function assertNear(actual: readonly number[][], expected: readonly number[][]): void {
+  assert.equal(actual.length, expected.length);
+  actual.forEach((row, i) =>
+    row.forEach((x, j) => assert.ok(Math.abs(x - expected[i][j]) < 1e-14, `${i} ${j}: ${x}`))
+  );
+}
+
 test("co-occurrence and shifted PPMI, by hand", () => {
   const training: TrainingSequence[] = [
     { items: [0, 1, 2, 0], context: 0 },
     { items: [1, 2, 3], context: 2 }, // 1 and 2 are a history that another row has
   ];
+  const h = Math.SQRT1_2; // of two items with one between
   const counts = cooccurrences(training, 5, 2);
-  assert.deepEqual(dense(counts), [
-    [0, 2, 2, 0, 0],
-    [2, 0, 1, 1, 0],
-    [2, 1, 0, 1, 0],
+  assertNear(dense(counts), [
+    [0, 1 + h, 1 + h, 0, 0],
+    [1 + h, 0, 1, h, 0],
+    [1 + h, 1, 0, 1, 0],
+    [0, h, 1, 0, 0],
+    [0, 0, 0, 0, 0],
+  ]);
+  assert.deepEqual(dense(cooccurrences(training, 5, 1)), [
     [0, 1, 1, 0, 0],
+    [1, 0, 1, 0, 0],
+    [1, 1, 0, 1, 0],
+    [0, 0, 1, 0, 0],
     [0, 0, 0, 0, 0],
   ]);
-  // The rows sum to 4, 4, 4, 2 and 0, all to 14.
-  const pmi = (count: number, a: number, b: number): number => Math.log(count * 14 / (a * b));
-  const near = (actual: number[][], expected: number[][]): void => {
-    actual.forEach((row, i) =>
-      row.forEach((x, j) => assert.ok(Math.abs(x - expected[i][j]) < 1e-15, `${i} ${j}: ${x}`))
-    );
-  };
-  const [two, four] = [pmi(2, 4, 4), pmi(1, 4, 2)];
-  near(dense(shiftedPpmi(counts, 1)), [
-    [0, two, two, 0, 0],
-    [two, 0, 0, four, 0], // log(1 x 14 / 16) is negative
-    [two, 0, 0, four, 0],
-    [0, four, four, 0, 0],
+  // Of these the rows sum to 2, 2, 3, 1 and 0, all to 8.
+  const ppmi = dense(shiftedPpmi(cooccurrences(training, 5, 1), 1));
+  const [two, four, eight] = [8 / 4, 8 / 6, 8 / 3].map(Math.log);
+  assertNear(ppmi, [
+    [0, two, four, 0, 0],
+    [two, 0, four, 0, 0],
+    [four, four, 0, eight, 0],
+    [0, 0, eight, 0, 0],
     [0, 0, 0, 0, 0],
   ]);
-  const shifted = shiftedPpmi(counts, 1.7);
-  const [less, none] = [two - Math.log(1.7), four - Math.log(1.7)];
-  assert.ok(less > 0 && none > 0);
-  near(dense(shifted)[0].slice(1, 3).map((x) => [x]), [[less], [less]]);
-  assert.equal(shiftedPpmi(counts, 2).columns.length, 0);
+  const less = [two, eight].map((x) => x - Math.log(1.5));
+  assertNear(dense(shiftedPpmi(cooccurrences(training, 5, 1), 1.5)), [
+    [0, less[0], 0, 0, 0], // log(8 / 6) is below the shift
+    [less[0], 0, 0, 0, 0],
+    [0, 0, 0, less[1], 0],
+    [0, 0, less[1], 0, 0],
+    [0, 0, 0, 0, 0],
+  ]);
 });
 
 test("symmetricEigen and symmetricSvd: as the QR algorithm has it", () => {
