@@ -25,6 +25,18 @@ export interface Clustering {
   readonly centres: Float64Array;
 }
 
+/** What is left of each vector after the centre of its cluster. */
+export function withoutCentres(
+  { data, dim }: Vectors,
+  { clusters, centres }: Clustering,
+): Vectors {
+  const rest = data.slice();
+  clusters.forEach((cluster, item) => {
+    for (let j = 0; j < dim; j++) rest[item * dim + j] -= centres[cluster * dim + j];
+  });
+  return { data: rest, dim };
+}
+
 /** The most rounds of Lloyd's algorithm. */
 const ROUNDS = 30;
 

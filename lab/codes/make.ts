@@ -11,7 +11,8 @@ import type { Device } from "../../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Folder } from "../folder.ts";
 import { behaviourVectors } from "./behaviour.ts";
-import { assign, kmeans } from "./kmeans.ts";
+import { assign, type Clustering, kmeans, withoutCentres } from "./kmeans.ts";
+import { trainRqvae } from "./rqvae.ts";
 import { type CodeSpec, formatSpec, parseSpec } from "./spec.ts";
 import { titleVectors } from "./title_vectors.ts";
 import { readVectors } from "./vector_files.ts";
@@ -36,7 +37,8 @@ export type CodeData = Pick<Dataset, "name" | "items" | "titles" | "training">;
 /**
  * Makes codes for the items of a data set, from its training sequences, titles or other vectors:
  * for each item the texts that `index.json` has, such as `["<a_12>", "<b_7>", "<c_0>"]`. All items
- * have equally many, and no two the same. From behaviour and files, every runtime makes the same.
+ * have equally many, and no two the same. From behaviour and files, every runtime makes the
+ * same, except with an RQ-VAE.
  *
  * `spec` is what `--codes` takes, such as `hierarchical:64x16`; see docs/codes.md.
  *
@@ -59,7 +61,7 @@ export async function makeCodes(
   const parsed = parseSpec(spec);
   const codes = parsed.kind === "random"
     ? randomCodes(data.items.length, parsed)
-    : cluster(await vectorsOf(data, parsed, options), parsed, options.onProgress);
+    : await cluster(await vectorsOf(data, parsed, options), parsed, options.onProgress);
   const whole = parsed.duplicates === "free" ? codes : withLastTokens(codes);
   return whole.map((path) => path.map((code, level) => `<${LETTERS[level]}_${code}>`));
 }
@@ -97,7 +99,11 @@ async function vectorsOf(
 type Codes = number[][];
 
 /** The codes of each item by clusters of vectors. */
-function cluster(vectors: Vectors, spec: CodeSpec, onProgress?: MakingProgress): Codes {
+async function cluster(
+  vectors: Vectors,
+  spec: CodeSpec,
+  onProgress?: MakingProgress,
+): Promise<Codes> {
   const key = foldIn(keyOf(spec.seed), 0xc0de5);
   const n = vectors.data.length / vectors.dim;
   if (spec.duplicates === "free") checkRoom(n, spec);
@@ -108,6 +114,12 @@ function cluster(vectors: Vectors, spec: CodeSpec, onProgress?: MakingProgress):
       return hierarchical(vectors, spec, key, done);
     case "residual":
       return separated(residual(vectors, spec, key, done), spec);
+    case "rqvae": {
+      const { latent, books } = await trainRqvae(vectors, spec.sizes, spec.epochs, key, (done) => {
+        onProgress?.("epochs of the RQ-VAE", done, spec.epochs);
+      });
+      return separated(rounded(latent, books), spec);
+    }
     default:
       return separated(product(vectors, spec, key, done), spec);
   }
@@ -128,7 +140,7 @@ function hierarchical(
 ): Codes {
   const n = vectors.data.length / vectors.dim;
   const codes: Codes = Array.from({ length: n }, () => []);
-  let nodes: Int32Array[] = [Int32Array.from({ length: n }, (_, item) => item)];
+  let nodes: Int32Array[] = [allOf(vectors)];
   sizes.forEach((size, level) => {
     const below = sizes.slice(level + 1).reduce((product, k) => product * k, 1);
     const most = duplicates === "free" ? below : Infinity;
@@ -150,30 +162,49 @@ function hierarchical(
 
 /** Clusters of what is left of each vector after the centres of the levels before. */
 function residual(
-  { data, dim }: Vectors,
+  vectors: Vectors,
   { sizes }: CodeSpec,
   key: Key,
   done: (level: number) => void,
 ): Leveled {
-  const n = data.length / dim;
-  const all = Int32Array.from({ length: n }, (_, item) => item);
-  const codes: Codes = Array.from({ length: n }, () => []);
-  const rest = data.slice();
-  let last = rest;
-  let centres: Float64Array = new Float64Array();
-  sizes.forEach((size, level) => {
-    const k = Math.min(size, n);
-    last = rest.slice();
-    const found = kmeans({ data: rest, dim }, all, { k, key: foldIn(key, level) });
-    centres = found.centres;
-    codes.forEach((path, item) => {
-      const cluster = found.clusters[item];
-      path.push(cluster);
-      for (let j = 0; j < dim; j++) rest[item * dim + j] -= centres[cluster * dim + j];
-    });
-    done(level + 1);
+  let level = 0;
+  return byResiduals(vectors, sizes, (rest, size) => {
+    const k = Math.min(size, rest.data.length / rest.dim);
+    const found = kmeans(rest, allOf(rest), { k, key: foldIn(key, level) });
+    done(++level);
+    return found;
   });
-  return { codes, last: { data: last, dim }, centres };
+}
+
+/** The nearest code of each level to what the levels before have left of a vector. */
+function rounded(vectors: Vectors, books: readonly Float64Array[]): Leveled {
+  return byResiduals(vectors, books, (rest, centres) => ({
+    clusters: assign(rest, allOf(rest), centres),
+    centres,
+  }));
+}
+
+/** Codes by levels, each of which finds clusters of what the levels before have left. */
+function byResiduals<T>(
+  vectors: Vectors,
+  levels: readonly T[],
+  find: (rest: Vectors, level: T) => Clustering,
+): Leveled {
+  const codes: Codes = Array.from(allOf(vectors), () => []);
+  let last = vectors;
+  let rest = vectors;
+  let centres: Float64Array = new Float64Array();
+  for (const level of levels) {
+    const found = find(rest, level);
+    codes.forEach((path, item) => path.push(found.clusters[item]));
+    [last, centres] = [rest, found.centres];
+    rest = withoutCentres(rest, found);
+  }
+  return { codes, last, centres };
+}
+
+function allOf({ data, dim }: Vectors): Int32Array {
+  return Int32Array.from({ length: data.length / dim }, (_, item) => item);
 }
 
 /** Clusters of each part of the dimensions, which are dealt out to the levels in turn. */
@@ -190,7 +221,6 @@ function product(
         `levels, got ${dim}`,
     );
   }
-  const all = Int32Array.from({ length: n }, (_, item) => item);
   const codes: Codes = Array.from({ length: n }, () => []);
   let last: Leveled | undefined;
   sizes.forEach((size, level) => {
@@ -200,7 +230,7 @@ function product(
       return data[item * dim + level + (at - item * own) * sizes.length];
     });
     const vectors = { data: part, dim: own };
-    const { clusters, centres } = kmeans(vectors, all, {
+    const { clusters, centres } = kmeans(vectors, allOf(vectors), {
       k: Math.min(size, n),
       key: foldIn(key, level),
     });

@@ -12,13 +12,12 @@ import type { Device, Tensor } from "../../core/tensor.ts";
 import { AdamW } from "../../models/adamw.ts";
 import { add, mul, sub } from "../../ops/binary.ts";
 import { matmul } from "../../ops/matmul.ts";
-import { mean, sum } from "../../ops/reduce.ts";
-import { argmin } from "../../ops/reduce.ts";
+import { argmin, mean, sum } from "../../ops/reduce.ts";
 import { stopGradient } from "../../ops/select.ts";
 import { take } from "../../ops/take.ts";
 import { relu, square } from "../../ops/unary.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import { assign, kmeans } from "./kmeans.ts";
+import { assign, kmeans, withoutCentres } from "./kmeans.ts";
 import type { Vectors } from "./vectors.ts";
 
 /** Sizes and settings. */
@@ -37,7 +36,7 @@ const DEAD = 0.02;
 type Weights = Readonly<Record<"w1" | "b1" | "w2" | "b2" | "w3" | "b3" | "w4" | "b4", Tensor>>;
 
 /** A level's codes, with the moving means of how often each is used and of what it stands for. */
-type Codebook = {
+export type Codebook = {
   readonly centres: Float64Array;
   readonly uses: Float64Array;
   readonly sums: Float64Array;
@@ -48,14 +47,15 @@ type Codebook = {
  * level. The encoder and the decoder have one hidden layer; gradients pass the rounding straight
  * through. Codes are moving means of what they stand for (van den Oord et al., NeurIPS 2017), begin
  * as k-means of the first latent vectors, and are drawn again among a batch when they are no longer
- * used. The same runtime and processor give the same bits.
+ * used. The same runtime and processor give the same bits. `onEpoch` is called with the epochs done
+ * and the mean squared error of the last batch.
  */
 export async function trainRqvae(
   vectors: Vectors,
   sizes: readonly number[],
   epochs: number,
   key: Key,
-  onEpoch?: (done: number) => void,
+  onEpoch?: (done: number, error: number) => void,
 ): Promise<{ readonly latent: Vectors; readonly books: readonly Float64Array[] }> {
   const device = cpu();
   try {
@@ -82,6 +82,7 @@ export async function trainRqvae(
     using step = capture(device, (given: Readonly<Record<string, Tensor>>) => {
       const { x } = given;
       let latent: Tensor | undefined;
+      let error: Tensor | undefined;
       const loss = (p: Weights): Tensor => {
         const z = encode(p, x);
         latent = stopGradient(z);
@@ -95,17 +96,19 @@ export async function trainRqvae(
           commitment = commitment === undefined ? distance : add(commitment, distance);
         }
         const through = add(z, sub(rounded as Tensor, latent)); // its gradient is that of z
-        const error = mean(square(sub(decode(p, through), x)));
-        return add(error, mul(commitment as Tensor, COMMITMENT));
+        const difference = mean(square(sub(decode(p, through), x)));
+        error = stopGradient(difference);
+        return add(difference, mul(commitment as Tensor, COMMITMENT));
       };
       optimizer.step(valueAndGrad(loss)(weights).grads, LR);
-      return { latent: latent as Tensor };
+      return { latent: latent as Tensor, error: error as Tensor };
     });
     for (let epoch = 0; epoch < epochs; epoch++) {
       const own = foldIn(foldIn(key, 2), epoch);
       const order = permutation(own, items);
+      let squared = NaN;
       for (let from = 0; from + batch <= items; from += batch) {
-        const { latent } = step({
+        const { latent, error } = step({
           x: { data: rows(order.subarray(from, from + batch)), shape: [batch, dim] },
           ...Object.fromEntries(books.map(({ centres }, level) => [
             names[level],
@@ -113,9 +116,10 @@ export async function trainRqvae(
           ])),
         });
         const data = Float64Array.from(await latent.data());
+        squared = await error.item();
         updateBooks(books, { data, dim: LATENT }, foldIn(own, from));
       }
-      onEpoch?.(epoch + 1);
+      onEpoch?.(epoch + 1, squared);
     }
     return { latent: await encodeAll(), books: books.map(({ centres }) => centres) };
   } finally {
@@ -150,14 +154,6 @@ function nearest(x: Tensor, book: Tensor): Tensor {
   return argmin(sub(sum(square(book), 1), mul(matmul(x, book, { transposeB: true }), 2)));
 }
 
-/** The rows of vectors, each less its code. */
-function less({ data, dim }: Vectors, centres: Float64Array, codes: Int32Array): Vectors {
-  return {
-    data: data.map((x, at) => x - centres[codes[Math.floor(at / dim)] * dim + at % dim]),
-    dim,
-  };
-}
-
 function range(n: number): Int32Array {
   return Int32Array.from({ length: n }, (_, i) => i);
 }
@@ -169,19 +165,23 @@ function initialBooks(latent: Vectors, sizes: readonly number[], key: Key): Code
   return sizes.map((size, level) => {
     const k = Math.min(size, n);
     const { centres, clusters } = kmeans(rest, range(n), { k, key: foldIn(key, level) });
-    rest = less(rest, centres, clusters);
+    rest = withoutCentres(rest, { centres, clusters });
     return { centres, uses: new Float64Array(k).fill(1), sums: centres.slice() };
   });
 }
 
-/** Moves codes towards the means of what a batch has of them, and draws dead ones again. */
-function updateBooks(books: readonly Codebook[], latent: Vectors, key: Key): void {
+/**
+ * Moves codes towards the means of what a batch has of them, and draws dead ones again.
+ *
+ * @internal
+ */
+export function updateBooks(books: readonly Codebook[], latent: Vectors, key: Key): void {
   const { dim } = latent;
   const n = latent.data.length / dim;
   let rest = latent;
   books.forEach(({ centres, uses, sums }, level) => {
     const codes = assign(rest, range(n), centres);
-    const next = less(rest, centres, codes);
+    const next = withoutCentres(rest, { centres, clusters: codes });
     uses.forEach((x, c) => uses[c] = KEPT * x);
     sums.forEach((x, at) => sums[at] = KEPT * x);
     codes.forEach((code, i) => {

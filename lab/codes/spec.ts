@@ -6,7 +6,7 @@
 import { UsageError } from "../../core/errors.ts";
 
 /** Ways to make codes; see {@link parseSpec}. */
-export const MADE_KINDS = ["hierarchical", "residual", "product", "random"] as const;
+export const MADE_KINDS = ["hierarchical", "residual", "product", "rqvae", "random"] as const;
 
 /** One of {@link MADE_KINDS}. */
 export type MadeKind = typeof MADE_KINDS[number];
@@ -43,6 +43,8 @@ export interface CodeSpec {
   readonly power: number;
   /** By what share a cluster may be larger than the mean; Infinity without a limit. */
   readonly slack: number;
+  /** Passes over the items that an RQ-VAE is trained for. */
+  readonly epochs: number;
   /** How items with equal codes are told apart. */
   readonly duplicates: "last" | "free";
 }
@@ -64,6 +66,7 @@ const DEFAULTS: Defaults = {
   shift: 1,
   power: 0.5,
   slack: 0,
+  epochs: 200,
   duplicates: "last",
 };
 
@@ -95,6 +98,7 @@ const OPTIONS: { readonly [K in OptionName]: Option<Defaults[K]> } = {
     must: "a number of at least 0, or none",
     write: (slack) => slack === Infinity ? "none" : `${slack}`,
   },
+  epochs: integerOption(1, 1e5),
   duplicates: {
     read: (text) => (["last", "free"] as const).find((x) => x === text),
     must: "last or free",
@@ -110,10 +114,11 @@ const BEHAVIOUR: readonly OptionName[] = ["dim", "window", "shift", "power"];
  * - `hierarchical:64x16`: k-means of all items into 64 clusters, and of each cluster into 16.
  * - `residual:256x256`: k-means of all items, then of what is left after the nearest centre.
  * - `product:256x256`: k-means of each part of the dimensions.
+ * - `rqvae:256x256`: the codes of an autoencoder that is trained on the vectors.
  * - `random:64x16`: drawn at random, each code as often as the others.
  *
- * The options are `seed`, `from`, `dim`, `window`, `shift`, `power`, `slack` and `duplicates`;
- * docs/codes.md describes them.
+ * The options are `seed`, `from`, `dim`, `window`, `shift`, `power`, `slack`, `epochs` and
+ * `duplicates`; docs/codes.md describes them.
  *
  * @throws {UsageError} if it is malformed, or an option does not go with the others.
  */
@@ -148,6 +153,7 @@ export function parseSpec(text: string): CodeSpec {
     shift: read("shift"),
     power: read("power"),
     slack: read("slack"),
+    epochs: read("epochs"),
     duplicates: read("duplicates"),
   };
   const hasBehaviour = spec.from.some(({ kind }) => kind === "behaviour");
@@ -158,6 +164,7 @@ export function parseSpec(text: string): CodeSpec {
     if (key === "slack" && kind !== "hierarchical") {
       refuse("slack must come with hierarchical", text);
     }
+    if (key === "epochs" && kind !== "rqvae") refuse("epochs must come with rqvae", text);
     if (BEHAVIOUR.includes(key) && !hasBehaviour) {
       refuse(`${key} must come with vectors from behaviour`, text);
     }

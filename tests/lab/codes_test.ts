@@ -14,6 +14,7 @@ import { indexOf, withMadeCodes } from "../../lab/codes/coded_dataset.ts";
 import { describeCodes, renderCodes } from "../../lab/codes/describe.ts";
 import { assign, kmeans } from "../../lab/codes/kmeans.ts";
 import { makeCodes } from "../../lab/codes/make.ts";
+import { trainRqvae, updateBooks } from "../../lab/codes/rqvae.ts";
 import { formatSpec, parseSpec } from "../../lab/codes/spec.ts";
 import type { Vectors } from "../../lab/codes/vectors.ts";
 import { compareLosses } from "../../lab/compare/compare.ts";
@@ -39,6 +40,7 @@ test("parseSpec: what is given, defaults for the rest, and one way to write it",
     ["residual:256x256x256,duplicates=free", "residual:256x256x256,duplicates=free"],
     ["product:16x16,power=1,dim=32,window=3", "product:16x16,dim=32,window=3,power=1"],
     ["random:4x4,seed=2", "random:4x4,seed=2"],
+    ["rqvae:4x4,epochs=200,dim=64", "rqvae:4x4"],
     ["residual:4,from=a/b.npy", "residual:4,from=a/b.npy"],
     [
       "residual:4,from=behaviour@1+v.safetensors#x@0.50",
@@ -78,6 +80,7 @@ test("parseSpec: refusals say what it must be", () => {
     ["hierarchical:64,duplicates=x", /duplicates must be last or free/],
     ["hierarchical:64,from=v.txt", /from must be behaviour, titles:FOLDER, .*got v.txt/],
     ["hierarchical:64,from=v.npy@0", /from must be .* got v.npy@0/],
+    ["residual:64,epochs=1", /epochs must come with rqvae/],
     ["residual:64,slack=1", /slack must come with hierarchical/],
     ["random:64,dim=8", /dim must come without random/],
     ["residual:64,from=v.npy,window=3", /window must come with vectors from behaviour/],
@@ -160,12 +163,12 @@ test("assign: with a capacity, as joining the nearest pairs of item and centre f
 
 /** The bits are the same in Deno, Bun and Node. */
 const DIGESTS: readonly [spec: string, digest: string][] = [
-  ["hierarchical:16x8", "984cffdf122fcf11"],
-  ["hierarchical:16x8,slack=none,seed=1", "77a0324d8e063e0d"],
-  ["hierarchical:8x8x8,duplicates=free", "675b1e7ab338d23a"],
-  ["residual:16x16,window=3,shift=2", "542fce08d90b47fc"],
-  ["residual:32x64,power=0,dim=16,duplicates=free", "09f626fb20a04296"],
-  ["product:16x16,dim=24,power=1", "977f75287a93b526"],
+  ["hierarchical:16x8", "749d656b50ee5b73"],
+  ["hierarchical:16x8,slack=none,seed=1", "bccd8567e2024518"],
+  ["hierarchical:8x8x8,duplicates=free", "8e3ab8a676a62242"],
+  ["residual:16x16,window=3,shift=2", "5631c3abd3563d5e"],
+  ["residual:32x64,power=0,dim=16,duplicates=free", "642e3237255f6153"],
+  ["product:16x16,dim=24,power=1", "8ec3be80eb45ea35"],
   ["random:16x8", "df69258955589351"],
 ];
 
@@ -249,6 +252,58 @@ test(
     );
   }),
 );
+
+test(
+  "makeCodes: an RQ-VAE tells groups apart, and trains the same again",
+  { timeout: 120_000 },
+  inFolder(async (folder) => {
+    // 8 directions of 16 dimensions, 12 items near each.
+    const noise = uniform([2, 2], 96 * 16);
+    const data = noise.map((x, at) => {
+      const [item, j] = [Math.floor(at / 16), at % 16];
+      return (j === item % 8 ? 1 : 0) + 0.2 * (x - 0.5);
+    });
+    const file = join(folder, "v.npy");
+    writeFileSync(file, npy(data, [96, 16]));
+    const items = Array.from({ length: 96 }, (_, i) => `${i}`);
+    const spec = `rqvae:8x4,epochs=40,from=${file}`;
+    const codes = await makeCodes({ name: "groups", items, training: [] }, spec);
+    for (const [item, [first]] of codes.entries()) assert.equal(first, codes[item % 8][0]);
+    const { levels, distinct } = describeCodes(codes);
+    assert.ok(levels[0].perplexity > 7.99, `${levels[0].perplexity}`);
+    assert.equal(distinct, 96);
+    assert.deepEqual(await makeCodes({ name: "groups", items, training: [] }, spec), codes);
+    const free = await makeCodes(
+      { name: "groups", items, training: [] },
+      spec.replace("8x4", "8x24,duplicates=free"),
+    );
+    assert.deepEqual([describeCodes(free).distinct, free[0].length], [96, 2]);
+  }),
+);
+
+test("trainRqvae: what it decodes comes nearer to the vectors", async () => {
+  const noise = uniform([2, 2], 96 * 16);
+  const data = noise.map((x, at) => (at % 16 === Math.floor(at / 16) % 8 ? 1 : 0) + 0.1 * x);
+  const errors: number[] = [];
+  await trainRqvae({ data, dim: 16 }, [8, 4], 300, [1, 2], (_, error) => errors.push(error));
+  assert.equal(errors.length, 300);
+  assert.ok(errors[299] < errors[0] / 5, `${errors[0]} to ${errors[299]}`);
+});
+
+test("updateBooks: codes become the means of what they stand for, dead ones are drawn again", () => {
+  const latent = { data: Float64Array.of(0, 0, 0, 2, 10, 0, 10, 2), dim: 2 };
+  const centres = Float64Array.of(1, 1, 9, 1, 1e6, 1e6);
+  const book = { centres, uses: new Float64Array(3).fill(1), sums: centres.slice() };
+  updateBooks([book], latent, [1, 1]);
+  // The first keeps .99 of its sum and use, and gets .01 of two items.
+  assert.deepEqual([...centres.slice(0, 2)].map((x) => x.toFixed(12)), [
+    (0.99 / 1.01).toFixed(12),
+    ((0.99 + 0.02) / 1.01).toFixed(12),
+  ]);
+  for (let step = 1; step < 2000; step++) updateBooks([book], latent, [1, step]);
+  const rows = [0, 2, 4].map((at) => [...centres.slice(at, at + 2)]);
+  assert.ok(rows.every(([x, y]) => x > -0.1 && x < 10.1 && y > -0.1 && y < 2.1), `${rows}`);
+});
 
 test("describeCodes: by hand", () => {
   const found = describeCodes([["a", "x"], ["a", "y"], ["b", "x"], ["c", "x"], ["c", "x"]], 1);
