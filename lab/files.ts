@@ -245,6 +245,22 @@ function filesIn(path: string): readonly string[] {
   });
 }
 
+/**
+ * The folder of a data set. Where a path leads to a file, it is the folder of the file, and `file`
+ * is its name.
+ *
+ * @throws {DataError} if the runtime has no file system, or the system refuses.
+ */
+export function placeOf(
+  place: string | Folder,
+): { readonly folder: Folder; readonly file?: string } {
+  const folder = folderAt(place);
+  if (typeof place !== "string" || !isPresent(place)) return { folder };
+  if (attempt("read", place, () => node.fs.statSync(place)).isDirectory()) return { folder };
+  const [parent, file] = splitPath(place);
+  return { folder: parent, file };
+}
+
 /** The folder of a file on the disk, and the file's name. */
 export function splitPath(path: string): readonly [folder: Folder, file: string] {
   return [folderAt(node.path.dirname(path)), node.path.basename(path)];

@@ -20,7 +20,7 @@ import { trainFlags } from "./options.ts";
 /** What `codes` does. */
 export type CodesCommandOptions =
   & Pick<Options, "device" | "threads">
-  & Pick<Reading, "limitItems" | "limitUsers" | "joinValidation" | "codes">
+  & Omit<Reading, "tokenizer" | "prompt" | "targets" | "holdOut">
   & {
     readonly data: string;
     readonly out: string | undefined;
@@ -32,7 +32,8 @@ export type CodesCommandOptions =
 /** The file that is written. */
 const INDEX = "index.json";
 
-const { data, limitItems, limitUsers, joinValidation, codes, device, threads } = trainFlags;
+const { data, index, columns, minRating, duplicates, kCore, split, skipBadRows } = trainFlags;
+const { limitItems, limitUsers, joinValidation, codes, device, threads } = trainFlags;
 
 /** The command line of `codes`. */
 export const codesLine: CommandLine<CodesCommandOptions> = {
@@ -43,6 +44,13 @@ export const codesLine: CommandLine<CodesCommandOptions> = {
     "many items have their own and how many choices each level leaves.",
   flags: {
     data,
+    index,
+    columns,
+    minRating,
+    duplicates,
+    kCore,
+    split,
+    skipBadRows,
     limitItems,
     limitUsers,
     joinValidation: { ...joinValidation, help: "count the validation targets as training, too" },

@@ -6,13 +6,7 @@
  */
 import { ArgumentError, DataError } from "../../core/errors.ts";
 import { foldIn, keyOf, permutation } from "../../core/random.ts";
-import {
-  BOS,
-  type Dataset,
-  type EvaluationCase,
-  plainPrompt,
-  type TrainingSequence,
-} from "./dataset.ts";
+import { type Dataset, type EvaluationCase, itemCoded, type TrainingSequence } from "./dataset.ts";
 
 /** How much of a data set to take; default all of it. */
 export interface Limits {
@@ -149,15 +143,7 @@ function withItemCodes(dataset: Dataset): Dataset {
         "got prompts of text",
     );
   }
-  const paths = dataset.items.map((_, item) => [item + 1]);
-  return {
-    ...rest,
-    codes: "item",
-    paths,
-    tokens: ["<bos>", ...dataset.items],
-    bos: BOS,
-    prompt: plainPrompt(paths),
-  };
+  return itemCoded(rest);
 }
 
 function withRandomCodes(dataset: Dataset, seed: number): Dataset {

@@ -18,7 +18,8 @@ import type { Folder } from "../folder.ts";
 import { loadJson, mapOf, missingFile, refuseFile } from "../read_file.ts";
 import { csvFields, readLines } from "./lines.ts";
 
-const TITLES = "id2name4Rec.json";
+/** The file that makes a folder a data set of item titles. */
+export const TITLES = "id2name4Rec.json";
 
 /** The longest title. Tokenizers may take quadratic time for a long word. */
 const MAX_TITLE = 10_000;
@@ -44,15 +45,6 @@ export interface Row {
   readonly ids: readonly string[];
   /** The time of the target in seconds. */
   readonly time: number;
-}
-
-/**
- * Whether a folder is a data set of item titles: whether it has an `id2name4Rec.json`.
- *
- * @throws {DataError} if the system refuses to say.
- */
-export function isTitleFolder(folder: string | Folder): boolean {
-  return folderAt(folder).has(TITLES);
 }
 
 /** Reads the titles by item id, in ascending order of numeric ids. */
@@ -98,8 +90,10 @@ function idsOf(list: string): string[] | undefined {
 /**
  * Reads columns of a CSV file by the names in its header. A quoted field may hold commas but no
  * line break. Empty lines are skipped.
+ *
+ * @throws {DataError} if the file is missing or malformed, or does not have the columns.
  */
-function readCsv(
+export function readCsv(
   place: string | Folder,
   file: string,
   columns: readonly string[],
