@@ -20,6 +20,7 @@ import type { Vectors } from "../../lab/codes/vectors.ts";
 import { compareLosses } from "../../lab/compare/compare.ts";
 import { verifyModel } from "../../lab/analysis/verify_model.ts";
 import { loadDataset } from "../../lab/data/load.ts";
+import { memoryFolder } from "../../lab/folder.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
 import { readRecipe, readSavedRun } from "../../lab/train/models.ts";
@@ -355,6 +356,17 @@ test(
     await run(" --overwrite");
   }),
 );
+
+test("loadDataset: made codes for interactions, which have none of their own", async () => {
+  const rows = Array.from({ length: 60 }, (_, i) => `${i % 6},${(i * 7) % 20},5,${i}`);
+  const text = ["userId,movieId,rating,timestamp", ...rows].join("\n");
+  const folder = memoryFolder("ml", new Map([["ratings.csv", new TextEncoder().encode(text)]]));
+  const own = await loadDataset(folder, { kCore: 1, codes: "item" });
+  const made = await loadDataset(folder, { kCore: 1, codes: "hierarchical:4x3" });
+  assert.deepEqual([made.items, made.test], [own.items, own.test]);
+  assert.deepEqual(indexOf(made)[made.items[0]], (await makeCodes(own, "hierarchical:4x3"))[0]);
+  await assert.rejects(loadDataset(folder), /^UsageError: .*--codes must be item or make some/);
+});
 
 test("withMadeCodes: refused where prompts are text", async () => {
   await assert.rejects(
