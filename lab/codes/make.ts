@@ -63,9 +63,11 @@ export async function makeCodes(
     ? randomCodes(data.items.length, parsed)
     : await cluster(await vectorsOf(data, parsed, options), parsed, options.onProgress);
   const uses = usesOf(data);
-  if (parsed.kind === "hierarchical") numberByUse(codes, uses);
-  const whole = parsed.duplicates === "free" ? codes : withLastTokens(codes, uses);
-  return whole.map((path) => path.map((code, level) => `<${LETTERS[level]}_${code}>`));
+  const isHierarchical = parsed.kind === "hierarchical";
+  if (isHierarchical) numberByUse(codes, uses);
+  if (parsed.duplicates === "last") addLastTokens(codes, uses);
+  if (isHierarchical && parsed.tokens === "own") makeTokensOwn(codes);
+  return codes.map((path) => path.map((code, level) => `<${LETTERS[level]}_${code}>`));
 }
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
@@ -319,13 +321,31 @@ function numberByUse(codes: Codes, uses: Int32Array): void {
  * Adds a last token that counts the items with the same codes, if there are such items: 0 for the
  * one that is used most.
  */
-function withLastTokens(codes: Codes, uses: Int32Array): Codes {
+function addLastTokens(codes: Codes, uses: Int32Array): void {
   const groups = groupsOf(codes, (path) => path);
-  if (groups.length === codes.length) return codes;
+  if (groups.length === codes.length) return;
   for (const group of groups) {
     group.sort((a, b) => uses[b] - uses[a] || a - b).forEach((item, i) => codes[item].push(i));
   }
-  return codes;
+}
+
+/** Numbers the nodes of each level, in the order of their paths, instead of a node's children. */
+function makeTokensOwn(codes: Codes): void {
+  const order = [...codes.keys()].sort((a, b) => comparePaths(codes[a], codes[b]));
+  for (let level = codes[0].length - 1; level > 0; level--) { // the paths before stay as they are
+    let number = 0;
+    const numbers = order.map((item, i) => {
+      const before = codes[order[Math.max(0, i - 1)]];
+      const isSame = codes[item].slice(0, level + 1).every((code, l) => code === before[l]);
+      return isSame ? number : ++number;
+    });
+    order.forEach((item, i) => codes[item][level] = numbers[i]);
+  }
+}
+
+function comparePaths(a: readonly number[], b: readonly number[]): number {
+  const level = a.findIndex((code, level) => code !== b[level]);
+  return level < 0 ? 0 : a[level] - b[level];
 }
 
 /** The items with the same key, in their order. */
