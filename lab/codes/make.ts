@@ -63,10 +63,11 @@ export async function makeCodes(
     ? randomCodes(data.items.length, parsed)
     : await cluster(await vectorsOf(data, parsed, options), parsed, options.onProgress);
   const uses = usesOf(data);
-  const isHierarchical = parsed.kind === "hierarchical";
-  if (isHierarchical) numberByUse(codes, uses);
+  if (parsed.kind === "hierarchical") {
+    numberByUse(codes, uses);
+    if (parsed.tokens === "own") makeTokensOwn(codes);
+  }
   if (parsed.duplicates === "last") addLastTokens(codes, uses);
-  if (isHierarchical && parsed.tokens === "own") makeTokensOwn(codes);
   return codes.map((path) => path.map((code, level) => `<${LETTERS[level]}_${code}>`));
 }
 

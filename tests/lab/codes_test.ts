@@ -165,8 +165,8 @@ test("assign: with a capacity, as joining the nearest pairs of item and centre f
 
 /** The bits are the same in Deno, Bun and Node. */
 const DIGESTS: readonly [spec: string, digest: string][] = [
-  ["hierarchical:16x8", "8d9fdcc34391e981"],
-  ["hierarchical:16x8,slack=none,seed=1", "7d91f932d4ef97c4"],
+  ["hierarchical:16x8", "28a4a0bb85cdf9f6"],
+  ["hierarchical:16x8,slack=none,seed=1", "073d4d8d62d17a62"],
   ["hierarchical:8x8x8,duplicates=free", "e0f18b2df6ed50c8"],
   ["hierarchical:16x8,tokens=shared", "8973eea06de169f9"],
   ["residual:16x16,window=3,shift=2", "3a03b84e3b743022"],
@@ -184,9 +184,11 @@ for (const [spec, expected] of DIGESTS) {
     assert.equal(distinct, items, "no two items have the same codes");
     assert.equal(new Set(codes.map(({ length }) => length)).size, 1, "equally many");
     const isOwn = spec.startsWith("hierarchical") && !spec.includes("shared");
-    const most = isOwn ? levels.map(({ nodes }) => nodes) : sizes;
-    assert.ok(sizes.every((_, level) => levels[level].tokens <= most[level]));
-    if (isOwn) assert.ok(levels.every(({ tokens, nodes }) => tokens === nodes));
+    sizes.forEach((size, level) => {
+      const { tokens, nodes } = levels[level];
+      if (isOwn) assert.equal(tokens, nodes);
+      else assert.ok(tokens <= size);
+    });
     assert.equal(levels.length, sizes.length + (spec.includes("free") ? 0 : 1));
     assert.ok(codes.flat().every((code) => /^<[a-z]_\d+>$/.test(code)));
   });
