@@ -4,17 +4,14 @@
  * @module
  */
 import type { CleaningStep, Dataset, EvaluationCase } from "./dataset.ts";
-import type { Interactions } from "./interactions.ts";
+import type { InteractionReading, Interactions } from "./interactions.ts";
 
 /** Which of several interactions of a user with the same item are kept. */
 export const DUPLICATES = ["all", "first", "last"] as const;
 
 /** Options of {@link clean}. */
 export interface Cleaning {
-  /**
-   * Which of several interactions of a user with the same item are kept. Default `all`, as RecBole
-   * and the preparations of SASRec and TIGER do.
-   */
+  /** Which of several interactions of a user with the same item are kept. Default `all`. */
   readonly duplicates?: typeof DUPLICATES[number];
   /**
    * Users and items with fewer interactions are dropped until none is left. Default 5; 1 keeps all.
@@ -128,7 +125,8 @@ class Sorted {
  */
 export function clean(
   given: Interactions,
-  { duplicates = "all", kCore = 5 }: Cleaning = {},
+  { minRating, duplicates = "all", kCore = 5 }: Cleaning & Pick<InteractionReading, "minRating"> =
+    {},
   least = 1,
 ): Cleaned {
   const { users, items, bad, low } = given;
@@ -137,7 +135,7 @@ export function clean(
   const all = { users: users.length, items: items.length };
   const steps = [{ step: "rows of the file", ...all, interactions: left + low + bad }];
   if (bad > 0) steps.push({ step: "malformed rows skipped", ...all, interactions: left + low });
-  if (low > 0) steps.push(sorted.stepOf("low ratings dropped"));
+  if (minRating !== undefined) steps.push(sorted.stepOf(`ratings of at least ${minRating}`));
   if (duplicates !== "all") {
     dropDuplicates(sorted, items.length, duplicates);
     steps.push(sorted.stepOf(`${duplicates} of each user and item kept`));

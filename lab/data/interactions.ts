@@ -127,7 +127,7 @@ export function readInteractions(
     if (layout === undefined) {
       layout = layoutOf(text, columns, refuse);
       if (minRating !== undefined && layout.columns.rating === undefined) {
-        refuse("it must have ratings, of which a least one is given", "none");
+        refuse("it must have a column of ratings for --min-rating", "none");
       }
       if (layout.hasHeader) continue;
     }

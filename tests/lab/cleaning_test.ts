@@ -82,7 +82,7 @@ test("cleaning equals its definition on random rows", () => {
     ),
     { numRuns: 300 },
   );
-  assert.equal(sizes.size, 7); // from nothing to all users
+  assert.ok(sizes.has(0) && sizes.size > 3, "from nothing to many users");
 });
 
 test("the items that are left are those of the sequences, in the order of the file", () => {

@@ -170,7 +170,11 @@ test("a file whose columns are not known is refused", () => {
     ["a,b\n", { columns: { user: "a", item: "c" } }, /must have a column c, once/],
     ["a,b,b\n", { columns: { user: "a", item: "b" } }, /must have a column b, once/],
     ["a,b\n", { columns: { user: "1", item: "3" } }, /must have at least 3 columns/],
-    ["user,item\na,b\n", { minRating: 3 }, /it must have ratings/],
+    [
+      "user,item\na,b\n",
+      { minRating: 3 },
+      /it must have a column of ratings for --min-rating, got none/,
+    ],
   ];
   for (const [text, options, message] of table) {
     const folder = folderOf({ "a.csv": text });

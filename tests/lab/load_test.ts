@@ -10,7 +10,7 @@ import { recipeOf } from "../../lab/train/recipe.ts";
 import { trainableModel } from "../../lab/train/models.ts";
 import { lossNamed } from "../../models/losses/index.ts";
 import { smallFolder } from "./small_folder.ts";
-import { makeFolder } from "./with_folder.ts";
+import { type Files, makeFolder, withFolder } from "./with_folder.ts";
 
 const HEADER = "user_id,item_ids,timestamp\n";
 const TITLES = makeFolder({
@@ -56,6 +56,96 @@ test("load: what only titles need is refused elsewhere", async () => {
       );
       return true;
     });
+  }
+});
+
+const RATINGS = makeFolder({
+  "ratings.csv": "userId,movieId,rating,timestamp\n" +
+    [..."abcabdacdbcd"].map((item, i) => `${i % 3},${item},${i % 5},${i}\n`).join(""),
+  "tags.csv": "userId,movieId,tag,timestamp\n",
+});
+
+test("load: interactions, by the files of a folder or by name", async () => {
+  const reading: Reading = { codes: "item", kCore: 1 };
+  const dataset = await loadDataset(RATINGS, reading);
+  assert.deepEqual([dataset.items, dataset.test.length], [["a", "b", "c", "d"], 3]);
+  assert.equal(dataset.cleaning?.[0].interactions, 12);
+  const liked = await loadDataset(RATINGS, { ...reading, minRating: 0.5 });
+  assert.deepEqual(liked.cleaning?.map(({ step, interactions }) => [step, interactions]), [
+    ["rows of the file", 12],
+    ["ratings of at least 0.5", 9],
+    ["users with at least 3", 9],
+  ]);
+  const other = { ...reading, columns: { user: "userId", item: "movieId", time: "rating" } };
+  for (const data of [RATINGS, join(RATINGS, "ratings.csv")]) {
+    assert.deepEqual((await loadDataset(data, reading)).test, dataset.test);
+    assert.notDeepEqual((await loadDataset(data, other)).test, dataset.test);
+  }
+  const part = await loadDataset(RATINGS, { ...reading, limitUsers: 2, limitItems: 3 });
+  assert.deepEqual([part.tokens.length, part.test.length <= 2], [4, true]);
+});
+
+test("load: which file of a folder has interactions", async () => {
+  const head = "user_id:token\titem_id:token\n";
+  const inter = `${head}a\tp\na\tq\na\tr\n`;
+  const csv = "user,item\na,p\na,q\na,r\na,s\n";
+  const json = ["p", "q"].map((item) => `{"user":"a","item":"${item.repeat(2)}"}\n`).join("");
+  const reading: Reading = { codes: "item", kCore: 1 };
+  const table: readonly (readonly [files: Files, file: string, items: number | RegExp])[] = [
+    [{ "pens.inter": inter, "other.csv": csv }, "", 3],
+    [{ "pens.inter": inter, "other.csv": csv }, "other.csv", 4],
+    [{ "only.csv": csv, "README.md": "" }, "", 4],
+    [{ "a.csv": csv, "b.csv": csv }, "", /--data must name one of its files, got a.csv, b.csv$/],
+    [
+      { "a.inter": inter, "b.inter": inter },
+      "",
+      /must name one of its files, got a.inter, b.inter$/,
+    ],
+    [{ "Pens_5.json": json + json }, "Pens_5.json", 2],
+    [{ "Pens_5.json": json }, "", /it must hold data of a known kind/],
+    [{ "a.csv": csv }, "b.csv", /b\.csv/],
+  ];
+  for (const [files, file, items] of table) {
+    await withFolder(files, async (folder) => {
+      const loaded = loadDataset(join(folder, file), reading);
+      if (typeof items === "number") assert.equal((await loaded).items.length, items);
+      else await assert.rejects(loaded, items);
+    });
+  }
+});
+
+test("load: interactions need codes", async () => {
+  for (const codes of [undefined, "semantic", "random"] as const) {
+    await assert.rejects(loadDataset(RATINGS, { codes }), {
+      name: "UsageError",
+      message: `Cannot load ${join(RATINGS, "ratings.csv")} with --codes ${codes ?? "semantic"}: ` +
+        "--codes must be item or make some, such as hierarchical:64x16, got none",
+    });
+  }
+  await assert.rejects(
+    loadDataset(join(RATINGS, "ratings.csv"), { codes: "item", index: "a" }),
+    /^UsageError: Cannot use --index: --data must have files of codes, got interactions$/,
+  );
+});
+
+test("load: what only interactions need is refused elsewhere", async () => {
+  const told: readonly [Reading, string][] = [
+    [{ columns: { user: "1", item: "2" } }, "--columns"],
+    [{ minRating: 0 }, "--min-rating"],
+    [{ duplicates: "all" }, "--duplicates"],
+    [{ kCore: 5 }, "--k-core"],
+    [{ split: "leave-one-out" }, "--split"],
+    [{ skipBadRows: true }, "--skip-bad-rows"],
+  ];
+  for (const [reading, flag] of told) {
+    for (const data of ["synthetic", CODES, TITLES]) {
+      const error = flag === "--columns" && data !== "synthetic"
+        ? /^(UsageError: Cannot load|DataError: Cannot load) .* got /
+        : new RegExp(
+          `^UsageError: Cannot use ${flag}: --data must have interactions such as .*, got `,
+        );
+      await assert.rejects(loadDataset(data, reading), error);
+    }
   }
 });
 
