@@ -67,7 +67,7 @@ const DEFAULTS: Defaults = {
   window: 8,
   shift: 1,
   power: 0.5,
-  slack: 0,
+  slack: Infinity,
   tokens: "own",
   epochs: 200,
   duplicates: "last",
