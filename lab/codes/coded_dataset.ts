@@ -85,7 +85,9 @@ export function indexOf({ items, paths, tokens }: Dataset): Record<string, strin
 export function keepCodes(folder: string, dataset: Dataset): void {
   const { codes = "semantic" } = dataset;
   if (isPlainCodes(codes) || folderAt(folder).has(CODES)) return;
-  const file = { version: 1, codes, hash: hashOf(dataset, codes), index: indexOf(dataset) };
+  const index = indexOf(dataset);
+  const hash = hashOf(dataset, codes, dataset.items.map((item) => index[item]));
+  const file = { version: 1, codes, hash, index };
   writeFiles(folder, [[CODES, new TextEncoder().encode(`${JSON.stringify(file)}\n`)]]);
 }
 
@@ -107,21 +109,23 @@ function keptCodes(
   if (kept === undefined) return undefined;
   const spec = formatSpec(parseSpec(given));
   if (kept.codes !== spec) refuse(`its codes must be ${spec}`, kept.codes);
-  if (kept.hash !== hashOf(data, spec)) {
-    refuse("it must be of the same data and vectors", "codes of others");
-  }
-  const missing = data.items.find((item) => !kept.index.has(item));
-  if (missing !== undefined) refuse("every item must have codes", `none for "${missing}"`);
-  return data.items.map((item) => kept.index.get(item) as string[]);
+  const codes = data.items.map((item) => kept.index.get(item) ?? []);
+  if (kept.hash === hashOf(data, spec, codes)) return codes;
+  return refuse("it must be as it was written, of the same data and vectors", "another hash");
 }
 
-/** A digest of a specification and all that codes are made from, except a model's weights. */
-function hashOf({ items, titles, training }: CodeData, spec: string): string {
+/** A digest of codes, their specification and all that they are made from but a model's weights. */
+function hashOf(
+  { items, titles, training }: CodeData,
+  spec: string,
+  codes: readonly (readonly string[])[],
+): string {
   const hash = sha256.create();
   const add = (value: unknown): void => {
     hash.update(new TextEncoder().encode(`${JSON.stringify(value)}\n`));
   };
   add(spec);
+  add(codes);
   add(items);
   add(training);
   for (const { kind, place } of parseSpec(spec).from) {
