@@ -7,6 +7,7 @@
 import process from "node:process";
 import { say } from "../terminal.ts";
 import { gridLine } from "./compare.ts";
+import { codesLine } from "./codes.ts";
 import { explainLine } from "./explain.ts";
 import { runProgram } from "./flags.ts";
 import { judgeLine } from "./judge.ts";
@@ -26,6 +27,7 @@ await runProgram(
     trainLine,
     gridLine("compare"),
     gridLine("sweep"),
+    codesLine,
     judgeLine,
     reportLine,
     verifyLine,

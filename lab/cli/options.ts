@@ -15,8 +15,9 @@ import {
   lossNames,
   readersOf,
 } from "../../models/losses/index.ts";
+import { formatSpec, parseSpec } from "../codes/spec.ts";
+import { isPlainCodes } from "../data/derived.ts";
 import { DUPLICATES } from "../data/cleaning.ts";
-import { CODES } from "../data/derived.ts";
 import type { InteractionOptions } from "../data/interaction_dataset.ts";
 import { type Columns, ROLES } from "../data/interactions.ts";
 import type { DeviceChoice } from "../devices.ts";
@@ -65,6 +66,12 @@ const loss = {
       `one of ${lossNames.join(", ")} or the path of a module`,
       didYouMean(given, lossNames),
     ),
+};
+
+/** Codes: a name, or how to make them. */
+const codes: Kind<string> = {
+  value: "<spec>",
+  read: (given) => isPlainCodes(given) ? given : formatSpec(parseSpec(given)),
 };
 
 /** Columns such as user=reviewer,item=asin,time=3. */
@@ -180,8 +187,9 @@ export const trainFlags: Flags<GivenOptions> = {
   limitUsers: optional(integer(1), "use the first n users, to train and to judge", "default all"),
   joinValidation: toggle("train on the validation targets too, once they have chosen a recipe"),
   codes: flag(
-    choice(CODES),
-    "codes of items: the data's own, one token an item, or shuffled ones",
+    codes,
+    "codes of items: the data's own, item for one token an item, random for shuffled ones, or " +
+      "made ones such as hierarchical:64x16, see docs/codes.md",
     defaults.codes,
   ),
   losses: lossesFlag(defaults.losses),

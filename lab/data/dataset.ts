@@ -59,8 +59,11 @@ export interface Dataset {
   readonly items: readonly string[];
   /** The title of each item, where the data set has titles. */
   readonly titles?: readonly string[];
-  /** How items are written, where it is not the data set's own way. */
-  readonly codes?: "item" | "random";
+  /**
+   * How items are written, where it is not the data set's own way: `item`, `random`, or how codes
+   * were made, such as `hierarchical:64x16`.
+   */
+  readonly codes?: string;
   /** The tokens of each item. Items may share theirs. */
   readonly paths: readonly (readonly number[])[];
   /** The text of each token id; its length is the size of the vocabulary. */

@@ -108,6 +108,11 @@ export const CODES = ["semantic", "item", "random"] as const;
 /** One of {@link CODES}. */
 export type Codes = typeof CODES[number];
 
+/** Whether `--codes` names one of {@link CODES}, rather than how to make codes. */
+export function isPlainCodes(codes: string): codes is Codes {
+  return CODES.some((name) => name === codes);
+}
+
 /**
  * Writes the items of a data set in another way, to measure what their codes contribute. Items,
  * users and targets stay the same, so that results can be compared user by user.

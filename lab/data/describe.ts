@@ -48,7 +48,9 @@ export function describeDataset(dataset: Dataset, trie: Trie): string {
       `${(lengths / paths.length).toFixed(1)} tokens an item`,
       `vocabulary ${withCommas(tokens.length)}`,
     ],
-    ...(dataset.codes === undefined ? [] : [["codes", CODES[dataset.codes]] as const]),
+    ...(dataset.codes === undefined
+      ? []
+      : [["codes", CODES.get(dataset.codes) ?? `made: ${dataset.codes}`] as const]),
     [
       "trie",
       counted(trie.nodeCount, "node"),
@@ -69,10 +71,10 @@ export function describeDataset(dataset: Dataset, trie: Trie): string {
 }
 
 /** Codes that are not the data set's own. */
-const CODES = {
-  item: "one token an item, instead of the data's own",
-  random: "the data's own, dealt out to other items at random",
-} as const;
+const CODES: ReadonlyMap<string, string> = new Map([
+  ["item", "one token an item, instead of the data's own"],
+  ["random", "the data's own, dealt out to other items at random"],
+]);
 
 /** What each step of cleaning left, and how many interactions it dropped. */
 function cleaningTable(steps: readonly CleaningStep[]): string {

@@ -9,7 +9,8 @@ import type { Folder } from "../folder.ts";
 import { loadTemplate } from "../text/template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import type { Dataset } from "./dataset.ts";
-import { type Codes, joinValidation, limitDataset, withCodes } from "./derived.ts";
+import { type CodedOptions, withMadeCodes } from "../codes/coded_dataset.ts";
+import { isPlainCodes, joinValidation, limitDataset, withCodes } from "./derived.ts";
 import { findFormat } from "./formats.ts";
 import { type InteractionOptions, loadInteractions } from "./interaction_dataset.ts";
 import { loadSemanticIds } from "./semantic_ids.ts";
@@ -32,11 +33,17 @@ export interface Reading extends Pick<TitleOptions, "targets" | "holdOut">, Inte
   readonly limitItems?: number;
   /** Only the first users. */
   readonly limitUsers?: number;
-  /** How items are written; default `semantic`. */
-  readonly codes?: Codes;
+  /**
+   * How items are written: `semantic`, `item`, `random`, or how to make codes, such as
+   * `hierarchical:64x16`; see `makeCodes`. Default `semantic`.
+   */
+  readonly codes?: string;
   /** Whether the validation targets are training targets as well. */
   readonly joinValidation?: boolean;
 }
+
+/** How a data set is read now. */
+export interface LoadOptions extends Reading, Pick<CodedOptions, "keptCodes" | "openDevice"> {}
 
 /** Called with what is being done, how much of it is done, and the total. */
 export type ReadingProgress = (what: string, done: number, total: number) => void;
@@ -58,7 +65,8 @@ export type ReadingProgress = (what: string, done: number, total: number) => voi
  * token ids, unless `reading` names a tokenizer.
  *
  * @throws {UsageError} if the data have no titles or no codes and an option needs them, if `index`
- * names no file of codes, or if `codes` is `item` and a prompt or a model needs text.
+ * names no file of codes, if `codes` is malformed, or if it is neither `semantic` nor `random` and a
+ * prompt or a model needs text.
  * @throws {DataError} if a file is missing, malformed or contradicts another.
  *
  * @example
@@ -71,22 +79,26 @@ export type ReadingProgress = (what: string, done: number, total: number) => voi
  */
 export async function loadDataset(
   data: string | Folder,
-  reading: Reading = {},
+  reading: LoadOptions = {},
   model?: string | Folder,
   onProgress?: ReadingProgress,
 ): Promise<Dataset> {
   const { limitItems: items, limitUsers: users, codes = "semantic", prompt } = reading;
+  const { keptCodes, openDevice } = reading;
   const text = prompt !== undefined ? "--prompt" : model !== undefined ? "--model" : undefined;
-  if (codes === "item" && text !== undefined) {
+  if (codes !== "semantic" && codes !== "random" && text !== undefined) {
     throw new UsageError(
-      `Cannot use --codes item: it must come without what reads text, got ${text}`,
+      `Cannot use --codes ${codes}: it must come without what reads text, got ${text}`,
     );
   }
   const dataset = data === "synthetic"
     ? loadSynthetic(reading)
     : await loadFiles(data, reading, model, onProgress);
   const limited = limitDataset(dataset, { items, users });
-  return withCodes(reading.joinValidation ? joinValidation(limited) : limited, codes);
+  const whole = reading.joinValidation ? joinValidation(limited) : limited;
+  return isPlainCodes(codes)
+    ? withCodes(whole, codes)
+    : await withMadeCodes(whole, codes, { keptCodes, openDevice, onProgress });
 }
 
 function loadSynthetic(reading: Reading): Dataset {
@@ -125,8 +137,8 @@ async function loadFiles(
 }
 
 /** Refuses data without codes, unless others are asked for. */
-function refuseWithoutCodes(folder: Folder, file: string, codes: Codes, orElse = ""): void {
-  if (codes === "item") return;
+function refuseWithoutCodes(folder: Folder, file: string, codes: string, orElse = ""): void {
+  if (codes !== "semantic" && codes !== "random") return;
   throw new UsageError(
     `Cannot load ${folder.pathOf(file)} with --codes ${codes}: ${orElse}--codes must be item or ` +
       "make some, such as hierarchical:64x16, got none",

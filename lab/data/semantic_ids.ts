@@ -227,7 +227,7 @@ function refusePrefixes(
 }
 
 /** Sorts texts, comparing the numbers in them by value: "<a_2>" before "<a_10>". */
-function inNaturalOrder(texts: Iterable<string>): string[] {
+export function inNaturalOrder(texts: Iterable<string>): string[] {
   return Array.from(texts, (text) => ({ text, parts: text.match(/\d+|\D+/g) ?? [] }))
     .sort((a, b) => compareParts(a.parts, b.parts))
     .map(({ text }) => text);

@@ -19,7 +19,6 @@ import {
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
 import { DUPLICATES } from "../data/cleaning.ts";
-import { CODES } from "../data/derived.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { loadDataset, type ReadingProgress } from "../data/load.ts";
 import { folderAt } from "../files.ts";
@@ -167,7 +166,7 @@ const Schema = v.object({
     skipBadRows: v.optional(v.boolean()),
     limitItems: count,
     limitUsers: count,
-    codes: v.optional(v.picklist(CODES)),
+    codes: v.optional(v.string()),
     joinValidation: v.optional(v.boolean()),
   }),
   model: v.optional(v.string()),
@@ -287,7 +286,8 @@ export async function readSavedRun(
   onProgress?: ReadingProgress,
 ): Promise<SavedRun> {
   const { reading, model } = readRecipe(folder);
-  return readRun(folder, await loadDataset(data, reading, model, onProgress));
+  const keptCodes = typeof folder === "string" ? `${folder}/..` : undefined; // of all runs beside it
+  return readRun(folder, await loadDataset(data, { ...reading, keptCodes }, model, onProgress));
 }
 
 /**

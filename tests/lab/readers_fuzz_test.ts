@@ -10,13 +10,15 @@ import { after, test } from "node:test";
 import { loadInteractions } from "../../lab/data/interaction_dataset.ts";
 import { loadDataset } from "../../lab/data/load.ts";
 import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
-import { loadTitles } from "../../lab/data/titles.ts";
+import { readVectors } from "../../lab/codes/vector_files.ts";
 import { folderAt } from "../../lab/files.ts";
+import { loadTitles } from "../../lab/data/titles.ts";
 import { type Folder, memoryFolder } from "../../lab/folder.ts";
 import { loadTemplate } from "../../lab/text/template.ts";
 import { loadTokenizer, type Tokenizer } from "../../lab/text/tokenizer.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { assertRefusal, fuzzRuns, mutate, randomOf } from "../fuzz.ts";
+import { VECTOR_ITEMS, vectorFiles } from "./vector_files.ts";
 import { TOKENIZER_FOLDER } from "./tokenizer_folder.ts";
 import { type Files, makeFolder, removeFolder } from "./with_folder.ts";
 
@@ -78,6 +80,7 @@ async function fuzz(
   const names = Object.keys(files);
   const valid = names.map((name) => {
     const contents = files[name];
+    if (contents instanceof Uint8Array) return contents;
     return new TextEncoder().encode(
       typeof contents === "string" ? contents : JSON.stringify(contents),
     );
@@ -142,6 +145,16 @@ test("fuzz: a folder of titles with a prompt, one target a row", { timeout }, as
 test("fuzz: a folder of semantic ids", { timeout }, async () => {
   await fuzz(SEMANTIC, 3, loadSemanticIds);
 });
+
+for (const [i, [name, contents]] of Object.entries(vectorFiles()).entries()) {
+  test(`fuzz: vectors of items in ${name}`, { timeout }, async () => {
+    await fuzz({ [name]: contents }, 20 + i, (folder) => {
+      const { data, dim } = readVectors(name, VECTOR_ITEMS, { folder: folderAt(folder) });
+      assert.ok(data.length === VECTOR_ITEMS.length * dim && data.every(Number.isFinite));
+      return [...data];
+    });
+  });
+}
 
 test("fuzz: lines of users with the codes of another project", { timeout }, async () => {
   await fuzz(LINES, 5, (folder) => loadDataset(folder));
