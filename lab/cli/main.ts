@@ -5,11 +5,13 @@
  * @module
  */
 import process from "node:process";
+import { auditLine } from "./audit.ts";
 import { gridLine } from "./compare.ts";
 import { explainLine } from "./explain.ts";
 import { runProgram } from "./flags.ts";
 import { judgeLine } from "./judge.ts";
 import { trainLine } from "./options.ts";
+import { recommendLine } from "./recommend.ts";
 import { reportLine } from "./report.ts";
 import { verifyLine } from "./verify.ts";
 
@@ -23,6 +25,8 @@ await runProgram(
     reportLine,
     verifyLine,
     explainLine,
+    recommendLine,
+    auditLine,
   ],
   process.argv.slice(2),
 );

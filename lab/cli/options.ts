@@ -16,6 +16,7 @@ import {
   readersOf,
 } from "../../models/losses/index.ts";
 import { CODES } from "../data/derived.ts";
+import type { Reading } from "../data/load.ts";
 import type { DeviceChoice } from "../devices.ts";
 import { print } from "../terminal.ts";
 import { runExperiment } from "../train/experiment.ts";
@@ -34,7 +35,7 @@ import {
   refuse,
 } from "./flags.ts";
 import {
-  beamWidths,
+  ascending,
   choice,
   flag,
   integer,
@@ -115,7 +116,7 @@ export const trainFlags: Flags<GivenOptions> = {
   ),
   losses: lossesFlag(defaults.losses),
   ...settingFlags,
-  beams: optional(beamWidths, "beam widths to decode with, such as 5,10,20", "default --beam"),
+  beams: optional(ascending, "beam widths to decode with, such as 5,10,20", "default --beam"),
   model: optional(
     text("<folder>"),
     "start from a Llama model in Hugging Face's layout",
@@ -186,7 +187,18 @@ export const trainFlags: Flags<GivenOptions> = {
   resume: toggle("go on from the checkpoints in --out"),
 };
 
-/** What `verify` and `explain` are given of a trained model. */
+/** How the data of a command are read that needs no run: as `train` reads them. */
+export const readingFlags: Flags<Pick<GivenOptions, Exclude<keyof Reading, "joinValidation">>> = {
+  tokenizer: trainFlags.tokenizer,
+  prompt: trainFlags.prompt,
+  targets: trainFlags.targets,
+  holdOut: trainFlags.holdOut,
+  limitItems: trainFlags.limitItems,
+  limitUsers: trainFlags.limitUsers,
+  codes: trainFlags.codes,
+};
+
+/** What `verify`, `explain` and `recommend` are given of a trained model. */
 export const savedRunFlags = {
   checkpoint: required(
     text("<folder>"),
