@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { DeviceChoice } from "../devices.ts";
-import { openDevice } from "../devices.ts";
+import process from "node:process";
+import { type DeviceChoice, openDevice } from "../devices.ts";
 import { AtomicFile } from "../files.ts";
 import {
   listToJson,
@@ -51,10 +51,10 @@ const SHORT = 2000;
 /** The command line of `recommend`. */
 export const recommendLine: CommandLine<RecommendCommandOptions> = {
   name: "recommend",
-  usage: "--checkpoint <folder> (--user <id> | --history <ids> | --all) [options]",
-  does: "Prints the list of a trained model for a test user or after a history, with " +
-    "probabilities and how much of it is certified to be exact; or writes the lists of all test " +
-    "users to a file.",
+  usage: "--checkpoint <folder> --user <id> [options]",
+  does: "Prints the list of a trained model for a test user, or after a --history; or writes " +
+    "those of --all test users to a file. With the probability of each item, and how much of a " +
+    "list is certified to be exact.",
   flags: {
     ...savedRunFlags,
     user: optional(
@@ -111,6 +111,11 @@ async function writeAll(
   display: Display,
 ): Promise<string> {
   const users = run.dataset.test.length;
+  const stop = (): void => {
+    file[Symbol.dispose]();
+    process.exit(130); // as if the signal had ended it
+  };
+  process.on("SIGINT", stop);
   let [done, exact] = [0, 0];
   for await (const lists of recommendAll(run, search)) {
     file.write(lists.map((list) => `${JSON.stringify(listToJson(list))}\n`).join(""));
@@ -119,5 +124,6 @@ async function writeAll(
     display.stage("users", done, users);
   }
   file.commit();
+  process.off("SIGINT", stop);
   return `${count(done)} lists, ${percent(exact / done)} of which are certified to be exact`;
 }

@@ -271,9 +271,9 @@ function checkLists(
   const most = ks[ks.length - 1];
   let name: Shape["name"] = "plain";
   let count = 0;
-  const megabytes = (bytes: number): number => Math.ceil(bytes / 1e6);
   const rows = readLists(...splitPath(lists), (done, total) => {
-    onProgress?.(`MB of ${lists}`, megabytes(done), megabytes(total));
+    const all = Math.ceil(total / 1e6);
+    onProgress?.(`MB of ${lists}`, done === total ? all : Math.floor(done / 1e6), all);
   });
   for (const { shape, row } of rows) {
     name = shape.name;
@@ -394,7 +394,7 @@ function scoresOf(
   const scores = estimates([{ name: "lists", ranks: own }, ...baselines], on, ks);
   if (judged.length === ranks.length) return { scores };
   const [overAll] = estimates(
-    [{ name: "lists, missing users as misses", ranks: ranks.map((rank) => rank ?? -1) }],
+    [{ name: "all users, missing ones as misses", ranks: ranks.map((rank) => rank ?? -1) }],
     cases,
     ks,
   );

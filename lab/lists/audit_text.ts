@@ -22,8 +22,8 @@ export function renderAudit(found: Audit, width: number = lineWidth()): string {
     ...faultsOf(faults, width),
     ...(fromHistory === undefined ? [] : [
       "",
-      `No fault without --exclude-history: ${count(fromHistory.count)} ` +
-      FAULTS[fromHistory.name],
+      `${count(fromHistory.count)} ${FAULTS[fromHistory.name]}; with --exclude-history they are ` +
+      "faults. The first:",
       ...examplesOf(fromHistory),
     ]),
     "",
@@ -66,7 +66,7 @@ function scoresOf({ scores, overAll, ks, judged }: Audit, width: number): string
     [
       "",
       "these lists",
-      ...others.map(({ name }) => name.replace(/^lists, |, history left out$/g, "")),
+      ...others.map(({ name }) => name.replace(/,.*/, "")),
     ],
     metrics.map(([name, of]) => [
       name,
@@ -77,7 +77,8 @@ function scoresOf({ scores, overAll, ks, judged }: Audit, width: number): string
   );
   return [
     `${counted(judged, "user")} with a list, 95 % intervals over users. A place that is no item ` +
-    "is a miss and keeps its place. Co-occurrence leaves the history out.",
+    "is a miss and keeps its place. Co-occurrence leaves the history out." +
+    (overAll === undefined ? "" : " Of all users, those without a list are misses."),
     table,
   ];
 }
@@ -88,7 +89,7 @@ function claimsOf({ claims }: Audit, width: number): string[] {
     `${metric}@${k}`,
     share(value),
     share(counted),
-    signed(counted - value),
+    signed(counted - value).replace("−", "-"), // which the table aligns
   ]);
   return ["", renderTable(["", "claimed", "counted", "difference"], rows, width)];
 }
@@ -106,8 +107,8 @@ function searchOf({ search }: Audit): string[] {
   if (search === undefined) return [];
   const { checkpoint, beam, pruned, missed } = search;
   const said = `The model of ${printable(checkpoint)} searches with B = ${beam}: ` +
-    `${counted(pruned.length, "target")} among its exact first ${beam} pruned, ` +
-    `${count(missed)} of which these lists do not have either`;
+    `${counted(pruned.length, "target")} among its exact first ${beam} pruned; these lists lack ` +
+    `${count(missed)} of them`;
   if (pruned.length === 0) return ["", said];
   const more = pruned.length > PRUNED ? [`and ${count(pruned.length - PRUNED)} more`] : [];
   return ["", said, renderPruned(pruned.slice(0, PRUNED)), ...more];

@@ -56,23 +56,27 @@ export class Catalogue {
 export class Cases {
   readonly #cases: readonly EvaluationCase[];
   readonly #catalogue: Catalogue;
-  readonly #byUser = new Map<string, number | undefined>(); // undefined where it may be several
+  readonly #byUser = new Map<string, number[]>();
   #byLastItem: ReadonlyMap<number, readonly number[]> | undefined;
 
   /** Reads the names of all users. */
   constructor(cases: readonly EvaluationCase[], catalogue: Catalogue) {
     this.#cases = cases;
     this.#catalogue = catalogue;
-    cases.forEach(({ user }, at) => {
-      if (user !== undefined) this.#byUser.set(user, this.#byUser.has(user) ? undefined : at);
+    cases.forEach(({ id, user = id }, at) => {
+      for (const name of new Set([id, user])) {
+        const named = this.#byUser.get(name);
+        if (named === undefined) this.#byUser.set(name, [at]);
+        else named.push(at);
+      }
     });
-    cases.forEach(({ id }, at) => this.#byUser.set(id, at));
   }
 
   /**
-   * The index of the case of a list, or -1. A list without a user is for the case at its place in
-   * the file, `index`, unless its history is not that of the case. Then it is for a case with its
-   * history, best with its target too, and best one that `isTaken` does not name.
+   * The index of the case of a list, or -1: that of its user, or without a user that at its place in
+   * the file, `index`, if it has the list's history, or else one that has it. Of several it is one
+   * with the history of the list, best with its target too, and best one that `isTaken` does not
+   * name.
    */
   indexOf(
     row: ListRow,
@@ -80,23 +84,26 @@ export class Cases {
     naming: readonly Naming[],
     isTaken: (at: number) => boolean,
   ): number {
-    if (row.user !== undefined) return this.#byUser.get(row.user) ?? -1;
-    const { history = [] } = row;
-    const here = index < this.#cases.length ? index : -1;
-    if (history.length === 0) return here;
-    if (here >= 0 && !isTaken(here) && this.fits(history, here, naming)) return here;
-    this.#byLastItem ??= Map.groupBy(
-      this.#cases.keys(),
-      (at) => this.#cases[at].history.at(-1) as number,
-    );
-    const last = this.#catalogue.itemsOf(history[history.length - 1], naming);
-    const targets = row.target === undefined ? [] : this.#catalogue.itemsOf(row.target, naming);
+    const { user, history = [], target } = row;
+    const isFit = (at: number): boolean => this.fits(history, at, naming);
+    let candidates: readonly number[];
+    if (user !== undefined) candidates = this.#byUser.get(user) ?? [];
+    else if (history.length === 0) candidates = index < this.#cases.length ? [index] : [];
+    else if (index < this.#cases.length && !isTaken(index) && isFit(index)) candidates = [index];
+    else {
+      this.#byLastItem ??= Map.groupBy(
+        this.#cases.keys(),
+        (at) => this.#cases[at].history.at(-1) as number,
+      );
+      candidates = this.#catalogue.itemsOf(history[history.length - 1], naming)
+        .flatMap((item) => this.#byLastItem?.get(item) ?? []).filter(isFit);
+    }
+    if (candidates.length < 2) return candidates[0] ?? -1;
+    const targets = target === undefined ? [] : this.#catalogue.itemsOf(target, naming);
     const merit = (at: number): number =>
-      (targets.includes(this.#cases[at].target) ? 2 : 0) + (isTaken(at) ? 0 : 1);
-    const [best = -1] = last.flatMap((item) => this.#byLastItem?.get(item) ?? [])
-      .filter((at) => this.fits(history, at, naming))
-      .sort((a, b) => merit(b) - merit(a) || a - b);
-    return best;
+      (isFit(at) ? 4 : 0) + (targets.includes(this.#cases[at].target) ? 2 : 0) +
+      (isTaken(at) ? 0 : 1);
+    return candidates.reduce((best, at) => merit(at) > merit(best) ? at : best);
   }
 
   /** Whether a history is the end of that of a case. */

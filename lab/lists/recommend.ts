@@ -31,6 +31,8 @@ export interface OpenRun extends SavedRun, Disposable {
   readonly checkpoint: string;
   /** Its model. */
   readonly model: SearchableModel;
+  /** The index of each item by its id. */
+  readonly itemOf: ReadonlyMap<string, number>;
   /** The search of a width. It is made once, so that later calls replay what it recorded. */
   searchOf(beam: number): BeamSearch;
 }
@@ -113,6 +115,7 @@ export async function openRun(
     ...saved,
     checkpoint: path,
     model,
+    itemOf: new Map(dataset.items.map((id, item) => [id, item])),
     searchOf(beam): BeamSearch {
       const search = searches.get(beam) ??
         new BeamSearch(model.decoder, model.trie, { ...over, beam });
@@ -139,7 +142,7 @@ export async function recommend(
   options: RecommendOptions = {},
 ): Promise<Recommendation> {
   const { dataset, recipe } = run;
-  const items = history.map((id) => dataset.items.indexOf(id));
+  const items = history.map((id) => run.itemOf.get(id) ?? -1);
   const unknown = items.indexOf(-1);
   if (history.length === 0 || unknown >= 0) {
     throw new ArgumentError(

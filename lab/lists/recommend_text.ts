@@ -4,12 +4,15 @@
  * @module
  */
 import { clip, nameOf, printable } from "../analysis/explanation_text.ts";
+import type { NamedItem } from "../analysis/explanation.ts";
 import { counted } from "../report/format.ts";
 import { lineWidth, renderTable, wrapped } from "../table.ts";
 import type { OpenRun, Recommendation } from "./recommend.ts";
 
 /** How many items of a history are named. */
 const HISTORY = 5;
+/** Where the names of items begin in the head. */
+const INDENT = 13;
 
 /** A list of a run as text, in lines of at most `width` characters. */
 export function renderRecommendation(
@@ -28,9 +31,9 @@ export function renderRecommendation(
     `B = ${beam}, p over ${over}, tau ${recipe.tau}`,
     `  model    ${printable(checkpoint)}, trained with ${printable(recipe.loss)}`,
     `  history  ${counted(history.length, "item")}${last}:`,
-    ...shown.map((item) => clip(`             ${nameOf(item)}`, width)),
+    ...shown.map((item) => `             ${inLine(item, width)}`),
     ...(target === undefined ? [] : [
-      clip(`  target   ${nameOf(target)}`, width),
+      `  target   ${inLine(target, width)}`,
       `           ${place < 0 ? "not in the list" : `place ${place + 1} of the list`}`,
     ]),
   ];
@@ -51,4 +54,10 @@ export function renderRecommendation(
       width,
     ),
   ].join("\n");
+}
+
+/** An item on a line of the head: its title is cut, not its id. */
+function inLine({ id, title }: NamedItem, width: number): string {
+  const room = width - INDENT - id.length - " ()".length;
+  return nameOf({ id, ...(title !== undefined && { title: clip(printable(title), room) }) });
 }

@@ -9,7 +9,9 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
 import { loadTitles } from "../../lab/data/titles.ts";
+import { folderAt } from "../../lab/files.ts";
 import { type Folder, memoryFolder } from "../../lab/folder.ts";
+import { readLists } from "../../lab/lists/read_lists.ts";
 import { loadTemplate } from "../../lab/text/template.ts";
 import { loadTokenizer, type Tokenizer } from "../../lab/text/tokenizer.ts";
 import { Trie } from "../../models/decode/trie.ts";
@@ -34,6 +36,15 @@ const SEMANTIC: Files = {
   "index.json": { "0": ["<a_1>", "<b_0>"], "1": ["<a_2>", "<b_0>"], "2": ["<a_2>", "<b_1>"] },
   "inter.json": { "7": [0, 1, 2, 1], "8": ["2", 1, 0], "9": [1] },
   "items.json": { "0": { title: "Pen" }, "1": { title: "Ink", brand: "x" } },
+};
+
+const PREDICTED = { input: "Next: <a_1><b_0>, <a_2><b_0>", output: "<a_2><b_1>\n", predict: ["x"] };
+const LISTS: Files = {
+  "plain.jsonl":
+    '{"user": 7, "items": ["0", ["1", 2]], "logProbs": [-1, -2.5], "bestPruned": null}\n' +
+    '{"user": "8", "history": [1], "target": "2", "items": [], "certified": 0}\n',
+  "predict.json": JSON.stringify([PREDICTED, { ...PREDICTED, output: ["Pen"] }], null, 4),
+  "frame.json": [{ input: ["<a_1><b_0>"], target: "<a_2><b_1>", rec_items: ["<a_2> <b_1>", ""] }],
 };
 
 /** A token a character. */
@@ -123,6 +134,14 @@ test("fuzz: a folder of titles with a prompt, one target a row", { timeout }, as
 
 test("fuzz: a folder of semantic ids", { timeout }, async () => {
   await fuzz(SEMANTIC, 3, loadSemanticIds);
+});
+
+test("fuzz: files of lists", { timeout }, async () => {
+  await fuzz(
+    LISTS,
+    5,
+    (place) => Object.keys(LISTS).map((file) => [...readLists(folderAt(place), file)]),
+  );
 });
 
 test("fuzz: a tokenizer", { timeout }, async () => {
