@@ -15,6 +15,8 @@ export { loadDataset } from "./lab/data/load.ts";
 export { synthetic } from "./lab/data/synthetic.ts";
 export { describeDataset } from "./lab/data/describe.ts";
 export { loadTokenizer } from "./lab/text/tokenizer.ts";
+export { makeCodes } from "./lab/codes/make.ts";
+export { type CodesSummary, describeCodes } from "./lab/codes/describe.ts";
 export { openDevice } from "./lab/devices.ts";
 export { type DeviceReport, measureDevice } from "./lab/device/measure.ts";
 export { parseOptions } from "./lab/cli/options.ts";

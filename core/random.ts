@@ -192,12 +192,13 @@ export function permutation(key: Key, n: number): Int32Array {
 }
 
 /**
- * log x for 0 < x < 1, from +, -, * and / alone: x = m 2^e with m in [1/2, 1), and
- * log m = 2 atanh((m - 1) / (m + 1)).
+ * log x for a positive, finite x, from +, -, * and / alone, so that every runtime gives the same
+ * bits: x = m 2^e with m in [1/2, 1), and log m = 2 atanh((m - 1) / (m + 1)).
  */
-function portableLog(x: number): number {
+export function portableLog(x: number): number {
   let exponent = 0;
   for (; x < 0.5; x *= 2) exponent--;
+  for (; x >= 1; x /= 2) exponent++;
   const s = (x - 1) / (x + 1);
   const s2 = s * s;
   let series = 0;

@@ -299,9 +299,42 @@ export function folderAt(place: string | Folder): Folder {
     },
     pathOf,
     has: (file) => isPresent(file === undefined ? place : pathOf(file)),
+    names: (folder = "") => filesIn(pathOf(folder)),
     read: (file) => readIfPresent(pathOf(file)),
     open: (file) => openFile(pathOf(file)),
   };
+}
+
+/** The names of the files in a folder, sorted by code units. Empty if it does not exist. */
+function filesIn(path: string): readonly string[] {
+  const leadsToFolder = (name: string): boolean =>
+    node.fs.statSync(node.path.join(path, name), { throwIfNoEntry: false })?.isDirectory() ?? false;
+  return attempt("read", path, () => {
+    try {
+      return node.fs.readdirSync(path, { withFileTypes: true })
+        .filter((one) => !(one.isSymbolicLink() ? leadsToFolder(one.name) : one.isDirectory()))
+        .map(({ name }) => name).sort();
+    } catch (error) {
+      if (codeOf(error) === "ENOENT") return [];
+      throw error;
+    }
+  });
+}
+
+/**
+ * The folder of a data set. Where a path leads to a file, it is the folder of the file, and `file`
+ * is its name.
+ *
+ * @throws {DataError} if the runtime has no file system, or the system refuses.
+ */
+export function placeOf(
+  place: string | Folder,
+): { readonly folder: Folder; readonly file?: string } {
+  const folder = folderAt(place);
+  if (typeof place !== "string" || !isPresent(place)) return { folder };
+  if (attempt("read", place, () => node.fs.statSync(place)).isDirectory()) return { folder };
+  const [parent, file] = splitPath(place);
+  return { folder: parent, file };
 }
 
 /** The folder of a file on the disk, and the file's name. */

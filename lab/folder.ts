@@ -33,6 +33,13 @@ export interface Folder {
    */
   has(file?: string): boolean;
   /**
+   * The names of the files in it, or in a folder of it, without those in deeper folders, sorted by
+   * code units. Empty where there is no such folder.
+   *
+   * @throws {DataError} if the system refuses, or it is a file.
+   */
+  names(folder?: string): readonly string[];
+  /**
    * The bytes of a file, or undefined if it does not exist.
    *
    * @throws {DataError} if the system refuses.
@@ -71,6 +78,11 @@ export function memoryFolder(name: string, files: ReadonlyMap<string, Uint8Array
     has: (file) =>
       file === undefined || files.has(file) ||
       files.keys().some((path) => path.startsWith(`${file}/`)),
+    names: (folder = "") => {
+      const start = folder === "" ? "" : `${folder}/`;
+      return [...files.keys()].filter((path) => path.startsWith(start))
+        .map((path) => path.slice(start.length)).filter((path) => !path.includes("/")).sort();
+    },
     read: (file) => files.get(file),
     open: (file) => {
       const refuse = (requirement: string, actual: string): never => {

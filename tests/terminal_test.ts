@@ -33,6 +33,7 @@ const COMMANDS: readonly [command: string, args: string, code: number][] = [
   ["task compare", `${GRID} --losses msl --verify-users 5 --out ${LOSSES}`, 0],
   ["task sweep", `${GRID} --losses bear --xi 1,2 --verify-users 0 --out ${SWEEP}`, 0],
   ["task judge", `--data ${DATA} --runs ${LOSSES} --tau 0.5 --out ${JUDGED}`, 0],
+  ["task codes", `--data ${DATA} --codes hierarchical:4x3`, 0],
   ["task report", LOSSES, 0],
   ["task verify", `${CHECKPOINT} --limit-users 5`, 0],
   ["task explain", `${CHECKPOINT} --user u12`, 0],

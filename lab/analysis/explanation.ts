@@ -101,7 +101,7 @@ export interface Explanation extends SearchSetting {
   /** The data set's name. */
   readonly data: string;
   /** What items are written as, where that is not what the data set says. */
-  readonly codes?: "item" | "random";
+  readonly codes?: string;
   /** The number of items in the catalogue. */
   readonly items: number;
   /** The items that the model sees, oldest first. */

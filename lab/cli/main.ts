@@ -7,6 +7,7 @@
 import process from "node:process";
 import { auditLine } from "./audit.ts";
 import { gridLine } from "./compare.ts";
+import { codesLine } from "./codes.ts";
 import { explainLine } from "./explain.ts";
 import { runProgram } from "./flags.ts";
 import { judgeLine } from "./judge.ts";
@@ -21,6 +22,7 @@ await runProgram(
     trainLine,
     gridLine("compare"),
     gridLine("sweep"),
+    codesLine,
     judgeLine,
     reportLine,
     verifyLine,

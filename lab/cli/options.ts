@@ -15,7 +15,11 @@ import {
   lossNames,
   readersOf,
 } from "../../models/losses/index.ts";
-import { CODES } from "../data/derived.ts";
+import { formatSpec, parseSpec } from "../codes/spec.ts";
+import { isPlainCodes } from "../data/derived.ts";
+import { DUPLICATES } from "../data/cleaning.ts";
+import type { InteractionOptions } from "../data/interaction_dataset.ts";
+import { type Columns, ROLES } from "../data/interactions.ts";
 import type { Reading } from "../data/load.ts";
 import type { DeviceChoice } from "../devices.ts";
 import { print } from "../terminal.ts";
@@ -39,6 +43,7 @@ import {
   choice,
   flag,
   integer,
+  type Kind,
   list,
   notNegative,
   optional,
@@ -64,6 +69,48 @@ const loss = {
     ),
 };
 
+/** Codes: a name, or how to make them. */
+const codes: Kind<string> = {
+  value: "<spec>",
+  read: (given) => isPlainCodes(given) ? given : formatSpec(parseSpec(given)),
+};
+
+/** Columns such as user=reviewer,item=asin,time=3. */
+const columnsOf: Kind<Columns> = {
+  value: "<list>",
+  domain: "such as user=uid,item=sku,time=at",
+  read(given, fail): Columns {
+    const entries = given.split(",").map((part) => part.trim().split("="));
+    const columns: { [role: string]: string } = Object.fromEntries(entries);
+    const isWhole = entries.every(([role, name, ...more]) =>
+      ROLES.some((one) => one === role) && name && more.length === 0
+    );
+    const { user, item, ...others } = columns;
+    const isRepeated = Object.keys(columns).length < entries.length;
+    if (!isWhole || isRepeated || !user || !item) {
+      return fail("user=NAME,item=NAME and, if there are, time=NAME and rating=NAME");
+    }
+    return { user, item, ...others };
+  },
+};
+
+/** `leave-one-out`, `time`, or `time:0.8,0.9`. */
+const splitOf: Kind<NonNullable<InteractionOptions["split"]>> = {
+  value: "<name>",
+  domain: "leave-one-out or time:0.8,0.9",
+  read(given, fail) {
+    if (given === "leave-one-out") return given;
+    if (given === "time") return { time: [0.8, 0.9] };
+    const shares = /^time:([\d.]+),([\d.]+)$/.exec(given)?.slice(1).map(Number) ?? [];
+    const [first, second] = shares;
+    const fits = 0 < first && first <= second && second < 1;
+    return fits ? { time: [first, second] } : fail(
+      "leave-one-out, time, or time:A,B with shares 0 < A <= B < 1",
+      didYouMean(given, ["leave-one-out", "time"]),
+    );
+  },
+};
+
 /** The losses that a command trains. */
 export function lossesFlag(usual: readonly string[]): Flag<readonly string[]> {
   const names = lossNames.join(", ");
@@ -87,8 +134,13 @@ const settingFlags = Object.fromEntries(lossFlagNames.map((name) => {
 export const trainFlags: Flags<GivenOptions> = {
   data: flag(
     text("<data>"),
-    "data set: synthetic, or a folder of semantic ids or of titles",
+    "data set: synthetic, or a folder or file of semantic ids, titles or interactions",
     defaults.data,
+  ),
+  index: optional(
+    text("<name>"),
+    "file of codes in the folder, such as X.index.json",
+    "default index.json, or the only one",
   ),
   tokenizer: optional(
     text("<name>"),
@@ -106,12 +158,39 @@ export const trainFlags: Flags<GivenOptions> = {
     "make the last n training rows of titles validation cases",
     "default none",
   ),
+  columns: optional(
+    columnsOf,
+    "columns of interactions, by name or number",
+    "default those of known names",
+  ),
+  minRating: optional(
+    real("finite", Number.isFinite),
+    "use interactions of at least this rating",
+    "default all",
+  ),
+  duplicates: optional(
+    choice(DUPLICATES),
+    "which interactions of a user with the same item to keep",
+    "default all",
+  ),
+  kCore: optional(
+    integer(1),
+    "drop users and items with fewer than n interactions until none is left",
+    "default 5",
+  ),
+  split: optional(
+    splitOf,
+    "what to hold out of interactions: the last two of a user, or all after two points in time",
+    "default leave-one-out",
+  ),
+  skipBadRows: toggle("skip and count malformed rows of interactions instead of refusing them"),
   limitItems: optional(integer(1), "use the first n items of the catalogue", "default all"),
   limitUsers: optional(integer(1), "use the first n users, to train and to judge", "default all"),
   joinValidation: toggle("train on the validation targets too, once they have chosen a recipe"),
   codes: flag(
-    choice(CODES),
-    "codes of items: the data's own, one token an item, or shuffled ones",
+    codes,
+    "codes of items: the data's own, item for one token an item, random for shuffled ones, or " +
+      "made ones such as hierarchical:64x16, see docs/codes.md",
     defaults.codes,
   ),
   losses: lossesFlag(defaults.losses),
@@ -189,12 +268,19 @@ export const trainFlags: Flags<GivenOptions> = {
 
 /** How the data of a command are read that needs no run: as `train` reads them. */
 export const readingFlags: Flags<Pick<GivenOptions, Exclude<keyof Reading, "joinValidation">>> = {
+  index: trainFlags.index,
   tokenizer: trainFlags.tokenizer,
   prompt: trainFlags.prompt,
   targets: trainFlags.targets,
   holdOut: trainFlags.holdOut,
   limitItems: trainFlags.limitItems,
   limitUsers: trainFlags.limitUsers,
+  columns: trainFlags.columns,
+  minRating: trainFlags.minRating,
+  duplicates: trainFlags.duplicates,
+  kCore: trainFlags.kCore,
+  split: trainFlags.split,
+  skipBadRows: trainFlags.skipBadRows,
   codes: trainFlags.codes,
 };
 

@@ -12,6 +12,7 @@ import { Trie } from "../../models/decode/trie.ts";
 import { type LossFlagName, lossFlagNames, lossFlags } from "../../models/losses/index.ts";
 import type { TheoremCounts } from "../analysis/user_theorems.ts";
 import { verifyModel } from "../analysis/verify_model.ts";
+import { keepCodes } from "../codes/coded_dataset.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
@@ -108,7 +109,12 @@ export async function compareLosses(
   const losses: OpenLoss[] = [];
   for (const loss of grid.options.losses) losses.push(await openLoss(loss)); // before data are read
   const { data, model, device: choice, threads } = grid.options;
-  const dataset = await loadDataset(data, grid.options, model, observer.preparing);
+  const dataset = await loadDataset(
+    data,
+    { ...grid.options, keptCodes: out, openDevice: () => openDevice(choice, threads) },
+    model,
+    observer.preparing,
+  );
   const device = await openDevice(choice, threads);
   const isValidated = dataset.validation.length > 0;
   const options = isValidated ? grid.options : { ...grid.options, patience: undefined };
@@ -121,6 +127,7 @@ export async function compareLosses(
   const catalogue = new Trie(dataset.paths);
   observer.started?.(dataset, catalogue, device);
   openFolder(out, baselinesOf(dataset, options, observer), shard);
+  keepCodes(out, dataset);
 
   using trie = catalogue.upload(device);
   const setting: RunSetting = { dataset, device, trie, beams, excludeHistory, observer };

@@ -3,7 +3,35 @@
  *
  * @module
  */
+import type { EvaluationCase } from "./dataset.ts";
 import type { Row } from "./title_files.ts";
+
+/** The indices of items by their ids. */
+export type ItemOf = ReadonlyMap<string, number>;
+
+/**
+ * Users' sequences from rows in order. Rows are joined before unknown ids are dropped, which could
+ * part them.
+ */
+export function sequencesOf(rows: readonly Row[], itemOf: ItemOf): number[][] {
+  return chain(rows).map((ids) => indicesOf(ids, itemOf)).filter((items) => items.length > 0);
+}
+
+/** The rows that have a known target and a history, named by user and line. */
+export function casesOf(rows: readonly Row[], itemOf: ItemOf): EvaluationCase[] {
+  return rows.flatMap(({ user, line, ids }) => {
+    const target = itemOf.get(ids.at(-1) ?? "");
+    const history = indicesOf(ids.slice(0, -1), itemOf);
+    return target === undefined || history.length === 0
+      ? []
+      : [{ id: `${user}#${line}`, user, history, target }];
+  });
+}
+
+/** The indices of the known ids. */
+function indicesOf(ids: readonly string[], itemOf: ItemOf): number[] {
+  return ids.flatMap((id) => itemOf.get(id) ?? []);
+}
 
 /**
  * Sorts rows by time. Where a user has several rows of the same time, a row comes before the rows

@@ -39,6 +39,18 @@ export interface Skipped {
   readonly count: number;
 }
 
+/** What was left after a step of cleaning. */
+export interface CleaningStep {
+  /** The step, in words. */
+  readonly step: string;
+  /** Users with interactions. */
+  readonly users: number;
+  /** Items with interactions. */
+  readonly items: number;
+  /** Interactions. */
+  readonly interactions: number;
+}
+
 /** A data set. */
 export interface Dataset {
   /** A short name, for tables and files. */
@@ -47,8 +59,11 @@ export interface Dataset {
   readonly items: readonly string[];
   /** The title of each item, where the data set has titles. */
   readonly titles?: readonly string[];
-  /** How items are written, where it is not the data set's own way. */
-  readonly codes?: "item" | "random";
+  /**
+   * How items are written, where it is not the data set's own way: `item`, `random`, or how codes
+   * were made, such as `hierarchical:64x16`.
+   */
+  readonly codes?: string;
   /** The tokens of each item. Items may share theirs. */
   readonly paths: readonly (readonly number[])[];
   /** The text of each token id; its length is the size of the vocabulary. */
@@ -65,6 +80,8 @@ export interface Dataset {
   readonly test: readonly EvaluationCase[];
   /** What was left out, for people. */
   readonly skipped: readonly Skipped[];
+  /** What each step of cleaning left, for people. */
+  readonly cleaning?: readonly CleaningStep[];
   /** The item sequences before the targets of a split. Baselines count these. */
   known(split: Split): readonly (readonly number[])[];
   /** The tokens that a model reads before it predicts the item after a history. */
@@ -112,6 +129,25 @@ export function leaveOneOut(
 /** The prompt of a catalogue with its own vocabulary: `begin`, then the tokens of the history. */
 export function plainPrompt(paths: Dataset["paths"], begin: number = BOS): Dataset["prompt"] {
   return (history) => [begin, ...history.flatMap((item) => paths[item])];
+}
+
+/** A data set before its items are written as tokens. */
+export type Uncoded = Omit<
+  Dataset,
+  "codes" | "paths" | "tokens" | "bos" | "eos" | "prompt" | "promptPerTarget"
+>;
+
+/** A data set whose items are one token each, in the catalogue's order. */
+export function itemCoded(data: Uncoded): Dataset {
+  const paths = data.items.map((_, item) => [item + 1]);
+  return {
+    ...data,
+    codes: "item",
+    paths,
+    tokens: ["<bos>", ...data.items],
+    bos: BOS,
+    prompt: plainPrompt(paths),
+  };
 }
 
 /**

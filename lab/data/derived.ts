@@ -6,13 +6,7 @@
  */
 import { ArgumentError, DataError } from "../../core/errors.ts";
 import { foldIn, keyOf, permutation } from "../../core/random.ts";
-import {
-  BOS,
-  type Dataset,
-  type EvaluationCase,
-  plainPrompt,
-  type TrainingSequence,
-} from "./dataset.ts";
+import { type Dataset, type EvaluationCase, itemCoded, type TrainingSequence } from "./dataset.ts";
 
 /** How much of a data set to take; default all of it. */
 export interface Limits {
@@ -114,6 +108,11 @@ export const CODES = ["semantic", "item", "random"] as const;
 /** One of {@link CODES}. */
 export type Codes = typeof CODES[number];
 
+/** Whether `--codes` names one of {@link CODES}, rather than how to make codes. */
+export function isPlainCodes(codes: string): codes is Codes {
+  return CODES.some((name) => name === codes);
+}
+
 /**
  * Writes the items of a data set in another way, to measure what their codes contribute. Items,
  * users and targets stay the same, so that results can be compared user by user.
@@ -144,15 +143,7 @@ function withItemCodes(dataset: Dataset): Dataset {
         "got prompts of text",
     );
   }
-  const paths = dataset.items.map((_, item) => [item + 1]);
-  return {
-    ...rest,
-    codes: "item",
-    paths,
-    tokens: ["<bos>", ...dataset.items],
-    bos: BOS,
-    prompt: plainPrompt(paths),
-  };
+  return itemCoded(rest);
 }
 
 function withRandomCodes(dataset: Dataset, seed: number): Dataset {

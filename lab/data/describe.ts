@@ -5,7 +5,7 @@
  */
 import type { Trie } from "../../models/decode/trie.ts";
 import { renderTable, shownSteps } from "../table.ts";
-import type { Dataset } from "./dataset.ts";
+import type { CleaningStep, Dataset } from "./dataset.ts";
 
 /**
  * Summarises a data set: how much there is to train on and to judge by, the catalogue, what was
@@ -48,7 +48,9 @@ export function describeDataset(dataset: Dataset, trie: Trie): string {
       `${(lengths / paths.length).toFixed(1)} tokens an item`,
       `vocabulary ${withCommas(tokens.length)}`,
     ],
-    ...(dataset.codes === undefined ? [] : [["codes", CODES[dataset.codes]] as const]),
+    ...(dataset.codes === undefined
+      ? []
+      : [["codes", CODES.get(dataset.codes) ?? `made: ${dataset.codes}`] as const]),
     [
       "trie",
       counted(trie.nodeCount, "node"),
@@ -63,15 +65,30 @@ export function describeDataset(dataset: Dataset, trie: Trie): string {
   return [
     `Data set ${dataset.name}`,
     ...facts.map(([name, ...parts]) => `  ${name.padEnd(width)}  ${parts.join(", ")}`),
+    ...(dataset.cleaning === undefined ? [] : [cleaningTable(dataset.cleaning)]),
     levelTable(trie, chosen),
   ].join("\n");
 }
 
 /** Codes that are not the data set's own. */
-const CODES = {
-  item: "one token an item, instead of the data's own",
-  random: "the data's own, dealt out to other items at random",
-} as const;
+const CODES: ReadonlyMap<string, string> = new Map([
+  ["item", "one token an item, instead of the data's own"],
+  ["random", "the data's own, dealt out to other items at random"],
+]);
+
+/** What each step of cleaning left, and how many interactions it dropped. */
+function cleaningTable(steps: readonly CleaningStep[]): string {
+  return renderTable(
+    ["cleaning", "users", "items", "interactions", "dropped"],
+    steps.map(({ step, users, items, interactions }, i) => [
+      step,
+      withCommas(users),
+      withCommas(items),
+      withCommas(interactions),
+      i === 0 ? "-" : withCommas(steps[i - 1].interactions - interactions),
+    ]),
+  );
+}
 
 /** The nodes, the choices and the largest number of children before each token of a path. */
 function levelTable(trie: Trie, chosen: readonly number[]): string {

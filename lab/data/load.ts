@@ -4,19 +4,22 @@
  * @module
  */
 import { UsageError } from "../../core/errors.ts";
-import { folderAt } from "../files.ts";
+import { folderAt, placeOf } from "../files.ts";
 import type { Folder } from "../folder.ts";
 import { loadTemplate } from "../text/template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import type { Dataset } from "./dataset.ts";
-import { type Codes, joinValidation, limitDataset, withCodes } from "./derived.ts";
+import { type CodedOptions, withMadeCodes } from "../codes/coded_dataset.ts";
+import { isPlainCodes, joinValidation, limitDataset, withCodes } from "./derived.ts";
+import { findFormat } from "./formats.ts";
+import { type InteractionOptions, loadInteractions } from "./interaction_dataset.ts";
 import { loadSemanticIds } from "./semantic_ids.ts";
+import { loadSplitRows } from "./split_rows.ts";
 import { synthetic } from "./synthetic.ts";
-import { isTitleFolder } from "./title_files.ts";
 import { loadTitles, type TitleOptions } from "./titles.ts";
 
 /** How a data set is read. */
-export interface Reading extends Pick<TitleOptions, "targets" | "holdOut"> {
+export interface Reading extends Pick<TitleOptions, "targets" | "holdOut">, InteractionOptions {
   /**
    * The tokenizer of titles: `r50k`, or a folder with a tokenizer.json. Default the model's own, if
    * it has one, else `r50k`.
@@ -24,27 +27,46 @@ export interface Reading extends Pick<TitleOptions, "targets" | "holdOut"> {
   readonly tokenizer?: string;
   /** A file with the prompt around a history of titles. */
   readonly prompt?: string;
+  /** The file of codes: its path in the folder, its name, or `X` of `X.index.json`. */
+  readonly index?: string;
   /** Only the first items of the catalogue. */
   readonly limitItems?: number;
   /** Only the first users. */
   readonly limitUsers?: number;
-  /** How items are written; default `semantic`. */
-  readonly codes?: Codes;
+  /**
+   * How items are written: `semantic`, `item`, `random`, or how to make codes, such as
+   * `hierarchical:64x16`; see `makeCodes`. Default `semantic`.
+   */
+  readonly codes?: string;
   /** Whether the validation targets are training targets as well. */
   readonly joinValidation?: boolean;
 }
+
+/** How a data set is read now. */
+export interface LoadOptions extends Reading, Pick<CodedOptions, "keptCodes" | "openDevice"> {}
 
 /** Called with what is being done, how much of it is done, and the total. */
 export type ReadingProgress = (what: string, done: number, total: number) => void;
 
 /**
- * Loads a data set: `synthetic`, or a folder, by its path or in memory. A folder with an
- * id2name4Rec.json has item titles, other folders have semantic ids. With the folder of a
- * pretrained `model`, titles are read with the model's tokenizer and keep its token ids, unless
- * `reading` names a tokenizer.
+ * Loads a data set: `synthetic`, or a folder or one file of it, by its path or in memory. The names
+ * of the files say which kind of data they are:
  *
- * @throws {UsageError} if the data have no titles and an option needs them, or if `codes` is `item`
- * and a prompt or a model needs text.
+ * - semantic ids: `index.json` and `inter.json`, or `X.index.json` and `X.inter.json`, or
+ *   `sequential_data.txt` beside a file of codes;
+ * - semantic ids with given splits: `train.csv`, `valid.csv`, `test.csv` and `info.txt`, or folders
+ *   of these names;
+ * - sequences without codes, which need `codes`: `inter.json` or `sequential_data.txt` alone;
+ * - titles: `id2name4Rec.json`, `train.csv` and `test.csv`;
+ * - interactions, which need `codes`: `X.inter`, `ratings.csv`, `u.data` or `ratings.dat`, or any
+ *   file of rows, of which `columns` may be needed.
+ *
+ * With the folder of a pretrained `model`, titles are read with the model's tokenizer and keep its
+ * token ids, unless `reading` names a tokenizer.
+ *
+ * @throws {UsageError} if the data have no titles or no codes and an option needs them, if `index`
+ * names no file of codes, if `codes` is malformed, or if it is neither `semantic` nor `random` and a
+ * prompt or a model needs text.
  * @throws {DataError} if a file is missing, malformed or contradicts another.
  *
  * @example
@@ -57,26 +79,74 @@ export type ReadingProgress = (what: string, done: number, total: number) => voi
  */
 export async function loadDataset(
   data: string | Folder,
-  reading: Reading = {},
+  reading: LoadOptions = {},
   model?: string | Folder,
   onProgress?: ReadingProgress,
 ): Promise<Dataset> {
   const { limitItems: items, limitUsers: users, codes = "semantic", prompt } = reading;
+  const { keptCodes, openDevice } = reading;
   const text = prompt !== undefined ? "--prompt" : model !== undefined ? "--model" : undefined;
-  if (codes === "item" && text !== undefined) {
+  if (codes !== "semantic" && codes !== "random" && text !== undefined) {
     throw new UsageError(
-      `Cannot use --codes item: it must come without what reads text, got ${text}`,
+      `Cannot use --codes ${codes}: it must come without what reads text, got ${text}`,
     );
   }
-  const dataset = data !== "synthetic" && isTitleFolder(data)
-    ? await loadText(data, reading, model, onProgress)
-    : loadWithoutText(data, reading);
+  const dataset = data === "synthetic"
+    ? loadSynthetic(reading)
+    : await loadFiles(data, reading, model, onProgress);
   const limited = limitDataset(dataset, { items, users });
-  return withCodes(reading.joinValidation ? joinValidation(limited) : limited, codes);
+  const whole = reading.joinValidation ? joinValidation(limited) : limited;
+  return isPlainCodes(codes)
+    ? withCodes(whole, codes)
+    : await withMadeCodes(whole, codes, { keptCodes, openDevice, onProgress });
+}
+
+function loadSynthetic(reading: Reading): Dataset {
+  refuseTextOptions(reading, "synthetic");
+  refuseOptions(reading, INTERACTION_OPTIONS, INTERACTIONS, "synthetic");
+  refuseOptions(reading, ["index"], "have files of codes", "synthetic");
+  return synthetic();
+}
+
+async function loadFiles(
+  data: string | Folder,
+  reading: Reading,
+  model: string | Folder | undefined,
+  onProgress: ReadingProgress | undefined,
+): Promise<Dataset> {
+  const { folder, file } = placeOf(data);
+  const { index, columns, codes = "semantic" } = reading;
+  const format = findFormat(folder, { file, index, columns });
+  if (format.kind === "interactions") {
+    refuseTextOptions(reading, folder.path);
+    refuseWithoutCodes(folder, format.file, codes);
+    const what = `reading MiB of ${format.file}`;
+    return loadInteractions(folder, format.file, reading, (done, total) => {
+      onProgress?.(what, Math.ceil(done / 2 ** 20), Math.ceil(total / 2 ** 20));
+    });
+  }
+  refuseOptions(reading, INTERACTION_OPTIONS, INTERACTIONS, folder.path);
+  if (format.kind === "titles") return await loadText(folder, reading, model, onProgress);
+  refuseTextOptions(reading, folder.path);
+  if (format.kind === "split rows") return loadSplitRows(folder, format.files);
+  if (format.files.codes === undefined) {
+    const orElse = "an index.json beside it must have codes, or ";
+    refuseWithoutCodes(folder, format.files.users, codes, orElse);
+  }
+  return loadSemanticIds(folder, format.files);
+}
+
+/** Refuses data without codes, unless others are asked for. */
+function refuseWithoutCodes(folder: Folder, file: string, codes: string, orElse = ""): void {
+  if (codes !== "semantic" && codes !== "random") return;
+  throw new UsageError(
+    `Cannot load ${folder.pathOf(file)} with --codes ${codes}: ${orElse}--codes must be item or ` +
+      "make some, such as hierarchical:64x16, got none",
+  );
 }
 
 async function loadText(
-  folder: string | Folder,
+  folder: Folder,
   { tokenizer, prompt, targets, holdOut }: Reading,
   model: string | Folder | undefined,
   onProgress: ReadingProgress | undefined,
@@ -95,19 +165,32 @@ async function loadText(
   });
 }
 
-function loadWithoutText(data: string | Folder, reading: Reading): Dataset {
-  const flags = {
-    tokenizer: "tokenizer",
-    prompt: "prompt",
-    targets: "targets",
-    holdOut: "hold-out",
-  };
-  for (const [name, flag] of Object.entries(flags)) {
-    if (reading[name as keyof typeof flags] === undefined) continue;
-    throw new UsageError(
-      `Cannot use --${flag}: --data must be a folder of titles, with an id2name4Rec.json, ` +
-        `got ${data === "synthetic" ? data : folderAt(data).path}`,
-    );
-  }
-  return data === "synthetic" ? synthetic() : loadSemanticIds(data);
+/** Refuses what only titles need. */
+function refuseTextOptions(reading: Reading, data: string): void {
+  const requirement = "be a folder of titles, with an id2name4Rec.json";
+  refuseOptions(reading, ["tokenizer", "prompt", "targets", "holdOut"], requirement, data);
+}
+
+const INTERACTIONS = "have interactions such as ratings.csv";
+
+const INTERACTION_OPTIONS: readonly (keyof InteractionOptions)[] = [
+  "columns",
+  "minRating",
+  "duplicates",
+  "kCore",
+  "split",
+  "skipBadRows",
+];
+
+/** Refuses options that the data must meet a requirement for. */
+function refuseOptions(
+  reading: Reading,
+  options: readonly (keyof Reading)[],
+  requirement: string,
+  data: string,
+): void {
+  const given = options.find((name) => reading[name] !== undefined && reading[name] !== false);
+  if (given === undefined) return;
+  const flag = given.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw new UsageError(`Cannot use --${flag}: --data must ${requirement}, got ${data}`);
 }

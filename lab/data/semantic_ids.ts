@@ -1,13 +1,20 @@
 /**
- * Data sets of semantic IDs. A folder has `index.json`, the codes of each item,
+ * Data sets of semantic ids. A catalogue has the codes of each item, in JSON such as `index.json`,
  *
  *     {"0": ["<a_12>", "<b_7>", "<c_3>"], "1": ["<a_12>", "<b_9>", "<c_0>"]}
  *
- * `inter.json`, the items of each user in time order,
+ * or in lines of codes, title and id, with tabs between them, such as `info.txt`:
+ *
+ *     <a_12><b_7><c_3>	Pen	0
+ *
+ * Users have items in time order, in JSON such as `inter.json`,
  *
  *     {"17": [0, 1, 5, 0], "18": [3, 1, 2]}
  *
- * and may have `items.json`, in which an item may have a title: `{"0": {"title": "Pen"}}`.
+ * or in lines of a user and items, with spaces between them, as in `sequential_data.txt`. Items may
+ * have titles, in the lines of the catalogue or in JSON such as `items.json`:
+ *
+ *     {"0": {"title": "Pen"}}
  *
  * @module
  */
@@ -15,9 +22,29 @@ import * as v from "valibot";
 import { pathTable, sortedItems } from "../../models/decode/paths.ts";
 import { folderAt } from "../files.ts";
 import type { Folder } from "../folder.ts";
-import { loadJson, mapOf, readJson, refuseFile } from "../read_file.ts";
-import { BOS, type Dataset, leaveOneOut, plainPrompt, type UserHistory } from "./dataset.ts";
+import { loadJson, mapOf, missingFile, readJson, refuseFile } from "../read_file.ts";
+import {
+  BOS,
+  type Dataset,
+  itemCoded,
+  leaveOneOut,
+  plainPrompt,
+  type UserHistory,
+} from "./dataset.ts";
+import { readLines } from "./lines.ts";
 import { titleText } from "./title_files.ts";
+
+/** The files of a data set of users' sequences, by their paths in its folder. */
+export interface SequenceFiles {
+  /** The data set's name; default the folder's. */
+  readonly name?: string;
+  /** The codes of the items. Without them, each item is one token. */
+  readonly codes?: string;
+  /** The items of the users. */
+  readonly users: string;
+  /** The titles, if there are any. */
+  readonly titles?: string;
+}
 
 const id = v.pipe(
   v.union([v.string(), v.number()]),
@@ -32,30 +59,28 @@ const index = mapOf(v.pipe(v.array(v.string()), v.minLength(1, "an item must hav
 const descriptions = mapOf(v.looseObject({ title: v.optional(titleText) }));
 
 /**
- * Loads a data set of semantic IDs. Each code is a token, in natural order ("<a_2>" before
- * "<a_10>"). Items may share their codes. Users with fewer than three items are skipped and
- * counted. HTML entities in titles are decoded.
+ * Loads a data set of users' sequences; default those of `index.json`, `inter.json` and, if it is
+ * there, `items.json`. Each code is a token, in natural order ("<a_2>" before "<a_10>"). Items may
+ * share their codes. Without a file of codes, the items are those of the users, in natural order.
+ * Users with fewer than three items are skipped and counted. HTML entities in titles are decoded.
  *
  * @throws {DataError} if a file is missing, malformed or contradicts another.
  */
-export function loadSemanticIds(place: string | Folder): Dataset {
+export function loadSemanticIds(place: string | Folder, files?: SequenceFiles): Dataset {
   const folder = folderAt(place);
-  const codes = [...loadJson(folder, "index.json", index)];
-  const histories = loadJson(folder, "inter.json", interactions);
-  const known = readJson(folder, "items.json", descriptions);
-  if (codes.length === 0) refuseFile(folder, "index.json", "the catalogue must have items", "none");
+  const { name, codes, users: userFile, titles } = files ??
+    { codes: "index.json", users: "inter.json", titles: "items.json" };
+  const catalogue = codes === undefined ? undefined : readCatalogue(folder, codes);
+  const histories = readUsers(folder, userFile);
+  const known = titles === undefined ? undefined : readTitlesOf(folder, titles);
 
-  const tokens = ["<bos>", ...inNaturalOrder(new Set(codes.flatMap(([, path]) => path)))];
-  const tokenOf = new Map(tokens.map((text, token) => [text, token]));
-  const paths = codes.map(([, path]) => path.map((code) => tokenOf.get(code) as number));
-  refusePrefixes(folder, codes, paths);
-
-  const itemOf = new Map(codes.map(([item], i) => [item, i]));
+  const items = catalogue?.items ?? inNaturalOrder(new Set([...histories.values()].flat()));
+  const itemOf = new Map(items.map((item, i) => [item, i]));
   const indexOf = (item: string, user: string): number =>
     itemOf.get(item) ?? refuseFile(
       folder,
-      "inter.json",
-      "every item must have codes in index.json",
+      userFile,
+      `every item must have codes in ${codes}`,
       `item "${item}" of user "${user}"`,
     );
   const users = [...histories]
@@ -64,19 +89,115 @@ export function loadSemanticIds(place: string | Folder): Dataset {
   const few = histories.size - users.length;
   if (users.length === 0) {
     const actual = `${few} users with fewer`;
-    refuseFile(folder, "inter.json", "at least one user must have three items", actual);
+    refuseFile(folder, userFile, "at least one user must have three items", actual);
   }
-  return {
-    name: folder.name,
-    items: codes.map(([item]) => item),
-    ...(known && { titles: codes.map(([item]) => known.get(item)?.title ?? item) }),
-    paths,
-    tokens,
-    bos: BOS,
+  const data = {
+    name: name ?? folder.name,
+    items,
+    ...(known && { titles: items.map((item) => known.get(item) ?? item) }),
     ...leaveOneOut(users),
-    prompt: plainPrompt(paths),
     skipped: few > 0 ? [{ what: "users with fewer than 3 items", count: few }] : [],
   };
+  if (catalogue === undefined) return itemCoded(data);
+  const { paths, tokens } = catalogue;
+  return { ...data, paths, tokens, bos: BOS, prompt: plainPrompt(paths) };
+}
+
+/** Items that are written as their codes. */
+export interface Catalogue extends Pick<Dataset, "items" | "paths" | "tokens"> {
+  /** The codes of each item. */
+  readonly codes: readonly (readonly string[])[];
+}
+
+/**
+ * Reads the codes of items, from JSON or, if the file ends in `.txt`, from lines of codes, title
+ * and id.
+ *
+ * @throws {DataError} if the file is missing, malformed or empty, or the codes of an item begin
+ * those of another.
+ */
+export function readCatalogue(folder: Folder, file: string): Catalogue {
+  const known = file.endsWith(".txt")
+    ? new Map(readInfo(folder, file).entries().map(([id, { codes }]) => [id, codes]))
+    : loadJson(folder, file, index);
+  if (known.size === 0) refuseFile(folder, file, "the catalogue must have items", "none");
+  const [items, codes] = [[...known.keys()], [...known.values()]];
+  const tokens = ["<bos>", ...inNaturalOrder(new Set(codes.flat()))];
+  const tokenOf = new Map(tokens.map((text, token) => [text, token]));
+  const paths = codes.map((path) => path.map((code) => tokenOf.get(code) as number));
+  refusePrefixes(folder, file, items, paths);
+  return { items, codes, paths, tokens };
+}
+
+/** Reads the items of users, from JSON or, if the file ends in `.txt`, from lines. */
+function readUsers(folder: Folder, file: string): ReadonlyMap<string, readonly string[]> {
+  if (!file.endsWith(".txt")) return loadJson(folder, file, interactions);
+  const users = new Map<string, readonly string[]>();
+  for (const { line, text } of linesOf(folder, file)) {
+    const [user, ...items] = text.trim().split(/\s+/);
+    if (users.has(user)) {
+      refuseFile(folder, `${file} line ${line}`, "a user must have one line", `"${user}" again`);
+    }
+    users.set(user, items);
+  }
+  return users;
+}
+
+/** An item of `info.txt`. */
+export interface ItemInfo {
+  readonly line: number;
+  readonly codes: readonly string[];
+  readonly title: string;
+}
+
+/**
+ * Reads lines of codes, title and id, by id.
+ *
+ * @throws {DataError} if the file is missing or a line is malformed.
+ */
+export function readInfo(folder: Folder, file: string): Map<string, ItemInfo> {
+  const items = new Map<string, ItemInfo>();
+  for (const { line, text } of linesOf(folder, file)) {
+    const refuse = (requirement: string, actual: string): never =>
+      refuseFile(folder, `${file} line ${line}`, requirement, actual);
+    const [, written, title, id] = /^([^\t]*)\t(.*)\t([^\t]+)$/.exec(text) ??
+      refuse("it must be codes, a title and an id, with tabs between them", `"${text}"`);
+    const codes = codesIn(written) ?? refuse("codes must be such as <a_1><b_2>", `"${written}"`);
+    if (items.has(id)) refuse("an item must have one line", `"${id}" again`);
+    const read = v.safeParse(titleText, title);
+    if (!read.success) refuse(`its title: ${read.issues[0].message}`, `"${title}"`);
+    items.set(id, { line, codes, title: (read.output as string).trim() });
+  }
+  return items;
+}
+
+/** The codes in a text such as `<a_1><b_2>`; undefined for other texts. */
+function codesIn(text: string): string[] | undefined {
+  return /^(?:<[^<>]+>)+$/.test(text) ? text.match(/<[^<>]+>/g) ?? undefined : undefined;
+}
+
+/** Reads titles by item id. Items without a title, and a missing file of JSON, have none. */
+export function readTitlesOf(
+  folder: Folder,
+  file: string,
+): ReadonlyMap<string, string | undefined> | undefined {
+  const known = file.endsWith(".txt")
+    ? readInfo(folder, file)
+    : readJson(folder, file, descriptions);
+  return known && new Map([...known].map(([id, { title }]) => [id, title]));
+}
+
+/** The lines of a file that hold something, with their numbers from 1. */
+function* linesOf(
+  folder: Folder,
+  file: string,
+): Generator<{ readonly line: number; readonly text: string }> {
+  if (!folder.has(file)) missingFile(folder, file);
+  let line = 0;
+  for (const text of readLines(folder, file)) {
+    line++;
+    if (text.trim() !== "") yield { line, text };
+  }
 }
 
 /**
@@ -84,7 +205,8 @@ export function loadSemanticIds(place: string | Folder): Dataset {
  */
 function refusePrefixes(
   folder: Folder,
-  codes: readonly (readonly [string, unknown])[],
+  file: string,
+  items: readonly string[],
   paths: Dataset["paths"],
 ): void {
   // In lexicographic order, a prefix is right before an item that it begins, or before an equal
@@ -97,15 +219,15 @@ function refusePrefixes(
     }
     refuseFile(
       folder,
-      "index.json",
+      file,
       "the codes of no item may begin those of another",
-      `item "${codes[order[i - 1]][0]}", which begins item "${codes[order[i]][0]}"`,
+      `item "${items[order[i - 1]]}", which begins item "${items[order[i]]}"`,
     );
   }
 }
 
 /** Sorts texts, comparing the numbers in them by value: "<a_2>" before "<a_10>". */
-function inNaturalOrder(texts: Iterable<string>): string[] {
+export function inNaturalOrder(texts: Iterable<string>): string[] {
   return Array.from(texts, (text) => ({ text, parts: text.match(/\d+|\D+/g) ?? [] }))
     .sort((a, b) => compareParts(a.parts, b.parts))
     .map(({ text }) => text);

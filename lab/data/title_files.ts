@@ -12,13 +12,14 @@
  * @module
  */
 import { decodeHTMLStrict } from "entities";
-import { initParser, type Parser } from "udsv";
 import * as v from "valibot";
 import { folderAt } from "../files.ts";
 import type { Folder } from "../folder.ts";
-import { loadJson, mapOf, missingFile, readText, refuseFile } from "../read_file.ts";
+import { loadJson, mapOf, missingFile, refuseFile } from "../read_file.ts";
+import { csvFields, readLines } from "./lines.ts";
 
-const TITLES = "id2name4Rec.json";
+/** The file that makes a folder a data set of item titles. */
+export const TITLES = "id2name4Rec.json";
 
 /** The longest title. Tokenizers may take quadratic time for a long word. */
 const MAX_TITLE = 10_000;
@@ -44,15 +45,6 @@ export interface Row {
   readonly ids: readonly string[];
   /** The time of the target in seconds. */
   readonly time: number;
-}
-
-/**
- * Whether a folder is a data set of item titles: whether it has an `id2name4Rec.json`.
- *
- * @throws {DataError} if the system refuses to say.
- */
-export function isTitleFolder(folder: string | Folder): boolean {
-  return folderAt(folder).has(TITLES);
 }
 
 /** Reads the titles by item id, in ascending order of numeric ids. */
@@ -98,48 +90,36 @@ function idsOf(list: string): string[] | undefined {
 /**
  * Reads columns of a CSV file by the names in its header. A quoted field may hold commas but no
  * line break. Empty lines are skipped.
+ *
+ * @throws {DataError} if the file is missing or malformed, or does not have the columns.
  */
-function readCsv(
-  folder: string | Folder,
+export function readCsv(
+  place: string | Folder,
   file: string,
   columns: readonly string[],
 ): { readonly line: number; readonly values: readonly string[] }[] {
-  const lines = (readText(folder, file) ?? missingFile(folder, file)).split(/\r\n|\r|\n/);
-  // Each line is parsed alone: an open quote spoils one line only, and errors can name the line.
-  lines.forEach((line, i) => {
-    if ((line.split('"').length - 1) % 2 === 0) return;
-    refuseFile(folder, `${file} line ${i + 1}`, "quotes must come in pairs", `"${line}"`);
+  const folder = folderAt(place);
+  if (!folder.has(file)) missingFile(folder, file);
+  const rows = readLines(folder, file).map((text, i) => {
+    const place = `${file} line ${i + 1}`;
+    const fields = csvFields(text) ??
+      refuseFile(folder, place, "quotes must come in pairs around a field", `"${text}"`);
+    return { line: i + 1, text, fields, place };
   });
-  const header = fieldsOf(lines[0], parserOf(lines[0].split(",").length)) ?? [];
+  const header = rows.next().value ?? { text: "", fields: [""] };
   const places = columns.map((column) => {
-    const index = header.indexOf(column);
-    if (index >= 0 && index === header.lastIndexOf(column)) return index;
+    const index = header.fields.indexOf(column);
+    if (index >= 0 && index === header.fields.lastIndexOf(column)) return index;
     const requirement = `its first line must name the columns ${columns.join(", ")} once each`;
-    return refuseFile(folder, file, requirement, `"${lines[0]}"`);
+    return refuseFile(folder, file, requirement, `"${header.text}"`);
   });
-  const parser = parserOf(header.length);
-  return lines.flatMap((text, i) => {
-    if (i === 0 || text === "") return [];
-    const fields = fieldsOf(text, parser);
-    const count = text.replace(/"[^"]*"/g, "").split(",").length; // the parser accepts other counts
-    if (fields === undefined || count !== header.length) {
-      const requirement = `a line must have the ${header.length} values of the header`;
-      refuseFile(folder, `${file} line ${i + 1}`, requirement, `"${text}"`);
-    }
-    return [{ line: i + 1, values: places.map((index) => fields[index]) }];
-  });
-}
-
-function fieldsOf(line: string, parser: Parser): string[] | undefined {
-  return parser.stringArrs<string[]>(`${line}\n`)[0];
-}
-
-/** A parser of lines with some columns, all of which are text. */
-function parserOf(columns: number): Parser {
-  const cols = Array.from({ length: columns }, (_, i) => ({
-    name: `${i}`,
-    type: "s" as const,
-    repl: { empty: "", null: undefined, NaN: undefined },
-  }));
-  return initParser({ col: ",", row: "\n", encl: '"', esc: '"', trim: false, cols });
+  return [
+    ...rows.filter(({ text }) => text !== "").map(({ line, text, fields, place }) => {
+      if (fields.length !== header.fields.length) {
+        const requirement = `a line must have the ${header.fields.length} values of the header`;
+        refuseFile(folder, place, requirement, `"${text}"`);
+      }
+      return { line, values: places.map((index) => fields[index]) };
+    }),
+  ];
 }

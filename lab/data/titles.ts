@@ -6,8 +6,8 @@
 import { folderAt } from "../files.ts";
 import type { Folder } from "../folder.ts";
 import { refuseFile } from "../read_file.ts";
-import { chain, inTimeOrder } from "./chains.ts";
-import type { Dataset, EvaluationCase } from "./dataset.ts";
+import { casesOf, inTimeOrder, type ItemOf, sequencesOf } from "./chains.ts";
+import type { Dataset } from "./dataset.ts";
 import { sequenceOf } from "./derived.ts";
 import { readRows, readTitles, type Row, trainFileOf } from "./title_files.ts";
 import { checkCount, type TitleTokenOptions, titleTokens } from "./title_tokens.ts";
@@ -97,31 +97,6 @@ export function loadTitles(place: string | Folder, options: TitleOptions): Datas
     known: (split) => (split === "test" ? before : sequences),
     skipped: skipped.filter(({ count }) => count > 0),
   };
-}
-
-type ItemOf = ReadonlyMap<string, number>;
-
-/** The indices of the ids that have a title. */
-function indicesOf(ids: readonly string[], itemOf: ItemOf): number[] {
-  return ids.flatMap((id) => itemOf.get(id) ?? []);
-}
-
-/**
- * Users' sequences. Rows are joined before ids without a title are dropped, which could part them.
- */
-function sequencesOf(rows: readonly Row[], itemOf: ItemOf): number[][] {
-  return chain(rows).map((ids) => indicesOf(ids, itemOf)).filter((items) => items.length > 0);
-}
-
-/** The rows that have a target with a title and a history, named by user and line. */
-function casesOf(rows: readonly Row[], itemOf: ItemOf): EvaluationCase[] {
-  return rows.flatMap(({ user, line, ids }) => {
-    const target = itemOf.get(ids.at(-1) ?? "");
-    const history = indicesOf(ids.slice(0, -1), itemOf);
-    return target === undefined || history.length === 0
-      ? []
-      : [{ id: `${user}#${line}`, user, history, target }];
-  });
 }
 
 /** The number of ids without a title. */

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { CheckpointError, DataError, NonFiniteError } from "../../core/errors.ts";
 import { Trie } from "../../models/decode/trie.ts";
+import { keepCodes } from "../codes/coded_dataset.ts";
 import type { Options } from "./options.ts";
 import { type Dataset, evaluationCases } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
@@ -56,12 +57,22 @@ export async function runExperiment(
 ): Promise<ExperimentReport> {
   const losses: OpenLoss[] = [];
   for (const given of options.losses) losses.push(await openLoss(given)); // before data are read
-  const dataset = await loadDataset(options.data, options, options.model, observer.preparing);
+  const dataset = await loadDataset(
+    options.data,
+    {
+      ...options,
+      keptCodes: options.out,
+      openDevice: () => openDevice(options.device, options.threads),
+    },
+    options.model,
+    observer.preparing,
+  );
   const device = await openDevice(options.device, options.threads);
   const recipes = losses.map((loss) => recipeOf(options, loss, dataset, device));
   using folder = options.out === undefined
     ? undefined
     : new ExperimentFolder(options.out, recipes, options.resume, observer.note);
+  if (options.out !== undefined) keepCodes(options.out, dataset);
   const catalogue = new Trie(dataset.paths);
   observer.started?.(dataset, catalogue, device);
 

@@ -18,7 +18,7 @@ import {
 } from "../../models/transformer.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
-import { CODES } from "../data/derived.ts";
+import { DUPLICATES } from "../data/cleaning.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { loadDataset, type ReadingProgress } from "../data/load.ts";
 import { folderAt } from "../files.ts";
@@ -145,13 +145,28 @@ const Schema = v.object({
   history: v.number(),
   digest: v.string(),
   reading: v.object({
+    index: v.optional(v.string()),
     tokenizer: v.optional(v.string()),
     prompt: v.optional(v.string()),
     targets: v.optional(v.picklist(["all", "last"])),
     holdOut: count,
+    columns: v.optional(v.object({
+      user: v.string(),
+      item: v.string(),
+      time: v.optional(v.string()),
+      rating: v.optional(v.string()),
+    })),
+    minRating: v.optional(v.number()),
+    duplicates: v.optional(v.picklist(DUPLICATES)),
+    kCore: count,
+    split: v.optional(v.union([
+      v.literal("leave-one-out"),
+      v.object({ time: v.tuple([v.number(), v.number()]) }),
+    ])),
+    skipBadRows: v.optional(v.boolean()),
     limitItems: count,
     limitUsers: count,
-    codes: v.optional(v.picklist(CODES)),
+    codes: v.optional(v.string()),
     joinValidation: v.optional(v.boolean()),
   }),
   model: v.optional(v.string()),
@@ -271,7 +286,8 @@ export async function readSavedRun(
   onProgress?: ReadingProgress,
 ): Promise<SavedRun> {
   const { reading, model } = readRecipe(folder);
-  return readRun(folder, await loadDataset(data, reading, model, onProgress));
+  const keptCodes = typeof folder === "string" ? `${folder}/..` : undefined; // of all runs beside it
+  return readRun(folder, await loadDataset(data, { ...reading, keptCodes }, model, onProgress));
 }
 
 /**

@@ -98,6 +98,7 @@ export const defaults: Omit<Options, DependentOption> = {
   >,
   codes: "semantic",
   joinValidation: false,
+  skipBadRows: false,
   model: undefined,
   half: false,
   lora: [],

@@ -125,7 +125,10 @@ export function digestOfBytes(bytes: Uint8Array): string {
 /** How options ask for data to be read, without defaults. */
 export function readingOf(options: Reading): Reading {
   const reading: Reading = {
-    ...pick(options, ["tokenizer", "prompt", "targets", "holdOut", "limitItems", "limitUsers"]),
+    ...pick(options, ["index", "tokenizer", "prompt", "targets", "holdOut"]),
+    ...pick(options, ["limitItems", "limitUsers"]),
+    ...pick(options, ["columns", "minRating", "duplicates", "kCore", "split"]),
+    skipBadRows: options.skipBadRows || undefined,
     codes: options.codes === "semantic" ? undefined : options.codes,
     joinValidation: options.joinValidation || undefined,
   };

@@ -3,7 +3,15 @@
  * And no `node:` import is left in a bundle of it for a browser.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -18,6 +26,7 @@ import {
 import { parseOptions } from "../../lab/cli/options.ts";
 import { evaluationCases } from "../../lab/data/dataset.ts";
 import { loadDataset } from "../../lab/data/load.ts";
+import { folderAt } from "../../lab/files.ts";
 import { memoryFolder } from "../../lab/folder.ts";
 import {
   openModel,
@@ -51,6 +60,28 @@ test("a folder in memory: files, folders in it, and what is not there", () => {
     message: "Cannot read runs/first/sub/a.txt: it must not end earlier, got 3 bytes",
   });
   assert.throws(() => folder.open("b"), /^DataError: Cannot read runs\/first\/b: it must exist/);
+});
+
+test("the names of a folder's files, on the disk and in memory", () => {
+  const paths = ["b.txt", "B.txt", "a.10", "sub/c.txt", "sub/deeper/d.txt"];
+  const disk = mkdtempSync(join(tmpdir(), "beargrad-"));
+  try {
+    mkdirSync(join(disk, "sub/deeper"), { recursive: true });
+    for (const path of paths) writeFileSync(join(disk, path), "x");
+    symlinkSync(join(disk, "sub"), join(disk, "link"));
+    const inMemory = memoryFolder("data", new Map(paths.map((path) => [path, Uint8Array.of()])));
+    for (const folder of [folderAt(disk), inMemory]) {
+      assert.deepEqual(folder.names(), ["B.txt", "a.10", "b.txt"]);
+      assert.deepEqual(folder.names("sub"), ["c.txt"]);
+      assert.deepEqual(folder.names("none"), []);
+    }
+    assert.throws(
+      () => folderAt(disk).names("b.txt"),
+      /its folder must not be a file, got ENOTDIR/,
+    );
+  } finally {
+    rmSync(disk, { recursive: true });
+  }
 });
 
 test("a run in memory is the run on the disk, to read, to search and to explain", async () => {

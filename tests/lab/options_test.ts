@@ -31,12 +31,19 @@ function read(name: Name, args: readonly string[]): Record<string, unknown> {
 
 const DEFAULTS = {
   data: "synthetic",
+  index: undefined,
   tokenizer: undefined,
   prompt: undefined,
   targets: undefined,
   holdOut: undefined,
   limitItems: undefined,
   limitUsers: undefined,
+  columns: undefined,
+  minRating: undefined,
+  duplicates: undefined,
+  kCore: undefined,
+  split: undefined,
+  skipBadRows: false,
   joinValidation: false,
   codes: "semantic",
   losses: ["sft", "msl", "bear"],
@@ -88,6 +95,8 @@ test("options: every option is read", () => {
     "--beam 5 --beams 5,20 --xi 2.75 --lambda 0 --tau .5 --beta 0 --eta 2.5 --negatives 9 " +
     "--search-every 4 --layers 3 --dim 96 --heads 6 --kv-heads 3 --ffn 128 --history 7 --epochs 1 " +
     "--batch 2 --patience 3 --validate-users 50 --accumulate 4 --lr 1e-3 --warmup 0 --dropout 0 " +
+    "--columns user=who,item=2nd,time=at,rating=stars --min-rating 3.5 --duplicates last " +
+    "--k-core 1 --split time:0.7,.8 --skip-bad-rows " +
     "--decay 0 --seed 9007199254740991 --device cpu --threads 2 --exclude-history --out=runs/a --resume";
   assert.deepEqual(parseOptions(scratch.split(" ")), {
     ...DEFAULTS,
@@ -98,6 +107,12 @@ test("options: every option is read", () => {
     holdOut: 9,
     limitItems: 100,
     limitUsers: 12,
+    columns: { user: "who", item: "2nd", time: "at", rating: "stars" },
+    minRating: 3.5,
+    duplicates: "last",
+    kCore: 1,
+    split: { time: [0.7, 0.8] },
+    skipBadRows: true,
     codes: "random",
     losses: ["msl", "bear-convex"],
     beam: 5,
@@ -208,6 +223,9 @@ function gridLineOptions(args: string): { options: unknown; over: Record<string,
 const LOSS = `it must be a list, each one of ${lossNames.join(", ")} or the path of a module`;
 const UNKNOWN = "the command line: options must be among those that --help lists";
 const HEAD = "--dim with --heads: dim / heads must be a multiple of 4, at most 128";
+const COLUMNS =
+  "--columns: it must be user=NAME,item=NAME and, if there are, time=NAME and rating=NAME";
+const SPLIT = "--split: it must be leave-one-out, time, or time:A,B with shares 0 < A <= B < 1";
 const ONE_LIST = "it must be a list without repetition";
 
 /** Bad command lines, with what follows "Cannot use" in the error of each. */
@@ -231,6 +249,15 @@ const BAD: Readonly<Record<Name, Readonly<Record<string, string>>>> = {
     "--beam 0x10": "--beam: it must be an integer from 1 to 1000000, got 0x10",
     "--beam 5 --beam=6": "--beam: it must be given once, got it twice",
     "--loss sft --losses msl": "--losses: it must be given once, got it twice",
+    "--columns user=a": `${COLUMNS}, got user=a`,
+    "--columns user=a,item=b,item=c": `${COLUMNS}, got user=a,item=b,item=c`,
+    "--columns user=a,item=b,tim=c": `${COLUMNS}, got user=a,item=b,tim=c`,
+    "--columns user=a,item=": `${COLUMNS}, got user=a,item=`,
+    "--split tim": `${SPLIT}, got tim; did you mean time?`,
+    "--split time:.9,.8": `${SPLIT}, got time:.9,.8`,
+    "--split time:0,.8": `${SPLIT}, got time:0,.8`,
+    "--split time:.5,1": `${SPLIT}, got time:.5,1`,
+    "--k-core 0": "--k-core: it must be an integer from 1 to 1000000, got 0",
     "--half --half": "--half: it must be given once, got it twice",
     "--seed -1": "--seed: it must be an integer from 0 to 9007199254740991, got -1",
     "--seed 9007199254740992":

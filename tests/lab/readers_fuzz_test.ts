@@ -7,15 +7,19 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { loadInteractions } from "../../lab/data/interaction_dataset.ts";
+import { loadDataset } from "../../lab/data/load.ts";
 import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
-import { loadTitles } from "../../lab/data/titles.ts";
+import { readVectors } from "../../lab/codes/vector_files.ts";
 import { folderAt } from "../../lab/files.ts";
+import { loadTitles } from "../../lab/data/titles.ts";
 import { type Folder, memoryFolder } from "../../lab/folder.ts";
 import { readLists } from "../../lab/lists/read_lists.ts";
 import { loadTemplate } from "../../lab/text/template.ts";
 import { loadTokenizer, type Tokenizer } from "../../lab/text/tokenizer.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { assertRefusal, fuzzRuns, mutate, randomOf } from "../fuzz.ts";
+import { VECTOR_ITEMS, vectorFiles } from "./vector_files.ts";
 import { TOKENIZER_FOLDER } from "./tokenizer_folder.ts";
 import { type Files, makeFolder, removeFolder } from "./with_folder.ts";
 
@@ -36,6 +40,21 @@ const SEMANTIC: Files = {
   "index.json": { "0": ["<a_1>", "<b_0>"], "1": ["<a_2>", "<b_0>"], "2": ["<a_2>", "<b_1>"] },
   "inter.json": { "7": [0, 1, 2, 1], "8": ["2", 1, 0], "9": [1] },
   "items.json": { "0": { title: "Pen" }, "1": { title: "Ink", brand: "x" } },
+};
+const LINES: Files = {
+  "Pens.index.a.json": SEMANTIC["index.json"],
+  "sequential_data.txt": "7 0 1 2 1\n8 2 1 0\n9 1\n",
+  "Pens.item.json": SEMANTIC["items.json"],
+};
+const NOTE = "what is not read ".repeat(20);
+const COLUMNS = "note,user_id,item_title,history_item_id,item_id,history_item_sid,item_sid\n";
+const ROWS: Files = {
+  "info.txt": "<a_1><b_0>\tPen\t0\n<a_2><b_0>\tInk\t1\n<a_2><b_1>\t5 &quot;\t2\n",
+  "train.csv": `${COLUMNS}${NOTE},A,Ink,[0],1,['<a_1><b_0>'],<a_2><b_0>\n` +
+    `x,A,"5 """,['1'],2,['<a_2><b_0>'],<a_2><b_1>\n`,
+  "valid.csv": `${COLUMNS}${NOTE},B,Pen,"[1, 2]",0,"['<a_2><b_0>', ""<a_2><b_1>""]",<a_1><b_0>\n`,
+  "test.csv": `${COLUMNS}${NOTE},B,Ink,[0],1,['<a_1><b_0>'],<a_2><b_0>\n` +
+    "x,A,Pen,[],0,[],<a_1><b_0>\n",
 };
 
 const PREDICTED = { input: "Next: <a_1><b_0>, <a_2><b_0>", output: "<a_2><b_1>\n", predict: ["x"] };
@@ -71,6 +90,7 @@ async function fuzz(
   const names = Object.keys(files);
   const valid = names.map((name) => {
     const contents = files[name];
+    if (contents instanceof Uint8Array) return contents;
     return new TextEncoder().encode(
       typeof contents === "string" ? contents : JSON.stringify(contents),
     );
@@ -139,10 +159,63 @@ test("fuzz: a folder of semantic ids", { timeout }, async () => {
 test("fuzz: files of lists", { timeout }, async () => {
   await fuzz(
     LISTS,
-    5,
+    9,
     (place) => Object.keys(LISTS).map((file) => [...readLists(folderAt(place), file)]),
   );
 });
+
+for (const [i, [name, contents]] of Object.entries(vectorFiles()).entries()) {
+  test(`fuzz: vectors of items in ${name}`, { timeout }, async () => {
+    await fuzz({ [name]: contents }, 20 + i, (folder) => {
+      const { data, dim } = readVectors(name, VECTOR_ITEMS, { folder: folderAt(folder) });
+      assert.ok(data.length === VECTOR_ITEMS.length * dim && data.every(Number.isFinite));
+      return [...data];
+    });
+  });
+}
+
+test("fuzz: lines of users with the codes of another project", { timeout }, async () => {
+  await fuzz(LINES, 5, (folder) => loadDataset(folder));
+});
+
+test("fuzz: rows of given splits", { timeout }, async () => {
+  await fuzz(ROWS, 6, (folder) => loadDataset(folder));
+});
+const INTERACTIONS: readonly (readonly [file: string, files: Files])[] = [
+  ["ratings.csv", {
+    "ratings.csv": "userId,movieId,rating,timestamp\n7,1,5.0,3\n7,2,4.5,1\n7,3,1.0,2\n8,1,1,1\n",
+    "movies.csv": 'movieId,title,genres\n1,"Pen, The (1995)",Drama\n2,Caf\u00e9,A|B\n3,Ink,C\n',
+  }],
+  ["u.data", {
+    "u.data": "7\t1\t5\t3\n7\t2\t4\t1\n7\t3\t1\t2\n8\t1\t1\t1\n",
+    "u.item": "1|Pen (1995)|01-Jan-1995||http://here|0\n2|Ink (1996)|01-Jan-1996|||1\n",
+  }],
+  ["ratings.dat", {
+    "ratings.dat": "7::1::5::3\n7::2::4::1\n7::3::1::2\n8::1::1::1\n",
+    "movies.dat": "1::Pen (1995)::Comedy|Drama\n2::Ink::Drama\n",
+  }],
+  ["pens.inter", {
+    "pens.inter":
+      "user_id:token\titem_id:token\ttimestamp:float\n7\t1\t3.0\n7\t2\t1\n7\t3\t2e0\n8\t1\t1\n",
+    "pens.item": "item_id:token\ttitle:token_seq\tbrand:token\n1\tPen\ta\n2\tInk\tb\n",
+  }],
+  ["pens.jsonl", {
+    "pens.jsonl": '{"reviewerID":"A","asin":"1","unixReviewTime":1}\n'.repeat(2) +
+      '{"reviewerID":"A","asin":"2","overall":5.0,"unixReviewTime":2,"text":"a \\"b\\""}\n',
+  }],
+];
+
+for (const [i, [file, files]] of INTERACTIONS.entries()) {
+  test(`fuzz: interactions, ${file}`, { timeout }, async () => {
+    for (const skipBadRows of [false, true]) {
+      await fuzz(files, 10 + i, (folder) => {
+        const dataset = loadInteractions(folderAt(folder), file, { kCore: 1, skipBadRows });
+        new Trie(dataset.paths);
+        return dataset;
+      });
+    }
+  });
+}
 
 test("fuzz: a tokenizer", { timeout }, async () => {
   await fuzz(TOKENIZER_FOLDER, 4, async (folder) => {

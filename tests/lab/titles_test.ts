@@ -9,7 +9,7 @@ import fc from "fast-check";
 import { ArgumentError } from "../../core/errors.ts";
 import { makeWindows } from "../../lab/data/batches.ts";
 import { chain, inTimeOrder, overlap } from "../../lab/data/chains.ts";
-import { isTitleFolder, type Row } from "../../lab/data/title_files.ts";
+import type { Row } from "../../lab/data/title_files.ts";
 import { loadTitles, type TitleOptions } from "../../lab/data/titles.ts";
 import { loadTemplate, renderPrompt } from "../../lab/text/template.ts";
 import { loadTokenizer, type Tokenizer } from "../../lab/text/tokenizer.ts";
@@ -234,8 +234,6 @@ test("titles: which file has the training rows", () => {
   assert.equal(load({ ...rest, "train_10000.csv": rows }).training.length, 2);
   const both = load({ ...FOLDER, "train_10000.csv": HEADER });
   assert.equal(both.training.length, 2);
-  withFolder(FOLDER, (folder) => assert.ok(isTitleFolder(folder)));
-  withFolder({}, (folder) => assert.ok(!isTitleFolder(folder)));
 });
 
 test("titles: columns by name, quotes, other line ends, other ways to write a list", () => {

@@ -1,7 +1,8 @@
 /** Folders with given files, for tests of what reads them. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { type Folder, memoryFolder } from "../../lab/folder.ts";
 
 /** Text and bytes are written as they are, undefined not at all, anything else as JSON. */
 export type Files = Readonly<Record<string, unknown>>;
@@ -12,9 +13,21 @@ export function makeFolder(files: Files): string {
   for (const [file, contents] of Object.entries(files)) {
     if (contents === undefined) continue;
     const plain = typeof contents === "string" || contents instanceof Uint8Array;
+    mkdirSync(dirname(join(folder, file)), { recursive: true });
     writeFileSync(join(folder, file), plain ? contents : JSON.stringify(contents));
   }
   return folder;
+}
+
+/** The same files as a folder in memory. */
+export function folderInMemory(name: string, files: Files): Folder {
+  const bytesOf = (contents: unknown): Uint8Array => {
+    if (contents instanceof Uint8Array) return contents;
+    const text = typeof contents === "string" ? contents : JSON.stringify(contents);
+    return new TextEncoder().encode(text);
+  };
+  const given = Object.entries(files).filter(([, contents]) => contents !== undefined);
+  return memoryFolder(name, new Map(given.map(([file, contents]) => [file, bytesOf(contents)])));
 }
 
 /** Removes a folder. */

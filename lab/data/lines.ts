@@ -1,0 +1,118 @@
+/**
+ * Lines of text files, read in pieces, so that a file may be larger than the memory.
+ *
+ * @module
+ */
+import { folderAt } from "../files.ts";
+import type { Folder } from "../folder.ts";
+import { refuseFile } from "../read_file.ts";
+
+/** Bytes that are read at a time. A line is at most as long. */
+const PIECE = 2 ** 20;
+
+const [LF, CR] = [10, 13];
+
+/** Options of {@link readLines}. */
+export interface LineOptions {
+  /** Whether bytes that are not UTF-8 are Latin-1, as in old files; default false. */
+  readonly latin1?: boolean;
+  /** Called with the bytes read so far and the size of the file. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/**
+ * The lines of a UTF-8 file, without line breaks (LF, CR LF or CR) and byte order mark. Empty lines
+ * are lines too, so a caller that counts from 1 knows the number of each.
+ *
+ * @throws {DataError} if the file does not exist, is not UTF-8, or has a line of more than 1 MiB.
+ */
+export function* readLines(
+  place: string | Folder,
+  name: string,
+  { latin1 = false, onProgress }: LineOptions = {},
+): Generator<string, void> {
+  const folder = folderAt(place);
+  const file = folder.open(name);
+  const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const old = new TextDecoder("latin1");
+  let count = 0; // of lines before
+  let isOld = false;
+  const textOf = (bytes: Uint8Array): string => {
+    if (isOld) return old.decode(bytes);
+    try {
+      return utf8.decode(bytes);
+    } catch {
+      isOld = latin1;
+      if (isOld) return old.decode(bytes);
+      const line = count + linesBeforeFault(bytes, utf8) + 1;
+      return refuseFile(folder, `${name} line ${line}`, "it must be UTF-8 text", "other bytes");
+    }
+  };
+  try {
+    for (let at = 0; at < file.size;) {
+      const piece = file.read(at, Math.min(PIECE, file.size - at));
+      const isLast = at + piece.length === file.size;
+      const end = isLast ? piece.length : endOfLines(piece);
+      if (end === 0) {
+        const requirement = `a line must have at most ${PIECE} bytes`;
+        refuseFile(folder, `${name} line ${count + 1}`, requirement, "more");
+      }
+      let text = textOf(piece.subarray(0, end)); // a line break is never part of a character
+      if (at === 0 && text.startsWith("\ufeff")) text = text.slice(1);
+      if (text.includes("\r")) text = text.replaceAll(/\r\n?/g, "\n");
+      at += end;
+      let from = 0;
+      for (let to = text.indexOf("\n"); to >= 0; to = text.indexOf("\n", from)) {
+        count++;
+        yield text.slice(from, to);
+        from = to + 1;
+      }
+      if (from < text.length) yield text.slice(from);
+      onProgress?.(at, file.size);
+    }
+  } finally {
+    file.close();
+  }
+}
+
+/** The end of the last whole line of a piece. A CR at the very end may be half of a CR LF. */
+function endOfLines(piece: Uint8Array): number {
+  const end = piece.lastIndexOf(LF) + 1;
+  return end > 0 ? end : piece.lastIndexOf(CR, -2) + 1;
+}
+
+/** The number of whole lines before the first bytes that are not UTF-8. */
+function linesBeforeFault(bytes: Uint8Array, utf8: TextDecoder): number {
+  let [lines, from] = [0, 0];
+  for (let i = 0; i < bytes.length; i++) {
+    const isEnd = bytes[i] === LF || (bytes[i] === CR && bytes[i + 1] !== LF);
+    if (!isEnd) continue;
+    try {
+      utf8.decode(bytes.subarray(from, i));
+    } catch {
+      return lines;
+    }
+    lines++;
+    from = i + 1;
+  }
+  return lines;
+}
+
+/** A field of CSV and what follows it. */
+const FIELD = /(?:"([^"]*(?:""[^"]*)*)"|([^",]*))(,|$)/y;
+
+/**
+ * The fields of a line of CSV. A field may be in quotes, in which commas are text and two quotes are
+ * one. Returns undefined if the quotes of a field do not enclose it.
+ */
+export function csvFields(line: string): string[] | undefined {
+  if (!line.includes('"')) return line.split(",");
+  const fields: string[] = [];
+  FIELD.lastIndex = 0;
+  for (;;) {
+    const match = FIELD.exec(line);
+    if (match === null) return undefined;
+    fields.push(match[1]?.replaceAll('""', '"') ?? match[2]);
+    if (match[3] === "") return fields;
+  }
+}
