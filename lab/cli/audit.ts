@@ -16,19 +16,23 @@ import { ascending, flag, jsonFlag, optional, text } from "./kinds.ts";
 import { readingFlags, savedRunFlags, trainFlags } from "./options.ts";
 
 /** What `audit` is given besides how the data are read. */
-type Given = Pick<AuditOptions, "claims" | "checkpoint" | "beam" | "excludeHistory"> & {
-  readonly data: string;
-  readonly ks: readonly number[];
-  readonly device: DeviceChoice;
-  readonly threads: number | undefined;
-  readonly json: boolean;
-};
+export type AuditSettings =
+  & Pick<AuditOptions, "claims" | "checkpoint" | "beam" | "excludeHistory">
+  & {
+    readonly data: string;
+    readonly ks: readonly number[];
+    readonly device: DeviceChoice;
+    readonly threads: number | undefined;
+    readonly json: boolean;
+  };
 
 /** What `audit` is given. */
-export type GivenAuditOptions = Given & { readonly [K in keyof typeof readingFlags]: Reading[K] };
+export type GivenAuditOptions =
+  & AuditSettings
+  & { readonly [K in keyof typeof readingFlags]: Reading[K] };
 
 /** What `audit` does. */
-export type AuditCommandOptions = Given & Pick<AuditOptions, "lists" | "reading">;
+export type AuditCommandOptions = AuditSettings & Pick<AuditOptions, "lists" | "reading">;
 
 /** Nothing is shown of what takes fewer milliseconds. */
 const SHORT = 2000;

@@ -11,7 +11,7 @@ import { type Dataset, type EvaluationCase, evaluationCases } from "../data/data
 import { loadDataset, type Reading } from "../data/load.ts";
 import { type Baseline, cooccurrence, popularity } from "../evaluate/baselines.ts";
 import { evaluateBaseline } from "../evaluate/evaluate.ts";
-import { hitRate, ndcg } from "../evaluate/metrics.ts";
+import { hitRate, ndcg, share } from "../evaluate/metrics.ts";
 import { splitPath } from "../files.ts";
 import type { Folder } from "../folder.ts";
 import { Bootstrap, type CaseValues } from "../report/resampling.ts";
@@ -111,6 +111,8 @@ export interface Audit {
     readonly lists: number;
     /** How many of them are the exact ones down to the largest k. */
     readonly exact: number;
+    /** The share of all their places down to the largest k that are the exact ones. */
+    readonly places: number;
   };
   /** What a search with the run's model finds. Only with a run. */
   readonly search?: {
@@ -267,7 +269,8 @@ function checkLists(
   const cases = new Cases(dataset.test, catalogue);
   const ranks = new Array<number | undefined>(dataset.test.length).fill(undefined);
   const faults = new Faults();
-  const certified = { lists: 0, exact: 0 };
+  const certified = { lists: 0, exact: 0, places: 0 };
+  let places = 0; // of lists with log-probabilities, down to the largest k
   const most = ks[ks.length - 1];
   let name: Shape["name"] = "plain";
   let count = 0;
@@ -288,8 +291,11 @@ function checkLists(
     if (row.items.length < most) add("short list", `${row.items.length} items`);
     const proven = provenCount(row, found);
     if (proven !== undefined) {
+      const length = Math.min(most, row.items.length);
       certified.lists++;
-      if (proven >= Math.min(most, row.items.length)) certified.exact++;
+      if (proven >= length) certified.exact++;
+      certified.places += Math.min(proven, length);
+      places += length;
       if ((row.certified ?? 0) > proven) {
         add("false certificate", `${row.certified} places, proven are ${proven}`);
       }
@@ -315,6 +321,7 @@ function checkLists(
   ranks.forEach((rank, at) => {
     if (rank === undefined) faults.add("missing user", { user: dataset.test[at].id, what: "" });
   });
+  certified.places = share(certified.places, places);
   return { shape: name, count, ranks, faults, certified };
 }
 

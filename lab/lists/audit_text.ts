@@ -4,7 +4,7 @@
  * @module
  */
 import { printable, renderPruned } from "../analysis/explanation_text.ts";
-import { count, counted, share, signed, withInterval } from "../report/format.ts";
+import { count, counted, percent, share, signed, withInterval } from "../report/format.ts";
 import { lineWidth, renderTable, wrapped } from "../table.ts";
 import { type Audit, type AuditScores, type Fault, FAULTS } from "./audit.ts";
 
@@ -99,7 +99,8 @@ function certifiedOf({ certified, ks }: Audit): string[] {
   return [
     "",
     `${count(certified.exact)} of ${counted(certified.lists, "list")} with log-probabilities are ` +
-    `proved to be the model's exact first ${ks[ks.length - 1]}`,
+    `proved to be the model's exact first ${ks[ks.length - 1]}, and ` +
+    `${percent(certified.places)} of their places`,
   ];
 }
 

@@ -49,9 +49,13 @@ export interface Shape {
   readonly name: "plain" | "MiniOneRec" | "APAO";
   /** How its items are named: the first way in which the catalogue has the name counts. */
   readonly naming: readonly Naming[];
-  /** Reads an object of this shape. */
-  readonly schema: v.GenericSchema<unknown, Omit<ListRow, "line">>;
 }
+
+/** A shape, with the field that no other has and a schema of its objects. */
+type Reader = Shape & {
+  readonly field: string;
+  readonly schema: v.GenericSchema<unknown, Omit<ListRow, "line">>;
+};
 
 const id = v.pipe(
   v.union([v.string(), v.number()]),
@@ -114,14 +118,11 @@ const apao = v.pipe(
 );
 
 /** The shapes that are read. */
-const SHAPES: readonly Shape[] = [
-  { name: "plain", naming: ["id", "code", "title"], schema: plain },
-  { name: "MiniOneRec", naming: ["code", "title"], schema: miniOneRec },
-  { name: "APAO", naming: ["code"], schema: apao },
+const READERS: readonly Reader[] = [
+  { name: "plain", naming: ["id", "code", "title"], field: "items", schema: plain },
+  { name: "MiniOneRec", naming: ["code", "title"], field: "predict", schema: miniOneRec },
+  { name: "APAO", naming: ["code"], field: "rec_items", schema: apao },
 ];
-
-/** The field of each shape that no other has. */
-const FIELD = { plain: "items", MiniOneRec: "predict", APAO: "rec_items" } as const;
 
 /** The most bytes of one object. */
 const LARGEST = 2 ** 24;
@@ -142,12 +143,12 @@ export function* readLists(
   const refuseAt = (line: number) => (requirement: string, actual: string): never =>
     refuseFile(folder, `${file} line ${line}`, requirement, actual);
   using open = closing(folder.open(file));
-  let shape: Shape | undefined;
+  let shape: Reader | undefined;
   for (const { line, bytes } of valuesIn(open.file, refuseAt, onProgress)) {
     const refuse = refuseAt(line);
     const json = parseJson(bytes, "a list", refuse);
     const fields = v.is(anyRecord, json) ? json as object : {};
-    shape ??= SHAPES.find(({ name }) => Object.hasOwn(fields, FIELD[name])) ?? refuse(
+    shape ??= READERS.find(({ field }) => Object.hasOwn(fields, field)) ?? refuse(
       "a list must be an object with items, or predict as of MiniOneRec, or rec_items as of APAO",
       shownKeys(json),
     );
@@ -157,7 +158,7 @@ export function* readLists(
 }
 
 function fieldsOf(
-  { schema }: Shape,
+  { schema }: Reader,
   json: unknown,
   refuse: (requirement: string, actual: string) => never,
 ): Omit<ListRow, "line"> {

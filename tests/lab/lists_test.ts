@@ -437,9 +437,50 @@ test("audit: log-probabilities prove a list by what was pruned, or by the mass t
   lines[2] = { ...lines[2], logProbs, bestPruned: -2.5 }; // above some
   const mass = lines[3].items.map(() => Math.log(0.099)); // what is left has .01
   lines[3] = { ...lines[3], logProbs: mass };
-  lines[4] = { ...lines[4], logProbs }; // .6 could be one other item
-  assert.deepEqual((await audit(lines)).certified, { lists: 5, exact: 3 });
+  lines[4] = { ...lines[4], logProbs }; // what is left has .10
+  assert.deepEqual((await audit(lines)).certified, {
+    lists: 5,
+    exact: 3,
+    places: (10 + 10 + 5 + 10 + 3) / 50,
+  });
   assert.equal((await audit(cleanLines())).certified, undefined);
+});
+
+test("audit: MiniOneRec's rows, of which a user has several, are told apart by their histories", async () => {
+  const codes = ["<a_1><b_0>", "<a_2><b_0>", "<a_2><b_1>", "<a_3><b_0>"];
+  const columns =
+    "user_id,history_item_title,item_title,history_item_id,item_id,history_item_sid,item_sid";
+  const row = (user: string, history: readonly number[], item: number): string => {
+    const list = (of: (i: number) => string): string => `"[${history.map(of).join(", ")}]"`;
+    return `${user},${list((i) => `'T${i}'`)},T${item},${list(String)},${item},` +
+      `${list((i) => `'${codes[i]}'`)},${codes[item]}`;
+  };
+  const file = (...rows: readonly string[]): string => `${[columns, ...rows].join("\n")}\n`;
+  const data = makeFolder({
+    "info.txt": codes.map((code, i) => `${code}\tT${i}\t${i}\n`).join(""),
+    "train.csv": file(row("A", [0], 1), row("B", [3], 2)),
+    "valid.csv": file(row("B", [3, 2], 0)),
+    "test.csv": file(row("A", [0, 1], 2), row("A", [0, 1, 2], 3), row("B", [2, 0], 1)),
+  });
+  const result = (history: readonly number[], target: number, predict: readonly number[]) => ({
+    input: `Can you predict the next item, given: ${history.map((i) => codes[i]).join(", ")}`,
+    output: `${codes[target]}\n`,
+    predict: predict.map((i) => codes[i]),
+  });
+  const lists = [
+    result([0, 1], 2, [3, 2]),
+    result([0, 1, 2], 3, [3, 1]),
+    result([2, 0], 1, [0, 3]),
+  ];
+  for (const order of [[0, 1, 2], [2, 1, 0]]) {
+    const found = await audit(JSON.stringify(order.map((i) => lists[i]), null, 4), {
+      data,
+      ks: [1, 2],
+      excludeHistory: false,
+    });
+    assert.deepEqual(found.faults, []);
+    assert.deepEqual([found.scores[0].hr[1].value, found.scores[0].hr[2].value], [1 / 3, 2 / 3]);
+  }
 });
 
 const CLAIMS: readonly [json: object, faults: number, shown: RegExp][] = [
@@ -556,7 +597,10 @@ test("recommend and audit: the commands", SLOW, () => {
   const of = `recommend --checkpoint ${RUN} --data ${DATA} --device cpu --threads 1`;
   const all = command(`${of} --all --out ${out}`);
   assert.equal(all.code, 0, all.stderr);
-  assert.match(all.stdout, /lists.jsonl: 40 lists, \d+ % of which are certified to be exact\n$/);
+  assert.match(
+    all.stdout,
+    /lists.jsonl: 40 lists; \d+ % of them, and \d+ % of all places, are certified/,
+  );
   assert.deepEqual(readdirSync(dirname(out)), ["lists.jsonl"]);
   const one = command(`${of} --user u3 --json`);
   assert.equal(one.code, 0, one.stderr);
