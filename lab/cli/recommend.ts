@@ -99,7 +99,9 @@ export const recommendLine: CommandLine<RecommendCommandOptions> = {
     const found = user === undefined
       ? await recommend(run, history, search)
       : await recommendUser(run, user, search);
-    print(json ? JSON.stringify(listToJson(found)) : renderRecommendation(run, found));
+    if (!json) return print(renderRecommendation(run, found));
+    const titles = found.list.map(({ items }) => items.map(({ title }) => title).join("; "));
+    print(JSON.stringify({ ...listToJson(found), ...(run.dataset.titles && { titles }) }));
   },
 };
 

@@ -359,7 +359,7 @@ function checkItems(
 
 /**
  * How many places from the first are provably the exact ones, from log-probabilities of different
- * items under one distribution; undefined without them. Nothing that is not in the list scores
+ * items under one distribution; undefined without these. Nothing that is not in the list scores
  * more than the best that was pruned (T9), nor more than what the list leaves of the probability.
  */
 function provenCount(
@@ -369,8 +369,9 @@ function provenCount(
   if (logProbs === undefined || logProbs.length === 0) return undefined;
   const items = found.flat();
   const isDistinct = new Set(items).size === items.length && found.every((one) => one.length > 0);
+  if (!isDistinct) return undefined;
   const rest = 1 - logProbs.reduce((sum, x) => sum + Math.exp(x), 0);
-  if (!isDistinct || rest < -ROUNDING) return 0;
+  if (rest < -ROUNDING) return 0; // these are no probabilities
   const bound = Math.min(bestPruned, Math.log(Math.max(rest, 0) + ROUNDING));
   const end = logProbs.findIndex((x, i) => !(x > bound) || x > (logProbs[i - 1] ?? 0));
   return end < 0 ? logProbs.length : end;

@@ -73,10 +73,10 @@ export class Cases {
   }
 
   /**
-   * The index of the case of a list, or -1: that of its user, or without a user that at its place in
-   * the file, `index`, if it has the list's history, or else one that has it. Of several it is one
-   * with the history of the list, best with its target too, and best one that `isTaken` does not
-   * name.
+   * The index of the case of a list, or -1: that of its user, or without a user that at its place
+   * in the file, `index`, if it has the list's history, or else one that has it. Of several it is
+   * one with the history of the list, best with its target too, and best one that `isTaken` does
+   * not name.
    */
   indexOf(
     row: ListRow,
