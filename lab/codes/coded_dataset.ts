@@ -123,8 +123,8 @@ function hashOf({ items, titles, training }: CodeData, spec: string): string {
   };
   add(spec);
   add(items);
+  add(training);
   for (const { kind, place } of parseSpec(spec).from) {
-    if (kind === "behaviour") add(training);
     if (kind === "titles") add(titles);
     if (kind !== "file") continue;
     const [folder, file] = splitPath(place);

@@ -62,8 +62,12 @@ export async function makeCodes(
   const codes = parsed.kind === "random"
     ? randomCodes(data.items.length, parsed)
     : await cluster(await vectorsOf(data, parsed, options), parsed, options.onProgress);
-  const whole = parsed.duplicates === "free" ? codes : withLastTokens(codes);
-  return whole.map((path) => path.map((code, level) => `<${LETTERS[level]}_${code}>`));
+  const uses = usesOf(data);
+  const isHierarchical = parsed.kind === "hierarchical";
+  if (isHierarchical) numberByUse(codes, uses);
+  if (parsed.duplicates === "last") addLastTokens(codes, uses);
+  if (isHierarchical && parsed.tokens === "own") makeTokensOwn(codes);
+  return codes.map((path) => path.map((code, level) => `<${LETTERS[level]}_${code}>`));
 }
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
@@ -283,15 +287,65 @@ function checkRoom(n: number, spec: CodeSpec): void {
   );
 }
 
+/** How often each item occurs in training. */
+function usesOf({ items, training }: CodeData): Int32Array {
+  const uses = new Int32Array(items.length);
+  for (const sequence of training) {
+    for (let i = sequence.context; i < sequence.items.length; i++) uses[sequence.items[i]]++;
+  }
+  return uses;
+}
+
+/**
+ * Numbers the children of each node by how often their items are used, the most used first, so that
+ * a number means something similar below every node.
+ */
+function numberByUse(codes: Codes, uses: Int32Array): void {
+  const depth = codes[0].length;
+  // From the last level, as groups are those of the numbers before.
+  for (let level = depth - 1; level >= 0; level--) {
+    for (const group of groupsOf(codes, (path) => path.slice(0, level))) {
+      const totals = new Map<number, number>();
+      for (const item of group) {
+        const code = codes[item][level];
+        totals.set(code, (totals.get(code) ?? 0) + uses[item]);
+      }
+      const order = [...totals].sort(([a, x], [b, y]) => y - x || a - b).map(([code]) => code);
+      const numberOf = new Map(order.map((code, number) => [code, number]));
+      for (const item of group) codes[item][level] = numberOf.get(codes[item][level]) as number;
+    }
+  }
+}
+
 /**
  * Adds a last token that counts the items with the same codes, if there are such items: 0 for the
- * first in the catalogue's order.
+ * one that is used most.
  */
-function withLastTokens(codes: Codes): Codes {
+function addLastTokens(codes: Codes, uses: Int32Array): void {
   const groups = groupsOf(codes, (path) => path);
-  if (groups.length === codes.length) return codes;
-  for (const group of groups) group.forEach((item, i) => codes[item].push(i));
-  return codes;
+  if (groups.length === codes.length) return;
+  for (const group of groups) {
+    group.sort((a, b) => uses[b] - uses[a] || a - b).forEach((item, i) => codes[item].push(i));
+  }
+}
+
+/** Numbers the nodes of each level, in the order of their paths, instead of a node's children. */
+function makeTokensOwn(codes: Codes): void {
+  const order = [...codes.keys()].sort((a, b) => comparePaths(codes[a], codes[b]));
+  for (let level = codes[0].length - 1; level > 0; level--) { // the paths before stay as they are
+    let number = 0;
+    const numbers = order.map((item, i) => {
+      const before = codes[order[Math.max(0, i - 1)]];
+      const isSame = codes[item].slice(0, level + 1).every((code, l) => code === before[l]);
+      return isSame ? number : ++number;
+    });
+    order.forEach((item, i) => codes[item][level] = numbers[i]);
+  }
+}
+
+function comparePaths(a: readonly number[], b: readonly number[]): number {
+  const level = a.findIndex((code, level) => code !== b[level]);
+  return level < 0 ? 0 : a[level] - b[level];
 }
 
 /** The items with the same key, in their order. */

@@ -43,6 +43,8 @@ export interface CodeSpec {
   readonly power: number;
   /** By what share a cluster may be larger than the mean; Infinity without a limit. */
   readonly slack: number;
+  /** Whether a node's children have tokens of their own, or share them with those of others. */
+  readonly tokens: "own" | "shared";
   /** Passes over the items that an RQ-VAE is trained for. */
   readonly epochs: number;
   /** How items with equal codes are told apart. */
@@ -66,6 +68,7 @@ const DEFAULTS: Defaults = {
   shift: 1,
   power: 0.5,
   slack: 0,
+  tokens: "own",
   epochs: 200,
   duplicates: "last",
 };
@@ -98,6 +101,10 @@ const OPTIONS: { readonly [K in OptionName]: Option<Defaults[K]> } = {
     must: "a number of at least 0, or none",
     write: (slack) => slack === Infinity ? "none" : `${slack}`,
   },
+  tokens: {
+    read: (text) => (["own", "shared"] as const).find((x) => x === text),
+    must: "own or shared",
+  },
   epochs: integerOption(1, 1e5),
   duplicates: {
     read: (text) => (["last", "free"] as const).find((x) => x === text),
@@ -117,8 +124,8 @@ const BEHAVIOUR: readonly OptionName[] = ["dim", "window", "shift", "power"];
  * - `rqvae:256x256`: the codes of an autoencoder that is trained on the vectors.
  * - `random:64x16`: drawn at random, each code as often as the others.
  *
- * The options are `seed`, `from`, `dim`, `window`, `shift`, `power`, `slack`, `epochs` and
- * `duplicates`; docs/codes.md describes them.
+ * The options are `seed`, `from`, `dim`, `window`, `shift`, `power`, `slack`, `tokens`,
+ * `epochs` and `duplicates`; docs/codes.md describes them.
  *
  * @throws {UsageError} if it is malformed, or an option does not go with the others.
  */
@@ -153,16 +160,17 @@ export function parseSpec(text: string): CodeSpec {
     shift: read("shift"),
     power: read("power"),
     slack: read("slack"),
+    tokens: read("tokens"),
     epochs: read("epochs"),
     duplicates: read("duplicates"),
   };
   const hasBehaviour = spec.from.some(({ kind }) => kind === "behaviour");
   for (const key of given.keys()) {
     if (kind === "random" && key !== "seed" && key !== "duplicates") {
-      refuse(`${key} must come without random, which reads nothing`, text);
+      refuse(`${key} must come without random, which has no vectors`, text);
     }
-    if (key === "slack" && kind !== "hierarchical") {
-      refuse("slack must come with hierarchical", text);
+    if ((key === "slack" || key === "tokens") && kind !== "hierarchical") {
+      refuse(`${key} must come with hierarchical`, text);
     }
     if (key === "epochs" && kind !== "rqvae") refuse("epochs must come with rqvae", text);
     if (BEHAVIOUR.includes(key) && !hasBehaviour) {

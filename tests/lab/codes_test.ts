@@ -82,6 +82,7 @@ test("parseSpec: refusals say what it must be", () => {
     ["hierarchical:64,from=v.txt", /from must be behaviour, titles:FOLDER, .*got v.txt/],
     ["hierarchical:64,from=v.npy@0", /from must be .* got v.npy@0/],
     ["residual:64,epochs=1", /epochs must come with rqvae/],
+    ["residual:64,tokens=own", /tokens must come with hierarchical/],
     ["residual:64,slack=1", /slack must come with hierarchical/],
     ["random:64,dim=8", /dim must come without random/],
     ["residual:64,from=v.npy,window=3", /window must come with vectors from behaviour/],
@@ -164,13 +165,14 @@ test("assign: with a capacity, as joining the nearest pairs of item and centre f
 
 /** The bits are the same in Deno, Bun and Node. */
 const DIGESTS: readonly [spec: string, digest: string][] = [
-  ["hierarchical:16x8", "749d656b50ee5b73"],
-  ["hierarchical:16x8,slack=none,seed=1", "bccd8567e2024518"],
-  ["hierarchical:8x8x8,duplicates=free", "8e3ab8a676a62242"],
-  ["residual:16x16,window=3,shift=2", "5631c3abd3563d5e"],
+  ["hierarchical:16x8", "8d9fdcc34391e981"],
+  ["hierarchical:16x8,slack=none,seed=1", "7d91f932d4ef97c4"],
+  ["hierarchical:8x8x8,duplicates=free", "e0f18b2df6ed50c8"],
+  ["hierarchical:16x8,tokens=shared", "8973eea06de169f9"],
+  ["residual:16x16,window=3,shift=2", "3a03b84e3b743022"],
   ["residual:32x64,power=0,dim=16,duplicates=free", "642e3237255f6153"],
-  ["product:16x16,dim=24,power=1", "8ec3be80eb45ea35"],
-  ["random:16x8", "df69258955589351"],
+  ["product:16x16,dim=24,power=1", "4c180a11093a0749"],
+  ["random:16x8", "1dbfe077579f5d15"],
 ];
 
 for (const [spec, expected] of DIGESTS) {
@@ -181,7 +183,10 @@ for (const [spec, expected] of DIGESTS) {
     const sizes = parseSpec(spec).sizes;
     assert.equal(distinct, items, "no two items have the same codes");
     assert.equal(new Set(codes.map(({ length }) => length)).size, 1, "equally many");
-    assert.ok(sizes.every((size, level) => levels[level].tokens <= size));
+    const isOwn = spec.startsWith("hierarchical") && !spec.includes("shared");
+    const most = isOwn ? levels.map(({ nodes }) => nodes) : sizes;
+    assert.ok(sizes.every((_, level) => levels[level].tokens <= most[level]));
+    if (isOwn) assert.ok(levels.every(({ tokens, nodes }) => tokens === nodes));
     assert.equal(levels.length, sizes.length + (spec.includes("free") ? 0 : 1));
     assert.ok(codes.flat().every((code) => /^<[a-z]_\d+>$/.test(code)));
   });
@@ -253,6 +258,24 @@ test(
     );
   }),
 );
+
+test("makeCodes: smaller numbers for what is used more, below every node", async () => {
+  const uses = new Array<number>(shop.items.length).fill(0);
+  for (const { items } of shop.training) for (const item of items) uses[item]++;
+  const codes = await makeCodes(shop, "hierarchical:16x8,tokens=shared");
+  for (const level of [0, 1, 2]) {
+    for (
+      const node of Map.groupBy(codes.keys(), (item) => codes[item].slice(0, level).join()).values()
+    ) {
+      const totals: number[] = [];
+      for (const item of node) {
+        const number = Number(/\d+/.exec(codes[item][level])?.[0]);
+        totals[number] = (totals[number] ?? 0) + uses[item];
+      }
+      assert.deepEqual(totals, totals.toSorted((a, b) => b - a));
+    }
+  }
+});
 
 test(
   "makeCodes: an RQ-VAE tells groups apart, and trains the same again",
