@@ -66,6 +66,14 @@ test("bench:load prints what loading a model costs", () => {
   assert.ok(Math.abs((found.liveMiB as number) / (found.fileMiB as number) - 2) < 0.01);
 });
 
+test("bench:data prints what reading interactions costs", () => {
+  for (const order of ["user", "random"]) {
+    const found = report(`data --rows 20000 --order ${order}`);
+    assert.deepEqual([found.rows, found.order, found.users], [20000, order, 134]);
+    arePositive(found, "fileMiB beforeMiB wallMs cpuMs");
+  }
+});
+
 test("bench:decode prints what decoding costs", () => {
   const found = report("decode --config small --users 16 --history 10 --beam 4 --rounds 5");
   arePositive(found, "usersPerSecond cpuMsPerUser dispatches peakRssMiB");

@@ -32,7 +32,7 @@ export const judgeLine: CommandLine<GivenJudgeOptions, JudgeCommandOptions> = {
     "report.html.",
   flags: {
     runs: required(text("<folder>"), "folder of compare or sweep, with its finished runs"),
-    data: { ...data, help: "data set of the runs: synthetic, or a folder" },
+    data: { ...data, help: "data set of the runs: synthetic, or a folder or file" },
     variants: optional(
       list(text("<name>")),
       "judge these variants only, named as in reports",

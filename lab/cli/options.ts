@@ -292,7 +292,7 @@ export const savedRunFlags = {
   ),
   data: {
     ...trainFlags.data,
-    help: "data set of the run: synthetic, or a folder",
+    help: "data set of the run: synthetic, or a folder or file",
   },
   beam: optional(integer(1), "beam width to decode with", "default that of the run"),
 };

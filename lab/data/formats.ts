@@ -73,10 +73,11 @@ export function findFormat(folder: Folder, { file, index, columns }: FormatChoic
   const indices = [...filesOf(folder, "", INDEX), ...filesOf(folder, "index", INDEX)]
     .filter(({ file }) => !file.endsWith(".safetensors.index.json"));
   const catalogues = indices.length > 0 || splits.length === 0 ? indices : infos;
-  const ofFile = isUsers && file !== LINES
+  const ofFile = isUsers && file !== LINES && index === undefined
     ? catalogues.filter(({ set }) => set === setOf(file, USERS))
     : catalogues;
-  const codes = chooseCodes(folder, ofFile, index ?? (isIndex ? file : undefined));
+  const wanted = index ?? (isIndex ? file : undefined);
+  const codes = chooseCodes(folder, ofFile, wanted);
 
   const usersOf = (set: string): string | undefined =>
     (inters.find((one) => one.set === set && one.file !== LINES) ??
@@ -101,13 +102,13 @@ export function findFormat(folder: Folder, { file, index, columns }: FormatChoic
   const rows = splits.filter((split) => belongs(split.set, set));
   if (rows.length === 0) {
     const inter = set === "" ? "inter.json" : `${set}.inter.json`;
-    const wanted = `${inter}, ${LINES} or train.csv and test.csv`;
-    refuse(folder, `beside ${codes.file} it must hold ${wanted}`, names);
+    const users = `${inter}, ${LINES} or train.csv and test.csv`;
+    refuse(folder, `beside ${codes.file} it must hold ${users}`, names);
   }
   if (rows.length > 1) refuse(folder, "it must hold one data set", rows.map(({ train }) => train));
   const [{ set: split, ...parts }] = rows;
   const info = infos.find((one) => one.set === split || belongs(one.set, set))?.file;
-  const isOther = index !== undefined && index !== set;
+  const isOther = wanted !== undefined && wanted !== set;
   return {
     kind: "split rows",
     files: { name, codes: codes.file, info, titles, ...parts, isOther },

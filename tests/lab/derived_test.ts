@@ -19,6 +19,8 @@ import { datasetOf } from "./datasets.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 import { withFolder } from "./with_folder.ts";
 
+const quiet = { preparing() {}, started() {}, training() {}, evaluating() {} };
+
 const four = datasetOf(
   [[1], [2], [3], [4]],
   [[0, 3, 1, 2], [3, 0, 1], [2, 1, 0, 3]],
@@ -220,7 +222,6 @@ test("withCodes: recipe, digest and summary say which codes", () => {
 });
 
 test("withCodes: a run of each is judged and verified; a beam over items is exact", async () => {
-  const quiet = { preparing() {}, started() {}, training() {}, evaluating() {} };
   const data = smallFolder();
   for (const codes of ["item", "random"] as const) {
     const out = join(emptyFolder(), codes);
@@ -253,4 +254,24 @@ test("withCodes: a run of each is judged and verified; a beam over items is exac
     );
     writeFileSync(inter, users);
   }
+});
+
+test("a run on interactions keeps how they were read", async () => {
+  const rows = Array.from({ length: 600 }, (_, i) => `${i % 20},${(i * i) % 17},${i % 5},${i}\n`);
+  await withFolder({ "a.csv": `who,what,stars,at\n${rows.join("")}bad\n` }, async (data) => {
+    const out = join(data, "out");
+    const args = `--data ${data} --columns user=who,item=what,rating=stars,time=at --k-core 3 ` +
+      "--min-rating 1 --duplicates last --split time:0.7,0.8 --skip-bad-rows --codes item " +
+      "--losses msl --epochs 1 --dim 16 --heads 2 --layers 1 --ffn 32 --device cpu";
+    await runExperiment(parseOptions([...args.split(" "), "--out", out]), quiet);
+    const checkpoint = join(out, "msl-seed0");
+    const { reading } = readRecipe(checkpoint);
+    assert.deepEqual(reading, {
+      columns: { user: "who", item: "what", rating: "stars", time: "at" },
+      ...{ kCore: 3, minRating: 1, duplicates: "last", split: { time: [0.7, 0.8] } },
+      ...{ skipBadRows: true, codes: "item" },
+    });
+    const found = await verifyModel({ checkpoint, data, limitUsers: 8 });
+    assert.deepEqual([found.violations, found.users], [0, 8]);
+  });
 });

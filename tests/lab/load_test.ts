@@ -59,6 +59,61 @@ test("load: what only titles need is refused elsewhere", async () => {
   }
 });
 
+const RATINGS = makeFolder({
+  "ratings.csv": "userId,movieId,rating,timestamp\n" +
+    [..."abcabdacdbcd"].map((item, i) => `${i % 3},${item},${i % 5},${i}\n`).join(""),
+  "tags.csv": "userId,movieId,tag,timestamp\n",
+});
+
+test("load: interactions, by the files of a folder or by name", async () => {
+  const reading: Reading = { codes: "item", kCore: 1 };
+  const dataset = await loadDataset(RATINGS, reading);
+  assert.deepEqual([dataset.items, dataset.test.length], [["a", "b", "c", "d"], 3]);
+  assert.equal(dataset.cleaning?.[0].interactions, 12);
+  const other = { ...reading, columns: { user: "userId", item: "movieId", time: "rating" } };
+  for (const data of [RATINGS, join(RATINGS, "ratings.csv")]) {
+    assert.deepEqual((await loadDataset(data, reading)).test, dataset.test);
+    assert.notDeepEqual((await loadDataset(data, other)).test, dataset.test);
+  }
+  const part = await loadDataset(RATINGS, { ...reading, limitUsers: 2, limitItems: 3 });
+  assert.deepEqual([part.tokens.length, part.test.length <= 2], [4, true]);
+});
+
+test("load: interactions need codes", async () => {
+  for (const codes of [undefined, "semantic", "random"] as const) {
+    await assert.rejects(loadDataset(RATINGS, { codes }), {
+      name: "UsageError",
+      message: `Cannot load ${join(RATINGS, "ratings.csv")} with --codes ${codes ?? "semantic"}: ` +
+        "--codes must be item or make some, such as hierarchical:64x16, got none",
+    });
+  }
+  await assert.rejects(
+    loadDataset(join(RATINGS, "ratings.csv"), { codes: "item", index: "a" }),
+    /^UsageError: Cannot use --index: --data must have files of codes, got interactions$/,
+  );
+});
+
+test("load: what only interactions need is refused elsewhere", async () => {
+  const told: readonly [Reading, string][] = [
+    [{ columns: { user: "1", item: "2" } }, "--columns"],
+    [{ minRating: 0 }, "--min-rating"],
+    [{ duplicates: "all" }, "--duplicates"],
+    [{ kCore: 5 }, "--k-core"],
+    [{ split: "leave-one-out" }, "--split"],
+    [{ skipBadRows: true }, "--skip-bad-rows"],
+  ];
+  for (const [reading, flag] of told) {
+    for (const data of ["synthetic", CODES, TITLES]) {
+      const error = flag === "--columns" && data !== "synthetic"
+        ? /^(UsageError: Cannot load|DataError: Cannot load) .* got /
+        : new RegExp(
+          `^UsageError: Cannot use ${flag}: --data must have interactions such as .*, got `,
+        );
+      await assert.rejects(loadDataset(data, reading), error);
+    }
+  }
+});
+
 test("load: with a prompt, ids are the tokenizer's", async () => {
   const dataset = await loadDataset(TITLES, { prompt: join(TITLES, "prompt.txt") });
   assert.equal(dataset.tokens.length, 50257);
