@@ -239,7 +239,7 @@ class Faults {
     this.#found.set(name, found);
   }
 
-  /** Those that count, and what is none if items of the history may be listed. */
+  /** The faults, and apart from them items of the history where these may be listed. */
   split(excludeHistory: boolean): { readonly rest: Fault[]; readonly fromHistory?: Fault } {
     const names = Object.keys(FAULTS) as FaultName[];
     const all = names.flatMap((name): Fault[] => {

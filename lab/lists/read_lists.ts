@@ -6,9 +6,9 @@
  *     {"input": "...: <a_1><b_2>, <a_4><b_0>", "output": "<a_1><b_3>\n", "predict": ["<a_1><b_3>"]}
  *     {"input": ["<a_1><b_2>"], "target": "<a_1><b_3>", "rec_items": ["<a_1><b_3>"]}
  *
- * The second is the result file of MiniOneRec's evaluate.py, the third the frame of results in
- * APAO's test_utils.py, written with `to_json(orient="records")`. Both are as of the repositories'
- * main branches in November 2026. Files are read in pieces, one object at a time.
+ * The second is the result file of MiniOneRec's evaluate.py (AkaliKong/MiniOneRec, commit
+ * 0606902), the third the frame of results in APAO's test_utils.py (yuyq18/APAO, commit f9aa2ce),
+ * written with `to_json(orient="records")`. Files are read in pieces, one object at a time.
  *
  * @module
  */

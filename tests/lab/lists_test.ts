@@ -5,6 +5,8 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { ArgumentError, DataError } from "../../core/errors.ts";
 import { loadDataset } from "../../lab/data/load.ts";
+import { cooccurrence, popularity } from "../../lab/evaluate/baselines.ts";
+import { evaluateBaseline } from "../../lab/evaluate/evaluate.ts";
 import { folderAt } from "../../lab/files.ts";
 import {
   type Audit,
@@ -317,6 +319,19 @@ test("audit: clean lists have no faults", async () => {
   assert.equal(found.overAll, undefined);
   assert.deepEqual([found.shape, found.count, found.judged, found.users], ["plain", 12, 12, 12]);
   assert.match(renderAudit(found, 80), /\nNo faults\n/);
+});
+
+test("audit: the baselines are the lab's, on the users that have a list", async () => {
+  const few = cleanLines().slice(3);
+  const { scores } = await audit(few);
+  const rankers = [popularity(shop, "test", { excludeHistory: true }), cooccurrence(shop, "test")];
+  for (const [i, ranker] of rankers.entries()) {
+    const { hr, ndcg } = evaluateBaseline(ranker, shop.test.slice(3), [5, 10]);
+    for (const k of [5, 10]) {
+      assert.deepEqual([scores[i + 1].hr[k].value, scores[i + 1].ndcg[k].value], [hr[k], ndcg[k]]);
+    }
+    assert.ok(hr[10] > 0, ranker.name);
+  }
 });
 
 for (const [name, plant, count, example] of PLANTED) {
