@@ -54,6 +54,9 @@ export {
 export { renderExplanation } from "./lab/analysis/explanation_text.ts";
 export { verifyModel } from "./lab/analysis/verify_model.ts";
 export { renderModelVerification } from "./lab/analysis/verification_text.ts";
+export { type OpenRun, openRun, recommend, recommendAll } from "./lab/lists/recommend.ts";
+export { type Audit, auditLists } from "./lab/lists/audit.ts";
+export { renderAudit } from "./lab/lists/audit_text.ts";
 export { compareLosses } from "./lab/compare/compare.ts";
 export { parseGridOptions } from "./lab/cli/compare.ts";
 export { judgeAgain } from "./lab/compare/judge_again.ts";

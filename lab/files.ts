@@ -59,20 +59,92 @@ const DENO_ERRORS = ["NotCapable", "PermissionDenied"];
  * @throws {DataError} if the system refuses.
  */
 export function writeFileAtomic(path: string, data: string | Uint8Array): void {
-  const folder = node.path.dirname(path);
-  const unique = `${runtime().pid}-${crypto.randomUUID().slice(0, 8)}`;
-  const beside = node.path.join(folder, `.${node.path.basename(path)}.${unique}.tmp`);
+  const beside = besideOf(path);
   attempt("write", path, () => {
     writeNewFile(beside, data);
-    try {
-      node.fs.renameSync(beside, path);
-    } catch (error) {
-      quietly(() => node.fs.rmSync(beside));
-      throw error;
-    }
+    renameInto(path, beside);
   });
+}
+
+/**
+ * Writes or replaces a file in pieces: they go to a new file beside it, which `commit` renames. The
+ * file does not change before that. Disposing it without `commit` removes the new file.
+ */
+export class AtomicFile implements Disposable {
+  readonly #path: string;
+  readonly #beside: string;
+  readonly #file: number;
+  #isOpen = true;
+
+  /**
+   * Creates the new file.
+   *
+   * @throws {DataError} if the system refuses.
+   */
+  constructor(path: string) {
+    this.#path = path;
+    this.#beside = besideOf(path);
+    // Now, not after the work whose result it holds.
+    if (isPresent(path) && node.fs.statSync(path).isDirectory()) {
+      throw new DataError(`Cannot write ${path}: it must not be a folder, got one`);
+    }
+    this.#file = attempt("write", path, () => node.fs.openSync(this.#beside, newFileFlags()));
+  }
+
+  /**
+   * Adds a text.
+   *
+   * @throws {DataError} if the system refuses.
+   */
+  write(text: string): void {
+    attempt("write", this.#path, () => node.fs.writeFileSync(this.#file, text));
+  }
+
+  /**
+   * Puts the new file in place.
+   *
+   * @throws {DataError} if the system refuses; then the old file is unchanged.
+   */
+  commit(): void {
+    attempt("write", this.#path, () => {
+      node.fs.fsyncSync(this.#file);
+      this.#close();
+      renameInto(this.#path, this.#beside);
+    });
+  }
+
+  /** Removes the new file, unless it is in place. */
+  [Symbol.dispose](): void {
+    if (!this.#isOpen) return;
+    this.#close();
+    quietly(() => node.fs.rmSync(this.#beside));
+  }
+
+  #close(): void {
+    this.#isOpen = false;
+    node.fs.closeSync(this.#file);
+  }
+}
+
+/** A new name in the folder of a file. */
+function besideOf(path: string): string {
+  const unique = `${runtime().pid}-${crypto.randomUUID().slice(0, 8)}`;
+  return node.path.join(
+    node.path.dirname(path),
+    `.${node.path.basename(path)}.${unique}.tmp`,
+  );
+}
+
+/** Renames a file that is complete, or removes it. */
+function renameInto(path: string, beside: string): void {
+  try {
+    node.fs.renameSync(beside, path);
+  } catch (error) {
+    quietly(() => node.fs.rmSync(beside));
+    throw error;
+  }
   // Without this a power cut may bring the old file back. Not every system can do it.
-  quietly(() => withFile(folder, "r", node.fs.fsyncSync));
+  quietly(() => withFile(node.path.dirname(path), "r", node.fs.fsyncSync));
 }
 
 /** Removes what killed {@link writeFileAtomic}s left behind in a folder. */
@@ -97,9 +169,7 @@ export function writeFiles(folder: string, files: Iterable<readonly [string, Uin
 
 /** Creates a file that must not exist. When this returns it is on the disk, or was removed. */
 export function writeNewFile(path: string, data: string | Uint8Array): void {
-  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW = 0 } = node.fs.constants;
-  // Never an existing file or a link. Windows has no O_NOFOLLOW.
-  withFile(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, (file) => {
+  withFile(path, newFileFlags(), (file) => {
     try {
       node.fs.writeFileSync(file, data);
       node.fs.fsyncSync(file);
@@ -108,6 +178,12 @@ export function writeNewFile(path: string, data: string | Uint8Array): void {
       throw error;
     }
   });
+}
+
+/** Never an existing file or a link. Windows has no O_NOFOLLOW. */
+function newFileFlags(): number {
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW = 0 } = node.fs.constants;
+  return O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
 }
 
 function withFile(path: string, flags: string | number, use: (file: number) => void): void {

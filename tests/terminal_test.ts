@@ -19,6 +19,7 @@ const GRID = `--data ${DATA} ${SMALL} --seeds 1`;
 const [QUICK, LOSSES, SWEEP, JUDGED] = ["quick", "losses", "sweep", "judged"].map((name) =>
   join(OUT, name)
 );
+const LISTS = join(OUT, "lists.jsonl");
 const CHECKPOINT = `--checkpoint ${join(QUICK, "msl-seed0")} --data ${DATA}`;
 
 /**
@@ -36,7 +37,12 @@ const COMMANDS: readonly [command: string, args: string, code: number][] = [
   ["task report", LOSSES, 0],
   ["task verify", `${CHECKPOINT} --limit-users 5`, 0],
   ["task explain", `${CHECKPOINT} --user u12`, 0],
+  ["task recommend", `${CHECKPOINT} --user u12`, 0],
+  ["task recommend", `${CHECKPOINT} --all --out ${LISTS}`, 0],
+  ["task audit", `${LISTS} --data ${DATA}`, 0],
   ["task compare", "--help", 0],
+  ["task recommend", "--help", 0],
+  ["task audit", "--help", 0],
   ["task train", "--losess msl", 2],
 ];
 

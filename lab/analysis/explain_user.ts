@@ -232,14 +232,23 @@ async function openRun(
   return { ...run, open };
 }
 
-/** The test case of a user. */
-function userOf(cases: readonly EvaluationCase[], user: string, dataset: Dataset): EvaluationCase {
+/**
+ * The test case of a user; in titles `user` is `id` or `id#line`.
+ *
+ * @throws {ArgumentError} if there is none, or several.
+ */
+export function userOf(
+  cases: readonly EvaluationCase[],
+  user: string,
+  dataset: Dataset,
+  action = "explain",
+): EvaluationCase {
   const own = cases.filter(({ id }) => id === user || id.startsWith(`${user}#`));
   if (own.length === 1) return own[0];
   const listed = (cases: readonly EvaluationCase[]): string =>
     cases.slice(0, IDS).map(({ id }) => `"${id}"`).join(", ");
   throw new ArgumentError(
-    `Cannot explain user "${user}" of ${dataset.name}: it must be one of ` +
+    `Cannot ${action} user "${user}" of ${dataset.name}: it must be one of ` +
       (own.length > 1
         ? `its ${own.length} test rows, such as ${listed(own)}, got the user`
         : `${cases.length} test users, such as ${listed(cases)}, got an unknown one`),

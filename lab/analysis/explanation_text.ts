@@ -229,7 +229,8 @@ function certificatesOf({ steps, beam, certificate }: Explanation): string[] {
   ];
 }
 
-function nameOf({ id, title }: NamedItem): string {
+/** An item as `title (id)`. */
+export function nameOf({ id, title }: NamedItem): string {
   return printable(title === undefined || title === id ? id : `${title} (${id})`);
 }
 
@@ -246,7 +247,7 @@ function signed(x: number): string {
 }
 
 /** A text of the data as part of a line, without control characters. */
-function printable(text: string): string {
+export function printable(text: string): string {
   // deno-lint-ignore no-control-regex -- these are what must not reach a terminal
   return text.replaceAll(/[\s\u0000-\u001f\u007f-\u009f]+/g, " ").trim();
 }
@@ -255,7 +256,8 @@ function quoted(text: string): string {
   return printable(text) || JSON.stringify(text);
 }
 
-function clip(text: string, width: number): string {
+/** A text of at most `width` characters. */
+export function clip(text: string, width: number): string {
   return text.length > width ? `${text.slice(0, width - 3)}...` : text;
 }
 

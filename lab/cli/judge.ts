@@ -8,7 +8,7 @@ import { judgeAgain, type JudgeOptions, planJudging } from "../compare/judge_aga
 import { readBaselines } from "../report/read_results.ts";
 import { Display } from "./display.ts";
 import { type CommandLine, refuse } from "./flags.ts";
-import { beamWidths, choice, list, optional, positive, required, text } from "./kinds.ts";
+import { ascending, choice, list, optional, positive, required, text } from "./kinds.ts";
 import { trainFlags } from "./options.ts";
 import { checkBaseline, reportLine, writeAndName } from "./report.ts";
 
@@ -49,7 +49,7 @@ export const judgeLine: CommandLine<GivenJudgeOptions, JudgeCommandOptions> = {
       "default as in training",
     ),
     beams: optional(
-      beamWidths,
+      ascending,
       "beam widths to decode with",
       "default those that the runs were judged with",
     ),

@@ -104,14 +104,14 @@ export function list<T>(
   };
 }
 
-/** Beam widths, ascending. */
-export const beamWidths: Kind<readonly number[]> = {
+/** Positive integers, such as beam widths, ascending. */
+export const ascending: Kind<readonly number[]> = {
   value: "<list>",
   domain: "ascending",
   read(given, fail): readonly number[] {
-    const beams = list(integer(1, 999_999)).read(given, fail);
-    const isAscending = beams.every((beam, i) => i === 0 || beam > beams[i - 1]);
-    return isAscending ? beams : fail("an ascending list");
+    const numbers = list(integer(1, 999_999)).read(given, fail);
+    const isAscending = numbers.every((n, i) => i === 0 || n > numbers[i - 1]);
+    return isAscending ? numbers : fail("an ascending list");
   },
 };
 

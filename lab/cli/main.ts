@@ -6,12 +6,14 @@
  */
 import process from "node:process";
 import { say } from "../terminal.ts";
-import { gridLine } from "./compare.ts";
+import { auditLine } from "./audit.ts";
 import { codesLine } from "./codes.ts";
+import { gridLine } from "./compare.ts";
 import { explainLine } from "./explain.ts";
 import { runProgram } from "./flags.ts";
 import { judgeLine } from "./judge.ts";
 import { trainLine } from "./options.ts";
+import { recommendLine } from "./recommend.ts";
 import { reportLine } from "./report.ts";
 import { verifyLine } from "./verify.ts";
 
@@ -32,6 +34,8 @@ await runProgram(
     reportLine,
     verifyLine,
     explainLine,
+    recommendLine,
+    auditLine,
   ],
   process.argv.slice(2),
 );

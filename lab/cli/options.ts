@@ -20,6 +20,7 @@ import { isPlainCodes } from "../data/derived.ts";
 import { DUPLICATES } from "../data/cleaning.ts";
 import type { InteractionOptions } from "../data/interaction_dataset.ts";
 import { type Columns, ROLES } from "../data/interactions.ts";
+import type { Reading } from "../data/load.ts";
 import type { DeviceChoice } from "../devices.ts";
 import { print } from "../terminal.ts";
 import { runExperiment } from "../train/experiment.ts";
@@ -38,7 +39,7 @@ import {
   refuse,
 } from "./flags.ts";
 import {
-  beamWidths,
+  ascending,
   choice,
   flag,
   integer,
@@ -194,7 +195,7 @@ export const trainFlags: Flags<GivenOptions> = {
   ),
   losses: lossesFlag(defaults.losses),
   ...settingFlags,
-  beams: optional(beamWidths, "beam widths to decode with, such as 5,10,20", "default --beam"),
+  beams: optional(ascending, "beam widths to decode with, such as 5,10,20", "default --beam"),
   model: optional(
     text("<folder>"),
     "start from a Llama model in Hugging Face's layout",
@@ -265,7 +266,25 @@ export const trainFlags: Flags<GivenOptions> = {
   resume: toggle("go on from the checkpoints in --out"),
 };
 
-/** What `verify` and `explain` are given of a trained model. */
+/** How the data of a command are read that needs no run: as `train` reads them. */
+export const readingFlags: Flags<Pick<GivenOptions, Exclude<keyof Reading, "joinValidation">>> = {
+  index: trainFlags.index,
+  tokenizer: trainFlags.tokenizer,
+  prompt: trainFlags.prompt,
+  targets: trainFlags.targets,
+  holdOut: trainFlags.holdOut,
+  limitItems: trainFlags.limitItems,
+  limitUsers: trainFlags.limitUsers,
+  columns: trainFlags.columns,
+  minRating: trainFlags.minRating,
+  duplicates: trainFlags.duplicates,
+  kCore: trainFlags.kCore,
+  split: trainFlags.split,
+  skipBadRows: trainFlags.skipBadRows,
+  codes: trainFlags.codes,
+};
+
+/** What `verify`, `explain` and `recommend` are given of a trained model. */
 export const savedRunFlags = {
   checkpoint: required(
     text("<folder>"),

@@ -19,6 +19,7 @@ import { test } from "node:test";
 import { DataError } from "../../core/errors.ts";
 import {
   appendLine,
+  AtomicFile,
   fileError,
   isPresent,
   makeFolder,
@@ -54,6 +55,29 @@ inFolder("a write makes or replaces a file and leaves nothing beside it", (folde
   assert.deepEqual([...readFileSync(path)], [0, 255, 10]);
   assert.deepEqual(readdirSync(folder), ["a.txt"]);
 });
+
+inFolder(
+  "a file in pieces is there whole, or not at all, and leaves nothing beside it",
+  (folder) => {
+    const path = join(folder, "a.txt");
+    {
+      using file = new AtomicFile(path);
+      file.write("one\n");
+      file.write("téo\n".repeat(50_000));
+      assert.ok(!isPresent(path));
+      file.commit();
+    }
+    assert.equal(readFileSync(path, "utf8"), `one\n${"téo\n".repeat(50_000)}`);
+    {
+      using file = new AtomicFile(path);
+      file.write("two");
+    }
+    assert.equal(readFileSync(path, "utf8").slice(0, 3), "one");
+    assert.deepEqual(readdirSync(folder), ["a.txt"]);
+    refuses(() => new AtomicFile(join(folder, "none", "a.txt")), "its folder must exist");
+    refuses(() => new AtomicFile(folder), "it must not be a folder");
+  },
+);
 
 inFolder(
   "what others left beside a file, a link among it, is no obstacle and stays as it is",

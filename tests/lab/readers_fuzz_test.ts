@@ -14,6 +14,7 @@ import { readVectors } from "../../lab/codes/vector_files.ts";
 import { folderAt } from "../../lab/files.ts";
 import { loadTitles } from "../../lab/data/titles.ts";
 import { type Folder, memoryFolder } from "../../lab/folder.ts";
+import { readLists } from "../../lab/lists/read_lists.ts";
 import { loadTemplate } from "../../lab/text/template.ts";
 import { loadTokenizer, type Tokenizer } from "../../lab/text/tokenizer.ts";
 import { Trie } from "../../models/decode/trie.ts";
@@ -54,6 +55,15 @@ const ROWS: Files = {
   "valid.csv": `${COLUMNS}${NOTE},B,Pen,"[1, 2]",0,"['<a_2><b_0>', ""<a_2><b_1>""]",<a_1><b_0>\n`,
   "test.csv": `${COLUMNS}${NOTE},B,Ink,[0],1,['<a_1><b_0>'],<a_2><b_0>\n` +
     "x,A,Pen,[],0,[],<a_1><b_0>\n",
+};
+
+const PREDICTED = { input: "Next: <a_1><b_0>, <a_2><b_0>", output: "<a_2><b_1>\n", predict: ["x"] };
+const LISTS: Files = {
+  "plain.jsonl":
+    '{"user": 7, "items": ["0", ["1", 2]], "logProbs": [-1, -2.5], "bestPruned": null}\n' +
+    '{"user": "8", "history": [1], "target": "2", "items": [], "certified": 0}\n',
+  "predict.json": JSON.stringify([PREDICTED, { ...PREDICTED, output: ["Pen"] }], null, 4),
+  "frame.json": [{ input: ["<a_1><b_0>"], target: "<a_2><b_1>", rec_items: ["<a_2> <b_1>", ""] }],
 };
 
 /** A token a character. */
@@ -144,6 +154,14 @@ test("fuzz: a folder of titles with a prompt, one target a row", { timeout }, as
 
 test("fuzz: a folder of semantic ids", { timeout }, async () => {
   await fuzz(SEMANTIC, 3, loadSemanticIds);
+});
+
+test("fuzz: files of lists", { timeout }, async () => {
+  await fuzz(
+    LISTS,
+    9,
+    (place) => Object.keys(LISTS).map((file) => [...readLists(folderAt(place), file)]),
+  );
 });
 
 for (const [i, [name, contents]] of Object.entries(vectorFiles()).entries()) {

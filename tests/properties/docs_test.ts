@@ -84,8 +84,8 @@ test("docs: the number of mutants", () => {
 });
 
 test("docs: functions that pages name are exported", () => {
-  // Of trieLogProb's result, of a model, and of options.
-  const fields = ["logProb", "logBeta", "maxLength", "onNote"];
+  // Of trieLogProb's result, of a model, of options, and of lists.
+  const fields = ["logProb", "logBeta", "maxLength", "onNote", "logProbs", "bestPruned"];
   const pages = readdirSync("docs").filter((name) =>
     name.endsWith(".md") && name !== "architecture.md" // which names internals
   );
