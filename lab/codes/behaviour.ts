@@ -14,10 +14,10 @@ import { unitVectors, type Vectors } from "./vectors.ts";
 export type BehaviourOptions = Pick<CodeSpec, "window" | "shift" | "dim" | "power" | "seed">;
 
 /**
- * Vectors of items, of unit length: U S^power of the truncated SVD of the shifted positive pointwise mutual
- * information of items in the same window (Levy and Goldberg, "Neural word embedding as implicit
- * matrix factorization", NIPS 2014). Every runtime gives the same bits. An item that occurs with no
- * other has a zero vector.
+ * Vectors of items, of unit length: U S^power of the truncated SVD of the shifted positive
+ * pointwise mutual information of items in the same window (Levy and Goldberg, "Neural word
+ * embedding as implicit matrix factorization", NIPS 2014). Every runtime gives the same bits. An
+ * item that occurs with no other has a zero vector.
  */
 export function behaviourVectors(
   training: readonly TrainingSequence[],

@@ -1,5 +1,6 @@
 /**
- * What codes are like: how many items have their own, and how many choices they leave at each level.
+ * What codes are like: how many items have their own, and how many choices they leave at each
+ * level.
  *
  * @module
  */

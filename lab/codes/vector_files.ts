@@ -23,8 +23,8 @@ type Refuse = (requirement: string, actual: string) => never;
 
 /**
  * Reads a vector for each item. An `.npy` file and a tensor of a `.safetensors` file have a row for
- * each item, in the order of the catalogue. A `.csv` file has lines of an item's id and its numbers;
- * the first line may be a header, and items that are not in the catalogue are ignored.
+ * each item, in the order of the catalogue. A `.csv` file has lines of an item's id and its
+ * numbers; the first line may be a header, and items that are not in the catalogue are ignored.
  *
  * @throws {DataError} if the file is missing or malformed, has no vector for an item, or a number
  * that is not finite.
@@ -61,8 +61,8 @@ export function readVectors(
 const NPY = [0x93, ...new TextEncoder().encode("NUMPY")];
 
 /**
- * Reads an array in NumPy's format, version 1 to 3: eight bytes, the header's length, the header as a
- * Python dictionary, the elements.
+ * Reads an array in NumPy's format, version 1 to 3: eight bytes, the header's length, the header as
+ * a Python dictionary, the elements.
  */
 function readNpy(folder: Folder, file: string, refuse: Refuse): Vectors {
   const open = folder.open(file);

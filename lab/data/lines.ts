@@ -102,8 +102,8 @@ function linesBeforeFault(bytes: Uint8Array, utf8: TextDecoder): number {
 const FIELD = /(?:"([^"]*(?:""[^"]*)*)"|([^",]*))(,|$)/y;
 
 /**
- * The fields of a line of CSV. In a field in quotes, commas are text and two quotes are one. Returns
- * undefined if the quotes of a field do not enclose it.
+ * The fields of a line of CSV. In a field in quotes, commas are text and two quotes are one.
+ * Returns undefined if the quotes of a field do not enclose it.
  */
 export function csvFields(line: string): string[] | undefined {
   if (!line.includes('"')) return line.split(",");

@@ -65,8 +65,8 @@ export type ReadingProgress = (what: string, done: number, total: number) => voi
  * token ids, unless `reading` names a tokenizer.
  *
  * @throws {UsageError} if the data have no titles or no codes and an option needs them, if `index`
- * names no file of codes, if `codes` is malformed, or if it is neither `semantic` nor `random` and a
- * prompt or a model needs text.
+ * names no file of codes, if `codes` is malformed, or if it is neither `semantic` nor `random` and
+ * a prompt or a model needs text.
  * @throws {DataError} if a file is missing, malformed or contradicts another.
  *
  * @example

@@ -145,8 +145,11 @@ function readUsers(folder: Folder, file: string): ReadonlyMap<string, readonly s
 
 /** An item of `info.txt`. */
 export interface ItemInfo {
+  /** Its line, from 1. */
   readonly line: number;
+  /** Its codes. */
   readonly codes: readonly string[];
+  /** Its title. */
   readonly title: string;
 }
 

@@ -29,8 +29,11 @@ export interface SplitFiles {
   readonly info?: string;
   /** The titles in JSON, if they are not in `info`. */
   readonly titles?: string;
+  /** The rows to train on. */
   readonly train: string;
+  /** The rows that choose a model. */
   readonly valid?: string;
+  /** The rows that judge it. */
   readonly test: string;
   /** Whether `codes` replace those in the other files. Else all must be the same. */
   readonly isOther?: boolean;
