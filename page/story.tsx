@@ -53,7 +53,7 @@ export function Story(
             <b>{beside.model}</b> {briefly(beside)}
           </span>
         )}
-        <Turning beam={search.beam} needed={isAbsent ? undefined : neededBeam} />
+        <Turning isFound={lost === undefined} needed={isAbsent ? undefined : neededBeam} />
       </p>
     </div>
   );
@@ -75,10 +75,9 @@ function standing({ explanation }: BeamView, at: number): string {
 
 /** The beam that turns the story round. */
 function Turning(
-  { beam, needed }: { beam: number; needed: number | undefined },
+  { isFound, needed }: { isFound: boolean; needed: number | undefined },
 ): JSX.Element | undefined {
   if (needed === undefined) return;
-  const isFound = beam >= needed;
   const other = isFound ? needed - 1 : needed;
   if (other < 1) return <span>Any beam finds it.</span>;
   return (

@@ -33,6 +33,7 @@ import {
   model,
   modelInfo,
   models,
+  ofTheseData,
   openBuiltIn,
   openFiles,
   removeModel,
@@ -352,18 +353,20 @@ function ValidationCurves(): JSX.Element {
 const JUDGED = 300;
 
 function ModelTable(): JSX.Element {
-  const scores = useSignal<ReadonlyMap<string, Scores>>(new Map());
+  /** By model and search: after an epoch a model is another one. */
+  const scores = useSignal<ReadonlyMap<ModelInfo, Readonly<Record<string, Scores>>>>(new Map());
+  const whole = { ...knobs.value, excluded: [], forced: [] };
   const judge = async (): Promise<void> => {
-    for (const { id } of models.value) {
-      const info = modelInfo(id);
-      if (info === undefined) continue;
-      const search = searchOf(info, { ...knobs.value, excluded: [], forced: [] });
+    for (const info of models.value) {
+      if (!models.value.includes(info)) continue;
+      const { id } = info;
+      const search = searchOf(info, whole);
       const found = await attempt(
         `Judging ${id}`,
-        () => explorer.call("evaluate", id, search, JUDGED),
+        () => ofTheseData(() => explorer.call("evaluate", id, search, JUDGED)),
       );
       if (found === undefined) return;
-      scores.value = new Map([...scores.value, [id, found]]);
+      scores.value = new Map([...scores.value, [info, { [JSON.stringify(search)]: found }]]);
     }
   };
   return (
@@ -391,10 +394,12 @@ function ModelTable(): JSX.Element {
             <ModelRow
               key={m.id}
               info={m}
-              scores={scores.value.get(m.id)}
+              scores={scores.value.get(m)?.[JSON.stringify(searchOf(m, whole))]}
             />
           ))}
-          {[...names.value].filter(([, id]) => modelInfo(id) === undefined).map(([loss, id]) => (
+          {phase.value !== "idle" && [...names.value].filter(([, id]) =>
+            modelInfo(id) === undefined && !epochsOf.value.has(id)
+          ).map(([loss, id]) => (
             <tr key={id}>
               <ModelName id={id} loss={loss} note="before its first epoch" />
               <td colspan={4} />
@@ -416,13 +421,12 @@ function ModelRow(
 ): JSX.Element {
   const { id, loss, origin } = info;
   const epoch = epochsOf.value.get(id);
-  const found = scores?.beam === knobs.value.beam ? scores : undefined;
   return (
     <tr>
       <ModelName id={id} loss={loss} note={origins[origin] + (epoch ? `, epoch ${epoch}` : "")} />
-      <td>{percent(found?.hr10)}</td>
-      <td>{percent(found?.exactHr10)}</td>
-      <td>{found === undefined ? "" : `${found.pruned} of ${found.inExactTop}`}</td>
+      <td>{percent(scores?.hr10)}</td>
+      <td>{percent(scores?.exactHr10)}</td>
+      <td>{scores === undefined ? "" : `${scores.pruned} of ${scores.inExactTop}`}</td>
       <td>
         <button type="button" class="plain" onClick={() => show(id)}>Look</button>{" "}
         <button
