@@ -172,7 +172,7 @@ export class Explorer {
     const { models } = this.#openedData;
     const model = models.get(id);
     models.delete(id);
-    this.#forget(model); return Promise.resolve();
+    return this.#turn(() => this.#forget(model)); // a search may be using it
   }
 
   train(settings: TrainSettings): Promise<void> {

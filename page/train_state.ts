@@ -66,10 +66,16 @@ export async function train(): Promise<void> {
   });
   names.value = new Map(trained.value.losses.map((loss) => [loss, freeId(loss)]));
   await attempt(undefined, async () => {
-    const worker = await open();
-    if (trainedOn !== source.value) return;
-    phase.value = "running";
-    await worker.call("train", trained.value);
+    try {
+      const worker = await open();
+      if (trainedOn !== source.value) return;
+      phase.value = "running";
+      await worker.call("train", trained.value);
+    } catch (error) { // its device may be lost: the next training opens another
+      trainer?.terminate();
+      trainer = undefined;
+      throw error;
+    }
   });
   phase.value = "idle";
 }

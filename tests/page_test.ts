@@ -425,6 +425,35 @@ test("page: a broken file is refused in the reader's words", { skip }, async () 
   });
 });
 
+test(
+  "page: what changes while data load or users are looked for is no error",
+  { skip },
+  async () => {
+    const pens = writeFolder("pens", shop);
+    /** Turns the beam width in every task for a while. */
+    const turn = (page: Page) =>
+      page.evaluate(async () => {
+        const width = document.querySelector<HTMLInputElement>("#beam-width")!;
+        for (let i = 0; i < 60; i++) {
+          width.value = String(1 + (7 * i) % 50);
+          width.dispatchEvent(new Event("input", { bubbles: true }));
+          await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+      });
+    const alerts = (page: Page) =>
+      page.$$eval("[role=alert] p", (all) => all.map((p) => p.textContent));
+    await visit(isolated, "", async (page) => {
+      await Promise.all([turn(page), click(page, "button", "A user whose item is lost")]);
+      const lost = click(page, "button", "A user whose item is lost");
+      await Promise.all([lost, click(page, "button", "Remove msl"), turn(page)]);
+      await heading(page, /buys next/);
+      await Promise.all([drop(page, pens), turn(page)]);
+      await says(page, "p", "30 items, 40 users");
+      assert.deepEqual(await alerts(page), []);
+    });
+  },
+);
+
 test("page: a model goes to the command line and comes back", { skip }, async () => {
   await visit(isolated, "", async (page) => {
     const client = await page.createCDPSession();
