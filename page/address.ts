@@ -84,7 +84,9 @@ const parts: { readonly [K in keyof Address]-?: Part<K> } = {
       Object.entries(flags).map(([name, value]) => `${name}-${value}`).join("_") || undefined,
     parse: (text) => {
       const given = text.split("_").map((one) => /^([a-z]+)-(\d+(?:\.\d+)?)$/.exec(one) ?? []);
-      const isGood = given.every(([, name, value]) => fits[name]?.(Number(value)));
+      const isGood = given.every(([, name, value]) =>
+        Object.hasOwn(fits, name) && fits[name](Number(value))
+      );
       return isGood
         ? Object.fromEntries(given.map(([, name, value]) => [name, Number(value)]))
         : undefined;

@@ -156,7 +156,7 @@ async function examples(): Promise<string> {
       excluded: [],
       forced: [],
     };
-    const found = await explorer.users(model.id, search, true, Infinity);
+    const found = await explorer.lostUsers(model.id, search, Infinity);
     lost.push(...found.map((user) => ({ model: model.id, user })));
     mkdirSync(join(folder, model.id), { recursive: true });
     for (const [name, bytes] of files) {

@@ -49,6 +49,7 @@ import type {
   Listed,
   LossInfo,
   ModelInfo,
+  OpenedData,
   Scores,
   SearchSettings,
   TrainSettings,
@@ -97,25 +98,18 @@ export class Explorer {
     return { kind, adapter, notes };
   }
 
-  data(source: DataSource): Promise<DataInfo> {
+  data(source: DataSource): Promise<OpenedData> {
     return this.#turn(async () => {
       const dataset = await loadDataset(
         source.kind === "synthetic" ? "synthetic" : memoryFolder(source.name, source.files),
       );
-      const trie = new Trie(dataset.paths);
+      const trie = new Trie(dataset.paths).upload(this.#opened);
       for (const model of this.#data?.models.values() ?? []) model[Symbol.dispose]();
       this.#data?.trie.dispose();
       this.#wholes.clear();
-      this.#data = { dataset, trie: trie.upload(this.#opened), models: new Map() };
-      return {
-        name: dataset.name,
-        items: dataset.items.length,
-        users: dataset.test.length,
-        vocabulary: dataset.tokens.length,
-        steps: trie.maxDepth,
-        hasTitles: dataset.titles !== undefined,
-        skipped: dataset.skipped.map(({ what, count }) => `${count} ${what}`),
-      };
+      this.#data = { dataset, trie, models: new Map() };
+      const users = dataset.test.map((kase, index) => userInfo(dataset, kase, index));
+      return { info: dataInfo(dataset, trie.trie), users };
     });
   }
 
@@ -166,7 +160,7 @@ export class Explorer {
         parameters: treeLeaves(params).reduce((sum, { size }) => sum + size, 0),
         search: { beam: recipe.beam, normalization, tau: recipe.tau },
       };
-      this.#forget(id);
+      this.#forget(models.get(id));
       const cases = evaluationCases(dataset, "test", recipe.history);
       const model = new Transformer(this.#opened, config);
       models.set(id, openModel(model, params, trie, { info, files, cases }));
@@ -174,8 +168,11 @@ export class Explorer {
     });
   }
 
-  removeModel(id: string): void {
-    this.#forget(id);
+  removeModel(id: string): Promise<void> {
+    const { models } = this.#openedData;
+    const model = models.get(id);
+    models.delete(id);
+    return this.#turn(() => this.#forget(model)); // a search may be using it
   }
 
   train(settings: TrainSettings): Promise<void> {
@@ -197,32 +194,32 @@ export class Explorer {
     this.#training?.stop();
   }
 
-  async users(
+  async lostUsers(
     id: string,
     search: SearchSettings,
-    lost: boolean,
     most: number,
   ): Promise<readonly UserInfo[]> {
     const scan = ++this.#scan;
     const { dataset } = this.#openedData;
-    if (!lost) {
-      return dataset.test.slice(0, most).map((kase, index) => userInfo(dataset, kase, index));
-    }
     const model = this.#model(id);
     const indexOf = new Map(model.cases.map((kase, index) => [kase.id, index]));
     const total = model.cases.length;
     const found: UserInfo[] = [];
     const looked = prunedCases(model.many(search), dataset, model.cases, search);
     const isWanted = (): boolean => scan === this.#scan && this.#data?.models.get(id) === model;
-    while (found.length < most && isWanted()) {
-      const { value, done: isOver } = await this.#turn(() => looked.next());
-      if (isOver) break;
-      for (const user of value.pruned) {
-        if (!isWanted()) break;
+    /** Runs something in a turn, unless the model is gone by then. */
+    const ifWanted = <T>(run: () => Promise<T>): Promise<T | undefined> =>
+      this.#turn(async () => isWanted() ? await run() : undefined);
+    while (found.length < most) {
+      const next = await ifWanted(() => looked.next());
+      if (next === undefined || next.done) break;
+      for (const user of next.value.pruned) {
         const index = indexOf.get(user.user) as number;
-        found.push(await this.#turn(() => this.#lostUser(model, search, index, user)));
+        const lost = await ifWanted(() => this.#lostUser(model, search, index, user));
+        if (lost === undefined) break;
+        found.push(lost);
       }
-      this.#send({ kind: "progress", what: "users", done: value.done, total });
+      this.#send({ kind: "progress", what: "users", done: next.value.done, total });
     }
     await looked.return(undefined);
     return found.slice(0, most);
@@ -291,7 +288,7 @@ export class Explorer {
   }
 
   /** Runs something when what came before is done. */
-  #turn<T>(run: () => Promise<T>): Promise<T> {
+  #turn<T>(run: () => T | Promise<T>): Promise<T> {
     const result = this.#queue.then(run);
     this.#queue = result.catch(() => {});
     return result;
@@ -313,10 +310,9 @@ export class Explorer {
     throw new ArgumentError(`Cannot search ${id}: it must be a model that is open, got none`);
   }
 
-  #forget(id: string): void {
-    const { models } = this.#openedData;
-    models.get(id)?.[Symbol.dispose]();
-    models.delete(id);
+  /** Frees a model. In a turn only. */
+  #forget(model: OpenModel | undefined): void {
+    model?.[Symbol.dispose]();
     this.#wholes.clear();
   }
 
@@ -441,6 +437,18 @@ export class Explorer {
 export interface ExampleIndex {
   readonly runs: readonly { readonly id: string; readonly files: readonly string[] }[];
   readonly opening: Examples["opening"];
+}
+
+function dataInfo(dataset: Dataset, { maxDepth }: Trie): DataInfo {
+  return {
+    name: dataset.name,
+    items: dataset.items.length,
+    users: dataset.test.length,
+    vocabulary: dataset.tokens.length,
+    steps: maxDepth,
+    hasTitles: dataset.titles !== undefined,
+    skipped: dataset.skipped.map(({ what, count }) => `${count} ${what}`),
+  };
 }
 
 function userInfo(dataset: Dataset, { id, target }: Case, index: number): UserInfo {

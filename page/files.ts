@@ -28,22 +28,22 @@ export function readPicked(list: FileList): Promise<Dropped> {
   return gather([...list].map((file) => [file.webkitRelativePath || file.name, file]));
 }
 
-/** Whether files are those of a run, or of several; else they are data. */
-export function isRun(files: Files): boolean {
-  return files.keys().some((path) => /(^|\/)(config\.json|[^/]*\.safetensors)$/.test(path));
-}
-
-/** The runs in a folder: itself, or those of its folders that have a model. */
-export function runsIn({ name, files }: Dropped): Dropped[] {
-  const folders = Map.groupBy(files.keys(), (path) => path.replace(/[^/]*$/, ""));
-  const runs = [...folders].filter(([, paths]) => isRun(new Map(paths.map((p) => [p, EMPTY]))));
-  return runs.map(([folder, paths]) => ({
+/** The data sets and the runs among the folders of what was dropped, itself included. */
+export function foldersIn(
+  { name, files }: Dropped,
+): { readonly data: readonly Dropped[]; readonly runs: readonly Dropped[] } {
+  const folders = Map.groupBy(files, ([path]) => path.replace(/[^/]*$/, ""));
+  const found = [...folders].map(([folder, files]): Dropped => ({
     name: folder === "" ? name : folder.replace(/\/$/, "").replace(/^.*\//, ""),
-    files: new Map(paths.map((path) => [path.slice(folder.length), files.get(path) ?? EMPTY])),
+    files: new Map(files.map(([path, bytes]) => [path.slice(folder.length), bytes])),
   }));
+  const having = (file: RegExp): Dropped[] =>
+    found.filter(({ files }) => files.keys().some((path) => file.test(path)));
+  return {
+    data: having(/^(inter|id2name4Rec)\.json$/),
+    runs: having(/^config\.json$|\.safetensors$/),
+  };
 }
-
-const EMPTY = new Uint8Array(0);
 
 /** Offers the files of a folder as NAME.zip. */
 export function downloadFiles(name: string, files: Files): void {
@@ -79,29 +79,38 @@ async function walk(entry: FileSystemEntry, at: string, found: [string, File][])
   }
 }
 
-/** Reads files, unpacks a .zip, and takes away the folder that all of them are in. */
-async function gather(found: readonly [string, File][]): Promise<Dropped> {
+/** Reads files, unpacks a .zip, and takes away the folders that all of them are in. */
+export async function gather(found: readonly [string, File][]): Promise<Dropped> {
   const read = new Map<string, Uint8Array>();
-  for (const [path, file] of found) read.set(path, new Uint8Array(await file.arrayBuffer()));
-  const [first] = read.keys();
-  if (read.size === 1 && first.endsWith(".zip")) {
-    return inFolder(await unpack(read.get(first) as Uint8Array), first.slice(0, -".zip".length));
+  for (const [path, file] of found) {
+    const bytes = await reading(path, "the browser must be able to", () => file.arrayBuffer());
+    read.set(path, new Uint8Array(bytes));
+  }
+  const [[first, bytes] = ["", undefined]] = read;
+  if (read.size === 1 && bytes !== undefined && /\.zip$/i.test(first)) {
+    const files = await reading(first, "it must be a whole .zip file", () => unpack(bytes));
+    return inFolder(files, first.slice(0, -".zip".length));
   }
   return inFolder(read, read.size === 1 ? first : "the files");
 }
 
-/** Files without the folder that all of them are in, which gives the name. */
+async function reading<T>(path: string, requirement: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    throw new Error(`Cannot read ${path}: ${requirement}, got: ${(error as Error).message}`);
+  }
+}
+
+/** Files without the folders that all of them are in, the last of which gives the name. */
 function inFolder(files: Files, name: string): Dropped {
   const visible = [...files].filter(([path]) => !/(^|\/)(\.|__MACOSX\/)/.test(path));
   const folder = /^[^/]+\//.exec(visible[0]?.[0] ?? "")?.[0];
   if (folder === undefined || !visible.every(([path]) => path.startsWith(folder))) {
     return { name, files: new Map(visible) };
   }
-  const inside = visible.map(([path, bytes]): [string, Uint8Array] => [
-    path.slice(folder.length),
-    bytes,
-  ]);
-  return { name: folder.slice(0, -1), files: new Map(inside) };
+  const inside = visible.map(([path, bytes]) => [path.slice(folder.length), bytes] as const);
+  return inFolder(new Map(inside), folder.slice(0, -1));
 }
 
 /** The files of a .zip. */

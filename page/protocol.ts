@@ -40,6 +40,12 @@ export interface DataInfo {
   readonly skipped: readonly string[];
 }
 
+/** Data that were opened, with the test users in order. */
+export interface OpenedData {
+  readonly info: DataInfo;
+  readonly users: readonly UserInfo[];
+}
+
 /** What runs are trained with. Everything else has the default of `deno run train.ts`. */
 export interface TrainSettings {
   readonly losses: readonly string[];
@@ -243,7 +249,7 @@ export interface Calls {
   /** Opens the device. The first call. Default one thread a core, at most 8. */
   open(choice: "auto" | "cpu" | "webgpu", threads?: number): DeviceInfo;
   /** Opens data. The models before it are closed. */
-  data(source: DataSource): DataInfo;
+  data(source: DataSource): OpenedData;
   /** All losses. */
   losses(): readonly LossInfo[];
   /** The models that come with the page, for the built-in data, from the folder at a URL. */
@@ -257,11 +263,11 @@ export interface Calls {
   resume(): void;
   stop(): void;
   /**
-   * Test users in order, at most `most`; with `lost` only those whose item the search loses, which
-   * are looked for chunk by chunk until there are so many. Looks at the whole catalogue, without
-   * `excluded` and `forced`. A later call ends it: it then resolves with what it has found.
+   * The first test users, at most `most`, whose item the search loses, looked for chunk by chunk.
+   * Looks at the whole catalogue, without `excluded` and `forced`. A later call ends it, and so does
+   * the removal of the model: it then resolves with what it has found.
    */
-  users(model: string, search: SearchSettings, lost: boolean, most: number): readonly UserInfo[];
+  lostUsers(model: string, search: SearchSettings, most: number): readonly UserInfo[];
   /** Searches one user. */
   search(model: string, user: string, search: SearchSettings): BeamView;
   /** Judges a model on the first `users` test users. */

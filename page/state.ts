@@ -7,7 +7,7 @@ import type { LossOptions } from "beargrad";
 import { batch, computed, effect, signal } from "@preact/signals";
 import { type Address, formatAddress, parseAddress } from "./address.ts";
 import { createWorker } from "./client.ts";
-import { type Dropped, isRun, runsIn } from "./files.ts";
+import { type Dropped, foldersIn } from "./files.ts";
 import type {
   BeamView,
   DataInfo,
@@ -116,38 +116,53 @@ export async function start(): Promise<void> {
     const asked = parseAddress(location.hash);
     device.value = await explorer.call("open", "cpu", 1);
     losses.value = await explorer.call("losses");
-    await openBuiltIn();
-    restore(asked);
-    effect(() => writeAddress());
-    effect(() => {
-      wish.value;
-      void refresh();
-    });
-    addEventListener("hashchange", () => restore(parseAddress(location.hash)));
+    if (await openBuiltIn()) restore(asked);
   });
+  effect(() => writeAddress());
+  effect(() => {
+    wish.value;
+    void refresh();
+  });
+  addEventListener("hashchange", () => restore(parseAddress(location.hash)));
 }
 
-/** The built-in shop with the models that come with the page. */
-export async function openBuiltIn(): Promise<void> {
+/** What the work gives, or undefined if other data were opened meanwhile, whatever became of it. */
+export async function ofTheseData<T>(work: () => Promise<T>): Promise<T | undefined> {
+  const from = source.value;
+  try {
+    const result = await work();
+    return source.value === from ? result : undefined;
+  } catch (error) {
+    if (source.value === from) throw error;
+  }
+}
+
+/**
+ * The built-in shop with the models that come with the page. Returns false if other data were
+ * opened meanwhile.
+ */
+export async function openBuiltIn(): Promise<boolean> {
   await openData({ kind: "synthetic" });
-  const base = new URL("example/", document.baseURI).href;
-  const { runs, opening } = await explorer.call("examples", base);
-  for (const { id, files } of runs) await addModel(files, "example", id);
+  const opening = await ofTheseData(async () => {
+    const base = new URL("example/", document.baseURI).href;
+    const { runs, opening } = await explorer.call("examples", base);
+    for (const { id, files } of runs) await addModel(files, "example", id);
+    return opening;
+  });
+  if (opening === undefined) return false;
   batch(() => {
     model.value = opening.model;
     user.value = opening.user;
   });
+  return true;
 }
 
 /** Opens data. Models of other data are closed. */
 export async function openData(from: DataSource): Promise<void> {
-  const opened = await explorer.call("data", from);
-  const all = opened.users === 0
-    ? []
-    : await explorer.call("users", "", searchDefaults, false, opened.users);
-  batch(() => {
+  const { info, users: all } = await explorer.call("data", from);
+  batch(() => { // with nothing between the answer and this: the models are closed
     source.value = from;
-    data.value = opened;
+    data.value = info;
     models.value = [];
     views.value = [];
     lostUsers.value = undefined;
@@ -157,8 +172,6 @@ export async function openData(from: DataSource): Promise<void> {
     knobs.value = defaultKnobs;
   });
 }
-
-const searchDefaults: SearchSettings = { ...defaultKnobs, normalization: "children", tau: 1 };
 
 /** Adds a model; one of the same id is replaced. */
 export async function addModel(
@@ -173,27 +186,35 @@ export async function addModel(
   return info;
 }
 
-/** Opens what was dropped: runs are models for the data that are open, all else is data. */
+/**
+ * Opens what was dropped: data, and runs as models of the data that are then open. What is neither
+ * is refused as data.
+ */
 export async function openFiles(dropped: Dropped): Promise<void> {
   const { name, files } = dropped;
   if (files.size === 0) return report("Cannot read what was dropped: there is no file in it");
   await attempt(`Reading ${name}`, async () => {
-    if (!isRun(files)) return await openData({ kind: "files", name, files });
-    for (const run of runsIn(dropped)) {
-      const info = await addModel(run.files, "dropped", freeId(run.name));
-      model.value = info.id;
+    const { data, runs } = foldersIn(dropped);
+    if (data.length > 0 || runs.length === 0) {
+      await openData({ kind: "files", ...(data[0] ?? dropped) });
     }
+    await ofTheseData(async () => {
+      for (const run of runs) {
+        const info = await addModel(run.files, "dropped", freeId(run.name));
+        model.value = info.id;
+      }
+    });
   });
 }
 
 /** Closes a model. */
 export async function removeModel(id: string): Promise<void> {
-  await attempt(undefined, () => explorer.call("removeModel", id));
   batch(() => {
     models.value = models.value.filter((m) => m.id !== id);
     if (second.value === id) second.value = undefined;
     if (model.value === id) model.value = models.value[0]?.id;
   });
+  await attempt(undefined, () => explorer.call("removeModel", id));
 }
 
 /** A name that no model has. */
@@ -207,19 +228,21 @@ export function freeId(name: string): string {
 export async function showLostUser(): Promise<void> {
   const info = modelInfo(model.value);
   if (info === undefined) return;
+  const asked = losing.value;
   const found = lostUsers.value ??
     await attempt(
       "Looking for users whose item is lost:",
       () =>
-        explorer.call(
-          "users",
-          info.id,
-          searchOf(info, { ...knobs.value, forced: [], excluded: [] }),
-          true,
-          24,
+        ofTheseData(() =>
+          explorer.call(
+            "lostUsers",
+            info.id,
+            searchOf(info, { ...knobs.value, forced: [], excluded: [] }),
+            24,
+          )
         ),
     );
-  if (found === undefined) return;
+  if (found === undefined || losing.value !== asked || shown.value !== info) return;
   lostUsers.value = found;
   if (found.length === 0) return report("The search loses the item of no user here");
   const place = found.findIndex(({ id }) => id === user.value);
@@ -234,12 +257,16 @@ export function showUser(id: string): void {
   });
 }
 
-/** The users that lose their item depend on these. */
+/** The model that is shown. Another one has its id after an epoch. */
+const shown = computed(() => modelInfo(model.value));
+
+/** The users that lose their item depend on the model and on these. */
 const losing = computed(() => {
   const { beam, normalization, tau, excludeHistory } = knobs.value;
-  return JSON.stringify([model.value, beam, normalization, tau, excludeHistory]);
+  return JSON.stringify([beam, normalization, tau, excludeHistory]);
 });
 effect(() => {
+  shown.value;
   losing.value;
   lostUsers.value = undefined;
 });
@@ -263,15 +290,14 @@ export function latestOnly(work: () => Promise<void>): () => Promise<void> {
 /** Searches what is asked for. The view before it stays until the new one is there. */
 const refresh = latestOnly(async () => {
   const { models: asked, user: who, knobs: search } = wish.value;
-  const from = source.value;
   if (who === undefined || asked.length === 0) return;
   try {
-    const found = await Promise.all(
-      asked.map((m) => explorer.call("search", m.id, who, searchOf(m, search))),
+    const found = await ofTheseData(() =>
+      Promise.all(asked.map((m) => explorer.call("search", m.id, who, searchOf(m, search))))
     );
-    if (source.value === from) views.value = found;
-  } catch (error) {
-    if (source.value === from) report(error);
+    if (found !== undefined) views.value = found;
+  } catch (error) { // a model that is removed meanwhile is missed by nobody
+    if (asked.every((m) => models.value.includes(m))) report(error);
   }
 });
 
@@ -308,8 +334,8 @@ function restore(address: Partial<Address>): void {
       excluded: search.excluded?.filter((item) => item < items) ?? [],
       forced: search.forced?.filter((token) => token < vocabulary) ?? [],
     };
-    const known = asked?.filter((loss) => losses.value.some(({ name }) => name === loss));
-    weighed.value = known ?? usuallyWeighed;
+    const known = losses.value.map(({ name }) => name).filter((name) => asked?.includes(name));
+    weighed.value = known.length > 0 ? known : usuallyWeighed;
     weighedFlags.value = flags ?? {};
   });
 }

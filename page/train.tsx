@@ -19,6 +19,7 @@ import {
   model,
   modelInfo,
   models,
+  ofTheseData,
   openBuiltIn,
   openFiles,
   removeModel,
@@ -303,16 +304,19 @@ function ValidationCurves(): JSX.Element {
 const EVALUATED = 300;
 
 function ModelTable(): JSX.Element {
-  const scores = useSignal<ReadonlyMap<string, Scores>>(new Map());
+  /** By model and search: after an epoch a model is another one. */
+  const scores = useSignal<ReadonlyMap<ModelInfo, Readonly<Record<string, Scores>>>>(new Map());
+  const whole = { ...knobs.value, excluded: [], forced: [] };
   const evaluate = async (): Promise<void> => {
     for (const info of models.value) {
-      const search = searchOf(info, { ...knobs.value, excluded: [], forced: [] });
+      if (!models.value.includes(info)) continue;
+      const search = searchOf(info, whole);
       const found = await attempt(
         `Evaluating ${info.id}`,
-        () => explorer.call("evaluate", info.id, search, EVALUATED),
+        () => ofTheseData(() => explorer.call("evaluate", info.id, search, EVALUATED)),
       );
       if (found === undefined) return;
-      scores.value = new Map([...scores.value, [info.id, found]]);
+      scores.value = new Map([...scores.value, [info, { [JSON.stringify(search)]: found }]]);
     }
   };
   const waiting = [...names.value].filter(([, id]) =>
@@ -343,10 +347,10 @@ function ModelTable(): JSX.Element {
             <ModelRow
               key={m.id}
               info={m}
-              scores={scores.value.get(m.id)}
+              scores={scores.value.get(m)?.[JSON.stringify(searchOf(m, whole))]}
             />
           ))}
-          {waiting.map(([loss, id]) => (
+          {phase.value !== "idle" && waiting.map(([loss, id]) => (
             <tr key={id}>
               <ModelName id={id} loss={loss} note="before its first epoch" />
               <td colspan={4} />
@@ -368,14 +372,13 @@ function ModelRow(
 ): JSX.Element {
   const { id, loss, origin } = info;
   const epoch = epochsOf.value.get(id);
-  const found = scores?.beam === knobs.value.beam ? scores : undefined;
   const actions = [["Show", show], ["Download", save], ["Remove", removeModel]] as const;
   return (
     <tr>
       <ModelName id={id} loss={loss} note={ORIGINS[origin] + (epoch ? `, epoch ${epoch}` : "")} />
-      <td>{percent(found?.hr10)}</td>
-      <td>{percent(found?.exactHr10)}</td>
-      <td>{found && `${found.pruned} of ${found.inExactTop}`}</td>
+      <td>{percent(scores?.hr10)}</td>
+      <td>{percent(scores?.exactHr10)}</td>
+      <td>{scores && `${scores.pruned} of ${scores.inExactTop}`}</td>
       <td>
         {actions.map(([name, act]) => (
           <button

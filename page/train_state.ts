@@ -14,7 +14,7 @@ import {
   type ValidationPoint,
   type WorkerEvent,
 } from "./protocol.ts";
-import { addModel, attempt, freeId, model, modelInfo, source } from "./state.ts";
+import { addModel, attempt, freeId, model, modelInfo, ofTheseData, source } from "./state.ts";
 
 export const settings = signal<TrainSettings>(defaultSettings);
 export const phase = signal<"idle" | "starting" | "running" | "paused" | "stopping">("idle");
@@ -67,9 +67,16 @@ export async function train(): Promise<void> {
   names.value = new Map(trained.value.losses.map((loss) => [loss, freeId(loss)]));
   epochsOf.value = new Map([...epochsOf.value].filter(([id]) => modelInfo(id) !== undefined));
   await attempt(undefined, async () => {
-    const worker = await open();
-    phase.value = "running";
-    await worker.call("train", trained.value);
+    try {
+      const worker = await open();
+      if (trainedOn !== source.value) return;
+      phase.value = "running";
+      await worker.call("train", trained.value);
+    } catch (error) { // its device may be lost: the next training opens another
+      trainer?.terminate();
+      trainer = undefined;
+      throw error;
+    }
   });
   phase.value = "idle";
 }
@@ -89,10 +96,11 @@ export async function stop(): Promise<void> {
   await attempt(undefined, async () => await trainer?.call("stop"));
 }
 
-/** Other data end the run. */
+/** Other data end the run, and its models are closed. */
 effect(() => {
-  const isOther = source.value !== trainedOn;
-  if (isOther && ["running", "paused"].includes(phase.peek())) void stop();
+  if (source.value === trainedOn) return;
+  if (["running", "paused"].includes(phase.peek())) void stop();
+  names.value = epochsOf.value = new Map();
 });
 
 function hear(event: WorkerEvent): void {
@@ -128,7 +136,10 @@ async function keepSnapshot(event: WorkerEvent & { kind: "snapshot" }): Promise<
   if (trainedOn !== source.value) return;
   const info = await attempt(
     undefined,
-    () => addModel(event.files, "trained", names.value.get(event.loss) ?? event.loss),
+    () =>
+      ofTheseData(() =>
+        addModel(event.files, "trained", names.value.get(event.loss) ?? event.loss)
+      ),
   );
   if (info === undefined) return;
   epochsOf.value = new Map([...epochsOf.value, [info.id, event.epoch]]);

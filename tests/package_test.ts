@@ -18,6 +18,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { after, before, test } from "node:test";
+import { build, stop } from "esbuild";
 import { stripVTControlCharacters } from "node:util";
 import { bundleSizes } from "../benches/size.ts";
 import { inDeno } from "./command.ts";
@@ -168,8 +169,10 @@ before(() => {
     symlinkSync(realpathSync(join("node_modules", name)), link);
   }
 });
-after(() => {
-  if (!skip) rmSync(folder, { recursive: true });
+after(async () => {
+  if (skip) return;
+  await stop();
+  rmSync(folder, { recursive: true });
 });
 
 test("package: the tarball has what exports names, and no tests, benches or docs", { skip }, () => {
@@ -294,6 +297,28 @@ test(
     assert.doesNotMatch(stripVTControlCharacters(stderr), /^(warning|error)\b/m);
   },
 );
+
+/** Shows the name of an error. */
+const NAMED = `
+import { DeviceError } from "beargrad";
+console.log(new DeviceError("lost").name);`;
+
+for (const keepNames of [false, true]) {
+  const name = `package: a minified bundle behaves the same${keepNames ? ", with kept names" : ""}`;
+  test(name, { skip }, async () => {
+    const outfile = join(folder, "bundled.mjs");
+    await build({
+      stdin: { contents: PROGRAMS["beargrad"] + NAMED, resolveDir: folder },
+      bundle: true,
+      format: "esm",
+      minify: true,
+      keepNames,
+      outfile,
+      platform: "node",
+    });
+    assert.equal(outputOf([...RUNTIMES["Node 24"], outfile]), "ok\nDeviceError");
+  });
+}
 
 test("package: bundles have what they need and little else", { skip }, async () => {
   for (const [name, { gzipped }] of Object.entries(await bundleSizes())) {

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { after, before, test } from "node:test";
-import { unzipSync } from "fflate";
+import { unzipSync, zipSync } from "fflate";
 import type { Browser, ConsoleMessage, Page } from "puppeteer-core";
 import { loadDataset, memoryFolder, parseOptions, runExperiment } from "../lab.ts";
 import fc from "fast-check";
@@ -15,7 +15,9 @@ import { foldIn, keyOf, uniform } from "../core/random.ts";
 import { referenceBeamSearch, Trie } from "../mod.ts";
 import { type Address, formatAddress, parseAddress } from "../page/address.ts";
 import type { Served, Sizes } from "../page/build.ts";
-import { isRun, runsIn } from "../page/files.ts";
+import { Explorer } from "../page/explorer.ts";
+import { foldersIn, gather } from "../page/files.ts";
+import { defaultSettings, type Files } from "../page/protocol.ts";
 import { smallestBeam } from "../page/smallest_beam.ts";
 import { catalogues } from "./models/tries.ts";
 
@@ -40,23 +42,68 @@ test("page: what is malformed in an address is ignored", () => {
   assert.deepEqual(parseAddress(bad), { user: "5" });
   assert.deepEqual(parseAddress("#beam=1e3&tau=0&out=1..2&first=99999999999"), {});
   assert.deepEqual(parseAddress("#beam&losses=..&with=xi-0&with=eta-1"), {});
+  assert.deepEqual(parseAddress("#with=constructor-1"), {});
 });
 
 test("page: files are told apart: a run, several runs, data", () => {
-  const files = (...paths: string[]) =>
-    new Map(paths.map((path) => [path, new Uint8Array(0)] as const));
+  const found = (name: string, ...paths: string[]) => {
+    const files = new Map(paths.map((path) => [path, new Uint8Array(0)] as const));
+    const { data, runs } = foldersIn({ name, files });
+    return [data, runs].map((all) => all.map(({ name, files }) => [name, ...files.keys()]));
+  };
   const run = ["config.json", "model.safetensors", "state.safetensors"];
-  assert.ok(isRun(files(...run)));
-  assert.ok(!isRun(files("index.json", "inter.json")));
-  const found = runsIn({
-    name: "runs",
-    files: files("summary.json", ...run.map((f) => `sft-seed0/${f}`), "a/bear-seed0/config.json"),
-  });
-  assert.deepEqual(found.map(({ name, files }) => [name, [...files.keys()]]), [
-    ["sft-seed0", run],
-    ["bear-seed0", ["config.json"]],
+  assert.deepEqual(found("msl", ...run), [[], [["msl", ...run]]]);
+  const data = ["index.json", "inter.json"];
+  assert.deepEqual(found("pens", ...data), [[["pens", ...data]], []]);
+  const runs = [...run.map((f) => `sft-seed0/${f}`), "a/bear-seed0/config.json"];
+  assert.deepEqual(found("all", "summary.json", ...runs, ...data.map((f) => `pens/${f}`)), [
+    [["pens", ...data]],
+    [["sft-seed0", ...run], ["bear-seed0", "config.json"]],
   ]);
-  assert.deepEqual(runsIn({ name: "msl", files: files(...run) }).map(({ name }) => name), ["msl"]);
+});
+
+test("page: a .zip is unpacked and a broken one is refused by its name", async () => {
+  const zipped = zipSync({
+    "a/b/index.json": new Uint8Array([1]),
+    "a/b/.hidden": new Uint8Array(1),
+    "__MACOSX/a/b/._index.json": new Uint8Array(1),
+  });
+  const read = (name: string, bytes: Uint8Array<ArrayBuffer>) =>
+    gather([[name, new File([bytes], name)]]);
+  const inside = new Map([["index.json", new Uint8Array([1])]]);
+  assert.deepEqual(await read("UP.ZIP", zipped), { name: "b", files: inside });
+  await assert.rejects(read("cut.zip", zipped.slice(0, -30)), {
+    message: "Cannot read cut.zip: it must be a whole .zip file, got: invalid zip data",
+  });
+});
+
+test("page: models and data that are closed meanwhile do not fail a search", async () => {
+  const trained = new Map<string, Files>();
+  const explorer = new Explorer((event) => {
+    if (event.kind === "snapshot") trained.set(event.loss, event.files);
+  });
+  await explorer.open("cpu", 1);
+  const { info, users } = await explorer.data({ kind: "synthetic" });
+  assert.deepEqual([info.users, users[3].index], [users.length, 3]);
+  const small = { ...defaultSettings, losses: ["msl"], layers: 1, dim: 8, heads: 1, ffn: 8 };
+  await explorer.train({ ...small, epochs: 1 });
+  const add = () => explorer.addModel(trained.get("msl")!, "trained", "msl");
+  const { search } = await add();
+  const settings = { ...search, excludeHistory: false, excluded: [], forced: [] };
+  const close: readonly (() => Promise<unknown>)[] = [
+    () => explorer.removeModel("msl"),
+    () => explorer.data({ kind: "synthetic" }),
+  ];
+  for (const [i, closeIt] of close.entries()) {
+    if (i > 0) await add();
+    const shown = explorer.search("msl", users[0].id, settings);
+    const lost = explorer.lostUsers("msl", settings, Infinity);
+    await new Promise((resolve) => setTimeout(resolve, 0)); // until the search has begun
+    await closeIt();
+    assert.equal((await shown).user.id, users[0].id);
+    assert.ok((await lost).length < users.length);
+    await assert.rejects(explorer.search("msl", users[0].id, settings), /a model that is open/);
+  }
 });
 
 test("page: the smallest beam is the first of all widths that returns a leaf", () => {
@@ -391,6 +438,35 @@ test("page: a broken file is refused in the reader's words", { skip }, async () 
     assert.equal(await heading(page, /buys next/), before);
   });
 });
+
+test(
+  "page: what changes while data load or users are looked for is no error",
+  { skip },
+  async () => {
+    const pens = writeFolder("pens", shop);
+    /** Turns the beam width in every task for a while. */
+    const turn = (page: Page) =>
+      page.evaluate(async () => {
+        const width = document.querySelector<HTMLInputElement>("#beam-width")!;
+        for (let i = 0; i < 60; i++) {
+          width.value = String(1 + (7 * i) % 50);
+          width.dispatchEvent(new Event("input", { bubbles: true }));
+          await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+      });
+    const alerts = (page: Page) =>
+      page.$$eval("[role=alert] p", (all) => all.map((p) => p.textContent));
+    await visit(isolated, "", async (page) => {
+      await Promise.all([turn(page), click(page, "button", "A user whose item is lost")]);
+      const lost = click(page, "button", "A user whose item is lost");
+      await Promise.all([lost, click(page, "button", "Remove msl"), turn(page)]);
+      await heading(page, /buys next/);
+      await Promise.all([drop(page, pens), turn(page)]);
+      await says(page, "p", "30 items, 40 users");
+      assert.deepEqual(await alerts(page), []);
+    });
+  },
+);
 
 test("page: a model goes to the command line and comes back", { skip }, async () => {
   await visit(isolated, "", async (page) => {

@@ -102,7 +102,7 @@ export interface Explanation extends SearchSetting {
   readonly data: string;
   /** What items are written as, where that is not what the data set says. */
   readonly codes?: string;
-  /** The number of items in the catalogue. */
+  /** The number of items in the catalogue, without those that are taken out. */
   readonly items: number;
   /** The items that the model sees, oldest first. */
   readonly history: readonly NamedItem[];
@@ -160,7 +160,7 @@ export function explain(inputs: ExplainInputs): Explanation {
     model: inputs.name,
     user: kase.id,
     data: dataset.name,
-    items: dataset.items.length,
+    items: dataset.items.length - new Set(excluded).size,
     ...(dataset.codes && { codes: dataset.codes }),
     beam,
     normalization,
