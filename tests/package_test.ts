@@ -2,7 +2,7 @@
  * The npm package as its users have it: packed, installed into an empty folder, and used there by
  * Node, Deno and Bun, by TypeScript and by a bundler.
  */
-import { build, type Plugin } from "esbuild";
+import { build, type Plugin, stop } from "esbuild";
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import {
@@ -18,7 +18,6 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { after, before, test } from "node:test";
-import { build, stop } from "esbuild";
 import { stripVTControlCharacters } from "node:util";
 import { bundleSizes } from "../benches/size.ts";
 import { inDeno } from "./command.ts";
