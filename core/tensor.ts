@@ -16,8 +16,8 @@ import type { BufferUse, Kernel, ParamType, ParamValues } from "./kernel.ts";
 import { printed } from "./print.ts";
 import { formatShape, type Shape, sizeOf } from "./shape.ts";
 
-// Some browsers have no Symbol.dispose. Tensors and devices have a method of that name, and compiled
-// `using` looks for it.
+// Some browsers have no Symbol.dispose. Tensors have a method of that name, and compiled `using`
+// looks for it.
 if (Symbol.dispose === undefined) {
   Object.defineProperty(Symbol, "dispose", { value: Symbol("Symbol.dispose") });
 }

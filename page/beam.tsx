@@ -13,16 +13,14 @@ import {
   type Layout,
   layOut,
   LINK,
-  type Link,
   ROOT,
   ROW,
   type Row,
 } from "./beam_layout.ts";
-import { PlayIcon } from "./icons.tsx";
+import { Term, useWidth } from "./controls.tsx";
 import type { BeamView } from "./protocol.ts";
 import { saveSvg } from "./save_svg.ts";
 import { turn } from "./state.ts";
-import { Term } from "./term.tsx";
 import { fit } from "./text_fit.ts";
 import { counted, END, grouped, logged, ordinal } from "./words.ts";
 
@@ -30,13 +28,10 @@ const FONT = "12.5px system-ui, sans-serif";
 const BOLD = `600 ${FONT}`;
 /** How long a step is seen before the next one, in ms. */
 const PACE = 1100;
-/** What numbers take at the right of a row. */
-const NUMBERS = 84;
-
 const curve = linkHorizontal();
 
 /** The figure of one search. */
-export function Beam({ view, title }: { view: BeamView; title?: string }): JSX.Element {
+export function Beam({ view, title }: { view: BeamView; title?: string | undefined }): JSX.Element {
   const frame = useRef<HTMLDivElement>(null);
   const width = useWidth(frame);
   const layout = useMemo(() => layOut(view, width), [view, width]);
@@ -51,10 +46,15 @@ export function Beam({ view, title }: { view: BeamView; title?: string }): JSX.E
     shown.value = count >= steps ? Infinity : Math.max(1, count);
     scrollTo(frame.current, layout, Math.min(count, steps) - 1);
   };
-  usePlay(isPlaying.value, () => {
-    if (last >= steps) isPlaying.value = false;
-    else show(last + 1);
-  });
+  useEffect(() => {
+    if (!isPlaying.value) return;
+    if (last >= steps) {
+      isPlaying.value = false;
+      return;
+    }
+    const timer = setTimeout(() => show(last + 1), PACE);
+    return () => clearTimeout(timer);
+  }, [isPlaying.value, last]);
   const play = (): void => {
     isPlaying.value = !isPlaying.value;
     if (isPlaying.value && last >= steps) show(1);
@@ -83,21 +83,10 @@ export function Beam({ view, title }: { view: BeamView; title?: string }): JSX.E
   const row = layout.rows.find((r) => r.key === focused.value) ?? tellingRow(layout);
   return (
     <figure class="beam" aria-label={`Beam search${title ? `, ${title}` : ""}`}>
-      <div class="beam-bar">
-        {title !== undefined && <strong class="model-name">{title}</strong>}
-        <div
-          class="steps"
-          role="group"
-          aria-label="Unfold step by step"
-          onKeyDown={(e) => byArrows(e, () => show(last - 1), () => show(last + 1))}
-        >
-          <button
-            type="button"
-            onClick={play}
-            aria-label={isPlaying.value ? "Pause" : "Play the search step by step"}
-          >
-            <PlayIcon isPlaying={isPlaying.value} /> {isPlaying.value ? "Pause" : "Play"}
-          </button>
+      <div class="row beam-bar">
+        {title !== undefined && <strong>{title}</strong>}
+        <div class="row steps" role="group" aria-label="Unfold step by step">
+          <button type="button" onClick={play}>{isPlaying.value ? "Pause" : "Play"}</button>
           <button
             type="button"
             aria-disabled={last <= 1}
@@ -114,8 +103,8 @@ export function Beam({ view, title }: { view: BeamView; title?: string }): JSX.E
           >
             →
           </button>
-          <span class="quiet step-count" aria-live="polite">
-            {layout.columns[last - 1]?.title ?? ""}
+          <span class="quiet" aria-live="polite">
+            {last >= steps ? "all steps" : layout.columns[last - 1]?.title}
           </span>
         </div>
         <Legend />
@@ -150,9 +139,9 @@ function tellingRow(layout: Layout): Row | undefined {
 
 function Legend(): JSX.Element {
   return (
-    <ul class="legend" aria-label="Legend">
+    <ul class="row legend" aria-label="Legend">
       <li class="is-target">the item bought next</li>
-      <li class="is-kept">kept</li>
+      <li>kept</li>
       <li class="is-whole">a whole item</li>
       <li class="is-dropped">
         dropped below <Term name="theta">θ</Term>
@@ -195,9 +184,13 @@ function Tree({ layout, shown, focused, onFocus, onStep, svg }: TreeProps): JSX.
           unseen={seen(i)}
         />
       ))}
-      <g class="links">
-        {ordered.map((link) => <LinkPath key={link.key} link={link} unseen={seen(link.column)} />)}
-      </g>
+      {ordered.map(({ key, kind, column, from, to }) => (
+        <path
+          key={key}
+          class={`link ${kind}${seen(column)}`}
+          d={curve({ source: [...from], target: [...to] }) ?? ""}
+        />
+      ))}
       {gaps.map((gap) => (
         <text key={gap.key} class={`gap${seen(gap.column)}`} x={gap.x + LINK + 7} y={gap.y + 13}>
           {gap.text}
@@ -207,15 +200,20 @@ function Tree({ layout, shown, focused, onFocus, onStep, svg }: TreeProps): JSX.
         <EntryRow
           key={row.key}
           row={row}
-          width={columnWidth}
-          scale={rows.find((r) => r.column === row.column)!.entry.score}
+          width={columnWidth - LINK - 4}
+          scale={columns[row.column].step.entries[0].score}
           unseen={seen(row.column)}
           isFocused={row.key === focused}
           onFocus={onFocus}
         />
       ))}
       {ghosts.map((ghost) => (
-        <GhostRow key={ghost.key} ghost={ghost} width={columnWidth} unseen={seen(ghost.column)} />
+        <GhostRow
+          key={ghost.key}
+          ghost={ghost}
+          width={columnWidth - LINK - 4}
+          unseen={seen(ghost.column)}
+        />
       ))}
     </svg>
   );
@@ -242,11 +240,6 @@ function Head(
   );
 }
 
-function LinkPath({ link, unseen }: { link: Link; unseen: string }): JSX.Element {
-  const d = curve({ source: [...link.from], target: [...link.to] }) ?? "";
-  return <path class={`link ${link.kind}${unseen}`} d={d} />;
-}
-
 interface EntryProps {
   readonly row: Row;
   readonly width: number;
@@ -258,10 +251,11 @@ interface EntryProps {
 }
 
 function EntryRow({ row, width, scale, unseen, isFocused, onFocus }: EntryProps): JSX.Element {
-  const { entry } = row;
-  const full = width - LINK - 4;
+  const { entry, isWhole } = row;
   const kind = `${entry.onTarget ? " target" : ""}${entry.kept ? " kept" : " dropped"}`;
-  const hasEnded = row.isWhole && entry.text === "";
+  const hasEnded = isWhole && entry.text === "";
+  const items = isWhole ? END : grouped(entry.items);
+  const space = width - 72 - 7 * items.length;
   return (
     <g
       class={`entry${kind}${hasEnded ? " ended" : ""}${unseen}`}
@@ -272,24 +266,21 @@ function EntryRow({ row, width, scale, unseen, isFocused, onFocus }: EntryProps)
       aria-label={spoken(row)}
       onFocus={() => onFocus(row.key)}
       onPointerEnter={() => onFocus(row.key)}
-      onClick={() => keepOnly(row)}
+      onClick={(e: Event) => isTap(e) || keepOnly(row)}
     >
-      <rect class="hit" x={0} y={1} width={full} height={ROW - 2} rx={2} />
+      <rect class="hit" y={1} width={width} height={ROW - 2} rx={2} />
       <rect
         class="bar"
-        x={0}
         y={1}
-        width={Math.max(2, full * Math.exp(entry.score - scale))}
+        width={Math.max(2, width * Math.exp(entry.score - scale))}
         height={ROW - 2}
         rx={2}
       />
-      <text class="token" x={7} y={14}>
-        {fit(row.text, full - NUMBERS - 7, entry.onTarget ? BOLD : FONT)}
+      <text class="token" x={7} y={14}>{fit(row.text, space, entry.onTarget ? BOLD : FONT)}</text>
+      <text class="note" x={width - 58} y={14} text-anchor="end">
+        {items}
       </text>
-      <text class="items" x={full - 58} y={14} text-anchor="end">
-        {row.isWhole ? END : grouped(entry.items)}
-      </text>
-      <text class="score" x={full - 5} y={14} text-anchor="end">{logged(entry.score)}</text>
+      <text class="score" x={width - 5} y={14} text-anchor="end">{logged(entry.score)}</text>
     </g>
   );
 }
@@ -297,12 +288,13 @@ function EntryRow({ row, width, scale, unseen, isFocused, onFocus }: EntryProps)
 function GhostRow(
   { ghost, width, unseen }: { ghost: Ghost; width: number; unseen: string },
 ): JSX.Element {
-  const full = width - LINK - 4;
   return (
     <g class={`entry ghost${unseen}`} style={at(ghost.x + LINK, ghost.y)}>
-      <rect class="hit" x={0} y={1} width={full} height={ROW - 2} rx={2} />
-      <text class="token" x={7} y={14}>{fit(ghost.text, full - NUMBERS - 14, BOLD)}</text>
-      <text class="score" x={full - 5} y={14} text-anchor="end">{ghost.note}</text>
+      <rect class="hit" y={1} width={width} height={ROW - 2} rx={2} />
+      <text class="token" x={7} y={14}>
+        {fit(ghost.text, width - 18 - 6 * ghost.note.length, BOLD)}
+      </text>
+      <text class="score" x={width - 5} y={14} text-anchor="end">{ghost.note}</text>
     </g>
   );
 }
@@ -315,37 +307,37 @@ interface CardProps {
 
 /** All numbers of an entry, at a place that does not move. */
 function Card({ row, layout, onSave }: CardProps): JSX.Element {
-  if (row === undefined) return <div class="card" />;
+  if (row === undefined) return <p class="card quiet">No item is left to search.</p>;
   const { entry } = row;
   const { step } = layout.columns[row.column];
   const more = entry.items - entry.names.length;
   const below = `${entry.names.join(", ")}${more > 0 ? ` and ${grouped(more)} more` : ""}`;
+  const facts = [
+    ["pool", "in the pool", `${row.rank + 1} of ${step.poolSize}`],
+    ["siblings", "siblings", `${entry.place + 1} of ${entry.siblings}`],
+    ["log p", "log p", logged(entry.logProb)],
+    ["log π", "log π", logged(entry.score)],
+    ["theta", "θ", step.theta === undefined ? "none" : logged(step.theta)],
+    ["items", "items", grouped(entry.items)],
+  ] as const;
   return (
     <div class="card">
       <p class="card-name">
-        <strong class={entry.onTarget ? "is-target" : ""}>{row.text}</strong>
+        <strong class={`clip${entry.onTarget ? " is-target" : ""}`} title={row.text}>
+          {row.text}
+        </strong>
         {entry.kept ? <span>is kept</span> : <span class="is-dropped">is dropped</span>}
         {!row.isWhole && <span class="quiet clip" title={below}>{below}</span>}
       </p>
-      <dl class="numbers">
-        <Figure
-          of={
-            <>
-              in the <Term name="pool">pool</Term>
-            </>
-          }
-        >
-          {row.rank + 1} of {step.poolSize}
-        </Figure>
-        <Figure of="siblings">
-          {entry.place + 1} of {entry.siblings}
-        </Figure>
-        <Figure of={<Term name="log p" />}>{logged(entry.logProb)}</Figure>
-        <Figure of={<Term name="log π" />}>{logged(entry.score)}</Figure>
-        <Figure of={<Term name="theta">θ</Term>}>
-          {step.theta === undefined ? "none" : logged(step.theta)}
-        </Figure>
-        <Figure of="items">{grouped(entry.items)}</Figure>
+      <dl class="row">
+        {facts.map(([name, label, value]) => (
+          <div key={name}>
+            <dt class="quiet">
+              <Term name={name}>{label}</Term>
+            </dt>
+            <dd class="number">{value}</dd>
+          </div>
+        ))}
       </dl>
       <div class="row">
         <button type="button" class="plain" onClick={() => keepOnly(row)}>
@@ -353,17 +345,6 @@ function Card({ row, layout, onSave }: CardProps): JSX.Element {
         </button>
         <button type="button" class="plain" onClick={onSave}>Save as SVG</button>
       </div>
-    </div>
-  );
-}
-
-function Figure(
-  { of, children }: { of: JSX.Element | string; children: preact.ComponentChildren },
-): JSX.Element {
-  return (
-    <div>
-      <dt>{of}</dt>
-      <dd>{children}</dd>
     </div>
   );
 }
@@ -376,21 +357,17 @@ function BeamTable({ view }: { view: BeamView }): JSX.Element {
         <caption>The pool of each step, best first</caption>
         <thead>
           <tr>
-            <th>Step</th>
-            <th>Rank</th>
-            <th>Token</th>
-            <th>log p</th>
-            <th>log π</th>
-            <th>Items</th>
-            <th>Kept</th>
+            {["Step", "Rank", "Token", "log p", "log π", "Items", "Kept"].map((name) => (
+              <th key={name} scope="col">{name}</th>
+            ))}
           </tr>
         </thead>
         <tbody>
-          {view.steps.flatMap((s) =>
-            s.entries.map((e, i) => (
-              <tr key={`${s.step}:${e.node}`}>
-                <td>{s.step}</td>
-                <td>{s.ranks[i] + 1} of {s.poolSize}</td>
+          {view.steps.flatMap(({ step, entries, ranks, poolSize }) =>
+            entries.map((e, i) => (
+              <tr key={`${step}:${e.node}`}>
+                <td>{step}</td>
+                <td>{ranks[i] + 1} of {poolSize}</td>
                 <td>{e.text || e.names[0]}{e.onTarget ? " (target)" : ""}</td>
                 <td>{logged(e.logProb)}</td>
                 <td>{logged(e.score)}</td>
@@ -410,6 +387,11 @@ function keepOnly(row: Row): void {
   turn({ forced: row.path });
 }
 
+/** A tap shows the numbers of an entry, as hovering does; a button beside them keeps it. */
+function isTap(event: Event): boolean {
+  return event instanceof PointerEvent && event.pointerType === "touch";
+}
+
 function spoken({ entry, text, rank }: Row): string {
   const state = entry.kept ? "kept" : "dropped";
   const own = entry.onTarget ? ", on the way to the target" : "";
@@ -417,44 +399,32 @@ function spoken({ entry, text, rank }: Row): string {
     `${counted(entry.items, "item")}${own}`;
 }
 
-function byArrows(event: KeyboardEvent, back: () => void, on: () => void): void {
-  if (event.key === "ArrowLeft") back();
-  else if (event.key === "ArrowRight") on();
-  else return;
-  event.preventDefault();
-}
-
 /** Arrow keys go to the neighbours of an entry, Enter and space are a click. */
 function moveFocus(event: KeyboardEvent, layout: Layout, onStep: (column: number) => void): void {
   const element = (event.target as Element).closest<SVGGElement>(".entry");
   const row = layout.rows.find((r) => r.key === element?.dataset.key);
   if (row === undefined || element === null) return;
-  const column = layout.rows.filter((r) => r.column === row.column);
-  const own = column.indexOf(row);
-  const next = (): Row | undefined => {
-    if (event.key === "ArrowUp") return column[own - 1];
-    if (event.key === "ArrowDown") return column[own + 1];
-    if (event.key === "ArrowRight") return nearest(layout, row, 1);
-    if (event.key === "ArrowLeft") return nearest(layout, row, -1);
-  };
   if (event.key === "Enter" || event.key === " ") keepOnly(row);
   else if (!event.key.startsWith("Arrow")) return;
   event.preventDefault();
-  const found = next();
+  const found = neighbour(layout, row, event.key);
   if (found === undefined) return;
-  if (event.key === "ArrowRight") onStep(Math.max(found.column + 1, 1));
+  if (event.key === "ArrowRight") onStep(found.column + 1);
   const target = element.ownerSVGElement!.querySelector<SVGGElement>(`[data-key="${found.key}"]`);
   requestAnimationFrame(() => target?.focus());
 }
 
-/** The child or the parent of an entry, else the one beside it. */
-function nearest(layout: Layout, row: Row, by: 1 | -1): Row | undefined {
-  const column = layout.rows.filter((r) => r.column === row.column + by);
-  const related = column.find((r) => {
-    const [short, long] = by === 1 ? [row, r] : [r, row];
-    return short.path.every((token, i) => long.path[i] === token);
-  });
-  return related ?? column.toSorted((a, b) => Math.abs(a.y - row.y) - Math.abs(b.y - row.y))[0];
+/** The entry above or below, the parent, or a child; without a child, the one beside it. */
+function neighbour({ rows }: Layout, row: Row, key: string): Row | undefined {
+  const column = rows.filter((r) => r.column === row.column);
+  if (key === "ArrowUp") return column[column.indexOf(row) - 1];
+  if (key === "ArrowDown") return column[column.indexOf(row) + 1];
+  if (key === "ArrowLeft") return row.parent;
+  if (key === "ArrowRight") {
+    return rows.find((r) => r.parent === row) ??
+      rows.filter((r) => r.column === row.column + 1)
+        .toSorted((a, b) => Math.abs(a.y - row.y) - Math.abs(b.y - row.y))[0];
+  }
 }
 
 /** Brings a column into view, where the figure is wider than the page. */
@@ -468,27 +438,4 @@ function scrollTo(frame: HTMLElement | null, { columnWidth }: Layout, column: nu
 
 function at(x: number, y: number): { readonly transform: string } {
   return { transform: `translate(${x}px, ${y}px)` };
-}
-
-/** The width of an element, as it changes. */
-export function useWidth(ref: { readonly current: HTMLElement | null }): number {
-  const width = useSignal(960);
-  useLayoutEffect(() => {
-    const element = ref.current!;
-    const observer = new ResizeObserver(() => width.value = element.clientWidth);
-    width.value = element.clientWidth;
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
-  return width.value;
-}
-
-function usePlay(isPlaying: boolean, onTick: () => void): void {
-  const tick = useRef(onTick);
-  tick.current = onTick;
-  useEffect(() => {
-    if (!isPlaying) return;
-    const timer = setInterval(() => tick.current(), PACE);
-    return () => clearInterval(timer);
-  }, [isPlaying]);
 }

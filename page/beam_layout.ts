@@ -19,46 +19,37 @@ export const ROOT: readonly [number, number] = [5, HEAD + 4.5 * ROW];
 const THETA = 20;
 /** A column is not narrower, and the figure scrolls instead. */
 const NARROWEST = 216;
-const WIDEST = 330;
+const WIDEST = 380;
 /** What the target's way after it was dropped takes at the bottom. */
 const LANE = ROW + 12;
 /** How many dropped entries are shown beside those around the target. */
 const DROPPED = 4;
 
-/** An entry at its place. */
-export interface Row {
+/** A line of text in a column. */
+export interface Placed {
   /** Unique in the figure, and the same for the same prefix whatever B is. */
   readonly key: string;
   readonly x: number;
   readonly y: number;
-  /** Its tokens in this column, or the whole item where it ends or has ended. */
   readonly text: string;
+  readonly column: number;
+}
+
+/** An entry. Its text has its tokens in this column, or the whole item where it ends. */
+export interface Row extends Placed {
   readonly isWhole: boolean;
   readonly entry: Entry;
   /** Its place in the pool, from 0. */
   readonly rank: number;
-  readonly column: number;
+  /** In the column before; undefined in the first. */
+  readonly parent: Row | undefined;
   /** The tokens from the root to it, to force them. */
   readonly path: readonly number[];
 }
 
-/** Entries that are not shown. */
-export interface Gap {
-  readonly key: string;
-  readonly x: number;
-  readonly y: number;
-  readonly text: string;
-  readonly column: number;
-}
-
 /** The target's token after it was dropped. */
-export interface Ghost {
-  readonly key: string;
-  readonly x: number;
-  readonly y: number;
-  readonly text: string;
+export interface Ghost extends Placed {
   readonly note: string;
-  readonly column: number;
 }
 
 /** A line from an entry to its parent. */
@@ -87,7 +78,8 @@ export interface Layout {
   readonly columnWidth: number;
   readonly columns: readonly Column[];
   readonly rows: readonly Row[];
-  readonly gaps: readonly Gap[];
+  /** How many entries are left out between two rows. */
+  readonly gaps: readonly Placed[];
   readonly ghosts: readonly Ghost[];
   readonly links: readonly Link[];
   /** The column that lost the target; absent if it was not lost. */
@@ -97,57 +89,42 @@ export interface Layout {
 /** Lays a view out in a width. */
 export function layOut(view: BeamView, width: number): Layout {
   const groups = foldSteps(view.steps);
-  const columnWidth = Math.min(
-    WIDEST,
-    Math.max(NARROWEST, Math.floor(width / Math.max(1, groups.length))),
-  );
-  const columns: Column[] = [];
-  const rows: Row[] = [];
-  const gaps: Gap[] = [];
-  const links: Link[] = [];
-  let before: ReadonlyMap<number, Row> = new Map();
-  let height = 0;
-
+  const share = Math.floor(width / Math.max(1, groups.length));
+  const columnWidth = Math.min(WIDEST, Math.max(NARROWEST, share));
+  const placed: PlacedColumn[] = [];
   for (const [column, steps] of groups.entries()) {
-    const x = column * columnWidth;
-    const made = placeColumn(steps, column, x, before);
-    columns.push(made.column);
-    rows.push(...made.rows);
-    gaps.push(...made.gaps);
-    for (const row of made.rows) {
-      const parent = before.get(made.parentOf(row));
-      links.push(linkTo(row, parent, columnWidth));
-    }
-    before = new Map(made.rows.filter((r) => r.entry.kept).map((r) => [r.entry.node, r]));
-    height = Math.max(height, made.bottom);
+    placed.push(placeColumn(steps, column, column * columnWidth, placed.at(-1)?.rows ?? []));
   }
-
-  const lostAt = columnOf(groups, view.explanation.lost?.step);
-  const ghosts = lostAt === undefined ? [] : placeGhosts(view, groups, lostAt, columns, height);
-  if (lostAt !== undefined) {
-    const dropped = rows.find((r) => r.column === lostAt && r.entry.onTarget);
-    links.push(...ghostLinks(dropped, ghosts, columnWidth));
-  }
+  const columns = placed.map((p) => p.column);
+  const rows = placed.flatMap((p) => p.rows);
+  const bottom = Math.max(0, ...placed.map((p) => p.bottom));
+  const lostAt = groups.findIndex((g) => g.some((s) => s.step === view.explanation.lost?.step));
+  const ghosts = lostAt < 0 ? [] : placeGhosts(view, groups, lostAt, columns, bottom);
+  const dropped = rows.find((r) => r.column === lostAt && r.entry.onTarget);
+  const link = (to: Placed, from: Placed | undefined, kind: Link["kind"]): Link => ({
+    key: to.key,
+    from: from === undefined ? ROOT : [from.x + columnWidth - 2, from.y + ROW / 2],
+    to: [to.x + LINK, to.y + ROW / 2],
+    kind,
+    column: to.column,
+  });
   return {
     width: Math.max(columnWidth * groups.length, 1),
-    height: height + LANE,
+    height: bottom + LANE,
     columnWidth,
     columns,
     rows,
-    gaps,
+    gaps: placed.flatMap((p) => p.gaps),
     ghosts,
-    links,
-    ...(lostAt !== undefined && { lostAt }),
+    links: [
+      ...rows.map((row) => {
+        const { onTarget, kept } = row.entry;
+        return link(row, row.parent, onTarget ? "target" : kept ? "kept" : "dropped");
+      }),
+      ...ghosts.map((ghost, i) => link(ghost, ghosts[i - 1] ?? dropped, "ghost")),
+    ],
+    ...(lostAt >= 0 && { lostAt }),
   };
-}
-
-/** The column of a step; undefined without a step. */
-function columnOf(
-  groups: readonly (readonly StepView[])[],
-  step: number | undefined,
-): number | undefined {
-  const column = groups.findIndex((group) => group.some((s) => s.step === step));
-  return column < 0 ? undefined : column;
 }
 
 /** Consecutive steps in which each kept prefix has one child and nothing is dropped are one. */
@@ -160,7 +137,7 @@ export function foldSteps(steps: readonly StepView[]): StepView[][] {
     if (isForced && wasForced) groups[groups.length - 1].push(step);
     else groups.push([step]);
     wasForced = isForced;
-    kept = step.entries.filter((e) => e.kept).length;
+    kept = keptOf(step);
   }
   return groups;
 }
@@ -168,23 +145,19 @@ export function foldSteps(steps: readonly StepView[]): StepView[][] {
 interface PlacedColumn {
   readonly column: Column;
   readonly rows: readonly Row[];
-  readonly gaps: readonly Gap[];
+  readonly gaps: readonly Placed[];
   readonly bottom: number;
-  /** The node of a row's parent in the column before. */
-  parentOf(row: Row): number;
 }
 
 function placeColumn(
   steps: readonly StepView[],
   column: number,
   x: number,
-  before: ReadonlyMap<number, Row>,
+  before: readonly Row[],
 ): PlacedColumn {
   const last = steps[steps.length - 1];
-  const kept = last.entries.filter((e) => e.kept).length;
-  const chains = new Map(last.entries.map((entry) => [entry.node, chainOf(entry, steps)]));
   const rows: Row[] = [];
-  const gaps: Gap[] = [];
+  const gaps: Placed[] = [];
   let y = HEAD;
   let thetaY: number | undefined;
   let next = 0;
@@ -200,8 +173,8 @@ function placeColumn(
       thetaY = y + THETA / 2;
       y += THETA;
     }
-    const chain = chains.get(entry.node)!;
-    const parent = before.get(chain[0].parent);
+    const chain = chainOf(entry, steps);
+    const parent = before.find((r) => r.entry.node === chain[0].parent);
     const text = joined(chain.map((e) => e.text));
     const isWhole = text === "" || text === END;
     const tokens = chain.filter((e) => e.text !== "" || e.parent !== e.node).map((e) => e.token);
@@ -214,21 +187,23 @@ function placeColumn(
       entry,
       rank,
       column,
+      parent,
       path: [...parent?.path ?? [], ...tokens],
     });
     y += ROW;
   }
   leaveOut(last.poolSize - next);
-  const note = steps.length > 1 || isForcedNote(last, before.size)
-    ? "no choice"
-    : last.poolSize > kept
-    ? `${kept} of ${last.poolSize} kept`
-    : `all ${kept} kept`;
+  const kept = keptOf(last);
+  const keptBefore = column === 0 ? 1 : before.filter((r) => r.entry.kept).length;
   return {
     column: {
       x,
       title: steps.length === 1 ? `Step ${last.step}` : `Steps ${steps[0].step}–${last.step}`,
-      note,
+      note: last.poolSize > kept
+        ? `${kept} of ${last.poolSize} kept`
+        : last.poolSize === keptBefore
+        ? "no choice"
+        : `all ${kept} kept`,
       step: last,
       ...(thetaY !== undefined && last.theta !== undefined && {
         theta: { y: thetaY, text: `θ ${logged(last.theta)}` },
@@ -237,46 +212,31 @@ function placeColumn(
     rows,
     gaps,
     bottom: y,
-    parentOf: (row) => chains.get(row.entry.node)![0].parent,
   };
 }
 
-/** All that are kept, the best that are dropped, the target and what is beside it, with ranks. */
-function shownEntries({ entries, ranks }: StepView): (readonly [Entry, number])[] {
-  const target = entries.findIndex((e) => e.onTarget);
-  const kept = entries.filter((e) => e.kept).length;
-  return entries.flatMap((entry, i) =>
-    i < kept + DROPPED || (target >= 0 && Math.abs(ranks[i] - ranks[target]) <= 1)
-      ? [[entry, ranks[i]] as const]
-      : []
-  );
+function keptOf({ entries }: StepView): number {
+  return entries.filter((e) => e.kept).length;
 }
 
-function isForcedNote(step: StepView, keptBefore: number): boolean {
-  return keptBefore > 0 && step.poolSize === keptBefore;
+/** All that are kept, the best that are dropped, the target and what is beside it, with ranks. */
+function shownEntries(step: StepView): (readonly [Entry, number])[] {
+  const { entries, ranks } = step;
+  const best = keptOf(step) + DROPPED;
+  const target = entries.findIndex((e) => e.onTarget);
+  return entries.map((entry, i) => [entry, ranks[i]] as const).filter(([, rank], i) =>
+    i < best || (target >= 0 && Math.abs(rank - ranks[target]) <= 1)
+  );
 }
 
 /** The entries from the first of some forced steps to `entry`, which is of the last. */
 function chainOf(entry: Entry, steps: readonly StepView[]): Entry[] {
   const chain = [entry];
-  for (let i = steps.length - 2; i >= 0; i--) {
-    const parent = steps[i].entries.find((e) => e.node === chain[0].parent);
+  for (const { entries } of steps.slice(0, -1).reverse()) {
+    const parent = entries.find((e) => e.node === chain[0].parent);
     if (parent !== undefined) chain.unshift(parent);
   }
   return chain;
-}
-
-function linkTo(row: Row, parent: Row | undefined, columnWidth: number): Link {
-  const from = parent === undefined
-    ? ROOT
-    : [parent.x + columnWidth - 2, middle(parent.y)] as const;
-  return {
-    key: row.key,
-    from,
-    to: [row.x + LINK, middle(row.y)],
-    kind: row.entry.onTarget ? "target" : row.entry.kept ? "kept" : "dropped",
-    column: row.column,
-  };
 }
 
 /** The target's tokens in the columns after the one that dropped it, in a line at the bottom. */
@@ -304,22 +264,4 @@ function placeGhosts(
       column,
     }];
   });
-}
-
-function ghostLinks(dropped: Row | undefined, ghosts: readonly Ghost[], width: number): Link[] {
-  return ghosts.flatMap((ghost, i) => {
-    const from = i === 0 ? dropped : ghosts[i - 1];
-    if (from === undefined) return [];
-    return [{
-      key: ghost.key,
-      from: [from.x + width - 2, middle(from.y)] as const,
-      to: [ghost.x + LINK, middle(ghost.y)] as const,
-      kind: "ghost" as const,
-      column: ghost.column,
-    }];
-  });
-}
-
-function middle(y: number): number {
-  return y + ROW / 2;
 }

@@ -80,6 +80,7 @@ export async function buildPage(out: string): Promise<Sizes> {
     jsxImportSource: "preact",
     absWorkingDir: root,
     logLevel: "warning",
+    logOverride: { "import-is-undefined": "silent" }, // commander is left out
   });
   await stop();
   cpSync(join(here, "index.html"), join(out, "index.html"));
@@ -136,6 +137,7 @@ async function examples(): Promise<string> {
   const key = createHash("sha256").update(JSON.stringify(recipes)).digest("hex").slice(0, 12);
   const folder = join(here, ".cache", key);
   if (existsSync(join(folder, "index.json"))) return folder;
+  process.stderr.write("Training the page's example models, once: up to half a minute\n");
   const trained = new Map<string, Files>();
   const explorer = new Explorer((event) => {
     if (event.kind === "snapshot") trained.set(event.loss, event.files);
@@ -250,6 +252,6 @@ if (import.meta.main) {
   );
   if (process.argv.includes("--serve")) {
     const { url } = await servePage(out, { port: 8080 }).catch(() => servePage(out));
-    process.stdout.write(`${url}\n`);
+    process.stdout.write(`The page is at ${url} until Ctrl+C\n`);
   }
 }

@@ -7,7 +7,7 @@ import { type ScaleLinear, scaleLinear } from "d3-scale";
 import { line } from "d3-shape";
 import type { ComponentChildren, JSX } from "preact";
 import { useRef } from "preact/hooks";
-import { useWidth } from "./beam.tsx";
+import { useWidth } from "./controls.tsx";
 
 /** A line of a chart. */
 export interface Series {
@@ -22,6 +22,8 @@ export interface Series {
 /** What a chart shows. */
 export interface CurvesProps {
   readonly title: string;
+  /** The title with terms in it. */
+  readonly caption?: ComponentChildren;
   readonly xLabel: string;
   readonly series: readonly Series[];
   readonly x: readonly [number, number];
@@ -53,7 +55,7 @@ export function Curves(props: CurvesProps): JSX.Element {
   );
   return (
     <figure class="curves">
-      <figcaption>{title}</figcaption>
+      <figcaption>{props.caption ?? title}</figcaption>
       <div ref={frame} style={{ height: `${height}px` }}>
         <svg width={width} height={height} role="img" aria-label={spoken(title, named)}>
           {behind?.(x, y)}

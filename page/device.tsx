@@ -4,52 +4,67 @@
  * @module
  */
 import { useSignal } from "@preact/signals";
+import type { DeviceReport } from "beargrad/lab";
 import type { JSX } from "preact";
 import { createWorker } from "./client.ts";
-import { CopyButton } from "./copy_button.tsx";
 import { attempt, device } from "./state.ts";
 import { trainDevice } from "./train_state.ts";
 import { fixed } from "./words.ts";
 
 /** The section. */
 export function DevicePanel(): JSX.Element {
-  const report = useSignal<unknown>(undefined);
+  const report = useSignal<DeviceReport | undefined>(undefined);
   const progress = useSignal<string | undefined>(undefined);
+  const isCopied = useSignal(false);
   const measure = async (): Promise<void> => {
     progress.value = "opening the device";
+    isCopied.value = false;
     report.value = await attempt(undefined, () => measured((text) => progress.value = text));
     progress.value = undefined;
+  };
+  const copy = async (): Promise<void> => {
+    await navigator.clipboard.writeText(JSON.stringify(report.value, undefined, 2));
+    isCopied.value = true;
   };
   const used = trainDevice.value ?? device.value;
   return (
     <section class="device" id="device" aria-labelledby="device-title">
       <h2 id="device-title">This device</h2>
       <p class="lead">
-        {used === undefined ? "Opening…" : `The models run on ${used.adapter}.`}{" "}
-        {used?.notes.map((note) => <span key={note}>{note}</span>)}
-        Nothing leaves this page.
+        {used === undefined ? "Opening…" : `The models run on ${used.adapter}. `}
+        {used?.notes.join(" ")} Nothing leaves this page.
       </p>
       <div class="row">
         <button type="button" disabled={progress.value !== undefined} onClick={measure}>
           Measure this device
         </button>
         {report.value !== undefined && (
-          <CopyButton
-            label="Copy as JSON"
-            text={() => JSON.stringify(report.value, undefined, 2)}
-          />
+          <button
+            type="button"
+            class="plain"
+            onClick={() => attempt(undefined, copy)}
+          >
+            {isCopied.value ? "Copied" : "Copy as JSON"}
+          </button>
         )}
-        <span class="quiet" role="status">
+        <span class="quiet">
           {progress.value ?? "Checks every kernel and times products, training steps and searches."}
         </span>
+        <span class="visually-hidden" role="status">
+          {progress.value !== undefined
+            ? "measuring"
+            : report.value !== undefined
+            ? "measured"
+            : ""}
+        </span>
       </div>
-      {report.value !== undefined && <Figures report={report.value as Report} />}
+      {report.value !== undefined && <Figures report={report.value} />}
     </section>
   );
 }
 
 /** A worker of its own measures, so that searches go on. */
-async function measured(onProgress: (text: string) => void): Promise<unknown> {
+async function measured(onProgress: (text: string) => void): Promise<DeviceReport> {
   const worker = createWorker();
   worker.onEvent((event) => {
     if (event.kind === "progress") onProgress(`${event.what}, ${event.done} of ${event.total}`);
@@ -62,25 +77,8 @@ async function measured(onProgress: (text: string) => void): Promise<unknown> {
   }
 }
 
-/** What the panel reads of the report. */
-interface Report {
-  readonly conformance?: { readonly passed: number; readonly failed: readonly unknown[] };
-  readonly figures?: readonly {
-    readonly name: string;
-    readonly per: string;
-    readonly device: Measured;
-    readonly reference?: Measured;
-  }[];
-}
-
-interface Measured {
-  readonly ms?: number;
-  readonly gflops?: number;
-  readonly error?: string;
-}
-
-function Figures({ report }: { report: Report }): JSX.Element {
-  const { conformance, figures = [] } = report;
+function Figures({ report }: { report: DeviceReport }): JSX.Element {
+  const { conformance, figures } = report;
   const hasReference = figures.some(({ reference }) => reference !== undefined);
   return (
     <div class="table">
@@ -100,16 +98,14 @@ function Figures({ report }: { report: Report }): JSX.Element {
           </tr>
         </thead>
         <tbody>
-          {figures.map(({ name, per, device, reference }) => (
+          {figures.map(({ name, what, per, device, reference }) => (
             <tr key={name}>
               <th scope="row">
-                {name} <span class="quiet">per {per}</span>
+                {name} <span class="quiet">{what}{per === "product" ? "" : `, per ${per}`}</span>
               </th>
-              <td title={device.error}>
-                {device.error === undefined ? number(device.ms) : "failed"}
-              </td>
-              <td>{number(device.gflops)}</td>
-              {hasReference && <td>{number(reference?.ms)}</td>}
+              <td title={"error" in device ? device.error : undefined}>{milliseconds(device)}</td>
+              <td>{"gflops" in device && device.gflops && number(device.gflops)}</td>
+              {hasReference && <td>{milliseconds(reference)}</td>}
             </tr>
           ))}
         </tbody>
@@ -118,6 +114,11 @@ function Figures({ report }: { report: Report }): JSX.Element {
   );
 }
 
-function number(value: number | undefined): string {
-  return value === undefined ? "" : fixed(value, value < 10 ? 2 : 0);
+function milliseconds(of: DeviceReport["figures"][number]["reference"]): string {
+  if (of === undefined) return "";
+  return "error" in of ? "failed" : number(of.ms);
+}
+
+function number(value: number): string {
+  return fixed(value, value < 10 ? 2 : 0);
 }

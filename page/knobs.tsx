@@ -4,8 +4,9 @@
  * @module
  */
 import { useSignal } from "@preact/signals";
-import type { JSX } from "preact";
+import type { ComponentChildren, JSX } from "preact";
 import { useId } from "preact/hooks";
+import { Chip, Slider, Term } from "./controls.tsx";
 import type { BeamView } from "./protocol.ts";
 import {
   busy,
@@ -23,9 +24,8 @@ import {
   userInfo,
   users,
 } from "./state.ts";
-import { Term } from "./term.tsx";
 import { epochsOf, phase } from "./train_state.ts";
-import { colourOf, fixed, grouped, joined } from "./words.ts";
+import { grouped, joined } from "./words.ts";
 
 /** The widest beam of the slider. */
 const MOST = 50;
@@ -45,33 +45,17 @@ export function Knobs({ view }: { view: BeamView | undefined }): JSX.Element {
 function BeamKnob({ view }: { view: BeamView | undefined }): JSX.Element {
   const needed = view?.neededBeam;
   const { beam } = knobs.value;
-  const set = (value: number): void => {
-    if (Number.isInteger(value) && value >= 1) turn({ beam: Math.min(value, MOST) });
-  };
   const isReachable = needed !== undefined && needed <= MOST;
+  const set = (value: number): void => turn({ beam: Math.min(value, MOST) });
   return (
     <div class="knob beam-knob">
-      <div class="label">
+      <span class="label">
         <label for="beam-width">Beam width</label> <Term name="B" />
-      </div>
+      </span>
       <div class="row">
-        <button
-          type="button"
-          aria-label="One less"
-          disabled={beam <= 1}
-          onClick={() => set(beam - 1)}
-        >
-          −
-        </button>
-        <output for="beam-width">{beam}</output>
-        <button
-          type="button"
-          aria-label="One more"
-          disabled={beam >= MOST}
-          onClick={() => set(beam + 1)}
-        >
-          +
-        </button>
+        <Step name="One less" isOff={beam <= 1} onClick={() => set(beam - 1)}>−</Step>
+        <b class="number">{beam}</b>
+        <Step name="One more" isOff={beam >= MOST} onClick={() => set(beam + 1)}>+</Step>
         <div class="track">
           <input
             id="beam-width"
@@ -100,21 +84,27 @@ function BeamKnob({ view }: { view: BeamView | undefined }): JSX.Element {
   );
 }
 
+/** A button for one less or one more. */
+function Step({ name, isOff, onClick, children }: {
+  readonly name: string;
+  readonly isOff: boolean;
+  readonly onClick: () => void;
+  readonly children: ComponentChildren;
+}): JSX.Element {
+  return (
+    <button type="button" aria-label={name} disabled={isOff} onClick={onClick}>{children}</button>
+  );
+}
+
 function UserKnob(): JSX.Element {
   const id = useId();
   const typed = useSignal<string | undefined>(undefined);
   const all = users.value;
   const place = userInfo.value?.index ?? 0;
-  const go = (by: number): void => {
-    const next = all[place + by];
-    if (next !== undefined) showUser(next.id);
-  };
   const choose = (text: string): void => {
-    typed.value = text;
-    if (all.some((u) => u.id === text.trim())) {
-      showUser(text.trim());
-      typed.value = undefined;
-    }
+    const isKnown = all.some((u) => u.id === text.trim());
+    typed.value = isKnown ? undefined : text;
+    if (isKnown) showUser(text.trim());
   };
   const matching = typed.value === undefined
     ? []
@@ -122,19 +112,14 @@ function UserKnob(): JSX.Element {
   const found = lostUsers.value;
   const among = found?.findIndex((u) => u.id === user.value) ?? -1;
   return (
-    <div class="knob user-knob">
-      <label for={id}>
+    <div class="knob">
+      <label class="label" for={id}>
         User <span class="quiet">of {grouped(all.length)}</span>
       </label>
       <div class="row">
-        <button
-          type="button"
-          aria-label="The user before"
-          disabled={place <= 0}
-          onClick={() => go(-1)}
-        >
+        <Step name="The user before" isOff={place <= 0} onClick={() => showUser(all[place - 1].id)}>
           ‹
-        </button>
+        </Step>
         <input
           id={id}
           type="text"
@@ -148,14 +133,13 @@ function UserKnob(): JSX.Element {
         <datalist id={`${id}-list`}>
           {matching.map((u) => <option key={u.id} value={u.id} />)}
         </datalist>
-        <button
-          type="button"
-          aria-label="The next user"
-          disabled={place >= all.length - 1}
-          onClick={() => go(1)}
+        <Step
+          name="The next user"
+          isOff={place >= all.length - 1}
+          onClick={() => showUser(all[place + 1].id)}
         >
           ›
-        </button>
+        </Step>
       </div>
       <button
         type="button"
@@ -179,30 +163,30 @@ function ModelKnob(): JSX.Element {
     model.value = chosen;
   };
   return (
-    <div class="knob model-knob" role="group" aria-labelledby={id}>
-      <span id={id} class="label">Model, by its loss</span>
-      <div class="chips">
+    <div class="knob model-knob">
+      <span class="label">
+        <span id={id}>Model</span>, by its <Term name="loss" />
+      </span>
+      <div class="chips" role="group" aria-labelledby={id}>
         {all.map((m) => (
-          <button
+          <Chip
             key={m.id}
-            type="button"
-            class="chip"
-            aria-pressed={m.id === model.value}
-            style={{ "--series": colourOf(m.loss) }}
-            title={`${grouped(m.parameters)} weights, ${m.origin}`}
+            loss={m.loss}
+            isOn={m.id === model.value}
             onClick={() => choose(m.id)}
           >
             {m.id}
             {phase.value !== "idle" && epochsOf.value.has(m.id) && (
               <span class="quiet">epoch {epochsOf.value.get(m.id)}</span>
             )}
-          </button>
+          </Chip>
         ))}
         {all.length === 0 && <span class="quiet">Train one below, or drop one on the page</span>}
       </div>
-      <label class="beside">
-        beside it{" "}
+      <label class="check">
+        beside it
         <select
+          aria-label="Model beside it"
           value={second.value ?? ""}
           disabled={all.length < 2}
           onChange={(e) => second.value = e.currentTarget.value || undefined}
@@ -223,24 +207,22 @@ function SearchKnob(): JSX.Element {
   const { normalization, tau } = info === undefined
     ? { normalization: "children", tau: 1 }
     : searchOf(info, knobs.value);
-  const { excludeHistory } = knobs.value;
   return (
-    <div class="knob search-knob">
-      <div class="sliding">
-        <label for={id}>Temperature</label>
-        <output for={id}>{fixed(tau, 2)}</output>
-        <input
-          id={id}
-          type="range"
-          min={0.2}
-          max={3}
-          step={0.05}
-          value={tau}
-          onInput={(e) => turn({ tau: e.currentTarget.valueAsNumber })}
-        />
-      </div>
+    <div class="knob">
+      <Slider
+        label="Temperature"
+        term={<Term name="temperature">τ</Term>}
+        min={0.2}
+        max={3}
+        step={0.05}
+        value={tau}
+        onInput={(value) => turn({ tau: value })}
+      />
       <div class="row">
-        <div class="switch" role="group" aria-label="Probabilities over">
+        <span id={id} class="label">
+          Softmax <Term name="over">over</Term>
+        </span>
+        <div class="switch" role="group" aria-labelledby={id}>
           {(["children", "vocabulary"] as const).map((over) => (
             <button
               key={over}
@@ -252,15 +234,15 @@ function SearchKnob(): JSX.Element {
             </button>
           ))}
         </div>
-        <label class="check">
-          <input
-            type="checkbox"
-            checked={excludeHistory}
-            onChange={(e) => turn({ excludeHistory: e.currentTarget.checked })}
-          />
-          leave out history
-        </label>
       </div>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={knobs.value.excludeHistory}
+          onChange={(e) => turn({ excludeHistory: e.currentTarget.checked })}
+        />
+        without items bought before
+      </label>
     </div>
   );
 }
@@ -268,10 +250,10 @@ function SearchKnob(): JSX.Element {
 /** What is out of the search now, and the way back. */
 export function TakenOut({ view }: { view: BeamView | undefined }): JSX.Element {
   const { excluded, forced, tau, normalization } = knobs.value;
-  const isPlain = excluded.length === 0 && forced.length === 0 && tau === undefined &&
+  const isPlain = excluded.length + forced.length === 0 && tau === undefined &&
     normalization === undefined;
   return (
-    <p class="taken-out" aria-live="polite">
+    <p class="row" aria-live="polite">
       {forced.length > 0 && (
         <button type="button" class="chip" onClick={() => turn({ forced: [] })}>
           only items that begin with “{beginning(view, forced)}” ×

@@ -4,9 +4,9 @@
  * @module
  */
 import type { ComponentChildren, JSX } from "preact";
+import { Term } from "./controls.tsx";
 import type { BeamView, Listed } from "./protocol.ts";
 import { knobs, turn } from "./state.ts";
-import { Term } from "./term.tsx";
 import { fixed } from "./words.ts";
 
 /** The height of a line of a list, as in the style sheet. */
@@ -14,29 +14,32 @@ const LINE = 26;
 /** The space between the lists. */
 const BETWEEN = 56;
 
-/** Both lists and the proof. */
-export function Outcome({ view }: { view: BeamView }): JSX.Element {
+/** Both lists and the proof; with the model's name where there are two. */
+export function Outcome(
+  { view, title }: { view: BeamView; title?: string | undefined },
+): JSX.Element {
   return (
     <div class="outcome">
-      <Lists view={view} />
+      <Lists view={view} by={title === undefined ? "" : ` by ${title}`} />
       <Proof view={view} />
     </div>
   );
 }
 
-function Lists({ view }: { view: BeamView }): JSX.Element {
+function Lists({ view, by }: { view: BeamView; by: string }): JSX.Element {
   const { returned, certified } = view;
   const best = shownExact(view);
   const kept = new Map(returned.map(({ item }, i) => [item, i]));
   const height = LINE * Math.max(best.length, returned.length);
-  const missed = best.filter(({ item }) => !kept.has(item)).length;
+  const missed = best.filter(({ item }) => !kept.has(item));
   return (
     <div class="lists">
       <div>
         <h3>
-          <Term name="exact">Exact ranking</Term>{" "}
+          <Term name="exact">Exact ranking</Term>
+          {by}
           <span class="quiet">
-            {missed === 0 ? "nothing is missed" : `${missed} of these missed`}
+            {missed.length === 0 ? "nothing is missed" : `${missed.length} of these missed`}
           </span>
         </h3>
         <ol>
@@ -45,7 +48,7 @@ function Lists({ view }: { view: BeamView }): JSX.Element {
               key={line.item}
               line={line}
               place={view.exact.indexOf(line)}
-              isMissed={!kept.has(line.item)}
+              kind={missed.includes(line) ? "missed" : ""}
             />
           ))}
         </ol>
@@ -73,14 +76,14 @@ function Lists({ view }: { view: BeamView }): JSX.Element {
       </svg>
       <div>
         <h3>
-          Beam search{" "}
+          Beam search{by}
           <span class="quiet">
             {certified === 0 ? "none is proven exact" : `first ${certified} proven exact`}
           </span>
         </h3>
         <ol>
           {returned.map((line, i) => (
-            <Line key={line.item} line={line} place={i} isCertified={i < certified} />
+            <Line key={line.item} line={line} place={i} kind={i < certified ? "certified" : ""} />
           ))}
         </ol>
       </div>
@@ -90,28 +93,18 @@ function Lists({ view }: { view: BeamView }): JSX.Element {
 
 /** As many of the exact ranking as were returned, and the target where it comes later. */
 function shownExact({ exact, returned }: BeamView): readonly Listed[] {
-  const count = Math.max(returned.length, 1);
-  const target = exact.findIndex(({ isTarget }) => isTarget);
-  return target >= count ? [...exact.slice(0, count), exact[target]] : exact.slice(0, count);
+  return exact.filter(({ isTarget }, i) => isTarget || i < Math.max(returned.length, 1));
 }
 
-interface LineProps {
-  readonly line: Listed;
-  readonly place: number;
-  readonly isMissed?: boolean;
-  readonly isCertified?: boolean;
-}
-
-function Line({ line, place, isMissed, isCertified }: LineProps): JSX.Element {
+function Line(
+  { line, place, kind }: { line: Listed; place: number; kind: "" | "missed" | "certified" },
+): JSX.Element {
   const { item, name, logProb, isTarget } = line;
-  const kind = `${isTarget ? "target" : ""}${isMissed ? " missed" : ""}${
-    isCertified ? " certified" : ""
-  }`;
   return (
-    <li class={kind}>
+    <li class={`${kind}${isTarget ? " target" : ""}`}>
       <span class="place">{place + 1}</span>
       <span class="clip" title={name}>{name}</span>
-      {isMissed && <span class="mark">missed</span>}
+      {kind === "missed" && <span class="mark">missed</span>}
       <span class="number">{fixed(logProb, 2)}</span>
       <button
         type="button"
@@ -128,23 +121,21 @@ function Line({ line, place, isMissed, isCertified }: LineProps): JSX.Element {
 
 /** Four theorems, and which of them settle this case. */
 function Proof({ view }: { view: BeamView }): JSX.Element {
-  const { explanation, search, certified, returned } = view;
-  const { steps, certificate, lost } = explanation;
+  const { explanation: { steps, certificate, lost }, search: { beam }, certified } = view;
   if (steps.length === 0) return <div class="proof" />;
   const last = steps[steps.length - 1];
   const worst = steps.reduce((a, b) => b.margin > a.margin ? b : a);
-  const bound = 1 / (search.beam + 1);
   const isPruned = certificate.kind === "pruned";
-  const by = certificate.kind === "retrieved" ? certificate.by : undefined;
+  const isRetrieved = certificate.kind === "retrieved";
   return (
     <div class="proof">
       <h3>What proves it</h3>
       <p class="quiet">
-        {isPruned
-          ? "One pass of the model along the item’s words proves the loss, without any search."
-          : by !== undefined
-          ? "One pass of the model along the item’s words proves that it is found, without any search."
-          : `Only the search itself tells: it ${lost === undefined ? "finds" : "loses"} the item.`}
+        {isPruned || isRetrieved
+          ? `The model’s probabilities along this one item prove that it is ${
+            isPruned ? "lost" : "found"
+          }, without any search.`
+          : `Nothing but the search itself tells: it ${lost ? "loses" : "finds"} the item.`}
       </p>
       <dl>
         <Theorem
@@ -152,48 +143,48 @@ function Proof({ view }: { view: BeamView }): JSX.Element {
           settles={isPruned}
           says={
             <>
-              A word with a <Term name="margin">margin</Term> above 0 cannot be kept.
+              An item is lost if the <Term name="margin">margin</Term>{" "}
+              of one of its words is above 0.
             </>
           }
         >
-          The largest margin is {fixed(worst.margin)}, at step {worst.step}.
+          The largest is {fixed(worst.margin)}, at step {worst.step}.
         </Theorem>
         <Theorem
           name="T4"
-          settles={by === "T4"}
-          says="An item with P above 1 / (B + 1) is always found."
+          settles={isRetrieved && certificate.by === "T4"}
+          says="An item is found if its probability is above 1 / (B + 1): no room is left for B others as likely."
         >
-          P = {Math.exp(last.score).toPrecision(3)}; 1 / {search.beam + 1} = {bound.toPrecision(3)}.
+          It is {Math.exp(last.score).toPrecision(3)}; 1/{beam + 1} is{" "}
+          {(1 / (beam + 1)).toPrecision(3)}.
         </Theorem>
         <Theorem
           name="T6"
-          settles={by !== undefined}
-          says="With fewer than B possible competitors it is always found."
+          settles={isRetrieved}
+          says="An item is found if, judged by the words beside its own, fewer than B beginnings can be as likely."
         >
-          Up to {last.competitors} competitors; B = {search.beam}.
+          At most {last.competitors} can; B is {beam}.
         </Theorem>
         <Theorem
           name="T9"
           settles={certified > 0}
-          says="What scores above everything that was dropped before the last step is the exact best."
+          says="Returned items that score above all that was dropped before the last step are the exact best."
         >
-          {certified === 0 ? "None" : `The first ${certified}`} of {returned.length} returned.
+          {certified === 0 ? "None" : `The first ${certified}`} of {view.returned.length}.
         </Theorem>
       </dl>
     </div>
   );
 }
 
-interface TheoremProps {
+function Theorem({ name, settles, says, children }: {
   readonly name: string;
   readonly settles: boolean;
   readonly says: ComponentChildren;
   readonly children: ComponentChildren;
-}
-
-function Theorem({ name, settles, says, children }: TheoremProps): JSX.Element {
+}): JSX.Element {
   return (
-    <div class={settles ? "settles" : ""}>
+    <div class={settles ? "settles" : "quiet"}>
       <dt>{name}</dt>
       <dd>
         {says} <span class="number">{children}</span>{" "}

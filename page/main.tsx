@@ -6,12 +6,11 @@
 import { signal } from "@preact/signals";
 import { type JSX, render } from "preact";
 import { Beam } from "./beam.tsx";
-import { CopyButton } from "./copy_button.tsx";
 import { DevicePanel } from "./device.tsx";
 import { readDropped } from "./files.ts";
-import { ThemeIcon } from "./icons.tsx";
 import { Knobs, TakenOut } from "./knobs.tsx";
 import { Outcome } from "./lists.tsx";
+import type { BeamView } from "./protocol.ts";
 import { attempt, busy, data, models, openFiles, problems, start, views } from "./state.ts";
 import { History, Story, WhatIsThis } from "./story.tsx";
 import { Train } from "./train.tsx";
@@ -31,30 +30,31 @@ function Page(): JSX.Element {
       <footer>
         beargrad: tensors and autodiff in TypeScript, and what beam search loses. MIT licence.
       </footer>
-      <DropZone />
+      {isOver.value && <div class="drop-zone" aria-hidden="true">Drop data or a model</div>}
     </>
   );
 }
 
+const SECTIONS = [
+  ["beam", "The beam"],
+  ["train", "Train"],
+  ["gradients", "Gradients"],
+  ["device", "Device"],
+] as const;
+
 function Header(): JSX.Element {
+  const other = theme.value === "dark" ? "light" : "dark";
   return (
     <header>
-      <a class="name" href="#beam" onClick={(e) => jump(e, "beam")}>beargrad</a>
+      <strong>beargrad</strong>
       <nav aria-label="Sections">
-        {[["beam", "The beam"], ["train", "Train"], ["gradients", "Gradients"], [
-          "device",
-          "Device",
-        ]].map(([id, text]) => <a key={id} href={`#${id}`} onClick={(e) => jump(e, id)}>{text}</a>)}
+        {SECTIONS.map(([id, text]) => (
+          <a key={id} href={`#${id}`} onClick={(e) => jump(e, id)}>{text}</a>
+        ))}
       </nav>
       <span class="busy" role="status">{busy.value}</span>
-      <CopyButton label="Copy address" text={() => location.href} />
-      <button
-        type="button"
-        class="plain"
-        onClick={turnTheme}
-        aria-label={`Use the ${theme.value === "dark" ? "light" : "dark"} theme`}
-      >
-        <ThemeIcon />
+      <button type="button" class="plain" onClick={() => chooseTheme(other)}>
+        {other === "dark" ? "Dark theme" : "Light theme"}
       </button>
     </header>
   );
@@ -87,7 +87,9 @@ function Problems(): JSX.Element {
 }
 
 function Explore(): JSX.Element {
-  const [view] = views.value;
+  const shown = views.value;
+  const [view] = shown;
+  const titleOf = (v: BeamView): string | undefined => shown.length > 1 ? v.model : undefined;
   return (
     <section class="explore" id="beam" aria-label="The beam">
       <div class="opening">
@@ -97,27 +99,23 @@ function Explore(): JSX.Element {
               <h1>Why beam search loses a good item</h1>
             </div>
           )
-          : <Story view={view} beside={views.value[1]} />}
+          : <Story view={view} beside={shown[1]} />}
         <WhatIsThis />
       </div>
       <Knobs view={view} />
-      <div class="under-knobs">
+      <div class="row under-knobs">
         {view !== undefined && <History view={view} />}
         <TakenOut view={view} />
       </div>
-      <div class={`figures${views.value.length > 1 ? " two" : ""}`}>
-        {views.value.length === 0 && (
+      <div class={`figures${shown.length > 1 ? " two" : ""}`}>
+        {view === undefined && (
           <p class="no-figure quiet">
             {data.value !== undefined && models.value.length === 0 &&
               "There is no model of these data yet. Train one below, or drop one on the page."}
           </p>
         )}
-        {views.value.map((v) => (
-          <div class="figure" key={v.model} data-model={v.model}>
-            <Beam view={v} {...(views.value.length > 1 && { title: v.model })} />
-            <Outcome view={v} />
-          </div>
-        ))}
+        {shown.map((v) => <Beam key={`${v.model} beam`} view={v} title={titleOf(v)} />)}
+        {shown.map((v) => <Outcome key={`${v.model} lists`} view={v} title={titleOf(v)} />)}
       </div>
     </section>
   );
@@ -143,22 +141,12 @@ addEventListener("drop", async (event) => {
   if (read !== undefined) await openFiles(read);
 });
 
-function DropZone(): JSX.Element {
-  return (
-    <div class={`drop-zone${isOver.value ? " over" : ""}`} aria-hidden="true">
-      Drop data or a model
-    </div>
-  );
-}
-
 /** The theme: the system's until one is chosen. */
-const theme = signal(
-  matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
-);
+const theme = signal(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 
-function turnTheme(): void {
-  theme.value = theme.value === "dark" ? "light" : "dark";
-  document.documentElement.className = theme.value;
+function chooseTheme(chosen: string): void {
+  theme.value = chosen;
+  document.documentElement.style.colorScheme = chosen;
 }
 
 render(<Page />, document.getElementById("page")!);

@@ -264,8 +264,8 @@ export interface Calls {
   stop(): void;
   /**
    * The first test users, at most `most`, whose item the search loses, looked for chunk by chunk.
-   * Looks at the whole catalogue, without `excluded` and `forced`. A later call ends it, and so does
-   * the removal of the model: it then resolves with what it has found.
+   * Looks at the whole catalogue, without `excluded` and `forced`. A later call ends it, and so
+   * does the removal of the model: it then resolves with what it has found.
    */
   lostUsers(model: string, search: SearchSettings, most: number): readonly UserInfo[];
   /** Searches one user. */

@@ -6,17 +6,9 @@
  */
 import { download } from "./files.ts";
 
-/** The styles that a file needs, by element, with the values that need not be said. */
-const SHAPE = { "fill": "", "stroke": "none", "stroke-width": "1px", "stroke-dasharray": "none" };
-const TEXT = {
-  "fill": "",
-  "font-family": "",
-  "font-size": "",
-  "font-weight": "400",
-  "font-style": "normal",
-  "font-variant-numeric": "normal",
-  "text-anchor": "start",
-};
+/** The styles that a file needs, by element. */
+const SHAPE = ["fill", "stroke", "stroke-width", "stroke-dasharray"];
+const TEXT = ["fill", "font-family", "font-size", "font-weight", "font-style", "text-anchor"];
 
 /** The space of the caption and around the figure. */
 const TOP = 34;
@@ -29,7 +21,8 @@ export function saveSvg(figure: SVGSVGElement, name: string, caption: string): v
 
 function standAlone(figure: SVGSVGElement, caption: string): string {
   const light = document.createElement("div");
-  light.className = "light still";
+  light.style.cssText =
+    "color-scheme: light; position: absolute; visibility: hidden; background: var(--paper)";
   const copy = figure.cloneNode(true) as SVGSVGElement;
   copy.prepend(made("text", { class: "title", x: 0, y: -14 }, caption));
   light.append(copy);
@@ -56,17 +49,15 @@ function made(name: string, attributes: Record<string, string | number>, text = 
   return element;
 }
 
-function stylesOf(element: SVGElement): [string, string][] {
+function stylesOf(element: SVGElement): (readonly [string, string])[] {
   if (element instanceof SVGGElement) return [];
   const style = getComputedStyle(element);
-  return Object.entries(element instanceof SVGTextContentElement ? TEXT : SHAPE)
-    .map(([name, usual]) => [name, style.getPropertyValue(name), usual])
-    .filter(([, value, usual]) => value !== usual)
-    .map(([name, value]) => [name, value]);
+  return (element instanceof SVGTextContentElement ? TEXT : SHAPE)
+    .map((name) => [name, style.getPropertyValue(name)] as const);
 }
 
 /** Replaces what only the page understands by attributes. */
-function inline(element: SVGElement, styles: readonly [string, string][]): void {
+function inline(element: SVGElement, styles: readonly (readonly [string, string])[]): void {
   const place = element.style.transform.match(/translate\((-?[\d.]+)px(?:, (-?[\d.]+)px)?\)/);
   for (const name of ["class", "style", "role", "tabindex", "aria-label", "data-key"]) {
     element.removeAttribute(name);

@@ -3,19 +3,22 @@
  *
  * @module
  */
+import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
+import { Term } from "./controls.tsx";
 import type { BeamView } from "./protocol.ts";
 import { knobs, turn } from "./state.ts";
-import { Term } from "./term.tsx";
-import { causes, grouped, joined, ordinal, shortened } from "./words.ts";
+import { causeOf, grouped, joined, ordinal, shortened } from "./words.ts";
 
 /** The sentence above the figure. */
 export function Story(
   { view, beside }: { view: BeamView; beside: BeamView | undefined },
 ): JSX.Element {
-  const { explanation, target, search, user, neededBeam } = view;
-  const { lost, rank, exactRank, ranked, items } = explanation;
+  const { explanation: { lost, rank, exactRank, ranked, items }, target, search, user } = view;
   const isAbsent = lost?.cause === "absent";
+  const isWorthFinding = exactRank !== undefined && exactRank < search.beam;
+  const isPart = search.excludeHistory || search.excluded.length + search.forced.length > 0;
   return (
     <div class="story">
       <h1>
@@ -24,65 +27,91 @@ export function Story(
         {isAbsent ? "It is not among the items that are searched now, so nothing can find it." : (
           <>
             The model ranks it{" "}
-            {exactRank === undefined ? `below the first ${ranked}` : ordinal(exactRank + 1)} of{" "}
-            {grouped(items)}. Beam search with B&nbsp;=&nbsp;{search.beam} {lost === undefined
-              ? (
-                <>
-                  keeps it to the end and returns it as <b>number {rank! + 1}</b>.
-                </>
-              )
-              : (
-                <>
-                  <span class="is-dropped">drops it at step {lost.step}</span>
-                  {standing(view, lost.step)}.
-                </>
-              )}
+            {exactRank === undefined ? `below the first ${ranked}` : ordinal(exactRank + 1)}{" "}
+            {isPart ? "of those left" : `of ${grouped(items)}`}
+            {lost && isWorthFinding ? ", but" : ", and"} beam search with B&nbsp;=&nbsp;
+            {search.beam} {lost ? <Fall view={view} step={lost.step} /> : (
+              <>
+                keeps it to the end and returns it as <b>number {rank! + 1}</b>.
+              </>
+            )}
           </>
         )}
       </h1>
-      <p class="turning">
-        {lost !== undefined && !isAbsent && (
+      <p class="row turning">
+        {lost && !isAbsent && (
           <span>
-            {exactRank === undefined || exactRank >= search.beam
-              ? `The model itself does not rank it among the best ${search.beam}.`
-              : causes[lost.cause]}
+            {isWorthFinding
+              ? (
+                <>
+                  <Term name={lost.cause as Cause}>{capital(lost.cause)}</Term>:{" "}
+                  {causeOf(view.explanation)}
+                </>
+              )
+              : `The model itself does not rank it among the best ${search.beam}.`}
           </span>
         )}
-        {beside !== undefined && (
+        {beside && (
           <span>
             <b>{beside.model}</b> {briefly(beside)}
           </span>
         )}
-        <Turning isFound={lost === undefined} needed={isAbsent ? undefined : neededBeam} />
+        {!isAbsent && <Turning view={view} />}
+      </p>
+      <p class="visually-hidden" role="status">
+        {useSettled(`B = ${search.beam} ${briefly(view)}`)}
       </p>
     </div>
   );
 }
 
-function briefly({ explanation: { lost, rank } }: BeamView): string {
-  if (lost?.cause === "absent") return "cannot find it either.";
-  return lost === undefined
-    ? `returns it as number ${rank! + 1}.`
-    : `drops it at step ${lost.step}.`;
+type Cause = "violation" | "displacement" | "length" | "tie";
+
+function capital(text: string): string {
+  return text[0].toUpperCase() + text.slice(1);
 }
 
-function standing({ explanation }: BeamView, at: number): string {
-  const step = explanation.steps.find((s) => s.step === at);
-  if (step?.pool === undefined || step.token === undefined) return "";
-  const place = `${ordinal(step.pool.rank + 1)} of ${grouped(step.pool.size)}`;
-  return `, where “${joined([step.token])}” is ${place}`;
+/** A text once it has not changed for a while: what is read aloud while a slider moves. */
+function useSettled(text: string): string {
+  const settled = useSignal("");
+  useEffect(() => {
+    const timer = setTimeout(() => settled.value = text, 800);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return settled.value;
+}
+
+function briefly({ explanation: { lost, rank } }: BeamView): string {
+  if (lost?.cause === "absent") return "cannot find it.";
+  return lost ? `drops it at step ${lost.step}.` : `returns it as number ${rank! + 1}.`;
+}
+
+/** Where the item is dropped, and why. */
+function Fall({ view, step: at }: { view: BeamView; step: number }): JSX.Element {
+  const step = view.explanation.steps.find((s) => s.step === at);
+  return (
+    <>
+      <span class="is-dropped">drops it at step {at}</span>
+      {step?.pool !== undefined && step.token !== undefined && (
+        <>
+          : “{joined([step.token])}” is only {ordinal(step.pool.rank + 1)} of{" "}
+          {grouped(step.pool.size)}
+        </>
+      )}.
+    </>
+  );
 }
 
 /** The beam that turns the story round. */
 function Turning(
-  { isFound, needed }: { isFound: boolean; needed: number | undefined },
+  { view: { neededBeam: needed, explanation: { lost } } }: { view: BeamView },
 ): JSX.Element | undefined {
   if (needed === undefined) return;
-  const other = isFound ? needed - 1 : needed;
+  const other = lost ? needed : needed - 1;
   if (other < 1) return <span>Any beam finds it.</span>;
   return (
     <button type="button" class="call" onClick={() => turn({ beam: other })}>
-      {isFound ? `See it lost again with B = ${other}` : `See it come back with B = ${other}`}
+      {lost ? `See it come back with B = ${other}` : `See it lost again with B = ${other}`}
     </button>
   );
 }
@@ -93,12 +122,13 @@ export function WhatIsThis(): JSX.Element {
     <aside class="what" aria-label="What is this?">
       <h2>What is this?</h2>
       <p>
-        A shop’s model writes the next item word by word. Beam search keeps only the{" "}
-        <Term name="B">B</Term> best beginnings after each word and drops the rest for good.
+        A shop’s model writes the next item word by word. Scoring every item is too slow in a large
+        shop, so beam search keeps only the <Term name="B">B</Term>{" "}
+        best beginnings after each word and drops the rest for good.
       </p>
       <p>
-        A big brand has dozens of items behind its first word, a small brand has one. So the model
-        can rank an item near the top while its first word alone is too unlikely to be kept.
+        A first word is as likely as all its items together. A big brand has dozens of them. The one
+        item of a small brand can be a favourite, and its first word still too unlikely to be kept.
       </p>
     </aside>
   );
@@ -108,10 +138,10 @@ export function WhatIsThis(): JSX.Element {
 export function History({ view }: { view: BeamView }): JSX.Element {
   const { history } = view;
   const { excluded } = knobs.value;
-  const toggle = (item: number): void =>
-    turn({
-      excluded: excluded.includes(item) ? excluded.filter((i) => i !== item) : [...excluded, item],
-    });
+  const toggle = (item: number): void => {
+    const others = excluded.filter((i) => i !== item);
+    turn({ excluded: others.length < excluded.length ? others : [...excluded, item] });
+  };
   return (
     <div class="history">
       <span class="quiet">The model reads</span>

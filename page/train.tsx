@@ -6,24 +6,10 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useId } from "preact/hooks";
+import { FlagSliders, Term } from "./controls.tsx";
 import { Curves, type Series } from "./curves.tsx";
 import { downloadFiles, readPicked } from "./files.ts";
 import type { ModelInfo, Scores, TrainSettings } from "./protocol.ts";
-import {
-  epochsOf,
-  lossPoints,
-  names,
-  pause,
-  phase,
-  set,
-  settings,
-  speed,
-  stop,
-  train,
-  trainDevice,
-  trained,
-  validationPoints,
-} from "./train_state.ts";
 import {
   attempt,
   data,
@@ -41,8 +27,22 @@ import {
   second,
   source,
 } from "./state.ts";
-import { Term } from "./term.tsx";
-import { colourOf, doingOf, flagsOf, grouped, signs } from "./words.ts";
+import {
+  epochsOf,
+  lossPoints,
+  names,
+  pause,
+  phase,
+  set,
+  settings,
+  speed,
+  stop,
+  train,
+  trainDevice,
+  trained,
+  validationPoints,
+} from "./train_state.ts";
+import { colourOf, doingOf, flagsOf, grouped } from "./words.ts";
 
 /** The section. */
 export function Train(): JSX.Element {
@@ -61,14 +61,9 @@ export function Train(): JSX.Element {
           <FlagField />
         </form>
         <div class="watch">
-          <div>
-            <Buttons />
-            <Progress />
-          </div>
-          <div class="pair">
-            <LossCurves />
-            <ValidationCurves />
-          </div>
+          <Run />
+          <LossCurves />
+          <ValidationCurves />
           <ModelTable />
         </div>
       </div>
@@ -80,20 +75,19 @@ function DataField(): JSX.Element {
   const id = useId();
   const open = data.value;
   const isOwn = source.value.kind === "files";
+  const name = isOwn ? open?.name : "Built-in shop";
   return (
     <fieldset>
       <legend>Data</legend>
       <p class="data-name">
-        <b class="clip" title={open?.name}>{open?.name ?? "…"}</b>{" "}
-        {open !== undefined && (
-          <span class="quiet">
-            {grouped(open.items)} items, {grouped(open.users)} users, up to {open.steps} words
-            {open.skipped.length > 0 && `; left out: ${open.skipped.join("; ")}`}
-          </span>
-        )}
+        <b class="clip" title={name}>{name}</b>
+        <span class="quiet">
+          {open && `${grouped(open.items)} items, ${grouped(open.users)} users, ` +
+              `up to ${open.steps} words`}
+          {open && open.skipped.length > 0 && `; left out: ${open.skipped.join("; ")}`}
+        </span>
       </p>
       <div class="row">
-        <label class="button" for={id}>Open a folder…</label>
         <input
           id={id}
           class="visually-hidden"
@@ -102,6 +96,7 @@ function DataField(): JSX.Element {
           {...{ webkitdirectory: true }}
           onChange={(e) => pick(e.currentTarget)}
         />
+        <label class="button" for={id}>Open a folder…</label>
         {isOwn && (
           <button type="button" onClick={() => attempt("Opening", openBuiltIn)}>
             Built-in shop
@@ -122,22 +117,15 @@ async function pick(input: HTMLInputElement): Promise<void> {
 
 function LossField(): JSX.Element {
   const { losses: chosen } = settings.value;
-  const toggle = (name: string, isOn: boolean): void => {
-    const now = settings.value.losses;
-    const names = isOn ? [...now, name] : now.filter((other) => other !== name);
-    set({ losses: losses.value.map((l) => l.name).filter((l) => names.includes(l)) });
-  };
+  const all = losses.value.map(({ name }) => name);
+  const toggle = (name: string): void =>
+    set({ losses: all.filter((other) => chosen.includes(other) !== (other === name)) });
   return (
     <fieldset class="losses">
       <legend>Losses</legend>
-      {losses.value.map(({ name }) => (
+      {all.map((name) => (
         <label key={name} class="check" style={{ "--series": colourOf(name) }}>
-          <input
-            type="checkbox"
-            checked={chosen.includes(name)}
-            onChange={(e) =>
-              toggle(name, e.currentTarget.checked)}
-          />
+          <input type="checkbox" checked={chosen.includes(name)} onChange={() => toggle(name)} />
           <span>
             <b>{name}</b> <span class="quiet">{doingOf(name)}</span>
           </span>
@@ -147,28 +135,36 @@ function LossField(): JSX.Element {
   );
 }
 
-/** The numbers of a run: what they are called, and their steps. */
-const SIZES: readonly (readonly [keyof TrainSettings & string, string, number, number, number])[] =
-  [
-    ["layers", "layers", 1, 8, 1],
-    ["dim", "channels", 8, 512, 8],
-    ["epochs", "epochs", 1, 50, 1],
-    ["lr", "learning rate", 0.0005, 0.05, 0.0005],
-    ["seed", "seed", 0, 9999, 1],
-  ];
+type Size = "layers" | "dim" | "epochs" | "lr" | "seed";
+
+/** The numbers of a run: what they are called, the least and the most. */
+const SIZES: readonly (readonly [Size, string, number, number, number | "any"])[] = [
+  ["layers", "layers", 1, 8, 1],
+  ["dim", "channels", 8, 512, 8],
+  ["epochs", "epochs", 1, 50, 1],
+  ["lr", "learning rate", 0.0005, 0.05, "any"],
+  ["seed", "seed", 0, 9999, 1],
+];
 
 function SizeField(): JSX.Element {
+  const change = (name: Size, input: HTMLInputElement): void => {
+    const typed = input.valueAsNumber;
+    if (!input.checkValidity() || Number.isNaN(typed)) input.value = `${settings.value[name]}`;
+    else set(name === "dim" ? sizesOf(typed) : { [name]: typed });
+  };
   return (
     <fieldset class="fields">
       <legend>Model and run</legend>
       {SIZES.map(([name, label, min, max, step]) => (
-        <NumberField
-          key={name}
-          label={label}
-          value={settings.value[name] as number}
-          {...{ min, max, step }}
-          onChange={(value) => set(name === "dim" ? sizesOf(value) : { [name]: value })}
-        />
+        <label key={name} class="quiet">
+          {label}
+          <input
+            type="number"
+            value={settings.value[name]}
+            {...{ min, max, step }}
+            onChange={(e) => change(name, e.currentTarget)}
+          />
+        </label>
       ))}
     </fieldset>
   );
@@ -181,102 +177,59 @@ function sizesOf(dim: number): Partial<TrainSettings> {
 
 function FlagField(): JSX.Element {
   const { losses: chosen, flags } = settings.value;
-  const read = flagsOf(losses.value, chosen);
   return (
-    <fieldset class="fields">
-      <legend>What these losses read</legend>
-      {read.map((flag) => (
-        <NumberField
-          key={flag.name}
-          label={signs[flag.name][0]}
-          help={flag.help}
-          value={flags[flag.name] ?? flag.default}
-          min={flag.least}
-          max={flag.most}
-          step={flag.kind === "integer" ? 1 : 0.05}
-          onChange={(value) => set({ flags: { ...flags, [flag.name]: value } })}
-        />
-      ))}
-      {read.length === 0 && <p class="quiet">No number.</p>}
+    <fieldset class="sliders">
+      <legend>Settings of these losses</legend>
+      <FlagSliders
+        flags={flagsOf(losses.value, chosen)}
+        values={flags}
+        onInput={(values) => set({ flags: values })}
+      />
     </fieldset>
   );
 }
 
-interface NumberProps {
-  readonly label: string;
-  readonly value: number;
-  readonly min: number;
-  readonly max?: number | undefined;
-  readonly step: number;
-  readonly help?: string;
-  readonly onChange: (value: number) => void;
-}
+const PHASES = {
+  idle: "",
+  starting: "opening the device",
+  running: "training",
+  paused: "paused",
+  stopping: "stopping",
+};
 
-function NumberField({ label, value, min, max, step, help, onChange }: NumberProps): JSX.Element {
-  return (
-    <label class="field" title={help}>
-      <span>{label}</span>
-      <input
-        type="number"
-        value={value}
-        min={min}
-        max={max}
-        step={step === 1 || step === 8 ? step : "any"}
-        onChange={(e) => {
-          const typed = e.currentTarget.valueAsNumber;
-          if (e.currentTarget.checkValidity() && Number.isFinite(typed)) onChange(typed);
-          else e.currentTarget.value = String(value);
-        }}
-      />
-    </label>
-  );
-}
-
-function Buttons(): JSX.Element {
+/** The buttons of a run, and how far it is. */
+function Run(): JSX.Element {
   const now = phase.value;
-  const isIdle = now === "idle";
-  return (
-    <div class="row buttons">
-      <button
-        type="button"
-        class="main"
-        disabled={!isIdle || settings.value.losses.length === 0 || data.value === undefined}
-        onClick={train}
-      >
-        Train
-      </button>
-      <button type="button" disabled={now !== "running" && now !== "paused"} onClick={pause}>
-        {now === "paused" ? "Resume" : "Pause"}
-      </button>
-      <button type="button" disabled={now !== "running" && now !== "paused"} onClick={stop}>
-        Stop
-      </button>
-    </div>
+  const isOn = now === "running" || now === "paused";
+  const last = trained.value.losses.map((loss) =>
+    lossPoints.value.findLast((p) => p.loss === loss)
   );
-}
-
-function Progress(): JSX.Element {
-  const words = {
-    idle: "",
-    starting: "opening the device",
-    running: "training",
-    paused: "paused",
-    stopping: "stopping",
-  };
-  const points = lossPoints.value;
-  const done = trained.value.losses.map((loss) => points.findLast((p) => p.loss === loss));
-  const share = done.reduce((sum, p) => sum + (p === undefined ? 0 : p.step / p.steps), 0) /
-    Math.max(1, done.length);
+  const share = last.reduce((sum, p) => sum + (p ? p.step / p.steps : 0), 0) / last.length;
   return (
-    <div class="progress">
+    <div class="run">
+      <div class="row">
+        <button
+          type="button"
+          class="main"
+          disabled={now !== "idle" || settings.value.losses.length === 0 || !data.value}
+          onClick={train}
+        >
+          Train
+        </button>
+        <button type="button" disabled={!isOn} onClick={pause}>
+          {now === "paused" ? "Resume" : "Pause"}
+        </button>
+        <button type="button" disabled={!isOn} onClick={stop}>Stop</button>
+      </div>
       <progress value={share} max={1} aria-label="Training" />
-      <p class="quiet" role="status">
-        {phase.value === "idle" && share === 1 ? "done" : words[phase.value]}
-        {speed.value !== undefined && phase.value === "running" && (
-          <>
-            {" "}on {trainDevice.value?.adapter}, users per second:{" "}
-            <span class="number">{grouped(Math.round(speed.value))}</span>
-          </>
+      <p class="quiet">
+        <span role="status">{now === "idle" && share === 1 ? "done" : PHASES[now]}</span>
+        {speed.value !== undefined && now === "running" && (
+          <span class="number">
+            {` on ${trainDevice.value?.adapter}, ${
+              grouped(Math.round(speed.value))
+            } users per second`}
+          </span>
         )}
       </p>
     </div>
@@ -287,7 +240,6 @@ function LossCurves(): JSX.Element {
   const points = lossPoints.value;
   const values = points.map((p) => p.value).filter(Number.isFinite);
   const { losses: chosen, epochs } = trained.value;
-  const steps = points[0]?.steps ?? 1;
   return (
     <Curves
       title="What each loss minimises, smoothed"
@@ -300,9 +252,9 @@ function LossCurves(): JSX.Element {
         key: loss,
         name: loss,
         colour: colourOf(loss),
-        points: smoothed(points.filter((p) => p.loss === loss)).map((
-          [step, value],
-        ) => [step / steps * epochs, value]),
+        points: smoothed(points.filter((p) => p.loss === loss)).map(
+          ([share, value]) => [share * epochs, value],
+        ),
       }))}
     />
   );
@@ -312,63 +264,64 @@ function wholeOnly(x: number): string {
   return Number.isInteger(x) ? String(x) : "";
 }
 
-/** A running mean over some 15 points. */
-function smoothed(
-  points: readonly { readonly step: number; readonly value: number }[],
-): (readonly [number, number])[] {
+/** A running mean over some 15 points, by the share of the run. */
+function smoothed(points: typeof lossPoints.value): (readonly [number, number])[] {
   let mean = points[0]?.value ?? 0;
-  return points.map(({ step, value }, i) => {
+  return points.map(({ step, steps, value }, i) => {
     mean += (value - mean) / Math.min(i + 1, 15);
-    return [step, mean] as const;
+    return [step / steps, mean] as const;
   });
 }
 
 function ValidationCurves(): JSX.Element {
   const points = validationPoints.value;
   const { losses: chosen, epochs } = trained.value;
-  const of = (loss: string, metric: "hr10" | "ndcg10"): (readonly [number, number])[] =>
-    points.filter((p) => p.loss === loss).map((p) => [p.epoch, p[metric]]);
+  const lineOf = (loss: string, metric: "hr10" | "ndcg10"): Series => ({
+    key: `${loss} ${metric}`,
+    name: metric === "hr10" ? loss : "",
+    colour: colourOf(loss),
+    points: points.filter((p) => p.loss === loss).map((p) => [p.epoch, p[metric]]),
+    dashed: metric === "ndcg10",
+  });
   return (
     <Curves
       title="Validation: HR@10, and NDCG@10 dashed"
+      caption={
+        <>
+          Validation: <Term name="HR@10" />, and <Term name="NDCG@10" /> dashed
+        </>
+      }
       xLabel="epoch"
       tick={wholeOnly}
       x={[0, epochs]}
       y={[0, Math.max(0.1, ...points.map((p) => p.hr10))]}
-      series={chosen.flatMap((loss): Series[] => [
-        { key: `${loss} hr`, name: loss, colour: colourOf(loss), points: of(loss, "hr10") },
-        {
-          key: `${loss} ndcg`,
-          name: "",
-          colour: colourOf(loss),
-          points: of(loss, "ndcg10"),
-          dashed: true,
-        },
-      ])}
+      series={chosen.flatMap((loss) => [lineOf(loss, "hr10"), lineOf(loss, "ndcg10")])}
     />
   );
 }
 
-/** How many test users a model is judged on. */
-const JUDGED = 300;
+/** How many test users a model is evaluated on. */
+const EVALUATED = 300;
 
 function ModelTable(): JSX.Element {
   /** By model and search: after an epoch a model is another one. */
   const scores = useSignal<ReadonlyMap<ModelInfo, Readonly<Record<string, Scores>>>>(new Map());
   const whole = { ...knobs.value, excluded: [], forced: [] };
-  const judge = async (): Promise<void> => {
+  const evaluate = async (): Promise<void> => {
     for (const info of models.value) {
       if (!models.value.includes(info)) continue;
-      const { id } = info;
       const search = searchOf(info, whole);
       const found = await attempt(
-        `Judging ${id}`,
-        () => ofTheseData(() => explorer.call("evaluate", id, search, JUDGED)),
+        `Evaluating ${info.id}`,
+        () => ofTheseData(() => explorer.call("evaluate", info.id, search, EVALUATED)),
       );
       if (found === undefined) return;
       scores.value = new Map([...scores.value, [info, { [JSON.stringify(search)]: found }]]);
     }
   };
+  const waiting = [...names.value].filter(([, id]) =>
+    modelInfo(id) === undefined && !epochsOf.value.has(id)
+  );
   return (
     <div class="table">
       <table>
@@ -397,9 +350,7 @@ function ModelTable(): JSX.Element {
               scores={scores.value.get(m)?.[JSON.stringify(searchOf(m, whole))]}
             />
           ))}
-          {phase.value !== "idle" && [...names.value].filter(([, id]) =>
-            modelInfo(id) === undefined && !epochsOf.value.has(id)
-          ).map(([loss, id]) => (
+          {phase.value !== "idle" && waiting.map(([loss, id]) => (
             <tr key={id}>
               <ModelName id={id} loss={loss} note="before its first epoch" />
               <td colspan={4} />
@@ -407,45 +358,39 @@ function ModelTable(): JSX.Element {
           ))}
         </tbody>
       </table>
-      <button type="button" disabled={models.value.length === 0} onClick={judge}>
-        Judge them on {JUDGED} test users, B = {knobs.value.beam}
+      <button type="button" disabled={models.value.length === 0} onClick={evaluate}>
+        Evaluate on {EVALUATED} test users, B = {knobs.value.beam}
       </button>
     </div>
   );
 }
 
-const origins = { example: "comes with the page", trained: "trained here", dropped: "dropped" };
+const ORIGINS = { example: "comes with the page", trained: "trained here", dropped: "dropped" };
 
 function ModelRow(
   { info, scores }: { info: ModelInfo; scores: Scores | undefined },
 ): JSX.Element {
   const { id, loss, origin } = info;
   const epoch = epochsOf.value.get(id);
+  const actions = [["Show", show], ["Download", save], ["Remove", removeModel]] as const;
   return (
     <tr>
-      <ModelName id={id} loss={loss} note={origins[origin] + (epoch ? `, epoch ${epoch}` : "")} />
+      <ModelName id={id} loss={loss} note={ORIGINS[origin] + (epoch ? `, epoch ${epoch}` : "")} />
       <td>{percent(scores?.hr10)}</td>
       <td>{percent(scores?.exactHr10)}</td>
-      <td>{scores === undefined ? "" : `${scores.pruned} of ${scores.inExactTop}`}</td>
+      <td>{scores && `${scores.pruned} of ${scores.inExactTop}`}</td>
       <td>
-        <button type="button" class="plain" onClick={() => show(id)}>Look</button>{" "}
-        <button
-          type="button"
-          class="plain"
-          aria-label={`Download ${id}`}
-          onClick={() => save(id)}
-        >
-          Download
-        </button>{" "}
-        <button
-          type="button"
-          class="plain"
-          aria-label={`Remove ${id}`}
-          title="Remove"
-          onClick={() => removeModel(id)}
-        >
-          ×
-        </button>
+        {actions.map(([name, act]) => (
+          <button
+            key={name}
+            type="button"
+            class="plain"
+            aria-label={`${name} ${id}`}
+            onClick={() => act(id)}
+          >
+            {name}
+          </button>
+        ))}
       </td>
     </tr>
   );

@@ -14,7 +14,7 @@ import {
   type ValidationPoint,
   type WorkerEvent,
 } from "./protocol.ts";
-import { addModel, attempt, freeId, model, ofTheseData, source } from "./state.ts";
+import { addModel, attempt, freeId, model, modelInfo, ofTheseData, source } from "./state.ts";
 
 export const settings = signal<TrainSettings>(defaultSettings);
 export const phase = signal<"idle" | "starting" | "running" | "paused" | "stopping">("idle");
@@ -65,6 +65,7 @@ export async function train(): Promise<void> {
     validationPoints.value = [];
   });
   names.value = new Map(trained.value.losses.map((loss) => [loss, freeId(loss)]));
+  epochsOf.value = new Map([...epochsOf.value].filter(([id]) => modelInfo(id) !== undefined));
   await attempt(undefined, async () => {
     try {
       const worker = await open();

@@ -7,11 +7,10 @@ import type { LossOptions } from "beargrad";
 import type { GradientWeight } from "beargrad/lab";
 import { effect, signal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useId } from "preact/hooks";
+import { Chip, FlagSliders, Term } from "./controls.tsx";
 import { Curves } from "./curves.tsx";
 import { attempt, explorer, latestOnly, losses, weighed, weighedFlags } from "./state.ts";
-import { Term } from "./term.tsx";
-import { colourOf, fixed, flagsOf, signs } from "./words.ts";
+import { colourOf, fixed, flagsOf } from "./words.ts";
 
 /** The flags that have a slider here: those that bend the curves. */
 const TURNED: readonly (keyof LossOptions)[] = ["beam", "xi", "lambda", "tau"];
@@ -38,6 +37,7 @@ effect(() => {
 export function Weights(): JSX.Element {
   const shown = [...found.value].filter(([loss]) => weighed.value.includes(loss));
   const top = Math.max(2.2, ...shown.flatMap(([, points]) => points.map((p) => p.weight)));
+  const all = losses.value.map(({ name }) => name);
   const toggle = (name: string): void => {
     weighed.value = weighed.value.includes(name)
       ? weighed.value.filter((other) => other !== name)
@@ -47,40 +47,29 @@ export function Weights(): JSX.Element {
     <section class="weights" id="gradients" aria-labelledby="weights-title">
       <h2 id="weights-title">What the loss does to gradients</h2>
       <p class="lead">
-        Right of 0 a beam of width B would drop the word, so a loss that helps beam search pulls
-        harder there, as bear-convex does. bear as its authors released it pulls harder on the left,
-        at words that are safe already.
+        How hard a loss pulls at a word. Right of 0 a beam of width B drops the word, so one would
+        expect a loss that helps beam search to pull harder there, as bear-convex does. bear, as its
+        authors released it, pulls harder on the left, at words that are safe. Yet on real semantic
+        ids, with B = 10, bear lost fewer items than msl and bear-convex lost more; on titles
+        neither could be told from msl (docs/RESULTS.md).
       </p>
       <div class="weights-grid">
-        <div class="weights-knobs">
+        <div class="sliders">
           <div class="chips" role="group" aria-label="Losses">
             {losses.value.map(({ name }) => (
-              <button
+              <Chip
                 key={name}
-                type="button"
-                class="chip"
-                aria-pressed={weighed.value.includes(name)}
-                style={{ "--series": colourOf(name) }}
+                loss={name}
+                isOn={weighed.value.includes(name)}
                 onClick={() => toggle(name)}
-              >
-                {name}
-              </button>
+              />
             ))}
           </div>
-          {flagsOf(losses.value, losses.value.map((l) => l.name)).filter(({ name }) =>
-            TURNED.includes(name)
-          ).map((flag) => (
-            <Slider
-              key={flag.name}
-              name={flag.name}
-              value={weighedFlags.value[flag.name] ?? flag.default}
-              least={flag.kind === "integer" ? flag.least : Math.max(flag.least, 0.1)}
-              isWhole={flag.kind === "integer"}
-              help={flag.help}
-              onInput={(value) =>
-                weighedFlags.value = { ...weighedFlags.value, [flag.name]: value }}
-            />
-          ))}
+          <FlagSliders
+            flags={flagsOf(losses.value, all).filter(({ name }) => TURNED.includes(name))}
+            values={weighedFlags.value}
+            onInput={(values) => weighedFlags.value = values}
+          />
         </div>
         <Curves
           title="Weight of the gradient, relative to msl"
@@ -104,42 +93,11 @@ export function Weights(): JSX.Element {
           )}
         />
       </div>
-      <p class="quiet">
+      <p class="lead">
         The <Term name="margin">margin</Term>{" "}
         is log β − log p, where β is the probability of the B-th best word in the same place. The
         curves are measured by automatic differentiation.
       </p>
     </section>
-  );
-}
-
-interface SliderProps {
-  readonly name: keyof LossOptions;
-  readonly value: number;
-  readonly least: number;
-  readonly isWhole: boolean;
-  readonly help: string;
-  readonly onInput: (value: number) => void;
-}
-
-function Slider({ name, value, least, isWhole, help, onInput }: SliderProps): JSX.Element {
-  const id = useId();
-  const [sign, most] = signs[name];
-  return (
-    <div class="slider">
-      <label for={id}>
-        <b>{sign}</b> <span class="quiet">{help}</span>
-      </label>
-      <input
-        id={id}
-        type="range"
-        min={least}
-        max={most}
-        step={isWhole ? 1 : 0.05}
-        value={value}
-        onInput={(e) => onInput(e.currentTarget.valueAsNumber)}
-      />
-      <output for={id}>{isWhole ? value : fixed(value, 2)}</output>
-    </div>
   );
 }

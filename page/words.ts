@@ -4,6 +4,7 @@
  * @module
  */
 import type { LossOptions } from "beargrad";
+import type { Explanation } from "beargrad/lab";
 import type { LossInfo } from "./protocol.ts";
 
 /** What each loss does, in the order of their colours. */
@@ -11,11 +12,11 @@ const doings: Readonly<Record<string, string>> = {
   "sft": "Plain cross-entropy: each word against all words.",
   "msl": "Each word against the words that can follow.",
   "msl-ats": "msl at a temperature that follows the model.",
-  "bear": "msl weighted by the margin, in the released form.",
+  "bear": "msl weighted by the margin, as its authors released it.",
   "bear-paper": "bear as its paper prints it.",
-  "bear-convex": "bear turned round: it pulls harder where a word would be dropped.",
+  "bear-convex": "bear turned round: it pulls harder at words that would be dropped.",
   "apao-point": "Every beginning of an item counts, the worst one most.",
-  "apao-pair": "The same against sampled items. Takes about twice as long.",
+  "apao-pair": "apao-point against sampled items. Takes about twice as long.",
   "beam-exact": "Searches while it trains and learns from what the search loses.",
 };
 
@@ -30,16 +31,16 @@ export function colourOf(loss: string): string {
   return `var(--series-${place < 0 ? 0 : place})`;
 }
 
-/** The sign of a flag, and where its slider ends. */
-export const signs: Readonly<Record<keyof LossOptions, readonly [string, number]>> = {
-  beam: ["B", 50],
-  xi: ["ξ", 5],
-  lambda: ["λ", 5],
-  tau: ["τ", 3],
-  beta: ["β", 2],
-  eta: ["η", 5],
-  negatives: ["negatives", 32],
-  searchEvery: ["search every", 20],
+/** The sign of a flag, and the ends of its slider. */
+export const signs: Readonly<Record<keyof LossOptions, readonly [string, number, number]>> = {
+  beam: ["B", 1, 50],
+  xi: ["ξ", 0.1, 5],
+  lambda: ["λ", 0, 5],
+  tau: ["τ", 0.1, 3],
+  beta: ["β", 0, 2],
+  eta: ["η", 0, 5],
+  negatives: ["negatives", 1, 32],
+  searchEvery: ["search every", 1, 20],
 };
 
 /** The flags that some of these losses read, once each. */
@@ -51,28 +52,48 @@ export function flagsOf(losses: readonly LossInfo[], names: readonly string[]): 
 /** What a term means. */
 export const terms = {
   B: "The beam width: how many beginnings the search keeps after each word.",
+  loss:
+    "What training makes small. The models that come with the page differ in nothing but their loss.",
+  temperature:
+    "The model's logits are divided by it. Below 1 likely words become likelier still, above 1 all " +
+    "words become more alike. Words in one place keep their order, whole items need not.",
+  over:
+    "Children: the words that can follow share a probability of 1. Vocabulary: all words share it, " +
+    "and what goes to words that cannot follow is lost.",
   theta: "The score of the last beginning that is kept. What is below it is dropped.",
   "log p": "The log-probability of one word, given the history and the words before it.",
   "log π":
     "The score of a beginning: the log p of its words, added up. It can only fall as words follow.",
   margin:
-    "How far a word is behind the B-th best of those that could stand in its place, in nats. " +
-    "Above 0, no beam of width B can keep it.",
+    "How far a word is behind the B-th best of those that could stand in its place, as a difference " +
+    "of log p. Above 0, no beam of width B can keep it.",
   pool: "All beginnings that compete at a step: every child of those that were kept.",
+  siblings: "The words that can follow the same beginning.",
+  items: "How many items of the catalogue begin so.",
   "pruning rate":
     "Of the items that the model itself ranks among its best B, the share that beam search loses.",
   "HR@10": "How often the item that was bought next is among the first 10.",
-  "NDCG@10": "The same, but a higher place counts more.",
+  "NDCG@10": "As HR@10, but a higher place counts more.",
   exact: "Every item of the catalogue is scored in full and sorted. Nothing can be lost.",
+  violation: "A word of the item has a margin above 0: B other words are better in its place.",
+  displacement: "No word of the item has a margin above 0, yet it is dropped.",
+  length: "An item that is complete keeps its score while longer ones still fall.",
+  tie: "Of beginnings with the same score, the first in the catalogue is kept.",
 } as const;
 
 /** Why beam search did not return an item. */
-export const causes: Readonly<Record<string, string>> = {
-  violation: "Violation: at least B other words here are more probable.",
-  displacement: "Displacement: other parts of the catalogue took its place.",
-  length: "Length: shorter items, already complete, took its place.",
-  tie: "Tie: its score equals θ, and only the order of the catalogue decided.",
-};
+export function causeOf({ beam, lost, steps }: Explanation): string {
+  const violated = joined([steps.find(({ margin }) => margin > 0)?.token ?? ""]);
+  const causes: Readonly<Record<string, string>> = {
+    violation: `${
+      beam === 1 ? "another word beats" : `${beam} or more words beat`
+    } “${violated}” in its place.`,
+    displacement: "beginnings elsewhere in the catalogue score higher.",
+    length: "shorter items, complete already, score higher.",
+    tie: "its score equals θ, and only the order of the catalogue decides.",
+  };
+  return causes[lost?.cause ?? ""];
+}
 
 /** 1st, 2nd, 3rd, 4th. */
 export function ordinal(n: number): string {
@@ -119,7 +140,7 @@ export function shortened(text: string, most: number): string {
 }
 
 /** The sign of the end of an item. */
-export const END = "∎";
+export const END = "■";
 
 /** A token as one reads it: the end token has a sign. */
 function tokenText(text: string): string {

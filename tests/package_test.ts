@@ -2,6 +2,7 @@
  * The npm package as its users have it: packed, installed into an empty folder, and used there by
  * Node, Deno and Bun, by TypeScript and by a bundler.
  */
+import { build, type Plugin, stop } from "esbuild";
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import {
@@ -17,7 +18,6 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { after, before, test } from "node:test";
-import { build, stop } from "esbuild";
 import { stripVTControlCharacters } from "node:util";
 import { bundleSizes } from "../benches/size.ts";
 import { inDeno } from "./command.ts";
@@ -235,6 +235,34 @@ test("package: a loss of one's own is trained by npx beargrad", { skip }, () => 
 test("package: its commands go by their name", { skip }, () => {
   assert.match(beargrad(""), /^Usage: npx beargrad <command>/);
   assert.match(beargrad("train --help"), /^Usage: npx beargrad train/);
+});
+
+test("package: an older Node is told so in a line", { skip }, () => {
+  const args = ["-y", "-p", "node@20.20.2", "-c", "beargrad train"];
+  const { status, stderr } = spawnSync("npx", args, { cwd: folder, encoding: "utf8" });
+  assert.equal(status, 1);
+  assert.match(stderr, /^Cannot start: Node must be 22\.3 or newer, got 20\.20\.2$/m);
+  assert.doesNotMatch(stderr, /^ +at /m);
+});
+
+test("package: all of lab loads where Node's modules are empty, as in Vite", { skip }, async () => {
+  const empty: Plugin = {
+    name: "empty",
+    setup({ onLoad, onResolve }) {
+      const namespace = "empty";
+      onResolve({ filter: /^(node:.*|os|util)$/ }, ({ path }) => ({ path, namespace }));
+      onLoad({ filter: /.*/, namespace }, () => ({ contents: "module.exports = {};" }));
+    },
+  };
+  await build({
+    stdin: { contents: 'export * from "beargrad/lab";', resolveDir: folder },
+    outfile: join(folder, "lab_for_browsers.mjs"),
+    bundle: true,
+    format: "esm",
+    platform: "browser",
+    plugins: [empty],
+  });
+  outputOf([...RUNTIMES["Node 24"], "lab_for_browsers.mjs"]);
 });
 
 for (const moduleResolution of ["nodenext", "bundler"]) {

@@ -105,7 +105,7 @@ test("page: after it was dropped the target goes on below, with its margins", ()
   assert.equal(lostAt, 0);
   assert.deepEqual(ghosts.map(({ text, note }) => [text, note]), [
     ["t81", "margin +0.25"],
-    ["t82 ∎", "no choice"],
+    ["t82 ■", "no choice"],
   ]);
   assert.ok(ghosts.every(({ y }) => rows.every((r) => r.y < y)));
   assert.equal(links.filter(({ kind }) => kind === "ghost").length, 2);

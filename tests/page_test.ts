@@ -344,6 +344,18 @@ async function says(page: Page, role: string, text: string): Promise<void> {
   );
 }
 
+test("page: a tap on an entry shows its numbers and keeps all others", { skip }, async () => {
+  await visit(isolated, "", async (page) => {
+    await page.setViewport({ width: 360, height: 800, isMobile: true, hasTouch: true });
+    await heading(page, /drops it at step/);
+    const entry = await page.waitForSelector(".entry.kept:not(.target)");
+    const name = await entry!.evaluate((e) => e.querySelector(".token")!.textContent);
+    await entry!.tap();
+    await says(page, ".card-name", `${name}is kept`);
+    assert.doesNotMatch(page.url(), /first=/);
+  });
+});
+
 test("page: an address that fits no model, user or item is ignored", { skip }, async () => {
   await visit(isolated, "#model=none&second=none&user=none&out=99999&first=99999", async (page) => {
     await heading(page, /drops it at step/);
@@ -361,7 +373,7 @@ test(
       await fill(page, "epochs", "2");
       await watch(page);
       await click(page, "button", "Train");
-      await says(page, "[role=status]", "users per second");
+      await says(page, ".run", "users per second");
       await click(page, "button", "Pause");
       await says(page, "[role=status]", "paused");
       await click(page, "button", "Resume");
@@ -372,6 +384,8 @@ test(
       );
       t.diagnostic(`the longest task of the main thread: ${longest.toFixed(0)} ms`);
       assert.deepEqual(shifts, []);
+      await click(page, "button", "Remove bear 2");
+      await page.waitForFunction(() => !/bear 2|before its/.test(document.body.textContent!));
     });
   },
 );
@@ -383,7 +397,7 @@ test(
     await visit(plainServer, "", async (page) => {
       await fill(page, "epochs", "50");
       await click(page, "button", "Train");
-      await says(page, "[role=status]", "users per second");
+      await says(page, ".run", "users per second");
       const began = performance.now();
       await click(page, "button", "Stop");
       await says(page, "tr", "trained here");
