@@ -479,12 +479,12 @@ test("page: scores are those of the search that is shown", { skip }, async () =>
       count,
     );
   const heat = (page: Page, value: string) =>
-    page.$eval(".search-knob input[type=range]", (input, value) => {
+    page.$eval("input[type=range][min='0.2']", (input, value) => {
       (input as HTMLInputElement).value = value;
       input.dispatchEvent(new Event("input", { bubbles: true }));
     }, value);
   await visit(isolated, "", async (page) => {
-    await click(page, "button", "Judge them on 300 test users, B = 10");
+    await click(page, "button", "Evaluate on 300 test users, B = 10");
     await scored(page, 6);
     await heat(page, "0.5");
     await scored(page, 0);
