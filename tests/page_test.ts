@@ -468,6 +468,31 @@ test(
   },
 );
 
+test("page: scores are those of the search that is shown", { skip }, async () => {
+  const scored = (page: Page, count: number) =>
+    page.waitForFunction(
+      (count: number) =>
+        document.querySelectorAll("td").values().filter((cell) =>
+          /\d %$/.test(cell.textContent ?? "")
+        ).toArray().length === count,
+      {},
+      count,
+    );
+  const heat = (page: Page, value: string) =>
+    page.$eval("input[type=range][min='0.2']", (input, value) => {
+      (input as HTMLInputElement).value = value;
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+    }, value);
+  await visit(isolated, "", async (page) => {
+    await click(page, "button", "Evaluate on 300 test users, B = 10");
+    await scored(page, 6);
+    await heat(page, "0.5");
+    await scored(page, 0);
+    await heat(page, "1");
+    await scored(page, 6);
+  });
+});
+
 test("page: a model goes to the command line and comes back", { skip }, async () => {
   await visit(isolated, "", async (page) => {
     const client = await page.createCDPSession();

@@ -56,7 +56,20 @@ export async function gradientWeights(
   beam: number,
 ): Promise<readonly GradientWeight[]> {
   checkBeam("probe a loss", beam);
+  return await onReference((device) => weightsOn(device, loss, beam));
+}
+
+/** Runs something on a reference device of its own. */
+async function onReference<T>(run: (device: Device) => Promise<T>): Promise<T> {
   const device = cpu({ float: "float64" });
+  try {
+    return await run(device);
+  } finally {
+    device.dispose();
+  }
+}
+
+async function weightsOn(device: Device, loss: Loss, beam: number): Promise<GradientWeight[]> {
   const steps = Math.round(MOST / STRIDE);
   const margins = Array.from({ length: 2 * steps + 1 }, (_, i) => (i - steps) * STRIDE)
     .filter((margin) => beam > 1 || margin >= 0);
@@ -82,12 +95,13 @@ export async function gradientWeights(
  * @throws what the loss throws; {@link ArgumentError} or {@link ShapeError} if it gives no scalar
  * tensor.
  */
-export async function tryLoss(loss: Loss): Promise<number> {
-  const device = cpu({ float: "float64" });
-  const head = device.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1]]);
-  const given: Loss = (hidden, targets) => loss({ hidden: hidden as Tensor, head }, targets);
-  await differentiate(device, loss, [-1, 0, 1], 2);
-  return (await differentiate(device, given, [-1, 0, 1], 2)).value;
+export function tryLoss(loss: Loss): Promise<number> {
+  return onReference(async (device) => {
+    const head = device.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1]]);
+    const given: Loss = (hidden, targets) => loss({ hidden: hidden as Tensor, head }, targets);
+    await differentiate(device, loss, [-1, 0, 1], 2);
+    return (await differentiate(device, given, [-1, 0, 1], 2)).value;
+  });
 }
 
 /**

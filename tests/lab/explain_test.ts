@@ -192,6 +192,7 @@ test("explain: a tie", () => {
 
 test("explain: without the history; a target in it is absent", () => {
   const out = explained({ ...on, target: 3, excluded: [0, 2] });
+  assert.equal(out.items, shop.items.length - 2);
   assert.deepEqual(out.steps.map(numbers), [
     { step: 1, siblings: 3, place: 1, competitors: 1, size: 3, rank: 1, kept: true },
     // What is left are A y .5, B y .3 and C .2, which is not kept.
