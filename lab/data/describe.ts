@@ -72,7 +72,7 @@ export function describeDataset(dataset: Dataset, trie: Trie): string {
 
 /** Codes that are not the data set's own. */
 const CODES: ReadonlyMap<string, string> = new Map([
-  ["item", "one token an item, instead of the data's own"],
+  ["item", "one token an item"],
   ["random", "the data's own, dealt out to other items at random"],
 ]);
 
