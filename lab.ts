@@ -24,9 +24,7 @@ export { type Options, optionsOf } from "./lab/train/options.ts";
 export { type Recipe, recipeOf, transformerConfig } from "./lab/train/recipe.ts";
 export { Trainer } from "./lab/train/trainer.ts";
 export {
-  openModel,
   readRun,
-  readSavedRun,
   type SearchableModel,
   searchableModel,
   trainableModel,

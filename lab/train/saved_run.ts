@@ -109,10 +109,10 @@ export async function saveRun(
  *
  * @example
  * ```ts ignore
- * import { memoryFolder, openModel, runFiles } from "beargrad/lab";
+ * import { memoryFolder, openRun, runFiles } from "beargrad/lab";
  *
  * const files = await runFiles(trainer, recipe, { step, epoch: trainer.epoch, seconds });
- * using model = await openModel(device, memoryFolder("run", files), dataset, search);
+ * using run = await openRun(memoryFolder("run", files), "synthetic");
  * ```
  */
 export async function runFiles(

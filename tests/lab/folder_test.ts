@@ -164,7 +164,7 @@ export { Trie } from "./mod.ts";
 export {
   cooccurrence, describeDataset, evaluate, evaluateBaseline, evaluationCases, explain, explainCase,
   gradientWeights, hitRate, loadAdapter, loadDataset, loadModel, loadTokenizer, margins,
-  memoryFolder, ndcg, openModel, optionsOf, oracle, popularity, prunedAt, prunedCases, readSavedRun,
+  memoryFolder, ndcg, optionsOf, oracle, popularity, prunedAt, prunedCases, readRun,
   recipeOf, renderExplanation, runFiles, searchableModel, synthetic, TeacherForcing, trainableModel,
   Trainer, trainRun, transformerConfig,
 } from "./lab.ts";
