@@ -1,6 +1,6 @@
 /**
  * What is known of a beam search without running it, and of its list without searching further
- * (docs/theory.md: T2, T4, T6, T9). All of it is about the absorbing semantics.
+ * (docs/theory.md: T2, T4, T6, T6', T9). All of it is about the absorbing semantics.
  *
  * @module
  */
@@ -30,6 +30,8 @@ export class LevelCounts {
   readonly #ends: Int32Array;
   /** [t][n]: the number of nodes before n that are at depth t, or are leaves above it. */
   readonly #before: readonly Int32Array[];
+  /** By t and w. */
+  readonly #fanOuts = new Map<number, Int32Array>();
 
   /** Counts once, in maxDepth * nodeCount numbers. */
   constructor(trie: Trie) {
@@ -53,6 +55,26 @@ export class LevelCounts {
   /** n_t(w): the descendants of w at depth t, and the items under w that end earlier. */
   at(w: number, t: number): number {
     return this.#before[t][this.#ends[w]] - this.#before[t][w];
+  }
+
+  /**
+   * What each entry of level t under w can become in step t + 1, descending: its children, or 1 if
+   * it has ended.
+   */
+  fanOuts(w: number, t: number): Int32Array {
+    const { trie } = this;
+    const key = t * trie.nodeCount + w;
+    let fanOuts = this.#fanOuts.get(key);
+    if (fanOuts === undefined) {
+      const found: number[] = [];
+      for (let v = w; v < this.#ends[w]; v++) {
+        const count = trie.childCount(v);
+        if (trie.depths[v] === t || (trie.depths[v] < t && count === 0)) found.push(count || 1);
+      }
+      fanOuts = Int32Array.from(found).sort().reverse();
+      this.#fanOuts.set(key, fanOuts);
+    }
+    return fanOuts;
   }
 }
 
@@ -99,22 +121,92 @@ export function competitors(
   steps: readonly PathStep[],
   slack: (t: number) => number = () => 0,
 ): number[] {
-  return Array.from({ length: counts.trie.maxDepth }, (_, i) => {
+  return perStep(counts, steps, slack, (rivals, t) =>
+    rivals.reduce((sum, { node, step, most }) => {
+      return sum + Math.min(step < t ? counts.at(node, t) : 1, most);
+    }, 0));
+}
+
+/**
+ * T6', what T6 leaves of its count if a beam of width B still holds the path's prefix: entry t - 1
+ * bounds how many prefixes can beat the leaf's at step t. A sibling w that left the path before is
+ * still there only if it is among the B best of its siblings, and at most B - 1 entries of step
+ * t - 1 beside the path's own have children. If every entry is at most B - 1, every beam search of
+ * width B retrieves the leaf. The entries are at most those of `competitors`, and may fall.
+ *
+ * `slack` is that of `competitors`; the order of siblings at step t may be off by `slack(t)`, too.
+ *
+ * @example
+ * ```ts
+ * import { pathSteps, Trie } from "beargrad";
+ * import { competitors, LevelCounts, survivors } from "beargrad/theory";
+ *
+ * const counts = new LevelCounts(new Trie([[0], [1, 0], [2, 0], [3, 0]]));
+ * const steps = pathSteps(counts.trie, counts.trie.leafOf[0], () => [1, 0, 0, 0]);
+ * console.log(competitors(counts, steps), survivors(counts, steps, 2)); // [0, 0] [0, 0]
+ * ```
+ */
+export function survivors(
+  counts: LevelCounts,
+  steps: readonly PathStep[],
+  beam: number,
+  slack: (t: number) => number = () => 0,
+): number[] {
+  const isLost = ({ step, k }: Rival): boolean => {
+    const { logProbs } = steps[step - 1];
+    const least = logProbs[k] + slack(step) + ROUNDING;
+    return logProbs.filter((q, other) => other !== k && q > least).length >= beam;
+  };
+  return perStep(counts, steps, slack, (rivals, t) => {
+    let siblings = 0;
+    const gains: number[] = []; // of each entry of step t - 1 that may be left
+    for (const rival of rivals) {
+      if (rival.step === t) siblings += Math.min(1, rival.most);
+      if (rival.step === t || rival.most === 0 || isLost(rival)) continue;
+      let room = rival.most;
+      for (const fanOut of counts.fanOuts(rival.node, t - 1)) {
+        if (room <= 0) break;
+        gains.push(Math.min(fanOut, room));
+        room -= fanOut;
+      }
+    }
+    return gains.sort((a, b) => b - a).slice(0, beam - 1).reduce((a, b) => a + b, siblings);
+  });
+}
+
+/** A sibling that is beside the path. */
+interface Rival {
+  readonly node: number;
+  /** The step of the path that it is beside. */
+  readonly step: number;
+  /** Its place among the children there. */
+  readonly k: number;
+  /** How many entries under it can have as much as the path: its share of probability allows. */
+  readonly most: number;
+}
+
+/** What `count` makes of the rivals at each step t of the trie. */
+function perStep(
+  { trie }: LevelCounts,
+  steps: readonly PathStep[],
+  slack: (t: number) => number,
+  count: (rivals: readonly Rival[], t: number) => number,
+): number[] {
+  return Array.from({ length: trie.maxDepth }, (_, i) => {
     const t = i + 1;
     const score = steps[Math.min(t, steps.length) - 1].score;
     const off = slack(t) + ROUNDING;
-    let total = 0;
-    let before = 0; // the path's score before step s
-    for (let s = 1; s <= Math.min(t, steps.length); s++) {
-      const { nodes, logProbs, own } = steps[s - 1];
+    const rivals: Rival[] = [];
+    let before = 0; // the path's score before the step
+    for (const [j, { nodes, logProbs, own, score: after }] of steps.slice(0, t).entries()) {
       for (let k = 0; k < nodes.length; k++) {
         if (k === own) continue;
-        const ratio = Math.floor(Math.exp(before + Math.min(0, logProbs[k]) - score + off));
-        total += s < t ? Math.min(counts.at(nodes[k], t), ratio) : Math.min(1, ratio);
+        const most = Math.floor(Math.exp(before + Math.min(0, logProbs[k]) - score + off));
+        rivals.push({ node: nodes[k], step: j + 1, k, most });
       }
-      before = steps[s - 1].score;
+      before = after;
     }
-    return total;
+    return count(rivals, t);
   });
 }
 
@@ -161,7 +253,7 @@ export function slackAt(t: number, score: number, { eps, tau }: Budget): number 
 
 /** What one teacher-forced pass says about a target, beyond the budget. */
 export type PathCertificate =
-  | { readonly kind: "retrieved"; readonly by: "T4" | "T6" }
+  | { readonly kind: "retrieved"; readonly by: "T4" | "T6" | "T6'" }
   | { readonly kind: "pruned"; readonly step: number }
   | { readonly kind: "undecided" };
 
@@ -177,8 +269,9 @@ export function certifyPath(
   const slack = (t: number): number => slackAt(t, score, budget);
   // T4 is a special case of T6: what is beside the path has too little mass for B competitors.
   if (massCertificate(score - slack(path.length), beam)) return { kind: "retrieved", by: "T4" };
-  const isClear = competitors(counts, path, slack).every((n) => n < beam);
-  if (isClear) return { kind: "retrieved", by: "T6" };
+  const isClear = (rivals: readonly number[]): boolean => rivals.every((n) => n < beam);
+  if (isClear(competitors(counts, path, slack))) return { kind: "retrieved", by: "T6" };
+  if (isClear(survivors(counts, path, beam, slack))) return { kind: "retrieved", by: "T6'" };
   const step = 1 + margins.findIndex((m, i) => m.margin > slackAt(1, path[i].score, budget));
   return step > 0 ? { kind: "pruned", step } : { kind: "undecided" };
 }

@@ -56,6 +56,7 @@ export function renderModelVerification(found: ModelVerification): string {
       [
         row("certified retrieved (T4)", verdicts.retrievedByMass),
         row("certified retrieved (T6, not T4)", verdicts.retrievedByCount),
+        row("certified retrieved (T6', not T6)", verdicts.retrievedBySurvivors),
         ...verdicts.prunedAtStep.flatMap((count, t) =>
           count.users > 0 ? [row(`certified pruned by step ${t + 1} (T2)`, count)] : []
         ),

@@ -72,6 +72,8 @@ export interface ModelVerification
     readonly retrievedByMass: VerdictCount;
     /** Certified retrieved by T6 and not by T4. */
     readonly retrievedByCount: VerdictCount;
+    /** Certified retrieved by T6' and not by T6. */
+    readonly retrievedBySurvivors: VerdictCount;
     /** Certified pruned by T2: entry t - 1 is step t. */
     readonly prunedAtStep: readonly VerdictCount[];
     /** Not certified; `confirmed` are the targets that the search returned. */
@@ -95,7 +97,7 @@ export interface ModelVerification
 const CHUNK = 64;
 
 /**
- * Checks T1 to T9 and T11 on a trained model: for every test user, what the probabilities of the
+ * Checks the theorems about beams and T11 on a trained model: for every test user, what the probabilities of the
  * model demand, against what beam search does.
  *
  * The searches run on a float32 cpu device. The probabilities along the target's path come from a
@@ -255,18 +257,19 @@ function countVerdicts(
   budget: Budget,
 ): ModelVerification["verdicts"] {
   const tally = (): { users: number; confirmed: number } => ({ users: 0, confirmed: 0 });
-  const [retrievedByMass, retrievedByCount, undecided] = [tally(), tally(), tally()];
+  const [undecided, ...retrieved] = [tally(), tally(), tally(), tally()];
+  const [retrievedByMass, retrievedByCount, retrievedBySurvivors] = retrieved;
   const prunedAtStep = Array.from({ length: facts[0].counts.trie.maxDepth }, tally);
   for (const { counts, path, margins, beam, found, leaf } of facts) {
     const verdict = certifyPath(counts, path, margins, beam, budget);
     let count = undecided;
     if (verdict.kind === "pruned") count = prunedAtStep[verdict.step - 1];
     if (verdict.kind === "retrieved") {
-      count = verdict.by === "T4" ? retrievedByMass : retrievedByCount;
+      count = retrieved[["T4", "T6", "T6'"].indexOf(verdict.by)];
     }
     const isReturned = found.ranking.some((item) => item.leaf === leaf);
     count.users++;
     if (isReturned === (verdict.kind !== "pruned")) count.confirmed++;
   }
-  return { retrievedByMass, retrievedByCount, prunedAtStep, undecided };
+  return { retrievedByMass, retrievedByCount, retrievedBySurvivors, prunedAtStep, undecided };
 }

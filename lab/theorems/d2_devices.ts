@@ -15,6 +15,7 @@
  */
 import type { Device } from "../../core/tensor.ts";
 import { BeamSearch, type BeamSearchOptions } from "../../models/decode/beam_search.ts";
+import { logSumExp } from "../../models/decode/ranked.ts";
 import type { BeamResult } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
 import { trieLogProb } from "../../ops/trie_log_prob.ts";
@@ -129,44 +130,55 @@ export async function searchOn(device: Device, search: SearchCase): Promise<Sear
   });
 }
 
-/** T1 to T10 and D2 on the beams of a device. They share its searches. */
+/** The searches of a case on a device. */
+export interface SearchedCase {
+  /** The device. */
+  readonly device: Device;
+  /** The case. */
+  readonly search: SearchCase;
+  /** What was found for each user. */
+  readonly found: readonly SearchedUser[];
+}
+
+/** The theorems about beams and D2 on the beams of a device. They share its searches. */
 export function devicePropositions(device: Device): Proposition<SearchCase>[] {
-  const searched = new WeakMap<SearchCase, Promise<SearchedUser[]>>();
-  const find = (search: SearchCase): Promise<SearchedUser[]> => {
-    const found = searched.get(search) ?? searchOn(device, search);
+  const searched = new WeakMap<SearchCase, Promise<SearchedCase>>();
+  const find = (search: SearchCase): Promise<SearchedCase> => {
+    const found = searched.get(search) ??
+      searchOn(device, search).then((found) => ({ device, search, found }));
     searched.set(search, found);
     return found;
   };
-  const theorems = searchTheorems.map((theorem): Proposition<SearchCase> => ({
+  const onBeams = searchTheorems.map((theorem): Proposition<SearchedCase> => ({
     ...theorem,
-    async check(search, tally): Promise<void> {
-      for (const { world } of await find(search)) await theorem.check(world, tally);
+    hypotheses: undefined,
+    async check({ found }, tally): Promise<void> {
+      for (const { world } of found) await theorem.check(world, tally);
     },
   }));
-  return [...theorems, equalsExact(find)];
+  return [...onBeams, D2].map((proposition) => ({
+    ...proposition,
+    check: async (search, tally) => proposition.check(await find(search), tally),
+  }));
 }
 
 /** D2, a device's search against the definition. One instance a step of a user. */
-export const D2 = {
+export const D2: Proposition<SearchedCase> = {
   id: "D2",
-  statement: "a device's beams, pools, scores and margins are the exact ones, entry by entry",
-} as const;
+  statement:
+    "a device's beams, pools, scores, masses and margins are the exact ones, entry by entry",
+  check({ device, search, found }, tally): void {
+    for (const user of found) compareSteps(user, search.beam, device, tally);
+  },
+};
 
-/** D2 on the searches that `find` makes. */
-export function equalsExact(
-  find: (search: SearchCase) => Promise<SearchedUser[]>,
-): Proposition<SearchCase> {
-  return {
-    ...D2,
-    async check(search, tally): Promise<void> {
-      for (const found of await find(search)) compareSteps(found, search.beam, tally);
-    },
-  };
-}
+/** The rounding of a log of a sum, relative to its size. */
+const MASS_ROUNDING = { float32: 2 ** -20, float64: 2 ** -48 };
 
 function compareSteps(
   { exact, scores, result, world }: SearchedUser,
   beam: number,
+  { float }: Device,
   tally: Tally,
 ): void {
   const same = (a: ArrayLike<number>, b: readonly number[]): boolean =>
@@ -174,7 +186,13 @@ function compareSteps(
   exact.search.forEach(({ pool, kept }, t) => {
     const step = result.steps[t];
     const next = pool.at(kept.length);
-    const holds = same(step.nodes, kept) && same(step.scores, kept.map((v) => scores[v])) &&
+    const mass = logSumExp(Float64Array.from(pool, (v) => scores[v]));
+    const isMass = step.logMass === mass ||
+      Math.abs(step.logMass - mass) <= MASS_ROUNDING[float] * Math.max(1, Math.abs(mass));
+    const holds = isMass && same(step.nodes, kept) && same(
+      step.scores,
+      kept.map((v) => scores[v]),
+    ) &&
       same(step.pool?.nodes ?? [], pool) && step.poolSize === pool.length &&
       same(step.pool?.scores ?? [], pool.map((v) => scores[v])) &&
       step.threshold === (pool.length < beam ? -Infinity : scores[pool[beam - 1]]) &&

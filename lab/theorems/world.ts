@@ -3,6 +3,10 @@
  *
  * @module
  */
+import { apaoPoint } from "../../models/losses/apao.ts";
+import { beamExact } from "../../models/losses/beam_exact.ts";
+import { bear } from "../../models/losses/bear.ts";
+import { bestFirst } from "./best_first.ts";
 import {
   compare,
   exactSearch,
@@ -14,10 +18,15 @@ import {
   type WorldSpec,
 } from "./world_model.ts";
 
-/** A world. A proposition reads it; a mutant changes one of its parts. */
+/** The code that statements judge beside the beams. */
+const judged = { exactSearch, bestFirst, apaoPoint, beamExact, bear };
+
+/** A world. A proposition reads it; a planted fault changes one of its parts. */
 export interface World extends WorldModel {
   /** What it was made of; absent where it was not generated as weights. */
   readonly spec?: WorldSpec;
+  /** The code that statements judge beside the beams. */
+  readonly judged: typeof judged;
   /** The search. */
   readonly search: readonly ExactStep[];
   /** The search with ties the other way round. */
@@ -35,6 +44,7 @@ export function worldOf(model: WorldModel, spec?: WorldSpec): World {
   return {
     ...model,
     spec,
+    judged,
     search: exactSearch(model),
     reversed: exactSearch(model, { tie: (a, b) => b - a }),
     beta: betaOf(model),

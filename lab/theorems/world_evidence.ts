@@ -4,7 +4,7 @@
  * @module
  */
 import type { Proposition } from "./proposition.ts";
-import { type Evidence, theorems } from "./t1_t10_search.ts";
+import { type Evidence, type Range, theorems } from "./t1_t15_search.ts";
 import {
   isAlive,
   isViolated,
@@ -17,16 +17,16 @@ import {
   siblingsOf,
   type World,
 } from "./world.ts";
-import { total, type WorldModel } from "./world_model.ts";
+import { compare, total, type WorldModel } from "./world_model.ts";
 
-/** T1 to T10, checked in worlds. */
+/** The theorems about a beam search, checked in worlds. */
 export const searchTheorems: readonly Proposition<World>[] = theorems.map((theorem) => ({
   ...theorem,
   check: (world, tally) => theorem.check(evidenceOf(world), tally),
 }));
 
 /** The evidence of a world: all of its items are judged. */
-function evidenceOf(world: World): Evidence {
+export function evidenceOf(world: World): Evidence {
   const { trie, pi, one, weights, children, leaves, search, beam, depth } = world;
   const places = BigInt(beam);
   const list = returned(world);
@@ -36,12 +36,17 @@ function evidenceOf(world: World): Evidence {
   const parentPi = (node: number): bigint => pi[trie.parents[node]];
   const masses: bigint[] = [];
   const mass = (t: number): bigint => masses[t] ??= total(search[t - 1].pool.map((v) => pi[v]));
+  const exactly = (n: number): Range => ({ least: n, most: n });
+  const ranked = world.levels[depth];
+  let best: readonly number[] | undefined;
   return {
     beam,
     depth,
     leaves,
     nameOf: (y) => named(world, y),
     lengthOf: (y) => trie.depths[y],
+    choices: (y, t) => siblings(at(y, t)).length,
+    prunes: search.some(({ pool, kept }) => kept.length < pool.length),
     isReturned: (y) => found.has(y),
     isAlive: (y, t) => isAlive(world, y, t),
     isPrunedBy: (y, t) =>
@@ -60,10 +65,8 @@ function evidenceOf(world: World): Evidence {
     hasMassInPool: (y, t) => pi[at(y, t)] * (places + 1n) > mass(t),
     hasThreshold: (t) => search[t - 1].pool.length >= beam,
     isThresholdWithinMass: (t) => pi[search[t - 1].pool[beam - 1]] * places <= mass(t),
-    competitors(y) {
-      const counts = search.map((_, i) => competitorsOf(world, y, i + 1));
-      return { least: counts, most: counts };
-    },
+    competitors: (y) => search.map((_, i) => exactly(competitorsOf(world, y, i + 1))),
+    survivors: (y) => search.map((_, i) => exactly(survivorsOf(world, y, i + 1))),
     beatsOthers(y, t) {
       const node = at(y, t);
       const rival = rivalOf(world, node, t);
@@ -88,10 +91,43 @@ function evidenceOf(world: World): Evidence {
       const bound = prunedBeforeLast(world);
       return [...list.entries()].filter(([, y]) => pi[y] > bound).map(([rank, y]) => ({
         what: `${named(world, y)} is not number ${rank}`,
-        isBest: world.levels[depth][rank] === y,
+        isBest: ranked[rank] === y,
+      }));
+    },
+    ahead(y) {
+      best ??= bestRanks(world);
+      const rank = ranked.indexOf(y);
+      const wasted = search.map(({ pool }, i) => {
+        const own = at(y, i + 1);
+        const before = (v: number): boolean =>
+          v !== own && (compare(pi[own], pi[v]) || v - own) < 0;
+        return exactly(pool.filter((v) => before(v) && best![v] > rank).length);
+      });
+      return { items: exactly(rank), wasted };
+    },
+    widths() {
+      const bound = prunedBeforeLast(world);
+      return ranked.slice(0, beam).map((item, i) => ({
+        width: exactly(widthFor(world, pi[item])),
+        isCertified: i < list.length && pi[list[i]] > bound,
       }));
     },
   };
+}
+
+/** Node -> the place of the best item under it, from 0, among all items. */
+export function bestRanks({ trie: { parents }, levels, depth, pi }: World): number[] {
+  const best = pi.map(() => Infinity);
+  levels[depth].forEach((leaf, rank) => {
+    for (let v = leaf; v > 0; v = parents[v]) best[v] = Math.min(best[v], rank);
+  });
+  return best;
+}
+
+/** T15: the most entries of a level before the last that have at least a probability. */
+export function widthFor({ levels, depth, pi }: World, least: bigint): number {
+  const counts = levels.slice(1, depth).map((level) => level.filter((v) => pi[v] >= least).length);
+  return Math.max(0, ...counts);
 }
 
 /** How many entries of level t lie under a node of that level or of one before. */
@@ -114,4 +150,35 @@ export function competitorsOf(world: WorldModel, leaf: number, t: number): numbe
     }
   }
   return count;
+}
+
+/** T6': the same count, of what can be left of those siblings in a beam that still holds y_<t. */
+export function survivorsOf(world: WorldModel, leaf: number, t: number): number {
+  const { trie, pi, beam } = world;
+  const own = pi[trie.prefixOf(leaf, t)];
+  const gains: number[] = [];
+  let count = 0;
+  for (let s = 1; s <= Math.min(t, trie.depths[leaf]); s++) {
+    const node = trie.prefixOf(leaf, s);
+    for (const w of siblingsOf(world, node)) {
+      if (s === t) count += pi[w] >= own ? 1 : 0;
+      else if (pi[trie.parents[w]] === 0n || siblingRank(world, w) < beam) {
+        let room = own === 0n ? Infinity : Number(pi[w] / own);
+        for (const fanOut of fanOuts(world, w, t - 1).sort((a, b) => b - a)) {
+          gains.push(Math.min(fanOut, room));
+          room -= gains[gains.length - 1];
+        }
+      }
+    }
+  }
+  return gains.sort((a, b) => b - a).slice(0, beam - 1).reduce((a, b) => a + b, count);
+}
+
+/** How many entries of step t + 1 each entry of level t under a node stands for. */
+function fanOuts(world: WorldModel, node: number, t: number): number[] {
+  const { children, trie } = world;
+  const under = children[node];
+  if (under.length === 0) return [1];
+  if (trie.depths[node] === t) return [under.length];
+  return under.flatMap((child) => fanOuts(world, child, t));
 }
