@@ -1,11 +1,12 @@
 /**
  * What is known of a beam search without running it, and of its list without searching further
- * (docs/theory.md: T2, T4, T6, T6', T9). All of it is about the absorbing semantics.
+ * (docs/theory.md: T2, T2', T4, T6, T9). All of it is about the absorbing semantics.
  *
  * @module
  */
 import type { BeamResult } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
+import type { Normalization } from "../../ops/trie_log_prob.ts";
 import type { PathStep, SearchSetting, StepMargin } from "./pruning.ts";
 
 /** Log-probabilities that differ by no more than this are equal within the rounding of float64. */
@@ -30,8 +31,8 @@ export class LevelCounts {
   readonly #ends: Int32Array;
   /** [t][n]: the number of nodes before n that are at depth t, or are leaves above it. */
   readonly #before: readonly Int32Array[];
-  /** By t and w. */
-  readonly #fanOuts = new Map<number, Int32Array>();
+  /** [t]: D_t of each node, made when it is asked for. */
+  readonly #spreads: Float64Array[] = [];
 
   /** Counts once, in maxDepth * nodeCount numbers. */
   constructor(trie: Trie) {
@@ -57,24 +58,19 @@ export class LevelCounts {
     return this.#before[t][this.#ends[w]] - this.#before[t][w];
   }
 
-  /**
-   * What each entry of level t under w can become in step t + 1, descending: its children, or 1 if
-   * it has ended.
-   */
-  fanOuts(w: number, t: number): Int32Array {
+  /** D_t(w): the largest product of numbers of children on a way from w to level t. */
+  spread(w: number, t: number): number {
     const { trie } = this;
-    const key = t * trie.nodeCount + w;
-    let fanOuts = this.#fanOuts.get(key);
-    if (fanOuts === undefined) {
-      const found: number[] = [];
-      for (let v = w; v < this.#ends[w]; v++) {
-        const count = trie.childCount(v);
-        if (trie.depths[v] === t || (trie.depths[v] < t && count === 0)) found.push(count || 1);
+    let spread = this.#spreads[t];
+    if (spread === undefined) {
+      spread = this.#spreads[t] = new Float64Array(trie.nodeCount).fill(1);
+      for (let u = spread.length - 1; u >= 0; u--) { // children come after their parents
+        const nodes = trie.nodesUnder(u);
+        if (trie.depths[u] >= t || nodes.length === 0) continue;
+        spread[u] = nodes.length * nodes.reduce((most, v) => Math.max(most, spread[v]), 1);
       }
-      fanOuts = Int32Array.from(found).sort().reverse();
-      this.#fanOuts.set(key, fanOuts);
     }
-    return fanOuts;
+    return spread[w];
   }
 }
 
@@ -121,93 +117,85 @@ export function competitors(
   steps: readonly PathStep[],
   slack: (t: number) => number = () => 0,
 ): number[] {
-  return perStep(counts, steps, slack, (rivals, t) =>
-    rivals.reduce((sum, { node, step, most }) => {
-      return sum + Math.min(step < t ? counts.at(node, t) : 1, most);
-    }, 0));
+  return Array.from({ length: counts.trie.maxDepth }, (_, i) => {
+    const t = i + 1;
+    const under = (rival: Rival): number => rival.step < t ? counts.at(rival.node, t) : 1;
+    return rivalsAt(steps, t, slack(t) + ROUNDING)
+      .reduce((sum, rival) => sum + Math.min(under(rival), rival.most), 0);
+  });
 }
 
 /**
- * T6', what T6 leaves of its count if a beam of width B still holds the path's prefix: entry t - 1
- * bounds how many prefixes can beat the leaf's at step t. A sibling w that left the path before is
- * still there only if it is among the B best of its siblings, and at most B - 1 entries of step
- * t - 1 beside the path's own have children. If every entry is at most B - 1, every beam search of
- * width B retrieves the leaf. The entries are at most those of `competitors`, and may fall.
+ * T2', the certificate of being pruned: entry t - 1 is how many entries must score above the leaf's
+ * prefix at step t if that survives. If one is at least B, every beam search of width B prunes the
+ * leaf at or before t, however ties are broken.
  *
- * `slack` is that of `competitors`; the order of siblings at step t may be off by `slack(t)`, too.
+ * A sibling w that is ahead of the path is kept as long as the path is. Of a node's children, if
+ * their probabilities sum to 1, the best has at least the share of one. So w leaves an entry of
+ * pi(w) / D_t(w) at least, which goes on being kept while it is ahead. Over the vocabulary that
+ * holds of items that have ended alone.
+ *
+ * `slack` is that of `competitors`.
  *
  * @example
  * ```ts
- * import { pathSteps, Trie } from "beargrad";
- * import { competitors, LevelCounts, survivors } from "beargrad/theory";
+ * import { forced, LevelCounts, pathSteps, Trie } from "beargrad/theory";
  *
- * const counts = new LevelCounts(new Trie([[0], [1, 0], [2, 0], [3, 0]]));
- * const steps = pathSteps(counts.trie, counts.trie.leafOf[0], () => [1, 0, 0, 0]);
- * console.log(competitors(counts, steps), survivors(counts, steps, 2)); // [0, 0] [0, 0]
+ * const trie = new Trie([[0, 0], [0, 1], [1]]);
+ * const steps = pathSteps(trie, trie.leafOf[2], () => [3, 0]);
+ * console.log(forced(new LevelCounts(trie), steps, "children")); // [1, 1]
  * ```
  */
-export function survivors(
+export function forced(
   counts: LevelCounts,
   steps: readonly PathStep[],
-  beam: number,
+  normalization: Normalization,
   slack: (t: number) => number = () => 0,
 ): number[] {
-  const isLost = ({ step, k }: Rival): boolean => {
-    const { logProbs } = steps[step - 1];
-    const least = logProbs[k] + slack(step) + ROUNDING;
-    return logProbs.filter((q, other) => other !== k && q > least).length >= beam;
-  };
-  return perStep(counts, steps, slack, (rivals, t) => {
-    let siblings = 0;
-    const gains: number[] = []; // of each entry of step t - 1 that may be left
-    for (const rival of rivals) {
-      if (rival.step === t) siblings += Math.min(1, rival.most);
-      if (rival.step === t || rival.most === 0 || isLost(rival)) continue;
-      let room = rival.most;
-      for (const fanOut of counts.fanOuts(rival.node, t - 1)) {
-        if (room <= 0) break;
-        gains.push(Math.min(fanOut, room));
-        room -= fanOut;
-      }
+  const { trie } = counts;
+  let ahead: { readonly node: number; readonly score: number }[] = [];
+  let before = 0; // the path's score before the step
+  return Array.from({ length: trie.maxDepth }, (_, i) => {
+    const t = i + 1;
+    const { nodes, logProbs, own, score } = steps[Math.min(t, steps.length) - 1];
+    const least = score + slack(t) + ROUNDING;
+    ahead = ahead.filter(({ node, score }) => {
+      const isKnown = normalization === "children" || trie.childCount(node) === 0;
+      return isKnown && score - Math.log(counts.spread(node, t)) > least;
+    });
+    for (let k = 0; k < nodes.length && t <= steps.length; k++) {
+      const reached = before + logProbs[k];
+      if (k !== own && reached > least) ahead.push({ node: nodes[k], score: reached });
     }
-    return gains.sort((a, b) => b - a).slice(0, beam - 1).reduce((a, b) => a + b, siblings);
+    before = score;
+    return ahead.length;
   });
 }
 
 /** A sibling that is beside the path. */
-interface Rival {
+export interface Rival {
+  /** Its node. */
   readonly node: number;
   /** The step of the path that it is beside. */
   readonly step: number;
-  /** Its place among the children there. */
-  readonly k: number;
   /** How many entries under it can have as much as the path: its share of probability allows. */
   readonly most: number;
 }
 
-/** What `count` makes of the rivals at each step t of the trie. */
-function perStep(
-  { trie }: LevelCounts,
-  steps: readonly PathStep[],
-  slack: (t: number) => number,
-  count: (rivals: readonly Rival[], t: number) => number,
-): number[] {
-  return Array.from({ length: trie.maxDepth }, (_, i) => {
-    const t = i + 1;
-    const score = steps[Math.min(t, steps.length) - 1].score;
-    const off = slack(t) + ROUNDING;
-    const rivals: Rival[] = [];
-    let before = 0; // the path's score before the step
-    for (const [j, { nodes, logProbs, own, score: after }] of steps.slice(0, t).entries()) {
-      for (let k = 0; k < nodes.length; k++) {
-        if (k === own) continue;
-        const most = Math.floor(Math.exp(before + Math.min(0, logProbs[k]) - score + off));
-        rivals.push({ node: nodes[k], step: j + 1, k, most });
-      }
-      before = after;
+/** What is beside the path up to step t, where gaps of log-probability may be larger by `off`. */
+export function rivalsAt(steps: readonly PathStep[], t: number, off: number): Rival[] {
+  const { score } = steps[Math.min(t, steps.length) - 1];
+  const rivals: Rival[] = [];
+  let before = 0; // the path's score before the step
+  for (const [i, { nodes, logProbs, own, score: after }] of steps.slice(0, t).entries()) {
+    for (let k = 0; k < nodes.length; k++) {
+      if (k === own) continue;
+      const most = Math.floor(Math.exp(before + Math.min(0, logProbs[k]) - score + off));
+      rivals.push({ node: nodes[k], step: i + 1, most });
     }
-    return count(rivals, t);
-  });
+    before = after;
+  }
+  return rivals;
 }
 
 /**
@@ -253,8 +241,8 @@ export function slackAt(t: number, score: number, { eps, tau }: Budget): number 
 
 /** What one teacher-forced pass says about a target, beyond the budget. */
 export type PathCertificate =
-  | { readonly kind: "retrieved"; readonly by: "T4" | "T6" | "T6'" }
-  | { readonly kind: "pruned"; readonly step: number }
+  | { readonly kind: "retrieved"; readonly by: "T4" | "T6" }
+  | { readonly kind: "pruned"; readonly by: "T2" | "T2'"; readonly step: number }
   | { readonly kind: "undecided" };
 
 /** What one teacher-forced pass says about a target. */
@@ -262,16 +250,17 @@ export function certifyPath(
   counts: LevelCounts,
   path: readonly PathStep[],
   margins: readonly StepMargin[],
-  beam: number,
+  { beam, normalization }: Pick<SearchSetting, "beam" | "normalization">,
   budget: Budget,
 ): PathCertificate {
   const { score } = path[path.length - 1];
   const slack = (t: number): number => slackAt(t, score, budget);
   // T4 is a special case of T6: what is beside the path has too little mass for B competitors.
   if (massCertificate(score - slack(path.length), beam)) return { kind: "retrieved", by: "T4" };
-  const isClear = (rivals: readonly number[]): boolean => rivals.every((n) => n < beam);
-  if (isClear(competitors(counts, path, slack))) return { kind: "retrieved", by: "T6" };
-  if (isClear(survivors(counts, path, beam, slack))) return { kind: "retrieved", by: "T6'" };
+  const isClear = competitors(counts, path, slack).every((n) => n < beam);
+  if (isClear) return { kind: "retrieved", by: "T6" };
   const step = 1 + margins.findIndex((m, i) => m.margin > slackAt(1, path[i].score, budget));
-  return step > 0 ? { kind: "pruned", step } : { kind: "undecided" };
+  if (step > 0) return { kind: "pruned", by: "T2", step };
+  const lost = 1 + forced(counts, path, normalization, slack).findIndex((n) => n >= beam);
+  return lost > 0 ? { kind: "pruned", by: "T2'", step: lost } : { kind: "undecided" };
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import type { BeamResult, BeamStep } from "../../models/decode/results.ts";
+import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { type Answer, type Proposition, Tally } from "../theorems/proposition.ts";
 import { T11 } from "../theorems/t11_r7_rounding.ts";
 import { type Evidence, type Range, theorems } from "../theorems/t1_t15_search.ts";
@@ -12,10 +13,10 @@ import {
   type Budget,
   certifiedCount,
   competitors,
+  forced,
   type LevelCounts,
   SCORE_ROUNDING,
   slackAt,
-  survivors,
 } from "./certificates.ts";
 import { type PathStep, prunedAt, type StepMargin } from "./pruning.ts";
 
@@ -25,6 +26,8 @@ export interface UserFacts {
   readonly counts: LevelCounts;
   /** The beam width B. */
   readonly beam: number;
+  /** What probabilities sum to 1 over. */
+  readonly normalization: Normalization;
   /** The target. */
   readonly leaf: number;
   /** The target's path by the reference. */
@@ -57,6 +60,7 @@ function hasRoom(room: number, slack: number): Answer {
 
 /** The evidence of one user: the search of width B is judged on the target alone. */
 export interface UserEvidence extends Evidence {
+  widths(): NonNullable<ReturnType<Evidence["widths"]>>;
   /** What the evidence is made of. */
   readonly facts: UserFacts;
   /** The error budget. */
@@ -65,7 +69,7 @@ export interface UserEvidence extends Evidence {
 
 /** The evidence of a user within an error budget. */
 export function userEvidence(facts: UserFacts, budget: Budget): UserEvidence {
-  const { counts, beam, leaf, path, margins, found, wide, greedy } = facts;
+  const { counts, beam, normalization, leaf, path, margins, found, wide, greedy } = facts;
   const { trie } = counts;
   const lostAt = prunedAt(trie, leaf, found.steps);
   const target = path[path.length - 1].score;
@@ -134,7 +138,9 @@ export function userEvidence(facts: UserFacts, budget: Budget): UserEvidence {
       return hasRoom(logMass - Math.log(beam) - threshold, slackAt(0, threshold, budget));
     },
     competitors: () => within((slack) => competitors(counts, path, slack)),
-    survivors: () => within((slack) => survivors(counts, path, beam, slack)),
+    forced: () =>
+      // Fewer are ahead where errors go against them.
+      within((slack) => forced(counts, path, normalization, (t) => -slack(t))),
     beatsOthers(_, t) {
       const rival = others(found.steps[t - 1], t).sort((a, b) => b - a)[beam - 1] ?? -Infinity;
       return isPositive(scoreAt(t) - rival, slack(t));
@@ -197,6 +203,7 @@ export function userEvidence(facts: UserFacts, budget: Budget): UserEvidence {
           Math.max(0, ...levels.map((s) => poolOf(s).scores.filter((x) => x >= least).length));
         const score = found.ranking[i]?.logProb ?? -Infinity;
         return [{
+          k: i + 1,
           width: { least: most(logProb + off), most: most(logProb - off) },
           isCertified: isPositive(score - lost, lost > -Infinity ? off : 0),
         }];
@@ -277,7 +284,7 @@ function hasSameNodes(a: BeamStep, b: BeamStep): boolean {
 
 /** The ids of the theorems that are checked on trained models. T10 says what T4 says. */
 // deno-fmt-ignore
-const IDS = ["T1", "T2", "T3", "T4", "T5", "T6", "T6'", "T7", "T8", "T9", "T11", "T13", "T13'", "T15"] as const;
+const IDS = ["T1", "T2", "T2'", "T3", "T4", "T5", "T6", "T7", "T8", "T9", "T11", "T13", "T13'", "T15"] as const;
 
 /** The id of a theorem that is checked on trained models. */
 export type TheoremId = typeof IDS[number];

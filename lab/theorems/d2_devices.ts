@@ -74,7 +74,7 @@ function logitsOf({ trie, tau }: SearchCase, logs: Int32Array): Float64Array {
 const SHIFT = 128n;
 
 function exactOf(
-  { trie, beam }: SearchCase,
+  { trie, beam, normalization }: SearchCase,
   { logs, excluded }: SearchUser,
   scores: Float64Array,
 ): World {
@@ -83,6 +83,7 @@ function exactOf(
   return worldOf({
     ...catalogueOf(trie, excluded),
     beam,
+    normalization,
     weights: Array.from(logs, (log) => power(log, SHIFT)),
     outside: Array.from(logs, () => []),
     one: power(0, least),

@@ -46,6 +46,7 @@ export async function factsOn(device: Device, search: SpreadCase): Promise<UserF
   const shared = {
     counts: new LevelCounts(trie),
     beam,
+    normalization: setting.normalization,
     found: await searchWith(beam),
     wide: await searchWith(4 * beam),
     greedy: await searchWith(1),

@@ -22,7 +22,7 @@ import { tallyOf, type Worlds } from "./runner.ts";
 import type { TokenBatch } from "./s1_s6_token_losses.ts";
 import { errorOf, type Perturbed } from "./t11_r7_rounding.ts";
 import { type Evidence, type Range, theorems } from "./t1_t15_search.ts";
-import { siblingRank, siblingsOf, type World } from "./world.ts";
+import { pathTo, siblingsOf, type World } from "./world.ts";
 import { bestRanks, evidenceOf } from "./world_evidence.ts";
 import { compare, exactSearch, type Rules, type Searchable, total } from "./world_model.ts";
 
@@ -127,7 +127,7 @@ const worldFaults: readonly Fault<World>[] = [
   ),
   search(
     "places never run out",
-    ["T2: some Delta is above 0", "T17: y is returned"],
+    ["T2: some Delta is above 0", "T2': T2 says so", "T17: y is returned"],
     () => ({ places: () => Infinity }),
   ),
   search(
@@ -137,7 +137,6 @@ const worldFaults: readonly Fault<World>[] = [
       "T5: a share of the pool",
       "T5: a threshold",
       "T6: something is pruned",
-      "T6': T6 says so",
       "T8: B = 1",
       "T9: something is pruned",
       "T10",
@@ -182,7 +181,7 @@ const worldFaults: readonly Fault<World>[] = [
   })),
   search(
     "items that end early count half",
-    ["T4: something is pruned", "T6': T6 does not say so", "T15: B is too small"],
+    ["T4: something is pruned", "T15: B is too small"],
     ({ pi, children, trie, depth }) => ({
       score: (v) => children[v].length === 0 && trie.depths[v] < depth ? BigInt(pi[v]) / 2n : pi[v],
     }),
@@ -347,16 +346,23 @@ const certificateFaults: readonly Fault<Certified>[] = [
         return exactly(siblings.filter((v) => pi[v] >= pi[node]).length);
       }),
   })),
-  certificate("T6' counts one survivor too few", ["T6': T6 does not say so"], (evidence) => ({
-    survivors: (y) => evidence.survivors(y).map((n) => plus(n, -1)),
+  certificate("T2' counts one rival too many", ["T2': T2 does not say so"], (evidence) => ({
+    forced: (y) => evidence.forced(y).map((n) => plus(n, 1)),
   })),
-  certificate("T6' leaves out those that survive", ["T6': T6 does not say so"], (_, world) => ({
-    survivors: (y) =>
-      world.search.map((__, i) => {
-        if (i >= world.trie.depths[y]) return exactly(0);
-        return exactly(siblingRank(world, world.trie.prefixOf(y, i + 1)));
-      }),
-  })),
+  certificate(
+    "T2' forgets that what is ahead can spread",
+    ["T2': T2 does not say so"],
+    (_, world) => ({
+      forced: (y) =>
+        world.search.map((__, i) => {
+          const { trie, pi } = world;
+          const own = pi[trie.prefixOf(y, i + 1)];
+          const nodes = pathTo(world, y).slice(0, i + 1);
+          const siblings = nodes.flatMap((node) => siblingsOf(world, node));
+          return exactly(siblings.filter((w) => pi[w] > own).length);
+        }),
+    }),
+  ),
   certificate("the B-th best entry of all is the rival", ["T7: a step that y_<t has reached"], (
     _,
     { search, pi, trie, beam },
@@ -422,11 +428,11 @@ const certificateFaults: readonly Fault<Certified>[] = [
     ["T15: B is too small"],
     (evidence, world) => ({
       widths: () =>
-        evidence.widths()!.map(({ width, isCertified }, i) => {
+        evidence.widths()!.map(({ k, width, isCertified }, i) => {
           const { levels, depth, pi } = world;
           const least = pi[levels[depth][i]];
           const last = levels[depth].filter((v) => pi[v] >= least).length;
-          return { width: exactly(Math.max(width.most, last)), isCertified };
+          return { k, width: exactly(Math.max(width.most, last)), isCertified };
         }),
     }),
   ),
@@ -435,11 +441,11 @@ const certificateFaults: readonly Fault<Certified>[] = [
     ["T15: B is enough"],
     (evidence, world) => ({
       widths: () =>
-        evidence.widths()!.map(({ isCertified }, i) => {
+        evidence.widths()!.map(({ k, isCertified }, i) => {
           const { levels, depth, pi } = world;
           const least = pi[levels[depth][i]];
           const counts = levels.slice(1, depth).map((l) => l.filter((v) => pi[v] > least).length);
-          return { width: exactly(Math.max(0, ...counts)), isCertified };
+          return { k, width: exactly(Math.max(0, ...counts)), isCertified };
         }),
     }),
   ),

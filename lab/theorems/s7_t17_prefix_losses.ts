@@ -38,7 +38,7 @@ async function lossOf(
   losses: readonly Loss[],
   threshold: (node: number, t: number) => number = () => MASKED,
 ): Promise<number[]> {
-  const { trie, leaves, children, weights, outside, spec } = world;
+  const { trie, leaves, children, weights, outside, normalization } = world;
   const device = reference ??= cpu({ float: "float64" });
   using _scope = device.arena();
   const own = new Trie(leaves.map((leaf) => trie.pathOf(leaf))); // what is left of the catalogue
@@ -51,7 +51,7 @@ async function lossOf(
       if (weight > 0n) row[token] = Math.log(Number(weight));
     };
     for (const v of children[u]) set(trie.tokens[v], weights[v]);
-    if (spec?.normalization === "vocabulary") outside[u].forEach((w, i) => set(first + i, w));
+    if (normalization === "vocabulary") outside[u].forEach((w, i) => set(first + i, w));
     return row;
   };
   const logits = device.tensor(paths.flat().map((v) => rowOf(trie.parents[v]))); // (N, V)
@@ -186,7 +186,7 @@ export const S8: Proposition<World> = {
       const what = (): string => `${named(world, leaf)} was lost, ${sum(terms)} < log 2`;
       tally.of("y is lost").expect(sum(terms) >= Math.LN2 * (1 - ROUNDING), what);
     }
-    if (world.spec?.normalization !== "children" || items.length === 0) return;
+    if (world.normalization !== "children" || items.length === 0) return;
     const terms = await beamTerms(world, items);
     const what = (): string => `the loss has ${terms}, not ${all}, ${lost} items are lost`;
     const isBound = terms / Math.LN2 >= lost - ROUNDING * (1 + all);
@@ -205,7 +205,7 @@ export const T17: Proposition<World> = {
     "softplus(x_t)/log 2, with x_t as in S8",
   hypotheses: ["y is missed", "y is returned", "the losses"],
   async check(world, tally): Promise<void> {
-    const { weights, beta, beam, spec, judged } = world;
+    const { weights, beta, beam, normalization, judged } = world;
     const found = new Set(returned(world));
     const items = possible(world).filter((y) => found.has(y) || isLostByItsEnd(world, y));
     if (items.length === 0) return;
@@ -230,7 +230,7 @@ export const T17: Proposition<World> = {
         `${named(world, y)}, missed ${miss}: ${printed}, ${low}, ${high / Math.LN2}`;
       tally.of(isMissed ? "y is missed" : "y is returned").expect(holds, what);
     }
-    if (spec?.normalization !== "children") return;
+    if (normalization !== "children") return;
     const terms = await beamTerms(world, items);
     const [paper, likelihood] = await lossOf(world, items, [
       judged.bear({ form: "paper", beam, xi, lambda: 1, reduction: "sum" }),

@@ -26,7 +26,7 @@ export const T16: Proposition<World> = {
     "rounds of safe ones; an exact method without look-ahead asks about all with more",
   hypotheses: [EXPANDED, ROUND, ABOVE, LIST],
   check(world, tally): void {
-    const { beam: k, levels, depth, children, leaves, pi, trie, spec, judged } = world;
+    const { beam: k, levels, depth, children, leaves, pi, trie, normalization, judged } = world;
     const items = levels[depth];
     if (items.length === 0) return;
     const nameOf = (v: number): string => `[${trie.pathOf(v)}], k = ${k}`;
@@ -45,7 +45,7 @@ export const T16: Proposition<World> = {
       if (list.length === 0 || pi[u] <= least) return;
       const under = leaves.filter((y) => trie.prefixOf(y, trie.depths[u]) === u);
       // Over children the trie gives the one item under u all of its probability.
-      if (under.length === 1 && spec?.normalization !== "vocabulary") return;
+      if (under.length === 1 && normalization === "children") return;
       const isNeeded = isAmbiguous(world, under, pi[u]);
       tally.of(ABOVE).expect(isNeeded && asked.has(u), () => `${nameOf(u)} was not asked about`);
     });

@@ -57,8 +57,8 @@ export interface Evidence {
   isThresholdWithinMass(t: number): Answer;
   /** For each t, how many entries may come before y_<=t by the count of T6. */
   competitors(y: number): readonly Range[];
-  /** The same by the count of T6'. */
-  survivors(y: number): readonly Range[];
+  /** For each t, how many entries must score above y_<=t if it survives, by the count of T2'. */
+  forced(y: number): readonly Range[];
   /** Whether y_<=t beats the B-th best of the other entries of its pool. */
   beatsOthers(y: number, t: number): Answer;
   /** Whether theta_t >= beta_t pi(y_<t); undefined where y_t and its siblings are fewer than B. */
@@ -77,10 +77,12 @@ export interface Evidence {
    */
   ahead(y: number): { readonly items: Range; readonly wasted: readonly Range[] } | undefined;
   /**
-   * For each k up to the list's length: how many entries of a level before the last have at least
-   * the k-th best P, at most, and whether T9 certifies the first k. Undefined if that is not known.
+   * For each k up to B that it is known for: the most entries that a level before the last has with
+   * at least the k-th best P, and whether T9 certifies the first k. Undefined if that is not known.
    */
-  widths(): readonly { readonly width: Range; readonly isCertified: Answer }[] | undefined;
+  widths():
+    | readonly { readonly k: number; readonly width: Range; readonly isCertified: Answer }[]
+    | undefined;
 }
 
 /** The steps 1 to n. */
@@ -155,6 +157,26 @@ const T2 = perItem(
   ["some Delta is above 0"],
 );
 
+const GAIN = ["T2 does not say so", "T2 says so"] as const;
+
+/** T2 with what must be left of earlier siblings. One instance an item with B of them. */
+const T2Prime = perItem(
+  "T2'",
+  "at some t, B off-path siblings w of steps s <= t have pi(w)/D_j(w) > pi(y_<=j) for each j from s to t => y is pruned at " +
+    "or before t, however ties are broken",
+  (search, y, tally) => {
+    const parts = search.forced(y).flatMap((count, i) => {
+      const isFew = isBelow(count, search.beam);
+      if (isFew === true) return [];
+      return [isFew === undefined ? undefined : search.isPrunedBy(y, i + 1)];
+    });
+    const isViolated = steps(search.lengthOf(y)).some((t) => search.isViolated(y, t) === true);
+    const part = tally.of(GAIN[isViolated ? 1 : 0]);
+    if (parts.length > 0) part.all(parts, () => `${search.nameOf(y)} survived`);
+  },
+  GAIN,
+);
+
 /** Prefixes that no level can displace. One instance an item. */
 const T3 = perItem(
   "T3",
@@ -216,23 +238,6 @@ const T6 = perItem(
     byPruning(search, tally).implies(hypothesis, search.isReturned(y), lost);
   },
   PRUNING,
-);
-
-const GAIN = ["T6 does not say so", "T6 says so"] as const;
-
-/** T6 with what the beam itself leaves of its rivals. One instance an item with so few of them. */
-const T6Prime = perItem(
-  "T6'",
-  "T6 where w must be among the best B of its siblings, and where the entries under all w are children of at most B-1 " +
-    "entries of step t-1: y is returned",
-  (search, y, tally) => {
-    const isFew = (counts: readonly Range[]): Answer =>
-      every(counts.map((count) => isBelow(count, search.beam)));
-    const part = tally.of(GAIN[isFew(search.competitors(y)) === true ? 1 : 0]);
-    const lost = (): string => `${search.nameOf(y)} was lost`;
-    part.implies(isFew(search.survivors(y)), search.isReturned(y), lost);
-  },
-  GAIN,
 );
 
 const SURVIVES = "a step that y_<t has reached";
@@ -353,9 +358,9 @@ const T15: Proposition<Evidence> = {
     "k <= B: T9 certifies the first k <=> at each level before the last at most B entries have at least the k-th best P",
   hypotheses: WIDTH,
   check(search, tally): void {
-    search.widths()?.forEach(({ width, isCertified }, i) => {
+    search.widths()?.forEach(({ k, width, isCertified }) => {
       const isEnough = isBelow(width, search.beam + 1);
-      const what = (): string => `the first ${i + 1} at B = ${search.beam} need ${width.most}`;
+      const what = (): string => `the first ${k} at B = ${search.beam} need ${width.most}`;
       const holds = isEnough === undefined || isCertified === undefined
         ? undefined
         : isEnough === isCertified;
@@ -366,6 +371,6 @@ const T15: Proposition<Evidence> = {
 
 /** The theorems that speak about a beam search alone. */
 export const theorems: readonly Proposition<Evidence>[] = [
-  ...[T1, T2, T3, T4, T5, T6, T6Prime, T7, T8, T9, T10],
+  ...[T1, T2, T2Prime, T3, T4, T5, T6, T7, T8, T9, T10],
   ...[T13, T13Prime, T15],
 ];

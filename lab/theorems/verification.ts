@@ -166,7 +166,7 @@ function untested({ instances, hypotheses }: Outcome): string[] {
   return Object.entries(hypotheses).flatMap(([name, n]) => n === 0 ? [`"${name}"`] : []);
 }
 
-/** T before S before D, then by number; T6' follows T6. */
+/** T before S before D, then by number; T2' follows T2. */
 function byId(a: { readonly id: string }, b: { readonly id: string }): number {
   const rank = ({ id }: { readonly id: string }): number =>
     1000 * "TSDR".indexOf(id[0]) + Number.parseInt(id.slice(1)) + (id.endsWith("'") ? 0.5 : 0);

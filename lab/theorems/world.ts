@@ -146,15 +146,15 @@ export function named({ trie, beam }: WorldModel, leaf: number): string {
 
 /** A world as a tree, a node a line: tokens, probability given the parent, the path's, and fate. */
 export function drawWorld(world: World): string {
-  const { trie, children, weights, outside, one, pi, beam, search, spec } = world;
-  const lines = [`B = ${beam}, normalised over ${spec?.normalization ?? "integers"}`];
+  const { trie, children, weights, outside, one, pi, beam, normalization, search, spec } = world;
+  const lines = [`B = ${beam}, normalised over ${normalization}`];
   const end = returned(world);
   const fateOf = (v: number): string => {
     if (children[v].length === 0) return end.includes(v) ? "returned" : "lost";
     return search[trie.depths[v] - 1].kept.includes(v) ? "kept" : "pruned";
   };
   const walk = (node: number, indent: string): void => {
-    const gone = spec?.normalization === "vocabulary" ? outside[node] : [];
+    const gone = normalization === "vocabulary" ? outside[node] : [];
     const sum = total([...children[node].map((v) => weights[v]), ...gone]);
     for (const v of spec === undefined ? [] : trie.nodesUnder(node)) {
       const what = children[node].includes(v)

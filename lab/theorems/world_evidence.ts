@@ -66,7 +66,7 @@ export function evidenceOf(world: World): Evidence {
     hasThreshold: (t) => search[t - 1].pool.length >= beam,
     isThresholdWithinMass: (t) => pi[search[t - 1].pool[beam - 1]] * places <= mass(t),
     competitors: (y) => search.map((_, i) => exactly(competitorsOf(world, y, i + 1))),
-    survivors: (y) => search.map((_, i) => exactly(survivorsOf(world, y, i + 1))),
+    forced: (y) => search.map((_, i) => exactly(forcedOf(world, y, i + 1))),
     beatsOthers(y, t) {
       const node = at(y, t);
       const rival = rivalOf(world, node, t);
@@ -108,6 +108,7 @@ export function evidenceOf(world: World): Evidence {
     widths() {
       const bound = prunedBeforeLast(world);
       return ranked.slice(0, beam).map((item, i) => ({
+        k: i + 1,
         width: exactly(widthFor(world, pi[item])),
         isCertified: i < list.length && pi[list[i]] > bound,
       }));
@@ -152,33 +153,34 @@ export function competitorsOf(world: WorldModel, leaf: number, t: number): numbe
   return count;
 }
 
-/** T6': the same count, of what can be left of those siblings in a beam that still holds y_<t. */
-export function survivorsOf(world: WorldModel, leaf: number, t: number): number {
-  const { trie, pi, beam } = world;
-  const own = pi[trie.prefixOf(leaf, t)];
-  const gains: number[] = [];
+/** T2': how many siblings of steps up to t must have left an entry above y_<=t if it survives. */
+export function forcedOf(world: World, leaf: number, t: number): number {
+  const { trie, pi } = world;
   let count = 0;
   for (let s = 1; s <= Math.min(t, trie.depths[leaf]); s++) {
-    const node = trie.prefixOf(leaf, s);
-    for (const w of siblingsOf(world, node)) {
-      if (s === t) count += pi[w] >= own ? 1 : 0;
-      else if (pi[trie.parents[w]] === 0n || siblingRank(world, w) < beam) {
-        let room = own === 0n ? Infinity : Number(pi[w] / own);
-        for (const fanOut of fanOuts(world, w, t - 1).sort((a, b) => b - a)) {
-          gains.push(Math.min(fanOut, room));
-          room -= gains[gains.length - 1];
-        }
-      }
-    }
+    const isAhead = (w: number): boolean =>
+      Array.from({ length: t - s + 1 }, (_, i) => s + i).every((j) => {
+        const most = spreadTo(world, w, j);
+        return most !== undefined && pi[w] > pi[trie.prefixOf(leaf, j)] * most;
+      });
+    count += siblingsOf(world, trie.prefixOf(leaf, s)).filter(isAhead).length;
   }
-  return gains.sort((a, b) => b - a).slice(0, beam - 1).reduce((a, b) => a + b, count);
+  return count;
 }
 
-/** How many entries of step t + 1 each entry of level t under a node stands for. */
-function fanOuts(world: WorldModel, node: number, t: number): number[] {
-  const { children, trie } = world;
+/**
+ * D_t(w): the largest product of numbers of children on a way from w to level t. Undefined over the
+ * vocabulary if there are any, as children may have nothing.
+ */
+function spreadTo(world: World, node: number, t: number): bigint | undefined {
+  const { children, trie, normalization } = world;
   const under = children[node];
-  if (under.length === 0) return [1];
-  if (trie.depths[node] === t) return [under.length];
-  return under.flatMap((child) => fanOuts(world, child, t));
+  if (trie.depths[node] === t || under.length === 0) return 1n;
+  if (normalization === "vocabulary") return undefined;
+  let most = 0n;
+  for (const child of under) {
+    const own = spreadTo(world, child, t);
+    if (own !== undefined && own > most) most = own;
+  }
+  return most * BigInt(under.length);
 }

@@ -38,6 +38,7 @@ function factsOf({ paths, seed, beam }: typeof worlds[number], search: Search): 
   const shared = {
     counts: new LevelCounts(trie),
     beam,
+    normalization: "children" as const,
     found: search(trie, logits, beam),
     wide: search(trie, logits, 4 * beam),
     greedy: search(trie, logits, 1),
@@ -70,7 +71,13 @@ test("theorems: a right search violates nothing, and every theorem has instances
 test("theorems: certificates of the teacher-forced pass agree with the search", () => {
   const seen = { retrieved: 0, pruned: 0, undecided: 0 };
   for (const { counts, path, margins, beam, leaf, found } of users) {
-    const { kind } = certifyPath(counts, path, margins, beam, budget);
+    const { kind } = certifyPath(
+      counts,
+      path,
+      margins,
+      { beam, normalization: "children" },
+      budget,
+    );
     const isReturned = found.ranking.some((item) => item.leaf === leaf);
     seen[kind]++;
     if (kind !== "undecided") assert.equal(isReturned, kind === "retrieved");
