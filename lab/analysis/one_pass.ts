@@ -33,8 +33,8 @@ export class OnePass {
 
   /**
    * The fates of the path's leaf in the models that were tried. In each, what is beside the path
-   * has the probability that the pass says. In one it is spread, so as to stay below the leaf as far
-   * as it can. In the others it is gathered, at one step each, on B rivals of T6's count.
+   * has the probability that the pass says. In one it is spread, so as to stay below the leaf as
+   * far as it can. In the others it is gathered, at one step each, on B rivals of T6's count.
    */
   fates(steps: readonly PathStep[]): PossibleFates {
     const { trie } = this.#counts;
@@ -57,8 +57,8 @@ export class OnePass {
   }
 
   /**
-   * Node -> its probability, where what is beside the path does as little harm as it can: each child
-   * stays just below the leaf, and the one with the most items under it takes what is over.
+   * Node -> its probability, where what is beside the path does as little harm as it can: each
+   * child stays just below the leaf, and the one with the most items takes what is over.
    */
   #spread(steps: readonly PathStep[]): Float64Array {
     const { trie } = this.#counts;

@@ -60,6 +60,7 @@ function hasRoom(room: number, slack: number): Answer {
 
 /** The evidence of one user: the search of width B is judged on the target alone. */
 export interface UserEvidence extends Evidence {
+  /** As of any search: what the wide search has found. */
   widths(): NonNullable<ReturnType<Evidence["widths"]>>;
   /** What the evidence is made of. */
   readonly facts: UserFacts;
@@ -282,17 +283,22 @@ function hasSameNodes(a: BeamStep, b: BeamStep): boolean {
   return a.nodes.toSorted().join() === b.nodes.toSorted().join();
 }
 
-/** The ids of the theorems that are checked on trained models. T10 says what T4 says. */
-// deno-fmt-ignore
-const IDS = ["T1", "T2", "T2'", "T3", "T4", "T5", "T6", "T7", "T8", "T9", "T11", "T13", "T13'", "T15"] as const;
-
 /** The id of a theorem that is checked on trained models. */
-export type TheoremId = typeof IDS[number];
+export type TheoremId =
+  | ("T1" | "T2" | "T2'" | "T3" | "T4" | "T5" | "T6" | "T7" | "T8" | "T9" | "T11")
+  | ("T13" | "T13'" | "T15");
+
+const onBeams = Object.fromEntries(theorems.map((theorem) => [theorem.id, theorem]));
+const { T10: _, T13, "T13'": T13Prime, T15, ...others } = onBeams; // T10 says what T4 says
 
 /** The theorems that are checked on trained models. */
-export const modelTheorems = Object.fromEntries(
-  IDS.map((id) => [id, [T11OnUser, ...theorems].find((theorem) => theorem.id === id)]),
-) as Readonly<Record<TheoremId, Proposition<UserEvidence>>>;
+export const modelTheorems = {
+  ...others,
+  T11: T11OnUser,
+  T13,
+  "T13'": T13Prime,
+  T15,
+} as Readonly<Record<TheoremId, Proposition<UserEvidence>>>;
 
 /** What became of the instances of a theorem. */
 export interface TheoremCount {

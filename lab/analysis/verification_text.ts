@@ -70,6 +70,10 @@ export function renderModelVerification(found: ModelVerification): string {
         open("open", verdicts.undecided),
       ],
     ),
+    line(
+      `Of the open targets, all but ${verdicts.mayBeCertified} are lost in some model that agrees with ` +
+        "the pass: no such pass certifies them as retrieved.",
+    ),
     "",
     renderTable(
       [`of the targets that are in the exact top ${beam} for certain`, "targets", "share"],

@@ -96,6 +96,8 @@ export interface ModelVerification
      * the target and one does not. `confirmed` are the targets that the search returned.
      */
     readonly undecidable: VerdictCount;
+    /** The open targets that no such model was found to lose. */
+    readonly mayBeCertified: number;
     /** The others; `confirmed` are the targets that the search returned. */
     readonly undecided: VerdictCount;
   };
@@ -108,7 +110,7 @@ export interface ModelVerification
     /** How many of them T3, T13 and T13' prove to be returned. */
     readonly proved: Readonly<Record<"T3" | "T13" | "T13'", number>>;
   };
-  /** By width: the share of users of whom T15 says that it certifies the list of length B. */
+  /** By width: the share of users whose list of length B it certifies, by T15. */
   readonly widths: readonly { readonly beam: number; readonly lists: number }[];
   /** The share of users whose whole list is certified to be the exact one (T9). */
   readonly exactLists: number;
@@ -302,6 +304,7 @@ function countVerdicts(
   const tally = (): { users: number; confirmed: number } => ({ users: 0, confirmed: 0 });
   const [{ counts, beam }] = facts;
   const onePass = new OnePass(counts, beam);
+  let mayBeCertified = 0;
   const [retrievedByMass, retrievedByCount, prunedByForce] = [tally(), tally(), tally()];
   const [undecidable, undecided] = [tally(), tally()];
   const prunedAtStep = Array.from({ length: counts.trie.maxDepth }, tally);
@@ -313,6 +316,7 @@ function countVerdicts(
       return verdict.by === "T2" ? prunedAtStep[verdict.step - 1] : prunedByForce;
     }
     const { returned, lost } = onePass.fates(path);
+    if (!lost) mayBeCertified++;
     return returned && lost ? undecidable : undecided;
   };
   for (const { path, margins, found, leaf, ...setting } of facts) {
@@ -324,7 +328,7 @@ function countVerdicts(
   }
   return {
     ...{ retrievedByMass, retrievedByCount, prunedAtStep, prunedByForce },
-    ...{ undecidable, undecided },
+    ...{ undecidable, mayBeCertified, undecided },
   };
 }
 

@@ -22,7 +22,7 @@ import { tallyOf, type Worlds } from "./runner.ts";
 import type { TokenBatch } from "./s1_s6_token_losses.ts";
 import { errorOf, type Perturbed } from "./t11_r7_rounding.ts";
 import { type Evidence, type Range, theorems } from "./t1_t15_search.ts";
-import { pathTo, siblingsOf, type World } from "./world.ts";
+import { type Judged, pathTo, siblingsOf, type World } from "./world.ts";
 import { bestRanks, evidenceOf } from "./world_evidence.ts";
 import { compare, exactSearch, type Rules, type Searchable, total } from "./world_model.ts";
 
@@ -98,7 +98,7 @@ const at = (ranked: readonly bigint[], i: number): bigint =>
 function prefixLoss(
   name: string,
   caughtBy: readonly string[],
-  wrong: (world: World) => Partial<World["judged"]>,
+  wrong: (world: World) => Partial<Judged>,
 ): Fault<World> {
   const plant = (world: World): World => ({
     ...world,

@@ -12,7 +12,7 @@ import { T16 } from "./t16_best_first.ts";
 import type { World } from "./world.ts";
 import { searchTheorems } from "./world_evidence.ts";
 
-export { exactRefutations } from "./r1_r11_refutations.ts";
+export { exactRefutations } from "./r1_r12_refutations.ts";
 
 const others = [T12, T14, T16, T17, S7, S8, D1];
 

@@ -15,7 +15,7 @@ import { msl } from "../../models/losses/msl.ts";
 import { sft } from "../../models/losses/sft.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
-import type { Proposition, Tally } from "./proposition.ts";
+import type { Proposition } from "./proposition.ts";
 
 /** The losses that are judged. */
 export const losses = { sft, msl, bear };

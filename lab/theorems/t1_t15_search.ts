@@ -8,7 +8,9 @@ import type { Answer, Proposition, Tally } from "./proposition.ts";
 
 /** A number within an error budget. */
 export interface Range {
+  /** At least. */
   readonly least: number;
+  /** At most. */
   readonly most: number;
 }
 

@@ -60,7 +60,7 @@ export interface VerificationReport {
   readonly theorems: readonly Outcome[];
   /** The planted faults, once for each statement or hypothesis that must catch them. */
   readonly faults: readonly HuntedFault[];
-  /** R1 to R11. */
+  /** R1 to R12. */
   readonly refutations: readonly FoundRefutation[];
   /** The theorems about beams and D2 by device. */
   readonly devices: readonly {
@@ -96,7 +96,7 @@ const LEAST = 20;
  * ```ts
  * import { renderVerification, verifyTheory } from "beargrad/theory";
  *
- * const report = await verifyTheory({ cases: 20, seed: 1 });
+ * const report = await verifyTheory({ cases: 100, seed: 1 });
  * console.log(renderVerification(report)); // ... Seed 1: everything holds.
  * ```
  */

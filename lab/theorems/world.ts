@@ -18,15 +18,28 @@ import {
   type WorldSpec,
 } from "./world_model.ts";
 
-/** The code that statements judge beside the beams. */
-const judged = { exactSearch, bestFirst, apaoPoint, beamExact, bear };
+/** The code that statements judge beside a world's own beams. */
+export interface Judged {
+  /** Beam search. */
+  readonly exactSearch: typeof exactSearch;
+  /** Best-first search. */
+  readonly bestFirst: typeof bestFirst;
+  /** The loss apao-point. */
+  readonly apaoPoint: typeof apaoPoint;
+  /** The loss beam-exact. */
+  readonly beamExact: typeof beamExact;
+  /** The losses of BEAR. */
+  readonly bear: typeof bear;
+}
+
+const judged: Judged = { exactSearch, bestFirst, apaoPoint, beamExact, bear };
 
 /** A world. A proposition reads it; a planted fault changes one of its parts. */
 export interface World extends WorldModel {
   /** What it was made of; absent where it was not generated as weights. */
   readonly spec?: WorldSpec;
-  /** The code that statements judge beside the beams. */
-  readonly judged: typeof judged;
+  /** The code that statements judge. */
+  readonly judged: Judged;
   /** The search. */
   readonly search: readonly ExactStep[];
   /** The search with ties the other way round. */
