@@ -133,8 +133,8 @@ const widthOf = (beam: number): number => Math.max(4 * beam, 32);
 const CHUNK = 64;
 
 /**
- * Checks the theorems about beams and T11 on a trained model: for every test user, what the probabilities of the
- * model demand, against what beam search does.
+ * Checks the theorems about beams and T11 on a trained model: for every test user, what its own
+ * probabilities demand, against what beam search does.
  *
  * The searches run on a float32 cpu device. The probabilities along the target's path come from a
  * float64 reference with the same weights. The budget eps is the largest difference between the two

@@ -16,7 +16,7 @@ import { marginsOf, pathSteps, type SearchSetting } from "../analysis/pruning.ts
 import { modelTheorems, userEvidence, type UserFacts } from "../analysis/user_theorems.ts";
 import { NodeDecoder } from "./node_decoder.ts";
 import type { Proposition } from "./proposition.ts";
-import { theorems } from "./t1_t15_search.ts";
+import { PRUNING, theorems } from "./t1_t15_search.ts";
 
 /** A catalogue with a model. */
 export interface SpreadCase extends SearchSetting {
@@ -71,6 +71,7 @@ export function spreadPropositions(device: Device): Proposition<SpreadCase>[] {
   const T10 = theorems.filter(({ id }) => id === "T10");
   return [...Object.values(modelTheorems), ...T10].map((theorem) => ({
     ...theorem,
+    hypotheses: theorem.hypotheses === PRUNING ? PRUNING : undefined,
     async check(search, tally): Promise<void> {
       for (const user of await find(search)) {
         await theorem.check(userEvidence(user, { eps: 0, tau: search.tau }), tally);

@@ -105,8 +105,8 @@ function perItem(
   };
 }
 
-/** What tells apart the instances in which nothing can go wrong. */
-const PRUNING = ["something is pruned", "nothing is pruned"] as const;
+/** The hypotheses of theorems of which little can go wrong where nothing is pruned. */
+export const PRUNING = ["something is pruned", "nothing is pruned"] as const;
 
 function byPruning(search: Evidence, tally: Tally): Tally {
   return tally.of(PRUNING[search.prunes ? 0 : 1]);

@@ -154,8 +154,7 @@ export function isVerified(
   { theorems, faults, refutations, devices }: VerificationReport,
 ): boolean {
   const onDevices = devices.flatMap((device) => [...device.theorems, ...device.spread]);
-  // A device has few cases: its theorems must have instances, not every hypothesis of theirs.
-  const outcomes = [...theorems, ...onDevices.map((o) => ({ ...o, hypotheses: {} }))];
+  const outcomes = [...theorems, ...onDevices];
   return outcomes.every((outcome) => outcome.failures === 0 && untested(outcome).length === 0) &&
     faults.every(({ caught }) => caught) && refutations.every(({ found }) => found);
 }
