@@ -30,7 +30,7 @@ import { compare, exactSearch, type Rules, type Searchable, total } from "./worl
 export interface Fault<W> {
   /** What is wrong. */
   readonly name: string;
-  /** Who must catch it: the ids of statements, or `T5: a threshold` for one hypothesis of several. */
+  /** Who must catch it: ids of statements, or `T5: a threshold` for one hypothesis of several. */
   readonly caughtBy: readonly string[];
   /** Puts the mistake into what is judged. */
   readonly plant: (world: W) => W | Promise<W>;
