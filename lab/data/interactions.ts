@@ -173,6 +173,11 @@ function layoutOf(first: string, columns: Columns | undefined, refuse: Refuse): 
     "the first line of a file must name columns such as user_id and item_id, or --columns must",
     `"${first}"`,
   );
+  // As in X.train.inter, which RecBole reads with benchmark_filename and MiniOneRec makes.
+  const list = `${chosen.item}_list`;
+  if (names.includes(list)) {
+    refuse(`a row must be one interaction, without a history such as ${list}`, `"${first}"`);
+  }
   const given = ROLES.map((role) => chosen[role]);
   const isNumbered = given.every((name) => name === undefined || /^[1-9]\d{0,5}$/.test(name));
   const places = given.map((name) => {

@@ -95,7 +95,8 @@ const miniOneRec = v.pipe(
   }),
   // As its calc.py and metrics_utils.py strip them.
   v.transform(({ input = "", output, predict }) => {
-    const history = input.match(/(<[^<>\s]+>)+/g);
+    // History before what evaluate.py compresses is no part of the text.
+    const history = input.match(/(<(?!compressed_)[^<>\s]+>)+/g);
     return {
       ...(history && { history: [...history] }),
       target: stripped(typeof output === "string" ? output : output[0], ' \n"'),

@@ -7,6 +7,7 @@ import { type InteractionOptions, loadInteractions } from "../../lab/data/intera
 import { readInteractions } from "../../lab/data/interactions.ts";
 import { folderAt } from "../../lab/files.ts";
 import { type Folder, memoryFolder } from "../../lab/folder.ts";
+import { INTERACTION_FILES } from "./interaction_files.ts";
 import { type Files, withFolder } from "./with_folder.ts";
 
 function folderOf(files: Readonly<Record<string, string | Uint8Array>>): Folder {
@@ -167,6 +168,11 @@ test("a file whose columns are not known is refused", () => {
     ["a,b,c\n1,2,3\n", {}, /line 1: the first line of a file must name columns/],
     ["1,2,3\n", {}, /line 1: the first line of a file must name columns/],
     ['{"a":1}\n', {}, /line 1: a row must have keys such as user_id/],
+    [
+      "user_id:token\titem_id_list:token_seq\titem_id:token\nu\ta b\tc\n",
+      {},
+      /line 1: a row must be one interaction, without a history such as item_id_list, got "user_id/,
+    ],
     ["a,b\n", { columns: { user: "a", item: "c" } }, /must have a column c, once/],
     ["a,b,b\n", { columns: { user: "a", item: "b" } }, /must have a column b, once/],
     ["a,b\n", { columns: { user: "1", item: "3" } }, /must have at least 3 columns/],
@@ -239,25 +245,21 @@ test("titles come with the files that are published beside interactions", () => 
 
 test("the same rows are the same data in every format", () => {
   const rows = Array.from({ length: 400 }, (_, i) => ({
-    user_id: `u${(i * 7) % 23}`,
-    item_id: `i${(i * i) % 31}`,
+    user: `A00000000000${10 + (i * 7) % 23}`,
+    item: `B0000000${10 + (i * i) % 31}`,
     rating: 1 + i % 5,
-    timestamp: 1e9 + (i * 37) % 101,
+    time: 1e9 + (i * 37) % 101,
   }));
-  const values = rows.map((row) => Object.values(row));
-  const files: Readonly<Record<string, string>> = {
-    "a.csv": ["user_id,item_id,rating,timestamp", ...values.map((row) => row.join())].join("\n"),
-    "a.tsv": values.map((row) => row.join("\t")).join("\r\n"),
-    "a.dat": values.map((row) => row.join("::")).join("\n"),
-    "a.jsonl": rows.map((row) => JSON.stringify(row)).join("\n"),
-    "a.inter": [
-      "user_id:token\titem_id:token\trating:float\ttimestamp:float",
-      ...values.map((row) => row.join("\t")),
-    ].join("\n"),
-  };
-  for (const options of [{ kCore: 3, minRating: 2 }, { split: { time: [0.7, 0.8] as const } }]) {
-    const [first, ...others] = Object.entries(files).map(([file, text]) =>
-      contentOf(load({ [file]: text }, file, options))
+  const byRating = INTERACTION_FILES.filter(({ columns }) => columns === undefined);
+  const split = { time: [0.7, 0.8] as const };
+  for (
+    const [files, options] of [
+      [byRating, { kCore: 3, minRating: 2 }],
+      [INTERACTION_FILES, { split }],
+    ] as const
+  ) {
+    const [first, ...others] = files.map(({ name, columns, write }) =>
+      contentOf(load({ [name]: write(rows) }, name, { ...options, columns }))
     );
     assert.ok((first as Dataset).test.length > 10);
     for (const other of others) assert.deepEqual(other, first);

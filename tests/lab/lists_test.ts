@@ -399,6 +399,13 @@ const OTHERS = {
     predict: items.map((id) => `"${code(id as string)}"`),
     predict_ctr_prob: items.map((_, i) => 1 / (i + 1)),
   }),
+  "MiniOneRec with compressed histories": ({ history = [], target = "", items }: Line) => ({
+    input: `Given this: ${
+      ["<compressed_attention:0.5124,0.0310>", ...history.slice(-2).map(code)].join(", ")
+    }`,
+    output: `${code(target)}\n`,
+    predict: items.map((id) => code(id as string)),
+  }),
   "MiniOneRec with titles": ({ target = "", items }: Line) => ({
     input: "The user has played these before:",
     output: [`"${title(target)}"`],
