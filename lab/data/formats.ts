@@ -45,7 +45,8 @@ const PACKED = /\.(gz|zip|tgz|bz2|xz|zst)$/;
 const ITEMS = ["items.json", "item.json"];
 const KINDS = "it must hold data of a known kind (docs/data.md): semantic ids (index.json and " +
   `inter.json, X.index.json and X.inter.json, ${LINES}, or train.csv, test.csv and info.txt), ` +
-  "titles (id2name4Rec.json) or interactions (X.inter, ratings.csv, u.data or ratings.dat)";
+  "titles (id2name4Rec.json) or interactions (X.inter, ratings.csv, u.data or ratings.dat; --data " +
+  "may name another file)";
 
 /**
  * Finds the kind of data in a folder. `index.json` is the file of codes, if it is there. Among
@@ -55,7 +56,7 @@ const KINDS = "it must hold data of a known kind (docs/data.md): semantic ids (i
  * @throws {UsageError} if `index` does not name one of the files of codes.
  */
 export function findFormat(folder: Folder, { file, index, columns }: FormatChoice = {}): Format {
-  if (!folder.has()) refuse(folder, "the folder must exist", []);
+  if (!folder.has()) refuse(folder, "the folder or file must exist", []);
   if (columns !== undefined) return interactionsIn(folder, file, index);
   const isUsers = file !== undefined && USERS.test(file);
   const isIndex = file !== undefined && INDEX.test(file);

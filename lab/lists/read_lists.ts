@@ -95,7 +95,7 @@ const miniOneRec = v.pipe(
   }),
   // As its calc.py and metrics_utils.py strip them.
   v.transform(({ input = "", output, predict }) => {
-    // History before what evaluate.py compresses is no part of the text.
+    // With --use_history_compression, older items are one text such as <compressed_mean:0.5,0.1>.
     const history = input.match(/(<(?!compressed_)[^<>\s]+>)+/g);
     return {
       ...(history && { history: [...history] }),

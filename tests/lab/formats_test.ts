@@ -154,7 +154,7 @@ test("formats: one file as the data", async () => {
       tokens("Pens.inter.json"),
       /--index must choose its file of codes, got Pens.index.a.json, Pens.index.b.json$/,
     );
-    await assert.rejects(tokens("notes.md"), / or ratings.dat\), got notes.md$/);
+    await assert.rejects(tokens("notes.md"), / may name another file\), got notes.md$/);
     await assert.rejects(tokens("Pens.csv.gz"), /: its files must be unpacked, got Pens.csv.gz$/);
   } finally {
     removeFolder(folder);

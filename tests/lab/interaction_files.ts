@@ -1,7 +1,7 @@
 /** Files of interactions as projects publish them, for tests of what reads and trains on them. */
 
 /** A row. A user is such as `A2CX7LUOHB2NDG`, an item such as `B00005N7P0`, as Amazon has them. */
-export interface Interaction {
+interface Interaction {
   readonly user: string;
   readonly item: string;
   readonly rating: number;
