@@ -318,7 +318,8 @@ const BAD: Readonly<Record<Name, Readonly<Record<string, string>>>> = {
   judge: {
     "--out a --tau 2": "the command line: it must have --runs <folder>, got none",
     "--runs a --tau 2": "the command line: it must have --out <folder>, got none",
-    "--runs a --out b": "the command line: --tau or --over must ask for another search, got none",
+    "--runs a --out b":
+      "the command line: it must have --tau or --over, got none; compare judges other --beams",
     "--runs a --out b --tau 0": "--tau: it must be a list, each a number that is above 0, got 0",
     "--runs a --out b --tau 2,2": `--tau: ${ONE_LIST}, got 2,2`,
     "--runs a --out b --over childen":
