@@ -42,7 +42,7 @@ export function loadInteractions(
   const fail = (requirement: string, actual: string): never =>
     refuseFile(folder, file, requirement, actual);
   if (users.length === 0) {
-    const left = steps.map(({ step, interactions }) => `${interactions} (${step})`).join(", then ");
+    const left = steps.map(({ step, interactions }) => `${step}: ${interactions}`).join("; ");
     fail("cleaning must leave interactions", left);
   }
   if (!isByUser && !read.hasTimes) fail("it must have times to be split by time", "none");
