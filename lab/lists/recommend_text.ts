@@ -28,9 +28,8 @@ export function renderRecommendation(
   const who = user === undefined ? "A history" : `User ${printable(user)}`;
   const place = list.findIndex(({ items }) => items.some(({ id }) => id === target?.id));
   const lines = [
-    `${who} of ${printable(dataset.name)}${written}: ${
-      counted(dataset.items.length, "item")
-    }, beam ` +
+    `${who} of ${printable(dataset.name)}${written}: ` +
+    `${counted(dataset.items.length, "item")}, beam ` +
     `B = ${beam}, p over ${over}, tau ${recipe.tau}`,
     `  model    ${printable(checkpoint)}, trained with ${printable(recipe.loss)}`,
     `  history  ${counted(history.length, "item")}${last}:`,

@@ -311,9 +311,9 @@ export function readRun(folder: string | Folder, dataset: Dataset): SavedRun {
   throw refusedData(folder, `what it was trained on, of digest ${recipe.digest}, got ${digest}`);
 }
 
-function refusedData(folder: string | Folder, requirement: string): CheckpointError {
+function refusedData(folder: string | Folder, expected: string): CheckpointError {
   const { path } = folderAt(folder);
-  return new CheckpointError(`Cannot judge ${path}: the data must be ${requirement}`);
+  return new CheckpointError(`Cannot judge ${path}: the data must be ${expected}`);
 }
 
 /**
