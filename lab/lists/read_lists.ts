@@ -30,6 +30,8 @@ export interface ListRow {
   readonly history?: readonly string[];
   /** What the file takes for the target. */
   readonly target?: string;
+  /** The codes of the model, if they are not the data's own. */
+  readonly codes?: string;
   /** The list, best first. */
   readonly items: readonly Entry[];
   /** log P of each place. */
@@ -73,6 +75,7 @@ const plain = v.pipe(
     user: v.optional(id),
     history: v.optional(v.array(id)),
     target: v.optional(id),
+    codes: v.optional(v.string()),
     items: v.array(entry),
     logProbs: v.optional(v.array(logProb)),
     bestPruned: v.optional(v.pipe(
@@ -85,6 +88,8 @@ const plain = v.pipe(
     ({ items, logProbs }) => logProbs === undefined || logProbs.length === items.length,
     "there must be as many logProbs as items",
   ),
+  // A model reads at least one item.
+  v.transform(({ history = [], ...rest }) => ({ ...rest, ...(history.length > 0 && { history }) })),
 );
 
 const miniOneRec = v.pipe(
