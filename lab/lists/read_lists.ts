@@ -60,14 +60,15 @@ type Reader = Shape & {
 };
 
 const id = v.pipe(
-  v.union([v.string(), v.number()]),
+  v.union([v.string(), v.number()], "an id"),
   v.check( // a larger number was rounded and may be another item's id
     (id) => typeof id === "string" || Number.isSafeInteger(id),
     "a number must be a safe integer",
   ),
   v.transform(String),
 );
-const entry = v.union([id, v.pipe(v.array(id), v.minLength(1, "a place must hold an item"))]);
+const ids = v.pipe(v.array(id), v.minLength(1, "a place must hold an item"));
+const entry = v.union([id, ids], "an id, or an array of ids");
 const logProb = v.pipe(v.number(), v.maxValue(0, "a log-probability must be at most 0"));
 
 const plain = v.pipe(
@@ -95,7 +96,10 @@ const plain = v.pipe(
 const miniOneRec = v.pipe(
   v.object({
     input: v.optional(v.string()),
-    output: v.union([v.string(), v.pipe(v.array(v.string()), v.minLength(1))]),
+    output: v.union(
+      [v.string(), v.pipe(v.array(v.string()), v.minLength(1))],
+      "a text, or an array of texts",
+    ),
     predict: v.array(v.string()),
   }),
   // As its calc.py and metrics_utils.py strip them.
@@ -174,6 +178,8 @@ function fieldsOf(
   const isMissing = issue.received === "undefined";
   const requirement = isMissing
     ? "must be present"
+    : issue.type === "union"
+    ? `must be ${issue.message}`
     : issue.kind === "schema"
     ? `must be ${issue.expected}`
     : `must be valid: ${issue.message}`;
