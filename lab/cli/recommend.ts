@@ -92,6 +92,7 @@ export const recommendLine: CommandLine<RecommendCommandOptions> = {
     // Now, not after a model has been read.
     if (out !== undefined) makeFolder(dirname(out));
     using file = out === undefined ? undefined : new AtomicFile(out);
+    using _signals = file && removedBySignals(file);
     using run = await openRun(checkpoint, data, {
       device: await openDevice(options.device, options.threads),
       onProgress: (what, done, total) => display.stage(what, done, total, SHORT),
@@ -109,6 +110,21 @@ export const recommendLine: CommandLine<RecommendCommandOptions> = {
   },
 };
 
+/** Removes a file that is not complete if a signal ends the process; until it is disposed. */
+function removedBySignals(file: AtomicFile): Disposable {
+  const signals = ["SIGINT", "SIGTERM"];
+  const stop = (signal: string): void => {
+    file[Symbol.dispose]();
+    process.exit(signal === "SIGINT" ? 130 : 143); // as if the signal had ended it
+  };
+  for (const signal of signals) process.on(signal, stop);
+  return {
+    [Symbol.dispose]: () => {
+      for (const signal of signals) process.off(signal, stop);
+    },
+  };
+}
+
 /** Writes the lists of all test users; what was written, in a line. */
 async function writeAll(
   run: OpenRun,
@@ -117,11 +133,6 @@ async function writeAll(
   display: Display,
 ): Promise<string> {
   const users = run.dataset.test.length;
-  const stop = (): void => {
-    file[Symbol.dispose]();
-    process.exit(130); // as if the signal had ended it
-  };
-  process.on("SIGINT", stop);
   let [done, exact, places, certain] = [0, 0, 0, 0];
   for await (const lists of recommendAll(run, search)) {
     file.write(lists.map((list) => `${JSON.stringify(listToJson(list))}\n`).join(""));
@@ -134,7 +145,6 @@ async function writeAll(
     display.stage("users", done, users);
   }
   file.commit();
-  process.off("SIGINT", stop);
   return `${count(done)} lists; ${percent(exact / done)} of them, and ` +
     `${percent(certain / places)} of all places, are certified to be exact`;
 }

@@ -43,7 +43,10 @@ export interface Reading extends Pick<TitleOptions, "targets" | "holdOut">, Inte
 }
 
 /** How a data set is read now. */
-export interface LoadOptions extends Reading, Pick<CodedOptions, "keptCodes" | "openDevice"> {}
+export interface LoadOptions extends Reading, Pick<CodedOptions, "keptCodes" | "openDevice"> {
+  /** Whether data without codes are read with one token an item, if `codes` asks for none. */
+  readonly codesOptional?: boolean;
+}
 
 /** Called with what is being done, how much of it is done, and the total. */
 export type ReadingProgress = (what: string, done: number, total: number) => void;
@@ -110,12 +113,13 @@ function loadSynthetic(reading: Reading): Dataset {
 
 async function loadFiles(
   data: string | Folder,
-  reading: Reading,
+  reading: LoadOptions,
   model: string | Folder | undefined,
   onProgress: ReadingProgress | undefined,
 ): Promise<Dataset> {
   const { folder, file } = placeOf(data);
-  const { index, columns, codes = "semantic" } = reading;
+  const { index, columns, codesOptional } = reading;
+  const { codes = codesOptional ? "item" : "semantic" } = reading; // where the data have none
   const format = findFormat(folder, { file, index, columns });
   if (format.kind === "interactions") {
     refuseTextOptions(reading, folder.path);

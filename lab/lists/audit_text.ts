@@ -56,6 +56,7 @@ function examplesOf({ examples }: Fault): string[] {
 }
 
 function scoresOf({ scores, overAll, ks, judged }: Audit, width: number): string[] {
+  if (judged === 0) return ["No list is for a test user, so none is judged"];
   const shown = overAll === undefined ? scores : [scores[0], overAll, ...scores.slice(1)];
   const [first, ...others] = shown;
   const metrics = [

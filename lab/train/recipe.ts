@@ -19,7 +19,9 @@ import {
 import type { TransformerConfig } from "../../models/transformer.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
 import type { Options } from "./options.ts";
+import { wholeSpec } from "../codes/spec.ts";
 import { type Dataset, leaveOneOut } from "../data/dataset.ts";
+import { isPlainCodes } from "../data/derived.ts";
 import type { Reading } from "../data/load.ts";
 import { CheckpointError } from "../../core/errors.ts";
 import { readConfig } from "./model_folder.ts";
@@ -122,14 +124,15 @@ export function digestOfBytes(bytes: Uint8Array): string {
   return bytesToHex(sha256(bytes)).slice(0, 16);
 }
 
-/** How options ask for data to be read, without defaults. */
+/** How options ask for data to be read, without defaults but those of made codes. */
 export function readingOf(options: Reading): Reading {
+  const { codes = "semantic" } = options;
   const reading: Reading = {
     ...pick(options, ["index", "tokenizer", "prompt", "targets", "holdOut"]),
     ...pick(options, ["limitItems", "limitUsers"]),
     ...pick(options, ["columns", "minRating", "duplicates", "kCore", "split"]),
     skipBadRows: options.skipBadRows || undefined,
-    codes: options.codes === "semantic" ? undefined : options.codes,
+    codes: codes === "semantic" ? undefined : isPlainCodes(codes) ? codes : wholeSpec(codes),
     joinValidation: options.joinValidation || undefined,
   };
   return Object.fromEntries(Object.entries(reading).filter(([, value]) => value !== undefined));

@@ -15,7 +15,7 @@ import { describeCodes, renderCodes } from "../../lab/codes/describe.ts";
 import { assign, kmeans } from "../../lab/codes/kmeans.ts";
 import { makeCodes } from "../../lab/codes/make.ts";
 import { trainRqvae, updateBooks } from "../../lab/codes/rqvae.ts";
-import { formatSpec, parseSpec } from "../../lab/codes/spec.ts";
+import { formatSpec, parseSpec, wholeSpec } from "../../lab/codes/spec.ts";
 import type { Vectors } from "../../lab/codes/vectors.ts";
 import { compareLosses } from "../../lab/compare/compare.ts";
 import { verifyModel } from "../../lab/analysis/verify_model.ts";
@@ -52,6 +52,7 @@ test("parseSpec: what is given, defaults for the rest, and one way to write it",
   for (const [text, canonical] of cases) {
     assert.equal(formatSpec(parseSpec(text)), canonical);
     assert.equal(formatSpec(parseSpec(canonical)), canonical);
+    assert.equal(formatSpec(parseSpec(wholeSpec(text))), canonical);
   }
   const { from, slack, sizes } = parseSpec(
     "hierarchical:3x2,from=behaviour@2+titles:m+v.safetensors#t@0.5,slack=0.5",
@@ -63,6 +64,21 @@ test("parseSpec: what is given, defaults for the rest, and one way to write it",
     { kind: "titles", place: "m", weight: 1 },
     { kind: "file", place: "v.safetensors", tensor: "t", weight: 0.5 },
   ]);
+});
+
+test("wholeSpec: all options that the codes have, and no others", () => {
+  const behaviour = "seed=0,from=behaviour,dim=64,window=8,shift=1,power=0.5";
+  const cases: readonly [text: string, whole: string][] = [
+    ["hierarchical:8x4", `${behaviour},slack=none,tokens=own,duplicates=last`],
+    ["residual:8,window=3", `${behaviour.replace("8", "3")},duplicates=last`],
+    ["product:8,from=v.npy@2", "seed=0,from=v.npy@2,duplicates=last"],
+    ["rqvae:8,from=v.npy", "seed=0,from=v.npy,epochs=200,duplicates=last"],
+    ["random:8", "seed=0,duplicates=last"],
+  ];
+  for (const [text, options] of cases) {
+    assert.equal(wholeSpec(text), `${text.split(",")[0]},${options}`);
+    assert.deepEqual(parseSpec(wholeSpec(text)), parseSpec(text));
+  }
 });
 
 test("parseSpec: refusals say what it must be", () => {
@@ -81,6 +97,8 @@ test("parseSpec: refusals say what it must be", () => {
     ["hierarchical:64,duplicates=x", /duplicates must be last or free/],
     ["hierarchical:64,from=v.txt", /from must be behaviour, titles:FOLDER, .*got v.txt/],
     ["hierarchical:64,from=v.npy@0", /from must be .* got v.npy@0/],
+    ["hierarchical:64,from=v.npy@1e300", /a weight from 1e-6 to 1e6 .* got v.npy@1e300/],
+    ["hierarchical:64,shift=1e-310", /shift must be a number from 1e-6 to 1e6, got 1e-310/],
     ["residual:64,epochs=1", /epochs must come with rqvae/],
     ["residual:64,tokens=own", /tokens must come with hierarchical/],
     ["residual:64,slack=1", /slack must come with hierarchical/],
@@ -419,12 +437,13 @@ test(
     const { runs: [{ test: first }], dataset } = await train(`--loss msl --codes ${codes}`);
     assert.equal(dataset.codes, codes);
     const kept = JSON.parse(readFileSync(join(out, "codes.json"), "utf8"));
-    assert.deepEqual([kept.version, kept.codes, kept.index], [1, codes, indexOf(dataset)]);
+    const whole = wholeSpec(codes);
+    assert.deepEqual([kept.version, kept.codes, kept.index], [1, whole, indexOf(dataset)]);
     const { runs: [{ test: again }] } = await train(`--loss msl --codes ${codes},seed=0 --resume`);
     assert.deepEqual(again.beams, first.beams);
 
     const checkpoint = join(out, "msl-seed0");
-    assert.deepEqual(readRecipe(checkpoint).reading, { codes });
+    assert.deepEqual(readRecipe(checkpoint).reading, { codes: whole });
     const saved = await readSavedRun(checkpoint, data);
     assert.deepEqual(saved.dataset.paths, dataset.paths);
     const { violations, users } = await verifyModel({ checkpoint, data, limitUsers: 5 });
@@ -446,6 +465,8 @@ test(
     }
     writeFileSync(join(out, "codes.json"), "{}");
     await refused(readSavedRun(checkpoint, data), /codes\.json at "version"/);
+    writeFileSync(join(out, "codes.json"), JSON.stringify(kept).slice(0, 300));
+    await refused(readSavedRun(checkpoint, data), /codes\.json: it must be JSON, got /);
   }),
 );
 
@@ -455,10 +476,8 @@ test(
     const args = `--data ${smallFolder()} --out ${out} --losses sft,msl --seeds 1 ${SMALL} ` +
       "--codes residual:4x4 --verify-users 2";
     const { results } = await compareLosses(parseGridOptions("compare", args.split(" ")));
-    assert.deepEqual(results.map(({ recipe }) => recipe.reading.codes), [
-      "residual:4x4",
-      "residual:4x4",
-    ]);
+    const whole = wholeSpec("residual:4x4");
+    assert.deepEqual(results.map(({ recipe }) => recipe.reading.codes), [whole, whole]);
     assert.ok(existsSync(join(out, "codes.json")));
     assert.deepEqual(results.map(({ verification }) => verification?.users), [2, 2]);
   }),
