@@ -74,7 +74,7 @@ class Sorted {
     const times = this.times.slice(from, to);
     if (times.every((time, i) => i === 0 || times[i - 1] <= time)) return;
     const items = this.items.slice(from, to);
-    Uint32Array.from(times.keys())
+    [...times.keys()]
       .sort((a, b) => times[a] - times[b] || a - b)
       .forEach((was, i) => {
         this.items[from + i] = items[was];
