@@ -201,7 +201,7 @@ test("what cannot be split is refused", () => {
   const table: readonly (readonly [InteractionOptions, RegExp])[] = [
     [
       {},
-      /cleaning must leave interactions, got rows of the file: 3; 5-core, 2 passes: 0$/,
+      /cleaning must leave interactions, got rows of the file, in its order: 3; 5-core, 2 passes: 0$/,
     ],
     [{ kCore: 1, split: { time: [0.8, 0.9] } }, /it must have times to be split by time, got none/],
   ];

@@ -12,7 +12,7 @@ import { describeDataset } from "../../lab/data/describe.ts";
 import { loadDataset } from "../../lab/data/load.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
-import { digestOf, readingOf } from "../../lab/train/recipe.ts";
+import { digestOf, digestOfBytes, readingOf } from "../../lab/train/recipe.ts";
 import { readRecipe, readSavedRun } from "../../lab/train/models.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { datasetOf } from "./datasets.ts";
@@ -92,6 +92,11 @@ test("joinValidation: a user's sequence goes on with the validation target", () 
   assert.deepEqual(joined.validation, []);
   assert.equal(joined.test, dataset.test);
   assert.notEqual(digestOf(joined), digestOf(dataset));
+  const { items, tokens, training, test } = joined;
+  const users = test.map(({ id, history, target }) => [id, [...history, target]]);
+  const content = [items, tokens, paths, users, [training, [], dataset.prompt([0, 0])]];
+  const whole = new TextEncoder().encode(JSON.stringify(content));
+  assert.equal(digestOf(joined), digestOfBytes(whole), "parts or the whole");
   assert.throws(() => joinValidation(joined), DataError);
   const rows = {
     ...dataset,

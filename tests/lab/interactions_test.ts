@@ -130,6 +130,8 @@ test("malformed rows are refused with file, line and column, or skipped and coun
     ["a,,3,4", 'column "item" must be an id, got ""'],
     ["a,b,3,soon", 'column "time" must be a number or an ISO date, got "soon"'],
     ["a,b,3,2020-13-01", 'column "time" must be a number or an ISO date, got "2020-13-01"'],
+    ["a,b,3,2023-02-30", 'column "time" must be a number or an ISO date, got "2023-02-30"'],
+    ["a,b,3,NaN", 'column "time" must be a number or an ISO date, got "NaN"'],
     ["a,b,3,1e999", 'column "time" must be a number or an ISO date, got "1e999"'],
     ["a,b,x,4", 'column "rating" must be a number, got "x"'],
     [
@@ -150,21 +152,42 @@ test("malformed rows are refused with file, line and column, or skipped and coun
     });
     assert.deepEqual([bad, blocks[0].users.length, users], [1, 2, ["u"]], row);
   }
-  const json = folderOf({ "a.jsonl": '{"user":1,"item":2}\n{"user":9007199254740993,"item":2}\n' });
-  assert.match(
-    refusal(() => readInteractions(json, "a.jsonl")),
-    /line 2: column "user" must be an id/,
-  );
-  const noJson = folderOf({ "a.jsonl": '{"user":1,"item":2}\n[1]\n' });
-  assert.match(
-    refusal(() => readInteractions(noJson, "a.jsonl")),
-    /line 2: a row must be a JSON obj/,
-  );
+  const constructed = { columns: { user: "user", item: "constructor" } };
+  const json: readonly (readonly [row: string, requirement: string, options?: object])[] = [
+    ['{"user":9007199254740993,"item":2}', 'column "user" must be an id, got 9007199254740992'],
+    ["[1]", 'a row must be a JSON object on a line of its own, got "[1]"'],
+    ['{"user":1,"time":3}', 'a row may have a time only if the first row has one, got "{"user":1,'],
+    ['{"user":1,"item":2}', 'column "constructor" must be an id, got none', constructed],
+  ];
+  for (const [row, requirement, options] of json) {
+    const folder = folderOf({ "a.jsonl": `{"user":1,"item":2,"constructor":3}\n${row}\n` });
+    const message = refusal(() => readInteractions(folder, "a.jsonl", options));
+    assert.ok(message.startsWith(`Cannot load shop/a.jsonl line 2: ${requirement}`), message);
+    assert.equal(readInteractions(folder, "a.jsonl", { ...options, skipBadRows: true }).bad, 1);
+  }
+});
+
+test("a row that is not UTF-8 is refused, or skipped and counted", () => {
+  const bytes = new TextEncoder().encode(`${HEAD}u,i,5,1\n?,i,5,1\nu,\ufffd,4,2\n`);
+  bytes[bytes.indexOf(63)] = 0xff;
+  const folder = folderOf({ "a.csv": bytes });
+  assert.match(refusal(() => readInteractions(folder, "a.csv")), /line 3: it must be UTF-8 text/);
+  const { bad, items } = readInteractions(folder, "a.csv", { skipBadRows: true });
+  assert.deepEqual([bad, items], [1, ["i", "\ufffd"]]);
+});
+
+test("dates keep what is shorter than a millisecond", () => {
+  const dates = ["2023-02-28 20:00:00.000250", "1969-12-31T23:59:59.5Z", "2024-02-29"];
+  const text = `user,item,time\n${dates.map((date) => `u,i,${date}\n`).join("")}`;
+  const seconds = [1677614400.00025, -0.5, 1709164800];
+  assert.deepEqual(rowsOf(text, "a.csv").map(([, , time]) => time), seconds);
 });
 
 test("a file whose columns are not known is refused", () => {
   const table: readonly (readonly [text: string, options: object, message: RegExp])[] = [
     ["", {}, /a\.csv: it must have rows, got none/],
+    [HEAD, {}, /a\.csv: it must have rows, got none/],
+    ['[{"user":1,"item":2}]', {}, /line 1: a row must be a JSON object on a line of its own/],
     ["a,b,c\n1,2,3\n", {}, /line 1: the first line of a file must name columns/],
     ["1,2,3\n", {}, /line 1: the first line of a file must name columns/],
     ['{"a":1}\n', {}, /line 1: a row must have keys such as user_id/],
