@@ -31,11 +31,12 @@ export function renderModelVerification(found: ModelVerification): string {
     share(some / users),
     `${confirmed} of ${some}`,
   ];
+  const over = found.normalization === "children" ? "a node's children" : "the whole vocabulary";
   const line = (text: string): string => wrapped(text, lineWidth(), 2);
   return [
     line(
       `${found.checkpoint} (${found.loss}) on ${found.data}: ${users} test users, ${found.items} items, beam B = ${beam}, ` +
-        `"${found.normalization}", tau ${found.tau}`,
+        `p over ${over}, tau ${found.tau}`,
     ),
     line(
       `budget: eps = ${found.eps.toExponential(1)}, the largest difference of a logit on the ` +
@@ -61,7 +62,7 @@ export function renderModelVerification(found: ModelVerification): string {
         ),
         [
           ...row("undecided", verdicts.undecided).slice(0, 3),
-          `return ${verdicts.undecided.confirmed}`,
+          `retrieved ${verdicts.undecided.confirmed}`,
         ],
       ],
     ),

@@ -114,7 +114,8 @@ const splitOf: Kind<NonNullable<InteractionOptions["split"]>> = {
 /** The losses that a command trains. */
 export function lossesFlag(usual: readonly string[]): Flag<readonly string[]> {
   const names = lossNames.join(", ");
-  const help = `losses to train, of ${names}, and paths of modules with losses of your own`;
+  const help =
+    `losses to train, also as --loss, of ${names}, and paths of modules with losses of your own`;
   return { ...flag(list(loss, lossNameOf), help, usual), alias: "loss" };
 }
 

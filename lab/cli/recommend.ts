@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { dirname } from "node:path";
 import process from "node:process";
 import { type DeviceChoice, openDevice } from "../devices.ts";
-import { AtomicFile } from "../files.ts";
+import { AtomicFile, makeFolder } from "../files.ts";
 import {
   listToJson,
   type OpenRun,
@@ -17,6 +18,7 @@ import {
 } from "../lists/recommend.ts";
 import { renderRecommendation } from "../lists/recommend_text.ts";
 import { count, percent } from "../report/format.ts";
+import { lineWidth, wrapped } from "../table.ts";
 import { print } from "../terminal.ts";
 import { Display } from "./display.ts";
 import { type CommandLine, flagName, refuse } from "./flags.ts";
@@ -88,13 +90,15 @@ export const recommendLine: CommandLine<RecommendCommandOptions> = {
     using display = new Display();
     const search = { beam, top, excludeHistory };
     // Now, not after a model has been read.
+    if (out !== undefined) makeFolder(dirname(out));
     using file = out === undefined ? undefined : new AtomicFile(out);
     using run = await openRun(checkpoint, data, {
       device: await openDevice(options.device, options.threads),
       onProgress: (what, done, total) => display.stage(what, done, total, SHORT),
     });
     if (file !== undefined && out !== undefined) {
-      return print(`${out}: ${await writeAll(run, search, file, display)}`);
+      const written = await writeAll(run, search, file, display);
+      return print(wrapped(`${out}: ${written}`, lineWidth(), 2));
     }
     const found = user === undefined
       ? await recommend(run, history, search)

@@ -42,8 +42,8 @@ export function loadInteractions(
   const fail = (requirement: string, actual: string): never =>
     refuseFile(folder, file, requirement, actual);
   if (users.length === 0) {
-    const of = steps.map(({ step, interactions }) => `${interactions} ${step}`).join(", ");
-    fail("cleaning must leave interactions", of);
+    const left = steps.map(({ step, interactions }) => `${step}: ${interactions}`).join("; ");
+    fail("cleaning must leave interactions", left);
   }
   if (!isByUser && !read.hasTimes) fail("it must have times to be split by time", "none");
   const parts = isByUser ? leaveOneOut(users) : splitByTime(users, split.time, fail);

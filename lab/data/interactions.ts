@@ -140,7 +140,12 @@ export function readInteractions(
       isLow = minRating !== undefined &&
         numberOf(values[3], layout.columns.rating as string, refuse) < minRating;
     } catch (error) {
-      if (!skipBadRows || !(error instanceof DataError)) throw error;
+      if (!(error instanceof DataError)) throw error;
+      if (!skipBadRows) {
+        // Where no row is good, the columns are wrong.
+        if (users.ids.length === 0) throw error;
+        throw new DataError(`${error.message}; --skip-bad-rows skips such rows`);
+      }
       bad++;
       continue;
     }

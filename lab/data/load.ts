@@ -120,7 +120,7 @@ async function loadFiles(
   if (format.kind === "interactions") {
     refuseTextOptions(reading, folder.path);
     refuseWithoutCodes(folder, format.file, codes);
-    const what = `reading MiB of ${format.file}`;
+    const what = `reading ${format.file}, MiB`;
     return loadInteractions(folder, format.file, reading, (done, total) => {
       onProgress?.(what, Math.ceil(done / 2 ** 20), Math.ceil(total / 2 ** 20));
     });
@@ -140,8 +140,8 @@ async function loadFiles(
 function refuseWithoutCodes(folder: Folder, file: string, codes: string, orElse = ""): void {
   if (codes !== "semantic" && codes !== "random") return;
   throw new UsageError(
-    `Cannot load ${folder.pathOf(file)} with --codes ${codes}: ${orElse}--codes must be item or ` +
-      "make some, such as hierarchical:64x16, got none",
+    `Cannot load ${folder.pathOf(file)}, which has no codes: ${orElse}--codes must be item or ` +
+      `made ones such as hierarchical:64x16, got ${codes}`,
   );
 }
 

@@ -207,7 +207,9 @@ export async function auditLists(options: AuditOptions): Promise<Audit> {
   const { faults } = checked;
   for (const { metric, k, value, counted } of claims) {
     if (Math.abs(value - counted) <= TOLERANCE) continue;
-    faults.add("other metric", { what: `${metric}@${k} ${value}, not ${counted.toFixed(4)}` });
+    const short = k > checked.longest ? `; no list has more than ${checked.longest} items` : "";
+    const what = `${metric}@${k} ${value}, not ${counted.toFixed(4)}${short}`;
+    faults.add("other metric", { what });
   }
   const search = run && await searchAgain(run, { ...options, excludeHistory }, judged, ranks);
   const { fromHistory, rest } = faults.split(excludeHistory);
@@ -255,6 +257,8 @@ class Faults {
 interface Checked {
   readonly shape: Shape["name"];
   readonly count: number;
+  /** The most places of a list. */
+  readonly longest: number;
   /** The place of each test case's target, from 0, or -1; undefined without a list. */
   readonly ranks: readonly (number | undefined)[];
   readonly faults: Faults;
@@ -270,6 +274,7 @@ function checkLists(
   const ranks = new Array<number | undefined>(dataset.test.length).fill(undefined);
   const faults = new Faults();
   const certified = { lists: 0, exact: 0, places: 0 };
+  let longest = 0;
   let places = 0; // of lists with log-probabilities, down to the largest k
   const most = ks[ks.length - 1];
   let name: Shape["name"] = "plain";
@@ -288,6 +293,7 @@ function checkLists(
       faults.add(fault, { line: row.line, ...(user !== undefined && { user }), what });
 
     const found = checkItems(row, kase, { catalogue, shape }, add);
+    longest = Math.max(longest, row.items.length);
     if (row.items.length < most) add("short list", `${row.items.length} items`);
     const proven = provenCount(row, found);
     if (proven !== undefined) {
@@ -297,7 +303,7 @@ function checkLists(
       certified.places += Math.min(proven, length);
       places += length;
       if ((row.certified ?? 0) > proven) {
-        add("false certificate", `${row.certified} places, proven are ${proven}`);
+        add("false certificate", `${row.certified} places claimed, ${proven} proved`);
       }
     }
     const targets = row.target === undefined ? undefined : catalogue.itemsOf(row.target, naming);
@@ -313,7 +319,7 @@ function checkLists(
       );
     }
     if (row.history !== undefined && !cases.fits(row.history, at, naming)) {
-      add("other history", `${row.history.length} items`);
+      add("other history", `a history of ${row.history.length} items`);
     }
     if (ranks[at] !== undefined) add("repeated user", "again");
     ranks[at] ??= found.findIndex((items) => items.includes(kase.target));
@@ -322,7 +328,7 @@ function checkLists(
     if (rank === undefined) faults.add("missing user", { user: dataset.test[at].id, what: "" });
   });
   certified.places = share(certified.places, places);
-  return { shape: name, count, ranks, faults, certified };
+  return { shape: name, count, longest, ranks, faults, certified };
 }
 
 /** Who a list that is for no test user says that it is for. */

@@ -34,6 +34,7 @@ export function comparable(given: readonly SourcedRun[]): RunResult[] {
     const same = kept.get(name);
     if (same === undefined) kept.set(name, next);
     else if (!isDeepStrictEqual(same.run, next.run)) {
+      checkCodes(next, same);
       refuse(next, same, `they must be the same results of ${name}`, "different ones");
     }
   }
@@ -55,6 +56,7 @@ function checkRecipes(
   own: readonly string[],
   requirement: string,
 ): void {
+  checkCodes(a, b);
   const recipes = [a, b].map(({ run }) => new Map(Object.entries(run.recipe)));
   for (const field of new Set(recipes.flatMap((recipe) => [...recipe.keys()]))) {
     const [x, y] = recipes.map((recipe) => recipe.get(field));
@@ -63,6 +65,12 @@ function checkRecipes(
     if (field === "digest") refuse(a, b, "they must be of the same data", `digests ${values}`);
     refuse(a, b, `${requirement} ${field}`, values);
   }
+}
+
+/** Refuses two runs whose items are written with different codes. */
+function checkCodes(a: SourcedRun, b: SourcedRun): void {
+  const [x, y] = [a, b].map(({ run }) => run.recipe.reading.codes ?? "semantic");
+  if (x !== y) refuse(a, b, "they must have the same --codes", `${x} and ${y}`);
 }
 
 /** Refuses two runs that were not judged on the same users in the same way. */

@@ -125,6 +125,7 @@ export function reportOf(
       counted(variants.length, "variant"),
       counted(runsOf(variants).length, "run"),
       judgedOn(comparison),
+      ...recipe.reading.codes === undefined ? [] : [`codes ${recipe.reading.codes}`],
       `${counted(recipe.layers, "layer")} of ${recipe.dim} channels`,
       recipe.device,
     ].join(" · "),

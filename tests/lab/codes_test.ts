@@ -390,7 +390,7 @@ test("loadDataset: made codes for interactions, which have none of their own", a
   const made = await loadDataset(folder, { kCore: 1, codes: "hierarchical:4x3" });
   assert.deepEqual([made.items, made.test], [own.items, own.test]);
   assert.deepEqual(indexOf(made)[made.items[0]], (await makeCodes(own, "hierarchical:4x3"))[0]);
-  await assert.rejects(loadDataset(folder), /^UsageError: .*--codes must be item or make some/);
+  await assert.rejects(loadDataset(folder), /^UsageError: .*--codes must be item or made ones/);
 });
 
 test("withMadeCodes: refused where prompts are text", async () => {

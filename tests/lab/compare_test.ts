@@ -320,7 +320,7 @@ test("sweep: every combination of what a loss reads, ranked by validation", asyn
   const text = renderRanking([{ ...ranked[0], improving: true }, ...ranked.slice(1)]);
   assert.match(text, /bear B=5 xi=3/);
   assert.ok(text.startsWith(`Warning: ${ranked[0].variant} is still improving`), text);
-  assert.match(renderRanking(ranked), /^By validation alone/);
+  assert.match(renderRanking(ranked), /^Ranked by validation alone/);
   const [{ validation: _none, ...one }] = results;
   assert.throws(() => rankByValidation([{ ...one, validation: [] }]), /^DataError: Cannot rank/);
 });

@@ -142,7 +142,7 @@ test("malformed rows are refused with file, line and column, or skipped and coun
     const options = { minRating: 1 };
     assert.equal(
       refusal(() => readInteractions(folder, "a.csv", options)),
-      `Cannot load shop/a.csv line 4: ${requirement}`,
+      `Cannot load shop/a.csv line 4: ${requirement}; --skip-bad-rows skips such rows`,
     );
     const { bad, blocks, users } = readInteractions(folder, "a.csv", {
       ...options,

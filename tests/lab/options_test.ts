@@ -221,6 +221,7 @@ function gridLineOptions(args: string): { options: unknown; over: Record<string,
 }
 
 const LOSS = `it must be a list, each one of ${lossNames.join(", ")} or the path of a module`;
+const STRAY = "the command line: it must have options and their values only";
 const UNKNOWN = "the command line: options must be among those that --help lists";
 const HEAD = "--dim with --heads: dim / heads must be a multiple of 4, at most 128";
 const COLUMNS =
@@ -236,8 +237,8 @@ const BAD: Readonly<Record<Name, Readonly<Record<string, string>>>> = {
     "--colour": `${UNKNOWN}, got --colour`,
     "--constructor": `${UNKNOWN}, got --constructor`,
     "-h": `${UNKNOWN}, got -h`,
-    "5": `${UNKNOWN}, got 5`,
-    "-5": `${UNKNOWN}, got -5`,
+    "5": `${STRAY}, got 5`,
+    "-5": `${STRAY}, got -5`,
     "--beam": "--beam: it must have a value, as in --beam <n>, got none",
     "--loss": "--losses: it must have a value, as in --losses <list>, got none",
     "--beam --xi 2": "--beam: it must have a value, as in --beam <n>, got none",
@@ -317,7 +318,8 @@ const BAD: Readonly<Record<Name, Readonly<Record<string, string>>>> = {
   judge: {
     "--out a --tau 2": "the command line: it must have --runs <folder>, got none",
     "--runs a --tau 2": "the command line: it must have --out <folder>, got none",
-    "--runs a --out b": "the command line: --tau or --over must ask for another search, got none",
+    "--runs a --out b":
+      "the command line: it must have --tau or --over, got none; compare judges other --beams",
     "--runs a --out b --tau 0": "--tau: it must be a list, each a number that is above 0, got 0",
     "--runs a --out b --tau 2,2": `--tau: ${ONE_LIST}, got 2,2`,
     "--runs a --out b --over childen":

@@ -33,7 +33,7 @@ test("report: what it cannot do is refused before anything is written", async ()
   await refused(
     [join(made, "none")],
     undefined,
-    /^DataError: Cannot read .*none: it and its folder/,
+    /^DataError: Cannot read .*none: it must exist/,
   );
   writeFileSync(join(made, "sft-seed0", "result.json"), "{");
   await refused([made], undefined, /^DataError: Cannot load .*sft-seed0.result\.json: .*JSON/);

@@ -108,7 +108,7 @@ test("reading: runs that cannot be compared are refused", () => {
     [withRecipe({ digest: "x" }), /of the same data, got digests "0123456789abcdef" and "x"$/],
     [withRecipe({ lr: 0.5 }), /one lr, got .*0\.5/],
     [withRecipe({ model: "x" }), /one model, got none and/],
-    [withRecipe({ codes: "item" }), /one codes/],
+    [withRecipe({ reading: { codes: "item" } }), /the same --codes, got semantic and item$/],
     [fixture({ users: USERS + 1 }), /judged on the same users, got 12 and 13$/],
     [fixture({ steps: 5 }), /the same steps, got 4 and 5$/],
     [
