@@ -121,14 +121,8 @@ export async function compareLosses(
   if (codes.length > 1) return await compareCodes(grid, codes, observer);
   const losses: OpenLoss[] = [];
   for (const loss of grid.options.losses) losses.push(await openLoss(loss)); // before data are read
-  const { data, model, device: choice, threads } = grid.options;
-  const dataset = await loadDataset(
-    data,
-    { ...grid.options, keptCodes: out, openDevice: () => openDevice(choice, threads) },
-    model,
-    observer.preparing,
-  );
-  const device = await openDevice(choice, threads);
+  const dataset = await loadData(grid, observer);
+  const device = await openDevice(grid.options.device, grid.options.threads);
   const isValidated = dataset.validation.length > 0;
   const options = isValidated ? grid.options : { ...grid.options, patience: undefined };
   const { beams, excludeHistory } = options;
@@ -155,32 +149,37 @@ export async function compareLosses(
   return { results, failed, isValidated };
 }
 
+function loadData({ options, out }: CompareOptions, { preparing }: Observer): Promise<Dataset> {
+  const { data, model, device, threads } = options;
+  const reading = { ...options, keptCodes: out, openDevice: () => openDevice(device, threads) };
+  return loadDataset(data, reading, model, preparing);
+}
+
 /** Compares the losses with several codes, on the same users and targets. */
 async function compareCodes(
   grid: CompareOptions,
   codes: readonly string[],
   observer: Observer,
 ): Promise<FinishedGrid> {
-  const parts: FinishedGrid[] = [];
-  for (const [i, one] of codes.entries()) {
-    const { out, options, shard = { index: 0, count: 1 } } = grid;
-    // Turned, so that shards have work if there are more of them than runs with the same codes.
-    const index = (shard.index + i) % shard.count;
-    const part = {
-      ...grid,
-      codes: undefined,
-      options: { ...options, codes: one },
-      out: folderOfCodes(out, one),
-      shard: { ...shard, index },
-    };
-    parts.push(await compareLosses(part, observer));
-  }
+  const { out, options, shard = { index: 0, count: 1 } } = grid;
+  const parts = codes.map((one, i): CompareOptions => ({
+    ...grid,
+    codes: undefined,
+    options: { ...options, codes: one },
+    out: folderOfCodes(out, one),
+    // Another index with each, so that shards that outnumber the runs of one have work, too.
+    shard: { ...shard, index: (shard.index + i) % shard.count },
+  }));
+  // All codes are made before anything is trained.
+  for (const part of parts) keepCodes(part.out, await loadData(part, observer));
+  const finished: FinishedGrid[] = [];
+  for (const part of parts) finished.push(await compareLosses(part, observer));
   return {
-    results: namedByCodes(parts.flatMap(({ results }) => results)),
-    failed: parts.flatMap(({ failed }, i) =>
+    results: namedByCodes(finished.flatMap(({ results }) => results)),
+    failed: finished.flatMap(({ failed }, i) =>
       failed.map(({ name, reason }) => ({ name: `${name} with codes ${codes[i]}`, reason }))
     ),
-    isValidated: parts.every(({ isValidated }) => isValidated),
+    isValidated: finished.every(({ isValidated }) => isValidated),
   };
 }
 

@@ -27,6 +27,11 @@ export function codesOf({ recipe: { reading: { codes, index } } }: RunResult): s
   return [codes, index].filter((name) => name !== undefined).join(" of ") || "the data's codes";
 }
 
+/** Whether runs differ in how their items are written. */
+export function hasSeveralCodes(runs: readonly RunResult[]): boolean {
+  return new Set(runs.map(codesOf)).size > 1;
+}
+
 /**
  * Runs whose variants say how items are written, as in "msl codes=hierarchical:64x16", where that
  * differs between runs.
