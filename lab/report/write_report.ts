@@ -41,8 +41,9 @@ export type ReportOptions = {
   readonly onProgress?: (what: string, done: number, total: number) => void;
 };
 
-/** The paths of the files of a report. */
+/** The numbers of a report, and the paths of its files. */
 export type ReportFiles = {
+  readonly comparison: Comparison;
   /** Text and tables. */
   readonly markdown: string;
   /** The same with figures. */
@@ -106,6 +107,7 @@ export async function writeReport(
     else write(name, content);
   }
   return {
+    comparison,
     markdown: pathOf("report.md"),
     page: pathOf("report.html"),
     beside: written.map(({ name }) => pathOf(name)),
