@@ -92,8 +92,11 @@ export function recipeSection(comparison: Comparison): Section {
 function recipeTable({ variants, users }: Comparison): Table {
   const runs = runsOf(variants);
   const [{ recipe, data, test, judging }] = runs;
-  const { codes: _codes, index: _index, ...reading } = recipe.reading;
-  const common = hasSeveralCodes(runs) ? { ...recipe, digest: data.sequences, reading } : recipe;
+  const { digest: _digest, reading: { codes: _codes, index: _index, ...reading }, ...rest } =
+    recipe;
+  const common = hasSeveralCodes(runs)
+    ? { ...rest, "digest without codes": data.sequences, reading }
+    : recipe;
   const shared = Object.entries(common)
     .filter(([field]) => field !== "seed" && !OWN.some((own) => own === field))
     .map(([setting, value]) => ({ setting, value: plain(value) }))
