@@ -532,7 +532,10 @@ test("report: several kinds of codes, whose tries have other depths", { timeout 
   const row = (variant: string, metric: string): string =>
     new RegExp(`^\\| ${variant} +\\| +10 \\| +${metric} +\\|.*`, "m").exec(text)?.[0] ?? "";
   assert.match(row("sft codes=item", "HR@10"), /[+−]?\.\d+ \[.*\]/, "paired with sft");
-  assert.match(row("msl codes=hierarchical:64x16", "10"), /^[^[]+\[.*\] \| +\|$/, "no difference");
+  const survival = (variant: string): RegExp =>
+    new RegExp(`^\\| ${variant} +\\| +10 \\| +1 \\| +\\.\\d+ \\[[^|]* \\| +(.*)\\|$`, "m");
+  assert.match(survival("msl").exec(text)?.[1] ?? "", /^[+−]?\.\d+ \[.*\] $/);
+  assert.equal(survival("msl codes=hierarchical:64x16").exec(text)?.[1], "", "another trie");
 
   const comparison = compareRuns(namedByCodes(runs), undefined, { resamples: 2 });
   assert.deepEqual(
