@@ -112,13 +112,11 @@ function checkSequences(a: SourcedRun, b: SourcedRun): void {
   const [x, y] = [a, b].map(({ run }) => run.data.sequences);
   const old = x === undefined ? a : y === undefined ? b : undefined;
   if (old !== undefined) {
-    throw new DataError(
-      `Cannot compare runs with codes ${codesOf(a.run)} and ${
-        codesOf(b.run)
-      }: ${old.source} must ` +
-        "have a digest of its users and targets, got none, as of an earlier version; remove its " +
-        "result.json and repeat its command, which judges the model again without training",
-    );
+    const remedy =
+      "remove the result.json of such runs and repeat their commands, which judge the " +
+      "models again without training";
+    const actual = `none in ${old.source}, which an earlier version wrote; ${remedy}`;
+    refuse(a, b, "runs with different codes must have a digest of their users and targets", actual);
   }
   if (x !== y) {
     refuse(a, b, "they must be of the same users and targets", `digests "${x}" and "${y}"`);

@@ -177,12 +177,12 @@ test("reading: runs with other codes are refused if they may have other users or
     [
       own("msl", 0),
       coded("item", "msl", 0, "a"),
-      /codes item and the data's codes: .* must have a digest of its users and targets, got none/,
+      /runs with different codes must have a digest of their users and targets, got none in .*msl/,
     ],
     [
       own("msl", 0, "a"),
       coded("item", "msl", 0),
-      /remove its result\.json and repeat its command, which judges the model again/,
+      /remove the result\.json of such runs and repeat their commands, which judge the models/,
     ],
     [
       own("msl", 0, "a"),
