@@ -92,9 +92,10 @@ function renderScores(comparison: Comparison): string {
   return renderTable(
     isCompared ? [...head, `${mainMetric} minus\n${baseline.name}`] : head,
     [
-      ...variants.map((
-        { name, runs },
-      ) => [name, runs.length, ...scores(name, mainBeam), ...isCompared ? [minus(name)] : []]),
+      ...variants.map(({ name, runs }) => {
+        const row = [name, runs.length, ...scores(name, mainBeam)];
+        return isCompared ? [...row, minus(name)] : row;
+      }),
       ...references.map((name) => [name, "", ...scores(name), ...isCompared ? [""] : []]),
     ],
   );

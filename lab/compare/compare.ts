@@ -94,9 +94,9 @@ export interface FinishedGrid {
 
 /**
  * Trains and judges every variant with every seed and all codes. A run that is finished in `out` is
- * not repeated, and one that was interrupted goes on from its last epoch. A run whose loss becomes NaN or
- * infinite is recorded as failed in its folder, in `failed.json`, and not tried again while that
- * file is there; the other runs go on.
+ * not repeated, and one that was interrupted goes on from its last epoch. A run whose loss becomes
+ * NaN or infinite is recorded as failed in its folder, in `failed.json`, and not tried again while
+ * that file is there; the other runs go on.
  *
  * @throws {DataError} if a module with a loss cannot be used, the data cannot be read, another
  * process trains one of the runs, or results cannot be written.
