@@ -22,7 +22,16 @@ import { lineWidth, wrapped } from "../table.ts";
 import { print } from "../terminal.ts";
 import { Display } from "./display.ts";
 import { type CommandLine, flagName, refuse } from "./flags.ts";
-import { integer, jsonFlag, type Kind, optional, text, toggle } from "./kinds.ts";
+import {
+  checkFree,
+  integer,
+  jsonFlag,
+  type Kind,
+  optional,
+  overwriteFlag,
+  text,
+  toggle,
+} from "./kinds.ts";
 import { savedRunFlags, trainFlags } from "./options.ts";
 
 /** What `recommend` does: `user`, `history` or `all`. */
@@ -35,6 +44,7 @@ export type RecommendCommandOptions = RecommendOptions & {
   readonly device: DeviceChoice;
   readonly threads: number | undefined;
   readonly out: string | undefined;
+  readonly overwrite: boolean;
   readonly json: boolean;
 };
 
@@ -71,10 +81,11 @@ export const recommendLine: CommandLine<RecommendCommandOptions> = {
     device: trainFlags.device,
     threads: trainFlags.threads,
     out: optional(text("<file>"), "the file of --all, such as lists.jsonl", "required by --all"),
+    overwrite: overwriteFlag,
     json: jsonFlag,
   },
   complete({ options, given }): RecommendCommandOptions {
-    const { all, out, json } = options;
+    const { all, out, overwrite, json } = options;
     const whose = ["user", "history", "all"].filter((key) => given.has(key)).map(flagName);
     if (whose.length !== 1) {
       const requirement = "it must have one of --user, --history and --all";
@@ -82,6 +93,7 @@ export const recommendLine: CommandLine<RecommendCommandOptions> = {
     }
     if (all && out === undefined) refuse("--all", "--out must name a file");
     if (!all && out !== undefined) refuse("--out", "it must come with --all");
+    if (!all && overwrite) refuse("--overwrite", "it must come with --all");
     if (all && json) refuse("--json", "it must come without --all, which writes JSON", "both");
     return options;
   },
@@ -90,7 +102,10 @@ export const recommendLine: CommandLine<RecommendCommandOptions> = {
     using display = new Display();
     const search = { beam, top, excludeHistory };
     // Now, not after a model has been read.
-    if (out !== undefined) makeFolder(dirname(out));
+    if (out !== undefined) {
+      checkFree(out, options.overwrite);
+      makeFolder(dirname(out));
+    }
     using file = out === undefined ? undefined : new AtomicFile(out);
     using _signals = file && removedBySignals(file);
     using run = await openRun(checkpoint, data, {

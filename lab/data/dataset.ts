@@ -80,6 +80,8 @@ export interface Dataset {
   readonly test: readonly EvaluationCase[];
   /** What was left out, for people. */
   readonly skipped: readonly Skipped[];
+  /** Which columns of interactions were read as what, with the first ids, for people. */
+  readonly columns?: string;
   /** What each step of cleaning left, for people. */
   readonly cleaning?: readonly CleaningStep[];
   /** The item sequences before the targets of a split. Baselines count these. */

@@ -50,8 +50,8 @@ export interface Interactions {
   readonly bad: number;
   /** How many rows were left out because their rating is too low. */
   readonly low: number;
-  /** Whether rows have times. */
-  readonly hasTimes: boolean;
+  /** Where the rows have what. */
+  readonly columns: Columns;
 }
 
 /** Rows, column by column. */
@@ -163,7 +163,7 @@ export function readInteractions(
     blocks: rows.blocks(),
     bad,
     low,
-    hasTimes: layout.columns.time !== undefined,
+    columns: layout.columns,
   };
 }
 

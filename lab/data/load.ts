@@ -10,6 +10,7 @@ import { loadTemplate } from "../text/template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import type { Dataset } from "./dataset.ts";
 import { type CodedOptions, withMadeCodes } from "../codes/coded_dataset.ts";
+import { parseSpec } from "../codes/spec.ts";
 import { isPlainCodes, joinValidation, limitDataset, withCodes } from "./derived.ts";
 import { findFormat } from "./formats.ts";
 import { type InteractionOptions, loadInteractions } from "./interaction_dataset.ts";
@@ -68,7 +69,8 @@ export type ReadingProgress = (what: string, done: number, total: number) => voi
  * token ids, unless `reading` names a tokenizer.
  *
  * @throws {UsageError} if the data have no titles or no codes and an option needs them, if `index`
- * names no file of codes, if `codes` is malformed, or if it is neither `semantic` nor `random` and
+ * names no file of codes, if `codes` is malformed or needs vectors without ids for items that have
+ * no order, or if it is neither `semantic` nor `random` and
  * a prompt or a model needs text.
  * @throws {DataError} if a file is missing, malformed or contradicts another.
  *
@@ -124,6 +126,7 @@ async function loadFiles(
   if (format.kind === "interactions") {
     refuseTextOptions(reading, folder.path);
     refuseWithoutCodes(folder, format.file, codes);
+    refuseWithoutIds(folder, format.file, codes);
     const what = `reading ${format.file}, MiB`;
     return loadInteractions(folder, format.file, reading, (done, total) => {
       onProgress?.(what, Math.ceil(done / 2 ** 20), Math.ceil(total / 2 ** 20));
@@ -136,6 +139,7 @@ async function loadFiles(
   if (format.files.codes === undefined) {
     const orElse = "an index.json beside it must have codes, or ";
     refuseWithoutCodes(folder, format.files.users, codes, orElse);
+    refuseWithoutIds(folder, format.files.users, codes);
   }
   return loadSemanticIds(folder, format.files);
 }
@@ -146,6 +150,19 @@ function refuseWithoutCodes(folder: Folder, file: string, codes: string, orElse 
   throw new UsageError(
     `Cannot load ${folder.pathOf(file)}, which has no codes: ${orElse}--codes must be item or ` +
       `made ones such as hierarchical:64x16, got ${codes}`,
+  );
+}
+
+/** Refuses vectors without ids for items whose order no file of the user's has. */
+function refuseWithoutIds(folder: Folder, file: string, codes: string): void {
+  if (isPlainCodes(codes)) return;
+  const rows = parseSpec(codes).from.find(({ kind, place }) =>
+    kind === "file" && !place.endsWith(".csv")
+  );
+  if (rows === undefined) return;
+  throw new UsageError(
+    `Cannot use --codes ${codes}: the items of ${folder.pathOf(file)} have no order that rows of ` +
+      `vectors could follow, so vectors must be in a .csv file with ids, got ${rows.place}`,
   );
 }
 

@@ -413,7 +413,8 @@ function scoresOf(
   const baselines = rankers.map((ranker, i) => ({
     name: ranker.name,
     ranks: evaluateBaseline(ranker, on, ks, (done) => {
-      onProgress?.("judging baselines", i * on.length + done, rankers.length * on.length);
+      const judged = Math.floor((i * on.length + done) / rankers.length);
+      onProgress?.("judging baselines", judged, on.length);
     }).ranks,
   }));
   const scores = estimates([{ name: "lists", ranks: own }, ...baselines], on, ks);

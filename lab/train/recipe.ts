@@ -107,6 +107,12 @@ export function runName({ loss, seed }: Pick<Recipe, "loss" | "seed">): string {
   return `${loss}-seed${seed}`;
 }
 
+/** A digest of the items and all sequences, which is the same whatever the codes of the items. */
+export function sequencesDigest({ items, training, validation, test }: Dataset): string {
+  const content = JSON.stringify([items, training, validation, test]);
+  return digestOfBytes(new TextEncoder().encode(content));
+}
+
 /** A digest of the items, their tokens and paths, and all users' sequences. */
 export function digestOf(dataset: Dataset): string {
   const { items, tokens, paths, training, validation, test } = dataset;

@@ -1,7 +1,7 @@
 /** Codes that are made: specifications, clusters, duplicates, and runs that train on them. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ArgumentError, CheckpointError, DataError, UsageError } from "../../core/errors.ts";
@@ -22,6 +22,8 @@ import { verifyModel } from "../../lab/analysis/verify_model.ts";
 import { loadDataset } from "../../lab/data/load.ts";
 import { memoryFolder } from "../../lab/folder.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
+import { compareRuns } from "../../lab/report/compare_runs.ts";
+import { readResults } from "../../lab/report/read_results.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
 import { readRecipe, readSavedRun } from "../../lab/train/models.ts";
 import { npy } from "./vector_files.ts";
@@ -411,6 +413,33 @@ test("loadDataset: made codes for interactions, which have none of their own", a
   await assert.rejects(loadDataset(folder), /^UsageError: .*--codes must be item or made ones/);
 });
 
+test("loadDataset: vectors need ids where no file has the order of the items", async () => {
+  const rows = Array.from({ length: 60 }, (_, i) => `${i % 6},${(i * 7) % 20},5,${i}`);
+  const files: Readonly<Record<string, string>> = {
+    "ratings.csv": `userId,movieId,rating,timestamp\n${rows.join("\n")}`,
+    "inter.json": JSON.stringify({ u: ["1", "2", "3"], v: ["2", "3", "1"] }),
+  };
+  for (const [file, text] of Object.entries(files)) {
+    const folder = memoryFolder("ml", new Map([[file, new TextEncoder().encode(text)]]));
+    const load = (from: string) =>
+      loadDataset(folder, {
+        ...(file === "ratings.csv" && { kCore: 1 }),
+        codes: `hierarchical:2x2,from=behaviour+${from}`,
+      });
+    for (const vectors of ["none/v.npy", "none/v.safetensors#x"]) {
+      await assert.rejects(load(vectors), {
+        name: "UsageError",
+        message: new RegExp(
+          `the items of ml/${file} have no order .*\\.csv file with ids, got ${
+            vectors.split("#")[0]
+          }`,
+        ),
+      });
+    }
+    await assert.rejects(load("none/v.csv"), /^DataError: .*v\.csv/, "by its ids");
+  }
+});
+
 test("withMadeCodes: refused where prompts are text", async () => {
   await assert.rejects(
     withMadeCodes({ ...shop, promptPerTarget: true }, "hierarchical:4x4"),
@@ -480,5 +509,54 @@ test(
     assert.deepEqual(results.map(({ recipe }) => recipe.reading.codes), [whole, whole]);
     assert.ok(existsSync(join(out, "codes.json")));
     assert.deepEqual(results.map(({ verification }) => verification?.users), [2, 2]);
+  }),
+);
+
+test(
+  "compare --codes: several kinds of codes, each in a folder of its own, in one report",
+  inFolder(async (out) => {
+    const data = smallFolder();
+    const compare = (args: string) =>
+      compareLosses(parseGridOptions(
+        "compare",
+        `--data ${data} --losses msl --seeds 2 ${SMALL} --verify-users 0 ${args}`.split(" "),
+      ));
+    const codes = "--codes semantic,item,hierarchical:3x3,seed=1";
+    const { results } = await compare(`--out ${join(out, "whole")} ${codes}`);
+    const names = ["msl", "msl codes=item", "msl codes=hierarchical:3x3,seed=1"];
+    assert.deepEqual(
+      results.map(({ variant, recipe: { seed } }) => [variant, seed]),
+      names.flatMap((name) => [0, 1].map((seed) => [name, seed])),
+    );
+    assert.deepEqual(
+      readdirSync(join(out, "whole")).sort(),
+      ["hierarchical-3x3-seed=1", "item", "semantic"],
+    );
+    // Shards with folders of their own, of which one has no baselines of some codes.
+    const parts = [0, 1].map((i) => join(out, `part${i}`));
+    for (const [i, part] of parts.entries()) await compare(`--out ${part} ${codes} --shard ${i}/2`);
+    const [whole, merged] = [[join(out, "whole")], parts].map((folders) => readResults(folders));
+    assert.deepEqual([whole.unfinished, merged.unfinished], [[], []]);
+    const ranksOf = ({ runs }: typeof whole) =>
+      new Map(runs.map(({ variant, recipe, test }) => [`${variant} ${recipe.seed}`, test]));
+    assert.deepEqual(ranksOf(merged), ranksOf(whole));
+    assert.deepEqual(merged.baselines?.baselines, whole.baselines?.baselines);
+    const found = compareRuns(whole.runs, whole.baselines, { resamples: 20 });
+    assert.deepEqual(found.variants.map(({ name }) => name).sort(), names.toSorted());
+    const checkpoint = join(out, "whole", "hierarchical-3x3-seed=1", "msl-seed0");
+    assert.equal((await readSavedRun(checkpoint, data)).dataset.codes, "hierarchical:3x3,seed=1");
+  }),
+);
+
+test(
+  "compare --codes: codes that cannot be made are refused before anything is trained",
+  inFolder(async (out) => {
+    const args = `--data ${smallFolder()} --out ${out} --losses msl --seeds 1 ${SMALL} ` +
+      "--codes semantic,hierarchical:3x3,from=none.csv";
+    await assert.rejects(
+      compareLosses(parseGridOptions("compare", args.split(" "))),
+      /^DataError: .*none\.csv/,
+    );
+    assert.deepEqual(readdirSync(out), []);
   }),
 );

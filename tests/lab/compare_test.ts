@@ -82,7 +82,9 @@ test("compare: a result for every loss and seed, and the baselines", async () =>
     first.command ?? "",
     /^deno task compare --data .* --out '.*\/a\/new one' --layers 1 /,
   );
-  assert.deepEqual(first.data, { name: first.data.name, users: 40, items: 24 });
+  const { name, sequences = "" } = first.data;
+  assert.deepEqual(first.data, { name, users: 40, items: 24, sequences });
+  assert.match(sequences, /^[0-9a-f]{16}$/);
   assert.equal(first.curve[first.curve.length - 1].step, first.steps);
   assert.deepEqual(first.validation.map(({ epoch }) => epoch), [1, 2, 3]);
   assert.deepEqual(first.judging, { beams: [2, 5], excludeHistory: false });

@@ -3,10 +3,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DataError } from "../../core/errors.ts";
 import type { Dataset } from "../../lab/data/dataset.ts";
+import { describeDataset } from "../../lab/data/describe.ts";
 import { type InteractionOptions, loadInteractions } from "../../lab/data/interaction_dataset.ts";
 import { readInteractions } from "../../lab/data/interactions.ts";
 import { folderAt } from "../../lab/files.ts";
 import { type Folder, memoryFolder } from "../../lab/folder.ts";
+import { Trie } from "../../models/decode/trie.ts";
 import { INTERACTION_FILES } from "./interaction_files.ts";
 import { type Files, withFolder } from "./with_folder.ts";
 
@@ -32,9 +34,9 @@ function load(
   return inMemory;
 }
 
-/** All but the name and functions. */
+/** All but the name, the names of columns and functions. */
 function contentOf(dataset: Dataset): unknown {
-  return JSON.parse(JSON.stringify({ ...dataset, name: "" }));
+  return JSON.parse(JSON.stringify({ ...dataset, name: "", columns: "" }));
 }
 
 /** The rows of a file: user, item, time. */
@@ -264,6 +266,27 @@ test("titles come with the files that are published beside interactions", () => 
     "Ink",
     "3",
   ]);
+});
+
+test("the columns that are read are said, with the first ids", () => {
+  const [user, item] = ["A2CX7LUOHB2NDG", "0205616461"];
+  const rows = (line: string): string => `${line}\n`.repeat(3);
+  const said: readonly (readonly [file: string, text: string, columns: string])[] = [
+    ["u.data", rows("196\t242\t3\t881250949"), "user 1 (196), item 2 (242), time 4"],
+    ["r.csv", rows(`${user},${item},5.0,1369699200`), `user 1 (${user}), item 2 (${item}), time 4`],
+    ["r.csv", rows(`${item},${user},5.0,1369699200`), `user 2 (${user}), item 1 (${item}), time 4`],
+    [
+      "s.inter",
+      `user_id:token\titem_id:token\n${rows("u\ti")}`,
+      "user user_id (u), item item_id (i), time none: rows are in order",
+    ],
+  ];
+  for (const [file, text, columns] of said) {
+    const dataset = load({ [file]: text }, file);
+    const summary = describeDataset(dataset, new Trie(dataset.paths));
+    assert.match(summary, /^Data set .*\n {2}columns {14}user /);
+    assert.equal(dataset.columns, columns);
+  }
 });
 
 test("the same rows are the same data in every format", () => {

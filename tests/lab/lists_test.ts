@@ -680,6 +680,13 @@ test("recommend and audit: the commands", SLOW, () => {
     /lists.jsonl: 40 lists; \d+ % of them, and \d+ % of all\s+places, are\s+certified/,
   );
   assert.deepEqual(readdirSync(dirname(out)), ["lists.jsonl"]);
+  const before = readFileSync(out, "utf8");
+  const again = command(`${of} --all --top 1 --out ${out}`);
+  assert.equal(again.code, 1);
+  assert.match(again.stderr, /lists\.jsonl: it must not exist already, got one; --overwrite/);
+  assert.equal(readFileSync(out, "utf8"), before);
+  assert.equal(command(`${of} --all --out ${out} --overwrite`).code, 0);
+  assert.equal(readFileSync(out, "utf8"), before);
   const one = command(`${of} --user u3 --json`);
   assert.equal(one.code, 0, one.stderr);
   assert.equal(one.stdout, `${readFileSync(out, "utf8").split("\n")[3]}\n`);
@@ -730,6 +737,7 @@ const USAGE: readonly [args: string, message: RegExp][] = [
   [`recommend --checkpoint ${RUN}`, /one of --user, --history and --all, got none/],
   [`recommend --checkpoint ${RUN} --user u1 --all`, /got --user and --all/],
   [`recommend --checkpoint ${RUN} --all`, /--all: --out must name a file/],
+  [`recommend --checkpoint ${RUN} --user u1 --overwrite`, /--overwrite: it must come with --all/],
   [`recommend --checkpoint ${RUN} --history 1,,2`, /--history: it must be ids with commas/],
   ["audit", /it must name one file of lists, got none/],
   ["audit a b", /it must name one file of lists, got a b/],

@@ -181,6 +181,11 @@ const GOOD: readonly [Name, args: string, expected: Readonly<Record<string, unkn
     baseline: "msl",
   }],
   ["compare", "--out a --seeds 4,", { seeds: [4] }],
+  ["compare", "--out a --losses msl", { codes: ["semantic"] }],
+  ["compare", "--out a --codes item,residual:4x4,seed=1,dim=8,semantic --baseline sft", {
+    codes: ["item", "residual:4x4,seed=1,dim=8", "semantic"],
+  }],
+  ["sweep", "--out a --codes random:4x4,random", { codes: ["random:4x4", "random"] }],
   ["sweep", "--out it's --xi=1,2", {
     seeds: [0],
     command: String.raw`deno task sweep --out 'it'\''s' --xi=1,2`,
@@ -306,6 +311,15 @@ const BAD: Readonly<Record<Name, Readonly<Record<string, string>>>> = {
     "--out a --shard 2": "--shard: it must be i/n with 0 <= i < n, such as 0/4, got 2",
     "--out a --xi 1,2": "--xi: it must be a number that is above 0, got 1,2",
     "--out a --baseline bear-paper": "--baseline: it must be one of sft, msl, bear, got bear-paper",
+    "--out a --codes item,residual:4x4 --baseline sft":
+      "--baseline: it must be one of sft codes=item, sft codes=residual:4x4, msl codes=item, " +
+      "msl codes=residual:4x4, bear codes=item, bear codes=residual:4x4, got sft",
+    "--out a --codes item,item": `--codes: ${ONE_LIST}, got item,item`,
+    "--out a --codes random:4x4,random:4x4,seed=0":
+      `--codes: ${ONE_LIST}, got random:4x4,random:4x4,seed=0`,
+    "--out a --codes item,seed=1": "--codes: it must be semantic, item, random, or one of " +
+      "hierarchical:64x16, residual:64x16, product:64x16, rqvae:64x16, random:64x16, " +
+      "got item,seed=1",
     "--out a --losses nll": `--losses: ${LOSS}, got nll`,
     "--out a --join-validation --patience 2": "--patience: it must come without " +
       "--join-validation, which leaves nothing to validate by, got both",
