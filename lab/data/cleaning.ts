@@ -133,7 +133,9 @@ export function clean(
   const sorted = new Sorted(given);
   const left = sorted.count(0, users.length);
   const all = { users: users.length, items: items.length };
-  const rows = given.hasTimes ? "rows of the file" : "rows of the file, in its order";
+  const rows = given.columns.time !== undefined
+    ? "rows of the file"
+    : "rows of the file, in its order";
   const steps = [{ step: rows, ...all, interactions: left + low + bad }];
   if (bad > 0) steps.push({ step: "malformed rows skipped", ...all, interactions: left + low });
   if (minRating !== undefined) steps.push(sorted.stepOf(`ratings of at least ${minRating}`));

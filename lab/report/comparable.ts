@@ -6,6 +6,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { DataError } from "../../core/errors.ts";
+import { formatSpec, parseSpec } from "../codes/spec.ts";
 import { lossFlagNames } from "../../models/losses/index.ts";
 import type { BaselineResults, RunResult } from "../compare/run_result.ts";
 import type { Recipe } from "../train/recipe.ts";
@@ -24,7 +25,13 @@ export type MissingSeeds = { readonly variant: string; readonly seeds: readonly 
 
 /** How the items of a run are written. */
 export function codesOf({ recipe: { reading: { codes, index } } }: RunResult): string {
-  return [codes, index].filter((name) => name !== undefined).join(" of ") || "the data's codes";
+  return [withoutDefaults(codes), index].filter((name) => name !== undefined).join(" of ") ||
+    "the data's codes";
+}
+
+/** Codes without options that have their defaults. */
+function withoutDefaults(codes: string | undefined): string | undefined {
+  return codes?.includes(":") ? formatSpec(parseSpec(codes)) : codes;
 }
 
 /** Whether runs differ in how their items are written. */
@@ -42,7 +49,9 @@ export function namedByCodes(runs: readonly RunResult[]): RunResult[] {
   );
   return runs.map((run) => {
     const { reading } = run.recipe;
-    const labels = differing.flatMap((field) => reading[field] ? ` ${field}=${reading[field]}` : [])
+    const labels = differing.flatMap((field) =>
+      reading[field] ? ` ${field}=${withoutDefaults(reading[field])}` : []
+    )
       .filter((label) => !run.variant.includes(label)); // of runs that were named before
     return labels.length === 0 ? run : { ...run, variant: run.variant + labels.join("") };
   });
