@@ -51,7 +51,7 @@ export { apaoPair, apaoPoint } from "./models/losses/apao.ts";
 export { beamExact } from "./models/losses/beam_exact.ts";
 export { type AnyLoss, losses, lossNamed, type LossOptions } from "./models/losses/index.ts";
 export { type DeviceTrie, Trie } from "./models/decode/trie.ts";
-export type { Decoder } from "./models/decode/decoder.ts";
+export type { Decoder, StepRows } from "./models/decode/decoder.ts";
 export { BeamSearch, type BeamSearchOptions } from "./models/decode/beam_search.ts";
 export type { BeamResult, BeamStep, RankedItem } from "./models/decode/results.ts";
 export type { Semantics } from "./models/decode/semantics.ts";

@@ -75,7 +75,7 @@ export interface BeamSearchOptions extends SemanticsOptions {
  * const uniform: Decoder<null> = { // a model; see TransformerDecoder for a real one
  *   vocabSize: 5,
  *   prefill: (tokens) => ({ logits: full(device, [tokens.shape[0], 5], 0), cache: null }),
- *   step: (_cache, _step, tokens) => full(device, [tokens.size, 5], 0),
+ *   step: (_cache, { tokens }) => full(device, [tokens.size, 5], 0),
  * };
  * using search = new BeamSearch(uniform, trie, { beam: 2 });
  * const [user] = await search.search([[0, 4]], [[1]]); // item 1 is out of stock

@@ -46,7 +46,7 @@ const MAX_ROWS = 4096;
  * const uniform: Decoder<null> = {
  *   vocabSize: 5,
  *   prefill: (tokens) => ({ logits: full(device, [tokens.shape[0], 5], 0), cache: null }),
- *   step: (_cache, _step, tokens) => full(device, [tokens.size, 5], 0),
+ *   step: (_cache, { tokens }) => full(device, [tokens.size, 5], 0),
  * };
  *
  * const [best] = await exactTopK(uniform, trie, [[0]], 1);
@@ -134,7 +134,7 @@ export function settledRank(
  * const uniform: Decoder<null> = {
  *   vocabSize: 5,
  *   prefill: (tokens) => ({ logits: full(device, [tokens.shape[0], 5], 0), cache: null }),
- *   step: (_cache, _step, tokens) => full(device, [tokens.size, 5], 0),
+ *   step: (_cache, { tokens }) => full(device, [tokens.size, 5], 0),
  * };
  *
  * const leaf = trie.trie.leafOf[1];
@@ -195,7 +195,7 @@ function checkCount(action: string, k: number): void {
  * const uniform: Decoder<null> = {
  *   vocabSize: 5,
  *   prefill: (tokens) => ({ logits: full(device, [tokens.shape[0], 5], 0), cache: null }),
- *   step: (_cache, _step, tokens) => full(device, [tokens.size, 5], 0),
+ *   step: (_cache, { tokens }) => full(device, [tokens.size, 5], 0),
  * };
  *
  * const scores = await scoreCatalogue(uniform, trie, [0]);
