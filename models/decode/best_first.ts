@@ -127,8 +127,12 @@ export class BestFirstSearch implements Disposable {
   readonly #length: number;
   /** Whether the token of a node is read by later rows, for each node. */
   readonly #kept: Uint8Array;
+  /** The most slots that a user can fill. */
+  readonly #slots: number;
   readonly #programs = new Map<string, Programs>();
   readonly #recorded = new RecordedShapes(() => this.dispose());
+  /** Ends with the last search so far: the rounds of two searches must not mix. */
+  #last: Promise<unknown> = Promise.resolve();
 
   /**
    * Prepares searches. The first search of each input shape records programs.
@@ -156,15 +160,18 @@ export class BestFirstSearch implements Disposable {
     this.#children = new ChildScores(trie, { normalization, tau });
     this.#shared = { trie: trie.trie, calls, leaves: leavesBelow(trie.trie), k, budget };
     this.#length = Math.max(steps - 1, 1);
-    const rows = normalization === "children"
-      ? MAX_ROWS
+    const room = normalization === "children"
+      ? Infinity
       : Math.max(1, Math.floor(MAX_LOGITS / decoder.vocabSize));
-    this.#maxRows = Math.min(MAX_ROWS, rows);
-    this.#batch = Math.min(batch, rows);
+    this.#maxRows = Math.min(MAX_ROWS, room);
+    const roots = Math.max(1, Math.floor(MAX_POOL / trie.trie.fanOuts[0]));
+    this.#batch = Math.min(batch, room, roots);
     this.#kept = new Uint8Array(trie.nodeCount);
     for (let node = 1; node < trie.nodeCount; node++) {
       if (calls(node)) this.#kept[trie.trie.parents[node]] = 1;
     }
+    this.#kept[0] = 0; // its logits come with the history
+    this.#slots = Math.min(this.#kept.reduce((sum, kept) => sum + kept, 0), budget);
   }
 
   /**
@@ -181,17 +188,9 @@ export class BestFirstSearch implements Disposable {
     excluded?: readonly Iterable<number>[],
   ): Promise<SearchResult[]> {
     checkUsers(histories, excluded, this.#decoder.vocabSize);
-    const order = byLength(histories);
-    const longest = longestOf(histories);
-    const results = new Array<SearchResult>(histories.length);
-    for (let at = 0; at < order.length; at += this.#batch) {
-      const batch = order.slice(at, at + this.#batch);
-      const users = batch.map((i) => histories[i]);
-      const out = batch.map((i) => new Set(excluded?.[i]));
-      const found = await this.#searchBatch(users, out, longest);
-      batch.forEach((i, n) => results[i] = found[n]);
-    }
-    return results;
+    const found = this.#last.then(() => this.#searchAll(histories, excluded));
+    this.#last = found.catch(() => {}); // whoever asked hears of it
+    return await found;
   }
 
   /** Frees the memory of the recorded programs. */
@@ -204,6 +203,23 @@ export class BestFirstSearch implements Disposable {
   /** The same as {@link BestFirstSearch.dispose}, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  async #searchAll(
+    histories: readonly (readonly number[])[],
+    excluded: readonly Iterable<number>[] | undefined,
+  ): Promise<SearchResult[]> {
+    const order = byLength(histories);
+    const longest = longestOf(histories);
+    const results = new Array<SearchResult>(histories.length);
+    for (let at = 0; at < order.length; at += this.#batch) {
+      const batch = order.slice(at, at + this.#batch);
+      const users = batch.map((i) => histories[i]);
+      const out = batch.map((i) => new Set(excluded?.[i]));
+      const found = await this.#searchBatch(users, out, longest);
+      batch.forEach((i, n) => results[i] = found[n]);
+    }
+    return results;
   }
 
   async #searchBatch(
@@ -230,7 +246,7 @@ export class BestFirstSearch implements Disposable {
       prefixes.sort();
     };
     users.forEach(start);
-    const free = Array.from({ length: this.#slots(U) }, (_, slot) => slot);
+    const free = Array.from({ length: this.#slotsFor(U) }, (_, slot) => slot);
     const release = ({ slots }: User): void => {
       free.push(...slots.values());
       slots.clear();
@@ -261,9 +277,8 @@ export class BestFirstSearch implements Disposable {
   }
 
   /** How many slots a batch of U users shares: enough for any one of them. */
-  #slots(U: number): number {
-    const alone = Math.min(this.#kept.reduce((sum, kept) => sum + kept, 0), this.#shared.budget);
-    return Math.max(1, Math.min(U * alone, Math.max(U * SLOTS, alone)));
+  #slotsFor(U: number): number {
+    return Math.max(1, Math.min(U * this.#slots, Math.max(U * SLOTS, this.#slots)));
   }
 
   /** The prefixes that a user feeds next, as far as there are slots. */
@@ -354,7 +369,7 @@ export class BestFirstSearch implements Disposable {
     const begin = capture(device, (inputs: StepInputs<BatchInputs>) => {
       const { tokens, lengths, start, blocked } = inputs;
       const U = start.size;
-      const found = this.#decoder.prefill(tokens, lengths, this.#slots(U));
+      const found = this.#decoder.prefill(tokens, lengths, this.#slotsFor(U));
       cache = found.cache;
       const place = device.tensor(Int32Array.from({ length: U }, (_, u) => u));
       const rows = { nodes: start, scores: zeros(device, [U]), place, blocked };

@@ -156,13 +156,13 @@ export class OpenPrefixes {
   /** See {@link SearchResult.width}: the k-th item is known. */
   #width(): number {
     const { trie, k } = this.#options;
-    const counts = new Int32Array(trie.maxDepth + 1);
+    const counts = new Int32Array(trie.maxDepth); // of the steps before the last
     for (const { node, score } of this.#expanded) {
       if (score >= this.#floor) counts[trie.depths[node]]++;
     }
     for (const { depth } of this.#found) { // it stays in the beam
       for (let t = depth; t < trie.maxDepth; t++) counts[t]++;
     }
-    return Math.max(Math.min(k, this.#found.length), ...counts.subarray(1, trie.maxDepth));
+    return Math.max(Math.min(k, this.#found.length), ...counts);
   }
 }
