@@ -373,12 +373,34 @@ Proof. apply beam_facts. Qed.
 Lemma pool_level t v : In v (pool t) -> In v (level t).
 Proof. destruct t; [auto|]. intros H%in_pool. tauto. Qed.
 
-(** What is kept at step t was kept at each step before, and has left no trace of its fall. *)
-Lemma beam_prefix s t v : s <= t -> In v (beam t) -> In (firstn s v) (beam s).
+(** The search is one of those that may break ties in any way. *)
+Lemma beam_is_a_search : a_search children score B beam.
 Proof.
-  intros H; revert v. induction H as [|t H IH]; intros v Hv.
-  - now rewrite firstn_all2 by (apply beam_level, level_length in Hv; tauto).
-  - rewrite <- (firstn_prefix s t) by auto. apply IH. apply in_beam in Hv. tauto.
+  split; [reflexivity|]. intros t.
+  pose proof (beam_facts (S t)) as [_ [_ Hp]]. cbn in Hp. repeat split.
+  - intros v Hv. apply in_best in Hv; tauto.
+  - apply firstn_le_length.
+  - intros u v Hu Hv Hn. cbn in Hu, Hn. rewrite in_best in Hu, Hn by auto.
+    destruct (ahead_total score u v) as [H|[->|H]]; [now apply ahead_score|lra|].
+    exfalso. apply Hn. split; auto. destruct Hu as [_ Hu].
+    eapply Nat.le_lt_trans; [|exact Hu].
+    apply NoDup_incl_length; [now apply NoDup_filter|]. intros w.
+    rewrite !filter_In. intros []. eauto using ahead_trans.
+Qed.
+
+(** In each of them, what is kept at step t is an entry of level t, and was kept in each step
+    before. *)
+Lemma search_prefix F : a_search children score B F -> forall s t v, s <= t ->
+  In v (F t) -> In v (level t) /\ In (firstn s v) (F s).
+Proof.
+  intros [H0 HF].
+  assert (forall t, incl (F t) (level t)) as Hl.
+  { induction t as [|t IH]; [now rewrite H0|]. intros v Hv.
+    apply (in_children t (F t) v IH), HF, Hv. }
+  intros s t v Hs Hv. split; [now apply Hl|]. revert v Hv. induction Hs as [|t Hs IH]; intros v Hv.
+  - now rewrite firstn_all2 by (apply Hl, level_length in Hv; tauto).
+  - rewrite <- (firstn_prefix s t) by auto. apply IH.
+    apply (in_children t (F t) v (Hl t)), HF, Hv.
 Qed.
 
 (** An entry is kept if at each step, while it is there, fewer than B of its pool come before it. *)
@@ -407,21 +429,6 @@ Proof.
   - destruct (IH (firstn t y)) as [s [Hs Hq]]; auto.
     { apply level_prefix with (S t); auto. }
     exists s. rewrite firstn_prefix in Hq by lia. split; [lia|auto].
-Qed.
-
-(** The search is one of those that may break ties in any way. *)
-Lemma beam_is_a_search : a_search children score B beam.
-Proof.
-  split; [reflexivity|]. intros t.
-  pose proof (beam_facts (S t)) as [_ [_ Hp]]. cbn in Hp. repeat split.
-  - intros v Hv. apply in_best in Hv; tauto.
-  - apply firstn_le_length.
-  - intros u v Hu Hv Hn. cbn in Hu, Hn. rewrite in_best in Hu, Hn by auto.
-    destruct (ahead_total score u v) as [H|[->|H]]; [now apply ahead_score|lra|].
-    exfalso. apply Hn. split; auto. destruct Hu as [_ Hu].
-    eapply Nat.le_lt_trans; [|exact Hu].
-    apply NoDup_incl_length; [now apply NoDup_filter|]. intros w.
-    rewrite !filter_In. intros []. eauto using ahead_trans.
 Qed.
 
 End Beam.

@@ -274,4 +274,208 @@ Proof.
 Qed.
 
 End Scores.
+(** ** Probabilities
+
+    [q u token] is the probability of a child of u, and [pi q u] the product of q along u's path.
+    [own q u] is the probability of u's last token. *)
+
+Section Probabilities.
+Variable q : node -> nat -> Q.
+Hypothesis nonnegative : forall u token, (0 <= q u token)%Q.
+Variable B : nat.
+Notation pi := (pi q).
+Notation own := (own q).
+Notation siblings := (siblings children).
+
+Lemma pi_snoc u token : (pi (u ++ [token]) == pi u * q u token)%Q.
+Proof.
+  enough (forall w, pi_from q w (u ++ [token]) == pi_from q w u * q (w ++ u) token)%Q as H
+    by exact (H []).
+  induction u as [|a u IH]; intros w; cbn.
+  - rewrite app_nil_r. ring.
+  - rewrite IH, <- app_assoc. cbn. ring.
+Qed.
+
+(** A child's score is its parent's times its own probability. *)
+Lemma pi_sibling u v : In v (siblings u) -> (pi v == pi u * own v)%Q.
+Proof.
+  intros [token [<- _]]%in_map_iff. unfold search.own.
+  rewrite removelast_last, last_last. apply pi_snoc.
+Qed.
+
+Lemma siblings_nodup u : NoDup (siblings u).
+Proof.
+  apply NoDup_map_NoDup_ForallPairs; auto. intros x y _ _ H. apply app_inj_tail in H. tauto.
+Qed.
+
+(** Where y has a token t, y_<=t and its siblings are what y_<t becomes in the next level. *)
+Lemma siblings_expand n y t : In y (level children n) -> 1 <= t <= length y ->
+  t <= n /\ In (firstn t y) (siblings (firstn (t - 1) y)) /\
+  expand children (firstn (t - 1) y) = siblings (firstn (t - 1) y).
+Proof.
+  intros Hy Ht. assert (t <= n) as Hn by (apply level_length in Hy; lia). split; auto.
+  pose proof (level_prefix children t n y Hn Hy) as Hu.
+  destruct t as [|t]; [lia|]. cbn [Nat.sub]. rewrite Nat.sub_0_r.
+  apply in_flat_map in Hu as [w [Hw Hu]].
+  pose proof (expand_parent children t w _ Hw Hu) as E. rewrite firstn_prefix in E by lia. subst w.
+  unfold expand in *. destruct (children (firstn t y)) eqn:E; [|auto].
+  destruct Hu as [Hu|[]]. apply (f_equal (@length nat)) in Hu. rewrite !length_firstn in Hu. lia.
+Qed.
+
+(** T1: y returned => each y_t is among the best B of its siblings.
+    It needs pi(y_<t) > 0: below a prefix of probability 0 all scores are equal (R10). *)
+Theorem T1 y t : In y (beam children pi B L) -> 1 <= t <= length y ->
+  (0 < pi (firstn (t - 1) y))%Q ->
+  In (firstn t y) (best own B (siblings (firstn (t - 1) y))).
+Proof.
+  intros Hy Ht Hpos. pose proof (beam_level _ distinct _ _ _ _ Hy) as Hl.
+  destruct (siblings_expand L y t Hl Ht) as [HL [Hs He]].
+  apply in_best; auto using siblings_nodup. split; auto.
+  eapply (search_prefix _ _ _ _ (beam_is_a_search _ distinct _ _) t) in Hy as [_ Hy]; auto.
+  destruct t as [|t]; [lia|]. cbn [Nat.sub] in *. rewrite Nat.sub_0_r in *.
+  apply in_beam in Hy as [_ [Hp Hr]]; auto. rewrite firstn_prefix in Hp by lia.
+  eapply Nat.le_lt_trans; [|exact Hr]. apply count_incl; auto using siblings_nodup.
+  intros v Hv Ha. split.
+  - apply in_flat_map. exists (firstn t y). now rewrite He.
+  - apply ahead_spec in Ha. apply ahead_spec.
+    rewrite (pi_sibling _ _ Hv), (pi_sibling _ _ Hs). destruct Ha as [Ha|[Ha Hb]]; [left|right].
+    + now apply Qmult_lt_l.
+    + now rewrite Ha.
+Qed.
+
+(** Delta_t > 0, that is, beta_t > q(y_t): at least B siblings are strictly more probable. *)
+Lemma beta_spec u v : 1 <= B -> In v (siblings u) ->
+  (own v < beta q children B u)%Q <->
+  B <= count (fun w => negb (Qle_bool (own w) (own v))) (siblings u).
+Proof.
+  intros HB Hv. unfold beta. set (ranked := sort own (siblings u)).
+  set (m := Nat.min B (length ranked) - 1). set (w := nth m ranked root).
+  assert (length ranked = length (siblings u)) as Hn
+    by apply Permutation_length, sort_permutation.
+  set (more := fun x => negb (Qle_bool (own x) (own v))).
+  assert (forall x, more x = true <-> (own v < own x)%Q) as Hm.
+  { intros x. unfold more. rewrite negb_true_iff, <- not_true_iff_false, Qle_bool_iff.
+    split; [apply Qnot_le_lt|apply Qlt_not_le]. }
+  assert (count more (siblings u) < length ranked) as Hc.
+  { rewrite Hn. apply (NoDup_incl_length (l := v :: filter more (siblings u))).
+    - constructor; [|apply NoDup_filter, siblings_nodup]. rewrite filter_In, Hm. intros []. lra.
+    - intros x [<-|[]%filter_In]; auto. }
+  assert (nth_error ranked m = Some w) as Hw by (apply nth_error_nth'; lia).
+  apply nth_sort in Hw as [Hw Hr]; [|apply siblings_nodup]. split.
+  - intros Hlt. enough (S m <= count more (siblings u)) by lia. rewrite <- Hr.
+    apply (NoDup_incl_length (l := w :: filter (fun x => ahead own x w) (siblings u))).
+    + constructor; [|apply NoDup_filter, siblings_nodup]. now rewrite filter_In, ahead_irrefl.
+    + intros x [<-|[Hx Ha%ahead_score]%filter_In]; apply filter_In; rewrite Hm; auto.
+      split; [auto|lra].
+  - intros Hmany. apply Qnot_le_lt. intros Hle.
+    enough (count more (siblings u) <= rank own (siblings u) w) by lia.
+    apply count_incl; [apply siblings_nodup|]. intros x Hx Hlt%Hm. split; auto.
+    apply ahead_spec. left. lra.
+Qed.
+
+(** T2: Delta_t > 0 and pi(y_<t) > 0 => y is pruned at or before t, however ties are broken. *)
+Theorem T2 F y t : 1 <= B -> a_search children pi B F -> In y items -> 1 <= t <= length y ->
+  (own (firstn t y) < beta q children B (firstn (t - 1) y))%Q ->
+  (0 < pi (firstn (t - 1) y))%Q ->
+  ~ In (firstn t y) (F t) /\ ~ In y (F L).
+Proof.
+  intros HB HF Hy Ht Hb Hpos. destruct (siblings_expand L y t Hy Ht) as [HL [Hs He]].
+  pose proof (search_prefix _ _ _ _ HF) as Hp.
+  enough (~ In (firstn t y) (F t)) as Hn by (split; auto; intros H; now apply (Hp t) in H).
+  intros Hin. apply beta_spec in Hb; auto. destruct (Hp (t - 1) t _ ltac:(lia) Hin) as [_ Hu].
+  rewrite firstn_prefix in Hu by lia. destruct t as [|t]; [lia|].
+  cbn [Nat.sub] in *. rewrite Nat.sub_0_r in *.
+  destruct HF as [_ HF]. destruct (HF t) as [_ [Hlen Hbest]].
+  apply (Nat.lt_irrefl B). eapply Nat.lt_le_trans; [|exact Hlen].
+  eapply Nat.le_lt_trans; [exact Hb|]. apply (NoDup_incl_length (l := firstn (S t) y :: filter _ _)).
+  - constructor; [|apply NoDup_filter, siblings_nodup].
+    rewrite filter_In, negb_true_iff, <- not_true_iff_false, Qle_bool_iff. intros []. lra.
+  - intros w [<-|[Hw Hlt]%filter_In]; auto.
+    rewrite negb_true_iff, <- not_true_iff_false, Qle_bool_iff in Hlt. apply Qnot_le_lt in Hlt.
+    destruct (in_dec (list_eq_dec Nat.eq_dec) w (F (S t))) as [|Hout]; auto. exfalso.
+    assert (In w (flat_map (expand children) (F t))) as Hpool.
+    { apply in_flat_map. exists (firstn t y). now rewrite He. }
+    specialize (Hbest _ w Hin Hpool Hout).
+    rewrite (pi_sibling _ _ Hw), (pi_sibling _ _ Hs) in Hbest.
+    apply Qmult_le_l in Hbest; auto. lra.
+Qed.
+
+Fixpoint sum (f : node -> Q) l : Q := match l with [] => 0 | v :: l' => f v + sum f l' end.
+
+Lemma sum_app f l l' : (sum f (l ++ l') == sum f l + sum f l')%Q.
+Proof. induction l as [|v l IH]; cbn; [ring|]. rewrite IH. ring. Qed.
+
+(** The probabilities of a level sum to at most 1. *)
+Hypothesis mass : forall u, (sum own (siblings u) <= 1)%Q.
+
+Lemma pi_nonnegative u : (0 <= pi u)%Q.
+Proof.
+  unfold search.pi. generalize root. induction u as [|a u IH]; intros w; cbn; [easy|].
+  now apply Qmult_le_0_compat.
+Qed.
+
+Lemma expand_mass u : (sum pi (expand children u) <= pi u)%Q.
+Proof.
+  unfold expand. destruct (children u); [cbn; lra|].
+  apply Qle_trans with (pi u * sum own (siblings u))%Q.
+  - enough (forall vs, incl vs (siblings u) -> sum pi vs == pi u * sum own vs)%Q as H
+      by (rewrite H; [lra|apply incl_refl]).
+    induction vs as [|v vs IH]; cbn [sum]; intros Hvs; [ring|].
+    apply incl_cons_inv in Hvs as [Hv Hvs]. rewrite IH, (pi_sibling u v) by auto. ring.
+  - rewrite <- (Qmult_1_r (pi u)) at 2. rewrite !(Qmult_comm (pi u)).
+    apply Qmult_le_compat_r; [apply mass|apply pi_nonnegative].
+Qed.
+
+Lemma level_mass t : (sum pi (level children t) <= 1)%Q.
+Proof.
+  induction t as [|t IH]; cbn [level]; [cbn; lra|].
+  apply Qle_trans with (sum pi (level children t)); auto. clear IH.
+  induction (level children t) as [|u l IH]; cbn; [lra|].
+  rewrite sum_app. pose proof (expand_mass u). lra.
+Qed.
+
+(** T4: P(y) > 1/(B+1) => y is returned. *)
+Theorem T4 y : In y items -> (1 / inject_Z (Z.of_nat (B + 1)) < pi y)%Q ->
+  In y (beam children pi B L).
+Proof.
+  intros Hy HP. apply T3; auto. intros t Ht. apply Nat.nle_gt. intros Hr.
+  set (u := firstn t y) in *. set (enough := fun v => Qle_bool (pi u) (pi v)).
+  assert (S B <= count enough (level children t)) as Hc.
+  { apply Nat.le_trans with (S (rank pi (level children t) u)); [lia|].
+    apply (NoDup_incl_length (l := u :: filter _ _)).
+    - constructor; [|apply NoDup_filter, level_nodup; auto]. now rewrite filter_In, ahead_irrefl.
+    - intros v [<-|[Hv Ha%ahead_score]%filter_In]; apply filter_In; unfold enough;
+        rewrite Qle_bool_iff; split; auto using Qle_refl.
+      apply level_prefix with L; auto. lia. }
+  assert (forall l, inject_Z (Z.of_nat (count enough l)) * pi u <= sum pi l)%Q as Hsum.
+  { induction l as [|v l IH]; [change (0 * pi u <= 0)%Q; lra|].
+    unfold count in *. cbn [filter sum]. pose proof (pi_nonnegative v).
+    destruct (enough v) eqn:E; cbn [length]; [|lra].
+    apply Qle_bool_iff in E. rewrite Nat2Z.inj_succ. unfold Z.succ. rewrite inject_Z_plus.
+    change (inject_Z 1) with 1%Q. lra. }
+  specialize (Hsum (level children t)). pose proof (level_mass t) as Hm.
+  assert (pi y <= pi u)%Q as Hyu.
+  { apply (prefix_score children pi t L y); auto; [|lia].
+    intros v token Hv. rewrite pi_snoc. rewrite <- (Qmult_1_r (pi v)) at 2.
+    rewrite !(Qmult_comm (pi v)). apply Qmult_le_compat_r; [|apply pi_nonnegative].
+    apply Qle_trans with (sum own (siblings v)); [|apply mass].
+    pose proof (in_map (fun token => v ++ [token]) _ _ Hv) as H. fold (siblings v) in H. revert H.
+    replace (q v token) with (own (v ++ [token]))
+      by (unfold search.own; now rewrite removelast_last, last_last).
+    assert (forall w, 0 <= own w)%Q as Hown by (intros; apply nonnegative). clear - Hown.
+    induction (siblings v) as [|w l IH]; cbn; intros Hin; [easy|].
+    specialize (Hown w) as Hw. destruct Hin as [->|Hin].
+    - clear IH. assert (0 <= sum own l)%Q; [|lra].
+      induction l as [|v' l IH]; cbn; [lra|]. specialize (Hown v'). lra.
+    - specialize (IH Hin). lra. }
+  apply (Qlt_irrefl (1 / inject_Z (Z.of_nat (B + 1)))). eapply Qlt_le_trans; [exact HP|].
+  apply Qle_shift_div_l; [now rewrite <- (Zlt_Qlt 0); lia|].
+  apply Qle_trans with (inject_Z (Z.of_nat (count enough (level children t))) * pi u)%Q; [|lra].
+  rewrite (Qmult_comm (pi y)).
+  apply Qle_trans with (inject_Z (Z.of_nat (B + 1)) * pi u)%Q.
+  - rewrite !(Qmult_comm (inject_Z _)). apply Qmult_le_compat_r; auto.
+    change 0%Q with (inject_Z 0). rewrite <- Zle_Qle. lia.
+  - apply Qmult_le_compat_r; [|apply pi_nonnegative]. rewrite <- Zle_Qle. lia.
+Qed.
+End Probabilities.
 End Trie.
