@@ -35,8 +35,9 @@ Fixpoint sort score l :=
   match l with [] => [] | v :: l' => insert score v (sort score l') end.
 Definition best score B l := firstn B (sort score l).
 
-(** How many of a list come before v. *)
-Definition rank score l v := length (filter (fun u => ahead score u v) l).
+(** How many of a list are such, and how many of it come before v. *)
+Definition count (f : node -> bool) l := length (filter f l).
+Definition rank score l v := count (fun u => ahead score u v) l.
 
 (** ** The trie and the search *)
 
@@ -186,7 +187,7 @@ Qed.
 
 Lemma rank_permutation l l' v : Permutation l l' -> rank l v = rank l' v.
 Proof.
-  unfold search.rank.
+  unfold search.rank, count.
   induction 1 as [|w l l' _ IH|a b l|]; cbn; try congruence.
   - destruct (ahead w v); cbn; congruence.
   - destruct (ahead a v), (ahead b v); auto.
@@ -206,9 +207,9 @@ Proof.
     - intros [Hin <-]. apply In_nth_error in Hin as [r' H].
       rewrite (Hr _ (sort_sorted l Hl) _ H). exact H. }
   intros s; induction 1 as [|w s Hs IH Hw]; intros [|r']; cbn; try easy.
-  - intros [= <-]. unfold search.rank; cbn. rewrite ahead_irrefl.
+  - intros [= <-]. unfold search.rank, count; cbn. rewrite ahead_irrefl.
     clear - Hw. induction Hw as [|x s H _ IH]; cbn; auto. now rewrite (ahead_asym _ _ H).
-  - intros H. unfold search.rank; cbn.
+  - intros H. unfold search.rank, count; cbn.
     rewrite Forall_forall in Hw. rewrite (Hw v) by (eapply nth_error_In; eauto).
     cbn. f_equal. now apply IH.
 Qed.
@@ -223,26 +224,43 @@ Proof.
     apply Nat.ltb_lt in Hr as ->. apply nth_sort; auto.
 Qed.
 
-Lemma rank_incl l l' v : NoDup l -> incl l l' -> rank l v <= rank l' v.
+Lemma count_incl (f g : node -> bool) l l' : NoDup l ->
+  (forall u, In u l -> f u = true -> In u l' /\ g u = true) -> count f l <= count g l'.
 Proof.
   intros Hl H. apply NoDup_incl_length; [now apply NoDup_filter|].
-  intros u. rewrite !filter_In. firstorder.
+  intros u. rewrite !filter_In. intros []. auto.
+Qed.
+
+Lemma rank_incl l l' v : NoDup l -> incl l l' -> rank l v <= rank l' v.
+Proof. intros. apply count_incl; auto. Qed.
+
+(** Where v and all that comes before it are such, they are more than come before it. *)
+Lemma rank_lt_count (f : node -> bool) l l' v : NoDup l -> incl l l' -> In v l' -> f v = true ->
+  (forall u, ahead u v = true -> f u = true) -> rank l v < count f l'.
+Proof.
+  intros Hl Hi Hv Hf H. apply (NoDup_incl_length (l := v :: filter _ l)).
+  - constructor; [|now apply NoDup_filter]. now rewrite filter_In, ahead_irrefl.
+  - intros u [<-|[]%filter_In]; apply filter_In; auto.
 Qed.
 
 Lemma rank_lt l u v : NoDup l -> In u l -> ahead u v = true -> rank l u < rank l v.
-Proof.
-  intros Hl Hu Ha. apply (NoDup_incl_length (l := u :: filter (fun w => ahead w u) l)).
-  - constructor; [|now apply NoDup_filter]. rewrite filter_In, ahead_irrefl. easy.
-  - intros w [<-|[Hw Hwu]%filter_In]; apply filter_In; eauto using ahead_trans.
-Qed.
+Proof. intros. apply rank_lt_count; eauto using incl_refl, ahead_trans. Qed.
 
-(** A part that has v and all that comes before v gives v the rank of the whole. *)
-Lemma rank_part l l' v : NoDup l -> NoDup l' -> incl l l' ->
-  (forall u, In u l' -> ahead u v = true -> In u l) -> rank l v = rank l' v.
+(** If a part of a list has the best n of it, these are the part's best n, in the same order. *)
+Lemma best_part n l l' : NoDup l -> NoDup l' -> incl l l' ->
+  (forall v, In v l' -> rank l' v < n -> In v l) -> best score n l = best score n l'.
 Proof.
-  intros. apply Nat.le_antisymm; [now apply rank_incl|].
-  apply NoDup_incl_length; [now apply NoDup_filter|].
-  intros u. rewrite !filter_In. firstorder.
+  intros Hl Hl' Hi H. apply nth_error_ext. intros r. unfold best. rewrite !nth_error_firstn.
+  destruct (Nat.ltb_spec r n) as [Hr|]; auto.
+  destruct (nth_error (sort l') r) as [v|] eqn:E.
+  - apply nth_sort in E as [Hv <-]; auto. apply nth_sort; auto. split; auto.
+    apply Nat.le_antisymm; [now apply rank_incl|]. apply count_incl; auto.
+    intros u Hu Ha. split; auto. apply H; auto.
+    now apply Nat.lt_trans with (rank l' v); [apply rank_lt|].
+  - apply nth_error_None in E. apply nth_error_None.
+    rewrite (Permutation_length (sort_permutation l')) in E.
+    rewrite (Permutation_length (sort_permutation l)).
+    apply Nat.le_trans with (length l'); auto. now apply NoDup_incl_length.
 Qed.
 
 End Order.
@@ -383,9 +401,7 @@ Proof.
   - intros u v Hu Hv Hn. cbn in Hu, Hn. rewrite in_best in Hu, Hn by auto.
     destruct (ahead_total score u v) as [H|[->|H]]; [now apply ahead_score|lra|].
     exfalso. apply Hn. split; auto. destruct Hu as [_ Hu].
-    eapply Nat.le_lt_trans; [|exact Hu].
-    apply NoDup_incl_length; [now apply NoDup_filter|]. intros w.
-    rewrite !filter_In. intros []. eauto using ahead_trans.
+    eapply Nat.le_lt_trans; [|exact Hu]. apply count_incl; eauto using ahead_trans.
 Qed.
 
 (** In each of them, what is kept at step t is an entry of level t, and was kept in each step

@@ -8,26 +8,20 @@ From Beargrad Require Import search.
 Import ListNotations.
 Open Scope nat_scope.
 
-Definition count {A} (f : A -> bool) l := length (filter f l).
-
-Lemma count_incl (f g : node -> bool) l l' : NoDup l ->
-  (forall v, In v l -> f v = true -> In v l' /\ g v = true) -> count f l <= count g l'.
-Proof.
-  intros Hl H. apply NoDup_incl_length; [now apply NoDup_filter|].
-  intros v. rewrite !filter_In. intros []. auto.
-Qed.
-
 Lemma count_zero (f : node -> bool) l : (forall v, In v l -> f v = false) -> count f l = 0.
 Proof.
   unfold count. induction l as [|v l IH]; cbn; intros H; auto.
   rewrite H by auto. apply IH; auto.
 Qed.
 
-Lemma count_split (f g : node -> bool) l : length (filter f l) =
+Lemma count_split (f g : node -> bool) l : count f l =
   count (fun v => f v && g v) l + count (fun v => f v && negb (g v)) l.
 Proof.
   unfold count. induction l as [|v l IH]; cbn; auto. destruct (f v), (g v); cbn; lia.
 Qed.
+
+Lemma nth_firstn (l : list node) n r : r < n -> nth_error (firstn n l) r = nth_error l r.
+Proof. rewrite nth_error_firstn. now destruct (Nat.ltb_spec r n); [|lia]. Qed.
 
 Section Trie.
 
@@ -70,7 +64,7 @@ Lemma good_or_not good y : In y items ->
 Proof.
   intros Hy H. apply kept; auto. intros s Hs _. specialize (H (S s) ltac:(lia)).
   eapply Nat.le_lt_trans; [|exact H]. set (w := firstn (S s) y).
-  unfold rank. rewrite (count_split _ (leads good (S s))).
+  unfold rank. rewrite (count_split (fun v => ahead v w) (leads good (S s))).
   apply Nat.add_le_mono_r. unfold count. rewrite <- (length_map (firstn (S s)) (filter good _)).
   apply NoDup_incl_length; [apply NoDup_filter, beam_facts; auto|].
   intros v [_ [_ Hv]%andb_true_iff]%filter_In. apply existsb_exists in Hv as [z [Hz Hg]].
@@ -113,23 +107,6 @@ Proof.
   apply Qle_bool_iff in Hs as ->. destruct (list_eq_dec _ z y) as [->|_]; cbn.
   - subst v. now rewrite ahead_irrefl in E.
   - now destruct list_eq_dec.
-Qed.
-
-(** If a part of a list has the best B of it, these are the part's best B. *)
-Lemma best_part n l l' : NoDup l -> NoDup l' -> incl l l' ->
-  (forall v, In v l' -> rank score l' v < n -> In v l) ->
-  best score n l = best score n l'.
-Proof.
-  intros Hl Hl' Hi H. apply nth_error_ext. intros r. unfold best. rewrite !nth_error_firstn.
-  destruct (Nat.ltb_spec r n) as [Hr|]; auto.
-  destruct (nth_error (sort score l') r) as [v|] eqn:E.
-  - apply nth_sort in E as [Hv <-]; auto. apply nth_sort; auto. split; auto.
-    apply rank_part; auto. intros u Hu Ha. apply H; auto.
-    now apply Nat.lt_trans with (rank score l' v); [apply rank_lt|].
-  - apply nth_error_None in E. apply nth_error_None.
-    rewrite (Permutation_length (sort_permutation score l')) in E.
-    rewrite (Permutation_length (sort_permutation score l)).
-    apply Nat.le_trans with (length l'); auto. now apply NoDup_incl_length.
 Qed.
 
 (** T14: scores in which the best child of a node has its parent's score: beam search of every width
@@ -187,28 +164,34 @@ Proof.
   pose proof (prefix_score children score s (S n) y falls ltac:(lia) Hy). lra.
 Qed.
 
-(** Place r of the beam's list is place r of the last pool. *)
-Lemma nth_beam r y : 1 <= B ->
-  nth_error (beam L) r = Some y <-> In y (pool L) /\ rank score (pool L) y = r /\ r < B.
+(** So are the first n of all items, if number n, or one that comes later, scores that much. *)
+Lemma unpruned_best n x : n <= B -> In x items -> n <= S (rank score items x) ->
+  above_pruned (score x) -> firstn n (beam L) = best score n items.
 Proof.
-  intros HB. rewrite beam_best by auto. unfold best. rewrite nth_error_firstn, <- and_assoc, <- nth_sort
-    by (apply beam_facts; auto).
-  destruct (Nat.ltb_spec r B); intuition (easy || lia).
-Qed.
-
-(** T9: returned items with more than any score pruned before the last step are the exact best, in
-    order: number r of the beam's list is number r of all items. *)
-Theorem T9 r y : 1 <= B ->
-  nth_error (beam L) r = Some y -> above_pruned (score y) ->
-  nth_error (sort score items) r = Some y.
-Proof.
-  intros HB H Ha. apply nth_beam in H as [Hy [<- _]]; auto.
-  apply nth_sort; [now apply level_nodup|].
-  split; [eapply pool_level; eauto|]. symmetry. apply rank_part.
+  intros HB Hx Hn Ha. destruct n as [|n]; [reflexivity|].
+  rewrite beam_best by lia. rewrite <- (best_part score (S n) (pool L) items).
+  - unfold best. now rewrite firstn_firstn, Nat.min_l by lia.
   - apply beam_facts; auto.
   - now apply level_nodup.
   - intros v. now apply pool_level.
-  - intros z Hz Hs%ahead_score. eapply unpruned_item; eauto.
+  - intros v Hv Hr. eapply unpruned_item; eauto.
+    destruct (ahead_total score v x) as [H|[->|H]]; [now apply ahead_score|lra|].
+    apply (rank_lt _ _ _ _ (level_nodup _ distinct L) Hx) in H. lia.
+Qed.
+
+(** T9: returned items with more than any score pruned before the last step are the exact best, in
+    order. If y, number n of the beam's list, is such an item, the first n are the best n. *)
+Theorem T9 n y : 1 <= B -> 1 <= n ->
+  nth_error (beam L) (n - 1) = Some y -> above_pruned (score y) ->
+  firstn n (beam L) = best score n items.
+Proof.
+  intros HB Hn H Ha.
+  rewrite beam_best in H by lia. unfold best in H. rewrite nth_error_firstn in H.
+  destruct (Nat.ltb_spec (n - 1) B); [|easy].
+  apply nth_sort in H as [Hy Hr]; [|apply beam_facts; auto].
+  apply unpruned_best with y; auto; [lia|eapply pool_level; eauto|].
+  enough (rank score (pool L) y <= rank score items y) by lia.
+  apply rank_incl; [apply beam_facts; auto|]. intros v. now apply pool_level.
 Qed.
 
 (** A list's first k are certified if number k is there and scores above all that was pruned before
@@ -224,8 +207,10 @@ Theorem T15 k x : 1 <= k <= B ->
   forall t, 1 <= t < L -> count (fun v => Qle_bool (score x) (score v)) (level t) <= B.
 Proof.
   intros Hk Hx. split.
-  - intros [z [Hz Ha]] t Ht. apply T9 in Hz; auto; [|lia].
-    rewrite Hx in Hz. injection Hz as <-.
+  - intros [z [Hz Ha]] t Ht.
+    pose proof (nth_firstn (beam L) k (k - 1) ltac:(lia)) as E.
+    rewrite (T9 k z), Hz in E by (auto; lia). unfold best in E.
+    rewrite nth_firstn, Hx in E by lia. injection E as ->.
     destruct t as [|t]; [lia|].
     apply Nat.le_trans with (length (beam (S t))); [|apply firstn_le_length].
     apply NoDup_incl_length; [apply NoDup_filter, level_nodup; auto|].
@@ -239,38 +224,15 @@ Proof.
       assert (In (firstn (S s) v) (level (S s))) as Hl by (apply level_prefix with t; auto).
       pose proof (prefix_score children score (S s) t v falls ltac:(lia) Hv).
       eapply Nat.lt_le_trans; [|apply (Hw (S s)); lia].
-      apply (NoDup_incl_length (l := firstn (S s) v :: filter _ (pool (S s)))).
-      - constructor; [|apply NoDup_filter, beam_facts; auto].
-        now rewrite filter_In, ahead_irrefl.
-      - intros w [<-|[Hp Ha%ahead_score]%filter_In]; apply filter_In; rewrite Qle_bool_iff.
-        + split; [auto|lra].
-        + split; [eapply pool_level; eauto|lra]. }
+      apply rank_lt_count; [apply beam_facts; auto|now intros w; apply pool_level|auto|..].
+      - apply Qle_bool_iff. lra.
+      - intros w Hlt%ahead_score. apply Qle_bool_iff. lra. }
     assert (above_pruned (score x)) as Ha.
     { intros t v Ht [Hp Hn]. apply pool_level in Hp; auto. apply Qnot_le_lt. intros Hs.
       apply Hn, H; auto. lia. }
-    exists x. split; auto. apply nth_sort in Hx as [Hx Hr]; [|now apply level_nodup].
-    apply nth_beam; [lia|]. rewrite <- Hr. split; [eapply unpruned_item; eauto; lra|].
-    split; [|lia]. apply rank_part.
-    + apply beam_facts; auto.
-    + now apply level_nodup.
-    + intros v. now apply pool_level.
-    + intros z Hz Hs%ahead_score. eapply unpruned_item; eauto.
-Qed.
-
-(** What is certified is the exact top k, in order. *)
-Theorem certified_exact k : 1 <= k <= B -> certified k -> firstn k (beam L) = best score k items.
-Proof.
-  intros Hk [x [Hx Ha]]. pose proof (T9 _ _ ltac:(lia) Hx Ha) as Hr.
-  apply nth_sort in Hr as [_ Hr]; [|now apply level_nodup].
-  rewrite beam_best by lia. rewrite <- (best_part k (pool L) items).
-  - unfold best. now rewrite firstn_firstn, Nat.min_l by lia.
-  - apply beam_facts; auto.
-  - now apply level_nodup.
-  - intros v. now apply pool_level.
-  - intros v Hv Hlt. eapply unpruned_item; eauto.
-    destruct (ahead_total score v x) as [H|[->|H]]; [now apply ahead_score|lra|].
-    apply nth_error_In, beam_level in Hx; auto.
-    apply (rank_lt _ _ _ _ (level_nodup _ distinct L) Hx) in H. lia.
+    exists x. split; auto. rewrite <- (nth_firstn _ k) by lia.
+    pose proof Hx as [Hi Hr]%nth_sort; [|now apply level_nodup].
+    rewrite (unpruned_best k x); auto; try lia. unfold best. now rewrite nth_firstn by lia.
 Qed.
 
 End Scores.
@@ -343,33 +305,36 @@ Proof.
     + now rewrite Ha.
 Qed.
 
+Definition more_probable v w := negb (Qle_bool (own w) (own v)).
+
+Lemma more_probable_spec v w : more_probable v w = true <-> (own v < own w)%Q.
+Proof.
+  unfold more_probable. rewrite negb_true_iff, <- not_true_iff_false, Qle_bool_iff.
+  split; [apply Qnot_le_lt|apply Qlt_not_le].
+Qed.
+
 (** Delta_t > 0, that is, beta_t > q(y_t): at least B siblings are strictly more probable. *)
 Lemma beta_spec u v : 1 <= B -> In v (siblings u) ->
-  (own v < beta q children B u)%Q <->
-  B <= count (fun w => negb (Qle_bool (own w) (own v))) (siblings u).
+  (own v < beta q children B u)%Q <-> B <= count (more_probable v) (siblings u).
 Proof.
   intros HB Hv. unfold beta. set (ranked := sort own (siblings u)).
   set (m := Nat.min B (length ranked) - 1). set (w := nth m ranked root).
   assert (length ranked = length (siblings u)) as Hn
     by apply Permutation_length, sort_permutation.
-  set (more := fun x => negb (Qle_bool (own x) (own v))).
-  assert (forall x, more x = true <-> (own v < own x)%Q) as Hm.
-  { intros x. unfold more. rewrite negb_true_iff, <- not_true_iff_false, Qle_bool_iff.
-    split; [apply Qnot_le_lt|apply Qlt_not_le]. }
-  assert (count more (siblings u) < length ranked) as Hc.
-  { rewrite Hn. apply (NoDup_incl_length (l := v :: filter more (siblings u))).
-    - constructor; [|apply NoDup_filter, siblings_nodup]. rewrite filter_In, Hm. intros []. lra.
+  assert (count (more_probable v) (siblings u) < length ranked) as Hc.
+  { rewrite Hn. apply (NoDup_incl_length (l := v :: filter _ (siblings u))).
+    - constructor; [|apply NoDup_filter, siblings_nodup].
+      rewrite filter_In, more_probable_spec. intros []. lra.
     - intros x [<-|[]%filter_In]; auto. }
   assert (nth_error ranked m = Some w) as Hw by (apply nth_error_nth'; lia).
   apply nth_sort in Hw as [Hw Hr]; [|apply siblings_nodup]. split.
-  - intros Hlt. enough (S m <= count more (siblings u)) by lia. rewrite <- Hr.
-    apply (NoDup_incl_length (l := w :: filter (fun x => ahead own x w) (siblings u))).
-    + constructor; [|apply NoDup_filter, siblings_nodup]. now rewrite filter_In, ahead_irrefl.
-    + intros x [<-|[Hx Ha%ahead_score]%filter_In]; apply filter_In; rewrite Hm; auto.
-      split; [auto|lra].
+  - intros Hlt. enough (rank own (siblings u) w < count (more_probable v) (siblings u)) by lia.
+    apply rank_lt_count; auto using siblings_nodup, incl_refl.
+    + now apply more_probable_spec.
+    + intros x Ha%ahead_score. apply more_probable_spec. lra.
   - intros Hmany. apply Qnot_le_lt. intros Hle.
-    enough (count more (siblings u) <= rank own (siblings u) w) by lia.
-    apply count_incl; [apply siblings_nodup|]. intros x Hx Hlt%Hm. split; auto.
+    enough (count (more_probable v) (siblings u) <= rank own (siblings u) w) by lia.
+    apply count_incl; [apply siblings_nodup|]. intros x Hx Hlt%more_probable_spec. split; auto.
     apply ahead_spec. left. lra.
 Qed.
 
@@ -389,9 +354,8 @@ Proof.
   apply (Nat.lt_irrefl B). eapply Nat.lt_le_trans; [|exact Hlen].
   eapply Nat.le_lt_trans; [exact Hb|]. apply (NoDup_incl_length (l := firstn (S t) y :: filter _ _)).
   - constructor; [|apply NoDup_filter, siblings_nodup].
-    rewrite filter_In, negb_true_iff, <- not_true_iff_false, Qle_bool_iff. intros []. lra.
-  - intros w [<-|[Hw Hlt]%filter_In]; auto.
-    rewrite negb_true_iff, <- not_true_iff_false, Qle_bool_iff in Hlt. apply Qnot_le_lt in Hlt.
+    rewrite filter_In, more_probable_spec. intros []. lra.
+  - intros w [<-|[Hw Hlt%more_probable_spec]%filter_In]; auto.
     destruct (in_dec (list_eq_dec Nat.eq_dec) w (F (S t))) as [|Hout]; auto. exfalso.
     assert (In w (flat_map (expand children) (F t))) as Hpool.
     { apply in_flat_map. exists (firstn t y). now rewrite He. }
@@ -441,12 +405,11 @@ Proof.
   intros Hy HP. apply T3; auto. intros t Ht. apply Nat.nle_gt. intros Hr.
   set (u := firstn t y) in *. set (enough := fun v => Qle_bool (pi u) (pi v)).
   assert (S B <= count enough (level children t)) as Hc.
-  { apply Nat.le_trans with (S (rank pi (level children t) u)); [lia|].
-    apply (NoDup_incl_length (l := u :: filter _ _)).
-    - constructor; [|apply NoDup_filter, level_nodup; auto]. now rewrite filter_In, ahead_irrefl.
-    - intros v [<-|[Hv Ha%ahead_score]%filter_In]; apply filter_In; unfold enough;
-        rewrite Qle_bool_iff; split; auto using Qle_refl.
-      apply level_prefix with L; auto. lia. }
+  { apply Nat.le_lt_trans with (rank pi (level children t) u); auto.
+    apply rank_lt_count; auto using level_nodup, incl_refl.
+    - apply level_prefix with L; auto. lia.
+    - apply Qle_bool_iff, Qle_refl.
+    - intros v Ha%ahead_score. now apply Qle_bool_iff. }
   assert (forall l, inject_Z (Z.of_nat (count enough l)) * pi u <= sum pi l)%Q as Hsum.
   { induction l as [|v l IH]; [change (0 * pi u <= 0)%Q; lra|].
     unfold count in *. cbn [filter sum]. pose proof (pi_nonnegative v).
