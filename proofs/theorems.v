@@ -30,6 +30,21 @@ Variable children : node -> list nat.
 Hypothesis distinct : forall u, NoDup (children u).
 Variable L : nat.
 Notation items := (level children L).
+Notation siblings := (siblings children).
+
+(** Where y has a token t, y_<=t and its siblings are what y_<t becomes in the next level. *)
+Lemma siblings_expand n y t : In y (level children n) -> 1 <= t <= length y ->
+  t <= n /\ In (firstn t y) (siblings (firstn (t - 1) y)) /\
+  expand children (firstn (t - 1) y) = siblings (firstn (t - 1) y).
+Proof.
+  intros Hy Ht. assert (t <= n) as Hn by (apply level_length in Hy; lia). split; auto.
+  pose proof (level_prefix children t n y Hn Hy) as Hu.
+  destruct t as [|t]; [lia|]. cbn [Nat.sub]. rewrite Nat.sub_0_r.
+  apply in_flat_map in Hu as [w [Hw Hu]].
+  pose proof (expand_parent children t w _ Hw Hu) as E. rewrite firstn_prefix in E by lia. subst w.
+  unfold expand in *. destruct (children (firstn t y)) eqn:E; [|auto].
+  destruct Hu as [Hu|[]]. apply (f_equal (@length nat)) in Hu. rewrite !length_firstn in Hu. lia.
+Qed.
 
 (** ** Any scores *)
 
@@ -235,6 +250,61 @@ Proof.
     rewrite (unpruned_best k x); auto; try lia. unfold best. now rewrite nth_firstn by lia.
 Qed.
 
+(** *** Best-first search
+
+    C is what the search knows and has not expanded: open prefixes, and items that it has reached. D
+    is what it has expanded. It expands the best open prefix, as long as fewer than k of the items
+    that it has reached score strictly above that prefix. *)
+Definition better_item u z :=
+  match children z with [] => negb (Qle_bool (score z) (score u)) | _ => false end.
+
+Inductive best_first (k : nat) : list node -> list node -> Prop :=
+  | begin : best_first k [root] []
+  | expand_best C D u : best_first k C D -> In u C -> children u <> [] ->
+      (forall w, In w C -> children w <> [] -> score w <= score u)%Q ->
+      count (better_item u) C < k ->
+      best_first k (siblings u ++ remove (list_eq_dec Nat.eq_dec) u C) (u :: D).
+
+(** Every path of level L is an item: nothing is longer. *)
+Hypothesis longest : forall y, In y items -> children y = [].
+
+Lemma best_first_covers k C D y : best_first k C D -> In y items -> exists t, In (firstn t y) C.
+Proof.
+  intros H Hy. induction H as [|C D u H [t IH] Hu Hc _ _]; [exists 0; now left|].
+  destruct (list_eq_dec Nat.eq_dec (firstn t y) u) as [E|E].
+  - destruct (Nat.le_gt_cases (length y) t) as [Ht|Ht].
+    + rewrite firstn_all2 in E by auto. subst u. now rewrite longest in Hc.
+    + exists (S t). apply in_app_iff. left. rewrite <- E.
+      destruct (siblings_expand L y (S t) Hy ltac:(lia)) as [_ [Hs _]].
+      cbn [Nat.sub] in Hs. now rewrite Nat.sub_0_r in Hs.
+  - exists t. apply in_app_iff. right. now apply in_in_remove.
+Qed.
+
+(** T16, first half: best-first search expands only prefixes with pi at least the k-th best P. *)
+Theorem T16_best_first k x C D u : 1 <= k -> nth_error (sort score items) (k - 1) = Some x ->
+  best_first k C D -> In u D -> (score x <= score u)%Q.
+Proof.
+  intros Hk Hx H. induction H as [|C D w H IH Hw Hc Hbest Hfew]; [easy|].
+  intros [<-|]; auto. clear IH. apply Qnot_lt_le. intros Hlt.
+  apply (Nat.lt_irrefl k). eapply Nat.le_lt_trans; [|exact Hfew].
+  pose proof Hx as [Hi Hr]%nth_sort; [|now apply level_nodup].
+  apply Nat.le_trans with (count (fun z => Qle_bool (score x) (score z)) items).
+  - enough (rank score items x < count (fun z => Qle_bool (score x) (score z)) items) by lia.
+    apply rank_lt_count; auto using level_nodup, incl_refl.
+    + apply Qle_bool_iff. lra.
+    + intros v Ha%ahead_score. now apply Qle_bool_iff.
+  - apply count_incl; [now apply level_nodup|]. intros z Hz Hs%Qle_bool_iff.
+    destruct (best_first_covers _ _ _ _ H Hz) as [t Ht].
+    destruct (Nat.le_gt_cases (length z) t) as [Hl|Hl].
+    + rewrite firstn_all2 in Ht by auto. split; auto. unfold better_item.
+      rewrite longest, negb_true_iff, <- not_true_iff_false, Qle_bool_iff by auto. lra.
+    + exfalso. destruct (siblings_expand L z (S t) Hz ltac:(lia)) as [HL [Hs' _]].
+      cbn [Nat.sub] in Hs'. rewrite Nat.sub_0_r in Hs'.
+      assert (score (firstn t z) <= score w)%Q.
+      { apply Hbest; auto. intros E. unfold search.siblings in Hs'. now rewrite E in Hs'. }
+      pose proof (prefix_score children score t L z falls ltac:(lia) Hz). lra.
+Qed.
+
 End Scores.
 (** ** Probabilities
 
@@ -247,7 +317,6 @@ Hypothesis nonnegative : forall u token, (0 <= q u token)%Q.
 Variable B : nat.
 Notation pi := (pi q).
 Notation own := (own q).
-Notation siblings := (siblings children).
 
 Lemma pi_snoc u token : (pi (u ++ [token]) == pi u * q u token)%Q.
 Proof.
@@ -268,20 +337,6 @@ Qed.
 Lemma siblings_nodup u : NoDup (siblings u).
 Proof.
   apply NoDup_map_NoDup_ForallPairs; auto. intros x y _ _ H. apply app_inj_tail in H. tauto.
-Qed.
-
-(** Where y has a token t, y_<=t and its siblings are what y_<t becomes in the next level. *)
-Lemma siblings_expand n y t : In y (level children n) -> 1 <= t <= length y ->
-  t <= n /\ In (firstn t y) (siblings (firstn (t - 1) y)) /\
-  expand children (firstn (t - 1) y) = siblings (firstn (t - 1) y).
-Proof.
-  intros Hy Ht. assert (t <= n) as Hn by (apply level_length in Hy; lia). split; auto.
-  pose proof (level_prefix children t n y Hn Hy) as Hu.
-  destruct t as [|t]; [lia|]. cbn [Nat.sub]. rewrite Nat.sub_0_r.
-  apply in_flat_map in Hu as [w [Hw Hu]].
-  pose proof (expand_parent children t w _ Hw Hu) as E. rewrite firstn_prefix in E by lia. subst w.
-  unfold expand in *. destruct (children (firstn t y)) eqn:E; [|auto].
-  destruct Hu as [Hu|[]]. apply (f_equal (@length nat)) in Hu. rewrite !length_firstn in Hu. lia.
 Qed.
 
 (** T1: y returned => each y_t is among the best B of its siblings.
