@@ -11,6 +11,7 @@ Open Scope nat_scope.
 (** A node of the trie is its path: the list of its tokens. The root is the empty path. *)
 Definition node := list nat.
 Definition root : node := [].
+Definition node_dec : forall u v : node, {u = v} + {u <> v} := list_eq_dec Nat.eq_dec.
 
 (** The lexicographic order of paths. *)
 Fixpoint before (u v : node) : bool :=
@@ -277,28 +278,34 @@ Hypothesis distinct : forall u, NoDup (children u).
 Notation expand := (expand children).
 Notation level := (level children).
 
+Lemma siblings_nodup u : NoDup (siblings children u).
+Proof.
+  apply NoDup_map_NoDup_ForallPairs; auto. intros x y _ _ H. apply app_inj_tail in H. tauto.
+Qed.
+
+Lemma in_expand u w : In w (expand u) ->
+  children u = [] /\ w = u \/ exists token, In token (children u) /\ w = u ++ [token].
+Proof.
+  unfold search.expand, siblings. destruct (children u) as [|a l].
+  - intros [<-|[]]. auto.
+  - intros [token [<- H]]%in_map_iff. eauto.
+Qed.
+
 (** An entry of level t has t tokens, or fewer and has ended. *)
 Lemma level_length t u : In u (level t) -> length u <= t /\ (length u < t -> children u = []).
 Proof.
-  revert u; induction t as [|t IH]; intros u; cbn.
-  - intros [<-|[]]; cbn; lia.
-  - intros [w [Hw Hu]]%in_flat_map. apply IH in Hw as [Hw Hc]. unfold search.expand in Hu.
-    destruct (children w) as [|a l] eqn:E; cbn in Hu.
-    + destruct Hu as [<-|[]]. split; [lia|auto].
-    + unfold siblings in Hu. rewrite in_map_iff in Hu. destruct Hu as [b [<- _]].
-      rewrite length_app; cbn. destruct (Nat.eq_dec (length w) t); [lia|].
-      discriminate Hc. lia.
+  revert u; induction t as [|t IH]; intros u.
+  - intros [<-|[]]. cbn. lia.
+  - intros [w [[Hw Hc]%IH [[Hn ->]|[token [Ht ->]]]%in_expand]]%in_flat_map; [auto|].
+    rewrite length_app. cbn. split; [lia|]. intros. rewrite Hc in Ht by lia. easy.
 Qed.
 
 (** The parent of an entry of the next level is its first t tokens. *)
 Lemma expand_parent t u w : In u (level t) -> In w (expand u) -> firstn t w = u.
 Proof.
-  intros [Hl Hc]%level_length. unfold search.expand.
-  destruct (children u) as [|a l] eqn:E; cbn; intros H.
-  - destruct H as [<-|[]]. now apply firstn_all2.
-  - unfold siblings in H. rewrite in_map_iff in H. destruct H as [b [<- _]].
-    destruct (Nat.eq_dec (length u) t) as [<-|]; [|discriminate Hc; lia].
-    rewrite firstn_app, firstn_all, Nat.sub_diag. cbn. apply app_nil_r.
+  intros [Hl Hc]%level_length [[_ ->]|[token [Ht ->]]]%in_expand; [now apply firstn_all2|].
+  destruct (Nat.eq_dec (length u) t) as [<-|]; [|rewrite Hc in Ht by lia; easy].
+  rewrite firstn_app, firstn_all, Nat.sub_diag. cbn. apply app_nil_r.
 Qed.
 
 (** So the children of a part of level t are the entries of level t + 1 whose parent is in it. *)
@@ -314,10 +321,8 @@ Lemma children_nodup t X : incl X (level t) -> NoDup X -> NoDup (flat_map expand
 Proof.
   intros HX. induction 1 as [|u X Hu _ IH]; cbn; [constructor|].
   apply NoDup_app; [| apply IH; intros x Hx; apply HX; now right |].
-  - unfold search.expand, siblings. specialize (distinct u).
-    destruct (children u) as [|a l]; [repeat constructor; auto|].
-    apply NoDup_map_NoDup_ForallPairs; auto.
-    intros x y _ _ H. apply app_inj_tail in H. tauto.
+  - pose proof (siblings_nodup u). unfold search.expand.
+    destruct (children u); [repeat constructor; auto|auto].
   - intros w Hw Hw'. apply in_flat_map in Hw' as [u' [Hu' Hw']].
     apply (expand_parent t) in Hw, Hw'; [congruence| |]; apply HX; cbn; auto.
 Qed.
@@ -388,8 +393,11 @@ Proof. destruct t; auto. rewrite in_beam, in_pool. tauto. Qed.
 Lemma beam_level t v : In v (beam t) -> In v (level t).
 Proof. apply beam_facts. Qed.
 
-Lemma pool_level t v : In v (pool t) -> In v (level t).
-Proof. destruct t; [auto|]. intros H%in_pool. tauto. Qed.
+Lemma pool_nodup t : NoDup (pool t).
+Proof. apply beam_facts. Qed.
+
+Lemma pool_level t : incl (pool t) (level t).
+Proof. destruct t; [apply incl_refl|]. intros v H%in_pool. tauto. Qed.
 
 (** The search is one of those that may break ties in any way. *)
 Lemma beam_is_a_search : a_search children score B beam.
@@ -439,7 +447,7 @@ Lemma pruned_somewhere t y : In y (level t) -> ~ In y (beam t) ->
   exists s, 1 <= s <= t /\ pruned children score B s (firstn s y).
 Proof.
   induction t as [|t IH] in y |- *; intros Hy Hn; [tauto|].
-  destruct (in_dec (list_eq_dec Nat.eq_dec) (firstn t y) (beam t)) as [Hp|Hp].
+  destruct (in_dec node_dec (firstn t y) (beam t)) as [Hp|Hp].
   - exists (S t). rewrite firstn_all2 by (apply level_length in Hy; tauto).
     split; [lia|]. split; auto. apply in_pool. auto.
   - destruct (IH (firstn t y)) as [s [Hs Hq]]; auto.
@@ -458,10 +466,9 @@ Proof.
   - rewrite firstn_all2 by (apply level_length in Hu; tauto). lra.
   - rewrite <- (firstn_prefix s t) by auto.
     apply in_flat_map in Hu as [w [Hw Hu]]. rewrite (expand_parent t w u Hw Hu).
-    apply Qle_trans with (score w); [|auto]. clear - falls Hu. unfold search.expand in Hu.
-    destruct (children w) as [|a l] eqn:E; cbn in Hu.
-    + destruct Hu as [<-|[]]. lra.
-    + unfold siblings in Hu. rewrite in_map_iff in Hu. destruct Hu as [b [<- Hb]]. auto.
+    apply Qle_trans with (score w); [|auto].
+    apply in_expand in Hu as [[_ ->]|[token [Ht ->]]]; [lra|auto].
 Qed.
 
 End Trie.
+#[export] Hint Resolve siblings_nodup level_nodup pool_nodup pool_level incl_refl : search.

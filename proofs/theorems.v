@@ -32,17 +32,16 @@ Variable L : nat.
 Notation items := (level children L).
 Notation siblings := (siblings children).
 
-(** Where y has a token t, y_<=t and its siblings are what y_<t becomes in the next level. *)
-Lemma siblings_expand n y t : In y (level children n) -> 1 <= t <= length y ->
-  t <= n /\ In (firstn t y) (siblings (firstn (t - 1) y)) /\
-  expand children (firstn (t - 1) y) = siblings (firstn (t - 1) y).
+(** Where y has t + 1 tokens, its first t + 1 and their siblings are what its first t become in the
+    next level. *)
+Lemma siblings_expand n y t : In y (level children n) -> t < length y ->
+  t < n /\ In (firstn (S t) y) (siblings (firstn t y)) /\
+  expand children (firstn t y) = siblings (firstn t y).
 Proof.
-  intros Hy Ht. assert (t <= n) as Hn by (apply level_length in Hy; lia). split; auto.
-  pose proof (level_prefix children t n y Hn Hy) as Hu.
-  destruct t as [|t]; [lia|]. cbn [Nat.sub]. rewrite Nat.sub_0_r.
-  apply in_flat_map in Hu as [w [Hw Hu]].
+  intros Hy Ht. assert (t < n) as Hn by (apply level_length in Hy; lia). split; auto.
+  pose proof (level_prefix children (S t) n y Hn Hy) as [w [Hw Hu]]%in_flat_map.
   pose proof (expand_parent children t w _ Hw Hu) as E. rewrite firstn_prefix in E by lia. subst w.
-  unfold expand in *. destruct (children (firstn t y)) eqn:E; [|auto].
+  unfold expand in *. destruct (children (firstn t y)); [|auto].
   destruct Hu as [Hu|[]]. apply (f_equal (@length nat)) in Hu. rewrite !length_firstn in Hu. lia.
 Qed.
 
@@ -63,12 +62,12 @@ Theorem T3 y : In y items ->
 Proof.
   intros Hy H. apply kept; auto. intros s Hs _.
   apply Nat.le_lt_trans with (rank score (level (S s)) (firstn (S s) y)); [|apply H; lia].
-  apply rank_incl; [apply beam_facts; auto|]. intros v. now apply pool_level.
+  apply rank_incl; auto with search.
 Qed.
 
 (** Entry v of level t leads to an item z if v is z_<=t. *)
 Definition leads (good : node -> bool) t v :=
-  existsb (fun z => good z && if list_eq_dec Nat.eq_dec (firstn t z) v then true else false) items.
+  existsb (fun z => good z && if node_dec (firstn t z) v then true else false) items.
 
 (** Whatever items are called good, an entry that comes before y_<=t leads to one of them or not. *)
 Lemma good_or_not good y : In y items ->
@@ -81,15 +80,15 @@ Proof.
   eapply Nat.le_lt_trans; [|exact H]. set (w := firstn (S s) y).
   unfold rank. rewrite (count_split (fun v => ahead v w) (leads good (S s))).
   apply Nat.add_le_mono_r. unfold count. rewrite <- (length_map (firstn (S s)) (filter good _)).
-  apply NoDup_incl_length; [apply NoDup_filter, beam_facts; auto|].
+  apply NoDup_incl_length; [apply NoDup_filter; auto with search|].
   intros v [_ [_ Hv]%andb_true_iff]%filter_In. apply existsb_exists in Hv as [z [Hz Hg]].
-  apply andb_true_iff in Hg as [Hg E]. destruct list_eq_dec as [<-|] in E; [|easy].
+  apply andb_true_iff in Hg as [Hg E]. destruct node_dec as [<-|] in E; [|easy].
   apply in_map. now apply filter_In.
 Qed.
 
 (** Another item that scores at least P(y). *)
 Definition rival y z :=
-  Qle_bool (score y) (score z) && if list_eq_dec Nat.eq_dec z y then false else true.
+  Qle_bool (score y) (score z) && if node_dec z y then false else true.
 
 (** T13': at each t, (other items that score at least P(y)) + (entries of pool_t that come before
     y_<=t and lead to no other item that scores at least P(y)) < B => y is returned. *)
@@ -119,9 +118,9 @@ Proof.
   intros v Hv. destruct (ahead v (firstn t y)) eqn:E; cbn; auto.
   destruct (H t v Ht Hv (ahead_score _ _ _ E)) as [z [Hz [Hl Hs]]].
   apply negb_false_iff, existsb_exists. exists z. split; auto. unfold rival.
-  apply Qle_bool_iff in Hs as ->. destruct (list_eq_dec _ z y) as [->|_]; cbn.
+  apply Qle_bool_iff in Hs as ->. destruct (node_dec z y) as [->|_]; cbn.
   - subst v. now rewrite ahead_irrefl in E.
-  - now destruct list_eq_dec.
+  - now destruct node_dec.
 Qed.
 
 (** T14: scores in which the best child of a node has its parent's score: beam search of every width
@@ -150,18 +149,14 @@ Proof.
     intros v Hv. apply pool_level in Hv; auto. destruct (ahead v (firstn t y)) eqn:E; cbn; auto.
     destruct (Hz t v ltac:(lia) Hv) as [z [Hi [Hp Hs]]].
     apply negb_false_iff, existsb_exists. exists z. split; auto.
-    rewrite Hp. destruct list_eq_dec as [_|]; [|easy]. rewrite andb_true_r.
+    rewrite Hp. destruct node_dec as [_|]; [|easy]. rewrite andb_true_r.
     pose proof (prefix_score children score t L y falls ltac:(lia) Hy) as Hf.
     apply ahead_spec. apply ahead_spec in E as [E|[E Hb]]; [left; lra|].
     destruct (Qlt_le_dec (score y) (score z)); [auto|right; split; [lra|]].
     rewrite <- (firstn_skipn t z), <- (firstn_skipn t y), Hp.
     apply level_before with children t; auto.
     apply level_prefix with L; auto. lia. }
-  rewrite beam_best by auto. apply best_part.
-  - apply beam_facts; auto.
-  - now apply level_nodup.
-  - intros v. now apply pool_level.
-  - intros v Hv Hr. now apply beam_pool, H.
+  rewrite beam_best by auto. apply best_part; auto using beam_pool with search.
 Qed.
 
 (** From here on scores never rise along a path, as probabilities do not. *)
@@ -173,7 +168,7 @@ Notation above_pruned := (above_pruned children score B L).
 Lemma unpruned_item y x : In y items -> (x <= score y)%Q -> above_pruned x -> In y (pool L).
 Proof.
   intros Hy Hx Ha. destruct L as [|n]; [exact Hy|]. apply in_pool; auto. split; auto.
-  destruct (in_dec (list_eq_dec Nat.eq_dec) (firstn n y) (beam n)) as [|Hn]; auto.
+  destruct (in_dec node_dec (firstn n y) (beam n)) as [|Hn]; auto.
   apply pruned_somewhere in Hn as [s [Hs Hp]]; auto; [|apply level_prefix with (S n); auto].
   rewrite firstn_prefix in Hp by lia. apply Ha in Hp; [|lia].
   pose proof (prefix_score children score s (S n) y falls ltac:(lia) Hy). lra.
@@ -184,11 +179,8 @@ Lemma unpruned_best n x : n <= B -> In x items -> n <= S (rank score items x) ->
   above_pruned (score x) -> firstn n (beam L) = best score n items.
 Proof.
   intros HB Hx Hn Ha. destruct n as [|n]; [reflexivity|].
-  rewrite beam_best by lia. rewrite <- (best_part score (S n) (pool L) items).
+  rewrite beam_best by lia. rewrite <- (best_part score (S n) (pool L) items); auto with search.
   - unfold best. now rewrite firstn_firstn, Nat.min_l by lia.
-  - apply beam_facts; auto.
-  - now apply level_nodup.
-  - intros v. now apply pool_level.
   - intros v Hv Hr. eapply unpruned_item; eauto.
     destruct (ahead_total score v x) as [H|[->|H]]; [now apply ahead_score|lra|].
     apply (rank_lt _ _ _ _ (level_nodup _ distinct L) Hx) in H. lia.
@@ -203,10 +195,9 @@ Proof.
   intros HB Hn H Ha.
   rewrite beam_best in H by lia. unfold best in H. rewrite nth_error_firstn in H.
   destruct (Nat.ltb_spec (n - 1) B); [|easy].
-  apply nth_sort in H as [Hy Hr]; [|apply beam_facts; auto].
+  apply nth_sort in H as [Hy Hr]; auto with search.
   apply unpruned_best with y; auto; [lia|eapply pool_level; eauto|].
-  enough (rank score (pool L) y <= rank score items y) by lia.
-  apply rank_incl; [apply beam_facts; auto|]. intros v. now apply pool_level.
+  enough (rank score (pool L) y <= rank score items y) by lia. apply rank_incl; auto with search.
 Qed.
 
 (** A list's first k are certified if number k is there and scores above all that was pruned before
@@ -228,9 +219,9 @@ Proof.
     rewrite nth_firstn, Hx in E by lia. injection E as ->.
     destruct t as [|t]; [lia|].
     apply Nat.le_trans with (length (beam (S t))); [|apply firstn_le_length].
-    apply NoDup_incl_length; [apply NoDup_filter, level_nodup; auto|].
+    apply NoDup_incl_length; [apply NoDup_filter; auto with search|].
     intros v [Hv Hs]%filter_In. apply Qle_bool_iff in Hs.
-    destruct (in_dec (list_eq_dec Nat.eq_dec) v (beam (S t))) as [|Hn]; auto.
+    destruct (in_dec node_dec v (beam (S t))) as [|Hn]; auto.
     apply pruned_somewhere in Hn as [s [Hst Hp]]; auto. apply Ha in Hp; [|lia].
     pose proof (prefix_score children score s (S t) v falls ltac:(lia) Hv). lra.
   - intros Hw.
@@ -239,14 +230,14 @@ Proof.
       assert (In (firstn (S s) v) (level (S s))) as Hl by (apply level_prefix with t; auto).
       pose proof (prefix_score children score (S s) t v falls ltac:(lia) Hv).
       eapply Nat.lt_le_trans; [|apply (Hw (S s)); lia].
-      apply rank_lt_count; [apply beam_facts; auto|now intros w; apply pool_level|auto|..].
+      apply rank_lt_count; auto with search.
       - apply Qle_bool_iff. lra.
       - intros w Hlt%ahead_score. apply Qle_bool_iff. lra. }
     assert (above_pruned (score x)) as Ha.
-    { intros t v Ht [Hp Hn]. apply pool_level in Hp; auto. apply Qnot_le_lt. intros Hs.
+    { intros t v Ht [Hp%pool_level Hn]; auto. apply Qnot_le_lt. intros Hs.
       apply Hn, H; auto. lia. }
     exists x. split; auto. rewrite <- (nth_firstn _ k) by lia.
-    pose proof Hx as [Hi Hr]%nth_sort; [|now apply level_nodup].
+    pose proof Hx as [Hi Hr]%nth_sort; auto with search.
     rewrite (unpruned_best k x); auto; try lia. unfold best. now rewrite nth_firstn by lia.
 Qed.
 
@@ -263,7 +254,7 @@ Inductive best_first (k : nat) : list node -> list node -> Prop :=
   | expand_best C D u : best_first k C D -> In u C -> children u <> [] ->
       (forall w, In w C -> children w <> [] -> score w <= score u)%Q ->
       count (better_item u) C < k ->
-      best_first k (siblings u ++ remove (list_eq_dec Nat.eq_dec) u C) (u :: D).
+      best_first k (siblings u ++ remove node_dec u C) (u :: D).
 
 (** Every path of level L is an item: nothing is longer. *)
 Hypothesis longest : forall y, In y items -> children y = [].
@@ -271,12 +262,11 @@ Hypothesis longest : forall y, In y items -> children y = [].
 Lemma best_first_covers k C D y : best_first k C D -> In y items -> exists t, In (firstn t y) C.
 Proof.
   intros H Hy. induction H as [|C D u H [t IH] Hu Hc _ _]; [exists 0; now left|].
-  destruct (list_eq_dec Nat.eq_dec (firstn t y) u) as [E|E].
+  destruct (node_dec (firstn t y) u) as [E|E].
   - destruct (Nat.le_gt_cases (length y) t) as [Ht|Ht].
     + rewrite firstn_all2 in E by auto. subst u. now rewrite longest in Hc.
     + exists (S t). apply in_app_iff. left. rewrite <- E.
-      destruct (siblings_expand L y (S t) Hy ltac:(lia)) as [_ [Hs _]].
-      cbn [Nat.sub] in Hs. now rewrite Nat.sub_0_r in Hs.
+      now apply siblings_expand with L.
   - exists t. apply in_app_iff. right. now apply in_in_remove.
 Qed.
 
@@ -287,25 +277,25 @@ Proof.
   intros Hk Hx H. induction H as [|C D w H IH Hw Hc Hbest Hfew]; [easy|].
   intros [<-|]; auto. clear IH. apply Qnot_lt_le. intros Hlt.
   apply (Nat.lt_irrefl k). eapply Nat.le_lt_trans; [|exact Hfew].
-  pose proof Hx as [Hi Hr]%nth_sort; [|now apply level_nodup].
+  pose proof Hx as [Hi Hr]%nth_sort; auto with search.
   apply Nat.le_trans with (count (fun z => Qle_bool (score x) (score z)) items).
   - enough (rank score items x < count (fun z => Qle_bool (score x) (score z)) items) by lia.
-    apply rank_lt_count; auto using level_nodup, incl_refl.
+    apply rank_lt_count; auto with search.
     + apply Qle_bool_iff. lra.
     + intros v Ha%ahead_score. now apply Qle_bool_iff.
-  - apply count_incl; [now apply level_nodup|]. intros z Hz Hs%Qle_bool_iff.
+  - apply count_incl; auto with search. intros z Hz Hs%Qle_bool_iff.
     destruct (best_first_covers _ _ _ _ H Hz) as [t Ht].
     destruct (Nat.le_gt_cases (length z) t) as [Hl|Hl].
     + rewrite firstn_all2 in Ht by auto. split; auto. unfold better_item.
       rewrite longest, negb_true_iff, <- not_true_iff_false, Qle_bool_iff by auto. lra.
-    + exfalso. destruct (siblings_expand L z (S t) Hz ltac:(lia)) as [HL [Hs' _]].
-      cbn [Nat.sub] in Hs'. rewrite Nat.sub_0_r in Hs'.
+    + exfalso. destruct (siblings_expand L z t Hz Hl) as [HL [Hs' _]].
       assert (score (firstn t z) <= score w)%Q.
       { apply Hbest; auto. intros E. unfold search.siblings in Hs'. now rewrite E in Hs'. }
       pose proof (prefix_score children score t L z falls ltac:(lia) Hz). lra.
 Qed.
 
 End Scores.
+
 (** ** Probabilities
 
     [q u token] is the probability of a child of u, and [pi q u] the product of q along u's path.
@@ -334,11 +324,6 @@ Proof.
   rewrite removelast_last, last_last. apply pi_snoc.
 Qed.
 
-Lemma siblings_nodup u : NoDup (siblings u).
-Proof.
-  apply NoDup_map_NoDup_ForallPairs; auto. intros x y _ _ H. apply app_inj_tail in H. tauto.
-Qed.
-
 (** T1: y returned => each y_t is among the best B of its siblings.
     It needs pi(y_<t) > 0: below a prefix of probability 0 all scores are equal (R10). *)
 Theorem T1 y t : In y (beam children pi B L) -> 1 <= t <= length y ->
@@ -346,12 +331,12 @@ Theorem T1 y t : In y (beam children pi B L) -> 1 <= t <= length y ->
   In (firstn t y) (best own B (siblings (firstn (t - 1) y))).
 Proof.
   intros Hy Ht Hpos. pose proof (beam_level _ distinct _ _ _ _ Hy) as Hl.
-  destruct (siblings_expand L y t Hl Ht) as [HL [Hs He]].
-  apply in_best; auto using siblings_nodup. split; auto.
-  eapply (search_prefix _ _ _ _ (beam_is_a_search _ distinct _ _) t) in Hy as [_ Hy]; auto.
   destruct t as [|t]; [lia|]. cbn [Nat.sub] in *. rewrite Nat.sub_0_r in *.
+  destruct (siblings_expand L y t Hl ltac:(lia)) as [HL [Hs He]].
+  apply in_best; auto with search. split; auto.
+  eapply (search_prefix _ _ _ _ (beam_is_a_search _ distinct _ _) (S t)) in Hy as [_ Hy]; auto.
   apply in_beam in Hy as [_ [Hp Hr]]; auto. rewrite firstn_prefix in Hp by lia.
-  eapply Nat.le_lt_trans; [|exact Hr]. apply count_incl; auto using siblings_nodup.
+  eapply Nat.le_lt_trans; [|exact Hr]. apply count_incl; auto with search.
   intros v Hv Ha. split.
   - apply in_flat_map. exists (firstn t y). now rewrite He.
   - apply ahead_spec in Ha. apply ahead_spec.
@@ -378,18 +363,18 @@ Proof.
     by apply Permutation_length, sort_permutation.
   assert (count (more_probable v) (siblings u) < length ranked) as Hc.
   { rewrite Hn. apply (NoDup_incl_length (l := v :: filter _ (siblings u))).
-    - constructor; [|apply NoDup_filter, siblings_nodup].
+    - constructor; [|apply NoDup_filter; auto with search].
       rewrite filter_In, more_probable_spec. intros []. lra.
     - intros x [<-|[]%filter_In]; auto. }
   assert (nth_error ranked m = Some w) as Hw by (apply nth_error_nth'; lia).
-  apply nth_sort in Hw as [Hw Hr]; [|apply siblings_nodup]. split.
+  apply nth_sort in Hw as [Hw Hr]; auto with search. split.
   - intros Hlt. enough (rank own (siblings u) w < count (more_probable v) (siblings u)) by lia.
-    apply rank_lt_count; auto using siblings_nodup, incl_refl.
+    apply rank_lt_count; auto with search.
     + now apply more_probable_spec.
     + intros x Ha%ahead_score. apply more_probable_spec. lra.
   - intros Hmany. apply Qnot_le_lt. intros Hle.
     enough (count (more_probable v) (siblings u) <= rank own (siblings u) w) by lia.
-    apply count_incl; [apply siblings_nodup|]. intros x Hx Hlt%more_probable_spec. split; auto.
+    apply count_incl; auto with search. intros x Hx Hlt%more_probable_spec. split; auto.
     apply ahead_spec. left. lra.
 Qed.
 
@@ -399,19 +384,20 @@ Theorem T2 F y t : 1 <= B -> a_search children pi B F -> In y items -> 1 <= t <=
   (0 < pi (firstn (t - 1) y))%Q ->
   ~ In (firstn t y) (F t) /\ ~ In y (F L).
 Proof.
-  intros HB HF Hy Ht Hb Hpos. destruct (siblings_expand L y t Hy Ht) as [HL [Hs He]].
+  intros HB HF Hy Ht Hb Hpos.
+  destruct t as [|t]; [lia|]. cbn [Nat.sub] in *. rewrite Nat.sub_0_r in *.
+  destruct (siblings_expand L y t Hy ltac:(lia)) as [HL [Hs He]].
   pose proof (search_prefix _ _ _ _ HF) as Hp.
-  enough (~ In (firstn t y) (F t)) as Hn by (split; auto; intros H; now apply (Hp t) in H).
-  intros Hin. apply beta_spec in Hb; auto. destruct (Hp (t - 1) t _ ltac:(lia) Hin) as [_ Hu].
-  rewrite firstn_prefix in Hu by lia. destruct t as [|t]; [lia|].
-  cbn [Nat.sub] in *. rewrite Nat.sub_0_r in *.
+  enough (~ In (firstn (S t) y) (F (S t))) as Hn by (split; auto; intros H; now apply Hn, (Hp _ L)).
+  intros Hin. apply beta_spec in Hb; auto. destruct (Hp t (S t) _ ltac:(lia) Hin) as [_ Hu].
+  rewrite firstn_prefix in Hu by lia.
   destruct HF as [_ HF]. destruct (HF t) as [_ [Hlen Hbest]].
   apply (Nat.lt_irrefl B). eapply Nat.lt_le_trans; [|exact Hlen].
   eapply Nat.le_lt_trans; [exact Hb|]. apply (NoDup_incl_length (l := firstn (S t) y :: filter _ _)).
-  - constructor; [|apply NoDup_filter, siblings_nodup].
+  - constructor; [|apply NoDup_filter; auto with search].
     rewrite filter_In, more_probable_spec. intros []. lra.
   - intros w [<-|[Hw Hlt%more_probable_spec]%filter_In]; auto.
-    destruct (in_dec (list_eq_dec Nat.eq_dec) w (F (S t))) as [|Hout]; auto. exfalso.
+    destruct (in_dec node_dec w (F (S t))) as [|Hout]; auto. exfalso.
     assert (In w (flat_map (expand children) (F t))) as Hpool.
     { apply in_flat_map. exists (firstn t y). now rewrite He. }
     specialize (Hbest _ w Hin Hpool Hout).
@@ -424,7 +410,13 @@ Fixpoint sum (f : node -> Q) l : Q := match l with [] => 0 | v :: l' => f v + su
 Lemma sum_app f l l' : (sum f (l ++ l') == sum f l + sum f l')%Q.
 Proof. induction l as [|v l IH]; cbn; [ring|]. rewrite IH. ring. Qed.
 
-(** The probabilities of a level sum to at most 1. *)
+Lemma sum_in f l v : (forall u, 0 <= f u)%Q -> (0 <= sum f l /\ (In v l -> f v <= sum f l))%Q.
+Proof.
+  intros Hf. induction l as [|u l [Hl Hv]]; cbn; [easy|]. specialize (Hf u).
+  split; [lra|]. intros [->|H]; [|specialize (Hv H)]; lra.
+Qed.
+
+(** The probabilities of siblings sum to at most 1, and so do those of a level. *)
 Hypothesis mass : forall u, (sum own (siblings u) <= 1)%Q.
 
 Lemma pi_nonnegative u : (0 <= pi u)%Q.
@@ -461,7 +453,7 @@ Proof.
   set (u := firstn t y) in *. set (enough := fun v => Qle_bool (pi u) (pi v)).
   assert (S B <= count enough (level children t)) as Hc.
   { apply Nat.le_lt_trans with (rank pi (level children t) u); auto.
-    apply rank_lt_count; auto using level_nodup, incl_refl.
+    apply rank_lt_count; auto with search.
     - apply level_prefix with L; auto. lia.
     - apply Qle_bool_iff, Qle_refl.
     - intros v Ha%ahead_score. now apply Qle_bool_iff. }
@@ -474,18 +466,9 @@ Proof.
   specialize (Hsum (level children t)). pose proof (level_mass t) as Hm.
   assert (pi y <= pi u)%Q as Hyu.
   { apply (prefix_score children pi t L y); auto; [|lia].
-    intros v token Hv. rewrite pi_snoc. rewrite <- (Qmult_1_r (pi v)) at 2.
-    rewrite !(Qmult_comm (pi v)). apply Qmult_le_compat_r; [|apply pi_nonnegative].
-    apply Qle_trans with (sum own (siblings v)); [|apply mass].
-    pose proof (in_map (fun token => v ++ [token]) _ _ Hv) as H. fold (siblings v) in H. revert H.
-    replace (q v token) with (own (v ++ [token]))
-      by (unfold search.own; now rewrite removelast_last, last_last).
-    assert (forall w, 0 <= own w)%Q as Hown by (intros; apply nonnegative). clear - Hown.
-    induction (siblings v) as [|w l IH]; cbn; intros Hin; [easy|].
-    specialize (Hown w) as Hw. destruct Hin as [->|Hin].
-    - clear IH. assert (0 <= sum own l)%Q; [|lra].
-      induction l as [|v' l IH]; cbn; [lra|]. specialize (Hown v'). lra.
-    - specialize (IH Hin). lra. }
+    intros v token Hv. eapply Qle_trans; [|apply expand_mass].
+    apply sum_in; auto using pi_nonnegative. unfold expand. destruct (children v) eqn:E; [easy|].
+    rewrite <- E in Hv. exact (in_map (fun token => v ++ [token]) _ _ Hv). }
   apply (Qlt_irrefl (1 / inject_Z (Z.of_nat (B + 1)))). eapply Qlt_le_trans; [exact HP|].
   apply Qle_shift_div_l; [now rewrite <- (Zlt_Qlt 0); lia|].
   apply Qle_trans with (inject_Z (Z.of_nat (count enough (level children t))) * pi u)%Q; [|lra].
@@ -495,5 +478,6 @@ Proof.
     change 0%Q with (inject_Z 0). rewrite <- Zle_Qle. lia.
   - apply Qmult_le_compat_r; [|apply pi_nonnegative]. rewrite <- Zle_Qle. lia.
 Qed.
+
 End Probabilities.
 End Trie.
