@@ -119,8 +119,7 @@ Lemma before_extend u v : before u v = true -> firstn (length u) v <> u ->
   forall x y, before (u ++ x) (v ++ y) = true.
 Proof.
   revert v; induction u as [|a u IH]; intros [|b v]; cbn; try easy.
-  destruct (Nat.compare_spec a b); try easy. subst.
-  intros; apply IH; congruence.
+  destruct (Nat.compare_spec a b); try easy. subst. intros; apply IH; congruence.
 Qed.
 
 Section Order.
@@ -155,8 +154,7 @@ Qed.
 
 Lemma ahead_total u v : ahead u v = true \/ u = v \/ ahead v u = true.
 Proof.
-  rewrite !ahead_spec.
-  destruct (Q_dec (score u) (score v)) as [[|]|]; auto.
+  rewrite !ahead_spec. destruct (Q_dec (score u) (score v)) as [[|]|]; auto.
   destruct (before_total u v) as [|[]]; auto. right; right; right. split; [now symmetry|auto].
 Qed.
 
@@ -167,10 +165,7 @@ Proof.
 Qed.
 
 Lemma insert_permutation v l : Permutation (insert score v l) (v :: l).
-Proof.
-  induction l as [|w l IH]; cbn; auto. destruct (ahead v w); auto.
-  rewrite IH. constructor.
-Qed.
+Proof. induction l as [|w l IH]; cbn; auto. destruct ahead; auto. rewrite IH. constructor. Qed.
 
 Lemma sort_permutation l : Permutation (sort l) l.
 Proof. induction l; cbn; auto. rewrite insert_permutation. now constructor. Qed.
@@ -260,8 +255,7 @@ Proof.
     now apply Nat.lt_trans with (rank l' v); [apply rank_lt|].
   - apply nth_error_None in E. apply nth_error_None.
     rewrite (Permutation_length (sort_permutation l')) in E.
-    rewrite (Permutation_length (sort_permutation l)).
-    apply Nat.le_trans with (length l'); auto. now apply NoDup_incl_length.
+    rewrite (Permutation_length (sort_permutation l)). eauto using NoDup_incl_length, Nat.le_trans.
 Qed.
 
 End Order.
@@ -300,6 +294,9 @@ Proof.
     rewrite length_app. cbn. split; [lia|]. intros. rewrite Hc in Ht by lia. easy.
 Qed.
 
+Lemma level_firstn t u : In u (level t) -> firstn t u = u.
+Proof. intros H%level_length. now apply firstn_all2. Qed.
+
 (** The parent of an entry of the next level is its first t tokens. *)
 Lemma expand_parent t u w : In u (level t) -> In w (expand u) -> firstn t w = u.
 Proof.
@@ -328,17 +325,28 @@ Proof.
 Qed.
 
 Lemma level_nodup t : NoDup (level t).
-Proof.
-  induction t; cbn; [repeat constructor; auto|]. eapply children_nodup; eauto using incl_refl.
-Qed.
+Proof. induction t; [repeat constructor; auto|]. eapply children_nodup; eauto using incl_refl. Qed.
 
 (** The first s tokens of an entry of level t are an entry of level s. *)
 Lemma level_prefix s t u : s <= t -> In u (level t) -> In (firstn s u) (level s).
 Proof.
   intros H; revert u. induction H as [|t H IH]; intros u Hu.
-  - now rewrite firstn_all2 by (apply level_length in Hu; tauto).
+  - now rewrite level_firstn.
   - rewrite <- (firstn_prefix s t) by auto. apply IH.
     eapply in_children; eauto using incl_refl.
+Qed.
+
+(** Where y has t + 1 tokens, its first t + 1 and their siblings are what its first t become in the
+    next level. *)
+Lemma siblings_expand n y t : In y (level n) -> t < length y ->
+  t < n /\ In (firstn (S t) y) (siblings children (firstn t y)) /\
+  expand (firstn t y) = siblings children (firstn t y).
+Proof.
+  intros Hy Ht. assert (t < n) as Hn by (apply level_length in Hy; lia). split; auto.
+  pose proof (level_prefix (S t) n y Hn Hy) as [w [Hw Hu]]%in_flat_map.
+  pose proof (expand_parent t w _ Hw Hu) as E. rewrite firstn_prefix in E by lia. subst w.
+  unfold search.expand in *. destruct (children (firstn t y)); [|auto].
+  destruct Hu as [Hu|[]]. apply (f_equal (@length nat)) in Hu. rewrite !length_firstn in Hu. lia.
 Qed.
 
 (** Two entries of a level do not lie on one path, so entries below them keep their order. *)
@@ -346,16 +354,10 @@ Lemma level_before t u v : In u (level t) -> In v (level t) -> before u v = true
   forall x y, before (u ++ x) (v ++ y) = true.
 Proof.
   intros Hu Hv Huv. apply before_extend; auto. intros E.
-  apply level_length in Hu as [Hu Hc]. destruct (Nat.eq_dec (length u) t) as [<-|].
-  - rewrite firstn_all2 in E by (apply level_length in Hv; tauto). subst.
-    now rewrite before_irrefl in Huv.
-  - pose proof (level_prefix (S (length u)) t v ltac:(lia) Hv) as H.
-    apply in_flat_map in H as [w [Hw H]]. pose proof (expand_parent _ _ _ Hw H) as <-.
-    rewrite firstn_prefix, E in H by lia.
-    unfold search.expand in H. rewrite Hc in H by lia. destruct H as [H|[]].
-    assert (length v <= length u).
-    { apply (f_equal (@length nat)) in H. rewrite length_firstn in H. lia. }
-    rewrite firstn_all2 in E by lia. subst. now rewrite before_irrefl in Huv.
+  destruct (Nat.le_gt_cases (length v) (length u)) as [Hl|Hl].
+  - rewrite firstn_all2 in E by auto. subst. now rewrite before_irrefl in Huv.
+  - destruct (siblings_expand t v (length u) Hv Hl) as [Ht [Hs _]]. rewrite E in Hs.
+    apply level_length in Hu as [_ Hc]. unfold siblings in Hs. now rewrite Hc in Hs.
 Qed.
 
 Section Beam.
@@ -422,7 +424,7 @@ Proof.
   { induction t as [|t IH]; [now rewrite H0|]. intros v Hv.
     apply (in_children t (F t) v IH), HF, Hv. }
   intros s t v Hs Hv. split; [now apply Hl|]. revert v Hv. induction Hs as [|t Hs IH]; intros v Hv.
-  - now rewrite firstn_all2 by (apply Hl, level_length in Hv; tauto).
+  - rewrite level_firstn; auto. now apply Hl.
   - rewrite <- (firstn_prefix s t) by auto. apply IH.
     apply (in_children t (F t) v (Hl t)), HF, Hv.
 Qed.
@@ -434,9 +436,8 @@ Lemma kept t y : In y (level t) ->
   In y (beam t).
 Proof.
   intros Hy H.
-  enough (forall s, s <= t -> In (firstn s y) (beam s)) as Hs.
-  { specialize (Hs t (le_n t)). apply level_length in Hy as [Hy _].
-    now rewrite firstn_all2 in Hs by exact Hy. }
+  enough (forall s, s <= t -> In (firstn s y) (beam s)) as Hs
+    by (rewrite <- (level_firstn t y); auto).
   induction s as [|s IH]; intros Hs; [cbn; auto|].
   apply in_beam. rewrite firstn_prefix by lia.
   split; [|split]; auto using Nat.lt_le_incl. now apply level_prefix with t.
@@ -448,8 +449,8 @@ Lemma pruned_somewhere t y : In y (level t) -> ~ In y (beam t) ->
 Proof.
   induction t as [|t IH] in y |- *; intros Hy Hn; [tauto|].
   destruct (in_dec node_dec (firstn t y) (beam t)) as [Hp|Hp].
-  - exists (S t). rewrite firstn_all2 by (apply level_length in Hy; tauto).
-    split; [lia|]. split; auto. apply in_pool. auto.
+  - exists (S t). rewrite level_firstn by auto. split; [lia|].
+    split; auto. apply in_pool. auto.
   - destruct (IH (firstn t y)) as [s [Hs Hq]]; auto.
     { apply level_prefix with (S t); auto. }
     exists s. rewrite firstn_prefix in Hq by lia. split; [lia|auto].
@@ -463,7 +464,7 @@ Lemma prefix_score (score : node -> Q) s t u :
   s <= t -> In u (level t) -> (score u <= score (firstn s u))%Q.
 Proof.
   intros falls H; revert u. induction H as [|t H IH]; intros u Hu.
-  - rewrite firstn_all2 by (apply level_length in Hu; tauto). lra.
+  - rewrite level_firstn by auto. lra.
   - rewrite <- (firstn_prefix s t) by auto.
     apply in_flat_map in Hu as [w [Hw Hu]]. rewrite (expand_parent t w u Hw Hu).
     apply Qle_trans with (score w); [|auto].

@@ -9,16 +9,11 @@ Import ListNotations.
 Open Scope nat_scope.
 
 Lemma count_zero (f : node -> bool) l : (forall v, In v l -> f v = false) -> count f l = 0.
-Proof.
-  unfold count. induction l as [|v l IH]; cbn; intros H; auto.
-  rewrite H by auto. apply IH; auto.
-Qed.
+Proof. unfold count. induction l as [|v l IH]; cbn; intros H; auto. rewrite H by auto. auto. Qed.
 
 Lemma count_split (f g : node -> bool) l : count f l =
   count (fun v => f v && g v) l + count (fun v => f v && negb (g v)) l.
-Proof.
-  unfold count. induction l as [|v l IH]; cbn; auto. destruct (f v), (g v); cbn; lia.
-Qed.
+Proof. unfold count. induction l as [|v l IH]; cbn; auto. destruct (f v), (g v); cbn; lia. Qed.
 
 Lemma nth_firstn (l : list node) n r : r < n -> nth_error (firstn n l) r = nth_error l r.
 Proof. rewrite nth_error_firstn. now destruct (Nat.ltb_spec r n); [|lia]. Qed.
@@ -31,19 +26,6 @@ Hypothesis distinct : forall u, NoDup (children u).
 Variable L : nat.
 Notation items := (level children L).
 Notation siblings := (siblings children).
-
-(** Where y has t + 1 tokens, its first t + 1 and their siblings are what its first t become in the
-    next level. *)
-Lemma siblings_expand n y t : In y (level children n) -> t < length y ->
-  t < n /\ In (firstn (S t) y) (siblings (firstn t y)) /\
-  expand children (firstn t y) = siblings (firstn t y).
-Proof.
-  intros Hy Ht. assert (t < n) as Hn by (apply level_length in Hy; lia). split; auto.
-  pose proof (level_prefix children (S t) n y Hn Hy) as [w [Hw Hu]]%in_flat_map.
-  pose proof (expand_parent children t w _ Hw Hu) as E. rewrite firstn_prefix in E by lia. subst w.
-  unfold expand in *. destruct (children (firstn t y)); [|auto].
-  destruct Hu as [Hu|[]]. apply (f_equal (@length nat)) in Hu. rewrite !length_firstn in Hu. lia.
-Qed.
 
 (** ** Any scores *)
 
@@ -91,7 +73,8 @@ Definition rival y z :=
   Qle_bool (score y) (score z) && if node_dec z y then false else true.
 
 (** T13': at each t, (other items that score at least P(y)) + (entries of pool_t that come before
-    y_<=t and lead to no other item that scores at least P(y)) < B => y is returned. *)
+    y_<=t and lead to no other item that scores at least P(y)) < B => y is returned.
+    T13 is the case in which the second number is 0. *)
 Theorem T13' y : In y items ->
   (forall t, 1 <= t <= L ->
     count (rival y) items +
@@ -107,22 +90,6 @@ Theorem T13'_by_order y : In y items ->
   In y (beam L).
 Proof. apply good_or_not. Qed.
 
-(** T13: y in the exact top B (fewer than B other items score at least P(y)), and each entry of a
-    pool with at least pi(y_<=t) leads to an item with at least P(y) => y is returned. *)
-Theorem T13 y : In y items -> count (rival y) items < B ->
-  (forall t v, 1 <= t <= L -> In v (pool t) -> (score (firstn t y) <= score v)%Q ->
-    exists z, In z items /\ firstn t z = v /\ (score y <= score z)%Q) ->
-  In y (beam L).
-Proof.
-  intros Hy HB H. apply T13'; auto. intros t Ht. rewrite (count_zero _ (pool t)); [lia|].
-  intros v Hv. destruct (ahead v (firstn t y)) eqn:E; cbn; auto.
-  destruct (H t v Ht Hv (ahead_score _ _ _ E)) as [z [Hz [Hl Hs]]].
-  apply negb_false_iff, existsb_exists. exists z. split; auto. unfold rival.
-  apply Qle_bool_iff in Hs as ->. destruct (node_dec z y) as [->|_]; cbn.
-  - subst v. now rewrite ahead_irrefl in E.
-  - now destruct node_dec.
-Qed.
-
 (** T14: scores in which the best child of a node has its parent's score: beam search of every width
     returns the exact top B, in order. *)
 Theorem T14 : 1 <= B ->
@@ -135,7 +102,7 @@ Proof.
   assert (forall t v, t <= L -> In v (level t) ->
     exists z, In z items /\ firstn t z = v /\ (score z == score v)%Q) as Hz.
   { intros t v Ht Hv. induction Ht as [|n Ht IH].
-    - exists v. rewrite firstn_all2 by (eapply level_length; eauto). split; [|split]; auto. lra.
+    - exists v. rewrite (level_firstn children) by auto. split; [|split]; auto. lra.
     - destruct IH as [z [Hz [Hp Hs]]].
       enough (exists w, In w (expand children z) /\ (score w == score z)%Q) as [w [Hw E]].
       { exists w. split; [apply in_flat_map; eauto|split; [|lra]].
@@ -161,7 +128,6 @@ Qed.
 
 (** From here on scores never rise along a path, as probabilities do not. *)
 Hypothesis falls : forall u token, In token (children u) -> (score (u ++ [token]) <= score u)%Q.
-Notation pruned := (pruned children score B).
 Notation above_pruned := (above_pruned children score B L).
 
 (** An item that scores above all that was pruned before the last step is in the last pool. *)
@@ -288,7 +254,7 @@ Proof.
     destruct (Nat.le_gt_cases (length z) t) as [Hl|Hl].
     + rewrite firstn_all2 in Ht by auto. split; auto. unfold better_item.
       rewrite longest, negb_true_iff, <- not_true_iff_false, Qle_bool_iff by auto. lra.
-    + exfalso. destruct (siblings_expand L z t Hz Hl) as [HL [Hs' _]].
+    + exfalso. destruct (siblings_expand children L z t Hz Hl) as [HL [Hs' _]].
       assert (score (firstn t z) <= score w)%Q.
       { apply Hbest; auto. intros E. unfold search.siblings in Hs'. now rewrite E in Hs'. }
       pose proof (prefix_score children score t L z falls ltac:(lia) Hz). lra.
@@ -332,7 +298,7 @@ Theorem T1 y t : In y (beam children pi B L) -> 1 <= t <= length y ->
 Proof.
   intros Hy Ht Hpos. pose proof (beam_level _ distinct _ _ _ _ Hy) as Hl.
   destruct t as [|t]; [lia|]. cbn [Nat.sub] in *. rewrite Nat.sub_0_r in *.
-  destruct (siblings_expand L y t Hl ltac:(lia)) as [HL [Hs He]].
+  destruct (siblings_expand children L y t Hl ltac:(lia)) as [HL [Hs He]].
   apply in_best; auto with search. split; auto.
   eapply (search_prefix _ _ _ _ (beam_is_a_search _ distinct _ _) (S t)) in Hy as [_ Hy]; auto.
   apply in_beam in Hy as [_ [Hp Hr]]; auto. rewrite firstn_prefix in Hp by lia.
@@ -386,14 +352,15 @@ Theorem T2 F y t : 1 <= B -> a_search children pi B F -> In y items -> 1 <= t <=
 Proof.
   intros HB HF Hy Ht Hb Hpos.
   destruct t as [|t]; [lia|]. cbn [Nat.sub] in *. rewrite Nat.sub_0_r in *.
-  destruct (siblings_expand L y t Hy ltac:(lia)) as [HL [Hs He]].
+  destruct (siblings_expand children L y t Hy ltac:(lia)) as [HL [Hs He]].
   pose proof (search_prefix _ _ _ _ HF) as Hp.
   enough (~ In (firstn (S t) y) (F (S t))) as Hn by (split; auto; intros H; now apply Hn, (Hp _ L)).
   intros Hin. apply beta_spec in Hb; auto. destruct (Hp t (S t) _ ltac:(lia) Hin) as [_ Hu].
   rewrite firstn_prefix in Hu by lia.
   destruct HF as [_ HF]. destruct (HF t) as [_ [Hlen Hbest]].
   apply (Nat.lt_irrefl B). eapply Nat.lt_le_trans; [|exact Hlen].
-  eapply Nat.le_lt_trans; [exact Hb|]. apply (NoDup_incl_length (l := firstn (S t) y :: filter _ _)).
+  eapply Nat.le_lt_trans; [exact Hb|].
+  apply (NoDup_incl_length (l := firstn (S t) y :: filter _ _)).
   - constructor; [|apply NoDup_filter; auto with search].
     rewrite filter_In, more_probable_spec. intros []. lra.
   - intros w [<-|[Hw Hlt%more_probable_spec]%filter_In]; auto.
