@@ -51,7 +51,8 @@ Qed.
 Definition leads (good : node -> bool) t v :=
   existsb (fun z => good z && if node_dec (firstn t z) v then true else false) items.
 
-(** Whatever items are called good, an entry that comes before y_<=t leads to one of them or not. *)
+(** Whatever items are called good, an entry that comes before y_<=t leads to one of them or not.
+    T13' calls good what comes before y; what scores at least P(y) would do, and is never fewer. *)
 Lemma good_or_not good y : In y items ->
   (forall t, 1 <= t <= L ->
     count good items +
@@ -68,27 +69,28 @@ Proof.
   apply in_map. now apply filter_In.
 Qed.
 
-(** Another item that scores at least P(y). *)
-Definition rival y z :=
-  Qle_bool (score y) (score z) && if node_dec z y then false else true.
-
-(** T13': at each t, (other items that score at least P(y)) + (entries of pool_t that come before
-    y_<=t and lead to no other item that scores at least P(y)) < B => y is returned.
-    T13 is the case in which the second number is 0. *)
+(** T13': at each t, the items that come before y plus the entries of the pool that come before
+    y_<=t and lead to none of them are fewer than B => y is returned. *)
 Theorem T13' y : In y items ->
-  (forall t, 1 <= t <= L ->
-    count (rival y) items +
-    count (fun v => ahead v (firstn t y) && negb (leads (rival y) t v)) (pool t) < B) ->
-  In y (beam L).
-Proof. apply good_or_not. Qed.
-
-(** The same with "come before y" for "score at least P(y)". Its count is never the larger. *)
-Theorem T13'_by_order y : In y items ->
   (forall t, 1 <= t <= L ->
     rank score items y +
     count (fun v => ahead v (firstn t y) && negb (leads (fun z => ahead z y) t v)) (pool t) < B) ->
   In y (beam L).
 Proof. apply good_or_not. Qed.
+
+(** T13: y in the exact top B, and each entry of a pool that comes before y_<=t leads to an item that
+    comes before y => y is returned. *)
+Theorem T13 y : In y (best score B items) ->
+  (forall t v, 1 <= t <= L -> In v (pool t) -> ahead v (firstn t y) = true ->
+    exists z, In z items /\ firstn t z = v /\ ahead z y = true) ->
+  In y (beam L).
+Proof.
+  intros [Hy Hr]%in_best H; auto with search. apply T13'; auto. intros t Ht.
+  rewrite (count_zero _ (pool t)); [lia|]. intros v Hv.
+  destruct (ahead v (firstn t y)) eqn:E; cbn; auto.
+  destruct (H t v Ht Hv E) as [z [Hz [Hl Ha]]].
+  apply negb_false_iff, existsb_exists. exists z. rewrite Ha. now destruct node_dec.
+Qed.
 
 (** T14: scores in which the best child of a node has its parent's score: beam search of every width
     returns the exact top B, in order. *)
@@ -111,19 +113,18 @@ Proof.
       + exists z. split; [now left|lra].
       + destruct (reaches z) as [b [Hb Hq]]; [now rewrite E|]. exists (z ++ [b]). split; auto.
         exact (in_map (fun token => z ++ [token]) _ _ Hb). }
-  assert (forall y, In y items -> rank score items y < B -> In y (beam L)) as H.
-  { intros y Hy Hr. apply T13'_by_order; auto. intros t Ht. rewrite (count_zero _ (pool t)); [lia|].
-    intros v Hv. apply pool_level in Hv; auto. destruct (ahead v (firstn t y)) eqn:E; cbn; auto.
-    destruct (Hz t v ltac:(lia) Hv) as [z [Hi [Hp Hs]]].
-    apply negb_false_iff, existsb_exists. exists z. split; auto.
-    rewrite Hp. destruct node_dec as [_|]; [|easy]. rewrite andb_true_r.
+  assert (forall y, In y (best score B items) -> In y (beam L)) as H.
+  { intros y Hb. pose proof Hb as [Hy _]%in_best; auto with search. apply T13; auto.
+    intros t v Ht Hv%pool_level E; auto.
+    destruct (Hz t v ltac:(lia) Hv) as [z [Hi [Hp Hs]]]. exists z. split; [|split]; auto.
     pose proof (prefix_score children score t L y falls ltac:(lia) Hy) as Hf.
-    apply ahead_spec. apply ahead_spec in E as [E|[E Hb]]; [left; lra|].
+    apply ahead_spec. apply ahead_spec in E as [E|[E Hb']]; [left; lra|].
     destruct (Qlt_le_dec (score y) (score z)); [auto|right; split; [lra|]].
     rewrite <- (firstn_skipn t z), <- (firstn_skipn t y), Hp.
     apply level_before with children t; auto.
     apply level_prefix with L; auto. lia. }
-  rewrite beam_best by auto. apply best_part; auto using beam_pool with search.
+  rewrite beam_best by auto. apply best_part; auto with search.
+  intros v Hv Hr. apply beam_pool, H, in_best; auto with search.
 Qed.
 
 (** From here on scores never rise along a path, as probabilities do not. *)
