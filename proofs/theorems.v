@@ -52,7 +52,7 @@ Definition leads (good : node -> bool) t v :=
   existsb (fun z => good z && if node_dec (firstn t z) v then true else false) items.
 
 (** Whatever items are called good, an entry that comes before y_<=t leads to one of them or not.
-    T13' calls good what comes before y; what scores at least P(y) would do, and is never fewer. *)
+    T13' calls the items good that come before y; those that score at least P(y) would do too. *)
 Lemma good_or_not good y : In y items ->
   (forall t, 1 <= t <= L ->
     count good items +
@@ -78,8 +78,8 @@ Theorem T13' y : In y items ->
   In y (beam L).
 Proof. apply good_or_not. Qed.
 
-(** T13: y in the exact top B, and each entry of a pool that comes before y_<=t leads to an item that
-    comes before y => y is returned. *)
+(** T13: y in the exact top B, and each entry of a pool that comes before y_<=t leads to an item
+    that comes before y => y is returned. *)
 Theorem T13 y : In y (best score B items) ->
   (forall t v, 1 <= t <= L -> In v (pool t) -> ahead v (firstn t y) = true ->
     exists z, In z items /\ firstn t z = v /\ ahead z y = true) ->
