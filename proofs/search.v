@@ -36,7 +36,7 @@ Fixpoint sort score l :=
   match l with [] => [] | v :: l' => insert score v (sort score l') end.
 Definition best score B l := firstn B (sort score l).
 
-(** How many of a list are such, and how many of it come before v. *)
+(** The number of entries of a list that f accepts, and of those that come before v. *)
 Definition count (f : node -> bool) l := length (filter f l).
 Definition rank score l v := count (fun u => ahead score u v) l.
 
@@ -189,7 +189,7 @@ Proof.
   - destruct (ahead a v), (ahead b v); auto.
 Qed.
 
-(** Place r of a sorted list has the entry that r others come before. *)
+(** Entry r of a sorted list is the one that r entries come before. *)
 Lemma nth_sort l r v : NoDup l ->
   nth_error (sort l) r = Some v <-> In v l /\ rank l v = r.
 Proof.
@@ -230,7 +230,7 @@ Qed.
 Lemma rank_incl l l' v : NoDup l -> incl l l' -> rank l v <= rank l' v.
 Proof. intros. apply count_incl; auto. Qed.
 
-(** Where v and all that comes before it are such, they are more than come before it. *)
+(** If f accepts v and all that comes before v, it accepts more than come before v. *)
 Lemma rank_lt_count (f : node -> bool) l l' v : NoDup l -> incl l l' -> In v l' -> f v = true ->
   (forall u, ahead u v = true -> f u = true) -> rank l v < count f l'.
 Proof.
@@ -336,8 +336,7 @@ Proof.
     eapply in_children; eauto using incl_refl.
 Qed.
 
-(** Where y has t + 1 tokens, its first t + 1 and their siblings are what its first t become in the
-    next level. *)
+(** If y has t + 1 tokens, the first t + 1 and their siblings are what the first t expand to. *)
 Lemma siblings_expand n y t : In y (level n) -> t < length y ->
   t < n /\ In (firstn (S t) y) (siblings children (firstn t y)) /\
   expand (firstn t y) = siblings children (firstn t y).
@@ -414,8 +413,7 @@ Proof.
     eapply Nat.le_lt_trans; [|exact Hu]. apply count_incl; eauto using ahead_trans.
 Qed.
 
-(** In each of them, what is kept at step t is an entry of level t, and was kept in each step
-    before. *)
+(** In each of them what is kept at step t is in level t, and its prefixes were kept before. *)
 Lemma search_prefix F : a_search children score B F -> forall s t v, s <= t ->
   In v (F t) -> In v (level t) /\ In (firstn s v) (F s).
 Proof.

@@ -1,8 +1,8 @@
 (** * The statements of docs/theory.md, proved
 
-    Each theorem has the name and the words of its section there. Items are the entries of level L,
-    where L, the number of steps, is the length of the longest path; an item is named by its leaf.
-    [firstn t y] is y_<=t, the first t tokens of y: y itself once it has ended. *)
+    Each theorem has the name and the words of its section there. L is the number of steps, the
+    length of the longest path, and the items are the entries of level L. (All but T16 hold for any
+    L.) [firstn t y] is y_<=t, the first t tokens of y: y itself once it has ended. *)
 From Coq Require Import List Bool Arith Lia QArith Lqa Permutation Sorted.
 From Beargrad Require Import search.
 Import ListNotations.
@@ -47,36 +47,26 @@ Proof.
   apply rank_incl; auto with search.
 Qed.
 
-(** Entry v of level t leads to an item z if v is z_<=t. *)
-Definition leads (good : node -> bool) t v :=
-  existsb (fun z => good z && if node_dec (firstn t z) v then true else false) items.
+(** Entry v of level t leads to an item that comes before y: v is z_<=t of such an item z. *)
+Definition leads_ahead y t v :=
+  existsb (fun z => ahead z y && if node_dec (firstn t z) v then true else false) items.
 
-(** Whatever items are called good, an entry that comes before y_<=t leads to one of them or not.
-    T13' calls the items good that come before y; those that score at least P(y) would do too. *)
-Lemma good_or_not good y : In y items ->
-  (forall t, 1 <= t <= L ->
-    count good items +
-    count (fun v => ahead v (firstn t y) && negb (leads good t v)) (pool t) < B) ->
+(** T13': at each t, the items that come before y plus the entries of the pool that come before
+    y_<=t and lead to none of them are fewer than B => y is returned. *)
+Theorem T13' y : In y items ->
+  (forall t, 1 <= t <= L -> rank score items y +
+    count (fun v => ahead v (firstn t y) && negb (leads_ahead y t v)) (pool t) < B) ->
   In y (beam L).
 Proof.
   intros Hy H. apply kept; auto. intros s Hs _. specialize (H (S s) ltac:(lia)).
   eapply Nat.le_lt_trans; [|exact H]. set (w := firstn (S s) y).
-  unfold rank. rewrite (count_split (fun v => ahead v w) (leads good (S s))).
-  apply Nat.add_le_mono_r. unfold count. rewrite <- (length_map (firstn (S s)) (filter good _)).
+  unfold rank. rewrite (count_split (fun v => ahead v w) (leads_ahead y (S s))).
+  apply Nat.add_le_mono_r. unfold count. rewrite <- (length_map (firstn (S s)) (filter _ items)).
   apply NoDup_incl_length; [apply NoDup_filter; auto with search|].
   intros v [_ [_ Hv]%andb_true_iff]%filter_In. apply existsb_exists in Hv as [z [Hz Hg]].
   apply andb_true_iff in Hg as [Hg E]. destruct node_dec as [<-|] in E; [|easy].
   apply in_map. now apply filter_In.
 Qed.
-
-(** T13': at each t, the items that come before y plus the entries of the pool that come before
-    y_<=t and lead to none of them are fewer than B => y is returned. *)
-Theorem T13' y : In y items ->
-  (forall t, 1 <= t <= L ->
-    rank score items y +
-    count (fun v => ahead v (firstn t y) && negb (leads (fun z => ahead z y) t v)) (pool t) < B) ->
-  In y (beam L).
-Proof. apply good_or_not. Qed.
 
 (** T13: y in the exact top B, and each entry of a pool that comes before y_<=t leads to an item
     that comes before y => y is returned. *)
@@ -210,9 +200,9 @@ Qed.
 
 (** *** Best-first search
 
-    C is what the search knows and has not expanded: open prefixes, and items that it has reached. D
-    is what it has expanded. It expands the best open prefix, as long as fewer than k of the items
-    that it has reached score strictly above that prefix. *)
+    C has the items that the search has reached, and its open prefixes; D has the prefixes that it
+    has expanded. It expands the best open prefix, as long as fewer than k of the items that it has
+    reached score strictly above that prefix. *)
 Definition better_item u z :=
   match children z with [] => negb (Qle_bool (score z) (score u)) | _ => false end.
 

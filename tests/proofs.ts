@@ -33,11 +33,13 @@ export function readProofs(): Sources {
 /** Says how to install Rocq's compiler; false where it is there. */
 export function missingRocq(): string | false {
   return spawnSync("coqc", ["--version"]).status !== 0 &&
-    "coqc is missing: on Debian, apt-get install --no-install-recommends coq";
+    "coqc is missing: on Debian 13, apt-get install --no-install-recommends coq (8.20)";
 }
 
 /** Compiles files in a temporary folder. Throws what Rocq reports about a proof that fails. */
 export function checkProofs(sources: Sources): Proof[] {
+  const missing = missingRocq();
+  if (missing) throw new Error(missing);
   const folder = mkdtempSync(join(tmpdir(), "proofs-"));
   const compile = (name: string, text: string): string => {
     writeFileSync(join(folder, `${name}.v`), text);
