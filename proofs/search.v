@@ -64,8 +64,8 @@ Fixpoint beam t :=
 Definition pool t :=
   match t with 0 => [root] | S t' => flat_map expand (beam t') end.
 
-(** An entry that step t prunes, and a score above all that is pruned before the last step, L:
-    above the page's bestPruned. *)
+(** An entry that step t prunes, and a score above all that is pruned before the last step, L (in
+    the code: above bestPruned). *)
 Definition pruned t v := In v (pool t) /\ ~ In v (beam t).
 Definition above_pruned L x :=
   forall t v, 1 <= t < L -> pruned t v -> (score v < x)%Q.
