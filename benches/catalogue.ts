@@ -104,7 +104,7 @@ export async function walkCost(
   const indifferent: Decoder<null> = {
     vocabSize: TOKENS,
     prefill: (tokens) => ({ logits: zeros(device, [tokens.shape[0], TOKENS]), cache: null }),
-    step: (_cache, _step, tokens) => zeros(device, [tokens.size, TOKENS]),
+    step: (_cache, { tokens }) => zeros(device, [tokens.size, TOKENS]),
   };
   using trie = new Trie(paths).upload(device);
   using search = new BeamSearch(indifferent as Decoder, trie, {

@@ -162,9 +162,8 @@ function freeOf(device: Device, head: Tensor): Decoder<null> {
   });
   return {
     vocabSize,
-    heedsRows: true,
     prefill: (tokens) => ({ logits: logits(tokens.shape[0]), cache: null }),
-    step: (_cache, _step, tokens) => logits(tokens.size),
+    step: (_cache, { tokens }) => logits(tokens.size),
   };
 }
 

@@ -5,7 +5,6 @@
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
-import { integers } from "./cases.ts";
 import { ABSENT, MASKED } from "./masked.ts";
 import { smallTrie } from "./trie_table.ts";
 
@@ -117,48 +116,4 @@ fn kernel(i: u32) {
       },
     },
   ],
-});
-
-/**
- * The ancestors of R rows after token number `step` was chosen. Entry [r, j] with j < step is the
- * place at which step j fed the token that row r descends from:
- *
- *   after[r, j] = before[parents[r], j] for j < step - 1,   after[r, step - 1] = place[parents[r]]
- *
- * with 0 for a place of -1, and for all other entries. One invocation a row.
- */
-export const traceAncestors = defineKernel({
-  name: "traceAncestors",
-  buffers: { parents: "read int", place: "read int", before: "read int", after: "write int" },
-  params: { R: "u32", L: "u32", step: "u32" },
-  cpu({ parents, place, before, after }, { R, L, step }): void {
-    for (let r = 0; r < R; r++) {
-      for (let j = 0; j < L; j++) {
-        const older = j + 1 < step ? before[parents[r] * L + j] : 0;
-        after[r * L + j] = j + 1 === step ? Math.max(place[parents[r]], 0) : older;
-      }
-    }
-  },
-  invocations: ({ R }) => R,
-  wgsl: `
-fn kernel(r: u32) {
-  let parent = u32(parents[r]) * p.L;
-  for (var j = 0u; j < p.L; j++) {
-    var row = 0;
-    if (j + 1u < p.step) { row = before[parent + j]; }
-    if (j + 1u == p.step) { row = max(place[parents[r]], 0); }
-    after[r * p.L + j] = row;
-  }
-}`,
-  cases: () =>
-    [1, 3].map((step) => ({
-      name: `step ${step}`,
-      params: { R: 6, L: 4, step },
-      buffers: {
-        parents: [0, 0, 1, 4, 5, 5],
-        place: [2, 0, -1, -1, 1, 3],
-        before: integers(24, 6, 1),
-        after: 24,
-      },
-    })),
 });

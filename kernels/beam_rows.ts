@@ -66,24 +66,37 @@ fn kernel(r: u32) {
     ),
 });
 
-/** What the first R rows feed, in that order: the token, user and ancestors (L) of each. */
+/**
+ * What the rows in the first R places feed as generated token number `step`: its token and user,
+ * and the slots of its prefix (R, L). Those of the tokens before are in `before`, (., L), at the
+ * place of the row that it extends, 0 for one without a place; its own is `first` + its place. One
+ * invocation a place.
+ */
 export const feedRows = defineKernel({
   name: "feedRows",
   buffers: {
     order: "read int",
     tokens: "read int",
-    ancestors: "read int",
+    parents: "read int",
+    place: "read int",
+    before: "read int",
     fed: "write int",
     users: "write int",
-    lines: "write int",
+    slots: "write int",
   },
-  params: { R: "u32", B: "u32", L: "u32" },
-  cpu({ order, tokens, ancestors, fed, users, lines }, { R, B, L }): void {
+  params: { R: "u32", B: "u32", L: "u32", step: "u32", first: "u32" },
+  cpu(
+    { order, tokens, parents, place, before, fed, users, slots },
+    { R, B, L, step, first },
+  ): void {
+    slots.fill(0);
     for (let i = 0; i < R; i++) {
       const r = order[i];
       fed[i] = tokens[r];
       users[i] = Math.floor(r / B);
-      for (let j = 0; j < L; j++) lines[i * L + j] = ancestors[r * L + j];
+      const from = step === 0 ? 0 : Math.max(place[parents[r]], 0) * L;
+      for (let j = 0; j < step; j++) slots[i * L + j] = before[from + j];
+      slots[i * L + step] = first + i;
     }
   },
   invocations: ({ R }) => R,
@@ -92,18 +105,26 @@ fn kernel(i: u32) {
   let r = u32(order[i]);
   fed[i] = tokens[r];
   users[i] = i32(r / p.B);
-  for (var j = 0u; j < p.L; j++) { lines[i * p.L + j] = ancestors[r * p.L + j]; }
+  for (var j = 0u; j < p.L; j++) {
+    var slot = 0;
+    if (j < p.step) { slot = before[u32(max(place[parents[r]], 0)) * p.L + j]; }
+    if (j == p.step) { slot = i32(p.first + i); }
+    slots[i * p.L + j] = slot;
+  }
 }`,
-  cases: () => [{
-    name: "two users of three rows",
-    params: { R: 6, B: 3, L: 2 },
-    buffers: {
-      order: [1, 2, 4, 0, 3, 5],
-      tokens: integers(6, 9, 1),
-      ancestors: integers(12, 6, 2),
-      fed: 6,
-      users: 6,
-      lines: 12,
-    },
-  }],
+  cases: () =>
+    [0, 1, 2].map((step) => ({
+      name: `two users of three rows, step ${step}`,
+      params: { R: 6, B: 3, L: 3, step, first: 40 },
+      buffers: {
+        order: [1, 2, 4, 0, 3, 5],
+        tokens: integers(6, 9, 1),
+        parents: [1, 0, 0, 5, 4, 5],
+        place: [2, 0, -1, -1, 1, 3],
+        before: integers(4 * 3, 40, 2),
+        fed: 6,
+        users: 6,
+        slots: 18,
+      },
+    })),
 });

@@ -1,16 +1,16 @@
 /**
- * Attention of one new token per beam row, R rows of U users, with nothing copied between rows. Row
- * r of user u = users_r attends to
+ * Attention of new generated tokens, R rows of U users at any depths, with nothing copied between
+ * rows. Row r of user u = users_r has depths_r generated tokens before its own, and attends to
  *
  * - the history of the user: entries j < lengths_u of (U, T, H + 2 KVH, D), laid out as in
  *   attention.ts;
- * - what it has generated: for each step i < step, entry [i, ancestors[r, i]] of
- *   (steps, room, 2 KVH, D), KVH keys and then KVH values;
- * - itself: row r of qkv (R, H + 2 KVH, D). Its key and value become entry [step, r] of what is
- *   generated.
+ * - these tokens: for each j < depths_r, entry slots[r, j] of (room, 2 KVH, D), KVH keys and then
+ *   KVH values;
+ * - itself: row r of qkv (R, H + 2 KVH, D). Its key and value become entry slots[r, depths_r], or
+ *   are not kept if there is no such entry.
  *
- * A user, a length or an ancestor out of range counts as the nearest in range. As in attention.ts
- * out_r = sum p v, with p the softmax of q_r . k / sqrt(D). out is (R, H, D).
+ * A user, a length, a depth or a slot to read that is out of range counts as the nearest in range.
+ * As in attention.ts out_r = sum p v, with p the softmax of q_r . k / sqrt(D). out is (R, H, D).
  *
  * @module
  */
@@ -44,12 +44,12 @@ const visit = (buffer: string): string => `
     for (var d = 0u; d < D4; d++) { sums[d] += e * ${buffer}[value + d]; }`;
 
 const CASES = [
-  { R: 6, room: 7, U: 2, H: 4, KVH: 2, D: 8, T: 5, steps: 3, step: 2 },
-  { R: 1, room: 1, U: 1, H: 1, KVH: 1, D: 4, T: 1, steps: 1, step: 0 },
-  { R: 10, room: 10, U: 3, H: 4, KVH: 2, D: 32, T: 70, steps: 2, step: 1 },
-  { R: 9, room: 12, U: 1, H: 1, KVH: 1, D: 12, T: 3, steps: 80, step: 70 },
-  { R: 2, room: 2, U: 2, H: 2, KVH: 1, D: 128, T: 4, steps: 1, step: 0 },
-  { R: 2, room: 2, U: 1, H: 1, KVH: 1, D: 4, T: 1100, steps: 2, step: 1 },
+  { R: 6, room: 14, U: 2, H: 4, KVH: 2, D: 8, T: 5, L: 3 },
+  { R: 1, room: 1, U: 1, H: 1, KVH: 1, D: 4, T: 1, L: 1 },
+  { R: 10, room: 20, U: 3, H: 4, KVH: 2, D: 32, T: 70, L: 2 },
+  { R: 9, room: 99, U: 1, H: 1, KVH: 1, D: 12, T: 3, L: 80 },
+  { R: 2, room: 2, U: 2, H: 2, KVH: 1, D: 128, T: 4, L: 1 },
+  { R: 2, room: 4, U: 1, H: 1, KVH: 1, D: 4, T: 1100, L: 2 },
 ];
 
 /** out, and the new entries of `generated`; one invocation a head of a row. */
@@ -61,7 +61,8 @@ export const cachedAttentionForward = defineKernel({
     lengths: "read int",
     users: "read int",
     generated: "update float4",
-    ancestors: "read int",
+    depths: "read int",
+    slots: "read int",
     out: "write float4",
   },
   params: {
@@ -71,31 +72,29 @@ export const cachedAttentionForward = defineKernel({
     KVH: "u32",
     D: "u32",
     T: "u32",
-    steps: "u32",
-    step: "u32",
+    L: "u32",
     U: "u32",
   },
   cpu(
-    { qkv, history, lengths, users, generated, ancestors, out },
-    { R, room, H, KVH, D, T, steps, step, U },
+    { qkv, history, lengths, users, generated, depths, slots, out },
+    { R, room, H, KVH, D, T, L, U },
   ): void {
     const heads = H + 2 * KVH;
     for (let r = 0; r < R; r++) {
-      const own = qkv.subarray((r * heads + H) * D, (r + 1) * heads * D);
-      generated.set(own, (step * room + r) * 2 * KVH * D);
-    }
-    for (let r = 0; r < R; r++) {
       const user = within(users[r], U - 1);
+      const depth = within(depths[r], L - 1);
+      const own = (r * heads + H) * D;
       for (let h = 0; h < H; h++) {
         const group = Math.floor(h / (H / KVH));
         const keys: { readonly buffer: FloatArray; readonly at: number }[] = [];
         for (let j = 0; j < within(lengths[user], T); j++) {
           keys.push({ buffer: history, at: ((user * T + j) * heads + H + group) * D });
         }
-        for (let i = 0; i <= step; i++) {
-          const row = i < step ? within(ancestors[r * steps + i], room - 1) : r;
-          keys.push({ buffer: generated, at: ((i * room + row) * 2 * KVH + group) * D });
+        for (let j = 0; j < depth; j++) {
+          const slot = within(slots[r * L + j], room - 1);
+          keys.push({ buffer: generated, at: (slot * 2 * KVH + group) * D });
         }
+        keys.push({ buffer: qkv, at: own + group * D });
         const query = (r * heads + h) * D;
         const p = Float64Array.from(
           keys,
@@ -110,6 +109,10 @@ export const cachedAttentionForward = defineKernel({
           out[(r * H + h) * D + d] = sum;
         }
       }
+      const slot = slots[r * L + depth];
+      if (slot >= 0 && slot < room) {
+        generated.set(qkv.subarray(own, own + 2 * KVH * D), slot * 2 * KVH * D);
+      }
     }
   },
   rows: () => "R",
@@ -123,19 +126,19 @@ export const cachedAttentionForward = defineKernel({
       a.lengths,
       a.users,
       a.generated,
-      a.ancestors,
+      a.depths,
+      a.slots,
       a.out,
       p.room,
       p.H,
       p.KVH,
       p.D,
       p.T,
-      p.steps,
-      p.step,
+      p.L,
       p.U,
     ],
     items: ({ R }) => R,
-    work: ({ R, H, D, T, step }) => 2 * R * H * D * (T + step),
+    work: ({ R, H, D, T, L }) => 2 * R * H * D * (T + L),
   },
   invocations: ({ R, H }) => R * H,
   workgroup: 8,
@@ -144,6 +147,7 @@ fn kernel(i: u32) {
   let D4 = p.D / 4u;
   let r = i / p.H;
   let u = within(users[r], p.U - 1u);
+  let depth = within(depths[r], p.L - 1u);
   let h = i % p.H;
   let group = p.H / p.KVH;
   let pitch = (p.H + 2u * p.KVH) * D4;
@@ -159,15 +163,16 @@ fn kernel(i: u32) {
     let key = (u * p.T + j) * pitch + p.H * D4 + head;
     let value = key + values;${visit("history")}
   }
-  for (var j = 0u; j < p.step; j++) {
-    let key = (j * p.room + within(ancestors[r * p.steps + j], p.room - 1u)) * 2u * values + head;
+  for (var j = 0u; j < depth; j++) {
+    let key = within(slots[r * p.L + j], p.room - 1u) * 2u * values + head;
     let value = key + values;${visit("generated")}
   }
   {
     let key = r * pitch + p.H * D4 + head;
     let value = key + values;${visit("qkv")}
-    if (h % group == 0u) {
-      let to = (p.step * p.room + r) * 2u * values + head;
+    let slot = slots[r * p.L + depth];
+    if (h % group == 0u && slot >= 0 && u32(slot) < p.room) {
+      let to = u32(slot) * 2u * values + head;
       for (var d = 0u; d < D4; d++) {
         generated[to + d] = qkv[key + d];
         generated[to + values + d] = qkv[value + d];
@@ -179,8 +184,12 @@ fn kernel(i: u32) {
   cases: () =>
     [...CASES, CASES[0]].map((params, at) => {
       const wild = at === CASES.length;
-      const { R, room, U, H, KVH, D, T, steps } = params;
+      const { R, room, U, H, KVH, D, T, L } = params;
       const width = (H + 2 * KVH) * D;
+      // The first R slots are written; rows are at all depths, the deepest first.
+      const slot = (r: number, j: number): number =>
+        j === depths[r] ? r : R + (5 * (r * L + j)) % Math.max(room - R, 1);
+      const depths = Array.from({ length: R }, (_, r) => wild ? 3 * r - 5 : (L + R - 1 - r) % L);
       return {
         name: wild ? "out of range" : nameOf(params),
         params,
@@ -189,10 +198,11 @@ fn kernel(i: u32) {
           history: noise(U * T * width, 2),
           lengths: Array.from({ length: U }, (_, u) => wild ? 99 * u - 9 : Math.max(0, T - 3 * u)),
           users: Array.from({ length: R }, (_, r) => wild ? r - 2 : Math.floor((r * U) / R)),
-          generated: noise(steps * room * 2 * KVH * D, 4),
-          ancestors: Array.from(
-            { length: R * steps },
-            (_, i) => wild ? 7 * i - 40 : (i * 5) % room,
+          generated: noise(room * 2 * KVH * D, 4),
+          depths,
+          slots: Array.from(
+            { length: R * L },
+            (_, i) => wild ? 7 * i - 40 : slot(Math.floor(i / L), i % L),
           ),
           out: R * H * D,
         },
@@ -201,18 +211,18 @@ fn kernel(i: u32) {
 });
 
 /**
- * out_r = stride u + lengths_u + offset for row r of user u = users_r: the positions of generated
- * tokens (stride 0, offset = step), and the rows of the last tokens of histories in (U T, C)
- * (stride T, offset -1).
+ * out_r = stride u + lengths_u + offsets_r for row r of user u = users_r: the positions of
+ * generated tokens (stride 0, offsets their depths), and the rows of the last tokens of histories
+ * in (U T, C) (stride T, offsets -1).
  */
 export const offsetLengths = defineKernel({
   name: "offsetLengths",
-  buffers: { lengths: "read int", users: "read int", out: "write int" },
-  params: { R: "u32", U: "u32", stride: "i32", offset: "i32" },
-  cpu({ lengths, users, out }, { R, U, stride, offset }): void {
+  buffers: { lengths: "read int", users: "read int", offsets: "read int", out: "write int" },
+  params: { R: "u32", U: "u32", stride: "i32" },
+  cpu({ lengths, users, offsets, out }, { R, U, stride }): void {
     for (let r = 0; r < R; r++) {
       const u = within(users[r], U - 1);
-      out[r] = stride * u + lengths[u] + offset;
+      out[r] = stride * u + lengths[u] + offsets[r];
     }
   },
   rows: () => "R",
@@ -221,23 +231,28 @@ export const offsetLengths = defineKernel({
   wgsl: `${WITHIN}
 fn kernel(r: u32) {
   let u = within(users[r], p.U - 1u);
-  out[r] = p.stride * i32(u) + lengths[u] + p.offset;
+  out[r] = p.stride * i32(u) + lengths[u] + offsets[r];
 }`,
   cases: () => [
     {
-      name: "positions at step 2 of rows of 3 users",
-      params: { R: 6, U: 3, stride: 0, offset: 2 },
-      buffers: { lengths: [3, 1, 7], users: [0, 0, 1, 2, 2, 2], out: 6 },
+      name: "positions at mixed depths of rows of 3 users",
+      params: { R: 6, U: 3, stride: 0 },
+      buffers: {
+        lengths: [3, 1, 7],
+        users: [0, 0, 1, 2, 2, 2],
+        offsets: [2, 0, 1, 1, 3, 0],
+        out: 6,
+      },
     },
     {
       name: "last rows of 3 users",
-      params: { R: 3, U: 3, stride: 7, offset: -1 },
-      buffers: { lengths: [3, 1, 7], users: [0, 1, 2], out: 3 },
+      params: { R: 3, U: 3, stride: 7 },
+      buffers: { lengths: [3, 1, 7], users: [0, 1, 2], offsets: [-1, -1, -1], out: 3 },
     },
     {
       name: "users out of range",
-      params: { R: 2, U: 2, stride: 7, offset: -1 },
-      buffers: { lengths: [3, 1], users: [-1, 9], out: 2 },
+      params: { R: 2, U: 2, stride: 7 },
+      buffers: { lengths: [3, 1], users: [-1, 9], offsets: [-1, -1], out: 2 },
     },
   ],
 });

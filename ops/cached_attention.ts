@@ -12,8 +12,22 @@ export interface AttentionCache {
    * values.
    */
   readonly history: Tensor;
-  /** (steps, R, 2 KVH, D), written step by step: KVH keys, then KVH values. */
+  /** (slots, 2 KVH, D): KVH keys, then KVH values. */
   readonly generated: Tensor;
+}
+
+/** Where R rows of generated tokens stand, at any depths. All int32. */
+export interface CachedRows {
+  /** (R): the user of each row. */
+  readonly users: Tensor;
+  /** (R): the number of generated tokens before its own, below L. */
+  readonly depths: Tensor;
+  /**
+   * (R, L): entry [r, j] is the slot of the cache with generated token j of row r, for j <
+   * depths[r]. Entry [r, depths[r]] is the slot that its own token is written to; no other row of
+   * the same call may read it. Entries behind it are not read.
+   */
+  readonly slots: Tensor;
 }
 
 const checkCached = inputCheck("cachedAttention", {
@@ -22,18 +36,17 @@ const checkCached = inputCheck("cachedAttention", {
   generated: "float",
   lengths: "int",
   users: "int",
-  ancestors: "int",
-  step: "number",
+  depths: "int",
+  slots: "int",
 });
 
 /**
- * Attention of the tokens that R beam rows feed at step `step`. Each row of qkv (R, H + 2 KVH, D)
- * has H heads of queries, and KVH of keys and of values, which are written to the cache. Row r of
- * user u = `users[r]` attends to the first `lengths[u]` entries of the user's history, to the entry
- * of row `ancestors[r, j]` at each step j < step, and to its own. lengths is int32 (U), users int32
- * (R), ancestors int32 (R, steps), out (R, H, D). A user, a length or an ancestor out of range
- * counts as the nearest in range. For decoding only: it writes to the cache and is not
- * differentiable.
+ * Attention of R rows, each with one new generated token. A row of qkv (R, H + 2 KVH, D) has H
+ * heads of queries, and KVH of keys and of values, which are written to its own slot of the cache,
+ * or not kept if there is no such slot. It attends to the first `lengths[u]` entries of the history
+ * of its user u, to the slots of the tokens before it, and to itself. lengths is int32 (U), out (R,
+ * H, D). A user, a length, a depth or a slot to read that is out of range counts as the nearest in
+ * range. For decoding only: it writes to the cache and is not differentiable.
  *
  * @throws {ShapeError} if the sizes do not fit, or there are rows but no users.
  *
@@ -42,14 +55,14 @@ const checkCached = inputCheck("cachedAttention", {
  * import { cachedAttention, cpu, full, zeros } from "beargrad";
  *
  * const device = cpu();
- * const cache = { // one user, a history of one entry, one beam row, room for one step
+ * const cache = { // one user, a history of one entry, one slot
  *   history: full(device, [1, 1, 3, 4], 1),
- *   generated: zeros(device, [1, 1, 2, 4]),
+ *   generated: zeros(device, [1, 2, 4]),
  * };
+ * const ints = (...shape: number[]) => zeros(device, shape, "int32");
+ * const rows = { users: ints(1), depths: ints(1), slots: ints(1, 1) };
  * const qkv = full(device, [1, 3, 4], 1);
- * const [lengths, users] = [full(device, [1], 1, "int32"), zeros(device, [1], "int32")];
- * const ancestors = zeros(device, [1, 1], "int32");
- * const out = cachedAttention(qkv, cache, lengths, users, ancestors, 0);
+ * const out = cachedAttention(qkv, cache, full(device, [1], 1, "int32"), rows);
  * console.log(await out.data()); // [1, 1, 1, 1]
  * ```
  */
@@ -57,25 +70,26 @@ export function cachedAttention(
   qkv: Tensor,
   cache: AttentionCache,
   lengths: Tensor,
-  users: Tensor,
-  ancestors: Tensor,
-  step: number,
+  rows: CachedRows,
 ): Tensor {
   const { history, generated } = cache ?? {};
-  checkCached([qkv, history, generated, lengths, users, ancestors, step]);
+  const { users, depths, slots } = rows ?? {};
+  checkCached([qkv, history, generated, lengths, users, depths, slots]);
   const [R, all, D] = qkv.shape;
   const [U, T] = history.shape;
-  const [steps, room, entries] = generated.shape;
+  const [room, entries] = generated.shape;
+  const L = slots.shape[slots.rank - 1];
   const KVH = entries / 2;
   const H = all - entries;
   checkHeadSize("attend", D);
   const fits = [
     [qkv, [R, all, D]],
     [history, [U, T, all, D]],
-    [generated, [steps, Math.max(room, R), entries, D]], // R rows or more
+    [generated, [room, entries, D]],
     [lengths, [U]],
     [users, [R]],
-    [ancestors, [R, steps]],
+    [depths, [R]],
+    [slots, [R, L]],
   ] as const;
   for (const [tensor, shape] of fits) {
     if (!sameShape(tensor.shape, shape)) {
@@ -85,39 +99,41 @@ export function cachedAttention(
       );
     }
   }
-  const groups = Number.isInteger(KVH) && H >= KVH && H % KVH === 0;
-  if (!groups || !(Number.isInteger(step) && step >= 0 && step < steps)) {
+  if (!(Number.isInteger(KVH) && H >= KVH && H % KVH === 0)) {
     throw new ShapeError(
-      `Cannot attend to a cache of ${KVH} heads and ${steps} steps: the query heads must be a ` +
-        `multiple of its heads and the step below its steps, got ${H} and ${step}`,
+      `Cannot attend to a cache of ${KVH} heads: the query heads must be a multiple of its heads, ` +
+        `got ${H}`,
     );
   }
-  if (U === 0 && R > 0) {
+  if (R > 0 && (U === 0 || room === 0 || L === 0)) {
     throw new ShapeError(
-      `Cannot attend to a cache with ${formatShape(qkv.shape)}: rows must have a user, ` +
-        `got a history of shape ${formatShape(history.shape)}`,
+      `Cannot attend to a cache with ${formatShape(qkv.shape)}: rows must have a user and slots, ` +
+        `got ${U} users, ${room} slots and ${L} slots a row`,
     );
   }
   const out = qkv.device.empty([R, H, D], qkv.dtype, "cachedAttention");
   qkv.device.run(
     cachedAttentionForward,
-    { qkv, history, lengths, users, generated, ancestors, out },
-    { R, room, H, KVH, D, T, steps, step, U },
+    { qkv, history, lengths, users, generated, depths, slots, out },
+    { R, room, H, KVH, D, T, L, U },
   );
   return out;
 }
 
-const USERS = { lengths: "int", users: "int" } as const;
-const checkPositions = inputCheck("generatedPositions", { ...USERS, step: "number" });
-const checkLastRows = inputCheck("lastRows", { ...USERS, T: "number" });
+const checkPositions = inputCheck("generatedPositions", {
+  lengths: "int",
+  users: "int",
+  depths: "int",
+});
+const checkLastRows = inputCheck("lastRows", { lengths: "int", users: "int", T: "number" });
 
 /**
- * The positions of the tokens that beam rows feed at step `step`, int32 (R): `lengths[u] + step`
- * for row r of user u = `users[r]`; lengths int32 (U), users int32 (R).
+ * The positions of the tokens that rows feed, int32 (R): `lengths[u] + depths[r]` for row r of user
+ * u = `users[r]`; lengths int32 (U), users and depths int32 (R).
  */
-export function generatedPositions(lengths: Tensor, users: Tensor, step: number): Tensor {
-  checkPositions([lengths, users, step]);
-  return offset(lengths, users, 0, step);
+export function generatedPositions(lengths: Tensor, users: Tensor, depths: Tensor): Tensor {
+  checkPositions([lengths, users, depths]);
+  return offset(lengths, users, depths, 0);
 }
 
 /**
@@ -126,13 +142,14 @@ export function generatedPositions(lengths: Tensor, users: Tensor, step: number)
  */
 export function lastRows(lengths: Tensor, users: Tensor, T: number): Tensor {
   checkLastRows([lengths, users, T]);
-  return offset(lengths, users, T, -1);
+  const before = lengths.device.tensor(new Int32Array(users.size).fill(-1));
+  return offset(lengths, users, before, T);
 }
 
-function offset(lengths: Tensor, users: Tensor, stride: number, by: number): Tensor {
+function offset(lengths: Tensor, users: Tensor, offsets: Tensor, stride: number): Tensor {
   const R = users.size;
   const out = lengths.device.empty([R], "int32", "offset lengths");
-  const params = { R, U: lengths.size, stride, offset: by };
-  lengths.device.run(offsetLengths, { lengths, users, out }, params);
+  const params = { R, U: lengths.size, stride };
+  lengths.device.run(offsetLengths, { lengths, users, offsets, out }, params);
   return out;
 }

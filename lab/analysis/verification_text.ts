@@ -33,13 +33,14 @@ export function renderModelVerification(found: ModelVerification): string {
   ];
   const open = (name: string, count: VerdictCount): (string | number)[] => [
     ...row(name, count).slice(0, 3),
-    `return ${count.confirmed}`,
+    `retrieved ${count.confirmed}`,
   ];
+  const over = found.normalization === "children" ? "a node's children" : "the whole vocabulary";
   const line = (text: string): string => wrapped(text, lineWidth(), 2);
   return [
     line(
       `${found.checkpoint} (${found.loss}) on ${found.data}: ${users} test users, ${found.items} items, beam B = ${beam}, ` +
-        `"${found.normalization}", tau ${found.tau}`,
+        `p over ${over}, tau ${found.tau}`,
     ),
     line(
       `budget: eps = ${found.eps.toExponential(1)}, the largest difference of a logit on the ` +

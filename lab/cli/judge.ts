@@ -63,7 +63,8 @@ export const judgeLine: CommandLine<GivenJudgeOptions, JudgeCommandOptions> = {
   },
   complete({ options: { tau: taus, ...rest }, typed }): JudgeCommandOptions {
     if (taus === undefined && rest.over === undefined) {
-      refuse("the command line", "--tau or --over must ask for another search");
+      const hint = "; compare judges other --beams";
+      refuse("the command line", "it must have --tau or --over", "none", hint);
     }
     return { ...rest, taus, command: typed };
   },

@@ -65,6 +65,8 @@ export interface Recommendation {
   readonly history: readonly NamedItem[];
   /** The item that the split holds out, if the list is for a test user. */
   readonly target?: NamedItem;
+  /** The codes of the model, as `--codes` names them, if they are not the data's own. */
+  readonly codes?: string;
   /** The beam width B. */
   readonly beam: number;
   /** The list, best first. A small catalogue gives fewer than asked for. */
@@ -193,11 +195,12 @@ export async function* recommendAll(
  * items have is an array of ids.
  */
 export function listToJson(found: Recommendation): object {
-  const { user, history, target, list, bestPruned, certified, beam } = found;
+  const { user, history, target, codes, list, bestPruned, certified, beam } = found;
   return {
     ...(user !== undefined && { user }),
     history: history.map(({ id }) => id),
     ...(target && { target: target.id }),
+    ...(codes !== undefined && { codes }),
     items: list.map(({ items, isShared }) => isShared ? items.map(({ id }) => id) : items[0].id),
     logProbs: list.map(({ logProb }) => logProb),
     bestPruned: bestPruned === -Infinity ? null : bestPruned,
@@ -235,6 +238,7 @@ async function searchFor(
       ...(user !== undefined && { user }),
       history: history.map(named),
       ...(target !== undefined && { target: named(target) }),
+      ...(dataset.codes !== undefined && { codes: dataset.codes }),
       beam,
       list: result.ranking.slice(0, top).map(({ leaf, items, logProb }) => ({
         items: items.map(named),

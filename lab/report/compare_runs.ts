@@ -7,7 +7,7 @@ import { ArgumentError } from "../../core/errors.ts";
 import { lossNames } from "../../models/losses/index.ts";
 import type { BaselineResults, RunResult } from "../compare/run_result.ts";
 import { LEAST_TARGETS, unreadable } from "../evaluate/warnings.ts";
-import { missingSeeds } from "./comparable.ts";
+import { codesOf, missingSeeds } from "./comparable.ts";
 import {
   type Comparison,
   type DifferenceRow,
@@ -146,6 +146,7 @@ function seriesOf(variants: readonly Variant[]): Series[] {
       const pruning = { parts: outcomes.map(prunedTargets), wholes: outcomes.map(inExactTop) };
       return [{
         variant: name,
+        codes: codesOf(runs[0]),
         beam,
         seeds: runs.map(({ recipe }) => recipe.seed),
         outcomes,
@@ -157,7 +158,10 @@ function seriesOf(variants: readonly Variant[]): Series[] {
   );
 }
 
-/** Differences to the baseline, over the seeds that both have. */
+/**
+ * Differences to the baseline, over the seeds that both have. Survival has none between tries: step
+ * t of one is not that of the other.
+ */
 function baselineRows(
   own: Series,
   base: Series | undefined,
@@ -177,7 +181,9 @@ function baselineRows(
     ? bootstrap.rateDifference(sharedRate(own, own.pruning), sharedRate(base, base.pruning))
     : UNKNOWN;
   return [
-    ...[...own.metrics].filter(([metric]) => !metric.startsWith("exact")).map(
+    ...[...own.metrics].filter(([metric]) =>
+      !metric.startsWith("exact") && (own.codes === base.codes || !metric.startsWith("survival"))
+    ).map(
       ([metric, values]) => {
         const [a, b] = [shared(own, values), shared(base, base.metrics.get(metric))];
         const difference = { ...row, metric, ...bootstrap.difference(a, b) };

@@ -14,7 +14,7 @@ import { bear, type BearOptions } from "../../models/losses/bear.ts";
 import { msl } from "../../models/losses/msl.ts";
 import { sft } from "../../models/losses/sft.ts";
 import { bestFirst, type BestFirstRules } from "./best_first.ts";
-import { D2, type SearchCase, type SearchedCase, searchOn } from "./d2_devices.ts";
+import { D2, type SearchCase, type SearchedCase, searchOn, T16OnDevice } from "./d2_devices.ts";
 import { exactWorlds, perturbedLogits, searchCases, tokenBatches } from "./generators.ts";
 import { exactTheorems, lossPropositions, roundingTheorems } from "./index.ts";
 import type { Proposition } from "./proposition.ts";
@@ -107,7 +107,7 @@ function prefixLoss(
   return { name, caughtBy, plant };
 }
 
-/** Mistakes in beam searches, best-first searches, margins, probabilities and losses of prefixes. */
+/** Mistakes in searches, margins, probabilities and losses of prefixes. */
 const worldFaults: readonly Fault<World>[] = [
   search(
     "B + 1 places",
@@ -546,7 +546,7 @@ const lossFaults: readonly Fault<TokenBatch>[] = [
 function device(name: string, change: (search: SearchCase) => SearchCase): Fault<SearchedCase> {
   return {
     name,
-    caughtBy: ["D2"],
+    caughtBy: ["D2", "T16"],
     async plant({ device, search, found }): Promise<SearchedCase> {
       const others = await searchOn(device, change(search));
       // Compared with what is right.
@@ -570,6 +570,17 @@ const deviceFaults: readonly Fault<SearchedCase>[] = [
     ...search,
     users: users.map((user) => ({ ...user, excluded: [] })),
   })),
+  {
+    name: "a device that asks about every prefix",
+    caughtBy: ["T16"],
+    plant: ({ found, ...searched }) => ({
+      ...searched,
+      found: found.map((user) => {
+        const rows = user.exact.children.filter((list, u) => u > 0 && list.length > 0).length;
+        return { ...user, bestFirst: { ...user.bestFirst, rows } };
+      }),
+    }),
+  },
   {
     name: "a device whose mass leaves out the best entry",
     caughtBy: ["D2"],
@@ -624,7 +635,7 @@ async function forFamilies(use: <W>(family: Family<W>) => Promise<void>): Promis
     worlds: mapped(searchCases(), async (search) => {
       return { device: float32, search, found: await searchOn(float32, search) };
     }),
-    propositions: [D2],
+    propositions: [T16OnDevice, D2],
     faults: deviceFaults,
   });
 }

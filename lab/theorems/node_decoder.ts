@@ -1,12 +1,12 @@
 /**
  * A decoder that reads its logits from a table with a row for each node of a trie. It walks the
- * trie along all the tokens that a beam was fed, so wrong ancestors read the wrong row.
+ * trie along all the tokens that a prefix was fed, so wrong slots read the wrong row.
  *
  * @module
  */
 import { defineKernel } from "../../core/kernel.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
-import type { Decoder, Prefilled } from "../../models/decode/decoder.ts";
+import type { Decoder, Prefilled, StepRows } from "../../models/decode/decoder.ts";
 import type { DeviceTrie } from "../../models/decode/trie.ts";
 import { take } from "../../ops/take.ts";
 
@@ -23,19 +23,21 @@ const readModels = defineKernel({
   cases: () => [],
 });
 
-/** The row of each beam's node, found along its ancestors in `fed` (L, R); a leaf stays a leaf. */
+/** The row of each prefix's node, found along its slots in `fed`; a leaf stays a leaf. */
 const followPaths = defineKernel({
   name: "followPaths",
   buffers: {
     roots: "read int",
     table: "read int",
     tokens: "read int",
-    ancestors: "read int",
+    users: "read int",
+    depths: "read int",
+    slots: "read int",
     fed: "update int",
     rows: "write int",
   },
-  params: { R: "u32", B: "u32", L: "u32", step: "u32", edges: "u32" },
-  cpu({ roots, table, tokens, ancestors, fed, rows }, { R, B, L, step, edges }): void {
+  params: { R: "u32", L: "u32", room: "u32", edges: "u32" },
+  cpu({ roots, table, tokens, users, depths, slots, fed, rows }, { R, L, room, edges }): void {
     const child = (node: number, token: number): number => {
       for (let k = table[node]; k < table[node + 1]; k++) {
         if (table[k] === token) return table[k + edges];
@@ -44,9 +46,10 @@ const followPaths = defineKernel({
     };
     for (let r = 0; r < R; r++) {
       let node = 0;
-      for (let j = 0; j < step; j++) node = child(node, fed[j * R + ancestors[r * L + j]]);
-      rows[r] = roots[Math.floor(r / B)] + child(node, tokens[r]);
-      fed[step * R + r] = tokens[r];
+      for (let j = 0; j < depths[r]; j++) node = child(node, fed[slots[r * L + j]]);
+      rows[r] = roots[users[r]] + child(node, tokens[r]);
+      const own = slots[r * L + depths[r]];
+      if (own >= 0 && own < room) fed[own] = tokens[r];
     }
   },
   invocations: ({ R }) => R,
@@ -59,11 +62,11 @@ fn child(node: i32, token: i32) -> i32 {
 }
 fn kernel(r: u32) {
   var node = 0;
-  for (var j = 0u; j < p.step; j++) {
-    node = child(node, fed[j * p.R + u32(ancestors[r * p.L + j])]);
-  }
-  rows[r] = roots[r / p.B] + child(node, tokens[r]);
-  fed[p.step * p.R + r] = tokens[r];
+  let depth = u32(depths[r]);
+  for (var j = 0u; j < depth; j++) { node = child(node, fed[slots[r * p.L + j]]); }
+  rows[r] = roots[users[r]] + child(node, tokens[r]);
+  let own = slots[r * p.L + depth];
+  if (own >= 0 && own < i32(p.room)) { fed[own] = tokens[r]; }
 }`,
   cases: () => [],
 });
@@ -72,7 +75,7 @@ fn kernel(r: u32) {
 export interface NodeCache {
   /** The row of each user's root, (U). */
   readonly roots: Tensor;
-  /** The tokens fed so far, (L, R), by step and beam of all users. */
+  /** The token in each slot. */
   readonly fed: Tensor;
 }
 
@@ -92,24 +95,24 @@ export class NodeDecoder implements Decoder<NodeCache> {
   }
 
   /** The logits of each user's root. */
-  prefill(tokens: Tensor, _: Tensor, beam: number, steps: number): Prefilled<NodeCache> {
+  prefill(tokens: Tensor, _: Tensor, slots: number): Prefilled<NodeCache> {
     const [U, T] = tokens.shape;
     const { device } = tokens;
     const roots = device.empty([U], "int32");
     device.run(readModels, { tokens, rows: roots }, { U, T, nodes: this.#trie.nodeCount });
-    const fed = device.tensor(new Int32Array(steps * U * beam), [steps, U * beam]);
+    const fed = device.tensor(new Int32Array(slots));
     return { logits: take(this.#logits, roots), cache: { roots, fed } };
   }
 
-  /** The logits of the node that each beam has come to. */
-  step({ roots, fed }: NodeCache, step: number, tokens: Tensor, ancestors: Tensor): Tensor {
-    const [L, R] = fed.shape;
+  /** The logits of the nodes that the prefixes have come to. */
+  step({ roots, fed }: NodeCache, { tokens, users, depths, slots }: StepRows): Tensor {
+    const [R, L] = slots.shape;
     const { table, nodeCount } = this.#trie;
     const rows = tokens.device.empty([R], "int32");
     tokens.device.run(
       followPaths,
-      { roots, table, tokens, ancestors, fed, rows },
-      { R, B: R / roots.size, L, step, edges: nodeCount - 1 },
+      { roots, table, tokens, users, depths, slots, fed, rows },
+      { R, L, room: fed.size, edges: nodeCount - 1 },
     );
     return take(this.#logits, rows);
   }

@@ -75,7 +75,7 @@ export interface Proposition<W> {
   /** The statement in one line. */
   readonly statement: string;
   /**
-   * What instances are counted by: the names of its hypotheses, or of their hard cases. Each must be
+   * What instances are counted by: its hypotheses, or their hard cases and the others. Each must be
    * true somewhere.
    */
   readonly hypotheses?: readonly string[];

@@ -106,7 +106,7 @@ interface LossStatement extends Omit<Proposition<TokenBatch>, "check"> {
   readonly over?: Normalization;
   /** What it must be. */
   readonly expected: (facts: readonly TokenFacts[], batch: TokenBatch) => Valued;
-  /** Whether what it is, is on the right side of its bound. Weights are NaN where -log p is flat. */
+  /** Whether it is on the right side of its bound. Weights are NaN where -log p is flat. */
   readonly isBound: (facts: readonly TokenFacts[], batch: TokenBatch, actual: Valued) => boolean;
 }
 

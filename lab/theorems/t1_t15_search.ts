@@ -333,7 +333,7 @@ const T13 = perItem(
 
 const WASTE = ["some entry ahead is wasted", "none is (T13)"] as const;
 
-/** T13 with a number. One instance an item with so few items before it and so few wasted entries. */
+/** T13 with a number. One instance an item with so few items before it and entries wasted. */
 const T13Prime = perItem(
   "T13'",
   "at each t, the items that come before y plus the entries of the pool that come before y_<=t and lead to none of them are " +

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Normalization } from "../../ops/trie_options.ts";
 
 /** The part of a `Trie` that is read here. */
 export interface TrieNodes {
@@ -35,6 +36,17 @@ export function meanChoices(trie: TrieNodes): number {
   return choices / nodes;
 }
 
+/** For each node the number of leaves below it; 1 for a leaf. */
+export function leavesBelow(trie: TrieNodes): Int32Array {
+  const { nodeCount, parents } = trie;
+  const leaves = new Int32Array(nodeCount);
+  for (let node = nodeCount - 1; node >= 0; node--) { // children before their parents
+    if (trie.childCount(node) === 0) leaves[node] = 1;
+    if (node > 0) leaves[parents[node]] += leaves[node];
+  }
+  return leaves;
+}
+
 /** For each node 2 if it or a node below it has a choice, else 1; 0 for a leaf. */
 export function mostAhead(trie: TrieNodes): Int32Array {
   const { nodeCount, parents } = trie;
@@ -47,6 +59,37 @@ export function mostAhead(trie: TrieNodes): Int32Array {
     }
   }
   return ahead;
+}
+
+/** When searches call the model. */
+export interface ModelCalls {
+  /** For how many steps, that after the history among them. */
+  readonly steps: number;
+  /** A node needs a call if this much is ahead of it, by {@link mostAhead}. */
+  readonly least: 1 | 2;
+  /** Whether a node needs a call. */
+  calls(node: number): boolean;
+}
+
+/**
+ * When searches call the model. Under "children" a node without a choice ahead needs no call: its
+ * only item has its probability.
+ */
+export function modelCalls(
+  { trie: { fanOuts, maxDepth }, hostAhead }: {
+    readonly trie: { readonly fanOuts: Int32Array; readonly maxDepth: number };
+    readonly hostAhead: Int32Array;
+  },
+  normalization: Normalization,
+): ModelCalls {
+  const choices = fanOuts.findLastIndex((n) => n > 1) + 1;
+  const children = normalization === "children";
+  const least = children ? 2 : 1;
+  return {
+    steps: children ? Math.max(choices, 1) : maxDepth,
+    least,
+    calls: (node) => hostAhead[node] >= least,
+  };
 }
 
 /** For each depth the number of nodes with at least `least` ahead, by {@link mostAhead}. */

@@ -7,17 +7,17 @@
 import type { StepInputs } from "../../core/capture.ts";
 import { leadingRows } from "../../core/device.ts";
 import type { Shape } from "../../core/shape.ts";
-import { type Device, Tensor } from "../../core/tensor.ts";
-import { advanceBeams, traceAncestors } from "../../kernels/beam_advance.ts";
-import { dropBelow, poolScores } from "../../kernels/beam_pool.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
+import { advanceBeams } from "../../kernels/beam_advance.ts";
+import { dropBelow } from "../../kernels/beam_pool.ts";
 import { activeRows, feedRows } from "../../kernels/beam_rows.ts";
-import { childLogProbs, pickChildren } from "../../kernels/child_log_probs.ts";
 import { zeros } from "../../ops/fill.ts";
 import { topK } from "../../ops/top_k.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import type { BatchInputs, FlooredInputs, StepRecord } from "./beam_host.ts";
-import { childrenOf, isGatherable } from "./child_logits.ts";
-import { allLogits, type Decoder, type Logits, type Projection } from "./decoder.ts";
+import { ChildScores } from "./child_scores.ts";
+import { modelCalls } from "./choices.ts";
+import { allLogits, type Decoder, type Logits } from "./decoder.ts";
 import type { DeviceTrie } from "./trie.ts";
 
 /** Options of {@link DeviceSearch}. */
@@ -44,10 +44,13 @@ interface Beams extends Frontier {
   readonly parents: Tensor;
 }
 
-/** Logits of some rows, and for each row of the frontier its place in them, -1 without logits. */
+/** What the model was asked and said. */
 interface Answers {
   readonly logits: Logits;
+  /** For each row of the frontier its place in the logits, -1 without logits. */
   readonly place: Tensor;
+  /** By place: the slots of the prefix, (., L). */
+  readonly slots: Tensor;
 }
 
 /** All steps of a batch, on the device. */
@@ -56,17 +59,13 @@ export type BatchSteps = {
   readonly pools: readonly Tensor[];
 };
 
-/**
- * A logit that is computed alone takes at most this many times as long as one of a whole product.
- */
-const GATHERED_COST = 8;
-
 /** Searches for a batch of users at a time. */
 export class DeviceSearch {
   readonly #decoder: Decoder;
   readonly #trie: DeviceTrie;
   readonly #device: Device;
   readonly #options: DeviceSearchOptions;
+  readonly #children: ChildScores;
   /** The number of steps that run. Later ones have no choice left. */
   readonly #steps: number;
   /** The model is called at a node only if this much is ahead: 1 any token, 2 a choice. */
@@ -80,12 +79,9 @@ export class DeviceSearch {
     this.#trie = trie;
     this.#device = trie.table.device;
     this.#options = options;
-    const { fanOuts, maxDepth } = trie.trie;
-    const choices = fanOuts.findLastIndex((n) => n > 1) + 1;
-    const children = options.normalization === "children";
-    this.#steps = children ? Math.max(choices, 1) : maxDepth;
-    this.#least = children ? 2 : 1;
-    this.#skips = this.#device.kind === "cpu" && decoder.heedsRows === true;
+    this.#children = new ChildScores(trie, options);
+    ({ steps: this.#steps, least: this.#least } = modelCalls(trie, options.normalization));
+    this.#skips = this.#device.kind === "cpu";
   }
 
   /** The most rows of a user that the model is called for at depth t. */
@@ -104,24 +100,28 @@ export class DeviceSearch {
     const [U] = start.shape;
     const B = this.#options.rows;
     const L = Math.max(this.#steps - 1, 1); // generated tokens that the model reads
-    let asked = 1;
-    for (let t = 1; t < this.#steps; t++) asked = Math.max(asked, this.#askedAt(t));
-    const { logits: first, cache } = this.#decoder.prefill(tokens, lengths, asked, L);
-    let answers: Answers = { logits: first, place: this.#inOrder(U) }; // for U rows, then for U B
+    let room = 0;
+    for (let t = 1; t < this.#steps; t++) room += U * this.#askedAt(t);
+    const { logits, cache } = this.#decoder.prefill(tokens, lengths, Math.max(room, 1));
+    let answers: Answers = {
+      logits,
+      place: this.#inOrder(U),
+      slots: zeros(device, [U, L], "int32"),
+    };
     let frontier: Frontier = { nodes: start, scores: zeros(device, [U]) };
-    let ancestors = zeros(device, [U * B, L], "int32");
+    let taken = 0; // slots
     const steps: StepRecord<Tensor>[] = [];
     const pools: Tensor[] = [];
     for (let step = 0; step < this.#steps; step++) {
-      const { pool, mass, count } = this.#expand(frontier, answers, blocked, step);
+      const F = this.#trie.trie.fanOuts[step];
+      const rows = { ...frontier, ...answers, blocked };
+      const { pool, mass, count } = this.#children.poolOf(rows, F);
       if (floors) device.run(dropBelow, { floors, pool }, { U, N: pool.shape[1] });
       const best = topK(pool, Math.min(B + 1, pool.shape[1]));
       const next = this.#select(best, frontier, pool, U);
       if (step + 1 < this.#steps) {
-        if (step > 0) ancestors = this.#trace(next.parents, answers.place, ancestors, step);
-        answers = this.#skips
-          ? this.#askActive(cache, step, next, ancestors)
-          : this.#ask(cache, step, next, ancestors);
+        answers = this.#ask(cache, step, next, answers, taken);
+        taken += answers.slots.shape[0];
       }
       frontier = next;
       steps.push({ nodes: next.nodes, scores: next.scores, best: best.values, mass, count });
@@ -131,75 +131,42 @@ export class DeviceSearch {
   }
 
   /**
-   * Scores the children of the frontier: pool (U, W F); mass and number of entries by row, (U W).
+   * Feeds token number `step` of the rows with enough ahead, or of all. Their nodes are at depth
+   * step + 1, their slots from `first` on.
    */
-  #expand(
-    { nodes, scores }: Frontier,
-    { logits, place }: Answers,
-    blocked: Tensor,
-    depth: number,
-  ): { pool: Tensor; mass: Tensor; count: Tensor } {
-    const device = this.#device;
-    const { trie, table } = this.#trie;
-    const [U, E] = blocked.shape;
-    const R = nodes.size;
-    const W = R / U;
-    const F = trie.fanOuts[depth];
-    const pool = device.empty([U, W * F], device.float, "beam pool");
-    const mass = device.empty([R], device.float, "beam mass");
-    const count = device.empty([R], "int32", "beam count");
-    const rows = this.#childrenIn(logits, nodes, place, F);
-    const { tau, normalization } = this.#options;
-    const normalized = normalization === "vocabulary" ? 1 : 0;
-    device.run(
-      poolScores,
-      { logits: rows, table, nodes, scores, blocked, pool, mass, count },
-      { R, W, F, E, edges: trie.nodeCount - 1, normalized, tau },
-    );
-    return { pool, mass, count };
-  }
-
-  /** Whether to compute the logits of the at most F children of each row alone. */
-  #gathers(logits: Logits, F: number): logits is Projection {
-    if (logits instanceof Tensor || this.#options.normalization === "vocabulary") return false;
-    return isGatherable(logits) && GATHERED_COST * F <= logits.head.shape[0];
-  }
-
-  /** Logits of each node's children, (R, F); under "vocabulary" log-probabilities. */
-  #childrenIn(logits: Logits, nodes: Tensor, place: Tensor, F: number): Tensor {
-    if (this.#gathers(logits, F)) return childrenOf(logits, this.#trie, nodes, place, F);
-    const device = this.#device;
-    const rows = allLogits(logits);
-    const sizes = { R: nodes.size, F, V: rows.shape[1] };
-    const out = device.empty([nodes.size, F], device.float, "children");
-    const buffers = { logits: rows, table: this.#trie.table, nodes, place, out };
-    const { normalization, tau } = this.#options;
-    if (normalization === "children") device.run(pickChildren, buffers, sizes);
-    else device.run(childLogProbs, buffers, { ...sizes, tau });
-    return out;
-  }
-
-  /** Feeds token number `step` of all rows. */
-  #ask(cache: unknown, step: number, { tokens }: Beams, ancestors: Tensor): Answers {
-    const logits = this.#decoder.step(cache, step, tokens, ancestors);
-    return { logits, place: this.#inOrder(tokens.size) };
-  }
-
-  /** Feeds token number `step` of the rows with enough ahead. Their nodes are at depth step + 1. */
-  #askActive(cache: unknown, step: number, { nodes, tokens }: Beams, ancestors: Tensor): Answers {
+  #ask(
+    cache: unknown,
+    step: number,
+    { nodes, tokens, parents }: Beams,
+    before: Answers,
+    first: number,
+  ): Answers {
     const device = this.#device;
     const { ahead, trie } = this.#trie;
-    const [R, L] = ancestors.shape;
+    const R = nodes.size;
     const B = this.#options.rows;
-    const A = (R / B) * this.#askedAt(step + 1); // the most such rows
-    const ints = (shape: Shape): Tensor => device.empty(shape, "int32", "active rows");
-    const [order, place, count] = [ints([R]), ints([R]), ints([1])];
-    device.run(activeRows, { nodes, ahead, order, place, count }, { R, least: this.#least });
-    const [fed, users, lines] = [ints([A]), ints([A]), ints([A, L])];
-    device.run(feedRows, { order, tokens, ancestors, fed, users, lines }, { R: A, B, L });
-    const logits = this.#decoder.step(cache, step, fed, lines, { users, count });
-    const few = this.#gathers(logits, trie.fanOuts[step + 1]);
-    return { logits: few ? logits : leadingRows(count, A, () => allLogits(logits)), place };
+    const A = (R / B) * this.#askedAt(step + 1); // the most rows that are fed
+    const L = before.slots.shape[1];
+    const ints = (shape: Shape): Tensor => device.empty(shape, "int32", "rows of the model");
+    let order: Tensor, place: Tensor, count: Tensor;
+    if (this.#skips) {
+      [order, place, count] = [ints([R]), ints([R]), ints([1])];
+      device.run(activeRows, { nodes, ahead, order, place, count }, { R, least: this.#least });
+    } else {
+      order = place = this.#inOrder(R);
+      count = device.tensor(Int32Array.of(R));
+    }
+    const [fed, users, slots] = [ints([A]), ints([A]), ints([A, L])];
+    device.run(
+      feedRows,
+      { order, tokens, parents, place: before.place, before: before.slots, fed, users, slots },
+      { R: A, B, L, step, first },
+    );
+    const depths = device.tensor(new Int32Array(A).fill(step));
+    const logits = this.#decoder.step(cache, { tokens: fed, users, depths, slots, count });
+    const few = this.#children.gathers(logits, trie.fanOuts[step + 1]);
+    const needed = few ? logits : leadingRows(count, A, () => allLogits(logits));
+    return { logits: needed, place, slots };
   }
 
   /** 0, 1, ... */
@@ -228,16 +195,5 @@ export class DeviceSearch {
       { U, B, K: values.shape[1], W, F: pool.shape[1] / W, edges: trie.nodeCount - 1 },
     );
     return { nodes, scores, tokens, parents };
-  }
-
-  /**
-   * Ancestors (U B, L) of the rows that feed token number `step`; `place` is where they were
-   * before.
-   */
-  #trace(parents: Tensor, place: Tensor, before: Tensor, step: number): Tensor {
-    const after = this.#device.empty(before.shape, "int32", "beam ancestors");
-    const [R, L] = before.shape;
-    this.#device.run(traceAncestors, { parents, place, before, after }, { R, L, step });
-    return after;
   }
 }

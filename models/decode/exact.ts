@@ -1,14 +1,14 @@
 /**
- * The exact best items of a catalogue, found by widening a beam until it certifies itself.
+ * The exact best items of a catalogue, and the ranks of given ones.
  *
  * @module
  */
 import { checkOptions } from "../../core/checks.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
-import { BeamSearch } from "./beam_search.ts";
+import { BeamSearch, type BeamSearchOptions } from "./beam_search.ts";
 import type { Decoder } from "./decoder.ts";
-import type { BeamResult, RankedItem } from "./results.ts";
+import type { BeamResult, RankedItem, SearchResult } from "./results.ts";
 import type { DeviceTrie } from "./trie.ts";
 
 /** Options of {@link exactTopK}. */
@@ -27,13 +27,112 @@ export interface ExactOptions {
 const MAX_ROWS = 4096;
 
 /**
+ * The tolerance of a log-probability that was computed in another way. Far more than rounding.
+ */
+const CLEARLY = 0.01;
+
+/** Options of {@link AdaptiveSearch}. */
+export interface AdaptiveOptions
+  extends Pick<BeamSearchOptions, "beam" | "normalization" | "tau" | "batch"> {
+  /** The length of the list, from 1. */
+  readonly k: number;
+}
+
+/**
+ * The exact best `k` items of the catalogue for every user. Users search with a beam. Scores only
+ * fall along a path, so when the k-th item scores above everything that was pruned before the last
+ * step, nothing better was lost (docs/theory.md, T9). Users without that certificate search again
+ * with four times the width, until the beam holds the whole catalogue. From the second search on,
+ * prefixes that score clearly below the k-th item found so far are dropped: they do not matter.
+ */
+export class AdaptiveSearch implements Disposable {
+  readonly #decoder: Decoder;
+  readonly #trie: DeviceTrie;
+  readonly #options: AdaptiveOptions;
+  readonly #searches = new Map<number, BeamSearch>();
+
+  /**
+   * Prepares searches.
+   *
+   * @throws {ArgumentError} if k is not a positive integer, or for the reasons of
+   * {@link BeamSearch}.
+   */
+  constructor(decoder: Decoder, trie: DeviceTrie, options: AdaptiveOptions) {
+    checkCount("search", options.k);
+    this.#decoder = decoder;
+    this.#trie = trie;
+    this.#options = options;
+    this.#searchOf(options.beam);
+  }
+
+  /** Searches for every user, as {@link BeamSearch.search} does. */
+  async search(
+    histories: readonly (readonly number[])[],
+    excluded?: readonly Iterable<number>[],
+  ): Promise<SearchResult[]> {
+    const { k, beam } = this.#options;
+    const results = new Array<SearchResult>(histories.length);
+    let floors: number[] | undefined;
+    let open = [...histories.keys()];
+    for (let width = beam; floors === undefined || open.length > 0; width *= 4) {
+      const found = await this.#searchOf(width).search(
+        open.map((i) => histories[i]),
+        excluded && open.map((i) => excluded[i]),
+        floors,
+      );
+      const left: number[] = [];
+      const next: number[] = [];
+      found.forEach(({ ranking, steps, rows }, n) => {
+        const pruned = Math.max(-Infinity, ...steps.slice(0, -1).map((s) => s.bestPruned));
+        const user = open[n];
+        const bestPruned = Math.max(pruned, floors?.[n] ?? -Infinity);
+        const before = results[user]?.rows ?? 0;
+        results[user] = { ranking: ranking.slice(0, k), bestPruned, rows: before + rows };
+        const kth = ranking.at(k - 1)?.logProb ?? -Infinity;
+        if (kth > pruned || pruned === -Infinity) return;
+        left.push(user);
+        next.push(kth - CLEARLY);
+      });
+      [open, floors] = [left, next];
+    }
+    return results;
+  }
+
+  /** Frees the memory of the recorded programs. */
+  dispose(): void {
+    for (const search of this.#searches.values()) search.dispose();
+    this.#searches.clear();
+  }
+
+  /** The same as {@link AdaptiveSearch.dispose}, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #searchOf(width: number): BeamSearch {
+    const { normalization, tau, batch = 64 } = this.#options;
+    const beam = Math.min(width, this.#trie.trie.leafCount);
+    let search = this.#searches.get(beam);
+    if (search === undefined) {
+      const users = Math.max(1, Math.min(batch, Math.floor(MAX_ROWS / beam)));
+      search = new BeamSearch(this.#decoder, this.#trie, {
+        beam,
+        normalization,
+        tau,
+        batch: users,
+      });
+      this.#searches.set(beam, search);
+    }
+    return search;
+  }
+}
+
+/**
  * The `k` most probable leaves of the catalogue for every user, best first; fewer if the catalogue
  * has fewer.
  *
- * Scores only fall along a path, so when the k-th best item of a beam search scores above
- * everything that the search ever pruned, nothing better was lost (docs/theory.md, T9). The first
- * search has a width of max(4 k, 32). Users without that certificate search again with four times
- * the width, until the beam holds the whole catalogue.
+ * {@link AdaptiveSearch} from a width of max(4 k, 32). {@link BestFirstSearch} needs fewer rows of
+ * the model.
  *
  * @throws {ArgumentError} if k is not a positive integer, or for the reasons of {@link BeamSearch}.
  *
@@ -46,7 +145,7 @@ const MAX_ROWS = 4096;
  * const uniform: Decoder<null> = {
  *   vocabSize: 5,
  *   prefill: (tokens) => ({ logits: full(device, [tokens.shape[0], 5], 0), cache: null }),
- *   step: (_cache, _step, tokens) => full(device, [tokens.size, 5], 0),
+ *   step: (_cache, { tokens }) => full(device, [tokens.size, 5], 0),
  * };
  *
  * const [best] = await exactTopK(uniform, trie, [[0]], 1);
@@ -62,26 +161,9 @@ export async function exactTopK(
 ): Promise<(readonly RankedItem[])[]> {
   checkCount("find the exact top k", k);
   checkOptions("find the exact top k", options, ["normalization", "tau", "excluded", "batch"]);
-  const { normalization, tau, excluded = histories.map(() => []), batch = 64 } = options;
-  const found: (readonly RankedItem[])[] = histories.map(() => []);
-  const { leafCount } = trie.trie;
-  let open = [...histories.keys()];
-  for (let width = Math.max(4 * k, 32); open.length > 0; width *= 4) {
-    const beam = Math.min(width, leafCount);
-    const users = Math.max(1, Math.min(batch, Math.floor(MAX_ROWS / beam)));
-    using search = new BeamSearch(decoder, trie, { beam, normalization, tau, batch: users });
-    const results = await search.search(
-      open.map((i) => histories[i]),
-      open.map((i) => excluded[i]),
-    );
-    open = open.filter((user, i) => {
-      const { ranking, bestPruned } = results[i];
-      found[user] = ranking.slice(0, k);
-      const kth = ranking.at(k - 1)?.logProb ?? -Infinity;
-      return !(kth > bestPruned || bestPruned === -Infinity);
-    });
-  }
-  return found;
+  const { excluded, ...rest } = options;
+  using search = new AdaptiveSearch(decoder, trie, { k, beam: Math.max(4 * k, 32), ...rest });
+  return (await search.search(histories, excluded)).map(({ ranking }) => ranking);
 }
 
 /** A question to {@link exactRanks}: one user, one leaf. */
@@ -95,11 +177,6 @@ export interface RankQuestion {
   /** Items taken out of the catalogue. */
   readonly excluded: readonly number[];
 }
-
-/**
- * The tolerance of a log-probability that was computed in another way. Far more than rounding.
- */
-const CLEARLY = 0.01;
 
 /**
  * A leaf's rank among the `k` best, from 0, as far as a search of any width settles it: -1 if it is
@@ -134,7 +211,7 @@ export function settledRank(
  * const uniform: Decoder<null> = {
  *   vocabSize: 5,
  *   prefill: (tokens) => ({ logits: full(device, [tokens.shape[0], 5], 0), cache: null }),
- *   step: (_cache, _step, tokens) => full(device, [tokens.size, 5], 0),
+ *   step: (_cache, { tokens }) => full(device, [tokens.size, 5], 0),
  * };
  *
  * const leaf = trie.trie.leafOf[1];
@@ -195,7 +272,7 @@ function checkCount(action: string, k: number): void {
  * const uniform: Decoder<null> = {
  *   vocabSize: 5,
  *   prefill: (tokens) => ({ logits: full(device, [tokens.shape[0], 5], 0), cache: null }),
- *   step: (_cache, _step, tokens) => full(device, [tokens.size, 5], 0),
+ *   step: (_cache, { tokens }) => full(device, [tokens.size, 5], 0),
  * };
  *
  * const scores = await scoreCatalogue(uniform, trie, [0]);

@@ -30,40 +30,44 @@ export async function searchOnHost(
   const L = Math.max(trie.maxDepth - 1, 1); // generated tokens that the model reads
   const nothing = histories.map(() => new Int32Array());
   const { tokens, lengths } = padBatch(histories, nothing, U, longestOf(histories));
-  const users = excluded.map((out) => new Hypotheses(trie, { ...options, excluded: out }));
+  const searches = excluded.map((out) => new Hypotheses(trie, { ...options, excluded: out }));
   const { logits: first, cache } = decoder.prefill(
     ints(tokens.data as Int32Array, [...tokens.shape]),
     ints(lengths.data as Int32Array, [U]),
-    B,
-    L,
+    U * B * L,
   );
   let logits = allLogits(first); // (U, V), then (U B, V)
-  let ancestors = new Int32Array(U * B * L);
+  let slots = new Int32Array(U * L);
   for (let step = 0; step < trie.maxDepth; step++) {
-    const [values] = users.some((u) => u.running.length > 0) ? await device.read([logits]) : [[]];
+    const running = searches.some((search) => search.running.length > 0);
+    const [values] = running ? await device.read([logits]) : [[]];
     const bad = values.find((z) => !Number.isFinite(z));
     if (bad !== undefined) {
       throw new NonFiniteError(`Cannot search: the model's logits must be finite, got ${bad}`);
     }
     const [V, W] = [decoder.vocabSize, logits.shape[0] / U];
-    users.forEach((user, u) =>
-      user.advance((i) => values.slice((u * W + i) * V, (u * W + i + 1) * V))
+    searches.forEach((search, u) =>
+      search.advance((i) => values.slice((u * W + i) * V, (u * W + i + 1) * V))
     );
     if (step + 1 === trie.maxDepth) break;
-    const fed = new Int32Array(U * B);
-    const after = new Int32Array(U * B * L);
-    users.forEach(({ running }, u) =>
+    const R = U * B;
+    const fed = new Int32Array(R);
+    const after = Int32Array.from({ length: R * L }, (_, i) => step * R + Math.floor(i / L));
+    searches.forEach(({ running }, u) =>
       running.forEach(({ node, parent }, i) => {
-        const [row, before] = [u * B + i, u * B + parent];
+        const [row, before] = [u * B + i, u * W + parent];
         fed[row] = trie.tokens[node];
-        after.set(ancestors.subarray(before * L, before * L + step), row * L);
-        if (step > 0) after[row * L + step - 1] = before;
+        after.set(slots.subarray(before * L, before * L + step), row * L);
       })
     );
-    ancestors = after;
-    logits = allLogits(
-      decoder.step(cache, step, ints(fed, [U * B]), ints(ancestors, [U * B, L])),
-    );
+    slots = after;
+    logits = allLogits(decoder.step(cache, {
+      tokens: ints(fed, [R]),
+      users: ints(Int32Array.from({ length: R }, (_, r) => Math.floor(r / B)), [R]),
+      depths: ints(new Int32Array(R).fill(step), [R]),
+      slots: ints(slots, [R, L]),
+      count: ints(Int32Array.of(R), [1]),
+    }));
   }
-  return users.map((user) => user.result());
+  return searches.map((search) => search.result());
 }

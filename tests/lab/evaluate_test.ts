@@ -10,7 +10,7 @@ import { synthetic } from "../../lab/data/synthetic.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { evaluate, evaluateBaseline, type EvaluateOptions } from "../../lab/evaluate/evaluate.ts";
 import { hitRate, ndcg } from "../../lab/evaluate/metrics.ts";
-import type { Decoder } from "../../models/decode/decoder.ts";
+import type { Decoder, StepRows } from "../../models/decode/decoder.ts";
 import { certifiesTop } from "../../lab/analysis/certificates.ts";
 import { attribute, margins, prunedAt } from "../../lab/analysis/pruning.ts";
 import type { TeacherForced } from "../../lab/analysis/verdicts.ts";
@@ -61,17 +61,16 @@ class ToyDecoder implements Decoder<Tensor> {
     this.#table = device.tensor(table, [V, V]);
   }
 
-  prefill(tokens: Tensor, lengths: Tensor, beam: number): { logits: Tensor; cache: Tensor } {
+  prefill(tokens: Tensor, lengths: Tensor): { logits: Tensor; cache: Tensor } {
     const [U] = tokens.shape;
     const at = cast(sub(cast(reshape(lengths, [U, 1]), "float"), 2), "int"); // (U, 1)
     const last = cast(reshape(gather(cast(tokens, "float"), at), [U]), "int");
     const logits = take(this.#bias, last); // (U, V)
-    const owner = Int32Array.from({ length: U * beam }, (_, r) => Math.floor(r / beam));
-    return { logits, cache: take(logits, tokens.device.tensor(owner)) };
+    return { logits, cache: logits };
   }
 
-  step(cache: Tensor, _step: number, tokens: Tensor): Tensor {
-    return add(cache, take(this.#table, tokens));
+  step(cache: Tensor, { tokens, users }: StepRows): Tensor {
+    return add(take(cache, users), take(this.#table, tokens));
   }
 }
 

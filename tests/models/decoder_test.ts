@@ -7,46 +7,74 @@ import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError, ShapeError } from "../../core/errors.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { initTransformer, Transformer } from "../../models/transformer.ts";
-import { allLogits } from "../../models/decode/decoder.ts";
+import { allLogits, type StepRows } from "../../models/decode/decoder.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import { onEachDevice, testDevices } from "../devices.ts";
 import { grouped, livelyParams, referenceLogits, untied, weightsOf } from "./llamas.ts";
 
-/**
- * What is decoded: histories, and at each step for each beam row whom it descends from and what it
- * feeds.
- */
+/** What is decoded: histories, and for each step the rows that it feeds. */
 interface Script {
   readonly histories: readonly (readonly number[])[];
-  readonly beam: number;
-  /** [step][row]: the parent as a beam of the same user, and the token. */
-  readonly steps: readonly (readonly { readonly parent: number; readonly token: number }[])[];
+  readonly steps: readonly (readonly Row[])[];
+  /** The most generated tokens of a prefix. */
+  readonly depth: number;
 }
 
-const token = fc.integer({ min: 0, max: untied.vocabSize - 1 });
+/** A row extends a row that an earlier step fed (by number, over all steps), or a history. */
+interface Row {
+  readonly user: number;
+  readonly parent: number | undefined;
+  readonly token: number;
+}
 
+/** Each row extends any earlier row, so a step has rows of many depths. */
 const scripts: fc.Arbitrary<Script> = fc.record({
-  histories: fc.array(fc.array(token, { minLength: 1, maxLength: 9 }), {
+  histories: fc.array(fc.array(fc.nat(untied.vocabSize - 1), { minLength: 1, maxLength: 9 }), {
     minLength: 1,
     maxLength: 3,
   }),
-  beam: fc.integer({ min: 1, max: 3 }),
-  steps: fc.integer({ min: 1, max: 4 }),
-}).chain(({ histories, beam, steps }) => {
-  const R = histories.length * beam;
-  const row = fc.record({ parent: fc.nat(beam - 1), token });
-  const step = fc.array(row, { minLength: R, maxLength: R });
-  return fc.record({
-    histories: fc.constant(histories),
-    beam: fc.constant(beam),
-    steps: fc.array(step, { minLength: steps, maxLength: steps }),
+  steps: fc.array(
+    fc.array(fc.record({ any: fc.nat(1e6), token: fc.nat(untied.vocabSize - 1) }), {
+      minLength: 1,
+      maxLength: 7,
+    }),
+    { minLength: 1, maxLength: 5 },
+  ),
+}).map(({ histories, steps }) => {
+  const earlier: Row[] = [];
+  const made = steps.map((step) => {
+    const rows = step.map(({ any, token }): Row => {
+      const choice = any % (histories.length + earlier.length);
+      if (choice < histories.length) return { user: choice, parent: undefined, token };
+      const parent = choice - histories.length;
+      return { user: earlier[parent].user, parent, token };
+    });
+    earlier.push(...rows);
+    return rows;
   });
+  return { histories, steps: made, depth: steps.length };
 });
 
+/** The slot of a row that is fed as number n over all steps: they are not in order. */
+const slotOf = (n: number): number => 2 * n + 1;
+
+/** The generated tokens' row numbers of each row's prefix, its own last, by step. */
+function linesOf({ steps }: Script): number[][][] {
+  const lines: number[][] = [];
+  return steps.map((rows) => {
+    const next = rows.map(({ parent }, i) => [
+      ...(parent === undefined ? [] : lines[parent]),
+      lines.length + i,
+    ]);
+    lines.push(...next);
+    return next;
+  });
+}
+
 /** The inputs of prefill and of each step. What must not be read is filled with nonsense. */
-function inputsOf({ histories, beam, steps }: Script): Record<string, HostTensor> {
+function inputsOf(script: Script): Record<string, HostTensor> {
+  const { histories, steps, depth } = script;
   const U = histories.length;
-  const R = U * beam;
   const T = Math.max(...histories.map((h) => h.length)) + 1;
   const tokens = new Int32Array(U * T).fill(untied.vocabSize - 1);
   histories.forEach((h, u) => tokens.set(h, u * T));
@@ -54,45 +82,50 @@ function inputsOf({ histories, beam, steps }: Script): Record<string, HostTensor
     tokens: { data: tokens, shape: [U, T] },
     lengths: { data: Int32Array.from(histories, (h) => h.length), shape: [U] },
   };
-  let lines: number[][] = Array.from({ length: R }, () => []); // rows that fed each row's tokens so far
+  const all = linesOf(script);
   steps.forEach((rows, s) => {
-    lines = rows.map(({ parent }, r) => {
-      const from = Math.floor(r / beam) * beam + parent;
-      return s === 0 ? [] : [...lines[from], from];
-    });
-    const ancestors = new Int32Array(R * steps.length).fill(-1e9);
-    lines.forEach((line, r) => ancestors.set(line, r * steps.length));
-    inputs[`fed${s}`] = { data: Int32Array.from(rows, (row) => row.token), shape: [R] };
-    inputs[`ancestors${s}`] = { data: ancestors, shape: [R, steps.length] };
+    const R = rows.length;
+    const slots = new Int32Array(R * depth).fill(-1e9);
+    all[s].forEach((line, r) => slots.set(line.map(slotOf), r * depth));
+    const ints = (values: readonly number[]) => ({ data: Int32Array.from(values), shape: [R] });
+    inputs[`tokens${s}`] = ints(rows.map((row) => row.token));
+    inputs[`users${s}`] = ints(rows.map((row) => row.user));
+    inputs[`depths${s}`] = ints(all[s].map((line) => line.length - 1));
+    inputs[`slots${s}`] = { data: slots, shape: [R, depth] };
+    inputs[`count${s}`] = { data: Int32Array.of(R), shape: [1] };
   });
   return inputs;
 }
 
-/** The whole sequence of every row after each step. */
-function sequencesOf({ histories, beam, steps }: Script): number[][][] {
-  let rows = histories.flatMap((h) => Array.from({ length: beam }, () => [...h]));
-  return steps.map((step) => {
-    const before = rows;
-    rows = step.map(({ parent, token: fed }, r) => [
-      ...before[Math.floor(r / beam) * beam + parent],
-      fed,
-    ]);
-    return rows;
-  });
+/** The whole sequence of every row of each step. */
+function sequencesOf(script: Script): number[][][] {
+  const rows = script.steps.flat();
+  return linesOf(script).map((lines) =>
+    lines.map((line) => [
+      ...script.histories[rows[line[0]].user],
+      ...line.map((n) => rows[n].token),
+    ])
+  );
 }
 
 /** The logits after the histories and after each step. */
 function decode(
   decoder: TransformerDecoder,
-  script: Pick<Script, "beam" | "steps">,
+  { steps }: Pick<Script, "steps">,
   inputs: Readonly<Record<string, Tensor>>,
 ): Tensor[] {
-  const count = script.steps.length;
-  const { logits, cache } = decoder.prefill(inputs.tokens, inputs.lengths, script.beam, count);
+  const room = slotOf(steps.flat().length);
+  const { logits, cache } = decoder.prefill(inputs.tokens, inputs.lengths, room);
   return [
     logits,
-    ...script.steps.map((_, s) =>
-      decoder.step(cache, s, inputs[`fed${s}`], inputs[`ancestors${s}`])
+    ...steps.map((_, s) =>
+      decoder.step(cache, {
+        tokens: inputs[`tokens${s}`],
+        users: inputs[`users${s}`],
+        depths: inputs[`depths${s}`],
+        slots: inputs[`slots${s}`],
+        count: inputs[`count${s}`],
+      })
     ),
   ].map(allLogits);
 }
@@ -105,7 +138,7 @@ function onDevice(device: Device, inputs: Record<string, HostTensor>): Record<st
 
 for (const { name, skip, open } of testDevices) {
   for (const [what, config] of Object.entries({ grouped, untied })) {
-    test(`decoder on ${name}: ${what}, any histories, beams and ancestors`, { skip }, async () => {
+    test(`decoder on ${name}: ${what}, any histories, depths and slots`, { skip }, async () => {
       const device = await open();
       using _scope = device.arena();
       const params = livelyParams(device, config, 1);
@@ -141,19 +174,24 @@ onEachDevice("decoder: captured as eager", async (device) => {
     new Transformer(device, grouped),
     livelyParams(device, grouped, 2),
   );
-  const shape = { beam: 2, steps: [[], [], []] };
+  const script = (shift: number): Script => ({
+    histories: [[1 + shift, 2, 3], [4 + shift]],
+    steps: [0, 4, 8].map((before) =>
+      [0, 1, 2, 3].map((r) => ({
+        user: r % 2,
+        parent: before === 0 || r === shift ? undefined : before - 4 + r % 2 + 2 * shift,
+        token: (r * 3 + before + shift) % 7,
+      }))
+    ),
+    depth: 3,
+  });
+  const shape = script(0);
   using program = capture(
     device,
     (inputs: Record<string, Tensor>) => decode(decoder, shape, inputs),
   );
-  const rows = (shift: number): Script["steps"][number] =>
-    [0, 1, 2, 3].map((r) => ({ parent: (r + shift) % 2, token: (r * 3 + shift) % 7 }));
   for (const shift of [0, 1, 0]) {
-    const inputs = inputsOf({
-      histories: [[1 + shift, 2, 3], [4 + shift]],
-      beam: 2,
-      steps: [rows(shift), rows(shift + 1), rows(shift + 3)],
-    });
+    const inputs = inputsOf(script(shift));
     const captured = await device.read(program(inputs));
     const eager = await device.read(decode(decoder, shape, onDevice(device, inputs)));
     assert.deepEqual(captured, eager);
@@ -169,11 +207,16 @@ test("decoder: what does not fit is refused", () => {
   );
   const ints = (...shape: number[]): Tensor =>
     device.tensor(new Int32Array(shape.reduce((x, y) => x * y, 1)).fill(1), shape);
-  assert.throws(() => decoder.prefill(ints(2, 5), ints(3), 1, 1), ShapeError);
-  assert.throws(() => decoder.prefill(ints(2, 20), ints(2), 1, 5), ShapeError); // 25 > 24
-  assert.throws(() => decoder.prefill(ints(2, 5), ints(2), 0, 1), ArgumentError);
-  const { cache } = decoder.prefill(ints(2, 5), ints(2), 2, 3);
-  assert.throws(() => decoder.step(cache, 3, ints(4), ints(4, 3)), ShapeError);
-  assert.throws(() => decoder.step(cache, 0, ints(4), ints(4, 2)), ShapeError);
-  assert.throws(() => decoder.step(cache, 0, ints(3), ints(3, 3)), ShapeError);
+  const rows = (R: number, L: number): StepRows => ({
+    ...{ tokens: ints(R), users: ints(R), depths: ints(R), slots: ints(R, L), count: ints(1) },
+  });
+  assert.throws(() => decoder.prefill(ints(2, 5), ints(3), 1), ShapeError);
+  assert.throws(() => decoder.prefill(ints(2, 25), ints(2), 1), ShapeError); // 25 > 24
+  assert.throws(() => decoder.prefill(ints(2, 5), ints(2), 0), ArgumentError);
+  const { cache } = decoder.prefill(ints(2, 20), ints(2), 2);
+  decoder.step(cache, rows(4, 4));
+  assert.throws(() => decoder.step(cache, rows(4, 5)), ShapeError); // 20 + 5 > 24
+  assert.throws(() => decoder.step(cache, { ...rows(4, 4), users: ints(3) }), ShapeError);
+  assert.throws(() => decoder.step(cache, { ...rows(4, 4), depths: ints(5) }), ShapeError);
+  assert.throws(() => decoder.step(cache, { ...rows(4, 4), slots: ints(3, 4) }), ShapeError);
 });

@@ -16,7 +16,7 @@ function constant(logits: Tensor): Decoder<null> {
   return {
     vocabSize: logits.shape[1],
     prefill: (tokens) => ({ logits: rows(tokens.shape[0]), cache: null }),
-    step: (_cache, _step, tokens) => rows(tokens.size),
+    step: (_cache, { tokens }) => rows(tokens.size),
   };
 }
 

@@ -100,8 +100,14 @@ onEachDevice("lora: a decoder with an adapter says what a whole pass says", asyn
   const model = new Transformer(device, config, every);
   const ints = (values: number[], shape: number[]): Tensor => device.tensor(values, shape, "int32");
   const decoder = new TransformerDecoder(model, adapted);
-  const { logits, cache } = decoder.prefill(ints([4, 1, 7], [1, 3]), ints([3], [1]), 1, 1);
-  const next = decoder.step(cache, 0, ints([9], [1]), ints([0], [1, 1]));
+  const { logits, cache } = decoder.prefill(ints([4, 1, 7], [1, 3]), ints([3], [1]), 1);
+  const next = decoder.step(cache, {
+    tokens: ints([9], [1]),
+    users: ints([0], [1]),
+    depths: ints([0], [1]),
+    slots: ints([0], [1, 1]),
+    count: ints([1], [1]),
+  });
   const whole = model.logits(adapted, model.hidden(adapted, ints([4, 1, 7, 9], [1, 4])));
   const [first, second, all] = await device.read([allLogits(logits), allLogits(next), whole]);
   const expected = Array.from(all).slice(2 * config.vocabSize);

@@ -16,7 +16,7 @@ const trie = new Trie([[0, 1], [2, 3]]).upload(device);
 const decoder: engine.Decoder<null> = {
   vocabSize: 4,
   prefill: ({ shape: [U] }) => ({ logits: b.full(device, [U, 4], 0), cache: null }),
-  step: (_cache, _step, { size }) => b.full(device, [size, 4], 0),
+  step: (_cache, { tokens }) => b.full(device, [tokens.size, 4], 0),
 };
 const x = device.tensor([[1, 2, 3, 4]]);
 const ids = device.tensor(Int32Array.of(0));
@@ -51,6 +51,7 @@ const CALLS: Readonly<Record<string, (more: object) => unknown>> = {
   apaoPoint: (more) => b.apaoPoint(more),
   apaoPair: (more) => b.apaoPair(more),
   BeamSearch: (more) => new b.BeamSearch(decoder, trie, { beam: 1, ...more }),
+  openSearch: (more) => b.openSearch(decoder, trie, { method: "beam", beam: 1, ...more }),
   exactTopK: (more) => b.exactTopK(decoder, trie, [[0]], 1, more),
   exactRanks: (more) => b.exactRanks(decoder, trie, [], 1, more),
   scoreCatalogue: (more) => b.scoreCatalogue(decoder, trie, [0], more),
@@ -84,7 +85,9 @@ const VALUES: readonly unknown[] = [
   ...[[[undefined]], [[null]], [[1, undefined, 2]], [[1, , 2]], [, [1]], [["a"]], [[1.5]]],
   ...[new BigInt64Array(1), view],
 ];
-const [rows, history] = [b.zeros(device, [1], "int32"), b.zeros(device, [1, 1, 3, 4])];
+const one = b.zeros(device, [1], "int32");
+const attended = { history: b.zeros(device, [1, 1, 3, 4]), generated: b.zeros(device, [1, 2, 4]) };
+const rows = { users: one, depths: one, slots: one.view([1, 1]) };
 const captured = (inputs: unknown): unknown => b.capture(device, () => x)(inputs);
 
 /** By function and argument: a call with a value for it, and those of the values that it takes. */
@@ -113,7 +116,10 @@ const ARGUMENTS: Readonly<Record<string, readonly [(value: unknown) => unknown, 
   "mapTree: tree": [(v) => b.mapTree(v, noop), [bare, record, new Map(), empty, [bare], view]],
   "mapTree: f": [(v) => b.mapTree(x, v), [noop]],
   "cachedAttention: cache": [
-    (v) => b.cachedAttention(b.ones(device, [1, 3, 4]), v, rows, rows, history, 0),
+    (v) => b.cachedAttention(b.ones(device, [1, 3, 4]), v, one, rows),
+  ],
+  "cachedAttention: rows": [
+    (v) => b.cachedAttention(b.ones(device, [1, 3, 4]), attended, one, v),
   ],
   allLogits: [(v) => b.allLogits(v)],
   Trie: [(v) => new Trie(v)],

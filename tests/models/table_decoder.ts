@@ -1,14 +1,14 @@
 /**
  * A decoder whose logits are rows of a table, chosen by a hash of everything the model has read:
- * the history and the path. A row that is told the wrong ancestors, the wrong user or the wrong
- * step reads another row.
+ * the history and the path. A row that is told the wrong slots, the wrong user or the wrong depth
+ * reads another row.
  *
  * @module
  */
 import { defineKernel } from "../../core/kernel.ts";
 import { foldIn, keyOf, normal, uniform } from "../../core/random.ts";
 import type { Tensor } from "../../core/tensor.ts";
-import type { Decoder, Prefilled } from "../../models/decode/decoder.ts";
+import type { Decoder, Prefilled, StepRows } from "../../models/decode/decoder.ts";
 import type { PathLogits } from "../../models/decode/host_log_probs.ts";
 import { take } from "../../ops/take.ts";
 
@@ -42,45 +42,45 @@ fn kernel(u: u32) {
   cases: () => [],
 });
 
-/** The state of each beam after its own token, read along its ancestors in `fed` (L, R). */
+/** The state of each prefix after its own token, read along its slots in `fed`. */
 const readPaths = defineKernel({
   name: "readPaths",
   buffers: {
-    users: "read int",
+    histories: "read int",
     tokens: "read int",
-    ancestors: "read int",
+    users: "read int",
+    depths: "read int",
+    slots: "read int",
     fed: "update int",
     states: "write int",
   },
-  params: { R: "u32", B: "u32", L: "u32", step: "u32" },
-  cpu({ users, tokens, ancestors, fed, states }, { R, B, L, step }): void {
+  params: { R: "u32", L: "u32", room: "u32" },
+  cpu({ histories, tokens, users, depths, slots, fed, states }, { R, L, room }): void {
     for (let r = 0; r < R; r++) {
-      let state = users[Math.floor(r / B)];
-      for (let j = 0; j < step; j++) state = next(state, fed[j * R + ancestors[r * L + j]]);
+      let state = histories[users[r]];
+      for (let j = 0; j < depths[r]; j++) state = next(state, fed[slots[r * L + j]]);
       states[r] = next(state, tokens[r]);
-      fed[step * R + r] = tokens[r];
+      const own = slots[r * L + depths[r]];
+      if (own >= 0 && own < room) fed[own] = tokens[r];
     }
   },
   invocations: ({ R }) => R,
   wgsl: `
 ${NEXT_WGSL}
 fn kernel(r: u32) {
-  var state = users[r / p.B];
-  for (var j = 0u; j < p.step; j++) {
-    state = next(state, fed[j * p.R + u32(ancestors[r * p.L + j])]);
-  }
+  var state = histories[users[r]];
+  let depth = u32(depths[r]);
+  for (var j = 0u; j < depth; j++) { state = next(state, fed[slots[r * p.L + j]]); }
   states[r] = next(state, tokens[r]);
-  fed[p.step * p.R + r] = tokens[r];
+  let own = slots[r * p.L + depth];
+  if (own >= 0 && own < i32(p.room)) { fed[own] = tokens[r]; }
 }`,
   cases: () => [],
 });
 
 interface Cache {
-  readonly users: Tensor;
+  readonly histories: Tensor;
   readonly fed: Tensor;
-  readonly R: number;
-  readonly B: number;
-  readonly L: number;
 }
 
 /** Logits of any kind: a number for each of the table's entries. */
@@ -115,20 +115,24 @@ export class TableDecoder implements Decoder<Cache> {
     this.#table = device.tensor(this.#host, [STATES, vocabSize]);
   }
 
-  prefill(tokens: Tensor, lengths: Tensor, beam: number, steps: number): Prefilled<Cache> {
+  prefill(tokens: Tensor, lengths: Tensor, slots: number): Prefilled<Cache> {
     const [U, T] = tokens.shape;
     const { device } = tokens;
-    const users = device.empty([U], "int32");
-    device.run(readHistories, { tokens, lengths, states: users }, { U, T });
-    const R = U * beam;
-    const fed = device.tensor(new Int32Array(steps * R));
-    return { logits: take(this.#table, users), cache: { users, fed, R, B: beam, L: steps } };
+    const histories = device.empty([U], "int32");
+    device.run(readHistories, { tokens, lengths, states: histories }, { U, T });
+    const fed = device.tensor(new Int32Array(slots));
+    return { logits: take(this.#table, histories), cache: { histories, fed } };
   }
 
-  step({ users, fed, R, B, L }: Cache, step: number, tokens: Tensor, ancestors: Tensor): Tensor {
+  step({ histories, fed }: Cache, { tokens, users, depths, slots }: StepRows): Tensor {
     this.stepCalls++;
+    const [R, L] = slots.shape;
     const states = tokens.device.empty([R], "int32");
-    tokens.device.run(readPaths, { users, tokens, ancestors, fed, states }, { R, B, L, step });
+    tokens.device.run(
+      readPaths,
+      { histories, tokens, users, depths, slots, fed, states },
+      { R, L, room: fed.size },
+    );
     return take(this.#table, states);
   }
 

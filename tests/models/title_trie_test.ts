@@ -120,10 +120,10 @@ test("title-like tries: the model is asked about no more rows than there are nod
   for (const normalization of ["children", "vocabulary"] as const) {
     const asked: number[] = [];
     const spy: Decoder<TransformerCache> = {
-      ...{ vocabSize: V, heedsRows: true },
+      vocabSize: V,
       prefill: (...args) => decoder.prefill(...args),
       step: (...args) => {
-        asked.push(args[2].size);
+        asked.push(args[1].tokens.size);
         return decoder.step(...args);
       },
     };

@@ -133,12 +133,13 @@ test("empty: what has no answer is refused", () => {
     "ShapeError",
     "Cannot draw indices by logits (0): there must be an index to draw, got none",
   );
-  const cache = { history: zeros(device, [0, 2, 3, 4]), generated: zeros(device, [1, 1, 2, 4]) };
-  const [lengths, users, ancestors] = [[0], [1], [1, 1]].map((s) => zeros(device, s, "int32"));
+  const cache = { history: zeros(device, [0, 2, 3, 4]), generated: zeros(device, [1, 2, 4]) };
+  const [lengths, one, slots] = [[0], [1], [1, 1]].map((s) => zeros(device, s, "int32"));
+  const rows = { users: one, depths: one, slots };
   refused(
-    () => cachedAttention(zeros(device, [1, 3, 4]), cache, lengths, users, ancestors, 0),
+    () => cachedAttention(zeros(device, [1, 3, 4]), cache, lengths, rows),
     "ShapeError",
-    "Cannot attend to a cache with (1, 3, 4): rows must have a user, " +
-      "got a history of shape (0, 2, 3, 4)",
+    "Cannot attend to a cache with (1, 3, 4): rows must have a user and slots, " +
+      "got 0 users, 1 slots and 1 slots a row",
   );
 });

@@ -143,16 +143,13 @@ test("indexing: a checked cpu device refuses an id outside, also in a captured s
     assert.throws(() => gather(x, int(3)), refused("index", 2, 3, 0));
     assert.throws(() => scatterAdd(int(0, -5, 1), x, 2), refused("index", 1, -5, 1));
     await equals(oneHot(int(-1, 1, 2), 2), [3, 2], [0, 0, 0, 1, 0, 0]);
-    const cache = { history: zeros(device, [1, 2, 3, 4]), generated: zeros(device, [1, 1, 2, 4]) };
+    const cache = { history: zeros(device, [1, 2, 3, 4]), generated: zeros(device, [1, 2, 4]) };
     const attend = (length: number, user: number): Tensor =>
-      cachedAttention(
-        zeros(device, [1, 3, 4]),
-        cache,
-        int(length),
-        int(user),
-        int(0).view([1, 1]),
-        0,
-      );
+      cachedAttention(zeros(device, [1, 3, 4]), cache, int(length), {
+        users: int(user),
+        depths: int(0),
+        slots: int(0).view([1, 1]),
+      });
     await attend(2, 0).data();
     assert.throws(() => attend(3, 0), refused("lengths", 2, 3, 0));
     assert.throws(() => attend(1, 1), refused("users", 0, 1, 0));

@@ -115,15 +115,15 @@ export function cachedAttentionForward(
   lengths: usize,
   users: usize,
   generated: usize,
-  ancestors: usize,
+  depths: usize,
+  slots: usize,
   out: usize,
   room: i32,
   H: i32,
   KVH: i32,
   D: i32,
   T: i32,
-  steps: i32,
-  step: i32,
+  L: i32,
   U: i32,
   from: i32,
   to: i32,
@@ -137,16 +137,19 @@ export function cachedAttentionForward(
   for (let first = from, end = from; first < to; first = end) {
     const given = load<i32>(users + bytes(first)), user = within(given, U - 1);
     for (; end < to && load<i32>(users + bytes(end)) === given; end++) {
-      const row = qkv + <usize> end * pitch + bytes(H * D);
-      memory.copy(generated + <usize> (step * room + end) * entry, row, entry);
+      const own = qkv + <usize> end * pitch + bytes(H * D);
+      const depth = within(load<i32>(depths + bytes(end)), L - 1);
+      const slot = load<i32>(slots + bytes(end * L + depth));
+      if (slot >= 0 && slot < room) memory.copy(generated + <usize> slot * entry, own, entry);
     }
-    const length = within(load<i32>(lengths + bytes(user)), T), total = length + step + 1;
+    const length = within(load<i32>(lengths + bytes(user)), T);
     const past = history + <usize> user * <usize> T * pitch + bytes(H * D);
     for (let h = 0; h < H; h++) {
       const head = bytes(h / group * D);
       for (let r = first; r < end; r++) {
-        const query = qkv + <usize> r * pitch + <usize> h * width;
-        const line = ancestors + bytes(r * steps);
+        const row = qkv + <usize> r * pitch, query = row + <usize> h * width;
+        const own = row + bytes(H * D), line = slots + bytes(r * L);
+        const depth = within(load<i32>(depths + bytes(r)), L - 1), total = length + depth + 1;
         const sum = out + <usize> (r * H + h) * width;
         memory.fill(sum, 0, width);
         let top: f32 = MASKED, mass: f32 = 0;
@@ -155,7 +158,7 @@ export function cachedAttentionForward(
           const rows = past + head + <usize> at * pitch;
           dots(score, query, rows, pitch, old, width, factors);
           for (let i = old; i < n; i++) {
-            const key = keyOf(generated, line, at + i - length, step, r, room, entry) + head;
+            const key = keyOf(generated, line, own, at + i - length, depth, room, entry) + head;
             store<f32>(score + bytes(i), dot(query, key, width) * factor);
           }
           const most = largest(score, n, top);
@@ -168,7 +171,7 @@ export function cachedAttentionForward(
           mass += weigh(score, n, top, scratch);
           mix(sum, score, rows + values, pitch, old, width);
           for (let i = old; i < n; i++) {
-            const key = keyOf(generated, line, at + i - length, step, r, room, entry) + head;
+            const key = keyOf(generated, line, own, at + i - length, depth, room, entry) + head;
             mix(sum, score + bytes(i), key + values, entry, 1, width);
           }
         }
@@ -185,18 +188,18 @@ function within(i: i32, most: i32): i32 {
   return min(max(i, 0), most);
 }
 
-/** The address of the entry of row r for step i. */
+/** The address of the entry of generated token j of a row: its own token is number `depth`. */
 // @ts-ignore: decorator
 @inline
 function keyOf(
   generated: usize,
   line: usize,
-  i: i32,
-  step: i32,
-  r: i32,
+  own: usize,
+  j: i32,
+  depth: i32,
   room: i32,
   entry: usize,
 ): usize {
-  const row = i < step ? within(load<i32>(line + bytes(i)), room - 1) : r;
-  return generated + <usize> (i * room + row) * entry;
+  if (j === depth) return own;
+  return generated + <usize> within(load<i32>(line + bytes(j)), room - 1) * entry;
 }
