@@ -139,7 +139,8 @@ export function competitors(
  *
  * @example
  * ```ts
- * import { forced, LevelCounts, pathSteps, Trie } from "beargrad/theory";
+ * import { Trie } from "beargrad";
+ * import { forced, LevelCounts, pathSteps } from "beargrad/theory";
  *
  * const trie = new Trie([[0, 0], [0, 1], [1]]);
  * const steps = pathSteps(trie, trie.leafOf[2], () => [3, 0]);

@@ -196,6 +196,10 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
   const theorems = (counts as [TheoremId, TheoremCount][]).map(([id, count]) => {
     return { id, statement: modelTheorems[id].statement, ...count };
   });
+  const needed = facts.map((user) => {
+    const list = userEvidence(user, { eps, tau }).widths().find(({ k }) => k === beam);
+    return list?.width.most ?? Infinity;
+  });
   const listShares = facts.map(({ found }) => certifiedCount(found) / found.ranking.length);
   const { absent, beams: [{ survival, vacuousShare: vacuous, inExactTop, causes }] } = evaluation;
   return {
@@ -212,13 +216,10 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
     violations: theorems.reduce((sum, { violations }) => sum + violations, 0),
     verdicts: countVerdicts(facts, { eps, tau }),
     ranked: countRanked(facts, { eps, tau }),
-    widths: [beam, 2 * beam, widthOf(beam)].map((width) => {
-      const lists = facts.filter((user) => {
-        const list = userEvidence(user, { eps, tau }).widths().at(-1);
-        return list?.k === beam && list.width.most <= width;
-      });
-      return { beam: width, lists: lists.length / facts.length };
-    }),
+    widths: [beam, 2 * beam, widthOf(beam)].map((width) => ({
+      beam: width,
+      lists: needed.filter((least) => least <= width).length / needed.length,
+    })),
     exactLists: listShares.filter((share) => share === 1).length / listShares.length,
     exactItems: listShares.reduce((sum, share) => sum + share, 0) / listShares.length,
     retrieved: survival[survival.length - 1],

@@ -182,8 +182,9 @@ export function devicePropositions(device: Device): Proposition<SearchCase>[] {
 export const T16OnDevice: Proposition<SearchedCase> = {
   ...T16,
   hypotheses: undefined,
-  check({ found }, tally): void {
-    for (const { exact, scores, bestFirst: { ranking, rows, width } } of found) {
+  check({ found: users }, tally): void {
+    for (const { exact, scores, bestFirst } of users) {
+      const { ranking, rows, width } = bestFirst;
       const { beam: k, levels, depth, children, leaves, pi, trie, normalization } = exact;
       const best = levels[depth].slice(0, k);
       if (best.length === 0) continue;
@@ -195,16 +196,12 @@ export const T16OnDevice: Proposition<SearchedCase> = {
         return pi[u] > least && (normalization === "vocabulary" || under.length > 1);
       }).length;
       const needed = Math.max(best.length, widthFor(exact, least));
-      const isExact = ranking.map(({ leaf }) => leaf).join() === best.join() &&
+      const found = ranking.map(({ leaf }) => leaf).join();
+      const isExact = found === best.join() &&
         ranking.every(({ leaf, logProb }) => logProb === scores[leaf]);
-      tally.expect(
-        isExact && mustAsk <= rows && rows <= mayAsk && width === needed,
-        () =>
-          `k = ${k}: ${
-            ranking.map(({ leaf }) => leaf)
-          }, not ${best}, in ${rows} rows of ${mustAsk} ` +
-          `to ${mayAsk}, width ${width} of ${needed}`,
-      );
+      const what = (): string =>
+        `k = ${k}: ${found}, not ${best}; ${rows} rows of ${mustAsk} to ${mayAsk}; width ${width} of ${needed}`;
+      tally.expect(isExact && mustAsk <= rows && rows <= mayAsk && width === needed, what);
     }
   },
 };

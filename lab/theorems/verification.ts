@@ -179,8 +179,8 @@ function byId(a: { readonly id: string }, b: { readonly id: string }): number {
  * ```ts
  * import { renderVerification } from "beargrad/theory";
  *
- * const theorems = [{ id: "T1", cases: 5, instances: 9, failures: 0 }];
- * const report = { seed: 1, theorems, refutations: [], devices: [] };
+ * const theorems = [{ id: "T1", cases: 5, instances: 9, hypotheses: {}, failures: 0 }];
+ * const report = { seed: 1, theorems, faults: [], refutations: [], devices: [] };
  * console.log(renderVerification(report)); // ... Seed 1: everything holds.
  * ```
  */
@@ -222,7 +222,9 @@ export function renderVerification(report: VerificationReport): string {
     parts.push(
       line("The real search on scores that devices add exactly: hypothesis true / failures."),
       table("theorems"),
-      line("The same on models that spread their probability, where rounding decides nothing."),
+      line(
+        "The same on models that spread their probability. What rounding leaves open is not counted.",
+      ),
       table("spread"),
       ...ran.flatMap(({ name, theorems, spread }) =>
         failuresOf(` on ${name}`, [...theorems, ...spread])
