@@ -33,7 +33,7 @@ const DEPENDENT = 1e-10;
 
 /** The degree of the polynomial that an iteration applies. */
 const DEGREE = 4;
-/** Below this share of the largest value, the polynomial would lose the smaller ones in rounding. */
+/** Below this share of the largest value, the polynomial loses small values in rounding. */
 const LEAST_BOUND = 1e-4;
 
 /** When the iteration ends. */
