@@ -216,7 +216,7 @@ function certificatesOf({ steps, beam, certificate }: Explanation): string[] {
   const says = certificate.kind === "retrieved"
     ? `certified retrieved (${certificate.by})`
     : certificate.kind === "pruned"
-    ? `certified pruned by step ${certificate.step} (T2)`
+    ? `certified pruned by step ${certificate.step} (${certificate.by})`
     : "nothing is certified";
   const few = (1 / (beam + 1)).toPrecision(3);
   return [

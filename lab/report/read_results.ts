@@ -65,10 +65,14 @@ const beamOutcome = v.object({
   exactLists: count,
 });
 
+/** Theorems that a run was not checked on have no instances. */
 const theoremCounts = v.object(
   v.entriesFromList(
     Object.keys(modelTheorems) as TheoremId[],
-    v.object(v.entriesFromList(["instances", "holds", "undecided", "violations"], count)),
+    v.optional(
+      v.object(v.entriesFromList(["instances", "holds", "undecided", "violations"], count)),
+      { instances: 0, holds: 0, undecided: 0, violations: 0 },
+    ),
   ),
 );
 
