@@ -159,6 +159,15 @@ test("symmetricEigen and symmetricSvd: as the QR algorithm has it", () => {
   }
 });
 
+test("symmetricSvd: ten iterations are enough where powers of the matrix are too slow", () => {
+  const rows = randomSymmetric(100, 5, 0);
+  const { values } = symmetricEigen(rows.map((row) => Float64Array.from(row)));
+  const sizes = [...values].map(Math.abs).sort((a, b) => b - a);
+  const svd = symmetricSvd(sparse(rows), 5, [5, 0], { tolerance: 0, iterations: 10 });
+  // With powers of the matrix the differences are up to 0.2.
+  svd.values.forEach((x, i) => assert.ok(Math.abs(x - sizes[i]) < 1e-3, `${x}, ${sizes[i]}`));
+});
+
 test("symmetricSvd: a matrix of low rank, and of zeros", () => {
   const u = [3, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
   const svd = symmetricSvd(sparse(u.map((x) => u.map((y) => x * y))), 4, [1, 1]);

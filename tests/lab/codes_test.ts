@@ -185,13 +185,13 @@ test("assign: with a capacity, as joining the nearest pairs of item and centre f
 
 /** The bits are the same in Deno, Bun and Node. */
 const DIGESTS: readonly [spec: string, digest: string][] = [
-  ["hierarchical:16x8,slack=0", "28a4a0bb85cdf9f6"],
-  ["hierarchical:16x8,seed=1", "073d4d8d62d17a62"],
-  ["hierarchical:8x8x8,slack=0,duplicates=free", "e0f18b2df6ed50c8"],
-  ["hierarchical:16x8,slack=0,tokens=shared", "8973eea06de169f9"],
-  ["residual:16x16,window=3,shift=2", "3a03b84e3b743022"],
-  ["residual:32x64,power=0,dim=16,duplicates=free", "642e3237255f6153"],
-  ["product:16x16,dim=24,power=1", "4c180a11093a0749"],
+  ["hierarchical:16x8,slack=0", "4d7437ab28437f8c"],
+  ["hierarchical:16x8,seed=1", "b1a5b9b3f86df0b2"],
+  ["hierarchical:8x8x8,slack=0,duplicates=free", "602f7c2ccbf03c0e"],
+  ["hierarchical:16x8,slack=0,tokens=shared", "da0dcabc0c8cc78c"],
+  ["residual:16x16,window=3,shift=2", "f7bff3b926c0ebe8"],
+  ["residual:32x64,power=0,dim=16,duplicates=free", "80e3874800b4a4f7"],
+  ["product:16x16,dim=24,power=1", "492faea390d905dd"],
   ["random:16x8", "1dbfe077579f5d15"],
 ];
 
