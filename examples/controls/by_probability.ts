@@ -1,0 +1,14 @@
+/**
+ * bear without a beam: its weight, with the same constant for every token in place of log beta. As
+ * bear, it pulls more on tokens that the model is sure of; it knows nothing of their siblings.
+ *
+ * @module
+ */
+import type { Loss, LossOptions } from "beargrad";
+import { rising, weighted } from "./weighted.ts";
+
+/** The weight 1 + lambda sigma((log p - c) / xi) with c = -log B: a token of B equal ones. */
+export function byProbability(options: LossOptions): Loss {
+  const c = -Math.log(options.beam ?? 10);
+  return weighted(options, ({ logProb }) => rising(options, logProb, c));
+}

@@ -1,0 +1,13 @@
+/**
+ * bear without its beam term: the same weight for every token with siblings. It differs from msl in
+ * its mean alone, which leaves out tokens without siblings.
+ *
+ * @module
+ */
+import { fullLike, type Loss, type LossOptions } from "beargrad";
+import { weighted } from "./weighted.ts";
+
+/** The mean of -log p over the tokens with siblings. */
+export function even(options: LossOptions): Loss {
+  return weighted(options, ({ logProb }) => fullLike(logProb, 1));
+}
