@@ -33,9 +33,7 @@ export interface ApaoOptions {
 }
 
 const { tau, xi, beta, eta } = sharedFlags;
-/** What the functions take. `--xi` is not among the flags of their definitions. */
-const OPTIONS = { tau, xi, beta, eta };
-const FLAGS = { tau, beta, eta };
+const FLAGS = { tau, xi, beta, eta };
 
 const negatives: LossFlag = {
   default: 4,
@@ -79,7 +77,7 @@ const negatives: LossFlag = {
  * ```
  */
 export function apaoPoint(options: ApaoOptions = {}): Loss {
-  const { tau, xi, beta, eta } = readSettings("make an apao-point loss", OPTIONS, options);
+  const { tau, xi, beta, eta } = readSettings("make an apao-point loss", FLAGS, options);
   return (logits, { trie, nodes, labels }) => {
     const distribution = { normalization: "vocabulary", tau } as const;
     const { logProb, choices } = trieLogProb(logits, trie, nodes, labels, distribution); // (N)
@@ -95,12 +93,12 @@ export function apaoPoint(options: ApaoOptions = {}): Loss {
 }
 
 /** {@link apaoPoint} as a value of `--loss`. */
-export const apaoPointLoss: LossDefinition<"apao-point", "tau" | "beta" | "eta"> = {
+export const apaoPointLoss: LossDefinition<"apao-point", "tau" | "xi" | "beta" | "eta"> = {
   name: "apao-point",
   normalization: "vocabulary",
   needs: {},
   flags: FLAGS,
-  make: ({ tau, beta, eta }) => apaoPoint({ tau, beta, eta }),
+  make: ({ tau, xi, beta, eta }) => apaoPoint({ tau, xi, beta, eta }),
 };
 
 /**
@@ -150,7 +148,7 @@ export const apaoPointLoss: LossDefinition<"apao-point", "tau" | "beta" | "eta">
  * ```
  */
 export function apaoPair(options: ApaoOptions = {}): Loss {
-  const { tau, xi, beta, eta } = readSettings("make an apao-pair loss", OPTIONS, options);
+  const { tau, xi, beta, eta } = readSettings("make an apao-pair loss", FLAGS, options);
   return (logits, { trie, nodes, labels, negatives }) => {
     if (negatives === undefined) {
       throw new ArgumentError("Cannot apply apao-pair: its targets must have negatives, got none");
@@ -179,12 +177,15 @@ export function apaoPair(options: ApaoOptions = {}): Loss {
 }
 
 /** {@link apaoPair} as a value of `--loss`. */
-export const apaoPairLoss: LossDefinition<"apao-pair", "tau" | "beta" | "eta" | "negatives"> = {
+export const apaoPairLoss: LossDefinition<
+  "apao-pair",
+  "tau" | "xi" | "beta" | "eta" | "negatives"
+> = {
   name: "apao-pair",
   normalization: "vocabulary",
   needs: { negatives: true },
   flags: { ...FLAGS, negatives },
-  make: ({ tau, beta, eta }) => apaoPair({ tau, beta, eta }),
+  make: ({ tau, xi, beta, eta }) => apaoPair({ tau, xi, beta, eta }),
 };
 
 /** 1, 2, ..., D. */

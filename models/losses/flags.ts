@@ -45,7 +45,7 @@ export const sharedFlags: Readonly<Record<SharedFlag, LossFlag>> = {
     kind: "real",
     least: 0,
     exclusive: true,
-    help: "temperature of the margin",
+    help: "temperature of the margin, or of prefixes",
   },
   lambda: {
     default: 1,

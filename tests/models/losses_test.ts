@@ -242,8 +242,8 @@ const MADE: Readonly<Record<string, (options: Required<LossOptions>) => Loss>> =
   bear: ({ beam, tau, xi, lambda }) => bear({ beam, tau, xi, lambda }),
   "bear-paper": ({ beam, tau, xi, lambda }) => bear({ form: "paper", beam, tau, xi, lambda }),
   "bear-convex": ({ beam, tau, xi, lambda }) => bear({ form: "convex", beam, tau, xi, lambda }),
-  "apao-point": ({ tau, beta, eta }) => apaoPoint({ tau, beta, eta }),
-  "apao-pair": ({ tau, beta, eta }) => apaoPair({ tau, beta, eta }),
+  "apao-point": ({ tau, xi, beta, eta }) => apaoPoint({ tau, xi, beta, eta }),
+  "apao-pair": ({ tau, xi, beta, eta }) => apaoPair({ tau, xi, beta, eta }),
   "beam-exact": ({ tau, xi, lambda }) => beamExact({ tau, xi, lambda }),
 };
 
