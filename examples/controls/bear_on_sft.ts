@@ -1,5 +1,5 @@
 /**
- * bear on sft instead of msl: the likelihood is over the vocabulary, as in sft, and the margin, which
+ * bear on sft instead of msl: the likelihood is over the vocabulary, as in sft. The margin, which
  * is the same over both, weighs it as in bear.
  *
  * @module

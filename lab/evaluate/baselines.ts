@@ -24,6 +24,12 @@ export interface BaselineOptions {
   readonly excludeHistory?: boolean;
 }
 
+/** Co-occurrence that counts the validation targets, which come before the test targets. */
+export const WITH_VALIDATION = "co-occurrence, with validation";
+
+/** Co-occurrence that counts only what models are trained on. */
+export const TRAINING_ONLY = "co-occurrence, training only";
+
 /** The distance within which two items of a sequence occur together. */
 const REACH = 5;
 
@@ -58,8 +64,8 @@ export function popularity(
  *
  * with h_d the d-th item from the end of the history.
  *
- * Only items j after item i count. Items of the history are never returned. Ties, which include all
- * items that never occur with the history, go by count, then by index.
+ * Only items j after item i count. Ties, which include all items that never occur with the history,
+ * go by count, then by index. Its name says whether validation targets count, where there are any.
  *
  * @example
  * ```ts
@@ -69,7 +75,11 @@ export function popularity(
  * console.log(cooccurrence(dataset, "test").rank(dataset.test[0].history, 10));
  * ```
  */
-export function cooccurrence(dataset: Dataset, split: Split): Baseline {
+export function cooccurrence(
+  dataset: Dataset,
+  split: Split,
+  { excludeHistory = false }: BaselineOptions = {},
+): Baseline {
   const counts = countItems(dataset, split);
   const order = byCount(counts);
   const roots = counts.map((count) => Math.sqrt(1 + count));
@@ -79,8 +89,13 @@ export function cooccurrence(dataset: Dataset, split: Split): Baseline {
   const bestFirst = (i: number, j: number): number =>
     scores[j] - scores[i] || counts[j] - counts[i] || i - j;
   return {
-    name: "co-occurrence, history left out",
+    name: dataset.validation.length === 0
+      ? "co-occurrence"
+      : split === "test"
+      ? WITH_VALIDATION
+      : TRAINING_ONLY,
     rank(history, k): number[] {
+      const excluded = excludeHistory ? history : [];
       let size = 0;
       history.forEach((item, i) => {
         const weight = 1 / (history.length - i) / roots[item];
@@ -90,7 +105,7 @@ export function cooccurrence(dataset: Dataset, split: Split): Baseline {
           scores[next] += (weight * together[at]) / roots[next];
         }
       });
-      for (const item of history) scores[item] = 0;
+      for (const item of excluded) scores[item] = 0;
       let seen: number[] = []; // the best so far, and some more
       let least = Number.MIN_VALUE; // the score of the k-th
       for (const item of found.subarray(0, size)) {
@@ -100,7 +115,7 @@ export function cooccurrence(dataset: Dataset, split: Split): Baseline {
       }
       seen = seen.sort(bestFirst).slice(0, k);
       for (const item of found.subarray(0, size)) scores[item] = 0;
-      return [...seen, ...firstOf(order, k - seen.length, new Set([...history, ...seen]))];
+      return [...seen, ...firstOf(order, k - seen.length, new Set([...excluded, ...seen]))];
     },
   };
 }

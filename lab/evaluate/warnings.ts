@@ -5,6 +5,7 @@
  * @module
  */
 import { listed } from "../table.ts";
+import { TRAINING_ONLY } from "./baselines.ts";
 import type { TrainHistory } from "../train/run.ts";
 import type { MetricsLine } from "../train/run_folder.ts";
 
@@ -21,9 +22,6 @@ const RISING = 0.03;
 
 /** The ranking by true probabilities, an upper bound. */
 export const ORACLE = "oracle";
-
-/** Co-occurrence that counts only what models are trained on. */
-export const TRAINING_ONLY = "co-occurrence, training only";
 
 /** How a run was trained. */
 export interface Course extends Pick<TrainHistory, "epochs" | "bestEpoch" | "validation"> {
@@ -150,9 +148,9 @@ export function warningsOf(
   return warnings.flatMap((warning) => warning ? [`Warning: ${warning}.`] : []);
 }
 
-/** Says which rankings leave the history out. */
+/** Says whether lists, of models and of other rankings, may have items of the history. */
 export function historyNote(excludeHistory: boolean): string {
-  return `Co-occurrence always leaves the history out of its lists; all others do so ${
-    excludeHistory ? "here too" : "only with --exclude-history"
-  }.`;
+  return excludeHistory
+    ? "The history is taken out of all lists."
+    : "All lists may have items of the history; --exclude-history takes them out.";
 }

@@ -408,7 +408,7 @@ function scoresOf(
   const on = judged.map((at) => cases[at]);
   const rankers: readonly Baseline[] = [
     popularity(dataset, "test", { excludeHistory }),
-    cooccurrence(dataset, "test"),
+    cooccurrence(dataset, "test", { excludeHistory }),
   ];
   const baselines = rankers.map((ranker, i) => ({
     name: ranker.name,

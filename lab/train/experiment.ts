@@ -14,8 +14,8 @@ import { type Dataset, evaluationCases } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
 import { bestAttainable, cooccurrence, oracle, popularity } from "../evaluate/baselines.ts";
+import { WITH_VALIDATION } from "../evaluate/baselines.ts";
 import { evaluateBaseline } from "../evaluate/evaluate.ts";
-import { TRAINING_ONLY } from "../evaluate/warnings.ts";
 import { isPresent, makeFolder, writeFileAtomic } from "../files.ts";
 import { readJson } from "../read_file.ts";
 import {
@@ -116,16 +116,22 @@ const LIST_LENGTHS = [5, 10];
 /** The baselines on the users that the models are judged on. */
 export function judgeBaselines(
   dataset: Dataset,
-  { history, excludeHistory }: Pick<Options, "history" | "excludeHistory">,
+  { history, excludeHistory, joinValidation }: Pick<
+    Options,
+    "history" | "excludeHistory" | "joinValidation"
+  >,
   onProgress?: Observer["preparing"],
 ): Pick<ExperimentReport, "baselines" | "best"> {
   const cases = evaluationCases(dataset, "test", history);
   const rankers = [
     popularity(dataset, "test", { excludeHistory }),
-    cooccurrence(dataset, "test"),
+    {
+      ...cooccurrence(dataset, "test", { excludeHistory }),
+      ...(joinValidation && { name: WITH_VALIDATION }), // as the models are trained
+    },
     // The validation targets come before the test targets, but no model is trained on them.
     ...(dataset.validation.length > 0
-      ? [{ ...cooccurrence(dataset, "validation"), name: TRAINING_ONLY }]
+      ? [cooccurrence(dataset, "validation", { excludeHistory })]
       : []),
     ...(dataset.oracle ? [oracle(dataset, { excludeHistory })] : []),
   ];

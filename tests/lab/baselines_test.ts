@@ -30,7 +30,7 @@ test("baselines: popularity without the history", () => {
 
 test("baselines: co-occurrence by hand", () => {
   // Test: C(0, 1) = 1, C(0, 2) = 1/2, C(1, 2) = 2, C(1, 0) = 1; counts 2 3 2 0 0.
-  const baseline = cooccurrence(small, "test");
+  const baseline = cooccurrence(small, "test", { excludeHistory: true });
   // After 0: 1 scores 1 / sqrt(3 * 4), 2 scores 0.5 / sqrt(3 * 3); the others go by count, then
   // index.
   assert.deepEqual(baseline.rank([0], 5), [1, 2, 3, 4]);
@@ -38,6 +38,10 @@ test("baselines: co-occurrence by hand", () => {
   assert.deepEqual(baseline.rank([1], 2), [2, 0]);
   // Nothing followed 2 and 3: by count.
   assert.deepEqual(baseline.rank([2, 3], 5), [1, 0, 4]);
+  // With the history, 0 scores 1 / 2 / sqrt(4 * 3) after 1 and 0, and 1 scores 1 / sqrt(3 * 4).
+  const whole = cooccurrence(small, "test");
+  assert.deepEqual(whole.rank([1, 0], 3), [2, 1, 0]);
+  assert.deepEqual(whole.rank([2, 3], 5), [1, 0, 2, 3, 4]);
 });
 
 test("baselines: co-occurrence ranks by its formula, faster than maps do", () => {
@@ -76,7 +80,7 @@ test("baselines: co-occurrence ranks by its formula, faster than maps do", () =>
       plain.push(order.slice(0, 10));
     }
   });
-  const baseline = cooccurrence(shop, "test");
+  const baseline = cooccurrence(shop, "test", { excludeHistory: true });
   const found: number[][] = [];
   const fast = seconds(() => {
     for (const { history } of cases) found.push(baseline.rank(history, 10));
@@ -115,7 +119,7 @@ test("baselines: co-occurrence on office-sid reaches HR@10 of about .116", {
 }, () => {
   const office = loadSemanticIds(OFFICE);
   const cases = evaluationCases(office, "test", 20);
-  const baseline = cooccurrence(office, "test");
+  const baseline = cooccurrence(office, "test", { excludeHistory: true });
   const hr = hitRate(cases.map((c) => baseline.rank(c.history, 10).indexOf(c.target)), 10);
   assert.ok(Math.abs(hr - 0.116) < 0.005, `HR@10 ${hr}`);
 });

@@ -114,7 +114,7 @@ test("compare: a result for every loss and seed, and the baselines", async () =>
   const { baselines } = JSON.parse(readFileSync(join(out, "baselines.json"), "utf8"));
   assert.deepEqual(baselines.map((b: { name: string }) => b.name), [
     "popularity",
-    "co-occurrence, history left out",
+    "co-occurrence, with validation",
     "co-occurrence, training only",
   ]);
   assert.ok(baselines.every((b: { ranks: number[] }) => b.ranks.length === 40));

@@ -341,7 +341,8 @@ test("audit: clean lists have no faults", async () => {
 test("audit: the baselines are the lab's, on the users that have a list", async () => {
   const few = cleanLines().slice(3);
   const { scores } = await audit(few);
-  const rankers = [popularity(shop, "test", { excludeHistory: true }), cooccurrence(shop, "test")];
+  const rule = { excludeHistory: true };
+  const rankers = [popularity(shop, "test", rule), cooccurrence(shop, "test", rule)];
   for (const [i, ranker] of rankers.entries()) {
     const { hr, ndcg } = evaluateBaseline(ranker, shop.test.slice(3), [5, 10]);
     for (const k of [5, 10]) {

@@ -192,7 +192,7 @@ export function fixtureBaselines(users = 300): BaselineResults {
     digest: DIGEST,
     baselines: [
       { name: "popularity", ranks: places(1.5) },
-      { name: "co-occurrence, history left out", ranks: places(0.9) },
+      { name: "co-occurrence, with validation", ranks: places(0.9) },
       { name: "oracle", ranks: places(-1.5) },
     ],
   };

@@ -387,7 +387,7 @@ test("report: all files say the same", { timeout }, async () => {
   const { "report.md": markdown, "report.html": html } = files;
   const comparison = compareRuns(runs, baselines);
   const { variants, metrics, runMetrics, differences } = comparison;
-  assert.match(markdown, /^HR@k .* Co-occurrence always .* do so only with --exclude-history\.$/m);
+  assert.match(markdown, /^HR@k .* All lists may have items of the history; .* takes them out\.$/m);
   assert.match(markdown, /^## Summary\n\n3 variants/m);
   for (const name of ["popularity", "co-occurrence", "oracle"]) assert.ok(html.includes(name));
   const said = markdown.match(/^- Differences to sft in NDCG@10 at B = 10 .*$/m)?.[0] ?? "";
