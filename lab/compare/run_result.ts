@@ -6,6 +6,7 @@
  */
 import type { Normalization } from "../../ops/trie_options.ts";
 import type { PruningCause } from "../analysis/pruning.ts";
+import type { SearchChoice } from "../analysis/searches.ts";
 import type { TheoremCounts } from "../analysis/user_theorems.ts";
 import type { GradientWeight } from "../train/loss_probe.ts";
 import { type Recipe, toJson } from "../train/recipe.ts";
@@ -79,8 +80,8 @@ export function resultText(result: RunResult): string {
   return `${JSON.stringify({ ...result, recipe: toJson(result.recipe) })}\n`;
 }
 
-/** How a search turns logits into probabilities. */
-export interface SearchSetting {
+/** How a search turns logits into probabilities, and how it goes on from there: default a beam. */
+export interface SearchSetting extends Partial<SearchChoice> {
   /** What the probabilities sum to 1 over. */
   readonly normalization: Normalization;
   /** The temperature. */

@@ -9,6 +9,7 @@ import { basename, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import * as v from "valibot";
 import { DataError } from "../../core/errors.ts";
+import { SEARCHES } from "../analysis/searches.ts";
 import { modelTheorems, type TheoremId } from "../analysis/user_theorems.ts";
 import {
   type BaselineResults,
@@ -97,6 +98,9 @@ const runResult = fitting<RunResult>(
       search: v.optional(v.object({
         normalization: v.picklist(["children", "vocabulary"]),
         tau: v.pipe(finite, v.gtValue(0, "it must be above 0")),
+        method: v.optional(v.picklist(SEARCHES)),
+        budget: v.optional(positive),
+        lengthPenalty: v.optional(finite),
       })),
     }),
     test: v.object({

@@ -4,6 +4,7 @@
  * @module
  */
 import { sampleStandardDeviation } from "simple-statistics";
+import { nameOfSearch } from "../../analysis/searches.ts";
 import type { RunResult } from "../../compare/run_result.ts";
 import { OWN } from "../comparable.ts";
 import { type Comparison, runsOf, trainedVariants, type Variant } from "../comparison.ts";
@@ -124,7 +125,11 @@ function variantTable({ variants }: Comparison): Table {
     caption: "The variants' own settings. A loss uses those that it knows.",
     rows: variants.map(({ name, runs }) => {
       const { recipe, judging: { search } } = runs[0];
-      const searched = search ? `over ${search.normalization}, tau ${search.tau}` : "as trained";
+      const { method = "beam" } = search ?? {};
+      const by = method === "beam" ? "" : `, ${nameOfSearch({ ...search, method })}`;
+      const searched = search
+        ? `over ${search.normalization}, tau ${search.tau}${by}`
+        : "as trained";
       return {
         variant: name,
         ...columns(fields, (field) => field, (field) => plain(recipe[field])),
