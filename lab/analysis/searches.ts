@@ -7,10 +7,14 @@ import { UsageError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";
 import { openSearch, SEARCH_METHODS, type SearchMethod } from "../../models/decode/open_search.ts";
-import type { BeamResult, BestFirstResult, SearchResult } from "../../models/decode/results.ts";
+import type {
+  BeamResult,
+  BestFirstResult,
+  RankedItem,
+  SearchResult,
+} from "../../models/decode/results.ts";
 import type { DeviceTrie, Trie } from "../../models/decode/trie.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
-import { certifiedCount } from "./certificates.ts";
 
 /** The names of the ways to search. */
 export const SEARCHES = [...SEARCH_METHODS, "huggingface"] as const;
@@ -39,7 +43,11 @@ export interface ListSearchOptions extends Partial<SearchChoice> {
   readonly trace?: boolean;
 }
 
-/** One user's list by any method. Beams have steps, and best-first may have a width. */
+/**
+ * One user's list by any method. Beams have steps, and best-first may have a width. An item is the
+ * exact best of its place if it scores above `bestPruned`, save by Hugging Face's rules, which may
+ * rank in another order.
+ */
 export type ListResult =
   & SearchResult
   & Partial<Pick<BeamResult, "steps"> & Pick<BestFirstResult, "width">>
@@ -69,46 +77,47 @@ export function openListSearch(
   { method = "beam", budget, lengthPenalty, top, trace, ...options }: ListSearchOptions,
 ): ListSearch {
   if (method === "adaptive" || method === "best-first") {
-    const search = openSearch(decoder, trie, { ...options, method, budget, k: top });
-    return wrap(
-      search,
-      options.beam,
-      ({ ranking, bestPruned }) => ranking.filter(({ logProb }) => logProb > bestPruned).length,
-    );
+    return listing(openSearch(decoder, trie, { ...options, method, budget, k: top }), top);
   }
-  const { beam } = options;
-  if (method === "beam") {
-    return wrap(new BeamSearch(decoder, trie, { ...options, trace }), top ?? beam, certifiedCount);
+  if (method === "huggingface") {
+    const rules = { semantics: method, lengthPenalty, endToken: endTokenOf(trie.trie) };
+    return listing(new BeamSearch(decoder, trie, { ...options, ...rules }), top);
   }
-  const endToken = endTokenOf(trie.trie);
-  const rules = { semantics: method, lengthPenalty, endToken } as const;
-  return wrap(new BeamSearch(decoder, trie, { ...options, ...rules }), top ?? beam, inOrder);
+  const search = new BeamSearch(decoder, trie, { ...options, trace });
+  return listing(search, top, ({ steps }) =>
+    // What the last step prunes are items that scored below the whole list.
+    Math.max(-Infinity, ...steps.slice(0, -1).map((step) => step.bestPruned)));
 }
 
-function wrap<R extends SearchResult>(
+/** The lists of a search, their first `top` items. */
+function listing<R extends SearchResult>(
   search: Disposable & { search(...args: Parameters<ListSearch["search"]>): Promise<R[]> },
-  top: number,
-  certified: (result: R) => number,
+  top: number | undefined,
+  bestPrunedOf: (result: R) => number = ({ bestPruned }) => bestPruned,
 ): ListSearch {
   return {
     async search(histories, excluded): Promise<ListResult[]> {
-      return (await search.search(histories, excluded)).map((result) => ({
-        ...result,
-        ranking: result.ranking.slice(0, top),
-        certified: Math.min(top, certified(result)),
-      }));
+      return (await search.search(histories, excluded)).map((result) => {
+        const bestPruned = bestPrunedOf(result);
+        const certified = certifiedPlaces(result.ranking, bestPruned);
+        const ranking = result.ranking.slice(0, top);
+        return { ...result, ranking, bestPruned, certified: Math.min(ranking.length, certified) };
+      });
     },
     [Symbol.dispose]: () => search[Symbol.dispose](),
   };
 }
 
-/** The first items that score above all that follow and all that was pruned. */
-function inOrder({ ranking, bestPruned }: SearchResult): number {
-  let best = bestPruned;
+/** How many items from the first score above all that was pruned, and no less than what follows. */
+function certifiedPlaces(ranking: readonly RankedItem[], bestPruned: number): number {
   let count = ranking.length;
+  let best: RankedItem | undefined; // of those that follow
   for (let i = ranking.length - 1; i >= 0; i--) {
-    if (ranking[i].logProb <= best) count = i;
-    best = Math.max(best, ranking[i].logProb);
+    const { logProb, leaf } = ranking[i];
+    const isBest = best === undefined || logProb > best.logProb ||
+      (logProb === best.logProb && leaf < best.leaf);
+    if (isBest) best = ranking[i];
+    if (!isBest || logProb <= bestPruned) count = i;
   }
   return count;
 }

@@ -6,7 +6,7 @@
 import { capture, type Captured, type HostTensor } from "../../core/capture.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import type { BeamSearchOptions } from "../../models/decode/beam_search.ts";
-import { childrenOf, isGatherable } from "../../models/decode/child_logits.ts";
+import { childrenOf, isGatherable } from "../../models/decode/child_scores.ts";
 import type { NodeLogits } from "../analysis/pruning.ts";
 import type { DeviceTrie } from "../../models/decode/trie.ts";
 import type { Transformer, TransformerParams } from "../../models/transformer.ts";
