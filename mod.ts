@@ -53,7 +53,13 @@ export { type AnyLoss, losses, lossNamed, type LossOptions } from "./models/loss
 export { type DeviceTrie, Trie } from "./models/decode/trie.ts";
 export type { Decoder, StepRows } from "./models/decode/decoder.ts";
 export { BeamSearch, type BeamSearchOptions } from "./models/decode/beam_search.ts";
-export type { BeamResult, BeamStep, RankedItem } from "./models/decode/results.ts";
+export {
+  openSearch,
+  type OpenSearchOptions,
+  type Search,
+  type SearchMethod,
+} from "./models/decode/open_search.ts";
+export type { BeamResult, BeamStep, RankedItem, SearchResult } from "./models/decode/results.ts";
 export type { Semantics } from "./models/decode/semantics.ts";
 export { referenceBeamSearch } from "./models/decode/reference.ts";
 export { exactRanks, exactTopK, scoreCatalogue } from "./models/decode/exact.ts";

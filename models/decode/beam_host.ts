@@ -12,6 +12,9 @@ import { finalOrder, logSumExp, rankedItem } from "./ranked.ts";
 import type { BeamResult, BeamStep } from "./results.ts";
 import type { Trie } from "./trie.ts";
 
+/** The most logits of a step under "vocabulary"; a batch has fewer users if it would need more. */
+export const MAX_LOGITS = 2 ** 25;
+
 /** Inputs of U users: histories padded to T tokens, blocked nodes padded to E. */
 export type BatchInputs = {
   /** (U, T), int32. */
@@ -69,15 +72,19 @@ export interface UserContext {
   readonly lengthPenalty: number;
   /** Whether there are floors. */
   readonly floored: boolean;
+  /** Whether the model is called at a node, for each node. */
+  readonly calls: (node: number) => boolean;
 }
 
 /**
- * Checks histories.
+ * Checks histories and exclusions.
  *
- * @throws {ArgumentError} if one is not an array, is empty, or has tokens outside the vocabulary.
+ * @throws {ArgumentError} if a history is not an array, is empty, or has tokens outside the
+ * vocabulary, or there are not as many exclusions, each an iterable.
  */
-export function checkHistories(
+export function checkUsers(
   histories: readonly (readonly number[])[],
+  excluded: readonly Iterable<number>[] | undefined,
   vocabSize: number,
 ): void {
   if (!Array.isArray(histories)) {
@@ -107,6 +114,48 @@ export function checkHistories(
       );
     }
   }
+  checkAsMany("exclusions", excluded, histories);
+  for (const [user, items] of excluded?.entries() ?? []) {
+    if (typeof items?.[Symbol.iterator] === "function") continue;
+    throw new ArgumentError(
+      `Cannot search: excluded items must be in an array or a set, got ${
+        nameOf(items)
+      } for user ${user}`,
+    );
+  }
+}
+
+/**
+ * Checks that a model knows the tokens of a trie.
+ *
+ * @throws {ArgumentError} if the trie has a token outside the decoder's vocabulary.
+ */
+export function checkVocabulary(
+  { vocabSize }: { readonly vocabSize: number },
+  { maxToken }: { readonly maxToken: number },
+): void {
+  if (maxToken < vocabSize) return;
+  throw new ArgumentError(
+    `Cannot search: the trie's tokens must be below ${vocabSize}, got ${maxToken}`,
+  );
+}
+
+/**
+ * Checks a list that may be left out.
+ *
+ * @throws {ArgumentError} if there is a list, but not with one entry for each history.
+ */
+export function checkAsMany(
+  name: string,
+  list: readonly unknown[] | undefined,
+  histories: readonly unknown[],
+): void {
+  if (list === undefined || (Array.isArray(list) && list.length === histories.length)) return;
+  throw new ArgumentError(
+    `Cannot search: there must be as many ${name} as histories, ${histories.length}, got ${
+      Array.isArray(list) ? list.length : nameOf(list)
+    }`,
+  );
 }
 
 /** The length of the longest history. */
@@ -174,12 +223,14 @@ export function padBatch(
  * Reads a user's result. Steps that did not run on the device have no choice and are added here.
  */
 export function readResult(record: BatchRecord, context: UserContext): BeamResult {
-  const { trie, excluded, lengthPenalty } = context;
+  const { trie, excluded, lengthPenalty, calls } = context;
   const steps = record.steps.map((step, t) => {
     const before = t === 0 ? Int32Array.of(0) : rowsOf(record.steps[t - 1].nodes, context);
     const pool = record.pools.at(t);
     return readStep(step, context, pool && readPool(pool, before, context));
   });
+  let rows = 0;
+  for (const { nodes } of steps.slice(0, -1)) rows += nodes.filter(calls).length;
   while (steps.length < trie.maxDepth) steps.push(forcedStep(steps[steps.length - 1], context));
   const { nodes, scores } = steps[steps.length - 1];
   return {
@@ -187,6 +238,7 @@ export function readResult(record: BatchRecord, context: UserContext): BeamResul
       .sort(finalOrder(trie, lengthPenalty)),
     steps,
     bestPruned: Math.max(...steps.map((s) => s.bestPruned)),
+    rows,
   };
 }
 
@@ -202,12 +254,7 @@ function readStep(
   let poolSize = 0;
   for (let w = 0; w < counts.length; w++) poolSize += counts[w];
   const none = poolSize > 0 && kept.nodes.length === 0;
-  if (counts.includes(UNUSABLE) || (none && !floored)) {
-    throw new NonFiniteError(
-      `Cannot search: the model's logits must be finite and far below ${-ABSENT} in size, ` +
-        `got others for user ${context.user} of a batch`,
-    );
-  }
+  if (counts.includes(UNUSABLE) || (none && !floored)) throw unusableLogits(context.user);
   const next = rowsOf(step.best, context).at(rows) ?? ABSENT;
   return {
     ...kept,
@@ -217,6 +264,14 @@ function readStep(
     bestPruned: next > ABSENT ? next : -Infinity,
     ...(pool && { pool }),
   };
+}
+
+/** The error for a user of a batch whose logits cannot be used. */
+export function unusableLogits(user: number): NonFiniteError {
+  return new NonFiniteError(
+    `Cannot search: the model's logits must be finite and far below ${-ABSENT} in size, ` +
+      `got others for user ${user} of a batch`,
+  );
 }
 
 interface Entries {
@@ -273,4 +328,36 @@ function bestFirst(nodes: TypedArray, scores: TypedArray): Entries {
     best.scores[place] = scores[i];
   });
   return best;
+}
+
+/** The most history tokens of all recorded programs together, such as 64 users with 512 tokens. */
+const MAX_RECORDED = 2 ** 15;
+
+/** Counts the history tokens of recorded programs, each of which holds the memory of a batch. */
+export class RecordedShapes {
+  readonly #sizes = new Map<string, number>();
+  readonly #dispose: () => void;
+
+  /** `dispose` frees all programs. */
+  constructor(dispose: () => void) {
+    this.#dispose = dispose;
+  }
+
+  /** Frees all programs if these inputs need one more and that would be too many. */
+  makeRoom({ tokens, blocked }: BatchInputs): void {
+    const shape = `${tokens.shape} ${blocked.shape}`;
+    if (this.#sizes.has(shape)) return;
+    const size = tokens.data.length;
+    const held = this.#sizes.values().reduce((sum, other) => sum + other, size);
+    if (held > MAX_RECORDED) {
+      this.#dispose();
+      this.#sizes.clear();
+    }
+    this.#sizes.set(shape, size);
+  }
+
+  /** Forgets all, once the programs are freed. */
+  clear(): void {
+    this.#sizes.clear();
+  }
 }

@@ -16,25 +16,24 @@ import {
   type BatchInputs,
   type BatchRecord,
   byLength,
-  checkHistories,
+  checkAsMany,
+  checkUsers,
+  checkVocabulary,
   type FlooredInputs,
   longestOf,
+  MAX_LOGITS,
   padBatch,
   powerOfTwo,
   readResult,
+  RecordedShapes,
 } from "./beam_host.ts";
+import { modelCalls } from "./choices.ts";
 import type { Decoder } from "./decoder.ts";
 import { type BatchSteps, DeviceSearch } from "./device_search.ts";
 import { searchOnHost } from "./host_search.ts";
 import type { BeamResult } from "./results.ts";
 import { resolveSemantics, SEARCH_OPTIONS, type SemanticsOptions } from "./semantics.ts";
 import type { DeviceTrie } from "./trie.ts";
-
-/** The most logits of a step under "vocabulary"; a batch has fewer users if it would need more. */
-const MAX_LOGITS = 2 ** 25;
-
-/** The most history tokens of all recorded programs together, such as 64 users with 512 tokens. */
-const MAX_RECORDED = 2 ** 15;
 
 /** Options of {@link BeamSearch}. */
 export interface BeamSearchOptions extends SemanticsOptions {
@@ -91,8 +90,7 @@ export class BeamSearch implements Disposable {
   readonly #rows: number;
   readonly #program: Captured<BatchInputs, BatchSteps>;
   readonly #floored: Captured<FlooredInputs, BatchSteps>;
-  /** The number of history tokens of each recorded program, by the shape of its inputs. */
-  readonly #recorded = new Map<string, number>();
+  readonly #recorded = new RecordedShapes(() => this.dispose());
 
   /**
    * Prepares searches. The first search of each input shape records a program.
@@ -108,11 +106,7 @@ export class BeamSearch implements Disposable {
     if (!(Number.isInteger(batch) && batch >= 1)) {
       throw new ArgumentError(`Cannot search: batch must be a positive integer, got ${batch}`);
     }
-    if (trie.maxToken >= decoder.vocabSize) {
-      throw new ArgumentError(
-        `Cannot search: the trie's tokens must be below ${decoder.vocabSize}, got ${trie.maxToken}`,
-      );
-    }
+    checkVocabulary(decoder, trie);
     this.#decoder = decoder;
     this.#trie = trie;
     this.#device = trie.table.device;
@@ -157,23 +151,8 @@ export class BeamSearch implements Disposable {
     excluded?: readonly Iterable<number>[],
     floors?: readonly number[],
   ): Promise<BeamResult[]> {
-    checkHistories(histories, this.#decoder.vocabSize);
-    for (const [name, list] of Object.entries({ exclusions: excluded, floors })) {
-      if (list === undefined || (Array.isArray(list) && list.length === histories.length)) continue;
-      throw new ArgumentError(
-        `Cannot search: there must be as many ${name} as histories, ${histories.length}, got ${
-          Array.isArray(list) ? list.length : nameOf(list)
-        }`,
-      );
-    }
-    for (const [user, items] of excluded?.entries() ?? []) {
-      if (typeof items?.[Symbol.iterator] === "function") continue;
-      throw new ArgumentError(
-        `Cannot search: excluded items must be in an array or a set, got ${
-          nameOf(items)
-        } for user ${user}`,
-      );
-    }
+    checkUsers(histories, excluded, this.#decoder.vocabSize);
+    checkAsMany("floors", floors, histories);
     const bad = floors?.findIndex((floor) => typeof floor !== "number" || Number.isNaN(floor)) ??
       -1;
     if (floors && bad >= 0) {
@@ -226,7 +205,7 @@ export class BeamSearch implements Disposable {
     const blocked = excluded.map((items) => trie.blockedNodes(items));
     const U = Math.min(this.#options.batch, powerOfTwo(histories.length));
     const inputs = padBatch(histories, blocked, U, longest);
-    this.#makeRoom(inputs);
+    this.#recorded.makeRoom(inputs);
     const record = await readBack(
       this.#device,
       floors === undefined
@@ -235,22 +214,13 @@ export class BeamSearch implements Disposable {
     );
     const { beam, lengthPenalty } = this.#options;
     const floored = floors !== undefined;
-    const shared = { trie, users: U, beam, rows: this.#rows, lengthPenalty, floored };
+    const { hostAhead } = this.#trie;
+    const { least } = modelCalls(trie, this.#options.normalization);
+    const calls = (node: number): boolean => hostAhead[node] >= least;
+    const shared = { trie, users: U, beam, rows: this.#rows, lengthPenalty, floored, calls };
     return histories.map((_, user) =>
       readResult(record, { ...shared, user, excluded: excluded[user] })
     );
-  }
-
-  /**
-   * Frees the recorded programs if one more would be too many: each holds the memory of a batch.
-   */
-  #makeRoom({ tokens, blocked }: BatchInputs): void {
-    const shape = `${tokens.shape} ${blocked.shape}`;
-    if (this.#recorded.has(shape)) return;
-    const size = tokens.data.length;
-    const held = this.#recorded.values().reduce((sum, other) => sum + other, size);
-    if (held > MAX_RECORDED) this.dispose();
-    this.#recorded.set(shape, size);
   }
 }
 

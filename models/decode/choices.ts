@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Normalization } from "../../ops/trie_options.ts";
 
 /** The part of a `Trie` that is read here. */
 export interface TrieNodes {
@@ -35,6 +36,17 @@ export function meanChoices(trie: TrieNodes): number {
   return choices / nodes;
 }
 
+/** For each node the number of leaves below it; 1 for a leaf. */
+export function leavesBelow(trie: TrieNodes): Int32Array {
+  const { nodeCount, parents } = trie;
+  const leaves = new Int32Array(nodeCount);
+  for (let node = nodeCount - 1; node >= 0; node--) { // children before their parents
+    if (trie.childCount(node) === 0) leaves[node] = 1;
+    if (node > 0) leaves[parents[node]] += leaves[node];
+  }
+  return leaves;
+}
+
 /** For each node 2 if it or a node below it has a choice, else 1; 0 for a leaf. */
 export function mostAhead(trie: TrieNodes): Int32Array {
   const { nodeCount, parents } = trie;
@@ -47,6 +59,20 @@ export function mostAhead(trie: TrieNodes): Int32Array {
     }
   }
   return ahead;
+}
+
+/**
+ * How far searches need the model: the number of steps that it is called for, the call for the
+ * history among them, and the least of {@link mostAhead} that a node needs for a call. Under
+ * "children" a node without a choice ahead needs none: its only item has its probability.
+ */
+export function modelCalls(
+  { fanOuts, maxDepth }: { readonly fanOuts: Int32Array; readonly maxDepth: number },
+  normalization: Normalization,
+): { readonly steps: number; readonly least: 1 | 2 } {
+  if (normalization === "vocabulary") return { steps: maxDepth, least: 1 };
+  const choices = fanOuts.findLastIndex((n) => n > 1) + 1;
+  return { steps: Math.max(choices, 1), least: 2 };
 }
 
 /** For each depth the number of nodes with at least `least` ahead, by {@link mostAhead}. */

@@ -7,17 +7,17 @@
 import type { StepInputs } from "../../core/capture.ts";
 import { leadingRows } from "../../core/device.ts";
 import type { Shape } from "../../core/shape.ts";
-import { type Device, Tensor } from "../../core/tensor.ts";
+import type { Device, Tensor } from "../../core/tensor.ts";
 import { advanceBeams } from "../../kernels/beam_advance.ts";
-import { dropBelow, poolScores } from "../../kernels/beam_pool.ts";
+import { dropBelow } from "../../kernels/beam_pool.ts";
 import { activeRows, feedRows } from "../../kernels/beam_rows.ts";
-import { childLogProbs, pickChildren } from "../../kernels/child_log_probs.ts";
 import { zeros } from "../../ops/fill.ts";
 import { topK } from "../../ops/top_k.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import type { BatchInputs, FlooredInputs, StepRecord } from "./beam_host.ts";
-import { childrenOf, isGatherable } from "./child_logits.ts";
-import { allLogits, type Decoder, type Logits, type Projection } from "./decoder.ts";
+import { ChildScores } from "./child_scores.ts";
+import { modelCalls } from "./choices.ts";
+import { allLogits, type Decoder, type Logits } from "./decoder.ts";
 import type { DeviceTrie } from "./trie.ts";
 
 /** Options of {@link DeviceSearch}. */
@@ -59,17 +59,13 @@ export type BatchSteps = {
   readonly pools: readonly Tensor[];
 };
 
-/**
- * A logit that is computed alone takes at most this many times as long as one of a whole product.
- */
-const GATHERED_COST = 8;
-
 /** Searches for a batch of users at a time. */
 export class DeviceSearch {
   readonly #decoder: Decoder;
   readonly #trie: DeviceTrie;
   readonly #device: Device;
   readonly #options: DeviceSearchOptions;
+  readonly #children: ChildScores;
   /** The number of steps that run. Later ones have no choice left. */
   readonly #steps: number;
   /** The model is called at a node only if this much is ahead: 1 any token, 2 a choice. */
@@ -83,11 +79,8 @@ export class DeviceSearch {
     this.#trie = trie;
     this.#device = trie.table.device;
     this.#options = options;
-    const { fanOuts, maxDepth } = trie.trie;
-    const choices = fanOuts.findLastIndex((n) => n > 1) + 1;
-    const children = options.normalization === "children";
-    this.#steps = children ? Math.max(choices, 1) : maxDepth;
-    this.#least = children ? 2 : 1;
+    this.#children = new ChildScores(trie, options);
+    ({ steps: this.#steps, least: this.#least } = modelCalls(trie.trie, options.normalization));
     this.#skips = this.#device.kind === "cpu";
   }
 
@@ -120,7 +113,9 @@ export class DeviceSearch {
     const steps: StepRecord<Tensor>[] = [];
     const pools: Tensor[] = [];
     for (let step = 0; step < this.#steps; step++) {
-      const { pool, mass, count } = this.#expand(frontier, answers, blocked, step);
+      const F = this.#trie.trie.fanOuts[step];
+      const rows = { ...frontier, ...answers, blocked };
+      const { pool, mass, count } = this.#children.poolOf(rows, F);
       if (floors) device.run(dropBelow, { floors, pool }, { U, N: pool.shape[1] });
       const best = topK(pool, Math.min(B + 1, pool.shape[1]));
       const next = this.#select(best, frontier, pool, U);
@@ -133,55 +128,6 @@ export class DeviceSearch {
       if (this.#options.trace) pools.push(pool);
     }
     return { steps, pools };
-  }
-
-  /**
-   * Scores the children of the frontier: pool (U, W F); mass and number of entries by row, (U W).
-   */
-  #expand(
-    { nodes, scores }: Frontier,
-    { logits, place }: Answers,
-    blocked: Tensor,
-    depth: number,
-  ): { pool: Tensor; mass: Tensor; count: Tensor } {
-    const device = this.#device;
-    const { trie, table } = this.#trie;
-    const [U, E] = blocked.shape;
-    const R = nodes.size;
-    const W = R / U;
-    const F = trie.fanOuts[depth];
-    const pool = device.empty([U, W * F], device.float, "beam pool");
-    const mass = device.empty([R], device.float, "beam mass");
-    const count = device.empty([R], "int32", "beam count");
-    const rows = this.#childrenIn(logits, nodes, place, F);
-    const { tau, normalization } = this.#options;
-    const normalized = normalization === "vocabulary" ? 1 : 0;
-    device.run(
-      poolScores,
-      { logits: rows, table, nodes, scores, blocked, pool, mass, count },
-      { R, W, F, E, edges: trie.nodeCount - 1, normalized, tau },
-    );
-    return { pool, mass, count };
-  }
-
-  /** Whether to compute the logits of the at most F children of each row alone. */
-  #gathers(logits: Logits, F: number): logits is Projection {
-    if (logits instanceof Tensor || this.#options.normalization === "vocabulary") return false;
-    return isGatherable(logits) && GATHERED_COST * F <= logits.head.shape[0];
-  }
-
-  /** Logits of each node's children, (R, F); under "vocabulary" log-probabilities. */
-  #childrenIn(logits: Logits, nodes: Tensor, place: Tensor, F: number): Tensor {
-    if (this.#gathers(logits, F)) return childrenOf(logits, this.#trie, nodes, place, F);
-    const device = this.#device;
-    const rows = allLogits(logits);
-    const sizes = { R: nodes.size, F, V: rows.shape[1] };
-    const out = device.empty([nodes.size, F], device.float, "children");
-    const buffers = { logits: rows, table: this.#trie.table, nodes, place, out };
-    const { normalization, tau } = this.#options;
-    if (normalization === "children") device.run(pickChildren, buffers, sizes);
-    else device.run(childLogProbs, buffers, { ...sizes, tau });
-    return out;
   }
 
   /**
@@ -218,7 +164,7 @@ export class DeviceSearch {
     );
     const depths = device.tensor(new Int32Array(A).fill(step));
     const logits = this.#decoder.step(cache, { tokens: fed, users, depths, slots, count });
-    const few = this.#gathers(logits, trie.fanOuts[step + 1]);
+    const few = this.#children.gathers(logits, trie.fanOuts[step + 1]);
     const needed = few ? logits : leadingRows(count, A, () => allLogits(logits));
     return { logits: needed, place, slots };
   }

@@ -1,11 +1,12 @@
 /**
- * The exact best items of a catalogue, found by widening a beam until it certifies itself.
+ * The exact best items of a catalogue, and the ranks of given ones.
  *
  * @module
  */
 import { checkOptions } from "../../core/checks.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
+import { AdaptiveSearch, CLEARLY } from "./adaptive.ts";
 import { BeamSearch } from "./beam_search.ts";
 import type { Decoder } from "./decoder.ts";
 import type { BeamResult, RankedItem } from "./results.ts";
@@ -30,10 +31,8 @@ const MAX_ROWS = 4096;
  * The `k` most probable leaves of the catalogue for every user, best first; fewer if the catalogue
  * has fewer.
  *
- * Scores only fall along a path, so when the k-th best item of a beam search scores above
- * everything that the search ever pruned, nothing better was lost (docs/theory.md, T9). The first
- * search has a width of max(4 k, 32). Users without that certificate search again with four times
- * the width, until the beam holds the whole catalogue.
+ * {@link AdaptiveSearch} from a width of max(4 k, 32). {@link BestFirstSearch} needs fewer rows of
+ * the model.
  *
  * @throws {ArgumentError} if k is not a positive integer, or for the reasons of {@link BeamSearch}.
  *
@@ -62,26 +61,9 @@ export async function exactTopK(
 ): Promise<(readonly RankedItem[])[]> {
   checkCount("find the exact top k", k);
   checkOptions("find the exact top k", options, ["normalization", "tau", "excluded", "batch"]);
-  const { normalization, tau, excluded = histories.map(() => []), batch = 64 } = options;
-  const found: (readonly RankedItem[])[] = histories.map(() => []);
-  const { leafCount } = trie.trie;
-  let open = [...histories.keys()];
-  for (let width = Math.max(4 * k, 32); open.length > 0; width *= 4) {
-    const beam = Math.min(width, leafCount);
-    const users = Math.max(1, Math.min(batch, Math.floor(MAX_ROWS / beam)));
-    using search = new BeamSearch(decoder, trie, { beam, normalization, tau, batch: users });
-    const results = await search.search(
-      open.map((i) => histories[i]),
-      open.map((i) => excluded[i]),
-    );
-    open = open.filter((user, i) => {
-      const { ranking, bestPruned } = results[i];
-      found[user] = ranking.slice(0, k);
-      const kth = ranking.at(k - 1)?.logProb ?? -Infinity;
-      return !(kth > bestPruned || bestPruned === -Infinity);
-    });
-  }
-  return found;
+  const { excluded, ...rest } = options;
+  using search = new AdaptiveSearch(decoder, trie, { k, beam: Math.max(4 * k, 32), ...rest });
+  return (await search.search(histories, excluded)).map(({ ranking }) => ranking);
 }
 
 /** A question to {@link exactRanks}: one user, one leaf. */
@@ -95,11 +77,6 @@ export interface RankQuestion {
   /** Items taken out of the catalogue. */
   readonly excluded: readonly number[];
 }
-
-/**
- * The tolerance of a log-probability that was computed in another way. Far more than rounding.
- */
-const CLEARLY = 0.01;
 
 /**
  * A leaf's rank among the `k` best, from 0, as far as a search of any width settles it: -1 if it is

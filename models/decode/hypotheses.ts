@@ -43,6 +43,7 @@ export class Hypotheses {
   /** The finished hypotheses, best final score first. */
   #finished: readonly RankedItem[] = [];
   readonly #steps: BeamStep[] = [];
+  #rows = 0;
 
   /** Starts at the root. */
   constructor(trie: Trie, options: HypothesesOptions) {
@@ -55,6 +56,7 @@ export class Hypotheses {
   /** Takes a step. `logits(i)` are the logits of the token after running beam i. */
   advance(logits: (i: number) => ArrayLike<number>): void {
     const { beam, normalization, tau, lengthPenalty, excluded } = this.#options;
+    if (this.#steps.length > 0) this.#rows += this.running.length;
     const candidates = this.running.flatMap(({ node, score }, parent) => {
       const { nodes, tokens } = openChildren(this.#trie, node, this.#blocked);
       const q = logProbs(logits(parent), tokens, normalization, tau);
@@ -83,6 +85,7 @@ export class Hypotheses {
       ranking: this.#finished,
       steps: this.#steps,
       bestPruned: Math.max(...this.#steps.map((s) => s.bestPruned)),
+      rows: this.#rows,
     };
   }
 

@@ -6,6 +6,7 @@
  */
 import { checkOptions } from "../../core/checks.ts";
 import { checkBeam, checkDistribution } from "../../ops/trie_log_prob.ts";
+import { mostAhead } from "./choices.ts";
 import { Hypotheses } from "./hypotheses.ts";
 import { logProbs, openChildren, type PathLogits } from "./host_log_probs.ts";
 import type { BeamSearchOptions } from "./beam_search.ts";
@@ -78,9 +79,13 @@ export function referenceBeamSearch(
     return Array.from(nodes, (child, i) => ({ node: child, score: score + Math.min(0, q[i]) }));
   };
 
+  const ahead = mostAhead(trie);
+  const least = normalization === "children" ? 2 : 1;
+  let rows = 0;
   let frontier: Entry[] = blocked.has(0) ? [] : [{ node: 0, score: 0 }];
   const steps: BeamStep[] = [];
   for (let t = 1; t <= trie.maxDepth; t++) {
+    if (t > 1) rows += frontier.filter(({ node }) => ahead[node] >= least).length;
     const pool = frontier.flatMap(expand).sort(best);
     frontier = pool.slice(0, beam);
     steps.push({
@@ -98,6 +103,7 @@ export function referenceBeamSearch(
       .sort(finalOrder(trie, lengthPenalty)),
     steps,
     bestPruned: Math.max(...steps.map((s) => s.bestPruned)),
+    rows,
   };
 }
 

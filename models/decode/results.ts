@@ -35,18 +35,35 @@ export interface BeamStep {
   readonly pool?: { readonly nodes: Int32Array; readonly scores: Float64Array };
 }
 
-/** One user's search. */
-export interface BeamResult {
+/** One user's search, by any method. */
+export interface SearchResult {
   /**
    * The retrieved leaves, best first by log P / length^lengthPenalty, ties in lexicographic order
    * of their paths.
    */
   readonly ranking: readonly RankedItem[];
-  /** All steps, one for each token of the longest path. */
-  readonly steps: readonly BeamStep[];
   /**
-   * The best score pruned at any step, -Infinity if none was. Scores only fall along a path, so
-   * retrieved items that score above it are the exact best of the catalogue.
+   * The best score of a prefix that the search left behind, -Infinity if there was none. Scores
+   * only fall along a path, so retrieved items that score above it are the exact best of the
+   * catalogue.
    */
   readonly bestPruned: number;
+  /**
+   * How many generated tokens the model was fed for this user. The history counts nothing, and
+   * neither does a token that is fed although no score depends on it.
+   */
+  readonly rows: number;
+  /**
+   * From best-first search: the smallest beam that is sure to find this list and whose own
+   * certificate says so. It is at least k, and at least the number of prefixes of any step but the
+   * last that score no less than the k-th item (docs/theory.md, T15). A catalogue of fewer than k
+   * items counts as if k were their number. Undefined if the budget ended the search.
+   */
+  readonly width?: number;
+}
+
+/** One user's beam search. */
+export interface BeamResult extends SearchResult {
+  /** All steps, one for each token of the longest path. */
+  readonly steps: readonly BeamStep[];
 }

@@ -19,6 +19,8 @@ export interface DeviceTrie extends TrieTable, Disposable {
   readonly trie: Trie;
   /** int32 (nodes): 2 if the node or one below it has several children, 0 for a leaf, else 1. */
   readonly ahead: Tensor;
+  /** The same on the host. */
+  readonly hostAhead: Int32Array;
   /** Entry [t - 1][d] is the number of nodes at depth d with at least t in `ahead`. */
   readonly aheadSizes: readonly [inner: Int32Array, choosing: Int32Array];
   /** Frees the device memory. */
@@ -238,6 +240,7 @@ export class Trie {
       places,
       byToken,
       ahead,
+      hostAhead: most,
       nodeCount,
       maxToken,
       aheadSizes: [sizesAhead(this, most, 1), sizesAhead(this, most, 2)],

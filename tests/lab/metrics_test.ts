@@ -58,6 +58,7 @@ test("metrics: a list is certified if its last entry beats everything pruned", (
     ranking: [-1, -2, -3].map((logProb, i) => ({ leaf: i + 1, items: [i], logProb })),
     steps: [],
     bestPruned,
+    rows: 0,
   });
   assert.equal(certifiesTop(result(-2.5), 2), true);
   assert.equal(certifiesTop(result(-2.5), 3), false);

@@ -143,6 +143,7 @@ function careless(slip: Slip): Search {
       ranking: frontier.map(({ node, score }) => ({ leaf: node, items: [], logProb: score })),
       steps,
       bestPruned: Math.max(...steps.map((s) => s.bestPruned)),
+      rows: 0,
     };
   };
 }

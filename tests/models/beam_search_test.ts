@@ -75,6 +75,7 @@ function assertSame(actual: BeamResult, expected: BeamResult): void {
   assert.deepEqual(actual.ranking, expected.ranking);
   assert.deepEqual(actual.steps.map(exact), expected.steps.map(exact));
   assert.equal(actual.bestPruned, expected.bestPruned);
+  assert.equal(actual.rows, expected.rows);
   actual.steps.forEach(({ logMass }, t) => {
     const other = expected.steps[t].logMass;
     assert.ok(logMass === other || Math.abs(logMass - other) <= 1e-12, `${logMass} ${other}`);
