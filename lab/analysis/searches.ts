@@ -7,12 +7,7 @@ import { UsageError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";
 import { openSearch, SEARCH_METHODS, type SearchMethod } from "../../models/decode/open_search.ts";
-import type {
-  BeamResult,
-  BestFirstResult,
-  RankedItem,
-  SearchResult,
-} from "../../models/decode/results.ts";
+import type { BeamResult, RankedItem, SearchResult } from "../../models/decode/results.ts";
 import type { DeviceTrie, Trie } from "../../models/decode/trie.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
 
@@ -44,13 +39,13 @@ export interface ListSearchOptions extends Partial<SearchChoice> {
 }
 
 /**
- * One user's list by any method. Beams have steps, and best-first may have a width. An item is the
+ * One user's list by any method. Beams have steps. An item is the
  * exact best of its place if it scores above `bestPruned`, save by Hugging Face's rules, which may
  * rank in another order.
  */
 export type ListResult =
   & SearchResult
-  & Partial<Pick<BeamResult, "steps"> & Pick<BestFirstResult, "width">>
+  & Partial<Pick<BeamResult, "steps">>
   & {
     /** How many items from the first are certified to be the exact best, in order. */
     readonly certified: number;

@@ -67,6 +67,9 @@ const shard: Kind<Shard> = {
   },
 };
 
+/** The test cases of reports on which searches are compared. */
+export const COST_USERS = 1000;
+
 /** The command line of a command. */
 export function gridLine(name: GridCommand): CommandLine<GivenGridOptions, GridCommandOptions> {
   const isSweep = name === "sweep";
@@ -75,8 +78,15 @@ export function gridLine(name: GridCommand): CommandLine<GivenGridOptions, GridC
     ...(isSweep ? list(one) : { read: (given, fail) => [one.read(given, fail)] }),
     default: [one.default],
   });
-  const { losses: _losses, patience, out: _out, seed: _seed, resume: _resume, ...shared } =
-    trainFlags;
+  const {
+    losses: _losses,
+    patience,
+    costUsers,
+    out: _out,
+    seed: _seed,
+    resume: _resume,
+    ...shared
+  } = trainFlags;
   const flags = {
     losses: lossesFlag(isSweep ? ["bear"] : ["sft", "msl", "bear"]),
     seeds: flag(
@@ -102,6 +112,7 @@ export function gridLine(name: GridCommand): CommandLine<GivenGridOptions, GridC
     verifyUsers: flag(integer(0), "check the theorems on the first n users of each run", 100),
     patience: flag<number | undefined>(integer(1), patience.help, 5),
     ...shared,
+    costUsers: { ...costUsers, default: COST_USERS },
     ...bySetting((name) => setting(trainFlags[name])),
   };
   return {

@@ -7,6 +7,7 @@ import type { Normalization } from "../../ops/trie_options.ts";
 import { judgeAgain, type JudgeOptions, planJudging } from "../compare/judge_again.ts";
 import { readBaselines } from "../report/read_results.ts";
 import { Display } from "./display.ts";
+import { COST_USERS } from "./compare.ts";
 import { type CommandLine, refuse } from "./flags.ts";
 import { ascending, choice, list, optional, positive, required, text } from "./kinds.ts";
 import { type GivenSearch, searchFlags, searchOf, trainFlags } from "./options.ts";
@@ -17,8 +18,8 @@ export type JudgeCommandOptions = JudgeOptions & { readonly baseline: string | u
 
 /** What `judge` is given. */
 export type GivenJudgeOptions =
-  & Omit<JudgeCommandOptions, "taus" | "search" | "command">
-  & { readonly tau: JudgeOptions["taus"] }
+  & Omit<JudgeCommandOptions, "taus" | "search" | "costUsers" | "command">
+  & { readonly tau: JudgeOptions["taus"]; readonly costUsers: number }
   & GivenSearch;
 
 const { data, device, threads } = trainFlags;
@@ -55,6 +56,7 @@ export const judgeLine: CommandLine<GivenJudgeOptions, JudgeCommandOptions> = {
       "beam widths to decode with, the lengths of lists",
       "default those that the runs were judged with",
     ),
+    costUsers: { ...trainFlags.costUsers, default: COST_USERS },
     device,
     threads,
     out: required(

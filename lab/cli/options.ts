@@ -229,6 +229,11 @@ export const trainFlags: Flags<GivenOptions> = {
     "validation cases after each epoch, with --patience",
     defaults.validateUsers,
   ),
+  costUsers: flag(
+    integer(0),
+    "compare what beams and exact searches find and cost on n test cases",
+    defaults.costUsers,
+  ),
   batch: flag(integer(1, 65536), "windows of a batch", defaults.batch),
   accumulate: flag(
     integer(1, 65536),

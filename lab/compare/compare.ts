@@ -118,7 +118,7 @@ export async function compareLosses(
   const device = await openDevice(choice, threads);
   const isValidated = dataset.validation.length > 0;
   const options = isValidated ? grid.options : { ...grid.options, patience: undefined };
-  const { beams, excludeHistory } = options;
+  const { beams, excludeHistory, costUsers } = options;
   const runs = gridOf(options, grid, losses, dataset, device)
     .filter((_, i) => i % shard.count === shard.index);
   const finished = runs.map(({ name, recipe }) =>
@@ -130,7 +130,7 @@ export async function compareLosses(
   keepCodes(out, dataset);
 
   using trie = catalogue.upload(device);
-  const setting: RunSetting = { dataset, device, trie, beams, excludeHistory, observer };
+  const setting: RunSetting = { dataset, device, trie, beams, excludeHistory, costUsers, observer };
   const results: RunResult[] = [];
   const failed: FailedRun[] = [];
   for (const [i, run] of runs.entries()) {
@@ -281,6 +281,7 @@ async function trainJudgeAndVerify(
     validation: training.validation,
     judging: { beams, excludeHistory },
     test: outcomes,
+    ...(found.costs && { costs: found.costs }),
     ...(gradient && { gradient }),
     ...(verification && {
       verification: {

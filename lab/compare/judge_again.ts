@@ -12,6 +12,7 @@ import type { Normalization } from "../../ops/trie_options.ts";
 import { nameOfSearch, type SearchChoice } from "../analysis/searches.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { type DeviceChoice, openDevice } from "../devices.ts";
+import { measureSearches } from "../evaluate/search_costs.ts";
 import { makeFolder, writeFileAtomic } from "../files.ts";
 import { comparable, type SourcedRun } from "../report/comparable.ts";
 import { readRuns } from "../report/read_results.ts";
@@ -44,6 +45,11 @@ export interface JudgeOptions {
   readonly search?: SearchChoice;
   /** Beam widths, the lengths of lists. Default those that the runs were judged with. */
   readonly beams?: readonly number[];
+  /**
+   * Test cases on which searches are compared, in quality and cost, unless only the method is
+   * another one. Default 0: they are not.
+   */
+  readonly costUsers?: number;
   /** Where results go: a folder for each run and search. */
   readonly out: string;
   /** Where to compute. */
@@ -184,8 +190,8 @@ export async function judgeAgain(
 async function judge(
   { source, run, name, variant, judging }: JudgeTask,
   dataset: Dataset,
-  { device: choice, threads, command }: JudgeOptions,
-  { evaluating, untrained }: Observer,
+  { device: choice, threads, costUsers = 0, command }: JudgeOptions,
+  { evaluating, untrained, measuring }: Observer,
 ): Promise<RunResult> {
   const { recipe } = run;
   const { beams, excludeHistory, search: { method, budget, lengthPenalty, ...over } } = judging;
@@ -205,7 +211,17 @@ async function judge(
   const outcomes = await outcomesOf(test, evaluated, (done, total) => {
     untrained?.(name, done, total);
   });
-  const { verification: _ofItsOwnSearch, command: _ofTraining, ...rest } = run;
+  const isOwn = over.normalization === normalizationOf(recipe) && over.tau === recipe.tau;
+  const costs = isOwn || costUsers === 0 ? undefined : await measureSearches({
+    ...model,
+    dataset,
+    excludeHistory,
+    cases: costUsers,
+    beam: recipe.beam,
+    historyLength: recipe.history,
+    onProgress: (done, total) => measuring?.(name, done, total),
+  });
+  const { verification: _v, costs: _ofItsOwnSearch, command: _ofTraining, ...rest } = run;
   return {
     ...rest,
     ...(command !== undefined && { command }),
@@ -214,5 +230,6 @@ async function judge(
     seconds,
     judging,
     test: outcomes,
+    ...(costs && { costs }),
   };
 }

@@ -8,6 +8,7 @@ import type { Normalization } from "../../ops/trie_options.ts";
 import type { PruningCause } from "../analysis/pruning.ts";
 import type { SearchChoice } from "../analysis/searches.ts";
 import type { TheoremCounts } from "../analysis/user_theorems.ts";
+import type { SearchCosts } from "../evaluate/search_costs.ts";
 import type { GradientWeight } from "../train/loss_probe.ts";
 import { type Recipe, toJson } from "../train/recipe.ts";
 import type { ValidationPoint } from "../train/saved_run.ts";
@@ -67,6 +68,8 @@ export interface RunResult {
   readonly judging: Judging;
   /** The outcome for the test cases. */
   readonly test: TestResult;
+  /** What lists cost and how good they are, by the search, if it was measured. */
+  readonly costs?: SearchCosts;
   /**
    * The weight of a token by its margin, for a loss out of a module: reports do not run modules.
    */

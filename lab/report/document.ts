@@ -40,6 +40,7 @@ export const FIGURES = [
   "validation",
   "loss",
   "widths",
+  "search-cost",
   "cost",
 ] as const;
 

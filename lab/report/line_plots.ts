@@ -127,13 +127,17 @@ export function spread(given: readonly number[], gap: number, most: number): num
   return places;
 }
 
+/** A point to mark, with a text beside it. */
+export type Mark = Point & { readonly label?: string };
+
 /** The lines of one variant's runs, dark, a dash each, with marked points, among pale others. */
 export function highlights(
   own: readonly Line[],
   others: readonly Line[],
-  marks: readonly Point[],
+  marks: readonly Mark[],
   axes: LineAxes,
 ): Spec {
+  const named = marks.filter(({ label }) => label !== undefined);
   const pale = { type: "line", color: INK.guide, strokeWidth: 1 };
   const dark = { type: "line", color: INK.text, strokeWidth: 1.5 };
   return {
@@ -143,6 +147,9 @@ export function highlights(
       layer(pale, { detail: { field: "label" } }, pointsOf(others)),
       layer(dark, looks(own, "strokeDash"), pointsOf(own)),
       layer({ type: "point", filled: true, color: INK.text, size: 60 }, {}, marks),
+      ...named.length === 0 ? [] : [
+        layer({ type: "text", align: "left", dx: 6, dy: 9 }, { text: { field: "label" } }, named),
+      ],
     ],
   };
 }

@@ -1,15 +1,24 @@
 /**
- * What training costs, and what was trained.
+ * What training and searching cost, and what was trained.
  *
  * @module
  */
-import { sampleStandardDeviation } from "simple-statistics";
+import { quantileSorted, sampleStandardDeviation } from "simple-statistics";
 import { nameOfSearch } from "../../analysis/searches.ts";
 import type { RunResult } from "../../compare/run_result.ts";
 import { OWN } from "../comparable.ts";
-import { type Comparison, runsOf, trainedVariants, type Variant } from "../comparison.ts";
+import {
+  type Comparison,
+  type CostRow,
+  runsOf,
+  searchName,
+  shownVariants,
+  trainedVariants,
+  type Variant,
+} from "../comparison.ts";
 import { columns, type Figure, type Section, section, type Table, text } from "../document.ts";
-import { count, number, share } from "../format.ts";
+import { count, number, percent, share, signedInterval, withInterval } from "../format.ts";
+import { highlights, type Line, type Mark, type Point } from "../line_plots.ts";
 import { domainOf, type Dot, dots } from "../plots.ts";
 import { mean } from "../statistics.ts";
 
@@ -73,6 +82,88 @@ function costFigure(comparison: Comparison): Figure {
 function withDeviation(given: number[], digits: number): string {
   const value = number(mean(given), digits);
   return given.length < 2 ? value : `${value} ± ${number(sampleStandardDeviation(given), 2)}`;
+}
+
+/** The section on the cost of searches, where it was measured. */
+export function searchCostSection({ costs, ...comparison }: Comparison): Section {
+  const cases = [...new Set(costs.map((row) => row.cases))].map(count).join(" or ");
+  return section(
+    "What exact lists cost",
+    text(
+      `Lists of 10 items for ${cases} of the test cases, spread evenly over all. Adaptive and`,
+      "best-first search return the exact best 10. A row is one generated token that the model",
+      "reads for a user. Times are of one search for all of these cases after a warm-up, on",
+      "whatever else the machine did: rows can be compared, small differences of times cannot.",
+    ),
+    searchCostFigure({ costs, ...comparison }),
+    widthTable(costs),
+  );
+}
+
+function searchCostFigure({ costs, variants }: Comparison): Figure {
+  const lineOf = (variant: string): Line => ({
+    label: variant,
+    points: costs.filter((row) => row.variant === variant && row.method === "beam").map(pointOf),
+  });
+  const shown = shownVariants(variants).filter(({ name }) => lineOf(name).points.length > 0);
+  const all = shown.map(({ name }) => lineOf(name));
+  const domain = domainOf(costs.map(({ ndcg }) => ndcg.value), true);
+  const axes = { x: "rows of the model, a user", y: "NDCG@10", domain };
+  const rowsOf = (holds: (row: CostRow) => boolean): string => {
+    const [low, high] = [Math.min, Math.max].map((of) =>
+      number(of(...costs.filter(holds).map(({ rows }) => rows)))
+    );
+    return low === high ? low : `${low} to ${high}`;
+  };
+  const beams = costs.some(({ method, beam }) => method === "beam" && beam === 10)
+    ? `; a beam of 10 takes ${rowsOf(({ method, beam }) => method === "beam" && beam === 10)}`
+    : "";
+  return {
+    name: "search-cost",
+    title: "Best-first search finds the exact list of 10 in " +
+      `${rowsOf(({ method }) => method === "best-first")} rows of the model a user${beams}`,
+    note: "One panel a variant, its means over seeds: its beams dark, those of the others pale. " +
+      "A dot a width; best-first and adaptive search stand at what they cost.",
+    panels: shown.map(({ name }) => {
+      const exact = costs.filter((row) => row.variant === name && row.method !== "beam")
+        .map((row): Mark => ({ ...pointOf(row), label: row.method }));
+      const own = lineOf(name);
+      return { title: name, spec: highlights([own], all, [...own.points, ...exact], axes) };
+    }),
+    caption: "Lists of 10 by search: means over users and seeds with 95 % intervals, paired " +
+      "differences to the beam of the width B that the loss aims at, rows of the model and " +
+      "milliseconds a user, and the share of lists that are certified to be exact (T9).",
+    rows: costs.map((row) => ({
+      variant: row.variant,
+      search: searchName(row),
+      "HR@10": withInterval(row.hr),
+      "HR@10 minus B": signedInterval(row.gains?.hr),
+      "NDCG@10": withInterval(row.ndcg),
+      "NDCG@10 minus B": signedInterval(row.gains?.ndcg),
+      rows: number(row.rows),
+      ms: number(row.milliseconds),
+      "exact lists": percent(row.certified, 1),
+    })),
+  };
+}
+
+function pointOf({ rows: x, ndcg: { value: y } }: CostRow): Point {
+  return { x, y };
+}
+
+function widthTable(costs: readonly CostRow[]): Table {
+  return {
+    caption: "B*, by user: the smallest width whose beam is certified to return the exact list " +
+      "of 10 (T15). It says how hard a model is to search, whatever B.",
+    rows: costs.filter(({ method }) => method === "best-first").map(({ variant, widths }) => ({
+      variant,
+      lists: count(widths.length),
+      mean: number(mean(widths)),
+      median: number(quantileSorted([...widths], 0.5)),
+      "90 %": number(quantileSorted([...widths], 0.9)),
+      "above 100": percent(widths.filter((width) => width > 100).length / widths.length, 1),
+    })),
+  };
 }
 
 /** The section on recipe and runs. */
