@@ -15,8 +15,17 @@ const LENGTH = 10;
 /** The widths of the beams, where the catalogue has more items. */
 const WIDTHS = [1, 2, 5, 10, 20, 50];
 
-/** The most rows of best-first search for a user: a model that spreads its mass thinly has no end. */
-const BUDGET = 2000;
+/**
+ * The most rows of best-first search for a user. A model that spreads its mass thinly would expand
+ * most of the catalogue.
+ */
+const BUDGET = 1000;
+
+/** The share of users whose best-first search may end by its budget for adaptive search to run. */
+const ENDED = 0.01;
+
+/** Where the budget ends a search, its width is above this. */
+export const LEAST_WIDTH = 100;
 
 /** The number of users that go through each search once before it is timed. */
 const WARM_UP = 64;
@@ -25,11 +34,14 @@ const WARM_UP = 64;
 export interface SearchCosts {
   /** How many test cases: case floor(i n / cases) of all n, i = 0, 1, ... */
   readonly cases: number;
-  /** Each search. */
+  /**
+   * Beams by width, adaptive, best-first. Adaptive is left out if the budget ended the best-first
+   * search of more than 1 % of the users.
+   */
   readonly searches: readonly SearchCost[];
   /**
    * The smallest width whose beam is certified to return each user's list (docs/theory.md, T15);
-   * null if best-first search ended by its budget of 2,000 rows.
+   * null where it is above 100 and the budget of best-first search ended it.
    */
   readonly widths: readonly (number | null)[];
 }
@@ -78,47 +90,60 @@ export async function measureSearches(options: CostOptions): Promise<SearchCosts
   const cases = spreadCases(all.length, Math.min(options.cases, all.length)).map((i) => all[i]);
   const histories = cases.map(({ history }) => dataset.prompt(history));
   const excluded = cases.map(({ history }) => excludeHistory ? history : []);
-  const { leafCount, leafOf } = trie.trie;
+  const { leafCount, leafOf, maxDepth } = trie.trie;
   const k = Math.min(LENGTH, leafCount);
   const beams = [...new Set([...WIDTHS, options.beam])].filter((beam) => beam < leafCount)
     .sort((a, b) => a - b);
-  const searches: readonly Pick<SearchCost, "method" | "beam">[] = [
-    ...beams.map((beam) => ({ method: "beam" as const, beam })),
-    { method: "adaptive", beam: k },
-    { method: "best-first" },
-  ];
-  const costs: SearchCost[] = [];
-  let lists: ListResult[] = [];
-  for (const [i, { method, beam = k }] of searches.entries()) {
-    const top = Math.min(k, beam);
+  const total = beams.length + 2;
+  let done = 0;
+
+  const measure = async (
+    method: SearchMethod,
+    beam?: number,
+  ): Promise<[SearchCost, ListResult[]]> => {
+    const top = Math.min(k, beam ?? k);
     using search = openListSearch(decoder, trie, {
       method,
-      beam,
+      beam: beam ?? k,
       top,
-      budget: method === "best-first" ? BUDGET : undefined,
+      // More than 100 rows a step: so many prefixes of a step score at least the k-th item (T16).
+      ...(method === "best-first" && { budget: Math.max(BUDGET, LEAST_WIDTH * maxDepth) }),
       normalization,
       tau,
     });
     await search.search(histories.slice(0, WARM_UP), excluded.slice(0, WARM_UP));
     const began = performance.now();
-    lists = await search.search(histories, excluded);
+    const lists = await search.search(histories, excluded);
     const milliseconds = (performance.now() - began) / cases.length;
-    const rankOf = ({ ranking }: ListResult, u: number): number =>
-      excluded[u].includes(cases[u].target)
-        ? -1
-        : ranking.findIndex(({ leaf }) => leaf === leafOf[cases[u].target]);
-    costs.push({
-      ...searches[i],
-      ranks: lists.map(rankOf),
-      certified: lists.filter(({ ranking, certified, bestPruned }) =>
-        certified === ranking.length && (certified === top || bestPruned === -Infinity)
-      ).length,
-      rows: lists.reduce((sum, { rows }) =>
-        sum + rows, 0) / cases.length,
-      milliseconds,
-    });
-    options.onProgress?.(i + 1, searches.length);
+    options.onProgress?.(++done, total);
     await turn(); // for Ctrl-C
-  }
-  return { cases: cases.length, searches: costs, widths: lists.map(({ width }) => width ?? null) };
+    const ranks = lists.map(({ ranking }, u) => {
+      const { target } = cases[u];
+      return excluded[u].includes(target)
+        ? -1
+        : ranking.findIndex(({ leaf }) => leaf === leafOf[target]);
+    });
+    const exact = lists.filter(({ ranking, certified, bestPruned }) =>
+      certified === ranking.length && (certified === top || bestPruned === -Infinity)
+    );
+    const rows = lists.reduce((sum, { rows }) => sum + rows, 0) / cases.length;
+    const cost = {
+      method,
+      ...(beam && { beam }),
+      ranks,
+      certified: exact.length,
+      rows,
+      milliseconds,
+    };
+    return [cost, lists];
+  };
+
+  const searches: SearchCost[] = [];
+  for (const beam of beams) searches.push((await measure("beam", beam))[0]);
+  const [bestFirst, lists] = await measure("best-first");
+  const widths = lists.map(({ width }) => width ?? null);
+  const ended = widths.filter((width) => width === null).length;
+  if (ended <= ENDED * cases.length) searches.push((await measure("adaptive", k))[0]);
+  else options.onProgress?.(total, total);
+  return { cases: cases.length, searches: [...searches, bestFirst], widths };
 }

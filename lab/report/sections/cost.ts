@@ -6,6 +6,7 @@
 import { quantileSorted, sampleStandardDeviation } from "simple-statistics";
 import { nameOfSearch } from "../../analysis/searches.ts";
 import type { RunResult } from "../../compare/run_result.ts";
+import { LEAST_WIDTH } from "../../evaluate/search_costs.ts";
 import { OWN } from "../comparable.ts";
 import {
   type Comparison,
@@ -92,8 +93,12 @@ export function searchCostSection({ costs, ...comparison }: Comparison): Section
     text(
       `Lists of 10 items for ${cases} of the test cases, spread evenly over all. Adaptive and`,
       "best-first search return the exact best 10. A row is one generated token that the model",
-      "reads for a user. Times are of one search for all of these cases after a warm-up, on",
-      "whatever else the machine did: rows can be compared, small differences of times cannot.",
+      "reads for a user. Times are of one search for all of these cases after a warm-up, whatever",
+      "else the machine did: rows can be compared, small differences of times cannot.",
+      costs.some(({ widths }) => widths.includes(Infinity))
+        ? "Best-first search ended at 1,000 rows, or 100 for each step if that is more; adaptive " +
+          "search is left out where that happened to more than 1 % of the users."
+        : "",
     ),
     searchCostFigure({ costs, ...comparison }),
     widthTable(costs),
@@ -118,9 +123,13 @@ function searchCostFigure({ costs, variants }: Comparison): Figure {
   const beams = costs.some(({ method, beam }) => method === "beam" && beam === 10)
     ? `; a beam of 10 takes ${rowsOf(({ method, beam }) => method === "beam" && beam === 10)}`
     : "";
+  const found = Math.min(
+    ...costs.filter(({ method }) => method === "best-first").map(({ certified }) => certified),
+  );
+  const most = found === 1 ? "" : `, of at least ${percent(found, 1)} of the users,`;
   return {
     name: "search-cost",
-    title: "Best-first search finds the exact list of 10 in " +
+    title: `Best-first search finds the exact list of 10${most} in ` +
       `${rowsOf(({ method }) => method === "best-first")} rows of the model a user${beams}`,
     note: "One panel a variant, its means over seeds: its beams dark, those of the others pale. " +
       "A dot a width; best-first and adaptive search stand at what they cost.",
@@ -152,16 +161,19 @@ function pointOf({ rows: x, ndcg: { value: y } }: CostRow): Point {
 }
 
 function widthTable(costs: readonly CostRow[]): Table {
+  const width = (x: number): string => Number.isFinite(x) ? number(x) : `> ${LEAST_WIDTH}`;
   return {
     caption: "B*, by user: the smallest width whose beam is certified to return the exact list " +
       "of 10 (T15). It says how hard a model is to search, whatever B.",
     rows: costs.filter(({ method }) => method === "best-first").map(({ variant, widths }) => ({
       variant,
       lists: count(widths.length),
-      mean: number(mean(widths)),
-      median: number(quantileSorted([...widths], 0.5)),
-      "90 %": number(quantileSorted([...widths], 0.9)),
-      "above 100": percent(widths.filter((width) => width > 100).length / widths.length, 1),
+      mean: widths.includes(Infinity)
+        ? `> ${number(mean(widths.map((w) => Number.isFinite(w) ? w : LEAST_WIDTH)))}`
+        : number(mean(widths)),
+      median: width(quantileSorted([...widths], 0.5)),
+      "90 %": width(quantileSorted([...widths], 0.9)),
+      "above 100": percent(widths.filter((w) => w > LEAST_WIDTH).length / widths.length, 1),
     })),
   };
 }
