@@ -1,7 +1,7 @@
 /**
  * Judges models of finished runs under other searches than those they were trained for: at another
- * temperature, with probabilities over something else, or by another method. Nothing is trained, so what changes is
- * what the search contributes.
+ * temperature, with probabilities over something else, or by another method. Nothing is trained, so
+ * what changes is what the search contributes.
  *
  * @module
  */

@@ -6,7 +6,7 @@
 import { ArgumentError } from "../../core/errors.ts";
 import { lossNames } from "../../models/losses/index.ts";
 import type { BaselineResults, RunResult } from "../compare/run_result.ts";
-import { spreadCases } from "../evaluate/search_costs.ts";
+import { type SearchCost, spreadCases } from "../evaluate/search_costs.ts";
 import { LEAST_TARGETS, unreadable } from "../evaluate/warnings.ts";
 import { missingSeeds } from "./comparable.ts";
 import {
@@ -18,6 +18,7 @@ import {
   PRUNING_RATE,
   runsOf,
   type Search,
+  searchName,
   type Variant,
 } from "./comparison.ts";
 import {
@@ -38,7 +39,7 @@ import {
   type SeedValues,
   usersIn,
 } from "./resampling.ts";
-import { type Estimate, meanInterval, signFlipTest, sum, UNKNOWN } from "./statistics.ts";
+import { type Estimate, mean, meanInterval, signFlipTest, UNKNOWN } from "./statistics.ts";
 
 /** Options of {@link compareRuns}. Default baseline: "sft" if it is there, else the first. */
 export type CompareOptions = ResamplingOptions & { readonly baseline?: string };
@@ -221,10 +222,11 @@ function costsOf(
   { resamples, seed }: CompareOptions,
 ): CostRow[] {
   const measured = runs.flatMap(({ costs }) => costs ?? []);
-  const { cases, searches } = measured[0] ?? { cases: 0, searches: [] };
-  const alike = measured.filter((one) =>
-    one.cases === cases && one.searches.length === searches.length
-  );
+  const { cases, searches: first } = measured[0] ?? { cases: 0, searches: [] };
+  const sameCases = measured.filter((one) => one.cases === cases);
+  const named = sameCases.map(({ searches }) => new Map(searches.map((s) => [searchName(s), s])));
+  const searches = first.filter((s) => named.every((run) => run.has(searchName(s))));
+  const bySearch = searches.map((s) => named.map((run) => run.get(searchName(s)) as SearchCost));
   const numbers = new Map<number, number>();
   const users = userOf && spreadCases(total, cases).map((i) => {
     const number = numbers.get(userOf[i]) ?? numbers.size;
@@ -232,7 +234,7 @@ function costsOf(
     return number;
   });
   const [hr, ndcg] = METRICS.filter(({ k }) => k === 10).map((metric) =>
-    searches.map((_, s) => alike.map((one) => gains(one.searches[s].ranks, metric)))
+    bySearch.map((runs) => runs.map(({ ranks }) => gains(ranks, metric)))
   );
   const bootstrap = new Bootstrap([...hr, ...ndcg].flat(), { cases, userOf: users }, {
     resamples,
@@ -240,11 +242,11 @@ function costsOf(
   });
   const { beam: aimed } = runs[0].recipe;
   const own = searches.findIndex(({ method, beam }) => method === "beam" && beam === aimed);
-  const widths = alike.flatMap((one) => one.widths.map((width) => width ?? Infinity))
+  const widths = sameCases.flatMap((one) => one.widths.map((width) => width ?? Infinity))
     .sort((a, b) => a - b);
   return searches.map(({ method, beam }, s): CostRow => {
-    const mean = (of: "rows" | "milliseconds" | "certified"): number =>
-      sum(alike.map((one) => one.searches[s][of])) / alike.length;
+    const meanOf = (of: "rows" | "milliseconds" | "certified"): number =>
+      mean(bySearch[s].map((one) => one[of]));
     const gainOf = (values: readonly SeedValues[]): Estimate =>
       bootstrap.difference(values[s], values[own]);
     return {
@@ -255,9 +257,9 @@ function costsOf(
       hr: bootstrap.mean(hr[s]),
       ndcg: bootstrap.mean(ndcg[s]),
       ...(own >= 0 && own !== s && { gains: { hr: gainOf(hr), ndcg: gainOf(ndcg) } }),
-      rows: mean("rows"),
-      milliseconds: mean("milliseconds"),
-      certified: mean("certified") / cases,
+      rows: meanOf("rows"),
+      milliseconds: meanOf("milliseconds"),
+      certified: meanOf("certified") / cases,
       widths,
     };
   });

@@ -91,7 +91,7 @@ export function searchCostSection({ costs, ...comparison }: Comparison): Section
   return section(
     "What exact lists cost",
     text(
-      `Lists of 10 items for ${cases} of the test cases, spread evenly over all. Adaptive and`,
+      `Lists of 10 items for ${cases} test cases, spread evenly over all. Adaptive and`,
       "best-first search return the exact best 10. A row is one generated token that the model",
       "reads for a user. Times are of one search for all of these cases after a warm-up, whatever",
       "else the machine did: rows can be compared, small differences of times cannot.",
@@ -113,7 +113,9 @@ function searchCostFigure({ costs, variants }: Comparison): Figure {
   const shown = shownVariants(variants).filter(({ name }) => lineOf(name).points.length > 0);
   const all = shown.map(({ name }) => lineOf(name));
   const domain = domainOf(costs.map(({ ndcg }) => ndcg.value), true);
-  const axes = { x: "rows of the model, a user", y: "NDCG@10", domain };
+  const rows = costs.map((row) => row.rows);
+  const logX = [0.8 * Math.min(...rows), 1.5 * Math.max(...rows)] as const;
+  const axes = { x: "rows of the model, a user", y: "NDCG@10", domain, logX };
   const rowsOf = (holds: (row: CostRow) => boolean): string => {
     const [low, high] = [Math.min, Math.max].map((of) =>
       number(of(...costs.filter(holds).map(({ rows }) => rows)))
@@ -126,13 +128,13 @@ function searchCostFigure({ costs, variants }: Comparison): Figure {
   const found = Math.min(
     ...costs.filter(({ method }) => method === "best-first").map(({ certified }) => certified),
   );
-  const most = found === 1 ? "" : `, of at least ${percent(found, 1)} of the users,`;
+  const most = found === 1 ? "" : ` for at least ${percent(found, 1)} of the users`;
   return {
     name: "search-cost",
     title: `Best-first search finds the exact list of 10${most} in ` +
       `${rowsOf(({ method }) => method === "best-first")} rows of the model a user${beams}`,
     note: "One panel a variant, its means over seeds: its beams dark, those of the others pale. " +
-      "A dot a width; best-first and adaptive search stand at what they cost.",
+      "A dot a width; hollow: exact searches. Rows are on a logarithmic scale.",
     panels: shown.map(({ name }) => {
       const exact = costs.filter((row) => row.variant === name && row.method !== "beam")
         .map((row): Mark => ({ ...pointOf(row), label: row.method }));
