@@ -338,7 +338,7 @@ export class RecordedShapes {
   readonly #sizes = new Map<string, number>();
   readonly #dispose: () => void;
 
-  /** `dispose` frees all programs. */
+  /** `dispose` frees all programs, and clears this. */
   constructor(dispose: () => void) {
     this.#dispose = dispose;
   }
@@ -349,10 +349,7 @@ export class RecordedShapes {
     if (this.#sizes.has(shape)) return;
     const size = tokens.data.length;
     const held = this.#sizes.values().reduce((sum, other) => sum + other, size);
-    if (held > MAX_RECORDED) {
-      this.#dispose();
-      this.#sizes.clear();
-    }
+    if (held > MAX_RECORDED) this.#dispose();
     this.#sizes.set(shape, size);
   }
 

@@ -214,9 +214,7 @@ export class BeamSearch implements Disposable {
     );
     const { beam, lengthPenalty } = this.#options;
     const floored = floors !== undefined;
-    const { hostAhead } = this.#trie;
-    const { least } = modelCalls(trie, this.#options.normalization);
-    const calls = (node: number): boolean => hostAhead[node] >= least;
+    const { calls } = modelCalls(this.#trie, this.#options.normalization);
     const shared = { trie, users: U, beam, rows: this.#rows, lengthPenalty, floored, calls };
     return histories.map((_, user) =>
       readResult(record, { ...shared, user, excluded: excluded[user] })

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { checkOptions } from "../../core/checks.ts";
 import { capture, type Captured, type HostTensor, type StepInputs } from "../../core/capture.ts";
 import { leadingRows } from "../../core/device.ts";
 import { ArgumentError } from "../../core/errors.ts";
@@ -54,8 +53,8 @@ const MIN_ROWS = 64;
 /** The most entries of a pool. */
 const MAX_POOL = 2 ** 22;
 
-/** The slots for generated tokens of a user, on average. */
-const SLOTS = 256;
+/** The slots for generated tokens of a user, on average, and of a batch. */
+const [USER_SLOTS, BATCH_SLOTS] = [64, 1024];
 
 /** Scores of children: pool (U, F), and the number of each row's, or UNUSABLE. */
 type Pools = { readonly pool: Tensor; readonly count: Tensor };
@@ -141,7 +140,6 @@ export class BestFirstSearch implements Disposable {
    * the trie has a token outside the decoder's vocabulary.
    */
   constructor(decoder: Decoder, trie: DeviceTrie, options: BestFirstOptions) {
-    checkOptions("search", options, ["k", "budget", "normalization", "tau", "batch"]);
     const { k, budget = Infinity, normalization = "children", tau = 1, batch = 64 } = options;
     for (const [name, value] of Object.entries({ k, budget, batch })) {
       if ((Number.isInteger(value) && value >= 1) || (name === "budget" && value === Infinity)) {
@@ -151,9 +149,7 @@ export class BestFirstSearch implements Disposable {
     }
     checkDistribution("search", normalization, tau);
     checkVocabulary(decoder, trie);
-    const { hostAhead } = trie;
-    const { steps, least } = modelCalls(trie.trie, normalization);
-    const calls = (node: number): boolean => hostAhead[node] >= least;
+    const { steps, calls } = modelCalls(trie, normalization);
     this.#decoder = decoder;
     this.#trie = trie;
     this.#device = trie.table.device;
@@ -278,7 +274,8 @@ export class BestFirstSearch implements Disposable {
 
   /** How many slots a batch of U users shares: enough for any one of them. */
   #slotsFor(U: number): number {
-    return Math.max(1, Math.min(U * this.#slots, Math.max(U * SLOTS, this.#slots)));
+    const some = Math.max(U * USER_SLOTS, BATCH_SLOTS, this.#slots);
+    return Math.max(1, Math.min(U * this.#slots, some));
   }
 
   /** The prefixes that a user feeds next, as far as there are slots. */

@@ -61,18 +61,35 @@ export function mostAhead(trie: TrieNodes): Int32Array {
   return ahead;
 }
 
+/** When searches call the model. */
+export interface ModelCalls {
+  /** For how many steps, that after the history among them. */
+  readonly steps: number;
+  /** A node needs a call if this much is ahead of it, by {@link mostAhead}. */
+  readonly least: 1 | 2;
+  /** Whether a node needs a call. */
+  calls(node: number): boolean;
+}
+
 /**
- * How far searches need the model: the number of steps that it is called for, the call for the
- * history among them, and the least of {@link mostAhead} that a node needs for a call. Under
- * "children" a node without a choice ahead needs none: its only item has its probability.
+ * When searches call the model. Under "children" a node without a choice ahead needs no call: its
+ * only item has its probability.
  */
 export function modelCalls(
-  { fanOuts, maxDepth }: { readonly fanOuts: Int32Array; readonly maxDepth: number },
+  { trie: { fanOuts, maxDepth }, hostAhead }: {
+    readonly trie: { readonly fanOuts: Int32Array; readonly maxDepth: number };
+    readonly hostAhead: Int32Array;
+  },
   normalization: Normalization,
-): { readonly steps: number; readonly least: 1 | 2 } {
-  if (normalization === "vocabulary") return { steps: maxDepth, least: 1 };
+): ModelCalls {
   const choices = fanOuts.findLastIndex((n) => n > 1) + 1;
-  return { steps: Math.max(choices, 1), least: 2 };
+  const children = normalization === "children";
+  const least = children ? 2 : 1;
+  return {
+    steps: children ? Math.max(choices, 1) : maxDepth,
+    least,
+    calls: (node) => hostAhead[node] >= least,
+  };
 }
 
 /** For each depth the number of nodes with at least `least` ahead, by {@link mostAhead}. */

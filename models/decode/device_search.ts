@@ -80,7 +80,7 @@ export class DeviceSearch {
     this.#device = trie.table.device;
     this.#options = options;
     this.#children = new ChildScores(trie, options);
-    ({ steps: this.#steps, least: this.#least } = modelCalls(trie.trie, options.normalization));
+    ({ steps: this.#steps, least: this.#least } = modelCalls(trie, options.normalization));
     this.#skips = this.#device.kind === "cpu";
   }
 

@@ -52,8 +52,9 @@ export class OpenPrefixes {
   rows = 0;
   readonly #options: OpenPrefixesOptions;
   readonly #excluded: ReadonlySet<number>;
-  /** Best first, like the next two. None scores below the k-th item. */
+  /** Best first, none below the k-th item found. */
   #open: Prefix[] = [];
+  /** Best first, none below the k-th. */
   #found: Found[] = [];
   #expanded: Prefix[] = [];
   /** The best score of a prefix that was dropped. */
@@ -79,9 +80,9 @@ export class OpenPrefixes {
    * The prefixes that any exact method must expand, best first: those that score at least the k-th
    * best item of the catalogue, as far as that is known. The best open prefix is always one.
    *
-   * Items above prefix j are below prefixes that score more, or found already. The probabilities
-   * of the items below a prefix add up to at most its own, so of prefix i fewer than pi_i / pi_j
-   * items are above. Where fewer than k items can be above, j is needed.
+   * An item that scores more than prefix j is found already, or extends an open prefix i that
+   * scores more than j. The items that extend i share its probability, so fewer than pi_i / pi_j of
+   * them score more than j. If fewer than k items can, j is needed.
    */
   needed(): readonly Prefix[] {
     const { k, budget, leaves } = this.#options;

@@ -6,14 +6,14 @@
 import { checkOptions } from "../../core/checks.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { checkBeam } from "../../ops/trie_log_prob.ts";
-import { AdaptiveSearch } from "./adaptive.ts";
 import { BeamSearch, type BeamSearchOptions } from "./beam_search.ts";
 import { BestFirstSearch } from "./best_first.ts";
 import type { Decoder } from "./decoder.ts";
+import { AdaptiveSearch } from "./exact.ts";
 import type { SearchResult } from "./results.ts";
 import type { DeviceTrie } from "./trie.ts";
 
-/** The ways to search, the cheapest first. */
+/** The ways to search. */
 export const SEARCH_METHODS = ["beam", "adaptive", "best-first"] as const;
 
 /** A way to search: one of {@link SEARCH_METHODS}. */

@@ -5,7 +5,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect, isDeepStrictEqual } from "node:util";
-import { BestFirstSearch } from "../../models/decode/best_first.ts";
 import * as engine from "../../mod.ts";
 
 /** As an untyped caller sees it. */
@@ -52,7 +51,6 @@ const CALLS: Readonly<Record<string, (more: object) => unknown>> = {
   apaoPoint: (more) => b.apaoPoint(more),
   apaoPair: (more) => b.apaoPair(more),
   BeamSearch: (more) => new b.BeamSearch(decoder, trie, { beam: 1, ...more }),
-  BestFirstSearch: (more) => new BestFirstSearch(decoder, trie, { k: 1, ...more }),
   openSearch: (more) => b.openSearch(decoder, trie, { method: "beam", beam: 1, ...more }),
   exactTopK: (more) => b.exactTopK(decoder, trie, [[0]], 1, more),
   exactRanks: (more) => b.exactRanks(decoder, trie, [], 1, more),
