@@ -185,7 +185,7 @@ export interface RankQuestion {
  * exceed `logProb` - 0.01. Internal.
  */
 export function settledRank(
-  { ranking, bestPruned }: BeamResult,
+  { ranking, bestPruned }: SearchResult,
   { leaf, logProb }: Pick<RankQuestion, "leaf" | "logProb">,
   k: number,
 ): number | undefined {
