@@ -103,7 +103,7 @@ export type CostRow = Pick<SearchCost, "method" | "beam"> & {
   /** HR@10 and NDCG@10, over users and seeds. */
   readonly hr: Estimate;
   readonly ndcg: Estimate;
-  /** Their paired differences to the beam of the width that the loss aims at, if that is another. */
+  /** Their paired differences to the beam of the width that the loss aims at. */
   readonly gains?: { readonly hr: Estimate; readonly ndcg: Estimate };
   /** Rows of the model, the mean over users and seeds. */
   readonly rows: number;

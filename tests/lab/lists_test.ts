@@ -114,6 +114,33 @@ test("recommend: places that are certified are those of the exact ranking", SLOW
   assert.ok(certified > 20 && certified < 4 * 40 * 8, `${certified}`);
 });
 
+test("recommend: exact searches certify every place, and a budget ends them", SLOW, async () => {
+  using run = await openRun(RUN, DATA);
+  const { dataset, model: { decoder, trie, normalization, tau } } = run;
+  const histories = dataset.test.map(({ history }) => dataset.prompt(history));
+  const exact = await exactTopK(decoder, trie, histories, 6, { normalization, tau });
+  const expected = exact.map((list) => list.map(({ items }) => `${items}`));
+  for (const method of ["adaptive", "best-first"] as const) {
+    const found = (await Array.fromAsync(recommendAll(run, { search: { method }, top: 6 }))).flat();
+    assert.deepEqual(
+      found.map(({ list }) => list.map(({ items }) => `${items.map(({ id }) => id)}`)),
+      expected,
+    );
+    assert.ok(found.every(({ certified, rows }) => certified === 6 && rows > 0));
+    assert.match(renderRecommendation(run, found[0]), new RegExp(`24 items, ${method}`));
+  }
+  const search = { method: "best-first", budget: 2 } as const;
+  const ended = (await Array.fromAsync(recommendAll(run, { search, top: 6 }))).flat();
+  assert.ok(ended.some(({ certified }) => certified < 6));
+  ended.forEach(({ list, certified, rows }, u) => {
+    assert.ok(rows <= 2);
+    const ids = list.slice(0, certified).map(({ items }) => `${items.map(({ id }) => id)}`);
+    assert.deepEqual(ids, expected[u].slice(0, certified));
+  });
+  const { search: name, rows } = listToJson(ended[0]) as { search: string; rows: number };
+  assert.deepEqual([name, rows], ["best-first with 2 rows", 2]);
+});
+
 test("recommend: one user, a history and all users give the same list", SLOW, async () => {
   using run = await openRun(RUN, DATA);
   const all = await Array.fromAsync(recommendAll(run));
@@ -133,6 +160,7 @@ const REFUSED: readonly [history: readonly string[], options: object, message: R
   [[], {}, /got none$/],
   [["1"], { top: 5 }, /top must be an integer from 1 to the beam width 4, got 5$/],
   [["1"], { beam: 0 }, /beam must be a positive integer, got 0$/],
+  [["1"], { search: { method: "best-first" }, top: 0 }, /k must be a positive integer, got 0$/],
 ];
 
 test("recommend: what is not possible is refused", SLOW, async () => {
@@ -614,7 +642,7 @@ test("recommend and audit: the commands", SLOW, () => {
   assert.equal(all.code, 0, all.stderr);
   assert.match(
     all.stdout,
-    /lists.jsonl: 40 lists; \d+ % of them, and \d+ % of all places, are certified/,
+    /lists.jsonl: 40 lists; \d+ % of them, and \d+ % of all places, are certified .*; [\d.]+ rows/,
   );
   assert.deepEqual(readdirSync(dirname(out)), ["lists.jsonl"]);
   const one = command(`${of} --user u3 --json`);
@@ -627,6 +655,9 @@ test("recommend and audit: the commands", SLOW, () => {
   const faulty = command(`audit ${out} --data ${DATA} --ks 5`);
   assert.equal(faulty.code, 1, faulty.stderr);
   assert.match(faulty.stdout, /short list +│ +40 │/);
+
+  const best = command(`${of} --user u3 --search best-first --top 3`);
+  assert.match(best.stdout, /The first 3 of 3 are certified to be the exact ones \(T9\); \d+ rows/);
 
   const none = join(emptyFolder(), "none", "lists.jsonl");
   const refused = command(`${of} --all --out ${none}`);
@@ -643,6 +674,7 @@ const USAGE: readonly [args: string, message: RegExp][] = [
   [`recommend --checkpoint ${RUN} --user u1 --all`, /got --user and --all/],
   [`recommend --checkpoint ${RUN} --all`, /--all: --out must name a file/],
   [`recommend --checkpoint ${RUN} --history 1,,2`, /--history: it must be ids with commas/],
+  [`recommend --checkpoint ${RUN} --user u1 --budget 5`, /--budget: it must come with --search/],
   ["audit", /it must name one file of lists, got none/],
   ["audit a b", /it must name one file of lists, got a b/],
   ["audit a --beam 3", /--beam: it must come with --checkpoint/],
