@@ -42,7 +42,8 @@ function compare(
   observer: Observer = {},
   command: "compare" | "sweep" = "compare",
 ): ReturnType<typeof compareLosses> {
-  const given = ["--data", DATA, "--out", out, ...`${SMALL} ${args}`.split(" ")];
+  const costs = args.includes("--cost-users") ? "" : " --cost-users 0";
+  const given = ["--data", DATA, "--out", out, ...`${SMALL} ${args}${costs}`.split(" ")];
   return compareLosses(parseGridOptions(command, given), observer);
 }
 
@@ -59,7 +60,7 @@ function timeless(
 
 class Interrupted extends Error {}
 
-const FOUR = "--losses msl,bear --seeds 2 --epochs 3 --beams 2,5 --verify-users 0";
+const FOUR = "--losses msl,bear --seeds 2 --epochs 3 --beams 2,5 --verify-users 0 --cost-users 40";
 
 const OUT = join(emptyFolder(), "a", "new one");
 const whole = compare(OUT, FOUR);
@@ -169,7 +170,7 @@ test("compare: shards are parts of the whole; what is finished is not done again
     ["msl-seed1", true],
   ]);
   // Another width is judged with the weights that are there.
-  const other = `${FOUR.replace("2,5", "3")} --cost-users 0 --shard 1/4`;
+  const other = `${FOUR.replace("2,5", "3").replace("users 40", "users 0")} --shard 1/4`;
   const { results } = await compare(out, other, never);
   assert.equal(results[0].costs, undefined);
   assert.deepEqual(results.map(({ test }) => test.beams.map(({ beam }) => beam)), [[3]]);
@@ -196,7 +197,8 @@ test("compare: which cases are one user's", async () => {
     "test.csv": `user_id,item_ids,timestamp\n${rows(3)}${rows(4)}${row("b", 5)}`,
   });
   const out = emptyFolder();
-  const args = `${SMALL} --losses msl --seeds 1 --epochs 1 --beams 2 --verify-users 0`;
+  const args =
+    `${SMALL} --losses msl --seeds 1 --epochs 1 --beams 2 --verify-users 0 --cost-users 0`;
   const given = ["--data", data, "--out", out, ...args.split(" ")];
   await compareLosses(parseGridOptions("compare", given));
   const { runs, baselines } = readResults([out]);

@@ -24,7 +24,8 @@ import { emptyFolder, smallFolder } from "./small_folder.ts";
 
 const DATA = smallFolder();
 const RUNS = emptyFolder();
-const SMALL = "--layers 1 --dim 16 --heads 2 --ffn 32 --batch 8 --device cpu --threads 1";
+const SMALL = "--layers 1 --dim 16 --heads 2 --ffn 32 --batch 8 --device cpu --threads 1 " +
+  "--cost-users 0";
 
 before(async () => {
   const args =

@@ -41,7 +41,7 @@ const DATA = smallFolder(); // two of whose items share their codes
 const OUT = emptyFolder();
 await runExperiment(
   parseOptions(
-    `--data ${DATA} --layers 1 --dim 16 --heads 2 --ffn 32 --epochs 3 --lr 0.02 --beam 4 --loss msl --device cpu --out ${OUT}`
+    `--data ${DATA} --layers 1 --dim 16 --heads 2 --ffn 32 --epochs 3 --lr 0.02 --beam 4 --loss msl --cost-users 0 --device cpu --out ${OUT}`
       .split(" "),
   ),
   silent,
