@@ -23,6 +23,7 @@ export { exactWorld, type World } from "./lab/theorems/world.ts";
 export {
   certifiedCount,
   competitors,
+  forced,
   LevelCounts,
   massCertificate,
 } from "./lab/analysis/certificates.ts";

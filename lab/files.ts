@@ -38,7 +38,7 @@ const REQUIREMENTS: Readonly<Record<string, string>> = {
   EROFS: "its file system must be writable",
   ENOSPC: "its disk must have room",
   EDQUOT: "the user's quota must have room",
-  ENOENT: "it and its folder must exist",
+  ENOENT: "its folder must exist",
   ENOTDIR: "its folder must not be a file",
   EISDIR: "it must not be a folder",
   EEXIST: "it must not be a file",
@@ -391,6 +391,8 @@ export function fileError(action: string, path: string, error: unknown): unknown
   const flag = action === "read" ? "--allow-read" : "--allow-write";
   const requirement = DENO_ERRORS.includes(code)
     ? `Deno must be allowed to (run with ${flag}, or as deno task)`
+    : code === "ENOENT" && action === "read"
+    ? "it must exist"
     : REQUIREMENTS[code] ?? "the system must allow it";
   return new DataError(`Cannot ${action} ${path}: ${requirement}, got ${code}`, { cause: error });
 }

@@ -74,7 +74,7 @@ test("train.ts: synthetic data need no permission; the report is all that stdout
 test("train.ts: bad usage ends with one line and code 2, bad data with one line and code 1", () => {
   assert.match(failure("--losess sft", 2), /got --losess; did you mean --losses\?$/);
   const none = failure(`--data '${join(emptyFolder(), ODD)}'`, 1);
-  assert.match(none, /^Cannot load .*a\\u001b\[2J\\u009b b: the folder must exist/);
+  assert.match(none, /^Cannot load .*a\\u001b\[2J\\u009b b: the folder or file must exist/);
 });
 
 test("train.ts: without permission to read or write it says what to grant", {

@@ -1,11 +1,12 @@
 /**
  * What is known of a beam search without running it, and of its list without searching further
- * (docs/theory.md: T2, T4, T6, T9). All of it is about the absorbing semantics.
+ * (docs/theory.md: T2, T2', T4, T6, T9). All of it is about the absorbing semantics.
  *
  * @module
  */
 import type { BeamResult, SearchResult } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
+import type { Normalization } from "../../ops/trie_log_prob.ts";
 import type { PathStep, SearchSetting, StepMargin } from "./pruning.ts";
 
 /** Log-probabilities that differ by no more than this are equal within the rounding of float64. */
@@ -30,6 +31,8 @@ export class LevelCounts {
   readonly #ends: Int32Array;
   /** [t][n]: the number of nodes before n that are at depth t, or are leaves above it. */
   readonly #before: readonly Int32Array[];
+  /** [t]: D_t of each node, made when it is asked for. */
+  readonly #spreads: Float64Array[] = [];
 
   /** Counts once, in maxDepth * nodeCount numbers. */
   constructor(trie: Trie) {
@@ -53,6 +56,21 @@ export class LevelCounts {
   /** n_t(w): the descendants of w at depth t, and the items under w that end earlier. */
   at(w: number, t: number): number {
     return this.#before[t][this.#ends[w]] - this.#before[t][w];
+  }
+
+  /** D_t(w): the largest product of numbers of children on a way from w to level t. */
+  spread(w: number, t: number): number {
+    const { trie } = this;
+    let spread = this.#spreads[t];
+    if (spread === undefined) {
+      spread = this.#spreads[t] = new Float64Array(trie.nodeCount).fill(1);
+      for (let u = spread.length - 1; u >= 0; u--) { // children come after their parents
+        const nodes = trie.nodesUnder(u);
+        if (trie.depths[u] >= t || nodes.length === 0) continue;
+        spread[u] = nodes.length * nodes.reduce((most, v) => Math.max(most, spread[v]), 1);
+      }
+    }
+    return spread[w];
   }
 }
 
@@ -101,21 +119,84 @@ export function competitors(
 ): number[] {
   return Array.from({ length: counts.trie.maxDepth }, (_, i) => {
     const t = i + 1;
-    const score = steps[Math.min(t, steps.length) - 1].score;
-    const off = slack(t) + ROUNDING;
-    let total = 0;
-    let before = 0; // the path's score before step s
-    for (let s = 1; s <= Math.min(t, steps.length); s++) {
-      const { nodes, logProbs, own } = steps[s - 1];
-      for (let k = 0; k < nodes.length; k++) {
-        if (k === own) continue;
-        const ratio = Math.floor(Math.exp(before + Math.min(0, logProbs[k]) - score + off));
-        total += s < t ? Math.min(counts.at(nodes[k], t), ratio) : Math.min(1, ratio);
-      }
-      before = steps[s - 1].score;
-    }
-    return total;
+    const under = (rival: Rival): number => rival.step < t ? counts.at(rival.node, t) : 1;
+    return rivalsAt(steps, t, slack(t) + ROUNDING)
+      .reduce((sum, rival) => sum + Math.min(under(rival), rival.most), 0);
   });
+}
+
+/**
+ * T2', the certificate of being pruned: entry t - 1 is how many entries must score above the leaf's
+ * prefix at step t if that survives. If one is at least B, every beam search of width B prunes the
+ * leaf at or before t, however ties are broken.
+ *
+ * A sibling w that is ahead of the path is kept as long as the path is. Of a node's children, if
+ * their probabilities sum to 1, the best has at least the share of one. So w leaves an entry of
+ * pi(w) / D_t(w) at least, which goes on being kept while it is ahead. Over the vocabulary that
+ * holds of items that have ended alone.
+ *
+ * `slack` is that of `competitors`.
+ *
+ * @example
+ * ```ts
+ * import { Trie } from "beargrad";
+ * import { forced, LevelCounts, pathSteps } from "beargrad/theory";
+ *
+ * const trie = new Trie([[0, 0], [0, 1], [1]]);
+ * const steps = pathSteps(trie, trie.leafOf[2], () => [3, 0]);
+ * console.log(forced(new LevelCounts(trie), steps, "children")); // [1, 1]
+ * ```
+ */
+export function forced(
+  counts: LevelCounts,
+  steps: readonly PathStep[],
+  normalization: Normalization,
+  slack: (t: number) => number = () => 0,
+): number[] {
+  const { trie } = counts;
+  let ahead: { readonly node: number; readonly score: number }[] = [];
+  let before = 0; // the path's score before the step
+  return Array.from({ length: trie.maxDepth }, (_, i) => {
+    const t = i + 1;
+    const { nodes, logProbs, own, score } = steps[Math.min(t, steps.length) - 1];
+    const least = score + slack(t) + ROUNDING;
+    ahead = ahead.filter(({ node, score }) => {
+      const isKnown = normalization === "children" || trie.childCount(node) === 0;
+      return isKnown && score - Math.log(counts.spread(node, t)) > least;
+    });
+    for (let k = 0; k < nodes.length && t <= steps.length; k++) {
+      const reached = before + logProbs[k];
+      if (k !== own && reached > least) ahead.push({ node: nodes[k], score: reached });
+    }
+    before = score;
+    return ahead.length;
+  });
+}
+
+/** A sibling that is beside the path. */
+export interface Rival {
+  /** Its node. */
+  readonly node: number;
+  /** The step of the path that it is beside. */
+  readonly step: number;
+  /** How many entries under it can have as much as the path: its share of probability allows. */
+  readonly most: number;
+}
+
+/** What is beside the path up to step t, where gaps of log-probability may be larger by `off`. */
+export function rivalsAt(steps: readonly PathStep[], t: number, off: number): Rival[] {
+  const { score } = steps[Math.min(t, steps.length) - 1];
+  const rivals: Rival[] = [];
+  let before = 0; // the path's score before the step
+  for (const [i, { nodes, logProbs, own, score: after }] of steps.slice(0, t).entries()) {
+    for (let k = 0; k < nodes.length; k++) {
+      if (k === own) continue;
+      const most = Math.floor(Math.exp(before + Math.min(0, logProbs[k]) - score + off));
+      rivals.push({ node: nodes[k], step: i + 1, most });
+    }
+    before = after;
+  }
+  return rivals;
 }
 
 /**
@@ -162,7 +243,7 @@ export function slackAt(t: number, score: number, { eps, tau }: Budget): number 
 /** What one teacher-forced pass says about a target, beyond the budget. */
 export type PathCertificate =
   | { readonly kind: "retrieved"; readonly by: "T4" | "T6" }
-  | { readonly kind: "pruned"; readonly step: number }
+  | { readonly kind: "pruned"; readonly by: "T2" | "T2'"; readonly step: number }
   | { readonly kind: "undecided" };
 
 /** What one teacher-forced pass says about a target. */
@@ -170,7 +251,7 @@ export function certifyPath(
   counts: LevelCounts,
   path: readonly PathStep[],
   margins: readonly StepMargin[],
-  beam: number,
+  { beam, normalization }: Pick<SearchSetting, "beam" | "normalization">,
   budget: Budget,
 ): PathCertificate {
   const { score } = path[path.length - 1];
@@ -180,5 +261,7 @@ export function certifyPath(
   const isClear = competitors(counts, path, slack).every((n) => n < beam);
   if (isClear) return { kind: "retrieved", by: "T6" };
   const step = 1 + margins.findIndex((m, i) => m.margin > slackAt(1, path[i].score, budget));
-  return step > 0 ? { kind: "pruned", step } : { kind: "undecided" };
+  if (step > 0) return { kind: "pruned", by: "T2", step };
+  const lost = 1 + forced(counts, path, normalization, slack).findIndex((n) => n >= beam);
+  return lost > 0 ? { kind: "pruned", by: "T2'", step: lost } : { kind: "undecided" };
 }

@@ -197,7 +197,7 @@ export function explain(inputs: ExplainInputs): Explanation {
     ...(rank >= 0 && { rank }),
     ...(lost && { lost }),
     ...(exactRank >= 0 && { exactRank }),
-    certificate: certifyPath(counts, path, margins, beam, { eps: LOGIT_ERROR, tau }),
+    certificate: certifyPath(counts, path, margins, inputs, { eps: LOGIT_ERROR, tau }),
   };
 }
 

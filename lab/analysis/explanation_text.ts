@@ -96,7 +96,7 @@ function stepOf(step: ExplainedStep, { beam }: Explanation, columns: number): st
   const { token, siblings, place, logProb, margin, score, pool } = step;
   const name = token === undefined ? "the target has ended" : clip(quoted(token), TOKEN);
   const p = `log p ${fixed(logProb)}`;
-  const few = siblings <= beam ? ", never above 0 among so few" : "";
+  const few = siblings <= beam ? ", siblings <= B" : "";
   const local = siblings === 1
     ? `no choice${logProb === 0 ? "" : `, ${p}`}`
     : `${place + 1} of ${counted(siblings, "sibling")}, ${p}, margin ${signed(margin)}` +
@@ -216,7 +216,7 @@ function certificatesOf({ steps, beam, certificate }: Explanation): string[] {
   const says = certificate.kind === "retrieved"
     ? `certified retrieved (${certificate.by})`
     : certificate.kind === "pruned"
-    ? `certified pruned by step ${certificate.step} (T2)`
+    ? `certified pruned by step ${certificate.step} (${certificate.by})`
     : "nothing is certified";
   const few = (1 / (beam + 1)).toPrecision(3);
   return [

@@ -5,13 +5,15 @@
  * @module
  */
 import type { BeamResult, BeamStep } from "../../models/decode/results.ts";
+import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { type Answer, type Proposition, Tally } from "../theorems/proposition.ts";
 import { T11 } from "../theorems/t11_r7_rounding.ts";
-import { type Evidence, theorems } from "../theorems/t1_t10_search.ts";
+import { type Evidence, type Range, theorems } from "../theorems/t1_t15_search.ts";
 import {
   type Budget,
   certifiedCount,
   competitors,
+  forced,
   type LevelCounts,
   SCORE_ROUNDING,
   slackAt,
@@ -24,6 +26,8 @@ export interface UserFacts {
   readonly counts: LevelCounts;
   /** The beam width B. */
   readonly beam: number;
+  /** What probabilities sum to 1 over. */
+  readonly normalization: Normalization;
   /** The target. */
   readonly leaf: number;
   /** The target's path by the reference. */
@@ -56,6 +60,8 @@ function hasRoom(room: number, slack: number): Answer {
 
 /** The evidence of one user: the search of width B is judged on the target alone. */
 export interface UserEvidence extends Evidence {
+  /** As of any search: what the wide search has found. */
+  widths(): NonNullable<ReturnType<Evidence["widths"]>>;
   /** What the evidence is made of. */
   readonly facts: UserFacts;
   /** The error budget. */
@@ -63,14 +69,19 @@ export interface UserEvidence extends Evidence {
 }
 
 /** The evidence of a user within an error budget. */
-function evidenceOf(facts: UserFacts, budget: Budget): UserEvidence {
-  const { counts, beam, leaf, path, margins, found, wide, greedy } = facts;
+export function userEvidence(facts: UserFacts, budget: Budget): UserEvidence {
+  const { counts, beam, normalization, leaf, path, margins, found, wide, greedy } = facts;
   const { trie } = counts;
   const lostAt = prunedAt(trie, leaf, found.steps);
   const target = path[path.length - 1].score;
   const scoreAt = (t: number): number => path[Math.min(t, path.length) - 1].score;
   const slack = (t: number): number => slackAt(t, target, budget);
   const siblingSlack = (t: number): number => slackAt(1, scoreAt(t), budget);
+  /** A bound of each step, for errors of either sign. */
+  const within = (count: (slack: (t: number) => number) => number[]): Range[] => {
+    const most = count(slack);
+    return count((t) => -slack(t)).map((least, i) => ({ least, most: most[i] }));
+  };
   const holds = ({ ranking }: BeamResult): boolean => ranking.some((item) => item.leaf === leaf);
   /** How many siblings of token t may be at least as probable. */
   const strongSiblings = (t: number): number => {
@@ -91,6 +102,8 @@ function evidenceOf(facts: UserFacts, budget: Budget): UserEvidence {
     leaves: [leaf],
     nameOf: () => `the target at B = ${beam}`,
     lengthOf: () => path.length,
+    choices: (_, t) => margins[t - 1].choices,
+    prunes: found.steps.some(({ bestPruned }) => bestPruned > -Infinity),
     isReturned: () => holds(found),
     isAlive: (_, t) => lostAt === 0 || lostAt > t,
     isPrunedBy: (_, t) => lostAt > 0 && lostAt <= t,
@@ -125,10 +138,10 @@ function evidenceOf(facts: UserFacts, budget: Budget): UserEvidence {
       const { logMass, threshold } = found.steps[t - 1];
       return hasRoom(logMass - Math.log(beam) - threshold, slackAt(0, threshold, budget));
     },
-    competitors: () => ({
-      least: competitors(counts, path, (t) => -slack(t)),
-      most: competitors(counts, path, slack),
-    }),
+    competitors: () => within((slack) => competitors(counts, path, slack)),
+    forced: () =>
+      // Fewer are ahead where errors go against them.
+      within((slack) => forced(counts, path, normalization, (t) => -slack(t))),
     beatsOthers(_, t) {
       const rival = others(found.steps[t - 1], t).sort((a, b) => b - a)[beam - 1] ?? -Infinity;
       return isPositive(scoreAt(t) - rival, slack(t));
@@ -156,6 +169,46 @@ function evidenceOf(facts: UserFacts, budget: Budget): UserEvidence {
       const worst = Math.min(...list.map((item) => item.logProb));
       const isBest = hasRoom(worst - Math.max(-Infinity, ...outside), slack(path.length));
       return [{ what: `the first ${list.length} items are not the best`, isBest }];
+    },
+    // Known where the wide search found all items that score as much.
+    ahead() {
+      const off = slack(path.length);
+      if (!(wide.bestPruned < target - off)) return undefined;
+      const rivals = wide.ranking.filter((item) => item.leaf !== leaf);
+      const sure = rivals.filter((item) => item.logProb > target + off);
+      const possible = rivals.filter((item) => item.logProb >= target - off);
+      const wasted = found.steps.map((step, i): Range => {
+        const t = i + 1;
+        const own = trie.prefixOf(leaf, t);
+        const [sureEnds, ends] = [sure, possible].map((items) =>
+          new Set(items.map((item) => trie.prefixOf(item.leaf, t)))
+        );
+        const ahead = (least: number, leads: ReadonlySet<number>): number =>
+          scoresOf(step, (node) => node !== own && !leads.has(node))
+            .filter((score) => score >= least).length;
+        return {
+          least: ahead(scoreAt(t) + slack(t), ends),
+          most: ahead(scoreAt(t) - slack(t), sureEnds),
+        };
+      });
+      return { items: { least: sure.length, most: possible.length }, wasted };
+    },
+    // Known where the wide search found all prefixes with the k-th best P.
+    widths() {
+      const lost = Math.max(-Infinity, ...found.steps.slice(0, -1).map((s) => s.bestPruned));
+      return wide.ranking.slice(0, beam).flatMap(({ logProb }, i) => {
+        const off = slackAt(path.length, logProb, budget);
+        if (!(wide.bestPruned < logProb - off)) return [];
+        const levels = wide.steps.slice(0, -1);
+        const most = (least: number): number =>
+          Math.max(0, ...levels.map((s) => poolOf(s).scores.filter((x) => x >= least).length));
+        const score = found.ranking[i]?.logProb ?? -Infinity;
+        return [{
+          k: i + 1,
+          width: { least: most(logProb + off), most: most(logProb - off) },
+          isCertified: isPositive(score - lost, lost > -Infinity ? off : 0),
+        }];
+      });
     },
   };
 }
@@ -231,23 +284,21 @@ function hasSameNodes(a: BeamStep, b: BeamStep): boolean {
 }
 
 /** The id of a theorem that is checked on trained models. */
-export type TheoremId = "T1" | "T2" | "T3" | "T4" | "T5" | "T6" | "T7" | "T8" | "T9" | "T11";
+export type TheoremId =
+  | ("T1" | "T2" | "T2'" | "T3" | "T4" | "T5" | "T6" | "T7" | "T8" | "T9" | "T11")
+  | ("T13" | "T13'" | "T15");
 
-const [T1, T2, T3, T4, T5, T6, T7, T8, T9] = theorems;
+const onBeams = Object.fromEntries(theorems.map((theorem) => [theorem.id, theorem]));
+const { T10: _, T13, "T13'": T13Prime, T15, ...others } = onBeams; // T10 says what T4 says
 
-/** The theorems that are checked on trained models. T10 says of one model what T4 says. */
-export const modelTheorems: Readonly<Record<TheoremId, Proposition<UserEvidence>>> = {
-  T1,
-  T2,
-  T3,
-  T4,
-  T5,
-  T6,
-  T7,
-  T8,
-  T9,
+/** The theorems that are checked on trained models. */
+export const modelTheorems = {
+  ...others,
   T11: T11OnUser,
-};
+  T13,
+  "T13'": T13Prime,
+  T15,
+} as Readonly<Record<TheoremId, Proposition<UserEvidence>>>;
 
 /** What became of the instances of a theorem. */
 export interface TheoremCount {
@@ -272,7 +323,7 @@ export async function countTheorems(
   const counts: Record<string, TheoremCount> = {};
   for (const [id, theorem] of Object.entries(modelTheorems)) {
     const tally = new Tally({ each: true });
-    for (const user of users) await theorem.check(evidenceOf(user, budget), tally);
+    for (const user of users) await theorem.check(userEvidence(user, budget), tally);
     const { instances, undecided, failures: { length: violations } } = tally;
     counts[id] = { instances, holds: instances - undecided - violations, undecided, violations };
   }

@@ -20,7 +20,7 @@ import type { ModelVerification, VerdictCount } from "./verify_model.ts";
  * ```
  */
 export function renderModelVerification(found: ModelVerification): string {
-  const { beam, users, verdicts, causes, inExactTop } = found;
+  const { beam, users, verdicts, ranked, widths, causes, inExactTop } = found;
   const steps = shownSteps(found.survival.length);
   const atSteps = (shares: readonly number[]): string[] => steps.map((t) => share(shares[t - 1]));
   const instances = found.theorems.reduce((sum, t) => sum + t.instances, 0);
@@ -31,11 +31,16 @@ export function renderModelVerification(found: ModelVerification): string {
     share(some / users),
     `${confirmed} of ${some}`,
   ];
+  const open = (name: string, count: VerdictCount): (string | number)[] => [
+    ...row(name, count).slice(0, 3),
+    `retrieved ${count.confirmed}`,
+  ];
+  const over = found.normalization === "children" ? "a node's children" : "the whole vocabulary";
   const line = (text: string): string => wrapped(text, lineWidth(), 2);
   return [
     line(
       `${found.checkpoint} (${found.loss}) on ${found.data}: ${users} test users, ${found.items} items, beam B = ${beam}, ` +
-        `"${found.normalization}", tau ${found.tau}`,
+        `p over ${over}, tau ${found.tau}`,
     ),
     line(
       `budget: eps = ${found.eps.toExponential(1)}, the largest difference of a logit on the ` +
@@ -59,11 +64,33 @@ export function renderModelVerification(found: ModelVerification): string {
         ...verdicts.prunedAtStep.flatMap((count, t) =>
           count.users > 0 ? [row(`certified pruned by step ${t + 1} (T2)`, count)] : []
         ),
-        [
-          ...row("undecided", verdicts.undecided).slice(0, 3),
-          `return ${verdicts.undecided.confirmed}`,
-        ],
+        ...verdicts.prunedByForce.users > 0
+          ? [row("certified pruned (T2', not T2)", verdicts.prunedByForce)]
+          : [],
+        open("open, and no such pass can tell", verdicts.undecidable),
+        open("open", verdicts.undecided),
       ],
+    ),
+    line(
+      `Of the open targets, all but ${verdicts.mayBeCertified} are lost in some model that agrees with ` +
+        "the pass: no such pass certifies them as retrieved.",
+    ),
+    "",
+    renderTable(
+      [`of the targets that are in the exact top ${beam} for certain`, "targets", "share"],
+      [
+        ["returned", ranked.returned, share(ranked.returned / ranked.users)],
+        ...Object.entries(ranked.proved).map(([id, n]) => [
+          `returned for certain, by the ranking and the pools (${id})`,
+          n,
+          share(n / ranked.users),
+        ]),
+      ],
+    ),
+    "",
+    renderTable(
+      [`lists of ${beam} that a beam certifies (T15)`, ...widths.map((w) => `B = ${w.beam}`)],
+      [["share of users", ...widths.map(({ lists }) => share(lists))]],
     ),
     "",
     renderTable(

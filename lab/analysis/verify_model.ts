@@ -11,14 +11,29 @@ import { type Dataset, type EvaluationCase, evaluationCases } from "../data/data
 import { folderAt } from "../files.ts";
 import { type BeamEvaluation, evaluate, type Evaluation } from "../evaluate/evaluate.ts";
 import { openModel, readSavedRun, type SearchableModel } from "../train/models.ts";
-import { type Budget, certifiedCount, certifyPath, LevelCounts } from "./certificates.ts";
+import {
+  type Budget,
+  certifiedCount,
+  certifyPath,
+  LevelCounts,
+  type PathCertificate,
+} from "./certificates.ts";
 import type { ExplainOptions } from "./explain_user.ts";
-import { margins, marginsOf, type NodeLogits, pathSteps, type SearchSetting } from "./pruning.ts";
+import { OnePass } from "./one_pass.ts";
+import {
+  margins,
+  marginsOf,
+  type NodeLogits,
+  type PathStep,
+  pathSteps,
+  type SearchSetting,
+} from "./pruning.ts";
 import {
   countTheorems,
   modelTheorems,
   type TheoremCount,
   type TheoremId,
+  userEvidence,
   type UserFacts,
 } from "./user_theorems.ts";
 
@@ -74,9 +89,29 @@ export interface ModelVerification
     readonly retrievedByCount: VerdictCount;
     /** Certified pruned by T2: entry t - 1 is step t. */
     readonly prunedAtStep: readonly VerdictCount[];
-    /** Not certified; `confirmed` are the targets that the search returned. */
+    /** Certified pruned by T2' and not by T2. */
+    readonly prunedByForce: VerdictCount;
+    /**
+     * Not certified, and never to be by such a pass: of two models that agree with it, one returns
+     * the target and one does not. `confirmed` are the targets that the search returned.
+     */
+    readonly undecidable: VerdictCount;
+    /** The open targets that no such model was found to lose. */
+    readonly mayBeCertified: number;
+    /** The others; `confirmed` are the targets that the search returned. */
     readonly undecided: VerdictCount;
   };
+  /** What the exact ranking says of the targets, with the pools of the search. */
+  readonly ranked: {
+    /** The targets that are known to be in the exact top B. */
+    readonly users: number;
+    /** How many of them the search returned. */
+    readonly returned: number;
+    /** How many of them T3, T13 and T13' prove to be returned. */
+    readonly proved: Readonly<Record<"T3" | "T13" | "T13'", number>>;
+  };
+  /** By width: the share of users whose list of length B it certifies, by T15. */
+  readonly widths: readonly { readonly beam: number; readonly lists: number }[];
   /** The share of users whose whole list is certified to be the exact one (T9). */
   readonly exactLists: number;
   /** The mean share of a list that is certified. */
@@ -91,12 +126,15 @@ export interface ModelVerification
   readonly seconds: number;
 }
 
+/** The width of the search that says what is in the levels. */
+const widthOf = (beam: number): number => Math.max(4 * beam, 32);
+
 /** How many users go through the models between two reports of progress. */
 const CHUNK = 64;
 
 /**
- * Checks T1 to T9 and T11 on a trained model: for every test user, what the probabilities of the
- * model demand, against what beam search does.
+ * Checks the theorems about beams and T11 on a trained model: for every test user, what its own
+ * probabilities demand, against what beam search does.
  *
  * The searches run on a float32 cpu device. The probabilities along the target's path come from a
  * float64 reference with the same weights. The budget eps is the largest difference between the two
@@ -158,6 +196,10 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
   const theorems = (counts as [TheoremId, TheoremCount][]).map(([id, count]) => {
     return { id, statement: modelTheorems[id].statement, ...count };
   });
+  const needed = facts.map((user) => {
+    const list = userEvidence(user, { eps, tau }).widths().find(({ k }) => k === beam);
+    return list?.width.most ?? Infinity;
+  });
   const listShares = facts.map(({ found }) => certifiedCount(found) / found.ranking.length);
   const { absent, beams: [{ survival, vacuousShare: vacuous, inExactTop, causes }] } = evaluation;
   return {
@@ -173,6 +215,11 @@ export async function verifyModel(options: VerifyModelOptions): Promise<ModelVer
     theorems,
     violations: theorems.reduce((sum, { violations }) => sum + violations, 0),
     verdicts: countVerdicts(facts, { eps, tau }),
+    ranked: countRanked(facts, { eps, tau }),
+    widths: [beam, 2 * beam, widthOf(beam)].map((width) => ({
+      beam: width,
+      lists: needed.filter((least) => least <= width).length / needed.length,
+    })),
     exactLists: listShares.filter((share) => share === 1).length / listShares.length,
     exactItems: listShares.reduce((sum, share) => sum + share, 0) / listShares.length,
     retrieved: survival[survival.length - 1],
@@ -204,7 +251,7 @@ async function gather(
   const open = ({ decoder, trie }: SearchableModel, width: number): BeamSearch =>
     new BeamSearch(decoder, trie, { ...options, beam: width, trace: true });
   using search = open(device, beam);
-  using wider = open(device, Math.max(4 * beam, 32));
+  using wider = open(device, widthOf(beam));
   using narrow = open(device, 1);
   using exact = open(reference, beam);
   const facts: UserFacts[] = [];
@@ -223,6 +270,7 @@ async function gather(
       facts.push({
         counts,
         beam,
+        normalization: options.normalization,
         leaf,
         path,
         margins: marginsOf(path, beam),
@@ -255,18 +303,50 @@ function countVerdicts(
   budget: Budget,
 ): ModelVerification["verdicts"] {
   const tally = (): { users: number; confirmed: number } => ({ users: 0, confirmed: 0 });
-  const [retrievedByMass, retrievedByCount, undecided] = [tally(), tally(), tally()];
-  const prunedAtStep = Array.from({ length: facts[0].counts.trie.maxDepth }, tally);
-  for (const { counts, path, margins, beam, found, leaf } of facts) {
-    const verdict = certifyPath(counts, path, margins, beam, budget);
-    let count = undecided;
-    if (verdict.kind === "pruned") count = prunedAtStep[verdict.step - 1];
+  const [{ counts, beam }] = facts;
+  const onePass = new OnePass(counts, beam);
+  let mayBeCertified = 0;
+  const [retrievedByMass, retrievedByCount, prunedByForce] = [tally(), tally(), tally()];
+  const [undecidable, undecided] = [tally(), tally()];
+  const prunedAtStep = Array.from({ length: counts.trie.maxDepth }, tally);
+  const of = (verdict: PathCertificate, path: readonly PathStep[]): ReturnType<typeof tally> => {
     if (verdict.kind === "retrieved") {
-      count = verdict.by === "T4" ? retrievedByMass : retrievedByCount;
+      return verdict.by === "T4" ? retrievedByMass : retrievedByCount;
     }
+    if (verdict.kind === "pruned") {
+      return verdict.by === "T2" ? prunedAtStep[verdict.step - 1] : prunedByForce;
+    }
+    const { returned, lost } = onePass.fates(path);
+    if (!lost) mayBeCertified++;
+    return returned && lost ? undecidable : undecided;
+  };
+  for (const { path, margins, found, leaf, ...setting } of facts) {
+    const verdict = certifyPath(counts, path, margins, setting, budget);
+    const count = of(verdict, path);
     const isReturned = found.ranking.some((item) => item.leaf === leaf);
     count.users++;
     if (isReturned === (verdict.kind !== "pruned")) count.confirmed++;
   }
-  return { retrievedByMass, retrievedByCount, prunedAtStep, undecided };
+  return {
+    ...{ retrievedByMass, retrievedByCount, prunedAtStep, prunedByForce },
+    ...{ undecidable, mayBeCertified, undecided },
+  };
+}
+
+/** What T3, T13 and T13' prove of the targets that are in the exact top B beyond the budget. */
+function countRanked(facts: readonly UserFacts[], budget: Budget): ModelVerification["ranked"] {
+  const proved = { T3: 0, T13: 0, "T13'": 0 };
+  let [users, returned] = [0, 0];
+  for (const user of facts) {
+    const { ahead, isAmongBestPrefixes, isReturned } = userEvidence(user, budget);
+    const known = ahead(user.leaf);
+    if (known === undefined || known.items.most >= user.beam) continue;
+    const wasted = Math.max(...known.wasted.map(({ most }) => most));
+    users++;
+    if (isReturned(user.leaf)) returned++;
+    if (isAmongBestPrefixes(user.leaf) === true) proved.T3++;
+    if (wasted === 0) proved.T13++;
+    if (known.items.most + wasted < user.beam) proved["T13'"]++;
+  }
+  return { users, returned, proved };
 }

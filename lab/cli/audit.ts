@@ -46,7 +46,7 @@ export const auditLine: CommandLine<GivenAuditOptions, AuditCommandOptions> = {
     "NDCG again. The file is JSONL or a JSON array: of recommend, MiniOneRec or APAO " +
     "(docs/lists.md). The exit code is 1 if there are faults.",
   flags: {
-    data: { ...trainFlags.data, help: "data set of the lists: synthetic, or a folder" },
+    data: { ...trainFlags.data, help: "data set of the lists: synthetic, or a folder or file" },
     ks: flag(ascending, "list lengths k of HR@k and NDCG@k; shorter lists are a fault", [5, 10]),
     excludeHistory: {
       ...trainFlags.excludeHistory,

@@ -4,17 +4,16 @@
  * @module
  */
 import { join } from "node:path";
-import { DataError } from "../../core/errors.ts";
 import { indexOf } from "../codes/coded_dataset.ts";
 import { describeCodes, renderCodes } from "../codes/describe.ts";
 import { loadDataset, type Reading } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
-import { isPresent, writeFiles } from "../files.ts";
+import { writeFiles } from "../files.ts";
 import type { Options } from "../train/options.ts";
 import { print, say } from "../terminal.ts";
 import { Display } from "./display.ts";
 import type { CommandLine } from "./flags.ts";
-import { flag, integer, jsonFlag, optional, text, toggle } from "./kinds.ts";
+import { checkFree, flag, integer, jsonFlag, optional, overwriteFlag, text } from "./kinds.ts";
 import { trainFlags } from "./options.ts";
 
 /** What `codes` does. */
@@ -61,18 +60,14 @@ export const codesLine: CommandLine<CodesCommandOptions> = {
     },
     threads,
     out: optional(text("<folder>"), "where to write index.json", "default nowhere"),
-    overwrite: toggle("replace the index.json in --out"),
+    overwrite: overwriteFlag,
     beam: flag(integer(1), "beam width: nodes with more children are counted", 10),
     json: jsonFlag,
   },
   async run({ out, overwrite, beam, json, device, threads, ...reading }): Promise<void> {
     using display = new Display();
     const path = out === undefined ? undefined : join(out, INDEX);
-    if (path !== undefined && !overwrite && isPresent(path)) {
-      throw new DataError(
-        `Cannot write ${path}: it must not exist already, got one; --overwrite replaces it`,
-      );
-    }
+    if (path !== undefined) checkFree(path, overwrite);
     const dataset = await loadDataset(
       reading.data,
       { ...reading, openDevice: () => openDevice(device, threads) },

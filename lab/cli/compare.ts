@@ -6,7 +6,12 @@
  */
 import process from "node:process";
 import { type LossFlagName, lossFlagNames } from "../../models/losses/index.ts";
-import { compareLosses, type CompareOptions, type Shard } from "../compare/compare.ts";
+import {
+  compareLosses,
+  type CompareOptions,
+  folderOfCodes,
+  type Shard,
+} from "../compare/compare.ts";
 import { rankByValidation, renderRanking } from "../compare/ranking.ts";
 import { readResults } from "../report/read_results.ts";
 import { print, say } from "../terminal.ts";
@@ -23,7 +28,13 @@ import {
   refuse,
 } from "./flags.ts";
 import { flag, integer, type Kind, list, optional, required, text } from "./kinds.ts";
-import { completeOptions, type GivenOptions, lossesFlag, trainFlags } from "./options.ts";
+import {
+  codesKind,
+  completeOptions,
+  type GivenOptions,
+  lossesFlag,
+  trainFlags,
+} from "./options.ts";
 import { writeAndName } from "./report.ts";
 
 /** `compare` has one value of each setting of the losses, `sweep` may have several. */
@@ -34,10 +45,10 @@ export type GridCommandOptions = CompareOptions & { readonly baseline: string | 
 
 /** Options as they are given. */
 export type GivenGridOptions =
-  & Omit<GivenOptions, "seed" | "resume" | "out" | LossFlagName>
+  & Omit<GivenOptions, "seed" | "resume" | "out" | "codes" | LossFlagName>
   & { readonly [S in LossFlagName]: readonly number[] }
   & Pick<GridCommandOptions, "seeds" | "out" | "baseline">
-  & { readonly shard: Shard; readonly verifyUsers: number };
+  & { readonly codes: readonly string[]; readonly shard: Shard; readonly verifyUsers: number };
 
 function bySetting<T>(valueOf: (setting: LossFlagName) => T): Record<LossFlagName, T> {
   const entries = lossFlagNames.map((name) => [name, valueOf(name)]);
@@ -69,6 +80,16 @@ const shard: Kind<Shard> = {
 
 /** The test cases of reports on which searches are compared. */
 export const COST_USERS = 1000;
+
+/** Several codes, with commas between them: what has a "=" is an option of the codes before it. */
+const codesList: Kind<readonly string[]> = {
+  value: "<list>",
+  domain: "several are compared with each other",
+  read(given, fail): readonly string[] {
+    const all = given.split(/,(?![a-z]+=)/).map((one) => codesKind.read(one.trim(), fail));
+    return new Set(all).size < all.length ? fail("a list without repetition") : all;
+  },
+};
 
 /** The command line of a command. */
 export function gridLine(name: GridCommand): CommandLine<GivenGridOptions, GridCommandOptions> {
@@ -104,8 +125,9 @@ export function gridLine(name: GridCommand): CommandLine<GivenGridOptions, GridC
     ),
     ...(!isSweep && {
       baseline: optional(
-        text("<loss>"),
-        "loss that the report compares the others with",
+        text("<variant>"),
+        "variant that the report compares the others with: a loss, or with several --codes also " +
+          "such as 'msl codes=item'",
         "default sft, else the first",
       ),
     }),
@@ -113,6 +135,7 @@ export function gridLine(name: GridCommand): CommandLine<GivenGridOptions, GridC
     patience: flag<number | undefined>(integer(1), patience.help, 5),
     ...shared,
     costUsers: { ...costUsers, default: COST_USERS },
+    codes: { ...trainFlags.codes, ...codesList, default: [trainFlags.codes.default] },
     ...bySetting((name) => setting(trainFlags[name])),
   };
   return {
@@ -145,22 +168,28 @@ export function parseGridOptions(
 function gridOptions(
   { options: all, given, typed }: Parsed<GivenGridOptions>,
 ): GridCommandOptions {
-  const { seeds, shard, baseline, verifyUsers, ...shared } = all;
+  const { seeds, shard, baseline, verifyUsers, codes, ...shared } = all;
   const { out, losses } = shared;
-  const names = losses.map(lossNameOf);
+  const labels = codes.map((one) =>
+    one === "semantic" || codes.length === 1 ? "" : ` codes=${one}`
+  );
+  const names = losses.flatMap((loss) => labels.map((label) => lossNameOf(loss) + label));
   if (baseline !== undefined && !names.includes(baseline)) {
     refuse("--baseline", `it must be one of ${names.join(", ")}`, baseline);
   }
   const over = bySetting((name) => all[name]);
   const first = bySetting((name) => all[name][0]);
-  const options = completeOptions({ ...shared, ...first, seed: seeds[0], resume: false }, given);
-  return { options, seeds, over, out, shard, verifyUsers, baseline, command: typed };
+  const options = completeOptions(
+    { ...shared, ...first, codes: codes[0], seed: seeds[0], resume: false },
+    given,
+  );
+  return { options, codes, seeds, over, out, shard, verifyUsers, baseline, command: typed };
 }
 
 /** Trains and judges the runs. A comparison ends with a report, a sweep with a ranking. */
 async function runGrid(options: GridCommandOptions, isSweep: boolean): Promise<void> {
   using display = new Display();
-  const { out, shard, baseline } = options;
+  const { out, codes = [], shard, baseline } = options;
   const { results, failed, isValidated } = await compareLosses(
     options,
     display.runs("the same command"),
@@ -173,7 +202,8 @@ async function runGrid(options: GridCommandOptions, isSweep: boolean): Promise<v
     } else if (shard !== undefined && shard.count > 1) {
       say(`When all shards are done: ${PROGRAM} report ${out}`);
     } else {
-      await writeAndName(readResults([out]), out, baseline, display);
+      const folders = codes.length > 1 ? codes.map((one) => folderOfCodes(out, one)) : [out];
+      await writeAndName(readResults(folders), out, baseline, display);
     }
   }
   if (failed.length === 0) return;

@@ -219,7 +219,7 @@ function refuseUsage(command: Command, error: CommanderError): never {
       return refuseLine("options must be among those that --help lists", what);
     }
     case "commander.excessArguments":
-      return refuseLine("options must be among those that --help lists", command.args[0]);
+      return refuseLine("it must have options and their values only", command.args[0]);
     default:
       throw error; // help was asked for, and has been printed
   }

@@ -70,7 +70,8 @@ export const judgeLine: CommandLine<GivenJudgeOptions, JudgeCommandOptions> = {
       options;
     const search = searchOf(options);
     if (taus === undefined && rest.over === undefined && search === undefined) {
-      refuse("the command line", "--tau, --over or --search must ask for another search");
+      const hint = "; compare judges other --beams";
+      refuse("the command line", "it must have --tau, --over or --search", "none", hint);
     }
     return { ...rest, taus, search, command: typed };
   },

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { DataError } from "../../core/errors.ts";
+import { isPresent } from "../files.ts";
 import { didYouMean, type Flag } from "./flags.ts";
 
 /** What the value of an option may be. */
@@ -32,6 +34,21 @@ export function toggle(help: string): Flag<boolean> {
 export const jsonFlag: Flag<boolean> = toggle(
   "print one JSON object and nothing else to the standard output",
 );
+
+/** `--overwrite`, for {@link checkFree}. */
+export const overwriteFlag: Flag<boolean> = toggle("replace the file if there is one already");
+
+/**
+ * Refuses to replace a file without `--overwrite`.
+ *
+ * @throws {DataError} if it exists.
+ */
+export function checkFree(path: string, overwrite: boolean): void {
+  if (overwrite || !isPresent(path)) return;
+  throw new DataError(
+    `Cannot write ${path}: it must not exist already, got one; --overwrite replaces it`,
+  );
+}
 
 /** Any text but the empty one. */
 export function text(value: string): Kind<string> {

@@ -71,7 +71,7 @@ const loss = {
 };
 
 /** Codes: a name, or how to make them. */
-const codes: Kind<string> = {
+export const codesKind: Kind<string> = {
   value: "<spec>",
   read: (given) => isPlainCodes(given) ? given : formatSpec(parseSpec(given)),
 };
@@ -115,7 +115,8 @@ const splitOf: Kind<NonNullable<InteractionOptions["split"]>> = {
 /** The losses that a command trains. */
 export function lossesFlag(usual: readonly string[]): Flag<readonly string[]> {
   const names = lossNames.join(", ");
-  const help = `losses to train, of ${names}, and paths of modules with losses of your own`;
+  const help =
+    `losses to train, also as --loss, of ${names}, and paths of modules with losses of your own`;
   return { ...flag(list(loss, lossNameOf), help, usual), alias: "loss" };
 }
 
@@ -189,7 +190,7 @@ export const trainFlags: Flags<GivenOptions> = {
   limitUsers: optional(integer(1), "use the first n users, to train and to judge", "default all"),
   joinValidation: toggle("train on the validation targets too, once they have chosen a recipe"),
   codes: flag(
-    codes,
+    codesKind,
     "codes of items: the data's own, item for one token an item, random for shuffled ones, or " +
       "made ones such as hierarchical:64x16, see docs/codes.md",
     defaults.codes,

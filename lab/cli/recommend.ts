@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { dirname } from "node:path";
 import process from "node:process";
 import { type DeviceChoice, openDevice } from "../devices.ts";
-import { AtomicFile } from "../files.ts";
+import { AtomicFile, makeFolder } from "../files.ts";
 import {
   listToJson,
   type OpenRun,
@@ -17,10 +18,20 @@ import {
 } from "../lists/recommend.ts";
 import { renderRecommendation } from "../lists/recommend_text.ts";
 import { count, number, percent } from "../report/format.ts";
+import { lineWidth, wrapped } from "../table.ts";
 import { print } from "../terminal.ts";
 import { Display } from "./display.ts";
 import { type CommandLine, flagName, refuse } from "./flags.ts";
-import { integer, jsonFlag, type Kind, optional, text, toggle } from "./kinds.ts";
+import {
+  checkFree,
+  integer,
+  jsonFlag,
+  type Kind,
+  optional,
+  overwriteFlag,
+  text,
+  toggle,
+} from "./kinds.ts";
 import { type GivenSearch, savedRunFlags, searchFlags, searchOf, trainFlags } from "./options.ts";
 
 /** What `recommend` does: `user`, `history` or `all`. */
@@ -38,6 +49,7 @@ export type GivenRecommendOptions = Omit<RecommendOptions, "search"> & GivenSear
   readonly device: DeviceChoice;
   readonly threads: number | undefined;
   readonly out: string | undefined;
+  readonly overwrite: boolean;
   readonly json: boolean;
 };
 
@@ -79,10 +91,11 @@ export const recommendLine: CommandLine<GivenRecommendOptions, RecommendCommandO
     device: trainFlags.device,
     threads: trainFlags.threads,
     out: optional(text("<file>"), "the file of --all, such as lists.jsonl", "required by --all"),
+    overwrite: overwriteFlag,
     json: jsonFlag,
   },
   complete({ options: { budget, lengthPenalty, ...options }, given }): RecommendCommandOptions {
-    const { all, out, json } = options;
+    const { all, out, overwrite, json } = options;
     const search = searchOf({ search: options.search, budget, lengthPenalty });
     const whose = ["user", "history", "all"].filter((key) => given.has(key)).map(flagName);
     if (whose.length !== 1) {
@@ -91,6 +104,7 @@ export const recommendLine: CommandLine<GivenRecommendOptions, RecommendCommandO
     }
     if (all && out === undefined) refuse("--all", "--out must name a file");
     if (!all && out !== undefined) refuse("--out", "it must come with --all");
+    if (!all && overwrite) refuse("--overwrite", "it must come with --all");
     if (all && json) refuse("--json", "it must come without --all, which writes JSON", "both");
     return { ...options, search };
   },
@@ -100,13 +114,19 @@ export const recommendLine: CommandLine<GivenRecommendOptions, RecommendCommandO
     const { search, beam, top, excludeHistory } = options;
     const how = { search, beam, top, excludeHistory };
     // Now, not after a model has been read.
+    if (out !== undefined) {
+      checkFree(out, options.overwrite);
+      makeFolder(dirname(out));
+    }
     using file = out === undefined ? undefined : new AtomicFile(out);
+    using _signals = file && removedBySignals(file);
     using run = await openRun(checkpoint, data, {
       device: await openDevice(options.device, options.threads),
       onProgress: (what, done, total) => display.stage(what, done, total, SHORT),
     });
     if (file !== undefined && out !== undefined) {
-      return print(`${out}: ${await writeAll(run, how, file, display)}`);
+      const written = await writeAll(run, how, file, display);
+      return print(wrapped(`${out}: ${written}`, lineWidth(), 2));
     }
     const found = user === undefined
       ? await recommend(run, history, how)
@@ -117,6 +137,21 @@ export const recommendLine: CommandLine<GivenRecommendOptions, RecommendCommandO
   },
 };
 
+/** Removes a file that is not complete if a signal ends the process; until it is disposed. */
+function removedBySignals(file: AtomicFile): Disposable {
+  const signals = ["SIGINT", "SIGTERM"];
+  const stop = (signal: string): void => {
+    file[Symbol.dispose]();
+    process.exit(signal === "SIGINT" ? 130 : 143); // as if the signal had ended it
+  };
+  for (const signal of signals) process.on(signal, stop);
+  return {
+    [Symbol.dispose]: () => {
+      for (const signal of signals) process.off(signal, stop);
+    },
+  };
+}
+
 /** Writes the lists of all test users; what was written, in a line. */
 async function writeAll(
   run: OpenRun,
@@ -125,11 +160,6 @@ async function writeAll(
   display: Display,
 ): Promise<string> {
   const users = run.dataset.test.length;
-  const stop = (): void => {
-    file[Symbol.dispose]();
-    process.exit(130); // as if the signal had ended it
-  };
-  process.on("SIGINT", stop);
   let [done, exact, places, certain, fed] = [0, 0, 0, 0, 0];
   for await (const lists of recommendAll(run, how)) {
     file.write(lists.map((list) => `${JSON.stringify(listToJson(list))}\n`).join(""));
@@ -143,7 +173,6 @@ async function writeAll(
     display.stage("users", done, users);
   }
   file.commit();
-  process.off("SIGINT", stop);
   return `${count(done)} lists; ${percent(exact / done)} of them, and ` +
     `${percent(certain / places)} of all places, are certified to be exact; ` +
     `${number(fed / done)} rows of the model a list`;

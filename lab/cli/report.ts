@@ -4,7 +4,10 @@
  * @module
  */
 import { missingSeeds } from "../report/comparable.ts";
+import { type Comparison, differenceOf, estimateOf } from "../report/comparison.ts";
+import { share, signedInterval } from "../report/format.ts";
 import { readResults, type Results } from "../report/read_results.ts";
+import { renderTable } from "../table.ts";
 import { print, say } from "../terminal.ts";
 import { Display } from "./display.ts";
 import { type CommandLine, refuse } from "./flags.ts";
@@ -58,7 +61,7 @@ export const reportLine: CommandLine<GivenReportOptions, ReportOptions> = {
   },
 };
 
-/** Writes a report on results and prints the names of its files. */
+/** Writes a report on results and prints its main numbers and the names of its files. */
 export async function writeAndName(
   { runs, baselines, failed }: Pick<Results, "runs" | "baselines"> & Partial<Results>,
   out: string,
@@ -67,13 +70,35 @@ export async function writeAndName(
 ): Promise<void> {
   // Here, as what draws figures takes long to load.
   const { writeReport } = await import("../report/write_report.ts");
-  const { markdown, page, beside } = await writeReport(runs, baselines, out, {
+  const { comparison, markdown, page, beside } = await writeReport(runs, baselines, out, {
     baseline,
     failed,
     onProgress: (what, done, total) => display.stage(what, done, total),
   });
-  print(`${markdown}\n${page}`);
+  print(`${renderScores(comparison)}\n${markdown}\n${page}`);
   say(`and ${beside.length} files of numbers and figures, report-NAME.csv and report-NAME.svg`);
+}
+
+/** The scores of all variants at the main width, as means over seeds. */
+function renderScores(comparison: Comparison): string {
+  const { variants, references, baseline, mainBeam, mainLength, mainMetric } = comparison;
+  const metrics = [`HR@${mainLength}`, `NDCG@${mainLength}`];
+  const scores = (name: string, beam?: number): string[] =>
+    metrics.map((metric) => share(estimateOf(comparison, name, beam, metric)?.value ?? NaN));
+  const minus = (name: string): string =>
+    signedInterval(differenceOf(comparison, name, mainBeam, mainMetric));
+  const isCompared = variants.length > 1;
+  const head = [`B = ${mainBeam}`, "seeds", ...metrics];
+  return renderTable(
+    isCompared ? [...head, `${mainMetric} minus\n${baseline.name}`] : head,
+    [
+      ...variants.map(({ name, runs }) => {
+        const row = [name, runs.length, ...scores(name, mainBeam)];
+        return isCompared ? [...row, minus(name)] : row;
+      }),
+      ...references.map((name) => [name, "", ...scores(name), ...isCompared ? [""] : []]),
+    ],
+  );
 }
 
 /** Refuses a baseline that is not one of the variants. */

@@ -15,7 +15,7 @@ import { folderAt, splitPath, writeFiles } from "../files.ts";
 import type { Folder } from "../folder.ts";
 import { mapOf, readJson } from "../read_file.ts";
 import { type CodeData, makeCodes, type MakeOptions } from "./make.ts";
-import { formatSpec, parseSpec } from "./spec.ts";
+import { formatSpec, parseSpec, wholeSpec } from "./spec.ts";
 
 /** The file that keeps made codes. */
 const CODES = "codes.json";
@@ -86,8 +86,9 @@ export function keepCodes(folder: string, dataset: Dataset): void {
   const { codes = "semantic" } = dataset;
   if (isPlainCodes(codes) || folderAt(folder).has(CODES)) return;
   const index = indexOf(dataset);
-  const hash = hashOf(dataset, codes, dataset.items.map((item) => index[item]));
-  const file = { version: 1, codes, hash, index };
+  const spec = wholeSpec(codes);
+  const hash = hashOf(dataset, spec, dataset.items.map((item) => index[item]));
+  const file = { version: 1, codes: spec, hash, index };
   writeFiles(folder, [[CODES, new TextEncoder().encode(`${JSON.stringify(file)}\n`)]]);
 }
 
@@ -107,7 +108,7 @@ function keptCodes(
   };
   const kept = readJson(folder, CODES, schema, CheckpointError);
   if (kept === undefined) return undefined;
-  const spec = formatSpec(parseSpec(given));
+  const spec = wholeSpec(given);
   if (kept.codes !== spec) refuse(`its codes must be ${spec}`, kept.codes);
   const codes = data.items.map((item) => kept.index.get(item) ?? []);
   if (kept.hash === hashOf(data, spec, codes)) return codes;

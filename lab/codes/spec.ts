@@ -85,12 +85,12 @@ const OPTIONS: { readonly [K in OptionName]: Option<Defaults[K]> } = {
   from: {
     read: readSources,
     must: "behaviour, titles:FOLDER, a .npy, .csv or .safetensors file, or several of them with " +
-      "+ between, each with a weight such as @0.5 after it",
+      "+ between, each with a weight from 1e-6 to 1e6 such as @0.5 after it",
     write: (sources) => sources.map(writeSource).join("+"),
   },
   dim: integerOption(1, 4096),
   window: integerOption(1, 1000),
-  shift: { read: (text) => readNumber(text, (x) => x > 0), must: "a number above 0" },
+  shift: { read: (text) => readNumber(text, isScale), must: "a number from 1e-6 to 1e6" },
   // Powers that every runtime computes with the same bits.
   power: {
     read: (text) => [0, 0.5, 1].find((x) => `${x}` === text),
@@ -112,7 +112,7 @@ const OPTIONS: { readonly [K in OptionName]: Option<Defaults[K]> } = {
   },
 };
 
-/** The options that only some codes have. */
+/** The options that only vectors from behaviour have. */
 const BEHAVIOUR: readonly OptionName[] = ["dim", "window", "shift", "power"];
 
 /**
@@ -164,30 +164,41 @@ export function parseSpec(text: string): CodeSpec {
     epochs: read("epochs"),
     duplicates: read("duplicates"),
   };
-  const hasBehaviour = spec.from.some(({ kind }) => kind === "behaviour");
   for (const key of given.keys()) {
-    if (kind === "random" && key !== "seed" && key !== "duplicates") {
-      refuse(`${key} must come without random, which has no vectors`, text);
-    }
-    if ((key === "slack" || key === "tokens") && kind !== "hierarchical") {
-      refuse(`${key} must come with hierarchical`, text);
-    }
-    if (key === "epochs" && kind !== "rqvae") refuse("epochs must come with rqvae", text);
-    if (BEHAVIOUR.includes(key) && !hasBehaviour) {
-      refuse(`${key} must come with vectors from behaviour`, text);
-    }
+    const missing = missingFor(key, spec);
+    if (missing !== undefined) refuse(`${key} must come ${missing}`, text);
   }
   return spec;
+}
+
+/** What an option must come with, if a specification does not have that. */
+function missingFor(key: OptionName, { kind, from }: CodeSpec): string | undefined {
+  const isShared = key === "seed" || key === "duplicates"; // by all kinds
+  if (kind === "random") return isShared ? undefined : "without random, which has no vectors";
+  if (key === "slack" || key === "tokens") {
+    return kind === "hierarchical" ? undefined : "with hierarchical";
+  }
+  if (key === "epochs") return kind === "rqvae" ? undefined : "with rqvae";
+  const hasBehaviour = from.some(({ kind }) => kind === "behaviour");
+  return BEHAVIOUR.includes(key) && !hasBehaviour ? "with vectors from behaviour" : undefined;
 }
 
 const KINDS_SHOWN = MADE_KINDS.map((kind) => `${kind}:64x16`).join(", ");
 
 /** A specification as text, without defaults. */
 export function formatSpec(spec: CodeSpec): string {
-  const options = (Object.keys(OPTIONS) as OptionName[]).flatMap((key) => {
-    const text = written(key, spec[key]);
-    return text === written(key, DEFAULTS[key]) ? [] : [`,${key}=${text}`];
-  });
+  return formatWith(spec, (key) => written(key, spec[key]) !== written(key, DEFAULTS[key]));
+}
+
+/** A specification with all of its options, which means the same when defaults change. */
+export function wholeSpec(text: string): string {
+  const spec = parseSpec(text);
+  return formatWith(spec, (key) => missingFor(key, spec) === undefined);
+}
+
+function formatWith(spec: CodeSpec, isShown: (key: OptionName) => boolean): string {
+  const options = (Object.keys(OPTIONS) as OptionName[]).filter(isShown)
+    .map((key) => `,${key}=${written(key, spec[key])}`);
   return `${spec.kind}:${spec.sizes.join("x")}${options.join("")}`;
 }
 
@@ -214,7 +225,7 @@ function readSizes(text: string): number[] {
 function readSources(text: string): readonly VectorSource[] | undefined {
   const sources = text.split("+").map((part): VectorSource | undefined => {
     const [, what, share = "1"] = /^(.+?)(?:@([^@]*))?$/.exec(part) ?? [];
-    const weight = readNumber(share, (x) => x > 0);
+    const weight = readNumber(share, isScale);
     if (what === undefined || weight === undefined) return undefined;
     if (what === "behaviour") return { kind: "behaviour", place: "", weight };
     if (/^titles:./.test(what)) return { kind: "titles", place: what.slice(7), weight };
@@ -238,6 +249,11 @@ function integerOption(least: number, most: number): Option<number> {
     read: (text) => readNumber(text, (x) => Number.isSafeInteger(x) && x >= least && x <= most),
     must: `an integer of at least ${least}${most < 1e6 ? ` and at most ${most}` : ""}`,
   };
+}
+
+/** Whether a factor keeps squares well within float64. */
+function isScale(x: number): boolean {
+  return x >= 1e-6 && x <= 1e6;
 }
 
 /** A decimal number, if it fits. */

@@ -5,6 +5,7 @@
  */
 import { DataError } from "../../core/errors.ts";
 import type { Device } from "../../core/tensor.ts";
+import { oneLine } from "../../models/json.ts";
 import { Transformer } from "../../models/transformer.ts";
 import { folderAt } from "../files.ts";
 import type { Folder } from "../folder.ts";
@@ -23,7 +24,8 @@ const MOST_TOKENS = 256;
  * runtimes. A title without tokens has a zero vector. The device is disposed at the end.
  *
  * @throws {CheckpointError} if the model is missing, malformed or not supported.
- * @throws {DataError} if the tokenizer is, or does not fit the model.
+ * @throws {DataError} if the tokenizer is, or does not fit the model, or a hidden state is not
+ * finite.
  */
 export async function titleVectors(
   device: Device,
@@ -74,6 +76,13 @@ export async function titleVectors(
       });
       from = to;
       onProgress?.("vectors of titles", from, rows.length);
+    }
+    const bad = data.findIndex((x) => !Number.isFinite(x));
+    if (bad >= 0) {
+      throw new DataError(
+        `Cannot read titles with ${folderAt(model).path}: its hidden states must be finite, got ` +
+          `${data[bad]} for "${oneLine(titles[Math.floor(bad / dim)])}"`,
+      );
     }
     return { data, dim };
   } finally {

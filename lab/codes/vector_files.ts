@@ -27,7 +27,7 @@ type Refuse = (requirement: string, actual: string) => never;
  * numbers; the first line may be a header, and items that are not in the catalogue are ignored.
  *
  * @throws {DataError} if the file is missing or malformed, has no vector for an item, or a number
- * that is not finite.
+ * that is not finite or whose square is not.
  * @throws {CheckpointError} if a safetensors file is malformed.
  */
 export function readVectors(
@@ -37,8 +37,9 @@ export function readVectors(
 ): Vectors {
   const [folder, file] = given === undefined ? splitPath(path) : [given, path];
   const refuse: Refuse = (requirement, actual) => refuseFile(folder, file, requirement, actual);
-  if (file.endsWith(".csv")) return readCsv(folder, file, items);
-  const vectors = file.endsWith(".npy")
+  const vectors = file.endsWith(".csv")
+    ? readCsv(folder, file, items)
+    : file.endsWith(".npy")
     ? readNpy(folder, file, refuse)
     : readTensor(folder, file, tensor, refuse);
   const { data, dim } = vectors;
@@ -53,6 +54,11 @@ export function readVectors(
   if (bad >= 0) {
     const place = `row ${Math.floor(bad / dim)}, column ${bad % dim}`;
     refuse("its numbers must be finite", `${data[bad]} in ${place}, counted from 0`);
+  }
+  // Squares of others become 0 or infinite.
+  const most = data.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+  if (most !== 0 && !(most >= 1e-100 && most <= 1e100)) {
+    refuse("its largest number must be from 1e-100 to 1e100 in size", `${most}`);
   }
   return vectors;
 }

@@ -17,6 +17,7 @@ import type { Dataset } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
 import { isPresent, makeFolder, removeFile, writeFileAtomic } from "../files.ts";
+import { namedByCodes } from "../report/comparable.ts";
 import { readBaselines, readFailure, readRun } from "../report/read_results.ts";
 import { judgeBaselines } from "../train/experiment.ts";
 import { openLoss } from "../train/loss_module.ts";
@@ -28,6 +29,7 @@ import {
   type OpenLoss,
   type Recipe,
   recipeOf,
+  sequencesDigest,
   toJson,
 } from "../train/recipe.ts";
 import { type Observer, type RunSetting, trainAndJudge } from "../train/run.ts";
@@ -56,6 +58,11 @@ export interface Shard {
 export interface CompareOptions {
   /** The seeds. */
   readonly seeds: readonly number[];
+  /**
+   * Ways to write the items, one comparison each, in a folder of its own in `out`. Default that of
+   * the options, in `out` itself.
+   */
+  readonly codes?: readonly string[];
   /** Values of settings of the losses. Default those of the options. */
   readonly over: { readonly [S in LossFlagName]?: readonly number[] };
   /** What all runs share. The losses are `options.losses`. */
@@ -70,6 +77,11 @@ export interface CompareOptions {
   readonly command?: string;
 }
 
+/** The folder of the runs with some codes, where a comparison has several. */
+export function folderOfCodes(out: string, codes: string): string {
+  return join(out, codes.replaceAll(/[^\w.=]+/g, "-"));
+}
+
 /** What a comparison returns. */
 export interface FinishedGrid {
   /** The finished runs of its shard, in the order of the grid. */
@@ -81,10 +93,10 @@ export interface FinishedGrid {
 }
 
 /**
- * Trains and judges every variant with every seed. A run that is finished in `out` is not repeated,
- * and one that was interrupted goes on from its last epoch. A run whose loss becomes NaN or
- * infinite is recorded as failed in its folder, in `failed.json`, and not tried again while that
- * file is there; the other runs go on.
+ * Trains and judges every variant with every seed and all codes. A run that is finished in `out` is
+ * not repeated, and one that was interrupted goes on from its last epoch. A run whose loss becomes
+ * NaN or infinite is recorded as failed in its folder, in `failed.json`, and not tried again while
+ * that file is there; the other runs go on.
  *
  * @throws {DataError} if a module with a loss cannot be used, the data cannot be read, another
  * process trains one of the runs, or results cannot be written.
@@ -105,17 +117,12 @@ export async function compareLosses(
   grid: CompareOptions,
   observer: Observer = {},
 ): Promise<FinishedGrid> {
-  const { out, shard = { index: 0, count: 1 } } = grid;
+  const { out, codes = [], shard = { index: 0, count: 1 } } = grid;
+  if (codes.length > 1) return await compareCodes(grid, codes, observer);
   const losses: OpenLoss[] = [];
   for (const loss of grid.options.losses) losses.push(await openLoss(loss)); // before data are read
-  const { data, model, device: choice, threads } = grid.options;
-  const dataset = await loadDataset(
-    data,
-    { ...grid.options, keptCodes: out, openDevice: () => openDevice(choice, threads) },
-    model,
-    observer.preparing,
-  );
-  const device = await openDevice(choice, threads);
+  const dataset = await loadData(grid, observer);
+  const device = await openDevice(grid.options.device, grid.options.threads);
   const isValidated = dataset.validation.length > 0;
   const options = isValidated ? grid.options : { ...grid.options, patience: undefined };
   const { beams, excludeHistory, costUsers } = options;
@@ -140,6 +147,40 @@ export async function compareLosses(
     else results.push(found);
   }
   return { results, failed, isValidated };
+}
+
+function loadData({ options, out }: CompareOptions, { preparing }: Observer): Promise<Dataset> {
+  const { data, model, device, threads } = options;
+  const reading = { ...options, keptCodes: out, openDevice: () => openDevice(device, threads) };
+  return loadDataset(data, reading, model, preparing);
+}
+
+/** Compares the losses with several codes, on the same users and targets. */
+async function compareCodes(
+  grid: CompareOptions,
+  codes: readonly string[],
+  observer: Observer,
+): Promise<FinishedGrid> {
+  const { out, options, shard = { index: 0, count: 1 } } = grid;
+  const parts = codes.map((one, i): CompareOptions => ({
+    ...grid,
+    codes: undefined,
+    options: { ...options, codes: one },
+    out: folderOfCodes(out, one),
+    // Another index with each, so that shards that outnumber the runs of one have work, too.
+    shard: { ...shard, index: (shard.index + i) % shard.count },
+  }));
+  // All codes are made before anything is trained.
+  for (const part of parts) keepCodes(part.out, await loadData(part, observer));
+  const finished: FinishedGrid[] = [];
+  for (const part of parts) finished.push(await compareLosses(part, observer));
+  return {
+    results: namedByCodes(finished.flatMap(({ results }) => results)),
+    failed: finished.flatMap(({ failed }, i) =>
+      failed.map(({ name, reason }) => ({ name: `${name} with codes ${codes[i]}`, reason }))
+    ),
+    isValidated: finished.every(({ isValidated }) => isValidated),
+  };
 }
 
 /** One run of a grid: its name in reports, that of its folder, its loss, its recipe. */
@@ -266,7 +307,12 @@ async function trainJudgeAndVerify(
     ...(command !== undefined && { command }),
     recipe,
     adapter: device.adapter,
-    data: { name: dataset.name, users: test.users, items: dataset.items.length },
+    data: {
+      name: dataset.name,
+      users: test.users,
+      items: dataset.items.length,
+      sequences: sequencesDigest(dataset),
+    },
     parameters: found.parameters,
     epochs: training.epochs,
     bestEpoch: training.bestEpoch,

@@ -14,7 +14,7 @@ import type { Dataset } from "../data/dataset.ts";
 import { type DeviceChoice, openDevice } from "../devices.ts";
 import { measureSearches } from "../evaluate/search_costs.ts";
 import { makeFolder, writeFileAtomic } from "../files.ts";
-import { comparable, type SourcedRun } from "../report/comparable.ts";
+import { comparable, hasSeveralCodes, type SourcedRun } from "../report/comparable.ts";
 import { readRuns } from "../report/read_results.ts";
 import { normalizationOf } from "../train/recipe.ts";
 import type { Observer } from "../train/run.ts";
@@ -102,7 +102,11 @@ export function planJudging(options: JudgeOptions): JudgePlan {
     );
   }
   const trained = all.filter(({ run }) => variants?.includes(run.variant) ?? true);
-  comparable(trained);
+  if (hasSeveralCodes(comparable(trained))) {
+    throw new UsageError(
+      `Cannot judge the runs in ${folder}: they must have the same codes, got several`,
+    );
+  }
   const tasks = trained.flatMap((run) => tasksOf(run, options));
   if (tasks.length > 0) return { trained, tasks };
   throw new UsageError(

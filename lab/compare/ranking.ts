@@ -59,7 +59,7 @@ export function renderRanking(ranked: readonly RankedVariant[]): string {
   const warnings = warningsOf({ ...others, improving }, 10);
   return [
     ...warnings.map((warning) => wrapped(warning)),
-    "By validation alone; the test cases have no say in it:",
+    "Ranked by validation alone, without the test cases:",
     renderTable(
       ["", "NDCG@10", "± over seeds", "HR@10", "seeds", "best epochs"],
       ranked.map(({ variant, ndcg, deviation, hr, seeds, epochs }) => [

@@ -37,7 +37,16 @@ export interface RunResult {
   /** The device's adapter. */
   readonly adapter: string;
   /** The data set. */
-  readonly data: { readonly name: string; readonly users: number; readonly items: number };
+  readonly data: {
+    readonly name: string;
+    readonly users: number;
+    readonly items: number;
+    /**
+     * A digest without codes: runs of the same are compared user by user, whatever their codes.
+     * Missing in older results.
+     */
+    readonly sequences?: string;
+  };
   /** The number of trained parameters. */
   readonly parameters: number;
   /** Epochs trained. */

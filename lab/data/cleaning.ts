@@ -74,7 +74,7 @@ class Sorted {
     const times = this.times.slice(from, to);
     if (times.every((time, i) => i === 0 || times[i - 1] <= time)) return;
     const items = this.items.slice(from, to);
-    Uint32Array.from(times.keys())
+    [...times.keys()]
       .sort((a, b) => times[a] - times[b] || a - b)
       .forEach((was, i) => {
         this.items[from + i] = items[was];
@@ -133,7 +133,10 @@ export function clean(
   const sorted = new Sorted(given);
   const left = sorted.count(0, users.length);
   const all = { users: users.length, items: items.length };
-  const steps = [{ step: "rows of the file", ...all, interactions: left + low + bad }];
+  const rows = given.columns.time !== undefined
+    ? "rows of the file"
+    : "rows of the file, in its order";
+  const steps = [{ step: rows, ...all, interactions: left + low + bad }];
   if (bad > 0) steps.push({ step: "malformed rows skipped", ...all, interactions: left + low });
   if (minRating !== undefined) steps.push(sorted.stepOf(`ratings of at least ${minRating}`));
   if (duplicates !== "all") {

@@ -80,6 +80,8 @@ export interface Dataset {
   readonly test: readonly EvaluationCase[];
   /** What was left out, for people. */
   readonly skipped: readonly Skipped[];
+  /** Which columns of interactions were read as what, with the first ids, for people. */
+  readonly columns?: string;
   /** What each step of cleaning left, for people. */
   readonly cleaning?: readonly CleaningStep[];
   /** The item sequences before the targets of a split. Baselines count these. */
@@ -118,11 +120,13 @@ export function leaveOneOut(
     const at = items.length - fromEnd;
     return { id, history: items.slice(0, at), target: items[at] };
   };
+  const validation = users.map((user) => caseAt(user, 2));
+  const test = users.map((user) => caseAt(user, 1));
   return {
-    training: users.map(({ items }) => ({ items: items.slice(0, -2), context: 0 })),
-    validation: users.map((user) => caseAt(user, 2)),
-    test: users.map((user) => caseAt(user, 1)),
-    known: (split) => users.map(({ items }) => items.slice(0, split === "test" ? -1 : -2)),
+    training: validation.map(({ history }) => ({ items: history, context: 0 })),
+    validation,
+    test,
+    known: (split) => (split === "test" ? test : validation).map(({ history }) => history),
   };
 }
 

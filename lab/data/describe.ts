@@ -30,6 +30,7 @@ export function describeDataset(dataset: Dataset, trie: Trie): string {
   const lengths = paths.reduce((sum, path) => sum + path.length, 0);
   const chosen = choices(trie);
   const facts: (readonly [name: string, ...parts: string[]])[] = [
+    ...(dataset.columns === undefined ? [] : [["columns", dataset.columns] as const]),
     [
       "training",
       counted(training.length, "sequence"),

@@ -41,10 +41,12 @@ const INFO = /^(?:(.*)\.)?info\.txt$/;
 const LINES = "sequential_data.txt";
 const TABLE = /\.(csv|tsv|jsonl)$/;
 const NAMED_TABLE = /\.(csv|tsv|jsonl|json|txt|dat)$/;
+const PACKED = /\.(gz|zip|tgz|bz2|xz|zst)$/;
 const ITEMS = ["items.json", "item.json"];
 const KINDS = "it must hold data of a known kind (docs/data.md): semantic ids (index.json and " +
   `inter.json, X.index.json and X.inter.json, ${LINES}, or train.csv, test.csv and info.txt), ` +
-  "titles (id2name4Rec.json) or interactions (X.inter, ratings.csv, u.data or ratings.dat)";
+  "titles (id2name4Rec.json) or interactions (X.inter, ratings.csv, u.data or ratings.dat; --data " +
+  "may name another file)";
 
 /**
  * Finds the kind of data in a folder. `index.json` is the file of codes, if it is there. Among
@@ -54,7 +56,7 @@ const KINDS = "it must hold data of a known kind (docs/data.md): semantic ids (i
  * @throws {UsageError} if `index` does not name one of the files of codes.
  */
 export function findFormat(folder: Folder, { file, index, columns }: FormatChoice = {}): Format {
-  if (!folder.has()) refuse(folder, "the folder must exist", []);
+  if (!folder.has()) refuse(folder, "the folder or file must exist", []);
   if (columns !== undefined) return interactionsIn(folder, file, index);
   const isUsers = file !== undefined && USERS.test(file);
   const isIndex = file !== undefined && INDEX.test(file);
@@ -62,7 +64,9 @@ export function findFormat(folder: Folder, { file, index, columns }: FormatChoic
     return { kind: "titles" };
   }
   if (file !== undefined && !isUsers && !isIndex) {
-    if (!isInteractionFile(file) && !NAMED_TABLE.test(file)) refuse(folder, KINDS, [file]);
+    if (!isInteractionFile(file) && !NAMED_TABLE.test(file)) {
+      refuse(folder, PACKED.test(file) ? "its files must be unpacked" : KINDS, [file]);
+    }
     return interactionsIn(folder, file, index);
   }
 
@@ -73,8 +77,17 @@ export function findFormat(folder: Folder, { file, index, columns }: FormatChoic
   const indices = [...filesOf(folder, "", INDEX), ...filesOf(folder, "index", INDEX)]
     .filter(({ file }) => !file.endsWith(".safetensors.index.json"));
   const catalogues = indices.length > 0 || splits.length === 0 ? indices : infos;
+  // X.faiss-rq.index.json has codes of X, if that is the data set that there is.
+  const dataSet = (named: string): string => {
+    const isThere = (set: string): boolean =>
+      inters.some((one) => one.set === set) || splits.some((one) => belongs(one.set, set));
+    for (let set = named; set !== ""; set = /^(.*)\./.exec(set)?.[1] ?? "") {
+      if (isThere(set)) return set;
+    }
+    return named;
+  };
   const ofFile = isUsers && file !== LINES && index === undefined
-    ? catalogues.filter(({ set }) => set === setOf(file, USERS))
+    ? catalogues.filter(({ set }) => dataSet(set) === setOf(file, USERS))
     : catalogues;
   const wanted = index ?? (isIndex ? file : undefined);
   const codes = chooseCodes(folder, ofFile, wanted);
@@ -82,8 +95,8 @@ export function findFormat(folder: Folder, { file, index, columns }: FormatChoic
   const usersOf = (set: string): string | undefined =>
     (inters.find((one) => one.set === set && one.file !== LINES) ??
       inters.find(({ file }) => file === LINES))?.file;
-  const users = isUsers ? file : codes ? usersOf(codes.set) : onlyFile(folder, inters);
-  const set = codes?.set ?? setOf(users ?? "", USERS);
+  const users = isUsers ? file : codes ? usersOf(dataSet(codes.set)) : onlyFile(folder, inters);
+  const set = codes ? dataSet(codes.set) : setOf(users ?? "", USERS);
   const name = set === "" ? undefined : set;
   const titles = [`${set}.item.json`, `${set}.items.json`, ...(set === "" ? ITEMS : [])]
     .flatMap((name) => [name, `index/${name}`]).find((path) => folder.has(path));

@@ -42,10 +42,11 @@ export function loadInteractions(
   const fail = (requirement: string, actual: string): never =>
     refuseFile(folder, file, requirement, actual);
   if (users.length === 0) {
-    const of = steps.map(({ step, interactions }) => `${interactions} ${step}`).join(", ");
-    fail("cleaning must leave interactions", of);
+    const left = steps.map(({ step, interactions }) => `${step}: ${interactions}`).join("; ");
+    fail("cleaning must leave interactions", left);
   }
-  if (!isByUser && !read.hasTimes) fail("it must have times to be split by time", "none");
+  const { user, item, time } = read.columns;
+  if (!isByUser && time === undefined) fail("it must have times to be split by time", "none");
   const parts = isByUser ? leaveOneOut(users) : splitByTime(users, split.time, fail);
   if (parts.training.length === 0 || parts.test.length === 0) {
     const actual = `${parts.training.length} and ${parts.test.length}`;
@@ -58,6 +59,9 @@ export function loadInteractions(
     ...(titles && { titles }),
     ...parts,
     skipped: [],
+    columns: `user ${user} (${read.users[0]}), item ${item} (${read.items[0]}), time ${
+      time ?? "none: rows are in order"
+    }`,
     cleaning: steps,
   });
 }

@@ -50,8 +50,8 @@ export interface Interactions {
   readonly bad: number;
   /** How many rows were left out because their rating is too low. */
   readonly low: number;
-  /** Whether rows have times. */
-  readonly hasTimes: boolean;
+  /** Where the rows have what. */
+  readonly columns: Columns;
 }
 
 /** Rows, column by column. */
@@ -84,7 +84,7 @@ const NAMES: Readonly<Record<typeof ROLES[number], readonly string[]>> = {
 const PLACES: Columns = { user: "1", item: "2", rating: "3", time: "4" };
 
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
-const DATE = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[-+]\d\d:\d\d)?)?$/;
+const DATE = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(\.\d+)?)?)(Z|[-+]\d\d:\d\d)?)?$/;
 
 /** Throws for a malformed line. */
 type Refuse = (requirement: string, actual: string) => never;
@@ -105,8 +105,8 @@ export function isInteractionFile(name: string): boolean {
 /**
  * Reads a file of interactions. `onProgress` is called with the bytes read and the total.
  *
- * @throws {DataError} if the file is missing, its columns are not known, a row is malformed, or no
- * row is left.
+ * @throws {DataError} if the file is missing or has no rows, its columns are not known, or a row
+ * is malformed.
  */
 export function readInteractions(
   folder: Folder,
@@ -121,7 +121,8 @@ export function readInteractions(
   const items = new Ids("items", refuse);
   const rows = new Rows();
   let layout: Layout | undefined;
-  for (const text of readLines(folder, file, { onProgress })) {
+  const onBadLine = skipBadRows ? () => bad++ : undefined;
+  for (const text of readLines(folder, file, { onBadLine, onProgress })) {
     line++;
     if (text === "") continue;
     if (layout === undefined) {
@@ -140,7 +141,12 @@ export function readInteractions(
       isLow = minRating !== undefined &&
         numberOf(values[3], layout.columns.rating as string, refuse) < minRating;
     } catch (error) {
-      if (!skipBadRows || !(error instanceof DataError)) throw error;
+      if (!(error instanceof DataError)) throw error;
+      if (!skipBadRows) {
+        // Where no row is good, the columns are wrong.
+        if (users.ids.length === 0) throw error;
+        throw new DataError(`${error.message}; --skip-bad-rows skips such rows`);
+      }
       bad++;
       continue;
     }
@@ -148,20 +154,22 @@ export function readInteractions(
     if (isLow) low++;
     else rows.push(userIndex, itemIndex, time);
   }
-  if (layout === undefined) refuseFile(folder, file, "it must have rows", "none");
+  if (layout === undefined || users.ids.length + bad === 0) {
+    refuseFile(folder, file, "it must have rows", "none");
+  }
   return {
     users: users.ids,
     items: items.ids,
     blocks: rows.blocks(),
     bad,
     low,
-    hasTimes: layout.columns.time !== undefined,
+    columns: layout.columns,
   };
 }
 
 /** Finds out from the first line of a file how its rows are written. */
 function layoutOf(first: string, columns: Columns | undefined, refuse: Refuse): Layout {
-  if (first.startsWith("{")) return jsonLayout(first, columns, refuse);
+  if (/^[{[]/.test(first)) return jsonLayout(first, columns, refuse);
   const separator = ["\t", "::"].find((one) => first.includes(one)) ?? ",";
   const fieldsOf = (line: string): readonly string[] =>
     (separator === "," ? csvFields(line) : line.split(separator)) ??
@@ -173,6 +181,11 @@ function layoutOf(first: string, columns: Columns | undefined, refuse: Refuse): 
     "the first line of a file must name columns such as user_id and item_id, or --columns must",
     `"${first}"`,
   );
+  // As in X.train.inter, which RecBole reads with benchmark_filename and MiniOneRec makes.
+  const list = `${chosen.item}_list`;
+  if (names.includes(list)) {
+    refuse(`a row must be one interaction, without a history such as ${list}`, `"${first}"`);
+  }
   const given = ROLES.map((role) => chosen[role]);
   const isNumbered = given.every((name) => name === undefined || /^[1-9]\d{0,5}$/.test(name));
   const places = given.map((name) => {
@@ -206,19 +219,25 @@ function jsonLayout(first: string, columns: Columns | undefined, refuse: Refuse)
     } catch {
       // refused below
     }
-    return refuse("a row must be a JSON object", `"${line}"`);
+    return refuse("a row must be a JSON object on a line of its own", `"${line}"`);
   };
   const keys = Object.keys(objectIn(first));
   const { user, item, time, rating } = columns ?? columnsIn(keys) ?? refuse(
     "a row must have keys such as user_id and item_id, or --columns must name them",
     keys.join(", "),
   );
+  const isUntimed = columns === undefined && time === undefined;
   return {
     columns: { user, item, time, rating },
     hasHeader: false,
     valuesOf(line) {
       const row = objectIn(line);
-      return [user, item, time, rating].map((key) => key === undefined ? undefined : row[key]);
+      if (isUntimed && NAMES.time.some((name) => Object.hasOwn(row, name))) {
+        refuse("a row may have a time only if the first row has one", `"${line}"`);
+      }
+      return [user, item, time, rating].map((key) =>
+        key !== undefined && Object.hasOwn(row, key) ? row[key] : undefined
+      );
     },
   };
 }
@@ -271,9 +290,11 @@ function numberIn(value: unknown): number | undefined {
 function secondsIn(value: unknown): number | undefined {
   const date = typeof value === "string" ? DATE.exec(value) : null;
   if (date === null) return undefined;
-  const [, day, time = "00:00", zone = "Z"] = date;
-  const milliseconds = Date.parse(`${day}T${time}${zone}`);
-  return Number.isNaN(milliseconds) ? undefined : milliseconds / 1000;
+  const [, day, time = "00:00", fraction = "", zone = "Z"] = date;
+  // Dates end at milliseconds, and some runtimes take February 30 for a day in March.
+  const seconds = Math.floor(Date.parse(`${day}T${time}${zone}`) / 1000) + Number(fraction);
+  const isDay = new Date(day).getUTCDate() === Number(day.slice(-2));
+  return isDay && !Number.isNaN(seconds) ? seconds : undefined;
 }
 
 function textOf(value: unknown): string {

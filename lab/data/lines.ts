@@ -16,6 +16,8 @@ const [LF, CR] = [10, 13];
 export interface LineOptions {
   /** Whether bytes that are not UTF-8 are Latin-1, as in old files; default false. */
   readonly latin1?: boolean;
+  /** Called for a line after the first that is not UTF-8 and then empty. Default: it is refused. */
+  readonly onBadLine?: () => void;
   /** Called with the bytes read so far and the size of the file. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -29,7 +31,7 @@ export interface LineOptions {
 export function* readLines(
   place: string | Folder,
   name: string,
-  { latin1 = false, onProgress }: LineOptions = {},
+  { latin1 = false, onBadLine, onProgress }: LineOptions = {},
 ): Generator<string, void> {
   const folder = folderAt(place);
   const file = folder.open(name);
@@ -37,6 +39,10 @@ export function* readLines(
   const old = new TextDecoder("latin1");
   let count = 0; // of lines before
   let isOld = false;
+  const onBad = (line: number): void => {
+    if (line > 1 && onBadLine) return onBadLine();
+    refuseFile(folder, `${name} line ${line}`, "it must be UTF-8 text", "other bytes");
+  };
   const textOf = (bytes: Uint8Array): string => {
     if (isOld) return old.decode(bytes);
     try {
@@ -44,8 +50,7 @@ export function* readLines(
     } catch {
       isOld = latin1;
       if (isOld) return old.decode(bytes);
-      const line = count + linesBeforeFault(bytes, utf8) + 1;
-      return refuseFile(folder, `${name} line ${line}`, "it must be UTF-8 text", "other bytes");
+      return textByLine(bytes, utf8, (before) => onBad(count + before + 1));
     }
   };
   try {
@@ -81,21 +86,26 @@ function endOfLines(piece: Uint8Array): number {
   return end > 0 ? end : piece.lastIndexOf(CR, -2) + 1;
 }
 
-/** The number of whole lines before the first bytes that are not UTF-8. */
-function linesBeforeFault(bytes: Uint8Array, utf8: TextDecoder): number {
-  let [lines, from] = [0, 0];
+/** The text of bytes. `onBad` is called with the number of lines before one that is not UTF-8. */
+function textByLine(
+  bytes: Uint8Array,
+  utf8: TextDecoder,
+  onBad: (before: number) => void,
+): string {
+  let [text, lines, from] = ["", 0, 0];
   for (let i = 0; i < bytes.length; i++) {
     const isEnd = bytes[i] === LF || (bytes[i] === CR && bytes[i + 1] !== LF);
-    if (!isEnd) continue;
+    if (!isEnd && i < bytes.length - 1) continue;
     try {
-      utf8.decode(bytes.subarray(from, i));
+      text += utf8.decode(bytes.subarray(from, i + 1)).replace(/\r\n?$/, "\n");
     } catch {
-      return lines;
+      onBad(lines);
+      text += "\n";
     }
     lines++;
     from = i + 1;
   }
-  return lines;
+  return text;
 }
 
 /** A field of CSV and what follows it. */

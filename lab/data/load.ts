@@ -10,6 +10,7 @@ import { loadTemplate } from "../text/template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import type { Dataset } from "./dataset.ts";
 import { type CodedOptions, withMadeCodes } from "../codes/coded_dataset.ts";
+import { parseSpec } from "../codes/spec.ts";
 import { isPlainCodes, joinValidation, limitDataset, withCodes } from "./derived.ts";
 import { findFormat } from "./formats.ts";
 import { type InteractionOptions, loadInteractions } from "./interaction_dataset.ts";
@@ -43,7 +44,10 @@ export interface Reading extends Pick<TitleOptions, "targets" | "holdOut">, Inte
 }
 
 /** How a data set is read now. */
-export interface LoadOptions extends Reading, Pick<CodedOptions, "keptCodes" | "openDevice"> {}
+export interface LoadOptions extends Reading, Pick<CodedOptions, "keptCodes" | "openDevice"> {
+  /** Whether data without codes are read with one token an item, if `codes` asks for none. */
+  readonly codesOptional?: boolean;
+}
 
 /** Called with what is being done, how much of it is done, and the total. */
 export type ReadingProgress = (what: string, done: number, total: number) => void;
@@ -65,7 +69,8 @@ export type ReadingProgress = (what: string, done: number, total: number) => voi
  * token ids, unless `reading` names a tokenizer.
  *
  * @throws {UsageError} if the data have no titles or no codes and an option needs them, if `index`
- * names no file of codes, if `codes` is malformed, or if it is neither `semantic` nor `random` and
+ * names no file of codes, if `codes` is malformed or needs vectors without ids for items that have
+ * no order, or if it is neither `semantic` nor `random` and
  * a prompt or a model needs text.
  * @throws {DataError} if a file is missing, malformed or contradicts another.
  *
@@ -110,17 +115,19 @@ function loadSynthetic(reading: Reading): Dataset {
 
 async function loadFiles(
   data: string | Folder,
-  reading: Reading,
+  reading: LoadOptions,
   model: string | Folder | undefined,
   onProgress: ReadingProgress | undefined,
 ): Promise<Dataset> {
   const { folder, file } = placeOf(data);
-  const { index, columns, codes = "semantic" } = reading;
+  const { index, columns, codesOptional } = reading;
+  const { codes = codesOptional ? "item" : "semantic" } = reading; // where the data have none
   const format = findFormat(folder, { file, index, columns });
   if (format.kind === "interactions") {
     refuseTextOptions(reading, folder.path);
     refuseWithoutCodes(folder, format.file, codes);
-    const what = `reading MiB of ${format.file}`;
+    refuseWithoutIds(folder, format.file, codes);
+    const what = `reading ${format.file}, MiB`;
     return loadInteractions(folder, format.file, reading, (done, total) => {
       onProgress?.(what, Math.ceil(done / 2 ** 20), Math.ceil(total / 2 ** 20));
     });
@@ -132,6 +139,7 @@ async function loadFiles(
   if (format.files.codes === undefined) {
     const orElse = "an index.json beside it must have codes, or ";
     refuseWithoutCodes(folder, format.files.users, codes, orElse);
+    refuseWithoutIds(folder, format.files.users, codes);
   }
   return loadSemanticIds(folder, format.files);
 }
@@ -140,8 +148,21 @@ async function loadFiles(
 function refuseWithoutCodes(folder: Folder, file: string, codes: string, orElse = ""): void {
   if (codes !== "semantic" && codes !== "random") return;
   throw new UsageError(
-    `Cannot load ${folder.pathOf(file)} with --codes ${codes}: ${orElse}--codes must be item or ` +
-      "make some, such as hierarchical:64x16, got none",
+    `Cannot load ${folder.pathOf(file)}, which has no codes: ${orElse}--codes must be item or ` +
+      `made ones such as hierarchical:64x16, got ${codes}`,
+  );
+}
+
+/** Refuses vectors without ids for items whose order no file of the user's has. */
+function refuseWithoutIds(folder: Folder, file: string, codes: string): void {
+  if (isPlainCodes(codes)) return;
+  const rows = parseSpec(codes).from.find(({ kind, place }) =>
+    kind === "file" && !place.endsWith(".csv")
+  );
+  if (rows === undefined) return;
+  throw new UsageError(
+    `Cannot use --codes ${codes}: the items of ${folder.pathOf(file)} have no order that rows of ` +
+      `vectors could follow, so vectors must be in a .csv file with ids, got ${rows.place}`,
   );
 }
 

@@ -56,7 +56,7 @@ const id = v.pipe(
 );
 const interactions = mapOf(v.array(id));
 const index = mapOf(v.pipe(v.array(v.string()), v.minLength(1, "an item must have codes")));
-const descriptions = mapOf(v.looseObject({ title: v.optional(titleText) }));
+const descriptions = mapOf(v.looseObject({ title: v.nullish(titleText) }));
 
 /**
  * Loads a data set of users' sequences; default those of `index.json`, `inter.json` and, if it is
@@ -187,7 +187,7 @@ export function readTitlesOf(
   const known = file.endsWith(".txt")
     ? readInfo(folder, file)
     : readJson(folder, file, descriptions);
-  return known && new Map([...known].map(([id, { title }]) => [id, title]));
+  return known && new Map([...known].map(([id, { title }]) => [id, title ?? undefined]));
 }
 
 /** The lines of a file that hold something, with their numbers from 1. */

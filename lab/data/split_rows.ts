@@ -9,7 +9,6 @@
  *
  * @module
  */
-import { decodeHTMLStrict } from "entities";
 import { folderAt } from "../files.ts";
 import type { Folder } from "../folder.ts";
 import { refuseFile } from "../read_file.ts";
@@ -45,7 +44,6 @@ const COLUMNS = [
   "item_id",
   "history_item_sid",
   "item_sid",
-  "item_title",
 ];
 
 /**
@@ -91,7 +89,7 @@ export function loadSplitRows(place: string | Folder, files: SplitFiles): Datase
   };
 }
 
-/** What rows are checked against. */
+/** What rows are checked against: codes and ids. A title is for reading, and may differ. */
 interface Items extends Pick<Catalogue, "items" | "paths" | "tokens"> {
   readonly itemOf: ItemOf;
   /** The codes of each item as one text. */
@@ -120,9 +118,9 @@ function readItems(folder: Folder, { codes, info, titles, isOther }: SplitFiles)
 
 /** Reads the rows of a file and checks them. */
 function readRows(folder: Folder, file: string, known: Items, files: SplitFiles): Row[] {
-  const { itemOf, sids, titles } = known;
+  const { itemOf, sids } = known;
   return readCsv(folder, file, COLUMNS).map(({ line, values }) => {
-    const [user, historyIds, target, historySids, sid, title] = values;
+    const [user, historyIds, target, historySids, sid] = values;
     const refuse = (requirement: string, actual: string): never =>
       refuseFile(folder, `${file} line ${line}`, requirement, actual);
     const listOf = (column: string, text: string): string[] => {
@@ -149,16 +147,6 @@ function readRows(folder: Folder, file: string, known: Items, files: SplitFiles)
         refuse(requirement, written[bad]);
       }
     }
-    const own = titles?.[items[items.length - 1]];
-    if (own !== undefined && oneSpace(own) !== oneSpace(decodeHTMLStrict(title))) {
-      const source = files.info ?? files.titles;
-      refuse(`the title of item "${target}" must be that in ${source}, "${own}"`, `"${title}"`);
-    }
     return { line, user, ids, time: line };
   });
-}
-
-/** A title without what writing it to a line may change. */
-function oneSpace(title: string): string {
-  return title.replace(/\s+/g, " ").trim();
 }

@@ -24,7 +24,7 @@ import { type OpenRun, openRun } from "./recommend.ts";
 /** What is wrong with lists, in the order of reports, with what is counted. */
 export const FAULTS = {
   "unknown item": "places whose item is not in the catalogue",
-  "repeated item": "places whose item stands higher up in the list",
+  "repeated item": "places whose item stands higher up in the list, or twice in the place",
   "ambiguous item": "places that several items share by their codes or titles",
   "history item": "places whose item is in the user's history",
   "short list": "lists with fewer than K items",
@@ -99,9 +99,9 @@ export interface Audit {
   readonly faults: readonly Fault[];
   /** Items of the history in lists, where they are no fault. */
   readonly fromHistory?: Fault;
-  /** HR and NDCG of the lists and of baselines, on the users that have a list. */
+  /** HR and NDCG of the lists and of baselines, on the users that have a list; none without any. */
   readonly scores: readonly AuditScores[];
-  /** The scores of the lists if missing users are misses. Only if there are any. */
+  /** The scores of the lists if missing users are misses. Only if some are missing, not all. */
   readonly overAll?: AuditScores;
   /** Claimed metrics, if there are any. */
   readonly claims: readonly CheckedClaim[];
@@ -192,7 +192,8 @@ export async function auditLists(options: AuditOptions): Promise<Audit> {
   using run = checkpoint === undefined
     ? undefined
     : await openRun(checkpoint, data, { device: options.device, onProgress });
-  const dataset = run?.dataset ?? await loadDataset(data, reading, undefined, onProgress);
+  const dataset = run?.dataset ??
+    await loadDataset(data, { ...reading, codesOptional: true }, undefined, onProgress);
   const checked = checkLists(dataset, { ...options, ks });
 
   const { ranks } = checked;
@@ -207,7 +208,9 @@ export async function auditLists(options: AuditOptions): Promise<Audit> {
   const { faults } = checked;
   for (const { metric, k, value, counted } of claims) {
     if (Math.abs(value - counted) <= TOLERANCE) continue;
-    faults.add("other metric", { what: `${metric}@${k} ${value}, not ${counted.toFixed(4)}` });
+    const short = k > checked.longest ? `; no list has more than ${checked.longest} items` : "";
+    const what = `${metric}@${k} ${value}, not ${counted.toFixed(4)}${short}`;
+    faults.add("other metric", { what });
   }
   const search = run && await searchAgain(run, { ...options, excludeHistory }, judged, ranks);
   const { fromHistory, rest } = faults.split(excludeHistory);
@@ -255,6 +258,8 @@ class Faults {
 interface Checked {
   readonly shape: Shape["name"];
   readonly count: number;
+  /** The most places of a list. */
+  readonly longest: number;
   /** The place of each test case's target, from 0, or -1; undefined without a list. */
   readonly ranks: readonly (number | undefined)[];
   readonly faults: Faults;
@@ -270,6 +275,7 @@ function checkLists(
   const ranks = new Array<number | undefined>(dataset.test.length).fill(undefined);
   const faults = new Faults();
   const certified = { lists: 0, exact: 0, places: 0 };
+  let longest = 0;
   let places = 0; // of lists with log-probabilities, down to the largest k
   const most = ks[ks.length - 1];
   let name: Shape["name"] = "plain";
@@ -287,7 +293,9 @@ function checkLists(
     const add = (fault: FaultName, what: string): void =>
       faults.add(fault, { line: row.line, ...(user !== undefined && { user }), what });
 
-    const found = checkItems(row, kase, { catalogue, shape }, add);
+    const isCoded = row.codes === undefined || row.codes === dataset.codes;
+    const found = checkItems(row, kase, { catalogue, shape, isCoded }, add);
+    longest = Math.max(longest, row.items.length);
     if (row.items.length < most) add("short list", `${row.items.length} items`);
     const proven = provenCount(row, found);
     if (proven !== undefined) {
@@ -296,9 +304,9 @@ function checkLists(
       if (proven >= length) certified.exact++;
       certified.places += Math.min(proven, length);
       places += length;
-      if ((row.certified ?? 0) > proven) {
-        add("false certificate", `${row.certified} places, proven are ${proven}`);
-      }
+    }
+    if (row.certified !== undefined && row.certified > (proven ?? 0)) {
+      add("false certificate", `${row.certified} places claimed, ${proven ?? 0} proved`);
     }
     const targets = row.target === undefined ? undefined : catalogue.itemsOf(row.target, naming);
     if (targets?.length === 0) add("unknown target", quoted(row.target as string));
@@ -313,7 +321,7 @@ function checkLists(
       );
     }
     if (row.history !== undefined && !cases.fits(row.history, at, naming)) {
-      add("other history", `${row.history.length} items`);
+      add("other history", `a history of ${row.history.length} items`);
     }
     if (ranks[at] !== undefined) add("repeated user", "again");
     ranks[at] ??= found.findIndex((items) => items.includes(kase.target));
@@ -322,7 +330,7 @@ function checkLists(
     if (rank === undefined) faults.add("missing user", { user: dataset.test[at].id, what: "" });
   });
   certified.places = share(certified.places, places);
-  return { shape: name, count, ranks, faults, certified };
+  return { shape: name, count, longest, ranks, faults, certified };
 }
 
 /** Who a list that is for no test user says that it is for. */
@@ -331,11 +339,18 @@ function whoIs({ user, history }: ListRow, index: number): string {
   return history === undefined ? `list ${index + 1} of the file` : "nobody has its history";
 }
 
-/** The items of each place of a list, and the faults of these. */
+/**
+ * The items of each place of a list, and the faults of these. `isCoded` says whether the codes of
+ * the catalogue are those of the list's model.
+ */
 function checkItems(
   row: ListRow,
   kase: EvaluationCase | undefined,
-  { catalogue, shape }: { readonly catalogue: Catalogue; readonly shape: Shape },
+  { catalogue, shape, isCoded }: {
+    readonly catalogue: Catalogue;
+    readonly shape: Shape;
+    readonly isCoded: boolean;
+  },
   add: (fault: FaultName, what: string) => void,
 ): (readonly number[])[] {
   // The model may have read less than the data have.
@@ -346,9 +361,10 @@ function checkItems(
     const at = `place ${place + 1}: ${quoted(entry)}`;
     const items = catalogue.itemsOf(entry, shape.naming);
     if (items.length === 0) add("unknown item", at);
-    else if (items.some((item) => seen.has(item))) add("repeated item", at);
-    else if (typeof entry === "string") {
-      const others = new Set([...items, ...catalogue.alike(items[0])]).size;
+    else if (items.some((item) => seen.has(item)) || new Set(items).size < items.length) {
+      add("repeated item", at);
+    } else if (typeof entry === "string") {
+      const others = new Set([...items, ...(isCoded ? catalogue.alike(items[0]) : [])]).size;
       if (others > 1) add("ambiguous item", `${at} is one of ${others} alike`);
     }
     if (items.length > 0 && items.every((item) => history.includes(item))) add("history item", at);
@@ -387,6 +403,7 @@ function scoresOf(
     & Pick<AuditOptions, "onProgress">,
 ): Pick<Audit, "scores" | "overAll"> {
   const judged = [...ranks.keys()].filter((at) => ranks[at] !== undefined);
+  if (judged.length === 0) return { scores: [] };
   const own = judged.map((at) => ranks[at] as number);
   const on = judged.map((at) => cases[at]);
   const rankers: readonly Baseline[] = [
@@ -396,7 +413,8 @@ function scoresOf(
   const baselines = rankers.map((ranker, i) => ({
     name: ranker.name,
     ranks: evaluateBaseline(ranker, on, ks, (done) => {
-      onProgress?.("judging baselines", i * on.length + done, rankers.length * on.length);
+      const judged = Math.floor((i * on.length + done) / rankers.length);
+      onProgress?.("judging baselines", judged, on.length);
     }).ranks,
   }));
   const scores = estimates([{ name: "lists", ranks: own }, ...baselines], on, ks);

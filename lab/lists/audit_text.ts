@@ -22,8 +22,8 @@ export function renderAudit(found: Audit, width: number = lineWidth()): string {
     ...faultsOf(faults, width),
     ...(fromHistory === undefined ? [] : [
       "",
-      `${count(fromHistory.count)} ${FAULTS[fromHistory.name]}; with --exclude-history they are ` +
-      "faults. The first:",
+      `${counted(fromHistory.count, "place")} with an item of the user's history, a fault with ` +
+      "--exclude-history only. The first:",
       ...examplesOf(fromHistory),
     ]),
     "",
@@ -56,6 +56,7 @@ function examplesOf({ examples }: Fault): string[] {
 }
 
 function scoresOf({ scores, overAll, ks, judged }: Audit, width: number): string[] {
+  if (judged === 0) return ["No list is for a test user, so none is judged"];
   const shown = overAll === undefined ? scores : [scores[0], overAll, ...scores.slice(1)];
   const [first, ...others] = shown;
   const metrics = [
@@ -98,8 +99,8 @@ function certifiedOf({ certified, ks }: Audit): string[] {
   if (certified === undefined) return [];
   return [
     "",
-    `${count(certified.exact)} of ${counted(certified.lists, "list")} with log-probabilities are ` +
-    `proved to be the model's exact first ${ks[ks.length - 1]}, and ` +
+    `${counted(certified.lists, "list")} with log-probabilities; proved to be the model's exact ` +
+    `first ${ks[ks.length - 1]}: ${count(certified.exact)} of them, and ` +
     `${percent(certified.places)} of their places`,
   ];
 }

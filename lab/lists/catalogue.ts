@@ -21,7 +21,10 @@ export class Catalogue {
     this.#byName = {
       id: new Map(items.map((id, item) => [id, [item]])),
       code: Map.groupBy(indices, (item) => paths[item].map((token) => tokens[token]).join("")),
-      title: titles === undefined ? new Map() : Map.groupBy(indices, (item) => titles[item]),
+      // An empty title names nothing.
+      title: titles === undefined
+        ? new Map()
+        : Map.groupBy(indices.filter((item) => titles[item] !== ""), (item) => titles[item]),
     };
   }
 

@@ -30,6 +30,8 @@ export interface ListRow {
   readonly history?: readonly string[];
   /** What the file takes for the target. */
   readonly target?: string;
+  /** The codes of the model, if they are not the data's own. */
+  readonly codes?: string;
   /** The list, best first. */
   readonly items: readonly Entry[];
   /** log P of each place. */
@@ -58,14 +60,15 @@ type Reader = Shape & {
 };
 
 const id = v.pipe(
-  v.union([v.string(), v.number()]),
+  v.union([v.string(), v.number()], "an id"),
   v.check( // a larger number was rounded and may be another item's id
     (id) => typeof id === "string" || Number.isSafeInteger(id),
     "a number must be a safe integer",
   ),
   v.transform(String),
 );
-const entry = v.union([id, v.pipe(v.array(id), v.minLength(1, "a place must hold an item"))]);
+const ids = v.pipe(v.array(id), v.minLength(1, "a place must hold an item"));
+const entry = v.union([id, ids], "an id, or an array of ids");
 const logProb = v.pipe(v.number(), v.maxValue(0, "a log-probability must be at most 0"));
 
 const plain = v.pipe(
@@ -73,6 +76,7 @@ const plain = v.pipe(
     user: v.optional(id),
     history: v.optional(v.array(id)),
     target: v.optional(id),
+    codes: v.optional(v.string()),
     items: v.array(entry),
     logProbs: v.optional(v.array(logProb)),
     bestPruned: v.optional(v.pipe(
@@ -85,17 +89,23 @@ const plain = v.pipe(
     ({ items, logProbs }) => logProbs === undefined || logProbs.length === items.length,
     "there must be as many logProbs as items",
   ),
+  // A model reads at least one item.
+  v.transform(({ history = [], ...rest }) => ({ ...rest, ...(history.length > 0 && { history }) })),
 );
 
 const miniOneRec = v.pipe(
   v.object({
     input: v.optional(v.string()),
-    output: v.union([v.string(), v.pipe(v.array(v.string()), v.minLength(1))]),
+    output: v.union(
+      [v.string(), v.pipe(v.array(v.string()), v.minLength(1))],
+      "a text, or an array of texts",
+    ),
     predict: v.array(v.string()),
   }),
   // As its calc.py and metrics_utils.py strip them.
   v.transform(({ input = "", output, predict }) => {
-    const history = input.match(/(<[^<>\s]+>)+/g);
+    // With --use_history_compression, older items are one text such as <compressed_mean:0.5,0.1>.
+    const history = input.match(/(<(?!compressed_)[^<>\s]+>)+/g);
     return {
       ...(history && { history: [...history] }),
       target: stripped(typeof output === "string" ? output : output[0], ' \n"'),
@@ -169,6 +179,8 @@ function fieldsOf(
   const isMissing = issue.received === "undefined";
   const requirement = isMissing
     ? "must be present"
+    : issue.type === "union"
+    ? `must be ${issue.message}`
     : issue.kind === "schema"
     ? `must be ${issue.expected}`
     : `must be valid: ${issue.message}`;

@@ -72,6 +72,8 @@ export interface Recommendation {
   readonly history: readonly NamedItem[];
   /** The item that the split holds out, if the list is for a test user. */
   readonly target?: NamedItem;
+  /** The codes of the model, as `--codes` names them, if they are not the data's own. */
+  readonly codes?: string;
   /** How it was searched for. */
   readonly search: SearchChoice;
   /** The beam width B. */
@@ -206,11 +208,12 @@ export async function* recommendAll(
  * items have is an array of ids.
  */
 export function listToJson(found: Recommendation): object {
-  const { user, history, target, list, bestPruned, certified, search, beam, rows } = found;
+  const { user, history, target, codes, list, bestPruned, certified, search, beam, rows } = found;
   return {
     ...(user !== undefined && { user }),
     history: history.map(({ id }) => id),
     ...(target && { target: target.id }),
+    ...(codes !== undefined && { codes }),
     items: list.map(({ items, isShared }) => isShared ? items.map(({ id }) => id) : items[0].id),
     logProbs: list.map(({ logProb }) => logProb),
     bestPruned: bestPruned === -Infinity ? null : bestPruned,
@@ -253,6 +256,7 @@ async function searchFor(
       ...(user !== undefined && { user }),
       history: history.map(named),
       ...(target !== undefined && { target: named(target) }),
+      ...(dataset.codes !== undefined && { codes: dataset.codes }),
       search: choice,
       beam,
       rows: result.rows,

@@ -27,11 +27,12 @@ export function renderRecommendation(
   const shown = history.slice(-HISTORY);
   const last = shown.length < history.length ? `, the last ${shown.length}` : "";
   const over = normalization === "children" ? "a node's children" : "the whole vocabulary";
+  const written = dataset.codes === undefined ? "" : ` with codes "${dataset.codes}"`;
   const who = user === undefined ? "A history" : `User ${printable(user)}`;
   const place = list.findIndex(({ items }) => items.some(({ id }) => id === target?.id));
   const lines = [
-    `${who} of ${printable(dataset.name)}: ${counted(dataset.items.length, "item")}` +
-    `${by}${how}, p over ${over}, tau ${recipe.tau}`,
+    `${who} of ${printable(dataset.name)}${written}: ` +
+    `${counted(dataset.items.length, "item")}${by}${how}, p over ${over}, tau ${recipe.tau}`,
     `  model    ${printable(checkpoint)}, trained with ${printable(recipe.loss)}`,
     `  history  ${counted(history.length, "item")}${last}:`,
     ...shown.map((item) => `             ${inLine(item, width)}`),

@@ -1,10 +1,12 @@
 /**
- * Which runs may stand in one report: runs that differ in their variant and their seed only.
+ * Which runs may stand in one report: runs that differ in their variant, the codes of the items and
+ * the seed only.
  *
  * @module
  */
 import { isDeepStrictEqual } from "node:util";
 import { DataError } from "../../core/errors.ts";
+import { formatSpec, parseSpec } from "../codes/spec.ts";
 import { lossFlagNames } from "../../models/losses/index.ts";
 import type { BaselineResults, RunResult } from "../compare/run_result.ts";
 import type { Recipe } from "../train/recipe.ts";
@@ -15,17 +17,57 @@ export type SourcedRun = { readonly source: string; readonly run: RunResult };
 /** The fields of a recipe in which variants may differ. The others, but the seed, are shared. */
 export const OWN: readonly (keyof Recipe)[] = ["loss", "lossModule", ...lossFlagNames];
 
+/** The fields of how data are read that say how items are written. */
+const OF_CODES = ["codes", "index"] as const;
+
 /** The seeds, ascending, that a variant lacks and others have. */
 export type MissingSeeds = { readonly variant: string; readonly seeds: readonly number[] };
 
+/** How the items of a run are written. */
+export function codesOf({ recipe: { reading: { codes, index } } }: RunResult): string {
+  return [withoutDefaults(codes), index].filter((name) => name !== undefined).join(" of ") ||
+    "the data's codes";
+}
+
+/** Codes without options that have their defaults. */
+function withoutDefaults(codes: string | undefined): string | undefined {
+  return codes?.includes(":") ? formatSpec(parseSpec(codes)) : codes;
+}
+
+/** Whether runs differ in how their items are written. */
+export function hasSeveralCodes(runs: readonly RunResult[]): boolean {
+  return new Set(runs.map(codesOf)).size > 1;
+}
+
 /**
- * Each run once. A run may be given twice, as by folders that overlap, if both say the same.
+ * Runs whose variants say how items are written, as in "msl codes=hierarchical:64x16", where that
+ * differs between runs.
+ */
+export function namedByCodes(runs: readonly RunResult[]): RunResult[] {
+  const differing = OF_CODES.filter((field) =>
+    new Set(runs.map(({ recipe }) => recipe.reading[field])).size > 1
+  );
+  return runs.map((run) => {
+    const { reading } = run.recipe;
+    const labels = differing.flatMap((field) =>
+      reading[field] ? ` ${field}=${withoutDefaults(reading[field])}` : []
+    )
+      .filter((label) => !run.variant.includes(label)); // of runs that were named before
+    return labels.length === 0 ? run : { ...run, variant: run.variant + labels.join("") };
+  });
+}
+
+/**
+ * Each run once, named by its codes if these differ. A run may be given twice, as by folders that
+ * overlap, if both say the same.
  *
  * @throws {DataError} if there is no run, a run has two different results, or the runs differ in
  * data or recipe.
  */
-export function comparable(given: readonly SourcedRun[]): RunResult[] {
-  if (given.length === 0) throw new DataError("Cannot compare: there must be a run, got none");
+export function comparable(sourced: readonly SourcedRun[]): RunResult[] {
+  if (sourced.length === 0) throw new DataError("Cannot compare: there must be a run, got none");
+  const named = namedByCodes(sourced.map(({ run }) => run));
+  const given = sourced.map(({ source }, i): SourcedRun => ({ source, run: named[i] }));
   const kept = new Map<string, SourcedRun>();
   const siblings = new Map<string, SourcedRun>();
   for (const next of given) {
@@ -48,20 +90,45 @@ export function comparable(given: readonly SourcedRun[]): RunResult[] {
   return [...kept.values()].map(({ run }) => run);
 }
 
-/** Refuses two runs whose recipes differ in more than the seed and the fields of `own`. */
+/** Refuses two runs whose recipes differ in more than codes, seed and the fields of `own`. */
 function checkRecipes(
   a: SourcedRun,
   b: SourcedRun,
   own: readonly string[],
   requirement: string,
 ): void {
-  const recipes = [a, b].map(({ run }) => new Map(Object.entries(run.recipe)));
+  const isCodedAlike = codesOf(a.run) === codesOf(b.run);
+  const recipes = [a, b].map(({ run: { recipe } }) => {
+    const { digest, reading: { codes: _codes, index: _index, ...reading }, ...rest } = recipe;
+    return new Map<string, unknown>(
+      Object.entries({ ...rest, reading, ...(isCodedAlike && { digest }) }),
+    );
+  });
   for (const field of new Set(recipes.flatMap((recipe) => [...recipe.keys()]))) {
     const [x, y] = recipes.map((recipe) => recipe.get(field));
     if (field === "seed" || own.includes(field) || isDeepStrictEqual(x, y)) continue;
     const values = `${short(x)} and ${short(y)}`;
-    if (field === "digest") refuse(a, b, "they must be of the same data", `digests ${values}`);
+    if (field === "digest") {
+      refuse(a, b, "they must be of the same data and codes", `digests ${values}`);
+    }
     refuse(a, b, `${requirement} ${field}`, values);
+  }
+  if (!isCodedAlike) checkSequences(a, b);
+}
+
+/** Refuses two runs of different codes that are not known to be of the same users and targets. */
+function checkSequences(a: SourcedRun, b: SourcedRun): void {
+  const [x, y] = [a, b].map(({ run }) => run.data.sequences);
+  const old = x === undefined ? a : y === undefined ? b : undefined;
+  if (old !== undefined) {
+    const remedy =
+      "remove the result.json of such runs and repeat their commands, which judge the " +
+      "models again without training";
+    const actual = `none in ${old.source}, which an earlier version wrote; ${remedy}`;
+    refuse(a, b, "runs with different codes must have a digest of their users and targets", actual);
+  }
+  if (x !== y) {
+    refuse(a, b, "they must be of the same users and targets", `digests "${x}" and "${y}"`);
   }
 }
 
@@ -73,6 +140,7 @@ function checkData(a: SourcedRun, b: SourcedRun): void {
   };
   check("they must be judged on the same users", ({ test }) => test.users);
   check("both or none must exclude the history when judged", (run) => run.judging.excludeHistory);
+  if (codesOf(a.run) !== codesOf(b.run)) return;
   check("they must have the same steps", ({ test }) => test.beams[0].reached.length);
 }
 
@@ -86,12 +154,14 @@ export function checkBaselinesOf(
   { digest, userOf = [], baselines }: BaselineResults,
   source: string,
 ): void {
-  const { recipe, test: { users } } = runs[0];
+  const { test: { users } } = runs[0];
+  const digests = [...new Set(runs.map(({ recipe }) => recipe.digest))];
   const check = (holds: boolean, requirement: string, actual: string | number): void => {
     if (!holds) throw new DataError(`Cannot use ${source}: ${requirement}, got ${actual}`);
   };
   const isLong = [0, users].includes(userOf.length);
-  check(digest === recipe.digest, `its digest must be that of the runs, ${recipe.digest}`, digest);
+  const isOfRuns = digests.includes(digest);
+  check(isOfRuns, `its digest must be that of the runs, ${digests.join(" or ")}`, digest);
   check(isLong, `userOf must name the user of the runs' ${users} cases`, userOf.length);
   for (const { name, ranks: { length } } of baselines) {
     check(length === users, `${name} must rank the ${users} users of the runs`, length);

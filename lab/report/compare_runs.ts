@@ -8,7 +8,7 @@ import { lossNames } from "../../models/losses/index.ts";
 import type { BaselineResults, RunResult } from "../compare/run_result.ts";
 import { type SearchCost, spreadCases } from "../evaluate/search_costs.ts";
 import { LEAST_TARGETS, unreadable } from "../evaluate/warnings.ts";
-import { missingSeeds } from "./comparable.ts";
+import { codesOf, missingSeeds } from "./comparable.ts";
 import {
   type Comparison,
   type CostRow,
@@ -150,6 +150,7 @@ function seriesOf(variants: readonly Variant[]): Series[] {
       const pruning = { parts: outcomes.map(prunedTargets), wholes: outcomes.map(inExactTop) };
       return [{
         variant: name,
+        codes: codesOf(runs[0]),
         beam,
         seeds: runs.map(({ recipe }) => recipe.seed),
         outcomes,
@@ -161,7 +162,10 @@ function seriesOf(variants: readonly Variant[]): Series[] {
   );
 }
 
-/** Differences to the baseline, over the seeds that both have. */
+/**
+ * Differences to the baseline, over the seeds that both have. Survival has none between tries: step
+ * t of one is not that of the other.
+ */
 function baselineRows(
   own: Series,
   base: Series | undefined,
@@ -181,7 +185,9 @@ function baselineRows(
     ? bootstrap.rateDifference(sharedRate(own, own.pruning), sharedRate(base, base.pruning))
     : UNKNOWN;
   return [
-    ...[...own.metrics].filter(([metric]) => !metric.startsWith("exact")).map(
+    ...[...own.metrics].filter(([metric]) =>
+      !metric.startsWith("exact") && (own.codes === base.codes || !metric.startsWith("survival"))
+    ).map(
       ([metric, values]) => {
         const [a, b] = [shared(own, values), shared(base, base.metrics.get(metric))];
         const difference = { ...row, metric, ...bootstrap.difference(a, b) };

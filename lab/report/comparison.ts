@@ -86,6 +86,8 @@ export type DifferenceTests = {
 /** What the runs of a variant did at one width. */
 export type Search = {
   readonly variant: string;
+  /** How the items are written. */
+  readonly codes: string;
   readonly beam: number;
   /** Ascending. */
   readonly seeds: readonly number[];
@@ -189,4 +191,22 @@ export function panelsByBeam(
 ): Panel[] {
   return [...Map.groupBy(searches, ({ beam }) => beam)]
     .map(([beam, found]) => ({ title: `B = ${beam}`, spec: spec(found) }));
+}
+
+/** The searches with each kind of codes, the baseline's first. */
+export function byCodes(searches: readonly Search[]): (readonly [string, Search[]])[] {
+  return [...Map.groupBy(searches, ({ codes }) => codes)];
+}
+
+/** A plot for each width and kind of codes: a step of one trie is not that of another. */
+export function panelsByTrie(
+  searches: readonly Search[],
+  spec: (searches: readonly Search[]) => Spec,
+): Panel[] {
+  const tries = byCodes(searches);
+  return tries.flatMap(([codes, own]) =>
+    panelsByBeam(own, spec).map((panel) => (
+      tries.length === 1 ? panel : { ...panel, title: `${panel.title}, ${codes}` }
+    ))
+  );
 }

@@ -69,6 +69,8 @@ export function csvFiles(
           OWN.filter((field) => field !== "lossModule")
             .map((field) => [field === "beam" ? "trainedBeam" : field, recipe[field]]),
         ),
+        codes: recipe.reading.codes ?? "semantic",
+        index: recipe.reading.index,
         parameters: run.parameters,
         epochs: run.epochs,
         bestEpoch: run.bestEpoch,

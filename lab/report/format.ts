@@ -60,6 +60,12 @@ export function count(n: number): string {
   return `${Math.round(n)}`.replaceAll(/\B(?=(\d{3})+$)/g, ",");
 }
 
+/** Counts: `4,905`, or `4,905 to 5,010`. */
+export function countRange(counts: readonly number[]): string {
+  const [low, high] = [count(Math.min(...counts)), count(Math.max(...counts))];
+  return low === high ? low : `${low} to ${high}`;
+}
+
 /** A number with some significant digits: `23.5`. */
 export function number(x: number, digits = 3): string {
   if (!Number.isFinite(x)) return "–";

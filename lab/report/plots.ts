@@ -63,12 +63,30 @@ export function domainOf(values: readonly number[], zero = false): Domain {
 /** A row of a plot: its label at the left, and its number as text at the right. */
 export type Row = { readonly label: string; readonly shown: string };
 
+/** Where the label of a variant with its codes becomes two lines. */
+const BREAK = " codes=";
+
+/** The height of a row, pixels. */
+function rowHeight(given: readonly Row[], height: number): number {
+  return given.some(({ label }) => label.includes(BREAK)) ? 28 : height;
+}
+
 /** The labels of rows at the left. */
 const LABELS = {
   field: "label",
   type: "nominal",
   sort: null,
-  axis: { title: null, labelColor: INK.text, labelPadding: 8 },
+  axis: {
+    title: null,
+    labelColor: INK.text,
+    labelPadding: 8,
+    labelLineHeight: 11,
+    labelExpr: `split(datum.label, '${BREAK}')`,
+    labelOffset: {
+      condition: { test: `indexof(datum.label, '${BREAK}') >= 0`, value: -5.5 },
+      value: 0,
+    },
+  },
 };
 
 /** The numbers of rows at the right. */
@@ -103,7 +121,7 @@ export function dots(given: readonly Dot[], unit: string, domain: Domain, line?:
     fill: byKind(INK.text, INK.text, "white"),
   };
   return {
-    height: 22 * given.length,
+    height: rowHeight(given, 22) * given.length,
     data: { values },
     encoding: { x: quantity("value", unit, domain, { grid: true, domain: false }), y: LABELS },
     layer: [
@@ -145,7 +163,7 @@ export function bars(
   };
   const ends = { type: "errorbar", color: INK.text, thickness: 1.3, ticks: { size: 9 } };
   return {
-    height: 24 * given.length,
+    height: rowHeight(given, 24) * given.length,
     encoding: { x: quantity("value", unit, [0, most], { domain: false }), y: LABELS },
     layer: [
       layer({ type: "bar", height: 15, stroke: "white", strokeWidth: 1 }, stacked, parts),

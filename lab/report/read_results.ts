@@ -67,10 +67,14 @@ const beamOutcome = v.object({
   exactLists: count,
 });
 
+/** Theorems that a run was not checked on have no instances. */
 const theoremCounts = v.object(
   v.entriesFromList(
     Object.keys(modelTheorems) as TheoremId[],
-    v.object(v.entriesFromList(["instances", "holds", "undecided", "violations"], count)),
+    v.optional(
+      v.object(v.entriesFromList(["instances", "holds", "undecided", "violations"], count)),
+      { instances: 0, holds: 0, undecided: 0, violations: 0 },
+    ),
   ),
 );
 
@@ -82,7 +86,7 @@ const runResult = fitting<RunResult>(
     command: v.optional(name),
     recipe,
     adapter: v.string(),
-    data: v.object({ name, users: count, items: count }),
+    data: v.object({ name, users: count, items: count, sequences: v.optional(name) }),
     parameters: count,
     epochs: positive,
     bestEpoch: positive,
@@ -173,19 +177,24 @@ export type Results = {
 
 /**
  * The runs of some folders, `FOLDER/RUN/result.json`, and their baselines, `FOLDER/baselines.json`,
- * as one comparison.
+ * as one comparison. A folder also stands for the comparisons in it, such as those with several
+ * kinds of codes.
  *
  * @throws {DataError} if there is no finished run, a file is missing or malformed, or the runs
  * cannot be compared.
  */
-export function readResults(folders: readonly string[]): Results {
+export function readResults(given: readonly string[]): Results {
+  const folders = given.flatMap((folder) => {
+    const inner = foldersIn(folder).filter(isComparison);
+    return inner.length > 0 && runsIn(folder).length === 0 ? inner : [folder, ...inner];
+  });
   const runs = comparable(readRuns(folders));
   const failed: FailedRun[] = [];
-  const unfinished = folders.filter((folder) => foldersIn(folder).length === 0);
-  for (const run of folders.flatMap(foldersIn).filter((run) => !isPresent(join(run, RESULT)))) {
+  const unfinished = folders.filter((folder) => runsIn(folder).length === 0);
+  for (const run of folders.flatMap(runsIn).filter((run) => !isPresent(join(run, RESULT)))) {
     const reason = readFailure(run)?.reason;
     if (reason === undefined) unfinished.push(run);
-    else failed.push({ name: basename(run), reason });
+    else failed.push({ name: folders.length > 1 ? run : basename(run), reason });
   }
   const found = folders.flatMap((folder) => {
     const baselines = readBaselines(folder);
@@ -193,7 +202,8 @@ export function readResults(folders: readonly string[]): Results {
   });
   for (const { file, baselines } of found) {
     checkBaselinesOf(runs, baselines, file);
-    if (isDeepStrictEqual(baselines, found[0].baselines)) continue;
+    const { digest } = found[0].baselines; // which is another one if the codes are
+    if (isDeepStrictEqual({ ...baselines, digest }, found[0].baselines)) continue;
     throw new DataError(
       `Cannot use ${file}: it must be the same as ${found[0].file}, got other rankings`,
     );
@@ -207,13 +217,24 @@ export function readResults(folders: readonly string[]): Results {
  * @throws {DataError} if there are none in all of them, or one is malformed.
  */
 export function readRuns(folders: readonly string[]): SourcedRun[] {
-  const runs = folders.flatMap(foldersIn)
+  const runs = folders.flatMap(runsIn)
     .filter((source) => isPresent(join(source, RESULT)))
     .map((source) => ({ source, run: readRun(source) }));
   if (runs.length > 0) return runs;
   throw new DataError(
     `Cannot report on ${folders.join(", ")}: there must be finished runs, RUN/${RESULT}, got none`,
   );
+}
+
+/** The folders of runs in the folder of a comparison. */
+function runsIn(folder: string): string[] {
+  return foldersIn(folder).filter((inner) => !isComparison(inner));
+}
+
+/** Whether a folder has finished runs or, as that of a first shard, their baselines. */
+function isComparison(folder: string): boolean {
+  return isPresent(join(folder, BASELINES)) ||
+    foldersIn(folder).some((run) => isPresent(join(run, RESULT)));
 }
 
 /** The folders in a folder, and links to folders, sorted. Other links are skipped. */

@@ -6,10 +6,11 @@
 import { join } from "node:path";
 import type { BaselineResults, FailedRun, RunResult } from "../compare/run_result.ts";
 import { makeFolder, removeFile, writeFileAtomic } from "../files.ts";
+import { listed } from "../table.ts";
 import { visible } from "../terminal.ts";
 import { checkBaselinesOf, comparable } from "./comparable.ts";
 import { compareRuns } from "./compare_runs.ts";
-import { type Comparison, runsOf, trainedVariants } from "./comparison.ts";
+import { byCodes, type Comparison, runsOf, trainedVariants } from "./comparison.ts";
 import { csvFiles } from "./csv.ts";
 import { type ExtraFile, FIGURES, isFigure, type Panel, type Report, section } from "./document.ts";
 import { counted, judgedOn } from "./format.ts";
@@ -40,8 +41,9 @@ export type ReportOptions = {
   readonly onProgress?: (what: string, done: number, total: number) => void;
 };
 
-/** The paths of the files of a report. */
+/** The numbers of a report, and the paths of its files. */
 export type ReportFiles = {
+  readonly comparison: Comparison;
   /** Text and tables. */
   readonly markdown: string;
   /** The same with figures. */
@@ -105,6 +107,7 @@ export async function writeReport(
     else write(name, content);
   }
   return {
+    comparison,
     markdown: pathOf("report.md"),
     page: pathOf("report.html"),
     beside: written.map(({ name }) => pathOf(name)),
@@ -117,14 +120,19 @@ export function reportOf(
   weights: readonly VariantWeights[],
   failed: readonly FailedRun[] = [],
 ): Report {
-  const { baseline: { runs: [{ data, recipe }] }, variants } = comparison;
+  const { baseline: { runs: [{ data, recipe }] }, variants, searches } = comparison;
+  const codes = byCodes(searches).map(([name]) => name);
+  const losses = new Set(runsOf(variants).map(({ recipe }) => recipe.loss));
+  const what = codes.length === 1 ? "Losses" : losses.size === 1 ? "Codes" : "Losses and codes";
   const items = failed.map(({ name, reason }) => `${name}: ${reason}.`);
   return {
-    title: `Losses compared on ${data.name}`,
+    title: `${what} compared on ${data.name}`,
     subtitle: [
       counted(variants.length, "variant"),
       counted(runsOf(variants).length, "run"),
       judgedOn(comparison),
+      ...codes.length > 1 ? [listed(codes)] : [],
+      ...codes.length === 1 && recipe.reading.codes !== undefined ? [`codes ${codes[0]}`] : [],
       `${counted(recipe.layers, "layer")} of ${recipe.dim} channels`,
       recipe.device,
     ].join(" · "),

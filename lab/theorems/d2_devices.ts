@@ -1,7 +1,7 @@
 /**
- * D2, and T1 to T10 on the real search: worlds whose scores a device computes without rounding,
- * searched by {@link BeamSearch} on that device. The theorems judge its beams, and D2 compares them
- * with the exact ones entry by entry.
+ * D2, and the theorems about searches on the real ones: worlds whose scores a device computes
+ * without rounding, searched on that device. The theorems judge what it finds, and D2 compares its
+ * beams with the exact ones entry by entry.
  *
  * Every logit of a child is a whole number of at most -40, and one token has logit 0: a leaf that
  * every node gets under "children", a token outside the trie under "vocabulary". The log-sum-exp is
@@ -15,12 +15,15 @@
  */
 import type { Device } from "../../core/tensor.ts";
 import { BeamSearch, type BeamSearchOptions } from "../../models/decode/beam_search.ts";
-import type { BeamResult } from "../../models/decode/results.ts";
+import { BestFirstSearch } from "../../models/decode/best_first.ts";
+import { logSumExp } from "../../models/decode/ranked.ts";
+import type { BeamResult, SearchResult } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
 import { trieLogProb } from "../../ops/trie_log_prob.ts";
-import { searchTheorems } from "./world_evidence.ts";
+import { searchTheorems, widthFor } from "./world_evidence.ts";
 import { NodeDecoder } from "./node_decoder.ts";
 import type { Proposition, Tally } from "./proposition.ts";
+import { T16 } from "./t16_best_first.ts";
 import { type World, worldOf } from "./world.ts";
 import { catalogueOf } from "./world_model.ts";
 
@@ -49,6 +52,8 @@ export interface SearchedUser {
   readonly scores: Float64Array;
   /** What the device returned. */
   readonly result: BeamResult;
+  /** What its best-first search returned for lists of B. */
+  readonly bestFirst: SearchResult;
   /** The exact world with the beams and the margins of the device. */
   readonly world: World;
 }
@@ -73,7 +78,7 @@ function logitsOf({ trie, tau }: SearchCase, logs: Int32Array): Float64Array {
 const SHIFT = 128n;
 
 function exactOf(
-  { trie, beam }: SearchCase,
+  { trie, beam, normalization }: SearchCase,
   { logs, excluded }: SearchUser,
   scores: Float64Array,
 ): World {
@@ -82,6 +87,7 @@ function exactOf(
   return worldOf({
     ...catalogueOf(trie, excluded),
     beam,
+    normalization,
     weights: Array.from(logs, (log) => power(log, SHIFT)),
     outside: Array.from(logs, () => []),
     one: power(0, least),
@@ -97,7 +103,11 @@ export async function searchOn(device: Device, search: SearchCase): Promise<Sear
   const tables = users.map(({ logs }) => logitsOf(search, logs));
   const decoder = new NodeDecoder(device, uploaded, tables);
   using beams = new BeamSearch(decoder, uploaded, { beam, normalization, tau, trace: true });
-  const results = await beams.search(users.map((_, u) => [u]), users.map((user) => user.excluded));
+  using best = new BestFirstSearch(decoder, uploaded, { k: beam, normalization, tau });
+  const histories = users.map((_, u) => [u]);
+  const excluded = users.map((user) => user.excluded);
+  const results = await beams.search(histories, excluded);
+  const bests = await best.search(histories, excluded);
 
   // The margins of all tokens, by the op that the losses are made of. It knows no exclusions.
   const nodes = Array.from({ length: trie.nodeCount - 1 }, (_, i) => i + 1);
@@ -125,48 +135,94 @@ export async function searchOn(device: Device, search: SearchCase): Promise<Sear
       const isPossible = Number.isInteger(margin) && Math.abs(margin) < SHIFT;
       return isPossible ? w << BigInt(margin) : -1n; // not a margin of this world
     });
-    return { exact, scores, result: results[u], world: { ...exact, search: steps, beta } };
+    return {
+      ...{ exact, scores, result: results[u], bestFirst: bests[u] },
+      world: { ...exact, search: steps, beta },
+    };
   });
 }
 
-/** T1 to T10 and D2 on the beams of a device. They share its searches. */
+/** The searches of a case on a device. */
+export interface SearchedCase {
+  /** The device. */
+  readonly device: Device;
+  /** The case. */
+  readonly search: SearchCase;
+  /** What was found for each user. */
+  readonly found: readonly SearchedUser[];
+}
+
+/** The theorems about beams and D2 on the beams of a device. They share its searches. */
 export function devicePropositions(device: Device): Proposition<SearchCase>[] {
-  const searched = new WeakMap<SearchCase, Promise<SearchedUser[]>>();
-  const find = (search: SearchCase): Promise<SearchedUser[]> => {
-    const found = searched.get(search) ?? searchOn(device, search);
+  const searched = new WeakMap<SearchCase, Promise<SearchedCase>>();
+  const find = (search: SearchCase): Promise<SearchedCase> => {
+    const found = searched.get(search) ??
+      searchOn(device, search).then((found) => ({ device, search, found }));
     searched.set(search, found);
     return found;
   };
-  const theorems = searchTheorems.map((theorem): Proposition<SearchCase> => ({
+  const onBeams = searchTheorems.map((theorem): Proposition<SearchedCase> => ({
     ...theorem,
-    async check(search, tally): Promise<void> {
-      for (const { world } of await find(search)) await theorem.check(world, tally);
+    hypotheses: undefined,
+    async check({ found }, tally): Promise<void> {
+      for (const { world } of found) await theorem.check(world, tally);
     },
   }));
-  return [...theorems, equalsExact(find)];
+  return [...onBeams, T16OnDevice, D2].map((proposition) => ({
+    ...proposition,
+    check: async (search, tally) => proposition.check(await find(search), tally),
+  }));
 }
+
+/**
+ * T16 and T15 on the best-first search of a device: the exact list, no more rows than there are
+ * prefixes with at least the k-th best P, no fewer than those with more that must be asked about,
+ * and B*. One instance a user with items.
+ */
+export const T16OnDevice: Proposition<SearchedCase> = {
+  ...T16,
+  hypotheses: undefined,
+  check({ found: users }, tally): void {
+    for (const { exact, scores, bestFirst } of users) {
+      const { ranking, rows, width } = bestFirst;
+      const { beam: k, levels, depth, children, leaves, pi, trie, normalization } = exact;
+      const best = levels[depth].slice(0, k);
+      if (best.length === 0) continue;
+      const least = pi[best[best.length - 1]];
+      const inner = children.flatMap((list, u) => u > 0 && list.length > 0 ? [u] : []);
+      const mayAsk = inner.filter((u) => pi[u] >= least).length;
+      const mustAsk = leaves.length <= k ? 0 : inner.filter((u) => {
+        const under = leaves.filter((y) => trie.prefixOf(y, trie.depths[u]) === u);
+        return pi[u] > least && (normalization === "vocabulary" || under.length > 1);
+      }).length;
+      const needed = Math.max(best.length, widthFor(exact, least));
+      const found = ranking.map(({ leaf }) => leaf).join();
+      const isExact = found === best.join() &&
+        ranking.every(({ leaf, logProb }) => logProb === scores[leaf]);
+      const what = (): string =>
+        `k = ${k}: ${found}, not ${best}; ${rows} rows of ${mustAsk} to ${mayAsk}; width ${width} of ${needed}`;
+      tally.expect(isExact && mustAsk <= rows && rows <= mayAsk && width === needed, what);
+    }
+  },
+};
 
 /** D2, a device's search against the definition. One instance a step of a user. */
-export const D2 = {
+export const D2: Proposition<SearchedCase> = {
   id: "D2",
-  statement: "a device's beams, pools, scores and margins are the exact ones, entry by entry",
-} as const;
+  statement:
+    "a device's beams, pools, scores, masses and margins are the exact ones, entry by entry",
+  check({ device, search, found }, tally): void {
+    for (const user of found) compareSteps(user, search.beam, device, tally);
+  },
+};
 
-/** D2 on the searches that `find` makes. */
-export function equalsExact(
-  find: (search: SearchCase) => Promise<SearchedUser[]>,
-): Proposition<SearchCase> {
-  return {
-    ...D2,
-    async check(search, tally): Promise<void> {
-      for (const found of await find(search)) compareSteps(found, search.beam, tally);
-    },
-  };
-}
+/** The rounding of a log of a sum, relative to its size. */
+const MASS_ROUNDING = { float32: 2 ** -20, float64: 2 ** -48 };
 
 function compareSteps(
   { exact, scores, result, world }: SearchedUser,
   beam: number,
+  { float }: Device,
   tally: Tally,
 ): void {
   const same = (a: ArrayLike<number>, b: readonly number[]): boolean =>
@@ -174,7 +230,13 @@ function compareSteps(
   exact.search.forEach(({ pool, kept }, t) => {
     const step = result.steps[t];
     const next = pool.at(kept.length);
-    const holds = same(step.nodes, kept) && same(step.scores, kept.map((v) => scores[v])) &&
+    const mass = logSumExp(Float64Array.from(pool, (v) => scores[v]));
+    const isMass = step.logMass === mass ||
+      Math.abs(step.logMass - mass) <= MASS_ROUNDING[float] * Math.max(1, Math.abs(mass));
+    const holds = isMass && same(step.nodes, kept) && same(
+      step.scores,
+      kept.map((v) => scores[v]),
+    ) &&
       same(step.pool?.nodes ?? [], pool) && step.poolSize === pool.length &&
       same(step.pool?.scores ?? [], pool.map((v) => scores[v])) &&
       step.threshold === (pool.length < beam ? -Infinity : scores[pool[beam - 1]]) &&

@@ -7,9 +7,10 @@ import fc from "fast-check";
 import { Trie } from "../../models/decode/trie.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { type SearchCase, TOP } from "./d2_devices.ts";
+import type { SpreadCase } from "./device_models.ts";
 import type { Worlds } from "./runner.ts";
-import type { TokenBatch } from "./s1_s6_token_losses.ts";
-import { drawPair, type FloatPair, type Perturbed } from "./t11_r7_rounding.ts";
+import { losses, type TokenBatch } from "./s1_s6_token_losses.ts";
+import { drawPair, errorOf, type FloatPair, type Perturbed } from "./t11_r7_rounding.ts";
 import { drawWorld, exactWorld, type World } from "./world.ts";
 import { type Branch, branchesOf, pathsOf } from "./world_model.ts";
 
@@ -135,7 +136,7 @@ export function perturbedLogits(): Worlds<Perturbed> {
         Math.round(((weight - 500) / 125 * spread) / GRID) * GRID + at(node)[1] * GRID,
     );
     const after = before.map((z, node) => Math.fround(z + (at(node)[0] / 128) * error));
-    return { trie, beam, tau, before, after };
+    return { trie, beam, tau, before, after, error: errorOf({ before, after }) };
   });
   return worldsFrom(perturbed);
 }
@@ -176,6 +177,7 @@ export function tokenBatches(): Worlds<TokenBatch> {
     tau: fc.constantFrom(1, 0.5, 2),
     xi: fc.constantFrom(1, 0.25, 2.75),
     lambda: fc.constantFrom(1, 0, 0.25, 4),
+    losses: fc.constant(losses),
   });
   return worldsFrom(batches);
 }
@@ -214,6 +216,29 @@ export function searchCases(): Worlds<SearchCase> {
         excluded: excluded.map((n) => ordinary[(n + u) % ordinary.length]),
       })),
     };
+  });
+  return worldsFrom(cases);
+}
+
+/** Models whose logits are whole sixteenths, some nearly flat, and two tokens outside the trie. */
+export function spreadCases(): Worlds<SpreadCase> {
+  const cases = fc.record({
+    root: trees((raw) => raw),
+    beam: fc.integer({ min: 1, max: 6 }),
+    normalization: fc.constantFrom<Normalization>("children", "vocabulary"),
+    tau: fc.constantFrom(1, 0.5, 2),
+    spread: fc.constantFrom(1, 16, 100),
+  }).map(({ root, spread, ...setting }) => {
+    const trie = new Trie(pathsOf(root));
+    const branches = branchesOf(root);
+    const V = 10;
+    const logits = new Float64Array(trie.nodeCount * V).fill(-4);
+    for (let u = 0; u < trie.nodeCount; u++) {
+      for (const v of trie.nodesUnder(u)) {
+        logits[u * V + trie.tokens[v]] = (branches[v].weight % (spread + 1)) / 16;
+      }
+    }
+    return { ...setting, trie, logits };
   });
   return worldsFrom(cases);
 }

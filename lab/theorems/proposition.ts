@@ -16,6 +16,8 @@ export class Tally {
   /** The instances whose conclusion is false, a line each. */
   readonly failures: string[] = [];
   readonly #each: boolean;
+  readonly #hypotheses = new Map<string, Tally>();
+  #whole: Tally | undefined;
 
   /**
    * By default a conjunction is one instance. With `each`, every part of it is an instance, because
@@ -25,11 +27,23 @@ export class Tally {
     this.#each = each;
   }
 
+  /** The tally of one hypothesis of several. What it counts is counted here, too. */
+  of(hypothesis: string): Tally {
+    let part = this.#hypotheses.get(hypothesis);
+    if (part === undefined) {
+      part = new Tally({ each: this.#each });
+      part.#whole = this;
+      this.#hypotheses.set(hypothesis, part);
+    }
+    return part;
+  }
+
   /** Adds an instance. `holds` says whether its conclusion is true, `what` names the case. */
   expect(holds: Answer, what: () => string): void {
     this.instances++;
     if (holds === undefined) this.undecided++;
     else if (!holds) this.failures.push(what());
+    this.#whole?.expect(holds, what);
   }
 
   /** Adds an instance unless the hypothesis is false. */
@@ -60,6 +74,11 @@ export interface Proposition<W> {
   readonly id: string;
   /** The statement in one line. */
   readonly statement: string;
+  /**
+   * What instances are counted by: its hypotheses, or their hard cases and the others. Each must be
+   * true somewhere.
+   */
+  readonly hypotheses?: readonly string[];
   /** Adds the instances that a world has to a tally. */
   check(world: W, tally: Tally): void | Promise<void>;
 }

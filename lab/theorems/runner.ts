@@ -42,8 +42,10 @@ export interface Outcome {
   readonly id: string;
   /** The number of worlds that it was checked in. */
   readonly cases: number;
-  /** How often its hypothesis was true. */
+  /** How often its hypothesis was true; what rounding leaves open is not counted. */
   readonly instances: number;
+  /** The same for each of its hypotheses that has a name. */
+  readonly hypotheses: Readonly<Record<string, number>>;
   /** How often its conclusion was false. */
   readonly failures: number;
   /** The smallest counterexample that was found, with the seed and the path that replay it. */
@@ -94,14 +96,20 @@ export async function verifyPropositions<W>(
   propositions: readonly Proposition<W>[],
   { cases, seed, onProgress }: RunOptions,
 ): Promise<Outcome[]> {
-  const counts = propositions.map(({ id }) => ({ id, cases: 0, instances: 0, failures: 0 }));
+  const counts = propositions.map(({ id, hypotheses = [] }) => {
+    const named = hypotheses.map((name): [string, number] => [name, 0]);
+    return { id, cases: 0, instances: 0, hypotheses: Object.fromEntries(named), failures: 0 };
+  });
+  const decided = ({ instances, undecided }: Tally): number => instances - undecided;
   let done = 0;
   await worlds.search(async (world) => {
     for (const [i, proposition] of propositions.entries()) {
-      const { instances, failures } = await tallyOf(proposition, world);
-      counts[i].cases++;
-      counts[i].instances += instances;
-      counts[i].failures += failures.length;
+      const tally = await tallyOf(proposition, world);
+      const count = counts[i];
+      count.cases++;
+      count.instances += decided(tally);
+      count.failures += tally.failures.length;
+      for (const name in count.hypotheses) count.hypotheses[name] += decided(tally.of(name));
     }
     onProgress?.(++done);
     return true;

@@ -17,6 +17,8 @@ export interface Perturbed extends Required<Pick<BeamSearchOptions, "beam" | "ta
   readonly before: Float64Array;
   /** The same logits in error, all of them float32. */
   readonly after: Float64Array;
+  /** What the error is said to be, at most. */
+  readonly error: number;
 }
 
 /** Node -> the margin of its token: exact. */
@@ -55,7 +57,7 @@ function forkOf(trie: Trie, a: number, b: number): number {
 }
 
 /** The largest error of a logit; the root has none. */
-export function errorOf({ before, after }: Perturbed): number {
+export function errorOf({ before, after }: Pick<Perturbed, "before" | "after">): number {
   return before.reduce((most, z, v) => v ? Math.max(most, Math.abs(z - after[v])) : most, 0);
 }
 
@@ -71,15 +73,17 @@ export const T11: Proposition<Perturbed> = {
   statement:
     "logits off by at most e: |Delta - Delta'| <= 2e/tau, so a verdict with |Delta| > 2e/tau stands; score gaps move by at " +
     "most (4(t-d)+2)e/tau, so wider gaps at the boundary keep the beam",
+  hypotheses: ["a clear verdict", "clear gaps"],
   check(world, tally): void {
-    const { trie, tau, before, after } = world;
-    const e = errorOf(world);
+    const { trie, tau, before, after, error: e } = world;
     const [a, b] = [marginsOf(world, before), marginsOf(world, after)]; // exact
     for (let v = 1; v < trie.nodeCount; v++) {
       const moved = Math.abs(a[v] - b[v]) <= 2 * e / tau;
-      if (!moved) tally.expect(false, () => `Delta of node ${v} moved by ${a[v] - b[v]}, e = ${e}`);
+      const what = (): string => `Delta of node ${v} moved by ${a[v] - b[v]}, e = ${e}`;
+      if (!moved) tally.of("a margin").expect(false, what);
       if (Math.abs(a[v]) > 2 * e / tau) {
-        tally.expect((a[v] > 0) === (b[v] > 0), () => `the verdict on node ${v} flipped`);
+        const isSame = (a[v] > 0) === (b[v] > 0);
+        tally.of("a clear verdict").expect(isSame, () => `the verdict on node ${v} flipped`);
       }
     }
     const [s, s2] = [scoresOf(world, before), scoresOf(world, after)];
@@ -90,13 +94,15 @@ export const T11: Proposition<Perturbed> = {
         pruned.every((p) => {
           const bound = (4 * (t + 1 - forkOf(trie, k, p)) + 2) * e / tau + ROUNDING;
           const change = Math.abs((s[k] - s[p]) - (s2[k] - s2[p]));
-          if (change > bound) tally.expect(false, () => `the gap of ${k} and ${p} moved ${change}`);
+          const what = (): string => `the gap of ${k} and ${p} moved ${change}`;
+          if (change > bound) tally.of("a gap").expect(false, what);
           return s[k] - s[p] > bound;
         })
       );
       if (!stands) break;
       const same = kept.toSorted().join() === theirs[t].kept.toSorted().join();
-      if (pruned.length > 0) tally.expect(same, () => `the beam of step ${t + 1} changed`);
+      if (pruned.length === 0) continue;
+      tally.of("clear gaps").expect(same, () => `the beam of step ${t + 1} changed`);
     }
   },
 };

@@ -1,15 +1,13 @@
 /**
- * T12 to T14 and D1: what other scores, another normalisation or a smaller catalogue make of a
- * world.
+ * T12, T14 and D1: what other scores, another normalisation or a smaller catalogue make of a world.
  *
  * @module
  */
 import type { Proposition } from "./proposition.ts";
-import { exactWorld, named, returned, type World } from "./world.ts";
+import { exactWorld, type World } from "./world.ts";
 import {
   type Branch,
   compare,
-  exactSearch,
   modelOf,
   scoresOf,
   type WorldModel,
@@ -44,64 +42,22 @@ export const T12: Proposition<World> = {
   },
 };
 
-/**
- * T13, what loses items of the exact top B. One instance an item to which fewer than B others are
- * equal or better, and whose rivals in the pools lead to items as good.
- */
-export const T13: Proposition<World> = {
-  id: "T13",
+/** T14, scores that beam search maximises exactly. One instance a world. */
+export const T14: Proposition<World> = {
+  id: "T14",
   statement:
-    "y in the exact top B, and each entry of a pool with at least pi(y_<=t) leads to an item with at least P(y) => y is returned",
+    "scores in which the best child of a node has its parent's score: beam search of every width returns the exact top B, in order",
+  hypotheses: ["more than B items", "at most B items"],
   check(world, tally): void {
-    const { pi, search } = world;
-    const best = bestBelow(world);
-    const found = new Set(returned(world));
-    for (const leaf of world.leaves) {
-      const kept = search.every(({ pool }, i) => {
-        const own = pi[world.trie.prefixOf(leaf, i + 1)];
-        return pool.every((v) => pi[v] < own || best[v] >= pi[leaf]);
-      });
-      if (kept && isClearlyAmongBest(world, leaf)) {
-        tally.expect(found.has(leaf), () => `${named(world, leaf)} was lost`);
-      }
-    }
+    const { leaves, beam, depth, children, judged } = world;
+    const pi = gapScores(world);
+    const order = (a: number, b: number): number => compare(pi[b], pi[a]) || a - b;
+    const exact = leaves.toSorted(order).slice(0, beam);
+    const kept = judged.exactSearch({ beam, depth, children, pi }).at(-1)?.kept ?? [];
+    const part = tally.of(leaves.length > beam ? "more than B items" : "at most B items");
+    part.expect(`${kept}` === `${exact}`, () => `returned ${kept}, the best are ${exact}`);
   },
 };
-
-/** Node -> the score of the best item at or below it; 0 where none is left. */
-export function bestBelow({ children, pi, leaves }: WorldModel): bigint[] {
-  const best: bigint[] = pi.map(() => 0n);
-  for (const leaf of leaves) best[leaf] = pi[leaf];
-  for (let v = best.length - 1; v >= 0; v--) { // children come after their parents
-    for (const child of children[v]) if (best[child] > best[v]) best[v] = best[child];
-  }
-  return best;
-}
-
-/** Whether fewer than B other items score at least as much as an item. */
-export function isClearlyAmongBest({ leaves, pi, beam }: World, leaf: number): boolean {
-  return leaves.filter((other) => other !== leaf && pi[other] >= pi[leaf]).length < beam;
-}
-
-/** T14, scores that beam search maximises exactly. One instance a world. */
-export const T14: Proposition<World> = exactBeams(gapScores);
-
-/** T14 for the given scores of the nodes. */
-export function exactBeams(scores: (world: World) => readonly bigint[]): Proposition<World> {
-  return {
-    id: "T14",
-    statement:
-      "scores in which the best child of a node has its parent's score: beam search of every width returns the exact top B, in order",
-    check(world, tally): void {
-      const { leaves, beam, depth, children } = world;
-      const pi = scores(world);
-      const order = (a: number, b: number): number => compare(pi[b], pi[a]) || a - b;
-      const exact = leaves.toSorted(order).slice(0, beam);
-      const kept = exactSearch({ beam, depth, children, pi }).at(-1)?.kept ?? [];
-      tally.expect(`${kept}` === `${exact}`, () => `returned ${kept}, the best are ${exact}`);
-    },
-  };
-}
 
 /**
  * Node -> the product along its path of w / (the largest w among siblings), in units: the scores in

@@ -6,11 +6,13 @@
 import type { Device } from "../../core/tensor.ts";
 import { lineWidth, renderTable, wrapped } from "../table.ts";
 import { D2, devicePropositions } from "./d2_devices.ts";
+import { spreadPropositions } from "./device_models.ts";
 import {
   adjacentFloats,
   exactWorlds,
   perturbedLogits,
   searchCases,
+  spreadCases,
   tokenBatches,
 } from "./generators.ts";
 import {
@@ -20,6 +22,7 @@ import {
   roundingRefutations,
   roundingTheorems,
 } from "./index.ts";
+import { type HuntedFault, huntFaults, plantedFaults } from "./faults.ts";
 import { type Refutation, shortStatement } from "./proposition.ts";
 import {
   type FindOptions,
@@ -53,18 +56,22 @@ export interface VerificationOptions extends FindOptions {
 export interface VerificationReport {
   /** The seed of the generators. */
   readonly seed: number;
-  /** T1 to T14, S1 to S8, D1. */
+  /** T1 to T17, S1 to S8, D1. */
   readonly theorems: readonly Outcome[];
-  /** R1 to R11. */
+  /** The planted faults, once for each statement or hypothesis that must catch them. */
+  readonly faults: readonly HuntedFault[];
+  /** R1 to R12. */
   readonly refutations: readonly FoundRefutation[];
-  /** T1 to T10 and D2 by device. */
+  /** The theorems about beams and D2 by device. */
   readonly devices: readonly {
     /** The device's name. */
     readonly name: string;
     /** Why it did not run. */
     readonly skipped?: string;
-    /** What became of the propositions on it. */
+    /** What became of the propositions on scores that it adds exactly. */
     readonly theorems: readonly Outcome[];
+    /** What became of the theorems on models that spread their probability. */
+    readonly spread: readonly Outcome[];
   }[];
 }
 
@@ -76,7 +83,7 @@ const STATEMENTS: ReadonlyMap<string, string> = new Map(
   [...PROPOSITIONS, ...REFUTATIONS].map(({ id, statement }) => [id, statement]),
 );
 
-/** The number of worlds that a refutation is looked for in from each seed. */
+/** The number of worlds that a refutation or a planted fault is looked for in from each seed. */
 const SEARCH = 4000;
 
 /** The least number of cases of a device: in fewer some hypothesis may never be true. */
@@ -89,7 +96,7 @@ const LEAST = 20;
  * ```ts
  * import { renderVerification, verifyTheory } from "beargrad/theory";
  *
- * const report = await verifyTheory({ cases: 20, seed: 1 });
+ * const report = await verifyTheory({ cases: 100, seed: 1 });
  * console.log(renderVerification(report)); // ... Seed 1: everything holds.
  * ```
  */
@@ -107,6 +114,13 @@ export async function verifyTheory(
     ...await verifyPropositions(tokenBatches(), lossPropositions, run("surrogates")),
   ];
 
+  const planted = plantedFaults.reduce((n, { caughtBy }) => n + caughtBy.length, 0);
+  const faults = await huntFaults({
+    cases: SEARCH,
+    seed,
+    onProgress: (done) => progress?.("planted faults", done, planted),
+  });
+
   const refutations: FoundRefutation[] = [];
   const look = async <W>(worlds: Worlds<W>, all: readonly Refutation<W>[]): Promise<void> => {
     for (const refutation of all) {
@@ -120,28 +134,41 @@ export async function verifyTheory(
   const onDevices: VerificationReport["devices"][number][] = [];
   for (const { name, device, share = 0.1 } of devices) {
     if (typeof device === "string") {
-      onDevices.push({ name, skipped: device, theorems: [] });
+      onDevices.push({ name, skipped: device, theorems: [], spread: [] });
     } else {
       const some = run(`search on ${name}`, Math.max(LEAST, Math.round(cases * share)));
       const outcomes = await verifyPropositions(searchCases(), devicePropositions(device), some);
-      onDevices.push({ name, theorems: outcomes });
+      const spread = await verifyPropositions(spreadCases(), spreadPropositions(device), some);
+      onDevices.push({ name, theorems: outcomes, spread: spread.sort(byId) });
     }
   }
   theorems.sort(byId);
-  return { seed, theorems, refutations: refutations.sort(byId), devices: onDevices };
+  return { seed, theorems, faults, refutations: refutations.sort(byId), devices: onDevices };
 }
 
-/** Whether nothing failed, every hypothesis was true somewhere, and every refutation was found. */
-export function isVerified({ theorems, refutations, devices }: VerificationReport): boolean {
-  const outcomes = [...theorems, ...devices.flatMap((device) => device.theorems)];
-  return outcomes.every(({ failures, instances }) => failures === 0 && instances > 0) &&
-    refutations.every(({ found }) => found);
+/**
+ * Whether nothing failed, every hypothesis was true somewhere, every planted fault was caught, and
+ * every refutation was found.
+ */
+export function isVerified(
+  { theorems, faults, refutations, devices }: VerificationReport,
+): boolean {
+  const onDevices = devices.flatMap((device) => [...device.theorems, ...device.spread]);
+  const outcomes = [...theorems, ...onDevices];
+  return outcomes.every((outcome) => outcome.failures === 0 && untested(outcome).length === 0) &&
+    faults.every(({ caught }) => caught) && refutations.every(({ found }) => found);
 }
 
-/** T before S before D, then by number. */
+/** The hypotheses that were never true. */
+function untested({ instances, hypotheses }: Outcome): string[] {
+  if (instances === 0) return ["its hypothesis"];
+  return Object.entries(hypotheses).flatMap(([name, n]) => n === 0 ? [`"${name}"`] : []);
+}
+
+/** T before S before D, then by number; T2' follows T2. */
 function byId(a: { readonly id: string }, b: { readonly id: string }): number {
   const rank = ({ id }: { readonly id: string }): number =>
-    1000 * "TSDR".indexOf(id[0]) + Number(id.slice(1));
+    1000 * "TSDR".indexOf(id[0]) + Number.parseInt(id.slice(1)) + (id.endsWith("'") ? 0.5 : 0);
   return rank(a) - rank(b);
 }
 
@@ -152,13 +179,13 @@ function byId(a: { readonly id: string }, b: { readonly id: string }): number {
  * ```ts
  * import { renderVerification } from "beargrad/theory";
  *
- * const theorems = [{ id: "T1", cases: 5, instances: 9, failures: 0 }];
- * const report = { seed: 1, theorems, refutations: [], devices: [] };
+ * const theorems = [{ id: "T1", cases: 5, instances: 9, hypotheses: {}, failures: 0 }];
+ * const report = { seed: 1, theorems, faults: [], refutations: [], devices: [] };
  * console.log(renderVerification(report)); // ... Seed 1: everything holds.
  * ```
  */
 export function renderVerification(report: VerificationReport): string {
-  const { theorems, refutations, devices, seed } = report;
+  const { theorems, faults, refutations, devices, seed } = report;
   const line = (text: string): string => wrapped(text, lineWidth(), 4);
   const parts = [
     renderTable(
@@ -172,6 +199,7 @@ export function renderVerification(report: VerificationReport): string {
       ]),
     ),
     ...failuresOf("", theorems),
+    line(faultsIn(faults)),
     line(
       "Refutations: each of these is false, and here is the smallest world found that shows it.",
     ),
@@ -183,16 +211,24 @@ export function renderVerification(report: VerificationReport): string {
   ];
   const ran = devices.filter(({ skipped }) => skipped === undefined);
   if (ran.length > 0) {
+    const table = (of: "theorems" | "spread"): string =>
+      renderTable(
+        ["id", ...ran.map(({ name, ...device }) => `${name}, ${device[of][0]?.cases ?? 0} cases`)],
+        ran[0][of].map(({ id }, i) => [
+          id,
+          ...ran.map(({ [of]: o }) => `${o[i].instances} / ${o[i].failures}`),
+        ]),
+      );
     parts.push(
       line("The real search on scores that devices add exactly: hypothesis true / failures."),
-      renderTable(
-        ["id", ...ran.map(({ name, theorems }) => `${name}, ${theorems[0].cases} cases`)],
-        ran[0].theorems.map(({ id }, i) => [
-          id,
-          ...ran.map(({ theorems: o }) => `${o[i].instances} / ${o[i].failures}`),
-        ]),
+      table("theorems"),
+      line(
+        "The same on models that spread their probability. What rounding leaves open is not counted.",
       ),
-      ...ran.flatMap(({ name, theorems }) => failuresOf(` on ${name}`, theorems)),
+      table("spread"),
+      ...ran.flatMap(({ name, theorems, spread }) =>
+        failuresOf(` on ${name}`, [...theorems, ...spread])
+      ),
     );
   }
   for (const { name, skipped } of devices) {
@@ -203,8 +239,24 @@ export function renderVerification(report: VerificationReport): string {
 }
 
 function failuresOf(where: string, outcomes: readonly Outcome[]): string[] {
-  return outcomes.flatMap(({ id, instances, failures, counterexample }) => {
+  return outcomes.flatMap((outcome) => {
+    const { id, failures, counterexample } = outcome;
     if (failures > 0) return [`${id} FAILS${where}: ${counterexample}`];
-    return instances === 0 ? [`${id} WAS NOT TESTED${where}: its hypothesis was never true`] : [];
+    const never = untested(outcome).join(", ");
+    return never ? [`${id} WAS NOT TESTED${where}: ${never} was never true`] : [];
   });
+}
+
+/** What became of the planted faults, in a sentence or two. */
+function faultsIn(faults: readonly HuntedFault[]): string {
+  const missed = faults.filter(({ caught }) => !caught);
+  const names = new Set(faults.map(({ name }) => name));
+  const ids = new Set(faults.map(({ by }) => by.split(":")[0]));
+  const mistakes = names.size === 1 ? "1 mistake" : `${names.size} mistakes`;
+  return `Planted faults: ${
+    faults.length - missed.length
+  } of ${faults.length} caught. ${mistakes} ` +
+    `in what is judged (searches, margins, certificates, losses, devices), for ${ids.size} ` +
+    "statements and their hypotheses, one by one, to notice." +
+    missed.map(({ name, by }) => ` NOT CAUGHT by ${by}: ${name}.`).join("");
 }

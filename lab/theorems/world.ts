@@ -3,6 +3,10 @@
  *
  * @module
  */
+import { apaoPoint } from "../../models/losses/apao.ts";
+import { beamExact } from "../../models/losses/beam_exact.ts";
+import { bear } from "../../models/losses/bear.ts";
+import { bestFirst } from "./best_first.ts";
 import {
   compare,
   exactSearch,
@@ -14,10 +18,28 @@ import {
   type WorldSpec,
 } from "./world_model.ts";
 
-/** A world. A proposition reads it; a mutant changes one of its parts. */
+/** The code that statements judge beside a world's own beams. */
+export interface Judged {
+  /** Beam search. */
+  readonly exactSearch: typeof exactSearch;
+  /** Best-first search. */
+  readonly bestFirst: typeof bestFirst;
+  /** The loss apao-point. */
+  readonly apaoPoint: typeof apaoPoint;
+  /** The loss beam-exact. */
+  readonly beamExact: typeof beamExact;
+  /** The losses of BEAR. */
+  readonly bear: typeof bear;
+}
+
+const judged: Judged = { exactSearch, bestFirst, apaoPoint, beamExact, bear };
+
+/** A world. A proposition reads it; a planted fault changes one of its parts. */
 export interface World extends WorldModel {
   /** What it was made of; absent where it was not generated as weights. */
   readonly spec?: WorldSpec;
+  /** The code that statements judge. */
+  readonly judged: Judged;
   /** The search. */
   readonly search: readonly ExactStep[];
   /** The search with ties the other way round. */
@@ -35,6 +57,7 @@ export function worldOf(model: WorldModel, spec?: WorldSpec): World {
   return {
     ...model,
     spec,
+    judged,
     search: exactSearch(model),
     reversed: exactSearch(model, { tie: (a, b) => b - a }),
     beta: betaOf(model),
@@ -136,15 +159,15 @@ export function named({ trie, beam }: WorldModel, leaf: number): string {
 
 /** A world as a tree, a node a line: tokens, probability given the parent, the path's, and fate. */
 export function drawWorld(world: World): string {
-  const { trie, children, weights, outside, one, pi, beam, search, spec } = world;
-  const lines = [`B = ${beam}, normalised over ${spec?.normalization ?? "integers"}`];
+  const { trie, children, weights, outside, one, pi, beam, normalization, search, spec } = world;
+  const lines = [`B = ${beam}, normalised over ${normalization}`];
   const end = returned(world);
   const fateOf = (v: number): string => {
     if (children[v].length === 0) return end.includes(v) ? "returned" : "lost";
     return search[trie.depths[v] - 1].kept.includes(v) ? "kept" : "pruned";
   };
   const walk = (node: number, indent: string): void => {
-    const gone = spec?.normalization === "vocabulary" ? outside[node] : [];
+    const gone = normalization === "vocabulary" ? outside[node] : [];
     const sum = total([...children[node].map((v) => weights[v]), ...gone]);
     for (const v of spec === undefined ? [] : trie.nodesUnder(node)) {
       const what = children[node].includes(v)

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Proposition } from "./proposition.ts";
-import { type Evidence, theorems } from "./t1_t10_search.ts";
+import { type Evidence, type Range, theorems } from "./t1_t15_search.ts";
 import {
   isAlive,
   isViolated,
@@ -17,16 +17,16 @@ import {
   siblingsOf,
   type World,
 } from "./world.ts";
-import { total, type WorldModel } from "./world_model.ts";
+import { compare, total, type WorldModel } from "./world_model.ts";
 
-/** T1 to T10, checked in worlds. */
+/** The theorems about a beam search, checked in worlds. */
 export const searchTheorems: readonly Proposition<World>[] = theorems.map((theorem) => ({
   ...theorem,
   check: (world, tally) => theorem.check(evidenceOf(world), tally),
 }));
 
 /** The evidence of a world: all of its items are judged. */
-function evidenceOf(world: World): Evidence {
+export function evidenceOf(world: World): Evidence {
   const { trie, pi, one, weights, children, leaves, search, beam, depth } = world;
   const places = BigInt(beam);
   const list = returned(world);
@@ -36,12 +36,17 @@ function evidenceOf(world: World): Evidence {
   const parentPi = (node: number): bigint => pi[trie.parents[node]];
   const masses: bigint[] = [];
   const mass = (t: number): bigint => masses[t] ??= total(search[t - 1].pool.map((v) => pi[v]));
+  const exactly = (n: number): Range => ({ least: n, most: n });
+  const ranked = world.levels[depth];
+  let best: readonly number[] | undefined;
   return {
     beam,
     depth,
     leaves,
     nameOf: (y) => named(world, y),
     lengthOf: (y) => trie.depths[y],
+    choices: (y, t) => siblings(at(y, t)).length,
+    prunes: search.some(({ pool, kept }) => kept.length < pool.length),
     isReturned: (y) => found.has(y),
     isAlive: (y, t) => isAlive(world, y, t),
     isPrunedBy: (y, t) =>
@@ -60,10 +65,8 @@ function evidenceOf(world: World): Evidence {
     hasMassInPool: (y, t) => pi[at(y, t)] * (places + 1n) > mass(t),
     hasThreshold: (t) => search[t - 1].pool.length >= beam,
     isThresholdWithinMass: (t) => pi[search[t - 1].pool[beam - 1]] * places <= mass(t),
-    competitors(y) {
-      const counts = search.map((_, i) => competitorsOf(world, y, i + 1));
-      return { least: counts, most: counts };
-    },
+    competitors: (y) => search.map((_, i) => exactly(competitorsOf(world, y, i + 1))),
+    forced: (y) => search.map((_, i) => exactly(forcedOf(world, y, i + 1))),
     beatsOthers(y, t) {
       const node = at(y, t);
       const rival = rivalOf(world, node, t);
@@ -88,10 +91,44 @@ function evidenceOf(world: World): Evidence {
       const bound = prunedBeforeLast(world);
       return [...list.entries()].filter(([, y]) => pi[y] > bound).map(([rank, y]) => ({
         what: `${named(world, y)} is not number ${rank}`,
-        isBest: world.levels[depth][rank] === y,
+        isBest: ranked[rank] === y,
+      }));
+    },
+    ahead(y) {
+      best ??= bestRanks(world);
+      const rank = ranked.indexOf(y);
+      const wasted = search.map(({ pool }, i) => {
+        const own = at(y, i + 1);
+        const before = (v: number): boolean =>
+          v !== own && (compare(pi[own], pi[v]) || v - own) < 0;
+        return exactly(pool.filter((v) => before(v) && best![v] > rank).length);
+      });
+      return { items: exactly(rank), wasted };
+    },
+    widths() {
+      const bound = prunedBeforeLast(world);
+      return ranked.slice(0, beam).map((item, i) => ({
+        k: i + 1,
+        width: exactly(widthFor(world, pi[item])),
+        isCertified: i < list.length && pi[list[i]] > bound,
       }));
     },
   };
+}
+
+/** Node -> the place of the best item under it, from 0, among all items. */
+export function bestRanks({ trie: { parents }, levels, depth, pi }: World): number[] {
+  const best = pi.map(() => Infinity);
+  levels[depth].forEach((leaf, rank) => {
+    for (let v = leaf; v > 0; v = parents[v]) best[v] = Math.min(best[v], rank);
+  });
+  return best;
+}
+
+/** T15: the most entries of a level before the last that have at least a probability. */
+export function widthFor({ levels, depth, pi }: World, least: bigint): number {
+  const counts = levels.slice(1, depth).map((level) => level.filter((v) => pi[v] >= least).length);
+  return Math.max(0, ...counts);
 }
 
 /** How many entries of level t lie under a node of that level or of one before. */
@@ -114,4 +151,36 @@ export function competitorsOf(world: WorldModel, leaf: number, t: number): numbe
     }
   }
   return count;
+}
+
+/** T2': how many siblings of steps up to t must have left an entry above y_<=t if it survives. */
+export function forcedOf(world: World, leaf: number, t: number): number {
+  const { trie, pi } = world;
+  let count = 0;
+  for (let s = 1; s <= Math.min(t, trie.depths[leaf]); s++) {
+    const isAhead = (w: number): boolean =>
+      Array.from({ length: t - s + 1 }, (_, i) => s + i).every((j) => {
+        const most = spreadTo(world, w, j);
+        return most !== undefined && pi[w] > pi[trie.prefixOf(leaf, j)] * most;
+      });
+    count += siblingsOf(world, trie.prefixOf(leaf, s)).filter(isAhead).length;
+  }
+  return count;
+}
+
+/**
+ * D_t(w): the largest product of numbers of children on a way from w to level t. Undefined over the
+ * vocabulary if there are any, as children may have nothing.
+ */
+function spreadTo(world: World, node: number, t: number): bigint | undefined {
+  const { children, trie, normalization } = world;
+  const under = children[node];
+  if (trie.depths[node] === t || under.length === 0) return 1n;
+  if (normalization === "vocabulary") return undefined;
+  let most = 0n;
+  for (const child of under) {
+    const own = spreadTo(world, child, t);
+    if (own !== undefined && own > most) most = own;
+  }
+  return most * BigInt(under.length);
 }

@@ -6,6 +6,7 @@
  */
 import type { BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import { Trie } from "../../models/decode/trie.ts";
+import type { Normalization } from "../../ops/trie_log_prob.ts";
 
 /** A node of a generated catalogue. */
 export interface Branch {
@@ -33,6 +34,8 @@ export interface WorldModel {
   readonly trie: Trie;
   /** The beam width B. */
   readonly beam: number;
+  /** What the probabilities of siblings sum to 1 over. */
+  readonly normalization: Normalization;
   /** The number of steps: the length of the longest path. */
   readonly depth: number;
   /** Node -> its children that are in the catalogue, ascending. */
@@ -91,7 +94,14 @@ export function modelOf({ root, beam, normalization, excluded }: WorldSpec): Wor
     const inside = total(list.map((v) => weights[v]));
     return normalization === "children" ? inside : inside + total(outside[node]);
   });
-  return { ...catalogue, beam, weights, outside, ...scoresOf(trie, weights, totals) };
+  return {
+    ...catalogue,
+    beam,
+    normalization,
+    weights,
+    outside,
+    ...scoresOf(trie, weights, totals),
+  };
 }
 
 /**

@@ -133,7 +133,8 @@ export function judgeBaselines(
     baselines: rankers.map((ranker, i) => ({
       name: ranker.name,
       ...evaluateBaseline(ranker, cases, LIST_LENGTHS, (done) => {
-        onProgress?.("judging baselines", i * cases.length + done, rankers.length * cases.length);
+        const judged = Math.floor((i * cases.length + done) / rankers.length);
+        onProgress?.("judging baselines", judged, cases.length);
       }),
     })),
     best: dataset.oracle &&

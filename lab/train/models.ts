@@ -6,7 +6,7 @@
  */
 import * as v from "valibot";
 import type { Device } from "../../core/tensor.ts";
-import { CheckpointError, DataError } from "../../core/errors.ts";
+import { CheckpointError, DataError, UsageError } from "../../core/errors.ts";
 import { type DeviceTrie, Trie } from "../../models/decode/trie.ts";
 import { initLora, type LoraConfig, type LoraParams, withLora } from "../../models/lora.ts";
 import { isLossName, lossNames } from "../../models/losses/index.ts";
@@ -287,7 +287,13 @@ export async function readSavedRun(
 ): Promise<SavedRun> {
   const { reading, model } = readRecipe(folder);
   const keptCodes = typeof folder === "string" ? `${folder}/..` : undefined; // of all runs beside it
-  return readRun(folder, await loadDataset(data, { ...reading, keptCodes }, model, onProgress));
+  try {
+    return readRun(folder, await loadDataset(data, { ...reading, keptCodes }, model, onProgress));
+  } catch (error) {
+    if (data !== "synthetic" || !(error instanceof UsageError)) throw error;
+    // Its options do not fit synthetic data, which the user may not have named.
+    throw refusedData(folder, "what it was trained on, got synthetic, the default of --data");
+  }
 }
 
 /**
@@ -302,10 +308,12 @@ export function readRun(folder: string | Folder, dataset: Dataset): SavedRun {
   if (digest === recipe.digest) {
     return { recipe, dataset, normalization: normalizationOf(recipe) };
   }
-  throw new CheckpointError(
-    `Cannot judge ${folderAt(folder).path}: the data must be what it was trained on, of digest ` +
-      `${recipe.digest}, got ${digest}`,
-  );
+  throw refusedData(folder, `what it was trained on, of digest ${recipe.digest}, got ${digest}`);
+}
+
+function refusedData(folder: string | Folder, expected: string): CheckpointError {
+  const { path } = folderAt(folder);
+  return new CheckpointError(`Cannot judge ${path}: the data must be ${expected}`);
 }
 
 /**

@@ -19,7 +19,9 @@ import {
 import type { TransformerConfig } from "../../models/transformer.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
 import type { Options } from "./options.ts";
-import { type Dataset, leaveOneOut } from "../data/dataset.ts";
+import { wholeSpec } from "../codes/spec.ts";
+import type { Dataset } from "../data/dataset.ts";
+import { isPlainCodes } from "../data/derived.ts";
 import type { Reading } from "../data/load.ts";
 import { CheckpointError } from "../../core/errors.ts";
 import { readConfig } from "./model_folder.ts";
@@ -105,16 +107,40 @@ export function runName({ loss, seed }: Pick<Recipe, "loss" | "seed">): string {
   return `${loss}-seed${seed}`;
 }
 
+/** A digest of the items and all sequences, which is the same whatever the codes of the items. */
+export function sequencesDigest({ items, training, validation, test }: Dataset): string {
+  const content = JSON.stringify([items, training, validation, test]);
+  return digestOfBytes(new TextEncoder().encode(content));
+}
+
 /** A digest of the items, their tokens and paths, and all users' sequences. */
 export function digestOf(dataset: Dataset): string {
   const { items, tokens, paths, training, validation, test } = dataset;
-  const users = test.map(({ id, history, target }) => ({ id, items: [...history, target] }));
-  const content: unknown[] = [items, tokens, paths, users.map((user) => [user.id, user.items])];
+  const users = test.values().map(({ id, history, target }) => [id, [...history, target]]);
+  const content: unknown[] = [items, tokens, paths, users];
   // Leave-one-out data follow from their users. Other data do not.
-  if (JSON.stringify(training) !== JSON.stringify(leaveOneOut(users).training)) {
-    content.push([training, validation, dataset.prompt([0, 0])]);
+  const isByUser = training.length === test.length && training.every((sequence, user) => {
+    const items = test[user].history.slice(0, -1);
+    return JSON.stringify(sequence) === JSON.stringify({ items, context: 0 });
+  });
+  if (!isByUser) content.push([training, validation, dataset.prompt([0, 0])]);
+  const hash = sha256.create();
+  for (const part of jsonOf(content, 3)) hash.update(new TextEncoder().encode(part));
+  return bytesToHex(hash.digest()).slice(0, 16);
+}
+
+/** The JSON of a value, in parts: that of large data would be too long for one text. */
+function* jsonOf(value: unknown, depth: number): Generator<string, void> {
+  if (depth === 0 || !(Array.isArray(value) || value instanceof Iterator)) {
+    return yield JSON.stringify(value);
   }
-  return digestOfBytes(new TextEncoder().encode(JSON.stringify(content)));
+  let mark = "[";
+  for (const one of value) {
+    yield mark;
+    yield* jsonOf(one, depth - 1);
+    mark = ",";
+  }
+  yield mark === "[" ? "[]" : "]";
 }
 
 /** The first 16 hexadecimal digits of SHA-256. */
@@ -122,14 +148,15 @@ export function digestOfBytes(bytes: Uint8Array): string {
   return bytesToHex(sha256(bytes)).slice(0, 16);
 }
 
-/** How options ask for data to be read, without defaults. */
+/** How options ask for data to be read, without defaults but those of made codes. */
 export function readingOf(options: Reading): Reading {
+  const { codes = "semantic" } = options;
   const reading: Reading = {
     ...pick(options, ["index", "tokenizer", "prompt", "targets", "holdOut"]),
     ...pick(options, ["limitItems", "limitUsers"]),
     ...pick(options, ["columns", "minRating", "duplicates", "kCore", "split"]),
     skipBadRows: options.skipBadRows || undefined,
-    codes: options.codes === "semantic" ? undefined : options.codes,
+    codes: codes === "semantic" ? undefined : isPlainCodes(codes) ? codes : wholeSpec(codes),
     joinValidation: options.joinValidation || undefined,
   };
   return Object.fromEntries(Object.entries(reading).filter(([, value]) => value !== undefined));

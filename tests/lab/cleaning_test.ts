@@ -199,7 +199,10 @@ test("what cannot be split is refused", () => {
     new Map([["a.csv", new TextEncoder().encode("user,item\na,p\na,q\na,r\n")]]),
   );
   const table: readonly (readonly [InteractionOptions, RegExp])[] = [
-    [{}, /cleaning must leave interactions, got 3 rows of the file, 0 5-core, 2 passes$/],
+    [
+      {},
+      /cleaning must leave interactions, got rows of the file, in its order: 3; 5-core, 2 passes: 0$/,
+    ],
     [{ kCore: 1, split: { time: [0.8, 0.9] } }, /it must have times to be split by time, got none/],
   ];
   for (const [options, message] of table) {

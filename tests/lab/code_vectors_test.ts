@@ -1,6 +1,6 @@
 /** Vectors of items that codes are made of: from interactions, files and titles. */
 import assert from "node:assert/strict";
-import { copyFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
@@ -159,6 +159,15 @@ test("symmetricEigen and symmetricSvd: as the QR algorithm has it", () => {
   }
 });
 
+test("symmetricSvd: ten iterations are enough where powers of the matrix are too slow", () => {
+  const rows = randomSymmetric(100, 5, 0);
+  const { values } = symmetricEigen(rows.map((row) => Float64Array.from(row)));
+  const sizes = [...values].map(Math.abs).sort((a, b) => b - a);
+  const svd = symmetricSvd(sparse(rows), 5, [5, 0], { tolerance: 0, iterations: 10 });
+  // With powers of the matrix the differences are up to 0.2.
+  svd.values.forEach((x, i) => assert.ok(Math.abs(x - sizes[i]) < 1e-3, `${x}, ${sizes[i]}`));
+});
+
 test("symmetricSvd: a matrix of low rank, and of zeros", () => {
   const u = [3, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
   const svd = symmetricSvd(sparse(u.map((x) => u.map((y) => x * y))), 4, [1, 1]);
@@ -215,6 +224,7 @@ test("readVectors: refusals name file, place and requirement", () => {
   const data = Float32Array.of(1, 2, 3, 4, 5, 6);
   const tensor = { dtype: "F32", shape: [3, 2], bytes: new Uint8Array(data.buffer) };
   const odd = Float32Array.from([1, 2, 3, NaN, 5, 6]);
+  const huge = Float64Array.from([1, 2, 3, -4e180, 5, 6e180]);
   const cases: readonly [file: string, contents: string | Uint8Array, message: RegExp][] = [
     ["a.npy", "no array", /NumPy's format, got other bytes/],
     ["a.npy", npy(data, [3, 2], { version: 9 }), /version must be 1, 2 or 3, got 9/],
@@ -236,6 +246,9 @@ test("readVectors: refusals name file, place and requirement", () => {
     ["a.csv", "7,1,2\n8,1,3\n", /every item must have a vector, got none for "a,b"/],
     ["a.csv", '7,1,2\n"8,1,3\n', /a\.csv line 2: its quotes must enclose fields/],
     ["a.csv", "", /every item must have a vector, got none for "7"/],
+    ["a.csv", '7,1,2\n8,1e200,3\na,1,1\n"a,b",1,1\n', /from 1e-100 to 1e100 .*, got 1e\+200$/],
+    ["a.npy", npy(huge, [3, 2]), /largest number must be from 1e-100 to .*, got 6e\+180$/],
+    ["a.npy", npy(huge.map((x) => x * 1e-290), [3, 2]), /largest number must be from 1e-100/],
   ];
   for (const [file, contents, message] of cases) {
     const bytes = typeof contents === "string" ? new TextEncoder().encode(contents) : contents;
@@ -289,5 +302,13 @@ test(
       }
       mean.forEach((x, j) => assert.ok(Math.abs(x - data[item * dim + j]) < 1e-5));
     }
+
+    const weights = readFileSync(join(folder, "model.safetensors"));
+    weights.fill(0x7f, weights.length - 2 * dim); // 3.4e38, of the last norm in bfloat16
+    writeFileSync(join(folder, "model.safetensors"), weights);
+    await assert.rejects(
+      titleVectors(cpu(), titles, folder),
+      /^DataError: Cannot read titles with .*: its hidden states must be finite, got .* for "/,
+    );
   }),
 );

@@ -1,7 +1,7 @@
 /** Codes that are made: specifications, clusters, duplicates, and runs that train on them. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ArgumentError, CheckpointError, DataError, UsageError } from "../../core/errors.ts";
@@ -15,13 +15,15 @@ import { describeCodes, renderCodes } from "../../lab/codes/describe.ts";
 import { assign, kmeans } from "../../lab/codes/kmeans.ts";
 import { makeCodes } from "../../lab/codes/make.ts";
 import { trainRqvae, updateBooks } from "../../lab/codes/rqvae.ts";
-import { formatSpec, parseSpec } from "../../lab/codes/spec.ts";
+import { formatSpec, parseSpec, wholeSpec } from "../../lab/codes/spec.ts";
 import type { Vectors } from "../../lab/codes/vectors.ts";
 import { compareLosses } from "../../lab/compare/compare.ts";
 import { verifyModel } from "../../lab/analysis/verify_model.ts";
 import { loadDataset } from "../../lab/data/load.ts";
 import { memoryFolder } from "../../lab/folder.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
+import { compareRuns } from "../../lab/report/compare_runs.ts";
+import { readResults } from "../../lab/report/read_results.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
 import { readRecipe, readSavedRun } from "../../lab/train/models.ts";
 import { npy } from "./vector_files.ts";
@@ -52,6 +54,7 @@ test("parseSpec: what is given, defaults for the rest, and one way to write it",
   for (const [text, canonical] of cases) {
     assert.equal(formatSpec(parseSpec(text)), canonical);
     assert.equal(formatSpec(parseSpec(canonical)), canonical);
+    assert.equal(formatSpec(parseSpec(wholeSpec(text))), canonical);
   }
   const { from, slack, sizes } = parseSpec(
     "hierarchical:3x2,from=behaviour@2+titles:m+v.safetensors#t@0.5,slack=0.5",
@@ -63,6 +66,21 @@ test("parseSpec: what is given, defaults for the rest, and one way to write it",
     { kind: "titles", place: "m", weight: 1 },
     { kind: "file", place: "v.safetensors", tensor: "t", weight: 0.5 },
   ]);
+});
+
+test("wholeSpec: all options that the codes have, and no others", () => {
+  const behaviour = "seed=0,from=behaviour,dim=64,window=8,shift=1,power=0.5";
+  const cases: readonly [text: string, whole: string][] = [
+    ["hierarchical:8x4", `${behaviour},slack=none,tokens=own,duplicates=last`],
+    ["residual:8,window=3", `${behaviour.replace("8", "3")},duplicates=last`],
+    ["product:8,from=v.npy@2", "seed=0,from=v.npy@2,duplicates=last"],
+    ["rqvae:8,from=v.npy", "seed=0,from=v.npy,epochs=200,duplicates=last"],
+    ["random:8", "seed=0,duplicates=last"],
+  ];
+  for (const [text, options] of cases) {
+    assert.equal(wholeSpec(text), `${text.split(",")[0]},${options}`);
+    assert.deepEqual(parseSpec(wholeSpec(text)), parseSpec(text));
+  }
 });
 
 test("parseSpec: refusals say what it must be", () => {
@@ -81,6 +99,8 @@ test("parseSpec: refusals say what it must be", () => {
     ["hierarchical:64,duplicates=x", /duplicates must be last or free/],
     ["hierarchical:64,from=v.txt", /from must be behaviour, titles:FOLDER, .*got v.txt/],
     ["hierarchical:64,from=v.npy@0", /from must be .* got v.npy@0/],
+    ["hierarchical:64,from=v.npy@1e300", /a weight from 1e-6 to 1e6 .* got v.npy@1e300/],
+    ["hierarchical:64,shift=1e-310", /shift must be a number from 1e-6 to 1e6, got 1e-310/],
     ["residual:64,epochs=1", /epochs must come with rqvae/],
     ["residual:64,tokens=own", /tokens must come with hierarchical/],
     ["residual:64,slack=1", /slack must come with hierarchical/],
@@ -165,13 +185,13 @@ test("assign: with a capacity, as joining the nearest pairs of item and centre f
 
 /** The bits are the same in Deno, Bun and Node. */
 const DIGESTS: readonly [spec: string, digest: string][] = [
-  ["hierarchical:16x8,slack=0", "28a4a0bb85cdf9f6"],
-  ["hierarchical:16x8,seed=1", "073d4d8d62d17a62"],
-  ["hierarchical:8x8x8,slack=0,duplicates=free", "e0f18b2df6ed50c8"],
-  ["hierarchical:16x8,slack=0,tokens=shared", "8973eea06de169f9"],
-  ["residual:16x16,window=3,shift=2", "3a03b84e3b743022"],
-  ["residual:32x64,power=0,dim=16,duplicates=free", "642e3237255f6153"],
-  ["product:16x16,dim=24,power=1", "4c180a11093a0749"],
+  ["hierarchical:16x8,slack=0", "4d7437ab28437f8c"],
+  ["hierarchical:16x8,seed=1", "b1a5b9b3f86df0b2"],
+  ["hierarchical:8x8x8,slack=0,duplicates=free", "602f7c2ccbf03c0e"],
+  ["hierarchical:16x8,slack=0,tokens=shared", "da0dcabc0c8cc78c"],
+  ["residual:16x16,window=3,shift=2", "f7bff3b926c0ebe8"],
+  ["residual:32x64,power=0,dim=16,duplicates=free", "80e3874800b4a4f7"],
+  ["product:16x16,dim=24,power=1", "492faea390d905dd"],
   ["random:16x8", "1dbfe077579f5d15"],
 ];
 
@@ -390,7 +410,34 @@ test("loadDataset: made codes for interactions, which have none of their own", a
   const made = await loadDataset(folder, { kCore: 1, codes: "hierarchical:4x3" });
   assert.deepEqual([made.items, made.test], [own.items, own.test]);
   assert.deepEqual(indexOf(made)[made.items[0]], (await makeCodes(own, "hierarchical:4x3"))[0]);
-  await assert.rejects(loadDataset(folder), /^UsageError: .*--codes must be item or make some/);
+  await assert.rejects(loadDataset(folder), /^UsageError: .*--codes must be item or made ones/);
+});
+
+test("loadDataset: vectors need ids where no file has the order of the items", async () => {
+  const rows = Array.from({ length: 60 }, (_, i) => `${i % 6},${(i * 7) % 20},5,${i}`);
+  const files: Readonly<Record<string, string>> = {
+    "ratings.csv": `userId,movieId,rating,timestamp\n${rows.join("\n")}`,
+    "inter.json": JSON.stringify({ u: ["1", "2", "3"], v: ["2", "3", "1"] }),
+  };
+  for (const [file, text] of Object.entries(files)) {
+    const folder = memoryFolder("ml", new Map([[file, new TextEncoder().encode(text)]]));
+    const load = (from: string) =>
+      loadDataset(folder, {
+        ...(file === "ratings.csv" && { kCore: 1 }),
+        codes: `hierarchical:2x2,from=behaviour+${from}`,
+      });
+    for (const vectors of ["none/v.npy", "none/v.safetensors#x"]) {
+      await assert.rejects(load(vectors), {
+        name: "UsageError",
+        message: new RegExp(
+          `the items of ml/${file} have no order .*\\.csv file with ids, got ${
+            vectors.split("#")[0]
+          }`,
+        ),
+      });
+    }
+    await assert.rejects(load("none/v.csv"), /^DataError: .*v\.csv/, "by its ids");
+  }
 });
 
 test("withMadeCodes: refused where prompts are text", async () => {
@@ -420,12 +467,13 @@ test(
     const { runs: [{ test: first }], dataset } = await train(`--loss msl --codes ${codes}`);
     assert.equal(dataset.codes, codes);
     const kept = JSON.parse(readFileSync(join(out, "codes.json"), "utf8"));
-    assert.deepEqual([kept.version, kept.codes, kept.index], [1, codes, indexOf(dataset)]);
+    const whole = wholeSpec(codes);
+    assert.deepEqual([kept.version, kept.codes, kept.index], [1, whole, indexOf(dataset)]);
     const { runs: [{ test: again }] } = await train(`--loss msl --codes ${codes},seed=0 --resume`);
     assert.deepEqual(again.beams, first.beams);
 
     const checkpoint = join(out, "msl-seed0");
-    assert.deepEqual(readRecipe(checkpoint).reading, { codes });
+    assert.deepEqual(readRecipe(checkpoint).reading, { codes: whole });
     const saved = await readSavedRun(checkpoint, data);
     assert.deepEqual(saved.dataset.paths, dataset.paths);
     const { violations, users } = await verifyModel({ checkpoint, data, limitUsers: 5 });
@@ -447,6 +495,8 @@ test(
     }
     writeFileSync(join(out, "codes.json"), "{}");
     await refused(readSavedRun(checkpoint, data), /codes\.json at "version"/);
+    writeFileSync(join(out, "codes.json"), JSON.stringify(kept).slice(0, 300));
+    await refused(readSavedRun(checkpoint, data), /codes\.json: it must be JSON, got /);
   }),
 );
 
@@ -456,11 +506,58 @@ test(
     const args = `--data ${smallFolder()} --out ${out} --losses sft,msl --seeds 1 ${SMALL} ` +
       "--codes residual:4x4 --verify-users 2";
     const { results } = await compareLosses(parseGridOptions("compare", args.split(" ")));
-    assert.deepEqual(results.map(({ recipe }) => recipe.reading.codes), [
-      "residual:4x4",
-      "residual:4x4",
-    ]);
+    const whole = wholeSpec("residual:4x4");
+    assert.deepEqual(results.map(({ recipe }) => recipe.reading.codes), [whole, whole]);
     assert.ok(existsSync(join(out, "codes.json")));
     assert.deepEqual(results.map(({ verification }) => verification?.users), [2, 2]);
+  }),
+);
+
+test(
+  "compare --codes: several kinds of codes, each in a folder of its own, in one report",
+  inFolder(async (out) => {
+    const data = smallFolder();
+    const compare = (args: string) =>
+      compareLosses(parseGridOptions(
+        "compare",
+        `--data ${data} --losses msl --seeds 2 ${SMALL} --verify-users 0 ${args}`.split(" "),
+      ));
+    const codes = "--codes semantic,item,hierarchical:3x3,seed=1";
+    const { results } = await compare(`--out ${join(out, "whole")} ${codes}`);
+    const names = ["msl", "msl codes=item", "msl codes=hierarchical:3x3,seed=1"];
+    assert.deepEqual(
+      results.map(({ variant, recipe: { seed } }) => [variant, seed]),
+      names.flatMap((name) => [0, 1].map((seed) => [name, seed])),
+    );
+    assert.deepEqual(
+      readdirSync(join(out, "whole")).sort(),
+      ["hierarchical-3x3-seed=1", "item", "semantic"],
+    );
+    // Shards with folders of their own, of which one has no baselines of some codes.
+    const parts = [0, 1].map((i) => join(out, `part${i}`));
+    for (const [i, part] of parts.entries()) await compare(`--out ${part} ${codes} --shard ${i}/2`);
+    const [whole, merged] = [[join(out, "whole")], parts].map((folders) => readResults(folders));
+    assert.deepEqual([whole.unfinished, merged.unfinished], [[], []]);
+    const ranksOf = ({ runs }: typeof whole) =>
+      new Map(runs.map(({ variant, recipe, test }) => [`${variant} ${recipe.seed}`, test]));
+    assert.deepEqual(ranksOf(merged), ranksOf(whole));
+    assert.deepEqual(merged.baselines?.baselines, whole.baselines?.baselines);
+    const found = compareRuns(whole.runs, whole.baselines, { resamples: 20 });
+    assert.deepEqual(found.variants.map(({ name }) => name).sort(), names.toSorted());
+    const checkpoint = join(out, "whole", "hierarchical-3x3-seed=1", "msl-seed0");
+    assert.equal((await readSavedRun(checkpoint, data)).dataset.codes, "hierarchical:3x3,seed=1");
+  }),
+);
+
+test(
+  "compare --codes: codes that cannot be made are refused before anything is trained",
+  inFolder(async (out) => {
+    const args = `--data ${smallFolder()} --out ${out} --losses msl --seeds 1 ${SMALL} ` +
+      "--codes semantic,hierarchical:3x3,from=none.csv";
+    await assert.rejects(
+      compareLosses(parseGridOptions("compare", args.split(" "))),
+      /^DataError: .*none\.csv/,
+    );
+    assert.deepEqual(readdirSync(out), []);
   }),
 );

@@ -87,7 +87,9 @@ test("compare: a result for every loss and seed, and the baselines", async () =>
     first.command ?? "",
     /^deno task compare --data .* --out '.*\/a\/new one' --layers 1 /,
   );
-  assert.deepEqual(first.data, { name: first.data.name, users: 40, items: 24 });
+  const { name, sequences = "" } = first.data;
+  assert.deepEqual(first.data, { name, users: 40, items: 24, sequences });
+  assert.match(sequences, /^[0-9a-f]{16}$/);
   assert.equal(first.curve[first.curve.length - 1].step, first.steps);
   assert.deepEqual(first.validation.map(({ epoch }) => epoch), [1, 2, 3]);
   assert.deepEqual(first.judging, { beams: [2, 5], excludeHistory: false });
@@ -335,7 +337,7 @@ test("sweep: every combination of what a loss reads, ranked by validation", asyn
   const text = renderRanking([{ ...ranked[0], improving: true }, ...ranked.slice(1)]);
   assert.match(text, /bear B=5 xi=3/);
   assert.ok(text.startsWith(`Warning: ${ranked[0].variant} is still improving`), text);
-  assert.match(renderRanking(ranked), /^By validation alone/);
+  assert.match(renderRanking(ranked), /^Ranked by validation alone/);
   const [{ validation: _none, ...one }] = results;
   assert.throws(() => rankByValidation([{ ...one, validation: [] }]), /^DataError: Cannot rank/);
 });

@@ -63,10 +63,13 @@ test("experiment: writes metrics, a checkpoint a run and a summary, and nothing 
   const preparing = (what: string, done: number, total: number): void =>
     void told.push(`${what} ${done}/${total}`);
   const report = await run(args, { preparing });
-  const total = 3 * report.dataset.test.length; // popularity and two of co-occurrence
+  const total = report.dataset.test.length; // each by popularity and two of co-occurrence
   assert.deepEqual(
     told,
-    Array.from({ length: total }, (_, i) => `judging baselines ${i + 1}/${total}`),
+    Array.from(
+      { length: 3 * total },
+      (_, i) => `judging baselines ${Math.floor((i + 1) / 3)}/${total}`,
+    ),
   );
   const text = renderReport(report);
   for (const word of ["popularity", "co-occurrence", "sft", "bear", "HR@10", "step 3"]) {

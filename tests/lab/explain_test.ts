@@ -121,7 +121,8 @@ test("explain: a target that is displaced", () => {
     first.pool?.entries.map(({ prefix, items }) => [prefix, items]),
     [["A", 2], ["B", 2], ["C", 1]],
   );
-  assert.deepEqual(found.certificate, { kind: "undecided" });
+  // A is ahead and leaves .25 to one of its items at least, and x is ahead of y.
+  assert.deepEqual(found.certificate, { kind: "pruned", by: "T2'", step: 2 });
 });
 
 test("explain: a violation, which a teacher-forced pass certifies", () => {
@@ -130,7 +131,7 @@ test("explain: a violation, which a teacher-forced pass certifies", () => {
   assert.equal(found.steps.length, 1);
   close(found.steps[0].margin, Math.log(0.3 / 0.2));
   close(found.steps[0].pool?.gap, Math.log(0.3 / 0.2));
-  assert.deepEqual(found.certificate, { kind: "pruned", step: 1 });
+  assert.deepEqual(found.certificate, { kind: "pruned", by: "T2", step: 1 });
   const text = renderExplanation(found);
   assert.match(text, /^Step 1: C, PRUNED$/m);
   assert.match(text, /locally {3}3 of 3 siblings, log p -1.609, margin \+0.405: a violation/);

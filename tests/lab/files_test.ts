@@ -178,7 +178,7 @@ inFolder("each refusal names the path and what it must be", (folder) => {
   const missing = join(folder, "none", "b");
   refuses(
     () => writeFileAtomic(missing, "x"),
-    `${missing}: it and its folder must exist, got ENOENT`,
+    `${missing}: its folder must exist, got ENOENT`,
   );
 });
 

@@ -3,10 +3,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DataError } from "../../core/errors.ts";
 import type { Dataset } from "../../lab/data/dataset.ts";
+import { describeDataset } from "../../lab/data/describe.ts";
 import { type InteractionOptions, loadInteractions } from "../../lab/data/interaction_dataset.ts";
 import { readInteractions } from "../../lab/data/interactions.ts";
 import { folderAt } from "../../lab/files.ts";
 import { type Folder, memoryFolder } from "../../lab/folder.ts";
+import { Trie } from "../../models/decode/trie.ts";
+import { INTERACTION_FILES } from "./interaction_files.ts";
 import { type Files, withFolder } from "./with_folder.ts";
 
 function folderOf(files: Readonly<Record<string, string | Uint8Array>>): Folder {
@@ -31,9 +34,9 @@ function load(
   return inMemory;
 }
 
-/** All but the name and functions. */
+/** All but the name, the names of columns and functions. */
 function contentOf(dataset: Dataset): unknown {
-  return JSON.parse(JSON.stringify({ ...dataset, name: "" }));
+  return JSON.parse(JSON.stringify({ ...dataset, name: "", columns: "" }));
 }
 
 /** The rows of a file: user, item, time. */
@@ -129,6 +132,8 @@ test("malformed rows are refused with file, line and column, or skipped and coun
     ["a,,3,4", 'column "item" must be an id, got ""'],
     ["a,b,3,soon", 'column "time" must be a number or an ISO date, got "soon"'],
     ["a,b,3,2020-13-01", 'column "time" must be a number or an ISO date, got "2020-13-01"'],
+    ["a,b,3,2023-02-30", 'column "time" must be a number or an ISO date, got "2023-02-30"'],
+    ["a,b,3,NaN", 'column "time" must be a number or an ISO date, got "NaN"'],
     ["a,b,3,1e999", 'column "time" must be a number or an ISO date, got "1e999"'],
     ["a,b,x,4", 'column "rating" must be a number, got "x"'],
     [
@@ -141,7 +146,7 @@ test("malformed rows are refused with file, line and column, or skipped and coun
     const options = { minRating: 1 };
     assert.equal(
       refusal(() => readInteractions(folder, "a.csv", options)),
-      `Cannot load shop/a.csv line 4: ${requirement}`,
+      `Cannot load shop/a.csv line 4: ${requirement}; --skip-bad-rows skips such rows`,
     );
     const { bad, blocks, users } = readInteractions(folder, "a.csv", {
       ...options,
@@ -149,24 +154,50 @@ test("malformed rows are refused with file, line and column, or skipped and coun
     });
     assert.deepEqual([bad, blocks[0].users.length, users], [1, 2, ["u"]], row);
   }
-  const json = folderOf({ "a.jsonl": '{"user":1,"item":2}\n{"user":9007199254740993,"item":2}\n' });
-  assert.match(
-    refusal(() => readInteractions(json, "a.jsonl")),
-    /line 2: column "user" must be an id/,
-  );
-  const noJson = folderOf({ "a.jsonl": '{"user":1,"item":2}\n[1]\n' });
-  assert.match(
-    refusal(() => readInteractions(noJson, "a.jsonl")),
-    /line 2: a row must be a JSON obj/,
-  );
+  const constructed = { columns: { user: "user", item: "constructor" } };
+  const json: readonly (readonly [row: string, requirement: string, options?: object])[] = [
+    ['{"user":9007199254740993,"item":2}', 'column "user" must be an id, got 9007199254740992'],
+    ["[1]", 'a row must be a JSON object on a line of its own, got "[1]"'],
+    ['{"user":1,"time":3}', 'a row may have a time only if the first row has one, got "{"user":1,'],
+    ['{"user":1,"item":2}', 'column "constructor" must be an id, got none', constructed],
+  ];
+  for (const [row, requirement, options] of json) {
+    const folder = folderOf({ "a.jsonl": `{"user":1,"item":2,"constructor":3}\n${row}\n` });
+    const message = refusal(() => readInteractions(folder, "a.jsonl", options));
+    assert.ok(message.startsWith(`Cannot load shop/a.jsonl line 2: ${requirement}`), message);
+    assert.equal(readInteractions(folder, "a.jsonl", { ...options, skipBadRows: true }).bad, 1);
+  }
+});
+
+test("a row that is not UTF-8 is refused, or skipped and counted", () => {
+  const bytes = new TextEncoder().encode(`${HEAD}u,i,5,1\n?,i,5,1\nu,\ufffd,4,2\n`);
+  bytes[bytes.indexOf(63)] = 0xff;
+  const folder = folderOf({ "a.csv": bytes });
+  assert.match(refusal(() => readInteractions(folder, "a.csv")), /line 3: it must be UTF-8 text/);
+  const { bad, items } = readInteractions(folder, "a.csv", { skipBadRows: true });
+  assert.deepEqual([bad, items], [1, ["i", "\ufffd"]]);
+});
+
+test("dates keep what is shorter than a millisecond", () => {
+  const dates = ["2023-02-28 20:00:00.000250", "1969-12-31T23:59:59.5Z", "2024-02-29"];
+  const text = `user,item,time\n${dates.map((date) => `u,i,${date}\n`).join("")}`;
+  const seconds = [1677614400.00025, -0.5, 1709164800];
+  assert.deepEqual(rowsOf(text, "a.csv").map(([, , time]) => time), seconds);
 });
 
 test("a file whose columns are not known is refused", () => {
   const table: readonly (readonly [text: string, options: object, message: RegExp])[] = [
     ["", {}, /a\.csv: it must have rows, got none/],
+    [HEAD, {}, /a\.csv: it must have rows, got none/],
+    ['[{"user":1,"item":2}]', {}, /line 1: a row must be a JSON object on a line of its own/],
     ["a,b,c\n1,2,3\n", {}, /line 1: the first line of a file must name columns/],
     ["1,2,3\n", {}, /line 1: the first line of a file must name columns/],
     ['{"a":1}\n', {}, /line 1: a row must have keys such as user_id/],
+    [
+      "user_id:token\titem_id_list:token_seq\titem_id:token\nu\ta b\tc\n",
+      {},
+      /line 1: a row must be one interaction, without a history such as item_id_list, got "user_id/,
+    ],
     ["a,b\n", { columns: { user: "a", item: "c" } }, /must have a column c, once/],
     ["a,b,b\n", { columns: { user: "a", item: "b" } }, /must have a column b, once/],
     ["a,b\n", { columns: { user: "1", item: "3" } }, /must have at least 3 columns/],
@@ -237,27 +268,44 @@ test("titles come with the files that are published beside interactions", () => 
   ]);
 });
 
+test("the columns that are read are said, with the first ids", () => {
+  const [user, item] = ["A2CX7LUOHB2NDG", "0205616461"];
+  const rows = (line: string): string => `${line}\n`.repeat(3);
+  const said: readonly (readonly [file: string, text: string, columns: string])[] = [
+    ["u.data", rows("196\t242\t3\t881250949"), "user 1 (196), item 2 (242), time 4"],
+    ["r.csv", rows(`${user},${item},5.0,1369699200`), `user 1 (${user}), item 2 (${item}), time 4`],
+    ["r.csv", rows(`${item},${user},5.0,1369699200`), `user 2 (${user}), item 1 (${item}), time 4`],
+    [
+      "s.inter",
+      `user_id:token\titem_id:token\n${rows("u\ti")}`,
+      "user user_id (u), item item_id (i), time none: rows are in order",
+    ],
+  ];
+  for (const [file, text, columns] of said) {
+    const dataset = load({ [file]: text }, file);
+    const summary = describeDataset(dataset, new Trie(dataset.paths));
+    assert.match(summary, /^Data set .*\n {2}columns {14}user /);
+    assert.equal(dataset.columns, columns);
+  }
+});
+
 test("the same rows are the same data in every format", () => {
   const rows = Array.from({ length: 400 }, (_, i) => ({
-    user_id: `u${(i * 7) % 23}`,
-    item_id: `i${(i * i) % 31}`,
+    user: `A00000000000${10 + (i * 7) % 23}`,
+    item: `B0000000${10 + (i * i) % 31}`,
     rating: 1 + i % 5,
-    timestamp: 1e9 + (i * 37) % 101,
+    time: 1e9 + (i * 37) % 101,
   }));
-  const values = rows.map((row) => Object.values(row));
-  const files: Readonly<Record<string, string>> = {
-    "a.csv": ["user_id,item_id,rating,timestamp", ...values.map((row) => row.join())].join("\n"),
-    "a.tsv": values.map((row) => row.join("\t")).join("\r\n"),
-    "a.dat": values.map((row) => row.join("::")).join("\n"),
-    "a.jsonl": rows.map((row) => JSON.stringify(row)).join("\n"),
-    "a.inter": [
-      "user_id:token\titem_id:token\trating:float\ttimestamp:float",
-      ...values.map((row) => row.join("\t")),
-    ].join("\n"),
-  };
-  for (const options of [{ kCore: 3, minRating: 2 }, { split: { time: [0.7, 0.8] as const } }]) {
-    const [first, ...others] = Object.entries(files).map(([file, text]) =>
-      contentOf(load({ [file]: text }, file, options))
+  const byRating = INTERACTION_FILES.filter(({ columns }) => columns === undefined);
+  const split = { time: [0.7, 0.8] as const };
+  for (
+    const [files, options] of [
+      [byRating, { kCore: 3, minRating: 2 }],
+      [INTERACTION_FILES, { split }],
+    ] as const
+  ) {
+    const [first, ...others] = files.map(({ name, columns, write }) =>
+      contentOf(load({ [name]: write(rows) }, name, { ...options, columns }))
     );
     assert.ok((first as Dataset).test.length > 10);
     for (const other of others) assert.deepEqual(other, first);

@@ -3,9 +3,9 @@
  * what is refused.
  */
 import assert from "node:assert/strict";
-import { cpSync, existsSync, readdirSync, statSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { before, test } from "node:test";
+import { after, before, test } from "node:test";
 import { parseGridOptions } from "../../lab/cli/compare.ts";
 import { judgeLine } from "../../lab/cli/judge.ts";
 import { compareLosses } from "../../lab/compare/compare.ts";
@@ -20,6 +20,7 @@ import { weightsOf } from "../../lab/report/sections/training.ts";
 import { reportOf } from "../../lab/report/write_report.ts";
 import { openModel, readRecipe } from "../../lab/train/models.ts";
 import { cpu } from "../../core/cpu_backend.ts";
+import { fixtureRun, writeFixture } from "./report_fixture.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 
 const DATA = smallFolder();
@@ -216,4 +217,18 @@ test("judge: a baseline that is not there is refused before anything is judged",
     message: "Cannot use --baseline: it must be one of msl, msl at tau=2, got gru",
   });
   assert.deepEqual(readdirSync(options.out), []);
+});
+
+test("judge: runs with several kinds of codes are refused, as they have several data", () => {
+  const runs = ["item", "random"].map((codes): RunResult => {
+    const run = fixtureRun({ variant: codes, loss: "msl", seed: 0, users: 9 });
+    const recipe = { ...run.recipe, digest: codes, reading: { codes } };
+    return { ...run, recipe, data: { ...run.data, sequences: "same" } };
+  });
+  const folder = writeFixture(runs);
+  after(() => rmSync(folder, { recursive: true }));
+  assert.throws(
+    () => planJudging(optionsOf({ runs: folder, taus: [2] })),
+    /^UsageError: Cannot judge the runs in .*: they must have the same codes, got several$/,
+  );
 });

@@ -61,6 +61,12 @@ test("what is wrong with a file is said with its line", () => {
     "Cannot load here/a.txt line 3: it must be UTF-8 text, got other bytes",
   );
   assert.deepEqual(linesOf(bad, { latin1: true }), ["a", "b", "éc", "d"]);
+  let skipped = 0;
+  const onBadLine = (): number => skipped++;
+  assert.deepEqual(linesOf(bad, { onBadLine }), ["a", "b", "", "d"]);
+  assert.deepEqual(linesOf(Uint8Array.of(97, 13, 0xe9), { onBadLine }), ["a", ""]);
+  assert.equal(skipped, 2);
+  assert.throws(() => linesOf(bad.subarray(5), { onBadLine }), /line 1: it must be UTF-8 text/);
   assert.equal(
     refusal(long),
     "Cannot load here/a.txt line 2: a line must have at most 1048576 bytes, got more",

@@ -1,7 +1,9 @@
 /** Lists of trained models, and audits of lists: of our own, of other shapes, and with faults. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { ArgumentError, DataError } from "../../core/errors.ts";
 import { loadDataset } from "../../lab/data/load.ts";
@@ -29,7 +31,7 @@ import { parseOptions } from "../../lab/cli/options.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
 import { judgeModel } from "../../lab/train/models.ts";
 import { exactTopK } from "../../models/decode/exact.ts";
-import { runFile } from "../command.ts";
+import { runFile, stdinArgs } from "../command.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
 import { makeFolder } from "./with_folder.ts";
 
@@ -174,14 +176,18 @@ test("recommend: what is not possible is refused", SLOW, async () => {
   }
 });
 
-/** 30 items, of which the last two share their codes, and 12 users of five items. */
+/**
+ * 30 items, of which the last two share their codes and the last has an empty title, and 12 users
+ * of five items.
+ */
 const SHOP = makeFolder({
   "index.json": Object.fromEntries(Array.from({ length: 30 }, (_, i) => {
     const j = Math.min(i, 28);
     return [`${i}`, [`<a_${j % 4}>`, `<b_${j}>`]];
   })),
   "items.json": Object.fromEntries(Array.from({ length: 30 }, (_, i) => {
-    return [`${i}`, { title: i === 7 ? "Caf&eacute; &amp; pen" : `Item no. ${i}` }];
+    const title = i === 29 ? "" : `Item no. ${i}`;
+    return [`${i}`, { title: i === 7 ? "Caf&eacute; &amp; pen" : title }];
   })),
   "inter.json": Object.fromEntries(Array.from({ length: 12 }, (_, u) => {
     return [`u${u}`, [u, u + 1, u + 2, u + 3, u + 4]];
@@ -241,16 +247,19 @@ const PLANTED: readonly [
       lines[2].items[9] = "99";
       lines[4].items[0] = "<a_0><b_1>";
       lines[5].items[9] = ["27", "99"];
+      lines[6].items[9] = "";
     },
-    3,
+    4,
     { line: 3, user: "u2", what: 'place 10: "99"' },
   ],
   [
     "repeated item",
     (lines) => {
       lines[0].items[6] = lines[0].items[1];
+      lines[3].items[6] = code(lines[3].items[1] as string);
+      lines[5].items[9] = ["27", "27"]; // within a place
     },
-    1,
+    3,
     { line: 1, user: "u0", what: `place 7: ${JSON.stringify(cleanLines()[0].items[1])}` },
   ],
   [
@@ -267,8 +276,10 @@ const PLANTED: readonly [
     "history item",
     (lines) => {
       lines[9].items[9] = "10";
+      lines[10].items[9] = "11";
+      lines[10].history = []; // which says nothing
     },
-    1,
+    2,
     { line: 10, user: "u9", what: 'place 10: "10"' },
   ],
   [
@@ -284,9 +295,12 @@ const PLANTED: readonly [
     "other history",
     (lines) => {
       lines[1].history?.push("20");
+      lines[2].history?.pop(); // the last one was not read
+      lines[3].history?.reverse();
+      lines[6].history?.push(lines[6].target as string); // a leak
     },
-    1,
-    { line: 2, user: "u1", what: "5 items" },
+    4,
+    { line: 2, user: "u1", what: "a history of 5 items" },
   ],
   [
     "unknown user",
@@ -334,9 +348,12 @@ const PLANTED: readonly [
       lines[1].logProbs = lines[1].items.map((_, i) => -3 - i);
       lines[1].bestPruned = -4.5;
       lines[1].certified = 3;
+      lines[2].certified = 1; // without numbers
+      lines[3] = { ...lines[3], logProbs: lines[3].items.map(() => -3), certified: 11 };
+      lines[4] = { ...lines[4], logProbs: lines[1].logProbs.toReversed(), certified: 1 };
     },
-    1,
-    { line: 2, user: "u1", what: "3 places, proven are 2" },
+    4,
+    { line: 2, user: "u1", what: "3 places claimed, 2 proved" },
   ],
 ];
 
@@ -407,6 +424,40 @@ test("audit: a place that is no item is a miss and keeps its place", async () =>
   assert.ok(Math.abs(fall - (gain(1) - gain(2))) < 1e-12, `${fall}`);
 });
 
+test("audit: lists for nobody are faults, and nothing is judged", async () => {
+  const lines = cleanLines().map((line) => ({ ...line, user: "nobody" }));
+  const found = await audit(lines);
+  assert.deepEqual([found.judged, found.scores, found.overAll], [0, [], undefined]);
+  assert.deepEqual(found.faults.map(({ name, count }) => [name, count]), [
+    ["unknown user", 12],
+    ["missing user", 12],
+  ]);
+  assert.match(renderAudit(found, 80), /\nNo list is for a test user, so none is judged$/);
+});
+
+test("audit: ids are as distinct as the codes of the list's model, not those of the data", async () => {
+  const lines = cleanLines().map((line) => ({ ...line, codes: "item" }));
+  lines[3].items[9] = "29"; // whose codes in the data another has
+  assert.deepEqual((await audit(lines)).faults, []);
+  lines[6].items[9] = "<a_0><b_28>"; // which are codes of the data
+  assert.deepEqual((await audit(lines)).faults.map(({ name }) => name), ["ambiguous item"]);
+});
+
+test("audit: interactions need no codes", async () => {
+  const rows = Array.from({ length: 60 }, (_, i) => `${i % 6},${(i * 7) % 20},5,${i}`);
+  const data = makeFolder({
+    "ratings.csv": ["userId,movieId,rating,timestamp", ...rows].join("\n"),
+  });
+  const { test: cases, items } = await loadDataset(data, { kCore: 1, codes: "item" });
+  const lines = cases.map(({ id, history, target }) => ({
+    user: id,
+    history: history.map((item) => items[item]),
+    items: [items[target]],
+  }));
+  const found = await audit(lines, { data, reading: { kCore: 1 }, ks: [1] });
+  assert.deepEqual([found.faults, found.scores[0].hr[1].value], [[], 1]);
+});
+
 test("audit: missing users are left out, and misses where all are judged", async () => {
   const lines = cleanLines().filter((_, u) => u % 3 > 0); // all with their target in the list
   const { scores: [own], overAll, judged } = await audit(lines);
@@ -426,6 +477,13 @@ const OTHERS = {
     output: `${code(target)}\n`,
     predict: items.map((id) => `"${code(id as string)}"`),
     predict_ctr_prob: items.map((_, i) => 1 / (i + 1)),
+  }),
+  "MiniOneRec with compressed histories": ({ history = [], target = "", items }: Line) => ({
+    input: `Given this: ${
+      ["<compressed_attention:0.5124,0.0310>", ...history.slice(-2).map(code)].join(", ")
+    }`,
+    output: `${code(target)}\n`,
+    predict: items.map((id) => code(id as string)),
   }),
   "MiniOneRec with titles": ({ target = "", items }: Line) => ({
     input: "The user has played these before:",
@@ -535,6 +593,7 @@ const CLAIMS: readonly [json: object, faults: number, shown: RegExp][] = [
     /HR@10 +│ +\.7000 │ +\.6667 │ +-\.0333/,
   ],
   [{ mean_results: { "Recall@3": 0.5 } }, 1, /HR@3/],
+  [{ "HR@20": 0.5 }, 1, /HR@20 0\.5, not 0\.6667; no list has more than 10 items/],
 ];
 
 test("audit: claimed metrics are counted again", async () => {
@@ -574,8 +633,12 @@ const MALFORMED: readonly [text: string, message: RegExp][] = [
   ["[]", /lists.json: it must hold lists, got none$/],
   [`${GOOD}\n{"user": "u1", "items": `, /lists.json line 2: a list must be JSON, got /],
   [`${GOOD}\n\n{"user": "u1"}`, /lists.json line 3: items must be present, got none$/],
-  [`${GOOD}\n{"items": [1.5]}`, /line 2: items.0 must be /],
-  [`${GOOD}\n{"items": [[]]}`, /line 2: items.0 must be /],
+  [`${GOOD}\n{"items": [1.5]}`, /line 2: items.0 must be an id, or an array of ids, got 1.5$/],
+  [`${GOOD}\n{"items": [[]]}`, /line 2: items.0 must /],
+  ['{"user": null, "items": ["1"]}', /line 1: user must be an id, got null$/],
+  ['{"user": 1e300, "items": ["1"]}', /line 1: user must be valid: a number must be a safe int/],
+  ['{"items": ["1"], "logProbs": [NaN]}', /line 1: a list must be JSON, got /],
+  ['{"items": ["1"], "codes": 3}', /line 1: codes must be string, got 3$/],
   [
     `${GOOD}\n{"items": ["1"], "items": []}`,
     /line 2: a list must not have a key twice, got "items"$/,
@@ -636,15 +699,22 @@ function command(args: string): { code: number | null; stdout: string; stderr: s
 }
 
 test("recommend and audit: the commands", SLOW, () => {
-  const out = join(emptyFolder(), "lists.jsonl");
+  const out = join(emptyFolder(), "new", "lists.jsonl");
   const of = `recommend --checkpoint ${RUN} --data ${DATA} --device cpu --threads 1`;
   const all = command(`${of} --all --out ${out}`);
   assert.equal(all.code, 0, all.stderr);
   assert.match(
     all.stdout,
-    /lists.jsonl: 40 lists; \d+ % of them, and \d+ % of all places, are certified .*; [\d.]+ rows/,
+    /40 lists; \d+ % of them, and \d+ % of all\s+places, are\s+certified.*\s+exact;\s+[\d.]+\s+rows/,
   );
   assert.deepEqual(readdirSync(dirname(out)), ["lists.jsonl"]);
+  const before = readFileSync(out, "utf8");
+  const again = command(`${of} --all --top 1 --out ${out}`);
+  assert.equal(again.code, 1);
+  assert.match(again.stderr, /lists\.jsonl: it must not exist already, got one; --overwrite/);
+  assert.equal(readFileSync(out, "utf8"), before);
+  assert.equal(command(`${of} --all --out ${out} --overwrite`).code, 0);
+  assert.equal(readFileSync(out, "utf8"), before);
   const one = command(`${of} --user u3 --json`);
   assert.equal(one.code, 0, one.stderr);
   assert.equal(one.stdout, `${readFileSync(out, "utf8").split("\n")[3]}\n`);
@@ -659,20 +729,46 @@ test("recommend and audit: the commands", SLOW, () => {
   const best = command(`${of} --user u3 --search best-first --top 3`);
   assert.match(best.stdout, /The first 3 of 3 are certified to be the exact ones \(T9\); \d+ rows/);
 
-  const none = join(emptyFolder(), "none", "lists.jsonl");
-  const refused = command(`${of} --all --out ${none}`);
+  const refused = command(`${of} --all --out ${join(out, "lists.jsonl")}`);
   assert.equal(refused.code, 1);
-  assert.match(refused.stderr, /Cannot write .*none/);
+  assert.match(refused.stderr, /Cannot make the folder .*lists\.jsonl: it must not be a file/);
   const failed = join(emptyFolder(), "lists.jsonl");
   assert.equal(command(`${of} --all --top 5 --out ${failed}`).code, 1);
   assert.ok(!existsSync(failed));
   assert.deepEqual(readdirSync(dirname(failed)), []);
 });
 
+test("recommend --all: a signal leaves nothing half-written", {
+  ...SLOW,
+  skip: process.platform === "win32" && "Windows has no such signals",
+}, () => {
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    const folder = emptyFolder();
+    const args =
+      `--checkpoint ${RUN} --data ${DATA} --device cpu --all --out ${folder}/lists.jsonl`;
+    const input = `
+import process from "node:process";
+import { parse } from "./lab/cli/flags.ts";
+import { recommendLine } from "./lab/cli/recommend.ts";
+const running = recommendLine.run(parse(recommendLine, ${JSON.stringify(args.split(" "))}));
+process.kill(process.pid, "${signal}"); // while the file is open
+await running;
+`;
+    const ended = spawnSync(process.execPath, stdinArgs("-A"), { input, encoding: "utf8" });
+    const left = readdirSync(folder);
+    if (left.length === 0) assert.equal(ended.status, code, ended.stderr);
+    else { // it was heard too late
+      assert.deepEqual(left, ["lists.jsonl"]);
+      assert.equal(readFileSync(join(folder, left[0]), "utf8").split("\n").length, 41);
+    }
+  }
+});
+
 const USAGE: readonly [args: string, message: RegExp][] = [
   [`recommend --checkpoint ${RUN}`, /one of --user, --history and --all, got none/],
   [`recommend --checkpoint ${RUN} --user u1 --all`, /got --user and --all/],
   [`recommend --checkpoint ${RUN} --all`, /--all: --out must name a file/],
+  [`recommend --checkpoint ${RUN} --user u1 --overwrite`, /--overwrite: it must come with --all/],
   [`recommend --checkpoint ${RUN} --history 1,,2`, /--history: it must be ids with commas/],
   [`recommend --checkpoint ${RUN} --user u1 --budget 5`, /--budget: it must come with --search/],
   ["audit", /it must name one file of lists, got none/],

@@ -118,8 +118,8 @@ test("load: interactions need codes", async () => {
   for (const codes of [undefined, "semantic", "random"] as const) {
     await assert.rejects(loadDataset(RATINGS, { codes }), {
       name: "UsageError",
-      message: `Cannot load ${join(RATINGS, "ratings.csv")} with --codes ${codes ?? "semantic"}: ` +
-        "--codes must be item or make some, such as hierarchical:64x16, got none",
+      message: `Cannot load ${join(RATINGS, "ratings.csv")}, which has no codes: --codes must be ` +
+        `item or made ones such as hierarchical:64x16, got ${codes ?? "semantic"}`,
     });
   }
   await assert.rejects(

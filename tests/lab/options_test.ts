@@ -183,6 +183,11 @@ const GOOD: readonly [Name, args: string, expected: Readonly<Record<string, unkn
     baseline: "msl",
   }],
   ["compare", "--out a --seeds 4,", { seeds: [4] }],
+  ["compare", "--out a --losses msl", { codes: ["semantic"] }],
+  ["compare", "--out a --codes item,residual:4x4,seed=1,dim=8,semantic --baseline sft", {
+    codes: ["item", "residual:4x4,seed=1,dim=8", "semantic"],
+  }],
+  ["sweep", "--out a --codes random:4x4,random", { codes: ["random:4x4", "random"] }],
   ["sweep", "--out it's --xi=1,2", {
     seeds: [0],
     command: String.raw`deno task sweep --out 'it'\''s' --xi=1,2`,
@@ -232,6 +237,7 @@ function gridLineOptions(args: string): { options: unknown; over: Record<string,
 }
 
 const LOSS = `it must be a list, each one of ${lossNames.join(", ")} or the path of a module`;
+const STRAY = "the command line: it must have options and their values only";
 const UNKNOWN = "the command line: options must be among those that --help lists";
 const HEAD = "--dim with --heads: dim / heads must be a multiple of 4, at most 128";
 const COLUMNS =
@@ -247,8 +253,8 @@ const BAD: Readonly<Record<Name, Readonly<Record<string, string>>>> = {
     "--colour": `${UNKNOWN}, got --colour`,
     "--constructor": `${UNKNOWN}, got --constructor`,
     "-h": `${UNKNOWN}, got -h`,
-    "5": `${UNKNOWN}, got 5`,
-    "-5": `${UNKNOWN}, got -5`,
+    "5": `${STRAY}, got 5`,
+    "-5": `${STRAY}, got -5`,
     "--beam": "--beam: it must have a value, as in --beam <n>, got none",
     "--loss": "--losses: it must have a value, as in --losses <list>, got none",
     "--beam --xi 2": "--beam: it must have a value, as in --beam <n>, got none",
@@ -316,6 +322,15 @@ const BAD: Readonly<Record<Name, Readonly<Record<string, string>>>> = {
     "--out a --shard 2": "--shard: it must be i/n with 0 <= i < n, such as 0/4, got 2",
     "--out a --xi 1,2": "--xi: it must be a number that is above 0, got 1,2",
     "--out a --baseline bear-paper": "--baseline: it must be one of sft, msl, bear, got bear-paper",
+    "--out a --codes item,residual:4x4 --baseline sft":
+      "--baseline: it must be one of sft codes=item, sft codes=residual:4x4, msl codes=item, " +
+      "msl codes=residual:4x4, bear codes=item, bear codes=residual:4x4, got sft",
+    "--out a --codes item,item": `--codes: ${ONE_LIST}, got item,item`,
+    "--out a --codes random:4x4,random:4x4,seed=0":
+      `--codes: ${ONE_LIST}, got random:4x4,random:4x4,seed=0`,
+    "--out a --codes item,seed=1": "--codes: it must be semantic, item, random, or one of " +
+      "hierarchical:64x16, residual:64x16, product:64x16, rqvae:64x16, random:64x16, " +
+      "got item,seed=1",
     "--out a --losses nll": `--losses: ${LOSS}, got nll`,
     "--out a --join-validation --patience 2": "--patience: it must come without " +
       "--join-validation, which leaves nothing to validate by, got both",
@@ -329,7 +344,8 @@ const BAD: Readonly<Record<Name, Readonly<Record<string, string>>>> = {
     "--out a --tau 2": "the command line: it must have --runs <folder>, got none",
     "--runs a --tau 2": "the command line: it must have --out <folder>, got none",
     "--runs a --out b":
-      "the command line: --tau, --over or --search must ask for another search, got none",
+      "the command line: it must have --tau, --over or --search, got none; compare judges other " +
+      "--beams",
     "--runs a --out b --search exact": "--search: it must be one of beam, adaptive, best-first, " +
       "huggingface, got exact",
     "--runs a --out b --budget 9": "--budget: it must come with --search best-first, got beam",

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { DataError } from "../../core/errors.ts";
 import type { BeamOutcome, RunResult } from "../../lab/compare/run_result.ts";
-import { missingSeeds } from "../../lab/report/comparable.ts";
+import { missingSeeds, namedByCodes } from "../../lab/report/comparable.ts";
 import { readResults } from "../../lab/report/read_results.ts";
 import { assertRefusal, fuzzRuns, mutate, randomOf } from "../fuzz.ts";
 import { fixtureBaselines, fixtureCosts, fixtureRun, writeFixture } from "./report_fixture.ts";
@@ -105,10 +105,12 @@ test("reading: runs that cannot be compared are refused", () => {
   const fixture = (options: object) =>
     fixtureRun({ loss: "msl", seed: 0, users: USERS, beams: [5, 10], ...options });
   const refused: readonly (readonly [RunResult, RegExp])[] = [
-    [withRecipe({ digest: "x" }), /of the same data, got digests "0123456789abcdef" and "x"$/],
+    [
+      withRecipe({ digest: "x" }),
+      /of the same data and codes, got digests "0123456789abcdef" and "x"$/,
+    ],
     [withRecipe({ lr: 0.5 }), /one lr, got .*0\.5/],
     [withRecipe({ model: "x" }), /one model, got none and/],
-    [withRecipe({ codes: "item" }), /one codes/],
     [fixture({ users: USERS + 1 }), /judged on the same users, got 12 and 13$/],
     [fixture({ steps: 5 }), /the same steps, got 4 and 5$/],
     [
@@ -122,8 +124,87 @@ test("reading: runs that cannot be compared are refused", () => {
   const mixed = changed(small("bear", 1), ({ recipe }) => recipe.xi = 3);
   const folder = folderOf([small("bear", 0), mixed]);
   assert.match(refusal(folder), /runs of bear must have one xi, got 3 and 1$/);
-  const own = withRecipe({ xi: 3, lambda: 2, tau: 2, beam: 5 });
-  assert.equal(readResults([folderOf([small("sft", 0), own])]).runs.length, 2);
+  const other = withRecipe({ xi: 3, lambda: 2, tau: 2, beam: 5 });
+  assert.equal(readResults([folderOf([small("sft", 0), other])]).runs.length, 2);
+});
+
+/** A run with other codes, of which it has more. */
+function coded(codes: string, loss: string, seed: number, sequences?: string): RunResult {
+  const options = { variant: loss, loss, seed, users: USERS, beams: [5, 10], steps: 3 };
+  return changed(fixtureRun(options), ({ recipe, data }) => {
+    Object.assign(recipe, { digest: codes, reading: { codes } });
+    if (sequences !== undefined) data.sequences = sequences;
+  });
+}
+
+/** A run with the data's codes. */
+function own(loss: string, seed: number, sequences?: string): RunResult {
+  return changed(small(loss, seed), ({ data }) => {
+    if (sequences !== undefined) data.sequences = sequences;
+  });
+}
+
+test("reading: runs with other codes of the same users and targets are compared", () => {
+  const item = writeFixture([coded("item", "msl", 0, "same")], {
+    ...fixtureBaselines(USERS),
+    digest: "item",
+  });
+  after(() => rmSync(item, { recursive: true }));
+  const plain = folderOf([own("msl", 0, "same"), own("sft", 0, "same")]);
+  const { runs, baselines } = readResults([plain, item]);
+  assert.deepEqual(runs.map(({ variant }) => variant), ["msl", "sft", "msl codes=item"]);
+  assert.equal(baselines?.baselines.length, 3);
+  assert.deepEqual(namedByCodes(runs), runs, "named once");
+  assert.deepEqual(readResults([item]).runs.map(({ variant }) => variant), ["msl"]);
+
+  const parent = folderOf([], false);
+  for (const [name, folder] of [["own", plain], ["item", item]]) {
+    symlinkSync(folder, join(parent, name));
+  }
+  const { runs: below, unfinished } = readResults([parent]);
+  assert.deepEqual(unfinished, []);
+  const names = below.map(({ variant }) => variant).sort();
+  assert.deepEqual(names, ["msl", "msl codes=item", "sft"]);
+});
+
+test("reading: runs with other codes are refused if they may have other users or targets", () => {
+  const refused: readonly (readonly [RunResult, RunResult, RegExp])[] = [
+    [
+      own("msl", 0, "a"),
+      coded("item", "msl", 0, "b"),
+      /must be of the same users and targets, got digests "b" and "a"$/,
+    ],
+    [
+      own("msl", 0),
+      coded("item", "msl", 0, "a"),
+      /runs with different codes must have a digest of their users and targets, got none in .*msl/,
+    ],
+    [
+      own("msl", 0, "a"),
+      coded("item", "msl", 0),
+      /remove the result\.json of such runs and repeat their commands, which judge the models/,
+    ],
+    [
+      own("msl", 0, "a"),
+      changed(coded("item", "msl", 0, "a"), ({ recipe }) => recipe.lr = 0.5),
+      /they must have one lr, got/,
+    ],
+    [
+      own("msl", 0, "a"),
+      changed(coded("item", "msl", 0, "a"), ({ recipe }) => {
+        Object.assign(recipe, { reading: { codes: "item", limitUsers: 5 } });
+      }),
+      /they must have one reading, got \{"limitUsers":5\} and \{\}$/,
+    ],
+  ];
+  for (const [a, b, message] of refused) {
+    assert.match(refusal(folderOf([a], false), folderOf([b], false)), message);
+  }
+  const two = folderOf([coded("item", "msl", 0, "a")], false);
+  const file = join(two, "baselines.json");
+  writeFileSync(file, JSON.stringify({ ...fixtureBaselines(USERS), digest: "other" }));
+  const other = `${file}: its digest must be that of the runs, 0123456789abcdef or item, got other`;
+  assert.equal(refusal(folderOf([own("msl", 0, "a")], false), two), `Cannot use ${other}`);
 });
 
 test("reading: baselines that do not fit are refused", () => {

@@ -6,6 +6,7 @@ import { after, test } from "node:test";
 import { inferSchema, initParser } from "udsv";
 import { ArgumentError } from "../../core/errors.ts";
 import type { BaselineResults, BeamOutcome, RunResult } from "../../lab/compare/run_result.ts";
+import { namedByCodes } from "../../lab/report/comparable.ts";
 import { compareRuns } from "../../lab/report/compare_runs.ts";
 import { differenceOf, estimateOf, shownVariants } from "../../lab/report/comparison.ts";
 import { type Figure, isFigure } from "../../lab/report/document.ts";
@@ -517,6 +518,58 @@ test("report: nothing retrieved, nothing in the exact top B, no margins", async 
   const files = await written(runs, fixtureBaselines(9));
   assert.match(files["report.md"], /^\*\*No target has a choice\*\*$/m);
   assert.equal(files["report-margins.csv"], undefined);
+});
+
+test("report: several kinds of codes, whose tries have other depths", { timeout }, async () => {
+  const kinds = [["", 4], ["item", 1], ["hierarchical:64x16", 10]] as const;
+  const runs = kinds.flatMap(([codes, steps]) =>
+    ["sft", "msl"].flatMap((loss) =>
+      [0, 1].map((seed): RunResult => {
+        const run = fixtureRun({ loss, seed, users: 150, beams: [5, 10], steps });
+        const reading = codes === "" ? {} : { codes };
+        return {
+          ...run,
+          parameters: 1000 + steps,
+          data: { ...run.data, sequences: "same" },
+          recipe: { ...run.recipe, digest: codes || run.recipe.digest, reading },
+        };
+      })
+    )
+  );
+  const files = await written(runs, fixtureBaselines(150));
+  const { "report.md": text, "report.html": html } = files;
+  assert.match(text, /^# Losses and codes compared on office-made-up$/m);
+  assert.match(text, /150 users · the data's codes, hierarchical:64x16 and item · /);
+  assert.match(text, /models of 1,001 to 1,010 parameters/);
+  const [, steps] = /siblings at (.*)\*\*/.exec(text) ?? [];
+  assert.equal(
+    steps.replaceAll(/\d+ of/g, "N of"),
+    "N of 4 steps (the data's codes), N of 10 steps (hierarchical:64x16) and N of 1 step (item)",
+  );
+  assert.match(
+    text,
+    /At step 1 and B = 10, \d+ % of the margins with the data's codes are above 0/,
+  );
+  for (const codes of ["the data's codes", "item", "hierarchical:64x16"]) {
+    for (const figure of ["violations", "survival"]) {
+      assert.ok(files[`report-${figure}.svg`].includes(`>B = 10, ${codes}<`), `${figure} ${codes}`);
+    }
+    assert.ok(html.includes(`>B = 5, ${codes}<`));
+  }
+  const row = (variant: string, metric: string): string =>
+    new RegExp(`^\\| ${variant} +\\| +10 \\| +${metric} +\\|.*`, "m").exec(text)?.[0] ?? "";
+  assert.match(row("sft codes=item", "HR@10"), /[+−]?\.\d+ \[.*\]/, "paired with sft");
+  const survival = (variant: string): RegExp =>
+    new RegExp(`^\\| ${variant} +\\| +10 \\| +1 \\| +\\.\\d+ \\[[^|]* \\| +(.*)\\|$`, "m");
+  assert.match(survival("msl").exec(text)?.[1] ?? "", /^[+−]?\.\d+ \[.*\] $/);
+  assert.equal(survival("msl codes=hierarchical:64x16").exec(text)?.[1], "", "another trie");
+
+  const comparison = compareRuns(namedByCodes(runs), undefined, { resamples: 2 });
+  assert.deepEqual(
+    (await weightsOf(comparison)).map(({ name }) => name),
+    ["sft", "msl"],
+    "the weights of a loss are there once",
+  );
 });
 
 test("report: odd names, 41 steps, a narrow beam, a loss of a module", async () => {

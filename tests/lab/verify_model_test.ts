@@ -33,18 +33,26 @@ function checkParts(found: ModelVerification): void {
   const { theorems, verdicts, users, causes, survival } = found;
   assert.deepEqual(
     theorems.map((t) => t.id),
-    ["T1", "T2", "T3", "T4", "T5", "T6", "T7", "T8", "T9", "T11"],
+    "T1 T2 T2' T3 T4 T5 T6 T7 T8 T9 T11 T13 T13' T15".split(" "),
   );
   for (const { id, instances, holds, undecided, violations } of theorems) {
     assert.equal(instances, holds + undecided + violations, id);
   }
-  const { retrievedByCount, retrievedByMass, prunedAtStep, undecided } = verdicts;
-  const certain = [retrievedByCount, retrievedByMass, ...prunedAtStep];
-  assert.equal([...certain, undecided].reduce((sum, c) => sum + c.users, 0), users);
+  const { retrievedByCount, retrievedByMass, prunedAtStep, prunedByForce } = verdicts;
+  const certain = [retrievedByCount, retrievedByMass, ...prunedAtStep, prunedByForce];
+  const open = [verdicts.undecidable, verdicts.undecided];
+  assert.equal([...certain, ...open].reduce((sum, c) => sum + c.users, 0), users);
   for (const { users, confirmed } of certain) assert.equal(confirmed, users);
-  const returned = retrievedByCount.users + retrievedByMass.users + undecided.confirmed;
+  const returned = retrievedByCount.users + retrievedByMass.users +
+    open.reduce((sum, c) => sum + c.confirmed, 0);
   assert.equal(returned / users, found.retrieved);
   assert.equal(survival.at(-1), found.retrieved);
+  const { ranked, widths } = found;
+  assert.ok(ranked.returned <= ranked.users && ranked.users <= found.inExactTop);
+  for (const proved of Object.values(ranked.proved)) assert.ok(proved <= ranked.returned);
+  assert.ok(ranked.proved.T13 <= ranked.proved["T13'"]);
+  assert.deepEqual(widths, widths.toSorted((a, b) => a.lists - b.lists));
+  assert.ok(widths[0].lists <= found.exactLists + 1e-9);
   const pruned = Object.values(causes).reduce((a, b) => a + b, 0);
   assert.ok(pruned <= found.inExactTop);
 }

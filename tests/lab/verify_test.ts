@@ -22,7 +22,7 @@ test("verify: --json prints one object with everything in it", { timeout: 120_00
   assert.equal(stdout.trim().split("\n").length, 1);
   const report = JSON.parse(stdout) as VerificationReport;
   const ids = report.theorems.map(({ id }) => id);
-  assert.deepEqual(ids.slice(0, 12), Array.from({ length: 12 }, (_, i) => `T${i + 1}`));
+  assert.deepEqual(ids.slice(0, 8), ["T1", "T2", "T2'", "T3", "T4", "T5", "T6", "T7"]);
   for (const { id, cases, instances, failures } of report.theorems) {
     assert.equal(cases, 40, id);
     assert.ok(instances > 0, id);
@@ -94,16 +94,18 @@ test("verify: options outside their domain, or that do not fit, are refused", ()
   assert.deepEqual([theory.cases, theory.seed, theory.checkpoint], [20_000, 1, undefined]);
 });
 
-const outcome = { id: "T1", cases: 5, instances: 3, failures: 0 };
+const outcome = { id: "T1", cases: 5, instances: 3, hypotheses: { many: 2 }, failures: 0 };
+const fault = { name: "a slip", by: "T1: many", caught: true, worlds: 2 };
 const counterexample = "B = 1\n  [0] 1/2";
 const found = { id: "R1", found: true, counterexample, replay: "seed 1, path 0:1" };
 const good: VerificationReport = {
   seed: 1,
   theorems: [outcome],
+  faults: [fault, { ...fault, by: "T2" }],
   refutations: [found],
   devices: [
-    { name: "cpu", theorems: [outcome] },
-    { name: "webgpu", skipped: "no adapter", theorems: [] },
+    { name: "cpu", theorems: [outcome], spread: [outcome] },
+    { name: "webgpu", skipped: "no adapter", theorems: [], spread: [] },
   ],
 };
 
@@ -111,6 +113,7 @@ test("verify: the report names what holds, what was left out, and how to replay"
   assert.ok(isVerified(good));
   const text = renderVerification(good);
   assert.match(text, /T1 .* y returned => .* 5 .* 3 .* 0/);
+  assert.match(text, /Planted faults: 2 of 2 caught. 1 mistake [^]* for 2\s+statements/);
   for (const part of ["[0] 1/2", "seed 1, path 0:1", "webgpu was left out: no adapter", "holds"]) {
     assert.ok(text.includes(part), part);
   }
@@ -121,11 +124,17 @@ test("verify: what fails, is not tested or is not found is said and is no succes
   const bad: readonly [Partial<VerificationReport>, RegExp][] = [
     [{ theorems: [{ ...outcome, failures: 1, counterexample: "x" }] }, /T1 FAILS: x/],
     [{ theorems: [{ ...outcome, instances: 0 }] }, /T1 WAS NOT TESTED/],
-    [{ refutations: [{ ...found, found: false }] }, /NOT FOUND/],
     [
-      { devices: [{ name: "cpu", theorems: [{ ...outcome, failures: 2, counterexample: "y" }] }] },
-      /T1 FAILS on cpu: y/,
+      { theorems: [{ ...outcome, hypotheses: { many: 0 } }] },
+      /T1 WAS NOT TESTED: "many" was never/,
     ],
+    [{ faults: [{ ...fault, caught: false }] }, /NOT CAUGHT by T1: many: a slip/],
+    [{ refutations: [{ ...found, found: false }] }, /NOT FOUND/],
+    ...[0, 1].map((i): [Partial<VerificationReport>, RegExp] => {
+      const failed = { ...outcome, failures: 2, counterexample: "y" };
+      const [theorems, spread] = i === 0 ? [[failed], [outcome]] : [[outcome], [failed]];
+      return [{ devices: [{ name: "cpu", theorems, spread }] }, /T1 FAILS on cpu: y/];
+    }),
   ];
   for (const [change, message] of bad) {
     const report = { ...good, ...change };

@@ -1,22 +1,18 @@
 /** The theorems on the beams of every device, and those beams against exact ones. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  devicePropositions,
-  equalsExact,
-  type SearchCase,
-  searchOn,
-} from "../../lab/theorems/d2_devices.ts";
-import { searchCases } from "../../lab/theorems/generators.ts";
+import { devicePropositions } from "../../lab/theorems/d2_devices.ts";
+import { spreadPropositions } from "../../lab/theorems/device_models.ts";
+import { searchCases, spreadCases } from "../../lab/theorems/generators.ts";
 import { NodeDecoder } from "../../lab/theorems/node_decoder.ts";
-import { tallyOf, verifyPropositions } from "../../lab/theorems/runner.ts";
+import { verifyPropositions } from "../../lab/theorems/runner.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { trieLogProb } from "../../ops/trie_log_prob.ts";
 import { testDevices } from "../devices.ts";
 
 for (const { name, skip, open } of testDevices) {
-  test(`T1 to T10 and D2: the beams of ${name} are the exact ones`, { skip }, async () => {
+  test(`theorems and D2: the beams of ${name} are the exact ones`, { skip }, async () => {
     const device = await open();
     const options = { cases: name === "webgpu" ? 40 : 250, seed: 11 };
     const propositions = devicePropositions(device);
@@ -24,6 +20,26 @@ for (const { name, skip, open } of testDevices) {
       const { id, instances, failures, counterexample } = outcome;
       assert.equal(failures, 0, `${id}: ${counterexample}`);
       assert.ok(instances > 0, `${id}: its hypothesis was never true`);
+    }
+  });
+
+  test(`theorems: the beams of ${name} where probability is spread`, { skip }, async () => {
+    const device = await open();
+    const options = { cases: name === "webgpu" ? 40 : 250, seed: 11 };
+    for (
+      const outcome of await verifyPropositions(
+        spreadCases(),
+        spreadPropositions(device),
+        options,
+      )
+    ) {
+      const { id, instances, failures, counterexample } = outcome;
+      assert.equal(failures, 0, `${id}: ${counterexample}`);
+      assert.ok(instances > 0, `${id}: its hypothesis was never true`);
+      const { "something is pruned": hard } = outcome.hypotheses;
+      if (hard !== undefined) {
+        assert.ok(hard > 0.2 * options.cases, `${id}: ${hard} hard instances`);
+      }
     }
   });
 
@@ -53,34 +69,5 @@ for (const { name, skip, open } of testDevices) {
     const margin = await logBeta.item() - await logProb.item();
     assert.equal(margin, 2 ** -17); // item 0 is violated, in float32 too
     assert.deepEqual(ranking[0].items, [device.float === "float32" ? 0 : 1]);
-  });
-}
-
-const mistakes: Readonly<Record<string, (search: SearchCase) => SearchCase>> = {
-  "another width": (search) => ({ ...search, beam: search.beam + 1 }),
-  "another user's logits": ({ users, ...search }) => ({
-    ...search,
-    users: users.map((user, u) => ({ ...user, logs: users[(u + 1) % users.length].logs })),
-  }),
-  "nothing taken out": ({ users, ...search }) => ({
-    ...search,
-    users: users.map((user) => ({ ...user, excluded: [] })),
-  }),
-};
-
-for (const [what, change] of Object.entries(mistakes)) {
-  test(`D2: a device that searches with ${what} is caught`, async () => {
-    const device = await testDevices[1].open();
-    const wrong = equalsExact(async (search) => {
-      const others = await searchOn(device, change(search));
-      return (await searchOn(device, search)).map(({ exact, scores }, u) => {
-        return { ...others[u], exact, scores };
-      });
-    });
-    const caught = await searchCases().search(
-      async (search) => (await tallyOf(wrong, search)).failures.length === 0,
-      { cases: 60, seed: 2, shrink: false },
-    );
-    assert.notEqual(caught, undefined);
   });
 }

@@ -50,6 +50,7 @@ function node(weight: number, ...children: Branch[]): Branch {
 const GIVEN: Readonly<Record<string, readonly [beam: number, root: Branch]>> = {
   R1: [2, node(1, node(9, node(9), node(1)), node(1, node(1)))],
   R2: [1, node(1, node(6, node(6), node(4)), node(4, node(1)))],
+  R12: [2, node(8, node(1), node(6, node(1)), node(1))],
   R3: [1, node(1, node(55, node(4), node(3), node(3)), node(45, node(5), node(5)))],
 };
 

@@ -10,6 +10,7 @@ import { verifyPropositions } from "../../lab/theorems/runner.ts";
 import {
   differentiate,
   factsOf,
+  losses,
   regularizer,
   type TokenRow,
 } from "../../lab/theorems/s1_s6_token_losses.ts";
@@ -32,7 +33,7 @@ test("S6: one violation scores far below none, so exp(L_reg) does not relax any"
 });
 
 test("S3: the released form is above one token's violation and below another's", async () => {
-  const settings = { beam: 1, tau: 1, xi: 1, lambda: 1 };
+  const settings = { beam: 1, tau: 1, xi: 1, lambda: 1 } as const;
   const row = (logits: number[]): TokenRow => ({ logits, children: [0, 1], label: 0 });
   const rest: number[] = Array(6).fill(0);
   const cases = [
@@ -40,7 +41,7 @@ test("S3: the released form is above one token's violation and below another's",
     { row: row([0.1, 0, ...rest]), violated: false, above: true }, // -log p = .65 > 0
   ];
   for (const { row, violated, above } of cases) {
-    const batch = { ...settings, rows: [row] };
+    const batch = { ...settings, rows: [row], losses };
     const { value } = await differentiate(bear({ ...settings, form: "released" }), batch);
     assert.equal(factsOf(row, batch).delta > 0, violated);
     assert.equal(value > (violated ? 1 : 0), above);

@@ -7,7 +7,7 @@ import { quantileSorted, sampleStandardDeviation } from "simple-statistics";
 import { nameOfSearch } from "../../analysis/searches.ts";
 import type { RunResult } from "../../compare/run_result.ts";
 import { LEAST_WIDTH } from "../../evaluate/search_costs.ts";
-import { OWN } from "../comparable.ts";
+import { codesOf, hasSeveralCodes, OWN } from "../comparable.ts";
 import {
   type Comparison,
   type CostRow,
@@ -18,7 +18,15 @@ import {
   type Variant,
 } from "../comparison.ts";
 import { columns, type Figure, type Section, section, type Table, text } from "../document.ts";
-import { count, number, percent, share, signedInterval, withInterval } from "../format.ts";
+import {
+  count,
+  countRange,
+  number,
+  percent,
+  share,
+  signedInterval,
+  withInterval,
+} from "../format.ts";
 import { highlights, type Line, type Mark, type Point } from "../line_plots.ts";
 import { domainOf, type Dot, dots } from "../plots.ts";
 import { mean } from "../statistics.ts";
@@ -195,9 +203,15 @@ export function recipeSection(comparison: Comparison): Section {
   );
 }
 
-function recipeTable({ variants: [{ runs: [run] }], users }: Comparison): Table {
-  const { recipe, parameters, data, test, judging } = run;
-  const shared = Object.entries(recipe)
+function recipeTable({ variants, users }: Comparison): Table {
+  const runs = runsOf(variants);
+  const [{ recipe, data, test, judging }] = runs;
+  const { digest: _digest, reading: { codes: _codes, index: _index, ...reading }, ...rest } =
+    recipe;
+  const common = hasSeveralCodes(runs)
+    ? { ...rest, "digest without codes": data.sequences, reading }
+    : recipe;
+  const shared = Object.entries(common)
     .filter(([field]) => field !== "seed" && !OWN.some((own) => own === field))
     .map(([setting, value]) => ({ setting, value: plain(value) }))
     .filter(({ value }) => value !== "");
@@ -205,7 +219,10 @@ function recipeTable({ variants: [{ runs: [run] }], users }: Comparison): Table 
     caption: "The recipe of all runs, and their data.",
     rows: [
       ...shared,
-      { setting: "trained parameters", value: count(parameters) },
+      {
+        setting: "trained parameters",
+        value: countRange(runs.map(({ parameters }) => parameters)),
+      },
       { setting: "users", value: count(users) },
       { setting: "items", value: count(data.items) },
       { setting: "test cases", value: count(test.users) },
@@ -225,11 +242,12 @@ function plain(value: unknown): string {
 function variantTable({ variants }: Comparison): Table {
   const runs = runsOf(variants);
   const fields = OWN.filter((field) => runs.some(({ recipe }) => recipe[field] !== undefined));
+  const isMixed = hasSeveralCodes(runs);
   const isSearched = runs.some(({ judging }) => judging.search !== undefined);
   return {
     caption: "The variants' own settings. A loss uses those that it knows.",
     rows: variants.map(({ name, runs }) => {
-      const { recipe, judging: { search } } = runs[0];
+      const { recipe, parameters, judging: { search } } = runs[0];
       const { method = "beam" } = search ?? {};
       const by = method === "beam" ? "" : `, ${nameOfSearch({ ...search, method })}`;
       const searched = search
@@ -238,6 +256,9 @@ function variantTable({ variants }: Comparison): Table {
       return {
         variant: name,
         ...columns(fields, (field) => field, (field) => plain(recipe[field])),
+        ...isMixed
+          ? { codes: codesOf(runs[0]), digest: recipe.digest, parameters: count(parameters) }
+          : {},
         ...isSearched ? { searched } : {},
         seeds: runs.map(({ recipe }) => recipe.seed).join(" "),
       };

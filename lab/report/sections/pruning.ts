@@ -7,13 +7,15 @@
 import type { BeamOutcome, Histogram } from "../../compare/run_result.ts";
 import { survivalCurve } from "../../evaluate/metrics.ts";
 import { LEAST_TARGETS } from "../../evaluate/warnings.ts";
-import { shownSteps } from "../../table.ts";
+import { listed, shownSteps } from "../../table.ts";
 import {
+  byCodes,
   type Comparison,
   differenceOf,
   estimateOf,
   MOST_LINES,
   panelsByBeam,
+  panelsByTrie,
   PRUNING_RATE,
   type Search,
   searchCells,
@@ -89,7 +91,7 @@ function estimates(
 
 function rateFigure(comparison: Comparison): Figure {
   const { searches, mainBeam, readable } = comparison;
-  const groups = stepGroups(searches[0].pooled.reached.length);
+  const groups = stepGroups(Math.max(...searches.map(({ pooled }) => pooled.reached.length)));
   const rateOf = (name: string, beam: number) => estimateOf(comparison, name, beam, PRUNING_RATE);
   const rates = searches.map(({ variant, beam }) => rateOf(variant, beam));
   const ends = rates.flatMap((rate) => [rate?.value ?? NaN, rate?.high ?? NaN]);
@@ -100,7 +102,7 @@ function rateFigure(comparison: Comparison): Figure {
     const [pruned, inTop] = [prunedOf(pooled), inTopOf(pooled)];
     return {
       label: variant,
-      parts: groups.map(({ steps }) => isRated ? sum(steps.map((t) => pruned[t])) / inTop : 0),
+      parts: groups.map(({ steps }) => isRated ? sum(steps.map((t) => pruned[t] ?? 0)) / inTop : 0),
       shown: share(rate?.value ?? NaN, 3),
       sum: rate,
     };
@@ -164,27 +166,33 @@ function drawnSearches({ searches, variants }: Comparison): Search[] {
 
 function violationFigure(comparison: Comparison): Figure {
   const { searches, mainBeam } = comparison;
-  const shares = ({ pooled }: Search, of: "violated" | "vacuous"): Point[] =>
+  const shares = (pooled: BeamOutcome, of: "violated" | "vacuous"): Point[] =>
     pooled.reached.flatMap((n, t) => n === 0 ? [] : [{ x: t + 1, y: pooled[of][t] / n }]);
-  const main = searches.filter(({ beam }) => beam === mainBeam)[0];
-  const vacuous = shares(main, "vacuous").filter(({ y }) => y > 0.9).length;
+  const tries = byCodes(searches.filter(({ beam }) => beam === mainBeam));
+  const vacuous = tries.map(([codes, [{ pooled }]]) => {
+    const few = shares(pooled, "vacuous").filter(({ y }) => y > 0.9).length;
+    const steps = `${few} of ${counted(pooled.reached.length, "step")}`;
+    return tries.length === 1 ? steps : `${steps} (${codes})`;
+  });
   return {
     name: "violations",
     title: `At B = ${mainBeam}, over 90 % of the targets have at most ${mainBeam} siblings at ` +
-      `${vacuous} of ${counted(main.pooled.reached.length, "step")}`,
+      listed(vacuous),
     note:
       "Lines: the share of the targets with a token at the step whose margin is above 0. Pale " +
       "bars: the share with at most B siblings, where no margin can be above 0.",
-    panels: panelsByBeam(drawnSearches(comparison), (found) => {
+    panels: panelsByTrie(drawnSearches(comparison), (found) => {
       const back = {
         data: {
-          values: shares(found[0], "vacuous")
+          values: shares(found[0].pooled, "vacuous")
             .map(({ x, y }) => ({ from: x - 0.35, to: x + 0.35, y })),
         },
         mark: { type: "rect", color: "#e1e5eb" },
         encoding: { x: { field: "from" }, x2: { field: "to" }, y2: { datum: 0 } },
       };
-      const drawn = found.map((one) => ({ label: one.variant, points: shares(one, "violated") }));
+      const drawn = found.map(({ variant: label, pooled }) => (
+        { label, points: shares(pooled, "violated") }
+      ));
       return lines(drawn, { x: "step", y: "share of targets", domain: [0, 1] }, { back: [back] });
     }),
     caption: "By step, over all runs: targets of the exact top B that were lost there; of all " +
@@ -208,7 +216,7 @@ function survivalFigure(comparison: Comparison): Figure {
       "the targets",
     note: "The share of all targets, ranked high or not, whose prefix the beam still holds after " +
       "each step, on a logarithmic scale.",
-    panels: panelsByBeam(drawnSearches(comparison), (found) => {
+    panels: panelsByTrie(drawnSearches(comparison), (found) => {
       const drawn = found.map((one) => ({
         label: one.variant,
         points: curve(one).map((y, t) => ({ x: t + 1, y })).filter(({ y }) => y > 0),
@@ -227,36 +235,46 @@ function survivalFigure(comparison: Comparison): Figure {
 /** Histograms of margins at the main width, before and after training. */
 function marginsFigure({ searches, mainBeam }: Comparison): Figure {
   const main = searches.filter(({ beam }) => beam === mainBeam);
-  const { margins } = pooled(main.map((search) => search.pooled));
-  const steps = drawnSteps(margins.after);
-  const reach = reachOf(steps.flatMap((t) => [margins.before[t], margins.after[t]]));
+  const tries = byCodes(main).map(([codes, own]) => {
+    const { margins } = pooled(own.map((search) => search.pooled));
+    return { codes, margins, steps: drawnSteps(margins.after) };
+  });
+  const stepsOf = (search: Search): number[] =>
+    tries.find(({ codes }) => codes === search.codes)?.steps ?? [];
+  const reach = reachOf(
+    tries.flatMap(({ margins, steps }) =>
+      steps.flatMap((t) => [margins.before[t], margins.after[t]])
+    ),
+  );
   const at = ({ margins: { before, after } }: BeamOutcome, t: number) => (
     { label: `step ${t + 1}`, before: before[t], after: after[t] }
   );
-  const [t] = steps;
+  const [first] = tries.filter(({ steps }) => steps.length > 0);
+  const titleOf = ({ codes, margins: { before, after }, steps: [t] }: typeof first): string =>
+    `At step ${t + 1} and B = ${mainBeam}, ${percent(above(before[t]))} of the margins ` +
+    `${tries.length > 1 ? `with ${codes} ` : ""}are above 0 before training and ` +
+    `${percent(above(after[t]))} after`;
   return {
     name: "margins",
-    title: t === undefined
-      ? "No target has a choice"
-      : `At step ${t + 1} and B = ${mainBeam}, ${percent(above(margins.before[t]))} of the ` +
-        `margins are above 0 before training and ${percent(above(margins.after[t]))} after`,
+    title: first === undefined ? "No target has a choice" : titleOf(first),
     note: "Pale area: margins of the untrained model. Line: after training. Each row has its own " +
       "height. Targets right of the dashed line are pruned; a margin of exactly 0, of the B-th " +
       "best itself or the last of at most B siblings, stands left of it. Only targets with more " +
       "than one sibling; all seeds together.",
-    panels: t === undefined ? [] : main.map(({ variant, pooled }) => (
-      { title: variant, spec: ridges(steps.map((t) => at(pooled, t)), reach) }
-    )),
+    panels: main.flatMap((search) => {
+      const rows = stepsOf(search).map((t) => at(search.pooled, t));
+      return rows.length === 0 ? [] : [{ title: search.variant, spec: ridges(rows, reach) }];
+    }),
     caption: `Margins log β − log p at B = ${mainBeam}, nats, of targets with more than one ` +
       "sibling: the share above 0, and the upper ends of the bins (of half a nat) of the 10th, " +
       "50th and 90th percentile.",
-    rows: main.flatMap(({ variant, pooled }) =>
-      steps.map((t) => {
-        const { before, after } = at(pooled, t);
+    rows: main.flatMap((search) =>
+      stepsOf(search).map((t) => {
+        const { before, after } = at(search.pooled, t);
         const percentiles = (when: string, histogram: Histogram) =>
           columns([10, 50, 90], (p) => `${when} ${p} %`, (p) => quantile(histogram, p / 100));
         return {
-          variant,
+          variant: search.variant,
           step: `${t + 1}`,
           targets: count(sum(after)),
           "above 0 before": share(above(before), 3),

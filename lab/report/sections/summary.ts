@@ -17,6 +17,7 @@ import { type Section, section, text } from "../document.ts";
 import {
   count,
   counted,
+  countRange,
   judgedOn,
   namedOrCounted,
   share,
@@ -82,7 +83,8 @@ export function readingSection(comparison: Comparison): Section {
 /** What is compared. */
 function subject(comparison: Comparison): string {
   const { variants, baseline } = comparison;
-  const { data, parameters } = baseline.runs[0];
+  const { data } = baseline.runs[0];
+  const parameters = runsOf(variants).map(({ parameters }) => parameters);
   const names = variants.map(({ name }) => name);
   const seeds = variants.map(({ runs }) => runs.length);
   const [few, many] = [Math.min(...seeds), Math.max(...seeds)];
@@ -90,7 +92,7 @@ function subject(comparison: Comparison): string {
   const of = names.length <= 8 ? ` (${listed(names)})` : "";
   const isOne = names.length === 1;
   const who = isOne ? `${names[0]}, trained` : `${names.length} variants${of}, each trained`;
-  const sizes = `${count(data.items)} items; models of ${count(parameters)} parameters`;
+  const sizes = `${count(data.items)} items; models of ${countRange(parameters)} parameters`;
   const again = variants.filter(({ runs: [{ judging }] }) => judging.search !== undefined);
   return text(
     `${who} with ${times}, ${isOne ? "was" : "were"} judged on ${judgedOn(comparison)} of`,

@@ -6,7 +6,7 @@
 import { isLossName, lossNamed } from "../../../models/losses/index.ts";
 import type { RunResult } from "../../compare/run_result.ts";
 import { type GradientWeight, gradientWeights } from "../../train/loss_probe.ts";
-import { OWN } from "../comparable.ts";
+import { codesOf, hasSeveralCodes, OWN } from "../comparable.ts";
 import {
   type Comparison,
   estimateOf,
@@ -34,10 +34,16 @@ const MOST_POINTS = 60;
 /** Up to this weight, 1 being that of msl, curves near 1 can be told apart on a linear scale. */
 const MOST_LINEAR = 4;
 
-/** The gradient weights of the variants of figures, where they are known. */
+/**
+ * The gradient weights of the variants of figures, where they are known. Those of one loss are the
+ * same with all codes, and are there once.
+ */
 export async function weightsOf(comparison: Comparison): Promise<VariantWeights[]> {
   const found: VariantWeights[] = [];
-  for (const { name, runs: [{ recipe, gradient }] } of shownVariants(trainedVariants(comparison))) {
+  const shown = shownVariants(trainedVariants(comparison));
+  const settings = shown.map((variant) => OWN.map((field) => settingOf(variant, field)).join());
+  for (const [i, { name, runs: [{ recipe, gradient }] }] of shown.entries()) {
+    if (settings.indexOf(settings[i]) < i) continue;
     const { loss, lossModule, beam } = recipe;
     if (gradient !== undefined) found.push({ name, weights: gradient });
     else if (lossModule === undefined && isLossName(loss)) {
@@ -216,21 +222,29 @@ type Group = { readonly name: string; readonly variants: readonly Variant[] };
 
 function groupsOf(variants: readonly Variant[]): Group[] {
   const fields = OWN.filter((field) => field !== "beam");
-  const setting = ({ runs: [{ recipe }] }: Variant, field: typeof OWN[number]): string =>
-    JSON.stringify(recipe[field] ?? "–");
-  const keyOf = (variant: Variant) => fields.map((field) => setting(variant, field)).join();
+  const codes = ({ runs: [run] }: Variant): string => codesOf(run);
+  const isMixed = hasSeveralCodes(runsOf(variants));
+  const keyOf = (variant: Variant) =>
+    [...fields.map((field) => settingOf(variant, field)), codes(variant)].join();
   const groups = [...Map.groupBy(variants, keyOf).values()]
     .filter((group) => new Set(group.map(beamOf)).size > 1)
     .map((group) => group.toSorted((a, b) => beamOf(a) - beamOf(b)));
   /** The settings that distinguish the groups, besides the loss. */
   const differing = fields.filter((field) =>
-    field !== "loss" && new Set(groups.map(([first]) => setting(first, field))).size > 1
+    field !== "loss" && new Set(groups.map(([first]) => settingOf(first, field))).size > 1
   );
   return groups.map((variants) => {
     const { loss } = variants[0].runs[0].recipe;
-    const settings = differing.map((field) => `${field} ${setting(variants[0], field)}`);
+    const settings = [
+      ...differing.map((field) => `${field} ${settingOf(variants[0], field)}`),
+      ...isMixed ? [codes(variants[0])] : [],
+    ];
     return { name: [loss, ...settings].join(", ").replaceAll('"', ""), variants };
   });
+}
+
+function settingOf({ runs: [{ recipe }] }: Variant, field: typeof OWN[number]): string {
+  return JSON.stringify(recipe[field] ?? "–");
 }
 
 /** The width that a variant aims at. */

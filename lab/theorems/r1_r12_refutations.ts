@@ -1,9 +1,10 @@
 /**
- * R1 to R11 without R7: what is plausible and false. The generators must find each, and shrink it
+ * R1 to R12 without R7: what is plausible and false. The generators must find each, and shrink it
  * to a case that a person can check.
  *
  * @module
  */
+import { bestFirst } from "./best_first.ts";
 import type { Refutation } from "./proposition.ts";
 import {
   exactWorld,
@@ -191,7 +192,35 @@ const R11 = plain(
   },
 );
 
-/** R1 to R11 without R7: what is false in worlds of exact probabilities. */
+/** T16 needs a choice: over children an only item has all that its prefix has. */
+const R12 = plain(
+  "R12",
+  "An exact method asks about every prefix with more than the k-th best P",
+  (world) => {
+    const { beam: k, children, leaves, levels, depth, normalization, pi, trie } = world;
+    if (normalization !== "children" || leaves.length <= k) return undefined;
+    const isOnly = children.map((_, u) =>
+      leaves.filter((y) => trie.prefixOf(y, trie.depths[u]) === u).length === 1
+    );
+    // Best-first search to which a prefix with one item is that item.
+    const closed = children.map((list, u) => isOnly[u] ? [] : list);
+    const { ranking, rounds } = bestFirst({ children: closed, pi }, k, { one: true });
+    const found = ranking.map((u) => leaves.find((y) => trie.prefixOf(y, trie.depths[u]) === u));
+    const best = levels[depth].slice(0, k);
+    if (`${found}` !== `${best}`) return undefined;
+    const asked = new Set(rounds.flat());
+    const spared = children.findIndex((list, u) =>
+      list.length > 0 && pi[u] > pi[best[k - 1]] && !asked.has(u)
+    );
+    return spared < 0
+      ? undefined
+      : `k = ${k}: [${
+        trie.pathOf(spared)
+      }] has more than the k-th best, and its only item all of it`;
+  },
+);
+
+/** R1 to R12 without R7: what is false in worlds of exact probabilities. */
 export const exactRefutations: readonly Refutation<World>[] = [
-  ...[R1, R2, R3, R4, R5, R6, R8, R9, R10, R11],
+  ...[R1, R2, R3, R4, R5, R6, R8, R9, R10, R11, R12],
 ];
