@@ -83,7 +83,7 @@ export const recommendLine: CommandLine<GivenRecommendOptions, RecommendCommandO
     all: toggle("write the list of every test user to --out, a JSON object a line"),
     top: optional(
       integer(1),
-      "length of the list, at most the beam width of a beam",
+      "length of the list; that of a beam is at most its width",
       "default --beam",
     ),
     ...searchFlags,

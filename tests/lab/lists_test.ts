@@ -351,8 +351,10 @@ const PLANTED: readonly [
       lines[2].certified = 1; // without numbers
       lines[3] = { ...lines[3], logProbs: lines[3].items.map(() => -3), certified: 11 };
       lines[4] = { ...lines[4], logProbs: lines[1].logProbs.toReversed(), certified: 1 };
+      const swapped = lines[1].logProbs.with(0, -4).with(1, -3); // place 1 is not the best
+      lines[5] = { ...lines[5], logProbs: swapped, bestPruned: -4.5, certified: 1 };
     },
-    4,
+    5,
     { line: 2, user: "u1", what: "3 places claimed, 2 proved" },
   ],
 ];
