@@ -179,8 +179,7 @@ test("huggingface semantics: a plain writing of BeamSearchScorer's rules returns
 type Golden = [number, number, number, Normalization, paths: string, found: string];
 
 test("huggingface semantics: 300 searches by transformers' BeamSearchScorer", () => {
-  const file = new URL("../golden/huggingface.json", import.meta.url);
-  const cases: Golden[] = JSON.parse(readFileSync(file, "utf8"));
+  const cases: Golden[] = JSON.parse(readFileSync("tests/golden/huggingface.json", "utf8"));
   assert.equal(cases.length, 300);
   const digits = (text: string): number[] => Array.from(text, Number);
   for (const [seed, beam, lengthPenalty, normalization, paths, found] of cases) {
