@@ -93,7 +93,7 @@ test("the commands of README and docs are among those", () => {
   const shown = blocks.join("\n").matchAll(/^(?:npx (?:-y )?)?deno ((?:run|task) [\w.:/]+)/gm);
   const commands = new Set([...shown].map(([, command]) => command));
   assert.ok(commands.size >= 8, "they show commands");
-  const others = /^task (bench|ok|page|test)|^run examples/;
+  const others = /^task (bench|ok|page|proofs|test)|^run examples/;
   for (const command of commands) {
     const isRun = COMMANDS.some(([one]) => one === command);
     assert.ok(isRun || others.test(command), command);

@@ -241,14 +241,21 @@ function compareSteps(
       same(step.pool?.scores ?? [], pool.map((v) => scores[v])) &&
       step.threshold === (pool.length < beam ? -Infinity : scores[pool[beam - 1]]) &&
       step.bestPruned === (next === undefined ? -Infinity : scores[next]);
-    tally.expect(holds, () => `step ${t + 1}: kept ${step.nodes}, not ${kept}, of pool ${pool}`);
+    tally.of("a step").expect(
+      holds,
+      () => `step ${t + 1}: kept ${step.nodes}, not ${kept}, of pool ${pool}`,
+    );
   });
   const last = exact.search[exact.search.length - 1].kept;
   const isRanked = same(result.ranking.map((r) => r.leaf), last) &&
     same(result.ranking.map((r) => r.logProb), last.map((v) => scores[v]));
   if (!isRanked) {
-    tally.expect(false, () => `returned ${result.ranking.map((r) => r.leaf)}, not ${last}`);
+    tally.of("the list").expect(
+      false,
+      () => `returned ${result.ranking.map((r) => r.leaf)}, not ${last}`,
+    );
   }
   const wrong = world.beta.findIndex((b, v) => v > 0 && b !== exact.beta[v]);
-  if (wrong > 0) tally.expect(false, () => `the margin of node ${wrong} at B = ${beam} is off`);
+  const what = (): string => `the margin of node ${wrong} at B = ${beam} is off`;
+  if (wrong > 0) tally.of("the margins").expect(false, what);
 }

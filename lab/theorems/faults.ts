@@ -534,7 +534,7 @@ const lossFaults: readonly Fault<TokenBatch>[] = [
   tokenLoss("the convex form for a beam of B + 1", ["S5: the value", "S5: the gradient"], (b) => ({
     bear: (options) => bear({ ...options, beam: b.beam + 1 } as BearOptions),
   })),
-  tokenLoss("bear with the mean for the sum", ["S6: some token is violated"], () => ({
+  tokenLoss("bear with the mean for the sum", ["S6: some are", "S6: none is"], () => ({
     bear: (options) => bear({ ...options, reduction: "mean" } as BearOptions),
   })),
   tokenLoss("bear with lambda twice", ["S6: all tokens are violated"], () => ({
@@ -546,7 +546,7 @@ const lossFaults: readonly Fault<TokenBatch>[] = [
 function device(name: string, change: (search: SearchCase) => SearchCase): Fault<SearchedCase> {
   return {
     name,
-    caughtBy: ["D2", "T16"],
+    caughtBy: ["D2: a step", "T16"],
     async plant({ device, search, found }): Promise<SearchedCase> {
       const others = await searchOn(device, change(search));
       // Compared with what is right.
@@ -582,8 +582,29 @@ const deviceFaults: readonly Fault<SearchedCase>[] = [
     }),
   },
   {
+    name: "a device whose list is upside down",
+    caughtBy: ["D2: the list"],
+    plant: ({ found, ...searched }) => ({
+      ...searched,
+      found: found.map((user) => {
+        const ranking = user.result.ranking.toReversed();
+        return { ...user, result: { ...user.result, ranking } };
+      }),
+    }),
+  },
+  {
+    name: "a device whose margins are those of other nodes",
+    caughtBy: ["D2: the margins"],
+    plant: ({ found, ...searched }) => ({
+      ...searched,
+      found: found.map((user) => {
+        return { ...user, world: { ...user.world, beta: user.world.beta.toReversed() } };
+      }),
+    }),
+  },
+  {
     name: "a device whose mass leaves out the best entry",
-    caughtBy: ["D2"],
+    caughtBy: ["D2: a step"],
     plant: ({ found, ...searched }) => ({
       ...searched,
       found: found.map((user) => ({

@@ -270,6 +270,8 @@ function violations(facts: readonly TokenFacts[]): number {
   return facts.filter(({ delta }) => delta > 0).length;
 }
 
+const [ALL, SOME, NONE] = ["all tokens are violated", "some are", "none is"];
+
 /**
  * S6, what a sum of terms and what a product bounds, by the terms that the two forms of BEAR add to
  * msl. The tokens are taken as one item's. One instance a batch with a choice.
@@ -279,7 +281,7 @@ export const S6: Proposition<TokenBatch> = {
   statement:
     "summed over t the upper surrogates bound 1[any violation]; exp(L_reg) = product of sigma(x_t) is at most each " +
     "sigma(x_t), and 2^T times it at least 1[all violated]: it relaxes all, not any",
-  hypotheses: ["some token is violated", "all tokens are violated"],
+  hypotheses: [ALL, SOME, NONE],
   async check(batch, tally): Promise<void> {
     const { losses: { msl, bear }, tau } = batch;
     const choices = batch.rows.map((row) => factsOf(row, batch)).filter((f) => f.choices > 1);
@@ -299,9 +301,7 @@ export const S6: Proposition<TokenBatch> = {
       upper >= indicator(isAny) - ROUNDING &&
       x.every((v) => product <= sigmoid(v) * (1 + ROUNDING) + ROUNDING) &&
       2 ** x.length * product >= indicator(isAll) - ROUNDING;
-    if (isAll) tally.of("all tokens are violated").expect(holds, what);
-    else if (isAny) tally.of("some token is violated").expect(holds, what);
-    else tally.expect(holds, what);
+    tally.of(isAll ? ALL : isAny ? SOME : NONE).expect(holds, what);
   },
 };
 

@@ -21,9 +21,10 @@ const outcomes = await verifyPropositions(tokenBatches(), lossPropositions, opti
 
 for (const [i, surrogate] of lossPropositions.entries()) {
   test(`${surrogate.id}: ${surrogate.statement}`, () => {
-    const { failures, instances, counterexample } = outcomes[i];
+    const { failures, instances, hypotheses, counterexample } = outcomes[i];
     assert.equal(failures, 0, `${counterexample}`);
-    assert.ok(instances > 0);
+    assert.ok(instances > 400);
+    for (const [name, n] of Object.entries(hypotheses)) assert.ok(n > 50, `${name}: ${n}`);
   });
 }
 
