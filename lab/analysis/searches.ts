@@ -38,11 +38,7 @@ export interface ListSearchOptions extends Partial<SearchChoice> {
   readonly trace?: boolean;
 }
 
-/**
- * One user's list by any method. Beams have steps. An item is the
- * exact best of its place if it scores above `bestPruned`, save by Hugging Face's rules, which may
- * rank in another order.
- */
+/** One user's list by any method. Beams have steps. */
 export type ListResult =
   & SearchResult
   & Partial<Pick<BeamResult, "steps">>

@@ -182,17 +182,13 @@ async function exactRanksOf(
   { decoder, trie, search, normalization, tau }: JudgeOptions,
 ): Promise<number[]> {
   const isByScore = search?.method !== "huggingface"; // whose lists may be in another order
-
   const questions = queries.map(({ history, excluded, leaf, path }): RankQuestion => {
     return { history, excluded, leaf, logProb: path?.at(-1)?.score ?? -Infinity };
   });
-  const settled = questions.map((question, i) =>
-    queries[i].path === undefined
-      ? -1
-      : isByScore
-      ? settledRank(results[i], question, k)
-      : undefined
-  );
+  const settled = questions.map((question, i) => {
+    if (queries[i].path === undefined) return -1;
+    return isByScore ? settledRank(results[i], question, k) : undefined;
+  });
   const open = questions.filter((_, i) => settled[i] === undefined);
   const found = await exactRanks(decoder, trie, open, k, { normalization, tau });
   return settled.map((rank) => rank ?? found.shift() ?? -1);

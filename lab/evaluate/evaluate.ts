@@ -79,8 +79,8 @@ export interface Evaluation {
 const CHUNK = 256;
 
 /**
- * Evaluates a model with searches of some widths against the exact ranking. The exact ranking
- * is searched once, for the widest beam, and only for users whose beam search does not settle it.
+ * Evaluates a model with searches of some widths against the exact ranking. The exact ranking is
+ * searched once, for the widest, and only for users whose search does not settle it.
  *
  * @throws {ArgumentError} if there are no beams, one is given twice, or `BeamSearch` refuses one.
  */

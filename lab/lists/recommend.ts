@@ -12,7 +12,6 @@ import type { NamedItem } from "../analysis/explanation.ts";
 import {
   type ListSearch,
   type ListSearchOptions,
-  nameOfSearch,
   openListSearch,
   type SearchChoice,
 } from "../analysis/searches.ts";
@@ -218,7 +217,9 @@ export function listToJson(found: Recommendation): object {
     logProbs: list.map(({ logProb }) => logProb),
     bestPruned: bestPruned === -Infinity ? null : bestPruned,
     certified,
-    search: nameOfSearch(search),
+    search: search.method,
+    ...(search.budget !== undefined && { budget: search.budget }),
+    ...(search.lengthPenalty !== undefined && { lengthPenalty: search.lengthPenalty }),
     beam,
     rows,
   };

@@ -228,7 +228,8 @@ function costsOf(
   { resamples, seed }: CompareOptions,
 ): CostRow[] {
   const measured = runs.flatMap(({ costs }) => costs ?? []);
-  const { cases, searches: first } = measured[0] ?? { cases: 0, searches: [] };
+  if (measured.length === 0) return [];
+  const [{ cases, searches: first }] = measured;
   const sameCases = measured.filter((one) => one.cases === cases);
   const named = sameCases.map(({ searches }) => new Map(searches.map((s) => [searchName(s), s])));
   const searches = first.filter((s) => named.every((run) => run.has(searchName(s))));

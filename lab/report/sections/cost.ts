@@ -121,7 +121,7 @@ function searchCostFigure({ costs, variants }: Comparison): Figure {
   const shown = shownVariants(variants).filter(({ name }) => lineOf(name).points.length > 0);
   const all = shown.map(({ name }) => lineOf(name));
   const domain = domainOf(costs.map(({ ndcg }) => ndcg.value), true);
-  const rows = costs.map((row) => row.rows);
+  const rows = costs.map((row) => pointOf(row).x);
   const logX = [0.8 * Math.min(...rows), 1.5 * Math.max(...rows)] as const;
   const axes = { x: "rows of the model, a user", y: "NDCG@10", domain, logX };
   const rowsOf = (holds: (row: CostRow) => boolean): string => {
@@ -166,8 +166,9 @@ function searchCostFigure({ costs, variants }: Comparison): Figure {
   };
 }
 
-function pointOf({ rows: x, ndcg: { value: y } }: CostRow): Point {
-  return { x, y };
+/** A search in the figure; one that needs no rows, as of items of one token, stands at 1. */
+function pointOf({ rows, ndcg: { value: y } }: CostRow): Point {
+  return { x: Math.max(1, rows), y };
 }
 
 function widthTable(costs: readonly CostRow[]): Table {
