@@ -72,6 +72,10 @@ export class Display implements Disposable {
       },
       untrained: (run, done, total) => users("untrained", run, done, total),
       evaluating: (run, done, total) => users("judge", run, done, total),
+      measuring: (run, done, total) => {
+        this.#update(`${place}compare searches of ${run}`, done, total);
+        if (done === total) this.#finish(`${place}compare searches of ${run}: ${total}`);
+      },
       verifying: (run, done, total) => users("verify", run, done, total),
       note: (text) => {
         this.#finish("stopped");

@@ -8,7 +8,7 @@ import { ArgumentError } from "../../core/errors.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { BeamSearch, type BeamSearchOptions } from "./beam_search.ts";
 import type { Decoder } from "./decoder.ts";
-import type { BeamResult, RankedItem, SearchResult } from "./results.ts";
+import type { RankedItem, SearchResult } from "./results.ts";
 import type { DeviceTrie } from "./trie.ts";
 
 /** Options of {@link exactTopK}. */
@@ -185,7 +185,7 @@ export interface RankQuestion {
  * exceed `logProb` - 0.01. Internal.
  */
 export function settledRank(
-  { ranking, bestPruned }: BeamResult,
+  { ranking, bestPruned }: SearchResult,
   { leaf, logProb }: Pick<RankQuestion, "leaf" | "logProb">,
   k: number,
 ): number | undefined {
