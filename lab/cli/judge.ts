@@ -30,8 +30,8 @@ export const judgeLine: CommandLine<GivenJudgeOptions, JudgeCommandOptions> = {
   usage: "--runs <folder> --out <folder> [options]",
   does:
     "Judges the models of finished runs under other searches: at other temperatures, --tau, with " +
-    "probabilities over something else, --over, or by another method, --search. Nothing is " +
-    "trained. Writes report.md and report.html.",
+    "probabilities over something else, --over, by another method, --search, or without the " +
+    "history, --exclude-history. Nothing is trained. Writes report.md and report.html.",
   flags: {
     runs: required(text("<folder>"), "folder of compare or sweep, with its finished runs"),
     data: { ...data, help: "data set of the runs: synthetic, or a folder or file" },
@@ -51,6 +51,10 @@ export const judgeLine: CommandLine<GivenJudgeOptions, JudgeCommandOptions> = {
       "default as in training",
     ),
     ...searchFlags,
+    excludeHistory: {
+      ...trainFlags.excludeHistory,
+      help: "take the history out of the catalogue, in the runs' own search and others",
+    },
     beams: optional(
       ascending,
       "beam widths to decode with, the lengths of lists",
@@ -69,9 +73,11 @@ export const judgeLine: CommandLine<GivenJudgeOptions, JudgeCommandOptions> = {
     const { tau: taus, search: _search, budget: _budget, lengthPenalty: _penalty, ...rest } =
       options;
     const search = searchOf(options);
-    if (taus === undefined && rest.over === undefined && search === undefined) {
+    const { over, excludeHistory } = rest;
+    if (taus === undefined && over === undefined && search === undefined && !excludeHistory) {
       const hint = "; compare judges other --beams";
-      refuse("the command line", "it must have --tau, --over or --search", "none", hint);
+      const requirement = "it must have --tau, --over, --search or --exclude-history";
+      refuse("the command line", requirement, "none", hint);
     }
     return { ...rest, taus, search, command: typed };
   },
@@ -83,8 +89,9 @@ export const judgeLine: CommandLine<GivenJudgeOptions, JudgeCommandOptions> = {
       ...plan.trained.map(({ run }) => run.variant),
       ...plan.tasks.map(({ variant }) => variant),
     ]);
-    const { trained, judged } = await judgeAgain(options, display.runs());
-    const results = { runs: [...trained, ...judged], baselines: readBaselines(folder) };
+    const found = await judgeAgain(options, display.runs());
+    const { trained, judged, baselines = readBaselines(folder) } = found;
+    const results = { runs: [...trained, ...judged], baselines };
     await writeAndName(results, out, baseline, display);
   },
 };

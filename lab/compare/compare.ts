@@ -19,7 +19,7 @@ import { openDevice } from "../devices.ts";
 import { isPresent, makeFolder, removeFile, writeFileAtomic } from "../files.ts";
 import { namedByCodes } from "../report/comparable.ts";
 import { readBaselines, readFailure, readRun } from "../report/read_results.ts";
-import { judgeBaselines } from "../train/experiment.ts";
+import { type BaselineSetting, judgeBaselines } from "../train/experiment.ts";
 import { openLoss } from "../train/loss_module.ts";
 import { gradientWeights } from "../train/loss_probe.ts";
 import type { Options } from "../train/options.ts";
@@ -343,7 +343,11 @@ async function trainJudgeAndVerify(
 /**
  * The rankings that need no training, and whose cases are one user's where some users have several.
  */
-function baselinesOf(dataset: Dataset, options: Options, { preparing }: Observer): BaselineResults {
+export function baselinesOf(
+  dataset: Dataset,
+  options: BaselineSetting,
+  { preparing }: Observer,
+): BaselineResults {
   const { baselines } = judgeBaselines(dataset, options, preparing);
   const numbers = new Map<string, number>();
   const userOf = dataset.test.map(({ id, user = id }) => {

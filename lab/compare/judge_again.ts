@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { UsageError } from "../../core/errors.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
@@ -19,9 +19,11 @@ import { readRuns } from "../report/read_results.ts";
 import { normalizationOf } from "../train/recipe.ts";
 import type { Observer } from "../train/run.ts";
 import { judgeModel, openModel, readSavedRun } from "../train/models.ts";
-import { readFinished } from "./compare.ts";
+import { baselinesOf, readFinished } from "./compare.ts";
 import { outcomesOf } from "./outcome.ts";
 import {
+  type BaselineResults,
+  BASELINES,
   type Judging,
   RESULT,
   resultText,
@@ -43,6 +45,11 @@ export interface JudgeOptions {
   readonly over?: readonly Normalization[];
   /** How to search. Default a beam, as in training. */
   readonly search?: SearchChoice;
+  /**
+   * Takes the history out of the catalogue. Of runs that were judged with it there, the own search
+   * is then repeated, too, and reports have none of their earlier results. Default as before.
+   */
+  readonly excludeHistory?: boolean;
   /** Beam widths, the lengths of lists. Default those that the runs were judged with. */
   readonly beams?: readonly number[];
   /**
@@ -67,7 +74,10 @@ export type JudgeTask = SourcedRun & {
   readonly judging: Judging & { readonly search: SearchSetting };
 };
 
-/** What {@link judgeAgain} has to do: the runs, and the model of each under every other search. */
+/**
+ * What {@link judgeAgain} has to do: the runs, unless they were judged by another rule for the
+ * history, and the model of each under every other search.
+ */
 export type JudgePlan = {
   readonly trained: readonly SourcedRun[];
   readonly tasks: readonly JudgeTask[];
@@ -75,17 +85,20 @@ export type JudgePlan = {
 
 /** What {@link judgeAgain} returns. */
 export interface JudgedAgain {
-  /** The runs as they were trained and judged before. */
+  /** The runs as they were trained and judged before, by the same rule for the history. */
   readonly trained: readonly RunResult[];
   /** Their models under the other searches. */
   readonly judged: readonly RunResult[];
+  /** The rankings that need no training, by this rule, if it is another one than before. */
+  readonly baselines?: BaselineResults;
 }
 
 /**
  * What {@link judgeAgain} will do: all that is asked for, except the searches that the models were
- * trained for.
+ * judged by.
  *
- * @throws {UsageError} if no run is of these variants, or no other search is asked for.
+ * @throws {UsageError} if no run is of these variants, no other search is asked for, or results by
+ * another rule for the history would lie among the runs.
  * @throws {DataError} if runs cannot be read, or differ in more than variant and seed.
  */
 export function planJudging(options: JudgeOptions): JudgePlan {
@@ -108,46 +121,63 @@ export function planJudging(options: JudgeOptions): JudgePlan {
     );
   }
   const tasks = trained.flatMap((run) => tasksOf(run, options));
-  if (tasks.length > 0) return { trained, tasks };
+  const isAlike = !isRuledAnew(trained[0], options);
+  if (!isAlike && resolve(options.out) === resolve(folder)) {
+    throw new UsageError(
+      `Cannot judge the runs in ${folder} without their histories: results must go to another ` +
+        "folder, got the same; name another --out",
+    );
+  }
+  if (tasks.length > 0) return { trained: isAlike ? trained : [], tasks };
   throw new UsageError(
     `Cannot judge the runs in ${folder}: the search must be another one than they were trained for, ` +
       "got theirs; other widths alone are judged by compare --beams",
   );
 }
 
-/** The searches that are asked for, except the one that the run was trained for. */
-function tasksOf(
-  { source, run }: SourcedRun,
-  { taus, over, search: choice, beams }: JudgeOptions,
-): JudgeTask[] {
+/** Whether the history is to be taken out of the catalogue and was not before. */
+function isRuledAnew({ run }: SourcedRun, { excludeHistory }: JudgeOptions): boolean {
+  return excludeHistory === true && !run.judging.excludeHistory;
+}
+
+/** The searches that are asked for, except the one that the run was judged by. */
+function tasksOf({ source, run }: SourcedRun, options: JudgeOptions): JudgeTask[] {
+  const { taus, over, search: choice, beams } = options;
+  const isNew = isRuledAnew({ source, run }, options);
   const own = { normalization: normalizationOf(run.recipe), tau: run.recipe.tau };
   const method = choice?.method === "beam" ? undefined : choice; // which results do not name
-  const searches = (over ?? [own.normalization]).flatMap((normalization) =>
+  const others = (over ?? [own.normalization]).flatMap((normalization) =>
     (taus ?? [own.tau]).map((tau): SearchSetting => ({ normalization, tau, ...method }))
-  );
-  return searches.filter((search) => !isDeepStrictEqual(search, own)).map((search): JudgeTask => {
+  ).filter((search) => !isDeepStrictEqual(search, own));
+  return [...(isNew ? [own] : []), ...others].map((search: SearchSetting): JudgeTask => {
     const { normalization, tau } = search;
     const how = [
       ...(normalization === own.normalization ? [] : [`over ${normalization}`]),
       ...(tau === own.tau ? [] : [`at tau=${tau}`]),
-      ...(method === undefined ? [] : [`by ${nameOfSearch(method)}`]),
-    ].join(" ");
+      ...(method && search.method ? [`by ${nameOfSearch(method)}`] : []),
+    ];
+    const name = [basename(source), ...(isNew ? ["without-history"] : []), ...how].join("-");
     return {
       source,
       run,
-      name: `${basename(source)}-${how.replaceAll(/[ =]/g, "-")}`,
-      variant: `${run.variant} ${how}`,
-      judging: { ...run.judging, beams: beams ?? run.judging.beams, search },
+      name: name.replaceAll(/[ =]/g, "-"),
+      variant: [run.variant, ...how].join(" "),
+      judging: {
+        beams: beams ?? run.judging.beams,
+        excludeHistory: isNew || run.judging.excludeHistory,
+        search,
+      },
     };
   });
 }
 
 /**
  * Judges the models of a comparison's finished runs under other searches. Each leaves a result that
- * reports put beside the runs. The search that a model was trained for is not repeated, nor what is
+ * reports put beside the runs. The search that a model was judged by is not repeated, nor what is
  * finished in `out`.
  *
- * @throws {UsageError} if no run is of these variants, or no other search is asked for.
+ * @throws {UsageError} if no run is of these variants, no other search is asked for, or results by
+ * another rule for the history would lie among the runs.
  * @throws {DataError} if runs or data cannot be read, or results cannot be written.
  * @throws {CheckpointError} if a model is missing or malformed, the data are not those of the runs,
  * or `out` holds a result of the same name with another recipe.
@@ -188,7 +218,12 @@ export async function judgeAgain(
     makeFolder(folder);
     writeFileAtomic(join(folder, RESULT), resultText(result));
   }
-  return { trained: trained.map(({ run }) => run), judged };
+  if (trained.length > 0) return { trained: trained.map(({ run }) => run), judged };
+  const { history, reading: { joinValidation = false } } = tasks[0].run.recipe;
+  const rule = { history, excludeHistory: true, joinValidation };
+  const baselines = baselinesOf(dataset, rule, observer);
+  writeFileAtomic(join(out, BASELINES), `${JSON.stringify(baselines)}\n`);
+  return { trained: [], judged, baselines };
 }
 
 async function judge(
@@ -215,7 +250,8 @@ async function judge(
   const outcomes = await outcomesOf(test, evaluated, (done, total) => {
     untrained?.(name, done, total);
   });
-  const isOwn = over.normalization === normalizationOf(recipe) && over.tau === recipe.tau;
+  const isOwn = excludeHistory === run.judging.excludeHistory &&
+    over.normalization === normalizationOf(recipe) && over.tau === recipe.tau;
   const costs = isOwn || costUsers === 0 ? undefined : await measureSearches({
     ...model,
     dataset,

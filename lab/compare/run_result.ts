@@ -106,9 +106,7 @@ export interface Judging {
   readonly beams: readonly number[];
   /** Whether the history was taken out of the catalogue. */
   readonly excludeHistory: boolean;
-  /**
-   * The search, if the model was trained for another one. The model is then that of another run.
-   */
+  /** The search, if the model is that of another run, which was judged in another way. */
   readonly search?: SearchSetting;
 }
 

@@ -76,6 +76,7 @@ export function comparable(sourced: readonly SourcedRun[]): RunResult[] {
     const same = kept.get(name);
     if (same === undefined) kept.set(name, next);
     else if (!isDeepStrictEqual(same.run, next.run)) {
+      checkData(next, same);
       refuse(next, same, `they must be the same results of ${name}`, "different ones");
     }
   }

@@ -113,13 +113,13 @@ export async function runExperiment(
 /** The lengths of lists that reports are about. */
 const LIST_LENGTHS = [5, 10];
 
+/** What the baselines depend on, beside the data. */
+export type BaselineSetting = Pick<Options, "history" | "excludeHistory" | "joinValidation">;
+
 /** The baselines on the users that the models are judged on. */
 export function judgeBaselines(
   dataset: Dataset,
-  { history, excludeHistory, joinValidation }: Pick<
-    Options,
-    "history" | "excludeHistory" | "joinValidation"
-  >,
+  { history, excludeHistory, joinValidation }: BaselineSetting,
   onProgress?: Observer["preparing"],
 ): Pick<ExperimentReport, "baselines" | "best"> {
   const cases = evaluationCases(dataset, "test", history);

@@ -143,6 +143,52 @@ test("judge: exact searches return what a beam's exact ranking has", async () =>
   assert.deepEqual(sharper.judged.map(({ costs }) => costs?.cases), [9, 9]);
 });
 
+test("judge: without the history, the own search is repeated and the baselines follow", async () => {
+  const options = optionsOf({ ...MSL, excludeHistory: true });
+  const { trained, judged, baselines } = await judgeAgain(options);
+  assert.deepEqual(trained, []);
+  assert.deepEqual(judged.map(({ variant, recipe }) => [variant, recipe.seed]), [
+    ["msl", 0],
+    ["msl at tau=0.5", 0],
+    ["msl", 1],
+    ["msl at tau=0.5", 1],
+  ]);
+  assert.ok(judged.every(({ judging }) => judging.excludeHistory));
+  const dataset = await loadDataset(DATA);
+  const search = { normalization: "children", tau: 1 } as const;
+  using opened = await openModel(cpu(), join(RUNS, "msl-seed1"), dataset, search);
+  const { decoder, forcing, trie } = opened;
+  const { beams, absent } = await evaluate({
+    decoder,
+    trie,
+    dataset,
+    split: "test",
+    beams: [2, 5],
+    historyLength: 20,
+    excludeHistory: true,
+    ...search,
+    teacherForced: (histories, leaves) => forcing.logits(histories, leaves),
+  });
+  assert.ok(absent > 0, "targets in the history must be, or nothing is tested");
+  assert.deepEqual(judged[2].test.beams.map(({ ranks }) => ranks), beams.map(({ ranks }) => ranks));
+  const before = readBaselines(RUNS)?.baselines ?? [];
+  baselines?.baselines.forEach(({ name, ranks }, i) => {
+    assert.equal(name, before[i].name);
+    assert.notDeepEqual(ranks, before[i].ranks);
+    dataset.test.forEach(({ history, target }, user) => {
+      if (history.includes(target)) assert.equal(ranks[user], -1);
+    });
+  });
+  const { runs } = readResults([options.out]);
+  assert.equal(runs.length, 4);
+  assert.deepEqual(readBaselines(options.out), baselines);
+  assert.throws(() => readResults([RUNS, options.out]), /both or none must exclude the history/);
+  assert.throws(
+    () => planJudging({ ...options, out: RUNS }),
+    /Cannot judge the runs in .* results must go to another folder, got the same/,
+  );
+});
+
 test("judge: nothing is done twice, and nothing of the runs is touched", async () => {
   const runs = join(emptyFolder(), "runs");
   cpSync(RUNS, runs, { recursive: true });

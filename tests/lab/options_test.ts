@@ -344,7 +344,7 @@ const BAD: Readonly<Record<Name, Readonly<Record<string, string>>>> = {
     "--out a --tau 2": "the command line: it must have --runs <folder>, got none",
     "--runs a --tau 2": "the command line: it must have --out <folder>, got none",
     "--runs a --out b":
-      "the command line: it must have --tau, --over or --search, got none; compare judges other " +
+      "the command line: it must have --tau, --over, --search or --exclude-history, got none; compare judges other " +
       "--beams",
     "--runs a --out b --search exact": "--search: it must be one of beam, adaptive, best-first, " +
       "huggingface, got exact",
