@@ -56,10 +56,9 @@ const settings: fc.Arbitrary<Settings> = fc.record({
   tau: fc.constantFrom(0.5, 1, 2),
   xi: fc.constantFrom(0.25, 1, 2.75),
   lambda: fc.constantFrom(0, 1, 4),
-  beta: fc.constantFrom(0, 0.1, 0.5),
 });
 
-type Settings = Required<Pick<LossOptions, "beam" | "tau" | "xi" | "lambda" | "beta">>;
+type Settings = Required<Pick<LossOptions, "beam" | "tau" | "xi" | "lambda">>;
 
 type Row = { readonly node: number; readonly label: number; readonly step: number };
 
@@ -98,7 +97,7 @@ async function run(device: Device, loss: Loss, batch: Items): Promise<Value> {
 function evaluate(
   name: string,
   batch: Items,
-  { beam, tau, xi, lambda, beta }: Settings,
+  { beam, tau, xi, lambda }: Settings,
   order: ArrayLike<number>,
 ): Value {
   const { trie, rows } = rowsOf(batch);
@@ -121,8 +120,8 @@ function evaluate(
     if (name === "bear_on_sft") return count >= 2 ? bears[n] : count;
     if (count < 2) return 0;
     if (name === "even") return 1;
-    if (name === "by_probability") return 1 + lambda * sigmoid((logP + Math.log(beam)) / xi);
-    if (name === "focal") return Math.max(1 - Math.exp(logP), 1e-6) ** -beta;
+    if (name === "by_probability") return 1 + lambda * sigmoid((logP + Math.log(2 * beam)) / xi);
+    if (name === "focal") return Math.max(1 - Math.exp(logP), 1e-6) ** (-lambda / 5);
     if (name === "shuffled") return bears[byKey[open.indexOf(n)]];
     const beside = open.filter((m) => tokens[m].step === step);
     assert.equal(name, "by_step");
