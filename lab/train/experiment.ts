@@ -13,8 +13,13 @@ import type { Options } from "./options.ts";
 import { type Dataset, evaluationCases } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
-import { bestAttainable, cooccurrence, oracle, popularity } from "../evaluate/baselines.ts";
-import { WITH_VALIDATION } from "../evaluate/baselines.ts";
+import {
+  bestAttainable,
+  cooccurrence,
+  oracle,
+  popularity,
+  WITH_VALIDATION,
+} from "../evaluate/baselines.ts";
 import { evaluateBaseline } from "../evaluate/evaluate.ts";
 import { isPresent, makeFolder, writeFileAtomic } from "../files.ts";
 import { readJson } from "../read_file.ts";
