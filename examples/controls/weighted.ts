@@ -20,7 +20,7 @@ export interface Tokens extends Targets {
 
 /**
  * The mean of -log p over the tokens with siblings, with weights that `weigh` gives and nothing
- * flows through. Not a bound of anything: pruned tokens may have the smallest weights.
+ * flows through. With weights that differ it bounds nothing: pruned tokens may have the smallest.
  */
 export function weighted({ beam = 10, tau }: LossOptions, weigh: (tokens: Tokens) => Tensor): Loss {
   return (logits, targets) => {

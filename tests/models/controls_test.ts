@@ -183,18 +183,25 @@ test("controls: bear without a beam term is even; shuffled weights are others", 
   assert.equal(new Set(await Promise.all(values.map(of))).size, 3);
 });
 
-test("controls: forced is at least log(B + 1) for each violation, as msl is", async () => {
+test("controls: forced and even are at least log(B + 1) for each violation, as msl is", async () => {
   const device = cpu({ float: "float64" });
   const property = fc.asyncProperty(batches, settings, async (batch, options) => {
     const { trie, rows } = rowsOf(batch);
-    const { value } = await run(device, await make("forced", options), batch);
-    const targets = rows.filter(({ node }) => node >= 0);
+    const isOver = async (name: string, choices: number): Promise<void> => {
+      const { value } = await run(device, await make(name, options), batch);
+      const counted = rows.filter(({ node }) =>
+        node >= 0 && trie.tokensUnder(node).length >= choices
+      ).length;
+      const least = Math.log(options.beam + 1) * violations.length;
+      assert.ok(value * counted >= least - 1e-9, name);
+    };
     const violations = rows.filter(({ node, label }, n) => {
       const z = batch.logits[n];
       const better = z.filter((x, v) => node >= 0 && trie.child(node, v) >= 0 && x > z[label]);
       return better.length >= options.beam;
     });
-    assert.ok(value * targets.length >= Math.log(options.beam + 1) * violations.length - 1e-9);
+    await isOver("forced", 1);
+    await isOver("even", 2);
   });
   await fc.assert(property, { numRuns: 60 });
 });
