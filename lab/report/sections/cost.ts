@@ -141,9 +141,8 @@ function searchCostFigure({ costs, variants }: Comparison): Figure {
     name: "search-cost",
     title: `Best-first search finds the exact list of 10${most} in ` +
       `${rowsOf(({ method }) => method === "best-first")} rows of the model a user${beams}`,
-    note:
-      "One panel per variant: means over seeds of its beams dark, of the others' pale. One dot " +
-      "per width; hollow: exact searches. Rows are on a logarithmic scale.",
+    note: "One panel per variant. Dark: its beams, one dot per width, means over seeds; pale: " +
+      "those of the others. Hollow: exact searches. Rows are on a logarithmic scale.",
     panels: shown.map(({ name }) => {
       const exact = costs.filter((row) => row.variant === name && row.method !== "beam")
         .map((row): Mark => ({ ...pointOf(row), label: row.method }));
