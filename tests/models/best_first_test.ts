@@ -8,7 +8,7 @@ import { ArgumentError, NonFiniteError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import { type BestFirstOptions, BestFirstSearch } from "../../models/decode/best_first.ts";
 import { mostAhead } from "../../models/decode/choices.ts";
-import { exactTopK } from "../../models/decode/exact.ts";
+import { AdaptiveSearch, exactTopK } from "../../models/decode/exact.ts";
 import { logProbs, openChildren, type PathLogits } from "../../models/decode/host_log_probs.ts";
 import { openSearch, SEARCH_METHODS } from "../../models/decode/open_search.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
@@ -141,6 +141,18 @@ onEachDevice("best-first: exactTopK, item by item", async (device) => {
         excluded,
       });
       assert.deepEqual(found.map((r) => r.ranking), expected);
+      // From a beam that is too narrow for the list, and with scores of any size.
+      for (const size of [1, 1e20]) {
+        const large = new TableDecoder(device, V, (i) => size * entries(i));
+        using adaptive = new AdaptiveSearch(large, trie, { ...options, beam: 1 });
+        using bestFirst = new BestFirstSearch(large, trie, options);
+        const lists = await adaptive.search(histories, excluded);
+        const same = await bestFirst.search(histories, excluded);
+        assert.deepEqual(lists.map((r) => r.ranking), same.map((r) => r.ranking));
+        for (const { ranking, bestPruned } of lists) {
+          assert.ok(bestPruned === -Infinity || ranking[k - 1].logProb > bestPruned);
+        }
+      }
     }),
     { numRuns: device.kind === "webgpu" ? 15 : 50 },
   );
@@ -210,25 +222,24 @@ onEachDevice("best-first: where slots run out, users wait and lose nothing", asy
   const { decoder, trie, histories } = titles(device);
   const k = trie.leafCount;
   const uploaded = trie.upload(device);
-  const run = async (batch: number): Promise<SearchResult[]> => {
-    using search = new BestFirstSearch(decoder, uploaded, {
-      k,
-      normalization: "vocabulary",
-      batch,
-    });
-    return await search.search(histories);
-  };
-  const [alone, together] = [await run(1), await run(4)];
+  const inner = trie.nodeCount - 1 - trie.leafCount;
   const bare = ({ ranking, bestPruned, width }: SearchResult) => ({
     ranking,
     bestPruned,
     width,
   });
-  assert.deepEqual(together.map(bare), alone.map(bare));
-  const inner = trie.nodeCount - 1 - trie.leafCount;
-  for (const { rows } of alone) assert.equal(rows, inner);
-  // Some began anew, and what they had fed counts.
-  assert.ok(together.some(({ rows }) => rows > inner), `${together.map((r) => r.rows)}`);
+  for (const budget of [inner, inner - 9]) {
+    const run = async (batch: number): Promise<SearchResult[]> => {
+      const options = { k, normalization: "vocabulary", batch, budget } as const;
+      using search = new BestFirstSearch(decoder, uploaded, options);
+      return await search.search(histories);
+    };
+    const [alone, together] = [await run(1), await run(4)];
+    assert.deepEqual(together.map(bare), alone.map(bare));
+    for (const { rows } of alone) assert.equal(rows, budget);
+    // Some began anew, and what they had fed counts.
+    assert.ok(together.some(({ rows }) => rows > budget), `${together.map((r) => r.rows)}`);
+  }
 });
 
 test("best-first: the order of users, the size of batches and other searches do not matter", async () => {
