@@ -22,7 +22,7 @@ import { tallyOf, type Worlds } from "./runner.ts";
 import type { TokenBatch } from "./s1_s6_token_losses.ts";
 import { errorOf, type Perturbed } from "./t11_r7_rounding.ts";
 import { type Evidence, type Range, theorems } from "./t1_t15_search.ts";
-import { type Judged, pathTo, siblingsOf, type World } from "./world.ts";
+import { type Judged, pathTo, siblingRank, siblingsOf, type World } from "./world.ts";
 import { bestRanks, evidenceOf } from "./world_evidence.ts";
 import { compare, exactSearch, type Rules, type Searchable, total } from "./world_model.ts";
 
@@ -111,13 +111,24 @@ function prefixLoss(
 const worldFaults: readonly Fault<World>[] = [
   search(
     "B + 1 places",
-    ["T1: more than B siblings at some step", "T7: a step that y_<t has reached", "T15"],
+    [
+      "T1: more than B siblings at some step",
+      "T2: some Delta is above 0",
+      "T2': T2 says so",
+      "T7: a step that y_<t has reached",
+      "T15",
+      "T17: y is returned",
+    ],
     () => ({ places: (beam) => beam + 1 }),
   ),
   search(
     "B - 1 places",
     [
       "T3: something is pruned",
+      "T4: something is pruned",
+      "T5: a share of the pool",
+      "T6: something is pruned",
+      "T7: a step that y_<t has reached",
       "T8: one token",
       "T13: something is pruned",
       "T13': some entry ahead is wasted",
@@ -224,6 +235,19 @@ const worldFaults: readonly Fault<World>[] = [
       ),
     }),
   },
+  {
+    name: "all steps but the last keep one entry more",
+    caughtBy: ["T2: some Delta is above 0", "T2': T2 says so"],
+    plant: (world) => {
+      const wide = exactSearch(world, { places: (beam) => beam + 1 });
+      return { ...world, search: [...wide.slice(0, -1), ...world.search.slice(-1)] };
+    },
+  },
+  {
+    name: "with ties the other way round, places never run out",
+    caughtBy: ["T2: some Delta is above 0", "T2': T2 says so"],
+    plant: (world) => ({ ...world, reversed: exactSearch(world, { places: () => Infinity }) }),
+  },
   margin("beta is the (B-1)-th", ["T2: the sign of Delta"], (ranked, b) => at(ranked, b - 2)),
   margin("beta is the (B+1)-th", ["T2: the sign of Delta"], (ranked, b) => at(ranked, b)),
   margin(
@@ -304,6 +328,23 @@ const plus = ({ least, most }: Range, n: number): Range => ({ least: least + n, 
 
 /** Mistakes in what certifies an item or a list. */
 const certificateFaults: readonly Fault<Certified>[] = [
+  certificate(
+    "tokens before the last are among the best B - 1 of their siblings",
+    ["T1: more than B siblings at some step"],
+    (evidence, world) => ({
+      isAmongBestSiblings: (y, t) =>
+        evidence.isAmongBestSiblings(y, t) &&
+        (t === evidence.lengthOf(y) || isInFewer(world, y, t)),
+    }),
+  ),
+  certificate(
+    "tokens after the first are among the best B - 1 of their siblings",
+    ["T1: more than B siblings at some step"],
+    (evidence, world) => ({
+      isAmongBestSiblings: (y, t) =>
+        evidence.isAmongBestSiblings(y, t) && (t === 1 || isInFewer(world, y, t)),
+    }),
+  ),
   certificate(
     "an item with exactly 1/(B+1) passes",
     ["T4: something is pruned", "T10"],
@@ -450,6 +491,11 @@ const certificateFaults: readonly Fault<Certified>[] = [
     }),
   ),
 ];
+
+/** Whether y_t is among the best B - 1 of its siblings. */
+function isInFewer(world: World, y: number, t: number): boolean {
+  return siblingRank(world, world.trie.prefixOf(y, t)) < world.beam - 1;
+}
 
 /** The items that a wrong T9 certifies, by their score and the best that was pruned. */
 function listed(
