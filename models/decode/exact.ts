@@ -26,7 +26,7 @@ export interface ExactOptions {
 /** The most rows of a batch. It bounds the memory of a wide search. */
 const MAX_ROWS = 4096;
 
-/** A score below a log-probability by far more than it changes when it is computed in another way. */
+/** A score below a log-probability by far more than what another order of sums changes. */
 function clearlyBelow(logProb: number): number {
   return logProb - 0.01 - 1e-5 * Math.abs(logProb);
 }
