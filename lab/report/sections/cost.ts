@@ -123,7 +123,7 @@ function searchCostFigure({ costs, variants }: Comparison): Figure {
   const domain = domainOf(costs.map(({ ndcg }) => ndcg.value), true);
   const rows = costs.map((row) => pointOf(row).x);
   const logX = [0.8 * Math.min(...rows), 1.5 * Math.max(...rows)] as const;
-  const axes = { x: "rows of the model, a user", y: "NDCG@10", domain, logX };
+  const axes = { x: "rows of the model per user", y: "NDCG@10", domain, logX };
   const rowsOf = (holds: (row: CostRow) => boolean): string => {
     const [low, high] = [Math.min, Math.max].map((of) =>
       number(of(...costs.filter(holds).map(({ rows }) => rows)))
@@ -141,8 +141,9 @@ function searchCostFigure({ costs, variants }: Comparison): Figure {
     name: "search-cost",
     title: `Best-first search finds the exact list of 10${most} in ` +
       `${rowsOf(({ method }) => method === "best-first")} rows of the model a user${beams}`,
-    note: "One panel a variant, its means over seeds: its beams dark, those of the others pale. " +
-      "A dot a width; hollow: exact searches. Rows are on a logarithmic scale.",
+    note:
+      "One panel per variant: means over seeds of its beams dark, of the others' pale. One dot " +
+      "per width; hollow: exact searches. Rows are on a logarithmic scale.",
     panels: shown.map(({ name }) => {
       const exact = costs.filter((row) => row.variant === name && row.method !== "beam")
         .map((row): Mark => ({ ...pointOf(row), label: row.method }));
