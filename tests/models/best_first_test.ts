@@ -201,7 +201,7 @@ test("best-first: a round expands all prefixes that are needed for sure", () => 
     leaves: leavesBelow(trie),
     budget: Infinity,
   };
-  // The probabilities, k and how many are needed. With .14 for c at most 2 items of a score more, as
+  // The probabilities, k and how many are needed. At .14 for c at most 2 items of a score more, as
   // it has no others, and at most 2 of b, as 3 would have more than .3.
   for (
     const [probabilities, k, needed] of [
@@ -211,7 +211,7 @@ test("best-first: a round expands all prefixes that are needed for sure", () => 
       [[0.5, 0.3, 0.14, 0.04, 0.02], 5, 3],
       [[0.5, 0.25, 0.1, 0.1, 0.05], 5, 4], // c and d do not count for each other
       [[0.5, 0.3, 0.14, 0.06, 0], 8, 3],
-      [[0.5, 0.3, 0.14, 0.06, 0], 9, 3], // 2 of a, 2 of c, and 5 of b that are as good as d, or better by rounding
+      [[0.5, 0.3, 0.14, 0.06, 0], 9, 3], // 2 of a, 2 of c, and by rounding 5 of b
       [[0.5, 0.3, 0.14, 0.06, 0], 10, 4],
     ] as const
   ) {
