@@ -100,8 +100,8 @@ export function searchCostSection({ costs, ...comparison }: Comparison): Section
     "What exact lists cost",
     text(
       `Lists of 10 items for ${cases} test cases, spread evenly over all. Adaptive and`,
-      "best-first search return the exact best 10. A row is one generated token that the model",
-      "reads for a user. Times are of one search for all of these cases after a warm-up, whatever",
+      "best-first search return the exact best 10 by the model, which in a weak model need not be",
+      "better ones. A row is one generated token that the model reads for a user. Times are of one search for all of these cases after a warm-up, whatever",
       "else the machine did: rows can be compared, small differences of times cannot.",
       costs.some(({ widths }) => widths.includes(Infinity))
         ? "Best-first search ended at 1,000 rows, or 100 for each step if that is more; adaptive " +
