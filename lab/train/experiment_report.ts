@@ -293,8 +293,10 @@ function renderCosts({ runs, options }: ExperimentReport, width: number): string
     ]);
   });
   const cases = runs[0].costs?.cases;
-  const title = `What lists of 10 cost, for ${cases} of the users: rows of the model and ` +
-    "milliseconds a user. B* is the width whose beam is sure to be exact:";
+  const title =
+    `What lists of 10 find and cost, for ${cases} of the users: generated tokens that ` +
+    "the model reads (rows) and milliseconds per user. B* is the least width of a beam that is " +
+    "certified to be exact:";
   const heads = ["HR@10", "NDCG@10", "rows", "ms", "exact\nlists", "B*\nmedian", "B*\n90 %"];
   return rows.length === 0
     ? []

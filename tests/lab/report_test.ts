@@ -173,6 +173,10 @@ test("report: what lists cost, by search", async () => {
   const part = text.split("## What exact lists cost")[1].split("\n## ")[0];
   assert.match(part, /40 rows of the model a user; a beam of 10 takes 24\*\*/);
   assert.match(part, /\| msl +\| best-first +\| \.6000 .*\| +40 \| +4 \| +100\.0 % \|/);
+  assert.match(
+    text,
+    /exact lists.* msl \+\.2000 \[.*\(40 rows of the model per user, the beam 24\)/,
+  );
   // Half of 20 lists are at most 20; the mean takes the unknown width for 100.
   assert.match(part, /\| msl +\| +20 \| > 42\.7 \| +25 \| +> 100 \| +20\.0 % \|/);
   assert.doesNotMatch(await textOf([runs[1]]), /What exact lists cost/);

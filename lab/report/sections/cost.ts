@@ -100,8 +100,8 @@ export function searchCostSection({ costs, ...comparison }: Comparison): Section
     "What exact lists cost",
     text(
       `Lists of 10 items for ${cases} test cases, spread evenly over all. Adaptive and`,
-      "best-first search return the exact best 10. A row is one generated token that the model",
-      "reads for a user. Times are of one search for all of these cases after a warm-up, whatever",
+      "best-first search return the exact best 10 by the model, which in a weak model need not be",
+      "better ones. A row is one generated token that the model reads for a user. Times are of one search for all of these cases after a warm-up, whatever",
       "else the machine did: rows can be compared, small differences of times cannot.",
       costs.some(({ widths }) => widths.includes(Infinity))
         ? "Best-first search ended at 1,000 rows, or 100 for each step if that is more; adaptive " +
@@ -123,7 +123,7 @@ function searchCostFigure({ costs, variants }: Comparison): Figure {
   const domain = domainOf(costs.map(({ ndcg }) => ndcg.value), true);
   const rows = costs.map((row) => pointOf(row).x);
   const logX = [0.8 * Math.min(...rows), 1.5 * Math.max(...rows)] as const;
-  const axes = { x: "rows of the model, a user", y: "NDCG@10", domain, logX };
+  const axes = { x: "rows of the model per user", y: "NDCG@10", domain, logX };
   const rowsOf = (holds: (row: CostRow) => boolean): string => {
     const [low, high] = [Math.min, Math.max].map((of) =>
       number(of(...costs.filter(holds).map(({ rows }) => rows)))
@@ -141,8 +141,8 @@ function searchCostFigure({ costs, variants }: Comparison): Figure {
     name: "search-cost",
     title: `Best-first search finds the exact list of 10${most} in ` +
       `${rowsOf(({ method }) => method === "best-first")} rows of the model a user${beams}`,
-    note: "One panel a variant, its means over seeds: its beams dark, those of the others pale. " +
-      "A dot a width; hollow: exact searches. Rows are on a logarithmic scale.",
+    note: "One panel per variant. Dark: its beams, one dot per width, means over seeds; pale: " +
+      "those of the others. Hollow: exact searches. Rows are on a logarithmic scale.",
     panels: shown.map(({ name }) => {
       const exact = costs.filter((row) => row.variant === name && row.method !== "beam")
         .map((row): Mark => ({ ...pointOf(row), label: row.method }));
@@ -151,7 +151,8 @@ function searchCostFigure({ costs, variants }: Comparison): Figure {
     }),
     caption: "Lists of 10 by search: means over users and seeds with 95 % intervals, paired " +
       "differences to the beam of the width B that the loss aims at, rows of the model and " +
-      "milliseconds a user, and the share of lists that are certified to be exact (T9).",
+      "milliseconds a user, and the share of lists that are certified to be exact (T9). A beam " +
+      "narrower than 10 has a list of its width: short lists are easier to certify.",
     rows: costs.map((row) => ({
       variant: row.variant,
       search: searchName(row),
