@@ -76,6 +76,9 @@ function failure(action: string): (requirement: string, actual: string) => never
 /** Hugging Face's names of the weights outside the blocks. */
 const MODEL = { embed: "model.embed_tokens", norm: "model.norm", head: "lm_head" } as const;
 
+/** The name of the embeddings of items, which Hugging Face's models do not have. */
+const ITEMS = "model.embed_items.weight";
+
 /**
  * Hugging Face's names of a block's weights. Both keep matrices as (out, in). Where several
  * matrices are one weight here, their rows follow each other.
@@ -106,7 +109,7 @@ export interface NamedTensor {
  * other. It is a generator because a file may claim any number of layers.
  */
 export function* namedTensors(config: TransformerConfig): Generator<NamedTensor> {
-  const { embed, layer } = shapesOf(config);
+  const { embed, layer, items } = shapesOf(config);
   yield { name: `${MODEL.embed}.weight`, shape: embed, path: "embed", at: 0 };
   for (let l = 0; l < config.layers; l++) {
     for (const [weight, names] of Object.entries<readonly string[]>(LAYER)) {
@@ -122,6 +125,7 @@ export function* namedTensors(config: TransformerConfig): Generator<NamedTensor>
   if (!config.tiedEmbeddings) {
     yield { name: `${MODEL.head}.weight`, shape: embed, path: "head", at: 0 };
   }
+  if (items) yield { name: ITEMS, shape: items, path: "items", at: 0 };
 }
 
 /** Whether the model does not need a tensor of a file: a copy of the tied head, or an old table. */
@@ -333,5 +337,6 @@ function treeOf(config: TransformerConfig, kept: ReadonlyMap<string, Tensor>): T
     layers: Array.from({ length: config.layers }, (_, l) => layer(l)),
     norm: at("norm"),
     ...(config.tiedEmbeddings ? {} : { head: at("head") }),
+    ...(config.itemCodes && { items: at("items") }),
   };
 }

@@ -59,6 +59,13 @@ export interface TransformerConfig {
   readonly dropout: number;
   /** Whether the embedding is also the output head. */
   readonly tiedEmbeddings: boolean;
+  /**
+   * The codes of I items, tokens of the vocabulary, for inputs with one position an item: token V +
+   * i is embedded as row i of `items` plus the sum of the embeddings of `itemCodes[i]`. It is never
+   * predicted. So do LIGER (Yang et al., arXiv:2411.18814) and SETRec (Lin et al.,
+   * arXiv:2502.10833), with vectors from text in place of `items`. Default none.
+   */
+  readonly itemCodes?: readonly (readonly number[])[];
 }
 
 /** The weights of one block; matrices are (out, in). */
@@ -93,6 +100,8 @@ export type TransformerParams = {
   readonly norm: Tensor;
   /** (V, C), if it is not tied to the embedding. */
   readonly head?: Tensor;
+  /** (I, C), if the configuration has codes of items. */
+  readonly items?: Tensor;
 };
 
 const SIZES = [
@@ -106,7 +115,14 @@ const SIZES = [
   "maxLength",
 ] as const satisfies (keyof TransformerConfig)[];
 
-const OTHERS = ["ropeTheta", "ropeScaling", "normEps", "dropout", "tiedEmbeddings"] as const;
+const OTHERS = [
+  "ropeTheta",
+  "ropeScaling",
+  "normEps",
+  "dropout",
+  "tiedEmbeddings",
+  "itemCodes",
+] as const;
 
 /** Throws {@link ArgumentError} unless a transformer can be built. */
 export function checkConfig(config: TransformerConfig): void {
@@ -121,6 +137,7 @@ export function checkConfig(config: TransformerConfig): void {
     ensure(Number.isInteger(value) && value >= 1, `${name} must be a positive integer`, value);
   }
   const { heads, kvHeads, headDim, ropeTheta, ropeScaling, normEps, dropout: rate } = config;
+  const { vocabSize, itemCodes } = config;
   ensure(heads % kvHeads === 0, `heads must be a multiple of kvHeads (${kvHeads})`, heads);
   ensure(
     headDim % 4 === 0 && headDim <= MAX_HEAD_SIZE,
@@ -146,6 +163,12 @@ export function checkConfig(config: TransformerConfig): void {
   }
   ensure(normEps >= 0, "normEps must not be negative", normEps);
   ensure(rate >= 0 && rate < 1, "dropout must be in [0, 1)", rate);
+  if (itemCodes === undefined) return;
+  ensure(itemCodes.length > 0, "itemCodes must be of at least 1 item", itemCodes.length);
+  for (const code of itemCodes.flat()) {
+    const isToken = Number.isInteger(code) && code >= 0 && code < vocabSize;
+    ensure(isToken, `itemCodes must be tokens below ${vocabSize}`, code);
+  }
 }
 
 /** Standard deviation of new weights. */
@@ -172,8 +195,9 @@ export function fusedRows(
 export function shapesOf(config: TransformerConfig): {
   readonly embed: Shape;
   readonly layer: { readonly [K in keyof LayerParams]: readonly Shape[] };
+  readonly items?: Shape;
 } {
-  const { vocabSize, dim, heads, headDim, ffn } = config;
+  const { vocabSize, dim, heads, headDim, ffn, itemCodes } = config;
   const { qkv, gateUp } = fusedRows(config);
   return {
     embed: [vocabSize, dim],
@@ -185,6 +209,7 @@ export function shapesOf(config: TransformerConfig): {
       gateUp: gateUp.map((rows) => [rows, dim]),
       down: [[dim, ffn]],
     },
+    ...(itemCodes && { items: [itemCodes.length, dim] }),
   };
 }
 
@@ -238,7 +263,7 @@ export function initTransformer(
     }
     return device.tensor(values, shape);
   };
-  const { embed, layer } = shapesOf(config);
+  const { embed, layer, items } = shapesOf(config);
   return {
     embed: make(embed),
     layers: Array.from(
@@ -250,6 +275,7 @@ export function initTransformer(
     ),
     norm: make([config.dim]),
     ...(config.tiedEmbeddings ? {} : { head: make(embed) }),
+    ...(items && { items: make(items) }),
   };
 }
 
@@ -278,8 +304,8 @@ export function initTransformer(
  * ```
  */
 export function parameterCount(config: TransformerConfig): number {
-  const { embed, layer } = shapesOf(config);
+  const { embed, layer, items = [0] } = shapesOf(config);
   const block = Object.values(layer).flat().reduce((total, shape) => total + sizeOf(shape), 0);
   const tables = config.tiedEmbeddings ? 1 : 2;
-  return tables * sizeOf(embed) + config.layers * block + config.dim;
+  return tables * sizeOf(embed) + config.layers * block + config.dim + sizeOf(items);
 }

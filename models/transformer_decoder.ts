@@ -32,7 +32,8 @@ export interface TransformerDecoderOptions {
    * updates of the weights do not change it. Arithmetic stays in the device's float type. Default:
    * the weights as they are.
    *
-   * Norms, and matrices whose row size is not a multiple of 4, are not converted. A float64 device
+   * Norms, matrices whose row size is not a multiple of 4, and the embeddings of a model that reads
+   * items are not converted. A float64 device
    * rounds to the same numbers but stores them as float64. A weight of 65520 or more becomes
    * infinite; a search that reads it throws a {@link NonFiniteError}.
    */
@@ -94,6 +95,8 @@ export interface TransformerCache {
 export class TransformerDecoder implements Decoder<TransformerCache>, Disposable {
   /** The size of the vocabulary. */
   readonly vocabSize: number;
+  /** The size of the vocabulary and of the items that histories may have. */
+  readonly inputSize: number;
   readonly #model: Transformer;
   readonly #params: TransformerParams;
   readonly #halves: Tensor[] = [];
@@ -119,9 +122,11 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
       throw new ArgumentError(`Cannot decode: weights must be float16 or left out, got ${weights}`);
     }
     this.vocabSize = model.config.vocabSize;
+    this.inputSize = this.vocabSize + (model.config.itemCodes?.length ?? 0);
     this.#model = model;
     this.#params = weights === undefined ? params : mapTree(params, (w) => {
-      if (w.rank < 2 || w.shape[w.rank - 1] % 4 !== 0 || w.dtype === "float16") return w;
+      const isTable = params.items && (w === params.embed || w === params.items);
+      if (isTable || w.rank < 2 || w.shape[w.rank - 1] % 4 !== 0 || w.dtype === "float16") return w;
       const { device } = model;
       const half = device.empty(w.shape, device.half, "weights in half precision");
       this.#halves.push(half);
@@ -172,7 +177,8 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
     const rows = lastRows(lengths, users, T);
     const ends = generatedPositions(lengths, users, device.tensor(new Int32Array(U).fill(-1)));
     const alone = { users, depths: zeros(device, [U], "int32"), slots: reshape(users, [U, 1]) };
-    const hidden = this.#model.forward(this.#params, tokens, positions, (l, qkv) => {
+    const embedded = this.#model.embedded(this.#params, tokens);
+    const hidden = this.#model.forward(this.#params, embedded, positions, (l, qkv) => {
       layers.push(cache(qkv, slots));
       if (l + 1 < config.layers) return attention(qkv, heads, kvHeads);
       // In the last block only the last token of each history attends, as if it were generated.
@@ -207,7 +213,7 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
       const positions = reshape(generatedPositions(lengths, rows.users, rows.depths), [R, 1]);
       const hidden = this.#model.forward(
         this.#params,
-        reshape(tokens, [R, 1]),
+        take(this.#params.embed, reshape(tokens, [R, 1])),
         positions,
         (l, qkv) =>
           cachedAttention(reshape(qkv, [R, heads + 2 * kvHeads, D]), layers[l], lengths, rows),

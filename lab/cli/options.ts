@@ -194,6 +194,11 @@ export const trainFlags: Flags<GivenOptions> = {
       "made ones such as hierarchical:64x16, see docs/codes.md",
     defaults.codes,
   ),
+  input: flag(
+    choice<"tokens" | "items">(["tokens", "items"]),
+    "what the model reads of a history: the codes of its items, or one position an item",
+    defaults.input,
+  ),
   losses: lossesFlag(defaults.losses),
   ...settingFlags,
   beams: optional(ascending, "beam widths to decode with, such as 5,10,20", "default --beam"),
@@ -268,7 +273,9 @@ export const trainFlags: Flags<GivenOptions> = {
 };
 
 /** How the data of a command are read that needs no run: as `train` reads them. */
-export const readingFlags: Flags<Pick<GivenOptions, Exclude<keyof Reading, "joinValidation">>> = {
+export const readingFlags: Flags<
+  Pick<GivenOptions, Exclude<keyof Reading, "joinValidation" | "input">>
+> = {
   index: trainFlags.index,
   tokenizer: trainFlags.tokenizer,
   prompt: trainFlags.prompt,

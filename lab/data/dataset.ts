@@ -93,6 +93,8 @@ export interface Dataset {
    * so that a training row can have many targets.
    */
   readonly promptPerTarget?: boolean;
+  /** The first of the tokens that items are in a prompt, if each is one; see `withItemInput`. */
+  readonly itemInput?: number;
   /**
    * The true distribution of the next item after a history, where it is known: one probability for
    * each item.
@@ -133,6 +135,11 @@ export function leaveOneOut(
 /** The prompt of a catalogue with its own vocabulary: `begin`, then the tokens of the history. */
 export function plainPrompt(paths: Dataset["paths"], begin: number = BOS): Dataset["prompt"] {
   return (history) => [begin, ...history.flatMap((item) => paths[item])];
+}
+
+/** The vocabulary of a new model, a multiple of 4; the extra tokens never occur. */
+export function paddedVocabulary(tokens: number): number {
+  return Math.ceil(tokens / 4) * 4;
 }
 
 /** A data set before its items are written as tokens. */

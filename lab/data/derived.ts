@@ -4,9 +4,16 @@
  *
  * @module
  */
-import { ArgumentError, DataError } from "../../core/errors.ts";
+import { ArgumentError, DataError, UsageError } from "../../core/errors.ts";
 import { foldIn, keyOf, permutation } from "../../core/random.ts";
-import { type Dataset, type EvaluationCase, itemCoded, type TrainingSequence } from "./dataset.ts";
+import {
+  BOS,
+  type Dataset,
+  type EvaluationCase,
+  itemCoded,
+  paddedVocabulary,
+  type TrainingSequence,
+} from "./dataset.ts";
 
 /** How much of a data set to take; default all of it. */
 export interface Limits {
@@ -133,6 +140,28 @@ export function isPlainCodes(codes: string): codes is Codes {
 export function withCodes(dataset: Dataset, codes: Codes, seed = 0): Dataset {
   if (codes === "semantic") return dataset;
   return codes === "item" ? withItemCodes(dataset) : withRandomCodes(dataset, seed);
+}
+
+/**
+ * A data set whose prompts have one token for each item of the history, after those of the
+ * vocabulary. Items are predicted by their codes as before. A decoder needs their codes for it; see
+ * `TransformerConfig.itemCodes`.
+ *
+ * @throws {UsageError} if items are text.
+ */
+export function withItemInput(dataset: Dataset): Dataset {
+  const { bos = BOS, eos, promptPerTarget, tokens } = dataset;
+  if (eos !== undefined || promptPerTarget) {
+    throw new UsageError(
+      `Cannot use --input items: the items of ${dataset.name} must have codes, got text`,
+    );
+  }
+  const first = paddedVocabulary(tokens.length);
+  return {
+    ...dataset,
+    itemInput: first,
+    prompt: (history) => [bos, ...history.map((item) => first + item)],
+  };
 }
 
 function withItemCodes(dataset: Dataset): Dataset {

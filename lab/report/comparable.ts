@@ -18,7 +18,7 @@ export type SourcedRun = { readonly source: string; readonly run: RunResult };
 export const OWN: readonly (keyof Recipe)[] = ["loss", "lossModule", ...lossFlagNames];
 
 /** The fields of how data are read that say how items are written. */
-const OF_CODES = ["codes", "index"] as const;
+const OF_CODES = ["codes", "index", "input"] as const;
 
 /** The seeds, ascending, that a variant lacks and others have. */
 export type MissingSeeds = { readonly variant: string; readonly seeds: readonly number[] };

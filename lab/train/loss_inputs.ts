@@ -8,7 +8,7 @@ import type { HostTensor } from "../../core/capture.ts";
 import { foldIn, type Key, keyOf, uniform } from "../../core/random.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { MASKED } from "../../kernels/masked.ts";
-import { hiddenWithBranches } from "../../models/branches.ts";
+import { branchesAfterEach, hiddenWithBranches } from "../../models/branches.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";
 import type { DeviceTrie, Trie } from "../../models/decode/trie.ts";
@@ -87,27 +87,40 @@ export function searchOf(
 }
 
 /**
- * The hidden states of a batch's windows, (W T, C), and its negatives. `given` must have all of
- * {@link NegativeInputs}.
+ * The hidden states of all places of a batch of W windows of T tokens, (W T, C) and those of its
+ * chains, and the negatives if it has {@link NegativeInputs}.
  */
-export function hiddenWithNegatives(
+export function hiddenOf(
   model: Transformer,
   weights: TransformerParams,
-  { tokens, key }: { readonly tokens: Tensor; readonly key: Tensor },
-  given: { readonly [K in keyof NegativeInputs]?: Tensor },
-): { readonly hidden: Tensor; readonly negatives: Negatives } {
-  const all = given as { readonly [K in keyof NegativeInputs]: Tensor };
-  const [, K, D] = all.negativeScales.shape;
-  const branches = {
-    tokens: all.negativeTokens,
-    positions: all.negativePositions,
-    mask: all.negativeMask,
-    length: all.negativeTokens.shape[1] / K,
+  batch:
+    & { readonly tokens: Tensor; readonly chains?: Tensor; readonly key: Tensor }
+    & {
+      readonly [K in keyof NegativeInputs]?: Tensor;
+    },
+): { readonly hidden: Tensor; readonly negatives?: Negatives } {
+  const { tokens, chains, key, negativeTokens } = batch;
+  const [, T] = tokens.shape;
+  const sets = chains ? [branchesAfterEach(chains, T)] : [];
+  const all = batch as { readonly [K in keyof NegativeInputs]: Tensor };
+  if (negativeTokens) {
+    const [W, K] = all.negativeScales.shape;
+    sets.push({
+      tokens: negativeTokens,
+      positions: all.negativePositions,
+      mask: reshape(all.negativeMask, [W, 1, T]),
+      length: negativeTokens.shape[1] / K,
+    });
+  }
+  const found = hiddenWithBranches(model, weights, tokens, sets, key);
+  const rowsOf = (...parts: readonly Tensor[]): Tensor => {
+    const flat = parts.map((x) => reshape(x, [-1, model.config.dim]));
+    return flat.length === 1 ? flat[0] : concat(flat, 0);
   };
-  const found = hiddenWithBranches(model, weights, tokens, branches, key);
-  const rowsOf = (x: Tensor): Tensor => reshape(x, [-1, model.config.dim]);
-  const hidden = rowsOf(found.rows);
-  const both = D === 1 ? hidden : concat([hidden, rowsOf(found.branches)], 0);
+  const [first, last] = [found.branches[0], found.branches[sets.length - 1]];
+  const hidden = chains ? rowsOf(found.rows, first) : rowsOf(found.rows);
+  if (!negativeTokens) return { hidden };
+  const both = all.negativeScales.shape[2] === 1 ? rowsOf(found.rows) : rowsOf(found.rows, last);
   return {
     hidden,
     negatives: {
