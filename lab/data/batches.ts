@@ -154,15 +154,16 @@ function itemWindowOf(
   { items, context }: TrainingSequence,
 ): Window {
   const D = trie.maxDepth;
-  const tokens = Int32Array.from(prompt(items.slice(0, -1))); // position i predicts item i
+  const first = prompt([]).length - 1; // the position that predicts item 0
+  const tokens = Int32Array.from(prompt(items.slice(0, -1)));
   const nodes = new Int32Array(tokens.length * D).fill(-1);
   const labels = new Int32Array(tokens.length * D);
   let targets = 0;
   for (let i = context; i < items.length; i++) {
     let node = 0;
     for (const [j, token] of paths[items[i]].entries()) {
-      nodes[i * D + j] = node;
-      labels[i * D + j] = token;
+      nodes[(first + i) * D + j] = node;
+      labels[(first + i) * D + j] = token;
       node = trie.child(node, token);
       targets++;
     }

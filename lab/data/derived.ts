@@ -4,10 +4,9 @@
  *
  * @module
  */
-import { ArgumentError, DataError, UsageError } from "../../core/errors.ts";
+import { ArgumentError, DataError } from "../../core/errors.ts";
 import { foldIn, keyOf, permutation } from "../../core/random.ts";
 import {
-  BOS,
   type Dataset,
   type EvaluationCase,
   itemCoded,
@@ -147,20 +146,21 @@ export function withCodes(dataset: Dataset, codes: Codes, seed = 0): Dataset {
  * vocabulary. Items are predicted by their codes as before. A decoder needs their codes for it; see
  * `TransformerConfig.itemCodes`.
  *
- * @throws {UsageError} if items are text.
+ * @throws {ArgumentError} if prompts are text.
  */
 export function withItemInput(dataset: Dataset): Dataset {
-  const { bos = BOS, eos, promptPerTarget, tokens } = dataset;
-  if (eos !== undefined || promptPerTarget) {
-    throw new UsageError(
-      `Cannot use --input items: the items of ${dataset.name} must have codes, got text`,
+  if (dataset.promptPerTarget) {
+    throw new ArgumentError(
+      `Cannot read each item of ${dataset.name} as one token: prompts must be of items, ` +
+        "got prompts of text",
     );
   }
-  const first = paddedVocabulary(tokens.length);
+  const begin = dataset.prompt([]);
+  const first = paddedVocabulary(dataset.tokens.length);
   return {
     ...dataset,
     itemInput: first,
-    prompt: (history) => [bos, ...history.map((item) => first + item)],
+    prompt: (history) => [...begin, ...history.map((item) => first + item)],
   };
 }
 
