@@ -205,7 +205,8 @@ interface Found extends NamedTensor {
  * 2^20, so that the host never holds more than a few pieces.
  *
  * With `weights: "float16"`, matrices are kept in half precision where the device has it
- * (`Device.half`), unless their rows are not a multiple of 4. On other devices they are rounded to
+ * (`Device.half`), unless their rows are not a multiple of 4 or they are the embeddings of a model
+ * that reads items. On other devices they are rounded to
  * the same numbers.
  *
  * @throws {CheckpointError} if a tensor is missing, left over, in two files, of another shape, or
@@ -234,7 +235,7 @@ export async function loadWeights(
   const kept = new Map<string, Tensor>();
   try {
     for (const [path, parts] of Map.groupBy(found, ({ path }) => path)) {
-      const dtype = isHalved(parts[0], weights) ? device.half : device.float;
+      const dtype = isHalved(parts[0], weights, config) ? device.half : device.float;
       kept.set(path, device.empty(wholeShape(parts), dtype, "loadWeights"));
     }
     const room = new ArrayBuffer(8 * PIECE);
@@ -244,7 +245,7 @@ export async function loadWeights(
       for (let first = 0; first < size; first += PIECE) {
         const count = Math.min(PIECE, size - first);
         const values = part.file.read(part.name, first, count, room);
-        const type = isHalved(part, weights) ? "float16" : device.float;
+        const type = isHalved(part, weights, config) ? "float16" : device.float;
         checkFinite(part, first, values, type);
         const rounded = type === "float16" && device.half !== "float16"
           ? new Float32Array(new (halfArray())(values))
@@ -300,9 +301,17 @@ function locate(config: TransformerConfig, files: readonly SafeReader[], source:
   return found;
 }
 
-/** Whether a tensor is kept in half precision: a matrix whose rows can be read four at a time. */
-function isHalved({ shape }: NamedTensor, weights: WeightType): boolean {
-  return weights === "float16" && shape.length === 2 && shape[1] % 4 === 0;
+/**
+ * Whether a tensor is kept in half precision: a matrix whose rows can be read four at a time. The
+ * embeddings that those of items are sums of are not.
+ */
+function isHalved(
+  { shape, path }: NamedTensor,
+  weights: WeightType,
+  { itemCodes }: TransformerConfig,
+): boolean {
+  const isSummed = itemCodes !== undefined && (path === "embed" || path === "items");
+  return weights === "float16" && shape.length === 2 && shape[1] % 4 === 0 && !isSummed;
 }
 
 function checkFinite(

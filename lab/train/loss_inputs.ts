@@ -94,7 +94,7 @@ export function hiddenOf(
   model: Transformer,
   weights: TransformerParams,
   batch:
-    & { readonly tokens: Tensor; readonly chains?: Tensor; readonly key: Tensor }
+    & { readonly tokens: Tensor; readonly chains?: Tensor; readonly key?: Tensor }
     & {
       readonly [K in keyof NegativeInputs]?: Tensor;
     },

@@ -4,16 +4,20 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { HostTensor } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { foldIn, keyOf } from "../../core/random.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { type Tree, treeLeaves } from "../../core/tree.ts";
 import { makeBatches, makeWindows } from "../../lab/data/batches.ts";
+import type { Dataset } from "../../lab/data/dataset.ts";
+import { withItemInput } from "../../lab/data/derived.ts";
 import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
 import {
   chooseTargets,
+  hiddenOf,
   lossFeed,
   negativeInputs,
   searchOf,
@@ -215,55 +219,113 @@ for (const name of ["synthetic", "codes"]) {
   });
 }
 
-test("thresholds are those of a search of the model as it is", async () => {
-  const dataset = CODES;
-  const device = cpu({ float: "float64" });
-  using trie = new Trie(dataset.paths).upload(device);
-  const [host, tau, beam] = [trie.trie, 1.5, 3];
-  const { model, params } = newModel(device, dataset, { ...RECIPE, dropout: 0 });
-  using search = searchOf(new TransformerDecoder(model, params), trie, { beam, tau });
-  const [batch] = batchesOf(host, dataset);
-  const chosen = chooseTargets(batch, host, keyOf(2));
-  const { data, shape } = await thresholdInput(batch, chosen, host, search);
-  assert.deepEqual(shape, batch.nodes.shape);
-  const none = await thresholdInput(batch, chosen, host, undefined);
-  assert.ok(none.data.every((x) => x === -1e30));
-  const feed = lossFeed({ thresholds: true }, { seed: 0, searchEvery: 2 }, host, search);
-  for (const step of [1, 2, 3, 4]) { // a search in the first step and every second after it
-    const { thresholds } = await feed(batch, step, step);
-    assert.equal(thresholds?.data.some((x) => x > -1e30), step % 2 === 1);
-  }
-  const touched = new Set<number>();
-  for (const { row, history, leaf } of chosen) {
-    // A plain search, which asks for the logits after the history and each prefix.
-    const logits = new Map<string, number[]>();
-    for (let node = 0; node < host.nodeCount; node++) {
-      const read = Int32Array.from([...history, ...host.pathOf(node)]);
-      const hidden = model.hidden(params, device.tensor(read, [1, read.length]));
-      const all = [...await model.logits(params, hidden).data()];
-      logits.set(host.pathOf(node).join(), all.slice(-model.config.vocabSize));
+for (const dataset of [CODES, withItemInput(CODES)]) {
+  test(`thresholds are those of a search of the model as it is, ${dataset.itemInput ? "items" : "tokens"}`, async () => {
+    const device = cpu({ float: "float64" });
+    using trie = new Trie(dataset.paths).upload(device);
+    const [host, tau, beam] = [trie.trie, 1.5, 3];
+    const { model, params } = newModel(device, dataset, { ...RECIPE, dropout: 0 });
+    using search = searchOf(new TransformerDecoder(model, params), trie, { beam, tau });
+    const [batch] = batchesOf(host, dataset);
+    const chosen = chooseTargets(batch, host, keyOf(2));
+    const { data, shape } = await thresholdInput(batch, chosen, host, search);
+    assert.deepEqual(shape, batch.nodes.shape);
+    const none = await thresholdInput(batch, chosen, host, undefined);
+    assert.ok(none.data.every((x) => x === -1e30));
+    const feed = lossFeed({ thresholds: true }, { seed: 0, searchEvery: 2 }, host, search);
+    for (const step of [1, 2, 3, 4]) { // a search in the first step and every second after it
+      const { thresholds } = await feed(batch, step, step);
+      assert.equal(thresholds?.data.some((x) => x > -1e30), step % 2 === 1);
     }
-    const of = (path: readonly number[]): number[] => logits.get(path.join()) as number[];
-    const { steps } = referenceBeamSearch(host, of, { beam, tau });
-    steps.slice(0, host.depths[leaf]).forEach(({ threshold }, t) => {
-      touched.add(row + t);
-      assert.ok(Math.abs(data[row + t] - threshold) < 1e-9, `${data[row + t]}, ${threshold}`);
-    });
+    const touched = new Set<number>();
+    for (const { row, history, leaf } of chosen) {
+      // A plain search, which asks for the logits after the history and each prefix.
+      const logits = new Map<string, number[]>();
+      for (let node = 0; node < host.nodeCount; node++) {
+        const read = Int32Array.from([...history, ...host.pathOf(node)]);
+        const hidden = model.hidden(params, device.tensor(read, [1, read.length]));
+        const all = [...await model.logits(params, hidden).data()];
+        logits.set(host.pathOf(node).join(), all.slice(-model.config.vocabSize));
+      }
+      const of = (path: readonly number[]): number[] => logits.get(path.join()) as number[];
+      const { steps } = referenceBeamSearch(host, of, { beam, tau });
+      steps.slice(0, host.depths[leaf]).forEach(({ threshold }, t) => {
+        touched.add(row + t);
+        assert.ok(Math.abs(data[row + t] - threshold) < 1e-9, `${data[row + t]}, ${threshold}`);
+      });
+    }
+    data.forEach((x, n) => assert.equal(x > -1e30, touched.has(n)));
+  });
+}
+
+for (const name of ["synthetic", "codes"]) {
+  test(`a place of a batch has the hidden state of its own sequence, items as input, ${name}`, async () => {
+    const dataset = withItemInput(name === "codes" ? CODES : SHOP);
+    const device = cpu({ float: "float64" });
+    const trie = new Trie(dataset.paths);
+    const { model, params } = newModel(device, dataset, { ...RECIPE, layers: 2, dropout: 0 });
+    let compared = 0;
+    for (const batch of batchesOf(trie, dataset).slice(0, 3)) {
+      const { tokens, chains, rows, nodes, labels } = batch;
+      using _scope = device.arena();
+      const on = ({ data, shape }: HostTensor): Tensor => device.tensor(data, shape);
+      const given = { tokens: on(tokens), chains: chains && on(chains) };
+      const { hidden } = hiddenOf(model, params, given);
+      const found = await take(hidden, on(rows)).data();
+      const [, T] = tokens.shape;
+      let history: number[] = [];
+      for (const [n, node] of nodes.data.entries()) {
+        if (node < 0) continue;
+        if (node === 0) { // the first token of an item is predicted at a position of a row
+          const [b, t] = [Math.floor(rows.data[n] / T), rows.data[n] % T];
+          history = [...tokens.data.subarray(b * T, b * T + t + 1)];
+        }
+        const before = trie.pathOf(node);
+        assert.ok(trie.child(node, labels.data[n]) > 0);
+        const sequence = Int32Array.from([...history, ...before]);
+        const alone = await model.hidden(params, device.tensor(sequence, [1, sequence.length]))
+          .data();
+        for (let c = 0; c < RECIPE.dim; c++) {
+          const expected = alone[(sequence.length - 1) * RECIPE.dim + c];
+          assert.ok(Math.abs(found[n * RECIPE.dim + c] - expected) < 1e-10);
+        }
+        compared++;
+      }
+    }
+    assert.ok(compared > 100);
+  });
+}
+
+test("items as input: the same targets as with tokens, in the same order", () => {
+  for (const dataset of [SHOP, CODES]) {
+    const trie = new Trie(dataset.paths);
+    const of = (data: Dataset): number[][] =>
+      makeWindows(data, trie, 3).map(({ nodes, labels }) =>
+        [...nodes].flatMap((node, i) => node < 0 ? [] : [node, labels[i]])
+      );
+    assert.deepEqual(of(withItemInput(dataset)), of(dataset));
   }
-  data.forEach((x, n) => assert.equal(x > -1e30, touched.has(n)));
 });
 
-const CASES = [["bear", 3], ["msl-ats", 1], ["apao-point", 1], ["apao-pair", 1], [
-  "beam-exact",
-  1,
-]] as const;
+const CASES = [
+  ["bear", 3, "tokens"],
+  ["msl-ats", 1, "tokens"],
+  ["apao-point", 1, "tokens"],
+  ["apao-pair", 1, "tokens"],
+  ["beam-exact", 1, "tokens"],
+  ["bear", 3, "items"],
+  ["apao-pair", 1, "items"],
+  ["beam-exact", 1, "items"],
+] as const;
 
-for (const [loss, accumulate] of CASES) {
-  test(`a run of ${loss} goes on to the same bits, its memory is flat, ${accumulate} batches a step`, async () => {
+for (const [loss, accumulate, input] of CASES) {
+  test(`a run of ${loss} goes on to the same bits, its memory is flat, ${accumulate} batches a step, ${input}`, async () => {
+    const dataset = input === "items" ? withItemInput(CODES) : CODES;
     const recipe = { ...RECIPE, loss, accumulate, negatives: 2, searchEvery: 2, epochs: 3 };
     const device = cpu();
-    using trie = new Trie(CODES.paths).upload(device);
-    const make = (): Trainer => new Trainer(CODES, trie, recipe, newModel(device, CODES, recipe));
+    using trie = new Trie(dataset.paths).upload(device);
+    const make = (): Trainer =>
+      new Trainer(dataset, trie, recipe, newModel(device, dataset, recipe));
     using whole = make();
     const reports: TrainReport[] = [];
     await whole.runEpoch((report) => reports.push(report));

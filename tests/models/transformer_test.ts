@@ -22,13 +22,21 @@ import { sample } from "../../ops/cases.ts";
 import { sum } from "../../ops/reduce.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { onEachDevice, testDevices } from "../devices.ts";
-import { grouped, livelyParams, referenceLogits, untied, weightsOf } from "./llamas.ts";
+import {
+  grouped,
+  inputSizeOf,
+  livelyParams,
+  reader,
+  referenceLogits,
+  untied,
+  weightsOf,
+} from "./llamas.ts";
 
 const B = 2;
 const T = 9;
 
 const tokensOf = (config: TransformerConfig, seed: number): Int32Array =>
-  integers(B * T, config.vocabSize, seed);
+  integers(B * T, inputSizeOf(config), seed);
 
 function logitsOf(
   device: Device,
@@ -41,7 +49,7 @@ function logitsOf(
 }
 
 for (const { name, skip, open } of testDevices) {
-  for (const [what, config] of Object.entries({ grouped, untied })) {
+  for (const [what, config] of Object.entries({ grouped, untied, reader })) {
     test(`transformer on ${name}: ${what} logits are those written out`, { skip }, async () => {
       const device = await open();
       using _scope = device.arena();
@@ -120,7 +128,7 @@ test("transformer: dropout changes the hidden states, the same way for the same 
 });
 
 test("transformer: gradients of every weight against central differences", async () => {
-  for (const config of [grouped, untied]) {
+  for (const config of [grouped, untied, reader]) {
     const device = cpu({ float: "float64" });
     const params = livelyParams(device, config, 5);
     const model = new Transformer(device, config);
@@ -157,9 +165,10 @@ test("transformer: gradients of every weight against central differences", async
 });
 
 test("initTransformer: the same numbers everywhere, N(0, 0.02), norms at 1", async () => {
-  const single = treeEntries(initTransformer(cpu(), untied, 3));
-  const double = treeEntries(initTransformer(cpu({ float: "float64" }), untied, 3));
-  const other = treeEntries(initTransformer(cpu(), untied, 4));
+  const config = { ...untied, itemCodes: [[1, 2], [3]] };
+  const single = treeEntries(initTransformer(cpu(), config, 3));
+  const double = treeEntries(initTransformer(cpu({ float: "float64" }), config, 3));
+  const other = treeEntries(initTransformer(cpu(), config, 4));
   const matrices: number[] = [];
   let count = 0;
   for (const [i, [path, weight]] of double.entries()) {
@@ -173,7 +182,7 @@ test("initTransformer: the same numbers everywhere, N(0, 0.02), norms at 1", asy
       assert.notDeepEqual(await other[i][1].data(), await single[i][1].data(), path);
     }
   }
-  assert.equal(count, parameterCount(untied));
+  assert.equal(count, parameterCount(config));
   const n = matrices.length;
   const mean = matrices.reduce((a, x) => a + x, 0) / n;
   const std = Math.sqrt(matrices.reduce((a, x) => a + (x - mean) ** 2, 0) / n);
@@ -220,6 +229,8 @@ test("transformer: an impossible configuration, too long a sequence", () => {
   refuse({ headDim: 6 }, "headDim must be a multiple of 4, at most 128, got 6");
   refuse({ headDim: 132 }, "headDim must be a multiple of 4, at most 128, got 132");
   refuse({ dropout: 1 }, "dropout must be in [0, 1), got 1");
+  refuse({ itemCodes: [] }, "itemCodes must be of at least 1 item, got 0");
+  refuse({ itemCodes: [[1], [11]] }, "itemCodes must be tokens below 11, got 11");
   refuse({ ropeTheta: NaN }, "ropeTheta must be positive, got NaN");
   refuse({ normEps: -1 }, "normEps must not be negative, got -1");
   const ropeScaling = { factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxLength: 64 };
