@@ -172,7 +172,7 @@ export class Transformer implements Disposable {
     return linear(hidden, params.head ?? params.embed);
   }
 
-  /** The embeddings of tokens of the vocabulary and of items: int32 (...) to (..., C). Internal. */
+  /** The embeddings of tokens, also of items: int32 (...) to (..., C). Internal. */
   embedded({ embed, items }: TransformerParams, tokens: Tensor): Tensor {
     if (this.#codes === undefined || items === undefined) return take(embed, tokens);
     const codes = mul(take(embed, this.#codes.tokens), this.#codes.present); // (I, L, C)
@@ -181,8 +181,8 @@ export class Transformer implements Disposable {
 
   /**
    * {@link Transformer.hidden} of embeddings (B, T, C), for other positions, (T) or (B, T), and
-   * other attention. With `rows`, int32 (N), the last block computes only these rows of (B T): its attention returns (N,
-   * 1, H, D), and the output is (N, 1, C). Internal.
+   * other attention. With `rows`, int32 (N), the last block computes only these rows of (B T): its
+   * attention returns (N, 1, H, D), and the output is (N, 1, C). Internal.
    */
   forward(
     params: TransformerParams,

@@ -60,10 +60,11 @@ export interface TransformerConfig {
   /** Whether the embedding is also the output head. */
   readonly tiedEmbeddings: boolean;
   /**
-   * The codes of I items, tokens of the vocabulary, for inputs with one position an item: token V +
-   * i is embedded as row i of `items` plus the sum of the embeddings of `itemCodes[i]`, and is never
-   * predicted. RPG (Hou et al., arXiv:2506.05781) has the mean of the codes alone; LIGER (Yang et
-   * al., arXiv:2411.18814) adds a vector of the item's text to its codes. Default none.
+   * The codes of I items, tokens of the vocabulary, for inputs with one position an item. Token V +
+   * i stands for item i: it is embedded as row i of `items` plus the sum of the embeddings of
+   * `itemCodes[i]`, and is never predicted. RPG (Hou et al., arXiv:2506.05781) has the mean of the
+   * codes alone; LIGER (Yang et al., arXiv:2411.18814) adds a vector of the item's text to its
+   * codes. Default none.
    */
   readonly itemCodes?: readonly (readonly number[])[];
 }

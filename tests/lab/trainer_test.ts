@@ -4,7 +4,6 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { HostTensor } from "../../core/capture.ts";
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { foldIn, keyOf } from "../../core/random.ts";
@@ -36,9 +35,11 @@ import { AdamW } from "../../models/adamw.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { lossNamed } from "../../models/losses/index.ts";
+import type { Negatives } from "../../models/losses/loss.ts";
 import { Meter } from "../../models/meter.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import { sample } from "../../ops/cases.ts";
+import type { Projection } from "../../ops/logits.ts";
 import { take } from "../../ops/take.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { smallFolder } from "./small_folder.ts";
@@ -153,9 +154,9 @@ function rowsWithTargets(batch: ReturnType<typeof makeBatches>[number]): number[
   );
 }
 
-for (const name of ["synthetic", "codes"]) {
+for (const name of ["synthetic", "codes", "codes, items as input"]) {
   test(`negatives are other items after the same history, ${name}`, () => {
-    const dataset = name === "codes" ? CODES : SHOP;
+    const dataset = name === "synthetic" ? SHOP : name === "codes" ? CODES : withItemInput(CODES);
     const trie = new Trie(dataset.paths);
     const [K, D] = [3, trie.maxDepth];
     const paths = [...new Set(dataset.paths.map((path) => path.join()))].map((path) =>
@@ -258,42 +259,61 @@ for (const dataset of [CODES, withItemInput(CODES)]) {
   });
 }
 
-for (const name of ["synthetic", "codes"]) {
-  test(`a place of a batch has the hidden state of its own sequence, items as input, ${name}`, async () => {
-    const dataset = withItemInput(name === "codes" ? CODES : SHOP);
-    const device = cpu({ float: "float64" });
-    const trie = new Trie(dataset.paths);
-    const { model, params } = newModel(device, dataset, { ...RECIPE, layers: 2, dropout: 0 });
-    let compared = 0;
-    for (const batch of batchesOf(trie, dataset).slice(0, 3)) {
-      const { tokens, chains, rows, nodes, labels } = batch;
-      using _scope = device.arena();
-      const on = ({ data, shape }: HostTensor): Tensor => device.tensor(data, shape);
-      const given = { tokens: on(tokens), chains: chains && on(chains) };
-      const { hidden } = hiddenOf(model, params, given);
-      const found = await take(hidden, on(rows)).data();
-      const [, T] = tokens.shape;
+for (const [name, plain] of [["synthetic", SHOP], ["codes", CODES]] as const) {
+  for (const dataset of [plain, withItemInput(plain)]) {
+    const read = dataset.itemInput ? "items" : "tokens";
+    test(`a place of a batch has the hidden state of its own sequence, ${name}, ${read}`, async () => {
+      const device = cpu({ float: "float64" });
+      const trie = new Trie(dataset.paths);
+      const { model, params } = newModel(device, dataset, { ...RECIPE, layers: 2, dropout: 0 });
+      const [batch] = batchesOf(trie, dataset);
+      const chosen = chooseTargets(batch, trie, keyOf(2));
+      const inputs = { ...batch, ...negativeInputs(batch, chosen, trie, 2, keyOf(3)) };
+      const { targets: _, ...given } = inputs;
+      const onDevice = Object.entries(given).map(([name, { data, shape }]) =>
+        [name, device.tensor(data, shape)] as const
+      );
+      const tensors = Object.fromEntries(onDevice) as Parameters<typeof hiddenOf>[2];
+      const { hidden, negatives } = hiddenOf(model, params, tensors);
+      const C = RECIPE.dim;
+      const compare = async (
+        found: Tensor,
+        n: number,
+        history: readonly number[],
+        node: number,
+      ): Promise<void> => {
+        using _scope = device.arena();
+        const sequence = Int32Array.from([...history, ...trie.pathOf(node)]);
+        const alone = model.hidden(params, device.tensor(sequence, [1, sequence.length]));
+        const [actual, expected] = await device.read([found, alone]);
+        const error = Math.max(
+          ...expected.slice(-C).map((x, c) => Math.abs(x - actual[n * C + c])),
+        );
+        assert.ok(error < 1e-10, `${error}`);
+      };
+      const [, T] = batch.tokens.shape;
+      const found = take(hidden, device.tensor(batch.rows.data));
       let history: number[] = [];
-      for (const [n, node] of nodes.data.entries()) {
+      for (const [n, node] of batch.nodes.data.entries()) {
         if (node < 0) continue;
-        if (node === 0) { // the first token of an item is predicted at a position of a row
-          const [b, t] = [Math.floor(rows.data[n] / T), rows.data[n] % T];
-          history = [...tokens.data.subarray(b * T, b * T + t + 1)];
+        if (node === 0) { // the first token of an item is predicted in a row of the batch
+          const place = batch.rows.data[n];
+          const row = Math.floor(place / T) * T;
+          history = [...batch.tokens.data.subarray(row, place + 1)];
         }
-        const before = trie.pathOf(node);
-        assert.ok(trie.child(node, labels.data[n]) > 0);
-        const sequence = Int32Array.from([...history, ...before]);
-        const alone = await model.hidden(params, device.tensor(sequence, [1, sequence.length]))
-          .data();
-        for (let c = 0; c < RECIPE.dim; c++) {
-          const expected = alone[(sequence.length - 1) * RECIPE.dim + c];
-          assert.ok(Math.abs(found[n * RECIPE.dim + c] - expected) < 1e-10);
-        }
-        compared++;
+        await compare(found, n, history, node);
       }
-    }
-    assert.ok(compared > 100);
-  });
+      assert.ok(history.length > 1);
+      const { hidden: others } = (negatives as Negatives).logits as Projection;
+      const { negativeNodes, negativeScales: { shape: [, K, D] } } = inputs;
+      for (const { window, history } of chosen) {
+        for (let at = window * K * D; at < (window + 1) * K * D; at++) {
+          const node = negativeNodes.data[at];
+          if (node >= 0) await compare(others, at, history, node);
+        }
+      }
+    });
+  }
 }
 
 test("items as input: the same targets as with tokens, in the same order", () => {

@@ -5,7 +5,7 @@
  */
 import { sampleStandardDeviation } from "simple-statistics";
 import type { RunResult } from "../../compare/run_result.ts";
-import { codesOf, hasSeveralCodes, OWN } from "../comparable.ts";
+import { codesOf, hasSeveralCodes, OWN, withoutCodes } from "../comparable.ts";
 import { type Comparison, runsOf, trainedVariants, type Variant } from "../comparison.ts";
 import { columns, type Figure, type Section, section, type Table, text } from "../document.ts";
 import { count, countRange, number, share } from "../format.ts";
@@ -92,10 +92,8 @@ export function recipeSection(comparison: Comparison): Section {
 function recipeTable({ variants, users }: Comparison): Table {
   const runs = runsOf(variants);
   const [{ recipe, data, test, judging }] = runs;
-  const { digest: _digest, reading: { codes: _codes, index: _index, ...reading }, ...rest } =
-    recipe;
   const common = hasSeveralCodes(runs)
-    ? { ...rest, "digest without codes": data.sequences, reading }
+    ? { ...withoutCodes(recipe), "digest without codes": data.sequences }
     : recipe;
   const shared = Object.entries(common)
     .filter(([field]) => field !== "seed" && !OWN.some((own) => own === field))
