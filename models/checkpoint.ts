@@ -76,8 +76,8 @@ function failure(action: string): (requirement: string, actual: string) => never
 /** Hugging Face's names of the weights outside the blocks. */
 const MODEL = { embed: "model.embed_tokens", norm: "model.norm", head: "lm_head" } as const;
 
-/** The name of the embeddings of items, which Hugging Face's models do not have. */
-const ITEMS = "model.embed_items.weight";
+/** Names of weights that Hugging Face's models do not have. */
+const [ITEMS, CODE_HEADS] = ["model.embed_items.weight", "model.code_heads.weight"];
 
 /**
  * Hugging Face's names of a block's weights. Both keep matrices as (out, in). Where several
@@ -109,7 +109,7 @@ export interface NamedTensor {
  * other. It is a generator because a file may claim any number of layers.
  */
 export function* namedTensors(config: TransformerConfig): Generator<NamedTensor> {
-  const { embed, layer, items } = shapesOf(config);
+  const { embed, layer, items, codeHeads } = shapesOf(config);
   yield { name: `${MODEL.embed}.weight`, shape: embed, path: "embed", at: 0 };
   for (let l = 0; l < config.layers; l++) {
     for (const [weight, names] of Object.entries<readonly string[]>(LAYER)) {
@@ -126,6 +126,7 @@ export function* namedTensors(config: TransformerConfig): Generator<NamedTensor>
     yield { name: `${MODEL.head}.weight`, shape: embed, path: "head", at: 0 };
   }
   if (items) yield { name: ITEMS, shape: items, path: "items", at: 0 };
+  if (codeHeads) yield { name: CODE_HEADS, shape: codeHeads, path: "codeHeads", at: 0 };
 }
 
 /** Whether the model does not need a tensor of a file: a copy of the tied head, or an old table. */
@@ -347,5 +348,6 @@ function treeOf(config: TransformerConfig, kept: ReadonlyMap<string, Tensor>): T
     norm: at("norm"),
     ...(config.tiedEmbeddings ? {} : { head: at("head") }),
     ...(config.itemCodes && { items: at("items") }),
+    ...(config.codeHeads && { codeHeads: at("codeHeads") }),
   };
 }

@@ -50,7 +50,7 @@ export function configToJson(
   config: TransformerConfig,
   { bos, eos }: SpecialTokens = {},
 ): Record<string, unknown> {
-  const { ropeScaling: scaling, itemCodes } = config;
+  const { ropeScaling: scaling, itemCodes, codeHeads } = config;
   return {
     ...(itemCodes === undefined
       ? { architectures: ["LlamaForCausalLM"], model_type: "llama" }
@@ -79,7 +79,11 @@ export function configToJson(
     mlp_bias: false,
     bos_token_id: bos ?? null,
     eos_token_id: eos ?? null,
-    beargrad: { dropout: config.dropout, ...(itemCodes && { item_codes: itemCodes }) },
+    beargrad: {
+      dropout: config.dropout,
+      ...(itemCodes && { item_codes: itemCodes }),
+      ...(codeHeads && { code_heads: codeHeads }),
+    },
   };
 }
 
@@ -121,7 +125,8 @@ export function configFromJson(json: unknown, source = "config.json"): Transform
   for (const [name, wanted] of Object.entries(ONLY)) {
     field(name, wanted ?? "null", isEqual(wanted), wanted);
   }
-  const own = fieldsOf(field("beargrad", "an object", isRecord, {}), source, "beargrad.").field;
+  const extra = field("beargrad", "an object", isRecord, {});
+  const own = fieldsOf(extra, source, "beargrad.").field;
   const dim = field("hidden_size", COUNT, isCount);
   const heads = field("num_attention_heads", COUNT, isCount);
   const kvHeads = field("num_key_value_heads", COUNT, isCount, heads);
@@ -143,6 +148,8 @@ export function configFromJson(json: unknown, source = "config.json"): Transform
     dropout: own("dropout", "in [0, 1)", isRate, 0),
     tiedEmbeddings: field("tie_word_embeddings", "true or false", isBoolean, false),
     ...(isItemInput && { itemCodes: own("item_codes", "lists of tokens", isCodes(vocabSize)) }),
+    ...(isItemInput && extra.code_heads !== undefined &&
+      { codeHeads: own("code_heads", COUNT, isCount) }),
   };
 }
 

@@ -18,6 +18,7 @@ import { addRmsNorm, rmsNorm } from "../ops/rms_norm.ts";
 import { rope, type RopeTable } from "../ops/rope.ts";
 import { swiglu } from "../ops/swiglu.ts";
 import { take } from "../ops/take.ts";
+import { silu } from "../ops/unary.ts";
 import { adaptedLinear } from "./lora.ts";
 import { checkLora, type LoraConfig } from "./lora_config.ts";
 import {
@@ -170,6 +171,17 @@ export class Transformer implements Disposable {
   /** The logits of hidden states: (..., C) to (..., V). */
   logits(params: TransformerParams, hidden: Tensor): Tensor {
     return linear(hidden, params.head ?? params.embed);
+  }
+
+  /**
+   * The states that predict the codes of an item, from those of the positions before it: (N, C) to
+   * (N, heads, C). Internal.
+   */
+  codeStates({ codeHeads }: TransformerParams, hidden: Tensor): Tensor {
+    const { dim, codeHeads: heads = 0 } = this.config;
+    const [N] = hidden.shape;
+    const inner = silu(linear(hidden, codeHeads as Tensor));
+    return add(reshape(inner, [N, heads, dim]), reshape(hidden, [N, 1, dim]));
   }
 
   /** The embeddings of tokens, also of items: int32 (...) to (..., C). Internal. */

@@ -18,9 +18,10 @@ import {
   cachedAttention,
   generatedPositions,
   lastRows,
+  nextRows,
 } from "../ops/cached_attention.ts";
 import { zeros } from "../ops/fill.ts";
-import { reshape } from "../ops/layout.ts";
+import { reshape, slice } from "../ops/layout.ts";
 import { take } from "../ops/take.ts";
 import type { Decoder, Logits, Prefilled, StepRows } from "./decode/decoder.ts";
 import { Transformer, type TransformerParams } from "./transformer.ts";
@@ -46,6 +47,8 @@ export interface TransformerCache {
   readonly lengths: Tensor;
   /** One per block. */
   readonly layers: readonly AttentionCache[];
+  /** Float (U heads, C), if codes are predicted at once: the states that predict them. */
+  readonly states?: Tensor;
 }
 
 /**
@@ -186,6 +189,14 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
       const shape = [U, heads + 2 * kvHeads, headDim];
       return cachedAttention(reshape(last, shape), cache(qkv, U), ends, alone);
     }, { rows }); // (U, 1, C)
+    if (config.codeHeads !== undefined) {
+      const states = this.#model.codeStates(this.#params, reshape(hidden, [U, dim]));
+      const first = reshape(slice(states, [0, 0, 0], [U, 1, dim]), [U, dim]);
+      return {
+        logits: this.#logits(first),
+        cache: { lengths, layers: [], states: reshape(states, [U * config.codeHeads, dim]) },
+      };
+    }
     return {
       logits: this.#logits(reshape(hidden, [U, dim])),
       cache: { lengths, layers },
@@ -198,8 +209,12 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
    * @throws {ShapeError} if the sizes do not fit each other and the cache, or the longest prefix
    * exceeds the longest sequence of the model.
    */
-  step({ lengths, layers }: TransformerCache, { tokens, count, ...rows }: StepRows): Logits {
-    const { heads, kvHeads, headDim: D, dim, maxLength } = this.#model.config;
+  step(
+    { lengths, layers, states }: TransformerCache,
+    { tokens, count, ...rows }: StepRows,
+  ): Logits {
+    const { heads, kvHeads, headDim: D, dim, maxLength, codeHeads = 0 } = this.#model.config;
+    if (states) return this.#logits(take(states, nextRows(lengths, rows, codeHeads)));
     const R = tokens.size;
     const [, T] = layers[0].history.shape;
     const L = rows.slots.shape[1];

@@ -51,6 +51,9 @@ export interface CleaningStep {
   readonly interactions: number;
 }
 
+/** How a decoder with one position an item predicts codes: in turn (`items`), or at once. */
+export type ItemInput = "items" | "items-parallel";
+
 /** A data set. */
 export interface Dataset {
   /** A short name, for tables and files. */
@@ -93,8 +96,11 @@ export interface Dataset {
    * so that a training row can have many targets.
    */
   readonly promptPerTarget?: boolean;
-  /** The first of the tokens that items are in a prompt, if each is one; see `withItemInput`. */
-  readonly itemInput?: number;
+  /**
+   * Whether a prompt has one token an item, and how the codes of the next item are then predicted:
+   * one after the other, or at once. See `withItemInput`.
+   */
+  readonly itemInput?: ItemInput;
   /**
    * The true distribution of the next item after a history, where it is known: one probability for
    * each item.

@@ -10,6 +10,7 @@ import {
   type Dataset,
   type EvaluationCase,
   itemCoded,
+  type ItemInput,
   paddedVocabulary,
   type TrainingSequence,
 } from "./dataset.ts";
@@ -144,11 +145,11 @@ export function withCodes(dataset: Dataset, codes: Codes, seed = 0): Dataset {
 /**
  * A data set whose prompts have one token for each item of the history, after those of the
  * vocabulary. Items are predicted by their codes as before. A decoder needs their codes for it; see
- * `TransformerConfig.itemCodes`.
+ * `TransformerConfig.itemCodes`, and `codeHeads` for "items-parallel".
  *
  * @throws {ArgumentError} if prompts are text.
  */
-export function withItemInput(dataset: Dataset): Dataset {
+export function withItemInput(dataset: Dataset, itemInput: ItemInput = "items"): Dataset {
   if (dataset.promptPerTarget) {
     throw new ArgumentError(
       `Cannot read each item of ${dataset.name} as one token: prompts must be of items, ` +
@@ -159,7 +160,7 @@ export function withItemInput(dataset: Dataset): Dataset {
   const first = paddedVocabulary(dataset.tokens.length);
   return {
     ...dataset,
-    itemInput: first,
+    itemInput,
     prompt: (history) => [...begin, ...history.map((item) => first + item)],
   };
 }

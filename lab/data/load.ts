@@ -8,7 +8,7 @@ import { folderAt, placeOf } from "../files.ts";
 import type { Folder } from "../folder.ts";
 import { loadTemplate } from "../text/template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
-import type { Dataset } from "./dataset.ts";
+import type { Dataset, ItemInput } from "./dataset.ts";
 import { type CodedOptions, withMadeCodes } from "../codes/coded_dataset.ts";
 import { parseSpec } from "../codes/spec.ts";
 import { isPlainCodes, joinValidation, limitDataset, withCodes, withItemInput } from "./derived.ts";
@@ -41,9 +41,10 @@ export interface Reading extends Pick<TitleOptions, "targets" | "holdOut">, Inte
   readonly codes?: string;
   /**
    * What a model reads of an item of the history: its tokens, or one position with an embedding of
-   * its own and the sum of those of its tokens. Default `tokens`.
+   * its own and the sum of those of its tokens, after which the tokens of the next item are
+   * predicted in turn (`items`) or at once (`items-parallel`). Default `tokens`.
    */
-  readonly input?: "tokens" | "items";
+  readonly input?: "tokens" | ItemInput;
   /** Whether the validation targets are training targets as well. */
   readonly joinValidation?: boolean;
 }
@@ -75,8 +76,8 @@ export type ReadingProgress = (what: string, done: number, total: number) => voi
  *
  * @throws {UsageError} if the data have no titles or no codes and an option needs them, if `index`
  * names no file of codes, if `codes` is malformed or needs vectors without ids for items that have
- * no order, or if it is neither `semantic` nor `random`, or `input` is `items`, and a prompt or a
- * model needs text.
+ * no order, or if a prompt or a model needs text and `codes` is neither `semantic` nor `random` or
+ * `input` is not `tokens`.
  * @throws {DataError} if a file is missing, malformed or contradicts another.
  *
  * @example
@@ -93,17 +94,17 @@ export async function loadDataset(
   model?: string | Folder,
   onProgress?: ReadingProgress,
 ): Promise<Dataset> {
-  const { limitItems: items, limitUsers: users, codes = "semantic", input, prompt } = reading;
-  const { keptCodes, openDevice } = reading;
+  const { limitItems: items, limitUsers: users, codes = "semantic", prompt } = reading;
+  const { input = "tokens", keptCodes, openDevice } = reading;
   const text = prompt !== undefined ? "--prompt" : model !== undefined ? "--model" : undefined;
   if (codes !== "semantic" && codes !== "random" && text !== undefined) {
     throw new UsageError(
       `Cannot use --codes ${codes}: it must come without what reads text, got ${text}`,
     );
   }
-  if (input === "items" && text !== undefined) {
+  if (input !== "tokens" && text !== undefined) {
     throw new UsageError(
-      `Cannot use --input items: it must come without what reads text, got ${text}`,
+      `Cannot use --input ${input}: it must come without what reads text, got ${text}`,
     );
   }
   const dataset = data === "synthetic"
@@ -114,7 +115,7 @@ export async function loadDataset(
   const coded = isPlainCodes(codes)
     ? withCodes(whole, codes)
     : await withMadeCodes(whole, codes, { keptCodes, openDevice, onProgress });
-  return input === "items" ? withItemInput(coded) : coded;
+  return input === "tokens" ? coded : withItemInput(coded, input);
 }
 
 function loadSynthetic(reading: Reading): Dataset {

@@ -16,7 +16,7 @@ import { lossFlags } from "../../models/losses/index.ts";
 import type { LossNeeds, Negatives } from "../../models/losses/loss.ts";
 import type { Transformer, TransformerParams } from "../../models/transformer.ts";
 import { concat } from "../../ops/concat.ts";
-import { reshape } from "../../ops/layout.ts";
+import { reshape, slice } from "../../ops/layout.ts";
 import { take } from "../../ops/take.ts";
 import { BOS } from "../data/dataset.ts";
 import type { Batch } from "../data/batches.ts";
@@ -34,7 +34,8 @@ export type NegativeInputs = {
   readonly negativeMask: HostTensor;
   /**
    * int32 (W K D): the row that predicts a negative's token. Rows below W T are those of the
-   * windows, rows from W T on those of the branches (W K L).
+   * windows, rows from W T on those of the branches (W K L), or of the chains if all codes are
+   * predicted at once.
    */
   readonly negativeRows: HostTensor;
   readonly negativeNodes: HostTensor; // int32 (W K D): `nodes` of `Negatives`
@@ -49,7 +50,8 @@ export type LossInputs = Partial<NegativeInputs> & { readonly thresholds?: HostT
 /**
  * A function that gives a loss what it needs beside batch `number` in step `step`, both counted
  * from 1. Most losses need nothing. `search` is needed for thresholds: it searches in the first
- * step and in every `searchEvery`-th after it.
+ * step and in every `searchEvery`-th after it. `isParallel` is for models that predict all codes of
+ * an item at once.
  */
 export function lossFeed(
   needs: LossNeeds,
@@ -60,6 +62,7 @@ export function lossFeed(
   }: Pick<Recipe, "seed" | "negatives" | "searchEvery">,
   trie: Trie,
   search: BeamSearch | undefined,
+  isParallel: boolean = false,
 ): (batch: Batch, number: number, step: number) => Promise<LossInputs> {
   const base = foldIn(keyOf(seed), 3); // 0 draws a transformer, 1 its dropout, 2 an adapter
   const K = Math.max(1, Math.min(negatives, trie.leafCount - 1)); // at most all other items
@@ -69,7 +72,7 @@ export function lossFeed(
     const chosen = chooseTargets(batch, trie, foldIn(key, 0));
     const now = (step - 1) % searchEvery === 0 ? search : undefined;
     return {
-      ...(needs.negatives && negativeInputs(batch, chosen, trie, K, foldIn(key, 1))),
+      ...(needs.negatives && negativeInputs(batch, chosen, trie, K, foldIn(key, 1), isParallel)),
       ...(needs.thresholds && { thresholds: await thresholdInput(batch, chosen, trie, now) }),
     };
   };
@@ -100,10 +103,11 @@ export function hiddenOf(
     },
 ): { readonly hidden: Tensor; readonly negatives?: Negatives } {
   const { tokens, chains, key, negativeTokens } = batch;
+  const { dim, codeHeads } = model.config;
   const [, T] = tokens.shape;
-  const sets = chains ? [branchesAfterEach(chains, T)] : [];
+  const sets = chains && !codeHeads ? [branchesAfterEach(chains, T)] : [];
   const all = batch as { readonly [K in keyof NegativeInputs]: Tensor };
-  if (negativeTokens) {
+  if (negativeTokens && !codeHeads) {
     const [W, K] = all.negativeScales.shape;
     sets.push({
       tokens: negativeTokens,
@@ -114,13 +118,21 @@ export function hiddenOf(
   }
   const found = hiddenWithBranches(model, weights, tokens, sets, key);
   const rowsOf = (...parts: readonly Tensor[]): Tensor => {
-    const flat = parts.map((x) => reshape(x, [-1, model.config.dim]));
+    const flat = parts.map((x) => reshape(x, [-1, dim]));
     return flat.length === 1 ? flat[0] : concat(flat, 0);
   };
   const [first, last] = [found.branches[0], found.branches[sets.length - 1]];
-  const hidden = chains ? rowsOf(found.rows, first) : rowsOf(found.rows);
+  const hidden = codeHeads
+    ? headsInTurn(model.codeStates(weights, rowsOf(found.rows)))
+    : chains
+    ? rowsOf(found.rows, first)
+    : rowsOf(found.rows);
   if (!negativeTokens) return { hidden };
-  const both = all.negativeScales.shape[2] === 1 ? rowsOf(found.rows) : rowsOf(found.rows, last);
+  const both = codeHeads
+    ? hidden
+    : all.negativeScales.shape[2] === 1
+    ? rowsOf(found.rows)
+    : rowsOf(found.rows, last);
   return {
     hidden,
     negatives: {
@@ -131,6 +143,14 @@ export function hiddenOf(
       logScales: all.negativeScales,
     },
   };
+}
+
+/** States (N, heads, C) as (N heads, C): those of the first head, then the others of each n. */
+function headsInTurn(states: Tensor): Tensor {
+  const [N, heads, C] = states.shape;
+  const part = (from: number, to: number): Tensor =>
+    reshape(slice(states, [0, from, 0], [N, to, C]), [N * (to - from), C]);
+  return heads === 1 ? part(0, 1) : concat([part(0, 1), part(1, heads)], 0);
 }
 
 /** A target of a batch. */
@@ -174,6 +194,7 @@ export function negativeInputs(
   trie: Trie,
   K: number,
   key: Key,
+  isParallel: boolean = false,
 ): NegativeInputs {
   const [W, T] = tokens.shape;
   const D = trie.maxDepth;
@@ -202,13 +223,13 @@ export function negativeInputs(
       nodesTo(trie, other)
     );
     inputs.negativeMask.data.fill(0, window * T, window * T + history.length);
+    const last = window * T + history.length - 1;
     negatives.forEach((path, k) => {
       const r = window * K + k;
+      const rest = W * T + (isParallel ? last : r) * L; // where its later tokens are predicted
       for (let t = 1; t < path.length; t++) { // its t-th token
         const at = r * D + t - 1;
-        inputs.negativeRows.data[at] = t === 1
-          ? window * T + history.length - 1
-          : W * T + r * L + t - 2;
+        inputs.negativeRows.data[at] = t === 1 ? last : rest + t - 2;
         inputs.negativeNodes.data[at] = path[t - 1];
         inputs.negativeLabels.data[at] = trie.tokens[path[t]];
         if (t + 1 < path.length) {

@@ -158,7 +158,7 @@ export function readingOf(options: Reading): Reading {
     ...pick(options, ["columns", "minRating", "duplicates", "kCore", "split"]),
     skipBadRows: options.skipBadRows || undefined,
     codes: codes === "semantic" ? undefined : isPlainCodes(codes) ? codes : wholeSpec(codes),
-    input: options.input === "items" ? "items" : undefined,
+    input: options.input === "tokens" ? undefined : options.input,
     joinValidation: options.joinValidation || undefined,
   };
   return Object.fromEntries(Object.entries(reading).filter(([, value]) => value !== undefined));
@@ -237,6 +237,7 @@ export function transformerConfig(recipe: Recipe, dataset: Dataset): Transformer
     dropout: recipe.dropout,
     tiedEmbeddings: true,
     ...(dataset.itemInput !== undefined && { itemCodes: dataset.paths }),
+    ...(dataset.itemInput === "items-parallel" && { codeHeads: longestOf(dataset.paths) }),
   };
 }
 
@@ -263,8 +264,12 @@ export function longestInput(dataset: Dataset, historyLength: number): number {
   for (const { history } of [...validation, ...test]) take(history, history.length - 1);
   // The tokens of a text are not quite the sum of those of its parts.
   const prompt = none + Math.ceil(most) + (promptPerTarget ? historyLength : 0);
-  const longest = paths.reduce((most, { length }) => Math.max(most, length), 0);
+  const longest = longestOf(paths);
   return Math.ceil((prompt + longest) / 8) * 8 + longest;
+}
+
+function longestOf(paths: Dataset["paths"]): number {
+  return paths.reduce((most, { length }) => Math.max(most, length), 0);
 }
 
 /**

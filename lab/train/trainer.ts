@@ -134,7 +134,7 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
     { loss: definition = lossNamed(recipe.loss), onProgress }: TrainerOptions = {},
   ) {
     const { model, params } = trainable;
-    const { device } = model;
+    const { device, config } = model;
     const { needs } = definition;
     this.model = model;
     this.params = params;
@@ -170,7 +170,7 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
     this.#state = state;
     this.#search = needs.thresholds &&
       searchOf(new TransformerDecoder(model, this.weights), trie, recipe);
-    this.#feed = lossFeed(needs, recipe, trie.trie, this.#search);
+    this.#feed = lossFeed(needs, recipe, trie.trie, this.#search, config.codeHeads !== undefined);
     const differentiate = (batch: BatchTensors): { value: Tensor; grads: P } => {
       const { tokens, chains, rows, nodes, labels, thresholds } = batch;
       return valueAndGrad((p: P) => {

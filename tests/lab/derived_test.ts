@@ -265,11 +265,17 @@ test("withCodes: a run of each is judged and verified; a beam over items is exac
   }
 });
 
+const RUNS = [
+  ["synthetic", "items"],
+  [smallFolder(), "items"],
+  [smallFolder(), "items-parallel"],
+] as const;
+
 test("withItemInput: a run is judged as it was trained, resumed, verified and recommends", async () => {
-  for (const data of ["synthetic", smallFolder()]) {
+  for (const [data, input] of RUNS) {
     const [whole, out] = [emptyFolder(), emptyFolder()];
     const size = "--layers 1 --dim 16 --heads 2 --ffn 32 --lr 0.02 --limit-users 60 --threads 1";
-    const args = `--data ${data} --input items --loss bear --beam 4 ${size} --device cpu`;
+    const args = `--data ${data} --input ${input} --loss bear --beam 4 ${size} --device cpu`;
     const train = (more: string): ReturnType<typeof runExperiment> =>
       runExperiment(parseOptions([...args.split(" "), ...more.split(" ")]), quiet);
     const { runs: [{ test: judged }] } = await train(`--epochs 4 --out ${whole}`);
@@ -287,12 +293,12 @@ test("withItemInput: a run is judged as it was trained, resumed, verified and re
         readFileSync(join(whole, "bear-seed0", file)),
       );
     }
-    const other = args.replace("--input items", "--input tokens");
+    const other = args.replace(`--input ${input}`, "--input tokens");
     await assert.rejects(
       runExperiment(parseOptions(`${other} --epochs 4 --out ${out} --resume`.split(" ")), quiet),
       /^CheckpointError: Cannot resume .*: the data's digest must be that of its checkpoint/,
     );
-    assert.equal(readRecipe(checkpoint).reading.input, "items");
+    assert.equal(readRecipe(checkpoint).reading.input, input);
     const verified = await verifyModel({ checkpoint, data, limitUsers: 8 });
     assert.deepEqual([verified.violations, verified.users], [0, 8]);
     using run = await openRun(checkpoint, data);

@@ -38,6 +38,7 @@ import { lossNamed } from "../../models/losses/index.ts";
 import type { Negatives } from "../../models/losses/loss.ts";
 import { Meter } from "../../models/meter.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
+import type { Transformer, TransformerParams } from "../../models/transformer.ts";
 import { sample } from "../../ops/cases.ts";
 import type { Projection } from "../../ops/logits.ts";
 import { take } from "../../ops/take.ts";
@@ -220,8 +221,34 @@ for (const name of ["synthetic", "codes", "codes, items as input"]) {
   });
 }
 
-for (const dataset of [CODES, withItemInput(CODES)]) {
-  test(`thresholds are those of a search of the model as it is, ${dataset.itemInput ? "items" : "tokens"}`, async () => {
+/** A data set as tokens, and with each way to read items. */
+const inputsOf = (dataset: Dataset): Dataset[] => [
+  dataset,
+  ...(["items", "items-parallel"] as const).map((input) => withItemInput(dataset, input)),
+];
+
+/** The state that predicts the token after a history and the first tokens of an item. */
+async function stateAfter(
+  model: Transformer,
+  params: TransformerParams,
+  history: readonly number[],
+  path: readonly number[],
+): Promise<number[]> {
+  const { dim: C, codeHeads } = model.config;
+  const read = Int32Array.from(codeHeads ? history : [...history, ...path]);
+  const h = [...await model.hidden(params, model.device.tensor(read, [1, read.length])).data()]
+    .slice(-C);
+  if (codeHeads === undefined) return h;
+  const w = await (params.codeHeads as Tensor).data();
+  return h.map((x, c) => {
+    const row = (path.length * C + c) * C;
+    const z = h.reduce((sum, y, i) => sum + y * w[row + i], 0);
+    return x + z / (1 + Math.exp(-z));
+  });
+}
+
+for (const dataset of inputsOf(CODES)) {
+  test(`thresholds are those of a search of the model as it is, ${dataset.itemInput}`, async () => {
     const device = cpu({ float: "float64" });
     using trie = new Trie(dataset.paths).upload(device);
     const [host, tau, beam] = [trie.trie, 1.5, 3];
@@ -243,10 +270,10 @@ for (const dataset of [CODES, withItemInput(CODES)]) {
       // A plain search, which asks for the logits after the history and each prefix.
       const logits = new Map<string, number[]>();
       for (let node = 0; node < host.nodeCount; node++) {
-        const read = Int32Array.from([...history, ...host.pathOf(node)]);
-        const hidden = model.hidden(params, device.tensor(read, [1, read.length]));
-        const all = [...await model.logits(params, hidden).data()];
-        logits.set(host.pathOf(node).join(), all.slice(-model.config.vocabSize));
+        if (host.childCount(node) === 0) continue;
+        const path = host.pathOf(node);
+        const state = device.tensor([await stateAfter(model, params, history, path)]);
+        logits.set(path.join(), [...await model.logits(params, state).data()]);
       }
       const of = (path: readonly number[]): number[] => logits.get(path.join()) as number[];
       const { steps } = referenceBeamSearch(host, of, { beam, tau });
@@ -260,15 +287,16 @@ for (const dataset of [CODES, withItemInput(CODES)]) {
 }
 
 for (const [name, plain] of [["synthetic", SHOP], ["codes", CODES]] as const) {
-  for (const dataset of [plain, withItemInput(plain)]) {
-    const read = dataset.itemInput ? "items" : "tokens";
-    test(`a place of a batch has the hidden state of its own sequence, ${name}, ${read}`, async () => {
+  for (const dataset of inputsOf(plain)) {
+    const { itemInput } = dataset;
+    test(`a place of a batch has the state of its own sequence, ${name}, ${itemInput}`, async () => {
       const device = cpu({ float: "float64" });
       const trie = new Trie(dataset.paths);
       const { model, params } = newModel(device, dataset, { ...RECIPE, layers: 2, dropout: 0 });
       const [batch] = batchesOf(trie, dataset);
       const chosen = chooseTargets(batch, trie, keyOf(2));
-      const inputs = { ...batch, ...negativeInputs(batch, chosen, trie, 2, keyOf(3)) };
+      const isParallel = itemInput === "items-parallel";
+      const inputs = { ...batch, ...negativeInputs(batch, chosen, trie, 2, keyOf(3), isParallel) };
       const { targets: _, ...given } = inputs;
       const onDevice = Object.entries(given).map(([name, { data, shape }]) =>
         [name, device.tensor(data, shape)] as const
@@ -283,12 +311,9 @@ for (const [name, plain] of [["synthetic", SHOP], ["codes", CODES]] as const) {
         node: number,
       ): Promise<void> => {
         using _scope = device.arena();
-        const sequence = Int32Array.from([...history, ...trie.pathOf(node)]);
-        const alone = model.hidden(params, device.tensor(sequence, [1, sequence.length]));
-        const [actual, expected] = await device.read([found, alone]);
-        const error = Math.max(
-          ...expected.slice(-C).map((x, c) => Math.abs(x - actual[n * C + c])),
-        );
+        const expected = await stateAfter(model, params, history, trie.pathOf(node));
+        const actual = await found.data();
+        const error = Math.max(...expected.map((x, c) => Math.abs(x - actual[n * C + c])));
         assert.ok(error < 1e-10, `${error}`);
       };
       const [, T] = batch.tokens.shape;
@@ -336,11 +361,14 @@ const CASES = [
   ["bear", 3, "items"],
   ["apao-pair", 1, "items"],
   ["beam-exact", 1, "items"],
+  ["bear", 1, "items-parallel"],
+  ["apao-pair", 1, "items-parallel"],
+  ["beam-exact", 1, "items-parallel"],
 ] as const;
 
 for (const [loss, accumulate, input] of CASES) {
   test(`a run of ${loss} goes on to the same bits, its memory is flat, ${accumulate} batches a step, ${input}`, async () => {
-    const dataset = input === "items" ? withItemInput(CODES) : CODES;
+    const dataset = input === "tokens" ? CODES : withItemInput(CODES, input);
     const recipe = { ...RECIPE, loss, accumulate, negatives: 2, searchEvery: 2, epochs: 3 };
     const device = cpu();
     using trie = new Trie(dataset.paths).upload(device);

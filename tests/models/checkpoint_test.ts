@@ -90,7 +90,7 @@ test("checkpoint: weights that are not those of the transformer are refused by n
 });
 
 test("checkpoint: the matrices of a fused weight are its rows in order, exact in any dtype", async () => {
-  const config = { ...CONFIG, itemCodes: [[1], [2, 3]] };
+  const config = { ...CONFIG, itemCodes: [[1], [2, 3]], codeHeads: 2 };
   const weights = await readTree(initTransformer(cpu({ float: "float64" }), config, 0));
   const { shape, data } = weights["layers.1.qkv"];
   const [H, KVH, C] = [16, 8, 8]; // rows of queries, of keys and of values; columns
@@ -147,7 +147,7 @@ test("checkpoint: a configuration comes back from its JSON", () => {
   const ropeScaling = { factor: 8, lowFreqFactor: 1.5, highFreqFactor: 4, originalMaxLength: 20 };
   const changed = { tiedEmbeddings: false, dropout: 0, headDim: 8, ropeScaling };
   const reader = { ...CONFIG, itemCodes: [[0, 2], [1]] };
-  for (const config of [CONFIG, { ...CONFIG, ...changed }, reader]) {
+  for (const config of [CONFIG, { ...CONFIG, ...changed }, reader, { ...reader, codeHeads: 2 }]) {
     assert.deepEqual(configFromJson(JSON.parse(JSON.stringify(configToJson(config)))), config);
   }
   const json = configToJson(CONFIG);
@@ -263,6 +263,10 @@ const REFUSED: readonly [change: Record<string, unknown>, message: string][] = [
   [{ tie_word_embeddings: "yes" }, 'tie_word_embeddings must be true or false, got "yes"'],
   [{ beargrad: { dropout: 1 } }, "dropout must be in [0, 1), got 1"],
   [{ model_type: "beargrad" }, "item_codes must be lists of tokens, got none"],
+  [
+    { model_type: "beargrad", beargrad: { item_codes: [[1]], code_heads: 0 } },
+    "code_heads must be an integer of at least 1, got 0",
+  ],
   ...([[], [[]], [1], [[10]], [[1], [0.5]], [["1"]]] as unknown[]).map((
     codes,
   ): [Record<string, unknown>, string] => [
