@@ -34,9 +34,9 @@ export interface TransformerDecoderOptions {
    * the weights as they are.
    *
    * Norms, matrices whose row size is not a multiple of 4, and the embeddings of a model that reads
-   * items are not converted. A float64 device
-   * rounds to the same numbers but stores them as float64. A weight of 65520 or more becomes
-   * infinite; a search that reads it throws a {@link NonFiniteError}.
+   * items are not converted. A float64 device rounds to the same numbers but stores them as
+   * float64. A weight of 65520 or more becomes infinite; a search that reads it throws a {@link
+   * NonFiniteError}.
    */
   readonly weights?: "float16";
 }

@@ -196,7 +196,8 @@ export const trainFlags: Flags<GivenOptions> = {
   ),
   input: flag(
     choice<NonNullable<Reading["input"]>>(["tokens", "items", "items-parallel"]),
-    "what the model reads of a history: the codes of its items, or one position an item, after which the codes of the next are predicted in turn or at once",
+    "what the model reads of a history: the codes of its items, or one position an item, after " +
+      "which the codes of the next are predicted in turn or at once",
     defaults.input,
   ),
   losses: lossesFlag(defaults.losses),
