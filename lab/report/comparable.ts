@@ -27,7 +27,7 @@ export type MissingSeeds = { readonly variant: string; readonly seeds: readonly 
 export function codesOf({ recipe: { reading: { codes, index, input } } }: RunResult): string {
   const written = [withoutDefaults(codes), index].filter((name) => name !== undefined)
     .join(" of ") || "the data's codes";
-  return input === undefined ? written : `${written}, input ${input}`;
+  return input === undefined ? written : `${written} with input ${input}`;
 }
 
 /** A recipe without its digest and how items are written and read. */
