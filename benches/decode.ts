@@ -19,8 +19,8 @@ import { openDevice } from "../lab/devices.ts";
 import { type CommandLine, runCommand } from "../lab/cli/flags.ts";
 import { choice, flag, integer, jsonFlag, optional, text, toggle } from "../lab/cli/kinds.ts";
 import { renderTable } from "../lab/table.ts";
-import { BeamSearch } from "../models/decode/beam_search.ts";
 import type { Decoder, Projection } from "../models/decode/decoder.ts";
+import { openSearch, SEARCH_METHODS, type SearchMethod } from "../models/decode/open_search.ts";
 import { type Path, Trie } from "../models/decode/trie.ts";
 import { type Cost, costOf, median, peakRssMiB, rounded } from "./measure.ts";
 
@@ -30,7 +30,9 @@ interface Options {
   readonly half: boolean;
   readonly data: string | undefined;
   readonly threads: number | undefined;
+  readonly search: SearchMethod;
   readonly beam: number;
+  readonly budget: number | undefined;
   readonly history: number;
   readonly users: number;
   readonly batch: number;
@@ -41,14 +43,16 @@ interface Options {
 const LINE: CommandLine<Options> = {
   name: "bench:decode",
   usage: "[options]",
-  does: "Measures beam search over a catalogue's trie.",
+  does: "Measures searches over a catalogue's trie.",
   flags: {
     config: flag(choice(configNames), "size of the decoder, which has random weights", "S"),
     device: flag(choice(["cpu", "webgpu"]), "where to compute", "cpu"),
     half: toggle("decode with weights in half precision"),
     threads: optional(integer(1, 64), "threads of the cpu device", "default one a core, at most 8"),
     data: optional(text("<folder>"), "catalogue and users", "default synthetic ones"),
-    beam: flag(integer(1, 1000), "beam width B", 10),
+    search: flag(choice(SEARCH_METHODS), "how to search", "beam"),
+    beam: flag(integer(1, 1000), "beam width B, the length of the lists", 10),
+    budget: optional(integer(1), "the most rows of best-first for a user", "default no limit"),
     history: flag(integer(1, 1000), "items of every user's history", 20),
     users: flag(integer(1), "users of a search", 64),
     batch: flag(integer(1, 4096), "users that go through the model at once", 64),
@@ -64,9 +68,12 @@ interface Report {
   readonly device: string;
   readonly weights: string;
   readonly data: string;
+  readonly search: SearchMethod;
   readonly beam: number;
   readonly users: number;
   readonly batch: number;
+  /** Generated tokens that the model was fed. */
+  readonly rowsPerUser: number;
   readonly usersPerSecond: number;
   /** Processor milliseconds of all threads. */
   readonly cpuMsPerUser: number;
@@ -76,9 +83,10 @@ interface Report {
   readonly dispatches: number;
   /**
    * The time of the same search with a model that costs nothing, over the time of the search: the
-   * children's logits, the trie, the beams, the read-back and the results.
+   * children's logits, the trie, the beams, the read-back and the results. Of beam alone, as other
+   * searches take other rows with another model.
    */
-  readonly trieShare: number;
+  readonly trieShare?: number;
   readonly peakRssMiB: number;
 }
 
@@ -108,17 +116,19 @@ function readData({ data, users, history }: Options): Data {
 }
 
 async function measure(options: Options): Promise<Report> {
-  const { beam, config: name, device: kind, half, users, batch, history } = options;
+  const { search: method, beam, budget, config: name, device: kind, half, users } = options;
+  const { batch, history } = options;
   const { name: data, paths, histories } = readData(options);
   const device = await openDevice(kind, options.threads);
   const trie = new Trie(paths).upload(device);
   const depth = trie.trie.maxDepth;
   const { decoder, head } = randomDecoder(device, name, 1 + history * depth, depth, half);
   const prompts = histories.map((items) => [0, ...items.flatMap((item) => paths[item])]);
-  using search = new BeamSearch(decoder as Decoder, trie, { beam, batch });
-  using free = new BeamSearch(freeOf(device, head), trie, { beam, batch });
-  await search.search(prompts);
-  await free.search(prompts);
+  const how = { method, beam, budget, batch };
+  using search = openSearch(decoder as Decoder, trie, how);
+  using free = method === "beam" ? openSearch(freeOf(device, head), trie, how) : null;
+  const rows = (await search.search(prompts)).reduce((sum, found) => sum + found.rows, 0);
+  await free?.search(prompts);
   const searches: Cost[] = [];
   const frees: Cost[] = [];
   const counts = { downloads: 0, launches: 0 };
@@ -127,7 +137,7 @@ async function measure(options: Options): Promise<Report> {
     searches.push(await costOf(() => search.search(prompts)));
     counts.downloads += device.stats.downloads - before.downloads;
     counts.launches += device.stats.launches - before.launches;
-    frees.push(await costOf(() => free.search(prompts)));
+    if (free) frees.push(await costOf(() => free.search(prompts)));
   }
   const wall = median(searches.map((c) => c.wall));
   const batches = Math.ceil(users / batch);
@@ -137,15 +147,17 @@ async function measure(options: Options): Promise<Report> {
       device: kind,
       weights: half ? device.half : device.float,
       data,
+      search: method,
       beam,
       users,
       batch,
     },
+    rowsPerUser: rounded(rows / users, 4),
     usersPerSecond: rounded(1000 * users / wall),
     cpuMsPerUser: rounded(median(searches.map((c) => c.cpu)) / users),
     readBacks: counts.downloads / options.rounds / batches,
     dispatches: counts.launches / options.rounds / batches,
-    trieShare: rounded(median(frees.map((c) => c.wall)) / wall, 3),
+    ...(free && { trieShare: rounded(median(frees.map((c) => c.wall)) / wall, 3) }),
     peakRssMiB: Math.round(peakRssMiB()),
   };
 }

@@ -92,8 +92,10 @@ export const poolScores = defineKernel({
         entries[k] = Math.min(0, (entries[k] - max) / scale - logSum);
         entries[k] += scores[r]; // after rounding, as in WGSL, so that (a, b) and (b, a) tie
       }
-      const [best, logMass] = presentNormalizer(entries, 1);
-      mass[r] = best + logMass;
+      if (normalized) {
+        const [best, logMass] = presentNormalizer(entries, 1);
+        mass[r] = best + logMass;
+      } else if (count[r] > 0) mass[r] = scores[r]; // the children share all of it
     }
   },
   invocations: ({ R }) => R,
@@ -158,8 +160,12 @@ fn kernel(r: u32) {
     if (pool[i] <= ${ABSENT}) { continue; }
     pool[i] = scores[r] + min(0.0, (pool[i] - normalizer.x) / scale - normalizer.y);
   }
-  let total = present(first, last, 1.0);
-  mass[r] = total.x + total.y;
+  if (p.normalized != 0u) {
+    let total = present(first, last, 1.0);
+    mass[r] = total.x + total.y;
+  } else if (open > 0) {
+    mass[r] = scores[r];
+  }
 }`,
   cases: () => {
     const [W, F, E] = [4, 5, 2];

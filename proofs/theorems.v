@@ -227,7 +227,7 @@ Proof.
   - exists t. apply in_app_iff. right. now apply in_in_remove.
 Qed.
 
-(** T16, first half: best-first search expands only prefixes with pi at least the k-th best P. *)
+(** T16, in part: best-first search expands only prefixes with pi at least the k-th best P. *)
 Theorem T16_best_first k x C D u : 1 <= k -> nth_error (sort score items) (k - 1) = Some x ->
   best_first k C D -> In u D -> (score x <= score u)%Q.
 Proof.

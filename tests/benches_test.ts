@@ -82,6 +82,9 @@ test("bench:decode prints what decoding costs", () => {
   // 1.
   const share = found.trieShare as number;
   assert.ok(share > 0 && share < 1, `${share}`);
+  const sure = report("decode --config tiny --users 8 --history 3 --search best-first --budget 9");
+  arePositive(sure, "usersPerSecond cpuMsPerUser");
+  assert.deepEqual([sure.search, sure.rowsPerUser, sure.trieShare], ["best-first", 9, undefined]);
 });
 
 test("bench:gpu prints a table for people and one JSON", () => {

@@ -116,7 +116,7 @@ export const threads: Device = cpu({ threads: 2, Worker });`;
 
 /** What small trainings are asked for. */
 const SMALL = "--layers 1 --dim 16 --heads 2 --ffn 32 --epochs 1 --device cpu --threads 2 " +
-  "--loss bear --limit-users 16 --out";
+  "--loss bear --limit-users 16 --cost-users 0 --out";
 
 /** The most that bundles may weigh, gzipped, in kB. docs/install.md has what they weigh. */
 const MOST = {

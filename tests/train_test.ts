@@ -12,7 +12,8 @@ import { env, inDeno, type Outcome, runFile, runtime } from "./command.ts";
 import { testDevices } from "./devices.ts";
 import { emptyFolder, smallFolder } from "./lab/small_folder.ts";
 
-const SMALL = "--layers 1 --dim 16 --heads 2 --ffn 32 --epochs 1 --device cpu --threads 1";
+const SMALL = "--layers 1 --dim 16 --heads 2 --ffn 32 --epochs 1 --device cpu --threads 1 " +
+  "--cost-users 0";
 const DATA = smallFolder();
 
 /** The name of a folder that could redraw the terminal. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { BeamResult } from "../../models/decode/results.ts";
+import type { BeamResult, SearchResult } from "../../models/decode/results.ts";
 import type { Trie } from "../../models/decode/trie.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import type { PathStep, SearchSetting, StepMargin } from "./pruning.ts";
@@ -222,7 +222,7 @@ export function certifiedCount({ ranking, steps }: BeamResult): number {
  * Whether the first `k` items of a search are provably the exact best of the catalogue, in order
  * (docs/theory.md, T9): nothing was pruned, or the k-th item scores above everything that was.
  */
-export function certifiesTop({ ranking, bestPruned }: BeamResult, k: number): boolean {
+export function certifiesTop({ ranking, bestPruned }: SearchResult, k: number): boolean {
   return bestPruned === -Infinity || (ranking[k - 1]?.logProb ?? -Infinity) > bestPruned;
 }
 

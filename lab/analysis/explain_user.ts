@@ -15,6 +15,7 @@ import { openModel, readSavedRun, type SavedRun, type SearchableModel } from "..
 import { turn } from "../turn.ts";
 import { explain, type Explanation } from "./explanation.ts";
 import { type Attribution, pathSteps } from "./pruning.ts";
+import { openListSearch } from "./searches.ts";
 import { type BeamVerdict, judgeCases, type JudgeOptions } from "./verdicts.ts";
 
 /** Options of {@link explainUser} and {@link prunedUsers}. */
@@ -202,7 +203,7 @@ export async function* prunedCases(
     normalization,
     tau,
   };
-  using search = new BeamSearch(decoder, trie, { beam, normalization, tau });
+  using search = openListSearch(decoder, trie, { beam, normalization, tau });
   for (let at = 0; at < cases.length; at += CHUNK) {
     const users = cases.slice(at, at + CHUNK);
     const verdicts = await judgeCases(users, [search], setting);

@@ -236,7 +236,8 @@ export function attribute(
   const cause = (): PruningCause => {
     if (rank < 0) return "absent";
     if (margins.some(({ margin }) => margin > 0)) return "violation";
-    if (threshold - pool.scores[rank] <= rounding * Math.abs(threshold)) return "tie";
+    const gap = Math.abs(threshold - pool.scores[rank]); // a length penalty may drop a better one
+    if (gap <= rounding * Math.abs(threshold)) return "tie";
     if (trie.depths[leaf] < step) return "length";
     const ended = pool.nodes.subarray(0, rank).filter((other) => trie.depths[other] < step).length;
     return rank - ended < beam ? "length" : "displacement";

@@ -4,10 +4,9 @@
  *
  * @module
  */
-import { BeamSearch, type BeamSearchOptions } from "../../models/decode/beam_search.ts";
+import type { BeamSearchOptions } from "../../models/decode/beam_search.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";
 import { exactRanks, type RankQuestion, settledRank } from "../../models/decode/exact.ts";
-import type { BeamResult } from "../../models/decode/results.ts";
 import type { DeviceTrie } from "../../models/decode/trie.ts";
 import type { Dataset, EvaluationCase } from "../data/dataset.ts";
 import { certifiesTop, competitors, LevelCounts, massCertificate } from "./certificates.ts";
@@ -20,6 +19,7 @@ import {
   prunedAt,
   type PruningCause,
 } from "./pruning.ts";
+import { type ListResult, type ListSearch, openListSearch, type SearchChoice } from "./searches.ts";
 
 /**
  * What a model says along given items. Entry [u][t] is for the node after t tokens of the path to
@@ -40,7 +40,9 @@ export interface JudgeOptions extends Pick<BeamSearchOptions, "normalization" | 
   readonly trie: DeviceTrie;
   /** The data set. */
   readonly dataset: Dataset;
-  /** The beam widths B to search with, one search each; lists are B long. */
+  /** How to search. Default a beam. */
+  readonly search?: SearchChoice;
+  /** The beam widths B to search with, one search each; lists are B long, by any method. */
   readonly beams: readonly number[];
   /** The list lengths to report. Default 5 and 10. A list has at most B items. */
   readonly ks?: readonly number[];
@@ -62,7 +64,7 @@ export interface BeamVerdict {
   readonly rank: number;
   /** Its place in the exact top B, or -1. */
   readonly exactRank: number;
-  /** The step, from 1, that lost its prefix, or 0. */
+  /** The step, from 1, that lost its prefix, or 0. Exact methods lose items at the last step. */
   readonly lostAt: number;
   /** Whether the list, down to the largest k, is provably the exact one. */
   readonly certified: boolean;
@@ -70,7 +72,10 @@ export interface BeamVerdict {
   readonly margins: readonly number[];
   /** What one teacher-forced pass says of the target (docs/theory.md, T4, T6 and T2). */
   readonly certificate: "retrieved" | "pruned" | "undecided";
-  /** Why a target in the exact top B was not returned. */
+  /**
+   * Why a target in the exact top B was not returned. Where a budget ended the search, others were
+   * expanded in its place: "displacement".
+   */
   readonly cause?: Exclude<PruningCause, "absent">;
 }
 
@@ -92,7 +97,7 @@ interface Query {
 /** Judges users. `searches` has one search for each of `options.beams`. */
 export async function judgeCases(
   cases: readonly EvaluationCase[],
-  searches: readonly BeamSearch[],
+  searches: readonly ListSearch[],
   options: JudgeOptions,
 ): Promise<Verdict[]> {
   const { beams, dataset, excludeHistory = false, ks = [5, 10], normalization, tau } = options;
@@ -112,7 +117,7 @@ export async function judgeCases(
     const rivals = isWhole ? Math.max(...competitors(counts, path)) : Infinity;
     return { history: histories[i], excluded, leaf, path, rivals };
   });
-  const results: (readonly BeamResult[])[] = []; // by beam, then by user
+  const results: (readonly ListResult[])[] = []; // by beam, then by user
   for (const search of searches) results.push(await searchAll(search, queries));
   const widest = Math.max(...beams);
   const ranks = await exactRanksOf(queries, results[beams.indexOf(widest)], widest, options);
@@ -121,12 +126,15 @@ export async function judgeCases(
   for (const [b, beam] of beams.entries()) {
     const verdicts = queries.map(({ leaf, path, rivals }, i): BeamVerdict => {
       const result = results[b][i];
+      const { ranking, steps } = result;
       const margins = marginsOf(path ?? [], beam).map(({ margin }) => margin);
+      const rank = ranking.findIndex((item) => item.leaf === leaf);
+      const k = Math.min(Math.max(...ks), beam);
       return {
-        rank: path === undefined ? -1 : result.ranking.findIndex((item) => item.leaf === leaf),
+        rank: path === undefined ? -1 : rank,
         exactRank: ranks[i] < beam ? ranks[i] : -1,
-        lostAt: prunedAt(trie, leaf, result.steps),
-        certified: certifiesTop(result, Math.min(Math.max(...ks), beam)),
+        lostAt: steps ? prunedAt(trie, leaf, steps) : rank < 0 ? trie.maxDepth : 0,
+        certified: certifiesTop(result, k) && result.certified >= Math.min(k, ranking.length),
         margins,
         certificate: certificateOf(path?.at(-1), margins, rivals, beam),
       };
@@ -134,7 +142,12 @@ export async function judgeCases(
     const pruned = [...queries.keys()].filter((i) =>
       verdicts[i].exactRank >= 0 && verdicts[i].rank < 0
     );
-    const causes = await causesOf(pruned.map((i) => queries[i]), beam, options);
+    const causes = await causesOf(
+      pruned.map((i) => queries[i]),
+      pruned.map((i) => results[b][i]),
+      beam,
+      options,
+    );
     pruned.forEach((i, n) => verdicts[i] = { ...verdicts[i], cause: causes[n] });
     byBeam.push(verdicts);
   }
@@ -145,9 +158,9 @@ export async function judgeCases(
 }
 
 function searchAll(
-  search: BeamSearch,
+  search: ListSearch,
   queries: readonly Query[],
-): Promise<readonly BeamResult[]> {
+): Promise<readonly ListResult[]> {
   return search.search(queries.map((q) => q.history), queries.map((q) => q.excluded));
 }
 
@@ -164,32 +177,43 @@ function certificateOf(
 /** The places of the targets among the k best, or -1. Searches where `results` leave them open. */
 async function exactRanksOf(
   queries: readonly Query[],
-  results: readonly BeamResult[],
+  results: readonly ListResult[],
   k: number,
-  { decoder, trie, normalization, tau }: JudgeOptions,
+  { decoder, trie, search, normalization, tau }: JudgeOptions,
 ): Promise<number[]> {
+  const isByScore = search?.method !== "huggingface"; // whose lists may be in another order
   const questions = queries.map(({ history, excluded, leaf, path }): RankQuestion => {
     return { history, excluded, leaf, logProb: path?.at(-1)?.score ?? -Infinity };
   });
-  const settled = questions.map((question, i) =>
-    queries[i].path === undefined ? -1 : settledRank(results[i], question, k)
-  );
+  const settled = questions.map((question, i) => {
+    if (queries[i].path === undefined) return -1;
+    return isByScore ? settledRank(results[i], question, k) : undefined;
+  });
   const open = questions.filter((_, i) => settled[i] === undefined);
   const found = await exactRanks(decoder, trie, open, k, { normalization, tau });
   return settled.map((rank) => rank ?? found.shift() ?? -1);
 }
 
-/** Why targets were pruned: searches again for these users, with traces. */
+/** Why targets were pruned. Where there are no pools, a beam searches again for these users. */
 async function causesOf(
   queries: readonly Query[],
+  found: readonly ListResult[],
   beam: number,
-  { decoder, trie, normalization, tau }: JudgeOptions,
+  { decoder, trie, search: choice = { method: "beam" }, normalization, tau }: JudgeOptions,
 ): Promise<BeamVerdict["cause"][]> {
+  const { method, budget } = choice;
   if (queries.length === 0) return [];
-  using traced = new BeamSearch(decoder, trie, { beam, normalization, tau, trace: true });
-  const results = await searchAll(traced, queries);
+  if (method === "adaptive" || method === "best-first") {
+    return queries.map(() => budget === undefined ? "tie" : "displacement"); // a tie by rounding
+  }
+  let results = found;
+  if (method === "beam") {
+    const traced = { beam, normalization, tau, trace: true };
+    using search = openListSearch(decoder, trie, traced);
+    results = await searchAll(search, queries);
+  }
   const rounding = ROUNDING[trie.table.device.float];
-  return results.map(({ steps }, i) => {
+  return results.map(({ steps = [] }, i) => {
     const { leaf, path = [] } = queries[i];
     const margins = marginsOf(path, beam);
     const found = attribute(trie.trie, leaf, { steps, margins, beam, rounding });

@@ -78,6 +78,9 @@ const shard: Kind<Shard> = {
   },
 };
 
+/** The test cases of reports on which searches are compared. */
+export const COST_USERS = 1000;
+
 /** Several codes, with commas between them: what has a "=" is an option of the codes before it. */
 const codesList: Kind<readonly string[]> = {
   value: "<list>",
@@ -96,8 +99,15 @@ export function gridLine(name: GridCommand): CommandLine<GivenGridOptions, GridC
     ...(isSweep ? list(one) : { read: (given, fail) => [one.read(given, fail)] }),
     default: [one.default],
   });
-  const { losses: _losses, patience, out: _out, seed: _seed, resume: _resume, ...shared } =
-    trainFlags;
+  const {
+    losses: _losses,
+    patience,
+    costUsers,
+    out: _out,
+    seed: _seed,
+    resume: _resume,
+    ...shared
+  } = trainFlags;
   const flags = {
     losses: lossesFlag(isSweep ? ["bear"] : ["sft", "msl", "bear"]),
     seeds: flag(
@@ -124,6 +134,7 @@ export function gridLine(name: GridCommand): CommandLine<GivenGridOptions, GridC
     verifyUsers: flag(integer(0), "check the theorems on the first n users of each run", 100),
     patience: flag<number | undefined>(integer(1), patience.help, 5),
     ...shared,
+    costUsers: { ...costUsers, default: COST_USERS },
     codes: { ...trainFlags.codes, ...codesList, default: [trainFlags.codes.default] },
     ...bySetting((name) => setting(trainFlags[name])),
   };

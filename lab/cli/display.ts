@@ -70,8 +70,12 @@ export class Display implements Disposable {
         const count = `${epochs} ${epochs === 1 ? "epoch" : "epochs"}`;
         this.#finish(`${place}train ${run}: ${count}, ${found ?? `loss ${trained.loss}`}`);
       },
-      untrained: (run, done, total) => users("untrained", run, done, total),
+      untrained: (run, done, total) => users("judge untrained", run, done, total),
       evaluating: (run, done, total) => users("judge", run, done, total),
+      measuring: (run, done, total) => {
+        this.#update(`${place}compare searches of ${run}`, done, total);
+        if (done === total) this.#finish(`${place}compare searches of ${run}: ${total} searches`);
+      },
       verifying: (run, done, total) => users("verify", run, done, total),
       note: (text) => {
         this.#finish("stopped");

@@ -7,9 +7,10 @@ import type { Normalization } from "../../ops/trie_options.ts";
 import { judgeAgain, type JudgeOptions, planJudging } from "../compare/judge_again.ts";
 import { readBaselines } from "../report/read_results.ts";
 import { Display } from "./display.ts";
+import { COST_USERS } from "./compare.ts";
 import { type CommandLine, refuse } from "./flags.ts";
 import { ascending, choice, list, optional, positive, required, text } from "./kinds.ts";
-import { trainFlags } from "./options.ts";
+import { type GivenSearch, searchFlags, searchOf, trainFlags } from "./options.ts";
 import { checkBaseline, reportLine, writeAndName } from "./report.ts";
 
 /** What `judge` does. The report compares with the variant `baseline`. */
@@ -17,8 +18,9 @@ export type JudgeCommandOptions = JudgeOptions & { readonly baseline: string | u
 
 /** What `judge` is given. */
 export type GivenJudgeOptions =
-  & Omit<JudgeCommandOptions, "taus" | "command">
-  & { readonly tau: JudgeOptions["taus"] };
+  & Omit<JudgeCommandOptions, "taus" | "search" | "costUsers" | "command">
+  & { readonly tau: JudgeOptions["taus"]; readonly costUsers: number }
+  & GivenSearch;
 
 const { data, device, threads } = trainFlags;
 
@@ -27,9 +29,9 @@ export const judgeLine: CommandLine<GivenJudgeOptions, JudgeCommandOptions> = {
   name: "judge",
   usage: "--runs <folder> --out <folder> [options]",
   does:
-    "Judges the models of finished runs under other searches: at other temperatures, --tau, or " +
-    "with probabilities over something else, --over. Nothing is trained. Writes report.md and " +
-    "report.html.",
+    "Judges the models of finished runs under other searches: at other temperatures, --tau, with " +
+    "probabilities over something else, --over, or by another method, --search. Nothing is " +
+    "trained. Writes report.md and report.html.",
   flags: {
     runs: required(text("<folder>"), "folder of compare or sweep, with its finished runs"),
     data: { ...data, help: "data set of the runs: synthetic, or a folder or file" },
@@ -48,11 +50,13 @@ export const judgeLine: CommandLine<GivenJudgeOptions, JudgeCommandOptions> = {
       "what the probabilities of the search are over",
       "default as in training",
     ),
+    ...searchFlags,
     beams: optional(
       ascending,
-      "beam widths to decode with",
+      "beam widths to decode with, the lengths of lists",
       "default those that the runs were judged with",
     ),
+    costUsers: { ...trainFlags.costUsers, default: COST_USERS },
     device,
     threads,
     out: required(
@@ -61,12 +65,15 @@ export const judgeLine: CommandLine<GivenJudgeOptions, JudgeCommandOptions> = {
     ),
     baseline: reportLine.flags.baseline,
   },
-  complete({ options: { tau: taus, ...rest }, typed }): JudgeCommandOptions {
-    if (taus === undefined && rest.over === undefined) {
+  complete({ options, typed }): JudgeCommandOptions {
+    const { tau: taus, search: _search, budget: _budget, lengthPenalty: _penalty, ...rest } =
+      options;
+    const search = searchOf(options);
+    if (taus === undefined && rest.over === undefined && search === undefined) {
       const hint = "; compare judges other --beams";
-      refuse("the command line", "it must have --tau or --over", "none", hint);
+      refuse("the command line", "it must have --tau, --over or --search", "none", hint);
     }
-    return { ...rest, taus, command: typed };
+    return { ...rest, taus, search, command: typed };
   },
   async run(options): Promise<void> {
     using display = new Display();

@@ -15,6 +15,7 @@ import {
   lossNames,
   readersOf,
 } from "../../models/losses/index.ts";
+import { type SearchChoice, SEARCHES } from "../analysis/searches.ts";
 import { formatSpec, parseSpec } from "../codes/spec.ts";
 import { isPlainCodes } from "../data/derived.ts";
 import { DUPLICATES } from "../data/cleaning.ts";
@@ -235,6 +236,11 @@ export const trainFlags: Flags<GivenOptions> = {
     "validation cases after each epoch, with --patience",
     defaults.validateUsers,
   ),
+  costUsers: flag(
+    integer(0),
+    "compare what beams and exact searches find and cost on n test cases",
+    defaults.costUsers,
+  ),
   batch: flag(integer(1, 65536), "windows of a batch", defaults.batch),
   accumulate: flag(
     integer(1, 65536),
@@ -305,6 +311,50 @@ export const savedRunFlags = {
   },
   beam: optional(integer(1), "beam width to decode with", "default that of the run"),
 };
+
+/** How lists are searched for, as given. */
+export type GivenSearch = {
+  readonly search: SearchChoice["method"] | undefined;
+  readonly budget: number | undefined;
+  readonly lengthPenalty: number | undefined;
+};
+
+/** The flags of {@link GivenSearch}. */
+export const searchFlags: Flags<GivenSearch> = {
+  search: optional(
+    choice(SEARCHES),
+    "how to search: adaptive and best-first find the exact best items, huggingface is a beam by " +
+      "the rules of transformers",
+    "default beam",
+  ),
+  budget: optional(
+    integer(1),
+    "end best-first after n rows of the model for a user",
+    "default no limit",
+  ),
+  lengthPenalty: optional(
+    real("finite", Number.isFinite),
+    "rank by log P / length^x, with huggingface",
+    "default 1",
+  ),
+};
+
+/** The search that is given, undefined if none is. */
+export function searchOf(
+  { search: method, budget, lengthPenalty }: GivenSearch,
+): SearchChoice | undefined {
+  if (budget !== undefined && method !== "best-first") {
+    refuse("--budget", "it must come with --search best-first", method ?? "beam");
+  }
+  if (lengthPenalty !== undefined && method !== "huggingface") {
+    refuse("--length-penalty", "it must come with --search huggingface", method ?? "beam");
+  }
+  return method && {
+    method,
+    ...(budget !== undefined && { budget }),
+    ...(lengthPenalty !== undefined && { lengthPenalty }),
+  };
+}
 
 /** The command line of `train`. */
 export const trainLine: CommandLine<GivenOptions, Options> = {

@@ -17,7 +17,7 @@ import {
   recommendUser,
 } from "../lists/recommend.ts";
 import { renderRecommendation } from "../lists/recommend_text.ts";
-import { count, percent } from "../report/format.ts";
+import { count, number, percent } from "../report/format.ts";
 import { lineWidth, wrapped } from "../table.ts";
 import { print } from "../terminal.ts";
 import { Display } from "./display.ts";
@@ -32,10 +32,15 @@ import {
   text,
   toggle,
 } from "./kinds.ts";
-import { savedRunFlags, trainFlags } from "./options.ts";
+import { type GivenSearch, savedRunFlags, searchFlags, searchOf, trainFlags } from "./options.ts";
 
 /** What `recommend` does: `user`, `history` or `all`. */
-export type RecommendCommandOptions = RecommendOptions & {
+export type RecommendCommandOptions = Omit<GivenRecommendOptions, keyof GivenSearch> & {
+  readonly search: RecommendOptions["search"];
+};
+
+/** What `recommend` is given. */
+export type GivenRecommendOptions = Omit<RecommendOptions, "search"> & GivenSearch & {
   readonly checkpoint: string;
   readonly data: string;
   readonly user: string | undefined;
@@ -61,12 +66,12 @@ const ids: Kind<readonly string[]> = {
 const SHORT = 2000;
 
 /** The command line of `recommend`. */
-export const recommendLine: CommandLine<RecommendCommandOptions> = {
+export const recommendLine: CommandLine<GivenRecommendOptions, RecommendCommandOptions> = {
   name: "recommend",
   usage: "--checkpoint <folder> --user <id> [options]",
   does: "Prints the list of a trained model for a test user, or after a --history; or writes " +
-    "those of --all test users to a file. With the probability of each item, and how much of a " +
-    "list is certified to be exact.",
+    "those of --all test users to a file. With the probability of each item, how much of a list " +
+    "is certified to be exact, and how many rows the model computed.",
   flags: {
     ...savedRunFlags,
     user: optional(
@@ -76,7 +81,12 @@ export const recommendLine: CommandLine<RecommendCommandOptions> = {
     ),
     history: optional(ids, "ids of items, oldest first, such as 3,15", "default none"),
     all: toggle("write the list of every test user to --out, a JSON object a line"),
-    top: optional(integer(1), "length of the list, at most the beam width", "default --beam"),
+    top: optional(
+      integer(1),
+      "length of the list; that of a beam is at most its width",
+      "default --beam",
+    ),
+    ...searchFlags,
     excludeHistory: trainFlags.excludeHistory,
     device: trainFlags.device,
     threads: trainFlags.threads,
@@ -84,8 +94,9 @@ export const recommendLine: CommandLine<RecommendCommandOptions> = {
     overwrite: overwriteFlag,
     json: jsonFlag,
   },
-  complete({ options, given }): RecommendCommandOptions {
+  complete({ options: { budget, lengthPenalty, ...options }, given }): RecommendCommandOptions {
     const { all, out, overwrite, json } = options;
+    const search = searchOf({ search: options.search, budget, lengthPenalty });
     const whose = ["user", "history", "all"].filter((key) => given.has(key)).map(flagName);
     if (whose.length !== 1) {
       const requirement = "it must have one of --user, --history and --all";
@@ -95,12 +106,13 @@ export const recommendLine: CommandLine<RecommendCommandOptions> = {
     if (!all && out !== undefined) refuse("--out", "it must come with --all");
     if (!all && overwrite) refuse("--overwrite", "it must come with --all");
     if (all && json) refuse("--json", "it must come without --all, which writes JSON", "both");
-    return options;
+    return { ...options, search };
   },
   async run(options): Promise<void> {
-    const { checkpoint, data, user, history = [], out, json, beam, top, excludeHistory } = options;
+    const { checkpoint, data, user, history = [], out, json } = options;
     using display = new Display();
-    const search = { beam, top, excludeHistory };
+    const { search, beam, top, excludeHistory } = options;
+    const how = { search, beam, top, excludeHistory };
     // Now, not after a model has been read.
     if (out !== undefined) {
       checkFree(out, options.overwrite);
@@ -113,12 +125,12 @@ export const recommendLine: CommandLine<RecommendCommandOptions> = {
       onProgress: (what, done, total) => display.stage(what, done, total, SHORT),
     });
     if (file !== undefined && out !== undefined) {
-      const written = await writeAll(run, search, file, display);
+      const written = await writeAll(run, how, file, display);
       return print(wrapped(`${out}: ${written}`, lineWidth(), 2));
     }
     const found = user === undefined
-      ? await recommend(run, history, search)
-      : await recommendUser(run, user, search);
+      ? await recommend(run, history, how)
+      : await recommendUser(run, user, how);
     if (!json) return print(renderRecommendation(run, found));
     const titles = found.list.map(({ items }) => items.map(({ title }) => title).join("; "));
     print(JSON.stringify({ ...listToJson(found), ...(run.dataset.titles && { titles }) }));
@@ -143,16 +155,17 @@ function removedBySignals(file: AtomicFile): Disposable {
 /** Writes the lists of all test users; what was written, in a line. */
 async function writeAll(
   run: OpenRun,
-  search: RecommendOptions,
+  how: RecommendOptions,
   file: AtomicFile,
   display: Display,
 ): Promise<string> {
   const users = run.dataset.test.length;
-  let [done, exact, places, certain] = [0, 0, 0, 0];
-  for await (const lists of recommendAll(run, search)) {
+  let [done, exact, places, certain, fed] = [0, 0, 0, 0, 0];
+  for await (const lists of recommendAll(run, how)) {
     file.write(lists.map((list) => `${JSON.stringify(listToJson(list))}\n`).join(""));
     done += lists.length;
-    for (const { list, certified } of lists) {
+    for (const { list, certified, rows } of lists) {
+      fed += rows;
       if (certified === list.length) exact++;
       places += list.length;
       certain += certified;
@@ -161,5 +174,6 @@ async function writeAll(
   }
   file.commit();
   return `${count(done)} lists; ${percent(exact / done)} of them, and ` +
-    `${percent(certain / places)} of all places, are certified to be exact`;
+    `${percent(certain / places)} of all places, are certified to be exact; ` +
+    `${number(fed / done)} rows of the model a list`;
 }

@@ -3,11 +3,12 @@
  *
  * @module
  */
+import { warningsOf } from "../evaluate/warnings.ts";
 import { missingSeeds } from "../report/comparable.ts";
 import { type Comparison, differenceOf, estimateOf } from "../report/comparison.ts";
 import { share, signedInterval } from "../report/format.ts";
 import { readResults, type Results } from "../report/read_results.ts";
-import { renderTable } from "../table.ts";
+import { renderTable, wrapped } from "../table.ts";
 import { print, say } from "../terminal.ts";
 import { Display } from "./display.ts";
 import { type CommandLine, refuse } from "./flags.ts";
@@ -75,7 +76,9 @@ export async function writeAndName(
     failed,
     onProgress: (what, done, total) => display.stage(what, done, total),
   });
-  print(`${renderScores(comparison)}\n${markdown}\n${page}`);
+  const warnings = warningsOf(comparison.unreadable, comparison.mainLength);
+  const lines = [...warnings.map((warning) => wrapped(warning)), renderScores(comparison)];
+  print([...lines, markdown, page].join("\n"));
   say(`and ${beside.length} files of numbers and figures, report-NAME.csv and report-NAME.svg`);
 }
 

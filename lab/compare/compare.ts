@@ -125,7 +125,7 @@ export async function compareLosses(
   const device = await openDevice(grid.options.device, grid.options.threads);
   const isValidated = dataset.validation.length > 0;
   const options = isValidated ? grid.options : { ...grid.options, patience: undefined };
-  const { beams, excludeHistory } = options;
+  const { beams, excludeHistory, costUsers } = options;
   const runs = gridOf(options, grid, losses, dataset, device)
     .filter((_, i) => i % shard.count === shard.index);
   const finished = runs.map(({ name, recipe }) =>
@@ -137,7 +137,7 @@ export async function compareLosses(
   keepCodes(out, dataset);
 
   using trie = catalogue.upload(device);
-  const setting: RunSetting = { dataset, device, trie, beams, excludeHistory, observer };
+  const setting: RunSetting = { dataset, device, trie, beams, excludeHistory, costUsers, observer };
   const results: RunResult[] = [];
   const failed: FailedRun[] = [];
   for (const [i, run] of runs.entries()) {
@@ -327,6 +327,7 @@ async function trainJudgeAndVerify(
     validation: training.validation,
     judging: { beams, excludeHistory },
     test: outcomes,
+    ...(found.costs && { costs: found.costs }),
     ...(gradient && { gradient }),
     ...(verification && {
       verification: {

@@ -1,7 +1,7 @@
 /**
  * Judges models of finished runs under other searches than those they were trained for: at another
- * temperature, or with probabilities over something else. Nothing is trained, so what changes is
- * what the search contributes.
+ * temperature, with probabilities over something else, or by another method. Nothing is trained, so
+ * what changes is what the search contributes.
  *
  * @module
  */
@@ -9,8 +9,10 @@ import { basename, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { UsageError } from "../../core/errors.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
+import { nameOfSearch, type SearchChoice } from "../analysis/searches.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { type DeviceChoice, openDevice } from "../devices.ts";
+import { measureSearches } from "../evaluate/search_costs.ts";
 import { makeFolder, writeFileAtomic } from "../files.ts";
 import { comparable, hasSeveralCodes, type SourcedRun } from "../report/comparable.ts";
 import { readRuns } from "../report/read_results.ts";
@@ -39,8 +41,15 @@ export interface JudgeOptions {
   readonly taus?: readonly number[];
   /** What the probabilities of the search are over. Default as in training. */
   readonly over?: readonly Normalization[];
-  /** Beam widths. Default those that the runs were judged with. */
+  /** How to search. Default a beam, as in training. */
+  readonly search?: SearchChoice;
+  /** Beam widths, the lengths of lists. Default those that the runs were judged with. */
   readonly beams?: readonly number[];
+  /**
+   * Test cases on which searches are compared, in quality and cost, unless only the method is
+   * another one. Default 0: they are not.
+   */
+  readonly costUsers?: number;
   /** Where results go: a folder for each run and search. */
   readonly out: string;
   /** Where to compute. */
@@ -107,16 +116,21 @@ export function planJudging(options: JudgeOptions): JudgePlan {
 }
 
 /** The searches that are asked for, except the one that the run was trained for. */
-function tasksOf({ source, run }: SourcedRun, { taus, over, beams }: JudgeOptions): JudgeTask[] {
+function tasksOf(
+  { source, run }: SourcedRun,
+  { taus, over, search: choice, beams }: JudgeOptions,
+): JudgeTask[] {
   const own = { normalization: normalizationOf(run.recipe), tau: run.recipe.tau };
+  const method = choice?.method === "beam" ? undefined : choice; // which results do not name
   const searches = (over ?? [own.normalization]).flatMap((normalization) =>
-    (taus ?? [own.tau]).map((tau) => ({ normalization, tau }))
+    (taus ?? [own.tau]).map((tau): SearchSetting => ({ normalization, tau, ...method }))
   );
   return searches.filter((search) => !isDeepStrictEqual(search, own)).map((search): JudgeTask => {
     const { normalization, tau } = search;
     const how = [
       ...(normalization === own.normalization ? [] : [`over ${normalization}`]),
       ...(tau === own.tau ? [] : [`at tau=${tau}`]),
+      ...(method === undefined ? [] : [`by ${nameOfSearch(method)}`]),
     ].join(" ");
     return {
       source,
@@ -180,27 +194,38 @@ export async function judgeAgain(
 async function judge(
   { source, run, name, variant, judging }: JudgeTask,
   dataset: Dataset,
-  { device: choice, threads, command }: JudgeOptions,
-  { evaluating, untrained }: Observer,
+  { device: choice, threads, costUsers = 0, command }: JudgeOptions,
+  { evaluating, untrained, measuring }: Observer,
 ): Promise<RunResult> {
   const { recipe } = run;
-  const { beams, excludeHistory, search } = judging;
+  const { beams, excludeHistory, search: { method, budget, lengthPenalty, ...over } } = judging;
   const device = await openDevice(choice, threads);
-  using model = await openModel(device, source, dataset, search);
+  using model = await openModel(device, source, dataset, over);
   const began = performance.now();
   const test = await judgeModel(model, {
     dataset,
+    search: method && { method, budget, lengthPenalty },
     beams,
     excludeHistory,
     historyLength: recipe.history,
     onProgress: (done, total) => evaluating?.(name, done, total),
   });
   const seconds = { ...run.seconds, judging: (performance.now() - began) / 1000 };
-  const evaluated = { device, dataset, trie: model.trie, recipe, ...search };
+  const evaluated = { device, dataset, trie: model.trie, recipe, ...over };
   const outcomes = await outcomesOf(test, evaluated, (done, total) => {
     untrained?.(name, done, total);
   });
-  const { verification: _ofItsOwnSearch, command: _ofTraining, ...rest } = run;
+  const isOwn = over.normalization === normalizationOf(recipe) && over.tau === recipe.tau;
+  const costs = isOwn || costUsers === 0 ? undefined : await measureSearches({
+    ...model,
+    dataset,
+    excludeHistory,
+    cases: costUsers,
+    beam: recipe.beam,
+    historyLength: recipe.history,
+    onProgress: (done, total) => measuring?.(name, done, total),
+  });
+  const { verification: _v, costs: _ofItsOwnSearch, command: _ofTraining, ...rest } = run;
   return {
     ...rest,
     ...(command !== undefined && { command }),
@@ -209,5 +234,6 @@ async function judge(
     seconds,
     judging,
     test: outcomes,
+    ...(costs && { costs }),
   };
 }

@@ -6,7 +6,9 @@
  */
 import type { Normalization } from "../../ops/trie_options.ts";
 import type { PruningCause } from "../analysis/pruning.ts";
+import type { SearchChoice } from "../analysis/searches.ts";
 import type { TheoremCounts } from "../analysis/user_theorems.ts";
+import type { SearchCosts } from "../evaluate/search_costs.ts";
 import type { GradientWeight } from "../train/loss_probe.ts";
 import { type Recipe, toJson } from "../train/recipe.ts";
 import type { ValidationPoint } from "../train/saved_run.ts";
@@ -75,6 +77,8 @@ export interface RunResult {
   readonly judging: Judging;
   /** The outcome for the test cases. */
   readonly test: TestResult;
+  /** What lists cost and how good they are, by the search, if it was measured. */
+  readonly costs?: SearchCosts;
   /**
    * The weight of a token by its margin, for a loss out of a module: reports do not run modules.
    */
@@ -88,8 +92,8 @@ export function resultText(result: RunResult): string {
   return `${JSON.stringify({ ...result, recipe: toJson(result.recipe) })}\n`;
 }
 
-/** How a search turns logits into probabilities. */
-export interface SearchSetting {
+/** How a search turns logits into probabilities, and how it goes on from there: default a beam. */
+export interface SearchSetting extends Partial<SearchChoice> {
   /** What the probabilities sum to 1 over. */
   readonly normalization: Normalization;
   /** The temperature. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Trie } from "../../models/decode/trie.ts";
-import { renderTable, shownSteps } from "../table.ts";
+import { lineWidth, renderTable, shownSteps, wrapped } from "../table.ts";
 import type { CleaningStep, Dataset } from "./dataset.ts";
 
 /**
@@ -72,7 +72,9 @@ export function describeDataset(dataset: Dataset, trie: Trie): string {
   const width = Math.max(...facts.map(([name]) => name.length));
   return [
     `Data set ${dataset.name}`,
-    ...facts.map(([name, ...parts]) => `  ${name.padEnd(width)}  ${parts.join(", ")}`),
+    ...facts.map(([name, ...parts]) =>
+      wrapped(`  ${name.padEnd(width)}  ${parts.join(", ")}`, lineWidth(), width + 4)
+    ),
     ...(dataset.cleaning === undefined ? [] : [cleaningTable(dataset.cleaning)]),
     levelTable(trie, chosen),
   ].join("\n");

@@ -5,8 +5,8 @@
  * @module
  */
 import { ArgumentError } from "../../core/errors.ts";
-import { BeamSearch } from "../../models/decode/beam_search.ts";
 import type { PruningCause } from "../analysis/pruning.ts";
+import { type ListSearch, openListSearch } from "../analysis/searches.ts";
 import { judgeCases, type JudgeOptions, type Verdict } from "../analysis/verdicts.ts";
 import { type EvaluationCase, evaluationCases, type Split } from "../data/dataset.ts";
 import { turn } from "../turn.ts";
@@ -79,8 +79,8 @@ export interface Evaluation {
 const CHUNK = 256;
 
 /**
- * Evaluates a model with beam searches of some widths against the exact ranking. The exact ranking
- * is searched once, for the widest beam, and only for users whose beam search does not settle it.
+ * Evaluates a model with searches of some widths against the exact ranking. The exact ranking is
+ * searched once, for the widest, and only for users whose search does not settle it.
  *
  * @throws {ArgumentError} if there are no beams, one is given twice, or `BeamSearch` refuses one.
  */
@@ -92,15 +92,15 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     );
   }
   const cases = evaluationCases(dataset, split, historyLength, limitUsers);
-  const { decoder, normalization, tau } = options;
+  const { decoder, normalization, tau, search } = options;
   // Users with equally long prompts are judged together, so that there are few shapes.
   const lengths = cases.map(({ history }) => dataset.prompt(history).length);
   const order = [...cases.keys()].sort((a, b) => lengths[b] - lengths[a] || a - b);
   const verdicts = new Array<Verdict>(cases.length);
-  const searches: BeamSearch[] = [];
+  const searches: ListSearch[] = [];
   try {
     for (const beam of beams) {
-      searches.push(new BeamSearch(decoder, trie, { beam, normalization, tau }));
+      searches.push(openListSearch(decoder, trie, { beam, normalization, tau, ...search }));
     }
     for (let at = 0; at < order.length; at += CHUNK) {
       const users = order.slice(at, at + CHUNK);
@@ -110,7 +110,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       await turn(); // for Ctrl-C
     }
   } finally {
-    for (const search of searches) search.dispose();
+    for (const search of searches) search[Symbol.dispose]();
   }
   return {
     users: verdicts.length,

@@ -389,7 +389,9 @@ function provenCount(
   const rest = 1 - logProbs.reduce((sum, x) => sum + Math.exp(x), 0);
   if (rest < -ROUNDING) return 0; // these are no probabilities
   const bound = Math.min(bestPruned, Math.log(Math.max(rest, 0) + ROUNDING));
-  const end = logProbs.findIndex((x, i) => !(x > bound) || x > (logProbs[i - 1] ?? 0));
+  const isBelow = (x: number, i: number): boolean =>
+    x <= bound || logProbs.slice(i + 1).some((later) => later > x);
+  const end = logProbs.findIndex(isBelow);
   return end < 0 ? logProbs.length : end;
 }
 

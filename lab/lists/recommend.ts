@@ -1,5 +1,5 @@
 /**
- * The list that a trained run recommends after a history: its beam search, with titles,
+ * The list that a trained run recommends after a history: by a search, with titles,
  * probabilities, and how much of the list is proved to be the exact one.
  *
  * @module
@@ -7,10 +7,14 @@
 import { cpu } from "../../core/cpu_backend.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import type { Device } from "../../core/tensor.ts";
-import { BeamSearch } from "../../models/decode/beam_search.ts";
-import { certifiedCount } from "../analysis/certificates.ts";
 import { userOf } from "../analysis/explain_user.ts";
 import type { NamedItem } from "../analysis/explanation.ts";
+import {
+  type ListSearch,
+  type ListSearchOptions,
+  openListSearch,
+  type SearchChoice,
+} from "../analysis/searches.ts";
 import { type EvaluationCase, evaluationCases } from "../data/dataset.ts";
 import { folderAt } from "../files.ts";
 import type { Folder } from "../folder.ts";
@@ -33,15 +37,17 @@ export interface OpenRun extends SavedRun, Disposable {
   readonly model: SearchableModel;
   /** The index of each item by its id. */
   readonly itemOf: ReadonlyMap<string, number>;
-  /** The search of a width. It is made once, so that later calls replay what it recorded. */
-  searchOf(beam: number): BeamSearch;
+  /** A search. It is made once, so that later calls replay what it recorded. */
+  searchOf(options: ListSearchOptions): ListSearch;
 }
 
 /** Options of {@link recommend}. */
 export interface RecommendOptions {
-  /** The beam width B. Default that of the run. */
+  /** How to search. Default a beam. */
+  readonly search?: SearchChoice;
+  /** The beam width B, the first one of adaptive. Default that of the run. */
   readonly beam?: number;
-  /** The length of the list, at most B. Default B. */
+  /** The length of the list, at most B for beam and huggingface. Default B. */
   readonly top?: number;
   /** Whether the items that the model sees are taken out of the catalogue. Default false. */
   readonly excludeHistory?: boolean;
@@ -67,13 +73,18 @@ export interface Recommendation {
   readonly target?: NamedItem;
   /** The codes of the model, as `--codes` names them, if they are not the data's own. */
   readonly codes?: string;
+  /** How it was searched for. */
+  readonly search: SearchChoice;
   /** The beam width B. */
   readonly beam: number;
-  /** The list, best first. A small catalogue gives fewer than asked for. */
+  /** How many generated tokens the model was fed. */
+  readonly rows: number;
+  /** The list, best first. A small catalogue gives fewer than asked for, as may a budget. */
   readonly list: readonly RecommendedItem[];
   /**
-   * The best score that was pruned before the last step; -Infinity if none was. Places that score
-   * above it are the exact ones (docs/theory.md, T9).
+   * The best score that the search left behind before its last step; -Infinity if there was none.
+   * Places that score above it are the exact ones (docs/theory.md, T9), save by Hugging Face's
+   * rules, which may rank in another order.
    */
   readonly bestPruned: number;
   /** How many places from the first are proved to be the exact ones. */
@@ -112,20 +123,21 @@ export async function openRun(
   const model = await openModel(device ?? cpu(), checkpoint, dataset, over, (done, total) => {
     onProgress?.(`reading ${path}`, done, total);
   });
-  const searches = new Map<number, BeamSearch>();
+  const searches = new Map<string, ListSearch>();
   return {
     ...saved,
     checkpoint: path,
     model,
     itemOf: new Map(dataset.items.map((id, item) => [id, item])),
-    searchOf(beam): BeamSearch {
-      const search = searches.get(beam) ??
-        new BeamSearch(model.decoder, model.trie, { ...over, beam });
-      searches.set(beam, search);
+    searchOf(options): ListSearch {
+      const key = JSON.stringify(options);
+      const search = searches.get(key) ??
+        openListSearch(model.decoder, model.trie, { ...over, ...options });
+      searches.set(key, search);
       return search;
     },
     [Symbol.dispose]: () => {
-      for (const search of searches.values()) search.dispose();
+      for (const search of searches.values()) search[Symbol.dispose]();
       model[Symbol.dispose]();
     },
   };
@@ -195,7 +207,7 @@ export async function* recommendAll(
  * items have is an array of ids.
  */
 export function listToJson(found: Recommendation): object {
-  const { user, history, target, codes, list, bestPruned, certified, beam } = found;
+  const { user, history, target, codes, list, bestPruned, certified, search, beam, rows } = found;
   return {
     ...(user !== undefined && { user }),
     history: history.map(({ id }) => id),
@@ -205,7 +217,11 @@ export function listToJson(found: Recommendation): object {
     logProbs: list.map(({ logProb }) => logProb),
     bestPruned: bestPruned === -Infinity ? null : bestPruned,
     certified,
+    search: search.method,
+    ...(search.budget !== undefined && { budget: search.budget }),
+    ...(search.lengthPenalty !== undefined && { lengthPenalty: search.lengthPenalty }),
     beam,
+    rows,
   };
 }
 
@@ -215,10 +231,13 @@ type Query = Pick<EvaluationCase, "history"> & Partial<EvaluationCase>;
 async function searchFor(
   run: OpenRun,
   queries: readonly Query[],
-  { beam = run.recipe.beam, top = beam, excludeHistory = false }: RecommendOptions,
+  options: RecommendOptions,
 ): Promise<Recommendation[]> {
-  const search = run.searchOf(beam); // which checks the width
-  if (!(Number.isInteger(top) && top >= 1 && top <= beam)) {
+  const { search: choice = { method: "beam" }, excludeHistory = false } = options;
+  const { beam = run.recipe.beam, top = beam } = options;
+  const search = run.searchOf({ ...choice, beam, top }); // which checks all but this:
+  const isBeam = choice.method === "beam" || choice.method === "huggingface";
+  if (isBeam && !(Number.isInteger(top) && top >= 1 && top <= beam)) {
     throw new ArgumentError(
       `Cannot recommend: top must be an integer from 1 to the beam width ${beam}, got ${top}`,
     );
@@ -239,14 +258,16 @@ async function searchFor(
       history: history.map(named),
       ...(target !== undefined && { target: named(target) }),
       ...(dataset.codes !== undefined && { codes: dataset.codes }),
+      search: choice,
       beam,
-      list: result.ranking.slice(0, top).map(({ leaf, items, logProb }) => ({
+      rows: result.rows,
+      list: result.ranking.map(({ leaf, items, logProb }) => ({
         items: items.map(named),
         isShared: trie.itemsAt(leaf).length > 1,
         logProb,
       })),
-      bestPruned: Math.max(-Infinity, ...result.steps.slice(0, -1).map((s) => s.bestPruned)),
-      certified: Math.min(top, certifiedCount(result)),
+      bestPruned: result.bestPruned,
+      certified: result.certified,
     };
   });
 }

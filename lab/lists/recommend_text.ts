@@ -5,6 +5,7 @@
  */
 import { clip, nameOf, printable } from "../analysis/explanation_text.ts";
 import type { NamedItem } from "../analysis/explanation.ts";
+import { nameOfSearch } from "../analysis/searches.ts";
 import { counted } from "../report/format.ts";
 import { lineWidth, renderTable, wrapped } from "../table.ts";
 import type { OpenRun, Recommendation } from "./recommend.ts";
@@ -20,7 +21,9 @@ export function renderRecommendation(
   found: Recommendation,
   width: number = lineWidth(),
 ): string {
-  const { user, history, target, beam, list, certified } = found;
+  const { user, history, target, search, beam, list, certified } = found;
+  const how = search.method === "best-first" ? "" : `, beam B = ${beam}`;
+  const by = search.method === "beam" ? "" : `, ${nameOfSearch(search)}`;
   const shown = history.slice(-HISTORY);
   const last = shown.length < history.length ? `, the last ${shown.length}` : "";
   const over = normalization === "children" ? "a node's children" : "the whole vocabulary";
@@ -29,8 +32,7 @@ export function renderRecommendation(
   const place = list.findIndex(({ items }) => items.some(({ id }) => id === target?.id));
   const lines = [
     `${who} of ${printable(dataset.name)}${written}: ` +
-    `${counted(dataset.items.length, "item")}, beam ` +
-    `B = ${beam}, p over ${over}, tau ${recipe.tau}`,
+    `${counted(dataset.items.length, "item")}${by}${how}, p over ${over}, tau ${recipe.tau}`,
     `  model    ${printable(checkpoint)}, trained with ${printable(recipe.loss)}`,
     `  history  ${counted(history.length, "item")}${last}:`,
     ...shown.map((item) => `             ${inLine(item, width)}`),
@@ -50,9 +52,10 @@ export function renderRecommendation(
     ...lines.map((line) => wrapped(line, width, 4)),
     renderTable(["", "item", "P", "log P", "exact"], rows, width),
     wrapped(
-      certified === 0
+      (certified === 0
         ? "No place is certified to be the exact one (T9)"
-        : `The first ${certified} of ${list.length} are certified to be the exact ones (T9)`,
+        : `The first ${certified} of ${list.length} are certified to be the exact ones (T9)`) +
+        `; ${counted(found.rows, "row")} of the model`,
       width,
     ),
   ].join("\n");

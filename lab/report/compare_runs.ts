@@ -6,16 +6,19 @@
 import { ArgumentError } from "../../core/errors.ts";
 import { lossNames } from "../../models/losses/index.ts";
 import type { BaselineResults, RunResult } from "../compare/run_result.ts";
+import { type SearchCost, spreadCases } from "../evaluate/search_costs.ts";
 import { LEAST_TARGETS, unreadable } from "../evaluate/warnings.ts";
 import { codesOf, missingSeeds } from "./comparable.ts";
 import {
   type Comparison,
+  type CostRow,
   type DifferenceRow,
   estimateOf,
   type MetricRow,
   PRUNING_RATE,
   runsOf,
   type Search,
+  searchName,
   type Variant,
 } from "./comparison.ts";
 import {
@@ -36,7 +39,7 @@ import {
   type SeedValues,
   usersIn,
 } from "./resampling.ts";
-import { meanInterval, signFlipTest, UNKNOWN } from "./statistics.ts";
+import { type Estimate, mean, meanInterval, signFlipTest, UNKNOWN } from "./statistics.ts";
 
 /** Options of {@link compareRuns}. Default baseline: "sft" if it is there, else the first. */
 export type CompareOptions = ResamplingOptions & { readonly baseline?: string };
@@ -111,6 +114,7 @@ export function compareRuns(
       ...referenceRows(own, references, bootstrap),
     ]),
     searches,
+    costs: variants.flatMap((variant) => costsOf(variant, population, options)),
   };
   return { ...comparison, ...readableOf(comparison) };
 }
@@ -215,6 +219,57 @@ function referenceRows(
       return [{ variant, beam, to, seeds: outcomes.length, metric, ...difference }];
     })
   );
+}
+
+/** What searches cost, over the runs of a variant that measured as many cases as the first. */
+function costsOf(
+  { name: variant, runs }: Variant,
+  { cases: total, userOf }: Population,
+  { resamples, seed }: CompareOptions,
+): CostRow[] {
+  const measured = runs.flatMap(({ costs }) => costs ?? []);
+  if (measured.length === 0) return [];
+  const [{ cases, searches: first }] = measured;
+  const sameCases = measured.filter((one) => one.cases === cases);
+  const named = sameCases.map(({ searches }) => new Map(searches.map((s) => [searchName(s), s])));
+  const searches = first.filter((s) => named.every((run) => run.has(searchName(s))));
+  const bySearch = searches.map((s) => named.map((run) => run.get(searchName(s)) as SearchCost));
+  const numbers = new Map<number, number>();
+  const users = userOf && spreadCases(total, cases).map((i) => {
+    const number = numbers.get(userOf[i]) ?? numbers.size;
+    numbers.set(userOf[i], number);
+    return number;
+  });
+  const [hr, ndcg] = METRICS.filter(({ k }) => k === 10).map((metric) =>
+    bySearch.map((runs) => runs.map(({ ranks }) => gains(ranks, metric)))
+  );
+  const bootstrap = new Bootstrap([...hr, ...ndcg].flat(), { cases, userOf: users }, {
+    resamples,
+    seed,
+  });
+  const { beam: aimed } = runs[0].recipe;
+  const own = searches.findIndex(({ method, beam }) => method === "beam" && beam === aimed);
+  const widths = sameCases.flatMap((one) => one.widths.map((width) => width ?? Infinity))
+    .sort((a, b) => a - b);
+  return searches.map(({ method, beam }, s): CostRow => {
+    const meanOf = (of: "rows" | "milliseconds" | "certified"): number =>
+      mean(bySearch[s].map((one) => one[of]));
+    const gainOf = (values: readonly SeedValues[]): Estimate =>
+      bootstrap.difference(values[s], values[own]);
+    return {
+      variant,
+      method,
+      beam,
+      cases,
+      hr: bootstrap.mean(hr[s]),
+      ndcg: bootstrap.mean(ndcg[s]),
+      ...(own >= 0 && own !== s && { gains: { hr: gainOf(hr), ndcg: gainOf(ndcg) } }),
+      rows: meanOf("rows"),
+      milliseconds: meanOf("milliseconds"),
+      certified: meanOf("certified") / cases,
+      widths,
+    };
+  });
 }
 
 /** The width that most losses aim at, if it was searched with, else the widest. */

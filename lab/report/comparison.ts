@@ -5,6 +5,7 @@
  * @module
  */
 import type { BeamOutcome, RunResult } from "../compare/run_result.ts";
+import type { SearchCost } from "../evaluate/search_costs.ts";
 import type { Unreadable } from "../evaluate/warnings.ts";
 import type { MissingSeeds } from "./comparable.ts";
 import type { Cells, Panel, Spec } from "./document.ts";
@@ -42,6 +43,8 @@ export type Comparison = {
   readonly differences: readonly DifferenceRow[];
   /** By width, then in the order of the variants. */
   readonly searches: readonly Search[];
+  /** By variant, then in the order in which they were measured. */
+  readonly costs: readonly CostRow[];
 };
 
 /** The runs of one variant, by ascending seed. */
@@ -93,6 +96,31 @@ export type Search = {
   /** The outcomes as one of all runs: counts added up, users one run after the other. */
   readonly pooled: BeamOutcome;
 };
+
+/** What lists of up to 10 items cost by one search, over the runs of a variant that measured it. */
+export type CostRow = Pick<SearchCost, "method" | "beam"> & {
+  readonly variant: string;
+  /** Users that each of the runs searched for, or cases of theirs. */
+  readonly cases: number;
+  /** HR@10 and NDCG@10, over users and seeds. */
+  readonly hr: Estimate;
+  readonly ndcg: Estimate;
+  /** Their paired differences to the beam of the width that the loss aims at. */
+  readonly gains?: { readonly hr: Estimate; readonly ndcg: Estimate };
+  /** Rows of the model, the mean over users and seeds. */
+  readonly rows: number;
+  /** Milliseconds, the mean over users and seeds. */
+  readonly milliseconds: number;
+  /** The share of lists that are certified to be exact. */
+  readonly certified: number;
+  /** The widths that certify each list, ascending; Infinity where a budget ended the search. */
+  readonly widths: readonly number[];
+};
+
+/** A search by name: `beam 10`. */
+export function searchName({ method, beam }: Pick<SearchCost, "method" | "beam">): string {
+  return method === "beam" ? `beam ${beam}` : method;
+}
 
 /** The estimate of a metric, if there is one; references have no width. */
 export function estimateOf(

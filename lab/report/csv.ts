@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { hitRate, ndcg } from "../evaluate/metrics.ts";
 import { OWN } from "./comparable.ts";
 import { type Comparison, runsOf } from "./comparison.ts";
 import type { ExtraFile } from "./document.ts";
@@ -96,6 +97,25 @@ export function csvFiles(
         certifiedNeither: outcome.certificates.undecided,
         exactLists: outcome.exactLists,
       })),
+    ),
+    csvFile(
+      "search-cost",
+      "lists of up to 10 items for some test cases of a run by a search, and what it took: rows " +
+        "of the model and milliseconds, the means over cases",
+      runs.flatMap(({ variant, recipe: { seed }, costs }) =>
+        (costs?.searches ?? []).map(({ ranks, certified, ...search }) => ({
+          variant,
+          seed,
+          search: search.method,
+          beam: search.beam,
+          cases: ranks.length,
+          hr: hitRate(ranks, 10),
+          ndcg: ndcg(ranks, 10),
+          exactLists: certified,
+          rows: search.rows,
+          milliseconds: search.milliseconds,
+        }))
+      ),
     ),
     csvFile(
       "steps",

@@ -40,6 +40,7 @@ export const FIGURES = [
   "validation",
   "loss",
   "widths",
+  "search-cost",
   "cost",
 ] as const;
 
@@ -117,5 +118,5 @@ export function columnsOf({ rows }: Table): Column[] {
 
 function areNumeric(cells: readonly string[]): boolean {
   return cells.some((cell) => /\d/.test(cell)) &&
-    cells.every((cell) => /^[-+−–<]?\s?[\d.,]*( %|×| s| min)?( \[.*\]| \(.*\))?$/.test(cell));
+    cells.every((cell) => /^[-+−–<>]?\s?[\d.,]*( %|×| s| min)?( \[.*\]| \(.*\))?$/.test(cell));
 }

@@ -86,10 +86,14 @@ ${shown.join("\n")}
 </figure>`;
 }
 
+/** Columns with longer texts, in characters, have several lines. */
+const LONG = 60;
+
 function renderTable(table: Table): string {
-  const columns = columnsOf(table).map((column) => (
-    { ...column, style: column.isNumeric ? ' class="n"' : "" }
-  ));
+  const columns = columnsOf(table).map((column) => {
+    const isLong = column.cells.some(({ length }) => length > LONG);
+    return { ...column, style: column.isNumeric ? ' class="n"' : isLong ? ' class="long"' : "" };
+  });
   const heads = columns.map(({ head, style }) => `<th scope="col"${style}>${escape(head)}</th>`);
   const body = table.rows.map((_, r) => {
     const cells = columns.map(({ cells, style }, c) => {
@@ -150,9 +154,10 @@ details .table { margin-top: .6rem; max-height: 34rem; overflow-y: auto; border:
 table { border-collapse: collapse; font: .82rem/1.4 var(--sans); font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--quiet); padding: 0 0 .6rem; max-width: 46rem; }
 th, td { padding: .28rem .9rem .28rem 0; text-align: left; vertical-align: top; white-space: nowrap; }
+.long { white-space: normal; min-width: 20rem; }
 th { font-weight: 600; border-bottom: 1.5px solid var(--ink); vertical-align: bottom; }
 td, tbody th { border-bottom: 1px solid var(--line); }
-tbody th { font-weight: 500; }
+tbody th { font-weight: 500; vertical-align: top; }
 figure + p, .table + p { margin-top: 1.6rem; }
 .n { text-align: right; }
 pre { overflow-x: auto; background: var(--wash); border-radius: 6px; padding: .8rem 1rem; font-size: .8rem; line-height: 1.5; max-width: none !important; white-space: pre-wrap; overflow-wrap: anywhere; }

@@ -44,6 +44,8 @@ export type LineAxes = {
   readonly domain?: Domain;
   /** Whether y is logarithmic. Default false. */
   readonly log?: boolean;
+  /** The range of x, which is then logarithmic. Default linear, the range of the lines. */
+  readonly logX?: Domain;
 };
 
 /** The height of plots of lines, pixels. */
@@ -63,8 +65,11 @@ function lineEncoding(lines: readonly Line[], axes: LineAxes): Spec {
   const room = isCount ? 0.4 : 0.03 * (high - low || 1);
   const values = isCount ? Array.from({ length: high - low + 1 }, (_, i) => low + i) : undefined;
   const labels = { grid: false, tickCount: 6, values };
+  const powers = [1, 3, 10, 30, 100, 300, 1000, 3000, 10000];
   return {
-    x: quantity("x", axes.x, [low - room, high + room], labels),
+    x: axes.logX
+      ? quantity("x", axes.x, axes.logX, { ...labels, values: powers }, "log")
+      : quantity("x", axes.x, [low - room, high + room], labels),
     y: quantity("y", axes.y, rangeOf(lines, axes), UPRIGHT, axes.log ? "log" : "linear"),
   };
 }
@@ -127,13 +132,19 @@ export function spread(given: readonly number[], gap: number, most: number): num
   return places;
 }
 
+/** A point to mark, hollow if it has a text beside it. */
+export type Mark = Point & { readonly label?: string };
+
 /** The lines of one variant's runs, dark, a dash each, with marked points, among pale others. */
 export function highlights(
   own: readonly Line[],
   others: readonly Line[],
-  marks: readonly Point[],
+  marks: readonly Mark[],
   axes: LineAxes,
 ): Spec {
+  const named = marks.filter(({ label }) => label !== undefined);
+  const plain = marks.filter(({ label }) => label === undefined);
+  const dot = { type: "point", filled: true, size: 60 };
   const pale = { type: "line", color: INK.guide, strokeWidth: 1 };
   const dark = { type: "line", color: INK.text, strokeWidth: 1.5 };
   return {
@@ -142,7 +153,13 @@ export function highlights(
     layer: [
       layer(pale, { detail: { field: "label" } }, pointsOf(others)),
       layer(dark, looks(own, "strokeDash"), pointsOf(own)),
-      layer({ type: "point", filled: true, color: INK.text, size: 60 }, {}, marks),
+      layer({ ...dot, color: INK.text }, {}, plain),
+      ...named.length === 0 ? [] : [
+        layer({ ...dot, shape: "diamond", size: 90, fill: "white", stroke: INK.text }, {}, named),
+        ...named.map((mark, i) =>
+          layer({ type: "text", dy: 14 + 12 * i }, { text: { field: "label" } }, [mark])
+        ),
+      ],
     ],
   };
 }

@@ -9,6 +9,7 @@ import { basename, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import * as v from "valibot";
 import { DataError } from "../../core/errors.ts";
+import { SEARCHES } from "../analysis/searches.ts";
 import { modelTheorems, type TheoremId } from "../analysis/user_theorems.ts";
 import {
   type BaselineResults,
@@ -19,6 +20,7 @@ import {
   RESULT,
   type RunResult,
 } from "../compare/run_result.ts";
+import { SEARCH_METHODS } from "../../models/decode/open_search.ts";
 import { fileError, isPresent } from "../files.ts";
 import { anyRecord, loadJson, readJson } from "../read_file.ts";
 import { fromJson, type Recipe } from "../train/recipe.ts";
@@ -101,6 +103,9 @@ const runResult = fitting<RunResult>(
       search: v.optional(v.object({
         normalization: v.picklist(["children", "vocabulary"]),
         tau: v.pipe(finite, v.gtValue(0, "it must be above 0")),
+        method: v.optional(v.picklist(SEARCHES)),
+        budget: v.optional(positive),
+        lengthPenalty: v.optional(finite),
       })),
     }),
     test: v.object({
@@ -108,6 +113,17 @@ const runResult = fitting<RunResult>(
       absent: count,
       beams: v.pipe(v.array(beamOutcome), v.nonEmpty("it must not be empty")),
     }),
+    costs: v.optional(v.object({
+      cases: positive,
+      searches: v.array(v.object({
+        method: v.picklist(SEARCH_METHODS),
+        beam: v.optional(positive),
+        ranks: v.array(rank),
+        certified: count,
+        ...v.entriesFromList(["rows", "milliseconds"], notNegative),
+      })),
+      widths: v.array(v.nullable(positive)),
+    })),
     gradient: v.optional(v.array(v.object({ margin: finite, weight: finite }))),
     verification: v.optional(v.object({ users: count, counts: theoremCounts })),
   }),
@@ -275,11 +291,20 @@ export function readBaselines(folder: string): BaselineResults | undefined {
 type Misfit = readonly [place: string, requirement: string, actual: number | string];
 
 /** What does not fit in a run. */
-function* misfitsOfRun({ test, epochs, bestEpoch, recipe }: RunResult): Generator<Misfit> {
+function* misfitsOfRun({ test, costs, epochs, bestEpoch, recipe }: RunResult): Generator<Misfit> {
   const { users, absent, beams } = test;
   yield* atMost("test.absent", absent, users);
   yield* atMost("epochs", epochs, recipe.epochs);
   yield* atMost("bestEpoch", bestEpoch, epochs);
+  if (costs !== undefined) {
+    const { cases, searches, widths } = costs;
+    yield* atMost("costs.cases", cases, users);
+    yield* list("costs.widths", widths, cases);
+    for (const [i, { ranks, certified }] of searches.entries()) {
+      yield* list(`costs.searches.${i}.ranks`, ranks, cases);
+      yield* atMost(`costs.searches.${i}.certified`, certified, cases);
+    }
+  }
   for (const [i, outcome] of beams.entries()) {
     const at = `test.beams.${i}`;
     const above = i === 0 ? 0 : beams[i - 1].beam;

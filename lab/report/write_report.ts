@@ -17,7 +17,7 @@ import { counted, judgedOn } from "./format.ts";
 import { renderHtml } from "./html.ts";
 import { renderMarkdown } from "./markdown.ts";
 import { certificateSection } from "./sections/certificates.ts";
-import { costSection, recipeSection } from "./sections/cost.ts";
+import { costSection, recipeSection, searchCostSection } from "./sections/cost.ts";
 import { pruningSection } from "./sections/pruning.ts";
 import { retrievalSection } from "./sections/retrieval.ts";
 import { readingSection, summarySection } from "./sections/summary.ts";
@@ -145,6 +145,7 @@ export function reportOf(
       retrievalSection(comparison),
       pruningSection(comparison),
       certificateSection(comparison),
+      ...comparison.costs.length === 0 ? [] : [searchCostSection(comparison)],
       ...trainedVariants(comparison).length === 0 ? [] : [
         trainingSection(comparison, weights),
         widthSection(comparison),

@@ -8,13 +8,21 @@
  */
 import { cpu } from "../../core/cpu_backend.ts";
 import type { Device } from "../../core/tensor.ts";
+import type { BeamStep, SearchResult } from "../../models/decode/results.ts";
 import { apaoPoint } from "../../models/losses/apao.ts";
 import { beamExact } from "../../models/losses/beam_exact.ts";
 import { bear, type BearOptions } from "../../models/losses/bear.ts";
 import { msl } from "../../models/losses/msl.ts";
 import { sft } from "../../models/losses/sft.ts";
 import { bestFirst, type BestFirstRules } from "./best_first.ts";
-import { D2, type SearchCase, type SearchedCase, searchOn, T16OnDevice } from "./d2_devices.ts";
+import {
+  D2,
+  type SearchCase,
+  type SearchedCase,
+  type SearchedUser,
+  searchOn,
+  T16OnDevice,
+} from "./d2_devices.ts";
 import { exactWorlds, perturbedLogits, searchCases, tokenBatches } from "./generators.ts";
 import { exactTheorems, lossPropositions, roundingTheorems } from "./index.ts";
 import type { Proposition } from "./proposition.ts";
@@ -22,7 +30,7 @@ import { tallyOf, type Worlds } from "./runner.ts";
 import type { TokenBatch } from "./s1_s6_token_losses.ts";
 import { errorOf, type Perturbed } from "./t11_r7_rounding.ts";
 import { type Evidence, type Range, theorems } from "./t1_t15_search.ts";
-import { type Judged, pathTo, siblingsOf, type World } from "./world.ts";
+import { type Judged, pathTo, siblingRank, siblingsOf, type World } from "./world.ts";
 import { bestRanks, evidenceOf } from "./world_evidence.ts";
 import { compare, exactSearch, type Rules, type Searchable, total } from "./world_model.ts";
 
@@ -111,13 +119,25 @@ function prefixLoss(
 const worldFaults: readonly Fault<World>[] = [
   search(
     "B + 1 places",
-    ["T1: more than B siblings at some step", "T7: a step that y_<t has reached", "T15"],
+    [
+      "T1: more than B siblings at some step",
+      "T2: some Delta is above 0",
+      "T2': T2 says so",
+      "T7: a step that y_<t has reached",
+      "T8: room for every level but the last",
+      "T15",
+      "T17: y is returned",
+    ],
     () => ({ places: (beam) => beam + 1 }),
   ),
   search(
     "B - 1 places",
     [
       "T3: something is pruned",
+      "T4: something is pruned",
+      "T5: a share of the pool",
+      "T6: something is pruned",
+      "T7: a step that y_<t has reached",
       "T8: one token",
       "T13: something is pruned",
       "T13': some entry ahead is wasted",
@@ -224,6 +244,29 @@ const worldFaults: readonly Fault<World>[] = [
       ),
     }),
   },
+  {
+    name: "the list is upside down",
+    caughtBy: ["T9: something is pruned"],
+    plant: (world) => ({
+      ...world,
+      search: world.search.map((step, t) =>
+        t === world.depth - 1 ? { ...step, kept: step.kept.toReversed() } : step
+      ),
+    }),
+  },
+  {
+    name: "all steps but the last keep one entry more",
+    caughtBy: ["T2: some Delta is above 0", "T2': T2 says so"],
+    plant: (world) => {
+      const wide = exactSearch(world, { places: (beam) => beam + 1 });
+      return { ...world, search: [...wide.slice(0, -1), ...world.search.slice(-1)] };
+    },
+  },
+  {
+    name: "with ties the other way round, places never run out",
+    caughtBy: ["T2: some Delta is above 0", "T2': T2 says so"],
+    plant: (world) => ({ ...world, reversed: exactSearch(world, { places: () => Infinity }) }),
+  },
   margin("beta is the (B-1)-th", ["T2: the sign of Delta"], (ranked, b) => at(ranked, b - 2)),
   margin("beta is the (B+1)-th", ["T2: the sign of Delta"], (ranked, b) => at(ranked, b)),
   margin(
@@ -242,11 +285,25 @@ const worldFaults: readonly Fault<World>[] = [
     caughtBy: ["T12", "S7: B others score as much"],
     plant: (world) => ({ ...world, pi: world.pi.map((p, v) => v % 2 ? p * 2n : p) }),
   },
+  {
+    name: "all that there is falls a unit short of 1",
+    caughtBy: ["S7: B others score as much"],
+    plant: (world) => ({ ...world, one: world.one - 1n }),
+  },
   bestFirstWith(
     "best-first stops at k items",
     ["T16: the list", "T16: a prefix above the k-th best"],
     { stops: () => true },
   ),
+  {
+    name: "best-first in rounds stops at k items",
+    caughtBy: ["T16: the list"],
+    plant: (world) => {
+      const wrong: typeof bestFirst = (of, k, own) =>
+        bestFirst(of, k, own?.one ? own : { ...own, stops: () => true });
+      return { ...world, judged: { ...world.judged, bestFirst: wrong } };
+    },
+  },
   bestFirstWith(
     "best-first goes on to the end",
     ["T16: a prefix that it expands"],
@@ -271,6 +328,9 @@ const worldFaults: readonly Fault<World>[] = [
   })),
   prefixLoss("beam-exact with xi upside down", ["S8: the loss"], () => ({
     beamExact: (options) => beamExact({ ...options, xi: 1 / (options?.xi ?? 1) }),
+  })),
+  prefixLoss("the regulariser as printed, twice", ["T17: the losses"], () => ({
+    bear: (options) => bear({ ...options, lambda: 2 } as BearOptions),
   })),
   prefixLoss("the convex form for the regulariser as printed", ["T17: the losses"], () => ({
     bear: (options) => bear({ ...options, form: "convex" } as BearOptions),
@@ -304,6 +364,35 @@ const plus = ({ least, most }: Range, n: number): Range => ({ least: least + n, 
 
 /** Mistakes in what certifies an item or a list. */
 const certificateFaults: readonly Fault<Certified>[] = [
+  certificate(
+    "tokens before the last are among the best B - 1 of their siblings",
+    ["T1: more than B siblings at some step"],
+    (evidence, world) => ({
+      isAmongBestSiblings: (y, t) =>
+        evidence.isAmongBestSiblings(y, t) &&
+        (t === evidence.lengthOf(y) || isInFewer(world, y, t)),
+    }),
+  ),
+  certificate(
+    "tokens after the first are among the best B - 1 of their siblings",
+    ["T1: more than B siblings at some step"],
+    (evidence, world) => ({
+      isAmongBestSiblings: (y, t) =>
+        evidence.isAmongBestSiblings(y, t) && (t === 1 || isInFewer(world, y, t)),
+    }),
+  ),
+  certificate(
+    "all tokens are among the best B - 1 of their siblings",
+    ["T8: one token"],
+    (_, world) => ({ isAmongBestSiblings: (y, t) => isInFewer(world, y, t) }),
+  ),
+  certificate(
+    "the exact top is that of B - 1",
+    ["T8: one token", "T8: room for every level but the last"],
+    (_, { levels, depth, beam }) => ({
+      isInExactTop: (y) => levels[depth].indexOf(y) < beam - 1,
+    }),
+  ),
   certificate(
     "an item with exactly 1/(B+1) passes",
     ["T4: something is pruned", "T10"],
@@ -451,6 +540,11 @@ const certificateFaults: readonly Fault<Certified>[] = [
   ),
 ];
 
+/** Whether y_t is among the best B - 1 of its siblings. */
+function isInFewer(world: World, y: number, t: number): boolean {
+  return siblingRank(world, world.trie.prefixOf(y, t)) < world.beam - 1;
+}
+
 /** The items that a wrong T9 certifies, by their score and the best that was pruned. */
 function listed(
   { nameOf }: Evidence,
@@ -556,6 +650,34 @@ function device(name: string, change: (search: SearchCase) => SearchCase): Fault
   };
 }
 
+/** A device that finds something else for each user. */
+function answer(
+  name: string,
+  caughtBy: readonly string[],
+  change: (user: SearchedUser) => Partial<SearchedUser>,
+): Fault<SearchedCase> {
+  return {
+    name,
+    caughtBy,
+    plant: ({ found, ...searched }) => ({
+      ...searched,
+      found: found.map((user) => ({ ...user, ...change(user) })),
+    }),
+  };
+}
+
+/** A device that says something else of each step. */
+function step(name: string, change: (step: BeamStep) => Partial<BeamStep>): Fault<SearchedCase> {
+  return answer(name, ["D2: a step"], ({ result }) => ({
+    result: { ...result, steps: result.steps.map((step) => ({ ...step, ...change(step) })) },
+  }));
+}
+
+const halved = <R extends SearchResult>(result: R): R => ({
+  ...result,
+  ranking: result.ranking.map((item) => ({ ...item, logProb: item.logProb - 1 })),
+});
+
 /** Mistakes of a device. */
 const deviceFaults: readonly Fault<SearchedCase>[] = [
   device("a device that searches with another width", (search) => ({
@@ -570,55 +692,36 @@ const deviceFaults: readonly Fault<SearchedCase>[] = [
     ...search,
     users: users.map((user) => ({ ...user, excluded: [] })),
   })),
-  {
-    name: "a device that asks about every prefix",
-    caughtBy: ["T16"],
-    plant: ({ found, ...searched }) => ({
-      ...searched,
-      found: found.map((user) => {
-        const rows = user.exact.children.filter((list, u) => u > 0 && list.length > 0).length;
-        return { ...user, bestFirst: { ...user.bestFirst, rows } };
-      }),
-    }),
-  },
-  {
-    name: "a device whose list is upside down",
-    caughtBy: ["D2: the list"],
-    plant: ({ found, ...searched }) => ({
-      ...searched,
-      found: found.map((user) => {
-        const ranking = user.result.ranking.toReversed();
-        return { ...user, result: { ...user.result, ranking } };
-      }),
-    }),
-  },
-  {
-    name: "a device whose margins are those of other nodes",
-    caughtBy: ["D2: the margins"],
-    plant: ({ found, ...searched }) => ({
-      ...searched,
-      found: found.map((user) => {
-        return { ...user, world: { ...user.world, beta: user.world.beta.toReversed() } };
-      }),
-    }),
-  },
-  {
-    name: "a device whose mass leaves out the best entry",
-    caughtBy: ["D2: a step"],
-    plant: ({ found, ...searched }) => ({
-      ...searched,
-      found: found.map((user) => ({
-        ...user,
-        result: {
-          ...user.result,
-          steps: user.result.steps.map((step) => ({
-            ...step,
-            logMass: step.logMass + Math.log1p(-Math.exp(step.scores[0] - step.logMass)),
-          })),
-        },
-      })),
-    }),
-  },
+  answer("a device that asks about every prefix", ["T16"], ({ exact, bestFirst }) => {
+    const rows = exact.children.filter((list, u) => u > 0 && list.length > 0).length;
+    return { bestFirst: { ...bestFirst, rows } };
+  }),
+  answer("a device that asks about one prefix less", ["T16"], ({ bestFirst }) => ({
+    bestFirst: { ...bestFirst, rows: bestFirst.rows - 1 },
+  })),
+  answer("a device whose B* is one too small", ["T16"], ({ bestFirst }) => ({
+    bestFirst: { ...bestFirst, width: bestFirst.width! - 1 },
+  })),
+  answer("a device whose items have half their probability", ["T16", "D2: the list"], (user) => ({
+    result: halved(user.result),
+    bestFirst: halved(user.bestFirst),
+  })),
+  answer("a device whose list is upside down", ["D2: the list"], ({ result }) => ({
+    result: { ...result, ranking: result.ranking.toReversed() },
+  })),
+  answer("a device whose margins are those of other nodes", ["D2: the margins"], ({ world }) => ({
+    world: { ...world, beta: world.beta.toReversed() },
+  })),
+  step("a device whose mass leaves out the best entry", ({ logMass, scores }) => ({
+    logMass: logMass + Math.log1p(-Math.exp(scores[0] - logMass)),
+  })),
+  step("a device whose threshold is the best score", ({ scores }) => ({ threshold: scores[0] })),
+  step("a device that calls the last kept entry pruned", ({ scores }) => ({
+    bestPruned: scores.at(-1),
+  })),
+  step("a device that scores a pool by its best entry", ({ pool }) => ({
+    pool: pool && { ...pool, scores: pool.scores.map(() => pool.scores[0]) },
+  })),
 ];
 
 /** Faults of one kind, with what they are planted in and the statements that judge that. */

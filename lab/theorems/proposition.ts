@@ -88,7 +88,8 @@ const SHORT = 78;
 
 /** A statement cut to fit into a table. */
 export function shortStatement(statement: string): string {
-  return statement.length > SHORT ? `${statement.slice(0, SHORT - 3)}...` : statement;
+  if (statement.length <= SHORT) return statement;
+  return `${statement.slice(0, SHORT - 3).replace(/ \S*$/, "")} ...`;
 }
 
 /** A statement that is plausible and false. */

@@ -109,7 +109,7 @@ export async function verifyTheory(
     onProgress: (done) => progress?.(stage, done, total),
   });
   const theorems = [
-    ...await verifyPropositions(exactWorlds(), exactTheorems, run("catalogues")),
+    ...await verifyPropositions(exactWorlds(), exactTheorems, run("worlds")),
     ...await verifyPropositions(perturbedLogits(), roundingTheorems, run("logits in error")),
     ...await verifyPropositions(tokenBatches(), lossPropositions, run("surrogates")),
   ];
@@ -136,9 +136,11 @@ export async function verifyTheory(
     if (typeof device === "string") {
       onDevices.push({ name, skipped: device, theorems: [], spread: [] });
     } else {
-      const some = run(`search on ${name}`, Math.max(LEAST, Math.round(cases * share)));
-      const outcomes = await verifyPropositions(searchCases(), devicePropositions(device), some);
-      const spread = await verifyPropositions(spreadCases(), spreadPropositions(device), some);
+      const few = Math.max(LEAST, Math.round(cases * share));
+      const exact = run(`search on ${name}`, few);
+      const outcomes = await verifyPropositions(searchCases(), devicePropositions(device), exact);
+      const rounded = run(`search on ${name}, scores rounded`, few);
+      const spread = await verifyPropositions(spreadCases(), spreadPropositions(device), rounded);
       onDevices.push({ name, theorems: outcomes, spread: spread.sort(byId) });
     }
   }
@@ -222,7 +224,7 @@ export function renderVerification(report: VerificationReport): string {
     parts.push(
       line("The real search on scores that devices add exactly: hypothesis true / failures."),
       table("theorems"),
-      line(
+      wrapped(
         "The same on models that spread their probability. What rounding leaves open is not counted.",
       ),
       table("spread"),

@@ -77,8 +77,8 @@ export async function runExperiment(
   observer.started?.(dataset, catalogue, device);
 
   using trie = catalogue.upload(device);
-  const { beams, excludeHistory } = options;
-  const setting: RunSetting = { dataset, device, trie, beams, excludeHistory, observer };
+  const { beams, excludeHistory, costUsers } = options;
+  const setting: RunSetting = { dataset, device, trie, beams, excludeHistory, costUsers, observer };
   const report = {
     dataset,
     device: device.kind,

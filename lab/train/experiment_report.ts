@@ -7,7 +7,8 @@ import type { DataError } from "../../core/errors.ts";
 import type { Options } from "./options.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { BeamEvaluation, Evaluation, ListScores } from "../evaluate/evaluate.ts";
-import { standardError } from "../evaluate/metrics.ts";
+import { hitRate, ndcg, standardError } from "../evaluate/metrics.ts";
+import { LEAST_WIDTH, type SearchCost, type SearchCosts } from "../evaluate/search_costs.ts";
 import { historyNote, LEAST_TARGETS, unreadable, warningsOf } from "../evaluate/warnings.ts";
 import { decimal, lineWidth, renderTable, shownSteps, wrapped } from "../table.ts";
 import type { FailedRun, JudgedRun } from "./run.ts";
@@ -54,6 +55,13 @@ export interface RunSummary
     Pick<Options, "seed"> {
   /** Seconds of training. */
   readonly trainSeconds: number;
+  /** What lists of up to 10 items cost, by search, if it was measured. */
+  readonly costs?: {
+    readonly cases: number;
+    readonly searches: readonly CostSummary[];
+    /** The widths of {@link SearchCosts}. */
+    readonly widths: SearchCosts["widths"];
+  };
   /** What it retrieves, by beam width. */
   readonly test: Pick<Evaluation, "users" | "absent"> & { readonly beams: readonly BeamSummary[] };
 }
@@ -65,6 +73,13 @@ export interface RunSummary
 export type BeamSummary =
   & { readonly [metric in `${"" | "exact "}${"HR" | "NDCG"}@${5 | 10}`]: number }
   & Omit<BeamEvaluation, "hr" | "ndcg" | "ranks" | "exact">;
+
+/** What one search returned and took, in `summary.json`. */
+export type CostSummary =
+  & Omit<SearchCost, "ranks">
+  & {
+    readonly [metric in "HR@10" | "NDCG@10"]: number;
+  };
 
 /** The version of the layout of `summary.json`. */
 export const SUMMARY_VERSION = 2;
@@ -85,7 +100,7 @@ export function summaryOf(report: ExperimentReport): Summary {
   return {
     version: SUMMARY_VERSION,
     data: { name: dataset.name, users: dataset.test.length, items: dataset.items.length },
-    runs: runs.map(({ loss, steps, training, tokensPerSecond, test }) => ({
+    runs: runs.map(({ loss, steps, training, tokensPerSecond, test, costs }) => ({
       loss,
       seed,
       device,
@@ -93,9 +108,14 @@ export function summaryOf(report: ExperimentReport): Summary {
       steps,
       trainSeconds: training.seconds,
       tokensPerSecond,
+      ...(costs && { costs: { ...costs, searches: costs.searches.map(costSummary) } }),
       test: { users: test.users, absent: test.absent, beams: test.beams.map(beamSummary) },
     })),
   };
+}
+
+function costSummary({ ranks, ...rest }: SearchCost): CostSummary {
+  return { "HR@10": hitRate(ranks, 10), "NDCG@10": ndcg(ranks, 10), ...rest };
 }
 
 function beamSummary({ hr, ndcg, ranks: _, exact, ...rest }: BeamEvaluation): BeamSummary {
@@ -147,6 +167,7 @@ export function renderReport(report: ExperimentReport, width: number = lineWidth
     ...(absent > 0
       ? [text(`${absent} targets are in their user's history and were excluded.`)]
       : []),
+    ...renderCosts(report, width),
     ...beams.flatMap(({ beam }, b) => {
       const at = one === undefined ? `, B = ${beam}` : "";
       const title = `Share of targets whose prefix is still in the beam${at}. Last row: share of ` +
@@ -246,6 +267,40 @@ function renderPruning(runs: readonly JudgedRun[], width: number): string {
     ]),
     width,
   );
+}
+
+/** What lists of 10 cost by the beam of the losses and by exact searches, and B*. */
+function renderCosts({ runs, options }: ExperimentReport, width: number): string[] {
+  const rows = runs.flatMap(({ loss, costs }) => {
+    if (costs === undefined) return [];
+    const { cases, searches } = costs;
+    const widths = costs.widths.map((w) => w ?? Infinity).sort((a, b) => a - b);
+    const at = (share: number): string => {
+      const found = widths[Math.floor(share * (cases - 1))];
+      return Number.isFinite(found) ? `${found}` : `> ${LEAST_WIDTH}`;
+    };
+    return searches.filter(({ method, beam }) => method !== "beam" || beam === options.beam).map((
+      { method, beam, ranks, rows, milliseconds, certified },
+    ) => [
+      loss,
+      method === "beam" ? `beam ${beam}` : method,
+      decimal(hitRate(ranks, 10)),
+      decimal(ndcg(ranks, 10)),
+      rows.toFixed(1),
+      milliseconds.toFixed(2),
+      decimal(certified / cases, 3),
+      ...method === "best-first" ? [at(0.5), at(0.9)] : ["", ""],
+    ]);
+  });
+  const cases = runs[0].costs?.cases;
+  const title =
+    `What lists of 10 find and cost, for ${cases} of the users: generated tokens that ` +
+    "the model reads (rows) and milliseconds per user. B* is the least width of a beam that is " +
+    "certified to be exact:";
+  const heads = ["HR@10", "NDCG@10", "rows", "ms", "exact\nlists", "B*\nmedian", "B*\n90 %"];
+  return rows.length === 0
+    ? []
+    : ["", wrapped(title, width), renderTable(["", "search", ...heads], rows, width)];
 }
 
 /** Step by step: the share of targets in the beam, and of tokens that cannot be violated. */

@@ -57,6 +57,11 @@ export interface Options extends Reading, LossSettings<LossFlagName> {
   readonly patience: number | undefined;
   /** Validation cases that are searched after each epoch: the first ones. */
   readonly validateUsers: number;
+  /**
+   * Test cases on which beams of some widths and exact searches are compared, in quality and cost,
+   * after judging; 0 for none.
+   */
+  readonly costUsers: number;
   /** Windows of a batch. */
   readonly batch: number;
   /** Batches whose gradients are averaged for one update. */
@@ -114,6 +119,7 @@ export const defaults: Omit<Options, DependentOption> = {
   epochs: 8,
   patience: undefined,
   validateUsers: 1000,
+  costUsers: 250,
   batch: 32,
   accumulate: 1,
   warmup: 50,

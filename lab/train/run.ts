@@ -13,6 +13,7 @@ import type { SafeTensors } from "../../models/safetensors.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
 import { type Dataset, evaluationCases } from "../data/dataset.ts";
+import { measureSearches, type SearchCosts } from "../evaluate/search_costs.ts";
 import type { Evaluation } from "../evaluate/evaluate.ts";
 import { hitRate, ndcg } from "../evaluate/metrics.ts";
 import { turn } from "../turn.ts";
@@ -67,6 +68,8 @@ export interface Observer {
    * all.
    */
   untrained?(run: string, done: number, total: number): void;
+  /** Searches are compared in quality and cost on a run's model: the searches done and all. */
+  measuring?(run: string, done: number, total: number): void;
   /** The theorems are checked on the model of a run: the users done and all. */
   verifying?(run: string, done: number, total: number): void;
   /** Something worth a line, such as where a run goes on. */
@@ -201,6 +204,8 @@ export interface JudgedRun extends Pick<Recipe, "loss"> {
   readonly test: Evaluation;
   /** Seconds of judging. */
   readonly judgingSeconds: number;
+  /** What lists cost, if it was measured. */
+  readonly costs?: SearchCosts;
 }
 
 /** A run that cannot be finished: the name of its folder, and why. */
@@ -211,6 +216,7 @@ export type RunSetting = Required<Pick<TrainSetting, "dataset" | "trie" | "obser
   readonly device: Device;
   readonly beams: readonly number[];
   readonly excludeHistory: boolean;
+  readonly costUsers: number;
 };
 
 /**
@@ -227,7 +233,7 @@ export async function trainAndJudge(
   folder?: RunFolder,
   name: string = runName(recipe),
 ): Promise<JudgedRun> {
-  const { dataset, device, trie, beams, excludeHistory, observer } = setting;
+  const { dataset, device, trie, beams, excludeHistory, costUsers, observer } = setting;
   using _scope = device.arena();
   const trainable = await trainableModel(device, dataset, recipe, (done, total) => {
     observer.preparing?.(`loading ${recipe.model}`, done, total);
@@ -251,6 +257,16 @@ export async function trainAndJudge(
     historyLength: recipe.history,
     onProgress: (done, total) => observer.evaluating?.(name, done, total),
   });
+  const judgingSeconds = (performance.now() - began) / 1000;
+  const costs = costUsers === 0 ? undefined : await measureSearches({
+    ...searchable,
+    dataset,
+    excludeHistory,
+    cases: costUsers,
+    beam: recipe.beam,
+    historyLength: recipe.history,
+    onProgress: (done, total) => observer.measuring?.(name, done, total),
+  });
   return {
     loss: recipe.loss,
     normalization: loss.normalization,
@@ -259,6 +275,7 @@ export async function trainAndJudge(
     training,
     tokensPerSecond: Math.round((trainer.targetsPerEpoch * training.epochs) / training.seconds),
     test,
-    judgingSeconds: (performance.now() - began) / 1000,
+    judgingSeconds,
+    ...(costs && { costs }),
   };
 }

@@ -178,7 +178,7 @@ export function byLength(histories: readonly (readonly number[])[]): number[] {
 }
 
 /** How far apart the lengths are that histories are padded to, so that few shapes occur. */
-const STRIDE = 16;
+const STRIDE = 8;
 
 /**
  * The length to which a batch is padded whose longest history has `length` tokens, the longest of

@@ -109,7 +109,8 @@ interface Row extends Prefix {
  * {@link BeamSearch}.
  *
  * The users of a batch share the memory for keys and values of generated tokens. Where it is used
- * up, some users wait and begin anew; their `rows` then count what was fed twice.
+ * up, some users wait and begin anew; their `rows` then count what was fed twice, the budget does
+ * not.
  *
  * With a `budget` a user may end before; then the items that score above `bestPruned` are the exact
  * best, and the rest of the list is what was found.
@@ -244,7 +245,7 @@ export class BestFirstSearch implements Disposable {
     users.forEach(start);
     const free = Array.from({ length: this.#slotsFor(U) }, (_, slot) => slot);
     const release = ({ slots }: User): void => {
-      free.push(...slots.values());
+      for (const slot of slots.values()) free.push(slot);
       slots.clear();
     };
     const isOpen = ({ prefixes }: User): boolean => !prefixes.isDone;
@@ -278,18 +279,20 @@ export class BestFirstSearch implements Disposable {
     return Math.max(1, Math.min(U * this.#slots, some));
   }
 
-  /** The prefixes that a user feeds next, as far as there are slots. */
+  /**
+   * The prefixes that a user feeds next, or none without slots for all: what a budget leaves
+   * unfinished must not depend on the other users.
+   */
   #take(user: User, free: number[]): Row[] {
-    const rows: Row[] = [];
-    for (const prefix of user.prefixes.needed()) {
-      const kept = this.#kept[prefix.node] === 1;
-      if (kept && free.length === 0) break;
-      const slot = kept ? free.pop() as number : -1;
-      if (kept) user.slots.set(prefix.node, slot);
-      rows.push({ ...prefix, user, slot });
-    }
-    user.prefixes.expand(rows.length);
-    return rows;
+    const needed = user.prefixes.needed();
+    const isKept = ({ node }: Prefix): boolean => this.#kept[node] === 1;
+    if (needed.filter(isKept).length > free.length) return [];
+    user.prefixes.expand(needed.length);
+    return needed.map((prefix) => {
+      const slot = isKept(prefix) ? free.pop() as number : -1;
+      if (slot >= 0) user.slots.set(prefix.node, slot);
+      return { ...prefix, user, slot };
+    });
   }
 
   /** Feeds rows and adds their children. */

@@ -8,7 +8,7 @@ import { ArgumentError } from "../../core/errors.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { BeamSearch, type BeamSearchOptions } from "./beam_search.ts";
 import type { Decoder } from "./decoder.ts";
-import type { BeamResult, RankedItem, SearchResult } from "./results.ts";
+import type { RankedItem, SearchResult } from "./results.ts";
 import type { DeviceTrie } from "./trie.ts";
 
 /** Options of {@link exactTopK}. */
@@ -26,10 +26,10 @@ export interface ExactOptions {
 /** The most rows of a batch. It bounds the memory of a wide search. */
 const MAX_ROWS = 4096;
 
-/**
- * The tolerance of a log-probability that was computed in another way. Far more than rounding.
- */
-const CLEARLY = 0.01;
+/** A score below a log-probability by far more than what another order of sums changes. */
+function clearlyBelow(logProb: number): number {
+  return logProb - 0.01 - 1e-5 * Math.abs(logProb);
+}
 
 /** Options of {@link AdaptiveSearch}. */
 export interface AdaptiveOptions
@@ -82,16 +82,16 @@ export class AdaptiveSearch implements Disposable {
       );
       const left: number[] = [];
       const next: number[] = [];
-      found.forEach(({ ranking, steps, rows }, n) => {
+      found.forEach(({ ranking, steps, rows, bestPruned: best }, n) => {
         const pruned = Math.max(-Infinity, ...steps.slice(0, -1).map((s) => s.bestPruned));
         const user = open[n];
         const bestPruned = Math.max(pruned, floors?.[n] ?? -Infinity);
         const before = results[user]?.rows ?? 0;
         results[user] = { ranking: ranking.slice(0, k), bestPruned, rows: before + rows };
         const kth = ranking.at(k - 1)?.logProb ?? -Infinity;
-        if (kth > pruned || pruned === -Infinity) return;
+        if (kth > pruned || best === -Infinity) return; // certified, or nothing was pruned at all
         left.push(user);
-        next.push(kth - CLEARLY);
+        next.push(clearlyBelow(kth));
       });
       [open, floors] = [left, next];
     }
@@ -181,11 +181,11 @@ export interface RankQuestion {
 /**
  * A leaf's rank among the `k` best, from 0, as far as a search of any width settles it: -1 if it is
  * not among them, undefined if the search leaves it open. The rank is settled if the leaf is in the
- * list and above everything pruned, or if k others are above it. Floors of the search must not
- * exceed `logProb` - 0.01. Internal.
+ * list and above everything pruned, or if k others are above it. Floors of the search must be
+ * clearly below `logProb`. Internal.
  */
 export function settledRank(
-  { ranking, bestPruned }: BeamResult,
+  { ranking, bestPruned }: SearchResult,
   { leaf, logProb }: Pick<RankQuestion, "leaf" | "logProb">,
   k: number,
 ): number | undefined {
@@ -193,7 +193,8 @@ export function settledRank(
   if (rank >= k) return -1;
   if (rank >= 0 && ranking[rank].logProb > bestPruned) return rank;
   if (bestPruned === -Infinity) return rank;
-  return rank < 0 && (ranking[k - 1]?.logProb ?? -Infinity) > logProb + CLEARLY ? -1 : undefined;
+  const kth = ranking[k - 1]?.logProb ?? -Infinity;
+  return rank < 0 && clearlyBelow(kth) > logProb ? -1 : undefined;
 }
 
 /**
@@ -240,7 +241,7 @@ export async function exactRanks(
     const results = await search.search(
       asked.map((q) => q.history),
       asked.map((q) => q.excluded),
-      asked.map((q) => q.logProb - CLEARLY),
+      asked.map((q) => clearlyBelow(q.logProb)),
     );
     open = open.filter((i, n) => {
       const rank = settledRank(results[n], questions[i], k);

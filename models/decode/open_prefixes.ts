@@ -33,7 +33,7 @@ export interface OpenPrefixesOptions {
   readonly leaves: Int32Array;
   /** The length of the list. */
   readonly k: number;
-  /** The most rows of the model. */
+  /** The most prefixes to expand. Those before a reset do not count. */
   readonly budget: number;
 }
 
@@ -48,7 +48,7 @@ const ROUNDING = 1e-4;
 
 /** The open prefixes of one user and the items found so far. */
 export class OpenPrefixes {
-  /** The number of prefixes that were expanded. */
+  /** The number of prefixes that were expanded, also before a reset. */
   rows = 0;
   readonly #options: OpenPrefixesOptions;
   readonly #excluded: ReadonlySet<number>;
@@ -73,7 +73,7 @@ export class OpenPrefixes {
 
   /** Whether nothing is left to expand. */
   get isDone(): boolean {
-    return this.#open.length === 0 || this.rows >= this.#options.budget;
+    return this.#open.length === 0 || this.#expanded.length >= this.#options.budget;
   }
 
   /**
@@ -86,14 +86,15 @@ export class OpenPrefixes {
    */
   needed(): readonly Prefix[] {
     const { k, budget, leaves } = this.#options;
-    const most = Math.min(this.#open.length, budget - this.rows);
+    const most = Math.min(this.#open.length, budget - this.#expanded.length);
     let count = 0;
     let above = 0; // how many open prefixes score more
+    let found = 0; // and how many items
     for (; count < most; count++) {
       const { score } = this.#open[count];
       while (this.#open[above].score > score) above++;
-      let items = 0;
-      while (items < this.#found.length && this.#found[items].score > score) items++;
+      while (found < this.#found.length && this.#found[found].score > score) found++;
+      let items = found;
       for (let i = 0; i < above && items < k; i++) {
         const { node, score: other } = this.#open[i];
         const shares = Math.ceil(Math.exp(other - score) * (1 + ROUNDING)) - 1;
@@ -106,7 +107,7 @@ export class OpenPrefixes {
 
   /** Takes the first `count` open prefixes out, which are expanded. */
   expand(count: number): void {
-    this.#expanded.push(...this.#open.splice(0, count));
+    for (const prefix of this.#open.splice(0, count)) this.#expanded.push(prefix);
     this.rows += count;
   }
 

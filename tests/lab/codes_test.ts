@@ -451,7 +451,8 @@ test("withMadeCodes: refused where prompts are text", async () => {
   );
 });
 
-const SMALL = "--layers 1 --dim 16 --heads 2 --ffn 32 --epochs 1 --device cpu --threads 1";
+const SMALL = "--layers 1 --dim 16 --heads 2 --ffn 32 --epochs 1 --device cpu --threads 1 " +
+  "--cost-users 0";
 
 test(
   "train --codes: codes are kept beside the runs, which are resumed and judged on them",

@@ -42,20 +42,25 @@ function compare(
   observer: Observer = {},
   command: "compare" | "sweep" = "compare",
 ): ReturnType<typeof compareLosses> {
-  const given = ["--data", DATA, "--out", out, ...`${SMALL} ${args}`.split(" ")];
+  const costs = args.includes("--cost-users") ? "" : " --cost-users 0";
+  const given = ["--data", DATA, "--out", out, ...`${SMALL} ${args}${costs}`.split(" ")];
   return compareLosses(parseGridOptions(command, given), observer);
 }
 
 /** Without what a clock says, and what was typed. */
 function timeless(
-  { seconds: _s, tokensPerSecond: _t, command: _c, validation, ...rest }: RunResult,
+  { seconds: _s, tokensPerSecond: _t, command: _c, validation, costs, ...rest }: RunResult,
 ): unknown {
-  return { ...rest, validation: validation.map((point) => ({ ...point, seconds: 0 })) };
+  return {
+    ...rest,
+    validation: validation.map((point) => ({ ...point, seconds: 0 })),
+    costs: { ...costs, searches: costs?.searches.map((one) => ({ ...one, milliseconds: 0 })) },
+  };
 }
 
 class Interrupted extends Error {}
 
-const FOUR = "--losses msl,bear --seeds 2 --epochs 3 --beams 2,5 --verify-users 0";
+const FOUR = "--losses msl,bear --seeds 2 --epochs 3 --beams 2,5 --verify-users 0 --cost-users 40";
 
 const OUT = join(emptyFolder(), "a", "new one");
 const whole = compare(OUT, FOUR);
@@ -109,6 +114,13 @@ test("compare: a result for every loss and seed, and the baselines", async () =>
       assert.ok(above <= 40 - found.vacuous[t]);
     });
   }
+  const { cases, searches = [], widths } = first.costs ?? {};
+  assert.deepEqual([cases, widths?.length], [40, 40]);
+  for (const { beam, ranks, exactRanks } of first.test.beams) {
+    assert.deepEqual(searches.find((one) => one.beam === beam)?.ranks, ranks);
+    const exact = searches.at(-1)?.ranks.map((rank) => rank < beam ? rank : -1);
+    assert.deepEqual(exact, exactRanks);
+  }
   const [{ margins: { before, after } }] = first.test.beams;
   assert.notDeepEqual(before, after);
   const { baselines } = JSON.parse(readFileSync(join(out, "baselines.json"), "utf8"));
@@ -160,7 +172,9 @@ test("compare: shards are parts of the whole; what is finished is not done again
     ["msl-seed1", true],
   ]);
   // Another width is judged with the weights that are there.
-  const { results } = await compare(out, `${FOUR.replace("2,5", "3")} --shard 1/4`, never);
+  const other = `${FOUR.replace("2,5", "3").replace("users 40", "users 0")} --shard 1/4`;
+  const { results } = await compare(out, other, never);
+  assert.equal(results[0].costs, undefined);
   assert.deepEqual(results.map(({ test }) => test.beams.map(({ beam }) => beam)), [[3]]);
 
   await assert.rejects(compare(out, `${FOUR} --dropout 0.3`), {
@@ -185,7 +199,8 @@ test("compare: which cases are one user's", async () => {
     "test.csv": `user_id,item_ids,timestamp\n${rows(3)}${rows(4)}${row("b", 5)}`,
   });
   const out = emptyFolder();
-  const args = `${SMALL} --losses msl --seeds 1 --epochs 1 --beams 2 --verify-users 0`;
+  const args =
+    `${SMALL} --losses msl --seeds 1 --epochs 1 --beams 2 --verify-users 0 --cost-users 0`;
   const given = ["--data", data, "--out", out, ...args.split(" ")];
   await compareLosses(parseGridOptions("compare", given));
   const { runs, baselines } = readResults([out]);

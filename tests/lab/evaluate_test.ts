@@ -10,9 +10,17 @@ import { synthetic } from "../../lab/data/synthetic.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import { evaluate, evaluateBaseline, type EvaluateOptions } from "../../lab/evaluate/evaluate.ts";
 import { hitRate, ndcg } from "../../lab/evaluate/metrics.ts";
+import { measureSearches, spreadCases } from "../../lab/evaluate/search_costs.ts";
+import { searchName } from "../../lab/report/comparison.ts";
 import type { Decoder, StepRows } from "../../models/decode/decoder.ts";
 import { certifiesTop } from "../../lab/analysis/certificates.ts";
 import { attribute, margins, prunedAt } from "../../lab/analysis/pruning.ts";
+import {
+  type ListSearchOptions,
+  nameOfSearch,
+  openListSearch,
+  type SearchChoice,
+} from "../../lab/analysis/searches.ts";
 import type { TeacherForced } from "../../lab/analysis/verdicts.ts";
 import { logSumExp } from "../../models/decode/ranked.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
@@ -296,6 +304,149 @@ test("evaluate: several beams in one call are what each is alone", async () => {
       await assert.rejects(evaluate({ ...options, beams }), ArgumentError);
     }
   }
+});
+
+/** What every search of the toy is given. */
+const SEARCHED = {
+  dataset,
+  split: "test",
+  historyLength: 20,
+  limitUsers: 60,
+} as const;
+
+const SEARCHES: readonly SearchChoice[] = [
+  { method: "adaptive" },
+  { method: "best-first" },
+  { method: "best-first", budget: 1 },
+  { method: "huggingface" },
+  { method: "huggingface", lengthPenalty: 0 },
+];
+
+for (const search of SEARCHES) {
+  for (const normalization of ["children", "vocabulary"] as const) {
+    test(`evaluate: lists by ${nameOfSearch(search)} over ${normalization}`, async () => {
+      const device = cpu({ float: "float64" });
+      using deviceTrie = trie.upload(device);
+      const beam = 8;
+      const options = { ...SEARCHED, decoder: new ToyDecoder(device), trie: deviceTrie };
+      const { beams: [found], verdicts } = await evaluate({
+        ...options,
+        search,
+        normalization,
+        beams: [beam],
+        excludeHistory: true,
+        teacherForced: teacherForced({ normalization }),
+      });
+      const { beams: [plain] } = await evaluate({
+        ...options,
+        normalization,
+        beams: [beam],
+        excludeHistory: true,
+        teacherForced: teacherForced({ normalization }),
+      });
+      assert.deepEqual(found.exact, plain.exact, "whatever was searched");
+      const lost = found.exact.ranks.filter((rank, u) => rank >= 0 && found.ranks[u] < 0).length;
+      assert.equal(found.pruned, lost);
+      if (search.method !== "huggingface") {
+        const isEnded = search.budget !== undefined;
+        assert.equal(found.certifiedShare < 1, isEnded);
+        assert.deepEqual(found.causes, { violation: 0, displacement: lost, length: 0, tie: 0 });
+        assert.equal(lost > 0, isEnded);
+        if (!isEnded) assert.deepEqual(found.ranks, found.exact.ranks);
+        assert.ok(found.survival.slice(0, -1).every((share) => share === 1));
+        return;
+      }
+      const cases = evaluationCases(dataset, "test", 20, 60);
+      cases.forEach(({ history, target }, u) => {
+        const tokens = dataset.prompt(history);
+        const { ranking, steps } = referenceBeamSearch(trie, (path) => pathLogits(tokens, path), {
+          beam,
+          normalization,
+          excluded: history,
+          semantics: "huggingface",
+          endToken: trie.tokens[trie.leafOf[0]],
+          lengthPenalty: search.lengthPenalty,
+        });
+        const leaf = trie.leafOf[target];
+        assert.equal(found.ranks[u], ranking.findIndex((item) => item.leaf === leaf));
+        assert.equal(verdicts[u].beams[0].lostAt, prunedAt(trie, leaf, steps));
+      });
+      assert.ok(lost > 0 && found.causes.violation + found.causes.length > 0);
+      if (search.lengthPenalty === undefined) assert.notDeepEqual(found.ranks, plain.ranks);
+    });
+  }
+}
+
+test("searches: certified places are the exact ones, by Hugging Face's rules in their order", async () => {
+  const device = cpu({ float: "float64" });
+  using deviceTrie = trie.upload(device);
+  const decoder = new ToyDecoder(device);
+  const histories = evaluationCases(dataset, "test", 20, 60)
+    .map(({ history }) => dataset.prompt(history));
+  const open = (options: Partial<ListSearchOptions>) =>
+    openListSearch(decoder, deviceTrie, { beam: 10, ...options });
+  using exact = open({ method: "best-first", top: 40 });
+  const best = (await exact.search(histories)).map(({ ranking }) => ranking.map((r) => r.leaf));
+  for (const lengthPenalty of [-1, 0, 0.5, 2]) {
+    using search = open({ method: "huggingface", beam: 40, lengthPenalty });
+    let [certified, reordered] = [0, 0];
+    (await search.search(histories)).forEach((found, u) => {
+      const leaves = found.ranking.map(({ leaf }) => leaf);
+      assert.deepEqual(leaves.slice(0, found.certified), best[u].slice(0, found.certified));
+      certified += found.certified;
+      if (leaves.some((leaf, i) => leaf !== best[u][i])) reordered++;
+    });
+    assert.ok(certified > 10 && reordered > 10, `${lengthPenalty}: ${certified} ${reordered}`);
+  }
+  using ragged = new Trie([[1, 2], [1, 3]]).upload(device);
+  assert.throws(
+    () => openListSearch(decoder, ragged, { beam: 1, method: "huggingface" }),
+    { name: "UsageError", message: /items must end with the same token, .* got 2 different ones$/ },
+  );
+});
+
+test("search costs: ranks are the searches', and beams are certified from B* on (T15)", async () => {
+  assert.deepEqual([spreadCases(10, 3), spreadCases(3, 3)], [[0, 3, 6], [0, 1, 2]]);
+  const device = cpu({ float: "float64" });
+  using deviceTrie = trie.upload(device);
+  const told: string[] = [];
+  const { cases, searches, widths } = await measureSearches({
+    decoder: new ToyDecoder(device),
+    trie: deviceTrie,
+    dataset,
+    excludeHistory: true,
+    historyLength: 20,
+    cases: 90,
+    beam: 15,
+    onProgress: (done, total) => told.push(`${done}/${total}`),
+  });
+  assert.equal(cases, 90);
+  assert.equal(told.at(-1), "9/9");
+  assert.deepEqual(
+    searches.map(searchName),
+    [1, 2, 5, 10, 15, 20, 50].map((beam) => `beam ${beam}`).concat("adaptive", "best-first"),
+  );
+  const all = evaluationCases(dataset, "test", 20);
+  const spread = Array.from({ length: 90 }, (_, i) => all[Math.floor(i * all.length / 90)]);
+  const [adaptive, bestFirst] = searches.slice(-2);
+  for (const { method, beam = trie.leafCount, ranks, certified, rows, milliseconds } of searches) {
+    spread.forEach(({ history, target }, u) => {
+      const tokens = dataset.prompt(history);
+      const width = method === "beam" ? beam : trie.leafCount;
+      const { ranking } = referenceBeamSearch(trie, (path) => pathLogits(tokens, path), {
+        beam: width,
+        excluded: history,
+      });
+      const list = ranking.slice(0, 10);
+      assert.equal(ranks[u], list.findIndex(({ leaf }) => leaf === trie.leafOf[target]));
+    });
+    const sure = widths.filter((width) => (width as number) <= beam).length;
+    if (method === "beam" && beam >= 10) assert.equal(certified, sure, `beam ${beam}`);
+    if (method !== "beam") assert.equal(certified, 90);
+    assert.ok(rows > 0 && milliseconds > 0);
+  }
+  assert.deepEqual(adaptive.ranks, bestFirst.ranks);
+  assert.ok(bestFirst.rows < adaptive.rows);
 });
 
 test("evaluate: a baseline on the same users", () => {

@@ -32,8 +32,9 @@ function run(
   args: readonly string[],
   observer: Observer = {},
 ): Promise<ExperimentReport> {
+  const costs = args.includes("--cost-users") ? [] : ["--cost-users", "0"];
   return runExperiment(
-    parseOptions(["--data", DATA, "--device", "cpu", ...SMALL, ...args]),
+    parseOptions(["--data", DATA, "--device", "cpu", ...SMALL, ...args, ...costs]),
     observer,
   );
 }
@@ -57,6 +58,7 @@ const bytesOf = (folder: string, file: string): string =>
 test("experiment: writes metrics, a checkpoint a run and a summary, and nothing else", async () => {
   const out = emptyFolder();
   const args = ["--loss", "sft,bear", "--epochs", "1", "--exclude-history", "--out", out];
+  args.push("--cost-users", "40");
   const told: string[] = [];
   const preparing = (what: string, done: number, total: number): void =>
     void told.push(`${what} ${done}/${total}`);
@@ -105,8 +107,15 @@ test("experiment: writes metrics, a checkpoint a run and a summary, and nothing 
     "steps",
     "trainSeconds",
     "tokensPerSecond",
+    "costs",
     "test",
   ]);
+  const { costs, test: { users } } = summary.runs[0];
+  assert.deepEqual([costs.cases, costs.widths.length], [users, users]);
+  const bestFirst = costs.searches.find((s: { method: string }) => s.method === "best-first");
+  assert.equal(bestFirst["HR@10"], report.runs[0].test.beams[0].exact.hr[10]);
+  assert.equal(bestFirst.certified, users);
+  assert.match(text, /sft +│ best-first │/);
   assert.deepEqual(Object.keys(summary.runs[0].test), ["users", "absent", "beams"]);
   const { beams: [found, ...others] } = summary.runs[0].test;
   assert.deepEqual(others, []);
@@ -338,7 +347,7 @@ test("experiment: webgpu and cpu reach losses that agree", { skip: webgpu?.skip 
   const losses = async (device: string): Promise<number[]> => {
     const seen: number[] = [];
     const args = ["--data", DATA, ...SMALL, "--loss", "bear", "--epochs", "1", "--device", device];
-    args.push("--limit-users", "16");
+    args.push("--limit-users", "16", "--cost-users", "0");
     await runExperiment(parseOptions(args), {
       training: (_run, { loss }) => void seen.push(loss),
     });

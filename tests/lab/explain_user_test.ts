@@ -22,7 +22,15 @@ const silent = { preparing() {}, started() {}, training() {}, evaluating() {} };
 /** Trains a run; its folder. */
 async function train(args: string): Promise<string> {
   const out = emptyFolder();
-  const options = parseOptions([...args.split(" "), "--device", "cpu", "--out", out]);
+  const options = parseOptions([
+    ...args.split(" "),
+    "--cost-users",
+    "0",
+    "--device",
+    "cpu",
+    "--out",
+    out,
+  ]);
   await runExperiment(options, silent);
   return join(out, `${options.losses[0]}-seed0`);
 }

@@ -362,7 +362,8 @@ test("formats: a run keeps --index, and is read again without it", async () => {
   const folder = makeFolder(files);
   try {
     const out = join(folder, "out");
-    const size = "--layers 1 --dim 16 --ffn 32 --epochs 1 --beam 2 --device cpu --losses msl";
+    const size =
+      "--layers 1 --dim 16 --ffn 32 --epochs 1 --beam 2 --device cpu --losses msl --cost-users 0";
     const args = `--data ${folder} --index Pens.index.b.json ${size} --out ${out}`;
     await runExperiment(parseOptions(args.split(" ")), {});
     const { dataset } = await readSavedRun(join(out, "msl-seed0"), folder);

@@ -25,7 +25,8 @@ import { emptyFolder, smallFolder } from "./small_folder.ts";
 
 const DATA = smallFolder();
 const RUNS = emptyFolder();
-const SMALL = "--layers 1 --dim 16 --heads 2 --ffn 32 --batch 8 --device cpu --threads 1";
+const SMALL = "--layers 1 --dim 16 --heads 2 --ffn 32 --batch 8 --device cpu --threads 1 " +
+  "--cost-users 0";
 
 before(async () => {
   const args =
@@ -107,6 +108,41 @@ test("judge: sharp scores over children prune nothing (T14)", async () => {
   assert.equal(lost(judged), 0);
 });
 
+test("judge: exact searches return what a beam's exact ranking has", async () => {
+  const out = emptyFolder();
+  for (
+    const [search, how] of [
+      [{ method: "best-first" }, "by best-first"],
+      [{ method: "adaptive" }, "by adaptive"],
+    ] as const
+  ) {
+    const { trained, judged } = await judgeAgain(
+      optionsOf({ out, variants: ["msl"], search, costUsers: 9 }),
+    );
+    judged.forEach((run, i) => {
+      assert.equal(run.variant, `msl ${how}`);
+      assert.deepEqual(run.judging.search, {
+        normalization: "children",
+        tau: 1,
+        method: search.method,
+      });
+      assert.equal(run.costs, undefined, "those of the run itself");
+      run.test.beams.forEach((found, b) => {
+        assert.deepEqual(found.ranks, trained[i].test.beams[b].exactRanks);
+        assert.deepEqual(found.exactRanks, found.ranks);
+        assert.equal(found.exactLists, run.test.users);
+      });
+    });
+    assert.ok(existsSync(join(out, `msl-seed0-${how.replace(" ", "-")}`, "result.json")));
+  }
+  const { runs } = readResults([RUNS, out]);
+  const comparison = compareRuns(runs, undefined);
+  const text = renderMarkdown(reportOf(comparison, await weightsOf(comparison)));
+  assert.match(text, /\| msl by best-first +\| msl +\|.*\| over children, tau 1, best-first +\|/);
+  const sharper = await judgeAgain(optionsOf({ ...MSL, costUsers: 9 }));
+  assert.deepEqual(sharper.judged.map(({ costs }) => costs?.cases), [9, 9]);
+});
+
 test("judge: nothing is done twice, and nothing of the runs is touched", async () => {
   const runs = join(emptyFolder(), "runs");
   cpSync(RUNS, runs, { recursive: true });
@@ -160,6 +196,12 @@ test("judge: what cannot be done is refused", async () => {
   await refused({ variants: ["bear"], taus: [2] }, "UsageError", /variants must be of msl, sft, /);
   await refused({ taus: [1] }, "UsageError", /another one than they were trained for, got theirs/);
   await refused({ variants: ["sft"], over: ["vocabulary"] }, "UsageError", /compare --beams$/);
+  await refused(
+    { search: { method: "huggingface" } },
+    "UsageError",
+    /items must end with the same token, as titles do, got 2 different ones$/,
+  );
+  await refused({ search: { method: "beam" } }, "UsageError", /compare --beams$/);
   await refused({ runs: DATA, taus: [2] }, "DataError", /there must be finished runs/);
   await refused(
     { data: "synthetic", taus: [2] },

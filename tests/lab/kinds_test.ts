@@ -25,7 +25,10 @@ import { emptyFolder, smallFolder } from "./small_folder.ts";
 import { type Files, makeFolder } from "./with_folder.ts";
 
 const run = (args: string, observer: Observer = {}): Promise<ExperimentReport> =>
-  runExperiment(parseOptions(`--device cpu --threads 1 --batch 8 ${args}`.split(" ")), observer);
+  runExperiment(
+    parseOptions(`--device cpu --threads 1 --batch 8 --cost-users 0 ${args}`.split(" ")),
+    observer,
+  );
 
 /** Two dozen titles that share beginnings, two of them very long, 30 users, and a prompt. */
 function titleFolder(): string {

@@ -43,7 +43,7 @@ const DATA = smallFolder(); // two of whose items share their codes
 const OUT = emptyFolder();
 await runExperiment(
   parseOptions(
-    `--data ${DATA} --layers 1 --dim 16 --heads 2 --ffn 32 --epochs 3 --lr 0.02 --beam 4 --loss msl --device cpu --out ${OUT}`
+    `--data ${DATA} --layers 1 --dim 16 --heads 2 --ffn 32 --epochs 3 --lr 0.02 --beam 4 --loss msl --cost-users 0 --device cpu --out ${OUT}`
       .split(" "),
   ),
   silent,
@@ -116,6 +116,33 @@ test("recommend: places that are certified are those of the exact ranking", SLOW
   assert.ok(certified > 20 && certified < 4 * 40 * 8, `${certified}`);
 });
 
+test("recommend: exact searches certify every place, and a budget ends them", SLOW, async () => {
+  using run = await openRun(RUN, DATA);
+  const { dataset, model: { decoder, trie, normalization, tau } } = run;
+  const histories = dataset.test.map(({ history }) => dataset.prompt(history));
+  const exact = await exactTopK(decoder, trie, histories, 6, { normalization, tau });
+  const expected = exact.map((list) => list.map(({ items }) => `${items}`));
+  for (const method of ["adaptive", "best-first"] as const) {
+    const found = (await Array.fromAsync(recommendAll(run, { search: { method }, top: 6 }))).flat();
+    assert.deepEqual(
+      found.map(({ list }) => list.map(({ items }) => `${items.map(({ id }) => id)}`)),
+      expected,
+    );
+    assert.ok(found.every(({ certified, rows }) => certified === 6 && rows > 0));
+    assert.match(renderRecommendation(run, found[0]), new RegExp(`24 items, ${method}`));
+  }
+  const search = { method: "best-first", budget: 2 } as const;
+  const ended = (await Array.fromAsync(recommendAll(run, { search, top: 6 }))).flat();
+  assert.ok(ended.some(({ certified }) => certified < 6));
+  ended.forEach(({ list, certified, rows }, u) => {
+    assert.ok(rows <= 2);
+    const ids = list.slice(0, certified).map(({ items }) => `${items.map(({ id }) => id)}`);
+    assert.deepEqual(ids, expected[u].slice(0, certified));
+  });
+  const json = listToJson(ended[0]);
+  assert.partialDeepStrictEqual(json, { search: "best-first", budget: 2, rows: 2 });
+});
+
 test("recommend: one user, a history and all users give the same list", SLOW, async () => {
   using run = await openRun(RUN, DATA);
   const all = await Array.fromAsync(recommendAll(run));
@@ -135,6 +162,7 @@ const REFUSED: readonly [history: readonly string[], options: object, message: R
   [[], {}, /got none$/],
   [["1"], { top: 5 }, /top must be an integer from 1 to the beam width 4, got 5$/],
   [["1"], { beam: 0 }, /beam must be a positive integer, got 0$/],
+  [["1"], { search: { method: "best-first" }, top: 0 }, /k must be a positive integer, got 0$/],
 ];
 
 test("recommend: what is not possible is refused", SLOW, async () => {
@@ -323,8 +351,10 @@ const PLANTED: readonly [
       lines[2].certified = 1; // without numbers
       lines[3] = { ...lines[3], logProbs: lines[3].items.map(() => -3), certified: 11 };
       lines[4] = { ...lines[4], logProbs: lines[1].logProbs.toReversed(), certified: 1 };
+      const swapped = lines[1].logProbs.with(0, -4).with(1, -3); // place 1 is not the best
+      lines[5] = { ...lines[5], logProbs: swapped, bestPruned: -4.5, certified: 1 };
     },
-    4,
+    5,
     { line: 2, user: "u1", what: "3 places claimed, 2 proved" },
   ],
 ];
@@ -677,7 +707,7 @@ test("recommend and audit: the commands", SLOW, () => {
   assert.equal(all.code, 0, all.stderr);
   assert.match(
     all.stdout,
-    /lists.jsonl: 40 lists; \d+ % of them, and \d+ % of all\s+places, are\s+certified/,
+    /40 lists; \d+ % of them, and \d+ % of all\s+places, are\s+certified.*\s+exact;\s+[\d.]+\s+rows/,
   );
   assert.deepEqual(readdirSync(dirname(out)), ["lists.jsonl"]);
   const before = readFileSync(out, "utf8");
@@ -697,6 +727,9 @@ test("recommend and audit: the commands", SLOW, () => {
   const faulty = command(`audit ${out} --data ${DATA} --ks 5`);
   assert.equal(faulty.code, 1, faulty.stderr);
   assert.match(faulty.stdout, /short list +│ +40 │/);
+
+  const best = command(`${of} --user u3 --search best-first --top 3`);
+  assert.match(best.stdout, /The first 3 of 3 are certified to be the exact ones \(T9\); \d+ rows/);
 
   const refused = command(`${of} --all --out ${join(out, "lists.jsonl")}`);
   assert.equal(refused.code, 1);
@@ -739,6 +772,7 @@ const USAGE: readonly [args: string, message: RegExp][] = [
   [`recommend --checkpoint ${RUN} --all`, /--all: --out must name a file/],
   [`recommend --checkpoint ${RUN} --user u1 --overwrite`, /--overwrite: it must come with --all/],
   [`recommend --checkpoint ${RUN} --history 1,,2`, /--history: it must be ids with commas/],
+  [`recommend --checkpoint ${RUN} --user u1 --budget 5`, /--budget: it must come with --search/],
   ["audit", /it must name one file of lists, got none/],
   ["audit a b", /it must name one file of lists, got a b/],
   ["audit a --beam 3", /--beam: it must come with --checkpoint/],

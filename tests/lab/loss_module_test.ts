@@ -39,7 +39,7 @@ function moduleOf(text: string, name = "mine.ts"): string {
 
 const DATA = smallFolder();
 const SMALL = ["--layers", "1", "--dim", "16", "--heads", "2", "--ffn", "32", "--batch", "8"];
-SMALL.push("--threads", "1"); // no workers to start
+SMALL.push("--cost-users", "0", "--threads", "1"); // no workers to start
 
 function run(...args: readonly string[]): Promise<ExperimentReport> {
   const all = ["--data", DATA, "--device", "cpu", ...SMALL, "--epochs", "1", ...args];

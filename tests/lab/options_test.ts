@@ -72,6 +72,7 @@ const DEFAULTS = {
   epochs: 8,
   patience: undefined,
   validateUsers: 1000,
+  costUsers: 250,
   batch: 32,
   accumulate: 1,
   lr: 0.004,
@@ -95,7 +96,7 @@ test("options: every option is read", () => {
     "--hold-out 9 --limit-items 100 --limit-users 12 --codes random --input items --losses msl,bear-convex " +
     "--beam 5 --beams 5,20 --xi 2.75 --lambda 0 --tau .5 --beta 0 --eta 2.5 --negatives 9 " +
     "--search-every 4 --layers 3 --dim 96 --heads 6 --kv-heads 3 --ffn 128 --history 7 --epochs 1 " +
-    "--batch 2 --patience 3 --validate-users 50 --accumulate 4 --lr 1e-3 --warmup 0 --dropout 0 " +
+    "--batch 2 --patience 3 --validate-users 50 --cost-users 0 --accumulate 4 --lr 1e-3 --warmup 0 --dropout 0 " +
     "--columns user=who,item=2nd,time=at,rating=stars --min-rating 3.5 --duplicates last " +
     "--k-core 1 --split time:0.7,.8 --skip-bad-rows " +
     "--decay 0 --seed 9007199254740991 --device cpu --threads 2 --exclude-history --out=runs/a --resume";
@@ -135,6 +136,7 @@ test("options: every option is read", () => {
     epochs: 1,
     patience: 3,
     validateUsers: 50,
+    costUsers: 0,
     batch: 2,
     accumulate: 4,
     lr: 0.001,
@@ -198,6 +200,14 @@ const GOOD: readonly [Name, args: string, expected: Readonly<Record<string, unkn
     variants: ["msl"],
     command: "deno task judge --runs a --out b --tau=.5,2 --over children --variants msl",
   }],
+  ["judge", "--runs a --out b --search best-first --budget 100", {
+    search: { method: "best-first", budget: 100 },
+    taus: undefined,
+    costUsers: 1000,
+  }],
+  ["judge", "--runs a --out b --search huggingface --length-penalty -0.5", {
+    search: { method: "huggingface", lengthPenalty: -0.5 },
+  }],
   ["report", "a --out b c --baseline=msl", { folders: ["a", "c"], out: "b", baseline: "msl" }],
   ["report", "a c", { folders: ["a", "c"], out: "a", baseline: undefined }],
 ];
@@ -219,6 +229,7 @@ test("options: a comparison has the options of its first run, and stops by valid
     beams: [5],
     beta: 0,
     patience: 5,
+    costUsers: 1000,
   });
   assert.partialDeepStrictEqual(over, { beam: [5, 7], beta: [0, 1], xi: [1] });
 });
@@ -335,7 +346,13 @@ const BAD: Readonly<Record<Name, Readonly<Record<string, string>>>> = {
     "--out a --tau 2": "the command line: it must have --runs <folder>, got none",
     "--runs a --tau 2": "the command line: it must have --out <folder>, got none",
     "--runs a --out b":
-      "the command line: it must have --tau or --over, got none; compare judges other --beams",
+      "the command line: it must have --tau, --over or --search, got none; compare judges other " +
+      "--beams",
+    "--runs a --out b --search exact": "--search: it must be one of beam, adaptive, best-first, " +
+      "huggingface, got exact",
+    "--runs a --out b --budget 9": "--budget: it must come with --search best-first, got beam",
+    "--runs a --out b --search adaptive --length-penalty 1":
+      "--length-penalty: it must come with --search huggingface, got adaptive",
     "--runs a --out b --tau 0": "--tau: it must be a list, each a number that is above 0, got 0",
     "--runs a --out b --tau 2,2": `--tau: ${ONE_LIST}, got 2,2`,
     "--runs a --out b --over childen":

@@ -12,6 +12,7 @@ import {
 } from "../../lab/compare/run_result.ts";
 import { modelTheorems } from "../../lab/analysis/user_theorems.ts";
 import type { Recipe } from "../../lab/train/recipe.ts";
+import type { SearchMethod } from "../../models/decode/open_search.ts";
 
 /** What a made-up run is like. */
 export interface FixtureOptions {
@@ -123,6 +124,28 @@ export function fixtureRun(options: FixtureOptions): RunResult {
         ]),
       ) as NonNullable<RunResult["verification"]>["counts"],
     },
+  };
+}
+
+/** What lists cost a made-up run, on 10 of its users. */
+export function fixtureCosts(): NonNullable<RunResult["costs"]> {
+  const search = (method: SearchMethod, beam: number | undefined, hits: number, rows: number) => ({
+    method,
+    beam,
+    ranks: Array.from({ length: 10 }, (_, u) => u < hits ? u : -1),
+    certified: method === "beam" ? hits : 10,
+    rows,
+    milliseconds: rows / 10,
+  });
+  return {
+    cases: 10,
+    searches: [
+      search("beam", 1, 1, 3),
+      search("beam", 10, 4, 24),
+      search("adaptive", 10, 6, 80),
+      search("best-first", undefined, 6, 40),
+    ],
+    widths: [10, 10, 12, 14, 20, 30, 40, 90, 101, null],
   };
 }
 

@@ -8,7 +8,7 @@ import type { BeamOutcome, RunResult } from "../../lab/compare/run_result.ts";
 import { missingSeeds, namedByCodes } from "../../lab/report/comparable.ts";
 import { readResults } from "../../lab/report/read_results.ts";
 import { assertRefusal, fuzzRuns, mutate, randomOf } from "../fuzz.ts";
-import { fixtureBaselines, fixtureRun, writeFixture } from "./report_fixture.ts";
+import { fixtureBaselines, fixtureCosts, fixtureRun, writeFixture } from "./report_fixture.ts";
 
 const USERS = 12;
 
@@ -259,6 +259,11 @@ test("reading: messages name file, field and value", () => {
       `"recipe.epochs": it must be at most 1000000, got ${most}`,
     ],
     [({ test }) => test.absent = 13, '"test.absent": it must be at most 12, got 13'],
+    [({ costs }) => costs?.widths.pop(), '"costs.widths": it must have 10 entries, got 9'],
+    [
+      ({ costs }) => costs?.searches[1].ranks.pop(),
+      '"costs.searches.1.ranks": it must have 10 entries, got 9',
+    ],
     [beam((b) => b.beam = 5), '"test.beams.1.beam": it must be above 5, got 5'],
     [beam((b) => b.ranks = [1]), '"test.beams.1.ranks": it must have 12 entries, got 1'],
     [beam((b) => b.ranks[3] = 10), '"test.beams.1.ranks.3": it must be at most 9, got 10'],
@@ -293,7 +298,8 @@ test("reading: messages name file, field and value", () => {
     [beam((b) => b.exactLists = 13), '"test.beams.1.exactLists": it must be at most 12, got 13'],
   ];
   for (const [change, message] of refused) {
-    const found = refusal(folderOf([changed(small("sft", 0), change)]));
+    const run = { ...small("sft", 0), costs: fixtureCosts() };
+    const found = refusal(folderOf([changed(run, change)]));
     assert.match(found, /^Cannot load .*sft-seed0.result\.json at "/);
     const said = found.replace(/^.*result\.json at /, "");
     if (typeof message === "string") assert.equal(said, message);

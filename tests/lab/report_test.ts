@@ -17,7 +17,7 @@ import { trainingSection, weightsOf } from "../../lab/report/sections/training.t
 import { renderPanel } from "../../lab/report/svg.ts";
 import { reportOf, writeReport } from "../../lab/report/write_report.ts";
 import { lossNames } from "../../models/losses/index.ts";
-import { fixtureBaselines, fixtureRun, fixtureRuns } from "./report_fixture.ts";
+import { fixtureBaselines, fixtureCosts, fixtureRun, fixtureRuns } from "./report_fixture.ts";
 import { emptyFolder } from "./small_folder.ts";
 
 const timeout = 60_000;
@@ -149,6 +149,37 @@ test("report: numbers by hand", () => {
   const [outcome] = byHand("msl", 0, [0, -1, -1, -1], [0, 0, 0, 0]).test.beams;
   const [held] = valuesByMetric([{ ...outcome, lostAt: [0, 1, 2, 3] }]).get("survival@2") ?? [];
   assert.deepEqual([[...held.cases], [...held.values]], [[0, 3], [1, 1]]);
+});
+
+test("report: what lists cost, by search", async () => {
+  const runs = [0, 1].flatMap((seed) => [
+    { ...fixtureRun({ loss: "msl", seed, users: 25 }), costs: fixtureCosts() },
+    fixtureRun({ loss: "sft", seed, users: 25 }), // of an earlier version
+  ]);
+  const comparison = compareRuns(runs, undefined, { resamples: 200 });
+  const rows = comparison.costs.map((
+    { variant, method, beam, hr, gains, rows, certified },
+  ) => [variant, method, beam, hr.value, gains?.hr.value, rows, certified]);
+  assert.deepEqual(
+    rows,
+    [
+      ["msl", "beam", 1, 0.1, 0.1 - 0.4, 3, 0.1],
+      ["msl", "beam", 10, 0.4, undefined, 24, 0.4],
+      ["msl", "adaptive", 10, 0.6, 0.6 - 0.4, 80, 1],
+      ["msl", "best-first", undefined, 0.6, 0.6 - 0.4, 40, 1],
+    ].map((row) => row.map((x) => typeof x === "number" ? Number(x.toFixed(12)) : x)),
+  );
+  const text = renderMarkdown(reportOf(comparison, await weightsOf(comparison)));
+  const part = text.split("## What exact lists cost")[1].split("\n## ")[0];
+  assert.match(part, /40 rows of the model a user; a beam of 10 takes 24\*\*/);
+  assert.match(part, /\| msl +\| best-first +\| \.6000 .*\| +40 \| +4 \| +100\.0 % \|/);
+  assert.match(
+    text,
+    /exact lists.* msl \+\.2000 \[.*\(40 rows of the model per user, the beam 24\)/,
+  );
+  // Half of 20 lists are at most 20; the mean takes the unknown width for 100.
+  assert.match(part, /\| msl +\| +20 \| > 42\.7 \| +25 \| +> 100 \| +20\.0 % \|/);
+  assert.doesNotMatch(await textOf([runs[1]]), /What exact lists cost/);
 });
 
 test("report: users with several cases are drawn with all of them", () => {

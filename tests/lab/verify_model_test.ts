@@ -15,6 +15,7 @@ import { emptyFolder, smallFolder } from "./small_folder.ts";
 const DATA = smallFolder();
 const OUT = emptyFolder();
 const SMALL = ["--layers", "1", "--dim", "16", "--heads", "2", "--ffn", "32", "--batch", "8"];
+SMALL.push("--cost-users", "0");
 const HOW = ["--loss", "sft,bear", "--epochs", "4", "--lr", "0.01", "--beam", "3", "--tau", "1.5"];
 const silent = { preparing() {}, started() {}, training() {}, validating() {}, evaluating() {} };
 let trained: Promise<ExperimentReport> | undefined;

@@ -41,7 +41,7 @@ test("verify: --json prints one object with everything in it", { timeout: 120_00
     "webgpu",
   ]);
   assert.ok(isVerified(report));
-  assert.match(stderr, /catalogues: 40/);
+  assert.match(stderr, /worlds: 40/);
 });
 
 test("verify: --help, and bad usage ends with one line and code 2", () => {

@@ -7,9 +7,10 @@ import type { Device } from "../../core/tensor.ts";
 import { ArgumentError, NonFiniteError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import { type BestFirstOptions, BestFirstSearch } from "../../models/decode/best_first.ts";
-import { mostAhead } from "../../models/decode/choices.ts";
-import { exactTopK } from "../../models/decode/exact.ts";
+import { leavesBelow, mostAhead } from "../../models/decode/choices.ts";
+import { AdaptiveSearch, exactTopK } from "../../models/decode/exact.ts";
 import { logProbs, openChildren, type PathLogits } from "../../models/decode/host_log_probs.ts";
+import { OpenPrefixes } from "../../models/decode/open_prefixes.ts";
 import { openSearch, SEARCH_METHODS } from "../../models/decode/open_search.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import type { SearchResult } from "../../models/decode/results.ts";
@@ -101,13 +102,14 @@ test("best-first: the best of all items, and no prefix more than an exact method
           })),
         );
         const kth = ranking.at(options.k - 1)?.logProb ?? -Infinity;
-        assert.ok(bestPruned === -Infinity || kth > bestPruned);
-        // T16: what any exact method expands, and what this one does.
+        // T16: it expands the prefixes with at least the k-th best P, and leaves their children.
         const least = options.normalization === "children" ? 2 : 1;
         const asked = [...scores].filter(([node]) => node > 0 && ahead[node] >= least);
-        const above = asked.filter(([, score]) => score > kth).length;
-        const level = asked.filter(([, score]) => score >= kth).length;
-        assert.ok(above <= rows && rows <= level, `${above} <= ${rows} <= ${level}`);
+        assert.equal(rows, asked.filter(([, score]) => score >= kth).length);
+        const left = asked.filter(([node, score]) =>
+          score < kth && scores.get(trie.parents[node]) as number >= kth
+        );
+        assert.equal(bestPruned, Math.max(-Infinity, ...left.map(([, score]) => score)));
         // T15: a beam of at least k is certified from this width on.
         const k = ranking.length;
         assert.ok(width as number >= k);
@@ -141,6 +143,18 @@ onEachDevice("best-first: exactTopK, item by item", async (device) => {
         excluded,
       });
       assert.deepEqual(found.map((r) => r.ranking), expected);
+      // From a beam that is too narrow for the list, and with scores of any size.
+      for (const size of [1, 1e20]) {
+        const large = new TableDecoder(device, V, (i) => size * entries(i));
+        using adaptive = new AdaptiveSearch(large, trie, { ...options, beam: 1 });
+        using bestFirst = new BestFirstSearch(large, trie, options);
+        const lists = await adaptive.search(histories, excluded);
+        const same = await bestFirst.search(histories, excluded);
+        assert.deepEqual(lists.map((r) => r.ranking), same.map((r) => r.ranking));
+        for (const { ranking, bestPruned } of lists) {
+          assert.ok(bestPruned === -Infinity || ranking[k - 1].logProb > bestPruned);
+        }
+      }
     }),
     { numRuns: device.kind === "webgpu" ? 15 : 50 },
   );
@@ -156,6 +170,7 @@ onEachDevice("best-first: with a transformer it finds what a whole beam does", a
   const trie = new Trie(paths).upload(device);
   const histories = [[3], [1, 2, 3, 4, 5, 6, 7, 8, 9], [10, 0, 2, 2]];
   const excluded = [[], [0, 6], [2]];
+  const { liveBytes } = device.stats;
   for (const normalization of ["children", "vocabulary"] as const) {
     using beam = new BeamSearch(decoder, trie, { beam: trie.trie.leafCount, normalization });
     using search = new BestFirstSearch(decoder, trie, { k: 6, normalization });
@@ -169,6 +184,63 @@ onEachDevice("best-first: with a transformer it finds what a whole beam does", a
       );
     });
   }
+  assert.equal(device.stats.liveBytes, liveBytes);
+});
+
+test("best-first: a round expands all prefixes that are needed for sure", () => {
+  // a with 2 leaves, b with 9, then c, d and e with 2
+  const trie = new Trie(
+    [2, 9, 2, 2, 2].flatMap((leaves, token) =>
+      Array.from({ length: leaves }, (_, leaf) => [token, leaf])
+    ),
+  );
+  const nodes = [...trie.nodesUnder(0)];
+  const shared = {
+    trie,
+    calls: (node: number) => trie.childCount(node) > 0,
+    leaves: leavesBelow(trie),
+    budget: Infinity,
+  };
+  // The probabilities, k and how many are needed. At .14 for c at most 2 items of a score more, as
+  // it has no others, and at most 2 of b, as 3 would have more than .3.
+  for (
+    const [probabilities, k, needed] of [
+      [[0.5, 0.3, 0.14, 0.04, 0.02], 1, 1],
+      [[0.5, 0.3, 0.14, 0.04, 0.02], 2, 2],
+      [[0.5, 0.3, 0.14, 0.04, 0.02], 4, 2],
+      [[0.5, 0.3, 0.14, 0.04, 0.02], 5, 3],
+      [[0.5, 0.25, 0.1, 0.1, 0.05], 5, 4], // c and d do not count for each other
+      [[0.5, 0.3, 0.14, 0.06, 0], 8, 3],
+      [[0.5, 0.3, 0.14, 0.06, 0], 9, 3], // 2 of a, 2 of c, and by rounding 5 of b
+      [[0.5, 0.3, 0.14, 0.06, 0], 10, 4],
+    ] as const
+  ) {
+    const prefixes = new OpenPrefixes({ ...shared, k }, new Set());
+    prefixes.add(0, Float64Array.from(probabilities, (p) => Math.log(p + 1e-300)), 0);
+    prefixes.sort();
+    assert.deepEqual(
+      prefixes.needed().map(({ node }) => node),
+      nodes.slice(0, needed),
+      `${probabilities}, k = ${k}`,
+    );
+  }
+});
+
+test("best-first: a round whose pools are too large is split", async () => {
+  // One node with many children among so many that the pools of all have more than 2^22 entries.
+  const trie = new Trie([
+    ...Array.from({ length: 4100 }, (_, leaf) => [0, leaf]),
+    ...Array.from({ length: 1300 }, (_, i) => [1 + (i >> 1), i & 1]),
+  ]);
+  const V = 4100;
+  const decoder = new TableDecoder(float64, V, smooth(8, V));
+  const options = { k: trie.leafCount, tau: 1 };
+  using search = new BestFirstSearch(decoder, trie.upload(float64), options);
+  const [{ ranking, rows }] = await search.search([[1]]);
+  const scores = enumerate(trie, decoder.logitsAfter([1]), options, []);
+  assert.equal(rows, 651);
+  assert.equal(ranking.length, trie.leafCount);
+  assert.ok(ranking.every(({ leaf, logProb }) => logProb === scores.get(leaf)));
 });
 
 /** Users with a title-like catalogue. */
@@ -210,25 +282,24 @@ onEachDevice("best-first: where slots run out, users wait and lose nothing", asy
   const { decoder, trie, histories } = titles(device);
   const k = trie.leafCount;
   const uploaded = trie.upload(device);
-  const run = async (batch: number): Promise<SearchResult[]> => {
-    using search = new BestFirstSearch(decoder, uploaded, {
-      k,
-      normalization: "vocabulary",
-      batch,
-    });
-    return await search.search(histories);
-  };
-  const [alone, together] = [await run(1), await run(4)];
+  const inner = trie.nodeCount - 1 - trie.leafCount;
   const bare = ({ ranking, bestPruned, width }: SearchResult) => ({
     ranking,
     bestPruned,
     width,
   });
-  assert.deepEqual(together.map(bare), alone.map(bare));
-  const inner = trie.nodeCount - 1 - trie.leafCount;
-  for (const { rows } of alone) assert.equal(rows, inner);
-  // Some began anew, and what they had fed counts.
-  assert.ok(together.some(({ rows }) => rows > inner), `${together.map((r) => r.rows)}`);
+  for (const budget of [inner, inner - 9]) {
+    const run = async (batch: number): Promise<SearchResult[]> => {
+      const options = { k, normalization: "vocabulary", batch, budget } as const;
+      using search = new BestFirstSearch(decoder, uploaded, options);
+      return await search.search(histories);
+    };
+    const [alone, together] = [await run(1), await run(4)];
+    assert.deepEqual(together.map(bare), alone.map(bare));
+    for (const { rows } of alone) assert.equal(rows, budget);
+    // Some began anew, and what they had fed counts.
+    assert.ok(together.some(({ rows }) => rows > budget), `${together.map((r) => r.rows)}`);
+  }
 });
 
 test("best-first: the order of users, the size of batches and other searches do not matter", async () => {
@@ -253,6 +324,8 @@ test("best-first: the order of users, the size of batches and other searches do 
     search.search(histories, excluded),
   ]);
   assert.deepEqual(both, [results[0].toReversed(), results[0]]);
+  await assert.rejects(search.search([[1]], [[trie.itemCount]]), ArgumentError);
+  assert.deepEqual(await search.search(histories, excluded), results[0]);
   assert.deepEqual(await search.search([]), []);
 });
 
@@ -277,18 +350,23 @@ test("openSearch: the methods agree, and later searches of adaptive drop what ca
     using search = openSearch(decoder, uploaded, { method, beam: 6 });
     found.set(method, await search.search(histories));
   }
+  using short = openSearch(decoder, uploaded, { method: "beam", beam: 6, k: 2 });
+  const firsts = found.get("beam")?.map(({ ranking }) => ranking.slice(0, 2));
+  assert.deepEqual((await short.search(histories)).map(({ ranking }) => ranking), firsts);
   const [beam, adaptive, bestFirst] = SEARCH_METHODS.map((method) =>
     found.get(method) as SearchResult[]
   );
   let widened = 0;
   for (const u of histories.keys()) {
     using plain = new BeamSearch(decoder, uploaded, { beam: 6 });
-    const [{ ranking, rows }] = await plain.search([histories[u]]);
+    const [{ ranking, rows, steps }] = await plain.search([histories[u]]);
+    const isCertified = steps.slice(0, -1).every((s) => s.bestPruned < ranking[5].logProb);
     assert.deepEqual(beam[u].ranking, ranking);
     assert.equal(beam[u].rows, rows);
     assert.deepEqual(adaptive[u].ranking, bestFirst[u].ranking);
     assert.ok(adaptive[u].ranking[5].logProb > adaptive[u].bestPruned);
-    if (adaptive[u].rows === rows) continue;
+    assert.equal(adaptive[u].rows === rows, isCertified);
+    if (isCertified) continue;
     widened++;
     assert.ok(adaptive[u].rows >= rows + bestFirst[u].rows);
     using wide = new BeamSearch(decoder, uploaded, { beam: 24 });

@@ -1,8 +1,9 @@
 /**
  * The declared semantics: length penalties, and Hugging Face's rules against a plain writing of
- * BeamSearchScorer's.
+ * BeamSearchScorer's and against searches that it made.
  */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
 import { cpu } from "../../core/cpu_backend.ts";
@@ -167,6 +168,39 @@ test("huggingface semantics: a plain writing of BeamSearchScorer's rules returns
   assert.ok(full > 300 && short > 300 && dropped > 100, `${full} ${short} ${dropped}`);
   assert.ok(tokens > 5000);
   assert.ok(printed > 0, "T1 as printed must fail somewhere");
+});
+
+/**
+ * Made once by the code of transformers' BeamSearchScorer (commit 4e7bd11, early_stopping=False) in
+ * PyTorch 2.6, in float64. The loop around it was written for this: log-softmax, the tokens that
+ * the trie allows, over children renormalised, and 2 B candidates. A case is the seed, B, the
+ * length penalty, the normalization, the paths, and the hypotheses, each with its final score.
+ */
+type Golden = [number, number, number, Normalization, paths: string, found: string];
+
+test("huggingface semantics: 300 searches by transformers' BeamSearchScorer", () => {
+  const cases: Golden[] = JSON.parse(readFileSync("tests/golden/huggingface.json", "utf8"));
+  assert.equal(cases.length, 300);
+  const digits = (text: string): number[] => Array.from(text, Number);
+  for (const [seed, beam, lengthPenalty, normalization, paths, found] of cases) {
+    const trie = new Trie(paths.split(" ").map(digits));
+    const logits: PathLogits = (path) =>
+      Float64Array.from({ length: 6 }, (_, v) => {
+        const hash = [...path, v].reduce((h, t) => (3671 * h + 1117 * t + 7) % 1_000_003, seed);
+        return 3 * Math.sin(hash);
+      });
+    const options = { beam, lengthPenalty, normalization, ...huggingface, endToken: 5 };
+    const { ranking } = referenceBeamSearch(trie, logits, options);
+    const expected = found === "" ? [] : found.split(" ").map((one) => one.split(":"));
+    assert.deepEqual(
+      ranking.map(({ leaf }) => trie.pathOf(leaf)),
+      expected.map(([path]) => digits(path)),
+    );
+    ranking.forEach(({ leaf, logProb }, i) => {
+      const score = logProb / trie.depths[leaf] ** lengthPenalty;
+      assert.ok(Math.abs(score - Number(expected[i][1])) < 1e-6);
+    });
+  }
 });
 
 test("huggingface semantics: what scores above everything pruned is the exact best (T9), for any length penalty", () => {

@@ -43,7 +43,7 @@ test("docs: every id of the code has one section, and every section an id", () =
   const ids = [...propositions, ...refutations].map(({ id }) => id);
   assert.equal(new Set(ids).size, ids.length);
   assert.deepEqual([...sections.keys()].toSorted(), ids.toSorted());
-  // T6' stands beside T6.
+  // T2' stands beside T2, T13' beside T13.
   const numbers = (letter: string): string[] =>
     ids.filter((id) => id.startsWith(letter) && !id.endsWith("'")).map((id) => id.slice(1));
   const upTo = (n: number): string[] => Array.from({ length: n }, (_, i) => `${i + 1}`);

@@ -1,14 +1,33 @@
 /**
- * What training costs, and what was trained.
+ * What training and searching cost, and what was trained.
  *
  * @module
  */
-import { sampleStandardDeviation } from "simple-statistics";
+import { quantileSorted, sampleStandardDeviation } from "simple-statistics";
+import { nameOfSearch } from "../../analysis/searches.ts";
 import type { RunResult } from "../../compare/run_result.ts";
+import { LEAST_WIDTH } from "../../evaluate/search_costs.ts";
 import { codesOf, hasSeveralCodes, OWN, withoutCodes } from "../comparable.ts";
-import { type Comparison, runsOf, trainedVariants, type Variant } from "../comparison.ts";
+import {
+  type Comparison,
+  type CostRow,
+  runsOf,
+  searchName,
+  shownVariants,
+  trainedVariants,
+  type Variant,
+} from "../comparison.ts";
 import { columns, type Figure, type Section, section, type Table, text } from "../document.ts";
-import { count, countRange, number, share } from "../format.ts";
+import {
+  count,
+  countRange,
+  number,
+  percent,
+  share,
+  signedInterval,
+  withInterval,
+} from "../format.ts";
+import { highlights, type Line, type Mark, type Point } from "../line_plots.ts";
 import { domainOf, type Dot, dots } from "../plots.ts";
 import { mean } from "../statistics.ts";
 
@@ -74,6 +93,103 @@ function withDeviation(given: number[], digits: number): string {
   return given.length < 2 ? value : `${value} ± ${number(sampleStandardDeviation(given), 2)}`;
 }
 
+/** The section on the cost of searches, where it was measured. */
+export function searchCostSection({ costs, ...comparison }: Comparison): Section {
+  const cases = [...new Set(costs.map((row) => row.cases))].map(count).join(" or ");
+  return section(
+    "What exact lists cost",
+    text(
+      `Lists of 10 items for ${cases} test cases, spread evenly over all. Adaptive and`,
+      "best-first search return the exact best 10 by the model, which in a weak model need not be",
+      "better ones. A row is one generated token that the model reads for a user. Times are of one search for all of these cases after a warm-up, whatever",
+      "else the machine did: rows can be compared, small differences of times cannot.",
+      costs.some(({ widths }) => widths.includes(Infinity))
+        ? "Best-first search ended at 1,000 rows, or 100 for each step if that is more; adaptive " +
+          "search is left out where that happened to more than 1 % of the users."
+        : "",
+    ),
+    searchCostFigure({ costs, ...comparison }),
+    widthTable(costs),
+  );
+}
+
+function searchCostFigure({ costs, variants }: Comparison): Figure {
+  const lineOf = (variant: string): Line => ({
+    label: variant,
+    points: costs.filter((row) => row.variant === variant && row.method === "beam").map(pointOf),
+  });
+  const shown = shownVariants(variants).filter(({ name }) => lineOf(name).points.length > 0);
+  const all = shown.map(({ name }) => lineOf(name));
+  const domain = domainOf(costs.map(({ ndcg }) => ndcg.value), true);
+  const rows = costs.map((row) => pointOf(row).x);
+  const logX = [0.8 * Math.min(...rows), 1.5 * Math.max(...rows)] as const;
+  const axes = { x: "rows of the model per user", y: "NDCG@10", domain, logX };
+  const rowsOf = (holds: (row: CostRow) => boolean): string => {
+    const [low, high] = [Math.min, Math.max].map((of) =>
+      number(of(...costs.filter(holds).map(({ rows }) => rows)))
+    );
+    return low === high ? low : `${low} to ${high}`;
+  };
+  const beams = costs.some(({ method, beam }) => method === "beam" && beam === 10)
+    ? `; a beam of 10 takes ${rowsOf(({ method, beam }) => method === "beam" && beam === 10)}`
+    : "";
+  const found = Math.min(
+    ...costs.filter(({ method }) => method === "best-first").map(({ certified }) => certified),
+  );
+  const most = found === 1 ? "" : ` for at least ${percent(found, 1)} of the users`;
+  return {
+    name: "search-cost",
+    title: `Best-first search finds the exact list of 10${most} in ` +
+      `${rowsOf(({ method }) => method === "best-first")} rows of the model a user${beams}`,
+    note: "One panel per variant. Dark: its beams, one dot per width, means over seeds; pale: " +
+      "those of the others. Hollow: exact searches. Rows are on a logarithmic scale.",
+    panels: shown.map(({ name }) => {
+      const exact = costs.filter((row) => row.variant === name && row.method !== "beam")
+        .map((row): Mark => ({ ...pointOf(row), label: row.method }));
+      const own = lineOf(name);
+      return { title: name, spec: highlights([own], all, [...own.points, ...exact], axes) };
+    }),
+    caption: "Lists of 10 by search: means over users and seeds with 95 % intervals, paired " +
+      "differences to the beam of the width B that the loss aims at, rows of the model and " +
+      "milliseconds a user, and the share of lists that are certified to be exact (T9). A beam " +
+      "narrower than 10 has a list of its width: short lists are easier to certify.",
+    rows: costs.map((row) => ({
+      variant: row.variant,
+      search: searchName(row),
+      "HR@10": withInterval(row.hr),
+      "HR@10 minus B": signedInterval(row.gains?.hr),
+      "NDCG@10": withInterval(row.ndcg),
+      "NDCG@10 minus B": signedInterval(row.gains?.ndcg),
+      rows: number(row.rows),
+      ms: number(row.milliseconds),
+      "exact lists": percent(row.certified, 1),
+    })),
+  };
+}
+
+/** A search in the figure; one that needs no rows, as of items of one token, stands at 1. */
+function pointOf({ rows, ndcg: { value: y } }: CostRow): Point {
+  return { x: Math.max(1, rows), y };
+}
+
+function widthTable(costs: readonly CostRow[]): Table {
+  const width = (x: number): string => Number.isFinite(x) ? number(x) : `> ${LEAST_WIDTH}`;
+  return {
+    caption: "B*, by user: the smallest width whose beam is certified to return the exact list " +
+      "of 10 (T15). It says how hard a model is to search, whatever B.",
+    rows: costs.filter(({ method }) => method === "best-first").map(({ variant, widths }) => ({
+      variant,
+      lists: count(widths.length),
+      mean: widths.includes(Infinity)
+        ? `> ${number(mean(widths.map((w) => Number.isFinite(w) ? w : LEAST_WIDTH)))}`
+        : number(mean(widths)),
+      median: width(quantileSorted([...widths], 0.5)),
+      "90 %": width(quantileSorted([...widths], 0.9)),
+      "above 100": percent(widths.filter((w) => w > LEAST_WIDTH).length / widths.length, 1),
+    })),
+  };
+}
+
 /** The section on recipe and runs. */
 export function recipeSection(comparison: Comparison): Section {
   const runs = runsOf(comparison.variants);
@@ -132,7 +248,11 @@ function variantTable({ variants }: Comparison): Table {
     caption: "The variants' own settings. A loss uses those that it knows.",
     rows: variants.map(({ name, runs }) => {
       const { recipe, parameters, judging: { search } } = runs[0];
-      const searched = search ? `over ${search.normalization}, tau ${search.tau}` : "as trained";
+      const { method = "beam" } = search ?? {};
+      const by = method === "beam" ? "" : `, ${nameOfSearch({ ...search, method })}`;
+      const searched = search
+        ? `over ${search.normalization}, tau ${search.tau}${by}`
+        : "as trained";
       return {
         variant: name,
         ...columns(fields, (field) => field, (field) => plain(recipe[field])),

@@ -70,8 +70,11 @@ function stepGroups(steps: number): { readonly name: string; readonly steps: rea
     : [1, 2, 4, ...steps > 8 ? [8] : [], steps];
   return ends.map((end, i) => {
     const from = i === 0 ? 0 : ends[i - 1];
-    const name = end - from === 1 ? `step ${end}` : `${from + 1}–${end}`;
-    return { name, steps: Array.from({ length: end - from }, (_, n) => from + n) };
+    const name = end - from === 1 ? `${end}` : `${from + 1}–${end}`;
+    return {
+      name: i === 0 ? `step ${name}` : name,
+      steps: Array.from({ length: end - from }, (_, n) => from + n),
+    };
   });
 }
 

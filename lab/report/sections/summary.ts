@@ -20,6 +20,7 @@ import {
   countRange,
   judgedOn,
   namedOrCounted,
+  number,
   share,
   signedInterval,
   withInterval,
@@ -37,6 +38,7 @@ export function summarySection(comparison: Comparison): Section {
     ...compared(comparison),
     ...besideReferences(comparison),
     ...pruning(comparison),
+    ...exactLists(comparison),
     ...missing.map(({ variant, seeds }) =>
       `${variant} lacks ${seeds.length === 1 ? "seed" : "seeds"} ${listed(seeds.map(String))}.`
     ),
@@ -192,4 +194,18 @@ function pruning(comparison: Comparison): string[] {
     `targets in the exact top ${mainBeam}.`,
     readable.length < 2 ? "" : `Variants whose rate differs: lower ${lower}; higher ${higher}.`,
   )];
+}
+
+/** What exact search adds to the lists of the beam, and what it costs. */
+function exactLists({ costs }: Comparison): string[] {
+  const said = costs.flatMap(({ method, variant, gains, rows }) => {
+    const beam = costs.find((row) => row.variant === variant && row.gains === undefined);
+    if (method !== "best-first" || gains === undefined || beam === undefined) return [];
+    return [
+      `${variant} ${signedInterval(gains.hr)} (${number(rows)} rows of the model per user, ` +
+      `the beam ${number(beam.rows)})`,
+    ];
+  });
+  if (said.length === 0) return [];
+  return [`HR@10 of exact lists, by best-first search, minus that of the beam: ${listed(said)}.`];
 }

@@ -129,7 +129,7 @@ function validationFigure(
     title: best === undefined
       ? "NDCG@10 in validation by epoch"
       : `Best NDCG@10 in validation: ${best.name}, ${share(validated(best))}`,
-    note: "One panel a variant: its runs dark, a dash a seed, those of all others pale. Dot: the " +
+    note: "One panel per variant: its runs dark, one dash per seed, all others pale. Dot: the " +
       "epoch that was judged.",
     panels: shown.map(({ name, runs }) => {
       const marks = runs.flatMap((run) =>
@@ -154,7 +154,7 @@ function lossFigure(shown: readonly Variant[]): Figure {
   return {
     name: "loss",
     title: `${fallen} of ${all.length} training losses fall`,
-    note: "One panel a variant, a dash a seed, each with its own scale: only shapes can be " +
+    note: "One panel per variant, one dash per seed, each with its own scale: only shapes can be " +
       "compared. Each point is a mean over some steps.",
     panels: shown.map(({ name, runs }) => {
       const own = runs.map(lineOf);
