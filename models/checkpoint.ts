@@ -76,6 +76,9 @@ function failure(action: string): (requirement: string, actual: string) => never
 /** Hugging Face's names of the weights outside the blocks. */
 const MODEL = { embed: "model.embed_tokens", norm: "model.norm", head: "lm_head" } as const;
 
+/** Names of weights that Hugging Face's models do not have. */
+const [ITEMS, CODE_HEADS] = ["model.embed_items.weight", "model.code_heads.weight"];
+
 /**
  * Hugging Face's names of a block's weights. Both keep matrices as (out, in). Where several
  * matrices are one weight here, their rows follow each other.
@@ -106,7 +109,7 @@ export interface NamedTensor {
  * other. It is a generator because a file may claim any number of layers.
  */
 export function* namedTensors(config: TransformerConfig): Generator<NamedTensor> {
-  const { embed, layer } = shapesOf(config);
+  const { embed, layer, items, codeHeads } = shapesOf(config);
   yield { name: `${MODEL.embed}.weight`, shape: embed, path: "embed", at: 0 };
   for (let l = 0; l < config.layers; l++) {
     for (const [weight, names] of Object.entries<readonly string[]>(LAYER)) {
@@ -122,6 +125,8 @@ export function* namedTensors(config: TransformerConfig): Generator<NamedTensor>
   if (!config.tiedEmbeddings) {
     yield { name: `${MODEL.head}.weight`, shape: embed, path: "head", at: 0 };
   }
+  if (items) yield { name: ITEMS, shape: items, path: "items", at: 0 };
+  if (codeHeads) yield { name: CODE_HEADS, shape: codeHeads, path: "codeHeads", at: 0 };
 }
 
 /** Whether the model does not need a tensor of a file: a copy of the tied head, or an old table. */
@@ -201,7 +206,8 @@ interface Found extends NamedTensor {
  * 2^20, so that the host never holds more than a few pieces.
  *
  * With `weights: "float16"`, matrices are kept in half precision where the device has it
- * (`Device.half`), unless their rows are not a multiple of 4. On other devices they are rounded to
+ * (`Device.half`), unless their rows are not a multiple of 4 or they are the embeddings of a model
+ * that reads items. On other devices they are rounded to
  * the same numbers.
  *
  * @throws {CheckpointError} if a tensor is missing, left over, in two files, of another shape, or
@@ -230,7 +236,7 @@ export async function loadWeights(
   const kept = new Map<string, Tensor>();
   try {
     for (const [path, parts] of Map.groupBy(found, ({ path }) => path)) {
-      const dtype = isHalved(parts[0], weights) ? device.half : device.float;
+      const dtype = isHalved(parts[0], weights, config) ? device.half : device.float;
       kept.set(path, device.empty(wholeShape(parts), dtype, "loadWeights"));
     }
     const room = new ArrayBuffer(8 * PIECE);
@@ -240,7 +246,7 @@ export async function loadWeights(
       for (let first = 0; first < size; first += PIECE) {
         const count = Math.min(PIECE, size - first);
         const values = part.file.read(part.name, first, count, room);
-        const type = isHalved(part, weights) ? "float16" : device.float;
+        const type = isHalved(part, weights, config) ? "float16" : device.float;
         checkFinite(part, first, values, type);
         const rounded = type === "float16" && device.half !== "float16"
           ? new Float32Array(new (halfArray())(values))
@@ -296,9 +302,17 @@ function locate(config: TransformerConfig, files: readonly SafeReader[], source:
   return found;
 }
 
-/** Whether a tensor is kept in half precision: a matrix whose rows can be read four at a time. */
-function isHalved({ shape }: NamedTensor, weights: WeightType): boolean {
-  return weights === "float16" && shape.length === 2 && shape[1] % 4 === 0;
+/**
+ * Whether a tensor is kept in half precision: a matrix whose rows can be read four at a time. The
+ * embeddings that those of items are sums of are not.
+ */
+function isHalved(
+  { shape, path }: NamedTensor,
+  weights: WeightType,
+  { itemCodes }: TransformerConfig,
+): boolean {
+  const isSummed = itemCodes !== undefined && (path === "embed" || path === "items");
+  return weights === "float16" && shape.length === 2 && shape[1] % 4 === 0 && !isSummed;
 }
 
 function checkFinite(
@@ -333,5 +347,7 @@ function treeOf(config: TransformerConfig, kept: ReadonlyMap<string, Tensor>): T
     layers: Array.from({ length: config.layers }, (_, l) => layer(l)),
     norm: at("norm"),
     ...(config.tiedEmbeddings ? {} : { head: at("head") }),
+    ...(config.itemCodes && { items: at("items") }),
+    ...(config.codeHeads && { codeHeads: at("codeHeads") }),
   };
 }

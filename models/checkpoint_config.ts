@@ -27,7 +27,8 @@ export interface SpecialTokens {
 
 /**
  * Converts a configuration to the fields of Hugging Face's LlamaConfig, ready for `JSON.stringify`.
- * Dropout has no such field and goes under `beargrad`.
+ * Dropout and the codes of items have no such fields and go under `beargrad`. A model that reads
+ * items is none of Hugging Face's and has another `model_type`.
  *
  * @example
  * ```ts
@@ -49,10 +50,11 @@ export function configToJson(
   config: TransformerConfig,
   { bos, eos }: SpecialTokens = {},
 ): Record<string, unknown> {
-  const { ropeScaling: scaling } = config;
+  const { ropeScaling: scaling, itemCodes, codeHeads } = config;
   return {
-    architectures: ["LlamaForCausalLM"],
-    model_type: "llama",
+    ...(itemCodes === undefined
+      ? { architectures: ["LlamaForCausalLM"], model_type: "llama" }
+      : { model_type: ITEM_INPUT }),
     torch_dtype: "float32",
     vocab_size: config.vocabSize,
     hidden_size: config.dim,
@@ -77,7 +79,11 @@ export function configToJson(
     mlp_bias: false,
     bos_token_id: bos ?? null,
     eos_token_id: eos ?? null,
-    beargrad: { dropout: config.dropout },
+    beargrad: {
+      dropout: config.dropout,
+      ...(itemCodes && { item_codes: itemCodes }),
+      ...(codeHeads && { code_heads: codeHeads }),
+    },
   };
 }
 
@@ -102,6 +108,9 @@ const ONLY = {
 
 const COUNT = "an integer of at least 1";
 
+/** The type of a model that reads items. */
+const ITEM_INPUT = "beargrad";
+
 /**
  * Reads the configuration from a parsed config.json. Absent fields have Hugging Face's defaults,
  * and unknown fields are ignored. Rotary positions may be given by `rope_theta` and `rope_scaling`
@@ -111,19 +120,22 @@ const COUNT = "an integer of at least 1";
  */
 export function configFromJson(json: unknown, source = "config.json"): TransformerConfig {
   const { field, fail } = fieldsOf(json, source);
-  field("model_type", "llama", isEqual("llama"));
+  const isItemInput = (json as JsonObject).model_type === ITEM_INPUT;
+  if (!isItemInput) field("model_type", "llama", isEqual("llama"));
   for (const [name, wanted] of Object.entries(ONLY)) {
     field(name, wanted ?? "null", isEqual(wanted), wanted);
   }
-  const own = fieldsOf(field("beargrad", "an object", isRecord, {}), source, "beargrad.").field;
+  const extra = field("beargrad", "an object", isRecord, {});
+  const own = fieldsOf(extra, source, "beargrad.").field;
   const dim = field("hidden_size", COUNT, isCount);
   const heads = field("num_attention_heads", COUNT, isCount);
   const kvHeads = field("num_key_value_heads", COUNT, isCount, heads);
   if (heads % kvHeads !== 0) {
     fail(`num_attention_heads must be a multiple of num_key_value_heads (${kvHeads})`, heads);
   }
+  const vocabSize = field("vocab_size", COUNT, isCount);
   return {
-    vocabSize: field("vocab_size", COUNT, isCount),
+    vocabSize,
     dim,
     layers: field("num_hidden_layers", COUNT, isCount),
     heads,
@@ -135,6 +147,9 @@ export function configFromJson(json: unknown, source = "config.json"): Transform
     maxLength: field("max_position_embeddings", COUNT, isCount, 2048),
     dropout: own("dropout", "in [0, 1)", isRate, 0),
     tiedEmbeddings: field("tie_word_embeddings", "true or false", isBoolean, false),
+    ...(isItemInput && { itemCodes: own("item_codes", "lists of tokens", isCodes(vocabSize)) }),
+    ...(isItemInput && extra.code_heads !== undefined &&
+      { codeHeads: own("code_heads", COUNT, isCount) }),
   };
 }
 
@@ -200,6 +215,13 @@ function isRopeType(value: unknown): value is "default" | "llama3" {
 
 function isHead(value: unknown): value is number {
   return isCount(value) && value % 4 === 0 && value <= MAX_HEAD_SIZE;
+}
+
+function isCodes(vocabSize: number): (value: unknown) => value is number[][] {
+  const isCode = (code: unknown): boolean => code === 0 || (isCount(code) && code < vocabSize);
+  return (value): value is number[][] =>
+    Array.isArray(value) && value.length > 0 &&
+    value.every((codes) => Array.isArray(codes) && codes.length > 0 && codes.every(isCode));
 }
 
 function isFactor(value: unknown): value is number {

@@ -8,13 +8,17 @@ import { ShapeError } from "../core/errors.ts";
 import { formatShape } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { attention } from "../ops/attention.ts";
+import { add, mul } from "../ops/binary.ts";
+import { concat } from "../ops/concat.ts";
 import { dropout } from "../ops/dropout.ts";
 import { reshape } from "../ops/layout.ts";
 import { linear } from "../ops/matmul.ts";
+import { sum } from "../ops/reduce.ts";
 import { addRmsNorm, rmsNorm } from "../ops/rms_norm.ts";
 import { rope, type RopeTable } from "../ops/rope.ts";
 import { swiglu } from "../ops/swiglu.ts";
 import { take } from "../ops/take.ts";
+import { silu } from "../ops/unary.ts";
 import { adaptedLinear } from "./lora.ts";
 import { checkLora, type LoraConfig } from "./lora_config.ts";
 import {
@@ -123,6 +127,8 @@ export class Transformer implements Disposable {
   /** The device that holds its table. */
   readonly device: Device;
   readonly #rope: RopeTable;
+  /** The codes of items, int32 (I, L), and 1 where an item has one, (I, L, 1). */
+  readonly #codes: { readonly tokens: Tensor; readonly present: Tensor } | undefined;
 
   /**
    * Makes the table of angles on the device. `lora` is required if the weights come from
@@ -136,9 +142,10 @@ export class Transformer implements Disposable {
     this.config = config;
     this.lora = lora;
     this.device = device;
-    const { maxLength, headDim, ropeTheta, ropeScaling } = config;
+    const { maxLength, headDim, ropeTheta, ropeScaling, itemCodes } = config;
     const angles = ropeTable(maxLength, headDim, ropeTheta, ropeScaling);
     this.#rope = { angles: device.tensor(angles, [maxLength, headDim]) };
+    this.#codes = itemCodes && codeTable(device, itemCodes);
   }
 
   /**
@@ -158,7 +165,7 @@ export class Transformer implements Disposable {
     }
     const positions = this.device.tensor(Int32Array.from({ length: T }, (_, t) => t));
     const attend: Attend = (_, qkv) => attention(qkv, heads, kvHeads);
-    return this.forward(params, tokens, positions, attend, { dropoutKey });
+    return this.forward(params, this.embedded(params, tokens), positions, attend, { dropoutKey });
   }
 
   /** The logits of hidden states: (..., C) to (..., V). */
@@ -167,26 +174,44 @@ export class Transformer implements Disposable {
   }
 
   /**
-   * {@link Transformer.hidden} for other positions, (T) or (B, T), and other attention. With
-   * `rows`, int32 (N), the last block computes only these rows of (B T): its attention returns (N,
-   * 1, H, D), and the output is (N, 1, C). Internal.
+   * The states that predict the codes of an item, from those of the positions before it: (N, C) to
+   * (N, heads, C). Internal.
+   */
+  codeStates({ codeHeads }: TransformerParams, hidden: Tensor): Tensor {
+    const { dim, codeHeads: heads = 0 } = this.config;
+    const [N] = hidden.shape;
+    const inner = silu(linear(hidden, codeHeads as Tensor));
+    return add(reshape(inner, [N, heads, dim]), reshape(hidden, [N, 1, dim]));
+  }
+
+  /** The embeddings of tokens, also of items: int32 (...) to (..., C). Internal. */
+  embedded({ embed, items }: TransformerParams, tokens: Tensor): Tensor {
+    if (this.#codes === undefined || items === undefined) return take(embed, tokens);
+    const codes = mul(take(embed, this.#codes.tokens), this.#codes.present); // (I, L, C)
+    return take(concat([embed, add(items, sum(codes, 1))], 0), tokens);
+  }
+
+  /**
+   * {@link Transformer.hidden} of embeddings (B, T, C), for other positions, (T) or (B, T), and
+   * other attention. With `rows`, int32 (N), the last block computes only these rows of (B T): its
+   * attention returns (N, 1, H, D), and the output is (N, 1, C). Internal.
    */
   forward(
     params: TransformerParams,
-    tokens: Tensor,
+    embedded: Tensor,
     positions: Tensor,
     attend: Attend,
     { dropoutKey, rows }: { readonly dropoutKey?: Tensor; readonly rows?: Tensor } = {},
   ): Tensor {
     const { dim, heads, kvHeads, headDim: D, dropout: rate, normEps } = this.config;
-    const [B, T] = tokens.shape;
+    const [B, T] = embedded.shape;
     let stream = 0;
     const dropAt = (share: number) => (x: Tensor): Tensor =>
       dropoutKey ? dropout(x, share, dropoutKey, stream++) : x;
     const drop = dropAt(rate);
     const apply = adaptedLinear(this.config, this.lora, dropAt(this.lora?.dropout ?? 0));
 
-    let x = drop(take(params.embed, tokens)); // (B, T, C)
+    let x = drop(embedded); // (B, T, C)
     let normed = rmsNorm(x, params.layers[0].attnNorm, normEps);
     const residual = (branch: Tensor, norm: Tensor): void => { // also normalises for the next branch
       ({ sum: x, normed } = addRmsNorm(x, drop(branch), norm, normEps));
@@ -206,8 +231,27 @@ export class Transformer implements Disposable {
     return normed;
   }
 
-  /** Frees the table. */
+  /** Frees its tables. */
   [Symbol.dispose](): void {
     this.#rope.angles.dispose();
+    this.#codes?.tokens.dispose();
+    this.#codes?.present.dispose();
   }
+}
+
+function codeTable(
+  device: Device,
+  codes: readonly (readonly number[])[],
+): { readonly tokens: Tensor; readonly present: Tensor } {
+  const [I, L] = [codes.length, Math.max(...codes.map(({ length }) => length))];
+  const tokens = new Int32Array(I * L);
+  const present = new Float64Array(I * L);
+  codes.forEach((own, i) => {
+    tokens.set(own, i * L);
+    present.fill(1, i * L, i * L + own.length);
+  });
+  return {
+    tokens: device.tensor(tokens, [I, L]),
+    present: device.tensor(present, [I, L, 1]),
+  };
 }

@@ -59,6 +59,20 @@ export interface TransformerConfig {
   readonly dropout: number;
   /** Whether the embedding is also the output head. */
   readonly tiedEmbeddings: boolean;
+  /**
+   * The codes of I items, tokens of the vocabulary, for inputs with one position an item. Token V +
+   * i stands for item i: it is embedded as row i of `items` plus the sum of the embeddings of
+   * `itemCodes[i]`, and is never predicted. RPG (Hou et al., arXiv:2506.05781) has the mean of the
+   * codes alone; LIGER (Yang et al., arXiv:2411.18814) adds a vector of the item's text to its
+   * codes. Default none.
+   */
+  readonly itemCodes?: readonly (readonly number[])[];
+  /**
+   * With `itemCodes`, how many codes of the next item are predicted from the position before it,
+   * none of which depends on another: code j from the state h + silu(W_j h), as in RPG. Default
+   * none: codes are read one after the other.
+   */
+  readonly codeHeads?: number;
 }
 
 /** The weights of one block; matrices are (out, in). */
@@ -93,6 +107,10 @@ export type TransformerParams = {
   readonly norm: Tensor;
   /** (V, C), if it is not tied to the embedding. */
   readonly head?: Tensor;
+  /** (I, C), if the configuration has codes of items. */
+  readonly items?: Tensor;
+  /** (heads C, C), if the configuration has code heads: W_0, then W_1 and so on. */
+  readonly codeHeads?: Tensor;
 };
 
 const SIZES = [
@@ -106,7 +124,15 @@ const SIZES = [
   "maxLength",
 ] as const satisfies (keyof TransformerConfig)[];
 
-const OTHERS = ["ropeTheta", "ropeScaling", "normEps", "dropout", "tiedEmbeddings"] as const;
+const OTHERS = [
+  "ropeTheta",
+  "ropeScaling",
+  "normEps",
+  "dropout",
+  "tiedEmbeddings",
+  "itemCodes",
+  "codeHeads",
+] as const;
 
 /** Throws {@link ArgumentError} unless a transformer can be built. */
 export function checkConfig(config: TransformerConfig): void {
@@ -121,6 +147,7 @@ export function checkConfig(config: TransformerConfig): void {
     ensure(Number.isInteger(value) && value >= 1, `${name} must be a positive integer`, value);
   }
   const { heads, kvHeads, headDim, ropeTheta, ropeScaling, normEps, dropout: rate } = config;
+  const { vocabSize, itemCodes, codeHeads } = config;
   ensure(heads % kvHeads === 0, `heads must be a multiple of kvHeads (${kvHeads})`, heads);
   ensure(
     headDim % 4 === 0 && headDim <= MAX_HEAD_SIZE,
@@ -146,6 +173,17 @@ export function checkConfig(config: TransformerConfig): void {
   }
   ensure(normEps >= 0, "normEps must not be negative", normEps);
   ensure(rate >= 0 && rate < 1, "dropout must be in [0, 1)", rate);
+  if (codeHeads !== undefined) {
+    const isCount = Number.isInteger(codeHeads) && codeHeads >= 1;
+    ensure(isCount, "codeHeads must be a positive integer", codeHeads);
+    ensure(itemCodes !== undefined, "codeHeads must come with itemCodes", codeHeads);
+  }
+  if (itemCodes === undefined) return;
+  ensure(itemCodes.length > 0, "itemCodes must be of at least 1 item", itemCodes.length);
+  for (const code of itemCodes.flat()) {
+    const isToken = Number.isInteger(code) && code >= 0 && code < vocabSize;
+    ensure(isToken, `itemCodes must be tokens below ${vocabSize}`, code);
+  }
 }
 
 /** Standard deviation of new weights. */
@@ -172,8 +210,10 @@ export function fusedRows(
 export function shapesOf(config: TransformerConfig): {
   readonly embed: Shape;
   readonly layer: { readonly [K in keyof LayerParams]: readonly Shape[] };
+  readonly items?: Shape;
+  readonly codeHeads?: Shape;
 } {
-  const { vocabSize, dim, heads, headDim, ffn } = config;
+  const { vocabSize, dim, heads, headDim, ffn, itemCodes, codeHeads } = config;
   const { qkv, gateUp } = fusedRows(config);
   return {
     embed: [vocabSize, dim],
@@ -185,6 +225,8 @@ export function shapesOf(config: TransformerConfig): {
       gateUp: gateUp.map((rows) => [rows, dim]),
       down: [[dim, ffn]],
     },
+    ...(itemCodes && { items: [itemCodes.length, dim] }),
+    ...(codeHeads && { codeHeads: [codeHeads * dim, dim] }),
   };
 }
 
@@ -238,7 +280,7 @@ export function initTransformer(
     }
     return device.tensor(values, shape);
   };
-  const { embed, layer } = shapesOf(config);
+  const { embed, layer, items, codeHeads } = shapesOf(config);
   return {
     embed: make(embed),
     layers: Array.from(
@@ -250,6 +292,8 @@ export function initTransformer(
     ),
     norm: make([config.dim]),
     ...(config.tiedEmbeddings ? {} : { head: make(embed) }),
+    ...(items && { items: make(items) }),
+    ...(codeHeads && { codeHeads: make(codeHeads) }),
   };
 }
 
@@ -278,8 +322,9 @@ export function initTransformer(
  * ```
  */
 export function parameterCount(config: TransformerConfig): number {
-  const { embed, layer } = shapesOf(config);
+  const { embed, layer, items = [0], codeHeads = [0] } = shapesOf(config);
   const block = Object.values(layer).flat().reduce((total, shape) => total + sizeOf(shape), 0);
   const tables = config.tiedEmbeddings ? 1 : 2;
-  return tables * sizeOf(embed) + config.layers * block + config.dim;
+  return tables * sizeOf(embed) + config.layers * block + config.dim + sizeOf(items) +
+    sizeOf(codeHeads);
 }

@@ -18,9 +18,10 @@ import {
   cachedAttention,
   generatedPositions,
   lastRows,
+  nextRows,
 } from "../ops/cached_attention.ts";
 import { zeros } from "../ops/fill.ts";
-import { reshape } from "../ops/layout.ts";
+import { reshape, slice } from "../ops/layout.ts";
 import { take } from "../ops/take.ts";
 import type { Decoder, Logits, Prefilled, StepRows } from "./decode/decoder.ts";
 import { Transformer, type TransformerParams } from "./transformer.ts";
@@ -32,9 +33,10 @@ export interface TransformerDecoderOptions {
    * updates of the weights do not change it. Arithmetic stays in the device's float type. Default:
    * the weights as they are.
    *
-   * Norms, and matrices whose row size is not a multiple of 4, are not converted. A float64 device
-   * rounds to the same numbers but stores them as float64. A weight of 65520 or more becomes
-   * infinite; a search that reads it throws a {@link NonFiniteError}.
+   * Norms, matrices whose row size is not a multiple of 4, and the embeddings of a model that reads
+   * items are not converted. A float64 device rounds to the same numbers but stores them as
+   * float64. A weight of 65520 or more becomes infinite; a search that reads it throws a {@link
+   * NonFiniteError}.
    */
   readonly weights?: "float16";
 }
@@ -45,6 +47,8 @@ export interface TransformerCache {
   readonly lengths: Tensor;
   /** One per block. */
   readonly layers: readonly AttentionCache[];
+  /** Float (U heads, C), if codes are predicted at once: the states that predict them. */
+  readonly states?: Tensor;
 }
 
 /**
@@ -94,6 +98,8 @@ export interface TransformerCache {
 export class TransformerDecoder implements Decoder<TransformerCache>, Disposable {
   /** The size of the vocabulary. */
   readonly vocabSize: number;
+  /** The size of the vocabulary and of the items that histories may have. */
+  readonly inputSize: number;
   readonly #model: Transformer;
   readonly #params: TransformerParams;
   readonly #halves: Tensor[] = [];
@@ -119,9 +125,11 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
       throw new ArgumentError(`Cannot decode: weights must be float16 or left out, got ${weights}`);
     }
     this.vocabSize = model.config.vocabSize;
+    this.inputSize = this.vocabSize + (model.config.itemCodes?.length ?? 0);
     this.#model = model;
     this.#params = weights === undefined ? params : mapTree(params, (w) => {
-      if (w.rank < 2 || w.shape[w.rank - 1] % 4 !== 0 || w.dtype === "float16") return w;
+      const isTable = params.items && (w === params.embed || w === params.items);
+      if (isTable || w.rank < 2 || w.shape[w.rank - 1] % 4 !== 0 || w.dtype === "float16") return w;
       const { device } = model;
       const half = device.empty(w.shape, device.half, "weights in half precision");
       this.#halves.push(half);
@@ -172,7 +180,8 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
     const rows = lastRows(lengths, users, T);
     const ends = generatedPositions(lengths, users, device.tensor(new Int32Array(U).fill(-1)));
     const alone = { users, depths: zeros(device, [U], "int32"), slots: reshape(users, [U, 1]) };
-    const hidden = this.#model.forward(this.#params, tokens, positions, (l, qkv) => {
+    const embedded = this.#model.embedded(this.#params, tokens);
+    const hidden = this.#model.forward(this.#params, embedded, positions, (l, qkv) => {
       layers.push(cache(qkv, slots));
       if (l + 1 < config.layers) return attention(qkv, heads, kvHeads);
       // In the last block only the last token of each history attends, as if it were generated.
@@ -180,6 +189,14 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
       const shape = [U, heads + 2 * kvHeads, headDim];
       return cachedAttention(reshape(last, shape), cache(qkv, U), ends, alone);
     }, { rows }); // (U, 1, C)
+    if (config.codeHeads !== undefined) {
+      const states = this.#model.codeStates(this.#params, reshape(hidden, [U, dim]));
+      const first = reshape(slice(states, [0, 0, 0], [U, 1, dim]), [U, dim]);
+      return {
+        logits: this.#logits(first),
+        cache: { lengths, layers: [], states: reshape(states, [U * config.codeHeads, dim]) },
+      };
+    }
     return {
       logits: this.#logits(reshape(hidden, [U, dim])),
       cache: { lengths, layers },
@@ -192,8 +209,12 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
    * @throws {ShapeError} if the sizes do not fit each other and the cache, or the longest prefix
    * exceeds the longest sequence of the model.
    */
-  step({ lengths, layers }: TransformerCache, { tokens, count, ...rows }: StepRows): Logits {
-    const { heads, kvHeads, headDim: D, dim, maxLength } = this.#model.config;
+  step(
+    { lengths, layers, states }: TransformerCache,
+    { tokens, count, ...rows }: StepRows,
+  ): Logits {
+    const { heads, kvHeads, headDim: D, dim, maxLength, codeHeads = 0 } = this.#model.config;
+    if (states) return this.#logits(take(states, nextRows(lengths, rows, codeHeads)));
     const R = tokens.size;
     const [, T] = layers[0].history.shape;
     const L = rows.slots.shape[1];
@@ -207,7 +228,7 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
       const positions = reshape(generatedPositions(lengths, rows.users, rows.depths), [R, 1]);
       const hidden = this.#model.forward(
         this.#params,
-        reshape(tokens, [R, 1]),
+        take(this.#params.embed, reshape(tokens, [R, 1])),
         positions,
         (l, qkv) =>
           cachedAttention(reshape(qkv, [R, heads + 2 * kvHeads, D]), layers[l], lengths, rows),

@@ -146,6 +146,19 @@ export function lastRows(lengths: Tensor, users: Tensor, T: number): Tensor {
   return offset(lengths, users, before, T);
 }
 
+/**
+ * The rows of (U n, C) with entry `depths[r] + 1` of the n entries of each u = `users[r]`, int32
+ * (R); lengths int32 (U) gives U alone.
+ */
+export function nextRows(
+  lengths: Tensor,
+  { users, depths }: Pick<CachedRows, "users" | "depths">,
+  n: number,
+): Tensor {
+  checkPositions([lengths, users, depths]);
+  return offset(lengths.device.tensor(new Int32Array(lengths.size).fill(1)), users, depths, n);
+}
+
 function offset(lengths: Tensor, users: Tensor, offsets: Tensor, stride: number): Tensor {
   const R = users.size;
   const out = lengths.device.empty([R], "int32", "offset lengths");

@@ -19,7 +19,7 @@ import { trainFlags } from "./options.ts";
 /** What `codes` does. */
 export type CodesCommandOptions =
   & Pick<Options, "device" | "threads">
-  & Omit<Reading, "tokenizer" | "prompt" | "targets" | "holdOut">
+  & Omit<Reading, "tokenizer" | "prompt" | "targets" | "holdOut" | "input">
   & {
     readonly data: string;
     readonly out: string | undefined;

@@ -195,6 +195,12 @@ export const trainFlags: Flags<GivenOptions> = {
       "made ones such as hierarchical:64x16, see docs/codes.md",
     defaults.codes,
   ),
+  input: flag(
+    choice<NonNullable<Reading["input"]>>(["tokens", "items", "items-parallel"]),
+    "what the model reads of a history: the codes of its items, or one position an item, after " +
+      "which the codes of the next are predicted in turn or at once",
+    defaults.input,
+  ),
   losses: lossesFlag(defaults.losses),
   ...settingFlags,
   beams: optional(ascending, "beam widths to decode with, such as 5,10,20", "default --beam"),
@@ -274,7 +280,9 @@ export const trainFlags: Flags<GivenOptions> = {
 };
 
 /** How the data of a command are read that needs no run: as `train` reads them. */
-export const readingFlags: Flags<Pick<GivenOptions, Exclude<keyof Reading, "joinValidation">>> = {
+export const readingFlags: Flags<
+  Pick<GivenOptions, Exclude<keyof Reading, "joinValidation" | "input">>
+> = {
   index: trainFlags.index,
   tokenizer: trainFlags.tokenizer,
   prompt: trainFlags.prompt,

@@ -11,23 +11,34 @@ import { foldIn, keyOf, permutation } from "../../core/random.ts";
 import type { Trie } from "../../models/decode/trie.ts";
 import { BOS, type Dataset, type TrainingSequence } from "./dataset.ts";
 
-/** A row of T tokens. */
+/**
+ * A row of T tokens, and D tokens to predict at each position. D is 1, but with one input token an
+ * item it is the length of the longest path: a position then predicts a whole item.
+ */
 export interface Window {
-  /** (T): the input, without the last token of the last target. */
+  /** (T): the input, without what follows the position of the last target. */
   readonly tokens: Int32Array;
-  /** (T): the trie node whose children are the candidates; -1 at positions without a target. */
+  /** (T D): the trie node whose children are the candidates; -1 where there is no target. */
   readonly nodes: Int32Array;
-  /** (T): the token to predict; 0 at positions without a target. */
+  /** (T D): the token to predict; 0 where there is no target. */
   readonly labels: Int32Array;
-  /** The number of positions with a target. */
+  /** The number of tokens to predict. */
   readonly targets: number;
 }
 
-/** B rows of T tokens, and N of their positions: all with a target, and padding. */
+/** B rows of T tokens, and N places of them that predict a token, and padding. */
 export interface Batch {
   /** int32 (B, T). */
   readonly tokens: HostTensor;
-  /** int32 (N): the positions, below B T, in ascending order before the padding. */
+  /**
+   * int32 (B, T (D - 1)), if D is above 1: the tokens that are read after each position to predict
+   * the rest of its item. They are branches of the row; positions that follow do not read them.
+   */
+  readonly chains?: HostTensor;
+  /**
+   * int32 (N): the places, in the order of targets, before the padding. Those below B T are
+   * positions of the rows, and the others tokens of chains.
+   */
   readonly rows: HostTensor;
   /** int32 (N): the trie node at each position; -1 for padding. */
   readonly nodes: HostTensor;
@@ -111,7 +122,9 @@ function onePerTarget(
 }
 
 /** The row of a window: the prompt of its context, then the tokens of its targets. */
-function windowOf(dataset: Dataset, trie: Trie, { items, context }: TrainingSequence): Window {
+function windowOf(dataset: Dataset, trie: Trie, sequence: TrainingSequence): Window {
+  if (dataset.itemInput !== undefined) return itemWindowOf(dataset, trie, sequence);
+  const { items, context } = sequence;
   const prompt = dataset.prompt(items.slice(0, context));
   const paths = items.slice(context).map((item) => dataset.paths[item]);
   const targets = paths.reduce((sum, path) => sum + path.length, 0);
@@ -129,6 +142,30 @@ function windowOf(dataset: Dataset, trie: Trie, { items, context }: TrainingSequ
       node = trie.child(node, token);
       position++;
       if (position < length) tokens[position] = token;
+    }
+  }
+  return { tokens, nodes, labels, targets };
+}
+
+/** The same with one input token an item. */
+function itemWindowOf(
+  { paths, prompt }: Dataset,
+  trie: Trie,
+  { items, context }: TrainingSequence,
+): Window {
+  const D = trie.maxDepth;
+  const first = prompt([]).length - 1; // the position that predicts item 0
+  const tokens = Int32Array.from(prompt(items.slice(0, -1)));
+  const nodes = new Int32Array(tokens.length * D).fill(-1);
+  const labels = new Int32Array(tokens.length * D);
+  let targets = 0;
+  for (let i = context; i < items.length; i++) {
+    let node = 0;
+    for (const [j, token] of paths[items[i]].entries()) {
+      nodes[(first + i) * D + j] = node;
+      labels[(first + i) * D + j] = token;
+      node = trie.child(node, token);
+      targets++;
     }
   }
   return { tokens, nodes, labels, targets };
@@ -157,7 +194,7 @@ export function makeBatches(windows: readonly Window[], options: BatchOptions): 
     lengths.find((length) => length >= window.tokens.length) as number;
   const capacities = new Map(lengths.map((length) => {
     const targets = windows.filter((w) => lengthOf(w) === length).map((w) => w.targets);
-    return [length, capacitiesFor(targets, batch, length)];
+    return [length, capacitiesFor(targets, batch, batch * length * depthOf(windows[0]))];
   }));
   const filling = new Map<number, Window[]>(lengths.map((length) => [length, []]));
   const batches: Batch[] = [];
@@ -212,13 +249,18 @@ export function paddedLengths(lengths: readonly number[]): number[] {
   return best[sizes.length].chosen;
 }
 
+/** The number of tokens to predict at each position, D. */
+function depthOf({ tokens, nodes }: Window): number {
+  return nodes.length / tokens.length;
+}
+
 /**
- * The possible numbers of positions N of a batch of B rows of T tokens, in ascending order. The
+ * The possible numbers of places N of a batch of B rows that has `places`, in ascending order. The
  * last one is always enough. The first one is four standard deviations above the mean, so it nearly
  * always is.
  */
-function capacitiesFor(targets: readonly number[], B: number, T: number): number[] {
-  const rounded = (n: number): number => Math.min(B * T, Math.ceil(n / ROW_STEP) * ROW_STEP);
+function capacitiesFor(targets: readonly number[], B: number, places: number): number[] {
+  const rounded = (n: number): number => Math.min(places, Math.ceil(n / ROW_STEP) * ROW_STEP);
   const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
   const mean = sum(targets) / targets.length;
   const variance = sum(targets.map((n) => (n - mean) ** 2)) / targets.length;
@@ -233,7 +275,9 @@ function stack(
   T: number,
   capacities: readonly number[],
 ): Batch {
+  const D = depthOf(windows[0]);
   const tokens = new Int32Array(B * T).fill(BOS);
+  const chains = new Int32Array(B * T * (D - 1)).fill(BOS);
   const targets = windows.reduce((sum, window) => sum + window.targets, 0);
   const N = capacities.find((capacity) => capacity >= targets) as number;
   const rows = new Int32Array(N);
@@ -248,13 +292,17 @@ function stack(
   for (let b = 0; b < B; b++) {
     const window = windows[b];
     if (window) tokens.set(window.tokens, b * T);
-    for (let t = 0; t < T; t++) {
-      const node = window?.nodes[t] ?? -1;
-      if (node >= 0 || N === B * T) add(b * T + t, node, window?.labels[t] ?? 0);
+    for (let i = 0; i < T * D; i++) {
+      const [position, j] = [b * T + Math.floor(i / D), i % D];
+      const place = j === 0 ? position : B * T + position * (D - 1) + j - 1;
+      const [node, label] = [window?.nodes[i] ?? -1, window?.labels[i] ?? 0];
+      if (j < D - 1) chains[position * (D - 1) + j] = label;
+      if (node >= 0 || N === B * T * D) add(place, node, label);
     }
   }
   return {
     tokens: { data: tokens, shape: [B, T] },
+    ...(D > 1 && { chains: { data: chains, shape: [B, T * (D - 1)] } }),
     rows: { data: rows, shape: [N] },
     nodes: { data: nodes, shape: [N] },
     labels: { data: labels, shape: [N] },

@@ -51,6 +51,9 @@ export interface CleaningStep {
   readonly interactions: number;
 }
 
+/** How a decoder with one position an item predicts codes: in turn (`items`), or at once. */
+export type ItemInput = "items" | "items-parallel";
+
 /** A data set. */
 export interface Dataset {
   /** A short name, for tables and files. */
@@ -94,6 +97,11 @@ export interface Dataset {
    */
   readonly promptPerTarget?: boolean;
   /**
+   * Whether a prompt has one token an item, and how the codes of the next item are then predicted:
+   * one after the other, or at once. See `withItemInput`.
+   */
+  readonly itemInput?: ItemInput;
+  /**
    * The true distribution of the next item after a history, where it is known: one probability for
    * each item.
    */
@@ -133,6 +141,11 @@ export function leaveOneOut(
 /** The prompt of a catalogue with its own vocabulary: `begin`, then the tokens of the history. */
 export function plainPrompt(paths: Dataset["paths"], begin: number = BOS): Dataset["prompt"] {
   return (history) => [begin, ...history.flatMap((item) => paths[item])];
+}
+
+/** The vocabulary of a new model, a multiple of 4; the extra tokens never occur. */
+export function paddedVocabulary(tokens: number): number {
+  return Math.ceil(tokens / 4) * 4;
 }
 
 /** A data set before its items are written as tokens. */

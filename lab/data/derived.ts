@@ -6,7 +6,14 @@
  */
 import { ArgumentError, DataError } from "../../core/errors.ts";
 import { foldIn, keyOf, permutation } from "../../core/random.ts";
-import { type Dataset, type EvaluationCase, itemCoded, type TrainingSequence } from "./dataset.ts";
+import {
+  type Dataset,
+  type EvaluationCase,
+  itemCoded,
+  type ItemInput,
+  paddedVocabulary,
+  type TrainingSequence,
+} from "./dataset.ts";
 
 /** How much of a data set to take; default all of it. */
 export interface Limits {
@@ -133,6 +140,29 @@ export function isPlainCodes(codes: string): codes is Codes {
 export function withCodes(dataset: Dataset, codes: Codes, seed = 0): Dataset {
   if (codes === "semantic") return dataset;
   return codes === "item" ? withItemCodes(dataset) : withRandomCodes(dataset, seed);
+}
+
+/**
+ * A data set whose prompts have one token for each item of the history, after those of the
+ * vocabulary. Items are predicted by their codes as before. A decoder needs their codes for it; see
+ * `TransformerConfig.itemCodes`, and `codeHeads` for "items-parallel".
+ *
+ * @throws {ArgumentError} if prompts are text.
+ */
+export function withItemInput(dataset: Dataset, itemInput: ItemInput = "items"): Dataset {
+  if (dataset.promptPerTarget) {
+    throw new ArgumentError(
+      `Cannot read each item of ${dataset.name} as one token: prompts must be of items, ` +
+        "got prompts of text",
+    );
+  }
+  const begin = dataset.prompt([]);
+  const first = paddedVocabulary(dataset.tokens.length);
+  return {
+    ...dataset,
+    itemInput,
+    prompt: (history) => [...begin, ...history.map((item) => first + item)],
+  };
 }
 
 function withItemCodes(dataset: Dataset): Dataset {

@@ -52,6 +52,13 @@ export function describeDataset(dataset: Dataset, trie: Trie): string {
     ...(dataset.codes === undefined
       ? []
       : [["codes", CODES.get(dataset.codes) ?? `made: ${dataset.codes}`] as const]),
+    ...(dataset.itemInput === undefined ? [] : [
+      [
+        "input",
+        "one position an item",
+        ...(dataset.itemInput === "items" ? [] : ["all codes at once"]),
+      ] as const,
+    ]),
     [
       "trie",
       counted(trie.nodeCount, "node"),

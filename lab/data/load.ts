@@ -8,10 +8,10 @@ import { folderAt, placeOf } from "../files.ts";
 import type { Folder } from "../folder.ts";
 import { loadTemplate } from "../text/template.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
-import type { Dataset } from "./dataset.ts";
+import type { Dataset, ItemInput } from "./dataset.ts";
 import { type CodedOptions, withMadeCodes } from "../codes/coded_dataset.ts";
 import { parseSpec } from "../codes/spec.ts";
-import { isPlainCodes, joinValidation, limitDataset, withCodes } from "./derived.ts";
+import { isPlainCodes, joinValidation, limitDataset, withCodes, withItemInput } from "./derived.ts";
 import { findFormat } from "./formats.ts";
 import { type InteractionOptions, loadInteractions } from "./interaction_dataset.ts";
 import { loadSemanticIds } from "./semantic_ids.ts";
@@ -39,6 +39,12 @@ export interface Reading extends Pick<TitleOptions, "targets" | "holdOut">, Inte
    * `hierarchical:64x16`; see `makeCodes`. Default `semantic`.
    */
   readonly codes?: string;
+  /**
+   * What a model reads of an item of the history: its tokens, or one position with an embedding of
+   * its own and the sum of those of its tokens, after which the tokens of the next item are
+   * predicted in turn (`items`) or at once (`items-parallel`). Default `tokens`.
+   */
+  readonly input?: "tokens" | ItemInput;
   /** Whether the validation targets are training targets as well. */
   readonly joinValidation?: boolean;
 }
@@ -70,8 +76,8 @@ export type ReadingProgress = (what: string, done: number, total: number) => voi
  *
  * @throws {UsageError} if the data have no titles or no codes and an option needs them, if `index`
  * names no file of codes, if `codes` is malformed or needs vectors without ids for items that have
- * no order, or if it is neither `semantic` nor `random` and
- * a prompt or a model needs text.
+ * no order, or if a prompt or a model needs text and `codes` is neither `semantic` nor `random` or
+ * `input` is not `tokens`.
  * @throws {DataError} if a file is missing, malformed or contradicts another.
  *
  * @example
@@ -89,11 +95,16 @@ export async function loadDataset(
   onProgress?: ReadingProgress,
 ): Promise<Dataset> {
   const { limitItems: items, limitUsers: users, codes = "semantic", prompt } = reading;
-  const { keptCodes, openDevice } = reading;
+  const { input = "tokens", keptCodes, openDevice } = reading;
   const text = prompt !== undefined ? "--prompt" : model !== undefined ? "--model" : undefined;
   if (codes !== "semantic" && codes !== "random" && text !== undefined) {
     throw new UsageError(
       `Cannot use --codes ${codes}: it must come without what reads text, got ${text}`,
+    );
+  }
+  if (input !== "tokens" && text !== undefined) {
+    throw new UsageError(
+      `Cannot use --input ${input}: it must come without what reads text, got ${text}`,
     );
   }
   const dataset = data === "synthetic"
@@ -101,9 +112,10 @@ export async function loadDataset(
     : await loadFiles(data, reading, model, onProgress);
   const limited = limitDataset(dataset, { items, users });
   const whole = reading.joinValidation ? joinValidation(limited) : limited;
-  return isPlainCodes(codes)
+  const coded = isPlainCodes(codes)
     ? withCodes(whole, codes)
     : await withMadeCodes(whole, codes, { keptCodes, openDevice, onProgress });
+  return input === "tokens" ? coded : withItemInput(coded, input);
 }
 
 function loadSynthetic(reading: Reading): Dataset {

@@ -19,7 +19,7 @@ import { turn } from "../turn.ts";
 
 type Inputs = {
   readonly tokens: HostTensor; // int32 (U, T)
-  readonly rows: HostTensor; // int32 (N): the places in (U T) whose hidden states are needed
+  readonly rows: HostTensor; // int32 (N): the places in (U T) or (U T heads) that are needed
 };
 
 /** Options of {@link TeacherForcing}; `batch` is the number of users in a pass. */
@@ -70,9 +70,11 @@ export class TeacherForcing implements Disposable {
     this.#params = params;
     this.#trie = trie;
     this.#options = { normalization, tau, batch };
+    const { dim, codeHeads } = model.config;
     this.#run = capture(device, ({ tokens, rows }) => {
-      const hidden = model.hidden(params, tokens); // (U, T, C)
-      return { hidden: take(reshape(hidden, [-1, model.config.dim]), rows) }; // (N, C)
+      const hidden = reshape(model.hidden(params, tokens), [-1, dim]); // (U T, C)
+      const states = codeHeads ? reshape(model.codeStates(params, hidden), [-1, dim]) : hidden;
+      return { hidden: take(states, rows) }; // (N, C)
     });
   }
 
@@ -102,7 +104,11 @@ export class TeacherForcing implements Disposable {
       if (questions.length === 0) continue;
       const hidden = this.#hidden(
         users.map((i) => [...histories[i], ...trie.pathOf(leaves[i])].slice(0, fed[i])),
-        questions.map(({ user, step }) => ({ user, at: histories[users[user]].length - 1 + step })),
+        questions.map(({ user, step }) => ({
+          user,
+          last: histories[users[user]].length - 1,
+          step,
+        })),
       );
       for await (const [{ user, step }, answer] of this.#answers(hidden, questions)) {
         out[users[user]][step] = answer;
@@ -120,7 +126,11 @@ export class TeacherForcing implements Disposable {
   /** The hidden states (N, C) at some places of sequences of tokens, followed by padding. */
   #hidden(
     sequences: readonly (readonly number[])[],
-    places: readonly { readonly user: number; readonly at: number }[],
+    places: readonly {
+      readonly user: number;
+      readonly last: number; // the position of the last token of the history
+      readonly step: number; // how many tokens are fed after it
+    }[],
   ): Tensor {
     const { batch } = this.#options;
     const longest = sequences.reduce((most, { length }) => Math.max(most, length), 0);
@@ -132,7 +142,12 @@ export class TeacherForcing implements Disposable {
     const tokens = new Int32Array(batch * T);
     sequences.forEach((sequence, u) => tokens.set(sequence, u * T));
     const rows = new Int32Array(2 ** Math.ceil(Math.log2(places.length)));
-    rows.set(places.map(({ user, at }) => user * T + at));
+    const { codeHeads: heads } = this.#model.config;
+    rows.set(
+      places.map(({ user, last, step }) =>
+        heads ? (user * T + last) * heads + step : user * T + last + step
+      ),
+    );
     const shape = `${T} ${rows.length}`;
     if (shape !== this.#recorded) this.#run.dispose();
     this.#recorded = shape;

@@ -17,16 +17,28 @@ export type SourcedRun = { readonly source: string; readonly run: RunResult };
 /** The fields of a recipe in which variants may differ. The others, but the seed, are shared. */
 export const OWN: readonly (keyof Recipe)[] = ["loss", "lossModule", ...lossFlagNames];
 
-/** The fields of how data are read that say how items are written. */
-const OF_CODES = ["codes", "index"] as const;
+/** The fields of how data are read that say how items are written and read. */
+const OF_CODES = ["codes", "index", "input"] as const;
 
 /** The seeds, ascending, that a variant lacks and others have. */
 export type MissingSeeds = { readonly variant: string; readonly seeds: readonly number[] };
 
-/** How the items of a run are written. */
-export function codesOf({ recipe: { reading: { codes, index } } }: RunResult): string {
-  return [withoutDefaults(codes), index].filter((name) => name !== undefined).join(" of ") ||
-    "the data's codes";
+/** How the items of a run are written and read. */
+export function codesOf({ recipe: { reading: { codes, index, input } } }: RunResult): string {
+  const written = [withoutDefaults(codes), index].filter((name) => name !== undefined)
+    .join(" of ") || "the data's codes";
+  return input === undefined ? written : `${written} with input ${input}`;
+}
+
+/** A recipe without its digest and how items are written and read. */
+export function withoutCodes(
+  {
+    digest: _digest,
+    reading: { codes: _codes, index: _index, input: _input, ...reading },
+    ...rest
+  }: Recipe,
+): Record<string, unknown> {
+  return { ...rest, reading };
 }
 
 /** Codes without options that have their defaults. */
@@ -100,10 +112,8 @@ function checkRecipes(
 ): void {
   const isCodedAlike = codesOf(a.run) === codesOf(b.run);
   const recipes = [a, b].map(({ run: { recipe } }) => {
-    const { digest, reading: { codes: _codes, index: _index, ...reading }, ...rest } = recipe;
-    return new Map<string, unknown>(
-      Object.entries({ ...rest, reading, ...(isCodedAlike && { digest }) }),
-    );
+    const { digest } = recipe;
+    return new Map(Object.entries({ ...withoutCodes(recipe), ...(isCodedAlike && { digest }) }));
   });
   for (const field of new Set(recipes.flatMap((recipe) => [...recipe.keys()]))) {
     const [x, y] = recipes.map((recipe) => recipe.get(field));

@@ -71,6 +71,7 @@ export function csvFiles(
         ),
         codes: recipe.reading.codes ?? "semantic",
         index: recipe.reading.index,
+        input: recipe.reading.input ?? "tokens",
         parameters: run.parameters,
         epochs: run.epochs,
         bestEpoch: run.bestEpoch,

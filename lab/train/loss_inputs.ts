@@ -8,7 +8,7 @@ import type { HostTensor } from "../../core/capture.ts";
 import { foldIn, type Key, keyOf, uniform } from "../../core/random.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { MASKED } from "../../kernels/masked.ts";
-import { hiddenWithBranches } from "../../models/branches.ts";
+import { branchesAfterEach, hiddenWithBranches } from "../../models/branches.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import type { Decoder } from "../../models/decode/decoder.ts";
 import type { DeviceTrie, Trie } from "../../models/decode/trie.ts";
@@ -16,7 +16,7 @@ import { lossFlags } from "../../models/losses/index.ts";
 import type { LossNeeds, Negatives } from "../../models/losses/loss.ts";
 import type { Transformer, TransformerParams } from "../../models/transformer.ts";
 import { concat } from "../../ops/concat.ts";
-import { reshape } from "../../ops/layout.ts";
+import { reshape, slice } from "../../ops/layout.ts";
 import { take } from "../../ops/take.ts";
 import { BOS } from "../data/dataset.ts";
 import type { Batch } from "../data/batches.ts";
@@ -34,7 +34,8 @@ export type NegativeInputs = {
   readonly negativeMask: HostTensor;
   /**
    * int32 (W K D): the row that predicts a negative's token. Rows below W T are those of the
-   * windows, rows from W T on those of the branches (W K L).
+   * windows, rows from W T on those of the branches (W K L), or of the chains if all codes are
+   * predicted at once.
    */
   readonly negativeRows: HostTensor;
   readonly negativeNodes: HostTensor; // int32 (W K D): `nodes` of `Negatives`
@@ -49,7 +50,8 @@ export type LossInputs = Partial<NegativeInputs> & { readonly thresholds?: HostT
 /**
  * A function that gives a loss what it needs beside batch `number` in step `step`, both counted
  * from 1. Most losses need nothing. `search` is needed for thresholds: it searches in the first
- * step and in every `searchEvery`-th after it.
+ * step and in every `searchEvery`-th after it. `isParallel` is for models that predict all codes of
+ * an item at once.
  */
 export function lossFeed(
   needs: LossNeeds,
@@ -60,6 +62,7 @@ export function lossFeed(
   }: Pick<Recipe, "seed" | "negatives" | "searchEvery">,
   trie: Trie,
   search: BeamSearch | undefined,
+  isParallel: boolean = false,
 ): (batch: Batch, number: number, step: number) => Promise<LossInputs> {
   const base = foldIn(keyOf(seed), 3); // 0 draws a transformer, 1 its dropout, 2 an adapter
   const K = Math.max(1, Math.min(negatives, trie.leafCount - 1)); // at most all other items
@@ -69,7 +72,7 @@ export function lossFeed(
     const chosen = chooseTargets(batch, trie, foldIn(key, 0));
     const now = (step - 1) % searchEvery === 0 ? search : undefined;
     return {
-      ...(needs.negatives && negativeInputs(batch, chosen, trie, K, foldIn(key, 1))),
+      ...(needs.negatives && negativeInputs(batch, chosen, trie, K, foldIn(key, 1), isParallel)),
       ...(needs.thresholds && { thresholds: await thresholdInput(batch, chosen, trie, now) }),
     };
   };
@@ -87,27 +90,49 @@ export function searchOf(
 }
 
 /**
- * The hidden states of a batch's windows, (W T, C), and its negatives. `given` must have all of
- * {@link NegativeInputs}.
+ * The hidden states of all places of a batch of W windows of T tokens, (W T, C) and those of its
+ * chains, and the negatives if it has {@link NegativeInputs}.
  */
-export function hiddenWithNegatives(
+export function hiddenOf(
   model: Transformer,
   weights: TransformerParams,
-  { tokens, key }: { readonly tokens: Tensor; readonly key: Tensor },
-  given: { readonly [K in keyof NegativeInputs]?: Tensor },
-): { readonly hidden: Tensor; readonly negatives: Negatives } {
-  const all = given as { readonly [K in keyof NegativeInputs]: Tensor };
-  const [, K, D] = all.negativeScales.shape;
-  const branches = {
-    tokens: all.negativeTokens,
-    positions: all.negativePositions,
-    mask: all.negativeMask,
-    length: all.negativeTokens.shape[1] / K,
+  batch:
+    & { readonly tokens: Tensor; readonly chains?: Tensor; readonly key?: Tensor }
+    & {
+      readonly [K in keyof NegativeInputs]?: Tensor;
+    },
+): { readonly hidden: Tensor; readonly negatives?: Negatives } {
+  const { tokens, chains, key, negativeTokens } = batch;
+  const { dim, codeHeads } = model.config;
+  const [, T] = tokens.shape;
+  const sets = chains && !codeHeads ? [branchesAfterEach(chains, T)] : [];
+  const all = batch as { readonly [K in keyof NegativeInputs]: Tensor };
+  if (negativeTokens && !codeHeads) {
+    const [W, K] = all.negativeScales.shape;
+    sets.push({
+      tokens: negativeTokens,
+      positions: all.negativePositions,
+      mask: reshape(all.negativeMask, [W, 1, T]),
+      length: negativeTokens.shape[1] / K,
+    });
+  }
+  const found = hiddenWithBranches(model, weights, tokens, sets, key);
+  const rowsOf = (...parts: readonly Tensor[]): Tensor => {
+    const flat = parts.map((x) => reshape(x, [-1, dim]));
+    return flat.length === 1 ? flat[0] : concat(flat, 0);
   };
-  const found = hiddenWithBranches(model, weights, tokens, branches, key);
-  const rowsOf = (x: Tensor): Tensor => reshape(x, [-1, model.config.dim]);
-  const hidden = rowsOf(found.rows);
-  const both = D === 1 ? hidden : concat([hidden, rowsOf(found.branches)], 0);
+  const [first, last] = [found.branches[0], found.branches[sets.length - 1]];
+  const hidden = codeHeads
+    ? headsInTurn(model.codeStates(weights, rowsOf(found.rows)))
+    : chains
+    ? rowsOf(found.rows, first)
+    : rowsOf(found.rows);
+  if (!negativeTokens) return { hidden };
+  const both = codeHeads
+    ? hidden
+    : all.negativeScales.shape[2] === 1
+    ? rowsOf(found.rows)
+    : rowsOf(found.rows, last);
   return {
     hidden,
     negatives: {
@@ -118,6 +143,14 @@ export function hiddenWithNegatives(
       logScales: all.negativeScales,
     },
   };
+}
+
+/** States (N, heads, C) as (N heads, C): those of the first head, then the others of each n. */
+function headsInTurn(states: Tensor): Tensor {
+  const [N, heads, C] = states.shape;
+  const part = (from: number, to: number): Tensor =>
+    reshape(slice(states, [0, from, 0], [N, to, C]), [N * (to - from), C]);
+  return heads === 1 ? part(0, 1) : concat([part(0, 1), part(1, heads)], 0);
 }
 
 /** A target of a batch. */
@@ -161,6 +194,7 @@ export function negativeInputs(
   trie: Trie,
   K: number,
   key: Key,
+  isParallel: boolean = false,
 ): NegativeInputs {
   const [W, T] = tokens.shape;
   const D = trie.maxDepth;
@@ -189,13 +223,13 @@ export function negativeInputs(
       nodesTo(trie, other)
     );
     inputs.negativeMask.data.fill(0, window * T, window * T + history.length);
+    const last = window * T + history.length - 1;
     negatives.forEach((path, k) => {
       const r = window * K + k;
+      const rest = W * T + (isParallel ? last : r) * L; // where its later tokens are predicted
       for (let t = 1; t < path.length; t++) { // its t-th token
         const at = r * D + t - 1;
-        inputs.negativeRows.data[at] = t === 1
-          ? window * T + history.length - 1
-          : W * T + r * L + t - 2;
+        inputs.negativeRows.data[at] = t === 1 ? last : rest + t - 2;
         inputs.negativeNodes.data[at] = path[t - 1];
         inputs.negativeLabels.data[at] = trie.tokens[path[t]];
         if (t + 1 < path.length) {

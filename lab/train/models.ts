@@ -167,6 +167,7 @@ const Schema = v.object({
     limitItems: count,
     limitUsers: count,
     codes: v.optional(v.string()),
+    input: v.optional(v.picklist(["tokens", "items", "items-parallel"])),
     joinValidation: v.optional(v.boolean()),
   }),
   model: v.optional(v.string()),

@@ -102,6 +102,7 @@ export const defaults: Omit<Options, DependentOption> = {
     number
   >,
   codes: "semantic",
+  input: "tokens",
   joinValidation: false,
   skipBadRows: false,
   model: undefined,

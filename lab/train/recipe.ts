@@ -20,7 +20,7 @@ import type { TransformerConfig } from "../../models/transformer.ts";
 import type { Normalization } from "../../ops/trie_options.ts";
 import type { Options } from "./options.ts";
 import { wholeSpec } from "../codes/spec.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { type Dataset, paddedVocabulary } from "../data/dataset.ts";
 import { isPlainCodes } from "../data/derived.ts";
 import type { Reading } from "../data/load.ts";
 import { CheckpointError } from "../../core/errors.ts";
@@ -115,7 +115,7 @@ export function sequencesDigest({ items, training, validation, test }: Dataset):
 
 /** A digest of the items, their tokens and paths, and all users' sequences. */
 export function digestOf(dataset: Dataset): string {
-  const { items, tokens, paths, training, validation, test } = dataset;
+  const { items, tokens, paths, training, validation, test, itemInput } = dataset;
   const users = test.values().map(({ id, history, target }) => [id, [...history, target]]);
   const content: unknown[] = [items, tokens, paths, users];
   // Leave-one-out data follow from their users. Other data do not.
@@ -124,6 +124,7 @@ export function digestOf(dataset: Dataset): string {
     return JSON.stringify(sequence) === JSON.stringify({ items, context: 0 });
   });
   if (!isByUser) content.push([training, validation, dataset.prompt([0, 0])]);
+  if (itemInput !== undefined) content.push(itemInput);
   const hash = sha256.create();
   for (const part of jsonOf(content, 3)) hash.update(new TextEncoder().encode(part));
   return bytesToHex(hash.digest()).slice(0, 16);
@@ -157,6 +158,7 @@ export function readingOf(options: Reading): Reading {
     ...pick(options, ["columns", "minRating", "duplicates", "kCore", "split"]),
     skipBadRows: options.skipBadRows || undefined,
     codes: codes === "semantic" ? undefined : isPlainCodes(codes) ? codes : wholeSpec(codes),
+    input: options.input === "tokens" ? undefined : options.input,
     joinValidation: options.joinValidation || undefined,
   };
   return Object.fromEntries(Object.entries(reading).filter(([, value]) => value !== undefined));
@@ -219,13 +221,10 @@ function renamed(object: object, from: string, to: string): Record<string, unkno
   );
 }
 
-/**
- * The decoder of a recipe. The vocabulary is rounded up to a multiple of 4; the extra ids never
- * occur.
- */
+/** The decoder of a recipe. */
 export function transformerConfig(recipe: Recipe, dataset: Dataset): TransformerConfig {
   return {
-    vocabSize: Math.ceil(dataset.tokens.length / 4) * 4,
+    vocabSize: paddedVocabulary(dataset.tokens.length),
     dim: recipe.dim,
     layers: recipe.layers,
     heads: recipe.heads,
@@ -237,6 +236,8 @@ export function transformerConfig(recipe: Recipe, dataset: Dataset): Transformer
     maxLength: longestInput(dataset, recipe.history),
     dropout: recipe.dropout,
     tiedEmbeddings: true,
+    ...(dataset.itemInput !== undefined && { itemCodes: dataset.paths }),
+    ...(dataset.itemInput === "items-parallel" && { codeHeads: longestOf(dataset.paths) }),
   };
 }
 
@@ -263,8 +264,12 @@ export function longestInput(dataset: Dataset, historyLength: number): number {
   for (const { history } of [...validation, ...test]) take(history, history.length - 1);
   // The tokens of a text are not quite the sum of those of its parts.
   const prompt = none + Math.ceil(most) + (promptPerTarget ? historyLength : 0);
-  const longest = paths.reduce((most, { length }) => Math.max(most, length), 0);
+  const longest = longestOf(paths);
   return Math.ceil((prompt + longest) / 8) * 8 + longest;
+}
+
+function longestOf(paths: Dataset["paths"]): number {
+  return paths.reduce((most, { length }) => Math.max(most, length), 0);
 }
 
 /**

@@ -19,13 +19,12 @@ import { Meter } from "../../models/meter.ts";
 import { cosineSchedule } from "../../models/schedule.ts";
 import type { Transformer, TransformerParams } from "../../models/transformer.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
-import { reshape } from "../../ops/layout.ts";
 import { take } from "../../ops/take.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { type Batch, makeBatches, makeWindows, type Window } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { turn } from "../turn.ts";
-import { hiddenWithNegatives, lossFeed, type LossInputs, searchOf } from "./loss_inputs.ts";
+import { hiddenOf, lossFeed, type LossInputs, searchOf } from "./loss_inputs.ts";
 import type { Recipe } from "./recipe.ts";
 
 /** AdamW's betas. */
@@ -171,15 +170,14 @@ export class Trainer<P extends Tree = Tree> implements Disposable {
     this.#state = state;
     this.#search = needs.thresholds &&
       searchOf(new TransformerDecoder(model, this.weights), trie, recipe);
-    this.#feed = lossFeed(needs, recipe, trie.trie, this.#search);
+    this.#feed = lossFeed(needs, recipe, trie.trie, this.#search, config.codeHeads !== undefined);
     const differentiate = (batch: BatchTensors): { value: Tensor; grads: P } => {
-      const { tokens, rows, nodes, labels, key, thresholds } = batch;
+      const { tokens, chains, rows, nodes, labels, thresholds } = batch;
       return valueAndGrad((p: P) => {
         const weights = trainable.weights(p);
-        const { hidden: all, negatives } = needs.negatives
-          ? hiddenWithNegatives(model, weights, { tokens, key }, batch)
-          : { hidden: reshape(model.hidden(weights, tokens, key), [-1, config.dim]) }; // (B T, C)
-        const hidden = rows.size === tokens.size ? all : take(all, rows); // (N, C)
+        const { hidden: all, negatives } = hiddenOf(model, weights, batch);
+        const isWhole = !chains && rows.size === tokens.size;
+        const hidden = isWhole ? all : take(all, rows); // (N, C)
         const head = weights.head ?? weights.embed; // (V, C)
         return loss({ hidden, head }, { trie, nodes, labels, negatives, thresholds, state });
       })(params);
@@ -267,6 +265,7 @@ function dropoutKey(seed: number, batch: number): HostTensor {
 /** A batch as a step takes it. All batches of a run have the same keys. */
 export type BatchInputs = LossInputs & {
   readonly tokens: HostTensor; // int32 (B, T)
+  readonly chains?: HostTensor; // int32 (B, T (D - 1)), see `Batch`
   readonly rows: HostTensor; // int32 (N)
   readonly nodes: HostTensor; // int32 (N)
   readonly labels: HostTensor; // int32 (N)

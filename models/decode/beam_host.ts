@@ -8,6 +8,7 @@ import type { TypedArray } from "../../core/dtype.ts";
 import { ArgumentError, nameOf, NonFiniteError } from "../../core/errors.ts";
 import { NO_NODE, UNUSABLE } from "../../kernels/beam_pool.ts";
 import { ABSENT } from "../../kernels/masked.ts";
+import type { Decoder } from "./decoder.ts";
 import { finalOrder, logSumExp, rankedItem } from "./ranked.ts";
 import type { BeamResult, BeamStep } from "./results.ts";
 import type { Trie } from "./trie.ts";
@@ -85,7 +86,7 @@ export interface UserContext {
 export function checkUsers(
   histories: readonly (readonly number[])[],
   excluded: readonly Iterable<number>[] | undefined,
-  vocabSize: number,
+  { vocabSize, inputSize = vocabSize }: Pick<Decoder, "vocabSize" | "inputSize">,
 ): void {
   if (!Array.isArray(histories)) {
     throw new ArgumentError(
@@ -105,10 +106,10 @@ export function checkUsers(
         `Cannot search: a history must have at least one token, got none for user ${user}`,
       );
     }
-    const bad = history.findIndex((t) => !(Number.isInteger(t) && t >= 0 && t < vocabSize));
+    const bad = history.findIndex((t) => !(Number.isInteger(t) && t >= 0 && t < inputSize));
     if (bad >= 0) {
       throw new ArgumentError(
-        `Cannot search: history tokens must be 0 to ${vocabSize - 1}, got ${
+        `Cannot search: history tokens must be 0 to ${inputSize - 1}, got ${
           nameOf(history[bad])
         } for user ${user}`,
       );

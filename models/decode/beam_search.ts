@@ -151,7 +151,7 @@ export class BeamSearch implements Disposable {
     excluded?: readonly Iterable<number>[],
     floors?: readonly number[],
   ): Promise<BeamResult[]> {
-    checkUsers(histories, excluded, this.#decoder.vocabSize);
+    checkUsers(histories, excluded, this.#decoder);
     checkAsMany("floors", floors, histories);
     const bad = floors?.findIndex((floor) => typeof floor !== "number" || Number.isNaN(floor)) ??
       -1;

@@ -184,7 +184,7 @@ export class BestFirstSearch implements Disposable {
     histories: readonly (readonly number[])[],
     excluded?: readonly Iterable<number>[],
   ): Promise<SearchResult[]> {
-    checkUsers(histories, excluded, this.#decoder.vocabSize);
+    checkUsers(histories, excluded, this.#decoder);
     const found = this.#last.then(() => this.#searchAll(histories, excluded));
     this.#last = found.catch(() => {}); // whoever asked hears of it
     return await found;

@@ -30,6 +30,8 @@ export interface StepRows extends CachedRows {
 export interface Decoder<Cache = unknown> {
   /** The size of the vocabulary, V. */
   readonly vocabSize: number;
+  /** Tokens of histories are below it; at least V, which is the default. */
+  readonly inputSize?: number;
   /**
    * Reads the histories. `tokens` is int32 (U, T), padded on the right with any valid token;
    * `lengths` is int32 (U), each between 1 and T. The cache must have `slots` slots for generated

@@ -4,13 +4,15 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ArgumentError, DataError, UsageError } from "../../core/errors.ts";
+import { explainUser } from "../../lab/analysis/explain_user.ts";
 import { verifyModel } from "../../lab/analysis/verify_model.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
 import type { Dataset } from "../../lab/data/dataset.ts";
-import { joinValidation, limitDataset, withCodes } from "../../lab/data/derived.ts";
+import { joinValidation, limitDataset, withCodes, withItemInput } from "../../lab/data/derived.ts";
 import { describeDataset } from "../../lab/data/describe.ts";
 import { loadDataset } from "../../lab/data/load.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
+import { openRun, recommendAll } from "../../lab/lists/recommend.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
 import { digestOf, digestOfBytes, readingOf, sequencesDigest } from "../../lab/train/recipe.ts";
 import { readRecipe, readSavedRun } from "../../lab/train/models.ts";
@@ -260,6 +262,67 @@ test("withCodes: a run of each is judged and verified; a beam over items is exac
       /^CheckpointError: Cannot judge .*: the data must be what it was trained on, of digest /,
     );
     writeFileSync(inter, users);
+  }
+});
+
+const RUNS = [
+  ["synthetic", "items"],
+  [smallFolder(), "items"],
+  [smallFolder(), "items-parallel"],
+] as const;
+
+test("withItemInput: a run is judged as it was trained, resumed, verified and recommends", async () => {
+  for (const [data, input] of RUNS) {
+    const [whole, out] = [emptyFolder(), emptyFolder()];
+    const size = "--layers 1 --dim 16 --heads 2 --ffn 32 --lr 0.02 --limit-users 60 --threads 1";
+    const args = `--data ${data} --input ${input} --loss bear --beam 4 ${size} --device cpu`;
+    const train = (more: string): ReturnType<typeof runExperiment> =>
+      runExperiment(parseOptions([...args.split(" "), ...more.split(" ")]), quiet);
+    const { runs: [{ test: judged }] } = await train(`--epochs 4 --out ${whole}`);
+    const stop = new Error("stopped");
+    const saved = (): void => {
+      throw stop;
+    };
+    const stopped = parseOptions([...args.split(" "), "--epochs", "4", "--out", out]);
+    await assert.rejects(runExperiment(stopped, { ...quiet, saved }), stop);
+    await train(`--epochs 4 --out ${out} --resume`);
+    const checkpoint = join(out, "bear-seed0");
+    for (const file of ["config.json", "model.safetensors"]) {
+      assert.deepEqual(
+        readFileSync(join(checkpoint, file)),
+        readFileSync(join(whole, "bear-seed0", file)),
+      );
+    }
+    const other = args.replace(`--input ${input}`, "--input tokens");
+    await assert.rejects(
+      runExperiment(parseOptions(`${other} --epochs 4 --out ${out} --resume`.split(" ")), quiet),
+      /^CheckpointError: Cannot resume .*: the data's digest must be that of its checkpoint/,
+    );
+    assert.equal(readRecipe(checkpoint).reading.input, input);
+    const verified = await verifyModel({ checkpoint, data, limitUsers: 8 });
+    assert.deepEqual([verified.violations, verified.users], [0, 8]);
+    using run = await openRun(checkpoint, data);
+    const { test: cases, items } = run.dataset;
+    const lists = (await Array.fromAsync(recommendAll(run))).flat();
+    const ranks = lists.map(({ list }, i) =>
+      list.findIndex((place) => place.items.some(({ id }) => id === items[cases[i].target]))
+    );
+    assert.deepEqual(ranks, judged.beams[0].ranks);
+    const { rank } = await explainUser({ checkpoint, data, user: cases[0].id });
+    assert.equal(rank ?? -1, ranks[0]);
+  }
+});
+
+test("withItemInput: refuses prompts of text, and another input of the same data has another digest", async () => {
+  const text = { ...four, promptPerTarget: true };
+  assert.throws(() => withItemInput(text), ArgumentError);
+  assert.notEqual(digestOf(withItemInput(four)), digestOf(four));
+  for (const more of [{ prompt: "p.txt" }, { model: "folder" }] as const) {
+    const { model, ...reading } = { model: undefined, ...more };
+    await assert.rejects(
+      loadDataset("synthetic", { ...reading, input: "items" }, model),
+      /^UsageError: Cannot use --input items: it must come without what reads text, got --/,
+    );
   }
 });
 

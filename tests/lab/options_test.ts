@@ -46,6 +46,7 @@ const DEFAULTS = {
   skipBadRows: false,
   joinValidation: false,
   codes: "semantic",
+  input: "tokens",
   losses: ["sft", "msl", "bear"],
   beam: 10,
   xi: 1,
@@ -92,7 +93,7 @@ test("options: without arguments, the defaults", () => {
 
 test("options: every option is read", () => {
   const scratch = "--data some/folder --tokenizer a/folder --prompt p.txt --targets last " +
-    "--hold-out 9 --limit-items 100 --limit-users 12 --codes random --losses msl,bear-convex " +
+    "--hold-out 9 --limit-items 100 --limit-users 12 --codes random --input items --losses msl,bear-convex " +
     "--beam 5 --beams 5,20 --xi 2.75 --lambda 0 --tau .5 --beta 0 --eta 2.5 --negatives 9 " +
     "--search-every 4 --layers 3 --dim 96 --heads 6 --kv-heads 3 --ffn 128 --history 7 --epochs 1 " +
     "--batch 2 --patience 3 --validate-users 50 --cost-users 0 --accumulate 4 --lr 1e-3 --warmup 0 --dropout 0 " +
@@ -115,6 +116,7 @@ test("options: every option is read", () => {
     split: { time: [0.7, 0.8] },
     skipBadRows: true,
     codes: "random",
+    input: "items",
     losses: ["msl", "bear-convex"],
     beam: 5,
     beams: [5, 20],

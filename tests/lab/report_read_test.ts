@@ -167,6 +167,14 @@ test("reading: runs with other codes of the same users and targets are compared"
   assert.deepEqual(names, ["msl", "msl codes=item", "sft"]);
 });
 
+test("reading: a run that reads one position an item is compared with one that reads tokens", () => {
+  const plain = own("msl", 0, "same");
+  const reading = { ...plain.recipe.reading, input: "items" } as const;
+  const items = { ...plain, recipe: { ...plain.recipe, reading, digest: "items" } };
+  const { runs } = readResults([folderOf([plain]), folderOf([items], false)]);
+  assert.deepEqual(runs.map(({ variant }) => variant), ["msl", "msl input=items"]);
+});
+
 test("reading: runs with other codes are refused if they may have other users or targets", () => {
   const refused: readonly (readonly [RunResult, RunResult, RegExp])[] = [
     [

@@ -10,10 +10,13 @@ import { foldIn, keyOf } from "../../core/random.ts";
 import type { Device, Tensor } from "../../core/tensor.ts";
 import { type Tree, treeLeaves } from "../../core/tree.ts";
 import { makeBatches, makeWindows } from "../../lab/data/batches.ts";
+import type { Dataset } from "../../lab/data/dataset.ts";
+import { withItemInput } from "../../lab/data/derived.ts";
 import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
 import {
   chooseTargets,
+  hiddenOf,
   lossFeed,
   negativeInputs,
   searchOf,
@@ -32,9 +35,12 @@ import { AdamW } from "../../models/adamw.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { lossNamed } from "../../models/losses/index.ts";
+import type { Negatives } from "../../models/losses/loss.ts";
 import { Meter } from "../../models/meter.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
+import type { Transformer, TransformerParams } from "../../models/transformer.ts";
 import { sample } from "../../ops/cases.ts";
+import type { Projection } from "../../ops/logits.ts";
 import { take } from "../../ops/take.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { smallFolder } from "./small_folder.ts";
@@ -149,9 +155,9 @@ function rowsWithTargets(batch: ReturnType<typeof makeBatches>[number]): number[
   );
 }
 
-for (const name of ["synthetic", "codes"]) {
+for (const name of ["synthetic", "codes", "codes, items as input"]) {
   test(`negatives are other items after the same history, ${name}`, () => {
-    const dataset = name === "codes" ? CODES : SHOP;
+    const dataset = name === "synthetic" ? SHOP : name === "codes" ? CODES : withItemInput(CODES);
     const trie = new Trie(dataset.paths);
     const [K, D] = [3, trie.maxDepth];
     const paths = [...new Set(dataset.paths.map((path) => path.join()))].map((path) =>
@@ -215,55 +221,159 @@ for (const name of ["synthetic", "codes"]) {
   });
 }
 
-test("thresholds are those of a search of the model as it is", async () => {
-  const dataset = CODES;
-  const device = cpu({ float: "float64" });
-  using trie = new Trie(dataset.paths).upload(device);
-  const [host, tau, beam] = [trie.trie, 1.5, 3];
-  const { model, params } = newModel(device, dataset, { ...RECIPE, dropout: 0 });
-  using search = searchOf(new TransformerDecoder(model, params), trie, { beam, tau });
-  const [batch] = batchesOf(host, dataset);
-  const chosen = chooseTargets(batch, host, keyOf(2));
-  const { data, shape } = await thresholdInput(batch, chosen, host, search);
-  assert.deepEqual(shape, batch.nodes.shape);
-  const none = await thresholdInput(batch, chosen, host, undefined);
-  assert.ok(none.data.every((x) => x === -1e30));
-  const feed = lossFeed({ thresholds: true }, { seed: 0, searchEvery: 2 }, host, search);
-  for (const step of [1, 2, 3, 4]) { // a search in the first step and every second after it
-    const { thresholds } = await feed(batch, step, step);
-    assert.equal(thresholds?.data.some((x) => x > -1e30), step % 2 === 1);
-  }
-  const touched = new Set<number>();
-  for (const { row, history, leaf } of chosen) {
-    // A plain search, which asks for the logits after the history and each prefix.
-    const logits = new Map<string, number[]>();
-    for (let node = 0; node < host.nodeCount; node++) {
-      const read = Int32Array.from([...history, ...host.pathOf(node)]);
-      const hidden = model.hidden(params, device.tensor(read, [1, read.length]));
-      const all = [...await model.logits(params, hidden).data()];
-      logits.set(host.pathOf(node).join(), all.slice(-model.config.vocabSize));
+/** A data set as tokens, and with each way to read items. */
+const inputsOf = (dataset: Dataset): Dataset[] => [
+  dataset,
+  ...(["items", "items-parallel"] as const).map((input) => withItemInput(dataset, input)),
+];
+
+/** The state that predicts the token after a history and the first tokens of an item. */
+async function stateAfter(
+  model: Transformer,
+  params: TransformerParams,
+  history: readonly number[],
+  path: readonly number[],
+): Promise<number[]> {
+  const { dim: C, codeHeads } = model.config;
+  const read = Int32Array.from(codeHeads ? history : [...history, ...path]);
+  const h = [...await model.hidden(params, model.device.tensor(read, [1, read.length])).data()]
+    .slice(-C);
+  if (codeHeads === undefined) return h;
+  const w = await (params.codeHeads as Tensor).data();
+  return h.map((x, c) => {
+    const row = (path.length * C + c) * C;
+    const z = h.reduce((sum, y, i) => sum + y * w[row + i], 0);
+    return x + z / (1 + Math.exp(-z));
+  });
+}
+
+for (const dataset of inputsOf(CODES)) {
+  test(`thresholds are those of a search of the model as it is, ${dataset.itemInput}`, async () => {
+    const device = cpu({ float: "float64" });
+    using trie = new Trie(dataset.paths).upload(device);
+    const [host, tau, beam] = [trie.trie, 1.5, 3];
+    const { model, params } = newModel(device, dataset, { ...RECIPE, dropout: 0 });
+    using search = searchOf(new TransformerDecoder(model, params), trie, { beam, tau });
+    const [batch] = batchesOf(host, dataset);
+    const chosen = chooseTargets(batch, host, keyOf(2));
+    const { data, shape } = await thresholdInput(batch, chosen, host, search);
+    assert.deepEqual(shape, batch.nodes.shape);
+    const none = await thresholdInput(batch, chosen, host, undefined);
+    assert.ok(none.data.every((x) => x === -1e30));
+    const feed = lossFeed({ thresholds: true }, { seed: 0, searchEvery: 2 }, host, search);
+    for (const step of [1, 2, 3, 4]) { // a search in the first step and every second after it
+      const { thresholds } = await feed(batch, step, step);
+      assert.equal(thresholds?.data.some((x) => x > -1e30), step % 2 === 1);
     }
-    const of = (path: readonly number[]): number[] => logits.get(path.join()) as number[];
-    const { steps } = referenceBeamSearch(host, of, { beam, tau });
-    steps.slice(0, host.depths[leaf]).forEach(({ threshold }, t) => {
-      touched.add(row + t);
-      assert.ok(Math.abs(data[row + t] - threshold) < 1e-9, `${data[row + t]}, ${threshold}`);
+    const touched = new Set<number>();
+    for (const { row, history, leaf } of chosen) {
+      // A plain search, which asks for the logits after the history and each prefix.
+      const logits = new Map<string, number[]>();
+      for (let node = 0; node < host.nodeCount; node++) {
+        if (host.childCount(node) === 0) continue;
+        const path = host.pathOf(node);
+        const state = device.tensor([await stateAfter(model, params, history, path)]);
+        logits.set(path.join(), [...await model.logits(params, state).data()]);
+      }
+      const of = (path: readonly number[]): number[] => logits.get(path.join()) as number[];
+      const { steps } = referenceBeamSearch(host, of, { beam, tau });
+      steps.slice(0, host.depths[leaf]).forEach(({ threshold }, t) => {
+        touched.add(row + t);
+        assert.ok(Math.abs(data[row + t] - threshold) < 1e-9, `${data[row + t]}, ${threshold}`);
+      });
+    }
+    data.forEach((x, n) => assert.equal(x > -1e30, touched.has(n)));
+  });
+}
+
+for (const [name, plain] of [["synthetic", SHOP], ["codes", CODES]] as const) {
+  for (const dataset of inputsOf(plain)) {
+    const { itemInput } = dataset;
+    test(`a place of a batch has the state of its own sequence, ${name}, ${itemInput}`, async () => {
+      const device = cpu({ float: "float64" });
+      const trie = new Trie(dataset.paths);
+      const { model, params } = newModel(device, dataset, { ...RECIPE, layers: 2, dropout: 0 });
+      const [batch] = batchesOf(trie, dataset);
+      const chosen = chooseTargets(batch, trie, keyOf(2));
+      const isParallel = itemInput === "items-parallel";
+      const inputs = { ...batch, ...negativeInputs(batch, chosen, trie, 2, keyOf(3), isParallel) };
+      const { targets: _, ...given } = inputs;
+      const onDevice = Object.entries(given).map(([name, { data, shape }]) =>
+        [name, device.tensor(data, shape)] as const
+      );
+      const tensors = Object.fromEntries(onDevice) as Parameters<typeof hiddenOf>[2];
+      const { hidden, negatives } = hiddenOf(model, params, tensors);
+      const C = RECIPE.dim;
+      const compare = async (
+        found: Tensor,
+        n: number,
+        history: readonly number[],
+        node: number,
+      ): Promise<void> => {
+        using _scope = device.arena();
+        const expected = await stateAfter(model, params, history, trie.pathOf(node));
+        const actual = await found.data();
+        const error = Math.max(...expected.map((x, c) => Math.abs(x - actual[n * C + c])));
+        assert.ok(error < 1e-10, `${error}`);
+      };
+      const [, T] = batch.tokens.shape;
+      const found = take(hidden, device.tensor(batch.rows.data));
+      let history: number[] = [];
+      for (const [n, node] of batch.nodes.data.entries()) {
+        if (node < 0) continue;
+        if (node === 0) { // the first token of an item is predicted in a row of the batch
+          const place = batch.rows.data[n];
+          const row = Math.floor(place / T) * T;
+          history = [...batch.tokens.data.subarray(row, place + 1)];
+        }
+        await compare(found, n, history, node);
+      }
+      assert.ok(history.length > 1);
+      const { hidden: others } = (negatives as Negatives).logits as Projection;
+      const { negativeNodes, negativeScales: { shape: [, K, D] } } = inputs;
+      for (const { window, history } of chosen) {
+        for (let at = window * K * D; at < (window + 1) * K * D; at++) {
+          const node = negativeNodes.data[at];
+          if (node >= 0) await compare(others, at, history, node);
+        }
+      }
     });
   }
-  data.forEach((x, n) => assert.equal(x > -1e30, touched.has(n)));
+}
+
+test("items as input: the same targets as with tokens, in the same order", () => {
+  for (const dataset of [SHOP, CODES]) {
+    const trie = new Trie(dataset.paths);
+    const of = (data: Dataset): number[][] =>
+      makeWindows(data, trie, 3).map(({ nodes, labels }) =>
+        [...nodes].flatMap((node, i) => node < 0 ? [] : [node, labels[i]])
+      );
+    assert.deepEqual(of(withItemInput(dataset)), of(dataset));
+  }
 });
 
-const CASES = [["bear", 3], ["msl-ats", 1], ["apao-point", 1], ["apao-pair", 1], [
-  "beam-exact",
-  1,
-]] as const;
+const CASES = [
+  ["bear", 3, "tokens"],
+  ["msl-ats", 1, "tokens"],
+  ["apao-point", 1, "tokens"],
+  ["apao-pair", 1, "tokens"],
+  ["beam-exact", 1, "tokens"],
+  ["bear", 3, "items"],
+  ["apao-pair", 1, "items"],
+  ["beam-exact", 1, "items"],
+  ["bear", 1, "items-parallel"],
+  ["apao-pair", 1, "items-parallel"],
+  ["beam-exact", 1, "items-parallel"],
+] as const;
 
-for (const [loss, accumulate] of CASES) {
-  test(`a run of ${loss} goes on to the same bits, its memory is flat, ${accumulate} batches a step`, async () => {
+for (const [loss, accumulate, input] of CASES) {
+  test(`a run of ${loss} goes on to the same bits, its memory is flat, ${accumulate} batches a step, ${input}`, async () => {
+    const dataset = input === "tokens" ? CODES : withItemInput(CODES, input);
     const recipe = { ...RECIPE, loss, accumulate, negatives: 2, searchEvery: 2, epochs: 3 };
     const device = cpu();
-    using trie = new Trie(CODES.paths).upload(device);
-    const make = (): Trainer => new Trainer(CODES, trie, recipe, newModel(device, CODES, recipe));
+    using trie = new Trie(dataset.paths).upload(device);
+    const make = (): Trainer =>
+      new Trainer(dataset, trie, recipe, newModel(device, dataset, recipe));
     using whole = make();
     const reports: TrainReport[] = [];
     await whole.runEpoch((report) => reports.push(report));

@@ -50,7 +50,7 @@ for (const { name, skip, open } of testDevices) {
     const branches = {
       tokens: ints(BRANCHES.flat(2), [2, 6]),
       positions: ints(FROM.flatMap((at) => [at, at + 1, at, at + 1, at, at + 1]), [2, 6]),
-      mask: device.tensor(FROM.map((at) => ROWS[0].map((_, t) => t < at ? 0 : -1e30))),
+      mask: device.tensor(FROM.map((at) => [ROWS[0].map((_, t) => t < at ? 0 : -1e30)])),
       length: 2,
     };
     // The same six sequences, each padded to seven tokens.
@@ -67,8 +67,8 @@ for (const { name, skip, open } of testDevices) {
     const weighted = (rows: Tensor, own: Tensor): Tensor =>
       add(sum(mul(reshape(rows, [10, 16]), u)), sum(mul(reshape(own, [12, 16]), v)));
     const together = valueAndGrad((p: TransformerParams) => {
-      const found = hiddenWithBranches(model, p, tokens, branches);
-      return weighted(found.rows, found.branches);
+      const found = hiddenWithBranches(model, p, tokens, [branches]);
+      return weighted(found.rows, found.branches[0]);
     })(params);
     const apart = valueAndGrad((p: TransformerParams) => {
       const others = reshape(model.hidden(p, ints(alone.flat(), [6, 7])), [42, 16]);

@@ -90,12 +90,13 @@ test("checkpoint: weights that are not those of the transformer are refused by n
 });
 
 test("checkpoint: the matrices of a fused weight are its rows in order, exact in any dtype", async () => {
-  const weights = await readTree(initTransformer(cpu({ float: "float64" }), CONFIG, 0));
+  const config = { ...CONFIG, itemCodes: [[1], [2, 3]], codeHeads: 2 };
+  const weights = await readTree(initTransformer(cpu({ float: "float64" }), config, 0));
   const { shape, data } = weights["layers.1.qkv"];
   const [H, KVH, C] = [16, 8, 8]; // rows of queries, of keys and of values; columns
   assert.deepEqual(shape, [H + 2 * KVH, C]);
   const name = (w: string): string => `model.layers.1.self_attn.${w}_proj.weight`;
-  const theirs = toHuggingFace(weights, CONFIG);
+  const theirs = toHuggingFace(weights, config);
   const at = { q: [0, H], k: [H, H + KVH], v: [H + KVH, H + 2 * KVH] };
   for (const [w, [from, to]] of Object.entries(at)) {
     assert.deepEqual(theirs[name(w)], {
@@ -109,7 +110,7 @@ test("checkpoint: the matrices of a fused weight are its rows in order, exact in
     size: bytes.length,
     read: (offset, length) => bytes.slice(offset, offset + length),
   });
-  const back = await readTree(await loadWeights(cpu(), CONFIG, [file]));
+  const back = await readTree(await loadWeights(cpu(), config, [file]));
   assert.deepEqual(Object.keys(back).sort(), Object.keys(weights).sort());
   for (const [path, { data }] of Object.entries(weights)) {
     assert.deepEqual(back[path].data, Float32Array.from(data), path);
@@ -145,12 +146,15 @@ test("checkpoint: weights that do not fit are refused, and nothing is written", 
 test("checkpoint: a configuration comes back from its JSON", () => {
   const ropeScaling = { factor: 8, lowFreqFactor: 1.5, highFreqFactor: 4, originalMaxLength: 20 };
   const changed = { tiedEmbeddings: false, dropout: 0, headDim: 8, ropeScaling };
-  for (const config of [CONFIG, { ...CONFIG, ...changed }]) {
+  const reader = { ...CONFIG, itemCodes: [[0, 2], [1]] };
+  for (const config of [CONFIG, { ...CONFIG, ...changed }, reader, { ...reader, codeHeads: 2 }]) {
     assert.deepEqual(configFromJson(JSON.parse(JSON.stringify(configToJson(config)))), config);
   }
   const json = configToJson(CONFIG);
   assert.deepEqual(json.architectures, ["LlamaForCausalLM"]);
   assert.deepEqual(json.beargrad, { dropout: 0.1 });
+  const { model_type, architectures } = configToJson(reader); // no other program may take it
+  assert.deepEqual([model_type, architectures], ["beargrad", undefined]);
 });
 
 const MINIMAL = {
@@ -258,6 +262,17 @@ const REFUSED: readonly [change: Record<string, unknown>, message: string][] = [
   [{ rope_theta: -1 }, "rope_theta must be above 0, got -1"],
   [{ tie_word_embeddings: "yes" }, 'tie_word_embeddings must be true or false, got "yes"'],
   [{ beargrad: { dropout: 1 } }, "dropout must be in [0, 1), got 1"],
+  [{ model_type: "beargrad" }, "item_codes must be lists of tokens, got none"],
+  [
+    { model_type: "beargrad", beargrad: { item_codes: [[1]], code_heads: 0 } },
+    "code_heads must be an integer of at least 1, got 0",
+  ],
+  ...([[], [[]], [1], [[10]], [[1], [0.5]], [["1"]]] as unknown[]).map((
+    codes,
+  ): [Record<string, unknown>, string] => [
+    { model_type: "beargrad", beargrad: { item_codes: codes } },
+    `item_codes must be lists of tokens, got ${JSON.stringify(codes)}`,
+  ]),
 ];
 
 for (const [change, message] of REFUSED) {

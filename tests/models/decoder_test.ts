@@ -10,7 +10,7 @@ import { initTransformer, Transformer } from "../../models/transformer.ts";
 import { allLogits, type StepRows } from "../../models/decode/decoder.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import { onEachDevice, testDevices } from "../devices.ts";
-import { grouped, livelyParams, referenceLogits, untied, weightsOf } from "./llamas.ts";
+import { grouped, livelyParams, reader, referenceLogits, untied, weightsOf } from "./llamas.ts";
 
 /** What is decoded: histories, and for each step the rows that it feeds. */
 interface Script {
@@ -137,7 +137,7 @@ function onDevice(device: Device, inputs: Record<string, HostTensor>): Record<st
 }
 
 for (const { name, skip, open } of testDevices) {
-  for (const [what, config] of Object.entries({ grouped, untied })) {
+  for (const [what, config] of Object.entries({ grouped, untied, reader })) {
     test(`decoder on ${name}: ${what}, any histories, depths and slots`, { skip }, async () => {
       const device = await open();
       using _scope = device.arena();
@@ -146,7 +146,11 @@ for (const { name, skip, open } of testDevices) {
       const decoder = new TransformerDecoder(new Transformer(device, config), params);
       const allowed = device.float === "float64" ? 1e-10 : 1e-4;
       await fc.assert(
-        fc.asyncProperty(scripts, async (script) => {
+        fc.asyncProperty(scripts, async ({ histories, ...others }) => {
+          // A model that reads items gets them for every second token of a history.
+          const read = (token: number): number =>
+            config.itemCodes && token % 2 ? 11 + token % 3 : token;
+          const script = { histories: histories.map((history) => history.map(read)), ...others };
           using _inner = device.arena();
           const logits = await device.read(
             decode(decoder, script, onDevice(device, inputsOf(script))),

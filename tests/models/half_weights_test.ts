@@ -16,7 +16,7 @@ import {
 } from "../../models/transformer.ts";
 import { TransformerDecoder } from "../../models/transformer_decoder.ts";
 import { onEachDevice, testDevices } from "../devices.ts";
-import { grouped, livelyParams, untied } from "./llamas.ts";
+import { grouped, livelyParams, reader, untied } from "./llamas.ts";
 
 /**
  * Vocabularies so large that child logits are computed alone; one with matrices that cannot be
@@ -26,6 +26,7 @@ const configs = {
   grouped: { ...grouped, vocabSize: 48 },
   untied: { ...untied, vocabSize: 48 },
   head: { ...untied, vocabSize: 48, dim: 12, ffn: 20 },
+  reader: { ...reader, vocabSize: 40, itemCodes: Array.from({ length: 8 }, (_, i) => [i, 30 - i]) },
 };
 const HISTORIES = [[1, 5, 9], [40, 2], [7, 7, 7, 30, 12, 3]];
 /** 64 items: four tokens a level, three levels. */
@@ -55,7 +56,8 @@ async function roundedTo(
   const read = new Map(entries.map(([path], i) => [path, values[i]]));
   return mapTree(params, ({ shape }, path) => {
     const all = read.get(path) as Float32Array;
-    const halves = shape.length === 2 && shape[1] % 4 === 0;
+    const isSummed = params.items !== undefined && !path.startsWith("layers");
+    const halves = shape.length === 2 && shape[1] % 4 === 0 && !isSummed;
     return device.tensor(halves ? Float32Array.from(Float16Array.from(all)) : all, shape);
   });
 }

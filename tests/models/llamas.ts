@@ -33,6 +33,13 @@ export const untied: TransformerConfig = {
   ...{ vocabSize: 7, dim: 9, layers: 1, heads: 2, headDim: 8, ffn: 13, tiedEmbeddings: false },
 };
 
+/** One that reads items, whose tokens are 11 to 13. */
+export const reader: TransformerConfig = { ...grouped, itemCodes: [[1, 2, 3], [4], [10, 2, 2]] };
+
+/** The number of tokens that sequences may have. */
+export const inputSizeOf = ({ vocabSize, itemCodes = [] }: TransformerConfig): number =>
+  vocabSize + itemCodes.length;
+
 /** Weights under which every part matters: activations near 1, norms that are not all 1. */
 export function livelyParams(
   device: Device,
@@ -101,11 +108,14 @@ export function referenceLogits(
     });
 
   const embed = matrix("embed", dim);
+  const embedded = (token: number): Vector =>
+    token < config.vocabSize ? embed[token] : (config.itemCodes ?? [])[token - config.vocabSize]
+      .reduce((x, code) => plus(x, embed[code]), matrix("items", dim)[token - config.vocabSize]);
   const head = weights.has("head") ? matrix("head", dim) : embed;
   const keys: Vector[][][] = Array.from({ length: layers }, () => []); // [layer][position][head]
   const values: Vector[][][] = Array.from({ length: layers }, () => []);
   return tokens.map((token, t) => {
-    let x = embed[token];
+    let x = embedded(token);
     for (let l = 0; l < layers; l++) {
       const at = (name: string): string => `layers.${l}.${name}`;
       const a = norm(x, get(at("attnNorm")));

@@ -24,6 +24,7 @@ import { mul } from "../../ops/binary.ts";
 import { sample } from "../../ops/cases.ts";
 import { allLogits } from "../../ops/logits.ts";
 import { sum } from "../../ops/reduce.ts";
+import { take } from "../../ops/take.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { onEachDevice, testDevices } from "../devices.ts";
 import { every, livelyAdapter, mergedOnHost } from "./adapters.ts";
@@ -265,7 +266,7 @@ test("lora: each adapter of a fused matrix has a mask of its own", async () => {
   const positions = device.tensor(new Int32Array(T)); // all 0: nothing is turned
   model.forward(
     withLora(params, { layers: [{ k: pair, v: pair }] }),
-    tokens,
+    take(params.embed, tokens),
     positions,
     (_, qkv) => {
       seen.push(qkv);

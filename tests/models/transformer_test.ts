@@ -19,16 +19,25 @@ import {
 } from "../../models/transformer.ts";
 import { mul } from "../../ops/binary.ts";
 import { sample } from "../../ops/cases.ts";
+import { reshape } from "../../ops/layout.ts";
 import { sum } from "../../ops/reduce.ts";
 import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { onEachDevice, testDevices } from "../devices.ts";
-import { grouped, livelyParams, referenceLogits, untied, weightsOf } from "./llamas.ts";
+import {
+  grouped,
+  inputSizeOf,
+  livelyParams,
+  reader,
+  referenceLogits,
+  untied,
+  weightsOf,
+} from "./llamas.ts";
 
 const B = 2;
 const T = 9;
 
 const tokensOf = (config: TransformerConfig, seed: number): Int32Array =>
-  integers(B * T, config.vocabSize, seed);
+  integers(B * T, inputSizeOf(config), seed);
 
 function logitsOf(
   device: Device,
@@ -41,7 +50,7 @@ function logitsOf(
 }
 
 for (const { name, skip, open } of testDevices) {
-  for (const [what, config] of Object.entries({ grouped, untied })) {
+  for (const [what, config] of Object.entries({ grouped, untied, reader })) {
     test(`transformer on ${name}: ${what} logits are those written out`, { skip }, async () => {
       const device = await open();
       using _scope = device.arena();
@@ -120,15 +129,19 @@ test("transformer: dropout changes the hidden states, the same way for the same 
 });
 
 test("transformer: gradients of every weight against central differences", async () => {
-  for (const config of [grouped, untied]) {
+  for (const config of [grouped, untied, reader, { ...reader, codeHeads: 2 }]) {
     const device = cpu({ float: "float64" });
     const params = livelyParams(device, config, 5);
     const model = new Transformer(device, config);
     const tokens = device.tensor(tokensOf(config, 5), [B, T]);
     const key = device.tensor(Int32Array.of(3, 1));
-    const weights = sample(device, [B, T, config.vocabSize], 6);
-    const loss = (p: TransformerParams): Tensor =>
-      sum(mul(model.logits(p, model.hidden(p, tokens, key)), weights));
+    const { codeHeads, vocabSize, dim } = config;
+    const weights = sample(device, [B * T, codeHeads ?? 1, vocabSize], 6);
+    const loss = (p: TransformerParams): Tensor => {
+      const hidden = reshape(model.hidden(p, tokens, key), [B * T, dim]);
+      const states = codeHeads ? model.codeStates(p, hidden) : reshape(hidden, [B * T, 1, dim]);
+      return sum(mul(model.logits(p, states), weights));
+    };
     const { grads } = valueAndGrad(loss)(params);
     const gradients = treeEntries(grads);
     for (const [i, [path, weight]] of treeEntries(params).entries()) {
@@ -157,9 +170,10 @@ test("transformer: gradients of every weight against central differences", async
 });
 
 test("initTransformer: the same numbers everywhere, N(0, 0.02), norms at 1", async () => {
-  const single = treeEntries(initTransformer(cpu(), untied, 3));
-  const double = treeEntries(initTransformer(cpu({ float: "float64" }), untied, 3));
-  const other = treeEntries(initTransformer(cpu(), untied, 4));
+  const config = { ...untied, itemCodes: [[1, 2], [3]], codeHeads: 2 };
+  const single = treeEntries(initTransformer(cpu(), config, 3));
+  const double = treeEntries(initTransformer(cpu({ float: "float64" }), config, 3));
+  const other = treeEntries(initTransformer(cpu(), config, 4));
   const matrices: number[] = [];
   let count = 0;
   for (const [i, [path, weight]] of double.entries()) {
@@ -173,7 +187,7 @@ test("initTransformer: the same numbers everywhere, N(0, 0.02), norms at 1", asy
       assert.notDeepEqual(await other[i][1].data(), await single[i][1].data(), path);
     }
   }
-  assert.equal(count, parameterCount(untied));
+  assert.equal(count, parameterCount(config));
   const n = matrices.length;
   const mean = matrices.reduce((a, x) => a + x, 0) / n;
   const std = Math.sqrt(matrices.reduce((a, x) => a + (x - mean) ** 2, 0) / n);
@@ -220,6 +234,10 @@ test("transformer: an impossible configuration, too long a sequence", () => {
   refuse({ headDim: 6 }, "headDim must be a multiple of 4, at most 128, got 6");
   refuse({ headDim: 132 }, "headDim must be a multiple of 4, at most 128, got 132");
   refuse({ dropout: 1 }, "dropout must be in [0, 1), got 1");
+  refuse({ itemCodes: [] }, "itemCodes must be of at least 1 item, got 0");
+  refuse({ itemCodes: [[1], [11]] }, "itemCodes must be tokens below 11, got 11");
+  refuse({ codeHeads: 2 }, "codeHeads must come with itemCodes, got 2");
+  refuse({ itemCodes: [[1]], codeHeads: 0 }, "codeHeads must be a positive integer, got 0");
   refuse({ ropeTheta: NaN }, "ropeTheta must be positive, got NaN");
   refuse({ normEps: -1 }, "normEps must not be negative, got -1");
   const ropeScaling = { factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxLength: 64 };

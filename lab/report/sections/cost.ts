@@ -7,7 +7,7 @@ import { quantileSorted, sampleStandardDeviation } from "simple-statistics";
 import { nameOfSearch } from "../../analysis/searches.ts";
 import type { RunResult } from "../../compare/run_result.ts";
 import { LEAST_WIDTH } from "../../evaluate/search_costs.ts";
-import { codesOf, hasSeveralCodes, OWN } from "../comparable.ts";
+import { codesOf, hasSeveralCodes, OWN, withoutCodes } from "../comparable.ts";
 import {
   type Comparison,
   type CostRow,
@@ -208,10 +208,8 @@ export function recipeSection(comparison: Comparison): Section {
 function recipeTable({ variants, users }: Comparison): Table {
   const runs = runsOf(variants);
   const [{ recipe, data, test, judging }] = runs;
-  const { digest: _digest, reading: { codes: _codes, index: _index, ...reading }, ...rest } =
-    recipe;
   const common = hasSeveralCodes(runs)
-    ? { ...rest, "digest without codes": data.sequences, reading }
+    ? { ...withoutCodes(recipe), "digest without codes": data.sequences }
     : recipe;
   const shared = Object.entries(common)
     .filter(([field]) => field !== "seed" && !OWN.some((own) => own === field))
