@@ -243,7 +243,8 @@ function codeTable(
   device: Device,
   codes: readonly (readonly number[])[],
 ): { readonly tokens: Tensor; readonly present: Tensor } {
-  const [I, L] = [codes.length, Math.max(...codes.map(({ length }) => length))];
+  const I = codes.length;
+  const L = codes.reduce((most, { length }) => Math.max(most, length), 0);
   const tokens = new Int32Array(I * L);
   const present = new Float64Array(I * L);
   codes.forEach((own, i) => {

@@ -221,6 +221,12 @@ test("ropeTable: short waves stay, long ones become longer, and between it is bl
   }
 });
 
+test("transformer: more items than a function takes as arguments", () => {
+  const itemCodes = Array.from({ length: 300_000 }, () => [1, 2]);
+  using model = new Transformer(cpu(), { ...grouped, itemCodes });
+  assert.equal(model.config.itemCodes?.length, 300_000);
+});
+
 test("transformer: an impossible configuration, too long a sequence", () => {
   const refuse = (change: Partial<TransformerConfig>, message: string): void => {
     const build = (): unknown => new Transformer(cpu(), { ...grouped, ...change });
