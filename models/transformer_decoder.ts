@@ -207,17 +207,23 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
    * Feeds generated tokens: see {@link Decoder.step}.
    *
    * @throws {ShapeError} if the sizes do not fit each other and the cache, or the longest prefix
-   * exceeds the longest sequence of the model.
+   * exceeds the longest sequence of the model or its code heads.
    */
   step(
     { lengths, layers, states }: TransformerCache,
     { tokens, count, ...rows }: StepRows,
   ): Logits {
     const { heads, kvHeads, headDim: D, dim, maxLength, codeHeads = 0 } = this.#model.config;
-    if (states) return this.#logits(take(states, nextRows(lengths, rows, codeHeads)));
+    const L = rows.slots.shape[1];
+    if (states) {
+      if (L < codeHeads) return this.#logits(take(states, nextRows(lengths, rows, codeHeads)));
+      throw new ShapeError(
+        `Cannot decode a token after ${L} others: the model must have ${L + 1} code heads, ` +
+          `got ${codeHeads}`,
+      );
+    }
     const R = tokens.size;
     const [, T] = layers[0].history.shape;
-    const L = rows.slots.shape[1];
     if (T + L > maxLength) {
       throw new ShapeError(
         `Cannot decode ${L} tokens after histories of ${T}: the sum must be at most ${maxLength}, ` +

@@ -223,4 +223,13 @@ test("decoder: what does not fit is refused", () => {
   assert.throws(() => decoder.step(cache, { ...rows(4, 4), users: ints(3) }), ShapeError);
   assert.throws(() => decoder.step(cache, { ...rows(4, 4), depths: ints(5) }), ShapeError);
   assert.throws(() => decoder.step(cache, { ...rows(4, 4), slots: ints(3, 4) }), ShapeError);
+
+  const config = { ...reader, codeHeads: 3 };
+  const heads = new TransformerDecoder(
+    new Transformer(device, config),
+    initTransformer(device, config, 0),
+  );
+  const atOnce = heads.prefill(ints(2, 5), ints(2), 2).cache;
+  heads.step(atOnce, rows(4, 2));
+  assert.throws(() => heads.step(atOnce, rows(4, 3)), ShapeError); // the fourth code has no head
 });
