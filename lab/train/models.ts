@@ -50,7 +50,8 @@ import type { TrainableModel } from "./trainer.ts";
  *
  * @throws {CheckpointError} if the folder of the model is malformed or asks for what is not
  * supported.
- * @throws {DataError} if its vocabulary is too small for the data, or a file cannot be read.
+ * @throws {DataError} if it reads items, its vocabulary is too small for the data, or a file cannot
+ * be read.
  *
  * @example
  * ```ts ignore
@@ -68,7 +69,7 @@ export async function trainableModel(
 ): Promise<TrainableModel> {
   const { model: folder, lora, dropout, seed } = recipe;
   if (folder === undefined) return newModel(device, dataset, recipe);
-  checkVocabulary(folder, readConfig(folder), dataset); // before gigabytes are read
+  checkBase(folder, readConfig(folder), dataset); // before gigabytes are read
   const { config, params } = await loadBase(device, folder, recipe, dataset, onProgress);
   const base = { config: { ...config, dropout }, params };
   return lora ? newAdapter(device, base, lora, seed) : wholeModel(device, base);
@@ -110,12 +111,18 @@ function wholeModel(
   return { model: new Transformer(device, config), params, weights: (params) => params };
 }
 
-/** Every token of the data must have a row of the embedding. */
-function checkVocabulary(
+/** A model must read tokens, and every token of the data must have a row of the embedding. */
+function checkBase(
   folder: string,
-  { vocabSize }: TransformerConfig,
+  { vocabSize, itemCodes }: TransformerConfig,
   { name, tokens }: Dataset,
 ): void {
+  if (itemCodes !== undefined) {
+    throw new DataError(
+      `Cannot train ${folder} on ${name}: a pretrained model must read tokens, got one that ` +
+        "reads items",
+    );
+  }
   if (tokens.length <= vocabSize) return;
   throw new DataError(
     `Cannot train ${folder} on ${name}: its vocabulary must have the data's ${tokens.length} ` +
@@ -309,7 +316,9 @@ export function readRun(folder: string | Folder, dataset: Dataset): SavedRun {
   if (digest === recipe.digest) {
     return { recipe, dataset, normalization: normalizationOf(recipe) };
   }
-  throw refusedData(folder, `what it was trained on, of digest ${recipe.digest}, got ${digest}`);
+  const { digest: trained, reading } = recipe;
+  const how = Object.keys(reading).length > 0 ? ` read with ${JSON.stringify(reading)}` : "";
+  throw refusedData(folder, `what it was trained on, of digest ${trained}${how}, got ${digest}`);
 }
 
 function refusedData(folder: string | Folder, expected: string): CheckpointError {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { ArgumentError, DataError, UsageError } from "../../core/errors.ts";
+import { ArgumentError, type CheckpointError, DataError, UsageError } from "../../core/errors.ts";
 import { explainUser } from "../../lab/analysis/explain_user.ts";
 import { verifyModel } from "../../lab/analysis/verify_model.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
@@ -15,7 +15,7 @@ import { synthetic } from "../../lab/data/synthetic.ts";
 import { openRun, recommendAll } from "../../lab/lists/recommend.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
 import { digestOf, digestOfBytes, readingOf, sequencesDigest } from "../../lab/train/recipe.ts";
-import { readRecipe, readSavedRun } from "../../lab/train/models.ts";
+import { readRecipe, readRun, readSavedRun } from "../../lab/train/models.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { datasetOf } from "./datasets.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
@@ -299,6 +299,11 @@ test("withItemInput: a run is judged as it was trained, resumed, verified and re
       /^CheckpointError: Cannot resume .*: the data's digest must be that of its checkpoint/,
     );
     assert.equal(readRecipe(checkpoint).reading.input, input);
+    const tokens = await loadDataset(data, { limitUsers: 60 });
+    assert.throws(() => readRun(checkpoint, tokens), ({ message }: CheckpointError) => {
+      const how = JSON.stringify({ limitUsers: 60, input });
+      return message.endsWith(` read with ${how}, got ${digestOf(tokens)}`);
+    });
     const verified = await verifyModel({ checkpoint, data, limitUsers: 8 });
     assert.deepEqual([verified.violations, verified.users], [0, 8]);
     using run = await openRun(checkpoint, data);

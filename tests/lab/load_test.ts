@@ -7,7 +7,9 @@ import { DataError, UsageError } from "../../core/errors.ts";
 import { loadDataset, type Reading } from "../../lab/data/load.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
 import { recipeOf } from "../../lab/train/recipe.ts";
+import { readConfig } from "../../lab/train/model_folder.ts";
 import { trainableModel } from "../../lab/train/models.ts";
+import { configToJson } from "../../models/checkpoint_config.ts";
 import { lossNamed } from "../../models/losses/index.ts";
 import { smallFolder } from "./small_folder.ts";
 import { type Files, makeFolder, withFolder } from "./with_folder.ts";
@@ -172,6 +174,19 @@ test("trained: a pretrained model, whole or under an adapter; its sizes are the 
     recipe(`--model ${LLAMA} --lora q --lora-rank 2`),
   );
   assert.deepEqual(adapted.model.lora, { targets: ["q"], rank: 2, alpha: 16, dropout: 0.05 });
+});
+
+test("trained: a model that reads items is not trained on tokens", async () => {
+  const device = cpu();
+  const dataset = await loadDataset(CODES);
+  const config = configToJson({ ...readConfig(LLAMA), itemCodes: [[1]], codeHeads: 1 });
+  await withFolder({ "config.json": config }, async (model) => {
+    const options = parseOptions(["--model", model]);
+    await assert.rejects(
+      trainableModel(device, dataset, recipeOf(options, lossNamed("msl"), dataset, device)),
+      /^DataError: Cannot train .*: a pretrained model must read tokens, got one that reads items$/,
+    );
+  });
 });
 
 test("trained: a model whose vocabulary is too small is refused before it is read", async () => {
