@@ -10,8 +10,9 @@ import { parseGridOptions } from "../../lab/cli/compare.ts";
 import { judgeLine } from "../../lab/cli/judge.ts";
 import { compareLosses } from "../../lab/compare/compare.ts";
 import { judgeAgain, type JudgeOptions, planJudging } from "../../lab/compare/judge_again.ts";
-import type { BaselineResults, RunResult } from "../../lab/compare/run_result.ts";
-import { evaluate } from "../../lab/evaluate/evaluate.ts";
+import type { BaselineResults, RunResult, SearchSetting } from "../../lab/compare/run_result.ts";
+import { evaluate, type Evaluation } from "../../lab/evaluate/evaluate.ts";
+import type { Dataset } from "../../lab/data/dataset.ts";
 import { loadDataset } from "../../lab/data/load.ts";
 import { readBaselines, readResults } from "../../lab/report/read_results.ts";
 import { compareRuns } from "../../lab/report/compare_runs.ts";
@@ -47,6 +48,28 @@ function timeless({ seconds: _s, ...rest }: RunResult): unknown {
   return JSON.parse(JSON.stringify(rest));
 }
 
+/** What `evaluate` says of the model of a run. */
+async function evaluateRun(
+  name: string,
+  dataset: Dataset,
+  search: SearchSetting,
+  excludeHistory = false,
+): Promise<Evaluation> {
+  using opened = await openModel(cpu(), join(RUNS, name), dataset, search);
+  const { decoder, forcing, trie } = opened;
+  return await evaluate({
+    decoder,
+    trie,
+    dataset,
+    split: "test",
+    beams: [2, 5],
+    historyLength: 20,
+    excludeHistory,
+    ...search,
+    teacherForced: (histories, leaves) => forcing.logits(histories, leaves),
+  });
+}
+
 test("judge: the same model under another search, as an independent evaluation has it", async () => {
   const out = emptyFolder();
   const over = ["children", "vocabulary"] as const;
@@ -73,18 +96,7 @@ test("judge: the same model under another search, as an independent evaluation h
   ) {
     const found = judged.find((run) => run.variant === variant && run.recipe.seed === 1);
     assert.deepEqual(found?.judging, { beams: [2, 5], excludeHistory: false, search });
-    using opened = await openModel(cpu(), join(RUNS, "sft-seed1"), dataset, search);
-    const { decoder, forcing, trie } = opened;
-    const { beams } = await evaluate({
-      decoder,
-      trie,
-      dataset,
-      split: "test",
-      beams: [2, 5],
-      historyLength: 20,
-      ...search,
-      teacherForced: (histories, leaves) => forcing.logits(histories, leaves),
-    });
+    const { beams } = await evaluateRun("sft-seed1", dataset, search);
     found?.test.beams.forEach(({ ranks, exactRanks }, b) => {
       assert.deepEqual(ranks, beams[b].ranks);
       assert.deepEqual(exactRanks, beams[b].exact.ranks);
@@ -156,19 +168,7 @@ test("judge: without the history, the own search is repeated and the baselines f
   assert.ok(judged.every(({ judging }) => judging.excludeHistory));
   const dataset = await loadDataset(DATA);
   const search = { normalization: "children", tau: 1 } as const;
-  using opened = await openModel(cpu(), join(RUNS, "msl-seed1"), dataset, search);
-  const { decoder, forcing, trie } = opened;
-  const { beams, absent } = await evaluate({
-    decoder,
-    trie,
-    dataset,
-    split: "test",
-    beams: [2, 5],
-    historyLength: 20,
-    excludeHistory: true,
-    ...search,
-    teacherForced: (histories, leaves) => forcing.logits(histories, leaves),
-  });
+  const { beams, absent } = await evaluateRun("msl-seed1", dataset, search, true);
   assert.ok(absent > 0, "targets in the history must be, or nothing is tested");
   assert.deepEqual(judged[2].test.beams.map(({ ranks }) => ranks), beams.map(({ ranks }) => ranks));
   const before = readBaselines(RUNS)?.baselines ?? [];
