@@ -83,8 +83,8 @@ interface Report {
   readonly dispatches: number;
   /**
    * The time of the same search with a model that costs nothing, over the time of the search: the
-   * children's logits, the trie, the beams, the read-back and the results. Of beam alone, as other
-   * searches take other rows with another model.
+   * children's logits, the trie, the beams, the read-back and the results. Only for beam search:
+   * with another model, other searches feed other rows.
    */
   readonly trieShare?: number;
   readonly peakRssMiB: number;

@@ -28,7 +28,7 @@ export interface SpecialTokens {
 /**
  * Converts a configuration to the fields of Hugging Face's LlamaConfig, ready for `JSON.stringify`.
  * Dropout and the codes of items have no such fields and go under `beargrad`. A model that reads
- * items is none of Hugging Face's and has another `model_type`.
+ * items is not a Llama, so its `model_type` is another one.
  *
  * @example
  * ```ts

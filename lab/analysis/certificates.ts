@@ -130,10 +130,10 @@ export function competitors(
  * prefix at step t if that survives. If one is at least B, every beam search of width B prunes the
  * leaf at or before t, however ties are broken.
  *
- * A sibling w that is ahead of the path is kept as long as the path is. Of a node's children, if
- * their probabilities sum to 1, the best has at least the share of one. So w leaves an entry of
- * pi(w) / D_t(w) at least, which goes on being kept while it is ahead. Over the vocabulary that
- * holds of items that have ended alone.
+ * A sibling w that is ahead of the path is kept as long as the path is. If the probabilities of n
+ * children sum to 1, the best one has at least 1 / n. So w leaves an entry of at least pi(w) /
+ * D_t(w), which is kept while it is ahead. Over the vocabulary this holds only for items that have
+ * ended.
  *
  * `slack` is that of `competitors`.
  *

@@ -71,7 +71,7 @@ export interface Evidence {
   fits(t: number): boolean;
   /** Whether y is in the exact top B; undefined if that is not known. */
   isInExactTop(y: number): boolean | undefined;
-  /** Whether what scores above all that was pruned before the last step is exactly the best. */
+  /** Items that T9 certifies, and whether each has the place of the exact ranking. */
   certified(): readonly { readonly what: string; readonly isBest: Answer }[];
   /**
    * How many items come before y, and for each t how many entries of the pool come before y_<=t and
@@ -257,7 +257,7 @@ const T7 = perItem(
       const what = (): string => `${search.nameOf(y)}, step ${t}`;
       tally.of(SURVIVES).equivalent(search.beatsOthers(y, t), search.isAlive(y, t), what);
       const above = t <= search.lengthOf(y) ? search.isThresholdAboveSiblings(y, t) : undefined;
-      // Where Delta_t > 0, the B-th best entry is another one than y_<=t.
+      // Where Delta_t > 0, y_<=t is not the B-th best entry.
       if (above !== undefined) tally.of(SIBLINGS).expect(above, what);
     }
   },

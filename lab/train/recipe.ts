@@ -149,7 +149,7 @@ export function digestOfBytes(bytes: Uint8Array): string {
   return bytesToHex(sha256(bytes)).slice(0, 16);
 }
 
-/** How options ask for data to be read, without defaults but those of made codes. */
+/** The options that say how data are read: those that are not defaults, and codes in full. */
 export function readingOf(options: Reading): Reading {
   const { codes = "semantic" } = options;
   const reading: Reading = {

@@ -34,7 +34,7 @@ function load(
   return inMemory;
 }
 
-/** All but the name, the names of columns and functions. */
+/** A data set without its name, the names of its columns, and functions. */
 function contentOf(dataset: Dataset): unknown {
   return JSON.parse(JSON.stringify({ ...dataset, name: "", columns: "" }));
 }

@@ -55,8 +55,8 @@ test("theorems: the generators are as strong as those the theory was first check
 });
 
 /**
- * The least number of instances of a hypothesis in an item of 500 worlds: about half of what there
- * were when this was written. Where something can go wrong there must be enough of them.
+ * The least number of instances of each hypothesis per item, over 500 worlds: about half of those
+ * when this was written. A hypothesis that rarely holds tests little.
  */
 const FLOORS: Readonly<Record<string, number>> = {
   "T1: more than B siblings at some step": 0.05,
