@@ -11,7 +11,9 @@ import type { Fault } from "./fault.ts";
 
 /** A world and what is said of it. */
 export interface Certified {
+  /** The world. */
   readonly world: World;
+  /** What certifies its items and lists. */
   readonly evidence: Evidence;
 }
 
