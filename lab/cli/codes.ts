@@ -75,7 +75,7 @@ export const codesLine: CommandLine<CodesCommandOptions> = {
       (what, done, total) => display.stage(what, done, total),
     );
     const named = dataset.paths.map((path) => path.map((token) => dataset.tokens[token]));
-    const summary = describeCodes(named, beam);
+    const summary = describeCodes(named, { beam, sequences: dataset.training });
     if (out !== undefined) {
       writeFiles(out, [[INDEX, new TextEncoder().encode(`${JSON.stringify(indexOf(dataset))}\n`)]]);
       say(`Wrote ${path}`);

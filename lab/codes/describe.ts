@@ -25,7 +25,15 @@ export interface CodeLevel {
   readonly siblings: number;
   /** Nodes with more children than the beam is wide. */
   readonly wide: number;
+  /**
+   * Of all items that follow each other in a training sequence and differ, the share that have the
+   * same tokens up to and with this level. Without sequences there is none.
+   */
+  readonly together?: number;
 }
+
+/** The tokens of each item. */
+type Paths = readonly (readonly (string | number)[])[];
 
 /** The least, the median and the greatest of some numbers. */
 export interface Range {
@@ -35,6 +43,14 @@ export interface Range {
   readonly median: number;
   /** The greatest. */
   readonly max: number;
+}
+
+/** Options of {@link describeCodes}. */
+export interface DescribeOptions {
+  /** A beam width, to count nodes with more children. Default 10. */
+  readonly beam?: number;
+  /** Training sequences of items, to see how much behaviour the codes share. Default none. */
+  readonly sequences?: readonly { readonly items: readonly number[] }[];
 }
 
 /** What {@link describeCodes} finds. */
@@ -65,8 +81,8 @@ export interface CodesSummary {
  * ```
  */
 export function describeCodes(
-  paths: readonly (readonly (string | number)[])[],
-  beam = 10,
+  paths: Paths,
+  { beam = 10, sequences = [] }: DescribeOptions = {},
 ): CodesSummary {
   const counts = new Map<string, number>();
   for (const path of paths) {
@@ -76,21 +92,40 @@ export function describeCodes(
   const below = new Map<string, number>();
   for (const [first] of paths) below.set(`${first}`, (below.get(`${first}`) ?? 0) + 1);
   const depth = paths.reduce((most, { length }) => Math.max(most, length), 0);
+  const together = togetherBy(depth, paths, sequences);
   return {
     items: paths.length,
     distinct: counts.size,
     shared: [...counts.values()].reduce((sum, count) => sum + (count > 1 ? count : 0), 0),
     beam,
-    levels: Array.from({ length: depth }, (_, level) => levelOf(paths, level, beam)),
+    levels: Array.from({ length: depth }, (_, level) => ({
+      ...levelOf(paths, level, beam),
+      ...together && { together: together[level] },
+    })),
     below: Object.fromEntries(below),
   };
 }
 
-function levelOf(
-  paths: readonly (readonly (string | number)[])[],
-  level: number,
-  beam: number,
-): CodeLevel {
+/** By level, the share of consecutive items with the same beginnings; undefined if there are none. */
+function togetherBy(
+  depth: number,
+  paths: Paths,
+  sequences: NonNullable<DescribeOptions["sequences"]>,
+): number[] | undefined {
+  const same = Array.from({ length: depth }, () => 0);
+  let pairs = 0;
+  for (const { items } of sequences) {
+    for (const [i, item] of items.slice(1).entries()) {
+      if (item === items[i]) continue;
+      pairs++;
+      const [a, b] = [paths[items[i]], paths[item]];
+      for (let t = 0; t < Math.min(a.length, b.length) && a[t] === b[t]; t++) same[t]++;
+    }
+  }
+  return pairs === 0 ? undefined : same.map((count) => count / pairs);
+}
+
+function levelOf(paths: Paths, level: number, beam: number): CodeLevel {
   const uses = new Map<string | number, number>();
   const children = new Map<string, Set<string | number>>(); // of each node before the level
   const items = new Map<string, number>();
@@ -146,6 +181,7 @@ export function renderCodes(summary: CodesSummary): string {
       row("children (least, median, most)", ({ children }) => range(children)),
       row("siblings of a target (mean)", ({ siblings }) => siblings.toFixed(1)),
       row(`nodes with more than ${beam} children`, ({ wide }) => wide),
+      row("consecutive items alike so far", ({ together }) => together?.toFixed(3) ?? "-"),
     ]),
   ].join("\n");
 }

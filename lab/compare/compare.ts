@@ -13,6 +13,7 @@ import { type LossFlagName, lossFlagNames, lossFlags } from "../../models/losses
 import type { TheoremCounts } from "../analysis/user_theorems.ts";
 import { verifyModel } from "../analysis/verify_model.ts";
 import { keepCodes } from "../codes/coded_dataset.ts";
+import { describeCodes } from "../codes/describe.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
@@ -313,6 +314,7 @@ async function trainJudgeAndVerify(
       items: dataset.items.length,
       sequences: sequencesDigest(dataset),
     },
+    codes: describeCodes(dataset.paths, { beam: recipe.beam, sequences: dataset.training }).levels,
     parameters: found.parameters,
     epochs: training.epochs,
     bestEpoch: training.bestEpoch,

@@ -8,6 +8,7 @@ import type { Normalization } from "../../ops/trie_options.ts";
 import type { PruningCause } from "../analysis/pruning.ts";
 import type { SearchChoice } from "../analysis/searches.ts";
 import type { TheoremCounts } from "../analysis/user_theorems.ts";
+import type { CodeLevel } from "../codes/describe.ts";
 import type { SearchCosts } from "../evaluate/search_costs.ts";
 import type { GradientWeight } from "../train/loss_probe.ts";
 import { type Recipe, toJson } from "../train/recipe.ts";
@@ -47,6 +48,8 @@ export interface RunResult {
      */
     readonly sequences?: string;
   };
+  /** What the codes are like, first level first. Missing in older results. */
+  readonly codes?: readonly CodeLevel[];
   /** The number of trained parameters. */
   readonly parameters: number;
   /** Epochs trained. */

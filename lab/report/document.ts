@@ -35,6 +35,7 @@ export const FIGURES = [
   "violations",
   "survival",
   "margins",
+  "codes",
   "certificates",
   "weights",
   "validation",

@@ -140,6 +140,29 @@ export function dots(given: readonly Dot[], unit: string, domain: Domain, line?:
   };
 }
 
+/** A dot of a plot of two quantities; `value` is y. */
+export type ScatterPoint = Estimate & { readonly x: number; readonly label: string };
+
+/** Dots with vertical intervals. Dots of one label are named once, at the right of the first. */
+export function scatter(given: readonly ScatterPoint[], xUnit: string): Spec {
+  const values = given.filter(({ x }) => Number.isFinite(x));
+  const named = values.filter(({ label }, i) => values.findIndex((v) => v.label === label) === i);
+  const ends = values.flatMap(({ value, low, high }) => [value, low, high]);
+  return {
+    height: 260,
+    data: { values },
+    encoding: {
+      x: quantity("x", xUnit, domainOf(values.map(({ x }) => x), true), { grid: false }),
+      y: quantity("value", "", domainOf(ends, true)),
+    },
+    layer: [
+      layer({ type: "rule", color: INK.guide }, { y: { field: "low" }, y2: { field: "high" } }),
+      layer({ type: "point", filled: true, size: 50, color: INK.text }, {}),
+      layer({ type: "text", align: "left", dx: 7, dy: -5 }, { text: { field: "label" } }, named),
+    ],
+  };
+}
+
 /** A bar: its parts, in the order of the legend, and the interval of their sum. */
 export type Bar = Row & { readonly parts: readonly number[]; readonly sum?: Estimate };
 

@@ -67,6 +67,14 @@ const beamOutcome = v.object({
   exactLists: count,
 });
 
+const codeLevel = v.object({
+  ...v.entriesFromList(["tokens", "nodes", "parents"], positive),
+  ...v.entriesFromList(["perplexity", "siblings"], notNegative),
+  children: v.object(v.entriesFromList(["min", "median", "max"], positive)),
+  wide: count,
+  together: v.optional(notNegative),
+});
+
 /** Theorems that a run was not checked on have no instances. */
 const theoremCounts = v.object(
   v.entriesFromList(
@@ -87,6 +95,7 @@ const runResult = fitting<RunResult>(
     recipe,
     adapter: v.string(),
     data: v.object({ name, users: count, items: count, sequences: v.optional(name) }),
+    codes: v.optional(v.pipe(v.array(codeLevel), v.nonEmpty("it must not be empty"))),
     parameters: count,
     epochs: positive,
     bestEpoch: positive,

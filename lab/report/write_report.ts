@@ -17,6 +17,7 @@ import { counted, judgedOn } from "./format.ts";
 import { renderHtml } from "./html.ts";
 import { renderMarkdown } from "./markdown.ts";
 import { certificateSection } from "./sections/certificates.ts";
+import { codesSection } from "./sections/codes.ts";
 import { costSection, recipeSection, searchCostSection } from "./sections/cost.ts";
 import { pruningSection } from "./sections/pruning.ts";
 import { retrievalSection } from "./sections/retrieval.ts";
@@ -124,6 +125,7 @@ export function reportOf(
   const codes = byCodes(searches).map(([name]) => name);
   const losses = new Set(runsOf(variants).map(({ recipe }) => recipe.loss));
   const what = codes.length === 1 ? "Losses" : losses.size === 1 ? "Codes" : "Losses and codes";
+  const described = codesSection(comparison);
   const items = failed.map(({ name, reason }) => `${name}: ${reason}.`);
   return {
     title: `${what} compared on ${data.name}`,
@@ -144,6 +146,7 @@ export function reportOf(
       readingSection(comparison),
       retrievalSection(comparison),
       pruningSection(comparison),
+      ...described === undefined ? [] : [described],
       certificateSection(comparison),
       ...comparison.costs.length === 0 ? [] : [searchCostSection(comparison)],
       ...trainedVariants(comparison).length === 0 ? [] : [

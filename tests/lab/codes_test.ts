@@ -352,7 +352,11 @@ test("updateBooks: codes become the means of what they stand for, dead ones are 
 });
 
 test("describeCodes: by hand", () => {
-  const found = describeCodes([["a", "x"], ["a", "y"], ["b", "x"], ["c", "x"], ["c", "x"]], 1);
+  const found = describeCodes([["a", "x"], ["a", "y"], ["b", "x"], ["c", "x"], ["c", "x"]], {
+    beam: 1,
+    // Of the pairs (0, 1), (1, 2), (3, 4) and (4, 0), two begin alike, and one is alike to the end.
+    sequences: [{ items: [0, 1, 1, 2] }, { items: [3, 4, 0] }, { items: [2] }, { items: [] }],
+  });
   const { levels: [first, second], ...rest } = found;
   assert.deepEqual(rest, {
     items: 5,
@@ -371,12 +375,17 @@ test("describeCodes: by hand", () => {
     children: { min: 3, median: 3, max: 3 },
     siblings: 2,
     wide: 1,
+    together: 2 / 4,
   });
+  assert.equal(second.together, 1 / 4);
+  assert.equal("together" in describeCodes([["a"]], { sequences: [] }).levels[0], false);
   assert.deepEqual(
     [second.parents, second.nodes, second.children, second.siblings, second.wide],
     [3, 4, { min: 1, median: 1, max: 2 }, 2 / 5, 1],
   );
-  assert.match(renderCodes(found), /5 items, 4 distinct codes, 2 items that share theirs/);
+  const text = renderCodes(found);
+  assert.match(text, /5 items, 4 distinct codes, 2 items that share theirs/);
+  assert.match(text, /consecutive items alike so far +│ 0\.500 +│ 0\.250/);
 });
 
 test(

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { inferSchema, initParser } from "udsv";
 import { ArgumentError } from "../../core/errors.ts";
+import type { CodeLevel } from "../../lab/codes/describe.ts";
 import type { BaselineResults, BeamOutcome, RunResult } from "../../lab/compare/run_result.ts";
 import { namedByCodes } from "../../lab/report/comparable.ts";
 import { compareRuns } from "../../lab/report/compare_runs.ts";
@@ -574,6 +575,54 @@ test("report: several kinds of codes, whose tries have other depths", { timeout 
     ["sft", "msl"],
     "the weights of a loss are there once",
   );
+});
+
+test("report: what is pruned and retrieved by properties of codes", { timeout }, async () => {
+  const levelOf = (tokens: number, together: number): CodeLevel => ({
+    tokens,
+    perplexity: tokens / 2,
+    nodes: tokens,
+    parents: 1,
+    children: { min: tokens, median: tokens, max: tokens },
+    siblings: tokens - 1,
+    wide: 1,
+    together,
+  });
+  // The more consecutive items are alike, the less is lost; first tokens are in no order.
+  const kinds = [[64, 0.1], [16, 0.2], [256, 0.3], [8, 0.4], [32, 0.5]];
+  const runs = kinds.flatMap(([tokens, together], i) =>
+    ["msl", "bear"].map((loss): RunResult => {
+      const run = fixtureRun({ loss, seed: 0, users: 400, beams: [10], loses: 0.6 - 0.12 * i });
+      const codes = `hierarchical:${tokens}x16`;
+      return {
+        ...run,
+        data: { ...run.data, sequences: "same" },
+        recipe: { ...run.recipe, digest: codes, reading: { codes } },
+        codes: [levelOf(tokens, together), levelOf(16, 0.01)],
+      };
+    })
+  );
+  const { "report.md": text, "report-codes.svg": svg } = await written(runs);
+  const tableRow = (name: string): string[] =>
+    (new RegExp(`^\\| ${name} +\\|.*`, "m").exec(text)?.[0] ?? "").split("|")
+      .map((cell) => cell.trim()).slice(2, -1);
+  assert.deepEqual(tableRow("consecutive items alike").slice(0, 1), ["−1.00"]);
+  // Spearman's correlation of 4, 2, 5, 1, 3 with 5, 4, 3, 2, 1 by 1 - 6 sum d^2 / (n (n^2 - 1)).
+  assert.deepEqual(tableRow("first tokens").slice(0, 1), ["+.30"]);
+  const row = /^\| bear codes=hierarchical:8x16 +\| hierarchical:8x16 +\|(.*)/m.exec(text) ?? [];
+  assert.deepEqual(row[1]?.split("|").slice(0, 4).map((cell) => cell.trim()), [
+    "8",
+    "4.0",
+    "22.0",
+    ".400",
+  ]);
+  assert.equal(svg.match(/>hierarchical:8x16</g)?.length, 2, "one label in each panel");
+
+  const older = runs.map(({ codes: _, ...run }) => run);
+  assert.doesNotMatch(await textOf(namedByCodes(older)), /What the codes are like/);
+  const few = runs.filter(({ recipe }) => /:(8|16)x/.test(recipe.digest));
+  assert.doesNotMatch(await textOf(namedByCodes(few)), /Spearman/);
+  assert.match(await textOf(namedByCodes(few)), /What the codes are like/);
 });
 
 test("report: odd names, 41 steps, a narrow beam, a loss of a module", async () => {

@@ -1,0 +1,131 @@
+/**
+ * What codes are like, and what the search prunes and retrieves with them.
+ *
+ * @module
+ */
+import { sampleRankCorrelation } from "simple-statistics";
+import type { CodeLevel } from "../../codes/describe.ts";
+import { byCodes, type Comparison, estimateOf, PRUNING_RATE, type Search } from "../comparison.ts";
+import { columns, type Figure, type Section, section, type Table, text } from "../document.ts";
+import { count, share, signed, withInterval } from "../format.ts";
+import { scatter, type ScatterPoint } from "../plots.ts";
+import { sum } from "../statistics.ts";
+
+/** A property of codes, and how tables write it. */
+type Property = {
+  readonly name: string;
+  of(levels: readonly CodeLevel[]): number;
+  write(value: number): string;
+};
+
+/** What is drawn: the share of consecutive items with the same first token. */
+const ALIKE: Property = {
+  name: "consecutive items alike",
+  of: ([{ together = NaN }]) => together,
+  write: (value) => share(value, 3),
+};
+
+const PROPERTIES: readonly Property[] = [
+  { name: "first tokens", of: ([{ tokens }]) => tokens, write: count },
+  {
+    name: "perplexity of the first",
+    of: ([{ perplexity }]) => perplexity,
+    write: (x) => x.toFixed(1),
+  },
+  {
+    name: "siblings on the way",
+    of: (levels) => sum(levels.map(({ siblings }) => siblings)),
+    write: (x) => x.toFixed(1),
+  },
+  ALIKE,
+];
+
+/** The fewest kinds of codes of which a rank correlation says something. */
+const LEAST_KINDS = 5;
+
+/** A search with its codes. */
+type Coded = { readonly search: Search; readonly levels: readonly CodeLevel[] };
+
+/** The section on codes; none if there is one kind of them, or results do not say what they are. */
+export function codesSection(comparison: Comparison): Section | undefined {
+  const { searches, mainBeam, variants } = comparison;
+  const main = searches.filter(({ beam }) => beam === mainBeam);
+  const coded = main.flatMap((search): Coded[] => {
+    const [run] = variants.find(({ name }) => name === search.variant)?.runs ?? [];
+    return run?.codes === undefined ? [] : [{ search, levels: run.codes }];
+  });
+  const kinds = byCodes(coded.map(({ search }) => search)).length;
+  if (kinds < 2) return undefined;
+  return section(
+    "What the codes are like",
+    text(
+      "“Siblings on the way” are the items' competitors, children of the same node, added up over",
+      "the steps. “Consecutive items alike” is the share of items next to each other in training",
+      "that have the same first token, where they are not the same item.",
+    ),
+    codesFigure(comparison, coded),
+    kinds >= LEAST_KINDS && correlations(comparison, coded),
+  );
+}
+
+/** What may depend on codes. */
+function outcomesOf({ mainMetric }: Comparison): string[] {
+  return [PRUNING_RATE, mainMetric];
+}
+
+function codesFigure(comparison: Comparison, coded: readonly Coded[]): Figure {
+  const { mainBeam } = comparison;
+  const estimate = (variant: string, metric: string) =>
+    estimateOf(comparison, variant, mainBeam, metric);
+  const metrics = outcomesOf(comparison);
+  return {
+    name: "codes",
+    title: `${metrics.join(" and ")} at B = ${mainBeam} by how much behaviour a first token shares`,
+    note:
+      "Dot: mean over users and seeds of a variant. Bar: its 95 % interval. A label stands for " +
+      "all dots with the same codes.",
+    panels: metrics.map((metric) => ({
+      title: metric,
+      spec: scatter(
+        coded.flatMap(({ search: { variant, codes }, levels }): ScatterPoint[] => {
+          const found = estimate(variant, metric);
+          const isKnown = found !== undefined && Number.isFinite(found.value);
+          return isKnown ? [{ ...found, x: ALIKE.of(levels), label: codes }] : [];
+        }),
+        `${ALIKE.name}, share`,
+      ),
+    })),
+    caption:
+      `Properties of the codes, and what a search of width ${mainBeam} prunes and retrieves.`,
+    rows: coded.map(({ search: { variant, codes }, levels }) => ({
+      variant,
+      codes,
+      ...columns(PROPERTIES, ({ name }) => name, ({ of, write }) => write(of(levels))),
+      ...columns(metrics, (metric) => metric, (metric) => withInterval(estimate(variant, metric))),
+    })),
+  };
+}
+
+/** Over kinds of codes, the means of their variants. */
+function correlations(comparison: Comparison, coded: readonly Coded[]): Table {
+  const kinds = [...Map.groupBy(coded, ({ search }) => search.codes).values()];
+  const means = (metric: string): number[] =>
+    kinds.map((own) => {
+      const values = own.map(({ search: { variant, beam } }) =>
+        estimateOf(comparison, variant, beam, metric)?.value ?? NaN
+      );
+      return sum(values) / values.length;
+    });
+  return {
+    caption: `Spearman's rank correlation over ${kinds.length} kinds of codes.`,
+    rows: PROPERTIES.map(({ name, of }) => ({
+      property: name,
+      ...columns(outcomesOf(comparison), (metric) => metric, (metric) => {
+        const pairs = means(metric).map((y, i) => [of(kinds[i][0].levels), y])
+          .filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y));
+        if (pairs.length < LEAST_KINDS) return "–";
+        return signed(sampleRankCorrelation(pairs.map(([x]) => x), pairs.map(([, y]) => y)), 2);
+      }),
+    })),
+  };
+}
