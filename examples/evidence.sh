@@ -1,19 +1,13 @@
 #!/bin/sh
-# The runs of docs/RESULTS.md that ask whether bear is about the beam, and what the settings of its
-# paper give under one protocol. From the folder of the project:
+# The runs behind docs/RESULTS.md. From the folder of the project:
 #
 #   examples/evidence.sh DATA RUNS [PART...]
 #
-# DATA holds the folders office-sid, grocery-sid and office-titles; results go to RUNS. Parts run in
-# the order below, which is that of their worth, or as they are named. What is finished is not done
-# again, so the same line goes on after an interruption. Processes of different parts may run side
-# by side, one on each core. Minutes are estimates for one core. EPOCHS replaces the number of
-# epochs, and EXTRA has more options of trainings: EPOCHS=1 EXTRA="--limit-users 60" for a trial.
-#
-# Power: two runs of msl that differ in the seed alone disagree on 4.7 % of the users in HR@10
-# (12 epochs, office-sid). If losses differ no more than that by user, then at an HR@10 of .07 and
-# a level of .05 a difference of .0043 is found four times in five with 5 seeds, one of .0031 with
-# 10, and on grocery-sid one of .0025 with 5.
+# DATA holds the folders office-sid, grocery-sid and office-titles; results go to RUNS. Without
+# names, all parts run, the most telling first. Finished runs are not repeated, so the same command
+# resumes after an interruption. Two processes may run different parts side by side. Minutes are for
+# one core. EPOCHS replaces the number of epochs, and EXTRA adds options to all trainings:
+# EPOCHS=1 EXTRA="--limit-users 60" is a quick trial.
 set -u
 
 data=${1:?name the folder of the data}
@@ -34,25 +28,50 @@ run() {
 train() { run "$@" ${EXTRA-}; }
 office() { command=$1; shift; train "$command" --data "$data/office-sid" $recipe "$@"; }
 
-# Is it about the beam? 40 runs, 260 minutes.
+# Is it about the beam? 30 runs, 130 minutes.
 part_beam() {
-  office compare --seeds 5 --baseline msl --out "$runs/beam" --losses "msl,bear,\
-$controls/by_probability.ts,$controls/shuffled.ts,$controls/by_step.ts,$controls/even.ts,\
-$controls/focal.ts,sft"
+  office compare --seeds 5 --baseline bear --out "$runs/beam" --losses "msl,bear,\
+$controls/by_probability.ts,$controls/shuffled.ts,$controls/focal.ts,sft"
 }
 
-# msl and bear at lower temperatures: which has the B* of bear, and what does it retrieve? 60
-# searches, 50 minutes.
+# msl at lower temperatures: which has the B* of bear, and what does it retrieve? 20 searches, 20
+# minutes.
 part_temperature() {
-  run judge --runs "$runs/beam" --data "$data/office-sid" --variants msl,bear --threads 1 \
-    --tau 0.9,0.8,0.7,0.6,0.5,0.3 --beams 5,10,20 --baseline msl --out "$runs/temperature"
+  run judge --runs "$runs/beam" --data "$data/office-sid" --variants msl --threads 1 \
+    --tau 0.9,0.8,0.7,0.5 --beams 5,10,20 --baseline msl --out "$runs/temperature"
+  run report "$runs/beam" "$runs/temperature" --baseline bear --out "$runs/beam-temperature"
 }
 
-# Five more seeds of the four that matter most: 20 runs, 130 minutes.
-part_more() {
-  office compare --seeds 5,6,7,8,9 --baseline msl --out "$runs/more" \
-    --losses "msl,bear,$controls/by_probability.ts,$controls/by_step.ts"
-  run report "$runs/beam" "$runs/more" --baseline msl --out "$runs/ten-seeds"
+# What codes are worth: 27 runs, 110 minutes.
+part_codes() {
+  office compare --seeds 3 --losses msl --out "$runs/codes" --codes \
+    hierarchical:64x16,hierarchical:256x16,residual:64x64,rqvae:64x64,item,random
+  office compare --seeds 3 --losses bear --out "$runs/codes" \
+    --codes hierarchical:64x16,residual:64x64,rqvae:64x64
+  run report "$runs/codes" "$runs/beam" --baseline msl --out "$runs/codes-own"
+}
+
+# One position an item: first the regularisation that it needs, by validation, then three seeds, and
+# the same on the validation targets, too. 20 runs, 110 minutes.
+part_inputs() {
+  for recipe in "0.2 1.5" "0.3 1.5" "0.3 3" "0.5 0.1" "0.5 1.5"; do
+    set -- $recipe
+    input "$1" "$2" --seeds 1 --input items --codes semantic,hierarchical:64x16 \
+      --out "$runs/search-$1-$2"
+  done
+  input 0.2 1.5 --seeds 3 --input items --out "$runs/items" \
+    --codes semantic,hierarchical:64x16,hierarchical:256x16
+  input 0.2 1.5 --seeds 3 --input items-parallel --out "$runs/parallel" \
+    --codes semantic,hierarchical:64x16
+  input 0.2 1.5 --seeds 3 --join-validation --input items --out "$runs/items-joined" \
+    --codes semantic,hierarchical:256x16
+}
+input() {
+  dropout=$1 decay=$2
+  shift 2
+  train compare --data "$data/office-sid" --losses msl --lr 0.002 --dropout "$dropout" \
+    --decay "$decay" --epochs "${EPOCHS:-40}" --patience 40 --exclude-history --beams 5,10,20 \
+    --threads 1 "$@"
 }
 
 # Three times as many users: 20 runs, 300 minutes.
@@ -109,21 +128,7 @@ part_apao() {
   office sweep --seeds 1 --losses apao-point --beta 0.1,0.5,1 --eta 0,1 --xi 1,2 --out "$runs/apao"
 }
 
-# Codes without a meaning: 9 runs, 55 minutes.
-part_random() {
-  office compare --seeds 3 --losses msl,bear,sft --codes random --baseline msl --out "$runs/random"
-}
-
-# On validation targets, too, to the last epoch, with the data's codes and with codes that are made
-# from the same data. EPOCHS should be the usual best epoch of msl in "beam". 18 runs, 90 minutes.
-part_joined() {
-  joined="--data $data/office-sid --lr 0.002 --dropout 0.2 --decay 0.1 --exclude-history \
-    --join-validation --epochs ${EPOCHS:-30} --beams 5,10,20 --threads 1 --seeds 3 --baseline msl"
-  train compare $joined --losses msl,bear,sft --out "$runs/joined"
-  train compare $joined --losses msl,bear,sft --codes hierarchical:64x16 --out "$runs/joined-made"
-}
-
-parts="beam temperature more grocery constant strength titles settings others apao random joined"
+parts="beam temperature codes inputs grocery constant strength settings others apao titles"
 for part in ${*:-$parts}; do
   echo "== $part, $(date -u +%H:%M)"
   "part_$part"

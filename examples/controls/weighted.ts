@@ -1,6 +1,6 @@
 /**
  * What the controls of `bear` share: its released form with other weights. Each of them is a loss
- * for `--losses`, as in `deno task compare --losses msl,bear,examples/controls/even.ts`.
+ * for `--losses`, as in `deno task compare --losses msl,bear,examples/controls/focal.ts`.
  *
  * @module
  */
