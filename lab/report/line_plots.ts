@@ -7,7 +7,7 @@
 import type { Histogram } from "../compare/run_result.ts";
 import type { Spec } from "./document.ts";
 import { BINS, binStart } from "./outcomes.ts";
-import { dashed, type Domain, domainOf, layer, quantity, UPRIGHT } from "./plots.ts";
+import { dashed, type Domain, domainOf, layer, quantity, spread, UPRIGHT } from "./plots.ts";
 import { sum } from "./statistics.ts";
 import { INK } from "./svg.ts";
 
@@ -120,16 +120,6 @@ function labelled(given: readonly Line[], axes: LineAxes): Spec[] {
     const y = high - places[i] * perPixel;
     return { ...end, at: axes.log ? Math.exp(y) : y };
   });
-}
-
-/** Ascending places at least `gap` apart within [0, most], near the given ones. */
-export function spread(given: readonly number[], gap: number, most: number): number[] {
-  const places = [...given];
-  for (let i = 1; i < places.length; i++) places[i] = Math.max(places[i], places[i - 1] + gap);
-  const last = places.length - 1;
-  if (last >= 0) places[last] = Math.min(places[last], Math.max(most, gap * last));
-  for (let i = last - 1; i >= 0; i--) places[i] = Math.min(places[i], places[i + 1] - gap);
-  return places;
 }
 
 /** A point to mark, hollow if it has a text beside it. */

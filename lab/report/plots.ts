@@ -140,27 +140,58 @@ export function dots(given: readonly Dot[], unit: string, domain: Domain, line?:
   };
 }
 
-/** A dot of a plot of two quantities; `value` is y. */
-export type ScatterPoint = Estimate & { readonly x: number; readonly label: string };
+/** A dot of a plot of two quantities; `value` is y. Hollow ones stand beside the filled ones. */
+export type ScatterPoint = Estimate & {
+  readonly x: number;
+  readonly label: string;
+  readonly hollow: boolean;
+};
+
+/** The height of a plot of two quantities, pixels. */
+const SCATTER_HEIGHT = 260;
 
 /** Dots with vertical intervals. Dots of one label are named once, at the right of the first. */
 export function scatter(given: readonly ScatterPoint[], xUnit: string): Spec {
-  const values = given.filter(({ x }) => Number.isFinite(x));
-  const named = values.filter(({ label }, i) => values.findIndex((v) => v.label === label) === i);
-  const ends = values.flatMap(({ value, low, high }) => [value, low, high]);
+  const ends = given.flatMap(({ value, low, high }) => [value, low, high]);
+  const domain = domainOf(ends, true);
+  const perPixel = (domain[1] - domain[0]) / SCATTER_HEIGHT;
+  const named = given.filter(({ label }, i) => given.findIndex((v) => v.label === label) === i)
+    .toSorted((a, b) => b.value - a.value);
+  const places = spread(
+    named.map(({ value }) => (domain[1] - value) / perPixel - 6),
+    13,
+    SCATTER_HEIGHT,
+  );
+  const labels = named.map(({ x, label }, i) => ({
+    x,
+    label,
+    value: domain[1] - places[i] * perPixel,
+  }));
+  const dot = { type: "point", filled: true, size: 50, stroke: INK.text, strokeWidth: 1.5 };
+  const fill = { condition: { test: "datum.hollow", value: "white" }, value: INK.text };
   return {
-    height: 260,
-    data: { values },
+    height: SCATTER_HEIGHT,
+    data: { values: given },
     encoding: {
-      x: quantity("x", xUnit, domainOf(values.map(({ x }) => x), true), { grid: false }),
-      y: quantity("value", "", domainOf(ends, true)),
+      x: quantity("x", xUnit, domainOf(given.map(({ x }) => x), true), { grid: false }),
+      y: quantity("value", "", domain),
     },
     layer: [
       layer({ type: "rule", color: INK.guide }, { y: { field: "low" }, y2: { field: "high" } }),
-      layer({ type: "point", filled: true, size: 50, color: INK.text }, {}),
-      layer({ type: "text", align: "left", dx: 7, dy: -5 }, { text: { field: "label" } }, named),
+      layer(dot, { fill }),
+      layer({ type: "text", align: "left", dx: 8 }, { text: { field: "label" } }, labels),
     ],
   };
+}
+
+/** Ascending places at least `gap` apart within [0, most], near the given ones. */
+export function spread(given: readonly number[], gap: number, most: number): number[] {
+  const places = [...given];
+  for (let i = 1; i < places.length; i++) places[i] = Math.max(places[i], places[i - 1] + gap);
+  const last = places.length - 1;
+  if (last >= 0) places[last] = Math.min(places[last], Math.max(most, gap * last));
+  for (let i = last - 1; i >= 0; i--) places[i] = Math.min(places[i], places[i + 1] - gap);
+  return places;
 }
 
 /** A bar: its parts, in the order of the legend, and the interval of their sum. */

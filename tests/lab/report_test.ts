@@ -12,7 +12,7 @@ import { compareRuns } from "../../lab/report/compare_runs.ts";
 import { differenceOf, estimateOf, shownVariants } from "../../lab/report/comparison.ts";
 import { type Figure, isFigure } from "../../lab/report/document.ts";
 import { renderMarkdown } from "../../lab/report/markdown.ts";
-import { spread } from "../../lab/report/line_plots.ts";
+import { spread } from "../../lab/report/plots.ts";
 import { valuesByMetric } from "../../lab/report/outcomes.ts";
 import { trainingSection, weightsOf } from "../../lab/report/sections/training.ts";
 import { renderPanel } from "../../lab/report/svg.ts";

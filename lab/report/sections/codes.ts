@@ -5,7 +5,7 @@
  */
 import { sampleRankCorrelation } from "simple-statistics";
 import type { CodeLevel } from "../../codes/describe.ts";
-import { byCodes, type Comparison, estimateOf, PRUNING_RATE, type Search } from "../comparison.ts";
+import { type Comparison, estimateOf, PRUNING_RATE, type Search } from "../comparison.ts";
 import { columns, type Figure, type Section, section, type Table, text } from "../document.ts";
 import { count, share, signed, withInterval } from "../format.ts";
 import { scatter, type ScatterPoint } from "../plots.ts";
@@ -46,6 +46,10 @@ const LEAST_KINDS = 5;
 /** A search with its codes. */
 type Coded = { readonly search: Search; readonly levels: readonly CodeLevel[] };
 
+function kindsOf(coded: readonly Coded[]): Coded[][] {
+  return [...Map.groupBy(coded, ({ search }) => search.codes).values()];
+}
+
 /** The section on codes; none if there is one kind of them, or results do not say what they are. */
 export function codesSection(comparison: Comparison): Section | undefined {
   const { searches, mainBeam, variants } = comparison;
@@ -54,8 +58,7 @@ export function codesSection(comparison: Comparison): Section | undefined {
     const [run] = variants.find(({ name }) => name === search.variant)?.runs ?? [];
     return run?.codes === undefined ? [] : [{ search, levels: run.codes }];
   });
-  const kinds = byCodes(coded.map(({ search }) => search)).length;
-  if (kinds < 2) return undefined;
+  if (kindsOf(coded).length < 2) return undefined;
   return section(
     "What the codes are like",
     text(
@@ -64,8 +67,14 @@ export function codesSection(comparison: Comparison): Section | undefined {
       "that have the same first token, where they are not the same item.",
     ),
     codesFigure(comparison, coded),
-    kinds >= LEAST_KINDS && correlations(comparison, coded),
+    kindsOf(coded.filter(isPrunable)).length >= LEAST_KINDS &&
+      correlations(comparison, coded.filter(isPrunable)),
   );
+}
+
+/** Whether items are written in several tokens: of one token a beam of k is exact. */
+function isPrunable({ levels }: Coded): boolean {
+  return levels.length > 1;
 }
 
 /** What may depend on codes. */
@@ -78,19 +87,25 @@ function codesFigure(comparison: Comparison, coded: readonly Coded[]): Figure {
   const estimate = (variant: string, metric: string) =>
     estimateOf(comparison, variant, mainBeam, metric);
   const metrics = outcomesOf(comparison);
+  const lossOf = (variant: string): string | undefined =>
+    comparison.variants.find(({ name }) => name === variant)?.runs[0].recipe.loss;
+  const [loss] = comparison.baseline.runs.map(({ recipe }) => recipe.loss);
   return {
     name: "codes",
     title: `${metrics.join(" and ")} at B = ${mainBeam} by how much behaviour a first token shares`,
     note:
-      "Dot: mean over users and seeds of a variant. Bar: its 95 % interval. A label stands for " +
-      "all dots with the same codes.",
+      `Dot: mean over users and seeds of a variant, filled for ${loss}. Bar: its 95 % interval. A ` +
+      "label stands for all dots with the same codes. Codes of one token are left out, as no " +
+      "search prunes anything of them.",
     panels: metrics.map((metric) => ({
       title: metric,
       spec: scatter(
-        coded.flatMap(({ search: { variant, codes }, levels }): ScatterPoint[] => {
+        coded.filter(isPrunable).flatMap(({ search, levels }): ScatterPoint[] => {
+          const { variant, codes } = search;
           const found = estimate(variant, metric);
-          const isKnown = found !== undefined && Number.isFinite(found.value);
-          return isKnown ? [{ ...found, x: ALIKE.of(levels), label: codes }] : [];
+          const x = ALIKE.of(levels);
+          if (found === undefined || !Number.isFinite(found.value + x)) return [];
+          return [{ ...found, x, label: codes, hollow: lossOf(variant) !== loss }];
         }),
         `${ALIKE.name}, share`,
       ),
@@ -108,7 +123,7 @@ function codesFigure(comparison: Comparison, coded: readonly Coded[]): Figure {
 
 /** Over kinds of codes, the means of their variants. */
 function correlations(comparison: Comparison, coded: readonly Coded[]): Table {
-  const kinds = [...Map.groupBy(coded, ({ search }) => search.codes).values()];
+  const kinds = kindsOf(coded);
   const means = (metric: string): number[] =>
     kinds.map((own) => {
       const values = own.map(({ search: { variant, beam } }) =>
@@ -117,7 +132,7 @@ function correlations(comparison: Comparison, coded: readonly Coded[]): Table {
       return sum(values) / values.length;
     });
   return {
-    caption: `Spearman's rank correlation over ${kinds.length} kinds of codes.`,
+    caption: `Spearman's rank correlation over ${kinds.length} kinds of codes of several tokens.`,
     rows: PROPERTIES.map(({ name, of }) => ({
       property: name,
       ...columns(outcomesOf(comparison), (metric) => metric, (metric) => {
