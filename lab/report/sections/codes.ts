@@ -92,7 +92,8 @@ function codesFigure(comparison: Comparison, coded: readonly Coded[]): Figure {
   const [loss] = comparison.baseline.runs.map(({ recipe }) => recipe.loss);
   return {
     name: "codes",
-    title: `${metrics.join(" and ")} at B = ${mainBeam} by how much behaviour a first token shares`,
+    title:
+      `Pruning and ${comparison.mainMetric} at B = ${mainBeam} by how much behaviour a first token shares`,
     note:
       `Dot: mean over users and seeds of a variant, filled for ${loss}. Bar: its 95 % interval. A ` +
       "label stands for all dots with the same codes. Codes of one token are left out, as no " +
@@ -116,7 +117,11 @@ function codesFigure(comparison: Comparison, coded: readonly Coded[]): Figure {
       variant,
       codes,
       ...columns(PROPERTIES, ({ name }) => name, ({ of, write }) => write(of(levels))),
-      ...columns(metrics, (metric) => metric, (metric) => withInterval(estimate(variant, metric))),
+      ...columns(
+        metrics,
+        (metric) => metric,
+        (metric) => withInterval(estimate(variant, metric), metric === PRUNING_RATE ? 3 : 4),
+      ),
     })),
   };
 }
