@@ -42,6 +42,13 @@ part_temperature() {
   run report "$runs/beam" "$runs/temperature" --baseline bear --out "$runs/beam-temperature"
 }
 
+# The same models searched exactly. 20 searches, 10 minutes.
+part_exact() {
+  run judge --runs "$runs/beam" --data "$data/office-sid" --threads 1 --search best-first \
+    --variants sft,msl,bear,by_probability --beams 10 --baseline msl --out "$runs/exact"
+  run report "$runs/beam" "$runs/exact" --baseline msl --out "$runs/beam-exact"
+}
+
 # What codes are worth: 27 runs, 110 minutes.
 part_codes() {
   office compare --seeds 3 --losses msl --out "$runs/codes" --codes \
@@ -128,7 +135,7 @@ part_apao() {
   office sweep --seeds 1 --losses apao-point --beta 0.1,0.5,1 --eta 0,1 --xi 1,2 --out "$runs/apao"
 }
 
-parts="beam temperature codes inputs grocery constant strength settings others apao titles"
+parts="beam temperature exact codes inputs grocery constant strength settings others apao titles"
 for part in ${*:-$parts}; do
   echo "== $part, $(date -u +%H:%M)"
   "part_$part"
