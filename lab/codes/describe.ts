@@ -106,7 +106,7 @@ export function describeCodes(
   };
 }
 
-/** By level, the share of consecutive items that begin alike; undefined if there are no such items. */
+/** By level, the share of consecutive items that begin alike; undefined without such items. */
 function togetherBy(
   depth: number,
   paths: Paths,
