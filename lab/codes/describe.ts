@@ -81,7 +81,7 @@ export interface CodesSummary {
  * ```
  */
 export function describeCodes(
-  paths: Paths,
+  paths: readonly (readonly (string | number)[])[],
   { beam = 10, sequences = [] }: DescribeOptions = {},
 ): CodesSummary {
   const counts = new Map<string, number>();
