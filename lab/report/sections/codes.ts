@@ -5,7 +5,13 @@
  */
 import { sampleRankCorrelation } from "simple-statistics";
 import type { CodeLevel } from "../../codes/describe.ts";
-import { type Comparison, estimateOf, PRUNING_RATE, type Search } from "../comparison.ts";
+import {
+  type Comparison,
+  estimateOf,
+  PRUNING_RATE,
+  type Search,
+  type Variant,
+} from "../comparison.ts";
 import { columns, type Figure, type Section, section, type Table, text } from "../document.ts";
 import { count, share, signed, withInterval } from "../format.ts";
 import { scatter, type ScatterPoint } from "../plots.ts";
@@ -43,8 +49,16 @@ const PROPERTIES: readonly Property[] = [
 /** The fewest kinds of codes of which a rank correlation says something. */
 const LEAST_KINDS = 5;
 
-/** A search with its codes. */
-type Coded = { readonly search: Search; readonly levels: readonly CodeLevel[] };
+/** A search with its codes and the loss of its model. */
+type Coded = {
+  readonly search: Search;
+  readonly levels: readonly CodeLevel[];
+  readonly loss: string;
+};
+
+function lossOf({ runs: [{ recipe }] }: Variant): string {
+  return recipe.loss;
+}
 
 function kindsOf(coded: readonly Coded[]): Coded[][] {
   return [...Map.groupBy(coded, ({ search }) => search.codes).values()];
@@ -55,10 +69,13 @@ export function codesSection(comparison: Comparison): Section | undefined {
   const { searches, mainBeam, variants } = comparison;
   const main = searches.filter(({ beam }) => beam === mainBeam);
   const coded = main.flatMap((search): Coded[] => {
-    const [run] = variants.find(({ name }) => name === search.variant)?.runs ?? [];
-    return run?.codes === undefined ? [] : [{ search, levels: run.codes }];
+    const variant = variants.find(({ name }) => name === search.variant);
+    const levels = variant?.runs[0].codes;
+    return variant && levels ? [{ search, levels, loss: lossOf(variant) }] : [];
   });
   if (kindsOf(coded).length < 2) return undefined;
+  const loss = lossOf(comparison.baseline);
+  const compared = coded.filter(isPrunable).filter((one) => one.loss === loss); // like with like
   return section(
     "What the codes are like",
     text(
@@ -67,8 +84,7 @@ export function codesSection(comparison: Comparison): Section | undefined {
       "that have the same first token, where they are not the same item.",
     ),
     codesFigure(comparison, coded),
-    kindsOf(coded.filter(isPrunable)).length >= LEAST_KINDS &&
-      correlations(comparison, coded.filter(isPrunable)),
+    kindsOf(compared).length >= LEAST_KINDS && correlations(comparison, compared),
   );
 }
 
@@ -87,9 +103,7 @@ function codesFigure(comparison: Comparison, coded: readonly Coded[]): Figure {
   const estimate = (variant: string, metric: string) =>
     estimateOf(comparison, variant, mainBeam, metric);
   const metrics = outcomesOf(comparison);
-  const lossOf = (variant: string): string | undefined =>
-    comparison.variants.find(({ name }) => name === variant)?.runs[0].recipe.loss;
-  const [loss] = comparison.baseline.runs.map(({ recipe }) => recipe.loss);
+  const loss = lossOf(comparison.baseline);
   return {
     name: "codes",
     title:
@@ -101,12 +115,12 @@ function codesFigure(comparison: Comparison, coded: readonly Coded[]): Figure {
     panels: metrics.map((metric) => ({
       title: metric,
       spec: scatter(
-        coded.filter(isPrunable).flatMap(({ search, levels }): ScatterPoint[] => {
+        coded.filter(isPrunable).flatMap(({ search, levels, loss: own }): ScatterPoint[] => {
           const { variant, codes } = search;
           const found = estimate(variant, metric);
           const x = ALIKE.of(levels);
           if (found === undefined || !Number.isFinite(found.value + x)) return [];
-          return [{ ...found, x, label: codes, hollow: lossOf(variant) !== loss }];
+          return [{ ...found, x, label: codes, hollow: own !== loss }];
         }),
         `${ALIKE.name}, share`,
       ),
@@ -137,7 +151,8 @@ function correlations(comparison: Comparison, coded: readonly Coded[]): Table {
       return sum(values) / values.length;
     });
   return {
-    caption: `Spearman's rank correlation over ${kinds.length} kinds of codes of several tokens.`,
+    caption: `Spearman's rank correlation over ${kinds.length} kinds of codes of several tokens, ` +
+      `${lossOf(comparison.baseline)} alone.`,
     rows: PROPERTIES.map(({ name, of }) => ({
       property: name,
       ...columns(outcomesOf(comparison), (metric) => metric, (metric) => {
