@@ -1,8 +1,9 @@
-/** The programs of docs/engine.md, in short. */
+/** The example programs, in short. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { train as trainGpt, write } from "../examples/char_gpt.ts";
 import { train as trainSpirals } from "../examples/spirals.ts";
+import { textVectors } from "../examples/text_vectors.ts";
 import { testDevices } from "./devices.ts";
 
 const [cpu, , webgpu] = testDevices;
@@ -31,4 +32,18 @@ test("examples: on webgpu they take the steps of the cpu", { skip: webgpu.skip }
   const [{ loss }, gpt] = [await trainGpt(devices[0], 4), await trainGpt(devices[1], 4)];
   assert.ok(Math.abs(loss - gpt.loss) < 1e-4 * loss, `${loss} on the cpu, ${gpt.loss} on webgpu`);
   await assertWrites(gpt.params);
+});
+
+test("examples: texts of the same words have the same vector, others are far apart", () => {
+  const texts = ["Blue pen, 12", "12 BLUE pen", "black paper", "blue paper", ""];
+  const vectors = textVectors(texts);
+  const cosine = (a: number, b: number) =>
+    vectors[a].reduce((sum, x, i) => sum + x * vectors[b][i], 0);
+  assert.ok(Math.abs(cosine(0, 1) - 1) < 1e-12);
+  assert.ok(Math.abs(cosine(0, 2)) < 0.2); // 0, and the error of a projection
+  // blue, paper have weights ln(5 / 3), ln(5 / 2); 12, pen ln(5 / 2); black ln 5
+  const [blue, twice] = [Math.log(5 / 3), Math.log(5 / 2)];
+  const expected = blue ** 2 / Math.hypot(blue, twice, twice) / Math.hypot(blue, twice);
+  assert.ok(Math.abs(cosine(0, 3) - expected) < 0.2);
+  assert.ok(vectors[4].every((x) => x === 0));
 });
