@@ -49,71 +49,81 @@ part_exact() {
   run report "$runs/beam" "$runs/exact" --baseline msl --out "$runs/beam-exact"
 }
 
-# What codes are worth: 27 runs, 110 minutes.
+# What codes are worth, also from the words of the items and from both: 34 runs, 150 minutes.
 part_codes() {
-  office compare --seeds 3 --losses msl --out "$runs/codes" --codes \
-    hierarchical:64x16,hierarchical:256x16,residual:64x64,rqvae:64x64,item,random
+  words="$runs/words.csv"
+  mkdir -p "$runs"
+  deno run -R -W examples/text_vectors.ts "$data/office-sid/items.json" "$words"
+  office compare --seeds 3 --losses msl --out "$runs/codes" --codes "\
+hierarchical:64x16,hierarchical:256x16,residual:64x64,rqvae:64x64,item,random,\
+hierarchical:64x16,from=$words,hierarchical:64x16,from=behaviour+$words"
   office compare --seeds 3 --losses bear --out "$runs/codes" \
     --codes hierarchical:64x16,residual:64x64,rqvae:64x64
   run report "$runs/codes" "$runs/beam" --baseline msl --out "$runs/codes-own"
 }
 
+# Learning rate, dropout and decay by validation on all users, for tokens and for one token an item.
+# 9 runs, 30 minutes.
+part_recipe() {
+  for recipe in "0.002 0.2 0.1" "0.002 0.3 0.1" "0.002 0.1 0.1" "0.002 0.2 0.5" "0.001 0.2 0.1"; do
+    settings $recipe semantic
+  done
+  for recipe in "0.002 0.3 1.5" "0.002 0.2 1.5" "0.002 0.3 0.5" "0.002 0.5 1.5"; do
+    settings $recipe item
+  done
+}
+settings() {
+  train compare --data "$data/office-sid" --losses msl --seeds 1 --epochs "${EPOCHS:-40}" \
+    --patience 40 --validate-users 4905 --exclude-history --beams 10 --cost-users 0 --threads 1 \
+    --lr "$1" --dropout "$2" --decay "$3" --codes "$4" --out "$runs/recipe/$1-$2-$3"
+}
+
 # One position an item: first the regularisation that it needs, by validation, then three seeds, and
-# the same on the validation targets, too. 20 runs, 110 minutes.
+# the same on the validation targets, too. 27 runs, 150 minutes.
 part_inputs() {
   for recipe in "0.2 1.5" "0.3 1.5" "0.3 3" "0.5 0.1" "0.5 1.5"; do
     set -- $recipe
-    input "$1" "$2" --seeds 1 --input items --codes semantic,hierarchical:64x16 \
+    input "$1" "$2" --patience 40 --seeds 1 --input items --codes semantic,hierarchical:64x16 \
       --out "$runs/search-$1-$2"
   done
-  input 0.2 1.5 --seeds 3 --input items --out "$runs/items" \
+  input 0.2 1.5 --patience 40 --seeds 3 --input items --out "$runs/items" \
     --codes semantic,hierarchical:64x16,hierarchical:256x16
-  input 0.2 1.5 --seeds 3 --input items-parallel --out "$runs/parallel" \
-    --codes semantic,hierarchical:64x16
-  input 0.2 1.5 --seeds 3 --join-validation --input items --out "$runs/items-joined" \
+  input 0.2 1.5 --patience 40 --seeds 1 --input tokens --out "$runs/tokens"
+  input 0.3 1.5 --patience 40 --seeds 1 --input items-parallel --out "$runs/parallel"
+  input 0.2 1.5 --join-validation --seeds 3 --input items --out "$runs/items-joined" \
     --codes semantic,hierarchical:256x16
 }
 input() {
   dropout=$1 decay=$2
   shift 2
   train compare --data "$data/office-sid" --losses msl --lr 0.002 --dropout "$dropout" \
-    --decay "$decay" --epochs "${EPOCHS:-40}" --patience 40 --exclude-history --beams 5,10,20 \
-    --threads 1 "$@"
+    --decay "$decay" --epochs "${EPOCHS:-40}" --exclude-history --beams 5,10,20 --threads 1 "$@"
 }
 
-# Three times as many users: 20 runs, 300 minutes.
+# Three times as many users, for half the epochs: 14 runs, 80 minutes.
 part_grocery() {
-  train compare --data "$data/grocery-sid" $recipe --seeds 5 --baseline msl \
-    --losses "msl,bear,sft,$controls/by_probability.ts" --out "$runs/grocery"
+  grocery="compare --data $data/grocery-sid --lr 0.002 --dropout 0.2 --decay 0.1 \
+    --epochs ${EPOCHS:-20} --patience 20 --exclude-history --beams 5,10,20 --threads 1"
+  train $grocery --seeds 2 --losses "msl,bear,sft,$controls/by_probability.ts" \
+    --out "$runs/grocery"
+  train $grocery --seeds 2 --losses msl,bear,sft --codes hierarchical:64x16 \
+    --out "$runs/grocery-made"
+  run report "$runs/grocery" "$runs/grocery-made" --baseline msl --out "$runs/grocery-all"
 }
 
-# The constant of by_probability, -log(2 B), and the B of bear: 30 runs, 190 minutes.
-part_constant() {
-  office sweep --seeds 5 --losses "bear,$controls/by_probability.ts" --beam 5,20,100 \
-    --out "$runs/constant"
-  run report "$runs/beam" "$runs/constant" --baseline bear --out "$runs/constant-beside"
-}
-
-# More and less of it: does the effect grow with lambda? 12 runs, 80 minutes.
-part_strength() {
-  office sweep --seeds 3 --losses "bear,$controls/by_probability.ts" --lambda 0.25,4 \
-    --out "$runs/strength"
-}
-
-# Titles. Epochs are chosen on rows of training that are held out. Then every model is searched over
-# children and over the vocabulary, and by the rules of transformers with and without length
-# normalisation. 15 runs, 700 minutes.
+# Titles. Epochs are chosen on rows of training that are held out; these are the last ones, and
+# models without them retrieve half as much. So all losses are then trained on all rows. The models
+# are searched over children and over the vocabulary. 5 runs, 90 minutes.
 part_titles() {
-  train compare --data "$data/office-titles" --hold-out 1000 --history 10 --exclude-history \
-    --epochs "${EPOCHS:-12}" --patience 3 --seeds 3 --beams 5,10,20 --threads 1 \
-    --baseline msl --out "$runs/titles" \
-    --losses "sft,msl,bear,$controls/forced.ts,$controls/bear_on_sft.ts"
-  titles="run judge --runs $runs/titles --data $data/office-titles --threads 1 --baseline msl"
-  $titles --over children,vocabulary --out "$runs/titles-over"
-  $titles --search huggingface --variants sft,msl,bear --out "$runs/titles-huggingface"
-  $titles --search huggingface --length-penalty 0 --variants sft,msl,bear --out "$runs/titles-d3"
-  run report "$runs/titles" "$runs/titles-over" "$runs/titles-huggingface" "$runs/titles-d3" \
-    --baseline msl --out "$runs/titles-all"
+  titles="compare --data $data/office-titles --history 10 --exclude-history --seeds 1 \
+    --beams 5,10,20 --threads 1"
+  train $titles --hold-out 1000 --epochs "${EPOCHS:-12}" --patience 3 --losses msl \
+    --out "$runs/titles-held-out"
+  train $titles --epochs "${EPOCHS:-10}" --losses "sft,msl,bear,$controls/forced.ts" \
+    --out "$runs/titles"
+  run judge --runs "$runs/titles" --data "$data/office-titles" --threads 1 --baseline msl \
+    --over children,vocabulary --out "$runs/titles-over"
+  run report "$runs/titles" "$runs/titles-over" --baseline msl --out "$runs/titles-all"
 }
 
 # The settings of the paper: lambda and xi, of which its run on Toy has 0.25 and 2.75, and the
@@ -135,7 +145,7 @@ part_apao() {
   office sweep --seeds 1 --losses apao-point --beta 0.1,0.5,1 --eta 0,1 --xi 1,2 --out "$runs/apao"
 }
 
-parts="beam temperature exact codes inputs grocery constant strength settings others apao titles"
+parts="beam temperature exact codes recipe inputs grocery titles settings others apao"
 for part in ${*:-$parts}; do
   echo "== $part, $(date -u +%H:%M)"
   "part_$part"
