@@ -51,7 +51,7 @@ part_exact() {
 
 # What codes are worth, also from the words of the items and from both: 34 runs, 150 minutes.
 part_codes() {
-  words="$runs/words.csv"
+  words="$runs/text.csv"
   mkdir -p "$runs"
   deno run -R -W examples/text_vectors.ts "$data/office-sid/items.json" "$words"
   office compare --seeds 3 --losses msl --out "$runs/codes" --codes "\

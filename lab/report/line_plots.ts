@@ -115,7 +115,11 @@ function labelled(given: readonly Line[], axes: LineAxes): Spec[] {
   const perPixel = (high - low) / HEIGHT;
   const ends = pointsOf(given.map(({ label, points }) => ({ label, points: points.slice(-1) })))
     .sort((a, b) => b.y - a.y);
-  const places = spread(ends.map(({ y }) => (high - scaled(y)) / perPixel), 13, HEIGHT);
+  const places = spread(
+    ends.map(({ y }) => (high - scaled(y)) / perPixel),
+    ends.map(() => 13),
+    HEIGHT,
+  );
   return ends.map((end, i) => {
     const y = high - places[i] * perPixel;
     return { ...end, at: axes.log ? Math.exp(y) : y };

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Spec } from "./document.ts";
-import type { Estimate } from "./statistics.ts";
+import { type Estimate, sum } from "./statistics.ts";
 import { INK } from "./svg.ts";
 
 /** A range of an axis. */
@@ -159,7 +159,7 @@ export function scatter(given: readonly ScatterPoint[], xUnit: string): Spec {
     .toSorted((a, b) => b.value - a.value);
   const places = spread(
     named.map(({ value }) => (domain[1] - value) / perPixel - 6),
-    13,
+    named.map(({ label }) => 13 * label.split(",").length),
     SCATTER_HEIGHT,
   );
   const labels = named.map(({ x, label }, i) => ({
@@ -179,18 +179,31 @@ export function scatter(given: readonly ScatterPoint[], xUnit: string): Spec {
     layer: [
       layer({ type: "rule", color: INK.guide }, { y: { field: "low" }, y2: { field: "high" } }),
       layer(dot, { fill }),
-      layer({ type: "text", align: "left", dx: 8 }, { text: { field: "label" } }, labels),
+      layer(
+        { type: "text", align: "left", dx: 8, lineBreak: "," },
+        { text: { field: "label" } },
+        labels,
+      ),
     ],
   };
 }
 
-/** Ascending places at least `gap` apart within [0, most], near the given ones. */
-export function spread(given: readonly number[], gap: number, most: number): number[] {
+/** Ascending places of labels of these heights, one below the other, near the given ones. */
+export function spread(
+  given: readonly number[],
+  heights: readonly number[],
+  most: number,
+): number[] {
   const places = [...given];
-  for (let i = 1; i < places.length; i++) places[i] = Math.max(places[i], places[i - 1] + gap);
+  for (let i = 1; i < places.length; i++) {
+    places[i] = Math.max(places[i], places[i - 1] + heights[i - 1]);
+  }
   const last = places.length - 1;
-  if (last >= 0) places[last] = Math.min(places[last], Math.max(most, gap * last));
-  for (let i = last - 1; i >= 0; i--) places[i] = Math.min(places[i], places[i + 1] - gap);
+  const above = sum(heights.slice(0, last));
+  if (last >= 0) places[last] = Math.min(places[last], Math.max(most, above));
+  for (let i = last - 1; i >= 0; i--) {
+    places[i] = Math.min(places[i], places[i + 1] - heights[i]);
+  }
   return places;
 }
 

@@ -250,7 +250,10 @@ test("report: labels keep their distance and their order", () => {
     [[90, 95, 99], [76, 88, 100]],
     [[], []],
   ];
-  for (const [given, places] of cases) assert.deepEqual(spread(given, 12, 100), places);
+  for (const [given, places] of cases) {
+    assert.deepEqual(spread(given, given.map(() => 12), 100), places);
+  }
+  assert.deepEqual(spread([10, 12, 14], [12, 24, 12], 100), [10, 22, 46]);
 });
 
 test("report: what cannot be read comes first and is no headline", async () => {
