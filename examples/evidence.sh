@@ -100,20 +100,27 @@ input() {
     --decay "$decay" --epochs "${EPOCHS:-40}" --exclude-history --beams 5,10,20 --threads 1 "$@"
 }
 
-# Three times as many users, for half the epochs: 14 runs, 80 minutes.
+# Three times as many users, for half the epochs: 10 runs, 70 minutes.
 part_grocery() {
-  grocery="compare --data $data/grocery-sid --lr 0.002 --dropout 0.2 --decay 0.1 \
-    --epochs ${EPOCHS:-20} --patience 20 --exclude-history --beams 5,10,20 --threads 1"
-  train $grocery --seeds 2 --losses "msl,bear,sft,$controls/by_probability.ts" \
-    --out "$runs/grocery"
-  train $grocery --seeds 2 --losses msl,bear,sft --codes hierarchical:64x16 \
-    --out "$runs/grocery-made"
-  run report "$runs/grocery" "$runs/grocery-made" --baseline msl --out "$runs/grocery-all"
+  grocery="compare --data $data/grocery-sid --lr 0.002 --dropout 0.2 --epochs ${EPOCHS:-20} \
+    --exclude-history --beams 5,10,20 --threads 1"
+  train $grocery --decay 0.1 --patience 20 --seeds 1 \
+    --losses "msl,bear,sft,$controls/by_probability.ts" --out "$runs/grocery"
+  train $grocery --decay 0.1 --patience 20 --seeds 1 \
+    --losses msl,bear,sft --codes hierarchical:64x16 --out "$runs/grocery-made"
+  train $grocery --decay 0.1 --patience 20 --seeds 1 \
+    --losses msl --codes hierarchical:256x16 --out "$runs/grocery-256x16"
+  run report "$runs/grocery" "$runs/grocery-made" "$runs/grocery-256x16" --baseline msl \
+    --out "$runs/grocery-all"
+  train $grocery --decay 1.5 --patience 20 --seeds 1 --losses msl --input items \
+    --out "$runs/grocery-items"
+  train $grocery --decay 1.5 --seeds 1 --losses msl --input items --join-validation \
+    --out "$runs/grocery-items-joined"
 }
 
 # Titles. Epochs are chosen on rows of training that are held out; these are the last ones, and
-# models without them retrieve half as much. So all losses are then trained on all rows. The models
-# are searched over children and over the vocabulary. 5 runs, 90 minutes.
+# models without them retrieve half as much. So all losses are then trained on all rows. sft is
+# searched over children, too. 5 runs, 90 minutes.
 part_titles() {
   titles="compare --data $data/office-titles --history 10 --exclude-history --seeds 1 \
     --beams 5,10,20 --threads 1"
@@ -121,8 +128,8 @@ part_titles() {
     --out "$runs/titles-held-out"
   train $titles --epochs "${EPOCHS:-10}" --losses "sft,msl,bear,$controls/forced.ts" \
     --out "$runs/titles"
-  run judge --runs "$runs/titles" --data "$data/office-titles" --threads 1 --baseline msl \
-    --over children,vocabulary --out "$runs/titles-over"
+  run judge --runs "$runs/titles" --data "$data/office-titles" --threads 1 \
+    --variants sft --over children --out "$runs/titles-over"
   run report "$runs/titles" "$runs/titles-over" --baseline msl --out "$runs/titles-all"
 }
 
