@@ -65,11 +65,11 @@ hierarchical:64x16,from=$words,hierarchical:64x16,from=behaviour+$words"
 # Learning rate, dropout and decay by validation on all users, for tokens and for one token an item.
 # 9 runs, 30 minutes.
 part_recipe() {
-  for recipe in "0.002 0.2 0.1" "0.002 0.3 0.1" "0.002 0.1 0.1" "0.002 0.2 0.5" "0.001 0.2 0.1"; do
-    settings $recipe semantic
+  for setting in "0.002 0.2 0.1" "0.002 0.3 0.1" "0.002 0.1 0.1" "0.002 0.2 0.5" "0.001 0.2 0.1"; do
+    settings $setting semantic
   done
-  for recipe in "0.002 0.3 1.5" "0.002 0.2 1.5" "0.002 0.3 0.5" "0.002 0.5 1.5"; do
-    settings $recipe item
+  for setting in "0.002 0.3 1.5" "0.002 0.2 1.5" "0.002 0.3 0.5" "0.002 0.5 1.5"; do
+    settings $setting item
   done
 }
 settings() {
@@ -81,8 +81,8 @@ settings() {
 # One position an item: first the regularisation that it needs, by validation, then three seeds, and
 # the same on the validation targets, too. 27 runs, 150 minutes.
 part_inputs() {
-  for recipe in "0.2 1.5" "0.3 1.5" "0.3 3" "0.5 0.1" "0.5 1.5"; do
-    set -- $recipe
+  for setting in "0.2 1.5" "0.3 1.5" "0.3 3" "0.5 0.1" "0.5 1.5"; do
+    set -- $setting
     input "$1" "$2" --patience 40 --seeds 1 --input items --codes semantic,hierarchical:64x16 \
       --out "$runs/search-$1-$2"
   done
