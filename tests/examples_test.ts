@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { train as trainGpt, write } from "../examples/char_gpt.ts";
 import { train as trainSpirals } from "../examples/spirals.ts";
+import { titlePages } from "../examples/title_pages.ts";
 import { textVectors } from "../examples/text_vectors.ts";
 import { testDevices } from "./devices.ts";
 
@@ -46,4 +47,19 @@ test("examples: texts of the same words have the same vector, others are far apa
   const expected = blue ** 2 / Math.hypot(blue, twice, twice) / Math.hypot(blue, twice);
   assert.ok(Math.abs(cosine(0, 3) - expected) < 0.2);
   assert.ok(vectors[4].every((x) => x === 0));
+});
+
+test("examples: pages list each title once a copy, with those of its category", () => {
+  const titles = { "1": "Blue pen", "2": "Desk", "3": "Red pen", "4": "Lamp", "5": "Clip" };
+  const categories = new Map([["Blue pen", "Pens"], ["Red pen", "Pens"], ["Desk", "Furniture"]]);
+  const pages = titlePages(titles, categories, 6);
+  assert.equal(pages.length, 18);
+  const lists = pages.map((line, page) => {
+    const [, user, ids, time] = /^(\d+),"\[(.+)\]",(\d+)$/.exec(line)!;
+    assert.deepEqual([user, time], [`${page}`, `${page}`]);
+    return ids.split(", ");
+  });
+  const sorted = lists.map((ids) => ids.toSorted().join());
+  assert.deepEqual(sorted, Array(6).fill(["1,3", "2", "4,5"]).flat());
+  assert.equal(new Set(lists.map((ids) => ids.join())).size, 5); // both orders of both pairs
 });
