@@ -7,7 +7,7 @@
 import type { Histogram } from "../compare/run_result.ts";
 import type { Spec } from "./document.ts";
 import { BINS, binStart } from "./outcomes.ts";
-import { dashed, type Domain, domainOf, layer, quantity, spread, UPRIGHT } from "./plots.ts";
+import { dashed, type Domain, domainOf, layer, quantity, UPRIGHT } from "./plots.ts";
 import { sum } from "./statistics.ts";
 import { INK } from "./svg.ts";
 
@@ -115,15 +115,21 @@ function labelled(given: readonly Line[], axes: LineAxes): Spec[] {
   const perPixel = (high - low) / HEIGHT;
   const ends = pointsOf(given.map(({ label, points }) => ({ label, points: points.slice(-1) })))
     .sort((a, b) => b.y - a.y);
-  const places = spread(
-    ends.map(({ y }) => (high - scaled(y)) / perPixel),
-    ends.map(() => 13),
-    HEIGHT,
-  );
+  const places = spread(ends.map(({ y }) => (high - scaled(y)) / perPixel), 13, HEIGHT);
   return ends.map((end, i) => {
     const y = high - places[i] * perPixel;
     return { ...end, at: axes.log ? Math.exp(y) : y };
   });
+}
+
+/** Ascending places of labels of a height, near the given ones, without an overlap. */
+export function spread(given: readonly number[], height: number, most: number): number[] {
+  const places = [...given];
+  for (let i = 1; i < places.length; i++) places[i] = Math.max(places[i], places[i - 1] + height);
+  const last = places.length - 1;
+  if (last >= 0) places[last] = Math.min(places[last], Math.max(most, last * height));
+  for (let i = last - 1; i >= 0; i--) places[i] = Math.min(places[i], places[i + 1] - height);
+  return places;
 }
 
 /** A point to mark, hollow if it has a text beside it. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Spec } from "./document.ts";
-import { type Estimate, sum } from "./statistics.ts";
+import type { Estimate } from "./statistics.ts";
 import { INK } from "./svg.ts";
 
 /** A range of an axis. */
@@ -63,13 +63,20 @@ export function domainOf(values: readonly number[], zero = false): Domain {
 /** A row of a plot: its label at the left, and its number as text at the right. */
 export type Row = { readonly label: string; readonly shown: string };
 
-/** Where the label of a variant with its codes becomes two lines. */
-const BREAK = " codes=";
+/** Where the label of a variant with its codes, or of codes with their source, is broken. */
+const BREAK = " codes=|,(?=from=)";
+
+/** The height of a line of a label, pixels. */
+const LINE = 11;
 
 /** The height of a row, pixels. */
 function rowHeight(given: readonly Row[], height: number): number {
-  return given.some(({ label }) => label.includes(BREAK)) ? 28 : height;
+  const lines = given.map(({ label }) => label.split(new RegExp(BREAK)).length);
+  return Math.max(height, ...lines.map((count) => count > 1 ? LINE * count + 6 : 0));
 }
+
+/** The lines of a label, in the language of Vega. */
+const LINES = `split(datum.label, regexp('${BREAK}'))`;
 
 /** The labels of rows at the left. */
 const LABELS = {
@@ -80,10 +87,12 @@ const LABELS = {
     title: null,
     labelColor: INK.text,
     labelPadding: 8,
-    labelLineHeight: 11,
-    labelExpr: `split(datum.label, '${BREAK}')`,
+    labelLineHeight: LINE,
+    labelExpr: LINES,
     labelOffset: {
-      condition: { test: `indexof(datum.label, '${BREAK}') >= 0`, value: -5.5 },
+      condition: [3, 2].map((count) => (
+        { test: `length(${LINES}) >= ${count}`, value: -LINE * (count - 1) / 2 }
+      )),
       value: 0,
     },
   },
@@ -138,73 +147,6 @@ export function dots(given: readonly Dot[], unit: string, domain: Domain, line?:
       numbers(given),
     ],
   };
-}
-
-/** A dot of a plot of two quantities; `value` is y. Hollow ones stand beside the filled ones. */
-export type ScatterPoint = Estimate & {
-  readonly x: number;
-  readonly label: string;
-  readonly hollow: boolean;
-};
-
-/** The height of a plot of two quantities, pixels. */
-const SCATTER_HEIGHT = 260;
-
-/** Dots with vertical intervals. Dots of one label are named once, at the right of the first. */
-export function scatter(given: readonly ScatterPoint[], xUnit: string): Spec {
-  const ends = given.flatMap(({ value, low, high }) => [value, low, high]);
-  const domain = domainOf(ends, true);
-  const perPixel = (domain[1] - domain[0]) / SCATTER_HEIGHT;
-  const named = given.filter(({ label }, i) => given.findIndex((v) => v.label === label) === i)
-    .toSorted((a, b) => b.value - a.value);
-  const places = spread(
-    named.map(({ value }) => (domain[1] - value) / perPixel - 6),
-    named.map(({ label }) => 13 * label.split(",").length),
-    SCATTER_HEIGHT,
-  );
-  const labels = named.map(({ x, label }, i) => ({
-    x,
-    label,
-    value: domain[1] - places[i] * perPixel,
-  }));
-  const dot = { type: "point", filled: true, size: 50, stroke: INK.text, strokeWidth: 1.5 };
-  const fill = { condition: { test: "datum.hollow", value: "white" }, value: INK.text };
-  return {
-    height: SCATTER_HEIGHT,
-    data: { values: given },
-    encoding: {
-      x: quantity("x", xUnit, domainOf(given.map(({ x }) => x), true), { grid: false }),
-      y: quantity("value", "", domain),
-    },
-    layer: [
-      layer({ type: "rule", color: INK.guide }, { y: { field: "low" }, y2: { field: "high" } }),
-      layer(dot, { fill }),
-      layer(
-        { type: "text", align: "left", dx: 8, lineBreak: "," },
-        { text: { field: "label" } },
-        labels,
-      ),
-    ],
-  };
-}
-
-/** Ascending places of labels of these heights, one below the other, near the given ones. */
-export function spread(
-  given: readonly number[],
-  heights: readonly number[],
-  most: number,
-): number[] {
-  const places = [...given];
-  for (let i = 1; i < places.length; i++) {
-    places[i] = Math.max(places[i], places[i - 1] + heights[i - 1]);
-  }
-  const last = places.length - 1;
-  const above = sum(heights.slice(0, last));
-  if (last >= 0) places[last] = Math.min(places[last], Math.max(most, above));
-  for (let i = last - 1; i >= 0; i--) {
-    places[i] = Math.min(places[i], places[i + 1] - heights[i]);
-  }
-  return places;
 }
 
 /** A bar: its parts, in the order of the legend, and the interval of their sum. */

@@ -12,7 +12,7 @@ import { compareRuns } from "../../lab/report/compare_runs.ts";
 import { differenceOf, estimateOf, shownVariants } from "../../lab/report/comparison.ts";
 import { type Figure, isFigure } from "../../lab/report/document.ts";
 import { renderMarkdown } from "../../lab/report/markdown.ts";
-import { spread } from "../../lab/report/plots.ts";
+import { spread } from "../../lab/report/line_plots.ts";
 import { valuesByMetric } from "../../lab/report/outcomes.ts";
 import { trainingSection, weightsOf } from "../../lab/report/sections/training.ts";
 import { renderPanel } from "../../lab/report/svg.ts";
@@ -251,9 +251,8 @@ test("report: labels keep their distance and their order", () => {
     [[], []],
   ];
   for (const [given, places] of cases) {
-    assert.deepEqual(spread(given, given.map(() => 12), 100), places);
+    assert.deepEqual(spread(given, 12, 100), places);
   }
-  assert.deepEqual(spread([10, 12, 14], [12, 24, 12], 100), [10, 22, 46]);
 });
 
 test("report: what cannot be read comes first and is no headline", async () => {
@@ -619,7 +618,9 @@ test("report: what is pruned and retrieved by properties of codes", { timeout },
     "22.0",
     ".400",
   ]);
-  assert.equal(svg.match(/>hierarchical:8x16</g)?.length, 2, "one label in each panel");
+  const drawn = [...svg.matchAll(/>hierarchical:\d+x16 \((.+?)\)</g)].map(([, share]) => share);
+  const shares = [".100", ".200", ".300", ".400", ".500"].flatMap((share) => [share, share]);
+  assert.deepEqual(drawn, [...shares, ...shares], "two panels, sorted");
 
   const older = runs.map(({ codes: _, ...run }) => run);
   assert.doesNotMatch(await textOf(namedByCodes(older)), /What the codes are like/);

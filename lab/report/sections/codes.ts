@@ -14,7 +14,7 @@ import {
 } from "../comparison.ts";
 import { columns, type Figure, type Section, section, type Table, text } from "../document.ts";
 import { count, share, signed, withInterval } from "../format.ts";
-import { scatter, type ScatterPoint } from "../plots.ts";
+import { domainOf, type Dot, dots } from "../plots.ts";
 import { sum } from "../statistics.ts";
 
 /** A property of codes, and how tables write it. */
@@ -104,27 +104,28 @@ function codesFigure(comparison: Comparison, coded: readonly Coded[]): Figure {
     estimateOf(comparison, variant, mainBeam, metric);
   const metrics = outcomesOf(comparison);
   const loss = lossOf(comparison.baseline);
+  const rows = coded.filter(isPrunable).toSorted((a, b) => (
+    ALIKE.of(a.levels) - ALIKE.of(b.levels) || Number(b.loss === loss) - Number(a.loss === loss)
+  ));
   return {
     name: "codes",
     title:
-      `Pruning and ${comparison.mainMetric} at B = ${mainBeam} by how much behaviour a first token shares`,
-    note:
-      `Dot: mean over users and seeds of a variant, filled for ${loss}. Bar: its 95 % interval. A ` +
-      "label stands for all dots with the same codes. Codes of one token are left out, as no " +
-      "search prunes anything of them.",
-    panels: metrics.map((metric) => ({
-      title: metric,
-      spec: scatter(
-        coded.filter(isPrunable).flatMap(({ search, levels, loss: own }): ScatterPoint[] => {
-          const { variant, codes } = search;
-          const found = estimate(variant, metric);
-          const x = ALIKE.of(levels);
-          if (found === undefined || !Number.isFinite(found.value + x)) return [];
-          return [{ ...found, x, label: codes, hollow: own !== loss }];
-        }),
-        `${ALIKE.name}, share`,
-      ),
-    })),
+      `Pruning and ${comparison.mainMetric} at B = ${mainBeam} by how much behaviour a first ` +
+      "token shares",
+    note: "Rows are sorted by the share of consecutive items alike, in brackets. Dot: mean over " +
+      `users and seeds, filled for ${loss}. Bar: its 95 % interval. Codes of one token are ` +
+      "left out, as no search prunes anything of them.",
+    panels: metrics.map((metric) => {
+      const drawn = rows.flatMap(({ search: { variant }, levels, loss: own }): Dot[] => {
+        const found = estimate(variant, metric);
+        if (found === undefined || !Number.isFinite(found.value)) return [];
+        const label = `${variant} (${ALIKE.write(ALIKE.of(levels))})`;
+        const shown = share(found.value, metric === PRUNING_RATE ? 3 : 4);
+        return [{ ...found, label, shown, kind: own === loss ? "variant" : "reference" }];
+      });
+      const ends = drawn.flatMap(({ value, low, high }) => [value, low, high]);
+      return { title: metric, spec: dots(drawn, metric, domainOf(ends, true)) };
+    }),
     caption:
       `Properties of the codes, and what a search of width ${mainBeam} prunes and retrieves.`,
     rows: coded.map(({ search: { variant, codes }, levels }) => ({
