@@ -79,25 +79,32 @@ settings() {
 }
 
 # One position an item: first the regularisation that it needs, by validation, then three seeds, and
-# the same on the validation targets, too. 27 runs, 150 minutes.
+# the same on the validation targets, too. bear, and heads for all codes at once. 34 runs, 190
+# minutes.
 part_inputs() {
   for setting in "0.2 1.5" "0.3 1.5" "0.3 3" "0.5 0.1" "0.5 1.5"; do
     set -- $setting
-    input "$1" "$2" --patience 40 --seeds 1 --input items --codes semantic,hierarchical:64x16 \
+    input items msl "$1" "$2" --patience 40 --seeds 1 --codes semantic,hierarchical:64x16 \
       --out "$runs/search-$1-$2"
   done
-  input 0.2 1.5 --patience 40 --seeds 3 --input items --out "$runs/items" \
+  for setting in "0.2 0.1" "0.2 1.5" "0.3 1.5"; do
+    set -- $setting
+    input items-parallel msl "$1" "$2" --patience 40 --seeds 1 --out "$runs/parallel-$1-$2"
+  done
+  input items msl 0.2 1.5 --patience 40 --seeds 3 --out "$runs/items" \
     --codes semantic,hierarchical:64x16,hierarchical:256x16
-  input 0.2 1.5 --patience 40 --seeds 1 --input tokens --out "$runs/tokens"
-  input 0.3 1.5 --patience 40 --seeds 1 --input items-parallel --out "$runs/parallel"
-  input 0.2 1.5 --join-validation --seeds 3 --input items --out "$runs/items-joined" \
+  input items bear 0.2 1.5 --patience 40 --seeds 3 --out "$runs/items-bear"
+  run report "$runs/items" "$runs/items-bear" --baseline msl --out "$runs/items-all"
+  input tokens msl 0.2 1.5 --patience 40 --seeds 1 --out "$runs/tokens"
+  input items msl 0.2 1.5 --join-validation --seeds 3 --out "$runs/items-joined" \
     --codes semantic,hierarchical:256x16
 }
 input() {
-  dropout=$1 decay=$2
-  shift 2
-  train compare --data "$data/office-sid" --losses msl --lr 0.002 --dropout "$dropout" \
-    --decay "$decay" --epochs "${EPOCHS:-40}" --exclude-history --beams 5,10,20 --threads 1 "$@"
+  input=$1 losses=$2 dropout=$3 decay=$4
+  shift 4
+  train compare --data "$data/office-sid" --input "$input" --losses "$losses" --lr 0.002 \
+    --dropout "$dropout" --decay "$decay" --epochs "${EPOCHS:-40}" --exclude-history \
+    --beams 5,10,20 --threads 1 "$@"
 }
 
 # Three times as many users, for half the epochs: 10 runs, 70 minutes.
@@ -119,18 +126,40 @@ part_grocery() {
 }
 
 # Titles. Epochs are chosen on rows of training that are held out; these are the last ones, and
-# models without them retrieve half as much. So all losses are then trained on all rows. sft is
-# searched over children, too. 5 runs, 90 minutes.
+# models without them retrieve half as much. So all losses are then trained on all rows. All are
+# searched over children, too, and by the rules of transformers, with and without normalization by
+# length. 9 runs and 8 searches, 190 minutes.
 part_titles() {
-  titles="compare --data $data/office-titles --history 10 --exclude-history --seeds 1 \
-    --beams 5,10,20 --threads 1"
-  train $titles --hold-out 1000 --epochs "${EPOCHS:-12}" --patience 3 --losses msl \
+  titles="compare --data $data/office-titles --history 10 --exclude-history --beams 5,10,20 \
+    --threads 1"
+  train $titles --seeds 1 --hold-out 1000 --epochs "${EPOCHS:-12}" --patience 3 --losses msl \
     --out "$runs/titles-held-out"
-  train $titles --epochs "${EPOCHS:-10}" --losses "sft,msl,bear,$controls/forced.ts" \
+  train $titles --seeds 3 --epochs "${EPOCHS:-10}" --losses msl,bear --out "$runs/titles"
+  train $titles --seeds 1 --epochs "${EPOCHS:-10}" --losses "sft,$controls/forced.ts" \
     --out "$runs/titles"
-  run judge --runs "$runs/titles" --data "$data/office-titles" --threads 1 \
-    --variants sft --over children --out "$runs/titles-over"
+  again="judge --runs $runs/titles --data $data/office-titles --threads 1 --cost-users 0"
+  run $again --variants sft --over children --out "$runs/titles-over"
+  transformers="--search huggingface --length-penalty"
+  run $again --variants sft $transformers 1 --out "$runs/titles-lengths"
+  for penalty in 0 1; do
+    run $again --over children --variants sft,msl,bear $transformers "$penalty" \
+      --out "$runs/titles-children-$penalty"
+  done
   run report "$runs/titles" "$runs/titles-over" --baseline msl --out "$runs/titles-all"
+}
+
+# The same titles with a model that has read all of them before, category by category, and no user:
+# all its weights are trained, or adapters. 5 runs, 45 minutes.
+part_pretrained() {
+  deno run -R -W examples/title_pages.ts "$data/office-titles" "$data/office-sid/items.json" \
+    "$runs/pages"
+  train train --data "$runs/pages" --loss sft --history 10 --epochs "${EPOCHS:-5}" --threads 1 \
+    --cost-users 0 --out "$runs/read"
+  tuned="compare --data $data/office-titles --history 10 --exclude-history --beams 5,10,20 \
+    --threads 1 --seeds 1 --epochs ${EPOCHS:-10} --model $runs/read/sft-seed0 --lr 0.004 \
+    --dropout 0.1"
+  train $tuned --losses msl,bear --out "$runs/pretrained"
+  train $tuned --losses msl,bear --lora q,k,v,o,gate,up,down --out "$runs/adapters"
 }
 
 # The settings of the paper: lambda and xi, of which its run on Toy has 0.25 and 2.75, and the
@@ -152,7 +181,7 @@ part_apao() {
   office sweep --seeds 1 --losses apao-point --beta 0.1,0.5,1 --eta 0,1 --xi 1,2 --out "$runs/apao"
 }
 
-parts="beam temperature exact codes recipe inputs grocery titles settings others apao"
+parts="beam temperature exact codes recipe inputs grocery titles pretrained settings others apao"
 for part in ${*:-$parts}; do
   echo "== $part, $(date -u +%H:%M)"
   "part_$part"

@@ -4,8 +4,8 @@
  * without any user.
  *
  *     deno run -R -W examples/title_pages.ts TITLES ITEMS.json PAGES
- *     deno task train --data PAGES --loss sft --history 10 --epochs 5 --out runs/pretrained
- *     deno task train --data TITLES --loss msl --history 10 --model runs/pretrained/sft-seed0
+ *     deno task train --data PAGES --loss sft --history 10 --epochs 5 --out runs/read
+ *     deno task train --data TITLES --loss msl --history 10 --model runs/read/sft-seed0
  *
  * @module
  */
