@@ -50,8 +50,8 @@ import type { TrainableModel } from "./trainer.ts";
  *
  * @throws {CheckpointError} if the folder of the model is malformed or asks for what is not
  * supported.
- * @throws {DataError} if it reads items, its vocabulary is too small for the data, or a file cannot
- * be read.
+ * @throws {DataError} if it reads items, its vocabulary or its length is too small for the data, or
+ * a file cannot be read.
  *
  * @example
  * ```ts ignore
@@ -67,9 +67,9 @@ export async function trainableModel(
   recipe: Recipe,
   onProgress?: (done: number, total: number) => void,
 ): Promise<TrainableModel> {
-  const { model: folder, lora, dropout, seed } = recipe;
+  const { model: folder, lora, dropout, seed, history } = recipe;
   if (folder === undefined) return newModel(device, dataset, recipe);
-  checkBase(folder, readConfig(folder), dataset); // before gigabytes are read
+  checkBase(folder, readConfig(folder), dataset, history); // before gigabytes are read
   const { config, params } = await loadBase(device, folder, recipe, dataset, onProgress);
   const base = { config: { ...config, dropout }, params };
   return lora ? newAdapter(device, base, lora, seed) : wholeModel(device, base);
@@ -111,23 +111,33 @@ function wholeModel(
   return { model: new Transformer(device, config), params, weights: (params) => params };
 }
 
-/** A model must read tokens, and every token of the data must have a row of the embedding. */
+/** A model must read tokens, know all of the data's, and take inputs as long as the data's. */
 function checkBase(
   folder: string,
-  { vocabSize, itemCodes }: TransformerConfig,
-  { name, tokens }: Dataset,
+  { vocabSize, maxLength, itemCodes }: TransformerConfig,
+  dataset: Dataset,
+  history: number,
 ): void {
+  const tokens = dataset.tokens.length;
+  const longest = longestInput(dataset, history);
+  const refuse = (requirement: string): never => {
+    throw new DataError(`Cannot train ${folder} on ${dataset.name}: ${requirement}`);
+  };
   if (itemCodes !== undefined) {
-    throw new DataError(
-      `Cannot train ${folder} on ${name}: a pretrained model must read tokens, got one that ` +
-        "reads items",
+    refuse("a pretrained model must read tokens, got one that reads items");
+  }
+  if (tokens > vocabSize) {
+    refuse(
+      `its vocabulary must have the data's ${tokens} tokens, got ${vocabSize}; --tokenizer may ` +
+        "name the one that it was trained with",
     );
   }
-  if (tokens.length <= vocabSize) return;
-  throw new DataError(
-    `Cannot train ${folder} on ${name}: its vocabulary must have the data's ${tokens.length} ` +
-      `tokens, got ${vocabSize}; --tokenizer may name the one that it was trained with`,
-  );
+  if (longest > maxLength) {
+    refuse(
+      `its max_position_embeddings must be at least ${longest}, the length of the longest input, ` +
+        `got ${maxLength}; a lower --history makes inputs shorter`,
+    );
+  }
 }
 
 /** The pretrained model in a folder, as a run starts from it. */

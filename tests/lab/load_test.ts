@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { cpu } from "../../core/cpu_backend.ts";
 import { DataError, UsageError } from "../../core/errors.ts";
+import type { Dataset } from "../../lab/data/dataset.ts";
 import { loadDataset, type Reading } from "../../lab/data/load.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
 import { recipeOf } from "../../lab/train/recipe.ts";
@@ -189,15 +190,22 @@ test("trained: a model that reads items is not trained on tokens", async () => {
   });
 });
 
-test("trained: a model whose vocabulary is too small is refused before it is read", async () => {
+test("trained: a model that is too small for the data is refused before it is read", async () => {
   const device = cpu();
   const { heldBytes } = device.stats;
   const dataset = await shop; // has more than 120 tokens
-  const options = parseOptions(["--model", LLAMA]);
-  await assert.rejects(
-    trainableModel(device, dataset, recipeOf(options, lossNamed("msl"), dataset, device)),
-    /^DataError: Cannot train tests\/golden\/llama-tiny on synthetic: its vocabulary must have .*, got 120; --tokenizer/,
-  );
+  const refused = (model: string, dataset: Dataset, message: RegExp): Promise<void> => {
+    const recipe = recipeOf(parseOptions(["--model", model]), lossNamed("msl"), dataset, device);
+    return assert.rejects(trainableModel(device, dataset, recipe), message);
+  };
+  const vocabulary =
+    /^DataError: Cannot train tests\/golden\/llama-tiny on synthetic: its vocabulary must have .*, got 120; --tokenizer/;
+  await refused(LLAMA, dataset, vocabulary);
+  const length =
+    /^DataError: Cannot train .*: its max_position_embeddings must be at least \d+, .*, got 3; a lower --history/;
+  const config = configToJson({ ...readConfig(LLAMA), maxLength: 3 });
+  const few = await loadDataset(CODES);
+  await withFolder({ "config.json": config }, (model) => refused(model, few, length));
   assert.equal(device.stats.liveBytes, 0);
   assert.equal(device.stats.heldBytes, heldBytes);
 });
