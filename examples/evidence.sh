@@ -78,6 +78,13 @@ settings() {
     --lr "$1" --dropout "$2" --decay "$3" --codes "$4" --out "$runs/recipe/$1-$2-$3"
 }
 
+# The main losses with the dropout that is best by validation: 9 runs, 40 minutes.
+part_chosen() {
+  train compare --data "$data/office-sid" --lr 0.002 --dropout 0.3 --decay 0.1 --patience 40 \
+    --epochs "${EPOCHS:-40}" --exclude-history --beams 5,10,20 --threads 1 --seeds 3 \
+    --losses "msl,bear,$controls/by_probability.ts" --out "$runs/chosen"
+}
+
 # One position an item: first the regularisation that it needs, by validation, then three seeds, and
 # the same on the validation targets, too. bear, and heads for all codes at once. 34 runs, 190
 # minutes.
@@ -148,18 +155,24 @@ part_titles() {
   run report "$runs/titles" "$runs/titles-over" --baseline msl --out "$runs/titles-all"
 }
 
-# The same titles with a model that has read all of them before, category by category, and no user:
-# all its weights are trained, or adapters. 5 runs, 45 minutes.
+# The same titles with a model that has read all of them before, and no user: category by category,
+# or in random order as a control. All its weights are trained, or adapters. 6 runs, 55 minutes.
 part_pretrained() {
-  deno run -R -W examples/title_pages.ts "$data/office-titles" "$data/office-sid/items.json" \
-    "$runs/pages"
-  train train --data "$runs/pages" --loss sft --history 10 --epochs "${EPOCHS:-5}" --threads 1 \
-    --cost-users 0 --out "$runs/read"
-  tuned="compare --data $data/office-titles --history 10 --exclude-history --beams 5,10,20 \
-    --threads 1 --seeds 1 --epochs ${EPOCHS:-10} --model $runs/read/sft-seed0 --lr 0.004 \
-    --dropout 0.1"
-  train $tuned --losses msl,bear --out "$runs/pretrained"
-  train $tuned --losses msl,bear --lora q,k,v,o,gate,up,down --out "$runs/adapters"
+  pages="deno run -R -W examples/title_pages.ts $data/office-titles"
+  mkdir -p "$runs"
+  echo '{}' > "$runs/no-categories.json"
+  $pages "$data/office-sid/items.json" "$runs/pages"
+  $pages "$runs/no-categories.json" "$runs/shuffled-pages"
+  read="--loss sft --epochs ${EPOCHS:-5} --threads 1 --cost-users 0"
+  train train --data "$runs/pages" $read --history 10 --out "$runs/read"
+  train train --data "$runs/shuffled-pages" $read --history 12 --batch 16 \
+    --out "$runs/read-shuffled"
+  tune="compare --data $data/office-titles --history 10 --exclude-history --beams 5,10,20 \
+    --threads 1 --seeds 1 --epochs ${EPOCHS:-10} --lr 0.004 --dropout 0.1"
+  train $tune --losses msl,bear --model "$runs/read/sft-seed0" --out "$runs/pretrained"
+  train $tune --losses msl --model "$runs/read-shuffled/sft-seed0" --out "$runs/pretrained-shuffled"
+  train $tune --losses msl --model "$runs/read/sft-seed0" --lora q,k,v,o,gate,up,down \
+    --out "$runs/adapters"
 }
 
 # The settings of the paper: lambda and xi, of which its run on Toy has 0.25 and 2.75, and the
@@ -181,7 +194,8 @@ part_apao() {
   office sweep --seeds 1 --losses apao-point --beta 0.1,0.5,1 --eta 0,1 --xi 1,2 --out "$runs/apao"
 }
 
-parts="beam temperature exact codes recipe inputs grocery titles pretrained settings others apao"
+parts="beam temperature exact codes recipe chosen inputs grocery titles pretrained"
+parts="$parts settings others apao"
 for part in ${*:-$parts}; do
   echo "== $part, $(date -u +%H:%M)"
   "part_$part"
