@@ -11,9 +11,10 @@ import { cpu } from "../core/cpu_backend.ts";
 import type { DeviceReport } from "../lab/device/measure.ts";
 import { batchLosses } from "../lab/device/workload.ts";
 
+/** Runs a bench as its task does. */
 function bench(command: string): { code: number | null; stdout: string; stderr: string } {
   const [script, ...args] = command.split(" ");
-  const runtime = "Deno" in globalThis ? ["run", "-A"] : [];
+  const runtime = "Deno" in globalThis ? ["run", "--node-modules-dir=manual", "-A"] : [];
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     [...runtime, `benches/${script}.ts`, ...args],
