@@ -133,9 +133,9 @@ part_grocery() {
 }
 
 # Titles. Epochs are chosen on rows of training that are held out; these are the last ones, and
-# models without them retrieve half as much. So all losses are then trained on all rows. All are
-# searched over children, too, and by the rules of transformers, with and without normalization by
-# length. 5 runs and 6 searches, 150 minutes.
+# models without them retrieve half as much. So all losses are then trained on all rows. sft is
+# searched over children, too, and all but forced by the rules of transformers, with and without
+# normalization by length. 5 runs and 6 searches, 150 minutes.
 part_titles() {
   titles="compare --data $data/office-titles --history 10 --exclude-history --seeds 1 \
     --beams 5,10,20 --threads 1"

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { train as trainGpt, write } from "../examples/char_gpt.ts";
 import { train as trainSpirals } from "../examples/spirals.ts";
-import { titlePages } from "../examples/title_pages.ts";
 import { textVectors } from "../examples/text_vectors.ts";
+import { titlePages } from "../examples/title_pages.ts";
 import { testDevices } from "./devices.ts";
 
 const [cpu, , webgpu] = testDevices;

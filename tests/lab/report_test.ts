@@ -250,9 +250,7 @@ test("report: labels keep their distance and their order", () => {
     [[90, 95, 99], [76, 88, 100]],
     [[], []],
   ];
-  for (const [given, places] of cases) {
-    assert.deepEqual(spread(given, 12, 100), places);
-  }
+  for (const [given, places] of cases) assert.deepEqual(spread(given, 12, 100), places);
 });
 
 test("report: what cannot be read comes first and is no headline", async () => {
