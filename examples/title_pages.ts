@@ -14,8 +14,8 @@ import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import process from "node:process";
 
 /**
- * The items of each category, in `copies` random orders, as lines of a train.csv. Items whose titles
- * have no category are listed together.
+ * The items of each category, in `copies` random orders, as lines of a train.csv. Items whose
+ * titles have no category are listed together.
  */
 export function titlePages(
   titles: Readonly<Record<string, string>>,
