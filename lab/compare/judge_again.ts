@@ -99,7 +99,7 @@ export interface JudgedAgain {
  *
  * @throws {UsageError} if no run is of these variants, no other search is asked for, or results by
  * another rule for the history would lie among the runs.
- * @throws {DataError} if runs cannot be read, or differ in more than variant and seed.
+ * @throws {DataError} if runs cannot be read or compared.
  */
 export function planJudging(options: JudgeOptions): JudgePlan {
   const { runs: folder, variants } = options;

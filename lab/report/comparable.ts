@@ -1,21 +1,29 @@
 /**
- * Which runs may stand in one report: runs that differ in their variant, the codes of the items and
- * the seed only.
+ * Which runs may stand in one report: runs of the same users and targets, judged in the same way.
+ * Where their codes or their settings of training differ, their variants say so.
  *
  * @module
  */
 import { isDeepStrictEqual } from "node:util";
 import { DataError } from "../../core/errors.ts";
 import { formatSpec, parseSpec } from "../codes/spec.ts";
-import { lossFlagNames } from "../../models/losses/index.ts";
+import { lossFlagNames, lossFlags } from "../../models/losses/index.ts";
 import type { BaselineResults, RunResult } from "../compare/run_result.ts";
 import type { Recipe } from "../train/recipe.ts";
 
 /** A run and where it was read: its folder, or another name for messages. */
 export type SourcedRun = { readonly source: string; readonly run: RunResult };
 
-/** The fields of a recipe in which variants may differ. The others, but the seed, are shared. */
-export const OWN: readonly (keyof Recipe)[] = ["loss", "lossModule", ...lossFlagNames];
+type Fields = readonly (keyof Recipe)[];
+
+/** The fields of a recipe that belong to its loss. */
+export const LOSS_SETTINGS: Fields = ["loss", "lossModule", ...lossFlagNames];
+
+/** The fields of a recipe in which runs may differ if their variants name them. */
+const TRAINING_SETTINGS: Fields = [
+  ...["lr", "dropout", "decay", "epochs", "warmup", "batch", "accumulate", "history"] as const,
+  ...["layers", "dim", "heads", "kvHeads", "ffn", "model", "lora"] as const,
+];
 
 /** The fields of how data are read that say how items are written and read. */
 const OF_CODES = ["codes", "index", "input"] as const;
@@ -51,35 +59,57 @@ export function hasSeveralCodes(runs: readonly RunResult[]): boolean {
   return new Set(runs.map(codesOf)).size > 1;
 }
 
+/** The settings of variants: those of losses, and those of training that differ between runs. */
+export function settingsOf(runs: readonly RunResult[]): Fields {
+  return [...LOSS_SETTINGS, ...differing(runs, TRAINING_SETTINGS)];
+}
+
+/** The fields in which the recipes of runs differ. */
+function differing<F extends keyof Recipe>(
+  runs: readonly RunResult[],
+  fields: readonly F[],
+): readonly F[] {
+  return fields.filter((field) =>
+    runs.some(({ recipe }) => !isDeepStrictEqual(recipe[field], runs[0].recipe[field]))
+  );
+}
+
 /**
- * Runs whose variants say how items are written, as in "msl codes=hierarchical:64x16", where that
- * differs between runs.
+ * Runs whose variants say how items are written and how they were trained, as in
+ * "msl codes=hierarchical:64x16 dropout=0.3", where that differs between runs. Settings of a loss
+ * are named where runs of one variant differ in them.
  */
-export function namedByCodes(runs: readonly RunResult[]): RunResult[] {
-  const differing = OF_CODES.filter((field) =>
+export function named(runs: readonly RunResult[]): RunResult[] {
+  const codes = OF_CODES.filter((field) =>
     new Set(runs.map(({ recipe }) => recipe.reading[field])).size > 1
   );
+  const shared = differing(runs, TRAINING_SETTINGS);
+  const byVariant = Map.groupBy(runs, ({ variant }) => variant);
   return runs.map((run) => {
-    const { reading } = run.recipe;
-    const labels = differing.flatMap((field) =>
-      reading[field] ? ` ${field}=${withoutDefaults(reading[field])}` : []
-    )
-      .filter((label) => !run.variant.includes(label)); // of runs that were named before
-    return labels.length === 0 ? run : { ...run, variant: run.variant + labels.join("") };
+    const { variant, recipe } = run;
+    const own = differing(byVariant.get(variant) ?? [], lossFlagNames);
+    const labels = [
+      ...codes.map((field) => [field, withoutDefaults(recipe.reading[field])]),
+      ...own.map((field) => [lossFlags[field].symbol ?? field, recipe[field]]),
+      ...shared.map((field) => [field, field === "lora" ? recipe.lora?.targets : recipe[field]]),
+    ].filter(([, value]) => value !== undefined).map(([name, value]) => `${name}=${value}`);
+    const words = variant.split(" ");
+    const added = labels.filter((label) => !words.includes(label)); // others have been named before
+    return added.length === 0 ? run : { ...run, variant: [variant, ...added].join(" ") };
   });
 }
 
 /**
- * Each run once, named by its codes if these differ. A run may be given twice, as by folders that
- * overlap, if both say the same.
+ * Each run once, named by its codes and settings where these differ. A run may be given twice, as
+ * by folders that overlap, if both say the same.
  *
  * @throws {DataError} if there is no run, a run has two different results, or the runs differ in
- * data or recipe.
+ * data, device, or in how they were validated or judged.
  */
 export function comparable(sourced: readonly SourcedRun[]): RunResult[] {
   if (sourced.length === 0) throw new DataError("Cannot compare: there must be a run, got none");
-  const named = namedByCodes(sourced.map(({ run }) => run));
-  const given = sourced.map(({ source }, i): SourcedRun => ({ source, run: named[i] }));
+  const runs = named(sourced.map(({ run }) => run));
+  const given = sourced.map(({ source }, i): SourcedRun => ({ source, run: runs[i] }));
   const kept = new Map<string, SourcedRun>();
   const siblings = new Map<string, SourcedRun>();
   for (const next of given) {
@@ -97,7 +127,7 @@ export function comparable(sourced: readonly SourcedRun[]): RunResult[] {
     const sibling = siblings.get(variant);
     if (sibling === undefined) siblings.set(variant, next);
     else checkRecipes(next, sibling, [], `runs of ${variant} must have one`);
-    checkRecipes(next, given[0], OWN, "they must have one");
+    checkRecipes(next, given[0], [...LOSS_SETTINGS, ...TRAINING_SETTINGS], "they must have one");
     checkData(next, given[0]);
   }
   return [...kept.values()].map(({ run }) => run);

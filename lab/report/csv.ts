@@ -4,9 +4,10 @@
  * @module
  */
 import { hitRate, ndcg } from "../evaluate/metrics.ts";
-import { OWN } from "./comparable.ts";
+import { settingsOf } from "./comparable.ts";
 import { type Comparison, runsOf } from "./comparison.ts";
 import type { ExtraFile } from "./document.ts";
+import { plain } from "./format.ts";
 import { binStart, inTopOf, prunedOf } from "./outcomes.ts";
 import { lossCurve, type VariantWeights } from "./sections/training.ts";
 import { sum } from "./statistics.ts";
@@ -25,6 +26,7 @@ export function csvFiles(
   const outcomes = searches.flatMap(({ variant, beam, seeds, outcomes }) =>
     outcomes.map((outcome, s) => ({ key: { variant, seed: seeds[s], beam }, outcome }))
   );
+  const settings = settingsOf(runs);
   return [
     csvFile(
       "metrics",
@@ -66,8 +68,8 @@ export function csvFiles(
         variant,
         seed: recipe.seed,
         ...Object.fromEntries(
-          OWN.filter((field) => field !== "lossModule")
-            .map((field) => [field === "beam" ? "trainedBeam" : field, recipe[field]]),
+          settings.filter((field) => field !== "lossModule")
+            .map((field) => [field === "beam" ? "trainedBeam" : field, plain(recipe[field])]),
         ),
         codes: recipe.reading.codes ?? "semantic",
         index: recipe.reading.index,

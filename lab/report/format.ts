@@ -89,3 +89,10 @@ export function judgedOn(
 export function namedOrCounted(names: readonly string[]): string {
   return names.length <= 6 ? listed(names) || "none" : counted(names.length, "variant");
 }
+
+/** A value of a recipe; fields of objects with their names. */
+export function plain(value: unknown): string {
+  if (Array.isArray(value)) return value.join(", ");
+  if (typeof value !== "object" || value === null) return `${value ?? ""}`;
+  return Object.entries(value).map(([name, inner]) => `${name} ${plain(inner)}`).join(", ");
+}

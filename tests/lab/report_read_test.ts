@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { DataError } from "../../core/errors.ts";
 import type { BeamOutcome, RunResult } from "../../lab/compare/run_result.ts";
-import { missingSeeds, namedByCodes } from "../../lab/report/comparable.ts";
+import { missingSeeds, named } from "../../lab/report/comparable.ts";
 import { readResults } from "../../lab/report/read_results.ts";
 import { assertRefusal, fuzzRuns, mutate, randomOf } from "../fuzz.ts";
 import { fixtureBaselines, fixtureCosts, fixtureRun, writeFixture } from "./report_fixture.ts";
@@ -109,8 +109,8 @@ test("reading: runs that cannot be compared are refused", () => {
       withRecipe({ digest: "x" }),
       /of the same data and codes, got digests "0123456789abcdef" and "x"$/,
     ],
-    [withRecipe({ lr: 0.5 }), /one lr, got .*0\.5/],
-    [withRecipe({ model: "x" }), /one model, got none and/],
+    [withRecipe({ device: "webgpu" }), /one device, got "cpu" and "webgpu"$/],
+    [withRecipe({ stopping: { patience: 3 } }), /one stopping, got none and .*patience/],
     [fixture({ users: USERS + 1 }), /judged on the same users, got 12 and 13$/],
     [fixture({ steps: 5 }), /the same steps, got 4 and 5$/],
     [
@@ -121,11 +121,39 @@ test("reading: runs that cannot be compared are refused", () => {
   for (const [run, message] of refused) {
     assert.match(refusal(folderOf([small("sft", 0), run])), message);
   }
-  const mixed = changed(small("bear", 1), ({ recipe }) => recipe.xi = 3);
-  const folder = folderOf([small("bear", 0), mixed]);
-  assert.match(refusal(folder), /runs of bear must have one xi, got 3 and 1$/);
-  const other = withRecipe({ xi: 3, lambda: 2, tau: 2, beam: 5 });
-  assert.equal(readResults([folderOf([small("sft", 0), other])]).runs.length, 2);
+  const edited = (digest: string, seed: number): RunResult =>
+    changed(small("mine", seed), ({ recipe }) => {
+      Object.assign(recipe, { lossModule: { digest, normalization: "children" } });
+    });
+  const folder = folderOf([edited("a", 0), edited("b", 1)]);
+  assert.match(refusal(folder), /runs of mine must have one lossModule, got .*"b".* and .*"a"/);
+});
+
+test("reading: variants name the settings in which their runs differ", () => {
+  const namesOf = (...runs: readonly [loss: string, seed: number, recipe: object][]): string[] =>
+    readResults(
+      runs.map(([loss, seed, fields]) =>
+        folderOf([changed(small(loss, seed), ({ recipe }) => Object.assign(recipe, fields))])
+      ),
+    ).runs.map(({ variant }) => variant);
+  assert.deepEqual(
+    namesOf(["sft", 0, {}], ["bear", 0, { xi: 3, lambda: 2, tau: 2, beam: 5 }]),
+    ["sft", "bear"],
+    "losses have their own settings",
+  );
+  assert.deepEqual(
+    namesOf(["msl", 0, { dropout: 0.2 }], ["bear", 0, { dropout: 0.3 }]),
+    ["msl dropout=0.2", "bear dropout=0.3"],
+  );
+  assert.deepEqual(
+    namesOf(["msl", 0, {}], ["bear", 0, {}], ["bear", 1, { xi: 3, beam: 5 }]),
+    ["msl", "bear B=10 xi=1", "bear B=5 xi=3"],
+  );
+  const lora = { targets: ["q", "v"], rank: 8, alpha: 16, dropout: 0 };
+  assert.deepEqual(
+    namesOf(["msl", 0, {}], ["msl", 0, { model: "read" }], ["msl", 0, { model: "read", lora }]),
+    ["msl", "msl model=read", "msl model=read lora=q,v"],
+  );
 });
 
 /** A run with other codes, of which it has more. */
@@ -154,7 +182,7 @@ test("reading: runs with other codes of the same users and targets are compared"
   const { runs, baselines } = readResults([plain, item]);
   assert.deepEqual(runs.map(({ variant }) => variant), ["msl", "sft", "msl codes=item"]);
   assert.equal(baselines?.baselines.length, 3);
-  assert.deepEqual(namedByCodes(runs), runs, "named once");
+  assert.deepEqual(named(runs), runs, "named once");
   assert.deepEqual(readResults([item]).runs.map(({ variant }) => variant), ["msl"]);
 
   const parent = folderOf([], false);
@@ -194,8 +222,10 @@ test("reading: runs with other codes are refused if they may have other users or
     ],
     [
       own("msl", 0, "a"),
-      changed(coded("item", "msl", 0, "a"), ({ recipe }) => recipe.lr = 0.5),
-      /they must have one lr, got/,
+      changed(coded("item", "msl", 0, "a"), ({ recipe }) => {
+        Object.assign(recipe, { device: "webgpu" });
+      }),
+      /they must have one device, got/,
     ],
     [
       own("msl", 0, "a"),

@@ -7,7 +7,7 @@ import { quantileSorted, sampleStandardDeviation } from "simple-statistics";
 import { nameOfSearch } from "../../analysis/searches.ts";
 import type { RunResult } from "../../compare/run_result.ts";
 import { LEAST_WIDTH } from "../../evaluate/search_costs.ts";
-import { codesOf, hasSeveralCodes, OWN, withoutCodes } from "../comparable.ts";
+import { codesOf, hasSeveralCodes, settingsOf, withoutCodes } from "../comparable.ts";
 import {
   type Comparison,
   type CostRow,
@@ -23,6 +23,7 @@ import {
   countRange,
   number,
   percent,
+  plain,
   share,
   signedInterval,
   withInterval,
@@ -211,8 +212,9 @@ function recipeTable({ variants, users }: Comparison): Table {
   const common = hasSeveralCodes(runs)
     ? { ...withoutCodes(recipe), "digest without codes": data.sequences }
     : recipe;
+  const own: readonly string[] = ["seed", ...settingsOf(runs)];
   const shared = Object.entries(common)
-    .filter(([field]) => field !== "seed" && !OWN.some((own) => own === field))
+    .filter(([field]) => !own.includes(field))
     .map(([setting, value]) => ({ setting, value: plain(value) }))
     .filter(({ value }) => value !== "");
   return {
@@ -232,16 +234,11 @@ function recipeTable({ variants, users }: Comparison): Table {
   };
 }
 
-/** A value of a recipe; fields of objects with their names. */
-function plain(value: unknown): string {
-  if (Array.isArray(value)) return value.join(", ");
-  if (typeof value !== "object" || value === null) return `${value ?? ""}`;
-  return Object.entries(value).map(([name, inner]) => `${name} ${plain(inner)}`).join(", ");
-}
-
 function variantTable({ variants }: Comparison): Table {
   const runs = runsOf(variants);
-  const fields = OWN.filter((field) => runs.some(({ recipe }) => recipe[field] !== undefined));
+  const fields = settingsOf(runs).filter((field) =>
+    runs.some(({ recipe }) => recipe[field] !== undefined)
+  );
   const isMixed = hasSeveralCodes(runs);
   const isSearched = runs.some(({ judging }) => judging.search !== undefined);
   return {

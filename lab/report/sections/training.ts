@@ -6,7 +6,8 @@
 import { isLossName, lossNamed } from "../../../models/losses/index.ts";
 import type { RunResult } from "../../compare/run_result.ts";
 import { type GradientWeight, gradientWeights } from "../../train/loss_probe.ts";
-import { codesOf, hasSeveralCodes, OWN } from "../comparable.ts";
+import type { Recipe } from "../../train/recipe.ts";
+import { codesOf, hasSeveralCodes, LOSS_SETTINGS, settingsOf } from "../comparable.ts";
 import {
   type Comparison,
   estimateOf,
@@ -36,12 +37,14 @@ const MOST_LINEAR = 4;
 
 /**
  * The gradient weights of the variants of figures, where they are known. Those of one loss are the
- * same with all codes, and are there once.
+ * same with all codes and settings of training, and are there once.
  */
 export async function weightsOf(comparison: Comparison): Promise<VariantWeights[]> {
   const found: VariantWeights[] = [];
   const shown = shownVariants(trainedVariants(comparison));
-  const settings = shown.map((variant) => OWN.map((field) => settingOf(variant, field)).join());
+  const settings = shown.map((variant) =>
+    LOSS_SETTINGS.map((field) => settingOf(variant, field)).join()
+  );
   for (const [i, { name, runs: [{ recipe, gradient }] }] of shown.entries()) {
     if (settings.indexOf(settings[i]) < i) continue;
     const { loss, lossModule, beam } = recipe;
@@ -221,7 +224,7 @@ export function widthSection(comparison: Comparison): Section {
 type Group = { readonly name: string; readonly variants: readonly Variant[] };
 
 function groupsOf(variants: readonly Variant[]): Group[] {
-  const fields = OWN.filter((field) => field !== "beam");
+  const fields = settingsOf(runsOf(variants)).filter((field) => field !== "beam");
   const codes = ({ runs: [run] }: Variant): string => codesOf(run);
   const isMixed = hasSeveralCodes(runsOf(variants));
   const keyOf = (variant: Variant) =>
@@ -243,7 +246,7 @@ function groupsOf(variants: readonly Variant[]): Group[] {
   });
 }
 
-function settingOf({ runs: [{ recipe }] }: Variant, field: typeof OWN[number]): string {
+function settingOf({ runs: [{ recipe }] }: Variant, field: keyof Recipe): string {
   return JSON.stringify(recipe[field] ?? "–");
 }
 
