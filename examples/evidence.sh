@@ -85,24 +85,25 @@ part_chosen() {
     --losses "msl,bear,$controls/by_probability.ts" --out "$runs/chosen"
 }
 
-# One position an item: first the regularisation that it needs, by validation, then three seeds, and
-# the same on the validation targets, too. bear, and heads for all codes at once. 34 runs, 190
-# minutes.
+# One position an item: first the regularisation that it needs, by validation, then three seeds, also
+# with bear and beside tokens, and the same on the validation targets, too. Heads for all codes at
+# once. 34 runs, 190 minutes.
 part_inputs() {
   for setting in "0.2 1.5" "0.3 1.5" "0.3 3" "0.5 0.1" "0.5 1.5"; do
     set -- $setting
     input items msl "$1" "$2" --patience 40 --seeds 1 --codes semantic,hierarchical:64x16 \
       --out "$runs/search-$1-$2"
   done
+  input items msl 0.2 1.5 --patience 40 --seeds 3 --out "$runs/items" \
+    --codes semantic,hierarchical:64x16,hierarchical:256x16
+  input items bear 0.2 1.5 --patience 40 --seeds 3 --out "$runs/items-bear"
+  input tokens msl 0.2 1.5 --patience 40 --seeds 1 --out "$runs/tokens"
+  run report "$runs/beam" "$runs/items" "$runs/items-bear" "$runs/tokens" \
+    --baseline "msl decay=0.1" --out "$runs/items-all"
   for setting in "0.2 0.1" "0.2 1.5" "0.3 1.5"; do
     set -- $setting
     input items-parallel msl "$1" "$2" --patience 40 --seeds 1 --out "$runs/parallel-$1-$2"
   done
-  input items msl 0.2 1.5 --patience 40 --seeds 3 --out "$runs/items" \
-    --codes semantic,hierarchical:64x16,hierarchical:256x16
-  input items bear 0.2 1.5 --patience 40 --seeds 3 --out "$runs/items-bear"
-  run report "$runs/items" "$runs/items-bear" --baseline msl --out "$runs/items-all"
-  input tokens msl 0.2 1.5 --patience 40 --seeds 1 --out "$runs/tokens"
   input items msl 0.2 1.5 --join-validation --seeds 3 --out "$runs/items-joined" \
     --codes semantic,hierarchical:256x16
 }
@@ -112,6 +113,17 @@ input() {
   train compare --data "$data/office-sid" --input "$input" --losses "$losses" --lr 0.002 \
     --dropout "$dropout" --decay "$decay" --epochs "${EPOCHS:-40}" --exclude-history \
     --beams 5,10,20 --threads 1 "$@"
+}
+
+# One token an item, on the training part and on the validation targets, too, beside one position an
+# item. 12 runs, 40 minutes.
+part_item() {
+  item="compare --data $data/office-sid --codes item --lr 0.002 --dropout 0.3 --decay 1.5 \
+    --epochs ${EPOCHS:-40} --exclude-history --beams 5,10,20 --threads 1 --seeds 3"
+  train $item --losses msl --patience 40 --out "$runs/item"
+  train $item --losses msl,sft,bear --join-validation --out "$runs/item-joined"
+  run report "$runs/items" "$runs/item" --baseline "msl codes=item dropout=0.3" \
+    --out "$runs/item-all"
 }
 
 # Three times as many users, for half the epochs: 10 runs, 70 minutes.
@@ -124,10 +136,10 @@ part_grocery() {
     --losses msl,bear,sft --codes hierarchical:64x16 --out "$runs/grocery-made"
   train $grocery --decay 0.1 --patience 20 --seeds 1 \
     --losses msl --codes hierarchical:256x16 --out "$runs/grocery-256x16"
-  run report "$runs/grocery" "$runs/grocery-made" "$runs/grocery-256x16" --baseline msl \
-    --out "$runs/grocery-all"
   train $grocery --decay 1.5 --patience 20 --seeds 1 --losses msl --input items \
     --out "$runs/grocery-items"
+  run report "$runs/grocery" "$runs/grocery-made" "$runs/grocery-256x16" "$runs/grocery-items" \
+    --baseline "msl decay=0.1" --out "$runs/grocery-all"
   train $grocery --decay 1.5 --seeds 1 --losses msl --input items --join-validation \
     --out "$runs/grocery-items-joined"
 }
@@ -171,6 +183,8 @@ part_pretrained() {
   train $tune --losses msl --model "$runs/read-shuffled/sft-seed0" --out "$runs/pretrained-shuffled"
   train $tune --losses msl --model "$runs/read/sft-seed0" --lora q,k,v,o,gate,up,down \
     --out "$runs/adapters"
+  run report "$runs/titles" "$runs/pretrained" "$runs/pretrained-shuffled" "$runs/adapters" \
+    --baseline msl --out "$runs/pretrained-all"
 }
 
 # The settings of the paper: lambda and xi, of which its run on Toy has 0.25 and 2.75, and the
@@ -193,7 +207,7 @@ part_apao() {
   office sweep --seeds 1 --losses apao-point --beta 0.1,0.5,1 --eta 0,1 --xi 1,2 --out "$runs/apao"
 }
 
-parts="beam temperature exact codes recipe chosen inputs grocery titles pretrained"
+parts="beam temperature exact codes recipe chosen inputs item grocery titles pretrained"
 parts="$parts settings others apao"
 for part in ${*:-$parts}; do
   echo "== $part, $(date -u +%H:%M)"

@@ -590,18 +590,22 @@ test("report: what is pruned and retrieved by properties of codes", { timeout },
   });
   // The more consecutive items are alike, the less is lost; first tokens are in no order.
   const kinds = [[64, 0.1], [16, 0.2], [256, 0.3], [8, 0.4], [32, 0.5]];
-  const runs = kinds.flatMap(([tokens, together], i) =>
-    ["msl", "bear"].map((loss): RunResult => {
-      const run = fixtureRun({ loss, seed: 0, users: 400, beams: [10], loses: 0.6 - 0.12 * i });
-      const codes = `hierarchical:${tokens}x16`;
-      return {
-        ...run,
-        data: { ...run.data, sequences: "same" },
-        recipe: { ...run.recipe, digest: codes, reading: { codes } },
-        codes: [levelOf(tokens, together), levelOf(16, 0.01)],
-      };
-    })
-  );
+  const runsOf = (users: number): RunResult[] =>
+    kinds.flatMap(([tokens, together], i) =>
+      ["msl", "bear"].map((loss): RunResult => {
+        const run = fixtureRun({ loss, seed: 0, users, beams: [10], loses: 0.6 - 0.12 * i });
+        const codes = `hierarchical:${tokens}x16`;
+        return {
+          ...run,
+          data: { ...run.data, sequences: "same" },
+          recipe: { ...run.recipe, digest: codes, reading: { codes } },
+          codes: [levelOf(tokens, together), levelOf(16, 0.01)],
+        };
+      })
+    );
+  const drawnIn = (svg: string): string[] =>
+    [...svg.matchAll(/>hierarchical:\d+x16 \((.+?)\)</g)].map(([, share]) => share);
+  const runs = runsOf(400);
   const { "report.md": text, "report-codes.svg": svg } = await written(runs);
   const tableRow = (name: string): string[] =>
     (new RegExp(`^\\| ${name} +\\|.*`, "m").exec(text)?.[0] ?? "").split("|")
@@ -616,9 +620,10 @@ test("report: what is pruned and retrieved by properties of codes", { timeout },
     "22.0",
     ".400",
   ]);
-  const drawn = [...svg.matchAll(/>hierarchical:\d+x16 \((.+?)\)</g)].map(([, share]) => share);
   const shares = [".100", ".200", ".300", ".400", ".500"].flatMap((share) => [share, share]);
-  assert.deepEqual(drawn, [...shares, ...shares], "two panels, sorted");
+  assert.deepEqual(drawnIn(svg), [...shares, ...shares], "two panels, sorted");
+  const { "report-codes.svg": small } = await written(runsOf(40));
+  assert.deepEqual(drawnIn(small), shares, "too few targets for a pruning rate");
 
   const older = runs.map(({ codes: _, ...run }) => run);
   assert.doesNotMatch(await textOf(named(older)), /What the codes are like/);

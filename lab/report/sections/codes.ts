@@ -115,7 +115,7 @@ function codesFigure(comparison: Comparison, coded: readonly Coded[]): Figure {
     note: "Rows are sorted by the share of consecutive items alike, in brackets. Dot: mean over " +
       `users and seeds, filled for ${loss}. Bar: its 95 % interval. Codes of one token are ` +
       "left out, as no search prunes anything of them.",
-    panels: metrics.map((metric) => {
+    panels: metrics.flatMap((metric) => {
       const drawn = rows.flatMap(({ search: { variant }, levels, loss: own }): Dot[] => {
         const found = estimate(variant, metric);
         if (found === undefined || !Number.isFinite(found.value)) return [];
@@ -123,8 +123,9 @@ function codesFigure(comparison: Comparison, coded: readonly Coded[]): Figure {
         const shown = share(found.value, metric === PRUNING_RATE ? 3 : 4);
         return [{ ...found, label, shown, kind: own === loss ? "variant" : "reference" }];
       });
+      if (drawn.length === 0) return []; // too few targets for a pruning rate
       const ends = drawn.flatMap(({ value, low, high }) => [value, low, high]);
-      return { title: metric, spec: dots(drawn, metric, domainOf(ends, true)) };
+      return [{ title: metric, spec: dots(drawn, metric, domainOf(ends, true)) }];
     }),
     caption:
       `Properties of the codes, and what a search of width ${mainBeam} prunes and retrieves.`,
