@@ -63,8 +63,8 @@ export function domainOf(values: readonly number[], zero = false): Domain {
 /** A row of a plot: its label at the left, and its number as text at the right. */
 export type Row = { readonly label: string; readonly shown: string };
 
-/** Where the label of a variant with its codes, or of codes with their source, is broken. */
-const BREAK = " codes=|,(?=from=)";
+/** Where the label of a variant is broken: before long settings, and before the source of codes. */
+const BREAK = " codes=| (?=input=|model=)|,(?=from=)";
 
 /** The height of a line of a label, pixels. */
 const LINE = 11;
@@ -90,7 +90,7 @@ const LABELS = {
     labelLineHeight: LINE,
     labelExpr: LINES,
     labelOffset: {
-      condition: [3, 2].map((count) => (
+      condition: [4, 3, 2].map((count) => (
         { test: `length(${LINES}) >= ${count}`, value: -LINE * (count - 1) / 2 }
       )),
       value: 0,

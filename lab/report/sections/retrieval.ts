@@ -163,12 +163,7 @@ function differences(comparison: Comparison): Figure {
       "no difference.",
     panels: panels.map(({ metric, beam, found }) => {
       const ends = shown.filter((row) => row.metric === metric).map(dot).flatMap(endsOf);
-      const spec = dots(
-        found.map(dot),
-        `${metric} minus ${baseline.name}`,
-        domainOf(ends, true),
-        0,
-      );
+      const spec = dots(found.map(dot), `difference in ${metric}`, domainOf(ends, true), 0);
       return { title: `${metric}, B = ${beam}`, spec };
     }),
     caption: `Paired differences to ${baseline.name} with 95 % intervals: over users and seeds; ` +
