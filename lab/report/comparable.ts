@@ -14,7 +14,8 @@ import type { Recipe } from "../train/recipe.ts";
 /** A run and where it was read: its folder, or another name for messages. */
 export type SourcedRun = { readonly source: string; readonly run: RunResult };
 
-type Fields = readonly (keyof Recipe)[];
+/** The names of fields of a recipe. */
+export type Fields = readonly (keyof Recipe)[];
 
 /** The fields of a recipe that belong to its loss. */
 export const LOSS_SETTINGS: Fields = ["loss", "lossModule", ...lossFlagNames];
