@@ -213,27 +213,31 @@ part_pretrained() {
 }
 
 # Other settings of bear: lambda and xi, of which the paper's run on Toy has 0.25 and 2.75, and the
-# width in the loss. 7 runs, 35 minutes.
+# width in the loss; and the temperature of training. 11 runs, 55 minutes.
 part_settings() {
   office sweep --seeds 3 --losses bear --lambda 0.25 --xi 2.75 --out "$runs/settings-toy"
   office sweep --seeds 1 --losses bear --lambda 0.25 --xi 1 --out "$runs/settings-lambda"
   office sweep --seeds 1 --losses bear --lambda 1 --xi 2.75 --out "$runs/settings-xi"
   office sweep --seeds 1 --losses bear --beam 5,20 --out "$runs/settings-width"
+  office sweep --seeds 1 --losses msl,bear --tau 0.5,2 --out "$runs/settings-tau"
   run report "$runs/beam" "$runs"/settings-* --baseline msl --out "$runs/all-settings"
 }
 
-# bear on sft, and the other losses with one seed: 9 runs, 60 minutes.
+# bear on sft, and the other losses with one seed: 11 runs, 80 minutes.
 part_others() {
   office compare --seeds 3 --losses "$controls/bear_on_sft.ts" --out "$runs/bear-on-sft"
   run report "$runs/beam" "$runs/bear-on-sft" --baseline sft --out "$runs/on-sft"
   office compare --seeds 1 --out "$runs/others" \
     --losses bear-paper,bear-convex,msl-ats,apao-point,apao-pair,beam-exact
+  office compare --seeds 1 --losses apao-point --beta 0.5 --out "$runs/apao-beta"
+  office compare --seeds 1 --losses apao-point --eta 1 --out "$runs/apao-eta"
+  run report "$runs/beam" "$runs/others" "$runs"/apao-* --baseline msl --out "$runs/all-others"
 }
 
-# Not run so far: APAO's settings, one seed, ranked by validation, and the temperature of training.
-# 24 runs, 150 minutes.
+# Not run so far: a grid of APAO's settings, ranked by validation, and more seeds of the temperature
+# of training. 24 runs, 170 minutes.
 part_open() {
-  office sweep --seeds 1 --losses apao-point --beta 0.1,0.5,1 --eta 0,1 --xi 1,2 --out "$runs/apao"
+  office sweep --seeds 1 --losses apao-point --beta 0.1,0.5,1 --eta 0,1 --xi 1,2 --out "$runs/grid"
   office sweep --seeds 3 --losses msl,bear --tau 0.5,2 --out "$runs/tau"
 }
 
