@@ -18,7 +18,7 @@ import type { Dataset } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
 import { isPresent, makeFolder, removeFile, writeFileAtomic } from "../files.ts";
-import { named } from "../report/comparable.ts";
+import { namedBySettings } from "../report/comparable.ts";
 import { readBaselines, readFailure, readRun } from "../report/read_results.ts";
 import { type BaselineSetting, judgeBaselines } from "../train/experiment.ts";
 import { openLoss } from "../train/loss_module.ts";
@@ -176,7 +176,7 @@ async function compareCodes(
   const finished: FinishedGrid[] = [];
   for (const part of parts) finished.push(await compareLosses(part, observer));
   return {
-    results: named(finished.flatMap(({ results }) => results)),
+    results: namedBySettings(finished.flatMap(({ results }) => results)),
     failed: finished.flatMap(({ failed }, i) =>
       failed.map(({ name, reason }) => ({ name: `${name} with codes ${codes[i]}`, reason }))
     ),

@@ -80,7 +80,7 @@ function differing<F extends keyof Recipe>(
  * "msl codes=hierarchical:64x16 dropout=0.3", where that differs between runs. Settings of a loss
  * are named where runs of one variant differ in them.
  */
-export function named(runs: readonly RunResult[]): RunResult[] {
+export function namedBySettings(runs: readonly RunResult[]): RunResult[] {
   const codes = OF_CODES.filter((field) =>
     new Set(runs.map(({ recipe }) => recipe.reading[field])).size > 1
   );
@@ -109,7 +109,7 @@ export function named(runs: readonly RunResult[]): RunResult[] {
  */
 export function comparable(sourced: readonly SourcedRun[]): RunResult[] {
   if (sourced.length === 0) throw new DataError("Cannot compare: there must be a run, got none");
-  const runs = named(sourced.map(({ run }) => run));
+  const runs = namedBySettings(sourced.map(({ run }) => run));
   const given = sourced.map(({ source }, i): SourcedRun => ({ source, run: runs[i] }));
   const kept = new Map<string, SourcedRun>();
   const siblings = new Map<string, SourcedRun>();

@@ -7,7 +7,7 @@ import { hitRate, ndcg } from "../evaluate/metrics.ts";
 import { settingsOf } from "./comparable.ts";
 import { type Comparison, runsOf } from "./comparison.ts";
 import type { ExtraFile } from "./document.ts";
-import { plain } from "./format.ts";
+import { recipeValue } from "./format.ts";
 import { binStart, inTopOf, prunedOf } from "./outcomes.ts";
 import { lossCurve, type VariantWeights } from "./sections/training.ts";
 import { sum } from "./statistics.ts";
@@ -69,7 +69,7 @@ export function csvFiles(
         seed: recipe.seed,
         ...Object.fromEntries(
           settings.filter((field) => field !== "lossModule")
-            .map((field) => [field === "beam" ? "trainedBeam" : field, plain(recipe[field])]),
+            .map((field) => [field === "beam" ? "trainedBeam" : field, recipeValue(recipe[field])]),
         ),
         codes: recipe.reading.codes ?? "semantic",
         index: recipe.reading.index,

@@ -91,8 +91,8 @@ export function namedOrCounted(names: readonly string[]): string {
 }
 
 /** A value of a recipe; fields of objects with their names. */
-export function plain(value: unknown): string {
+export function recipeValue(value: unknown): string {
   if (Array.isArray(value)) return value.join(", ");
   if (typeof value !== "object" || value === null) return `${value ?? ""}`;
-  return Object.entries(value).map(([name, inner]) => `${name} ${plain(inner)}`).join(", ");
+  return Object.entries(value).map(([name, inner]) => `${name} ${recipeValue(inner)}`).join(", ");
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { DataError } from "../../core/errors.ts";
 import type { BeamOutcome, RunResult } from "../../lab/compare/run_result.ts";
-import { missingSeeds, named } from "../../lab/report/comparable.ts";
+import { missingSeeds, namedBySettings } from "../../lab/report/comparable.ts";
 import { readResults } from "../../lab/report/read_results.ts";
 import { assertRefusal, fuzzRuns, mutate, randomOf } from "../fuzz.ts";
 import { fixtureBaselines, fixtureCosts, fixtureRun, writeFixture } from "./report_fixture.ts";
@@ -182,7 +182,7 @@ test("reading: runs with other codes of the same users and targets are compared"
   const { runs, baselines } = readResults([plain, item]);
   assert.deepEqual(runs.map(({ variant }) => variant), ["msl", "sft", "msl codes=item"]);
   assert.equal(baselines?.baselines.length, 3);
-  assert.deepEqual(named(runs), runs, "named once");
+  assert.deepEqual(namedBySettings(runs), runs, "named once");
   assert.deepEqual(readResults([item]).runs.map(({ variant }) => variant), ["msl"]);
 
   const parent = folderOf([], false);

@@ -7,7 +7,7 @@ import { inferSchema, initParser } from "udsv";
 import { ArgumentError } from "../../core/errors.ts";
 import type { CodeLevel } from "../../lab/codes/describe.ts";
 import type { BaselineResults, BeamOutcome, RunResult } from "../../lab/compare/run_result.ts";
-import { named } from "../../lab/report/comparable.ts";
+import { namedBySettings } from "../../lab/report/comparable.ts";
 import { compareRuns } from "../../lab/report/compare_runs.ts";
 import { differenceOf, estimateOf, shownVariants } from "../../lab/report/comparison.ts";
 import { type Figure, isFigure } from "../../lab/report/document.ts";
@@ -569,7 +569,7 @@ test("report: several kinds of codes, whose tries have other depths", { timeout 
   assert.match(survival("msl").exec(text)?.[1] ?? "", /^[+−]?\.\d+ \[.*\] $/);
   assert.equal(survival("msl codes=hierarchical:64x16").exec(text)?.[1], "", "another trie");
 
-  const comparison = compareRuns(named(runs), undefined, { resamples: 2 });
+  const comparison = compareRuns(namedBySettings(runs), undefined, { resamples: 2 });
   assert.deepEqual(
     (await weightsOf(comparison)).map(({ name }) => name),
     ["sft", "msl"],
@@ -626,10 +626,10 @@ test("report: what is pruned and retrieved by properties of codes", { timeout },
   assert.deepEqual(drawnIn(small), shares, "too few targets for a pruning rate");
 
   const older = runs.map(({ codes: _, ...run }) => run);
-  assert.doesNotMatch(await textOf(named(older)), /What the codes are like/);
+  assert.doesNotMatch(await textOf(namedBySettings(older)), /What the codes are like/);
   const few = runs.filter(({ recipe }) => /:(8|16)x/.test(recipe.digest));
-  assert.doesNotMatch(await textOf(named(few)), /Spearman/);
-  assert.match(await textOf(named(few)), /What the codes are like/);
+  assert.doesNotMatch(await textOf(namedBySettings(few)), /Spearman/);
+  assert.match(await textOf(namedBySettings(few)), /What the codes are like/);
 });
 
 test("report: odd names, 41 steps, a narrow beam, a loss of a module", async () => {

@@ -23,7 +23,7 @@ import {
   countRange,
   number,
   percent,
-  plain,
+  recipeValue,
   share,
   signedInterval,
   withInterval,
@@ -215,7 +215,7 @@ function recipeTable({ variants, users }: Comparison): Table {
   const own: readonly string[] = ["seed", ...settingsOf(runs)];
   const shared = Object.entries(common)
     .filter(([field]) => !own.includes(field))
-    .map(([setting, value]) => ({ setting, value: plain(value) }))
+    .map(([setting, value]) => ({ setting, value: recipeValue(value) }))
     .filter(({ value }) => value !== "");
   return {
     caption: "The recipe of all runs, and their data.",
@@ -252,7 +252,7 @@ function variantTable({ variants }: Comparison): Table {
         : "as trained";
       return {
         variant: name,
-        ...columns(fields, (field) => field, (field) => plain(recipe[field])),
+        ...columns(fields, (field) => field, (field) => recipeValue(recipe[field])),
         ...isMixed
           ? { codes: codesOf(runs[0]), digest: recipe.digest, parameters: count(parameters) }
           : {},
