@@ -88,8 +88,11 @@ export class CpuMemory {
     return viewArray(dtype, this.wasm.buffer, (memory as Block).address, size);
   }
 
+  /** Takes `size` bytes at the end, from a free block there on if there is one. */
   #grow(size: number): number {
-    const address = this.#end;
+    const last = this.#free.at(-1);
+    const isFree = last !== undefined && last.address + last.bytes === this.#end;
+    const address = isFree ? last.address : this.#end;
     const missing = Math.ceil((address + size - this.wasm.buffer.byteLength) / PAGE);
     if (missing > 0) {
       try {
@@ -97,11 +100,12 @@ export class CpuMemory {
       } catch {
         throw new DeviceError(
           `Cannot allocate ${size} bytes on the cpu device: at most ${MAX_PAGES * PAGE} fit, ` +
-            `and ${address} are in use${this.#census()}`,
+            `and ${this.#stats.liveBytes} are in use${this.#census()}`,
         );
       }
       this.#stats.heldBytes = this.wasm.buffer.byteLength;
     }
+    if (isFree) this.#free.pop();
     this.#end = address + size;
     return address;
   }

@@ -33,7 +33,7 @@ import {
 } from "./dtype.ts";
 import { ArgumentError, nameOf } from "./errors.ts";
 import type { BufferUse, Kernel, ParamType, ParamValues } from "./kernel.ts";
-import { DeviceMemory } from "./memory.ts";
+import { DeviceMemory, type Held } from "./memory.ts";
 import { type Shape, sizeOf } from "./shape.ts";
 import { type Arena, type Device, type Storage, Tensor } from "./tensor.ts";
 
@@ -217,4 +217,13 @@ export function leadingRows<T>(count: Tensor, of: number, body: () => T): T {
   } finally {
     device.leading = enclosing;
   }
+}
+
+/**
+ * Runs `body`, which is synchronous, and returns its value. The tensors that it makes live until
+ * the result is disposed, whatever arena is open. So unlike an arena, the result may be kept across
+ * an `await`.
+ */
+export function hold<T>(device: Device, body: () => T): Held<T> {
+  return internals(device).memory.hold(body);
 }

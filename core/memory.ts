@@ -22,6 +22,14 @@ export interface Recorded {
   dispose(): void;
 }
 
+/** A value, and the tensors that were made for it. */
+export interface Held<T> extends Disposable {
+  /** The value. */
+  readonly value: T;
+  /** Frees these tensors, and no others. */
+  dispose(): void;
+}
+
 /** The storages of one device. */
 export class DeviceMemory implements StorageOwner {
   /** The step that is being recorded, if there is one. */
@@ -67,18 +75,40 @@ export class DeviceMemory implements StorageOwner {
     const arenas = this.#arenas;
     const made = new Set<Storage>();
     arenas.push(made);
+    const dispose = (): void => {
+      const depth = arenas.indexOf(made);
+      if (depth < 0) return;
+      for (const inner of arenas.splice(depth)) for (const storage of inner) this.free(storage);
+    };
     return {
       keep: (tensor: Tensor): Tensor => {
         const depth = arenas.indexOf(made);
         if (made.delete(tensor.storage) && depth > 0) arenas[depth - 1].add(tensor.storage);
         return tensor;
       },
-      [Symbol.dispose]: (): void => {
-        const depth = arenas.indexOf(made);
-        if (depth < 0) return;
-        for (const inner of arenas.splice(depth)) for (const storage of inner) this.free(storage);
-      },
+      dispose,
+      [Symbol.dispose]: dispose,
     };
+  }
+
+  /** Runs `body`, whose tensors belong to the result and to no arena. See {@link Held}. */
+  hold<T>(body: () => T): Held<T> {
+    const arenas = this.#arenas;
+    const depth = arenas.length;
+    const made = new Set<Storage>();
+    const dispose = (): void => {
+      for (const storage of made) this.free(storage);
+      made.clear();
+    };
+    arenas.push(made);
+    try {
+      return { value: body(), dispose, [Symbol.dispose]: dispose };
+    } catch (error) {
+      dispose();
+      throw error;
+    } finally {
+      arenas.length = depth;
+    }
   }
 
   /**

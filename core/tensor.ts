@@ -294,6 +294,8 @@ export interface Arena extends Disposable {
    * none.
    */
   keep(tensor: Tensor): Tensor;
+  /** Closes it: frees its tensors. A second call does nothing. */
+  dispose(): void;
 }
 
 /** Memory with a lifetime. Several tensors may share it: a reshape does. See `memory.ts`. */

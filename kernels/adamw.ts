@@ -18,7 +18,7 @@ import { defineKernel } from "../core/kernel.ts";
 import { noise } from "./cases.ts";
 import { simd } from "./wasm/modules.ts";
 
-/** sums_i = sum of grad^2 over chunk i, a multiple of 4 elements; one invocation a chunk. */
+/** sums_i = sum of grad^2 over chunk i, a multiple of 4 elements; one invocation per chunk. */
 export const sumSquares = defineKernel({
   name: "sumSquares",
   buffers: { grad: "read float4", sums: "write float" },

@@ -59,7 +59,7 @@ export const SIZES: readonly Sizes[] = [
 ];
 
 /** The name of a case. */
-export const nameOf = (sizes: Readonly<Record<string, number>>): string =>
+export const caseName = (sizes: Readonly<Record<string, number>>): string =>
   Object.entries(sizes).flat().join(" ");
 
 /** Queries, keys and values of a case. Queries are larger, so that weights differ. */
@@ -223,6 +223,6 @@ fn kernel(i: u32) {
     SIZES.map((sizes) => {
       const { B, T, H, D } = sizes;
       const buffers = { qkv: qkvOf(sizes), out: B * T * H * D, lse: B * H * T };
-      return { name: nameOf(sizes), params: sizes, buffers };
+      return { name: caseName(sizes), params: sizes, buffers };
     }),
 });

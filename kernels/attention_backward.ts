@@ -11,13 +11,13 @@
  * @module
  */
 import { defineKernel } from "../core/kernel.ts";
-import { addDots, addRows, dot, nameOf, PARAMS, qkvOf, SIZES, SUMS, tiles } from "./attention.ts";
+import { addDots, addRows, caseName, dot, PARAMS, qkvOf, SIZES, SUMS, tiles } from "./attention.ts";
 import { noise } from "./cases.ts";
 import { MASKED } from "./masked.ts";
 import { unroll } from "./unroll.ts";
 import { simd } from "./wasm/modules.ts";
 
-/** delta of N rows; one invocation a row. */
+/** delta of N rows; one invocation per row. */
 export const attentionDelta = defineKernel({
   name: "attentionDelta",
   buffers: { dout: "read float4", attended: "read float4", delta: "write float" },
@@ -44,7 +44,7 @@ fn kernel(n: u32) {
     [{ N: 5, D: 8 }, { N: 1, D: 128 }].map((params) => {
       const { N, D } = params;
       const buffers = { dout: noise(N * D, 4), attended: noise(N * D, 5), delta: N };
-      return { name: nameOf(params), params, buffers };
+      return { name: caseName(params), params, buffers };
     }),
 });
 
@@ -243,6 +243,6 @@ fn keys(i: u32) {
       const lse = noise(B * T * H, 6).map((x) => 6 + x);
       const delta = noise(B * T * H, 7);
       const buffers = { dout: noise(B * T * H * D, 4), qkv, lse, delta, dqkv: qkv.length };
-      return { name: nameOf(sizes), params: sizes, buffers };
+      return { name: caseName(sizes), params: sizes, buffers };
     }),
 });

@@ -10,9 +10,9 @@ import { smallTrie } from "./trie_table.ts";
 
 /**
  * The next frontier from the K best entries of each user's pool, best first, K at most B + 1; one
- * invocation a kept entry. Row u B + i gets the kept entry with the i-th lowest position. Also the
- * token that each row feeds to the model (0 where it does not matter), and the row that it descends
- * from, if the frontier before had B rows a user too.
+ * invocation per kept entry. Row u B + i gets the kept entry with the i-th lowest position. Also
+ * the token that each row feeds to the model (0 where it does not matter), and the row that it
+ * descends from, if the frontier before had B rows per user too.
  */
 export const advanceBeams = defineKernel({
   name: "advanceBeams",

@@ -29,8 +29,8 @@ export const UNUSABLE = -1;
 
 /**
  * The pool, and for each row the log of its entries' total probability and their number; one
- * invocation a row. `blocked` holds E nodes a user, ascending, padded with NO_NODE. logits (R, F)
- * are those of the children, in order; where `normalized` is 1 they are log q
+ * invocation per row. `blocked` holds E nodes per user, ascending, padded with NO_NODE. logits
+ * (R, F) are those of the children, in order; where `normalized` is 1 they are log q
  * (`child_log_probs.ts`). If the logit of a child that is not blocked cannot be used (`masked.ts`),
  * the row has no entries, and its number is UNUSABLE.
  */
@@ -205,7 +205,7 @@ fn kernel(r: u32) {
 });
 
 /**
- * Masks the entries of a pool (U, N) that score less than their user's floor; one invocation an
+ * Masks the entries of a pool (U, N) that score less than their user's floor; one invocation per
  * entry.
  */
 export const dropBelow = defineKernel({

@@ -70,7 +70,7 @@ fn kernel(r: u32) {
  * What the rows in the first R places feed as generated token number `step`: its token and user,
  * and the slots of its prefix (R, L). Those of the tokens before are in `before`, (., L), at the
  * place of the row that it extends, 0 for one without a place; its own is `first` + its place. One
- * invocation a place.
+ * invocation per place.
  */
 export const feedRows = defineKernel({
   name: "feedRows",

@@ -16,7 +16,7 @@
  */
 import type { FloatArray } from "../core/dtype.ts";
 import { defineKernel } from "../core/kernel.ts";
-import { dot, logSumExp, MAX_HEAD_SIZE, nameOf } from "./attention.ts";
+import { caseName, dot, logSumExp, MAX_HEAD_SIZE } from "./attention.ts";
 import { noise } from "./cases.ts";
 import { MASKED } from "./masked.ts";
 import { simd } from "./wasm/modules.ts";
@@ -52,7 +52,7 @@ const CASES = [
   { R: 2, room: 4, U: 1, H: 1, KVH: 1, D: 4, T: 1100, L: 2 },
 ];
 
-/** out, and the new entries of `generated`; one invocation a head of a row. */
+/** out, and the new entries of `generated`; one invocation per head of a row. */
 export const cachedAttentionForward = defineKernel({
   name: "cachedAttentionForward",
   buffers: {
@@ -191,7 +191,7 @@ fn kernel(i: u32) {
         j === depths[r] ? r : R + (5 * (r * L + j)) % Math.max(room - R, 1);
       const depths = Array.from({ length: R }, (_, r) => wild ? 3 * r - 5 : (L + R - 1 - r) % L);
       return {
-        name: wild ? "out of range" : nameOf(params),
+        name: wild ? "out of range" : caseName(params),
         params,
         buffers: {
           qkv: noise(R * width, 1).map((x, i) => i % width < H * D ? 3 * x : x),

@@ -1,7 +1,7 @@
 /**
- * What whole rows of logits say of the tokens that can follow on a trie (a table as in
- * `trie_table.ts`). Row r stands at node nodes[r], or at none (-1), and has the V logits z of row
- * place[r], or none (-1). With v the token of child k of its node:
+ * Logits and log-probabilities of a trie node's children, taken from whole rows of logits. The trie
+ * is a table as in `trie_table.ts`. Row r stands at node nodes[r], or at none (-1), and has the V
+ * logits z of row place[r], or none (-1). With v the token of child k of its node:
  *
  *   pickChildren   out[r, k] = z_v
  *   childLogProbs  out[r, k] = (z_v - max z) / tau - log sum_w exp((z_w - max z) / tau)
@@ -17,7 +17,7 @@ import { isUsable, MASKED, WGSL_USABLE } from "./masked.ts";
 import { normalizerOf, WGSL_NORMALIZER } from "./normalizer.ts";
 import { smallTrie } from "./trie_table.ts";
 
-/** out (R, F); one invocation an element. */
+/** out (R, F); one invocation per element. */
 export const pickChildren = defineKernel({
   name: "pickChildren",
   buffers: {
@@ -62,7 +62,7 @@ fn kernel(i: u32) {
   }],
 });
 
-/** out (R, F); one invocation a row. */
+/** out (R, F); one invocation per row. */
 export const childLogProbs = defineKernel({
   name: "childLogProbs",
   buffers: {

@@ -109,7 +109,7 @@ fn kernel(i: u32) {
 
 /**
  * hidden (N, C), head (V, C), out (R, F). Row r has the hidden state place[r], or none (-1): then
- * its logits are 0. One invocation an element of out.
+ * its logits are 0. One invocation per element of out.
  */
 export const childLogits = childLogitsOf("float4");
 
@@ -178,7 +178,7 @@ fn kernel(i: u32) {
       })),
   });
 
-/** dh (N, C) of dz (N, F); four channels an invocation. */
+/** dh (N, C) of dz (N, F); four channels per invocation. */
 export const childHidden = childHiddenOf("float4");
 
 /** {@link childHidden} with a head in half precision. */
@@ -191,8 +191,8 @@ export const childHiddenHalf = childHiddenOf("half4");
 const ITEMS = 64;
 
 /**
- * dhead (V, C) of dz (N, F); four channels an invocation. `order` has the rows by (max(u_n, 0), n),
- * `byToken` the edges by their tokens (`edgeTable`), of which there are T.
+ * dhead (V, C) of dz (N, F); four channels per invocation. `order` has the rows by
+ * (max(u_n, 0), n), `byToken` the edges by their tokens (`edgeTable`), of which there are T.
  */
 export const childHead = defineKernel({
   name: "childHead",

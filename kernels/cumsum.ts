@@ -12,7 +12,7 @@ import { noise } from "./cases.ts";
 
 /**
  * running (outer, chunks, inner) holds the running sums of the totals of the chunks, in the same
- * direction; it is not read where there is one chunk. One invocation a chunk.
+ * direction; it is not read where there is one chunk. One invocation per chunk.
  */
 export const cumsumChunks = defineKernel({
   name: "cumsumChunks",

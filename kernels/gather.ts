@@ -12,7 +12,7 @@ import { defineKernel } from "../core/kernel.ts";
 import { integers, noise } from "./cases.ts";
 import { wgslSum } from "./maths.ts";
 
-/** out (outer, K, inner); one invocation an element. */
+/** out (outer, K, inner); one invocation per element. */
 export const gatherForward = defineKernel({
   name: "gatherForward",
   buffers: { x: "read float", index: "read int", out: "write float" },
@@ -49,7 +49,7 @@ fn kernel(at: u32) {
   ],
 });
 
-/** out (outer, V, inner), each element summed in the order of k; one invocation an element. */
+/** out (outer, V, inner), each element summed in the order of k; one invocation per element. */
 export const scatterAddForward = defineKernel({
   name: "scatterAddForward",
   buffers: { index: "read int", values: "read float", out: "write float" },

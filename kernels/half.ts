@@ -18,7 +18,7 @@ const EDGES = [
 ];
 
 /**
- * out (n); four an invocation. It works on bits, since `pack2x16float` may round either way.
+ * out (n); four per invocation. It works on bits, since `pack2x16float` may round either way.
  * Subnormal floats give 0, which is their nearest half.
  */
 export const toHalf = defineKernel({

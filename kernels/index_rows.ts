@@ -66,7 +66,7 @@ export const RANK_CHUNK = 256;
 
 /**
  * order[start + r] = the n whose rank is r in the order of (ids_n, n) within its chunk of
- * positions, which begins at start. The WGSL compares all pairs of a chunk, four n an invocation,
+ * positions, which begins at start. The WGSL compares all pairs of a chunk, four n per invocation,
  * and needs a chunk that is a multiple of 4.
  */
 export const rankInChunks = defineKernel({

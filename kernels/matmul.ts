@@ -29,7 +29,7 @@ import { unroll } from "./unroll.ts";
 const elementOfB = (element: Element): string =>
   `fn bOf(i: u32) -> f32 { return ${element === "float" ? "b[i]" : "half4(b[i / 4u])[i % 4u]"}; }`;
 
-/** The formula as it stands: one invocation an element of the output. */
+/** The formula as it stands: one invocation per element of the output. */
 const elementwise = (element: Element): Matmul =>
   defineKernel({
     name: `matmulElements ${element}`,
@@ -144,7 +144,7 @@ ${
 }`,
   });
 
-/** One invocation an element: for many small products. With b of floats, and of halves. */
+/** One invocation per element: for many small products. With b of floats, and of halves. */
 export const matmulElements: readonly Matmul[] = ELEMENTS.map(elementwise);
 
 /** Tiles for GPUs. With b of floats, and of halves. */

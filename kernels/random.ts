@@ -35,7 +35,7 @@ fn threefry(key: vec2u, c: vec2u) -> vec2u {
 }
 fn unit(word: u32) -> f32 { return f32(word >> 8u) * 5.9604644775390625e-8; }`;
 
-/** out (n); one invocation a number. */
+/** out (n); one invocation per number. */
 export const randomUniform = defineKernel({
   name: "randomUniform",
   buffers: { key: "read int", out: "write float" },
@@ -63,7 +63,7 @@ fn kernel(i: u32) {
   ],
 });
 
-/** out (n); one invocation a pair. */
+/** out (n); one invocation per pair. */
 export const dropoutMap = defineKernel({
   name: "dropoutMap",
   buffers: { x: "read float", key: "read int", out: "write float" },

@@ -39,7 +39,7 @@ const casesFor = ({ lanes }: Width) =>
 /** The reciprocal roots of the backward kernels' cases. */
 const roots = (N: number): Float64Array => noise(N, 4).map((r) => r + 2);
 
-/** out (N, C), and r (N) for the backward; one invocation a row. */
+/** out (N, C), and r (N) for the backward; one invocation per row. */
 export const rmsNormForward = vectorised((width) =>
   defineKernel({
     name: `rmsNormForward ${width.element}`,
@@ -92,7 +92,7 @@ fn kernel(n: u32) {
   })
 );
 
-/** dx (N, C); one invocation a row. */
+/** dx (N, C); one invocation per row. */
 export const rmsNormBackwardX = vectorised((width) =>
   defineKernel({
     name: `rmsNormBackwardX ${width.element}`,
@@ -208,7 +208,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) i:
   })
 );
 
-/** sum and out (N, C), and r (N) for the backward; one invocation a row. */
+/** sum and out (N, C), and r (N) for the backward; one invocation per row. */
 export const addRmsNormForward = vectorised((width) =>
   defineKernel({
     name: `addRmsNormForward ${width.element}`,
@@ -273,7 +273,7 @@ fn kernel(n: u32) {
   })
 );
 
-/** dx = dy (N, C), with dsum the gradient of the sum from elsewhere; one invocation a row. */
+/** dx = dy (N, C), with dsum the gradient of the sum from elsewhere; one invocation per row. */
 export const addRmsNormBackward = vectorised((width) =>
   defineKernel({
     name: `addRmsNormBackward ${width.element}`,

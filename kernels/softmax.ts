@@ -92,7 +92,7 @@ const CASES = [
   },
 ];
 
-/** out (N, V); one invocation a row. */
+/** out (N, V); one invocation per row. */
 export const softmaxForward = defineKernel({
   name: "softmaxForward",
   buffers: { x: "read float", out: "write float" },
@@ -118,7 +118,7 @@ fn kernel(n: u32) {
     CASES.map(({ name, N, V, x }) => ({ name, params: { N, V }, buffers: { x, out: N * V } })),
 });
 
-/** dx from y = softmax(x) (N, V); one invocation a row. */
+/** dx from y = softmax(x) (N, V); one invocation per row. */
 export const softmaxBackward = defineKernel({
   name: "softmaxBackward",
   buffers: { dout: "read float", y: "read float", dx: "write float" },
@@ -146,7 +146,7 @@ fn kernel(n: u32) {
   }],
 });
 
-/** out (N, V); one invocation a row. */
+/** out (N, V); one invocation per row. */
 export const logSoftmaxForward = defineKernel({
   name: "logSoftmaxForward",
   buffers: { x: "read float", out: "write float" },
@@ -172,7 +172,7 @@ fn kernel(n: u32) {
     CASES.map(({ name, N, V, x }) => ({ name, params: { N, V }, buffers: { x, out: N * V } })),
 });
 
-/** dx from y = logSoftmax(x) (N, V); one invocation a row. */
+/** dx from y = logSoftmax(x) (N, V); one invocation per row. */
 export const logSoftmaxBackward = defineKernel({
   name: "logSoftmaxBackward",
   buffers: { dout: "read float", y: "read float", dx: "write float" },
@@ -200,7 +200,7 @@ fn kernel(n: u32) {
   }],
 });
 
-/** out (N); one invocation a row. */
+/** out (N); one invocation per row. */
 export const logSumExpForward = defineKernel({
   name: "logSumExpForward",
   buffers: { x: "read float", out: "write float" },
@@ -223,7 +223,7 @@ fn kernel(n: u32) {
     CASES.map(({ name, N, V, x }) => ({ name, params: { N, V }, buffers: { x, out: N } })),
 });
 
-/** dx from y = logSumExp(x) (N); one invocation an element. */
+/** dx from y = logSumExp(x) (N); one invocation per element. */
 export const logSumExpBackward = defineKernel({
   name: "logSumExpBackward",
   buffers: { dout: "read float", x: "read float", y: "read float", dx: "write float" },

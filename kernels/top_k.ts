@@ -9,7 +9,7 @@ import { integers, noise, SPECIAL } from "./cases.ts";
 import { isAbove, WGSL_ORDER } from "./maths.ts";
 
 /**
- * values and indices (N, k); one invocation a row, which takes k rounds of "the largest below the
+ * values and indices (N, k); one invocation per row, which takes k rounds of "the largest below the
  * last".
  */
 export const topKForward = defineKernel({

@@ -15,7 +15,7 @@
  *
  * Among equal logits at the beam-th place b is chosen by token order. logBeta is the same for any.
  *
- * The WGSL takes a workgroup a row, since rows have very different numbers of children. Its
+ * The WGSL takes one workgroup per row, since rows have very different numbers of children. Its
  * invocations, here called lanes, take every LANES-th logit of the row.
  *
  * @module

@@ -32,7 +32,7 @@ export const NOTHING = [MASKED, 0, 0] as const;
 const rowsOf = (N: number, values: readonly number[] = NOTHING): number[] =>
   Array.from({ length: N }, () => values).flat();
 
-/** logProb (N) and m, s, z_y (N, 3) after a chunk, from those before it; a workgroup a row. */
+/** logProb (N) and m, s, z_y (N, 3) after a chunk, from those before it; one workgroup per row. */
 export const vocabularyForward = defineKernel({
   name: "vocabularyForward",
   buffers: {
@@ -112,7 +112,7 @@ fn main(
     })),
 });
 
-/** dz (N, W) of a chunk; four logits an invocation. */
+/** dz (N, W) of a chunk; four logits per invocation. */
 export const vocabularyBackward = defineKernel({
   name: "vocabularyBackward",
   buffers: {

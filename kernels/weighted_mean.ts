@@ -68,7 +68,7 @@ const BACKWARD = CASES.map(({ name, values, weights }) => {
   return { name, params: { n: values.length }, buffers: { dout: [1.5], ...given, out, total } };
 });
 
-/** dvalues (n); one invocation a value. */
+/** dvalues (n); one invocation per value. */
 export const weightedMeanBackwardValues = defineKernel({
   name: "weightedMeanBackwardValues",
   buffers: {
@@ -93,7 +93,7 @@ fn kernel(k: u32) {
     )),
 });
 
-/** dweights (n); one invocation a weight. */
+/** dweights (n); one invocation per weight. */
 export const weightedMeanBackwardWeights = defineKernel({
   name: "weightedMeanBackwardWeights",
   buffers: {

@@ -6,9 +6,12 @@
  */
 import * as v from "valibot";
 import { type BeargradError, DataError } from "../core/errors.ts";
-import { oneLine, parseJson } from "../models/json.ts";
+import { isRecord, type JsonObject, oneLine, parseJson } from "../models/json.ts";
 import { folderAt } from "./files.ts";
 import type { Folder } from "./folder.ts";
+
+/** The most characters of a text in V8. */
+const MOST_TEXT = 2 ** 29 - 24;
 
 /** A class of errors. */
 export type Refusal = new (message: string) => BeargradError;
@@ -21,11 +24,23 @@ export type Refusal = new (message: string) => BeargradError;
  */
 export const anyRecord = v.pipe(
   v.unknown(),
+  v.check(isRecord, "it must be an object"),
+  v.transform((given) => given as JsonObject),
+);
+
+/**
+ * A schema of ids, which may be numbers, as texts. A larger number was rounded when it was read and
+ * may be another id.
+ *
+ * @internal
+ */
+export const idText = v.pipe(
+  v.union([v.string(), v.number()], "an id"),
   v.check(
-    (given) => typeof given === "object" && given !== null && !Array.isArray(given),
-    "it must be an object",
+    (id) => typeof id === "string" || Number.isSafeInteger(id),
+    "a number must be a safe integer",
   ),
-  v.transform((given) => given as Readonly<Record<string, unknown>>),
+  v.transform(String),
 );
 
 /**
@@ -61,6 +76,10 @@ export function readText(
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
+    if (bytes.length > MOST_TEXT) {
+      const requirement = `it must have at most ${MOST_TEXT} bytes`;
+      refuseFile(folder, file, requirement, `${bytes.length}`, Refused);
+    }
     return refuseFile(folder, file, "it must be UTF-8 text", "other bytes", Refused);
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import Table from "cli-table3";
+import stringWidth from "string-width";
 
 /** A table shows all steps up to this number. */
 const MAX_COLUMNS = 8;
@@ -34,7 +35,7 @@ export function renderTable(
   const columns = head.map((title, c) => {
     const entries = texts.map((row) => row[c] ?? "");
     const lines = [title, ...entries].flatMap((entry) => entry.split("\n"));
-    return { isNumber: isNumeric(entries), size: Math.max(...lines.map(({ length }) => length)) };
+    return { isNumber: isNumeric(entries), size: Math.max(...lines.map(stringWidth)) };
   });
   const sizes = columns.map(({ size }) => size);
   if (widthOf(sizes) > width) {
@@ -57,9 +58,22 @@ export function renderTable(
       wordWrap: true,
       style: { head: [], border: [], compact: true },
     });
-    table.push(...texts.map((row) => group.map((c) => row[c] ?? "")));
+    table.push(...texts.map((row) => group.map((c) => breakWords(row[c] ?? "", sizes[c]))));
     return table.toString();
   }).join("\n");
+}
+
+/** A text whose words fit into `size` columns: cli-table3 would cut longer ones. */
+function breakWords(text: string, size: number): string {
+  return text.replace(/\S+/g, (word) => {
+    const lines = [""];
+    for (const character of word) {
+      const last = lines.length - 1;
+      if (stringWidth(lines[last] + character) > size) lines.push(character);
+      else lines[last] += character;
+    }
+    return lines.join("\n");
+  });
 }
 
 /** The width of a table with columns of these sizes. */

@@ -55,7 +55,7 @@ const NO_CLIP = 3e38;
  * captured steps: its moments live as long as the parameters.
  *
  * The constructor moves the parameters: they stay the same tensors with the same elements, but lie
- * in one memory, which is given back when all of them and the optimiser are disposed. A parameter
+ * in one memory, which is freed when all of them and the optimiser are disposed. A parameter
  * belongs to one optimiser at a time: another one takes it over, and the first then throws. On
  * webgpu all parameters together must fit one buffer of the adapter.
  *
@@ -129,10 +129,10 @@ export class AdamW<P extends Tree> implements Disposable {
     const takes = { take1: 1 - keep1, take2: 1 - keep2 };
     this.#settings = { decayed, decay: weightDecay, keep1, keep2, ...takes, eps };
 
-    using scope = this.#device.arena(); // an error gives everything back
+    using scope = this.#device.arena(); // an error frees everything
     const packed = (tree: Tree): Tensor => pack(this.#ordered(treeLeaves(tree)));
     const zeros = (t: Tensor): Tensor => t.device.tensor(new Float64Array(t.size), t.shape);
-    this.#param = packed(params); // first: the moments are zeroed in the memory that it gives back
+    this.#param = packed(params); // first: the moments are zeroed in the memory that it frees
     this.m = mapTree(params, zeros);
     this.#ms = packed(this.m);
     this.v = mapTree(params, zeros);
@@ -175,7 +175,7 @@ export class AdamW<P extends Tree> implements Disposable {
     return { norm };
   }
 
-  /** Gives the memory of the moments back. The parameters stay. */
+  /** Frees the memory of the moments. The parameters stay. */
   dispose(): void {
     for (const tensor of this.#own()) tensor.dispose();
   }
@@ -185,7 +185,7 @@ export class AdamW<P extends Tree> implements Disposable {
     this.dispose();
   }
 
-  /** The tensors that {@link dispose} gives back. */
+  /** The tensors that {@link dispose} frees. */
   #own(): Tensor[] {
     const moments = [...treeLeaves(this.m), ...treeLeaves(this.v)];
     return [this.#param, this.#ms, this.#vs, ...moments];
@@ -205,7 +205,7 @@ export class AdamW<P extends Tree> implements Disposable {
  * one element.
  * @throws {ArgumentError} if `lr` is neither a finite number nor a tensor.
  * @throws {DTypeError} if a gradient or `lr` is not of the device's float type.
- * @throws {DisposedError} if a tensor's memory was given back.
+ * @throws {DisposedError} if a tensor's memory was freed.
  * @throws {DeviceError} if a tensor is another device's.
  */
 export function stepInputs(

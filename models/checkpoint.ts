@@ -6,7 +6,7 @@
  */
 import { checkOptions } from "../core/checks.ts";
 import { halfArray, type TypedArray } from "../core/dtype.ts";
-import { CheckpointError } from "../core/errors.ts";
+import { ArgumentError, CheckpointError, nameOf } from "../core/errors.ts";
 import { formatShape, sameShape, type Shape, sizeOf } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { type Tree, treeEntries } from "../core/tree.ts";
@@ -207,9 +207,9 @@ interface Found extends NamedTensor {
  *
  * With `weights: "float16"`, matrices are kept in half precision where the device has it
  * (`Device.half`), unless their rows are not a multiple of 4 or they are the embeddings of a model
- * that reads items. On other devices they are rounded to
- * the same numbers.
+ * that reads items. On other devices they are rounded to the same numbers.
  *
+ * @throws {ArgumentError} if `weights` is neither "float32" nor "float16".
  * @throws {CheckpointError} if a tensor is missing, left over, in two files, of another shape, or
  * not finite in the type it is kept in. Then nothing stays on the device.
  * @throws {DeviceError} if the device is out of memory. Then nothing stays on the device.
@@ -231,6 +231,11 @@ export async function loadWeights(
 ): Promise<TransformerParams> {
   checkOptions("load weights", options, ["weights", "onProgress", "source"]);
   const { weights = "float32", onProgress, source = files[0]?.source } = options;
+  if (weights !== "float32" && weights !== "float16") {
+    throw new ArgumentError(
+      `Cannot load weights: weights must be "float32" or "float16", got ${nameOf(weights)}`,
+    );
+  }
   const found = locate(config, files, source);
   const total = found.reduce((sum, { bytes }) => sum + bytes, 0);
   const kept = new Map<string, Tensor>();

@@ -44,7 +44,8 @@ export {
  * PEFT, and B is 0. A seed gives the same numbers on every device and runtime, up to rounding to
  * the device's float type, and the numbers of a matrix do not depend on which others are adapted.
  *
- * @throws {ArgumentError} if a setting of the model or the adapter is out of range.
+ * @throws {ArgumentError} if a setting of the model or the adapter is out of range, or the seed is
+ * not an integer from 0 to 2^53 - 1.
  */
 export function initLora(
   device: Device,
@@ -113,7 +114,9 @@ export function withLora(params: TransformerParams, adapter: LoraParams): Transf
  * adapter. The adapted matrices are new tensors in the device's float type, even where the model's
  * own are float16. All other weights are shared with the model.
  *
- * @throws {ArgumentError} if the adapter does not fit the model.
+ * @throws {ArgumentError} if a setting is out of range, or the adapter has another number of
+ * blocks.
+ * @throws {ShapeError} if a matrix of the adapter does not fit the model.
  */
 export function mergeLora(
   params: TransformerParams,
@@ -151,21 +154,6 @@ function asFloat(matrix: Tensor): Tensor {
   if (matrix.dtype !== "float16") return matrix;
   const rows = Int32Array.from({ length: matrix.shape[0] }, (_, i) => i);
   return take(matrix, matrix.device.tensor(rows));
-}
-
-/**
- * The number of weights of an adapter.
- *
- * @throws {ArgumentError} if a setting is out of range.
- */
-export function loraParameterCount(config: TransformerConfig, lora: LoraConfig): number {
-  checkLora(lora);
-  const sizes = adaptedSizes(config);
-  const perRank = lora.targets.reduce(
-    (total, target) => total + sizes[target].inner + sizes[target].outer,
-    0,
-  );
-  return config.layers * lora.rank * perRank;
 }
 
 function checkLayers(action: string, params: TransformerParams, adapter: LoraParams): void {

@@ -37,15 +37,21 @@ export class Meter implements Disposable {
     this.#device.run(accumulate, { total: this.#total, value }, {});
   }
 
-  /** The mean of `count` added values. Starts again at zero. One read-back. */
+  /** The mean of `count` added values. Starts again at zero, at once. One read-back. */
   async take(count: number): Promise<number> {
-    const total = await this.#total.item();
-    this.#device.write(this.#total, new Float64Array(1));
-    return total / count;
+    const reading = this.#total.item();
+    reading.catch(() => {}); // where it fails, so does the write
+    this.#device.write(this.#total, new Float64Array(1)); // after the read, before later values
+    return await reading / count;
   }
 
   /** Frees its memory. */
-  [Symbol.dispose](): void {
+  dispose(): void {
     this.#total.dispose();
+  }
+
+  /** The same as {@link Meter.dispose}, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
   }
 }

@@ -83,7 +83,7 @@ export class SGD<P extends Tree> implements Disposable {
     this.#entries = entries;
     const device = this.#device = entries[0][1].device;
 
-    using scope = device.arena(); // an error gives everything back
+    using scope = device.arena(); // an error frees everything
     this.#param = pack(treeLeaves(params));
     this.velocity = mapTree(params, (t) => device.tensor(new Float64Array(t.size), t.shape));
     this.#velocities = pack(treeLeaves(this.velocity));
@@ -111,7 +111,7 @@ export class SGD<P extends Tree> implements Disposable {
     );
   }
 
-  /** Gives the memory of the velocities back. The parameters stay. */
+  /** Frees the memory of the velocities. The parameters stay. */
   dispose(): void {
     for (const tensor of this.#own()) tensor.dispose();
   }
@@ -121,7 +121,7 @@ export class SGD<P extends Tree> implements Disposable {
     this.dispose();
   }
 
-  /** The tensors that {@link dispose} gives back. */
+  /** The tensors that {@link dispose} frees. */
   #own(): Tensor[] {
     return [this.#param, this.#velocities, ...treeLeaves(this.velocity)];
   }

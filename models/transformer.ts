@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ShapeError } from "../core/errors.ts";
+import { ArgumentError, nameOf, ShapeError } from "../core/errors.ts";
 import { formatShape } from "../core/shape.ts";
 import type { Device, Tensor } from "../core/tensor.ts";
 import { attention } from "../ops/attention.ts";
@@ -55,6 +55,8 @@ export type Attend = (layer: number, qkv: Tensor) => Tensor;
  * with s clamped to [0, 1] (`_compute_llama3_parameters` in transformers/modeling_rope_utils.py,
  * and `apply_scaling` in models/llama3_1/api/model.py of github.com/meta-llama/llama-models).
  *
+ * @throws {ArgumentError} if D is not even.
+ *
  * @example
  * ```ts
  * import { ropeTable } from "beargrad";
@@ -70,6 +72,11 @@ export function ropeTable(
   theta: number,
   scaling?: RopeScaling,
 ): Float64Array {
+  if (D % 2 !== 0) {
+    throw new ArgumentError(
+      `Cannot make rotary angles: the head size must be even, got ${nameOf(D)}`,
+    );
+  }
   const frequencies = Float64Array.from({ length: D / 2 }, (_, i) => theta ** (-2 * i / D));
   if (scaling) {
     const { factor, lowFreqFactor: low, highFreqFactor: high, originalMaxLength } = scaling;
@@ -232,10 +239,15 @@ export class Transformer implements Disposable {
   }
 
   /** Frees its tables. */
-  [Symbol.dispose](): void {
+  dispose(): void {
     this.#rope.angles.dispose();
     this.#codes?.tokens.dispose();
     this.#codes?.present.dispose();
+  }
+
+  /** The same as {@link Transformer.dispose}, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
   }
 }
 

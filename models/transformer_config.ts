@@ -189,15 +189,8 @@ export function checkConfig(config: TransformerConfig): void {
 /** Standard deviation of new weights. */
 const INIT_STD = 0.02;
 
-/**
- * The number of rows of each matrix in the fused weights of a block, in their order.
- *
- * @example
- * ```ts ignore
- * const { qkv: [queries, keys, values], gateUp: [gates, ups] } = fusedRows(config);
- * ```
- */
-export function fusedRows(
+/** The number of rows of each matrix in the fused weights of a block, in their order. */
+function fusedRows(
   { heads, kvHeads, headDim, ffn }: TransformerConfig,
 ): { readonly qkv: readonly number[]; readonly gateUp: readonly number[] } {
   return {
@@ -234,7 +227,8 @@ export function shapesOf(config: TransformerConfig): {
  * New weights: matrices from N(0, 0.02^2), norms of ones. A seed gives the same numbers on every
  * device and runtime, before they are rounded to the device's float type.
  *
- * @throws {ArgumentError} if the configuration is not possible.
+ * @throws {ArgumentError} if the configuration is not possible, or the seed is not an integer from
+ * 0 to 2^53 - 1.
  *
  * @example
  * ```ts

@@ -100,6 +100,8 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
   readonly vocabSize: number;
   /** The size of the vocabulary and of the items that histories may have. */
   readonly inputSize: number;
+  /** The most tokens of a sequence, padding and generated ones included. */
+  readonly maxLength: number;
   readonly #model: Transformer;
   readonly #params: TransformerParams;
   readonly #halves: Tensor[] = [];
@@ -126,6 +128,7 @@ export class TransformerDecoder implements Decoder<TransformerCache>, Disposable
     }
     this.vocabSize = model.config.vocabSize;
     this.inputSize = this.vocabSize + (model.config.itemCodes?.length ?? 0);
+    this.maxLength = model.config.maxLength;
     this.#model = model;
     this.#params = weights === undefined ? params : mapTree(params, (w) => {
       const isTable = params.items && (w === params.embed || w === params.items);

@@ -229,6 +229,8 @@ const checkClamp = inputCheck("clamp", { x: "tensor", low: "number", high: "numb
  * x, but at least `low` and at most `high`; NaN stays NaN. Nothing flows back where x is outside,
  * and all of it where x is NaN.
  *
+ * @throws {ArgumentError} if low or high is not a number.
+ *
  * @example
  * ```ts
  * import { clamp, cpu } from "beargrad";

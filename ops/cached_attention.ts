@@ -108,7 +108,7 @@ export function cachedAttention(
   if (R > 0 && (U === 0 || room === 0 || L === 0)) {
     throw new ShapeError(
       `Cannot attend to a cache with ${formatShape(qkv.shape)}: rows must have a user and slots, ` +
-        `got ${U} users, ${room} slots and ${L} slots a row`,
+        `got ${U} users, ${room} slots and ${L} slots per row`,
     );
   }
   const out = qkv.device.empty([R, H, D], qkv.dtype, "cachedAttention");

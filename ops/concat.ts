@@ -70,7 +70,7 @@ const whole = (x: Tensor): { at: number; strides: Shape } => ({
 function joined(tensors: readonly Tensor[], axis: number): { shape: Shape; starts: number[] } {
   const first = tensors[0];
   if (first === undefined) {
-    throw new ArgumentError("Cannot concat no tensors: at least one must be given, got 0");
+    throw new ArgumentError("Cannot concat no tensors: there must be at least one, got 0");
   }
   const along = normalizeAxis("concat", first.shape, axis);
   const shape = [...first.shape];
@@ -121,7 +121,7 @@ export const stack: Op<[tensors: readonly Tensor[], axis?: number], Tensor> = de
   inputs: { tensors: "tensors", axis: "number?" },
   forward(tensors: readonly Tensor[], axis = 0): Tensor {
     if (tensors.length === 0) {
-      throw new ArgumentError("Cannot stack no tensors: at least one must be given, got 0");
+      throw new ArgumentError("Cannot stack no tensors: there must be at least one, got 0");
     }
     for (const { shape } of tensors) {
       if (!sameShape(shape, tensors[0].shape)) {

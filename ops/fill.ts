@@ -10,6 +10,7 @@ import { runFill } from "./launch.ts";
  *
  * @throws {ArgumentError} if an int32 tensor is to be filled with anything but an integer of 32
  * bits.
+ * @throws {DTypeError} if dtype is float16, or another that the device does not have.
  *
  * @example
  * ```ts
@@ -35,6 +36,8 @@ export const full: Op<[device: Device, shape: Shape, value: number, dtype?: DTyp
 /**
  * A tensor of zeros.
  *
+ * @throws {DTypeError} if dtype is float16, or another that the device does not have.
+ *
  * @example
  * ```ts
  * import { cpu, zeros } from "beargrad";
@@ -48,6 +51,8 @@ export function zeros(device: Device, shape: Shape, dtype?: DType): Tensor {
 
 /**
  * A tensor of ones.
+ *
+ * @throws {DTypeError} if dtype is float16, or another that the device does not have.
  *
  * @example
  * ```ts

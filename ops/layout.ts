@@ -179,6 +179,7 @@ function partOf(
 
 /**
  * x broadcast to a shape by NumPy's rule: axes are aligned at the back, and sizes of 1 repeat.
+ * Shares memory with x if nothing repeats.
  *
  * @throws {ShapeError} if x does not broadcast to that shape.
  *

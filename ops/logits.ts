@@ -25,8 +25,10 @@ const checkProjection = inputCheck("allLogits", { hidden: "float", head: "weight
  * ```ts
  * import { allLogits, cpu } from "beargrad";
  *
- * const device = cpu(); const logits = allLogits({ hidden: device.tensor([[1, 2]]), head:
- * device.tensor([[1, 1], [0, 1]]) }); console.log(await logits.data()); // [3, 2]
+ * const device = cpu();
+ * const hidden = device.tensor([[1, 2]]);
+ * const head = device.tensor([[1, 1], [0, 1]]);
+ * console.log(await allLogits({ hidden, head }).data()); // [3, 2]
  * ```
  */
 export function allLogits(logits: Logits): Tensor {

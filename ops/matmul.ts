@@ -6,7 +6,7 @@ import type { InputGradients } from "../core/tape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { runMatmul } from "../kernels/matmul.ts";
 import { sample } from "./cases.ts";
-import { runFill, unbroadcast } from "./launch.ts";
+import { runFill, runTranspose, unbroadcast } from "./launch.ts";
 
 /** Which operands of {@link matmul} to transpose: to exchange their last two axes. */
 export interface MatmulOptions {
@@ -44,9 +44,10 @@ export const matmul: Op<[a: Tensor, b: Tensor, options?: MatmulOptions], Tensor>
     const rows = (x: Tensor): Tensor => b.rank === 2 && !transposeA ? flat(x) : x;
     return [ // of A and B after their transposes: dA = dout B^T, dB = A^T dout
       () => {
-        const da = transposeA
-          ? product(b, dout, { transposeA: transposeB, transposeB: true })
-          : product(dout, b, { transposeB: !transposeB });
+        if (!transposeA) return unbroadcast(product(dout, b, { transposeB: !transposeB }), a.shape);
+        const da = b.dtype === "float16" // which only the second operand may be
+          ? swapped(product(dout, b, { transposeB: !transposeB }))
+          : product(b, dout, { transposeA: transposeB, transposeB: true });
         return unbroadcast(da, a.shape);
       },
       () => {
@@ -110,6 +111,12 @@ export const linear: Op<[x: Tensor, w: Tensor], Tensor> = defineOp({
     { name: "(3) by (2, 3)", args: (d) => [sample(d, [3], 1), sample(d, [2, 3], 2)] },
   ],
 });
+
+/** x with its last two axes exchanged. */
+function swapped(x: Tensor): Tensor {
+  const axes = x.shape.map((_, axis) => axis);
+  return runTranspose("matmul gradient", x, [...axes.slice(0, -2), x.rank - 1, x.rank - 2]);
+}
 
 /** x as a matrix, with its leading axes as rows. */
 function flat(x: Tensor): Tensor {

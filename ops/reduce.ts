@@ -1,14 +1,21 @@
 import { inputCheck } from "../core/checks.ts";
 import { ArgumentError, ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
-import { formatShape, normalizeAxis, type Shape, sizeOf } from "../core/shape.ts";
+import { formatShape, normalizeAxis, type Shape, sizeOf, stridesOf } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { gatherForward, scatterAddForward } from "../kernels/gather.ts";
 import { cumsumChunks } from "../kernels/cumsum.ts";
 import { CHUNK, extremeOfCandidates, extremeOfChunks, sumChunks } from "../kernels/reduce.ts";
 import { mul } from "./binary.ts";
 import { sample } from "./cases.ts";
-import { type Rows, rowsOver, runBroadcast, runInverseTranspose, runSum } from "./launch.ts";
+import {
+  type Rows,
+  rowsOver,
+  runBroadcast,
+  runInverseTranspose,
+  runStridedCopy,
+  runSum,
+} from "./launch.ts";
 
 /** One axis, several, or all where there is none. Negative axes count from the back. */
 export type Axes = number | readonly number[];
@@ -59,7 +66,10 @@ export const sum: Reduce = defineOp({
   inputs: REDUCE,
   forward(x: Tensor, axis?: Axes, keepDims = false): { out: Tensor } {
     const { axes, shape } = reduction("sum", x, axis, keepDims);
-    return { out: runSum("sum", x, axes).view(shape) };
+    const total = runSum("sum", x, axes).view(shape);
+    if (total.storage !== x.storage) return { out: total };
+    // All summed axes have size 1.
+    return { out: runStridedCopy("sum", shape, total, { at: 0, strides: stridesOf(shape) }) };
   },
   backward: (dout, _, [x, axis, keepDims = false]) => [
     () =>
@@ -228,7 +238,7 @@ export const argmax: ArgReduce = extremeIndex("argmax", 1);
 
 /**
  * Where the smallest lies along an axis, default the last, int32. With `keepDims` the axis stays,
- * with size 1. Among equals the lowest index.
+ * with size 1. Among equals the lowest index. NaN counts as the smallest.
  *
  * @throws {ShapeError} if x has no such axis, or there is nothing to choose from.
  *

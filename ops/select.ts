@@ -65,7 +65,7 @@ export const where: Op<[cond: Tensor, a: Tensor | number, b: Tensor | number], T
 /**
  * x as floats of the device's type or as int32. To int32 fractions are cut off, what is beyond 32
  * bits becomes the nearest end, -2^31 or 2^31 - 1, and NaN becomes 0. Nothing flows back through
- * integers.
+ * integers. Shares memory with x if nothing changes.
  *
  * @throws {ArgumentError} if `to` is neither "float" nor "int".
  *

@@ -1,4 +1,4 @@
-import { ShapeError } from "../core/errors.ts";
+import { DTypeError, ShapeError } from "../core/errors.ts";
 import { defineOp, type Op } from "../core/op.ts";
 import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
@@ -42,6 +42,12 @@ export const take: Op<[table: Tensor, ids: Tensor], Tensor> = defineOp({
       throw new ShapeError(
         `Cannot take rows of a table ${formatShape(table.shape)}: ` +
           "there must be a row to take, got none",
+      );
+    }
+    if (table.dtype === "float16" && C % 4 !== 0) {
+      throw new DTypeError(
+        `Cannot take rows of a float16 table ${formatShape(table.shape)}: ` +
+          `their size must be a multiple of 4, got ${C}`,
       );
     }
     const { device } = table;

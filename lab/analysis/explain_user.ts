@@ -244,7 +244,7 @@ export function userOf(
   dataset: Dataset,
   action = "explain",
 ): EvaluationCase {
-  const own = cases.filter(({ id }) => id === user || id.startsWith(`${user}#`));
+  const own = cases.filter(({ id, user: name = id }) => id === user || name === user);
   if (own.length === 1) return own[0];
   const listed = (cases: readonly EvaluationCase[]): string =>
     cases.slice(0, IDS).map(({ id }) => `"${id}"`).join(", ");

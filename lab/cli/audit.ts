@@ -10,7 +10,7 @@ import { auditLists, type AuditOptions } from "../lists/audit.ts";
 import { renderAudit } from "../lists/audit_text.ts";
 import { print } from "../terminal.ts";
 import { readingOf } from "../train/recipe.ts";
-import { Display } from "./display.ts";
+import { Display, SHORT } from "./display.ts";
 import { type CommandLine, flagName, refuse } from "./flags.ts";
 import { ascending, flag, jsonFlag, optional, text } from "./kinds.ts";
 import { readingFlags, savedRunFlags, trainFlags } from "./options.ts";
@@ -33,9 +33,6 @@ export type GivenAuditOptions =
 
 /** What `audit` does. */
 export type AuditCommandOptions = AuditSettings & Pick<AuditOptions, "lists" | "reading">;
-
-/** Nothing is shown of what takes fewer milliseconds. */
-const SHORT = 2000;
 
 /** The command line of `audit`. */
 export const auditLine: CommandLine<GivenAuditOptions, AuditCommandOptions> = {

@@ -8,11 +8,11 @@ import { indexOf } from "../codes/coded_dataset.ts";
 import { describeCodes, renderCodes } from "../codes/describe.ts";
 import { loadDataset, type Reading } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
-import { writeFiles } from "../files.ts";
+import { makeFolder, writeFiles } from "../files.ts";
 import type { Options } from "../train/options.ts";
 import { print, say } from "../terminal.ts";
 import { Display } from "./display.ts";
-import type { CommandLine } from "./flags.ts";
+import { type CommandLine, refuse } from "./flags.ts";
 import { checkFree, flag, integer, jsonFlag, optional, overwriteFlag, text } from "./kinds.ts";
 import { trainFlags } from "./options.ts";
 
@@ -64,10 +64,19 @@ export const codesLine: CommandLine<CodesCommandOptions> = {
     beam: flag(integer(1), "beam width: nodes with more children are counted", 10),
     json: jsonFlag,
   },
+  complete({ options }): CodesCommandOptions {
+    if (options.overwrite && options.out === undefined) {
+      refuse("--overwrite", "it must come with --out");
+    }
+    return options;
+  },
   async run({ out, overwrite, beam, json, device, threads, ...reading }): Promise<void> {
     using display = new Display();
     const path = out === undefined ? undefined : join(out, INDEX);
-    if (path !== undefined) checkFree(path, overwrite);
+    if (out !== undefined && path !== undefined) {
+      checkFree(path, overwrite);
+      makeFolder(out); // before codes are made
+    }
     const dataset = await loadDataset(
       reading.data,
       { ...reading, openDevice: () => openDevice(device, threads) },

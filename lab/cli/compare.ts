@@ -191,16 +191,17 @@ async function runGrid(options: GridCommandOptions, isSweep: boolean): Promise<v
   using display = new Display();
   const { out, codes = [], shard, baseline } = options;
   const { results, failed, isValidated } = await compareLosses(
-    options,
+    { ...options, mustValidate: isSweep },
     display.runs("the same command"),
   );
   if (!isValidated) say("There are no validation cases: the last epoch of each run was kept.");
   if (results.length > 0) {
-    if (isSweep) {
+    if (shard !== undefined && shard.count > 1) {
+      const next = isSweep ? "the same command without --shard" : `${PROGRAM} report ${out}`;
+      say(`When all shards are done: ${next}`);
+    } else if (isSweep) {
       print(renderRanking(rankByValidation(results)));
       say(`Figures and test results: ${PROGRAM} report ${out}`);
-    } else if (shard !== undefined && shard.count > 1) {
-      say(`When all shards are done: ${PROGRAM} report ${out}`);
     } else {
       const folders = codes.length > 1 ? codes.map((one) => folderOfCodes(out, one)) : [out];
       await writeAndName(readResults(folders), out, baseline, display);

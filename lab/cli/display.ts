@@ -9,6 +9,9 @@ import { createProgress, type Progress } from "../progress.ts";
 import { say } from "../terminal.ts";
 import type { Observer } from "../train/run.ts";
 
+/** Nothing is shown of what takes fewer milliseconds. */
+export const SHORT = 2000;
+
 /** Shows the stages of a command, one after the other. */
 export class Display implements Disposable {
   readonly #began = performance.now();
@@ -124,7 +127,7 @@ class Interrupt {
     this.#isWatching = true;
   }
 
-  /** Signals end the process at once again: nothing is lost, or what follows hears no signals. */
+  /** Stops handling signals, so that they end the process at once. */
   release(): void {
     if (this.#isWatching) {
       for (const signal of ["SIGINT", "SIGTERM"]) process.off(signal, this.#end);

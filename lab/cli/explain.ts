@@ -6,7 +6,7 @@
 import { renderExplanation, renderPruned } from "../analysis/explanation_text.ts";
 import { type ExplainOptions, explainUser, prunedUsers } from "../analysis/explain_user.ts";
 import { print } from "../terminal.ts";
-import { Display } from "./display.ts";
+import { Display, SHORT } from "./display.ts";
 import { type CommandLine, refuse } from "./flags.ts";
 import { jsonFlag, optional, text, toggle } from "./kinds.ts";
 import { savedRunFlags, trainFlags } from "./options.ts";
@@ -17,9 +17,6 @@ export type ExplainCommandOptions = Omit<ExplainOptions, "onProgress"> & {
   readonly list: boolean;
   readonly json: boolean;
 };
-
-/** Nothing is shown of what takes fewer milliseconds. */
-const SHORT = 2000;
 
 /** The command line of `explain`. */
 export const explainLine: CommandLine<ExplainCommandOptions> = {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Normalization } from "../../ops/trie_options.ts";
-import { judgeAgain, type JudgeOptions, planJudging } from "../compare/judge_again.ts";
+import { judgeAgain, type JudgeAgainOptions, planJudging } from "../compare/judge_again.ts";
 import { readBaselines } from "../report/read_results.ts";
 import { Display } from "./display.ts";
 import { COST_USERS } from "./compare.ts";
@@ -14,12 +14,12 @@ import { type GivenSearch, searchFlags, searchOf, trainFlags } from "./options.t
 import { checkBaseline, reportLine, writeAndName } from "./report.ts";
 
 /** What `judge` does. The report compares with the variant `baseline`. */
-export type JudgeCommandOptions = JudgeOptions & { readonly baseline: string | undefined };
+export type JudgeCommandOptions = JudgeAgainOptions & { readonly baseline: string | undefined };
 
 /** What `judge` is given. */
 export type GivenJudgeOptions =
   & Omit<JudgeCommandOptions, "taus" | "search" | "costUsers" | "command">
-  & { readonly tau: JudgeOptions["taus"]; readonly costUsers: number }
+  & { readonly tau: JudgeAgainOptions["taus"]; readonly costUsers: number }
   & GivenSearch;
 
 const { data, device, threads } = trainFlags;

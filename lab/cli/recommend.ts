@@ -20,7 +20,7 @@ import { renderRecommendation } from "../lists/recommend_text.ts";
 import { count, number, percent } from "../report/format.ts";
 import { lineWidth, wrapped } from "../table.ts";
 import { print } from "../terminal.ts";
-import { Display } from "./display.ts";
+import { Display, SHORT } from "./display.ts";
 import { type CommandLine, flagName, refuse } from "./flags.ts";
 import {
   checkFree,
@@ -61,9 +61,6 @@ const ids: Kind<readonly string[]> = {
     return all.includes("") ? fail("ids with commas between them") : all;
   },
 };
-
-/** Nothing is shown of what takes fewer milliseconds. */
-const SHORT = 2000;
 
 /** The command line of `recommend`. */
 export const recommendLine: CommandLine<GivenRecommendOptions, RecommendCommandOptions> = {
@@ -160,13 +157,15 @@ async function writeAll(
   display: Display,
 ): Promise<string> {
   const users = run.dataset.test.length;
+  const top = how.top ?? how.beam ?? run.recipe.beam;
   let [done, exact, places, certain, fed] = [0, 0, 0, 0, 0];
   for await (const lists of recommendAll(run, how)) {
     file.write(lists.map((list) => `${JSON.stringify(listToJson(list))}\n`).join(""));
     done += lists.length;
     for (const { list, certified, rows } of lists) {
       fed += rows;
-      if (certified === list.length) exact++;
+      const isCut = how.search?.budget !== undefined && list.length < top;
+      if (certified === list.length && !isCut) exact++;
       places += list.length;
       certain += certified;
     }

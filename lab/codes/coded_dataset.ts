@@ -5,12 +5,12 @@
  * @module
  */
 import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
 import * as v from "valibot";
 import { ArgumentError, CheckpointError } from "../../core/errors.ts";
 import { BOS, type Dataset, plainPrompt } from "../data/dataset.ts";
 import { isPlainCodes } from "../data/derived.ts";
-import { inNaturalOrder } from "../data/semantic_ids.ts";
+import { codedPaths } from "../data/semantic_ids.ts";
+import { digestOfParts, jsonParts } from "../digest.ts";
 import { folderAt, splitPath, writeFiles } from "../files.ts";
 import type { Folder } from "../folder.ts";
 import { mapOf, readJson } from "../read_file.ts";
@@ -57,16 +57,13 @@ export async function withMadeCodes(
   }
   const known = kept === undefined ? undefined : keptCodes(kept, dataset, spec);
   const codes = known ?? await makeCodes(dataset, spec, { openDevice, onProgress });
-  const tokens = ["<bos>", ...inNaturalOrder(new Set(codes.flat()))];
-  const tokenOf = new Map(tokens.map((text, token) => [text, token]));
-  const paths = codes.map((path) => path.map((code) => tokenOf.get(code) as number));
+  const coded = codedPaths(codes);
   return {
     ...rest,
     codes: formatSpec(parseSpec(spec)),
-    paths,
-    tokens,
+    ...coded,
     bos: BOS,
-    prompt: plainPrompt(paths),
+    prompt: plainPrompt(coded.paths),
   };
 }
 
@@ -116,24 +113,25 @@ function keptCodes(
 }
 
 /** A digest of codes, their specification and all that they are made from but a model's weights. */
-function hashOf(
+function hashOf(data: CodeData, spec: string, codes: readonly (readonly string[])[]): string {
+  return digestOfParts(partsOf(data, spec, codes));
+}
+
+function* partsOf(
   { items, titles, training }: CodeData,
   spec: string,
   codes: readonly (readonly string[])[],
-): string {
-  const hash = sha256.create();
-  const add = (value: unknown): void => {
-    hash.update(new TextEncoder().encode(`${JSON.stringify(value)}\n`));
-  };
-  add(spec);
-  add(codes);
-  add(items);
-  add(training);
+): Generator<string | Uint8Array> {
+  for (const value of [spec, codes, items, training]) yield* jsonLine(value);
   for (const { kind, place } of parseSpec(spec).from) {
-    if (kind === "titles") add(titles);
+    if (kind === "titles") yield* jsonLine(titles ?? []);
     if (kind !== "file") continue;
     const [folder, file] = splitPath(place);
-    hash.update(sha256(folder.read(file) ?? new Uint8Array()));
+    yield sha256(folder.read(file) ?? new Uint8Array());
   }
-  return bytesToHex(hash.digest()).slice(0, 16);
+}
+
+function* jsonLine(value: unknown): Generator<string> {
+  yield* jsonParts(value, 2);
+  yield "\n";
 }

@@ -17,7 +17,7 @@ export interface CodeLevel {
   readonly perplexity: number;
   /** Different beginnings of items up to and with this level. */
   readonly nodes: number;
-  /** Nodes before this level that have items go on below them. */
+  /** Nodes before this level that have children. */
   readonly parents: number;
   /** Children of such a node: the fewest, the median and the most. */
   readonly children: Range;
@@ -26,8 +26,8 @@ export interface CodeLevel {
   /** Nodes with more children than the beam is wide. */
   readonly wide: number;
   /**
-   * Of all items that follow each other in a training sequence and differ, the share that have the
-   * same tokens up to and with this level. Without sequences there is none.
+   * Of all training targets that differ from the item before them, the share that have the same
+   * tokens as it up to and with this level. Without sequences there is none.
    */
   readonly together?: number;
 }
@@ -49,8 +49,14 @@ export interface Range {
 export interface DescribeOptions {
   /** A beam width, to count nodes with more children. Default 10. */
   readonly beam?: number;
-  /** Training sequences of items, to see how much behaviour the codes share. Default none. */
-  readonly sequences?: readonly { readonly items: readonly number[] }[];
+  /**
+   * Training sequences, to see how much behaviour the codes share. The first `context` items of
+   * one, default 0, are no targets. Default none.
+   */
+  readonly sequences?: readonly {
+    readonly items: readonly number[];
+    readonly context?: number;
+  }[];
 }
 
 /** What {@link describeCodes} finds. */
@@ -106,7 +112,7 @@ export function describeCodes(
   };
 }
 
-/** By level, the share of consecutive items that begin alike; undefined without such items. */
+/** By level, the share of training targets that begin like the item before, another one. */
 function togetherBy(
   depth: number,
   paths: Paths,
@@ -114,11 +120,11 @@ function togetherBy(
 ): number[] | undefined {
   const same = Array.from({ length: depth }, () => 0);
   let pairs = 0;
-  for (const { items } of sequences) {
-    for (const [i, item] of items.slice(1).entries()) {
-      if (item === items[i]) continue;
+  for (const { items, context = 0 } of sequences) {
+    for (let i = Math.max(1, context); i < items.length; i++) {
+      if (items[i] === items[i - 1]) continue;
       pairs++;
-      const [a, b] = [paths[items[i]], paths[item]];
+      const [a, b] = [paths[items[i - 1]], paths[items[i]]];
       for (let t = 0; t < Math.min(a.length, b.length) && a[t] === b[t]; t++) same[t]++;
     }
   }

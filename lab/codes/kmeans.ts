@@ -189,7 +189,7 @@ function draw(weights: Float64Array, isTaken: Uint8Array, share: number): number
   return chosen;
 }
 
-/** Gives every empty cluster the item that is farthest from its centre, of clusters with others. */
+/** Moves the item farthest from its own centre, in a cluster of at least two, to each empty one. */
 function fillEmpty(
   vectors: Vectors,
   items: Int32Array,

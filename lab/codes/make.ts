@@ -9,7 +9,6 @@ import { DataError } from "../../core/errors.ts";
 import { foldIn, type Key, keyOf, permutation } from "../../core/random.ts";
 import type { Device } from "../../core/tensor.ts";
 import type { Dataset } from "../data/dataset.ts";
-import type { Folder } from "../folder.ts";
 import { behaviourVectors } from "./behaviour.ts";
 import { assign, type Clustering, kmeans, withoutCentres } from "./kmeans.ts";
 import { trainRqvae } from "./rqvae.ts";
@@ -23,8 +22,6 @@ export type MakingProgress = (what: string, done: number, total: number) => void
 
 /** Options of {@link makeCodes}. */
 export interface MakeOptions {
-  /** Where the files of vectors are. Default the working directory. */
-  readonly folder?: Folder;
   /** Opens the device that reads titles. Default a cpu device with one thread. */
   readonly openDevice?: () => Device | Promise<Device>;
   /** Called as it goes on. */
@@ -77,7 +74,7 @@ const LETTERS = "abcdefghijklmnopqrstuvwxyz";
 async function vectorsOf(
   { items, titles, training, name }: CodeData,
   spec: CodeSpec,
-  { folder, openDevice = cpu, onProgress }: MakeOptions,
+  { openDevice = cpu, onProgress }: MakeOptions,
 ): Promise<Vectors> {
   const blocks: WeightedVectors[] = [];
   for (const { kind, place, tensor, weight } of spec.from) {
@@ -87,7 +84,7 @@ async function vectorsOf(
       });
       blocks.push({ ...vectors, weight });
     } else if (kind === "file") {
-      blocks.push({ ...readVectors(place, items, { tensor, folder }), weight });
+      blocks.push({ ...readVectors(place, items, { tensor }), weight });
     } else {
       if (titles === undefined) {
         throw new DataError(

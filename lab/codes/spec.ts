@@ -224,7 +224,7 @@ function readSizes(text: string): number[] {
 
 function readSources(text: string): readonly VectorSource[] | undefined {
   const sources = text.split("+").map((part): VectorSource | undefined => {
-    const [, what, share = "1"] = /^(.+?)(?:@([^@]*))?$/.exec(part) ?? [];
+    const [, what, share = "1"] = /^(.+?)(?:@([\d.e+-]+))?$/.exec(part) ?? [];
     const weight = readNumber(share, isScale);
     if (what === undefined || weight === undefined) return undefined;
     if (what === "behaviour") return { kind: "behaviour", place: "", weight };

@@ -38,7 +38,7 @@ export function readVectors(
   const [folder, file] = given === undefined ? splitPath(path) : [given, path];
   const refuse: Refuse = (requirement, actual) => refuseFile(folder, file, requirement, actual);
   const vectors = file.endsWith(".csv")
-    ? readCsv(folder, file, items)
+    ? readVectorLines(folder, file, items)
     : file.endsWith(".npy")
     ? readNpy(folder, file, refuse)
     : readTensor(folder, file, tensor, refuse);
@@ -139,7 +139,7 @@ function readTensor(
 }
 
 /** Reads lines of an item's id and its numbers. */
-function readCsv(folder: Folder, file: string, items: readonly string[]): Vectors {
+function readVectorLines(folder: Folder, file: string, items: readonly string[]): Vectors {
   const indexOf = new Map(items.map((id, i) => [id, i]));
   const seen = new Uint8Array(items.length);
   let data: Float64Array | undefined;

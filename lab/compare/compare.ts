@@ -6,7 +6,7 @@
  */
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { CheckpointError, NonFiniteError } from "../../core/errors.ts";
+import { CheckpointError, DataError, NonFiniteError } from "../../core/errors.ts";
 import type { Device } from "../../core/tensor.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { type LossFlagName, lossFlagNames, lossFlags } from "../../models/losses/index.ts";
@@ -19,7 +19,7 @@ import { loadDataset } from "../data/load.ts";
 import { openDevice } from "../devices.ts";
 import { isPresent, makeFolder, removeFile, writeFileAtomic } from "../files.ts";
 import { namedBySettings } from "../report/comparable.ts";
-import { readBaselines, readFailure, readRun } from "../report/read_results.ts";
+import { readBaselines, readFailure, readResult } from "../report/read_results.ts";
 import { type BaselineSetting, judgeBaselines } from "../train/experiment.ts";
 import { openLoss } from "../train/loss_module.ts";
 import { gradientWeights } from "../train/loss_probe.ts";
@@ -72,6 +72,8 @@ export interface CompareOptions {
   readonly out: string;
   /** The number of users on which the theorems are checked. Default 0: they are not. */
   readonly verifyUsers?: number;
+  /** Whether to refuse data without validation cases. Default false: the last epoch is kept. */
+  readonly mustValidate?: boolean;
   /** The part of the grid to run. Default all of it. */
   readonly shard?: Shard;
   /** The command, for the results. */
@@ -125,6 +127,12 @@ export async function compareLosses(
   const dataset = await loadData(grid, observer);
   const device = await openDevice(grid.options.device, grid.options.threads);
   const isValidated = dataset.validation.length > 0;
+  if (grid.mustValidate && !isValidated) {
+    throw new DataError(
+      `Cannot rank runs on ${dataset.name}: it must have validation cases, got none; titles have ` +
+        "them with --hold-out",
+    );
+  }
   const options = isValidated ? grid.options : { ...grid.options, patience: undefined };
   const { beams, excludeHistory, costUsers } = options;
   const runs = gridOf(options, grid, losses, dataset, device)
@@ -141,13 +149,26 @@ export async function compareLosses(
   const setting: RunSetting = { dataset, device, trie, beams, excludeHistory, costUsers, observer };
   const results: RunResult[] = [];
   const failed: FailedRun[] = [];
+  const asked = [grid.verifyUsers ?? 0, costUsers].map((n) => Math.min(n, dataset.test.length));
   for (const [i, run] of runs.entries()) {
     observer.running?.(run.name, i, runs.length, finished[i] !== undefined);
+    const measured = finished[i] && measuredUsers(finished[i]);
+    if (measured && asked.some((count, m) => measured[m] < count)) {
+      observer.note?.(
+        `${run.name} was finished with fewer --verify-users or --cost-users; it is judged again ` +
+          `if ${join(out, run.name, RESULT)} is removed`,
+      );
+    }
     const found = finished[i] ?? await finish(run, grid, setting);
     if ("reason" in found) failed.push(found);
     else results.push(found);
   }
   return { results, failed, isValidated };
+}
+
+/** The numbers of users on which the theorems of a run were checked and its searches timed. */
+function measuredUsers({ verification, costs }: RunResult): number[] {
+  return [verification?.users ?? 0, costs?.cases ?? 0];
 }
 
 function loadData({ options, out }: CompareOptions, { preparing }: Observer): Promise<Dataset> {
@@ -240,7 +261,7 @@ export function readFinished(
   judging: Judging,
 ): RunResult | undefined {
   if (!isPresent(join(folder, RESULT))) return undefined;
-  const result = readRun(folder);
+  const result = readResult(folder);
   checkRecipe(folder, result.recipe, recipe);
   return isDeepStrictEqual(result.judging, judging) ? result : undefined;
 }
@@ -288,7 +309,8 @@ async function trainJudgeAndVerify(
   const found = await trainAndJudge(recipe, loss, setting, folder, name);
   const { training, test } = found;
   const { normalization } = loss;
-  const evaluated = { device, dataset, trie, recipe, normalization, tau: recipe.tau };
+  const search = { normalization, tau: recipe.tau };
+  const evaluated = { device, dataset, trie, recipe, excludeHistory, ...search };
   const outcomes = await outcomesOf(test, evaluated, (done, total) => {
     observer.untrained?.(name, done, total);
   });

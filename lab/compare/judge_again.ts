@@ -24,15 +24,15 @@ import { outcomesOf } from "./outcome.ts";
 import {
   type BaselineResults,
   BASELINES,
+  type JudgedSearch,
   type Judging,
   RESULT,
   resultText,
   type RunResult,
-  type SearchSetting,
 } from "./run_result.ts";
 
 /** Options of {@link judgeAgain}. */
-export interface JudgeOptions {
+export interface JudgeAgainOptions {
   /** The folder of a comparison, with its runs. */
   readonly runs: string;
   /** What they were trained on: `synthetic`, or a folder. */
@@ -46,8 +46,9 @@ export interface JudgeOptions {
   /** How to search. Default a beam, as in training. */
   readonly search?: SearchChoice;
   /**
-   * Takes the history out of the catalogue. Of runs that were judged with it there, the own search
-   * is then repeated, too, and reports have none of their earlier results. Default as before.
+   * Whether to take the history out of the catalogue. Runs that were judged with it in are then
+   * searched again in their own way, too, and reports leave their earlier results out. Default, and
+   * `false`: as the runs were judged.
    */
   readonly excludeHistory?: boolean;
   /** Beam widths, the lengths of lists. Default those that the runs were judged with. */
@@ -71,7 +72,7 @@ export interface JudgeOptions {
 export type JudgeTask = SourcedRun & {
   readonly name: string;
   readonly variant: string;
-  readonly judging: Judging & { readonly search: SearchSetting };
+  readonly judging: Judging & { readonly search: JudgedSearch };
 };
 
 /**
@@ -101,7 +102,7 @@ export interface JudgedAgain {
  * another rule for the history would lie among the runs.
  * @throws {DataError} if runs cannot be read or compared.
  */
-export function planJudging(options: JudgeOptions): JudgePlan {
+export function planJudging(options: JudgeAgainOptions): JudgePlan {
   const { runs: folder, variants } = options;
   const all = readRuns([folder]).filter(({ run }) => run.judging.search === undefined);
   const names = [...new Set(all.map(({ run }) => run.variant))];
@@ -136,20 +137,20 @@ export function planJudging(options: JudgeOptions): JudgePlan {
 }
 
 /** Whether the history is to be taken out of the catalogue and was not before. */
-function isRuledAnew({ run }: SourcedRun, { excludeHistory }: JudgeOptions): boolean {
+function isRuledAnew({ run }: SourcedRun, { excludeHistory }: JudgeAgainOptions): boolean {
   return excludeHistory === true && !run.judging.excludeHistory;
 }
 
 /** The searches that are asked for, except the one that the run was judged by. */
-function tasksOf({ source, run }: SourcedRun, options: JudgeOptions): JudgeTask[] {
+function tasksOf({ source, run }: SourcedRun, options: JudgeAgainOptions): JudgeTask[] {
   const { taus, over, search: choice, beams } = options;
   const isNew = isRuledAnew({ source, run }, options);
   const own = { normalization: normalizationOf(run.recipe), tau: run.recipe.tau };
   const method = choice?.method === "beam" ? undefined : choice; // which results do not name
   const others = (over ?? [own.normalization]).flatMap((normalization) =>
-    (taus ?? [own.tau]).map((tau): SearchSetting => ({ normalization, tau, ...method }))
+    (taus ?? [own.tau]).map((tau): JudgedSearch => ({ normalization, tau, ...method }))
   ).filter((search) => !isDeepStrictEqual(search, own));
-  return [...(isNew ? [own] : []), ...others].map((search: SearchSetting): JudgeTask => {
+  return [...(isNew ? [own] : []), ...others].map((search: JudgedSearch): JudgeTask => {
     const { normalization, tau } = search;
     const how = [
       ...(normalization === own.normalization ? [] : [`over ${normalization}`]),
@@ -198,7 +199,7 @@ function tasksOf({ source, run }: SourcedRun, options: JudgeOptions): JudgeTask[
  * ```
  */
 export async function judgeAgain(
-  options: JudgeOptions,
+  options: JudgeAgainOptions,
   observer: Observer = {},
 ): Promise<JudgedAgain> {
   const { data, out } = options;
@@ -229,7 +230,7 @@ export async function judgeAgain(
 async function judge(
   { source, run, name, variant, judging }: JudgeTask,
   dataset: Dataset,
-  { device: choice, threads, costUsers = 0, command }: JudgeOptions,
+  { device: choice, threads, costUsers = 0, command }: JudgeAgainOptions,
   { evaluating, untrained, measuring }: Observer,
 ): Promise<RunResult> {
   const { recipe } = run;
@@ -246,7 +247,7 @@ async function judge(
     onProgress: (done, total) => evaluating?.(name, done, total),
   });
   const seconds = { ...run.seconds, judging: (performance.now() - began) / 1000 };
-  const evaluated = { device, dataset, trie: model.trie, recipe, ...over };
+  const evaluated = { device, dataset, trie: model.trie, recipe, excludeHistory, ...over };
   const outcomes = await outcomesOf(test, evaluated, (done, total) => {
     untrained?.(name, done, total);
   });

@@ -12,13 +12,14 @@ import type { Evaluation } from "../evaluate/evaluate.ts";
 import { TeacherForcing } from "../evaluate/teacher_forcing.ts";
 import type { Recipe } from "../train/recipe.ts";
 import { trainableModel } from "../train/models.ts";
-import type { BeamOutcome, Histogram, SearchSetting, TestResult } from "./run_result.ts";
-
-/**
- * Histograms of margins have 48 bins of half a nat, from -12. A bin includes its upper end, so 0 is
- * no violation.
- */
-const [BINS, WIDTH, FIRST] = [48, 0.5, -12];
+import {
+  type BeamOutcome,
+  binOf,
+  BINS,
+  type Histogram,
+  type JudgedSearch,
+  type TestResult,
+} from "./run_result.ts";
 
 /** The margins before training are those of this many users. */
 const UNTRAINED_USERS = 1000;
@@ -30,11 +31,12 @@ type Step = { readonly choices: number; readonly margin: number };
 type Paths = readonly (readonly Step[])[];
 
 /** What an evaluation was made with. */
-export type Evaluated = SearchSetting & {
+export type Evaluated = JudgedSearch & {
   readonly device: Device;
   readonly dataset: Dataset;
   readonly trie: DeviceTrie;
   readonly recipe: Recipe;
+  readonly excludeHistory: boolean;
 };
 
 /**
@@ -107,8 +109,7 @@ function histograms(paths: Paths, steps: number): Histogram[] {
     const counts = new Array<number>(BINS).fill(0);
     for (const path of paths) {
       if (path.length <= t || path[t].choices < 2) continue;
-      const bin = Math.ceil((path[t].margin - FIRST) / WIDTH) - 1;
-      counts[Math.min(Math.max(bin, 0), BINS - 1)]++;
+      counts[binOf(path[t].margin)]++;
     }
     return counts;
   });
@@ -116,7 +117,7 @@ function histograms(paths: Paths, steps: number): Histogram[] {
 
 /** By beam width, the paths of the first test targets under the model before training. */
 async function untrainedPaths(
-  { device, dataset, trie, recipe, normalization, tau }: Evaluated,
+  { device, dataset, trie, recipe, excludeHistory, normalization, tau }: Evaluated,
   beams: readonly number[],
   onProgress: (done: number, total: number) => void,
 ): Promise<Paths[]> {
@@ -130,7 +131,13 @@ async function untrainedPaths(
     leaves,
     (done) => onProgress(done, leaves.length),
   );
+  const excluded = cases.map(({ history }) => excludeHistory ? history : []);
+  const blocked = excluded.map((items) => new Set(trie.trie.blockedNodes(items)));
+  const isPresent = cases.map(({ target }, u) => !excluded[u].includes(target));
   return beams.map((beam) =>
-    leaves.map((leaf, u) => margins(trie.trie, leaf, logits[u], { beam, normalization, tau }))
+    leaves.map((leaf, u) => {
+      const setting = { beam, normalization, tau, blocked: blocked[u] };
+      return isPresent[u] ? margins(trie.trie, leaf, logits[u], setting) : [];
+    })
   );
 }

@@ -96,7 +96,7 @@ export function resultText(result: RunResult): string {
 }
 
 /** How a search turns logits into probabilities, and how it goes on from there: default a beam. */
-export interface SearchSetting extends Partial<SearchChoice> {
+export interface JudgedSearch extends Partial<SearchChoice> {
   /** What the probabilities sum to 1 over. */
   readonly normalization: Normalization;
   /** The temperature. */
@@ -110,7 +110,7 @@ export interface Judging {
   /** Whether the history was taken out of the catalogue. */
   readonly excludeHistory: boolean;
   /** The search, if the model is that of another run, which was judged in another way. */
-  readonly search?: SearchSetting;
+  readonly search?: JudgedSearch;
 }
 
 /** The outcome for all test cases, in the order of the data set. */
@@ -159,6 +159,19 @@ export interface BeamOutcome {
  * last bin.
  */
 export type Histogram = readonly number[];
+
+/** The number of bins of a {@link Histogram}. */
+export const BINS = 48;
+
+/** Where a bin of a {@link Histogram} begins, nats. */
+export function binStart(bin: number): number {
+  return (bin - BINS / 2) / 2;
+}
+
+/** The bin of a margin. */
+export function binOf(margin: number): number {
+  return Math.min(Math.max(Math.ceil(2 * margin) + BINS / 2 - 1, 0), BINS - 1);
+}
 
 /** `baselines.json`: what the rankings that need no training retrieve for the same cases. */
 export interface BaselineResults {

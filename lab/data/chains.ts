@@ -4,7 +4,18 @@
  * @module
  */
 import type { EvaluationCase } from "./dataset.ts";
-import type { Row } from "./title_files.ts";
+
+/** A row: items up to one point in time, oldest first. */
+export interface Row {
+  /** The line in the file, from 1. */
+  readonly line: number;
+  /** The data set's own id of the user. */
+  readonly user: string;
+  /** Item ids; the last one is the target. */
+  readonly ids: readonly string[];
+  /** The time of the target in seconds. */
+  readonly time: number;
+}
 
 /** The indices of items by their ids. */
 export type ItemOf = ReadonlyMap<string, number>;

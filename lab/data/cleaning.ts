@@ -1,5 +1,5 @@
 /**
- * What is done to interactions before they are a data set: cleaning, time order and the split.
+ * Cleans interactions, sorts them by time and splits them.
  *
  * @module
  */

@@ -104,6 +104,9 @@ export function findFormat(folder: Folder, { file, index, columns }: FormatChoic
     return { kind: "sequences", files: { name, codes: codes?.file, users, titles } };
   }
   if (codes === undefined) {
+    if (infos.length > 0 && names.includes("train.csv") && splits.length === 0) {
+      refuse(folder, "beside train.csv it must hold test.csv", names);
+    }
     if (splits.length > 0 && !names.some(isInteractionFile)) {
       const requirement = `beside ${splits[0].train} it must hold codes, in info.txt or ` +
         "X.index.json, or --data must name its file of interactions";
@@ -137,7 +140,10 @@ function interactionsIn(folder: Folder, named: string | undefined, index?: strin
   const usual = folder.names().filter(isInteractionFile);
   const files = usual.length > 0 ? usual : folder.names().filter((name) => TABLE.test(name));
   if (files.length > 1) refuse(folder, "--data must name one of its files", files);
-  if (files.length === 0) refuse(folder, KINDS, folder.names());
+  if (files.length === 0) {
+    const isPacked = folder.names().some((name) => PACKED.test(name));
+    refuse(folder, isPacked ? "its files must be unpacked" : KINDS, folder.names());
+  }
   return { kind: "interactions", file: files[0] };
 }
 

@@ -16,7 +16,7 @@ import type { Folder } from "../folder.ts";
 import { refuseFile } from "../read_file.ts";
 import { csvFields, readLines } from "./lines.ts";
 
-/** Where a row has what: names of columns or, in a file without a header, numbers from 1. */
+/** The column of each field: its name or, in a file without a header, its number from 1. */
 export interface Columns {
   /** The user's id. */
   readonly user: string;
@@ -30,7 +30,7 @@ export interface Columns {
 
 /** Options of {@link readInteractions}. */
 export interface InteractionReading {
-  /** Where a row has what. Default what the header names; without a header, as MovieLens. */
+  /** Default: the columns that the header names; without a header, those of MovieLens. */
   readonly columns?: Columns;
   /** Only rows of at least this rating. Default all. */
   readonly minRating?: number;
@@ -50,7 +50,7 @@ export interface Interactions {
   readonly bad: number;
   /** How many rows were left out because their rating is too low. */
   readonly low: number;
-  /** Where the rows have what. */
+  /** The columns that were read. */
   readonly columns: Columns;
 }
 
@@ -175,7 +175,8 @@ function layoutOf(first: string, columns: Columns | undefined, refuse: Refuse): 
     (separator === "," ? csvFields(line) : line.split(separator)) ??
       refuse("quotes must come in pairs around a field", `"${line}"`);
   // RecBole's names have types: user_id:token
-  const names = fieldsOf(first).map((name) => name.replace(/:(token|float)(_seq)?$/, ""));
+  const untyped = (name: string): string => name.replace(/:(token|float)(_seq)?$/, "");
+  const names = fieldsOf(first).map(untyped);
   const named = columns ?? columnsIn(names);
   const chosen = named ?? placesIn(names) ?? refuse(
     "the first line of a file must name columns such as user_id and item_id, or --columns must",
@@ -186,7 +187,7 @@ function layoutOf(first: string, columns: Columns | undefined, refuse: Refuse): 
   if (names.includes(list)) {
     refuse(`a row must be one interaction, without a history such as ${list}`, `"${first}"`);
   }
-  const given = ROLES.map((role) => chosen[role]);
+  const given = ROLES.map((role) => chosen[role] && untyped(chosen[role]));
   const isNumbered = given.every((name) => name === undefined || /^[1-9]\d{0,5}$/.test(name));
   const places = given.map((name) => {
     if (name === undefined) return names.length; // where there is never a value

@@ -5,7 +5,7 @@
  */
 import { folderAt } from "../files.ts";
 import type { Folder } from "../folder.ts";
-import { refuseFile } from "../read_file.ts";
+import { missingFile, refuseFile } from "../read_file.ts";
 
 /** Bytes that are read at a time. A line is at most as long. */
 const PIECE = 2 ** 20;
@@ -125,4 +125,41 @@ export function csvFields(line: string): string[] | undefined {
     fields.push(match[1]?.replaceAll('""', '"') ?? match[2]);
     if (match[3] === "") return fields;
   }
+}
+
+/**
+ * Reads columns of a CSV file by the names in its header. A quoted field may hold commas but no
+ * line break. Empty lines are skipped.
+ *
+ * @throws {DataError} if the file is missing or malformed, or does not have the columns.
+ */
+export function readCsv(
+  place: string | Folder,
+  file: string,
+  columns: readonly string[],
+): { readonly line: number; readonly values: readonly string[] }[] {
+  const folder = folderAt(place);
+  if (!folder.has(file)) missingFile(folder, file);
+  const rows = readLines(folder, file).map((text, i) => {
+    const place = `${file} line ${i + 1}`;
+    const fields = csvFields(text) ??
+      refuseFile(folder, place, "quotes must come in pairs around a field", `"${text}"`);
+    return { line: i + 1, text, fields, place };
+  });
+  const header = rows.next().value ?? { text: "", fields: [""] };
+  const places = columns.map((column) => {
+    const index = header.fields.indexOf(column);
+    if (index >= 0 && index === header.fields.lastIndexOf(column)) return index;
+    const requirement = `its first line must name the columns ${columns.join(", ")} once each`;
+    return refuseFile(folder, file, requirement, `"${header.text}"`);
+  });
+  return [
+    ...rows.filter(({ text }) => text !== "").map(({ line, text, fields, place }) => {
+      if (fields.length !== header.fields.length) {
+        const requirement = `a line must have the ${header.fields.length} values of the header`;
+        refuseFile(folder, place, requirement, `"${text}"`);
+      }
+      return { line, values: places.map((index) => fields[index]) };
+    }),
+  ];
 }

@@ -99,12 +99,12 @@ export async function loadDataset(
   const text = prompt !== undefined ? "--prompt" : model !== undefined ? "--model" : undefined;
   if (codes !== "semantic" && codes !== "random" && text !== undefined) {
     throw new UsageError(
-      `Cannot use --codes ${codes}: it must come without what reads text, got ${text}`,
+      `Cannot use --codes ${codes}: it must come without ${text}, got both`,
     );
   }
   if (input !== "tokens" && text !== undefined) {
     throw new UsageError(
-      `Cannot use --input ${input}: it must come without what reads text, got ${text}`,
+      `Cannot use --input ${input}: it must come without ${text}, got both`,
     );
   }
   const dataset = data === "synthetic"

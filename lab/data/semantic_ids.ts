@@ -22,7 +22,7 @@ import * as v from "valibot";
 import { pathTable, sortedItems } from "../../models/decode/paths.ts";
 import { folderAt } from "../files.ts";
 import type { Folder } from "../folder.ts";
-import { loadJson, mapOf, missingFile, readJson, refuseFile } from "../read_file.ts";
+import { idText, loadJson, mapOf, missingFile, readJson, refuseFile } from "../read_file.ts";
 import {
   BOS,
   type Dataset,
@@ -46,15 +46,7 @@ export interface SequenceFiles {
   readonly titles?: string;
 }
 
-const id = v.pipe(
-  v.union([v.string(), v.number()]),
-  v.check( // a larger number was rounded and may be another item's id
-    (id) => typeof id === "string" || Number.isSafeInteger(id),
-    "a number must be a safe integer",
-  ),
-  v.transform(String),
-);
-const interactions = mapOf(v.array(id));
+const interactions = mapOf(v.array(idText));
 const index = mapOf(v.pipe(v.array(v.string()), v.minLength(1, "an item must have codes")));
 const descriptions = mapOf(v.looseObject({ title: v.nullish(titleText) }));
 
@@ -122,11 +114,18 @@ export function readCatalogue(folder: Folder, file: string): Catalogue {
     : loadJson(folder, file, index);
   if (known.size === 0) refuseFile(folder, file, "the catalogue must have items", "none");
   const [items, codes] = [[...known.keys()], [...known.values()]];
+  const coded = codedPaths(codes);
+  refusePrefixes(folder, file, items, coded.paths);
+  return { items, codes, ...coded };
+}
+
+/** The vocabulary and the paths of items whose codes are tokens, in natural order. */
+export function codedPaths(
+  codes: readonly (readonly string[])[],
+): Pick<Dataset, "tokens" | "paths"> {
   const tokens = ["<bos>", ...inNaturalOrder(new Set(codes.flat()))];
   const tokenOf = new Map(tokens.map((text, token) => [text, token]));
-  const paths = codes.map((path) => path.map((code) => tokenOf.get(code) as number));
-  refusePrefixes(folder, file, items, paths);
-  return { items, codes, paths, tokens };
+  return { tokens, paths: codes.map((path) => path.map((code) => tokenOf.get(code) as number)) };
 }
 
 /** Reads the items of users, from JSON or, if the file ends in `.txt`, from lines. */
@@ -169,7 +168,7 @@ export function readInfo(folder: Folder, file: string): Map<string, ItemInfo> {
     if (items.has(id)) refuse("an item must have one line", `"${id}" again`);
     const read = v.safeParse(titleText, title);
     if (!read.success) refuse(`its title: ${read.issues[0].message}`, `"${title}"`);
-    items.set(id, { line, codes, title: (read.output as string).trim() });
+    items.set(id, { line, codes, title: read.output as string });
   }
   return items;
 }
@@ -187,7 +186,7 @@ export function readTitlesOf(
   const known = file.endsWith(".txt")
     ? readInfo(folder, file)
     : readJson(folder, file, descriptions);
-  return known && new Map([...known].map(([id, { title }]) => [id, title ?? undefined]));
+  return known && new Map([...known].map(([id, { title }]) => [id, title || undefined]));
 }
 
 /** The lines of a file that hold something, with their numbers from 1. */

@@ -16,7 +16,8 @@ import { casesOf, type ItemOf, sequencesOf } from "./chains.ts";
 import { BOS, type Dataset, plainPrompt } from "./dataset.ts";
 import { pythonList } from "./python_list.ts";
 import { type Catalogue, readCatalogue, readInfo, readTitlesOf } from "./semantic_ids.ts";
-import { readCsv, type Row } from "./title_files.ts";
+import type { Row } from "./chains.ts";
+import { readCsv } from "./lines.ts";
 
 /** The files of a data set whose splits are given, by their paths in its folder. */
 export interface SplitFiles {

@@ -15,8 +15,9 @@ import { decodeHTMLStrict } from "entities";
 import * as v from "valibot";
 import { folderAt } from "../files.ts";
 import type { Folder } from "../folder.ts";
-import { loadJson, mapOf, missingFile, refuseFile } from "../read_file.ts";
-import { csvFields, readLines } from "./lines.ts";
+import { loadJson, mapOf, refuseFile } from "../read_file.ts";
+import type { Row } from "./chains.ts";
+import { readCsv } from "./lines.ts";
 
 /** The file that makes a folder a data set of item titles. */
 export const TITLES = "id2name4Rec.json";
@@ -25,32 +26,19 @@ export const TITLES = "id2name4Rec.json";
 const MAX_TITLE = 10_000;
 
 /**
- * A schema of titles in JSON. HTML entities are decoded once.
+ * A schema of titles. HTML entities are decoded once, and white space around a title is left out.
  *
  * @internal
  */
 export const titleText = v.pipe(
   v.string(),
   v.maxLength(MAX_TITLE, `it must have at most ${MAX_TITLE} characters`),
-  v.transform((text) => decodeHTMLStrict(text)),
+  v.transform((text) => decodeHTMLStrict(text).trim()),
 );
-
-/** A row: items up to one point in time, oldest first. */
-export interface Row {
-  /** The line in the file, from 1. */
-  readonly line: number;
-  /** The data set's own id of the user. */
-  readonly user: string;
-  /** Item ids; the last one is the target. */
-  readonly ids: readonly string[];
-  /** The time of the target in seconds. */
-  readonly time: number;
-}
 
 /** Reads the titles by item id, in ascending order of numeric ids. */
 export function readTitles(folder: string | Folder): Map<string, string> {
-  const titles = loadJson(folder, TITLES, mapOf(titleText));
-  return new Map(titles.entries().map(([id, title]) => [id, title.trim()]));
+  return loadJson(folder, TITLES, mapOf(titleText));
 }
 
 /** The file of training rows: `train.csv`, or `train_10000.csv` if it is the only one. */
@@ -85,41 +73,4 @@ function idsOf(list: string): string[] | undefined {
   if (inside.trim() === "") return [];
   const ids = inside.split(",").map((id) => id.trim().replace(/^(["'])(.*)\1$/, "$2"));
   return ids.every((id) => /^[\p{L}\p{N}_.:-]+$/u.test(id)) ? ids : undefined;
-}
-
-/**
- * Reads columns of a CSV file by the names in its header. A quoted field may hold commas but no
- * line break. Empty lines are skipped.
- *
- * @throws {DataError} if the file is missing or malformed, or does not have the columns.
- */
-export function readCsv(
-  place: string | Folder,
-  file: string,
-  columns: readonly string[],
-): { readonly line: number; readonly values: readonly string[] }[] {
-  const folder = folderAt(place);
-  if (!folder.has(file)) missingFile(folder, file);
-  const rows = readLines(folder, file).map((text, i) => {
-    const place = `${file} line ${i + 1}`;
-    const fields = csvFields(text) ??
-      refuseFile(folder, place, "quotes must come in pairs around a field", `"${text}"`);
-    return { line: i + 1, text, fields, place };
-  });
-  const header = rows.next().value ?? { text: "", fields: [""] };
-  const places = columns.map((column) => {
-    const index = header.fields.indexOf(column);
-    if (index >= 0 && index === header.fields.lastIndexOf(column)) return index;
-    const requirement = `its first line must name the columns ${columns.join(", ")} once each`;
-    return refuseFile(folder, file, requirement, `"${header.text}"`);
-  });
-  return [
-    ...rows.filter(({ text }) => text !== "").map(({ line, text, fields, place }) => {
-      if (fields.length !== header.fields.length) {
-        const requirement = `a line must have the ${header.fields.length} values of the header`;
-        refuseFile(folder, place, requirement, `"${text}"`);
-      }
-      return { line, values: places.map((index) => fields[index]) };
-    }),
-  ];
 }

@@ -6,10 +6,10 @@
 import { folderAt } from "../files.ts";
 import type { Folder } from "../folder.ts";
 import { refuseFile } from "../read_file.ts";
-import { casesOf, inTimeOrder, type ItemOf, sequencesOf } from "./chains.ts";
+import { casesOf, inTimeOrder, type ItemOf, type Row, sequencesOf } from "./chains.ts";
 import type { Dataset } from "./dataset.ts";
 import { sequenceOf } from "./derived.ts";
-import { readRows, readTitles, type Row, trainFileOf } from "./title_files.ts";
+import { readRows, readTitles, trainFileOf } from "./title_files.ts";
 import { checkCount, type TitleTokenOptions, titleTokens } from "./title_tokens.ts";
 
 /** Options of {@link loadTitles}. */

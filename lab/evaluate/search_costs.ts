@@ -21,7 +21,7 @@ const WIDTHS = [1, 2, 5, 10, 20, 50];
  */
 const BUDGET = 1000;
 
-/** The share of users whose best-first search may end by its budget for adaptive search to run. */
+/** If a budget ends the best-first search of a larger share of users, adaptive is skipped. */
 const ENDED = 0.01;
 
 /** Where the budget ends a search, its width is above this. */
@@ -106,7 +106,8 @@ export async function measureSearches(options: CostOptions): Promise<SearchCosts
       method,
       beam: beam ?? k,
       top,
-      // More than 100 rows a step: so many prefixes of a step score at least the k-th item (T16).
+      // Best-first search reads only prefixes that score at least the k-th item (T16). After more
+      // than 100 rows per step, some step has more than 100 of them, so B* is above 100.
       ...(method === "best-first" && { budget: Math.max(BUDGET, LEAST_WIDTH * maxDepth) }),
       normalization,
       tau,

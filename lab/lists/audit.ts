@@ -7,7 +7,12 @@
 import { ArgumentError } from "../../core/errors.ts";
 import type { Device } from "../../core/tensor.ts";
 import { prunedCases, type PrunedUser } from "../analysis/explain_user.ts";
-import { type Dataset, type EvaluationCase, evaluationCases } from "../data/dataset.ts";
+import {
+  type Dataset,
+  distinctPaths,
+  type EvaluationCase,
+  evaluationCases,
+} from "../data/dataset.ts";
 import { loadDataset, type Reading } from "../data/load.ts";
 import { type Baseline, cooccurrence, popularity } from "../evaluate/baselines.ts";
 import { evaluateBaseline } from "../evaluate/evaluate.ts";
@@ -278,6 +283,7 @@ function checkLists(
   let longest = 0;
   let places = 0; // of lists with log-probabilities, down to the largest k
   const most = ks[ks.length - 1];
+  const whole = Math.min(most, distinctPaths(dataset)); // a list can have no more places
   let name: Shape["name"] = "plain";
   let count = 0;
   const rows = readLists(...splitPath(lists), (done, total) => {
@@ -301,7 +307,7 @@ function checkLists(
     if (proven !== undefined) {
       const length = Math.min(most, row.items.length);
       certified.lists++;
-      if (proven >= length) certified.exact++;
+      if (proven >= whole) certified.exact++;
       certified.places += Math.min(proven, length);
       places += length;
     }

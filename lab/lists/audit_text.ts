@@ -78,7 +78,7 @@ function scoresOf({ scores, overAll, ks, judged }: Audit, width: number): string
   );
   return [
     `${counted(judged, "user")} with a list, 95 % intervals over users. A place that is no item ` +
-    "is a miss and keeps its place. Co-occurrence leaves the history out." +
+    "is a miss and keeps its place." +
     (overAll === undefined ? "" : " Of all users, those without a list are misses."),
     table,
   ];

@@ -76,10 +76,11 @@ export class Cases {
   }
 
   /**
-   * The index of the case of a list, or -1: that of its user, or without a user that at its place
-   * in the file, `index`, if it has the list's history, or else one that has it. Of several it is
-   * one with the history of the list, best with its target too, and best one that `isTaken` does
-   * not name.
+   * The index of the test case that a list is for, or -1. A list with a user is for a case of that
+   * user. A list without one is for the case at its own place in the file, `index`, if that case
+   * has no list yet and their histories match; else for a case with the same history. A list
+   * without user and history is for the case at its place. Of several cases, the best has the
+   * list's history, then its target, then no list yet, which `isTaken` says.
    */
   indexOf(
     row: ListRow,

@@ -5,8 +5,8 @@
  *
  * @module
  */
-import * as v from "valibot";
 import type { Folder } from "../folder.ts";
+import { isRecord } from "../../models/json.ts";
 import { anyRecord, loadJson, refuseFile } from "../read_file.ts";
 
 /** A metric that is claimed. */
@@ -31,8 +31,8 @@ const WITHIN = ["final_results", "mean_results", "metrics"];
  */
 export function readClaims(folder: Folder, file: string): ClaimedMetric[] {
   const json = loadJson(folder, file, anyRecord);
-  const places = [json, ...WITHIN.map((name) => json[name]).filter((one) => v.is(anyRecord, one))];
-  const claims = places.flatMap((place) => Object.entries(place as object)).flatMap(
+  const places = [json, ...WITHIN.map((name) => json[name]).filter(isRecord)];
+  const claims = places.flatMap((place) => Object.entries(place)).flatMap(
     ([name, value]): ClaimedMetric[] => {
       const [, metric, k] = /^(hr|hits?|recall|ndcg)@([1-9]\d{0,5})$/i.exec(name) ?? [];
       if (metric === undefined) return [];

@@ -13,9 +13,9 @@
  * @module
  */
 import * as v from "valibot";
-import { oneLine, parseJson, shown } from "../../models/json.ts";
+import { isRecord, oneLine, parseJson, shown } from "../../models/json.ts";
 import type { Folder, OpenFile } from "../folder.ts";
-import { anyRecord, refuseFile } from "../read_file.ts";
+import { idText, refuseFile } from "../read_file.ts";
 
 /** What a place of a list holds: an id, a code string or a title, or several for one place. */
 export type Entry = string | readonly string[];
@@ -59,23 +59,15 @@ type Reader = Shape & {
   readonly schema: v.GenericSchema<unknown, Omit<ListRow, "line">>;
 };
 
-const id = v.pipe(
-  v.union([v.string(), v.number()], "an id"),
-  v.check( // a larger number was rounded and may be another item's id
-    (id) => typeof id === "string" || Number.isSafeInteger(id),
-    "a number must be a safe integer",
-  ),
-  v.transform(String),
-);
-const ids = v.pipe(v.array(id), v.minLength(1, "a place must hold an item"));
-const entry = v.union([id, ids], "an id, or an array of ids");
+const ids = v.pipe(v.array(idText), v.minLength(1, "a place must hold an item"));
+const entry = v.union([idText, ids], "an id, or an array of ids");
 const logProb = v.pipe(v.number(), v.maxValue(0, "a log-probability must be at most 0"));
 
 const plain = v.pipe(
   v.object({
-    user: v.optional(id),
-    history: v.optional(v.array(id)),
-    target: v.optional(id),
+    user: v.optional(idText),
+    history: v.optional(v.array(idText)),
+    target: v.optional(idText),
     codes: v.optional(v.string()),
     items: v.array(entry),
     logProbs: v.optional(v.array(logProb)),
@@ -157,7 +149,7 @@ export function* readLists(
   for (const { line, bytes } of valuesIn(open.file, refuseAt, onProgress)) {
     const refuse = refuseAt(line);
     const json = parseJson(bytes, "a list", refuse);
-    const fields = v.is(anyRecord, json) ? json as object : {};
+    const fields = isRecord(json) ? json : {};
     shape ??= READERS.find(({ field }) => Object.hasOwn(fields, field)) ?? refuse(
       "a list must be an object with items, or predict as of MiniOneRec, or rec_items as of APAO",
       shownKeys(json),
@@ -292,8 +284,8 @@ function closing(file: OpenFile): { readonly file: OpenFile } & Disposable {
 
 /** What an error shows of a value that is not a list. */
 function shownKeys(json: unknown): string {
-  if (!v.is(anyRecord, json)) return shown(json);
-  const keys = Object.keys(json as object);
+  if (!isRecord(json)) return shown(json);
+  const keys = Object.keys(json);
   return keys.length === 0 ? "an object without fields" : `fields ${keys.join(", ")}`;
 }
 

@@ -86,18 +86,34 @@ export function namedBySettings(runs: readonly RunResult[]): RunResult[] {
   );
   const shared = differing(runs, TRAINING_SETTINGS);
   const byVariant = Map.groupBy(runs, ({ variant }) => variant);
+  const models = distinctEnds(runs.flatMap(({ recipe: { model } }) => model ?? []));
+  const valueOf = ({ model, lora, ...recipe }: Recipe, field: keyof Recipe): unknown => {
+    if (field === "model") return model && models.get(model);
+    return field === "lora" ? lora?.targets : recipe[field];
+  };
   return runs.map((run) => {
     const { variant, recipe } = run;
     const own = differing(byVariant.get(variant) ?? [], lossFlagNames);
     const labels = [
       ...codes.map((field) => [field, withoutDefaults(recipe.reading[field])]),
       ...own.map((field) => [lossFlags[field].symbol ?? field, recipe[field]]),
-      ...shared.map((field) => [field, field === "lora" ? recipe.lora?.targets : recipe[field]]),
+      ...shared.map((field) => [field, valueOf(recipe, field)]),
     ].filter(([, value]) => value !== undefined).map(([name, value]) => `${name}=${value}`);
     const words = variant.split(" ");
     const added = labels.filter((label) => !words.includes(label)); // others have been named before
     return added.length === 0 ? run : { ...run, variant: [variant, ...added].join(" ") };
   });
+}
+
+/** The ends of paths that tell them apart: "read/x" and "other/x" of "a/read/x" and "a/other/x". */
+function distinctEnds(paths: readonly string[]): Map<string, string> {
+  const split = paths.map((path) => path.split(/[\\/]/));
+  const shortest = Math.min(...split.map(({ length }) => length));
+  const [first = []] = split;
+  const shared = first.findIndex((part, i) =>
+    i + 1 === shortest || split.some((path) => path[i] !== part)
+  );
+  return new Map(paths.map((path, i) => [path, split[i].slice(shared).join("/")]));
 }
 
 /**

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ArgumentError } from "../../core/errors.ts";
+import { ArgumentError, DataError } from "../../core/errors.ts";
 import { lossNames } from "../../models/losses/index.ts";
 import type { BaselineResults, RunResult } from "../compare/run_result.ts";
 import { type SearchCost, spreadCases } from "../evaluate/search_costs.ts";
@@ -42,7 +42,7 @@ import {
 import { type Estimate, mean, meanInterval, signFlipTest, UNKNOWN } from "./statistics.ts";
 
 /** Options of {@link compareRuns}. Default baseline: "sft" if it is there, else the first. */
-export type CompareOptions = ResamplingOptions & { readonly baseline?: string };
+export type ComparisonOptions = ResamplingOptions & { readonly baseline?: string };
 
 /** The values by case of a ranking that needs no training, or of the seeds of a search. */
 type Ranking = {
@@ -58,16 +58,18 @@ type Series = Search & Ranking & { readonly beam: number; readonly pruning: Rate
  * All numbers of a report on runs that can be compared.
  *
  * @throws {ArgumentError} if no variant has the name of the baseline.
+ * @throws {DataError} if the runs of a variant share no width.
  */
 export function compareRuns(
   runs: readonly RunResult[],
   baselines: BaselineResults | undefined,
-  options: CompareOptions = {},
+  options: ComparisonOptions = {},
 ): Comparison {
   const variants = variantsOf(runs, options.baseline);
   const [baseline] = variants;
   const population = { cases: runs[0].test.users, userOf: baselines?.userOf };
   const searches = seriesOf(variants);
+  checkWidths(variants, searches);
   const references = (baselines?.baselines ?? []).map(({ name, ranks }): Ranking => ({
     variant: name,
     metrics: new Map(METRICS.map((metric) => [metric.name, [gains(ranks, metric)]])),
@@ -162,9 +164,23 @@ function seriesOf(variants: readonly Variant[]): Series[] {
   );
 }
 
+function checkWidths(variants: readonly Variant[], searches: readonly Series[]): void {
+  for (const { name, runs } of variants) {
+    if (searches.some(({ variant }) => variant === name)) continue;
+    const widths = runs.map(({ recipe: { seed }, judging: { beams } }) =>
+      `${beams.join(",")} (seed ${seed})`
+    );
+    throw new DataError(
+      `Cannot compare the runs of ${name}: they must share a beam width, got ` +
+        `${widths.join(", ")}; repeat their commands with the same --beams, which judges the ` +
+        "models again without training",
+    );
+  }
+}
+
 /**
- * Differences to the baseline, over the seeds that both have. Survival has none between tries: step
- * t of one is not that of the other.
+ * Paired differences to the baseline, over the seeds that both have; none of exact metrics.
+ * Survival has none where codes differ: step t of one trie is not step t of another.
  */
 function baselineRows(
   own: Series,
@@ -225,7 +241,7 @@ function referenceRows(
 function costsOf(
   { name: variant, runs }: Variant,
   { cases: total, userOf }: Population,
-  { resamples, seed }: CompareOptions,
+  { resamples, seed }: ComparisonOptions,
 ): CostRow[] {
   const measured = runs.flatMap(({ costs }) => costs ?? []);
   if (measured.length === 0) return [];
@@ -289,7 +305,7 @@ function mainMetricOf(base: Series | undefined): string {
 function readableOf(
   comparison: Omit<Comparison, "unreadable" | "readable">,
 ): Pick<Comparison, "unreadable" | "readable"> {
-  const { variants, references, searches, mainBeam, mainLength, cases } = comparison;
+  const { variants, references, searches, mainBeam, mainLength } = comparison;
   const scoresOf = (variant: string, beam?: number): number[] =>
     [`HR@${mainLength}`, `NDCG@${mainLength}`]
       .map((metric) => estimateOf(comparison, variant, beam, metric)?.value ?? NaN);
@@ -299,7 +315,7 @@ function readableOf(
     return {
       name,
       scores,
-      hits: scores[0] * cases,
+      hits: pooled.ranks.filter((rank) => rank >= 0 && rank < mainLength).length / outcomes.length,
       inExactTop: inTopOf(pooled) / outcomes.length,
       runs: runsOf(variants.filter((variant) => variant.name === name)),
     };

@@ -3,17 +3,21 @@
  *
  * @module
  */
+import { binStart } from "../compare/run_result.ts";
 import { hitRate, ndcg } from "../evaluate/metrics.ts";
 import { settingsOf } from "./comparable.ts";
 import { type Comparison, runsOf } from "./comparison.ts";
 import type { ExtraFile } from "./document.ts";
 import { recipeValue } from "./format.ts";
-import { binStart, inTopOf, prunedOf } from "./outcomes.ts";
+import { inTopOf, prunedOf } from "./outcomes.ts";
 import { lossCurve, type VariantWeights } from "./sections/training.ts";
 import { sum } from "./statistics.ts";
 
 /** A row by the names of its columns, which are written in snake case. */
 type Row = Readonly<Record<string, string | number | undefined>>;
+
+/** The columns of settings whose names are taken by what happened. */
+const HEADS: Readonly<Record<string, string>> = { beam: "trainedBeam", epochs: "mostEpochs" };
 
 /** The CSV files of a comparison. */
 export function csvFiles(
@@ -69,7 +73,7 @@ export function csvFiles(
         seed: recipe.seed,
         ...Object.fromEntries(
           settings.filter((field) => field !== "lossModule")
-            .map((field) => [field === "beam" ? "trainedBeam" : field, recipeValue(recipe[field])]),
+            .map((field) => [HEADS[field] ?? field, recipeValue(recipe[field])]),
         ),
         codes: recipe.reading.codes ?? "semantic",
         index: recipe.reading.index,

@@ -119,5 +119,5 @@ export function columnsOf({ rows }: Table): Column[] {
 
 function areNumeric(cells: readonly string[]): boolean {
   return cells.some((cell) => /\d/.test(cell)) &&
-    cells.every((cell) => /^[-+−–<>]?\s?[\d.,]*( %|×| s| min)?( \[.*\]| \(.*\))?$/.test(cell));
+    cells.every((cell) => /^[-+−–<>≤]?\s?[−\d.,]*( %)?( ± [\d.,]+| \[.*\]| \(.*\))?$/.test(cell));
 }

@@ -4,9 +4,8 @@
  *
  * @module
  */
-import type { Histogram } from "../compare/run_result.ts";
 import type { Spec } from "./document.ts";
-import { BINS, binStart } from "./outcomes.ts";
+import { BINS, binStart, type Histogram } from "../compare/run_result.ts";
 import { dashed, type Domain, domainOf, layer, quantity, UPRIGHT } from "./plots.ts";
 import { sum } from "./statistics.ts";
 import { INK } from "./svg.ts";

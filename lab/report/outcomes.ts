@@ -8,14 +8,6 @@ import { shownSteps } from "../table.ts";
 import { type CaseValues, type Population, type SeedValues, usersIn } from "./resampling.ts";
 import { sum } from "./statistics.ts";
 
-/** The number of bins of a histogram of margins. */
-export const BINS = 48;
-
-/** Where a bin begins, nats. The bins are half a nat wide, and 0 is in the middle. */
-export function binStart(bin: number): number {
-  return (bin - BINS / 2) / 2;
-}
-
 /** A metric of lists of k items. `gain` is what a target at a rank below k, from 0, is worth. */
 export type Metric = {
   readonly name: string;

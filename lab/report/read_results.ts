@@ -15,6 +15,7 @@ import {
   type BaselineResults,
   BASELINES,
   type BeamOutcome,
+  BINS,
   type FailedRun,
   FAILURE,
   RESULT,
@@ -25,7 +26,6 @@ import { fileError, isPresent } from "../files.ts";
 import { anyRecord, loadJson, readJson } from "../read_file.ts";
 import { fromJson, type Recipe } from "../train/recipe.ts";
 import { checkBaselinesOf, comparable, type SourcedRun } from "./comparable.ts";
-import { BINS } from "./outcomes.ts";
 import { sum } from "./statistics.ts";
 
 /** A report has a row for each epoch. */
@@ -228,7 +228,7 @@ export function readResults(given: readonly string[]): Results {
 export function readRuns(folders: readonly string[]): SourcedRun[] {
   const runs = folders.flatMap(runsIn)
     .filter((source) => isPresent(join(source, RESULT)))
-    .map((source) => ({ source, run: readRun(source) }));
+    .map((source) => ({ source, run: readResult(source) }));
   if (runs.length > 0) return runs;
   throw new DataError(
     `Cannot report on ${folders.join(", ")}: there must be finished runs, RUN/${RESULT}, got none`,
@@ -272,7 +272,7 @@ function isFolder(link: string): boolean {
  *
  * @throws {DataError} if it is missing or malformed.
  */
-export function readRun(folder: string): RunResult {
+export function readResult(folder: string): RunResult {
   return loadJson(folder, RESULT, runResult);
 }
 

@@ -10,7 +10,7 @@
  *
  * @module
  */
-import { foldIn, keyOf, threefryInto } from "../../core/random.ts";
+import { foldIn, type Key, keyOf, threefryInto } from "../../core/random.ts";
 import { type Estimate, percentileInterval } from "./statistics.ts";
 
 /**
@@ -97,6 +97,7 @@ function weighted({ cases, values }: CaseValues, weights: Float64Array): number 
 export class Bootstrap {
   readonly #every: Sums;
   readonly #sums: ReadonlyMap<CaseValues, Sums>;
+  readonly #seedKey: Key;
   readonly #seedTimes = new Map<number, Float64Array>();
 
   /** Draws the resamples. Estimates are of these series only. */
@@ -106,6 +107,7 @@ export class Bootstrap {
     options: ResamplingOptions = {},
   ) {
     const [every, ...sums] = resampledSums([everyCase(population), ...series], population, options);
+    this.#seedKey = foldIn(keyOf(options.seed ?? 0), 1);
     this.#every = every;
     this.#sums = new Map(sums.map((one, i) => [series[i], one]));
   }
@@ -172,7 +174,7 @@ export class Bootstrap {
     if (drawn !== undefined) return drawn;
     const { length } = this.#every.resampled;
     const times = new Float64Array(length * seeds);
-    const [key0, key1] = foldIn(keyOf(0), 1);
+    const [key0, key1] = this.#seedKey;
     const words = new Uint32Array(2);
     for (let r = 0; r < length; r++) {
       for (let s = 0; s < seeds; s++) {

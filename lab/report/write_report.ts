@@ -140,10 +140,10 @@ export function reportOf(
     ].join(" · "),
     sections: [
       summarySection(comparison),
+      readingSection(comparison),
       ...items.length === 0
         ? []
         : [section("Failed runs", "These are left out:", { kind: "list", items })],
-      readingSection(comparison),
       retrievalSection(comparison),
       pruningSection(comparison),
       ...described === undefined ? [] : [described],

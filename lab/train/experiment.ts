@@ -21,9 +21,11 @@ import {
   WITH_VALIDATION,
 } from "../evaluate/baselines.ts";
 import { evaluateBaseline } from "../evaluate/evaluate.ts";
+import { ORACLE } from "../evaluate/warnings.ts";
 import { isPresent, makeFolder, writeFileAtomic } from "../files.ts";
 import { readJson } from "../read_file.ts";
 import {
+  dataOf,
   type ExperimentReport,
   type RunSummary,
   type Summary,
@@ -53,8 +55,10 @@ const SUMMARY = "summary.json";
  * @throws {DataError} if a module with a loss cannot be used, the data cannot be read, another
  * process writes to `--out`, or the first checkpoint cannot be written.
  * @throws {DeviceError} if the device is not there.
- * @throws {CheckpointError} if `--out` holds runs and `--resume` is not given, is missing and it is
- * given, or holds runs of another recipe or a `summary.json` that cannot be added to.
+ * @throws {UsageError} if an option does not fit the data.
+ * @throws {CheckpointError} if `--out` holds these runs and `--resume` is not given; if `--resume`
+ * is given and `--out` does not exist; or if `--out` holds runs of another recipe, or a
+ * `summary.json` that cannot be added to.
  */
 export async function runExperiment(
   options: Options,
@@ -76,7 +80,7 @@ export async function runExperiment(
   const recipes = losses.map((loss) => recipeOf(options, loss, dataset, device));
   using folder = options.out === undefined
     ? undefined
-    : new ExperimentFolder(options.out, recipes, options.resume, observer.note);
+    : new ExperimentFolder(options.out, dataset, recipes, options.resume, observer.note);
   if (options.out !== undefined) keepCodes(options.out, dataset);
   const catalogue = new Trie(dataset.paths);
   observer.started?.(dataset, catalogue, device);
@@ -128,6 +132,7 @@ export function judgeBaselines(
   onProgress?: Observer["preparing"],
 ): Pick<ExperimentReport, "baselines" | "best"> {
   const cases = evaluationCases(dataset, "test", history);
+  const whole = evaluationCases(dataset, "test", Infinity); // the truth needs the whole history
   const rankers = [
     popularity(dataset, "test", { excludeHistory }),
     {
@@ -143,13 +148,13 @@ export function judgeBaselines(
   return {
     baselines: rankers.map((ranker, i) => ({
       name: ranker.name,
-      ...evaluateBaseline(ranker, cases, LIST_LENGTHS, (done) => {
+      ...evaluateBaseline(ranker, ranker.name === ORACLE ? whole : cases, LIST_LENGTHS, (done) => {
         const judged = Math.floor((i * cases.length + done) / rankers.length);
         onProgress?.("judging baselines", judged, cases.length);
       }),
     })),
     best: dataset.oracle &&
-      Object.fromEntries(LIST_LENGTHS.map((k) => [k, bestAttainable(dataset, cases, k)])),
+      Object.fromEntries(LIST_LENGTHS.map((k) => [k, bestAttainable(dataset, whole, k)])),
   };
 }
 
@@ -170,6 +175,7 @@ class ExperimentFolder implements Disposable {
    */
   constructor(
     path: string,
+    dataset: Dataset,
     recipes: readonly Recipe[],
     resume: boolean,
     note?: (text: string) => void,
@@ -191,7 +197,7 @@ class ExperimentFolder implements Disposable {
             `${present.join(", ")}; go on with --resume, or name another --out`,
         );
       }
-      this.#earlier = earlierRuns(path); // before anything is trained
+      this.#earlier = earlierRuns(path, dataOf(dataset)); // before anything is trained
       for (const recipe of recipes) {
         const run = new RunFolder(join(path, runName(recipe)), recipe);
         this.#open.push(run);
@@ -228,12 +234,24 @@ class ExperimentFolder implements Disposable {
 const summarySchema = v.looseObject({
   version: v.literal(SUMMARY_VERSION),
   runs: v.array(v.looseObject({ loss: v.string(), seed: v.number() })),
+  data: v.looseObject({ name: v.string(), users: v.number(), items: v.number() }),
 });
 
-/** The runs of the summary in a folder. A file that cannot be read must not be overwritten. */
-function earlierRuns(folder: string): readonly RunSummary[] {
+/**
+ * The runs of the summary in a folder. A file that cannot be read or is of other data must not be
+ * overwritten.
+ */
+function earlierRuns(folder: string, data: Summary["data"]): readonly RunSummary[] {
   try {
     const summary = readJson(folder, SUMMARY, summarySchema, CheckpointError);
+    const other = summary &&
+      (["name", "users", "items"] as const).find((key) => summary.data[key] !== data[key]);
+    if (summary && other) {
+      throw new CheckpointError(
+        `Cannot add to ${join(folder, SUMMARY)}: its data must have the ${other} ${data[other]}, ` +
+          `got ${summary.data[other]}`,
+      );
+    }
     return (summary?.runs ?? []) as unknown as readonly RunSummary[];
   } catch (error) {
     if (!(error instanceof CheckpointError)) throw error;

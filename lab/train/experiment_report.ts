@@ -41,8 +41,8 @@ export interface ExperimentReport {
   /** Runs whose loss or weights became NaN or infinite. */
   readonly failed: readonly FailedRun[];
   /**
-   * Why `summary.json` could not be written, or a run not go on. Later losses were not trained
-   * then.
+   * The last error of the file system. If it was `summary.json` that could not be written, training
+   * went on; if it was a run, the later losses were not trained.
    */
   readonly unwritten?: DataError;
 }
@@ -94,12 +94,17 @@ export interface Summary {
   readonly runs: readonly RunSummary[];
 }
 
+/** The data set as `summary.json` names it. */
+export function dataOf({ name, test, items }: Dataset): Summary["data"] {
+  return { name, users: test.length, items: items.length };
+}
+
 /** The content of `summary.json` for a report. */
 export function summaryOf(report: ExperimentReport): Summary {
   const { dataset, device, adapter, options: { seed }, runs } = report;
   return {
     version: SUMMARY_VERSION,
-    data: { name: dataset.name, users: dataset.test.length, items: dataset.items.length },
+    data: dataOf(dataset),
     runs: runs.map(({ loss, steps, training, tokensPerSecond, test, costs }) => ({
       loss,
       seed,
@@ -182,12 +187,14 @@ function warningsIn({ runs, baselines, options }: ExperimentReport): string[] {
   const { beams } = runs[0].test;
   const aimed = beams.findIndex(({ beam }) => beam === options.beam);
   const b = aimed < 0 ? beams.length - 1 : aimed;
-  const k = beams[b].beam < 10 ? 5 : 10;
-  const scores = ({ hr, ndcg }: ListScores): number[] => [hr[k], ndcg[k]];
+  const { beam } = beams[b];
+  const k = beam < 10 ? Math.min(beam, 5) : 10; // as long as the lists, for baselines as well
+  const scores = ({ hr, ndcg: gains, ranks }: ListScores): number[] =>
+    k in hr ? [hr[k], gains[k]] : [hitRate(ranks, k), ndcg(ranks, k)];
   const models = runs.map(({ loss: name, training, test: { users, beams } }) => ({
     name,
     scores: scores(beams[b]),
-    hits: Math.round(beams[b].hr[k] * users),
+    hits: Math.round(scores(beams[b])[0] * users),
     inExactTop: beams[b].inExactTop,
     runs: [training],
   }));

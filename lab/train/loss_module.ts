@@ -12,7 +12,8 @@ import { isLossName, lossNamed, type LossOptions } from "../../models/losses/ind
 import type { Loss } from "../../models/losses/loss.ts";
 import { readIfPresent } from "../files.ts";
 import { tryLoss } from "./loss_probe.ts";
-import { digestOfBytes, type OpenLoss } from "./recipe.ts";
+import { digestOfParts } from "../digest.ts";
+import type { OpenLoss } from "./recipe.ts";
 
 /** Whether a value of `--loss` is the path of a module rather than a name. */
 export function isLossPath(given: string): boolean {
@@ -55,7 +56,7 @@ export async function openLoss(given: string): Promise<OpenLoss> {
     fail(given, "its file must have another name than the losses of this project", name);
   }
   let exported: Readonly<Record<string, unknown>>;
-  try { // not relative to this file, but to the working directory; JSR must see the scheme
+  try { // JSR accepts a dynamic import only if it sees the scheme
     exported = await import(`file://${pathToFileURL(resolve(given)).href.slice("file://".length)}`);
   } catch (error) {
     return fail(given, "it must be a module that can be imported", inWords(error), error);
@@ -78,7 +79,7 @@ export async function openLoss(given: string): Promise<OpenLoss> {
     needs: {},
     flags: sharedFlags,
     make: (options) => named(given, make(options)),
-    module: { digest: digestOfBytes(bytes), normalization },
+    module: { digest: digestOfParts([bytes]), normalization },
   };
 }
 

@@ -40,7 +40,7 @@ import {
   type Recipe,
   transformerConfig,
 } from "./recipe.ts";
-import { loadRun } from "./saved_run.ts";
+import { loadRecipe } from "./saved_run.ts";
 import type { TrainableModel } from "./trainer.ts";
 
 /**
@@ -272,7 +272,7 @@ export function readRecipe(folder: string | Folder): JudgedRecipe {
       }: its recipe's ${field} must be ${requirement}, got ${actual}`,
     );
   };
-  const parsed = v.safeParse(Schema, loadRun(folder).recipe);
+  const parsed = v.safeParse(Schema, loadRecipe(folder));
   if (!parsed.success) {
     const [issue] = parsed.issues;
     return fail(`${v.getDotPath(issue)}`, `${issue.expected}`, issue.received);

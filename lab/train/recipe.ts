@@ -4,8 +4,6 @@
  *
  * @module
  */
-import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
 import type { Device } from "../../core/tensor.ts";
 import type { LoraConfig } from "../../models/lora.ts";
 import type { LossSettings } from "../../models/losses/flags.ts";
@@ -22,8 +20,9 @@ import type { Options } from "./options.ts";
 import { wholeSpec } from "../codes/spec.ts";
 import { type Dataset, paddedVocabulary } from "../data/dataset.ts";
 import { isPlainCodes } from "../data/derived.ts";
+import { digestOfParts, jsonParts } from "../digest.ts";
 import type { Reading } from "../data/load.ts";
-import { CheckpointError } from "../../core/errors.ts";
+import { CheckpointError, UsageError } from "../../core/errors.ts";
 import { readConfig } from "./model_folder.ts";
 
 /** What a recipe holds of a user's own loss. */
@@ -109,8 +108,7 @@ export function runName({ loss, seed }: Pick<Recipe, "loss" | "seed">): string {
 
 /** A digest of the items and all sequences, which is the same whatever the codes of the items. */
 export function sequencesDigest({ items, training, validation, test }: Dataset): string {
-  const content = JSON.stringify([items, training, validation, test]);
-  return digestOfBytes(new TextEncoder().encode(content));
+  return digestOfParts(jsonParts([items, training, validation, test], 3));
 }
 
 /** A digest of the items, their tokens and paths, and all users' sequences. */
@@ -125,28 +123,7 @@ export function digestOf(dataset: Dataset): string {
   });
   if (!isByUser) content.push([training, validation, dataset.prompt([0, 0])]);
   if (itemInput !== undefined) content.push(itemInput);
-  const hash = sha256.create();
-  for (const part of jsonOf(content, 3)) hash.update(new TextEncoder().encode(part));
-  return bytesToHex(hash.digest()).slice(0, 16);
-}
-
-/** The JSON of a value, in parts: that of large data would be too long for one text. */
-function* jsonOf(value: unknown, depth: number): Generator<string, void> {
-  if (depth === 0 || !(Array.isArray(value) || value instanceof Iterator)) {
-    return yield JSON.stringify(value);
-  }
-  let mark = "[";
-  for (const one of value) {
-    yield mark;
-    yield* jsonOf(one, depth - 1);
-    mark = ",";
-  }
-  yield mark === "[" ? "[]" : "]";
-}
-
-/** The first 16 hexadecimal digits of SHA-256. */
-export function digestOfBytes(bytes: Uint8Array): string {
-  return bytesToHex(sha256(bytes)).slice(0, 16);
+  return digestOfParts(jsonParts(content, 3));
 }
 
 /** The options that say how data are read: those that are not defaults, and codes in full. */
@@ -169,6 +146,7 @@ export function readingOf(options: Reading): Reading {
  *
  * @throws {CheckpointError} if the config.json of that folder is missing, malformed or not
  * supported.
+ * @throws {UsageError} if epochs are to be chosen by validation and the data have no cases for it.
  */
 export function recipeOf(
   options: Options,
@@ -178,6 +156,12 @@ export function recipeOf(
 ): Recipe {
   const { patience, validateUsers: users, excludeHistory, model, half, lora: targets } = options;
   const { loraRank: rank, loraAlpha: alpha, loraDropout: dropout } = options;
+  if (patience !== undefined && dataset.validation.length === 0) {
+    throw new UsageError(
+      `Cannot use --patience ${patience}: ${dataset.name} must have validation cases, got none; ` +
+        "titles have them with --hold-out",
+    );
+  }
   const common: readonly LossFlagName[] = COMMON;
   const ownFlags = lossFlagNames.filter((name) => name in flags && !common.includes(name));
   return {

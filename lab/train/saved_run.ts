@@ -13,6 +13,7 @@ import { isRecord, type JsonObject } from "../../models/json.ts";
 import {
   decodeSafetensors,
   encodeSafetensors,
+  openSafetensors,
   type SafeTensors,
 } from "../../models/safetensors.ts";
 import type { Transformer } from "../../models/transformer.ts";
@@ -183,22 +184,8 @@ const validationText = v.pipe(
 export function loadRun(folder: string | Folder): SavedState {
   const place = folderAt(folder);
   const path = place.pathOf(STATE);
-  const bytes = place.read(STATE);
-  if (bytes === undefined) {
-    throw new CheckpointError(
-      `Cannot load ${place.path}: the folder of a run must hold ${STATE}, got none`,
-    );
-  }
-  const { tensors, metadata } = decodeSafetensors(bytes, path);
-  const field = <T>(name: string, requirement: string, schema: v.GenericSchema<unknown, T>): T => {
-    const text = Object.hasOwn(metadata, name) ? metadata[name] : undefined;
-    const { success, output } = v.safeParse(schema, text);
-    if (success) return output;
-    throw new CheckpointError(
-      `Cannot read ${path}: its ${name} must be ${requirement}, got ${text ?? "none"}`,
-    );
-  };
-  field("format", `"${FORMAT}"`, v.literal(FORMAT));
+  const { tensors, metadata } = decodeSafetensors(place.read(STATE) ?? refuseNone(place), path);
+  const field = fieldsIn(metadata, path);
   const best = under(BEST, tensors);
   return {
     step: field("step", "a count", countText),
@@ -213,6 +200,45 @@ export function loadRun(folder: string | Folder): SavedState {
     }),
     ...(Object.keys(best).length > 0 && { best }),
   };
+}
+
+/**
+ * Loads the recipe of a run, without its tensors.
+ *
+ * @throws {CheckpointError} if there is none, or it is malformed.
+ * @throws {DataError} if the system refuses to read.
+ */
+export function loadRecipe(folder: string | Folder): SavedState["recipe"] {
+  const place = folderAt(folder);
+  const path = place.pathOf(STATE);
+  if (!place.has(STATE)) refuseNone(place);
+  const file = place.open(STATE);
+  try {
+    const field = fieldsIn(openSafetensors(file, path).metadata, path);
+    return fromJson(field("recipe", "a JSON object", recipeText));
+  } finally {
+    file.close();
+  }
+}
+
+function refuseNone({ path }: Folder): never {
+  throw new CheckpointError(
+    `Cannot load ${path}: the folder of a run must hold ${STATE}, got none`,
+  );
+}
+
+/** Reads fields of the metadata of a saved run. */
+function fieldsIn(metadata: Readonly<Record<string, string>>, path: string) {
+  const field = <T>(name: string, requirement: string, schema: v.GenericSchema<unknown, T>): T => {
+    const text = Object.hasOwn(metadata, name) ? metadata[name] : undefined;
+    const { success, output } = v.safeParse(schema, text);
+    if (success) return output;
+    throw new CheckpointError(
+      `Cannot read ${path}: its ${name} must be ${requirement}, got ${text ?? "none"}`,
+    );
+  };
+  field("format", `"${FORMAT}"`, v.literal(FORMAT));
+  return field;
 }
 
 /**

@@ -164,6 +164,11 @@ export function longestOf(histories: readonly (readonly number[])[]): number {
   return histories.reduce((longest, { length }) => Math.max(longest, length), 0);
 }
 
+/** The most tokens that a history can have if the model reads `generated` tokens after it. */
+export function roomFor({ maxLength = Infinity }: Decoder, generated: number): number {
+  return maxLength - generated;
+}
+
 /** The smallest power of two from `n` up. */
 export function powerOfTwo(n: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(n, 1)));
@@ -181,26 +186,28 @@ export function byLength(histories: readonly (readonly number[])[]): number[] {
 const STRIDE = 8;
 
 /**
- * The length to which a batch is padded whose longest history has `length` tokens, the longest of
- * all of them `longest`: that one less a multiple of STRIDE, itself rounded up to 8 k or 8 k + 1 (a
- * first token, then items).
+ * The length that a batch is padded to: `longest`, rounded up to 8 k or 8 k + 1, minus the largest
+ * multiple of STRIDE that still leaves room for `length` tokens. So few shapes occur.
  */
 function paddedLength(length: number, longest: number): number {
-  const top = longest % 8 === 1 ? longest : 8 * Math.ceil(longest / 8);
+  const top = longest % STRIDE === 1 ? longest : STRIDE * Math.ceil(longest / STRIDE);
   return top - STRIDE * Math.floor((top - length) / STRIDE);
 }
 
 /**
- * The inputs of a batch of `users`, of which those beyond the histories have nothing to find.
- * `longest` is the length of the longest history of all batches. E is padded to a power of two.
+ * The inputs of a batch of `users`; users beyond the histories are padding and find nothing.
+ * `longest` is the length of the longest history of all batches. Padding adds no tokens beyond
+ * `most`, the model's limit. E is padded to a power of two.
  */
 export function padBatch(
   histories: readonly (readonly number[])[],
   blocked: readonly Int32Array[],
   users: number,
   longest: number,
+  most: number,
 ): BatchInputs {
-  const T = paddedLength(longestOf(histories), longest);
+  const own = longestOf(histories);
+  const T = Math.max(own, Math.min(paddedLength(own, longest), most));
   const E = powerOfTwo(Math.max(...blocked.map((b) => b.length)));
   const tokens = new Int32Array(users * T);
   const lengths = new Int32Array(users).fill(1);

@@ -26,6 +26,7 @@ import {
   powerOfTwo,
   readResult,
   RecordedShapes,
+  roomFor,
 } from "./beam_host.ts";
 import { modelCalls } from "./choices.ts";
 import type { Decoder } from "./decoder.ts";
@@ -62,7 +63,7 @@ export interface BeamSearchOptions extends SemanticsOptions {
  * number of children of a node at that depth.
  *
  * This is the absorbing semantics. With `semantics: "huggingface"` the model runs on the device and
- * the rest on the host, with one read-back a step, and results always contain pools. It is slower
+ * the rest on the host, with one read-back per step, and results always contain pools. It is slower
  * and meant for comparisons. {@link Semantics} has its rules.
  *
  * @example
@@ -204,7 +205,9 @@ export class BeamSearch implements Disposable {
     const { trie } = this.#trie;
     const blocked = excluded.map((items) => trie.blockedNodes(items));
     const U = Math.min(this.#options.batch, powerOfTwo(histories.length));
-    const inputs = padBatch(histories, blocked, U, longest);
+    const { calls, steps } = modelCalls(this.#trie, this.#options.normalization);
+    const most = roomFor(this.#decoder, steps - 1);
+    const inputs = padBatch(histories, blocked, U, longest, most);
     this.#recorded.makeRoom(inputs);
     const record = await readBack(
       this.#device,
@@ -214,7 +217,6 @@ export class BeamSearch implements Disposable {
     );
     const { beam, lengthPenalty } = this.#options;
     const floored = floors !== undefined;
-    const { calls } = modelCalls(this.#trie, this.#options.normalization);
     const shared = { trie, users: U, beam, rows: this.#rows, lengthPenalty, floored, calls };
     return histories.map((_, user) =>
       readResult(record, { ...shared, user, excluded: excluded[user] })

@@ -6,8 +6,7 @@
 import { capture, type Captured, type HostTensor, type StepInputs } from "../../core/capture.ts";
 import { leadingRows } from "../../core/device.ts";
 import { ArgumentError } from "../../core/errors.ts";
-import type { Device, Tensor } from "../../core/tensor.ts";
-import type { Tree } from "../../core/tree.ts";
+import { type Device, Tensor } from "../../core/tensor.ts";
 import { NO_NODE, UNUSABLE } from "../../kernels/beam_pool.ts";
 import { zeros } from "../../ops/fill.ts";
 import { checkDistribution, type Normalization } from "../../ops/trie_log_prob.ts";
@@ -21,12 +20,14 @@ import {
   padBatch,
   powerOfTwo,
   RecordedShapes,
+  roomFor,
   unusableLogits,
 } from "./beam_host.ts";
 import { ChildScores } from "./child_scores.ts";
 import { leavesBelow, modelCalls } from "./choices.ts";
 import { allLogits, type Decoder } from "./decoder.ts";
-import { OpenPrefixes, type OpenPrefixesOptions, type Prefix } from "./open_prefixes.ts";
+import { OpenPrefixes, type OpenPrefixesOptions } from "./open_prefixes.ts";
+import type { Prefix } from "./ranked.ts";
 import type { SearchResult } from "./results.ts";
 import type { DeviceTrie } from "./trie.ts";
 
@@ -75,7 +76,7 @@ type RoundInputs = {
 /** The programs for a shape of inputs. */
 interface Programs extends Disposable {
   /** Reads the histories and scores the root's children. */
-  readonly begin: Captured<BatchInputs, Pools & { readonly cache: Tree }>;
+  readonly begin: Captured<BatchInputs, Pools & { readonly cache: readonly Tensor[] }>;
   /** Scores the children of a round's prefixes, which have at most F each. */
   round(F: number): Captured<RoundInputs, Pools>;
 }
@@ -186,7 +187,7 @@ export class BestFirstSearch implements Disposable {
   ): Promise<SearchResult[]> {
     checkUsers(histories, excluded, this.#decoder);
     const found = this.#last.then(() => this.#searchAll(histories, excluded));
-    this.#last = found.catch(() => {}); // whoever asked hears of it
+    this.#last = found.catch(() => {}); // the caller gets the error; the next search must still run
     return await found;
   }
 
@@ -227,7 +228,8 @@ export class BestFirstSearch implements Disposable {
     const { trie } = this.#trie;
     const blocked = excluded.map((items) => trie.blockedNodes(items));
     const U = Math.min(this.#batch, powerOfTwo(histories.length));
-    const inputs = padBatch(histories, blocked, U, longest);
+    const most = roomFor(this.#decoder, this.#length);
+    const inputs = padBatch(histories, blocked, U, longest, most);
     this.#recorded.makeRoom(inputs);
     const programs = this.#programsFor(inputs);
     const { pool, count } = programs.begin(inputs);
@@ -375,7 +377,7 @@ export class BestFirstSearch implements Disposable {
       const rows = { nodes: start, scores: zeros(device, [U]), place, blocked };
       const F = this.#trie.trie.fanOuts[0];
       const { pool, count } = this.#children.poolOf({ ...rows, logits: found.logits }, F);
-      return { pool, count, cache: (cache ?? []) as Tree }; // so that it outlives the program
+      return { pool, count, cache: tensorsIn(cache) }; // so that they outlive the program
     });
     const round = (F: number) =>
       capture(device, (inputs: StepInputs<RoundInputs>) => {
@@ -401,4 +403,15 @@ export class BestFirstSearch implements Disposable {
       },
     };
   }
+}
+
+/** The tensors that are reachable from a value of any form. `seen` are the objects on the way. */
+function tensorsIn(value: unknown, seen = new Set<unknown>()): Tensor[] {
+  if (typeof value !== "object" || value === null || seen.has(value)) return [];
+  seen.add(value);
+  if (value instanceof Tensor) return [value];
+  if (ArrayBuffer.isView(value)) return [];
+  const isIterable = value instanceof Map || value instanceof Set;
+  const parts: unknown[] = isIterable ? [...value] : Object.values(value);
+  return parts.flatMap((part) => tensorsIn(part, seen));
 }

@@ -14,7 +14,10 @@ export { allLogits, type Logits, type Projection } from "../../ops/logits.ts";
 export interface Prefilled<Cache> {
   /** Logits of the token after each history: U rows. */
   readonly logits: Logits;
-  /** What the model keeps for its later steps. */
+  /**
+   * What the model keeps for its later steps. Its tensors must be reachable through properties,
+   * arrays, maps and sets.
+   */
   readonly cache: Cache;
 }
 
@@ -32,6 +35,8 @@ export interface Decoder<Cache = unknown> {
   readonly vocabSize: number;
   /** Tokens of histories are below it; at least V, which is the default. */
   readonly inputSize?: number;
+  /** The most tokens of a sequence, padding and generated ones included. Default no limit. */
+  readonly maxLength?: number;
   /**
    * Reads the histories. `tokens` is int32 (U, T), padded on the right with any valid token;
    * `lengths` is int32 (U), each between 1 and T. The cache must have `slots` slots for generated

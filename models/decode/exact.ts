@@ -6,6 +6,7 @@
 import { checkOptions } from "../../core/checks.ts";
 import { ArgumentError } from "../../core/errors.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
+import { checkUsers } from "./beam_host.ts";
 import { BeamSearch, type BeamSearchOptions } from "./beam_search.ts";
 import type { Decoder } from "./decoder.ts";
 import type { RankedItem, SearchResult } from "./results.ts";
@@ -70,6 +71,8 @@ export class AdaptiveSearch implements Disposable {
     histories: readonly (readonly number[])[],
     excluded?: readonly Iterable<number>[],
   ): Promise<SearchResult[]> {
+    checkUsers(histories, excluded, this.#decoder);
+    const out = excluded?.map((items) => new Set(items)); // an iterable may end after one pass
     const { k, beam } = this.#options;
     const results = new Array<SearchResult>(histories.length);
     let floors: number[] | undefined;
@@ -77,7 +80,7 @@ export class AdaptiveSearch implements Disposable {
     for (let width = beam; floors === undefined || open.length > 0; width *= 4) {
       const found = await this.#searchOf(width).search(
         open.map((i) => histories[i]),
-        excluded && open.map((i) => excluded[i]),
+        out && open.map((i) => out[i]),
         floors,
       );
       const left: number[] = [];

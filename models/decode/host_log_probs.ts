@@ -33,7 +33,8 @@ export function logProbs(
   return own.map((z) => (z - max) / tau - Math.log(sum));
 }
 
-/** The children of a node that are not blocked, ascending.
+/**
+ * The children of a node that are not blocked, ascending.
  *
  * @example
  * ```ts

@@ -5,16 +5,20 @@
  */
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { logProbs, openChildren } from "./host_log_probs.ts";
-import { finalOrder, finalScore, logSumExp, rankedItem } from "./ranked.ts";
+import {
+  byScore,
+  entriesOf,
+  finalOrder,
+  finalScore,
+  logSumExp,
+  type Prefix,
+  rankedItem,
+} from "./ranked.ts";
 import type { BeamResult, BeamStep, RankedItem } from "./results.ts";
 import type { Trie } from "./trie.ts";
 
 /** A prefix that the search continues. */
-export interface RunningBeam {
-  /** Its node. */
-  readonly node: number;
-  /** Its log-probability. */
-  readonly score: number;
+export interface RunningBeam extends Prefix {
   /** The index, among the running beams of the step before, of the prefix that it extends. */
   readonly parent: number;
 }
@@ -63,7 +67,7 @@ export class Hypotheses {
       return Array.from(nodes, (child, i): RunningBeam => {
         return { node: child, score: score + Math.min(0, q[i]), parent };
       });
-    }).sort(bestFirst);
+    }).sort(byScore);
     const ended = candidates.slice(0, beam).filter((c) => this.#isEnd(c))
       .map(({ node, score }) => rankedItem(this.#trie, node, score, excluded));
     const finished = [...this.#finished, ...ended].sort(finalOrder(this.#trie, lengthPenalty))
@@ -72,8 +76,8 @@ export class Hypotheses {
       ? []
       : candidates.filter((c) => !this.#isEnd(c)).slice(0, beam);
     this.#record(
-      [...this.#finished.map(entryOf), ...candidates],
-      [...finished.map(entryOf), ...running],
+      [...this.#finished.map(prefixOf), ...candidates],
+      [...finished.map(prefixOf), ...running],
     );
     this.#finished = finished;
     this.running = running;
@@ -105,31 +109,20 @@ export class Hypotheses {
     return this.#trie.childCount(node) === 0;
   }
 
-  #record(pool: Entry[], kept: Entry[]): void {
-    pool.sort(bestFirst);
-    kept.sort(bestFirst);
+  #record(pool: Prefix[], kept: Prefix[]): void {
+    pool.sort(byScore);
+    kept.sort(byScore);
     const keptNodes = new Set(kept.map((k) => k.node));
+    const entries = entriesOf(pool);
     this.#steps.push({
       ...entriesOf(kept),
       poolSize: pool.length,
       threshold: pool[this.#options.beam - 1]?.score ?? -Infinity,
-      logMass: logSumExp(entriesOf(pool).scores),
+      logMass: logSumExp(entries.scores),
       bestPruned: pool.find((c) => !keptNodes.has(c.node))?.score ?? -Infinity,
-      pool: entriesOf(pool),
+      pool: entries,
     });
   }
 }
 
-type Entry = Pick<RunningBeam, "node" | "score">;
-
-const entryOf = ({ leaf, logProb }: RankedItem): Entry => ({ node: leaf, score: logProb });
-
-/** The total order: score descending, then node ascending. */
-const bestFirst = (a: Entry, b: Entry): number => b.score - a.score || a.node - b.node;
-
-function entriesOf(list: readonly Entry[]): Pick<BeamStep, "nodes" | "scores"> {
-  return {
-    nodes: Int32Array.from(list, (e) => e.node),
-    scores: Float64Array.from(list, (e) => e.score),
-  };
-}
+const prefixOf = ({ leaf, logProb }: RankedItem): Prefix => ({ node: leaf, score: logProb });

@@ -5,17 +5,9 @@
  */
 import type { TypedArray } from "../../core/dtype.ts";
 import { ABSENT } from "../../kernels/masked.ts";
-import { rankedItem } from "./ranked.ts";
+import { byScore, type Prefix, rankedItem } from "./ranked.ts";
 import type { SearchResult } from "./results.ts";
 import type { Trie } from "./trie.ts";
-
-/** A prefix whose children are not scored yet. */
-export interface Prefix {
-  /** Its node. */
-  readonly node: number;
-  /** Its log-probability. */
-  readonly score: number;
-}
 
 /** An item that was found, or the prefix that only it has. */
 interface Found extends Prefix {
@@ -37,9 +29,6 @@ export interface OpenPrefixesOptions {
   readonly budget: number;
 }
 
-/** The total order: score descending, then node ascending, which is lexicographic order. */
-const best = (a: Prefix, b: Prefix): number => b.score - a.score || a.node - b.node;
-
 /**
  * How much more than a prefix's own probability its items may have together, by rounding. Scores of
  * float32 are off by less. It decides when prefixes are expanded, never what is found.
@@ -52,7 +41,7 @@ export class OpenPrefixes {
   rows = 0;
   readonly #options: OpenPrefixesOptions;
   readonly #excluded: ReadonlySet<number>;
-  /** Best first, none below the k-th item found. */
+  /** Those whose children are not scored yet, best first, none below the k-th item found. */
   #open: Prefix[] = [];
   /** Best first, none below the k-th. */
   #found: Found[] = [];
@@ -124,8 +113,8 @@ export class OpenPrefixes {
 
   /** Puts what was added in order, and drops what scores below the k-th item. */
   sort(): void {
-    this.#open.sort(best);
-    this.#found.sort(best);
+    this.#open.sort(byScore);
+    this.#found.sort(byScore);
     const floor = this.#floor;
     while (this.#found.length > 0 && this.#found[this.#found.length - 1].score < floor) {
       this.#found.pop();

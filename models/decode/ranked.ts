@@ -7,6 +7,29 @@ import type { TypedArray } from "../../core/dtype.ts";
 import type { RankedItem } from "./results.ts";
 import type { Trie } from "./trie.ts";
 
+/** A prefix. */
+export interface Prefix {
+  /** Its node. */
+  readonly node: number;
+  /** Its log-probability. */
+  readonly score: number;
+}
+
+/** The total order: score descending, then node ascending, which is lexicographic order. */
+export function byScore(a: Prefix, b: Prefix): number {
+  return b.score - a.score || a.node - b.node;
+}
+
+/** Prefixes as results contain them. */
+export function entriesOf(
+  prefixes: readonly Prefix[],
+): { readonly nodes: Int32Array; readonly scores: Float64Array } {
+  return {
+    nodes: Int32Array.from(prefixes, ({ node }) => node),
+    scores: Float64Array.from(prefixes, ({ score }) => score),
+  };
+}
+
 /** A leaf as a search returns it. */
 export function rankedItem(
   trie: Trie,

@@ -10,7 +10,7 @@ import { mostAhead } from "./choices.ts";
 import { Hypotheses } from "./hypotheses.ts";
 import { logProbs, openChildren, type PathLogits } from "./host_log_probs.ts";
 import type { BeamSearchOptions } from "./beam_search.ts";
-import { finalOrder, logSumExp, rankedItem } from "./ranked.ts";
+import { byScore, entriesOf, finalOrder, logSumExp, type Prefix, rankedItem } from "./ranked.ts";
 import type { BeamResult, BeamStep } from "./results.ts";
 import { resolveSemantics, SEARCH_OPTIONS } from "./semantics.ts";
 import type { Trie } from "./trie.ts";
@@ -23,15 +23,6 @@ export interface ReferenceOptions extends BeamSearchOptions {
   /** Items taken out of the catalogue. */
   readonly excluded?: Iterable<number>;
 }
-
-/** A prefix and its log-probability. */
-interface Entry {
-  readonly node: number;
-  readonly score: number;
-}
-
-/** The total order: score descending, then node ascending, which is lexicographic order. */
-const best = (a: Entry, b: Entry): number => b.score - a.score || a.node - b.node;
 
 /**
  * Beam search over a trie. F_0 = {root}; the pool of step t is all children of F_(t-1) and the
@@ -72,7 +63,7 @@ export function referenceBeamSearch(
     return search.result();
   }
   const blocked = new Set(trie.blockedNodes(out));
-  const expand = ({ node, score }: Entry): Entry[] => {
+  const expand = ({ node, score }: Prefix): Prefix[] => {
     if (trie.childCount(node) === 0) return [{ node, score }];
     const { nodes, tokens } = openChildren(trie, node, blocked);
     const q = logProbs(logits(trie.pathOf(node)), tokens, normalization, tau);
@@ -82,20 +73,20 @@ export function referenceBeamSearch(
   const ahead = mostAhead(trie);
   const least = normalization === "children" ? 2 : 1;
   let rows = 0;
-  let frontier: Entry[] = blocked.has(0) ? [] : [{ node: 0, score: 0 }];
+  let frontier: Prefix[] = blocked.has(0) ? [] : [{ node: 0, score: 0 }];
   const steps: BeamStep[] = [];
   for (let t = 1; t <= trie.maxDepth; t++) {
     if (t > 1) rows += frontier.filter(({ node }) => ahead[node] >= least).length;
-    const pool = frontier.flatMap(expand).sort(best);
+    const pool = frontier.flatMap(expand).sort(byScore);
+    const entries = entriesOf(pool);
     frontier = pool.slice(0, beam);
     steps.push({
-      nodes: nodesOf(frontier),
-      scores: scoresOf(frontier),
+      ...entriesOf(frontier),
       poolSize: pool.length,
       threshold: pool[beam - 1]?.score ?? -Infinity,
-      logMass: logSumExp(scoresOf(pool)),
+      logMass: logSumExp(entries.scores),
       bestPruned: pool[beam]?.score ?? -Infinity,
-      pool: { nodes: nodesOf(pool), scores: scoresOf(pool) },
+      pool: entries,
     });
   }
   return {
@@ -106,7 +97,3 @@ export function referenceBeamSearch(
     rows,
   };
 }
-
-const nodesOf = (entries: readonly Entry[]): Int32Array => Int32Array.from(entries, (e) => e.node);
-const scoresOf = (entries: readonly Entry[]): Float64Array =>
-  Float64Array.from(entries, (e) => e.score);

@@ -11,6 +11,7 @@ import { logSigmoid, neg, sigmoid, softplus } from "../../ops/unary.ts";
 import { weightedMean } from "../../ops/weighted_mean.ts";
 import { readSettings, sharedFlags } from "./flags.ts";
 import {
+  checkReduction,
   type Loss,
   type LossDefinition,
   reduceTargets,
@@ -59,7 +60,7 @@ const FLAGS = { beam, xi, lambda, tau };
  * and counts as a target. The paper's run on Toy: tau 1, xi 2.75, lambda 0.25 (released), beam 10.
  *
  * @throws {ArgumentError} if tau is below 1e-8, xi is not positive, lambda is negative, beam is not
- * a positive integer, or the released form gets a reduction.
+ * a positive integer, the reduction is neither "mean" nor "sum", or the released form gets one.
  *
  * @example
  * ```ts
@@ -76,18 +77,19 @@ const FLAGS = { beam, xi, lambda, tau };
 export function bear(options: BearOptions = {}): Loss {
   const action = "make a bear loss";
   const { beam, xi, lambda, tau } = readSettings(action, FLAGS, options, ["form", "reduction"]);
-  const { form = "released", reduction } = options;
+  const { form = "released", reduction = "mean" } = options;
   if (!FORMS.includes(form)) {
     throw new ArgumentError(
       `Cannot ${action}: form must be one of ${FORMS.join(", ")}, got ${form}`,
     );
   }
-  if (form === "released" && reduction !== undefined) {
+  if (form === "released" && options.reduction !== undefined) {
     throw new ArgumentError(
       `Cannot ${action}: the released form takes no reduction, it is a weighted mean, ` +
         `got ${reduction}`,
     );
   }
+  checkReduction(action, reduction);
   return (logits, { trie, nodes, labels }) => {
     const distribution = { normalization: "children", tau, beam } as const;
     const { logProb, logBeta, choices } = trieLogProb(logits, trie, nodes, labels, distribution);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ArgumentError, nameOf } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { cast } from "../../ops/select.ts";
 import { greaterEqual } from "../../ops/compare.ts";
@@ -134,11 +135,23 @@ export function meanOverTargets(values: Tensor, choices: Tensor): Tensor {
   return weightedMean(values, withChoices(choices, 1));
 }
 
+/**
+ * Checks a reduction.
+ *
+ * @throws {ArgumentError} if it is neither "mean" nor "sum".
+ */
+export function checkReduction(action: string, reduction: Reduction): void {
+  if (reduction === "mean" || reduction === "sum") return;
+  throw new ArgumentError(
+    `Cannot ${action}: reduction must be "mean" or "sum", got ${nameOf(reduction)}`,
+  );
+}
+
 /** The mean over target tokens, or the sum, of values (N) that are 0 where there is no target. */
 export function reduceTargets(
   values: Tensor,
   choices: Tensor,
-  reduction: Reduction = "mean",
+  reduction: Reduction,
 ): Tensor {
   return reduction === "sum" ? sum(values) : meanOverTargets(values, choices);
 }

@@ -6,7 +6,13 @@
 import { trieLogProb } from "../../ops/trie_log_prob.ts";
 import { neg } from "../../ops/unary.ts";
 import { readSettings, sharedFlags } from "./flags.ts";
-import { type Loss, type LossDefinition, reduceTargets, type Reduction } from "./loss.ts";
+import {
+  checkReduction,
+  type Loss,
+  type LossDefinition,
+  reduceTargets,
+  type Reduction,
+} from "./loss.ts";
 
 /** Options of {@link sft}. */
 export interface SftOptions {
@@ -29,7 +35,7 @@ const FLAGS = { tau };
  *   token has B siblings that are more probable.
  * - Gradient weight: 1, whatever the margin.
  *
- * @throws {ArgumentError} if tau is below 1e-8.
+ * @throws {ArgumentError} if tau is below 1e-8, or the reduction is neither "mean" nor "sum".
  *
  * @example
  * ```ts
@@ -44,8 +50,10 @@ const FLAGS = { tau };
  * ```
  */
 export function sft(options: SftOptions = {}): Loss {
-  const { tau } = readSettings("make an sft loss", FLAGS, options, ["reduction"]);
+  const action = "make an sft loss";
+  const { tau } = readSettings(action, FLAGS, options, ["reduction"]);
   const { reduction = "mean" } = options;
+  checkReduction(action, reduction);
   return (logits, { trie, nodes, labels }) => {
     const distribution = { normalization: "vocabulary", tau } as const;
     const { logProb, choices } = trieLogProb(logits, trie, nodes, labels, distribution);

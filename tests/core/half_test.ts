@@ -8,7 +8,10 @@ import { reshape } from "../../ops/layout.ts";
 import { add } from "../../ops/binary.ts";
 import { toHalf } from "../../kernels/half.ts";
 import { linear, matmul } from "../../ops/matmul.ts";
+import { sum } from "../../ops/reduce.ts";
 import { take } from "../../ops/take.ts";
+import { square } from "../../ops/unary.ts";
+import { valueAndGrad } from "../../ops/value_and_grad.ts";
 import { sample } from "../../ops/cases.ts";
 import { onEachDevice, testDevices } from "../devices.ts";
 
@@ -62,6 +65,43 @@ onEachDevice("half: products and lookups use the rounded numbers", async (device
     });
   }
 }, devices);
+
+onEachDevice("half: a table whose rows are not read four at a time is refused", (device) => {
+  const table = device.tensor([1, 2, 3, 4, 5, 6, 7, 8], [4, 2], "float16");
+  assert.throws(() => take(table, device.tensor([1], [1], "int32")), {
+    name: "DTypeError",
+    message: "Cannot take rows of a float16 table (4, 2): " +
+      "their size must be a multiple of 4, got 2",
+  });
+}, devices);
+
+onEachDevice(
+  "half: the gradient of a product with halves is that with the same floats",
+  async (device) => {
+    const [M, N, K] = [3, 8, 5];
+    for (
+      const [transposeA, transposeB] of [[false, false], [false, true], [true, false], [true, true]]
+    ) {
+      for (const [aLead, bLead] of [[[], []], [[2], []], [[], [2]], [[2], [2]]]) {
+        const shape = [...bLead, ...(transposeB ? [N, K] : [K, N])];
+        const values = Float32Array.from(Float16Array.from(await sample(device, shape, 1).data()));
+        const a = sample(device, [...aLead, ...(transposeA ? [K, M] : [M, K])], 2);
+        const gradient = (b: Tensor): Tensor =>
+          valueAndGrad((x: Tensor) => sum(square(matmul(x, b, { transposeA, transposeB }))))(a)
+            .grads;
+        const [expected, actual] = await device.read([
+          gradient(device.tensor(values, shape)),
+          gradient(device.tensor(values, shape, "float16")),
+        ]);
+        assert.equal(actual.length, a.size);
+        actual.forEach((x, i) =>
+          assert.ok(Math.abs(x - expected[i]) < 1e-4, `${x}, ${expected[i]}`)
+        );
+      }
+    }
+  },
+  devices,
+);
 
 test("half: a float64 device holds halves as float64", async () => {
   const device = cpu({ float: "float64" });

@@ -68,6 +68,17 @@ test("arena: out of memory on the cpu, the error counts what is alive and names 
   });
 });
 
+test("memory: a free block at the end grows, and the error counts what is in use", () => {
+  const device = cpu();
+  device.empty([1e6]).dispose();
+  device.empty([1.5e6]).dispose();
+  assert.ok(device.stats.heldBytes < 6.2e6, `${device.stats.heldBytes}`);
+  const kept = device.empty([1000]);
+  device.empty([1.5e6]).dispose();
+  assert.throws(() => device.empty([2 ** 30]), /at most 4294967296 fit, and 4032 are in use/);
+  kept.dispose();
+});
+
 test("arena: a kept tensor moves to the enclosing arena, or to none", async () => {
   const device = cpu();
   let kept: Tensor;

@@ -5,6 +5,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { ArgumentError } from "../../core/errors.ts";
 import { bestAttainable, cooccurrence, oracle, popularity } from "../../lab/evaluate/baselines.ts";
+import { judgeBaselines } from "../../lab/train/experiment.ts";
 import { evaluationCases } from "../../lab/data/dataset.ts";
 import { loadSemanticIds } from "../../lab/data/semantic_ids.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
@@ -112,6 +113,10 @@ test("baselines: on synthetic data the order is popularity, co-occurrence, oracl
   assert.ok(popular + 0.05 < together && together + 0.05 < best, `${popular} ${together} ${best}`);
   // What the oracle reaches is what it expects, within three standard errors.
   assert.ok(Math.abs(best - bestAttainable(shop, cases, 10)) < 3 * Math.sqrt(0.25 / users));
+  const setting = { excludeHistory: false, joinValidation: false };
+  const [whole, cut] = [20, 2].map((history) => judgeBaselines(shop, { history, ...setting }));
+  assert.deepEqual(cut.best, whole.best, "the truth needs the whole history");
+  assert.deepEqual(cut.baselines.at(-1), whole.baselines.at(-1));
 });
 
 test("baselines: co-occurrence on office-sid reaches HR@10 of about .116", {

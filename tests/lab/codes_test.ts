@@ -50,6 +50,8 @@ test("parseSpec: what is given, defaults for the rest, and one way to write it",
       "residual:4,from=behaviour+v.safetensors#x@0.5",
     ],
     ["residual:4,from=titles:models/llama@2", "residual:4,from=titles:models/llama@2"],
+    ["residual:4,from=me@lab/v.npy", "residual:4,from=me@lab/v.npy"],
+    ["residual:4,from=me@lab/v.npy@2", "residual:4,from=me@lab/v.npy@2"],
   ];
   for (const [text, canonical] of cases) {
     assert.equal(formatSpec(parseSpec(text)), canonical);
@@ -378,6 +380,10 @@ test("describeCodes: by hand", () => {
     together: 2 / 4,
   });
   assert.equal(second.together, 1 / 4);
+  const context = describeCodes([["a"], ["a"], ["b"]], {
+    sequences: [{ items: [0, 1, 2, 0], context: 2 }, { items: [0, 1, 2], context: 3 }],
+  });
+  assert.equal(context.levels[0].together, 0, "items that are no targets do not count again");
   assert.equal("together" in describeCodes([["a"]], { sequences: [] }).levels[0], false);
   assert.deepEqual(
     [second.parents, second.nodes, second.children, second.siblings, second.wide],
@@ -408,6 +414,16 @@ test(
     await assert.rejects(run(), /^DataError: Cannot write .*index\.json: .*--overwrite replaces/);
     assert.equal(readFileSync(join(out, "index.json"), "utf8"), index);
     await run(" --overwrite");
+    assert.throws(
+      () => parse(codesLine, ["--overwrite"]),
+      /^UsageError: Cannot use --overwrite: it must come with --out, got none/,
+    );
+    writeFileSync(join(folder, "file"), "");
+    const args = `--data ${data} --codes hierarchical:4x3 --out ${join(folder, "file")}`;
+    await assert.rejects(
+      Promise.resolve(codesLine.run(parse(codesLine, args.split(" ")))),
+      /^DataError: Cannot make the folder .*file: it must not be a file/,
+    );
   }),
 );
 
@@ -456,7 +472,7 @@ test("withMadeCodes: refused where prompts are text", async () => {
   );
   await assert.rejects(
     loadDataset("synthetic", { codes: "hierarchical:4x4" }, "models/llama"),
-    /^UsageError: Cannot use --codes hierarchical:4x4: .* got --model$/,
+    /^UsageError: Cannot use --codes hierarchical:4x4: .* without --model, got both$/,
   );
 });
 

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { cpu } from "beargrad";
-import { evaluate, loadDataset } from "beargrad/lab";
+import { evaluate, loadDataset, parseOptions, runExperiment } from "beargrad/lab";
 import { normalizationOf } from "../../lab/train/recipe.ts";
 import { openModel, readRecipe } from "../../lab/train/models.ts";
 import { join } from "node:path";
@@ -314,6 +314,18 @@ test("compare: the weights of the best validated epoch are kept and judged", asy
   assert.equal(validation[bestEpoch - 1].hr, hitRate(ranks, 10));
 });
 
+test("compare: margins before and after training are of the same users and siblings", async () => {
+  const args = "--losses msl --seeds 1 --epochs 1 --beams 2 --exclude-history";
+  const { results: [{ test: { absent, beams: [{ margins, reached }] } }] } = await compare(
+    emptyFolder(),
+    args,
+  );
+  const count = (bins: readonly number[]): number => bins.reduce((a, b) => a + b, 0);
+  assert.ok(absent > 0, "some targets must be in the history, or nothing is tested");
+  assert.equal(reached[0], 40 - absent);
+  assert.deepEqual(margins.before.map(count), margins.after.map(count));
+});
+
 test("sweep: every combination of what a loss reads, ranked by validation", async () => {
   const args = "--losses msl,bear --beam 2,5 --xi 1,3 --epochs 1 --verify-users 0";
   const { results } = await compare(emptyFolder(), args, {}, "sweep");
@@ -340,6 +352,30 @@ test("sweep: every combination of what a loss reads, ranked by validation", asyn
   assert.match(renderRanking(ranked), /^Ranked by validation alone/);
   const [{ validation: _none, ...one }] = results;
   assert.throws(() => rankByValidation([{ ...one, validation: [] }]), /^DataError: Cannot rank/);
+});
+
+test("sweep and --patience: data without validation cases are refused", async () => {
+  const folder = emptyFolder();
+  const inter = JSON.parse(readFileSync(join(DATA, "inter.json"), "utf8"));
+  const rows = Object.values<number[]>(inter).slice(0, 8)
+    .map((items, u) => `${u},"[${items.slice(0, 4).join(", ")}]",${u}`);
+  const text = ["user_id,item_ids,timestamp", ...rows, ""].join("\n");
+  for (const file of ["train.csv", "test.csv"]) writeFileSync(join(folder, file), text);
+  const titles = Object.fromEntries([...new Set(Object.values<number[]>(inter).flat())]
+    .map((item) => [item, `thing ${item}`]));
+  writeFileSync(join(folder, "id2name4Rec.json"), JSON.stringify(titles));
+  const args = ["--data", folder, "--losses", "msl", "--out", emptyFolder()];
+  const grid = { ...parseGridOptions("sweep", args), mustValidate: true };
+  const observer = { training: () => assert.fail("trained") };
+  await assert.rejects(
+    compareLosses(grid, observer),
+    /^DataError: Cannot rank runs on .*: it must have validation cases, got none; titles/,
+  );
+  const options = parseOptions(["--data", folder, "--loss", "msl", "--patience", "2"]);
+  await assert.rejects(
+    runExperiment(options, observer),
+    /^UsageError: Cannot use --patience 2: .* must have validation cases, got none; titles/,
+  );
 });
 
 test("compare: a loss of one's own is compared, drawn and resumed as others are", async () => {

@@ -23,7 +23,12 @@ const FOLDER: Files = {
 };
 
 test("data: a folder of semantic IDs", () => {
-  const items = { "0": { title: "Pen" }, "1": { title: "Ink &amp; more", brand: "x" }, "2": {} };
+  const items = {
+    "0": { title: " Pen\n" },
+    "1": { title: "Ink &amp; more", brand: "x" },
+    "2": {},
+    "3": { title: " \r\n" },
+  };
   const dataset = withFolder({ ...FOLDER, "items.json": items }, loadSemanticIds);
   assert.deepEqual(dataset.tokens, ["<bos>", "<a_2>", "<a_10>", "<b_0>", "<b_1>"]);
   assert.deepEqual(dataset.paths, [[2, 3], [1, 3], [1, 4], [1, 4]]);

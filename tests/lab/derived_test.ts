@@ -14,7 +14,8 @@ import { loadDataset } from "../../lab/data/load.ts";
 import { synthetic } from "../../lab/data/synthetic.ts";
 import { openRun, recommendAll } from "../../lab/lists/recommend.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
-import { digestOf, digestOfBytes, readingOf, sequencesDigest } from "../../lab/train/recipe.ts";
+import { digestOfParts } from "../../lab/digest.ts";
+import { digestOf, readingOf, sequencesDigest } from "../../lab/train/recipe.ts";
 import { readRecipe, readRun, readSavedRun } from "../../lab/train/models.ts";
 import { Trie } from "../../models/decode/trie.ts";
 import { datasetOf } from "./datasets.ts";
@@ -99,7 +100,7 @@ test("joinValidation: a user's sequence goes on with the validation target", () 
   const users = test.map(({ id, history, target }) => [id, [...history, target]]);
   const content = [items, tokens, paths, users, [training, [], dataset.prompt([0, 0])]];
   const whole = new TextEncoder().encode(JSON.stringify(content));
-  assert.equal(digestOf(joined), digestOfBytes(whole), "parts or the whole");
+  assert.equal(digestOf(joined), digestOfParts([whole]), "parts or the whole");
   assert.throws(() => joinValidation(joined), DataError);
   const rows = {
     ...dataset,
@@ -179,7 +180,7 @@ test("loadDataset: joined and recoded as a reading says, after limits", async ()
   for (const [reading, model] of refusals) {
     await assert.rejects(loadDataset(data, { ...reading, codes: "item" }, model), (e) => {
       assert.ok(e instanceof UsageError);
-      assert.match(e.message, /^Cannot use --codes item: .* got --(prompt|model)$/);
+      assert.match(e.message, /^Cannot use --codes item: .* without --(prompt|model), got both$/);
       return true;
     });
   }
@@ -326,7 +327,7 @@ test("withItemInput: refuses prompts of text, and another input of the same data
     const { model, ...reading } = { model: undefined, ...more };
     await assert.rejects(
       loadDataset("synthetic", { ...reading, input: "items" }, model),
-      /^UsageError: Cannot use --input items: it must come without what reads text, got --/,
+      /^UsageError: Cannot use --input items: it must come without --/,
     );
   }
 });

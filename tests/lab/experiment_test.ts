@@ -231,6 +231,8 @@ test("experiment: a summary that cannot be added to is refused before training, 
     '{"version": 2, "runs": [': /: it must be JSON, got .+/,
     '{"version": 2, "runs": [{"loss": "msl"}]}':
       / at "runs\.0\.seed": it must be present, got none/,
+    '{"version": 2, "runs": [], "data": {"name": "other", "users": 40, "items": 24}}':
+      /: its data must have the name .*, got other/,
     '{"version": 2, "runs": [{}], "runs": []}': /: it must not have a key twice, got "runs"/,
     "": /: it must be JSON, got .+/,
   };
@@ -241,7 +243,7 @@ test("experiment: a summary that cannot be added to is refused before training, 
     await assert.rejects(run(["--loss", "msl", "--out", out], never), {
       name: "CheckpointError",
       message: new RegExp(
-        `^Cannot load ${path}${what.source}; move it away, or name another --out$`,
+        `^Cannot (load|add to) ${path}${what.source}; move it away, or name another --out$`,
       ),
     });
     assert.equal(readFileSync(path, "utf8"), text);

@@ -6,11 +6,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ArgumentError, CheckpointError, UsageError } from "../../core/errors.ts";
+import { loadDataset } from "../../lab/data/load.ts";
 import { explainLine } from "../../lab/cli/explain.ts";
 import { parse } from "../../lab/cli/flags.ts";
 import { runExperiment } from "../../lab/train/experiment.ts";
 import { renderExplanation } from "../../lab/analysis/explanation_text.ts";
-import { explainUser, prunedUsers } from "../../lab/analysis/explain_user.ts";
+import { explainUser, prunedUsers, userOf } from "../../lab/analysis/explain_user.ts";
 import { parseOptions } from "../../lab/cli/options.ts";
 import { runFile } from "../command.ts";
 import { emptyFolder, smallFolder } from "./small_folder.ts";
@@ -109,6 +110,13 @@ test("explainUser: who is not there is refused, and who is, is named", SLOW, asy
     return true;
   });
   await assert.rejects(explainUser({ ...options, user: "u1", beam: 0 }), ArgumentError);
+  const cases = [["a"], ["a#b"], ["c#1", "c"], ["c#2", "c"]].map(([id, user]) => (
+    { id, ...(user && { user }), history: [0], target: 1 }
+  ));
+  const [a, ab, c1] = cases;
+  const shop = await loadDataset(DATA);
+  assert.deepEqual(["a", "a#b", "c#1"].map((name) => userOf(cases, name, shop)), [a, ab, c1]);
+  assert.throws(() => userOf(cases, "c", shop), /one of its 2 test rows, such as "c#1", "c#2"/);
   const other = { ...options, data: "synthetic", user: "1" };
   await assert.rejects(explainUser(other), CheckpointError);
   await assert.rejects(explainUser({ ...options, checkpoint: DATA, user: "u1" }), CheckpointError);

@@ -73,6 +73,11 @@ const FORMATS: readonly (readonly [file: string, text: string, options?: object]
     "shop.inter",
     "item_id:token\tuser_id:token\ttimestamp:float\ni1\tu1\t3e0\ni2\tu1\t1\ni1\tu2\t2",
   ],
+  [
+    "shop.inter",
+    "user_id:token\titem_id:token\tat:float\nu1\ti1\t3\nu1\ti2\t1\nu2\ti1\t2\n",
+    { columns: { user: "user_id:token", item: "item_id", time: "at:float" } },
+  ],
   ["ratings.csv", "userId,movieId,rating,timestamp\nu1,i1,5.0,3\nu1,i2,1.0,1\nu2,i1,3.5,2\n"],
   ["u.data", "u1\ti1\t5\t3\nu1\ti2\t1\t1\nu2\ti1\t3\t2\n"],
   ["ratings.dat", "u1::i1::5::3\nu1::i2::1::1\nu2::i1::3::2\n"],

@@ -9,8 +9,8 @@ import { after, before, test } from "node:test";
 import { parseGridOptions } from "../../lab/cli/compare.ts";
 import { judgeLine } from "../../lab/cli/judge.ts";
 import { compareLosses } from "../../lab/compare/compare.ts";
-import { judgeAgain, type JudgeOptions, planJudging } from "../../lab/compare/judge_again.ts";
-import type { BaselineResults, RunResult, SearchSetting } from "../../lab/compare/run_result.ts";
+import { judgeAgain, type JudgeAgainOptions, planJudging } from "../../lab/compare/judge_again.ts";
+import type { BaselineResults, JudgedSearch, RunResult } from "../../lab/compare/run_result.ts";
 import { evaluate, type Evaluation } from "../../lab/evaluate/evaluate.ts";
 import type { Dataset } from "../../lab/data/dataset.ts";
 import { loadDataset } from "../../lab/data/load.ts";
@@ -36,7 +36,7 @@ before(async () => {
   await compareLosses(parseGridOptions("compare", args.split(" ")));
 });
 
-function optionsOf(options: Partial<JudgeOptions> = {}): JudgeOptions {
+function optionsOf(options: Partial<JudgeAgainOptions> = {}): JudgeAgainOptions {
   const told = { runs: RUNS, data: DATA, out: emptyFolder(), device: "cpu", threads: 1 } as const;
   return { ...told, ...options };
 }
@@ -52,7 +52,7 @@ function timeless({ seconds: _s, ...rest }: RunResult): unknown {
 async function evaluateRun(
   name: string,
   dataset: Dataset,
-  search: SearchSetting,
+  search: JudgedSearch,
   excludeHistory = false,
 ): Promise<Evaluation> {
   using opened = await openModel(cpu(), join(RUNS, name), dataset, search);
@@ -237,7 +237,7 @@ test("judge: a report has them beside the runs, and nothing of training", async 
 });
 
 test("judge: what cannot be done is refused", async () => {
-  const refused = (options: Partial<JudgeOptions>, name: string, message: RegExp) =>
+  const refused = (options: Partial<JudgeAgainOptions>, name: string, message: RegExp) =>
     assert.rejects(judgeAgain(optionsOf(options)), { name, message });
   await refused({ variants: ["bear"], taus: [2] }, "UsageError", /variants must be of msl, sft, /);
   await refused({ taus: [1] }, "UsageError", /another one than they were trained for, got theirs/);

@@ -548,6 +548,11 @@ test("audit: log-probabilities prove a list by what was pruned, or by the mass t
     places: (10 + 10 + 5 + 10 + 3) / 50,
   });
   assert.equal((await audit(cleanLines())).certified, undefined);
+  const short = cleanLines().slice(0, 1).map((line) => (
+    { ...line, items: line.items.slice(0, 3), logProbs: logProbs.slice(0, 3), bestPruned: null }
+  ));
+  const { certified } = await audit(short);
+  assert.deepEqual(certified, { lists: 1, exact: 0, places: 1 }, "3 places are no first 10");
 });
 
 test("audit: MiniOneRec's rows, of which a user has several, are told apart by their histories", async () => {

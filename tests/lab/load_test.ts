@@ -107,6 +107,8 @@ test("load: which file of a folder has interactions", async () => {
     [{ "Pens_5.json": json + json }, "Pens_5.json", 2],
     [{ "Pens_5.json": json }, "", /it must hold data of a known kind/],
     [{ "a.csv": csv }, "b.csv", /b\.csv/],
+    [{ "a.csv.gz": csv }, "", /its files must be unpacked, got a.csv.gz$/],
+    [{ "train.csv": csv, "valid.csv": csv, "info.txt": "" }, "", /it must hold test\.csv, got/],
   ];
   for (const [files, file, items] of table) {
     await withFolder(files, async (folder) => {

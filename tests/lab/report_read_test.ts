@@ -154,6 +154,15 @@ test("reading: variants name the settings in which their runs differ", () => {
     namesOf(["msl", 0, {}], ["msl", 0, { model: "read" }], ["msl", 0, { model: "read", lora }]),
     ["msl", "msl model=read", "msl model=read lora=q,v"],
   );
+  assert.deepEqual(
+    namesOf(["msl", 0, { model: "/runs/read/msl-seed0" }], ["msl", 0, {}]),
+    ["msl model=msl-seed0", "msl"],
+  );
+  assert.deepEqual(
+    namesOf(["msl", 0, { model: "/runs/read/x" }], ["msl", 0, { model: "/runs/other/x" }]),
+    ["msl model=read/x", "msl model=other/x"],
+    "names of models have what tells them apart",
+  );
 });
 
 /** A run with other codes, of which it has more. */

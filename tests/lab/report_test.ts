@@ -243,6 +243,14 @@ test("report: lists shorter than k have no HR@k, and the baseline is the one ask
   });
 });
 
+test("report: runs of a variant must share a width", () => {
+  const [first, second] = [0, 1].map((seed) => fixtureRun({ loss: "msl", seed, beams: [5, 10] }));
+  assert.throws(
+    () => compareRuns([judgedAt(first, 5), judgedAt(second, 10)], undefined, { resamples: 2 }),
+    /^DataError: Cannot compare the runs of msl: .* width, got 5 \(seed 0\), 10 \(seed 1\); repeat/,
+  );
+});
+
 test("report: labels keep their distance and their order", () => {
   const cases = [
     [[10, 50], [10, 50]],

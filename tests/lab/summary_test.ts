@@ -166,6 +166,14 @@ test("report: what cannot be read comes first, and nothing where all can be", ()
       `Warning: sft and bear are below ${name}, which needs no training, in HR@10 or NDCG@10.`
     ),
   );
+  const ranked = (rank: number): object => ({ ...scores(0), ranks: new Array(1000).fill(rank) });
+  const narrow = sft.test.beams.map((one) => ({ ...one, beam: 2, ...ranked(1) }));
+  const runs = [{ ...sft, test: { ...sft.test, beams: narrow } }] as unknown as typeof report.runs;
+  const popularity = (rank: number) => [{ name: "popularity", ...ranked(rank) }];
+  const beside = (rank: number): string[] =>
+    warnings({ runs, baselines: popularity(rank) as unknown as typeof report.baselines });
+  assert.match(beside(0)[0], /^Warning: sft is below popularity/);
+  assert.match(beside(2)[0], /^Retrieved/, "lists of 2 are compared with lists of 2");
   const cooccurrences = (all: number, training: number): Partial<ExperimentReport> => ({
     baselines: [
       { name: "co-occurrence, with validation", ...scores(all) },

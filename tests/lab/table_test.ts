@@ -35,6 +35,16 @@ test("table: errors and exponents are numbers", () => {
   assert.equal(lines[4], "│    -1.5e-7 │");
 });
 
+test("table: wide characters and long words are shown in full", () => {
+  const title = "日本語のタイトルです";
+  assert.ok(renderTable(["", "title"], [["1", title]], 80).includes(`│ ${title} │`));
+  const id = "an-identifier-without-a-space-".repeat(2);
+  const lines = renderTable(["", "id"], [["1", id]], 40).split("\n");
+  assert.ok(lines.every((line) => line.length <= 40));
+  const shown = lines.slice(3, -1).map((line) => line.split("│")[2].trim()).join("");
+  assert.equal(shown, id);
+});
+
 test("table: no rows", () => {
   assert.match(renderTable(["loss"], []), /│ loss │/);
 });

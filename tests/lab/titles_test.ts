@@ -9,7 +9,7 @@ import fc from "fast-check";
 import { ArgumentError } from "../../core/errors.ts";
 import { makeWindows } from "../../lab/data/batches.ts";
 import { chain, inTimeOrder, overlap } from "../../lab/data/chains.ts";
-import type { Row } from "../../lab/data/title_files.ts";
+import type { Row } from "../../lab/data/chains.ts";
 import { loadTitles, type TitleOptions } from "../../lab/data/titles.ts";
 import { loadTemplate, renderPrompt } from "../../lab/text/template.ts";
 import { loadTokenizer, type Tokenizer } from "../../lab/text/tokenizer.ts";

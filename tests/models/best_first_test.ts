@@ -8,10 +8,11 @@ import { ArgumentError, NonFiniteError } from "../../core/errors.ts";
 import { BeamSearch } from "../../models/decode/beam_search.ts";
 import { type BestFirstOptions, BestFirstSearch } from "../../models/decode/best_first.ts";
 import { leavesBelow, mostAhead } from "../../models/decode/choices.ts";
+import type { Decoder } from "../../models/decode/decoder.ts";
 import { AdaptiveSearch, exactTopK } from "../../models/decode/exact.ts";
 import { logProbs, openChildren, type PathLogits } from "../../models/decode/host_log_probs.ts";
 import { OpenPrefixes } from "../../models/decode/open_prefixes.ts";
-import { openSearch, SEARCH_METHODS } from "../../models/decode/open_search.ts";
+import { openSearch, type Search, SEARCH_METHODS } from "../../models/decode/open_search.ts";
 import { referenceBeamSearch } from "../../models/decode/reference.ts";
 import type { SearchResult } from "../../models/decode/results.ts";
 import { type Path, Trie } from "../../models/decode/trie.ts";
@@ -373,6 +374,98 @@ test("openSearch: the methods agree, and later searches of adaptive drop what ca
     assert.ok(adaptive[u].rows < rows + (await wide.search([histories[u]]))[0].rows);
   }
   assert.ok(widened > 0);
+});
+
+test("searches: a history fits if the model can read it and the generated tokens", async () => {
+  const params = livelyParams(float64, grouped, 5);
+  const decoderOf = (maxLength: number): TransformerDecoder =>
+    new TransformerDecoder(new Transformer(float64, { ...grouped, maxLength }), params);
+  const END = 10;
+  const trie = new Trie([[0, 1, END], [0, 2, END], [3, 1, END], [4, 5, END]]).upload(float64);
+  const historyOf = (length: number): number[] =>
+    Array.from({ length }, (_, t) => (7 * t + length) % 11);
+  const options = { beam: 3, normalization: "vocabulary" } as const; // the model reads two tokens
+  const huggingface = { ...options, semantics: "huggingface", endToken: END } as const;
+  const searches: Record<string, (decoder: TransformerDecoder) => Search> = {
+    ...Object.fromEntries(SEARCH_METHODS.map((method) => [
+      method,
+      (decoder: TransformerDecoder) => openSearch(decoder, trie, { ...options, method }),
+    ])),
+    huggingface: (decoder) => new BeamSearch(decoder, trie, huggingface),
+  };
+  for (const [name, open] of Object.entries(searches)) {
+    using search = open(decoderOf(16));
+    using roomy = open(decoderOf(64));
+    for (const lengths of [[14], [10, 11], [9, 14, 2]]) {
+      const histories = lengths.map(historyOf);
+      assert.deepEqual(await search.search(histories), await roomy.search(histories), name);
+    }
+    await assert.rejects(search.search([historyOf(15)]), {
+      name: "ShapeError",
+      message: "Cannot decode 2 tokens after histories of 15: the sum must be at most 16, got 17",
+    });
+  }
+});
+
+test("openSearch: the methods take the same decoders and the same arguments", async () => {
+  const table = new TableDecoder(float64, V, smooth(6, V));
+  const trie = new Trie([[1, 2, 3], [1, 4, 3], [5, 2, 3], [5, 2, 4]]).upload(float64);
+  /** Caches of any form: the tensors of a table's are somewhere in it, beside other values. */
+  const forms: Record<string, (cache: unknown) => unknown> = {
+    "a record": (cache) => ({ length: 3, name: "cache", none: null, cache }),
+    "an array": (cache) => [3, undefined, [cache]],
+    "a map": (cache) => new Map([["cache", cache]]),
+    "an instance that refers to itself": (cache) =>
+      new class {
+        readonly self = this;
+        readonly read = (): unknown => this.parts;
+        readonly parts = new Set([cache, new Float64Array(3)]);
+      }(),
+  };
+  for (const [form, wrap] of Object.entries(forms)) {
+    const wrapped = new Map<unknown, unknown>();
+    const decoder: Decoder = {
+      vocabSize: V,
+      prefill(tokens, lengths, slots) {
+        const { logits, cache } = table.prefill(tokens, lengths, slots);
+        const outer = wrap(cache);
+        wrapped.set(outer, cache);
+        return { logits, cache: outer };
+      },
+      step: (cache, rows) => table.step(wrapped.get(cache) as never, rows),
+    };
+    for (const method of SEARCH_METHODS) {
+      using expected = openSearch(table, trie, { method, beam: 2 });
+      using search = openSearch(decoder, trie, { method, beam: 2 });
+      assert.deepEqual(
+        await search.search([[1]]),
+        await expected.search([[1]]),
+        `${form} ${method}`,
+      );
+    }
+  }
+  const once = function* (items: readonly number[]): Iterable<number> {
+    yield* items;
+  };
+  const wrong: Record<string, readonly unknown[]> = {
+    "no array of histories": [7],
+    "a history that is no array": [[5]],
+    "an empty history": [[[]]],
+    "a token outside the vocabulary": [[[V]]],
+    "too few exclusions": [[[1], [2]], [[]]],
+    "too many exclusions": [[[1]], [[], [0]]],
+    "exclusions that are no iterables": [[[1]], [5]],
+    "an item outside the catalogue": [[[1]], [[4]]],
+  };
+  for (const method of SEARCH_METHODS) {
+    using search = openSearch(table, trie, { method, beam: 2 });
+    for (const [what, given] of Object.entries(wrong)) {
+      const call = search.search(...given as Parameters<typeof search.search>);
+      await assert.rejects(call, ArgumentError, `${what}, ${method}`);
+    }
+    const [{ ranking }] = await search.search([[1]], [once([0, 2])]);
+    assert.deepEqual(ranking.flatMap(({ items }) => items).sort(), [1, 3], method);
+  }
 });
 
 test("openSearch: bad arguments are refused", () => {

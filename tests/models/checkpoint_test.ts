@@ -138,6 +138,13 @@ test("checkpoint: weights that do not fit are refused, and nothing is written", 
       Float32Array.of(3),
     ]);
   }
+  await assert.rejects(
+    loadWeights(device, configFromJson(MINIMAL), [], { weights: "half" as "float16" }),
+    {
+      name: "ArgumentError",
+      message: 'Cannot load weights: weights must be "float32" or "float16", got "half"',
+    },
+  );
   writeTree(tree, { a, "b.0": b });
   assert.deepEqual(await tree.a.data(), Float32Array.of(8, 9));
   assert.deepEqual(treeEntries(tree).map(([path]) => path), ["a", "b.0"]);

@@ -312,6 +312,19 @@ test("losses: arguments outside their domain are refused", () => {
   }
   assert.throws(() => bear({ form: "other" as "paper" }), ArgumentError);
   assert.throws(() => bear({ form: "released", reduction: "sum" }), ArgumentError);
+  const reduction = "none" as "sum";
+  for (
+    const [name, make] of [
+      ["an sft", () => sft({ reduction })],
+      ["an msl", () => msl({ reduction })],
+      ["a bear", () => bear({ form: "paper", reduction })],
+    ] as const
+  ) {
+    assert.throws(make, {
+      name: "ArgumentError",
+      message: `Cannot make ${name} loss: reduction must be "mean" or "sum", got "none"`,
+    });
+  }
 });
 
 test("trieLogProb: shapes and arguments that do not fit are refused", () => {

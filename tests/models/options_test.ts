@@ -1,6 +1,7 @@
 /**
- * Every public function that takes options refuses one that it does not know, and what untyped
- * callers give to functions that are no ops is refused with typed errors.
+ * Every public function that takes options refuses one that it does not know, what untyped callers
+ * give to functions that are no ops is refused with typed errors, and what is disposable has
+ * dispose().
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -145,3 +146,16 @@ for (const [name, [call, takes = []]] of Object.entries(ARGUMENTS)) {
     }
   });
 }
+
+test("memory: what `using` frees can also be freed by dispose()", () => {
+  const classes = Object.entries(engine).filter(([, value]) =>
+    typeof value === "function" && Symbol.dispose in (value.prototype ?? {})
+  );
+  assert.ok(classes.length >= 8, classes.map(([name]) => name).join());
+  const missing = classes.filter(([, value]) => !("dispose" in (value as () => void).prototype));
+  assert.deepEqual(missing.map(([name]) => name), []);
+  const arena = device.arena();
+  const made = b.zeros(device, [1]);
+  arena.dispose();
+  assert.throws(() => b.add(made, 1), { name: "DisposedError" });
+});

@@ -16,7 +16,7 @@ import type { RankedItem } from "../../models/decode/results.ts";
 import { type Path, Trie } from "../../models/decode/trie.ts";
 import type { Normalization } from "../../ops/trie_log_prob.ts";
 import { testDevices } from "../devices.ts";
-import { smooth, TableDecoder } from "./table_decoder.ts";
+import { type Entries, smooth, TableDecoder } from "./table_decoder.ts";
 
 const END = 4;
 const V = END + 1;
@@ -301,6 +301,26 @@ for (const { name, skip, open } of testDevices) {
     );
   });
 }
+
+test("huggingface semantics: searches at the same time leave each other and other tensors alone", async () => {
+  const device = cpu();
+  const open = (paths: readonly Path[], entries: Entries): BeamSearch => {
+    const decoder = new TableDecoder(device, V, entries);
+    return new BeamSearch(decoder, new Trie(paths).upload(device), { beam: 2, ...huggingface });
+  };
+  const short = open([[0, END], [1, 2, END]], smooth(1, V));
+  const long = open([[0, 1, 2, 3, END], [3, 1, END]], smooth(2, V));
+  const broken = open([[0, END]], () => NaN);
+  const { liveBytes } = device.stats;
+  const expected = [await short.search([[1]]), await long.search([[2]])];
+  const both = [short.search([[1]]), long.search([[2]])];
+  const made = device.tensor([5]);
+  assert.deepEqual(await Promise.all(both), expected);
+  assert.equal(await made.item(), 5);
+  made.dispose();
+  await assert.rejects(broken.search([[1]]), NonFiniteError);
+  assert.equal(device.stats.liveBytes, liveBytes);
+});
 
 test("semantics: what is not possible is refused", async () => {
   const trie = new Trie([[0, END], [1, 2, END]]);

@@ -221,6 +221,13 @@ test("ropeTable: short waves stay, long ones become longer, and between it is bl
   }
 });
 
+test("ropeTable: an odd head size is refused", () => {
+  assert.throws(() => ropeTable(2, 3, 1e4), {
+    name: "ArgumentError",
+    message: "Cannot make rotary angles: the head size must be even, got 3",
+  });
+});
+
 test("transformer: more items than a function takes as arguments", () => {
   const itemCodes = Array.from({ length: 300_000 }, () => [1, 2]);
   using model = new Transformer(cpu(), { ...grouped, itemCodes });

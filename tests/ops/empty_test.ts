@@ -140,6 +140,6 @@ test("empty: what has no answer is refused", () => {
     () => cachedAttention(zeros(device, [1, 3, 4]), cache, lengths, rows),
     "ShapeError",
     "Cannot attend to a cache with (1, 3, 4): rows must have a user and slots, " +
-      "got 0 users, 1 slots and 1 slots a row",
+      "got 0 users, 1 slots and 1 slots per row",
   );
 });

@@ -181,7 +181,7 @@ test("layout: what does not fit is refused", () => {
   refused(
     () => stack([]),
     "ArgumentError",
-    "Cannot stack no tensors: at least one must be given, got 0",
+    "Cannot stack no tensors: there must be at least one, got 0",
   );
   refused(
     () => split(x, [1, 1], -1),

@@ -104,6 +104,22 @@ onEachDevice("reductions: one axis, all axes, none", async (device) => {
   await equals(max(device.tensor(5)), [], [5]);
 });
 
+onEachDevice("reductions: over axes of size 1 they do not share memory with x", async (device) => {
+  for (const op of [sum, mean, max, min]) {
+    for (
+      const [axis, keepDims, shape] of [[0, false, [3]], [0, true, [1, 3]], [[], false, [
+        1,
+        3,
+      ]]] as const
+    ) {
+      const x = device.tensor([[1, 2, 3]]);
+      const out = op(x, axis, keepDims);
+      x.dispose();
+      await equals(out, shape, [1, 2, 3]);
+    }
+  }
+});
+
 onEachDevice("argmax, argmin: any axis, ties to the lowest index", async (device) => {
   const x = device.tensor([[1, 7, 7], [4, 2, 4], [0, 0, 0]]);
   const out = argmax(x);
@@ -181,12 +197,13 @@ onEachDevice("reductions: a long axis keeps its digits", async (device) => {
 });
 
 onEachDevice(
-  "reductions: max and min are NaN where there is one, and argmax finds the first",
+  "reductions: max and min are NaN where there is one, and argmax and argmin find the first",
   async (device) => {
     const x = device.tensor([[NaN, 1, 2], [1, NaN, 2], [1, 2, NaN], [1, 2, 3]]);
     assert.deepEqual([...await max(x, 1).data()], [NaN, NaN, NaN, 3]);
     assert.deepEqual([...await min(x, 1).data()], [NaN, NaN, NaN, 1]);
     assert.deepEqual([...await argmax(x).data()], [0, 1, 2, 2]);
+    assert.deepEqual([...await argmin(x).data()], [0, 1, 2, 0]);
     const long = new Float32Array(2000).fill(Infinity);
     long[700] = long[1500] = NaN;
     assert.equal(await max(device.tensor(long)).item(), NaN);

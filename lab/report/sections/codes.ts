@@ -94,7 +94,7 @@ function isPrunable({ levels }: Coded): boolean {
 }
 
 /** What may depend on codes. */
-function outcomesOf({ mainMetric }: Comparison): string[] {
+function dependentMetrics({ mainMetric }: Comparison): string[] {
   return [PRUNING_RATE, mainMetric];
 }
 
@@ -102,7 +102,7 @@ function codesFigure(comparison: Comparison, coded: readonly Coded[]): Figure {
   const { mainBeam } = comparison;
   const estimate = (variant: string, metric: string) =>
     estimateOf(comparison, variant, mainBeam, metric);
-  const metrics = outcomesOf(comparison);
+  const metrics = dependentMetrics(comparison);
   const loss = lossOf(comparison.baseline);
   const rows = coded.filter(isPrunable).toSorted((a, b) => (
     ALIKE.of(a.levels) - ALIKE.of(b.levels) || Number(b.loss === loss) - Number(a.loss === loss)
@@ -157,7 +157,7 @@ function correlations(comparison: Comparison, coded: readonly Coded[]): Table {
       `${lossOf(comparison.baseline)} alone.`,
     rows: PROPERTIES.map(({ name, of }) => ({
       property: name,
-      ...columns(outcomesOf(comparison), (metric) => metric, (metric) => {
+      ...columns(dependentMetrics(comparison), (metric) => metric, (metric) => {
         const pairs = means(metric).map((y, i) => [of(kinds[i][0].levels), y])
           .filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y));
         if (pairs.length < LEAST_KINDS) return "–";

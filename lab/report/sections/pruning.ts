@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { BeamOutcome, Histogram } from "../../compare/run_result.ts";
+import { type BeamOutcome, BINS, binStart, type Histogram } from "../../compare/run_result.ts";
 import { survivalCurve } from "../../evaluate/metrics.ts";
 import { LEAST_TARGETS } from "../../evaluate/warnings.ts";
 import { listed, shownSteps } from "../../table.ts";
@@ -32,7 +32,7 @@ import {
   withInterval,
 } from "../format.ts";
 import { lines, type Point, reachOf, ridges } from "../line_plots.ts";
-import { BINS, binStart, inTopOf, pooled, prunedOf } from "../outcomes.ts";
+import { inTopOf, pooled, prunedOf } from "../outcomes.ts";
 import { type Bar, bars } from "../plots.ts";
 import { shareInterval, sum } from "../statistics.ts";
 
@@ -260,7 +260,8 @@ function marginsFigure({ searches, mainBeam }: Comparison): Figure {
   return {
     name: "margins",
     title: first === undefined ? "No target has a choice" : titleOf(first),
-    note: "Pale area: margins of the untrained model. Line: after training. Each row has its own " +
+    note:
+      "Pale area: margins of the untrained model, of the first 1,000 test cases. Line: after training. Each row has its own " +
       "height. Targets right of the dashed line are pruned; a margin of exactly 0, of the B-th " +
       "best itself or the last of at most B siblings, stands left of it. Only targets with more " +
       "than one sibling; all seeds together.",

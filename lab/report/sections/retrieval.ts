@@ -39,14 +39,18 @@ export function retrievalSection(comparison: Comparison): Section {
 
 /** How differences are paired, and what so few seeds can say. */
 function pairing(comparison: Comparison): string {
-  const seeds = Math.max(0, ...baselineDifferences(comparison).map(({ seeds }) => seeds));
+  const rows = baselineDifferences(comparison);
+  const seeds = Math.max(0, ...rows.map(({ seeds }) => seeds));
+  const isExact = rows.every(({ tests }) => tests?.seeds.exact ?? true);
   const least = pValue(Math.min(1, 2 / 2 ** seeds));
   return text(
     `Differences are paired: same users, and runs of the same seed as ${comparison.baseline.name}.`,
     seeds < 2
       ? "One seed says nothing about another training."
-      : `The test over seeds tries all ${2 ** seeds} assignments of signs to ${seeds} ` +
-        `differences, so its p is at least ${least}.`,
+      : isExact
+      ? `The test over seeds tries all ${2 ** seeds} assignments of signs to ${seeds} ` +
+        `differences, so its p is at least ${least}.`
+      : `The test over seeds draws random signs for up to ${seeds} differences.`,
   );
 }
 

@@ -270,16 +270,15 @@ function widthFigure(comparison: Comparison, groups: readonly Group[]): Figure {
     });
     return { name, cells };
   });
-  const matched = maps.flatMap(({ cells }) => cells)
-    .filter(({ row, column, best }) => best && row === column).length;
-  const total = maps.flatMap(({ cells }) => [...new Set(cells.map(({ column }) => column))]).length;
+  const aimed = maps.flatMap(({ cells }) => cells).filter(({ row, column }) => row === column);
+  const matched = aimed.filter(({ best }) => best).length;
   const isReadable = groups.every(({ variants }) =>
     variants.every(({ name }) => readable.includes(name))
   );
   return {
     name: "widths",
-    title: isReadable
-      ? `The width trained for is the best to search with in ${matched} of ${total} columns`
+    title: isReadable && aimed.length > 0
+      ? `Training for the width of the search is best in ${matched} of ${aimed.length} columns`
       : `${metric} by the width in training and in search`,
     note: "Darker is higher. Frame: the best of its column. Means over users and seeds, whose " +
       "intervals are in the section on retrieval: differences within a column may be chance.",
