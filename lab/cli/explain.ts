@@ -29,7 +29,7 @@ export const explainLine: CommandLine<ExplainCommandOptions> = {
     ...savedRunFlags,
     user: optional(
       text("<id>"),
-      "a test user, by the id in the data; for titles ID or ID#LINE of test.csv",
+      "a test user, by the id in the data; ID#N where a user has several cases",
       "required, unless --list is given",
     ),
     excludeHistory: trainFlags.excludeHistory,

@@ -187,7 +187,7 @@ export const trainFlags: Flags<GivenOptions> = {
   ),
   skipBadRows: toggle("skip and count malformed rows of interactions instead of refusing them"),
   limitItems: optional(integer(1), "use the first n items of the catalogue", "default all"),
-  limitUsers: optional(integer(1), "use the first n users, to train and to judge", "default all"),
+  limitUsers: optional(integer(1), "use the first n training sequences and cases", "default all"),
   joinValidation: toggle("train on the validation targets too, once they have chosen a recipe"),
   codes: flag(
     codesKind,

@@ -73,7 +73,7 @@ export const recommendLine: CommandLine<GivenRecommendOptions, RecommendCommandO
     ...savedRunFlags,
     user: optional(
       text("<id>"),
-      "a test user, by the id in the data; for titles ID or ID#LINE of test.csv",
+      "a test user, by the id in the data; ID#N where a user has several cases",
       "default none",
     ),
     history: optional(ids, "ids of items, oldest first, such as 3,15", "default none"),
