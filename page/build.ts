@@ -244,11 +244,16 @@ export async function servePage(
 }
 
 if (import.meta.main) {
+  const other = process.argv.slice(2).find((argument) => argument !== "--serve");
+  if (other !== undefined) {
+    process.stderr.write(`Cannot use ${other}: the options must be none or --serve, got another\n`);
+    process.exit(2);
+  }
   const out = join(here, "dist");
   const { page, examples, titles } = await buildPage(out);
   const kB = (size: number): string => `${size.toFixed(0)} kB`;
   process.stdout.write(
-    `${out}: ${kB(page)} gzipped, example models ${kB(examples)}, for titles ${kB(titles)}\n`,
+    `${out}\n${kB(page)} gzipped, example models ${kB(examples)}, for titles ${kB(titles)}\n`,
   );
   if (process.argv.includes("--serve")) {
     const { url } = await servePage(out, { port: 8080 }).catch(() => servePage(out));

@@ -200,7 +200,9 @@ function keysOf<O>(flags: Flags<O>): (keyof O & string)[] {
 /** Says in this project's words what commander finds wrong. */
 function refuseUsage(command: Command, error: CommanderError): never {
   const [, what = ""] = /'([^']*)'/.exec(error.message) ?? [];
-  const hint = hintIn(error.message);
+  const longer = command.options.map(({ long }) => long ?? "").find((one) => one.startsWith(what));
+  const isCut = error.code === "commander.unknownOption" && what.length > 3 && longer;
+  const hint = isCut ? `; did you mean ${longer}?` : hintIn(error.message);
   const refuseLine = (requirement: string, actual: string): never =>
     refuse("the command line", requirement, actual, hint);
   switch (error.code) {

@@ -67,7 +67,7 @@ export function renderRanking(ranked: readonly RankedVariant[]): string {
         decimal(ndcg),
         seeds.length > 1 ? decimal(deviation) : "",
         decimal(hr),
-        seeds.join(" "),
+        seeds.length,
         epochs.join(" "),
       ]),
     ),

@@ -193,7 +193,7 @@ function layoutOf(first: string, columns: Columns | undefined, refuse: Refuse): 
     if (name === undefined) return names.length; // where there is never a value
     const place = isNumbered ? Number(name) - 1 : names.indexOf(name);
     if (place < 0 || place >= names.length || (!isNumbered && names.lastIndexOf(name) !== place)) {
-      const what = isNumbered ? `at least ${name} columns` : `a column ${name}, once`;
+      const what = isNumbered ? `at least ${name} columns` : `a column "${name}", once`;
       refuse(`the first line must have ${what}`, `"${first}"`);
     }
     return place;

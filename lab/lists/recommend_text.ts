@@ -54,6 +54,8 @@ export function renderRecommendation(
     wrapped(
       (certified === 0
         ? "No place is certified to be the exact one (T9)"
+        : certified === 1
+        ? `The first of ${list.length} is certified to be the exact one (T9)`
         : `The first ${certified} of ${list.length} are certified to be the exact ones (T9)`) +
         `; ${counted(found.rows, "row")} of the model`,
       width,

@@ -10,7 +10,7 @@ import type { BeamEvaluation, Evaluation, ListScores } from "../evaluate/evaluat
 import { hitRate, ndcg, standardError } from "../evaluate/metrics.ts";
 import { LEAST_WIDTH, type SearchCost, type SearchCosts } from "../evaluate/search_costs.ts";
 import { historyNote, LEAST_TARGETS, unreadable, warningsOf } from "../evaluate/warnings.ts";
-import { decimal, lineWidth, renderTable, shownSteps, wrapped } from "../table.ts";
+import { decimal, lineWidth, listed, renderTable, shownSteps, wrapped } from "../table.ts";
 import type { FailedRun, JudgedRun } from "./run.ts";
 
 /** The scores of a baseline. */
@@ -289,8 +289,7 @@ function renderCosts({ runs, options }: ExperimentReport, width: number): string
     return searches.filter(({ method, beam }) => method !== "beam" || beam === options.beam).map((
       { method, beam, ranks, rows, milliseconds, certified },
     ) => [
-      loss,
-      method === "beam" ? `beam ${beam}` : method,
+      `${loss}, ${method === "beam" ? `beam ${beam}` : method}`,
       decimal(hitRate(ranks, 10)),
       decimal(ndcg(ranks, 10)),
       rows.toFixed(1),
@@ -305,9 +304,21 @@ function renderCosts({ runs, options }: ExperimentReport, width: number): string
     "the model reads (rows) and milliseconds per user. B* is the least width of a beam that is " +
     "certified to be exact:";
   const heads = ["HR@10", "NDCG@10", "rows", "ms", "exact\nlists", "B*\nmedian", "B*\n90 %"];
-  return rows.length === 0
-    ? []
-    : ["", wrapped(title, width), renderTable(["", "search", ...heads], rows, width)];
+  const ended = runs.filter(({ costs }) =>
+    costs?.searches.every(({ method }) => method !== "adaptive")
+  ).map(({ loss }) => loss);
+  return rows.length === 0 ? [] : [
+    "",
+    wrapped(title, width),
+    renderTable(["", ...heads], rows, width),
+    ...ended.length === 0 ? [] : [
+      wrapped(
+        `Best-first search of ${listed(ended)} ended at its budget for some users, so adaptive ` +
+          "search was left out.",
+        width,
+      ),
+    ],
+  ];
 }
 
 /** Step by step: the share of targets in the beam, and of tokens that cannot be violated. */

@@ -155,6 +155,7 @@ function loadBase(
 
 const count = v.optional(v.pipe(v.number(), v.integer(), v.minValue(1)));
 const Schema = v.object({
+  data: v.optional(v.string()),
   loss: v.string(),
   lossModule: v.optional(v.object({ normalization: v.picklist(["children", "vocabulary"]) })),
   beam: v.number(),
@@ -257,6 +258,7 @@ export function judgeModel(
 /** The part of a recipe that judging a run needs. */
 export type JudgedRecipe =
   & LossOfRecipe
+  & Partial<Pick<Recipe, "data">>
   & Pick<Recipe, "beam" | "tau" | "history" | "digest" | "reading" | "model" | "half">;
 
 /**
@@ -267,7 +269,7 @@ export type JudgedRecipe =
 export function readRecipe(folder: string | Folder): JudgedRecipe {
   const fail = (field: string, requirement: string, actual: string): never => {
     throw new CheckpointError(
-      `Cannot judge ${
+      `Cannot use ${
         folderAt(folder).path
       }: its recipe's ${field} must be ${requirement}, got ${actual}`,
     );
@@ -326,14 +328,17 @@ export function readRun(folder: string | Folder, dataset: Dataset): SavedRun {
   if (digest === recipe.digest) {
     return { recipe, dataset, normalization: normalizationOf(recipe) };
   }
-  const { digest: trained, reading } = recipe;
+  const { data: name = dataset.name, digest: trained, reading } = recipe;
+  if (name !== dataset.name) {
+    throw refusedData(folder, `${name}, which it was trained on, got ${dataset.name}; see --data`);
+  }
   const how = Object.keys(reading).length > 0 ? ` read with ${JSON.stringify(reading)}` : "";
   throw refusedData(folder, `what it was trained on, of digest ${trained}${how}, got ${digest}`);
 }
 
 function refusedData(folder: string | Folder, expected: string): CheckpointError {
   const { path } = folderAt(folder);
-  return new CheckpointError(`Cannot judge ${path}: the data must be ${expected}`);
+  return new CheckpointError(`Cannot use ${path}: the data must be ${expected}`);
 }
 
 /**
@@ -374,7 +379,7 @@ async function modelIn(
   const recipe = readRecipe(folder);
   if (recipe.model === undefined) {
     throw new CheckpointError(
-      `Cannot judge ${
+      `Cannot use ${
         folderAt(folder).path
       }: its recipe's model must be the folder of the model that it ` +
         "adapts, got none",

@@ -260,7 +260,7 @@ test("withCodes: a run of each is judged and verified; a beam over items is exac
     writeFileSync(inter, JSON.stringify({ u0: u0.toReversed(), ...others }));
     await assert.rejects(
       readSavedRun(checkpoint, data),
-      /^CheckpointError: Cannot judge .*: the data must be what it was trained on, of digest /,
+      /^CheckpointError: Cannot use .*: the data must be what it was trained on, of digest /,
     );
     writeFileSync(inter, users);
   }

@@ -31,7 +31,7 @@ test("devices: auto is webgpu on hardware and cpu elsewhere", async () => {
   assert.equal(device.kind, hardware ? "webgpu" : "cpu");
 });
 
-test("devices: WebGPU that fails is a DeviceError, for auto one line and the cpu", async () => {
+test("devices: WebGPU that fails is a DeviceError, for auto a note and the cpu", async () => {
   const adapter = {
     info: { description: "hardware" },
     limits: {},
@@ -62,7 +62,7 @@ test("devices: WebGPU that fails is a DeviceError, for auto one line and the cpu
   };
   assert.deepEqual(run(script(`Promise.reject(new Error("lost"))`)), [
     "cpu",
-    "The device auto is the cpu. Cannot open a webgpu device: requestAdapter must not fail, got: lost",
+    "Using the cpu. Cannot open a webgpu device: requestAdapter must not fail, got:\nlost",
   ]);
   assert.deepEqual(run(script("Promise.resolve(null)")), ["cpu", ""]);
 });

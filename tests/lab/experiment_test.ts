@@ -115,7 +115,7 @@ test("experiment: writes metrics, a checkpoint a run and a summary, and nothing 
   const bestFirst = costs.searches.find((s: { method: string }) => s.method === "best-first");
   assert.equal(bestFirst["HR@10"], report.runs[0].test.beams[0].exact.hr[10]);
   assert.equal(bestFirst.certified, users);
-  assert.match(text, /sft +│ best-first │/);
+  assert.match(text, /sft, best-first +│/);
   assert.deepEqual(Object.keys(summary.runs[0].test), ["users", "absent", "beams"]);
   const { beams: [found, ...others] } = summary.runs[0].test;
   assert.deepEqual(others, []);

@@ -118,7 +118,10 @@ test("explainUser: who is not there is refused, and who is, is named", SLOW, asy
   assert.deepEqual(["a", "a#b", "c#1"].map((name) => userOf(cases, name, shop)), [a, ab, c1]);
   assert.throws(() => userOf(cases, "c", shop), /one of its 2 test rows, such as "c#1", "c#2"/);
   const other = { ...options, data: "synthetic", user: "1" };
-  await assert.rejects(explainUser(other), CheckpointError);
+  await assert.rejects(
+    explainUser(other),
+    /^CheckpointError: .*: the data must be .*, which it was trained on, got synthetic; see --data/,
+  );
   await assert.rejects(explainUser({ ...options, checkpoint: DATA, user: "u1" }), CheckpointError);
 });
 

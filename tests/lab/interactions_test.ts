@@ -203,8 +203,8 @@ test("a file whose columns are not known is refused", () => {
       {},
       /line 1: a row must be one interaction, without a history such as item_id_list, got "user_id/,
     ],
-    ["a,b\n", { columns: { user: "a", item: "c" } }, /must have a column c, once/],
-    ["a,b,b\n", { columns: { user: "a", item: "b" } }, /must have a column b, once/],
+    ["a,b\n", { columns: { user: "a", item: "c" } }, /must have a column "c", once/],
+    ["a,b,b\n", { columns: { user: "a", item: "b" } }, /must have a column "b", once/],
     ["a,b\n", { columns: { user: "1", item: "3" } }, /must have at least 3 columns/],
     [
       "user,item\na,b\n",

@@ -252,7 +252,7 @@ test("judge: what cannot be done is refused", async () => {
   await refused(
     { data: "synthetic", taus: [2] },
     "CheckpointError",
-    /the data must be what it was/,
+    /the data must be .*, which it was trained on, got synthetic/,
   );
 });
 

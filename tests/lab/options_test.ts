@@ -251,6 +251,7 @@ const ONE_LIST = "it must be a list without repetition";
 const BAD: Readonly<Record<Name, Readonly<Record<string, string>>>> = {
   train: {
     "--bean 5": `${UNKNOWN}, got --bean; did you mean --beam?`,
+    "--los sft": `${UNKNOWN}, got --los; did you mean --losses?`,
     "--losess sft": `${UNKNOWN}, got --losess; did you mean --losses?`,
     "--colour": `${UNKNOWN}, got --colour`,
     "--constructor": `${UNKNOWN}, got --constructor`,
