@@ -242,7 +242,7 @@ part_settings() {
   run report "$runs/beam" "$runs"/settings-* --baseline msl --out "$runs/all-settings"
 }
 
-# bear on sft, and the other losses with one seed: 13 runs, 95 minutes.
+# bear on sft, and the other losses with one seed: 14 runs, 105 minutes.
 part_others() {
   office compare --seeds 3 --losses "$controls/bear_on_sft.ts" --out "$runs/bear-on-sft"
   run report "$runs/beam" "$runs/bear-on-sft" --baseline sft --out "$runs/on-sft"
@@ -251,6 +251,7 @@ part_others() {
   office sweep --seeds 1 --losses apao-point --beta 0.5,1 --out "$runs/apao-beta"
   office sweep --seeds 1 --losses apao-point --eta 1 --out "$runs/apao-eta"
   office sweep --seeds 1 --losses apao-point --xi 2 --out "$runs/apao-xi"
+  office sweep --seeds 1 --losses apao-point --beta 1 --xi 0.5 --out "$runs/apao-both"
   run report "$runs/beam" "$runs/others" "$runs"/apao-* --baseline msl --out "$runs/all-others"
 }
 
