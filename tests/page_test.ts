@@ -537,7 +537,7 @@ test("page: a run of the command line is dropped", { skip }, async () => {
     await drop(page, join(out, "bear-seed0"));
     assert.match(
       await alert(page),
-      /^Cannot use bear-seed0: the data must be what it was trained on, of digest/,
+      /^Cannot use bear-seed0: the data must be synthetic, which it was trained on, got pens/,
     );
   });
 });

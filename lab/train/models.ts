@@ -330,7 +330,7 @@ export function readRun(folder: string | Folder, dataset: Dataset): SavedRun {
   }
   const { data: name = dataset.name, digest: trained, reading } = recipe;
   if (name !== dataset.name) {
-    throw refusedData(folder, `${name}, which it was trained on, got ${dataset.name}; see --data`);
+    throw refusedData(folder, `${name}, which it was trained on, got ${dataset.name}`);
   }
   const how = Object.keys(reading).length > 0 ? ` read with ${JSON.stringify(reading)}` : "";
   throw refusedData(folder, `what it was trained on, of digest ${trained}${how}, got ${digest}`);

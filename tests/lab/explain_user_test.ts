@@ -120,7 +120,7 @@ test("explainUser: who is not there is refused, and who is, is named", SLOW, asy
   const other = { ...options, data: "synthetic", user: "1" };
   await assert.rejects(
     explainUser(other),
-    /^CheckpointError: .*: the data must be .*, which it was trained on, got synthetic; see --data/,
+    /^CheckpointError: .*: the data must be .*, which it was trained on, got synthetic/,
   );
   await assert.rejects(explainUser({ ...options, checkpoint: DATA, user: "u1" }), CheckpointError);
 });
