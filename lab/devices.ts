@@ -7,7 +7,6 @@ import { cpu, type CpuOptions } from "../core/cpu_backend.ts";
 import type { Device } from "../core/tensor.ts";
 import { DeviceError } from "../core/errors.ts";
 import { webgpu } from "../core/webgpu.ts";
-import { wrapped } from "./table.ts";
 
 /** The names of devices. `auto` is webgpu where a hardware adapter answers, else cpu. */
 export type DeviceChoice = "auto" | "cpu" | "webgpu";
@@ -44,7 +43,7 @@ export async function openDevice(
   choice: DeviceChoice,
   threads: number = Math.min(navigator.hardwareConcurrency, MOST_THREADS),
   // deno-lint-ignore no-console -- the standard error, or a page's console
-  onNote: (text: string) => void = (text) => console.warn(wrapped(text)),
+  onNote: (text: string) => void = console.warn,
 ): Promise<Device> {
   const openCpu = (): Device => {
     const threadWorker = process?.getBuiltinModule?.("node:worker_threads").Worker ?? Worker;
@@ -61,7 +60,7 @@ export async function openDevice(
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error;
     // An adapter that fails, rather than none.
-    if (error.cause !== undefined) onNote(`Using the cpu. ${error.message}`);
+    if (error.cause !== undefined) onNote(`Using the cpu.\n${error.message}`);
     return openCpu();
   }
 }

@@ -62,7 +62,7 @@ test("devices: WebGPU that fails is a DeviceError, for auto a note and the cpu",
   };
   assert.deepEqual(run(script(`Promise.reject(new Error("lost"))`)), [
     "cpu",
-    "Using the cpu. Cannot open a webgpu device: requestAdapter must not fail, got:\nlost",
+    "Using the cpu.\nCannot open a webgpu device: requestAdapter must not fail, got: lost",
   ]);
   assert.deepEqual(run(script("Promise.resolve(null)")), ["cpu", ""]);
 });
